@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A bounded arena: allocations of one request that are freed together. */
+#ifndef DOUSHARD_BASE_ARENA_H
+#define DOUSHARD_BASE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+struct arena_block;
+
+/* Storage belongs to the caller. Not thread-safe: one thread at a time uses an arena. */
+struct arena {
+    struct arena_block *newest; /* owned; linked list of blocks */
+    size_t used_bytes;          /* taken from malloc so far */
+    size_t limit_bytes;         /* refuse to take more than this */
+};
+
+/* No memory is taken yet. */
+void arena_init(struct arena *arena, size_t limit_bytes);
+
+/* Free every allocation. The arena may be used again. */
+void arena_release(struct arena *arena);
+
+/* SIZE bytes, aligned for any type and zeroed; NULL when the limit is reached or the
+ * system has no memory. SIZE 0 gives a valid pointer. */
+void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK;
+
+/* Like arena_alloc(COUNT * SIZE), NULL also when the product overflows. */
+void *arena_calloc(struct arena *arena, size_t count, size_t size) MUST_CHECK;
+
+/* A copy of LEN bytes with a NUL added; NULL as arena_alloc(). DATA may be NULL when LEN
+ * is 0. */
+char *arena_strndup(struct arena *arena, const char *data, size_t len) MUST_CHECK;
+
+/* Formatted text; NULL as arena_alloc(). */
+char *arena_printf(struct arena *arena, const char *fmt, ...) MUST_CHECK
+    PRINTF_LIKE(2, 3);
+
+#endif

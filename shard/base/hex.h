@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Lower-case hexadecimal, the form in which binary values travel and are shown. */
+#ifndef DOUSHARD_BASE_HEX_H
+#define DOUSHARD_BASE_HEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+/* Write 2 * LEN digits and a NUL to TEXT. */
+void hex_encode(const void *data, size_t len, char *text);
+
+/* Read exactly LEN bytes from 2 * LEN digits (either case). False: TEXT has another
+ * length or another character; DATA may then be partly written. */
+bool hex_decode(const char *text, void *data, size_t len) MUST_CHECK;
+
+#endif

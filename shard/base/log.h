@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Structured log lines on standard error: one event per line, key=value. */
+#ifndef DOUSHARD_BASE_LOG_H
+#define DOUSHARD_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "shard/base/check.h"
+
+/* ERROR: someone must act. WARN: someone should look. INFO: life cycle and one access
+ * line per request. DEBUG: everything else. */
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Lines above LEVEL are dropped. May be called at any time (SIGHUP), by any thread. */
+void log_set_level(enum log_level level);
+
+/* Parse "error", "warn", "info" or "debug". False: NAME is none of them, *LEVEL is
+ * untouched. */
+bool log_level_parse(const char *name, enum log_level *level) MUST_CHECK;
+
+/* True when a line of LEVEL would be written; for lines that are costly to prepare. */
+bool log_enabled(enum log_level level);
+
+/* Tag every line that this thread writes from now on with "req=ID"; NULL ends it. ID is
+ * borrowed and must outlive the scope. */
+void log_scope(const char *id);
+
+/* Write "time level event req=.. KEY=VALUE...". FMT yields the key=value pairs; values
+ * that come from outside belong in double quotes: control bytes are replaced by '?' so
+ * that nobody can forge a line. At most 2000 bytes, the rest is cut. Thread-safe; errno
+ * is kept. Never pass tokens, passwords or bodies. */
+void log_write(enum log_level level, const char *event, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+#endif
