@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The context that travels with one request through the shard library. */
+#ifndef DOUSHARD_CALL_H
+#define DOUSHARD_CALL_H
+
+#include <stdint.h>
+
+#include "shard/base/arena.h"
+
+/* Bytes of an operation id: the idempotency key of one write. */
+#define OP_BYTES 16
+
+/* Owned by the request; one thread at a time uses it. */
+struct call {
+    struct arena *arena;      /* (ref) results are allocated here and live as long */
+    int64_t deadline_ms;      /* monotonic; nothing waits longer */
+    unsigned n_calls;         /* CALLs sent so far, replays included */
+    unsigned n_session_calls; /* those of them that only checked the session */
+    unsigned n_replays;       /* how many of them repeated an earlier one */
+    char shard[32];           /* name of the shard that was asked last, "" at first */
+    char detail[160];         /* for logs: what went wrong last; "" when nothing did */
+};
+
+/* ARENA is borrowed until the last use of CALL. */
+void call_init(struct call *call, struct arena *arena, int64_t deadline_ms);
+
+#endif

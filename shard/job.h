@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of procedures/job/: durable background work. */
+#ifndef DOUSHARD_JOB_H
+#define DOUSHARD_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/outcome.h"
+
+struct router;
+
+/* One claimed job. Texts live in the call's arena. */
+struct job {
+    uint32_t slot;
+    uint64_t owner_id;
+    const char *kind; /* "media_delete" */
+    uint64_t target_id;
+    const char *payload; /* media_delete: the base name of the files */
+    unsigned attempts;   /* this one included */
+    unsigned char claim[OP_BYTES];
+};
+
+/* Claim up to LIMIT due jobs of the shard with index SHARD (0 .. router_n_shards() - 1)
+ * for LEASE_MS; a claim that is not finished by then may be taken by another process. */
+enum outcome job_claim(struct router *router, struct call *call, size_t shard,
+                       size_t limit, int64_t lease_ms, struct job **jobs, size_t *n);
+
+/* Report a claimed job: done removes it, else it is due again in RETRY_MS (ERROR says
+ * why, at most 200 bytes are kept). OK, or NOTFOUND when the claim was lost. */
+enum outcome job_finish(struct router *router, struct call *call, const struct job *job,
+                        bool done, const char *error, int64_t retry_ms);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The shard router: from an owner's slot to the shard that has it, with the only retry
+ * loop.
+ *
+ * A router owns one pool per configured server and the slot map. Every public function is
+ * thread-safe. The map is learned from the shards themselves: at start from all that
+ * answer, later from the answers "moved" and from a periodic look. */
+#ifndef DOUSHARD_ROUTER_H
+#define DOUSHARD_ROUTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+struct router;
+
+/* One configured server. */
+struct router_server {
+    const char *name; /* as the shard calls itself */
+    const char *host; /* numeric address; ignored when socket is set */
+    unsigned port;
+    const char *socket;     /* path, or "" */
+    bool durability_exempt; /* serve it although it may lose acknowledged writes */
+};
+
+/* Copied by router_new(); the strings too. */
+struct router_options {
+    const struct router_server *servers;
+    size_t n_servers; /* 1 .. 255 */
+    const char *db_name;
+    const char *user;
+    const char *password;
+    const char *tls_ca;   /* file, or "" for no TLS */
+    unsigned pool_size;   /* connections per shard */
+    unsigned waiters_max; /* threads that may wait for one of them */
+    int connect_timeout_ms;
+    int call_timeout_ms; /* one attempt; the request's deadline may be nearer */
+    int hold_down_ms;    /* after a failed connect */
+    int idle_ms;         /* an idle connection is closed after this */
+};
+
+/* What /readyz, /metrics and the log want to know of one shard. */
+struct router_shard_state {
+    const char *name; /* (ref in router) */
+    bool up;          /* the last attempt to reach it succeeded and it was admitted */
+    char reason[160]; /* why not; "" when up */
+    unsigned conns_open;
+    unsigned conns_busy;
+    unsigned waiters;
+    unsigned slots_owned;
+    uint64_t calls_total;
+    uint64_t calls_failed_total; /* no answer or a refused CALL */
+    uint64_t replays_total;
+    uint64_t moved_total;
+    uint64_t conns_dirty_total; /* returned with an open transaction or unread results */
+};
+
+/* Start a router. NULL when memory or threads are short. Does not wait for the shards:
+ * call router_discover(). */
+struct router *router_new(const struct router_options *options) MUST_CHECK;
+
+/* Ask every server for its slot map, in parallel, until DEADLINE_MS. True when every slot
+ * 0..1023 has a known owner. A server is refused (its state says why) when it calls
+ * itself by another name, its schema or a routine has a version that this program does
+ * not know, or it may lose acknowledged writes. */
+bool router_discover(struct router *router, int64_t deadline_ms);
+
+/* Stop the threads and close all connections. No call may be running. *ROUTER becomes
+ * NULL; NULL is allowed. */
+void router_free(struct router **router);
+
+size_t router_n_shards(const struct router *router);
+
+/* True when every shared slot has an owner whose shard is up. */
+bool router_is_ready(struct router *router);
+
+void router_shard_state(struct router *router, size_t shard,
+                        struct router_shard_state *state);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/user/ and procedures/session/. */
+#ifndef DOUSHARD_USER_H
+#define DOUSHARD_USER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/outcome.h"
+
+struct router;
+
+#define SESSION_BYTES 16
+
+/* A user as others see it. Texts are UTF-8, never NULL, and live in the call's arena. */
+struct user_card {
+    uint64_t id;
+    const char *name;
+    const char *avatar;           /* "" = the default picture */
+    const char *background_image; /* "" = the default picture */
+    const char *signature;
+    int64_t follow_count;
+    int64_t follower_count;
+    int64_t total_favorited; /* likes received */
+    int64_t work_count;
+    int64_t favorite_count; /* likes given */
+};
+
+/* A new session: random id and the absolute end (ms since the Unix epoch). */
+struct session_grant {
+    unsigned char id[SESSION_BYTES];
+    int64_t expires_at_ms;
+    unsigned keep_max; /* newest sessions of this user that stay */
+};
+
+struct user_register_args {
+    unsigned char op[OP_BYTES];
+    const char *name; /* 1 to 32 code points, UTF-8, no NUL */
+    const char *password_hash;
+    struct session_grant session;
+};
+
+/* All functions here: thread-safe; block until call->deadline_ms at the latest; on any
+ * outcome but those named they leave their results untouched and explain in call->detail.
+ */
+
+/* Make an account with a first session. OK and SAME set *USER_ID; else TAKEN. */
+enum outcome user_register(struct router *router, struct call *call,
+                           const struct user_register_args *args, uint64_t *user_id);
+
+/* Find the account of NAME (NAME_LEN bytes). OK sets both results; else NOTFOUND. */
+enum outcome user_login(struct router *router, struct call *call, const char *name,
+                        uint64_t *user_id, const char **password_hash);
+
+/* The password hash of a live user. OK or NOTFOUND. */
+enum outcome user_secret(struct router *router, struct call *call, uint64_t user_id,
+                         const char **password_hash);
+
+/* Replace the hash if it still is OLD_HASH, end all sessions and open one. OK, SAME,
+ * CONFLICT, NOTFOUND. */
+enum outcome user_password(struct router *router, struct call *call, uint64_t user_id,
+                           const char *old_hash, const char *new_hash,
+                           const struct session_grant *session);
+
+/* Store the same password under newer parameters; sessions stay. OK, SAME, CONFLICT,
+ * NOTFOUND. */
+enum outcome user_rehash(struct router *router, struct call *call, uint64_t user_id,
+                         const char *old_hash, const char *new_hash);
+
+/* End one session. OK or SAME. */
+enum outcome user_logout(struct router *router, struct call *call, uint64_t user_id,
+                         const unsigned char session[SESSION_BYTES]);
+
+/* The cards of N users, in the order of IDS; a card whose user does not exist has id 0.
+ * N <= 256. OK when every shard answered. */
+enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
+                      size_t n, struct user_card *cards);
+
+/* OK, SAME or NOTFOUND (no live user). */
+enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,
+                          const struct session_grant *session);
+
+/* Is the session live? OK, NOTFOUND or EXPIRED (idle for IDLE_MS, or past its end). A
+ * session not seen for an hour is touched on the way. */
+enum outcome session_check(struct router *router, struct call *call, uint64_t user_id,
+                           const unsigned char session[SESSION_BYTES], int64_t idle_ms);
+
+#endif
