@@ -25,4 +25,7 @@ struct call {
 /* ARENA is borrowed until the last use of CALL. */
 void call_init(struct call *call, struct arena *arena, int64_t deadline_ms);
 
+/* Replace call->detail; cut to its size. */
+void call_explain(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 #endif

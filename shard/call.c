@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The context that travels with one request through the shard library. */
+#include "shard/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void call_init(struct call *call, struct arena *arena, int64_t deadline_ms)
+{
+    *call = (struct call){.arena = arena, .deadline_ms = deadline_ms};
+}
+
+void call_explain(struct call *call, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(call->detail, sizeof call->detail, fmt, args);
+    va_end(args);
+}

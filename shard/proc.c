@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The procedures that this program calls; the list is procs.def. */
+#include "shard/proc.h"
+
+#define MARKS_0 ""
+#define MARKS_1 "?"
+#define MARKS_2 "?,?"
+#define MARKS_3 "?,?,?"
+#define MARKS_4 "?,?,?,?"
+#define MARKS_5 "?,?,?,?,?"
+
+static const struct proc procs[PROC__COUNT] = {
+#define PROC(id, name, args_kind, count, does, known)                                    \
+    [PROC_##id] = {.routine = (name),                                                    \
+                   .sql = "CALL " name "(" MARKS_##count ")",                            \
+                   .kind = PROC_##args_kind,                                             \
+                   .effect = PROC_##does,                                                \
+                   .n_args = (count),                                                    \
+                   .version = (known)},
+#include "shard/procs.def"
+#undef PROC
+};
+
+const struct proc *proc_get(enum proc_id id)
+{
+    CHECK((unsigned)id < PROC__COUNT);
+    return &procs[id];
+}

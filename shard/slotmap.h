@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Which server has which slot, as far as this process has heard.
+ *
+ * Entries only ever change to a higher epoch, so the order in which news arrives does not
+ * matter. All functions are thread-safe and do not block. */
+#ifndef DOUSHARD_SLOTMAP_H
+#define DOUSHARD_SLOTMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+/* Shared and own slots together. */
+#define SLOTS_MAX 65536
+
+/* The index of a server that the topology does not name. */
+#define SLOTMAP_FOREIGN 255
+
+struct slotmap;
+
+struct slot_place {
+    uint64_t epoch;  /* 0: nothing is known of this slot */
+    unsigned server; /* index in the topology, or SLOTMAP_FOREIGN */
+};
+
+/* NULL when memory is short. */
+struct slotmap *slotmap_new(void) MUST_CHECK;
+void slotmap_free(struct slotmap **map);
+
+/* Slots from SLOTS_MAX up are unknown: epoch 0. */
+struct slot_place slotmap_get(struct slotmap *map, uint32_t slot);
+
+/* Adopt news: true when PLACE has a higher epoch than what was known. */
+bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place);
+
+/* How many shared slots SERVER has. */
+unsigned slotmap_count(struct slotmap *map, unsigned server);
+
+/* The slot in which to look for an owner: its own slot when one was heard of, else the
+ * shared slot that its id names. */
+uint32_t slotmap_home(struct slotmap *map, uint64_t owner_id);
+
+/* Remember that an owner lives in a slot of its own. The memory is a bounded cache: what
+ * is forgotten is learned again from the answer "moved". */
+void slotmap_set_home(struct slotmap *map, uint64_t owner_id, uint32_t slot);
+
+#endif
