@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Every handler that the route table names.
+ *
+ * A handler runs on a worker thread (ROUTE_INLINE: in the connection's thread) with
+ * checked parameters and an identified caller. It may block until req->deadline_ms, frees
+ * nothing that is in the arena, and ends by calling one reply function of reply.h. */
+#ifndef DOUSHARD_HANDLERS_H
+#define DOUSHARD_HANDLERS_H
+
+struct request;
+
+/* h_user.c */
+void h_user_register(struct request *req);
+void h_user_login(struct request *req);
+void h_user_logout(struct request *req);
+void h_user_password(struct request *req);
+void h_user_get(struct request *req);
+
+/* h_feed.c */
+void h_feed_list(struct request *req);
+
+/* h_publish.c */
+void h_publish_action(struct request *req);
+void h_publish_list(struct request *req);
+void h_publish_delete(struct request *req);
+
+/* static_file.c */
+void h_static_get(struct request *req);
+
+/* admin.c; h_ping is on the public listener, the others on the operator's */
+void h_ping(struct request *req);
+void h_livez(struct request *req);
+void h_readyz(struct request *req);
+void h_metrics(struct request *req);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a request is answered with, and the only code that hands it to libmicrohttpd.
+ *
+ * A handler ends by calling exactly one of reply_ok(), reply_error(), reply_outcome(),
+ * reply_raw(), reply_static(), reply_file(). They only fill struct reply: any thread that
+ * owns the request may call them, they do not block, and they always succeed (when memory
+ * is short the answer becomes ERROR_UNAVAILABLE). */
+#ifndef DOUSHARD_REPLY_H
+#define DOUSHARD_REPLY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/outcome.h"
+
+#include "server/error.h"
+
+struct MHD_Connection;
+struct request;
+
+/* Most headers that a handler may add. */
+#define REPLY_HEADERS_MAX 8
+
+/* Bytes of an error envelope, with the route's failure_json. */
+#define REPLY_ERROR_MAX 1024
+
+enum reply_kind { REPLY_NONE, REPLY_STATIC, REPLY_HEAP, REPLY_FILE };
+
+struct reply_header {
+    const char *name;  /* static text */
+    const char *value; /* in the request's arena */
+};
+
+struct reply {
+    enum reply_kind kind;
+    enum error_code error; /* what the envelope says; ERROR_OK for files and raw bytes */
+    unsigned http_status;
+    const char *content_type; /* static text */
+    const char *body;         /* REPLY_STATIC: borrowed; REPLY_HEAP: owned, malloc'ed */
+    size_t body_len;
+    int fd;          /* REPLY_FILE: owned; else -1 */
+    uint64_t offset; /* REPLY_FILE: first byte */
+    uint64_t length; /* REPLY_FILE: number of bytes */
+    bool cacheable;  /* the handler sets Cache-Control itself */
+    bool close;      /* end the connection after this answer */
+    size_t n_headers;
+    struct reply_header headers[REPLY_HEADERS_MAX];
+    char error_body[REPLY_ERROR_MAX]; /* so that an error needs no memory */
+};
+
+/* A part of an open file as the body. */
+struct reply_file {
+    int fd; /* taken over: closed after the answer */
+    uint64_t offset;
+    uint64_t length;          /* bytes from offset on; 0 is allowed */
+    unsigned http_status;     /* 200 or 206 */
+    const char *content_type; /* static text */
+};
+
+void reply_init(struct reply *reply);
+
+/* Free what the reply still owns. */
+void reply_release(struct reply *reply);
+
+/* Success: BODY (taken over; an object, or NULL for none) with "status_code":0 and
+ * "status_msg":"success" added. A NULL that came from a failed json_pack() must not be
+ * passed: use reply_error(ERROR_UNAVAILABLE) then, or reply_json(). */
+void reply_ok(struct request *req, json_t *body_steal);
+
+/* As reply_ok(), but NULL means that memory ran out while BODY was made. */
+void reply_json(struct request *req, json_t *body_steal);
+
+/* Refusal: the text of errors.def, then ": " and the detail unless FMT is NULL, then the
+ * keys of the route's failure_json. The detail is for the client: no SQL, no paths, no
+ * server names. Cut at about 300 bytes. */
+void reply_error(struct request *req, enum error_code code, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* The answer to an outcome by errors.def; OK and SAME answer a plain success. Handlers
+ * that mean a video by NOTFOUND, or answer a body, look at the outcome themselves first.
+ */
+void reply_outcome(struct request *req, enum outcome outcome);
+
+/* Bytes that are no envelope. BODY is malloc'ed and taken over; NULL with LEN > 0 means
+ * that memory ran out. */
+void reply_raw(struct request *req, unsigned http_status, const char *content_type,
+               char *body_steal, size_t len);
+
+/* As reply_raw() for text that lives for ever. */
+void reply_static(struct request *req, unsigned http_status, const char *content_type,
+                  const char *body);
+
+/* A part of a file. No Cache-Control is added: the handler says it by reply_header(). */
+void reply_file(struct request *req, const struct reply_file *file);
+
+/* Add a header; NAME is static, VALUE is copied. Before or after the answer was chosen.
+ * Ignored when memory is short, the list is full, or VALUE has a control byte. */
+void reply_header(struct request *req, const char *name, const char *value);
+
+/* End the connection after this answer. */
+void reply_close(struct request *req);
+
+/* Give the answer to libmicrohttpd; called by http.c only, in the connection's own
+ * thread. A request without an answer gets ERROR_INTERNAL. False: the connection must be
+ * closed. */
+bool reply_queue(struct request *req, struct MHD_Connection *connection) MUST_CHECK;
+
+#endif
