@@ -1,0 +1,252 @@
+# Doushard: a short-video service over sharded MySQL/MariaDB.
+#
+#   make                    build/doushard and the libraries it is made of
+#   make check              tests that need no cluster; the last line is "N passed, N failed"
+#   make bench              benchmarks that need no cluster; they print and never fail
+#   make lint               clang-format, clang-tidy, shellcheck, node --check
+#   make format             rewrite C files with clang-format
+#   make install            program, samples, procedures and assets; honours DESTDIR
+#   make uninstall          remove what install put there (not the configuration)
+#   make dist               doushard-VERSION.tar.gz of the last commit
+#   make clean              remove the objects of this configuration
+#   make distclean          remove everything that make ever made
+#   make compile_commands.json   for clang-tidy and editors
+#   make help               this text
+#
+# Variables, on the command line or in config.mak:
+#
+#   SANITIZE=address,undefined   or thread: objects go to build-address-undefined/
+#   WERROR=1                     warnings are errors
+#   V=1                          show the commands
+#   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
+#   prefix bindir sysconfdir datadir DESTDIR
+#   CHECK_ARGS="config metrics"  run only these unit tests
+#
+# The tests with a cluster of their own are run by scripts/check.
+
+VERSION = 0.1.0
+
+-include config.mak
+
+CFLAGS     ?= -O2 -g
+prefix     ?= /usr/local
+bindir     ?= $(prefix)/bin
+datadir    ?= $(prefix)/share
+sysconfdir ?= /etc
+
+INSTALL      ?= install
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY   ?= clang-tidy
+SHELLCHECK   ?= shellcheck
+NODE         ?= node
+PKG_CONFIG   ?= pkg-config
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+# ---- where and how -------------------------------------------------------------------
+
+comma      := ,
+sanitizers := $(subst $(comma), ,$(SANITIZE))
+BUILD      ?= build$(foreach s,$(sanitizers),-$(s))
+
+ifeq ($(V),1)
+Q   :=
+say  = @:
+else
+Q   := @
+say  = @printf '  %-7s %s\n'
+endif
+
+packages := libmariadb hiredis libmicrohttpd jansson libcrypto libconfig libseccomp
+
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Wundef -Wformat=2 \
+            -Wimplicit-fallthrough -Wconversion
+ifeq ($(WERROR),1)
+warnings += -Werror
+endif
+
+# Flags that not every compiler or machine knows.
+cc-option = $(shell $(CC) $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
+
+hardening := -fPIE -fstack-protector-strong $(call cc-option,-fcf-protection) \
+             $(call cc-option,-fstack-clash-protection)
+ifeq ($(sanitizers),)
+ifneq ($(filter -O1 -O2 -O3 -Os -Og,$(CFLAGS)),)
+hardening += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+else
+sanitize  := $(addprefix -fsanitize=,$(sanitizers)) -fno-omit-frame-pointer \
+             $(if $(filter undefined,$(sanitizers)),-fno-sanitize-recover=undefined)
+endif
+
+our_cppflags := -I. -D_GNU_SOURCE
+our_cflags    = -std=gnu11 -pthread $(warnings) $(hardening) $(sanitize) $(package_cflags)
+our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize)
+
+# Asked only when something is compiled, and once.
+package_cflags = $(eval package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages)))$(package_cflags)
+package_libs   = $(eval package_libs := $(shell $(PKG_CONFIG) --libs $(packages)))$(package_libs)
+
+compile = $(CC) $(our_cppflags) $(extra_cppflags) $(CPPFLAGS) $(our_cflags) $(CFLAGS)
+link    = $(CC) $(our_ldflags) $(CFLAGS) $(LDFLAGS)
+
+# ---- what ----------------------------------------------------------------------------
+
+shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
+server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
+unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
+bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
+c_sources      := $(shard_sources) $(server_sources) server/main.c $(unit_sources) \
+                  $(bench_sources)
+c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h tests/*/*.h))
+
+objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
+libshard       := $(BUILD)/libshard.a
+libserver      := $(BUILD)/libdoushard_server.a
+program        := $(BUILD)/doushard
+unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
+bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
+libraries      := $(libserver) $(libshard)
+
+.PHONY: all check bench lint format install uninstall dist clean distclean help FORCE
+
+all: $(program)
+
+$(program): $(call objects,server/main.c) $(libraries)
+	$(say) LINK $@
+	$(Q)$(link) -o $@ $^ $(package_libs) $(LDLIBS)
+
+$(libshard): $(call objects,$(shard_sources))
+$(libserver): $(call objects,$(server_sources))
+$(libshard) $(libserver):
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(compile) -MMD -MP -c -o $@ $<
+
+# Only this object knows the version, the commit and the directories.
+$(BUILD)/server/version.o: extra_cppflags = $(version_flags)
+$(BUILD)/server/version.o: $(BUILD)/version
+
+# Programs of their own. `UNIT_LDFLAGS_test_x = -Wl,--wrap=malloc` is for one of them.
+$(unit_programs): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libraries)
+	$(say) LINK $@
+	$(Q)$(link) $(UNIT_LDFLAGS_$*) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+
+$(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
+	$(say) LINK $@
+	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)
+
+.SECONDARY: $(call objects,$(unit_sources) $(bench_sources))
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(c_sources))
+
+# Files that change only when their contents do: everything is compiled again when the
+# flags are others, version.c when the commit is another. A tarball carries .version.
+version_words := $(shell cat .version 2>/dev/null || \
+                   echo "$(VERSION) $$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)")
+version_flags  = -DDOUSHARD_VERSION='"$(firstword $(version_words))"' \
+                 -DDOUSHARD_COMMIT='"$(lastword $(version_words))"' \
+                 -DDOUSHARD_DATADIR='"$(datadir)/doushard"' \
+                 -DDOUSHARD_SYSCONFDIR='"$(sysconfdir)/doushard"'
+
+update = mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' >$@.new && \
+         if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/flags: FORCE
+	@$(call update,$(compile) $(link))
+$(BUILD)/version: FORCE
+	@$(call update,$(version_flags))
+
+# ---- tests ---------------------------------------------------------------------------
+
+check: $(program) $(unit_programs)
+	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
+
+bench: $(program) $(bench_programs)
+	@if [ -z '$(bench_programs)' ]; then \
+	    echo 'make bench: no benchmark in tests/bench/ runs without a cluster'; \
+	fi
+	@for b in $(bench_programs); do echo "== $${b##*/}"; $$b || exit; done
+
+# ---- style ---------------------------------------------------------------------------
+
+shell_scripts = $(shell grep -lE '^\#!.*\b(ba)?sh$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
+js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs')
+
+lint: compile_commands.json
+	$(say) FORMAT '$(words $(c_sources) $(c_headers)) files'
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
+	$(say) TIDY '$(words $(c_sources)) files'
+	$(Q)printf '%s\n' $(c_sources) | xargs -P 2 -n 4 $(CLANG_TIDY) --quiet -p .
+	$(say) SHELL '$(words $(shell_scripts)) files'
+	$(Q)$(if $(shell_scripts),$(SHELLCHECK) -x -S style $(shell_scripts))
+	$(say) NODE '$(words $(js_files)) files'
+	$(Q)$(foreach f,$(js_files),$(NODE) --check $(f) &&) :
+
+format:
+	$(Q)$(CLANG_FORMAT) -i $(c_sources) $(c_headers)
+
+# One entry per C file with the command above, whatever is built already.
+compile_commands.json: $(BUILD)/flags $(c_sources)
+	$(say) MAKE $@
+	@printf '[' >$@
+	@sep=; for f in $(c_sources); do \
+	    printf '%s\n{"directory":"%s","file":"%s","command":"%s -c %s"}' "$$sep" \
+	        '$(CURDIR)' "$$f" '$(subst ",\",$(compile))' "$$f" >>$@; sep=,; \
+	done
+	@printf '\n]\n' >>$@
+
+# ---- installation --------------------------------------------------------------------
+
+data_files    = $(sort $(shell find procedures server/assets -type f 2>/dev/null)) \
+                $(wildcard server/openapi.yaml)
+tool_files    = $(wildcard scripts/migrate scripts/lib.sh)
+sample_files  = $(wildcard config/doushard.conf config/topology.conf)
+
+# A configuration that is already there is never overwritten; the samples beside it are.
+install: $(program)
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(datadir)/doushard' \
+	    '$(DESTDIR)$(sysconfdir)/doushard'
+	$(INSTALL) -m 755 $(program) '$(DESTDIR)$(bindir)/doushard'
+	@for f in $(data_files) $(sample_files); do \
+	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/}"); \
+	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d/" || exit; \
+	done
+	@for f in $(tool_files); do \
+	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$$f"); \
+	    $(INSTALL) -d "$$d" && $(INSTALL) -m 755 "$$f" "$$d/" || exit; \
+	done
+	@for f in $(sample_files); do \
+	    t='$(DESTDIR)$(sysconfdir)/doushard/'$${f##*/}; \
+	    [ -e "$$t" ] || $(INSTALL) -m 644 "$$f" "$$t" || exit; \
+	done
+
+uninstall:
+	rm -f '$(DESTDIR)$(bindir)/doushard'
+	rm -rf '$(DESTDIR)$(datadir)/doushard'
+	@echo 'kept: $(DESTDIR)$(sysconfdir)/doushard'
+
+# ---- the rest ------------------------------------------------------------------------
+
+tarball := doushard-$(VERSION)
+
+dist:
+	git archive --prefix=$(tarball)/ \
+	    --add-virtual-file='$(tarball)/.version:$(version_words)' HEAD \
+	    | gzip -9n >$(tarball).tar.gz
+
+clean:
+	rm -rf $(BUILD)
+
+distclean:
+	rm -rf build build-* compile_commands.json doushard-*.tar.gz
+
+help:
+	@sed -n '/^[^#]*$$/q;s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The parts of one server process, handed by pointer to whoever needs them. */
+#ifndef DOUSHARD_APP_H
+#define DOUSHARD_APP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct auth;
+struct config;
+struct http;
+struct janitor;
+struct media;
+struct metrics;
+struct router;
+struct static_files;
+struct storage;
+struct uploads;
+struct workers;
+
+/* Made and taken apart by main.c only. The pointers are set before the first request and
+ * stay until the last one has been answered; everything they point at is thread-safe.
+ * A part that is NULL was not started (tests of single parts). */
+struct app {
+    /* The snapshot in force; SIGHUP swaps it. Read it once per request, with
+     * app_config(), so that a request sees one set of values. Old snapshots stay valid
+     * until the process ends. */
+    const struct config *_Atomic config;
+
+    struct router *router;             /* shards */
+    struct auth *auth;                 /* token keys, password hashing, session cache */
+    struct storage *storage;           /* media files */
+    struct uploads *uploads;           /* files being received (upload.h) */
+    struct static_files *static_files; /* /static/ and /assets/ (static_file.h) */
+    struct media *media;               /* probing and cover cutting in jails */
+    struct workers *workers;           /* threads on which handlers run */
+    struct http *http;                 /* listeners */
+    struct janitor *janitor;           /* durable jobs, orphaned files */
+    struct metrics *metrics;           /* counters */
+
+    int64_t start_wall_ms; /* when this process started, ms since 1970 UTC */
+    atomic_bool draining;  /* SIGTERM came: /readyz says no, connections close */
+};
+
+/* The options in force now. */
+static inline const struct config *app_config(const struct app *app)
+{
+    return app->config;
+}
+
+#endif

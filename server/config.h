@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Options: one table (config.def), four layers (flag, environment, file, default), and
+ * immutable snapshots that SIGHUP replaces. */
+#ifndef DOUSHARD_CONFIG_H
+#define DOUSHARD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "shard/base/check.h"
+
+/* C type of each kind of option. Texts belong to the snapshot. */
+typedef int config_INT;
+typedef size_t config_SIZE;
+typedef bool config_BOOL;
+typedef const char *config_STRING;
+typedef const char *config_PATH;
+typedef const char *config_SECRET;
+typedef int config_ENUM;
+
+/* One snapshot: every option under its own name. It never changes once it was returned;
+ * any thread may read it. Snapshots live until config_free() of the newest one, so that a
+ * request may go on with the one it began with. */
+struct config {
+#define SECTION(title)
+#define OPTION(kind, name, def, min, max, unit, reload, doc) config_##kind name;
+#include "server/config.def"
+#undef OPTION
+#undef SECTION
+    struct config *older; /* the snapshot this one replaced, owned; NULL for the first */
+    unsigned generation;  /* 1 for the first, one more per reload that was accepted */
+};
+
+/* What is wrong, complete enough to print: "FILE:LINE: what, and what to do". */
+struct config_error {
+    char text[512];
+};
+
+/* What the command line asks for. */
+enum config_mode {
+    CONFIG_RUN,
+    CONFIG_CHECK,       /* --check-config */
+    CONFIG_PRINT,       /* --print-config */
+    CONFIG_HELP,        /* --help */
+    CONFIG_HELP_CONFIG, /* --help-config */
+    CONFIG_VERSION,     /* --version */
+    CONFIG_ROUTES       /* --routes */
+};
+
+/* The command line and the environment, both borrowed for the life of the process. */
+struct config_args {
+    enum config_mode mode;
+    const char *file;  /* --config; NULL: DOUSHARD_CONFIG, then the installed default */
+    int argc;          /* of main() */
+    char *const *argv; /* of main(); option flags are read from here again at reload */
+    char *const *env;  /* "NAME=value", ended by NULL */
+};
+
+/* Understand the command line. False: an unknown flag, a missing or bad value, *ERR says
+ * which; option values are range-checked by config_load(). */
+bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
+                 struct config_error *err) MUST_CHECK;
+
+/* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
+ * are checked one by one and against each other; files they name are not opened, see
+ * config_check_files(). */
+struct config *config_load(const struct config_args *args,
+                           struct config_error *err) MUST_CHECK;
+
+/* Look at the files and directories that CONFIG names, as a start would: the topology
+ * parses, the token keys parse, secrets have mode 0600, directories can be written,
+ * programs can be run. */
+bool config_check_files(const struct config *config, struct config_error *err) MUST_CHECK;
+
+/* Load and check everything again. Options that cannot change while running keep the
+ * value of CURRENT, each with a warning in the log. Returns the new snapshot, which owns
+ * CURRENT from then on; NULL, with *ERR, when anything is wrong: nothing has changed. */
+struct config *config_reload(const struct config_args *args, struct config *current,
+                             struct config_error *err) MUST_CHECK;
+
+/* Free CONFIG and all older snapshots; *CONFIG becomes NULL. NULL is allowed. No thread
+ * may still read one of them. */
+void config_free(struct config **config);
+
+/* Read the first line of FILE, at most SIZE - 1 bytes, without its line end, into SECRET.
+ * The file must be ours or root's and closed to everybody else. The caller clears SECRET.
+ * "" as FILE gives "". */
+bool config_read_secret(const char *file, char *secret, size_t size,
+                        struct config_error *err) MUST_CHECK;
+
+/* Every option with its value and where it came from, as a valid file. The values of
+ * secrets are in files and are not shown. */
+void config_print(const struct config_args *args, const struct config *config, FILE *out);
+
+void config_print_usage(FILE *out);   /* --help */
+void config_print_options(FILE *out); /* --help-config */
+
+#endif

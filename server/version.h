@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What this build is and where it was told to be installed. */
+#ifndef DOUSHARD_VERSION_H
+#define DOUSHARD_VERSION_H
+
+/* All static texts. */
+const char *version_text(void);       /* "0.1.0" */
+const char *version_commit(void);     /* short commit id, or "unknown" */
+const char *version_datadir(void);    /* "/usr/local/share/doushard" */
+const char *version_sysconfdir(void); /* "/etc/doushard" */
+
+#endif
