@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A bounded pool of connections to one shard, and whether the shard may be used at all.
+ */
+#include "shard/dbpool.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+/* So many calls in a row without an answer bring the pool down: more than the one or two
+ * that a single slow transaction can cost, few enough that a frozen shard is noticed at
+ * once. */
+#define FAILURES_MAX 4
+
+enum grant { GRANT_NONE, GRANT_CONN, GRANT_ROOM, GRANT_REFUSED };
+
+/* A thread in dbpool_get(), on its own stack. */
+struct waiter {
+    struct waiter *next;
+    pthread_cond_t cond;
+    enum grant grant;
+    struct dbconn *conn; /* of GRANT_CONN */
+};
+
+struct idle {
+    struct dbconn *conn; /* owned */
+    int64_t since_ms;
+};
+
+struct dbpool {
+    struct dbpool_options options; /* never changes */
+    struct {
+        pthread_mutex_t mutex;
+        bool is_up;
+        char reason[160];
+        unsigned n_open; /* opening, idle and busy */
+        unsigned n_idle;
+        unsigned n_waiters;
+        unsigned failures; /* calls in a row without an answer */
+        struct waiter *first, *last;
+        uint64_t dirty_total;
+        struct idle idle[]; /* a stack: the warmest connection is used first */
+    } shared;
+};
+
+struct dbpool *dbpool_new(const struct dbpool_options *options)
+{
+    struct dbpool *pool =
+        calloc(1, sizeof *pool + options->size * sizeof pool->shared.idle[0]);
+
+    if (pool != NULL) {
+        pool->options = *options;
+        pthread_mutex_init(&pool->shared.mutex, NULL);
+        snprintf(pool->shared.reason, sizeof pool->shared.reason, "not reached yet");
+    }
+    return pool;
+}
+
+void dbpool_free(struct dbpool **pool)
+{
+    if (*pool == NULL) {
+        return;
+    }
+    dbpool_set_down(*pool, "shutting down");
+    CHECK((*pool)->shared.n_open == 0 && (*pool)->shared.first == NULL);
+    pthread_mutex_destroy(&(*pool)->shared.mutex);
+    free(*pool);
+    *pool = NULL;
+}
+
+/* Hand GRANT to the longest waiting thread; false when nobody waits. */
+static bool grant_locked(struct dbpool *pool, enum grant grant, struct dbconn *conn)
+{
+    struct waiter *waiter = pool->shared.first;
+
+    if (waiter == NULL) {
+        return false;
+    }
+    pool->shared.first = waiter->next;
+    if (pool->shared.first == NULL) {
+        pool->shared.last = NULL;
+    }
+    pool->shared.n_waiters--;
+    waiter->grant = grant;
+    waiter->conn = conn;
+    pthread_cond_signal(&waiter->cond);
+    return true;
+}
+
+/* One connection less: its room goes to the next waiter. */
+static void leave_room_locked(struct dbpool *pool)
+{
+    if (!grant_locked(pool, GRANT_ROOM, NULL)) {
+        pool->shared.n_open--;
+    }
+}
+
+/* Mark the pool down and take out its idle connections, which the caller must close
+ * without the lock. Returns how many are in OUT. */
+static unsigned go_down_locked(struct dbpool *pool, const char *reason,
+                               struct dbconn **out)
+{
+    unsigned n = pool->shared.n_idle;
+
+    snprintf(pool->shared.reason, sizeof pool->shared.reason, "%s", reason);
+    pool->shared.is_up = false;
+    for (unsigned i = 0; i < n; i++) {
+        out[i] = pool->shared.idle[i].conn;
+    }
+    pool->shared.n_idle = 0;
+    pool->shared.n_open -= n;
+    while (grant_locked(pool, GRANT_REFUSED, NULL)) {
+    }
+    return n;
+}
+
+void dbpool_set_down(struct dbpool *pool, const char *reason)
+{
+    struct dbconn **out = calloc(pool->options.size, sizeof(struct dbconn *));
+
+    CHECK(out != NULL);
+    pthread_mutex_lock(&pool->shared.mutex);
+    bool was_up = pool->shared.is_up;
+    unsigned n = go_down_locked(pool, reason, out);
+    pthread_mutex_unlock(&pool->shared.mutex);
+    for (unsigned i = 0; i < n; i++) {
+        dbconn_close(&out[i]);
+    }
+    free(out);
+    if (was_up && pool->options.went_down != NULL) {
+        pool->options.went_down(pool->options.went_down_context);
+    }
+}
+
+void dbpool_set_up(struct dbpool *pool)
+{
+    pthread_mutex_lock(&pool->shared.mutex);
+    pool->shared.is_up = true;
+    pool->shared.failures = 0;
+    pool->shared.reason[0] = '\0';
+    pthread_mutex_unlock(&pool->shared.mutex);
+}
+
+/* Take N connections out of the bottom of the stack, where the coldest are. */
+static void remove_coldest_locked(struct dbpool *pool, unsigned n)
+{
+    pool->shared.n_idle -= n;
+    pool->shared.n_open -= n;
+    memmove(pool->shared.idle, pool->shared.idle + n,
+            pool->shared.n_idle * sizeof pool->shared.idle[0]);
+}
+
+void dbpool_reap(struct dbpool *pool)
+{
+    int64_t limit_ms = clock_mono_ms() - pool->options.idle_ms;
+
+    for (;;) {
+        struct dbconn *conn = NULL;
+        pthread_mutex_lock(&pool->shared.mutex);
+        if (pool->shared.n_idle > 0 && pool->shared.idle[0].since_ms < limit_ms) {
+            conn = pool->shared.idle[0].conn;
+            remove_coldest_locked(pool, 1);
+        }
+        pthread_mutex_unlock(&pool->shared.mutex);
+        if (conn == NULL) {
+            return;
+        }
+        dbconn_close(&conn);
+    }
+}
+
+/* The caller holds room in n_open: fill it. */
+static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
+                                    struct dbconn **conn, char *why, size_t size)
+{
+    int64_t limit_ms = clock_mono_ms() + pool->options.connect_timeout_ms;
+    struct dbconn_hello hello;
+    struct dbconn *opened =
+        dbconn_open(&pool->options.target,
+                    limit_ms < deadline_ms ? limit_ms : deadline_ms, &hello, why, size);
+
+    if (opened != NULL &&
+        !pool->options.admit(pool->options.admit_context, &hello, why, size)) {
+        dbconn_close(&opened);
+    }
+    if (opened != NULL) {
+        *conn = opened;
+        return OUTCOME_OK;
+    }
+    pthread_mutex_lock(&pool->shared.mutex);
+    leave_room_locked(pool);
+    pthread_mutex_unlock(&pool->shared.mutex);
+    /* A request that came with hardly any time left proves nothing against the shard. */
+    if (limit_ms <= deadline_ms) {
+        dbpool_set_down(pool, why);
+    }
+    return OUTCOME_UNAVAILABLE;
+}
+
+/* Wait in line. Returns with the lock held. */
+static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
+                              struct dbconn **conn)
+{
+    struct waiter self = {.grant = GRANT_NONE};
+    struct timespec until = clock_timespec(deadline_ms);
+
+    pthread_cond_init(&self.cond, NULL);
+    if (pool->shared.last != NULL) {
+        pool->shared.last->next = &self;
+    } else {
+        pool->shared.first = &self;
+    }
+    pool->shared.last = &self;
+    pool->shared.n_waiters++;
+    while (self.grant == GRANT_NONE &&
+           pthread_cond_clockwait(&self.cond, &pool->shared.mutex, CLOCK_MONOTONIC,
+                                  &until) == 0) {
+    }
+    if (self.grant == GRANT_NONE) { /* too late: leave the line */
+        struct waiter *before = NULL;
+        for (struct waiter *w = pool->shared.first; w != &self; w = w->next) {
+            before = w;
+        }
+        *(before == NULL ? &pool->shared.first : &before->next) = self.next;
+        if (pool->shared.last == &self) {
+            pool->shared.last = before;
+        }
+        pool->shared.n_waiters--;
+    }
+    pthread_cond_destroy(&self.cond);
+    *conn = self.conn;
+    return self.grant;
+}
+
+/* A connection, room to open one, or a refusal. Called and left with the lock held. */
+static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms,
+                                 struct dbconn **conn)
+{
+    if (!pool->shared.is_up) {
+        return GRANT_REFUSED;
+    }
+    if (pool->shared.n_idle > 0) {
+        *conn = pool->shared.idle[--pool->shared.n_idle].conn;
+        return GRANT_CONN;
+    }
+    if (pool->shared.n_open < pool->options.size) {
+        pool->shared.n_open++;
+        return GRANT_ROOM;
+    }
+    if (pool->shared.n_waiters >= pool->options.waiters_max) {
+        return GRANT_NONE;
+    }
+    return wait_locked(pool, deadline_ms, conn);
+}
+
+enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
+                        char *why, size_t size)
+{
+    for (;;) {
+        struct dbconn *got = NULL;
+        pthread_mutex_lock(&pool->shared.mutex);
+        enum grant grant = acquire_locked(pool, deadline_ms, &got);
+        if (grant == GRANT_REFUSED) {
+            snprintf(why, size, "%s", pool->shared.reason);
+        }
+        pthread_mutex_unlock(&pool->shared.mutex);
+
+        switch (grant) {
+        case GRANT_REFUSED:
+            return OUTCOME_UNAVAILABLE;
+        case GRANT_NONE:
+            snprintf(why, size, "all %u connections are busy", pool->options.size);
+            return OUTCOME_BUSY;
+        case GRANT_ROOM:
+            return open_connection(pool, deadline_ms, conn, why, size);
+        case GRANT_CONN:
+            break;
+        }
+        if (dbconn_is_alive(got)) {
+            *conn = got;
+            return OUTCOME_OK;
+        }
+        /* The server closed it while it was idle: no fault of anybody, take another. */
+        dbconn_close(&got);
+        pthread_mutex_lock(&pool->shared.mutex);
+        leave_room_locked(pool);
+        pthread_mutex_unlock(&pool->shared.mutex);
+    }
+}
+
+/* Keep CONN as idle or hand it on; NULL when that is done, else CONN is to be closed. */
+static struct dbconn *keep_locked(struct dbpool *pool, struct dbconn *conn)
+{
+    if (!pool->shared.is_up) {
+        pool->shared.n_open--;
+        return conn;
+    }
+    if (!grant_locked(pool, GRANT_CONN, conn)) {
+        pool->shared.idle[pool->shared.n_idle++] =
+            (struct idle){.conn = conn, .since_ms = clock_mono_ms()};
+    }
+    return NULL;
+}
+
+void dbpool_put(struct dbpool *pool, struct dbconn **conn, bool answered)
+{
+    struct dbconn *back = *conn;
+    bool is_clean = dbconn_is_clean(back);
+
+    *conn = NULL;
+    pthread_mutex_lock(&pool->shared.mutex);
+    pool->shared.failures = answered ? 0 : pool->shared.failures + 1;
+    bool too_many = pool->shared.is_up && pool->shared.failures >= FAILURES_MAX;
+    if (is_clean) {
+        back = keep_locked(pool, back);
+    } else {
+        pool->shared.dirty_total += answered;
+        leave_room_locked(pool);
+    }
+    pthread_mutex_unlock(&pool->shared.mutex);
+    if (!is_clean && answered) {
+        log_write(LOG_ERROR, "conn_dirty", "server=%s", pool->options.target.host);
+    }
+    dbconn_close(&back);
+    if (too_many) {
+        dbpool_set_down(pool, "several calls in a row got no answer");
+    }
+}
+
+void dbpool_get_state(struct dbpool *pool, struct dbpool_state *state)
+{
+    pthread_mutex_lock(&pool->shared.mutex);
+    state->is_up = pool->shared.is_up;
+    snprintf(state->reason, sizeof state->reason, "%s", pool->shared.reason);
+    state->open = pool->shared.n_open;
+    state->busy = pool->shared.n_open - pool->shared.n_idle;
+    state->waiters = pool->shared.n_waiters;
+    state->dirty_total = pool->shared.dirty_total;
+    pthread_mutex_unlock(&pool->shared.mutex);
+}

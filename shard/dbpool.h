@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A bounded pool of connections to one shard, and whether the shard may be used at all.
+ *
+ * Ownership: the pool owns idle connections; between dbpool_get() and dbpool_put() a
+ * connection is the caller's.
+ *
+ *   state of a connection   where it is                who moves it on
+ *   opening                 counted in n_open          the thread in dbpool_get()
+ *   idle                    stack of the pool          dbpool_get(), dbpool_reap()
+ *   busy                    with a caller              dbpool_put()
+ *   (closed)                nowhere                    dbpool_put() when it is not clean
+ *
+ * A pool is DOWN at first. It is UP from dbpool_set_up() on, until dbpool_set_down(), a
+ * failed connect, or several calls in a row without an answer. While it is DOWN every
+ * dbpool_get() fails at once: only the thread that looks after the shard
+ * (router_minder.c) tries the shard, so no request ever pays for finding out that a dead
+ * shard is still dead. */
+#ifndef DOUSHARD_DBPOOL_H
+#define DOUSHARD_DBPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/dbconn.h"
+#include "shard/outcome.h"
+
+struct dbpool;
+
+/* Looks at what a shard says of itself. False: the shard must not be used, WHY says why.
+ */
+typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello, char *why,
+                             size_t size);
+
+/* Copied by dbpool_new(), but for the strings of target, which must outlive the pool. */
+struct dbpool_options {
+    struct dbconn_target target;
+    unsigned size;        /* most connections */
+    unsigned waiters_max; /* most threads waiting for one */
+    int connect_timeout_ms;
+    int idle_ms; /* an idle connection is closed after this */
+    dbpool_admit_fn *admit;
+    void *admit_context;
+    void (*went_down)(void *context); /* called without any lock held */
+    void *went_down_context;
+};
+
+struct dbpool_state {
+    bool is_up;
+    char reason[160]; /* why not */
+    unsigned open, busy, waiters;
+    uint64_t dirty_total; /* came back with unread results or an open transaction */
+};
+
+/* NULL when memory is short. */
+struct dbpool *dbpool_new(const struct dbpool_options *options) MUST_CHECK;
+
+/* No connection may be out and nobody may wait. *POOL becomes NULL; NULL is allowed. */
+void dbpool_free(struct dbpool **pool);
+
+/* Borrow a connection, opening one if the pool is not full.
+ *
+ * Waits at most until DEADLINE_MS (monotonic); waiters are served in order. Thread-safe.
+ * A thread that needs connections of several pools must take them in the order of the
+ * shards' indexes, and must not hold one of this pool already.
+ *
+ * OK sets *CONN. UNAVAILABLE: the shard is down. BUSY: too many wait, or no connection
+ * came free in time. Both fill WHY (SIZE bytes) and leave *CONN alone. */
+enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
+                        char *why, size_t size) MUST_CHECK;
+
+/* Give a connection back. It goes to the next waiter or becomes idle, or is closed when
+ * it is not clean. ANSWERED says whether the shard answered the last call on it: several
+ * failures in a row, over all connections, bring the pool DOWN. *CONN becomes NULL. */
+void dbpool_put(struct dbpool *pool, struct dbconn **conn, bool answered);
+
+void dbpool_set_up(struct dbpool *pool);
+void dbpool_set_down(struct dbpool *pool, const char *reason);
+
+/* Close connections that have been idle for too long. */
+void dbpool_reap(struct dbpool *pool);
+
+void dbpool_get_state(struct dbpool *pool, struct dbpool_state *state);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a CALL answered, and tables that say how a row becomes a struct. */
+#include "shard/dbresult.h"
+
+#include <string.h>
+
+int dbresult_column(const struct dbresult *result, const char *column)
+{
+    for (unsigned i = 0; i < result->n_columns; i++) {
+        if (strcmp(result->columns[i], column) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+const struct dbvalue *dbresult_value(const struct dbresult *result, size_t row,
+                                     const char *column)
+{
+    if (result == NULL || row >= result->n_rows) {
+        return NULL;
+    }
+    int i = dbresult_column(result, column);
+
+    return i < 0 ? NULL : &result->values[row * result->n_columns + (unsigned)i];
+}
+
+static bool read_field(const struct dbvalue *value, enum dbfield_kind kind, char *out)
+{
+    uint32_t narrow = (uint32_t)value->number;
+
+    switch (kind) {
+    case DBFIELD_U64:
+    case DBFIELD_I64:
+        memcpy(out, &value->number, sizeof value->number);
+        return value->text == NULL;
+    case DBFIELD_U32:
+        memcpy(out, &narrow, sizeof narrow);
+        return value->text == NULL && narrow == value->number;
+    case DBFIELD_TEXT:
+        memcpy(out, &value->text, sizeof value->text);
+        return value->text != NULL;
+    }
+    return false;
+}
+
+bool dbresult_read(const struct dbresult *result, size_t row,
+                   const struct dbfield *fields, size_t n_fields, void *out)
+{
+    for (size_t i = 0; i < n_fields; i++) {
+        const struct dbvalue *value = dbresult_value(result, row, fields[i].column);
+        if (value == NULL || value->is_null ||
+            !read_field(value, fields[i].kind, (char *)out + fields[i].offset)) {
+            return false;
+        }
+    }
+    return true;
+}

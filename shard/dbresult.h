@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a CALL answered, and tables that say how a row becomes a struct. */
+#ifndef DOUSHARD_DBRESULT_H
+#define DOUSHARD_DBRESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/arena.h"
+#include "shard/base/check.h"
+
+struct dbvalue {
+    const char *text; /* NUL-terminated; NULL for a number and for SQL's NULL */
+    size_t len;
+    uint64_t number; /* of integer columns; negative ones in two's complement */
+    bool is_null;
+};
+
+/* One result set. Everything lives in the arena it was read into. */
+struct dbresult {
+    const char *const *columns;
+    unsigned n_columns;
+    size_t n_rows;
+    struct dbvalue *values; /* n_rows * n_columns, row by row */
+    struct dbresult *next;  /* the following result set of the same CALL, or NULL */
+};
+
+enum dbfield_kind {
+    DBFIELD_U64,  /* uint64_t */
+    DBFIELD_I64,  /* int64_t */
+    DBFIELD_U32,  /* uint32_t; a larger number is an error */
+    DBFIELD_TEXT, /* const char *, pointing into the result */
+};
+
+/* Column NAME goes to OFFSET of the struct. */
+struct dbfield {
+    const char *column;
+    enum dbfield_kind kind;
+    size_t offset;
+};
+
+/* The position of a column, or -1. */
+int dbresult_column(const struct dbresult *result, const char *column);
+
+/* The value at ROW in COLUMN; NULL when there is no such row or column. */
+const struct dbvalue *dbresult_value(const struct dbresult *result, size_t row,
+                                     const char *column);
+
+/* Fill OUT from ROW. False when a column is missing, NULL or of another type: the shard
+ * answered what this version cannot read; OUT may then be partly written. */
+bool dbresult_read(const struct dbresult *result, size_t row,
+                   const struct dbfield *fields, size_t n_fields, void *out) MUST_CHECK;
+
+#endif

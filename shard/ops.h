@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A batch of operations on its way to a procedure, as one JSON array.
+ *
+ * The router owns slot and epoch of each operation, since they may change between two
+ * attempts; the caller adds everything else once. */
+#ifndef DOUSHARD_OPS_H
+#define DOUSHARD_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/arena.h"
+#include "shard/base/check.h"
+
+/* Limits of the procedures (procedures/op/_op_open.sql). */
+#define OPS_MAX       256
+#define OPS_BYTES_MAX 262144
+
+struct ops;
+
+/* NULL when memory is short. */
+struct ops *ops_new(void) MUST_CHECK;
+void ops_free(struct ops **ops);
+
+/* Begin one more operation about OWNER; SLOT says where OWNER is: the shared slot of a
+ * name, or ops_add_owner() to let the router find it by the owner's id. At most OPS_MAX;
+ * a further one, or lack of memory, makes ops_render() fail. */
+void ops_add(struct ops *ops, uint32_t slot, uint64_t owner);
+void ops_add_owner(struct ops *ops, uint64_t owner);
+
+/* Give the last operation a field. NAME is static text; values are copied. */
+void ops_text(struct ops *ops, const char *name, const char *value);
+void ops_number(struct ops *ops, const char *name, int64_t value);
+void ops_hex(struct ops *ops, const char *name, const void *data, size_t len);
+
+size_t ops_count(const struct ops *ops);
+uint64_t ops_owner(const struct ops *ops, size_t i);
+
+/* The fixed slot of operation I. False: it is to be found by the owner's id. */
+bool ops_fixed_slot(const struct ops *ops, size_t i, uint32_t *slot);
+
+/* Where operation I goes on the next attempt. */
+void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
+
+/* Bring the N operations in INDEX into the order that the procedures demand (slot,
+ * owner). */
+void ops_sort(const struct ops *ops, size_t *index, size_t n);
+
+/* The JSON array of the N operations in INDEX, in ARENA; NULL when something did not fit.
+ */
+const char *ops_render(struct ops *ops, const size_t *index, size_t n,
+                       struct arena *arena, size_t *len) MUST_CHECK;
+
+#endif
