@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The tests' own tools: every checker is shown to fail on a planted fault. */
+
+import assert from "node:assert/strict";
+import net from "node:net";
+import { test } from "node:test";
+import { multipart, percent, urlencode } from "../lib/api.js";
+import {
+  duplicates, expositionProblems, quantile, slotOfId, strayRows, timeOfId, unevenness, walkProblems,
+} from "../lib/checks.js";
+import { Contract } from "../lib/contract.js";
+import * as media from "../lib/media.js";
+import { CommandReader, PacketReader, Proxy } from "../lib/proxy.js";
+import { parseAnswers, RawConnection } from "../lib/raw.js";
+import { literal, parseBatch } from "../lib/sql.js";
+import { until } from "../lib/wait.js";
+
+const contract = new Contract();
+
+function answer(body, { method = "GET", path = "/douyin/feed/", status = 200, headers = {} } = {}) {
+  const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  return {
+    method, path, status, body: bytes,
+    headers: { "content-type": "application/json", "content-length": String(bytes.length), ...headers },
+  };
+}
+
+const FEED = { status_code: 0, status_msg: "success", video_list: [], next_time: 1767225600000, partial: false };
+
+test("the judge accepts an answer that keeps the contract", () => {
+  assert.deepEqual(contract.judge(answer(FEED)), FEED);
+  assert.ok(contract.judge(answer(FEED, { path: "/douyin/feed" })));
+  assert.ok(contract.seen.has("GET /douyin/feed/ 200 ok"));
+});
+
+const wrong = [
+  ["status_code as text", { ...FEED, status_code: "0" }],
+  ["no status_msg", { ...FEED, status_msg: undefined }],
+  ["empty status_msg", { ...FEED, status_msg: "" }],
+  ["null list", { ...FEED, video_list: null }],
+  ["a key that nobody declared", { ...FEED, password: "x" }],
+  ["no next_time", { ...FEED, next_time: undefined }],
+  ["next_time in seconds", { ...FEED, next_time: 1767225600 }],
+  ["an error code that is not in the table", { ...FEED, status_code: 77, next_time: 0 }],
+  ["a failure that lists something", { ...FEED, status_code: 1017, video_list: [{}] }],
+  ["no JSON", "<html>"],
+];
+for (const [name, body] of wrong)
+  test(`the judge refuses: ${name}`, () => assert.throws(() => contract.judge(answer(body))));
+
+test("the judge refuses: a redirect, a wrong type, a wrong length, 405 without Allow, broken UTF-8", () => {
+  const refusal = { status_code: 1405, status_msg: "no" };
+  assert.throws(() => contract.judge(answer("", { status: 301, headers: { location: "/douyin/feed/" } })));
+  assert.throws(() => contract.judge(answer(FEED, { headers: { "content-type": "text/html" } })));
+  assert.throws(() => contract.judge(answer(FEED, { headers: { "content-type": "application/json; charset=gbk" } })));
+  assert.throws(() => contract.judge(answer(FEED, { headers: { "content-length": "3" } })));
+  assert.throws(() => contract.judge(answer(refusal, { method: "POST", status: 405 })));
+  assert.ok(contract.judge(answer(refusal, { method: "POST", status: 405, headers: { allow: "GET, HEAD" } })));
+  const broken = answer(FEED);
+  broken.body = Buffer.concat([Buffer.from('{"status_code":0,"status_msg":"\xff', "latin1"), broken.body]);
+  delete broken.headers["content-length"];
+  assert.throws(() => contract.judge(broken));
+});
+
+test("the judge refuses ids at 2^53 and relative URLs", () => {
+  const user = contract.problems.bind(contract, "#/components/schemas/User");
+  const good = {
+    id: 2 ** 53 - 1, name: "a", follow_count: 0, follower_count: 0, is_follow: false,
+    avatar: "http://h/a.png", background_image: "http://h/b.png", signature: "s", total_favorited: 0,
+    work_count: 0, favorite_count: 0,
+  };
+  assert.equal(user(good), "");
+  assert.notEqual(user({ ...good, id: 2 ** 53 }), "");
+  assert.notEqual(user({ ...good, avatar: "/a.png" }), "");
+  assert.notEqual(user({ ...good, total_favorited: "0" }), "");
+});
+
+test("the placement checker flags a planted stray row", () => {
+  const id = (5000 * 1024 + 7) * 8 + 3;
+  assert.equal(slotOfId(id), 7);
+  assert.equal(timeOfId(id), 1735689600000 + 5000);
+  const owner = new Map([[7, "shard1"]]);
+  assert.deepEqual(strayRows([{ shard: "shard1", slot: 7, id }], owner, slotOfId), []);
+  assert.equal(strayRows([{ shard: "shard2", slot: 7, id }], owner, slotOfId).length, 1);
+  assert.equal(strayRows([{ shard: "shard1", slot: 7, id: id + 8 }], owner, slotOfId).length, 1);
+});
+
+test("the walk checker flags a repeated, a skipped and a misplaced video", () => {
+  const pages = [[{ id: 3, at: 30 }, { id: 2, at: 20 }], [{ id: 1, at: 10 }]];
+  assert.deepEqual(walkProblems(pages, [1, 2, 3]), []);
+  assert.deepEqual(walkProblems([...pages, [{ id: 2, at: 10 }]], [1, 2, 3]), ["twice: 2"]);
+  assert.deepEqual(walkProblems(pages, [1, 2, 3, 4]), ["missing: 4"]);
+  assert.equal(walkProblems([pages[1], pages[0]], [1, 2, 3]).length, 1);
+  assert.deepEqual(duplicates([1, 2, 1, 1]), [1]);
+});
+
+test("the spread checker tells even from uneven", () => {
+  assert.ok(unevenness([250, 260, 240, 250]) < 4);
+  assert.ok(unevenness([400, 200, 200, 200]) > 20);
+  assert.equal(quantile([5, 1, 3], 0.5), 3);
+});
+
+test("the exposition checker finds faults", () => {
+  const good = '# HELP a_total x\n# TYPE a_total counter\na_total{r="/x"} 1\na_total{r="/y"} 2\n';
+  assert.deepEqual(expositionProblems(good), []);
+  assert.equal(expositionProblems(`${good}a_total{r="/x"} 1\n`).length, 1);
+  assert.equal(expositionProblems("b 1\n").length, 1);
+  assert.equal(expositionProblems(good.replace("} 2", "} two")).length, 1);
+  assert.equal(expositionProblems(good.trimEnd()).length, 1);
+  const histogram = '# HELP h x\n# TYPE h histogram\nh_bucket{le="1"} 5\nh_bucket{le="+Inf"} 4\nh_sum 1\nh_count 4\n';
+  assert.equal(expositionProblems(histogram).length, 1);
+});
+
+test("parameters are encoded byte by byte", () => {
+  assert.equal(percent("a b+é"), "a%20b%2b%c3%a9");
+  assert.equal(percent(Buffer.from([0, 0xff])), "%00%ff");
+  assert.equal(urlencode({ a: 1, b: undefined, c: "" }), "a=1&c=");
+  const { body } = multipart([["a", "1"], { name: "f", filename: "x", data: Buffer.from([0, 1]) }], "B");
+  assert.match(body.toString("latin1"), /^--B\r\n.*name="a"\r\n\r\n1\r\n--B\r\n.*filename="x"\r\n.*\r\n\r\n\0\x01\r\n--B--\r\n$/s);
+});
+
+test("answers on a raw socket are told apart", () => {
+  const one = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+  assert.equal(parseAnswers(Buffer.from(one + one)).length, 2);
+  assert.throws(() => parseAnswers(Buffer.from(one.slice(0, -1))));
+  assert.throws(() => parseAnswers(Buffer.from("nonsense\r\n\r\n")));
+});
+
+test("SQL rows and literals survive the shell", () => {
+  assert.deepEqual(parseBatch("a\tb\n1\tx\\ty\nNULL\t9007199254740993\n"),
+    [{ a: 1, b: "x\ty" }, { a: null, b: "9007199254740993" }]);
+  assert.equal(literal("a'b"), "X'612762'");
+  assert.equal(literal(""), "''");
+  assert.equal(literal(5), "5");
+});
+
+function packet(number, ...parts) {
+  const payload = Buffer.concat(parts.map((p) => (typeof p === "string" ? Buffer.from(p) : Buffer.from(p))));
+  const head = Buffer.alloc(4);
+  head.writeUIntLE(payload.length, 0, 3);
+  head[3] = number;
+  return Buffer.concat([head, payload]);
+}
+
+test("the proxy's reader follows statements through any cut of the bytes", () => {
+  const reader = new CommandReader();
+  const bytes = packet(0, [0x16], "CALL a(?)");
+  assert.deepEqual(reader.fromClient(bytes.subarray(0, 3)), []);
+  assert.deepEqual(reader.fromClient(bytes.subarray(3)), []);
+  reader.fromServer(packet(1, [0, 9, 0, 0, 0, 0, 0, 1, 0]));
+  assert.deepEqual(reader.fromClient(packet(0, [0x17, 9, 0, 0, 0], "\0\0\0\0\0")), ["CALL a(?)"]);
+  assert.deepEqual(reader.fromClient(packet(0, [0x03], "CALL b()")), ["CALL b()"]);
+  assert.equal(new PacketReader().push(Buffer.concat([bytes, bytes])).length, 2);
+});
+
+/* A shard that answers every command with "ok". */
+async function echoShard() {
+  const seen = [];
+  const server = net.createServer((socket) => {
+    const reader = new PacketReader();
+    socket.on("error", () => {});
+    socket.on("data", (chunk) => {
+      for (const { payload } of reader.push(chunk)) {
+        seen.push(payload.toString("latin1", 1));
+        socket.write(packet(1, "ok"));
+      }
+    });
+  });
+  await new Promise((done) => { server.listen(0, "127.0.0.1", done); });
+  return { seen, port: server.address().port, stop: () => server.close() };
+}
+
+test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => {
+  const shard = await echoShard();
+  const proxy = await Proxy.start({ port: shard.port });
+  const say = async (text) => {
+    const connection = await RawConnection.open(proxy.port);
+    await connection.send(packet(0, [0x03], text));
+    return connection;
+  };
+  const answered = (connection) =>
+    until("an answer", () => connection.received.length > 0, { timeoutMs: 2000, everyMs: 5 });
+  try {
+    const plain = await say("CALL plain()");
+    await answered(plain);
+    plain.close();
+
+    proxy.once(/lost/, "lose-reply");
+    const lost = await say("CALL lost()");
+    await lost.closed();
+    assert.equal(lost.received.length, 0);
+    assert.ok(shard.seen.includes("CALL lost()"), "the shard has run it");
+    await answered(await say("CALL lost()"));
+
+    proxy.once(/cut/, "cut");
+    const cut = await say("CALL cut()");
+    await cut.closed();
+    assert.ok(!shard.seen.includes("CALL cut()"), "the shard never saw it");
+
+    proxy.once(/slow/, { delayMs: 100 });
+    const start = performance.now();
+    await answered(await say("CALL slow()"));
+    assert.ok(performance.now() - start >= 95);
+
+    proxy.once(/hang/, "hang-reply");
+    const hang = await say("CALL hang()");
+    await until("the shard to run it", () => shard.seen.includes("CALL hang()"));
+    assert.equal(hang.received.length, 0);
+    assert.equal(hang.ended, false);
+
+    proxy.blackHole = true;
+    await say("CALL nowhere()");
+    await until("the proxy to see it", () => proxy.count(/nowhere/) === 1);
+    assert.ok(!shard.seen.includes("CALL nowhere()"));
+    proxy.blackHole = false;
+
+    proxy.refuse = true;
+    const refused = await RawConnection.open(proxy.port);
+    await refused.closed();
+    assert.deepEqual(proxy.applied, { "lose-reply": 1, cut: 1, delay: 1, "hang-reply": 1 });
+  } finally {
+    await proxy.stop();
+    shard.stop();
+  }
+});
+
+test("the clips are what they claim to be", () => {
+  const { format, streams } = media.probe(media.uniqueClip());
+  assert.match(format.format_name, /mp4/);
+  assert.deepEqual(streams.map((s) => s.codec_type).sort(), ["audio", "video"]);
+  assert.equal(media.clipOfSize(50000).length, 50000);
+  assert.notDeepEqual(media.uniqueClip(), media.uniqueClip());
+  assert.equal(media.masked(Buffer.from("x")).toString("latin1", 4, 8), "ftyp");
+  assert.ok(media.pictureBomb().length < 1 << 20, "a bomb is small on disk");
+});
+
+test("waiting in vain says what for", async () => {
+  await assert.rejects(until("godot", () => false, { timeoutMs: 30, everyMs: 5 }), /godot/);
+});

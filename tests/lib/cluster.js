@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Real clusters for tests: shards started by scripts/demo in a directory of their own, and servers
+ * with whatever options a test wants. Everything ends with the test process, however that ends. */
+
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync,
+  rmSync, writeFileSync,
+} from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Api } from "./api.js";
+import { Contract } from "./contract.js";
+import { sql } from "./sql.js";
+import { parallel, until } from "./wait.js";
+
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+const DEMO = join(ROOT, "scripts", "demo");
+
+/** Another service to test instead, as the environment names it. */
+export const BASE_URL = process.env.BASE_URL || "";
+
+export const buildDir = () => resolve(ROOT, process.env.DOUSHARD_BUILD_DIR || "build");
+export const program = () => join(buildDir(), "doushard");
+
+/** A sanitizer slows the server down by about this. */
+export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir())) ? 3 : 1);
+
+const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
+
+/** A TCP port that was free a moment ago. */
+export function freePort() {
+  return new Promise((done, failed) => {
+    const server = net.createServer();
+    server.once("error", failed);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+/** HTTP status of a URL, 0 when nobody answers. */
+export function statusOf(url, timeoutMs = 2000) {
+  return new Promise((done) => {
+    const req = http.get(url, { agent: false, timeout: timeoutMs }, (res) => {
+      res.resume();
+      res.on("end", () => done(res.statusCode));
+      res.on("error", () => done(0));
+    });
+    req.on("timeout", () => req.destroy());
+    req.on("error", () => done(0));
+  });
+}
+
+const flagName = (option) => `--${option.replaceAll("_", "-")}`;
+
+/** One server process of a cluster. */
+export class Server {
+  constructor(cluster, name, options) {
+    this.cluster = cluster;
+    this.name = name;
+    this.options = options;
+    this.log = join(cluster.dir, `${name}.test.log`);
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  get running() {
+    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  arguments() {
+    const flags = Object.entries(this.options).map(([k, v]) => `${flagName(k)}=${v}`);
+    return [`--config=${this.cluster.files.config}`, ...flags];
+  }
+
+  /** Start the process; resolves once /readyz says yes, or /livez with {ready: false}. */
+  async start({ ready = true, env = {}, wrapper = [], timeoutMs = 20000 * slowdown() } = {}) {
+    const log = openSync(this.log, "a");
+    /* The kernel ends the server should this process die without a chance to. */
+    const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, program(), ...this.arguments()];
+    this.child = spawn(command[0], command.slice(1), {
+      stdio: ["ignore", log, log],
+      env: { ...process.env, ...env },
+      cwd: ROOT,
+    });
+    closeSync(log);
+    this.exited = new Promise((done) => {
+      this.child.once("exit", (code, signal) => done({ code, signal }));
+      this.child.once("error", (error) => done({ code: -1, signal: error.message }));
+    });
+    const url = `${this.adminUrl}/${ready ? "readyz" : "livez"}`;
+    await until(
+      `${this.name} at ${url}`,
+      async () => {
+        if (!this.running) throw new Error(`${this.name} has ended:\n${this.logText().slice(-2000)}`);
+        return (await statusOf(url)) === 200;
+      },
+      { timeoutMs, everyMs: 50 }
+    );
+    return this;
+  }
+
+  logText() {
+    return existsSync(this.log) ? readFileSync(this.log, "utf8") : "";
+  }
+
+  /** Ask it to end; resolves to {code, signal}. */
+  async stop(timeoutMs = 20000 * slowdown()) {
+    if (this.running) this.child.kill("SIGTERM");
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), timeoutMs);
+    const how = await this.exited;
+    clearTimeout(timer);
+    return how;
+  }
+
+  kill(signal = "SIGKILL") {
+    this.child.kill(signal);
+  }
+}
+
+export class Cluster {
+  servers = [];
+  contract = new Contract();
+  #apis = [];
+
+  /**
+   * Start a cluster: SHARDS shards and, unless {server: false}, one server with OPTIONS. ENV is what
+   * scripts/demo sees besides. With BASE_URL in the environment and {remote: true} this is only a
+   * client of that service, and `local` is false.
+   */
+  static async up({ shards = 2, server = true, options = {}, env = {}, remote = false } = {}) {
+    const cluster = new Cluster();
+    if (remote && BASE_URL) {
+      cluster.local = false;
+      cluster.api = cluster.#client(BASE_URL, process.env.ADMIN_URL);
+      return cluster;
+    }
+    cluster.local = true;
+    cluster.dir = mkdtempSync(join(tmpdir(), "doushard-test-"));
+    chmodSync(cluster.dir, 0o755); /* the databases run under another account */
+    cluster.env = {
+      ...process.env, DOUSHARD_VAR: cluster.dir, DOUSHARD_SHARDS: String(shards),
+      DOUSHARD_BUILD_DIR: buildDir(), ...env,
+    };
+    delete cluster.env.NODE_TEST_CONTEXT;
+    cluster.#guard();
+    try {
+      await cluster.demo("up", "--no-build", "--no-seed", "--no-server", "--no-redis");
+      cluster.readEndpoints();
+      if (server) {
+        cluster.server = await cluster.addServer(options).then((s) => s.start());
+        cluster.api = cluster.apiOf(cluster.server);
+      }
+    } catch (error) {
+      await cluster.down().catch(() => {});
+      throw error;
+    }
+    return cluster;
+  }
+
+  /* A process of its own waits for the end of ours and cleans up then. */
+  #guard() {
+    this.guard = spawn(
+      "sh",
+      ["-c", 'cat >/dev/null; "$1" down >/dev/null 2>&1; rm -rf -- "$2"', "guard", DEMO, this.dir],
+      { stdio: ["pipe", "ignore", "ignore"], detached: true, env: this.env, cwd: ROOT }
+    );
+    this.guard.unref();
+    this.guard.stdin.unref?.();
+  }
+
+  /** Run scripts/demo with ARGS on this cluster; resolves to what it printed. */
+  demo(...args) {
+    return new Promise((done, failed) => {
+      const child = spawn(DEMO, args, { stdio: ["ignore", "pipe", "pipe"], env: this.env, cwd: ROOT });
+      const out = [];
+      child.stdout.on("data", (chunk) => out.push(chunk));
+      child.stderr.on("data", (chunk) => out.push(chunk));
+      child.on("error", failed);
+      child.on("exit", (code) => {
+        const text = Buffer.concat(out).toString("utf8");
+        if (code === 0) done(text);
+        else failed(new Error(`demo ${args.join(" ")} ended with ${code}:\n${text.slice(-3000)}`));
+      });
+    });
+  }
+
+  readEndpoints() {
+    this.endpoints = JSON.parse(readFileSync(join(this.dir, "endpoints.json"), "utf8"));
+    this.shards = this.endpoints.shards;
+    this.files = this.endpoints.files;
+  }
+
+  shard(name) {
+    const found = this.shards.find((s) => s.name === name);
+    assert.ok(found, `no shard ${name}`);
+    return found;
+  }
+
+  shardPid(name) {
+    this.readEndpoints();
+    return this.shard(name).pid;
+  }
+
+  /** Prepare one more server with OPTIONS over those of the cluster; start() starts it. */
+  async addServer(options = {}) {
+    const name = `server${this.servers.length + 1}`;
+    const own = (what) => {
+      const path = join(this.dir, `test-${what}`);
+      mkdirSync(path, { recursive: true });
+      return path;
+    };
+    const server = new Server(this, name, {
+      listen_host: "127.0.0.1",
+      listen_port: await freePort(),
+      admin_port: await freePort(),
+      media_dir: own("media"),
+      upload_dir: own("upload"),
+      assets_dir: join(ROOT, "server", "assets"),
+      base_url: "",
+      pid_file: "",
+      scrypt_ln: 10,
+      scrypt_p: 1,
+      job_poll_ms: 100,
+      ...options,
+    });
+    server.url = `http://127.0.0.1:${server.options.listen_port}`;
+    server.adminUrl = `http://127.0.0.1:${server.options.admin_port}`;
+    if (options.base_url === undefined) server.options.base_url = server.url;
+    this.servers.push(server);
+    return server;
+  }
+
+  apiOf(server) {
+    return this.#client(server.url, server.adminUrl);
+  }
+
+  #client(url, adminUrl) {
+    const api = new Api(url, { adminUrl, contract: this.contract, timeoutMs: 20000 * slowdown() });
+    this.#apis.push(api);
+    return api;
+  }
+
+  /** Run SQL as root on one shard ("shard1", or its entry). */
+  sql(shard, text, options) {
+    const { socket, host, port } = typeof shard === "string" ? this.shard(shard) : shard;
+    return sql(this.files.root_cnf, { socket, host, port }, text, options);
+  }
+
+  /** Run SQL as root on all shards; rows get a column `shard`. */
+  async sqlAll(text, options) {
+    const lists = await parallel(this.shards.length, this.shards.map((shard) => async () =>
+      (await this.sql(shard, text, options)).map((row) => ({ shard: shard.name, ...row }))));
+    return lists.flat();
+  }
+
+  /** Number of rows of each table over all shards, as an object. */
+  async rowCounts(tables = ["account", "user", "session", "video", "job"]) {
+    const text = tables.map((t) => `SELECT '${t}' AS t, COUNT(*) AS n FROM \`${t}\``).join(" UNION ALL ");
+    const counts = Object.fromEntries(tables.map((t) => [t, 0]));
+    for (const { t, n } of await this.sqlAll(text)) counts[t] += n;
+    return counts;
+  }
+
+  /** A topology file that reaches shard NAME through port PORTS[NAME]; returns its path. */
+  topology(ports) {
+    const entries = this.shards.map(({ name, port }) =>
+      `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? port}; }`);
+    const path = join(this.dir, `topology-${Object.values(ports).join("-")}.conf`);
+    writeFileSync(path, `servers = (\n${entries.join(",\n")}\n);\n`);
+    return path;
+  }
+
+  /** Files below a directory, relative to it. */
+  static filesIn(dir) {
+    return existsSync(dir)
+      ? readdirSync(dir, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      : [];
+  }
+
+  mediaFiles() {
+    return Cluster.filesIn(this.server.options.media_dir);
+  }
+
+  uploadFiles() {
+    return Cluster.filesIn(this.server.options.upload_dir);
+  }
+
+  /** End everything. Fails when a server did not end well or a sanitizer spoke. */
+  async down() {
+    for (const api of this.#apis) api.close();
+    if (!this.local) return;
+    const complaints = [];
+    for (const server of this.servers.filter((s) => s.child)) {
+      const expected = !server.running;
+      const how = await server.stop();
+      if (!expected && how.code !== 0)
+        complaints.push(`${server.name} ended with ${JSON.stringify(how)}`);
+      const trouble = TROUBLE.exec(server.logText());
+      if (trouble)
+        complaints.push(`${server.name}: ${server.logText().slice(Math.max(0, trouble.index - 200)).slice(0, 4000)}`);
+    }
+    spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: 60000 });
+    if (process.env.DOUSHARD_TEST_KEEP) console.log(`kept: ${this.dir}`);
+    else rmSync(this.dir, { recursive: true, force: true });
+    this.guard.stdin.destroy();
+    if (!process.env.DOUSHARD_TEST_KEEP) assert.deepEqual(complaints, []);
+  }
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A TCP proxy in front of one shard that a test can make lie: it knows which CALL a packet carries
+ * and may lose its reply, delay it, cut the connection or swallow everything.
+ *
+ * It understands just enough of the MySQL protocol: commands begin with packet number 0; a prepared
+ * statement's number comes with the answer to its preparation. */
+
+import net from "node:net";
+
+const COM_QUERY = 0x03;
+const COM_STMT_PREPARE = 0x16;
+const COM_STMT_EXECUTE = 0x17;
+const LAST_PREPARED = 0xffffffff;
+
+/** Cuts a byte stream into MySQL packets. */
+export class PacketReader {
+  #held = Buffer.alloc(0);
+
+  /** Whole packets in what has come so far: [{number, payload}]. */
+  push(chunk) {
+    this.#held = this.#held.length ? Buffer.concat([this.#held, chunk]) : chunk;
+    const packets = [];
+    while (this.#held.length >= 4) {
+      const length = this.#held.readUIntLE(0, 3);
+      if (this.#held.length < 4 + length) break;
+      packets.push({ number: this.#held[3], payload: this.#held.subarray(4, 4 + length) });
+      this.#held = this.#held.subarray(4 + length);
+    }
+    return packets;
+  }
+}
+
+/** Follows one connection and says which SQL text each command runs. */
+export class CommandReader {
+  #client = new PacketReader();
+  #server = new PacketReader();
+  #statements = new Map();
+  #preparing = [];
+  #last = "";
+
+  /** SQL texts that the bytes from the client start to run. */
+  fromClient(chunk) {
+    const texts = [];
+    for (const { number, payload } of this.#client.push(chunk)) {
+      if (number !== 0 || payload.length === 0) continue;
+      const command = payload[0];
+      if (command === COM_QUERY) texts.push(payload.toString("utf8", 1));
+      else if (command === COM_STMT_PREPARE) {
+        this.#last = payload.toString("utf8", 1);
+        this.#preparing.push(this.#last);
+      } else if (command === COM_STMT_EXECUTE) {
+        const id = payload.readUInt32LE(1);
+        texts.push(id === LAST_PREPARED ? this.#last : (this.#statements.get(id) ?? `statement ${id}`));
+      }
+    }
+    return texts;
+  }
+
+  fromServer(chunk) {
+    for (const { number, payload } of this.#server.push(chunk)) {
+      if (number !== 1 || this.#preparing.length === 0) continue;
+      const text = this.#preparing.shift();
+      if (payload[0] === 0 && payload.length >= 5) this.#statements.set(payload.readUInt32LE(1), text);
+    }
+  }
+}
+
+export class Proxy {
+  /** Decides about each statement: (text) => undefined, or one of
+   *  "lose-reply" the shard runs it, the answer is thrown away and the connection cut;
+   *  "hang-reply" the shard runs it, the answer never comes, the connection stays;
+   *  "cut"        the connection is cut before the shard sees it;
+   *  {delayMs}    the shard sees it that much later. */
+  rule = null;
+  /** Nothing passes in either direction, also on new connections. */
+  blackHole = false;
+  /** New connections are closed at once. */
+  refuse = false;
+  /** Each chunk of an answer is held for this long. */
+  replyDelayMs = 0;
+  /** Statements that began to run: {text, at}. */
+  statements = [];
+  /** How often the rule said each thing. */
+  applied = {};
+  #links = new Set();
+
+  static async start(target) {
+    const proxy = new Proxy();
+    proxy.target = target;
+    proxy.server = net.createServer({ pauseOnConnect: false }, (client) => proxy.#accept(client));
+    await new Promise((resolve, reject) => {
+      proxy.server.once("error", reject);
+      proxy.server.listen(0, "127.0.0.1", resolve);
+    });
+    proxy.port = proxy.server.address().port;
+    return proxy;
+  }
+
+  /** The rule for the next TIMES statements that match PATTERN; others pass. */
+  once(pattern, action, times = 1) {
+    let left = times;
+    this.rule = (text) => {
+      if (left === 0 || !pattern.test(text)) return undefined;
+      left -= 1;
+      return action;
+    };
+  }
+
+  /** Statements that match. */
+  count(pattern) {
+    return this.statements.filter(({ text }) => pattern.test(text)).length;
+  }
+
+  /** Cut all connections. */
+  cutAll() {
+    for (const link of this.#links) link.end();
+  }
+
+  get connections() {
+    return this.#links.size;
+  }
+
+  async stop() {
+    this.refuse = true;
+    this.cutAll();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  #accept(client) {
+    client.on("error", () => {});
+    if (this.refuse) {
+      client.destroy();
+      return;
+    }
+    const { host = "127.0.0.1", port } = this.target;
+    const upstream = net.connect({ host, port, noDelay: true });
+    client.setNoDelay(true);
+    upstream.on("error", () => {});
+    const link = {
+      losing: null,
+      end: () => {
+        this.#links.delete(link);
+        client.destroy();
+        upstream.destroy();
+      },
+    };
+    this.#links.add(link);
+    const commands = new CommandReader();
+    /* One queue per direction, so that a delay never changes the order. */
+    let toShard = Promise.resolve();
+    let toClient = Promise.resolve();
+
+    client.on("data", (chunk) => {
+      let delayMs = 0;
+      for (const text of commands.fromClient(chunk)) {
+        const action = this.rule?.(text);
+        if (action) {
+          const name = typeof action === "string" ? action : "delay";
+          this.applied[name] = (this.applied[name] ?? 0) + 1;
+        }
+        if (action === "cut") {
+          link.end();
+          return;
+        }
+        this.statements.push({ text, at: performance.now() });
+        if (action?.delayMs) delayMs = Math.max(delayMs, action.delayMs);
+        else if (action) link.losing = action;
+      }
+      if (this.blackHole) return;
+      if (delayMs) toShard = toShard.then(() => new Promise((done) => { setTimeout(done, delayMs); }));
+      toShard = toShard.then(() => { if (!upstream.destroyed) upstream.write(chunk); });
+    });
+    upstream.on("data", (chunk) => {
+      commands.fromServer(chunk);
+      if (this.blackHole) return;
+      if (link.losing === "lose-reply") {
+        link.end();
+        return;
+      }
+      if (link.losing === "hang-reply") return;
+      const delayMs = this.replyDelayMs;
+      if (delayMs) toClient = toClient.then(() => new Promise((done) => { setTimeout(done, delayMs); }));
+      toClient = toClient.then(() => { if (!client.destroyed) client.write(chunk); });
+    });
+    client.on("close", () => link.end());
+    upstream.on("close", () => {
+      if (link.losing !== "hang-reply") toClient.then(() => link.end());
+    });
+  }
+}
