@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* cmocka with the headers that it needs before itself. */
+#ifndef DOUSHARD_TESTS_CMOCKA_ALL_H
+#define DOUSHARD_TESTS_CMOCKA_ALL_H
+
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+// clang-format on
+
+#endif
