@@ -49,7 +49,7 @@ PKG_CONFIG   ?= pkg-config
 
 comma      := ,
 sanitizers := $(subst $(comma), ,$(SANITIZE))
-BUILD      ?= build$(foreach s,$(sanitizers),-$(s))
+BUILD      ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
 
 ifeq ($(V),1)
 Q   :=

@@ -15,7 +15,6 @@ struct janitor;
 struct media;
 struct metrics;
 struct router;
-struct static_files;
 struct storage;
 struct uploads;
 struct workers;
@@ -33,7 +32,6 @@ struct app {
     struct auth *auth;                 /* token keys, password hashing, session cache */
     struct storage *storage;           /* media files */
     struct uploads *uploads;           /* files being received (upload.h) */
-    struct static_files *static_files; /* /static/ and /assets/ (static_file.h) */
     struct media *media;               /* probing and cover cutting in jails */
     struct workers *workers;           /* threads on which handlers run */
     struct http *http;                 /* listeners */

@@ -50,13 +50,16 @@ enum config_mode {
     CONFIG_ROUTES       /* --routes */
 };
 
-/* The command line and the environment, both borrowed for the life of the process. */
+/* The command line and the environment, both borrowed for the life of the process. Not to
+ * be copied: FILE may point into it. */
 struct config_args {
     enum config_mode mode;
-    const char *file;  /* --config; NULL: DOUSHARD_CONFIG, then the installed default */
-    int argc;          /* of main() */
-    char *const *argv; /* of main(); option flags are read from here again at reload */
-    char *const *env;  /* "NAME=value", ended by NULL */
+    const char *file; /* --config, else DOUSHARD_CONFIG, else INSTALLED if there is such a
+                       * file, else NULL */
+    char installed[256]; /* where `make install` puts the file */
+    int argc;            /* of main() */
+    char *const *argv;   /* of main(); option flags are read from here again at reload */
+    char *const *env;    /* "NAME=value", ended by NULL */
 };
 
 /* Understand the command line. False: an unknown flag, a missing or bad value, *ERR says
@@ -91,8 +94,8 @@ void config_free(struct config **config);
 bool config_read_secret(const char *file, char *secret, size_t size,
                         struct config_error *err) MUST_CHECK;
 
-/* Every option with its value and where it came from, as a valid file. The values of
- * secrets are in files and are not shown. */
+/* Every option with its value and where it came from, as a valid file. Of a secret that
+ * is the path of its file; what the file holds is never shown. */
 void config_print(const struct config_args *args, const struct config *config, FILE *out);
 
 void config_print_usage(FILE *out);   /* --help */

@@ -32,4 +32,11 @@ bool topology_read(struct topology *topology, const char *file, const char *exem
 
 void topology_release(struct topology *topology);
 
+/* True when both name the same servers at the same addresses in the same order. */
+bool topology_is_equal(const struct topology *a, const struct topology *b);
+
+/* True for a numeric IPv4 or IPv6 address; a name would be looked up while requests
+ * wait. */
+bool topology_is_address(const char *host);
+
 #endif

@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Options: layers, ranges, every kind of bad file with its message, and reloads that
+ * change all or nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka.h wants the four above before it. */
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shard/base/log.h"
+
+#include "server/config.h"
+
+/* Paths in a directory that one test run has for itself. */
+struct fixture {
+    char dir[64];
+    char file[128];     /* the configuration */
+    char topology[128]; /* what it refers to, all valid */
+    char keys[128];
+    char password[128];
+    char media[128];
+    char upload[128];
+};
+
+static void write_file(const char *path, const void *data, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, len), (ssize_t)len);
+    assert_int_equal(close(fd), 0);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    write_file(path, text, strlen(text));
+}
+
+static int setup(void **state)
+{
+    struct fixture *fix = calloc(1, sizeof *fix);
+
+    assert_non_null(fix);
+    /* Refused reloads are many here and each would say so. */
+    log_set_level(LOG_ERROR);
+    strncpy(fix->dir, "/tmp/test_config.XXXXXX", sizeof fix->dir - 1);
+    assert_non_null(mkdtemp(fix->dir));
+    snprintf(fix->file, sizeof fix->file, "%s/d.conf", fix->dir);
+    snprintf(fix->topology, sizeof fix->topology, "%s/t.conf", fix->dir);
+    snprintf(fix->keys, sizeof fix->keys, "%s/keys", fix->dir);
+    snprintf(fix->password, sizeof fix->password, "%s/password", fix->dir);
+    snprintf(fix->media, sizeof fix->media, "%s/media", fix->dir);
+    snprintf(fix->upload, sizeof fix->upload, "%s/upload", fix->dir);
+    write_text(fix->topology,
+               "servers = ( { name = \"s1\"; host = \"127.0.0.1\"; port = 1; } );\n");
+    write_text(fix->keys, "k1 000102030405060708090a0b0c0d0e0f"
+                          "101112131415161718191a1b1c1d1e1f\n");
+    write_text(fix->password, "secret\n");
+    assert_int_equal(mkdir(fix->media, 0700), 0);
+    assert_int_equal(mkdir(fix->upload, 0700), 0);
+    *state = fix;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fix = *state;
+
+    unlink(fix->file);
+    unlink(fix->topology);
+    unlink(fix->keys);
+    unlink(fix->password);
+    rmdir(fix->media);
+    rmdir(fix->upload);
+    rmdir(fix->dir);
+    free(fix);
+    return 0;
+}
+
+/* A file that config_check_files() likes, then MORE. */
+static void write_good(const struct fixture *fix, const char *more)
+{
+    char text[4096];
+
+    snprintf(text, sizeof text,
+             "topology_file = \"%s\";\ntoken_keys_file = \"%s\";\n"
+             "db_password_file = \"%s\";\nmedia_dir = \"%s\";\nupload_dir = \"%s\";\n"
+             "ffmpeg_path = \"/bin/sh\";\nffprobe_path = \"/bin/sh\";\n"
+             "bwrap_path = \"/bin/sh\";\nprlimit_path = \"/bin/sh\";\n%s",
+             fix->topology, fix->keys, fix->password, fix->media, fix->upload, more);
+    write_text(fix->file, text);
+}
+
+/* Load FILE with one more flag and one more variable (each may be NULL). */
+static struct config *load(const char *file, const char *flag, const char *variable,
+                           struct config_error *err)
+{
+    char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
+                    (char *)(uintptr_t)file, (char *)(uintptr_t)flag, NULL};
+    char *env[] = {(char *)(uintptr_t)variable, NULL};
+    struct config_args args;
+
+    memset(err, 0, sizeof *err);
+    if (!config_args(&args, flag == NULL ? 3 : 4, argv, env, err)) {
+        return NULL;
+    }
+    return config_load(&args, err);
+}
+
+/* ---- good files ----------------------------------------------------------------------
+ */
+
+static void test_defaults(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+
+    write_text(fix->file, "");
+    struct config *config = load(fix->file, NULL, NULL, &err);
+    assert_non_null(config);
+    assert_int_equal(config->generation, 1);
+    assert_int_equal(config->listen_port, 8080);
+    assert_string_equal(config->admin_host, "127.0.0.1");
+    assert_int_equal(config->upload_limit_bytes, 268435456);
+    assert_int_equal(config->log_level, LOG_INFO);
+    assert_string_equal(config->db_user, "doushard_app");
+    /* "" stands for the installed directory. */
+    assert_int_equal(config->assets_dir[0], '/');
+    config_free(&config);
+    assert_null(config);
+}
+
+/* Everything config_print_options() writes; the caller frees. */
+static char *options_text(void)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    assert_non_null(out);
+    config_print_options(out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void test_sample_file_is_the_table(void **state)
+{
+    char *expected = options_text();
+    char *sample = calloc(1, 100000);
+    FILE *in = fopen("config/doushard.conf", "re");
+
+    (void)state;
+    assert_non_null(in);
+    assert_true(fread(sample, 1, 99999, in) > 0);
+    assert_int_equal(fclose(in), 0);
+    /* Differs? build/doushard --help-config >config/doushard.conf */
+    assert_string_equal(sample, expected);
+    free(sample);
+    free(expected);
+}
+
+static void test_sample_file_is_the_defaults(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    char *text = options_text();
+    char *out = text;
+
+    /* Take the comment sign from the lines that are options. */
+    for (const char *in = text; *in != '\0'; in++) {
+        if (!(*in == '#' && (in == text || in[-1] == '\n') && in[1] >= 'a')) {
+            *out++ = *in;
+        }
+    }
+    *out = '\0';
+    write_text(fix->file, text);
+    free(text);
+    struct config *config = load(fix->file, NULL, NULL, &err);
+    assert_string_equal(err.text, "");
+    assert_non_null(config);
+    assert_int_equal(config->db_idle_s, 300);
+    config_free(&config);
+}
+
+/* libconfig 1.5 would read these as negative numbers or 0. */
+static void test_wide_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t expected;
+    } cases[] = {
+        {"upload_limit_bytes = 3000000000;", 3000000000},
+        {"upload_limit_bytes = 3000000000L;", 3000000000},
+        {"upload_limit_bytes = 0xB2D05E00;", 3000000000},
+        {"upload_limit_bytes = 17179869184;", 17179869184},
+        {"upload_limit_bytes : 2048", 2048},
+        {"upload_limit_bytes = 0x800;", 2048},
+        {"/* upload_limit_bytes = 1; */ upload_limit_bytes = 5000; # = 9;", 5000},
+        {"db_name = \"a 99999999999999999999 \\\" b\"; upload_limit_bytes=5000", 5000},
+    };
+    struct fixture *fix = *state;
+    struct config_error err;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_text(fix->file, cases[i].text);
+        struct config *config = load(fix->file, NULL, NULL, &err);
+        assert_string_equal(err.text, "");
+        assert_non_null(config);
+        assert_int_equal(config->upload_limit_bytes, cases[i].expected);
+        config_free(&config);
+    }
+}
+
+static void test_layers(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    static const struct {
+        const char *flag;
+        const char *variable;
+        int port;
+        const char *origin;
+    } cases[] = {
+        {NULL, NULL, 1111, "d.conf:2"},
+        {NULL, "DOUSHARD_LISTEN_PORT=2222", 2222, "environment DOUSHARD_LISTEN_PORT"},
+        {"--listen-port=3333", "DOUSHARD_LISTEN_PORT=2222", 3333, "flag --listen-port"},
+        {"--listen-port=3333", NULL, 3333, "flag --listen-port"},
+    };
+
+    write_text(fix->file, "# first\nlisten_port = 1111;\n");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
+                        fix->file, (char *)(uintptr_t)cases[i].flag, NULL};
+        char *env[] = {(char *)(uintptr_t)cases[i].variable, NULL};
+        struct config_args args;
+        char *text = NULL;
+        size_t len = 0;
+
+        assert_true(config_args(&args, cases[i].flag == NULL ? 3 : 4, argv, env, &err));
+        struct config *config = config_load(&args, &err);
+        assert_non_null(config);
+        assert_int_equal(config->listen_port, cases[i].port);
+        assert_int_equal(config->admin_port, 8081);
+        FILE *out = open_memstream(&text, &len);
+        config_print(&args, config, out);
+        assert_int_equal(fclose(out), 0);
+        const char *line = strstr(text, "\nlisten_port = ");
+        assert_non_null(line);
+        const char *origin = strstr(line, cases[i].origin);
+        assert_non_null(origin);
+        assert_true(origin < strchr(line + 1, '\n'));
+        assert_non_null(strstr(text, "admin_port = 8081;  # default\n"));
+        /* What was printed is a file that means the same. */
+        write_text(fix->topology, text);
+        free(text);
+        struct config *again = load(fix->topology, NULL, NULL, &err);
+        assert_string_equal(err.text, "");
+        assert_int_equal(again->listen_port, cases[i].port);
+        config_free(&again);
+        config_free(&config);
+    }
+}
+
+/* ---- bad input -----------------------------------------------------------------------
+ */
+
+static void test_bad_files(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected; /* after the file name */
+    } cases[] = {
+        {"listen_port = 1;\nlisten_prot = 2;",
+         ":2: listen_prot is no option, did you mean listen_port; see --help-config"},
+        {"zzz = 2;", ":1: zzz is no option; see --help-config"},
+        {"\n\nlisten_port = 70000;",
+         ":3: listen_port is 70000: it must be from 0 to 65535 (port)"},
+        {"listen_port = -1;", ":1: listen_port is -1: it must be from 0 to 65535 (port)"},
+        /* 2^32 + 80 wraps to 80 in libconfig. */
+        {"listen_port = 4294967376;",
+         ":1: listen_port is 4294967376: it must be from 0 to 65535 (port)"},
+        {"listen_port = 5000000000L;",
+         ":1: listen_port is 5000000000: it must be from 0 to 65535 (port)"},
+        {"listen_port = 3000000000;",
+         ":1: listen_port is 3000000000: it must be from 0 to 65535 (port)"},
+        {"listen_port = 0xFFFFFFFF;",
+         ":1: listen_port is 4294967295: it must be from 0 to 65535 (port)"},
+        {"# x\nlisten_port = 9223372036854775808;",
+         ":2: 9223372036854775808 is larger than any number can be"},
+        {"listen_port = 18446744073709551696L;",
+         ":1: 18446744073709551696 is larger than any number can be"},
+        {"listen_port = 0xFFFFFFFFFFFFFFFFL;",
+         ":1: 0xFFFFFFFFFFFFFFFF is larger than any number can be"},
+        {"listen_port = "
+         "00000000000000000000000000000000000000000000000000000000000000000001;",
+         ":1: this number is too long"},
+        {"listen_port = \"8080\";", ":1: listen_port is a text in quotes: write a whole "
+                                    "number, without quotes"},
+        {"listen_port = 80.0;", ":1: listen_port is a number with a fraction: write a "
+                                "whole number, without quotes"},
+        {"listen_port = true;", ":1: listen_port is true or false: write a whole number, "
+                                "without quotes"},
+        {"listen_port = [1, 2];", ":1: listen_port is a group or list: write a whole "
+                                  "number, without quotes"},
+        {"db_name = 5;", ":1: db_name is a number: write a text in quotes"},
+        {"\ndb_name = { a = 1; };",
+         ":2: db_name is a group or list: write a text in quotes"},
+        {"db_name = \"\";", ":1: db_name is empty: give a name"},
+        {"db_name = \"a\\nb\";", ":1: db_name contains a control character"},
+        {"db_name = \"a\\x00b\";", ":1: a text cannot contain \\x00"},
+        {"db_name =\n\"abc;\n", ":2: this text has no end; close it with \" on the same "
+                                "line"},
+        {"log_level = \"loud\";",
+         ":1: log_level is \"loud\": it must be one of error|warn|info|debug"},
+        {"log_level = 2;", ":1: log_level is a number: write a text in quotes"},
+        {"listen_port = 1;\nlisten_port = 2;", ":2: duplicate setting name"},
+        {"listen_port = 1\n\nlisten_host", ":4: syntax error; an option is written: name "
+                                           "= value;"},
+        {"listen_port = ;", ":1: syntax error; an option is written: name = value;"},
+        {"= 5;", ":1: syntax error; an option is written: name = value;"},
+        {"\n\"a\" = 5;",
+         ":2: a text cannot stand here; an option is written: name = value;"},
+        {"a = { \"b\" };",
+         ":1: a text cannot stand here; an option is written: name = value;"},
+        {"# a\n/* b\n\n", ":2: this comment has no end; close it with */"},
+        {"\n@include \"other.conf\"",
+         ":2: @include is not supported: write everything in one file"},
+    };
+    struct fixture *fix = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_error err;
+        char expected[sizeof err.text];
+        write_text(fix->file, cases[i].text);
+        struct config *config = load(fix->file, NULL, NULL, &err);
+        snprintf(expected, sizeof expected, "%s%s", fix->file, cases[i].expected);
+        assert_string_equal(err.text, expected);
+        assert_null(config);
+    }
+}
+
+static void test_files_that_are_none(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+
+    assert_null(load("/nonexistent.conf", NULL, NULL, &err));
+    assert_string_equal(err.text,
+                        "/nonexistent.conf: cannot be opened: No such file or directory");
+    assert_null(load("/dev/null", NULL, NULL, &err));
+    assert_string_equal(err.text, "/dev/null: is not a regular file");
+    write_file(fix->file, "db_name = \"a\";\n\0", 16);
+    assert_null(load(fix->file, NULL, NULL, &err));
+    assert_non_null(strstr(err.text, "contains a NUL byte"));
+
+    size_t len = 60001;
+    char *lines = malloc(len);
+    assert_non_null(lines);
+    memset(lines, '\n', len);
+    write_file(fix->file, lines, len);
+    free(lines);
+    assert_null(load(fix->file, NULL, NULL, &err));
+    assert_non_null(strstr(err.text, "has more than 60000 lines"));
+    assert_int_equal(truncate(fix->file, 2 << 20), 0);
+    assert_null(load(fix->file, NULL, NULL, &err));
+    assert_non_null(strstr(err.text, "is larger than 1048576 bytes"));
+}
+
+/* Values that are right alone but not together, from flags and variables. */
+static void test_bad_values(void **state)
+{
+    static const struct {
+        const char *flag;
+        const char *variable;
+        const char *expected;
+    } cases[] = {
+        {"--listen-port=http", NULL,
+         "--listen-port is \"http\": write a whole number (port)"},
+        {"--listen-port=", NULL, "--listen-port is \"\": write a whole number (port)"},
+        {"--listen-port= 5", NULL,
+         "--listen-port is \" 5\": write a whole number (port)"},
+        {"--listen-port=5x", NULL,
+         "--listen-port is \"5x\": write a whole number (port)"},
+        {"--listen-port=-", NULL, "--listen-port is \"-\": write a whole number (port)"},
+        {"--listen-port=99999999999999999999", NULL,
+         "--listen-port is 99999999999999999999: it must be from 0 to 65535 (port)"},
+        {NULL, "DOUSHARD_FEED_LIMIT=0",
+         "DOUSHARD_FEED_LIMIT is 0: it must be from 1 to 100 (videos)"},
+        {"--log-level=trace", NULL,
+         "--log-level is \"trace\": it must be one of error|warn|info|debug"},
+        {"--listen-prot=1", NULL,
+         "\"--listen-prot\" is no flag, did you mean --listen-port; see --help-config"},
+        {"--listen-port", NULL, "--listen-port needs a value: --listen-port=VALUE"},
+        {"8080", NULL, "\"8080\" is no flag; see --help"},
+        {"--", NULL, "\"--\" is no flag; see --help"},
+        {"--listen-host=localhost", NULL,
+         "listen_host is \"localhost\": write a numeric address, 0.0.0.0 or :: for all"},
+        {"--admin-port=8080", NULL,
+         "listen_port and admin_port are both 8080: the operator's listener needs a port "
+         "of its own"},
+        {"--base-url=example.org", NULL,
+         "base_url is \"example.org\": write http://HOST or https://HOST, with :PORT and "
+         "/PATH where needed"},
+        {"--base-url=http:///x", NULL,
+         "base_url is \"http:///x\": write http://HOST or https://HOST, with :PORT and "
+         "/PATH where needed"},
+        {"--base-url=http://a/", NULL,
+         "base_url is \"http://a/\": leave out the last slash, blanks, quotes, ? and #"},
+        {"--scrypt-ln=20", "DOUSHARD_SCRYPT_R=16",
+         "scrypt_ln = 20 with scrypt_r = 16 takes 2048 MiB for each password: at most "
+         "1024 are allowed"},
+        {"--media-dir=/var/lib/doushard/upload", NULL,
+         "media_dir and upload_dir are both /var/lib/doushard/upload: unfinished uploads "
+         "need a directory of their own"},
+    };
+    struct fixture *fix = *state;
+
+    write_text(fix->file, "");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_error err;
+        struct config *config = load(fix->file, cases[i].flag, cases[i].variable, &err);
+        assert_string_equal(err.text, cases[i].expected);
+        assert_null(config);
+    }
+}
+
+static void test_modes(void **state)
+{
+    static const struct {
+        const char *flag;
+        enum config_mode mode;
+    } cases[] = {
+        {"--check-config", CONFIG_CHECK},
+        {"--print-config", CONFIG_PRINT},
+        {"--help", CONFIG_HELP},
+        {"-h", CONFIG_HELP},
+        {"--help-config", CONFIG_HELP_CONFIG},
+        {"--version", CONFIG_VERSION},
+        {"--routes", CONFIG_ROUTES},
+        {"--listen-port=1", CONFIG_RUN},
+    };
+    struct config_error err;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t)cases[i].flag};
+        struct config_args args;
+        assert_true(config_args(&args, 2, argv, NULL, &err));
+        assert_int_equal(args.mode, cases[i].mode);
+    }
+}
+
+/* ---- files that the options name -----------------------------------------------------
+ */
+
+static void test_secrets(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    char secret[16];
+
+    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_string_equal(secret, "secret");
+    assert_true(config_read_secret("", secret, sizeof secret, &err));
+    assert_string_equal(secret, "");
+    write_text(fix->password, "two words\r\nsecond line");
+    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_string_equal(secret, "two words");
+    write_text(fix->password, "123456789012345");
+    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_string_equal(secret, "123456789012345");
+    write_text(fix->password, "1234567890123456");
+    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_null(strstr(err.text, "1234"));
+    assert_int_equal(chmod(fix->password, 0640), 0);
+    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_non_null(strstr(err.text, "others may read this secret (mode 0640)"));
+    assert_int_equal(unlink(fix->password), 0);
+    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_non_null(strstr(err.text, "No such file"));
+}
+
+static void test_check_files(void **state)
+{
+    static const struct {
+        const char *more;
+        const char *expected;
+    } cases[] = {
+        {"", NULL},
+        {"durability_exempt = \"s1\";", NULL},
+        {"durability_exempt = \"s2\";", "durability_exempt names s2, which "},
+        {"assets_dir = \"/nonexistent\";", NULL}, /* looked at by its user */
+    };
+    struct fixture *fix = *state;
+    struct config_error err;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_good(fix, cases[i].more);
+        struct config *config = load(fix->file, NULL, NULL, &err);
+        assert_non_null(config);
+        bool ok = config_check_files(config, &err);
+        assert_int_equal(ok, cases[i].expected == NULL);
+        if (cases[i].expected != NULL) {
+            assert_non_null(strstr(err.text, cases[i].expected));
+        }
+        config_free(&config);
+    }
+}
+
+static void test_check_files_names_the_culprit(void **state)
+{
+    struct fixture *fix = *state;
+    const struct {
+        const char *flag;
+        const char *expected;
+    } cases[] = {
+        {"--topology-file=/nonexistent", "/nonexistent: cannot be opened"},
+        {"--db-password-file=/nonexistent", "/nonexistent: cannot be opened"},
+        {"--token-keys-file=/nonexistent", "/nonexistent"},
+        {"--media-dir=/nonexistent", "/nonexistent: media_dir does not exist"},
+        {"--upload-dir=/dev/null", "/dev/null: upload_dir is no directory"},
+        {"--ffprobe-path=/nonexistent", "/nonexistent: ffprobe_path cannot be run"},
+    };
+
+    write_good(fix, "");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct config_error err;
+        struct config *config = load(fix->file, cases[i].flag, NULL, &err);
+        assert_non_null(config);
+        assert_false(config_check_files(config, &err));
+        assert_non_null(strstr(err.text, cases[i].expected));
+        config_free(&config);
+    }
+}
+
+/* ---- reload --------------------------------------------------------------------------
+ */
+
+static struct config_args file_args(struct fixture *fix, char *argv[3])
+{
+    struct config_args args;
+    struct config_error err;
+
+    argv[0] = (char *)(uintptr_t) "doushard";
+    argv[1] = (char *)(uintptr_t) "--config";
+    argv[2] = fix->file;
+    assert_true(config_args(&args, 3, argv, NULL, &err));
+    return args;
+}
+
+static void test_reload(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    char *argv[3];
+    struct config_args args = file_args(fix, argv);
+
+    write_good(fix, "feed_limit = 10; listen_port = 1000; db_name = \"one\";");
+    struct config *first = config_load(&args, &err);
+    assert_non_null(first);
+    write_good(fix, "feed_limit = 20; listen_port = 2000; db_name = \"two\";");
+    struct config *second = config_reload(&args, first, &err);
+    assert_non_null(second);
+    assert_int_equal(second->generation, 2);
+    assert_int_equal(second->feed_limit, 20);
+    /* These need a restart. */
+    assert_int_equal(second->listen_port, 1000);
+    assert_string_equal(second->db_name, "one");
+    /* Requests that began with the first snapshot still read it. */
+    assert_int_equal(first->feed_limit, 10);
+    assert_string_equal(first->db_name, "one");
+    assert_ptr_equal(second->older, first);
+    config_free(&second);
+}
+
+static void test_bad_reload_changes_nothing(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    char *argv[3];
+    struct config_args args = file_args(fix, argv);
+
+    write_good(fix, "feed_limit = 10;");
+    struct config *config = config_load(&args, &err);
+    assert_non_null(config);
+    write_good(fix, "feed_limit = 20; workers_max = 0;");
+    assert_null(config_reload(&args, config, &err));
+    assert_non_null(strstr(err.text, ":10: workers_max is 0"));
+    write_good(fix, "feed_limit = 20;");
+    write_text(fix->topology, "servers = (\n\n{ name = \"Bad\"; } );");
+    assert_null(config_reload(&args, config, &err));
+    assert_non_null(strstr(err.text, "t.conf:3: \"Bad\" is no server name"));
+    assert_int_equal(unlink(fix->file), 0);
+    assert_null(config_reload(&args, config, &err));
+    assert_int_equal(config->feed_limit, 10);
+    assert_int_equal(config->generation, 1);
+    assert_null(config->older);
+    config_free(&config);
+}
+
+/* A generator of its own, so that a failure repeats. */
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return *seed >> 8;
+}
+
+/* Damage TEXT (LEN bytes of SIZE) in one to four places; the new length. */
+static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
+{
+    static const char *const splinters[] = {
+        "\"", "/*", "9999999999999", "{",  "(",  "\\x00", "@include",
+        ";",  "=",  "listen_port",   "\n", "0x", "-",     "1e400",
+        ")",  "#"};
+
+    for (uint32_t n = 1 + next_random(seed) % 4; n > 0 && len > 1; n--) {
+        size_t at = next_random(seed) % len;
+        const char *splinter = splinters[next_random(seed) % ARRAY_LEN(splinters)];
+        size_t more = strlen(splinter);
+
+        switch (next_random(seed) % 4) {
+        case 0:
+            text[at] = (char)(next_random(seed) & 0xff);
+            break;
+        case 1:
+            len = at + 1;
+            break;
+        case 2:
+            memmove(text + at, text + at + 1, len - at - 1);
+            len--;
+            break;
+        default:
+            if (len + more < size) {
+                memmove(text + at + more, text + at, len - at);
+                memcpy(text + at, splinter, more);
+                len += more;
+            }
+            break;
+        }
+    }
+    return len;
+}
+
+static void test_mutated_files_apply_whole_or_not_at_all(void **state)
+{
+    struct fixture *fix = *state;
+    struct config_error err;
+    char *argv[3];
+    struct config_args args = file_args(fix, argv);
+    uint32_t seed = 42;
+    unsigned n_refused = 0;
+    char original[4096];
+
+    write_good(fix, "feed_limit = 10;\nlist_limit = 0x14; // twenty\n"
+                    "upload_limit_bytes = 3000000000;\n/* note */ log_level = \"warn\";\n"
+                    "base_url = \"https://example.org\";\nscrypt_ln = 12;\n");
+    int fd = open(fix->file, O_RDONLY | O_CLOEXEC);
+    ssize_t len = read(fd, original, sizeof original);
+    assert_true(len > 0);
+    close(fd);
+    struct config *config = config_load(&args, &err);
+    assert_non_null(config);
+    for (unsigned i = 0; i < 200; i++) {
+        char text[8192];
+        struct config before;
+        memcpy(text, original, (size_t)len);
+        size_t mutated_len = mutate(text, (size_t)len, sizeof text, &seed);
+        write_file(fix->file, text, mutated_len);
+        memcpy(&before, config, sizeof before);
+        memset(&err, 0, sizeof err);
+        struct config *next = config_reload(&args, config, &err);
+        /* The snapshot in force is never touched. */
+        assert_memory_equal(&before, config, sizeof before);
+        if (next == NULL) {
+            n_refused++;
+            assert_int_not_equal(err.text[0], '\0');
+        } else {
+            assert_in_range(next->feed_limit, 1, 100);
+            assert_in_range(next->scrypt_ln, 10, 20);
+            assert_string_equal(next->db_name, config->db_name);
+            config = next;
+        }
+    }
+    assert_in_range(n_refused, 50, 199);
+    config_free(&config);
+}
+
+int main(void)
+{
+#define WITH_FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_FILES(test_defaults),
+        cmocka_unit_test(test_sample_file_is_the_table),
+        WITH_FILES(test_sample_file_is_the_defaults),
+        WITH_FILES(test_wide_numbers),
+        WITH_FILES(test_layers),
+        WITH_FILES(test_bad_files),
+        WITH_FILES(test_files_that_are_none),
+        WITH_FILES(test_bad_values),
+        cmocka_unit_test(test_modes),
+        WITH_FILES(test_secrets),
+        WITH_FILES(test_check_files),
+        WITH_FILES(test_check_files_names_the_culprit),
+        WITH_FILES(test_reload),
+        WITH_FILES(test_bad_reload_changes_nothing),
+        WITH_FILES(test_mutated_files_apply_whole_or_not_at_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
