@@ -1,0 +1,647 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+# The processes of a demonstration cluster: where their files are, which ports they have,
+# how each one is prepared, started, asked for its health and stopped. Sourced by
+# scripts/demo after lib.sh.
+#
+# Files below $VAR, all of them ours:
+#   ports               base of the port block, number of shards
+#   pids/NAME.pid       pid, start time and boot of each process
+#   log/NAME.log        what it wrote
+#   run/                sockets (elsewhere when the path would be too long)
+#   secrets/            passwords and keys, readable by their user alone
+#   shardN/ redisN/     data directories with the configuration they were started with
+#   media/ upload/      files of the server; serverN.conf topology.conf endpoints.json
+#
+# shellcheck disable=SC2154 # process_start and others come from lib.sh
+
+DB_NAME=doushard
+REDIS_NODES=3
+SHARDS_MAX=32
+SERVERS_MAX=5
+# From the base of a block: servers at +0 (public, admin, public, admin ..), shards at +11..,
+# Redis at +81..; the bus of a Redis node is 10000 above it. Below 32768, because the kernel
+# gives ports from there on to outgoing connections.
+BLOCK_SIZE=100
+BLOCK_FIRST=8080
+BLOCK_LAST=22580
+
+# ---- whose processes, which directory --------------------------------------------------
+
+# Neither MariaDB nor anything that parses uploads should run as root. An account of its own
+# and not `nobody`: whatever else runs as nobody could read the shards' files and stop them.
+ACCOUNT=doushard-demo
+RUN_AS=()
+
+account_prepare() {
+	((EUID == 0)) || return 0
+	if ! getent passwd "$ACCOUNT" >/dev/null; then
+		useradd --system --user-group --no-create-home --home-dir /nonexistent \
+			--shell /usr/sbin/nologin "$ACCOUNT" ||
+			die "cannot create the account $ACCOUNT, under which the databases run"
+		step "created the system account $ACCOUNT: as root, databases and server run under it"
+	fi
+	RUN_AS=(setpriv "--reuid=$ACCOUNT" "--regid=$ACCOUNT" --clear-groups --)
+}
+
+# give PATH...: to the account that the processes run under.
+give() {
+	((EUID == 0)) || return 0
+	chown -h -- "$ACCOUNT:$ACCOUNT" "$@"
+}
+
+# as_account COMMAND...
+as_account() { "${RUN_AS[@]}" "$@"; }
+
+# Sets VAR. As root, a directory that the account cannot reach (a checkout in /root) moves
+# below /var/tmp; what the user sees is then a link to it.
+var_locate() {
+	VAR=$(absolute "${DOUSHARD_VAR:-$ROOT/var}")
+	VAR_SHOWN=$VAR
+	if [[ -L $VAR ]]; then
+		VAR=$(readlink -f -- "$VAR") || die "$VAR_SHOWN is a link to nowhere; remove it"
+	fi
+}
+
+var_create() {
+	local parent
+	parent=$(dirname -- "$VAR")
+	mkdir -p -- "$parent"
+	if ((EUID == 0)) && ! as_account test -x "$parent"; then
+		local far
+		far=/var/tmp/doushard-$EUID-$(path_number "$VAR")
+		[[ ! -e $VAR ]] || rmdir -- "$VAR" 2>/dev/null ||
+			die "$ACCOUNT cannot reach $VAR; move the checkout, or set DOUSHARD_VAR"
+		mkdir -m 755 -- "$far" 2>/dev/null || [[ -O $far && -d $far && ! -L $far ]] ||
+			die "$far belongs to somebody else; set DOUSHARD_VAR to another directory"
+		ln -s -- "$far" "$VAR"
+		VAR=$far
+	fi
+	mkdir -p -- "$VAR"
+	[[ -O $VAR ]] || die "$VAR belongs to somebody else; set DOUSHARD_VAR to another directory"
+	if [[ ! -e $VAR/.doushard ]]; then
+		[[ -z $(ls -A -- "$VAR") ]] ||
+			die "$VAR is not empty and not ours; set DOUSHARD_VAR to another directory"
+		say "Files of scripts/demo; removed by scripts/demo reset." >"$VAR/.doushard"
+	fi
+	chmod 755 "$VAR"
+	mkdir -p -- "$VAR/pids" "$VAR/log" "$VAR/media" "$VAR/upload" "$VAR/run" "$VAR/secrets"
+	chmod 711 "$VAR/secrets"
+	chmod 755 "$VAR/pids" "$VAR/log"
+	give "$VAR/media" "$VAR/upload" "$VAR/run"
+}
+
+var_exists() { [[ -e $VAR/.doushard ]]; }
+
+# Only one verb at a time changes a cluster.
+var_lock() {
+	exec {LOCK_FD}>>"$VAR/lock"
+	flock -w 120 "$LOCK_FD" || die "another scripts/demo has been busy with $VAR for 2 minutes"
+}
+
+# The address of a Unix socket has 107 bytes.
+socket_directory() {
+	local dir=$VAR/run
+	if ((${#dir} + 12 > 107)); then
+		dir=/tmp/doushard-$EUID-$(path_number "$VAR")
+		mkdir -m 711 -- "$dir" 2>/dev/null || [[ -d $dir && ! -L $dir ]] ||
+			die "cannot create $dir for the sockets"
+		[[ -O $dir ]] || ((EUID == 0)) || die "$dir belongs to somebody else"
+		give "$dir"
+	fi
+	printf '%s' "$dir"
+}
+
+# ---- ports ----------------------------------------------------------------------------
+
+server_port() { printf '%s' $((PORT_BASE + 2 * ($1 - 1))); }
+admin_port() { printf '%s' $((PORT_BASE + 2 * ($1 - 1) + 1)); }
+shard_port() { printf '%s' $((PORT_BASE + 10 + $1)); }
+redis_port() { printf '%s' $((PORT_BASE + 80 + $1)); }
+
+block_ports() {
+	local i
+	for ((i = 1; i <= SERVERS_MAX; i++)); do server_port "$i"; echo; admin_port "$i"; echo; done
+	for ((i = 1; i <= SHARDS; i++)); do shard_port "$i"; echo; done
+	for ((i = 1; i <= REDIS_NODES; i++)); do
+		redis_port "$i"; echo
+		echo $((PORT_BASE + 80 + i + 10000))
+	done
+}
+
+# Ports that somebody listens on, IPv4 and IPv6, as %04X. Ports of connections that are over
+# (TIME_WAIT) do not count: a server may listen on them again at once.
+ports_used() {
+	awk '$4 == "0A" { n = split($2, a, ":"); print a[n] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+block_free() {
+	local used port
+	used=" $(ports_used | tr '\n' ' ') "
+	for port in $(block_ports); do
+		[[ $used != *" $(printf '%04X' "$port") "* ]] || return 1
+	done
+}
+
+# Sets PORT_BASE and SHARDS from what is there, or to a free block. Blocks chosen in the last
+# minute by another cluster that has not opened them yet count as taken.
+ports_load() {
+	[[ -r $VAR/ports ]] || return 1
+	local key value
+	while IFS='=' read -r key value; do
+		case $key in
+		base) PORT_BASE=$value ;;
+		shards) SHARDS=$value ;;
+		esac
+	done <"$VAR/ports"
+}
+
+ports_save() { printf 'base=%s\nshards=%s\n' "$PORT_BASE" "$SHARDS" | write_file 644 "$VAR/ports"; }
+
+shards_wanted() {
+	local n=${DOUSHARD_SHARDS:-4}
+	if ! is_number "$n" || ((n < 1 || n > SHARDS_MAX)); then
+		misuse "DOUSHARD_SHARDS is a number from 1 to $SHARDS_MAX"
+	fi
+	printf '%s' "$n"
+}
+
+ports_choose() {
+	local first=$BLOCK_FIRST had='' blocks=$(((BLOCK_LAST - BLOCK_FIRST) / BLOCK_SIZE + 1)) i
+	if ports_load; then
+		[[ -z ${DOUSHARD_SHARDS:-} || $DOUSHARD_SHARDS == "$SHARDS" ]] ||
+			die "this cluster has $SHARDS shards; reset it first, or set DOUSHARD_VAR to another directory"
+		had=$PORT_BASE first=$PORT_BASE
+		if any_alive; then return 0; fi
+	else
+		SHARDS=$(shards_wanted)
+		# Clusters of tests begin elsewhere, so that 8080 stays with the one of the checkout.
+		[[ -z ${DOUSHARD_VAR:-} ]] ||
+			first=$((BLOCK_FIRST + BLOCK_SIZE * (1 + $(path_number "$VAR") % (blocks - 1))))
+		first=${DOUSHARD_PORT_BASE:-$first}
+		if ! is_number "$first" || ((first < 1024 || first > BLOCK_LAST)); then
+			misuse "DOUSHARD_PORT_BASE is a number from 1024 to $BLOCK_LAST"
+		fi
+	fi
+	local book=${XDG_RUNTIME_DIR:-/tmp}/doushard-ports-$EUID recent fd now
+	exec {fd}>>"$book"
+	flock "$fd"
+	now=$(date +%s)
+	recent=" $(awk -v now="$now" -v me="$VAR" '$2 > now - 60 && $3 != me { print $1 }' "$book" | tr '\n' ' ') "
+	PORT_BASE=$first
+	for ((i = 0; i < blocks; i++)); do
+		if [[ $recent != *" $PORT_BASE "* ]] && block_free; then
+			printf '%s %s %s\n' "$PORT_BASE" "$now" "$VAR" >>"$book"
+			break
+		fi
+		PORT_BASE=$((PORT_BASE + BLOCK_SIZE))
+		((PORT_BASE <= BLOCK_LAST)) || PORT_BASE=$BLOCK_FIRST
+	done
+	exec {fd}>&-
+	((i < blocks)) || die "no free block of ports between $BLOCK_FIRST and $BLOCK_LAST"
+	if [[ $PORT_BASE != "$first" ]]; then step "ports from $first on are taken, using $PORT_BASE"; fi
+	# The nodes of a Redis Cluster remember each other's ports, and hold nothing else of value.
+	if [[ -n $had && $had != "$PORT_BASE" ]]; then rm -rf -- "$VAR"/redis[0-9]*; fi
+	ports_save
+}
+
+# ---- processes ------------------------------------------------------------------------
+
+pid_file() { printf '%s' "$VAR/pids/$1.pid"; }
+log_file() { printf '%s' "$VAR/log/$1.log"; }
+alive() { process_of "$(pid_file "$1")" >/dev/null; }
+
+# Names of what belongs to the cluster now.
+members() {
+	local i
+	for ((i = 1; i <= SERVERS_MAX; i++)); do
+		if [[ -e $VAR/server$i.conf ]]; then printf 'server%d\n' "$i"; fi
+	done
+	for ((i = 1; i <= SHARDS; i++)); do printf 'shard%d\n' "$i"; done
+	for ((i = 1; i <= REDIS_NODES; i++)); do
+		if [[ -e $VAR/redis$i ]]; then printf 'redis%d\n' "$i"; fi
+	done
+}
+
+any_alive() {
+	local file
+	for file in "$VAR"/pids/*.pid; do
+		if process_of "$file" >/dev/null; then return 0; fi
+	done
+	return 1
+}
+
+# launch NAME COMMAND...: in a session of its own, so that Ctrl-C in this terminal does not
+# reach it, with no descriptor of ours.
+launch() {
+	local name=$1 log
+	shift
+	log=$(log_file "$name")
+	(
+		umask 077
+		cd "$VAR" || exit
+		exec {LOCK_FD}>&-
+		exec setsid "${RUN_AS[@]}" "$@"
+	) </dev/null >>"$log" 2>&1 &
+	process_record $! "$(pid_file "$name")" || true
+}
+
+# blame NAME WHAT: why NAME is not up, as far as its log tells, and what to do.
+blame() {
+	warn "$1 $2. The end of $VAR_SHOWN/log/$1.log:"
+	tail -n 20 -- "$(log_file "$1")" 2>/dev/null | sed 's/^/    /' >&2
+	cat >&2 <<-END
+
+		What to do: look at the lines above, then run \`scripts/demo up\` again; it goes on
+		where it stopped. \`scripts/demo status\` shows the rest, \`scripts/demo down\` ends it,
+		\`scripts/demo reset\` begins anew and loses the demo's data.
+	END
+	exit 1
+}
+
+# await NAME SECONDS CHECK...: until CHECK succeeds; NAME's death ends the wait.
+await() {
+	local name=$1 limit=$2
+	shift 2
+	# shellcheck disable=SC2317 # called by wait_until
+	ready_or_dead() { "$@" || ! alive "$name"; }
+	wait_until "$limit" ready_or_dead "$@" || blame "$name" "is not ready after $limit s"
+	alive "$name" || blame "$name" "has ended"
+}
+
+# ---- secrets --------------------------------------------------------------------------
+
+secret() { cat -- "$VAR/secrets/$1"; }
+
+secrets_create() {
+	local name dir=$VAR/secrets
+	for name in root_password admin_password monitor_password app_password redis_password; do
+		[[ -s $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
+	done
+	[[ -s $dir/token_keys ]] || printf 'demo1 %s\n' "$(random_hex 32)" | write_file 600 "$dir/token_keys"
+	printf '[client]\nuser=root\npassword=%s\n' "$(secret root_password)" | write_file 600 "$dir/root.cnf"
+	printf '[client]\nuser=doushard_admin\npassword=%s\n' "$(secret admin_password)" |
+		write_file 600 "$dir/admin.cnf"
+}
+
+# ---- shards ---------------------------------------------------------------------------
+
+shard_socket() { printf '%s/shard%s.sock' "$SOCKETS" "$1"; }
+
+# shard_sql N [OPTION...]: the client as root, statements from standard input.
+shard_sql() {
+	local n=$1
+	shift
+	mariadb "--defaults-file=$VAR/secrets/root.cnf" "--socket=$(shard_socket "$n")" \
+		--connect-timeout=2 --comments --batch --skip-column-names "$@"
+}
+
+# The empty data directory that every shard begins as a copy of; made once per version.
+template_directory() {
+	local cache=${XDG_CACHE_HOME:-${HOME:-}/.cache} version
+	if [[ $cache != /?* || $cache == /.cache ]] || ! mkdir -p -- "$cache/doushard" 2>/dev/null; then
+		cache=$VAR/cache
+		mkdir -p -- "$cache/doushard"
+	fi
+	version=$(mariadbd --no-defaults --version | sed 's/.*Ver \([^ ]*\).*/\1/; s/[^A-Za-z0-9.+-]/_/g')
+	printf '%s/doushard/mariadb-%s' "$cache" "$version"
+}
+
+template_create() {
+	local template=$1 new log
+	[[ ! -d $template/mysql ]] || return 0
+	new=$(mktemp -d -- "$template.XXXXXX")
+	log=$(log_file mariadb-install-db)
+	local options=()
+	((EUID != 0)) || options=(--user=root) # in a directory that only root can enter
+	if ! mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
+		--skip-test-db --skip-name-resolve --innodb-log-file-size=32M \
+		"--datadir=$new" "${options[@]}" >"$log" 2>&1; then
+		rm -rf -- "$new"
+		warn "mariadb-install-db failed:"
+		tail -n 20 -- "$log" >&2
+		exit 1
+	fi
+	# Another demo may have been faster; then its copy is as good.
+	mv -T -- "$new" "$template" 2>/dev/null || rm -rf -- "$new"
+}
+
+shard_create() {
+	local n=$1 template=$2 dir=$VAR/shard$1
+	if [[ ! -d $dir/data/mysql ]]; then
+		rm -rf -- "$dir"
+		mkdir -m 700 -- "$dir" "$dir/files"
+		cp -R --reflink=auto -- "$template" "$dir/new"
+		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
+		mv -T -- "$dir/new" "$dir/data"
+	fi
+	# In force before the first connection is accepted: there is no moment without password.
+	# The installation also made accounts for root from other hosts, this machine's name among
+	# them; init_file takes one statement per line.
+	cat <<-END | write_file 600 "$dir/init.sql"
+		DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';
+		DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
+		FLUSH PRIVILEGES;
+		ALTER USER 'root'@'localhost' IDENTIFIED BY '$(secret root_password)';
+	END
+	{
+		cat -- "$ROOT/config/mariadb/shard.cnf"
+		cat <<-END
+
+			# ---- this shard of the demonstration ----
+			datadir          = $dir/data
+			socket           = $(shard_socket "$n")
+			port             = $(shard_port "$n")
+			bind_address     = 127.0.0.1
+			pid_file         = $dir/mariadbd.pid
+			init_file        = $dir/init.sql
+			secure_file_priv = $dir/files
+			innodb_buffer_pool_size = 64M
+			innodb_log_file_size    = 32M
+			key_buffer_size         = 1M
+			aria_pagecache_buffer_size = 8M
+			table_open_cache        = 400
+		END
+	} | write_file 600 "$dir/my.cnf"
+	give "$dir/init.sql" "$dir/my.cnf"
+}
+
+# faketime_options N: an environment that shifts the clock of shard N. The offset is in a
+# file that may be rewritten while the shard runs.
+faketime_options() {
+	local variable=DOUSHARD_SHARD$1_FAKETIME
+	local offset=${!variable:-${DOUSHARD_SHARD_FAKETIME:-}} file=$VAR/shard$1/clock library
+	rm -f -- "$file"
+	[[ -n $offset ]] || return 0
+	library=$(find /usr/lib/*/faketime -name 'libfaketimeMT.so.1' 2>/dev/null | head -n 1)
+	[[ -n $library ]] || die "$variable needs the package faketime"
+	printf '%s\n' "$offset" | write_file 644 "$file"
+	printf '%s\n' env "LD_PRELOAD=$library" "FAKETIME_TIMESTAMP_FILE=$file" FAKETIME_NO_CACHE=1 \
+		FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1
+}
+
+shard_launch() {
+	local n=$1 options clock=()
+	options=$(faketime_options "$n")
+	[[ -z $options ]] || mapfile -t clock <<<"$options"
+	launch "shard$n" "${clock[@]}" mariadbd "--defaults-file=$VAR/shard$n/my.cnf"
+}
+
+shard_ready() {
+	[[ -S $(shard_socket "$1") ]] && shard_sql "$1" -e 'SELECT 1' >/dev/null 2>&1
+}
+
+# ---- Redis ----------------------------------------------------------------------------
+
+redis_call() {
+	local port
+	port=$(redis_port "$1")
+	shift
+	REDISCLI_AUTH=$(secret redis_password) timeout 3 redis-cli -h 127.0.0.1 -p "$port" "$@" 2>/dev/null
+}
+
+# Debian keeps the server's program under the name of one of its modes in redis-tools, and
+# only a link with the right name in redis-server, the package with the system service.
+redis_program() {
+	if command -v redis-server; then return 0; fi
+	mkdir -p -- "$VAR/bin"
+	ln -sf -- "$(command -v redis-check-rdb)" "$VAR/bin/redis-server"
+	printf '%s' "$VAR/bin/redis-server"
+}
+
+redis_create() {
+	local dir=$VAR/redis$1
+	[[ -d $dir ]] || mkdir -m 700 -- "$dir"
+	{
+		cat -- "$ROOT/config/redis/redis.conf"
+		cat <<-END
+
+			# ---- this node of the demonstration ----
+			port $(redis_port "$1")
+			dir $(quote_json "$dir")
+			requirepass $(secret redis_password)
+			masterauth $(secret redis_password)
+			daemonize no
+		END
+	} | write_file 600 "$dir/redis.conf"
+	give "$dir" "$dir/redis.conf"
+}
+
+redis_launch() { launch "redis$1" "$(redis_program)" "$VAR/redis$1/redis.conf"; }
+redis_answers() { [[ $(redis_call "$1" PING) == PONG ]]; }
+redis_healthy() { redis_call "$1" CLUSTER INFO | grep -q '^cluster_state:ok'; }
+
+# Give every node its share of the 16384 hash slots and make them meet. Repeating it changes
+# nothing.
+redis_join() {
+	local i owned first
+	owned=$(redis_call 1 CLUSTER INFO | sed -n 's/^cluster_slots_assigned:\([0-9]*\).*/\1/p')
+	[[ $owned != 16384 ]] || return 0
+	for ((i = 1; i <= REDIS_NODES; i++)); do
+		first=$((16384 * (i - 1) / REDIS_NODES))
+		redis_call "$i" CLUSTER SET-CONFIG-EPOCH "$i" >/dev/null || true
+		redis_call "$i" CLUSTER ADDSLOTSRANGE "$first" $((16384 * i / REDIS_NODES - 1)) >/dev/null || true
+		((i == 1)) || redis_call 1 CLUSTER MEET 127.0.0.1 "$(redis_port "$i")" >/dev/null
+	done
+}
+
+# ---- the server -----------------------------------------------------------------------
+
+build_directory() { absolute "${DOUSHARD_BUILD_DIR:-$ROOT/build}"; }
+
+server_url() { printf 'http://127.0.0.1:%s' "$(server_port "$1")"; }
+admin_url() { printf 'http://127.0.0.1:%s' "$(admin_port "$1")"; }
+
+# Print the program and the assets: those of the checkout, or copies where the account that
+# they run under cannot reach it.
+server_files() {
+	local program assets=$ROOT/server/assets
+	program=$(build_directory)/doushard
+	[[ -x $program ]] || die "$program is missing; run make, or leave out --no-build"
+	if ! as_account test -r "$program" -a -r "$assets"; then
+		mkdir -p -- "$VAR/bin"
+		install -m 755 -- "$program" "$VAR/bin/doushard.new"
+		mv -f -- "$VAR/bin/doushard.new" "$VAR/bin/doushard"
+		rm -rf -- "$VAR/assets"
+		cp -R -- "$assets" "$VAR/assets"
+		chmod -R u=rwX,go=rX -- "$VAR/assets"
+		program=$VAR/bin/doushard assets=$VAR/assets
+	fi
+	printf '%s\n%s\n' "$program" "$assets"
+}
+
+topology_create() {
+	local n
+	{
+		say "# The shards of this demonstration; written by scripts/demo."
+		say "servers = ("
+		for ((n = 1; n <= SHARDS; n++)); do
+			printf '    { name = "shard%d"; host = "127.0.0.1"; port = %d; socket = %s; }%s\n' "$n" \
+				"$(shard_port "$n")" "$(quote_json "$(shard_socket "$n")")" \
+				"$( ((n == SHARDS)) || printf ,)"
+		done
+		say ");"
+	} | write_file 644 "$VAR/topology.conf"
+}
+
+# Options of the demonstration; lines of DOUSHARD_SERVER_OPTIONS (name = value;) win.
+server_create() {
+	local n=$1 assets=$2 dir=$VAR/upload/server$1
+	mkdir -p -- "$dir"
+	give "$dir"
+	{
+		cat <<-END
+			listen_host = "127.0.0.1";
+			listen_port = $(server_port "$n");
+			admin_host = "127.0.0.1";
+			admin_port = $(admin_port "$n");
+			base_url = "$(server_url "$n")";
+			media_dir = $(quote_json "$VAR/media");
+			upload_dir = $(quote_json "$dir");
+			assets_dir = $(quote_json "$assets");
+			topology_file = $(quote_json "$VAR/topology.conf");
+			token_keys_file = $(quote_json "$VAR/secrets/token_keys");
+			db_name = "$DB_NAME";
+			db_user = "doushard_app";
+			db_password_file = $(quote_json "$VAR/secrets/app_password");
+			scrypt_ln = 12;
+			scrypt_r = 8;
+			scrypt_p = 1;
+		END
+		printf '%s\n' "${DOUSHARD_SERVER_OPTIONS:-}"
+	} | awk -F= '
+		/^[ \t]*(#.*)?$/ { next }
+		{ key = $1; gsub(/[ \t]/, "", key) }
+		!(key in line) { order[++n] = key }
+		{ line[key] = $0 }
+		END {
+			print "# Written by scripts/demo up; scrypt is weaker than in production, for speed."
+			for (i = 1; i <= n; i++) print line[order[i]]
+		}' | write_file 644 "$VAR/server$n.conf"
+}
+
+server_launch() {
+	local found files
+	found=$(server_files)
+	mapfile -t files <<<"$found"
+	server_create "$1" "${files[1]}"
+	# The server only believes secrets that belong to itself or to root.
+	give "$VAR/secrets/app_password" "$VAR/secrets/token_keys"
+	# Every DOUSHARD_* variable is an option to the server; ours are not.
+	local clean=() name
+	for name in $(compgen -e DOUSHARD_ || true); do
+		case $name in
+		DOUSHARD_VAR | DOUSHARD_SHARD* | DOUSHARD_BUILD_DIR | DOUSHARD_PORT_BASE | DOUSHARD_SERVER_OPTIONS)
+			clean+=(-u "$name")
+			;;
+		esac
+	done
+	launch "server$1" env "${clean[@]}" "${files[0]}" "--config=$VAR/server$1.conf"
+}
+
+server_ready() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/readyz" 2>/dev/null; }
+
+# ---- any of them ----------------------------------------------------------------------
+
+# split NAME: sets kind and number, refuses what is no member's name.
+split() {
+	local limit
+	[[ $1 =~ ^(server|shard|redis)([1-9][0-9]?)$ ]] ||
+		misuse "a name is server1, shard1..shard$SHARDS or redis1..redis$REDIS_NODES, not \"$1\""
+	kind=${BASH_REMATCH[1]} number=${BASH_REMATCH[2]}
+	case $kind in
+	server) limit=$SERVERS_MAX ;;
+	shard) limit=$SHARDS ;;
+	redis) limit=$REDIS_NODES ;;
+	esac
+	((number <= limit)) || misuse "there is no $1: ${kind}s go from 1 to $limit"
+}
+
+member_launch() {
+	split "$1"
+	"${kind}_launch" "$number"
+}
+
+member_await() {
+	split "$1"
+	case $kind in
+	server) await "$1" 30 server_ready "$number" ;;
+	shard) await "$1" 60 shard_ready "$number" ;;
+	redis) await "$1" 20 redis_answers "$number" ;;
+	esac
+}
+
+member_healthy() {
+	split "$1"
+	case $kind in
+	server) server_ready "$number" ;;
+	shard) timeout 3 mariadb "--defaults-file=$VAR/secrets/root.cnf" --connect-timeout=2 \
+		"--socket=$(shard_socket "$number")" -e 'SELECT 1' >/dev/null 2>&1 ;;
+	redis) redis_healthy "$number" ;;
+	esac
+}
+
+# Time to finish: a server drains, a shard writes its pages.
+member_stop() {
+	split "$1"
+	case $kind in
+	server) process_stop 20 "$(pid_file "$1")" ;;
+	shard) process_stop 60 "$(pid_file "$1")" ;;
+	redis) process_stop 10 "$(pid_file "$1")" ;;
+	esac
+}
+
+# stop_all NAME...: at the same time; false when one of them is still there.
+stop_all() {
+	local name failed=0 pids=() pid
+	for name in "$@"; do
+		member_stop "$name" &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+	return "$failed"
+}
+
+# ---- what others read -----------------------------------------------------------------
+
+json_list() { # lines of objects to a list
+	printf '['
+	paste -sd, - | tr -d '\n'
+	printf ']'
+}
+
+endpoints_create() {
+	local name files servers shards redis
+	describe() { # KIND: one object per member of it
+		for name in $(members); do
+			split "$name"
+			[[ $kind == "$1" ]] || continue
+			printf '{"name":"%s","host":"127.0.0.1","port":%s,' "$name" "$("${kind}_port" "$number")"
+			case $kind in
+			server) printf '"admin_port":%s,' "$(admin_port "$number")" ;;
+			shard) printf '"socket":%s,' "$(quote_json "$(shard_socket "$number")")" ;;
+			esac
+			printf '"log":%s,"pid":%s}\n' "$(quote_json "$(log_file "$name")")" \
+				"$(process_of "$(pid_file "$name")" || printf null)"
+		done
+	}
+	servers=$(describe server | json_list)
+	shards=$(describe shard | json_list)
+	redis=$(describe redis | json_list)
+	files=$(
+		for name in admin_cnf=secrets/admin.cnf root_cnf=secrets/root.cnf \
+			app_password=secrets/app_password redis_password=secrets/redis_password \
+			config=server1.conf topology=topology.conf token_keys=secrets/token_keys; do
+			printf '"%s":%s\n' "${name%%=*}" "$(quote_json "$VAR/${name#*=}")"
+		done | paste -sd, -
+	)
+	cat <<-END | write_file 644 "$VAR/endpoints.json"
+		{"base_url":"$(server_url 1)",
+		"admin_url":"$(admin_url 1)",
+		"servers":$servers,
+		"shards":$shards,
+		"redis":$redis,
+		"files":{$files}}
+	END
+}
