@@ -216,6 +216,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
                greet(conn, deadline_ms, hello, why, size)) {
         return conn;
     }
+    hello->error = conn->mysql == NULL ? 0 : mysql_errno(conn->mysql);
     dbconn_close(&conn);
     return NULL;
 }

@@ -37,6 +37,7 @@ struct dbconn_hello {
     char server[32];
     uint32_t schema_version;
     bool is_durable; /* an acknowledged write survives a power cut */
+    unsigned error;  /* when no connection was made: the error number, 0 = none */
 };
 
 /* A name under which the session can be killed from another connection. */

@@ -44,20 +44,25 @@ struct dbpool {
         unsigned failures; /* calls in a row without an answer */
         struct waiter *first, *last;
         uint64_t dirty_total;
-        struct idle idle[]; /* a stack: the warmest connection is used first */
+        struct idle *idle; /* owned; a stack: the warmest connection is used first */
     } shared;
 };
 
 struct dbpool *dbpool_new(const struct dbpool_options *options)
 {
-    struct dbpool *pool =
-        calloc(1, sizeof *pool + options->size * sizeof pool->shared.idle[0]);
+    struct dbpool *pool = calloc(1, sizeof *pool);
 
-    if (pool != NULL) {
-        pool->options = *options;
-        pthread_mutex_init(&pool->shared.mutex, NULL);
-        snprintf(pool->shared.reason, sizeof pool->shared.reason, "not reached yet");
+    if (pool == NULL) {
+        return NULL;
     }
+    pool->options = *options;
+    pool->shared.idle = calloc(options->size, sizeof *pool->shared.idle);
+    if (pool->shared.idle == NULL) {
+        free(pool);
+        return NULL;
+    }
+    pthread_mutex_init(&pool->shared.mutex, NULL);
+    snprintf(pool->shared.reason, sizeof pool->shared.reason, "not reached yet");
     return pool;
 }
 
@@ -69,6 +74,7 @@ void dbpool_free(struct dbpool **pool)
     dbpool_set_down(*pool, "shutting down");
     CHECK((*pool)->shared.n_open == 0 && (*pool)->shared.first == NULL);
     pthread_mutex_destroy(&(*pool)->shared.mutex);
+    free((*pool)->shared.idle);
     free(*pool);
     *pool = NULL;
 }
@@ -174,12 +180,19 @@ void dbpool_reap(struct dbpool *pool)
     }
 }
 
+/* The server is alive and takes no more connections: ER_CON_COUNT_ERROR and the limits
+ * per user. */
+static bool is_crowded(unsigned error)
+{
+    return error == 1040 || error == 1203 || error == 1226;
+}
+
 /* The caller holds room in n_open: fill it. */
 static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
                                     struct dbconn **conn, char *why, size_t size)
 {
     int64_t limit_ms = clock_mono_ms() + pool->options.connect_timeout_ms;
-    struct dbconn_hello hello;
+    struct dbconn_hello hello = {.error = 0};
     struct dbconn *opened =
         dbconn_open(&pool->options.target,
                     limit_ms < deadline_ms ? limit_ms : deadline_ms, &hello, why, size);
@@ -195,6 +208,9 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
     pthread_mutex_lock(&pool->shared.mutex);
     leave_room_locked(pool);
     pthread_mutex_unlock(&pool->shared.mutex);
+    if (is_crowded(hello.error)) {
+        return OUTCOME_BUSY; /* the connections that are open go on working */
+    }
     /* A request that came with hardly any time left proves nothing against the shard. */
     if (limit_ms <= deadline_ms) {
         dbpool_set_down(pool, why);

@@ -21,4 +21,8 @@ struct router;
 enum outcome feed_list(struct router *router, struct call *call, int64_t before_ms,
                        size_t limit, struct video_page *page);
 
+/* How many of the N videos (sorted, newest first) make a page of about LIMIT: the rule
+ * above. Pure. */
+size_t feed_page_length(const struct video_card *videos, size_t n, size_t limit);
+
 #endif

@@ -34,9 +34,11 @@ void arena_release(struct arena *arena)
 
 static struct arena_block *add_block(struct arena *arena, size_t size)
 {
-    size_t data_bytes = size > BLOCK_BYTES ? size : BLOCK_BYTES;
+    size_t left = arena->limit_bytes - arena->used_bytes;
+    size_t wanted = left < BLOCK_BYTES ? left : BLOCK_BYTES;
+    size_t data_bytes = size > wanted ? size : wanted;
 
-    if (data_bytes > arena->limit_bytes - arena->used_bytes) {
+    if (data_bytes > left) {
         return NULL;
     }
     struct arena_block *block = calloc(1, sizeof *block + data_bytes);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/publish/ and procedures/media/. */
+#include "shard/publish.h"
+
+#include <string.h>
+
+#include "shard/cards.h"
+#include "shard/id.h"
+#include "shard/router_call.h"
+
+static enum outcome out_of_memory(struct call *call)
+{
+    call_explain(call, "out of memory");
+    return OUTCOME_NOMEM;
+}
+
+static enum outcome unreadable(struct call *call, enum proc_id proc)
+{
+    call_explain(call, "%s answered columns that cannot be read",
+                 proc_get(proc)->routine);
+    return OUTCOME_INTERNAL;
+}
+
+enum outcome publish_action(struct router *router, struct call *call,
+                            const struct publish_action_args *args, uint64_t *video_id,
+                            const char **media)
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        return out_of_memory(call);
+    }
+    ops_add_owner(ops, args->author_id);
+    ops_hex(ops, "op", args->op, sizeof args->op);
+    ops_text(ops, "title", args->title);
+    ops_text(ops, "media", args->media);
+    ops_hex(ops, "sha256", args->sha256, sizeof args->sha256);
+    ops_number(ops, "size_bytes", args->size_bytes);
+    ops_number(ops, "duration_ms", args->duration_ms);
+    ops_number(ops, "width", args->width);
+    ops_number(ops, "height", args->height);
+    router_batch(router, call, PROC_PUBLISH_ACTION, ops, &answer);
+    ops_free(&ops);
+    if (answer.outcome == OUTCOME_OK || answer.outcome == OUTCOME_SAME) {
+        const struct dbvalue *id = dbresult_value(answer.result, answer.row, "video_id");
+        const struct dbvalue *name = dbresult_value(answer.result, answer.row, "media");
+        if (id == NULL || !id_is_valid(id->number) || name == NULL ||
+            name->text == NULL) {
+            return unreadable(call, PROC_PUBLISH_ACTION);
+        }
+        *video_id = id->number;
+        *media = name->text;
+    }
+    return answer.outcome;
+}
+
+/* Read the videos of a list; a row without a video id says that there are none. */
+static bool read_list(const struct dbresult *result, size_t limit,
+                      struct video_page *page, struct arena *arena)
+{
+    page->videos = arena_calloc(arena, result->n_rows, sizeof *page->videos);
+    if (page->videos == NULL) {
+        return false;
+    }
+    for (size_t row = 0; row < result->n_rows && page->n < limit; row++) {
+        const struct dbvalue *id = dbresult_value(result, row, "video_id");
+        if (id == NULL) {
+            return false;
+        }
+        if (id->is_null) {
+            continue;
+        }
+        if (!cards_read_video(result, row, &page->videos[page->n])) {
+            return false;
+        }
+        page->n++;
+    }
+    page->next_cursor = result->n_rows > limit ? page->videos[page->n - 1].id : 0;
+    return true;
+}
+
+enum outcome publish_list(struct router *router, struct call *call, uint64_t user_id,
+                          uint64_t cursor, size_t limit, struct video_page *page)
+{
+    /* One row more than wanted tells whether there is a next page. */
+    const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(cursor),
+                                 dbarg_number(limit + 1)};
+    struct router_answer answer;
+    struct video_page read = {.n = 0};
+
+    CHECK(limit > 0);
+    router_owner(router, call, PROC_PUBLISH_LIST,
+                 (struct router_subject){.owner = user_id}, args, &answer);
+    if (answer.outcome != OUTCOME_OK) {
+        return answer.outcome;
+    }
+    if (!read_list(answer.result, limit, &read, call->arena)) {
+        return unreadable(call, PROC_PUBLISH_LIST);
+    }
+    *page = read;
+    return OUTCOME_OK;
+}
+
+enum outcome publish_delete(struct router *router, struct call *call, uint64_t user_id,
+                            uint64_t video_id)
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        return out_of_memory(call);
+    }
+    ops_add_owner(ops, video_id);
+    ops_number(ops, "user", (int64_t)user_id);
+    router_batch(router, call, PROC_PUBLISH_DELETE, ops, &answer);
+    ops_free(&ops);
+    return answer.outcome;
+}
+
+enum outcome media_find(struct router *router, struct call *call, uint64_t author_id,
+                        const char *media, bool *live)
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        return out_of_memory(call);
+    }
+    ops_add_owner(ops, author_id);
+    ops_text(ops, "media", media);
+    router_batch(router, call, PROC_MEDIA_FIND, ops, &answer);
+    ops_free(&ops);
+    if (answer.outcome == OUTCOME_OK) {
+        const struct dbvalue *state = dbresult_value(answer.result, answer.row, "state");
+        if (state == NULL || state->text == NULL) {
+            return unreadable(call, PROC_MEDIA_FIND);
+        }
+        *live = strcmp(state->text, "live") == 0;
+    }
+    return answer.outcome;
+}

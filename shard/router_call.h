@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* How the callers of procedures reach the shards: placement, retries, scatter.
+ *
+ * The only retry loop of the program is behind these functions. It knows which answers
+ * prove that nothing was done (repeat), which news of moved slots to follow, and that a
+ * write without an answer may still commit: such a write is repeated only when its first
+ * attempt was killed and has left the shard's processlist. */
+#ifndef DOUSHARD_ROUTER_CALL_H
+#define DOUSHARD_ROUTER_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/dbconn.h"
+#include "shard/dbresult.h"
+#include "shard/ops.h"
+#include "shard/outcome.h"
+#include "shard/proc.h"
+#include "shard/router.h"
+
+/* The answer to one operation. */
+struct router_answer {
+    enum outcome outcome;          /* never MOVED or NOTREADY, but see router_owner() */
+    const struct dbresult *result; /* where its row is; NULL when no shard answered */
+    size_t row;
+    uint32_t slot; /* in which slot it was answered */
+};
+
+/* Whom a PROC_OWNER procedure is about. */
+struct router_subject {
+    uint64_t owner; /* id; 0 = a name, then slot is used */
+    uint32_t slot;  /* of the name */
+};
+
+/* All functions: thread-safe; block until call->deadline_ms at the latest; results live
+ * in call->arena; on failure call->detail says what happened. */
+
+/* Run the operations of OPS, each on the shard of its owner; ANSWERS has room for
+ * ops_count(OPS). Operations on several shards run side by side. */
+void router_batch(struct router *router, struct call *call, enum proc_id proc,
+                  struct ops *ops, struct router_answer *answers);
+
+/* Call a PROC_OWNER procedure; ARGS are those after slot and epoch. *ANSWER->result holds
+ * all rows. MOVED is possible for a name only: its user lives in a slot of its own. */
+void router_owner(struct router *router, struct call *call, enum proc_id proc,
+                  struct router_subject subject, const struct dbarg *args,
+                  struct router_answer *answer);
+
+/* What one shard said to a PROC_SHARD procedure. */
+struct router_share {
+    bool wanted;          /* set by the caller: ask this shard */
+    enum outcome outcome; /* OK, or why there are no results */
+    const struct dbresult *results;
+};
+
+/* Ask every wanted shard side by side, once. SHARES has router_n_shards() elements. */
+void router_scatter(struct router *router, struct call *call, enum proc_id proc,
+                    const struct dbarg *args, struct router_share *shares);
+
+/* Wait a moment, longer with each ROUND (0, 1, ..), for something on a shard to end by
+ * itself. False, at once: the deadline would pass. */
+bool router_pause(const struct call *call, unsigned round);
+
+/* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
+size_t router_slot_shard(struct router *router, uint32_t slot);
+
+static inline struct dbarg dbarg_number(uint64_t number)
+{
+    return (struct dbarg){.kind = DBARG_NUMBER, .number = number};
+}
+
+static inline struct dbarg dbarg_text(const char *text, size_t len)
+{
+    return (struct dbarg){.kind = DBARG_TEXT, .text = text, .len = len};
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Inside the router: shared by router.c, router_minder.c and router_call.c only. */
+#ifndef DOUSHARD_ROUTER_IMPL_H
+#define DOUSHARD_ROUTER_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/dbpool.h"
+#include "shard/router.h"
+#include "shard/slotmap.h"
+
+/* One configured server, with the thread that looks after it. */
+struct shard {
+    struct router *router; /* (ref) */
+    unsigned index;        /* position in the topology */
+    char *name;            /* owned, like the strings in target */
+    struct dbconn_target target;
+    bool durability_exempt;
+    struct dbpool *pool; /* owned */
+
+    pthread_t minder;
+    bool has_minder;
+    struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t cond; /* wake, stop and looked change */
+        bool wake;           /* the pool went down */
+        bool stop;
+        bool looked; /* the shard was tried at least once */
+    } shared;
+
+    atomic_uint_fast64_t calls_total;
+    atomic_uint_fast64_t calls_failed_total;
+    atomic_uint_fast64_t replays_total;
+    atomic_uint_fast64_t moved_total;
+};
+
+struct router {
+    struct slotmap *map; /* owned */
+    size_t n_shards;
+    int connect_timeout_ms;
+    int call_timeout_ms;
+    int hold_down_ms;
+    struct shard *shards; /* owned */
+};
+
+/* Start the thread that looks after SHARD. False: no thread. */
+bool minder_start(struct shard *shard) MUST_CHECK;
+
+/* Stop it and wait for it. */
+void minder_stop(struct shard *shard);
+
+/* Look at the shard soon: its pool went down. */
+void minder_wake(void *shard);
+
+/* dbpool_admit_fn for a struct shard. */
+bool minder_admit(void *shard, const struct dbconn_hello *hello, char *why, size_t size);
+
+/* The index of the server NAME, or SLOTMAP_FOREIGN. */
+unsigned router_server_index(const struct router *router, const char *name);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The thread that looks after one shard: is it there, may it serve, what does it know.
+ *
+ * It has a connection of its own. Every few seconds, and as soon as the pool goes down,
+ * it asks for the shard's slot map, adopts what is newer there and teaches the shard what
+ * is newer here (so that the news of a moved slot spreads even when its mover died). Only
+ * this thread ever declares a shard usable. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/buf.h"
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/router_impl.h"
+
+/* How often a healthy shard is looked at. */
+#define LOOK_EVERY_MS 5000
+
+/* A slot map of SLOTS_MAX rows fits. */
+#define LOOK_ARENA_BYTES (64u << 20)
+
+/* Most slots in one slot_learn(); the rest goes with the next look. */
+#define LEARN_MAX 1000
+
+#define MINDER_STACK_BYTES (512u << 10)
+
+struct look {
+    struct shard *shard;
+    struct dbconn *conn; /* owned; NULL = not connected */
+    char why[160];       /* what went wrong last */
+};
+
+bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
+{
+    const struct shard *shard = context;
+
+    if (strcmp(hello->server, shard->name) != 0) {
+        snprintf(why, size, "the server there calls itself \"%s\"", hello->server);
+    } else if (hello->schema_version != SCHEMA_VERSION) {
+        snprintf(why, size,
+                 "its schema has version %u, this program knows %u: run migrate",
+                 hello->schema_version, SCHEMA_VERSION);
+    } else if (!hello->is_durable && !shard->durability_exempt) {
+        snprintf(
+            why, size,
+            "it may lose acknowledged writes: needs innodb_flush_log_at_trx_commit=1, "
+            "innodb_doublewrite=ON, sync_binlog=1 with log_bin");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* CALL a procedure on the minder's connection. False, with look->why: no answer. */
+static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
+                struct arena *arena, struct dbresult **results)
+{
+    struct dbexec exec = {.conn = look->conn, .proc = proc, .args = args, .arena = arena};
+
+    dbconn_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
+    *results = exec.results;
+    if (exec.status == DB_OK) {
+        return true;
+    }
+    snprintf(look->why, sizeof look->why, "%s", exec.detail);
+    if (!dbconn_is_clean(look->conn)) {
+        dbconn_close(&look->conn);
+    }
+    return false;
+}
+
+/* Does the shard have every routine that this program calls, in the version it knows? */
+static bool check_routines(struct look *look, struct arena *arena)
+{
+    struct routine {
+        const char *name;
+        uint32_t version;
+    } row;
+    const struct dbfield fields[] = {{.column = "name",
+                                      .kind = DBFIELD_TEXT,
+                                      .offset = offsetof(struct routine, name)},
+                                     {.column = "version",
+                                      .kind = DBFIELD_U32,
+                                      .offset = offsetof(struct routine, version)}};
+    struct dbresult *list = NULL;
+
+    if (!ask(look, PROC_ROUTINE_LIST, NULL, arena, &list)) {
+        return false;
+    }
+    for (enum proc_id id = 0; id < PROC__COUNT; id++) {
+        const struct proc *proc = proc_get(id);
+        uint32_t found = 0;
+        for (size_t i = 0; list != NULL && i < list->n_rows; i++) {
+            if (dbresult_read(list, i, fields, ARRAY_LEN(fields), &row) &&
+                strcmp(row.name, proc->routine) == 0) {
+                found = row.version;
+            }
+        }
+        if (found != proc->version) {
+            snprintf(look->why, sizeof look->why,
+                     "routine %s has version %u, this program knows %u: run migrate",
+                     proc->routine, found, proc->version);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool connect_shard(struct look *look, struct arena *arena)
+{
+    struct shard *shard = look->shard;
+    struct dbconn_hello hello;
+
+    look->conn =
+        dbconn_open(&shard->target, clock_mono_ms() + shard->router->connect_timeout_ms,
+                    &hello, look->why, sizeof look->why);
+    if (look->conn == NULL) {
+        return false;
+    }
+    if (!minder_admit(shard, &hello, look->why, sizeof look->why) ||
+        !check_routines(look, arena)) {
+        dbconn_close(&look->conn);
+        return false;
+    }
+    return true;
+}
+
+struct map_row {
+    uint32_t slot;
+    uint64_t epoch;
+    const char *server;
+};
+
+/* Adopt the rows of MAP; collect in NEWS (a JSON array of numbers and names of ours) what
+ * this process knows better. */
+static bool compare_maps(struct look *look, const struct dbresult *map, struct buf *news)
+{
+    const struct router *router = look->shard->router;
+    const struct dbfield fields[] = {
+        {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct map_row, slot)},
+        {.column = "epoch",
+         .kind = DBFIELD_U64,
+         .offset = offsetof(struct map_row, epoch)},
+        {.column = "server",
+         .kind = DBFIELD_TEXT,
+         .offset = offsetof(struct map_row, server)}};
+    unsigned n_news = 0;
+    struct map_row row;
+
+    for (size_t i = 0; i < map->n_rows; i++) {
+        if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
+            snprintf(look->why, sizeof look->why,
+                     "slot_map answered what cannot be read");
+            return false;
+        }
+        const struct slot_place theirs = {
+            .epoch = row.epoch, .server = router_server_index(router, row.server)};
+        if (slotmap_adopt(router->map, row.slot, theirs)) {
+            continue;
+        }
+        struct slot_place ours = slotmap_get(router->map, row.slot);
+        if (ours.epoch > theirs.epoch && ours.server != SLOTMAP_FOREIGN &&
+            n_news < LEARN_MAX) {
+            buf_addf(news, "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\"}",
+                     n_news++ == 0 ? "[" : ",", row.slot, (unsigned long long)ours.epoch,
+                     router->shards[ours.server].name);
+        }
+    }
+    return true;
+}
+
+/* One look: true when the shard is there, may serve, and its map was read. */
+static bool look_once(struct look *look)
+{
+    struct arena arena;
+    struct buf news;
+    struct dbresult *map = NULL;
+    bool good = false;
+
+    arena_init(&arena, LOOK_ARENA_BYTES);
+    buf_init(&news, LEARN_MAX * 128);
+    if (look->conn != NULL || connect_shard(look, &arena)) {
+        good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
+               compare_maps(look, map, &news);
+    }
+    if (good && news.len > 0 && buf_add(&news, "]", 1)) {
+        const struct dbarg arg = {.kind = DBARG_TEXT, .text = news.data, .len = news.len};
+        if (!ask(look, PROC_SLOT_LEARN, &arg, &arena, &map)) {
+            log_write(LOG_WARN, "slot_learn_failed", "shard=%s why=\"%s\"",
+                      look->shard->name, look->why);
+        }
+    }
+    buf_clear(&news);
+    arena_release(&arena);
+    return good;
+}
+
+/* Wait for MS or until somebody wakes the minder. False: stop. */
+static bool pause_minder(struct shard *shard, int64_t ms, bool may_wake)
+{
+    const struct timespec until = clock_timespec(clock_mono_ms() + ms);
+    int late = 0;
+
+    pthread_mutex_lock(&shard->shared.mutex);
+    shard->shared.looked = true;
+    pthread_cond_broadcast(&shard->shared.cond);
+    while (!shard->shared.stop && !(may_wake && shard->shared.wake) && late == 0) {
+        late = pthread_cond_clockwait(&shard->shared.cond, &shard->shared.mutex,
+                                      CLOCK_MONOTONIC, &until);
+    }
+    shard->shared.wake = false;
+    bool go_on = !shard->shared.stop;
+    pthread_mutex_unlock(&shard->shared.mutex);
+    return go_on;
+}
+
+static void report(const struct look *look, bool was_up, bool is_up)
+{
+    if (is_up && !was_up) {
+        log_write(LOG_INFO, "shard_up", "shard=%s slots=%u", look->shard->name,
+                  slotmap_count(look->shard->router->map, look->shard->index));
+    } else if (!is_up && was_up) {
+        log_write(LOG_ERROR, "shard_down", "shard=%s why=\"%s\"", look->shard->name,
+                  look->why);
+    }
+}
+
+static void *minder_run(void *argument)
+{
+    struct shard *shard = argument;
+    struct look look = {.shard = shard};
+    bool was_up = true; /* so that a shard that is missing at start is reported */
+    bool go_on = true;
+    bool is_first = true;
+
+    while (go_on) {
+        bool was_connected = look.conn != NULL;
+        struct dbpool_state state;
+        bool is_up = look_once(&look);
+        if (!is_up && was_connected && look.conn == NULL) {
+            is_up = look_once(&look); /* a restarted server deserves a fresh connection */
+        }
+        if (is_up) {
+            dbpool_set_up(shard->pool);
+            dbpool_reap(shard->pool);
+        } else {
+            dbpool_set_down(shard->pool, look.why);
+        }
+        report(&look, was_up && !(is_first && is_up), is_up);
+        was_up = is_up;
+        is_first = false;
+        go_on = pause_minder(shard, is_up ? LOOK_EVERY_MS : shard->router->hold_down_ms,
+                             is_up);
+        dbpool_get_state(shard->pool, &state);
+        if (go_on && is_up && !state.is_up) {
+            /* The pool went down meanwhile: let the shard breathe before it is tried. */
+            snprintf(look.why, sizeof look.why, "%s", state.reason);
+            report(&look, true, false);
+            was_up = false;
+            go_on = pause_minder(shard, shard->router->hold_down_ms, false);
+        }
+    }
+    dbconn_close(&look.conn);
+    return NULL;
+}
+
+bool minder_start(struct shard *shard)
+{
+    pthread_attr_t attr;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, MINDER_STACK_BYTES);
+    shard->has_minder = pthread_create(&shard->minder, &attr, minder_run, shard) == 0;
+    pthread_attr_destroy(&attr);
+    return shard->has_minder;
+}
+
+void minder_stop(struct shard *shard)
+{
+    if (!shard->has_minder) {
+        return;
+    }
+    pthread_mutex_lock(&shard->shared.mutex);
+    shard->shared.stop = true;
+    pthread_cond_broadcast(&shard->shared.cond);
+    pthread_mutex_unlock(&shard->shared.mutex);
+    pthread_join(shard->minder, NULL);
+    shard->has_minder = false;
+}
+
+void minder_wake(void *argument)
+{
+    struct shard *shard = argument;
+
+    pthread_mutex_lock(&shard->shared.mutex);
+    shard->shared.wake = true;
+    pthread_cond_broadcast(&shard->shared.cond);
+    pthread_mutex_unlock(&shard->shared.mutex);
+}

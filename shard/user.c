@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/user/. */
+#include "shard/user.h"
+
+#include <string.h>
+
+#include "shard/cards.h"
+#include "shard/id.h"
+#include "shard/router_call.h"
+
+/* Run OPS (taken and freed), a batch of one, and give its answer. */
+static enum outcome run_one(struct router *router, struct call *call, enum proc_id proc,
+                            struct ops *ops, struct router_answer *answer)
+{
+    if (ops == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    router_batch(router, call, proc, ops, answer);
+    ops_free(&ops);
+    return answer->outcome;
+}
+
+static enum outcome unreadable(struct call *call, enum proc_id proc)
+{
+    call_explain(call, "%s answered columns that cannot be read",
+                 proc_get(proc)->routine);
+    return OUTCOME_INTERNAL;
+}
+
+static void add_session(struct ops *ops, const struct session_grant *session)
+{
+    ops_hex(ops, "session", session->id, sizeof session->id);
+    ops_number(ops, "expires_at", session->expires_at_ms);
+    ops_number(ops, "max", session->keep_max);
+}
+
+enum outcome user_register(struct router *router, struct call *call,
+                           const struct user_register_args *args, uint64_t *user_id)
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add(ops, id_name_slot(args->name, strlen(args->name)), 0);
+        ops_hex(ops, "op", args->op, sizeof args->op);
+        ops_text(ops, "name", args->name);
+        ops_text(ops, "hash", args->password_hash);
+        add_session(ops, &args->session);
+    }
+    enum outcome outcome = run_one(router, call, PROC_USER_REGISTER, ops, &answer);
+    if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
+        const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
+        if (id == NULL || !id_is_valid(id->number)) {
+            return unreadable(call, PROC_USER_REGISTER);
+        }
+        *user_id = id->number;
+    }
+    return outcome;
+}
+
+/* The id and the password hash in the first row of ANSWER. */
+static enum outcome read_secret(struct call *call, const struct router_answer *answer,
+                                uint64_t *user_id, const char **password_hash)
+{
+    const struct dbvalue *id = dbresult_value(answer->result, answer->row, "user_id");
+    const struct dbvalue *hash =
+        dbresult_value(answer->result, answer->row, "password_hash");
+
+    if (id == NULL || !id_is_valid(id->number) || hash == NULL || hash->text == NULL) {
+        return unreadable(call, PROC_USER_SECRET);
+    }
+    *user_id = id->number;
+    *password_hash = hash->text;
+    return OUTCOME_OK;
+}
+
+enum outcome user_login(struct router *router, struct call *call, const char *name,
+                        uint64_t *user_id, const char **password_hash)
+{
+    size_t len = strlen(name);
+    const struct dbarg args[] = {dbarg_text(name, len)};
+    struct router_answer answer;
+
+    router_owner(router, call, PROC_USER_LOGIN,
+                 (struct router_subject){.slot = id_name_slot(name, len)}, args, &answer);
+    if (answer.outcome == OUTCOME_MOVED) {
+        /* The name is here, its user was promoted: the row says who it is. */
+        const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
+        if (id == NULL || !id_is_valid(id->number)) {
+            return unreadable(call, PROC_USER_LOGIN);
+        }
+        *user_id = id->number;
+        return user_secret(router, call, id->number, password_hash);
+    }
+    return answer.outcome == OUTCOME_OK
+               ? read_secret(call, &answer, user_id, password_hash)
+               : answer.outcome;
+}
+
+enum outcome user_secret(struct router *router, struct call *call, uint64_t user_id,
+                         const char **password_hash)
+{
+    const struct dbarg args[] = {dbarg_number(user_id)};
+    struct router_answer answer;
+    uint64_t same_id;
+
+    router_owner(router, call, PROC_USER_SECRET,
+                 (struct router_subject){.owner = user_id}, args, &answer);
+    return answer.outcome == OUTCOME_OK
+               ? read_secret(call, &answer, &same_id, password_hash)
+               : answer.outcome;
+}
+
+/* One operation that replaces OLD_HASH by NEW_HASH. */
+static struct ops *replace_hash(uint64_t user_id, const char *old_hash,
+                                const char *new_hash)
+{
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add_owner(ops, user_id);
+        ops_text(ops, "old_hash", old_hash);
+        ops_text(ops, "new_hash", new_hash);
+    }
+    return ops;
+}
+
+enum outcome user_password(struct router *router, struct call *call, uint64_t user_id,
+                           const char *old_hash, const char *new_hash,
+                           const struct session_grant *session)
+{
+    struct router_answer answer;
+    struct ops *ops = replace_hash(user_id, old_hash, new_hash);
+
+    if (ops != NULL) {
+        add_session(ops, session);
+    }
+    return run_one(router, call, PROC_USER_PASSWORD, ops, &answer);
+}
+
+enum outcome user_rehash(struct router *router, struct call *call, uint64_t user_id,
+                         const char *old_hash, const char *new_hash)
+{
+    struct router_answer answer;
+
+    return run_one(router, call, PROC_USER_REHASH,
+                   replace_hash(user_id, old_hash, new_hash), &answer);
+}
+
+enum outcome user_logout(struct router *router, struct call *call, uint64_t user_id,
+                         const unsigned char session[SESSION_BYTES])
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add_owner(ops, user_id);
+        ops_hex(ops, "session", session, SESSION_BYTES);
+    }
+    return run_one(router, call, PROC_USER_LOGOUT, ops, &answer);
+}
+
+enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
+                      size_t n, struct user_card *cards)
+{
+    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
+    struct ops *ops = ops_new();
+    enum outcome outcome = OUTCOME_OK;
+
+    CHECK(n <= OPS_MAX);
+    if (answers == NULL || ops == NULL) {
+        ops_free(&ops);
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ops_add_owner(ops, ids[i]);
+    }
+    router_batch(router, call, PROC_USER_GET, ops, answers);
+    ops_free(&ops);
+    for (size_t i = 0; i < n && outcome == OUTCOME_OK; i++) {
+        cards[i] = (struct user_card){.id = 0};
+        if (answers[i].outcome == OUTCOME_OK) {
+            outcome = cards_read_user(answers[i].result, answers[i].row, &cards[i])
+                          ? OUTCOME_OK
+                          : unreadable(call, PROC_USER_GET);
+        } else if (answers[i].outcome != OUTCOME_NOTFOUND) {
+            outcome = answers[i].outcome;
+        }
+    }
+    return outcome;
+}
+
+enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,
+                          const struct session_grant *session)
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add_owner(ops, user_id);
+        add_session(ops, session);
+    }
+    return run_one(router, call, PROC_SESSION_OPEN, ops, &answer);
+}

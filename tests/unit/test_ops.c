@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Batches of operations: what is sent, in which order, and what does not fit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shard/ops.h"
+
+static void test_render(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct ops *ops = ops_new();
+    const unsigned char op[] = {0x00, 0xab, 0xff};
+    const size_t index[] = {1, 0};
+    size_t len = 0;
+    uint32_t slot = 0;
+
+    arena_init(&arena, 1 << 20);
+    ops_add_owner(ops, 42);
+    ops_text(ops, "title", "a \"quote\" and \xe6\x8a\x96");
+    ops_add(ops, 3, 0);
+    ops_hex(ops, "op", op, sizeof op);
+    ops_number(ops, "max", -5);
+    assert_int_equal(ops_count(ops), 2);
+    assert_false(ops_fixed_slot(ops, 0, &slot));
+    assert_true(ops_fixed_slot(ops, 1, &slot));
+    assert_int_equal(slot, 3);
+    ops_place(ops, 0, 9, 7);
+    ops_place(ops, 1, 3, 1);
+    const char *json = ops_render(ops, index, 2, &arena, &len);
+    assert_non_null(json);
+    assert_int_equal(strlen(json), len);
+    assert_string_equal(
+        json, "[{\"op\":\"00abff\",\"max\":-5,\"slot\":3,\"epoch\":1,\"owner\":0},"
+              "{\"title\":\"a \\\"quote\\\" and \xe6\x8a\x96\",\"slot\":9,\"epoch\":7,"
+              "\"owner\":42}]");
+    /* placed again for the next attempt: only the place changes */
+    ops_place(ops, 1, 4, 2);
+    json = ops_render(ops, index, 1, &arena, &len);
+    assert_non_null(strstr(json, "\"slot\":4,\"epoch\":2"));
+    assert_non_null(strstr(json, "\"op\":\"00abff\""));
+    ops_free(&ops);
+    assert_null(ops);
+    arena_release(&arena);
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    struct ops *ops = ops_new();
+    size_t index[] = {0, 1, 2, 3, 4};
+    const size_t expected[] = {3, 1, 4, 0, 2};
+
+    ops_add(ops, 5, 9);
+    ops_add(ops, 2, 8);
+    ops_add(ops, 7, 1);
+    ops_add(ops, 2, 3);
+    ops_add(ops, 2, 8); /* equal keys keep their order */
+    ops_sort(ops, index, 5);
+    assert_memory_equal(index, expected, sizeof expected);
+    ops_free(&ops);
+}
+
+static void test_does_not_fit(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct ops *ops = ops_new();
+    size_t index[OPS_MAX];
+    size_t len = 0;
+
+    arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < OPS_MAX; i++) {
+        ops_add_owner(ops, i + 1);
+        index[i] = i;
+    }
+    assert_non_null(ops_render(ops, index, OPS_MAX, &arena, &len));
+    ops_add_owner(ops, 1); /* one too many */
+    assert_null(ops_render(ops, index, OPS_MAX, &arena, &len));
+    ops_free(&ops);
+
+    ops = ops_new();
+    ops_add_owner(ops, 1);
+    ops_text(ops, "title", "\xff is no UTF-8");
+    assert_null(ops_render(ops, index, 1, &arena, &len));
+    ops_free(&ops);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_render),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_does_not_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The slot map: only newer epochs are adopted, whatever the order and however many
+ * threads. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "shard/base/check.h"
+
+#include "shard/id.h"
+#include "shard/slotmap.h"
+
+static int make_map(void **state)
+{
+    *state = slotmap_new();
+    return *state == NULL;
+}
+
+static int free_map(void **state)
+{
+    struct slotmap *map = *state;
+
+    slotmap_free(&map);
+    return 0;
+}
+
+static bool adopt(struct slotmap *map, uint32_t slot, uint64_t epoch, unsigned server)
+{
+    return slotmap_adopt(map, slot,
+                         (struct slot_place){.epoch = epoch, .server = server});
+}
+
+static void test_only_newer(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_int_equal(slotmap_get(map, 7).epoch, 0);
+    assert_true(adopt(map, 7, 1, 2));
+    assert_true(adopt(map, 7, 5, 3));
+    assert_false(adopt(map, 7, 5, 1)); /* the same epoch never names another server */
+    assert_false(adopt(map, 7, 4, 1));
+    assert_int_equal(slotmap_get(map, 7).epoch, 5);
+    assert_int_equal(slotmap_get(map, 7).server, 3);
+}
+
+static void test_bounds(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_true(adopt(map, SLOTS_MAX - 1, 1, SLOTMAP_FOREIGN));
+    assert_int_equal(slotmap_get(map, SLOTS_MAX - 1).server, SLOTMAP_FOREIGN);
+    assert_false(adopt(map, SLOTS_MAX, 1, 0));
+    assert_int_equal(slotmap_get(map, SLOTS_MAX).epoch, 0);
+    assert_false(adopt(map, 1, UINT64_C(1) << 56, 0)); /* would not fit its word */
+}
+
+static void test_count(void **state)
+{
+    struct slotmap *map = *state;
+
+    for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
+        assert_true(adopt(map, slot, 1, slot % 4));
+    }
+    assert_true(adopt(map, SHARED_SLOTS + 3, 1, 0)); /* own slots are not counted */
+    assert_int_equal(slotmap_count(map, 0), SHARED_SLOTS / 4);
+}
+
+static void test_homes(void **state)
+{
+    struct slotmap *map = *state;
+    uint64_t owner = 123456789 * UINT64_C(8192) + 77 * 8;
+
+    assert_int_equal(slotmap_home(map, owner), 77);
+    slotmap_set_home(map, owner, 1030);
+    assert_int_equal(slotmap_home(map, owner), 1030);
+    assert_int_equal(slotmap_home(map, owner + 1), 77);
+}
+
+struct adopter {
+    struct slotmap *map;
+    unsigned server;
+};
+
+static void *adopt_many(void *argument)
+{
+    const struct adopter *self = argument;
+
+    for (uint64_t epoch = self->server + 1; epoch < 40000; epoch += 4) {
+        adopt(self->map, 9, epoch, self->server);
+    }
+    return NULL;
+}
+
+static void test_race_ends_with_the_newest(void **state)
+{
+    struct adopter adopters[4];
+    pthread_t threads[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        adopters[i] = (struct adopter){.map = *state, .server = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, adopt_many, &adopters[i]), 0);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(slotmap_get(*state, 9).epoch, 39999);
+    assert_int_equal(slotmap_get(*state, 9).server, (39999 - 1) % 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_only_newer, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_bounds, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_count, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_homes, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_race_ends_with_the_newest, make_map,
+                                        free_map),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
