@@ -92,7 +92,9 @@ static enum password_status derive(struct password *password, const struct parse
 {
     const struct password_params *params = &parsed->params;
 
-    if (len > PASSWORD_BYTES_MAX || !password_params_are_valid(params)) {
+    /* scrypt pads a short password with zero bytes: "a" and "a\0" would be one. */
+    if (len > PASSWORD_BYTES_MAX || memchr(text, '\0', len) != NULL ||
+        !password_params_are_valid(params)) {
         return PASSWORD_FAILED;
     }
     if (gate_enter(&password->gate, deadline_ms) != GATE_ENTERED) {

@@ -46,8 +46,9 @@ struct password *password_new(unsigned concurrency, unsigned queue_max,
 void password_free(struct password **password);
 
 /* Hash LEN bytes of TEXT with a new salt into HASH (PASSWORD_HASH_MAX + 1 bytes). Blocks
- * until DEADLINE_MS (monotonic) for its turn, then as long as the hash takes. All bytes
- * count, NUL too; more than PASSWORD_BYTES_MAX fail and are never cut. */
+ * until DEADLINE_MS (monotonic) for its turn, then as long as the hash takes. Every
+ * byte counts. A text with a NUL, or longer than PASSWORD_BYTES_MAX, fails and is never
+ * cut. */
 enum password_status password_hash(struct password *password,
                                    const struct password_params *params, const char *text,
                                    size_t len, int64_t deadline_ms,

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* /douyin/user/: register, login, logout, password, and a user's page. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/user.h"
+
+#include "server/app.h"
+#include "server/auth.h"
+#include "server/handlers.h"
+#include "server/request.h"
+#include "server/views.h"
+
+/* What nobody can see and what turns other people's text around: C0, DEL, C1, line and
+ * paragraph separators, direction overrides. TEXT is well-formed UTF-8. */
+static bool has_control(const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] < 0x20 || s[i] == 0x7f) {
+            return true;
+        }
+        if (s[i] == 0xc2 && s[i + 1] < 0xa0) { /* U+0080 .. U+009F */
+            return true;
+        }
+        if (s[i] == 0xe2 && s[i + 1] == 0x80 && s[i + 2] >= 0xa8 &&
+            s[i + 2] <= 0xae) { /* U+2028 .. U+202E */
+            return true;
+        }
+        if (s[i] == 0xe2 && s[i + 1] == 0x81 && s[i + 2] >= 0xa6 &&
+            s[i + 2] <= 0xa9) { /* U+2066 .. U+2069 */
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Success of register, login and password: the session that a shard has confirmed. */
+static void reply_session(struct request *req, uint64_t user_id,
+                          const struct session_grant *grant)
+{
+    const char *token = auth_token(req->app->auth, req, user_id, grant);
+
+    if (token == NULL) {
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return;
+    }
+    reply_json(req,
+               json_pack("{s:I, s:s}", "user_id", (json_int_t)user_id, "token", token));
+}
+
+/* The answer when a password could not be hashed or compared at all. */
+static void reply_not_hashed(struct request *req, enum password_status status)
+{
+    if (status == PASSWORD_BUSY) {
+        reply_error(req, ERROR_BUSY, "too many logins at once");
+        return;
+    }
+    log_write(LOG_ERROR, "password_not_hashed", "call=\"%s\"", req->call.detail);
+    reply_error(req, ERROR_INTERNAL, NULL);
+}
+
+static enum password_status verify(struct request *req, const char *hash,
+                                   const struct param *password)
+{
+    return password_verify(auth_password(req->app->auth), hash, password->text,
+                           password->len, req->deadline_ms);
+}
+
+/* End a session that was opened and must not be used. Nobody has its id, so that it does
+ * no harm when this fails. */
+static void drop_session(struct request *req, uint64_t user_id,
+                         const struct session_grant *grant)
+{
+    enum outcome outcome = user_logout(req->app->router, &req->call, user_id, grant->id);
+
+    auth_forget_session(req->app->auth, user_id, grant->id);
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
+        log_write(LOG_WARN, "session_left_open", "user=%" PRIu64 " outcome=%s", user_id,
+                  outcome_name(outcome));
+    }
+}
+
+/* ---- register ---- */
+
+/* The account was made by an earlier attempt at this operation. That was us when its hash
+ * is ours (an answer was lost on the way and the router asked again); else a client uses
+ * its idempotency key again, and only the password shows that it is the same client. */
+static void register_again(struct request *req, const struct user_register_args *args,
+                           uint64_t user_id, const struct param *password)
+{
+    uint64_t found_id = 0;
+    const char *stored = NULL;
+    enum password_status status = PASSWORD_OK;
+    enum outcome outcome =
+        user_login(req->app->router, &req->call, args->name, &found_id, &stored);
+
+    if (outcome != OUTCOME_OK) {
+        reply_outcome(req, outcome);
+        return;
+    }
+    if (strcmp(stored, args->password_hash) != 0) {
+        status = verify(req, stored, password);
+    }
+    if (status == PASSWORD_OK && found_id == user_id) {
+        reply_session(req, user_id, &args->session);
+        return;
+    }
+    drop_session(req, user_id, &args->session);
+    if (status == PASSWORD_OK || status == PASSWORD_WRONG) {
+        reply_error(req, ERROR_KEY_REUSED, NULL);
+    } else {
+        reply_not_hashed(req, status);
+    }
+}
+
+void h_user_register(struct request *req)
+{
+    const struct param *name = request_param(req, "username");
+    const struct param *password = request_param(req, "password");
+    struct password_params params = auth_password_params(req);
+    char hash[PASSWORD_HASH_MAX + 1];
+    struct user_register_args args = {.name = name->text, .password_hash = hash};
+    uint64_t user_id = 0;
+
+    if (has_control(name->text, name->len)) {
+        reply_error(req, ERROR_PARAM,
+                    "username has a control character or a direction override");
+        return;
+    }
+    enum password_status status =
+        password_hash(auth_password(req->app->auth), &params, password->text,
+                      password->len, req->deadline_ms, hash);
+    if (status != PASSWORD_OK) {
+        reply_not_hashed(req, status);
+        return;
+    }
+    request_op(req, args.op);
+    auth_grant(req, &args.session);
+    enum outcome outcome = user_register(req->app->router, &req->call, &args, &user_id);
+    if (outcome == OUTCOME_OK) {
+        reply_session(req, user_id, &args.session);
+    } else if (outcome == OUTCOME_SAME) {
+        register_again(req, &args, user_id, password);
+    } else {
+        reply_outcome(req, outcome);
+    }
+}
+
+/* ---- login ---- */
+
+/* Is the password that was right for HASH still right, now that the session is in the
+ * shard? A change of password ends all sessions there are; one that is opened after it
+ * with the old password would survive. From here on any change finds this one. */
+static bool confirm_password(struct request *req, uint64_t user_id, const char *hash,
+                             const struct param *password,
+                             const struct session_grant *grant)
+{
+    const char *now = NULL;
+    enum password_status status = PASSWORD_OK;
+    enum outcome outcome = user_secret(req->app->router, &req->call, user_id, &now);
+
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_NOTFOUND) {
+        reply_outcome(req, outcome);
+        return false;
+    }
+    if (outcome == OUTCOME_NOTFOUND) {
+        status = PASSWORD_WRONG;
+    } else if (strcmp(now, hash) != 0) {
+        status = verify(req, now, password);
+    }
+    if (status == PASSWORD_OK) {
+        return true;
+    }
+    drop_session(req, user_id, grant);
+    if (status == PASSWORD_WRONG) {
+        reply_error(req, ERROR_LOGIN, NULL);
+    } else {
+        reply_not_hashed(req, status);
+    }
+    return false;
+}
+
+/* Keep the same password under stronger parameters, while it is at hand. Takes at most
+ * half of the time that is left, and no failure matters: the next login tries again. */
+static void rehash(struct request *req, uint64_t user_id, const char *old_hash,
+                   const struct param *password)
+{
+    struct password_params params = auth_password_params(req);
+    char hash[PASSWORD_HASH_MAX + 1];
+    int64_t deadline_ms = req->call.deadline_ms;
+
+    if (!password_needs_rehash(old_hash, &params)) {
+        return;
+    }
+    req->call.deadline_ms = clock_mono_ms() + request_left_ms(req) / 2;
+    if (password_hash(auth_password(req->app->auth), &params, password->text,
+                      password->len, req->call.deadline_ms, hash) == PASSWORD_OK) {
+        enum outcome outcome =
+            user_rehash(req->app->router, &req->call, user_id, old_hash, hash);
+        log_write(LOG_INFO, "password_rehash", "user=%" PRIu64 " outcome=%s", user_id,
+                  outcome_name(outcome));
+    }
+    req->call.deadline_ms = deadline_ms;
+}
+
+/* Find the account and compare the password. False: answered. An unknown user costs and
+ * says the same as a wrong password. */
+static bool check_login(struct request *req, const struct param *password,
+                        uint64_t *user_id, const char **hash)
+{
+    struct password_params params = auth_password_params(req);
+    enum password_status status;
+    enum outcome outcome =
+        user_login(req->app->router, &req->call, request_param(req, "username")->text,
+                   user_id, hash);
+
+    if (outcome == OUTCOME_OK) {
+        status = verify(req, *hash, password);
+    } else if (outcome == OUTCOME_NOTFOUND) {
+        status = password_verify_dummy(auth_password(req->app->auth), &params,
+                                       password->text, password->len, req->deadline_ms);
+    } else {
+        reply_outcome(req, outcome);
+        return false;
+    }
+    if (status == PASSWORD_WRONG) {
+        reply_error(req, ERROR_LOGIN, NULL);
+    } else if (status != PASSWORD_OK) {
+        reply_not_hashed(req, status);
+    }
+    return status == PASSWORD_OK;
+}
+
+void h_user_login(struct request *req)
+{
+    const struct param *password = request_param(req, "password");
+    struct session_grant grant;
+    const char *hash = NULL;
+    uint64_t user_id = 0;
+
+    if (!check_login(req, password, &user_id, &hash)) {
+        return;
+    }
+    auth_grant(req, &grant);
+    enum outcome outcome = session_open(req->app->router, &req->call, user_id, &grant);
+    if (outcome == OUTCOME_NOTFOUND) { /* erased meanwhile */
+        reply_error(req, ERROR_LOGIN, NULL);
+        return;
+    }
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
+        reply_outcome(req, outcome);
+        return;
+    }
+    if (!confirm_password(req, user_id, hash, password, &grant)) {
+        return;
+    }
+    rehash(req, user_id, hash, password);
+    reply_session(req, user_id, &grant);
+}
+
+/* ---- logout, password, page ---- */
+
+/* The route asks for no open session: a repeated logout is as good as the first. */
+void h_user_logout(struct request *req)
+{
+    struct jwt_claims claims;
+    char text[160];
+
+    if (auth_claims(req->app->auth, req, &claims) != JWT_OK) {
+        reply_error(req, ERROR_UNAUTHORIZED, "%s",
+                    request_param(req, "token")->present ||
+                            req->headers.authorization != NULL
+                        ? "the token is not valid"
+                        : params_missing(&req->params, "token", text, sizeof text));
+        return;
+    }
+    enum outcome outcome =
+        user_logout(req->app->router, &req->call, claims.user_id, claims.session);
+    auth_forget_session(req->app->auth, claims.user_id, claims.session);
+    reply_outcome(req, outcome == OUTCOME_NOTFOUND ? OUTCOME_SAME : outcome);
+}
+
+void h_user_password(struct request *req)
+{
+    const struct param *old_password = request_param(req, "old_password");
+    const struct param *new_password = request_param(req, "new_password");
+    struct password_params params = auth_password_params(req);
+    struct session_grant grant;
+    char hash[PASSWORD_HASH_MAX + 1];
+    const char *stored = NULL;
+    uint64_t user_id = req->who.user_id;
+    enum outcome outcome = user_secret(req->app->router, &req->call, user_id, &stored);
+
+    if (outcome != OUTCOME_OK) {
+        reply_outcome(req, outcome);
+        return;
+    }
+    enum password_status status = verify(req, stored, old_password);
+    if (status == PASSWORD_WRONG) {
+        reply_error(req, ERROR_LOGIN, "old_password is not the password");
+        return;
+    }
+    if (status == PASSWORD_OK) {
+        status = password_hash(auth_password(req->app->auth), &params, new_password->text,
+                               new_password->len, req->deadline_ms, hash);
+    }
+    if (status != PASSWORD_OK) {
+        reply_not_hashed(req, status);
+        return;
+    }
+    auth_grant(req, &grant);
+    outcome = user_password(req->app->router, &req->call, user_id, stored, hash, &grant);
+    auth_forget_user(req->app->auth, user_id);
+    if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
+        reply_session(req, user_id, &grant);
+    } else {
+        reply_outcome(req, outcome);
+    }
+}
+
+void h_user_get(struct request *req)
+{
+    const struct param *param = request_param(req, "user_id");
+    uint64_t user_id = param->present ? (uint64_t)param->integer : req->who.user_id;
+    struct user_card card = {.id = 0};
+    enum outcome outcome = user_get(req->app->router, &req->call, &user_id, 1, &card);
+
+    if (outcome != OUTCOME_OK) {
+        reply_outcome(req, outcome);
+    } else if (card.id == 0) {
+        reply_error(req, ERROR_NO_USER, NULL);
+    } else {
+        reply_json(req, json_pack("{s:o}", "user", view_user(req, &card, NULL)));
+    }
+}
