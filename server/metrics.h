@@ -12,7 +12,8 @@
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
 
-struct app;
+#include "shard/router.h"
+
 struct metrics;
 
 enum metric {
@@ -51,9 +52,17 @@ int64_t metrics_get(const struct metrics *metrics, enum metric metric);
 void metrics_request_done(struct metrics *metrics, size_t route, int http_status,
                           int status_code, int64_t duration_us);
 
-/* Append the whole exposition. Asks the router of APP (if any) for the state of its
- * shards and the kernel for that of the process. False when memory was short. */
-bool metrics_render(const struct metrics *metrics, struct app *app,
+/* What the parts of the server say of themselves at one moment; zero where there is
+ * nothing to say. */
+struct metrics_sample {
+    int64_t value[METRIC__COUNT];            /* of those that metrics.def marks READ */
+    const struct router_shard_state *shards; /* borrowed */
+    size_t n_shards;
+};
+
+/* Append the whole exposition to OUT; asks the kernel for the state of the process. False
+ * when memory was short. */
+bool metrics_render(const struct metrics *metrics, const struct metrics_sample *sample,
                     struct buf *out) MUST_CHECK;
 
 #endif

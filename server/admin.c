@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What operators and load balancers ask: alive, ready, how busy. No handler here waits
+ * for a shard, so that they answer when nothing else does. */
+#include <stdlib.h>
+
+#include "shard/base/buf.h"
+
+#include "shard/router.h"
+
+#include "server/app.h"
+#include "server/config.h"
+#include "server/handlers.h"
+#include "server/janitor.h"
+#include "server/media.h"
+#include "server/metrics.h"
+#include "server/reply.h"
+#include "server/request.h"
+#include "server/upload.h"
+#include "server/workers.h"
+
+#define TEXT_PLAIN      "text/plain; charset=utf-8"
+#define TEXT_PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
+
+/* Largest answer: 255 shards take about 300 KiB of metrics. */
+#define ANSWER_MAX ((size_t)4 << 20)
+
+/* GET /ping: the public twin of /livez, with the body that clients of this API know. */
+void h_ping(struct request *req)
+{
+    reply_static(req, 200, "application/json", "{\"message\":\"pong\"}");
+}
+
+/* GET /livez: 200 as long as the process can answer at all. */
+void h_livez(struct request *req)
+{
+    reply_static(req, 200, TEXT_PLAIN, "ok\n");
+}
+
+/* The contents of BUF as the answer. */
+static void reply_buf(struct request *req, unsigned http_status, const char *type,
+                      struct buf *buf)
+{
+    size_t len = 0;
+    char *text = buf_detach(buf, &len);
+
+    buf_clear(buf);
+    if (text == NULL) {
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return;
+    }
+    reply_raw(req, http_status, type, text, len);
+}
+
+/* One line per shard that is down, whose slots nobody serves. */
+static bool check_shards(struct router *router, struct buf *out)
+{
+    bool is_ready = router_is_ready(router);
+
+    if (is_ready) {
+        buf_addf(out, "[+]shards ok\n");
+        return true;
+    }
+    buf_addf(out, "[-]shards: not every slot has an owner that answers\n");
+    for (size_t i = 0; i < router_n_shards(router); i++) {
+        struct router_shard_state state;
+        router_shard_state(router, i, &state);
+        if (!state.up) {
+            buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason);
+        }
+    }
+    return false;
+}
+
+/* GET /readyz: 200 when every slot has an owner that is up and no shutdown has begun,
+ * else 503; the body lists each check as "[+]name ok" or "[-]name: why". */
+void h_readyz(struct request *req)
+{
+    struct app *app = req->app;
+    struct buf out;
+    bool is_draining = atomic_load(&app->draining);
+    bool is_ready;
+
+    buf_init(&out, ANSWER_MAX);
+    buf_addf(&out, is_draining ? "[-]serving: shutting down\n" : "[+]serving ok\n");
+    is_ready = check_shards(app->router, &out) && !is_draining;
+    buf_addf(&out, is_ready ? "ready\n" : "not ready\n");
+    reply_buf(req, is_ready ? 200 : 503, TEXT_PLAIN, &out);
+}
+
+/* Ask every part that was started. */
+static void take_sample(struct app *app, struct metrics_sample *sample)
+{
+    int64_t *value = sample->value;
+    unsigned running;
+    unsigned waiting;
+
+    value[METRIC_READY] = router_is_ready(app->router) && !atomic_load(&app->draining);
+    value[METRIC_CONFIG_GENERATION] = app_config(app)->generation;
+    value[METRIC_PROCESS_START] = app->start_wall_ms / 1000;
+    if (app->workers != NULL) {
+        struct workers_state state;
+        workers_state(app->workers, &state);
+        value[METRIC_WORKERS] = state.n_threads;
+        value[METRIC_WORKERS_BUSY] = state.n_busy;
+        value[METRIC_WORKERS_QUEUED] = (int64_t)state.n_queued;
+    }
+    if (app->uploads != NULL) {
+        value[METRIC_UPLOADS_RUNNING] = uploads_running(app->uploads);
+    }
+    if (app->media != NULL) {
+        media_load(app->media, &running, &waiting);
+        value[METRIC_MEDIA_RUNNING] = running;
+        value[METRIC_MEDIA_WAITING] = waiting;
+    }
+    if (app->janitor != NULL) {
+        struct janitor_counts counts;
+        janitor_counts(app->janitor, &counts);
+        value[METRIC_JOBS_DONE] = (int64_t)counts.jobs_done;
+        value[METRIC_JOBS_FAILED] = (int64_t)counts.jobs_failed;
+        value[METRIC_ORPHANS_REMOVED] = (int64_t)counts.orphans_removed;
+    }
+}
+
+/* GET /metrics: Prometheus text format 0.0.4. */
+void h_metrics(struct request *req)
+{
+    struct app *app = req->app;
+    size_t n_shards = router_n_shards(app->router);
+    struct router_shard_state *shards =
+        arena_calloc(&req->arena, n_shards, sizeof *shards);
+    struct metrics_sample *sample = arena_calloc(&req->arena, 1, sizeof *sample);
+    struct buf out;
+
+    if (shards == NULL || sample == NULL) {
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return;
+    }
+    for (size_t i = 0; i < n_shards; i++) {
+        router_shard_state(app->router, i, &shards[i]);
+    }
+    sample->shards = shards;
+    sample->n_shards = n_shards;
+    take_sample(app, sample);
+    buf_init(&out, ANSWER_MAX);
+    if (!metrics_render(app->metrics, sample, &out)) {
+        buf_clear(&out);
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return;
+    }
+    reply_buf(req, 200, TEXT_PROMETHEUS, &out);
+}
