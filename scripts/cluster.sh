@@ -232,6 +232,14 @@ any_alive() {
 	return 1
 }
 
+# As many descriptors as may be had, within reason: a server holds one per client.
+descriptors_raise() {
+	local hard
+	hard=$(ulimit -Hn)
+	if [[ $hard == unlimited ]] || ((hard > 65536)); then hard=65536; fi
+	ulimit -Sn "$hard" 2>/dev/null || true
+}
+
 # launch NAME COMMAND...: in a session of its own, so that Ctrl-C in this terminal does not
 # reach it, with no descriptor of ours.
 launch() {
@@ -242,6 +250,7 @@ launch() {
 		umask 077
 		cd "$VAR" || exit
 		exec {LOCK_FD}>&-
+		descriptors_raise
 		exec setsid "${RUN_AS[@]}" "$@"
 	) </dev/null >>"$log" 2>&1 &
 	process_record $! "$(pid_file "$name")" || true
