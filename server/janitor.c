@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Two threads behind the requests: one does the jobs that the shards hold, one asks of
+ * old files whether any row still names them. Both may die at any point and begin anew: a
+ * job stays until it is reported done, and removing a file twice is once. */
+#include "server/janitor.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/arena.h"
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/router.h"
+
+#include "server/config.h"
+#include "server/storage.h"
+
+/* Jobs claimed at once, and for how long others leave them alone. */
+#define JOBS_AT_ONCE 16
+#define JOB_LEASE_MS 60000
+
+/* A job that failed is tried again after 1, 2, 4 .. seconds, at most an hour. */
+#define JOB_RETRY_MS     1000
+#define JOB_RETRY_MAX_MS 3600000
+
+/* One question to a shard. */
+#define CALL_TIMEOUT_MS 3000
+#define CALL_BYTES      ((size_t)256 << 10)
+
+/* The sweep asks slowly: it has all day. */
+#define SWEEP_PAUSE_MS 20
+#define SWEEP_EVERY_MS 3600000
+
+/* How much longer than any request may take a file must have been without a row. */
+#define ORPHAN_SLACK_S 60
+
+struct janitor {
+    struct storage *storage; /* (ref) */
+    struct janitor_shards shards;
+    pthread_t jobs;
+    pthread_t sweeper;
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t changed; /* stop, poked or the options */
+        struct janitor_options options;
+        struct janitor_counts counts;
+        bool stop;
+        bool poked;
+    } shared;
+};
+
+/* One pass of the job thread over one shard, or one question of the sweep. */
+struct errand {
+    struct arena arena;
+    struct call call;
+};
+
+struct janitor_options janitor_options(const struct config *config)
+{
+    int64_t least_s = config->publish_timeout_ms / 1000 + ORPHAN_SLACK_S;
+    return (struct janitor_options){
+        .job_poll_ms = config->job_poll_ms,
+        .orphan_age_s = config->orphan_age_s > least_s ? config->orphan_age_s : least_s,
+        .sweep_pause_ms = SWEEP_PAUSE_MS,
+        .sweep_every_ms = SWEEP_EVERY_MS,
+    };
+}
+
+struct janitor_shards janitor_shards(struct router *router)
+{
+    return (struct janitor_shards){
+        .router = router,
+        .n_shards = router_n_shards(router),
+        .claim = job_claim,
+        .finish = job_finish,
+        .find = media_find,
+    };
+}
+
+static void errand_begin(struct errand *errand)
+{
+    arena_init(&errand->arena, CALL_BYTES);
+    call_init(&errand->call, &errand->arena, clock_mono_ms() + CALL_TIMEOUT_MS);
+}
+
+static void errand_end(struct errand *errand)
+{
+    arena_release(&errand->arena);
+}
+
+/* ---- Waiting and counting ---- */
+
+static bool stopping(struct janitor *janitor)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    bool stop = janitor->shared.stop;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    return stop;
+}
+
+static struct janitor_options options_now(struct janitor *janitor)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    struct janitor_options options = janitor->shared.options;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    return options;
+}
+
+/* Wait PAUSE_MS, or less when the janitor stops or (FOR_POKE) somebody pokes it. True:
+ * go on. */
+static bool rest(struct janitor *janitor, int64_t pause_ms, bool for_poke)
+{
+    struct timespec until = clock_timespec(clock_mono_ms() + pause_ms);
+    int rc = 0;
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    while (rc == 0 && !janitor->shared.stop && !(for_poke && janitor->shared.poked)) {
+        rc = pthread_cond_clockwait(&janitor->shared.changed, &janitor->shared.lock,
+                                    CLOCK_MONOTONIC, &until);
+    }
+    if (for_poke) {
+        janitor->shared.poked = false;
+    }
+    bool go_on = !janitor->shared.stop;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    return go_on;
+}
+
+static void count(struct janitor *janitor, uint64_t *counter)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    ++*counter;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+}
+
+/* ---- Jobs ---- */
+
+/* Do one job. NULL: done; else why not. */
+static const char *do_job(struct janitor *janitor, const struct job *job)
+{
+    if (strcmp(job->kind, "media_delete") != 0) {
+        return "unknown kind of job";
+    }
+    if (!storage_name_parse(job->payload, strlen(job->payload), NULL)) {
+        return "the payload is no base name";
+    }
+    return storage_delete(janitor->storage, job->payload) ? NULL : "the disk refused";
+}
+
+static int64_t retry_ms(unsigned attempts)
+{
+    int64_t pause_ms = JOB_RETRY_MS;
+    while (attempts-- > 1 && pause_ms < JOB_RETRY_MAX_MS) {
+        pause_ms *= 2;
+    }
+    return pause_ms < JOB_RETRY_MAX_MS ? pause_ms : JOB_RETRY_MAX_MS;
+}
+
+/* Do and report one claimed job. A report that fails is no harm: the claim runs out and
+ * the job is done once more. */
+static void run_job(struct janitor *janitor, const struct job *job)
+{
+    struct errand errand;
+    const char *error = do_job(janitor, job);
+    errand_begin(&errand);
+    enum outcome outcome =
+        janitor->shards.finish(janitor->shards.router, &errand.call, job, error == NULL,
+                               error == NULL ? "" : error, retry_ms(job->attempts));
+    count(janitor, error == NULL ? &janitor->shared.counts.jobs_done
+                                 : &janitor->shared.counts.jobs_failed);
+    log_write(error == NULL ? LOG_DEBUG : LOG_WARN, "job",
+              "kind=\"%s\" owner=%llu target=%llu attempt=%u report=%s error=\"%s\"",
+              job->kind, (unsigned long long)job->owner_id,
+              (unsigned long long)job->target_id, job->attempts, outcome_name(outcome),
+              error == NULL ? "" : error);
+    errand_end(&errand);
+}
+
+/* Claim and do some jobs of one shard. True: there may be more. */
+static bool run_jobs(struct janitor *janitor, size_t shard)
+{
+    struct errand errand;
+    struct job *jobs = NULL;
+    size_t n = 0;
+    errand_begin(&errand);
+    enum outcome outcome =
+        janitor->shards.claim(janitor->shards.router, &errand.call, shard, JOBS_AT_ONCE,
+                              JOB_LEASE_MS, &jobs, &n);
+    if (outcome != OUTCOME_OK) {
+        n = 0;
+        log_write(LOG_DEBUG, "job_claim_failed", "shard=%zu outcome=%s detail=\"%s\"",
+                  shard, outcome_name(outcome), errand.call.detail);
+    }
+    size_t done = 0;
+    while (done < n && !stopping(janitor)) {
+        run_job(janitor, &jobs[done++]);
+    }
+    errand_end(&errand);
+    return n == JOBS_AT_ONCE && done == n;
+}
+
+static void *jobs_main(void *context)
+{
+    struct janitor *janitor = context;
+    do {
+        for (size_t shard = 0; shard < janitor->shards.n_shards; shard++) {
+            while (!stopping(janitor) && run_jobs(janitor, shard)) {
+            }
+        }
+    } while (rest(janitor, options_now(janitor).job_poll_ms, /* for_poke= */ true));
+    return NULL;
+}
+
+/* ---- Orphans ---- */
+
+/* Only a definite answer removes a file: no row names it, or a deleted one. */
+static bool is_orphan(struct janitor *janitor, const char *name)
+{
+    uint64_t author_id = 0;
+    bool live = true;
+    struct errand errand;
+    if (!storage_name_parse(name, strlen(name), &author_id)) {
+        return false;
+    }
+    errand_begin(&errand);
+    enum outcome outcome = janitor->shards.find(janitor->shards.router, &errand.call,
+                                                author_id, name, &live);
+    errand_end(&errand);
+    return outcome == OUTCOME_NOTFOUND || (outcome == OUTCOME_OK && !live);
+}
+
+static bool sweep_cb(void *context, const char *name, int64_t age_s)
+{
+    struct janitor *janitor = context;
+    struct janitor_options options = options_now(janitor);
+    if (age_s < options.orphan_age_s) {
+        return !stopping(janitor);
+    }
+    if (is_orphan(janitor, name) && storage_delete(janitor->storage, name)) {
+        count(janitor, &janitor->shared.counts.orphans_removed);
+        log_write(LOG_INFO, "orphan_removed", "media=%s age_s=%lld", name,
+                  (long long)age_s);
+    }
+    return rest(janitor, options.sweep_pause_ms, /* for_poke= */ false);
+}
+
+static void *sweeper_main(void *context)
+{
+    struct janitor *janitor = context;
+    do {
+        if (storage_walk(janitor->storage, sweep_cb, janitor)) {
+            count(janitor, &janitor->shared.counts.sweeps);
+        }
+    } while (rest(janitor, options_now(janitor).sweep_every_ms, /* for_poke= */ false));
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+/* Let both threads see that something changed. */
+static void wake_locked(struct janitor *janitor)
+{
+    (void)pthread_cond_broadcast(&janitor->shared.changed);
+}
+
+static void stop_threads(struct janitor *janitor, unsigned n_threads)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    janitor->shared.stop = true;
+    wake_locked(janitor);
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    if (n_threads > 0) {
+        (void)pthread_join(janitor->jobs, NULL);
+    }
+    if (n_threads > 1) {
+        (void)pthread_join(janitor->sweeper, NULL);
+    }
+    (void)pthread_cond_destroy(&janitor->shared.changed);
+    (void)pthread_mutex_destroy(&janitor->shared.lock);
+    free(janitor);
+}
+
+struct janitor *janitor_new(struct storage *storage, const struct janitor_shards *shards,
+                            const struct janitor_options *options)
+{
+    struct janitor *janitor = calloc(1, sizeof *janitor);
+    if (janitor == NULL) {
+        return NULL;
+    }
+    janitor->storage = storage;
+    janitor->shards = *shards;
+    janitor->shared.options = *options;
+    (void)pthread_mutex_init(&janitor->shared.lock, NULL);
+    (void)pthread_cond_init(&janitor->shared.changed, NULL);
+    if (pthread_create(&janitor->jobs, NULL, jobs_main, janitor) != 0) {
+        stop_threads(janitor, 0);
+        return NULL;
+    }
+    if (pthread_create(&janitor->sweeper, NULL, sweeper_main, janitor) != 0) {
+        stop_threads(janitor, 1);
+        return NULL;
+    }
+    return janitor;
+}
+
+void janitor_configure(struct janitor *janitor, const struct janitor_options *options)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    janitor->shared.options = *options;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+}
+
+void janitor_poke(struct janitor *janitor)
+{
+    if (janitor == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    janitor->shared.poked = true;
+    wake_locked(janitor);
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+}
+
+void janitor_counts(struct janitor *janitor, struct janitor_counts *counts)
+{
+    (void)pthread_mutex_lock(&janitor->shared.lock);
+    *counts = janitor->shared.counts;
+    (void)pthread_mutex_unlock(&janitor->shared.lock);
+}
+
+void janitor_free(struct janitor **janitor)
+{
+    if (*janitor != NULL) {
+        stop_threads(*janitor, 2);
+        *janitor = NULL;
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Recognise the mp4/mov family from the first bytes of a file, as they arrive. */
+#ifndef DOUSHARD_SNIFF_H
+#define DOUSHARD_SNIFF_H
+
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+/* A file type box longer than this is read up to here only; real ones have 16 to 60. */
+#define SNIFF_BYTES 256
+
+enum sniff_verdict {
+    SNIFF_MORE, /* cannot tell yet */
+    SNIFF_FILM, /* begins like a file of the mp4/mov family */
+    SNIFF_OTHER /* something else, whatever its name says */
+};
+
+/* Storage is the caller's; all zero at the start. */
+struct sniff {
+    unsigned char head[SNIFF_BYTES];
+    size_t n;
+    enum sniff_verdict verdict;
+};
+
+/* Look at the next LEN bytes of the file. The verdict stays once it is not SNIFF_MORE.
+ * It is a first filter for the sender's sake; the proof is media_examine(). */
+enum sniff_verdict sniff_feed(struct sniff *sniff, const void *data,
+                              size_t len) MUST_CHECK;
+
+#endif

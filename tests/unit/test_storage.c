@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Stored files: names, put, open, delete, walk, and failures that leave nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shard/base/check.h"
+
+#include "server/storage.h"
+
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#define NAME                                                                             \
+    "00000000000abc"                                                                     \
+    "deadbeef0123456789abcdef01234567"
+
+struct fixture {
+    struct scratch scratch;
+    struct storage *storage;
+    int upload_fd; /* directory of the temporary files */
+};
+
+static int setup(void **state)
+{
+    static struct fixture fixture;
+    char path[SCRATCH_PATH_MAX + 8];
+    scratch_make(&fixture.scratch);
+    (void)snprintf(path, sizeof path, "%s/media", fixture.scratch.path);
+    fixture.storage = storage_new(path);
+    fixture.upload_fd = open(fixture.scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *state = &fixture;
+    return fixture.storage == NULL || fixture.upload_fd < 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    storage_free(&fixture->storage);
+    (void)close(fixture->upload_fd);
+    scratch_remove(&fixture->scratch);
+    return 0;
+}
+
+static void make_temp(const struct fixture *fixture, struct tempfile *temp)
+{
+    assert_int_equal(tempfile_open(temp, fixture->upload_fd), 0);
+    assert_int_equal(write(temp->fd, "film", 4), 4);
+}
+
+static enum storage_status put(const struct fixture *fixture, const char *name)
+{
+    struct tempfile temp;
+    make_temp(fixture, &temp);
+    enum storage_status status = storage_put(fixture->storage, name, &temp, "picture", 7);
+    tempfile_close(&temp);
+    return status;
+}
+
+static void assert_holds(const struct fixture *fixture, const char *name,
+                         enum storage_part part, const char *text)
+{
+    char back[16] = "";
+    struct stat st;
+    int fd = storage_open(fixture->storage, name, part);
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, back, sizeof back - 1), strlen(text));
+    assert_string_equal(back, text);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0644);
+    (void)close(fd);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    char name[STORAGE_NAME_LEN + 1];
+    char other[STORAGE_NAME_LEN + 1];
+    uint64_t author_id = 0;
+    const uint64_t ids[] = {0, 1, UINT64_C(9007199254740991)};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        storage_name_make(ids[i], name);
+        storage_name_make(ids[i], other);
+        assert_int_equal(strlen(name), STORAGE_NAME_LEN);
+        assert_string_not_equal(name, other);
+        assert_true(storage_name_parse(name, strlen(name), &author_id));
+        assert_int_equal(author_id, ids[i]);
+    }
+    static const char *const bad[] = {
+        "",
+        "abc",
+        "../../../../../../../../../../../../etc/passwd",
+        "00000000000ABCdeadbeef0123456789abcdef01234567",
+        "00000000000abcdeadbeef0123456789abcdef0123456g",
+        "00000000000abcdeadbeef0123456789abcdef0123456",
+        "00000000000abcdeadbeef0123456789abcdef012345678",
+        "00000000000abc/eadbeef0123456789abcdef01234567",
+        "00000000000abc.eadbeef0123456789abcdef01234567",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_false(storage_name_parse(bad[i], strlen(bad[i]), NULL));
+    }
+    /* a NUL inside is no name either */
+    memcpy(name, NAME, sizeof name);
+    name[20] = '\0';
+    assert_false(storage_name_parse(name, STORAGE_NAME_LEN, NULL));
+}
+
+static void test_put_open_delete(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    assert_holds(fixture, NAME, STORAGE_VIDEO, "film");
+    assert_holds(fixture, NAME, STORAGE_COVER, "picture");
+    assert_int_equal(scratch_count_files(&fixture->scratch), 2);
+    assert_true(storage_delete(fixture->storage, NAME));
+    assert_int_equal(scratch_count_files(&fixture->scratch), 0);
+    assert_int_equal(storage_open(fixture->storage, NAME, STORAGE_VIDEO), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_true(storage_delete(fixture->storage, NAME));
+    /* a leaf directory that was never made */
+    assert_true(storage_delete(fixture->storage, "00000000000abc"
+                                                 "ffffffff0123456789abcdef01234567"));
+}
+
+static void test_never_replaces(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    assert_int_equal(put(fixture, NAME), STORAGE_FAILED);
+    assert_holds(fixture, NAME, STORAGE_VIDEO, "film");
+    assert_holds(fixture, NAME, STORAGE_COVER, "picture");
+}
+
+/* A stray video under the name: the cover goes again, the stray is not ours to touch. */
+static void test_failed_put_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[SCRATCH_PATH_MAX + 80];
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    (void)snprintf(path, sizeof path, "%s/media/de/ad/%s.jpg", fixture->scratch.path,
+                   NAME);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(put(fixture, NAME), STORAGE_FAILED);
+    assert_int_equal(scratch_count_files(&fixture->scratch), 1);
+}
+
+/* An upload directory on another file system: the file is copied. */
+static void test_other_file_system(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat ours;
+    struct stat other;
+    int shm_fd = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (shm_fd < 0 || fstat(shm_fd, &other) != 0 ||
+        fstat(fixture->upload_fd, &ours) != 0 || ours.st_dev == other.st_dev) {
+        skip();
+    }
+    struct tempfile temp;
+    assert_int_equal(tempfile_open(&temp, shm_fd), 0);
+    assert_int_equal(write(temp.fd, "film", 4), 4);
+    assert_int_equal(storage_put(fixture->storage, NAME, &temp, "picture", 7),
+                     STORAGE_OK);
+    tempfile_close(&temp);
+    assert_holds(fixture, NAME, STORAGE_VIDEO, "film");
+    assert_int_equal(scratch_count_files(&fixture->scratch), 2);
+    (void)close(shm_fd);
+}
+
+struct seen {
+    unsigned n;
+    unsigned stop_after;
+    int64_t oldest_s;
+};
+
+static bool see(void *context, const char *name, int64_t age_s)
+{
+    struct seen *seen = context;
+    assert_true(storage_name_parse(name, strlen(name), NULL));
+    seen->oldest_s = age_s > seen->oldest_s ? age_s : seen->oldest_s;
+    return ++seen->n != seen->stop_after;
+}
+
+static bool drop(void *context, const char *name, int64_t age_s)
+{
+    (void)age_s;
+    return storage_delete(context, name);
+}
+
+static void test_walk(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[SCRATCH_PATH_MAX + 80];
+    for (unsigned i = 0; i < 20; i++) {
+        char name[STORAGE_NAME_LEN + 1];
+        storage_name_make(i, name);
+        assert_int_equal(put(fixture, name), STORAGE_OK);
+    }
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    /* what is not ours is left alone; what a copy left is removed */
+    (void)snprintf(path, sizeof path, "%s/media/de/ad/README", fixture->scratch.path);
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)snprintf(path, sizeof path, "%s/media/de/ad/.tmp-dead", fixture->scratch.path);
+    fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+
+    struct seen seen = {0};
+    assert_true(storage_walk(fixture->storage, see, &seen));
+    assert_in_range(seen.n, 21, 42);
+    assert_in_range(seen.oldest_s, 0, 60);
+    seen = (struct seen){.stop_after = 3};
+    assert_false(storage_walk(fixture->storage, see, &seen));
+    assert_int_equal(seen.n, 3);
+    assert_true(storage_walk(fixture->storage, drop, fixture->storage));
+    assert_int_equal(scratch_count_files(&fixture->scratch), 1); /* README */
+}
+
+static void test_bad_directory(void **state)
+{
+    (void)state;
+    assert_null(storage_new("/dev/null"));
+    assert_null(storage_new("/proc/doushard"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test_setup_teardown(test_put_open_delete, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_never_replaces, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_put_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_file_system, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
+        cmocka_unit_test(test_bad_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
