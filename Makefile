@@ -98,9 +98,10 @@ link    = $(CC) $(our_ldflags) $(CFLAGS) $(LDFLAGS)
 shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
 server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
+integration_sources := $(sort $(wildcard tests/integration/test_*.c))
 bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
 c_sources      := $(shard_sources) $(server_sources) server/main.c $(unit_sources) \
-                  $(bench_sources)
+                  $(integration_sources) $(bench_sources)
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h tests/*/*.h))
 
 objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -108,6 +109,7 @@ libshard       := $(BUILD)/libshard.a
 libserver      := $(BUILD)/libdoushard_server.a
 program        := $(BUILD)/doushard
 unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
+integration_programs := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(integration_sources))
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
 libraries      := $(libserver) $(libshard)
 
@@ -139,11 +141,15 @@ $(unit_programs): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) $(UNIT_LDFLAGS_$*) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
 
+$(integration_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
+	$(say) LINK $@
+	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)
 
-.SECONDARY: $(call objects,$(unit_sources) $(bench_sources))
+.SECONDARY: $(call objects,$(unit_sources) $(integration_sources) $(bench_sources))
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(c_sources))
 
@@ -166,7 +172,7 @@ $(BUILD)/version: FORCE
 
 # ---- tests ---------------------------------------------------------------------------
 
-check: $(program) $(unit_programs)
+check: $(program) $(unit_programs) $(integration_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
 
 bench: $(program) $(bench_programs)

@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Router, pools and connections against real shards; router.test.js starts them.
+ *
+ * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001", ..; TEST_PASSWORD_FILE;
+ * TEST_SQL_0: the start of a command line that runs SQL on shard 0 as root. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/rnd.h"
+
+#include "shard/dbpool.h"
+#include "shard/feed.h"
+#include "shard/id.h"
+#include "shard/job.h"
+#include "shard/publish.h"
+#include "shard/router.h"
+#include "shard/router_call.h"
+#include "shard/user.h"
+
+#define SHARDS_MAX 8
+
+struct fixture {
+    size_t n_shards;
+    char names[SHARDS_MAX][32];
+    char hosts[SHARDS_MAX][64];
+    unsigned ports[SHARDS_MAX];
+    long pids[SHARDS_MAX];
+    char password[128];
+    struct router *router;
+};
+
+static struct fixture fixture;
+
+/* --- Help
+ * --------------------------------------------------------------------------------- */
+
+static const char *env(const char *name)
+{
+    const char *value = getenv(name);
+
+    if (value == NULL) {
+        fprintf(stderr, "%s is not set: run tests/integration/router.test.js\n", name);
+        exit(2);
+    }
+    return value;
+}
+
+static const char *env_of(const char *name, size_t i)
+{
+    char full[64];
+
+    snprintf(full, sizeof full, "%s_%zu", name, i);
+    return env(full);
+}
+
+/* Run SQL as root on a shard; the first line of its output (or "") is in static storage.
+ */
+static const char *sql(size_t shard, const char *text)
+{
+    static char line[256];
+    char command[4096];
+
+    snprintf(command, sizeof command, "%s -N -e \"%s\"", env_of("TEST_SQL", shard), text);
+    FILE *output = popen(command, "r");
+    assert_non_null(output);
+    line[0] = '\0';
+    if (fgets(line, sizeof line, output) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+    }
+    assert_int_equal(pclose(output), 0);
+    return line;
+}
+
+struct work {
+    struct arena arena;
+    struct call call;
+};
+
+static void work_begin(struct work *work, int64_t timeout_ms)
+{
+    arena_init(&work->arena, 8u << 20);
+    call_init(&work->call, &work->arena, clock_mono_ms() + timeout_ms);
+}
+
+static void work_end(struct work *work)
+{
+    arena_release(&work->arena);
+}
+
+static struct router *make_router(unsigned pool_size, unsigned waiters_max)
+{
+    struct router_server servers[SHARDS_MAX];
+    const struct router_options options = {.servers = servers,
+                                           .n_servers = fixture.n_shards,
+                                           .db_name = "doushard",
+                                           .user = "doushard_app",
+                                           .password = fixture.password,
+                                           .tls_ca = "",
+                                           .pool_size = pool_size,
+                                           .waiters_max = waiters_max,
+                                           .connect_timeout_ms = 1000,
+                                           .call_timeout_ms = 2000,
+                                           .hold_down_ms = 100,
+                                           .idle_ms = 60000};
+
+    for (size_t i = 0; i < fixture.n_shards; i++) {
+        servers[i] = (struct router_server){.name = fixture.names[i],
+                                            .host = fixture.hosts[i],
+                                            .port = fixture.ports[i],
+                                            .socket = ""};
+    }
+    struct router *router = router_new(&options);
+    assert_non_null(router);
+    assert_true(router_discover(router, clock_mono_ms() + 10000));
+    assert_true(router_is_ready(router));
+    return router;
+}
+
+static enum outcome register_user(struct router *router, const char *name, uint64_t *id)
+{
+    struct user_register_args args = {
+        .name = name,
+        .password_hash = "$test$",
+        .session = {.expires_at_ms = clock_wall_ms() + 3600000, .keep_max = 8}};
+    struct work work;
+
+    rnd_bytes(args.op, sizeof args.op);
+    rnd_bytes(args.session.id, sizeof args.session.id);
+    work_begin(&work, 10000);
+    enum outcome outcome = user_register(router, &work.call, &args, id);
+    work_end(&work);
+    return outcome;
+}
+
+/* A name whose slot is on SHARD. */
+static void name_on_shard(struct router *router, size_t shard, char *name, size_t size)
+{
+    do {
+        snprintf(name, size, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
+    } while (router_slot_shard(router, id_name_slot(name, strlen(name))) != shard);
+}
+
+static uint64_t user_on_shard(struct router *router, size_t shard)
+{
+    char name[32];
+    uint64_t id = 0;
+
+    name_on_shard(router, shard, name, sizeof name);
+    assert_int_equal(register_user(router, name, &id), OUTCOME_OK);
+    return id;
+}
+
+static void assert_state(size_t shard, struct router_shard_state *state)
+{
+    router_shard_state(fixture.router, shard, state);
+    assert_int_equal(state->conns_busy, 0);
+}
+
+/* --- Tests
+ * -------------------------------------------------------------------------------- */
+
+static void test_discovers_all_slots(void **unused)
+{
+    (void)unused;
+    unsigned slots = 0;
+
+    for (size_t i = 0; i < fixture.n_shards; i++) {
+        struct router_shard_state state;
+        router_shard_state(fixture.router, i, &state);
+        assert_true(state.up);
+        assert_string_equal(state.name, fixture.names[i]);
+        slots += state.slots_owned;
+    }
+    assert_int_equal(slots, SHARED_SLOTS);
+}
+
+static void test_register_and_read_back(void **unused)
+{
+    (void)unused;
+    struct work work;
+    char name[32];
+    uint64_t id = 0, found = 0;
+    const char *hash = NULL;
+
+    name_on_shard(fixture.router, 0, name, sizeof name);
+    assert_int_equal(register_user(fixture.router, name, &id), OUTCOME_OK);
+    assert_int_equal(id_slot(id), id_name_slot(name, strlen(name)));
+    assert_int_equal(register_user(fixture.router, name, &found), OUTCOME_TAKEN);
+
+    work_begin(&work, 5000);
+    assert_int_equal(user_login(fixture.router, &work.call, name, &found, &hash),
+                     OUTCOME_OK);
+    assert_true(found == id);
+    assert_string_equal(hash, "$test$");
+    assert_int_equal(work.call.n_calls, 1);
+    assert_int_equal(user_login(fixture.router, &work.call, "nobody", &found, &hash),
+                     OUTCOME_NOTFOUND);
+    work_end(&work);
+}
+
+static void test_cards_of_several_shards_in_order(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t ids[5] = {0};
+    struct user_card cards[5];
+
+    for (size_t i = 0; i < 4; i++) {
+        ids[i] = user_on_shard(fixture.router, i % fixture.n_shards);
+    }
+    ids[4] = ids[0] + 8192; /* the same slot, nobody's id */
+    work_begin(&work, 5000);
+    assert_int_equal(user_get(fixture.router, &work.call, ids, 5, cards), OUTCOME_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(cards[i].id == ids[i]);
+    }
+    assert_true(cards[4].id == 0);
+    /* one CALL per shard, not one per card */
+    assert_int_equal(work.call.n_calls, fixture.n_shards);
+    work_end(&work);
+}
+
+static void test_sessions(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t id = user_on_shard(fixture.router, 1 % fixture.n_shards);
+    struct session_grant grant = {.expires_at_ms = clock_wall_ms() + 60000,
+                                  .keep_max = 2};
+
+    rnd_bytes(grant.id, sizeof grant.id);
+    work_begin(&work, 5000);
+    assert_int_equal(session_check(fixture.router, &work.call, id, grant.id, 1000000),
+                     OUTCOME_NOTFOUND);
+    assert_int_equal(session_open(fixture.router, &work.call, id, &grant), OUTCOME_OK);
+    assert_int_equal(session_open(fixture.router, &work.call, id, &grant), OUTCOME_SAME);
+    assert_int_equal(session_check(fixture.router, &work.call, id, grant.id, 1000000),
+                     OUTCOME_OK);
+    assert_int_equal(work.call.n_session_calls, 2);
+    assert_int_equal(work.call.n_calls, 2);
+    assert_int_equal(user_logout(fixture.router, &work.call, id, grant.id), OUTCOME_OK);
+    assert_int_equal(user_logout(fixture.router, &work.call, id, grant.id), OUTCOME_SAME);
+    assert_int_equal(session_check(fixture.router, &work.call, id, grant.id, 1000000),
+                     OUTCOME_NOTFOUND);
+    work_end(&work);
+}
+
+static void publish(uint64_t author, const char *title, uint64_t *video)
+{
+    struct publish_action_args args = {.author_id = author,
+                                       .title = title,
+                                       .media = "0123456789abcdef",
+                                       .size_bytes = 1000,
+                                       .duration_ms = 1000,
+                                       .width = 64,
+                                       .height = 64};
+    const char *media = NULL;
+    struct work work;
+
+    rnd_bytes(args.op, sizeof args.op);
+    work_begin(&work, 5000);
+    assert_int_equal(publish_action(fixture.router, &work.call, &args, video, &media),
+                     OUTCOME_OK);
+    assert_string_equal(media, args.media);
+    /* the same operation again: the same row; with another body: refused */
+    uint64_t again = 0;
+    assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
+                     OUTCOME_SAME);
+    assert_true(again == *video);
+    args.title = "another title";
+    assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
+                     OUTCOME_MISMATCH);
+    work_end(&work);
+}
+
+static void test_publish_list_delete(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t author = user_on_shard(fixture.router, 0);
+    uint64_t other = user_on_shard(fixture.router, 0);
+    uint64_t videos[3];
+    struct video_page page;
+    bool live = false;
+
+    for (size_t i = 0; i < 3; i++) {
+        publish(author, "a title", &videos[i]);
+        assert_int_equal(id_slot(videos[i]), id_slot(author));
+    }
+    assert_true(videos[0] < videos[1] && videos[1] < videos[2]);
+    work_begin(&work, 5000);
+    assert_int_equal(publish_list(fixture.router, &work.call, author, 0, 2, &page),
+                     OUTCOME_OK);
+    assert_int_equal(page.n, 2);
+    assert_true(page.videos[0].id == videos[2] && page.videos[1].id == videos[1]);
+    assert_true(page.next_cursor == videos[1]);
+    assert_int_equal(page.videos[0].author.work_count, 3);
+    assert_int_equal(
+        publish_list(fixture.router, &work.call, author, videos[1], 2, &page),
+        OUTCOME_OK);
+    assert_int_equal(page.n, 1);
+    assert_true(page.next_cursor == 0);
+    assert_int_equal(work.call.n_calls, 2);
+
+    assert_int_equal(publish_delete(fixture.router, &work.call, other, videos[1]),
+                     OUTCOME_FORBIDDEN);
+    assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[1]),
+                     OUTCOME_OK);
+    assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[1]),
+                     OUTCOME_SAME);
+    assert_int_equal(publish_delete(fixture.router, &work.call, author, videos[1] + 8192),
+                     OUTCOME_NOTFOUND);
+    assert_int_equal(publish_list(fixture.router, &work.call, author, 0, 5, &page),
+                     OUTCOME_OK);
+    assert_int_equal(page.n, 2);
+    assert_int_equal(page.videos[0].author.work_count, 2);
+    assert_int_equal(media_find(fixture.router, &work.call, author, "nothing", &live),
+                     OUTCOME_NOTFOUND);
+    assert_int_equal(
+        media_find(fixture.router, &work.call, author, "0123456789abcdef", &live),
+        OUTCOME_OK);
+    work_end(&work);
+}
+
+static void test_deleted_files_are_a_job(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t author = user_on_shard(fixture.router, 0);
+    uint64_t video = 0;
+    struct job *jobs = NULL;
+    size_t n = 0, mine = SIZE_MAX;
+
+    publish(author, "to be deleted", &video);
+    work_begin(&work, 5000);
+    assert_int_equal(publish_delete(fixture.router, &work.call, author, video),
+                     OUTCOME_OK);
+    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &jobs, &n),
+                     OUTCOME_OK);
+    for (size_t i = 0; i < n; i++) {
+        mine = jobs[i].target_id == video ? i : mine;
+    }
+    assert_true(mine != SIZE_MAX);
+    struct job *again = NULL;
+    size_t n_again = 0;
+    /* claimed jobs are nobody else's until the lease ends */
+    assert_int_equal(
+        job_claim(fixture.router, &work.call, 0, 100, 60000, &again, &n_again),
+        OUTCOME_OK);
+    assert_int_equal(n_again, 0);
+    struct job stranger = jobs[mine];
+    rnd_bytes(stranger.claim, sizeof stranger.claim);
+    assert_int_equal(job_finish(fixture.router, &work.call, &stranger, true, "", 0),
+                     OUTCOME_NOTFOUND);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(job_finish(fixture.router, &work.call, &jobs[i], true, "", 0),
+                         OUTCOME_OK);
+    }
+    work_end(&work);
+}
+
+static void test_feed_covers_all_shards(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct video_page page;
+    uint64_t videos[SHARDS_MAX];
+    size_t found = 0;
+
+    for (size_t i = 0; i < fixture.n_shards; i++) {
+        publish(user_on_shard(fixture.router, i), "on every shard", &videos[i]);
+    }
+    work_begin(&work, 5000);
+    assert_int_equal(feed_list(fixture.router, &work.call, 0, 30, &page), OUTCOME_OK);
+    assert_false(page.partial);
+    assert_int_equal(work.call.n_calls, fixture.n_shards);
+    for (size_t i = 0; i < page.n; i++) {
+        for (size_t j = 0; j < fixture.n_shards; j++) {
+            found += page.videos[i].id == videos[j];
+        }
+        if (i > 0) {
+            assert_true(page.videos[i - 1].published_at_ms >=
+                        page.videos[i].published_at_ms);
+        }
+    }
+    assert_int_equal(found, fixture.n_shards);
+    work_end(&work);
+}
+
+/* A CALL that waits for a row lock is cut off at the deadline, to the millisecond or so.
+ */
+static void test_deadline_is_kept(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t id = user_on_shard(fixture.router, 0);
+    char command[4096];
+
+    snprintf(command, sizeof command,
+             "%s -N --unbuffered -e \"START TRANSACTION; SELECT user_id FROM user WHERE "
+             "user_id = %llu FOR UPDATE; DO SLEEP(1.5); ROLLBACK\"",
+             env_of("TEST_SQL", 0), (unsigned long long)id);
+    FILE *holder = popen(command, "r");
+    char line[64];
+    assert_non_null(fgets(line, sizeof line, holder)); /* the lock is held now */
+    int64_t start_ms = clock_mono_ms();
+    work_begin(&work, 400);
+    assert_int_equal(user_rehash(fixture.router, &work.call, id, "$test$", "$new$"),
+                     OUTCOME_TIMEOUT);
+    int64_t took_ms = clock_mono_ms() - start_ms;
+    work_end(&work);
+    pclose(holder);
+    assert_in_range(took_ms, 390, 900);
+}
+
+/* The first attempt is killed and gone before the write is repeated: one effect. */
+static void test_silent_write_is_killed_and_repeated(void **unused)
+{
+    (void)unused;
+    struct work work;
+    uint64_t id = user_on_shard(fixture.router, 0);
+    char command[4096];
+
+    /* held for longer than call_timeout_ms (2 s), shorter than the request's deadline */
+    sql(0, "SET GLOBAL innodb_lock_wait_timeout = 50");
+    snprintf(command, sizeof command,
+             "%s -N --unbuffered -e \"START TRANSACTION; SELECT user_id FROM user WHERE "
+             "user_id = %llu FOR UPDATE; DO SLEEP(2.6); ROLLBACK\"",
+             env_of("TEST_SQL", 0), (unsigned long long)id);
+    FILE *holder = popen(command, "r");
+    char line[64];
+    assert_non_null(fgets(line, sizeof line, holder));
+    work_begin(&work, 9000);
+    enum outcome outcome = user_rehash(fixture.router, &work.call, id, "$test$", "$new$");
+    assert_true(outcome == OUTCOME_OK || outcome == OUTCOME_SAME);
+    assert_true(work.call.n_calls >= 2);
+    work_end(&work);
+    pclose(holder);
+    sql(0, "SET GLOBAL innodb_lock_wait_timeout = DEFAULT");
+}
+
+/* A routine that forgets its transaction: the connection must not serve anybody again. */
+static void test_open_transaction_never_returns_to_the_pool(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct router_shard_state before, after;
+    uint64_t id = user_on_shard(fixture.router, 0);
+    struct session_grant grant = {.expires_at_ms = clock_wall_ms() + 60000,
+                                  .keep_max = 2};
+
+    rnd_bytes(grant.id, sizeof grant.id);
+    sql(0,
+        "DROP PROCEDURE user_logout; CREATE DEFINER = doushard_owner@localhost PROCEDURE "
+        "user_logout (IN in_ops JSON) SQL SECURITY DEFINER MODIFIES SQL DATA COMMENT "
+        "'v1: bad' "
+        "BEGIN START TRANSACTION; UPDATE shard_self SET installed_at = installed_at + 1; "
+        "SELECT 1 AS n, 'ok' AS code, 0 AS slot, 1 AS epoch, 'x' AS server; END; "
+        "GRANT EXECUTE ON PROCEDURE user_logout TO doushard_app");
+    assert_state(0, &before);
+    work_begin(&work, 5000);
+    assert_int_equal(user_logout(fixture.router, &work.call, id, grant.id), OUTCOME_OK);
+    assert_state(0, &after);
+    assert_int_equal(after.conns_dirty_total, before.conns_dirty_total + 1);
+    assert_int_equal(after.conns_open, before.conns_open - 1);
+    /* its uncommitted change is gone with it: the row is not locked */
+    sql(0, "SET innodb_lock_wait_timeout = 5; UPDATE shard_self SET installed_at = "
+           "installed_at");
+    work_end(&work);
+}
+
+#define CALLERS 64
+
+struct crowd {
+    struct router *router;
+    uint64_t id;
+    atomic_uint ok;
+    atomic_uint most_open;
+};
+
+static void *one_of_the_crowd(void *argument)
+{
+    struct crowd *crowd = argument;
+
+    for (int i = 0; i < 5; i++) {
+        struct work work;
+        struct user_card card;
+        struct router_shard_state state;
+        work_begin(&work, 20000);
+        if (user_get(crowd->router, &work.call, &crowd->id, 1, &card) == OUTCOME_OK &&
+            card.id == crowd->id) {
+            atomic_fetch_add(&crowd->ok, 1);
+        }
+        router_shard_state(crowd->router, 0, &state);
+        unsigned most = atomic_load(&crowd->most_open);
+        while (
+            state.conns_open > most &&
+            !atomic_compare_exchange_weak(&crowd->most_open, &most, state.conns_open)) {
+        }
+        work_end(&work);
+    }
+    return NULL;
+}
+
+static void test_pool_is_bounded_and_fair(void **unused)
+{
+    (void)unused;
+    struct crowd crowd = {.router = make_router(2, CALLERS)};
+    pthread_t threads[CALLERS];
+
+    crowd.id = user_on_shard(crowd.router, 0);
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, one_of_the_crowd, &crowd), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(atomic_load(&crowd.ok), CALLERS * 5);
+    assert_in_range(atomic_load(&crowd.most_open), 1, 2);
+    router_free(&crowd.router);
+}
+
+/* Poll until the shard's state is UP; false after ten seconds. */
+static bool wait_until_up(size_t shard, bool up)
+{
+    for (int i = 0; i < 1000; i++) {
+        struct router_shard_state state;
+        router_shard_state(fixture.router, shard, &state);
+        if (state.up == up) {
+            return true;
+        }
+        const struct timespec pause = {.tv_nsec = 10 * 1000000};
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+static void test_frozen_shard_fails_fast_and_alone(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct user_card card;
+    size_t frozen = fixture.n_shards - 1;
+    uint64_t on_frozen = user_on_shard(fixture.router, frozen);
+    uint64_t elsewhere = user_on_shard(fixture.router, 0);
+
+    assert_int_equal(kill((pid_t)fixture.pids[frozen], SIGSTOP), 0);
+    int64_t start_ms = clock_mono_ms();
+    for (int i = 0; i < 4; i++) {
+        work_begin(&work, 300);
+        enum outcome outcome = user_get(fixture.router, &work.call, &on_frozen, 1, &card);
+        assert_true(outcome == OUTCOME_TIMEOUT || outcome == OUTCOME_UNAVAILABLE);
+        work_end(&work);
+    }
+    assert_true(clock_mono_ms() - start_ms < 2500);
+    assert_true(wait_until_up(frozen, false));
+    start_ms = clock_mono_ms();
+    work_begin(&work, 5000);
+    assert_int_equal(user_get(fixture.router, &work.call, &on_frozen, 1, &card),
+                     OUTCOME_UNAVAILABLE);
+    assert_true(clock_mono_ms() - start_ms < 100); /* refused, not tried */
+    assert_int_equal(user_get(fixture.router, &work.call, &elsewhere, 1, &card),
+                     OUTCOME_OK);
+    struct video_page page;
+    assert_int_equal(feed_list(fixture.router, &work.call, 0, 30, &page), OUTCOME_OK);
+    assert_true(page.partial);
+    work_end(&work);
+
+    assert_int_equal(kill((pid_t)fixture.pids[frozen], SIGCONT), 0);
+    assert_true(wait_until_up(frozen, true));
+    work_begin(&work, 5000);
+    assert_int_equal(user_get(fixture.router, &work.call, &on_frozen, 1, &card),
+                     OUTCOME_OK);
+    work_end(&work);
+}
+
+static void test_wrong_shard_is_refused(void **unused)
+{
+    (void)unused;
+    char kept[32];
+    struct router_shard_state state;
+
+    memcpy(kept, fixture.names[0], sizeof kept);
+    snprintf(fixture.names[0], sizeof fixture.names[0], "impostor");
+    struct router_server servers[SHARDS_MAX];
+    for (size_t i = 0; i < fixture.n_shards; i++) {
+        servers[i] = (struct router_server){.name = fixture.names[i],
+                                            .host = fixture.hosts[i],
+                                            .port = fixture.ports[i],
+                                            .socket = ""};
+    }
+    const struct router_options options = {.servers = servers,
+                                           .n_servers = fixture.n_shards,
+                                           .db_name = "doushard",
+                                           .user = "doushard_app",
+                                           .password = fixture.password,
+                                           .tls_ca = "",
+                                           .pool_size = 2,
+                                           .waiters_max = 2,
+                                           .connect_timeout_ms = 1000,
+                                           .call_timeout_ms = 2000,
+                                           .hold_down_ms = 100,
+                                           .idle_ms = 60000};
+    struct router *router = router_new(&options);
+    router_discover(router, clock_mono_ms() + 5000);
+    assert_false(router_is_ready(router));
+    router_shard_state(router, 0, &state);
+    assert_false(state.up);
+    assert_non_null(strstr(state.reason, "calls itself"));
+    router_free(&router);
+    memcpy(fixture.names[0], kept, sizeof kept);
+}
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    fixture.n_shards = (size_t)strtoul(env("TEST_SHARDS"), NULL, 10);
+    for (size_t i = 0; i < fixture.n_shards; i++) {
+        if (sscanf(env_of("TEST_SHARD", i), "%31s %63s %u %ld", fixture.names[i],
+                   fixture.hosts[i], &fixture.ports[i], &fixture.pids[i]) != 4) {
+            return -1;
+        }
+    }
+    FILE *file = fopen(env("TEST_PASSWORD_FILE"), "r");
+    if (file == NULL || fgets(fixture.password, sizeof fixture.password, file) == NULL) {
+        return -1;
+    }
+    fclose(file);
+    fixture.password[strcspn(fixture.password, "\r\n")] = '\0';
+    fixture.router = make_router(8, 64);
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    router_free(&fixture.router);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_discovers_all_slots),
+        cmocka_unit_test(test_register_and_read_back),
+        cmocka_unit_test(test_cards_of_several_shards_in_order),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_publish_list_delete),
+        cmocka_unit_test(test_deleted_files_are_a_job),
+        cmocka_unit_test(test_feed_covers_all_shards),
+        cmocka_unit_test(test_deadline_is_kept),
+        cmocka_unit_test(test_silent_write_is_killed_and_repeated),
+        cmocka_unit_test(test_pool_is_bounded_and_fair),
+        cmocka_unit_test(test_frozen_shard_fails_fast_and_alone),
+        cmocka_unit_test(test_wrong_shard_is_refused),
+        cmocka_unit_test(test_open_transaction_never_returns_to_the_pool),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
