@@ -399,7 +399,7 @@ bool storage_walk(struct storage *storage, storage_walk_cb *cb, void *context)
 {
     bool go_on = true;
     for (unsigned upper = 0; upper < 256 && go_on; upper++) {
-        char name[3];
+        char name[4];
         (void)snprintf(name, sizeof name, "%02x", upper);
         DIR *dir = open_dir(storage->dir_fd, name);
         if (dir == NULL) {
