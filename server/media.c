@@ -48,7 +48,7 @@ struct exam {
     int fd;
     int64_t deadline_ms;
     char streams_max[16];
-    char pixels_max[16];
+    char pixels_max[24]; /* for the decoder */
 };
 
 const char *media_status_text(enum media_status status)
@@ -258,7 +258,10 @@ static enum media_status judge(const struct config *config, const json_t *root,
     if (width * height > config->media_pixels_max) {
         return MEDIA_TOO_BIG;
     }
-    double length_ms = fmax(duration_ms(format), duration_ms(video));
+    double length_ms = duration_ms(format);
+    if (duration_ms(video) > length_ms) {
+        length_ms = duration_ms(video);
+    }
     if (length_ms < 1) {
         return MEDIA_NO_LENGTH;
     }
@@ -349,8 +352,10 @@ static struct exam exam_make(struct media *media, const struct config *config, i
         .media = media, .config = config, .fd = fd, .deadline_ms = deadline_ms};
     (void)snprintf(exam.streams_max, sizeof exam.streams_max, "%d",
                    config->media_streams_max);
-    (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%d",
-                   config->media_pixels_max);
+    /* judge() holds the declared size to the limit. This one stops a stream that lies
+     * about its size; decoders count whole blocks, so it has slack. */
+    (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%lld",
+                   2LL * config->media_pixels_max + 65536);
     return exam;
 }
 

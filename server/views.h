@@ -34,4 +34,7 @@ json_t *view_user(struct request *req, const struct user_card *card,
 json_t *view_video(struct request *req, const struct video_card *card,
                    const struct view_flags *flags) MUST_CHECK;
 
+/* A new array of the videos of PAGE, in its order; as view_user(). */
+json_t *view_videos(struct request *req, const struct video_page *page) MUST_CHECK;
+
 #endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The JSON objects of the API: fixed sets of fields, all always present. */
+#include "server/views.h"
+
+#include <string.h>
+
+#include "shard/base/arena.h"
+
+#include "server/app.h"
+#include "server/config.h"
+#include "server/request.h"
+
+/* Where the routes of static_file.c serve published files and those of server/assets/. */
+#define MEDIA_PATH  "/static/"
+#define ASSETS_PATH "/assets/"
+
+#define DEFAULT_AVATAR     ASSETS_PATH "avatar.png"
+#define DEFAULT_BACKGROUND ASSETS_PATH "background.png"
+
+/* The address to name to clients when base_url does not: a wildcard is no address, so the
+ * loopback stands for it, and an IPv6 address needs brackets. */
+static const char *listen_url(struct request *req, const struct config *config,
+                              const char *path)
+{
+    const char *host = config->listen_host;
+
+    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
+        host = "127.0.0.1";
+    }
+    return arena_printf(&req->arena,
+                        strchr(host, ':') != NULL ? "http://[%s]:%d%s" : "http://%s:%d%s",
+                        host, config->listen_port, path);
+}
+
+const char *view_url(struct request *req, const char *path)
+{
+    const struct config *config = app_config(req->app);
+
+    if (config->base_url[0] == '\0') {
+        return listen_url(req, config, path);
+    }
+    return arena_printf(&req->arena, "%s%s", config->base_url, path);
+}
+
+/* The URL of a picture that a user has stored under NAME, or of the default one. */
+static const char *picture_url(struct request *req, const char *name,
+                               const char *default_path)
+{
+    const char *path = default_path;
+
+    if (name[0] != '\0') {
+        path = arena_printf(&req->arena, MEDIA_PATH "%s", name);
+    }
+    return path != NULL ? view_url(req, path) : NULL;
+}
+
+json_t *view_user(struct request *req, const struct user_card *card,
+                  const struct view_flags *flags)
+{
+    const char *avatar = picture_url(req, card->avatar, DEFAULT_AVATAR);
+    const char *background = picture_url(req, card->background_image, DEFAULT_BACKGROUND);
+
+    if (avatar == NULL || background == NULL) {
+        return NULL;
+    }
+    // clang-format off
+    return json_pack("{s:I, s:s, s:I, s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I}",
+                     "id", (json_int_t)card->id,
+                     "name", card->name,
+                     "follow_count", (json_int_t)card->follow_count,
+                     "follower_count", (json_int_t)card->follower_count,
+                     "is_follow", flags != NULL && flags->is_follow,
+                     "avatar", avatar,
+                     "background_image", background,
+                     "signature", card->signature,
+                     "total_favorited", (json_int_t)card->total_favorited,
+                     "work_count", (json_int_t)card->work_count,
+                     "favorite_count", (json_int_t)card->favorite_count);
+    // clang-format on
+}
+
+/* The URL of a stored file: base name MEDIA with ENDING. */
+static const char *media_url(struct request *req, const char *media, const char *ending)
+{
+    const char *path = arena_printf(&req->arena, MEDIA_PATH "%s%s", media, ending);
+
+    return path != NULL ? view_url(req, path) : NULL;
+}
+
+json_t *view_video(struct request *req, const struct video_card *card,
+                   const struct view_flags *flags)
+{
+    const char *play_url = media_url(req, card->media, ".mp4");
+    const char *cover_url = media_url(req, card->media, ".jpg");
+
+    if (play_url == NULL || cover_url == NULL) {
+        return NULL;
+    }
+    // clang-format off
+    return json_pack("{s:I, s:o, s:s, s:s, s:I, s:I, s:b, s:s}",
+                     "id", (json_int_t)card->id,
+                     "author", view_user(req, &card->author, flags),
+                     "play_url", play_url,
+                     "cover_url", cover_url,
+                     "favorite_count", (json_int_t)card->favorite_count,
+                     "comment_count", (json_int_t)card->comment_count,
+                     "is_favorite", flags != NULL && flags->is_favorite,
+                     "title", card->title);
+    // clang-format on
+}
+
+json_t *view_videos(struct request *req, const struct video_page *page)
+{
+    json_t *videos = json_array();
+
+    for (size_t i = 0; i < page->n; i++) {
+        json_t *video = view_video(req, &page->videos[i], NULL);
+
+        if (json_array_append_new(videos, video) != 0) {
+            json_decref(videos);
+            return NULL;
+        }
+    }
+    return videos;
+}

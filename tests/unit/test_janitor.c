@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Durable jobs and orphaned files, with shards that the test plays itself. */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shard/base/clock.h"
+
+#include "server/config.h"
+#include "server/janitor.h"
+#include "server/storage.h"
+
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#define JOBS_MAX 40
+
+/* What the shards hold and what they were asked; under the lock. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    char names[JOBS_MAX][STORAGE_NAME_LEN + 1];
+    struct job jobs[JOBS_MAX];
+    bool claimed[JOBS_MAX];
+    unsigned n_jobs;
+    unsigned n_done;
+    unsigned n_retried;
+    int64_t last_retry_ms;
+    char last_error[64];
+    unsigned n_asked; /* media_find */
+    enum outcome claim_outcome;
+    enum outcome find_outcome;
+    bool find_live;
+} shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static struct scratch scratch;
+static struct storage *storage;
+static int upload_fd;
+
+static enum outcome fake_claim(struct router *router, struct call *call, size_t shard,
+                               size_t limit, int64_t lease_ms, struct job **jobs,
+                               size_t *n)
+{
+    (void)router;
+    assert_true(lease_ms > 0);
+    assert_true(call->deadline_ms > clock_mono_ms());
+    *n = 0;
+    *jobs = arena_calloc(call->arena, limit, sizeof **jobs);
+    assert_non_null(*jobs);
+    (void)pthread_mutex_lock(&shards.lock);
+    enum outcome outcome = shard == 0 ? OUTCOME_UNAVAILABLE : shards.claim_outcome;
+    for (unsigned i = 0; i < shards.n_jobs && *n < limit; i++) {
+        if (outcome == OUTCOME_OK && !shards.claimed[i]) {
+            shards.claimed[i] = true;
+            (*jobs)[(*n)++] = shards.jobs[i];
+        }
+    }
+    (void)pthread_mutex_unlock(&shards.lock);
+    return outcome;
+}
+
+static enum outcome fake_finish(struct router *router, struct call *call,
+                                const struct job *job, bool done, const char *error,
+                                int64_t retry_ms)
+{
+    (void)router;
+    (void)call;
+    (void)job;
+    (void)pthread_mutex_lock(&shards.lock);
+    if (done) {
+        shards.n_done++;
+    } else {
+        shards.n_retried++;
+        shards.last_retry_ms = retry_ms;
+        (void)snprintf(shards.last_error, sizeof shards.last_error, "%s", error);
+    }
+    (void)pthread_cond_broadcast(&shards.changed);
+    (void)pthread_mutex_unlock(&shards.lock);
+    return OUTCOME_OK;
+}
+
+static enum outcome fake_find(struct router *router, struct call *call,
+                              uint64_t author_id, const char *media, bool *live)
+{
+    uint64_t expected = 0;
+    (void)router;
+    (void)call;
+    assert_true(storage_name_parse(media, strlen(media), &expected));
+    assert_int_equal(author_id, expected);
+    (void)pthread_mutex_lock(&shards.lock);
+    shards.n_asked++;
+    *live = shards.find_live;
+    enum outcome outcome = shards.find_outcome;
+    (void)pthread_cond_broadcast(&shards.changed);
+    (void)pthread_mutex_unlock(&shards.lock);
+    return outcome;
+}
+
+static const struct janitor_shards fakes = {.n_shards = 2,
+                                            .claim = fake_claim,
+                                            .finish = fake_finish,
+                                            .find = fake_find};
+
+/* Nothing happens by itself within a test. */
+static const struct janitor_options quiet = {.job_poll_ms = 3600000,
+                                             .orphan_age_s = 3600,
+                                             .sweep_pause_ms = 0,
+                                             .sweep_every_ms = 3600000};
+
+static int setup(void **state)
+{
+    char path[SCRATCH_PATH_MAX + 8];
+    (void)state;
+    scratch_make(&scratch);
+    (void)snprintf(path, sizeof path, "%s/media", scratch.path);
+    storage = storage_new(path);
+    upload_fd = open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    shards.n_jobs = shards.n_done = shards.n_retried = shards.n_asked = 0;
+    shards.claim_outcome = OUTCOME_OK;
+    shards.find_outcome = OUTCOME_UNAVAILABLE;
+    shards.find_live = false;
+    memset(shards.claimed, 0, sizeof shards.claimed);
+    return storage == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    storage_free(&storage);
+    (void)close(upload_fd);
+    scratch_remove(&scratch);
+    return 0;
+}
+
+static void put(uint64_t author_id, char name[STORAGE_NAME_LEN + 1])
+{
+    struct tempfile temp;
+    storage_name_make(author_id, name);
+    assert_int_equal(tempfile_open(&temp, upload_fd), 0);
+    assert_int_equal(storage_put(storage, name, &temp, "picture", 7), STORAGE_OK);
+    tempfile_close(&temp);
+}
+
+static void add_job(const char *kind, const char *payload, unsigned attempts)
+{
+    (void)pthread_mutex_lock(&shards.lock);
+    assert_true(shards.n_jobs < JOBS_MAX);
+    shards.jobs[shards.n_jobs++] = (struct job){.kind = kind,
+                                                .owner_id = 1,
+                                                .target_id = 2,
+                                                .payload = payload,
+                                                .attempts = attempts};
+    (void)pthread_mutex_unlock(&shards.lock);
+}
+
+/* Wait until *COUNTER is N; fails after 10 s. */
+static void await_count(const unsigned *counter, unsigned n)
+{
+    struct timespec until = clock_timespec(clock_mono_ms() + 10000);
+    int rc = 0;
+    (void)pthread_mutex_lock(&shards.lock);
+    while (*counter != n && rc == 0) {
+        rc = pthread_cond_clockwait(&shards.changed, &shards.lock, CLOCK_MONOTONIC,
+                                    &until);
+    }
+    unsigned found = *counter;
+    (void)pthread_mutex_unlock(&shards.lock);
+    assert_int_equal(found, n);
+}
+
+static struct janitor *start(const struct janitor_options *options)
+{
+    struct janitor *janitor = janitor_new(storage, &fakes, options);
+    assert_non_null(janitor);
+    return janitor;
+}
+
+/* More jobs than are claimed at once, one shard dead all the time. */
+static void test_jobs(void **state)
+{
+    (void)state;
+    struct janitor_counts counts;
+    for (unsigned i = 0; i < JOBS_MAX; i++) {
+        put(i, shards.names[i]);
+        add_job("media_delete", shards.names[i], 1);
+    }
+    struct janitor *janitor = start(&quiet);
+    await_count(&shards.n_done, JOBS_MAX);
+    janitor_free(&janitor);
+    assert_null(janitor);
+    assert_int_equal(scratch_count_files(&scratch), 0);
+    janitor = start(&quiet);
+    janitor_counts(janitor, &counts);
+    assert_int_equal(counts.jobs_done, 0);
+    janitor_free(&janitor);
+}
+
+static void test_poke(void **state)
+{
+    (void)state;
+    struct janitor *janitor = start(&quiet);
+    put(7, shards.names[0]);
+    add_job("media_delete", shards.names[0], 1);
+    janitor_poke(janitor);
+    await_count(&shards.n_done, 1);
+    /* files that are gone already are no failure */
+    add_job("media_delete", shards.names[0], 1);
+    janitor_poke(janitor);
+    await_count(&shards.n_done, 2);
+    janitor_free(&janitor);
+    assert_int_equal(scratch_count_files(&scratch), 0);
+    janitor_poke(NULL);
+}
+
+static void test_bad_jobs(void **state)
+{
+    (void)state;
+    struct janitor *janitor = start(&quiet);
+    add_job("media_delete", "../../etc/passwd", 1);
+    janitor_poke(janitor);
+    await_count(&shards.n_retried, 1);
+    assert_int_equal(shards.last_retry_ms, 1000);
+    assert_string_equal(shards.last_error, "the payload is no base name");
+    add_job("sing", "", 4);
+    janitor_poke(janitor);
+    await_count(&shards.n_retried, 2);
+    assert_int_equal(shards.last_retry_ms, 8000);
+    add_job("sing", "", 1000000);
+    janitor_poke(janitor);
+    await_count(&shards.n_retried, 3);
+    assert_int_equal(shards.last_retry_ms, 3600000);
+    janitor_free(&janitor);
+    assert_int_equal(shards.n_done, 0);
+}
+
+/* One sweep over a young and an old world: what stays after it. */
+static unsigned files_after_sweep(enum outcome outcome, bool live, int64_t orphan_age_s)
+{
+    struct janitor_options options = quiet;
+    struct janitor_counts counts = {0};
+    shards.find_outcome = outcome;
+    shards.find_live = live;
+    shards.n_asked = 0;
+    options.orphan_age_s = orphan_age_s;
+    options.sweep_every_ms = 5;
+    struct janitor *janitor = start(&options);
+    int64_t until_ms = clock_mono_ms() + 10000;
+    while (counts.sweeps < 2 && clock_mono_ms() < until_ms) {
+        janitor_counts(janitor, &counts);
+        (void)poll(NULL, 0, 1); /* nobody signals the end of a sweep */
+    }
+    janitor_free(&janitor);
+    assert_true(counts.sweeps >= 2);
+    return scratch_count_files(&scratch);
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    char name[STORAGE_NAME_LEN + 1];
+    put(1, name);
+    put(2, name);
+    /* young: nobody is asked */
+    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 3600), 4);
+    assert_int_equal(shards.n_asked, 0);
+    /* old, but the answer is not definite, or a live row has them */
+    static const enum outcome unsure[] = {
+        OUTCOME_UNAVAILABLE, OUTCOME_TIMEOUT,  OUTCOME_BUSY,  OUTCOME_MOVED,
+        OUTCOME_NOTREADY,    OUTCOME_INTERNAL, OUTCOME_NOMEM, OUTCOME_BADARG};
+    for (size_t i = 0; i < ARRAY_LEN(unsure); i++) {
+        assert_int_equal(files_after_sweep(unsure[i], false, 0), 4);
+        assert_true(shards.n_asked >= 4);
+    }
+    assert_int_equal(files_after_sweep(OUTCOME_OK, true, 0), 4);
+    /* definite */
+    assert_int_equal(files_after_sweep(OUTCOME_OK, false, 0), 0);
+    put(1, name);
+    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, true, 0), 0);
+}
+
+/* In the middle of the longest pauses it stops at once. */
+static void test_stops(void **state)
+{
+    (void)state;
+    char name[STORAGE_NAME_LEN + 1];
+    struct janitor_options slow = quiet;
+    slow.orphan_age_s = 0;
+    slow.sweep_pause_ms = 3600000;
+    put(1, name);
+    put(2, name);
+    struct janitor *janitor = start(&slow);
+    await_count(&shards.n_asked, 1);
+    int64_t start_ms = clock_mono_ms();
+    janitor_free(&janitor);
+    assert_in_range(clock_mono_ms() - start_ms, 0, 2000);
+    janitor_free(&janitor);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct config config = {
+        .job_poll_ms = 2000, .orphan_age_s = 3600, .publish_timeout_ms = 60000};
+    assert_int_equal(janitor_options(&config).orphan_age_s, 3600);
+    assert_int_equal(janitor_options(&config).job_poll_ms, 2000);
+    /* never younger than a request that may still be running */
+    config.orphan_age_s = 60;
+    assert_int_equal(janitor_options(&config).orphan_age_s, 120);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_jobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
+        cmocka_unit_test(test_options),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
