@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- conn_kill: end a connection and wait until nothing of it is left.
+--
+-- in_tag      tag that the connection gave to conn_open
+-- in_wait_ms  wait at most so long, 0 to 60000
+--
+-- A CALL outlives its client, so that a write whose answer was lost may still commit. After
+-- gone = 1 it has either committed or will never do so: the connection is not in the process
+-- list, holds no transaction and no lock. Only connections that hold a lock 'doushard:...'
+-- can be named. An account may not end its own connections while they run a routine of
+-- another definer, which is why this routine has a definer of its own.
+--
+-- Answer  : gone
+-- Touches : information_schema.processlist, information_schema.innodb_trx; KILL
+-- Errors  : 45400 an argument is NULL or out of range
+-- Replays : a connection that is gone is gone
+
+DROP PROCEDURE IF EXISTS conn_kill;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_killer@localhost PROCEDURE conn_kill (
+    IN in_tag     VARCHAR(64),
+    IN in_wait_ms INT
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: end a connection and wait until it is gone'
+BEGIN
+    DECLARE v_id   BIGINT UNSIGNED;
+    DECLARE v_left INT;
+    DECLARE v_gone BOOLEAN DEFAULT FALSE;
+
+    DECLARE e_no_such_thread CONDITION FOR 1094;
+    -- It ended by itself between being looked up and being killed.
+    DECLARE CONTINUE HANDLER FOR e_no_such_thread BEGIN END;
+
+    IF NOT COALESCE(CHAR_LENGTH(in_tag) BETWEEN 1 AND 48
+                    AND in_wait_ms BETWEEN 0 AND 60000, FALSE) THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'conn_kill needs a tag and wait_ms 0 to 60000';
+    END IF;
+
+    SET v_id   = IS_USED_LOCK(CONCAT('doushard:', in_tag));
+    SET v_left = in_wait_ms;
+
+    IF v_id = CONNECTION_ID() THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'conn_kill cannot end its own connection';
+    END IF;
+
+    IF v_id IS NOT NULL THEN
+        KILL CONNECTION v_id;
+    END IF;
+
+    -- The lock goes after the transaction; the other two are looked at all the same.
+    wait_loop: LOOP
+        SET v_gone = v_id IS NULL
+                     OR (IS_USED_LOCK(CONCAT('doushard:', in_tag)) IS NULL
+                         AND NOT EXISTS (SELECT 1
+                                           FROM information_schema.processlist AS p
+                                          WHERE p.id = v_id)
+                         AND NOT EXISTS (SELECT 1
+                                           FROM information_schema.innodb_trx AS t
+                                          WHERE t.trx_mysql_thread_id = v_id));
+        IF v_gone OR v_left <= 0 THEN
+            LEAVE wait_loop;
+        END IF;
+
+        DO SLEEP(0.002);
+        SET v_left = v_left - 2;
+    END LOOP;
+
+    SELECT v_gone AS gone;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- feed_list: the newest live videos of the slots that this shard serves, and which slots
+-- those are.
+--
+-- in_before  published before this time only, ms since the Unix epoch; 0: no bound
+-- in_limit   how many videos, 1 to 1000
+--
+-- First result: at least in_limit videos when there are so many, newest first, and never
+-- cut inside a group of equal times: all videos down to the time of the last one.
+-- Second result: one row per 64 slots: bit (slot MOD 64) of word (slot DIV 64) is set when
+-- the first result is complete for that slot. Both are of one snapshot, so that a slot that
+-- changes its owner meanwhile is covered by one shard, or by none and asked for again.
+--
+-- Answer  : slot, video_id, author_id, name, avatar, background_image, signature,
+--           follow_count, follower_count, total_favorited, work_count, favorite_count, ver,
+--           title, media, favorite_count (of the video), comment_count, published_at
+-- Answer 2: word, bits
+-- Touches : SELECT video (by state and published_at, backwards), slot_fence (by slot),
+--           owner_home, user (by slot and user_id), in one snapshot
+-- Errors  : 45400 an argument is NULL or out of range
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS feed_list;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE feed_list (
+    IN in_before BIGINT,
+    IN in_limit  INT
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: the newest videos of this shard and the slots they cover'
+BEGIN
+    DECLARE v_before BIGINT DEFAULT IF(in_before = 0, 9223372036854775807, in_before);
+    DECLARE v_count  INT;
+    DECLARE v_from   BIGINT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    IF NOT COALESCE(in_before >= 0 AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'feed_list needs before and limit 1 to 1000';
+    END IF;
+
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+    START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;
+
+    SELECT COUNT(*),
+           MIN(t.published_at)
+      INTO v_count,
+           v_from
+      FROM (SELECT v.published_at
+              FROM video AS v FORCE INDEX (feed)
+             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+                ON f.slot = v.slot
+               AND f.answer = 'ok'
+             STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+                ON u.slot = v.slot
+               AND u.user_id = v.author_id
+               AND u.state = 'live'
+              LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
+                ON h.slot = IF(f.has_home = 1, v.slot, NULL)
+               AND h.owner_id = v.author_id
+             WHERE v.state = 'live'
+               AND v.published_at < v_before
+               AND h.owner_id IS NULL
+             ORDER BY v.published_at DESC,
+                      v.video_id DESC
+             LIMIT in_limit) AS t;
+
+    IF v_count < in_limit THEN
+        SET v_from = 0;
+    END IF;
+
+    SELECT v.slot,
+           v.video_id,
+           v.author_id,
+           u.name,
+           u.avatar,
+           u.background_image,
+           u.signature,
+           u.follow_count,
+           u.follower_count,
+           u.total_favorited,
+           u.work_count,
+           u.favorite_count,
+           u.ver,
+           v.title,
+           v.media,
+           v.favorite_count,
+           v.comment_count,
+           v.published_at
+      FROM video AS v FORCE INDEX (feed)
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = v.slot
+       AND f.answer = 'ok'
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = v.slot
+       AND u.user_id = v.author_id
+       AND u.state = 'live'
+      LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
+        ON h.slot = IF(f.has_home = 1, v.slot, NULL)
+       AND h.owner_id = v.author_id
+     WHERE v.state = 'live'
+       AND v.published_at < v_before
+       AND v.published_at >= v_from
+       AND h.owner_id IS NULL
+     ORDER BY v.published_at DESC,
+              v.video_id DESC;
+
+    SELECT f.slot DIV 64 AS word,
+           BIT_OR(1 << (f.slot MOD 64)) AS bits
+      FROM slot_fence AS f
+     WHERE f.answer = 'ok'
+     GROUP BY f.slot DIV 64
+     ORDER BY word;
+
+    COMMIT;
+END$$
+
+DELIMITER ;

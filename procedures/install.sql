@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+-- All routines, in the order in which they call each other. Run it from this directory,
+-- after accounts.sql and schema/*.sql and before grants.sql, any number of times:
+--     mariadb --comments < install.sql
+-- (without --comments the client removes the comments from the bodies). A routine loses its
+-- grants when it is replaced; grants.sql gives them back.
+
+USE doushard;
+
+-- Stored with every routine.
+SET NAMES utf8mb4 COLLATE utf8mb4_bin;
+SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION';
+
+-- Helpers: the batch, the fence, the mint, the journal.
+SOURCE op/_now_ms.sql
+SOURCE op/_op_refuse.sql
+SOURCE op/_op_check.sql
+SOURCE op/_op_open.sql
+SOURCE op/_op_fence.sql
+SOURCE op/_op_user_lock.sql
+SOURCE op/_op_mint.sql
+SOURCE slot/_slot_seq_lock.sql
+SOURCE slot/_slot_log_add.sql
+SOURCE session/_session_put.sql
+
+-- Users and their sessions.
+SOURCE user/user_register.sql
+SOURCE user/user_login.sql
+SOURCE user/user_secret.sql
+SOURCE user/user_password.sql
+SOURCE user/user_rehash.sql
+SOURCE user/user_logout.sql
+SOURCE user/user_get.sql
+SOURCE session/session_open.sql
+SOURCE session/session_check.sql
+SOURCE session/session_touch.sql
+
+-- Videos.
+SOURCE publish/publish_action.sql
+SOURCE publish/publish_list.sql
+SOURCE publish/publish_delete.sql
+SOURCE feed/feed_list.sql
+SOURCE media/media_find.sql
+
+-- Background work.
+SOURCE job/job_claim.sql
+SOURCE job/job_finish.sql
+
+-- Connections, versions, placement.
+SOURCE conn/conn_open.sql
+SOURCE conn/conn_kill.sql
+SOURCE routine/routine_list.sql
+SOURCE slot/slot_map.sql
+SOURCE slot/slot_learn.sql
+
+-- Administration.
+SOURCE shard/shard_init.sql
+SOURCE slot/slot_assign.sql
+SOURCE slot/slot_status.sql
+SOURCE slot/slot_stats.sql
+SOURCE slot/slot_where.sql

@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- publish_list: the live videos of one user, newest first, with the user's card.
+--
+-- in_slot     slot of the user
+-- in_epoch    epoch of the slot, as the router believes
+-- in_user_id  user
+-- in_cursor   videos with smaller ids only; 0: from the newest
+-- in_limit    at most so many, 1 to 1000
+--
+-- A user without videos (below the cursor) is one row whose video columns are NULL.
+--
+-- Answer  : n, code, slot, epoch, server, user_id, name, avatar, background_image,
+--           signature, follow_count, follower_count, total_favorited, work_count,
+--           favorite_count, ver, video_id, title, media, favorite_count (of the video),
+--           comment_count, published_at, video_ver
+-- Codes   : ok notfound moved notready
+-- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+--           video (by slot, author_id, state, video_id, backwards), in one snapshot
+-- Errors  : 45400 an argument is NULL or out of range
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS publish_list;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE publish_list (
+    IN in_slot    INT UNSIGNED,
+    IN in_epoch   BIGINT UNSIGNED,
+    IN in_user_id BIGINT UNSIGNED,
+    IN in_cursor  BIGINT UNSIGNED,
+    IN in_limit   INT
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: the videos of one user'
+BEGIN
+    DECLARE v_below BIGINT UNSIGNED DEFAULT IF(in_cursor = 0, 18446744073709551615, in_cursor);
+
+    IF NOT COALESCE(in_slot >= 0
+                    AND in_epoch >= 0
+                    AND in_user_id > 0
+                    AND in_cursor >= 0
+                    AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
+        SIGNAL SQLSTATE '45400'
+           SET MESSAGE_TEXT = 'publish_list needs slot, epoch, user_id, cursor, limit 1 to 1000';
+    END IF;
+
+    SELECT 1 AS n,
+           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
+                THEN 'moved'
+                WHEN f.answer <> 'ok'
+                THEN f.answer
+                WHEN u.user_id IS NULL
+                THEN 'notfound'
+                ELSE 'ok'
+           END AS code,
+           COALESCE(h.own_slot, j.slot) AS slot,
+           CASE WHEN h.own_slot IS NOT NULL
+                THEN COALESCE(k.epoch, 0)
+                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
+           END AS epoch,
+           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
+                THEN COALESCE(k.server, '')
+                ELSE f.server
+           END AS server,
+           u.user_id,
+           u.name,
+           u.avatar,
+           u.background_image,
+           u.signature,
+           u.follow_count,
+           u.follower_count,
+           u.total_favorited,
+           u.work_count,
+           u.favorite_count,
+           u.ver,
+           v.video_id,
+           v.title,
+           v.media,
+           v.favorite_count,
+           v.comment_count,
+           v.published_at,
+           v.ver AS video_ver
+      FROM (SELECT in_slot AS slot) AS j
+      LEFT JOIN slot_fence AS f
+        ON f.slot = j.slot
+      LEFT JOIN owner_home AS h
+        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+       AND h.owner_id = in_user_id
+      LEFT JOIN slot_known AS k
+        ON k.slot = COALESCE(h.own_slot, j.slot)
+      LEFT JOIN user AS u
+        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+       AND u.user_id = in_user_id
+       AND u.state = 'live'
+      LEFT JOIN (SELECT vi.slot,
+                        vi.author_id,
+                        vi.video_id,
+                        vi.title,
+                        vi.media,
+                        vi.favorite_count,
+                        vi.comment_count,
+                        vi.published_at,
+                        vi.ver
+                   FROM video AS vi FORCE INDEX (author)
+                  WHERE vi.slot = in_slot
+                    AND vi.author_id = in_user_id
+                    AND vi.state = 'live'
+                    AND vi.video_id < v_below
+                  ORDER BY vi.video_id DESC
+                  LIMIT in_limit) AS v
+        ON v.slot = u.slot
+       AND v.author_id = u.user_id
+     ORDER BY v.video_id DESC;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- slot_map: where every slot is, as far as this shard knows.
+--
+-- epoch and server are those of the highest epoch this shard has heard of. A slot that is
+-- still arriving here belongs to whom it came from until the flip. answer is what a call
+-- that needs the slot gets from this shard.
+--
+-- Answer  : slot, epoch, server, answer
+-- Touches : SELECT slot_known, slot_fence (all rows), in one snapshot
+-- Errors  : none
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS slot_map;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_map ()
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: where every slot is'
+BEGIN
+    SELECT t.slot,
+           IF(t.known_epoch > t.fence_epoch, t.known_epoch, t.fence_epoch) AS epoch,
+           IF(t.known_epoch > t.fence_epoch, t.known_server, t.fence_server) AS server,
+           t.answer
+      FROM (SELECT k.slot,
+                   k.epoch AS known_epoch,
+                   k.server AS known_server,
+                   IF(f.answer <> 'notready', f.epoch, 0) AS fence_epoch,
+                   COALESCE(f.server, '') AS fence_server,
+                   COALESCE(f.answer, 'moved') AS answer
+              FROM slot_known AS k
+              LEFT JOIN slot_fence AS f
+                ON f.slot = k.slot
+             UNION ALL
+            SELECT f.slot,
+                   0 AS known_epoch,
+                   '' AS known_server,
+                   f.epoch AS fence_epoch,
+                   f.server AS fence_server,
+                   f.answer
+              FROM slot_fence AS f
+              LEFT JOIN slot_known AS k
+                ON k.slot = f.slot
+             WHERE k.slot IS NULL) AS t
+     ORDER BY t.slot;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- slot_status: what this shard is to every slot, for operators.
+--
+-- Answer  : slot, state, epoch, server, answer, heard_epoch, journal, has_home, changed_at
+-- Touches : SELECT slot_fence (all rows)
+-- Errors  : none
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS slot_status;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_status ()
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: what this shard is to every slot'
+BEGIN
+    SELECT f.slot,
+           f.state,
+           f.epoch,
+           f.server,
+           f.answer,
+           f.heard_epoch,
+           f.journal,
+           f.has_home,
+           f.changed_at
+      FROM slot_fence AS f
+     ORDER BY f.slot;
+END$$
+
+DELIMITER ;
