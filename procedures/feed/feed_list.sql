@@ -13,9 +13,9 @@
 -- the first result is complete for that slot. Both are of one snapshot, so that a slot that
 -- changes its owner meanwhile is covered by one shard, or by none and asked for again.
 --
--- Answer  : slot, video_id, author_id, name, avatar, background_image, signature,
+-- Answer  : slot, video_id, user_id, name, avatar, background_image, signature,
 --           follow_count, follower_count, total_favorited, work_count, favorite_count, ver,
---           title, media, favorite_count (of the video), comment_count, published_at
+--           title, media, video_favorite_count, comment_count, published_at
 -- Answer 2: word, bits
 -- Touches : SELECT video (by state and published_at, backwards), slot_fence (by slot),
 --           owner_home, user (by slot and user_id), in one snapshot
@@ -80,7 +80,7 @@ BEGIN
 
     SELECT v.slot,
            v.video_id,
-           v.author_id,
+           u.user_id,
            u.name,
            u.avatar,
            u.background_image,
@@ -93,7 +93,7 @@ BEGIN
            u.ver,
            v.title,
            v.media,
-           v.favorite_count,
+           v.favorite_count AS video_favorite_count,
            v.comment_count,
            v.published_at
       FROM video AS v FORCE INDEX (feed)

@@ -13,7 +13,7 @@
 --
 -- Answer  : n, code, slot, epoch, server, user_id, name, avatar, background_image,
 --           signature, follow_count, follower_count, total_favorited, work_count,
---           favorite_count, ver, video_id, title, media, favorite_count (of the video),
+--           favorite_count, ver, video_id, title, media, video_favorite_count,
 --           comment_count, published_at, video_ver
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
@@ -79,7 +79,7 @@ BEGIN
            v.video_id,
            v.title,
            v.media,
-           v.favorite_count,
+           v.favorite_count AS video_favorite_count,
            v.comment_count,
            v.published_at,
            v.ver AS video_ver
