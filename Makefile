@@ -98,10 +98,10 @@ link    = $(CC) $(our_ldflags) $(CFLAGS) $(LDFLAGS)
 shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
 server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
-integration_sources := $(sort $(wildcard tests/integration/test_*.c))
+live_sources   := $(sort $(wildcard tests/integration/test_*.c))
 bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
 c_sources      := $(shard_sources) $(server_sources) server/main.c $(unit_sources) \
-                  $(integration_sources) $(bench_sources)
+                  $(live_sources) $(bench_sources)
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h tests/*/*.h))
 
 objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -109,7 +109,7 @@ libshard       := $(BUILD)/libshard.a
 libserver      := $(BUILD)/libdoushard_server.a
 program        := $(BUILD)/doushard
 unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
-integration_programs := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(integration_sources))
+live_programs  := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(live_sources))
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
 libraries      := $(libserver) $(libshard)
 
@@ -125,7 +125,7 @@ $(libshard): $(call objects,$(shard_sources))
 $(libserver): $(call objects,$(server_sources))
 $(libshard) $(libserver):
 	$(say) AR $@
-	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+	$(Q)rm -f $@.new && $(AR) rcs $@.new $(filter %.o,$^) && mv $@.new $@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(say) CC $<
@@ -136,20 +136,19 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/server/version.o: extra_cppflags = $(version_flags)
 $(BUILD)/server/version.o: $(BUILD)/version
 
-# Programs of their own. `UNIT_LDFLAGS_test_x = -Wl,--wrap=malloc` is for one of them.
+# Each a program of its own; those of tests/integration/ need shards.
 $(unit_programs): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libraries)
+$(live_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
+$(unit_programs) $(live_programs):
 	$(say) LINK $@
-	$(Q)$(link) $(UNIT_LDFLAGS_$*) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
-
-$(integration_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
-	$(say) LINK $@
+	@mkdir -p $(@D)
 	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)
 
-.SECONDARY: $(call objects,$(unit_sources) $(integration_sources) $(bench_sources))
+.SECONDARY: $(call objects,$(unit_sources) $(live_sources) $(bench_sources))
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(c_sources))
 
@@ -172,7 +171,7 @@ $(BUILD)/version: FORCE
 
 # ---- tests ---------------------------------------------------------------------------
 
-check: $(program) $(unit_programs) $(integration_programs)
+check: $(program) $(unit_programs) $(live_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
 
 bench: $(program) $(bench_programs)

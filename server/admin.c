@@ -102,7 +102,6 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         struct workers_state state;
         workers_state(app->workers, &state);
         value[METRIC_WORKERS] = state.n_threads;
-        value[METRIC_WORKERS_BUSY] = state.n_busy;
         value[METRIC_WORKERS_QUEUED] = (int64_t)state.n_queued;
     }
     if (app->uploads != NULL) {

@@ -4,6 +4,8 @@
  * start or a reload relies on it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -174,18 +176,21 @@ static bool check_program(const char *option, const char *path, struct config_er
                                                   option, strerrordesc_np(errno));
 }
 
+/* DIR can be written, or is missing and can be made where it should be. */
 static bool check_directory(const char *option, const char *dir, struct config_error *err)
 {
+    char parent[PATH_MAX];
     struct stat st;
 
-    if (stat(dir, &st) != 0) {
-        return config_fail(err, dir, 0, "%s does not exist: make it, writable for us",
-                           option);
+    if (stat(dir, &st) == 0) {
+        return (S_ISDIR(st.st_mode) && access(dir, R_OK | W_OK | X_OK) == 0) ||
+               config_fail(err, dir, 0, "%s is no directory that we may write", option);
     }
-    if (!S_ISDIR(st.st_mode) || access(dir, R_OK | W_OK | X_OK) != 0) {
-        return config_fail(err, dir, 0, "%s is no directory that we may write", option);
-    }
-    return true;
+    /* dirname() changes its argument. */
+    snprintf(parent, sizeof parent, "%s", dir);
+    return (errno == ENOENT && access(dirname(parent), W_OK | X_OK) == 0) ||
+           config_fail(err, dir, 0, "%s does not exist and cannot be made: %s", option,
+                       strerrordesc_np(errno));
 }
 
 bool config_check_files(const struct config *config, struct config_error *err)

@@ -13,6 +13,7 @@
 #include "server/handlers.h"
 #include "server/janitor.h"
 #include "server/media.h"
+#include "server/metrics.h"
 #include "server/request.h"
 #include "server/storage.h"
 #include "server/views.h"
@@ -36,10 +37,14 @@ static enum error_code media_error(enum media_status status)
 static bool store_upload(struct request *req, const char *name, struct media_facts *facts)
 {
     const struct tempfile *file = upload_file(req->upload);
+    struct metrics *metrics = req->app->metrics;
+    metrics_add(metrics, METRIC_UPLOAD_BYTES, (int64_t)upload_size_bytes(req->upload));
+    metrics_add(metrics, METRIC_MEDIA_PROBES, 1);
     enum media_status examined =
         media_examine(req->app->media, app_config(req->app), file->fd,
                       upload_size_bytes(req->upload), req->deadline_ms, facts);
     if (examined != MEDIA_OK) {
+        metrics_add(metrics, METRIC_MEDIA_PROBES_FAILED, 1);
         reply_error(req, media_error(examined), "%s", media_status_text(examined));
         return false;
     }
@@ -116,6 +121,9 @@ void h_publish_action(struct request *req)
     if (store_upload(req, name, &facts)) {
         reply_outcome(req, publish(req, name, &facts));
     }
+    metrics_add(req->app->metrics,
+                req->reply.error == ERROR_OK ? METRIC_UPLOADS : METRIC_UPLOADS_REFUSED,
+                1);
     media_facts_release(&facts);
 }
 

@@ -7,13 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka.h wants the four above before it. */
-#include <cmocka.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "shard/base/log.h"
 
@@ -525,7 +526,8 @@ static void test_check_files_names_the_culprit(void **state)
         {"--topology-file=/nonexistent", "/nonexistent: cannot be opened"},
         {"--db-password-file=/nonexistent", "/nonexistent: cannot be opened"},
         {"--token-keys-file=/nonexistent", "/nonexistent"},
-        {"--media-dir=/nonexistent", "/nonexistent: media_dir does not exist"},
+        {"--media-dir=/nonexistent/media",
+         "/nonexistent/media: media_dir does not exist"},
         {"--upload-dir=/dev/null", "/dev/null: upload_dir is no directory"},
         {"--ffprobe-path=/nonexistent", "/nonexistent: ffprobe_path cannot be run"},
     };

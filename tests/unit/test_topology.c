@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The topology file: what a good one gives, and what each bad one is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka.h wants the four above before it. */
-#include <cmocka.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +8,8 @@
 #include <unistd.h>
 
 #include "server/topology.h"
+
+#include "tests/unit/cmocka_all.h"
 
 static char path[64];
 

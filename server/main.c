@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The program: understand the command line, start the parts in order, wait for signals,
+ * stop the parts in reverse. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/router.h"
+
+#include "server/app.h"
+#include "server/auth.h"
+#include "server/config.h"
+#include "server/http.h"
+#include "server/janitor.h"
+#include "server/media.h"
+#include "server/metrics.h"
+#include "server/notify.h"
+#include "server/routes.h"
+#include "server/storage.h"
+#include "server/topology.h"
+#include "server/upload.h"
+#include "server/version.h"
+#include "server/workers.h"
+
+/* Time for the first look at the shards; whatever answers later is found in service. */
+#define DISCOVER_MS 3000
+
+/* Threads that are there before anybody asks. */
+#define WORKERS_MIN 8
+
+/* A worker above that ends after so long without work. */
+#define WORKERS_IDLE_MS 30000
+
+/* Descriptors beside those of clients: shards, files, listeners, ffmpeg pipes. */
+#define OTHER_FDS 1024
+
+#define PASSWORD_BYTES 512
+
+enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+
+extern char **environ;
+
+/* The process: the parts, and what only this file needs. */
+struct process {
+    struct app app;
+    struct config *config;    /* the newest snapshot, which owns the older ones */
+    struct topology topology; /* as at the start */
+    const struct config_args *args;
+    const char *notify_socket; /* NULL: no service manager listens */
+};
+
+static const char *variable(const char *name)
+{
+    /* Nothing in this process changes the environment. */
+    return getenv(name); // NOLINT(concurrency-mt-unsafe)
+}
+
+/* ---- the process itself --------------------------------------------------------------
+ */
+
+/* Descriptors 0 to 2 are open, so that no log line ever lands in a socket. */
+static void open_standard_fds(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+/* Keys and passwords are in memory: leave no core file with them. */
+static void forbid_core_dumps(void)
+{
+    struct rlimit none = {0};
+
+    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        log_write(LOG_WARN, "core_dumps", "error=\"%s\" detail=\"cannot forbid them\"",
+                  strerrordesc_np(errno));
+    }
+}
+
+/* As many descriptors as the connections need, if we may have them. */
+static void raise_fd_limit(const struct config *config)
+{
+    rlim_t needed = (rlim_t)config->connections_max + OTHER_FDS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    if (limit.rlim_cur < needed) {
+        limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < needed) {
+        log_write(LOG_WARN, "few_descriptors",
+                  "limit=%llu needed=%llu detail=\"raise LimitNOFILE or ulimit -Hn, or "
+                  "lower connections_max\"",
+                  (unsigned long long)limit.rlim_cur, (unsigned long long)needed);
+    }
+}
+
+/* The signals that the main thread waits for; blocked in all others, which inherit it. */
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static bool write_pid_file(const char *path)
+{
+    FILE *out;
+    bool ok;
+
+    if (path[0] == '\0') {
+        return true;
+    }
+    out = fopen(path, "we");
+    ok = out != NULL && fprintf(out, "%ld\n", (long)getpid()) > 0;
+    ok = (out == NULL || fclose(out) == 0) && ok;
+    if (!ok) {
+        log_write(LOG_ERROR, "pid_file", "file=\"%s\" error=\"%s\"", path,
+                  strerrordesc_np(errno));
+    }
+    return ok;
+}
+
+static void notify(const struct process *process, const char *state)
+{
+    if (!notify_send(process->notify_socket, state)) {
+        log_write(LOG_WARN, "notify", "error=\"%s\"", strerrordesc_np(errno));
+    }
+}
+
+/* ---- the parts -----------------------------------------------------------------------
+ */
+
+static bool start_metrics(struct app *app)
+{
+    size_t n;
+    const struct route *table = route_table(&n);
+    struct metrics_route *routes = calloc(n, sizeof *routes);
+
+    if (routes == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        routes[i] =
+            (struct metrics_route){.method = table[i].method, .path = table[i].path};
+    }
+    app->metrics = metrics_new(routes, n);
+    free(routes);
+    return app->metrics != NULL;
+}
+
+/* Start the router and look at the shards once. Shards that do not answer are no reason
+ * not to start: their slots are answered "unavailable" until they do. */
+static bool start_router(struct process *process)
+{
+    const struct config *config = process->config;
+    struct config_error err;
+    char password[PASSWORD_BYTES];
+
+    if (!topology_read(&process->topology, config->topology_file,
+                       config->durability_exempt, &err) ||
+        !config_read_secret(config->db_password_file, password, sizeof password, &err)) {
+        log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
+        return false;
+    }
+    struct router_options options = {
+        .servers = process->topology.servers,
+        .n_servers = process->topology.n_servers,
+        .db_name = config->db_name,
+        .user = config->db_user,
+        .password = password,
+        .tls_ca = config->db_tls_ca,
+        .pool_size = (unsigned)config->db_pool_size,
+        .waiters_max = (unsigned)config->db_waiters_max,
+        .connect_timeout_ms = config->db_connect_timeout_ms,
+        .call_timeout_ms = config->db_call_timeout_ms,
+        .hold_down_ms = config->db_hold_down_ms,
+        .idle_ms = config->db_idle_s * 1000,
+    };
+    process->app.router = router_new(&options);
+    explicit_bzero(password, sizeof password);
+    if (process->app.router == NULL) {
+        return false;
+    }
+    if (!router_discover(process->app.router, clock_mono_ms() + DISCOVER_MS)) {
+        log_write(LOG_WARN, "slots_missing",
+                  "detail=\"some slots have no known owner yet; see /readyz\"");
+    }
+    return true;
+}
+
+static bool start_auth(struct process *process)
+{
+    char why[AUTH_WHY_BYTES];
+
+    process->app.auth = auth_new(process->config, process->app.metrics, why);
+    if (process->app.auth == NULL) {
+        log_write(LOG_ERROR, "start", "error=\"%s\"", why);
+    }
+    return process->app.auth != NULL;
+}
+
+static bool start_media(struct app *app, const struct config *config)
+{
+    app->storage = storage_new(config->media_dir);
+    app->uploads = uploads_new(config->upload_dir);
+    app->media =
+        media_new((unsigned)config->media_concurrency, (unsigned)config->media_queue_max);
+    if (app->storage == NULL || app->uploads == NULL || app->media == NULL) {
+        return false;
+    }
+    if (!media_works(app->media, config)) {
+        log_write(LOG_ERROR, "media_broken",
+                  "detail=\"uploads will be refused; everything else is served\"");
+    }
+    return true;
+}
+
+static bool start_workers(struct app *app, const struct config *config)
+{
+    unsigned n_max = (unsigned)config->workers_max;
+    struct workers_options options = {
+        .n_min = n_max < WORKERS_MIN ? n_max : WORKERS_MIN,
+        .n_max = n_max,
+        .queue_max = n_max,
+        .idle_ms = WORKERS_IDLE_MS,
+    };
+
+    app->workers = workers_new(&options);
+    return app->workers != NULL;
+}
+
+static bool start_janitor(struct app *app, const struct config *config)
+{
+    struct janitor_options options = janitor_options(config);
+    struct janitor_shards shards = janitor_shards(app->router);
+
+    app->janitor = janitor_new(app->storage, &shards, &options);
+    return app->janitor != NULL;
+}
+
+/* Listen first, so that a taken port is told before anything else is touched; serve last.
+ */
+static bool start_parts(struct process *process)
+{
+    struct app *app = &process->app;
+    const struct config *config = process->config;
+
+    app->http = http_new(app);
+    if (app->http == NULL) {
+        return false;
+    }
+    if (start_metrics(app) && start_auth(process) && start_media(app, config) &&
+        start_router(process) && start_workers(app, config) &&
+        start_janitor(app, config) && http_start(app->http)) {
+        return true;
+    }
+    log_write(LOG_ERROR, "start", "error=\"a part of the server could not be started\"");
+    return false;
+}
+
+/* In reverse. No request may be running. */
+static void stop_parts(struct process *process)
+{
+    struct app *app = &process->app;
+
+    http_free(&app->http);
+    janitor_free(&app->janitor);
+    workers_free(&app->workers);
+    media_free(&app->media);
+    uploads_free(&app->uploads);
+    storage_free(&app->storage);
+    auth_free(&app->auth);
+    router_free(&app->router);
+    metrics_free(&app->metrics);
+    topology_release(&process->topology);
+    config_free(&process->config);
+}
+
+/* ---- signals -------------------------------------------------------------------------
+ */
+
+/* The servers are fixed at the start; say so when the file has others now. */
+static void compare_topology(const struct process *process, const struct config *next)
+{
+    struct topology topology;
+    struct config_error err;
+
+    if (topology_read(&topology, next->topology_file, next->durability_exempt, &err)) {
+        if (!topology_is_equal(&topology, &process->topology)) {
+            log_write(LOG_WARN, "topology_kept",
+                      "file=\"%s\" detail=\"its changes take effect at the next start\"",
+                      next->topology_file);
+        }
+        topology_release(&topology);
+    }
+}
+
+/* SIGHUP: everything new is valid and comes into force, or nothing changes. */
+static void reload(struct process *process)
+{
+    struct app *app = &process->app;
+    struct config_error err;
+    struct config *next = config_reload(process->args, process->config, &err);
+    struct janitor_options options;
+
+    if (next != NULL && !auth_reload(app->auth, next, err.text)) {
+        next->older = NULL;
+        config_free(&next);
+    }
+    if (next == NULL) {
+        metrics_add(app->metrics, METRIC_CONFIG_RELOADS_FAILED, 1);
+        log_write(LOG_ERROR, "config_refused", "error=\"%s\" detail=\"nothing changed\"",
+                  err.text);
+        return;
+    }
+    compare_topology(process, next);
+    process->config = next;
+    app->config = next;
+    log_set_level((enum log_level)next->log_level);
+    options = janitor_options(next);
+    janitor_configure(app->janitor, &options);
+    metrics_add(app->metrics, METRIC_CONFIG_RELOADS, 1);
+    log_write(LOG_INFO, "config_reloaded", "generation=%u", next->generation);
+}
+
+/* Serve until a signal says stop. */
+static void wait_for_stop(struct process *process, const sigset_t *signals)
+{
+    for (;;) {
+        int number = sigwaitinfo(signals, NULL);
+        if (number == SIGHUP) {
+            notify(process, "RELOADING=1");
+            reload(process);
+            notify(process, "READY=1");
+        } else if (number == SIGTERM || number == SIGINT) {
+            return;
+        }
+    }
+}
+
+/* Finish what is running. True when every request was answered. */
+static bool drain(struct process *process, const sigset_t *signals)
+{
+    struct app *app = &process->app;
+    int drain_ms = process->config->drain_timeout_ms;
+    unsigned n_left;
+
+    log_write(LOG_INFO, "draining", "timeout_ms=%d", drain_ms);
+    notify(process, "STOPPING=1");
+    atomic_store(&app->draining, true);
+    http_quiesce(app->http);
+    /* A second TERM or INT has its default action, which is to end at once. */
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    n_left = http_drain(app->http, clock_mono_ms() + drain_ms);
+    (void)pthread_sigmask(SIG_BLOCK, signals, NULL);
+    if (n_left > 0) {
+        log_write(LOG_WARN, "drain_timeout", "unanswered=%u", n_left);
+    }
+    return n_left == 0;
+}
+
+static enum exit_status serve(struct process *process)
+{
+    const struct config *config = process->config;
+    sigset_t signals;
+    enum exit_status status = EXIT_REFUSED;
+
+    log_set_level((enum log_level)config->log_level);
+    process->app.config = config;
+    process->app.start_wall_ms = clock_wall_ms();
+    forbid_core_dumps();
+    raise_fd_limit(config);
+    block_signals(&signals);
+    if (start_parts(process) && write_pid_file(config->pid_file)) {
+        log_write(LOG_INFO, "serving", "version=%s commit=%s port=%u admin_port=%u",
+                  version_text(), version_commit(),
+                  http_port(process->app.http, LISTENER_PUBLIC),
+                  http_port(process->app.http, LISTENER_ADMIN));
+        notify(process, "READY=1");
+        wait_for_stop(process, &signals);
+        status = EXIT_STOPPED;
+    }
+    if (status == EXIT_STOPPED && !drain(process, &signals)) {
+        /* Handlers still use the parts: end as a crash would. What they were writing is
+         * safe to repeat. */
+        _exit(EXIT_STOPPED);
+    }
+    if (status == EXIT_STOPPED && config->pid_file[0] != '\0') {
+        (void)unlink(config->pid_file);
+    }
+    stop_parts(process);
+    log_write(LOG_INFO, "stopped", "status=%d", (int)status);
+    return status;
+}
+
+/* ---- the command line ----------------------------------------------------------------
+ */
+
+static enum exit_status refuse(const char *why, enum exit_status status)
+{
+    (void)fprintf(stderr, "doushard: %s\n", why);
+    return status;
+}
+
+static enum exit_status run(const struct config_args *args)
+{
+    struct process process = {.args = args, .notify_socket = variable("NOTIFY_SOCKET")};
+    struct config_error err;
+    enum exit_status status = EXIT_STOPPED;
+
+    process.config = config_load(args, &err);
+    if (process.config == NULL) {
+        return refuse(err.text, EXIT_REFUSED);
+    }
+    if (args->mode == CONFIG_PRINT) {
+        config_print(args, process.config, stdout);
+    } else if (!config_check_files(process.config, &err)) {
+        status = refuse(err.text, EXIT_REFUSED);
+    } else if (args->mode == CONFIG_CHECK) {
+        printf("%s: ok\n", args->file == NULL ? "defaults" : args->file);
+    } else {
+        return serve(&process);
+    }
+    config_free(&process.config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct config_args args;
+    struct config_error err;
+
+    open_standard_fds();
+    if (!config_args(&args, argc, argv, environ, &err)) {
+        return (int)refuse(err.text, EXIT_USAGE);
+    }
+    switch (args.mode) {
+    case CONFIG_HELP:
+        config_print_usage(stdout);
+        return EXIT_STOPPED;
+    case CONFIG_HELP_CONFIG:
+        config_print_options(stdout);
+        return EXIT_STOPPED;
+    case CONFIG_VERSION:
+        printf("doushard %s (%s)\n", version_text(), version_commit());
+        return EXIT_STOPPED;
+    case CONFIG_ROUTES:
+        route_print(stdout);
+        return EXIT_STOPPED;
+    default:
+        return (int)run(&args);
+    }
+}

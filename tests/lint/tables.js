@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Reads the tables of the source (*.def, routes.c) and makes the tables of README from them.
+ *
+ * usage: node tests/lint/tables.js          print the two tables
+ *        node tests/lint/tables.js --write  put them into README.md, between their marks */
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+
+export function read(path) {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+/** C source without comments; line breaks and texts in quotes stay. */
+export function withoutComments(text) {
+  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/.*/g,
+    (token) => (token[0] === '"' ? token : token.replace(/[^\n]/g, " ")));
+}
+
+/** The arguments of every call of MACRO in the text of a .def file. */
+export function rows(text, macro) {
+  const found = [];
+  const source = withoutComments(text);
+  const start = new RegExp(`^\\s*${macro}\\(`, "gm");
+  while (start.exec(source) !== null) {
+    const args = [""];
+    let depth = 1;
+    for (let i = start.lastIndex; depth > 0; i++) {
+      if (i >= source.length) throw new Error(`${macro}( has no end`);
+      const string = /^"(?:[^"\\]|\\.)*"/.exec(source.slice(i, i + 2000));
+      if (string !== null) {
+        args[args.length - 1] += string[0];
+        i += string[0].length - 1;
+        continue;
+      }
+      const c = source[i];
+      depth += c === "(" ? 1 : c === ")" ? -1 : 0;
+      if (c === "," && depth === 1) args.push("");
+      else if (depth > 0) args[args.length - 1] += c;
+    }
+    found.push(args.map((arg) => unquote(arg.trim())));
+  }
+  return found;
+}
+
+/** "a" "b" is ab; anything else is itself. */
+function unquote(arg) {
+  if (!arg.startsWith('"')) return arg;
+  return [...arg.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
+    .map((match) => match[1].replace(/\\(.)/g, "$1")).join("");
+}
+
+export function options(text = read("server/config.def")) {
+  return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => (
+    { kind, name, def, min: BigInt(min), max: BigInt(max), unit, reload: reload === "CONFIG_RELOAD", doc }));
+}
+
+export function metrics(text = read("server/metrics.def")) {
+  return rows(text, "METRIC").map(([how, type, id, name, labels, help]) => (
+    { how, type, id, name, labels, help }));
+}
+
+export function outcomes(text = read("shard/outcome.def")) {
+  return rows(text, "OUTCOME").map(([name, word, sqlstate, doc]) => ({ name, word, sqlstate, doc }));
+}
+
+export function errors(text = read("server/errors.def")) {
+  return {
+    errors: rows(text, "ERR").map(([name, code, http, message]) => (
+      { name, code: Number(code), http: Number(http), message })),
+    outcomes: rows(text, "ERR_OUTCOME").map(([outcome, error]) => ({ outcome, error })),
+  };
+}
+
+/** The rows of the route table: method, path, flags. */
+export function routes(text = read("server/routes.c")) {
+  const source = withoutComments(text);
+  const start = source.indexOf("static const struct route routes[]");
+  const table = source.slice(start, source.indexOf("\n};", start));
+  return [...table.matchAll(/\{\s*\.method = "(\w+)",\s*\.path = "([^"]+)",([^]*?)\}/g)]
+    .map(([, method, path, rest]) => ({
+      method,
+      path,
+      handler: /\.handler = (\w+)/.exec(rest)?.[1],
+      admin: rest.includes("ROUTE_ADMIN"),
+      prefix: rest.includes("ROUTE_PREFIX"),
+    }));
+}
+
+const cell = (text) => text.replaceAll("|", "\\|");
+
+export function optionsTable(list = options()) {
+  const lines = ["| option | default | range | | what it does |", "|---|---|---|---|---|"];
+  for (const o of list) {
+    const text = ["STRING", "PATH", "SECRET"].includes(o.kind);
+    const def = text || o.kind === "ENUM" ? `"${o.def}"` : o.def;
+    const range = o.kind === "ENUM" ? o.unit.split("|").join(", ") : text ? o.unit : `${o.min} to ${o.max} ${o.unit}`;
+    lines.push(`| \`${o.name}\` | \`${def}\` | ${cell(range)} | ${o.reload ? "R" : ""} | ${cell(o.doc)} |`);
+  }
+  return lines.join("\n");
+}
+
+export function metricsTable(list = metrics()) {
+  const lines = ["| metric | type | labels | what it says |", "|---|---|---|---|"];
+  for (const m of list) {
+    lines.push(`| \`${m.name}\` | ${m.type} | ${m.labels.split(",").join(", ")} | ${cell(m.help)} |`);
+  }
+  return lines.join("\n");
+}
+
+/** What README has between the marks NAME; undefined without marks. */
+export function section(readme, name) {
+  return new RegExp(`<!-- ${name} -->\\n([^]*?)\\n?<!-- /${name} -->`).exec(readme)?.[1];
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const tables = { options: optionsTable(), metrics: metricsTable() };
+  if (process.argv[2] === "--write") {
+    let readme = read("README.md");
+    for (const [name, table] of Object.entries(tables)) {
+      readme = readme.replace(new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- /${name} -->)`),
+        (_, open, close) => `${open}${table}\n${close}`);
+    }
+    writeFileSync(join(ROOT, "README.md"), readme);
+  } else {
+    console.log(`${tables.options}\n\n${tables.metrics}`);
+  }
+}

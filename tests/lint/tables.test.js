@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The tables of the source agree with each other, with the samples and with the documents;
+ * files keep the house rules. Every check is also shown a bad sample that it must refuse. */
+import assert from "node:assert/strict";
+import { readdirSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+
+import {
+  ROOT, errors, metrics, metricsTable, options, optionsTable, outcomes, read, routes, section,
+  withoutComments,
+} from "./tables.js";
+
+/* ---- the tree ----------------------------------------------------------------------- */
+
+const TOPS = ["server", "shard", "procedures", "config", "scripts", "tests", ".ci"];
+const SKIPPED = new Set(["node_modules", "data"]);
+
+function walk(dir) {
+  if (!existsSync(join(ROOT, dir))) return [];
+  return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${dir}/${entry.name}`;
+    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : walk(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
+const isText = (path) => !/\.(png|jpg|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
+const isC = (path) => /\.[ch]$/.test(path);
+
+const files = TOPS.flatMap(walk).filter(isText).map((path) => ({ path, text: read(path) }));
+const sources = files.filter(({ path }) => isC(path));
+
+/** No problem in the tree, and exactly COUNT in the bad sample. */
+function holds(problems, sampleProblems, count) {
+  assert.deepEqual(problems, []);
+  assert.equal(sampleProblems.length, count, `the bad sample: ${sampleProblems.join("; ")}`);
+}
+
+/* ---- tables ------------------------------------------------------------------------- */
+
+/** Every option once in the sample, at its default, and nothing else there. */
+function optionProblems(list, sample) {
+  const problems = [];
+  const seen = new Map();
+  for (const [, name, value] of sample.matchAll(/^#?([a-z]\w*) = (.*);$/gm)) {
+    if (seen.has(name)) problems.push(`${name} is twice in the sample`);
+    seen.set(name, value);
+  }
+  for (const { kind, name, def, min, max } of list) {
+    const number = ["INT", "SIZE"].includes(kind);
+    const expected = number ? def : `"${def}"`;
+    if (!seen.has(name)) problems.push(`${name} is not in the sample`);
+    else if (seen.get(name) !== expected) problems.push(`${name} is ${seen.get(name)} in the sample, not ${expected}`);
+    if (number && (BigInt(def) < min || BigInt(def) > max)) problems.push(`the default of ${name} is out of range`);
+    if (kind === "INT" && max > 2147483647n) problems.push(`${name} does not fit an int`);
+    seen.delete(name);
+  }
+  for (const name of seen.keys()) problems.push(`${name} in the sample is no option`);
+  return problems;
+}
+
+test("every option is in config/doushard.conf, at its default", () => {
+  holds(optionProblems(options(), read("config/doushard.conf")),
+    optionProblems(options(`
+OPTION(INT,    a, "1", 0, 9,          "n", CONFIG_FIXED, "x, y (z)")
+OPTION(INT,    b, "1", 2, 3000000000, "n", CONFIG_FIXED, "x")
+OPTION(STRING, c, "",  0, 9,          "n", CONFIG_FIXED, "x")`),
+    "a = 1;\n#b = 2;\n#d = \"\";\n#a = 1;\n"), 6);
+});
+
+/** README has this table between the marks NAME. */
+function readmeProblems(readme, name, table) {
+  const found = section(readme, name);
+  if (found === undefined) return [`README.md has no <!-- ${name} -->`];
+  return found === table ? [] : [`the ${name} in README.md are old: node tests/lint/tables.js --write`];
+}
+
+test("README has the tables of options and metrics", () => {
+  const readme = read("README.md");
+  holds([...readmeProblems(readme, "options", optionsTable()), ...readmeProblems(readme, "metrics", metricsTable())],
+    [...readmeProblems("<!-- options -->\n| old |\n<!-- /options -->", "options", optionsTable()),
+      ...readmeProblems("", "metrics", metricsTable())], 2);
+});
+
+/** Outcomes, errors and SQLSTATEs refer to each other without gaps. */
+function errorProblems(outcomeList, errorList, procedures) {
+  const problems = [];
+  const names = new Set(errorList.errors.map(({ name }) => name));
+  const mapped = errorList.outcomes.map(({ outcome }) => outcome);
+  const codes = errorList.errors.map(({ code }) => code);
+  for (const { name, sqlstate } of outcomeList) {
+    if (mapped.filter((other) => other === name).length !== 1) problems.push(`outcome ${name} has not one answer`);
+    if (sqlstate !== "" && !procedures.includes(`'${sqlstate}'`)) problems.push(`no procedure raises ${sqlstate}`);
+  }
+  for (const { outcome, error } of errorList.outcomes) {
+    if (!outcomeList.some(({ name }) => name === outcome)) problems.push(`${outcome} is no outcome`);
+    if (!names.has(error)) problems.push(`${error} is no error`);
+  }
+  if (new Set(codes).size !== codes.length) problems.push("a status_code is used twice");
+  if (errorList.errors.some(({ message }) => message === "")) problems.push("an error has no text");
+  const declared = new Set(outcomeList.map(({ sqlstate }) => sqlstate));
+  for (const [, state] of procedures.matchAll(/SQLSTATE\s+'(45\d{3})'/g)) {
+    if (!declared.has(state)) problems.push(`SQLSTATE ${state} is not in outcome.def`);
+  }
+  return problems;
+}
+
+test("every outcome and SQLSTATE has its answer in errors.def, and back", () => {
+  const sql = files.filter(({ path }) => path.endsWith(".sql")).map(({ text }) => text).join("\n");
+  const samples = [outcomes(`OUTCOME(A, "a", "45111", "x")\nOUTCOME(B, "b", "", "y")`),
+    errors(`ERR(OK, 0, 200, "ok")\nERR(NO, 0, 200, "")\nERR_OUTCOME(A, OK)\nERR_OUTCOME(C, BAD)`)];
+  holds(errorProblems(outcomes(), errors(), sql), errorProblems(...samples, "SIGNAL SQLSTATE '45999'"), 7);
+});
+
+/** The route table and the API description have the same paths and methods. */
+function routeProblems(list, yaml) {
+  const described = new Set();
+  let path = null;
+  let inPaths = false;
+  for (const line of yaml.split("\n")) {
+    if (/^\S/.test(line)) inPaths = line.startsWith("paths:");
+    if (!inPaths) continue;
+    path = /^ {2}(\/[^:]*):/.exec(line)?.[1] ?? path;
+    const method = /^ {4}(get|post|put|delete|patch):/.exec(line)?.[1];
+    if (method) described.add(`${method.toUpperCase()} ${path.replace(/\{.*$/, "").replace(/\/?$/, "/")}`);
+  }
+  const served = new Set(list.map((route) => `${route.method} ${route.path}`));
+  return [
+    ...[...served].filter((key) => !described.has(key)).map((key) => `${key} is not in openapi.yaml`),
+    ...[...described].filter((key) => !served.has(key)).map((key) => `${key} is not in the route table`),
+  ];
+}
+
+test("every route is in openapi.yaml, and back", () => {
+  assert.ok(routes().length >= 15);
+  holds(routeProblems(routes(), read("server/openapi.yaml")),
+    routeProblems(routes(`static const struct route routes[] = {
+    {.method = "GET",\n     .path = "/a/",\n     .handler = h_a},
+    {.method = "GET",\n     .path = "/b/",\n     .handler = h_b},\n};`),
+    "paths:\n  /a:\n    post:\n  /b/{name}:\n    get:\ncomponents:\n  /c:\n    get:\n"), 2);
+});
+
+/** Metrics are named as Prometheus wants, and every one is changed somewhere. */
+function metricProblems(list, code) {
+  const problems = [];
+  for (const { how, type, id, name } of list) {
+    const own = name.startsWith("process_") || name.startsWith("doushard_");
+    if (!own || !/^[a-z][a-z0-9_]*$/.test(name)) problems.push(`${name} is no name of ours`);
+    if ((type === "counter") !== name.endsWith("_total")) problems.push(`${name} is a ${type}`);
+    if (["COUNT", "LEVEL", "READ"].includes(how) && !new RegExp(`\\bMETRIC_${id}\\b`).test(code)) {
+      problems.push(`nothing changes ${name}`);
+    }
+  }
+  const names = list.map(({ name }) => name);
+  if (new Set(names).size !== names.length) problems.push("a metric is twice in the table");
+  return problems;
+}
+
+test("every metric has a good name and is changed by some code", () => {
+  const code = sources.filter(({ path }) => path.startsWith("server/") && path !== "server/metrics.c")
+    .map(({ text }) => withoutComments(text)).join("\n");
+  holds(metricProblems(metrics(), code),
+    metricProblems(metrics(`METRIC(COUNT, counter, A, "doushard_a", "", "x")
+METRIC(LEVEL, gauge, B, "doushard_b", "", "x")
+METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
+});
+
+/* ---- files -------------------------------------------------------------------------- */
+
+/* Libraries whose calls stay in few files: header, who may include it. */
+const LIBRARIES = [
+  ["mysql.h", /^shard\/dbconn\.c$/],
+  ["microhttpd.h", /^server\/(http|exchange|framing|reply|static_file|upload)\.c$/],
+  ["libconfig.h", /^server\/config_file\.h$/],
+  ["hiredis.h", /^shard\/rnode\.c$/],
+  ["seccomp.h", /^server\/jail_seccomp\.c$/],
+  ["jansson.h", /^(server\/|tests\/|shard\/ops\.c$)/],
+];
+
+/** Includes point one way, and each library is known to few files. */
+function includeProblems({ path, text }) {
+  const problems = [];
+  for (const [, open, name] of text.matchAll(/^\s*#\s*include\s+([<"])([^>"]+)[>"]/gm)) {
+    const bad = open === '"'
+      ? (path.startsWith("shard/") && !name.startsWith("shard/")) ||
+        (path.startsWith("shard/base/") && !name.startsWith("shard/base/")) ||
+        (path.startsWith("server/") && !/^(server|shard)\//.test(name))
+      : LIBRARIES.some(([header, who]) => name.split("/").pop() === header && !who.test(path));
+    if (bad) problems.push(`${path} includes ${name}`);
+  }
+  return problems;
+}
+
+test("includes point from server to shard to shard/base, libraries stay in their files", () => {
+  const sample = (path, name) => includeProblems({ path, text: `#include ${name}\n` });
+  holds(sources.flatMap(includeProblems),
+    [...sample("shard/router.c", '"server/app.h"'), ...sample("shard/base/log.c", '"shard/id.h"'),
+      ...sample("server/http.c", '"tests/unit/x.h"'), ...sample("server/auth.c", "<mysql.h>"),
+      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http.c", '"shard/id.h"')], 5);
+});
+
+const BANNED = /\b(strcpy|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|gmtime|localtime|rand|srand|alloca)\s*\(/g;
+const BANNED_IN_SERVICE = /\b(strcat|system|popen)\s*\(/g;
+
+function bannedProblems({ path, text }) {
+  const code = withoutComments(text).replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
+  const calls = [...code.matchAll(BANNED), ...(path.startsWith("tests/") ? [] : code.matchAll(BANNED_IN_SERVICE))];
+  return calls.map(([, name]) => `${path} calls ${name}()`);
+}
+
+test("no banned function is called", () => {
+  holds(sources.flatMap(bannedProblems), bannedProblems({ path: "x.c",
+    text: 'sprintf(a, "b"); /* gets(x) */ strtok_r(x); y = atoi (z); s = "system(1)"; // rand()\npopen(x);' }), 3);
+});
+
+/** The licence, and a sentence that says what the file is for, at the top. */
+function headProblems({ path, text }) {
+  const problems = [];
+  const lines = text.split("\n", 60);
+  const isSentence = (line) => /^\s*(\/?\*|\/\/|#|--|;)/.test(line) && !/SPDX-|shellcheck|^#!/.test(line) &&
+    line.replace(/[^\p{L}\s]/gu, " ").trim().split(/\s+/).length >= 3;
+  for (const tag of ["SPDX-License-Identifier: MIT", "SPDX-FileCopyrightText: Doushard contributors"]) {
+    if (!lines.some((line) => line.includes(tag))) problems.push(`${path} has no ${tag}`);
+  }
+  if (!lines.slice(0, 6).some(isSentence)) problems.push(`${path} does not begin by saying what it is for`);
+  return problems;
+}
+
+test("every file begins with its licence and its purpose", () => {
+  assert.ok(files.length > 100);
+  holds(files.flatMap(headProblems), [
+    ...headProblems({ path: "a.c", text: "/* SPDX-License-Identifier: MIT */\n/* x */\nint a;\n" }),
+    ...headProblems({ path: "b", text: "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# SPDX-FileCopyrightText: Doushard contributors\n# Do this well.\n" }),
+  ], 2);
+});
+
+function sizeProblems({ path, text }) {
+  const problems = [];
+  if (isC(path) && text.split("\n").length > 901) problems.push(`${path} has more than 900 lines`);
+  if (/[ \t]$/m.test(text) || (text !== "" && !text.endsWith("\n"))) problems.push(`${path} has blanks at a line's end, or no last line feed`);
+  if (/\b(TO[D]O|FIX[M]E|X[X]X)\b/.test(text.replace(/X{4,}/g, ""))) problems.push(`${path} has unfinished business`);
+  return problems;
+}
+
+test("files are of readable size, finished, and end well", () => {
+  holds(files.flatMap(sizeProblems), [
+    ...sizeProblems({ path: "a.c", text: "x;\n".repeat(901) }),
+    ...sizeProblems({ path: "a.c", text: "x; \n" }),
+    ...sizeProblems({ path: "a.c", text: "x;" }),
+    ...sizeProblems({ path: "a.c", text: `/* TO${"DO"}: this */\n` }),
+  ], 4);
+});
+
+test("every header has an include guard named after it", () => {
+  const guardProblems = ({ path, text }) => {
+    const guard = `DOUSHARD_${path.replace(/^(server|shard)\//, "").replace(/^tests\/(unit|lib|bench|integration)\//, "tests/")
+      .replace(/[/.]/g, "_").toUpperCase()}`;
+    return text.includes(`#ifndef ${guard}\n#define ${guard}\n`) ? [] : [`${path} has no guard ${guard}`];
+  };
+  holds(sources.filter(({ path }) => path.endsWith(".h")).flatMap(guardProblems),
+    guardProblems({ path: "server/x.h", text: "#ifndef X_H\n#define X_H\n" }), 1);
+});
