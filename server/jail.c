@@ -30,8 +30,9 @@
 /* What a killed run gets to disappear before the wait for its output is given up. */
 #define GRACE_MS 2000
 
-/* Largest file in the jail; bubblewrap itself writes some bytes to /proc. */
-#define FILE_BYTES_MAX "65536"
+/* Largest file in the jail; not 0, because bubblewrap itself writes some bytes to /proc.
+ */
+#define FILE_SIZE_MAX "--fsize=65536"
 
 struct jail {
     void *seccomp; /* owned */
@@ -152,7 +153,7 @@ static void command_make(struct command *command, const struct jail_limits *limi
     // clang-format off
     const char *const wrappers[] = {
         limits->prlimit_path, command->memory, command->cpu,
-        "--fsize=" FILE_BYTES_MAX, "--nofile=64", "--core=0", "--",
+        FILE_SIZE_MAX, "--nofile=64", "--core=0", "--",
         limits->bwrap_path,
         /* --disable-userns wants to be told of the user namespace by name */
         "--unshare-user", "--unshare-all", "--disable-userns",

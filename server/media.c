@@ -21,13 +21,23 @@
 #include "server/gate.h"
 #include "server/jail.h"
 
-/* A cover fits into this many pixels each way. */
-#define COVER_WIDTH  "540"
-#define COVER_HEIGHT "960"
+/* The cover: the most typical of the first 50 pictures, within 540 x 960 pixels. They are
+ * scaled first, so that those the filter keeps are small. */
+static const char cover_filter[] =
+    "scale=w='min(540,iw)':h='min(960,ih)'"
+    ":force_original_aspect_ratio=decrease:force_divisible_by=2,"
+    "thumbnail=50,format=yuvj420p,setsar=1";
 
-/* The cover is the most typical of so many pictures of the first seconds. */
-#define COVER_PICTURES  "50"
+/* It is looked for in the beginning only. */
 #define COVER_SECONDS_S "30"
+
+/* What ffprobe is asked. */
+static const char probe_entries[] =
+    "format=duration:stream=codec_type,width,height,duration:"
+    "stream_disposition=attached_pic";
+
+/* The input as both programs name it. */
+static const char input_url[] = "file:" JAIL_INPUT;
 
 /* Most that ffprobe has to say about a file. */
 #define PROBE_BYTES ((size_t)64 << 10)
@@ -281,9 +291,8 @@ static enum media_status probe(const struct exam *exam, struct media_facts *fact
         exam->config->ffprobe_path, "-v", "error",
         "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
         "-max_pixels", exam->pixels_max, "-threads", "1", "-show_entries",
-        "format=duration:stream=codec_type,width,height,duration:"
-        "stream_disposition=attached_pic",
-        "-of", "json=c=1", "file:" JAIL_INPUT, NULL,
+        probe_entries,
+        "-of", "json=c=1", input_url, NULL,
     };
     // clang-format on
     struct jail_result result;
@@ -311,17 +320,13 @@ static bool is_jpeg(const char *data, size_t len)
 
 static enum media_status cut_cover(const struct exam *exam, struct media_facts *facts)
 {
-    /* Scaled first, so that the pictures the filter "thumbnail" keeps are small. */
     // clang-format off
     const char *const argv[] = {
         exam->config->ffmpeg_path, "-nostdin", "-v", "error",
         "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
         "-max_pixels", exam->pixels_max, "-threads", "1", "-t", COVER_SECONDS_S,
-        "-i", "file:" JAIL_INPUT, "-map", "0:V:0", "-map_metadata", "-1",
-        "-vf",
-        "scale=w='min(" COVER_WIDTH ",iw)':h='min(" COVER_HEIGHT ",ih)'"
-        ":force_original_aspect_ratio=decrease:force_divisible_by=2,"
-        "thumbnail=" COVER_PICTURES ",format=yuvj420p,setsar=1",
+        "-i", input_url, "-map", "0:V:0", "-map_metadata", "-1",
+        "-vf", cover_filter,
         "-filter_threads", "1", "-threads", "1", "-frames:v", "1",
         "-c:v", "mjpeg", "-q:v", "4", "-f", "image2pipe", "pipe:1", NULL,
     };

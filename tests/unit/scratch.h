@@ -39,6 +39,7 @@ static inline int scratch_remove_cb(const char *path, const struct stat *st, int
 
 static inline void scratch_remove(struct scratch *scratch)
 {
+    /* Only the test's main thread does this. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     (void)nftw(scratch->path, scratch_remove_cb, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -59,6 +60,7 @@ static inline int scratch_count_cb(const char *path, const struct stat *st, int 
 static inline unsigned scratch_count_files(const struct scratch *scratch)
 {
     scratch_n_files = 0;
+    /* As above. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     (void)nftw(scratch->path, scratch_count_cb, 16, FTW_PHYS);
     return scratch_n_files;
 }

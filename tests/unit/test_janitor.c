@@ -40,6 +40,7 @@ static struct scratch scratch;
 static struct storage *storage;
 static int upload_fd;
 
+/* The parameters are job_claim()'s. NOLINTNEXTLINE(readability-function-size) */
 static enum outcome fake_claim(struct router *router, struct call *call, size_t shard,
                                size_t limit, int64_t lease_ms, struct job **jobs,
                                size_t *n)

@@ -114,10 +114,8 @@ static void test_long_box(void **state)
     (void)state;
     unsigned char data[1024];
     memset(data, 'z', sizeof data);
-    memcpy(data,
-           "\0\0\4\0"
-           "ftyp",
-           8);
+    static const unsigned char start[] = {0, 0, 4, 0, 'f', 't', 'y', 'p'};
+    memcpy(data, start, sizeof start);
     struct sniff sniff = {0};
     assert_int_equal(sniff_feed(&sniff, data, SNIFF_BYTES - 1), SNIFF_MORE);
     assert_int_equal(sniff_feed(&sniff, data, sizeof data), SNIFF_OTHER);
