@@ -94,8 +94,11 @@ bool params_is_file(const struct params *params, const char *name);
 void params_add_query(struct params *params, const char *name, size_t name_len,
                       const char *value, size_t value_len);
 
-/* The next LEN bytes, from OFFSET on, of a field of the body. */
-void params_add_body(struct params *params, const char *name, uint64_t offset,
+/* All fields of an urlencoded body of LEN bytes, which is decoded in place. */
+void params_add_urlencoded(struct params *params, char *body, size_t len);
+
+/* The next LEN bytes, from OFFSET on, of a field of a multipart body. */
+void params_add_part(struct params *params, const char *name, uint64_t offset,
                      const char *data, size_t len);
 
 /* Check all values once everything has arrived. False: *ERROR says which parameter is bad

@@ -41,7 +41,8 @@ struct reply {
     enum error_code error; /* what the envelope says; ERROR_OK for files and raw bytes */
     unsigned http_status;
     const char *content_type; /* static text */
-    const char *body;         /* REPLY_STATIC: borrowed; REPLY_HEAP: owned, malloc'ed */
+    const char *body;         /* (ref) REPLY_STATIC, REPLY_HEAP: the bytes */
+    char *heap;               /* REPLY_HEAP: owned, malloc'ed; body points to it */
     size_t body_len;
     int fd;          /* REPLY_FILE: owned; else -1 */
     uint64_t offset; /* REPLY_FILE: first byte */
@@ -105,9 +106,17 @@ void reply_header(struct request *req, const char *name, const char *value);
 /* End the connection after this answer. */
 void reply_close(struct request *req);
 
+/* Bytes of the body, for the access line. */
+uint64_t reply_bytes(const struct reply *reply);
+
 /* Give the answer to libmicrohttpd; called by http.c only, in the connection's own
  * thread. A request without an answer gets ERROR_INTERNAL. False: the connection must be
  * closed. */
 bool reply_queue(struct request *req, struct MHD_Connection *connection) MUST_CHECK;
+
+/* Write the answer, an error, straight to the socket FD, of which the caller then ends
+ * the connection: for the middle of a body, where libmicrohttpd takes no answer. It may
+ * be lost if the socket is full. */
+void reply_send_now(struct request *req, int fd);
 
 #endif

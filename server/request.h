@@ -53,16 +53,19 @@ struct request {
     int64_t deadline_ms;       /* monotonic; counts from the end of the body */
     struct params params;
     struct request_headers headers;
-    const char
-        *idempotency_key;  /* 1..128 visible ASCII, in the arena; NULL when absent */
-    struct upload *upload; /* owned: aborted at the end unless a handler took it and
-                            * set NULL; NULL when no file came */
+    /* 1..128 visible ASCII, in the arena; NULL when absent */
+    const char *idempotency_key;
+    /* A finished file: owned, freed at the end unless a handler took it and set NULL;
+     * NULL when none came. */
+    struct upload *upload;
+    /* Not OK: the request is refused once the caller is known, the handler never runs. */
+    enum upload_status upload_status;
     struct auth_identity who;
     struct call call; /* for shard/; its arena and deadline are this request's */
     struct reply reply;
 };
 
-/* A request with a new random id and a deadline of DEADLINE_MS; no route yet. */
+/* A request with a new random id that began at START_MS; no route, no deadline yet. */
 void request_init(struct request *req, struct app *app, int64_t start_ms);
 
 /* Free everything the request owns. */

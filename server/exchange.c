@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The way of one request from its header to its answer. */
+#include "server/exchange.h"
+
+#include <microhttpd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "shard/base/buf.h"
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "server/app.h"
+#include "server/auth.h"
+#include "server/config.h"
+#include "server/framing.h"
+#include "server/metrics.h"
+#include "server/reply.h"
+#include "server/request.h"
+#include "server/workers.h"
+
+/* Buffer of the multipart parser: also the piece in which a file is written. */
+#define PART_BUFFER_BYTES ((size_t)64 << 10)
+
+/* Where a request is on its way; what the next call of on_request() means. */
+enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
+
+/* One request and what libmicrohttpd needs for it; its client_context. */
+struct exchange {
+    struct request req;
+    struct worker_job job;
+    struct exchange_place *place;      /* (ref) */
+    struct MHD_Connection *connection; /* (ref) */
+    struct exchange_conn *conn;        /* (ref) */
+    const struct config *config;       /* (ref) in force when the request began */
+    enum stage stage;
+    struct framing_target target; /* text in the request's arena */
+    struct framing framing;
+    struct MHD_PostProcessor *parts; /* of a multipart body; else NULL */
+    struct buf form;                 /* an urlencoded body; its max is 0 for others */
+    bool form_broken;
+    bool file_open; /* the part arriving now is the file we take */
+    bool key_bad;   /* Idempotency-Key is malformed */
+    uint64_t body_bytes;
+    uint64_t body_limit;
+    bool params_ok;
+    struct params_error params_error;
+    int64_t ended_us;    /* monotonic: the last byte of the request was there */
+    int64_t answered_us; /* the answer was ready; 0: never */
+};
+
+static struct exchange *exchange_of_job(struct worker_job *job)
+{
+    return (struct exchange *)((char *)job - offsetof(struct exchange, job));
+}
+
+/* ---- the answer ------------------------------------------------------------------- */
+
+/* Queue what req.reply says. */
+static bool answer(struct exchange *ex)
+{
+    ex->stage = STAGE_REPLY;
+    ex->answered_us = clock_mono_us();
+    if (ex->ended_us == 0) {
+        ex->ended_us = ex->answered_us;
+    }
+    if (ex->framing.must_close || atomic_load(&ex->place->closing)) {
+        reply_close(&ex->req);
+    }
+    reaper_enter(&ex->conn->watch, PHASE_WRITE);
+    return reply_queue(&ex->req, ex->connection);
+}
+
+/* Answer before the body was read: the connection ends after that. */
+static bool answer_early(struct exchange *ex)
+{
+    ex->framing.must_close = true;
+    ex->conn->expects_more = true;
+    return answer(ex);
+}
+
+/* One line per request, when nothing more will happen to it. */
+static void log_access(const struct exchange *ex, const char *end)
+{
+    const struct request *req = &ex->req;
+    bool answered = ex->answered_us != 0;
+    int64_t us = answered ? ex->answered_us - ex->ended_us : 0;
+    unsigned status = answered ? req->reply.http_status : 0;
+    int code = answered ? error_info(req->reply.error)->code : -1;
+
+    log_scope(req->id);
+    log_write(LOG_INFO, "access",
+              "route=%s status=%u code=%d ms=%lld.%03lld shard=%s calls=%u "
+              "session_calls=%u bytes_in=%llu bytes=%llu end=%s",
+              req->route != NULL ? req->route->path : "-", status, code,
+              (long long)(us / 1000), (long long)(us % 1000),
+              req->call.shard[0] != '\0' ? req->call.shard : "-", req->call.n_calls,
+              req->call.n_session_calls, (unsigned long long)ex->body_bytes,
+              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end);
+    log_scope(NULL);
+    if (answered) {
+        metrics_request_done(req->app->metrics,
+                             req->route != NULL ? route_index(req->route)
+                                                : METRICS_NO_ROUTE,
+                             (int)status, code, us);
+    }
+}
+
+/* ---- running the handler ---------------------------------------------------------- */
+
+static enum error_code error_of_upload(enum upload_status status)
+{
+    switch (status) {
+    case UPLOAD_BUSY:
+        return ERROR_BUSY;
+    case UPLOAD_TOO_LARGE:
+        return ERROR_TOO_LARGE;
+    case UPLOAD_NOT_VIDEO:
+    case UPLOAD_EMPTY:
+        return ERROR_FILE;
+    case UPLOAD_OK:
+    case UPLOAD_DISK_FULL:
+    case UPLOAD_FAILED:
+    case UPLOAD__COUNT:
+        break;
+    }
+    return ERROR_UNAVAILABLE;
+}
+
+/* Everything between a complete request and its answer. Blocks, unless the route is
+ * ROUTE_INLINE. Who asks comes first: a stranger learns nothing else. */
+static void handle(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+    const struct route *route = req->route;
+
+    if (route->auth != AUTH_NONE && !auth_identify(req->app->auth, req)) {
+        return;
+    }
+    if (!ex->params_ok) {
+        reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
+        return;
+    }
+    if (req->upload_status != UPLOAD_OK) {
+        reply_error(req, error_of_upload(req->upload_status), "%s",
+                    upload_status_text(req->upload_status));
+        return;
+    }
+    route->handler(req);
+}
+
+static void work(struct worker_job *job)
+{
+    struct exchange *ex = exchange_of_job(job);
+    struct request *req = &ex->req;
+    struct metrics *metrics = req->app->metrics;
+
+    log_scope(req->id);
+    metrics_add(metrics, METRIC_WORKERS_BUSY, 1);
+    if (request_left_ms(req) == 0) {
+        reply_error(req, ERROR_BUSY, NULL); /* it waited too long: nothing was done */
+    } else {
+        handle(ex);
+    }
+    metrics_add(metrics, METRIC_WORKERS_BUSY, -1);
+    log_scope(NULL);
+    MHD_resume_connection(ex->connection); /* EX may be gone after this */
+}
+
+/* Give the request to a worker. */
+static bool dispatch(struct exchange *ex)
+{
+    struct app *app = ex->req.app;
+
+    ex->stage = STAGE_WORK;
+    ex->job.run = work;
+    reaper_enter(&ex->conn->watch, PHASE_WORK);
+    /* First: the worker may be done, and resume, before we return. */
+    MHD_suspend_connection(ex->connection);
+    if (!workers_submit(app->workers, &ex->job)) {
+        metrics_add(app->metrics, METRIC_WORKERS_REFUSED, 1);
+        reply_error(&ex->req, ERROR_BUSY, NULL);
+        MHD_resume_connection(ex->connection);
+    }
+    return true;
+}
+
+/* ---- the body --------------------------------------------------------------------- */
+
+/* Bytes of the file. What is wrong with it is kept until we know who asks. */
+static void take_file(struct exchange *ex, uint64_t offset, const char *data, size_t len)
+{
+    struct request *req = &ex->req;
+    const struct config *config = ex->config;
+
+    if (offset == 0) {
+        /* The first part that is not empty counts. */
+        ex->file_open = req->upload == NULL && req->upload_status == UPLOAD_OK;
+        if (ex->file_open && len > 0) {
+            req->upload_status = upload_new(req->app->uploads, config->upload_limit_bytes,
+                                            (unsigned)config->uploads_max, &req->upload);
+        }
+    }
+    if (!ex->file_open || len == 0 || req->upload == NULL) {
+        return;
+    }
+    if (req->upload_status == UPLOAD_OK) {
+        req->upload_status = upload_write(req->upload, data, len);
+    }
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(&req->upload);
+    }
+}
+
+static enum MHD_Result part_cb(void *cls, enum MHD_ValueKind kind, const char *key,
+                               const char *filename, const char *content_type,
+                               const char *transfer_encoding, const char *data,
+                               uint64_t offset, size_t len)
+{
+    struct exchange *ex = cls;
+
+    (void)kind;
+    (void)filename;
+    (void)content_type;
+    (void)transfer_encoding;
+    if (key == NULL) {
+        return MHD_YES;
+    }
+    if (params_is_file(&ex->req.params, key)) {
+        take_file(ex, offset, data, len);
+    } else {
+        params_add_part(&ex->req.params, key, offset, data, len);
+    }
+    return MHD_YES;
+}
+
+/* The next bytes of the body. What nobody wants is dropped, so that the connection can go
+ * on. */
+static bool on_body(struct exchange *ex, const char *data, size_t len)
+{
+    ex->body_bytes += len;
+    if (ex->body_bytes > ex->body_limit) {
+        /* Only a chunked body gets here. The library cannot answer now, so we do. */
+        reply_error(&ex->req, ERROR_TOO_LARGE, NULL);
+        ex->stage = STAGE_REPLY;
+        ex->ended_us = clock_mono_us();
+        ex->answered_us = ex->ended_us;
+        ex->conn->expects_more = true;
+        reply_send_now(&ex->req, ex->conn->watch.fd);
+        return false;
+    }
+    if (ex->parts != NULL) {
+        ex->form_broken =
+            ex->form_broken || MHD_post_process(ex->parts, data, len) != MHD_YES;
+    } else if (ex->form.max > 0) {
+        (void)buf_add(&ex->form, data, len); /* says failed when memory is short */
+    }
+    return true;
+}
+
+/* The body is complete: collect what it holds, then check all parameters. */
+static void end_form(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (ex->parts != NULL) {
+        if (MHD_destroy_post_processor(ex->parts) != MHD_YES) {
+            ex->form_broken = true; /* the last boundary is missing */
+        }
+        ex->parts = NULL;
+    }
+    if (ex->form.failed) {
+        req->params.no_memory = true;
+    } else if (ex->form.len > 0) {
+        params_add_urlencoded(&req->params, ex->form.data, ex->form.len);
+    }
+    if (req->upload != NULL) {
+        req->upload_status = ex->form_broken ? UPLOAD_FAILED : upload_finish(req->upload);
+        if (req->upload_status != UPLOAD_OK) {
+            upload_free(&req->upload);
+        }
+    }
+    if (ex->form_broken) {
+        req->upload_status = UPLOAD_OK; /* the broken form is the reason */
+        ex->params_ok = false;
+        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+                       "the body is not a well-formed form");
+    } else if (ex->key_bad) {
+        ex->params_ok = false;
+        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+                       "Idempotency-Key is not 1 to %d visible ASCII characters",
+                       REQUEST_KEY_MAX);
+    } else {
+        ex->params_ok = params_check(&req->params, &ex->params_error);
+    }
+}
+
+/* The request is complete. */
+static bool on_end(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+    int budget_ms;
+
+    ex->ended_us = clock_mono_us();
+    if (req->reply.kind != REPLY_NONE) {
+        return answer(ex); /* 404 or 405, decided when the header was there */
+    }
+    budget_ms = req->route->budget == BUDGET_PUBLISH ? ex->config->publish_timeout_ms
+                                                     : ex->config->request_timeout_ms;
+    request_set_deadline(req, ex->ended_us / 1000 + budget_ms);
+    end_form(ex);
+    if (req->params.no_memory) {
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return answer(ex);
+    }
+    if (!ex->params_ok && req->route->auth == AUTH_NONE) {
+        reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
+        return answer(ex);
+    }
+    if ((req->route->flags & ROUTE_INLINE) != 0) {
+        log_scope(req->id);
+        handle(ex);
+        log_scope(NULL);
+        return answer(ex);
+    }
+    return dispatch(ex);
+}
+
+/* ---- the header ------------------------------------------------------------------- */
+
+/* Copies of the header fields that handlers may want; the library's go when it likes. */
+struct field {
+    const char *name;
+    const char **copy;
+    bool twice;
+};
+
+struct fields {
+    struct exchange *ex;
+    struct field list[6];
+    const char *key; /* Idempotency-Key */
+};
+
+static enum MHD_Result field_cb(void *cls, enum MHD_ValueKind kind, const char *name,
+                                size_t name_len, const char *value, size_t value_len)
+{
+    struct fields *fields = cls;
+
+    (void)kind;
+    for (size_t i = 0; i < ARRAY_LEN(fields->list); i++) {
+        struct field *field = &fields->list[i];
+
+        if (strlen(field->name) != name_len ||
+            strncasecmp(field->name, name, name_len) != 0) {
+            continue;
+        }
+        if (*field->copy != NULL) {
+            field->twice = true;
+            continue;
+        }
+        while (value_len > 0 &&
+               (value[value_len - 1] == ' ' || value[value_len - 1] == '\t')) {
+            value_len--;
+        }
+        *field->copy =
+            arena_strndup(&fields->ex->req.arena, value != NULL ? value : "", value_len);
+        if (*field->copy == NULL) {
+            fields->ex->req.params.no_memory = true;
+        }
+    }
+    return MHD_YES;
+}
+
+static bool is_key(const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] < '!' || key[i] > '~') {
+            return false;
+        }
+    }
+    return len >= 1 && len <= REQUEST_KEY_MAX;
+}
+
+static void take_fields(struct exchange *ex)
+{
+    struct request_headers *headers = &ex->req.headers;
+    struct fields fields = {
+        .ex = ex,
+        .list = {{"Authorization", &headers->authorization, false},
+                 {"Range", &headers->range, false},
+                 {"If-Range", &headers->if_range, false},
+                 {"If-None-Match", &headers->if_none_match, false},
+                 {"If-Modified-Since", &headers->if_modified_since, false},
+                 {"Idempotency-Key", &fields.key, false}},
+    };
+    bool key_twice;
+
+    (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, field_cb, &fields);
+    key_twice = fields.list[ARRAY_LEN(fields.list) - 1].twice;
+    for (size_t i = 0; i < ARRAY_LEN(fields.list); i++) {
+        if (fields.list[i].twice) {
+            *fields.list[i].copy = NULL; /* nobody knows which one counts */
+        }
+    }
+    ex->key_bad = key_twice || (fields.key != NULL && !is_key(fields.key));
+    ex->req.idempotency_key = ex->key_bad ? NULL : fields.key;
+}
+
+static enum MHD_Result query_cb(void *cls, enum MHD_ValueKind kind, const char *name,
+                                size_t name_len, const char *value, size_t value_len)
+{
+    struct exchange *ex = cls;
+
+    (void)kind;
+    if (name != NULL && value != NULL) {
+        params_add_query(&ex->req.params, name, name_len, value, value_len);
+    }
+    return MHD_YES;
+}
+
+/* Is TYPE the media type of the body, whatever its parameters are? */
+static bool is_type(struct MHD_Connection *connection, const char *type)
+{
+    const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_CONTENT_TYPE);
+    size_t len = strlen(type);
+
+    return value != NULL && strncasecmp(value, type, len) == 0 &&
+           (value[len] == '\0' || strchr("; \t", value[len]) != NULL);
+}
+
+/* Prepare to read the body of a request that has one. */
+static void begin_body(struct exchange *ex)
+{
+    if (is_type(ex->connection, MHD_HTTP_POST_ENCODING_FORM_URLENCODED)) {
+        buf_init(&ex->form, ex->config->body_limit_bytes);
+    } else if (is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
+        ex->parts =
+            MHD_create_post_processor(ex->connection, PART_BUFFER_BYTES, part_cb, ex);
+    }
+    ex->req.params.body_unread = ex->parts == NULL && ex->form.max == 0;
+}
+
+/* Find the route. False: the answer is decided. */
+static bool find_route(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+    struct route_match match;
+    const char *reason;
+    const char *path = framing_path(&ex->framing, &req->arena, &reason);
+
+    if (path == NULL) {
+        ex->framing.must_close = true;
+        reply_error(req, reason != NULL ? ERROR_BAD_REQUEST : ERROR_UNAVAILABLE, "%s",
+                    reason != NULL ? reason : "out of memory");
+        return false;
+    }
+    switch (route_find(ex->place->listener, ex->framing.method, path, &match)) {
+    case ROUTE_FOUND:
+        request_set_route(req, match.route, match.rest);
+        return true;
+    case ROUTE_NO_PATH:
+        reply_error(req, ERROR_NO_ROUTE, NULL);
+        return false;
+    case ROUTE_NO_METHOD:
+        req->route = match.route;
+        reply_error(req, ERROR_NO_METHOD, "allowed: %s", match.allow);
+        reply_header(req, "Allow", match.allow);
+        return false;
+    case ROUTE_NO_SUCH_METHOD:
+        break;
+    }
+    ex->framing.must_close = true;
+    reply_error(req, ERROR_NOT_IMPLEMENTED, "this method is unknown here");
+    return false;
+}
+
+/* The header is complete. Whatever is answered here ends the connection, because the
+ * library does so when it is answered at this point. */
+static bool on_header(struct exchange *ex, const char *method, const char *version)
+{
+    struct request *req = &ex->req;
+    struct framing *framing = &ex->framing;
+    bool has_body;
+
+    framing_check(framing, ex->connection, method, &ex->target, version);
+    if (framing->verdict != FRAMING_OK) {
+        metrics_add(req->app->metrics, METRIC_HTTP_FRAMING_REFUSED, 1);
+        reply_error(req,
+                    framing->verdict == FRAMING_UNSUPPORTED ? ERROR_NOT_IMPLEMENTED
+                                                            : ERROR_BAD_REQUEST,
+                    "%s", framing->reason);
+        return answer_early(ex);
+    }
+    has_body = framing->chunked || framing->content_length > 0;
+    req->is_head = strcmp(method, "HEAD") == 0;
+    if (!find_route(ex)) {
+        if (has_body || framing->must_close) {
+            return answer_early(ex);
+        }
+        ex->stage = STAGE_BODY;
+        return true;
+    }
+    ex->body_limit = ex->config->body_limit_bytes;
+    if ((req->route->flags & ROUTE_UPLOAD) != 0 &&
+        is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
+        ex->body_limit += ex->config->upload_limit_bytes;
+    }
+    if (framing->content_length > ex->body_limit) {
+        reply_error(req, ERROR_TOO_LARGE, NULL);
+        return answer_early(ex);
+    }
+    take_fields(ex);
+    (void)MHD_get_connection_values_n(ex->connection, MHD_GET_ARGUMENT_KIND, query_cb,
+                                      ex);
+    if (has_body) {
+        begin_body(ex);
+        reaper_enter(&ex->conn->watch, PHASE_BODY);
+    }
+    ex->stage = STAGE_BODY;
+    return true;
+}
+
+/* ---- life cycle ------------------------------------------------------------------- */
+
+bool exchange_step(struct exchange *ex, const char *method, const char *version,
+                   const char *data, size_t len)
+{
+    switch (ex->stage) {
+    case STAGE_HEAD:
+        return on_header(ex, method, version);
+    case STAGE_BODY:
+        return len > 0 ? on_body(ex, data, len) : on_end(ex);
+    case STAGE_WORK: /* resumed */
+        return answer(ex);
+    case STAGE_REPLY:
+        break;
+    }
+    return true;
+}
+
+static void exchange_free(struct exchange *ex)
+{
+    if (ex->parts != NULL) {
+        (void)MHD_destroy_post_processor(ex->parts);
+    }
+    buf_clear(&ex->form);
+    request_release(&ex->req);
+    free(ex);
+}
+
+struct exchange *exchange_new(struct exchange_place *place,
+                              struct MHD_Connection *connection,
+                              struct exchange_conn *conn, const char *target)
+{
+    struct exchange *ex = calloc(1, sizeof(*ex));
+
+    if (ex == NULL) {
+        return NULL;
+    }
+    ex->place = place;
+    ex->connection = connection;
+    ex->conn = conn;
+    ex->config = app_config(place->app);
+    request_init(&ex->req, place->app, clock_mono_ms());
+    ex->target.at = target;
+    ex->target.text = arena_strndup(&ex->req.arena, target, strlen(target));
+    if (ex->target.text == NULL) {
+        exchange_free(ex);
+        return NULL;
+    }
+    reaper_enter(&conn->watch, PHASE_HEAD);
+    return ex;
+}
+
+void exchange_end(struct exchange **ex_ptr, const char *end, bool refused)
+{
+    struct exchange *ex = *ex_ptr;
+
+    *ex_ptr = NULL;
+    if (refused && ex->stage != STAGE_REPLY) {
+        ex->conn->expects_more = true;
+    }
+    log_access(ex, end);
+    reaper_enter(&ex->conn->watch, PHASE_IDLE);
+    exchange_free(ex);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One request on its way through libmicrohttpd: header, body, worker, answer.
+ *
+ *   HEAD --header complete--> BODY --last byte--> WORK --handler done--> REPLY
+ *     \--refused: answered, then the connection ends----------------------^
+ *
+ * Everything here is called by the connection's own thread; only the handler runs on a
+ * worker, while the connection is suspended. */
+#ifndef DOUSHARD_EXCHANGE_H
+#define DOUSHARD_EXCHANGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+#include "server/reaper.h"
+#include "server/routes.h"
+
+struct MHD_Connection;
+struct app;
+struct exchange;
+
+/* Where requests come in. */
+struct exchange_place {
+    struct app *app;              /* (ref) */
+    enum route_listener listener; /* which routes there are */
+    atomic_bool closing;          /* every answer ends its connection */
+};
+
+/* What lives as long as a connection. */
+struct exchange_conn {
+    struct reaper_conn watch;
+    bool expects_more; /* we end it while the client may still be sending */
+};
+
+/* A request whose request line is there; TARGET is the raw text in the library's buffer.
+ * PLACE and CONN are borrowed. NULL: no memory. */
+struct exchange *exchange_new(struct exchange_place *place,
+                              struct MHD_Connection *connection,
+                              struct exchange_conn *conn, const char *target) MUST_CHECK;
+
+/* The library's next call: the header is complete, LEN more bytes of the body are there,
+ * or (LEN 0) all of it, or the connection was resumed. False: close the connection. */
+bool exchange_step(struct exchange *ex, const char *method, const char *version,
+                   const char *data, size_t len) MUST_CHECK;
+
+/* The request is over, END says how ("done", "left"...), REFUSED that the library
+ * answered it and closes. Writes the access line and frees; *EX becomes NULL. */
+void exchange_end(struct exchange **ex, const char *end, bool refused);
+
+#endif

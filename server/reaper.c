@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The thread that ends slow connections. */
+#include "server/reaper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "server/app.h"
+#include "server/config.h"
+#include "server/metrics.h"
+
+/* Bounds of the time between two looks. */
+#define LOOK_MS_MIN 20
+#define LOOK_MS_MAX 500
+
+/* A closed connection is read from at most so long, and so many at a time. */
+#define LINGER_MS  2000
+#define LINGER_MAX 512
+
+/* state = when << 24 | number << 4 | phase */
+#define STATE_PHASE_BITS  4
+#define STATE_NUMBER_BITS 20
+
+struct lingerer {
+    int fd;
+    int64_t until_ms;
+};
+
+struct reaper {
+    struct app *app;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct {
+        struct reaper_conn *head;
+        bool draining;
+        bool hurry; /* look now */
+        bool stopping;
+        size_t n_lingering;
+        struct lingerer lingering[LINGER_MAX];
+    } shared; /* under mutex */
+};
+
+static enum reaper_phase state_phase(uint64_t state)
+{
+    return (enum reaper_phase)(state & ((1u << STATE_PHASE_BITS) - 1));
+}
+
+static int64_t state_since_ms(uint64_t state)
+{
+    return (int64_t)(state >> (STATE_PHASE_BITS + STATE_NUMBER_BITS));
+}
+
+void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase)
+{
+    uint64_t old = atomic_load_explicit(&conn->state, memory_order_relaxed);
+    uint64_t number = (old >> STATE_PHASE_BITS) + 1;
+    uint64_t mask = (UINT64_C(1) << STATE_NUMBER_BITS) - 1;
+    uint64_t since = (uint64_t)clock_mono_ms() << (STATE_PHASE_BITS + STATE_NUMBER_BITS);
+
+    atomic_store_explicit(&conn->state,
+                          since | (number & mask) << STATE_PHASE_BITS | (uint64_t)phase,
+                          memory_order_relaxed);
+}
+
+/* Bytes that came in (or were acknowledged by the peer) since the connection was made.
+ * False: the kernel does not say. */
+static bool tcp_bytes(int fd, enum reaper_phase phase, uint64_t *bytes)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+        len < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(uint64_t)) {
+        return false;
+    }
+    *bytes = phase == PHASE_WRITE ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
+    return true;
+}
+
+static void shut_locked(struct reaper *reaper, struct reaper_conn *conn, const char *why)
+{
+    static const char *const names[] = {[PHASE_IDLE] = "idle",
+                                        [PHASE_HEAD] = "head",
+                                        [PHASE_BODY] = "body",
+                                        [PHASE_WORK] = "work",
+                                        [PHASE_WRITE] = "write"};
+
+    (void)shutdown(conn->fd, SHUT_RDWR);
+    conn->shut = true;
+    metrics_add(reaper->app->metrics, METRIC_HTTP_REAPED, 1);
+    log_write(LOG_DEBUG, "connection_reaped", "phase=%s reason=%s",
+              names[state_phase(conn->seen_state)], why);
+}
+
+/* A connection without a request: has one begun, and is it late? */
+static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
+                             const struct config *config, int64_t now_ms)
+{
+    uint64_t bytes = 0;
+    bool known = tcp_bytes(conn->fd, PHASE_IDLE, &bytes);
+
+    if (!conn->head_began && known && bytes > conn->window_bytes) {
+        conn->head_began = true;
+        conn->window_ms = now_ms;
+    }
+    if (conn->head_began) {
+        if (now_ms - conn->window_ms >= config->header_timeout_ms) {
+            shut_locked(reaper, conn, "slow");
+        }
+    } else if (reaper->shared.draining) {
+        shut_locked(reaper, conn, "drain");
+    } else if (now_ms - state_since_ms(conn->seen_state) >= config->idle_timeout_ms) {
+        shut_locked(reaper, conn, "timeout");
+    }
+}
+
+/* A body or an answer: has enough moved in the window that ends now? */
+static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
+                             const struct config *config, int64_t now_ms)
+{
+    int64_t window_ms = now_ms - conn->window_ms;
+    uint64_t bytes = 0;
+    uint64_t wanted;
+
+    if (window_ms < config->stall_timeout_ms || config->min_rate_bytes == 0 ||
+        !tcp_bytes(conn->fd, state_phase(conn->seen_state), &bytes)) {
+        return;
+    }
+    wanted = (uint64_t)config->min_rate_bytes * (uint64_t)window_ms / 1000;
+    if (bytes - conn->window_bytes < wanted) {
+        shut_locked(reaper, conn, "slow");
+        return;
+    }
+    conn->window_ms = now_ms;
+    conn->window_bytes = bytes;
+}
+
+/* The connection changed its phase since the last look. */
+static void begin_phase_locked(struct reaper_conn *conn, uint64_t state)
+{
+    enum reaper_phase phase = state_phase(state);
+    bool first = conn->seen_state == 0;
+
+    conn->seen_state = state;
+    if (phase != PHASE_HEAD || !conn->head_began) { /* else the same header goes on */
+        conn->window_ms = state_since_ms(state);
+    }
+    conn->head_began = false;
+    /* Nothing has come on a new connection that counts as before the request. */
+    if (first || !tcp_bytes(conn->fd, phase, &conn->window_bytes)) {
+        conn->window_bytes = 0;
+    }
+}
+
+static void look_locked(struct reaper *reaper, struct reaper_conn *conn,
+                        const struct config *config, int64_t now_ms)
+{
+    uint64_t state = atomic_load_explicit(&conn->state, memory_order_relaxed);
+
+    if (state != conn->seen_state) {
+        begin_phase_locked(conn, state);
+    }
+    switch (state_phase(state)) {
+    case PHASE_IDLE:
+        look_idle_locked(reaper, conn, config, now_ms);
+        break;
+    case PHASE_HEAD:
+        if (now_ms - conn->window_ms >= config->header_timeout_ms) {
+            shut_locked(reaper, conn, "slow");
+        }
+        break;
+    case PHASE_BODY:
+    case PHASE_WRITE:
+        look_rate_locked(reaper, conn, config, now_ms);
+        break;
+    case PHASE_WORK:
+        break;
+    }
+}
+
+/* Read what came. False: the peer has closed, or it took too long. */
+static bool keep_lingering(const struct lingerer *linger, int64_t now_ms)
+{
+    char sink[16384];
+    ssize_t n;
+    int rounds = 64; /* one sender shall not keep the thread */
+
+    do {
+        n = recv(linger->fd, sink, sizeof(sink), MSG_DONTWAIT);
+    } while (n > 0 && --rounds > 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+        return false;
+    }
+    return now_ms < linger->until_ms;
+}
+
+static void look_lingering_locked(struct reaper *reaper, int64_t now_ms)
+{
+    size_t i = 0;
+
+    while (i < reaper->shared.n_lingering) {
+        struct lingerer *linger = &reaper->shared.lingering[i];
+
+        if (keep_lingering(linger, now_ms)) {
+            i++;
+            continue;
+        }
+        (void)close(linger->fd);
+        *linger = reaper->shared.lingering[--reaper->shared.n_lingering];
+    }
+}
+
+/* A quarter of the shortest timeout, within bounds. */
+static int look_ms(const struct config *config)
+{
+    int ms = LOOK_MS_MAX * 4;
+
+    ms = config->idle_timeout_ms < ms ? config->idle_timeout_ms : ms;
+    ms = config->header_timeout_ms < ms ? config->header_timeout_ms : ms;
+    ms = config->stall_timeout_ms < ms ? config->stall_timeout_ms : ms;
+    ms /= 4;
+    return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms;
+}
+
+static void look_all_locked(struct reaper *reaper, const struct config *config,
+                            int64_t now_ms)
+{
+    for (struct reaper_conn *conn = reaper->shared.head; conn != NULL;
+         conn = conn->next) {
+        if (!conn->shut) {
+            look_locked(reaper, conn, config, now_ms);
+        }
+    }
+}
+
+static void *reaper_main(void *arg)
+{
+    struct reaper *reaper = arg;
+    int64_t look_at_ms = 0;
+    int64_t wake_at_ms;
+    struct timespec until;
+
+    (void)pthread_mutex_lock(&reaper->mutex);
+    while (!reaper->shared.stopping) {
+        const struct config *config = app_config(reaper->app);
+        int64_t now_ms = clock_mono_ms();
+
+        if (now_ms >= look_at_ms || reaper->shared.hurry) {
+            reaper->shared.hurry = false;
+            look_all_locked(reaper, config, now_ms);
+            look_at_ms = now_ms + look_ms(config);
+        }
+        look_lingering_locked(reaper, now_ms);
+        wake_at_ms = look_at_ms;
+        if (reaper->shared.n_lingering > 0 && now_ms + LOOK_MS_MIN < wake_at_ms) {
+            wake_at_ms = now_ms + LOOK_MS_MIN;
+        }
+        until = clock_timespec(wake_at_ms);
+        (void)pthread_cond_clockwait(&reaper->wake, &reaper->mutex, CLOCK_MONOTONIC,
+                                     &until);
+    }
+    (void)pthread_mutex_unlock(&reaper->mutex);
+    return NULL;
+}
+
+struct reaper *reaper_new(struct app *app)
+{
+    struct reaper *reaper = calloc(1, sizeof(*reaper));
+
+    if (reaper == NULL) {
+        return NULL;
+    }
+    reaper->app = app;
+    (void)pthread_mutex_init(&reaper->mutex, NULL);
+    (void)pthread_cond_init(&reaper->wake, NULL);
+    if (pthread_create(&reaper->thread, NULL, reaper_main, reaper) != 0) {
+        (void)pthread_cond_destroy(&reaper->wake);
+        (void)pthread_mutex_destroy(&reaper->mutex);
+        free(reaper);
+        return NULL;
+    }
+    return reaper;
+}
+
+void reaper_free(struct reaper **reaper_ptr)
+{
+    struct reaper *reaper = *reaper_ptr;
+
+    if (reaper == NULL) {
+        return;
+    }
+    *reaper_ptr = NULL;
+    (void)pthread_mutex_lock(&reaper->mutex);
+    reaper->shared.stopping = true;
+    (void)pthread_cond_signal(&reaper->wake);
+    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_join(reaper->thread, NULL);
+    CHECK(reaper->shared.head == NULL);
+    for (size_t i = 0; i < reaper->shared.n_lingering; i++) {
+        (void)close(reaper->shared.lingering[i].fd);
+    }
+    (void)pthread_cond_destroy(&reaper->wake);
+    (void)pthread_mutex_destroy(&reaper->mutex);
+    free(reaper);
+}
+
+void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)
+{
+    memset(conn, 0, sizeof(*conn));
+    conn->fd = fd;
+    reaper_enter(conn, PHASE_IDLE);
+    (void)pthread_mutex_lock(&reaper->mutex);
+    conn->next = reaper->shared.head;
+    if (conn->next != NULL) {
+        conn->next->prev = conn;
+    }
+    reaper->shared.head = conn;
+    (void)pthread_mutex_unlock(&reaper->mutex);
+}
+
+void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
+{
+    (void)pthread_mutex_lock(&reaper->mutex);
+    if (conn->prev != NULL) {
+        conn->prev->next = conn->next;
+    } else {
+        reaper->shared.head = conn->next;
+    }
+    if (conn->next != NULL) {
+        conn->next->prev = conn->prev;
+    }
+    (void)pthread_mutex_unlock(&reaper->mutex);
+}
+
+void reaper_linger(struct reaper *reaper, int fd)
+{
+    int copy;
+
+    (void)pthread_mutex_lock(&reaper->mutex);
+    if (reaper->shared.n_lingering < LINGER_MAX && !reaper->shared.stopping) {
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy >= 0) {
+            struct lingerer *linger =
+                &reaper->shared.lingering[reaper->shared.n_lingering++];
+
+            (void)shutdown(copy, SHUT_WR);
+            linger->fd = copy;
+            linger->until_ms = clock_mono_ms() + LINGER_MS;
+            (void)pthread_cond_signal(&reaper->wake);
+        }
+    }
+    (void)pthread_mutex_unlock(&reaper->mutex);
+}
+
+void reaper_drain(struct reaper *reaper)
+{
+    (void)pthread_mutex_lock(&reaper->mutex);
+    reaper->shared.draining = true;
+    reaper->shared.hurry = true;
+    (void)pthread_cond_signal(&reaper->wake);
+    (void)pthread_mutex_unlock(&reaper->mutex);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Building answers, and queueing them. */
+#include "server/reply.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shard/base/buf.h"
+
+#include "server/request.h"
+#include "server/routes.h"
+
+/* A longer envelope than this is a bug: every list has a limit of rows. */
+#define ENVELOPE_BYTES_MAX ((size_t)4 << 20)
+
+/* Detail of a refusal, before escaping. */
+#define DETAIL_BYTES_MAX 300
+
+static const char envelope_type[] = "application/json; charset=utf-8";
+
+void reply_init(struct reply *reply)
+{
+    memset(reply, 0, sizeof(*reply));
+    reply->fd = -1;
+}
+
+/* Forget the body, keep the headers. */
+static void drop_body(struct reply *reply)
+{
+    if (reply->kind == REPLY_HEAP) {
+        free(reply->heap);
+    }
+    if (reply->fd >= 0) {
+        (void)close(reply->fd);
+    }
+    reply->heap = NULL;
+    reply->fd = -1;
+    reply->kind = REPLY_NONE;
+    reply->body = NULL;
+    reply->body_len = 0;
+    reply->cacheable = false;
+}
+
+void reply_release(struct reply *reply)
+{
+    drop_body(reply);
+}
+
+/* Append TEXT as the inside of a JSON string while there is room for END more bytes.
+ * Whatever is no printable ASCII becomes '?': details are ours and English. */
+static void add_escaped(char *out, size_t *len, size_t size, const char *text)
+{
+    for (; *text != '\0' && *len + 2 < size; text++) {
+        char c = *text >= ' ' && *text <= '~' ? *text : '?';
+
+        if (c == '"' || c == '\\') {
+            out[(*len)++] = '\\';
+        }
+        out[(*len)++] = c;
+    }
+    out[*len] = '\0';
+}
+
+static void set_error(struct request *req, enum error_code code, const char *detail)
+{
+    struct reply *reply = &req->reply;
+    const struct error_info *info = error_info(code);
+    const char *keys = req->route != NULL ? req->route->failure_json : NULL;
+    size_t tail = 4 + (keys != NULL ? strlen(keys) : 0);
+    size_t size = sizeof(reply->error_body) - tail;
+    int begin;
+    size_t len;
+
+    CHECK(tail < sizeof(reply->error_body) / 2);
+    drop_body(reply);
+    begin = snprintf(reply->error_body, size, "{\"status_code\":%d,\"status_msg\":\"%s%s",
+                     info->code, info->text, detail[0] != '\0' ? ": " : "");
+    CHECK(begin > 0 && (size_t)begin < size);
+    len = (size_t)begin;
+    add_escaped(reply->error_body, &len, size, detail);
+    (void)snprintf(reply->error_body + len, sizeof(reply->error_body) - len, "\"%s%s}",
+                   keys != NULL ? "," : "", keys != NULL ? keys : "");
+    reply->kind = REPLY_STATIC;
+    reply->error = code;
+    reply->http_status = info->http;
+    reply->content_type = envelope_type;
+    reply->body = reply->error_body;
+    reply->body_len = strlen(reply->error_body);
+}
+
+void reply_error(struct request *req, enum error_code code, const char *fmt, ...)
+{
+    char detail[DETAIL_BYTES_MAX] = "";
+    va_list args;
+
+    if (fmt != NULL) {
+        va_start(args, fmt);
+        (void)vsnprintf(detail, sizeof(detail), fmt, args);
+        va_end(args);
+    }
+    set_error(req, code, detail);
+}
+
+static int dump_cb(const char *data, size_t len, void *cls)
+{
+    return buf_add(cls, data, len) ? 0 : -1;
+}
+
+/* The envelope around the keys of BODY. False: memory is short. */
+static bool build_envelope(struct buf *buf, const json_t *body)
+{
+    size_t head;
+
+    buf_addf(buf, "{\"status_code\":%d,\"status_msg\":\"%s\"", error_info(ERROR_OK)->code,
+             error_info(ERROR_OK)->text);
+    if (json_object_size(body) == 0) {
+        return buf_add(buf, "}", 1);
+    }
+    head = buf->len;
+    if (json_dump_callback(body, dump_cb, buf, JSON_COMPACT) != 0 || buf->failed) {
+        return false;
+    }
+    buf->data[head] = ','; /* was the opening brace of BODY */
+    return true;
+}
+
+void reply_ok(struct request *req, json_t *body_steal)
+{
+    struct reply *reply = &req->reply;
+    struct buf buf;
+
+    buf_init(&buf, ENVELOPE_BYTES_MAX);
+    drop_body(reply);
+    if (build_envelope(&buf, body_steal)) {
+        reply->heap = buf_detach(&buf, &reply->body_len);
+    }
+    buf_clear(&buf);
+    json_decref(body_steal);
+    if (reply->heap == NULL) {
+        set_error(req, ERROR_UNAVAILABLE, "out of memory");
+        return;
+    }
+    reply->kind = REPLY_HEAP;
+    reply->error = ERROR_OK;
+    reply->http_status = error_info(ERROR_OK)->http;
+    reply->content_type = envelope_type;
+    reply->body = reply->heap;
+}
+
+void reply_json(struct request *req, json_t *body_steal)
+{
+    if (body_steal == NULL) {
+        set_error(req, ERROR_UNAVAILABLE, "out of memory");
+        return;
+    }
+    reply_ok(req, body_steal);
+}
+
+void reply_outcome(struct request *req, enum outcome outcome)
+{
+    enum error_code code = error_from_outcome(outcome);
+
+    if (code == ERROR_OK) {
+        reply_ok(req, NULL);
+        return;
+    }
+    set_error(req, code, "");
+}
+
+void reply_raw(struct request *req, unsigned http_status, const char *content_type,
+               char *body_steal, size_t len)
+{
+    struct reply *reply = &req->reply;
+
+    drop_body(reply);
+    if (body_steal == NULL && len > 0) {
+        set_error(req, ERROR_UNAVAILABLE, "out of memory");
+        return;
+    }
+    reply->kind = REPLY_HEAP;
+    reply->error = ERROR_OK;
+    reply->http_status = http_status;
+    reply->content_type = content_type;
+    reply->heap = body_steal;
+    reply->body = body_steal;
+    reply->body_len = len;
+}
+
+void reply_static(struct request *req, unsigned http_status, const char *content_type,
+                  const char *body)
+{
+    struct reply *reply = &req->reply;
+
+    drop_body(reply);
+    reply->kind = REPLY_STATIC;
+    reply->error = ERROR_OK;
+    reply->http_status = http_status;
+    reply->content_type = content_type;
+    reply->body = body;
+    reply->body_len = strlen(body);
+}
+
+void reply_file(struct request *req, const struct reply_file *file)
+{
+    struct reply *reply = &req->reply;
+
+    drop_body(reply);
+    reply->kind = REPLY_FILE;
+    reply->error = ERROR_OK;
+    reply->http_status = file->http_status;
+    reply->content_type = file->content_type;
+    reply->fd = file->fd;
+    reply->offset = file->offset;
+    reply->length = file->length;
+    reply->cacheable = true;
+}
+
+static bool is_header_value(const char *value)
+{
+    for (; *value != '\0'; value++) {
+        unsigned char c = (unsigned char)*value;
+
+        if ((c < ' ' && c != '\t') || c == 0x7F) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void reply_header(struct request *req, const char *name, const char *value)
+{
+    struct reply *reply = &req->reply;
+    char *copy;
+
+    if (reply->n_headers == REPLY_HEADERS_MAX || !is_header_value(value)) {
+        return;
+    }
+    copy = arena_strndup(&req->arena, value, strlen(value));
+    if (copy == NULL) {
+        return;
+    }
+    reply->headers[reply->n_headers].name = name;
+    reply->headers[reply->n_headers].value = copy;
+    reply->n_headers++;
+}
+
+void reply_close(struct request *req)
+{
+    req->reply.close = true;
+}
+
+uint64_t reply_bytes(const struct reply *reply)
+{
+    return reply->kind == REPLY_FILE ? reply->length : reply->body_len;
+}
+
+/* The body, whose memory or descriptor then belongs to the response. */
+static struct MHD_Response *make_response(struct reply *reply)
+{
+    struct MHD_Response *response;
+    struct MHD_IoVec part;
+
+    if (reply->kind == REPLY_FILE && reply->length > 0) {
+        response = MHD_create_response_from_fd_at_offset64(reply->length, reply->fd,
+                                                           reply->offset);
+        if (response != NULL) {
+            reply->fd = -1;
+        }
+        return response;
+    }
+    if (reply->kind == REPLY_HEAP && reply->heap != NULL) {
+        response = MHD_create_response_from_buffer(reply->body_len, reply->heap,
+                                                   MHD_RESPMEM_MUST_FREE);
+        if (response != NULL) {
+            reply->heap = NULL;
+            reply->body = NULL;
+        }
+        return response;
+    }
+    if (reply->kind != REPLY_STATIC || reply->body_len == 0) {
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    /* Borrowed: it lives until the request is released, after the last byte was sent. */
+    part.iov_base = reply->body;
+    part.iov_len = reply->body_len;
+    return MHD_create_response_from_iovec(&part, 1, NULL, NULL);
+}
+
+/* What every answer has. */
+static const struct reply_header fixed_headers[] = {
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+};
+
+static bool add_headers(const struct request *req, struct MHD_Response *response)
+{
+    const struct reply *reply = &req->reply;
+    bool ok = MHD_add_response_header(response, "X-Request-Id", req->id) == MHD_YES;
+
+    for (size_t i = 0; ok && i < ARRAY_LEN(fixed_headers); i++) {
+        ok = MHD_add_response_header(response, fixed_headers[i].name,
+                                     fixed_headers[i].value) == MHD_YES;
+    }
+    if (ok && reply->content_type != NULL) {
+        ok = MHD_add_response_header(response, "Content-Type", reply->content_type) ==
+             MHD_YES;
+    }
+    if (ok && !reply->cacheable) {
+        ok = MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES;
+    }
+    for (size_t i = 0; ok && i < reply->n_headers; i++) {
+        ok = MHD_add_response_header(response, reply->headers[i].name,
+                                     reply->headers[i].value) == MHD_YES;
+    }
+    if (ok && reply->close) {
+        ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    }
+    return ok;
+}
+
+bool reply_queue(struct request *req, struct MHD_Connection *connection)
+{
+    struct reply *reply = &req->reply;
+    struct MHD_Response *response;
+    bool ok;
+
+    if (reply->kind == REPLY_NONE) {
+        set_error(req, ERROR_INTERNAL, "");
+    }
+    response = make_response(reply);
+    if (response == NULL) {
+        return false;
+    }
+    ok = add_headers(req, response) &&
+         MHD_queue_response(connection, reply->http_status, response) == MHD_YES;
+    MHD_destroy_response(response);
+    return ok;
+}
+
+void reply_send_now(struct request *req, int fd)
+{
+    const struct reply *reply = &req->reply;
+    const struct error_info *info = error_info(reply->error);
+    struct buf buf;
+
+    buf_init(&buf, sizeof(reply->error_body) * 2);
+    buf_addf(&buf,
+             "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\n"
+             "Content-Length: %zu\r\nCache-Control: no-store\r\nX-Request-Id: %s\r\n",
+             info->http, info->http == 200 ? "OK" : "Refused", reply->content_type,
+             reply->body_len, req->id);
+    for (size_t i = 0; i < ARRAY_LEN(fixed_headers); i++) {
+        buf_addf(&buf, "%s: %s\r\n", fixed_headers[i].name, fixed_headers[i].value);
+    }
+    buf_add(&buf, "\r\n", 2);
+    buf_add(&buf, reply->body, reply->body_len);
+    if (!buf.failed) {
+        (void)send(fd, buf.data, buf.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    buf_clear(&buf);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The route table and the lookup in it. */
+#include "server/routes.h"
+
+#include <string.h>
+
+#include "server/handlers.h"
+
+/* Lengths in code points, as the clients of this API know them. */
+#define NAME_MAX_CP     32
+#define PASSWORD_MAX_CP 32
+#define TITLE_MAX_CP    128
+
+/* Bytes of a token: ours have about 250. */
+#define TOKEN_MAX_BYTES 2048
+
+/* Largest page a client may ask for; the handlers cap it further by list_limit. */
+#define LIMIT_MAX 1000
+
+#define TOKEN                                                                            \
+    {                                                                                    \
+        .name = "token", .type = PARAM_TOKEN, .max = TOKEN_MAX_BYTES                     \
+    }
+#define TEXT(n, longest)                                                                 \
+    {                                                                                    \
+        .name = (n), .type = PARAM_TEXT, .flags = PARAM_REQUIRED, .min = 1,              \
+        .max = (longest)                                                                 \
+    }
+#define END                                                                              \
+    {                                                                                    \
+        .name = NULL                                                                     \
+    }
+
+static const struct param_spec login_params[] = {
+    TEXT("username", NAME_MAX_CP),
+    TEXT("password", PASSWORD_MAX_CP),
+    END,
+};
+
+static const struct param_spec token_params[] = {TOKEN, END};
+
+static const struct param_spec password_params[] = {
+    TOKEN,
+    TEXT("old_password", PASSWORD_MAX_CP),
+    TEXT("new_password", PASSWORD_MAX_CP),
+    END,
+};
+
+static const struct param_spec user_params[] = {
+    TOKEN,
+    {.name = "user_id", .type = PARAM_ID}, /* absent: the caller */
+    END,
+};
+
+static const struct param_spec feed_params[] = {
+    TOKEN,
+    {.name = "latest_time", .type = PARAM_TIME},
+    END,
+};
+
+static const struct param_spec publish_params[] = {
+    TOKEN,
+    TEXT("title", TITLE_MAX_CP),
+    {.name = "data", .type = PARAM_FILE},
+    END,
+};
+
+static const struct param_spec list_params[] = {
+    TOKEN,
+    {.name = "user_id", .type = PARAM_ID}, /* absent: the caller, if there is one */
+    {.name = "cursor", .type = PARAM_INT, .min = 0, .max = PARAM_INTEGER_LIMIT - 1},
+    {.name = "limit", .type = PARAM_INT, .min = 1, .max = LIMIT_MAX},
+    END,
+};
+
+static const struct param_spec delete_params[] = {
+    TOKEN,
+    {.name = "video_id", .type = PARAM_ID, .flags = PARAM_REQUIRED},
+    END,
+};
+
+static const struct route routes[] = {
+    {.method = "GET",
+     .path = "/douyin/feed/",
+     .handler = h_feed_list,
+     .auth = AUTH_OPTIONAL,
+     .params = feed_params,
+     .failure_json = "\"video_list\":[],\"next_time\":0,\"partial\":false",
+     .doc = "The newest videos of everybody, a page at a time"},
+    {.method = "POST",
+     .path = "/douyin/user/register/",
+     .handler = h_user_register,
+     .auth = AUTH_NONE,
+     .params = login_params,
+     .failure_json = "\"user_id\":0,\"token\":\"\"",
+     .doc = "Make an account and log in"},
+    {.method = "POST",
+     .path = "/douyin/user/login/",
+     .handler = h_user_login,
+     .auth = AUTH_NONE,
+     .params = login_params,
+     .failure_json = "\"user_id\":0,\"token\":\"\"",
+     .doc = "Log in"},
+    {.method = "POST",
+     .path = "/douyin/user/logout/",
+     .handler = h_user_logout,
+     .auth = AUTH_NONE, /* the handler reads the token: logging out twice is fine */
+     .params = token_params,
+     .doc = "End the session of the token"},
+    {.method = "POST",
+     .path = "/douyin/user/password/",
+     .handler = h_user_password,
+     .auth = AUTH_REQUIRED,
+     .params = password_params,
+     .failure_json = "\"user_id\":0,\"token\":\"\"",
+     .doc = "Change the password; all other sessions end"},
+    {.method = "GET",
+     .path = "/douyin/user/",
+     .handler = h_user_get,
+     .auth = AUTH_REQUIRED,
+     .params = user_params,
+     .doc = "The profile and counters of one user"},
+    {.method = "POST",
+     .path = "/douyin/publish/action/",
+     .handler = h_publish_action,
+     .auth = AUTH_REQUIRED,
+     .budget = BUDGET_PUBLISH,
+     .flags = ROUTE_UPLOAD,
+     .params = publish_params,
+     .doc = "Upload a video and publish it"},
+    {.method = "GET",
+     .path = "/douyin/publish/list/",
+     .handler = h_publish_list,
+     .auth = AUTH_OPTIONAL,
+     .params = list_params,
+     .failure_json = "\"video_list\":[],\"next_cursor\":0",
+     .doc = "The videos of one user, newest first"},
+    {.method = "POST",
+     .path = "/douyin/publish/delete/",
+     .handler = h_publish_delete,
+     .auth = AUTH_REQUIRED,
+     .params = delete_params,
+     .doc = "Take a video of one's own out of every list"},
+    {.method = "GET",
+     .path = "/static/",
+     .handler = h_static_get,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_PREFIX,
+     .doc = "Videos and covers, whole or a range"},
+    {.method = "GET",
+     .path = "/assets/",
+     .handler = h_static_get,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_PREFIX,
+     .doc = "Default avatars and backgrounds"},
+    {.method = "GET",
+     .path = "/ping/",
+     .handler = h_ping,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_INLINE,
+     .doc = "Is anybody there?"},
+    {.method = "GET",
+     .path = "/livez/",
+     .handler = h_livez,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_ADMIN | ROUTE_INLINE,
+     .doc = "200 while the process answers at all"},
+    {.method = "GET",
+     .path = "/readyz/",
+     .handler = h_readyz,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_ADMIN | ROUTE_INLINE,
+     .doc = "200 when every slot has a live shard and no shutdown has begun, else 503"},
+    {.method = "GET",
+     .path = "/metrics/",
+     .handler = h_metrics,
+     .auth = AUTH_NONE,
+     .flags = ROUTE_ADMIN | ROUTE_INLINE,
+     .doc = "Counters in the Prometheus text format"},
+};
+
+/* Methods that a path may be asked with; others are not implemented. */
+static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                      "PATCH", "DELETE", "OPTIONS"};
+
+static bool is_known_method(const char *method)
+{
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (strcmp(methods[i], method) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool path_matches(const struct route *route, const char *path, const char **rest)
+{
+    size_t len = strlen(route->path);
+
+    *rest = "";
+    if (strncmp(path, route->path, len - 1) != 0) {
+        return false;
+    }
+    path += len - 1;
+    if (path[0] == '\0' || strcmp(path, "/") == 0) {
+        return true;
+    }
+    *rest = path + 1;
+    return (route->flags & ROUTE_PREFIX) != 0 && path[0] == '/';
+}
+
+static bool method_matches(const struct route *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+static void add_allowed(char *allow, size_t size, const char *method)
+{
+    size_t len = strlen(allow);
+
+    (void)snprintf(allow + len, size - len, "%s%s%s", len > 0 ? ", " : "", method,
+                   strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+enum route_result route_find(enum route_listener listener, const char *method,
+                             const char *path, struct route_match *match)
+{
+    bool admin = listener == LISTENER_ADMIN;
+    const char *rest;
+
+    memset(match, 0, sizeof(*match));
+    match->rest = "";
+    if (!is_known_method(method)) {
+        return ROUTE_NO_SUCH_METHOD;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const struct route *route = &routes[i];
+
+        if (((route->flags & ROUTE_ADMIN) != 0) != admin ||
+            !path_matches(route, path, &rest)) {
+            continue;
+        }
+        match->route = route;
+        if (method_matches(route, method)) {
+            match->rest = rest;
+            return ROUTE_FOUND;
+        }
+        add_allowed(match->allow, sizeof(match->allow), route->method);
+    }
+    return match->route != NULL ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+}
+
+const struct route *route_table(size_t *n)
+{
+    *n = ARRAY_LEN(routes);
+    return routes;
+}
+
+size_t route_index(const struct route *route)
+{
+    CHECK(route >= routes && route < routes + ARRAY_LEN(routes));
+    return (size_t)(route - routes);
+}
+
+/* "token, user_id!": the required ones are marked. */
+static void print_params(FILE *out, const struct param_spec *spec)
+{
+    const char *between = "";
+
+    for (; spec != NULL && spec->name != NULL; spec++) {
+        (void)fprintf(out, "%s%s%s", between, spec->name,
+                      (spec->flags & PARAM_REQUIRED) != 0 ? "!" : "");
+        between = ", ";
+    }
+}
+
+void route_print(FILE *out)
+{
+    static const char *const auth[] = {
+        [AUTH_NONE] = "-", [AUTH_OPTIONAL] = "optional", [AUTH_REQUIRED] = "token"};
+
+    (void)fprintf(
+        out, "# method path listener auth: what it does (parameters, ! = required)\n");
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        const struct route *route = &routes[i];
+
+        (void)fprintf(out, "%-4s %-26s %-6s %-8s: %s (", route->method, route->path,
+                      (route->flags & ROUTE_ADMIN) != 0 ? "admin" : "public",
+                      auth[route->auth], route->doc);
+        print_params(out, route->params);
+        (void)fprintf(out, ")\n");
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Threads on which handlers run: a bounded pool that grows while work waits.
+ *
+ * Jobs are embedded in what they work on; nothing is allocated to submit one. A worker is
+ * added when a job waits and no worker is idle, and ends after it was idle for a while.
+ */
+#ifndef DOUSHARD_WORKERS_H
+#define DOUSHARD_WORKERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+struct workers;
+
+/* One piece of work, owned by the caller until RUN is called with it; RUN may free it. */
+struct worker_job {
+    void (*run)(struct worker_job *job);
+    struct worker_job *next; /* (ref) for the queue's use */
+};
+
+struct workers_options {
+    unsigned n_min;     /* threads that never end; at least 1 */
+    unsigned n_max;     /* most threads; at least n_min */
+    size_t queue_max;   /* most jobs that wait */
+    int idle_ms;        /* a thread above n_min ends after so long without work */
+    size_t stack_bytes; /* of each thread; 0: workers_stack_bytes() */
+};
+
+struct workers_state {
+    unsigned n_threads;
+    unsigned n_busy;
+    size_t n_queued;
+};
+
+/* Enough for a handler; more in builds with sanitizers, whose frames are larger. */
+size_t workers_stack_bytes(void);
+
+/* Start n_min threads. NULL when memory or threads are short. */
+struct workers *workers_new(const struct workers_options *options) MUST_CHECK;
+
+/* Run what is queued, end all threads, free. Nobody may submit any more. *WORKERS becomes
+ * NULL; NULL is allowed. Blocks as long as the jobs run. */
+void workers_free(struct workers **workers);
+
+/* Queue JOB for a worker; never blocks for long. False: the queue is full, JOB is still
+ * the caller's. Thread-safe. */
+bool workers_submit(struct workers *workers, struct worker_job *job) MUST_CHECK;
+
+/* Thread-safe. */
+void workers_state(struct workers *workers, struct workers_state *state);
+
+#endif
