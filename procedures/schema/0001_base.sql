@@ -134,9 +134,9 @@ CREATE TABLE IF NOT EXISTS slot_move (
         COMMENT 'epoch that the move leads to',
     token       BINARY(16) NOT NULL
         COMMENT 'same as in both fences',
-    source      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    giver       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that gives the slot away',
-    target      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    taker       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that takes it',
     step        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'how far the move has come',
