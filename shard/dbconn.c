@@ -369,11 +369,23 @@ static void fail(struct dbexec *exec)
     }
 }
 
-static bool is_integer(enum enum_field_types type)
+/* Whole numbers; the servers turn mixed signedness, as in a UNION, into DECIMAL(n, 0). */
+static bool is_integer(const MYSQL_FIELD *field)
 {
-    return type == MYSQL_TYPE_TINY || type == MYSQL_TYPE_SHORT ||
-           type == MYSQL_TYPE_INT24 || type == MYSQL_TYPE_LONG ||
-           type == MYSQL_TYPE_LONGLONG || type == MYSQL_TYPE_YEAR;
+    switch (field->type) {
+    case MYSQL_TYPE_TINY:
+    case MYSQL_TYPE_SHORT:
+    case MYSQL_TYPE_INT24:
+    case MYSQL_TYPE_LONG:
+    case MYSQL_TYPE_LONGLONG:
+    case MYSQL_TYPE_YEAR:
+        return true;
+    case MYSQL_TYPE_DECIMAL:
+    case MYSQL_TYPE_NEWDECIMAL:
+        return field->decimals == 0;
+    default:
+        return false;
+    }
 }
 
 /* One result set being copied into the arena. */
@@ -400,7 +412,7 @@ static bool bind_columns(struct reading *r, MYSQL_STMT *stmt, struct arena *aren
         names[i] = arena_strndup(arena, field->name, strlen(field->name));
         bind->length = &r->length[i];
         bind->is_null = &r->is_null[i];
-        if (is_integer(field->type)) {
+        if (is_integer(field)) {
             bind->buffer_type = MYSQL_TYPE_LONGLONG;
             bind->is_unsigned = (field->flags & UNSIGNED_FLAG) != 0;
             bind->buffer = &r->number[i];

@@ -205,14 +205,18 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
         *conn = opened;
         return OUTCOME_OK;
     }
+    bool crowded = is_crowded(hello.error);
     pthread_mutex_lock(&pool->shared.mutex);
     leave_room_locked(pool);
+    pool->shared.failures += !crowded;
+    bool too_many = pool->shared.is_up && pool->shared.failures >= FAILURES_MAX;
     pthread_mutex_unlock(&pool->shared.mutex);
-    if (is_crowded(hello.error)) {
+    if (crowded) {
         return OUTCOME_BUSY; /* the connections that are open go on working */
     }
-    /* A request that came with hardly any time left proves nothing against the shard. */
-    if (limit_ms <= deadline_ms) {
+    /* One request that came with hardly any time left proves nothing against the shard.
+     */
+    if (too_many || limit_ms <= deadline_ms) {
         dbpool_set_down(pool, why);
     }
     return OUTCOME_UNAVAILABLE;

@@ -463,13 +463,15 @@ static void test_open_transaction_never_returns_to_the_pool(void **unused)
                                   .keep_max = 2};
 
     rnd_bytes(grant.id, sizeof grant.id);
-    sql(0,
-        "DROP PROCEDURE user_logout; CREATE DEFINER = doushard_owner@localhost PROCEDURE "
-        "user_logout (IN in_ops JSON) SQL SECURITY DEFINER MODIFIES SQL DATA COMMENT "
-        "'v1: bad' "
-        "BEGIN START TRANSACTION; UPDATE shard_self SET installed_at = installed_at + 1; "
-        "SELECT 1 AS n, 'ok' AS code, 0 AS slot, 1 AS epoch, 'x' AS server; END; "
-        "GRANT EXECUTE ON PROCEDURE user_logout TO doushard_app");
+    sql(0, "DELIMITER //\n"
+           "DROP PROCEDURE user_logout//\n"
+           "CREATE DEFINER = doushard_owner@localhost PROCEDURE user_logout (IN in_ops "
+           "JSON) "
+           "SQL SECURITY DEFINER MODIFIES SQL DATA COMMENT 'v1: forgets its transaction' "
+           "BEGIN "
+           "START TRANSACTION; UPDATE shard_self SET installed_at = installed_at + 1; "
+           "SELECT 1 AS n, 'ok' AS code, 0 AS slot, 1 AS epoch, 'x' AS server; END//\n"
+           "GRANT EXECUTE ON PROCEDURE user_logout TO doushard_app//\n");
     assert_state(0, &before);
     work_begin(&work, 5000);
     assert_int_equal(user_logout(fixture.router, &work.call, id, grant.id), OUTCOME_OK);
