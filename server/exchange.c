@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "shard/base/buf.h"
 #include "shard/base/clock.h"
@@ -32,6 +33,8 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
     struct request req;
+    struct exchange *next_head;  /* in place->heads, while in STAGE_HEAD */
+    struct exchange **head_link; /* what points to this one; NULL: not in the list */
     struct worker_job job;
     struct exchange_place *place;      /* (ref) */
     struct MHD_Connection *connection; /* (ref) */
@@ -68,7 +71,7 @@ static bool answer(struct exchange *ex)
     if (ex->ended_us == 0) {
         ex->ended_us = ex->answered_us;
     }
-    if (ex->framing.must_close || atomic_load(&ex->place->closing)) {
+    if (ex->framing.must_close || atomic_load(ex->place->closing)) {
         reply_close(&ex->req);
     }
     reaper_enter(&ex->conn->watch, PHASE_WRITE);
@@ -81,6 +84,16 @@ static bool answer_early(struct exchange *ex)
     ex->framing.must_close = true;
     ex->conn->expects_more = true;
     return answer(ex);
+}
+
+/* Answer where the library takes no answer; the connection must end then. */
+static void answer_past_library(struct exchange *ex)
+{
+    ex->stage = STAGE_REPLY;
+    ex->ended_us = clock_mono_us();
+    ex->answered_us = ex->ended_us;
+    ex->conn->expects_more = true;
+    reply_send_now(&ex->req, ex->conn->watch.fd);
 }
 
 /* One line per request, when nothing more will happen to it. */
@@ -244,13 +257,8 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
 {
     ex->body_bytes += len;
     if (ex->body_bytes > ex->body_limit) {
-        /* Only a chunked body gets here. The library cannot answer now, so we do. */
-        reply_error(&ex->req, ERROR_TOO_LARGE, NULL);
-        ex->stage = STAGE_REPLY;
-        ex->ended_us = clock_mono_us();
-        ex->answered_us = ex->ended_us;
-        ex->conn->expects_more = true;
-        reply_send_now(&ex->req, ex->conn->watch.fd);
+        reply_error(&ex->req, ERROR_TOO_LARGE, NULL); /* it must be a chunked one */
+        answer_past_library(ex);
         return false;
     }
     if (ex->parts != NULL) {
@@ -470,7 +478,7 @@ static bool find_route(struct exchange *ex)
         return false;
     case ROUTE_NO_METHOD:
         req->route = match.route;
-        reply_error(req, ERROR_NO_METHOD, "allowed: %s", match.allow);
+        reply_error(req, ERROR_NO_METHOD, "use %s", match.allow);
         reply_header(req, "Allow", match.allow);
         return false;
     case ROUTE_NO_SUCH_METHOD:
@@ -529,24 +537,52 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
 
 /* ---- life cycle ------------------------------------------------------------------- */
 
-bool exchange_step(struct exchange *ex, const char *method, const char *version,
-                   const char *data, size_t len)
+static void enter_heads(struct exchange *ex)
 {
-    switch (ex->stage) {
-    case STAGE_HEAD:
-        return on_header(ex, method, version);
-    case STAGE_BODY:
-        return len > 0 ? on_body(ex, data, len) : on_end(ex);
-    case STAGE_WORK: /* resumed */
-        return answer(ex);
-    case STAGE_REPLY:
-        break;
+    ex->head_link = &ex->place->heads;
+    ex->next_head = ex->place->heads;
+    if (ex->next_head != NULL) {
+        ex->next_head->head_link = &ex->next_head;
     }
-    return true;
+    ex->place->heads = ex;
+}
+
+static void leave_heads(struct exchange *ex)
+{
+    if (ex->head_link == NULL) {
+        return;
+    }
+    *ex->head_link = ex->next_head;
+    if (ex->next_head != NULL) {
+        ex->next_head->head_link = ex->head_link;
+    }
+    ex->head_link = NULL;
+}
+
+void exchange_refuse_length(struct exchange_place *place)
+{
+    struct exchange *next;
+
+    for (struct exchange *ex = place->heads; ex != NULL; ex = next) {
+        const char *value = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                                        MHD_HTTP_HEADER_CONTENT_LENGTH);
+        uint64_t length;
+
+        next = ex->next_head;
+        if (value == NULL || framing_parse_length(value, strlen(value), &length)) {
+            continue;
+        }
+        leave_heads(ex);
+        metrics_add(place->app->metrics, METRIC_HTTP_FRAMING_REFUSED, 1);
+        reply_error(&ex->req, ERROR_BAD_REQUEST, "Content-Length is malformed");
+        answer_past_library(ex);
+        (void)shutdown(ex->conn->watch.fd, SHUT_WR);
+    }
 }
 
 static void exchange_free(struct exchange *ex)
 {
+    leave_heads(ex);
     if (ex->parts != NULL) {
         (void)MHD_destroy_post_processor(ex->parts);
     }
@@ -575,8 +611,26 @@ struct exchange *exchange_new(struct exchange_place *place,
         exchange_free(ex);
         return NULL;
     }
+    enter_heads(ex);
     reaper_enter(&conn->watch, PHASE_HEAD);
     return ex;
+}
+
+bool exchange_step(struct exchange *ex, const char *method, const char *version,
+                   const char *data, size_t len)
+{
+    switch (ex->stage) {
+    case STAGE_HEAD:
+        leave_heads(ex);
+        return on_header(ex, method, version);
+    case STAGE_BODY:
+        return len > 0 ? on_body(ex, data, len) : on_end(ex);
+    case STAGE_WORK: /* resumed */
+        return answer(ex);
+    case STAGE_REPLY:
+        break;
+    }
+    return true;
 }
 
 void exchange_end(struct exchange **ex_ptr, const char *end, bool refused)

@@ -23,11 +23,12 @@ struct MHD_Connection;
 struct app;
 struct exchange;
 
-/* Where requests come in. */
+/* Where requests come in: one thread of the library. */
 struct exchange_place {
     struct app *app;              /* (ref) */
     enum route_listener listener; /* which routes there are */
-    atomic_bool closing;          /* every answer ends its connection */
+    const atomic_bool *closing;   /* (ref) every answer ends its connection */
+    struct exchange *heads; /* requests whose header is not complete; that thread's */
 };
 
 /* What lives as long as a connection. */
@@ -46,6 +47,11 @@ struct exchange *exchange_new(struct exchange_place *place,
  * or (LEN 0) all of it, or the connection was resumed. False: close the connection. */
 bool exchange_step(struct exchange *ex, const char *method, const char *version,
                    const char *data, size_t len) MUST_CHECK;
+
+/* The library is about to refuse a Content-Length that it cannot read, of one of the
+ * requests in PLACE. It would send the head of its answer twice, so we answer that
+ * request and end the connection for writing before it does. */
+void exchange_refuse_length(struct exchange_place *place);
 
 /* The request is over, END says how ("done", "left"...), REFUSED that the library
  * answered it and closes. Writes the access line and frees; *EX becomes NULL. */

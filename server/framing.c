@@ -7,6 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* No length that anybody means is so large. */
+#define LENGTH_LIMIT (UINT64_C(1) << 53)
+
 static void refuse(struct framing *framing, enum framing_verdict verdict,
                    const char *reason)
 {
@@ -99,26 +102,27 @@ static void trim(const char **value, size_t *len)
     }
 }
 
+bool framing_parse_length(const char *text, size_t len, uint64_t *length)
+{
+    *length = 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = (unsigned)(text[i] - '0');
+
+        *length = *length * 10 + digit;
+        if (digit > 9 || *length >= LENGTH_LIMIT) {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
 static void check_length(struct framing *framing, const char *value, size_t len)
 {
-    uint64_t length = 0;
-
-    if (len == 0) {
-        bad(framing, "Content-Length is malformed");
-    }
-    for (size_t i = 0; i < len; i++) {
-        unsigned digit = (unsigned)(value[i] - '0');
-
-        if (digit > 9 || length > (UINT64_MAX - digit) / 10) {
-            bad(framing, "Content-Length is malformed");
-            return;
-        }
-        length = length * 10 + digit;
-    }
     framing->n_length++;
     framing->has_length = true;
-    framing->content_length = length;
-    if (framing->n_length > 1) {
+    if (!framing_parse_length(value, len, &framing->content_length)) {
+        bad(framing, "Content-Length is malformed");
+    } else if (framing->n_length > 1) {
         bad(framing, "several Content-Length");
     }
 }

@@ -72,6 +72,9 @@ void framing_check(struct framing *framing, struct MHD_Connection *connection,
                    const char *method, const struct framing_target *target,
                    const char *version);
 
+/* Read a Content-Length. False: not only digits, or 2^53 and more, which nobody means. */
+bool framing_parse_length(const char *text, size_t len, uint64_t *length) MUST_CHECK;
+
 /* The decoded path of a target: without query, and without scheme and host if the target
  * has them. NULL and *REASON (static text) when it has a control byte, is no path, or
  * (*REASON is NULL) memory is short. */

@@ -31,16 +31,26 @@
 
 #define N_LISTENERS 2
 
+struct listener;
+
+/* One daemon of the library: one thread. */
+struct loop {
+    struct listener *listener; /* (ref) */
+    struct exchange_place place;
+    struct MHD_Daemon *daemon;
+};
+
 struct listener {
     struct http *http; /* (ref) */
-    struct exchange_place place;
+    enum route_listener kind;
     int fd; /* listening socket; ours to close */
     unsigned port;
+    atomic_bool closing;  /* no connection is accepted or kept any more */
     atomic_uint n_active; /* requests begun and not finished */
-    /* One per thread, all on one socket. Not one with a thread pool: quiescing that can
-     * abort the process when one of its threads notices at the same time. */
-    struct MHD_Daemon **daemons;
-    unsigned n_daemons;
+    /* All on one socket. Not one daemon with a thread pool: quiescing that can abort the
+     * process when one of its threads notices at the same time. */
+    struct loop *loops;
+    unsigned n_loops;
 };
 
 struct http {
@@ -64,16 +74,15 @@ static struct exchange_conn *conn_of(struct MHD_Connection *connection)
 /* The request line is there. TARGET is decoded in place after this. */
 static void *target_cb(void *cls, const char *target, struct MHD_Connection *connection)
 {
-    struct listener *listener = cls;
+    struct loop *loop = cls;
     struct exchange_conn *conn = conn_of(connection);
     struct exchange *ex = NULL;
 
     if (conn != NULL) {
-        ex = exchange_new(&listener->place, connection, conn,
-                          target != NULL ? target : "");
+        ex = exchange_new(&loop->place, connection, conn, target != NULL ? target : "");
     }
     if (ex != NULL) {
-        (void)atomic_fetch_add(&listener->n_active, 1);
+        (void)atomic_fetch_add(&loop->listener->n_active, 1);
     }
     return ex;
 }
@@ -107,7 +116,7 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
         [MHD_REQUEST_TERMINATED_READ_ERROR] = "left",
         [MHD_REQUEST_TERMINATED_CLIENT_ABORT] = "left",
     };
-    struct listener *listener = cls;
+    struct listener *listener = ((struct loop *)cls)->listener;
     struct http *http = listener->http;
     struct exchange *ex = *context;
 
@@ -119,7 +128,7 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
     exchange_end(&ex, (size_t)code < ARRAY_LEN(ends) ? ends[code] : "unknown",
                  code == MHD_REQUEST_TERMINATED_WITH_ERROR);
     if (atomic_fetch_sub(&listener->n_active, 1) == 1 &&
-        atomic_load(&listener->place.closing)) {
+        atomic_load(&listener->closing)) {
         (void)pthread_mutex_lock(&http->mutex);
         (void)pthread_cond_signal(&http->quiet);
         (void)pthread_mutex_unlock(&http->mutex);
@@ -143,8 +152,7 @@ static bool must_linger(const struct exchange_conn *conn)
 static void connection_cb(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct listener *listener = cls;
-    struct http *http = listener->http;
+    struct http *http = ((struct loop *)cls)->listener->http;
     struct exchange_conn *conn = *context;
     const union MHD_ConnectionInfo *info;
 
@@ -173,9 +181,12 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
 __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const char *fmt,
                                                               va_list args)
 {
+    struct loop *loop = cls;
     char text[256];
 
-    (void)cls;
+    if (strstr(fmt, "Content-Length") != NULL) {
+        exchange_refuse_length(&loop->place);
+    }
     if (log_enabled(LOG_DEBUG)) {
         (void)vsnprintf(text, sizeof(text), fmt, args);
         text[strcspn(text, "\n")] = '\0';
@@ -234,7 +245,7 @@ static bool open_socket(struct listener *listener, const char *host, int port)
         ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
                                          : ((struct sockaddr_in *)&addr)->sin_port);
     log_write(LOG_INFO, "listening", "listener=%s host=\"%s\" port=%u",
-              listener->place.listener == LISTENER_ADMIN ? "admin" : "public", host,
+              listener->kind == LISTENER_ADMIN ? "admin" : "public", host,
               listener->port);
     return true;
 }
@@ -252,8 +263,7 @@ struct http *http_new(struct app *app)
     (void)pthread_cond_init(&http->quiet, NULL);
     for (size_t i = 0; i < N_LISTENERS; i++) {
         http->listeners[i].http = http;
-        http->listeners[i].place.app = app;
-        http->listeners[i].place.listener = (enum route_listener)i;
+        http->listeners[i].kind = (enum route_listener)i;
         http->listeners[i].fd = -1;
     }
     http->reaper = reaper_new(app);
@@ -272,43 +282,48 @@ unsigned http_port(const struct http *http, enum route_listener listener)
     return http->listeners[listener].port;
 }
 
-static struct MHD_Daemon *start_daemon(struct listener *listener,
-                                       unsigned connections_max)
+static bool start_loop(struct loop *loop, unsigned connections_max)
 {
-    const struct config *config = app_config(listener->http->app);
+    const struct config *config = app_config(loop->listener->http->app);
 
-    return MHD_start_daemon(
+    loop->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_ERROR_LOG,
-        0, NULL, NULL, request_cb, listener,
+        0, NULL, NULL, request_cb, loop,
         /* first, so that it sees what is wrong with the others */
-        MHD_OPTION_EXTERNAL_LOGGER, library_log, NULL, MHD_OPTION_LISTEN_SOCKET,
-        listener->fd, MHD_OPTION_CONNECTION_LIMIT, connections_max,
+        MHD_OPTION_EXTERNAL_LOGGER, library_log, loop, MHD_OPTION_LISTEN_SOCKET,
+        loop->listener->fd, MHD_OPTION_CONNECTION_LIMIT, connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->connection_memory_bytes,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, READ_INCREMENT_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_URI_LOG_CALLBACK, target_cb,
-        listener, MHD_OPTION_NOTIFY_COMPLETED, completed_cb, listener,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_cb, listener, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_URI_LOG_CALLBACK, target_cb, loop,
+        MHD_OPTION_NOTIFY_COMPLETED, completed_cb, loop, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_cb, loop, MHD_OPTION_END);
+    return loop->daemon != NULL;
 }
 
 static bool start_listener(struct listener *listener, unsigned n_threads,
                            unsigned connections_max)
 {
-    listener->daemons = calloc(n_threads, sizeof(struct MHD_Daemon *));
-    while (listener->daemons != NULL && listener->n_daemons < n_threads) {
-        struct MHD_Daemon *daemon =
-            start_daemon(listener, (connections_max + n_threads - 1) / n_threads);
+    unsigned share = (connections_max + n_threads - 1) / n_threads;
 
-        if (daemon == NULL) {
+    listener->loops = calloc(n_threads, sizeof(struct loop));
+    while (listener->loops != NULL && listener->n_loops < n_threads) {
+        struct loop *loop = &listener->loops[listener->n_loops];
+
+        loop->listener = listener;
+        loop->place.app = listener->http->app;
+        loop->place.listener = listener->kind;
+        loop->place.closing = &listener->closing;
+        if (!start_loop(loop, share)) {
             break;
         }
-        listener->daemons[listener->n_daemons++] = daemon;
+        listener->n_loops++;
     }
-    if (listener->n_daemons < n_threads) {
+    if (listener->n_loops < n_threads) {
         log_write(LOG_ERROR, "http_start_failed", "port=%u threads=%u started=%u",
-                  listener->port, n_threads, listener->n_daemons);
+                  listener->port, n_threads, listener->n_loops);
     }
-    return listener->n_daemons == n_threads;
+    return listener->n_loops == n_threads;
 }
 
 bool http_start(struct http *http)
@@ -327,8 +342,8 @@ bool http_start(struct http *http)
 
 static void quiesce_listener(struct listener *listener)
 {
-    for (unsigned i = 0; i < listener->n_daemons; i++) {
-        (void)MHD_quiesce_daemon(listener->daemons[i]);
+    for (unsigned i = 0; i < listener->n_loops; i++) {
+        (void)MHD_quiesce_daemon(listener->loops[i].daemon);
     }
 }
 
@@ -336,7 +351,7 @@ void http_quiesce(struct http *http)
 {
     struct listener *listener = &http->listeners[LISTENER_PUBLIC];
 
-    atomic_store(&listener->place.closing, true);
+    atomic_store(&listener->closing, true);
     quiesce_listener(listener);
     /* Refuse newcomers at once; those in the backlog would wait for ever. */
     (void)shutdown(listener->fd, SHUT_RDWR);
@@ -369,13 +384,13 @@ void http_free(struct http **http_ptr)
         struct listener *listener = &http->listeners[i];
 
         /* Quiesced, so that the library leaves the socket to us. */
-        if (!atomic_load(&listener->place.closing)) {
+        if (!atomic_load(&listener->closing)) {
             quiesce_listener(listener);
         }
-        for (unsigned j = 0; j < listener->n_daemons; j++) {
-            MHD_stop_daemon(listener->daemons[j]);
+        for (unsigned j = 0; j < listener->n_loops; j++) {
+            MHD_stop_daemon(listener->loops[j].daemon);
         }
-        free(listener->daemons);
+        free(listener->loops);
         if (listener->fd >= 0) {
             (void)close(listener->fd);
         }
