@@ -189,7 +189,7 @@ lint: compile_commands.json
 	$(say) FORMAT '$(words $(c_sources) $(c_headers)) files'
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
 	$(say) TIDY '$(words $(c_sources)) files'
-	$(Q)printf '%s\n' $(c_sources) | xargs -P 2 -n 4 $(CLANG_TIDY) --quiet -p .
+	$(Q)printf '%s\n' $(c_sources) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p .
 	$(say) SHELL '$(words $(shell_scripts)) files'
 	$(Q)$(if $(shell_scripts),$(SHELLCHECK) -x -S style $(shell_scripts))
 	$(say) NODE '$(words $(js_files)) files'

@@ -21,9 +21,6 @@
  * reloads without end can take. */
 #define GENERATIONS_MAX 10000
 
-/* Longest name of an option, flag or variable. */
-#define NAME_BYTES 64
-
 /* What config_load() really makes; the rest of the program sees the first member. */
 struct snapshot {
     struct config config;
@@ -35,7 +32,8 @@ struct place {
     enum config_layer layer;
     const char *file; /* LAYER_FILE */
     int line;
-    char name[NAME_BYTES]; /* what the user wrote: listen_port, --listen-port, ... */
+    char name[CONFIG_NAME_BYTES]; /* what the user wrote: listen_port, --listen-port, ...
+                                   */
 };
 
 struct config_origin config_option_origin(const struct config *config, size_t id)
@@ -209,11 +207,11 @@ static bool load_defaults(struct snapshot *snapshot, struct config_error *err)
 /* Single-character edits between two names. */
 static unsigned distance(const char *a, const char *b)
 {
-    unsigned row[NAME_BYTES + 1];
+    unsigned row[CONFIG_NAME_BYTES + 1];
     size_t n = strlen(b);
 
-    if (n > NAME_BYTES) {
-        return NAME_BYTES;
+    if (n > CONFIG_NAME_BYTES) {
+        return CONFIG_NAME_BYTES;
     }
     for (unsigned j = 0; j <= n; j++) {
         row[j] = j;
@@ -334,12 +332,12 @@ static const struct {
 /* The option name that a flag of LEN bytes stands for: "--listen-port" is listen_port. */
 static void option_name(const char *flag, size_t len, char *name)
 {
-    size_t n = 0;
-
-    for (size_t i = 2; i < len && n < NAME_BYTES - 1; i++) {
-        name[n++] = flag[i] == '-' ? '_' : flag[i];
+    (void)snprintf(name, CONFIG_NAME_BYTES, "%.*s", (int)len - 2, flag + 2);
+    for (char *c = name; *c != '\0'; c++) {
+        if (*c == '-') {
+            *c = '_';
+        }
     }
-    name[n] = '\0';
 }
 
 /* Understand argv[*AT] and move *AT behind it. */
@@ -348,7 +346,7 @@ static bool next_word(const struct config_args *args, int *at, struct word *word
 {
     const char *flag = args->argv[(*at)++];
     size_t len = strcspn(flag, "=");
-    char name[NAME_BYTES];
+    char name[CONFIG_NAME_BYTES];
 
     *word = (struct word){.mode = CONFIG_RUN};
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
@@ -365,7 +363,7 @@ static bool next_word(const struct config_args *args, int *at, struct word *word
     word->id = config_option_find(name, strlen(name));
     if (word->id == OPTION__COUNT && !word->is_file) {
         const struct config_option *near = nearest(name);
-        char meant[NAME_BYTES] = "";
+        char meant[CONFIG_NAME_BYTES] = "";
         if (near != NULL) {
             config_option_flag(near, meant);
         }

@@ -4,7 +4,6 @@
  * start or a reload relies on it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -186,9 +185,12 @@ static bool check_directory(const char *option, const char *dir, struct config_e
         return (S_ISDIR(st.st_mode) && access(dir, R_OK | W_OK | X_OK) == 0) ||
                config_fail(err, dir, 0, "%s is no directory that we may write", option);
     }
-    /* dirname() changes its argument. */
-    snprintf(parent, sizeof parent, "%s", dir);
-    return (errno == ENOENT && access(dirname(parent), W_OK | X_OK) == 0) ||
+    (void)snprintf(parent, sizeof parent, "%s", dir);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        slash[slash == parent] = '\0';
+    }
+    return (errno == ENOENT && access(slash != NULL ? parent : ".", W_OK | X_OK) == 0) ||
            config_fail(err, dir, 0, "%s does not exist and cannot be made: %s", option,
                        strerrordesc_np(errno));
 }

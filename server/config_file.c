@@ -226,7 +226,7 @@ static char *widen_numbers(const char *text, size_t len, const char *file,
         .at = text, .end = text + len, .line = 1, .file = file, .err = err};
     char *widened = NULL;
 
-    buf_init(&scan.out, 2 * (size_t)CONFIG_FILE_MAX_BYTES);
+    buf_init(&scan.out, 2 * CONFIG_FILE_MAX_BYTES);
     while (left(&scan) > 0) {
         if (!scan_next(&scan)) {
             goto out;
@@ -254,7 +254,7 @@ bool config_file_parse(config_t *parsed, const char *text, size_t len, const cha
     bool ok;
 
     if (len > CONFIG_FILE_MAX_BYTES) {
-        return config_fail(err, file, 0, "is larger than %d bytes",
+        return config_fail(err, file, 0, "is larger than %zu bytes",
                            CONFIG_FILE_MAX_BYTES);
     }
     if (len > 0 && memchr(text, '\0', len) != NULL) {

@@ -14,7 +14,7 @@
 
 /* Largest file. libconfig keeps line numbers in 16 bits, so that lines are limited too.
  */
-#define CONFIG_FILE_MAX_BYTES (1024 * 1024)
+#define CONFIG_FILE_MAX_BYTES ((size_t)1 << 20)
 #define CONFIG_FILE_MAX_LINES 60000
 
 /* Say what is wrong; LINE 0 leaves the line out, FILE NULL both. Always returns false. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What the program says about its options: --help, --help-config, --print-config. */
-#include <ctype.h>
 #include <string.h>
 
 #include "server/config.h"
@@ -50,7 +49,7 @@ static void print_sentence(FILE *out, const char *text)
                 len--;
             }
         }
-        int first = is_first ? toupper((unsigned char)*text) : *text;
+        char first = is_first ? config_upper(*text) : *text;
         fprintf(out, "# %c%.*s%s\n", first, (int)len - 1, text + 1,
                 len == left ? "." : "");
         text += len;
@@ -156,7 +155,7 @@ static void print_origin(FILE *out, const struct config_args *args,
                          const struct config *config, size_t id)
 {
     struct config_origin origin = config_option_origin(config, id);
-    char name[64];
+    char name[CONFIG_NAME_BYTES];
 
     switch (origin.layer) {
     case LAYER_DEFAULT:

@@ -3,7 +3,7 @@
 /* The rows of config.def as data: finding one, reading its value, naming it. */
 #include "server/config_option.h"
 
-#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct config_option options[] = {
@@ -80,23 +80,28 @@ const char *config_option_word(const struct config_option *option, int64_t index
     return word;
 }
 
+char config_upper(char c)
+{
+    if (c >= 'a' && c <= 'z') {
+        c = (char)(c - 'a' + 'A');
+    }
+    return c;
+}
+
 void config_option_flag(const struct config_option *option, char *name)
 {
-    size_t len = strlen(option->name);
-
-    memcpy(name, "--", 2);
-    for (size_t i = 0; i <= len; i++) {
-        name[2 + i] = option->name[i] == '_' ? '-' : option->name[i];
+    (void)snprintf(name, CONFIG_NAME_BYTES, "--%s", option->name);
+    for (char *c = name; *c != '\0'; c++) {
+        if (*c == '_') {
+            *c = '-';
+        }
     }
 }
 
 void config_option_variable(const struct config_option *option, char *name)
 {
-    static const char prefix[] = "DOUSHARD_";
-    size_t len = strlen(option->name);
-
-    memcpy(name, prefix, sizeof prefix - 1);
-    for (size_t i = 0; i <= len; i++) {
-        name[sizeof prefix - 1 + i] = (char)toupper((unsigned char)option->name[i]);
+    (void)snprintf(name, CONFIG_NAME_BYTES, "DOUSHARD_%s", option->name);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = config_upper(*c);
     }
 }

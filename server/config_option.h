@@ -10,6 +10,9 @@
 
 #include "server/config.h"
 
+/* Room for the longest name of an option, flag or variable. */
+#define CONFIG_NAME_BYTES 64
+
 enum config_kind { KIND_INT, KIND_SIZE, KIND_STRING, KIND_PATH, KIND_SECRET, KIND_ENUM };
 
 /* CONFIG_FIXED: a change needs a restart. */
@@ -72,9 +75,12 @@ const char *config_option_word(const struct config_option *option, int64_t index
 /* Where CONFIG, which config_load() made, has the option from. */
 struct config_origin config_option_origin(const struct config *config, size_t id);
 
-/* "--listen-port" and "DOUSHARD_LISTEN_PORT" for listen_port; NAME has 64 bytes. */
+/* "--listen-port" and "DOUSHARD_LISTEN_PORT" for listen_port, into CONFIG_NAME_BYTES. */
 void config_option_flag(const struct config_option *option, char *name);
 void config_option_variable(const struct config_option *option, char *name);
+
+/* An ASCII letter as a capital, whatever the locale. */
+char config_upper(char c);
 
 /* Values that are right alone but not together. False: *ERR says which. */
 bool config_check_values(const struct config *config, struct config_error *err);

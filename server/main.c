@@ -48,8 +48,6 @@
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-extern char **environ;
-
 /* The process: the parts, and what only this file needs. */
 struct process {
     struct app app;

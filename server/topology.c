@@ -212,27 +212,35 @@ static const config_setting_t *find_list(const config_t *parsed, struct reader *
     return list;
 }
 
+/* The server whose name is the LEN bytes at NAME; NULL when there is none. */
+static struct router_server *find_server(struct topology *topology, const char *name,
+                                         size_t len)
+{
+    for (size_t i = 0; i < topology->n_servers; i++) {
+        struct router_server *server = &topology->servers[i];
+        CHECK(server->name != NULL);
+        if (strlen(server->name) == len && memcmp(server->name, name, len) == 0) {
+            return server;
+        }
+    }
+    return NULL;
+}
+
 /* Set durability_exempt of every server in the comma-separated list NAMES. */
 static bool mark_exempt(struct topology *topology, const char *names,
                         const struct reader *reader)
 {
-    while (*names != '\0') {
-        size_t blanks = strspn(names, ", ");
-        size_t len = strcspn(names + blanks, ", ");
-        bool is_found = len == 0;
+    size_t len;
 
-        names += blanks;
-        for (size_t i = 0; i < topology->n_servers && !is_found; i++) {
-            struct router_server *server = &topology->servers[i];
-            is_found =
-                strlen(server->name) == len && memcmp(server->name, names, len) == 0;
-            server->durability_exempt |= is_found;
-        }
-        if (!is_found) {
+    for (names += strspn(names, ", "); *names != '\0'; names += strspn(names, ", ")) {
+        len = strcspn(names, ", ");
+        struct router_server *server = find_server(topology, names, len);
+        if (server == NULL) {
             return config_fail(reader->err, NULL, 0,
                                "durability_exempt names %.*s, which %.200s does not",
                                (int)(len < 60 ? len : 60), names, reader->file);
         }
+        server->durability_exempt = true;
         names += len;
     }
     return true;

@@ -2,11 +2,6 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Options: layers, ranges, every kind of bad file with its message, and reloads that
  * change all or nothing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka.h wants the four above before it. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "shard/base/log.h"
 
 #include "server/config.h"
+
+#include "tests/unit/cmocka_all.h"
 
 /* Paths in a directory that one test run has for itself. */
 struct fixture {
@@ -642,7 +637,8 @@ static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
         default:
             if (len + more < size) {
                 memmove(text + at + more, text + at, len - at);
-                memcpy(text + at, splinter, more);
+                /* Bytes of a file, no string. */
+                memcpy(text + at, splinter, more); // NOLINT(bugprone-not-null-*)
                 len += more;
             }
             break;

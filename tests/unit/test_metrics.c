@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Counters and their text: sums from several threads, series, buckets, every family. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka.h wants the four above before it. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "server/metrics.h"
+
+#include "tests/unit/cmocka_all.h"
 
 static const struct metrics_route routes[] = {{"GET", "/a/"}, {"POST", "/b/"}};
 
@@ -197,7 +192,7 @@ static void test_text_format(void **state)
         const char *value = strrchr(line, ' ');
         assert_non_null(value);
         char *end;
-        strtod(value + 1, &end);
+        assert_true(strtod(value + 1, &end) >= 0);
         assert_int_equal(*end, '\0');
     }
     free(text);
