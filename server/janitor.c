@@ -34,6 +34,9 @@
 #define SWEEP_PAUSE_MS 20
 #define SWEEP_EVERY_MS 3600000
 
+/* But it comes back soon when a shard or the disk did not answer. */
+#define SWEEP_AGAIN_MS 60000
+
 /* How much longer than any request may take a file must have been without a row. */
 #define ORPHAN_SLACK_S 60
 
@@ -42,6 +45,7 @@ struct janitor {
     struct janitor_shards shards;
     pthread_t jobs;
     pthread_t sweeper;
+    bool sweep_is_unsure; /* the sweeper's own: some question has no definite answer */
     struct {
         pthread_mutex_t lock;
         pthread_cond_t changed; /* stop, poked or the options */
@@ -215,20 +219,23 @@ static void *jobs_main(void *context)
 
 /* ---- Orphans ---- */
 
-/* Only a definite answer removes a file: no row names it, or a deleted one. */
-static bool is_orphan(struct janitor *janitor, const char *name)
+/* Does a live row name the files NAME? OK: yes. NOTFOUND: no, for certain. Any other
+ * outcome: nobody knows just now. */
+static enum outcome ask(struct janitor *janitor, const char *name)
 {
     uint64_t author_id = 0;
     bool live = true;
     struct errand errand;
     if (!storage_name_parse(name, strlen(name), &author_id)) {
-        return false;
+        return OUTCOME_OK;
     }
     errand_begin(&errand);
     enum outcome outcome = janitor->shards.find(janitor->shards.router, &errand.call,
                                                 author_id, name, &live);
+    log_write(LOG_DEBUG, "orphan_asked", "media=%s outcome=%s live=%d detail=\"%s\"",
+              name, outcome_name(outcome), (int)live, errand.call.detail);
     errand_end(&errand);
-    return outcome == OUTCOME_NOTFOUND || (outcome == OUTCOME_OK && !live);
+    return outcome == OUTCOME_OK && !live ? OUTCOME_NOTFOUND : outcome;
 }
 
 static bool sweep_cb(void *context, const char *name, int64_t age_s)
@@ -238,22 +245,34 @@ static bool sweep_cb(void *context, const char *name, int64_t age_s)
     if (age_s < options.orphan_age_s) {
         return !stopping(janitor);
     }
-    if (is_orphan(janitor, name) && storage_delete(janitor->storage, name)) {
+    enum outcome outcome = ask(janitor, name);
+    if (outcome == OUTCOME_NOTFOUND && storage_delete(janitor->storage, name)) {
         count(janitor, &janitor->shared.counts.orphans_removed);
         log_write(LOG_INFO, "orphan_removed", "media=%s age_s=%lld", name,
                   (long long)age_s);
+    } else if (outcome != OUTCOME_OK) {
+        janitor->sweep_is_unsure = true;
     }
     return rest(janitor, options.sweep_pause_ms, /* for_poke= */ false);
+}
+
+/* One sweep. Returns the pause until the next. */
+static int64_t sweep(struct janitor *janitor)
+{
+    janitor->sweep_is_unsure = false;
+    if (storage_walk(janitor->storage, sweep_cb, janitor)) {
+        count(janitor, &janitor->shared.counts.sweeps);
+    }
+    int64_t pause_ms = options_now(janitor).sweep_every_ms;
+    return janitor->sweep_is_unsure && pause_ms > SWEEP_AGAIN_MS ? SWEEP_AGAIN_MS
+                                                                 : pause_ms;
 }
 
 static void *sweeper_main(void *context)
 {
     struct janitor *janitor = context;
-    do {
-        if (storage_walk(janitor->storage, sweep_cb, janitor)) {
-            count(janitor, &janitor->shared.counts.sweeps);
-        }
-    } while (rest(janitor, options_now(janitor).sweep_every_ms, /* for_poke= */ false));
+    while (rest(janitor, sweep(janitor), /* for_poke= */ false)) {
+    }
     return NULL;
 }
 
