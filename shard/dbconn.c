@@ -152,10 +152,10 @@ static bool greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
                   char *why, size_t size)
 {
     struct arena arena;
-    const struct dbarg tag = {
-        .kind = DBARG_TEXT, .text = conn->tag, .len = strlen(conn->tag)};
+    const struct dbarg args[PROC_ARGS_MAX] = {
+        {.kind = DBARG_TEXT, .text = conn->tag, .len = strlen(conn->tag)}};
     struct dbexec exec = {
-        .conn = conn, .proc = PROC_CONN_OPEN, .args = &tag, .arena = &arena};
+        .conn = conn, .proc = PROC_CONN_OPEN, .args = args, .arena = &arena};
     struct {
         const char *server;
         uint32_t schema, flush, sync_binlog, log_bin, doublewrite;
@@ -510,8 +510,8 @@ static void phase_next(struct dbexec *exec)
         break;
     case PHASE_STORE:
         if (exec->status == DB_OK && !take_result(exec)) {
-            exec->status =
-                DB_NOMEM; /* go on reading: the connection must come back clean */
+            /* Go on reading: the connection must come back clean. */
+            exec->status = DB_NOMEM;
             explain(exec->detail, sizeof exec->detail, "the answer of %s does not fit",
                     proc_get(exec->proc)->routine);
         }

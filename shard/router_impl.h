@@ -55,10 +55,11 @@ bool minder_start(struct shard *shard) MUST_CHECK;
 void minder_stop(struct shard *shard);
 
 /* Look at the shard soon: its pool went down. */
-void minder_wake(void *shard);
+void minder_wake(void *context);
 
 /* dbpool_admit_fn for a struct shard. */
-bool minder_admit(void *shard, const struct dbconn_hello *hello, char *why, size_t size);
+bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
+                  size_t size);
 
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);

@@ -22,7 +22,8 @@
 #define LOOK_ARENA_BYTES (64u << 20)
 
 /* Most slots in one slot_learn(); the rest goes with the next look. */
-#define LEARN_MAX 1000
+#define LEARN_MAX   1000
+#define LEARN_BYTES ((size_t)LEARN_MAX * 128)
 
 #define MINDER_STACK_BYTES (512u << 10)
 
@@ -180,7 +181,7 @@ static bool look_once(struct look *look)
     bool good = false;
 
     arena_init(&arena, LOOK_ARENA_BYTES);
-    buf_init(&news, LEARN_MAX * 128);
+    buf_init(&news, LEARN_BYTES);
     if (look->conn != NULL || connect_shard(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                compare_maps(look, map, &news);
@@ -290,9 +291,9 @@ void minder_stop(struct shard *shard)
     shard->has_minder = false;
 }
 
-void minder_wake(void *argument)
+void minder_wake(void *context)
 {
-    struct shard *shard = argument;
+    struct shard *shard = context;
 
     pthread_mutex_lock(&shard->shared.mutex);
     shard->shared.wake = true;

@@ -81,9 +81,9 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     char when[32];
     va_list args;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &utc);
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
     append_f(line, &used, "%s.%03ldZ %s %s", when, now.tv_nsec / 1000000,
              level_names[level], event);
     if (scope_id != NULL) {
