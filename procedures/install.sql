@@ -20,8 +20,16 @@ SOURCE op/_op_open.sql
 SOURCE op/_op_fence.sql
 SOURCE op/_op_user_lock.sql
 SOURCE op/_op_mint.sql
+SOURCE op/_op_author.sql
+SOURCE op/_op_video_lock.sql
+SOURCE op/_op_distinct.sql
+SOURCE op/_op_outbox_check.sql
+SOURCE op/_op_outbox.sql
+SOURCE op/_op_outbox_lock.sql
 SOURCE slot/_slot_seq_lock.sql
 SOURCE slot/_slot_log_add.sql
+SOURCE slot/_slot_log_add_ops.sql
+SOURCE slot/_slot_log_add_undo.sql
 SOURCE session/_session_put.sql
 
 -- Users and their sessions.
@@ -42,6 +50,22 @@ SOURCE publish/publish_list.sql
 SOURCE publish/publish_delete.sql
 SOURCE feed/feed_list.sql
 SOURCE media/media_find.sql
+SOURCE video/video_get.sql
+
+-- What joins two owners: first halves, second halves, lists.
+SOURCE favorite/favorite_action.sql
+SOURCE favorite/favorite_deliver.sql
+SOURCE favorite/favorite_list.sql
+SOURCE relation/relation_action.sql
+SOURCE relation/relation_deliver.sql
+SOURCE relation/relation_follow_list.sql
+SOURCE relation/relation_follower_list.sql
+SOURCE relation/relation_friend_list.sql
+SOURCE viewer/viewer_flags.sql
+SOURCE outbox/outbox_list.sql
+SOURCE outbox/outbox_done.sql
+SOURCE outbox/outbox_fail.sql
+SOURCE outbox/outbox_undo.sql
 
 -- Background work.
 SOURCE job/job_claim.sql

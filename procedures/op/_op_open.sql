@@ -48,6 +48,20 @@ BEGIN
             COMMENT 'result: its time in ms since the Unix epoch',
         media   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
             COMMENT 'result: base name of files',
+        kind    VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+            COMMENT 'kind of the outbox row',
+        target  BIGINT UNSIGNED NOT NULL DEFAULT 0
+            COMMENT 'the other end of an edge, a comment or a chat',
+        seq     BIGINT UNSIGNED NOT NULL DEFAULT 0
+            COMMENT 'number of a message; 0 for edges',
+        state   TINYINT NOT NULL DEFAULT 0
+            COMMENT 'what the edge is to be: 1 or 0',
+        was     TINYINT NOT NULL DEFAULT 0
+            COMMENT 'what the edge was, as read under the lock of its owner',
+        ver     BIGINT UNSIGNED NOT NULL DEFAULT 0
+            COMMENT 'version of the edge',
+        place   SMALLINT UNSIGNED NOT NULL DEFAULT 0
+            COMMENT 'number of the operation among those of its owner',
         PRIMARY KEY (n)
     )
         ENGINE = MEMORY;

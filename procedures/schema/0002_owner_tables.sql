@@ -89,7 +89,9 @@ CREATE TABLE IF NOT EXISTS user (
     ver                 BIGINT UNSIGNED NOT NULL DEFAULT 1
         COMMENT 'raised by every change that a card or a list shows',
     edge_ver            BIGINT UNSIGNED NOT NULL DEFAULT 0
-        COMMENT 'last version given to an edge of this user',
+        COMMENT 'last version given to an edge of this user, or place in the list of followers',
+    message_last        BIGINT NOT NULL DEFAULT 0
+        COMMENT 'number of the newest message id, as in slot_seq',
     created_at          BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch',
     op                  BINARY(16) NOT NULL

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
--- Version 3: what joins two owners: edges, comments, messages, and the outbox that delivers
--- their second halves. Edges are versioned rows with tombstones; nothing is deleted here
--- but by purging.
+-- Version 3: what joins two owners: edges, comments, messages, the outbox that delivers their
+-- second halves, and the keys of repeated requests. Edges are versioned rows with
+-- tombstones; nothing is deleted here but by purging.
 
 USE doushard;
 
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS follow (
     at          BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch of the last change',
     PRIMARY KEY (slot, user_id, followed_id),
-    KEY newest (slot, user_id, state, at, followed_id)
+    KEY newest (slot, user_id, state, ver)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
@@ -99,8 +99,10 @@ CREATE TABLE IF NOT EXISTS follower (
         COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
     at          BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch of the last change',
+    pos         BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the owner when it was applied: order of the list, unique per owner',
     PRIMARY KEY (slot, user_id, follower_id),
-    KEY newest (slot, user_id, state, at, follower_id)
+    KEY newest (slot, user_id, state, pos)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
@@ -168,7 +170,7 @@ CREATE TABLE IF NOT EXISTS favorite (
     at       BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch of the last change',
     PRIMARY KEY (slot, user_id, video_id),
-    KEY newest (slot, user_id, state, at, video_id)
+    KEY newest (slot, user_id, state, ver)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
@@ -303,7 +305,7 @@ CREATE TABLE IF NOT EXISTS comment (
     state      ENUM ('live', 'deleted') NOT NULL DEFAULT 'live'
         COMMENT 'deleted comments are shown to nobody',
     ver        BIGINT UNSIGNED NOT NULL
-        COMMENT 'edge_ver of the author for the second half',
+        COMMENT '1: posted; 2: deleted; version of the second half',
     created_at BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch',
     op         BINARY(16) NOT NULL
@@ -376,7 +378,7 @@ CREATE TABLE IF NOT EXISTS commented (
     state      TINYINT UNSIGNED NOT NULL
         COMMENT '1: live; 0: tombstone',
     ver        BIGINT UNSIGNED NOT NULL
-        COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
+        COMMENT 'of the comment; only a newer one replaces it',
     at         BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch of the last change',
     PRIMARY KEY (slot, user_id, video_id, comment_id)
@@ -445,9 +447,9 @@ CREATE TABLE IF NOT EXISTS chat (
     recv_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'number of the last message received',
     last_at   BIGINT NOT NULL DEFAULT 0
-        COMMENT 'at of the newest message',
+        COMMENT 'at of the newest message, undone ones included; never goes back',
     last_text VARCHAR(1000) NOT NULL DEFAULT ''
-        COMMENT 'text of the newest message',
+        COMMENT 'text of the newest live message; empty: there is none',
     last_sent TINYINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT '1: the owner sent it; 0: received it',
     PRIMARY KEY (slot, user_id, peer_id)
@@ -521,6 +523,8 @@ CREATE TABLE IF NOT EXISTS message (
         COMMENT 'number in its direction',
     text       VARCHAR(1000) NOT NULL
         COMMENT 'as written',
+    state      TINYINT UNSIGNED NOT NULL DEFAULT 1
+        COMMENT '1: live; 0: undone, the peer does not exist; shown to nobody',
     op         BINARY(16) NOT NULL
         COMMENT 'idempotency key',
     PRIMARY KEY (slot, user_id, peer_id, at),
@@ -583,23 +587,25 @@ CREATE TABLE IF NOT EXISTS outbox (
     slot      INT UNSIGNED NOT NULL
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
     actor_id  BIGINT UNSIGNED NOT NULL
-        COMMENT 'owner: whose write has a second half',
+        COMMENT 'owner: whose write has a second half; comment: the video',
     kind      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'follow, favorite, comment, message',
     target_id BIGINT UNSIGNED NOT NULL
-        COMMENT 'owner of the second half',
+        COMMENT 'owner of the second half; comment: its author',
     seq       BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'number of the message; id of the comment; 0 for edges',
     ver       BIGINT UNSIGNED NOT NULL
         COMMENT 'version to deliver; removed only while it is still this one',
     at        BIGINT NOT NULL
-        COMMENT 'ms since the Unix epoch; oldest first',
+        COMMENT 'ms since the Unix epoch; when this version was written',
+    due_at    BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; not before; at first the same as at',
     attempts  INT UNSIGNED NOT NULL DEFAULT 0
-        COMMENT 'failed deliveries',
+        COMMENT 'failed deliveries of this version',
     parked    TINYINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT '1: failed 20 times, waits for an operator',
     PRIMARY KEY (slot, actor_id, kind, target_id, seq),
-    KEY due (parked, at)
+    KEY due (parked, due_at)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
@@ -652,6 +658,36 @@ PARTITION BY LIST (slot) (
         1012,1013,1014,1015,1016,1017,1018,1019,1020,1021,1022,1023
     )
 );
+
+CREATE TABLE IF NOT EXISTS idem (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; CRC32(op) MOD 1024',
+    op         BINARY(16) NOT NULL
+        COMMENT 'idempotency key',
+    body       BINARY(32) NOT NULL
+        COMMENT 'SHA-256 of the request that used it first',
+    created_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; kept for a day',
+    PRIMARY KEY (slot, op),
+    KEY oldest (created_at),
+    CONSTRAINT idem_is_shared CHECK (slot < 1024)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'keys that clients gave to requests, and what they asked for';
+
+CREATE TABLE IF NOT EXISTS relay_lease (
+    name     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'what is leased: relay',
+    holder   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'process that has it',
+    until_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; then anybody may take it',
+    PRIMARY KEY (name)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'who does the work that one process per shard does at a time';
 
 INSERT INTO schema_version (version, slug, applied_at, applied_by, checksum)
 SELECT 3,

@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- favorite_deliver: the second half of a like or unlike, at the video.
+--
+-- in_ops  batch; owner is the video; each operation has
+--           actor  who likes
+--           state  1: likes; 0: does not
+--           ver    version that favorite_action gave to the edge
+--           at     its time, ms since the Unix epoch
+--
+-- Applied only when the version is newer than that of the row, so that it may be called
+-- twice and out of order. At most one operation per edge.
+--
+-- Answer  : n, code, slot, epoch, server
+-- Codes   : ok same (not newer) notfound (no live video of a live
+--           user; nothing changes) moved notready
+-- Touches : SELECT, UPDATE user, video (by slot and id: the author before the video); SELECT,
+--           INSERT, UPDATE liker (by slot, video_id, user_id); journal
+-- Errors  : 45400 malformed batch, or two operations on one edge
+-- Replays : same. Counters change by what the row was and is, both under the lock of the
+--           owner.
+
+DROP PROCEDURE IF EXISTS favorite_deliver;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE favorite_deliver (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: second half of a like'
+BEGIN
+    DECLARE v_n      INT;
+    DECLARE v_moving TINYINT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _op_open(in_ops);
+
+    SELECT MIN(j.n)
+      INTO v_n
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n     FOR ORDINALITY,
+               owner VARCHAR(24) PATH '$.owner',
+               actor VARCHAR(24) PATH '$.actor',
+               state VARCHAR(8) PATH '$.state',
+               ver   VARCHAR(24) PATH '$.ver',
+               at    VARCHAR(24) PATH '$.at'
+           )) AS j
+     WHERE NOT COALESCE(j.owner <> '0'
+                        AND CAST(CAST(j.actor AS UNSIGNED) AS CHAR) = j.actor
+                        AND j.actor <> '0'
+                        AND j.state IN ('0', '1')
+                        AND CAST(CAST(j.ver AS UNSIGNED) AS CHAR) = j.ver
+                        AND j.ver <> '0'
+                        AND CAST(CAST(j.at AS UNSIGNED) AS CHAR) = j.at, FALSE);
+
+    CALL _op_refuse(v_n, 'owner, actor, state 0 or 1, ver, at');
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(in_ops);
+
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n     FOR ORDINALITY,
+               actor BIGINT UNSIGNED PATH '$.actor',
+               state TINYINT PATH '$.state',
+               ver   BIGINT UNSIGNED PATH '$.ver',
+               at    BIGINT PATH '$.at'
+           )) AS j
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
+       SET o.target = j.actor,
+           o.state  = j.state,
+           o.ver    = j.ver,
+           o.at     = j.at;
+
+    CALL _op_distinct();
+    CALL _op_author();
+    CALL _op_user_lock();
+    CALL _op_video_lock();
+
+    UPDATE op AS o
+      LEFT JOIN liker AS e FORCE INDEX (PRIMARY)
+        ON e.slot = o.slot
+       AND e.video_id = o.owner
+       AND e.user_id = o.target
+       SET o.code = IF(o.ver > COALESCE(e.ver, 0), 'ok', 'same'),
+           o.was  = COALESCE(e.state, 0)
+     WHERE o.code = 'ok';
+
+    INSERT INTO liker (slot, video_id, user_id, state, ver, at)
+    SELECT o.slot,
+           o.owner,
+           o.target,
+           o.state,
+           o.ver,
+           o.at
+      FROM op AS o
+     WHERE o.code = 'ok'
+        ON DUPLICATE KEY UPDATE state = VALUES(state),
+                                ver   = VALUES(ver),
+                                at    = VALUES(at);
+
+    UPDATE (SELECT o.slot,
+                   o.owner,
+                   SUM(o.state - o.was) AS delta
+              FROM op AS o
+             WHERE o.code = 'ok'
+             GROUP BY o.slot,
+                      o.owner) AS d
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = d.slot
+       AND v.video_id = d.owner
+       SET v.favorite_count = v.favorite_count + d.delta,
+           v.ver            = v.ver + 1;
+
+    UPDATE (SELECT o.slot,
+                   o.user_id,
+                   SUM(o.state - o.was) AS delta
+              FROM op AS o
+             WHERE o.code = 'ok'
+             GROUP BY o.slot,
+                      o.user_id) AS d
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = d.slot
+       AND u.user_id = d.user_id
+       SET u.total_favorited = u.total_favorited + d.delta,
+           u.ver             = u.ver + 1;
+
+
+    SELECT MAX(o.moving)
+      INTO v_moving
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_moving THEN
+        CALL _slot_log_add_ops('liker');
+        CALL _slot_log_add_ops('video');
+        CALL _slot_log_add_ops('user');
+    END IF;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server
+      FROM op AS o
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- outbox_list: second halves that are still to be delivered, with all that is needed for it.
+--
+-- in_limit     at most so many, 1 to 1000
+-- in_older_ms  only those that have been due for so long, 0 to 86400000: younger ones are
+--              being delivered by whoever wrote them
+--
+-- Of the slots that this shard serves, the longest due first; messages of one chat in the
+-- order of seq. Parked rows are left out. Columns that a kind does not have are NULL.
+--
+-- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
+--           message_id, op
+--           owner, kind, target, seq, ver: as outbox_done wants them (comment: owner is the
+--           video, target its author, seq comment_id); state, at: of the edge (comment: 1
+--           posted, 0 deleted); text, message_id, op (32 hex digits): of a message
+-- Touches : SELECT outbox (by parked and due_at), slot_fence, owner_home, follow, favorite,
+--           comment (by key), message (by slot, user_id, peer_id, sent, seq), in one snapshot
+-- Errors  : 45400 an argument is NULL or out of range
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS outbox_list;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_list (
+    IN in_limit    INT,
+    IN in_older_ms BIGINT
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: second halves that are still to be delivered'
+BEGIN
+    DECLARE v_until BIGINT DEFAULT _now_ms() - in_older_ms;
+
+    IF NOT COALESCE(in_limit BETWEEN 1 AND 1000
+                    AND in_older_ms BETWEEN 0 AND 86400000, FALSE) THEN
+        SIGNAL SQLSTATE '45400'
+           SET MESSAGE_TEXT = 'outbox_list needs limit 1 to 1000, older_ms 0 to 86400000';
+    END IF;
+
+    SELECT d.slot,
+           d.epoch,
+           d.actor_id AS owner,
+           d.kind,
+           d.target_id AS target,
+           d.seq,
+           d.ver,
+           CASE d.kind
+                WHEN 'follow'
+                THEN fo.state
+                WHEN 'favorite'
+                THEN fa.state
+                WHEN 'comment'
+                THEN IF(d.ver = 1, 1, 0)
+           END AS state,
+           CASE d.kind
+                WHEN 'follow'
+                THEN fo.at
+                WHEN 'favorite'
+                THEN fa.at
+                ELSE d.at
+           END AS at,
+           d.attempts,
+           m.text,
+           m.message_id,
+           LOWER(HEX(m.op)) AS op
+      FROM (SELECT x.slot,
+                   f.epoch,
+                   x.actor_id,
+                   x.kind,
+                   x.target_id,
+                   x.seq,
+                   x.ver,
+                   x.at,
+                   x.due_at,
+                   x.attempts
+              FROM outbox AS x FORCE INDEX (due)
+             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+                ON f.slot = x.slot
+               AND f.answer = 'ok'
+              LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
+                ON h.slot = IF(f.has_home = 1, x.slot, NULL)
+               AND h.owner_id = x.actor_id
+             WHERE x.parked = 0
+               AND x.due_at <= v_until
+               AND h.owner_id IS NULL
+             ORDER BY x.due_at
+             LIMIT in_limit) AS d
+      LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
+        ON fo.slot = IF(d.kind = 'follow', d.slot, NULL)
+       AND fo.user_id = d.actor_id
+       AND fo.followed_id = d.target_id
+      LEFT JOIN favorite AS fa FORCE INDEX (PRIMARY)
+        ON fa.slot = IF(d.kind = 'favorite', d.slot, NULL)
+       AND fa.user_id = d.actor_id
+       AND fa.video_id = d.target_id
+      LEFT JOIN message AS m FORCE INDEX (seq)
+        ON m.slot = IF(d.kind = 'message', d.slot, NULL)
+       AND m.user_id = d.actor_id
+       AND m.peer_id = d.target_id
+       AND m.sent = 1
+       AND m.seq = d.seq
+     ORDER BY MIN(d.due_at) OVER (PARTITION BY d.slot, d.actor_id, d.kind, d.target_id),
+              d.slot,
+              d.actor_id,
+              d.kind,
+              d.target_id,
+              d.seq;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,237 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- outbox_undo: take back first halves whose target refused the second.
+--
+-- in_ops  batch; owner is the actor (comment: the video); each operation has
+--           kind    follow, favorite, comment or message
+--           target  owner of the second half
+--           seq     number of the message, id of the comment; 0 for edges
+--           ver     version that was refused
+--
+-- follow, favorite  becomes a tombstone of the same version, if it still has that version
+-- message           is shown to nobody any more
+-- comment           is deleted when it was its posting (version 1) that was refused: its
+--                   author is gone
+-- The counter goes back, and the outbox row is removed if it still has that version.
+-- Nobody needs to be live for that.
+--
+-- Answer  : n, code, slot, epoch, server
+-- Codes   : ok same (nothing has that version any more) moved notready
+-- Touches : SELECT, UPDATE user, video (by slot and id), follow, favorite, comment, message,
+--           chat (by key); SELECT, DELETE outbox (by key); journal
+-- Errors  : 45400 malformed batch, or two operations on one row
+-- Replays : same
+
+DROP PROCEDURE IF EXISTS outbox_undo;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_undo (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: take back what the target refused'
+BEGIN
+    DECLARE v_count  INT;
+    DECLARE v_moving TINYINT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _op_open(in_ops);
+    CALL _op_outbox_check(in_ops);
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(in_ops);
+    CALL _op_outbox(in_ops);
+
+    -- Users, then videos; erased and deleted ones too.
+    SELECT COUNT(*)
+      INTO v_count
+      FROM (SELECT DISTINCT
+                   o.slot,
+                   o.owner
+              FROM op AS o
+             WHERE o.code = 'ok'
+               AND o.kind <> 'comment'
+             ORDER BY o.slot,
+                      o.owner
+             LIMIT 256) AS w
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = w.slot
+       AND u.user_id = w.owner
+       FOR UPDATE;
+
+    SELECT COUNT(*)
+      INTO v_count
+      FROM (SELECT DISTINCT
+                   o.slot,
+                   o.owner
+              FROM op AS o
+             WHERE o.code = 'ok'
+               AND o.kind = 'comment'
+             ORDER BY o.slot,
+                      o.owner
+             LIMIT 256) AS w
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = w.slot
+       AND v.video_id = w.owner
+       FOR UPDATE;
+
+    -- was: the edge, comment or message is there and has that version.
+    UPDATE op AS o
+     STRAIGHT_JOIN follow AS e FORCE INDEX (PRIMARY)
+        ON e.slot = o.slot
+       AND e.user_id = o.owner
+       AND e.followed_id = o.target
+       SET o.was   = 1,
+           e.state = 0
+     WHERE o.code = 'ok'
+       AND o.kind = 'follow'
+       AND e.ver = o.ver
+       AND e.state = 1;
+
+    UPDATE op AS o
+     STRAIGHT_JOIN favorite AS e FORCE INDEX (PRIMARY)
+        ON e.slot = o.slot
+       AND e.user_id = o.owner
+       AND e.video_id = o.target
+       SET o.was   = 1,
+           e.state = 0
+     WHERE o.code = 'ok'
+       AND o.kind = 'favorite'
+       AND e.ver = o.ver
+       AND e.state = 1;
+
+    UPDATE op AS o
+     STRAIGHT_JOIN message AS m FORCE INDEX (seq)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.sent = 1
+       AND m.seq = o.seq
+       SET o.was   = 1,
+           o.at    = m.at,
+           m.state = 0
+     WHERE o.code = 'ok'
+       AND o.kind = 'message'
+       AND o.ver = 1
+       AND m.state = 1;
+
+    UPDATE op AS o
+     STRAIGHT_JOIN comment AS c FORCE INDEX (PRIMARY)
+        ON c.slot = o.slot
+       AND c.video_id = o.owner
+       AND c.comment_id = o.seq
+       AND c.author_id = o.target
+       SET o.was   = 1,
+           c.state = 'deleted'
+     WHERE o.code = 'ok'
+       AND o.kind = 'comment'
+       AND o.ver = 1
+       AND c.ver = 1
+       AND c.state = 'live';
+
+    UPDATE (SELECT o.slot,
+                   o.owner,
+                   SUM(o.kind = 'follow') AS follows,
+                   SUM(o.kind = 'favorite') AS favorites
+              FROM op AS o
+             WHERE o.code = 'ok'
+               AND o.was = 1
+               AND o.kind <> 'comment'
+             GROUP BY o.slot,
+                      o.owner) AS d
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = d.slot
+       AND u.user_id = d.owner
+       SET u.follow_count   = u.follow_count - d.follows,
+           u.favorite_count = u.favorite_count - d.favorites,
+           u.ver            = u.ver + 1;
+
+    UPDATE (SELECT o.slot,
+                   o.owner,
+                   COUNT(*) AS comments
+              FROM op AS o
+             WHERE o.code = 'ok'
+               AND o.was = 1
+               AND o.kind = 'comment'
+             GROUP BY o.slot,
+                      o.owner) AS d
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = d.slot
+       AND v.video_id = d.owner
+       SET v.comment_count = v.comment_count - d.comments,
+           v.ver           = v.ver + 1;
+
+    -- The list of friends shows the message before it.
+    UPDATE op AS o
+     STRAIGHT_JOIN chat AS c FORCE INDEX (PRIMARY)
+        ON c.slot = o.slot
+       AND c.user_id = o.owner
+       AND c.peer_id = o.target
+       SET c.last_text = COALESCE((SELECT m.text
+                                     FROM message AS m
+                                    WHERE m.slot = o.slot
+                                      AND m.user_id = o.owner
+                                      AND m.peer_id = o.target
+                                      AND m.state = 1
+                                    ORDER BY m.at DESC
+                                    LIMIT 1), ''),
+           c.last_sent = COALESCE((SELECT m.sent
+                                     FROM message AS m
+                                    WHERE m.slot = o.slot
+                                      AND m.user_id = o.owner
+                                      AND m.peer_id = o.target
+                                      AND m.state = 1
+                                    ORDER BY m.at DESC
+                                    LIMIT 1), 0)
+     WHERE o.code = 'ok'
+       AND o.was = 1
+       AND o.kind = 'message';
+
+    CALL _op_outbox_lock();
+
+    DELETE x
+      FROM op AS o
+     STRAIGHT_JOIN outbox AS x FORCE INDEX (PRIMARY)
+        ON x.slot = o.slot
+       AND x.actor_id = o.owner
+       AND x.kind = o.kind
+       AND x.target_id = o.target
+       AND x.seq = o.seq
+     WHERE o.code = 'ok';
+
+    UPDATE op AS o
+       SET o.code = 'ok'
+     WHERE o.code = 'same'
+       AND o.was = 1;
+
+    SELECT MAX(o.moving)
+      INTO v_moving
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_moving THEN
+        CALL _slot_log_add_undo();
+    END IF;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server
+      FROM op AS o
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,195 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- relation_action: follows and unfollows, at the user who follows.
+--
+-- in_ops  batch; owner is the user; each operation has
+--           target  another user
+--           state   1: follow; 0: unfollow
+--
+-- The first half of the edge; the outbox remembers that the second, relation_deliver, is
+-- to be made. At most one operation per edge.
+--
+-- Answer  : n, code, slot, epoch, server, ver (of the edge; 0: there never was one), at (its
+--           time), pending (1: the second half with that version is still to be made)
+-- Codes   : ok same (the edge was like that) notfound (the user is no live user) moved notready
+-- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE follow (by slot,
+--           user_id, followed_id); INSERT, UPDATE outbox (by key); journal
+-- Errors  : 45400 malformed batch, or two operations on one edge
+-- Replays : same, with the version of the first time; pending says whether its second half
+--           is still to be made. The old state is read under the lock of the user, so that
+--           two racing requests cannot both count.
+
+DROP PROCEDURE IF EXISTS relation_action;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_action (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: follow and unfollow users'
+BEGIN
+    DECLARE v_n      INT;
+    DECLARE v_moving TINYINT;
+    DECLARE v_now    BIGINT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _op_open(in_ops);
+
+    SELECT MIN(j.n)
+      INTO v_n
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n      FOR ORDINALITY,
+               owner  VARCHAR(24) PATH '$.owner',
+               target VARCHAR(24) PATH '$.target',
+               state  VARCHAR(8) PATH '$.state'
+           )) AS j
+     WHERE NOT COALESCE(j.owner <> '0'
+                        AND CAST(CAST(j.target AS UNSIGNED) AS CHAR) = j.target
+                        AND j.target <> '0'
+                        AND j.target <> j.owner
+                        AND j.state IN ('0', '1'), FALSE);
+
+    CALL _op_refuse(v_n, 'owner, another target and state 0 or 1');
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(in_ops);
+
+    UPDATE (SELECT j.n,
+                   j.target,
+                   j.state,
+                   ROW_NUMBER() OVER (PARTITION BY j.slot, j.owner ORDER BY j.n) AS place
+              FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+                       n      FOR ORDINALITY,
+                       slot   INT UNSIGNED PATH '$.slot',
+                       owner  BIGINT UNSIGNED PATH '$.owner',
+                       target BIGINT UNSIGNED PATH '$.target',
+                       state  TINYINT PATH '$.state'
+                   )) AS j) AS e
+     STRAIGHT_JOIN op AS o
+        ON o.n = e.n
+       SET o.kind   = 'follow',
+           o.target = e.target,
+           o.state  = e.state,
+           o.place  = e.place;
+
+    CALL _op_distinct();
+    CALL _op_user_lock();
+
+    -- What the edges are. An absent one is like a tombstone.
+    UPDATE op AS o
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = o.slot
+       AND u.user_id = o.owner
+      LEFT JOIN follow AS e FORCE INDEX (PRIMARY)
+        ON e.slot = o.slot
+       AND e.user_id = o.owner
+       AND e.followed_id = o.target
+       SET o.code = IF(o.state = COALESCE(e.state, 0), 'same', 'ok'),
+           o.was  = COALESCE(e.state, 0),
+           o.ver  = IF(o.state = COALESCE(e.state, 0), COALESCE(e.ver, 0), u.edge_ver + o.place),
+           o.at   = COALESCE(e.at, 0)
+     WHERE o.code = 'ok';
+
+    SET v_now = _now_ms();
+
+    INSERT INTO follow (slot, user_id, followed_id, state, ver, at)
+    SELECT o.slot,
+           o.owner,
+           o.target,
+           o.state,
+           o.ver,
+           v_now
+      FROM op AS o
+     WHERE o.code = 'ok'
+        ON DUPLICATE KEY UPDATE state = VALUES(state),
+                                ver   = VALUES(ver),
+                                at    = VALUES(at);
+
+    INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
+    SELECT o.slot,
+           o.owner,
+           o.kind,
+           o.target,
+           o.seq,
+           o.ver,
+           v_now,
+           v_now
+      FROM op AS o
+     WHERE o.code = 'ok'
+     ORDER BY o.slot,
+              o.owner,
+              o.target
+        ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
+                                at       = VALUES(at),
+                                due_at   = VALUES(due_at),
+                                attempts = 0,
+                                parked   = 0;
+
+    UPDATE (SELECT o.slot,
+                   o.owner,
+                   MAX(o.place) AS place,
+                   SUM(o.state - o.was) AS delta
+              FROM op AS o
+             WHERE o.code = 'ok'
+             GROUP BY o.slot,
+                      o.owner) AS d
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = d.slot
+       AND u.user_id = d.owner
+       SET u.follow_count = u.follow_count + d.delta,
+           u.edge_ver     = u.edge_ver + d.place,
+           u.ver          = u.ver + 1;
+
+    SELECT MAX(o.moving)
+      INTO v_moving
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_moving THEN
+        CALL _slot_log_add_ops('follow');
+        CALL _slot_log_add_ops('outbox');
+        CALL _slot_log_add_ops('user');
+    END IF;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server,
+           IF(o.code IN ('ok', 'same'), o.ver, NULL) AS ver,
+           CASE o.code
+                WHEN 'ok'
+                THEN v_now
+                WHEN 'same'
+                THEN o.at
+           END AS at,
+           CASE o.code
+                WHEN 'ok'
+                THEN 1
+                WHEN 'same'
+                THEN x.ver IS NOT NULL
+           END AS pending
+      FROM op AS o
+      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
+        ON x.slot = IF(o.code = 'same', o.slot, NULL)
+       AND x.actor_id = o.owner
+       AND x.kind = o.kind
+       AND x.target_id = o.target
+       AND x.seq = o.seq
+       AND x.ver = o.ver
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;

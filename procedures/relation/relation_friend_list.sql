@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- relation_friend_list: the friends of a user (who follow each other) and their last message.
+--
+-- in_slot     slot of the user
+-- in_epoch    epoch of the slot, as the router believes
+-- in_user_id  user
+-- in_cursor   only what comes after the row with this cursor; 0: from the newest
+-- in_limit    at most so many, 1 to 1000
+--
+-- In the order in which the user followed them, newest first. A user without friends is one
+-- row whose own columns are NULL.
+--
+-- Answer  : n, code, slot, epoch, server, peer_id, cursor, has_message (1: there is one),
+--           last_text, last_sent (1: the user sent it; 0: received it), last_at
+-- Codes   : ok notfound moved notready
+-- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+--           follow (by slot, user_id, state, ver, backwards), follower, chat (by key), in one
+--           snapshot
+-- Errors  : 45400 an argument is NULL or out of range
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS relation_friend_list;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_friend_list (
+    IN in_slot    INT UNSIGNED,
+    IN in_epoch   BIGINT UNSIGNED,
+    IN in_user_id BIGINT UNSIGNED,
+    IN in_cursor  BIGINT UNSIGNED,
+    IN in_limit   INT
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: the friends of a user'
+BEGIN
+    DECLARE v_below BIGINT UNSIGNED DEFAULT IF(in_cursor = 0, 18446744073709551615, in_cursor);
+
+    IF NOT COALESCE(in_slot >= 0
+                    AND in_epoch >= 0
+                    AND in_user_id > 0
+                    AND in_cursor >= 0
+                    AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
+        SIGNAL SQLSTATE '45400'
+           SET MESSAGE_TEXT = 'relation_friend_list needs slot, epoch, user_id, cursor, limit 1 to 1000';
+    END IF;
+
+    SELECT 1 AS n,
+           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
+                THEN 'moved'
+                WHEN f.answer <> 'ok'
+                THEN f.answer
+                WHEN u.user_id IS NULL
+                THEN 'notfound'
+                ELSE 'ok'
+           END AS code,
+           COALESCE(h.own_slot, j.slot) AS slot,
+           CASE WHEN h.own_slot IS NOT NULL
+                THEN COALESCE(k.epoch, 0)
+                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
+           END AS epoch,
+           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
+                THEN COALESCE(k.server, '')
+                ELSE f.server
+           END AS server,
+           l.peer_id,
+           l.list_cursor AS `cursor`,
+           IF(l.peer_id IS NULL, NULL, c.peer_id IS NOT NULL) AS has_message,
+           c.last_text,
+           c.last_sent,
+           c.last_at
+      FROM (SELECT in_slot AS slot) AS j
+      LEFT JOIN slot_fence AS f
+        ON f.slot = j.slot
+      LEFT JOIN owner_home AS h
+        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+       AND h.owner_id = in_user_id
+      LEFT JOIN slot_known AS k
+        ON k.slot = COALESCE(h.own_slot, j.slot)
+      LEFT JOIN user AS u
+        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+       AND u.user_id = in_user_id
+       AND u.state = 'live'
+      LEFT JOIN (SELECT e.slot,
+                        e.user_id,
+                        e.followed_id AS peer_id,
+                        e.ver AS list_cursor
+                   FROM follow AS e FORCE INDEX (newest)
+                  STRAIGHT_JOIN follower AS b FORCE INDEX (PRIMARY)
+                     ON b.slot = e.slot
+                    AND b.user_id = e.user_id
+                    AND b.follower_id = e.followed_id
+                    AND b.state = 1
+                  WHERE e.slot = in_slot
+                    AND e.user_id = in_user_id
+                    AND e.state = 1
+                    AND e.ver < v_below
+                  ORDER BY e.ver DESC
+                  LIMIT in_limit) AS l
+        ON l.slot = u.slot
+       AND l.user_id = u.user_id
+      LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
+        ON c.slot = l.slot
+       AND c.user_id = l.user_id
+       AND c.peer_id = l.peer_id
+       AND c.last_text <> ''
+     ORDER BY l.list_cursor DESC;
+END$$
+
+DELIMITER ;
