@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Callers of the procedures in procedures/publish/ and procedures/media/. */
+/* Callers of the procedures in procedures/publish/, procedures/video/ and
+ * procedures/media/. */
 #ifndef DOUSHARD_PUBLISH_H
 #define DOUSHARD_PUBLISH_H
 
@@ -26,6 +27,7 @@ struct video_card {
     int64_t favorite_count;
     int64_t comment_count;
     int64_t published_at_ms; /* since the Unix epoch; unique within a slot */
+    bool is_favorite;        /* the viewer likes it: see shard/viewer.h */
 };
 
 struct publish_action_args {
@@ -49,7 +51,7 @@ enum outcome publish_action(struct router *router, struct call *call,
 struct video_page {
     struct video_card *videos; /* in the call's arena */
     size_t n;
-    uint64_t next_cursor; /* publish_list: 0 at the end */
+    uint64_t next_cursor; /* publish_list, favorite_list: 0 at the end */
     int64_t next_time_ms; /* feed_list: 0 when the page is empty */
     bool partial;         /* feed_list: some shard did not answer */
 };
@@ -58,6 +60,11 @@ struct video_page {
  * newest first. OK or NOTFOUND (no such user). */
 enum outcome publish_list(struct router *router, struct call *call, uint64_t user_id,
                           uint64_t cursor, size_t limit, struct video_page *page);
+
+/* The cards of N videos with their authors, in the order of IDS; a card whose video is
+ * not live has id 0. One CALL per shard and 256 videos. OK when every shard answered. */
+enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
+                       size_t n, struct video_card *cards);
 
 /* Take a video of USER_ID out of every list; its files go by a job. OK, SAME, NOTFOUND or
  * FORBIDDEN. */

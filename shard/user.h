@@ -4,6 +4,7 @@
 #ifndef DOUSHARD_USER_H
 #define DOUSHARD_USER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct user_card {
     int64_t total_favorited; /* likes received */
     int64_t work_count;
     int64_t favorite_count; /* likes given */
+    bool is_follow;         /* the viewer follows this user: see shard/viewer.h */
 };
 
 /* A new session: random id and the absolute end (ms since the Unix epoch). */
@@ -74,9 +76,20 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
                          const unsigned char session[SESSION_BYTES]);
 
 /* The cards of N users, in the order of IDS; a card whose user does not exist has id 0.
- * N <= 256. OK when every shard answered. */
+ * One CALL per shard and 256 different users. OK when every shard answered. */
 enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
                       size_t n, struct user_card *cards);
+
+/* What a user shows of itself. NULL: stays as it is. */
+struct user_profile_args {
+    const char *avatar;           /* URL or path; "" = the default picture */
+    const char *background_image; /* likewise */
+    const char *signature;        /* UTF-8, at most 128 code points */
+};
+
+/* Change the profile. OK, SAME (it was like that) or NOTFOUND. */
+enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
+                          const struct user_profile_args *args);
 
 /* OK, SAME or NOTFOUND (no live user). */
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Second halves at once: what follows the first half within the same request.
+ *
+ * A write to two owners is answered when its first half is committed and its second is
+ * made. If the target's shard gives no answer in time, it is answered all the same: the
+ * write is safe, and the relay (relay.h) finishes it. Rows of the outbox whose second
+ * half was made are collected in a bounded queue and removed in bulk by a thread; what
+ * the queue does not take, or what is lost when the process dies, the relay finds. */
+#ifndef DOUSHARD_DELIVERY_H
+#define DOUSHARD_DELIVERY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/call.h"
+#include "shard/half.h"
+#include "shard/outcome.h"
+
+struct delivery;
+struct router;
+
+/* Counters since the start, but for queued. */
+struct delivery_state {
+    uint64_t made_total;    /* second halves made at once */
+    uint64_t undone_total;  /* refused by the target and taken back */
+    uint64_t left_total;    /* no answer in time: left to the relay */
+    uint64_t removed_total; /* outbox rows removed in bulk */
+    uint64_t kept_total;    /* rows left to the relay: the queue was full, or no answer */
+    size_t queued;          /* rows that wait to be removed, now */
+};
+
+/* Start the thread. QUEUE_MAX (at least 1) bounds the rows that wait to be removed.
+ * ROUTER is borrowed until delivery_free(). NULL: no memory or no thread. */
+struct delivery *delivery_new(struct router *router, size_t queue_max) MUST_CHECK;
+
+/* Remove what is queued, if the shards answer at once, and stop. No delivery_make() may
+ * be running. *DELIVERY becomes NULL; NULL is allowed. */
+void delivery_free(struct delivery **delivery);
+
+/* The router that was given. */
+struct router *delivery_router(const struct delivery *delivery);
+
+/* Make the second half of a committed write. OK: made, or left to the relay. NOTFOUND:
+ * the target refused it, and the first half was taken back (or will be, by the relay).
+ * Blocks for about a second at most, and not beyond call->deadline_ms. Thread-safe. */
+enum outcome delivery_make(struct delivery *delivery, struct call *call,
+                           const struct half *half);
+
+void delivery_get_state(struct delivery *delivery, struct delivery_state *state);
+
+#endif

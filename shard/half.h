@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The second halves of writes that touch two owners: what the outbox remembers of them,
+ * and batches of them on their way to the target and back.
+ *
+ * The first half is committed at the actor together with a row in the outbox. The second
+ * is made at the target by a *_deliver procedure, which may be repeated and come out of
+ * order. The row is removed when the target has it (outbox_done) or refuses it
+ * (outbox_undo, which takes the first half back too). */
+#ifndef DOUSHARD_HALF_H
+#define DOUSHARD_HALF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/call.h"
+#include "shard/dbresult.h"
+#include "shard/ops.h"
+#include "shard/outcome.h"
+
+struct router;
+
+enum half_kind { HALF_FOLLOW, HALF_FAVORITE, HALF_COMMENT, HALF_MESSAGE, HALF__COUNT };
+
+/* One second half. (kind, actor_id, target_id, seq) is the key of its outbox row. */
+struct half {
+    enum half_kind kind;
+    uint64_t actor_id;  /* owner of the first half; of a comment: the video */
+    uint64_t target_id; /* owner of the second; of a comment: its author */
+    uint64_t seq;       /* number of the message, id of the comment; 0 for edges */
+    uint64_t ver;       /* version that is to be made */
+    unsigned state;     /* 1: is to be there; 0: is to be gone; always 1 for messages */
+    int64_t at_ms;      /* when the first half was made; unused for messages */
+
+    /* Of messages only. */
+    uint64_t message_id;
+    const char *text;
+    unsigned char op[OP_BYTES];
+
+    unsigned attempts; /* failed ones so far, as outbox_list said */
+};
+
+/* Where a half of a list stands. */
+enum half_state {
+    HALF_WAITING, /* to be delivered */
+    HALF_MADE,    /* the target has it */
+    HALF_REFUSED, /* the target is gone */
+    HALF_LATER,   /* the target's shard gave no answer: not the half's fault */
+    HALF_FAILED   /* the answer was none that a half should get */
+};
+
+/* "follow", "favorite", "comment", "message". Static text. */
+const char *half_word(enum half_kind kind);
+
+/* Read row ROW of outbox_list(). False: it cannot be read; *HALF then has at most the key
+ * and the version that half_fail() needs, or kind HALF__COUNT. */
+bool half_read(const struct dbresult *result, size_t row, struct half *half) MUST_CHECK;
+
+/* What an outcome of half_deliver() means. Pure. */
+enum half_state half_state_from(enum outcome outcome);
+
+/* Choose the next batch out of the N HALVES, all of one kind: those that wait, in order,
+ * as many as one CALL takes. Messages of one chat go one after the other: one per batch,
+ * none while an earlier one of the list was not delivered; those behind a message that is
+ * LATER or FAILED become LATER. INDEX has room for OPS_MAX. Returns how many; 0 when none
+ * waits any more. Pure. */
+size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
+                 size_t *index);
+
+/* The functions below run one batch over the N <= OPS_MAX halves that INDEX names, and
+ * block until call->deadline_ms at the latest. OUTCOMES has as many elements as HALVES;
+ * those in INDEX are set. */
+
+/* Make the second halves at their targets; all of one kind, as half_pick() chose them.
+ * OK, SAME (it was there, or a newer one), NOTFOUND (refused), GAP (a message before it
+ * is missing), or why there is no answer. */
+void half_deliver(struct router *router, struct call *call, const struct half *halves,
+                  const size_t *index, size_t n, enum outcome *outcomes);
+
+/* Remove the outbox rows, unless they wait for a newer version by now. OK or SAME. */
+void half_done(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, enum outcome *outcomes);
+
+/* Take the first halves back, if they still have that version. OK or SAME. */
+void half_undo(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, enum outcome *outcomes);
+
+/* Put them off for RETRY_MS. FAILED: it counts, and the HALF_ATTEMPTS_MAX-th failure
+ * parks the row for an operator. OK or SAME. */
+void half_fail(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, bool failed, int64_t retry_ms,
+               enum outcome *outcomes);
+
+/* As many failures park a row (procedures/outbox/outbox_fail.sql). */
+#define HALF_ATTEMPTS_MAX 20
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/idem/: keys that clients give to requests. */
+#ifndef DOUSHARD_IDEM_H
+#define DOUSHARD_IDEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/outcome.h"
+
+struct router;
+
+/* SHA-256 of what a request asks for. */
+#define IDEM_BODY_BYTES 32
+
+/* Claim the key OP for a request with that BODY. OK: it is new. SAME: the same request
+ * came before; repeat it with the same op, which gives the same answer. MISMATCH: the key
+ * was used for another request. */
+enum outcome idem_claim(struct router *router, struct call *call,
+                        const unsigned char op[OP_BYTES],
+                        const unsigned char body[IDEM_BODY_BYTES]);
+
+/* Forget up to LIMIT keys of the shard with index SHARD that are older than OLDER_MS.
+ * OK sets *REMOVED. */
+enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
+                        int64_t older_ms, size_t limit, uint64_t *removed);
+
+#endif

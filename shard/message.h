@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/message/: chats, one mailbox per party. */
+#ifndef DOUSHARD_MESSAGE_H
+#define DOUSHARD_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/outcome.h"
+
+struct delivery;
+struct router;
+
+struct message_action_args {
+    unsigned char op[OP_BYTES];
+    uint64_t user_id; /* who writes */
+    uint64_t peer_id; /* another user: the caller sees to that */
+    const char *text; /* UTF-8, not empty */
+};
+
+/* Send a message. OK and SAME (a replay) set *MESSAGE_ID (unique per sender); MESSAGE_ID
+ * may be NULL. Else MISMATCH (the op was used for another message), NOTFOUND (no such
+ * peer, or the user is gone). */
+enum outcome message_action(struct delivery *delivery, struct call *call,
+                            const struct message_action_args *args, uint64_t *message_id);
+
+/* A message as one party sees it. */
+struct message {
+    uint64_t id;
+    uint64_t from_user_id;
+    uint64_t to_user_id;
+    const char *text; /* in the call's arena */
+    int64_t at_ms;    /* since the Unix epoch; increases strictly in each mailbox */
+};
+
+struct message_page {
+    struct message *messages; /* in the call's arena; oldest first */
+    size_t n;
+};
+
+/* The messages between USER_ID and PEER_ID in the mailbox of USER_ID that are newer than
+ * AFTER_MS, the oldest LIMIT (1 to 1000) of them; AFTER_MS 0: the newest LIMIT.
+ * RECEIVED_ONLY leaves out what USER_ID sent. OK, also when there are none; NOTFOUND: no
+ * such peer (asked only when there is no chat) or the user is gone. */
+enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
+                          uint64_t peer_id, int64_t after_ms, size_t limit,
+                          bool received_only, struct message_page *page);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/relation/: follows, followers, friends. */
+#ifndef DOUSHARD_RELATION_H
+#define DOUSHARD_RELATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/outcome.h"
+#include "shard/user.h"
+
+struct delivery;
+struct router;
+
+/* USER_ID follows TARGET_ID (another user: the caller sees to that), or does no more. OK;
+ * SAME (it was like that); NOTFOUND (no such user). On TIMEOUT the outcome is unknown; it
+ * is safe to repeat. */
+enum outcome relation_action(struct delivery *delivery, struct call *call,
+                             uint64_t user_id, uint64_t target_id, bool follows);
+
+enum relation_kind {
+    RELATION_FOLLOWS,   /* whom the user follows */
+    RELATION_FOLLOWERS, /* who follows the user */
+    RELATION_FRIENDS    /* both */
+};
+
+/* The last message between the user and a friend. */
+struct relation_note {
+    const char *text; /* "" = they never wrote to each other */
+    bool has_message;
+    bool is_sent; /* by the user; else received */
+};
+
+/* Everything lives in the call's arena. */
+struct relation_page {
+    struct user_card *users;
+    struct relation_note *notes; /* of RELATION_FRIENDS: one per user; else NULL */
+    size_t n;
+    uint64_t next_cursor; /* 0 at the end */
+};
+
+/* Up to LIMIT (1 to 1000) users, newest first (friends in the order in which USER_ID
+ * followed them); CURSOR is the next_cursor of the page before, 0 = from the newest.
+ * Users that are gone are left out, so that a page may be shorter than LIMIT and yet not
+ * the last: only next_cursor 0 is the end. One CALL, and one per shard for the cards. OK
+ * or NOTFOUND (no such user). */
+enum outcome relation_list(struct router *router, struct call *call,
+                           enum relation_kind kind, uint64_t user_id, uint64_t cursor,
+                           size_t limit, struct relation_page *page);
+
+#endif

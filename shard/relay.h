@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The relay: finishes every second half that nobody finished within a second.
+ *
+ * One thread per shard. Of all processes one at a time works on a shard, by a lease in
+ * the shard; two would do no harm. It takes the due rows of the shard's outbox, oldest
+ * first, delivers them in batches and removes, takes back or puts off each. Nothing makes
+ * it give up: a row whose target's shard is down waits for it, a row that the target
+ * cannot make sense of is parked after HALF_ATTEMPTS_MAX failures for an operator. */
+#ifndef DOUSHARD_RELAY_H
+#define DOUSHARD_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+struct relay;
+struct router;
+
+struct relay_options {
+    int poll_ms;  /* pause between two looks at an empty outbox */
+    int older_ms; /* leave younger rows to those who wrote them */
+    int lease_ms; /* a process that dies keeps the shard for as long */
+};
+
+/* Good values: 500 ms, 1 s, 10 s. */
+struct relay_options relay_defaults(void);
+
+/* Of one shard. Counters since the start. */
+struct relay_state {
+    bool is_holder;           /* this process has the lease */
+    uint64_t delivered_total; /* second halves made */
+    uint64_t undone_total;    /* refused by the target and taken back */
+    uint64_t put_off_total;   /* the target's shard gave no answer */
+    uint64_t failed_total;    /* attempts that ended otherwise */
+    uint64_t parked_total;    /* rows that wait for an operator since */
+    int64_t oldest_ms;        /* age of the oldest row that was due at the last look */
+};
+
+/* Start one thread per shard. ROUTER is borrowed until relay_free(). NULL: no memory or
+ * no threads. */
+struct relay *relay_new(struct router *router,
+                        const struct relay_options *options) MUST_CHECK;
+
+/* Stop the threads, after the batch that is on its way, and free. *RELAY becomes NULL;
+ * NULL is allowed. */
+void relay_free(struct relay **relay);
+
+/* SHARD: 0 .. router_n_shards() - 1. Thread-safe. */
+void relay_get_state(struct relay *relay, size_t shard, struct relay_state *state);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the one who looks has to do with what is shown: is_follow and is_favorite. */
+#ifndef DOUSHARD_VIEWER_H
+#define DOUSHARD_VIEWER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/comment.h"
+#include "shard/publish.h"
+#include "shard/user.h"
+
+struct router;
+
+/* Set the flags of cards by one CALL on the shard of VIEWER_ID; none when VIEWER_ID is 0
+ * (a visitor) or there is nothing to look at. At most 1000 cards. Nobody follows himself.
+ * On any outcome but OK the flags are false. */
+
+/* users[i].is_follow */
+enum outcome viewer_mark_users(struct router *router, struct call *call,
+                               uint64_t viewer_id, struct user_card *users, size_t n);
+
+/* videos[i].is_favorite and videos[i].author.is_follow */
+enum outcome viewer_mark_videos(struct router *router, struct call *call,
+                                uint64_t viewer_id, struct video_card *videos, size_t n);
+
+/* comments[i].author.is_follow */
+enum outcome viewer_mark_comments(struct router *router, struct call *call,
+                                  uint64_t viewer_id, struct comment *comments, size_t n);
+
+#endif
