@@ -40,6 +40,7 @@ SOURCE user/user_password.sql
 SOURCE user/user_rehash.sql
 SOURCE user/user_logout.sql
 SOURCE user/user_get.sql
+SOURCE user/user_profile.sql
 SOURCE session/session_open.sql
 SOURCE session/session_check.sql
 SOURCE session/session_touch.sql
@@ -62,12 +63,22 @@ SOURCE relation/relation_follow_list.sql
 SOURCE relation/relation_follower_list.sql
 SOURCE relation/relation_friend_list.sql
 SOURCE viewer/viewer_flags.sql
+SOURCE comment/comment_action.sql
+SOURCE comment/comment_delete.sql
+SOURCE comment/comment_deliver.sql
+SOURCE comment/comment_list.sql
+SOURCE message/message_action.sql
+SOURCE message/message_deliver.sql
+SOURCE message/message_chat.sql
 SOURCE outbox/outbox_list.sql
 SOURCE outbox/outbox_done.sql
 SOURCE outbox/outbox_fail.sql
 SOURCE outbox/outbox_undo.sql
+SOURCE relay/relay_lease_take.sql
 
--- Background work.
+-- Background work, repeated requests.
+SOURCE idem/idem_claim.sql
+SOURCE idem/idem_purge.sql
 SOURCE job/job_claim.sql
 SOURCE job/job_finish.sql
 

@@ -7,7 +7,7 @@
 --           user                      user_id
 --           video                     owner
 --           outbox                    owner, target, seq; kind as ks
---           comment                   owner, id
+--           comment                   owner, seq
 --           commented                 owner, target, seq
 --           message                   owner, target, at
 --           every other               owner, target
@@ -38,7 +38,7 @@ BEGIN
            CASE WHEN in_tbl IN ('user', 'video')
                 THEN NULL
                 WHEN in_tbl = 'comment'
-                THEN o.id
+                THEN o.seq
                 ELSE o.target
            END,
            CASE in_tbl

@@ -1,0 +1,146 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- idem_claim: remember what a client asked for under an idempotency key.
+--
+-- in_ops  batch; owner is 0; each operation has
+--           op    32 hex digits, the key; slot is CRC32(its 16 bytes) MOD 1024
+--           body  64 hex digits, SHA-256 of the request
+--
+-- A key is good for a day; after that it is as if it had never been used. At most one
+-- operation per key.
+--
+-- Answer  : n, code, slot, epoch, server
+-- Codes   : ok (new) same (the same request) mismatch (another one) moved notready
+-- Touches : SELECT, INSERT, UPDATE idem (by slot and op); journal
+-- Errors  : 45400 malformed batch
+-- Replays : same
+
+DROP PROCEDURE IF EXISTS idem_claim;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE idem_claim (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: remember requests by key'
+BEGIN
+    DECLARE v_n      INT;
+    DECLARE v_slot   INT UNSIGNED;
+    DECLARE v_moving TINYINT;
+    DECLARE v_op     BINARY(16);
+    DECLARE v_body   BINARY(32);
+    DECLARE v_old    BINARY(32);
+    DECLARE v_fresh  BOOLEAN;
+    DECLARE v_code   VARCHAR(12);
+    DECLARE v_now    BIGINT DEFAULT _now_ms();
+    DECLARE v_done   BOOLEAN DEFAULT FALSE;
+
+    DECLARE c_op CURSOR FOR
+        SELECT o.n,
+               o.slot,
+               o.moving,
+               UNHEX(j.op),
+               UNHEX(j.body)
+          FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+                   n    FOR ORDINALITY,
+                   op   VARCHAR(32) PATH '$.op',
+                   body VARCHAR(64) PATH '$.body'
+               )) AS j
+          JOIN op AS o
+            ON o.n = j.n
+         WHERE o.code = 'ok'
+         ORDER BY o.slot,
+                  j.op;
+
+    DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _op_open(in_ops);
+
+    SELECT MIN(j.n)
+      INTO v_n
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n     FOR ORDINALITY,
+               slot  INT UNSIGNED PATH '$.slot',
+               owner VARCHAR(24) PATH '$.owner',
+               op    VARCHAR(33) PATH '$.op',
+               body  VARCHAR(65) PATH '$.body'
+           )) AS j
+     WHERE NOT COALESCE(j.owner = '0'
+                        AND LENGTH(UNHEX(j.op)) = 16
+                        AND CRC32(UNHEX(j.op)) MOD 1024 = j.slot
+                        AND LENGTH(UNHEX(j.body)) = 32, FALSE);
+
+    CALL _op_refuse(v_n, 'owner 0, op in its slot, and body');
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(in_ops);
+
+    OPEN c_op;
+    op_loop: LOOP
+        FETCH c_op INTO v_n, v_slot, v_moving, v_op, v_body;
+        IF v_done THEN
+            LEAVE op_loop;
+        END IF;
+
+        -- The insert waits for whoever is inserting the key at this moment; then the row is
+        -- there, whoever made it.
+        INSERT IGNORE INTO idem (slot, op, body, created_at)
+        VALUES (v_slot, v_op, v_body, v_now);
+
+        IF ROW_COUNT() = 1 THEN
+            SET v_code = 'ok';
+        ELSE
+            SELECT i.body,
+                   i.created_at > v_now - 86400000
+              INTO v_old,
+                   v_fresh
+              FROM idem AS i
+             WHERE i.slot = v_slot
+               AND i.op = v_op
+               FOR UPDATE;
+
+            IF v_fresh THEN
+                SET v_code = IF(v_old = v_body, 'same', 'mismatch');
+            ELSE
+                SET v_code = 'ok';
+
+                UPDATE idem AS i
+                   SET i.body       = v_body,
+                       i.created_at = v_now
+                 WHERE i.slot = v_slot
+                   AND i.op = v_op;
+            END IF;
+        END IF;
+
+        IF v_code = 'ok' THEN
+            CALL _slot_log_add(v_moving, v_slot, 'idem', 0, NULL, NULL, NULL, NULL, v_op);
+        ELSE
+            UPDATE op AS o
+               SET o.code = v_code
+             WHERE o.n = v_n;
+        END IF;
+    END LOOP;
+    CLOSE c_op;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server
+      FROM op AS o
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- message_deliver: messages, in the mailbox of the receiver.
+--
+-- in_ops  batch; owner is the receiver; each operation has
+--           peer        the sender, another user
+--           seq         number that message_action gave to the message
+--           message_id  its id
+--           text        1 to 1000 characters
+--           op          32 hex digits, idempotency key
+--
+-- Applied only when seq is the next of its sender, so that nothing is doubled or out of
+-- order. at is the time in this mailbox, later than that of every message in it: who polls
+-- by it misses nothing. At most one operation per chat.
+--
+-- Answer  : n, code, slot, epoch, server, at (ms since the Unix epoch; NULL for same)
+-- Codes   : ok same (it is there) gap (one before it is missing; nothing changes) notfound
+--           (no live user) moved notready
+-- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key); SELECT,
+--           INSERT, UPDATE chat (by key); journal
+-- Errors  : 45400 malformed batch, or two operations in one chat
+-- Replays : same
+
+DROP PROCEDURE IF EXISTS message_deliver;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE message_deliver (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: second half of a message'
+BEGIN
+    DECLARE v_n      INT;
+    DECLARE v_moving TINYINT;
+    DECLARE v_now    BIGINT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _op_open(in_ops);
+
+    SELECT MIN(j.n)
+      INTO v_n
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n          FOR ORDINALITY,
+               owner      VARCHAR(24) PATH '$.owner',
+               peer       VARCHAR(24) PATH '$.peer',
+               seq        VARCHAR(24) PATH '$.seq',
+               message_id VARCHAR(24) PATH '$.message_id',
+               text       VARCHAR(1001) PATH '$.text',
+               op         VARCHAR(33) PATH '$.op'
+           )) AS j
+     WHERE NOT COALESCE(j.owner <> '0'
+                        AND CAST(CAST(j.peer AS UNSIGNED) AS CHAR) = j.peer
+                        AND j.peer <> '0'
+                        AND j.peer <> j.owner
+                        AND CAST(CAST(j.seq AS UNSIGNED) AS CHAR) = j.seq
+                        AND j.seq <> '0'
+                        AND CAST(CAST(j.message_id AS UNSIGNED) AS CHAR) = j.message_id
+                        AND j.message_id <> '0'
+                        AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000
+                        AND LENGTH(UNHEX(j.op)) = 16, FALSE);
+
+    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, text of 1 to 1000 characters, op');
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(in_ops);
+
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n          FOR ORDINALITY,
+               peer       BIGINT UNSIGNED PATH '$.peer',
+               seq        BIGINT UNSIGNED PATH '$.seq',
+               message_id BIGINT UNSIGNED PATH '$.message_id'
+           )) AS j
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
+       SET o.target = j.peer,
+           o.ver    = j.seq,
+           o.id     = j.message_id;
+
+    CALL _op_distinct();
+    CALL _op_user_lock();
+
+    SET v_now = _now_ms();
+
+    UPDATE op AS o
+      LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
+        ON c.slot = o.slot
+       AND c.user_id = o.owner
+       AND c.peer_id = o.target
+       SET o.code = CASE WHEN o.ver <= COALESCE(c.recv_seq, 0)
+                         THEN 'same'
+                         WHEN o.ver = COALESCE(c.recv_seq, 0) + 1
+                         THEN 'ok'
+                         ELSE 'gap'
+                    END,
+           o.at   = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
+     WHERE o.code = 'ok';
+
+    INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, op)
+    SELECT o.slot,
+           o.owner,
+           o.target,
+           o.at,
+           o.id,
+           0,
+           o.ver,
+           j.text,
+           UNHEX(j.op)
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               op   VARCHAR(32) PATH '$.op',
+               text VARCHAR(1000) PATH '$.text'
+           )) AS j
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
+     WHERE o.code = 'ok';
+
+    INSERT INTO chat (slot, user_id, peer_id, recv_seq, last_at, last_text, last_sent)
+    SELECT o.slot,
+           o.owner,
+           o.target,
+           o.ver,
+           o.at,
+           j.text,
+           0
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               text VARCHAR(1000) PATH '$.text'
+           )) AS j
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
+     WHERE o.code = 'ok'
+        ON DUPLICATE KEY UPDATE recv_seq  = VALUES(recv_seq),
+                                last_at   = VALUES(last_at),
+                                last_text = VALUES(last_text),
+                                last_sent = VALUES(last_sent);
+
+    UPDATE (SELECT DISTINCT
+                   o.slot,
+                   o.owner
+              FROM op AS o
+             WHERE o.code = 'ok'
+             LIMIT 256) AS d
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = d.slot
+       AND u.user_id = d.owner
+       SET u.ver = u.ver + 1;
+
+    SELECT MAX(o.moving)
+      INTO v_moving
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_moving THEN
+        CALL _slot_log_add_ops('message');
+        CALL _slot_log_add_ops('chat');
+        CALL _slot_log_add_ops('user');
+    END IF;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server,
+           IF(o.code = 'ok', o.at, NULL) AS at
+      FROM op AS o
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;
