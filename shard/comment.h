@@ -4,6 +4,7 @@
 #ifndef DOUSHARD_COMMENT_H
 #define DOUSHARD_COMMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,7 @@ struct comment_page {
     struct comment *comments; /* in the call's arena */
     size_t n;
     uint64_t next_cursor; /* 0 at the end */
+    bool partial; /* some shard did not answer: its users' comments are left out */
 };
 
 /* Up to LIMIT (1 to 1000) comments of a video below CURSOR (a comment id; 0 = from the

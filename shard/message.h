@@ -41,12 +41,20 @@ struct message_page {
     size_t n;
 };
 
-/* The messages between USER_ID and PEER_ID in the mailbox of USER_ID that are newer than
- * AFTER_MS, the oldest LIMIT (1 to 1000) of them; AFTER_MS 0: the newest LIMIT.
- * RECEIVED_ONLY leaves out what USER_ID sent. OK, also when there are none; NOTFOUND: no
- * such peer (asked only when there is no chat) or the user is gone. */
+/* Which messages of a chat. */
+struct message_range {
+    int64_t
+        after_ms; /* only newer ones, the oldest of them first; 0: the newest of all */
+    size_t limit; /* 1 to 1000 */
+    bool received_only; /* without those that the user sent */
+};
+
+/* The messages between USER_ID and PEER_ID in the mailbox of USER_ID. OK, also when there
+ * are none; NOTFOUND: no such peer (asked only when there is no chat), or the user is
+ * gone. Who asks again with the time of the newest message it was given misses nothing.
+ */
 enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
-                          uint64_t peer_id, int64_t after_ms, size_t limit,
-                          bool received_only, struct message_page *page);
+                          uint64_t peer_id, const struct message_range *range,
+                          struct message_page *page);
 
 #endif

@@ -9,6 +9,7 @@
 #define MARKS_3 "?,?,?"
 #define MARKS_4 "?,?,?,?"
 #define MARKS_5 "?,?,?,?,?"
+#define MARKS_7 "?,?,?,?,?,?,?"
 
 static const struct proc procs[PROC__COUNT] = {
 #define PROC(id, name, args_kind, count, does, known)                                    \

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Callers of the procedures in procedures/publish/ and procedures/media/. */
+/* Callers of the procedures in procedures/publish/, procedures/video/ and
+ * procedures/media/. */
 #include "shard/publish.h"
 
 #include <string.h>
 
 #include "shard/cards.h"
 #include "shard/id.h"
+#include "shard/listing.h"
 #include "shard/router_call.h"
 
 static enum outcome out_of_memory(struct call *call)
@@ -77,16 +79,17 @@ static bool read_list(const struct dbresult *result, size_t limit,
         }
         page->n++;
     }
-    page->next_cursor = result->n_rows > limit ? page->videos[page->n - 1].id : 0;
+    page->next_cursor = listing_has_more(result->n_rows, limit) && page->n > 0
+                            ? page->videos[page->n - 1].id
+                            : 0;
     return true;
 }
 
 enum outcome publish_list(struct router *router, struct call *call, uint64_t user_id,
                           uint64_t cursor, size_t limit, struct video_page *page)
 {
-    /* One row more than wanted tells whether there is a next page. */
     const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(cursor),
-                                 dbarg_number(limit + 1)};
+                                 dbarg_number(listing_ask(limit))};
     struct router_answer answer;
     struct video_page read = {.n = 0};
 
@@ -101,6 +104,50 @@ enum outcome publish_list(struct router *router, struct call *call, uint64_t use
     }
     *page = read;
     return OUTCOME_OK;
+}
+
+/* One batch of videos. */
+static enum outcome get_batch(struct router *router, struct call *call,
+                              const uint64_t *ids, size_t n, struct video_card *cards)
+{
+    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
+    struct ops *ops = ops_new();
+    enum outcome outcome = OUTCOME_OK;
+
+    if (answers == NULL || ops == NULL) {
+        ops_free(&ops);
+        return out_of_memory(call);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ops_add_owner(ops, ids[i]);
+    }
+    router_batch(router, call, PROC_VIDEO_GET, ops, answers);
+    ops_free(&ops);
+    for (size_t i = 0; i < n; i++) {
+        cards[i] = (struct video_card){.id = 0};
+        if (answers[i].outcome == OUTCOME_OK &&
+            !cards_read_video(answers[i].result, answers[i].row, &cards[i])) {
+            return unreadable(call, PROC_VIDEO_GET);
+        }
+        if (answers[i].outcome != OUTCOME_OK && answers[i].outcome != OUTCOME_NOTFOUND) {
+            outcome = answers[i].outcome;
+        }
+    }
+    return outcome;
+}
+
+enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
+                       size_t n, struct video_card *cards)
+{
+    enum outcome outcome = OUTCOME_OK;
+
+    for (size_t done = 0; done < n; done += OPS_MAX) {
+        size_t left = n - done;
+        enum outcome got = get_batch(router, call, ids + done,
+                                     left < OPS_MAX ? left : OPS_MAX, cards + done);
+        outcome = got == OUTCOME_OK ? outcome : got;
+    }
+    return outcome;
 }
 
 enum outcome publish_delete(struct router *router, struct call *call, uint64_t user_id,

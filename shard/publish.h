@@ -53,7 +53,7 @@ struct video_page {
     size_t n;
     uint64_t next_cursor; /* publish_list, favorite_list: 0 at the end */
     int64_t next_time_ms; /* feed_list: 0 when the page is empty */
-    bool partial;         /* feed_list: some shard did not answer */
+    bool partial;         /* some shard did not answer: what it has is left out */
 };
 
 /* Up to LIMIT live videos of one user below CURSOR (a video id; 0 = from the newest),
@@ -62,7 +62,8 @@ enum outcome publish_list(struct router *router, struct call *call, uint64_t use
                           uint64_t cursor, size_t limit, struct video_page *page);
 
 /* The cards of N videos with their authors, in the order of IDS; a card whose video is
- * not live has id 0. One CALL per shard and 256 videos. OK when every shard answered. */
+ * not live has id 0. One CALL per shard and 256 videos. OK when every shard answered; on
+ * another outcome the cards of shards that did not answer have id 0 too. */
 enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
                        size_t n, struct video_card *cards);
 

@@ -40,6 +40,7 @@ struct relation_page {
     struct relation_note *notes; /* of RELATION_FRIENDS: one per user; else NULL */
     size_t n;
     uint64_t next_cursor; /* 0 at the end */
+    bool partial;         /* some shard did not answer: its users are left out */
 };
 
 /* Up to LIMIT (1 to 1000) users, newest first (friends in the order in which USER_ID

@@ -76,20 +76,29 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
                          const unsigned char session[SESSION_BYTES]);
 
 /* The cards of N users, in the order of IDS; a card whose user does not exist has id 0.
- * One CALL per shard and 256 different users. OK when every shard answered. */
+ * One CALL per shard and 256 different users. OK when every shard answered; on another
+ * outcome the cards of shards that did not answer have id 0 too. */
 enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
                       size_t n, struct user_card *cards);
 
 /* What a user shows of itself. NULL: stays as it is. */
 struct user_profile_args {
-    const char *avatar;           /* URL or path; "" = the default picture */
+    const char *avatar;           /* base name of the picture; "" = the default one */
     const char *background_image; /* likewise */
     const char *signature;        /* UTF-8, at most 128 code points */
 };
 
-/* Change the profile. OK, SAME (it was like that) or NOTFOUND. */
+/* Base names of pictures whose files nobody needs any more; "" = none. */
+struct user_profile_replaced {
+    const char *avatar;
+    const char *background_image;
+};
+
+/* Change the profile; something of ARGS must be set. OK and SAME (it was like that) set
+ * *REPLACED, in the call's arena; else NOTFOUND. */
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
-                          const struct user_profile_args *args);
+                          const struct user_profile_args *args,
+                          struct user_profile_replaced *replaced);
 
 /* OK, SAME or NOTFOUND (no live user). */
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,

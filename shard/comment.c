@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/comment/. */
+#include "shard/comment.h"
+
+#include <string.h>
+
+#include "shard/delivery.h"
+#include "shard/id.h"
+#include "shard/listing.h"
+#include "shard/router_call.h"
+
+static enum outcome unreadable(struct call *call, enum proc_id proc)
+{
+    call_explain(call, "%s answered columns that cannot be read",
+                 proc_get(proc)->routine);
+    return OUTCOME_INTERNAL;
+}
+
+/* Run OPS (taken and freed), a batch of one, and give its answer. */
+static enum outcome run_one(struct delivery *delivery, struct call *call,
+                            enum proc_id proc, struct ops *ops,
+                            struct router_answer *answer)
+{
+    if (ops == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    router_batch(delivery_router(delivery), call, proc, ops, answer);
+    ops_free(&ops);
+    return answer->outcome;
+}
+
+/* What comment_action and comment_delete answer about the first half. */
+struct first_half {
+    uint64_t comment_id;
+    uint64_t author_id;
+    uint64_t ver;
+    int64_t at_ms;
+    uint32_t pending; /* 1: the second half is still to be made */
+};
+
+#define FIRST(name, field_kind, member)                                                  \
+    {                                                                                    \
+        .column = (name), .kind = (field_kind),                                          \
+        .offset = offsetof(struct first_half, member)                                    \
+    }
+
+static const struct dbfield posted_fields[] = {
+    FIRST("comment_id", DBFIELD_U64, comment_id),
+    FIRST("author_id", DBFIELD_U64, author_id),
+    FIRST("ver", DBFIELD_U64, ver),
+    FIRST("created_at", DBFIELD_I64, at_ms),
+    FIRST("pending", DBFIELD_U32, pending),
+};
+
+static const struct dbfield deleted_fields[] = {
+    FIRST("author_id", DBFIELD_U64, author_id),
+    FIRST("ver", DBFIELD_U64, ver),
+    FIRST("at", DBFIELD_I64, at_ms),
+    FIRST("pending", DBFIELD_U32, pending),
+};
+
+/* Make the second half if it is still to be made. */
+static enum outcome finish(struct delivery *delivery, struct call *call,
+                           uint64_t video_id, const struct first_half *first,
+                           unsigned state)
+{
+    const struct half half = {.kind = HALF_COMMENT,
+                              .actor_id = video_id,
+                              .target_id = first->author_id,
+                              .seq = first->comment_id,
+                              .ver = first->ver,
+                              .state = state,
+                              .at_ms = first->at_ms};
+
+    return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
+}
+
+enum outcome comment_action(struct delivery *delivery, struct call *call,
+                            const struct comment_action_args *args,
+                            struct comment *comment)
+{
+    struct router_answer answer;
+    struct first_half first;
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add_owner(ops, args->video_id);
+        ops_number(ops, "user", (int64_t)args->user_id);
+        ops_hex(ops, "op", args->op, sizeof args->op);
+        ops_text(ops, "text", args->text);
+    }
+    enum outcome outcome = run_one(delivery, call, PROC_COMMENT_ACTION, ops, &answer);
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
+        return outcome;
+    }
+    if (!dbresult_read(answer.result, answer.row, posted_fields, ARRAY_LEN(posted_fields),
+                       &first) ||
+        !id_is_valid(first.comment_id)) {
+        return unreadable(call, PROC_COMMENT_ACTION);
+    }
+    const char *text = arena_strndup(call->arena, args->text, strlen(args->text));
+    enum outcome finished = finish(delivery, call, args->video_id, &first, 1);
+    if (finished != OUTCOME_OK || text == NULL) {
+        return finished != OUTCOME_OK ? finished : OUTCOME_NOMEM;
+    }
+    *comment = (struct comment){.id = first.comment_id,
+                                .author = {.id = first.author_id},
+                                .text = text,
+                                .created_at_ms = first.at_ms};
+    return outcome;
+}
+
+enum outcome comment_delete(struct delivery *delivery, struct call *call,
+                            uint64_t video_id, uint64_t user_id, uint64_t comment_id)
+{
+    struct router_answer answer;
+    struct first_half first = {.comment_id = comment_id};
+    struct ops *ops = ops_new();
+
+    if (ops != NULL) {
+        ops_add_owner(ops, video_id);
+        ops_number(ops, "user", (int64_t)user_id);
+        ops_number(ops, "comment_id", (int64_t)comment_id);
+    }
+    enum outcome outcome = run_one(delivery, call, PROC_COMMENT_DELETE, ops, &answer);
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
+        return outcome;
+    }
+    if (!dbresult_read(answer.result, answer.row, deleted_fields,
+                       ARRAY_LEN(deleted_fields), &first)) {
+        return unreadable(call, PROC_COMMENT_DELETE);
+    }
+    /* An author who is gone keeps nobody from deleting: the comment is deleted. */
+    (void)finish(delivery, call, video_id, &first, 0);
+    return outcome;
+}
+
+/* The text and the time in row ROW of comment_list(). False: they cannot be read. */
+static bool read_comment(const struct dbresult *rows, size_t row, struct comment *comment)
+{
+    const struct dbfield fields[] = {{.column = "text",
+                                      .kind = DBFIELD_TEXT,
+                                      .offset = offsetof(struct comment, text)},
+                                     {.column = "created_at",
+                                      .kind = DBFIELD_I64,
+                                      .offset = offsetof(struct comment, created_at_ms)}};
+
+    return dbresult_read(rows, row, fields, ARRAY_LEN(fields), comment);
+}
+
+/* Fill PAGE with the comments of LISTING and their authors; those whose author is gone
+ * are left out. */
+static enum outcome fill_page(struct router *router, struct call *call,
+                              const struct listing *listing, struct comment_page *page)
+{
+    size_t n = listing->n;
+    struct comment *comments = arena_calloc(call->arena, n, sizeof *comments);
+    struct user_card *authors = arena_calloc(call->arena, n, sizeof *authors);
+    uint64_t *ids = arena_calloc(call->arena, n, sizeof *ids);
+    size_t kept = 0;
+
+    if (comments == NULL || authors == NULL || ids == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct dbvalue *author = dbresult_value(listing->rows, i, "author_id");
+        if (author == NULL || !id_is_valid(author->number)) {
+            return unreadable(call, PROC_COMMENT_LIST);
+        }
+        ids[i] = author->number;
+    }
+    enum outcome outcome = user_get(router, call, ids, n, authors);
+    if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {
+        return outcome;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (authors[i].id == 0) {
+            continue;
+        }
+        comments[kept].id = listing->ids[i];
+        comments[kept].author = authors[i];
+        if (!read_comment(listing->rows, i, &comments[kept++])) {
+            return unreadable(call, PROC_COMMENT_LIST);
+        }
+    }
+    *page = (struct comment_page){.comments = comments,
+                                  .n = kept,
+                                  .next_cursor = listing->next_cursor,
+                                  .partial = outcome != OUTCOME_OK};
+    return OUTCOME_OK;
+}
+
+enum outcome comment_list(struct router *router, struct call *call, uint64_t video_id,
+                          uint64_t cursor, size_t limit, struct comment_page *page)
+{
+    const struct dbarg args[] = {dbarg_number(video_id), dbarg_number(cursor),
+                                 dbarg_number(listing_ask(limit))};
+    const struct listing_spec spec = {.routine = "comment_list",
+                                      .id = "comment_id",
+                                      .cursor = "comment_id",
+                                      .limit = limit};
+    struct router_answer answer;
+    struct listing listing;
+
+    router_owner(router, call, PROC_COMMENT_LIST,
+                 (struct router_subject){.owner = video_id}, args, &answer);
+    if (answer.outcome != OUTCOME_OK) {
+        return answer.outcome;
+    }
+    enum outcome outcome = listing_read(call, &spec, answer.result, &listing);
+    return outcome == OUTCOME_OK ? fill_page(router, call, &listing, page) : outcome;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Edges: "user follows user" and "user likes video", both halves of one change. */
+#include "shard/edge.h"
+
+#include "shard/delivery.h"
+#include "shard/router_call.h"
+
+/* What the first half answered. */
+struct first_half {
+    uint64_t ver;
+    int64_t at_ms;
+    uint32_t pending; /* 1: the second half with that version is still to be made */
+};
+
+static const struct dbfield first_half_fields[] = {
+    {.column = "ver", .kind = DBFIELD_U64, .offset = offsetof(struct first_half, ver)},
+    {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct first_half, at_ms)},
+    {.column = "pending",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct first_half, pending)},
+};
+
+enum outcome edge_set(struct delivery *delivery, struct call *call,
+                      const struct edge *edge, bool is_there)
+{
+    struct router_answer answer;
+    struct first_half first;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    ops_add_owner(ops, edge->actor_id);
+    ops_number(ops, "target", (int64_t)edge->target_id);
+    ops_number(ops, "state", is_there);
+    router_batch(delivery_router(delivery), call, edge->action, ops, &answer);
+    ops_free(&ops);
+    if (answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_SAME) {
+        return answer.outcome;
+    }
+    if (!dbresult_read(answer.result, answer.row, first_half_fields,
+                       ARRAY_LEN(first_half_fields), &first)) {
+        call_explain(call, "%s answered columns that cannot be read",
+                     proc_get(edge->action)->routine);
+        return OUTCOME_INTERNAL;
+    }
+    if (first.pending == 0) {
+        return answer.outcome;
+    }
+    /* SAME and pending: somebody wrote this and has not finished, perhaps an attempt of
+     * ours that was cut off. Its second half decides here too. */
+    const struct half half = {.kind = edge->kind,
+                              .actor_id = edge->actor_id,
+                              .target_id = edge->target_id,
+                              .ver = first.ver,
+                              .state = is_there,
+                              .at_ms = first.at_ms};
+    enum outcome outcome = delivery_make(delivery, call, &half);
+    return outcome == OUTCOME_OK ? answer.outcome : outcome;
+}

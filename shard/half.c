@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The second halves of writes that touch two owners: what the outbox remembers of them,
+ * and batches of them on their way to the target and back. */
+#include "shard/half.h"
+
+#include <string.h>
+
+#include "shard/base/hex.h"
+
+#include "shard/id.h"
+#include "shard/router_call.h"
+
+/* What an operation takes in a batch beside its text: names of fields, ids, op. */
+#define OP_OVERHEAD_BYTES 400
+
+static const struct {
+    const char *word;
+    enum proc_id deliver;
+} kinds[HALF__COUNT] = {
+    [HALF_FOLLOW] = {"follow", PROC_RELATION_DELIVER},
+    [HALF_FAVORITE] = {"favorite", PROC_FAVORITE_DELIVER},
+    [HALF_COMMENT] = {"comment", PROC_COMMENT_DELIVER},
+    [HALF_MESSAGE] = {"message", PROC_MESSAGE_DELIVER},
+};
+
+const char *half_word(enum half_kind kind)
+{
+    CHECK((unsigned)kind < HALF__COUNT);
+    return kinds[kind].word;
+}
+
+/* --- Reading the outbox ---
+ */
+
+struct half_key {
+    const char *word;
+    uint64_t actor_id;
+    uint64_t target_id;
+    uint64_t seq;
+    uint64_t ver;
+    uint32_t attempts;
+};
+
+static const struct dbfield key_fields[] = {
+    {.column = "kind", .kind = DBFIELD_TEXT, .offset = offsetof(struct half_key, word)},
+    {.column = "owner",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct half_key, actor_id)},
+    {.column = "target",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct half_key, target_id)},
+    {.column = "seq", .kind = DBFIELD_U64, .offset = offsetof(struct half_key, seq)},
+    {.column = "ver", .kind = DBFIELD_U64, .offset = offsetof(struct half_key, ver)},
+    {.column = "attempts",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct half_key, attempts)},
+};
+
+static enum half_kind kind_from_word(const char *word)
+{
+    enum half_kind kind = 0;
+
+    while (kind < HALF__COUNT && strcmp(kinds[kind].word, word) != 0) {
+        kind++;
+    }
+    return kind;
+}
+
+static bool read_message(const struct dbresult *result, size_t row, struct half *half)
+{
+    const struct dbfield fields[] = {
+        {.column = "message_id",
+         .kind = DBFIELD_U64,
+         .offset = offsetof(struct half, message_id)},
+        {.column = "text", .kind = DBFIELD_TEXT, .offset = offsetof(struct half, text)}};
+    const struct dbvalue *op = dbresult_value(result, row, "op");
+
+    half->state = 1;
+    return dbresult_read(result, row, fields, ARRAY_LEN(fields), half) && op != NULL &&
+           op->text != NULL && hex_decode(op->text, half->op, sizeof half->op);
+}
+
+static bool read_edge(const struct dbresult *result, size_t row, struct half *half)
+{
+    const struct dbfield fields[] = {
+        {.column = "state", .kind = DBFIELD_U32, .offset = offsetof(struct half, state)},
+        {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct half, at_ms)}};
+
+    return dbresult_read(result, row, fields, ARRAY_LEN(fields), half) &&
+           half->state <= 1;
+}
+
+bool half_read(const struct dbresult *result, size_t row, struct half *half)
+{
+    struct half_key key;
+
+    *half = (struct half){.kind = HALF__COUNT};
+    if (!dbresult_read(result, row, key_fields, ARRAY_LEN(key_fields), &key)) {
+        return false;
+    }
+    *half = (struct half){.kind = kind_from_word(key.word),
+                          .actor_id = key.actor_id,
+                          .target_id = key.target_id,
+                          .seq = key.seq,
+                          .ver = key.ver,
+                          .attempts = key.attempts};
+    if (half->kind == HALF__COUNT || !id_is_valid(key.actor_id) ||
+        !id_is_valid(key.target_id)) {
+        return false;
+    }
+    return half->kind == HALF_MESSAGE ? read_message(result, row, half)
+                                      : read_edge(result, row, half);
+}
+
+/* --- Choosing what goes together ---
+ */
+
+enum half_state half_state_from(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_OK:
+    case OUTCOME_SAME:
+        return HALF_MADE;
+    case OUTCOME_NOTFOUND:
+        return HALF_REFUSED;
+    case OUTCOME_UNAVAILABLE:
+    case OUTCOME_TIMEOUT:
+    case OUTCOME_BUSY:
+    case OUTCOME_NOTREADY:
+    case OUTCOME_MOVED:
+        return HALF_LATER;
+    default:
+        return HALF_FAILED;
+    }
+}
+
+/* Bytes of TEXT as a JSON string. */
+static size_t json_bytes(const char *text)
+{
+    size_t n = 0;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20) {
+            n += strlen("\\u0000");
+        } else {
+            n += *c == '"' || *c == '\\' ? 2 : 1;
+        }
+    }
+    return n;
+}
+
+static bool is_same_chat(const struct half *a, const struct half *b)
+{
+    return a->kind == HALF_MESSAGE && a->actor_id == b->actor_id &&
+           a->target_id == b->target_id;
+}
+
+/* May message I go now? Looks back to what stands before it in its chat. */
+static enum half_state follow_chat(const struct half *halves,
+                                   const enum half_state *states, size_t i)
+{
+    for (size_t j = i; j-- > 0;) {
+        if (is_same_chat(&halves[j], &halves[i])) {
+            return states[j] == HALF_FAILED ? HALF_LATER : states[j];
+        }
+    }
+    return HALF_MADE;
+}
+
+size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
+                 size_t *index)
+{
+    size_t picked = 0;
+    size_t bytes = 2;
+
+    for (size_t i = 0; i < n && picked < OPS_MAX; i++) {
+        if (states[i] != HALF_WAITING) {
+            continue;
+        }
+        size_t more = OP_OVERHEAD_BYTES;
+        if (halves[i].kind == HALF_MESSAGE) {
+            enum half_state before = follow_chat(halves, states, i);
+            if (before == HALF_LATER) {
+                states[i] = HALF_LATER;
+            }
+            if (before == HALF_LATER || before == HALF_WAITING) {
+                continue;
+            }
+            more += json_bytes(halves[i].text);
+        }
+        if (picked > 0 && bytes + more > OPS_BYTES_MAX) {
+            break;
+        }
+        bytes += more;
+        index[picked++] = i;
+    }
+    return picked;
+}
+
+/* --- Batches ---
+ */
+
+/* Run OPS (taken and freed; one operation per element of INDEX). */
+static void run_ops(struct router *router, struct call *call, enum proc_id proc,
+                    struct ops *ops, const size_t *index, size_t n,
+                    enum outcome *outcomes)
+{
+    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
+    bool good = ops != NULL && answers != NULL;
+
+    if (good) {
+        router_batch(router, call, proc, ops, answers);
+    } else {
+        call_explain(call, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++) {
+        outcomes[index[i]] = good ? answers[i].outcome : OUTCOME_NOMEM;
+    }
+    ops_free(&ops);
+}
+
+static void add_edge(struct ops *ops, const struct half *half)
+{
+    ops_number(ops, "actor", (int64_t)half->actor_id);
+    ops_number(ops, "state", half->state);
+    ops_number(ops, "ver", (int64_t)half->ver);
+    ops_number(ops, "at", half->at_ms);
+}
+
+static void add_comment(struct ops *ops, const struct half *half)
+{
+    ops_number(ops, "video", (int64_t)half->actor_id);
+    ops_number(ops, "comment_id", (int64_t)half->seq);
+    ops_number(ops, "state", half->state);
+    ops_number(ops, "ver", (int64_t)half->ver);
+    ops_number(ops, "at", half->at_ms);
+}
+
+static void add_message(struct ops *ops, const struct half *half)
+{
+    ops_number(ops, "peer", (int64_t)half->actor_id);
+    ops_number(ops, "seq", (int64_t)half->seq);
+    ops_number(ops, "message_id", (int64_t)half->message_id);
+    ops_text(ops, "text", half->text);
+    ops_hex(ops, "op", half->op, sizeof half->op);
+}
+
+void half_deliver(struct router *router, struct call *call, const struct half *halves,
+                  const size_t *index, size_t n, enum outcome *outcomes)
+{
+    enum half_kind kind = halves[index[0]].kind;
+    struct ops *ops = ops_new();
+
+    CHECK(n > 0 && n <= OPS_MAX && kind < HALF__COUNT);
+    for (size_t i = 0; ops != NULL && i < n; i++) {
+        const struct half *half = &halves[index[i]];
+        CHECK(half->kind == kind);
+        ops_add_owner(ops, half->target_id);
+        if (kind == HALF_MESSAGE) {
+            add_message(ops, half);
+        } else if (kind == HALF_COMMENT) {
+            add_comment(ops, half);
+        } else {
+            add_edge(ops, half);
+        }
+    }
+    run_ops(router, call, kinds[kind].deliver, ops, index, n, outcomes);
+}
+
+/* Name the outbox row of HALF. */
+static void add_row(struct ops *ops, const struct half *half)
+{
+    ops_add_owner(ops, half->actor_id);
+    ops_text(ops, "kind", half_word(half->kind));
+    ops_number(ops, "target", (int64_t)half->target_id);
+    ops_number(ops, "seq", (int64_t)half->seq);
+    ops_number(ops, "ver", (int64_t)half->ver);
+}
+
+static struct ops *name_rows(const struct half *halves, const size_t *index, size_t n)
+{
+    struct ops *ops = ops_new();
+
+    CHECK(n > 0 && n <= OPS_MAX);
+    for (size_t i = 0; ops != NULL && i < n; i++) {
+        add_row(ops, &halves[index[i]]);
+    }
+    return ops;
+}
+
+void half_done(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, enum outcome *outcomes)
+{
+    run_ops(router, call, PROC_OUTBOX_DONE, name_rows(halves, index, n), index, n,
+            outcomes);
+}
+
+void half_undo(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, enum outcome *outcomes)
+{
+    run_ops(router, call, PROC_OUTBOX_UNDO, name_rows(halves, index, n), index, n,
+            outcomes);
+}
+
+void half_fail(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, bool failed, int64_t retry_ms,
+               enum outcome *outcomes)
+{
+    struct ops *ops = ops_new();
+
+    CHECK(n > 0 && n <= OPS_MAX);
+    for (size_t i = 0; ops != NULL && i < n; i++) {
+        add_row(ops, &halves[index[i]]);
+        ops_number(ops, "retry_ms", retry_ms);
+        ops_number(ops, "failed", failed);
+    }
+    run_ops(router, call, PROC_OUTBOX_FAIL, ops, index, n, outcomes);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Callers of the procedures in procedures/idem/: keys that clients give to requests. */
+#include "shard/idem.h"
+
+#include "shard/id.h"
+#include "shard/router_call.h"
+
+enum outcome idem_claim(struct router *router, struct call *call,
+                        const unsigned char op[OP_BYTES],
+                        const unsigned char body[IDEM_BODY_BYTES])
+{
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    ops_add(ops, id_name_slot((const char *)op, OP_BYTES), 0);
+    ops_hex(ops, "op", op, OP_BYTES);
+    ops_hex(ops, "body", body, IDEM_BODY_BYTES);
+    router_batch(router, call, PROC_IDEM_CLAIM, ops, &answer);
+    ops_free(&ops);
+    return answer.outcome;
+}
+
+enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
+                        int64_t older_ms, size_t limit, uint64_t *removed)
+{
+    size_t n_shards = router_n_shards(router);
+    struct router_share *shares = arena_calloc(call->arena, n_shards, sizeof *shares);
+    const struct dbarg args[] = {dbarg_number((uint64_t)older_ms), dbarg_number(limit)};
+
+    CHECK(shard < n_shards);
+    if (shares == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    shares[shard].wanted = true;
+    router_scatter(router, call, PROC_IDEM_PURGE, args, shares);
+    if (shares[shard].outcome == OUTCOME_OK) {
+        const struct dbvalue *n = dbresult_value(shares[shard].results, 0, "removed");
+        if (n == NULL) {
+            call_explain(call, "idem_purge answered what cannot be read");
+            return OUTCOME_INTERNAL;
+        }
+        *removed = n->number;
+    }
+    return shares[shard].outcome;
+}

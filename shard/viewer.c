@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the one who looks has to do with what is shown: is_follow and is_favorite. */
+#include "shard/viewer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/buf.h"
+
+#include "shard/router_call.h"
+
+/* Most ids of one kind that viewer_flags takes. */
+#define CARDS_MAX 1000
+
+/* An id in a JSON array, with its comma. */
+#define ID_BYTES 17
+
+/* Whom and what to look at; pointers into the caller's cards. */
+struct sight {
+    struct router *router;
+    struct call *call;
+    uint64_t viewer_id;
+    struct user_card **users; /* in the arena, like videos */
+    size_t n_users;
+    struct video_card **videos;
+    size_t n_videos;
+};
+
+/* The ids that viewer_flags answered. */
+struct hits {
+    uint64_t *users; /* in the arena, sorted; like videos */
+    size_t n_users;
+    uint64_t *videos;
+    size_t n_videos;
+};
+
+static enum outcome out_of_memory(struct call *call)
+{
+    call_explain(call, "out of memory");
+    return OUTCOME_NOMEM;
+}
+
+/* Room for the pointers; false when memory is short. */
+static bool open_eyes(struct sight *sight, size_t n_users, size_t n_videos)
+{
+    CHECK(n_users <= CARDS_MAX && n_videos <= CARDS_MAX);
+    sight->users = arena_calloc(sight->call->arena, n_users, sizeof(struct user_card *));
+    sight->videos =
+        arena_calloc(sight->call->arena, n_videos, sizeof(struct video_card *));
+    return sight->users != NULL && sight->videos != NULL;
+}
+
+static void see_user(struct sight *sight, struct user_card *user)
+{
+    user->is_follow = false;
+    sight->users[sight->n_users++] = user;
+}
+
+static void see_video(struct sight *sight, struct video_card *video)
+{
+    video->is_favorite = false;
+    sight->videos[sight->n_videos++] = video;
+    see_user(sight, &video->author);
+}
+
+static void add_id(struct buf *json, uint64_t id)
+{
+    buf_addf(json, "%s%" PRIu64, json->len > 1 ? "," : "", id);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t *left = a;
+    const uint64_t *right = b;
+
+    return (*left > *right) - (*left < *right);
+}
+
+/* Sort the rows into HITS. False: they cannot be read. */
+static bool read_hits(struct arena *arena, const struct dbresult *rows, struct hits *hits)
+{
+    hits->users = arena_calloc(arena, rows->n_rows, sizeof *hits->users);
+    hits->videos = arena_calloc(arena, rows->n_rows, sizeof *hits->videos);
+    if (hits->users == NULL || hits->videos == NULL) {
+        return false;
+    }
+    for (size_t row = 0; row < rows->n_rows; row++) {
+        const struct dbvalue *kind = dbresult_value(rows, row, "kind");
+        const struct dbvalue *id = dbresult_value(rows, row, "id");
+        if (kind == NULL || id == NULL) {
+            return false;
+        }
+        if (kind->text != NULL && strcmp(kind->text, "user") == 0) {
+            hits->users[hits->n_users++] = id->number;
+        } else if (kind->text != NULL) {
+            hits->videos[hits->n_videos++] = id->number;
+        }
+    }
+    if (rows->n_rows > 1) {
+        qsort(hits->users, hits->n_users, sizeof *hits->users, compare_ids);
+        qsort(hits->videos, hits->n_videos, sizeof *hits->videos, compare_ids);
+    }
+    return true;
+}
+
+static bool is_hit(const uint64_t *ids, size_t n, uint64_t id)
+{
+    return n > 0 && bsearch(&id, ids, n, sizeof *ids, compare_ids) != NULL;
+}
+
+static void mark(const struct sight *sight, const struct hits *hits)
+{
+    for (size_t i = 0; i < sight->n_users; i++) {
+        struct user_card *user = sight->users[i];
+        user->is_follow = is_hit(hits->users, hits->n_users, user->id);
+    }
+    for (size_t i = 0; i < sight->n_videos; i++) {
+        struct video_card *video = sight->videos[i];
+        video->is_favorite = is_hit(hits->videos, hits->n_videos, video->id);
+    }
+}
+
+/* Ask the viewer's shard with the two JSON arrays. */
+static enum outcome ask(const struct sight *sight, const struct buf *users,
+                        const struct buf *videos)
+{
+    const struct dbarg args[] = {dbarg_number(sight->viewer_id),
+                                 dbarg_text(users->data, users->len),
+                                 dbarg_text(videos->data, videos->len)};
+    struct router_answer answer;
+    struct hits hits = {.n_users = 0};
+
+    router_owner(sight->router, sight->call, PROC_VIEWER_FLAGS,
+                 (struct router_subject){.owner = sight->viewer_id}, args, &answer);
+    if (answer.outcome != OUTCOME_OK) {
+        return answer.outcome;
+    }
+    if (!read_hits(sight->call->arena, answer.result, &hits)) {
+        call_explain(sight->call, "viewer_flags answered what cannot be read");
+        return OUTCOME_INTERNAL;
+    }
+    mark(sight, &hits);
+    return OUTCOME_OK;
+}
+
+static enum outcome look(const struct sight *sight)
+{
+    struct buf users, videos;
+    enum outcome outcome = OUTCOME_OK;
+
+    if (sight->viewer_id == 0 || sight->n_users + sight->n_videos == 0) {
+        return OUTCOME_OK;
+    }
+    buf_init(&users, (sight->n_users + 1) * ID_BYTES);
+    buf_init(&videos, (sight->n_videos + 1) * ID_BYTES);
+    buf_addf(&users, "[");
+    buf_addf(&videos, "[");
+    for (size_t i = 0; i < sight->n_users; i++) {
+        add_id(&users, sight->users[i]->id);
+    }
+    for (size_t i = 0; i < sight->n_videos; i++) {
+        add_id(&videos, sight->videos[i]->id);
+    }
+    buf_addf(&users, "]");
+    buf_addf(&videos, "]");
+    if (users.failed || videos.failed) {
+        outcome = out_of_memory(sight->call);
+    } else {
+        outcome = ask(sight, &users, &videos);
+    }
+    buf_clear(&users);
+    buf_clear(&videos);
+    return outcome;
+}
+
+enum outcome viewer_mark_users(struct router *router, struct call *call,
+                               uint64_t viewer_id, struct user_card *users, size_t n)
+{
+    struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
+
+    if (!open_eyes(&sight, n, 0)) {
+        return out_of_memory(call);
+    }
+    for (size_t i = 0; i < n; i++) {
+        see_user(&sight, &users[i]);
+    }
+    return look(&sight);
+}
+
+enum outcome viewer_mark_videos(struct router *router, struct call *call,
+                                uint64_t viewer_id, struct video_card *videos, size_t n)
+{
+    struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
+
+    if (!open_eyes(&sight, n, n)) {
+        return out_of_memory(call);
+    }
+    for (size_t i = 0; i < n; i++) {
+        see_video(&sight, &videos[i]);
+    }
+    return look(&sight);
+}
+
+enum outcome viewer_mark_comments(struct router *router, struct call *call,
+                                  uint64_t viewer_id, struct comment *comments, size_t n)
+{
+    struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
+
+    if (!open_eyes(&sight, n, 0)) {
+        return out_of_memory(call);
+    }
+    for (size_t i = 0; i < n; i++) {
+        see_user(&sight, &comments[i].author);
+    }
+    return look(&sight);
+}
