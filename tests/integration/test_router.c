@@ -341,33 +341,31 @@ static void test_deleted_files_are_a_job(void **unused)
     struct work work;
     uint64_t author = user_on_shard(fixture.router, 0);
     uint64_t video = 0;
-    struct job *jobs = NULL;
-    size_t n = 0, mine = SIZE_MAX;
+    struct job_list list = {.n = 0}, again = {.n = 0};
+    size_t mine = SIZE_MAX;
 
     publish(author, "to be deleted", &video);
     work_begin(&work, 5000);
     assert_int_equal(publish_delete(fixture.router, &work.call, author, video),
                      OUTCOME_OK);
-    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &jobs, &n),
+    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &list),
                      OUTCOME_OK);
-    for (size_t i = 0; i < n; i++) {
-        mine = jobs[i].target_id == video ? i : mine;
+    for (size_t i = 0; i < list.n; i++) {
+        mine = list.jobs[i].target_id == video ? i : mine;
     }
     assert_true(mine != SIZE_MAX);
-    struct job *again = NULL;
-    size_t n_again = 0;
     /* claimed jobs are nobody else's until the lease ends */
-    assert_int_equal(
-        job_claim(fixture.router, &work.call, 0, 100, 60000, &again, &n_again),
-        OUTCOME_OK);
-    assert_int_equal(n_again, 0);
-    struct job stranger = jobs[mine];
+    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &again),
+                     OUTCOME_OK);
+    assert_int_equal(again.n, 0);
+    struct job stranger = list.jobs[mine];
     rnd_bytes(stranger.claim, sizeof stranger.claim);
     assert_int_equal(job_finish(fixture.router, &work.call, &stranger, true, "", 0),
                      OUTCOME_NOTFOUND);
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(job_finish(fixture.router, &work.call, &jobs[i], true, "", 0),
-                         OUTCOME_OK);
+    for (size_t i = 0; i < list.n; i++) {
+        assert_int_equal(
+            job_finish(fixture.router, &work.call, &list.jobs[i], true, "", 0),
+            OUTCOME_OK);
     }
     work_end(&work);
 }
