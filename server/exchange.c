@@ -229,6 +229,7 @@ static void take_file(struct exchange *ex, uint64_t offset, const char *data, si
     }
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static enum MHD_Result part_cb(void *cls, enum MHD_ValueKind kind, const char *key,
                                const char *filename, const char *content_type,
                                const char *transfer_encoding, const char *data,
@@ -633,15 +634,15 @@ bool exchange_step(struct exchange *ex, const char *method, const char *version,
     return true;
 }
 
-void exchange_end(struct exchange **ex_ptr, const char *end, bool refused)
+void exchange_end(struct exchange **ex, const char *end, bool refused)
 {
-    struct exchange *ex = *ex_ptr;
+    struct exchange *self = *ex;
 
-    *ex_ptr = NULL;
-    if (refused && ex->stage != STAGE_REPLY) {
-        ex->conn->expects_more = true;
+    *ex = NULL;
+    if (refused && self->stage != STAGE_REPLY) {
+        self->conn->expects_more = true;
     }
-    log_access(ex, end);
-    reaper_enter(&ex->conn->watch, PHASE_IDLE);
-    exchange_free(ex);
+    log_access(self, end);
+    reaper_enter(&self->conn->watch, PHASE_IDLE);
+    exchange_free(self);
 }

@@ -87,6 +87,7 @@ static void *target_cb(void *cls, const char *target, struct MHD_Connection *con
     return ex;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static enum MHD_Result request_cb(void *cls, struct MHD_Connection *connection,
                                   const char *url, const char *method,
                                   const char *version, const char *data, size_t *data_len,
@@ -372,16 +373,16 @@ unsigned http_drain(struct http *http, int64_t deadline_ms)
     return atomic_load(n_active);
 }
 
-void http_free(struct http **http_ptr)
+void http_free(struct http **http)
 {
-    struct http *http = *http_ptr;
+    struct http *self = *http;
 
-    if (http == NULL) {
+    if (self == NULL) {
         return;
     }
-    *http_ptr = NULL;
+    *http = NULL;
     for (size_t i = 0; i < N_LISTENERS; i++) {
-        struct listener *listener = &http->listeners[i];
+        struct listener *listener = &self->listeners[i];
 
         /* Quiesced, so that the library leaves the socket to us. */
         if (!atomic_load(&listener->closing)) {
@@ -395,8 +396,8 @@ void http_free(struct http **http_ptr)
             (void)close(listener->fd);
         }
     }
-    reaper_free(&http->reaper);
-    (void)pthread_cond_destroy(&http->quiet);
-    (void)pthread_mutex_destroy(&http->mutex);
-    free(http);
+    reaper_free(&self->reaper);
+    (void)pthread_cond_destroy(&self->quiet);
+    (void)pthread_mutex_destroy(&self->mutex);
+    free(self);
 }

@@ -294,26 +294,26 @@ struct reaper *reaper_new(struct app *app)
     return reaper;
 }
 
-void reaper_free(struct reaper **reaper_ptr)
+void reaper_free(struct reaper **reaper)
 {
-    struct reaper *reaper = *reaper_ptr;
+    struct reaper *self = *reaper;
 
-    if (reaper == NULL) {
+    if (self == NULL) {
         return;
     }
-    *reaper_ptr = NULL;
-    (void)pthread_mutex_lock(&reaper->mutex);
-    reaper->shared.stopping = true;
-    (void)pthread_cond_signal(&reaper->wake);
-    (void)pthread_mutex_unlock(&reaper->mutex);
-    (void)pthread_join(reaper->thread, NULL);
-    CHECK(reaper->shared.head == NULL);
-    for (size_t i = 0; i < reaper->shared.n_lingering; i++) {
-        (void)close(reaper->shared.lingering[i].fd);
+    *reaper = NULL;
+    (void)pthread_mutex_lock(&self->mutex);
+    self->shared.stopping = true;
+    (void)pthread_cond_signal(&self->wake);
+    (void)pthread_mutex_unlock(&self->mutex);
+    (void)pthread_join(self->thread, NULL);
+    CHECK(self->shared.head == NULL);
+    for (size_t i = 0; i < self->shared.n_lingering; i++) {
+        (void)close(self->shared.lingering[i].fd);
     }
-    (void)pthread_cond_destroy(&reaper->wake);
-    (void)pthread_mutex_destroy(&reaper->mutex);
-    free(reaper);
+    (void)pthread_cond_destroy(&self->wake);
+    (void)pthread_mutex_destroy(&self->mutex);
+    free(self);
 }
 
 void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)

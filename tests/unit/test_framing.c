@@ -12,7 +12,7 @@
 
 /* The end of a line as libmicrohttpd 0.9.75 finds it: both bytes of CR LF, or a bare LF,
  * become NUL. Returns where the next line begins. */
-static char *cut_line(char *line, char *end)
+static char *cut_line(char *line, const char *end)
 {
     char *at = line;
 
