@@ -66,7 +66,7 @@ BEGIN
                owner BIGINT UNSIGNED PATH '$.owner',
                op    VARCHAR(33) PATH '$.op'
            )) AS j
-     WHERE NOT COALESCE(j.owner > 0 AND LENGTH(UNHEX(j.op)) = 16, FALSE);
+     WHERE NOT COALESCE(j.owner > 0 AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
 
     CALL _op_refuse(v_n, 'owner and op');
 
