@@ -49,11 +49,11 @@ static struct fixture fixture;
 
 static const char *env(const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe): one thread yet
 
     if (value == NULL) {
         fprintf(stderr, "%s is not set: run tests/integration/router.test.js\n", name);
-        exit(2);
+        exit(2); // NOLINT(concurrency-mt-unsafe)
     }
     return value;
 }
@@ -375,7 +375,7 @@ static void test_feed_covers_all_shards(void **unused)
     (void)unused;
     struct work work;
     struct video_page page;
-    uint64_t videos[SHARDS_MAX];
+    uint64_t videos[SHARDS_MAX] = {0};
     size_t found = 0;
 
     for (size_t i = 0; i < fixture.n_shards; i++) {
@@ -542,7 +542,7 @@ static bool wait_until_up(size_t shard, bool up)
         if (state.up == up) {
             return true;
         }
-        const struct timespec pause = {.tv_nsec = 10 * 1000000};
+        const struct timespec pause = {.tv_nsec = 10000000};
         nanosleep(&pause, NULL);
     }
     return false;
@@ -638,7 +638,7 @@ static int set_up(void **unused)
     if (file == NULL || fgets(fixture.password, sizeof fixture.password, file) == NULL) {
         return -1;
     }
-    fclose(file);
+    (void)fclose(file);
     fixture.password[strcspn(fixture.password, "\r\n")] = '\0';
     fixture.router = make_router(8, 64);
     return 0;
