@@ -27,7 +27,8 @@ enum {
 #include "server/errors.def"
     N_LINES
 };
-_Static_assert(N_LINES == OUTCOME__COUNT, "errors.def lacks an outcome of outcome.def");
+_Static_assert((int)N_LINES == (int)OUTCOME__COUNT,
+               "errors.def lacks an outcome of outcome.def");
 
 enum error_code error_from_outcome(enum outcome outcome)
 {

@@ -24,6 +24,10 @@
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 500
 
+/* While draining, a connection that was idle for so long is ended. Others are told to
+ * close with their next answer, which no client takes for an error. */
+#define DRAIN_IDLE_MS 500
+
 /* A closed connection is read from at most so long, and so many at a time. */
 #define LINGER_MS  2000
 #define LINGER_MAX 512
@@ -57,6 +61,11 @@ static enum reaper_phase state_phase(uint64_t state)
     return (enum reaper_phase)(state & ((1u << STATE_PHASE_BITS) - 1));
 }
 
+static uint64_t state_number(uint64_t state)
+{
+    return state >> STATE_PHASE_BITS & ((UINT64_C(1) << STATE_NUMBER_BITS) - 1);
+}
+
 static int64_t state_since_ms(uint64_t state)
 {
     return (int64_t)(state >> (STATE_PHASE_BITS + STATE_NUMBER_BITS));
@@ -65,7 +74,7 @@ static int64_t state_since_ms(uint64_t state)
 void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase)
 {
     uint64_t old = atomic_load_explicit(&conn->state, memory_order_relaxed);
-    uint64_t number = (old >> STATE_PHASE_BITS) + 1;
+    uint64_t number = state_number(old) + 1;
     uint64_t mask = (UINT64_C(1) << STATE_NUMBER_BITS) - 1;
     uint64_t since = (uint64_t)clock_mono_ms() << (STATE_PHASE_BITS + STATE_NUMBER_BITS);
 
@@ -119,7 +128,8 @@ static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
         if (now_ms - conn->window_ms >= config->header_timeout_ms) {
             shut_locked(reaper, conn, "slow");
         }
-    } else if (reaper->shared.draining) {
+    } else if (reaper->shared.draining &&
+               now_ms - state_since_ms(conn->seen_state) >= DRAIN_IDLE_MS) {
         shut_locked(reaper, conn, "drain");
     } else if (now_ms - state_since_ms(conn->seen_state) >= config->idle_timeout_ms) {
         shut_locked(reaper, conn, "timeout");
@@ -151,14 +161,14 @@ static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
 static void begin_phase_locked(struct reaper_conn *conn, uint64_t state)
 {
     enum reaper_phase phase = state_phase(state);
-    bool first = conn->seen_state == 0;
+    bool first = state_number(state) == 1; /* the one of reaper_add() */
 
     conn->seen_state = state;
     if (phase != PHASE_HEAD || !conn->head_began) { /* else the same header goes on */
         conn->window_ms = state_since_ms(state);
     }
     conn->head_began = false;
-    /* Nothing has come on a new connection that counts as before the request. */
+    /* Whatever has come on a new connection belongs to its first request. */
     if (first || !tcp_bytes(conn->fd, phase, &conn->window_bytes)) {
         conn->window_bytes = 0;
     }
@@ -260,7 +270,8 @@ static void *reaper_main(void *arg)
         if (now_ms >= look_at_ms || reaper->shared.hurry) {
             reaper->shared.hurry = false;
             look_all_locked(reaper, config, now_ms);
-            look_at_ms = now_ms + look_ms(config);
+            look_at_ms =
+                now_ms + (reaper->shared.draining ? LOOK_MS_MIN : look_ms(config));
         }
         look_lingering_locked(reaper, now_ms);
         wake_at_ms = look_at_ms;

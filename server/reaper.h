@@ -72,7 +72,8 @@ void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase);
  * of FD linger. Thread-safe; when too many linger already, nothing happens. */
 void reaper_linger(struct reaper *reaper, int fd);
 
-/* From now on idle connections are ended at once. Thread-safe. */
+/* From now on a connection is ended after half a second without a request. Thread-safe.
+ */
 void reaper_drain(struct reaper *reaper);
 
 #endif
