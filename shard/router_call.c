@@ -21,7 +21,7 @@
 #define SILENCES_MAX 2
 
 /* The pause before attempt n is random, up to this many ms times 2^n. */
-#define PAUSE_MS     2
+#define PAUSE_MS     2u
 #define PAUSE_MAX_MS 50
 
 /* How long a killed attempt may take to leave the processlist. */
