@@ -12,8 +12,8 @@
 #include "shard/router_call.h"
 
 /* A slot that changes its owner while the shards are asked may be covered by none of
- * them: ask again, this often. */
-#define ROUNDS_MAX 4
+ * them: ask again, for so long. */
+#define ASK_AGAIN_MS 500
 
 #define WORD_BITS    64
 #define SHARED_WORDS (SHARED_SLOTS / WORD_BITS)
