@@ -162,6 +162,9 @@ export class SqlError extends Error {
   }
 }
 
+/* The connection is gone: there will be no mark. */
+const LOST = /^ERROR (1927|2006|2013|2055) \((\w+)\)[^:\n]*: ([^\n]*)$/m;
+
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&" };
 const decode = (text) => text.replace(/&(?:lt|gt|quot|amp);/g, (entity) => ENTITIES[entity]);
 
@@ -174,7 +177,7 @@ export class Session {
     this.output = "";
     this.client = spawn("sh", [
       "-c", 'exec mariadb "$@" 2>&1', "mariadb",
-      ...options, "--no-auto-rehash", "--batch", "--xml", "--force", "--unbuffered", "--comments",
+      ...options, "--no-auto-rehash", "--skip-reconnect", "--batch", "--xml", "--force", "--unbuffered", "--comments",
       "--default-character-set=utf8mb4", ...(database ? [database] : []),
     ]);
     this.ended = new Promise((resolve) => this.client.once("close", resolve));
@@ -229,6 +232,10 @@ export class Session {
       const at = this.output.indexOf(`<field name="session_mark">${mark}</field>`);
       const close = at < 0 ? -1 : this.output.indexOf("</resultset>", at);
       if (close < 0) {
+        const lost = LOST.exec(this.output);
+        if (lost) {
+          this.#fail(new SqlError(Number(lost[1]), lost[2], lost[3]));
+        }
         return;
       }
       const text = this.output.slice(0, this.output.lastIndexOf("<?xml", at));

@@ -105,6 +105,9 @@ export function nameIn(slot) {
   }
 }
 
+/** LIST with another VALUE at I. */
+export const changed = (list, i, value) => list.map((old, at) => (at === i ? value : old));
+
 /* ---- calls -------------------------------------------------------------------------- */
 
 export const call = (session, routine, ...args) =>
