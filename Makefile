@@ -142,7 +142,10 @@ $(live_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
 $(unit_programs) $(live_programs):
 	$(say) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+	$(Q)$(link) $(wrap) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+
+# Allocations of our objects go through the test.
+$(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
