@@ -11,8 +11,8 @@
 -- Slots that have moved on since (their fence here has a higher epoch) stay as they are.
 --
 -- Answer  : assigned, kept (how many slots)
--- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence; INSERT slot_seq, slot_known (by
---           slot)
+-- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence; INSERT slot_seq,
+--           slot_known (by slot)
 -- Errors  : 45400 an argument is NULL or out of range   45503 the shard has no name yet, or
 --           a slot is assigned to another shard
 -- Replays : changes nothing
