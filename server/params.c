@@ -155,7 +155,7 @@ void params_add_urlencoded(struct params *params, char *body, size_t len)
     }
 }
 
-void params_add_part(struct params *params, const char *name, uint64_t offset,
+void params_add_part(struct params *params, const char *name, bool first,
                      const char *data, size_t len)
 {
     size_t i = find(params, name, strlen(name));
@@ -165,7 +165,7 @@ void params_add_part(struct params *params, const char *name, uint64_t offset,
     if (i == params->n || params->specs[i].type == PARAM_FILE) {
         return;
     }
-    if (offset == 0) {
+    if (first) {
         raw->open = raw->source == PARAM_NOWHERE;
     }
     if (!raw->open || len == 0) {

@@ -346,8 +346,8 @@ static void test_first_wins(void **state)
     params_add_query(&params, "limit2", 6, "9", 1);
     params_add_query(&params, "limi", 4, "9", 1);
     add_body(&params, "limit=5&title=&title=body&title=again&user_id=8&unknown=1");
-    params_add_part(&params, "title", 0, "part", 4);
-    params_add_part(&params, "user_id", 0, "9", 1);
+    params_add_part(&params, "title", true, "part", 4);
+    params_add_part(&params, "user_id", true, "9", 1);
     assert_true(params_check(&params, &error));
     assert_int_equal(params_get(&params, "limit")->integer, 3);
     assert_string_equal(params_get(&params, "title")->text, "body");
@@ -411,17 +411,17 @@ static void test_parts(void **state)
     (void)state;
     arena_init(&arena, 1 << 20);
     params_init(&params, &arena, specs);
-    params_add_part(&params, "title", 0, "", 0); /* an empty field, then a good one */
-    params_add_part(&params, "title", 0, "a", 1);
-    params_add_part(&params, "title", 1, "bc", 2);
-    params_add_part(&params, "title", 0, "xx", 2); /* a second one does not count */
-    params_add_part(&params, "title", 2, "yy", 2);
-    params_add_part(&params, "data", 0, "file", 4);
+    params_add_part(&params, "title", true, "", 0); /* an empty field, then a good one */
+    params_add_part(&params, "title", true, "a", 1);
+    params_add_part(&params, "title", false, "bc", 2);
+    params_add_part(&params, "title", true, "xx", 2); /* a second one does not count */
+    params_add_part(&params, "title", false, "yy", 2);
+    params_add_part(&params, "data", true, "file", 4);
     assert_true(params_check(&params, &error));
     assert_string_equal(params_get(&params, "title")->text, "abc");
     params_init(&params, &arena, specs);
-    for (uint64_t i = 0; i < 40; i++) {
-        params_add_part(&params, "title", i, "a", 1);
+    for (int i = 0; i < 40; i++) {
+        params_add_part(&params, "title", i == 0, "a", 1);
     }
     assert_false(params_check(&params, &error));
     assert_string_equal(error.reason, "title is longer than 4 characters");
@@ -441,8 +441,8 @@ static void test_no_memory(void **state)
     assert_true(params.no_memory);
     assert_true(params_check(&params, &error));
     params_init(&params, &arena, specs);
-    params_add_part(&params, "title", 0, "ab", 2);
-    params_add_part(&params, "title", 2, "cd", 2);
+    params_add_part(&params, "title", true, "ab", 2);
+    params_add_part(&params, "title", false, "cd", 2);
     assert_true(params.no_memory);
     assert_true(params_check(&params, &error));
     arena_release(&arena);
