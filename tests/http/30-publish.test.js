@@ -590,7 +590,7 @@ test("files that no row names go once they are old, and files that a row names s
   await server.start({
     env: {
       LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", FAKETIME: "+2h", NO_FAKE_STAT: "1",
-      FAKETIME_DONT_FAKE_MONOTONIC: "1", ASAN_OPTIONS: "verify_asan_link_order=0",
+      FAKETIME_DONT_FAKE_MONOTONIC: "1", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:verify_asan_link_order=0`,
     },
   });
   await until("the orphans to vanish", () => !orphans.some(existsSync), { timeoutMs: 20000 });
