@@ -259,7 +259,12 @@ launch() {
 # blame NAME WHAT: why NAME is not up, as far as its log tells, and what to do.
 blame() {
 	warn "$1 $2. The end of $VAR_SHOWN/log/$1.log:"
-	tail -n 20 -- "$(log_file "$1")" 2>/dev/null | sed 's/^/    /' >&2
+	# Our own questions to a server that is not ready say nothing.
+	grep -v 'route=/readyz' -- "$(log_file "$1")" 2>/dev/null | tail -n 20 | sed 's/^/    /' >&2
+	if [[ $1 == server* ]]; then
+		warn "and its /readyz says:"
+		curl -sS --noproxy '*' --max-time 2 "$(admin_url "${1#server}")/readyz" 2>&1 | sed 's/^/    /' >&2
+	fi
 	cat >&2 <<-END
 
 		What to do: look at the lines above, then run \`scripts/demo up\` again; it goes on
@@ -557,7 +562,9 @@ server_launch() {
 	launch "server$1" env "${clean[@]}" "${files[0]}" "--config=$VAR/server$1.conf"
 }
 
-server_ready() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/readyz" 2>/dev/null; }
+server_ask() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/$2" 2>/dev/null; }
+server_ready() { server_ask "$1" readyz; }
+server_alive() { server_ask "$1" livez; }
 
 # ---- any of them ----------------------------------------------------------------------
 
