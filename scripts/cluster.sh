@@ -350,6 +350,7 @@ shard_create() {
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
+	[[ -d $dir/tmp ]] || mkdir -m 700 -- "$dir/tmp"
 	# In force before the first connection is accepted: there is no moment without password.
 	# The installation also made accounts for root from other hosts, this machine's name among
 	# them; init_file takes one statement per line.
@@ -371,6 +372,7 @@ shard_create() {
 			pid_file         = $dir/mariadbd.pid
 			init_file        = $dir/init.sql
 			secure_file_priv = $dir/files
+			tmpdir           = $dir/tmp
 			innodb_buffer_pool_size = 64M
 			innodb_log_file_size    = 32M
 			key_buffer_size         = 1M
@@ -378,7 +380,7 @@ shard_create() {
 			table_open_cache        = 400
 		END
 	} | write_file 600 "$dir/my.cnf"
-	give "$dir/init.sql" "$dir/my.cnf"
+	give "$dir/init.sql" "$dir/my.cnf" "$dir/tmp"
 }
 
 # faketime_options N: an environment that shifts the clock of shard N. The offset is in a
