@@ -142,7 +142,10 @@ $(live_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
 $(unit_programs) $(live_programs):
 	$(say) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+	$(Q)$(link) $(wrap) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+
+# Allocations of our objects go through the test.
+$(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
@@ -185,13 +188,22 @@ bench: $(program) $(bench_programs)
 shell_scripts = $(shell grep -lE '^\#!.*\b(ba)?sh$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
 js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs')
 
-lint: compile_commands.json
+.PHONY: lint-format lint-tidy lint-shell lint-js
+lint: lint-format lint-tidy lint-shell lint-js
+
+lint-format:
 	$(say) FORMAT '$(words $(c_sources) $(c_headers)) files'
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
+
+lint-tidy: compile_commands.json
 	$(say) TIDY '$(words $(c_sources)) files'
 	$(Q)printf '%s\n' $(c_sources) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p .
+
+lint-shell:
 	$(say) SHELL '$(words $(shell_scripts)) files'
 	$(Q)$(if $(shell_scripts),$(SHELLCHECK) -x -S style $(shell_scripts))
+
+lint-js:
 	$(say) NODE '$(words $(js_files)) files'
 	$(Q)$(foreach f,$(js_files),$(NODE) --check $(f) &&) :
 
@@ -210,7 +222,7 @@ compile_commands.json: $(BUILD)/flags $(c_sources)
 
 # ---- installation --------------------------------------------------------------------
 
-data_files    = $(sort $(shell find procedures server/assets -type f 2>/dev/null)) \
+data_files    = $(sort $(shell find procedures config server/assets -type f 2>/dev/null)) \
                 $(wildcard server/openapi.yaml)
 tool_files    = $(wildcard scripts/migrate scripts/lib.sh)
 sample_files  = $(wildcard config/doushard.conf config/topology.conf)
@@ -220,7 +232,7 @@ install: $(program)
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(datadir)/doushard' \
 	    '$(DESTDIR)$(sysconfdir)/doushard'
 	$(INSTALL) -m 755 $(program) '$(DESTDIR)$(bindir)/doushard'
-	@for f in $(data_files) $(sample_files); do \
+	@for f in $(data_files); do \
 	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/}"); \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d/" || exit; \
 	done

@@ -9,7 +9,7 @@
 --           op   32 hex digits, idempotency key
 --
 -- Answer  : n, code, slot, epoch, server
--- Codes   : ok same moved notready
+-- Codes   : ok notfound moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); journal
 -- Errors  : 45400 malformed batch
 -- Replays : what a second CALL with the same arguments finds and answers
@@ -23,7 +23,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE domain_verb (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: what it does; the number rises when the arguments or the answer change'
+    COMMENT 'v1: what it does; a new contract takes a new number'
 BEGIN
     DECLARE v_n       INT;
     DECLARE v_slot    INT UNSIGNED;
@@ -66,7 +66,7 @@ BEGIN
                owner BIGINT UNSIGNED PATH '$.owner',
                op    VARCHAR(33) PATH '$.op'
            )) AS j
-     WHERE NOT COALESCE(j.owner > 0 AND LENGTH(UNHEX(j.op)) = 16, FALSE);
+     WHERE NOT COALESCE(j.owner > 0 AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
 
     CALL _op_refuse(v_n, 'owner and op');
 

@@ -259,7 +259,12 @@ launch() {
 # blame NAME WHAT: why NAME is not up, as far as its log tells, and what to do.
 blame() {
 	warn "$1 $2. The end of $VAR_SHOWN/log/$1.log:"
-	tail -n 20 -- "$(log_file "$1")" 2>/dev/null | sed 's/^/    /' >&2
+	# Our own questions to a server that is not ready say nothing.
+	grep -v 'route=/readyz' -- "$(log_file "$1")" 2>/dev/null | tail -n 20 | sed 's/^/    /' >&2
+	if [[ $1 == server* ]]; then
+		warn "and its /readyz says:"
+		curl -sS --noproxy '*' --max-time 2 "$(admin_url "${1#server}")/readyz" 2>&1 | sed 's/^/    /' >&2
+	fi
 	cat >&2 <<-END
 
 		What to do: look at the lines above, then run \`scripts/demo up\` again; it goes on
@@ -345,6 +350,7 @@ shard_create() {
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
+	[[ -d $dir/tmp ]] || mkdir -m 700 -- "$dir/tmp"
 	# In force before the first connection is accepted: there is no moment without password.
 	# The installation also made accounts for root from other hosts, this machine's name among
 	# them; init_file takes one statement per line.
@@ -366,6 +372,7 @@ shard_create() {
 			pid_file         = $dir/mariadbd.pid
 			init_file        = $dir/init.sql
 			secure_file_priv = $dir/files
+			tmpdir           = $dir/tmp
 			innodb_buffer_pool_size = 64M
 			innodb_log_file_size    = 32M
 			key_buffer_size         = 1M
@@ -373,7 +380,7 @@ shard_create() {
 			table_open_cache        = 400
 		END
 	} | write_file 600 "$dir/my.cnf"
-	give "$dir/init.sql" "$dir/my.cnf"
+	give "$dir/init.sql" "$dir/my.cnf" "$dir/tmp"
 }
 
 # faketime_options N: an environment that shifts the clock of shard N. The offset is in a
@@ -557,7 +564,9 @@ server_launch() {
 	launch "server$1" env "${clean[@]}" "${files[0]}" "--config=$VAR/server$1.conf"
 }
 
-server_ready() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/readyz" 2>/dev/null; }
+server_ask() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/$2" 2>/dev/null; }
+server_ready() { server_ask "$1" readyz; }
+server_alive() { server_ask "$1" livez; }
 
 # ---- any of them ----------------------------------------------------------------------
 

@@ -28,15 +28,15 @@ struct app {
      * until the process ends. */
     const struct config *_Atomic config;
 
-    struct router *router;             /* shards */
-    struct auth *auth;                 /* token keys, password hashing, session cache */
-    struct storage *storage;           /* media files */
-    struct uploads *uploads;           /* files being received (upload.h) */
-    struct media *media;               /* probing and cover cutting in jails */
-    struct workers *workers;           /* threads on which handlers run */
-    struct http *http;                 /* listeners */
-    struct janitor *janitor;           /* durable jobs, orphaned files */
-    struct metrics *metrics;           /* counters */
+    struct router *router;   /* shards */
+    struct auth *auth;       /* token keys, password hashing, session cache */
+    struct storage *storage; /* media files */
+    struct uploads *uploads; /* files being received (upload.h) */
+    struct media *media;     /* probing and cover cutting in jails */
+    struct workers *workers; /* threads on which handlers run */
+    struct http *http;       /* listeners */
+    struct janitor *janitor; /* durable jobs, orphaned files */
+    struct metrics *metrics; /* counters */
 
     int64_t start_wall_ms; /* when this process started, ms since 1970 UTC */
     atomic_bool draining;  /* SIGTERM came: /readyz says no, connections close */

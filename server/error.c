@@ -16,16 +16,22 @@ const struct error_info *error_info(enum error_code code)
     return &errors[code];
 }
 
+static const enum error_code by_outcome[OUTCOME__COUNT] = {
+#define ERR_OUTCOME(outcome, name) [OUTCOME_##outcome] = ERROR_##name,
+#include "server/errors.def"
+};
+
+/* Every outcome has its line. */
+enum {
+#define ERR_OUTCOME(outcome, name) HAS_##outcome,
+#include "server/errors.def"
+    N_LINES
+};
+_Static_assert((int)N_LINES == (int)OUTCOME__COUNT,
+               "errors.def lacks an outcome of outcome.def");
+
 enum error_code error_from_outcome(enum outcome outcome)
 {
-    /* No default: the compiler says when an outcome has no line in errors.def. */
-    switch (outcome) {
-#define ERR_OUTCOME(outcome, name)                                                       \
-    case OUTCOME_##outcome:                                                              \
-        return ERROR_##name;
-#include "server/errors.def"
-    case OUTCOME__COUNT:
-        break;
-    }
-    return ERROR_INTERNAL;
+    CHECK(outcome < OUTCOME__COUNT);
+    return by_outcome[outcome];
 }

@@ -20,12 +20,10 @@
 #include "server/config.h"
 #include "server/framing.h"
 #include "server/metrics.h"
+#include "server/multipart.h"
 #include "server/reply.h"
 #include "server/request.h"
 #include "server/workers.h"
-
-/* Buffer of the multipart parser: also the piece in which a file is written. */
-#define PART_BUFFER_BYTES ((size_t)64 << 10)
 
 /* Where a request is on its way; what the next call of on_request() means. */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
@@ -43,8 +41,8 @@ struct exchange {
     enum stage stage;
     struct framing_target target; /* text in the request's arena */
     struct framing framing;
-    struct MHD_PostProcessor *parts; /* of a multipart body; else NULL */
-    struct buf form;                 /* an urlencoded body; its max is 0 for others */
+    struct multipart *parts; /* a multipart body, in the arena; else NULL */
+    struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
     bool file_open; /* the part arriving now is the file we take */
     bool key_bad;   /* Idempotency-Key is malformed */
@@ -205,21 +203,21 @@ static bool dispatch(struct exchange *ex)
 /* ---- the body --------------------------------------------------------------------- */
 
 /* Bytes of the file. What is wrong with it is kept until we know who asks. */
-static void take_file(struct exchange *ex, uint64_t offset, const char *data, size_t len)
+static void take_file(struct exchange *ex, bool first, const char *data, size_t len)
 {
     struct request *req = &ex->req;
     const struct config *config = ex->config;
 
-    if (offset == 0) {
+    if (first) {
         /* The first part that is not empty counts. */
         ex->file_open = req->upload == NULL && req->upload_status == UPLOAD_OK;
-        if (ex->file_open && len > 0) {
-            req->upload_status = upload_new(req->app->uploads, config->upload_limit_bytes,
-                                            (unsigned)config->uploads_max, &req->upload);
-        }
     }
-    if (!ex->file_open || len == 0 || req->upload == NULL) {
+    if (!ex->file_open || len == 0 || req->upload_status != UPLOAD_OK) {
         return;
+    }
+    if (req->upload == NULL) {
+        req->upload_status = upload_new(req->app->uploads, config->upload_limit_bytes,
+                                        (unsigned)config->uploads_max, &req->upload);
     }
     if (req->upload_status == UPLOAD_OK) {
         req->upload_status = upload_write(req->upload, data, len);
@@ -229,26 +227,15 @@ static void take_file(struct exchange *ex, uint64_t offset, const char *data, si
     }
 }
 
-static enum MHD_Result part_cb(void *cls, enum MHD_ValueKind kind, const char *key,
-                               const char *filename, const char *content_type,
-                               const char *transfer_encoding, const char *data,
-                               uint64_t offset, size_t len)
+static void part_cb(void *cls, const char *name, bool first, const char *data, size_t len)
 {
     struct exchange *ex = cls;
 
-    (void)kind;
-    (void)filename;
-    (void)content_type;
-    (void)transfer_encoding;
-    if (key == NULL) {
-        return MHD_YES;
-    }
-    if (params_is_file(&ex->req.params, key)) {
-        take_file(ex, offset, data, len);
+    if (params_is_file(&ex->req.params, name)) {
+        take_file(ex, first, data, len);
     } else {
-        params_add_part(&ex->req.params, key, offset, data, len);
+        params_add_part(&ex->req.params, name, first, data, len);
     }
-    return MHD_YES;
 }
 
 /* The next bytes of the body. What nobody wants is dropped, so that the connection can go
@@ -262,8 +249,7 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
         return false;
     }
     if (ex->parts != NULL) {
-        ex->form_broken =
-            ex->form_broken || MHD_post_process(ex->parts, data, len) != MHD_YES;
+        ex->form_broken = !multipart_add(ex->parts, data, len);
     } else if (ex->form.max > 0) {
         (void)buf_add(&ex->form, data, len); /* says failed when memory is short */
     }
@@ -275,11 +261,8 @@ static void end_form(struct exchange *ex)
 {
     struct request *req = &ex->req;
 
-    if (ex->parts != NULL) {
-        if (MHD_destroy_post_processor(ex->parts) != MHD_YES) {
-            ex->form_broken = true; /* the last boundary is missing */
-        }
-        ex->parts = NULL;
+    if (ex->parts != NULL && !multipart_is_complete(ex->parts)) {
+        ex->form_broken = true;
     }
     if (ex->form.failed) {
         req->params.no_memory = true;
@@ -443,14 +426,26 @@ static bool is_type(struct MHD_Connection *connection, const char *type)
            (value[len] == '\0' || strchr("; \t", value[len]) != NULL);
 }
 
+static void begin_multipart(struct exchange *ex)
+{
+    struct multipart *parts = arena_alloc(&ex->req.arena, sizeof(*parts));
+    const char *type = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                                   MHD_HTTP_HEADER_CONTENT_TYPE);
+
+    if (parts == NULL) {
+        ex->req.params.no_memory = true;
+    } else if (multipart_init(parts, type, part_cb, ex)) {
+        ex->parts = parts;
+    }
+}
+
 /* Prepare to read the body of a request that has one. */
 static void begin_body(struct exchange *ex)
 {
     if (is_type(ex->connection, MHD_HTTP_POST_ENCODING_FORM_URLENCODED)) {
         buf_init(&ex->form, ex->config->body_limit_bytes);
     } else if (is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
-        ex->parts =
-            MHD_create_post_processor(ex->connection, PART_BUFFER_BYTES, part_cb, ex);
+        begin_multipart(ex);
     }
     ex->req.params.body_unread = ex->parts == NULL && ex->form.max == 0;
 }
@@ -583,9 +578,6 @@ void exchange_refuse_length(struct exchange_place *place)
 static void exchange_free(struct exchange *ex)
 {
     leave_heads(ex);
-    if (ex->parts != NULL) {
-        (void)MHD_destroy_post_processor(ex->parts);
-    }
     buf_clear(&ex->form);
     request_release(&ex->req);
     free(ex);
@@ -633,15 +625,15 @@ bool exchange_step(struct exchange *ex, const char *method, const char *version,
     return true;
 }
 
-void exchange_end(struct exchange **ex_ptr, const char *end, bool refused)
+void exchange_end(struct exchange **ex, const char *end, bool refused)
 {
-    struct exchange *ex = *ex_ptr;
+    struct exchange *self = *ex;
 
-    *ex_ptr = NULL;
-    if (refused && ex->stage != STAGE_REPLY) {
-        ex->conn->expects_more = true;
+    *ex = NULL;
+    if (refused && self->stage != STAGE_REPLY) {
+        self->conn->expects_more = true;
     }
-    log_access(ex, end);
-    reaper_enter(&ex->conn->watch, PHASE_IDLE);
-    exchange_free(ex);
+    log_access(self, end);
+    reaper_enter(&self->conn->watch, PHASE_IDLE);
+    exchange_free(self);
 }

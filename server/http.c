@@ -47,6 +47,7 @@ struct listener {
     unsigned port;
     atomic_bool closing;  /* no connection is accepted or kept any more */
     atomic_uint n_active; /* requests begun and not finished */
+    atomic_uint n_conns;  /* connections open */
     /* All on one socket. Not one daemon with a thread pool: quiescing that can abort the
      * process when one of its threads notices at the same time. */
     struct loop *loops;
@@ -58,7 +59,7 @@ struct http {
     struct reaper *reaper;
     struct listener listeners[N_LISTENERS];
     pthread_mutex_t mutex;
-    pthread_cond_t quiet; /* the public listener's n_active became 0 */
+    pthread_cond_t quiet; /* the last connection of a closing listener ended */
 };
 
 /* ---- libmicrohttpd's callbacks ---------------------------------------------------- */
@@ -87,6 +88,7 @@ static void *target_cb(void *cls, const char *target, struct MHD_Connection *con
     return ex;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static enum MHD_Result request_cb(void *cls, struct MHD_Connection *connection,
                                   const char *url, const char *method,
                                   const char *version, const char *data, size_t *data_len,
@@ -117,7 +119,6 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
         [MHD_REQUEST_TERMINATED_CLIENT_ABORT] = "left",
     };
     struct listener *listener = ((struct loop *)cls)->listener;
-    struct http *http = listener->http;
     struct exchange *ex = *context;
 
     (void)connection;
@@ -127,12 +128,7 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
     *context = NULL;
     exchange_end(&ex, (size_t)code < ARRAY_LEN(ends) ? ends[code] : "unknown",
                  code == MHD_REQUEST_TERMINATED_WITH_ERROR);
-    if (atomic_fetch_sub(&listener->n_active, 1) == 1 &&
-        atomic_load(&listener->closing)) {
-        (void)pthread_mutex_lock(&http->mutex);
-        (void)pthread_cond_signal(&http->quiet);
-        (void)pthread_mutex_unlock(&http->mutex);
-    }
+    (void)atomic_fetch_sub(&listener->n_active, 1);
 }
 
 /* May the client still be sending when we close? */
@@ -152,7 +148,8 @@ static bool must_linger(const struct exchange_conn *conn)
 static void connection_cb(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    struct http *http = ((struct loop *)cls)->listener->http;
+    struct listener *listener = ((struct loop *)cls)->listener;
+    struct http *http = listener->http;
     struct exchange_conn *conn = *context;
     const union MHD_ConnectionInfo *info;
 
@@ -163,6 +160,7 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
         if (conn != NULL) {
             reaper_add(http->reaper, &conn->watch, info->connect_fd);
             metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, 1);
+            (void)atomic_fetch_add(&listener->n_conns, 1);
         }
         return;
     }
@@ -176,6 +174,11 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
     }
     free(conn);
     metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, -1);
+    if (atomic_fetch_sub(&listener->n_conns, 1) == 1 && atomic_load(&listener->closing)) {
+        (void)pthread_mutex_lock(&http->mutex);
+        (void)pthread_cond_signal(&http->quiet);
+        (void)pthread_mutex_unlock(&http->mutex);
+    }
 }
 
 __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const char *fmt,
@@ -361,27 +364,27 @@ void http_quiesce(struct http *http)
 unsigned http_drain(struct http *http, int64_t deadline_ms)
 {
     struct timespec until = clock_timespec(deadline_ms);
-    const atomic_uint *n_active = &http->listeners[LISTENER_PUBLIC].n_active;
+    const struct listener *listener = &http->listeners[LISTENER_PUBLIC];
     int rc = 0;
 
     (void)pthread_mutex_lock(&http->mutex);
-    while (atomic_load(n_active) > 0 && rc != ETIMEDOUT) {
+    while (atomic_load(&listener->n_conns) > 0 && rc != ETIMEDOUT) {
         rc = pthread_cond_clockwait(&http->quiet, &http->mutex, CLOCK_MONOTONIC, &until);
     }
     (void)pthread_mutex_unlock(&http->mutex);
-    return atomic_load(n_active);
+    return atomic_load(&listener->n_active);
 }
 
-void http_free(struct http **http_ptr)
+void http_free(struct http **http)
 {
-    struct http *http = *http_ptr;
+    struct http *self = *http;
 
-    if (http == NULL) {
+    if (self == NULL) {
         return;
     }
-    *http_ptr = NULL;
+    *http = NULL;
     for (size_t i = 0; i < N_LISTENERS; i++) {
-        struct listener *listener = &http->listeners[i];
+        struct listener *listener = &self->listeners[i];
 
         /* Quiesced, so that the library leaves the socket to us. */
         if (!atomic_load(&listener->closing)) {
@@ -395,8 +398,8 @@ void http_free(struct http **http_ptr)
             (void)close(listener->fd);
         }
     }
-    reaper_free(&http->reaper);
-    (void)pthread_cond_destroy(&http->quiet);
-    (void)pthread_mutex_destroy(&http->mutex);
-    free(http);
+    reaper_free(&self->reaper);
+    (void)pthread_cond_destroy(&self->quiet);
+    (void)pthread_mutex_destroy(&self->mutex);
+    free(self);
 }

@@ -33,13 +33,15 @@ unsigned http_port(const struct http *http, enum route_listener listener);
  * False: threads or memory are short; the log says what. */
 bool http_start(struct http *http) MUST_CHECK;
 
-/* Accept no more public connections, end the idle ones, and tell the others to close
- * after their answer. The operator's listener goes on. Call once; does not block. */
+/* Accept no more public connections, end the idle ones after half a second, and tell the
+ * others to close with their next answer. The operator's listener goes on. Call once;
+ * does not block. */
 void http_quiesce(struct http *http);
 
-/* Wait after http_quiesce() until all public requests were answered, until DEADLINE_MS
- * (monotonic) at most. Returns how many were not; if that is not 0 the process should end
- * without http_free(), as after a crash: unanswered writes may be repeated safely. */
+/* Wait after http_quiesce() until all public connections are closed, until DEADLINE_MS
+ * (monotonic) at most. Returns how many requests are unanswered; if there are any the
+ * process should end without http_free(), as after a crash: unanswered writes may be
+ * repeated safely. */
 unsigned http_drain(struct http *http, int64_t deadline_ms) MUST_CHECK;
 
 /* Stop everything and free. No handler may be running: after a http_drain() that returned

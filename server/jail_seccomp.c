@@ -81,7 +81,7 @@ static int add_rules(scmp_filter_ctx filter)
     const unsigned long asked[] = {0x5401 /* TCGETS */, 0x5413 /* TIOCGWINSZ */};
     for (size_t i = 0; i < ARRAY_LEN(asked) && error == 0; i++) {
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                 SCMP_A1(SCMP_CMP_EQ, asked[i]));
+                                 SCMP_A1(SCMP_CMP_EQ, asked[i], 0));
     }
     return error;
 }

@@ -186,23 +186,21 @@ static void run_job(struct janitor *janitor, const struct job *job)
 static bool run_jobs(struct janitor *janitor, size_t shard)
 {
     struct errand errand;
-    struct job *jobs = NULL;
-    size_t n = 0;
+    struct job_list list = {.n = 0};
     errand_begin(&errand);
-    enum outcome outcome =
-        janitor->shards.claim(janitor->shards.router, &errand.call, shard, JOBS_AT_ONCE,
-                              JOB_LEASE_MS, &jobs, &n);
+    enum outcome outcome = janitor->shards.claim(
+        janitor->shards.router, &errand.call, shard, JOBS_AT_ONCE, JOB_LEASE_MS, &list);
     if (outcome != OUTCOME_OK) {
-        n = 0;
+        list.n = 0;
         log_write(LOG_DEBUG, "job_claim_failed", "shard=%zu outcome=%s detail=\"%s\"",
                   shard, outcome_name(outcome), errand.call.detail);
     }
     size_t done = 0;
-    while (done < n && !stopping(janitor)) {
-        run_job(janitor, &jobs[done++]);
+    while (done < list.n && !stopping(janitor)) {
+        run_job(janitor, &list.jobs[done++]);
     }
     errand_end(&errand);
-    return n == JOBS_AT_ONCE && done == n;
+    return list.n == JOBS_AT_ONCE && done == list.n;
 }
 
 static void *jobs_main(void *context)

@@ -24,7 +24,7 @@ struct janitor_shards {
     struct router *router;
     size_t n_shards;
     enum outcome (*claim)(struct router *, struct call *, size_t, size_t, int64_t,
-                          struct job **, size_t *);
+                          struct job_list *);
     enum outcome (*finish)(struct router *, struct call *, const struct job *, bool,
                            const char *, int64_t);
     enum outcome (*find)(struct router *, struct call *, uint64_t, const char *, bool *);

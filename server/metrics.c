@@ -243,7 +243,7 @@ static void render_shard(enum metric metric, const struct router_shard_state *sh
         value = shard->conns_dirty_total;
         break;
     default:
-        CHECK(!"every SHARD metric has a case");
+        CHECK(false && "every SHARD metric has a case");
     }
     buf_addf(out, "%s{shard=\"%s\"} %" PRIu64 "\n", families[metric].name, shard->name,
              value);
@@ -328,7 +328,7 @@ static void render_process(enum metric metric, struct buf *out)
         buf_addf(out, "%s %llu\n", name, (unsigned long long)limit.rlim_cur);
         break;
     default:
-        CHECK(!"every PROCESS metric has a case");
+        CHECK(false && "every PROCESS metric has a case");
     }
 }
 

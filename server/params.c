@@ -155,7 +155,7 @@ void params_add_urlencoded(struct params *params, char *body, size_t len)
     }
 }
 
-void params_add_part(struct params *params, const char *name, uint64_t offset,
+void params_add_part(struct params *params, const char *name, bool first,
                      const char *data, size_t len)
 {
     size_t i = find(params, name, strlen(name));
@@ -165,7 +165,7 @@ void params_add_part(struct params *params, const char *name, uint64_t offset,
     if (i == params->n || params->specs[i].type == PARAM_FILE) {
         return;
     }
-    if (offset == 0) {
+    if (first) {
         raw->open = raw->source == PARAM_NOWHERE;
     }
     if (!raw->open || len == 0) {
@@ -328,7 +328,7 @@ static bool check_integer(const struct param_spec *spec, const struct param_raw 
     if (raw->overlong) {
         return refuse(error, spec, "is too long for a number");
     }
-    wrong = param_parse_integer(raw->data, raw->len, &value->integer);
+    wrong = param_parse_integer(value->text, value->len, &value->integer);
     if (wrong != NULL) {
         return refuse(error, spec, wrong);
     }
@@ -344,9 +344,9 @@ static bool check_integer(const struct param_spec *spec, const struct param_raw 
 }
 
 static bool check_text(const struct param_spec *spec, const struct param_raw *raw,
-                       struct params_error *error)
+                       const struct param *value, struct params_error *error)
 {
-    ssize_t n = raw->overlong ? 0 : utf8_count(raw->data, raw->len);
+    ssize_t n = raw->overlong ? 0 : utf8_count(value->text, value->len);
     char reason[64];
 
     if (raw->overlong || n > spec->max) {
@@ -357,7 +357,7 @@ static bool check_text(const struct param_spec *spec, const struct param_raw *ra
     if (n < 0) {
         return refuse(error, spec, "is not valid UTF-8");
     }
-    if (memchr(raw->data, '\0', raw->len) != NULL) {
+    if (memchr(value->text, '\0', value->len) != NULL) {
         return refuse(error, spec, "contains a NUL byte");
     }
     if (n < spec->min) {
@@ -386,12 +386,12 @@ static bool check_one(const struct param_spec *spec, const struct param_raw *raw
     case PARAM_INT:
         return check_integer(spec, raw, value, error);
     case PARAM_TIME:
-        value->integer = raw->overlong ? 0 : param_parse_time_ms(raw->data, raw->len);
+        value->integer = raw->overlong ? 0 : param_parse_time_ms(value->text, value->len);
         return true;
     case PARAM_TEXT:
-        return check_text(spec, raw, error);
+        return check_text(spec, raw, value, error);
     case PARAM_TOKEN:
-        if (raw->overlong || !is_visible_ascii(raw->data, raw->len)) {
+        if (raw->overlong || !is_visible_ascii(value->text, value->len)) {
             value->text = "";
             value->len = 0;
         }

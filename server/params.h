@@ -97,8 +97,8 @@ void params_add_query(struct params *params, const char *name, size_t name_len,
 /* All fields of an urlencoded body of LEN bytes, which is decoded in place. */
 void params_add_urlencoded(struct params *params, char *body, size_t len);
 
-/* The next LEN bytes, from OFFSET on, of a field of a multipart body. */
-void params_add_part(struct params *params, const char *name, uint64_t offset,
+/* The next LEN bytes of a field of a multipart body; FIRST says that the field begins. */
+void params_add_part(struct params *params, const char *name, bool first,
                      const char *data, size_t len);
 
 /* Check all values once everything has arrived. False: *ERROR says which parameter is bad

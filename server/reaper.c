@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,9 +25,16 @@
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 500
 
+/* While draining, a connection that was idle for so long is ended. Others are told to
+ * close with their next answer, which no client takes for an error. */
+#define DRAIN_IDLE_MS 500
+
 /* A closed connection is read from at most so long, and so many at a time. */
 #define LINGER_MS  2000
 #define LINGER_MAX 512
+
+/* TCP_CLOSE_WAIT of <netinet/tcp.h>, which has an older struct tcp_info. */
+#define STATE_CLOSE_WAIT 8
 
 /* state = when << 24 | number << 4 | phase */
 #define STATE_PHASE_BITS  4
@@ -57,6 +65,11 @@ static enum reaper_phase state_phase(uint64_t state)
     return (enum reaper_phase)(state & ((1u << STATE_PHASE_BITS) - 1));
 }
 
+static uint64_t state_number(uint64_t state)
+{
+    return state >> STATE_PHASE_BITS & ((UINT64_C(1) << STATE_NUMBER_BITS) - 1);
+}
+
 static int64_t state_since_ms(uint64_t state)
 {
     return (int64_t)(state >> (STATE_PHASE_BITS + STATE_NUMBER_BITS));
@@ -65,7 +78,7 @@ static int64_t state_since_ms(uint64_t state)
 void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase)
 {
     uint64_t old = atomic_load_explicit(&conn->state, memory_order_relaxed);
-    uint64_t number = (old >> STATE_PHASE_BITS) + 1;
+    uint64_t number = state_number(old) + 1;
     uint64_t mask = (UINT64_C(1) << STATE_NUMBER_BITS) - 1;
     uint64_t since = (uint64_t)clock_mono_ms() << (STATE_PHASE_BITS + STATE_NUMBER_BITS);
 
@@ -74,19 +87,29 @@ void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase)
                           memory_order_relaxed);
 }
 
-/* Bytes that came in (or were acknowledged by the peer) since the connection was made.
- * False: the kernel does not say. */
-static bool tcp_bytes(int fd, enum reaper_phase phase, uint64_t *bytes)
+/* What the kernel says of a connection. */
+struct look {
+    bool known;
+    uint64_t bytes; /* received, or (PHASE_WRITE) acknowledged by the peer, in all */
+    bool peer_left; /* the peer has closed its side, and all it sent was read */
+};
+
+static struct look look_at(int fd, enum reaper_phase phase)
 {
+    struct look look = {.known = false};
     struct tcp_info info;
     socklen_t len = sizeof(info);
+    int unread = 0;
 
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
         len < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof(uint64_t)) {
-        return false;
+        return look;
     }
-    *bytes = phase == PHASE_WRITE ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
-    return true;
+    look.known = true;
+    look.bytes = phase == PHASE_WRITE ? info.tcpi_bytes_acked : info.tcpi_bytes_received;
+    look.peer_left = info.tcpi_state == STATE_CLOSE_WAIT &&
+                     ioctl(fd, FIONREAD, &unread) == 0 && unread == 0;
+    return look;
 }
 
 static void shut_locked(struct reaper *reaper, struct reaper_conn *conn, const char *why)
@@ -106,12 +129,11 @@ static void shut_locked(struct reaper *reaper, struct reaper_conn *conn, const c
 
 /* A connection without a request: has one begun, and is it late? */
 static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
-                             const struct config *config, int64_t now_ms)
+                             const struct look *look, int64_t now_ms)
 {
-    uint64_t bytes = 0;
-    bool known = tcp_bytes(conn->fd, PHASE_IDLE, &bytes);
+    const struct config *config = app_config(reaper->app);
 
-    if (!conn->head_began && known && bytes > conn->window_bytes) {
+    if (!conn->head_began && look->known && look->bytes > conn->window_bytes) {
         conn->head_began = true;
         conn->window_ms = now_ms;
     }
@@ -119,7 +141,8 @@ static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
         if (now_ms - conn->window_ms >= config->header_timeout_ms) {
             shut_locked(reaper, conn, "slow");
         }
-    } else if (reaper->shared.draining) {
+    } else if (reaper->shared.draining &&
+               now_ms - state_since_ms(conn->seen_state) >= DRAIN_IDLE_MS) {
         shut_locked(reaper, conn, "drain");
     } else if (now_ms - state_since_ms(conn->seen_state) >= config->idle_timeout_ms) {
         shut_locked(reaper, conn, "timeout");
@@ -128,65 +151,76 @@ static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
 
 /* A body or an answer: has enough moved in the window that ends now? */
 static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
-                             const struct config *config, int64_t now_ms)
+                             const struct look *look, int64_t now_ms)
 {
+    const struct config *config = app_config(reaper->app);
     int64_t window_ms = now_ms - conn->window_ms;
-    uint64_t bytes = 0;
     uint64_t wanted;
 
-    if (window_ms < config->stall_timeout_ms || config->min_rate_bytes == 0 ||
-        !tcp_bytes(conn->fd, state_phase(conn->seen_state), &bytes)) {
+    if (window_ms < config->stall_timeout_ms || !look->known) {
         return;
     }
     wanted = (uint64_t)config->min_rate_bytes * (uint64_t)window_ms / 1000;
-    if (bytes - conn->window_bytes < wanted) {
+    if (look->bytes - conn->window_bytes < wanted) {
         shut_locked(reaper, conn, "slow");
         return;
     }
     conn->window_ms = now_ms;
-    conn->window_bytes = bytes;
+    conn->window_bytes = look->bytes;
 }
 
 /* The connection changed its phase since the last look. */
-static void begin_phase_locked(struct reaper_conn *conn, uint64_t state)
+static void begin_phase_locked(struct reaper_conn *conn, uint64_t state,
+                               const struct look *look)
 {
     enum reaper_phase phase = state_phase(state);
-    bool first = conn->seen_state == 0;
+    bool first = state_number(state) == 1; /* the one of reaper_add() */
 
     conn->seen_state = state;
     if (phase != PHASE_HEAD || !conn->head_began) { /* else the same header goes on */
         conn->window_ms = state_since_ms(state);
     }
     conn->head_began = false;
-    /* Nothing has come on a new connection that counts as before the request. */
-    if (first || !tcp_bytes(conn->fd, phase, &conn->window_bytes)) {
-        conn->window_bytes = 0;
-    }
+    conn->peer_left = false;
+    /* Whatever has come on a new connection belongs to its first request. */
+    conn->window_bytes = first || !look->known ? 0 : look->bytes;
 }
 
-static void look_locked(struct reaper *reaper, struct reaper_conn *conn,
-                        const struct config *config, int64_t now_ms)
+/* True when the client left in the middle of a request and the library has not noticed.
+ * Twice in a row, because what was read last may just be on its way to a handler. */
+static bool is_deserted_locked(struct reaper_conn *conn, const struct look *look)
+{
+    bool deserted = conn->peer_left && look->peer_left;
+
+    conn->peer_left = look->peer_left;
+    return deserted;
+}
+
+static void look_locked(struct reaper *reaper, struct reaper_conn *conn, int64_t now_ms)
 {
     uint64_t state = atomic_load_explicit(&conn->state, memory_order_relaxed);
+    enum reaper_phase phase = state_phase(state);
+    struct look look;
 
-    if (state != conn->seen_state) {
-        begin_phase_locked(conn, state);
+    if (phase == PHASE_WORK) {
+        return;
     }
-    switch (state_phase(state)) {
-    case PHASE_IDLE:
-        look_idle_locked(reaper, conn, config, now_ms);
-        break;
-    case PHASE_HEAD:
-        if (now_ms - conn->window_ms >= config->header_timeout_ms) {
-            shut_locked(reaper, conn, "slow");
-        }
-        break;
-    case PHASE_BODY:
-    case PHASE_WRITE:
-        look_rate_locked(reaper, conn, config, now_ms);
-        break;
-    case PHASE_WORK:
-        break;
+    look = look_at(conn->fd, phase);
+    if (state != conn->seen_state) {
+        begin_phase_locked(conn, state, &look);
+    }
+    if (phase == PHASE_WRITE) {
+        look_rate_locked(reaper, conn, &look, now_ms);
+        return;
+    }
+    if (is_deserted_locked(conn, &look)) {
+        shut_locked(reaper, conn, "left");
+    } else if (phase == PHASE_IDLE) {
+        look_idle_locked(reaper, conn, &look, now_ms);
+    } else if (phase == PHASE_BODY) {
+        look_rate_locked(reaper, conn, &look, now_ms);
+    } else if (now_ms - conn->window_ms >= app_config(reaper->app)->header_timeout_ms) {
+        shut_locked(reaper, conn, "slow");
     }
 }
 
@@ -234,13 +268,12 @@ static int look_ms(const struct config *config)
     return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms;
 }
 
-static void look_all_locked(struct reaper *reaper, const struct config *config,
-                            int64_t now_ms)
+static void look_all_locked(struct reaper *reaper, int64_t now_ms)
 {
     for (struct reaper_conn *conn = reaper->shared.head; conn != NULL;
          conn = conn->next) {
         if (!conn->shut) {
-            look_locked(reaper, conn, config, now_ms);
+            look_locked(reaper, conn, now_ms);
         }
     }
 }
@@ -259,8 +292,9 @@ static void *reaper_main(void *arg)
 
         if (now_ms >= look_at_ms || reaper->shared.hurry) {
             reaper->shared.hurry = false;
-            look_all_locked(reaper, config, now_ms);
-            look_at_ms = now_ms + look_ms(config);
+            look_all_locked(reaper, now_ms);
+            look_at_ms =
+                now_ms + (reaper->shared.draining ? LOOK_MS_MIN : look_ms(config));
         }
         look_lingering_locked(reaper, now_ms);
         wake_at_ms = look_at_ms;
@@ -294,26 +328,26 @@ struct reaper *reaper_new(struct app *app)
     return reaper;
 }
 
-void reaper_free(struct reaper **reaper_ptr)
+void reaper_free(struct reaper **reaper)
 {
-    struct reaper *reaper = *reaper_ptr;
+    struct reaper *self = *reaper;
 
-    if (reaper == NULL) {
+    if (self == NULL) {
         return;
     }
-    *reaper_ptr = NULL;
-    (void)pthread_mutex_lock(&reaper->mutex);
-    reaper->shared.stopping = true;
-    (void)pthread_cond_signal(&reaper->wake);
-    (void)pthread_mutex_unlock(&reaper->mutex);
-    (void)pthread_join(reaper->thread, NULL);
-    CHECK(reaper->shared.head == NULL);
-    for (size_t i = 0; i < reaper->shared.n_lingering; i++) {
-        (void)close(reaper->shared.lingering[i].fd);
+    *reaper = NULL;
+    (void)pthread_mutex_lock(&self->mutex);
+    self->shared.stopping = true;
+    (void)pthread_cond_signal(&self->wake);
+    (void)pthread_mutex_unlock(&self->mutex);
+    (void)pthread_join(self->thread, NULL);
+    CHECK(self->shared.head == NULL);
+    for (size_t i = 0; i < self->shared.n_lingering; i++) {
+        (void)close(self->shared.lingering[i].fd);
     }
-    (void)pthread_cond_destroy(&reaper->wake);
-    (void)pthread_mutex_destroy(&reaper->mutex);
-    free(reaper);
+    (void)pthread_cond_destroy(&self->wake);
+    (void)pthread_mutex_destroy(&self->mutex);
+    free(self);
 }
 
 void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)

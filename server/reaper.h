@@ -8,8 +8,10 @@
  *   - do not begin a request within idle_timeout_ms,
  *   - do not complete its header within header_timeout_ms of the first byte,
  *   - send the body or read the answer slower than min_rate_bytes over stall_timeout_ms,
- * by what the kernel has received and what the peer has acknowledged (TCP_INFO). While a
- * handler works its own deadline counts. shutdown(2) wakes libmicrohttpd, which closes.
+ * by what the kernel has received and what the peer has acknowledged (TCP_INFO), and
+ * those whose client has left in the middle of a request: the library misses that when
+ * the last bytes and the end come together. While a handler works its own deadline
+ * counts. shutdown(2) wakes libmicrohttpd, which closes.
  *
  * A connection that the server ends while the client may still be sending is not simply
  * closed, because the kernel would answer the unread bytes with a reset, which can
@@ -48,6 +50,7 @@ struct reaper_conn {
     int64_t window_ms;     /* the window of the rate, or the header, began then */
     uint64_t window_bytes; /* bytes received or acknowledged at that time */
     bool head_began;       /* PHASE_IDLE: bytes came */
+    bool peer_left;        /* the last look found that nothing more can come */
     bool shut;             /* shut down already */
 };
 
@@ -72,7 +75,8 @@ void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase);
  * of FD linger. Thread-safe; when too many linger already, nothing happens. */
 void reaper_linger(struct reaper *reaper, int fd);
 
-/* From now on idle connections are ended at once. Thread-safe. */
+/* From now on a connection is ended after half a second without a request. Thread-safe.
+ */
 void reaper_drain(struct reaper *reaper);
 
 #endif

@@ -22,7 +22,7 @@ struct app;
 struct route;
 
 /* Memory of one request; more is refused with ERROR_UNAVAILABLE. */
-#define REQUEST_ARENA_BYTES ((size_t)1 << 20)
+#define REQUEST_ARENA_BYTES ((size_t)8 << 20)
 
 /* Longest Idempotency-Key. */
 #define REQUEST_KEY_MAX 128

@@ -9,6 +9,7 @@
 
 #include "server/app.h"
 #include "server/config.h"
+#include "server/http.h"
 #include "server/request.h"
 
 /* Where the routes of static_file.c serve published files and those of server/assets/. */
@@ -17,6 +18,9 @@
 
 #define DEFAULT_AVATAR     ASSETS_PATH "avatar.png"
 #define DEFAULT_BACKGROUND ASSETS_PATH "background.png"
+
+/* Clients show this text as it is, and some take an empty one for a failure. */
+#define DEFAULT_SIGNATURE "Nothing here yet."
 
 /* The address to name to clients when base_url does not: a wildcard is no address, so the
  * loopback stands for it, and an IPv6 address needs brackets. */
@@ -28,9 +32,11 @@ static const char *listen_url(struct request *req, const struct config *config,
     if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
         host = "127.0.0.1";
     }
+    unsigned port = req->app->http != NULL ? http_port(req->app->http, LISTENER_PUBLIC)
+                                           : (unsigned)config->listen_port;
     return arena_printf(&req->arena,
-                        strchr(host, ':') != NULL ? "http://[%s]:%d%s" : "http://%s:%d%s",
-                        host, config->listen_port, path);
+                        strchr(host, ':') != NULL ? "http://[%s]:%u%s" : "http://%s:%u%s",
+                        host, port, path);
 }
 
 const char *view_url(struct request *req, const char *path)
@@ -73,7 +79,8 @@ json_t *view_user(struct request *req, const struct user_card *card,
                      "is_follow", flags != NULL && flags->is_follow,
                      "avatar", avatar,
                      "background_image", background,
-                     "signature", card->signature,
+                     "signature", card->signature[0] != '\0' ? card->signature
+                                                            : DEFAULT_SIGNATURE,
                      "total_favorited", (json_int_t)card->total_favorited,
                      "work_count", (json_int_t)card->work_count,
                      "favorite_count", (json_int_t)card->favorite_count);

@@ -200,28 +200,28 @@ struct workers *workers_new(const struct workers_options *options)
     return workers;
 }
 
-void workers_free(struct workers **workers_ptr)
+void workers_free(struct workers **workers)
 {
-    struct workers *workers = *workers_ptr;
+    struct workers *self = *workers;
 
-    if (workers == NULL) {
+    if (self == NULL) {
         return;
     }
-    *workers_ptr = NULL;
-    (void)pthread_mutex_lock(&workers->mutex);
-    workers->shared.stopping = true;
-    while (wake_one_locked(workers)) {
+    *workers = NULL;
+    (void)pthread_mutex_lock(&self->mutex);
+    self->shared.stopping = true;
+    while (wake_one_locked(self)) {
     }
-    while (workers->shared.n_threads > 0) {
-        (void)pthread_cond_wait(&workers->gone, &workers->mutex);
+    while (self->shared.n_threads > 0) {
+        (void)pthread_cond_wait(&self->gone, &self->mutex);
     }
-    (void)pthread_mutex_unlock(&workers->mutex);
-    if (workers->shared.has_last) {
-        (void)pthread_join(workers->shared.last, NULL);
+    (void)pthread_mutex_unlock(&self->mutex);
+    if (self->shared.has_last) {
+        (void)pthread_join(self->shared.last, NULL);
     }
-    (void)pthread_cond_destroy(&workers->gone);
-    (void)pthread_mutex_destroy(&workers->mutex);
-    free(workers);
+    (void)pthread_cond_destroy(&self->gone);
+    (void)pthread_mutex_destroy(&self->mutex);
+    free(self);
 }
 
 static void push_locked(struct workers *workers, struct worker_job *job)

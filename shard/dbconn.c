@@ -575,6 +575,7 @@ static void begin(struct dbexec *exec)
     CHECK(conn->phase == PHASE_IDLE);
     exec->status = DB_OK;
     exec->results = NULL;
+    exec->is_late = false;
     exec->detail[0] = '\0';
     conn->ret = 0;
     conn->wait = 0;
@@ -606,6 +607,7 @@ static void abandon(struct dbexec *exec)
     explain(exec->detail, sizeof exec->detail, "%s: no answer in time",
             proc_get(exec->proc)->routine);
     conn->is_broken = true;
+    exec->is_late = true;
     finish(exec, sent ? DB_UNKNOWN : DB_NOT_SENT);
 }
 

@@ -71,6 +71,8 @@ struct dbexec {
     enum db_status status;
     enum outcome refusal;     /* of DB_REFUSED */
     struct dbresult *results; /* of DB_OK: the first result set, or NULL */
+    bool is_late;             /* of DB_UNKNOWN: the deadline passed; else the connection
+                               * was lost before it */
     char detail[160]; /* of everything else: what the server or the library said */
 };
 

@@ -5,13 +5,15 @@
 
 #include <stdlib.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/cards.h"
 #include "shard/id.h"
 #include "shard/router_call.h"
 
 /* A slot that changes its owner while the shards are asked may be covered by none of
- * them: ask again, this often. */
-#define ROUNDS_MAX 4
+ * them: ask again, for so long. */
+#define ASK_AGAIN_MS 500
 
 #define WORD_BITS    64
 #define SHARED_WORDS (SHARED_SLOTS / WORD_BITS)
@@ -184,6 +186,7 @@ enum outcome feed_list(struct router *router, struct call *call, int64_t before_
                           .failure = OUTCOME_UNAVAILABLE};
     size_t n_shards = router_n_shards(router);
     enum coverage coverage = COVERAGE_ASK_AGAIN;
+    int64_t give_up_ms = clock_mono_ms() + ASK_AGAIN_MS;
 
     CHECK(limit > 0);
     g.shares = arena_calloc(call->arena, n_shards, sizeof *g.shares);
@@ -194,9 +197,8 @@ enum outcome feed_list(struct router *router, struct call *call, int64_t before_
     for (size_t i = 0; i < n_shards; i++) {
         g.shares[i].wanted = true;
     }
-    for (unsigned round = 0; round < ROUNDS_MAX && coverage == COVERAGE_ASK_AGAIN;
-         round++) {
-        if (round > 0 && !router_pause(call, round)) {
+    for (unsigned round = 0; coverage == COVERAGE_ASK_AGAIN; round++) {
+        if (round > 0 && (clock_mono_ms() >= give_up_ms || !router_pause(call, round))) {
             break;
         }
         if (!ask_shards(&g, before_ms)) {

@@ -26,29 +26,28 @@ static const struct dbfield job_fields[] = {
 
 /* Turn the claimed rows into jobs. */
 static enum outcome read_jobs(struct call *call, const struct dbresult *rows,
-                              const unsigned char *claim, struct job **jobs, size_t *n)
+                              const unsigned char *claim, struct job_list *list)
 {
     size_t n_rows = rows == NULL ? 0 : rows->n_rows;
-    struct job *list = arena_calloc(call->arena, n_rows, sizeof *list);
+    struct job *jobs = arena_calloc(call->arena, n_rows, sizeof *jobs);
 
-    if (list == NULL) {
+    if (jobs == NULL) {
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
     for (size_t i = 0; i < n_rows; i++) {
-        if (!dbresult_read(rows, i, job_fields, ARRAY_LEN(job_fields), &list[i])) {
+        if (!dbresult_read(rows, i, job_fields, ARRAY_LEN(job_fields), &jobs[i])) {
             call_explain(call, "job_claim answered columns that cannot be read");
             return OUTCOME_INTERNAL;
         }
-        memcpy(list[i].claim, claim, OP_BYTES);
+        memcpy(jobs[i].claim, claim, OP_BYTES);
     }
-    *jobs = list;
-    *n = n_rows;
+    *list = (struct job_list){.jobs = jobs, .n = n_rows};
     return OUTCOME_OK;
 }
 
 enum outcome job_claim(struct router *router, struct call *call, size_t shard,
-                       size_t limit, int64_t lease_ms, struct job **jobs, size_t *n)
+                       size_t limit, int64_t lease_ms, struct job_list *list)
 {
     size_t n_shards = router_n_shards(router);
     struct router_share *shares = arena_calloc(call->arena, n_shards, sizeof *shares);
@@ -67,7 +66,7 @@ enum outcome job_claim(struct router *router, struct call *call, size_t shard,
     shares[shard].wanted = true;
     router_scatter(router, call, PROC_JOB_CLAIM, args, shares);
     return shares[shard].outcome == OUTCOME_OK
-               ? read_jobs(call, shares[shard].results, claim, jobs, n)
+               ? read_jobs(call, shares[shard].results, claim, list)
                : shares[shard].outcome;
 }
 

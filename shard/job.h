@@ -24,10 +24,16 @@ struct job {
     unsigned char claim[OP_BYTES];
 };
 
+/* In the call's arena. */
+struct job_list {
+    struct job *jobs;
+    size_t n;
+};
+
 /* Claim up to LIMIT due jobs of the shard with index SHARD (0 .. router_n_shards() - 1)
  * for LEASE_MS; a claim that is not finished by then may be taken by another process. */
 enum outcome job_claim(struct router *router, struct call *call, size_t shard,
-                       size_t limit, int64_t lease_ms, struct job **jobs, size_t *n);
+                       size_t limit, int64_t lease_ms, struct job_list *list);
 
 /* Report a claimed job: done removes it, else it is due again in RETRY_MS (ERROR says
  * why, at most 200 bytes are kept). OK, or NOTFOUND when the claim was lost. */

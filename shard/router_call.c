@@ -21,7 +21,7 @@
 #define SILENCES_MAX 2
 
 /* The pause before attempt n is random, up to this many ms times 2^n. */
-#define PAUSE_MS     2
+#define PAUSE_MS     2u
 #define PAUSE_MAX_MS 50
 
 /* How long a killed attempt may take to leave the processlist. */
@@ -314,9 +314,10 @@ static bool kill_attempt(struct errand *e, struct shard *shard, const char *tag)
 }
 
 /* The CALL was sent and nothing came back. */
-static void handle_silence(struct errand *e, struct parcel *parcel)
+static void handle_silence(struct errand *e, struct parcel *parcel, bool is_late)
 {
-    bool may_repeat = e->silences + 1 < SILENCES_MAX;
+    bool may_repeat =
+        e->attempts + 1 < ATTEMPTS_MAX && (!is_late || e->silences + 1 < SILENCES_MAX);
 
     if (may_repeat && proc_get(e->proc)->effect == PROC_WRITES) {
         may_repeat = kill_attempt(e, parcel->shard, parcel->tag);
@@ -367,7 +368,7 @@ static void digest(struct errand *e, struct parcel *parcel, const struct dbexec 
         break;
     case DB_UNKNOWN:
         e->only_notready = false;
-        handle_silence(e, parcel);
+        handle_silence(e, parcel, exec->is_late);
         break;
     case DB_FAILED:
         log_write(LOG_ERROR, "call_failed", "shard=%s why=\"%s\"", parcel->shard->name,
@@ -405,7 +406,7 @@ static void attempt(struct errand *e)
             dbpool_put(e->parcels[i].shard->pool, &exec->conn,
                        has_answered(exec->status));
             digest(e, &e->parcels[i], exec);
-            silent |= exec->status == DB_UNKNOWN;
+            silent |= exec->status == DB_UNKNOWN && exec->is_late;
         }
     }
     e->silences += silent;

@@ -92,7 +92,7 @@ BEGIN
                         AND LENGTH(j.kind) BETWEEN 1 AND 16
                         AND LENGTH(j.kind) = CHAR_LENGTH(j.kind)
                         AND j.target_id >= 0
-                        AND LENGTH(UNHEX(j.claim)) = 16
+                        AND LENGTH(j.claim) = 32 AND UNHEX(j.claim) IS NOT NULL
                         AND (j.done = '1'
                              OR (j.done = '0' AND j.retry_ms BETWEEN 0 AND 86400000)), FALSE);
 

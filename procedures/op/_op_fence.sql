@@ -26,7 +26,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_fence (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: lock the fences of a batch and say which operations may go on'
+    COMMENT 'v1: lock the fences of a batch, say which may go on'
 BEGIN
     INSERT INTO op (n, code, slot, epoch, server, owner, user_id, moving)
     SELECT j.n,

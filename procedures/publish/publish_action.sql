@@ -105,11 +105,11 @@ BEGIN
                height      BIGINT PATH '$.height'
            )) AS j
      WHERE NOT COALESCE(j.owner > 0
-                        AND LENGTH(UNHEX(j.op)) = 16
+                        AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
                         AND CHAR_LENGTH(j.title) BETWEEN 1 AND 128
                         AND LENGTH(j.media) BETWEEN 1 AND 64
                         AND LENGTH(j.media) = CHAR_LENGTH(j.media)
-                        AND LENGTH(UNHEX(j.sha256)) = 32
+                        AND LENGTH(j.sha256) = 64 AND UNHEX(j.sha256) IS NOT NULL
                         AND j.size_bytes > 0
                         AND j.duration_ms BETWEEN 0 AND 4294967295
                         AND j.width BETWEEN 1 AND 4294967295

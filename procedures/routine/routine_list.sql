@@ -18,7 +18,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE routine_list ()
     COMMENT 'v1: public routines and their versions'
 BEGIN
     SELECT r.routine_name AS name,
-           CAST(SUBSTRING(r.routine_comment, 2, LOCATE(':', r.routine_comment) - 2) AS UNSIGNED) AS version
+           CAST(SUBSTRING(r.routine_comment, 2, LOCATE(':', r.routine_comment) - 2)
+                AS UNSIGNED) AS version
       FROM information_schema.routines AS r
      WHERE r.routine_schema = 'doushard'
        AND r.routine_type = 'PROCEDURE'

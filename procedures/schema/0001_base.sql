@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS slot_fence (
     journal     TINYINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT '1: writes are journaled although the slot is not migrating',
     heard_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
-        COMMENT 'highest epoch heard from other shards (slot_learn); above epoch: this shard is out of date',
+        COMMENT 'highest epoch heard (slot_learn); above epoch: this shard is out of date',
     changed_at  BIGINT NOT NULL DEFAULT 0
         COMMENT 'ms since the Unix epoch; last change of epoch or state',
     answer      VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin

@@ -7,7 +7,7 @@
 -- in_epoch    epoch of the slot, as the router believes
 -- in_user_id  user
 -- in_session  32 hex digits, id of the session
--- in_idle_ms  how long a session lives without being seen
+-- in_idle_ms  how long a session lives without being seen, 1 to 9999999999999
 --
 -- touch is 1 when the session was last seen an hour ago or more: call session_touch then.
 --
@@ -41,7 +41,7 @@ BEGIN
                     AND in_user_id > 0
                     AND LENGTH(in_session) = 32
                     AND v_session IS NOT NULL
-                    AND in_idle_ms > 0, FALSE) THEN
+                    AND in_idle_ms BETWEEN 1 AND 9999999999999, FALSE) THEN
         SIGNAL SQLSTATE '45400'
            SET MESSAGE_TEXT = 'session_check needs slot, epoch, user_id, session and idle_ms';
     END IF;

@@ -76,7 +76,7 @@ BEGIN
                max_count  INT PATH '$.max'
            )) AS j
      WHERE NOT COALESCE(j.owner > 0
-                        AND LENGTH(UNHEX(j.session)) = 16
+                        AND LENGTH(j.session) = 32 AND UNHEX(j.session) IS NOT NULL
                         AND j.expires_at > 0
                         AND j.max_count > 0, FALSE);
 

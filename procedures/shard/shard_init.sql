@@ -32,7 +32,8 @@ BEGIN
     END;
 
     IF NOT COALESCE(in_name REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$', FALSE) THEN
-        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'shard_init needs a name of 1 to 32 A-Za-z0-9_.-';
+        SIGNAL SQLSTATE '45400'
+           SET MESSAGE_TEXT = 'shard_init needs a name of 1 to 32 A-Za-z0-9_.-';
     END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;

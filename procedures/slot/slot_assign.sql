@@ -11,8 +11,8 @@
 -- Slots that have moved on since (their fence here has a higher epoch) stay as they are.
 --
 -- Answer  : assigned, kept (how many slots)
--- Touches : SELECT shard_self; SELECT, INSERT slot_fence; INSERT slot_seq, slot_known (by
---           slot)
+-- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence; INSERT slot_seq,
+--           slot_known (by slot)
 -- Errors  : 45400 an argument is NULL or out of range   45503 the shard has no name yet, or
 --           a slot is assigned to another shard
 -- Replays : changes nothing
@@ -51,16 +51,18 @@ BEGIN
            SET MESSAGE_TEXT = 'slot_assign needs slots 0 <= first <= last <= 1023 and a server';
     END IF;
 
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    -- One assignment at a time.
     SELECT MAX(ss.name)
       INTO v_self
-      FROM shard_self AS ss;
+      FROM shard_self AS ss
+       FOR UPDATE;
 
     IF v_self IS NULL THEN
         SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = 'this shard has no name yet: shard_init first';
     END IF;
-
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    START TRANSACTION;
 
     WHILE v_slot <= in_last DO
         SELECT MAX(f.epoch),

@@ -29,7 +29,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_login (
     COMMENT 'v1: find the account of a name'
 BEGIN
     IF NOT COALESCE(CRC32(in_name) MOD 1024 = in_slot AND in_epoch >= 0, FALSE) THEN
-        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'user_login needs a name in its slot and an epoch';
+        SIGNAL SQLSTATE '45400'
+           SET MESSAGE_TEXT = 'user_login needs a name in its slot and an epoch';
     END IF;
 
     SELECT 1 AS n,

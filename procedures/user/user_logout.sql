@@ -61,7 +61,9 @@ BEGIN
                owner   BIGINT UNSIGNED PATH '$.owner',
                session VARCHAR(33) PATH '$.session'
            )) AS j
-     WHERE NOT COALESCE(j.owner > 0 AND LENGTH(UNHEX(j.session)) = 16, FALSE);
+     WHERE NOT COALESCE(j.owner > 0
+                        AND LENGTH(j.session) = 32
+                        AND UNHEX(j.session) IS NOT NULL, FALSE);
 
     CALL _op_refuse(v_n, 'owner and session');
 

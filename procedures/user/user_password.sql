@@ -84,7 +84,7 @@ BEGIN
                         AND LENGTH(j.new_hash) BETWEEN 1 AND 255
                         AND LENGTH(j.new_hash) = CHAR_LENGTH(j.new_hash)
                         AND j.old_hash <> j.new_hash
-                        AND LENGTH(UNHEX(j.session)) = 16
+                        AND LENGTH(j.session) = 32 AND UNHEX(j.session) IS NOT NULL
                         AND j.expires_at > 0, FALSE);
 
     CALL _op_refuse(v_n, 'owner, old_hash, another new_hash, session, expires_at');

@@ -90,10 +90,10 @@ BEGIN
      WHERE NOT COALESCE(j.owner = 0
                         AND CHAR_LENGTH(j.name) BETWEEN 1 AND 32
                         AND CRC32(j.name) MOD 1024 = j.slot
-                        AND LENGTH(UNHEX(j.op)) = 16
+                        AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
                         AND LENGTH(j.hash) BETWEEN 1 AND 255
                         AND LENGTH(j.hash) = CHAR_LENGTH(j.hash)
-                        AND LENGTH(UNHEX(j.session)) = 16
+                        AND LENGTH(j.session) = 32 AND UNHEX(j.session) IS NOT NULL
                         AND j.expires_at > 0, FALSE);
 
     CALL _op_refuse(v_n, 'owner 0, op, name in its slot, hash, session, expires_at');

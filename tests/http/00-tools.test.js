@@ -7,7 +7,7 @@ import net from "node:net";
 import { test } from "node:test";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
-  duplicates, expositionProblems, quantile, slotOfId, strayRows, timeOfId, unevenness, walkProblems,
+  duplicates, expositionProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness, walkProblems,
 } from "../lib/checks.js";
 import { Contract } from "../lib/contract.js";
 import * as media from "../lib/media.js";
@@ -41,7 +41,7 @@ const wrong = [
   ["null list", { ...FEED, video_list: null }],
   ["a key that nobody declared", { ...FEED, password: "x" }],
   ["no next_time", { ...FEED, next_time: undefined }],
-  ["next_time in seconds", { ...FEED, next_time: 1767225600 }],
+  ["next_time as a fraction", { ...FEED, next_time: 1767225600.5 }],
   ["an error code that is not in the table", { ...FEED, status_code: 77, next_time: 0 }],
   ["a failure that lists something", { ...FEED, status_code: 1017, video_list: [{}] }],
   ["no JSON", "<html>"],
@@ -79,6 +79,7 @@ test("the judge refuses ids at 2^53 and relative URLs", () => {
 test("the placement checker flags a planted stray row", () => {
   const id = (5000 * 1024 + 7) * 8 + 3;
   assert.equal(slotOfId(id), 7);
+  assert.equal(slotOfName("123456789"), 0xcbf43926 % 1024);
   assert.equal(timeOfId(id), 1735689600000 + 5000);
   const owner = new Map([[7, "shard1"]]);
   assert.deepEqual(strayRows([{ shard: "shard1", slot: 7, id }], owner, slotOfId), []);
@@ -148,6 +149,7 @@ test("the proxy's reader follows statements through any cut of the bytes", () =>
   const bytes = packet(0, [0x16], "CALL a(?)");
   assert.deepEqual(reader.fromClient(bytes.subarray(0, 3)), []);
   assert.deepEqual(reader.fromClient(bytes.subarray(3)), []);
+  assert.deepEqual(reader.prepared, ["CALL a(?)"]);
   reader.fromServer(packet(1, [0, 9, 0, 0, 0, 0, 0, 1, 0]));
   assert.deepEqual(reader.fromClient(packet(0, [0x17, 9, 0, 0, 0], "\0\0\0\0\0")), ["CALL a(?)"]);
   assert.deepEqual(reader.fromClient(packet(0, [0x03], "CALL b()")), ["CALL b()"]);

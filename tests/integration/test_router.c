@@ -49,11 +49,11 @@ static struct fixture fixture;
 
 static const char *env(const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe): one thread yet
 
     if (value == NULL) {
         fprintf(stderr, "%s is not set: run tests/integration/router.test.js\n", name);
-        exit(2);
+        exit(2); // NOLINT(concurrency-mt-unsafe)
     }
     return value;
 }
@@ -341,33 +341,31 @@ static void test_deleted_files_are_a_job(void **unused)
     struct work work;
     uint64_t author = user_on_shard(fixture.router, 0);
     uint64_t video = 0;
-    struct job *jobs = NULL;
-    size_t n = 0, mine = SIZE_MAX;
+    struct job_list list = {.n = 0}, again = {.n = 0};
+    size_t mine = SIZE_MAX;
 
     publish(author, "to be deleted", &video);
     work_begin(&work, 5000);
     assert_int_equal(publish_delete(fixture.router, &work.call, author, video),
                      OUTCOME_OK);
-    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &jobs, &n),
+    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &list),
                      OUTCOME_OK);
-    for (size_t i = 0; i < n; i++) {
-        mine = jobs[i].target_id == video ? i : mine;
+    for (size_t i = 0; i < list.n; i++) {
+        mine = list.jobs[i].target_id == video ? i : mine;
     }
     assert_true(mine != SIZE_MAX);
-    struct job *again = NULL;
-    size_t n_again = 0;
     /* claimed jobs are nobody else's until the lease ends */
-    assert_int_equal(
-        job_claim(fixture.router, &work.call, 0, 100, 60000, &again, &n_again),
-        OUTCOME_OK);
-    assert_int_equal(n_again, 0);
-    struct job stranger = jobs[mine];
+    assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &again),
+                     OUTCOME_OK);
+    assert_int_equal(again.n, 0);
+    struct job stranger = list.jobs[mine];
     rnd_bytes(stranger.claim, sizeof stranger.claim);
     assert_int_equal(job_finish(fixture.router, &work.call, &stranger, true, "", 0),
                      OUTCOME_NOTFOUND);
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(job_finish(fixture.router, &work.call, &jobs[i], true, "", 0),
-                         OUTCOME_OK);
+    for (size_t i = 0; i < list.n; i++) {
+        assert_int_equal(
+            job_finish(fixture.router, &work.call, &list.jobs[i], true, "", 0),
+            OUTCOME_OK);
     }
     work_end(&work);
 }
@@ -377,7 +375,7 @@ static void test_feed_covers_all_shards(void **unused)
     (void)unused;
     struct work work;
     struct video_page page;
-    uint64_t videos[SHARDS_MAX];
+    uint64_t videos[SHARDS_MAX] = {0};
     size_t found = 0;
 
     for (size_t i = 0; i < fixture.n_shards; i++) {
@@ -544,7 +542,7 @@ static bool wait_until_up(size_t shard, bool up)
         if (state.up == up) {
             return true;
         }
-        const struct timespec pause = {.tv_nsec = 10 * 1000000};
+        const struct timespec pause = {.tv_nsec = 10000000};
         nanosleep(&pause, NULL);
     }
     return false;
@@ -640,7 +638,7 @@ static int set_up(void **unused)
     if (file == NULL || fgets(fixture.password, sizeof fixture.password, file) == NULL) {
         return -1;
     }
-    fclose(file);
+    (void)fclose(file);
     fixture.password[strcspn(fixture.password, "\r\n")] = '\0';
     fixture.router = make_router(8, 64);
     return 0;

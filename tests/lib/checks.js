@@ -21,6 +21,18 @@ export function strayRows(rows, owner, where) {
 /** The slot that a 53-bit id names: [40 ms | 10 slot | 3 low]. */
 export const slotOfId = (id) => Math.floor(id / 8) % 1024;
 
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
+  return n >>> 0;
+});
+
+/** The slot of a user name: CRC32 of its UTF-8 bytes mod 1024. */
+export function slotOfName(name) {
+  let crc = 0xffffffff;
+  for (const byte of Buffer.from(name, "utf8")) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  return ((crc ^ 0xffffffff) >>> 0) % 1024;
+}
+
 /** Milliseconds since 1970 UTC that an id names. */
 export const timeOfId = (id) => Math.floor(id / 8192) + 1735689600000;
 

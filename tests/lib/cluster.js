@@ -58,6 +58,10 @@ export function statusOf(url, timeoutMs = 2000) {
   });
 }
 
+/** Our environment without DOUSHARD_*, all of which are options to a server. */
+export const serverEnvironment = () =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DOUSHARD_")));
+
 const flagName = (option) => `--${option.replaceAll("_", "-")}`;
 
 /** One server process of a cluster. */
@@ -79,7 +83,7 @@ export class Server {
 
   arguments() {
     const flags = Object.entries(this.options).map(([k, v]) => `${flagName(k)}=${v}`);
-    return [`--config=${this.cluster.files.config}`, ...flags];
+    return [`--config=${this.cluster.config}`, ...flags];
   }
 
   /** Start the process; resolves once /readyz says yes, or /livez with {ready: false}. */
@@ -89,7 +93,7 @@ export class Server {
     const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, program(), ...this.arguments()];
     this.child = spawn(command[0], command.slice(1), {
       stdio: ["ignore", log, log],
-      env: { ...process.env, ...env },
+      env: { ...serverEnvironment(), ...env },
       cwd: ROOT,
     });
     closeSync(log);
@@ -101,12 +105,19 @@ export class Server {
     await until(
       `${this.name} at ${url}`,
       async () => {
-        if (!this.running) throw new Error(`${this.name} has ended:\n${this.logText().slice(-2000)}`);
+        if (!this.running) throw new Error(`${this.name} has ended:\n${this.complaints()}`);
         return (await statusOf(url)) === 200;
       },
       { timeoutMs, everyMs: 50 }
-    );
+    ).catch((error) => {
+      throw new Error(`${error.message}\n${this.complaints()}`);
+    });
     return this;
+  }
+
+  /** The end of the log without its access lines. */
+  complaints() {
+    return this.logText().split("\n").filter((line) => !line.includes(" access ")).join("\n").slice(-3000);
   }
 
   logText() {
@@ -156,6 +167,7 @@ export class Cluster {
     try {
       await cluster.demo("up", "--no-build", "--no-seed", "--no-server", "--no-redis");
       cluster.readEndpoints();
+      cluster.#writeConfig();
       if (server) {
         cluster.server = await cluster.addServer(options).then((s) => s.start());
         cluster.api = cluster.apiOf(cluster.server);
@@ -198,6 +210,18 @@ export class Cluster {
     this.endpoints = JSON.parse(readFileSync(join(this.dir, "endpoints.json"), "utf8"));
     this.shards = this.endpoints.shards;
     this.files = this.endpoints.files;
+  }
+
+  /* What all servers of this cluster share; the rest is flags. */
+  #writeConfig() {
+    const text = (value) => JSON.stringify(value);
+    this.config = join(this.dir, "test.conf");
+    writeFileSync(this.config, [
+      `topology_file = ${text(this.files.topology)};`,
+      `token_keys_file = ${text(this.files.token_keys)};`,
+      `db_password_file = ${text(this.files.app_password)};`,
+      "",
+    ].join("\n"));
   }
 
   shard(name) {
@@ -315,6 +339,11 @@ export class Cluster {
     if (process.env.DOUSHARD_TEST_KEEP) console.log(`kept: ${this.dir}`);
     else rmSync(this.dir, { recursive: true, force: true });
     this.guard.stdin.destroy();
+    /* What a failed test left open, a socket or a timer, must not keep this process. */
+    setTimeout(() => {
+      console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);
+      process.exit(1);
+    }, 5000).unref();
     if (!process.env.DOUSHARD_TEST_KEEP) assert.deepEqual(complaints, []);
   }
 }

@@ -86,6 +86,8 @@ export class Contract {
 
   /** The response object for (path, method, status) with its JSON pointer. */
   #responseFor(path, method, status) {
+    if (status === 414 || status === 431)
+      return { ...this.#resolve({ $ref: "#/components/responses/TooLong" }, ""), operation: null };
     const found = this.find(path);
     const name = method === "HEAD" ? "get" : method.toLowerCase();
     const operation = found?.item[name];

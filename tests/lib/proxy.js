@@ -38,6 +38,8 @@ export class CommandReader {
   #statements = new Map();
   #preparing = [];
   #last = "";
+  /** SQL texts that were prepared and not yet run. */
+  prepared = [];
 
   /** SQL texts that the bytes from the client start to run. */
   fromClient(chunk) {
@@ -49,6 +51,7 @@ export class CommandReader {
       else if (command === COM_STMT_PREPARE) {
         this.#last = payload.toString("utf8", 1);
         this.#preparing.push(this.#last);
+        this.prepared.push(this.#last);
       } else if (command === COM_STMT_EXECUTE) {
         const id = payload.readUInt32LE(1);
         texts.push(id === LAST_PREPARED ? this.#last : (this.#statements.get(id) ?? `statement ${id}`));
@@ -79,7 +82,7 @@ export class Proxy {
   refuse = false;
   /** Each chunk of an answer is held for this long. */
   replyDelayMs = 0;
-  /** Statements that began to run: {text, at}. */
+  /** Statements that began to run, and `PREPARE ...` for those that were prepared: {text, at}. */
   statements = [];
   /** How often the rule said each thing. */
   applied = {};
@@ -94,6 +97,8 @@ export class Proxy {
       proxy.server.listen(0, "127.0.0.1", resolve);
     });
     proxy.port = proxy.server.address().port;
+    /* A test that fails before stop() shall not keep its process alive. */
+    proxy.server.unref();
     return proxy;
   }
 
@@ -153,7 +158,9 @@ export class Proxy {
 
     client.on("data", (chunk) => {
       let delayMs = 0;
-      for (const text of commands.fromClient(chunk)) {
+      const texts = commands.fromClient(chunk);
+      for (const text of commands.prepared.splice(0)) this.statements.push({ text: `PREPARE ${text}`, at: performance.now() });
+      for (const text of texts) {
         const action = this.rule?.(text);
         if (action) {
           const name = typeof action === "string" ? action : "delay";

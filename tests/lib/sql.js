@@ -14,13 +14,16 @@ function value(text) {
   return unescape(text);
 }
 
-/** Rows of `mariadb --batch` with its header line, as objects; integers become numbers. */
+/**
+ * Rows of `mariadb --batch` as objects; integers become numbers. Several result sets are joined when they have
+ * the same columns.
+ */
 export function parseBatch(text) {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
   if (lines.length === 0) return [];
   const names = lines[0].split("\t");
-  return lines.slice(1).map((line) => {
+  return lines.filter((line) => line !== lines[0]).map((line) => {
     const cells = line.split("\t");
     return Object.fromEntries(names.map((name, i) => [name, value(cells[i] ?? "")]));
   });
@@ -35,8 +38,8 @@ export function literal(v) {
 }
 
 /**
- * Run statements on one server with the options of the file CNF. Resolves to the rows of the only
- * result set. Rejects with what the client said.
+ * Run statements on one server with the options of the file CNF. Resolves to the rows of
+ * its result sets. Rejects with what the client said.
  */
 export function sql(cnf, { socket, host, port }, text, { database = "doushard", timeoutMs = 60000 } = {}) {
   return new Promise((resolve, reject) => {

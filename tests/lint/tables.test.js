@@ -26,7 +26,7 @@ function walk(dir) {
   });
 }
 
-const isText = (path) => !/\.(png|jpg|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
+const isText = (path) => !/\.(md|png|jpg|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
 const isC = (path) => /\.[ch]$/.test(path);
 
 const files = TOPS.flatMap(walk).filter(isText).map((path) => ({ path, text: read(path) }));

@@ -17,7 +17,7 @@ static void test_parts(void **state)
 {
     (void)state;
     /* 1 ms after the epoch, slot 513, low bits 5 */
-    uint64_t id = UINT64_C(1) * 8192 + 513 * 8 + 5;
+    uint64_t id = 8192 + UINT64_C(513) * 8 + 5;
 
     assert_int_equal(id_slot(id), 513);
     assert_int_equal(id_time_ms(id), ID_EPOCH_MS + 1);

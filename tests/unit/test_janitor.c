@@ -40,23 +40,21 @@ static struct scratch scratch;
 static struct storage *storage;
 static int upload_fd;
 
-/* The parameters are job_claim()'s. NOLINTNEXTLINE(readability-function-size) */
 static enum outcome fake_claim(struct router *router, struct call *call, size_t shard,
-                               size_t limit, int64_t lease_ms, struct job **jobs,
-                               size_t *n)
+                               size_t limit, int64_t lease_ms, struct job_list *list)
 {
     (void)router;
     assert_true(lease_ms > 0);
     assert_true(call->deadline_ms > clock_mono_ms());
-    *n = 0;
-    *jobs = arena_calloc(call->arena, limit, sizeof **jobs);
-    assert_non_null(*jobs);
+    list->n = 0;
+    list->jobs = arena_calloc(call->arena, limit, sizeof *list->jobs);
+    assert_non_null(list->jobs);
     (void)pthread_mutex_lock(&shards.lock);
     enum outcome outcome = shard == 0 ? OUTCOME_UNAVAILABLE : shards.claim_outcome;
-    for (unsigned i = 0; i < shards.n_jobs && *n < limit; i++) {
+    for (unsigned i = 0; i < shards.n_jobs && list->n < limit; i++) {
         if (outcome == OUTCOME_OK && !shards.claimed[i]) {
             shards.claimed[i] = true;
-            (*jobs)[(*n)++] = shards.jobs[i];
+            list->jobs[list->n++] = shards.jobs[i];
         }
     }
     (void)pthread_mutex_unlock(&shards.lock);

@@ -17,6 +17,7 @@
 #include "server/token_keys.h"
 
 #include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
 
 #define NOW INT64_C(1800000000)
 
@@ -637,15 +638,15 @@ static void write_file(const char *path, const char *text, mode_t mode)
 
 static void test_keys_file(void **state)
 {
-    char dir[] = "/tmp/test_jwt.XXXXXX";
-    char path[64];
+    struct scratch dir;
+    char path[SCRATCH_PATH_MAX + 8];
     char why[300];
     struct jwt_keys loaded;
     static const mode_t open_modes[] = {0640, 0604, 0660, 0644, 0601, 0610};
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/keys", dir);
+    scratch_make(&dir);
+    (void)snprintf(path, sizeof path, "%s/keys", dir.path);
     assert_false(token_keys_load(path, &loaded, why, sizeof why));
     assert_non_null(strstr(why, "No such file"));
 
@@ -659,7 +660,7 @@ static void test_keys_file(void **state)
     assert_int_equal(chmod(path, 0400), 0);
     assert_true(token_keys_load(path, &loaded, why, sizeof why));
 
-    assert_false(token_keys_load(dir, &loaded, why, sizeof why));
+    assert_false(token_keys_load(dir.path, &loaded, why, sizeof why));
     assert_non_null(strstr(why, "regular"));
 
     char big[TOKEN_KEYS_FILE_MAX + 100];
@@ -672,19 +673,18 @@ static void test_keys_file(void **state)
     /* A FIFO must not make the start hang. */
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_false(token_keys_load(path, &loaded, why, sizeof why));
-    unlink(path);
-    rmdir(dir);
+    scratch_remove(&dir);
 }
 
 static void test_keys_reload(void **state)
 {
-    char dir[] = "/tmp/test_jwt.XXXXXX";
-    char path[64];
+    struct scratch dir;
+    char path[SCRATCH_PATH_MAX + 8];
     char why[300];
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
-    (void)snprintf(path, sizeof path, "%s/keys", dir);
+    scratch_make(&dir);
+    (void)snprintf(path, sizeof path, "%s/keys", dir.path);
     write_file(path, "broken\n", 0600);
     assert_null(token_keys_new(path, why, sizeof why));
     write_file(path, "a " K1 "\n", 0600);
@@ -711,8 +711,7 @@ static void test_keys_reload(void **state)
     token_keys_unref(holder, &fresh);
     token_keys_free(&holder);
     assert_null(holder);
-    unlink(path);
-    rmdir(dir);
+    scratch_remove(&dir);
 }
 
 int main(void)

@@ -73,7 +73,7 @@ static void test_count(void **state)
 static void test_homes(void **state)
 {
     struct slotmap *map = *state;
-    uint64_t owner = 123456789 * UINT64_C(8192) + 77 * 8;
+    uint64_t owner = 123456789 * UINT64_C(8192) + UINT64_C(77) * 8;
 
     assert_int_equal(slotmap_home(map, owner), 77);
     slotmap_set_home(map, owner, 1030);

@@ -1,0 +1,666 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A video goes in and comes out; what is no video does not, and nothing is left of it. */
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import http from "node:http";
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { CODE, multipart, uniqueName } from "../lib/api.js";
+import { slotOfId } from "../lib/checks.js";
+import { Cluster, slowdown } from "../lib/cluster.js";
+import * as media from "../lib/media.js";
+import { RawConnection } from "../lib/raw.js";
+import { parallel, until } from "../lib/wait.js";
+
+const LIMIT = 1 << 20;
+const cluster = await Cluster.up({
+  remote: true,
+  options: { upload_limit_bytes: LIMIT, base_url: "http://localhost:9/behind/a/proxy" },
+});
+after(() => cluster.down());
+const { api } = cluster;
+const local = { skip: cluster.local ? false : "another service is tested" };
+
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+/* The path below the configured base URL, on the server that we can reach. */
+const reach = (url) => (cluster.local ? url.replace(cluster.server.options.base_url, "") : url);
+const ACTION = "/douyin/publish/action/";
+
+const author = await api.register();
+
+/** Publish a clip and return its entry in the list. */
+async function published(user = author, clip = media.uniqueClip(), title = uniqueName("t"), options = {}) {
+  const answer = await api.publish(user.token, clip, title, options);
+  assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
+  const { video_list } = await api.list({ user_id: user.id });
+  const video = video_list.find((v) => v.title === title);
+  assert.ok(video, `${title} is not listed`);
+  return video;
+}
+
+/* Everything that a refused upload must not change. */
+async function state() {
+  const files = [...cluster.mediaFiles(), ...cluster.uploadFiles()].sort();
+  return { files, ...(await cluster.rowCounts(["video", "job", "slot_log"])) };
+}
+
+/* File descriptors of the server that point into the upload or media directory. */
+function openFiles() {
+  const { media_dir, upload_dir } = cluster.server.options;
+  const fds = `/proc/${cluster.server.pid}/fd`;
+  return readdirSync(fds).map((fd) => {
+    try {
+      return readlinkSync(join(fds, fd));
+    } catch {
+      return ""; /* closed meanwhile */
+    }
+  }).filter((path) => path.startsWith(`${media_dir}/`) || path.startsWith(`${upload_dir}/`) || /^\/.*\(deleted\)$/.test(path))
+    .filter((path) => !path.startsWith("/memfd:") && !path.startsWith("/dev/"));
+}
+
+/** WORK leaves rows and files as they were, and no file open. */
+async function leavesNothing(work) {
+  const before = await state();
+  await work();
+  await until("nothing to be left", async () => {
+    assert.deepEqual(await state(), before);
+    assert.deepEqual(openFiles(), []);
+    assert.equal(await api.metric("doushard_uploads_running"), 0);
+    return true;
+  }, { timeoutMs: 10000 * slowdown() });
+}
+
+/* ---- going in ---- */
+
+const ORDERS = {
+  "file, token, title (as the official client)": (f) => [f.data, f.token, f.title],
+  "token, title, file": (f) => [f.token, f.title, f.data],
+  "title, file, token": (f) => [f.title, f.data, f.token],
+  "an unknown part and an unknown file before": (f) =>
+    [["comment", "x"], { name: "other", filename: "x.bin", data: randomBytes(5000) }, f.data, f.token, f.title],
+};
+for (const [name, order] of Object.entries(ORDERS))
+  test(`parts may come in any order: ${name}`, async () => {
+    const title = uniqueName("t");
+    const clip = media.uniqueClip();
+    const { json } = await api.send("POST", ACTION, {
+      multipart: order({
+        data: { name: "data", filename: "bear.mp4", data: clip },
+        token: ["token", author.token], title: ["title", title],
+      }),
+    });
+    assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
+    const [video] = (await api.list({ user_id: author.id })).video_list;
+    assert.equal(video.title, title);
+    const file = await api.fetch(reach(video.play_url));
+    assert.equal(sha256(file.body), sha256(clip));
+  });
+
+test("token and title may be in the query", async () => {
+  const title = uniqueName("标题 ");
+  const { json } = await api.send("POST", ACTION, {
+    query: { token: author.token, title },
+    multipart: [{ name: "data", filename: "x", data: media.uniqueClip() }],
+  });
+  assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
+  assert.equal((await api.list({ user_id: author.id })).video_list[0].title, title);
+});
+
+test("a chunked upload is an upload", async () => {
+  const title = uniqueName("t");
+  const clip = media.uniqueClip(200000);
+  const { body, type } = multipart([["token", author.token], ["title", title],
+    { name: "data", filename: "x.mp4", data: clip }]);
+  const url = new URL(api.baseUrl + ACTION);
+  const answer = await new Promise((done, failed) => {
+    const req = http.request(url, { method: "POST", headers: { "Content-Type": type, "Transfer-Encoding": "chunked" } },
+      (res) => {
+        const chunks = [];
+        res.on("data", (c) => chunks.push(c));
+        res.on("end", () => done(JSON.parse(Buffer.concat(chunks).toString("utf8"))));
+      });
+    req.on("error", failed);
+    for (let at = 0; at < body.length; at += 7001) req.write(body.subarray(at, at + 7001));
+    req.end();
+  });
+  assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
+  const [video] = (await api.list({ user_id: author.id })).video_list;
+  assert.equal(sha256((await api.fetch(reach(video.play_url))).body), sha256(clip));
+});
+
+test("what is stored is byte for byte what came, whatever its container and index", async () => {
+  for (const [name, make, type] of [
+    ["index first", media.clip, /^video\/mp4$/], ["index last", media.clipIndexLast, /^video\/mp4$/],
+    ["QuickTime", media.clipMov, /^video\/(mp4|quicktime)$/],
+  ]) {
+    const clip = media.uniqueClip(16, make());
+    const video = await published(author, clip);
+    const { body, headers, status } = await api.fetch(reach(video.play_url));
+    assert.equal(status, 200);
+    assert.equal(sha256(body), sha256(clip), name);
+    assert.match(headers["content-type"], type, name);
+  }
+});
+
+test("the file's name and declared type say nothing", async () => {
+  for (const [filename, type] of [["bear.mp4", "application/octet-stream"], ["../../../etc/passwd", "text/plain"],
+    ["", "video/mp4"], ["x".repeat(300), "image/png"], ["a;b%00c.exe", "application/x-msdownload"]]) {
+    const title = uniqueName("t");
+    const { json } = await api.send("POST", ACTION, {
+      multipart: [{ name: "data", filename, type, data: media.uniqueClip() }, ["token", author.token], ["title", title]],
+    });
+    assert.equal(json.status_code, CODE.OK, `${filename}: ${JSON.stringify(json)}`);
+  }
+});
+
+test("a listed video has its author, absolute URLs below the base URL, and a cover that is a picture", async () => {
+  const video = await published();
+  assert.equal(video.author.id, author.id);
+  assert.equal(video.author.name, author.name);
+  assert.equal(video.is_favorite, false);
+  assert.equal(video.favorite_count + video.comment_count, 0);
+  if (cluster.local)
+    for (const url of [video.play_url, video.cover_url])
+      assert.ok(url.startsWith(`${cluster.server.options.base_url}/static/`), url);
+  const { body, headers } = await api.fetch(reach(video.cover_url));
+  assert.equal(headers["content-type"], "image/jpeg");
+  const { streams } = media.probe(body);
+  assert.equal(streams[0].codec_name, "mjpeg");
+  assert.ok(streams[0].width > 0 && streams[0].height > 0);
+});
+
+test("a video gets an id of its author's slot, and the author's count grows", async () => {
+  const user = await api.register();
+  const video = await published(user);
+  assert.equal(slotOfId(video.id), slotOfId(user.id));
+  assert.equal((await api.user(user.token)).user.work_count, 1);
+  assert.equal(video.author.work_count, 1);
+});
+
+test("nothing is listed before its files are there: every listed URL answers at once", async () => {
+  const user = await api.register();
+  let done = false;
+  let looked = 0;
+  const problems = [];
+  const reader = (async () => {
+    while (!done) {
+      for (const video of (await api.list({ user_id: user.id })).video_list)
+        for (const url of [video.play_url, video.cover_url]) {
+          looked += 1;
+          const { status } = await api.send("HEAD", reach(url), {});
+          if (status !== 200) problems.push(`${url}: ${status}`);
+        }
+    }
+  })();
+  for (let i = 0; i < 4; i++) await published(user);
+  done = true;
+  await reader;
+  assert.deepEqual(problems, []);
+  assert.ok(looked > 0);
+});
+
+test("an Idempotency-Key makes a repeated upload one video", async () => {
+  const user = await api.register();
+  const clip = media.uniqueClip();
+  const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
+  const first = await api.publish(user.token, clip, "once", { headers });
+  const again = await api.publish(user.token, clip, "once", { headers });
+  assert.deepEqual([first.status_code, again.status_code], [CODE.OK, CODE.OK]);
+  const { video_list } = await api.list({ user_id: user.id });
+  assert.equal(video_list.length, 1);
+  assert.equal((await api.fetch(reach(video_list[0].play_url))).status, 200);
+  const otherTitle = await api.publish(user.token, clip, "twice", { headers });
+  assert.equal(otherTitle.status_code, CODE.KEY_REUSED, JSON.stringify(otherTitle));
+  const otherFile = await api.publish(user.token, media.uniqueClip(), "once", { headers });
+  assert.equal(otherFile.status_code, CODE.KEY_REUSED, JSON.stringify(otherFile));
+  const somebody = await api.register();
+  assert.equal((await api.publish(somebody.token, clip, "mine", { headers })).status_code, CODE.OK,
+    "another user's key is another key");
+  assert.equal((await api.list({ user_id: user.id })).video_list.length, 1);
+  assert.equal((await api.user(user.token)).user.work_count, 1);
+});
+
+test("titles have 1 to 128 code points", async () => {
+  const long = "标".repeat(128);
+  assert.equal((await published(author, media.uniqueClip(), long)).title, long);
+  const refused = await api.publish(author.token, media.uniqueClip(), `${long}题`);
+  assert.equal(refused.status_code, CODE.PARAM);
+  assert.match(refused.status_msg, /title/);
+});
+
+/* ---- what must not get in ---- */
+
+/* A clip that only its owner may show: playlists below name it in every way they can. */
+const canary = cluster.local ? await published(author, media.uniqueClip(64)) : null;
+
+const HOSTILE = {
+  "nothing": () => Buffer.alloc(0),
+  "one byte": () => Buffer.from("x"),
+  "a text": () => Buffer.from("#!/bin/sh\necho hello\n".repeat(500)),
+  "zeros": () => Buffer.alloc(100000),
+  "noise": () => randomBytes(100000),
+  "a picture": media.jpeg,
+  "an animation": media.gif,
+  "Matroska": media.matroska,
+  "MPEG-TS": media.transportStream,
+  "sound only": media.soundOnly,
+  "half a clip": () => media.truncated(0.5),
+  "a tenth of a clip": () => media.truncated(0.1),
+  "all but the last byte": () => media.truncated(1).subarray(0, -1),
+  "an index and half of what it names": () => media.truncated(0.5, media.clip()),
+  "an index of ones": () => media.scrambled(0xff),
+  "an index of zeros": () => media.scrambled(0),
+  "an ftyp box and nothing": () => media.masked(Buffer.alloc(0)),
+  "an ftyp box and noise": () => media.masked(randomBytes(50000)),
+  "a picture bomb": media.pictureBomb,
+};
+for (const [name, make] of Object.entries(HOSTILE))
+  test(`refused and forgotten: ${name}`, local, () => leavesNothing(async () => {
+    const answer = await api.publish(author.token, make(), uniqueName("bad"));
+    const expected = name === "nothing" ? [CODE.FILE, CODE.PARAM] : [CODE.FILE];
+    assert.ok(expected.includes(answer.status_code), JSON.stringify(answer));
+    assert.ok(!/[/\\]|ffmpeg|ffprobe|bwrap|0x/.test(answer.status_msg), answer.status_msg);
+  }));
+
+test("a playlist in disguise opens no other file and no connection", local, () => leavesNothing(async () => {
+  const secret = media.uniqueClip(64);
+  const path = media.onDisk("canary.mp4", secret);
+  let knocks = 0;
+  const listener = http.createServer((req, res) => {
+    knocks += 1;
+    res.end(secret);
+  });
+  await new Promise((done) => { listener.listen(0, "127.0.0.1", done); });
+  const stored = cluster.mediaFiles().find((f) => f.endsWith(".mp4"));
+  const targets = [
+    path, `file://${path}`, `file:${path}`, stored, stored.split("/").at(-1), `../${stored.split("/").at(-1)}`,
+    `http://127.0.0.1:${listener.address().port}/x.mp4`, "/etc/passwd", "concat:/etc/passwd",
+    `subfile,,start,0,end,0,,:${path}`,
+  ];
+  try {
+    for (const target of targets)
+      for (const make of [media.hlsPlaylist, media.concatPlaylist])
+        for (const wrap of [(x) => x, media.masked]) {
+          const answer = await api.publish(author.token, wrap(make(target)), uniqueName("bad"));
+          assert.equal(answer.status_code, CODE.FILE, `${target}: ${JSON.stringify(answer)}`);
+        }
+  } finally {
+    listener.close();
+  }
+  assert.equal(knocks, 0);
+}));
+
+test("a clip that names another file as its data shows nothing of it", local, () => leavesNothing(async () => {
+  /* A QuickTime data reference (`alis`/`url `) to a file outside, in place of "in this file". */
+  const path = media.onDisk("outside.mp4", media.uniqueClip(64));
+  const clip = Buffer.from(media.clip());
+  const at = clip.indexOf("url \0\0\0\x01");
+  assert.ok(at > 0);
+  clip.writeUInt32BE(0, at + 4); /* flags: the data is elsewhere */
+  const answer = await api.publish(author.token, clip, path);
+  if (answer.status_code === CODE.OK) {
+    /* A reader may ignore the reference and read its own data: then the file is what it was. */
+    const { video_list } = await api.list({ user_id: author.id });
+    assert.equal(sha256((await api.fetch(reach(video_list[0].play_url))).body), sha256(clip));
+    await api.remove(author.token, video_list[0].id);
+    await until("the job", async () => (await cluster.rowCounts(["job"])).job === 0);
+    await cluster.sqlAll(`DELETE FROM video WHERE video_id = ${video_list[0].id}`);
+  } else assert.equal(answer.status_code, CODE.FILE, JSON.stringify(answer));
+}));
+
+test("the server lives, and its limits hold, after all of that", local, async () => {
+  assert.equal((await published()).author.id, author.id);
+  assert.ok((await api.metric("doushard_media_probes_failed_total")) > 0);
+  const { body } = await api.fetch(reach(canary.play_url));
+  assert.ok(body.length > 0);
+});
+
+test("a file of exactly the limit is taken, one byte more is not", local, async () => {
+  const video = await published(author, media.clipOfSize(LIMIT));
+  const { headers } = await api.send("HEAD", reach(video.play_url), {});
+  assert.equal(Number(headers["content-length"]), LIMIT);
+  await leavesNothing(async () => {
+    for (const size of [LIMIT + 1, 2 * LIMIT]) {
+      const answer = await api.publish(author.token, media.clipOfSize(size), "too large");
+      assert.equal(answer.status_code, CODE.TOO_LARGE, JSON.stringify(answer));
+    }
+  });
+});
+
+test("a body that says beforehand that it is too large is refused before it is sent", local, () => leavesNothing(async () => {
+  const connection = await RawConnection.open(cluster.server.options.listen_port);
+  await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n` +
+    `Content-Length: ${1e12}\r\n\r\n--b\r\n`);
+  const [answer] = await connection.answers(1);
+  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.TOO_LARGE);
+  await connection.closed();
+}));
+
+test("a form field that is too large is refused, and a body that is too large where no file is wanted", local, async () => {
+  await leavesNothing(async () => {
+    const answer = await api.send("POST", ACTION, {
+      multipart: [["token", author.token], ["title", "x".repeat(300000)],
+        { name: "data", filename: "x.mp4", data: media.uniqueClip() }],
+    });
+    assert.ok([CODE.PARAM, CODE.TOO_LARGE].includes(answer.json.status_code), JSON.stringify(answer.json));
+  });
+  const { json } = await api.post("/douyin/user/login/", { username: "x", password: "x", filler: "x".repeat(100000) });
+  assert.equal(json.status_code, CODE.TOO_LARGE, JSON.stringify(json));
+});
+
+test("without a file, without a token, with a bad token: nothing is left", local, () => leavesNothing(async () => {
+  const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+  const cases = [
+    [[["token", author.token], ["title", "t"]], CODE.PARAM],
+    [[["token", author.token], ["title", "t"], ["data", "a field, not a file"]], CODE.FILE],
+    [[file, ["title", "t"]], CODE.AUTH],
+    [[["title", "t"], ["token", "bad"], file], CODE.AUTH],
+    [[file, ["token", "bad"], ["title", "t"]], CODE.AUTH],
+    [[file, ["token", author.token]], CODE.PARAM],
+    [[file, ["token", author.token], ["title", ""]], CODE.PARAM],
+  ];
+  for (const [parts, code] of cases) {
+    const { json } = await api.send("POST", ACTION, { multipart: parts });
+    assert.equal(json.status_code, code, `${parts.map((p) => p.name ?? p[0])}: ${JSON.stringify(json)}`);
+  }
+  const { json } = await api.send("POST", ACTION, { form: { token: author.token, title: "t", data: "x" } });
+  assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
+  const broken = multipart([["token", author.token], ["title", "t"], file]);
+  for (const body of [broken.body.subarray(0, broken.body.length - 20), broken.body.subarray(10)]) {
+    const answer = await api.send("POST", ACTION, { body, headers: { "Content-Type": broken.type } });
+    assert.notEqual(answer.json.status_code, CODE.OK, "a multipart body that is cut");
+  }
+}));
+
+/* ---- a client that leaves ---- */
+
+test("a client that leaves half-way leaves nothing behind", local, () => leavesNothing(async () => {
+  const { body, type } = multipart([["token", author.token], ["title", "gone"],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) }]);
+  const head = Buffer.from(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
+    `Content-Length: ${body.length}\r\n\r\n`);
+  const offsets = [0, 1, 100, 400, 65536, 131072, 196608, 262144, body.length - 1];
+  await parallel(4, offsets.flatMap((offset) => ["reset", "close"].map((how) => async () => {
+    const connection = await RawConnection.open(cluster.server.options.listen_port);
+    await connection.send(head);
+    await connection.send(body.subarray(0, offset));
+    connection[how]();
+  })));
+}));
+
+test("a client that leaves before the answer: the video is there whole or not at all", local, async () => {
+  const user = await api.register();
+  for (let i = 0; i < 4; i++) {
+    const { body, type } = multipart([["token", user.token], ["title", `gone ${i}`],
+      { name: "data", filename: "x.mp4", data: media.uniqueClip() }]);
+    const connection = await RawConnection.open(cluster.server.options.listen_port);
+    await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await connection.send(body);
+    connection.reset();
+  }
+  await until("the uploads to end", async () => (await api.metric("doushard_uploads_running")) === 0);
+  await until("rows and files to agree", async () => {
+    const { video_list } = await api.list({ user_id: user.id });
+    assert.equal((await api.user(user.token)).user.work_count, video_list.length);
+    for (const video of video_list)
+      for (const url of [video.play_url, video.cover_url])
+        assert.equal((await api.send("HEAD", reach(url), {})).status, 200);
+    assert.deepEqual(cluster.uploadFiles(), []);
+    return true;
+  });
+});
+
+/* ---- going out ---- */
+
+test("a file is served whole, in parts, and not again to who has it", async () => {
+  const clip = media.uniqueClip(5000);
+  const video = await published(author, clip);
+  const path = reach(video.play_url);
+  const get = (headers, method = "GET") => api.send(method, path, { headers });
+  const whole = await get({});
+  const { etag } = whole.headers;
+  assert.equal(whole.status, 200);
+  assert.equal(sha256(whole.body), sha256(clip));
+  assert.match(whole.headers["cache-control"] ?? "", /max-age|public|immutable/);
+
+  const n = clip.length;
+  const parts = [
+    ["bytes=0-99", 0, 99], ["bytes=100-199", 100, 199], ["bytes=100-100", 100, 100], [`bytes=${n - 1}-`, n - 1, n - 1],
+    ["bytes=0-", 0, n - 1], ["bytes=-1", n - 1, n - 1], ["bytes=-500", n - 500, n - 1],
+    [`bytes=-${n * 2}`, 0, n - 1], [`bytes=5-${n * 2}`, 5, n - 1], ["bytes=5-99999999999999999999", 5, n - 1],
+    ["Bytes=1-2", 1, 2],
+  ];
+  for (const [range, from, to] of parts) {
+    const part = await get({ Range: range });
+    assert.equal(part.status, 206, range);
+    assert.equal(part.headers["content-range"], `bytes ${from}-${to}/${n}`, range);
+    assert.equal(sha256(part.body), sha256(clip.subarray(from, to + 1)), range);
+    assert.equal(part.headers.etag, etag);
+  }
+  for (const range of [`bytes=${n}-`, `bytes=${n + 5}-${n + 9}`, "bytes=-0", "bytes=99999999999999999999-"]) {
+    const none = await get({ Range: range });
+    assert.equal(none.status, 416, range);
+    assert.equal(none.headers["content-range"], `bytes */${n}`, range);
+  }
+  for (const range of ["bytes=5-4", "bytes=a-b", "bytes", "bytes=", "bytes=-", "chunks=0-5", "bytes=0 - 5x", "bytes=--5"]) {
+    const all = await get({ Range: range });
+    assert.equal(all.status, 200, range);
+    assert.equal(all.body.length, n, range);
+  }
+  const two = await get({ Range: "bytes=0-1,5-6" });
+  assert.ok([200, 206].includes(two.status));
+  if (two.status === 200) assert.equal(two.body.length, n);
+
+  for (const value of [etag, `"x", ${etag}`, `W/${etag}`, "*"]) {
+    const unchanged = await get({ "If-None-Match": value });
+    assert.equal(unchanged.status, 304, value);
+    assert.equal(unchanged.headers.etag, etag);
+  }
+  assert.equal((await get({ "If-None-Match": '"x"' })).status, 200);
+  assert.equal((await get({ "If-None-Match": etag, Range: "bytes=0-1" })).status, 304);
+  assert.equal((await get({ "If-Range": etag, Range: "bytes=0-1" })).status, 206);
+  for (const value of ['"x"', `W/${etag}`, "Mon, 01 Jan 2001 00:00:00 GMT"])
+    assert.equal((await get({ "If-Range": value, Range: "bytes=0-1" })).status, 200, value);
+
+  const head = await get({}, "HEAD");
+  assert.equal(head.status, 200);
+  assert.equal(Number(head.headers["content-length"]), n);
+  assert.equal(head.headers.etag, etag);
+  assert.equal(head.headers["content-type"], "video/mp4");
+  assert.equal((await api.fetch(reach(video.cover_url))).headers.etag === etag, false, "the cover is another file");
+});
+
+test("two reads of one file at the same time, one slow, get the same bytes", async () => {
+  const clip = media.clipOfSize(900000);
+  const video = await published(author, clip);
+  const url = new URL(reach(video.play_url), api.baseUrl);
+  const slow = await RawConnection.open(Number(url.port), url.hostname);
+  slow.socket.pause();
+  await slow.send(`GET ${url.pathname} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+  const fast = await api.fetch(url.href);
+  assert.equal(sha256(fast.body), sha256(clip));
+  slow.socket.resume();
+  const [answer] = await slow.answers(1);
+  assert.equal(sha256(answer.body), sha256(clip));
+});
+
+/* ---- lists and deletion ---- */
+
+test("the list of an author is newest first, in pages that neither skip nor repeat", async () => {
+  const user = await api.register();
+  const titles = [];
+  for (let i = 0; i < 5; i++) {
+    titles.unshift(uniqueName(`t${i}`));
+    await published(user, media.uniqueClip(), titles[0]);
+  }
+  const all = await api.list({ user_id: user.id });
+  assert.deepEqual(all.video_list.map((v) => v.title), titles);
+  assert.equal(all.next_cursor, 0);
+  const walked = [];
+  let cursor = 0;
+  do {
+    const page = await api.list({ user_id: user.id, limit: 2, cursor: cursor || undefined });
+    assert.ok(page.video_list.length <= 2);
+    walked.push(...page.video_list.map((v) => v.title));
+    cursor = page.next_cursor;
+  } while (cursor !== 0);
+  assert.deepEqual(walked, titles);
+});
+
+test("an author without videos has an empty list", async () => {
+  const user = await api.register();
+  const answer = await api.list({ user_id: user.id });
+  assert.deepEqual([answer.status_code, answer.video_list, answer.next_cursor], [CODE.OK, [], 0]);
+});
+
+test("a deleted video is gone from feed and lists at once, its files soon", async () => {
+  const user = await api.register();
+  const keep = await published(user);
+  const video = await published(user);
+  assert.ok((await api.feed()).video_list.some((v) => v.id === video.id));
+  const stranger = await api.register();
+  assert.equal((await api.remove(stranger.token, video.id)).status_code, CODE.NOT_YOURS);
+  assert.equal((await api.remove(user.token, video.id + 1)).status_code, CODE.NO_VIDEO);
+  assert.equal((await api.fetch(reach(video.play_url))).status, 200);
+
+  assert.equal((await api.remove(user.token, video.id)).status_code, CODE.OK);
+  assert.ok(!(await api.feed()).video_list.some((v) => v.id === video.id));
+  assert.deepEqual((await api.list({ user_id: user.id })).video_list.map((v) => v.id), [keep.id]);
+  assert.equal((await api.user(user.token)).user.work_count, 1);
+  assert.equal((await api.remove(user.token, video.id)).status_code, CODE.OK, "again");
+  assert.equal((await api.user(user.token)).user.work_count, 1, "again changes nothing");
+
+  for (const url of [video.play_url, video.cover_url])
+    await until(`${url} to vanish`, async () => (await api.fetch(reach(url))).status === 404);
+  assert.equal((await api.fetch(reach(keep.play_url))).status, 200);
+  if (cluster.local) {
+    const name = video.play_url.split("/").at(-1).replace(/\.\w+$/, "");
+    assert.ok(!cluster.mediaFiles().some((f) => f.includes(name)));
+    await until("the job to be done", async () => (await cluster.rowCounts(["job"])).job === 0);
+  }
+});
+
+test("deleting at the same time counts once", async () => {
+  const user = await api.register();
+  const video = await published(user);
+  await published(user);
+  const codes = await Promise.all(Array.from({ length: 10 }, () => api.remove(user.token, video.id)));
+  assert.deepEqual([...new Set(codes.map((c) => c.status_code))], [CODE.OK]);
+  assert.equal((await api.user(user.token)).user.work_count, 1);
+});
+
+test("the files of a deleted video vanish although the server died in between", local, async () => {
+  const other = await cluster.addServer({ job_poll_ms: 600000 });
+  const user = await api.register();
+  const video = await published(user);
+  const name = video.play_url.split("/").at(-1).replace(/\.\w+$/, "");
+  /* The first server is stopped so that only one that dies at once can know of the job. */
+  const { code } = await cluster.server.stop();
+  assert.equal(code, 0);
+  await other.start();
+  const otherApi = cluster.apiOf(other);
+  const job = "SELECT COUNT(*) AS n FROM job";
+  const answer = otherApi.remove(user.token, video.id);
+  assert.equal((await answer).status_code, CODE.OK);
+  other.kill();
+  await other.exited;
+  /* Whether it had begun or not, nothing may be forgotten. */
+  const left = (await cluster.sqlAll(job)).reduce((sum, r) => sum + r.n, 0);
+  const there = cluster.mediaFiles().some((f) => f.includes(name));
+  assert.ok(left > 0 || !there, "files are there and no job is left to remove them");
+  /* What the dead server had claimed becomes due with its lease; do not wait for that. */
+  await cluster.sqlAll("UPDATE job SET claimed_until = 0, due_at = 0");
+  await cluster.server.start();
+  await until("the files to vanish", async () => !cluster.mediaFiles().some((f) => f.includes(name)));
+  await until("the job to be done", async () => (await cluster.sqlAll(job)).every((r) => r.n === 0));
+});
+
+test("files that no row names go once they are old, and files that a row names stay", local, async () => {
+  const video = await published();
+  const kept = cluster.mediaFiles().filter((f) => f.includes(video.play_url.split("/").at(-1).slice(0, -4)));
+  assert.equal(kept.length, 2);
+  const orphans = ["mp4", "jpg"].map((ending) => kept[0].replace(/[0-9a-f]{4}\.\w+$/, `ffff.${ending}`));
+  for (const path of orphans) writeFileSync(path, "orphan");
+  /* The age of a file is that of its name, which nobody can set back: so the clock goes forward. */
+  const server = await cluster.addServer({ orphan_age_s: 3600 });
+  await server.start({
+    env: {
+      LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", FAKETIME: "+2h", NO_FAKE_STAT: "1",
+      FAKETIME_DONT_FAKE_MONOTONIC: "1", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:verify_asan_link_order=0`,
+    },
+  });
+  await until("the orphans to vanish", () => !orphans.some(existsSync), { timeoutMs: 20000 });
+  assert.ok(kept.every(existsSync), "a row names them");
+  assert.equal(await cluster.apiOf(server).metric("doushard_orphans_removed_total"), 1);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("what a crash left in the upload directory goes at the next start", local, async () => {
+  const dir = join(cluster.dir, "crashed");
+  mkdirSync(dir);
+  const server = await cluster.addServer({ upload_dir: dir });
+  await server.start();
+  const user = await api.register();
+  const { body, type } = multipart([["token", user.token], ["title", "x"],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(500000) }]);
+  const connection = await RawConnection.open(server.options.listen_port);
+  await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await connection.send(body.subarray(0, 400000));
+  const other = cluster.apiOf(server);
+  await until("the upload to run", async () => (await other.metric("doushard_uploads_running")) === 1);
+  server.kill();
+  await server.exited;
+  await server.start();
+  await until("an empty directory", () => Cluster.filesIn(dir).length === 0);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("as many uploads as allowed, then busy, and the rest goes on", local, async () => {
+  const server = await (await cluster.addServer({ uploads_max: 2 })).start();
+  const other = cluster.apiOf(server);
+  const { body, type } = multipart([["token", author.token], ["title", "held"],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(200000) }]);
+  const held = [];
+  for (let i = 0; i < 2; i++) {
+    const connection = await RawConnection.open(server.options.listen_port);
+    await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await connection.send(body.subarray(0, 100000));
+    held.push(connection);
+  }
+  await until("two uploads", async () => (await other.metric("doushard_uploads_running")) === 2);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "third")).status_code, CODE.BUSY);
+  assert.equal((await other.feed()).status_code, CODE.OK);
+  await held[0].send(body.subarray(100000));
+  const [answer] = await held[0].answers(1, 20000);
+  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "one that was let in is finished");
+  held[1].reset();
+  await until("room", async () => (await other.metric("doushard_uploads_running")) === 0);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "fourth")).status_code, CODE.OK);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("the media program's trouble is not the file's fault and leaves nothing", local, async () => {
+  const broken = await cluster.addServer({ ffmpeg_path: "/bin/false" });
+  try {
+    await broken.start();
+  } catch {
+    return; /* a server that refuses to start with such a program is right, too */
+  }
+  await leavesNothing(async () => {
+    const answer = await cluster.apiOf(broken).publish(author.token, media.uniqueClip(), "x");
+    assert.notEqual(answer.status_code, CODE.OK, JSON.stringify(answer));
+  });
+  await broken.stop();
+});
+
+test("the sample clip of the demonstration is a good clip, where it is given", {
+  skip: process.env.SAMPLE_CLIP ? false : "SAMPLE_CLIP names no file",
+}, async () => {
+  const clip = readFileSync(process.env.SAMPLE_CLIP);
+  const video = await published(author, clip);
+  assert.equal(sha256((await api.fetch(reach(video.play_url))).body), sha256(clip));
+});

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Requests that are framed badly, cleverly or slowly, over raw sockets. */
+
+import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
+import { after, test } from "node:test";
+import { CODE, multipart } from "../lib/api.js";
+import { Cluster, slowdown } from "../lib/cluster.js";
+import { clipOfSize, uniqueClip } from "../lib/media.js";
+import { parseAnswers, RawConnection } from "../lib/raw.js";
+import { parallel, until } from "../lib/wait.js";
+import { framingCases } from "./framing_cases.js";
+
+const cluster = await Cluster.up();
+after(() => cluster.down());
+const { api } = cluster;
+const port = cluster.server.options.listen_port;
+const user = await api.register();
+
+const PING = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/** All at once, or each byte on its own. */
+const MANNERS = {
+  "at once": (connection, bytes) => connection.send(bytes),
+  "byte by byte": async (connection, bytes) => {
+    for (const byte of bytes) {
+      if (connection.ended) break;
+      await connection.send(Buffer.from([byte]));
+      await turn();
+    }
+  },
+};
+
+/** Problems of one case, or []. */
+async function play({ name, bytes, expect }, say) {
+  const connection = await RawConnection.open(port);
+  const problems = [];
+  const complain = (text) =>
+    problems.push(`${name}: ${text}; received ${JSON.stringify(connection.received.toString("latin1").slice(0, 300))}`);
+  try {
+    await say(connection, Buffer.from(bytes, "latin1"));
+    if (expect.closes) await connection.closed(5000).catch(() => complain("the connection stays open"));
+    else await connection.answers(expect.responses, 5000).catch(() => complain(`no ${expect.responses} answers`));
+    let answers = [];
+    try {
+      answers = parseAnswers(connection.received);
+    } catch (error) {
+      /* A reset may cut an answer that was on its way while we were still sending. */
+      if (!(expect.status.includes(0) && connection.error)) complain(error.message);
+    }
+    const first = answers[0]?.status ?? 0;
+    if (!expect.status.includes(first) && !(first === 0 && connection.error && bytes.length > 100000))
+      complain(`status ${first}, expected ${expect.status}`);
+    if (answers.length > expect.responses) complain(`${answers.length} answers: a second request was read from the rest`);
+    for (const { status, headers, body } of answers.filter((a) => a.body.length > 0 && a.headers["content-type"])) {
+      if (!/^application\/json/.test(headers["content-type"])) continue;
+      const json = JSON.parse(body.toString("utf8"));
+      if (status >= 400 && !(json.status_code > 0 && json.status_msg.length > 0)) complain("no envelope");
+    }
+    if (!expect.closes && problems.length === 0) {
+      await connection.send(PING);
+      await connection.answers(expect.responses + 1, 5000).catch(() => complain("the connection is of no further use"));
+    }
+  } finally {
+    connection.close();
+  }
+  return problems;
+}
+
+for (const [manner, say] of Object.entries(MANNERS))
+  test(`${framingCases.length} requests, well and badly framed, sent ${manner}`, async () => {
+    const cases = framingCases.filter(({ bytes }) => manner === "at once" || bytes.length < 5000);
+    assert.ok(cases.length > 80);
+    const problems = (await parallel(8, cases.map((c) => () => play(c, say)))).flat();
+    assert.deepEqual(problems, []);
+  });
+
+test("the player of cases is not easily pleased", async () => {
+  const wrong = { name: "x", bytes: PING, expect: { status: [400], closes: false, responses: 1 } };
+  assert.equal((await play(wrong, MANNERS["at once"])).length, 1, "a wrong status");
+  const more = { name: "x", bytes: PING + PING, expect: { status: [200], closes: false, responses: 1 } };
+  assert.ok((await play(more, async (connection, bytes) => {
+    await connection.send(bytes);
+    await connection.answers(2);
+  })).length >= 1, "a second answer");
+});
+
+test("what was refused is counted, and the server is well", async () => {
+  assert.ok((await api.metric("doushard_http_framing_refused_total")) > 50);
+  assert.equal((await api.get("/ping")).status, 200);
+  await until("the connections to end", async () => (await api.metric("doushard_http_connections")) <= 3);
+});
+
+test("twenty requests in one packet are answered in order", async () => {
+  const connection = await RawConnection.open(port);
+  await connection.send(Array.from({ length: 20 }, (_, i) =>
+    `GET ${i % 2 ? "/ping" : `/nowhere${i}`} HTTP/1.1\r\nHost: x\r\n\r\n`).join(""));
+  const answers = await connection.answers(20);
+  assert.deepEqual(answers.map((a) => a.status), Array.from({ length: 20 }, (_, i) => (i % 2 ? 200 : 404)));
+  connection.close();
+});
+
+test("requests that wait for a shard are answered in order, too", async () => {
+  const connection = await RawConnection.open(port);
+  await connection.send(Array.from({ length: 6 }, (_, i) =>
+    (i % 2 ? PING : `GET /douyin/user/?token=${user.token}&user_id=${user.id} HTTP/1.1\r\nHost: x\r\n\r\n`)).join(""));
+  const answers = await connection.answers(6);
+  for (const [i, { body }] of answers.entries())
+    assert.match(body.toString("utf8"), i % 2 ? /pong/ : new RegExp(user.name));
+  connection.close();
+});
+
+test("Expect: 100-continue is answered before the body is sent", async () => {
+  const form = `username=${user.name}&password=${encodeURIComponent(user.password)}`;
+  const connection = await RawConnection.open(port);
+  await connection.send("POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" +
+    `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n`);
+  await until("the word to go on", () => connection.received.toString("latin1").startsWith("HTTP/1.1 100"));
+  await connection.send(form);
+  const [answer] = await connection.answers(1);
+  assert.equal(JSON.parse(answer.body.toString("utf8")).user_id, user.id);
+  connection.close();
+});
+
+/* ---- slowness ---- */
+
+const SLOW = { header_timeout_ms: 700, idle_timeout_ms: 900, stall_timeout_ms: 800, min_rate_bytes: 2000 };
+const slow = await (await cluster.addServer({ ...SLOW, upload_limit_bytes: 64 << 20 })).start();
+const slowApi = cluster.apiOf(slow);
+const SLACK = 1500 * slowdown();
+
+/** Send a byte every 50 ms until the server has had enough; resolves to the time it took. */
+async function trickle(connection, byte) {
+  const start = performance.now();
+  await until("the server to have had enough", async () => {
+    if (!connection.ended) await connection.send(byte);
+    return connection.ended;
+  }, { timeoutMs: 15000, everyMs: 50 });
+  return performance.now() - start;
+}
+
+test("a connection that says nothing, half a header, or a byte at a time is closed by the header timeout", async () => {
+  const starts = {
+    "nothing at all": "", "half a request line": "GET /pi", "half a header": "GET /ping HTTP/1.1\r\nHost: x\r\nX-A: ",
+  };
+  for (const [name, bytes] of Object.entries(starts)) {
+    const silent = await RawConnection.open(slow.options.listen_port);
+    await silent.send(bytes);
+    const ms = await silent.closed(15000);
+    assert.ok(ms < Math.max(SLOW.header_timeout_ms, SLOW.idle_timeout_ms) + SLACK, `${name}: ${ms} ms`);
+    silent.close();
+  }
+  const dripping = await RawConnection.open(slow.options.listen_port);
+  await dripping.send("GET /ping HTTP/1.1\r\nHost: x\r\nX-A: ");
+  const ms = await trickle(dripping, "b");
+  assert.ok(ms >= SLOW.header_timeout_ms / 2 && ms < SLOW.header_timeout_ms + SLACK, `dripping: ${ms} ms`);
+  dripping.close();
+});
+
+test("a second header on a kept connection is timed, too", async () => {
+  const connection = await RawConnection.open(slow.options.listen_port);
+  await connection.send(PING);
+  await connection.answers(1);
+  await connection.send("GET /ping HTTP/1.1\r\nX-A: ");
+  const ms = await trickle(connection, "b");
+  assert.ok(ms < SLOW.idle_timeout_ms + SLOW.header_timeout_ms + SLACK, `${ms} ms`);
+  connection.close();
+});
+
+test("a body or an upload below the slowest rate is given up, a slow one above it is not", async () => {
+  const before = cluster.uploadFiles();
+  const small = await RawConnection.open(slow.options.listen_port);
+  await small.send("POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+    "Content-Length: 60000\r\n\r\nusername=");
+  const smallMs = await trickle(small, "x");
+  assert.ok(smallMs < 2 * SLOW.stall_timeout_ms + SLACK, `${smallMs} ms`);
+  small.close();
+
+  const { body, type } = multipart([["token", user.token], ["title", "slow"],
+    { name: "data", filename: "x.mp4", data: clipOfSize(60000) }]);
+  const head = `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const upload = await RawConnection.open(slow.options.listen_port);
+  await upload.send(head);
+  await upload.send(body.subarray(0, 10000));
+  const uploadMs = await trickle(upload, body.subarray(10000, 10001));
+  assert.ok(uploadMs < 2 * SLOW.stall_timeout_ms + SLACK, `${uploadMs} ms`);
+  upload.close();
+  await until("nothing to be left", () => JSON.stringify(cluster.uploadFiles()) === JSON.stringify(before));
+
+  const steady = await RawConnection.open(slow.options.listen_port);
+  await steady.send(head);
+  let at = 0;
+  await until("the upload to be sent", async () => {
+    await steady.send(body.subarray(at, at + 1000));
+    at += 1000;
+    return at >= body.length;
+  }, { timeoutMs: 30000, everyMs: 40 });
+  const [answer] = await steady.answers(1, 20000);
+  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "25 KB/s is enough");
+  steady.close();
+});
+
+test("a client that does not read its answer is given up", async () => {
+  const big = await slowApi.publish(user.token, clipOfSize(16 << 20), "big");
+  assert.equal(big.status_code, CODE.OK, JSON.stringify(big));
+  const [video] = (await slowApi.list({ user_id: user.id })).video_list;
+  const path = new URL(video.play_url).pathname;
+  const connection = await RawConnection.open(slow.options.listen_port);
+  connection.socket.pause();
+  const reaped = await slowApi.metric("doushard_http_connections_reaped_total");
+  await connection.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await until("the connection to be given up", async () =>
+    (await slowApi.metric("doushard_http_connections_reaped_total")) > reaped,
+    { timeoutMs: 4 * SLOW.stall_timeout_ms + 5 * SLACK, everyMs: 100 });
+  connection.close();
+});
+
+test("a kept connection that is idle is closed in silence", async () => {
+  const connection = await RawConnection.open(slow.options.listen_port);
+  await connection.send(PING);
+  await connection.answers(1);
+  const ms = await connection.closed(15000);
+  assert.ok(ms < SLOW.idle_timeout_ms + SLACK, `${ms} ms`);
+  assert.equal(parseAnswers(connection.received).length, 1);
+  connection.close();
+});
+
+test("a query of 1,000 parameters is read, one of 3,000 is refused", async () => {
+  const query = (n) => Array.from({ length: n }, (_, i) => [`f${i}`, "1"]);
+  assert.equal((await slowApi.get("/douyin/feed/", query(1000))).json.status_code, CODE.OK);
+  try {
+    const { status } = await slowApi.get("/douyin/feed/", query(3000), { fresh: true });
+    assert.ok([414, 431].includes(status), String(status));
+  } catch (error) {
+    /* The library's buffer is full before our code is asked: it may only close. */
+    assert.equal(error.code, "ECONNRESET", error.message);
+  }
+});
+
+test("a request that takes long is not taken for a slow client", async () => {
+  const { status_code } = await slowApi.publish(user.token, uniqueClip(), "takes its time");
+  assert.equal(status_code, CODE.OK);
+});
+
+test("500 clients that drip do not keep an honest one waiting", async () => {
+  const drips = await Promise.all(Array.from({ length: 500 }, () => RawConnection.open(slow.options.listen_port)));
+  await Promise.all(drips.map((c, i) => c.send(i % 2 ? "GET /ping HTTP/1.1\r\nX-A: " :
+    "POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 500\r\n\r\nu")));
+  for (let i = 0; i < 20; i++) {
+    const { json, ms } = await slowApi.get("/douyin/user/", { token: user.token });
+    assert.equal(json.user.id, user.id);
+    assert.ok(ms < 500 * slowdown(), `${ms} ms`);
+  }
+  await until("the drips to be closed", () => drips.every((c) => c.ended), { timeoutMs: 5000 + SLACK });
+  for (const c of drips) c.close();
+});
+
+test("more connections than allowed: the rest waits or is closed, and is served when there is room", async () => {
+  const server = await (await cluster.addServer({ connections_max: 16 })).start();
+  const held = await Promise.all(Array.from({ length: 40 }, () => RawConnection.open(server.options.listen_port)));
+  await Promise.all(held.map((c) => c.send(PING)));
+  await until("those that are let in to be answered", () => held.filter((c) => c.received.length > 0).length >= 8);
+  for (const c of held) c.close();
+  await until("room again", async () => {
+    const connection = await RawConnection.open(server.options.listen_port);
+    await connection.send(PING);
+    const [answer] = await connection.answers(1, 1000);
+    connection.close();
+    return answer.status === 200;
+  });
+  assert.equal((await server.stop()).code, 0);
+});

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shards that die, hang and come back under load; more clients than connections; servers that die. */
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { Api, CODE, uniqueName } from "../lib/api.js";
+import { duplicates, quantile, slotOfId } from "../lib/checks.js";
+import { Cluster, slowdown, statusOf } from "../lib/cluster.js";
+import { nameOn, startLoad } from "../lib/load.js";
+import { uniqueClip } from "../lib/media.js";
+import { Proxy } from "../lib/proxy.js";
+import { owners, RUNNING_CALLS } from "../lib/rows.js";
+import { parallel, until } from "../lib/wait.js";
+
+const cluster = await Cluster.up({ shards: 4 });
+after(() => cluster.down());
+const { api } = cluster;
+const SHARDS = cluster.shards.map((s) => s.name);
+const owner = await owners(cluster);
+
+const users = new Map();
+for (const shard of SHARDS)
+  users.set(shard, await parallel(4, Array.from({ length: 4 }, () => () => api.register(nameOn(shard, owner)))));
+
+const REQUEST_TIMEOUT_MS = 5000;
+const DEADLINE_MS = REQUEST_TIMEOUT_MS + 1000 * slowdown();
+const REFUSALS = [CODE.BUSY, CODE.UNAVAILABLE, CODE.TIMEOUT];
+
+const shardUp = async (shard) => (await api.metrics()).get(`doushard_shard_up{shard="${shard}"}`);
+const serves = async (shard) => {
+  const [user] = users.get(shard);
+  return (await api.user(user.token, user.id)).status_code === CODE.OK;
+};
+
+/** Every acknowledged register has its rows once; what was not acknowledged once or not at all. */
+async function nothingLost(load) {
+  const rows = await cluster.sqlAll("SELECT name, user_id AS id FROM user");
+  const byName = new Map(rows.map((r) => [r.name, r.id]));
+  assert.deepEqual(duplicates(rows.map((r) => r.name)), []);
+  const lost = load.acknowledged().filter(({ name, id }) => byName.get(name) !== id);
+  assert.deepEqual(lost, [], "acknowledged and lost");
+  const accounts = await cluster.sqlAll("SELECT name, user_id AS id FROM account");
+  assert.deepEqual(duplicates(accounts.map((r) => r.name)), []);
+  for (const { name, id } of accounts) assert.equal(byName.get(name), id, `${name}: account and user differ`);
+  assert.equal(accounts.length, rows.length);
+}
+
+/* What the other shards' users must see while VICTIM is ill, and what its own. */
+function judge(samples, victim, from, to) {
+  const during = samples.filter((s) => s.at + s.ms >= from && s.at <= to);
+  const others = during.filter((s) => s.shard !== victim);
+  const own = during.filter((s) => s.shard === victim);
+  assert.ok(others.length > 20, `only ${others.length} requests to others`);
+  assert.ok(own.length > 0, "no request to the victim");
+  assert.deepEqual(others.filter((s) => s.code !== CODE.OK), [], "others notice nothing");
+  const slow = quantile(others.map((s) => s.ms), 0.99);
+  assert.ok(slow < 1000 * slowdown(), `others' p99 is ${slow} ms`);
+  assert.deepEqual(own.filter((s) => s.code !== CODE.OK && !REFUSALS.includes(s.code)), [], "a clear answer");
+  assert.deepEqual(own.filter((s) => s.ms > DEADLINE_MS), [], "within the deadline");
+  return own;
+}
+
+const FAULTS = {
+  "killed": {
+    strike: (shard) => cluster.demo("kill", shard), heal: (shard) => cluster.demo("start", shard),
+  },
+  "paused": {
+    strike: (shard) => process.kill(cluster.shardPid(shard), "SIGSTOP"),
+    heal: (shard) => process.kill(cluster.shardPid(shard), "SIGCONT"),
+  },
+  "restarted": {
+    strike: (shard) => cluster.demo("stop", shard), heal: (shard) => cluster.demo("start", shard),
+  },
+};
+
+for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries())
+  test(`a shard is ${name} under load: its users are told, others notice nothing, nothing is lost`, async () => {
+    const victim = SHARDS[index % 4];
+    const load = startLoad(api, { users, owner });
+    let struck;
+    let healed;
+    try {
+      await until("load", () => load.samples.length > 60);
+      assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK), [], "healthy at first");
+      struck = performance.now();
+      await strike(victim);
+      const own = () => load.samples.filter((s) => s.shard === victim && s.at > struck && s.code !== CODE.OK);
+      await until("its users to be told", () => own().length >= 3, { timeoutMs: 3 * DEADLINE_MS });
+      /* Later requests are refused at once: nobody waits for the same dead shard again and again. */
+      await until("quick refusals", () => own().slice(-3).every((s) => s.ms < 2500 * slowdown()) && own().length >= 8,
+        { timeoutMs: 4 * DEADLINE_MS });
+      assert.equal(await shardUp(victim), 0);
+      const feed = await api.feed();
+      assert.deepEqual([feed.status_code, feed.partial], [CODE.OK, true]);
+    } finally {
+      await heal(victim);
+      healed = performance.now();
+    }
+    try {
+      await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+      assert.ok(performance.now() - healed < 8000 * slowdown(), "it comes back soon");
+      const mark = performance.now();
+      await until("acknowledged writes on it again", () =>
+        load.acknowledged().some((s) => s.shard === victim && s.at > mark));
+    } finally {
+      await load.stop();
+    }
+    assert.equal(await shardUp(victim), 1);
+    judge(load.samples, victim, struck, healed);
+    assert.ok(load.acknowledged().filter((s) => s.at > struck && s.at < healed).length > 5, "others went on writing");
+    await until("zombies to end", async () => (await cluster.sqlAll(RUNNING_CALLS)).length === 0);
+    await nothingLost(load);
+  });
+
+test("a paused shard costs others no worker and no connection", async () => {
+  const victim = "shard2";
+  const pid = cluster.shardPid(victim);
+  process.kill(pid, "SIGSTOP");
+  try {
+    const stuck = Array.from({ length: 100 }, () => {
+      const [user] = users.get(victim);
+      return api.list({ user_id: user.id }).then((j) => j.status_code, (e) => e.message);
+    });
+    const start = performance.now();
+    const others = await parallel(16, Array.from({ length: 200 }, (_, i) => async () => {
+      const shard = SHARDS.filter((s) => s !== victim)[i % 3];
+      return (await api.list({ user_id: users.get(shard)[i % 4].id })).status_code;
+    }));
+    assert.deepEqual([...new Set(others)], [CODE.OK]);
+    assert.ok(performance.now() - start < DEADLINE_MS, "the others' answers do not wait for the deadline");
+    const codes = await Promise.all(stuck);
+    assert.deepEqual(codes.filter((c) => !REFUSALS.includes(c)), []);
+    assert.equal(await statusOf(`${cluster.server.adminUrl}/livez`), 200);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+});
+
+test("an upload to a shard that is down is refused and leaves nothing; one elsewhere works", async () => {
+  const victim = "shard3";
+  const [user] = users.get(victim);
+  const [other] = users.get("shard1");
+  const files = () => [...cluster.mediaFiles(), ...cluster.uploadFiles()].sort();
+  await api.user(user.token); /* its session is remembered */
+  const before = files();
+  await cluster.demo("kill", victim);
+  try {
+    const refused = await api.publish(user.token, uniqueClip(), "lost");
+    assert.ok(REFUSALS.includes(refused.status_code), JSON.stringify(refused));
+    assert.equal((await api.publish(other.token, uniqueClip(), "kept")).status_code, CODE.OK);
+  } finally {
+    await cluster.demo("start", victim);
+  }
+  await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+  assert.deepEqual((await api.list({ user_id: user.id })).video_list, []);
+  /* The outcome was unknown or a clean refusal; in the latter case no file may be left. */
+  const kept = (await cluster.sqlAll("SELECT media FROM video")).map((r) => r.media);
+  const left = files().filter((f) => !before.includes(f) && !kept.some((m) => f.includes(m)));
+  assert.deepEqual(left, []);
+});
+
+test("300 connections to a pool of 8: all are answered, and the pool stays 8", async () => {
+  const [user] = users.get("shard1");
+  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const server = await cluster.addServer({ topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 8 });
+  await server.start();
+  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
+  try {
+    proxy.replyDelayMs = 10;
+    let most = 0;
+    const watch = setInterval(() => { most = Math.max(most, proxy.connections); }, 5);
+    const codes = await Promise.all(Array.from({ length: 300 }, (_, i) => (i % 3 === 0
+      ? many.user(user.token, user.id)
+      : i % 3 === 1 ? many.list({ user_id: user.id }) : many.feed()).then((j) => j.status_code)));
+    clearInterval(watch);
+    assert.deepEqual([...new Set(codes)], [CODE.OK]);
+    /* A pool of 8, and one more that may be on its way to end another. */
+    assert.ok(most > 1 && most <= 9, `${most} connections`);
+    assert.equal(await many.metric("doushard_shard_pool_waiters"), 0);
+  } finally {
+    proxy.replyDelayMs = 0;
+    many.close();
+    assert.equal((await server.stop()).code, 0);
+    await proxy.stop();
+  }
+});
+
+test("more requests than may wait: busy at once, and all the others are served", async () => {
+  const [user] = users.get("shard1");
+  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const server = await cluster.addServer({
+    topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
+  });
+  await server.start();
+  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
+  try {
+    proxy.replyDelayMs = 50;
+    const codes = await Promise.all(Array.from({ length: 300 }, () =>
+      many.list({ user_id: user.id }).then((j) => j.status_code)));
+    assert.deepEqual(codes.filter((c) => c !== CODE.OK && c !== CODE.BUSY), []);
+    assert.ok(codes.includes(CODE.OK) && codes.includes(CODE.BUSY), JSON.stringify(codes));
+    proxy.replyDelayMs = 0;
+    assert.equal((await many.list({ user_id: user.id })).status_code, CODE.OK);
+  } finally {
+    many.close();
+    assert.equal((await server.stop()).code, 0);
+    await proxy.stop();
+  }
+});
+
+test("connections that a DBA kills are replaced without an error", async () => {
+  const load = startLoad(api, { users, owner });
+  try {
+    await until("load", () => load.samples.length > 60);
+    for (let i = 0; i < 10; i++) {
+      const seen = load.samples.length;
+      for (const shard of SHARDS.slice(0, 2)) {
+        const ids = await cluster.sql(shard,
+          "SELECT ID FROM information_schema.processlist WHERE USER IN ('doushard_app', 'doushard_owner')");
+        await cluster.sql(shard, ids.map(({ ID }) => `KILL CONNECTION ${ID};`).join(" "), {}).catch((error) => {
+          if (!/Unknown thread id/.test(error.message)) throw error;
+        });
+      }
+      await until("requests between two rounds", () => load.samples.length > seen + 20);
+    }
+  } finally {
+    await load.stop();
+  }
+  assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK), []);
+  await nothingLost(load);
+});
+
+test("a connection that is cut in the middle of everything, again and again", async () => {
+  const proxy = await Proxy.start({ port: cluster.shard("shard2").port });
+  const server = await (await cluster.addServer({ topology_file: cluster.topology({ shard2: proxy.port }) })).start();
+  const cutApi = cluster.apiOf(server);
+  const own = new Map([["shard2", users.get("shard2")]]);
+  let n = 0;
+  proxy.rule = (text) => {
+    if (!/^CALL (user|session|publish)/.test(text)) return undefined;
+    n += 1;
+    /* Seldom enough that one request is not struck twice: it would say so. */
+    return n % 25 === 0 ? ["lose-reply", "cut"][n % 2] : undefined;
+  };
+  const load = startLoad(cutApi, { users: own, owner, clients: 4 });
+  await until("requests", () => load.samples.length > 400, { timeoutMs: 20000 * slowdown() });
+  await load.stop();
+  proxy.rule = null;
+  assert.ok(proxy.applied.cut > 5 && proxy.applied["lose-reply"] > 5, JSON.stringify(proxy.applied));
+  assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK).map((s) => [s.what, s.code, s.error]), []);
+  await nothingLost(load);
+  assert.ok((await cutApi.metric("doushard_shard_replays_total")) > 0);
+  assert.equal((await server.stop()).code, 0);
+  await proxy.stop();
+});
+
+test("a server that is killed under load loses nothing that it acknowledged", async () => {
+  const server = await (await cluster.addServer()).start();
+  const other = cluster.apiOf(server);
+  const load = startLoad(other, { users, owner });
+  await until("load", () => load.acknowledged().length > 20);
+  server.kill();
+  await server.exited;
+  await load.stop();
+  await until("its connections to end", async () => (await cluster.sqlAll(RUNNING_CALLS)).length === 0);
+  await nothingLost(load);
+  const start = performance.now();
+  await server.start();
+  assert.ok(performance.now() - start < 5000 * slowdown(), "it is back soon");
+  assert.ok(await serves("shard1"));
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("a server that starts while a shard is down serves the others, and that one when it is back", async () => {
+  const victim = "shard4";
+  await cluster.demo("kill", victim);
+  const server = await cluster.addServer();
+  const other = cluster.apiOf(server);
+  const code = async (shard) => {
+    const [user] = users.get(shard);
+    return (await other.user(user.token, user.id)).status_code;
+  };
+  try {
+    await server.start({ ready: false });
+    await until("the others to be served", async () => (await code("shard1")) === CODE.OK, { timeoutMs: 15000 * slowdown() });
+    assert.equal(await statusOf(`${server.adminUrl}/readyz`), 503);
+    assert.ok(REFUSALS.includes(await code(victim)), String(await code(victim)));
+  } finally {
+    await cluster.demo("start", victim);
+  }
+  await until("that one to be served", async () => (await code(victim)) === CODE.OK, { timeoutMs: 15000 * slowdown() });
+  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
+  assert.equal((await server.stop()).code, 0);
+  await until("the first server, too", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+});
+
+test("a shard that may lose acknowledged writes is not served, unless it is named", async () => {
+  const victim = "shard3";
+  await cluster.sql(victim, "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+  try {
+    for (const [exempt, expected] of [["", false], [victim, true]]) {
+      const server = await cluster.addServer({ durability_exempt: exempt });
+      await server.start({ ready: expected });
+      const other = cluster.apiOf(server);
+      const [user] = users.get(victim);
+      const [neighbour] = users.get("shard1");
+      await until("the others to be served", async () =>
+        (await other.list({ user_id: neighbour.id })).status_code === CODE.OK, { timeoutMs: 15000 });
+      const { status_code } = await other.list({ user_id: user.id });
+      if (expected) assert.equal(status_code, CODE.OK);
+      else {
+        assert.ok(REFUSALS.includes(status_code), String(status_code));
+        assert.match(server.logText(), /flush|durab/i, "the log says why");
+      }
+      assert.equal((await server.stop()).code, 0);
+    }
+  } finally {
+    await cluster.sql(victim, "SET GLOBAL innodb_flush_log_at_trx_commit = 1");
+  }
+});
+
+test("an address where another shard answers is not served", async () => {
+  const before = await cluster.rowCounts();
+  const ports = { shard1: cluster.shard("shard2").port, shard2: cluster.shard("shard1").port };
+  const server = await cluster.addServer({ topology_file: cluster.topology(ports) });
+  await server.start({ ready: false });
+  const other = cluster.apiOf(server);
+  await until("a shard that is right to be served", async () =>
+    (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK, { timeoutMs: 15000 });
+  for (const shard of ["shard1", "shard2"]) {
+    const { json } = await other.post("/douyin/user/register/", { username: nameOn(shard, owner), password: "p" });
+    assert.ok(REFUSALS.includes(json.status_code), JSON.stringify(json));
+  }
+  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 503);
+  assert.deepEqual(await cluster.rowCounts(), before);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("all shards gone and back: errors in between, then everything as before", async () => {
+  for (const shard of SHARDS) await cluster.demo("kill", shard);
+  try {
+    const start = performance.now();
+    const { json } = await api.get("/douyin/feed/", {});
+    assert.ok(json.status_code === CODE.OK ? json.partial : REFUSALS.includes(json.status_code), JSON.stringify(json));
+    assert.ok(performance.now() - start < DEADLINE_MS);
+    assert.deepEqual((await api.get("/ping")).json, { message: "pong" });
+    assert.equal(await statusOf(`${cluster.server.adminUrl}/livez`), 200);
+    const register = await api.post("/douyin/user/register/", { username: uniqueName(), password: "p" });
+    assert.ok(REFUSALS.includes(register.json.status_code));
+  } finally {
+    await Promise.all(SHARDS.map((shard) => cluster.demo("start", shard)));
+  }
+  for (const shard of SHARDS)
+    await until(`${shard} to be taken back`, () => serves(shard), { timeoutMs: 10000 * slowdown() });
+  for (const list of users.values())
+    for (const user of list) {
+      assert.equal((await api.login(user.name, user.password)).user_id, user.id);
+      assert.ok(owner.get(slotOfId(user.id)));
+    }
+  assert.equal((await api.feed()).partial, false);
+});

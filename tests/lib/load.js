@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A small load of reads and acknowledged writes on every shard, and what became of each request. */
+
+import { CODE, uniqueName } from "./api.js";
+import { slotOfName } from "./checks.js";
+
+/** A new user name that belongs to SHARD by the map OWNER of slot to shard. */
+export function nameOn(shard, owner) {
+  for (;;) {
+    const name = uniqueName("f");
+    if (owner.get(slotOfName(name)) === shard) return name;
+  }
+}
+
+/**
+ * Keep CLIENTS busy per shard until stop(). USERS: Map of shard to [{id, token, name, password}]. Every
+ * request becomes a sample {shard, what, at, ms, code, name, id}: `code` is status_code, or "none" when there
+ * was no answer.
+ */
+export function startLoad(api, { users, owner, clients = 2 }) {
+  const samples = [];
+  let stopping = false;
+  const timed = async (shard, what, work, extra = {}) => {
+    const sample = { shard, what, at: performance.now(), ...extra };
+    try {
+      const json = await work();
+      sample.code = json.status_code;
+      sample.id = json.user_id;
+    } catch (error) {
+      sample.code = "none";
+      sample.error = error.message;
+    }
+    sample.ms = performance.now() - sample.at;
+    samples.push(sample);
+  };
+  const client = async (shard) => {
+    const own = users.get(shard);
+    for (let i = 0; !stopping; i++) {
+      const user = own[i % own.length];
+      await timed(shard, "user", () => api.user(user.token, user.id));
+      if (stopping) break;
+      await timed(shard, "list", () => api.list({ user_id: user.id }));
+      if (stopping) break;
+      const name = nameOn(shard, owner);
+      await timed(shard, "register", async () =>
+        (await api.post("/douyin/user/register/", { username: name, password: "p" })).json, { name });
+    }
+  };
+  const running = [...users.keys()].flatMap((shard) => Array.from({ length: clients }, () => client(shard)));
+  return {
+    samples,
+    acknowledged: () => samples.filter((s) => s.what === "register" && s.code === CODE.OK),
+    unknown: () => samples.filter((s) => s.what === "register" && s.code !== CODE.OK),
+    async stop() {
+      stopping = true;
+      await Promise.all(running);
+    },
+  };
+}

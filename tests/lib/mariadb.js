@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A throw-away MariaDB server for one test file, and sessions on it.
+ *
+ *   const server = await Mariadb.start();
+ *   const root = server.session();                    // administrator, by socket
+ *   const sets = await root.run("SELECT 1 AS one");   // [[{ one: "1" }]]
+ *   await server.stop();
+ *
+ * The server runs under the account `nobody` when the tests are run by root, in a directory
+ * of its own, and ends with this process, however that ends. */
+import { execFile, spawn } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const isRoot = process.getuid() === 0;
+
+/** Longest wait for a server to start or a statement to end; a test that runs into it fails. */
+const PATIENCE_MS = 60_000;
+
+async function nobody() {
+  const { stdout } = await run("getent", ["passwd", "nobody"]);
+  const [, , uid, gid] = stdout.split(":");
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+export class Mariadb {
+  /** Make a data directory and start a server on it. OPTIONS are further arguments for
+   * mariadbd. */
+  static async start({ options = [] } = {}) {
+    const server = new Mariadb();
+    /* Not below TMPDIR when that is long: a socket's path has at most 107 bytes. */
+    const base = tmpdir().length > 60 ? "/tmp" : tmpdir();
+    server.dir = mkdtempSync(path.join(base, "dsql-"));
+    server.socket = path.join(server.dir, "sock");
+    server.port = await freePort();
+    server.sessions = new Set();
+    const data = path.join(server.dir, "data");
+    const owner = isRoot ? await nobody() : null;
+    mkdirSync(data);
+    chmodSync(server.dir, 0o755);
+    if (owner) {
+      chownSync(server.dir, owner.uid, owner.gid);
+      chownSync(data, owner.uid, owner.gid);
+    }
+    try {
+      await run("mariadb-install-db", [
+        "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`,
+        "--auth-root-authentication-method=socket",
+        `--auth-root-socket-user=${userInfo().username}`,
+        ...(isRoot ? ["--user=nobody"] : []),
+      ]);
+      await server.#spawn(data, owner, options);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    return server;
+  }
+
+  #spawn(data, owner, options) {
+    const account = owner
+      ? [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups"]
+      : [];
+    this.process = spawn("setpriv", [
+      ...account, "--pdeathsig=KILL", "mariadbd",
+      "--no-defaults", `--datadir=${data}`, `--socket=${this.socket}`, `--port=${this.port}`,
+      "--bind-address=127.0.0.1", `--pid-file=${path.join(this.dir, "pid")}`,
+      "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=64M",
+      "--innodb-log-file-size=16M", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M",
+      ...options,
+    ], { stdio: ["ignore", "ignore", "pipe"] });
+    this.exited = new Promise((resolve) => this.process.once("exit", resolve));
+    this.onExit = () => this.process.kill("SIGKILL");
+    process.once("exit", this.onExit);
+
+    return new Promise((resolve, reject) => {
+      let log = "";
+      const timer = setTimeout(() => reject(new Error(`mariadbd does not start:\n${log}`)), PATIENCE_MS);
+      this.process.once("error", reject);
+      this.process.once("exit", () => reject(new Error(`mariadbd ended:\n${log}`)));
+      this.process.stderr.on("data", (chunk) => {
+        log = (log + chunk).slice(-20_000);
+        if (log.includes("ready for connections")) {
+          clearTimeout(timer);
+          resolve();
+        }
+      });
+    });
+  }
+
+  /** A new session. USER and PASSWORD: by default the administrator. TCP: over 127.0.0.1. */
+  session({ user = userInfo().username, password = "", tcp = false, database = "" } = {}) {
+    const file = path.join(this.dir, `client-${user}.cnf`);
+    const escaped = password.replace(/[\\"]/g, "\\$&");
+    writeFileSync(file, `[client]\nuser="${user}"\npassword="${escaped}"\n`, { mode: 0o600 });
+    const where = tcp
+      ? ["--protocol=tcp", "--host=127.0.0.1", `--port=${this.port}`]
+      : ["--protocol=socket", `--socket=${this.socket}`];
+    const session = new Session([`--defaults-file=${file}`, ...where], database);
+    this.sessions.add(session);
+    return session;
+  }
+
+  /** Run SQL files with the client, in the directory CWD. */
+  async source(cwd, ...files) {
+    for (const file of files) {
+      await new Promise((resolve, reject) => {
+        const client = spawn("mariadb", [
+          "--no-defaults", "--comments", "--default-character-set=utf8mb4",
+          `--socket=${this.socket}`, "--abort-source-on-error",
+        ], { cwd, stdio: ["pipe", "ignore", "pipe"] });
+        let said = "";
+        client.stderr.on("data", (chunk) => (said += chunk));
+        client.once("error", reject);
+        client.once("close", (status) => {
+          if (status === 0) {
+            resolve();
+          } else {
+            reject(new Error(`${file}: ${said.trim()}`));
+          }
+        });
+        client.stdin.end(`SOURCE ${file}\n`);
+      });
+    }
+  }
+
+  /** End all sessions and the server, remove its files. */
+  async stop() {
+    await Promise.all([...this.sessions].map((session) => session.end()));
+    if (this.process) {
+      this.process.kill("SIGKILL");
+      await this.exited;
+      process.removeListener("exit", this.onExit);
+    }
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** What the server answered instead of a result. */
+export class SqlError extends Error {
+  constructor(errno, state, message) {
+    super(`${errno} (${state}): ${message}`);
+    this.errno = errno;
+    this.state = state;
+    this.text = message;
+  }
+}
+
+/* The connection is gone: there will be no mark. */
+const LOST = /^ERROR (1927|2006|2013|2055) \((\w+)\)[^:\n]*: ([^\n]*)$/m;
+
+const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&amp;": "&" };
+const decode = (text) => text.replace(/&(?:lt|gt|quot|amp);/g, (entity) => ENTITIES[entity]);
+
+/* One client process: statements one after the other on one connection. The client prints
+ * XML, which keeps result sets, NULL and the empty text apart; errors come in between. */
+export class Session {
+  constructor(options, database) {
+    this.waiting = [];
+    this.count = 0;
+    this.output = "";
+    this.client = spawn("sh", [
+      "-c", 'exec mariadb "$@" 2>&1', "mariadb",
+      ...options, "--no-auto-rehash", "--skip-reconnect", "--batch", "--xml", "--force", "--unbuffered", "--comments",
+      "--default-character-set=utf8mb4", ...(database ? [database] : []),
+    ]);
+    this.ended = new Promise((resolve) => this.client.once("close", resolve));
+    this.client.stdin.on("error", () => {});
+    this.client.stdout.setEncoding("utf8");
+    this.client.stdout.on("data", (chunk) => {
+      this.output += chunk;
+      this.#deliver();
+    });
+    this.ended.then(() => this.#fail(new Error(`the client ended: ${this.output.trim()}`)));
+  }
+
+  /** Run one statement; resolves to its result sets, each an array of rows with text or
+   * null as values. Rejects with SqlError. */
+  run(statement) {
+    this.count += 1;
+    const mark = `mark-${this.count}`;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`no answer in ${PATIENCE_MS} ms: ${statement.slice(0, 200)}`)),
+        PATIENCE_MS,
+      );
+      this.waiting.push({ mark, resolve, reject, timer });
+      this.client.stdin.write(
+        `DELIMITER \u0001\n${statement}\n\u0001\nSELECT '${mark}' AS session_mark\u0001\n`,
+      );
+    });
+  }
+
+  /** Run a statement; resolves to the rows of its first result set. */
+  async rows(statement) {
+    return (await this.run(statement))[0] ?? [];
+  }
+
+  /** Run a statement; resolves to the only value of its only row. */
+  async value(statement) {
+    const rows = await this.rows(statement);
+    return rows.length === 0 ? null : Object.values(rows[0])[0];
+  }
+
+  /** Close the connection and wait until the client is gone. */
+  async end() {
+    this.client.stdin.end();
+    const timer = setTimeout(() => this.client.kill("SIGKILL"), 500);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  #deliver() {
+    while (this.waiting.length > 0) {
+      const { mark, resolve, reject, timer } = this.waiting[0];
+      const at = this.output.indexOf(`<field name="session_mark">${mark}</field>`);
+      const close = at < 0 ? -1 : this.output.indexOf("</resultset>", at);
+      if (close < 0) {
+        const lost = LOST.exec(this.output);
+        if (lost) {
+          this.#fail(new SqlError(Number(lost[1]), lost[2], lost[3]));
+        }
+        return;
+      }
+      const text = this.output.slice(0, this.output.lastIndexOf("<?xml", at));
+      this.output = this.output.slice(close + "</resultset>".length);
+      this.waiting.shift();
+      clearTimeout(timer);
+      const error = /^ERROR (\d+) \((\w+)\)[^:\n]*: ([^\n]*)$/m.exec(text);
+      if (error) {
+        reject(new SqlError(Number(error[1]), error[2], error[3]));
+      } else {
+        resolve(parse(text));
+      }
+    }
+  }
+
+  #fail(error) {
+    for (const { reject, timer } of this.waiting.splice(0)) {
+      clearTimeout(timer);
+      reject(error);
+    }
+  }
+}
+
+function parse(text) {
+  const sets = [];
+  for (const [, set] of text.matchAll(/<resultset[^>]*>([\s\S]*?)<\/resultset>/g)) {
+    const rows = [];
+    for (const [, row] of set.matchAll(/<row>([\s\S]*?)<\/row>/g)) {
+      const fields = {};
+      const field = /<field name="([^"]*)"(?: xsi:nil="true" \/>|>([\s\S]*?)<\/field>)/g;
+      for (const [, name, value] of row.matchAll(field)) {
+        fields[decode(name)] = value === undefined ? null : decode(value);
+      }
+      rows.push(fields);
+    }
+    sets.push(rows);
+  }
+  return sets;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Rows behind the service's back: planting videos at chosen times, moving a slot by hand. */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { spawn } from "node:child_process";
+import { slotOfId } from "./checks.js";
+import { literal } from "./sql.js";
+import { until } from "./wait.js";
+
+const EPOCH_MS = 1735689600000;
+
+/** The id that names this time, slot and low number. */
+export const idOf = (atMs, slot, low = 0) => ((atMs - EPOCH_MS) * 1024 + slot) * 8 + low;
+
+/** Map of slot to owner, as the shards themselves say. Fails when two claim a slot. */
+export async function owners(cluster) {
+  const map = new Map();
+  const rows = await cluster.sqlAll("SELECT slot FROM slot_fence WHERE state IN ('owned', 'migrating')");
+  for (const { shard, slot } of rows) {
+    assert.ok(!map.has(slot), `slot ${slot} is owned by ${map.get(slot)} and ${shard}`);
+    map.set(slot, shard);
+  }
+  return map;
+}
+
+/**
+ * Plant live videos: {author, at, title?}, at most one per author and time. Returns them with their
+ * ids. There are no files: only the rows count.
+ */
+export async function plantVideos(cluster, videos) {
+  const owner = await owners(cluster);
+  const byShard = new Map();
+  const planted = videos.map(({ author, at, title = `video at ${at}` }) => {
+    const slot = slotOfId(author);
+    const id = idOf(at, slot);
+    const shard = owner.get(slot);
+    const media = author.toString(16).padStart(14, "0") + randomBytes(16).toString("hex");
+    const row = [slot, id, author, title, media, randomBytes(32), 1000, 1000, 160, 120, at, randomBytes(16)];
+    byShard.set(shard, [...(byShard.get(shard) ?? []), `(${row.map(literal).join(", ")})`]);
+    return { id, author, at, title, shard };
+  });
+  await Promise.all([...byShard].map(([shard, rows]) =>
+    cluster.sql(shard, `INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,
+      width, height, published_at, op) VALUES ${rows.join(",\n")}`)));
+  return planted;
+}
+
+/** CALLs of the service that a shard runs now. In a routine a thread goes by the name of its definer. */
+export const RUNNING_CALLS = `SELECT ID, INFO FROM information_schema.processlist
+  WHERE USER IN ('doushard_app', 'doushard_owner', 'doushard_killer') AND COMMAND <> 'Sleep'`;
+
+/** Remove all videos of all shards. */
+export const clearVideos = (cluster) => cluster.sqlAll("DELETE FROM video; UPDATE user SET work_count = 0");
+
+/** One root session on a shard that stays open: statements see each other's transaction. */
+export class RootSession {
+  #out = "";
+
+  constructor(cluster, shard) {
+    const { socket } = cluster.shard(shard);
+    this.child = spawn("mariadb", [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${socket}`, "--batch",
+      "--skip-column-names", "--unbuffered", "doushard"], { stdio: ["pipe", "pipe", "pipe"] });
+    this.child.stdout.on("data", (chunk) => { this.#out += chunk; });
+    this.child.stderr.on("data", (chunk) => { this.#out += chunk; });
+    this.child.stdin.on("error", () => {});
+  }
+
+  async run(text) {
+    const mark = `done-${randomBytes(6).toString("hex")}`;
+    const from = this.#out.length;
+    this.child.stdin.write(`${text};\nSELECT '${mark}';\n`);
+    await until(text.slice(0, 60), () => {
+      const said = this.#out.slice(from);
+      if (/^ERROR/m.test(said) || this.child.exitCode !== null) throw new Error(said);
+      return said.includes(mark);
+    }, { timeoutMs: 15000, everyMs: 2 });
+  }
+
+  close() {
+    this.child.stdin.end();
+    return new Promise((done) => {
+      if (this.child.exitCode !== null) done();
+      else this.child.once("exit", done);
+    });
+  }
+}
+
+const TABLES = ["slot_seq", "account", "owner_home", "user", "session", "video", "job"];
+
+/* INSERT statements that make the rows of one slot again. */
+async function rowsOf(cluster, shard, slot) {
+  const columns = await cluster.sql(shard, `SELECT table_name AS t, column_name AS c, data_type AS d
+      FROM information_schema.columns
+     WHERE table_schema = 'doushard' AND is_generated = 'NEVER'
+       AND table_name IN (${TABLES.map(literal)}) ORDER BY table_name, ordinal_position`);
+  const statements = [];
+  for (const table of TABLES) {
+    const own = columns.filter(({ t }) => t === table);
+    const parts = own.map(({ c, d }) => (/int|decimal/.test(d)
+      ? `COALESCE(CAST(\`${c}\` AS CHAR), 'NULL')`
+      : `COALESCE(CONCAT('X\\'', HEX(\`${c}\`), '\\''), 'NULL')`));
+    const rows = await cluster.sql(shard,
+      `SELECT CONCAT('(', ${parts.join(", ',', ")}, ')') AS v FROM \`${table}\` WHERE slot = ${slot}`);
+    if (rows.length)
+      statements.push(`REPLACE INTO \`${table}\` (${own.map(({ c }) => `\`${c}\``)}) VALUES ${
+        rows.map(({ v }) => v.replaceAll("X''", "''")).join(",\n")}`);
+  }
+  return statements;
+}
+
+/**
+ * Move a slot by hand, as a mover would at the end: the source's fence is taken exclusively, which
+ * drains its writers; the rows are copied; the source says "moved", then the target "owned". A call that
+ * comes in between finds "ready". Rows on the source stay, as strays that nobody may see.
+ */
+export async function moveSlot(cluster, slot, source, target) {
+  const [{ epoch }] = await cluster.sql(source, `SELECT epoch FROM slot_fence WHERE slot = ${slot}`);
+  const next = epoch + 1;
+  await cluster.sql(target, `
+    ${["account", "owner_home", "user", "session", "video", "job", "slot_seq"]
+      .map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join(" ")}
+    INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
+    ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}'`);
+  const session = new RootSession(cluster, source);
+  const there = new RootSession(cluster, target);
+  try {
+    await there.run("SELECT 1");
+    await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
+      server = '${target}' WHERE slot = ${slot} AND state = 'owned'`);
+    const statements = await rowsOf(cluster, source, slot);
+    if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
+    await session.run("COMMIT");
+    await there.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot} AND epoch = ${next};
+      INSERT INTO slot_known (slot, epoch, server) VALUES (${slot}, ${next}, '${target}')
+      ON DUPLICATE KEY UPDATE epoch = ${next}, server = '${target}'`);
+  } finally {
+    await Promise.all([session.close(), there.close()]);
+  }
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The stored procedures keep the rules of sql_rules.js; and every rule finds what it is for:
+ * each is shown spoilt copies of the real files. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, test } from "node:test";
+
+import { readSql, root, sqlFiles } from "./sql_files.js";
+import * as rules from "./sql_rules.js";
+import { outcomes as readOutcomes, rows } from "./tables.js";
+
+const OUTCOMES = readOutcomes();
+const PROCS = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PROC")
+  .map(([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }));
+
+const FILES = new Map(sqlFiles().map((name) => [name, readSql(name)]));
+const RULES = Object.values(rules).filter((rule) => typeof rule === "function" && rule !== rules.readTree);
+
+function problemsOf(files, { procs = PROCS } = {}) {
+  const tree = rules.readTree(files);
+  return RULES.flatMap((rule) =>
+    rule(tree, rule === rules.outcomes ? OUTCOMES : rule === rules.grants || rule === rules.callers ? procs : undefined));
+}
+
+/** The files with one replacement made, which must be possible. */
+function spoilt(file, from, to) {
+  const text = FILES.get(file);
+  const changed = text.replace(from, typeof from === "string" ? () => to : to);
+  assert.notEqual(changed, text, `${file} has no ${from} to spoil`);
+  return new Map([...FILES, [file, changed]]);
+}
+
+test("the files keep every rule", () => {
+  assert.deepEqual(problemsOf(FILES), []);
+});
+
+test("the template keeps the rules of a routine", () => {
+  const files = new Map([...FILES].filter(([name]) => name !== "template.sql"));
+  files.set("domain/domain_verb.sql", FILES.get("template.sql"));
+  files.set("install.sql", `${FILES.get("install.sql")}SOURCE domain/domain_verb.sql\n`);
+  files.set("grants.sql", `${FILES.get("grants.sql")}GRANT EXECUTE ON PROCEDURE doushard.domain_verb TO 'doushard_admin'@'%';\n`);
+  assert.deepEqual(problemsOf(files), []);
+});
+
+const REHASH = "user/user_rehash.sql";
+const ACTION = "publish/publish_action.sql";
+const SECRET = "user/user_secret.sql";
+
+/* What is done to which file, and what must be said about it. */
+const SAMPLES = [
+  [REHASH, "PROCEDURE user_rehash (", "PROCEDURE user_rehsh (", /user_rehash.sql: makes user_rehsh/],
+  [REHASH, "DROP PROCEDURE IF EXISTS user_rehash;", "", /no DROP before CREATE/],
+  [REHASH, "DEFINER = doushard_owner@localhost ", "", /no CREATE DEFINER/],
+  [REHASH, "DEFINER = doushard_owner@localhost", "DEFINER = root@localhost", /DEFINER is root@localhost/],
+  [REHASH, "END$$\n", "END$$\n\nCREATE DEFINER = doushard_owner@localhost PROCEDURE b () SELECT 1$$\n", /makes 2 objects/],
+  [REHASH, "-- user_rehash:", "-- user_hash:", /the header names "user_hash"/],
+  [REHASH, "-- SPDX-License-Identifier: MIT\n", "", /no licence lines/],
+  [REHASH, /-- Touches : .*\n/, "", /the header has no Touches/],
+  [REHASH, /-- Errors  : .*\n/, "", /the header has no Errors/],
+  [REHASH, /-- Replays : .*\n/, "", /the header has no Replays/],
+  [REHASH, /-- Answer  : .*\n/, "", /the header has no Answer/],
+  [REHASH, "-- in_ops  batch", "-- batch", /lists the parameters , the routine has in_ops/],
+  [SECRET, "-- in_epoch    ", "-- in_ep    ", /lists the parameters in_slot,in_ep,in_user_id/],
+  [REHASH, "    SQL SECURITY DEFINER\n", "", /no SQL SECURITY DEFINER/],
+  [REHASH, "    MODIFIES SQL DATA\n", "", /no data access clause/],
+  [REHASH, "COMMENT 'v1: ", "COMMENT '", /no COMMENT 'vN/],
+  [REHASH, "IN in_ops JSON", "IN ops JSON", /parameter IN ops is not IN in_/],
+  [SECRET, "IN in_user_id BIGINT UNSIGNED", "OUT in_user_id BIGINT UNSIGNED", /parameter OUT in_user_id/],
+  [REHASH, "    CALL _op_open(in_ops);", "    PREPARE st FROM v_hash;\n    CALL _op_open(in_ops);", /: PREPARE/],
+  [REHASH, "    CALL _op_open(in_ops);", "    EXECUTE IMMEDIATE CONCAT('SELECT ', v_hash);\n    CALL _op_open(in_ops);", /: EXECUTE/],
+  [REHASH, "DECLARE EXIT HANDLER FOR SQLEXCEPTION", "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION", /a CONTINUE handler for SQLEXCEPTION/],
+  [REHASH, "DECLARE CONTINUE HANDLER FOR NOT FOUND", "DECLARE CONTINUE HANDLER FOR NOT FOUND, SQLEXCEPTION", /a CONTINUE handler for SQLEXCEPTION/],
+  [REHASH, "CONTINUE HANDLER FOR NOT FOUND", "CONTINUE HANDLER FOR SQLSTATE '40001'", /a CONTINUE handler for an SQLSTATE/],
+  [REHASH, "SELECT u.password_hash\n", "SELECT *\n", /: SELECT \*/],
+  [REHASH, "SET v_code = 'same';", "SET @code = 'same';", /a user variable/],
+  [REHASH, "CREATE DEFINER", "CREATE OR REPLACE DEFINER", /OR REPLACE|no CREATE DEFINER/],
+  ["op/_op_fence.sql", "LOCK IN SHARE MODE", "FOR SHARE", /FOR SHARE/],
+  ["session/_session_put.sql", "INSERT INTO", "INSERT IGNORE INTO", /INSERT IGNORE/],
+  ["session/session_touch.sql", "_now_ms()", "UNIX_TIMESTAMP()", /a clock that is not/],
+  ["op/_op_user_lock.sql", "    CLOSE c_user;", "    CLOSE c_user;\n    COMMIT;", /a helper begins or ends a transaction/],
+  [REHASH, "    START TRANSACTION;\n", "", /writes without START TRANSACTION/],
+  [REHASH, "        ROLLBACK;\n", "", /no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK/],
+  [REHASH, "        RESIGNAL;\n", "", /no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK/],
+  [REHASH, "    COMMIT;\n", "", /0 COMMITs/],
+  [REHASH, "    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n", "", /without its SET TRANSACTION/],
+  [REHASH, "    COMMIT;\n", "    COMMIT;\n\n    DELETE FROM op;\n", /writes after COMMIT/],
+  [REHASH, "SET v_code = 'same';", "SET v_code = 'same';\n            ROLLBACK;", /a ROLLBACK outside of the handler/],
+  ["feed/feed_list.sql", " WITH CONSISTENT SNAPSHOT", "", /without its SET TRANSACTION|without a snapshot/],
+  [REHASH, /CALL _slot_log_add\([\s\S]*?\);/, "", /writes user and does not journal it/],
+  ["publish/publish_delete.sql", /CALL _slot_log_add\(v_moving, v_slot, 'job'[\s\S]*?\);/, "", /writes job and does not journal it/],
+  ["session/_session_put.sql", /CALL _slot_log_add\([\s\S]*?\);/, "", /writes session and does not journal it/],
+  [REHASH, "UPDATE user AS u", "UPDATE users AS u", /no schema file makes: users/],
+  [REHASH, "    CALL _op_open(in_ops);\n", "", /_op_open is not called/],
+  [REHASH, "    CALL _op_fence(in_ops);\n", "", /_op_fence is not first/],
+  [REHASH, "    CALL _op_fence(in_ops);\n    CALL _op_user_lock();", "    CALL _op_user_lock();\n    CALL _op_fence(in_ops);", /_op_fence is not first/],
+  [REHASH, "    CALL _op_user_lock();\n", "", /writes user without _op_user_lock/],
+  [ACTION, "    CALL _slot_seq_lock();\n", "", /mints without the lock/],
+  [ACTION, "    CALL _slot_seq_lock();\n    CALL _op_user_lock();", "    CALL _op_user_lock();\n    CALL _slot_seq_lock();", /_op_user_lock\( comes before CALL _slot_seq_lock/],
+  [SECRET, "slot_fence AS f", "slot_known AS f", /without the fence in the same statement/],
+  [SECRET, "    SELECT 1 AS n,", "    SELECT COUNT(u.ver) INTO in_epoch FROM user AS u JOIN slot_fence AS f ON f.slot = u.slot;\n    SELECT 1 AS n,", /in 2 statements without a snapshot/],
+  [SECRET, "           u.user_id,\n", "", /the header promises/],
+  [SECRET, "u.password_hash\n      FROM", "u.password_hash AS hash\n      FROM", /the header promises/],
+  [REHASH, "           o.code,\n           o.slot,", "           o.slot,\n           o.code,", /the header promises/],
+  [REHASH, "-- Answer  : n, code, slot, epoch, server", "-- Answer  : n, slot, code, epoch, server", /does not begin with n,code,slot/],
+  [REHASH, /-- Codes   : .*\n/, "", /Codes and the column code go together/],
+  [REHASH, "SET v_code = 'same'", "SET v_code = 'equal'", /writes the code equal, which outcome.def does not know/],
+  [REHASH, "SET v_code = 'same'", "SET v_code = 'busy'", /writes the code busy, which its header does not list/],
+  [REHASH, "-- Codes   : ok same", "-- Codes   : ok same taken", /lists the code taken, which it does not write/],
+  ["op/_op_mint.sql", "SQLSTATE '45503'", "SQLSTATE '45999'", /raises 45999, which outcome.def does not know/],
+  [ACTION, "   45503 the slot has no mint here", "", /raises 45503, which its header does not list/],
+  [SECRET, "-- Errors  : 45400", "-- Errors  : 45503 never   45400", /lists 45503, which it does not raise/],
+  ["install.sql", "SOURCE user/user_rehash.sql\n", "", /loads user\/user_rehash.sql 0 times/],
+  ["install.sql", "SOURCE user/user_rehash.sql", "SOURCE user/user_rehsh.sql", /which does not exist/],
+  ["install.sql", /SOURCE op\/_op_refuse.sql\n([\s\S]*)$/, "$1SOURCE op/_op_refuse.sql\n", /before _op_refuse/],
+  ["grants.sql", /GRANT EXECUTE ON PROCEDURE doushard.user_rehash\s+TO 'doushard_app'@'%';\n/, "", /user_rehash is in procs.def and not granted/],
+  ["grants.sql", /GRANT EXECUTE ON PROCEDURE doushard.user_rehash\s+TO 'doushard_admin'@'%';\n/, "", /user_rehash is not granted to the operator/],
+  ["grants.sql", "doushard.user_rehash ", "doushard._op_mint ", /_op_mint is a helper/],
+  ["grants.sql", /doushard\.user_rehash\s+TO 'doushard_app'/, "doushard.slot_assign TO 'doushard_app'", /slot_assign is granted to the service/],
+  ["grants.sql", /doushard\.slot_stats\s+TO 'doushard_monitor'/, "doushard.slot_learn TO 'doushard_monitor'", /slot_learn writes, the monitor may not/],
+  ["grants.sql", "GRANT EXECUTE ON PROCEDURE doushard.user_rehash ", "GRANT SELECT ON doushard.user ", /not of the one form/],
+  [REHASH, "COMMENT 'v1: ", "COMMENT 'v2: ", /procs.def: user_rehash has version 2/],
+  [SECRET, "    IN in_user_id BIGINT UNSIGNED\n", "    IN in_user_id BIGINT UNSIGNED,\n    IN in_more INT\n", /procs.def: user_secret has 4 parameters/],
+  ["schema/0002_owner_tables.sql", "sv.version = 1", "sv.version = 2", /does not ask for the version before it/],
+  ["schema/0002_owner_tables.sql", "SELECT 2,", "SELECT 3,", /does not record itself last/],
+  ["schema/0002_owner_tables.sql", "CREATE TABLE IF NOT EXISTS user (", "CREATE TABLE user (", /without IF NOT EXISTS/],
+  ["schema/0002_owner_tables.sql", /COMMENT 'minted from slot_seq'/, "", /user.user_id has no comment/],
+  ["schema/0002_owner_tables.sql", /(PRIMARY KEY \(slot, user_id\)\n\)[\s\S]*?)PARTITION BY LIST \(slot\)/, "$1PARTITION BY KEY (slot)", /user is not partitioned by slot/],
+  [REHASH, "    COMMIT;", "    COMMIT; ", /tab or trailing blank/],
+  [REHASH, "    COMMIT;", `    COMMIT; -- ${"x".repeat(90)}`, /columns/],
+];
+
+describe("each rule finds what it is for", () => {
+  for (const [file, from, to, expected] of SAMPLES) {
+    test(`${file}: ${String(from).trim().slice(0, 60)}`, () => {
+      const problems = problemsOf(spoilt(file, from, to));
+      assert.ok(problems.some((problem) => expected.test(problem)), `expected ${expected}, found: ${problems.join(" | ") || "nothing"}`);
+    });
+  }
+});
+
+test("the exceptions are needed", () => {
+  const names = new Set(rules.readTree(FILES).routines.map(({ base }) => base));
+  for (const name of [...Object.keys(rules.NO_FENCE), ...Object.keys(rules.NO_FENCE_READ)]) {
+    assert.ok(names.has(name), `${name} is excepted and does not exist`);
+  }
+});

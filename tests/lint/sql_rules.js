@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The rules that files under procedures/ must keep (checked by sql_lint.test.js). Every rule
+ * takes the tree, a Map of path to text, and answers a list of problems. */
+import { routineOf, statements, stripComments, stripStrings } from "./sql_files.js";
+
+/* Public writing routines that are not about owners: why they need no fence. */
+export const NO_FENCE = {
+  slot_learn: "changes the fence itself, under its exclusive lock",
+  slot_assign: "makes the fences",
+  shard_init: "names the shard, before it has slots",
+};
+
+/* Public reading routines that look at owner tables without the fence. */
+export const NO_FENCE_READ = {
+  slot_stats: "counts what lies on this shard, owned or not",
+};
+
+/* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
+const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home"]);
+
+/* What every kind of routine must have in its header. */
+const SECTIONS = ["Touches", "Errors", "Replays"];
+
+const COMMON_COLUMNS = ["n", "code", "slot", "epoch", "server"];
+
+/* ---- reading ------------------------------------------------------------------------ */
+
+/** The header comment of a file: { name, parameters, sections: {Answer, Codes, ..} }. */
+function headerOf(text) {
+  const lines = [];
+  for (const line of text.split("\n")) {
+    if (!line.startsWith("--")) {
+      break;
+    }
+    lines.push(line);
+  }
+  const name = /^-- (\w+):/m.exec(lines.join("\n"))?.[1] ?? "";
+  const sections = {};
+  let section = "";
+  const parameters = [];
+  for (const line of lines) {
+    const start = /^-- ([A-Z][a-z]+(?: \d)?)\s*: ?(.*)$/.exec(line);
+    const parameter = /^-- ((?:in_\w+)(?:\.\.in_\w+)?)(?:\s|$)/.exec(line);
+    if (start) {
+      [, section] = start;
+      sections[section] = start[2];
+    } else if (section !== "" && /^--\s{10}/.test(line)) {
+      sections[section] += ` ${line.slice(2).trim()}`;
+    } else if (parameter && section === "") {
+      parameters.push(parameter[1]);
+    }
+  }
+  return { name, parameters, sections, lines };
+}
+
+/** Names and types of the parameters of a routine. */
+function parametersOf(routine) {
+  if (routine.parameters === "") {
+    return [];
+  }
+  return splitList(routine.parameters).map((part) => {
+    const words = part.trim().split(/\s+/);
+    const mode = routine.kind === "FUNCTION" ? "IN" : words.shift();
+    return { mode, name: words[0], type: words.slice(1).join(" ") };
+  });
+}
+
+/** TEXT at its commas, those inside parentheses left alone. */
+function splitList(text) {
+  const parts = [""];
+  let depth = 0;
+  for (const c of text) {
+    depth += c === "(" ? 1 : c === ")" ? -1 : 0;
+    if (c === "," && depth === 0) {
+      parts.push("");
+    } else {
+      parts[parts.length - 1] += c;
+    }
+  }
+  return parts;
+}
+
+/** Statements of a body, roughly: at semicolons outside of strings. */
+const bodyStatements = (body) =>
+  body.replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ",")).split(";").map((part) => part.trim());
+
+/** The column names that the SELECT list of STATEMENT answers. */
+function selectColumns(statement) {
+  const text = statement.replace(/^[\s\S]*?\bSELECT\b\s+(DISTINCT\s+)?/, "");
+  let depth = 0;
+  let end = text.length;
+  for (const { index, 0: token } of text.matchAll(/\(|\)|\bFROM\b/g)) {
+    depth += token === "(" ? 1 : token === ")" ? -1 : 0;
+    if (token === "FROM" && depth === 0) {
+      end = index;
+      break;
+    }
+  }
+  return splitList(text.slice(0, end)).map((column) => /(\w+)\s*$/.exec(column.trim())?.[1] ?? "?");
+}
+
+/** Tables that a body writes (the session's own table op is none of them). */
+function writtenTables(body) {
+  const found = new Set();
+  const code = stripStrings(body);
+  for (const [, table] of code.matchAll(/\b(?:INSERT\s+(?:IGNORE\s+)?INTO|REPLACE\s+INTO|DELETE\s+FROM)\s+(\w+)/g)) {
+    found.add(table);
+  }
+  for (const statement of bodyStatements(body)) {
+    const update = /(?:^|\s)UPDATE\s+([\s\S]*?)\bSET\b([\s\S]*)/.exec(statement);
+    if (!update || /ON DUPLICATE KEY\s+UPDATE\s*$/.test(statement.slice(0, update.index + 7))) {
+      continue;
+    }
+    const aliases = new Map();
+    for (const [, table, alias] of update[1].matchAll(/\b(\w+)\s+AS\s+(\w+)/g)) {
+      aliases.set(alias, table);
+    }
+    for (const [, alias] of update[2].matchAll(/(?:^|,)\s*(\w+)\.\w+\s*=/g)) {
+      found.add(aliases.get(alias) ?? alias);
+    }
+  }
+  found.delete("op");
+  return found;
+}
+
+/** The words that a body writes into a column or variable `code`. */
+function codesWritten(body) {
+  const found = new Set();
+  const take = (text) => {
+    for (const [, word] of text.matchAll(/'(\w+)'/g)) {
+      found.add(word);
+    }
+  };
+  for (const statement of bodyStatements(body)) {
+    for (const [, value] of statement.matchAll(/(?:SET|,)\s+(?:o\.code|v_code)\s*=\s*('\w+'|IF\([^;]*?'\w+', '\w+'\))/g)) {
+      take(value);
+    }
+    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+AS\s+code\b)/g)) {
+      for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
+        take(value);
+      }
+    }
+  }
+  return found;
+}
+
+/** Everything that the rules want to know about the routines of a tree. */
+export function readTree(files) {
+  const routines = new Map();
+  for (const [path, text] of files) {
+    if (!/^[a-z]+\/[^/]+\.sql$/.test(path) || path.startsWith("schema/")) {
+      continue;
+    }
+    const routine = routineOf(text);
+    routines.set(path, {
+      path, text, header: headerOf(text), creates: (stripComments(text).match(/\bCREATE\b(?!\s+TEMPORARY)/g) ?? []).length,
+      base: path.replace(/^.*\/|\.sql$/g, ""), domain: path.split("/")[0], ...routine,
+      parameterList: routine ? parametersOf(routine) : [],
+      body: routine?.body ?? "", missing: routine === null,
+    });
+  }
+  const byName = new Map([...routines.values()].map((routine) => [routine.base, routine]));
+  for (const routine of routines.values()) {
+    routine.isPublic = !routine.base.startsWith("_");
+    routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
+      .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
+  }
+  for (const routine of routines.values()) {
+    routine.reaches = new Set();
+    const walk = (name) => {
+      if (!routine.reaches.has(name)) {
+        routine.reaches.add(name);
+        byName.get(name).calls.forEach(walk);
+      }
+    };
+    routine.calls.forEach(walk);
+    routine.writes = writtenTables(routine.body);
+    routine.states = new Set([...routine.body.matchAll(/SQLSTATE\s+'(\w{5})'/g)].map((match) => match[1]));
+  }
+  const tables = new Map();
+  for (const [path, text] of files) {
+    if (path.startsWith("schema/")) {
+      for (const [, name, body] of stripComments(text).matchAll(/CREATE TABLE IF NOT EXISTS (\w+) \(([\s\S]*?)\n\)/g)) {
+        tables.set(name, { path, body, slotted: /PRIMARY KEY \(slot\b/.test(body) && !PLACEMENT.has(name) });
+      }
+    }
+  }
+  return { files, routines: [...routines.values()], byName, tables };
+}
+
+/* ---- rules -------------------------------------------------------------------------- */
+
+/** Each file makes the routine that its name says, in the directory that its name says. */
+export function filesAndNames({ routines }) {
+  return routines.flatMap((routine) => {
+    const { path, base, domain, header } = routine;
+    if (routine.missing) return [`${path}: no CREATE DEFINER = .. routine`];
+    const problems = [];
+    if (routine.creates !== 1) problems.push(`${path}: makes ${routine.creates} objects, not one`);
+    if (routine.name !== base) problems.push(`${path}: makes ${routine.name}`);
+    if (routine.isPublic && !base.startsWith(`${domain}_`)) problems.push(`${path}: is not of the domain ${domain}`);
+    if (header.name !== base) problems.push(`${path}: the header names "${header.name}"`);
+    if (!new RegExp(`^DROP ${routine.kind} IF EXISTS ${base};$`, "m").test(routine.text)) problems.push(`${path}: no DROP before CREATE`);
+    if (!routine.text.startsWith("-- SPDX-License-Identifier: MIT\n-- SPDX-FileCopyrightText: ")) problems.push(`${path}: no licence lines`);
+    return problems;
+  });
+}
+
+/** The header says parameters, answer, codes, tables, errors and replays. */
+export function headers({ routines }) {
+  return routines.flatMap(({ path, header, parameterList, isPublic, kind }) => {
+    const problems = [];
+    const wanted = [...(isPublic && kind === "PROCEDURE" ? ["Answer"] : []), ...SECTIONS];
+    for (const section of wanted) {
+      if (!(header.sections[section] ?? "").trim()) problems.push(`${path}: the header has no ${section}`);
+    }
+    const listed = header.parameters.flatMap((name) => {
+      const range = /^(\w+?)(\d)\.\.\w+?(\d)$/.exec(name);
+      return range ? Array.from({ length: range[3] - range[2] + 1 }, (_, i) => `${range[1]}${Number(range[2]) + i}`) : [name];
+    });
+    const real = parameterList.map(({ name }) => name);
+    if (listed.join() !== real.join()) problems.push(`${path}: the header lists the parameters ${listed}, the routine has ${real}`);
+    return problems;
+  });
+}
+
+/** Definer, security, data access, comment with a version; parameters only go in. */
+export function characteristics({ routines }) {
+  return routines.flatMap((routine) => {
+    const { path, base, definer, kind, parameterList } = routine;
+    const problems = [];
+    const expected = base === "conn_kill" ? "doushard_killer@localhost" : "doushard_owner@localhost";
+    if (definer !== expected) problems.push(`${path}: DEFINER is ${definer}, not ${expected}`);
+    const clauses = routine.characteristics ?? "";
+    if (!/\bSQL SECURITY DEFINER\b/.test(clauses)) problems.push(`${path}: no SQL SECURITY DEFINER`);
+    if (!/\b(NO SQL|READS SQL DATA|MODIFIES SQL DATA)\b/.test(clauses)) problems.push(`${path}: no data access clause`);
+    if (!/\bCOMMENT 'v[1-9]\d*: [^']{1,60}'/.test(clauses)) problems.push(`${path}: no COMMENT 'vN: ..' of at most 60 characters`);
+    for (const { mode, name } of parameterList) {
+      if (mode !== "IN" || !name.startsWith("in_")) problems.push(`${path}: parameter ${mode} ${name} is not IN in_..`);
+    }
+    if (kind === "FUNCTION" && /MODIFIES SQL DATA/.test(clauses)) problems.push(`${path}: a function that writes`);
+    return problems;
+  });
+}
+
+const FORBIDDEN = [
+  [/\bPREPARE\b|\bDEALLOCATE\b/, "PREPARE"],
+  [/\bEXECUTE\b/, "EXECUTE"],
+  [/CONTINUE HANDLER FOR (?:[^;]*,\s*)?SQL(?:EXCEPTION|WARNING)/, "a CONTINUE handler for SQLEXCEPTION or SQLWARNING"],
+  [/CONTINUE HANDLER FOR (?:[^;]*,\s*)?SQLSTATE\s/, "a CONTINUE handler for an SQLSTATE"],
+  [/\bINOUT\b|\bOUT\s+\w+\s+[A-Z]/, "an OUT parameter"],
+  [/\bOR\s+REPLACE\b/, "OR REPLACE"],
+  [/\bGET\s+STACKED\b/, "GET STACKED DIAGNOSTICS"],
+  [/SELECT\s+\*|\b\w\.\*/, "SELECT *"],
+  [/(?<![\w@])@(?!@)\w/, "a user variable"],
+  [/\bRETURNING\b/, "RETURNING"],
+  [/\bFOR\s+SHARE\b/, "FOR SHARE"],
+  [/\bINSERT\s+IGNORE\b|\bREPLACE\s+INTO\b/, "INSERT IGNORE or REPLACE"],
+  [/\bNOW\s*\(|\bCURRENT_TIMESTAMP\b|\bSYSDATE\b|\bUNIX_TIMESTAMP\b/, "a clock that is not _now_ms()"],
+];
+
+/** Words that no routine may contain. */
+export function forbidden({ routines }) {
+  return routines.flatMap(({ path, text }) => {
+    const code = stripStrings(text);
+    return FORBIDDEN.filter(([pattern]) => pattern.test(code)).map(([, what]) => `${path}: ${what}`);
+  });
+}
+
+/** One transaction, its handler, its isolation; helpers leave transactions alone. */
+export function transactions({ routines }) {
+  return routines.flatMap(({ path, base, isPublic, body, writes }) => {
+    const problems = [];
+    const code = stripStrings(body);
+    const count = (pattern) => (code.match(pattern) ?? []).length;
+    if (!isPublic) {
+      if (count(/\b(START TRANSACTION|COMMIT|ROLLBACK)\b/g) > 0) problems.push(`${path}: a helper begins or ends a transaction`);
+      return problems;
+    }
+    const writing = writes.size > 0;
+    const started = count(/\bSTART TRANSACTION\b/g);
+    if (writing && started !== 1) problems.push(`${path}: writes without START TRANSACTION`);
+    if (started > 0) {
+      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
+      if (count(/\bCOMMIT\b/g) !== 1) problems.push(`${path}: ${count(/\bCOMMIT\b/g)} COMMITs`);
+      if (code.lastIndexOf("COMMIT") < code.lastIndexOf("START TRANSACTION")) problems.push(`${path}: COMMIT before START TRANSACTION`);
+      const begin = writing
+        ? /SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\s+START TRANSACTION;/
+        : /SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\s+START TRANSACTION WITH CONSISTENT SNAPSHOT;/;
+      if (!begin.test(code)) problems.push(`${path}: START TRANSACTION without its SET TRANSACTION before it`);
+      const after = code.slice(code.lastIndexOf("COMMIT"));
+      if (/\b(INSERT INTO|DELETE|FOR UPDATE)\b|\bUPDATE \w+ AS/.test(after)) problems.push(`${path}: writes after COMMIT`);
+    }
+    if (/^\s*ROLLBACK/m.test(code.replace(/EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK/, ""))) problems.push(`${path}: a ROLLBACK outside of the handler (${base})`);
+    return problems;
+  });
+}
+
+/** Writes pass the fence, locks come in order, every slotted row is journaled. */
+export function fences({ routines, tables }) {
+  return routines.flatMap(({ path, base, isPublic, body, writes }) => {
+    const problems = [];
+    const slotted = [...writes].filter((table) => tables.get(table)?.slotted);
+    const unknown = [...writes].filter((table) => !tables.has(table));
+    if (unknown.length > 0) problems.push(`${path}: writes tables that no schema file makes: ${unknown}`);
+    for (const table of slotted) {
+      const calls = [...body.matchAll(/CALL _slot_log_add\(\s*\w+,\s*\w+,\s*'(\w+)'/g)].map((match) => match[1]);
+      if (!calls.includes(table)) problems.push(`${path}: writes ${table} and does not journal it`);
+    }
+    if (!isPublic || writes.size === 0 || base in NO_FENCE) {
+      return problems;
+    }
+    const at = (text) => body.indexOf(text);
+    if (at("CALL _op_open(") < 0 || at("CALL _op_open(") > at("START TRANSACTION")) problems.push(`${path}: _op_open is not called before the transaction`);
+    if (!/START TRANSACTION;\s+CALL _op_fence\(/.test(body)) problems.push(`${path}: _op_fence is not first in the transaction`);
+    const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "OPEN c_"].filter((text) => at(text) >= 0);
+    for (let i = 1; i < order.length; i++) {
+      if (at(order[i - 1]) > at(order[i])) problems.push(`${path}: ${order[i]} comes before ${order[i - 1]}`);
+    }
+    if (at("CALL _op_mint(") >= 0 && at("CALL _slot_seq_lock(") < 0) problems.push(`${path}: mints without the lock of the mint`);
+    if (writes.has("user") && at("CALL _op_user_lock(") < 0) problems.push(`${path}: writes user without _op_user_lock`);
+    return problems;
+  });
+}
+
+/** A reader is one statement joined to the fence, or one snapshot. */
+export function readers({ routines, tables }) {
+  return routines.flatMap(({ path, base, isPublic, body, writes }) => {
+    if (!isPublic || writes.size > 0 || base in NO_FENCE_READ) return [];
+    const touching = bodyStatements(body).filter((statement) =>
+      [...statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)].some(([, table]) => tables.get(table)?.slotted));
+    const problems = [];
+    if (touching.length > 1 && !body.includes("START TRANSACTION WITH CONSISTENT SNAPSHOT")) problems.push(`${path}: reads owners in ${touching.length} statements without a snapshot`);
+    for (const statement of touching) {
+      if (!/\bslot_fence AS f\b/.test(statement)) problems.push(`${path}: reads an owner without the fence in the same statement`);
+    }
+    return problems;
+  });
+}
+
+/** What is answered is what the header says, beginning with the common columns. */
+export function answers({ routines }) {
+  return routines.flatMap(({ path, isPublic, header, body }) => {
+    if (!isPublic) return [];
+    const problems = [];
+    const promised = ["Answer", "Answer 2"].filter((key) => key in header.sections).map((key) =>
+      header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim()));
+    const answering = bodyStatements(body).filter((statement) => {
+      const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
+      return /^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain);
+    }).map((statement) => selectColumns(statement));
+    if (JSON.stringify(promised) !== JSON.stringify(answering)) {
+      problems.push(`${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`);
+    }
+    if (promised.some((columns) => new Set(columns).size !== columns.length)) problems.push(`${path}: two columns of one name`);
+    if ("Codes" in header.sections !== (promised[0] ?? []).includes("code")) problems.push(`${path}: Codes and the column code go together`);
+    if ("Codes" in header.sections && (promised[0] ?? []).slice(0, 5).join() !== COMMON_COLUMNS.join()) problems.push(`${path}: the answer does not begin with ${COMMON_COLUMNS}`);
+    return problems;
+  });
+}
+
+/** SQLSTATEs and code words: raised = in the header = in outcome.def. */
+export function outcomes({ routines, byName }, outcomeDef) {
+  const words = new Set(outcomeDef.map(({ word }) => word).filter((word) => word !== ""));
+  const states = new Set(outcomeDef.map(({ sqlstate }) => sqlstate).filter((state) => state !== ""));
+  const problems = [];
+  const allStates = new Set();
+  for (const routine of routines) {
+    const { path, header, isPublic } = routine;
+    const helpers = [...routine.reaches].map((name) => byName.get(name));
+    const raised = new Set([...routine.states, ...helpers.flatMap((helper) => [...helper.states])]);
+    const listed = new Set((header.sections.Errors ?? "").match(/\b45\d{3}\b/g) ?? []);
+    for (const state of raised) {
+      allStates.add(state);
+      if (!states.has(state)) problems.push(`${path}: raises ${state}, which outcome.def does not know`);
+      if (!listed.has(state)) problems.push(`${path}: raises ${state}, which its header does not list`);
+    }
+    for (const state of listed) {
+      if (!raised.has(state)) problems.push(`${path}: its header lists ${state}, which it does not raise`);
+    }
+    const written = codesWritten(routine.body);
+    for (const word of written) {
+      if (!words.has(word)) problems.push(`${path}: writes the code ${word}, which outcome.def does not know`);
+    }
+    if (isPublic) {
+      const codes = new Set((header.sections.Codes ?? "").replace(/\([^)]*\)/g, "").split(/\s+/).filter(Boolean));
+      const possible = new Set(["ok", "moved", "notready", ...written, ...helpers.flatMap((helper) => [...codesWritten(helper.body)])]);
+      for (const word of codes) {
+        if (!words.has(word)) problems.push(`${path}: its header lists the code ${word}, which outcome.def does not know`);
+        if (!possible.has(word)) problems.push(`${path}: its header lists the code ${word}, which it does not write`);
+      }
+      for (const word of written) {
+        if (!codes.has(word)) problems.push(`${path}: writes the code ${word}, which its header does not list`);
+      }
+    }
+  }
+  for (const state of states) {
+    if (!allStates.has(state)) problems.push(`no routine raises ${state}`);
+  }
+  return problems;
+}
+
+/** install.sql loads every routine once, callees before callers. */
+export function manifest({ files, routines, byName }) {
+  const listed = [...files.get("install.sql").matchAll(/^SOURCE (\S+)$/gm)].map((match) => match[1]);
+  const problems = [];
+  for (const { path } of routines) {
+    const times = listed.filter((name) => name === path).length;
+    if (times !== 1) problems.push(`install.sql loads ${path} ${times} times`);
+  }
+  for (const name of listed) {
+    if (!files.has(name)) problems.push(`install.sql loads ${name}, which does not exist`);
+  }
+  for (const { path, calls } of routines) {
+    for (const callee of calls) {
+      if (listed.indexOf(byName.get(callee).path) > listed.indexOf(path)) problems.push(`install.sql loads ${path} before ${callee}`);
+    }
+  }
+  return problems;
+}
+
+/** grants.sql: the service may call what the program calls; the operator all that is public;
+ * the monitor what only reads; helpers nobody. */
+export function grants({ files, routines, byName }, procs) {
+  const problems = [];
+  const given = { app: new Set(), admin: new Set(), monitor: new Set(), killer: new Set() };
+  for (const statement of statements(files.get("grants.sql"))) {
+    const grant = /^GRANT EXECUTE ON PROCEDURE doushard\.(\w+)\s+TO 'doushard_(\w+)'@'(?:%|localhost)'$/.exec(stripComments(statement).trim());
+    if (!grant || !(grant[2] in given)) {
+      problems.push(`grants.sql: not of the one form: ${stripComments(statement).trim()}`);
+      continue;
+    }
+    const [, name, to] = grant;
+    if (given[to].has(name)) problems.push(`grants.sql: ${name} to ${to} twice`);
+    given[to].add(name);
+    const routine = byName.get(name);
+    if (!routine) problems.push(`grants.sql: ${name} does not exist`);
+    else if (!routine.isPublic) problems.push(`grants.sql: ${name} is a helper`);
+    else if (to === "monitor" && !/READS SQL DATA/.test(routine.characteristics)) problems.push(`grants.sql: ${name} writes, the monitor may not`);
+    if (to === "killer" && name !== "conn_kill") problems.push(`grants.sql: ${name} to the killer`);
+  }
+  const called = new Set(procs.map(({ routine }) => routine));
+  for (const { base, isPublic } of routines) {
+    if (isPublic && !given.admin.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
+  }
+  for (const name of called) {
+    if (!given.app.has(name)) problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
+  }
+  for (const name of given.app) {
+    if (!called.has(name)) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
+  }
+  return problems;
+}
+
+/** procs.def and the routines agree on arguments, kind, effect and version. */
+export function callers({ byName }, procs) {
+  return procs.flatMap(({ routine: name, kind, count, effect, version }) => {
+    const routine = byName.get(name);
+    if (!routine) return [`procs.def: ${name} does not exist`];
+    const problems = [];
+    const names = routine.parameterList.map((parameter) => parameter.name);
+    if (names.length !== Number(count)) problems.push(`procs.def: ${name} has ${names.length} parameters`);
+    const shape = names.join() === "in_ops" ? "BATCH" : names[0] === "in_slot" && names[1] === "in_epoch" ? "OWNER" : "SHARD";
+    if (shape !== kind) problems.push(`procs.def: ${name} is ${shape}`);
+    if (/MODIFIES SQL DATA/.test(routine.characteristics) && effect !== "WRITES") problems.push(`procs.def: ${name} writes`);
+    const real = /COMMENT 'v(\d+):/.exec(routine.characteristics)?.[1];
+    if (real !== version) problems.push(`procs.def: ${name} has version ${real}`);
+    return problems;
+  });
+}
+
+/** Table files: numbered without gaps, each needs the one before and records itself last;
+ * columns are described; owner tables are clustered and partitioned by slot. */
+export function schema({ files, tables }) {
+  const problems = [];
+  const paths = [...files.keys()].filter((path) => path.startsWith("schema/")).sort();
+  paths.forEach((path, i) => {
+    const [, digits, slug] = /^schema\/(\d{4})_(\w+)\.sql$/.exec(path) ?? [];
+    const number = Number(digits);
+    if (number !== i + 1) problems.push(`${path}: is not number ${i + 1}`);
+    const list = statements(files.get(path)).map((statement) => stripComments(statement).trim());
+    if (!new RegExp(`^INSERT INTO schema_version[\\s\\S]*SELECT ${number},\\s+'${slug}',`).test(list.at(-1))) problems.push(`${path}: does not record itself last`);
+    if (number > 1 && !list.slice(0, 5).some((statement) => /^INSERT INTO predecessor/.test(statement) && statement.endsWith(`sv.version = ${number - 1}`))) problems.push(`${path}: does not ask for the version before it`);
+    for (const statement of list) {
+      if (/^CREATE TABLE (?!IF NOT EXISTS)/.test(statement)) problems.push(`${path}: CREATE TABLE without IF NOT EXISTS`);
+      if (/\b(PROCEDURE|FUNCTION|TRIGGER|EVENT|VIEW)\b/.test(stripStrings(statement))) problems.push(`${path}: makes more than tables`);
+    }
+  });
+  for (const [name, { path, body, slotted }] of tables) {
+    for (const [, column, rest] of body.matchAll(/^ {4}([a-z]\w*) +((?:[A-Z]|ENUM)[\s\S]*?)(?=,\n {4}\w|(?![\s\S]))/gm)) {
+      if (!/COMMENT '[^']+'/.test(rest)) problems.push(`${path}: ${name}.${column} has no comment`);
+    }
+    if (slotted && name !== "account") {
+      const text = files.get(path);
+      const create = text.slice(text.indexOf(`CREATE TABLE IF NOT EXISTS ${name} (`));
+      if (!/^[^;]*?PARTITION BY LIST \(slot\) \(\s+PARTITION shared VALUES IN \(/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
+    }
+  }
+  return problems;
+}
+
+/** No tabs, no trailing blanks, at most 100 columns (lists of numbers and settings apart). */
+export function layout({ files }) {
+  const problems = [];
+  for (const [path, text] of files) {
+    text.split("\n").forEach((line, i) => {
+      if (/\t|\s$/.test(line)) problems.push(`${path}:${i + 1}: tab or trailing blank`);
+      if (line.length > 100 && !/^SET SESSION sql_mode/.test(line)) problems.push(`${path}:${i + 1}: ${line.length} columns`);
+    });
+    if (!text.endsWith("\n") || text.endsWith("\n\n")) problems.push(`${path}: does not end with one line break`);
+  }
+  return problems;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/feed/: the newest videos, ties, coverage, and what is not shown. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import { call, deleteOp, nameIn, newUser, newVideo, one, refused, shard, tableSums } from "./lib.js";
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+const feed = async (before_ = 0, limit = 30) => {
+  const [videos, words] = await call(app, "feed_list", before_, limit);
+  return { videos, words };
+};
+const ids = async (...args) => (await feed(...args)).videos.map((row) => row.video_id);
+const fence = (slot, assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
+
+/** Does the answer cover SLOT? */
+function covers(words, slot) {
+  const word = words.find((row) => Number(row.word) === Math.floor(slot / 64));
+  return word !== undefined && ((BigInt(word.bits) >> BigInt(slot % 64)) & 1n) === 1n;
+}
+
+beforeEach(async () => {
+  await root.run("DELETE FROM video");
+});
+
+describe("feed_list", () => {
+  test("an empty shard: no videos, all its slots covered", async () => {
+    const { videos, words } = await feed();
+    assert.deepEqual(videos, []);
+    assert.equal(words.length, 16);
+    assert.ok(words.every((row) => row.bits === "18446744073709551615"));
+  });
+
+  test("all columns", async () => {
+    const user = await newUser(app);
+    const video = await newVideo(app, user, { title: "t" });
+    await root.run(`UPDATE user SET signature = 's', favorite_count = 2 WHERE user_id = ${user.id}`);
+    await root.run(`UPDATE video SET favorite_count = 8, comment_count = 9 WHERE video_id = ${video.id}`);
+    assert.deepEqual((await feed()).videos, [{
+      slot: String(user.slot), video_id: video.id, user_id: user.id, name: user.name, avatar: "",
+      background_image: "", signature: "s", follow_count: "0", follower_count: "0",
+      total_favorited: "0", work_count: "1", favorite_count: "2", ver: "2", title: "t",
+      media: video.media, video_favorite_count: "8", comment_count: "9", published_at: String(video.at),
+    }]);
+  });
+
+  test("newest first, strictly before the bound, at least so many as asked for", async () => {
+    const users = [await newUser(app, nameIn(1)), await newUser(app, nameIn(2)), await newUser(app, nameIn(2))];
+    const made = [];
+    for (let i = 0; i < 9; i++) {
+      made.push(await newVideo(app, users[i % 3]));
+    }
+    for (const [i, video] of made.entries()) {
+      await root.run(`UPDATE video SET published_at = ${1000 + i} WHERE video_id = ${video.id}`);
+    }
+    const newest = made.map((video) => video.id).reverse();
+    assert.deepEqual(await ids(), newest);
+    assert.deepEqual(await ids(0, 4), newest.slice(0, 4));
+    assert.deepEqual(await ids(1005, 4), newest.slice(4, 8));
+    assert.deepEqual(await ids(1000, 4), []);
+    assert.deepEqual(await ids(1001, 4), newest.slice(8));
+  });
+
+  test("a group of equal times is never cut", async () => {
+    const made = [];
+    for (let slot = 10; slot < 20; slot++) {
+      made.push(await newVideo(app, await newUser(app, nameIn(slot))));
+    }
+    const at = (i, time) => root.run(`UPDATE video SET published_at = ${time} WHERE video_id = ${made[i].id}`);
+    for (let i = 0; i < 10; i++) {
+      await at(i, i < 2 ? 3000 : i < 8 ? 2000 : 1000);
+    }
+    const group = (from, to) => made.slice(from, to).map((video) => video.id).sort((a, b) => Number(BigInt(b) - BigInt(a)));
+    assert.deepEqual(await ids(0, 1), group(0, 2));
+    assert.deepEqual(await ids(0, 2), group(0, 2));
+    assert.deepEqual(await ids(0, 3), [...group(0, 2), ...group(2, 8)]);
+    assert.deepEqual(await ids(3000, 1), group(2, 8));
+    assert.deepEqual(await ids(2000, 1), group(8, 10));
+    assert.equal((await ids(0, 9)).length, 10);
+  });
+
+  test("without deleted videos and videos of erased users", async () => {
+    const [user, gone] = [await newUser(app), await newUser(app)];
+    const [kept, deleted] = [await newVideo(app, user), await newVideo(app, user)];
+    await newVideo(app, gone);
+    await one(app, "publish_delete", deleteOp(deleted, user.id));
+    await root.run(`UPDATE user SET state = 'erased' WHERE user_id = ${gone.id}`);
+    assert.deepEqual(await ids(), [kept.id]);
+    assert.deepEqual(await ids(0, 1), [kept.id]);
+  });
+
+  test("a slot in every state: served and covered, or neither", async () => {
+    const user = await newUser(app, nameIn(70));
+    const video = await newVideo(app, user);
+    const states = { owned: true, migrating: true, moved: false, importing: false, ready: false };
+    for (const [state, served] of Object.entries(states)) {
+      await fence(70, `state = '${state}'`);
+      const { videos, words } = await feed();
+      assert.deepEqual(videos.map((row) => row.video_id), served ? [video.id] : [], state);
+      assert.equal(covers(words, 70), served, state);
+      assert.equal(covers(words, 69), true);
+      assert.equal(covers(words, 71), true);
+    }
+    await fence(70, "state = 'owned', heard_epoch = 2");
+    assert.equal(covers((await feed()).words, 70), false);
+    await fence(70, "heard_epoch = 0");
+  });
+
+  test("a user that left is not shown, the others of the slot are; own slots are covered", async () => {
+    const [left, stays] = [await newUser(app, nameIn(71)), await newUser(app, nameIn(71))];
+    await newVideo(app, left);
+    const kept = await newVideo(app, stays);
+    await root.run(`INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (71, ${left.id}, 1030)`);
+    await fence(71, "has_home = 1");
+    await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1030, 18, 'owned', 'shard1')");
+    const { videos, words } = await feed();
+    assert.deepEqual(videos.map((row) => row.video_id), [kept.id]);
+    assert.equal(covers(words, 71), true);
+    assert.equal(covers(words, 1030), true);
+    await root.run("DELETE FROM slot_fence WHERE slot = 1030");
+    await root.run("DELETE FROM owner_home");
+    await fence(71, "has_home = 0");
+  });
+
+  test("videos and coverage are of one snapshot", async () => {
+    const user = await newUser(app, nameIn(72));
+    const video = await newVideo(app, user);
+    /* A flip back and forth, in one transaction each with the rows: an answer either has the
+     * slot with its video, or neither. */
+    let flips = 0;
+    let running = true;
+    const mover = (async () => {
+      while (running) {
+        for (const [state, published] of [["moved", "deleted"], ["owned", "live"]]) {
+          await root.run("START TRANSACTION");
+          await fence(72, `state = '${state}'`);
+          await root.run(`UPDATE video SET state = '${published}' WHERE video_id = ${video.id}`);
+          await root.run("COMMIT");
+        }
+        flips += 1;
+      }
+    })();
+    const seen = new Set();
+    for (let i = 0; i < 300 || seen.size < 2; i++) {
+      assert.ok(i < 20_000, "the two states were never both seen");
+      const { videos, words } = await feed();
+      assert.equal(videos.length === 1, covers(words, 72));
+      seen.add(videos.length);
+    }
+    running = false;
+    await mover;
+    assert.ok(flips > 0);
+  });
+
+  test("bad arguments", async () => {
+    for (const args of [[null, 1], [0, null], [-1, 1], [0, 0], [0, -1], [0, 1001]]) {
+      await refused(app, "45400", "feed_list", ...args);
+    }
+    await refused(app, "22003", "feed_list", 18446744073709551615n, 1);
+  });
+
+  test("changes nothing and leaves no transaction open", async () => {
+    await newVideo(app, await newUser(app));
+    const sums = await tableSums(root);
+    await feed();
+    assert.equal(await app.value("SELECT @@in_transaction"), "0");
+    assert.deepEqual(await tableSums(root), sums);
+  });
+
+  test("reads the index of the feed backwards and stops early", async () => {
+    const user = await newUser(app);
+    await root.run(`
+      INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,
+                         width, height, published_at, op)
+      SELECT ${user.slot}, 1000000 + s.i, ${user.id}, 't', 'm', REPEAT('x', 32), 1, 1, 1, 1, s.i, UNHEX(MD5(s.i))
+        FROM (SELECT f.slot + 1024 * k.slot AS i
+                FROM slot_fence AS f JOIN slot_fence AS k ON k.slot < 5) AS s`);
+    await root.run("ANALYZE TABLE video, user");
+    const reads = async (names) => {
+      const rows = await app.rows("SHOW SESSION STATUS LIKE 'Handler_read%'");
+      return rows.filter((row) => names.test(row.Variable_name)).reduce((sum, row) => sum + Number(row.Value), 0);
+    };
+    const backwards = /_prev$/;
+    const [back, all] = [await reads(backwards), await reads(/./)];
+    assert.equal((await ids(4000, 30)).length, 30);
+    assert.ok(await reads(backwards) - back <= 70);
+    /* The coverage words read each of the 1024 fences once or twice. */
+    assert.ok(await reads(/./) - all < 2048 + 600, `${await reads(/./) - all} rows read`);
+  });
+
+  test("plans: the feed index, then only primary keys", async () => {
+    const plan = await root.rows(`EXPLAIN
+      SELECT v.published_at
+        FROM video AS v FORCE INDEX (feed)
+       STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY) ON f.slot = v.slot AND f.answer = 'ok'
+       STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY) ON u.slot = v.slot AND u.user_id = v.author_id AND u.state = 'live'
+        LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY) ON h.slot = IF(f.has_home = 1, v.slot, NULL) AND h.owner_id = v.author_id
+       WHERE v.state = 'live' AND v.published_at < 4000 AND h.owner_id IS NULL
+       ORDER BY v.published_at DESC, v.video_id DESC LIMIT 30`);
+    assert.deepEqual(plan.slice(0, 2).map((row) => [row.table, row.key]), [["v", "feed"], ["f", "PRIMARY"]]);
+    assert.deepEqual(plan.slice(2).map((row) => row.key), ["PRIMARY", "PRIMARY"]);
+    assert.ok(plan.every((row) => !/filesort|temporary/i.test(row.Extra)), JSON.stringify(plan));
+  });
+});

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Installing: twice changes nothing, versions record themselves, and what is there is exactly
+ * what objects.expected and grants.expected say (UPDATE_EXPECTED=1 rewrites them). What each
+ * account may do. */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import {
+  MANIFESTS, Mariadb, PROCEDURES, account, call, newUser, nameIn, ownerOp, registerOp, shard,
+} from "./lib.js";
+
+const ACCOUNTS = ["owner'@'localhost", "killer'@'localhost", "app'@'%", "admin'@'%", "monitor'@'%"];
+const here = path.dirname(fileURLToPath(import.meta.url));
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+/** Everything that the files make, one line each. */
+async function objects(session) {
+  const lines = [];
+  for (const row of await session.rows(`
+    SELECT r.routine_name AS name, r.routine_type AS type, r.definer, r.security_type AS security,
+           r.sql_data_access AS access, r.sql_mode AS mode, r.routine_comment AS comment,
+           r.collation_connection AS collation,
+           COALESCE((SELECT GROUP_CONCAT(CONCAT_WS(' ', p.parameter_mode, p.parameter_name, p.dtd_identifier)
+                                         ORDER BY p.ordinal_position SEPARATOR ', ')
+                       FROM information_schema.parameters AS p
+                      WHERE p.specific_schema = r.routine_schema AND p.specific_name = r.specific_name
+                        AND p.routine_type = r.routine_type), '') AS parameters
+      FROM information_schema.routines AS r WHERE r.routine_schema = 'doushard' ORDER BY r.routine_name`)) {
+    lines.push(`${row.type} ${row.name} (${row.parameters})`,
+      `    ${row.definer}, security ${row.security}, ${row.access}, ${row.collation}`,
+      `    ${row.comment}`);
+    assert.match(row.mode, /STRICT_TRANS_TABLES/, row.name);
+  }
+  for (const { name, options } of await session.rows(`
+    SELECT t.table_name AS name, t.create_options AS options FROM information_schema.tables AS t
+     WHERE t.table_schema = 'doushard' ORDER BY t.table_name`)) {
+    lines.push(`TABLE ${name} ${options}`.trimEnd());
+    for (const row of await session.rows(`
+      SELECT c.column_name AS name, c.column_type AS type, c.is_nullable AS nullable,
+             c.column_default AS value, c.collation_name AS collation, c.extra, c.column_comment AS comment
+        FROM information_schema.columns AS c
+       WHERE c.table_schema = 'doushard' AND c.table_name = '${name}' ORDER BY c.ordinal_position`)) {
+      assert.notEqual(row.comment, "", `${name}.${row.name} has no comment`);
+      const words = [row.name, row.type, row.nullable === "YES" ? "null" : "not null", row.value === null ? "" : `default ${row.value}`,
+        row.collation ?? "", row.extra];
+      lines.push(`    ${words.filter((word) => word !== "").join(" ")}`);
+    }
+    for (const row of await session.rows(`
+      SELECT s.index_name AS name, MIN(s.non_unique) AS many,
+             GROUP_CONCAT(s.column_name ORDER BY s.seq_in_index SEPARATOR ', ') AS columns
+        FROM information_schema.statistics AS s
+       WHERE s.table_schema = 'doushard' AND s.table_name = '${name}' GROUP BY s.index_name ORDER BY s.index_name`)) {
+      lines.push(`    ${row.many === "1" ? "index" : "unique"} ${row.name} (${row.columns})`);
+    }
+    for (const row of await session.rows(`
+      SELECT p.partition_name AS name, p.partition_method AS method, p.partition_expression AS expression,
+             LENGTH(p.partition_description) - LENGTH(REPLACE(p.partition_description, ',', '')) + 1 AS n
+        FROM information_schema.partitions AS p
+       WHERE p.table_schema = 'doushard' AND p.table_name = '${name}' AND p.partition_name IS NOT NULL`)) {
+      lines.push(`    partition ${row.name} by ${row.method} (${row.expression}) of ${row.n} values`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+async function grants(session) {
+  const lines = [];
+  for (const name of ACCOUNTS) {
+    const rows = await session.rows(`SHOW GRANTS FOR 'doushard_${name}'`);
+    lines.push(...rows.map((row) => Object.values(row)[0].replace(/ IDENTIFIED .*/, "")).sort());
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function matches(text, file) {
+  const expected = path.join(here, file);
+  if (process.env.UPDATE_EXPECTED) {
+    writeFileSync(expected, text);
+  }
+  assert.deepEqual(text.split("\n"), readFileSync(expected, "utf8").split("\n"),
+    `${file} differs; if that is meant: UPDATE_EXPECTED=1 node --test tests/sql/install.test.js`);
+}
+
+describe("what is installed", () => {
+  test("every object", async () => matches(await objects(root), "objects.expected"));
+  test("every grant", async () => matches(await grants(root), "grants.expected"));
+
+  test("the partitions hold the slots 0 to 1023", async () => {
+    const rows = await root.rows(`
+      SELECT DISTINCT p.partition_description AS slots FROM information_schema.partitions AS p
+       WHERE p.table_schema = 'doushard' AND p.partition_name = 'shared'`);
+    assert.equal(rows.length, 1);
+    assert.deepEqual(rows[0].slots.split(",").map(Number), Array.from({ length: 1024 }, (_, i) => i));
+  });
+
+  test("versions record themselves", async () => {
+    const rows = await root.rows("SELECT version, slug, applied_at, applied_by, checksum FROM schema_version ORDER BY version");
+    assert.deepEqual(rows.map((row) => `${row.version.padStart(4, "0")}_${row.slug}.sql`),
+      MANIFESTS.filter((file) => file.startsWith("schema/")).map((file) => path.basename(file)));
+    const me = await root.value("SELECT CURRENT_USER()");
+    for (const row of rows) {
+      assert.ok(Math.abs(Number(row.applied_at) - Date.now()) < 600_000);
+      assert.deepEqual([row.applied_by, row.checksum], [me, ""]);
+    }
+  });
+
+  test("again, over data and open connections: nothing changes but the routines' grants, which are given back", async () => {
+    const user = await newUser(app);
+    const before_ = [await objects(root), await grants(root),
+      await root.rows("SELECT * FROM schema_version"), await root.rows("SELECT * FROM slot_fence"), await root.rows("SELECT * FROM user")];
+    await server.source(PROCEDURES, ...MANIFESTS);
+    assert.deepEqual([await objects(root), await grants(root),
+      await root.rows("SELECT * FROM schema_version"), await root.rows("SELECT * FROM slot_fence"), await root.rows("SELECT * FROM user")], before_);
+    assert.equal((await call(app, "user_get", JSON.stringify([ownerOp(user)])))[0][0].code, "ok");
+  });
+
+  test("a version does not go in before the one before it", async () => {
+    const bare = await Mariadb.start();
+    try {
+      await bare.source(PROCEDURES, "accounts.sql", "schema/0001_base.sql");
+      await assert.rejects(bare.source(PROCEDURES, "schema/0003_relations.sql"), /schema_version_2_comes_first/);
+      const session = bare.session();
+      assert.equal(await session.value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'doushard' AND table_name = 'follow'"), "0");
+      assert.equal(await session.value("SELECT MAX(version) FROM doushard.schema_version"), "1");
+    } finally {
+      await bare.stop();
+    }
+  });
+
+  test("a promoted user's partition can be added to every owner table", async () => {
+    const rows = await root.rows("SELECT DISTINCT table_name AS name FROM information_schema.partitions WHERE table_schema = 'doushard' AND partition_name = 'shared'");
+    assert.equal(rows.length, 13);
+    for (const { name } of rows) {
+      await root.run(`ALTER TABLE ${name} ADD PARTITION (PARTITION s1030_e18 VALUES IN (1030))`);
+      await assert.rejects(root.run(`ALTER TABLE ${name} DROP PARTITION s1030_e17`), { state: "HY000" });
+      await root.run(`ALTER TABLE ${name} DROP PARTITION s1030_e18`);
+    }
+  });
+});
+
+describe("the service account", () => {
+  test("calls what it may, by socket and over TCP", async () => {
+    const tcp = account(server, "app", { tcp: true });
+    assert.equal((await call(tcp, "user_register", JSON.stringify([registerOp()])))[0][0].code, "ok");
+    assert.match(await tcp.value("SELECT CURRENT_USER()"), /^doushard_app@%$/);
+    await tcp.end();
+    const wrong = account(server, "app", { password: "wrong" });
+    await assert.rejects(wrong.run("SELECT 1"));
+  });
+
+  test("reads and writes no table", async () => {
+    await newUser(app);
+    for (const table of ["user", "account", "slot_fence", "session", "schema_version"]) {
+      for (const statement of [`SELECT * FROM ${table}`, `DELETE FROM ${table}`, `INSERT INTO ${table} VALUES ()`, `DROP TABLE ${table}`, `TRUNCATE ${table}`, `LOCK TABLES ${table} READ`]) {
+        await assert.rejects(app.run(statement), (error) => [1142, 1044, 1370].includes(error.errno), statement);
+      }
+    }
+    for (const statement of ["CREATE TABLE t (a INT)", "CREATE TEMPORARY TABLE t (a INT)", "CREATE PROCEDURE p () SELECT 1", "CREATE DATABASE d",
+      "SELECT * FROM mysql.user", "SELECT user FROM mysql.global_priv", "SET GLOBAL max_connections = 5", "SELECT 1 INTO OUTFILE '/tmp/doushard-never'", "FLUSH TABLES",
+      "SHOW CREATE TABLE user"]) {
+      await assert.rejects(app.run(statement), (error) => error.errno > 0, statement);
+    }
+  });
+
+  test("calls no helper and no administration", async () => {
+    for (const statement of ["CALL _op_open('[]')", "CALL _op_fence('[]')", "CALL _op_user_lock()", "CALL _op_mint(1, 0)", "CALL _slot_seq_lock()", "SELECT _now_ms()",
+      "CALL _session_put(0, 1, 1, '', 1)", "CALL _slot_log_add(1, 1, 'x', 1, 1, 1, 1, 1, '')", "CALL shard_init('x')", "CALL slot_assign(0, 1, 'x')", "CALL slot_status()", "CALL slot_stats()", "CALL slot_where(1)"]) {
+      await assert.rejects(app.run(statement), { errno: 1370 }, statement);
+    }
+  });
+
+  test("sees no body, no other account's connections, none of the routines it may not call", async () => {
+    const rows = await app.rows("SELECT routine_name AS name, routine_definition AS body FROM information_schema.routines WHERE routine_schema = 'doushard'");
+    assert.ok(rows.length > 20);
+    assert.ok(rows.every((row) => row.body === null && !row.name.startsWith("_") && row.name !== "slot_assign"));
+    assert.equal(await app.value("SELECT COUNT(*) FROM information_schema.processlist WHERE user <> 'doushard_app'"), "0");
+  });
+
+  test("the helper table of a batch belongs to its session and does not outlive it", async () => {
+    const other = account(server, "app");
+    await call(other, "user_register", JSON.stringify([registerOp(nameIn(5))]));
+    await other.end();
+    const fresh = account(server, "app");
+    await assert.rejects(fresh.run("SELECT * FROM op"), (error) => [1142, 1146].includes(error.errno));
+    await fresh.end();
+  });
+});
+
+describe("the other accounts", () => {
+  test("the operator administrates by CALL only", async () => {
+    const admin = account(server, "admin");
+    assert.equal((await call(admin, "slot_status"))[0].length, 1024);
+    await assert.rejects(admin.run("SELECT * FROM slot_fence"), { errno: 1142 });
+    await assert.rejects(admin.run("CALL _op_open('[]')"), { errno: 1370 });
+    await admin.end();
+  });
+
+  test("the monitor only reads", async () => {
+    const monitor = account(server, "monitor");
+    for (const routine of ["slot_status", "slot_stats", "slot_map", "routine_list"]) {
+      assert.ok((await call(monitor, routine))[0].length > 0);
+    }
+    for (const statement of ["CALL slot_assign(0, 0, 'x')", "CALL user_get('[]')", "CALL slot_learn('[]')", "CALL conn_kill('x', 0)"]) {
+      await assert.rejects(monitor.run(statement), { errno: 1370 });
+    }
+    await monitor.end();
+  });
+
+  test("the definers cannot log in; the others cannot before they have a password", async () => {
+    for (const user of ["doushard_owner", "doushard_killer"]) {
+      await assert.rejects(server.session({ user }).run("SELECT 1"), /locked|denied/);
+    }
+    const bare = await Mariadb.start();
+    try {
+      await bare.source(PROCEDURES, ...MANIFESTS);
+      for (const name of ["app", "admin", "monitor"]) {
+        for (const password of ["", "invalid"]) {
+          await assert.rejects(bare.session({ user: `doushard_${name}`, password }).run("SELECT 1"), /denied/);
+        }
+      }
+    } finally {
+      await bare.stop();
+    }
+  });
+});

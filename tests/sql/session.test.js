@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/session/: opening, checking and touching sessions. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import {
+  FAR, account, batch, call, changed, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
+  ownerOp, race, refused, refusesBadBatch, shard,
+} from "./lib.js";
+
+const HOUR = 3_600_000;
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+const where = (user) => `slot = ${user.slot} AND user_id = ${user.id}`;
+const sessions = (user) =>
+  root.rows(`SELECT LOWER(HEX(session)) AS id FROM session WHERE ${where(user)} ORDER BY created_at, session`)
+    .then((rows) => rows.map((row) => row.id));
+const openOp = (user, fields = {}) =>
+  ownerOp(user, { session: key(), expires_at: FAR, max: 32, ...fields });
+
+describe("session_open", () => {
+  test("adds a session; a replay changes nothing", async () => {
+    const user = await newUser(app);
+    const op = openOp(user);
+    assert.equal((await one(app, "session_open", op)).code, "ok");
+    const before_ = await root.rows(`SELECT * FROM session WHERE ${where(user)}`);
+    assert.equal((await one(app, "session_open", { ...op, expires_at: FAR - 1 })).code, "same");
+    assert.deepEqual(await root.rows(`SELECT * FROM session WHERE ${where(user)}`), before_);
+    assert.equal(before_.length, 2);
+  });
+
+  test("keeps the newest and always the new one", async () => {
+    const user = await newUser(app);
+    const opened = [];
+    for (let i = 0; i < 4; i++) {
+      const op = openOp(user, { max: 3 });
+      await app.run(`SET timestamp = ${1_800_000_000 + i}`);
+      assert.equal((await one(app, "session_open", op)).code, "ok");
+      opened.push(op.session);
+    }
+    assert.deepEqual(await sessions(user), opened.slice(1));
+    await app.run("SET timestamp = 1700000000");
+    const late = openOp(user, { max: 2 });
+    assert.equal((await one(app, "session_open", late)).code, "ok");
+    await app.run("SET timestamp = DEFAULT");
+    assert.deepEqual(await sessions(user), [late.session, opened[3]]);
+    const only = openOp(user, { max: 1 });
+    await one(app, "session_open", only);
+    assert.deepEqual(await sessions(user), [only.session]);
+  });
+
+  test("removes expired sessions first", async () => {
+    const user = await newUser(app);
+    const ops = [openOp(user, { expires_at: 1000 }), openOp(user)];
+    await one(app, "session_open", ops[0]);
+    await one(app, "session_open", { ...ops[1], max: 2 });
+    assert.deepEqual((await sessions(user)).sort(), [user.op.session, ops[1].session].sort());
+  });
+
+  test("several logins of one user in one batch", async () => {
+    const user = await newUser(app);
+    const ops = [openOp(user, { max: 2 }), openOp(user, { max: 2 }), openOp(user, { max: 2 })];
+    const rows = await batch(app, "session_open", [...ops, ops[2]]);
+    assert.deepEqual(rows.map((row) => row.code), ["ok", "ok", "ok", "same"]);
+    assert.equal((await sessions(user)).length, 2);
+    assert.ok((await sessions(user)).includes(ops[2].session));
+  });
+
+  test("no such user, an erased user", async () => {
+    const user = await newUser(app);
+    assert.equal((await one(app, "session_open", openOp({ ...user, id: 1 }))).code, "notfound");
+    await root.run(`UPDATE user SET state = 'erased' WHERE ${where(user)}`);
+    assert.equal((await one(app, "session_open", openOp(user))).code, "notfound");
+    assert.equal((await sessions(user)).length, 1);
+  });
+
+  test("bad arguments", async () => {
+    await refusesBadBatch(app, "session_open", openOp({ slot: 1, id: 8 }), {
+      owner: [0], session: ["", "g".repeat(32), "a".repeat(31), `${key()}0`], expires_at: [0, -1], max: [0, -1, "x"],
+    });
+  });
+
+  test("racing logins never leave more than the limit", async () => {
+    const user = await newUser(app);
+    const other = account(server, "app");
+    const ops = [openOp(user, { max: 1 }), openOp(user, { max: 1 })];
+    const results = await race(server, root, `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
+      [app, (session) => one(session, "session_open", ops[0])],
+      [other, (session) => one(session, "session_open", ops[1])]);
+    assert.deepEqual(results.map((row) => row.code), ["ok", "ok"]);
+    const left = await sessions(user);
+    assert.equal(left.length, 1);
+    assert.ok(ops.some((op) => op.session === left[0]));
+  });
+
+  test("fence, forwarding, journal", async () => {
+    const user = await newUser(app, nameIn(90));
+    await obeysFence(root, app, "session_open", 90, (epoch) => openOp(user, { epoch }));
+    await obeysForwarding(root, app, "session_open", 90, user.id, () => openOp(user));
+    await journals(root, 90, async () => {
+      const op = openOp(user, { max: 1 });
+      assert.equal((await one(app, "session_open", op)).code, "ok");
+      return op.session;
+    }, (session) => [`session ${user.id} ${user.id}`, `session ${user.id} ${user.id} ${session}`]);
+  });
+});
+
+describe("session_check", () => {
+  const check = async (user, session, { epoch = 1, idle = HOUR } = {}) =>
+    (await call(app, "session_check", user.slot, epoch, BigInt(user.id), session, idle))[0][0];
+  const age = (user, seen, expires = FAR) =>
+    root.run(`UPDATE session SET seen_at = _now_ms() - ${seen}, expires_at = ${expires} WHERE ${where(user)}`);
+
+  test("a live session", async () => {
+    const user = await newUser(app);
+    assert.deepEqual(await check(user, user.op.session), {
+      n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1", touch: "0",
+      expires_at: String(FAR),
+    });
+  });
+
+  test("touch after an hour; expired when idle or over", async () => {
+    const user = await newUser(app);
+    await age(user, HOUR + 1000);
+    const row = await check(user, user.op.session, { idle: 2 * HOUR });
+    assert.deepEqual([row.code, row.touch], ["ok", "1"]);
+    assert.equal((await check(user, user.op.session, { idle: HOUR })).code, "expired");
+    await age(user, 0, "_now_ms() - 1");
+    assert.equal((await check(user, user.op.session)).code, "expired");
+  });
+
+  test("no such session, somebody else's, an erased user's", async () => {
+    const [user, other] = [await newUser(app), await newUser(app)];
+    const row = await check(user, key());
+    assert.deepEqual([row.code, row.touch, row.expires_at], ["notfound", null, null]);
+    assert.equal((await check(other, user.op.session)).code, "notfound");
+    await root.run(`UPDATE user SET state = 'erased' WHERE ${where(user)}`);
+    assert.equal((await check(user, user.op.session)).code, "notfound");
+  });
+
+  test("bad arguments", async () => {
+    const good = [1, 1, 8, key(), HOUR];
+    for (const [i, bad] of [[3, "a".repeat(31)], [3, ""], [3, "g".repeat(32)], [4, 0], [4, -1], [4, 9223372036854775807n], [2, 0]]) {
+      await refused(app, "45400", "session_check", ...changed(good, i, bad));
+    }
+    for (const i of good.keys()) {
+      await refused(app, "45400", "session_check", ...changed(good, i, null));
+    }
+    await refused(app, "22001", "session_check", ...changed(good, 3, "a".repeat(33)));
+  });
+
+  test("fence and forwarding", async () => {
+    const user = await newUser(app, nameIn(91));
+    const args = (epoch) => [91, epoch, BigInt(user.id), user.op.session, HOUR];
+    await obeysFence(root, app, "session_check", 91, args);
+    await obeysForwarding(root, app, "session_check", 91, user.id, args);
+  });
+});
+
+describe("session_touch", () => {
+  const touchOp = (user, session, fields = {}) => ownerOp(user, { session, ...fields });
+  const seen = (user) => root.value(`SELECT seen_at FROM session WHERE ${where(user)}`).then(Number);
+
+  test("moves the time forward, never back; a replay is harmless", async () => {
+    const user = await newUser(app);
+    await root.run(`UPDATE session SET seen_at = 5 WHERE ${where(user)}`);
+    assert.equal((await one(app, "session_touch", touchOp(user, user.op.session))).code, "ok");
+    const now = Number(await root.value("SELECT _now_ms()"));
+    assert.ok(Math.abs(await seen(user) - now) < 60_000);
+    await root.run(`UPDATE session SET seen_at = ${FAR} WHERE ${where(user)}`);
+    assert.equal((await one(app, "session_touch", touchOp(user, user.op.session))).code, "ok");
+    assert.equal(await seen(user), FAR);
+  });
+
+  test("no such session", async () => {
+    const user = await newUser(app);
+    assert.equal((await one(app, "session_touch", touchOp(user, key()))).code, "notfound");
+  });
+
+  test("bad arguments", async () => {
+    await refusesBadBatch(app, "session_touch", { slot: 1, epoch: 1, owner: 8, session: key() }, {
+      owner: [0], session: ["", "g".repeat(32), "a".repeat(31), `${key()}00`],
+    });
+  });
+
+  test("a touch that races with a logout", async () => {
+    const user = await newUser(app);
+    const other = account(server, "app");
+    const op = touchOp(user, user.op.session);
+    const [touched, ended] = await race(server, root, `SELECT 1 FROM session WHERE ${where(user)} FOR UPDATE`,
+      [app, (session) => one(session, "session_touch", op)],
+      [other, (session) => one(session, "user_logout", op)]);
+    assert.ok(["ok", "notfound"].includes(touched.code));
+    assert.equal(ended.code, "ok");
+    assert.deepEqual(await sessions(user), []);
+  });
+
+  test("fence, forwarding, journal", async () => {
+    const user = await newUser(app, nameIn(92));
+    const make = (epoch) => touchOp(user, user.op.session, { epoch });
+    await obeysFence(root, app, "session_touch", 92, make);
+    await obeysForwarding(root, app, "session_touch", 92, user.id, make);
+    await journals(root, 92, () => one(app, "session_touch", make(1)),
+      () => [`session ${user.id} ${user.id} ${user.op.session}`]);
+  });
+});

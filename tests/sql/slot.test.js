@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/slot/ and procedures/shard/: assignment, maps, what a shard learns, the fence. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import {
+  FAR, account, call, changed, codes, key, nameIn, newUser, newVideo, one, ownerOp, publishOp, race,
+  refused, refusesBadBatch, shard, slotOfId, waitForLocks,
+} from "./lib.js";
+
+let server;
+let root;
+let app;
+let admin;
+let monitor;
+before(async () => {
+  ({ server, root, app } = await shard());
+  admin = account(server, "admin");
+  monitor = account(server, "monitor");
+});
+after(() => server?.stop());
+
+const fence = (slot, assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
+const clear = (slot) =>
+  root.run(`UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0 WHERE slot = ${slot}`)
+    .then(() => root.run(`UPDATE slot_known SET epoch = 1, server = 'shard1' WHERE slot = ${slot}`));
+const mapOf = async (slot) => {
+  const { epoch, server: at, answer } = (await call(app, "slot_map"))[0].find((row) => row.slot === String(slot));
+  return { epoch: Number(epoch), server: at, answer };
+};
+
+describe("shard_init", () => {
+  test("a name is given once; a replay changes nothing; another is refused", async () => {
+    const made = await root.value("SELECT installed_at FROM shard_self");
+    assert.equal((await call(admin, "shard_init", "shard1"))[0][0].server, "shard1");
+    await refused(admin, "45503", "shard_init", "shard2");
+    assert.deepEqual(await root.rows("SELECT name, installed_at FROM shard_self"), [{ name: "shard1", installed_at: made }]);
+  });
+
+  test("bad arguments", async () => {
+    for (const name of [null, "", "-a", "a b", "a'b", "é", "a".repeat(33), "a\nb"]) {
+      await refused(admin, "45400", "shard_init", name);
+    }
+    await refused(admin, "22001", "shard_init", "a".repeat(65));
+  });
+
+  test("two racing names: one wins", async () => {
+    await root.run("DELETE FROM shard_self");
+    const other = account(server, "admin");
+    const results = await Promise.allSettled([call(admin, "shard_init", "a"), call(other, "shard_init", "b")]);
+    assert.deepEqual(results.map((result) => result.status).sort(), ["fulfilled", "rejected"]);
+    const refusal = results.find((result) => result.status === "rejected").reason;
+    assert.equal(refusal.state, "45503");
+    await root.run("UPDATE shard_self SET name = 'shard1'");
+    await other.end();
+  });
+});
+
+describe("slot_assign", () => {
+  const assign = async (...args) => (await call(admin, "slot_assign", ...args))[0][0];
+  const forget = (from, to) => Promise.all(["slot_fence", "slot_known", "slot_seq"].map((table) =>
+    root.run(`DELETE FROM ${table} WHERE slot BETWEEN ${from} AND ${to}`)));
+
+  test("own slots are owned with a mint, others are elsewhere", async () => {
+    await forget(1000, 1023);
+    assert.deepEqual(await assign(1000, 1011, "shard1"), { assigned: "12", kept: "0" });
+    assert.deepEqual(await assign(1012, 1023, "shard2"), { assigned: "12", kept: "0" });
+    const rows = await root.rows(`
+      SELECT f.slot, f.state, f.epoch, f.server, k.epoch AS known, k.server AS known_server, s.last
+        FROM slot_fence f JOIN slot_known k ON k.slot = f.slot LEFT JOIN slot_seq s ON s.slot = f.slot
+       WHERE f.slot IN (1000, 1011, 1012, 1023) ORDER BY f.slot`);
+    const own = { state: "owned", epoch: "1", server: "shard1", known: "1", known_server: "shard1", last: "0" };
+    const other = { state: "moved", epoch: "1", server: "shard2", known: "1", known_server: "shard2", last: null };
+    assert.deepEqual(rows, [{ slot: "1000", ...own }, { slot: "1011", ...own }, { slot: "1012", ...other }, { slot: "1023", ...other }]);
+  });
+
+  test("a replay changes nothing, not the mint either", async () => {
+    await newUser(app, nameIn(1000));
+    const last = await root.value("SELECT last FROM slot_seq WHERE slot = 1000");
+    assert.deepEqual(await assign(1000, 1011, "shard1"), { assigned: "0", kept: "12" });
+    assert.equal(await root.value("SELECT last FROM slot_seq WHERE slot = 1000"), last);
+  });
+
+  test("another assignment is refused as a whole", async () => {
+    await forget(999, 999);
+    await refused(admin, "45503", "slot_assign", 999, 1000, "shard2");
+    assert.equal(await root.value("SELECT COUNT(*) FROM slot_fence WHERE slot = 999"), "0");
+    await refused(admin, "45503", "slot_assign", 1012, 1012, "shard1");
+    await assign(999, 999, "shard1");
+  });
+
+  test("slots that moved on since stay where they are", async () => {
+    await fence(1000, "state = 'moved', epoch = 3, server = 'shard3'");
+    assert.deepEqual(await assign(1000, 1001, "shard1"), { assigned: "0", kept: "2" });
+    assert.equal(await root.value("SELECT server FROM slot_fence WHERE slot = 1000"), "shard3");
+  });
+
+  test("not before the shard has a name", async () => {
+    await root.run("DELETE FROM shard_self");
+    await refused(admin, "45503", "slot_assign", 0, 0, "shard1");
+    await root.run("CALL shard_init('shard1')");
+  });
+
+  test("bad arguments", async () => {
+    const good = [0, 1, "shard1"];
+    for (const i of good.keys()) {
+      await refused(admin, "45400", "slot_assign", ...changed(good, i, null));
+    }
+    for (const args of [[-1, 0, "a"], [0, 1024, "a"], [5, 4, "a"], [0, 1, ""], [0, 1, "a b"], [0, 1, "a".repeat(33)]]) {
+      await refused(admin, "45400", "slot_assign", ...args);
+    }
+    await refused(admin, "22001", "slot_assign", 0, 1, "a".repeat(65));
+  });
+
+  test("two racing assignments agree", async () => {
+    await forget(990, 998);
+    const other = account(server, "admin");
+    const results = await race(server, root, "SELECT 1 FROM shard_self FOR UPDATE",
+      [admin, () => assign(990, 998, "shard1")],
+      [other, async (session) => (await call(session, "slot_assign", 990, 998, "shard1"))[0][0]]);
+    assert.deepEqual(results.map((row) => Number(row.assigned)).sort(), [0, 9]);
+    assert.deepEqual(await assign(990, 998, "shard1"), { assigned: "0", kept: "9" });
+    await other.end();
+  });
+});
+
+describe("slot_map, slot_learn", () => {
+  const learn = async (session, entries) => (await call(session, "slot_learn", JSON.stringify(entries)))[0][0].learned;
+
+  test("every slot once, in order", async () => {
+    const rows = (await call(app, "slot_map"))[0];
+    assert.deepEqual(rows.map((row) => Number(row.slot)), Array.from({ length: 1024 }, (_, i) => i));
+  });
+
+  test("the higher of fence and what was heard; what is arriving belongs to its source", async () => {
+    await clear(40);
+    assert.deepEqual(await mapOf(40), { epoch: 1, server: "shard1", answer: "ok" });
+    await fence(40, "state = 'moved', epoch = 2, server = 'shard2'");
+    assert.deepEqual(await mapOf(40), { epoch: 2, server: "shard2", answer: "moved" });
+    await fence(40, "state = 'importing', epoch = 2, server = 'shard1'");
+    await root.run("UPDATE slot_known SET epoch = 1, server = 'shard5' WHERE slot = 40");
+    assert.deepEqual(await mapOf(40), { epoch: 1, server: "shard5", answer: "notready" });
+    await root.run("DELETE FROM slot_known WHERE slot = 40");
+    await fence(40, "state = 'owned', epoch = 2, server = 'shard1'");
+    assert.deepEqual(await mapOf(40), { epoch: 2, server: "shard1", answer: "ok" });
+    await root.run("INSERT INTO slot_known VALUES (40, 1, 'shard1')");
+    await root.run("DELETE FROM slot_fence WHERE slot = 41");
+    assert.deepEqual(await mapOf(41), { epoch: 1, server: "shard1", answer: "moved" });
+    await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (41, 1, 'owned', 'shard1')");
+    await clear(40);
+  });
+
+  test("only newer entries are news; a replay is none", async () => {
+    await root.run("UPDATE slot_known SET epoch = 5, server = 'shard2' WHERE slot IN (50, 51)");
+    await root.run("UPDATE slot_fence SET epoch = 5, state = 'moved', server = 'shard2' WHERE slot IN (50, 51)");
+    const entries = [{ slot: 50, epoch: 4, server: "shard3" }, { slot: 51, epoch: 6, server: "shard3" }, { slot: 1040, epoch: 1, server: "shard4" }];
+    assert.equal(await learn(app, entries), "2");
+    assert.equal(await learn(app, entries), "0");
+    assert.deepEqual(await mapOf(50), { epoch: 5, server: "shard2", answer: "moved" });
+    assert.deepEqual(await mapOf(51), { epoch: 6, server: "shard3", answer: "moved" });
+    assert.deepEqual(await mapOf(1040), { epoch: 1, server: "shard4", answer: "moved" });
+    await root.run("DELETE FROM slot_known WHERE slot = 1040");
+    await clear(50);
+    await clear(51);
+  });
+
+  test("several entries for one slot: the highest stays", async () => {
+    await learn(app, [3, 2, 4].map((epoch) => ({ slot: 52, epoch, server: `shard${epoch}` })));
+    assert.deepEqual(await mapOf(52), { epoch: 4, server: "shard4", answer: "moved" });
+    await clear(52);
+  });
+
+  test("a shard that is out of date stops serving the slot", async () => {
+    const user = await newUser(app, nameIn(53));
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
+    await learn(app, [{ slot: 53, epoch: 2, server: "shard2" }]);
+    for (const [routine, op] of [["user_get", ownerOp(user)], ["publish_action", publishOp(user)]]) {
+      const { code, epoch, server: at } = await one(app, routine, op);
+      assert.deepEqual({ code, epoch, at }, { code: "moved", epoch: "2", at: "shard2" }, routine);
+    }
+    await clear(53);
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
+  });
+
+  test("learning waits for the writes that passed the fence, and they win", async () => {
+    const user = await newUser(app, nameIn(54));
+    const [writer, teacher] = [account(server, "app"), account(server, "app")];
+    const holder = server.session({ database: "doushard" });
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM user WHERE slot = 54 AND user_id = ${user.id} FOR UPDATE`);
+    const write = one(writer, "publish_action", publishOp(user));
+    await waitForLocks(root, 1);
+    const lesson = learn(teacher, [{ slot: 54, epoch: 2, server: "shard2" }]);
+    await waitForLocks(root, 2);
+    await holder.run("COMMIT");
+    assert.equal((await write).code, "ok");
+    assert.equal(await lesson, "1");
+    assert.equal((await one(app, "publish_action", publishOp(user))).code, "moved");
+    await Promise.all([holder, writer, teacher].map((session) => session.end()));
+    await clear(54);
+  });
+
+  test("two racing lessons: the higher epoch stays", async () => {
+    const other = account(server, "app");
+    const results = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 55 FOR UPDATE",
+      [app, (session) => learn(session, [{ slot: 55, epoch: 7, server: "shard7" }])],
+      [other, (session) => learn(session, [{ slot: 55, epoch: 8, server: "shard8" }])]);
+    assert.deepEqual(results, ["1", "1"]);
+    assert.deepEqual(await mapOf(55), { epoch: 8, server: "shard8", answer: "moved" });
+    await clear(55);
+  });
+
+  test("bad arguments", async () => {
+    const good = { slot: 60, epoch: 1, server: "shard1" };
+    for (const text of [null, "", "{}", "[]", "[1]", JSON.stringify(Array(2049).fill(good)), JSON.stringify([{ ...good, pad: "a".repeat(262144) }])]) {
+      await refused(app, "45400", "slot_learn", text);
+    }
+    const bad = { slot: [-1, "x", 4294967296, null], epoch: [0, -1, "x", null], server: ["", "a b", "a".repeat(33), null] };
+    for (const [field, values] of Object.entries(bad)) {
+      for (const value of values) {
+        await refused(app, "45400", "slot_learn", JSON.stringify([good, { ...good, [field]: value }]));
+      }
+    }
+    assert.equal(await learn(app, Array(2048).fill(good)), "0");
+  });
+});
+
+describe("slot_status, slot_stats, slot_where", () => {
+  test("what operators see", async () => {
+    await fence(61, "state = 'migrating', journal = 1");
+    const status = (await call(monitor, "slot_status"))[0];
+    assert.equal(status.length, 1024);
+    const { changed_at: at, ...row } = status.find(({ slot }) => slot === "61");
+    assert.ok(Number(at) > 0);
+    assert.deepEqual(row, { slot: "61", state: "migrating", epoch: "1", server: "shard1", answer: "ok", heard_epoch: "0", journal: "1", has_home: "0" });
+    await fence(61, "state = 'owned', journal = 0");
+  });
+
+  test("rows per slot", async () => {
+    const user = await newUser(app, nameIn(62));
+    await newVideo(app, user);
+    await newVideo(app, user);
+    const rows = (await call(monitor, "slot_stats"))[0];
+    assert.equal(rows.length, 1024);
+    assert.deepEqual(rows[62], { slot: "62", users: "1", videos: "2" });
+    assert.deepEqual(rows[63], { slot: "63", users: "0", videos: "0" });
+  });
+
+  test("the slot of an id, and of one that left", async () => {
+    const user = await newUser(app, nameIn(64));
+    const at = async (id) => (await call(monitor, "slot_where", BigInt(id)))[0][0];
+    assert.equal(slotOfId(user.id), 64);
+    assert.deepEqual(await at(user.id), { slot: "64", state: "owned", epoch: "1", server: "shard1" });
+    await root.run(`INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (64, ${user.id}, 1030)`);
+    await root.run("INSERT INTO slot_known VALUES (1030, 18, 'shard9')");
+    assert.deepEqual(await at(user.id), { slot: "1030", state: "unknown", epoch: "18", server: "shard9" });
+    await root.run("DELETE FROM owner_home");
+    await root.run("DELETE FROM slot_known WHERE slot = 1030");
+    for (const id of [null, 0, 9007199254740992n]) {
+      await refused(monitor, "45400", "slot_where", id);
+    }
+  });
+});
+
+describe("the fence", () => {
+  test("a share lock holds a change of the fence back until the write commits", async () => {
+    const user = await newUser(app, nameIn(65));
+    const writer = account(server, "app");
+    const mover = server.session({ database: "doushard" });
+    const holder = server.session({ database: "doushard" });
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM user WHERE slot = 65 AND user_id = ${user.id} FOR UPDATE`);
+    let written = false;
+    const write = one(writer, "publish_action", publishOp(user)).then((row) => {
+      written = true;
+      return row;
+    });
+    await waitForLocks(root, 1);
+    const flip = mover.run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 65").then(() => written);
+    await waitForLocks(root, 2);
+    /* A reader is not held up: it is answered from before the flip. */
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
+    await holder.run("COMMIT");
+    assert.equal((await write).code, "ok");
+    await flip;
+    assert.equal(await root.value("SELECT COUNT(*) FROM video WHERE slot = 65"), "1");
+    assert.equal((await one(app, "publish_action", publishOp(user))).code, "moved");
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "moved");
+    await Promise.all([writer, mover, holder].map((session) => session.end()));
+    await clear(65);
+  });
+
+  test("a write that waited for the flip is answered with what it says", async () => {
+    const user = await newUser(app, nameIn(66));
+    const mover = server.session({ database: "doushard" });
+    await mover.run("START TRANSACTION");
+    await mover.run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 66");
+    const write = one(app, "publish_action", publishOp(user));
+    await waitForLocks(root, 1);
+    await mover.run("COMMIT");
+    const { code, epoch, server: at } = await write;
+    assert.deepEqual({ code, epoch, at }, { code: "moved", epoch: "2", at: "shard2" });
+    await mover.end();
+    await clear(66);
+  });
+
+  test("two writers of one slot share it", async () => {
+    const users = [await newUser(app, nameIn(67)), await newUser(app, nameIn(67))];
+    const other = account(server, "app");
+    const holder = server.session({ database: "doushard" });
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM user WHERE slot = 67 AND user_id = ${users[0].id} FOR UPDATE`);
+    const held = one(other, "session_open", ownerOp(users[0], { session: key(), expires_at: 1, max: 9 }));
+    await waitForLocks(root, 1);
+    const free = await one(app, "session_open", ownerOp(users[1], { session: key(), expires_at: 1, max: 9 }));
+    assert.equal(free.code, "ok");
+    await holder.run("COMMIT");
+    assert.equal((await held).code, "ok");
+    await Promise.all([other, holder].map((session) => session.end()));
+  });
+
+  test("one refused operation does not fail its neighbours", async () => {
+    const users = [await newUser(app, nameIn(68)), await newUser(app, nameIn(69)), await newUser(app, nameIn(70))];
+    await fence(68, "state = 'ready'");
+    await fence(69, "state = 'moved', server = 'shard2'");
+    assert.deepEqual(await codes(app, "publish_action", users.map((user) => publishOp(user))), ["notready", "moved", "ok"]);
+    await clear(68);
+    await clear(69);
+  });
+
+  test("batches are in the order of locks, or refused", async () => {
+    const [low, high] = [await newUser(app, nameIn(71)), await newUser(app, nameIn(72))];
+    const op = (user) => ownerOp(user, { session: key(), expires_at: 1, max: 9 });
+    await refused(app, "45400", "session_open", JSON.stringify([op(high), op(low)]));
+    const twin = await newUser(app, nameIn(71));
+    await refused(app, "45400", "session_open", JSON.stringify([op(twin), op(low)]));
+    assert.deepEqual(await codes(app, "session_open", [op(low), op(low), op(twin), op(high)]), ["ok", "ok", "ok", "ok"]);
+    await refusesBadBatch(app, "session_touch", ownerOp(low, { session: key() }), {});
+  });
+
+  test("locks are taken in the order of the array, by primary key", async () => {
+    const session = server.session({ database: "doushard" });
+    const ops = JSON.stringify([5, 6, 7].map((slot) => ({ slot, epoch: 1, owner: 8 })));
+    const plan = await session.rows(`EXPLAIN
+      SELECT j.n, f.answer FROM JSON_TABLE('${ops}', '$[*]' COLUMNS (n FOR ORDINALITY, slot INT UNSIGNED PATH '$.slot')) AS j
+        LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY) ON f.slot = j.slot LOCK IN SHARE MODE`);
+    assert.deepEqual(plan.map((row) => [row.table, row.key]), [["j", null], ["f", "PRIMARY"]]);
+    await session.run(`CALL _op_open('${ops}')`);
+    await session.run("START TRANSACTION");
+    await session.run(`CALL _op_fence('${ops}')`);
+    await session.run("CALL _slot_seq_lock()");
+    const seq = await session.rows("EXPLAIN SELECT COUNT(*) FROM op AS o STRAIGHT_JOIN slot_seq AS s FORCE INDEX (PRIMARY) ON s.slot = o.slot WHERE o.code = 'ok' FOR UPDATE");
+    assert.deepEqual(seq.map((row) => [row.table, row.key]), [["o", null], ["s", "PRIMARY"]]);
+    assert.deepEqual((await session.rows("SELECT slot FROM op")).map((row) => row.slot), ["5", "6", "7"]);
+    await session.run("ROLLBACK");
+    await session.end();
+  });
+
+  test("parallel batches over the same slots never deadlock", async () => {
+    const users = [];
+    for (let slot = 80; slot < 90; slot++) {
+      users.push(await newUser(app, nameIn(slot)));
+    }
+    const login = (user) => ownerOp(user, { session: key(), expires_at: FAR, max: 3 });
+    const work = async (session) => {
+      for (let i = 0; i < 25; i++) {
+        const some = users.filter((user, at) => at === i % 10 || Math.random() < 0.6);
+        const [routine, make] = i % 5 === 0 ? ["session_open", login] : ["publish_action", publishOp];
+        const answers = await codes(session, routine, some.map((user) => make(user)));
+        assert.ok(answers.every((code) => code === "ok"));
+      }
+    };
+    const all = [account(server, "app"), account(server, "app"), account(server, "app"), account(server, "app")];
+    await Promise.all(all.map(work));
+    await Promise.all(all.map((session) => session.end()));
+  });
+});

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A shard of users in memory: stands in for shard/user.c and shard/session.c, can refuse,
+ * and can let something happen in the middle of a call; and requests without HTTP.
+ *
+ * Include it in one file of a test program: it defines the functions of shard/user.h. */
+#ifndef DOUSHARD_TESTS_FAKE_USERS_H
+#define DOUSHARD_TESTS_FAKE_USERS_H
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/user.h"
+
+#include "server/app.h"
+#include "server/auth.h"
+#include "server/config.h"
+#include "server/handlers.h"
+#include "server/request.h"
+#include "server/routes.h"
+
+#include "tests/unit/cmocka_all.h"
+#include "tests/unit/scratch.h"
+
+#define FAKE_USERS    4
+#define FAKE_SESSIONS 16
+
+enum fake_call {
+    FAKE_REGISTER,
+    FAKE_LOGIN,
+    FAKE_SECRET,
+    FAKE_PASSWORD,
+    FAKE_REHASH,
+    FAKE_LOGOUT,
+    FAKE_GET,
+    FAKE_OPEN,
+    FAKE_CHECK,
+    FAKE__COUNT
+};
+
+struct fake_user {
+    uint64_t id; /* 0: free */
+    char name[140];
+    char hash[PASSWORD_HASH_MAX + 1];
+    unsigned char op[OP_BYTES];
+};
+
+struct fake_session {
+    uint64_t user_id; /* 0: free */
+    unsigned char id[SESSION_BYTES];
+};
+
+/* The state of the shard, and what the test wants of it. */
+static struct {
+    struct fake_user users[FAKE_USERS];
+    struct fake_session sessions[FAKE_SESSIONS];
+    unsigned n_calls[FAKE__COUNT];
+    enum outcome refuse[FAKE__COUNT]; /* not OK: the call does nothing and answers this */
+    bool lose[FAKE__COUNT];           /* the call is done, and answers TIMEOUT */
+    bool same[FAKE__COUNT];           /* the call is done, and answers SAME */
+    void (*during[FAKE__COUNT])(void); /* runs once, before the call answers */
+    int64_t check_left_ms;             /* time that the last session_check() had */
+    const char *user_texts;            /* signature and pictures of every card */
+} fake;
+
+/* Count the call; true when it may be done. */
+static bool fake_begin(enum fake_call which, enum outcome *outcome)
+{
+    fake.n_calls[which]++;
+    *outcome = fake.refuse[which];
+    return *outcome == OUTCOME_OK;
+}
+
+static enum outcome fake_end(enum fake_call which, enum outcome outcome)
+{
+    void (*hook)(void) = fake.during[which];
+
+    fake.during[which] = NULL;
+    if (hook != NULL) {
+        hook();
+    }
+    if (fake.lose[which]) {
+        return OUTCOME_TIMEOUT;
+    }
+    return fake.same[which] && outcome == OUTCOME_OK ? OUTCOME_SAME : outcome;
+}
+
+static struct fake_user *fake_user(uint64_t id)
+{
+    for (size_t i = 0; i < FAKE_USERS; i++) {
+        if (id != 0 && fake.users[i].id == id) {
+            return &fake.users[i];
+        }
+    }
+    return NULL;
+}
+
+static struct fake_user *fake_named(const char *name)
+{
+    for (size_t i = 0; i < FAKE_USERS; i++) {
+        if (fake.users[i].id != 0 && strcmp(fake.users[i].name, name) == 0) {
+            return &fake.users[i];
+        }
+    }
+    return NULL;
+}
+
+static struct fake_session *fake_session(uint64_t user_id, const unsigned char *id)
+{
+    for (size_t i = 0; i < FAKE_SESSIONS; i++) {
+        if (fake.sessions[i].user_id == user_id &&
+            memcmp(fake.sessions[i].id, id, SESSION_BYTES) == 0) {
+            return &fake.sessions[i];
+        }
+    }
+    return NULL;
+}
+
+static inline unsigned fake_n_sessions(uint64_t user_id)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < FAKE_SESSIONS; i++) {
+        n += fake.sessions[i].user_id == user_id;
+    }
+    return n;
+}
+
+static void fake_close_all(uint64_t user_id)
+{
+    for (size_t i = 0; i < FAKE_SESSIONS; i++) {
+        if (fake.sessions[i].user_id == user_id) {
+            fake.sessions[i].user_id = 0;
+        }
+    }
+}
+
+static void fake_open(uint64_t user_id, const struct session_grant *grant)
+{
+    assert_true(grant->keep_max > 0);
+    assert_true(grant->expires_at_ms > clock_wall_ms());
+    for (size_t i = 0; i < FAKE_SESSIONS; i++) {
+        if (fake.sessions[i].user_id == 0) {
+            fake.sessions[i].user_id = user_id;
+            memcpy(fake.sessions[i].id, grant->id, SESSION_BYTES);
+            return;
+        }
+    }
+    fail_msg("too many sessions for the fake");
+}
+
+enum outcome user_register(struct router *router, struct call *call,
+                           const struct user_register_args *args, uint64_t *user_id)
+{
+    enum outcome outcome;
+    struct fake_user *user = fake_named(args->name);
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_REGISTER, &outcome)) {
+        return outcome;
+    }
+    if (user != NULL && memcmp(user->op, args->op, OP_BYTES) != 0) {
+        return fake_end(FAKE_REGISTER, OUTCOME_TAKEN);
+    }
+    outcome = user != NULL ? OUTCOME_SAME : OUTCOME_OK;
+    for (size_t i = 0; user == NULL && i < FAKE_USERS; i++) {
+        if (fake.users[i].id == 0) {
+            user = &fake.users[i];
+            user->id = 8192 * (i + 1);
+            (void)snprintf(user->name, sizeof user->name, "%s", args->name);
+            (void)snprintf(user->hash, sizeof user->hash, "%s", args->password_hash);
+            memcpy(user->op, args->op, OP_BYTES);
+        }
+    }
+    assert_non_null(user);
+    fake_open(user->id, &args->session);
+    *user_id = user->id;
+    return fake_end(FAKE_REGISTER, outcome);
+}
+
+static enum outcome fake_hash(struct call *call, enum fake_call which,
+                              const struct fake_user *user, const char **hash)
+{
+    if (user == NULL) {
+        return fake_end(which, OUTCOME_NOTFOUND);
+    }
+    *hash = arena_strndup(call->arena, user->hash, strlen(user->hash));
+    assert_non_null(*hash);
+    return fake_end(which, OUTCOME_OK);
+}
+
+enum outcome user_login(struct router *router, struct call *call, const char *name,
+                        uint64_t *user_id, const char **password_hash)
+{
+    enum outcome outcome;
+    const struct fake_user *user = fake_named(name);
+
+    (void)router;
+    if (!fake_begin(FAKE_LOGIN, &outcome)) {
+        return outcome;
+    }
+    *user_id = user != NULL ? user->id : *user_id;
+    return fake_hash(call, FAKE_LOGIN, user, password_hash);
+}
+
+enum outcome user_secret(struct router *router, struct call *call, uint64_t user_id,
+                         const char **password_hash)
+{
+    enum outcome outcome;
+
+    (void)router;
+    if (!fake_begin(FAKE_SECRET, &outcome)) {
+        return outcome;
+    }
+    return fake_hash(call, FAKE_SECRET, fake_user(user_id), password_hash);
+}
+
+static enum outcome fake_swap(enum fake_call which, uint64_t user_id,
+                              const char *old_hash, const char *new_hash)
+{
+    struct fake_user *user = fake_user(user_id);
+
+    if (user == NULL) {
+        return OUTCOME_NOTFOUND;
+    }
+    if (strcmp(user->hash, old_hash) != 0) {
+        return OUTCOME_CONFLICT;
+    }
+    (void)snprintf(user->hash, sizeof user->hash, "%s", new_hash);
+    return which == FAKE_REHASH ? fake_end(which, OUTCOME_OK) : OUTCOME_OK;
+}
+
+enum outcome user_password(struct router *router, struct call *call, uint64_t user_id,
+                           const char *old_hash, const char *new_hash,
+                           const struct session_grant *session)
+{
+    enum outcome outcome;
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_PASSWORD, &outcome)) {
+        return outcome;
+    }
+    outcome = fake_swap(FAKE_PASSWORD, user_id, old_hash, new_hash);
+    if (outcome == OUTCOME_OK) {
+        fake_close_all(user_id);
+        fake_open(user_id, session);
+    }
+    return fake_end(FAKE_PASSWORD, outcome);
+}
+
+enum outcome user_rehash(struct router *router, struct call *call, uint64_t user_id,
+                         const char *old_hash, const char *new_hash)
+{
+    enum outcome outcome;
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_REHASH, &outcome)) {
+        return outcome;
+    }
+    return fake_swap(FAKE_REHASH, user_id, old_hash, new_hash);
+}
+
+enum outcome user_logout(struct router *router, struct call *call, uint64_t user_id,
+                         const unsigned char session[SESSION_BYTES])
+{
+    enum outcome outcome;
+    struct fake_session *found = fake_session(user_id, session);
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_LOGOUT, &outcome)) {
+        return outcome;
+    }
+    if (found != NULL) {
+        found->user_id = 0;
+    }
+    return fake_end(FAKE_LOGOUT, found != NULL ? OUTCOME_OK : OUTCOME_SAME);
+}
+
+enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
+                      size_t n, struct user_card *cards)
+{
+    const char *texts = fake.user_texts != NULL ? fake.user_texts : "";
+    enum outcome outcome;
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_GET, &outcome)) {
+        return outcome;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct fake_user *user = fake_user(ids[i]);
+        cards[i] = (struct user_card){.id = 0};
+        if (user != NULL) {
+            cards[i] = (struct user_card){.id = user->id,
+                                          .name = user->name,
+                                          .avatar = texts,
+                                          .background_image = texts,
+                                          .signature = texts};
+        }
+    }
+    return fake_end(FAKE_GET, OUTCOME_OK);
+}
+
+enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,
+                          const struct session_grant *session)
+{
+    enum outcome outcome;
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_OPEN, &outcome)) {
+        return outcome;
+    }
+    if (fake_user(user_id) == NULL) {
+        return fake_end(FAKE_OPEN, OUTCOME_NOTFOUND);
+    }
+    fake_open(user_id, session);
+    return fake_end(FAKE_OPEN, OUTCOME_OK);
+}
+
+enum outcome session_check(struct router *router, struct call *call, uint64_t user_id,
+                           const unsigned char session[SESSION_BYTES], int64_t idle_ms)
+{
+    enum outcome outcome;
+
+    (void)router;
+    assert_true(idle_ms > 0);
+    fake.check_left_ms = call->deadline_ms - clock_mono_ms();
+    if (!fake_begin(FAKE_CHECK, &outcome)) {
+        return outcome;
+    }
+    outcome = fake_session(user_id, session) != NULL ? OUTCOME_OK : OUTCOME_NOTFOUND;
+    return fake_end(FAKE_CHECK, outcome);
+}
+
+/* ---- a process with one auth, and requests to it ---- */
+
+#define FAKE_KEY "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+
+static struct {
+    struct scratch scratch;
+    char keys_file[SCRATCH_PATH_MAX + 16];
+    struct config config;
+    struct app app;
+} world;
+
+static void world_write_keys(const char *text)
+{
+    int fd = open(world.keys_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static int world_begin(void **state)
+{
+    char why[AUTH_WHY_BYTES];
+
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    memset(&world, 0, sizeof world);
+    scratch_make(&world.scratch);
+    (void)snprintf(world.keys_file, sizeof world.keys_file, "%s/keys",
+                   world.scratch.path);
+    world_write_keys("k1 " FAKE_KEY "\n");
+    world.config.token_keys_file = world.keys_file;
+    world.config.token_lifetime_s = 3600;
+    world.config.session_idle_s = 600;
+    world.config.session_cache_ms = 5000;
+    world.config.session_cache_max = 1024;
+    world.config.sessions_per_user = 32;
+    world.config.scrypt_ln = 4;
+    world.config.scrypt_r = 8;
+    world.config.scrypt_p = 1;
+    world.config.scrypt_concurrency = 1;
+    world.config.scrypt_queue_max = 0;
+    world.config.base_url = "https://v.example.org";
+    world.config.listen_host = "0.0.0.0";
+    world.config.listen_port = 8080;
+    world.app.config = &world.config;
+    world.app.auth = auth_new(&world.config, NULL, why);
+    assert_non_null(world.app.auth);
+    return 0;
+}
+
+static int world_end(void **state)
+{
+    (void)state;
+    auth_free(&world.app.auth);
+    scratch_remove(&world.scratch);
+    return 0;
+}
+
+/* What came back. */
+struct answer {
+    json_t *body; /* owned; NULL when nothing was replied */
+    int code;     /* status_code; -1 when nothing was replied */
+    struct auth_identity who;
+};
+
+/* One parameter of a request; the name "authorization" or "idempotency-key" is a header.
+ * A list ends with a name of NULL. */
+struct field {
+    const char *name;
+    const char *value;
+};
+
+/* Send a request by ROUTE through auth_identify() and its handler. */
+static struct answer ask(const struct route *route, const struct field *fields)
+{
+    struct answer answer = {.code = -1};
+    struct params_error error;
+    struct request req;
+    int64_t now_ms = clock_mono_ms();
+
+    request_init(&req, &world.app, now_ms);
+    request_set_route(&req, route, "");
+    request_set_deadline(&req, now_ms + 10000);
+    for (; fields != NULL && fields->name != NULL; fields++) {
+        if (strcmp(fields->name, "authorization") == 0) {
+            req.headers.authorization = fields->value;
+        } else if (strcmp(fields->name, "idempotency-key") == 0) {
+            req.idempotency_key = fields->value;
+        } else {
+            params_add_query(&req.params, fields->name, strlen(fields->name),
+                             fields->value, strlen(fields->value));
+        }
+    }
+    if (!params_check(&req.params, &error)) {
+        reply_error(&req, ERROR_PARAM, "%s", error.reason);
+    } else if (auth_identify(world.app.auth, &req) && route->handler != NULL) {
+        assert_int_equal(req.reply.kind, REPLY_NONE);
+        route->handler(&req);
+    }
+    if (req.reply.kind != REPLY_NONE) {
+        answer.body =
+            json_loadb(req.reply.body, req.reply.body_len, JSON_REJECT_DUPLICATES, NULL);
+        assert_non_null(answer.body);
+        answer.code =
+            (int)json_integer_value(json_object_get(answer.body, "status_code"));
+        const char *msg = json_string_value(json_object_get(answer.body, "status_msg"));
+        assert_true(msg != NULL && msg[0] != '\0');
+    }
+    /* Who shortened the time for a part of the work gave it back. */
+    assert_int_equal(req.call.deadline_ms, req.deadline_ms);
+    answer.who = req.who;
+    request_release(&req);
+    return answer;
+}
+
+static void answer_free(struct answer *answer)
+{
+    json_decref(answer->body);
+    answer->body = NULL;
+}
+
+static const char *answer_text(const struct answer *answer, const char *key)
+{
+    const char *text = json_string_value(json_object_get(answer->body, key));
+
+    assert_non_null(text);
+    return text;
+}
+
+/* As ask(), for who wants nothing but the code. */
+static inline int ask_code(const struct route *route, const struct field *fields)
+{
+    struct answer answer = ask(route, fields);
+    int code = answer.code;
+
+    answer_free(&answer);
+    return code;
+}
+
+/* Put a user and an open session into the shard and give its token (static storage). */
+static inline const char *world_token(uint64_t user_id)
+{
+    static char token[JWT_SIGNED_MAX + 1];
+    struct session_grant grant;
+    struct request req;
+
+    fake.users[0] = (struct fake_user){.id = user_id, .name = "alice"};
+    request_init(&req, &world.app, clock_mono_ms());
+    auth_grant(&req, &grant);
+    fake_open(user_id, &grant);
+    const char *text = auth_token(world.app.auth, &req, user_id, &grant);
+    assert_non_null(text);
+    (void)snprintf(token, sizeof token, "%s", text);
+    request_release(&req);
+    return token;
+}
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The table of errors, and the envelopes that are made from it. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/check.h"
+
+#include "server/error.h"
+#include "server/request.h"
+#include "server/routes.h"
+
+#include "tests/unit/cmocka_all.h"
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERROR__COUNT; i++) {
+        const struct error_info *info = error_info((enum error_code)i);
+
+        assert_non_null(info->text);
+        assert_true(info->text[0] != '\0');
+        assert_true(info->http >= 200 && info->http < 600);
+        assert_int_equal(info->code == 0, i == ERROR_OK);
+        for (int j = 0; j < i; j++) {
+            assert_int_not_equal(error_info((enum error_code)j)->code, info->code);
+        }
+    }
+}
+
+static void test_outcomes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < OUTCOME__COUNT; i++) {
+        enum error_code code = error_from_outcome((enum outcome)i);
+        bool good = i == OUTCOME_OK || i == OUTCOME_SAME;
+
+        assert_true(code < ERROR__COUNT);
+        assert_int_equal(code == ERROR_OK, good);
+    }
+    assert_int_equal(error_info(error_from_outcome(OUTCOME_TIMEOUT))->code, 1018);
+    assert_int_equal(error_info(error_from_outcome(OUTCOME_UNAVAILABLE))->code, 1017);
+    assert_int_equal(error_info(error_from_outcome(OUTCOME_MOVED))->code, 1016);
+}
+
+/* What a client would read. The caller decrefs. */
+static json_t *body_of(const struct request *req)
+{
+    json_t *json =
+        json_loadb(req->reply.body, req->reply.body_len, JSON_REJECT_DUPLICATES, NULL);
+
+    assert_non_null(json);
+    assert_true(json_is_integer(json_object_get(json, "status_code")));
+    assert_true(json_string_length(json_object_get(json, "status_msg")) > 0);
+    assert_string_equal(req->reply.content_type, "application/json; charset=utf-8");
+    return json;
+}
+
+static int code_of(const struct request *req)
+{
+    json_t *json = body_of(req);
+    int code = (int)json_integer_value(json_object_get(json, "status_code"));
+
+    json_decref(json);
+    return code;
+}
+
+static void test_success(void **state)
+{
+    struct request req;
+    json_t *json;
+
+    (void)state;
+    request_init(&req, NULL, 0);
+    reply_ok(&req, NULL);
+    assert_int_equal(code_of(&req), 0);
+    reply_ok(&req, json_object());
+    assert_int_equal(code_of(&req), 0);
+    reply_ok(&req, json_pack("{s:I, s:[]}", "user_id", (json_int_t)5, "list"));
+    json = body_of(&req);
+    assert_int_equal(json_object_size(json), 4);
+    assert_int_equal(json_integer_value(json_object_get(json, "user_id")), 5);
+    json_decref(json);
+    reply_outcome(&req, OUTCOME_SAME);
+    assert_int_equal(code_of(&req), 0);
+    assert_int_equal(req.reply.http_status, 200);
+    reply_json(&req, NULL);
+    assert_int_equal(code_of(&req), 1017);
+    request_release(&req);
+}
+
+static void test_refusal(void **state)
+{
+    struct request req;
+    json_t *json;
+
+    (void)state;
+    request_init(&req, NULL, 0);
+    reply_error(&req, ERROR_PARAM, "%s is %d", "user_id", 5);
+    json = body_of(&req);
+    assert_string_equal(json_string_value(json_object_get(json, "status_msg")),
+                        "bad parameter: user_id is 5");
+    json_decref(json);
+    reply_error(&req, ERROR_NO_ROUTE, NULL);
+    assert_int_equal(req.reply.http_status, 404);
+    assert_int_equal(code_of(&req), 1404);
+    reply_outcome(&req, OUTCOME_TIMEOUT);
+    assert_int_equal(code_of(&req), 1018);
+    request_release(&req);
+}
+
+/* Whatever the detail is, the answer is JSON and has the keys that clients rely on. */
+static void test_details(void **state)
+{
+    static const char *const details[] = {"", "\"quoted\" \\ back", "line\r\nbreak",
+                                          "\x01\x7f\xff\xe4\xb8", "%s%n"};
+    size_t n;
+    const struct route *routes = route_table(&n);
+    char longest[5000];
+
+    (void)state;
+    memset(longest, '"', sizeof(longest) - 1);
+    longest[sizeof(longest) - 1] = '\0';
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j <= ARRAY_LEN(details); j++) {
+            struct request req;
+            json_t *json;
+
+            request_init(&req, NULL, 0);
+            request_set_route(&req, &routes[i], "");
+            reply_error(&req, ERROR_INTERNAL, "%s",
+                        j < ARRAY_LEN(details) ? details[j] : longest);
+            json = body_of(&req);
+            if (strcmp(routes[i].path, "/douyin/user/register/") == 0) {
+                assert_true(json_is_string(json_object_get(json, "token")));
+                assert_int_equal(json_integer_value(json_object_get(json, "user_id")), 0);
+            }
+            if (strcmp(routes[i].path, "/douyin/feed/") == 0) {
+                assert_true(json_is_array(json_object_get(json, "video_list")));
+            }
+            json_decref(json);
+            request_release(&req);
+        }
+    }
+}
+
+static void test_headers(void **state)
+{
+    struct request req;
+
+    (void)state;
+    request_init(&req, NULL, 0);
+    reply_header(&req, "Allow", "GET, HEAD");
+    reply_header(&req, "X-Bad", "a\r\nX-Injected: b");
+    assert_int_equal(req.reply.n_headers, 1);
+    for (int i = 0; i < REPLY_HEADERS_MAX * 2; i++) {
+        reply_header(&req, "X-A", "b");
+    }
+    assert_int_equal(req.reply.n_headers, REPLY_HEADERS_MAX);
+    request_release(&req);
+}
+
+/* The last answer counts, and none leaks (the sanitizer looks). */
+static void test_replaced(void **state)
+{
+    struct request req;
+
+    (void)state;
+    request_init(&req, NULL, 0);
+    reply_ok(&req, json_object());
+    reply_raw(&req, 200, "text/plain", strdup("abc"), 3);
+    assert_memory_equal(req.reply.body, "abc", 3);
+    reply_static(&req, 200, "text/plain", "def");
+    assert_int_equal(reply_bytes(&req.reply), 3);
+    reply_error(&req, ERROR_BUSY, NULL);
+    assert_int_equal(code_of(&req), 1016);
+    reply_raw(&req, 200, "text/plain", NULL, 10);
+    assert_int_equal(code_of(&req), 1017);
+    request_release(&req);
+}
+
+static void test_op(void **state)
+{
+    struct request req;
+    unsigned char a[OP_BYTES];
+    unsigned char b[OP_BYTES];
+
+    (void)state;
+    request_init(&req, NULL, 0);
+    request_op(&req, a);
+    request_op(&req, b);
+    assert_memory_not_equal(a, b, OP_BYTES); /* no key: always another */
+    req.idempotency_key = "key-1";
+    request_op(&req, a);
+    request_op(&req, b);
+    assert_memory_equal(a, b, OP_BYTES);
+    req.who.user_id = 1;
+    request_op(&req, b);
+    assert_memory_not_equal(a, b, OP_BYTES); /* another caller */
+    req.who.user_id = 0;
+    req.idempotency_key = "key-2";
+    request_op(&req, b);
+    assert_memory_not_equal(a, b, OP_BYTES);
+    request_release(&req);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),    cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_success),  cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_details),  cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_replaced), cmocka_unit_test(test_op),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

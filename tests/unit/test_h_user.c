@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* h_user.c against a shard in memory: what each endpoint answers, what it costs, and who
+ * is still logged in after a race, a lost answer or a change of password. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "tests/unit/fake_users.h"
+
+/* The rows of the route table, so that this test needs no other handlers. */
+#define TEXT_32(n)                                                                       \
+    {                                                                                    \
+        .name = (n), .type = PARAM_TEXT, .flags = PARAM_REQUIRED, .min = 1, .max = 32    \
+    }
+static const struct param_spec login_params[] = {TEXT_32("username"),
+                                                 TEXT_32("password"),
+                                                 {.name = NULL}};
+static const struct param_spec token_params[] = {
+    {.name = "token", .type = PARAM_TOKEN, .max = 2048},
+    {.name = NULL}};
+static const struct param_spec password_params[] = {
+    {.name = "token", .type = PARAM_TOKEN, .max = 2048},
+    TEXT_32("old_password"),
+    TEXT_32("new_password"),
+    {.name = NULL}};
+static const struct param_spec user_params[] = {
+    {.name = "token", .type = PARAM_TOKEN, .max = 2048},
+    {.name = "user_id", .type = PARAM_ID},
+    {.name = NULL}};
+
+#define NO_SESSION "\"user_id\":0,\"token\":\"\""
+static const struct route register_route = {.handler = h_user_register,
+                                            .auth = AUTH_NONE,
+                                            .params = login_params,
+                                            .failure_json = NO_SESSION};
+static const struct route login_route = {.handler = h_user_login,
+                                         .auth = AUTH_NONE,
+                                         .params = login_params,
+                                         .failure_json = NO_SESSION};
+static const struct route logout_route = {.handler = h_user_logout,
+                                          .auth = AUTH_NONE,
+                                          .params = token_params};
+static const struct route password_route = {.handler = h_user_password,
+                                            .auth = AUTH_REQUIRED,
+                                            .params = password_params,
+                                            .failure_json = NO_SESSION};
+static const struct route user_route = {.handler = h_user_get,
+                                        .auth = AUTH_REQUIRED,
+                                        .params = user_params};
+
+#define ALICE UINT64_C(8192)
+
+/* ---- short forms ---- */
+
+static struct answer enter(const struct route *route, const char *name,
+                           const char *password, const char *key)
+{
+    return ask(route, (struct field[]){{"username", name},
+                                       {"password", password},
+                                       {key != NULL ? "idempotency-key" : NULL, key},
+                                       {NULL, NULL}});
+}
+
+static struct answer sign_up(const char *name, const char *password)
+{
+    return enter(&register_route, name, password, NULL);
+}
+
+static struct answer log_in(const char *name, const char *password)
+{
+    return enter(&login_route, name, password, NULL);
+}
+
+static struct answer change(const char *token, const char *old_password,
+                            const char *new_password)
+{
+    return ask(&password_route, (struct field[]){{"token", token},
+                                                 {"old_password", old_password},
+                                                 {"new_password", new_password},
+                                                 {NULL, NULL}});
+}
+
+static int log_out(const char *token)
+{
+    return ask_code(&logout_route, (struct field[]){{"token", token}, {NULL, NULL}});
+}
+
+/* 0 when the token is let in. */
+static int page_code(const char *token)
+{
+    return ask_code(&user_route, (struct field[]){{"token", token}, {NULL, NULL}});
+}
+
+/* The answer carries a user and a token that is let in as this user. */
+static void assert_session(const struct answer *answer, uint64_t user_id)
+{
+    assert_int_equal(answer->code, 0);
+    assert_int_equal(json_integer_value(json_object_get(answer->body, "user_id")),
+                     user_id);
+    struct answer page =
+        ask(&user_route,
+            (struct field[]){{"token", answer_text(answer, "token")}, {NULL, NULL}});
+    assert_int_equal(page.code, 0);
+    assert_int_equal(page.who.user_id, user_id);
+    answer_free(&page);
+}
+
+/* The answer is CODE, and gives no session. */
+static void assert_refused(struct answer *answer, int code)
+{
+    assert_int_equal(answer->code, code);
+    assert_true(json_is_integer(json_object_get(answer->body, "user_id")));
+    assert_int_equal(json_integer_value(json_object_get(answer->body, "user_id")), 0);
+    assert_string_equal(answer_text(answer, "token"), "");
+    answer_free(answer);
+}
+
+static uint64_t n_hashes(void)
+{
+    return password_hashes_total(auth_password(world.app.auth));
+}
+
+/* An account "alice" with the password "secret"; her token in static storage. */
+static const char *make_alice(void)
+{
+    static char token[JWT_SIGNED_MAX + 1];
+    struct answer answer = sign_up("alice", "secret");
+
+    assert_int_equal(answer.code, 0);
+    (void)snprintf(token, sizeof token, "%s", answer_text(&answer, "token"));
+    answer_free(&answer);
+    return token;
+}
+
+/* ---- register ---- */
+
+static void test_register(void **state)
+{
+    struct answer answer = sign_up("alice", "secret");
+
+    (void)state;
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(n_hashes(), 1);
+    assert_null(strstr(fake.users[0].hash, "secret"));
+    assert_memory_equal(fake.users[0].hash, "$scrypt$ln=4,r=8,p=1$", 21);
+    answer = sign_up("alice", "other");
+    assert_refused(&answer, 1003);
+    assert_int_equal(fake_n_sessions(ALICE), 1);
+}
+
+static void test_register_names(void **state)
+{
+    static const struct {
+        const char *name;
+        int code;
+    } rows[] = {
+        {"\xe6\x8a\x96\xe9\x9f\xb3", 0},
+        {"\xf0\x9f\x98\x80 \xc3\xa9\xe2\x80\x8d", 0}, /* emoji, blank, é, joiner */
+        {"' OR 1=1; --", 0},
+        {"\xc2\xa0", 0}, /* a no-break space is the first that is no control */
+        {"a\x01", 1002},
+        {"a\nb", 1002},
+        {"a\x7f", 1002},
+        {"\x1b[31m", 1002},
+        {"a\xc2\x80", 1002},     /* U+0080 */
+        {"a\xc2\x9f", 1002},     /* U+009F */
+        {"a\xe2\x80\xa8", 1002}, /* line separator */
+        {"a\xe2\x80\xae"
+         "b",
+         1002},                                      /* right-to-left override */
+        {"a\xe2\x81\xa6", 1002},                     /* isolate */
+        {"a\xff", 1002},                             /* no UTF-8 */
+        {"a\xc2", 1002},                             /* cut */
+        {"\xed\xa0\x80", 1002},                      /* surrogate */
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1002}, /* 33 */
+        {"", 1002},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        uint64_t n = n_hashes();
+        struct answer answer = sign_up(rows[i].name, "p");
+        if (answer.code != rows[i].code) {
+            fail_msg("row %zu: %d", i, answer.code);
+        }
+        /* A name that cannot be is refused before it costs anything. */
+        assert_int_equal(n_hashes() - n, rows[i].code == 0);
+        if (rows[i].code == 0) {
+            answer_free(&answer);
+        } else {
+            assert_refused(&answer, 1002);
+        }
+    }
+}
+
+/* A control that is the very last code point must not be looked for behind the text. */
+static void test_register_longest(void **state)
+{
+    char name[32 * 4 + 1];
+    char password[32 * 3 + 1];
+
+    (void)state;
+    for (size_t i = 0; i < 32; i++) {
+        memcpy(name + 4 * i, "\xf0\x9f\x98\x80", 4);
+        memcpy(password + 3 * i, "\xe5\xaf\x86", 3);
+    }
+    name[sizeof name - 1] = '\0';
+    password[sizeof password - 1] = '\0';
+    struct answer answer = sign_up(name, password);
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    answer = log_in(name, password);
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    password[sizeof password - 2] ^= 1; /* the last byte counts */
+    answer = log_in(name, password);
+    assert_refused(&answer, 1005);
+}
+
+static void test_register_outcomes(void **state)
+{
+    static const struct {
+        enum outcome outcome;
+        int code;
+    } rows[] = {
+        {OUTCOME_BUSY, 1016},     {OUTCOME_UNAVAILABLE, 1017}, {OUTCOME_TIMEOUT, 1018},
+        {OUTCOME_BADARG, 1500},   {OUTCOME_INTERNAL, 1500},    {OUTCOME_NOMEM, 1017},
+        {OUTCOME_MISMATCH, 1013},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fake.refuse[FAKE_REGISTER] = rows[i].outcome;
+        struct answer answer = sign_up("alice", "secret");
+        assert_refused(&answer, rows[i].code);
+    }
+}
+
+/* The answer of the shard was lost and the router asked again: it hears that this was
+ * done before. That was this very request, so no password need be compared. */
+static void test_register_replayed_by_router(void **state)
+{
+    (void)state;
+    fake.same[FAKE_REGISTER] = true;
+    struct answer answer = sign_up("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(n_hashes(), 1);
+    assert_int_equal(fake_n_sessions(ALICE), 1);
+}
+
+static void test_register_again_with_key(void **state)
+{
+    struct answer answer = enter(&register_route, "alice", "secret", "key-1");
+
+    (void)state;
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    /* The client never saw that answer and asks again: the same user, a session of its
+     * own. */
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(fake_n_sessions(ALICE), 2);
+    /* Somebody else guesses the key: no session, and none left open. */
+    answer = enter(&register_route, "alice", "guess", "key-1");
+    assert_refused(&answer, 1013);
+    assert_int_equal(fake_n_sessions(ALICE), 2);
+    /* Another key, or none: the name is taken. */
+    answer = enter(&register_route, "alice", "secret", "key-2");
+    assert_refused(&answer, 1003);
+    answer = sign_up("alice", "secret");
+    assert_refused(&answer, 1003);
+    /* The same key for another name is another account. */
+    answer = enter(&register_route, "bob", "secret", "key-1");
+    assert_int_equal(answer.code, 0);
+    answer_free(&answer);
+}
+
+/* After a change of password the old one gives no session, whatever the key. */
+static void test_register_again_after_change(void **state)
+{
+    struct answer answer = enter(&register_route, "alice", "secret", "key-1");
+    struct answer changed = change(answer_text(&answer, "token"), "secret", "fresh");
+
+    (void)state;
+    assert_int_equal(changed.code, 0);
+    answer_free(&answer);
+    answer_free(&changed);
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_refused(&answer, 1013);
+    answer = enter(&register_route, "alice", "fresh", "key-1");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* ---- login ---- */
+
+static void test_login(void **state)
+{
+    (void)make_alice();
+    struct answer answer = log_in("alice", "secret");
+
+    (void)state;
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(fake_n_sessions(ALICE), 2);
+}
+
+/* Whether the name or the password is wrong shows neither in the answer nor in the cost:
+ * one scrypt, one call. */
+static void test_login_tells_nothing(void **state)
+{
+    (void)make_alice();
+    uint64_t n_before = n_hashes();
+    struct answer wrong = log_in("alice", "Secret");
+    uint64_t n_wrong = n_hashes();
+    struct answer unknown = log_in("nobody", "secret");
+
+    (void)state;
+    assert_int_equal(n_wrong - n_before, 1);
+    assert_int_equal(n_hashes() - n_wrong, 1);
+    assert_int_equal(fake.n_calls[FAKE_LOGIN], 2);
+    assert_int_equal(fake.n_calls[FAKE_OPEN] + fake.n_calls[FAKE_SECRET], 0);
+    assert_int_equal(wrong.code, 1005);
+    assert_true(json_equal(wrong.body, unknown.body));
+    answer_free(&wrong);
+    assert_refused(&unknown, 1005);
+    assert_int_equal(fake_n_sessions(ALICE), 1);
+}
+
+static void test_login_outcomes(void **state)
+{
+    static const struct {
+        enum fake_call which;
+        enum outcome outcome;
+        int code;
+    } rows[] = {
+        {FAKE_LOGIN, OUTCOME_UNAVAILABLE, 1017}, {FAKE_LOGIN, OUTCOME_BUSY, 1016},
+        {FAKE_LOGIN, OUTCOME_TIMEOUT, 1018},     {FAKE_OPEN, OUTCOME_UNAVAILABLE, 1017},
+        {FAKE_OPEN, OUTCOME_TIMEOUT, 1018},      {FAKE_OPEN, OUTCOME_NOTFOUND, 1005},
+        {FAKE_SECRET, OUTCOME_BUSY, 1016},       {FAKE_SECRET, OUTCOME_NOTFOUND, 1005},
+    };
+
+    (void)state;
+    (void)make_alice();
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fake.refuse[rows[i].which] = rows[i].outcome;
+        struct answer answer = log_in("alice", "secret");
+        assert_refused(&answer, rows[i].code);
+        fake.refuse[rows[i].which] = OUTCOME_OK;
+    }
+}
+
+static void test_login_rehash(void **state)
+{
+    char before[sizeof fake.users[0].hash];
+
+    (void)state;
+    (void)make_alice();
+    memcpy(before, fake.users[0].hash, sizeof before);
+    world.config.scrypt_ln = 5;
+    /* That it cannot be stored does not matter. */
+    fake.refuse[FAKE_REHASH] = OUTCOME_UNAVAILABLE;
+    struct answer answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_string_equal(fake.users[0].hash, before);
+    /* The next login does it, and the one after has nothing to do. */
+    fake.refuse[FAKE_REHASH] = OUTCOME_OK;
+    answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_memory_equal(fake.users[0].hash, "$scrypt$ln=5,r=8,p=1$", 21);
+    answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(fake.n_calls[FAKE_REHASH], 2);
+    /* A wrong password never does. */
+    world.config.scrypt_ln = 6;
+    answer = log_in("alice", "wrong");
+    assert_refused(&answer, 1005);
+    assert_int_equal(fake.n_calls[FAKE_REHASH], 2);
+}
+
+static void store_password(const char *text)
+{
+    struct password_params params = {.ln = 4, .r = 8, .p = 1};
+
+    assert_int_equal(password_hash(auth_password(world.app.auth), &params, text,
+                                   strlen(text), clock_mono_ms() + 1000,
+                                   fake.users[0].hash),
+                     PASSWORD_OK);
+}
+
+/* The owner changes the password, which ends all sessions, after ours was compared and
+ * before our session is stored. */
+static void password_changes(void)
+{
+    store_password("fresh");
+    fake_close_all(ALICE);
+}
+
+static void test_login_overtaken_by_change(void **state)
+{
+    (void)state;
+    (void)make_alice();
+    fake.during[FAKE_LOGIN] = password_changes;
+    struct answer answer = log_in("alice", "secret");
+    assert_refused(&answer, 1005);
+    assert_int_equal(fake_n_sessions(ALICE), 0);
+}
+
+/* Another login stores the same password under other parameters: that is no change. */
+static void password_is_rehashed(void)
+{
+    store_password("secret");
+}
+
+static void test_login_overtaken_by_rehash(void **state)
+{
+    (void)state;
+    (void)make_alice();
+    fake.during[FAKE_LOGIN] = password_is_rehashed;
+    struct answer answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* ---- busy ---- */
+
+static void *hash_slowly(void *arg)
+{
+    struct password_params params = {.ln = 15, .r = 8, .p = 8};
+    char hash[PASSWORD_HASH_MAX + 1];
+
+    assert_int_equal(password_hash(auth_password(world.app.auth), &params, "x", 1,
+                                   clock_mono_ms() + 20000, hash),
+                     PASSWORD_OK);
+    atomic_store((atomic_bool *)arg, true);
+    return NULL;
+}
+
+/* With the one place taken and no queue, who needs a hash is told to come back, and what
+ * needs none goes on. */
+static void test_busy(void **state)
+{
+    const char *token = make_alice();
+    uint64_t n = n_hashes();
+    atomic_bool done = false;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, hash_slowly, &done), 0);
+    while (n_hashes() == n) {
+        sched_yield();
+    }
+    struct answer answers[] = {log_in("alice", "secret"), log_in("nobody", "secret"),
+                               sign_up("bob", "secret"), change(token, "secret", "f")};
+    int code = page_code(token);
+    assert_false(atomic_load(&done)); /* else the test has shown nothing */
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        assert_refused(&answers[i], 1016);
+    }
+    assert_int_equal(code, 0);
+    assert_int_equal(fake.n_calls[FAKE_REGISTER], 1); /* alice's own */
+}
+
+/* ---- logout ---- */
+
+static void test_logout(void **state)
+{
+    const char *token = make_alice();
+    struct answer second = log_in("alice", "secret");
+
+    (void)state;
+    assert_int_equal(page_code(token), 0);
+    assert_int_equal(log_out(token), 0);
+    /* At once, although it was remembered; and only this one. */
+    assert_int_equal(page_code(token), 1001);
+    assert_session(&second, ALICE);
+    answer_free(&second);
+    assert_int_equal(log_out(token), 0);
+    assert_int_equal(fake.n_calls[FAKE_LOGOUT], 2);
+}
+
+static void test_logout_refused(void **state)
+{
+    const char *token = make_alice();
+    char forged[JWT_SIGNED_MAX + 1];
+
+    (void)state;
+    assert_int_equal(page_code(token), 0);
+    (void)snprintf(forged, sizeof forged, "%s", token);
+    forged[strlen(forged) - 5] ^= 1;
+    assert_int_equal(ask_code(&logout_route, NULL), 1001);
+    assert_int_equal(log_out("x"), 1001);
+    assert_int_equal(log_out(forged), 1001);
+    assert_int_equal(fake.n_calls[FAKE_LOGOUT], 0);
+    assert_int_equal(page_code(token), 0);
+    /* An unknown outcome says so, and is not believed any more without asking. */
+    fake.lose[FAKE_LOGOUT] = true;
+    assert_int_equal(log_out(token), 1018);
+    assert_int_equal(page_code(token), 1001);
+}
+
+/* ---- password ---- */
+
+static void test_password(void **state)
+{
+    const char *token = make_alice();
+    struct answer second = log_in("alice", "secret");
+
+    (void)state;
+    assert_int_equal(page_code(token), 0);
+    assert_session(&second, ALICE);
+    struct answer answer = change(token, "secret", "fresh");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    /* Every older session is out at once, although both were remembered. */
+    assert_int_equal(page_code(token), 1001);
+    assert_int_equal(page_code(answer_text(&second, "token")), 1001);
+    answer_free(&second);
+    answer = log_in("alice", "secret");
+    assert_refused(&answer, 1005);
+    answer = log_in("alice", "fresh");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+static void test_password_refused(void **state)
+{
+    const char *token = make_alice();
+    char hash[sizeof fake.users[0].hash];
+
+    (void)state;
+    memcpy(hash, fake.users[0].hash, sizeof hash);
+    struct answer answer = change(token, "wrong", "fresh");
+    assert_refused(&answer, 1005);
+    answer = change("x", "secret", "fresh");
+    assert_refused(&answer, 1001);
+    answer = change(token, "secret", "");
+    assert_refused(&answer, 1002);
+    answer = change(token, "secret", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_refused(&answer, 1002);
+    assert_int_equal(fake.n_calls[FAKE_PASSWORD], 0);
+    assert_string_equal(fake.users[0].hash, hash);
+    assert_int_equal(page_code(token), 0);
+    /* Two at once: one of them is told. */
+    fake.during[FAKE_SECRET] = password_is_rehashed;
+    answer = change(token, "secret", "fresh");
+    assert_refused(&answer, 1014);
+    fake.refuse[FAKE_SECRET] = OUTCOME_UNAVAILABLE;
+    answer = change(token, "secret", "fresh");
+    assert_refused(&answer, 1017);
+    fake.refuse[FAKE_SECRET] = OUTCOME_OK;
+    /* Done, but nobody says so: what was remembered is not believed any more. */
+    assert_int_equal(page_code(token), 0);
+    fake.lose[FAKE_PASSWORD] = true;
+    answer = change(token, "secret", "fresh");
+    assert_refused(&answer, 1018);
+    assert_int_equal(page_code(token), 1001);
+}
+
+/* ---- user ---- */
+
+static struct answer page(const char *token, const char *user_id)
+{
+    return ask(&user_route,
+               (struct field[]){{"token", token}, {"user_id", user_id}, {NULL, NULL}});
+}
+
+static void test_user(void **state)
+{
+    const char *token = make_alice();
+    char id[32];
+
+    (void)state;
+    struct answer answer = sign_up("bob", "secret");
+    (void)snprintf(id, sizeof id, "%" JSON_INTEGER_FORMAT,
+                   json_integer_value(json_object_get(answer.body, "user_id")));
+    answer_free(&answer);
+    answer = page(token, id);
+    assert_int_equal(answer.code, 0);
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(answer.body, "user"), "name")),
+        "bob");
+    answer_free(&answer);
+    /* Absent and empty: the caller. Exponent form: as the clients write numbers. */
+    static const char *const alices[] = {"", "8192", "8.192e3", "8.192E+03"};
+    for (size_t i = 0; i < ARRAY_LEN(alices); i++) {
+        answer = page(token, alices[i]);
+        assert_int_equal(answer.code, 0);
+        assert_int_equal(json_integer_value(
+                             json_object_get(json_object_get(answer.body, "user"), "id")),
+                         ALICE);
+        answer_free(&answer);
+    }
+    static const struct {
+        const char *user_id;
+        int code;
+    } bad[] = {
+        {"99", 1004},
+        {"9007199254740991", 1004},
+        {"0", 1002},
+        {"-1", 1002},
+        {"9007199254740992", 1002},
+        {"1.5", 1002},
+        {"8192x", 1002},
+        {"18446744073709551617", 1002},
+        {"1e400", 1002},
+        {"0x2000", 1002},
+        {"1e3x", 1002},
+        {"NaN", 1002},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        answer = page(token, bad[i].user_id);
+        if (answer.code != bad[i].code) {
+            fail_msg("user_id %s: %d", bad[i].user_id, answer.code);
+        }
+        answer_free(&answer);
+    }
+    fake.refuse[FAKE_GET] = OUTCOME_UNAVAILABLE;
+    assert_int_equal(page_code(token), 1017);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_begin, world_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(test_register),
+        IN_WORLD(test_register_names),
+        IN_WORLD(test_register_longest),
+        IN_WORLD(test_register_outcomes),
+        IN_WORLD(test_register_replayed_by_router),
+        IN_WORLD(test_register_again_with_key),
+        IN_WORLD(test_register_again_after_change),
+        IN_WORLD(test_login),
+        IN_WORLD(test_login_tells_nothing),
+        IN_WORLD(test_login_outcomes),
+        IN_WORLD(test_login_rehash),
+        IN_WORLD(test_login_overtaken_by_change),
+        IN_WORLD(test_login_overtaken_by_rehash),
+        IN_WORLD(test_busy),
+        IN_WORLD(test_logout),
+        IN_WORLD(test_logout_refused),
+        IN_WORLD(test_password),
+        IN_WORLD(test_password_refused),
+        IN_WORLD(test_user),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

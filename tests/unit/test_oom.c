@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Memory runs out at every allocation in turn: each function fails cleanly, says so, and
+ * leaks nothing (which the build with sanitizers sees).
+ *
+ * The Makefile links this program so that malloc() and its kin in our objects come here;
+ * libraries keep their own. */
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shard/base/arena.h"
+#include "shard/base/buf.h"
+
+#include "server/config.h"
+#include "server/metrics.h"
+#include "server/topology.h"
+
+#include "tests/unit/cmocka_all.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+
+static long countdown = -1; /* allocations until one fails; negative: none does */
+static bool goes_on;        /* all later ones fail too */
+static bool has_failed;
+
+static bool must_fail(void)
+{
+    if (countdown < 0) {
+        return false;
+    }
+    if (countdown > 0) {
+        countdown--;
+        return false;
+    }
+    has_failed = true;
+    if (!goes_on) {
+        countdown = -1;
+    }
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return must_fail() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return must_fail() ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return must_fail() ? NULL : __real_strdup(text);
+}
+
+/* Call WORK with allocation 0, 1, 2.. failing, once and for good, until it no longer gets
+ * that far. WORK returns whether it succeeded. The number of allocations it makes. */
+static unsigned fail_each(bool (*work)(void))
+{
+    unsigned n = 0;
+
+    for (int mode = 0; mode < 2; mode++) {
+        n = 0;
+        do {
+            has_failed = false;
+            goes_on = mode == 1;
+            countdown = (long)n++;
+            bool ok = work();
+            countdown = -1;
+            assert_int_equal(ok, !has_failed);
+        } while (has_failed);
+    }
+    return n - 1;
+}
+
+static char conf_path[64];
+static char topology_path[64];
+
+static void write_text(char *path, const char *text)
+{
+    snprintf(path, 64, "/tmp/test_oom.XXXXXX");
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    write_text(conf_path, "listen_port = 1;\nbase_url = \"http://a\";\n");
+    write_text(topology_path, "servers = ( { name = \"a\"; socket = \"/a\"; },\n"
+                              "{ name = \"b\"; host = \"::1\"; port = 5; } );\n");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(conf_path);
+    unlink(topology_path);
+    return 0;
+}
+
+static bool load_config(void)
+{
+    char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
+                    conf_path};
+    char *env[] = {(char *)(uintptr_t) "DOUSHARD_DB_NAME=x", NULL};
+    struct config_args args;
+    struct config_error err = {""};
+
+    assert_true(config_args(&args, 3, argv, env, &err));
+    struct config *config = config_load(&args, &err);
+    assert_int_equal(config == NULL, strstr(err.text, "out of memory") != NULL);
+    bool ok = config != NULL;
+    config_free(&config);
+    return ok;
+}
+
+static bool read_topology(void)
+{
+    struct topology topology;
+    struct config_error err = {""};
+    bool ok = topology_read(&topology, topology_path, "b", &err);
+
+    assert_int_equal(!ok, strstr(err.text, "out of memory") != NULL);
+    topology_release(&topology);
+    return ok;
+}
+
+static bool count_and_render(void)
+{
+    static const struct metrics_route routes[] = {{"GET", "/a/"}};
+    struct metrics *metrics = metrics_new(routes, 1);
+    struct metrics_sample sample = {.n_shards = 0};
+    struct buf out;
+    bool ok = metrics != NULL;
+
+    buf_init(&out, (size_t)1 << 20);
+    if (ok) {
+        metrics_request_done(metrics, 0, 200, 0, 5);
+        ok = metrics_render(metrics, &sample, &out);
+    }
+    buf_clear(&out);
+    metrics_free(&metrics);
+    return ok;
+}
+
+static bool use_arena(void)
+{
+    struct arena arena;
+    bool ok = true;
+
+    arena_init(&arena, (size_t)1 << 20);
+    for (int i = 0; ok && i < 5; i++) {
+        ok = arena_alloc(&arena, 30000) != NULL && arena_printf(&arena, "%d", i) != NULL;
+    }
+    arena_release(&arena);
+    return ok;
+}
+
+static void test_config(void **state)
+{
+    (void)state;
+    assert_true(fail_each(load_config) >= 20);
+}
+
+static void test_topology(void **state)
+{
+    (void)state;
+    assert_true(fail_each(read_topology) >= 10);
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    assert_true(fail_each(count_and_render) >= 5);
+}
+
+static void test_arena(void **state)
+{
+    (void)state;
+    assert_true(fail_each(use_arena) >= 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_arena),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a user and a video look like: every field, its type, absolute URLs, and that a
+ * lack of memory gives nothing rather than a part. */
+#include <jansson.h>
+#include <string.h>
+
+#include "server/app.h"
+#include "server/config.h"
+#include "server/request.h"
+#include "server/views.h"
+
+#include "tests/unit/cmocka_all.h"
+
+/* The largest id: exact in a double. */
+#define ID_TOP INT64_C(9007199254740991)
+
+static struct config config;
+static struct app app;
+static struct request req;
+
+static int begin(void **state)
+{
+    (void)state;
+    memset(&config, 0, sizeof config);
+    memset(&app, 0, sizeof app);
+    config.base_url = "https://v.example.org/api";
+    config.listen_host = "0.0.0.0";
+    config.listen_port = 8080;
+    app.config = &config;
+    request_init(&req, &app, 0);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    request_release(&req);
+    return 0;
+}
+
+static const struct user_card CARD = {.id = (uint64_t)ID_TOP,
+                                      .name = "\xe6\x8a\x96 \"<&>\\",
+                                      .avatar = "",
+                                      .background_image = "",
+                                      .signature = "",
+                                      .follow_count = 1,
+                                      .follower_count = 2,
+                                      .total_favorited = 3,
+                                      .work_count = 4,
+                                      .favorite_count = 5};
+
+static void assert_text(const json_t *object, const char *key, const char *wanted)
+{
+    const json_t *value = json_object_get(object, key);
+
+    assert_true(json_is_string(value));
+    assert_string_equal(json_string_value(value), wanted);
+}
+
+static void assert_number(const json_t *object, const char *key, int64_t wanted)
+{
+    const json_t *value = json_object_get(object, key);
+
+    assert_true(json_is_integer(value));
+    assert_true(json_integer_value(value) == wanted);
+}
+
+static void assert_bool(const json_t *object, const char *key, bool wanted)
+{
+    const json_t *value = json_object_get(object, key);
+
+    assert_true(json_is_boolean(value));
+    assert_int_equal(json_is_true(value), wanted);
+}
+
+static void test_user(void **state)
+{
+    json_t *user = view_user(&req, &CARD, NULL);
+
+    (void)state;
+    assert_non_null(user);
+    assert_int_equal(json_object_size(user), 11);
+    assert_number(user, "id", ID_TOP);
+    assert_text(user, "name", CARD.name);
+    assert_number(user, "follow_count", 1);
+    assert_number(user, "follower_count", 2);
+    assert_number(user, "total_favorited", 3);
+    assert_number(user, "work_count", 4);
+    assert_number(user, "favorite_count", 5);
+    assert_bool(user, "is_follow", false);
+    assert_text(user, "avatar", "https://v.example.org/api/assets/avatar.png");
+    assert_text(user, "background_image",
+                "https://v.example.org/api/assets/background.png");
+    assert_true(json_string_length(json_object_get(user, "signature")) > 0);
+    json_decref(user);
+}
+
+static void test_user_with_own_things(void **state)
+{
+    struct user_card card = CARD;
+    const struct view_flags flags = {.is_follow = true, .is_favorite = false};
+
+    (void)state;
+    card.avatar = "a1.jpg";
+    card.background_image = "b2.jpg";
+    card.signature = "\xe4\xbd\xa0\xe5\xa5\xbd";
+    json_t *user = view_user(&req, &card, &flags);
+    assert_non_null(user);
+    assert_text(user, "avatar", "https://v.example.org/api/static/a1.jpg");
+    assert_text(user, "background_image", "https://v.example.org/api/static/b2.jpg");
+    assert_text(user, "signature", card.signature);
+    assert_bool(user, "is_follow", true);
+    json_decref(user);
+}
+
+static const struct video_card VIDEO = {.id = 8193,
+                                        .author = {.id = 8192,
+                                                   .name = "bob",
+                                                   .avatar = "",
+                                                   .background_image = "",
+                                                   .signature = ""},
+                                        .title = "t",
+                                        .media = "00ff",
+                                        .favorite_count = 6,
+                                        .comment_count = 7,
+                                        .published_at_ms = 8};
+
+/* The flags of a video: the one is the author's, the other the video's. */
+static void test_video(void **state)
+{
+    const struct view_flags rows[] = {
+        {false, false}, {true, false}, {false, true}, {true, true}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *video = view_video(&req, &VIDEO, i == 0 ? NULL : &rows[i]);
+        assert_non_null(video);
+        assert_int_equal(json_object_size(video), 8);
+        assert_number(video, "id", 8193);
+        assert_number(video, "favorite_count", 6);
+        assert_number(video, "comment_count", 7);
+        assert_text(video, "title", "t");
+        assert_text(video, "play_url", "https://v.example.org/api/static/00ff.mp4");
+        assert_text(video, "cover_url", "https://v.example.org/api/static/00ff.jpg");
+        assert_bool(video, "is_favorite", rows[i].is_favorite);
+        const json_t *author = json_object_get(video, "author");
+        assert_int_equal(json_object_size(author), 11);
+        assert_number(author, "id", 8192);
+        assert_bool(author, "is_follow", rows[i].is_follow);
+        json_decref(video);
+    }
+}
+
+static void test_videos(void **state)
+{
+    struct video_card videos[3] = {VIDEO, VIDEO, VIDEO};
+    struct video_page page = {.videos = videos, .n = 0};
+
+    (void)state;
+    json_t *list = view_videos(&req, &page);
+    assert_true(json_is_array(list)); /* [] and never null */
+    assert_int_equal(json_array_size(list), 0);
+    json_decref(list);
+    page.n = 3;
+    for (size_t i = 0; i < 3; i++) {
+        videos[i].id = 100 - i;
+    }
+    list = view_videos(&req, &page);
+    assert_int_equal(json_array_size(list), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_number(json_array_get(list, i), "id", (int64_t)(100 - i));
+    }
+    json_decref(list);
+}
+
+/* Without base_url it is the address listened on, in a form that can be asked. */
+static void test_url(void **state)
+{
+    static const struct {
+        const char *base_url;
+        const char *host;
+        const char *url;
+    } rows[] = {
+        {"http://a.example", "10.0.0.1", "http://a.example/x"},
+        {"", "10.0.0.1", "http://10.0.0.1:8080/x"},
+        {"", "0.0.0.0", "http://127.0.0.1:8080/x"},
+        {"", "::", "http://127.0.0.1:8080/x"},
+        {"", "::1", "http://[::1]:8080/x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        config.base_url = rows[i].base_url;
+        config.listen_host = rows[i].host;
+        const char *url = view_url(&req, "/x");
+        assert_non_null(url);
+        assert_string_equal(url, rows[i].url);
+    }
+}
+
+/* A full arena, or a text that is no UTF-8, gives NULL and leaks nothing (the sanitizer
+ * looks): never an object with a field missing. */
+static void test_no_part(void **state)
+{
+    struct video_card videos[2] = {VIDEO, VIDEO};
+    struct video_page page = {.videos = videos, .n = 2};
+    struct user_card card = CARD;
+
+    (void)state;
+    videos[1].title = "\xff";
+    assert_null(view_video(&req, &videos[1], NULL));
+    assert_null(view_videos(&req, &page));
+    videos[1].title = "t";
+    videos[1].author.name = "\xff";
+    assert_null(view_video(&req, &videos[1], NULL));
+    assert_null(view_videos(&req, &page));
+    card.name = "\xff";
+    assert_null(view_user(&req, &card, NULL));
+
+    while (arena_alloc(&req.arena, 16) != NULL) {
+    }
+    assert_null(view_url(&req, "/x"));
+    assert_null(view_user(&req, &CARD, NULL));
+    assert_null(view_video(&req, &VIDEO, NULL));
+    assert_null(view_videos(&req, &page));
+}
+
+#define WITH_REQUEST(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_REQUEST(test_user),  WITH_REQUEST(test_user_with_own_things),
+        WITH_REQUEST(test_video), WITH_REQUEST(test_videos),
+        WITH_REQUEST(test_url),   WITH_REQUEST(test_no_part),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The pool of workers: it runs everything once, grows, shrinks, refuses, ends. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "shard/base/check.h"
+
+#include "server/workers.h"
+
+#include "tests/unit/cmocka_all.h"
+
+/* Jobs that wait at a gate until the test opens it. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned n_waiting;
+    unsigned n_done;
+    bool open;
+};
+
+struct gated_job {
+    struct worker_job job;
+    struct gate *gate;
+    unsigned n_runs;
+};
+
+static struct gate new_gate(void)
+{
+    return (struct gate){.mutex = PTHREAD_MUTEX_INITIALIZER,
+                         .changed = PTHREAD_COND_INITIALIZER};
+}
+
+static void run_gated(struct worker_job *job)
+{
+    struct gated_job *self = (struct gated_job *)job; /* its first member */
+    struct gate *gate = self->gate;
+
+    (void)pthread_mutex_lock(&gate->mutex);
+    self->n_runs++;
+    gate->n_waiting++;
+    (void)pthread_cond_broadcast(&gate->changed);
+    while (!gate->open) {
+        (void)pthread_cond_wait(&gate->changed, &gate->mutex);
+    }
+    gate->n_waiting--;
+    gate->n_done++;
+    (void)pthread_cond_broadcast(&gate->changed);
+    (void)pthread_mutex_unlock(&gate->mutex);
+}
+
+static void wait_waiting(struct gate *gate, unsigned n)
+{
+    (void)pthread_mutex_lock(&gate->mutex);
+    while (gate->n_waiting < n) {
+        (void)pthread_cond_wait(&gate->changed, &gate->mutex);
+    }
+    (void)pthread_mutex_unlock(&gate->mutex);
+}
+
+static void open_gate(struct gate *gate)
+{
+    (void)pthread_mutex_lock(&gate->mutex);
+    gate->open = true;
+    (void)pthread_cond_broadcast(&gate->changed);
+    (void)pthread_mutex_unlock(&gate->mutex);
+}
+
+static void test_grows_and_refuses(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 2, .n_max = 5, .queue_max = 3, .idle_ms = 10000};
+    struct workers *workers = workers_new(&options);
+    struct gate gate = new_gate();
+    struct gated_job jobs[9] = {0};
+    struct workers_state now;
+
+    (void)state;
+    assert_non_null(workers);
+    for (unsigned i = 0; i < 5; i++) {
+        jobs[i] = (struct gated_job){.job.run = run_gated, .gate = &gate};
+        assert_true(workers_submit(workers, &jobs[i].job));
+        wait_waiting(&gate, i + 1); /* each one gets a thread at once */
+    }
+    for (unsigned i = 5; i < 9; i++) {
+        jobs[i] = (struct gated_job){.job.run = run_gated, .gate = &gate};
+        assert_int_equal(workers_submit(workers, &jobs[i].job), i < 8);
+    }
+    workers_state(workers, &now);
+    assert_int_equal(now.n_threads, 5);
+    assert_int_equal(now.n_busy, 5);
+    assert_int_equal(now.n_queued, 3);
+    open_gate(&gate);
+    workers_free(&workers); /* runs what is queued */
+    assert_null(workers);
+    assert_int_equal(gate.n_done, 8);
+    for (unsigned i = 0; i < 9; i++) {
+        assert_int_equal(jobs[i].n_runs, i < 8 ? 1 : 0);
+    }
+    workers_free(&workers);
+}
+
+static void test_shrinks(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 1, .n_max = 8, .queue_max = 8, .idle_ms = 20};
+    struct workers *workers = workers_new(&options);
+    struct gate gate = new_gate();
+    struct gated_job jobs[8] = {0};
+    struct workers_state now;
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(jobs); i++) {
+        jobs[i] = (struct gated_job){.job.run = run_gated, .gate = &gate};
+        assert_true(workers_submit(workers, &jobs[i].job));
+    }
+    wait_waiting(&gate, ARRAY_LEN(jobs));
+    workers_state(workers, &now);
+    assert_int_equal(now.n_threads, 8);
+    open_gate(&gate);
+    do {
+        (void)sched_yield(); /* until all but one came to their end */
+        workers_state(workers, &now);
+    } while (now.n_threads > 1);
+    /* and it grows again */
+    gate = new_gate();
+    jobs[0] = (struct gated_job){.job.run = run_gated, .gate = &gate};
+    jobs[1] = jobs[0];
+    assert_true(workers_submit(workers, &jobs[0].job));
+    assert_true(workers_submit(workers, &jobs[1].job));
+    wait_waiting(&gate, 2);
+    open_gate(&gate);
+    workers_free(&workers);
+}
+
+struct counted_job {
+    struct worker_job job;
+    atomic_uint *count;
+};
+
+static void run_counted(struct worker_job *job)
+{
+    struct counted_job *self = (struct counted_job *)job;
+
+    (void)atomic_fetch_add(self->count, 1);
+    free(self); /* a job may end its own memory */
+}
+
+struct submitter {
+    struct workers *workers;
+    atomic_uint *count;
+    unsigned n_taken;
+};
+
+static void *submit_many(void *arg)
+{
+    struct submitter *self = arg;
+
+    for (unsigned i = 0; i < 5000; i++) {
+        struct counted_job *job = calloc(1, sizeof(*job));
+
+        job->job.run = run_counted;
+        job->count = self->count;
+        if (workers_submit(self->workers, &job->job)) {
+            self->n_taken++;
+        } else {
+            free(job);
+        }
+    }
+    return NULL;
+}
+
+/* Many threads submit: every job that was taken runs, exactly once. */
+static void test_storm(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 2, .n_max = 16, .queue_max = 64, .idle_ms = 1};
+    struct workers *workers = workers_new(&options);
+    atomic_uint count = 0;
+    struct submitter submitters[4];
+    pthread_t threads[4];
+    unsigned n_taken = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        submitters[i] = (struct submitter){.workers = workers, .count = &count};
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &submitters[i]),
+                         0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        n_taken += submitters[i].n_taken;
+    }
+    workers_free(&workers);
+    assert_int_equal(atomic_load(&count), n_taken);
+    assert_true(n_taken > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grows_and_refuses),
+        cmocka_unit_test(test_shrinks),
+        cmocka_unit_test(test_storm),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
