@@ -52,6 +52,7 @@ GRANT EXECUTE ON PROCEDURE doushard.conn_kill              TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_app'@'%';
 
 -- A definer needs it too.
 GRANT EXECUTE ON PROCEDURE doushard.conn_kill TO 'doushard_killer'@'localhost';
@@ -104,11 +105,22 @@ GRANT EXECUTE ON PROCEDURE doushard.conn_kill              TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_init             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_assign            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_repair            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_erase             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.video_remove           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'%';
 
 -- The monitor.
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_monitor'@'%';
@@ -116,3 +128,9 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_monitor'
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_monitor'@'%';

@@ -19,6 +19,7 @@ SOURCE op/_op_check.sql
 SOURCE op/_op_open.sql
 SOURCE op/_op_fence.sql
 SOURCE op/_op_user_lock.sql
+SOURCE op/_op_user_hold.sql
 SOURCE op/_op_mint.sql
 SOURCE op/_op_author.sql
 SOURCE op/_op_video_lock.sql
@@ -26,6 +27,8 @@ SOURCE op/_op_distinct.sql
 SOURCE op/_op_outbox_check.sql
 SOURCE op/_op_outbox.sql
 SOURCE op/_op_outbox_lock.sql
+SOURCE op/_op_home.sql
+SOURCE video/_video_delete.sql
 SOURCE slot/_slot_seq_lock.sql
 SOURCE slot/_slot_log_add.sql
 SOURCE slot/_slot_log_add_ops.sql
@@ -95,3 +98,14 @@ SOURCE slot/slot_assign.sql
 SOURCE slot/slot_status.sql
 SOURCE slot/slot_stats.sql
 SOURCE slot/slot_where.sql
+SOURCE user/user_tables.sql
+SOURCE user/user_audit.sql
+SOURCE user/user_repair.sql
+SOURCE user/user_export.sql
+SOURCE user/user_erase.sql
+SOURCE erase/erase_step.sql
+SOURCE video/video_remove.sql
+SOURCE outbox/outbox_status.sql
+SOURCE audit/audit_owners.sql
+SOURCE audit/audit_rows.sql
+SOURCE audit/audit_find.sql

@@ -11,10 +11,11 @@
 --           at          ms since the Unix epoch
 --
 -- Applied only when the version is newer than that of the row. The list is for export and
--- erasure; no counter and no page shows it. At most one operation per comment.
+-- erasure; no counter and no page shows it. An erased user takes no new comments, but hears
+-- of those that are deleted. At most one operation per comment.
 --
 -- Answer  : n, code, slot, epoch, server
--- Codes   : ok same (not newer) notfound (no live user) moved notready
+-- Codes   : ok same (not newer) notfound (no user, or erased and state 1) moved notready
 -- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT, INSERT, UPDATE commented
 --           (by slot, user_id, video_id, comment_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one comment
@@ -88,7 +89,16 @@ BEGIN
            o.at     = j.at;
 
     CALL _op_distinct();
-    CALL _op_user_lock();
+    CALL _op_user_hold();
+
+    UPDATE op AS o
+      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = o.slot
+       AND u.user_id = o.owner
+       AND (u.state = 'live' OR o.state = 0)
+       SET o.code = 'notfound'
+     WHERE o.code = 'ok'
+       AND u.user_id IS NULL;
 
     UPDATE op AS o
      STRAIGHT_JOIN commented AS c FORCE INDEX (PRIMARY)

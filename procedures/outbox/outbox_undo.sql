@@ -53,21 +53,7 @@ BEGIN
     CALL _op_outbox(in_ops);
 
     -- Users, then videos; erased and deleted ones too.
-    SELECT COUNT(*)
-      INTO v_count
-      FROM (SELECT DISTINCT
-                   o.slot,
-                   o.owner
-              FROM op AS o
-             WHERE o.code = 'ok'
-               AND o.kind <> 'comment'
-             ORDER BY o.slot,
-                      o.owner
-             LIMIT 256) AS w
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = w.slot
-       AND u.user_id = w.owner
-       FOR UPDATE;
+    CALL _op_user_hold();
 
     SELECT COUNT(*)
       INTO v_count

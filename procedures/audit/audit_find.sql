@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- audit_find: single rows that are one half of something, for the auditor.
+--
+-- in_ops  batch, in any order; owner as below; each operation has
+--           tbl    which table, see below
+--           other  the other end
+--           seq    number of the message or id of the comment; 0 for edges
+--
+--           table      owner  other          seq
+--           follow     user   followed user  0
+--           follower   user   follower       0
+--           favorite   user   video          0
+--           liker      video  user           0
+--           comment    video  author         comment_id
+--           commented  user   video          comment_id
+--           sent       user   peer           seq
+--           received   user   peer           seq
+--
+-- Answer  : n, code, slot, epoch, server, owner_state (live, erased or deleted; NULL: there is
+--           no such owner), state, ver, digest (all three NULL: there is no such row; see
+--           audit_rows)
+-- Codes   : ok moved notready
+-- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user, video (by slot and id),
+--           follow, follower, favorite, liker, comment, commented, message (by key), in one
+--           snapshot
+-- Errors  : 45400 malformed batch
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS audit_find;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE audit_find (
+    IN in_ops JSON
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: single rows that are one half of something'
+BEGIN
+    DECLARE v_n INT;
+
+    CALL _op_check(in_ops, FALSE);
+
+    SELECT MIN(j.n)
+      INTO v_n
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n     FOR ORDINALITY,
+               tbl   VARCHAR(16) PATH '$.tbl',
+               other VARCHAR(24) PATH '$.other',
+               seq   VARCHAR(24) PATH '$.seq'
+           )) AS j
+     WHERE NOT COALESCE(j.tbl IN ('follow', 'follower', 'favorite', 'liker', 'comment',
+                                  'commented', 'sent', 'received')
+                        AND CAST(CAST(j.other AS UNSIGNED) AS CHAR) = j.other
+                        AND CAST(CAST(j.seq AS UNSIGNED) AS CHAR) = j.seq, FALSE);
+
+    CALL _op_refuse(v_n, 'tbl, other and seq');
+
+    SELECT j.n,
+           CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL
+                THEN 'moved'
+                ELSE f.answer
+           END AS code,
+           COALESCE(h.own_slot, j.slot) AS slot,
+           CASE WHEN h.own_slot IS NOT NULL
+                THEN COALESCE(k.epoch, 0)
+                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
+           END AS epoch,
+           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
+                THEN COALESCE(k.server, '')
+                ELSE f.server
+           END AS server,
+           COALESCE(u.state, v.state) AS owner_state,
+           COALESCE(fo.state, fr.state, fa.state, li.state, cd.state, me.state,
+                    CASE co.state
+                         WHEN 'live'
+                         THEN 1
+                         WHEN 'deleted'
+                         THEN 0
+                    END) AS state,
+           COALESCE(fo.ver, fr.ver, fa.ver, li.ver, co.ver, cd.ver, IF(me.slot IS NULL, NULL, 1)) AS ver,
+           CASE WHEN me.slot IS NOT NULL
+                THEN MD5(CONCAT(me.message_id, HEX(me.op), me.text))
+                WHEN COALESCE(fo.slot, fr.slot, fa.slot, li.slot, co.slot, cd.slot) IS NOT NULL
+                THEN ''
+           END AS digest
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n     FOR ORDINALITY,
+               slot  INT UNSIGNED PATH '$.slot',
+               epoch BIGINT UNSIGNED PATH '$.epoch',
+               owner BIGINT UNSIGNED PATH '$.owner',
+               tbl   VARCHAR(16) PATH '$.tbl',
+               other BIGINT UNSIGNED PATH '$.other',
+               seq   BIGINT UNSIGNED PATH '$.seq'
+           )) AS j
+      LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = j.slot
+      LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
+        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= j.epoch, j.slot, NULL)
+       AND h.owner_id = j.owner
+      LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
+        ON k.slot = COALESCE(h.own_slot, j.slot)
+      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl NOT IN ('liker', 'comment'), j.slot, NULL)
+       AND u.user_id = j.owner
+      LEFT JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl IN ('liker', 'comment'), j.slot, NULL)
+       AND v.video_id = j.owner
+      LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
+        ON fo.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'follow',
+                       j.slot, NULL)
+       AND fo.user_id = j.owner
+       AND fo.followed_id = j.other
+      LEFT JOIN follower AS fr FORCE INDEX (PRIMARY)
+        ON fr.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'follower',
+                       j.slot, NULL)
+       AND fr.user_id = j.owner
+       AND fr.follower_id = j.other
+      LEFT JOIN favorite AS fa FORCE INDEX (PRIMARY)
+        ON fa.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'favorite',
+                       j.slot, NULL)
+       AND fa.user_id = j.owner
+       AND fa.video_id = j.other
+      LEFT JOIN liker AS li FORCE INDEX (PRIMARY)
+        ON li.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'liker',
+                       j.slot, NULL)
+       AND li.video_id = j.owner
+       AND li.user_id = j.other
+      LEFT JOIN comment AS co FORCE INDEX (PRIMARY)
+        ON co.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'comment',
+                       j.slot, NULL)
+       AND co.video_id = j.owner
+       AND co.author_id = j.other
+       AND co.comment_id = j.seq
+      LEFT JOIN commented AS cd FORCE INDEX (PRIMARY)
+        ON cd.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'commented',
+                       j.slot, NULL)
+       AND cd.user_id = j.owner
+       AND cd.video_id = j.other
+       AND cd.comment_id = j.seq
+      LEFT JOIN message AS me FORCE INDEX (seq)
+        ON me.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl IN ('sent', 'received'),
+                       j.slot, NULL)
+       AND me.user_id = j.owner
+       AND me.peer_id = j.other
+       AND me.sent = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
+                       AND j.tbl = 'sent', 1, 0)
+       AND me.seq = j.seq
+     ORDER BY j.n;
+END$$
+
+DELIMITER ;

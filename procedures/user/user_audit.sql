@@ -1,0 +1,184 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- user_audit: recount everything that is counted about a user and his videos.
+--
+-- in_id  user
+--
+-- In one snapshot, of what lies on this shard; fence says whether it is the owner (owned or
+-- migrating). The other halves of edges are on other shards: see audit_rows.
+--
+-- Answer  : fence, id (user, video or peer of a chat), what, stored, counted, good (1: they
+--           agree)
+-- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker,
+--           comment, chat, message (by slot and owner), in one snapshot
+-- Errors  : 45400 no id
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS user_audit;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE user_audit (
+    IN in_id BIGINT UNSIGNED
+)
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: recount what is counted about a user'
+BEGIN
+    DECLARE v_slot INT UNSIGNED;
+
+    IF NOT COALESCE(in_id BETWEEN 1 AND 9007199254740991, FALSE) THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'user_audit needs the id of a user';
+    END IF;
+
+    SET v_slot = COALESCE((SELECT h.own_slot
+                             FROM owner_home AS h
+                            WHERE h.slot = (in_id DIV 8) MOD 1024
+                              AND h.owner_id = in_id), (in_id DIV 8) MOD 1024);
+
+    SELECT f.state AS fence,
+           a.id,
+           a.what,
+           a.stored,
+           a.counted,
+           IF(a.stored = a.counted, 1, 0) AS good
+      FROM (SELECT u.user_id AS id,
+                   'follow_count' AS what,
+                   u.follow_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM follow AS t FORCE INDEX (newest)
+                     WHERE t.slot = u.slot
+                       AND t.user_id = u.user_id
+                       AND t.state = 1) AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'follower_count' AS what,
+                   u.follower_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM follower AS t FORCE INDEX (newest)
+                     WHERE t.slot = u.slot
+                       AND t.user_id = u.user_id
+                       AND t.state = 1) AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'favorite_count' AS what,
+                   u.favorite_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM favorite AS t FORCE INDEX (newest)
+                     WHERE t.slot = u.slot
+                       AND t.user_id = u.user_id
+                       AND t.state = 1) AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'work_count' AS what,
+                   u.work_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM video AS t FORCE INDEX (author)
+                     WHERE t.slot = u.slot
+                       AND t.author_id = u.user_id
+                       AND t.state = 'live') AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'total_favorited' AS what,
+                   u.total_favorited AS stored,
+                   (SELECT COALESCE(SUM(t.favorite_count), 0)
+                      FROM video AS t FORCE INDEX (author)
+                     WHERE t.slot = u.slot
+                       AND t.author_id = u.user_id
+                       AND t.state = 'live') AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT v.video_id AS id,
+                   'video_favorite_count' AS what,
+                   v.favorite_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM liker AS t FORCE INDEX (PRIMARY)
+                     WHERE t.slot = v.slot
+                       AND t.video_id = v.video_id
+                       AND t.state = 1) AS counted
+              FROM video AS v FORCE INDEX (author)
+             WHERE v.slot = v_slot
+               AND v.author_id = in_id
+               AND v.state = 'live'
+             UNION ALL
+            SELECT v.video_id AS id,
+                   'video_comment_count' AS what,
+                   v.comment_count AS stored,
+                   (SELECT COUNT(*)
+                      FROM comment AS t FORCE INDEX (newest)
+                     WHERE t.slot = v.slot
+                       AND t.video_id = v.video_id
+                       AND t.state = 'live') AS counted
+              FROM video AS v FORCE INDEX (author)
+             WHERE v.slot = v_slot
+               AND v.author_id = in_id
+               AND v.state = 'live'
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'edge_ver' AS what,
+                   u.edge_ver AS stored,
+                   GREATEST(u.edge_ver,
+                            COALESCE((SELECT MAX(t.ver)
+                                        FROM follow AS t
+                                       WHERE t.slot = u.slot
+                                         AND t.user_id = u.user_id), 0),
+                            COALESCE((SELECT MAX(t.pos)
+                                        FROM follower AS t
+                                       WHERE t.slot = u.slot
+                                         AND t.user_id = u.user_id), 0),
+                            COALESCE((SELECT MAX(t.ver)
+                                        FROM favorite AS t
+                                       WHERE t.slot = u.slot
+                                         AND t.user_id = u.user_id), 0)) AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT c.peer_id AS id,
+                   'recv_seq' AS what,
+                   c.recv_seq AS stored,
+                   (SELECT COUNT(*)
+                      FROM message AS t FORCE INDEX (seq)
+                     WHERE t.slot = c.slot
+                       AND t.user_id = c.user_id
+                       AND t.peer_id = c.peer_id
+                       AND t.sent = 0) AS counted
+              FROM chat AS c
+             WHERE c.slot = v_slot
+               AND c.user_id = in_id
+             UNION ALL
+            SELECT c.peer_id AS id,
+                   'sent_seq' AS what,
+                   c.sent_seq AS stored,
+                   (SELECT COUNT(*)
+                      FROM message AS t FORCE INDEX (seq)
+                     WHERE t.slot = c.slot
+                       AND t.user_id = c.user_id
+                       AND t.peer_id = c.peer_id
+                       AND t.sent = 1) AS counted
+              FROM chat AS c
+             WHERE c.slot = v_slot
+               AND c.user_id = in_id) AS a
+      LEFT JOIN slot_fence AS f
+        ON f.slot = v_slot
+     ORDER BY good,
+              a.what,
+              a.id;
+END$$
+
+DELIMITER ;

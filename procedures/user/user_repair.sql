@@ -1,0 +1,218 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- user_repair: set every counter of a user and his videos to what their rows say.
+--
+-- in_id  user
+--
+-- Under the locks that every change of those rows takes, so that it may run at any time.
+-- Writes nothing when all counters are right.
+--
+-- Answer  : n, code, slot, epoch, server, users, videos (rows whose counters were wrong)
+-- Codes   : ok same (all were right) notfound (no such user) moved notready
+-- Touches : SELECT, UPDATE user, video (by slot and owner); SELECT follow, follower, favorite,
+--           liker, comment (by slot and owner); journal
+-- Errors  : 45400 no id
+-- Replays : same
+
+DROP PROCEDURE IF EXISTS user_repair;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE user_repair (
+    IN in_id BIGINT UNSIGNED
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: set the counters of a user right'
+BEGIN
+    DECLARE v_ops    JSON;
+    DECLARE v_slot   INT UNSIGNED;
+    DECLARE v_moving TINYINT;
+    DECLARE v_count  INT;
+    DECLARE v_users  INT DEFAULT 0;
+    DECLARE v_videos INT DEFAULT 0;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    IF NOT COALESCE(in_id BETWEEN 1 AND 9007199254740991, FALSE) THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'user_repair needs the id of a user';
+    END IF;
+
+    SET v_ops = _op_home(in_id);
+
+    CALL _op_open(v_ops);
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(v_ops);
+    CALL _op_user_hold();
+
+    SELECT MAX(u.slot),
+           MAX(o.moving)
+      INTO v_slot,
+           v_moving
+      FROM op AS o
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = o.slot
+       AND u.user_id = o.owner
+     WHERE o.code = 'ok';
+
+    UPDATE op AS o
+       SET o.code = 'notfound'
+     WHERE o.code = 'ok'
+       AND v_slot IS NULL;
+
+    SELECT COUNT(*)
+      INTO v_count
+      FROM (SELECT v.video_id
+              FROM video AS v FORCE INDEX (author)
+             WHERE v.slot = v_slot
+               AND v.author_id = in_id
+             ORDER BY v.video_id
+             LIMIT 1000000) AS w
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = v_slot
+       AND v.video_id = w.video_id
+       FOR UPDATE;
+
+    -- Videos first: their likes are in the total of the user. ver rises only with a counter,
+    -- for it is set before them, from what they were.
+    UPDATE video AS v
+       SET v.ver = v.ver + 1
+     WHERE v.slot = v_slot
+       AND v.author_id = in_id
+       AND v.state = 'live'
+       AND (v.favorite_count <> (SELECT COUNT(*)
+                                   FROM liker AS t FORCE INDEX (PRIMARY)
+                                  WHERE t.slot = v.slot
+                                    AND t.video_id = v.video_id
+                                    AND t.state = 1)
+            OR v.comment_count <> (SELECT COUNT(*)
+                                     FROM comment AS t FORCE INDEX (newest)
+                                    WHERE t.slot = v.slot
+                                      AND t.video_id = v.video_id
+                                      AND t.state = 'live'));
+
+    SET v_videos = ROW_COUNT();
+
+    IF v_videos > 0 THEN
+        UPDATE video AS v
+           SET v.favorite_count = (SELECT COUNT(*)
+                                     FROM liker AS t FORCE INDEX (PRIMARY)
+                                    WHERE t.slot = v.slot
+                                      AND t.video_id = v.video_id
+                                      AND t.state = 1),
+               v.comment_count  = (SELECT COUNT(*)
+                                     FROM comment AS t FORCE INDEX (newest)
+                                    WHERE t.slot = v.slot
+                                      AND t.video_id = v.video_id
+                                      AND t.state = 'live')
+         WHERE v.slot = v_slot
+           AND v.author_id = in_id
+           AND v.state = 'live';
+    END IF;
+
+    UPDATE user AS u
+       SET u.ver = u.ver + 1
+     WHERE u.slot = v_slot
+       AND u.user_id = in_id
+       AND (u.follow_count <> (SELECT COUNT(*)
+                                  FROM follow AS t FORCE INDEX (newest)
+                                 WHERE t.slot = u.slot
+                                   AND t.user_id = u.user_id
+                                   AND t.state = 1)
+            OR u.follower_count <> (SELECT COUNT(*)
+                                    FROM follower AS t FORCE INDEX (newest)
+                                   WHERE t.slot = u.slot
+                                     AND t.user_id = u.user_id
+                                     AND t.state = 1)
+            OR u.favorite_count <> (SELECT COUNT(*)
+                                    FROM favorite AS t FORCE INDEX (newest)
+                                   WHERE t.slot = u.slot
+                                     AND t.user_id = u.user_id
+                                     AND t.state = 1)
+            OR u.work_count <> (SELECT COUNT(*)
+                                FROM video AS t FORCE INDEX (author)
+                               WHERE t.slot = u.slot
+                                 AND t.author_id = u.user_id
+                                 AND t.state = 'live')
+            OR u.total_favorited <> (SELECT COALESCE(SUM(t.favorite_count), 0)
+                                     FROM video AS t FORCE INDEX (author)
+                                    WHERE t.slot = u.slot
+                                      AND t.author_id = u.user_id
+                                      AND t.state = 'live'));
+
+    SET v_users = ROW_COUNT();
+
+    IF v_users > 0 THEN
+        UPDATE user AS u
+           SET u.follow_count    = (SELECT COUNT(*)
+                                      FROM follow AS t FORCE INDEX (newest)
+                                     WHERE t.slot = u.slot
+                                       AND t.user_id = u.user_id
+                                       AND t.state = 1),
+               u.follower_count  = (SELECT COUNT(*)
+                                      FROM follower AS t FORCE INDEX (newest)
+                                     WHERE t.slot = u.slot
+                                       AND t.user_id = u.user_id
+                                       AND t.state = 1),
+               u.favorite_count  = (SELECT COUNT(*)
+                                      FROM favorite AS t FORCE INDEX (newest)
+                                     WHERE t.slot = u.slot
+                                       AND t.user_id = u.user_id
+                                       AND t.state = 1),
+               u.work_count      = (SELECT COUNT(*)
+                                      FROM video AS t FORCE INDEX (author)
+                                     WHERE t.slot = u.slot
+                                       AND t.author_id = u.user_id
+                                       AND t.state = 'live'),
+               u.total_favorited = (SELECT COALESCE(SUM(t.favorite_count), 0)
+                                      FROM video AS t FORCE INDEX (author)
+                                     WHERE t.slot = u.slot
+                                       AND t.author_id = u.user_id
+                                       AND t.state = 'live')
+         WHERE u.slot = v_slot
+           AND u.user_id = in_id;
+    END IF;
+
+    UPDATE op AS o
+       SET o.code = 'same'
+     WHERE o.code = 'ok'
+       AND v_users + v_videos = 0;
+
+    IF v_users + v_videos > 0 THEN
+        CALL _slot_log_add(v_moving, v_slot, 'user', in_id,
+                           in_id, NULL, NULL, NULL, NULL);
+
+        -- Every video of his: which ones were wrong is not known any more.
+        INSERT INTO slot_log (slot, tbl, owner, k1)
+        SELECT v.slot,
+               'video',
+               v.author_id,
+               v.video_id
+          FROM video AS v FORCE INDEX (author)
+         WHERE v.slot = v_slot
+           AND v.author_id = in_id
+           AND v_moving = 1;
+    END IF;
+
+    COMMIT;
+
+    SELECT o.n,
+           o.code,
+           o.slot,
+           o.epoch,
+           o.server,
+           IF(o.code IN ('ok', 'same'), v_users, NULL) AS users,
+           IF(o.code IN ('ok', 'same'), v_videos, NULL) AS videos
+      FROM op AS o
+     ORDER BY o.n;
+END$$
+
+DELIMITER ;
