@@ -78,32 +78,6 @@ static void enqueue(struct delivery *d, const struct half *half)
     }
 }
 
-static bool is_same_row(const struct half *a, const struct half *b)
-{
-    return a->kind == b->kind && a->actor_id == b->actor_id &&
-           a->target_id == b->target_id && a->seq == b->seq;
-}
-
-/* A batch names each row once: for the newest version, since the row cannot wait for an
- * older one any more. Returns how many are left. */
-static size_t merge_rows(struct half *batch, size_t n)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t j = 0;
-        while (j < kept && !is_same_row(&batch[j], &batch[i])) {
-            j++;
-        }
-        if (j == kept) {
-            batch[kept++] = batch[i];
-        } else if (batch[i].ver > batch[j].ver) {
-            batch[j].ver = batch[i].ver;
-        }
-    }
-    return kept;
-}
-
 /* Wait for rows and take a batch of them. 0: there is nothing left and we are to stop. */
 static size_t dequeue(struct delivery *d, struct half *batch, bool *is_end)
 {
@@ -126,7 +100,7 @@ static size_t dequeue(struct delivery *d, struct half *batch, bool *is_end)
     }
     *is_end = d->shared.stop;
     pthread_mutex_unlock(&d->shared.mutex);
-    return merge_rows(batch, n);
+    return half_merge(batch, n);
 }
 
 /* Remove the rows of a batch. False: no shard answered. */

@@ -14,6 +14,12 @@
 /* What an operation takes in a batch beside its text: names of fields, ids, op. */
 #define OP_OVERHEAD_BYTES 400
 
+/* Pauses before the next attempt: of a row whose target's shard gave no answer, and of
+ * one that failed, doubled up to a maximum with each failure. */
+#define PUT_OFF_MS   1000
+#define RETRY_MS     500
+#define RETRY_MAX_MS 60000
+
 static const struct {
     const char *word;
     enum proc_id deliver;
@@ -30,8 +36,7 @@ const char *half_word(enum half_kind kind)
     return kinds[kind].word;
 }
 
-/* --- Reading the outbox ---
- */
+/* --- Reading the outbox --- */
 
 struct half_key {
     const char *word;
@@ -39,6 +44,7 @@ struct half_key {
     uint64_t target_id;
     uint64_t seq;
     uint64_t ver;
+    int64_t at_ms;
     uint32_t attempts;
 };
 
@@ -52,6 +58,7 @@ static const struct dbfield key_fields[] = {
      .offset = offsetof(struct half_key, target_id)},
     {.column = "seq", .kind = DBFIELD_U64, .offset = offsetof(struct half_key, seq)},
     {.column = "ver", .kind = DBFIELD_U64, .offset = offsetof(struct half_key, ver)},
+    {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct half_key, at_ms)},
     {.column = "attempts",
      .kind = DBFIELD_U32,
      .offset = offsetof(struct half_key, attempts)},
@@ -84,8 +91,7 @@ static bool read_message(const struct dbresult *result, size_t row, struct half 
 static bool read_edge(const struct dbresult *result, size_t row, struct half *half)
 {
     const struct dbfield fields[] = {
-        {.column = "state", .kind = DBFIELD_U32, .offset = offsetof(struct half, state)},
-        {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct half, at_ms)}};
+        {.column = "state", .kind = DBFIELD_U32, .offset = offsetof(struct half, state)}};
 
     return dbresult_read(result, row, fields, ARRAY_LEN(fields), half) &&
            half->state <= 1;
@@ -104,6 +110,7 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
                           .target_id = key.target_id,
                           .seq = key.seq,
                           .ver = key.ver,
+                          .at_ms = key.at_ms,
                           .attempts = key.attempts};
     if (half->kind == HALF__COUNT || !id_is_valid(key.actor_id) ||
         !id_is_valid(key.target_id)) {
@@ -113,8 +120,7 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
                                       : read_edge(result, row, half);
 }
 
-/* --- Choosing what goes together ---
- */
+/* --- Choosing what goes together --- */
 
 enum half_state half_state_from(enum outcome outcome)
 {
@@ -129,6 +135,7 @@ enum half_state half_state_from(enum outcome outcome)
     case OUTCOME_BUSY:
     case OUTCOME_NOTREADY:
     case OUTCOME_MOVED:
+    case OUTCOME_NOMEM:
         return HALF_LATER;
     default:
         return HALF_FAILED;
@@ -198,8 +205,31 @@ size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
     return picked;
 }
 
-/* --- Batches ---
- */
+static bool is_same_row(const struct half *a, const struct half *b)
+{
+    return a->kind == b->kind && a->actor_id == b->actor_id &&
+           a->target_id == b->target_id && a->seq == b->seq;
+}
+
+size_t half_merge(struct half *halves, size_t n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t j = 0;
+        while (j < kept && !is_same_row(&halves[j], &halves[i])) {
+            j++;
+        }
+        if (j == kept) {
+            halves[kept++] = halves[i];
+        } else if (halves[i].ver > halves[j].ver) {
+            halves[j].ver = halves[i].ver;
+        }
+    }
+    return kept;
+}
+
+/* --- Batches --- */
 
 /* Run OPS (taken and freed; one operation per element of INDEX). */
 static void run_ops(struct router *router, struct call *call, enum proc_id proc,
@@ -303,17 +333,42 @@ void half_undo(struct router *router, struct call *call, const struct half *halv
             outcomes);
 }
 
-void half_fail(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, bool failed, int64_t retry_ms,
-               enum outcome *outcomes)
+/* Pause before the next attempt after ATTEMPTS failures. */
+static int64_t retry_ms(unsigned attempts)
+{
+    int64_t pause_ms = RETRY_MS;
+
+    while (attempts-- > 0 && pause_ms < RETRY_MAX_MS) {
+        pause_ms *= 2;
+    }
+    return pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
+}
+
+static struct ops *put_off(const struct half *halves, const size_t *index, size_t n,
+                           bool failed)
 {
     struct ops *ops = ops_new();
 
     CHECK(n > 0 && n <= OPS_MAX);
     for (size_t i = 0; ops != NULL && i < n; i++) {
-        add_row(ops, &halves[index[i]]);
-        ops_number(ops, "retry_ms", retry_ms);
+        const struct half *half = &halves[index[i]];
+        add_row(ops, half);
+        ops_number(ops, "retry_ms", failed ? retry_ms(half->attempts) : PUT_OFF_MS);
         ops_number(ops, "failed", failed);
     }
-    run_ops(router, call, PROC_OUTBOX_FAIL, ops, index, n, outcomes);
+    return ops;
+}
+
+void half_put_off(struct router *router, struct call *call, const struct half *halves,
+                  const size_t *index, size_t n, enum outcome *outcomes)
+{
+    run_ops(router, call, PROC_OUTBOX_FAIL,
+            put_off(halves, index, n, /* failed= */ false), index, n, outcomes);
+}
+
+void half_fail(struct router *router, struct call *call, const struct half *halves,
+               const size_t *index, size_t n, enum outcome *outcomes)
+{
+    run_ops(router, call, PROC_OUTBOX_FAIL, put_off(halves, index, n, /* failed= */ true),
+            index, n, outcomes);
 }

@@ -33,7 +33,7 @@ struct half {
     uint64_t seq;       /* number of the message, id of the comment; 0 for edges */
     uint64_t ver;       /* version that is to be made */
     unsigned state;     /* 1: is to be there; 0: is to be gone; always 1 for messages */
-    int64_t at_ms;      /* when the first half was made; unused for messages */
+    int64_t at_ms;      /* when the first half was made; not needed for messages */
 
     /* Of messages only. */
     uint64_t message_id;
@@ -70,6 +70,11 @@ enum half_state half_state_from(enum outcome outcome);
 size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
                  size_t *index);
 
+/* Let the N HALVES name each outbox row once: for the newest version, since the row
+ * cannot wait for an older one any more. Keeps the order; returns how many are left.
+ * Pure. */
+size_t half_merge(struct half *halves, size_t n);
+
 /* The functions below run one batch over the N <= OPS_MAX halves that INDEX names, and
  * block until call->deadline_ms at the latest. OUTCOMES has as many elements as HALVES;
  * those in INDEX are set. */
@@ -88,11 +93,15 @@ void half_done(struct router *router, struct call *call, const struct half *halv
 void half_undo(struct router *router, struct call *call, const struct half *halves,
                const size_t *index, size_t n, enum outcome *outcomes);
 
-/* Put them off for RETRY_MS. FAILED: it counts, and the HALF_ATTEMPTS_MAX-th failure
- * parks the row for an operator. OK or SAME. */
+/* The targets' shards gave no answer: put them off, so that others have their turn. OK or
+ * SAME. */
+void half_put_off(struct router *router, struct call *call, const struct half *halves,
+                  const size_t *index, size_t n, enum outcome *outcomes);
+
+/* They failed: put them off, longer each time; the HALF_ATTEMPTS_MAX-th failure parks the
+ * row for an operator. OK or SAME. */
 void half_fail(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, bool failed, int64_t retry_ms,
-               enum outcome *outcomes);
+               const size_t *index, size_t n, enum outcome *outcomes);
 
 /* As many failures park a row (procedures/outbox/outbox_fail.sql). */
 #define HALF_ATTEMPTS_MAX 20

@@ -40,7 +40,7 @@ enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
     shares[shard].wanted = true;
     router_scatter(router, call, PROC_IDEM_PURGE, args, shares);
     if (shares[shard].outcome == OUTCOME_OK) {
-        const struct dbvalue *n = dbresult_value(shares[shard].results, 0, "removed");
+        const struct dbvalue *n = dbresult_value(shares[shard].results, 0, "purged");
         if (n == NULL) {
             call_explain(call, "idem_purge answered what cannot be read");
             return OUTCOME_INTERNAL;

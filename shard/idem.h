@@ -22,8 +22,8 @@ enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],
                         const unsigned char body[IDEM_BODY_BYTES]);
 
-/* Forget up to LIMIT keys of the shard with index SHARD that are older than OLDER_MS.
- * OK sets *REMOVED. */
+/* Forget up to LIMIT (1 to 256) keys of the shard with index SHARD that are older than
+ * OLDER_MS (a day or more). OK sets *REMOVED. */
 enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
                         int64_t older_ms, size_t limit, uint64_t *removed);
 
