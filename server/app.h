@@ -10,10 +10,12 @@
 
 struct auth;
 struct config;
+struct delivery;
 struct http;
 struct janitor;
 struct media;
 struct metrics;
+struct relay;
 struct router;
 struct storage;
 struct uploads;
@@ -28,15 +30,17 @@ struct app {
      * until the process ends. */
     const struct config *_Atomic config;
 
-    struct router *router;   /* shards */
-    struct auth *auth;       /* token keys, password hashing, session cache */
-    struct storage *storage; /* media files */
-    struct uploads *uploads; /* files being received (upload.h) */
-    struct media *media;     /* probing and cover cutting in jails */
-    struct workers *workers; /* threads on which handlers run */
-    struct http *http;       /* listeners */
-    struct janitor *janitor; /* durable jobs, orphaned files */
-    struct metrics *metrics; /* counters */
+    struct router *router;     /* shards */
+    struct delivery *delivery; /* second halves of writes, at once */
+    struct relay *relay;       /* finishes what was left of them */
+    struct auth *auth;         /* token keys, password hashing, session cache */
+    struct storage *storage;   /* media files */
+    struct uploads *uploads;   /* files being received (upload.h) */
+    struct media *media;       /* probing and cover cutting in jails */
+    struct workers *workers;   /* threads on which handlers run */
+    struct http *http;         /* listeners */
+    struct janitor *janitor;   /* durable jobs, orphaned files */
+    struct metrics *metrics;   /* counters */
 
     int64_t start_wall_ms; /* when this process started, ms since 1970 UTC */
     atomic_bool draining;  /* SIGTERM came: /readyz says no, connections close */

@@ -15,6 +15,8 @@
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
+#include "shard/delivery.h"
+#include "shard/relay.h"
 #include "shard/router.h"
 
 #include "server/app.h"
@@ -45,6 +47,9 @@
 #define OTHER_FDS 1024
 
 #define PASSWORD_BYTES 512
+
+/* Outbox rows that wait to be removed; what does not fit is left to the relay. */
+#define DELIVERY_QUEUE_MAX 65536
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -208,6 +213,16 @@ static bool start_router(struct process *process)
     return true;
 }
 
+/* What finishes writes that touch two shards. */
+static bool start_delivery(struct app *app)
+{
+    const struct relay_options options = relay_defaults();
+
+    app->delivery = delivery_new(app->router, DELIVERY_QUEUE_MAX);
+    app->relay = app->delivery == NULL ? NULL : relay_new(app->router, &options);
+    return app->relay != NULL;
+}
+
 static bool start_auth(struct process *process)
 {
     char why[AUTH_WHY_BYTES];
@@ -270,7 +285,7 @@ static bool start_parts(struct process *process)
         return false;
     }
     if (start_metrics(app) && start_auth(process) && start_media(app, config) &&
-        start_router(process) && start_workers(app, config) &&
+        start_router(process) && start_delivery(app) && start_workers(app, config) &&
         start_janitor(app, config) && http_start(app->http)) {
         return true;
     }
@@ -290,6 +305,8 @@ static void stop_parts(struct process *process)
     uploads_free(&app->uploads);
     storage_free(&app->storage);
     auth_free(&app->auth);
+    relay_free(&app->relay);
+    delivery_free(&app->delivery);
     router_free(&app->router);
     metrics_free(&app->metrics);
     topology_release(&process->topology);

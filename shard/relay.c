@@ -211,7 +211,7 @@ static void deliver_some(struct pass *pass, const size_t *index, size_t n)
         enum outcome outcome = pass->outcomes[index[i]];
         pass->states[index[i]] = half_state_from(outcome);
         if (pass->states[index[i]] == HALF_FAILED && n == 1) {
-            log_write(LOG_WARN, "half_failed",
+            log_write(outcome == OUTCOME_GAP ? LOG_DEBUG : LOG_WARN, "half_failed",
                       "kind=%s actor=%llu target=%llu seq=%llu attempt=%u outcome=%s "
                       "why=\"%s\"",
                       half_word(half->kind), (unsigned long long)half->actor_id,

@@ -236,17 +236,8 @@ enum outcome user_get(struct router *router, struct call *call, const uint64_t *
     return outcome;
 }
 
-/* A text column that may be NULL. */
-static const char *text_or_empty(const struct router_answer *answer, const char *column)
-{
-    const struct dbvalue *value = dbresult_value(answer->result, answer->row, column);
-
-    return value == NULL || value->text == NULL ? "" : value->text;
-}
-
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
-                          const struct user_profile_args *args,
-                          struct user_profile_replaced *replaced)
+                          const struct user_profile_args *args)
 {
     struct router_answer answer;
     struct ops *ops = ops_new();
@@ -263,12 +254,7 @@ enum outcome user_profile(struct router *router, struct call *call, uint64_t use
             ops_text(ops, "signature", args->signature);
         }
     }
-    enum outcome outcome = run_one(router, call, PROC_USER_PROFILE, ops, &answer);
-    if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
-        replaced->avatar = text_or_empty(&answer, "avatar");
-        replaced->background_image = text_or_empty(&answer, "background_image");
-    }
-    return outcome;
+    return run_one(router, call, PROC_USER_PROFILE, ops, &answer);
 }
 
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,

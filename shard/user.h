@@ -88,17 +88,10 @@ struct user_profile_args {
     const char *signature;        /* UTF-8, at most 128 code points */
 };
 
-/* Base names of pictures whose files nobody needs any more; "" = none. */
-struct user_profile_replaced {
-    const char *avatar;
-    const char *background_image;
-};
-
-/* Change the profile; something of ARGS must be set. OK and SAME (it was like that) set
- * *REPLACED, in the call's arena; else NOTFOUND. */
+/* Change the profile; something of ARGS must be set. OK, SAME (it was like that) or
+ * NOTFOUND. */
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
-                          const struct user_profile_args *args,
-                          struct user_profile_replaced *replaced);
+                          const struct user_profile_args *args);
 
 /* OK, SAME or NOTFOUND (no live user). */
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,

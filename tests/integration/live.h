@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What tests of the shard library against real shards share: the shards, a router on
+ * them, SQL as root, users and videos on a shard of one's choice.
+ *
+ * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001 PID", ..; TEST_PASSWORD_FILE;
+ * TEST_SQL_0: the start of a command line that runs SQL on shard 0 as root. */
+#ifndef DOUSHARD_TESTS_LIVE_H
+#define DOUSHARD_TESTS_LIVE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/rnd.h"
+
+#include "shard/id.h"
+#include "shard/publish.h"
+#include "shard/router.h"
+#include "shard/router_call.h"
+#include "shard/user.h"
+
+#define SHARDS_MAX 8
+
+struct live {
+    size_t n_shards;
+    char names[SHARDS_MAX][32];
+    char hosts[SHARDS_MAX][64];
+    unsigned ports[SHARDS_MAX];
+    long pids[SHARDS_MAX];
+    char password[128];
+};
+
+/* One request: its memory and its context. */
+struct work {
+    struct arena arena;
+    struct call call;
+};
+
+static inline void work_begin(struct work *work, int64_t timeout_ms)
+{
+    arena_init(&work->arena, 8u << 20);
+    call_init(&work->call, &work->arena, clock_mono_ms() + timeout_ms);
+}
+
+static inline void work_end(struct work *work)
+{
+    arena_release(&work->arena);
+}
+
+static inline const char *live_env(const char *name)
+{
+    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe)
+
+    if (value == NULL) {
+        fprintf(stderr, "%s is not set: run tests/integration/*.test.js\n", name);
+        exit(2); // NOLINT(concurrency-mt-unsafe)
+    }
+    return value;
+}
+
+static inline const char *live_env_of(const char *name, size_t i)
+{
+    char full[64];
+
+    snprintf(full, sizeof full, "%s_%zu", name, i);
+    return live_env(full);
+}
+
+/* Read the environment. False: the password file cannot be read. */
+static inline bool live_init(struct live *live)
+{
+    live->n_shards = (size_t)strtoul(live_env("TEST_SHARDS"), NULL, 10);
+    for (size_t i = 0; i < live->n_shards; i++) {
+        // NOLINTNEXTLINE(cert-err34-c)
+        if (sscanf(live_env_of("TEST_SHARD", i), "%31s %63s %u %ld", live->names[i],
+                   live->hosts[i], &live->ports[i], &live->pids[i]) != 4) {
+            return false;
+        }
+    }
+    FILE *file = fopen(live_env("TEST_PASSWORD_FILE"), "r");
+    bool good =
+        file != NULL && fgets(live->password, sizeof live->password, file) != NULL;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    live->password[strcspn(live->password, "\r\n")] = '\0';
+    return good;
+}
+
+/* Run SQL as root on a shard; LINE (SIZE bytes) takes the first line of its output. */
+static inline void live_sql(size_t shard, const char *text, char *line, size_t size)
+{
+    char command[4096];
+
+    snprintf(command, sizeof command, "%s -N -e \"%s\"", live_env_of("TEST_SQL", shard),
+             text);
+    FILE *output = popen(command, "r"); // NOLINT(cert-env33-c)
+    assert_non_null(output);
+    line[0] = '\0';
+    if (fgets(line, (int)size, output) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+    }
+    assert_int_equal(pclose(output), 0);
+}
+
+/* The number that SQL answers on a shard. */
+static inline long long live_number(size_t shard, const char *text)
+{
+    char line[256];
+
+    live_sql(shard, text, line, sizeof line);
+    return strtoll(line, NULL, 10);
+}
+
+/* A router on all shards that has found every slot. */
+static inline struct router *live_router(const struct live *live, unsigned pool_size)
+{
+    struct router_server servers[SHARDS_MAX];
+    const struct router_options options = {.servers = servers,
+                                           .n_servers = live->n_shards,
+                                           .db_name = "doushard",
+                                           .user = "doushard_app",
+                                           .password = live->password,
+                                           .tls_ca = "",
+                                           .pool_size = pool_size,
+                                           .waiters_max = 256,
+                                           .connect_timeout_ms = 1000,
+                                           .call_timeout_ms = 1500,
+                                           .hold_down_ms = 100,
+                                           .idle_ms = 60000};
+
+    for (size_t i = 0; i < live->n_shards; i++) {
+        servers[i] = (struct router_server){.name = live->names[i],
+                                            .host = live->hosts[i],
+                                            .port = live->ports[i],
+                                            .socket = ""};
+    }
+    struct router *router = router_new(&options);
+    assert_non_null(router);
+    assert_true(router_discover(router, clock_mono_ms() + 10000));
+    assert_true(router_is_ready(router));
+    return router;
+}
+
+/* A new user whose slot is on SHARD. */
+static inline uint64_t live_user(struct router *router, size_t shard)
+{
+    char name[32];
+    uint64_t id = 0;
+    struct work work;
+    struct user_register_args args = {
+        .name = name,
+        .password_hash = "$test$",
+        .session = {.expires_at_ms = clock_wall_ms() + 3600000, .keep_max = 8}};
+
+    do {
+        snprintf(name, sizeof name, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
+    } while (router_slot_shard(router, id_name_slot(name, strlen(name))) != shard);
+    rnd_bytes(args.op, sizeof args.op);
+    rnd_bytes(args.session.id, sizeof args.session.id);
+    work_begin(&work, 10000);
+    assert_int_equal(user_register(router, &work.call, &args, &id), OUTCOME_OK);
+    work_end(&work);
+    return id;
+}
+
+/* A new video of AUTHOR. */
+static inline uint64_t live_video(struct router *router, uint64_t author)
+{
+    struct publish_action_args args = {.author_id = author,
+                                       .title = "a title",
+                                       .media = "0123456789abcdef",
+                                       .size_bytes = 1000,
+                                       .duration_ms = 1000,
+                                       .width = 64,
+                                       .height = 64};
+    const char *media = NULL;
+    uint64_t id = 0;
+    struct work work;
+
+    rnd_bytes(args.op, sizeof args.op);
+    work_begin(&work, 10000);
+    assert_int_equal(publish_action(router, &work.call, &args, &id, &media), OUTCOME_OK);
+    work_end(&work);
+    return id;
+}
+
+#endif
