@@ -15,6 +15,7 @@ SET SESSION sql_mode = 'STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,NO_Z
 -- Helpers: the batch, the fence, the mint, the journal.
 SOURCE op/_now_ms.sql
 SOURCE op/_op_refuse.sql
+SOURCE op/_op_size.sql
 SOURCE op/_op_check.sql
 SOURCE op/_op_open.sql
 SOURCE op/_op_fence.sql
@@ -22,9 +23,9 @@ SOURCE op/_op_user_lock.sql
 SOURCE op/_op_user_hold.sql
 SOURCE op/_op_mint.sql
 SOURCE op/_op_author.sql
+SOURCE op/_op_place.sql
 SOURCE op/_op_video_lock.sql
 SOURCE op/_op_distinct.sql
-SOURCE op/_op_outbox_check.sql
 SOURCE op/_op_outbox.sql
 SOURCE op/_op_outbox_lock.sql
 SOURCE op/_op_home.sql

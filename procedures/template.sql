@@ -76,7 +76,7 @@ BEGIN
 
     -- Lock order: fences, mints (_slot_seq_lock, where ids are made), user rows, video rows;
     -- then edges and lists.
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
     CALL _op_user_lock();
 
     OPEN c_op;

@@ -41,7 +41,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE audit_find (
 BEGIN
     DECLARE v_n INT;
 
-    CALL _op_check(in_ops, FALSE);
+    CALL _op_check(in_ops);
 
     SELECT MIN(j.n)
       INTO v_n
@@ -80,7 +80,8 @@ BEGIN
                          WHEN 'deleted'
                          THEN 0
                     END) AS state,
-           COALESCE(fo.ver, fr.ver, fa.ver, li.ver, co.ver, cd.ver, IF(me.slot IS NULL, NULL, 1)) AS ver,
+           COALESCE(fo.ver, fr.ver, fa.ver, li.ver, co.ver, cd.ver,
+                    IF(me.slot IS NULL, NULL, 1)) AS ver,
            CASE WHEN me.slot IS NOT NULL
                 THEN MD5(CONCAT(me.message_id, HEX(me.op), me.text))
                 WHEN COALESCE(fo.slot, fr.slot, fa.slot, li.slot, co.slot, cd.slot) IS NOT NULL

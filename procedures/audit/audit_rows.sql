@@ -57,7 +57,7 @@ BEGIN
                     AND in_after_seq >= 0
                     AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'audit_rows needs tbl, after_slot, _owner, _other, _seq, limit 1 to 1000';
+           SET MESSAGE_TEXT = 'audit_rows needs tbl, after_slot to after_seq, limit 1 to 1000';
     END IF;
 
     SELECT r.slot,

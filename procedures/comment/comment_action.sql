@@ -72,23 +72,19 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
-    UPDATE (SELECT j.n,
-                   j.user_id,
-                   ROW_NUMBER() OVER (PARTITION BY j.slot, j.owner ORDER BY j.n) AS place
-              FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-                       n       FOR ORDINALITY,
-                       slot    INT UNSIGNED PATH '$.slot',
-                       owner   BIGINT UNSIGNED PATH '$.owner',
-                       user_id BIGINT UNSIGNED PATH '$.user'
-                   )) AS j) AS c
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n       FOR ORDINALITY,
+               user_id BIGINT UNSIGNED PATH '$.user'
+           )) AS j
      STRAIGHT_JOIN op AS o
-        ON o.n = c.n
+        ON o.n = j.n
        SET o.kind   = 'comment',
-           o.target = c.user_id,
-           o.ver    = 1,
-           o.place  = c.place;
+           o.target = j.user_id,
+           o.ver    = 1;
+
+    CALL _op_place();
 
     -- An author who was erased takes his videos along; nothing of his row is changed here,
     -- so that it need not be locked.

@@ -62,7 +62,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
     -- id is who asks; target is to be the author of the comment.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (

@@ -68,7 +68,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(v_ops);
+    CALL _op_fence();
     CALL _op_user_hold();
 
     SELECT MAX(o.slot),

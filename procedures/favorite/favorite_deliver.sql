@@ -43,46 +43,36 @@ BEGIN
 
     CALL _op_open(in_ops);
 
-    SELECT MIN(j.n)
-      INTO v_n
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n     FOR ORDINALITY,
-               owner VARCHAR(24) PATH '$.owner',
-               actor VARCHAR(24) PATH '$.actor',
-               state VARCHAR(8) PATH '$.state',
-               ver   VARCHAR(24) PATH '$.ver',
-               at    VARCHAR(24) PATH '$.at'
-           )) AS j
-     WHERE NOT COALESCE(j.owner <> '0'
-                        AND CAST(CAST(j.actor AS UNSIGNED) AS CHAR) = j.actor
-                        AND j.actor <> '0'
-                        AND j.state IN ('0', '1')
-                        AND CAST(CAST(j.ver AS UNSIGNED) AS CHAR) = j.ver
-                        AND j.ver <> '0'
-                        AND CAST(CAST(j.at AS UNSIGNED) AS CHAR) = j.at, FALSE);
-
-    CALL _op_refuse(v_n, 'owner, actor, state 0 or 1, ver, at');
-
-    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    START TRANSACTION;
-
-    CALL _op_fence(in_ops);
-
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n     FOR ORDINALITY,
                actor BIGINT UNSIGNED PATH '$.actor',
-               state TINYINT PATH '$.state',
+               state VARCHAR(2) PATH '$.state',
                ver   BIGINT UNSIGNED PATH '$.ver',
                at    BIGINT PATH '$.at'
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
-       SET o.target = j.actor,
-           o.state  = j.state,
-           o.ver    = j.ver,
-           o.at     = j.at;
+       SET o.target = COALESCE(j.actor, 0),
+           o.state  = IF(j.state IN ('0', '1'), j.state, -1),
+           o.ver    = COALESCE(j.ver, 0),
+           o.at     = COALESCE(j.at, -1);
 
+    SELECT MIN(o.n)
+      INTO v_n
+      FROM op AS o
+     WHERE o.owner = 0
+        OR o.target = 0
+        OR o.state = -1
+        OR o.ver = 0
+        OR o.at < 0;
+
+    CALL _op_refuse(v_n, 'owner, actor, state 0 or 1, ver, at');
     CALL _op_distinct();
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence();
     CALL _op_author();
     CALL _op_user_lock();
     CALL _op_video_lock();

@@ -32,8 +32,6 @@ BEGIN
     DECLARE v_moving TINYINT;
     DECLARE v_op     BINARY(16);
     DECLARE v_body   BINARY(32);
-    DECLARE v_old    BINARY(32);
-    DECLARE v_fresh  BOOLEAN;
     DECLARE v_code   VARCHAR(12);
     DECLARE v_now    BIGINT DEFAULT _now_ms();
     DECLARE v_done   BOOLEAN DEFAULT FALSE;
@@ -83,7 +81,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
     OPEN c_op;
     op_loop: LOOP
@@ -93,42 +91,36 @@ BEGIN
         END IF;
 
         -- The insert waits for whoever is inserting the key at this moment; then the row is
-        -- there, whoever made it.
-        INSERT IGNORE INTO idem (slot, op, body, created_at)
-        VALUES (v_slot, v_op, v_body, v_now);
+        -- there, locked, and its first use is ours or not.
+        INSERT INTO idem (slot, op, body, created_at, uses)
+        VALUES (v_slot, v_op, v_body, v_now, 1)
+            ON DUPLICATE KEY UPDATE uses = uses + 1;
 
-        IF ROW_COUNT() = 1 THEN
-            SET v_code = 'ok';
-        ELSE
-            SELECT i.body,
-                   i.created_at > v_now - 86400000
-              INTO v_old,
-                   v_fresh
-              FROM idem AS i
-             WHERE i.slot = v_slot
-               AND i.op = v_op
-               FOR UPDATE;
-
-            IF v_fresh THEN
-                SET v_code = IF(v_old = v_body, 'same', 'mismatch');
-            ELSE
-                SET v_code = 'ok';
-
-                UPDATE idem AS i
-                   SET i.body       = v_body,
-                       i.created_at = v_now
-                 WHERE i.slot = v_slot
-                   AND i.op = v_op;
-            END IF;
-        END IF;
+        SELECT CASE WHEN i.uses = 1 OR i.created_at <= v_now - 86400000
+                    THEN 'ok'
+                    WHEN i.body = v_body
+                    THEN 'same'
+                    ELSE 'mismatch'
+               END
+          INTO v_code
+          FROM idem AS i
+         WHERE i.slot = v_slot
+           AND i.op = v_op;
 
         IF v_code = 'ok' THEN
-            CALL _slot_log_add(v_moving, v_slot, 'idem', 0, NULL, NULL, NULL, NULL, v_op);
-        ELSE
-            UPDATE op AS o
-               SET o.code = v_code
-             WHERE o.n = v_n;
+            UPDATE idem AS i
+               SET i.body       = v_body,
+                   i.created_at = v_now,
+                   i.uses       = 1
+             WHERE i.slot = v_slot
+               AND i.op = v_op;
         END IF;
+
+        UPDATE op AS o
+           SET o.code = v_code
+         WHERE o.n = v_n;
+
+        CALL _slot_log_add(v_moving, v_slot, 'idem', 0, NULL, NULL, NULL, NULL, v_op);
     END LOOP;
     CLOSE c_op;
 

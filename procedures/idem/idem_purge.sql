@@ -66,7 +66,7 @@ BEGIN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         START TRANSACTION;
 
-        CALL _op_fence(v_ops);
+        CALL _op_fence();
 
         DELETE i
           FROM JSON_TABLE(v_ops, '$[*]' COLUMNS (

@@ -104,7 +104,7 @@ BEGIN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         START TRANSACTION;
 
-        CALL _op_fence(v_ops);
+        CALL _op_fence();
 
         OPEN c_op;
         op_loop: LOOP

@@ -101,7 +101,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
     OPEN c_op;
     op_loop: LOOP

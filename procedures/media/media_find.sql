@@ -26,7 +26,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE media_find (
 BEGIN
     DECLARE v_n INT;
 
-    CALL _op_check(in_ops, FALSE);
+    CALL _op_check(in_ops);
 
     SELECT MIN(j.n)
       INTO v_n

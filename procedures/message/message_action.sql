@@ -74,25 +74,20 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
-    UPDATE (SELECT j.n,
-                   j.peer,
-                   ROW_NUMBER() OVER (PARTITION BY j.slot, j.owner ORDER BY j.n) AS place
-              FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-                       n     FOR ORDINALITY,
-                       slot  INT UNSIGNED PATH '$.slot',
-                       owner BIGINT UNSIGNED PATH '$.owner',
-                       peer  BIGINT UNSIGNED PATH '$.peer'
-                   )) AS j) AS m
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               peer BIGINT UNSIGNED PATH '$.peer'
+           )) AS j
      STRAIGHT_JOIN op AS o
-        ON o.n = m.n
+        ON o.n = j.n
        SET o.kind   = 'message',
-           o.target = m.peer,
-           o.ver    = 1,
-           o.place  = m.place;
+           o.target = j.peer,
+           o.ver    = 1;
 
     CALL _op_distinct();
+    CALL _op_place();
     CALL _op_user_lock();
 
     -- Messages that are there. Texts as bytes: trailing spaces count.

@@ -50,7 +50,7 @@ BEGIN
                     AND in_limit BETWEEN 1 AND 1000
                     AND in_received_only IN (0, 1), FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, user_id, peer_id, after, limit 1 to 1000, received_only';
+           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, ids, after, limit, received_only';
     END IF;
 
     SELECT 1 AS n,

@@ -72,7 +72,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n          FOR ORDINALITY,

@@ -5,9 +5,10 @@
 --
 -- op.owner is the video. A video never changes its author, so that he is read without a
 -- lock: his row is locked before the video's. Operations on a video that never was end
--- with notfound.
+-- with notfound. Each video is looked for once, however many operations it has.
 --
--- Touches : SELECT video (by slot and video_id); SELECT, UPDATE op
+-- Touches : SELECT video (by slot and video_id); SELECT, UPDATE op; CREATE, DELETE, INSERT
+--           op_author (the session's own)
 -- Errors  : none
 -- Replays : nothing stays
 
@@ -20,17 +21,40 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_author ()
     MODIFIES SQL DATA
     COMMENT 'v1: find the authors of the videos of a batch'
 BEGIN
-    UPDATE op AS o
-       SET o.user_id = COALESCE((SELECT v.author_id
-                                   FROM video AS v
-                                  WHERE v.slot = o.slot
-                                    AND v.video_id = o.owner), 0)
-     WHERE o.code = 'ok';
+    CREATE TEMPORARY TABLE IF NOT EXISTS op_author (
+        slot      INT UNSIGNED NOT NULL
+            COMMENT 'slot of the video',
+        video_id  BIGINT UNSIGNED NOT NULL
+            COMMENT 'a video of the batch',
+        author_id BIGINT UNSIGNED NOT NULL
+            COMMENT 'whose it is',
+        PRIMARY KEY (slot, video_id)
+    )
+        ENGINE = MEMORY;
+
+    DELETE FROM op_author;
+
+    INSERT INTO op_author (slot, video_id, author_id)
+    SELECT v.slot,
+           v.video_id,
+           v.author_id
+      FROM (SELECT DISTINCT
+                   o.slot,
+                   o.owner
+              FROM op AS o
+             WHERE o.code = 'ok'
+             LIMIT 256) AS w
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = w.slot
+       AND v.video_id = w.owner;
 
     UPDATE op AS o
-       SET o.code = 'notfound'
-     WHERE o.code = 'ok'
-       AND o.user_id = 0;
+      LEFT JOIN op_author AS a
+        ON a.slot = o.slot
+       AND a.video_id = o.owner
+       SET o.user_id = COALESCE(a.author_id, 0),
+           o.code    = IF(a.author_id IS NULL, 'notfound', 'ok')
+     WHERE o.code = 'ok';
 END$$
 
 DELIMITER ;

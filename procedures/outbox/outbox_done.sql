@@ -35,13 +35,22 @@ BEGIN
     END;
 
     CALL _op_open(in_ops);
-    CALL _op_outbox_check(in_ops);
+    CALL _op_outbox(in_ops);
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
-    CALL _op_outbox(in_ops);
+    CALL _op_fence();
+
+    -- Rows of a video go where its author goes.
+    UPDATE op AS o
+       SET o.user_id = COALESCE((SELECT v.author_id
+                                   FROM video AS v
+                                  WHERE v.slot = o.slot
+                                    AND v.video_id = o.owner), 0)
+     WHERE o.code = 'ok'
+       AND o.kind = 'comment';
+
     CALL _op_outbox_lock();
 
     DELETE x

@@ -8,13 +8,13 @@
 --              being delivered by whoever wrote them
 --
 -- Of the slots that this shard serves, the longest due first; messages of one chat in the
--- order of seq. Parked rows are left out. Columns that a kind does not have are NULL.
+-- order of seq. Parked rows are left out. owner, kind, target, seq and ver are as outbox_done
+-- wants them (comment: owner is the video, target its author, seq the comment_id); state and
+-- at are those of the edge (comment: 1 posted, 0 deleted); text, message_id and op (32 hex
+-- digits) those of a message. Columns that a kind does not have are NULL.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
 --           message_id, op
---           owner, kind, target, seq, ver: as outbox_done wants them (comment: owner is the
---           video, target its author, seq comment_id); state, at: of the edge (comment: 1
---           posted, 0 deleted); text, message_id, op (32 hex digits): of a message
 -- Touches : SELECT outbox (by parked and due_at), slot_fence, owner_home, follow, favorite,
 --           comment (by key), message (by slot, user_id, peer_id, sent, seq), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range

@@ -120,7 +120,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
     CALL _slot_seq_lock();
     CALL _op_user_lock();
 

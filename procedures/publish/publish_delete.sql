@@ -78,7 +78,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
 
     -- The author is locked before the video; a video never changes its author, so that he
     -- may be read without a lock.

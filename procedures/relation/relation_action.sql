@@ -43,46 +43,33 @@ BEGIN
 
     CALL _op_open(in_ops);
 
-    SELECT MIN(j.n)
-      INTO v_n
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n      FOR ORDINALITY,
-               owner  VARCHAR(24) PATH '$.owner',
-               target VARCHAR(24) PATH '$.target',
-               state  VARCHAR(8) PATH '$.state'
+               target BIGINT UNSIGNED PATH '$.target',
+               state  VARCHAR(2) PATH '$.state'
            )) AS j
-     WHERE NOT COALESCE(j.owner <> '0'
-                        AND CAST(CAST(j.target AS UNSIGNED) AS CHAR) = j.target
-                        AND j.target <> '0'
-                        AND j.target <> j.owner
-                        AND j.state IN ('0', '1'), FALSE);
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
+       SET o.kind   = 'follow',
+           o.target = COALESCE(j.target, 0),
+           o.state  = IF(j.state IN ('0', '1'), j.state, -1);
+
+    SELECT MIN(o.n)
+      INTO v_n
+      FROM op AS o
+     WHERE o.owner = 0
+        OR o.target = 0
+        OR o.target = o.owner
+        OR o.state = -1;
 
     CALL _op_refuse(v_n, 'owner, another target and state 0 or 1');
+    CALL _op_distinct();
+    CALL _op_place();
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
-
-    UPDATE (SELECT j.n,
-                   j.target,
-                   j.state,
-                   ROW_NUMBER() OVER (PARTITION BY j.slot, j.owner ORDER BY j.n) AS place
-              FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-                       n      FOR ORDINALITY,
-                       slot   INT UNSIGNED PATH '$.slot',
-                       owner  BIGINT UNSIGNED PATH '$.owner',
-                       target BIGINT UNSIGNED PATH '$.target',
-                       state  TINYINT PATH '$.state'
-                   )) AS j) AS e
-     STRAIGHT_JOIN op AS o
-        ON o.n = e.n
-       SET o.kind   = 'follow',
-           o.target = e.target,
-           o.state  = e.state,
-           o.place  = e.place;
-
-    CALL _op_distinct();
+    CALL _op_fence();
     CALL _op_user_lock();
 
     -- What the edges are. An absent one is like a tombstone.

@@ -44,14 +44,11 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    INSERT IGNORE INTO relay_lease (name, holder, until_at)
-    VALUES ('relay', in_holder, 0);
-
-    UPDATE relay_lease AS rl
-       SET rl.holder   = in_holder,
-           rl.until_at = v_now + in_ms
-     WHERE rl.name = 'relay'
-       AND (rl.holder = in_holder OR rl.until_at <= v_now);
+    -- Assigned from left to right: until_at is judged by the new holder.
+    INSERT INTO relay_lease (name, holder, until_at)
+    VALUES ('relay', in_holder, v_now + in_ms)
+        ON DUPLICATE KEY UPDATE holder   = IF(until_at <= v_now, VALUES(holder), holder),
+                                until_at = IF(holder = VALUES(holder), VALUES(until_at), until_at);
 
     SELECT COUNT(*)
       INTO v_got

@@ -668,6 +668,8 @@ CREATE TABLE IF NOT EXISTS idem (
         COMMENT 'SHA-256 of the request that used it first',
     created_at BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch; kept for a day',
+    uses       INT UNSIGNED NOT NULL
+        COMMENT 'requests with this key so far',
     PRIMARY KEY (slot, op),
     KEY oldest (created_at),
     CONSTRAINT idem_is_shared CHECK (slot < 1024)

@@ -8,7 +8,7 @@
 -- In one snapshot, of what lies on this shard; fence says whether it is the owner (owned or
 -- migrating). The other halves of edges are on other shards: see audit_rows.
 --
--- Answer  : fence, id (user, video or peer of a chat), what, stored, counted, good (1: they
+-- Answer  : fence, id (user, video or peer of a chat), what, counter, counted, good (1: they
 --           agree)
 -- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker,
 --           comment, chat, message (by slot and owner), in one snapshot
@@ -40,12 +40,12 @@ BEGIN
     SELECT f.state AS fence,
            a.id,
            a.what,
-           a.stored,
+           a.counter,
            a.counted,
-           IF(a.stored = a.counted, 1, 0) AS good
+           IF(a.counter = a.counted, 1, 0) AS good
       FROM (SELECT u.user_id AS id,
                    'follow_count' AS what,
-                   u.follow_count AS stored,
+                   u.follow_count AS counter,
                    (SELECT COUNT(*)
                       FROM follow AS t FORCE INDEX (newest)
                      WHERE t.slot = u.slot
@@ -57,7 +57,7 @@ BEGIN
              UNION ALL
             SELECT u.user_id AS id,
                    'follower_count' AS what,
-                   u.follower_count AS stored,
+                   u.follower_count AS counter,
                    (SELECT COUNT(*)
                       FROM follower AS t FORCE INDEX (newest)
                      WHERE t.slot = u.slot
@@ -69,7 +69,7 @@ BEGIN
              UNION ALL
             SELECT u.user_id AS id,
                    'favorite_count' AS what,
-                   u.favorite_count AS stored,
+                   u.favorite_count AS counter,
                    (SELECT COUNT(*)
                       FROM favorite AS t FORCE INDEX (newest)
                      WHERE t.slot = u.slot
@@ -81,7 +81,7 @@ BEGIN
              UNION ALL
             SELECT u.user_id AS id,
                    'work_count' AS what,
-                   u.work_count AS stored,
+                   u.work_count AS counter,
                    (SELECT COUNT(*)
                       FROM video AS t FORCE INDEX (author)
                      WHERE t.slot = u.slot
@@ -93,7 +93,7 @@ BEGIN
              UNION ALL
             SELECT u.user_id AS id,
                    'total_favorited' AS what,
-                   u.total_favorited AS stored,
+                   u.total_favorited AS counter,
                    (SELECT COALESCE(SUM(t.favorite_count), 0)
                       FROM video AS t FORCE INDEX (author)
                      WHERE t.slot = u.slot
@@ -105,7 +105,7 @@ BEGIN
              UNION ALL
             SELECT v.video_id AS id,
                    'video_favorite_count' AS what,
-                   v.favorite_count AS stored,
+                   v.favorite_count AS counter,
                    (SELECT COUNT(*)
                       FROM liker AS t FORCE INDEX (PRIMARY)
                      WHERE t.slot = v.slot
@@ -118,7 +118,7 @@ BEGIN
              UNION ALL
             SELECT v.video_id AS id,
                    'video_comment_count' AS what,
-                   v.comment_count AS stored,
+                   v.comment_count AS counter,
                    (SELECT COUNT(*)
                       FROM comment AS t FORCE INDEX (newest)
                      WHERE t.slot = v.slot
@@ -131,7 +131,7 @@ BEGIN
              UNION ALL
             SELECT u.user_id AS id,
                    'edge_ver' AS what,
-                   u.edge_ver AS stored,
+                   u.edge_ver AS counter,
                    GREATEST(u.edge_ver,
                             COALESCE((SELECT MAX(t.ver)
                                         FROM follow AS t
@@ -151,7 +151,7 @@ BEGIN
              UNION ALL
             SELECT c.peer_id AS id,
                    'recv_seq' AS what,
-                   c.recv_seq AS stored,
+                   c.recv_seq AS counter,
                    (SELECT COUNT(*)
                       FROM message AS t FORCE INDEX (seq)
                      WHERE t.slot = c.slot
@@ -164,7 +164,7 @@ BEGIN
              UNION ALL
             SELECT c.peer_id AS id,
                    'sent_seq' AS what,
-                   c.sent_seq AS stored,
+                   c.sent_seq AS counter,
                    (SELECT COUNT(*)
                       FROM message AS t FORCE INDEX (seq)
                      WHERE t.slot = c.slot

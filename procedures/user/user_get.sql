@@ -25,7 +25,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_get (
     READS SQL DATA
     COMMENT 'v1: the cards of users'
 BEGIN
-    CALL _op_check(in_ops, FALSE);
+    CALL _op_check(in_ops);
 
     SELECT j.n,
            CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL

@@ -101,7 +101,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(in_ops);
+    CALL _op_fence();
     CALL _slot_seq_lock();
 
     -- Whoever registers in these slots waits for us now, so that account is what it is.

@@ -26,7 +26,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE video_get (
     READS SQL DATA
     COMMENT 'v1: videos with the cards of their authors'
 BEGIN
-    CALL _op_check(in_ops, FALSE);
+    CALL _op_check(in_ops);
 
     SELECT j.n,
            CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL
