@@ -13,6 +13,7 @@
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
+#include "shard/erase.h"
 #include "shard/router.h"
 
 #include "server/config.h"
@@ -21,6 +22,9 @@
 /* Jobs claimed at once, and for how long others leave them alone. */
 #define JOBS_AT_ONCE 16
 #define JOB_LEASE_MS 60000
+
+/* The work of one attempt at user_erase; well within the claim. */
+#define ERASE_MS 30000
 
 /* A job that failed is tried again after 1, 2, 4 .. seconds, at most an hour. */
 #define JOB_RETRY_MS     1000
@@ -73,14 +77,16 @@ struct janitor_options janitor_options(const struct config *config)
     };
 }
 
-struct janitor_shards janitor_shards(struct router *router)
+struct janitor_shards janitor_shards(struct router *router, struct delivery *delivery)
 {
     return (struct janitor_shards){
         .router = router,
+        .delivery = delivery,
         .n_shards = router_n_shards(router),
         .claim = job_claim,
         .finish = job_finish,
         .find = media_find,
+        .erase = erase_user,
     };
 }
 
@@ -141,16 +147,44 @@ static void count(struct janitor *janitor, uint64_t *counter)
 
 /* ---- Jobs ---- */
 
-/* Do one job. NULL: done; else why not. */
-static const char *do_job(struct janitor *janitor, const struct job *job)
+/* Remove the files of a video. NULL: done; else why not. */
+static const char *delete_media(struct janitor *janitor, const struct job *job)
 {
-    if (strcmp(job->kind, "media_delete") != 0) {
-        return "unknown kind of job";
-    }
     if (!storage_name_parse(job->payload, strlen(job->payload), NULL)) {
         return "the payload is no base name";
     }
     return storage_delete(janitor->storage, job->payload) ? NULL : "the disk refused";
+}
+
+/* Undo what an erased user did, as long as the claim allows. NULL: nothing is left. */
+static const char *erase(struct janitor *janitor, const struct job *job)
+{
+    int64_t until_ms = clock_mono_ms() + ERASE_MS;
+    enum outcome outcome = OUTCOME_BUSY;
+
+    while (outcome == OUTCOME_BUSY && clock_mono_ms() < until_ms && !stopping(janitor)) {
+        struct errand errand;
+        errand_begin(&errand);
+        outcome =
+            janitor->shards.erase(janitor->shards.delivery, &errand.call, job->owner_id);
+        errand_end(&errand);
+    }
+    if (outcome == OUTCOME_NOTFOUND) {
+        return "the user is not erased";
+    }
+    return outcome == OUTCOME_OK ? NULL : "something is left";
+}
+
+/* Do one job. NULL: done; else why not. */
+static const char *do_job(struct janitor *janitor, const struct job *job)
+{
+    if (strcmp(job->kind, "media_delete") == 0) {
+        return delete_media(janitor, job);
+    }
+    if (strcmp(job->kind, "user_erase") == 0) {
+        return erase(janitor, job);
+    }
+    return "unknown kind of job";
 }
 
 static int64_t retry_ms(unsigned attempts)

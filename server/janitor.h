@@ -14,20 +14,23 @@
 #include "shard/publish.h"
 
 struct config;
+struct delivery;
 struct janitor;
 struct router;
 struct storage;
 
-/* What the janitor asks of the shards; the functions of shard/job.h and shard/publish.h,
- * or a test's. */
+/* What the janitor asks of the shards; the functions of shard/job.h, shard/publish.h and
+ * shard/erase.h, or a test's. */
 struct janitor_shards {
     struct router *router;
+    struct delivery *delivery;
     size_t n_shards;
     enum outcome (*claim)(struct router *, struct call *, size_t, size_t, int64_t,
                           struct job_list *);
     enum outcome (*finish)(struct router *, struct call *, const struct job *, bool,
                            const char *, int64_t);
     enum outcome (*find)(struct router *, struct call *, uint64_t, const char *, bool *);
+    enum outcome (*erase)(struct delivery *, struct call *, uint64_t);
 };
 
 /* The limits that janitor work keeps. */
@@ -38,9 +41,10 @@ struct janitor_options {
     int64_t sweep_every_ms; /* between two sweeps */
 };
 
-/* The options that CONFIG gives, and the real functions on ROUTER. */
+/* The options that CONFIG gives, and the real functions on ROUTER and
+ * DELIVERY. */
 struct janitor_options janitor_options(const struct config *config);
-struct janitor_shards janitor_shards(struct router *router);
+struct janitor_shards janitor_shards(struct router *router, struct delivery *delivery);
 
 /* Start the two threads. STORAGE and what SHARDS refers to are borrowed until
  * janitor_free(). NULL: no memory or no threads. */

@@ -32,6 +32,7 @@
 #include "server/topology.h"
 #include "server/upload.h"
 #include "server/version.h"
+#include "server/words.h"
 #include "server/workers.h"
 
 /* Time for the first look at the shards; whatever answers later is found in service. */
@@ -267,10 +268,37 @@ static bool start_workers(struct app *app, const struct config *config)
 static bool start_janitor(struct app *app, const struct config *config)
 {
     struct janitor_options options = janitor_options(config);
-    struct janitor_shards shards = janitor_shards(app->router);
+    struct janitor_shards shards = janitor_shards(app->router, app->delivery);
 
     app->janitor = janitor_new(app->storage, &shards, &options);
     return app->janitor != NULL;
+}
+
+/* The list that CONFIG names. NULL: ERR says why there is none. */
+static struct words_list *read_words(const struct config *config,
+                                     struct config_error *err)
+{
+    char why[WORDS_WHY_BYTES];
+    struct words_list *list = words_list_read(config->words_file, why);
+
+    if (list == NULL) {
+        (void)snprintf(err->text, sizeof err->text, "words_file: %.200s: %.200s",
+                       config->words_file, why);
+    }
+    return list;
+}
+
+static bool start_words(struct app *app, const struct config *config)
+{
+    struct config_error err;
+    struct words_list *list = read_words(config, &err);
+
+    if (list == NULL) {
+        log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
+        return false;
+    }
+    app->words = words_new(list);
+    return app->words != NULL;
 }
 
 /* Listen first, so that a taken port is told before anything else is touched; serve last.
@@ -284,9 +312,10 @@ static bool start_parts(struct process *process)
     if (app->http == NULL) {
         return false;
     }
-    if (start_metrics(app) && start_auth(process) && start_media(app, config) &&
-        start_router(process) && start_delivery(app) && start_workers(app, config) &&
-        start_janitor(app, config) && http_start(app->http)) {
+    if (start_metrics(app) && start_auth(process) && start_words(app, config) &&
+        start_media(app, config) && start_router(process) && start_delivery(app) &&
+        start_workers(app, config) && start_janitor(app, config) &&
+        http_start(app->http)) {
         return true;
     }
     log_write(LOG_ERROR, "start", "error=\"a part of the server could not be started\"");
@@ -301,6 +330,7 @@ static void stop_parts(struct process *process)
     http_free(&app->http);
     janitor_free(&app->janitor);
     workers_free(&app->workers);
+    words_free(&app->words);
     media_free(&app->media);
     uploads_free(&app->uploads);
     storage_free(&app->storage);
@@ -339,8 +369,13 @@ static void reload(struct process *process)
     struct config_error err;
     struct config *next = config_reload(process->args, process->config, &err);
     struct janitor_options options;
+    struct words_list *words = NULL;
 
-    if (next != NULL && !auth_reload(app->auth, next, err.text)) {
+    if (next != NULL) {
+        words = read_words(next, &err);
+    }
+    if (next != NULL && (words == NULL || !auth_reload(app->auth, next, err.text))) {
+        words_list_unref(&words);
         next->older = NULL;
         config_free(&next);
     }
@@ -353,6 +388,7 @@ static void reload(struct process *process)
     compare_topology(process, next);
     process->config = next;
     app->config = next;
+    words_replace(app->words, words);
     log_set_level((enum log_level)next->log_level);
     options = janitor_options(next);
     janitor_configure(app->janitor, &options);

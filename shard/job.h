@@ -17,7 +17,7 @@ struct router;
 struct job {
     uint32_t slot;
     uint64_t owner_id;
-    const char *kind; /* "media_delete" */
+    const char *kind; /* "media_delete", "user_erase" */
     uint64_t target_id;
     const char *payload; /* media_delete: the base name of the files */
     unsigned attempts;   /* this one included */

@@ -34,6 +34,9 @@ static struct {
     enum outcome claim_outcome;
     enum outcome find_outcome;
     bool find_live;
+    unsigned n_erase_calls;
+    unsigned erase_busy; /* so many calls leave something */
+    enum outcome erase_outcome;
 } shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct scratch scratch;
@@ -98,10 +101,24 @@ static enum outcome fake_find(struct router *router, struct call *call,
     return outcome;
 }
 
+static enum outcome fake_erase(struct delivery *delivery, struct call *call,
+                               uint64_t user_id)
+{
+    (void)delivery;
+    assert_true(call->deadline_ms > clock_mono_ms());
+    assert_int_equal(user_id, 1);
+    (void)pthread_mutex_lock(&shards.lock);
+    enum outcome outcome =
+        shards.n_erase_calls++ < shards.erase_busy ? OUTCOME_BUSY : shards.erase_outcome;
+    (void)pthread_mutex_unlock(&shards.lock);
+    return outcome;
+}
+
 static const struct janitor_shards fakes = {.n_shards = 2,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
-                                            .find = fake_find};
+                                            .find = fake_find,
+                                            .erase = fake_erase};
 
 /* Nothing happens by itself within a test. */
 static const struct janitor_options quiet = {.job_poll_ms = 3600000,
@@ -194,6 +211,27 @@ static void test_jobs(void **state)
     janitor = start(&quiet);
     janitor_counts(janitor, &counts);
     assert_int_equal(counts.jobs_done, 0);
+    janitor_free(&janitor);
+}
+
+/* Called again while something is left; what is left for good is another attempt's. */
+static void test_erase(void **state)
+{
+    (void)state;
+    (void)pthread_mutex_lock(&shards.lock);
+    shards.n_erase_calls = 0;
+    shards.erase_busy = 3;
+    shards.erase_outcome = OUTCOME_OK;
+    (void)pthread_mutex_unlock(&shards.lock);
+    add_job("user_erase", "", 1);
+    struct janitor *janitor = start(&quiet);
+    await_count(&shards.n_done, 1);
+    assert_int_equal(shards.n_erase_calls, 4);
+    shards.erase_outcome = OUTCOME_UNAVAILABLE;
+    add_job("user_erase", "", 1);
+    janitor_poke(janitor);
+    await_count(&shards.n_retried, 1);
+    assert_string_equal(shards.last_error, "something is left");
     janitor_free(&janitor);
 }
 
@@ -314,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_jobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_erase, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
