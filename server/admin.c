@@ -6,6 +6,8 @@
 
 #include "shard/base/buf.h"
 
+#include "shard/delivery.h"
+#include "shard/relay.h"
 #include "shard/router.h"
 
 #include "server/app.h"
@@ -17,6 +19,7 @@
 #include "server/reply.h"
 #include "server/request.h"
 #include "server/upload.h"
+#include "server/words.h"
 #include "server/workers.h"
 
 #define TEXT_PLAIN      "text/plain; charset=utf-8"
@@ -119,6 +122,19 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         value[METRIC_JOBS_FAILED] = (int64_t)counts.jobs_failed;
         value[METRIC_ORPHANS_REMOVED] = (int64_t)counts.orphans_removed;
     }
+    if (app->words != NULL) {
+        value[METRIC_WORDS] = (int64_t)words_count(app->words);
+    }
+    if (app->delivery != NULL) {
+        struct delivery_state state;
+        delivery_get_state(app->delivery, &state);
+        value[METRIC_HALVES_MADE] = (int64_t)state.made_total;
+        value[METRIC_HALVES_UNDONE] = (int64_t)state.undone_total;
+        value[METRIC_HALVES_LEFT] = (int64_t)state.left_total;
+        value[METRIC_OUTBOX_QUEUED] = (int64_t)state.queued;
+        value[METRIC_OUTBOX_REMOVED] = (int64_t)state.removed_total;
+        value[METRIC_OUTBOX_KEPT] = (int64_t)state.kept_total;
+    }
 }
 
 /* GET /metrics: Prometheus text format 0.0.4. */
@@ -128,17 +144,22 @@ void h_metrics(struct request *req)
     size_t n_shards = router_n_shards(app->router);
     struct router_shard_state *shards =
         arena_calloc(&req->arena, n_shards, sizeof *shards);
+    struct relay_state *relays = arena_calloc(&req->arena, n_shards, sizeof *relays);
     struct metrics_sample *sample = arena_calloc(&req->arena, 1, sizeof *sample);
     struct buf out;
 
-    if (shards == NULL || sample == NULL) {
+    if (shards == NULL || relays == NULL || sample == NULL) {
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return;
     }
     for (size_t i = 0; i < n_shards; i++) {
         router_shard_state(app->router, i, &shards[i]);
+        if (app->relay != NULL) {
+            relay_get_state(app->relay, i, &relays[i]);
+        }
     }
     sample->shards = shards;
+    sample->relays = app->relay != NULL ? relays : NULL;
     sample->n_shards = n_shards;
     take_sample(app, sample);
     buf_init(&out, ANSWER_MAX);

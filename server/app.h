@@ -19,6 +19,7 @@ struct relay;
 struct router;
 struct storage;
 struct uploads;
+struct words;
 struct workers;
 
 /* Made and taken apart by main.c only. The pointers are set before the first request and
@@ -33,6 +34,7 @@ struct app {
     struct router *router;     /* shards */
     struct delivery *delivery; /* second halves of writes, at once */
     struct relay *relay;       /* finishes what was left of them */
+    struct words *words;       /* the filter of texts; NULL: none */
     struct auth *auth;         /* token keys, password hashing, session cache */
     struct storage *storage;   /* media files */
     struct uploads *uploads;   /* files being received (upload.h) */

@@ -34,6 +34,7 @@ void h_feed_list(struct request *req)
         reply_outcome(req, outcome);
         return;
     }
+    view_mark_videos(req, &page);
     reply_json(req, json_pack("{s:o, s:I, s:b}", "video_list", view_videos(req, &page),
                               "next_time", (json_int_t)next_time_ms(&page, before_ms),
                               "partial", (int)page.partial));

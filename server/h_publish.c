@@ -9,6 +9,7 @@
 #include "shard/publish.h"
 
 #include "server/app.h"
+#include "server/claim.h"
 #include "server/config.h"
 #include "server/handlers.h"
 #include "server/janitor.h"
@@ -16,6 +17,7 @@
 #include "server/metrics.h"
 #include "server/request.h"
 #include "server/storage.h"
+#include "server/text.h"
 #include "server/views.h"
 
 /* ---- publish/action ---- */
@@ -74,26 +76,23 @@ static bool is_refused(enum outcome outcome, bool was_asked)
     }
 }
 
-/* List the stored video under NAME. */
+/* List the stored video under NAME. ARGS has title and op, the rest is filled in. */
 static enum outcome publish(struct request *req, const char *name,
-                            const struct media_facts *facts)
+                            const struct media_facts *facts,
+                            struct publish_action_args *args)
 {
     uint64_t video_id = 0;
     const char *kept = NULL;
     unsigned n_calls = req->call.n_calls;
-    struct publish_action_args args = {
-        .author_id = req->who.user_id,
-        .title = request_param(req, "title")->text,
-        .media = name,
-        .size_bytes = (int64_t)upload_size_bytes(req->upload),
-        .duration_ms = facts->duration_ms,
-        .width = facts->width,
-        .height = facts->height,
-    };
-    request_op(req, args.op);
-    memcpy(args.sha256, upload_sha256(req->upload), sizeof args.sha256);
+    args->author_id = req->who.user_id;
+    args->media = name;
+    args->size_bytes = (int64_t)upload_size_bytes(req->upload);
+    args->duration_ms = facts->duration_ms;
+    args->width = facts->width;
+    args->height = facts->height;
+    memcpy(args->sha256, upload_sha256(req->upload), sizeof args->sha256);
     enum outcome outcome =
-        publish_action(req->app->router, &req->call, &args, &video_id, &kept);
+        publish_action(req->app->router, &req->call, args, &video_id, &kept);
     bool has_row = outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
     /* A replay of a request that was done before keeps the files it had then. */
     bool is_spare = has_row ? strcmp(kept, name) != 0
@@ -112,14 +111,19 @@ void h_publish_action(struct request *req)
     char reason[128];
     char name[STORAGE_NAME_LEN + 1];
     struct media_facts facts = {0};
+    struct publish_action_args args = {.author_id = req->who.user_id};
     if (req->upload == NULL) {
         reply_error(req, ERROR_PARAM, "%s",
                     params_missing(&req->params, "data", reason, sizeof reason));
         return;
     }
+    args.title = text_filter(req, "title");
+    if (args.title == NULL || !claim_op(req, args.op)) {
+        return;
+    }
     storage_name_make(req->who.user_id, name);
     if (store_upload(req, name, &facts)) {
-        reply_outcome(req, publish(req, name, &facts));
+        reply_outcome(req, publish(req, name, &facts, &args));
     }
     metrics_add(req->app->metrics,
                 req->reply.error == ERROR_OK ? METRIC_UPLOADS : METRIC_UPLOADS_REFUSED,
@@ -131,25 +135,23 @@ void h_publish_action(struct request *req)
 
 void h_publish_list(struct request *req)
 {
-    const struct param *user = request_param(req, "user_id");
-    const struct param *limit = request_param(req, "limit");
-    size_t limit_max = (size_t)app_config(req->app)->list_limit;
-    size_t n = limit->present ? (size_t)limit->integer : limit_max;
-    uint64_t user_id = user->present ? (uint64_t)user->integer : req->who.user_id;
-    struct video_page page = {0};
+    uint64_t user_id = request_user(req);
+    struct video_page page = {.n = 0};
     if (user_id == 0) {
         reply_error(req, ERROR_PARAM, "user_id is missing and nobody is logged in");
         return;
     }
     enum outcome outcome = publish_list(req->app->router, &req->call, user_id,
                                         (uint64_t)request_param(req, "cursor")->integer,
-                                        n < limit_max ? n : limit_max, &page);
+                                        request_limit(req), &page);
     if (outcome != OUTCOME_OK) {
         reply_outcome(req, outcome);
         return;
     }
-    reply_json(req, json_pack("{s:o, s:I}", "video_list", view_videos(req, &page),
-                              "next_cursor", (json_int_t)page.next_cursor));
+    view_mark_videos(req, &page);
+    reply_json(req, json_pack("{s:o, s:I, s:b}", "video_list", view_videos(req, &page),
+                              "next_cursor", (json_int_t)page.next_cursor, "partial",
+                              (int)page.partial));
 }
 
 /* ---- publish/delete ---- */

@@ -12,34 +12,11 @@
 
 #include "server/app.h"
 #include "server/auth.h"
+#include "server/claim.h"
 #include "server/handlers.h"
 #include "server/request.h"
+#include "server/text.h"
 #include "server/views.h"
-
-/* What nobody can see and what turns other people's text around: C0, DEL, C1, line and
- * paragraph separators, direction overrides. TEXT is well-formed UTF-8. */
-static bool has_control(const char *text, size_t len)
-{
-    const unsigned char *s = (const unsigned char *)text;
-
-    for (size_t i = 0; i < len; i++) {
-        if (s[i] < 0x20 || s[i] == 0x7f) {
-            return true;
-        }
-        if (s[i] == 0xc2 && s[i + 1] < 0xa0) { /* U+0080 .. U+009F */
-            return true;
-        }
-        if (s[i] == 0xe2 && s[i + 1] == 0x80 && s[i + 2] >= 0xa8 &&
-            s[i + 2] <= 0xae) { /* U+2028 .. U+202E */
-            return true;
-        }
-        if (s[i] == 0xe2 && s[i + 1] == 0x81 && s[i + 2] >= 0xa6 &&
-            s[i + 2] <= 0xa9) { /* U+2066 .. U+2069 */
-            return true;
-        }
-    }
-    return false;
-}
 
 /* Success of register, login and password: the session that a shard has confirmed. */
 static void reply_session(struct request *req, uint64_t user_id,
@@ -129,9 +106,12 @@ void h_user_register(struct request *req)
     struct user_register_args args = {.name = name->text, .password_hash = hash};
     uint64_t user_id = 0;
 
-    if (has_control(name->text, name->len)) {
-        reply_error(req, ERROR_PARAM,
-                    "username has a control character or a direction override");
+    const char *problem = text_problem(name->text, name->len, TEXT_ONE_LINE);
+    if (problem != NULL) {
+        reply_error(req, ERROR_PARAM, "username %s", problem);
+        return;
+    }
+    if (!claim_op(req, args.op)) {
         return;
     }
     enum password_status status =
@@ -141,7 +121,6 @@ void h_user_register(struct request *req)
         reply_not_hashed(req, status);
         return;
     }
-    request_op(req, args.op);
     auth_grant(req, &args.session);
     enum outcome outcome = user_register(req->app->router, &req->call, &args, &user_id);
     if (outcome == OUTCOME_OK) {
@@ -327,9 +306,9 @@ void h_user_password(struct request *req)
 
 void h_user_get(struct request *req)
 {
-    const struct param *param = request_param(req, "user_id");
-    uint64_t user_id = param->present ? (uint64_t)param->integer : req->who.user_id;
+    uint64_t user_id = request_user(req);
     struct user_card card = {.id = 0};
+    bool partial = false;
     enum outcome outcome = user_get(req->app->router, &req->call, &user_id, 1, &card);
 
     if (outcome != OUTCOME_OK) {
@@ -337,6 +316,9 @@ void h_user_get(struct request *req)
     } else if (card.id == 0) {
         reply_error(req, ERROR_NO_USER, NULL);
     } else {
-        reply_json(req, json_pack("{s:o}", "user", view_user(req, &card, NULL)));
+        if (user_id != req->who.user_id) {
+            view_mark_users(req, &card, 1, &partial);
+        }
+        reply_json(req, json_pack("{s:o}", "user", view_user(req, &card)));
     }
 }

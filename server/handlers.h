@@ -25,6 +25,24 @@ void h_publish_action(struct request *req);
 void h_publish_list(struct request *req);
 void h_publish_delete(struct request *req);
 
+/* h_favorite.c */
+void h_favorite_action(struct request *req);
+void h_favorite_list(struct request *req);
+
+/* h_comment.c */
+void h_comment_action(struct request *req);
+void h_comment_list(struct request *req);
+
+/* h_relation.c */
+void h_relation_action(struct request *req);
+void h_relation_follow_list(struct request *req);
+void h_relation_follower_list(struct request *req);
+void h_relation_friend_list(struct request *req);
+
+/* h_message.c */
+void h_message_action(struct request *req);
+void h_message_chat(struct request *req);
+
 /* static_file.c */
 void h_static_get(struct request *req);
 

@@ -24,7 +24,15 @@ static const int64_t bounds_us[] = {1000,    2500,    5000,     10000,   25000,
 
 #define BUCKETS (ARRAY_LEN(bounds_us) + 1)
 
-enum how { HOW_COUNT, HOW_LEVEL, HOW_REQUEST, HOW_READ, HOW_SHARD, HOW_PROCESS };
+enum how {
+    HOW_COUNT,
+    HOW_LEVEL,
+    HOW_REQUEST,
+    HOW_READ,
+    HOW_SHARD,
+    HOW_RELAY,
+    HOW_PROCESS
+};
 
 static const struct family {
     const char *name;
@@ -249,6 +257,41 @@ static void render_shard(enum metric metric, const struct router_shard_state *sh
              value);
 }
 
+static void render_relay(enum metric metric, const struct router_shard_state *shard,
+                         const struct relay_state *relay, struct buf *out)
+{
+    uint64_t value = 0;
+
+    switch (metric) {
+    case METRIC_RELAY_HOLDER:
+        value = relay->is_holder;
+        break;
+    case METRIC_RELAY_DELIVERED:
+        value = relay->delivered_total;
+        break;
+    case METRIC_RELAY_UNDONE:
+        value = relay->undone_total;
+        break;
+    case METRIC_RELAY_PUT_OFF:
+        value = relay->put_off_total;
+        break;
+    case METRIC_RELAY_FAILED:
+        value = relay->failed_total;
+        break;
+    case METRIC_RELAY_PARKED:
+        value = relay->parked_total;
+        break;
+    case METRIC_RELAY_OLDEST:
+        buf_addf(out, "%s{shard=\"%s\"} %.3f\n", families[metric].name, shard->name,
+                 (double)relay->oldest_ms / 1000);
+        return;
+    default:
+        CHECK(false && "every RELAY metric has a case");
+    }
+    buf_addf(out, "%s{shard=\"%s\"} %" PRIu64 "\n", families[metric].name, shard->name,
+             value);
+}
+
 /* Pages of (virtual, resident) memory; zeros when /proc is not there. */
 static void memory_pages(unsigned long long *size, unsigned long long *resident)
 {
@@ -353,6 +396,11 @@ static void render_family(const struct metrics *metrics, enum metric metric,
     case HOW_SHARD:
         for (size_t i = 0; i < sample->n_shards; i++) {
             render_shard(metric, &sample->shards[i], out);
+        }
+        break;
+    case HOW_RELAY:
+        for (size_t i = 0; sample->relays != NULL && i < sample->n_shards; i++) {
+            render_relay(metric, &sample->shards[i], &sample->relays[i], out);
         }
         break;
     case HOW_REQUEST:

@@ -12,6 +12,7 @@
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
 
+#include "shard/relay.h"
 #include "shard/router.h"
 
 struct metrics;
@@ -57,6 +58,7 @@ void metrics_request_done(struct metrics *metrics, size_t route, int http_status
 struct metrics_sample {
     int64_t value[METRIC__COUNT];            /* of those that metrics.def marks READ */
     const struct router_shard_state *shards; /* borrowed */
+    const struct relay_state *relays;        /* borrowed; one per shard, NULL: no relay */
     size_t n_shards;
 };
 

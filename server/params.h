@@ -37,6 +37,9 @@ enum param_type {
  * PARAM_FILE: auth.c and the handler refuse those, see params_missing(). */
 #define PARAM_REQUIRED 1u
 
+/* A password: no digest of it is kept either. */
+#define PARAM_SECRET 2u
+
 /* One parameter that a route takes. A list of them ends with a name of NULL. */
 struct param_spec {
     const char *name;

@@ -10,6 +10,8 @@
 #include "shard/base/hex.h"
 #include "shard/base/rnd.h"
 
+#include "server/app.h"
+#include "server/config.h"
 #include "server/routes.h"
 
 void request_init(struct request *req, struct app *app, int64_t start_ms)
@@ -79,4 +81,19 @@ void request_op(const struct request *req, unsigned char op[OP_BYTES])
 const struct param *request_param(const struct request *req, const char *name)
 {
     return params_get(&req->params, name);
+}
+
+size_t request_limit(const struct request *req)
+{
+    const struct param *limit = request_param(req, "limit");
+    int most = app_config(req->app)->list_limit;
+
+    return (size_t)(limit->present && limit->integer < most ? limit->integer : most);
+}
+
+uint64_t request_user(const struct request *req)
+{
+    const struct param *user = request_param(req, "user_id");
+
+    return user->present ? (uint64_t)user->integer : req->who.user_id;
 }

@@ -86,6 +86,12 @@ int64_t request_left_ms(const struct request *req);
  * on every call when there is a key; call it once otherwise. */
 void request_op(const struct request *req, unsigned char op[OP_BYTES]);
 
+/* The parameter "limit" of a list, or list_limit when it is absent or larger. */
+size_t request_limit(const struct request *req);
+
+/* The parameter "user_id", or the caller when it is absent; 0: neither is there. */
+uint64_t request_user(const struct request *req);
+
 /* A checked parameter: params_get(&req->params, NAME). */
 const struct param *request_param(const struct request *req, const char *name);
 

@@ -11,6 +11,8 @@
 #define NAME_MAX_CP     32
 #define PASSWORD_MAX_CP 32
 #define TITLE_MAX_CP    128
+#define COMMENT_MAX_CP  300
+#define MESSAGE_MAX_CP  500
 
 /* Bytes of a token: ours have about 250. */
 #define TOKEN_MAX_BYTES 2048
@@ -27,6 +29,28 @@
         .name = (n), .type = PARAM_TEXT, .flags = PARAM_REQUIRED, .min = 1,              \
         .max = (longest)                                                                 \
     }
+#define SECRET(n)                                                                        \
+    {                                                                                    \
+        .name = (n), .type = PARAM_TEXT, .flags = PARAM_REQUIRED | PARAM_SECRET,         \
+        .min = 1, .max = PASSWORD_MAX_CP                                                 \
+    }
+#define ID(n)                                                                            \
+    {                                                                                    \
+        .name = (n), .type = PARAM_ID, .flags = PARAM_REQUIRED                           \
+    }
+#define ACTION(last)                                                                     \
+    {                                                                                    \
+        .name = "action_type", .type = PARAM_INT, .flags = PARAM_REQUIRED, .min = 1,     \
+        .max = (last)                                                                    \
+    }
+#define CURSOR                                                                           \
+    {                                                                                    \
+        .name = "cursor", .type = PARAM_INT, .min = 0, .max = PARAM_INTEGER_LIMIT - 1    \
+    }
+#define LIMIT                                                                            \
+    {                                                                                    \
+        .name = "limit", .type = PARAM_INT, .min = 1, .max = LIMIT_MAX                   \
+    }
 #define END                                                                              \
     {                                                                                    \
         .name = NULL                                                                     \
@@ -34,7 +58,7 @@
 
 static const struct param_spec login_params[] = {
     TEXT("username", NAME_MAX_CP),
-    TEXT("password", PASSWORD_MAX_CP),
+    SECRET("password"),
     END,
 };
 
@@ -42,8 +66,8 @@ static const struct param_spec token_params[] = {TOKEN, END};
 
 static const struct param_spec password_params[] = {
     TOKEN,
-    TEXT("old_password", PASSWORD_MAX_CP),
-    TEXT("new_password", PASSWORD_MAX_CP),
+    SECRET("old_password"),
+    SECRET("new_password"),
     END,
 };
 
@@ -69,14 +93,54 @@ static const struct param_spec publish_params[] = {
 static const struct param_spec list_params[] = {
     TOKEN,
     {.name = "user_id", .type = PARAM_ID}, /* absent: the caller, if there is one */
-    {.name = "cursor", .type = PARAM_INT, .min = 0, .max = PARAM_INTEGER_LIMIT - 1},
-    {.name = "limit", .type = PARAM_INT, .min = 1, .max = LIMIT_MAX},
+    CURSOR,
+    LIMIT,
     END,
 };
 
 static const struct param_spec delete_params[] = {
     TOKEN,
-    {.name = "video_id", .type = PARAM_ID, .flags = PARAM_REQUIRED},
+    ID("video_id"),
+    END,
+};
+
+static const struct param_spec favorite_params[] = {
+    TOKEN,
+    ID("video_id"),
+    ACTION(2), /* 1 like, 2 no more */
+    END,
+};
+
+static const struct param_spec comment_params[] = {
+    TOKEN,
+    ID("video_id"),
+    ACTION(2), /* 1 post, 2 delete */
+    {.name = "comment_text", .type = PARAM_TEXT, .min = 1, .max = COMMENT_MAX_CP},
+    {.name = "comment_id", .type = PARAM_ID},
+    END,
+};
+
+static const struct param_spec comment_list_params[] = {
+    TOKEN, ID("video_id"), CURSOR, LIMIT, END,
+};
+
+static const struct param_spec relation_params[] = {
+    TOKEN,
+    ID("to_user_id"),
+    ACTION(2), /* 1 follow, 2 no more */
+    END,
+};
+
+static const struct param_spec message_params[] = {
+    TOKEN,
+    ID("to_user_id"),
+    ACTION(1), /* 1 send */
+    TEXT("content", MESSAGE_MAX_CP),
+    END,
+};
+
+static const struct param_spec chat_params[] = {
+    TOKEN, ID("to_user_id"), {.name = "pre_msg_time", .type = PARAM_TIME}, CURSOR, LIMIT,
     END,
 };
 
@@ -134,7 +198,7 @@ static const struct route routes[] = {
      .handler = h_publish_list,
      .auth = AUTH_OPTIONAL,
      .params = list_params,
-     .failure_json = "\"video_list\":[],\"next_cursor\":0",
+     .failure_json = "\"video_list\":[],\"next_cursor\":0,\"partial\":false",
      .doc = "The videos of one user, newest first"},
     {.method = "POST",
      .path = "/douyin/publish/delete/",
@@ -142,6 +206,72 @@ static const struct route routes[] = {
      .auth = AUTH_REQUIRED,
      .params = delete_params,
      .doc = "Take a video of one's own out of every list"},
+    {.method = "POST",
+     .path = "/douyin/favorite/action/",
+     .handler = h_favorite_action,
+     .auth = AUTH_REQUIRED,
+     .params = favorite_params,
+     .doc = "Like a video, or no more"},
+    {.method = "GET",
+     .path = "/douyin/favorite/list/",
+     .handler = h_favorite_list,
+     .auth = AUTH_REQUIRED,
+     .params = list_params,
+     .failure_json = "\"video_list\":[],\"next_cursor\":0,\"partial\":false",
+     .doc = "The videos that a user likes, the newest like first"},
+    {.method = "POST",
+     .path = "/douyin/comment/action/",
+     .handler = h_comment_action,
+     .auth = AUTH_REQUIRED,
+     .params = comment_params,
+     .doc = "Comment on a video, or delete a comment"},
+    {.method = "GET",
+     .path = "/douyin/comment/list/",
+     .handler = h_comment_list,
+     .auth = AUTH_OPTIONAL,
+     .params = comment_list_params,
+     .failure_json = "\"comment_list\":[],\"next_cursor\":0,\"partial\":false",
+     .doc = "The comments on a video, newest first"},
+    {.method = "POST",
+     .path = "/douyin/relation/action/",
+     .handler = h_relation_action,
+     .auth = AUTH_REQUIRED,
+     .params = relation_params,
+     .doc = "Follow a user, or no more"},
+    {.method = "GET",
+     .path = "/douyin/relation/follow/list/",
+     .handler = h_relation_follow_list,
+     .auth = AUTH_REQUIRED,
+     .params = list_params,
+     .failure_json = "\"user_list\":[],\"next_cursor\":0,\"partial\":false",
+     .doc = "Whom a user follows"},
+    {.method = "GET",
+     .path = "/douyin/relation/follower/list/",
+     .handler = h_relation_follower_list,
+     .auth = AUTH_REQUIRED,
+     .params = list_params,
+     .failure_json = "\"user_list\":[],\"next_cursor\":0,\"partial\":false",
+     .doc = "Who follows a user"},
+    {.method = "GET",
+     .path = "/douyin/relation/friend/list/",
+     .handler = h_relation_friend_list,
+     .auth = AUTH_REQUIRED,
+     .params = list_params,
+     .failure_json = "\"user_list\":[],\"next_cursor\":0,\"partial\":false",
+     .doc = "Who follows a user and is followed, with the last message"},
+    {.method = "POST",
+     .path = "/douyin/message/action/",
+     .handler = h_message_action,
+     .auth = AUTH_REQUIRED,
+     .params = message_params,
+     .doc = "Write to another user"},
+    {.method = "GET",
+     .path = "/douyin/message/chat/",
+     .handler = h_message_chat,
+     .auth = AUTH_REQUIRED,
+     .params = chat_params,
+     .failure_json = "\"message_list\":[],\"next_cursor\":0",
+     .doc = "The messages with another user, oldest first"},
     {.method = "GET",
      .path = "/static/",
      .handler = h_static_get,

@@ -4,8 +4,12 @@
 #include "server/views.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "shard/base/arena.h"
+#include "shard/base/log.h"
+
+#include "shard/viewer.h"
 
 #include "server/app.h"
 #include "server/config.h"
@@ -61,8 +65,7 @@ static const char *picture_url(struct request *req, const char *name,
     return path != NULL ? view_url(req, path) : NULL;
 }
 
-json_t *view_user(struct request *req, const struct user_card *card,
-                  const struct view_flags *flags)
+json_t *view_user(struct request *req, const struct user_card *card)
 {
     const char *avatar = picture_url(req, card->avatar, DEFAULT_AVATAR);
     const char *background = picture_url(req, card->background_image, DEFAULT_BACKGROUND);
@@ -76,7 +79,7 @@ json_t *view_user(struct request *req, const struct user_card *card,
                      "name", card->name,
                      "follow_count", (json_int_t)card->follow_count,
                      "follower_count", (json_int_t)card->follower_count,
-                     "is_follow", flags != NULL && flags->is_follow,
+                     "is_follow", (int)card->is_follow,
                      "avatar", avatar,
                      "background_image", background,
                      "signature", card->signature[0] != '\0' ? card->signature
@@ -95,8 +98,7 @@ static const char *media_url(struct request *req, const char *media, const char 
     return path != NULL ? view_url(req, path) : NULL;
 }
 
-json_t *view_video(struct request *req, const struct video_card *card,
-                   const struct view_flags *flags)
+json_t *view_video(struct request *req, const struct video_card *card)
 {
     const char *play_url = media_url(req, card->media, ".mp4");
     const char *cover_url = media_url(req, card->media, ".jpg");
@@ -107,12 +109,12 @@ json_t *view_video(struct request *req, const struct video_card *card,
     // clang-format off
     return json_pack("{s:I, s:o, s:s, s:s, s:I, s:I, s:b, s:s}",
                      "id", (json_int_t)card->id,
-                     "author", view_user(req, &card->author, flags),
+                     "author", view_user(req, &card->author),
                      "play_url", play_url,
                      "cover_url", cover_url,
                      "favorite_count", (json_int_t)card->favorite_count,
                      "comment_count", (json_int_t)card->comment_count,
-                     "is_favorite", flags != NULL && flags->is_favorite,
+                     "is_favorite", (int)card->is_favorite,
                      "title", card->title);
     // clang-format on
 }
@@ -122,12 +124,134 @@ json_t *view_videos(struct request *req, const struct video_page *page)
     json_t *videos = json_array();
 
     for (size_t i = 0; i < page->n; i++) {
-        json_t *video = view_video(req, &page->videos[i], NULL);
-
-        if (json_array_append_new(videos, video) != 0) {
+        if (json_array_append_new(videos, view_video(req, &page->videos[i])) != 0) {
             json_decref(videos);
             return NULL;
         }
     }
     return videos;
+}
+
+/* A friend is a user with two more fields: the last message and its direction, which is 0
+ * for a received one. */
+static json_t *view_friend(struct request *req, const struct user_card *card,
+                           const struct relation_note *note)
+{
+    json_t *user = view_user(req, card);
+
+    if (json_object_set_new(user, "message", json_string(note->text)) != 0 ||
+        json_object_set_new(user, "msgType", json_integer(note->is_sent ? 1 : 0)) != 0) {
+        json_decref(user);
+        return NULL;
+    }
+    return user;
+}
+
+json_t *view_users(struct request *req, const struct user_card *users, size_t n,
+                   const struct relation_note *notes)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        json_t *user = notes != NULL ? view_friend(req, &users[i], &notes[i])
+                                     : view_user(req, &users[i]);
+
+        if (json_array_append_new(array, user) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+json_t *view_comment(struct request *req, const struct comment *comment)
+{
+    time_t seconds = (time_t)(comment->created_at_ms / 1000);
+    struct tm day;
+    char date[8] = "01-01";
+
+    if (gmtime_r(&seconds, &day) != NULL) {
+        (void)strftime(date, sizeof date, "%m-%d", &day);
+    }
+    // clang-format off
+    return json_pack("{s:I, s:o, s:s, s:s}",
+                     "id", (json_int_t)comment->id,
+                     "user", view_user(req, &comment->author),
+                     "content", comment->text,
+                     "create_date", date);
+    // clang-format on
+}
+
+json_t *view_comments(struct request *req, const struct comment_page *page)
+{
+    json_t *comments = json_array();
+
+    for (size_t i = 0; i < page->n; i++) {
+        if (json_array_append_new(comments, view_comment(req, &page->comments[i])) != 0) {
+            json_decref(comments);
+            return NULL;
+        }
+    }
+    return comments;
+}
+
+static json_t *view_message(const struct message *message)
+{
+    // clang-format off
+    return json_pack("{s:I, s:I, s:I, s:s, s:I}",
+                     "id", (json_int_t)message->id,
+                     "to_user_id", (json_int_t)message->to_user_id,
+                     "from_user_id", (json_int_t)message->from_user_id,
+                     "content", message->text,
+                     "create_time", (json_int_t)message->at_ms);
+    // clang-format on
+}
+
+json_t *view_messages(const struct message_page *page)
+{
+    json_t *messages = json_array();
+
+    for (size_t i = 0; i < page->n; i++) {
+        if (json_array_append_new(messages, view_message(&page->messages[i])) != 0) {
+            json_decref(messages);
+            return NULL;
+        }
+    }
+    return messages;
+}
+
+/* ---- what the caller has to do with it ---- */
+
+/* The page is good without the flags; it says that something is missing. */
+static void note_marks(struct request *req, enum outcome outcome, bool *partial)
+{
+    if (outcome != OUTCOME_OK) {
+        log_write(LOG_WARN, "viewer_unknown", "outcome=%s detail=\"%s\"",
+                  outcome_name(outcome), req->call.detail);
+        *partial = true;
+    }
+}
+
+void view_mark_users(struct request *req, struct user_card *users, size_t n,
+                     bool *partial)
+{
+    note_marks(
+        req, viewer_mark_users(req->app->router, &req->call, req->who.user_id, users, n),
+        partial);
+}
+
+void view_mark_videos(struct request *req, struct video_page *page)
+{
+    note_marks(req,
+               viewer_mark_videos(req->app->router, &req->call, req->who.user_id,
+                                  page->videos, page->n),
+               &page->partial);
+}
+
+void view_mark_comments(struct request *req, struct comment_page *page)
+{
+    note_marks(req,
+               viewer_mark_comments(req->app->router, &req->call, req->who.user_id,
+                                    page->comments, page->n),
+               &page->partial);
 }

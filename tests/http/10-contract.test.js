@@ -83,6 +83,10 @@ async function someone() {
   return fixture;
 }
 
+/* Another user, made once. */
+let other;
+const someoneElse = () => (other ??= api.register());
+
 /* Parameters that make each operation succeed. */
 async function goodRequest(id) {
   const user = await someone();
@@ -99,7 +103,19 @@ async function goodRequest(id) {
     }
     case "user_get": return { user_id: user.id, token: user.token };
     case "publish_action": return { token: user.token, title: "another video" };
-    case "publish_list": return { user_id: user.id, token: user.token };
+    case "publish_list":
+    case "favorite_list":
+    case "relation_follow_list":
+    case "relation_follower_list":
+    case "relation_friend_list": return { user_id: user.id, token: user.token };
+    case "favorite_action": return { token: user.token, video_id: user.video.id, action_type: 1 };
+    case "comment_action":
+      return { token: user.token, video_id: user.video.id, action_type: 1, comment_text: "评论 This is a comment" };
+    case "comment_list": return { token: user.token, video_id: user.video.id };
+    case "relation_action": return { token: user.token, to_user_id: (await someoneElse()).id, action_type: 1 };
+    case "message_action":
+      return { token: user.token, to_user_id: (await someoneElse()).id, action_type: 1, content: "你好 hello" };
+    case "message_chat": return { token: user.token, to_user_id: (await someoneElse()).id, pre_msg_time: 0 };
     case "publish_delete": {
       const title = uniqueName("t");
       assert.equal((await api.publish(user.token, uniqueClip(), title)).status_code, CODE.OK);

@@ -11,7 +11,7 @@ import { Contract } from "./contract.js";
 /** Status codes of the service, by name. */
 export const CODE = Object.freeze({
   OK: 0, AUTH: 1001, PARAM: 1002, TAKEN: 1003, NO_USER: 1004, LOGIN: 1005, FILE: 1006,
-  TOO_LARGE: 1007, NO_VIDEO: 1011, NOT_YOURS: 1012, KEY_REUSED: 1013, CHANGED: 1014, BUSY: 1016,
+  TOO_LARGE: 1007, SELF: 1008, NO_COMMENT: 1010, NO_VIDEO: 1011, NOT_YOURS: 1012, KEY_REUSED: 1013, CHANGED: 1014, BUSY: 1016,
   UNAVAILABLE: 1017, TIMEOUT: 1018, INTERNAL: 1500,
 });
 
@@ -192,6 +192,43 @@ export class Api {
       ...options,
     });
     return json;
+  }
+
+  async like(token, video_id, action_type = 1) {
+    return (await this.post("/douyin/favorite/action/", { token, video_id, action_type })).json;
+  }
+
+  async favorites(query) {
+    return (await this.get("/douyin/favorite/list/", query)).json;
+  }
+
+  async comment(token, video_id, comment_text, options = {}) {
+    return (await this.post("/douyin/comment/action/", { token, video_id, action_type: 1, comment_text }, options)).json;
+  }
+
+  async uncomment(token, video_id, comment_id) {
+    return (await this.post("/douyin/comment/action/", { token, video_id, action_type: 2, comment_id })).json;
+  }
+
+  async comments(query) {
+    return (await this.get("/douyin/comment/list/", query)).json;
+  }
+
+  async follow(token, to_user_id, action_type = 1) {
+    return (await this.post("/douyin/relation/action/", { token, to_user_id, action_type })).json;
+  }
+
+  /** KIND: "follow", "follower" or "friend". */
+  async relations(kind, query) {
+    return (await this.get(`/douyin/relation/${kind}/list/`, query)).json;
+  }
+
+  async say(token, to_user_id, content, options = {}) {
+    return (await this.post("/douyin/message/action/", { token, to_user_id, action_type: 1, content }, options)).json;
+  }
+
+  async chat(query) {
+    return (await this.get("/douyin/message/chat/", query)).json;
   }
 
   async remove(token, video_id) {

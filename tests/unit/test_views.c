@@ -76,7 +76,7 @@ static void assert_bool(const json_t *object, const char *key, bool wanted)
 
 static void test_user(void **state)
 {
-    json_t *user = view_user(&req, &CARD, NULL);
+    json_t *user = view_user(&req, &CARD);
 
     (void)state;
     assert_non_null(user);
@@ -99,13 +99,13 @@ static void test_user(void **state)
 static void test_user_with_own_things(void **state)
 {
     struct user_card card = CARD;
-    const struct view_flags flags = {.is_follow = true, .is_favorite = false};
 
     (void)state;
+    card.is_follow = true;
     card.avatar = "a1.jpg";
     card.background_image = "b2.jpg";
     card.signature = "\xe4\xbd\xa0\xe5\xa5\xbd";
-    json_t *user = view_user(&req, &card, &flags);
+    json_t *user = view_user(&req, &card);
     assert_non_null(user);
     assert_text(user, "avatar", "https://v.example.org/api/static/a1.jpg");
     assert_text(user, "background_image", "https://v.example.org/api/static/b2.jpg");
@@ -129,12 +129,17 @@ static const struct video_card VIDEO = {.id = 8193,
 /* The flags of a video: the one is the author's, the other the video's. */
 static void test_video(void **state)
 {
-    const struct view_flags rows[] = {
-        {false, false}, {true, false}, {false, true}, {true, true}};
+    const struct {
+        bool is_follow;
+        bool is_favorite;
+    } rows[] = {{false, false}, {true, false}, {false, true}, {true, true}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        json_t *video = view_video(&req, &VIDEO, i == 0 ? NULL : &rows[i]);
+        struct video_card card = VIDEO;
+        card.is_favorite = rows[i].is_favorite;
+        card.author.is_follow = rows[i].is_follow;
+        json_t *video = view_video(&req, &card);
         assert_non_null(video);
         assert_int_equal(json_object_size(video), 8);
         assert_number(video, "id", 8193);
@@ -174,6 +179,80 @@ static void test_videos(void **state)
     json_decref(list);
 }
 
+/* A friend is a user with the last message and its direction; others have no such keys.
+ */
+static void test_friends(void **state)
+{
+    const struct user_card cards[] = {CARD, CARD, CARD};
+    const struct relation_note notes[] = {
+        {.text = "", .has_message = false, .is_sent = false},
+        {.text = "\xe4\xbd\xa0", .has_message = true, .is_sent = false},
+        {.text = "x", .has_message = true, .is_sent = true},
+    };
+
+    (void)state;
+    json_t *list = view_users(&req, cards, 3, notes);
+    assert_int_equal(json_array_size(list), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *user = json_array_get(list, i);
+        assert_int_equal(json_object_size(user), 13);
+        assert_text(user, "message", notes[i].text);
+        assert_number(user, "msgType", i == 2 ? 1 : 0);
+    }
+    json_decref(list);
+    list = view_users(&req, cards, 3, NULL);
+    assert_int_equal(json_object_size(json_array_get(list, 0)), 11);
+    json_decref(list);
+}
+
+static void test_comments(void **state)
+{
+    /* 2024-02-29 23:59:59.999 and the next millisecond */
+    static const int64_t last_ms = INT64_C(1709251199999);
+    struct comment comments[] = {
+        {.id = 8, .author = CARD, .text = "\xf0\x9f\x90\xbb", .created_at_ms = last_ms},
+        {.id = 7, .author = CARD, .text = "b", .created_at_ms = last_ms + 1},
+    };
+    const struct comment_page page = {.comments = comments, .n = 2};
+
+    (void)state;
+    json_t *list = view_comments(&req, &page);
+    assert_int_equal(json_array_size(list), 2);
+    const json_t *first = json_array_get(list, 0);
+    assert_int_equal(json_object_size(first), 4);
+    assert_number(first, "id", 8);
+    assert_text(first, "content", comments[0].text);
+    assert_text(first, "create_date", "02-29");
+    assert_int_equal(json_object_size(json_object_get(first, "user")), 11);
+    assert_text(json_array_get(list, 1), "create_date", "03-01");
+    json_decref(list);
+    comments[1].text = "\xff";
+    assert_null(view_comments(&req, &page));
+}
+
+static void test_messages(void **state)
+{
+    struct message messages[] = {
+        {.id = 9, .from_user_id = 1, .to_user_id = 2, .text = "a", .at_ms = ID_TOP}};
+    struct message_page page = {.messages = messages, .n = 1};
+
+    (void)state;
+    json_t *list = view_messages(&page);
+    assert_int_equal(json_array_size(list), 1);
+    const json_t *first = json_array_get(list, 0);
+    assert_int_equal(json_object_size(first), 5);
+    assert_number(first, "id", 9);
+    assert_number(first, "from_user_id", 1);
+    assert_number(first, "to_user_id", 2);
+    assert_text(first, "content", "a");
+    assert_number(first, "create_time", ID_TOP);
+    json_decref(list);
+    page.n = 0;
+    list = view_messages(&page);
+    assert_true(json_is_array(list));
+    json_decref(list);
+}
+
 /* Without base_url it is the address listened on, in a form that can be asked. */
 static void test_url(void **state)
 {
@@ -209,20 +288,20 @@ static void test_no_part(void **state)
 
     (void)state;
     videos[1].title = "\xff";
-    assert_null(view_video(&req, &videos[1], NULL));
+    assert_null(view_video(&req, &videos[1]));
     assert_null(view_videos(&req, &page));
     videos[1].title = "t";
     videos[1].author.name = "\xff";
-    assert_null(view_video(&req, &videos[1], NULL));
+    assert_null(view_video(&req, &videos[1]));
     assert_null(view_videos(&req, &page));
     card.name = "\xff";
-    assert_null(view_user(&req, &card, NULL));
+    assert_null(view_user(&req, &card));
 
     while (arena_alloc(&req.arena, 16) != NULL) {
     }
     assert_null(view_url(&req, "/x"));
-    assert_null(view_user(&req, &CARD, NULL));
-    assert_null(view_video(&req, &VIDEO, NULL));
+    assert_null(view_user(&req, &CARD));
+    assert_null(view_video(&req, &VIDEO));
     assert_null(view_videos(&req, &page));
 }
 
@@ -231,9 +310,11 @@ static void test_no_part(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_REQUEST(test_user),  WITH_REQUEST(test_user_with_own_things),
-        WITH_REQUEST(test_video), WITH_REQUEST(test_videos),
-        WITH_REQUEST(test_url),   WITH_REQUEST(test_no_part),
+        WITH_REQUEST(test_user),     WITH_REQUEST(test_user_with_own_things),
+        WITH_REQUEST(test_video),    WITH_REQUEST(test_videos),
+        WITH_REQUEST(test_friends),  WITH_REQUEST(test_comments),
+        WITH_REQUEST(test_messages), WITH_REQUEST(test_url),
+        WITH_REQUEST(test_no_part),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

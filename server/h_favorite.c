@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* /douyin/favorite/: like a video or no more, list the videos that a user likes. */
+#include <jansson.h>
+
+#include "shard/favorite.h"
+
+#include "server/app.h"
+#include "server/handlers.h"
+#include "server/request.h"
+#include "server/views.h"
+
+void h_favorite_action(struct request *req)
+{
+    enum outcome outcome =
+        favorite_action(req->app->delivery, &req->call, req->who.user_id,
+                        (uint64_t)request_param(req, "video_id")->integer,
+                        request_param(req, "action_type")->integer == 1);
+
+    if (outcome == OUTCOME_NOTFOUND) {
+        reply_error(req, ERROR_NO_VIDEO, NULL);
+        return;
+    }
+    reply_outcome(req, outcome);
+}
+
+void h_favorite_list(struct request *req)
+{
+    struct video_page page = {.n = 0};
+    enum outcome outcome = favorite_list(req->app->router, &req->call, request_user(req),
+                                         (uint64_t)request_param(req, "cursor")->integer,
+                                         request_limit(req), &page);
+
+    if (outcome != OUTCOME_OK) {
+        reply_outcome(req, outcome);
+        return;
+    }
+    view_mark_videos(req, &page);
+    reply_json(req, json_pack("{s:o, s:I, s:b}", "video_list", view_videos(req, &page),
+                              "next_cursor", (json_int_t)page.next_cursor, "partial",
+                              (int)page.partial));
+}
