@@ -104,7 +104,7 @@ static size_t dequeue(struct delivery *d, struct half *batch, bool *is_end)
 }
 
 /* Remove the rows of a batch. False: no shard answered. */
-static bool remove_rows(struct delivery *d, const struct half *batch, size_t n,
+static bool remove_rows(struct delivery *d, const struct half *rows, size_t n,
                         int64_t limit_ms)
 {
     enum outcome outcomes[OPS_MAX];
@@ -118,7 +118,9 @@ static bool remove_rows(struct delivery *d, const struct half *batch, size_t n,
     }
     arena_init(&arena, REMOVE_ARENA_BYTES);
     call_init(&call, &arena, clock_mono_ms() + limit_ms);
-    half_done(d->router, &call, batch, index, n, outcomes);
+    const struct half_batch batch = {
+        .halves = rows, .index = index, .n = n, .outcomes = outcomes};
+    half_done(d->router, &call, &batch);
     for (size_t i = 0; i < n; i++) {
         removed += outcomes[i] == OUTCOME_OK || outcomes[i] == OUTCOME_SAME;
     }
@@ -228,11 +230,13 @@ static enum outcome deliver(struct delivery *d, struct call *call,
                             const struct half *half)
 {
     const size_t index[] = {0};
+    enum outcome outcome = OUTCOME_INTERNAL;
+    const struct half_batch batch = {
+        .halves = half, .index = index, .n = 1, .outcomes = &outcome};
     int64_t give_up_ms = clock_mono_ms() + GAP_MS;
-    enum outcome outcome;
 
     for (unsigned round = 0;; round++) {
-        half_deliver(d->router, call, half, index, 1, &outcome);
+        half_deliver(d->router, call, &batch);
         if (outcome != OUTCOME_GAP || clock_mono_ms() >= give_up_ms ||
             !router_pause(call, round)) {
             return outcome;
@@ -244,9 +248,11 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
                            const struct half *half)
 {
     const size_t index[] = {0};
+    enum outcome undone = OUTCOME_INTERNAL;
+    const struct half_batch batch = {
+        .halves = half, .index = index, .n = 1, .outcomes = &undone};
     int64_t request_deadline_ms = call->deadline_ms;
     int64_t limit_ms = clock_mono_ms() + MAKE_MS;
-    enum outcome undone;
 
     call->deadline_ms = limit_ms < request_deadline_ms ? limit_ms : request_deadline_ms;
     enum outcome outcome = deliver(delivery, call, half);
@@ -257,7 +263,7 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
         enqueue(delivery, half);
         return OUTCOME_OK;
     case HALF_REFUSED:
-        half_undo(delivery->router, call, half, index, 1, &undone);
+        half_undo(delivery->router, call, &batch);
         atomic_fetch_add(&delivery->undone_total, 1);
         return OUTCOME_NOTFOUND;
     default:

@@ -231,12 +231,11 @@ size_t half_merge(struct half *halves, size_t n)
 
 /* --- Batches --- */
 
-/* Run OPS (taken and freed; one operation per element of INDEX). */
+/* Run OPS (taken and freed; one operation per half of BATCH). */
 static void run_ops(struct router *router, struct call *call, enum proc_id proc,
-                    struct ops *ops, const size_t *index, size_t n,
-                    enum outcome *outcomes)
+                    struct ops *ops, const struct half_batch *batch)
 {
-    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
+    struct router_answer *answers = arena_calloc(call->arena, batch->n, sizeof *answers);
     bool good = ops != NULL && answers != NULL;
 
     if (good) {
@@ -244,10 +243,15 @@ static void run_ops(struct router *router, struct call *call, enum proc_id proc,
     } else {
         call_explain(call, "out of memory");
     }
-    for (size_t i = 0; i < n; i++) {
-        outcomes[index[i]] = good ? answers[i].outcome : OUTCOME_NOMEM;
+    for (size_t i = 0; i < batch->n; i++) {
+        batch->outcomes[batch->index[i]] = good ? answers[i].outcome : OUTCOME_NOMEM;
     }
     ops_free(&ops);
+}
+
+static const struct half *get(const struct half_batch *batch, size_t i)
+{
+    return &batch->halves[batch->index[i]];
 }
 
 static void add_edge(struct ops *ops, const struct half *half)
@@ -276,15 +280,16 @@ static void add_message(struct ops *ops, const struct half *half)
     ops_hex(ops, "op", half->op, sizeof half->op);
 }
 
-void half_deliver(struct router *router, struct call *call, const struct half *halves,
-                  const size_t *index, size_t n, enum outcome *outcomes)
+void half_deliver(struct router *router, struct call *call,
+                  const struct half_batch *batch)
 {
-    enum half_kind kind = halves[index[0]].kind;
+    CHECK(batch->n > 0 && batch->n <= OPS_MAX);
+    enum half_kind kind = get(batch, 0)->kind;
     struct ops *ops = ops_new();
 
-    CHECK(n > 0 && n <= OPS_MAX && kind < HALF__COUNT);
-    for (size_t i = 0; ops != NULL && i < n; i++) {
-        const struct half *half = &halves[index[i]];
+    CHECK(kind < HALF__COUNT);
+    for (size_t i = 0; ops != NULL && i < batch->n; i++) {
+        const struct half *half = get(batch, i);
         CHECK(half->kind == kind);
         ops_add_owner(ops, half->target_id);
         if (kind == HALF_MESSAGE) {
@@ -295,7 +300,7 @@ void half_deliver(struct router *router, struct call *call, const struct half *h
             add_edge(ops, half);
         }
     }
-    run_ops(router, call, kinds[kind].deliver, ops, index, n, outcomes);
+    run_ops(router, call, kinds[kind].deliver, ops, batch);
 }
 
 /* Name the outbox row of HALF. */
@@ -308,29 +313,25 @@ static void add_row(struct ops *ops, const struct half *half)
     ops_number(ops, "ver", (int64_t)half->ver);
 }
 
-static struct ops *name_rows(const struct half *halves, const size_t *index, size_t n)
+static struct ops *name_rows(const struct half_batch *batch)
 {
     struct ops *ops = ops_new();
 
-    CHECK(n > 0 && n <= OPS_MAX);
-    for (size_t i = 0; ops != NULL && i < n; i++) {
-        add_row(ops, &halves[index[i]]);
+    CHECK(batch->n > 0 && batch->n <= OPS_MAX);
+    for (size_t i = 0; ops != NULL && i < batch->n; i++) {
+        add_row(ops, get(batch, i));
     }
     return ops;
 }
 
-void half_done(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes)
+void half_done(struct router *router, struct call *call, const struct half_batch *batch)
 {
-    run_ops(router, call, PROC_OUTBOX_DONE, name_rows(halves, index, n), index, n,
-            outcomes);
+    run_ops(router, call, PROC_OUTBOX_DONE, name_rows(batch), batch);
 }
 
-void half_undo(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes)
+void half_undo(struct router *router, struct call *call, const struct half_batch *batch)
 {
-    run_ops(router, call, PROC_OUTBOX_UNDO, name_rows(halves, index, n), index, n,
-            outcomes);
+    run_ops(router, call, PROC_OUTBOX_UNDO, name_rows(batch), batch);
 }
 
 /* Pause before the next attempt after ATTEMPTS failures. */
@@ -344,14 +345,13 @@ static int64_t retry_ms(unsigned attempts)
     return pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
 }
 
-static struct ops *put_off(const struct half *halves, const size_t *index, size_t n,
-                           bool failed)
+static struct ops *put_off(const struct half_batch *batch, bool failed)
 {
     struct ops *ops = ops_new();
 
-    CHECK(n > 0 && n <= OPS_MAX);
-    for (size_t i = 0; ops != NULL && i < n; i++) {
-        const struct half *half = &halves[index[i]];
+    CHECK(batch->n > 0 && batch->n <= OPS_MAX);
+    for (size_t i = 0; ops != NULL && i < batch->n; i++) {
+        const struct half *half = get(batch, i);
         add_row(ops, half);
         ops_number(ops, "retry_ms", failed ? retry_ms(half->attempts) : PUT_OFF_MS);
         ops_number(ops, "failed", failed);
@@ -359,16 +359,13 @@ static struct ops *put_off(const struct half *halves, const size_t *index, size_
     return ops;
 }
 
-void half_put_off(struct router *router, struct call *call, const struct half *halves,
-                  const size_t *index, size_t n, enum outcome *outcomes)
+void half_put_off(struct router *router, struct call *call,
+                  const struct half_batch *batch)
 {
-    run_ops(router, call, PROC_OUTBOX_FAIL,
-            put_off(halves, index, n, /* failed= */ false), index, n, outcomes);
+    run_ops(router, call, PROC_OUTBOX_FAIL, put_off(batch, /* failed= */ false), batch);
 }
 
-void half_fail(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes)
+void half_fail(struct router *router, struct call *call, const struct half_batch *batch)
 {
-    run_ops(router, call, PROC_OUTBOX_FAIL, put_off(halves, index, n, /* failed= */ true),
-            index, n, outcomes);
+    run_ops(router, call, PROC_OUTBOX_FAIL, put_off(batch, /* failed= */ true), batch);
 }

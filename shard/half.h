@@ -75,33 +75,36 @@ size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
  * Pure. */
 size_t half_merge(struct half *halves, size_t n);
 
-/* The functions below run one batch over the N <= OPS_MAX halves that INDEX names, and
- * block until call->deadline_ms at the latest. OUTCOMES has as many elements as HALVES;
- * those in INDEX are set. */
+/* Halves that go together in one CALL per shard. */
+struct half_batch {
+    const struct half *halves; /* a list */
+    const size_t *index;       /* which of the list */
+    size_t n;                  /* how many; 1 to OPS_MAX */
+    enum outcome *outcomes;    /* of the whole list; those of the batch are set */
+};
+
+/* The functions below block until call->deadline_ms at the latest. */
 
 /* Make the second halves at their targets; all of one kind, as half_pick() chose them.
  * OK, SAME (it was there, or a newer one), NOTFOUND (refused), GAP (a message before it
  * is missing), or why there is no answer. */
-void half_deliver(struct router *router, struct call *call, const struct half *halves,
-                  const size_t *index, size_t n, enum outcome *outcomes);
+void half_deliver(struct router *router, struct call *call,
+                  const struct half_batch *batch);
 
 /* Remove the outbox rows, unless they wait for a newer version by now. OK or SAME. */
-void half_done(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes);
+void half_done(struct router *router, struct call *call, const struct half_batch *batch);
 
 /* Take the first halves back, if they still have that version. OK or SAME. */
-void half_undo(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes);
+void half_undo(struct router *router, struct call *call, const struct half_batch *batch);
 
 /* The targets' shards gave no answer: put them off, so that others have their turn. OK or
  * SAME. */
-void half_put_off(struct router *router, struct call *call, const struct half *halves,
-                  const size_t *index, size_t n, enum outcome *outcomes);
+void half_put_off(struct router *router, struct call *call,
+                  const struct half_batch *batch);
 
 /* They failed: put them off, longer each time; the HALF_ATTEMPTS_MAX-th failure parks the
  * row for an operator. OK or SAME. */
-void half_fail(struct router *router, struct call *call, const struct half *halves,
-               const size_t *index, size_t n, enum outcome *outcomes);
+void half_fail(struct router *router, struct call *call, const struct half_batch *batch);
 
 /* As many failures park a row (procedures/outbox/outbox_fail.sql). */
 #define HALF_ATTEMPTS_MAX 20

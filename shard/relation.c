@@ -74,29 +74,30 @@ static enum outcome fill_page(struct router *router, struct call *call,
 }
 
 enum outcome relation_list(struct router *router, struct call *call,
-                           enum relation_kind kind, uint64_t user_id, uint64_t cursor,
-                           size_t limit, struct relation_page *page)
+                           const struct relation_query *query, struct relation_page *page)
 {
     static const enum proc_id procs[] = {
         [RELATION_FOLLOWS] = PROC_RELATION_FOLLOW_LIST,
         [RELATION_FOLLOWERS] = PROC_RELATION_FOLLOWER_LIST,
         [RELATION_FRIENDS] = PROC_RELATION_FRIEND_LIST,
     };
-    const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(cursor),
-                                 dbarg_number(listing_ask(limit))};
-    const struct listing_spec spec = {.routine = proc_get(procs[kind])->routine,
+    enum proc_id proc = procs[query->kind];
+    const struct dbarg args[] = {dbarg_number(query->user_id),
+                                 dbarg_number(query->cursor),
+                                 dbarg_number(listing_ask(query->limit))};
+    const struct listing_spec spec = {.routine = proc_get(proc)->routine,
                                       .id = "peer_id",
                                       .cursor = "cursor",
-                                      .limit = limit};
+                                      .limit = query->limit};
     struct router_answer answer;
     struct listing listing;
 
-    router_owner(router, call, procs[kind], (struct router_subject){.owner = user_id},
+    router_owner(router, call, proc, (struct router_subject){.owner = query->user_id},
                  args, &answer);
     if (answer.outcome != OUTCOME_OK) {
         return answer.outcome;
     }
     enum outcome outcome = listing_read(call, &spec, answer.result, &listing);
-    return outcome == OUTCOME_OK ? fill_page(router, call, kind, &listing, page)
+    return outcome == OUTCOME_OK ? fill_page(router, call, query->kind, &listing, page)
                                  : outcome;
 }

@@ -43,13 +43,20 @@ struct relation_page {
     bool partial;         /* some shard did not answer: its users are left out */
 };
 
-/* Up to LIMIT (1 to 1000) users, newest first (friends in the order in which USER_ID
- * followed them); CURSOR is the next_cursor of the page before, 0 = from the newest.
- * Users that are gone are left out, so that a page may be shorter than LIMIT and yet not
+/* Which page of which list. */
+struct relation_query {
+    enum relation_kind kind;
+    uint64_t user_id; /* whose list */
+    uint64_t cursor;  /* next_cursor of the page before; 0 = from the newest */
+    size_t limit;     /* 1 to 1000 */
+};
+
+/* Read a page, newest first (friends in the order in which the user followed them). Users
+ * that are gone are left out, so that a page may be shorter than the limit and yet not
  * the last: only next_cursor 0 is the end. One CALL, and one per shard for the cards. OK
  * or NOTFOUND (no such user). */
 enum outcome relation_list(struct router *router, struct call *call,
-                           enum relation_kind kind, uint64_t user_id, uint64_t cursor,
-                           size_t limit, struct relation_page *page);
+                           const struct relation_query *query,
+                           struct relation_page *page);
 
 #endif

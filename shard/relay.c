@@ -205,7 +205,9 @@ static void deliver_some(struct pass *pass, const size_t *index, size_t n)
     struct errand errand;
 
     errand_begin(&errand, relay, BATCH_ARENA_BYTES);
-    half_deliver(relay->router, &errand.call, pass->halves, index, n, pass->outcomes);
+    const struct half_batch batch = {
+        .halves = pass->halves, .index = index, .n = n, .outcomes = pass->outcomes};
+    half_deliver(relay->router, &errand.call, &batch);
     for (size_t i = 0; i < n; i++) {
         const struct half *half = &pass->halves[index[i]];
         enum outcome outcome = pass->outcomes[index[i]];
@@ -235,8 +237,7 @@ static void deliver_batch(struct pass *pass, size_t n)
     }
 }
 
-typedef void report_fn(struct router *, struct call *, const struct half *,
-                       const size_t *, size_t, enum outcome *);
+typedef void report_fn(struct router *, struct call *, const struct half_batch *);
 
 /* Report the halves that are in STATE. Returns how many there are. */
 static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
@@ -252,7 +253,11 @@ static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
     }
     if (n > 0) {
         errand_begin(&errand, relay, BATCH_ARENA_BYTES);
-        tell(relay->router, &errand.call, pass->halves, pass->index, n, pass->outcomes);
+        const struct half_batch batch = {.halves = pass->halves,
+                                         .index = pass->index,
+                                         .n = n,
+                                         .outcomes = pass->outcomes};
+        tell(relay->router, &errand.call, &batch);
         if (errand.call.detail[0] != '\0') {
             log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"",
                       pass->worker->shard, errand.call.detail);

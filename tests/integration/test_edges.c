@@ -174,6 +174,14 @@ static void test_like_has_two_halves(void **unused)
     }
 }
 
+static enum outcome list_users(struct call *call, enum relation_kind kind, uint64_t user,
+                               struct relation_page *page)
+{
+    const struct relation_query query = {.kind = kind, .user_id = user, .limit = 10};
+
+    return relation_list(fixture.router, call, &query, page);
+}
+
 static void test_lists_and_flags(void **unused)
 {
     (void)unused;
@@ -223,28 +231,21 @@ static void test_lists_and_flags(void **unused)
     assert_int_equal(videos.n, 2);
 
     call->n_calls = 0;
-    assert_int_equal(
-        relation_list(fixture.router, call, RELATION_FOLLOWS, me, 0, 10, &users),
-        OUTCOME_OK);
+    assert_int_equal(list_users(call, RELATION_FOLLOWS, me, &users), OUTCOME_OK);
     assert_int_equal(call->n_calls, 1 + n_shards);
     assert_int_equal(users.n, 3);
     assert_true(users.users[0].id == others[2] && users.users[2].id == others[0]);
-    assert_int_equal(
-        relation_list(fixture.router, call, RELATION_FOLLOWERS, me, 0, 10, &users),
-        OUTCOME_OK);
+    assert_int_equal(list_users(call, RELATION_FOLLOWERS, me, &users), OUTCOME_OK);
     assert_true(users.n == 1 && users.users[0].id == others[1]);
     assert_int_equal(viewer_mark_users(fixture.router, call, me, users.users, 1),
                      OUTCOME_OK);
     assert_true(users.users[0].is_follow);
-    assert_int_equal(
-        relation_list(fixture.router, call, RELATION_FRIENDS, me, 0, 10, &users),
-        OUTCOME_OK);
+    assert_int_equal(list_users(call, RELATION_FRIENDS, me, &users), OUTCOME_OK);
     assert_true(users.n == 1 && users.users[0].id == others[1]);
     assert_false(users.notes[0].has_message);
     assert_string_equal(users.notes[0].text, "");
-    assert_int_equal(
-        relation_list(fixture.router, call, RELATION_FOLLOWERS, me + 8192, 0, 10, &users),
-        OUTCOME_NOTFOUND);
+    assert_int_equal(list_users(call, RELATION_FOLLOWERS, me + 8192, &users),
+                     OUTCOME_NOTFOUND);
     work_end(&work);
 }
 
