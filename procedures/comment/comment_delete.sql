@@ -100,11 +100,14 @@ BEGIN
        AND c.comment_id = o.seq
        SET o.code   = CASE WHEN c.comment_id IS NULL
                            THEN 'notfound'
-                           WHEN o.id NOT IN (c.author_id, o.user_id)
-                           THEN IF(c.state = 'live', 'forbidden', 'notfound')
-                           WHEN c.state = 'live'
+                           WHEN o.id IN (c.author_id, o.user_id)
+                            AND c.state = 'live'
                            THEN 'ok'
-                           ELSE 'same'
+                           WHEN o.id IN (c.author_id, o.user_id)
+                           THEN 'same'
+                           WHEN c.state = 'live'
+                           THEN 'forbidden'
+                           ELSE 'notfound'
                       END,
            o.target = COALESCE(c.author_id, 0),
            o.at     = v_now

@@ -27,7 +27,7 @@ BEGIN
 
     IF v_twice > 0 THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'two operations of the batch are on one edge, comment, message or chat';
+           SET MESSAGE_TEXT = 'two operations on one edge, comment, message or chat';
     END IF;
 END$$
 

@@ -60,7 +60,11 @@ BEGIN
         ON v.slot = o.slot
        AND v.video_id = o.owner
        SET o.kind = 'video',
-           o.code = IF(v.state = 'live', 'ok', 'same')
+           o.code = CASE v.state
+                         WHEN 'live'
+                         THEN 'ok'
+                         ELSE 'same'
+                    END
      WHERE o.code = 'ok';
 
     CALL _video_delete();

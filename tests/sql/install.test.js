@@ -172,7 +172,7 @@ describe("the service account", () => {
   });
 
   test("calls no helper and no administration", async () => {
-    for (const statement of ["CALL _op_open('[]')", "CALL _op_fence('[]')", "CALL _op_user_lock()", "CALL _op_mint(1, 0)", "CALL _slot_seq_lock()", "SELECT _now_ms()",
+    for (const statement of ["CALL _op_open('[]')", "CALL _op_fence()", "CALL _op_user_lock()", "CALL _op_mint(1, 0)", "CALL _slot_seq_lock()", "SELECT _now_ms()",
       "CALL _session_put(0, 1, 1, '', 1)", "CALL _slot_log_add(1, 1, 'x', 1, 1, 1, 1, 1, '')", "CALL shard_init('x')", "CALL slot_assign(0, 1, 'x')", "CALL slot_status()", "CALL slot_stats()", "CALL slot_where(1)"]) {
       await assert.rejects(app.run(statement), { errno: 1370 }, statement);
     }

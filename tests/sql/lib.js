@@ -248,7 +248,8 @@ export async function obeysForwarding(root, session, routine, slot, owner, make)
   }
 }
 
-const WRITTEN = ["account", "user", "session", "video", "job", "slot_seq", "slot_log"];
+const WRITTEN = ["account", "user", "session", "video", "job", "follow", "follower", "favorite", "liker", "comment",
+  "commented", "chat", "message", "outbox", "idem", "slot_seq", "slot_log"];
 
 /** A checksum per table that routines write. */
 export async function tableSums(root) {
