@@ -1,43 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The shard library on writes to two owners: starts two shards and runs test_edges (C, cmocka). */
+/* The shard library on writes to two owners, between two shards (test_edges.c). */
 
-import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
-import { Cluster, buildDir } from "../lib/cluster.js";
+import { testProgram } from "../lib/program.js";
 
-const program = join(buildDir(), "tests", "test_edges");
-let cluster;
-let tap = [];
-
-before(async () => {
-  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
-  cluster = await Cluster.up({ shards: 2, server: false });
-  const env = {
-    ...process.env,
-    CMOCKA_MESSAGE_OUTPUT: "TAP",
-    TEST_SHARDS: String(cluster.shards.length),
-    TEST_PASSWORD_FILE: cluster.files.app_password,
-  };
-  cluster.shards.forEach((shard, i) => {
-    env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
-    env[`TEST_SQL_${i}`] = `mariadb --defaults-file=${cluster.files.root_cnf} --socket=${shard.socket} doushard`;
-  });
-  const run = spawnSync(program, { env, encoding: "utf8", timeout: 120000 });
-  const text = `${run.stdout}${run.stderr}`;
-  tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
-  if (run.status !== 0) tap.push(`not ok 0 - the program ended with ${run.status ?? run.signal}:\n${text}`);
-});
-
-after(() => cluster?.down());
-
-test("the C tests of edges, comments, messages and the relay", async (t) => {
-  assert.ok(tap.length > 0, "no test ran");
-  for (const line of tap) {
-    const name = line.replace(/^(not )?ok \d+ - /, "");
-    await t.test(name, () => assert.match(line, /^ok /, line));
-  }
-});
+testProgram("test_edges", { shards: 2 });

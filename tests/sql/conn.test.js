@@ -216,7 +216,7 @@ describe("routine_list", () => {
     const rows = (await call(app, "routine_list"))[0];
     assert.ok(rows.length >= 27);
     assert.ok(rows.every((row) => row.version === "1" && /^[a-z]+(_[a-z]+)+$/.test(row.name)));
-    assert.deepEqual(rows.map((row) => row.name), rows.map((row) => row.name).sort());
+    assert.equal(new Set(rows.map((row) => row.name)).size, rows.length);
     await root.run("DROP PROCEDURE IF EXISTS zz_test");
     await root.run("CREATE PROCEDURE zz_test () COMMENT 'v12: later' SELECT 1");
     const more = (await call(app, "routine_list"))[0];

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* How many CALLs a like, a comment and a list cost on one shard (test_edges.c). */
+
+import { testProgram } from "../lib/program.js";
+
+testProgram("test_edges", { shards: 1, filter: "*calls*" });

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The checker of the ledger test: does what the shards hold follow from what the clients
+ * were told? Pure: a history and rows in, violations out.
+ *
+ *   I1   nothing that was acknowledged is lost
+ *   I2   nothing is there that nobody asked for
+ *   I3   nothing was done twice
+ *   I4   both halves of everything agree
+ *   I5   every counter is the number of its rows
+ *   I6   while running, no counter was read that could not be
+ *   I8   messages once in both mailboxes, numbered without gaps, in the order sent
+ *   I16  nothing refers to what never existed
+ *   I17  the outbox is empty
+ *
+ * The clients are told no versions. So "lost" is judged by time: an edge may have the state
+ * of an operation only if no acknowledged one with the other state began after that had
+ * returned. An unknown operation may take effect at any time, or never. */
+#ifndef DOUSHARD_TESTS_LEDGER_CHECK_H
+#define DOUSHARD_TESTS_LEDGER_CHECK_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "shard/base/check.h"
+
+#include "tests/ledger/history.h"
+#include "tests/ledger/rows.h"
+
+enum ledger_invariant {
+    INVARIANT_LOST = 1,
+    INVARIANT_INVENTED = 2,
+    INVARIANT_TWICE = 3,
+    INVARIANT_HALVES = 4,
+    INVARIANT_COUNTERS = 5,
+    INVARIANT_BOUNDS = 6,
+    INVARIANT_MESSAGES = 8,
+    INVARIANT_REFERENCES = 16,
+    INVARIANT_INTENTS = 17,
+    INVARIANT__COUNT
+};
+
+/* What was found. Set OUT and MOST before; the rest to zero. */
+struct ledger_report {
+    FILE *out;     /* one line per violation; NULL: only count */
+    unsigned most; /* lines per invariant */
+    size_t violations[INVARIANT__COUNT];
+    size_t total;
+    size_t edges;    /* looked at, by pairs of owners */
+    size_t comments; /* likewise */
+    size_t messages;
+    size_t reads;
+    size_t changes; /* requests that changed rows, concluded from versions */
+};
+
+/* Look at everything. Sorts HISTORY and ROWS. */
+void ledger_check(struct ledger_history *history, struct ledger_rows *rows,
+                  struct ledger_report *report);
+
+/* --- Between the files of the checker --- */
+
+/* Everything that a part of the checker needs. */
+struct ledger_case {
+    struct ledger_history *history; /* by (kind, actor, target, invoked) */
+    struct ledger_rows *rows;       /* each array by its key */
+    struct ledger_report *report;
+    const struct ledger_op **by_name; /* owned; the operations by (worker, n) */
+    const struct ledger_op **by_item; /* owned; uncomments by item */
+    size_t n_by_item;
+};
+
+void ledger_violation(struct ledger_report *report, enum ledger_invariant invariant,
+                      const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* NULL: there is none. */
+const struct ledger_user *ledger_user_of(const struct ledger_case *c, uint64_t id);
+const struct ledger_video *ledger_video_of(const struct ledger_case *c, uint64_t id);
+const struct ledger_op *ledger_op_named(const struct ledger_case *c, uint32_t worker,
+                                        uint32_t n);
+
+void ledger_check_edges(struct ledger_case *c);
+void ledger_check_comments(struct ledger_case *c);
+void ledger_check_messages(struct ledger_case *c);
+void ledger_check_counters(struct ledger_case *c);
+void ledger_check_reads(struct ledger_case *c);
+
+/* For qsort() and for merging: order by numbers. */
+static inline int ledger_compare(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+#endif

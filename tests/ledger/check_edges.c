@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The checker of the ledger test: likes and follows, and the counters read meanwhile. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/ledger/check.h"
+
+#define NEVER INT64_C(-1)
+#define EVER  INT64_MAX
+
+/* One edge: what was asked of it, and its two halves. */
+struct edge_case {
+    enum ledger_kind kind;
+    uint64_t actor;
+    uint64_t target;
+    const struct ledger_op *ops;
+    size_t n_ops;
+    const struct ledger_edge *forward; /* NULL: none, like the other */
+    const struct ledger_edge *backward;
+};
+
+/* What is known of the operations of one edge that set one state. */
+struct wishes {
+    int64_t last_acked_invoked; /* NEVER: none */
+    int64_t last_returned;      /* of those that may have been done; EVER: unknown */
+};
+
+static struct wishes wishes_of(const struct edge_case *edge, bool state)
+{
+    struct wishes wishes = {.last_acked_invoked = NEVER, .last_returned = NEVER};
+
+    for (size_t i = 0; i < edge->n_ops; i++) {
+        const struct ledger_op *op = &edge->ops[i];
+        if (op->on != state || op->outcome == LEDGER_FAIL) {
+            continue;
+        }
+        int64_t returned = op->outcome == LEDGER_OK ? op->returned_us : EVER;
+        if (returned > wishes.last_returned) {
+            wishes.last_returned = returned;
+        }
+        if (op->outcome == LEDGER_OK && op->invoked_us > wishes.last_acked_invoked) {
+            wishes.last_acked_invoked = op->invoked_us;
+        }
+    }
+    return wishes;
+}
+
+static bool target_exists(const struct ledger_case *c, const struct edge_case *edge)
+{
+    return edge->kind == LEDGER_LIKE ? ledger_video_of(c, edge->target) != NULL
+                                     : ledger_user_of(c, edge->target) != NULL;
+}
+
+/* A deleted video refuses unlikes too and keeps its likes: nothing follows from them. */
+static bool target_is_live(const struct ledger_case *c, const struct edge_case *edge)
+{
+    if (edge->kind == LEDGER_LIKE) {
+        const struct ledger_video *video = ledger_video_of(c, edge->target);
+        return video != NULL && video->is_live;
+    }
+    return ledger_user_of(c, edge->target) != NULL;
+}
+
+static void check_halves(const struct ledger_case *c, const struct edge_case *edge)
+{
+    const struct ledger_edge *there = edge->forward;
+    const struct ledger_edge *back = edge->backward;
+
+    if (there == NULL && back == NULL) {
+        return;
+    }
+    if (there == NULL || back == NULL) {
+        ledger_violation(c->report, INVARIANT_HALVES,
+                         "%s %" PRIu64 " -> %" PRIu64 ": there is no half at the %s",
+                         ledger_kind_name(edge->kind), edge->actor, edge->target,
+                         there == NULL ? "actor" : "target");
+    } else if (there->state != back->state || there->ver != back->ver) {
+        ledger_violation(c->report, INVARIANT_HALVES,
+                         "%s %" PRIu64 " -> %" PRIu64 ": actor has state %d version "
+                         "%" PRIu64 ", target state %d version %" PRIu64,
+                         ledger_kind_name(edge->kind), edge->actor, edge->target,
+                         there->state, there->ver, back->state, back->ver);
+    }
+}
+
+static void check_state(const struct ledger_case *c, const struct edge_case *edge)
+{
+    bool state = edge->forward != NULL && edge->forward->state;
+    struct wishes wanted = wishes_of(edge, true);
+    struct wishes same = state ? wanted : wishes_of(edge, false);
+    struct wishes other = state ? wishes_of(edge, false) : wanted;
+
+    if (edge->forward != NULL && wanted.last_returned == NEVER) {
+        ledger_violation(c->report, INVARIANT_INVENTED,
+                         "%s %" PRIu64 " -> %" PRIu64 " has a row nobody asked for",
+                         ledger_kind_name(edge->kind), edge->actor, edge->target);
+        return;
+    }
+    /* At first no edge was there: a state 0 that began before everything. */
+    if (other.last_acked_invoked > same.last_returned) {
+        ledger_violation(c->report, INVARIANT_LOST,
+                         "%s %" PRIu64 " -> %" PRIu64 " is %d, but %d was acknowledged "
+                         "later: invoked at %" PRId64 " us, after %" PRId64 " us",
+                         ledger_kind_name(edge->kind), edge->actor, edge->target, state,
+                         !state, other.last_acked_invoked, same.last_returned);
+    }
+}
+
+static void check_edge(const struct ledger_case *c, const struct edge_case *edge)
+{
+    c->report->edges++;
+    if (!target_exists(c, edge)) {
+        if (edge->backward != NULL || (edge->forward != NULL && edge->forward->state)) {
+            ledger_violation(c->report, INVARIANT_REFERENCES,
+                             "%s %" PRIu64 " -> %" PRIu64 ": the target never existed",
+                             ledger_kind_name(edge->kind), edge->actor, edge->target);
+        }
+    } else if (target_is_live(c, edge)) {
+        check_halves(c, edge);
+        check_state(c, edge);
+    }
+}
+
+static int compare_key(const struct edge_case *edge, enum ledger_kind kind,
+                       uint64_t actor, uint64_t target)
+{
+    int by = ledger_compare(kind, edge->kind);
+
+    by = by != 0 ? by : ledger_compare(actor, edge->actor);
+    return by != 0 ? by : ledger_compare(target, edge->target);
+}
+
+/* The next edge of operations from *OP on and rows from *ROW on, whichever comes first.
+ * False: both are at their end. */
+static bool next_edge(const struct ledger_case *c, size_t *op, size_t *row,
+                      struct edge_case *edge)
+{
+    const struct ledger_history *history = c->history;
+    const struct ledger_rows *rows = c->rows;
+    bool has_op = *op < history->n && history->ops[*op].kind <= LEDGER_FOLLOW;
+
+    if (!has_op && *row >= rows->n_edges) {
+        return false;
+    }
+    memset(edge, 0, sizeof *edge);
+    if (*row < rows->n_edges) {
+        const struct ledger_edge *r = &rows->edges[*row];
+        edge->kind = r->kind;
+        edge->actor = r->actor;
+        edge->target = r->target;
+    }
+    if (has_op) {
+        const struct ledger_op *o = &history->ops[*op];
+        if (*row >= rows->n_edges ||
+            compare_key(edge, o->kind, o->actor, o->target) < 0) {
+            edge->kind = o->kind;
+            edge->actor = o->actor;
+            edge->target = o->target;
+        }
+    }
+    edge->ops = history->ops + *op;
+    for (; *op < history->n && compare_key(edge, history->ops[*op].kind,
+                                           history->ops[*op].actor,
+                                           history->ops[*op].target) == 0;
+         ++*op) {
+        edge->n_ops++;
+    }
+    for (; *row < rows->n_edges &&
+           compare_key(edge, rows->edges[*row].kind, rows->edges[*row].actor,
+                       rows->edges[*row].target) == 0;
+         ++*row) {
+        const struct ledger_edge *r = &rows->edges[*row];
+        *(r->is_backward ? &edge->backward : &edge->forward) = r;
+    }
+    return true;
+}
+
+void ledger_check_edges(struct ledger_case *c)
+{
+    struct edge_case edge;
+    size_t op = 0;
+    size_t row = 0;
+
+    while (next_edge(c, &op, &row, &edge)) {
+        check_edge(c, &edge);
+    }
+}
+
+/* --- I6: counters that were read --- */
+
+/* How many edges of one kind an actor can have had at some moment of a read. */
+struct bounds {
+    int64_t least;
+    int64_t most;
+};
+
+/* Of the operations of one edge, those that set one state: begun before the read ended. */
+static struct wishes wishes_at(const struct edge_case *edge, bool state,
+                               const struct ledger_op *read)
+{
+    struct wishes wishes = {.last_acked_invoked = NEVER, .last_returned = NEVER};
+
+    for (size_t i = 0; i < edge->n_ops; i++) {
+        const struct ledger_op *op = &edge->ops[i];
+        if (op->on != state || op->invoked_us > read->returned_us) {
+            continue;
+        }
+        /* What was refused may have been there until it was undone. */
+        int64_t returned = op->outcome == LEDGER_UNKNOWN ? EVER : op->returned_us;
+        if (returned > wishes.last_returned) {
+            wishes.last_returned = returned;
+        }
+        if (op->outcome == LEDGER_OK && op->returned_us < read->invoked_us &&
+            op->invoked_us > wishes.last_acked_invoked) {
+            wishes.last_acked_invoked = op->invoked_us;
+        }
+    }
+    return wishes;
+}
+
+static void add_bounds(const struct ledger_case *c, const struct edge_case *edge,
+                       const struct ledger_op *read, struct bounds *bounds)
+{
+    struct wishes on = wishes_at(edge, true, read);
+    struct wishes off = wishes_at(edge, false, read);
+    bool may_be_on = on.last_returned > off.last_acked_invoked;
+
+    bounds->most += may_be_on;
+    if (target_is_live(c, edge)) {
+        bounds->least +=
+            on.last_acked_invoked != NEVER && off.last_returned <= on.last_acked_invoked;
+    }
+}
+
+/* The first operation of KIND by ACTOR. */
+static size_t first_op(const struct ledger_history *history, enum ledger_kind kind,
+                       uint64_t actor)
+{
+    size_t low = 0;
+    size_t high = history->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct ledger_op *op = &history->ops[middle];
+        if (op->kind < kind || (op->kind == kind && op->actor < actor)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct bounds bounds_of(const struct ledger_case *c, enum ledger_kind kind,
+                               const struct ledger_op *read)
+{
+    const struct ledger_history *history = c->history;
+    struct bounds bounds = {0, 0};
+    size_t i = first_op(history, kind, read->actor);
+
+    while (i < history->n && history->ops[i].kind == kind &&
+           history->ops[i].actor == read->actor) {
+        struct edge_case edge = {.kind = kind,
+                                 .actor = read->actor,
+                                 .target = history->ops[i].target,
+                                 .ops = history->ops + i};
+        while (i < history->n &&
+               compare_key(&edge, history->ops[i].kind, history->ops[i].actor,
+                           history->ops[i].target) == 0) {
+            edge.n_ops++;
+            i++;
+        }
+        add_bounds(c, &edge, read, &bounds);
+    }
+    return bounds;
+}
+
+static void check_read(const struct ledger_case *c, const struct ledger_op *read)
+{
+    static const struct {
+        enum ledger_kind kind;
+        enum ledger_counter counter;
+        const char *name;
+    } counted[] = {{LEDGER_FOLLOW, COUNTER_FOLLOW, "follow_count"},
+                   {LEDGER_LIKE, COUNTER_FAVORITE, "favorite_count"}};
+
+    c->report->reads++;
+    for (size_t i = 0; i < ARRAY_LEN(counted); i++) {
+        struct bounds bounds = bounds_of(c, counted[i].kind, read);
+        int64_t count = read->counts[counted[i].counter];
+        if (count < bounds.least || count > bounds.most) {
+            ledger_violation(c->report, INVARIANT_BOUNDS,
+                             "user %" PRIu64 ": %s was read as %" PRId64
+                             ", possible were %" PRId64 " to %" PRId64 " (at %" PRId64
+                             " us)",
+                             read->actor, counted[i].name, count, bounds.least,
+                             bounds.most, read->invoked_us);
+        }
+    }
+    /* These change when the second halves come, which a fault may put off. */
+    if (read->counts[COUNTER_FOLLOWER] < 0 || read->counts[COUNTER_FAVORITED] < 0) {
+        ledger_violation(c->report, INVARIANT_BOUNDS,
+                         "user %" PRIu64 ": a counter was read as less than 0",
+                         read->actor);
+    }
+}
+
+void ledger_check_reads(struct ledger_case *c)
+{
+    for (size_t i = 0; i < c->history->n; i++) {
+        const struct ledger_op *op = &c->history->ops[i];
+        if (op->kind == LEDGER_READ && op->outcome == LEDGER_OK) {
+            check_read(c, op);
+        }
+    }
+}

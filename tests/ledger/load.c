@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The load of the ledger test: clients in threads, each with its own history. */
+#include "tests/ledger/load.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shard/base/clock.h"
+
+#include "tests/ledger/client.h"
+
+/* Comments of its own that a client remembers, to delete some. */
+#define REMEMBERED_MAX 32
+
+/* A client that reaches no server tries again after this. */
+#define PAUSE_MS 20
+
+/* Of 1000 targets, how many never existed; of deletions, how many are by a stranger. */
+#define GHOSTS_PER_MILLE 10
+#define STRANGERS_PERCENT 10
+
+#define CLIENT_STACK_BYTES (512u << 10)
+
+struct remembered {
+    uint64_t id;
+    size_t author; /* indexes in the world */
+    size_t video;
+};
+
+struct worker {
+    const struct load_world *world;
+    const struct load_options *options;
+    uint32_t number;
+    uint64_t random; /* state of the generator */
+    int64_t end_ms;
+    struct ledger_client clients[LOAD_SERVERS_MAX];
+    uint32_t server; /* asked last */
+    struct ledger_history history;
+    size_t not_sent;
+    struct remembered remembered[REMEMBERED_MAX];
+    size_t n_remembered;
+    pthread_t thread;
+};
+
+/* splitmix64 (Steele, Lea, Flood 2014): the seed decides everything. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static size_t below(struct worker *w, size_t n)
+{
+    return (size_t)(next_random(&w->random) % n);
+}
+
+static bool chance(struct worker *w, unsigned percent)
+{
+    return below(w, 100) < percent;
+}
+
+/* One of N, and often one of the first HOT. */
+static size_t pick(struct worker *w, size_t n, size_t hot)
+{
+    return hot > 0 && hot < n && chance(w, w->options->hot_percent) ? below(w, hot)
+                                                                    : below(w, n);
+}
+
+static size_t pick_user(struct worker *w)
+{
+    return pick(w, w->world->n_users - w->world->n_ghost_users, w->options->hot_users);
+}
+
+/* Somebody to do something to, who may be a ghost. */
+static size_t pick_target_user(struct worker *w, size_t actor)
+{
+    const struct load_world *world = w->world;
+    size_t user;
+
+    if (world->n_ghost_users > 0 && below(w, 1000) < GHOSTS_PER_MILLE) {
+        return world->n_users - 1 - below(w, world->n_ghost_users);
+    }
+    do {
+        user = pick_user(w);
+    } while (user == actor);
+    return user;
+}
+
+static size_t pick_video(struct worker *w)
+{
+    const struct load_world *world = w->world;
+
+    if (world->n_ghost_videos > 0 && below(w, 1000) < GHOSTS_PER_MILLE) {
+        return world->n_videos - 1 - below(w, world->n_ghost_videos);
+    }
+    return pick(w, world->n_videos - world->n_ghost_videos, w->options->hot_videos);
+}
+
+static enum ledger_kind pick_kind(struct worker *w)
+{
+    const struct load_mix *mix = &w->options->mix;
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < LEDGER_KIND__COUNT; i++) {
+        sum += mix->of[i];
+    }
+    size_t left = below(w, sum);
+    enum ledger_kind kind = LEDGER_LIKE;
+    while (left >= mix->of[kind]) {
+        left -= mix->of[kind];
+        kind++;
+    }
+    return kind;
+}
+
+/* --- One request --- */
+
+static void read_counts(const json_t *answer, struct ledger_op *op)
+{
+    static const char *const names[COUNTER__COUNT] = {"follow_count", "follower_count",
+                                                      "favorite_count",
+                                                      "total_favorited"};
+    const json_t *user = json_object_get(answer, "user");
+
+    for (size_t i = 0; i < COUNTER__COUNT; i++) {
+        const json_t *count = json_object_get(user, names[i]);
+        /* One that is missing is as wrong as one below zero. */
+        op->counts[i] = json_is_integer(count) ? json_integer_value(count) : -1;
+    }
+}
+
+static void read_answer(const char *body, int http_status, struct ledger_op *op)
+{
+    json_t *answer = json_loads(body, 0, NULL);
+    const json_t *code = json_object_get(answer, "status_code");
+
+    op->code = json_is_integer(code) ? (int)json_integer_value(code) : -1;
+    op->outcome = http_status == 200 && op->code >= 0 ? ledger_outcome_of(op->code)
+                                                      : LEDGER_UNKNOWN;
+    if (op->outcome == LEDGER_OK && op->kind == LEDGER_COMMENT) {
+        const json_t *comment = json_object_get(answer, "comment");
+        op->item = (uint64_t)json_integer_value(json_object_get(comment, "id"));
+    } else if (op->outcome == LEDGER_OK && op->kind == LEDGER_READ) {
+        read_counts(answer, op);
+    }
+    json_decref(answer);
+}
+
+/* Ask a server, the other ones if it cannot be reached; write down what it said. False:
+ * none can be reached. */
+static bool ask(struct worker *w, const char *target, struct ledger_op *op)
+{
+    const struct load_options *options = w->options;
+    const char *body = NULL;
+    int http_status = 0;
+    enum client_status status = CLIENT_NOT_SENT;
+
+    op->worker = w->number;
+    op->n = (uint32_t)w->history.n;
+    op->invoked_us = clock_mono_us();
+    for (size_t i = 0; i < options->n_servers && status == CLIENT_NOT_SENT; i++) {
+        w->server = (uint32_t)((w->server + 1) % options->n_servers);
+        op->server = w->server;
+        status = ledger_client_ask(&w->clients[w->server],
+                                   op->kind == LEDGER_READ ? "GET" : "POST", target,
+                                   clock_mono_ms() + options->timeout_ms, &body,
+                                   &http_status);
+    }
+    op->returned_us = clock_mono_us();
+    if (status == CLIENT_NOT_SENT) {
+        const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+        w->not_sent++;
+        nanosleep(&pause, NULL);
+        return false;
+    }
+    op->outcome = LEDGER_UNKNOWN;
+    op->code = -1;
+    if (status == CLIENT_ANSWERED) {
+        read_answer(body, http_status, op);
+    }
+    ledger_history_add(&w->history, op);
+    return true;
+}
+
+#define TARGET_BYTES 2048
+
+static void do_edge(struct worker *w, enum ledger_kind kind)
+{
+    char target[TARGET_BYTES];
+    const struct load_world *world = w->world;
+    size_t actor = pick_user(w);
+    struct ledger_op op = {.kind = kind, .actor = world->users[actor].id};
+    bool is_like = kind == LEDGER_LIKE;
+
+    op.target = is_like ? world->videos[pick_video(w)].id
+                        : world->users[pick_target_user(w, actor)].id;
+    op.on = chance(w, 55);
+    (void)snprintf(target, sizeof target,
+                   "/douyin/%s/action/?token=%s&%s=%" PRIu64 "&action_type=%d",
+                   is_like ? "favorite" : "relation", world->users[actor].token,
+                   is_like ? "video_id" : "to_user_id", op.target, op.on ? 1 : 2);
+    (void)ask(w, target, &op);
+}
+
+static void do_comment(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    char text[32];
+    const struct load_world *world = w->world;
+    size_t actor = pick_user(w);
+    size_t video = pick_video(w);
+    struct ledger_op op = {.kind = LEDGER_COMMENT,
+                           .actor = world->users[actor].id,
+                           .target = world->videos[video].id};
+
+    ledger_text(text, sizeof text, w->number, (uint32_t)w->history.n);
+    text[strcspn(text, " ")] = '+'; /* a blank in a query */
+    (void)snprintf(target, sizeof target,
+                   "/douyin/comment/action/?token=%s&video_id=%" PRIu64
+                   "&action_type=1&comment_text=%s",
+                   world->users[actor].token, op.target, text);
+    if (ask(w, target, &op) && op.outcome == LEDGER_OK &&
+        w->n_remembered < REMEMBERED_MAX) {
+        w->remembered[w->n_remembered++] =
+            (struct remembered){.id = op.item, .author = actor, .video = video};
+    }
+}
+
+/* Delete a comment of this client: as its author, as the author of the video, or in vain
+ * as somebody else. */
+static void do_uncomment(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    const struct load_world *world = w->world;
+
+    if (w->n_remembered == 0) {
+        do_comment(w);
+        return;
+    }
+    size_t i = below(w, w->n_remembered);
+    const struct remembered comment = w->remembered[i];
+    size_t author = (size_t)world->videos[comment.video].author;
+    size_t actor = chance(w, 50) ? comment.author : author;
+    if (chance(w, STRANGERS_PERCENT)) {
+        actor = pick_user(w);
+    }
+    struct ledger_op op = {.kind = LEDGER_UNCOMMENT,
+                           .actor = world->users[actor].id,
+                           .target = world->videos[comment.video].id,
+                           .item = comment.id};
+    (void)snprintf(target, sizeof target,
+                   "/douyin/comment/action/?token=%s&video_id=%" PRIu64
+                   "&action_type=2&comment_id=%" PRIu64,
+                   world->users[actor].token, op.target, op.item);
+    if (ask(w, target, &op) && (actor == comment.author || actor == author)) {
+        w->remembered[i] = w->remembered[--w->n_remembered];
+    }
+}
+
+static void do_message(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    char text[32];
+    const struct load_world *world = w->world;
+    size_t actor = pick_user(w);
+    struct ledger_op op = {.kind = LEDGER_MESSAGE, .actor = world->users[actor].id};
+
+    op.target = world->users[pick_target_user(w, actor)].id;
+    ledger_text(text, sizeof text, w->number, (uint32_t)w->history.n);
+    text[strcspn(text, " ")] = '+';
+    (void)snprintf(target, sizeof target,
+                   "/douyin/message/action/?token=%s&to_user_id=%" PRIu64
+                   "&action_type=1&content=%s",
+                   world->users[actor].token, op.target, text);
+    (void)ask(w, target, &op);
+}
+
+static void do_unpublish(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    const struct load_world *world = w->world;
+    /* The hot ones are to stay. */
+    size_t n = world->n_videos - world->n_ghost_videos;
+    size_t hot = w->options->hot_videos < n ? w->options->hot_videos : 0;
+    const struct load_video *video = &world->videos[hot + below(w, n - hot)];
+    const struct load_user *author = &world->users[video->author];
+    struct ledger_op op = {
+        .kind = LEDGER_UNPUBLISH, .actor = author->id, .target = video->id};
+
+    (void)snprintf(target, sizeof target,
+                   "/douyin/publish/delete/?token=%s&video_id=%" PRIu64, author->token,
+                   op.target);
+    (void)ask(w, target, &op);
+}
+
+static void do_read(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    const struct load_user *user = &w->world->users[pick_user(w)];
+    struct ledger_op op = {.kind = LEDGER_READ, .actor = user->id};
+
+    (void)snprintf(target, sizeof target, "/douyin/user/?token=%s&user_id=%" PRIu64,
+                   user->token, user->id);
+    (void)ask(w, target, &op);
+}
+
+static void *worker_run(void *argument)
+{
+    struct worker *w = argument;
+
+    while (clock_mono_ms() < w->end_ms) {
+        enum ledger_kind kind = pick_kind(w);
+        switch (kind) {
+        case LEDGER_LIKE:
+        case LEDGER_FOLLOW:
+            do_edge(w, kind);
+            break;
+        case LEDGER_COMMENT:
+            do_comment(w);
+            break;
+        case LEDGER_UNCOMMENT:
+            do_uncomment(w);
+            break;
+        case LEDGER_MESSAGE:
+            do_message(w);
+            break;
+        case LEDGER_UNPUBLISH:
+            do_unpublish(w);
+            break;
+        case LEDGER_READ:
+        case LEDGER_KIND__COUNT:
+            do_read(w);
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void worker_init(struct worker *w, const struct load_world *world,
+                        const struct load_options *options, uint32_t number)
+{
+    w->world = world;
+    w->options = options;
+    w->number = number;
+    w->random = options->seed + number * UINT64_C(0xd1342543de82ef95);
+    w->end_ms = clock_mono_ms() + (int64_t)options->seconds * 1000;
+    w->server = number; /* they begin with different servers */
+    for (size_t i = 0; i < options->n_servers; i++) {
+        ledger_client_init(&w->clients[i], options->ports[i]);
+    }
+}
+
+void load_run(const struct load_world *world, const struct load_options *options,
+              struct ledger_history *history, size_t *not_sent)
+{
+    struct worker *workers = calloc(options->clients, sizeof *workers);
+    pthread_attr_t attr;
+
+    CHECK(workers != NULL);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, CLIENT_STACK_BYTES);
+    for (uint32_t i = 0; i < options->clients; i++) {
+        worker_init(&workers[i], world, options, i);
+        CHECK(pthread_create(&workers[i].thread, &attr, worker_run, &workers[i]) == 0);
+    }
+    pthread_attr_destroy(&attr);
+    *not_sent = 0;
+    for (size_t i = 0; i < options->clients; i++) {
+        struct worker *w = &workers[i];
+        pthread_join(w->thread, NULL);
+        for (size_t k = 0; k < w->history.n; k++) {
+            ledger_history_add(history, &w->history.ops[k]);
+        }
+        *not_sent += w->not_sent;
+        ledger_history_release(&w->history);
+        for (size_t k = 0; k < options->n_servers; k++) {
+            ledger_client_release(&w->clients[k]);
+        }
+    }
+    free(workers);
+}

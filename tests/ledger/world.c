@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The load of the ledger test: who there is, and their tokens. */
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/hex.h"
+
+#include "server/jwt.h"
+#include "server/token_keys.h"
+
+#include "tests/ledger/load.h"
+
+#define TOKEN_LIFETIME_S 86400
+
+static void add_user(struct load_world *world, uint64_t id, char *token)
+{
+    world->users = ledger_grow(world->users, world->n_users, &world->users_room,
+                               sizeof *world->users);
+    world->users[world->n_users++] = (struct load_user){.id = id, .token = token};
+}
+
+static bool sign(const struct jwt_keys *keys, uint64_t id, const char *session,
+                 char **token)
+{
+    char text[JWT_SIGNED_MAX + 1];
+    int64_t now_s = clock_wall_ms() / 1000;
+    struct jwt_claims claims = {.user_id = id, .expires_at_s = now_s + TOKEN_LIFETIME_S};
+
+    if (!hex_decode(session, claims.session, sizeof claims.session)) {
+        return false;
+    }
+    size_t len = jwt_sign(keys, &claims, now_s, text);
+    *token = len == 0 ? NULL : strndup(text, len);
+    return *token != NULL;
+}
+
+static bool read_video(struct load_world *world, uint64_t id, const char *author_id)
+{
+    uint64_t author = strtoull(author_id, NULL, 10);
+    size_t user = 0;
+
+    while (user < world->n_users && world->users[user].id != author) {
+        user++;
+    }
+    world->videos = ledger_grow(world->videos, world->n_videos, &world->videos_room,
+                                sizeof *world->videos);
+    world->videos[world->n_videos++] = (struct load_video){.id = id, .author = user};
+    return user < world->n_users;
+}
+
+/* Understand one line. */
+static bool read_line(struct load_world *world, const struct jwt_keys *keys, char *line)
+{
+    char *rest = line;
+    const char *what = strsep(&rest, " \n");
+    const char *id_text = strsep(&rest, " \n");
+    const char *more = strsep(&rest, " \n");
+    char *token = NULL;
+
+    if (id_text == NULL) {
+        return false;
+    }
+    uint64_t id = strtoull(id_text, NULL, 10);
+    if (strcmp(what, "user") == 0 && more != NULL && world->n_ghost_users == 0) {
+        if (!sign(keys, id, more, &token)) {
+            return false;
+        }
+        add_user(world, id, token);
+    } else if (strcmp(what, "video") == 0 && more != NULL && world->n_ghost_videos == 0) {
+        return read_video(world, id, more);
+    } else if (strcmp(what, "ghost_user") == 0) {
+        add_user(world, id, NULL);
+        world->n_ghost_users++;
+    } else if (strcmp(what, "ghost_video") == 0) {
+        world->videos = ledger_grow(world->videos, world->n_videos, &world->videos_room,
+                                    sizeof *world->videos);
+        world->videos[world->n_videos++] = (struct load_video){.id = id};
+        world->n_ghost_videos++;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
+                     char *why, size_t size)
+{
+    char line[256];
+    struct jwt_keys keys;
+    size_t n = 0;
+    bool good = true;
+
+    if (!token_keys_load(key_file, &keys, why, size)) {
+        return false;
+    }
+    while (good && fgets(line, sizeof line, file) != NULL) {
+        n++;
+        good = read_line(world, &keys, line);
+    }
+    OPENSSL_cleanse(&keys, sizeof keys);
+    if (!good) {
+        (void)snprintf(why, size, "line %zu of the world cannot be understood", n);
+    } else if (world->n_users - world->n_ghost_users < 2 ||
+               world->n_videos == world->n_ghost_videos) {
+        (void)snprintf(why, size, "the world needs two users and a video");
+        good = false;
+    }
+    return good;
+}
+
+void load_world_release(struct load_world *world)
+{
+    for (size_t i = 0; i < world->n_users; i++) {
+        free(world->users[i].token);
+    }
+    free(world->users);
+    free(world->videos);
+    *world = (struct load_world){.n_users = 0};
+}

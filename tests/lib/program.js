@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Test programs in C that need shards: each of their tests becomes one of ours. */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Cluster, buildDir } from "./cluster.js";
+
+/** What the programs read from the environment; see tests/integration/live.h. */
+function environment(cluster, filter) {
+  const env = {
+    ...process.env,
+    CMOCKA_MESSAGE_OUTPUT: "TAP",
+    TEST_SHARDS: String(cluster.shards.length),
+    TEST_PASSWORD_FILE: cluster.files.app_password,
+  };
+  if (filter) env.TEST_FILTER = filter;
+  cluster.shards.forEach((shard, i) => {
+    env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
+    env[`TEST_SQL_${i}`] = `mariadb --defaults-file=${cluster.files.root_cnf} --socket=${shard.socket} doushard`;
+  });
+  return env;
+}
+
+/** Run NAME on a cluster of its own: all of its tests, or those whose names match the filter. */
+export function testProgram(name, { shards, filter }) {
+  const program = join(buildDir(), "tests", name);
+  let cluster;
+  let tap = [];
+
+  before(async () => {
+    assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+    cluster = await Cluster.up({ shards, server: false });
+    const { status, signal, stdout, stderr } = spawnSync(program, {
+      env: environment(cluster, filter), encoding: "utf8", timeout: 120000,
+    });
+    const text = `${stdout}${stderr}`;
+    tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
+    if (status !== 0) tap.push(`not ok 0 - the program ended with ${status ?? signal}:\n${text}`);
+  });
+
+  after(() => cluster?.down());
+
+  test(`${name}, shards: ${shards}`, async (t) => {
+    assert.ok(tap.length > 0, "no test ran");
+    for (const line of tap) {
+      const title = line.split("\n")[0].replace(/^(not )?ok \d+ - /, "");
+      await t.test(title, () => assert.match(line, /^ok /, line));
+    }
+  });
+}

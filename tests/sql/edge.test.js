@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/favorite/, relation/, outbox/, viewer/, video/video_get.sql: edges, both halves. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import {
+  account, batch, call, codes, deleteOp, journals, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
+  ownerOp, race, refused, refusesBadBatch, shard,
+} from "./lib.js";
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+/* One kind of edge: how it is called, where its halves lie. */
+const KINDS = {
+  favorite: {
+    action: "favorite_action", deliver: "favorite_deliver", list: "favorite_list", column: "video_id",
+    forward: "favorite", other: "video_id", backward: "liker", owner: "video_id", actor: "user_id",
+    target: async (slot) => newVideo(app, await newUser(app, ...(slot === undefined ? [] : [nameIn(slot)]))),
+  },
+  follow: {
+    action: "relation_action", deliver: "relation_deliver", list: "relation_follow_list", column: "peer_id",
+    forward: "follow", other: "followed_id", backward: "follower", owner: "user_id", actor: "follower_id",
+    target: (slot) => newUser(app, ...(slot === undefined ? [] : [nameIn(slot)])),
+  },
+};
+
+const actionOp = (user, target, state = 1) => ownerOp(user, { target: Number(target.id), state });
+const deliverOp = (target, user, state, ver, at = 1000) => ownerOp(target, { actor: Number(user.id), state, ver, at });
+const outboxOp = (user, kind, target, ver, fields = {}) => ownerOp(user, { kind, target: Number(target.id), seq: 0, ver, ...fields });
+
+const userRow = async (user) => (await root.rows(`SELECT * FROM user WHERE slot = ${user.slot} AND user_id = ${user.id}`))[0];
+const videoRow = async (video) => (await root.rows(`SELECT * FROM video WHERE slot = ${video.slot} AND video_id = ${video.id}`))[0];
+const forward = async (kind, user, target) => (await root.rows(
+  `SELECT state, ver FROM ${KINDS[kind].forward} WHERE slot = ${user.slot} AND user_id = ${user.id} AND ${KINDS[kind].other} = ${target.id}`))[0];
+const backward = async (kind, target, user) => (await root.rows(
+  `SELECT state, ver FROM ${KINDS[kind].backward} WHERE slot = ${target.slot} AND ${KINDS[kind].owner} = ${target.id} AND ${KINDS[kind].actor} = ${user.id}`))[0];
+const outbox = (user) => root.rows(`SELECT kind, target_id, seq, ver, attempts, parked FROM outbox WHERE slot = ${user.slot} AND actor_id = ${user.id} ORDER BY kind, target_id, seq`);
+const countOf = async (kind, user) => Number((await userRow(user))[`${kind}_count`]);
+const lock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
+
+/** Every counter of every user and video is what the rows say. */
+async function counted() {
+  let after_ = [0, 0];
+  for (;;) {
+    const rows = (await call(root, "audit_owners", ...after_, 1000))[0];
+    for (const row of rows) {
+      assert.deepEqual(
+        [row.follow_count, row.follower_count, row.favorite_count, row.work_count, row.total_favorited, "0"],
+        [row.follows, row.followers, row.favorites, row.works, row.likes, row.bad_videos], `user ${row.user_id}`);
+    }
+    if (rows.length < 1000) return;
+    after_ = [Number(rows.at(-1).slot), Number(rows.at(-1).user_id)];
+  }
+}
+
+for (const [kind, is] of Object.entries(KINDS)) {
+  describe(is.action, () => {
+    test("on, again, off, again: versions, counter, outbox", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const now = Number(await root.value("SELECT _now_ms()"));
+      const on = await one(app, is.action, actionOp(user, target));
+      assert.deepEqual([on.code, on.slot, on.epoch, on.server, on.ver, on.pending], ["ok", String(user.slot), "1", "shard1", "1", "1"]);
+      assert.ok(Number(on.at) >= now && Number(on.at) < now + 60_000);
+      assert.deepEqual(await outbox(user), [{ kind, target_id: target.id, seq: "0", ver: "1", attempts: "0", parked: "0" }]);
+      const again = await one(app, is.action, actionOp(user, target));
+      assert.deepEqual([again.code, again.ver, again.at, again.pending], ["same", "1", on.at, "1"]);
+      assert.equal((await one(app, "outbox_done", outboxOp(user, kind, target, 1))).code, "ok");
+      assert.equal((await one(app, is.action, actionOp(user, target))).pending, "0");
+      const off = await one(app, is.action, actionOp(user, target, 0));
+      assert.deepEqual([off.code, off.ver], ["ok", "2"]);
+      assert.equal((await one(app, is.action, actionOp(user, target, 0))).code, "same");
+      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: "2" });
+      assert.equal(await countOf(kind, user), 0);
+      assert.equal((await userRow(user)).ver, "3");
+      await counted();
+    });
+
+    test("off what never was on: same, version 0, no row", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const row = await one(app, is.action, actionOp(user, target, 0));
+      assert.deepEqual([row.code, row.ver, row.pending], ["same", "0", "0"]);
+      assert.equal(await forward(kind, user, target), undefined);
+      assert.deepEqual(await outbox(user), []);
+    });
+
+    test("nobody and erased users: not found, nothing changes", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${user.slot} AND user_id = ${user.id}`);
+      const ghost = { id: String(12345 * 8192 + 9 * 8), slot: 9 };
+      for (const nobody of [user, ghost]) {
+        const row = await one(app, is.action, actionOp(nobody, target));
+        assert.deepEqual([row.code, row.ver, row.at, row.pending], ["notfound", null, null, null]);
+        assert.equal(await forward(kind, nobody, target), undefined);
+      }
+    });
+
+    test("a batch: ranks per user, refused operations beside good ones", async () => {
+      const [a, b] = [await newUser(app, nameIn(20)), await newUser(app, nameIn(21))];
+      const targets = [await is.target(), await is.target(), await is.target()];
+      await one(app, is.action, actionOp(a, targets[0]));
+      const ghost = { id: String(777 * 8192 + 21 * 8), slot: 21 };
+      const ops = [...targets.map((target) => actionOp(a, target)), actionOp(ghost, targets[0]), actionOp(b, targets[0])];
+      const rows = await batch(app, is.action, ops);
+      assert.deepEqual(rows.map((row) => row.code), ["same", "ok", "ok", "notfound", "ok"]);
+      const versions = rows.slice(0, 3).map((row) => Number(row.ver));
+      assert.ok(versions[0] < versions[1] && versions[1] < versions[2]);
+      assert.equal((await userRow(a)).edge_ver, rows[2].ver);
+      assert.equal(await countOf(kind, a), 3);
+      await refused(app, "45400", is.action, JSON.stringify([actionOp(a, targets[0]), actionOp(a, targets[0], 0)]));
+      await counted();
+    });
+
+    test("bad arguments", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      await refusesBadBatch(app, is.action, actionOp(user, target), {
+        owner: [0], target: [0, -1, "x", {}, ...(kind === "follow" ? [Number(user.id)] : [])], state: [2, -1, "x", "", 0.5, {}],
+      });
+    });
+
+    test("fifty toggles of one edge from two connections: the last version wins, both halves agree", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const sessions = [app, account(server, "app")];
+      const answers = (await Promise.all(sessions.map(async (session) => {
+        const got = [];
+        for (let i = 0; i < 25; i++) got.push(...await batch(session, is.action, actionOp(user, target, i % 2)));
+        return got;
+      }))).flat();
+      const done = answers.filter((row) => row.code === "ok").map((row) => Number(row.ver)).sort((x, y) => x - y);
+      assert.deepEqual(done, Array.from(done, (_, i) => i + 1));
+      const last = await forward(kind, user, target);
+      assert.equal(Number(last.ver), done.length);
+      assert.equal(await countOf(kind, user), Number(last.state));
+      await sessions[1].end();
+    });
+
+    test("two first likes that meet count once", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const other = account(server, "app");
+      const work = (session) => one(session, is.action, actionOp(user, target));
+      const results = await race(server, root, lock(user), [app, work], [other, work]);
+      assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "same"]);
+      assert.equal(await countOf(kind, user), 1);
+      await other.end();
+    });
+
+    test("fence, forwarding, journal", async () => {
+      const user = await newUser(app, nameIn(30));
+      const target = await is.target(31);
+      await obeysFence(root, app, is.action, 30, (epoch) => ({ ...actionOp(user, target), epoch }));
+      await obeysForwarding(root, app, is.action, 30, user.id, () => actionOp(user, target));
+      let state = 0;
+      await journals(root, 30, () => one(app, is.action, actionOp(user, target, (state ^= 1))), () => [
+        `${is.forward} ${user.id} ${user.id},${target.id} `.trim(),
+        `outbox ${user.id} ${user.id},${target.id},0 ${Buffer.from(kind).toString("hex")}`,
+        `user ${user.id} ${user.id}`,
+      ]);
+    });
+  });
+
+  describe(is.deliver, () => {
+    test("newer versions only, in any order; counters follow", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const deliver = async (state, ver) => (await one(app, is.deliver, deliverOp(target, user, state, ver))).code;
+      const likes = async () => Number(kind === "follow" ? (await userRow(target)).follower_count : (await videoRow(target)).favorite_count);
+      assert.equal(await deliver(1, 3), "ok");
+      assert.equal(await likes(), 1);
+      assert.equal(await deliver(1, 3), "same");
+      assert.equal(await deliver(0, 2), "same");
+      assert.equal(await likes(), 1);
+      assert.equal(await deliver(1, 5), "ok");
+      assert.equal(await likes(), 1);
+      assert.equal(await deliver(0, 6), "ok");
+      assert.equal(await likes(), 0);
+      assert.equal(await deliver(1, 4), "same");
+      assert.deepEqual(await backward(kind, target, user), { state: "0", ver: "6" });
+      await counted();
+    });
+
+    test("a tombstone that comes first keeps the like that it undid out", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      assert.deepEqual([await codes(app, is.deliver, deliverOp(target, user, 0, 2)), await codes(app, is.deliver, deliverOp(target, user, 1, 1))], [["ok"], ["same"]]);
+      await counted();
+    });
+
+    test("one hot owner: 200 in a batch, half of them twice", async () => {
+      const target = await is.target();
+      const actors = Array.from({ length: 200 }, (_, i) => ({ id: 9_000_000_000 + i }));
+      const ops = actors.map((actor) => deliverOp(target, actor, 1, 1));
+      assert.ok((await codes(app, is.deliver, ops.slice(0, 100))).every((code) => code === "ok"));
+      const answers = await codes(app, is.deliver, ops);
+      assert.deepEqual([...new Set(answers.slice(0, 100)), ...new Set(answers.slice(100))], ["same", "ok"]);
+      const row = kind === "follow" ? await userRow(target) : await videoRow(target);
+      assert.deepEqual([row.follower_count ?? row.favorite_count], ["200"]);
+      await refused(app, "45400", is.deliver, JSON.stringify([ops[0], { ...ops[0], ver: 9 }]));
+      await counted();
+    });
+
+    test("nobody there: not found, nothing stays", async () => {
+      const user = await newUser(app);
+      const ghost = { id: String(4321 * 8192 + 9 * 8), slot: 9 };
+      assert.equal((await one(app, is.deliver, deliverOp(ghost, user, 1, 1))).code, "notfound");
+      assert.equal(await backward(kind, ghost, user), undefined);
+      const target = await is.target();
+      const owner = kind === "follow" ? target.id : (await videoRow(target)).author_id;
+      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${target.slot} AND user_id = ${owner}`);
+      assert.equal((await one(app, is.deliver, deliverOp(target, user, 1, 1))).code, "notfound");
+      assert.equal(await backward(kind, target, user), undefined);
+    });
+
+    test("bad arguments", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      await refusesBadBatch(app, is.deliver, deliverOp(target, user, 1, 1), {
+        owner: [0], actor: [0, -1, "x", {}, ...(kind === "follow" ? [Number(target.id)] : [])], state: [2, "x", {}], ver: [0, -1, "x", {}], at: [-1],
+      });
+    });
+
+    test("two deliveries of different versions that meet", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      const owner = kind === "follow" ? target : { slot: target.slot, id: (await videoRow(target)).author_id };
+      const other = account(server, "app");
+      const work = (state, ver) => (session) => one(session, is.deliver, deliverOp(target, user, state, ver));
+      const results = await race(server, root, lock(owner), [app, work(1, 1)], [other, work(0, 2)]);
+      assert.ok(results.every((row) => ["ok", "same"].includes(row.code)));
+      assert.deepEqual(await backward(kind, target, user), { state: "0", ver: "2" });
+      await counted();
+      await other.end();
+    });
+
+    test("fence, forwarding, journal", async () => {
+      const user = await newUser(app);
+      const target = await is.target(33);
+      await obeysFence(root, app, is.deliver, 33, (epoch) => ({ ...deliverOp(target, user, 1, 1), epoch }));
+      await obeysForwarding(root, app, is.deliver, 33, target.id, () => deliverOp(target, user, 1, 1));
+      const owner = kind === "follow" ? target.id : (await videoRow(target)).author_id;
+      let ver = 0;
+      await journals(root, 33, () => one(app, is.deliver, deliverOp(target, user, 1, (ver += 1))), () => [
+        `${is.backward} ${owner} ${target.id},${user.id}`, `user ${owner} ${owner}`,
+        ...(kind === "favorite" ? [`video ${owner} ${target.id}`] : []),
+      ]);
+    });
+  });
+
+  describe(`outbox_undo of ${kind}`, () => {
+    test("what the target refused goes back, once", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      await one(app, is.action, actionOp(user, target));
+      const undo = async (ver) => (await one(app, "outbox_undo", outboxOp(user, kind, target, ver))).code;
+      assert.equal(await undo(2), "same");
+      assert.equal(await countOf(kind, user), 1);
+      assert.equal(await undo(1), "ok");
+      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: "1" });
+      assert.equal(await countOf(kind, user), 0);
+      assert.deepEqual(await outbox(user), []);
+      assert.equal(await undo(1), "same");
+      assert.equal((await one(app, is.action, actionOp(user, target))).ver, "2");
+      await counted();
+    });
+
+    test("a newer version is left alone", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      for (const state of [1, 0, 1]) await one(app, is.action, actionOp(user, target, state));
+      assert.equal((await one(app, "outbox_undo", outboxOp(user, kind, target, 1))).code, "same");
+      assert.deepEqual(await forward(kind, user, target), { state: "1", ver: "3" });
+      assert.equal((await outbox(user))[0].ver, "3");
+      assert.equal(await countOf(kind, user), 1);
+    });
+
+    test("the removal that was refused only leaves the outbox; erased users too", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      for (const state of [1, 0]) await one(app, is.action, actionOp(user, target, state));
+      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${user.slot} AND user_id = ${user.id}`);
+      assert.equal((await one(app, "outbox_undo", outboxOp(user, kind, target, 2))).code, "ok");
+      assert.equal(await countOf(kind, user), 0);
+      assert.deepEqual(await outbox(user), []);
+    });
+
+    test("undo and a new like that meet", async () => {
+      const [user, target] = [await newUser(app), await is.target()];
+      await one(app, is.action, actionOp(user, target));
+      const other = account(server, "app");
+      const [undone, liked] = await race(server, root, lock(user),
+        [app, (session) => one(session, "outbox_undo", outboxOp(user, kind, target, 1))],
+        [other, (session) => one(session, is.action, actionOp(user, target))]);
+      assert.equal(undone.code, "ok");
+      assert.equal(await countOf(kind, user), liked.code === "ok" ? 1 : 0);
+      assert.deepEqual((await outbox(user)).map((row) => row.ver), liked.code === "ok" ? ["2"] : []);
+      await other.end();
+    });
+  });
+}
+
+describe("likes and deletion of the video", () => {
+  test("deletion takes the likes out of the total; later deliveries find nothing", async () => {
+    const author = await newUser(app);
+    const [video, stays] = [await newVideo(app, author), await newVideo(app, author)];
+    const [a, b] = [await newUser(app), await newUser(app)];
+    for (const [who, what] of [[a, video], [b, video], [a, stays]]) await one(app, "favorite_deliver", deliverOp(what, who, 1, 1));
+    assert.equal((await userRow(author)).total_favorited, "3");
+    assert.equal((await one(app, "publish_delete", deleteOp(video, author.id))).code, "ok");
+    assert.equal((await userRow(author)).total_favorited, "1");
+    assert.equal((await one(app, "favorite_deliver", deliverOp(video, a, 0, 2))).code, "notfound");
+    assert.equal((await one(app, "favorite_deliver", deliverOp(video, await newUser(app), 1, 1))).code, "notfound");
+    assert.deepEqual([(await userRow(author)).total_favorited, (await videoRow(video)).favorite_count], ["1", "2"]);
+    await counted();
+  });
+
+  test("a deletion and a delivery that meet: the total stays exact", async () => {
+    const author = await newUser(app);
+    const video = await newVideo(app, author);
+    await one(app, "favorite_deliver", deliverOp(video, await newUser(app), 1, 1));
+    const fan = await newUser(app);
+    const other = account(server, "app");
+    const results = await race(server, root, lock(author),
+      [app, (session) => one(session, "publish_delete", deleteOp(video, author.id))],
+      [other, (session) => one(session, "favorite_deliver", deliverOp(video, fan, 1, 1))]);
+    assert.equal(results[0].code, "ok");
+    assert.ok(["ok", "notfound"].includes(results[1].code));
+    assert.equal((await userRow(author)).total_favorited, "0");
+    await counted();
+    await other.end();
+  });
+
+  test("parallel batches over the same users and videos neither deadlock nor count twice", async () => {
+    const users = [];
+    for (let slot = 100; slot < 112; slot++) users.push(await newUser(app, nameIn(slot)));
+    const videos = [];
+    for (const user of users.slice(0, 6)) videos.push(await newVideo(app, user));
+    const sessions = Array.from({ length: 4 }, () => account(server, "app"));
+    await Promise.all(sessions.map(async (session, s) => {
+      for (let i = 0; i < 15; i++) {
+        const target = videos[(i + s) % videos.length];
+        const first = await batch(session, "favorite_action", users.map((user) => actionOp(user, target, (i + s) % 2)));
+        const applied = users.map((user, at) => deliverOp(target, user, (i + s) % 2, Number(first[at].ver)))
+          .filter((op, at) => first[at].code === "ok");
+        if (applied.length > 0) await batch(session, "favorite_deliver", applied);
+        const done = users.map((user, at) => outboxOp(user, "favorite", target, Number(first[at].ver))).filter((op) => op.ver > 0);
+        if (done.length > 0) await batch(session, "outbox_done", done);
+      }
+    }));
+    await Promise.all(sessions.map((session) => session.end()));
+    for (const user of users) {
+      for (const video of videos) {
+        const [f, b] = [await forward("favorite", user, video), await backward("favorite", video, user)];
+        assert.deepEqual(f, b);
+      }
+    }
+    await counted();
+  });
+});
+
+describe("the outbox", () => {
+  test("lists what is due with all that is needed, removes only what was delivered", async () => {
+    await root.run("DELETE FROM outbox");
+    const [a, b] = [await newUser(app, nameIn(40)), await newUser(app, nameIn(41))];
+    const video = await newVideo(app, b);
+    await one(app, "relation_action", actionOp(a, b));
+    await one(app, "favorite_action", actionOp(a, video));
+    await one(app, "favorite_action", actionOp(a, video, 0));
+    const list = async (limit = 10, older = 0) => (await call(app, "outbox_list", limit, older))[0];
+    const rows = await list();
+    assert.deepEqual(rows.map(({ kind, owner, target, seq, ver, state }) => [kind, owner, target, seq, ver, state]),
+      [["follow", a.id, b.id, "0", "1", "1"], ["favorite", a.id, video.id, "0", "3", "0"]]);
+    assert.ok(rows.every((row) => Number(row.at) > 1_700_000_000_000 && row.slot === "40" && row.epoch === "1" && row.text === null));
+    assert.deepEqual(await list(10, 60_000), []);
+    assert.equal((await list(1)).length, 1);
+    assert.deepEqual(await codes(app, "outbox_done", [outboxOp(a, "favorite", video, 2), outboxOp(a, "follow", b, 1)]), ["same", "ok"]);
+    assert.equal((await list()).length, 1);
+    await root.run("UPDATE slot_fence SET state = 'moved' WHERE slot = 40");
+    assert.deepEqual(await list(), []);
+    await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 40");
+  });
+
+  test("put off and parked: others have their turn", async () => {
+    await root.run("DELETE FROM outbox");
+    const [a, b] = [await newUser(app, nameIn(42)), await newUser(app)];
+    await one(app, "relation_action", actionOp(a, b));
+    const fail = async (fields) => (await one(app, "outbox_fail", outboxOp(a, "follow", b, 1, { retry_ms: 0, failed: 1, ...fields }))).code;
+    assert.equal(await fail({ retry_ms: 86_400_000, failed: 0 }), "ok");
+    assert.deepEqual([(await call(app, "outbox_list", 10, 0))[0].length, (await outbox(a))[0].attempts], [0, "0"]);
+    for (let i = 1; i <= 20; i++) assert.equal(await fail({}), "ok");
+    assert.deepEqual([(await outbox(a))[0].attempts, (await outbox(a))[0].parked], ["20", "1"]);
+    const [status] = (await call(root, "outbox_status"))[0];
+    assert.deepEqual([status.kind, status.waiting, status.parked, status.attempts], ["follow", "0", "1", "20"]);
+    assert.equal(await fail({ ver: 9 }), "same");
+    await one(app, "relation_action", actionOp(a, b, 0));
+    assert.deepEqual(await outbox(a), [{ kind: "follow", target_id: b.id, seq: "0", ver: "2", attempts: "0", parked: "0" }]);
+  });
+
+  test("bad arguments, fence, journal", async () => {
+    const [a, b] = [await newUser(app, nameIn(43)), await newUser(app)];
+    const good = outboxOp(a, "follow", b, 1);
+    const bad = { owner: [0], kind: ["", "x", "followfollowfollow", 1], target: [0, "x"], seq: [1, -1, "x"], ver: [0, "x"] };
+    for (const routine of ["outbox_done", "outbox_undo"]) {
+      await refusesBadBatch(app, routine, good, bad);
+      await refused(app, "45400", routine, JSON.stringify([good, { ...good, ver: 2 }]));
+      await obeysFence(root, app, routine, 43, (epoch) => ({ ...good, epoch }));
+    }
+    await refusesBadBatch(app, "outbox_fail", { ...good, retry_ms: 0, failed: 1 }, { ...bad, retry_ms: [-1, 86_400_001, "x"], failed: [2, "x"] });
+    for (const args of [[0, 0], [1001, 0], [null, 0], [1, -1], [1, null]]) await refused(app, "45400", "outbox_list", ...args);
+    let ver = 0;
+    const name = Buffer.from("follow").toString("hex");
+    const act = async () => {
+      const row = await one(app, "relation_action", actionOp(a, b, (ver += 1) % 2));
+      await root.run("DELETE FROM slot_log");
+      return row;
+    };
+    await journals(root, 43, async () => one(app, "outbox_done", outboxOp(a, "follow", b, Number((await act()).ver))),
+      () => [`outbox ${a.id} ${a.id},${b.id},0 ${name}`]);
+    ver = 0;
+    await journals(root, 43, async () => {
+      if ((ver += 1) === 2) await root.run(`UPDATE follow SET state = 0 WHERE slot = 43`);
+      const row = await one(app, "relation_action", actionOp(a, b, 1));
+      await root.run("DELETE FROM slot_log");
+      await root.run(`UPDATE user SET follow_count = 1 WHERE slot = 43 AND user_id = ${a.id}`);
+      return one(app, "outbox_undo", outboxOp(a, "follow", b, Number(row.ver)));
+    }, () => [`outbox ${a.id} ${a.id},${b.id},0 ${name}`, `follow ${a.id} ${a.id},${b.id}`, `user ${a.id} ${a.id}`]);
+  });
+});
+
+describe("lists and flags", () => {
+  const list = async (routine, user, cursor = 0, limit = 10) => (await call(app, routine, user.slot, 1, Number(user.id), cursor, limit))[0];
+
+  test("newest first, by cursor, without tombstones", async () => {
+    for (const [kind, is] of Object.entries(KINDS)) {
+      const user = await newUser(app);
+      const [empty] = await list(is.list, user);
+      assert.deepEqual([empty.code, empty[is.column], empty.cursor], ["ok", null, null]);
+      const targets = [await is.target(), await is.target(), await is.target()];
+      for (const target of targets) await one(app, is.action, actionOp(user, target));
+      const ids = (rows) => rows.map((row) => row[is.column]);
+      const all = await list(is.list, user);
+      assert.deepEqual(ids(all), targets.map((target) => target.id).reverse(), kind);
+      const page = await list(is.list, user, 0, 2);
+      assert.deepEqual(ids(await list(is.list, user, Number(page[1].cursor), 2)), [targets[0].id]);
+      await one(app, is.action, actionOp(user, targets[1], 0));
+      await one(app, is.action, actionOp(user, targets[0], 0));
+      await one(app, is.action, actionOp(user, targets[0]));
+      assert.deepEqual(ids(await list(is.list, user)), [targets[0].id, targets[2].id]);
+    }
+  });
+
+  test("followers in the order in which they came; friends follow each other", async () => {
+    const [a, b, c] = [await newUser(app), await newUser(app), await newUser(app)];
+    await one(app, "relation_deliver", deliverOp(a, b, 1, 7));
+    await one(app, "relation_deliver", deliverOp(a, c, 1, 2));
+    assert.deepEqual((await list("relation_follower_list", a)).map((row) => row.peer_id), [c.id, b.id]);
+    await one(app, "relation_deliver", deliverOp(a, b, 1, 8));
+    const rows = await list("relation_follower_list", a);
+    assert.deepEqual(rows.map((row) => row.peer_id), [b.id, c.id]);
+    assert.deepEqual((await list("relation_follower_list", a, Number(rows[0].cursor))).map((row) => row.peer_id), [c.id]);
+    assert.equal((await list("relation_friend_list", a))[0].peer_id, null);
+    await one(app, "relation_action", actionOp(a, b));
+    const [friend, ...more] = await list("relation_friend_list", a);
+    assert.deepEqual([friend.peer_id, friend.has_message, friend.last_text, more.length], [b.id, "0", null, 0]);
+  });
+
+  test("nobody: not found; bad arguments; fence", async () => {
+    const user = await newUser(app, nameIn(44));
+    for (const routine of ["favorite_list", "relation_follow_list", "relation_follower_list", "relation_friend_list"]) {
+      assert.equal((await call(app, routine, 9, 1, 9, 0, 10))[0][0].code, "notfound");
+      for (const args of [[null, 1, 1, 0, 1], [1, null, 1, 0, 1], [1, 1, 0, 0, 1], [1, 1, 1, null, 1], [1, 1, 1, 0, 0], [1, 1, 1, 0, 1001], [1, 1, 1, 0, null]]) {
+        await refused(app, "45400", routine, ...args);
+      }
+      const args = (epoch) => [44, epoch, Number(user.id), 0, 10];
+      await obeysFence(root, app, routine, 44, args);
+      await obeysForwarding(root, app, routine, 44, user.id, args);
+    }
+  });
+
+  test("flags of a viewer", async () => {
+    const [viewer, a, b] = [await newUser(app, nameIn(45)), await newUser(app), await newUser(app)];
+    const [x, y] = [await newVideo(app, a), await newVideo(app, a)];
+    for (const [routine, target, state] of [["relation_action", a, 1], ["relation_action", b, 1], ["relation_action", b, 0], ["favorite_action", y, 1]]) {
+      await one(app, routine, actionOp(viewer, target, state));
+    }
+    const flags = async (users, videos) => (await call(app, "viewer_flags", viewer.slot, 1, Number(viewer.id), JSON.stringify(users), JSON.stringify(videos)))[0];
+    const rows = await flags([a.id, b.id, a.id, viewer.id], [x.id, y.id].map(Number));
+    assert.deepEqual(rows.map((row) => [row.kind, row.id]), [["user", a.id], ["video", y.id]]);
+    assert.deepEqual((await flags([], [])).map((row) => [row.code, row.kind, row.id]), [["ok", null, null]]);
+    for (const args of [["{}", "[]"], ["[]", null], ["x", "[]"], [JSON.stringify(Array(1001).fill(1)), "[]"]]) await refused(app, "45400", "viewer_flags", 1, 1, 1, ...args);
+    const args = (epoch) => [45, epoch, Number(viewer.id), "[]", "[]"];
+    await obeysFence(root, app, "viewer_flags", 45, args);
+    await obeysForwarding(root, app, "viewer_flags", 45, viewer.id, args);
+  });
+
+  test("video_get answers as publish_list does", async () => {
+    const author = await newUser(app, nameIn(46));
+    const video = await newVideo(app, author, { title: "ein Titel 😀" });
+    const get = (id) => ({ slot: video.slot, epoch: 1, owner: Number(id) });
+    const [row, none] = await batch(app, "video_get", [get(video.id), get(5)]);
+    const [listed] = (await call(app, "publish_list", author.slot, 1, Number(author.id), 0, 10))[0];
+    assert.deepEqual(row, listed);
+    assert.deepEqual([none.code, none.video_id, none.user_id], ["notfound", null, null]);
+    await obeysFence(root, app, "video_get", 46, (epoch) => ({ ...get(video.id), epoch }));
+    await obeysForwarding(root, app, "video_get", 46, video.id, () => get(video.id));
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = 46 AND user_id = ${author.id}`);
+    const [gone] = await batch(app, "video_get", [get(video.id)]);
+    assert.deepEqual([gone.code, gone.title], ["notfound", null]);
+    await refusesBadBatch(app, "video_get", get(video.id), {});
+  });
+});
