@@ -33,12 +33,12 @@ static void hide_notes(struct relation_page *page)
 
 static void reply_list(struct request *req, enum relation_kind kind)
 {
-    uint64_t user_id = request_user(req);
     const struct relation_query query = {
         .kind = kind,
         .user_id = request_user(req),
         .cursor = (uint64_t)request_param(req, "cursor")->integer,
-        .limit = request_limit(req)};
+        .limit = request_limit(req),
+    };
     struct relation_page page = {.n = 0};
     enum outcome outcome = relation_list(req->app->router, &req->call, &query, &page);
 
@@ -46,7 +46,7 @@ static void reply_list(struct request *req, enum relation_kind kind)
         reply_outcome(req, outcome);
         return;
     }
-    if (user_id != req->who.user_id) {
+    if (query.user_id != req->who.user_id) {
         hide_notes(&page);
     }
     view_mark_users(req, page.users, page.n, &page.partial);
