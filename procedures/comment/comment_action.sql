@@ -50,7 +50,7 @@ BEGIN
     SELECT MIN(IF(COALESCE(j.owner <> '0'
                            AND CAST(CAST(j.user_id AS UNSIGNED) AS CHAR) = j.user_id
                            AND j.user_id <> '0'
-                           AND LENGTH(UNHEX(j.op)) = 16
+                           AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
                            AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000, FALSE), NULL, j.n)),
            COUNT(*) - COUNT(DISTINCT j.owner, UNHEX(j.op))
       INTO v_n,

@@ -72,9 +72,9 @@ BEGIN
                body  VARCHAR(65) PATH '$.body'
            )) AS j
      WHERE NOT COALESCE(j.owner = '0'
-                        AND LENGTH(UNHEX(j.op)) = 16
+                        AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
                         AND CRC32(UNHEX(j.op)) MOD 1024 = j.slot
-                        AND LENGTH(UNHEX(j.body)) = 32, FALSE);
+                        AND LENGTH(j.body) = 64 AND UNHEX(j.body) IS NOT NULL, FALSE);
 
     CALL _op_refuse(v_n, 'owner 0, op in its slot, and body');
 

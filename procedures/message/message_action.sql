@@ -52,7 +52,7 @@ BEGIN
                            AND CAST(CAST(j.peer AS UNSIGNED) AS CHAR) = j.peer
                            AND j.peer <> '0'
                            AND j.peer <> j.owner
-                           AND LENGTH(UNHEX(j.op)) = 16
+                           AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
                            AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000, FALSE), NULL, j.n)),
            COUNT(*) - COUNT(DISTINCT j.owner, UNHEX(j.op))
       INTO v_n,

@@ -65,7 +65,7 @@ BEGIN
                         AND CAST(CAST(j.message_id AS UNSIGNED) AS CHAR) = j.message_id
                         AND j.message_id <> '0'
                         AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000
-                        AND LENGTH(UNHEX(j.op)) = 16, FALSE);
+                        AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
 
     CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, text of 1 to 1000 characters, op');
 

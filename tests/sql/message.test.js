@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/message/: both mailboxes. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import {
+  account, batch, call, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
+  refused, refusesBadBatch, shard, slotOfId,
+} from "./lib.js";
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+const sendOp = (user, peer, fields = {}) => ownerOp(user, { peer: Number(peer.id), op: key(), text: "a message", ...fields });
+const halfOp = (user, peer, seq, fields = {}) => ownerOp(user, { peer: Number(peer.id), seq, message_id: 1000 + seq, text: `m${seq}`, op: key(), ...fields });
+const undoOp = (user, peer, seq) => ownerOp(user, { kind: "message", target: Number(peer.id), seq, ver: 1 });
+const chat = async (user, peer, { after: from = 0, limit = 10, received = 0 } = {}) =>
+  (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, limit, received))[0];
+const texts = async (...args) => (await chat(...args)).map((row) => row.text);
+const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
+const two = async (...slots) => [await newUser(app, ...slots.slice(0, 1).map(nameIn)), await newUser(app, ...slots.slice(1, 2).map(nameIn))];
+
+/** A message in both mailboxes. */
+async function send(a, b, text) {
+  const op = sendOp(a, b, { text });
+  const { message_id: id, seq } = await one(app, "message_action", op);
+  const row = await one(app, "message_deliver", ownerOp(b, { peer: Number(a.id), seq: Number(seq), message_id: Number(id), text, op: op.op }));
+  assert.equal(row.code, "ok");
+  await one(app, "outbox_done", undoOp(a, b, Number(seq)));
+}
+
+describe("message_action", () => {
+  test("numbers, ids, times and the outbox", async () => {
+    const [a, b] = await two();
+    const first = await one(app, "message_action", sendOp(a, b, { text: "hallo 😀 " }));
+    assert.deepEqual([first.code, first.seq, first.pending, slotOfId(first.message_id)], ["ok", "1", "1", a.slot]);
+    const second = await one(app, "message_action", sendOp(a, b));
+    assert.equal(second.seq, "2");
+    assert.ok(BigInt(second.message_id) > BigInt(first.message_id) && Number(second.at) > Number(first.at));
+    const rows = (await call(app, "outbox_list", 100, 0))[0].filter((row) => row.owner === a.id);
+    assert.deepEqual(rows.map((row) => [row.kind, row.target, row.seq, row.ver, row.text, row.message_id]),
+      [["message", b.id, "1", "1", "hallo 😀 ", first.message_id], ["message", b.id, "2", "1", "a message", second.message_id]]);
+    assert.deepEqual(await texts(a, b), ["hallo 😀 ", "a message"]);
+    assert.equal((await chat(b, a))[0].has_chat, "0");
+  });
+
+  test("a replay finds it; another peer or text is refused; an undone one is gone", async () => {
+    const [a, b] = await two();
+    const op = sendOp(a, b);
+    const first = await one(app, "message_action", op);
+    const again = await one(app, "message_action", op);
+    assert.deepEqual([again.code, again.message_id, again.seq, again.at], ["same", first.message_id, first.seq, first.at]);
+    for (const change of [{ text: "a message " }, { peer: 77 }]) assert.equal((await one(app, "message_action", { ...op, ...change })).code, "mismatch");
+    assert.deepEqual(await codes(app, "outbox_undo", undoOp(a, b, 1)), ["ok"]);
+    assert.deepEqual([(await one(app, "message_action", op)).code, await texts(a, b)], ["notfound", [null]]);
+    assert.equal((await one(app, "message_action", sendOp(a, b))).seq, "2");
+  });
+
+  test("a batch: one sender, many chats; one chat once", async () => {
+    const a = await newUser(app, nameIn(60));
+    const peers = [await newUser(app), await newUser(app), await newUser(app)];
+    const rows = await batch(app, "message_action", peers.map((peer) => sendOp(a, peer)));
+    assert.deepEqual(rows.map((row) => [row.code, row.seq]), Array(3).fill(["ok", "1"]));
+    assert.equal(new Set(rows.map((row) => row.message_id)).size, 3);
+    await refused(app, "45400", "message_action", JSON.stringify([sendOp(a, peers[0]), sendOp(a, peers[0])]));
+    const op = key();
+    await refused(app, "45400", "message_action", JSON.stringify([sendOp(a, peers[0], { op }), sendOp(a, peers[1], { op })]));
+    const ghost = ownerOp({ id: 9, slot: 60 }, { peer: 5, op: key(), text: "x" });
+    assert.deepEqual(await codes(app, "message_action", [ghost, sendOp(a, peers[0])]), ["notfound", "ok"]);
+  });
+
+  test("times rise in a mailbox, also in one millisecond and when the clock goes back", async () => {
+    const [a, b] = await two();
+    const session = account(server, "app");
+    const at = [];
+    for (const now of [1_790_000_000, 1_790_000_000, 1_780_000_000]) {
+      await session.run(`SET timestamp = ${now}`);
+      at.push(Number((await one(session, "message_action", sendOp(a, b))).at));
+    }
+    assert.deepEqual(at, [1_790_000_000_000, 1_790_000_000_001, 1_790_000_000_002]);
+    assert.equal(Number((await one(session, "message_deliver", halfOp(a, b, 1))).at), 1_790_000_000_003);
+    await session.end();
+  });
+
+  test("two racing replays, and two messages that meet", async () => {
+    const [a, b] = await two();
+    const op = sendOp(a, b);
+    const other = account(server, "app");
+    const same = await race(server, root, userLock(a), [app, (s) => one(s, "message_action", op)], [other, (s) => one(s, "message_action", op)]);
+    assert.deepEqual([same.map((row) => row.code).sort(), same[0].message_id], [["ok", "same"], same[1].message_id]);
+    const both = await race(server, root, userLock(a), [app, (s) => one(s, "message_action", sendOp(a, b))], [other, (s) => one(s, "message_action", sendOp(a, b))]);
+    assert.deepEqual([both.map((row) => row.code), both.map((row) => row.seq).sort()], [["ok", "ok"], ["2", "3"]]);
+    await other.end();
+  });
+
+  test("bad arguments, fence, forwarding, journal", async () => {
+    const [a, b] = await two(61);
+    await refusesBadBatch(app, "message_action", sendOp(a, b), {
+      owner: [0], peer: [0, -1, "x", Number(a.id)], op: ["", key().slice(1), "g".repeat(32), `${key()}0`], text: ["", "a".repeat(1001)],
+    });
+    assert.equal((await one(app, "message_action", sendOp(a, b, { text: "😀".repeat(1000) }))).code, "ok");
+    await obeysFence(root, app, "message_action", 61, (epoch) => sendOp(a, b, { epoch }));
+    await obeysForwarding(root, app, "message_action", 61, a.id, () => sendOp(a, b));
+    await journals(root, 61, () => one(app, "message_action", sendOp(a, b)), ({ seq, at }) => [
+      `message ${a.id} ${a.id},${b.id},${at}`, `chat ${a.id} ${a.id},${b.id}`, `user ${a.id} ${a.id}`,
+      `outbox ${a.id} ${a.id},${b.id},${seq} ${Buffer.from("message").toString("hex")}`,
+    ]);
+  });
+});
+
+describe("message_deliver", () => {
+  test("exactly once, in order, whatever comes", async () => {
+    const [a, b] = await two();
+    const deliver = async (seq) => (await one(app, "message_deliver", halfOp(b, a, seq))).code;
+    assert.deepEqual([await deliver(2), await deliver(1), await deliver(1), await deliver(3), await deliver(2), await deliver(3), await deliver(2)],
+      ["gap", "ok", "same", "gap", "ok", "ok", "same"]);
+    assert.deepEqual(await texts(b, a), ["m1", "m2", "m3"]);
+    await refused(app, "45400", "message_deliver", JSON.stringify([halfOp(b, a, 4), halfOp(b, a, 5)]));
+  });
+
+  test("nobody there: not found, nothing stays", async () => {
+    const [a, b] = await two();
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
+    assert.equal((await one(app, "message_deliver", halfOp(b, a, 1))).code, "notfound");
+    assert.equal((await one(app, "message_deliver", { ...halfOp(b, a, 1), slot: 9, owner: 9 })).code, "notfound");
+    assert.equal(await root.value(`SELECT COUNT(*) FROM message WHERE user_id IN (9, ${b.id})`), "0");
+    assert.equal(await root.value(`SELECT COUNT(*) FROM chat WHERE user_id IN (9, ${b.id})`), "0");
+  });
+
+  test("two deliveries of one message that meet", async () => {
+    const [a, b] = await two();
+    const other = account(server, "app");
+    const op = halfOp(b, a, 1);
+    const results = await race(server, root, userLock(b), [app, (s) => one(s, "message_deliver", op)], [other, (s) => one(s, "message_deliver", op)]);
+    assert.deepEqual([results.map((row) => row.code).sort(), await texts(b, a)], [["ok", "same"], ["m1"]]);
+    await other.end();
+  });
+
+  test("bad arguments, fence, forwarding, journal", async () => {
+    const [a, b] = await two(62, 63);
+    await refusesBadBatch(app, "message_deliver", halfOp(b, a, 1), {
+      owner: [0], peer: [0, "x", Number(b.id)], seq: [0, -1, "x"], message_id: [0, "x"], op: ["", "g".repeat(32)], text: ["", "a".repeat(1001)],
+    });
+    await obeysFence(root, app, "message_deliver", 63, (epoch) => halfOp(b, a, 1, { epoch }));
+    await obeysForwarding(root, app, "message_deliver", 63, b.id, () => halfOp(b, a, 1));
+    let seq = 0;
+    await journals(root, 63, () => one(app, "message_deliver", halfOp(b, a, (seq += 1))), ({ at }) => [
+      `message ${b.id} ${b.id},${a.id},${at}`, `chat ${b.id} ${b.id},${a.id}`, `user ${b.id} ${b.id}`]);
+  });
+});
+
+describe("message_chat", () => {
+  test("both directions in the order of time; only what is new and received when polling", async () => {
+    const [a, b] = await two(64, 65);
+    for (const [from, to, text] of [[a, b, "1"], [b, a, "2"], [a, b, "3"], [a, b, "4"]]) await send(from, to, text);
+    for (const [x, y] of [[a, b], [b, a]]) assert.deepEqual(await texts(x, y), ["1", "2", "3", "4"]);
+    const rows = await chat(b, a);
+    assert.deepEqual(rows.map((row) => row.sent), ["0", "1", "0", "0"]);
+    assert.deepEqual(await texts(b, a, { limit: 2 }), ["3", "4"]);
+    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), limit: 2 }), ["2", "3"]);
+    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), received: 1 }), ["3", "4"]);
+    const [none] = await chat(b, a, { after: Number(rows[3].at) });
+    assert.deepEqual([none.code, none.has_chat, none.message_id], ["ok", "1", null]);
+    assert.equal((await chat(a, { id: 7 }))[0].has_chat, "0");
+    assert.equal((await chat({ slot: 9, id: 9 }, a))[0].code, "notfound");
+    for (const args of [[1, 1, 0, 1, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0], [1, 1, 1, 1, -1, 1, 0], [1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 1, 2], [null, 1, 1, 1, 0, 1, 0]]) {
+      await refused(app, "45400", "message_chat", ...args);
+    }
+    const args = (epoch) => [64, epoch, Number(a.id), Number(b.id), 0, 10, 0];
+    await obeysFence(root, app, "message_chat", 64, args);
+    await obeysForwarding(root, app, "message_chat", 64, a.id, args);
+  });
+
+  test("friends show the last live message and its direction", async () => {
+    const [a, b] = await two();
+    for (const [x, y] of [[a, b], [b, a]]) {
+      await one(app, "relation_action", ownerOp(x, { target: Number(y.id), state: 1 }));
+      await one(app, "relation_deliver", ownerOp(y, { actor: Number(x.id), state: 1, ver: 1, at: 1 }));
+    }
+    const friend = async (user) => {
+      const [row] = (await call(app, "relation_friend_list", user.slot, 1, Number(user.id), 0, 10))[0];
+      return [row.has_message, row.last_text, row.last_sent];
+    };
+    assert.deepEqual(await friend(a), ["0", null, null]);
+    await send(a, b, "hi");
+    assert.deepEqual([await friend(a), await friend(b)], [["1", "hi", "1"], ["1", "hi", "0"]]);
+    await send(b, a, "ho");
+    assert.deepEqual([await friend(a), await friend(b)], [["1", "ho", "0"], ["1", "ho", "1"]]);
+    await one(app, "message_action", sendOp(a, b, { text: "lost" }));
+    assert.deepEqual(await codes(app, "outbox_undo", undoOp(a, b, 2)), ["ok"]);
+    assert.deepEqual([await friend(a), await texts(a, b)], [["1", "ho", "0"], ["hi", "ho"]]);
+  });
+});
