@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Administration and audit: user_*(id), erase_step, video_remove, outbox_status, audit_*; and
+ * profiles, idempotency keys, the lease of the relay. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+
+import {
+  account, batch, call, codes, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
+  race, refused, refusesBadBatch, shard,
+} from "./lib.js";
+
+let server;
+let root;
+let app;
+let admin;
+let monitor;
+before(async () => {
+  ({ server, root, app } = await shard());
+  [admin, monitor] = [account(server, "admin"), account(server, "monitor")];
+});
+after(() => server?.stop());
+
+const userRow = async (user) => (await root.rows(`SELECT * FROM user WHERE slot = ${user.slot} AND user_id = ${user.id}`))[0];
+const edge = async (routine, user, target, state = 1) => one(app, routine, ownerOp(user, { target: Number(target.id), state }));
+const half = async (routine, target, user, state = 1, ver = 1) => one(app, routine, ownerOp(target, { actor: Number(user.id), state, ver, at: 1 }));
+const byId = async (session, routine, id) => (await call(session, routine, Number(id)))[0];
+const slotOfOp = (op) => {
+  let crc = 0xffffffff;
+  for (const byte of Buffer.from(op, "hex")) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ((crc ^ 0xffffffff) >>> 0) % 1024;
+};
+
+/** A user with something of everything, and those he deals with. */
+async function scene(slot) {
+  const [user, peer] = [await newUser(app, ...(slot === undefined ? [] : [nameIn(slot)])), await newUser(app)];
+  const [own, other] = [await newVideo(app, user), await newVideo(app, peer)];
+  await edge("relation_action", user, peer);
+  await half("relation_deliver", user, peer);
+  await edge("favorite_action", user, other);
+  await half("favorite_deliver", own, peer);
+  const comment = await one(app, "comment_action", ownerOp(other, { user: Number(user.id), op: key(), text: "c" }));
+  await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(comment.comment_id), state: 1, ver: 1, at: 1 }));
+  await one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text: "m" }));
+  return { user, peer, own, other, comment: comment.comment_id };
+}
+
+describe("user_audit, user_repair, user_tables, user_export", () => {
+  test("all is well after writes; every spoilt counter is found and mended", async () => {
+    const { user, own } = await scene(10);
+    const bad = async () => (await byId(monitor, "user_audit", user.id)).filter((row) => row.good === "0").map((row) => row.what).sort();
+    assert.deepEqual(await bad(), []);
+    assert.deepEqual([(await byId(admin, "user_repair", user.id))[0].code, (await userRow(user)).ver], ["same", (await userRow(user)).ver]);
+    await root.run(`UPDATE user SET follow_count = 7, follower_count = 7, favorite_count = -1, work_count = 0, total_favorited = 9 WHERE slot = 10 AND user_id = ${user.id}`);
+    await root.run(`UPDATE video SET favorite_count = 5, comment_count = 3 WHERE slot = 10 AND video_id = ${own.id}`);
+    assert.deepEqual(await bad(), ["favorite_count", "follow_count", "follower_count", "total_favorited", "video_comment_count", "video_favorite_count", "work_count"]);
+    const ver = Number((await userRow(user)).ver);
+    const row = (await byId(admin, "user_repair", user.id))[0];
+    assert.deepEqual([row.code, row.users, row.videos], ["ok", "1", "1"]);
+    assert.deepEqual([await bad(), Number((await userRow(user)).ver)], [[], ver + 1]);
+    await journals(root, 10, async () => {
+      await root.run(`UPDATE user SET work_count = 5 WHERE slot = 10 AND user_id = ${user.id}`);
+      return byId(admin, "user_repair", user.id);
+    }, () => [`user ${user.id} ${user.id}`, `video ${user.id} ${own.id}`]);
+    await root.run(`UPDATE user SET edge_ver = 0 WHERE slot = 10 AND user_id = ${user.id}`);
+    assert.deepEqual(await bad(), ["edge_ver"]);
+  });
+
+  test("tables and export", async () => {
+    const { user, own, other, comment, peer } = await scene();
+    const tables = Object.fromEntries((await byId(monitor, "user_tables", user.id)).map((row) => [row.tbl, `${row.total},${row.live}`]));
+    assert.deepEqual(tables, {
+      user: "1,1", session: "1,1", video: "1,1", follow: "1,1", follower: "1,1", favorite: "1,1", commented: "1,1", chat: "1,1",
+      message: "1,1", outbox: "3,3", job: "0,0", liker: "1,1", comment: "0,0",
+    });
+    const sets = await call(admin, "user_export", Number(user.id));
+    assert.equal(sets.length, 8);
+    assert.deepEqual([sets[0][0].user_id, sets[2][0].video_id, sets[3][0].followed_id, sets[4][0].follower_id, sets[5][0].video_id, sets[6][0].comment_id, sets[7][0].text],
+      [user.id, own.id, peer.id, peer.id, other.id, comment, "m"]);
+    assert.ok(!JSON.stringify(sets).includes("hash 1"));
+    await root.run(`UPDATE slot_fence SET state = 'moved' WHERE slot = ${user.slot}`);
+    assert.deepEqual((await call(admin, "user_export", Number(user.id))).map((set) => set.length), Array(8).fill(0));
+    await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${user.slot}`);
+  });
+
+  test("bad ids, nobody, the fence, a promoted user", async () => {
+    for (const routine of ["user_tables", "user_audit", "user_repair", "user_export", "user_erase", "video_remove"]) {
+      await refused(root, "45400", routine, null);
+      await refused(root, "45400", routine, 0);
+      await assert.rejects(app.run(`CALL ${routine}(1)`), { errno: 1370 });
+    }
+    for (const routine of ["user_repair", "user_erase", "video_remove"]) {
+      assert.equal((await byId(admin, routine, 12345 * 8192 + 11 * 8))[0].code, "notfound");
+      await root.run("UPDATE slot_fence SET state = 'moved', server = 'shard2', epoch = 2 WHERE slot = 11");
+      assert.deepEqual([(await byId(admin, routine, 12345 * 8192 + 11 * 8))[0]].map((row) => [row.code, row.server]), [["moved", "shard2"]]);
+      await root.run("UPDATE slot_fence SET state = 'owned', server = 'shard1', epoch = 1 WHERE slot = 11");
+    }
+  });
+});
+
+describe("user_erase, erase_step", () => {
+  const step = async (user, limit = 10) => (await call(app, "erase_step", user.slot, 1, Number(user.id), limit))[0];
+
+  test("from one CALL to nothing left", async () => {
+    const { user, peer, own, other, comment } = await scene(12);
+    assert.equal((await step(user))[0].code, "notfound");
+    await journals(root, 13, async () => {}, () => []);
+    assert.deepEqual([(await byId(admin, "user_erase", user.id))[0].code, (await byId(admin, "user_erase", user.id))[0].code], ["ok", "same"]);
+    const row = await userRow(user);
+    assert.deepEqual([row.state, row.password_hash], ["erased", ""]);
+    assert.equal(await root.value(`SELECT COUNT(*) FROM session WHERE slot = 12 AND user_id = ${user.id}`), "0");
+    assert.equal((await one(app, "user_register", user.op)).code, "taken");
+    const [job] = (await call(app, "job_claim", key(), 10, 60_000))[0].filter((each) => each.kind === "user_erase");
+    assert.equal(job.owner_id, user.id);
+
+    const first = await step(user);
+    assert.deepEqual(first.map((each) => [each.code, each.left, each.video_id, each.comment_id]), [["ok", "1", other.id, comment]]);
+    const waiting = (await call(app, "outbox_list", 100, 0))[0].filter((each) => each.owner === user.id);
+    assert.deepEqual(waiting.map((each) => `${each.kind} ${each.target} ${each.state}`).sort(), [`favorite ${other.id} 0`, `follow ${peer.id} 0`, `message ${peer.id} null`].sort());
+    for (const each of waiting) {
+      await one(app, "outbox_done", ownerOp(user, { kind: each.kind, target: Number(each.target), seq: Number(each.seq), ver: Number(each.ver) }));
+    }
+    const gone = await one(app, "comment_delete", ownerOp(other, { user: Number(user.id), comment_id: Number(comment) }));
+    await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(comment), state: 0, ver: Number(gone.ver), at: Number(gone.at) }));
+    assert.deepEqual((await step(user)).map((each) => [each.left, each.comment_id]), [["0", null]]);
+    assert.deepEqual((await step(user)).map((each) => each.left), ["0"]);
+    const live = (await byId(monitor, "user_tables", user.id)).filter((each) => each.live !== "0").map((each) => each.tbl).sort();
+    assert.deepEqual(live, ["follower", "job", "liker"]);
+    assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
+    assert.equal(await root.value(`SELECT state FROM video WHERE slot = 12 AND video_id = ${own.id}`), "deleted");
+  });
+
+  test("in small steps, each of them exact", async () => {
+    const user = await newUser(app, nameIn(13));
+    for (let i = 0; i < 3; i++) {
+      await newVideo(app, user);
+      await edge("relation_action", user, await newUser(app));
+    }
+    await byId(admin, "user_erase", user.id);
+    for (const left of ["2", "1", "0"]) {
+      assert.equal((await step(user, 1))[0].left, "1");
+      const row = await userRow(user);
+      assert.deepEqual([row.follow_count, row.work_count], [left, left]);
+      assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
+    }
+    assert.equal((await step(user, 1))[0].left, "0");
+    for (const args of [[null, 1, 1, 1], [1, null, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0], [1, 1, 1, 101]]) await refused(app, "45400", "erase_step", ...args);
+    const args = (epoch) => [13, epoch, Number(user.id), 10];
+    await obeysFence(root, app, "erase_step", 13, args);
+    await obeysForwarding(root, app, "erase_step", 13, user.id, args);
+  });
+
+  test("an erasure and a follow that meet", async () => {
+    const [user, peer] = [await newUser(app), await newUser(app)];
+    const other = account(server, "app");
+    const results = await race(server, root, `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`,
+      [admin, (session) => byId(session, "user_erase", user.id)],
+      [other, (session) => batch(session, "relation_deliver", ownerOp(user, { actor: Number(peer.id), state: 1, ver: 1, at: 1 }))]);
+    assert.equal(results[0][0].code, "ok");
+    assert.ok(["ok", "notfound"].includes(results[1][0].code));
+    assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
+    await other.end();
+  });
+});
+
+describe("video_remove", () => {
+  test("whoever its author is, once, with its likes", async () => {
+    const author = await newUser(app, nameIn(14));
+    const video = await newVideo(app, author);
+    await half("favorite_deliver", video, await newUser(app));
+    assert.deepEqual([(await byId(admin, "video_remove", video.id))[0].code, (await byId(admin, "video_remove", video.id))[0].code], ["ok", "same"]);
+    const row = await userRow(author);
+    assert.deepEqual([row.work_count, row.total_favorited], ["0", "0"]);
+    assert.equal(await root.value(`SELECT payload FROM job WHERE slot = 14 AND kind = 'media_delete' AND target_id = ${video.id}`), video.media);
+    const videos = [await newVideo(app, author), await newVideo(app, author)];
+    await journals(root, 14, async () => {
+      const { id } = videos.shift();
+      await byId(admin, "video_remove", id);
+      return id;
+    }, (id) => [`video ${author.id} ${id}`, `user ${author.id} ${author.id}`, `job ${author.id} ${author.id},${id} ${Buffer.from("media_delete").toString("hex")}`]);
+  });
+});
+
+describe("the auditor's readers", () => {
+  test("walk over all rows, whatever the page", async () => {
+    const users = [];
+    for (let i = 0; i < 4; i++) users.push((await scene(200 + i)).user);
+    for (const tbl of ["follow", "follower", "favorite", "liker", "comment", "commented", "sent", "received"]) {
+      const walk = async (limit) => {
+        const rows = [];
+        let from = [0, 0, 0, 0];
+        for (;;) {
+          const page = (await call(monitor, "audit_rows", tbl, ...from, limit))[0];
+          rows.push(...page);
+          if (page.length < limit) return rows;
+          const last = page.at(-1);
+          from = [last.slot, last.owner, last.other, last.seq].map(Number);
+        }
+      };
+      const all = await walk(1000);
+      assert.deepEqual(await walk(3), all, tbl);
+      assert.ok(tbl === "received" || all.length > 0, tbl);
+    }
+    const owners = (await call(monitor, "audit_owners", 0, 0, 1000))[0];
+    const pages = [];
+    let from = [0, 0];
+    for (;;) {
+      const page = (await call(monitor, "audit_owners", ...from, 4))[0];
+      pages.push(...page);
+      if (page.length < 4) break;
+      from = [Number(page.at(-1).slot), Number(page.at(-1).user_id)];
+    }
+    assert.deepEqual(pages, owners);
+    assert.ok(owners.every((row) => row.bad_videos === "0" && row.follow_count === row.follows && row.total_favorited === row.likes));
+  });
+
+  test("find the other half", async () => {
+    const { user, peer, other, comment } = await scene();
+    await half("favorite_deliver", other, user);
+    const find = async (owner, tbl, to, seq = 0) => {
+      const row = await one(monitor, "audit_find", ownerOp(owner, { tbl, other: Number(to.id), seq: Number(seq) }));
+      return [row.owner_state, row.state, row.ver];
+    };
+    assert.deepEqual(await find(user, "follow", peer), ["live", "1", "1"]);
+    assert.deepEqual(await find(peer, "follower", user), ["live", null, null]);
+    assert.deepEqual(await find(user, "favorite", other), ["live", "1", "3"]);
+    assert.deepEqual(await find(other, "liker", user), ["live", "1", "1"]);
+    assert.deepEqual(await find(other, "comment", user, comment), ["live", "1", "1"]);
+    assert.deepEqual(await find(user, "commented", other, comment), ["live", "1", "1"]);
+    assert.deepEqual(await find(user, "sent", peer, 1), ["live", "1", "1"]);
+    assert.deepEqual(await find({ slot: 9, id: 9 }, "liker", user), [null, null, null]);
+    const [row] = (await call(monitor, "audit_rows", "sent", user.slot, Number(user.id) - 1, 0, 0, 1))[0];
+    assert.deepEqual([row.pending, row.served, row.digest.length], ["1", "1", 32]);
+    const message = (await root.rows(`SELECT message_id, HEX(op) AS op, text FROM message WHERE slot = ${user.slot} AND user_id = ${user.id}`))[0];
+    assert.equal(row.digest, createHash("md5").update(message.message_id + message.op + message.text).digest("hex"));
+    await refusesBadBatch(root, "audit_find", ownerOp(user, { tbl: "follow", other: 5, seq: 0 }), { tbl: ["", "x", "outbox"], other: [-1, "x"], seq: [-1, "x"] });
+    await refused(root, "45400", "audit_rows", "outbox", 0, 0, 0, 0, 1);
+    await refused(root, "45400", "audit_rows", "follow", 0, 0, 0, 0, 0);
+    await refused(root, "45400", "audit_owners", 0, 0, 1001);
+    await obeysFence(root, root, "audit_find", user.slot, (epoch) => ({ ...ownerOp(user, { tbl: "follow", other: 5, seq: 0 }), epoch }));
+  });
+});
+
+describe("user_profile", () => {
+  test("changes what is given, keeps the rest", async () => {
+    const user = await newUser(app, nameIn(15));
+    const change = async (fields) => (await one(app, "user_profile", ownerOp(user, fields))).code;
+    const now = async () => {
+      const { avatar, background_image: background, signature, ver } = await userRow(user);
+      return [avatar, background, signature, ver];
+    };
+    assert.equal(await change({ signature: "名 😀 " }), "ok");
+    assert.equal(await change({ avatar: "a", background_image: "b", signature: null }), "ok");
+    assert.deepEqual([await now(), await change({ avatar: "a", signature: "名 😀 " })], [["a", "b", "名 😀 ", "3"], "same"]);
+    assert.deepEqual([await change({ signature: "名 😀" }), await change({ avatar: "" }), await now()], ["ok", "ok", ["", "b", "名 😀", "5"]]);
+    assert.equal((await one(app, "user_profile", { slot: 9, epoch: 1, owner: 9, avatar: "x" })).code, "notfound");
+    for (const fields of [{}, { avatar: null }, { avatar: "a".repeat(65) }, { avatar: "ä" }, { background_image: "a".repeat(65) }, { signature: "a".repeat(129) }]) {
+      await refused(app, "45400", "user_profile", JSON.stringify([ownerOp(user, fields)]));
+    }
+    await refused(app, "45400", "user_profile", JSON.stringify([ownerOp(user, { avatar: "x" }), ownerOp(user, { avatar: "y" })]));
+    await obeysFence(root, app, "user_profile", 15, (epoch) => ownerOp(user, { epoch, avatar: "x" }));
+    await obeysForwarding(root, app, "user_profile", 15, user.id, () => ownerOp(user, { avatar: "x" }));
+    let i = 0;
+    await journals(root, 15, () => change({ avatar: `x${(i += 1)}` }), () => [`user ${user.id} ${user.id}`]);
+  });
+});
+
+describe("idempotency keys and the lease", () => {
+  const body = (text) => createHash("sha256").update(text).digest("hex");
+  const claimOp = (op, text, fields = {}) => ({ slot: slotOfOp(op), epoch: 1, owner: 0, op, body: body(text), ...fields });
+
+  test("the first use is new, then the same or another", async () => {
+    const op = key();
+    const claim = async (text) => (await one(app, "idem_claim", claimOp(op, text))).code;
+    assert.deepEqual([await claim("a"), await claim("a"), await claim("b"), await claim("a")], ["ok", "same", "mismatch", "same"]);
+    await root.run("UPDATE idem SET created_at = created_at - 86400000");
+    assert.deepEqual([await claim("b"), await claim("a")], ["ok", "mismatch"]);
+    await root.run("UPDATE idem SET created_at = created_at - 90000000");
+    for (const [args, purged] of [[[95_000_000, 10], "0"], [[86_400_000, 10], "1"], [[86_400_000, 10], "0"]]) {
+      assert.equal((await call(app, "idem_purge", ...args))[0][0].purged, purged);
+    }
+    for (const args of [[86_399_999, 1], [86_400_000, 0], [86_400_000, 257], [null, 1]]) await refused(app, "45400", "idem_purge", ...args);
+    await refusesBadBatch(app, "idem_claim", claimOp(op, "a"), { owner: [1], op: ["", key(), op.slice(1)], body: ["", "a".repeat(63), "g".repeat(64)] });
+    const slot = slotOfOp(op);
+    await obeysFence(root, app, "idem_claim", slot, (epoch) => claimOp(op, "a", { epoch }));
+    await journals(root, slot, () => one(app, "idem_claim", claimOp(op, "a")), () => [`idem 0  ${op}`]);
+  });
+
+  test("two first uses that meet: one is new", async () => {
+    const op = key();
+    const other = account(server, "app");
+    const work = (session) => codes(session, "idem_claim", claimOp(op, "a"));
+    const results = (await Promise.all([work(app), work(other)])).flat();
+    assert.deepEqual(results.sort(), ["ok", "same"]);
+    await other.end();
+  });
+
+  test("one relay at a time", async () => {
+    const take = async (holder, ms) => (await call(app, "relay_lease_take", holder, ms))[0][0].got;
+    assert.deepEqual([await take("a", 60_000), await take("b", 60_000), await take("a", 60_000), await take("a", 0), await take("b", 60_000), await take("a", 60_000)],
+      ["1", "0", "1", "0", "1", "0"]);
+    await root.run("UPDATE relay_lease SET until_at = 1");
+    assert.equal(await take("a", 1000), "1");
+    for (const args of [["", 1], [null, 1], ["ä", 1], ["a", -1], ["a", 600_001], ["a", null]]) await refused(app, "45400", "relay_lease_take", ...args);
+  });
+});
