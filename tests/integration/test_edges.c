@@ -651,6 +651,51 @@ static void test_two_relays_do_no_harm(void **unused)
     assert_null(second);
 }
 
+/* A row that no shard can make sense of fails alone, and is parked in the end. */
+static void test_bad_row_harms_only_itself(void **unused)
+{
+    (void)unused;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t slot = id_slot(me);
+    uint64_t others[4];
+    struct relay_state state;
+    char text[512];
+
+    settle();
+    relay_off();
+    for (size_t i = 0; i < 4; i++) {
+        others[i] = live_user(fixture.router, i % fixture.live.n_shards);
+        first_half(PROC_RELATION_ACTION, me, others[i], 0);
+    }
+    snprintf(text, sizeof text,
+             "INSERT INTO follow (slot, user_id, followed_id, state, ver, at) VALUES "
+             "(%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", 1, 900, 1); INSERT INTO outbox "
+             "(slot, actor_id, kind, target_id, seq, ver, at, due_at, attempts) VALUES "
+             "(%" PRIu64 ", %" PRIu64 ", 'follow', %" PRIu64 ", 0, 900, 1, 1, 19)",
+             slot, me, me, slot, me, me);
+    live_number(0, text); /* follows himself: no procedure lets that happen */
+    relay_on();
+    for (int i = 0; i < 200 && outbox_rows() > 1; i++) {
+        pause_ms(50);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(card_of(others[i]).follower_count, 1);
+    }
+    assert_int_equal(count_where(0,
+                                 "SELECT attempts + parked FROM outbox WHERE actor_id = "
+                                 "%" PRIu64,
+                                 me),
+                     21);
+    relay_get_state(fixture.relay, 0, &state);
+    assert_int_equal(state.parked_total, 1);
+    assert_int_equal(state.failed_total, 1);
+    snprintf(text, sizeof text,
+             "DELETE FROM outbox WHERE actor_id = %" PRIu64 "; DELETE FROM follow WHERE "
+             "user_id = %" PRIu64 " AND followed_id = %" PRIu64,
+             me, me, me);
+    live_number(0, text);
+}
+
 /* A queue that is always full: the rows are the relay's. */
 static void test_full_queue_leaves_rows(void **unused)
 {
@@ -879,6 +924,7 @@ int main(void)
         cmocka_unit_test(test_relay_delivers_what_was_left),
         cmocka_unit_test(test_messages_in_order),
         cmocka_unit_test(test_two_relays_do_no_harm),
+        cmocka_unit_test(test_bad_row_harms_only_itself),
         cmocka_unit_test(test_full_queue_leaves_rows),
         cmocka_unit_test(test_queue_is_emptied_at_the_end),
         cmocka_unit_test(test_profile_and_keys),
