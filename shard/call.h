@@ -15,8 +15,8 @@
 struct call {
     struct arena *arena;      /* (ref) results are allocated here and live as long */
     int64_t deadline_ms;      /* monotonic; nothing waits longer */
-    unsigned n_calls;         /* CALLs sent so far, replays included */
-    unsigned n_session_calls; /* those of them that only checked the session */
+    unsigned n_calls;         /* CALLs sent so far, replays included, but for: */
+    unsigned n_session_calls; /* those that only checked the session */
     unsigned n_replays;       /* how many of them repeated an earlier one */
     char shard[32];           /* name of the shard that was asked last, "" at first */
     char detail[160];         /* for logs: what went wrong last; "" when nothing did */

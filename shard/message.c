@@ -168,7 +168,8 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
     if (has_chat == NULL || !read_mailbox(answer.result, user_id, peer_id, &read)) {
         return unreadable(call, PROC_MESSAGE_CHAT);
     }
-    if (has_chat->number == 0) {
+    /* A message that was refused leaves a chat behind, too. */
+    if (has_chat->number == 0 || (read.n == 0 && range->after_ms == 0)) {
         enum outcome outcome = find_peer(router, call, peer_id);
         if (outcome != OUTCOME_OK) {
             return outcome;

@@ -50,8 +50,9 @@ struct message_range {
 };
 
 /* The messages between USER_ID and PEER_ID in the mailbox of USER_ID. OK, also when there
- * are none; NOTFOUND: no such peer (asked only when there is no chat), or the user is
- * gone. Who asks again with the time of the newest message it was given misses nothing.
+ * are none; NOTFOUND: no such peer (asked only when there is nothing to show), or the
+ * user is gone. Who asks again with the time of the newest message it was given misses
+ * nothing.
  */
 enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
                           uint64_t peer_id, const struct message_range *range,

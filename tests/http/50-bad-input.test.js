@@ -24,6 +24,7 @@ const resolve = (node) => (node.$ref
 const user = await api.register();
 assert.equal((await api.publish(user.token, uniqueClip(), "a video")).status_code, CODE.OK);
 const [video] = (await api.list({ user_id: user.id })).video_list;
+const peer = await api.register();
 
 const BROKEN_UTF8 = {
   "a lone continuation byte": [0x80],
@@ -53,10 +54,13 @@ const textValues = (max) => ({
   ...Object.fromEntries(Object.entries(BROKEN_UTF8).map(([name, list]) => [name, bytes(list)])),
 });
 
+/* Times of clients' clocks: never an error. */
+const TIMES = new Set(["latest_time", "pre_msg_time"]);
+
 /* What each parameter must not be, and the code that says so. */
 function badValues(name, schema) {
   const numbers = Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.PARAM]]));
-  if (name === "latest_time") /* garbage means no bound */
+  if (TIMES.has(name)) /* garbage means no bound */
     return Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.OK]]));
   if (name === "token")
     return Object.fromEntries(Object.entries({ ...textValues(1024), ...NUMBERS, "an old one": "a.b.c" })
@@ -76,9 +80,19 @@ const GOOD = {
   publish_action: () => ({ token: user.token, title: "never listed" }),
   publish_list: () => ({ user_id: user.id, token: user.token, cursor: video.id + 1, limit: 5 }),
   publish_delete: () => ({ token: user.token, video_id: video.id }),
+  favorite_action: () => ({ token: user.token, video_id: video.id, action_type: 1 }),
+  favorite_list: () => ({ user_id: user.id, token: user.token, cursor: 1, limit: 5 }),
+  comment_action: () => ({ token: user.token, video_id: video.id, action_type: 1, comment_text: "x", comment_id: 1 }),
+  comment_list: () => ({ token: user.token, video_id: video.id, cursor: 1, limit: 5 }),
+  relation_action: () => ({ token: user.token, to_user_id: peer.id, action_type: 1 }),
+  relation_follow_list: () => ({ user_id: user.id, token: user.token, cursor: 1, limit: 5 }),
+  relation_follower_list: () => ({ user_id: user.id, token: user.token, cursor: 1, limit: 5 }),
+  relation_friend_list: () => ({ user_id: user.id, token: user.token, cursor: 1, limit: 5 }),
+  message_action: () => ({ token: user.token, to_user_id: peer.id, action_type: 1, content: "x" }),
+  message_chat: () => ({ token: user.token, to_user_id: peer.id, pre_msg_time: 1, cursor: 1, limit: 5 }),
 };
 /* A token that is bad means anonymous here. */
-const ANONYMOUS = new Set(["feed_list", "publish_list"]);
+const ANONYMOUS = new Set(["feed_list", "publish_list", "comment_list"]);
 
 const clip = uniqueClip();
 const waysOf = (id) => (id === "publish_action"
@@ -136,7 +150,7 @@ for (const { method, template, operation } of operations) {
       assert.deepEqual(await cluster.rowCounts(), before, "rows");
     });
 
-    if (parameter.name !== "token" && parameter.name !== "latest_time")
+    if (parameter.name !== "token" && !TIMES.has(parameter.name))
       test(`${template}: ${parameter.name} missing and empty`, async () => {
         const before = await cluster.rowCounts();
         const required = operation["x-required"]?.includes(parameter.name);

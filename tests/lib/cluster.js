@@ -321,8 +321,11 @@ export class Cluster {
     return Cluster.filesIn(this.server.options.upload_dir);
   }
 
-  /** End everything. Fails when a server did not end well or a sanitizer spoke. */
-  async down() {
+  /**
+   * End everything. Fails when a server did not end well or a sanitizer spoke. {last: false}: this
+   * process goes on with another cluster.
+   */
+  async down({ last = true } = {}) {
     for (const api of this.#apis) api.close();
     if (!this.local) return;
     const complaints = [];
@@ -340,7 +343,7 @@ export class Cluster {
     else rmSync(this.dir, { recursive: true, force: true });
     this.guard.stdin.destroy();
     /* What a failed test left open, a socket or a timer, must not keep this process. */
-    setTimeout(() => {
+    if (last) setTimeout(() => {
       console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);
       process.exit(1);
     }, 5000).unref();
