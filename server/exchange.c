@@ -44,8 +44,8 @@ struct exchange {
     struct multipart *parts; /* a multipart body, in the arena; else NULL */
     struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
-    bool file_open; /* the part arriving now is the file we take */
-    bool key_bad;   /* Idempotency-Key is malformed */
+    struct upload **file; /* the part arriving now is the file we take there; else NULL */
+    bool key_bad;         /* Idempotency-Key is malformed */
     uint64_t body_bytes;
     uint64_t body_limit;
     bool params_ok;
@@ -131,6 +131,7 @@ static enum error_code error_of_upload(enum upload_status status)
     case UPLOAD_TOO_LARGE:
         return ERROR_TOO_LARGE;
     case UPLOAD_NOT_VIDEO:
+    case UPLOAD_NOT_PICTURE:
     case UPLOAD_EMPTY:
         return ERROR_FILE;
     case UPLOAD_OK:
@@ -202,28 +203,47 @@ static bool dispatch(struct exchange *ex)
 
 /* ---- the body --------------------------------------------------------------------- */
 
-/* Bytes of the file. What is wrong with it is kept until we know who asks. */
-static void take_file(struct exchange *ex, bool first, const char *data, size_t len)
+/* Begin the file of the parameter SPEC in *FILE. */
+static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
+                                    struct upload **file)
+{
+    const struct config *config = ex->config;
+    bool is_picture = (spec->flags & PARAM_PICTURE) != 0;
+    enum upload_status status =
+        upload_new(ex->req.app->uploads,
+                   is_picture ? config->picture_limit_bytes : config->upload_limit_bytes,
+                   (unsigned)config->uploads_max, file);
+
+    if (status == UPLOAD_OK && is_picture) {
+        upload_want_picture(*file);
+    }
+    return status;
+}
+
+/* Bytes of the file NAME. What is wrong with it is kept until we know who asks. */
+static void take_file(struct exchange *ex, const char *name, bool first, const char *data,
+                      size_t len)
 {
     struct request *req = &ex->req;
-    const struct config *config = ex->config;
+    size_t number = 0;
+    const struct param_spec *spec = params_file(&req->params, name, &number);
 
     if (first) {
         /* The first part that is not empty counts. */
-        ex->file_open = req->upload == NULL && req->upload_status == UPLOAD_OK;
+        struct upload **file = number == 0 ? &req->upload : &req->second_upload;
+        ex->file = *file == NULL && req->upload_status == UPLOAD_OK ? file : NULL;
     }
-    if (!ex->file_open || len == 0 || req->upload_status != UPLOAD_OK) {
+    if (ex->file == NULL || len == 0 || req->upload_status != UPLOAD_OK) {
         return;
     }
-    if (req->upload == NULL) {
-        req->upload_status = upload_new(req->app->uploads, config->upload_limit_bytes,
-                                        (unsigned)config->uploads_max, &req->upload);
+    if (*ex->file == NULL) {
+        req->upload_status = open_file(ex, spec, ex->file);
     }
     if (req->upload_status == UPLOAD_OK) {
-        req->upload_status = upload_write(req->upload, data, len);
+        req->upload_status = upload_write(*ex->file, data, len);
     }
     if (req->upload_status != UPLOAD_OK) {
-        upload_free(&req->upload);
+        upload_free(ex->file);
     }
 }
 
@@ -232,7 +252,7 @@ static void part_cb(void *cls, const char *name, bool first, const char *data, s
     struct exchange *ex = cls;
 
     if (params_is_file(&ex->req.params, name)) {
-        take_file(ex, first, data, len);
+        take_file(ex, name, first, data, len);
     } else {
         params_add_part(&ex->req.params, name, first, data, len);
     }
@@ -256,6 +276,20 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
     return true;
 }
 
+/* *FILE, if it was begun, is complete. */
+static void end_file(struct exchange *ex, struct upload **file)
+{
+    struct request *req = &ex->req;
+
+    if (*file == NULL || req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    req->upload_status = ex->form_broken ? UPLOAD_FAILED : upload_finish(*file);
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(file);
+    }
+}
+
 /* The body is complete: collect what it holds, then check all parameters. */
 static void end_form(struct exchange *ex)
 {
@@ -269,12 +303,8 @@ static void end_form(struct exchange *ex)
     } else if (ex->form.len > 0) {
         params_add_urlencoded(&req->params, ex->form.data, ex->form.len);
     }
-    if (req->upload != NULL) {
-        req->upload_status = ex->form_broken ? UPLOAD_FAILED : upload_finish(req->upload);
-        if (req->upload_status != UPLOAD_OK) {
-            upload_free(&req->upload);
-        }
-    }
+    end_file(ex, &req->upload);
+    end_file(ex, &req->second_upload);
     if (ex->form_broken) {
         req->upload_status = UPLOAD_OK; /* the broken form is the reason */
         ex->params_ok = false;

@@ -3,6 +3,7 @@
 /* /douyin/user/: register, login, logout, password, and a user's page. */
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -13,8 +14,11 @@
 #include "server/app.h"
 #include "server/auth.h"
 #include "server/claim.h"
+#include "server/config.h"
 #include "server/handlers.h"
+#include "server/media.h"
 #include "server/request.h"
+#include "server/storage.h"
 #include "server/text.h"
 #include "server/views.h"
 
@@ -302,6 +306,93 @@ void h_user_password(struct request *req)
     } else {
         reply_outcome(req, outcome);
     }
+}
+
+/* ---- profile ---- */
+
+/* A picture on its way into a profile. */
+struct picture {
+    char name[STORAGE_NAME_LEN + 1]; /* "": none was sent */
+    const char *file;                /* what the profile says; NULL: stays as it is */
+};
+
+/* Convert and store the picture that UPLOAD has, if there is one. False: answered. */
+static bool store_picture(struct request *req, const struct upload *upload,
+                          struct picture *picture)
+{
+    char *jpeg = NULL;
+    size_t len = 0;
+
+    *picture = (struct picture){.file = NULL};
+    if (upload == NULL) {
+        return true;
+    }
+    const struct media_picture_source source = {.fd = upload_file(upload)->fd,
+                                                .kind = upload_kind(upload),
+                                                .deadline_ms = req->deadline_ms};
+    enum media_status status =
+        media_picture(req->app->media, app_config(req->app), &source, &jpeg, &len);
+    if (status != MEDIA_OK) {
+        reply_error(req,
+                    status == MEDIA_BUSY || status == MEDIA_TIMEOUT ? ERROR_BUSY
+                    : status == MEDIA_FAILED                        ? ERROR_UNAVAILABLE
+                                                                    : ERROR_FILE,
+                    "%s", media_status_text(status));
+        return false;
+    }
+    storage_name_make(req->who.user_id, picture->name);
+    picture->file = arena_printf(&req->arena, "%s.jpg", picture->name);
+    if (picture->file == NULL ||
+        storage_put_picture(req->app->storage, picture->name, jpeg, len) != STORAGE_OK) {
+        picture->name[0] = '\0';
+        reply_error(req, ERROR_UNAVAILABLE, "the picture could not be stored");
+    }
+    free(jpeg);
+    return picture->name[0] != '\0';
+}
+
+/* No row will ever name it. */
+static void drop_picture(struct request *req, const struct picture *picture)
+{
+    if (picture->name[0] != '\0') {
+        (void)storage_delete(req->app->storage, picture->name);
+    }
+}
+
+/* What was stored stays when its fate is unknown: the janitor's sweep removes what no
+ * profile shows, which is also how pictures go that were replaced. */
+void h_user_profile(struct request *req)
+{
+    struct picture avatar = {.file = NULL};
+    struct picture background = {.file = NULL};
+    struct user_profile_args args = {.signature = NULL};
+
+    if (request_param(req, "signature")->present) {
+        args.signature = text_accept(req, "signature", TEXT_MANY_LINES);
+        if (args.signature == NULL) {
+            return;
+        }
+    } else if (req->upload == NULL && req->second_upload == NULL) {
+        reply_error(req, ERROR_PARAM,
+                    "avatar, background_image and signature are all missing");
+        return;
+    }
+    if (!store_picture(req, req->upload, &avatar)) {
+        return;
+    }
+    if (!store_picture(req, req->second_upload, &background)) {
+        drop_picture(req, &avatar);
+        return;
+    }
+    args.avatar = avatar.file;
+    args.background_image = background.file;
+    enum outcome outcome =
+        user_profile(req->app->router, &req->call, req->who.user_id, &args);
+    if (outcome == OUTCOME_NOTFOUND || outcome == OUTCOME_BADARG) {
+        drop_picture(req, &avatar);
+        drop_picture(req, &background);
+    }
+    reply_outcome(req, outcome);
 }
 
 void h_user_get(struct request *req)

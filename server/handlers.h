@@ -15,6 +15,7 @@ void h_user_register(struct request *req);
 void h_user_login(struct request *req);
 void h_user_logout(struct request *req);
 void h_user_password(struct request *req);
+void h_user_profile(struct request *req);
 void h_user_get(struct request *req);
 
 /* h_feed.c */

@@ -86,6 +86,7 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
         .claim = job_claim,
         .finish = job_finish,
         .find = media_find,
+        .users = user_get,
         .erase = erase_user,
     };
 }
@@ -251,6 +252,27 @@ static void *jobs_main(void *context)
 
 /* ---- Orphans ---- */
 
+/* Does the profile of USER_ID show the picture NAME? As ask(). */
+static enum outcome ask_profile(struct janitor *janitor, uint64_t user_id,
+                                const char *name)
+{
+    struct errand errand;
+    struct user_card card = {.id = 0};
+    if (janitor->shards.users == NULL) {
+        return OUTCOME_NOTFOUND;
+    }
+    errand_begin(&errand);
+    enum outcome outcome =
+        janitor->shards.users(janitor->shards.router, &errand.call, &user_id, 1, &card);
+    if (outcome == OUTCOME_OK &&
+        (card.id == 0 || (strncmp(card.avatar, name, STORAGE_NAME_LEN) != 0 &&
+                          strncmp(card.background_image, name, STORAGE_NAME_LEN) != 0))) {
+        outcome = OUTCOME_NOTFOUND;
+    }
+    errand_end(&errand);
+    return outcome;
+}
+
 /* Does a live row name the files NAME? OK: yes. NOTFOUND: no, for certain. Any other
  * outcome: nobody knows just now. */
 static enum outcome ask(struct janitor *janitor, const char *name)
@@ -267,6 +289,9 @@ static enum outcome ask(struct janitor *janitor, const char *name)
     log_write(LOG_DEBUG, "orphan_asked", "media=%s outcome=%s live=%d detail=\"%s\"",
               name, outcome_name(outcome), (int)live, errand.call.detail);
     errand_end(&errand);
+    if (outcome == OUTCOME_NOTFOUND) { /* of no video: a picture of a profile? */
+        return ask_profile(janitor, author_id, name);
+    }
     return outcome == OUTCOME_OK && !live ? OUTCOME_NOTFOUND : outcome;
 }
 

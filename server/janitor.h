@@ -30,6 +30,9 @@ struct janitor_shards {
     enum outcome (*finish)(struct router *, struct call *, const struct job *, bool,
                            const char *, int64_t);
     enum outcome (*find)(struct router *, struct call *, uint64_t, const char *, bool *);
+    /* the cards of users; NULL: pictures are not asked for */
+    enum outcome (*users)(struct router *, struct call *, const uint64_t *, size_t,
+                          struct user_card *);
     enum outcome (*erase)(struct delivery *, struct call *, uint64_t);
 };
 

@@ -72,6 +72,7 @@ const char *media_status_text(enum media_status status)
         [MEDIA_NO_LENGTH] = "the video has no duration",
         [MEDIA_TOO_LONG] = "the video is too long",
         [MEDIA_STREAMS] = "the file has too many streams",
+        [MEDIA_NOT_PICTURE] = "this is no readable picture",
         [MEDIA_UNREADABLE] = "no picture of the video can be decoded",
         [MEDIA_TOO_COSTLY] = "examining the file takes too long or too much memory",
         [MEDIA_BUSY] = "too many videos are being examined at the moment",
@@ -412,5 +413,81 @@ enum media_status media_examine(struct media *media, const struct config *config
     if (status == MEDIA_OK) {
         *facts = found;
     }
+    return status;
+}
+
+/* ---- Pictures of users ---- */
+
+/* Within 1280 x 1280, on what was transparent nothing. */
+static const char picture_filter[] =
+    "scale=w='min(1280,iw)':h='min(1280,ih)'"
+    ":force_original_aspect_ratio=decrease,format=yuvj420p,setsar=1";
+
+static const char *demuxer_of(enum sniff_verdict kind)
+{
+    switch (kind) {
+    case SNIFF_JPEG:
+        return "jpeg_pipe";
+    case SNIFF_PNG:
+        return "png_pipe";
+    case SNIFF_WEBP:
+        return "webp_pipe";
+    default:
+        return NULL;
+    }
+}
+
+static enum media_status convert(const struct exam *exam, const char *demuxer,
+                                 char **jpeg, size_t *len)
+{
+    // clang-format off
+    const char *const argv[] = {
+        exam->config->ffmpeg_path, "-nostdin", "-v", "error",
+        "-protocol_whitelist", "file", "-f", demuxer, "-max_streams", "1",
+        "-max_pixels", exam->pixels_max, "-threads", "1",
+        "-i", input_url, "-map", "0:v:0", "-map_metadata", "-1",
+        "-vf", picture_filter,
+        "-filter_threads", "1", "-threads", "1", "-frames:v", "1",
+        "-c:v", "mjpeg", "-q:v", "3", "-f", "image2pipe", "pipe:1", NULL,
+    };
+    // clang-format on
+    struct jail_result result;
+    enum media_status status = run(exam, argv, MEDIA_COVER_BYTES, &result);
+    if (status == MEDIA_OK &&
+        (result.output == NULL || !is_jpeg(result.output, result.output_len))) {
+        status = MEDIA_NOT_PICTURE;
+    }
+    if (status == MEDIA_OK) {
+        *jpeg = result.output;
+        *len = result.output_len;
+        result.output = NULL;
+    } else if (status == MEDIA_NOT_VIDEO || status == MEDIA_NOT_PICTURE) {
+        status = reason(&result, MEDIA_NOT_PICTURE);
+    }
+    jail_result_release(&result);
+    return status;
+}
+
+enum media_status media_picture(struct media *media, const struct config *config,
+                                const struct media_picture_source *source, char **jpeg,
+                                size_t *len)
+{
+    const char *demuxer = demuxer_of(source->kind);
+    if (demuxer == NULL) {
+        return MEDIA_NOT_PICTURE;
+    }
+    switch (gate_enter(&media->gate, source->deadline_ms)) {
+    case GATE_FULL:
+        return MEDIA_BUSY;
+    case GATE_LATE:
+        return MEDIA_TIMEOUT;
+    case GATE_ENTERED:
+        break;
+    }
+    struct exam exam = exam_make(media, config, source->fd, source->deadline_ms);
+    (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%d",
+                   config->picture_pixels_max);
+    enum media_status status = convert(&exam, demuxer, jpeg, len);
+    gate_leave(&media->gate);
     return status;
 }

@@ -10,6 +10,8 @@
 
 #include "shard/base/check.h"
 
+#include "server/sniff.h"
+
 struct config;
 struct media;
 
@@ -27,8 +29,9 @@ enum media_status {
     MEDIA_NO_LENGTH,  /* a duration of 0, or none */
     MEDIA_TOO_LONG,   /* longer than media_duration_max_s */
     MEDIA_STREAMS,    /* more streams than media_streams_max */
-    MEDIA_UNREADABLE, /* no picture can be decoded */
-    MEDIA_TOO_COSTLY, /* examining it passed the limits of CPU, memory, time or output */
+    MEDIA_NOT_PICTURE, /* no readable picture of the kind that it began as */
+    MEDIA_UNREADABLE,  /* no picture can be decoded */
+    MEDIA_TOO_COSTLY,  /* examining it passed the limits of CPU, memory, time or output */
 
     MEDIA_BUSY,    /* the queue is full */
     MEDIA_TIMEOUT, /* the caller's deadline came before its turn */
@@ -45,6 +48,13 @@ struct media_facts {
     int32_t height;
     char *cover; /* a JPEG picture; malloc'ed, see media_facts_release() */
     size_t cover_len;
+};
+
+/* A picture that somebody sent. */
+struct media_picture_source {
+    int fd; /* the caller's */
+    enum sniff_verdict kind;
+    int64_t deadline_ms; /* monotonic */
 };
 
 /* CONCURRENCY examinations (1 or more) at the same time, QUEUE_MAX more may wait. NULL:
@@ -64,6 +74,14 @@ bool media_works(struct media *media, const struct config *config) MUST_CHECK;
 enum media_status media_examine(struct media *media, const struct config *config, int fd,
                                 uint64_t size_bytes, int64_t deadline_ms,
                                 struct media_facts *facts) MUST_CHECK;
+
+/* Make a picture fit for everybody: decoded in the jail by the demuxer of KIND
+ * (SNIFF_JPEG, SNIFF_PNG or SNIFF_WEBP), within 1280 x 1280 pixels, without what else the
+ * file says (places, cameras). Limits and waiting as for media_examine(). MEDIA_OK sets
+ * *JPEG (malloc'ed, the caller frees) and *LEN. Thread-safe. */
+enum media_status media_picture(struct media *media, const struct config *config,
+                                const struct media_picture_source *source, char **jpeg,
+                                size_t *len) MUST_CHECK;
 
 void media_facts_release(struct media_facts *facts);
 

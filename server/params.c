@@ -42,11 +42,26 @@ static size_t find(const struct params *params, const char *name, size_t len)
     return i;
 }
 
+const struct param_spec *params_file(const struct params *params, const char *name,
+                                     size_t *number)
+{
+    size_t wanted = find(params, name, strlen(name));
+
+    *number = 0;
+    if (wanted == params->n || params->specs[wanted].type != PARAM_FILE) {
+        return NULL;
+    }
+    for (size_t i = 0; i < wanted; i++) {
+        *number += params->specs[i].type == PARAM_FILE;
+    }
+    return &params->specs[wanted];
+}
+
 bool params_is_file(const struct params *params, const char *name)
 {
-    size_t i = find(params, name, strlen(name));
+    size_t number;
 
-    return i < params->n && params->specs[i].type == PARAM_FILE;
+    return params_file(params, name, &number) != NULL;
 }
 
 /* The most bytes that a good value has. */

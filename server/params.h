@@ -40,6 +40,9 @@ enum param_type {
 /* A password: no digest of it is kept either. */
 #define PARAM_SECRET 2u
 
+/* A PARAM_FILE that shall be a picture, of at most picture_limit_bytes. */
+#define PARAM_PICTURE 4u
+
 /* One parameter that a route takes. A list of them ends with a name of NULL. */
 struct param_spec {
     const char *name;
@@ -92,6 +95,11 @@ void params_init(struct params *params, struct arena *arena,
 
 /* True when a parameter of this name is declared with TYPE PARAM_FILE. */
 bool params_is_file(const struct params *params, const char *name);
+
+/* The declared file NAME, and in *NUMBER which of the route's files it is, from 0; NULL:
+ * there is no such file. */
+const struct param_spec *params_file(const struct params *params, const char *name,
+                                     size_t *number);
 
 /* A value of the query. NAME and VALUE are not terminated and may hold any bytes. */
 void params_add_query(struct params *params, const char *name, size_t name_len,

@@ -33,6 +33,7 @@ void request_init(struct request *req, struct app *app, int64_t start_ms)
 void request_release(struct request *req)
 {
     upload_free(&req->upload);
+    upload_free(&req->second_upload);
     reply_release(&req->reply);
     arena_release(&req->arena);
 }

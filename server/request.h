@@ -58,6 +58,7 @@ struct request {
     /* A finished file: owned, freed at the end unless a handler took it and set NULL;
      * NULL when none came. */
     struct upload *upload;
+    struct upload *second_upload; /* the same, of the second file that the route takes */
     /* Not OK: the request is refused once the caller is known, the handler never runs. */
     enum upload_status upload_status;
     struct auth_identity who;

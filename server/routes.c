@@ -8,11 +8,12 @@
 #include "server/handlers.h"
 
 /* Lengths in code points, as the clients of this API know them. */
-#define NAME_MAX_CP     32
-#define PASSWORD_MAX_CP 32
-#define TITLE_MAX_CP    128
-#define COMMENT_MAX_CP  300
-#define MESSAGE_MAX_CP  500
+#define NAME_MAX_CP      32
+#define PASSWORD_MAX_CP  32
+#define TITLE_MAX_CP     128
+#define SIGNATURE_MAX_CP 128
+#define COMMENT_MAX_CP   300
+#define MESSAGE_MAX_CP   500
 
 /* Bytes of a token: ours have about 250. */
 #define TOKEN_MAX_BYTES 2048
@@ -68,6 +69,14 @@ static const struct param_spec password_params[] = {
     TOKEN,
     SECRET("old_password"),
     SECRET("new_password"),
+    END,
+};
+
+static const struct param_spec profile_params[] = {
+    TOKEN,
+    {.name = "avatar", .type = PARAM_FILE, .flags = PARAM_PICTURE},
+    {.name = "background_image", .type = PARAM_FILE, .flags = PARAM_PICTURE},
+    {.name = "signature", .type = PARAM_TEXT, .min = 1, .max = SIGNATURE_MAX_CP},
     END,
 };
 
@@ -179,6 +188,14 @@ static const struct route routes[] = {
      .params = password_params,
      .failure_json = "\"user_id\":0,\"token\":\"\"",
      .doc = "Change the password; all other sessions end"},
+    {.method = "POST",
+     .path = "/douyin/user/profile/",
+     .handler = h_user_profile,
+     .auth = AUTH_REQUIRED,
+     .budget = BUDGET_PUBLISH,
+     .flags = ROUTE_UPLOAD,
+     .params = profile_params,
+     .doc = "Change avatar, background image, signature"},
     {.method = "GET",
      .path = "/douyin/user/",
      .handler = h_user_get,

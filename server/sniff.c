@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Recognise the mp4/mov family by its file type box: size, "ftyp", major brand, version,
- * compatible brands. */
+ * compatible brands; pictures by their signatures. */
 #include "server/sniff.h"
 
 #include <stdbool.h>
@@ -44,6 +44,25 @@ static bool is_film_brand(const unsigned char *brand)
     return false;
 }
 
+/* The verdict on the bytes of a picture so far. */
+static enum sniff_verdict judge_picture(const struct sniff *sniff)
+{
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    if (sniff->n < 12) {
+        return SNIFF_MORE;
+    }
+    if (memcmp(sniff->head, "\xff\xd8\xff", 3) == 0) {
+        return SNIFF_JPEG;
+    }
+    if (memcmp(sniff->head, png, sizeof png) == 0) {
+        return SNIFF_PNG;
+    }
+    if (memcmp(sniff->head, "RIFF", 4) == 0 && memcmp(sniff->head + 8, "WEBP", 4) == 0) {
+        return SNIFF_WEBP;
+    }
+    return SNIFF_OTHER;
+}
+
 /* The verdict on the bytes so far. */
 static enum sniff_verdict judge(const struct sniff *sniff)
 {
@@ -79,6 +98,7 @@ enum sniff_verdict sniff_feed(struct sniff *sniff, const void *data, size_t len)
     }
     memcpy(sniff->head + sniff->n, data, take);
     sniff->n += take;
-    sniff->verdict = judge(sniff);
+    sniff->verdict =
+        sniff->wish == SNIFF_WANT_PICTURE ? judge_picture(sniff) : judge(sniff);
     return sniff->verdict;
 }

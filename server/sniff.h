@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Recognise the mp4/mov family from the first bytes of a file, as they arrive. */
+/* Recognise films (the mp4/mov family) or pictures from the first bytes of a file, as
+ * they arrive. */
 #ifndef DOUSHARD_SNIFF_H
 #define DOUSHARD_SNIFF_H
 
@@ -11,16 +12,23 @@
 /* A file type box longer than this is read up to here only; real ones have 16 to 60. */
 #define SNIFF_BYTES 256
 
+/* What a file shall be. */
+enum sniff_wish { SNIFF_WANT_FILM, SNIFF_WANT_PICTURE };
+
 enum sniff_verdict {
     SNIFF_MORE, /* cannot tell yet */
     SNIFF_FILM, /* begins like a file of the mp4/mov family */
+    SNIFF_JPEG, /* begins like such a picture */
+    SNIFF_PNG,
+    SNIFF_WEBP,
     SNIFF_OTHER /* something else, whatever its name says */
 };
 
-/* Storage is the caller's; all zero at the start. */
+/* Storage is the caller's; all zero at the start, but for the wish. */
 struct sniff {
     unsigned char head[SNIFF_BYTES];
     size_t n;
+    enum sniff_wish wish;
     enum sniff_verdict verdict;
 };
 

@@ -265,6 +265,13 @@ static int put_video(int leaf_fd, const char *file, const struct tempfile *video
     return error;
 }
 
+static enum storage_status put_failed(const char *name, int error)
+{
+    log_write(LOG_ERROR, "storage_put_failed", "name=%s error=\"%s\"", name,
+              strerrordesc_np(error));
+    return error == ENOSPC || error == EDQUOT ? STORAGE_FULL : STORAGE_FAILED;
+}
+
 enum storage_status storage_put(struct storage *storage, const char *name,
                                 const struct tempfile *video, const void *cover,
                                 size_t cover_len)
@@ -292,9 +299,26 @@ enum storage_status storage_put(struct storage *storage, const char *name,
     if (error == 0) {
         return STORAGE_OK;
     }
-    log_write(LOG_ERROR, "storage_put_failed", "name=%s error=\"%s\"", name,
-              strerrordesc_np(error));
-    return error == ENOSPC || error == EDQUOT ? STORAGE_FULL : STORAGE_FAILED;
+    return put_failed(name, error);
+}
+
+enum storage_status storage_put_picture(struct storage *storage, const char *name,
+                                        const void *jpeg, size_t len)
+{
+    struct file_name file = file_of(name, STORAGE_COVER);
+    int leaf_fd = -1;
+    int error = make_leaf(storage, name, &leaf_fd);
+    if (error == 0) {
+        error = put_cover(leaf_fd, file.text, jpeg, len);
+    }
+    if (error == 0 && fsync(leaf_fd) != 0) {
+        error = errno;
+        (void)unlinkat(leaf_fd, file.text, 0);
+    }
+    if (leaf_fd >= 0) {
+        (void)close(leaf_fd);
+    }
+    return error == 0 ? STORAGE_OK : put_failed(name, error);
 }
 
 bool storage_delete(struct storage *storage, const char *name)

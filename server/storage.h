@@ -51,6 +51,11 @@ enum storage_status storage_put(struct storage *storage, const char *name,
                                 const struct tempfile *video, const void *cover,
                                 size_t cover_len) MUST_CHECK;
 
+/* Store a picture, LEN bytes of jpeg, under the base name NAME, as durably: the part
+ * STORAGE_COVER alone. */
+enum storage_status storage_put_picture(struct storage *storage, const char *name,
+                                        const void *jpeg, size_t len) MUST_CHECK;
+
 /* Open one file for reading; the caller closes it. -1: there is none (errno ENOENT), or
  * errno says what failed. */
 int storage_open(const struct storage *storage, const char *name,

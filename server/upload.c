@@ -38,6 +38,7 @@ const char *upload_status_text(enum upload_status status)
         [UPLOAD_BUSY] = "too many uploads at the moment",
         [UPLOAD_TOO_LARGE] = "the file is too large",
         [UPLOAD_NOT_VIDEO] = "this is no mp4 or mov file",
+        [UPLOAD_NOT_PICTURE] = "this is no jpeg, png or webp picture",
         [UPLOAD_EMPTY] = "the file is empty",
         [UPLOAD_DISK_FULL] = "no room for the file at the moment",
         [UPLOAD_FAILED] = "the file could not be received",
@@ -146,13 +147,24 @@ static int write_all(int fd, const unsigned char *data, size_t len)
     return 0;
 }
 
+void upload_want_picture(struct upload *upload)
+{
+    upload->sniff.wish = SNIFF_WANT_PICTURE;
+}
+
+static enum upload_status not_wanted(const struct upload *upload)
+{
+    return upload->sniff.wish == SNIFF_WANT_PICTURE ? UPLOAD_NOT_PICTURE
+                                                    : UPLOAD_NOT_VIDEO;
+}
+
 enum upload_status upload_write(struct upload *upload, const void *data, size_t len)
 {
     if (len > upload->limit_bytes - upload->size_bytes) {
         return UPLOAD_TOO_LARGE;
     }
     if (sniff_feed(&upload->sniff, data, len) == SNIFF_OTHER) {
-        return UPLOAD_NOT_VIDEO;
+        return not_wanted(upload);
     }
     if (EVP_DigestUpdate(upload->hash, data, len) != 1) {
         return UPLOAD_FAILED;
@@ -170,8 +182,8 @@ enum upload_status upload_finish(struct upload *upload)
     if (upload->size_bytes == 0) {
         return UPLOAD_EMPTY;
     }
-    if (upload->sniff.verdict != SNIFF_FILM) {
-        return UPLOAD_NOT_VIDEO;
+    if (upload->sniff.verdict == SNIFF_MORE) { /* too short to be anything */
+        return not_wanted(upload);
     }
     if (EVP_DigestFinal_ex(upload->hash, upload->sha256, NULL) != 1) {
         return UPLOAD_FAILED;
@@ -187,6 +199,11 @@ uint64_t upload_size_bytes(const struct upload *upload)
 const unsigned char *upload_sha256(const struct upload *upload)
 {
     return upload->sha256;
+}
+
+enum sniff_verdict upload_kind(const struct upload *upload)
+{
+    return upload->sniff.verdict;
 }
 
 const struct tempfile *upload_file(const struct upload *upload)

@@ -14,6 +14,7 @@
 
 #include "shard/base/check.h"
 
+#include "server/sniff.h"
 #include "server/tempfile.h"
 
 #define UPLOAD_SHA256_BYTES 32
@@ -21,12 +22,13 @@
 /* How receiving a file can end. Every one but OK is final: write no more, free. */
 enum upload_status {
     UPLOAD_OK,
-    UPLOAD_BUSY,      /* as many uploads as allowed are running */
-    UPLOAD_TOO_LARGE, /* over the limit of bytes */
-    UPLOAD_NOT_VIDEO, /* the first bytes are not those of an mp4 or mov file */
-    UPLOAD_EMPTY,     /* the file has no bytes */
-    UPLOAD_DISK_FULL, /* no room in upload_dir */
-    UPLOAD_FAILED,    /* another error of the disk or of memory; the log says which */
+    UPLOAD_BUSY,        /* as many uploads as allowed are running */
+    UPLOAD_TOO_LARGE,   /* over the limit of bytes */
+    UPLOAD_NOT_VIDEO,   /* the first bytes are not those of an mp4 or mov file */
+    UPLOAD_NOT_PICTURE, /* the first bytes are not those of a jpeg, png or webp picture */
+    UPLOAD_EMPTY,       /* the file has no bytes */
+    UPLOAD_DISK_FULL,   /* no room in upload_dir */
+    UPLOAD_FAILED,      /* another error of the disk or of memory; the log says which */
     UPLOAD__COUNT
 };
 
@@ -54,6 +56,9 @@ struct upload;
 enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
                               unsigned n_max, struct upload **upload) MUST_CHECK;
 
+/* The file shall be a picture, not a film. Before the first upload_write(). */
+void upload_want_picture(struct upload *upload);
+
 /* Append LEN bytes. Blocks for the disk's page cache only, never for a sync. */
 enum upload_status upload_write(struct upload *upload, const void *data,
                                 size_t len) MUST_CHECK;
@@ -65,6 +70,9 @@ enum upload_status upload_finish(struct upload *upload) MUST_CHECK;
 uint64_t upload_size_bytes(const struct upload *upload);
 const unsigned char *upload_sha256(const struct upload *upload); /* 32 bytes */
 const struct tempfile *upload_file(const struct upload *upload); /* (ref in upload) */
+
+/* What its first bytes say; after upload_finish(). */
+enum sniff_verdict upload_kind(const struct upload *upload);
 
 /* Close and remove the temporary file. *UPLOAD becomes NULL; NULL is allowed. */
 void upload_free(struct upload **upload);

@@ -102,6 +102,7 @@ async function goodRequest(id) {
       return { token: other.token, old_password: other.password, new_password: "another" };
     }
     case "user_get": return { user_id: user.id, token: user.token };
+    case "user_profile": return { token: user.token, signature: "I film bears." };
     case "publish_action": return { token: user.token, title: "another video" };
     case "publish_list":
     case "favorite_list":

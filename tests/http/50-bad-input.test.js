@@ -77,6 +77,7 @@ const GOOD = {
   user_logout: () => ({ token: user.token }),
   user_password: () => ({ token: user.token, old_password: user.password, new_password: "another" }),
   user_get: () => ({ user_id: user.id, token: user.token }),
+  user_profile: () => ({ token: user.token, signature: "x" }),
   publish_action: () => ({ token: user.token, title: "never listed" }),
   publish_list: () => ({ user_id: user.id, token: user.token, cursor: video.id + 1, limit: 5 }),
   publish_delete: () => ({ token: user.token, video_id: video.id }),
