@@ -28,6 +28,9 @@
 /* Where a request is on its way; what the next call of on_request() means. */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 
+/* What libmicrohttpd keeps for each parameter of a query, rounded up. */
+#define QUERY_RECORD_BYTES 64
+
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
     struct request req;
@@ -575,6 +578,27 @@ void exchange_refuse_length(struct exchange_place *place)
     }
 }
 
+/* Would this target leave too little of the connection's memory for the headers? The
+ * library keeps a record for each parameter of the query beside the target; when it finds
+ * no room for either it goes on waiting, so the question must be asked before. */
+static bool is_target_too_long(const struct exchange *ex)
+{
+    size_t bytes = 0;
+
+    for (const char *p = ex->target.text; *p != '\0'; p++) {
+        bytes += *p == '&' ? 1 + QUERY_RECORD_BYTES : 1;
+    }
+    return bytes > ex->config->connection_memory_bytes / 4 * 3;
+}
+
+static void refuse_target(struct exchange *ex)
+{
+    leave_heads(ex);
+    reply_error(&ex->req, ERROR_TARGET_TOO_LONG, NULL);
+    answer_past_library(ex);
+    (void)shutdown(ex->conn->watch.fd, SHUT_RDWR);
+}
+
 static void exchange_free(struct exchange *ex)
 {
     leave_heads(ex);
@@ -605,6 +629,9 @@ struct exchange *exchange_new(struct exchange_place *place,
     }
     enter_heads(ex);
     reaper_enter(&conn->watch, PHASE_HEAD);
+    if (is_target_too_long(ex)) {
+        refuse_target(ex);
+    }
     return ex;
 }
 

@@ -21,6 +21,10 @@
 /* Most columns of one result set. */
 #define COLUMNS_MAX 32
 
+/* Arguments of a CALL are converted under the session's mode, before the routine's own:
+ * only a strict one refuses a value that does not fit instead of cutting it. */
+#define STRICT "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+
 /* Results of conn_open() are a few short values. */
 #define HELLO_ARENA_BYTES 65536
 
@@ -102,6 +106,7 @@ static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
 
     if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL) != 0 ||
         mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no) != 0 ||
+        mysql_options(mysql, MYSQL_INIT_COMMAND, STRICT) != 0 ||
         mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0) {
         return false;
     }
