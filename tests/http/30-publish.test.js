@@ -511,6 +511,22 @@ test("the list of an author is newest first, in pages that neither skip nor repe
   assert.deepEqual(walked, titles);
 });
 
+test("a list that is asked for without a limit is capped, and says where to go on", local, async () => {
+  const user = await api.register();
+  const ids = [];
+  for (let i = 0; i < 3; i++) ids.unshift((await published(user)).id);
+  const server = await (await cluster.addServer({ list_limit: 2 })).start();
+  const other = cluster.apiOf(server);
+  for (const limit of [undefined, 2, 1000]) {
+    const page = await other.list({ user_id: user.id, limit });
+    assert.deepEqual(page.video_list.map((v) => v.id), ids.slice(0, 2), String(limit));
+    assert.notEqual(page.next_cursor, 0);
+    const rest = await other.list({ user_id: user.id, cursor: page.next_cursor });
+    assert.deepEqual([rest.video_list.map((v) => v.id), rest.next_cursor], [ids.slice(2), 0]);
+  }
+  assert.equal((await server.stop()).code, 0);
+});
+
 test("an author without videos has an empty list", async () => {
   const user = await api.register();
   const answer = await api.list({ user_id: user.id });
