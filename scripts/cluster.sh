@@ -580,6 +580,11 @@ split() {
 	((number <= limit)) || misuse "there is no $1: ${kind}s go from 1 to $limit"
 }
 
+shards_alive() {
+	local n
+	for ((n = 1; n <= SHARDS; n++)); do alive "shard$n" || return 1; done
+}
+
 member_launch() {
 	split "$1"
 	"${kind}_launch" "$number"
@@ -588,7 +593,11 @@ member_launch() {
 member_await() {
 	split "$1"
 	case $kind in
-	server) await "$1" 30 server_ready "$number" ;;
+	server)
+		await "$1" 30 server_alive "$number"
+		# Without one of its shards it serves the rest and never says that it is ready.
+		if shards_alive; then await "$1" 30 server_ready "$number"; fi
+		;;
 	shard) await "$1" 60 shard_ready "$number" ;;
 	redis) await "$1" 20 redis_answers "$number" ;;
 	esac
