@@ -226,6 +226,11 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     return NULL;
 }
 
+bool dbconn_is_crowded(const struct dbconn_hello *hello)
+{
+    return hello->error == 1040 || hello->error == 1203 || hello->error == 1226;
+}
+
 void dbconn_close(struct dbconn **conn)
 {
     struct dbconn *c = *conn;
@@ -331,11 +336,12 @@ static void finish(struct dbexec *exec, enum db_status status)
     exec->conn->phase = PHASE_IDLE;
 }
 
-/* Errors after which a procedure has rolled back and may simply be called again: lock
- * wait 1205, deadlock 1213, MariaDB's snapshot conflict 1020. */
+/* Errors after which nothing was done and the call is worth repeating: lock wait 1205,
+ * deadlock 1213, MariaDB's snapshot conflict 1020; and, for the moment in which migrate
+ * replaces a routine, no such routine 1305 and no EXECUTE on it 1370. */
 static bool is_worth_repeating(unsigned int code)
 {
-    return code == 1205 || code == 1213 || code == 1020;
+    return code == 1205 || code == 1213 || code == 1020 || code == 1305 || code == 1370;
 }
 
 /* Errors that end a session rather than a statement: the client library's own (2000 to
