@@ -53,6 +53,17 @@ async function publishBatches() {
 }
 await publishBatches();
 
+/* A server whose way to every shard leads through a proxy of ours. */
+const proxies = Object.fromEntries(await Promise.all(cluster.shards.map(async ({ name, port }) =>
+  [name, await Proxy.start({ port })])));
+after(() => Promise.all(Object.values(proxies).map((p) => p.stop())));
+const lossy = await cluster.addServer({
+  topology_file: cluster.topology(Object.fromEntries(Object.entries(proxies).map(([n, p]) => [n, p.port]))),
+  db_call_timeout_ms: 500 * slowdown(),
+});
+await lossy.start();
+const lossyApi = cluster.apiOf(lossy);
+
 const rowsOf = (table, id) =>
   cluster.sqlAll(`SELECT slot, ${id} AS id FROM ${table}`);
 
@@ -111,7 +122,7 @@ test("publish times are unique in each slot and those of the ids", async () => {
   for (const { id, at } of rows) assert.equal(timeOfId(id), at);
 });
 
-test("a write on a shard that does not own the slot is refused by the database", async () => {
+test("a call on a shard that does not own the slot is refused by the database", async () => {
   const user = users[0];
   const slot = slotOfId(user.id);
   const owner = (await owners(cluster)).get(slot);
@@ -127,6 +138,18 @@ test("a write on a shard that does not own the slot is refused by the database",
     assert.deepEqual([row.code, row.slot, row.server], ["moved", slot, owner], name);
   }
   assert.deepEqual(await cluster.rowCounts(), before);
+
+  /* Reads are not answered from rows that may be old, either. */
+  const session = "00".repeat(16);
+  for (const call of [
+    `user_get('${JSON.stringify([{ slot, epoch: 1, owner: user.id }])}')`,
+    `media_find('${JSON.stringify([{ slot, epoch: 1, owner: user.id, media: "m" }])}')`,
+    `user_login(${slot}, 1, '${user.name}')`, `user_secret(${slot}, 1, ${user.id})`,
+    `session_check(${slot}, 1, ${user.id}, '${session}', 1000)`, `publish_list(${slot}, 1, ${user.id}, 0, 10)`,
+  ]) {
+    const [row] = await cluster.sql(other, `CALL ${call}`);
+    assert.deepEqual([row.code, row.slot, row.server], ["moved", slot, owner], call);
+  }
 });
 
 test("a slot moves by hand under load: no client sees an error, the rows are where they belong", async () => {
@@ -239,17 +262,6 @@ test("two servers are one service", async () => {
 });
 
 /* ---- an answer that is lost ---- */
-
-/* A server whose way to every shard leads through a proxy of ours. */
-const proxies = Object.fromEntries(await Promise.all(cluster.shards.map(async ({ name, port }) =>
-  [name, await Proxy.start({ port })])));
-after(() => Promise.all(Object.values(proxies).map((p) => p.stop())));
-const lossy = await cluster.addServer({
-  topology_file: cluster.topology(Object.fromEntries(Object.entries(proxies).map(([n, p]) => [n, p.port]))),
-  db_call_timeout_ms: 500 * slowdown(),
-});
-await lossy.start();
-const lossyApi = cluster.apiOf(lossy);
 
 const onAll = (set) => Object.values(proxies).forEach(set);
 const heal = () => onAll((p) => { p.rule = null; p.blackHole = false; p.refuse = false; p.replyDelayMs = 0; p.applied = {}; });
