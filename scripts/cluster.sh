@@ -184,7 +184,9 @@ ports_choose() {
 			misuse "DOUSHARD_PORT_BASE is a number from 1024 to $BLOCK_LAST"
 		fi
 	fi
-	local book=${XDG_RUNTIME_DIR:-/tmp}/doushard-ports-$EUID recent fd now
+	# In a directory of the caller's own: a name that others can guess below /tmp could be theirs.
+	local book=${XDG_RUNTIME_DIR:-${XDG_CACHE_HOME:-${HOME:-$VAR}/.cache}}/doushard-ports recent fd now
+	mkdir -p -- "${book%/*}"
 	exec {fd}>>"$book"
 	flock "$fd"
 	now=$(date +%s)
@@ -365,14 +367,14 @@ shard_create() {
 		cat <<-END
 
 			# ---- this shard of the demonstration ----
-			datadir          = $dir/data
-			socket           = $(shard_socket "$n")
+			datadir          = "$dir/data"
+			socket           = "$(shard_socket "$n")"
 			port             = $(shard_port "$n")
 			bind_address     = 127.0.0.1
-			pid_file         = $dir/mariadbd.pid
-			init_file        = $dir/init.sql
-			secure_file_priv = $dir/files
-			tmpdir           = $dir/tmp
+			pid_file         = "$dir/mariadbd.pid"
+			init_file        = "$dir/init.sql"
+			secure_file_priv = "$dir/files"
+			tmpdir           = "$dir/tmp"
 			innodb_buffer_pool_size = 64M
 			innodb_log_file_size    = 32M
 			key_buffer_size         = 1M
