@@ -105,16 +105,19 @@ static void log_access(const struct exchange *ex, const char *end)
     int64_t us = answered ? ex->answered_us - ex->ended_us : 0;
     unsigned status = answered ? req->reply.http_status : 0;
     int code = answered ? error_info(req->reply.error)->code : -1;
+    bool has_reason = code != 0 && req->call.detail[0] != '\0';
 
     log_scope(req->id);
     log_write(LOG_INFO, "access",
               "route=%s status=%u code=%d ms=%lld.%03lld shard=%s calls=%u "
-              "session_calls=%u bytes_in=%llu bytes=%llu end=%s",
+              "session_calls=%u bytes_in=%llu bytes=%llu end=%s%s%s%s",
               req->route != NULL ? req->route->path : "-", status, code,
               (long long)(us / 1000), (long long)(us % 1000),
               req->call.shard[0] != '\0' ? req->call.shard : "-", req->call.n_calls,
               req->call.n_session_calls, (unsigned long long)ex->body_bytes,
-              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end);
+              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end,
+              has_reason ? " why=\"" : "", has_reason ? req->call.detail : "",
+              has_reason ? "\"" : "");
     log_scope(NULL);
     if (answered) {
         metrics_request_done(req->app->metrics,
@@ -390,7 +393,6 @@ static void take_fields(struct exchange *ex)
                  {"Range", &headers->range, false},
                  {"If-Range", &headers->if_range, false},
                  {"If-None-Match", &headers->if_none_match, false},
-                 {"If-Modified-Since", &headers->if_modified_since, false},
                  {"Idempotency-Key", &fields.key, false}},
     };
     bool key_twice;
