@@ -20,7 +20,7 @@ const { api } = cluster;
 const USERS = 1000;
 
 /* 1,000 users over HTTP, 1,000 videos by CALLs in batches, as the router would send them. */
-const users = await parallel(24, Array.from({ length: USERS }, () => () => api.register()));
+const users = await parallel(8, Array.from({ length: USERS }, () => () => api.register()));
 
 const where = async (ids) => {
   const rows = await cluster.sql("shard1", ids.map((id) => `CALL slot_where(${id});`).join("\n"));
@@ -290,11 +290,18 @@ for (const action of ["lose-reply", "hang-reply", "cut"])
     heal();
     armOnce(/user_register/, action);
     const username = uniqueName();
+    const marks = new Map(Object.values(proxies).map((p) => [p, p.statements.length]));
     const { json } = await lossyApi.post("/douyin/user/register/", { username, password: "p" });
     assert.equal(applied(action), 1, "the fault was injected");
     assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
     const rows = await namesIn(username);
     assert.deepEqual(rows.map((r) => [r.t, r.user_id]).sort(), [["a", json.user_id], ["u", json.user_id]]);
+    if (action !== "cut") {
+      /* The first attempt was made sure to be over before the second. */
+      const order = [...marks].flatMap(([p, from]) => p.statements.slice(from).map(({ text }) => text))
+        .map((text) => /^CALL (user_register|conn_kill)/.exec(text)?.[1]).filter(Boolean);
+      assert.deepEqual(order, ["user_register", "conn_kill", "user_register"]);
+    }
     assert.equal((await api.login(username, "p")).user_id, json.user_id);
     assert.equal((await lossyApi.user(json.token)).user.id, json.user_id, "the session is valid");
     heal();
