@@ -338,7 +338,7 @@ struct field {
 
 struct fields {
     struct exchange *ex;
-    struct field list[6];
+    struct field list[5];
     const char *key; /* Idempotency-Key */
 };
 
