@@ -184,7 +184,9 @@ ports_choose() {
 			misuse "DOUSHARD_PORT_BASE is a number from 1024 to $BLOCK_LAST"
 		fi
 	fi
-	local book=${XDG_RUNTIME_DIR:-/tmp}/doushard-ports-$EUID recent fd now
+	# In a directory of the caller's own: a name that others can guess below /tmp could be theirs.
+	local book=${XDG_RUNTIME_DIR:-${XDG_CACHE_HOME:-${HOME:-$VAR}/.cache}}/doushard-ports recent fd now
+	mkdir -p -- "${book%/*}"
 	exec {fd}>>"$book"
 	flock "$fd"
 	now=$(date +%s)
@@ -365,14 +367,14 @@ shard_create() {
 		cat <<-END
 
 			# ---- this shard of the demonstration ----
-			datadir          = $dir/data
-			socket           = $(shard_socket "$n")
+			datadir          = "$dir/data"
+			socket           = "$(shard_socket "$n")"
 			port             = $(shard_port "$n")
 			bind_address     = 127.0.0.1
-			pid_file         = $dir/mariadbd.pid
-			init_file        = $dir/init.sql
-			secure_file_priv = $dir/files
-			tmpdir           = $dir/tmp
+			pid_file         = "$dir/mariadbd.pid"
+			init_file        = "$dir/init.sql"
+			secure_file_priv = "$dir/files"
+			tmpdir           = "$dir/tmp"
 			innodb_buffer_pool_size = 64M
 			innodb_log_file_size    = 32M
 			key_buffer_size         = 1M
@@ -537,13 +539,9 @@ server_create() {
 		}' | write_file 644 "$VAR/server$n.conf"
 }
 
-# Uploads are examined in a jail that the account makes for itself; not every container
-# lets it.
-jail_check() {
-	as_account bwrap --ro-bind / / --unshare-all --die-with-parent true 2>/dev/null ||
-		warn "bubblewrap cannot make a jail here, so that every upload will be refused: allow user" \
-			"namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces)"
-}
+# Uploads are examined in a jail that the account makes for itself; not every container and
+# no chroot lets it.
+jail_works() { as_account bwrap --ro-bind / / --unshare-all --die-with-parent true 2>/dev/null; }
 
 server_launch() {
 	local found files
@@ -584,6 +582,11 @@ split() {
 	((number <= limit)) || misuse "there is no $1: ${kind}s go from 1 to $limit"
 }
 
+shards_alive() {
+	local n
+	for ((n = 1; n <= SHARDS; n++)); do alive "shard$n" || return 1; done
+}
+
 member_launch() {
 	split "$1"
 	"${kind}_launch" "$number"
@@ -592,7 +595,11 @@ member_launch() {
 member_await() {
 	split "$1"
 	case $kind in
-	server) await "$1" 30 server_ready "$number" ;;
+	server)
+		await "$1" 30 server_alive "$number"
+		# Without one of its shards it serves the rest and never says that it is ready.
+		if shards_alive; then await "$1" 30 server_ready "$number"; fi
+		;;
 	shard) await "$1" 60 shard_ready "$number" ;;
 	redis) await "$1" 20 redis_answers "$number" ;;
 	esac

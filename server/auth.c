@@ -129,8 +129,8 @@ static enum jwt_reason verify(struct auth *auth, const char *token,
     return reason;
 }
 
-/* Ask the shard whether the session is open, and remember a yes. BUDGET_MS is what the
- * question may take. */
+/* Ask the shard whether the session is open, and remember a yes. NOW_MS is when the cache
+ * did not know, TICKET what it gave then. */
 static enum outcome ask_shard(struct auth *auth, struct request *req,
                               const struct jwt_claims *claims,
                               const struct session_ticket *ticket, int64_t now_ms)

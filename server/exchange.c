@@ -28,6 +28,9 @@
 /* Where a request is on its way; what the next call of on_request() means. */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 
+/* What libmicrohttpd keeps for each parameter of a query, rounded up. */
+#define QUERY_RECORD_BYTES 64
+
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
     struct request req;
@@ -102,16 +105,19 @@ static void log_access(const struct exchange *ex, const char *end)
     int64_t us = answered ? ex->answered_us - ex->ended_us : 0;
     unsigned status = answered ? req->reply.http_status : 0;
     int code = answered ? error_info(req->reply.error)->code : -1;
+    bool has_reason = code != 0 && req->call.detail[0] != '\0';
 
     log_scope(req->id);
     log_write(LOG_INFO, "access",
               "route=%s status=%u code=%d ms=%lld.%03lld shard=%s calls=%u "
-              "session_calls=%u bytes_in=%llu bytes=%llu end=%s",
+              "session_calls=%u bytes_in=%llu bytes=%llu end=%s%s%s%s",
               req->route != NULL ? req->route->path : "-", status, code,
               (long long)(us / 1000), (long long)(us % 1000),
               req->call.shard[0] != '\0' ? req->call.shard : "-", req->call.n_calls,
               req->call.n_session_calls, (unsigned long long)ex->body_bytes,
-              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end);
+              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end,
+              has_reason ? " why=\"" : "", has_reason ? req->call.detail : "",
+              has_reason ? "\"" : "");
     log_scope(NULL);
     if (answered) {
         metrics_request_done(req->app->metrics,
@@ -362,7 +368,7 @@ struct field {
 
 struct fields {
     struct exchange *ex;
-    struct field list[6];
+    struct field list[5];
     const char *key; /* Idempotency-Key */
 };
 
@@ -417,7 +423,6 @@ static void take_fields(struct exchange *ex)
                  {"Range", &headers->range, false},
                  {"If-Range", &headers->if_range, false},
                  {"If-None-Match", &headers->if_none_match, false},
-                 {"If-Modified-Since", &headers->if_modified_since, false},
                  {"Idempotency-Key", &fields.key, false}},
     };
     bool key_twice;
@@ -605,6 +610,27 @@ void exchange_refuse_length(struct exchange_place *place)
     }
 }
 
+/* Would this target leave too little of the connection's memory for the headers? The
+ * library keeps a record for each parameter of the query beside the target; when it finds
+ * no room for either it goes on waiting, so the question must be asked before. */
+static bool is_target_too_long(const struct exchange *ex)
+{
+    size_t bytes = 0;
+
+    for (const char *p = ex->target.text; *p != '\0'; p++) {
+        bytes += *p == '&' ? 1 + QUERY_RECORD_BYTES : 1;
+    }
+    return bytes > ex->config->connection_memory_bytes / 4 * 3;
+}
+
+static void refuse_target(struct exchange *ex)
+{
+    leave_heads(ex);
+    reply_error(&ex->req, ERROR_TARGET_TOO_LONG, NULL);
+    answer_past_library(ex);
+    (void)shutdown(ex->conn->watch.fd, SHUT_RDWR);
+}
+
 static void exchange_free(struct exchange *ex)
 {
     leave_heads(ex);
@@ -635,6 +661,9 @@ struct exchange *exchange_new(struct exchange_place *place,
     }
     enter_heads(ex);
     reaper_enter(&conn->watch, PHASE_HEAD);
+    if (is_target_too_long(ex)) {
+        refuse_target(ex);
+    }
     return ex;
 }
 

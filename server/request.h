@@ -39,7 +39,6 @@ struct request_headers {
     const char *range;
     const char *if_range;
     const char *if_none_match;
-    const char *if_modified_since;
 };
 
 struct request {

@@ -21,6 +21,10 @@
 /* Most columns of one result set. */
 #define COLUMNS_MAX 32
 
+/* Arguments of a CALL are converted under the session's mode, before the routine's own:
+ * only a strict one refuses a value that does not fit instead of cutting it. */
+#define STRICT "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+
 /* Results of conn_open() are a few short values. */
 #define HELLO_ARENA_BYTES 65536
 
@@ -102,6 +106,7 @@ static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
 
     if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL) != 0 ||
         mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no) != 0 ||
+        mysql_options(mysql, MYSQL_INIT_COMMAND, STRICT) != 0 ||
         mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0) {
         return false;
     }
@@ -221,6 +226,11 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     return NULL;
 }
 
+bool dbconn_is_crowded(const struct dbconn_hello *hello)
+{
+    return hello->error == 1040 || hello->error == 1203 || hello->error == 1226;
+}
+
 void dbconn_close(struct dbconn **conn)
 {
     struct dbconn *c = *conn;
@@ -326,11 +336,12 @@ static void finish(struct dbexec *exec, enum db_status status)
     exec->conn->phase = PHASE_IDLE;
 }
 
-/* Errors after which a procedure has rolled back and may simply be called again: lock
- * wait 1205, deadlock 1213, MariaDB's snapshot conflict 1020. */
+/* Errors after which nothing was done and the call is worth repeating: lock wait 1205,
+ * deadlock 1213, MariaDB's snapshot conflict 1020; and, for the moment in which migrate
+ * replaces a routine, no such routine 1305 and no EXECUTE on it 1370. */
 static bool is_worth_repeating(unsigned int code)
 {
-    return code == 1205 || code == 1213 || code == 1020;
+    return code == 1205 || code == 1213 || code == 1020 || code == 1305 || code == 1370;
 }
 
 /* Errors that end a session rather than a statement: the client library's own (2000 to

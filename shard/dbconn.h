@@ -84,6 +84,10 @@ bool dbconn_library_init(void) MUST_CHECK;
 struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_ms,
                            struct dbconn_hello *hello, char *why, size_t size) MUST_CHECK;
 
+/* After a failure: the server is alive and takes no more connections (ER_CON_COUNT_ERROR
+ * and the limits per user). */
+bool dbconn_is_crowded(const struct dbconn_hello *hello);
+
 /* Close at once, whatever is under way: never waits for the server. *CONN becomes NULL.
  */
 void dbconn_close(struct dbconn **conn);

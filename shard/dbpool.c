@@ -180,13 +180,6 @@ void dbpool_reap(struct dbpool *pool)
     }
 }
 
-/* The server is alive and takes no more connections: ER_CON_COUNT_ERROR and the limits
- * per user. */
-static bool is_crowded(unsigned error)
-{
-    return error == 1040 || error == 1203 || error == 1226;
-}
-
 /* The caller holds room in n_open: fill it. */
 static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
                                     struct dbconn **conn, char *why, size_t size)
@@ -205,7 +198,7 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
         *conn = opened;
         return OUTCOME_OK;
     }
-    bool crowded = is_crowded(hello.error);
+    bool crowded = dbconn_is_crowded(&hello);
     pthread_mutex_lock(&pool->shared.mutex);
     leave_room_locked(pool);
     pool->shared.failures += !crowded;
@@ -258,7 +251,7 @@ static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
 }
 
 /* A connection, room to open one, or a refusal. Called and left with the lock held. */
-static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms,
+static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms, bool may_wait,
                                  struct dbconn **conn)
 {
     if (!pool->shared.is_up) {
@@ -272,21 +265,27 @@ static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms,
         pool->shared.n_open++;
         return GRANT_ROOM;
     }
-    if (pool->shared.n_waiters >= pool->options.waiters_max) {
+    if (!may_wait || pool->shared.n_waiters >= pool->options.waiters_max) {
         return GRANT_NONE;
     }
     return wait_locked(pool, deadline_ms, conn);
 }
 
-enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
-                        char *why, size_t size)
+/* Where a refusal is explained. */
+struct borrow_why {
+    char *text;
+    size_t size;
+};
+
+static enum outcome borrow(struct dbpool *pool, int64_t deadline_ms, bool may_wait,
+                           struct dbconn **conn, struct borrow_why why)
 {
     for (;;) {
         struct dbconn *got = NULL;
         pthread_mutex_lock(&pool->shared.mutex);
-        enum grant grant = acquire_locked(pool, deadline_ms, &got);
+        enum grant grant = acquire_locked(pool, deadline_ms, may_wait, &got);
         if (grant == GRANT_REFUSED) {
-            snprintf(why, size, "%s", pool->shared.reason);
+            snprintf(why.text, why.size, "%s", pool->shared.reason);
         }
         pthread_mutex_unlock(&pool->shared.mutex);
 
@@ -294,10 +293,11 @@ enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn 
         case GRANT_REFUSED:
             return OUTCOME_UNAVAILABLE;
         case GRANT_NONE:
-            snprintf(why, size, "all %u connections are busy", pool->options.size);
+            snprintf(why.text, why.size, "all %u connections are busy",
+                     pool->options.size);
             return OUTCOME_BUSY;
         case GRANT_ROOM:
-            return open_connection(pool, deadline_ms, conn, why, size);
+            return open_connection(pool, deadline_ms, conn, why.text, why.size);
         case GRANT_CONN:
             break;
         }
@@ -311,6 +311,20 @@ enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn 
         leave_room_locked(pool);
         pthread_mutex_unlock(&pool->shared.mutex);
     }
+}
+
+enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
+                        char *why, size_t size)
+{
+    return borrow(pool, deadline_ms, /* may_wait= */ true, conn,
+                  (struct borrow_why){.text = why, .size = size});
+}
+
+enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
+                        char *why, size_t size)
+{
+    return borrow(pool, deadline_ms, /* may_wait= */ false, conn,
+                  (struct borrow_why){.text = why, .size = size});
 }
 
 /* Keep CONN as idle or hand it on; NULL when that is done, else CONN is to be closed. */
@@ -327,23 +341,26 @@ static struct dbconn *keep_locked(struct dbpool *pool, struct dbconn *conn)
     return NULL;
 }
 
-void dbpool_put(struct dbpool *pool, struct dbconn **conn, bool answered)
+void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict verdict)
 {
     struct dbconn *back = *conn;
     bool is_clean = dbconn_is_clean(back);
 
     *conn = NULL;
     pthread_mutex_lock(&pool->shared.mutex);
-    pool->shared.failures = answered ? 0 : pool->shared.failures + 1;
+    if (verdict != DBPOOL_UNPROVEN) {
+        pool->shared.failures =
+            verdict == DBPOOL_ANSWERED ? 0 : pool->shared.failures + 1;
+    }
     bool too_many = pool->shared.is_up && pool->shared.failures >= FAILURES_MAX;
     if (is_clean) {
         back = keep_locked(pool, back);
     } else {
-        pool->shared.dirty_total += answered;
+        pool->shared.dirty_total += verdict == DBPOOL_ANSWERED;
         leave_room_locked(pool);
     }
     pthread_mutex_unlock(&pool->shared.mutex);
-    if (!is_clean && answered) {
+    if (!is_clean && verdict == DBPOOL_ANSWERED) {
         log_write(LOG_ERROR, "conn_dirty", "server=%s", pool->options.target.host);
     }
     dbconn_close(&back);

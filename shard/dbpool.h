@@ -71,10 +71,23 @@ void dbpool_free(struct dbpool **pool);
 enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
                         char *why, size_t size) MUST_CHECK;
 
+/* As dbpool_get(), but BUSY at once instead of waiting in line: for a thread that holds a
+ * connection of another pool, so that one slow shard does not keep others' connections.
+ */
+enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
+                        char *why, size_t size) MUST_CHECK;
+
+/* What the last call on a connection proved about its shard. */
+enum dbpool_verdict {
+    DBPOOL_ANSWERED, /* it answers */
+    DBPOOL_SILENT,   /* it had a fair time and did not: several in a row, over all
+                      * connections, bring the pool DOWN */
+    DBPOOL_UNPROVEN, /* it had too little time to prove anything */
+};
+
 /* Give a connection back. It goes to the next waiter or becomes idle, or is closed when
- * it is not clean. ANSWERED says whether the shard answered the last call on it: several
- * failures in a row, over all connections, bring the pool DOWN. *CONN becomes NULL. */
-void dbpool_put(struct dbpool *pool, struct dbconn **conn, bool answered);
+ * it is not clean. *CONN becomes NULL. */
+void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict verdict);
 
 void dbpool_set_up(struct dbpool *pool);
 void dbpool_set_down(struct dbpool *pool, const char *reason);

@@ -23,8 +23,9 @@ struct gathering {
     struct router *router;
     struct call *call;
     size_t limit;
-    struct router_share *shares;
-    struct video_card *videos; /* in call->arena */
+    struct router_share *shares; /* wanted: to be asked in this round */
+    bool *has_failed;            /* per shard: it is not asked again */
+    struct video_card *videos;   /* in call->arena */
     size_t n, room;
     uint64_t covered[SHARED_WORDS]; /* shared slots that some answer covered */
     int64_t floor_ms; /* older videos than this may be missing from what was gathered */
@@ -37,7 +38,7 @@ static bool reserve(struct gathering *g, size_t n)
     if (n <= g->room - g->n) {
         return true;
     }
-    size_t room = g->n + n;
+    size_t room = 2 * (g->n + n);
     struct video_card *videos = arena_calloc(g->call->arena, room, sizeof *videos);
     if (videos == NULL) {
         return false;
@@ -81,8 +82,9 @@ static bool take_share(struct gathering *g, const struct dbresult *rows)
     return true;
 }
 
-/* Ask the wanted shards; a shard that failed is not asked again. False: unreadable. */
-static bool ask_shards(struct gathering *g, int64_t before_ms)
+/* Ask the wanted shards; one that fails, or whose answer does not fit any more, is not
+ * asked again. */
+static void ask_shards(struct gathering *g, int64_t before_ms)
 {
     const struct dbarg args[] = {dbarg_number((uint64_t)before_ms),
                                  dbarg_number(g->limit)};
@@ -94,36 +96,47 @@ static bool ask_shards(struct gathering *g, int64_t before_ms)
         if (!share->wanted) {
             continue;
         }
-        if (share->outcome != OUTCOME_OK) {
-            share->wanted = false;
-            g->failure = share->outcome;
-        } else if (!take_share(g, share->results)) {
-            call_explain(g->call, "feed_list answered what cannot be read");
-            return false;
-        } else {
+        if (share->outcome == OUTCOME_OK && take_share(g, share->results)) {
             g->n_answers++;
+            continue;
         }
+        if (share->outcome == OUTCOME_OK) {
+            call_explain(g->call,
+                         "feed_list answered what does not fit or cannot be read");
+            share->outcome = OUTCOME_INTERNAL;
+        }
+        g->has_failed[i] = true;
+        g->failure = share->outcome;
     }
-    return true;
 }
 
 enum coverage { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
 
-/* Does every slot have an answer? A slot without one whose shard did answer is just
- * changing its owner. */
-static enum coverage check_coverage(const struct gathering *g)
+/* Does every slot have an answer? One without whose shard did answer is just changing its
+ * owner: that shard's map is read again, and whoever should have the slot is asked again.
+ */
+static enum coverage check_coverage(struct gathering *g)
 {
     enum coverage coverage = COVERAGE_FULL;
+    size_t n_shards = router_n_shards(g->router);
 
+    for (size_t i = 0; i < n_shards; i++) {
+        g->shares[i].wanted = false;
+    }
     for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
         if (g->covered[slot / WORD_BITS] >> (slot % WORD_BITS) & 1) {
             continue;
         }
         size_t shard = router_slot_shard(g->router, slot);
-        if (shard < router_n_shards(g->router) && g->shares[shard].wanted) {
-            return COVERAGE_ASK_AGAIN;
+        if (shard >= n_shards || g->has_failed[shard]) {
+            coverage = coverage == COVERAGE_FULL ? COVERAGE_PARTIAL : coverage;
+            continue;
         }
-        coverage = COVERAGE_PARTIAL;
+        if (!g->shares[shard].wanted) {
+            g->shares[shard].wanted = true;
+            router_look_again(g->router, shard);
+        }
+        coverage = COVERAGE_ASK_AGAIN;
     }
     return coverage;
 }
@@ -190,7 +203,8 @@ enum outcome feed_list(struct router *router, struct call *call, int64_t before_
 
     CHECK(limit > 0);
     g.shares = arena_calloc(call->arena, n_shards, sizeof *g.shares);
-    if (g.shares == NULL) {
+    g.has_failed = arena_calloc(call->arena, n_shards, sizeof *g.has_failed);
+    if (g.shares == NULL || g.has_failed == NULL) {
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
@@ -201,15 +215,13 @@ enum outcome feed_list(struct router *router, struct call *call, int64_t before_
         if (round > 0 && (clock_mono_ms() >= give_up_ms || !router_pause(call, round))) {
             break;
         }
-        if (!ask_shards(&g, before_ms)) {
-            return OUTCOME_INTERNAL;
-        }
+        ask_shards(&g, before_ms);
+        tidy(&g);
         coverage = check_coverage(&g);
     }
     if (g.n_answers == 0) {
         return g.failure;
     }
-    tidy(&g);
     size_t n = feed_page_length(g.videos, g.n, limit);
     *page =
         (struct video_page){.videos = g.videos,

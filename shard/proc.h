@@ -27,7 +27,7 @@ enum proc_effect { PROC_READS, PROC_WRITES };
 
 struct proc {
     const char *routine;
-    const char *sql; /* "CALL routine(?, ?)": the only SQL text that is ever sent */
+    const char *sql; /* "CALL routine(?, ?)": all access to data is such a text */
     enum proc_kind kind;
     enum proc_effect effect;
     unsigned n_args;

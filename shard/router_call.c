@@ -3,6 +3,7 @@
 /* How the callers of procedures reach the shards: placement, retries, scatter. */
 #include "shard/router_call.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,6 +25,15 @@
 #define PAUSE_MS     2u
 #define PAUSE_MAX_MS 50
 
+/* A CALL with less time than this share of call_timeout_ms is not sent: it would only be
+ * cut off, and cost a good connection. One with less than half proves nothing against its
+ * shard. */
+#define FAIR_SHARE 4
+
+/* How long a slot may be "notready" before the request gives up: far longer than a flip.
+ */
+#define NOTREADY_MS 2000
+
 /* How long a killed attempt may take to leave the processlist. */
 #define KILL_WAIT_MS 1000
 
@@ -35,7 +45,8 @@ struct task {
     uint32_t slot;       /* of this attempt, like the rest */
     uint64_t epoch;
     unsigned server;
-    bool in_parcel; /* already packed in this attempt */
+    bool maybe_done; /* an earlier attempt got no answer: only an answer of the procedure
+                      * can still say that nothing was done */
 };
 
 /* What goes to one shard in one attempt. */
@@ -44,6 +55,8 @@ struct parcel {
     size_t n;
     size_t *index; /* of the tasks, in the order in which they are sent */
     struct dbarg args[PROC_ARGS_MAX];
+    bool is_ready;      /* has its arguments, and was not sent yet in this attempt */
+    bool has_fair_time; /* silence would say something about the shard */
     char tag[DBCONN_TAG_SIZE]; /* of the connection, to kill it by */
 };
 
@@ -60,15 +73,27 @@ struct errand {
     struct parcel *parcels; /* room for one per shard */
     struct dbexec *execs;
     size_t n_parcels;
-    unsigned attempts;
+    unsigned rounds;   /* attempts of any kind: makes the pauses longer */
+    unsigned attempts; /* those that did not just find a slot not ready */
     unsigned silences;
-    bool only_notready; /* in this attempt */
+    int64_t notready_until_ms; /* give up waiting for slots then; 0 = none was met */
+    bool only_notready;        /* in this attempt */
 };
+
+/* Outcomes that claim that nothing was done. */
+static bool denies_effect(enum outcome outcome)
+{
+    return outcome == OUTCOME_BUSY || outcome == OUTCOME_UNAVAILABLE ||
+           outcome == OUTCOME_NOMEM;
+}
 
 static void settle_task(struct errand *e, size_t i, enum outcome outcome)
 {
-    e->tasks[i].is_pending = false;
-    e->answers[i].outcome = outcome;
+    struct task *task = &e->tasks[i];
+
+    task->is_pending = false;
+    e->answers[i].outcome =
+        task->maybe_done && denies_effect(outcome) ? OUTCOME_TIMEOUT : outcome;
 }
 
 static int64_t attempt_deadline(const struct errand *e)
@@ -76,6 +101,12 @@ static int64_t attempt_deadline(const struct errand *e)
     int64_t limit_ms = clock_mono_ms() + e->router->call_timeout_ms;
 
     return limit_ms < e->call->deadline_ms ? limit_ms : e->call->deadline_ms;
+}
+
+/* As much time as proves that a shard is silent rather than we in a hurry. */
+static int64_t fair_time_ms(const struct router *router)
+{
+    return router->call_timeout_ms / FAIR_SHARE;
 }
 
 /* --- Placing and packing
@@ -95,7 +126,6 @@ static void place_tasks(struct errand *e)
         struct slot_place place = slotmap_get(e->router->map, task->slot);
         task->epoch = place.epoch;
         task->server = place.server;
-        task->in_parcel = false;
         if (place.epoch == 0 || place.server == SLOTMAP_FOREIGN) {
             call_explain(e->call, "slot %u: %s", task->slot,
                          place.epoch == 0 ? "no shard that answered owns it"
@@ -149,35 +179,54 @@ static void settle_parcel(struct errand *e, const struct parcel *parcel,
     }
 }
 
-/* Give every parcel its arguments and a connection. Connections are taken in the order of
- * the shards, so that two threads cannot wait for each other. */
-static void equip_parcels(struct errand *e)
+/* Borrow the connection of parcel I; false: its tasks are settled, or with MAY_WAIT false
+ * it is left for a second round because all connections are busy. */
+static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
 {
+    struct parcel *parcel = &e->parcels[i];
+    struct dbpool *pool = parcel->shard->pool;
+    struct dbconn **conn = &e->execs[i].conn;
     char why[160];
+    enum outcome got = may_wait
+                           ? dbpool_get(pool, attempt_deadline(e), conn, why, sizeof why)
+                           : dbpool_try(pool, attempt_deadline(e), conn, why, sizeof why);
 
+    if (got == OUTCOME_BUSY && !may_wait) {
+        return false;
+    }
+    int64_t left_ms = e->call->deadline_ms - clock_mono_ms();
+    if (got == OUTCOME_OK && left_ms < fair_time_ms(e->router) / 2 && e->rounds > 0) {
+        dbpool_put(pool, conn, DBPOOL_UNPROVEN);
+        (void)snprintf(why, sizeof why, "no time left for another attempt");
+        got = OUTCOME_BUSY;
+    }
+    if (got != OUTCOME_OK) {
+        call_explain(e->call, "%s: %s", parcel->shard->name, why);
+        settle_parcel(e, parcel, got);
+        return false;
+    }
+    parcel->has_fair_time = left_ms >= fair_time_ms(e->router);
+    memcpy(parcel->tag, dbconn_tag(*conn), sizeof parcel->tag);
+    atomic_fetch_add(&parcel->shard->calls_total, 1);
+    e->call->n_calls++;
+    e->call->n_replays += e->attempts > 0;
+    return true;
+}
+
+/* Write the arguments of every parcel. */
+static void write_parcels(struct errand *e)
+{
     for (size_t i = 0; i < e->n_parcels; i++) {
         struct parcel *parcel = &e->parcels[i];
-        struct dbexec *exec = &e->execs[i];
-        *exec = (struct dbexec){
+        e->execs[i] = (struct dbexec){
             .proc = e->proc, .args = parcel->args, .arena = e->call->arena};
-        if (!write_arguments(e, parcel)) {
+        parcel->is_ready = write_arguments(e, parcel);
+        if (!parcel->is_ready) {
             call_explain(e->call, "the operations do not fit one call");
             settle_parcel(e, parcel, OUTCOME_NOMEM);
-            continue;
         }
         memcpy(e->call->shard, parcel->shard->name,
                strnlen(parcel->shard->name, sizeof e->call->shard - 1) + 1);
-        enum outcome got = dbpool_get(parcel->shard->pool, attempt_deadline(e),
-                                      &exec->conn, why, sizeof why);
-        if (got != OUTCOME_OK) {
-            call_explain(e->call, "%s: %s", parcel->shard->name, why);
-            settle_parcel(e, parcel, got);
-        } else {
-            memcpy(parcel->tag, dbconn_tag(exec->conn), sizeof parcel->tag);
-            atomic_fetch_add(&parcel->shard->calls_total, 1);
-            e->call->n_calls++;
-            e->call->n_replays += e->attempts > 0;
-        }
     }
 }
 
@@ -295,7 +344,8 @@ static bool kill_attempt(struct errand *e, struct shard *shard, const char *tag)
     struct dbconn *conn = dbconn_open(
         &shard->target, limit_ms < e->call->deadline_ms ? limit_ms : e->call->deadline_ms,
         &hello, why, sizeof why);
-    if (conn == NULL) {
+    if (conn == NULL || !minder_admit(shard, &hello, why, sizeof why)) {
+        dbconn_close(&conn); /* another server's word would prove nothing */
         return false;
     }
     const struct dbarg args[] = {dbarg_text(tag, strlen(tag)),
@@ -327,7 +377,9 @@ static void handle_silence(struct errand *e, struct parcel *parcel, bool is_late
     if (may_repeat) {
         atomic_fetch_add(&parcel->shard->replays_total, 1);
         for (size_t i = 0; i < parcel->n; i++) {
-            e->tasks[parcel->index[i]].so_far = OUTCOME_TIMEOUT;
+            struct task *task = &e->tasks[parcel->index[i]];
+            task->so_far = OUTCOME_TIMEOUT;
+            task->maybe_done = proc_get(e->proc)->effect == PROC_WRITES;
         }
     } else {
         settle_parcel(e, parcel, OUTCOME_TIMEOUT);
@@ -384,11 +436,36 @@ static void digest(struct errand *e, struct parcel *parcel, const struct dbexec 
 /* --- The loop
  * --------------------------------------------------------------------------- */
 
-static bool has_answered(enum db_status status)
+static enum dbpool_verdict verdict_on(enum db_status status, bool had_fair_time)
 {
-    return status != DB_UNKNOWN && status != DB_NOT_SENT;
+    if (status != DB_UNKNOWN && status != DB_NOT_SENT) {
+        return DBPOOL_ANSWERED;
+    }
+    return had_fair_time ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
 }
 
+/* Run the parcels that have a connection, side by side, and read what came. */
+static void run_parcels(struct errand *e)
+{
+    bool silent = false;
+
+    dbconn_run(e->execs, e->n_parcels, attempt_deadline(e));
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        struct dbexec *exec = &e->execs[i];
+        struct parcel *parcel = &e->parcels[i];
+        if (exec->conn != NULL) {
+            parcel->is_ready = false;
+            dbpool_put(parcel->shard->pool, &exec->conn,
+                       verdict_on(exec->status, parcel->has_fair_time));
+            digest(e, parcel, exec);
+            silent |= exec->status == DB_UNKNOWN && exec->is_late;
+        }
+    }
+    e->silences += silent;
+}
+
+/* A thread waits in line for one connection at a time and holds no other then: what is
+ * free is taken and used first, so that a slow shard delays its own operations only. */
 static void attempt(struct errand *e)
 {
     e->n_parcels = 0;
@@ -397,19 +474,23 @@ static void attempt(struct errand *e)
     for (unsigned server = 0; server < e->router->n_shards; server++) {
         pack_server(e, server);
     }
-    equip_parcels(e);
-    dbconn_run(e->execs, e->n_parcels, attempt_deadline(e));
-    bool silent = false;
+    write_parcels(e);
+    bool got_any = false;
     for (size_t i = 0; i < e->n_parcels; i++) {
-        struct dbexec *exec = &e->execs[i];
-        if (exec->conn != NULL) {
-            dbpool_put(e->parcels[i].shard->pool, &exec->conn,
-                       has_answered(exec->status));
-            digest(e, &e->parcels[i], exec);
-            silent |= exec->status == DB_UNKNOWN && exec->is_late;
+        if (e->parcels[i].is_ready) {
+            got_any |= borrow_connection(e, i, /* may_wait= */ e->n_parcels == 1);
         }
     }
-    e->silences += silent;
+    if (got_any) {
+        run_parcels(e);
+    }
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        struct parcel *parcel = &e->parcels[i];
+        if (parcel->is_ready && e->tasks[parcel->index[0]].is_pending &&
+            borrow_connection(e, i, /* may_wait= */ true)) {
+            run_parcels(e);
+        }
+    }
 }
 
 static bool is_done(const struct errand *e)
@@ -435,17 +516,29 @@ bool router_pause(const struct call *call, unsigned round)
     return true;
 }
 
+/* May the errand go on after an attempt that left something open? */
+static bool may_go_on(struct errand *e)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (e->only_notready && e->notready_until_ms == 0) {
+        e->notready_until_ms = now_ms + NOTREADY_MS;
+    }
+    if (e->only_notready && now_ms >= e->notready_until_ms) {
+        return false;
+    }
+    return e->attempts < ATTEMPTS_MAX && router_pause(e->call, e->rounds);
+}
+
 static void run(struct errand *e)
 {
     for (;;) {
         attempt(e);
         e->attempts += !e->only_notready;
-        if (is_done(e)) {
-            return;
-        }
-        if (e->attempts >= ATTEMPTS_MAX || !router_pause(e->call, e->attempts)) {
+        if (is_done(e) || !may_go_on(e)) {
             break;
         }
+        e->rounds++;
     }
     for (size_t i = 0; i < e->n_tasks; i++) {
         if (e->tasks[i].is_pending) {
@@ -549,36 +642,58 @@ static enum outcome share_outcome(const struct dbexec *exec)
     return OUTCOME_INTERNAL;
 }
 
-static void scatter_get(struct router *router, struct call *call, size_t i,
-                        struct router_share *share, struct dbexec *exec)
+/* One PROC_SHARD call to several shards. */
+struct scatter {
+    struct router *router;
+    struct call *call;
+    struct router_share *shares;
+    struct dbexec *execs;
+};
+
+static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
 {
-    struct shard *shard = &router->shards[i];
-    int64_t limit_ms = clock_mono_ms() + router->call_timeout_ms;
+    struct shard *shard = &s->router->shards[i];
+    int64_t limit_ms = clock_mono_ms() + s->router->call_timeout_ms;
     char why[160];
 
-    share->outcome = dbpool_get(
-        shard->pool, limit_ms < call->deadline_ms ? limit_ms : call->deadline_ms,
-        &exec->conn, why, sizeof why);
-    if (share->outcome != OUTCOME_OK) {
-        call_explain(call, "%s: %s", shard->name, why);
-        return;
+    limit_ms = limit_ms < s->call->deadline_ms ? limit_ms : s->call->deadline_ms;
+    s->shares[i].outcome =
+        may_wait ? dbpool_get(shard->pool, limit_ms, &s->execs[i].conn, why, sizeof why)
+                 : dbpool_try(shard->pool, limit_ms, &s->execs[i].conn, why, sizeof why);
+    if (s->shares[i].outcome != OUTCOME_OK) {
+        call_explain(s->call, "%s: %s", shard->name, why);
+        return false;
     }
-    call->n_calls++;
-    memcpy(call->shard, shard->name, strnlen(shard->name, sizeof call->shard - 1) + 1);
+    s->call->n_calls++;
+    memcpy(s->call->shard, shard->name,
+           strnlen(shard->name, sizeof s->call->shard - 1) + 1);
     atomic_fetch_add(&shard->calls_total, 1);
+    return true;
 }
 
-static void scatter_put(struct router *router, struct call *call, size_t i,
-                        struct router_share *share, struct dbexec *exec)
+/* Run what has a connection, give it back and take the results. */
+static void scatter_run(struct scatter *s)
 {
-    struct shard *shard = &router->shards[i];
+    struct router *router = s->router;
+    int64_t start_ms = clock_mono_ms();
+    int64_t limit_ms = start_ms + router->call_timeout_ms;
+    bool is_fair = s->call->deadline_ms - start_ms >= fair_time_ms(router);
 
-    dbpool_put(shard->pool, &exec->conn, has_answered(exec->status));
-    share->outcome = share_outcome(exec);
-    share->results = exec->status == DB_OK ? exec->results : NULL;
-    if (exec->status != DB_OK) {
-        call_explain(call, "%s: %s", shard->name, exec->detail);
-        atomic_fetch_add(&shard->calls_failed_total, 1);
+    dbconn_run(s->execs, router->n_shards,
+               limit_ms < s->call->deadline_ms ? limit_ms : s->call->deadline_ms);
+    for (size_t i = 0; i < router->n_shards; i++) {
+        struct dbexec *exec = &s->execs[i];
+        if (exec->conn == NULL) {
+            continue;
+        }
+        dbpool_put(router->shards[i].pool, &exec->conn,
+                   verdict_on(exec->status, is_fair));
+        s->shares[i].outcome = share_outcome(exec);
+        s->shares[i].results = exec->status == DB_OK ? exec->results : NULL;
+        if (exec->status != DB_OK) {
+            call_explain(s->call, "%s: %s", router->shards[i].name, exec->detail);
+            atomic_fetch_add(&router->shards[i].calls_failed_total, 1);
+        }
     }
 }
 
@@ -586,26 +701,30 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
                     const struct dbarg *args, struct router_share *shares)
 {
     size_t n = router->n_shards;
-    struct dbexec *execs = arena_calloc(call->arena, n, sizeof *execs);
-    int64_t limit_ms = clock_mono_ms() + router->call_timeout_ms;
+    struct scatter s = {.router = router, .call = call, .shares = shares};
 
     CHECK(proc_get(proc)->kind == PROC_SHARD);
+    s.execs = arena_calloc(call->arena, n, sizeof *s.execs);
     for (size_t i = 0; i < n; i++) {
         shares[i].outcome = OUTCOME_NOMEM;
         shares[i].results = NULL;
-        if (execs != NULL && shares[i].wanted) {
-            execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};
-            scatter_get(router, call, i, &shares[i], &execs[i]);
-        }
     }
-    if (execs == NULL) {
+    if (s.execs == NULL) {
         call_explain(call, "out of memory");
         return;
     }
-    dbconn_run(execs, n, limit_ms < call->deadline_ms ? limit_ms : call->deadline_ms);
+    /* As in attempt(): first what is free, then one by one what one has to wait for. */
     for (size_t i = 0; i < n; i++) {
-        if (execs[i].conn != NULL) {
-            scatter_put(router, call, i, &shares[i], &execs[i]);
+        s.execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};
+        if (shares[i].wanted) {
+            scatter_get(&s, i, /* may_wait= */ false);
+        }
+    }
+    scatter_run(&s);
+    for (size_t i = 0; i < n; i++) {
+        if (shares[i].wanted && shares[i].outcome == OUTCOME_BUSY &&
+            shares[i].results == NULL && scatter_get(&s, i, /* may_wait= */ true)) {
+            scatter_run(&s);
         }
     }
 }
@@ -616,4 +735,10 @@ size_t router_slot_shard(struct router *router, uint32_t slot)
 
     return place.epoch == 0 || place.server >= router->n_shards ? router->n_shards
                                                                 : place.server;
+}
+
+void router_look_again(struct router *router, size_t shard)
+{
+    CHECK(shard < router->n_shards);
+    minder_wake(&router->shards[shard]);
 }

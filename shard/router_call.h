@@ -64,6 +64,9 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
  * itself. False, at once: the deadline would pass. */
 bool router_pause(const struct call *call, unsigned round);
 
+/* Have the map of a shard read again soon: it does not seem to have a slot any more. */
+void router_look_again(struct router *router, size_t shard);
+
 /* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
 size_t router_slot_shard(struct router *router, uint32_t slot);
 

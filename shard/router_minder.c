@@ -31,6 +31,7 @@ struct look {
     struct shard *shard;
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
+    bool is_crowded;     /* the shard lives, but takes no more connections */
 };
 
 bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
@@ -109,7 +110,7 @@ static bool check_routines(struct look *look, struct arena *arena)
     return true;
 }
 
-static bool connect_shard(struct look *look, struct arena *arena)
+static bool connect_shard(struct look *look)
 {
     struct shard *shard = look->shard;
     struct dbconn_hello hello;
@@ -117,15 +118,11 @@ static bool connect_shard(struct look *look, struct arena *arena)
     look->conn =
         dbconn_open(&shard->target, clock_mono_ms() + shard->router->connect_timeout_ms,
                     &hello, look->why, sizeof look->why);
-    if (look->conn == NULL) {
-        return false;
-    }
-    if (!minder_admit(shard, &hello, look->why, sizeof look->why) ||
-        !check_routines(look, arena)) {
+    look->is_crowded = look->conn == NULL && dbconn_is_crowded(&hello);
+    if (look->conn != NULL && !minder_admit(shard, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
-        return false;
     }
-    return true;
+    return look->conn != NULL;
 }
 
 struct map_row {
@@ -134,9 +131,27 @@ struct map_row {
     const char *server;
 };
 
-/* Adopt the rows of MAP; collect in NEWS (a JSON array of numbers and names of ours) what
- * this process knows better. */
-static bool compare_maps(struct look *look, const struct dbresult *map, struct buf *news)
+/* What this process knows and the shard does not, as the argument of slot_learn(). */
+struct lesson {
+    struct buf json; /* an array of numbers and of our own names, the last bracket open */
+    unsigned n;
+};
+
+static void teach(const struct router *router, uint32_t slot, struct lesson *lesson)
+{
+    struct slot_place ours = slotmap_get(router->map, slot);
+
+    if (ours.epoch > 0 && ours.server != SLOTMAP_FOREIGN && lesson->n < LEARN_MAX) {
+        buf_addf(&lesson->json, "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\"}",
+                 lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)ours.epoch,
+                 router->shards[ours.server].name);
+    }
+}
+
+/* Adopt the rows of MAP, which are in the order of slots; collect in LESSON where this
+ * process knows a newer owner, or any where the shard knows none. */
+static bool compare_maps(struct look *look, const struct dbresult *map,
+                         struct lesson *lesson)
 {
     const struct router *router = look->shard->router;
     const struct dbfield fields[] = {
@@ -147,53 +162,57 @@ static bool compare_maps(struct look *look, const struct dbresult *map, struct b
         {.column = "server",
          .kind = DBFIELD_TEXT,
          .offset = offsetof(struct map_row, server)}};
-    unsigned n_news = 0;
+    uint32_t next = 0;
     struct map_row row;
 
     for (size_t i = 0; i < map->n_rows; i++) {
         if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
-            snprintf(look->why, sizeof look->why,
-                     "slot_map answered what cannot be read");
+            (void)snprintf(look->why, sizeof look->why,
+                           "slot_map answered what cannot be read");
             return false;
         }
+        for (; next < row.slot && next < SLOTS_MAX; next++) {
+            teach(router, next, lesson);
+        }
+        next = row.slot + 1;
         const struct slot_place theirs = {
             .epoch = row.epoch, .server = router_server_index(router, row.server)};
-        if (slotmap_adopt(router->map, row.slot, theirs)) {
-            continue;
+        if (!slotmap_adopt(router->map, row.slot, theirs) &&
+            slotmap_get(router->map, row.slot).epoch > theirs.epoch) {
+            teach(router, row.slot, lesson);
         }
-        struct slot_place ours = slotmap_get(router->map, row.slot);
-        if (ours.epoch > theirs.epoch && ours.server != SLOTMAP_FOREIGN &&
-            n_news < LEARN_MAX) {
-            buf_addf(news, "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\"}",
-                     n_news++ == 0 ? "[" : ",", row.slot, (unsigned long long)ours.epoch,
-                     router->shards[ours.server].name);
-        }
+    }
+    for (; next < SLOTS_MAX; next++) {
+        teach(router, next, lesson);
     }
     return true;
 }
 
-/* One look: true when the shard is there, may serve, and its map was read. */
+/* One look: true when the shard is there, may serve, and its map was read. Routines are
+ * checked every time: they may be replaced while this process runs. */
 static bool look_once(struct look *look)
 {
     struct arena arena;
-    struct buf news;
+    struct lesson lesson = {.n = 0};
     struct dbresult *map = NULL;
     bool good = false;
 
     arena_init(&arena, LOOK_ARENA_BYTES);
-    buf_init(&news, LEARN_BYTES);
-    if (look->conn != NULL || connect_shard(look, &arena)) {
+    buf_init(&lesson.json, LEARN_BYTES);
+    look->is_crowded = false;
+    if ((look->conn != NULL || connect_shard(look)) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
-               compare_maps(look, map, &news);
+               compare_maps(look, map, &lesson);
     }
-    if (good && news.len > 0 && buf_add(&news, "]", 1)) {
-        const struct dbarg arg = {.kind = DBARG_TEXT, .text = news.data, .len = news.len};
+    if (good && lesson.n > 0 && buf_add(&lesson.json, "]", 1)) {
+        const struct dbarg arg = {
+            .kind = DBARG_TEXT, .text = lesson.json.data, .len = lesson.json.len};
         if (!ask(look, PROC_SLOT_LEARN, &arg, &arena, &map)) {
             log_write(LOG_WARN, "slot_learn_failed", "shard=%s why=\"%s\"",
                       look->shard->name, look->why);
         }
     }
-    buf_clear(&news);
+    buf_clear(&lesson.json);
     arena_release(&arena);
     return good;
 }
@@ -246,6 +265,8 @@ static void *minder_run(void *argument)
         if (is_up) {
             dbpool_set_up(shard->pool);
             dbpool_reap(shard->pool);
+        } else if (look.is_crowded && was_up) {
+            is_up = true; /* the connections that are open go on working */
         } else {
             dbpool_set_down(shard->pool, look.why);
         }

@@ -40,8 +40,8 @@ BEGIN
     END IF;
 
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    SET SESSION innodb_lock_wait_timeout = 2;
-    SET SESSION lock_wait_timeout = 5;
+    SET SESSION innodb_lock_wait_timeout = 1;
+    SET SESSION lock_wait_timeout = 1;
     SET SESSION time_zone = '+00:00';
 
     SELECT COALESCE((SELECT ss.name

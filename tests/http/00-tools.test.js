@@ -3,8 +3,10 @@
 /* The tests' own tools: every checker is shown to fail on a planted fault. */
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import net from "node:net";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
   duplicates, expositionProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness, walkProblems,
@@ -235,6 +237,16 @@ test("the clips are what they claim to be", () => {
   assert.notDeepEqual(media.uniqueClip(), media.uniqueClip());
   assert.equal(media.masked(Buffer.from("x")).toString("latin1", 4, 8), "ftyp");
   assert.ok(media.pictureBomb().length < 1 << 20, "a bomb is small on disk");
+});
+
+test("no test file waits outside a test once it has declared one: its cluster could end meanwhile", () => {
+  for (const name of readdirSync(fileURLToPath(new URL(".", import.meta.url)))) {
+    if (!name.endsWith(".test.js")) continue;
+    const lines = readFileSync(new URL(name, import.meta.url), "utf8").split("\n");
+    const first = lines.findIndex((line) => /^\s*test\(/.test(line));
+    const late = lines.slice(first).filter((line) => /^(const|let|await|\}).*\bawait\b/.test(line));
+    assert.deepEqual(late, [], name);
+  }
 });
 
 test("waiting in vain says what for", async () => {

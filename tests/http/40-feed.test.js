@@ -223,6 +223,20 @@ test("a slot that changes its owner while pages are read: no video is skipped or
   assert.deepEqual(walkProblems(await walk(api, times), times.keys()), [], "and afterwards");
 });
 
+test("the rows that a slot left behind on its old shard are on no page", async () => {
+  const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
+  const [left, stayed] = [...times.keys()];
+  const slot = slotOfId(left);
+  const from = (await owners(cluster)).get(slot);
+  const to = cluster.shards.find((s) => s.name !== from).name;
+  await moveSlot(cluster, slot, from, to);
+  assert.equal((await api.remove(users[0].token, left)).status_code, CODE.OK);
+  const behind = await cluster.sql(from, `SELECT state FROM video WHERE video_id = ${left}`);
+  assert.deepEqual(behind, [{ state: "live" }], "the old shard knows nothing of it");
+  assert.deepEqual((await api.feed()).video_list.map((v) => v.id), [stayed]);
+  assert.deepEqual((await api.list({ user_id: users[0].id })).video_list, []);
+});
+
 test("a slot that nobody owns for a moment is waited for; for long, it is said to be missing", async () => {
   const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
   const slot = slotOfId(users[0].id);

@@ -18,6 +18,12 @@ const { api } = cluster;
 const port = cluster.server.options.listen_port;
 const user = await api.register();
 
+/* A second server that has little patience. */
+const SLOW = { header_timeout_ms: 700, idle_timeout_ms: 900, stall_timeout_ms: 800, min_rate_bytes: 2000 };
+const slow = await (await cluster.addServer({ ...SLOW, upload_limit_bytes: 64 << 20 })).start();
+const slowApi = cluster.apiOf(slow);
+const SLACK = 1500 * slowdown();
+
 const PING = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
 /** All at once, or each byte on its own. */
@@ -124,11 +130,6 @@ test("Expect: 100-continue is answered before the body is sent", async () => {
 });
 
 /* ---- slowness ---- */
-
-const SLOW = { header_timeout_ms: 700, idle_timeout_ms: 900, stall_timeout_ms: 800, min_rate_bytes: 2000 };
-const slow = await (await cluster.addServer({ ...SLOW, upload_limit_bytes: 64 << 20 })).start();
-const slowApi = cluster.apiOf(slow);
-const SLACK = 1500 * slowdown();
 
 /** Send a byte every 50 ms until the server has had enough; resolves to the time it took. */
 async function trickle(connection, byte) {

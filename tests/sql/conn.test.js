@@ -30,7 +30,7 @@ describe("conn_open", () => {
     const [set] = await session.rows(`
       SELECT @@SESSION.tx_isolation AS isolation, @@SESSION.innodb_lock_wait_timeout AS row_wait,
              @@SESSION.lock_wait_timeout AS ddl_wait, @@SESSION.time_zone AS zone`);
-    assert.deepEqual(set, { isolation: "READ-COMMITTED", row_wait: "2", ddl_wait: "5", zone: "+00:00" });
+    assert.deepEqual(set, { isolation: "READ-COMMITTED", row_wait: "1", ddl_wait: "1", zone: "+00:00" });
     await session.end();
   });
 

@@ -352,6 +352,7 @@ static struct {
     char keys_file[SCRATCH_PATH_MAX + 16];
     struct config config;
     struct app app;
+    int64_t budget_ms; /* of every request */
 } world;
 
 static void world_write_keys(const char *text)
@@ -388,6 +389,7 @@ static int world_begin(void **state)
     world.config.base_url = "https://v.example.org";
     world.config.listen_host = "0.0.0.0";
     world.config.listen_port = 8080;
+    world.budget_ms = 10000;
     world.app.config = &world.config;
     world.app.auth = auth_new(&world.config, NULL, why);
     assert_non_null(world.app.auth);
@@ -404,8 +406,9 @@ static int world_end(void **state)
 
 /* What came back. */
 struct answer {
-    json_t *body; /* owned; NULL when nothing was replied */
-    int code;     /* status_code; -1 when nothing was replied */
+    json_t *body;    /* owned; NULL when nothing was replied */
+    int code;        /* status_code; -1 when nothing was replied */
+    int64_t left_ms; /* of the budget */
     struct auth_identity who;
 };
 
@@ -426,7 +429,7 @@ static struct answer ask(const struct route *route, const struct field *fields)
 
     request_init(&req, &world.app, now_ms);
     request_set_route(&req, route, "");
-    request_set_deadline(&req, now_ms + 10000);
+    request_set_deadline(&req, now_ms + world.budget_ms);
     for (; fields != NULL && fields->name != NULL; fields++) {
         if (strcmp(fields->name, "authorization") == 0) {
             req.headers.authorization = fields->value;
@@ -455,6 +458,7 @@ static struct answer ask(const struct route *route, const struct field *fields)
     /* Who shortened the time for a part of the work gave it back. */
     assert_int_equal(req.call.deadline_ms, req.deadline_ms);
     answer.who = req.who;
+    answer.left_ms = request_left_ms(&req);
     request_release(&req);
     return answer;
 }

@@ -435,7 +435,7 @@ static void test_login_overtaken_by_rehash(void **state)
 
 static void *hash_slowly(void *arg)
 {
-    struct password_params params = {.ln = 15, .r = 8, .p = 8};
+    struct password_params params = {.ln = 15, .r = 8, .p = 16};
     char hash[PASSWORD_HASH_MAX + 1];
 
     assert_int_equal(password_hash(auth_password(world.app.auth), &params, "x", 1,
@@ -445,20 +445,29 @@ static void *hash_slowly(void *arg)
     return NULL;
 }
 
+/* Take the one place to hash; it stays taken for a second or so. */
+static pthread_t take_place(atomic_bool *done)
+{
+    uint64_t n = n_hashes();
+    pthread_t thread;
+
+    atomic_store(done, false);
+    assert_int_equal(pthread_create(&thread, NULL, hash_slowly, done), 0);
+    while (n_hashes() == n) {
+        sched_yield();
+    }
+    return thread;
+}
+
 /* With the one place taken and no queue, who needs a hash is told to come back, and what
  * needs none goes on. */
 static void test_busy(void **state)
 {
     const char *token = make_alice();
-    uint64_t n = n_hashes();
-    atomic_bool done = false;
-    pthread_t thread;
+    atomic_bool done;
+    pthread_t thread = take_place(&done);
 
     (void)state;
-    assert_int_equal(pthread_create(&thread, NULL, hash_slowly, &done), 0);
-    while (n_hashes() == n) {
-        sched_yield();
-    }
     struct answer answers[] = {log_in("alice", "secret"), log_in("nobody", "secret"),
                                sign_up("bob", "secret"), change(token, "secret", "f")};
     int code = page_code(token);
@@ -469,6 +478,28 @@ static void test_busy(void **state)
     }
     assert_int_equal(code, 0);
     assert_int_equal(fake.n_calls[FAKE_REGISTER], 1); /* alice's own */
+}
+
+/* Who waits for its turn gives up while there is time left to do something with it: else
+ * a queue that is never empty would let everybody in too late. */
+static void test_no_turn_too_late(void **state)
+{
+    char why[AUTH_WHY_BYTES];
+    atomic_bool done;
+
+    (void)state;
+    auth_free(&world.app.auth);
+    world.config.scrypt_queue_max = 1;
+    world.app.auth = auth_new(&world.config, NULL, why);
+    assert_non_null(world.app.auth);
+    (void)make_alice();
+    pthread_t thread = take_place(&done);
+    world.budget_ms = 1000;
+    struct answer answer = log_in("alice", "secret");
+    assert_false(atomic_load(&done)); /* else the test has shown nothing */
+    pthread_join(thread, NULL);
+    assert_true(answer.left_ms > 0);
+    assert_refused(&answer, 1016);
 }
 
 /* ---- logout ---- */
@@ -648,6 +679,7 @@ int main(void)
         IN_WORLD(test_login_overtaken_by_change),
         IN_WORLD(test_login_overtaken_by_rehash),
         IN_WORLD(test_busy),
+        IN_WORLD(test_no_turn_too_late),
         IN_WORLD(test_logout),
         IN_WORLD(test_logout_refused),
         IN_WORLD(test_password),

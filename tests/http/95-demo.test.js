@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* scripts/demo as a newcomer uses it: up, look, break, mend, down; all of it in a directory of its own. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { Api, CODE } from "../lib/api.js";
+import { buildDir, ROOT, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
+import { probe, uniqueClip } from "../lib/media.js";
+import { until } from "../lib/wait.js";
+
+const parent = mkdtempSync(join(tmpdir(), "doushard-demo-"));
+const directory = join(parent, "var");
+const environment = {
+  ...serverEnvironment(), DOUSHARD_VAR: directory, DOUSHARD_SHARDS: "2", DOUSHARD_BUILD_DIR: buildDir(),
+};
+/* As root the databases run under another account, which has to reach the directory. */
+spawn("chmod", ["755", parent]);
+
+function demo(...args) {
+  return new Promise((done, failed) => {
+    const child = spawn(join(ROOT, "scripts", "demo"), args, { env: environment, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (chunk) => { stdout += chunk; });
+    child.stderr.on("data", (chunk) => { stderr += chunk; });
+    child.on("error", failed);
+    child.on("exit", (code) => done({ code, stdout, stderr }));
+  });
+}
+async function must(...args) {
+  const done = await demo(...args);
+  assert.equal(done.code, 0, `demo ${args.join(" ")}:\n${done.stdout}${done.stderr}`);
+  return done.stdout;
+}
+after(async () => {
+  await demo("reset");
+  rmSync(parent, { recursive: true, force: true });
+});
+
+/** Map of name to {state, pid} from `status`. */
+async function status() {
+  const { code, stdout } = await demo("status");
+  const lines = stdout.trim().split("\n").map((line) => line.trim().split(/\s+/));
+  return { code, members: new Map(lines.map(([name, state, , pid]) => [name, { state, pid: Number(pid) }])) };
+}
+/* One that has ended and that nobody has collected yet does not count. */
+function running(pid) {
+  try {
+    return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
+/* A child of this process that the demo must not touch. */
+const bystander = spawn("sleep", ["600"], { stdio: "ignore" });
+after(() => bystander.kill());
+
+let banner;
+let api;
+
+test("up brings a cluster, in time, and says how to use it", async () => {
+  const start = performance.now();
+  banner = await must("up", "--no-build");
+  assert.ok(performance.now() - start < 120000 * slowdown(), "under two minutes");
+  const [url] = /https?:\/\/[^\s'"]+/.exec(banner);
+  api = new Api(url);
+  assert.deepEqual((await api.get("/ping")).json, { message: "pong" }, "the first URL is the service");
+  for (const pattern of [/demo use/, /demo down/, /scrypt/i, /ln=12/]) assert.match(banner, pattern);
+});
+
+test("the demo login works, and the demo clips are in the feed and play", async () => {
+  const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
+  const { token, status_code } = await api.login(name, password);
+  assert.equal(status_code, CODE.OK);
+  const { video_list, partial } = await api.feed({ token });
+  assert.equal(partial, false);
+  assert.ok(video_list.length >= 3);
+  assert.ok(new Set(video_list.map((v) => v.author.id)).size > 1, "of several users");
+  const { body } = await api.fetch(video_list[0].play_url);
+  assert.ok(Number(probe(body).format.duration) > 0);
+  assert.equal((await api.publish(token, uniqueClip(), "mine")).status_code, CODE.OK);
+  assert.equal((await api.feed()).video_list[0].title, "mine");
+});
+
+test("status has one line per process and is 0 when all are healthy", async () => {
+  const { code, members } = await status();
+  assert.equal(code, 0);
+  assert.deepEqual([...members.keys()].sort(), ["redis1", "redis2", "redis3", "server1", "shard1", "shard2"]);
+  for (const [name, { state, pid }] of members) assert.ok(state === "ok" && running(pid), name);
+});
+
+test("the shards are durable, as in production", async () => {
+  const out = await must("use", "1", "SELECT CONCAT('flush=', @@innodb_flush_log_at_trx_commit, ' doublewrite=', @@innodb_doublewrite)");
+  assert.match(out, /flush=1 doublewrite=(1|ON)/);
+});
+
+test("up again changes nothing, and is quick", async () => {
+  const before = await status();
+  const start = performance.now();
+  await must("up", "--no-build");
+  assert.ok(performance.now() - start < 10000 * slowdown());
+  assert.deepEqual(await status(), before);
+});
+
+test("what the banner names works: use, use-all, where, logs", async () => {
+  const [, name] = /user (\S+), password/.exec(banner);
+  assert.match(await must("use", "2", "SELECT name FROM shard_self"), /shard2/);
+  const all = await must("use-all", "SELECT name FROM shard_self");
+  assert.ok(all.includes("shard1") && all.includes("shard2"));
+  const where = await must("where", name);
+  const [, shard] = /^(shard[12]): .*\bowned\b/m.exec(where);
+  const rows = await must("use", shard.slice(5), `SELECT CONCAT('id=', user_id) FROM user WHERE name = '${name}'`);
+  const [, id] = /id=(\d+)/.exec(rows);
+  assert.match(await must("where", id), new RegExp(`^${shard}: .*\\bowned\\b`, "m"));
+  assert.match(await must("logs", "server1"), /serving/);
+  assert.notEqual((await demo("where", "nobody_of_this_name")).code, 0);
+});
+
+test("a shard is killed and started by name", async () => {
+  await must("kill", "shard2");
+  const { code, members } = await status();
+  assert.notEqual(code, 0);
+  assert.equal(members.get("shard2").state, "down");
+  assert.equal(members.get("shard1").state, "ok");
+  assert.equal((await api.feed()).partial, true);
+  await must("start", "shard2");
+  await until("the whole feed", async () => (await api.feed()).partial === false, { timeoutMs: 20000 * slowdown() });
+  await until("all to be healthy", async () => (await status()).code === 0, { timeoutMs: 20000 * slowdown() });
+});
+
+test("a second server is started by name and is the same service", async () => {
+  await must("start", "server2");
+  const { servers } = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
+  const { port, admin_port } = servers.find((s) => s.name === "server2");
+  assert.equal(await statusOf(`http://127.0.0.1:${admin_port}/readyz`), 200);
+  const other = new Api(`http://127.0.0.1:${port}`);
+  assert.equal((await other.feed()).video_list[0].title, "mine");
+  other.close();
+  await must("stop", "server2");
+  assert.equal(await statusOf(`http://127.0.0.1:${admin_port}/livez`), 0);
+  await must("start", "server2");
+});
+
+test("misuse is said so, with status 2", async () => {
+  for (const args of [[], ["nonsense"], ["kill"], ["kill", "shard9"], ["kill", "init"], ["kill", "shard1;ls"], ["up", "--nonsense"], ["use", "x"]]) {
+    const { code, stderr } = await demo(...args);
+    assert.equal(code, 2, args.join(" "));
+    assert.ok(stderr.length > 0);
+  }
+  assert.match(await must("--help"), /usage/);
+});
+
+test("down ends every process and keeps the data; up brings them back; reset removes all", async () => {
+  const { members } = await status();
+  await must("down");
+  for (const [name, { pid }] of members) assert.ok(!running(pid), `${name} still runs`);
+  assert.notEqual((await demo("status")).code, 0);
+  assert.equal(await must("down").then(() => 0), 0, "down twice is fine");
+  const start = performance.now();
+  await must("up", "--no-build");
+  assert.ok(performance.now() - start < 30000 * slowdown());
+  assert.equal((await api.feed()).video_list[0].title, "mine", "what was acknowledged is there");
+  const again = await status();
+  assert.equal(again.code, 0);
+  await must("reset");
+  for (const { pid } of again.members.values()) assert.ok(!running(pid));
+  assert.equal(existsSync(directory), false);
+  assert.ok(running(bystander.pid), "others' processes are left alone");
+  api.close();
+});
