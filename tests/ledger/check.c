@@ -33,7 +33,8 @@ static int compare_ops(const void *a, const void *b)
 
     by = by != 0 ? by : ledger_compare(x->actor, y->actor);
     by = by != 0 ? by : ledger_compare(x->target, y->target);
-    return by != 0 ? by : ledger_compare((uint64_t)x->invoked_us, (uint64_t)y->invoked_us);
+    return by != 0 ? by
+                   : ledger_compare((uint64_t)x->invoked_us, (uint64_t)y->invoked_us);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -259,8 +260,8 @@ static void compare_user(const struct ledger_case *c, const struct ledger_user *
     }
     if (user->edge_ver > sums->edges) {
         ledger_violation(c->report, INVARIANT_TWICE,
-                         "user %" PRIu64 ": edge_ver is %" PRIu64
-                         ", but only %" PRIu64 " requests could have raised it",
+                         "user %" PRIu64 ": edge_ver is %" PRIu64 ", but only %" PRIu64
+                         " requests could have raised it",
                          user->id, user->edge_ver, sums->edges);
     }
 }
@@ -281,12 +282,11 @@ void ledger_check_counters(struct ledger_case *c)
         const struct ledger_video *video = &c->rows->videos[i];
         if (video->is_live && (video->favorites != videos[i].favorites ||
                                video->comments != videos[i].comments)) {
-            ledger_violation(
-                c->report, INVARIANT_COUNTERS,
-                "video %" PRIu64 ": likes %" PRId64 ", rows %" PRId64
-                "; comments %" PRId64 ", rows %" PRId64,
-                video->id, video->favorites, videos[i].favorites, video->comments,
-                videos[i].comments);
+            ledger_violation(c->report, INVARIANT_COUNTERS,
+                             "video %" PRIu64 ": likes %" PRId64 ", rows %" PRId64
+                             "; comments %" PRId64 ", rows %" PRId64,
+                             video->id, video->favorites, videos[i].favorites,
+                             video->comments, videos[i].comments);
         }
     }
     free(users);

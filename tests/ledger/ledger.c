@@ -12,7 +12,8 @@
 #include "tests/ledger/load.h"
 
 static const char usage[] =
-    "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. [OPTION..]\n"
+    "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. "
+    "[OPTION..]\n"
     "       ledger check --history=FILE --rows=FILE.. [--most=N]\n"
     "\n"
     "run: clients that do random things; every request becomes a line of the history.\n"
@@ -32,7 +33,8 @@ static const char usage[] =
     "  --rows=FILE         rows of a shard (see rows.h); may be repeated\n"
     "  --most=N            lines per invariant (5)\n"
     "\n"
-    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not right.\n";
+    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not "
+    "right.\n";
 
 struct options {
     struct load_options load;
