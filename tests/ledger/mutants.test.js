@@ -11,7 +11,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Cluster } from "../lib/cluster.js";
 import { clearWorld, crashServer, crashShard, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
 
-const SECONDS = 8;
+const SECONDS = 10;
 /* A CALL that takes longer is repeated; the delays below are longer. */
 const CALL_TIMEOUT_MS = 1000;
 
@@ -19,7 +19,7 @@ const START = "    START TRANSACTION;";
 const COMMIT = "    COMMIT;\n";
 /* Some CALLs do nothing for seconds before they begin, or after they are done. Not so many that the
  * servers take the shard for dead. */
-const lateStart = [START, `    IF RAND() < 0.05 THEN DO SLEEP(4); END IF;\n${START}`];
+const lateStart = [START, `    IF RAND() < 0.08 THEN DO SLEEP(4); END IF;\n${START}`];
 const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END IF;\n`];
 
 const edges = (...edits) =>
@@ -31,7 +31,7 @@ const original = {
   kill: () => [routine("conn", "conn_kill", [])],
 };
 
-const fewEdges = { mix: "70,20,0,0,0,0,10", "hot-users": 40, "hot-videos": 20, "hot-percent": 95 };
+const fewEdges = { mix: "65,15,0,0,0,0,20", "hot-users": 24, "hot-videos": 12, "hot-percent": 95 };
 
 /* faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken, none for
  * a control. */
