@@ -264,33 +264,45 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
     return outcome;
 }
 
-static int check_all(struct run *run)
+/* The shard from run->place on. 0: done; else the exit status. */
+static int check_shard(struct run *run)
 {
     char why[TEXT_MAX];
+
+    while (run->place.part < AUDIT_PART__COUNT) {
+        if (check_page(run, why, sizeof why) != OUTCOME_OK) {
+            return fail(run->topology->servers[run->shard].name, why);
+        }
+        if (fflush(stdout) != 0) {
+            return fail("standard output", error_text());
+        }
+        if (run->place.part == AUDIT_PART__COUNT) {
+            break;
+        }
+        report_progress(run);
+        if (!checkpoint_write(run)) {
+            return fail(run->options->checkpoint, error_text());
+        }
+    }
+    return 0;
+}
+
+static int check_all(struct run *run)
+{
     size_t end = run->options->shard != NULL ? run->shard + 1 : run->topology->n_servers;
-    bool is_first = true;
+    int status = 0;
 
     run->begin_ms = run->reported_ms = clock_mono_ms();
     run->begun_at = share_done(run);
-    for (; run->shard < end; run->shard++) {
-        if (!is_first) {
+    while (status == 0 && run->shard < end) {
+        status = check_shard(run);
+        if (status == 0) {
             run->place = (struct audit_place){.part = AUDIT_OWNERS};
+            run->shard++;
         }
-        is_first = false;
-        while (run->place.part < AUDIT_PART__COUNT) {
-            if (check_page(run, why, sizeof why) != OUTCOME_OK) {
-                return fail(run->topology->servers[run->shard].name, why);
-            }
-            if (fflush(stdout) != 0) {
-                return fail("standard output", error_text());
-            }
-            if (run->place.part < AUDIT_PART__COUNT) {
-                report_progress(run);
-                if (!checkpoint_write(run)) {
-                    return fail(run->options->checkpoint, error_text());
-                }
-            }
-        }
+    }
+    if (status != 0) {
+        return status;
     }
     if (run->options->checkpoint != NULL) {
         (void)unlink(run->options->checkpoint);

@@ -95,13 +95,14 @@ struct owner_row {
     int64_t bad_videos;
 };
 
+/* The fields of a counter: stored, counted. */
 #define PAIR(i, stored, counted)                                                         \
     {.column = (stored),                                                                 \
      .kind = DBFIELD_I64,                                                                \
-     .offset = offsetof(struct owner_row, pairs) + (2 * (i)) * sizeof(int64_t)},         \
+     .offset = offsetof(struct owner_row, pairs[i][0])},                                 \
     {                                                                                    \
         .column = (counted), .kind = DBFIELD_I64,                                        \
-        .offset = offsetof(struct owner_row, pairs) + (2 * (i) + 1) * sizeof(int64_t)    \
+        .offset = offsetof(struct owner_row, pairs[i][1])                                \
     }
 
 static const struct dbfield owner_fields[] = {

@@ -113,8 +113,8 @@ static void put_in_order(struct ledger_case *c)
     struct ledger_rows *rows = c->rows;
 
     sort(history->ops, history->n, sizeof *history->ops, compare_ops);
-    c->by_name = calloc(history->n + 1, sizeof *c->by_name);
-    c->by_item = calloc(history->n + 1, sizeof *c->by_item);
+    c->by_name = calloc(history->n + 1, sizeof(void *));
+    c->by_item = calloc(history->n + 1, sizeof(void *));
     CHECK(c->by_name != NULL && c->by_item != NULL);
     for (size_t i = 0; i < history->n; i++) {
         c->by_name[i] = &history->ops[i];
@@ -122,8 +122,8 @@ static void put_in_order(struct ledger_case *c)
             c->by_item[c->n_by_item++] = &history->ops[i];
         }
     }
-    sort(c->by_name, history->n, sizeof(struct ledger_op *), compare_names);
-    sort(c->by_item, c->n_by_item, sizeof(struct ledger_op *), compare_items);
+    sort(c->by_name, history->n, sizeof(void *), compare_names);
+    sort(c->by_item, c->n_by_item, sizeof(void *), compare_items);
     sort(rows->users, rows->n_users, sizeof *rows->users, compare_users);
     sort(rows->videos, rows->n_videos, sizeof *rows->videos, compare_videos);
     sort(rows->edges, rows->n_edges, sizeof *rows->edges, compare_edges);
@@ -161,7 +161,7 @@ const struct ledger_op *ledger_op_named(const struct ledger_case *c, uint32_t wo
         return NULL;
     }
     const struct ledger_op *const *found =
-        bsearch(&pointer, c->by_name, c->history->n, sizeof pointer, compare_names);
+        bsearch(&pointer, c->by_name, c->history->n, sizeof(void *), compare_names);
     return found == NULL ? NULL : *found;
 }
 

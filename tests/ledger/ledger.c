@@ -199,11 +199,13 @@ static void print_kind(const struct ledger_history *history, enum ledger_kind ki
     if (n == 0) {
         return;
     }
+    size_t median = n / 2;
+    size_t late = n - 1 - n / 100;
     qsort(durations, n, sizeof *durations, compare_durations);
     printf("%-10s %8zu ok %6zu fail %6zu unknown   p50 %7.1f ms   p99 %7.1f ms\n",
            ledger_kind_name(kind), outcomes[LEDGER_OK], outcomes[LEDGER_FAIL],
-           outcomes[LEDGER_UNKNOWN], (double)durations[n / 2] / 1000,
-           (double)durations[n - 1 - n / 100] / 1000);
+           outcomes[LEDGER_UNKNOWN], (double)durations[median] / 1000,
+           (double)durations[late] / 1000);
 }
 
 static int run(const struct options *options)

@@ -18,7 +18,7 @@
 #define REMEMBERED_MAX 32
 
 /* A client that reaches no server, or is told to come later, does so after this. */
-#define PAUSE_MS 20
+#define PAUSE_NS 20000000L
 
 /* Of 1000 targets, how many never existed; of deletions, how many are by a stranger. */
 #define GHOSTS_PER_MILLE  10
@@ -158,7 +158,7 @@ static void read_answer(const char *body, int http_status, struct ledger_op *op)
 static bool ask(struct worker *w, const char *target, struct ledger_op *op)
 {
     const struct load_options *options = w->options;
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
     const char *body = NULL;
     int http_status = 0;
     enum client_status status = CLIENT_NOT_SENT;

@@ -19,7 +19,7 @@ const START = "    START TRANSACTION;";
 const COMMIT = "    COMMIT;\n";
 /* Some CALLs do nothing for seconds before they begin, or after they are done. Not so many that the
  * servers take the shard for dead. */
-const lateStart = [START, `    IF RAND() < 0.08 THEN DO SLEEP(4); END IF;\n${START}`];
+const lateStart = [START, `    IF RAND() < 0.15 THEN DO SLEEP(4); END IF;\n${START}`];
 const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END IF;\n`];
 
 const edges = (...edits) =>
