@@ -2,6 +2,7 @@
 #
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
+#   make check-chaos        the ledger tests for long: kills under load, all seeded mutants
 #   make bench              benchmarks that need no cluster; they print and never fail
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
@@ -21,6 +22,7 @@
 #   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
 #   prefix bindir sysconfdir datadir DESTDIR
 #   CHECK_ARGS="config metrics"  run only these unit tests
+#   CHAOS_SECONDS=600            how long the load of check-chaos is
 #
 # The tests with a cluster of their own are run by scripts/check.
 
@@ -100,30 +102,43 @@ server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
 bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
-c_sources      := $(shard_sources) $(server_sources) server/main.c $(unit_sources) \
-                  $(live_sources) $(bench_sources)
+ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
+c_sources      := $(shard_sources) $(server_sources) server/main.c scripts/shardctl.c \
+                  $(unit_sources) $(live_sources) $(bench_sources) $(ledger_sources) \
+                  tests/ledger/ledger.c
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h tests/*/*.h))
 
 objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
 libshard       := $(BUILD)/libshard.a
 libserver      := $(BUILD)/libdoushard_server.a
 program        := $(BUILD)/doushard
+shardctl       := $(BUILD)/shardctl
+libledger      := $(BUILD)/libledger.a
+ledger         := $(BUILD)/ledger
 unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
 live_programs  := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(live_sources))
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all check bench lint format install uninstall dist clean distclean help FORCE
+.PHONY: all check check-chaos bench lint format install uninstall dist clean distclean help FORCE
 
-all: $(program)
+all: $(program) $(shardctl) $(ledger)
 
 $(program): $(call objects,server/main.c) $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(package_libs) $(LDLIBS)
 
+# The operators' tool, and the program of the ledger tests.
+$(shardctl): $(call objects,scripts/shardctl.c) $(libraries)
+$(ledger): $(call objects,tests/ledger/ledger.c) $(libledger) $(libraries)
+$(shardctl) $(ledger):
+	$(say) LINK $@
+	$(Q)$(link) -o $@ $^ $(package_libs) $(LDLIBS)
+
 $(libshard): $(call objects,$(shard_sources))
 $(libserver): $(call objects,$(server_sources))
-$(libshard) $(libserver):
+$(libledger): $(call objects,$(ledger_sources))
+$(libshard) $(libserver) $(libledger):
 	$(say) AR $@
 	$(Q)rm -f $@.new && $(AR) rcs $@.new $(filter %.o,$^) && mv $@.new $@
 
@@ -142,7 +157,11 @@ $(live_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
 $(unit_programs) $(live_programs):
 	$(say) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(link) $(wrap) -o $@ $< $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+	$(Q)$(link) $(wrap) -o $@ $< $(extra) $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+
+# The checker of the ledger tests has a test, too.
+$(BUILD)/tests/test_ledger_check: $(libledger)
+$(BUILD)/tests/test_ledger_check: private extra := $(libledger)
 
 # Allocations of our objects go through the test.
 $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
@@ -176,6 +195,14 @@ $(BUILD)/version: FORCE
 
 check: $(program) $(unit_programs) $(live_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
+
+CHAOS_SECONDS ?= 600
+
+# The clusters are the tests' own; see tests/README.md.
+check-chaos: all
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_MUTANTS=all \
+	    LEDGER_SECONDS='$(CHAOS_SECONDS)' \
+	    $(NODE) --test --test-concurrency=1 tests/ledger/*.test.js
 
 bench: $(program) $(bench_programs)
 	@if [ -z '$(bench_programs)' ]; then \

@@ -123,6 +123,7 @@ GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'%';
 
 -- The monitor.
+GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'@'%';

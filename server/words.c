@@ -3,8 +3,9 @@
 /* An Aho-Corasick automaton over folded code points, and the list of words in force.
  *
  * Every node but the root has a failure link; edges are in one hash table, keyed by node
- * and code point, so that 10,000 words cost about a megabyte. Most characters of most
- * texts begin no word: a bitmap of the first characters settles those without the table.
+ * and code point, so that 10,000 words cost a few megabytes. Most steps are misses: each
+ * node has a mask of the characters that may follow it, and the root has an array, which
+ * settle nearly all of them without the table.
  */
 #include "server/words.h"
 
@@ -26,15 +27,15 @@
 
 #define ROOT 0u
 
-/* Code points up to here are looked up in the bitmap as they are; others share the bit of
- * their low 16 bits. */
-#define FIRST_BITS 65536u
+/* The root's edges on code points below this are in an array. */
+#define FIRST_MAX 65536u
 
 struct node {
     uint32_t parent;
     uint32_t c; /* folded code point on the edge from the parent */
     uint32_t failure;
-    uint32_t longest; /* code points of the longest word that ends here; 0: none does */
+    uint64_t followers; /* bit c % 64 is set for every edge on c */
+    uint32_t longest;   /* code points of the longest word that ends here; 0: none does */
 };
 
 /* key = parent << 21 | code point, + 1; 0: free. */
@@ -50,8 +51,8 @@ struct words_list {
     size_t n_nodes;
     size_t nodes_size;
     struct edge *edges;
-    size_t edges_size; /* a power of two, at least twice n_nodes */
-    uint64_t first[FIRST_BITS / 64];
+    size_t edges_size;         /* a power of two, at least twice n_nodes */
+    uint32_t first[FIRST_MAX]; /* child of the root; ROOT: none */
 };
 
 struct words {
@@ -126,7 +127,7 @@ static uint32_t fold(uint32_t c)
 
 static size_t edge_hash(uint64_t key)
 {
-    return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 24);
+    return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
 }
 
 /* The child of NODE on C, ROOT when there is none (no edge leads to the root). */
@@ -198,6 +199,7 @@ static bool make_child(struct words_list *list, uint32_t *node, uint32_t c)
         child = (uint32_t)list->n_nodes++;
         list->nodes[child] = (struct node){.parent = *node, .c = c};
         put_edge(list, child);
+        list->nodes[*node].followers |= UINT64_C(1) << (c % 64);
     }
     *node = child;
     return true;
@@ -206,14 +208,17 @@ static bool make_child(struct words_list *list, uint32_t *node, uint32_t c)
 /* One step through the automaton. */
 static uint32_t step(const struct words_list *list, uint32_t node, uint32_t c)
 {
-    for (;;) {
-        uint32_t child = find_child(list, node, c);
+    while (node != ROOT) {
+        if ((list->nodes[node].followers >> (c % 64) & 1) != 0) {
+            uint32_t child = find_child(list, node, c);
 
-        if (child != ROOT || node == ROOT) {
-            return child;
+            if (child != ROOT) {
+                return child;
+            }
         }
         node = list->nodes[node].failure;
     }
+    return c < FIRST_MAX ? list->first[c] : find_child(list, ROOT, c);
 }
 
 static int by_depth(const void *a, const void *b)
@@ -242,7 +247,9 @@ static bool link_nodes(struct words_list *list)
         struct node *node = &list->nodes[order[i][1]];
 
         if (node->parent == ROOT) {
-            list->first[node->c % FIRST_BITS / 64] |= UINT64_C(1) << (node->c % 64);
+            if (node->c < FIRST_MAX) {
+                list->first[node->c] = order[i][1];
+            }
             continue;
         }
         node->failure = step(list, list->nodes[node->parent].failure, node->c);
@@ -508,11 +515,6 @@ static void mark(struct finding *finding, size_t last, size_t n)
     }
 }
 
-static bool may_begin(const struct words_list *list, uint32_t c)
-{
-    return (list->first[c % FIRST_BITS / 64] >> (c % 64) & 1) != 0;
-}
-
 /* Find all words in FINDING->len bytes of TEXT. */
 static void find_words(const struct words_list *list, const char *text,
                        struct finding *finding)
@@ -524,11 +526,9 @@ static void find_words(const struct words_list *list, const char *text,
     for (size_t i = 0, bytes = 0; i < finding->len && !finding->no_memory; i += bytes) {
         uint32_t c = fold(decode(s + i, &bytes));
 
-        if (node != ROOT || may_begin(list, c)) {
-            node = step(list, node, c);
-            if (list->nodes[node].longest > 0) {
-                mark(finding, n, list->nodes[node].longest);
-            }
+        node = step(list, node, c);
+        if (list->nodes[node].longest > 0) {
+            mark(finding, n, list->nodes[node].longest);
         }
         n++;
     }

@@ -33,7 +33,8 @@ static int compare_ops(const void *a, const void *b)
 
     by = by != 0 ? by : ledger_compare(x->actor, y->actor);
     by = by != 0 ? by : ledger_compare(x->target, y->target);
-    return by != 0 ? by : ledger_compare((uint64_t)x->invoked_us, (uint64_t)y->invoked_us);
+    return by != 0 ? by
+                   : ledger_compare((uint64_t)x->invoked_us, (uint64_t)y->invoked_us);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -112,8 +113,8 @@ static void put_in_order(struct ledger_case *c)
     struct ledger_rows *rows = c->rows;
 
     sort(history->ops, history->n, sizeof *history->ops, compare_ops);
-    c->by_name = calloc(history->n + 1, sizeof *c->by_name);
-    c->by_item = calloc(history->n + 1, sizeof *c->by_item);
+    c->by_name = calloc(history->n + 1, sizeof(void *));
+    c->by_item = calloc(history->n + 1, sizeof(void *));
     CHECK(c->by_name != NULL && c->by_item != NULL);
     for (size_t i = 0; i < history->n; i++) {
         c->by_name[i] = &history->ops[i];
@@ -121,8 +122,8 @@ static void put_in_order(struct ledger_case *c)
             c->by_item[c->n_by_item++] = &history->ops[i];
         }
     }
-    sort(c->by_name, history->n, sizeof(struct ledger_op *), compare_names);
-    sort(c->by_item, c->n_by_item, sizeof(struct ledger_op *), compare_items);
+    sort(c->by_name, history->n, sizeof(void *), compare_names);
+    sort(c->by_item, c->n_by_item, sizeof(void *), compare_items);
     sort(rows->users, rows->n_users, sizeof *rows->users, compare_users);
     sort(rows->videos, rows->n_videos, sizeof *rows->videos, compare_videos);
     sort(rows->edges, rows->n_edges, sizeof *rows->edges, compare_edges);
@@ -160,7 +161,7 @@ const struct ledger_op *ledger_op_named(const struct ledger_case *c, uint32_t wo
         return NULL;
     }
     const struct ledger_op *const *found =
-        bsearch(&pointer, c->by_name, c->history->n, sizeof pointer, compare_names);
+        bsearch(&pointer, c->by_name, c->history->n, sizeof(void *), compare_names);
     return found == NULL ? NULL : *found;
 }
 
@@ -259,8 +260,8 @@ static void compare_user(const struct ledger_case *c, const struct ledger_user *
     }
     if (user->edge_ver > sums->edges) {
         ledger_violation(c->report, INVARIANT_TWICE,
-                         "user %" PRIu64 ": edge_ver is %" PRIu64
-                         ", but only %" PRIu64 " requests could have raised it",
+                         "user %" PRIu64 ": edge_ver is %" PRIu64 ", but only %" PRIu64
+                         " requests could have raised it",
                          user->id, user->edge_ver, sums->edges);
     }
 }
@@ -281,12 +282,11 @@ void ledger_check_counters(struct ledger_case *c)
         const struct ledger_video *video = &c->rows->videos[i];
         if (video->is_live && (video->favorites != videos[i].favorites ||
                                video->comments != videos[i].comments)) {
-            ledger_violation(
-                c->report, INVARIANT_COUNTERS,
-                "video %" PRIu64 ": likes %" PRId64 ", rows %" PRId64
-                "; comments %" PRId64 ", rows %" PRId64,
-                video->id, video->favorites, videos[i].favorites, video->comments,
-                videos[i].comments);
+            ledger_violation(c->report, INVARIANT_COUNTERS,
+                             "video %" PRIu64 ": likes %" PRId64 ", rows %" PRId64
+                             "; comments %" PRId64 ", rows %" PRId64,
+                             video->id, video->favorites, videos[i].favorites,
+                             video->comments, videos[i].comments);
         }
     }
     free(users);

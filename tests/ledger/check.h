@@ -13,9 +13,9 @@
  *   I16  nothing refers to what never existed
  *   I17  the outbox is empty
  *
- * The clients are told no versions. So "lost" is judged by time: an edge may have the state
- * of an operation only if no acknowledged one with the other state began after that had
- * returned. An unknown operation may take effect at any time, or never. */
+ * The clients are told no versions. So "lost" is judged by time: an edge may have the
+ * state of an operation only if no acknowledged one with the other state began after that
+ * had returned. An unknown operation may take effect at any time, or never. */
 #ifndef DOUSHARD_TESTS_LEDGER_CHECK_H
 #define DOUSHARD_TESTS_LEDGER_CHECK_H
 

@@ -160,9 +160,9 @@ static bool next_edge(const struct ledger_case *c, size_t *op, size_t *row,
         }
     }
     edge->ops = history->ops + *op;
-    for (; *op < history->n && compare_key(edge, history->ops[*op].kind,
-                                           history->ops[*op].actor,
-                                           history->ops[*op].target) == 0;
+    for (; *op < history->n &&
+           compare_key(edge, history->ops[*op].kind, history->ops[*op].actor,
+                       history->ops[*op].target) == 0;
          ++*op) {
         edge->n_ops++;
     }
@@ -195,7 +195,8 @@ struct bounds {
     int64_t most;
 };
 
-/* Of the operations of one edge, those that set one state: begun before the read ended. */
+/* Of the operations of one edge, those that set one state: begun before the read ended.
+ */
 static struct wishes wishes_at(const struct edge_case *edge, bool state,
                                const struct ledger_op *read)
 {

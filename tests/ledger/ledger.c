@@ -12,7 +12,8 @@
 #include "tests/ledger/load.h"
 
 static const char usage[] =
-    "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. [OPTION..]\n"
+    "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. "
+    "[OPTION..]\n"
     "       ledger check --history=FILE --rows=FILE.. [--most=N]\n"
     "\n"
     "run: clients that do random things; every request becomes a line of the history.\n"
@@ -32,7 +33,8 @@ static const char usage[] =
     "  --rows=FILE         rows of a shard (see rows.h); may be repeated\n"
     "  --most=N            lines per invariant (5)\n"
     "\n"
-    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not right.\n";
+    "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not "
+    "right.\n";
 
 struct options {
     struct load_options load;
@@ -197,11 +199,13 @@ static void print_kind(const struct ledger_history *history, enum ledger_kind ki
     if (n == 0) {
         return;
     }
+    size_t median = n / 2;
+    size_t late = n - 1 - n / 100;
     qsort(durations, n, sizeof *durations, compare_durations);
     printf("%-10s %8zu ok %6zu fail %6zu unknown   p50 %7.1f ms   p99 %7.1f ms\n",
            ledger_kind_name(kind), outcomes[LEDGER_OK], outcomes[LEDGER_FAIL],
-           outcomes[LEDGER_UNKNOWN], (double)durations[n / 2] / 1000,
-           (double)durations[n - 1 - n / 100] / 1000);
+           outcomes[LEDGER_UNKNOWN], (double)durations[median] / 1000,
+           (double)durations[late] / 1000);
 }
 
 static int run(const struct options *options)

@@ -17,11 +17,11 @@
 /* Comments of its own that a client remembers, to delete some. */
 #define REMEMBERED_MAX 32
 
-/* A client that reaches no server tries again after this. */
-#define PAUSE_MS 20
+/* A client that reaches no server, or is told to come later, does so after this. */
+#define PAUSE_NS 20000000L
 
 /* Of 1000 targets, how many never existed; of deletions, how many are by a stranger. */
-#define GHOSTS_PER_MILLE 10
+#define GHOSTS_PER_MILLE  10
 #define STRANGERS_PERCENT 10
 
 #define CLIENT_STACK_BYTES (512u << 10)
@@ -125,9 +125,8 @@ static enum ledger_kind pick_kind(struct worker *w)
 
 static void read_counts(const json_t *answer, struct ledger_op *op)
 {
-    static const char *const names[COUNTER__COUNT] = {"follow_count", "follower_count",
-                                                      "favorite_count",
-                                                      "total_favorited"};
+    static const char *const names[COUNTER__COUNT] = {
+        "follow_count", "follower_count", "favorite_count", "total_favorited"};
     const json_t *user = json_object_get(answer, "user");
 
     for (size_t i = 0; i < COUNTER__COUNT; i++) {
@@ -159,6 +158,7 @@ static void read_answer(const char *body, int http_status, struct ledger_op *op)
 static bool ask(struct worker *w, const char *target, struct ledger_op *op)
 {
     const struct load_options *options = w->options;
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
     const char *body = NULL;
     int http_status = 0;
     enum client_status status = CLIENT_NOT_SENT;
@@ -169,14 +169,12 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
     for (size_t i = 0; i < options->n_servers && status == CLIENT_NOT_SENT; i++) {
         w->server = (uint32_t)((w->server + 1) % options->n_servers);
         op->server = w->server;
-        status = ledger_client_ask(&w->clients[w->server],
-                                   op->kind == LEDGER_READ ? "GET" : "POST", target,
-                                   clock_mono_ms() + options->timeout_ms, &body,
-                                   &http_status);
+        status = ledger_client_ask(
+            &w->clients[w->server], op->kind == LEDGER_READ ? "GET" : "POST", target,
+            clock_mono_ms() + options->timeout_ms, &body, &http_status);
     }
     op->returned_us = clock_mono_us();
     if (status == CLIENT_NOT_SENT) {
-        const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
         w->not_sent++;
         nanosleep(&pause, NULL);
         return false;
@@ -187,6 +185,9 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
         read_answer(body, http_status, op);
     }
     ledger_history_add(&w->history, op);
+    if (op->outcome == LEDGER_UNKNOWN) {
+        nanosleep(&pause, NULL);
+    }
     return true;
 }
 

@@ -141,9 +141,9 @@ static const struct table {
     const char *name;
     bool (*read)(struct ledger_rows *rows, const struct line *line);
 } tables[] = {
-    {"user", read_user},       {"video", read_video},         {"follow", read_edge},
-    {"follower", read_edge},   {"favorite", read_edge},       {"liker", read_edge},
-    {"comment", read_comment}, {"commented", read_comment},   {"message", read_message},
+    {"user", read_user},       {"video", read_video},       {"follow", read_edge},
+    {"follower", read_edge},   {"favorite", read_edge},     {"liker", read_edge},
+    {"comment", read_comment}, {"commented", read_comment}, {"message", read_message},
     {"outbox", read_outbox},
 };
 

@@ -15,7 +15,9 @@
 
 #define TOKEN_LIFETIME_S 86400
 
-static void add_user(struct load_world *world, uint64_t id, char *token)
+/* Takes TOKEN over. */
+static void add_user(struct load_world *world, uint64_t id,
+                     char *token) // NOLINT(readability-non-const-parameter)
 {
     world->users = ledger_grow(world->users, world->n_users, &world->users_room,
                                sizeof *world->users);

@@ -470,7 +470,8 @@ export function grants({ files, routines, byName }, procs) {
     if (isPublic && !given.admin.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
   }
   for (const name of called) {
-    if (!given.app.has(name)) problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
+    if (!given.app.has(name) && !given.monitor.has(name))
+      problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
   }
   for (const name of given.app) {
     if (!called.has(name)) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);

@@ -34,6 +34,8 @@ static struct {
     enum outcome claim_outcome;
     enum outcome find_outcome;
     bool find_live;
+    enum outcome users_outcome;
+    char avatar[MEDIA_NAME_MAX + 1]; /* what the profile shows; "": no such user */
     unsigned n_erase_calls;
     unsigned erase_busy; /* so many calls leave something */
     enum outcome erase_outcome;
@@ -101,6 +103,21 @@ static enum outcome fake_find(struct router *router, struct call *call,
     return outcome;
 }
 
+static enum outcome fake_users(struct router *router, struct call *call,
+                               const uint64_t *ids, size_t n, struct user_card *cards)
+{
+    (void)router;
+    (void)call;
+    assert_int_equal(n, 1);
+    (void)pthread_mutex_lock(&shards.lock);
+    cards[0] = (struct user_card){.id = shards.avatar[0] != '\0' ? ids[0] : 0,
+                                  .avatar = shards.avatar,
+                                  .background_image = ""};
+    enum outcome outcome = shards.users_outcome;
+    (void)pthread_mutex_unlock(&shards.lock);
+    return outcome;
+}
+
 static enum outcome fake_erase(struct delivery *delivery, struct call *call,
                                uint64_t user_id)
 {
@@ -118,6 +135,7 @@ static const struct janitor_shards fakes = {.n_shards = 2,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
                                             .find = fake_find,
+                                            .users = fake_users,
                                             .erase = fake_erase};
 
 /* Nothing happens by itself within a test. */
@@ -138,6 +156,8 @@ static int setup(void **state)
     shards.claim_outcome = OUTCOME_OK;
     shards.find_outcome = OUTCOME_UNAVAILABLE;
     shards.find_live = false;
+    shards.users_outcome = OUTCOME_OK;
+    shards.avatar[0] = '\0';
     memset(shards.claimed, 0, sizeof shards.claimed);
     return storage == NULL;
 }
@@ -318,6 +338,23 @@ static void test_sweep(void **state)
     assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, true, 0), 0);
 }
 
+/* What no video names may be a picture: the profile is asked, too. */
+static void test_sweep_of_pictures(void **state)
+{
+    char name[STORAGE_NAME_LEN + 1];
+    (void)state;
+    storage_name_make(1, name);
+    assert_int_equal(storage_put_picture(storage, name, "jpeg", 4), STORAGE_OK);
+    (void)snprintf(shards.avatar, sizeof shards.avatar, "%s.jpg", name);
+    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 1);
+    shards.users_outcome = OUTCOME_UNAVAILABLE; /* nobody knows just now */
+    shards.avatar[0] = '\0';
+    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 1);
+    shards.users_outcome = OUTCOME_OK;
+    (void)snprintf(shards.avatar, sizeof shards.avatar, "another.jpg");
+    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 0);
+}
+
 /* In the middle of the longest pauses it stops at once. */
 static void test_stops(void **state)
 {
@@ -356,6 +393,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sweep_of_pictures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
         cmocka_unit_test(test_options),
     };

@@ -127,12 +127,48 @@ static void test_long_box(void **state)
                      SNIFF_OTHER);
 }
 
+/* Pictures are told by their signatures, whole and byte by byte; films are none. */
+static void test_pictures(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t len;
+        enum sniff_verdict verdict;
+    } rows[] = {
+        {"\xff\xd8\xff\xe0\0\x10JFIF\0\1", 12, SNIFF_JPEG},
+        {"\x89PNG\r\n\x1a\n\0\0\0\x0d", 12, SNIFF_PNG},
+        {"RIFF\x24\0\0\0WEBPVP8 ", 16, SNIFF_WEBP},
+        {"RIFF\x24\0\0\0WAVEfmt ", 16, SNIFF_OTHER},
+        {"\x89PNG\n\n\x1a\n\0\0\0\x0d", 12, SNIFF_OTHER},
+        {"GIF89a\1\0\1\0\0\0", 12, SNIFF_OTHER},
+        {"\0\0\0\x14"
+         "ftypisom\0\0\2\0isom",
+         20, SNIFF_OTHER},
+        {"<svg xmlns=\"x\">", 15, SNIFF_OTHER},
+        {"\xff\xd8\xff", 3, SNIFF_MORE},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sniff whole = {.wish = SNIFF_WANT_PICTURE};
+        struct sniff slow = {.wish = SNIFF_WANT_PICTURE};
+        enum sniff_verdict verdict = SNIFF_MORE;
+        for (size_t k = 0; k < rows[i].len; k++) {
+            verdict = sniff_feed(&slow, rows[i].data + k, 1);
+        }
+        if (verdict != rows[i].verdict ||
+            sniff_feed(&whole, rows[i].data, rows[i].len) != rows[i].verdict) {
+            fail_msg("row %zu: %d", i, (int)verdict);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_bytewise),
         cmocka_unit_test(test_long_box),
+        cmocka_unit_test(test_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

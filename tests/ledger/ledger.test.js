@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shows that nothing acknowledged is lost, done twice or half done while servers and shards are killed:
+ * 64 clients on 2,000 users and 500 videos of 4 shards, two servers, and the checker of check.h afterwards.
+ *
+ * LEDGER_SECONDS: how long (60). LEDGER_SEED: repeats a run, as far as threads let it. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Cluster } from "../lib/cluster.js";
+import { judge, loadWorld, nemesis, runClients, settle } from "./lib.js";
+
+const seconds = Number(process.env.LEDGER_SECONDS || 60);
+const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
+const SHARDS = 4;
+const SERVER_KILLS = 10;
+let cluster;
+
+before(async () => {
+  cluster = await Cluster.up({ shards: SHARDS, server: false });
+  for (let i = 0; i < 2; i++) await cluster.addServer({ log_level: "warn" }).then((s) => s.start());
+});
+
+after(() => cluster?.down());
+
+test("every acknowledged action survives kills of servers and shards", async (t) => {
+  t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
+  const world = await loadWorld(cluster, { seed });
+  const [run, faults] = await Promise.all([
+    runClients(cluster, world, { seconds, seed, mix: "35,25,12,6,14,1,7" }),
+    nemesis(cluster, { seconds, kills: SERVER_KILLS, seed }),
+  ]);
+  t.diagnostic(`killed: ${faults.join(", ")}`);
+  for (const line of run.text.trim().split("\n")) t.diagnostic(line);
+  t.diagnostic(`settled after ${((await settle(cluster)) / 1000).toFixed(1)} s`);
+  const { violations, text } = await judge(cluster, run.history);
+  for (const line of text.trim().split("\n")) t.diagnostic(line);
+  assert.deepEqual(violations, {}, text);
+  assert.equal(faults.length, SERVER_KILLS + SHARDS);
+});

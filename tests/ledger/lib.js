@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the ledger tests share: a world loaded in bulk, the run of the clients, the nemesis, waiting
+ * until everything has settled, the rows, and the verdict of the checker (ledger.c). */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { ROOT, buildDir } from "../lib/cluster.js";
+import { RUNNING_CALLS, idOf, owners, plantVideos } from "../lib/rows.js";
+import { literal } from "../lib/sql.js";
+import { parallel, until } from "../lib/wait.js";
+
+const program = join(buildDir(), "ledger");
+
+/** A generator of numbers below n that a seed decides: mulberry32. */
+export function randomFrom(seed) {
+  let state = seed >>> 0;
+  return (n) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) % n;
+  };
+}
+
+const insert = (table, columns, rows) =>
+  `INSERT INTO ${table} (${columns}) VALUES ${rows.map((r) => `(${r.map(literal).join(", ")})`).join(",\n")};`;
+
+/**
+ * Load USERS users with a session each and VIDEOS videos, spread over all slots, and write down for the
+ * clients whom they know, beside GHOSTS ids of each sort that nobody ever had. Returns the file.
+ */
+export async function loadWorld(cluster, { users = 2000, videos = 500, ghosts = 20, seed = 1, name = "world" } = {}) {
+  const random = randomFrom(seed);
+  const owner = await owners(cluster);
+  const now = Date.now();
+  const from = now - 86400000 + 1000 * (seed % 3600); /* other ids for another world */
+  const people = Array.from({ length: users }, (_, i) => ({
+    id: idOf(from + Math.floor(i / 1024), (i * 37) % 1024), slot: (i * 37) % 1024, session: randomBytes(16),
+  }));
+  const byShard = new Map(cluster.shards.map(({ name: shard }) => [shard, []]));
+  for (const user of people) byShard.get(owner.get(user.slot)).push(user);
+  await Promise.all([...byShard].map(([shard, list]) => cluster.sql(shard, [
+    insert("user", "slot, user_id, name, password_hash, created_at, op",
+      list.map((u) => [u.slot, u.id, `u${u.id}`, "$none$", from, randomBytes(16)])),
+    insert("session", "slot, user_id, session, created_at, seen_at, expires_at",
+      list.map((u) => [u.slot, u.id, u.session, now, now, now + 86400000])),
+  ].join("\n"))));
+  const clips = await plantVideos(cluster, Array.from({ length: videos }, (_, i) => (
+    { author: people[random(users)].id, at: from + 10000 + i })));
+  await cluster.sqlAll(`UPDATE user AS u SET u.work_count = (SELECT COUNT(*) FROM video AS v
+    WHERE v.slot = u.slot AND v.author_id = u.user_id AND v.state = 'live')`);
+  const file = join(cluster.dir, `${name}.txt`);
+  const ghost = (i) => idOf(from + 100000 + i, random(1024), 5);
+  writeFileSync(file, [
+    ...people.map((u) => `user ${u.id} ${u.session.toString("hex")}`),
+    ...clips.map((v) => `video ${v.id} ${v.author}`),
+    ...Array.from({ length: ghosts }, (_, i) => `ghost_user ${ghost(i)}`),
+    ...Array.from({ length: ghosts }, (_, i) => `ghost_video ${ghost(ghosts + i)}`),
+    "",
+  ].join("\n"));
+  return file;
+}
+
+/** Everything that requests have made, gone. */
+export const clearWorld = (cluster) => cluster.sqlAll(["follow", "follower", "favorite", "liker", "comment",
+  "commented", "chat", "message", "outbox", "idem", "job", "video", "session", "user"]
+  .map((table) => `DELETE FROM \`${table}\`;`).join(" "));
+
+/** Run the program; resolves to {status, text}. */
+function ledger(args) {
+  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+  return new Promise((done, failed) => {
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const out = [];
+    child.stdout.on("data", (chunk) => out.push(chunk));
+    child.stderr.on("data", (chunk) => out.push(chunk));
+    child.on("error", failed);
+    child.on("close", (code, signal) => done({ status: code ?? signal, text: Buffer.concat(out).toString("utf8") }));
+  });
+}
+
+const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}=${v}`);
+
+/** Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, text}. */
+export async function runClients(cluster, world, options = {}) {
+  const history = join(cluster.dir, "history.txt");
+  const { status, text } = await ledger(["run", `--world=${world}`, `--keys=${cluster.files.token_keys}`,
+    `--history=${history}`, ...cluster.servers.map((s) => `--server=${s.options.listen_port}`), ...flags(options)]);
+  assert.equal(status, 0, text);
+  return { history, text };
+}
+
+/* ---- faults ---- */
+
+/** SIGKILL, and up again at once. */
+export async function crashServer(server) {
+  server.kill("SIGKILL");
+  await server.exited;
+  await server.start({ ready: false });
+}
+
+/** SIGKILL, and up again after DOWN_MS. */
+export async function crashShard(cluster, name, downMs) {
+  await cluster.demo("kill", name);
+  await pause(downMs);
+  await cluster.demo("start", name);
+  cluster.readEndpoints();
+}
+
+/**
+ * Kill a server KILLS times and each shard once, in a random order, spread over SECONDS. One fault at a
+ * time is being repaired, but a server may come up while a shard is still in recovery. Resolves to what was done.
+ */
+export async function nemesis(cluster, { seconds, kills, seed }) {
+  const random = randomFrom(seed);
+  const plan = [
+    ...Array.from({ length: kills }, (_, i) => cluster.servers[i % cluster.servers.length].name),
+    ...cluster.shards.map(({ name }) => name),
+  ];
+  for (let i = plan.length - 1; i > 0; i--) {
+    const k = random(i + 1);
+    [plan[i], plan[k]] = [plan[k], plan[i]];
+  }
+  const begin = performance.now();
+  const done = [];
+  for (const [i, name] of plan.entries()) {
+    const at = ((i + 0.5) * seconds * 1000) / plan.length;
+    await pause(Math.max(0, at - (performance.now() - begin)));
+    done.push(`${((performance.now() - begin) / 1000).toFixed(1)} s ${name}`);
+    const server = cluster.servers.find((s) => s.name === name);
+    if (server) await crashServer(server);
+    else await crashShard(cluster, name, 500 + random(1500));
+  }
+  return done;
+}
+
+/* ---- afterwards ---- */
+
+const COUNTED = `SELECT CONCAT_WS(' ',
+    (SELECT COUNT(*) FROM outbox), (SELECT CONCAT(COUNT(*), ' ', COALESCE(SUM(ver + edge_ver), 0)) FROM user),
+    (SELECT COALESCE(SUM(ver), 0) FROM video), (SELECT COUNT(*) FROM follow), (SELECT COUNT(*) FROM follower),
+    (SELECT COUNT(*) FROM favorite), (SELECT COUNT(*) FROM liker), (SELECT COUNT(*) FROM comment),
+    (SELECT COALESCE(SUM(ver), 0) FROM commented), (SELECT COUNT(*) FROM message)) AS counted,
+  (SELECT COUNT(*) FROM outbox) AS waiting,
+  (SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()) AS transactions,
+  (SELECT COUNT(*) FROM (${RUNNING_CALLS}) AS r) AS running`;
+
+/**
+ * Wait until nothing is under way any more: all servers ready, no transaction, no CALL, nothing in the
+ * outbox, and the same numbers twice, 2 s apart. Resolves to how long it took.
+ */
+export async function settle(cluster, timeoutMs = 30000) {
+  const begin = performance.now();
+  let last = "";
+  await Promise.all(cluster.servers.map((server) => until(`${server.name} ready`,
+    () => fetch(`${server.adminUrl}/readyz`).then((r) => r.ok), { timeoutMs })));
+  await until("everything to settle", async () => {
+    const rows = await cluster.sqlAll(COUNTED);
+    const now = JSON.stringify(rows.map(({ shard, counted }) => [shard, counted]));
+    const quiet = rows.every((r) => r.waiting === 0 && r.transactions === 0 && r.running === 0);
+    const same = now === last;
+    last = quiet ? now : "";
+    if (!quiet) throw new Error(JSON.stringify(rows));
+    return same;
+  }, { timeoutMs, everyMs: 2000 });
+  return performance.now() - begin;
+}
+
+const ROWS = [
+  `SELECT 'user', user_id, follow_count, follower_count, favorite_count, total_favorited, work_count, edge_ver
+     FROM user`,
+  "SELECT 'video', video_id, author_id, state = 'live', favorite_count, comment_count, ver FROM video",
+  "SELECT 'follow', user_id, followed_id, state, ver FROM follow",
+  "SELECT 'follower', user_id, follower_id, state, ver FROM follower",
+  "SELECT 'favorite', user_id, video_id, state, ver FROM favorite",
+  "SELECT 'liker', video_id, user_id, state, ver FROM liker",
+  "SELECT 'comment', video_id, comment_id, author_id, state = 'live', ver, text FROM comment",
+  "SELECT 'commented', video_id, comment_id, user_id, state, ver, '-' FROM commented",
+  "SELECT 'message', user_id, peer_id, sent, seq, message_id, at, state, text FROM message",
+  "SELECT 'outbox', actor_id, kind, target_id, seq, ver, parked FROM outbox",
+];
+
+/* Let the client of the database print the rows of a shard into a file. */
+function dump(cluster, shard) {
+  const file = join(cluster.dir, `rows-${shard.name}.txt`);
+  const out = openSync(file, "w");
+  return new Promise((done, failed) => {
+    const child = spawn("mariadb", [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${shard.socket}`, "--batch",
+      "--skip-column-names", "--quick", "doushard"], { stdio: ["pipe", out, "inherit"] });
+    child.on("error", failed);
+    child.on("close", (code) => {
+      closeSync(out);
+      if (code === 0) done(file);
+      else failed(new Error(`reading the rows of ${shard.name} ended with ${code}`));
+    });
+    child.stdin.end(`${ROWS.join(";\n")};\n`);
+  });
+}
+
+/** Read all rows and judge them by HISTORY; resolves to {violations: {I1: n, ..}, text}. */
+export async function judge(cluster, history) {
+  const files = await parallel(cluster.shards.length, cluster.shards.map((shard) => () => dump(cluster, shard)));
+  const { status, text } = await ledger(["check", `--history=${history}`, ...files.map((f) => `--rows=${f}`)]);
+  assert.ok(status === 0 || status === 1, text);
+  const violations = Object.fromEntries(
+    [...text.matchAll(/^(I\d+): (\d+) violations$/gm)].map(([, i, n]) => [i, Number(n)]));
+  assert.equal(status, Object.keys(violations).length > 0 ? 1 : 0, text);
+  return { violations, text };
+}
+
+/* ---- mutants ---- */
+
+/**
+ * The text of the routine NAME in procedures/DOMAIN/ after EDITS, pairs of a text or pattern and what
+ * replaces it: each must occur.
+ */
+export function routine(domain, name, edits) {
+  let text = readFileSync(join(ROOT, "procedures", domain, `${name}.sql`), "utf8");
+  for (const [what, by] of edits) {
+    const changed = text.replaceAll(what, () => by);
+    assert.notEqual(changed, text, `${name} has no ${what}`);
+    text = changed;
+  }
+  return text;
+}
+
+/** Put routines (texts of files in procedures/) in place on all shards. */
+export async function install(cluster, texts) {
+  const grants = readFileSync(join(ROOT, "procedures", "grants.sql"), "utf8");
+  await cluster.sqlAll(`${texts.join("\n")}\n${grants}`);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shows that the ledger test finds what it is for: with a mistake put into the routines of the shards it
+ * must fail, and without one, under the same load and the same delays, it must not.
+ *
+ * LEDGER_MUTANTS: "all", or names separated by commas; a few of them unless said otherwise. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { Cluster } from "../lib/cluster.js";
+import { clearWorld, crashServer, crashShard, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
+
+const SECONDS = 10;
+/* A CALL that takes longer is repeated; the delays below are longer. */
+const CALL_TIMEOUT_MS = 1000;
+
+const START = "    START TRANSACTION;";
+const COMMIT = "    COMMIT;\n";
+/* Some CALLs do nothing for seconds before they begin, or after they are done. Not so many that the
+ * servers take the shard for dead. */
+const lateStart = [START, `    IF RAND() < 0.15 THEN DO SLEEP(4); END IF;\n${START}`];
+const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END IF;\n`];
+
+const edges = (...edits) =>
+  [routine("favorite", "favorite_action", edits), routine("relation", "relation_action", edits)];
+const likes = (...edits) => [routine("favorite", "favorite_action", edits)];
+const messages = (...edits) => [routine("message", "message_action", edits)];
+const original = {
+  edges: () => edges(), likes: () => likes(), messages: () => messages(),
+  kill: () => [routine("conn", "conn_kill", [])],
+};
+
+const fewEdges = { mix: "65,15,0,0,0,0,20", "hot-users": 24, "hot-videos": 12, "hot-percent": 95 };
+
+/* faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken, none for
+ * a control. */
+const mutants = [
+  {
+    name: "control: late starts, attempts killed before they are repeated",
+    key: "control-start",
+    routines: () => edges(lateStart),
+    originals: original.edges,
+    load: fewEdges,
+    caught: [],
+  },
+  {
+    name: "replay without killing the first attempt",
+    key: "no-kill",
+    routines: () => [...edges(lateStart), routine("conn", "conn_kill", [
+      ["KILL CONNECTION v_id;", "DO 0;"],
+      ["IF v_gone OR v_left <= 0 THEN", "IF TRUE THEN"],
+      ["SELECT v_gone AS gone;", "SELECT 1 AS gone;"],
+    ])],
+    originals: () => [...original.edges(), ...original.kill()],
+    load: fewEdges,
+    caught: ["I1", "I6"],
+  },
+  {
+    name: "control: late answers, operations recognised",
+    key: "control-answer",
+    routines: () => messages(lateAnswer),
+    originals: original.messages,
+    load: { mix: "10,10,0,0,80,0,0" },
+    caught: [],
+  },
+  {
+    name: "no op",
+    key: "no-op",
+    routines: () => messages(lateAnswer,
+      ["           UNHEX(j.op)\n      FROM", "           UNHEX(REPLACE(UUID(), '-', ''))\n      FROM"]),
+    originals: original.messages,
+    load: { mix: "10,10,0,0,80,0,0" },
+    caught: ["I3"],
+  },
+  {
+    name: "no outbox",
+    key: "no-outbox",
+    routines: () => edges([/INSERT INTO outbox[^;]*;/g, "DO 0;"]),
+    originals: original.edges,
+    load: { mix: "50,50,0,0,0,0,0" },
+    faults: async () => {
+      await pause(1500);
+      await crashShard(cluster, "shard2", 1000);
+      await crashServer(cluster.servers[0]);
+    },
+    caught: ["I4"],
+  },
+  {
+    name: "counter changed without a state transition",
+    key: "no-transition",
+    routines: () => likes([/SUM\(o\.state - o\.was\) AS delta(\s+)FROM op AS o(\s+)WHERE o\.code = 'ok'/g,
+      "SUM(IF(o.state = 1, 1, -1)) AS delta FROM op AS o WHERE o.code IN ('ok', 'same')"]),
+    originals: original.likes,
+    load: { mix: "90,0,0,0,0,0,10" },
+    caught: ["I5"],
+  },
+  {
+    name: "old state read before the owner's lock",
+    key: "early-read",
+    routines: () => likes(
+      ["    DECLARE v_now    BIGINT;\n", "    DECLARE v_now    BIGINT;\n    DECLARE v_was    INT;\n"],
+      ["COALESCE(e.state, 0)", "v_was"],
+      ["    CALL _op_user_lock();", `    SELECT COALESCE(MAX(e.state), 0)
+      INTO v_was
+      FROM op AS o
+     STRAIGHT_JOIN favorite AS e FORCE INDEX (PRIMARY)
+        ON e.slot = o.slot
+       AND e.user_id = o.owner
+       AND e.video_id = o.target;
+    DO SLEEP(0.02);
+    CALL _op_user_lock();`]),
+    originals: original.likes,
+    load: { mix: "100,0,0,0,0,0,0", "hot-users": 6, "hot-videos": 4, "hot-percent": 90 },
+    caught: ["I5"],
+  },
+];
+
+const wanted = process.env.LEDGER_MUTANTS || "control-start,no-kill,no-outbox,early-read";
+let cluster;
+
+before(async () => {
+  cluster = await Cluster.up({ shards: 2, server: false });
+  const options = { log_level: "warn", db_call_timeout_ms: CALL_TIMEOUT_MS, db_pool_size: 16 };
+  for (let i = 0; i < 2; i++) await cluster.addServer(options).then((s) => s.start());
+});
+
+after(() => cluster?.down());
+
+let seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
+
+for (const mutant of mutants.filter(({ key }) => wanted === "all" || wanted.split(",").includes(key))) {
+  test(mutant.name, async (t) => {
+    seed += 1;
+    t.diagnostic(`LEDGER_SEED=${seed - 1} LEDGER_MUTANTS=${mutant.key}`);
+    await clearWorld(cluster);
+    const world = await loadWorld(cluster, { users: 300, videos: 100, ghosts: 0, seed, name: mutant.key });
+    await install(cluster, mutant.routines());
+    try {
+      const [run] = await Promise.all([
+        runClients(cluster, world, { seconds: SECONDS, seed, ...mutant.load }),
+        mutant.faults?.(),
+      ]);
+      for (const line of run.text.trim().split("\n")) t.diagnostic(line);
+      await settle(cluster, 60000);
+      const { violations, text } = await judge(cluster, run.history);
+      for (const line of text.trim().split("\n")) t.diagnostic(line);
+      if (mutant.caught.length === 0) assert.deepEqual(violations, {}, text);
+      else assert.ok(mutant.caught.some((i) => violations[i] > 0), `not caught\n${text}`);
+    } finally {
+      await install(cluster, mutant.originals());
+    }
+  });
+}
