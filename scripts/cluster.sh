@@ -200,7 +200,11 @@ ports_choose() {
 	exec {fd}>>"$book"
 	flock "$fd"
 	now=$(date +%s)
-	recent=" $(awk -v now="$now" -v me="$VAR" '$2 > now - 60 && $3 != me { print $1 }' "$book" | tr '\n' ' ') "
+	# Lines "base time directory" of the last minute; older ones are forgotten.
+	local lines
+	lines=$(awk -v now="$now" '$2 > now - 60' "$book")
+	printf '%s\n' "$lines" >"$book"
+	recent=" $(awk -v me="$VAR" '$3 != me { print $1 }' <<<"$lines" | tr '\n' ' ') "
 	PORT_BASE=$first
 	for ((i = 0; i < blocks; i++)); do
 		if [[ $recent != *" $PORT_BASE "* ]] && block_free; then
