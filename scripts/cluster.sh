@@ -113,6 +113,16 @@ socket_directory() {
 	printf '%s' "$dir"
 }
 
+# What clusters of one user share; in the cluster's own directory for a user without a home.
+cache_directory() {
+	local cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/doushard
+	if [[ $cache == /.cache/* ]] || ! mkdir -p -- "$cache" 2>/dev/null || [[ ! -w $cache ]]; then
+		cache=$VAR/cache
+		mkdir -p -- "$cache"
+	fi
+	printf '%s' "$cache"
+}
+
 # ---- ports ----------------------------------------------------------------------------
 
 server_port() { printf '%s' $((PORT_BASE + 2 * ($1 - 1))); }
@@ -185,12 +195,16 @@ ports_choose() {
 		fi
 	fi
 	# In a directory of the caller's own: a name that others can guess below /tmp could be theirs.
-	local book=${XDG_RUNTIME_DIR:-${XDG_CACHE_HOME:-${HOME:-$VAR}/.cache}}/doushard-ports recent fd now
-	mkdir -p -- "${book%/*}"
+	local book recent fd now
+	book=$(cache_directory)/ports
 	exec {fd}>>"$book"
 	flock "$fd"
 	now=$(date +%s)
-	recent=" $(awk -v now="$now" -v me="$VAR" '$2 > now - 60 && $3 != me { print $1 }' "$book" | tr '\n' ' ') "
+	# Lines "base time directory" of the last minute; older ones are forgotten.
+	local lines
+	lines=$(awk -v now="$now" '$2 > now - 60' "$book")
+	printf '%s\n' "$lines" >"$book"
+	recent=" $(awk -v me="$VAR" '$3 != me { print $1 }' <<<"$lines" | tr '\n' ' ') "
 	PORT_BASE=$first
 	for ((i = 0; i < blocks; i++)); do
 		if [[ $recent != *" $PORT_BASE "* ]] && block_free; then
@@ -315,13 +329,9 @@ shard_sql() {
 
 # The empty data directory that every shard begins as a copy of; made once per version.
 template_directory() {
-	local cache=${XDG_CACHE_HOME:-${HOME:-}/.cache} version
-	if [[ $cache != /?* || $cache == /.cache ]] || ! mkdir -p -- "$cache/doushard" 2>/dev/null; then
-		cache=$VAR/cache
-		mkdir -p -- "$cache/doushard"
-	fi
+	local version
 	version=$(mariadbd --no-defaults --version | sed 's/.*Ver \([^ ]*\).*/\1/; s/[^A-Za-z0-9.+-]/_/g')
-	printf '%s/doushard/mariadb-%s' "$cache" "$version"
+	printf '%s/mariadb-%s' "$(cache_directory)" "$version"
 }
 
 template_create() {
