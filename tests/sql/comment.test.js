@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/comment/. */
+/* Comments: posting, deleting, listing, and the second half at their author. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
