@@ -255,10 +255,10 @@ tool_files    = $(wildcard scripts/migrate scripts/lib.sh)
 sample_files  = $(wildcard config/doushard.conf config/topology.conf)
 
 # A configuration that is already there is never overwritten; the samples beside it are.
-install: $(program)
+install: $(program) $(shardctl)
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(datadir)/doushard' \
 	    '$(DESTDIR)$(sysconfdir)/doushard'
-	$(INSTALL) -m 755 $(program) '$(DESTDIR)$(bindir)/doushard'
+	$(INSTALL) -m 755 $(program) $(shardctl) '$(DESTDIR)$(bindir)/'
 	@for f in $(data_files); do \
 	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/}"); \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d/" || exit; \
@@ -273,7 +273,7 @@ install: $(program)
 	done
 
 uninstall:
-	rm -f '$(DESTDIR)$(bindir)/doushard'
+	rm -f '$(DESTDIR)$(bindir)/doushard' '$(DESTDIR)$(bindir)/shardctl'
 	rm -rf '$(DESTDIR)$(datadir)/doushard'
 	@echo 'kept: $(DESTDIR)$(sysconfdir)/doushard'
 

@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Cluster } from "../lib/cluster.js";
-import { judge, loadWorld, nemesis, runClients, settle } from "./lib.js";
+import { audit, compareWithApi, judge, loadWorld, nemesis, runClients, settle } from "./lib.js";
 
 const seconds = Number(process.env.LEDGER_SECONDS || 60);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
@@ -37,4 +37,13 @@ test("every acknowledged action survives kills of servers and shards", async (t)
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   assert.deepEqual(violations, {}, text);
   assert.equal(faults.length, SERVER_KILLS + SHARDS);
+
+  const { compared, wrong } = await compareWithApi(cluster, world);
+  t.diagnostic(`${compared} users looked at through the service`);
+  assert.deepEqual(wrong, []);
+  assert.ok(compared > 0);
+
+  const audited = await audit(cluster);
+  t.diagnostic(`shardctl audit: ${audited.text.trim().split("\n").at(-1)}`);
+  assert.equal(audited.status, 0, audited.text);
 });

@@ -72,11 +72,11 @@ export const clearWorld = (cluster) => cluster.sqlAll(["follow", "follower", "fa
   "commented", "chat", "message", "outbox", "idem", "job", "video", "session", "user"]
   .map((table) => `DELETE FROM \`${table}\`;`).join(" "));
 
-/** Run the program; resolves to {status, text}. */
-function ledger(args) {
-  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+/* Run a program that was built; resolves to {status, text}. */
+function run(built, args) {
+  assert.ok(existsSync(built), `${built} is not there: make`);
   return new Promise((done, failed) => {
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", built, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const out = [];
     child.stdout.on("data", (chunk) => out.push(chunk));
     child.stderr.on("data", (chunk) => out.push(chunk));
@@ -85,11 +85,13 @@ function ledger(args) {
   });
 }
 
+const ledger = (args) => run(program, args);
+
 const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}=${v}`);
 
 /** Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, text}. */
-export async function runClients(cluster, world, options = {}) {
-  const history = join(cluster.dir, "history.txt");
+export async function runClients(cluster, world, { name = "history", ...options } = {}) {
+  const history = join(cluster.dir, `${name}.txt`);
   const { status, text } = await ledger(["run", `--world=${world}`, `--keys=${cluster.files.token_keys}`,
     `--history=${history}`, ...cluster.servers.map((s) => `--server=${s.options.listen_port}`), ...flags(options)]);
   assert.equal(status, 0, text);
@@ -213,6 +215,27 @@ export async function judge(cluster, history) {
   assert.equal(status, Object.keys(violations).length > 0 ? 1 : 0, text);
   return { violations, text };
 }
+
+/**
+ * What the service shows of users must be what their rows say, on a settled cluster that judge() has read.
+ * Resolves to how many answers were compared, and what was wrong.
+ */
+export async function compareWithApi(cluster, world, seconds = 3) {
+  const { history } = await runClients(cluster, world,
+    { name: "reads", seconds, clients: 8, mix: "0,0,0,0,0,0,1", "hot-percent": 0 });
+  const lines = (file) => readFileSync(file, "utf8").trim().split("\n");
+  const stored = new Map(cluster.shards.flatMap(({ name }) => lines(join(cluster.dir, `rows-${name}.txt`)))
+    .map((line) => line.split("\t")).filter(([table]) => table === "user")
+    .map(([, id, ...counts]) => [id, counts.slice(0, 4).join(" ")]));
+  const reads = lines(history).map((line) => line.split(" "));
+  const wrong = reads.filter((f) => f[9] !== "0" || stored.get(f[3]) !== f.slice(12).join(" "))
+    .map((f) => `user ${f[3]}: code ${f[10]}, shown ${f.slice(12).join(" ")}, stored ${stored.get(f[3])}`);
+  return { compared: reads.length, wrong };
+}
+
+/** What `shardctl audit` says of the cluster: {status, text}. */
+export const audit = (cluster) => run(join(buildDir(), "shardctl"), ["audit",
+  `--topology=${cluster.files.topology}`, `--password-file=${join(cluster.dir, "secrets", "monitor_password")}`]);
 
 /* ---- mutants ---- */
 
