@@ -16,7 +16,9 @@
 
 #include "shard/base/clock.h"
 
+#include "shard/idem.h"
 #include "shard/user.h"
+#include "shard/viewer.h"
 
 #include "server/app.h"
 #include "server/auth.h"
@@ -30,6 +32,7 @@
 
 #define FAKE_USERS    4
 #define FAKE_SESSIONS 16
+#define FAKE_KEYS     16
 
 enum fake_call {
     FAKE_REGISTER,
@@ -41,6 +44,8 @@ enum fake_call {
     FAKE_GET,
     FAKE_OPEN,
     FAKE_CHECK,
+    FAKE_CLAIM,
+    FAKE_PROFILE,
     FAKE__COUNT
 };
 
@@ -56,10 +61,17 @@ struct fake_session {
     unsigned char id[SESSION_BYTES];
 };
 
+struct fake_key {
+    bool used;
+    unsigned char op[OP_BYTES];
+    unsigned char body[IDEM_BODY_BYTES];
+};
+
 /* The state of the shard, and what the test wants of it. */
 static struct {
     struct fake_user users[FAKE_USERS];
     struct fake_session sessions[FAKE_SESSIONS];
+    struct fake_key keys[FAKE_KEYS];
     unsigned n_calls[FAKE__COUNT];
     enum outcome refuse[FAKE__COUNT]; /* not OK: the call does nothing and answers this */
     bool lose[FAKE__COUNT];           /* the call is done, and answers TIMEOUT */
@@ -328,6 +340,96 @@ enum outcome session_open(struct router *router, struct call *call, uint64_t use
     return fake_end(FAKE_OPEN, OUTCOME_OK);
 }
 
+enum outcome idem_claim(struct router *router, struct call *call,
+                        const unsigned char op[OP_BYTES],
+                        const unsigned char body[IDEM_BODY_BYTES])
+{
+    enum outcome outcome = OUTCOME_OK;
+
+    (void)router;
+    (void)call;
+    if (!fake_begin(FAKE_CLAIM, &outcome)) {
+        return outcome;
+    }
+    for (size_t i = 0; i < FAKE_KEYS; i++) {
+        struct fake_key *key = &fake.keys[i];
+        if (!key->used) {
+            key->used = true;
+            memcpy(key->op, op, OP_BYTES);
+            memcpy(key->body, body, IDEM_BODY_BYTES);
+            return fake_end(FAKE_CLAIM, OUTCOME_OK);
+        }
+        if (memcmp(key->op, op, OP_BYTES) == 0) {
+            bool is_same = memcmp(key->body, body, IDEM_BODY_BYTES) == 0;
+            return fake_end(FAKE_CLAIM, is_same ? OUTCOME_SAME : OUTCOME_MISMATCH);
+        }
+    }
+    fail_msg("more keys than the fake remembers");
+    return OUTCOME_INTERNAL;
+}
+
+/* Nobody follows or likes anything here. */
+enum outcome viewer_mark_users(struct router *router, struct call *call,
+                               uint64_t viewer_id, struct user_card *users, size_t n)
+{
+    (void)router;
+    (void)call;
+    (void)viewer_id;
+    for (size_t i = 0; i < n; i++) {
+        users[i].is_follow = false;
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome viewer_mark_videos(struct router *router, struct call *call,
+                                uint64_t viewer_id, struct video_card *videos, size_t n)
+{
+    (void)router;
+    (void)call;
+    (void)viewer_id;
+    for (size_t i = 0; i < n; i++) {
+        videos[i].is_favorite = false;
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome viewer_mark_comments(struct router *router, struct call *call,
+                                  uint64_t viewer_id, struct comment *comments, size_t n)
+{
+    (void)router;
+    (void)call;
+    (void)viewer_id;
+    for (size_t i = 0; i < n; i++) {
+        comments[i].author.is_follow = false;
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
+                        int64_t older_ms, size_t limit, uint64_t *removed)
+{
+    (void)router;
+    (void)call;
+    (void)shard;
+    (void)older_ms;
+    (void)limit;
+    *removed = 0;
+    return OUTCOME_OK;
+}
+
+enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
+                          const struct user_profile_args *args)
+{
+    enum outcome outcome = OUTCOME_OK;
+
+    (void)router;
+    (void)call;
+    (void)user_id;
+    (void)args;
+    return fake_begin(FAKE_PROFILE, &outcome) ? fake_end(FAKE_PROFILE, OUTCOME_OK)
+                                              : outcome;
+}
+
 enum outcome session_check(struct router *router, struct call *call, uint64_t user_id,
                            const unsigned char session[SESSION_BYTES], int64_t idle_ms)
 {
@@ -427,8 +529,12 @@ static struct answer ask(const struct route *route, const struct field *fields)
     struct request req;
     int64_t now_ms = clock_mono_ms();
 
+    struct route named = *route; /* a path is part of what an idempotency key covers */
+    if (named.path == NULL) {
+        named.path = "/test/";
+    }
     request_init(&req, &world.app, now_ms);
-    request_set_route(&req, route, "");
+    request_set_route(&req, &named, "");
     request_set_deadline(&req, now_ms + world.budget_ms);
     for (; fields != NULL && fields->name != NULL; fields++) {
         if (strcmp(fields->name, "authorization") == 0) {
