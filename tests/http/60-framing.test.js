@@ -230,13 +230,7 @@ test("a kept connection that is idle is closed in silence", async () => {
 test("a query of 1,000 parameters is read, one of 3,000 is refused", async () => {
   const query = (n) => Array.from({ length: n }, (_, i) => [`f${i}`, "1"]);
   assert.equal((await slowApi.get("/douyin/feed/", query(1000))).json.status_code, CODE.OK);
-  try {
-    const { status } = await slowApi.get("/douyin/feed/", query(3000), { fresh: true });
-    assert.ok([414, 431].includes(status), String(status));
-  } catch (error) {
-    /* The library's buffer is full before our code is asked: it may only close. */
-    assert.equal(error.code, "ECONNRESET", error.message);
-  }
+  assert.equal((await slowApi.get("/douyin/feed/", query(3000), { fresh: true })).status, 414);
 });
 
 test("a request that takes long is not taken for a slow client", async () => {

@@ -179,11 +179,14 @@ export class Cluster {
     return cluster;
   }
 
-  /* A process of its own waits for the end of ours and cleans up then. */
+  /* A process of its own waits for the end of ours and cleans up then; more than once, because a start
+   * that was broken off may still be making files. */
   #guard() {
+    const script = 'cat >/dev/null; n=0; while [ "$n" -lt 5 ] && [ -e "$2" ]; do "$1" down >/dev/null 2>&1; ' +
+      'rm -rf -- "$2"; n=$((n + 1)); sleep 1; done';
     this.guard = spawn(
       "sh",
-      ["-c", 'cat >/dev/null; "$1" down >/dev/null 2>&1; rm -rf -- "$2"', "guard", DEMO, this.dir],
+      ["-c", script, "guard", DEMO, this.dir],
       { stdio: ["pipe", "ignore", "ignore"], detached: true, env: this.env, cwd: ROOT }
     );
     this.guard.unref();
@@ -193,7 +196,8 @@ export class Cluster {
   /** Run scripts/demo with ARGS on this cluster; resolves to what it printed. */
   demo(...args) {
     return new Promise((done, failed) => {
-      const child = spawn(DEMO, args, { stdio: ["ignore", "pipe", "pipe"], env: this.env, cwd: ROOT });
+      const child = spawn("setpriv", ["--pdeathsig", "TERM", DEMO, ...args],
+        { stdio: ["ignore", "pipe", "pipe"], env: this.env, cwd: ROOT });
       const out = [];
       child.stdout.on("data", (chunk) => out.push(chunk));
       child.stderr.on("data", (chunk) => out.push(chunk));

@@ -15,6 +15,7 @@ function dir() {
   if (!directory) {
     directory = mkdtempSync(join(tmpdir(), "doushard-media-"));
     process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.once(signal, () => process.exit(1));
   }
   return directory;
 }
