@@ -118,6 +118,8 @@ GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.user_erase             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_remove           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_retry           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'%';
@@ -130,6 +132,7 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_monitor'@'%';

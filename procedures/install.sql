@@ -29,6 +29,7 @@ SOURCE op/_op_distinct.sql
 SOURCE op/_op_outbox.sql
 SOURCE op/_op_outbox_lock.sql
 SOURCE op/_op_home.sql
+SOURCE op/_op_chat_last.sql
 SOURCE video/_video_delete.sql
 SOURCE slot/_slot_seq_lock.sql
 SOURCE slot/_slot_log_add.sql
@@ -107,6 +108,8 @@ SOURCE user/user_erase.sql
 SOURCE erase/erase_step.sql
 SOURCE video/video_remove.sql
 SOURCE outbox/outbox_status.sql
+SOURCE outbox/outbox_parked.sql
+SOURCE outbox/outbox_retry.sql
 SOURCE audit/audit_owners.sql
 SOURCE audit/audit_rows.sql
 SOURCE audit/audit_find.sql

@@ -339,16 +339,19 @@ template_create() {
 	[[ ! -d $template/mysql ]] || return 0
 	new=$(mktemp -d -- "$template.XXXXXX")
 	log=$(log_file mariadb-install-db)
-	local options=()
-	((EUID != 0)) || options=(--user=root) # in a directory that only root can enter
+	# Every server removes temporary tables that it finds in its tmpdir, those of others too.
+	mkdir -- "$new.tmp"
+	local options=("--tmpdir=$new.tmp")
+	((EUID != 0)) || options+=(--user=root) # in a directory that only root can enter
 	if ! mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
 		--skip-test-db --skip-name-resolve --innodb-log-file-size=32M \
 		"--datadir=$new" "${options[@]}" >"$log" 2>&1; then
-		rm -rf -- "$new"
+		rm -rf -- "$new" "$new.tmp"
 		warn "mariadb-install-db failed:"
 		tail -n 20 -- "$log" >&2
 		exit 1
 	fi
+	rm -rf -- "$new.tmp"
 	# Another demo may have been faster; then its copy is as good.
 	mv -T -- "$new" "$template" 2>/dev/null || rm -rf -- "$new"
 }

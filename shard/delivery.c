@@ -257,7 +257,7 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
     call->deadline_ms = limit_ms < request_deadline_ms ? limit_ms : request_deadline_ms;
     enum outcome outcome = deliver(delivery, call, half);
     call->deadline_ms = request_deadline_ms;
-    switch (half_state_from(outcome)) {
+    switch (half_state_from(half, outcome)) {
     case HALF_MADE:
         atomic_fetch_add(&delivery->made_total, 1);
         enqueue(delivery, half);

@@ -58,5 +58,9 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
                               .state = is_there,
                               .at_ms = first.at_ms};
     enum outcome outcome = delivery_make(delivery, call, &half);
-    return outcome == OUTCOME_OK ? answer.outcome : outcome;
+    /* A target that is gone has nothing to be taken away: the edge is as it is to be. */
+    if (outcome == OUTCOME_OK || (!is_there && outcome == OUTCOME_NOTFOUND)) {
+        return answer.outcome;
+    }
+    return outcome;
 }

@@ -4,6 +4,7 @@
 #include "shard/erase.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "shard/base/clock.h"
 
@@ -30,8 +31,9 @@ static enum outcome delete_comment(struct delivery *delivery, int64_t deadline_m
     arena_init(&arena, COMMENT_ARENA_BYTES);
     call_init(&call, &arena, deadline_ms);
     enum outcome outcome = comment_delete(delivery, &call, video_id, user_id, comment_id);
-    if (outcome == OUTCOME_NOTFOUND) {
-        /* The video is gone, and the comment with it; its author's list does not know. */
+    if (outcome == OUTCOME_NOTFOUND || outcome == OUTCOME_SAME) {
+        /* The video is gone, and the comment with it; or the comment was taken back there.
+         * Its author's list does not know. */
         const struct half half = {.kind = HALF_COMMENT,
                                   .actor_id = video_id,
                                   .target_id = user_id,
@@ -59,10 +61,27 @@ static void delete_comments(struct delivery *delivery, const struct call *call,
     }
 }
 
+/* What erase_step() answers: whether something is left, and with which message to go on. */
+struct progress {
+    uint32_t left;
+    uint64_t peer_id;
+    uint64_t at;
+};
+
+static const struct dbfield progress_fields[] = {
+    {.column = "left", .kind = DBFIELD_U32, .offset = offsetof(struct progress, left)},
+    {.column = "peer_id",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct progress, peer_id)},
+    {.column = "at", .kind = DBFIELD_U64, .offset = offsetof(struct progress, at)},
+};
+
 /* One step. OK: nothing is left; BUSY: something is. */
-static enum outcome step(struct delivery *delivery, struct call *call, uint64_t user_id)
+static enum outcome step(struct delivery *delivery, struct call *call, uint64_t user_id,
+                         struct progress *progress)
 {
-    const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(STEP_ROWS)};
+    const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(progress->peer_id),
+                                 dbarg_number(progress->at), dbarg_number(STEP_ROWS)};
     struct router_answer answer;
 
     router_owner(delivery_router(delivery), call, PROC_ERASE_STEP,
@@ -70,18 +89,19 @@ static enum outcome step(struct delivery *delivery, struct call *call, uint64_t 
     if (answer.outcome != OUTCOME_OK) {
         return answer.outcome;
     }
-    const struct dbvalue *left = dbresult_value(answer.result, answer.row, "left");
-    if (left == NULL || left->is_null) {
+    if (!dbresult_read(answer.result, answer.row, progress_fields,
+                       ARRAY_LEN(progress_fields), progress)) {
         call_explain(call, "erase_step answered columns that cannot be read");
         return OUTCOME_INTERNAL;
     }
     delete_comments(delivery, call, answer.result, user_id);
-    return left->number == 0 ? OUTCOME_OK : OUTCOME_BUSY;
+    return progress->left == 0 ? OUTCOME_OK : OUTCOME_BUSY;
 }
 
 enum outcome erase_user(struct delivery *delivery, struct call *call, uint64_t user_id)
 {
     enum outcome outcome = OUTCOME_BUSY;
+    struct progress progress = {.peer_id = 0};
 
     for (unsigned round = 0; outcome == OUTCOME_BUSY; round++) {
         if (round > 0 && !router_pause(call, round)) {
@@ -91,7 +111,7 @@ enum outcome erase_user(struct delivery *delivery, struct call *call, uint64_t u
         struct call part;
         arena_init(&arena, STEP_ARENA_BYTES);
         call_init(&part, &arena, call->deadline_ms);
-        outcome = step(delivery, &part, user_id);
+        outcome = step(delivery, &part, user_id, &progress);
         call->n_calls += part.n_calls;
         if (part.detail[0] != '\0') {
             call_explain(call, "%s", part.detail);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "shard/base/clock.h"
 #include "shard/base/hex.h"
 
 #include "shard/id.h"
@@ -16,8 +17,9 @@
 
 /* Pauses before the next attempt: of a row whose target's shard gave no answer, and of
  * one that failed, doubled up to a maximum with each failure. */
-#define PUT_OFF_MS   1000
-#define RETRY_MS     500
+#define PUT_OFF_MS     1000
+#define PUT_OFF_MAX_MS 10000
+#define RETRY_MS       500
 #define RETRY_MAX_MS 60000
 
 static const struct {
@@ -46,6 +48,7 @@ struct half_key {
     uint64_t ver;
     int64_t at_ms;
     uint32_t attempts;
+    uint32_t behind;
 };
 
 static const struct dbfield key_fields[] = {
@@ -62,6 +65,7 @@ static const struct dbfield key_fields[] = {
     {.column = "attempts",
      .kind = DBFIELD_U32,
      .offset = offsetof(struct half_key, attempts)},
+    {.column = "behind", .kind = DBFIELD_U32, .offset = offsetof(struct half_key, behind)},
 };
 
 static enum half_kind kind_from_word(const char *word)
@@ -83,12 +87,11 @@ static bool read_message(const struct dbresult *result, size_t row, struct half 
         {.column = "text", .kind = DBFIELD_TEXT, .offset = offsetof(struct half, text)}};
     const struct dbvalue *op = dbresult_value(result, row, "op");
 
-    half->state = 1;
     return dbresult_read(result, row, fields, ARRAY_LEN(fields), half) && op != NULL &&
            op->text != NULL && hex_decode(op->text, half->op, sizeof half->op);
 }
 
-static bool read_edge(const struct dbresult *result, size_t row, struct half *half)
+static bool read_state(const struct dbresult *result, size_t row, struct half *half)
 {
     const struct dbfield fields[] = {
         {.column = "state", .kind = DBFIELD_U32, .offset = offsetof(struct half, state)}};
@@ -111,18 +114,17 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
                           .seq = key.seq,
                           .ver = key.ver,
                           .at_ms = key.at_ms,
-                          .attempts = key.attempts};
-    if (half->kind == HALF__COUNT || !id_is_valid(key.actor_id) ||
-        !id_is_valid(key.target_id)) {
-        return false;
-    }
-    return half->kind == HALF_MESSAGE ? read_message(result, row, half)
-                                      : read_edge(result, row, half);
+                          .attempts = key.attempts,
+                          .behind = (enum half_behind)key.behind};
+    return half->kind != HALF__COUNT && id_is_valid(key.actor_id) &&
+           id_is_valid(key.target_id) && key.behind <= HALF_BEHIND_PARKED &&
+           read_state(result, row, half) &&
+           (half->kind != HALF_MESSAGE || read_message(result, row, half));
 }
 
 /* --- Choosing what goes together --- */
 
-enum half_state half_state_from(enum outcome outcome)
+enum half_state half_state_from(const struct half *half, enum outcome outcome)
 {
     switch (outcome) {
     case OUTCOME_OK:
@@ -137,6 +139,8 @@ enum half_state half_state_from(enum outcome outcome)
     case OUTCOME_MOVED:
     case OUTCOME_NOMEM:
         return HALF_LATER;
+    case OUTCOME_GAP:
+        return half->behind == HALF_BEHIND_NOTHING ? HALF_FAILED : HALF_LATER;
     default:
         return HALF_FAILED;
     }
@@ -276,6 +280,7 @@ static void add_message(struct ops *ops, const struct half *half)
     ops_number(ops, "peer", (int64_t)half->actor_id);
     ops_number(ops, "seq", (int64_t)half->seq);
     ops_number(ops, "message_id", (int64_t)half->message_id);
+    ops_number(ops, "state", half->state);
     ops_text(ops, "text", half->text);
     ops_hex(ops, "op", half->op, sizeof half->op);
 }
@@ -345,6 +350,22 @@ static int64_t retry_ms(unsigned attempts)
     return pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
 }
 
+/* Pause before the next look at a half whose target gave no answer: the longer it has
+ * waited the longer, so that what waits for a shard that is down for long leaves time for
+ * the others. Nothing is to be expected behind a parked message. */
+static int64_t put_off_ms(const struct half *half)
+{
+    int64_t pause_ms = (clock_wall_ms() - half->at_ms) / 8;
+
+    if (half->behind == HALF_BEHIND_PARKED) {
+        return RETRY_MAX_MS;
+    }
+    if (pause_ms < PUT_OFF_MS) {
+        return PUT_OFF_MS;
+    }
+    return pause_ms < PUT_OFF_MAX_MS ? pause_ms : PUT_OFF_MAX_MS;
+}
+
 static struct ops *put_off(const struct half_batch *batch, bool failed)
 {
     struct ops *ops = ops_new();
@@ -353,7 +374,7 @@ static struct ops *put_off(const struct half_batch *batch, bool failed)
     for (size_t i = 0; ops != NULL && i < batch->n; i++) {
         const struct half *half = get(batch, i);
         add_row(ops, half);
-        ops_number(ops, "retry_ms", failed ? retry_ms(half->attempts) : PUT_OFF_MS);
+        ops_number(ops, "retry_ms", failed ? retry_ms(half->attempts) : put_off_ms(half));
         ops_number(ops, "failed", failed);
     }
     return ops;

@@ -25,6 +25,9 @@ struct router;
 
 enum half_kind { HALF_FOLLOW, HALF_FAVORITE, HALF_COMMENT, HALF_MESSAGE, HALF__COUNT };
 
+/* What the first one is that waits before a message in its chat. */
+enum half_behind { HALF_BEHIND_NOTHING, HALF_BEHIND_WAITING, HALF_BEHIND_PARKED };
+
 /* One second half. (kind, actor_id, target_id, seq) is the key of its outbox row. */
 struct half {
     enum half_kind kind;
@@ -32,7 +35,7 @@ struct half {
     uint64_t target_id; /* owner of the second; of a comment: its author */
     uint64_t seq;       /* number of the message, id of the comment; 0 for edges */
     uint64_t ver;       /* version that is to be made */
-    unsigned state;     /* 1: is to be there; 0: is to be gone; always 1 for messages */
+    unsigned state;     /* 1: is to be there; 0: is to be gone */
     int64_t at_ms;      /* when the first half was made; not needed for messages */
 
     /* Of messages only. */
@@ -40,7 +43,9 @@ struct half {
     const char *text;
     unsigned char op[OP_BYTES];
 
-    unsigned attempts; /* failed ones so far, as outbox_list said */
+    /* As outbox_list said. */
+    unsigned attempts;       /* failed ones so far */
+    enum half_behind behind; /* of messages only */
 };
 
 /* Where a half of a list stands. */
@@ -59,8 +64,9 @@ const char *half_word(enum half_kind kind);
  * and the version that half_fail() needs, or kind HALF__COUNT. */
 bool half_read(const struct dbresult *result, size_t row, struct half *half) MUST_CHECK;
 
-/* What an outcome of half_deliver() means. Pure. */
-enum half_state half_state_from(enum outcome outcome);
+/* What an OUTCOME of half_deliver() means for HALF. A gap is no fault of a message that is
+ * known to be behind another one. Pure. */
+enum half_state half_state_from(const struct half *half, enum outcome outcome);
 
 /* Choose the next batch out of the N HALVES, all of one kind: those that wait, in order,
  * as many as one CALL takes. Messages of one chat go one after the other: one per batch,

@@ -31,6 +31,9 @@
 /* Longest pause while a shard does not answer. */
 #define PAUSE_MAX_MS 5000
 
+/* Pause when all that was listed had to be put off, and others may be behind it. */
+#define NEXT_LOOK_MS 20
+
 /* Keys that clients gave to requests are good for a day. */
 #define IDEM_OLDER_MS  INT64_C(86400000)
 #define PURGE_EVERY_MS 600000
@@ -211,7 +214,7 @@ static void deliver_some(struct pass *pass, const size_t *index, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct half *half = &pass->halves[index[i]];
         enum outcome outcome = pass->outcomes[index[i]];
-        pass->states[index[i]] = half_state_from(outcome);
+        pass->states[index[i]] = half_state_from(half, outcome);
         if (pass->states[index[i]] == HALF_FAILED && n == 1) {
             log_write(outcome == OUTCOME_GAP ? LOG_DEBUG : LOG_WARN, "half_failed",
                       "kind=%s actor=%llu target=%llu seq=%llu attempt=%u outcome=%s "
@@ -239,12 +242,13 @@ static void deliver_batch(struct pass *pass, size_t n)
 
 typedef void report_fn(struct router *, struct call *, const struct half_batch *);
 
-/* Report the halves that are in STATE. Returns how many there are. */
+/* Report the halves that are in STATE. Returns of how many the shard has taken note; the
+ * others will be listed again. */
 static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
 {
     struct relay *relay = pass->worker->relay;
     struct errand errand;
-    size_t n = 0;
+    size_t n = 0, noted = 0;
 
     for (size_t i = 0; i < pass->n; i++) {
         if (pass->states[i] == state) {
@@ -258,13 +262,17 @@ static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
                                          .n = n,
                                          .outcomes = pass->outcomes};
         tell(relay->router, &errand.call, &batch);
+        for (size_t i = 0; i < n; i++) {
+            enum outcome outcome = pass->outcomes[pass->index[i]];
+            noted += outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
+        }
         if (errand.call.detail[0] != '\0') {
             log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"",
                       pass->worker->shard, errand.call.detail);
         }
         errand_end(&errand);
     }
-    return n;
+    return noted;
 }
 
 static void count_parked(struct pass *pass)
@@ -285,8 +293,14 @@ static void count_parked(struct pass *pass)
     }
 }
 
-/* Deliver and report the halves of PASS. Returns how many are finished. */
-static size_t run_pass(struct pass *pass)
+/* What became of the rows of one look. */
+struct score {
+    size_t finished;
+    size_t put_off; /* failed ones, too */
+};
+
+/* Deliver and report the halves of PASS, and add them to SCORE. */
+static void run_pass(struct pass *pass, struct score *score)
 {
     struct worker *worker = pass->worker;
     size_t n;
@@ -308,7 +322,8 @@ static size_t run_pass(struct pass *pass)
     if (later + failed > 0) {
         worker->put_off_until_ms = clock_mono_ms() + PAUSE_MAX_MS;
     }
-    return made + refused;
+    score->finished += made + refused;
+    score->put_off += later + failed;
 }
 
 /* --- Looking
@@ -363,6 +378,21 @@ static bool prepare_pass(struct pass *pass, struct arena *arena, size_t n)
            pass->index != NULL;
 }
 
+/* How long to wait after a look that got N rows; SCORE of those. */
+static int64_t pause_after(struct worker *worker, size_t n, const struct score *score)
+{
+    if (n == LIST_MAX && score->finished + score->put_off > 0) {
+        /* There may be more. What was put off is not listed again for a while, so that
+         * rows of a shard that is down keep nobody else waiting. */
+        worker->troubles = 0;
+        return score->finished > 0 ? 0 : NEXT_LOOK_MS;
+    }
+    worker->troubles = score->finished > 0 || n == 0 ? 0 : worker->troubles + 1;
+    int64_t pause_ms = (int64_t)worker->relay->options.poll_ms
+                       << (worker->troubles < 4 ? worker->troubles : 4);
+    return jitter(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+}
+
 /* Look once and finish what is due. Returns the pause until the next look. */
 static int64_t look(struct worker *worker)
 {
@@ -370,32 +400,25 @@ static int64_t look(struct worker *worker)
     const struct dbarg args[] = {dbarg_number(LIST_MAX),
                                  dbarg_number((uint64_t)relay->options.older_ms)};
     struct pass pass = {.worker = worker};
+    struct score score = {.finished = 0};
     struct errand errand;
-    size_t finished = 0, n = 0;
+    size_t n = 1; /* no answer is as good as one row that could not be finished */
 
     errand_begin(&errand, relay, LIST_ARENA_BYTES);
     const struct dbresult *rows = ask(worker, &errand.call, PROC_OUTBOX_LIST, args);
-    bool good = rows != NULL && prepare_pass(&pass, &errand.arena, rows->n_rows + 1);
-    if (good) {
+    if (rows != NULL && prepare_pass(&pass, &errand.arena, rows->n_rows + 1)) {
         n = rows->n_rows;
         note_age(worker, rows);
         for (enum half_kind kind = 0; n > 0 && kind < HALF__COUNT; kind++) {
             select_kind(&pass, rows, kind);
-            finished += run_pass(&pass);
+            run_pass(&pass, &score);
         }
     } else {
         log_write(LOG_DEBUG, "relay_look", "shard=%zu why=\"%s\"", worker->shard,
                   errand.call.detail);
     }
     errand_end(&errand);
-    if (n == LIST_MAX && finished > 0) {
-        worker->troubles = 0;
-        return 0; /* there is more */
-    }
-    worker->troubles = good && (finished > 0 || n == 0) ? 0 : worker->troubles + 1;
-    int64_t pause_ms = (int64_t)relay->options.poll_ms
-                       << (worker->troubles < 4 ? worker->troubles : 4);
-    return jitter(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+    return pause_after(worker, n, &score);
 }
 
 /* Forget keys of requests that are too old to be used. */

@@ -81,7 +81,12 @@ BEGIN
                          THEN 0
                     END) AS state,
            COALESCE(fo.ver, fr.ver, fa.ver, li.ver, co.ver, cd.ver,
-                    IF(me.slot IS NULL, NULL, 1)) AS ver,
+                    CASE me.state
+                         WHEN 1
+                         THEN 1
+                         WHEN 0
+                         THEN 2
+                    END) AS ver,
            CASE WHEN me.slot IS NOT NULL
                 THEN MD5(CONCAT(me.message_id, HEX(me.op), me.text))
                 WHEN COALESCE(fo.slot, fr.slot, fa.slot, li.slot, co.slot, cd.slot) IS NOT NULL

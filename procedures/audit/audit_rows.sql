@@ -185,7 +185,7 @@ BEGIN
                     t.peer_id AS other,
                     t.seq AS seq,
                     t.state AS state,
-                    1 AS ver,
+                    IF(t.state = 1, 1, 2) AS ver,
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'sent'
@@ -207,7 +207,7 @@ BEGIN
                     t.peer_id AS other,
                     t.seq AS seq,
                     t.state AS state,
-                    1 AS ver,
+                    IF(t.state = 1, 1, 2) AS ver,
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'received'

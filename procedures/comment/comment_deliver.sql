@@ -15,7 +15,8 @@
 -- of those that are deleted. At most one operation per comment.
 --
 -- Answer  : n, code, slot, epoch, server
--- Codes   : ok same (not newer) notfound (no user, or erased and state 1) moved notready
+-- Codes   : ok same (not newer) notfound (no user, or erased and it is a new one of state 1)
+--           moved notready
 -- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT, INSERT, UPDATE commented
 --           (by slot, user_id, video_id, comment_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one comment
@@ -30,7 +31,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE comment_deliver (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: second half of a comment'
+    COMMENT 'v2: second half of a comment'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
@@ -91,15 +92,7 @@ BEGIN
     CALL _op_distinct();
     CALL _op_user_hold();
 
-    UPDATE op AS o
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
-       AND (u.state = 'live' OR o.state = 0)
-       SET o.code = 'notfound'
-     WHERE o.code = 'ok'
-       AND u.user_id IS NULL;
-
+    -- What is there is there, also at a user who was erased since: the version comes first.
     UPDATE op AS o
      STRAIGHT_JOIN commented AS c FORCE INDEX (PRIMARY)
         ON c.slot = o.slot
@@ -109,6 +102,15 @@ BEGIN
        SET o.code = 'same'
      WHERE o.code = 'ok'
        AND c.ver >= o.ver;
+
+    UPDATE op AS o
+      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = o.slot
+       AND u.user_id = o.owner
+       AND (u.state = 'live' OR o.state = 0)
+       SET o.code = 'notfound'
+     WHERE o.code = 'ok'
+       AND u.user_id IS NULL;
 
     INSERT INTO commented (slot, user_id, video_id, comment_id, state, ver, at)
     SELECT o.slot,

@@ -6,21 +6,25 @@
 -- in_slot     slot of the user
 -- in_epoch    epoch of the slot, as the router believes
 -- in_user_id  an erased user
+-- in_peer_id  which of his messages: those after this peer
+-- in_at       and this time; both 0: from the first one
 -- in_limit    at most so many rows of each kind, 1 to 100
 --
 -- His videos are deleted, what he follows and likes becomes tombstones whose second halves
--- go through the outbox, and his mailboxes are emptied when nothing of them waits in the
--- outbox. Comments are at their videos: each row names one for which the caller calls
--- comment_delete with him as user. Called until left is 0, by whoever claimed the job
--- user_erase; every step is a transaction of its own. What others follow stays in their
--- lists as an id that nobody finds.
+-- go through the outbox. So do the messages that he sent: they are taken back, and removed
+-- when nothing of them waits in the outbox; those that he received are removed at once.
+-- Comments are at their videos: each row names one for which the caller calls comment_delete
+-- with him as user. Called until left is 0, with the peer_id and at of the answer before, by
+-- whoever claimed the job user_erase; every step is a transaction of its own. What others
+-- follow stays in their lists as an id that nobody finds.
 --
--- Answer  : n, code, slot, epoch, server, left (1: call again), video_id, comment_id (NULL:
---           there is no comment to be deleted)
+-- Answer  : n, code, slot, epoch, server, left (1: call again), peer_id, at (where to go on;
+--           both 0: from the first message), video_id, comment_id (NULL: there is no comment
+--           to be deleted)
 -- Codes   : ok notfound (no erased user) moved notready
 -- Touches : SELECT, UPDATE user, video (by slot and id), follow, favorite (by slot, user_id,
---           state, ver), outbox; SELECT commented, message, chat (by slot and user_id);
---           DELETE message, chat; INSERT job; journal
+--           state, ver), message (by slot, user_id, peer_id, at), outbox; SELECT commented,
+--           chat (by slot and user_id); DELETE message, chat; INSERT job; journal
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : goes on with what is left
 
@@ -32,11 +36,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE erase_step (
     IN in_slot    INT UNSIGNED,
     IN in_epoch   BIGINT UNSIGNED,
     IN in_user_id BIGINT UNSIGNED,
+    IN in_peer_id BIGINT UNSIGNED,
+    IN in_at      BIGINT,
     IN in_limit   INT
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: undo a part of what an erased user did'
+    COMMENT 'v2: undo a part of what an erased user did'
 BEGIN
     DECLARE v_ops      JSON;
     DECLARE v_slot     INT UNSIGNED;
@@ -45,6 +51,8 @@ BEGIN
     DECLARE v_last     INT DEFAULT 1;
     DECLARE v_count    INT;
     DECLARE v_left     INT DEFAULT 0;
+    DECLARE v_peer_id  BIGINT UNSIGNED;
+    DECLARE v_at       BIGINT;
     DECLARE v_now      BIGINT DEFAULT _now_ms();
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -56,9 +64,11 @@ BEGIN
     IF NOT COALESCE(in_slot >= 0
                     AND in_epoch >= 0
                     AND in_user_id BETWEEN 1 AND 9007199254740991
+                    AND in_peer_id >= 0
+                    AND in_at >= 0
                     AND in_limit BETWEEN 1 AND 100, FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'erase_step needs slot, epoch, user_id, limit 1 to 100';
+           SET MESSAGE_TEXT = 'erase_step needs slot, epoch, user_id, peer_id, at, limit 1 to 100';
     END IF;
 
     SET v_ops = JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch, 'owner', in_user_id));
@@ -187,6 +197,84 @@ BEGIN
       INTO v_last
       FROM op AS o;
 
+    -- Messages: kind message is to be taken back, mail to be removed; what still waits in the
+    -- outbox stays.
+    INSERT INTO op (n, code, slot, epoch, server, owner, user_id, moving,
+                    kind, target, seq, at, was, ver)
+    SELECT ROW_NUMBER() OVER (ORDER BY w.peer_id, w.at) + v_last,
+           'ok',
+           w.slot,
+           0,
+           '',
+           w.user_id,
+           w.user_id,
+           v_moving,
+           CASE WHEN w.sent = 1 AND w.state = 1
+                THEN 'message'
+                WHEN x.slot IS NULL
+                THEN 'mail'
+                ELSE ''
+           END,
+           w.peer_id,
+           w.seq,
+           w.at,
+           1,
+           2
+      FROM (SELECT m.slot,
+                   m.user_id,
+                   m.peer_id,
+                   m.at,
+                   m.sent,
+                   m.seq,
+                   m.state
+              FROM message AS m FORCE INDEX (PRIMARY)
+             WHERE m.slot = v_slot
+               AND m.user_id = in_user_id
+               AND m.peer_id >= in_peer_id
+               AND (m.peer_id > in_peer_id OR m.at > in_at)
+             ORDER BY m.peer_id,
+                      m.at
+             LIMIT in_limit) AS w
+      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
+        ON x.slot = IF(w.sent = 1, w.slot, NULL)
+       AND x.actor_id = w.user_id
+       AND x.kind = 'message'
+       AND x.target_id = w.peer_id
+       AND x.seq = w.seq;
+
+    -- A full window has more behind it.
+    SELECT COUNT(*),
+           MAX(o.target)
+      INTO v_count,
+           v_peer_id
+      FROM op AS o
+     WHERE o.n > v_last;
+
+    SELECT MAX(o.at)
+      INTO v_at
+      FROM op AS o
+     WHERE o.n > v_last
+       AND o.target = v_peer_id;
+
+    UPDATE op AS o
+     STRAIGHT_JOIN message AS m FORCE INDEX (PRIMARY)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.at = o.at
+       SET m.state = 0,
+           m.text  = ''
+     WHERE o.kind = 'message';
+
+    DELETE m
+      FROM op AS o
+     STRAIGHT_JOIN message AS m FORCE INDEX (PRIMARY)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.at = o.at
+     WHERE o.kind = 'mail';
+
     UPDATE op AS o
      STRAIGHT_JOIN follow AS e FORCE INDEX (PRIMARY)
         ON e.slot = o.slot
@@ -212,14 +300,15 @@ BEGIN
            o.owner,
            o.kind,
            o.target,
-           0,
+           o.seq,
            o.ver,
            v_now,
            v_now
       FROM op AS o
-     WHERE o.kind IN ('follow', 'favorite')
+     WHERE o.kind IN ('follow', 'favorite', 'message')
      ORDER BY o.kind,
-              o.target
+              o.target,
+              o.seq
         ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
                                 at       = VALUES(at),
                                 due_at   = VALUES(due_at),
@@ -247,54 +336,49 @@ BEGIN
                o.user_id,
                o.owner,
                o.target,
-               IF(t.tbl = 'outbox', 0, NULL),
+               CASE t.tbl
+                    WHEN 'outbox'
+                    THEN o.seq
+                    WHEN 'message'
+                    THEN o.at
+               END,
                IF(t.tbl = 'outbox', o.kind, NULL)
           FROM op AS o
           JOIN (SELECT 'follow' AS tbl
                  UNION ALL
                 SELECT 'favorite'
                  UNION ALL
+                SELECT 'message'
+                 UNION ALL
                 SELECT 'outbox') AS t
-            ON t.tbl IN (o.kind, 'outbox')
-         WHERE o.kind IN ('follow', 'favorite');
+            ON t.tbl = IF(o.kind = 'mail', 'message', o.kind)
+            OR (t.tbl = 'outbox' AND o.kind <> 'mail')
+         WHERE o.kind IN ('follow', 'favorite', 'message', 'mail');
     END IF;
 
-    -- Mailboxes, when nothing that he sent is still to be delivered.
+    -- Chats, when no message is left.
     IF v_slot IS NOT NULL
        AND NOT EXISTS (SELECT 1
-                         FROM outbox AS x
-                        WHERE x.slot = v_slot
-                          AND x.actor_id = in_user_id
-                          AND x.kind = 'message') THEN
-        DELETE
-          FROM message
-         WHERE slot = v_slot
-           AND user_id = in_user_id
-         ORDER BY peer_id,
-                  at
-         LIMIT in_limit;
-
-        IF NOT EXISTS (SELECT 1
                          FROM message AS m
                         WHERE m.slot = v_slot
                           AND m.user_id = in_user_id) THEN
-            DELETE
-              FROM chat
-             WHERE slot = v_slot
-               AND user_id = in_user_id;
-        END IF;
+        DELETE
+          FROM chat
+         WHERE slot = v_slot
+           AND user_id = in_user_id
+         ORDER BY peer_id
+         LIMIT in_limit;
 
-        CALL _slot_log_add(v_moving, v_slot, 'message', in_user_id,
-                           in_user_id, NULL, NULL, NULL, NULL);
         CALL _slot_log_add(v_moving, v_slot, 'chat', in_user_id,
-                           in_user_id, NULL, NULL, NULL, NULL);
-        CALL _slot_log_add(v_moving, v_slot, 'user', in_user_id,
                            in_user_id, NULL, NULL, NULL, NULL);
     END IF;
 
+    CALL _slot_log_add(v_moving, v_slot, 'user', in_user_id,
+                       in_user_id, NULL, NULL, NULL, NULL);
+
     SELECT EXISTS (SELECT 1
                      FROM op AS o
-                    WHERE o.kind <> '')
+                    WHERE o.kind NOT IN ('', 'mail'))
            OR EXISTS (SELECT 1
                         FROM chat AS c
                        WHERE c.slot = v_slot
@@ -314,6 +398,8 @@ BEGIN
            o.epoch,
            o.server,
            IF(o.code = 'ok', v_left, NULL) AS `left`,
+           IF(o.code = 'ok', IF(v_count < in_limit, 0, v_peer_id), NULL) AS peer_id,
+           IF(o.code = 'ok', IF(v_count < in_limit, 0, v_at), NULL) AS at,
            t.video_id,
            t.comment_id
       FROM op AS o

@@ -7,18 +7,20 @@
 --           peer        the sender, another user
 --           seq         number that message_action gave to the message
 --           message_id  its id
---           text        1 to 1000 characters
+--           state       1: sent; 0: taken back, its sender was erased
+--           text        1 to 1000 characters; empty with state 0
 --           op          32 hex digits, idempotency key
 --
 -- Applied only when seq is the next of its sender, so that nothing is doubled or out of
--- order. at is the time in this mailbox, later than that of every message in it: who polls
--- by it misses nothing. At most one operation per chat.
+-- order. One that is taken back is emptied, or takes its place as an empty one; both are
+-- shown to nobody. at is the time in this mailbox, later than that of every message in it:
+-- who polls by it misses nothing. At most one operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, at (ms since the Unix epoch; NULL for same)
--- Codes   : ok same (it is there) gap (one before it is missing; nothing changes) notfound
---           (no live user) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key); SELECT,
---           INSERT, UPDATE chat (by key); journal
+-- Codes   : ok same (it is there, or taken back) gap (one before it is missing; nothing
+--           changes) notfound (no live user, and it is not there) moved notready
+-- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key), UPDATE (by
+--           slot, user_id, peer_id, sent, seq); SELECT, INSERT, UPDATE chat (by key); journal
 -- Errors  : 45400 malformed batch, or two operations in one chat
 -- Replays : same
 
@@ -31,7 +33,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_deliver (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: second half of a message'
+    COMMENT 'v2: second half of a message'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
@@ -53,6 +55,7 @@ BEGIN
                peer       VARCHAR(24) PATH '$.peer',
                seq        VARCHAR(24) PATH '$.seq',
                message_id VARCHAR(24) PATH '$.message_id',
+               state      VARCHAR(8) PATH '$.state',
                text       VARCHAR(1001) PATH '$.text',
                op         VARCHAR(33) PATH '$.op'
            )) AS j
@@ -64,10 +67,11 @@ BEGIN
                         AND j.seq <> '0'
                         AND CAST(CAST(j.message_id AS UNSIGNED) AS CHAR) = j.message_id
                         AND j.message_id <> '0'
-                        AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000
+                        AND j.state IN ('0', '1')
+                        AND CHAR_LENGTH(j.text) BETWEEN j.state AND j.state * 1000
                         AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
 
-    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, text of 1 to 1000 characters, op');
+    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, state 0 or 1, text of 1 to 1000 characters (0: none), op');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
@@ -78,18 +82,23 @@ BEGIN
                n          FOR ORDINALITY,
                peer       BIGINT UNSIGNED PATH '$.peer',
                seq        BIGINT UNSIGNED PATH '$.seq',
-               message_id BIGINT UNSIGNED PATH '$.message_id'
+               message_id BIGINT UNSIGNED PATH '$.message_id',
+               state      TINYINT PATH '$.state'
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
-       SET o.target = j.peer,
+       SET o.kind   = 'message',
+           o.target = j.peer,
            o.ver    = j.seq,
-           o.id     = j.message_id;
+           o.id     = j.message_id,
+           o.state  = j.state;
 
     CALL _op_distinct();
-    CALL _op_user_lock();
+    CALL _op_user_hold();
 
     SET v_now = _now_ms();
+
+    -- What is there is there, also at a user who was erased since: the number comes first.
 
     UPDATE op AS o
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
@@ -105,7 +114,35 @@ BEGIN
            o.at   = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
      WHERE o.code = 'ok';
 
-    INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, op)
+    UPDATE op AS o
+      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = o.slot
+       AND u.user_id = o.owner
+       AND u.state = 'live'
+       SET o.code = 'notfound'
+     WHERE o.code IN ('ok', 'gap')
+       AND u.user_id IS NULL;
+
+    -- was: it was received before it was taken back.
+    UPDATE op AS o
+     STRAIGHT_JOIN message AS m FORCE INDEX (seq)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.sent = 0
+       AND m.seq = o.ver
+       SET o.code  = 'ok',
+           o.was   = 1,
+           o.at    = m.at,
+           m.state = 0,
+           m.text  = ''
+     WHERE o.code = 'same'
+       AND o.state = 0
+       AND m.state = 1;
+
+    CALL _op_chat_last();
+
+    INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, state, op)
     SELECT o.slot,
            o.owner,
            o.target,
@@ -114,6 +151,7 @@ BEGIN
            0,
            o.ver,
            j.text,
+           o.state,
            UNHEX(j.op)
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n    FOR ORDINALITY,
@@ -122,7 +160,8 @@ BEGIN
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
-     WHERE o.code = 'ok';
+     WHERE o.code = 'ok'
+       AND o.was = 0;
 
     INSERT INTO chat (slot, user_id, peer_id, recv_seq, last_at, last_text, last_sent)
     SELECT o.slot,
@@ -139,10 +178,11 @@ BEGIN
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
      WHERE o.code = 'ok'
+       AND o.was = 0
         ON DUPLICATE KEY UPDATE recv_seq  = VALUES(recv_seq),
                                 last_at   = VALUES(last_at),
-                                last_text = VALUES(last_text),
-                                last_sent = VALUES(last_sent);
+                                last_sent = IF(VALUES(last_text) = '', last_sent, VALUES(last_sent)),
+                                last_text = IF(VALUES(last_text) = '', last_text, VALUES(last_text));
 
     UPDATE (SELECT DISTINCT
                    o.slot,

@@ -10,11 +10,13 @@
 -- Of the slots that this shard serves, the longest due first; messages of one chat in the
 -- order of seq. Parked rows are left out. owner, kind, target, seq and ver are as outbox_done
 -- wants them (comment: owner is the video, target its author, seq the comment_id); state and
--- at are those of the edge (comment: 1 posted, 0 deleted); text, message_id and op (32 hex
--- digits) those of a message. Columns that a kind does not have are NULL.
+-- at are those of the edge (comment: 1 posted, 0 deleted; message: 1 sent, 0 taken back);
+-- text, message_id and op (32 hex digits) those of a message. Columns that a kind does not
+-- have are NULL. behind: what is the first of its chat that waits before it, 0 nothing, 1 a
+-- message that is not parked, 2 one that is parked.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
---           message_id, op
+--           message_id, op, behind
 -- Touches : SELECT outbox (by parked and due_at), slot_fence, owner_home, follow, favorite,
 --           comment (by key), message (by slot, user_id, peer_id, sent, seq), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
@@ -30,7 +32,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_list (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: second halves that are still to be delivered'
+    COMMENT 'v2: second halves that are still to be delivered'
 BEGIN
     DECLARE v_until BIGINT DEFAULT _now_ms() - in_older_ms;
 
@@ -54,6 +56,8 @@ BEGIN
                 THEN fa.state
                 WHEN 'comment'
                 THEN IF(d.ver = 1, 1, 0)
+                WHEN 'message'
+                THEN m.state
            END AS state,
            CASE d.kind
                 WHEN 'follow'
@@ -65,7 +69,16 @@ BEGIN
            d.attempts,
            m.text,
            m.message_id,
-           LOWER(HEX(m.op)) AS op
+           LOWER(HEX(m.op)) AS op,
+           COALESCE((SELECT b.parked + 1
+                       FROM outbox AS b FORCE INDEX (PRIMARY)
+                      WHERE b.slot = IF(d.kind = 'message', d.slot, NULL)
+                        AND b.actor_id = d.actor_id
+                        AND b.kind = d.kind
+                        AND b.target_id = d.target_id
+                        AND b.seq < d.seq
+                      ORDER BY b.seq
+                      LIMIT 1), 0) AS behind
       FROM (SELECT x.slot,
                    f.epoch,
                    x.actor_id,

@@ -32,7 +32,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_undo (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: take back what the target refused'
+    COMMENT 'v2: take back what the target refused'
 BEGIN
     DECLARE v_count  INT;
     DECLARE v_moving TINYINT;
@@ -165,32 +165,7 @@ BEGIN
        SET v.comment_count = v.comment_count - d.comments,
            v.ver           = v.ver + 1;
 
-    -- The list of friends shows the message before it.
-    UPDATE op AS o
-     STRAIGHT_JOIN chat AS c FORCE INDEX (PRIMARY)
-        ON c.slot = o.slot
-       AND c.user_id = o.owner
-       AND c.peer_id = o.target
-       SET c.last_text = COALESCE((SELECT m.text
-                                     FROM message AS m
-                                    WHERE m.slot = o.slot
-                                      AND m.user_id = o.owner
-                                      AND m.peer_id = o.target
-                                      AND m.state = 1
-                                    ORDER BY m.at DESC
-                                    LIMIT 1), ''),
-           c.last_sent = COALESCE((SELECT m.sent
-                                     FROM message AS m
-                                    WHERE m.slot = o.slot
-                                      AND m.user_id = o.owner
-                                      AND m.peer_id = o.target
-                                      AND m.state = 1
-                                    ORDER BY m.at DESC
-                                    LIMIT 1), 0)
-     WHERE o.code = 'ok'
-       AND o.was = 1
-       AND o.kind = 'message';
-
+    CALL _op_chat_last();
     CALL _op_outbox_lock();
 
     DELETE x

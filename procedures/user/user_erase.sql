@@ -7,12 +7,13 @@
 --
 -- From now on nobody finds him, he cannot log in, and his name stays taken. What he wrote
 -- and did is undone afterwards, in steps, by whoever claims the job user_erase and calls
--- erase_step until nothing is left.
+-- erase_step until nothing is left. Called once more, it lets that job begin anew if it
+-- failed so often that it was parked.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (he is erased) notfound (no such user) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); DELETE session (by slot and user_id);
---           INSERT job (by key); journal
+--           INSERT, UPDATE job (by key); journal
 -- Errors  : 45400 no id
 -- Replays : same
 
@@ -91,6 +92,19 @@ BEGIN
         CALL _slot_log_add(v_moving, v_slot, 'job', in_id,
                            in_id, in_id, NULL, NULL, 'user_erase');
     ELSEIF v_state = 'erased' THEN
+        UPDATE job AS j
+           SET j.parked   = 0,
+               j.attempts = 0,
+               j.due_at   = _now_ms()
+         WHERE j.slot = v_slot
+           AND j.owner_id = in_id
+           AND j.kind = 'user_erase'
+           AND j.target_id = in_id
+           AND j.parked = 1;
+
+        CALL _slot_log_add(v_moving, v_slot, 'job', in_id,
+                           in_id, in_id, NULL, NULL, 'user_erase');
+
         UPDATE op AS o
            SET o.code = 'same'
          WHERE o.n = 1;

@@ -52,20 +52,20 @@ export class Mariadb {
     server.sessions = new Set();
     const data = path.join(server.dir, "data");
     const owner = isRoot ? await nobody() : null;
+    /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
+    const temporary = path.join(server.dir, "tmp");
     mkdirSync(data);
+    mkdirSync(temporary);
     chmodSync(server.dir, 0o755);
-    if (owner) {
-      chownSync(server.dir, owner.uid, owner.gid);
-      chownSync(data, owner.uid, owner.gid);
-    }
+    for (const each of owner ? [server.dir, data, temporary] : []) chownSync(each, owner.uid, owner.gid);
     try {
       await run("mariadb-install-db", [
-        "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`,
+        "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`, `--tmpdir=${temporary}`,
         "--auth-root-authentication-method=socket",
         `--auth-root-socket-user=${userInfo().username}`,
         ...(isRoot ? ["--user=nobody"] : []),
       ]);
-      await server.#spawn(data, owner, options);
+      await server.#spawn(data, owner, [`--tmpdir=${temporary}`, ...options]);
     } catch (error) {
       await server.stop();
       throw error;

@@ -103,7 +103,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
 });
 
 describe("user_erase, erase_step", () => {
-  const step = async (user, limit = 10) => (await call(app, "erase_step", user.slot, 1, Number(user.id), limit))[0];
+  const step = async (user, limit = 10, peer = 0, at = 0) => (await call(app, "erase_step", user.slot, 1, Number(user.id), peer, at, limit))[0];
 
   test("from one CALL to nothing left", async () => {
     const { user, peer, own, other, comment } = await scene(12);
@@ -120,7 +120,7 @@ describe("user_erase, erase_step", () => {
     const first = await step(user);
     assert.deepEqual(first.map((each) => [each.code, each.left, each.video_id, each.comment_id]), [["ok", "1", other.id, comment]]);
     const waiting = (await call(app, "outbox_list", 100, 0))[0].filter((each) => each.owner === user.id);
-    assert.deepEqual(waiting.map((each) => `${each.kind} ${each.target} ${each.state}`).sort(), [`favorite ${other.id} 0`, `follow ${peer.id} 0`, `message ${peer.id} null`].sort());
+    assert.deepEqual(waiting.map((each) => `${each.kind} ${each.target} ${each.state}`).sort(), [`favorite ${other.id} 0`, `follow ${peer.id} 0`, `message ${peer.id} 0`].sort());
     for (const each of waiting) {
       await one(app, "outbox_done", ownerOp(user, { kind: each.kind, target: Number(each.target), seq: Number(each.seq), ver: Number(each.ver) }));
     }
@@ -148,10 +148,43 @@ describe("user_erase, erase_step", () => {
       assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
     }
     assert.equal((await step(user, 1))[0].left, "0");
-    for (const args of [[null, 1, 1, 1], [1, null, 1, 1], [1, 1, 0, 1], [1, 1, 1, 0], [1, 1, 1, 101]]) await refused(app, "45400", "erase_step", ...args);
-    const args = (epoch) => [13, epoch, Number(user.id), 10];
+    for (const args of [[null, 1, 1, 0, 0, 1], [1, null, 1, 0, 0, 1], [1, 1, 0, 0, 0, 1], [1, 1, 1, null, 0, 1], [1, 1, 1, 0, -1, 1], [1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 101]]) await refused(app, "45400", "erase_step", ...args);
+    const args = (epoch) => [13, epoch, Number(user.id), 0, 0, 10];
     await obeysFence(root, app, "erase_step", 13, args);
     await obeysForwarding(root, app, "erase_step", 13, user.id, args);
+  });
+
+  test("messages: taken back through the outbox, removed when they are, by small windows", async () => {
+    const [user, x, y] = [await newUser(app, nameIn(15)), await newUser(app), await newUser(app)];
+    const [near, far] = [x, y].sort((a, b) => Number(a.id) - Number(b.id));
+    for (const peer of [near, far, far]) await one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text: "secret" }));
+    for (const seq of [1, 2]) await one(app, "message_deliver", ownerOp(user, { peer: Number(near.id), seq, message_id: seq, state: 1, text: "got", op: key() }));
+    await byId(admin, "user_erase", user.id);
+    const mailbox = async () => root.value(`SELECT GROUP_CONCAT(peer_id = ${far.id}, sent, state, text ORDER BY peer_id, at) FROM message WHERE user_id = ${user.id}`);
+    const waiting = async () => (await call(app, "outbox_list", 100, 0))[0].filter((each) => each.owner === user.id);
+    // The near one's mailbox: one sent, two received, in windows of two.
+    const [first] = await step(user, 2);
+    assert.deepEqual([first.left, first.peer_id, await mailbox()], ["1", near.id, "010,001got,111secret,111secret"]);
+    const [second] = await step(user, 2, first.peer_id, first.at);
+    assert.deepEqual([second.left, second.peer_id, await mailbox()], ["1", far.id, "010,110,111secret"]);
+    const [third] = await step(user, 2, second.peer_id, second.at);
+    assert.deepEqual([third.left, third.peer_id, third.at, await mailbox()], ["1", "0", "0", "010,110,110"]);
+    assert.deepEqual((await waiting()).map((each) => [each.target, each.seq, each.ver, each.state, each.text, each.behind]).sort(),
+      [[near.id, "1", "2", "0", "", "0"], [far.id, "1", "2", "0", "", "0"], [far.id, "2", "2", "0", "", "1"]].sort());
+    // Nothing goes before it is delivered; then it does, and the chats with it.
+    assert.deepEqual([(await step(user, 10))[0].left, await mailbox()], ["1", "010,110,110"]);
+    for (const each of await waiting()) await one(app, "outbox_done", ownerOp(user, { kind: "message", target: Number(each.target), seq: Number(each.seq), ver: 2 }));
+    assert.deepEqual([(await step(user, 10))[0].left, await mailbox(), await root.value(`SELECT COUNT(*) FROM chat WHERE user_id = ${user.id}`)], ["0", null, "0"]);
+  });
+
+  test("called once more, a parked job begins anew", async () => {
+    const user = await newUser(app, nameIn(16));
+    await byId(admin, "user_erase", user.id);
+    const job = async () => root.value(`SELECT CONCAT_WS(',', parked, attempts) FROM job WHERE owner_id = ${user.id}`);
+    await root.run(`UPDATE job SET attempts = 7 WHERE owner_id = ${user.id}`);
+    assert.deepEqual([(await byId(admin, "user_erase", user.id))[0].code, await job()], ["same", "0,7"]);
+    await root.run(`UPDATE job SET attempts = 20, parked = 1 WHERE owner_id = ${user.id}`);
+    assert.deepEqual([(await byId(admin, "user_erase", user.id))[0].code, await job()], ["same", "0,0"]);
   });
 
   test("an erasure and a follow that meet", async () => {

@@ -170,7 +170,7 @@ describe("comment_deliver and its undoing", () => {
     await journals(root, 52, async () => (await deliver(5, 1)) === "ok" ? deliver(6, 1) : deliver(7, 1),
       () => [`commented ${writer.id} ${writer.id},555,7`]);
     await root.run(`UPDATE user SET state = 'erased' WHERE slot = 52 AND user_id = ${writer.id}`);
-    assert.deepEqual([await deliver(4, 1), await deliver(3, 2)], ["notfound", "ok"]);
+    assert.deepEqual([await deliver(4, 1), await deliver(3, 1), await deliver(3, 2)], ["notfound", "same", "ok"]);
     const rows = await root.rows(`SELECT comment_id, state, ver FROM commented WHERE slot = 52 AND user_id = ${writer.id} AND comment_id < 5 ORDER BY comment_id`);
     assert.deepEqual(rows.map((row) => Object.values(row).join()), ["1,0,2", "2,0,2", "3,0,2"]);
     assert.equal((await one(app, "comment_deliver", { ...halfOp(writer, video, 4, 2), slot: 9, owner: 9 })).code, "notfound");

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, deleteOp, journals, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
+  account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
   ownerOp, race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
@@ -389,6 +389,42 @@ describe("the outbox", () => {
     assert.equal(await fail({ ver: 9 }), "same");
     await one(app, "relation_action", actionOp(a, b, 0));
     assert.deepEqual(await outbox(a), [{ kind: "follow", target_id: b.id, seq: "0", ver: "2", attempts: "0", parked: "0" }]);
+  });
+
+  test("messages know what is before them; an operator finds what is parked and lets it go", async () => {
+    await root.run("DELETE FROM outbox");
+    const [a, b, c] = [await newUser(app, nameIn(45)), await newUser(app), await newUser(app)];
+    const admin = account(server, "admin");
+    for (const peer of [b, b, b, c]) await one(app, "message_action", ownerOp(a, { peer: Number(peer.id), op: key(), text: "t" }));
+    await one(app, "relation_action", actionOp(a, b));
+    const listed = async () => (await call(app, "outbox_list", 10, 0))[0].map((row) => [row.kind, row.target, row.seq, row.behind].join());
+    const fail = async (seq, fields) => one(app, "outbox_fail", ownerOp(a, { kind: "message", target: Number(b.id), seq, ver: 1, retry_ms: 0, failed: 1, ...fields }));
+    const [m1, m2, m3] = [1, 2, 3].map((seq) => `message,${b.id},${seq}`);
+    const others = [`message,${c.id},1,0`, `follow,${b.id},0,0`];
+    assert.deepEqual((await listed()).sort(), [`${m1},0`, `${m2},1`, `${m3},1`, ...others].sort());
+    for (let i = 0; i < 20; i++) await fail(1);
+    await fail(2, { failed: 0, retry_ms: 60_000 });
+    assert.deepEqual((await listed()).sort(), [`${m3},2`, ...others].sort());
+    const parked = async (limit = 10) => (await call(admin, "outbox_parked", limit))[0];
+    assert.deepEqual((await parked()).map((row) => [row.slot, row.owner, row.kind, row.target, row.seq, row.ver, row.attempts, row.behind]),
+      [["45", a.id, "message", b.id, "1", "1", "20", "2"]]);
+    const retry = async (id = a.id) => (await call(admin, "outbox_retry", Number(id)))[0].map((row) => [row.code, row.released].join());
+    assert.deepEqual([await retry(b.id), await retry(), await retry(), await parked()], [["ok,0"], ["ok,2"], ["ok,0"], []]);
+    assert.deepEqual((await listed()).sort(), [`${m1},0`, `${m2},1`, `${m3},1`, ...others].sort());
+    assert.equal((await outbox(a)).find((row) => row.seq === "1" && row.target_id === b.id).attempts, "0");
+
+    for (const limit of [null, 0, 1001]) await refused(admin, "45400", "outbox_parked", limit);
+    for (const id of [null, 0]) await refused(admin, "45400", "outbox_retry", id);
+    for (const routine of ["outbox_parked", "outbox_retry"]) await assert.rejects(app.run(`CALL ${routine}(1)`), { errno: 1370 });
+    await root.run("UPDATE slot_fence SET state = 'moved', server = 'shard2', epoch = 2 WHERE slot = 45");
+    assert.deepEqual((await call(admin, "outbox_retry", Number(a.id)))[0].map((row) => [row.code, row.server, row.released]), [["moved", "shard2", "0"]]);
+    await root.run("UPDATE slot_fence SET state = 'owned', server = 'shard1', epoch = 1 WHERE slot = 45");
+    await journals(root, 45, async () => {
+      await fail(3, { failed: 0, retry_ms: 60_000 });
+      await root.run("DELETE FROM slot_log");
+      return retry();
+    }, () => [`outbox ${a.id} ${a.id},${b.id},3 ${Buffer.from("message").toString("hex")}`]);
+    await admin.end();
   });
 
   test("bad arguments, fence, journal", async () => {

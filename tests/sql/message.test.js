@@ -16,7 +16,7 @@ before(async () => ({ server, root, app } = await shard()));
 after(() => server?.stop());
 
 const sendOp = (user, peer, fields = {}) => ownerOp(user, { peer: Number(peer.id), op: key(), text: "a message", ...fields });
-const halfOp = (user, peer, seq, fields = {}) => ownerOp(user, { peer: Number(peer.id), seq, message_id: 1000 + seq, text: `m${seq}`, op: key(), ...fields });
+const halfOp = (user, peer, seq, fields = {}) => ownerOp(user, { peer: Number(peer.id), seq, message_id: 1000 + seq, state: 1, text: `m${seq}`, op: key(), ...fields });
 const undoOp = (user, peer, seq) => ownerOp(user, { kind: "message", target: Number(peer.id), seq, ver: 1 });
 const chat = async (user, peer, { after: from = 0, limit = 10, received = 0 } = {}) =>
   (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, limit, received))[0];
@@ -28,7 +28,7 @@ const two = async (...slots) => [await newUser(app, ...slots.slice(0, 1).map(nam
 async function send(a, b, text) {
   const op = sendOp(a, b, { text });
   const { message_id: id, seq } = await one(app, "message_action", op);
-  const row = await one(app, "message_deliver", ownerOp(b, { peer: Number(a.id), seq: Number(seq), message_id: Number(id), text, op: op.op }));
+  const row = await one(app, "message_deliver", ownerOp(b, { peer: Number(a.id), seq: Number(seq), message_id: Number(id), state: 1, text, op: op.op }));
   assert.equal(row.code, "ok");
   await one(app, "outbox_done", undoOp(a, b, Number(seq)));
 }
@@ -131,6 +131,29 @@ describe("message_deliver", () => {
     assert.equal(await root.value(`SELECT COUNT(*) FROM chat WHERE user_id IN (9, ${b.id})`), "0");
   });
 
+  test("what was received stays received at a user who was erased since", async () => {
+    const [a, b] = await two();
+    assert.equal((await one(app, "message_deliver", halfOp(b, a, 1))).code, "ok");
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
+    const deliver = async (seq) => (await one(app, "message_deliver", halfOp(b, a, seq))).code;
+    assert.deepEqual([await deliver(1), await deliver(2), await deliver(3)], ["same", "notfound", "notfound"]);
+  });
+
+  test("taken back: emptied, or an empty one in its place; the one before it is the last", async () => {
+    const [a, b] = await two();
+    const deliver = async (seq, fields = {}) => (await one(app, "message_deliver", halfOp(b, a, seq, fields))).code;
+    const back = async (seq) => deliver(seq, { state: 0, text: "" });
+    const last = async () => root.value(`SELECT CONCAT_WS(',', recv_seq, last_text, last_sent) FROM chat WHERE user_id = ${b.id}`);
+    assert.deepEqual([await deliver(1), await deliver(2), await back(2), await back(2), await deliver(2)], ["ok", "ok", "ok", "same", "same"]);
+    assert.deepEqual([await texts(b, a), await last()], [["m1"], "2,m1,0"]);
+    assert.deepEqual([await back(4), await back(3), await deliver(3), await deliver(4)], ["gap", "ok", "same", "ok"]);
+    assert.deepEqual([await texts(b, a), await last()], [["m1", "m4"], "4,m4,0"]);
+    assert.deepEqual([await back(1), await back(4), await last()], ["ok", "ok", "4,,0"]);
+    assert.equal(await root.value(`SELECT GROUP_CONCAT(text, seq, ':', state ORDER BY seq) FROM message WHERE user_id = ${b.id}`), "1:0,2:0,3:0,4:0");
+    await deliver(5);
+    assert.equal(await last(), "5,m5,0");
+  });
+
   test("two deliveries of one message that meet", async () => {
     const [a, b] = await two();
     const other = account(server, "app");
@@ -144,6 +167,7 @@ describe("message_deliver", () => {
     const [a, b] = await two(62, 63);
     await refusesBadBatch(app, "message_deliver", halfOp(b, a, 1), {
       owner: [0], peer: [0, "x", Number(b.id)], seq: [0, -1, "x"], message_id: [0, "x"], op: ["", "g".repeat(32)], text: ["", "a".repeat(1001)],
+      state: [0, 2, "x"],
     });
     await obeysFence(root, app, "message_deliver", 63, (epoch) => halfOp(b, a, 1, { epoch }));
     await obeysForwarding(root, app, "message_deliver", 63, b.id, () => halfOp(b, a, 1));

@@ -45,16 +45,22 @@ static void test_outcomes(void **unused)
         {OUTCOME_INTERNAL, HALF_FAILED},  {OUTCOME_BADARG, HALF_FAILED},
         {OUTCOME_FORBIDDEN, HALF_FAILED},
     };
+    struct half half = message(1, 2, 3);
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        assert_int_equal(half_state_from(cases[i].outcome), cases[i].state);
+        assert_int_equal(half_state_from(&half, cases[i].outcome), cases[i].state);
     }
+    half.behind = HALF_BEHIND_WAITING; /* a gap is what was to be expected */
+    assert_int_equal(half_state_from(&half, OUTCOME_GAP), HALF_LATER);
+    assert_int_equal(half_state_from(&half, OUTCOME_INTERNAL), HALF_FAILED);
+    half.behind = HALF_BEHIND_PARKED;
+    assert_int_equal(half_state_from(&half, OUTCOME_GAP), HALF_LATER);
 }
 
 /* As outbox_list() answers. */
 static const char *const columns[] = {"slot", "epoch",      "owner", "kind", "target",
                                       "seq",  "ver",        "state", "at",   "attempts",
-                                      "text", "message_id", "op"};
+                                      "text", "message_id", "op",    "behind"};
 
 static void test_read(void **unused)
 {
@@ -72,20 +78,22 @@ static void test_read(void **unused)
          {.number = 2},
          {.is_null = true},
          {.is_null = true},
-         {.is_null = true}},
+         {.is_null = true},
+         {.number = 0}},
         {{.number = 3},
          {.number = 1},
          {.number = 41},
          {.text = "message"},
          {.number = 42},
          {.number = 5},
-         {.number = 1},
-         {.is_null = true},
+         {.number = 2},
+         {.number = 0},
          {.number = 1001},
          {.number = 0},
          {.text = "hi"},
          {.number = 99},
-         {.text = "000102030405060708090a0b0c0d0eff"}},
+         {.text = "000102030405060708090a0b0c0d0eff"},
+         {.number = 2}},
     };
     const struct dbresult rows = {.columns = columns,
                                   .n_columns = ARRAY_LEN(columns),
@@ -101,6 +109,8 @@ static void test_read(void **unused)
     assert_int_equal(half.kind, HALF_MESSAGE);
     assert_true(half.seq == 5 && half.message_id == 99 && half.op[15] == 0xff);
     assert_string_equal(half.text, "hi");
+    assert_true(half.ver == 2 && half.state == 0);
+    assert_int_equal(half.behind, HALF_BEHIND_PARKED);
 
     /* the first half is gone: the key is there all the same, so that it can fail */
     values[1][10] = (struct dbvalue){.is_null = true};
