@@ -32,8 +32,8 @@ static enum outcome delete_comment(struct delivery *delivery, int64_t deadline_m
     call_init(&call, &arena, deadline_ms);
     enum outcome outcome = comment_delete(delivery, &call, video_id, user_id, comment_id);
     if (outcome == OUTCOME_NOTFOUND || outcome == OUTCOME_SAME) {
-        /* The video is gone, and the comment with it; or the comment was taken back there.
-         * Its author's list does not know. */
+        /* The video is gone, and the comment with it; or the comment was taken back
+         * there. Its author's list does not know. */
         const struct half half = {.kind = HALF_COMMENT,
                                   .actor_id = video_id,
                                   .target_id = user_id,
@@ -61,7 +61,8 @@ static void delete_comments(struct delivery *delivery, const struct call *call,
     }
 }
 
-/* What erase_step() answers: whether something is left, and with which message to go on. */
+/* What erase_step() answers: whether something is left, and with which message to go on.
+ */
 struct progress {
     uint32_t left;
     uint64_t peer_id;

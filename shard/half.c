@@ -20,7 +20,7 @@
 #define PUT_OFF_MS     1000
 #define PUT_OFF_MAX_MS 10000
 #define RETRY_MS       500
-#define RETRY_MAX_MS 60000
+#define RETRY_MAX_MS   60000
 
 static const struct {
     const char *word;
@@ -65,7 +65,9 @@ static const struct dbfield key_fields[] = {
     {.column = "attempts",
      .kind = DBFIELD_U32,
      .offset = offsetof(struct half_key, attempts)},
-    {.column = "behind", .kind = DBFIELD_U32, .offset = offsetof(struct half_key, behind)},
+    {.column = "behind",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct half_key, behind)},
 };
 
 static enum half_kind kind_from_word(const char *word)

@@ -64,8 +64,8 @@ const char *half_word(enum half_kind kind);
  * and the version that half_fail() needs, or kind HALF__COUNT. */
 bool half_read(const struct dbresult *result, size_t row, struct half *half) MUST_CHECK;
 
-/* What an OUTCOME of half_deliver() means for HALF. A gap is no fault of a message that is
- * known to be behind another one. Pure. */
+/* What an OUTCOME of half_deliver() means for HALF. A gap is no fault of a message that
+ * is known to be behind another one. Pure. */
 enum half_state half_state_from(const struct half *half, enum outcome outcome);
 
 /* Choose the next batch out of the N HALVES, all of one kind: those that wait, in order,

@@ -286,7 +286,7 @@ static void count_parked(struct pass *pass)
         atomic_fetch_add(&pass->worker->parked_total, 1);
         log_write(LOG_ERROR, "half_parked",
                   "kind=%s actor=%llu target=%llu seq=%llu detail=\"failed %d times; see "
-                  "outbox_status()\"",
+                  "outbox_parked()\"",
                   half_word(half->kind), (unsigned long long)half->actor_id,
                   (unsigned long long)half->target_id, (unsigned long long)half->seq,
                   HALF_ATTEMPTS_MAX);

@@ -71,7 +71,7 @@ BEGIN
                         AND CHAR_LENGTH(j.text) BETWEEN j.state AND j.state * 1000
                         AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
 
-    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, state 0 or 1, text of 1 to 1000 characters (0: none), op');
+    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, state, text of state 1, op');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
@@ -181,8 +181,9 @@ BEGIN
        AND o.was = 0
         ON DUPLICATE KEY UPDATE recv_seq  = VALUES(recv_seq),
                                 last_at   = VALUES(last_at),
-                                last_sent = IF(VALUES(last_text) = '', last_sent, VALUES(last_sent)),
-                                last_text = IF(VALUES(last_text) = '', last_text, VALUES(last_text));
+                                last_sent = IF(VALUES(last_text) = '', last_sent, 0),
+                                last_text = IF(VALUES(last_text) = '', last_text,
+                                               VALUES(last_text));
 
     UPDATE (SELECT DISTINCT
                    o.slot,

@@ -6,7 +6,8 @@
 -- Of the operations of kind message with code ok and was 1: owner and target name the chat.
 -- The caller holds the row of its owner.
 --
--- Touches : SELECT op, message (by slot, user_id, peer_id, at, backwards); UPDATE chat (by key)
+-- Touches : SELECT op, message (by slot, user_id, peer_id, at, backwards); UPDATE chat (by
+--           key); journal
 -- Errors  : none
 -- Replays : changes nothing
 
@@ -43,6 +44,18 @@ BEGIN
      WHERE o.code = 'ok'
        AND o.was = 1
        AND o.kind = 'message';
+
+    INSERT INTO slot_log (slot, tbl, owner, k1, k2)
+    SELECT o.slot,
+           'chat',
+           o.user_id,
+           o.owner,
+           o.target
+      FROM op AS o
+     WHERE o.code = 'ok'
+       AND o.was = 1
+       AND o.kind = 'message'
+       AND o.moving = 1;
 END$$
 
 DELIMITER ;

@@ -4,7 +4,7 @@
 -- _slot_log_add_undo: journal what outbox_undo changed in slots that are moving.
 --
 -- The kinds of a batch differ, so that the tables do: op.kind says which. op.was: the first
--- half was taken back, else only the outbox row is removed.
+-- half was taken back, else only the outbox row is removed. Chats: _op_chat_last.
 --
 -- Touches : SELECT op; INSERT slot_log
 -- Errors  : none
@@ -17,7 +17,7 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE _slot_log_add_undo ()
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: journal the rows that an undo changed'
+    COMMENT 'v2: journal the rows that an undo changed'
 BEGIN
     CALL _slot_log_add_ops('outbox');
 
@@ -33,18 +33,6 @@ BEGIN
      WHERE o.code = 'ok'
        AND o.moving = 1
        AND o.was = 1;
-
-    INSERT INTO slot_log (slot, tbl, owner, k1, k2)
-    SELECT o.slot,
-           'chat',
-           o.user_id,
-           o.owner,
-           o.target
-      FROM op AS o
-     WHERE o.code = 'ok'
-       AND o.moving = 1
-       AND o.was = 1
-       AND o.kind = 'message';
 
     INSERT INTO slot_log (slot, tbl, owner, k1)
     SELECT DISTINCT

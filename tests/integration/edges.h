@@ -34,14 +34,14 @@ static struct {
 /* --- Help
  * --------------------------------------------------------------------------------- */
 
-static void pause_ms(long ms)
+static inline void pause_ms(long ms)
 {
     const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
 
     nanosleep(&pause, NULL);
 }
 
-static void relay_on(void)
+static inline void relay_on(void)
 {
     const struct relay_options options = {
         .poll_ms = 50, .older_ms = 200, .lease_ms = 2000};
@@ -50,7 +50,7 @@ static void relay_on(void)
     assert_non_null(fixture.relay);
 }
 
-static void relay_off(void)
+static inline void relay_off(void)
 {
     int64_t start_ms = clock_mono_ms();
 
@@ -58,7 +58,7 @@ static void relay_off(void)
     assert_true(clock_mono_ms() - start_ms < 5000);
 }
 
-static long long outbox_rows(void)
+static inline long long outbox_rows(void)
 {
     long long n = 0;
 
@@ -69,7 +69,7 @@ static long long outbox_rows(void)
 }
 
 /* Wait until the outbox of every shard is empty. */
-static void settle(void)
+static inline void settle(void)
 {
     for (int i = 0; i < 300 && outbox_rows() > 0; i++) {
         pause_ms(50);
@@ -78,7 +78,7 @@ static void settle(void)
 }
 
 /* The number that formatted SQL answers on a shard. */
-PRINTF_LIKE(2, 3) static long long count_where(size_t shard, const char *fmt, ...)
+PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *fmt, ...)
 {
     char text[512];
     va_list args;
@@ -89,7 +89,7 @@ PRINTF_LIKE(2, 3) static long long count_where(size_t shard, const char *fmt, ..
     return live_number(shard, text);
 }
 
-static enum outcome like(uint64_t user, uint64_t video, bool likes)
+static inline enum outcome like(uint64_t user, uint64_t video, bool likes)
 {
     struct work work;
 
@@ -100,7 +100,7 @@ static enum outcome like(uint64_t user, uint64_t video, bool likes)
     return outcome;
 }
 
-static struct user_card card_of(uint64_t user)
+static inline struct user_card card_of(uint64_t user)
 {
     struct work work;
     struct user_card card;
@@ -112,7 +112,7 @@ static struct user_card card_of(uint64_t user)
     return card;
 }
 
-static int64_t likes_of(uint64_t video)
+static inline int64_t likes_of(uint64_t video)
 {
     struct work work;
     struct video_card card;
@@ -125,12 +125,12 @@ static int64_t likes_of(uint64_t video)
 }
 
 /* A shard that is gone for a while. */
-static void freeze(size_t shard)
+static inline void freeze(size_t shard)
 {
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGSTOP), 0);
 }
 
-static void thaw(size_t shard)
+static inline void thaw(size_t shard)
 {
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGCONT), 0);
     for (int i = 0; i < 1000; i++) {
@@ -142,6 +142,140 @@ static void thaw(size_t shard)
         pause_ms(10);
     }
     fail_msg("the shard did not come back");
+}
+
+static inline void send_message(uint64_t from, uint64_t to, const char *text)
+{
+    struct work work;
+    struct message_action_args args = {.user_id = from, .peer_id = to, .text = text};
+
+    rnd_bytes(args.op, sizeof args.op);
+    work_begin(&work, 10000);
+    assert_int_equal(message_action(fixture.delivery, &work.call, &args, NULL),
+                     OUTCOME_OK);
+    work_end(&work);
+}
+
+static inline void assert_mailbox(uint64_t owner, uint64_t peer, size_t n)
+{
+    struct work work;
+    struct message_page page;
+    struct message_range range = {.limit = 100};
+    char expected[32];
+
+    work_begin(&work, 5000);
+    assert_int_equal(message_chat(fixture.router, &work.call, owner, peer, &range, &page),
+                     OUTCOME_OK);
+    assert_int_equal(page.n, n);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(expected, sizeof expected, "message %zu", i);
+        assert_string_equal(page.messages[i].text, expected);
+        assert_true(i == 0 || page.messages[i].at_ms > page.messages[i - 1].at_ms);
+    }
+    if (n > 2) { /* polling: only what is newer */
+        range.after_ms = page.messages[n - 2].at_ms;
+        assert_int_equal(
+            message_chat(fixture.router, &work.call, owner, peer, &range, &page),
+            OUTCOME_OK);
+        assert_int_equal(page.n, 1);
+    }
+    work_end(&work);
+}
+
+/* The first half alone, as when the process died right after it. */
+static inline void first_half(enum proc_id proc, uint64_t actor, uint64_t target,
+                              size_t i)
+{
+    struct work work;
+    struct router_answer answer;
+    struct ops *ops = ops_new();
+    unsigned char op[OP_BYTES];
+    char text[32];
+
+    work_begin(&work, 10000);
+    ops_add_owner(ops, actor);
+    if (proc == PROC_MESSAGE_ACTION) {
+        snprintf(text, sizeof text, "message %zu", i);
+        rnd_bytes(op, sizeof op);
+        ops_number(ops, "peer", (int64_t)target);
+        ops_hex(ops, "op", op, sizeof op);
+        ops_text(ops, "text", text);
+    } else {
+        ops_number(ops, "target", (int64_t)target);
+        ops_number(ops, "state", 1);
+    }
+    router_batch(fixture.router, &work.call, proc, ops, &answer);
+    ops_free(&ops);
+    assert_int_equal(answer.outcome, OUTCOME_OK);
+    work_end(&work);
+}
+
+/* Last: every counter of every shard equals its rows, both halves agree, nothing waits.
+ */
+static inline void test_all_agrees_in_the_end(void **unused)
+{
+    (void)unused;
+    static const char *const sums[][2] = {
+        {"SELECT COALESCE(SUM(CRC32(CONCAT_WS(':', user_id, followed_id, ver))), 0) FROM "
+         "follow WHERE state = 1",
+         "SELECT COALESCE(SUM(CRC32(CONCAT_WS(':', follower_id, user_id, ver))), 0) FROM "
+         "follower WHERE state = 1"},
+        {"SELECT COALESCE(SUM(CRC32(CONCAT_WS(':', user_id, peer_id, seq, text))), 0) "
+         "FROM message WHERE sent = 1 AND state = 1 AND text <> 'bye bye'",
+         "SELECT COALESCE(SUM(CRC32(CONCAT_WS(':', peer_id, user_id, seq, text))), 0) "
+         "FROM message WHERE sent = 0 AND state = 1"},
+    };
+
+    settle();
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
+        assert_int_equal(
+            live_number(i, "SELECT COUNT(*) FROM user AS u WHERE u.follow_count <> "
+                           "(SELECT COUNT(*) FROM follow AS f WHERE f.slot = u.slot AND "
+                           "f.user_id = u.user_id AND f.state = 1) OR u.follower_count "
+                           "<> (SELECT COUNT(*) FROM follower AS f WHERE f.slot = u.slot "
+                           "AND f.user_id = u.user_id AND f.state = 1) OR "
+                           "u.favorite_count <> (SELECT COUNT(*) FROM favorite AS f "
+                           "WHERE f.slot = u.slot AND f.user_id = u.user_id AND f.state "
+                           "= 1)"),
+            0);
+        assert_int_equal(
+            live_number(i, "SELECT COUNT(*) FROM video AS v WHERE v.state = 'live' AND "
+                           "(v.favorite_count <> (SELECT COUNT(*) FROM liker AS l WHERE "
+                           "l.slot = v.slot AND l.video_id = v.video_id AND l.state = 1) "
+                           "OR v.comment_count <> (SELECT COUNT(*) FROM comment AS c "
+                           "WHERE c.slot = v.slot AND c.video_id = v.video_id AND "
+                           "c.state = 'live'))"),
+            0);
+    }
+    for (size_t k = 0; k < ARRAY_LEN(sums); k++) {
+        long long forward = 0, backward = 0;
+        for (size_t i = 0; i < fixture.live.n_shards; i++) {
+            forward += live_number(i, sums[k][0]);
+            backward += live_number(i, sums[k][1]);
+        }
+        assert_int_equal(forward, backward);
+    }
+}
+
+static inline int set_up(void **unused)
+{
+    (void)unused;
+    if (!live_init(&fixture.live)) {
+        return -1;
+    }
+    fixture.router = live_router(&fixture.live, 8);
+    fixture.delivery = delivery_new(fixture.router, 1000);
+    relay_on();
+    return fixture.delivery == NULL ? -1 : 0;
+}
+
+static inline int tear_down(void **unused)
+{
+    (void)unused;
+    relay_off();
+    delivery_free(&fixture.delivery);
+    router_free(&fixture.router);
+    return 0;
 }
 
 #endif

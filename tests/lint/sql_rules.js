@@ -17,6 +17,7 @@ export const NO_FENCE_READ = {
   slot_stats: "counts what lies on this shard, owned or not",
   user_tables: "counts what lies on this shard, owned or not",
   outbox_status: "counts what lies on this shard, owned or not",
+  outbox_parked: "shows what lies on this shard, owned or not",
 };
 
 /* Tables of a session that helpers make beside op. */

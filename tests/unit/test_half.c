@@ -58,8 +58,8 @@ static void test_outcomes(void **unused)
 }
 
 /* As outbox_list() answers. */
-static const char *const columns[] = {"slot", "epoch",      "owner", "kind", "target",
-                                      "seq",  "ver",        "state", "at",   "attempts",
+static const char *const columns[] = {"slot", "epoch",      "owner", "kind",  "target",
+                                      "seq",  "ver",        "state", "at",    "attempts",
                                       "text", "message_id", "op",    "behind"};
 
 static void test_read(void **unused)

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Second halves that nobody made at once, against real shards: the relay, the queue of
+ * rows that are to be removed; relay.test.js starts the shards. TEST_FILTER: only tests
+ * whose names match the pattern. */
+#include "tests/integration/edges.h"
+
+static void test_relay_delivers_what_was_left(void **unused)
+{
+    (void)unused;
+    size_t frozen = fixture.live.n_shards - 1;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t author = live_user(fixture.router, frozen);
+    uint64_t video = live_video(fixture.router, author);
+    uint64_t gone = live_video(fixture.router, author);
+    uint64_t near = live_video(fixture.router, live_user(fixture.router, 0));
+    struct relay_state before, after;
+
+    settle();
+    freeze(frozen);
+    int64_t start_ms = clock_mono_ms();
+    assert_int_equal(like(me, video, true), OUTCOME_OK); /* safe, and answered in time */
+    assert_true(clock_mono_ms() - start_ms < 2500);
+    assert_int_equal(like(me, gone + 8192, true), OUTCOME_OK); /* nobody can know yet */
+    assert_int_equal(like(me, near, true), OUTCOME_OK);
+    assert_int_equal(likes_of(near), 1);
+    assert_int_equal(card_of(me).favorite_count, 3);
+    relay_get_state(fixture.relay, 0, &before);
+    pause_ms(1500); /* the relay sees the rows and can do nothing about them */
+    thaw(frozen);
+    settle();
+    relay_get_state(fixture.relay, 0, &after);
+    assert_true(after.delivered_total > before.delivered_total);
+    assert_true(after.undone_total > before.undone_total);
+    assert_int_equal(after.parked_total, 0);
+    assert_int_equal(likes_of(video), 1);
+    assert_int_equal(card_of(me).favorite_count, 2);
+    assert_int_equal(card_of(author).total_favorited, 1);
+}
+
+#define MESSAGES 12
+
+static void test_messages_in_order(void **unused)
+{
+    (void)unused;
+    size_t frozen = fixture.live.n_shards - 1;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t peer = live_user(fixture.router, frozen);
+    struct work work;
+    char text[32];
+
+    settle();
+    for (size_t i = 0; i < MESSAGES; i++) {
+        if (i == 4) {
+            freeze(frozen);
+        }
+        snprintf(text, sizeof text, "message %zu", i);
+        send_message(me, peer, text);
+    }
+    assert_mailbox(me, peer, MESSAGES);
+    thaw(frozen);
+    settle();
+    assert_mailbox(peer, me, MESSAGES);
+
+    /* what was sent is not received; the same op is the same message; two CALLs */
+    struct message_page page;
+    const struct message_range received = {.limit = 10, .received_only = true};
+    struct message_action_args args = {
+        .user_id = peer, .peer_id = me, .text = "message 12"};
+    uint64_t first = 0, again = 0;
+    rnd_bytes(args.op, sizeof args.op);
+    work_begin(&work, 10000);
+    assert_int_equal(message_chat(fixture.router, &work.call, me, peer, &received, &page),
+                     OUTCOME_OK);
+    assert_int_equal(page.n, 0);
+    work.call.n_calls = 0;
+    assert_int_equal(message_action(fixture.delivery, &work.call, &args, &first),
+                     OUTCOME_OK);
+    assert_int_equal(work.call.n_calls, 2);
+    assert_int_equal(message_action(fixture.delivery, &work.call, &args, &again),
+                     OUTCOME_SAME);
+    assert_true(first == again && first != 0);
+    args.text = "something else";
+    assert_int_equal(message_action(fixture.delivery, &work.call, &args, &again),
+                     OUTCOME_MISMATCH);
+    assert_int_equal(message_chat(fixture.router, &work.call, me, peer, &received, &page),
+                     OUTCOME_OK);
+    assert_int_equal(page.n, 1);
+    assert_true(page.messages[0].from_user_id == peer &&
+                page.messages[0].to_user_id == me);
+    work_end(&work);
+    assert_mailbox(me, peer, MESSAGES + 1);
+    assert_mailbox(peer, me, MESSAGES + 1);
+}
+
+/* Two relays on the same rows at the same time: leases that last no time at all. */
+static void test_two_relays_do_no_harm(void **unused)
+{
+    (void)unused;
+    const struct relay_options eager = {.poll_ms = 2, .older_ms = 0, .lease_ms = 1};
+    struct relay *second = relay_new(fixture.router, &eager);
+    struct relay *third = relay_new(fixture.router, &eager);
+    size_t n_shards = fixture.live.n_shards;
+    uint64_t users[8];
+    uint64_t video = live_video(fixture.router, live_user(fixture.router, n_shards - 1));
+
+    assert_non_null(second);
+    assert_non_null(third);
+    for (size_t i = 0; i < 8; i++) {
+        users[i] = live_user(fixture.router, i % n_shards);
+        first_half(PROC_FAVORITE_ACTION, users[i], video, 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        first_half(PROC_RELATION_ACTION, users[i], users[(i + 1) % 8], 0);
+        first_half(PROC_RELATION_ACTION, users[i], users[(i + 2) % 8], 0);
+        first_half(PROC_MESSAGE_ACTION, users[0], users[1], i);
+    }
+    settle();
+    relay_free(&second);
+    relay_free(&third);
+    assert_int_equal(likes_of(video), 8);
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(card_of(users[i]).follower_count, 2);
+        assert_int_equal(card_of(users[i]).follow_count, 2);
+    }
+    assert_mailbox(users[1], users[0], 8);
+    assert_null(second);
+}
+
+/* A row that no shard can make sense of fails alone, and is parked in the end. */
+static void test_bad_row_harms_only_itself(void **unused)
+{
+    (void)unused;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t slot = id_slot(me);
+    uint64_t others[4];
+    struct relay_state state;
+    char text[512];
+
+    settle();
+    relay_off();
+    for (size_t i = 0; i < 4; i++) {
+        others[i] = live_user(fixture.router, i % fixture.live.n_shards);
+        first_half(PROC_RELATION_ACTION, me, others[i], 0);
+    }
+    snprintf(text, sizeof text,
+             "INSERT INTO follow (slot, user_id, followed_id, state, ver, at) VALUES "
+             "(%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", 1, 900, 1); INSERT INTO outbox "
+             "(slot, actor_id, kind, target_id, seq, ver, at, due_at, attempts) VALUES "
+             "(%" PRIu64 ", %" PRIu64 ", 'follow', %" PRIu64 ", 0, 900, 1, 1, 19)",
+             slot, me, me, slot, me, me);
+    live_number(0, text); /* follows himself: no procedure lets that happen */
+    relay_on();
+    for (int i = 0; i < 200 && outbox_rows() > 1; i++) {
+        pause_ms(50);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(card_of(others[i]).follower_count, 1);
+    }
+    assert_int_equal(count_where(0,
+                                 "SELECT attempts + parked FROM outbox WHERE actor_id = "
+                                 "%" PRIu64,
+                                 me),
+                     21);
+    relay_get_state(fixture.relay, 0, &state);
+    assert_int_equal(state.parked_total, 1);
+    assert_int_equal(state.failed_total, 1);
+    snprintf(text, sizeof text,
+             "DELETE FROM outbox WHERE actor_id = %" PRIu64 "; DELETE FROM follow WHERE "
+             "user_id = %" PRIu64 " AND followed_id = %" PRIu64,
+             me, me, me);
+    live_number(0, text);
+}
+
+#define CROWD 3000
+
+/* Thousands of rows of a shard that gives no answer do not keep the others waiting. */
+static void test_a_dead_shard_delays_only_its_own(void **unused)
+{
+    (void)unused;
+    size_t frozen = fixture.live.n_shards - 1;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t there = live_user(fixture.router, frozen);
+    uint64_t near = live_user(fixture.router, 0);
+    const struct relay_options options = relay_defaults();
+    char text[1024];
+
+    settle();
+    relay_off();
+    first_half(PROC_RELATION_ACTION, me, near, 0);
+    snprintf(
+        text, sizeof text,
+        "INSERT INTO follow (slot, user_id, followed_id, state, ver, at) SELECT "
+        "%" PRIu64 ", %" PRIu64 ", %" PRIu64
+        " + seq * 8192, 1, 100 + seq, 1 FROM seq_1_to_%d; INSERT INTO outbox (slot, "
+        "actor_id, kind, target_id, ver, at, due_at) SELECT slot, user_id, "
+        "'follow', followed_id, ver, 1, 1 FROM follow WHERE user_id = %" PRIu64
+        " AND ver > 100; UPDATE user SET follow_count = follow_count + %d, edge_ver = "
+        "10000 WHERE user_id = %" PRIu64,
+        (uint64_t)id_slot(me), me, there, CROWD, me, CROWD, me);
+    live_number(0, text);
+    freeze(frozen);
+    fixture.relay = relay_new(fixture.router, &options);
+    assert_non_null(fixture.relay);
+    int64_t until_ms = clock_mono_ms() + 15000;
+    while (card_of(near).follower_count == 0 && clock_mono_ms() < until_ms) {
+        pause_ms(20);
+    }
+    long long waiting = live_number(0, "SELECT COUNT(*) FROM outbox");
+    thaw(frozen);
+    assert_true(waiting >= CROWD - 1); /* they were still waiting */
+    assert_int_equal(card_of(near).follower_count, 1);
+    settle();
+    assert_int_equal(card_of(me).follow_count, 1); /* nobody there: all taken back */
+}
+
+/* Messages behind a parked one wait without failing, and follow it when an operator lets
+ * it go. */
+static void test_parked_message_is_let_go(void **unused)
+{
+    (void)unused;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t peer = live_user(fixture.router, fixture.live.n_shards - 1);
+    char text[256];
+
+    settle();
+    relay_off();
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "message %u", i);
+        first_half(PROC_MESSAGE_ACTION, me, peer, i);
+    }
+    snprintf(text, sizeof text,
+             "UPDATE outbox SET parked = 1, attempts = 20 WHERE actor_id = %" PRIu64
+             " AND seq = 1",
+             me);
+    live_number(0, text);
+    relay_on();
+    const char *const put_off = "SELECT COUNT(*) FROM outbox WHERE actor_id = %" PRIu64
+                                " AND due_at > at + 30000 AND attempts = 0";
+    for (int i = 0; i < 200 && count_where(0, put_off, me) < 2; i++) {
+        pause_ms(50);
+    }
+    assert_int_equal(count_where(0, put_off, me), 2);
+    snprintf(text, sizeof text, "CALL outbox_retry(%" PRIu64 ")", me);
+    live_number(0, text);
+    settle();
+    assert_mailbox(peer, me, 3);
+}
+
+/* A queue that is always full: the rows are the relay's. */
+static void test_full_queue_leaves_rows(void **unused)
+{
+    (void)unused;
+    struct delivery *mine = fixture.delivery;
+    struct delivery *narrow = delivery_new(fixture.router, 1);
+    struct delivery_state state;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t author = live_user(fixture.router, fixture.live.n_shards - 1);
+
+    assert_non_null(narrow);
+    fixture.delivery = narrow;
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(like(me, live_video(fixture.router, author), true), OUTCOME_OK);
+    }
+    fixture.delivery = mine;
+    delivery_get_state(narrow, &state);
+    assert_int_equal(state.made_total, 10);
+    assert_true(state.queued <= 1);
+    settle();
+    delivery_free(&narrow);
+    assert_null(narrow);
+    assert_int_equal(card_of(author).total_favorited, 10);
+}
+
+/* What the queue holds at the end is removed before the process goes. */
+static void test_queue_is_emptied_at_the_end(void **unused)
+{
+    (void)unused;
+    struct delivery *mine = fixture.delivery;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t author = live_user(fixture.router, fixture.live.n_shards - 1);
+    uint64_t video = live_video(fixture.router, author);
+
+    settle();
+    relay_off();
+    fixture.delivery = delivery_new(fixture.router, 100);
+    assert_int_equal(like(me, video, true), OUTCOME_OK);
+    delivery_free(&fixture.delivery);
+    fixture.delivery = mine;
+    assert_int_equal(outbox_rows(), 0);
+    relay_on();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_relay_delivers_what_was_left),
+        cmocka_unit_test(test_messages_in_order),
+        cmocka_unit_test(test_two_relays_do_no_harm),
+        cmocka_unit_test(test_bad_row_harms_only_itself),
+        cmocka_unit_test(test_a_dead_shard_delays_only_its_own),
+        cmocka_unit_test(test_parked_message_is_let_go),
+        cmocka_unit_test(test_full_queue_leaves_rows),
+        cmocka_unit_test(test_queue_is_emptied_at_the_end),
+        cmocka_unit_test(test_all_agrees_in_the_end),
+    };
+    const char *filter = getenv("TEST_FILTER"); // NOLINT(concurrency-mt-unsafe)
+
+    cmocka_set_test_filter(filter);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
