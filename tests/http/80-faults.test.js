@@ -280,6 +280,38 @@ test("a server that is killed under load loses nothing that it acknowledged", as
   assert.equal((await server.stop()).code, 0);
 });
 
+test("a server that is killed between the halves of writes that must not be leaves nothing of them", async () => {
+  const [target] = users.get("shard2");
+  const nobody = target.id + 8192 * 1000; // in a slot of shard2
+  const actor = await api.register(nameOn("shard1", owner));
+  const server = await (await cluster.addServer()).start();
+  const other = cluster.apiOf(server);
+  const halves = async () => (await cluster.sql("shard1", [["favorite", "video_id"], ["follow", "followed_id"], ["message", "peer_id"]]
+    .map(([table, column]) => `SELECT '${table}' AS t FROM ${table} WHERE user_id = ${actor.id} AND ${column} = ${nobody} AND state = 1`)
+    .join(" UNION ALL "))).length;
+  const pid = cluster.shardPid("shard2");
+  process.kill(pid, "SIGSTOP");
+  try {
+    const requests = Promise.allSettled([other.like(actor.token, nobody), other.follow(actor.token, nobody), other.say(actor.token, nobody, "anybody?")]);
+    await until("the first halves", async () => (await halves()) === 3);
+    server.kill();
+    await server.exited;
+    await requests;
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await until("the other server's relay to take them back", async () =>
+    (await halves()) === 0 && (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0,
+  { timeoutMs: 30000 * slowdown() });
+  const { user } = await api.user(actor.token, actor.id);
+  assert.deepEqual([user.follow_count, user.favorite_count], [0, 0]);
+  const left = await cluster.sqlAll(["follower", "liker", "message", "chat"].map((table) =>
+    `SELECT '${table}' AS t FROM ${table} WHERE ${table === "liker" ? "video_id" : "user_id"} = ${nobody}`).join(" UNION ALL "));
+  assert.deepEqual(left, []);
+  for (const list of [await api.favorites({ token: actor.token, user_id: actor.id }), await api.relations("follow", { token: actor.token, user_id: actor.id })])
+    assert.deepEqual([list.status_code, (list.video_list ?? list.user_list).length], [CODE.OK, 0]);
+});
+
 test("a server that starts while a shard is down serves the others, and that one when it is back", async () => {
   const victim = "shard4";
   await cluster.demo("kill", victim);
