@@ -395,7 +395,7 @@ static void assert_mailbox(uint64_t owner, uint64_t peer, size_t n)
 {
     struct work work;
     struct message_page page;
-    struct message_range range = {.limit = 100};
+    struct message_range range = {.backwards = true, .limit = 100};
     char expected[32];
 
     work_begin(&work, 5000);
@@ -408,11 +408,37 @@ static void assert_mailbox(uint64_t owner, uint64_t peer, size_t n)
         assert_true(i == 0 || page.messages[i].at_ms > page.messages[i - 1].at_ms);
     }
     if (n > 2) { /* polling: only what is newer */
-        range.after_ms = page.messages[n - 2].at_ms;
+        range.backwards = false;
+        range.from_ms = page.messages[n - 2].at_ms;
         assert_int_equal(
             message_chat(fixture.router, &work.call, owner, peer, &range, &page),
             OUTCOME_OK);
-        assert_int_equal(page.n, 1);
+        assert_true(page.n == 1 && page.next_ms == 0);
+    }
+    work_end(&work);
+}
+
+/* All of the N messages by pages, either way; a last page that is full ends it, too. */
+static void assert_pages(uint64_t owner, uint64_t peer, size_t n)
+{
+    struct work work;
+    struct message_page page;
+
+    work_begin(&work, 10000);
+    for (size_t limit = 3; limit <= n; limit++) {
+        for (int backwards = 0; backwards < 2; backwards++) {
+            struct message_range range = {.backwards = backwards, .limit = limit};
+            size_t seen = 0;
+
+            do {
+                assert_int_equal(
+                    message_chat(fixture.router, &work.call, owner, peer, &range, &page),
+                    OUTCOME_OK);
+                seen += page.n;
+                assert_true(page.next_ms == 0 ? seen == n : page.n == limit);
+                range.from_ms = page.next_ms;
+            } while (page.next_ms != 0);
+        }
     }
     work_end(&work);
 }
@@ -468,6 +494,7 @@ static void test_messages_in_order(void **unused)
     work_end(&work);
     assert_mailbox(me, peer, MESSAGES + 1);
     assert_mailbox(peer, me, MESSAGES + 1);
+    assert_pages(peer, me, MESSAGES + 1);
 }
 
 /* The first half alone, as when the process died right after it. */

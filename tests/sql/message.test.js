@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
+  account, batch, call, changed, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
   refused, refusesBadBatch, shard, slotOfId,
 } from "./lib.js";
 
@@ -18,8 +18,8 @@ after(() => server?.stop());
 const sendOp = (user, peer, fields = {}) => ownerOp(user, { peer: Number(peer.id), op: key(), text: "a message", ...fields });
 const halfOp = (user, peer, seq, fields = {}) => ownerOp(user, { peer: Number(peer.id), seq, message_id: 1000 + seq, text: `m${seq}`, op: key(), ...fields });
 const undoOp = (user, peer, seq) => ownerOp(user, { kind: "message", target: Number(peer.id), seq, ver: 1 });
-const chat = async (user, peer, { after: from = 0, limit = 10, received = 0 } = {}) =>
-  (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, limit, received))[0];
+const chat = async (user, peer, { from = 0, back = 0, limit = 10, received = 0 } = {}) =>
+  (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, back, limit, received))[0];
 const texts = async (...args) => (await chat(...args)).map((row) => row.text);
 const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 const two = async (...slots) => [await newUser(app, ...slots.slice(0, 1).map(nameIn)), await newUser(app, ...slots.slice(1, 2).map(nameIn))];
@@ -160,17 +160,25 @@ describe("message_chat", () => {
     for (const [x, y] of [[a, b], [b, a]]) assert.deepEqual(await texts(x, y), ["1", "2", "3", "4"]);
     const rows = await chat(b, a);
     assert.deepEqual(rows.map((row) => row.sent), ["0", "1", "0", "0"]);
-    assert.deepEqual(await texts(b, a, { limit: 2 }), ["3", "4"]);
-    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), limit: 2 }), ["2", "3"]);
-    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), received: 1 }), ["3", "4"]);
-    const [none] = await chat(b, a, { after: Number(rows[3].at) });
-    assert.deepEqual([none.code, none.has_chat, none.message_id], ["ok", "1", null]);
+    const at = (i) => Number(rows[i].at);
+    assert.deepEqual(await texts(b, a, { limit: 2 }), ["1", "2"]);
+    assert.deepEqual(await texts(b, a, { from: at(0), limit: 2 }), ["2", "3"]);
+    assert.deepEqual(await texts(b, a, { from: at(0), received: 1 }), ["3", "4"]);
+    assert.deepEqual(await texts(b, a, { back: 1, limit: 2 }), ["3", "4"]);
+    assert.deepEqual(await texts(b, a, { back: 1, from: at(3), limit: 2 }), ["2", "3"]);
+    assert.deepEqual(await texts(b, a, { back: 1, from: at(3), limit: 2, received: 1 }), ["1", "3"]);
+    for (const none of [{ from: at(3) }, { back: 1, from: at(0) }]) {
+      const [{ code, has_chat: has, message_id: id }] = await chat(b, a, none);
+      assert.deepEqual([code, has, id], ["ok", "1", null]);
+    }
     assert.equal((await chat(a, { id: 7 }))[0].has_chat, "0");
     assert.equal((await chat({ slot: 9, id: 9 }, a))[0].code, "notfound");
-    for (const args of [[1, 1, 0, 1, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0], [1, 1, 1, 1, -1, 1, 0], [1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 1, 2], [null, 1, 1, 1, 0, 1, 0]]) {
+    const good = [1, 1, 1, 1, 0, 0, 1, 0];
+    for (const [i, bad] of [[0, null], [2, 0], [3, 0], [4, -1], [4, null], [5, 2], [5, -1], [5, null], [6, 0], [6, 1001], [7, 2]]) {
+      const args = changed(good, i, bad);
       await refused(app, "45400", "message_chat", ...args);
     }
-    const args = (epoch) => [64, epoch, Number(a.id), Number(b.id), 0, 10, 0];
+    const args = (epoch) => [64, epoch, Number(a.id), Number(b.id), 0, 0, 10, 0];
     await obeysFence(root, app, "message_chat", 64, args);
     await obeysForwarding(root, app, "message_chat", 64, a.id, args);
   });
