@@ -20,7 +20,7 @@ export const NO_FENCE_READ = {
 };
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["op", "op_author", "op_place"];
+const TEMPORARY = ["op", "op_place", "op_video"];
 
 /* Helpers that journal all that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo"];

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import {
   account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, timeOfId,
+  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, timeOfId, waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -184,6 +184,43 @@ describe("comment_deliver and its undoing", () => {
     assert.deepEqual(await undo(2), ["same"]);
     assert.deepEqual([await undo(1), await count(video), await outbox(video)], [["ok"], 0, []]);
     assert.deepEqual([await undo(1), await count(video)], [["same"], 0]);
+  });
+});
+
+describe("comments and the row of the video's author", () => {
+  test("posting and deleting wait for nobody who has it, and take no lock on it", async () => {
+    const { author, video, writer } = await scene();
+    const lock = `SELECT 1 FROM user WHERE slot = ${author.slot} AND user_id = ${author.id} FOR UPDATE`;
+    const holder = server.session({ database: "doushard" });
+    const session = account(server, "app");
+    await session.run("SET innodb_lock_wait_timeout = 1");
+    await holder.run("START TRANSACTION");
+    await holder.run(lock);
+    const { code, comment_id: id } = await one(session, "comment_action", postOp(video, writer));
+    assert.deepEqual([code, (await one(session, "comment_delete", removeOp(video, writer, id))).code], ["ok", "ok"]);
+    await holder.run("COMMIT");
+    /* The other way round: while the comment waits for its video, the author's row is free. */
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM video WHERE slot = ${video.slot} AND video_id = ${video.id} FOR UPDATE`);
+    const posting = one(app, "comment_action", postOp(video, writer));
+    posting.catch(() => {});
+    await waitForLocks(root, 1);
+    await holder.run("SET innodb_lock_wait_timeout = 1");
+    await holder.run(lock);
+    await holder.run("COMMIT");
+    assert.equal((await posting).code, "ok");
+    await Promise.all([holder.end(), session.end()]);
+  });
+
+  test("a batch over live and erased authors", async () => {
+    const [one_, two_] = [await scene(54), await scene(54)];
+    const writer = one_.writer;
+    const ops = () => [one_, two_].sort((a, b) => Number(BigInt(a.video.id) - BigInt(b.video.id))).flatMap(({ video }) => [postOp(video, writer), postOp(video, writer)]);
+    const [{ comment_id: id }] = await batch(app, "comment_action", ops());
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = 54 AND user_id = ${one_.author.id}`);
+    assert.deepEqual(await codes(app, "comment_action", ops()), ["notfound", "notfound", "ok", "ok"]);
+    assert.equal((await one(app, "comment_delete", removeOp(one_.video, writer, id))).code, "notfound");
+    assert.deepEqual([await count(one_.video), await count(two_.video)], [2, 4]);
   });
 });
 
