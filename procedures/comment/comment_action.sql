@@ -19,7 +19,8 @@
 --           (no live video of a live user, or the comment was deleted since) moved notready
 -- Touches : SELECT user (by slot and user_id); SELECT, UPDATE video (by slot and video_id);
 --           SELECT, INSERT comment (by slot, video_id, op); INSERT outbox (by key); journal
--- Errors  : 45400 malformed batch, or two operations with one op
+-- Errors  : 45400 malformed batch, or two operations with one op   45503 the clock is beyond
+--           the 40 bits of an id
 -- Replays : same with the id and time of the first one. The op is looked for under the lock
 --           of the video, so that two racing replays cannot both miss it.
 
@@ -32,12 +33,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE comment_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: comment on videos'
+    COMMENT 'v2: comment on videos'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_twice  INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
+    DECLARE v_last   BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -132,6 +134,15 @@ BEGIN
        AND v.video_id = o.owner
        SET o.at = GREATEST((v_now - 1735689600000) * 8, v.comment_last + 1) + o.place - 1
      WHERE o.code = 'ok';
+
+    SELECT MAX(o.at)
+      INTO v_last
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_last >= 8796093022208 THEN
+        SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = 'no ids left: is the clock of this shard right?';
+    END IF;
 
     UPDATE (SELECT o.slot,
                    o.owner,

@@ -20,7 +20,8 @@
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT message (by slot,
 --           user_id, op); SELECT, INSERT, UPDATE chat (by key); INSERT outbox (by key);
 --           journal
--- Errors  : 45400 malformed batch, or two operations in one chat
+-- Errors  : 45400 malformed batch, or two operations in one chat   45503 the clock is beyond
+--           the 40 bits of an id
 -- Replays : same with id, seq and time of the first one. The op is looked for under the
 --           lock of the sender.
 
@@ -33,12 +34,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: send messages'
+    COMMENT 'v2: send messages'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_twice  INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
+    DECLARE v_last   BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -130,6 +132,15 @@ BEGIN
            o.seq = COALESCE(c.sent_seq, 0) + 1,
            o.at  = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
      WHERE o.code = 'ok';
+
+    SELECT MAX(o.id)
+      INTO v_last
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_last >= 8796093022208 THEN
+        SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = 'no ids left: is the clock of this shard right?';
+    END IF;
 
     UPDATE (SELECT o.slot,
                    o.owner,

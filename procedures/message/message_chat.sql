@@ -54,7 +54,7 @@ BEGIN
                     AND in_limit BETWEEN 1 AND 1000
                     AND in_received_only IN (0, 1), FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, ids, from, back, limit, received_only';
+           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, ids, from, back, limit, received';
     END IF;
 
     SELECT 1 AS n,

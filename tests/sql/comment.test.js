@@ -6,7 +6,8 @@ import { after, before, describe, test } from "node:test";
 
 import {
   account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, timeOfId, waitForLocks,
+  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, tableSums, timeOfId,
+  waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -76,6 +77,21 @@ describe("comment_action", () => {
     const second = await one(late, "comment_action", postOp(video, writer));
     assert.equal(BigInt(second.comment_id) - BigInt(first.comment_id) > 0n, true);
     await late.end();
+  });
+
+  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+    const [{ video, writer }, other] = [await scene(55), await scene(55)];
+    const setLast = (last) => root.run(`UPDATE video SET comment_last = ${last} WHERE slot = 55 AND video_id = ${video.id}`);
+    const posts = (...videos) => JSON.stringify(videos.map((target) => postOp(target, writer)));
+    await setLast(8796093022206n);
+    const before_ = await tableSums(root);
+    await refused(app, "45503", "comment_action", posts(video, video));
+    await refused(app, "45503", "comment_action", posts(video, video, other.video));
+    assert.deepEqual(await tableSums(root), before_);
+    const row = await one(app, "comment_action", postOp(video, writer));
+    assert.deepEqual([row.code, BigInt(row.comment_id)], ["ok", (2n ** 40n - 1n) * 8192n + 55n * 8n + 7n]);
+    await refused(app, "45503", "comment_action", posts(video));
+    assert.equal(await count(video), 1);
   });
 
   test("deleted videos and erased authors take none", async () => {

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import {
   account, batch, call, changed, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
-  refused, refusesBadBatch, shard, slotOfId,
+  refused, refusesBadBatch, shard, slotOfId, tableSums,
 } from "./lib.js";
 
 let server;
@@ -84,6 +84,20 @@ describe("message_action", () => {
     assert.deepEqual(at, [1_790_000_000_000, 1_790_000_000_001, 1_790_000_000_002]);
     assert.equal(Number((await one(session, "message_deliver", halfOp(a, b, 1))).at), 1_790_000_000_003);
     await session.end();
+  });
+
+  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+    const [[a, b], c, sender] = [await two(66, 66), await newUser(app), await newUser(app, nameIn(66))];
+    await root.run(`UPDATE user SET message_last = 8796093022206 WHERE slot = 66 AND user_id = ${a.id}`);
+    const before_ = await tableSums(root);
+    for (const ops of [[sendOp(a, b), sendOp(a, c)], [sendOp(a, b), sendOp(a, c), sendOp(sender, a)]]) {
+      await refused(app, "45503", "message_action", JSON.stringify(ops));
+    }
+    assert.deepEqual(await tableSums(root), before_);
+    const row = await one(app, "message_action", sendOp(a, b));
+    assert.deepEqual([row.code, BigInt(row.message_id)], ["ok", (2n ** 40n - 1n) * 8192n + 66n * 8n + 7n]);
+    await refused(app, "45503", "message_action", JSON.stringify([sendOp(a, b)]));
+    assert.deepEqual(await texts(a, b), ["a message"]);
   });
 
   test("two racing replays, and two messages that meet", async () => {
