@@ -23,6 +23,8 @@ struct first_half {
     uint64_t message_id;
     uint64_t seq;
     uint32_t pending; /* 1: the second half is still to be made */
+    const char
+        *text; /* what the sender's mailbox has: a replay may be worded otherwise */
 };
 
 static const struct dbfield first_half_fields[] = {
@@ -47,7 +49,7 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
                         .ver = 1,
                         .state = 1,
                         .message_id = first->message_id,
-                        .text = args->text};
+                        .text = first->text};
 
     memcpy(half.op, args->op, sizeof half.op);
     return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
@@ -74,10 +76,12 @@ enum outcome message_action(struct delivery *delivery, struct call *call,
     if (answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_SAME) {
         return answer.outcome;
     }
-    if (!dbresult_read(answer.result, answer.row, first_half_fields,
-                       ARRAY_LEN(first_half_fields), &first)) {
+    const struct dbvalue *stored = dbresult_value(answer.result, answer.row, "text");
+    if (stored == NULL || !dbresult_read(answer.result, answer.row, first_half_fields,
+                                         ARRAY_LEN(first_half_fields), &first)) {
         return unreadable(call, PROC_MESSAGE_ACTION);
     }
+    first.text = stored->text != NULL ? stored->text : args->text;
     enum outcome finished = finish(delivery, call, args, &first);
     if (finished != OUTCOME_OK) {
         return finished;

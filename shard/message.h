@@ -21,9 +21,9 @@ struct message_action_args {
     const char *text; /* UTF-8, not empty */
 };
 
-/* Send a message. OK and SAME (a replay) set *MESSAGE_ID (unique per sender); MESSAGE_ID
- * may be NULL. Else MISMATCH (the op was used for another message), NOTFOUND (no such
- * peer, or the user is gone). */
+/* Send a message. OK and SAME (a replay: the text stays what it was) set *MESSAGE_ID
+ * (unique per sender); MESSAGE_ID may be NULL. Else MISMATCH (the op was used for another
+ * peer), NOTFOUND (no such peer, or the user is gone). */
 enum outcome message_action(struct delivery *delivery, struct call *call,
                             const struct message_action_args *args, uint64_t *message_id);
 

@@ -13,16 +13,18 @@
 -- comment_deliver, is to be made at the author of the comment. At most one operation per op.
 --
 -- Answer  : n, code, slot, epoch, server, comment_id, created_at (ms since the Unix epoch),
---           author_id (of the comment), ver (1), video_author_id, pending (1: the second
---           half is still to be made)
--- Codes   : ok same mismatch (the op was used by another user or for another text) notfound
---           (no live video of a live user, or the comment was deleted since) moved notready
+--           author_id (of the comment), ver (1), video_author_id, text (for same: what is
+--           stored), pending (1: the second half is still to be made)
+-- Codes   : ok same mismatch (the op was used by another user) notfound (no live video of a
+--           live user, or the comment was deleted since) moved notready
 -- Touches : SELECT user (by slot and user_id); SELECT, UPDATE video (by slot and video_id);
 --           SELECT, INSERT comment (by slot, video_id, op); INSERT outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations with one op   45503 the clock is beyond
 --           the 40 bits of an id
--- Replays : same with the id and time of the first one. The op is looked for under the lock
---           of the video, so that two racing replays cannot both miss it.
+-- Replays : same with id, time and text of the first one. The text of the replay is not
+--           used: words may be masked in one and not in the other, when their list has
+--           changed in between. The op is looked for under the lock of the video, so that
+--           two racing replays cannot both miss it.
 
 DROP PROCEDURE IF EXISTS comment_action;
 
@@ -102,11 +104,10 @@ BEGIN
 
     CALL _op_video_lock();
 
-    -- Comments that are there. Texts as bytes: trailing spaces count.
+    -- Comments that are there.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               op   VARCHAR(32) PATH '$.op',
-               text VARCHAR(1000) PATH '$.text'
+               n  FOR ORDINALITY,
+               op VARCHAR(32) PATH '$.op'
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
@@ -115,7 +116,6 @@ BEGIN
        AND c.video_id = o.owner
        AND c.op = UNHEX(j.op)
        SET o.code = CASE WHEN c.author_id <> o.target
-                           OR CAST(c.text AS BINARY) <> CAST(j.text AS BINARY)
                          THEN 'mismatch'
                          WHEN c.state = 'live'
                          THEN 'same'
@@ -224,6 +224,7 @@ BEGIN
            IF(o.code IN ('ok', 'same'), o.target, NULL) AS author_id,
            IF(o.code IN ('ok', 'same'), o.ver, NULL) AS ver,
            IF(o.code IN ('ok', 'same'), o.user_id, NULL) AS video_author_id,
+           c.text,
            IF(o.code IN ('ok', 'same'), x.ver IS NOT NULL, NULL) AS pending
       FROM op AS o
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
@@ -233,6 +234,10 @@ BEGIN
        AND x.target_id = o.target
        AND x.seq = o.seq
        AND x.ver = o.ver
+      LEFT JOIN comment AS c FORCE INDEX (PRIMARY)
+        ON c.slot = IF(o.code = 'same', o.slot, NULL)
+       AND c.video_id = o.owner
+       AND c.comment_id = o.seq
      ORDER BY o.n;
 END$$
 

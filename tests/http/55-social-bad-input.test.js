@@ -117,29 +117,60 @@ test("the longest and the strangest good texts come back as they were sent", asy
 
 /* ---- words -------------------------------------------------------------------------- */
 
-test("words of the list become stars; a new list needs no restart, a bad one is not taken", async () => {
-  const words_file = join(cluster.dir, "words.txt");
-  writeFileSync(words_file, "badword\n敏感\n");
+/** A server with WORDS; reload(words) brings others into force. */
+async function wordsServer(name, words) {
+  const words_file = join(cluster.dir, name);
+  writeFileSync(words_file, words);
   const server = await (await cluster.addServer({ words_file })).start();
   const client = cluster.apiOf(server);
-  const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
-  const reload = async (text, metric) => {
+  const reload = async (text, metric = "doushard_config_reloads_total") => {
     const before = await client.metric(metric);
     writeFileSync(words_file, text);
     server.kill("SIGHUP");
     await until("the reload", async () => (await client.metric(metric)) > before);
   };
+  return { server, client, reload };
+}
+
+test("words of the list become stars; a new list needs no restart, a bad one is not taken", async () => {
+  const { server, client, reload } = await wordsServer("words.txt", "badword\n敏感\n");
+  const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
   assert.equal(await said("a BadWord, ｂａｄｗｏｒｄ and 很敏感的"), "a *******, ******* and 很**的");
   ok(await client.say(user.token, peer.id, "badword!"));
   assert.equal(ok(await client.chat({ token: peer.token, to_user_id: user.id })).message_list.at(-1).content, "*******!");
   ok(await client.publish(user.token, uniqueClip(), "my badword"));
   assert.equal(ok(await client.list({ user_id: user.id })).video_list[0].title, "my *******");
-  await reload("other\n", "doushard_config_reloads_total");
+  await reload("other\n");
   assert.equal(await said("badword other"), "badword *****");
   await reload(Buffer.from([0x61, 0x0a, 0xff]), "doushard_config_reloads_failed_total");
   assert.equal(await said("badword other a"), "badword ***** a");
   assert.match(server.complaints(), /words_file.*line 2/);
   assert.ok((await client.metric("doushard_texts_masked_total")) >= 4);
+});
+
+test("a request that is repeated under its key after the words changed is the same request", async () => {
+  const { client, reload } = await wordsServer("words-keys.txt", "badword\n");
+  const [a, b] = [await client.register(), await client.register()];
+  const own = await film(a, client);
+  const keys = Object.fromEntries(["comment", "message", "video"].map((what) => [what, { headers: { "Idempotency-Key": `words-${what}` } }]));
+  const clip = uniqueClip();
+  const requests = async () => {
+    const { comment: said } = ok(await client.comment(b.token, own.id, "a badword, other", keys.comment));
+    ok(await client.say(b.token, a.id, "a badword, other", keys.message));
+    ok(await client.publish(b.token, clip, "a badword, other", keys.video));
+    return [said.id, said.content];
+  };
+  const first = await requests();
+  assert.equal(first[1], "a *******, other");
+  await reload("other\n");
+  assert.deepEqual(await requests(), first, "what is stored, not what the words of today make of it");
+  assert.deepEqual(ok(await client.comments({ video_id: own.id })).comment_list.map(({ id, content }) => [id, content]), [first]);
+  for (const [user_, peer_] of [[a, b], [b, a]])
+    assert.deepEqual(ok(await client.chat({ token: user_.token, to_user_id: peer_.id })).message_list.map(({ content }) => content),
+      ["a *******, other"]);
+  assert.deepEqual(ok(await client.list({ user_id: b.id })).video_list.map(({ title }) => title), ["a *******, other"]);
+  /* The key still names what the client sent, not what was stored. */
+  assert.equal((await client.comment(b.token, own.id, "a *******, other", keys.comment)).status_code, CODE.KEY_REUSED);
 });
 
 /* ---- CALLs -------------------------------------------------------------------------- */

@@ -34,14 +34,14 @@ static struct {
 /* --- Help
  * --------------------------------------------------------------------------------- */
 
-static void pause_ms(long ms)
+static inline void pause_ms(long ms)
 {
     const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000};
 
     nanosleep(&pause, NULL);
 }
 
-static void relay_on(void)
+static inline void relay_on(void)
 {
     const struct relay_options options = {
         .poll_ms = 50, .older_ms = 200, .lease_ms = 2000};
@@ -50,7 +50,7 @@ static void relay_on(void)
     assert_non_null(fixture.relay);
 }
 
-static void relay_off(void)
+static inline void relay_off(void)
 {
     int64_t start_ms = clock_mono_ms();
 
@@ -58,7 +58,7 @@ static void relay_off(void)
     assert_true(clock_mono_ms() - start_ms < 5000);
 }
 
-static long long outbox_rows(void)
+static inline long long outbox_rows(void)
 {
     long long n = 0;
 
@@ -69,7 +69,7 @@ static long long outbox_rows(void)
 }
 
 /* Wait until the outbox of every shard is empty. */
-static void settle(void)
+static inline void settle(void)
 {
     for (int i = 0; i < 300 && outbox_rows() > 0; i++) {
         pause_ms(50);
@@ -78,7 +78,7 @@ static void settle(void)
 }
 
 /* The number that formatted SQL answers on a shard. */
-PRINTF_LIKE(2, 3) static long long count_where(size_t shard, const char *fmt, ...)
+PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *fmt, ...)
 {
     char text[512];
     va_list args;
@@ -89,7 +89,7 @@ PRINTF_LIKE(2, 3) static long long count_where(size_t shard, const char *fmt, ..
     return live_number(shard, text);
 }
 
-static enum outcome like(uint64_t user, uint64_t video, bool likes)
+static inline enum outcome like(uint64_t user, uint64_t video, bool likes)
 {
     struct work work;
 
@@ -100,7 +100,7 @@ static enum outcome like(uint64_t user, uint64_t video, bool likes)
     return outcome;
 }
 
-static struct user_card card_of(uint64_t user)
+static inline struct user_card card_of(uint64_t user)
 {
     struct work work;
     struct user_card card;
@@ -112,7 +112,7 @@ static struct user_card card_of(uint64_t user)
     return card;
 }
 
-static int64_t likes_of(uint64_t video)
+static inline int64_t likes_of(uint64_t video)
 {
     struct work work;
     struct video_card card;
@@ -125,12 +125,12 @@ static int64_t likes_of(uint64_t video)
 }
 
 /* A shard that is gone for a while. */
-static void freeze(size_t shard)
+static inline void freeze(size_t shard)
 {
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGSTOP), 0);
 }
 
-static void thaw(size_t shard)
+static inline void thaw(size_t shard)
 {
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGCONT), 0);
     for (int i = 0; i < 1000; i++) {
