@@ -433,3 +433,44 @@ test("an Idempotency-Key makes one account and one video of many requests", asyn
   assert.equal(ok(await api.list({ user_id: author.id })).video_list.length, 1);
   assert.equal((await card(author.id)).work_count, 1);
 });
+
+test("an Idempotency-Key is good for a day; then it is as if it had never been used", async (t) => {
+  if (!cluster.local) return t.skip("needs the rows of the shards");
+  const one = keyed();
+  const [a, b, video] = [await api.register(), await api.register(), await film()];
+  const clip = uniqueClip();
+  const form = { username: uniqueName(), password: "secret" };
+  const register = async () => (await api.post("/douyin/user/register/", form, one)).json;
+  const rename = (key, what) => ({ headers: { "Idempotency-Key": `${key.headers["Idempotency-Key"]}-${what}` } });
+  const comment = (text) => api.comment(a.token, video.id, text, rename(one, "comment"));
+  const say = (text) => api.say(a.token, b.id, text, rename(one, "message"));
+  const publish = (title) => api.publish(a.token, clip, title, rename(one, "video"));
+  const rows = async () => [
+    ok(await api.comments({ video_id: video.id })).comment_list.map(({ content }) => content),
+    ok(await api.chat({ token: b.token, to_user_id: a.id })).message_list.map(({ content }) => content),
+    ok(await api.list({ user_id: a.id })).video_list.map(({ title }) => title),
+  ];
+  const first = ok(await comment("same")).comment.id;
+  ok(await say("same"));
+  ok(await publish("same"));
+  ok(await register());
+  const age = (ms) => cluster.sqlAll(`UPDATE idem SET created_at = created_at - ${ms}`);
+  for (let i = 0; i < 2; i += 1) {
+    assert.equal(ok(await comment("same")).comment.id, first);
+    for (const work of [say, publish]) ok(await work("same"));
+    for (const work of [comment, say, publish]) assert.equal((await work("other")).status_code, CODE.KEY_REUSED);
+    ok(await register());
+    assert.deepEqual(await rows(), [["same"], ["same"], ["same"]]);
+  }
+  await age(86400000);
+  const second = ok(await comment("same")).comment.id;
+  assert.notEqual(second, first);
+  for (const work of [say, publish]) ok(await work("same"));
+  assert.equal((await register()).status_code, CODE.TAKEN, "a name is good for ever");
+  assert.deepEqual(await rows(), [["same", "same"], ["same", "same"], ["same", "same"]]);
+  assert.equal(ok(await comment("same")).comment.id, second);
+  for (const work of [comment, say, publish]) assert.equal((await work("other")).status_code, CODE.KEY_REUSED);
+  await age(86400000);
+  for (const work of [comment, say, publish]) ok(await work("other"));
+  assert.deepEqual(await rows(), [["other", "same", "same"], ["same", "same", "other"], ["other", "same", "same"]]);
+});

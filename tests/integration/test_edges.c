@@ -639,6 +639,7 @@ static void test_profile_and_keys(void **unused)
     uint64_t me = live_user(fixture.router, 1 % fixture.live.n_shards);
     struct user_profile_args args = {.avatar = "a1", .signature = "hi \xf0\x9f\x90\xa6"};
     unsigned char op[OP_BYTES], body[IDEM_BODY_BYTES] = {1};
+    int64_t first_ms = 0, again_ms = 0;
 
     work_begin(&work, 10000);
     struct call *call = &work.call;
@@ -653,10 +654,14 @@ static void test_profile_and_keys(void **unused)
     for (int i = 0; i < 4; i++) { /* keys of several slots */
         rnd_bytes(op, sizeof op);
         body[0] = 1;
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_OK);
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_SAME);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &first_ms),
+                         OUTCOME_OK);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &again_ms),
+                         OUTCOME_SAME);
+        assert_true(first_ms > 1735689600000 && again_ms == first_ms);
         body[0] = 2;
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_MISMATCH);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &again_ms),
+                         OUTCOME_MISMATCH);
     }
     uint64_t removed = 1;
     assert_int_equal(idem_purge(fixture.router, call, 0, 86400000, 256, &removed),

@@ -153,7 +153,7 @@ function codesWritten(body) {
         take(value);
       }
     }
-    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO\s+v_code)\b)/g)) {
+    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO(?:\s+v_\w+,)*\s+v_code)\b)/g)) {
       for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
         take(value);
       }

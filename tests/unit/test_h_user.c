@@ -284,6 +284,24 @@ static void test_register_again_with_key(void **state)
     assert_refused(&answer, 1013);
 }
 
+/* A day later the key is as good as new, and the name is taken. */
+static void test_register_with_old_key(void **state)
+{
+    struct answer answer = enter(&register_route, "alice", "secret", "key-1");
+
+    (void)state;
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    fake.keys[0].created_at_ms += 86400000; /* claimed again, by whomever */
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_refused(&answer, 1003);
+    fake.keys[0].created_at_ms -= 86400000;
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(fake_n_sessions(ALICE), 2);
+}
+
 /* After a change of password the old one gives no session, whatever the key. */
 static void test_register_again_after_change(void **state)
 {
@@ -674,6 +692,7 @@ int main(void)
         IN_WORLD(test_register_outcomes),
         IN_WORLD(test_register_replayed_by_router),
         IN_WORLD(test_register_again_with_key),
+        IN_WORLD(test_register_with_old_key),
         IN_WORLD(test_register_again_after_change),
         IN_WORLD(test_login),
         IN_WORLD(test_login_tells_nothing),
