@@ -243,6 +243,26 @@ test("an Idempotency-Key that is empty, over-long or strange is refused or used,
   }
 });
 
+test("with a good token it is the Idempotency-Key, or the body, that is blamed", async () => {
+  const before = await cluster.rowCounts();
+  const fields = { token: user.token, to_user_id: peer.id, action_type: 1, content: "x" };
+  for (const key of ["x".repeat(129), "a b", "a\tb", "\u00e9"])
+    for (const place of ["query", "form"]) {
+      const { json } = await api.send("POST", "/douyin/message/action/", { [place]: fields, headers: { "Idempotency-Key": key } });
+      assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
+      assert.match(json.status_msg, /Idempotency-Key/);
+    }
+  const broken = { body: Buffer.from("--x\r\n"), headers: { "Content-Type": "multipart/form-data; boundary=x" } };
+  for (const [token, code, message] of [[user.token, CODE.PARAM, /body/], ["a.b.c", CODE.AUTH, /token/]]) {
+    const { json } = await api.send("POST", "/douyin/message/action/", { query: { ...fields, token }, ...broken });
+    assert.equal(json.status_code, code, JSON.stringify(json));
+    assert.match(json.status_msg, message);
+  }
+  assert.deepEqual(await cluster.rowCounts(), before, "rows");
+  const longest = { headers: { "Idempotency-Key": "!~".repeat(64) } };
+  assert.equal((await api.say(user.token, peer.id, "x", longest)).status_code, CODE.OK);
+});
+
 test("each bad value at the end of a multipart body that comes byte by byte", async () => {
   const { body, type } = multipart([["username", Buffer.from([0xe5, 0xbc])], ["password", "p"]]);
   const connection = await RawConnection.open(cluster.server.options.listen_port);
