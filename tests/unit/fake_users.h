@@ -46,6 +46,7 @@ enum fake_call {
     FAKE_CHECK,
     FAKE_CLAIM,
     FAKE_PROFILE,
+    FAKE_VIEW,
     FAKE__COUNT
 };
 
@@ -375,13 +376,18 @@ enum outcome idem_claim(struct router *router, struct call *call,
 enum outcome viewer_mark_users(struct router *router, struct call *call,
                                uint64_t viewer_id, struct user_card *users, size_t n)
 {
+    enum outcome outcome = OUTCOME_OK;
+
     (void)router;
     (void)call;
     (void)viewer_id;
+    if (!fake_begin(FAKE_VIEW, &outcome)) {
+        return outcome;
+    }
     for (size_t i = 0; i < n; i++) {
         users[i].is_follow = false;
     }
-    return OUTCOME_OK;
+    return fake_end(FAKE_VIEW, OUTCOME_OK);
 }
 
 enum outcome viewer_mark_videos(struct router *router, struct call *call,
