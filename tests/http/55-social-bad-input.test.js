@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { CODE } from "../lib/api.js";
+import { CODE, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
@@ -175,22 +175,35 @@ test("a request that is repeated under its key after the words changed is the sa
 
 /* ---- CALLs -------------------------------------------------------------------------- */
 
+/** What requests cost, as the access lines of a server say: {calls, session}. */
+const meter = (server, client) => async (method, path, fields, headers) => {
+  const answer = await client.send(method, path, { query: fields, headers });
+  ok(answer.json);
+  const line = await until("the access line", () =>
+    server.logText().split("\n").find((l) => l.includes(" access ") && l.includes(answer.headers["x-request-id"])));
+  const [, calls, session] = / calls=(\d+) session_calls=(\d+)/.exec(line).map(Number);
+  return { calls, session, json: answer.json };
+};
+
 for (const n of [1, 2, 4])
   test(`what a request costs in CALLs on ${n} shard${n > 1 ? "s" : ""}`, async () => {
-    const own = await Cluster.up({ shards: n });
+    const own = await Cluster.up({ shards: n, options: { session_cache_ms: 0 } });
     try {
       const client = own.api;
       const owner = await owners(own);
       const shardsOf = (ids) => new Set(ids.map((id) => owner.get(slotOfId(id)))).size;
-      const cost = async (method, path, fields) => {
-        const { json, headers } = await client.send(method, path, { query: fields });
-        ok(json);
-        const line = await until("the access line", () =>
-          own.server.logText().split("\n").find((l) => l.includes(" access ") && l.includes(headers["x-request-id"])));
-        return Number(/ calls=(\d+)/.exec(line)[1]); /* the session's are counted apart */
+      const measure = meter(own.server, client);
+      const delivered = () => until("an empty outbox", async () =>
+        (await own.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every((row) => row.n === 0));
+      /* The CALLs; asking for the session, which nobody remembers here, is one more. */
+      const cost = async (method, path, fields, headers) => {
+        const { calls, session } = await measure(method, path, fields, headers);
+        assert.equal(session, fields.token === undefined ? 0 : 1, `${path}: the session`);
+        return calls;
       };
       const get = (path, fields) => cost("GET", path, fields);
-      const post = (path, fields) => cost("POST", path, fields);
+      const post = (path, fields, headers) => cost("POST", path, fields, headers);
+      const key = () => ({ "Idempotency-Key": uniqueName("key") });
       const me = await client.register();
       const others = [];
       for (let i = 0; i < 5; i += 1) others.push(await client.register());
@@ -199,21 +212,37 @@ for (const n of [1, 2, 4])
       for (const author of others) videos.push(await film(author, client));
       const ids = others.map(({ id }) => id);
 
+      const like = (video_id, action_type) => post("/douyin/favorite/action/", { token, video_id, action_type });
+      const follow = (to_user_id, action_type) => post("/douyin/relation/action/", { token, to_user_id, action_type });
       for (const [i, { id: video_id }] of videos.entries()) {
         const to_user_id = others[i].id;
-        assert.equal(await post("/douyin/favorite/action/", { token, video_id, action_type: 1 }), 2, "like");
-        assert.equal(await post("/douyin/relation/action/", { token, to_user_id, action_type: 1 }), 2, "follow");
+        assert.equal(await like(video_id, 1), 2, "like");
+        assert.equal(await follow(to_user_id, 1), 2, "follow");
         ok(await client.follow(others[i].token, me.id));
         ok(await client.comment(others[i].token, videos[0].id, "x"));
       }
-      assert.ok((await post("/douyin/favorite/action/", { token, video_id: videos[0].id, action_type: 1 })) <= 2, "like again");
       const to_user_id = others[0].id;
       const video_id = videos[0].id;
-      assert.equal(await get("/douyin/message/chat/", { token, to_user_id }), 2, "no chat yet: is there such a user?");
-      assert.equal(await post("/douyin/message/action/", { token, to_user_id, action_type: 1, content: "x" }), 2, "message");
-      assert.equal(await get("/douyin/message/chat/", { token, to_user_id }), 1, "chat");
-      assert.equal(await post("/douyin/comment/action/", { token, video_id, action_type: 1, comment_text: "x" }), 3,
-        "comment: both halves and the author's card");
+      for (const [what, work, id] of [["like", like, video_id], ["follow", follow, to_user_id]])
+        for (const [action, calls, how] of [[1, 1, "again"], [2, 2, "no more"], [2, 1, "no more, again"], [1, 2, "once more"]]) {
+          await delivered();
+          assert.equal(await work(id, action), calls, `${what} ${how}`);
+        }
+      const chat = { token, to_user_id };
+      assert.equal(await get("/douyin/message/chat/", chat), 2, "no chat yet: is there such a user?");
+      const message = { token, to_user_id, action_type: 1, content: "x" };
+      assert.equal(await post("/douyin/message/action/", message), 2, "message");
+      assert.equal(await post("/douyin/message/action/", message, key()), 3, "message with a key");
+      assert.equal(await get("/douyin/message/chat/", chat), 1, "chat");
+      assert.equal(await get("/douyin/message/chat/", { ...chat, cursor: 1, limit: 1 }), 1, "a page of a chat");
+      const comment_ = { token, video_id, action_type: 1, comment_text: "x" };
+      assert.equal(await post("/douyin/comment/action/", comment_, key()), 4, "comment with a key");
+      const { calls, json } = await measure("POST", "/douyin/comment/action/", comment_);
+      assert.equal(calls, 3, "comment: both halves and the author's card");
+      const uncomment = { token, video_id, action_type: 2, comment_id: json.comment.id };
+      assert.equal(await post("/douyin/comment/action/", uncomment), 2, "deleted comment: both halves");
+      await delivered();
+      assert.equal(await post("/douyin/comment/action/", uncomment), 1, "deleted comment, again");
       const cards = shardsOf(ids);
       for (const list of ["relation/follow", "relation/follower", "relation/friend", "favorite"])
         assert.equal(await get(`/douyin/${list}/list/`, { token, user_id: me.id }), 1 + cards + 1, list);
@@ -225,7 +254,17 @@ for (const n of [1, 2, 4])
       assert.equal(await get("/douyin/feed/", { token }), n + 1, "feed");
       assert.equal(await get("/douyin/user/", { token }), 1, "one's own page");
       assert.equal(await get("/douyin/user/", { token, user_id: ids[0] }), 2, "another's page");
+      assert.equal(await post("/douyin/publish/delete/", { token: others[0].token, video_id }), 1, "deleted video");
     } finally {
       await own.down({ last: false });
     }
   });
+
+test("a session that is remembered costs no CALL", async () => {
+  const measure = meter(cluster.server, api);
+  const { token } = await api.login(user.name, user.password);
+  const costs = [];
+  for (let i = 0; i < 3; i += 1) costs.push(await measure("GET", "/douyin/feed/", { token }));
+  assert.deepEqual(costs.map(({ session }) => session), [1, 0, 0]);
+  assert.deepEqual(costs.map(({ calls }) => calls), [3, 3, 3]);
+});
