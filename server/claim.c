@@ -53,9 +53,34 @@ static bool hash_body(const struct request *req, unsigned char body[IDEM_BODY_BY
     return ok;
 }
 
+/* The op of the write, from the key's OP and the time of its first use: rows keep the op
+ * that made them for ever, and a key that is used again after a day is as good as new. */
+static bool date_op(unsigned char op[OP_BYTES], int64_t created_at_ms)
+{
+    static const char domain[] = "doushard: op of a claimed key";
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char time[8];
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+
+    for (size_t i = 0; i < sizeof time; i++) {
+        time[i] = (unsigned char)((uint64_t)created_at_ms >> (8 * (7 - i)));
+    }
+    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(hash, domain, sizeof domain) == 1 &&
+              EVP_DigestUpdate(hash, op, OP_BYTES) == 1 &&
+              EVP_DigestUpdate(hash, time, sizeof time) == 1 &&
+              EVP_DigestFinal_ex(hash, digest, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    if (ok) {
+        memcpy(op, digest, OP_BYTES);
+    }
+    return ok;
+}
+
 bool claim_op(struct request *req, unsigned char op[OP_BYTES])
 {
     unsigned char body[IDEM_BODY_BYTES];
+    int64_t created_at_ms = 0;
     enum outcome outcome;
 
     request_op(req, op);
@@ -66,10 +91,14 @@ bool claim_op(struct request *req, unsigned char op[OP_BYTES])
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return false;
     }
-    outcome = idem_claim(req->app->router, &req->call, op, body);
-    if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
-        return true;
+    outcome = idem_claim(req->app->router, &req->call, op, body, &created_at_ms);
+    if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
+        reply_outcome(req, outcome);
+        return false;
     }
-    reply_outcome(req, outcome);
-    return false;
+    if (!date_op(op, created_at_ms)) {
+        reply_error(req, ERROR_UNAVAILABLE, NULL);
+        return false;
+    }
+    return true;
 }

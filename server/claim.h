@@ -12,10 +12,11 @@
 
 struct request;
 
-/* Set OP by request_op(). When the client gave a key, claim it for what this request asks
- * for: route, parameters (but token and passwords) and file. False: answered, because the
- * key names another request or its shard does not answer. One CALL with a key, none
- * without. */
+/* Set OP to the op of this request's write. It is random unless the client gave a key;
+ * that is claimed for what this request asks for: route, parameters (but token and
+ * passwords) as they were sent, and file. All requests that repeat it within a day get
+ * the same op, later ones another. False: answered, because the key names another request
+ * or its shard does not answer. One CALL with a key, none without. */
 bool claim_op(struct request *req, unsigned char op[OP_BYTES]) MUST_CHECK;
 
 #endif

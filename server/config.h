@@ -74,8 +74,8 @@ struct config *config_load(const struct config_args *args,
                            struct config_error *err) MUST_CHECK;
 
 /* Look at the files and directories that CONFIG names, as a start would: the topology
- * parses, the token keys parse, secrets have mode 0600, directories can be written,
- * programs can be run. */
+ * parses, the token keys and the words parse, secrets have mode 0600, directories can be
+ * written, programs can be run. */
 bool config_check_files(const struct config *config, struct config_error *err) MUST_CHECK;
 
 /* Load and check everything again. Options that cannot change while running keep the

@@ -14,6 +14,7 @@
 #include "server/config_option.h"
 #include "server/token_keys.h"
 #include "server/topology.h"
+#include "server/words.h"
 
 /* Most memory that one password hash may take. */
 #define SCRYPT_MAX_BYTES ((uint64_t)1 << 30)
@@ -169,6 +170,18 @@ static bool check_topology(const struct config *config, struct config_error *err
     return ok;
 }
 
+static bool check_words(const struct config *config, struct config_error *err)
+{
+    char why[WORDS_WHY_BYTES];
+    struct words_list *list = words_list_read(config->words_file, why);
+
+    if (list == NULL) {
+        return config_fail(err, config->words_file, 0, "words_file: %s", why);
+    }
+    words_list_unref(&list);
+    return true;
+}
+
 static bool check_program(const char *option, const char *path, struct config_error *err)
 {
     return access(path, X_OK) == 0 || config_fail(err, path, 0, "%s cannot be run: %s",
@@ -198,7 +211,7 @@ static bool check_directory(const char *option, const char *dir, struct config_e
 bool config_check_files(const struct config *config, struct config_error *err)
 {
     return check_topology(config, err) && check_password(config, err) &&
-           check_token_keys(config, err) &&
+           check_token_keys(config, err) && check_words(config, err) &&
            check_directory("media_dir", config->media_dir, err) &&
            check_directory("upload_dir", config->upload_dir, err) &&
            check_program("ffmpeg_path", config->ffmpeg_path, err) &&

@@ -296,7 +296,7 @@ static void end_file(struct exchange *ex, struct upload **file)
     }
 }
 
-/* The body is complete: collect what it holds, then check all parameters. */
+/* The body is complete: collect what it holds, then check all of the request. */
 static void end_form(struct exchange *ex)
 {
     struct request *req = &ex->req;
@@ -311,6 +311,9 @@ static void end_form(struct exchange *ex)
     }
     end_file(ex, &req->upload);
     end_file(ex, &req->second_upload);
+    /* Also where something else is wrong: who asks comes first, and the token is one of
+     * them. */
+    ex->params_ok = params_check(&req->params, &ex->params_error);
     if (ex->form_broken) {
         req->upload_status = UPLOAD_OK; /* the broken form is the reason */
         ex->params_ok = false;
@@ -321,8 +324,6 @@ static void end_form(struct exchange *ex)
         (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
                        "Idempotency-Key is not 1 to %d visible ASCII characters",
                        REQUEST_KEY_MAX);
-    } else {
-        ex->params_ok = params_check(&req->params, &ex->params_error);
     }
 }
 

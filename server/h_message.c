@@ -43,42 +43,59 @@ void h_message_action(struct request *req)
     reply_outcome(req, message_action(req->app->delivery, &req->call, &args, NULL));
 }
 
-/* What a client may ask for: everything since a time that it knows (a poll, which by
- * default leaves out what the caller sent, because clients show that themselves), the
- * newest of all, or the whole chat page by page from `cursor` on. */
-static struct message_range range_of(struct request *req)
-{
-    const struct param *cursor = request_param(req, "cursor");
-    int64_t since_ms = request_param(req, "pre_msg_time")->integer;
+/* A cursor is a time in ms, times 4, and the way on from there: the low bits are never 0,
+ * so that a cursor never is, and 1 is the begin of a chat. */
+enum chat_way {
+    CHAT_ON = 1,       /* newer messages */
+    CHAT_RECEIVED = 2, /* newer ones that the caller received */
+    CHAT_BACK = 3,     /* older ones */
+};
 
-    if (cursor->present) {
-        return (struct message_range){.after_ms = cursor->integer,
-                                      .limit = request_limit(req)};
-    }
-    return (struct message_range){
-        .after_ms = since_ms,
-        .limit = request_limit(req),
-        .received_only =
-            since_ms > 0 && app_config(req->app)->chat_poll == CHAT_POLL_RECEIVED,
-    };
-}
+#define CURSOR_WAYS 4
 
-/* Where the next page begins; the newest messages of all are always the end. */
 static int64_t next_cursor(const struct message_range *range,
                            const struct message_page *page)
 {
-    return range->after_ms > 0 && page->n == range->limit
-               ? page->messages[page->n - 1].at_ms
-               : 0;
+    enum chat_way way = range->backwards       ? CHAT_BACK
+                        : range->received_only ? CHAT_RECEIVED
+                                               : CHAT_ON;
+
+    return page->next_ms != 0 ? page->next_ms * CURSOR_WAYS + way : 0;
+}
+
+/* What the client asks for: the page that a cursor names; else what came since a time
+ * that it knows (a poll, which by default leaves out what the caller sent, because
+ * clients show that themselves); else the newest of all, from where it goes back. False:
+ * answered, the cursor is none of ours. */
+static bool read_range(struct request *req, struct message_range *range)
+{
+    int64_t cursor = request_param(req, "cursor")->integer;
+    int64_t since_ms = request_param(req, "pre_msg_time")->integer;
+    bool received = app_config(req->app)->chat_poll == CHAT_POLL_RECEIVED;
+    int64_t way = since_ms == 0 ? CHAT_BACK : received ? CHAT_RECEIVED : CHAT_ON;
+
+    if (cursor != 0) {
+        since_ms = cursor / CURSOR_WAYS;
+        way = cursor % CURSOR_WAYS;
+    }
+    if (way == 0) {
+        reply_error(req, ERROR_PARAM, "cursor is no next_cursor of a chat");
+        return false;
+    }
+    *range = (struct message_range){.from_ms = since_ms,
+                                    .backwards = way == CHAT_BACK,
+                                    .limit = request_limit(req),
+                                    .received_only = way == CHAT_RECEIVED};
+    return true;
 }
 
 void h_message_chat(struct request *req)
 {
-    struct message_range range = range_of(req);
+    struct message_range range;
     struct message_page page = {.n = 0};
     uint64_t peer_id = peer_of(req);
 
-    if (peer_id == 0) {
+    if (peer_id == 0 || !read_range(req, &range)) {
         return;
     }
     enum outcome outcome = message_chat(req->app->router, &req->call, req->who.user_id,

@@ -117,7 +117,7 @@ void h_publish_action(struct request *req)
                     params_missing(&req->params, "data", reason, sizeof reason));
         return;
     }
-    args.title = text_filter(req, "title");
+    args.title = text_accept(req, "title", TEXT_ONE_LINE);
     if (args.title == NULL || !claim_op(req, args.op)) {
         return;
     }

@@ -418,6 +418,7 @@ void h_user_get(struct request *req)
         if (user_id != req->who.user_id) {
             view_mark_users(req, &card, 1, &partial);
         }
-        reply_json(req, json_pack("{s:o}", "user", view_user(req, &card)));
+        reply_json(req, json_pack("{s:o, s:b}", "user", view_user(req, &card), "partial",
+                                  (int)partial));
     }
 }

@@ -81,9 +81,9 @@ void request_set_deadline(struct request *req, int64_t deadline_ms);
 /* Milliseconds left, 0 when the deadline has passed. */
 int64_t request_left_ms(const struct request *req);
 
-/* The operation id of the one write of this request: made from the client's
- * Idempotency-Key and the caller's id (so after auth_identify()), else random. The same
- * on every call when there is a key; call it once otherwise. */
+/* An operation id for the one write of this request: made from the client's
+ * Idempotency-Key and the caller's id (so after auth_identify()), then the same on every
+ * call and for claim.c to make the op of; else random: call it once. */
 void request_op(const struct request *req, unsigned char op[OP_BYTES]);
 
 /* The parameter "limit" of a list, or list_limit when it is absent or larger. */

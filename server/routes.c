@@ -201,6 +201,7 @@ static const struct route routes[] = {
      .handler = h_user_get,
      .auth = AUTH_REQUIRED,
      .params = user_params,
+     .failure_json = "\"partial\":false",
      .doc = "The profile and counters of one user"},
     {.method = "POST",
      .path = "/douyin/publish/action/",

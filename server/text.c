@@ -49,29 +49,22 @@ const char *text_problem(const char *text, size_t len, enum text_lines lines)
     return NULL;
 }
 
-const char *text_filter(struct request *req, const char *name)
+const char *text_accept(struct request *req, const char *name, enum text_lines lines)
 {
     const struct param *param = request_param(req, name);
+    const char *problem = text_problem(param->text, param->len, lines);
     size_t n_masked = 0;
+
+    if (problem != NULL) {
+        reply_error(req, ERROR_PARAM, "%s %s", name, problem);
+        return NULL;
+    }
     const char *text =
         words_filter(req->app->words, &req->arena, param->text, param->len, &n_masked);
-
     if (text == NULL) {
         reply_error(req, ERROR_UNAVAILABLE, NULL);
     } else if (n_masked > 0) {
         metrics_add(req->app->metrics, METRIC_TEXTS_MASKED, 1);
     }
     return text;
-}
-
-const char *text_accept(struct request *req, const char *name, enum text_lines lines)
-{
-    const struct param *param = request_param(req, name);
-    const char *problem = text_problem(param->text, param->len, lines);
-
-    if (problem != NULL) {
-        reply_error(req, ERROR_PARAM, "%s %s", name, problem);
-        return NULL;
-    }
-    return text_filter(req, name);
 }

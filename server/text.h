@@ -11,7 +11,7 @@
 struct request;
 
 enum text_lines {
-    TEXT_ONE_LINE,  /* a name */
+    TEXT_ONE_LINE,  /* a name, a title */
     TEXT_MANY_LINES /* a comment, a message: tab and line feed are fine */
 };
 
@@ -21,11 +21,9 @@ enum text_lines {
  * and U+2066 to U+2069, which turn other people's text around. Static text. */
 const char *text_problem(const char *text, size_t len, enum text_lines lines);
 
-/* The text of the parameter NAME with the words that nobody shall read masked; in the
- * request's arena or the parameter itself. NULL: answered, memory is short. */
-const char *text_filter(struct request *req, const char *name) MUST_CHECK;
-
-/* As text_filter(), after text_problem(): NULL also when that was answered. */
+/* The text of the parameter NAME, when it has no text_problem(), with the words that
+ * nobody shall read masked; in the request's arena or the parameter itself. NULL:
+ * answered, it has one, or memory is short. */
 const char *text_accept(struct request *req, const char *name,
                         enum text_lines lines) MUST_CHECK;
 

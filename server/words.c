@@ -412,6 +412,19 @@ out:
     return data;
 }
 
+/* What read_all() says by errno. */
+static const char *read_problem(int error)
+{
+    switch (error) {
+    case EINVAL:
+        return "is not a regular file";
+    case EFBIG:
+        return "is too large";
+    default:
+        return strerrordesc_np(error);
+    }
+}
+
 struct words_list *words_list_read(const char *path, char why[WORDS_WHY_BYTES])
 {
     size_t len = 0;
@@ -423,7 +436,7 @@ struct words_list *words_list_read(const char *path, char why[WORDS_WHY_BYTES])
     }
     data = read_all(path, &len);
     if (data == NULL) {
-        (void)snprintf(why, WORDS_WHY_BYTES, "%s", strerrordesc_np(errno));
+        (void)snprintf(why, WORDS_WHY_BYTES, "%s", read_problem(errno));
         return NULL;
     }
     list = words_list_parse(data, len, why);

@@ -77,6 +77,15 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
     return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
 }
 
+/* The text of the comment in the call's arena: what is stored when it was there, else
+ * what was sent. NULL: memory is short. */
+static const char *text_of(struct call *call, const struct dbvalue *stored,
+                           const char *sent)
+{
+    return stored->text != NULL ? stored->text
+                                : arena_strndup(call->arena, sent, strlen(sent));
+}
+
 enum outcome comment_action(struct delivery *delivery, struct call *call,
                             const struct comment_action_args *args,
                             struct comment *comment)
@@ -95,12 +104,14 @@ enum outcome comment_action(struct delivery *delivery, struct call *call,
     if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
         return outcome;
     }
-    if (!dbresult_read(answer.result, answer.row, posted_fields, ARRAY_LEN(posted_fields),
+    const struct dbvalue *stored = dbresult_value(answer.result, answer.row, "text");
+    if (stored == NULL ||
+        !dbresult_read(answer.result, answer.row, posted_fields, ARRAY_LEN(posted_fields),
                        &first) ||
         !id_is_valid(first.comment_id)) {
         return unreadable(call, PROC_COMMENT_ACTION);
     }
-    const char *text = arena_strndup(call->arena, args->text, strlen(args->text));
+    const char *text = text_of(call, stored, args->text);
     enum outcome finished = finish(delivery, call, args->video_id, &first, 1);
     if (finished != OUTCOME_OK || text == NULL) {
         return finished != OUTCOME_OK ? finished : OUTCOME_NOMEM;

@@ -30,10 +30,10 @@ struct comment_action_args {
     const char *text; /* UTF-8, not empty */
 };
 
-/* Post a comment. OK and SAME (a replay) set comment->id, created_at_ms, text and
- * author.id; the rest of the author's card is the caller's business (user_get()). Else
- * MISMATCH (the op was used for another comment), NOTFOUND (no live video, or the user is
- * gone). */
+/* Post a comment. OK and SAME (a replay: text is what was stored, whatever ARGS says) set
+ * comment->id, created_at_ms, text and author.id; the rest of the author's card is the
+ * caller's business (user_get()). Else MISMATCH (the op was used by another user),
+ * NOTFOUND (no live video, or the user is gone). */
 enum outcome comment_action(struct delivery *delivery, struct call *call,
                             const struct comment_action_args *args,
                             struct comment *comment);

@@ -8,7 +8,7 @@
 
 enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],
-                        const unsigned char body[IDEM_BODY_BYTES])
+                        const unsigned char body[IDEM_BODY_BYTES], int64_t *created_at_ms)
 {
     struct router_answer answer;
     struct ops *ops = ops_new();
@@ -22,6 +22,15 @@ enum outcome idem_claim(struct router *router, struct call *call,
     ops_hex(ops, "body", body, IDEM_BODY_BYTES);
     router_batch(router, call, PROC_IDEM_CLAIM, ops, &answer);
     ops_free(&ops);
+    if (answer.outcome == OUTCOME_OK || answer.outcome == OUTCOME_SAME) {
+        const struct dbvalue *created =
+            dbresult_value(answer.result, answer.row, "created_at");
+        if (created == NULL || created->is_null) {
+            call_explain(call, "idem_claim answered what cannot be read");
+            return OUTCOME_INTERNAL;
+        }
+        *created_at_ms = (int64_t)created->number;
+    }
     return answer.outcome;
 }
 

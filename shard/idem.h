@@ -15,12 +15,14 @@ struct router;
 /* SHA-256 of what a request asks for. */
 #define IDEM_BODY_BYTES 32
 
-/* Claim the key OP for a request with that BODY. OK: it is new. SAME: the same request
- * came before; repeat it with the same op, which gives the same answer. MISMATCH: the key
- * was used for another request. */
+/* Claim the key OP for a request with that BODY. OK: it is new, or was last used more
+ * than a day ago. SAME: the same request came before. MISMATCH: the key was used for
+ * another request. OK and SAME set *CREATED_AT_MS to the time of the first use (since the
+ * Unix epoch), which is the same for all requests that are to have one effect. */
 enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],
-                        const unsigned char body[IDEM_BODY_BYTES]);
+                        const unsigned char body[IDEM_BODY_BYTES],
+                        int64_t *created_at_ms);
 
 /* Forget up to LIMIT (1 to 256) keys of the shard with index SHARD that are older than
  * OLDER_MS (a day or more). OK sets *REMOVED. */

@@ -7,6 +7,7 @@
 
 #include "shard/delivery.h"
 #include "shard/id.h"
+#include "shard/listing.h"
 #include "shard/router_call.h"
 #include "shard/user.h"
 
@@ -22,6 +23,8 @@ struct first_half {
     uint64_t message_id;
     uint64_t seq;
     uint32_t pending; /* 1: the second half is still to be made */
+    const char
+        *text; /* what the sender's mailbox has: a replay may be worded otherwise */
 };
 
 static const struct dbfield first_half_fields[] = {
@@ -46,7 +49,7 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
                         .ver = 1,
                         .state = 1,
                         .message_id = first->message_id,
-                        .text = args->text};
+                        .text = first->text};
 
     memcpy(half.op, args->op, sizeof half.op);
     return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
@@ -73,10 +76,12 @@ enum outcome message_action(struct delivery *delivery, struct call *call,
     if (answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_SAME) {
         return answer.outcome;
     }
-    if (!dbresult_read(answer.result, answer.row, first_half_fields,
-                       ARRAY_LEN(first_half_fields), &first)) {
+    const struct dbvalue *stored = dbresult_value(answer.result, answer.row, "text");
+    if (stored == NULL || !dbresult_read(answer.result, answer.row, first_half_fields,
+                                         ARRAY_LEN(first_half_fields), &first)) {
         return unreadable(call, PROC_MESSAGE_ACTION);
     }
+    first.text = stored->text != NULL ? stored->text : args->text;
     enum outcome finished = finish(delivery, call, args, &first);
     if (finished != OUTCOME_OK) {
         return finished;
@@ -89,6 +94,13 @@ enum outcome message_action(struct delivery *delivery, struct call *call,
 
 /* --- Reading a mailbox
  * -------------------------------------------------------------------- */
+
+/* What is asked for. */
+struct chat {
+    uint64_t user_id; /* whose mailbox */
+    uint64_t peer_id;
+    const struct message_range *range;
+};
 
 struct mail {
     uint64_t id;
@@ -104,14 +116,18 @@ static const struct dbfield mail_fields[] = {
     {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct mail, at_ms)},
 };
 
-/* The messages of ROWS; a row without a message id says that there are none. False: they
+/* The messages of ROWS; a row without a message id says that there are none. ROWS hold
+ * one more than the page when there is more, at the end where it goes on. False: they
  * cannot be read. */
-static bool read_mailbox(const struct dbresult *rows, uint64_t user_id, uint64_t peer_id,
+static bool read_mailbox(const struct dbresult *rows, const struct chat *chat,
                          struct message_page *page)
 {
+    const struct message_range *range = chat->range;
+    size_t n_rows = rows->n_rows < range->limit ? rows->n_rows : range->limit;
+    size_t first = range->backwards ? rows->n_rows - n_rows : 0;
     struct mail mail;
 
-    for (size_t row = 0; row < rows->n_rows; row++) {
+    for (size_t row = first; row < first + n_rows; row++) {
         const struct dbvalue *id = dbresult_value(rows, row, "message_id");
         if (id == NULL) {
             return false;
@@ -122,12 +138,15 @@ static bool read_mailbox(const struct dbresult *rows, uint64_t user_id, uint64_t
         if (!dbresult_read(rows, row, mail_fields, ARRAY_LEN(mail_fields), &mail)) {
             return false;
         }
-        page->messages[page->n++] =
-            (struct message){.id = mail.id,
-                             .from_user_id = mail.sent == 1 ? user_id : peer_id,
-                             .to_user_id = mail.sent == 1 ? peer_id : user_id,
-                             .text = mail.text,
-                             .at_ms = mail.at_ms};
+        page->messages[page->n++] = (struct message){
+            .id = mail.id,
+            .from_user_id = mail.sent == 1 ? chat->user_id : chat->peer_id,
+            .to_user_id = mail.sent == 1 ? chat->peer_id : chat->user_id,
+            .text = mail.text,
+            .at_ms = mail.at_ms};
+    }
+    if (page->n > 0 && listing_has_more(rows->n_rows, range->limit)) {
+        page->next_ms = page->messages[range->backwards ? 0 : page->n - 1].at_ms;
     }
     return true;
 }
@@ -145,14 +164,17 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
                           uint64_t peer_id, const struct message_range *range,
                           struct message_page *page)
 {
-    const struct dbarg args[] = {dbarg_number(user_id), dbarg_number(peer_id),
-                                 dbarg_number((uint64_t)range->after_ms),
-                                 dbarg_number(range->limit),
+    const struct dbarg args[] = {dbarg_number(user_id),
+                                 dbarg_number(peer_id),
+                                 dbarg_number((uint64_t)range->from_ms),
+                                 dbarg_number(range->backwards),
+                                 dbarg_number(listing_ask(range->limit)),
                                  dbarg_number(range->received_only)};
+    const struct chat chat = {.user_id = user_id, .peer_id = peer_id, .range = range};
     struct router_answer answer;
     struct message_page read = {.n = 0};
 
-    CHECK(range->limit > 0 && range->after_ms >= 0);
+    CHECK(range->from_ms >= 0);
     router_owner(router, call, PROC_MESSAGE_CHAT,
                  (struct router_subject){.owner = user_id}, args, &answer);
     if (answer.outcome != OUTCOME_OK) {
@@ -165,11 +187,11 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
         return OUTCOME_NOMEM;
     }
     const struct dbvalue *has_chat = dbresult_value(answer.result, 0, "has_chat");
-    if (has_chat == NULL || !read_mailbox(answer.result, user_id, peer_id, &read)) {
+    if (has_chat == NULL || !read_mailbox(answer.result, &chat, &read)) {
         return unreadable(call, PROC_MESSAGE_CHAT);
     }
     /* A message that was refused leaves a chat behind, too. */
-    if (has_chat->number == 0 || (read.n == 0 && range->after_ms == 0)) {
+    if (has_chat->number == 0 || (read.n == 0 && range->from_ms == 0)) {
         enum outcome outcome = find_peer(router, call, peer_id);
         if (outcome != OUTCOME_OK) {
             return outcome;

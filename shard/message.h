@@ -21,9 +21,9 @@ struct message_action_args {
     const char *text; /* UTF-8, not empty */
 };
 
-/* Send a message. OK and SAME (a replay) set *MESSAGE_ID (unique per sender); MESSAGE_ID
- * may be NULL. Else MISMATCH (the op was used for another message), NOTFOUND (no such
- * peer, or the user is gone). */
+/* Send a message. OK and SAME (a replay: the text stays what it was) set *MESSAGE_ID
+ * (unique per sender); MESSAGE_ID may be NULL. Else MISMATCH (the op was used for another
+ * peer), NOTFOUND (no such peer, or the user is gone). */
 enum outcome message_action(struct delivery *delivery, struct call *call,
                             const struct message_action_args *args, uint64_t *message_id);
 
@@ -37,15 +37,17 @@ struct message {
 };
 
 struct message_page {
-    struct message *messages; /* in the call's arena; oldest first */
+    struct message *messages; /* in the call's arena; oldest first, either way */
     size_t n;
+    int64_t next_ms; /* from_ms of the next page of the same range; 0 at the end */
 };
 
 /* Which messages of a chat. */
 struct message_range {
-    int64_t
-        after_ms; /* only newer ones, the oldest of them first; 0: the newest of all */
-    size_t limit; /* 1 to 1000 */
+    int64_t from_ms; /* where to begin; 0: at the first message, or the last one */
+    bool backwards;  /* older ones than from_ms, the newest of them; else newer ones, the
+                        oldest of them */
+    size_t limit;    /* 1 to 1000 */
     bool received_only; /* without those that the user sent */
 };
 

@@ -11,6 +11,7 @@
 #define MARKS_5 "?,?,?,?,?"
 #define MARKS_6 "?,?,?,?,?,?"
 #define MARKS_7 "?,?,?,?,?,?,?"
+#define MARKS_8 "?,?,?,?,?,?,?,?"
 
 static const struct proc procs[PROC__COUNT] = {
 #define PROC(id, name, args_kind, count, does, known)                                    \

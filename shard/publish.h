@@ -42,8 +42,9 @@ struct publish_action_args {
     int32_t height;
 };
 
-/* List a stored video. OK, or SAME for a replay; *MEDIA is then the name that was stored
- * the first time (in the call's arena). Else MISMATCH, NOTFOUND (no such author). */
+/* List a stored video. OK, or SAME for a replay: title and files are what they were, and
+ * *MEDIA is the name that was stored the first time (in the call's arena). Else MISMATCH
+ * (the op was used for another file), NOTFOUND (no such author). */
 enum outcome publish_action(struct router *router, struct call *call,
                             const struct publish_action_args *args, uint64_t *video_id,
                             const char **media);

@@ -13,15 +13,18 @@
 -- comment_deliver, is to be made at the author of the comment. At most one operation per op.
 --
 -- Answer  : n, code, slot, epoch, server, comment_id, created_at (ms since the Unix epoch),
---           author_id (of the comment), ver (1), video_author_id, pending (1: the second
---           half is still to be made)
--- Codes   : ok same mismatch (the op was used by another user or for another text) notfound
---           (no live video of a live user, or the comment was deleted since) moved notready
+--           author_id (of the comment), ver (1), video_author_id, text (for same: what is
+--           stored), pending (1: the second half is still to be made)
+-- Codes   : ok same mismatch (the op was used by another user) notfound (no live video of a
+--           live user, or the comment was deleted since) moved notready
 -- Touches : SELECT user (by slot and user_id); SELECT, UPDATE video (by slot and video_id);
 --           SELECT, INSERT comment (by slot, video_id, op); INSERT outbox (by key); journal
--- Errors  : 45400 malformed batch, or two operations with one op
--- Replays : same with the id and time of the first one. The op is looked for under the lock
---           of the video, so that two racing replays cannot both miss it.
+-- Errors  : 45400 malformed batch, or two operations with one op   45503 the clock is beyond
+--           the 40 bits of an id
+-- Replays : same with id, time and text of the first one. The text of the replay is not
+--           used: words may be masked in one and not in the other, when their list has
+--           changed in between. The op is looked for under the lock of the video, so that
+--           two racing replays cannot both miss it.
 
 DROP PROCEDURE IF EXISTS comment_action;
 
@@ -32,12 +35,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE comment_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: comment on videos'
+    COMMENT 'v2: comment on videos'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_twice  INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
+    DECLARE v_last   BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -87,25 +91,23 @@ BEGIN
     CALL _op_place();
 
     -- An author who was erased takes his videos along; nothing of his row is changed here,
-    -- so that it need not be locked.
+    -- so that it is not locked.
     CALL _op_author();
 
     UPDATE op AS o
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.user_id
-       AND u.state = 'live'
+     STRAIGHT_JOIN op_video AS a
+        ON a.slot = o.slot
+       AND a.video_id = o.owner
        SET o.code = 'notfound'
      WHERE o.code = 'ok'
-       AND u.user_id IS NULL;
+       AND a.live = 0;
 
     CALL _op_video_lock();
 
-    -- Comments that are there. Texts as bytes: trailing spaces count.
+    -- Comments that are there.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               op   VARCHAR(32) PATH '$.op',
-               text VARCHAR(1000) PATH '$.text'
+               n  FOR ORDINALITY,
+               op VARCHAR(32) PATH '$.op'
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
@@ -114,7 +116,6 @@ BEGIN
        AND c.video_id = o.owner
        AND c.op = UNHEX(j.op)
        SET o.code = CASE WHEN c.author_id <> o.target
-                           OR CAST(c.text AS BINARY) <> CAST(j.text AS BINARY)
                          THEN 'mismatch'
                          WHEN c.state = 'live'
                          THEN 'same'
@@ -133,6 +134,15 @@ BEGIN
        AND v.video_id = o.owner
        SET o.at = GREATEST((v_now - 1735689600000) * 8, v.comment_last + 1) + o.place - 1
      WHERE o.code = 'ok';
+
+    SELECT MAX(o.at)
+      INTO v_last
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_last >= 8796093022208 THEN
+        SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = 'no ids left: is the clock of this shard right?';
+    END IF;
 
     UPDATE (SELECT o.slot,
                    o.owner,
@@ -214,6 +224,7 @@ BEGIN
            IF(o.code IN ('ok', 'same'), o.target, NULL) AS author_id,
            IF(o.code IN ('ok', 'same'), o.ver, NULL) AS ver,
            IF(o.code IN ('ok', 'same'), o.user_id, NULL) AS video_author_id,
+           c.text,
            IF(o.code IN ('ok', 'same'), x.ver IS NOT NULL, NULL) AS pending
       FROM op AS o
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
@@ -223,6 +234,10 @@ BEGIN
        AND x.target_id = o.target
        AND x.seq = o.seq
        AND x.ver = o.ver
+      LEFT JOIN comment AS c FORCE INDEX (PRIMARY)
+        ON c.slot = IF(o.code = 'same', o.slot, NULL)
+       AND c.video_id = o.owner
+       AND c.comment_id = o.seq
      ORDER BY o.n;
 END$$
 

@@ -78,16 +78,18 @@ BEGIN
            o.ver  = 2;
 
     CALL _op_distinct();
+
+    -- An author who was erased takes his videos along; nothing of his row is changed here,
+    -- so that it is not locked.
     CALL _op_author();
 
     UPDATE op AS o
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.user_id
-       AND u.state = 'live'
+     STRAIGHT_JOIN op_video AS a
+        ON a.slot = o.slot
+       AND a.video_id = o.owner
        SET o.code = 'notfound'
      WHERE o.code = 'ok'
-       AND u.user_id IS NULL;
+       AND a.live = 0;
 
     CALL _op_video_lock();
 

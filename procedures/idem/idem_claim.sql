@@ -7,10 +7,12 @@
 --           op    32 hex digits, the key; slot is CRC32(its 16 bytes) MOD 1024
 --           body  64 hex digits, SHA-256 of the request
 --
--- A key is good for a day; after that it is as if it had never been used. At most one
--- operation per key.
+-- A key is good for a day; after that it is as if it had never been used. The rows that a
+-- request made keep their op for ever: who makes one of key and created_at finds those of
+-- this day, and none of an earlier use. At most one operation per key.
 --
--- Answer  : n, code, slot, epoch, server
+-- Answer  : n, code, slot, epoch, server, created_at (of the first use; ms since the Unix
+--           epoch; for ok and same)
 -- Codes   : ok (new) same (the same request) mismatch (another one) moved notready
 -- Touches : SELECT, INSERT, UPDATE idem (by slot and op); journal
 -- Errors  : 45400 malformed batch
@@ -25,16 +27,17 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE idem_claim (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: remember requests by key'
+    COMMENT 'v2: remember requests by key'
 BEGIN
-    DECLARE v_n      INT;
-    DECLARE v_slot   INT UNSIGNED;
-    DECLARE v_moving TINYINT;
-    DECLARE v_op     BINARY(16);
-    DECLARE v_body   BINARY(32);
-    DECLARE v_code   VARCHAR(12);
-    DECLARE v_now    BIGINT DEFAULT _now_ms();
-    DECLARE v_done   BOOLEAN DEFAULT FALSE;
+    DECLARE v_n          INT;
+    DECLARE v_slot       INT UNSIGNED;
+    DECLARE v_moving     TINYINT;
+    DECLARE v_op         BINARY(16);
+    DECLARE v_body       BINARY(32);
+    DECLARE v_code       VARCHAR(12);
+    DECLARE v_created_at BIGINT;
+    DECLARE v_now        BIGINT DEFAULT _now_ms();
+    DECLARE v_done       BOOLEAN DEFAULT FALSE;
 
     DECLARE c_op CURSOR FOR
         SELECT o.n,
@@ -96,13 +99,15 @@ BEGIN
         VALUES (v_slot, v_op, v_body, v_now, 1)
             ON DUPLICATE KEY UPDATE uses = uses + 1;
 
-        SELECT CASE WHEN i.uses = 1 OR i.created_at <= v_now - 86400000
+        SELECT i.created_at,
+               CASE WHEN i.uses = 1 OR i.created_at <= v_now - 86400000
                     THEN 'ok'
                     WHEN i.body = v_body
                     THEN 'same'
                     ELSE 'mismatch'
                END
-          INTO v_code
+          INTO v_created_at,
+               v_code
           FROM idem AS i
          WHERE i.slot = v_slot
            AND i.op = v_op;
@@ -114,10 +119,13 @@ BEGIN
                    i.uses       = 1
              WHERE i.slot = v_slot
                AND i.op = v_op;
+
+            SET v_created_at = v_now;
         END IF;
 
         UPDATE op AS o
-           SET o.code = v_code
+           SET o.code = v_code,
+               o.at   = v_created_at
          WHERE o.n = v_n;
 
         CALL _slot_log_add(v_moving, v_slot, 'idem', 0, NULL, NULL, NULL, NULL, v_op);
@@ -130,7 +138,8 @@ BEGIN
            o.code,
            o.slot,
            o.epoch,
-           o.server
+           o.server,
+           IF(o.code IN ('ok', 'same'), o.at, NULL) AS created_at
       FROM op AS o
      ORDER BY o.n;
 END$$

@@ -14,15 +14,18 @@
 -- be made. At most one operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, message_id, seq, at (ms since the Unix epoch),
---           pending (1: the second half is still to be made)
--- Codes   : ok same mismatch (the op was used for another peer or text) notfound (no live
---           sender, or the message was undone since) moved notready
+--           text (for same: what is stored, for the second half, too), pending (1: the
+--           second half is still to be made)
+-- Codes   : ok same mismatch (the op was used for another peer) notfound (no live sender, or
+--           the message was undone since) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT message (by slot,
 --           user_id, op); SELECT, INSERT, UPDATE chat (by key); INSERT outbox (by key);
 --           journal
--- Errors  : 45400 malformed batch, or two operations in one chat
--- Replays : same with id, seq and time of the first one. The op is looked for under the
---           lock of the sender.
+-- Errors  : 45400 malformed batch, or two operations in one chat   45503 the clock is beyond
+--           the 40 bits of an id
+-- Replays : same with id, seq, time and text of the first one. The text of the replay is
+--           not used: words may be masked in one and not in the other, when their list has
+--           changed in between. The op is looked for under the lock of the sender.
 
 DROP PROCEDURE IF EXISTS message_action;
 
@@ -33,12 +36,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: send messages'
+    COMMENT 'v2: send messages'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_twice  INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
+    DECLARE v_last   BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -90,11 +94,10 @@ BEGIN
     CALL _op_place();
     CALL _op_user_lock();
 
-    -- Messages that are there. Texts as bytes: trailing spaces count.
+    -- Messages that are there.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               op   VARCHAR(32) PATH '$.op',
-               text VARCHAR(1000) PATH '$.text'
+               n  FOR ORDINALITY,
+               op VARCHAR(32) PATH '$.op'
            )) AS j
      STRAIGHT_JOIN op AS o
         ON o.n = j.n
@@ -104,7 +107,6 @@ BEGIN
        AND m.op = UNHEX(j.op)
        SET o.code = CASE WHEN m.peer_id <> o.target
                            OR m.sent <> 1
-                           OR CAST(m.text AS BINARY) <> CAST(j.text AS BINARY)
                          THEN 'mismatch'
                          WHEN m.state = 1
                          THEN 'same'
@@ -130,6 +132,15 @@ BEGIN
            o.seq = COALESCE(c.sent_seq, 0) + 1,
            o.at  = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
      WHERE o.code = 'ok';
+
+    SELECT MAX(o.id)
+      INTO v_last
+      FROM op AS o
+     WHERE o.code = 'ok';
+
+    IF v_last >= 8796093022208 THEN
+        SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = 'no ids left: is the clock of this shard right?';
+    END IF;
 
     UPDATE (SELECT o.slot,
                    o.owner,
@@ -225,6 +236,7 @@ BEGIN
            IF(o.code IN ('ok', 'same'), o.id, NULL) AS message_id,
            IF(o.code IN ('ok', 'same'), o.seq, NULL) AS seq,
            IF(o.code IN ('ok', 'same'), o.at, NULL) AS at,
+           m.text,
            IF(o.code IN ('ok', 'same'), x.ver IS NOT NULL, NULL) AS pending
       FROM op AS o
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
@@ -234,6 +246,11 @@ BEGIN
        AND x.target_id = o.target
        AND x.seq = o.seq
        AND x.ver = o.ver
+      LEFT JOIN message AS m FORCE INDEX (PRIMARY)
+        ON m.slot = IF(o.code = 'same', o.slot, NULL)
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.at = o.at
      ORDER BY o.n;
 END$$
 

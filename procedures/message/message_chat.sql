@@ -7,8 +7,10 @@
 -- in_epoch          epoch of the slot, as the router believes
 -- in_user_id        user
 -- in_peer_id        the other party
--- in_after          messages later than this only, ms since the Unix epoch: the oldest of
---                   them, so that who polls on misses nothing; 0: the newest of all
+-- in_from           where to begin, ms since the Unix epoch
+-- in_back           0: messages later than in_from, the oldest of them, so that who polls
+--                   on misses nothing; 1: earlier ones, the newest of them, and of all when
+--                   in_from is 0
 -- in_limit          at most so many, 1 to 1000
 -- in_received_only  1: only what the user received; 0: both directions
 --
@@ -32,25 +34,27 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_chat (
     IN in_epoch         BIGINT UNSIGNED,
     IN in_user_id       BIGINT UNSIGNED,
     IN in_peer_id       BIGINT UNSIGNED,
-    IN in_after         BIGINT,
+    IN in_from          BIGINT,
+    IN in_back          TINYINT,
     IN in_limit         INT,
     IN in_received_only TINYINT
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: messages of one chat'
+    COMMENT 'v2: messages of one chat'
 BEGIN
-    DECLARE v_back BOOLEAN DEFAULT in_after = 0;
+    DECLARE v_before BIGINT DEFAULT IF(in_from = 0, 9223372036854775807, in_from);
 
     IF NOT COALESCE(in_slot >= 0
                     AND in_epoch >= 0
                     AND in_user_id > 0
                     AND in_peer_id > 0
-                    AND in_after >= 0
+                    AND in_from >= 0
+                    AND in_back IN (0, 1)
                     AND in_limit BETWEEN 1 AND 1000
                     AND in_received_only IN (0, 1), FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, ids, after, limit, received_only';
+           SET MESSAGE_TEXT = 'message_chat needs slot, epoch, ids, from, back, limit, received';
     END IF;
 
     SELECT 1 AS n,
@@ -100,10 +104,10 @@ BEGIN
                    WHERE m.slot = in_slot
                      AND m.user_id = in_user_id
                      AND m.peer_id = in_peer_id
-                     AND m.at > in_after
+                     AND m.at < v_before
                      AND m.state = 1
                      AND (in_received_only = 0 OR m.sent = 0)
-                     AND v_back
+                     AND in_back = 1
                    ORDER BY m.at DESC
                    LIMIT in_limit)
                   UNION ALL
@@ -115,10 +119,10 @@ BEGIN
                    WHERE m.slot = in_slot
                      AND m.user_id = in_user_id
                      AND m.peer_id = in_peer_id
-                     AND m.at > in_after
+                     AND m.at > in_from
                      AND m.state = 1
                      AND (in_received_only = 0 OR m.sent = 0)
-                     AND NOT v_back
+                     AND in_back = 0
                    ORDER BY m.at
                    LIMIT in_limit)) AS l
         ON u.user_id IS NOT NULL

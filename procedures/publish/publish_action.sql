@@ -14,14 +14,15 @@
 --           height       pixels, 1 or more
 --
 -- Answer  : n, code, slot, epoch, server, video_id, published_at, media
--- Codes   : ok same mismatch (the op was used for another title or file) notfound (no live
---           author) moved notready
+-- Codes   : ok same mismatch (the op was used for another file) notfound (no live author)
+--           moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT video (by slot,
 --           author_id, op); slot_seq; journal
 -- Errors  : 45400 malformed batch   45503 the slot has no mint here
--- Replays : same with the stored id, time and media; the files of the replay are not used.
---           The author's row is locked before the op is looked for, so that two racing
---           replays cannot both miss it.
+-- Replays : same with the stored id, time and media; the files of the replay are not used,
+--           nor its title: words may be masked in one and not in the other, when their list
+--           has changed in between. The author's row is locked before the op is looked
+--           for, so that two racing replays cannot both miss it.
 
 DROP PROCEDURE IF EXISTS publish_action;
 
@@ -32,7 +33,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE publish_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: list videos whose files are stored'
+    COMMENT 'v2: list videos whose files are stored'
 BEGIN
     DECLARE v_n            INT;
     DECLARE v_slot         INT UNSIGNED;
@@ -132,11 +133,10 @@ BEGIN
             LEAVE op_loop;
         END IF;
 
-        -- Titles as bytes: trailing spaces count.
         SELECT MAX(v.video_id),
                MAX(v.published_at),
                MAX(v.media),
-               MAX(CAST(v.title AS BINARY) = CAST(v_title AS BINARY) AND v.sha256 = v_sha256)
+               MAX(v.sha256 = v_sha256)
           INTO v_video_id,
                v_published_at,
                v_old_media,

@@ -319,22 +319,71 @@ test("polling with the last create_time gives what was received since, in ms and
   assert.equal((await poll(b, a, "garbage")).length, 4, "no time is all");
 });
 
-test("a long chat: the newest without a time, all of it by cursor", async () => {
-  const [a, b] = [await api.register(), await api.register()];
-  const texts = Array.from({ length: 7 }, (_, i) => `message ${i}`);
-  for (const [i, text] of texts.entries()) ok(await api.say((i % 2 ? a : b).token, (i % 2 ? b : a).id, text));
-  const query = { token: a.token, to_user_id: b.id, limit: 3 };
-  const newest = ok(await api.chat(query));
-  assert.deepEqual(newest.message_list.map(({ content }) => content), texts.slice(4));
-  assert.equal(newest.next_cursor, 0);
-  const paged = [];
-  for (let cursor = 1, pages = 0; pages < 9; pages += 1) {
-    const page = ok(await api.chat({ ...query, cursor }));
-    paged.push(...page.message_list.map(({ content }) => content));
+/** Pages of a chat from QUERY on, by next_cursor until it is 0: arrays of texts. */
+async function pagesOf(query) {
+  const pages = [];
+  for (let cursor; cursor !== 0; ) {
+    assert.ok(pages.length < 20, "there is no end");
+    const page = ok(await api.chat({ ...query, cursor: cursor ?? query.cursor }));
+    pages.push(page.message_list.map(({ content }) => content));
     cursor = page.next_cursor;
-    if (cursor === 0) break;
   }
-  assert.deepEqual(paged, texts);
+  return pages;
+}
+
+test("a long chat: next_cursor leads from the newest to the first message, or from 1 to the last", async () => {
+  const [a, b] = [await api.register(), await api.register()];
+  const texts = Array.from({ length: 6 }, (_, i) => `message ${i}`);
+  for (const [i, text] of texts.entries()) ok(await api.say((i % 2 ? a : b).token, (i % 2 ? b : a).id, text));
+  const query = { token: a.token, to_user_id: b.id };
+  for (const limit of [1, 3, 4, 6, 7]) {
+    const forward = [];
+    const back = [];
+    for (let i = 0; i < texts.length; i += limit) {
+      forward.push(texts.slice(i, i + limit));
+      back.push(texts.slice(Math.max(texts.length - i - limit, 0), texts.length - i));
+    }
+    assert.deepEqual(await pagesOf({ ...query, limit }), back, `back, ${limit} a page`);
+    assert.deepEqual(await pagesOf({ ...query, limit, pre_msg_time: 0, cursor: 0 }), back, "0 is as absent");
+    assert.deepEqual(await pagesOf({ ...query, limit, cursor: 1 }), forward, `forward, ${limit} a page`);
+    assert.deepEqual(await pagesOf({ ...query, limit, cursor: 1, pre_msg_time: Date.now() }), forward, "a cursor wins");
+  }
+  /* What comes meanwhile neither moves the older pages nor is lost to who polls. */
+  const newest = ok(await api.chat({ ...query, limit: 2 }));
+  ok(await api.say(b.token, a.id, "meanwhile"));
+  const older = ok(await api.chat({ ...query, limit: 2, cursor: newest.next_cursor }));
+  assert.deepEqual(older.message_list.map(({ content }) => content), texts.slice(2, 4));
+  const since = await pagesOf({ ...query, pre_msg_time: newest.message_list.at(-1).create_time });
+  assert.deepEqual(since, [["meanwhile"]]);
+  const wrong = await api.chat({ ...query, cursor: newest.next_cursor - newest.next_cursor % 4 });
+  assert.deepEqual([wrong.status_code, /cursor/.test(wrong.status_msg)], [CODE.PARAM, true]);
+});
+
+test("a poll that does not fit a page goes on by next_cursor with what was received", async () => {
+  const [a, b] = [await api.register(), await api.register()];
+  ok(await api.say(b.token, a.id, "known"));
+  const query = { token: a.token, to_user_id: b.id, limit: 2 };
+  const { create_time } = ok(await api.chat(query)).message_list[0];
+  for (let i = 0; i < 4; i += 1) {
+    ok(await api.say(b.token, a.id, `got ${i}`));
+    ok(await api.say(a.token, b.id, `sent ${i}`));
+  }
+  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time }), [["got 0", "got 1"], ["got 2", "got 3"]]);
+  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time, limit: 3 }), [["got 0", "got 1", "got 2"], ["got 3"]]);
+  /* The same without cursors: each poll asks with the last time it was given. */
+  const polled = [];
+  for (let pre_msg_time = create_time, list; list?.length !== 0; pre_msg_time = list.at(-1)?.create_time) {
+    list = ok(await api.chat({ ...query, pre_msg_time, limit: 3 })).message_list;
+    polled.push(...list.map(({ content }) => content));
+  }
+  assert.deepEqual(polled, ["got 0", "got 1", "got 2", "got 3"]);
+  if (!cluster.local) return;
+  const both = cluster.apiOf(await (await cluster.addServer({ chat_poll: "both" })).start());
+  const page = ok(await both.chat({ ...query, pre_msg_time: create_time, limit: 5 }));
+  const rest = ok(await both.chat({ ...query, cursor: page.next_cursor, limit: 5 }));
+  assert.deepEqual([...page.message_list, ...rest.message_list].map(({ content }) => content),
+    [0, 1, 2, 3].flatMap((i) => [`got ${i}`, `sent ${i}`]));
+  assert.equal(rest.next_cursor, 0);
 });
 
 /* ---- keys --------------------------------------------------------------------------- */
@@ -383,4 +432,45 @@ test("an Idempotency-Key makes one account and one video of many requests", asyn
   assert.equal((await api.publish(author.token, uniqueClip(), "once", two)).status_code, CODE.KEY_REUSED);
   assert.equal(ok(await api.list({ user_id: author.id })).video_list.length, 1);
   assert.equal((await card(author.id)).work_count, 1);
+});
+
+test("an Idempotency-Key is good for a day; then it is as if it had never been used", async (t) => {
+  if (!cluster.local) return t.skip("needs the rows of the shards");
+  const one = keyed();
+  const [a, b, video] = [await api.register(), await api.register(), await film()];
+  const clip = uniqueClip();
+  const form = { username: uniqueName(), password: "secret" };
+  const register = async () => (await api.post("/douyin/user/register/", form, one)).json;
+  const rename = (key, what) => ({ headers: { "Idempotency-Key": `${key.headers["Idempotency-Key"]}-${what}` } });
+  const comment = (text) => api.comment(a.token, video.id, text, rename(one, "comment"));
+  const say = (text) => api.say(a.token, b.id, text, rename(one, "message"));
+  const publish = (title) => api.publish(a.token, clip, title, rename(one, "video"));
+  const rows = async () => [
+    ok(await api.comments({ video_id: video.id })).comment_list.map(({ content }) => content),
+    ok(await api.chat({ token: b.token, to_user_id: a.id })).message_list.map(({ content }) => content),
+    ok(await api.list({ user_id: a.id })).video_list.map(({ title }) => title),
+  ];
+  const first = ok(await comment("same")).comment.id;
+  ok(await say("same"));
+  ok(await publish("same"));
+  ok(await register());
+  const age = (ms) => cluster.sqlAll(`UPDATE idem SET created_at = created_at - ${ms}`);
+  for (let i = 0; i < 2; i += 1) {
+    assert.equal(ok(await comment("same")).comment.id, first);
+    for (const work of [say, publish]) ok(await work("same"));
+    for (const work of [comment, say, publish]) assert.equal((await work("other")).status_code, CODE.KEY_REUSED);
+    ok(await register());
+    assert.deepEqual(await rows(), [["same"], ["same"], ["same"]]);
+  }
+  await age(86400000);
+  const second = ok(await comment("same")).comment.id;
+  assert.notEqual(second, first);
+  for (const work of [say, publish]) ok(await work("same"));
+  assert.equal((await register()).status_code, CODE.TAKEN, "a name is good for ever");
+  assert.deepEqual(await rows(), [["same", "same"], ["same", "same"], ["same", "same"]]);
+  assert.equal(ok(await comment("same")).comment.id, second);
+  for (const work of [comment, say, publish]) assert.equal((await work("other")).status_code, CODE.KEY_REUSED);
+  await age(86400000);
+  for (const work of [comment, say, publish]) ok(await work("other"));
+  assert.deepEqual(await rows(), [["other", "same", "same"], ["same", "same", "other"], ["other", "same", "same"]]);
 });

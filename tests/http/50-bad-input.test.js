@@ -172,11 +172,28 @@ for (const { method, template, operation } of operations) {
 test("the largest and the strangest good values are good", async () => {
   for (const user_id of ["9007199254740991", "9.007199254740991e15", "1e3", "1000.000", "0001000", "1E+3"])
     assert.equal((await api.user(user.token, user_id)).status_code, CODE.NO_USER, user_id);
-  for (const title of ["'; DROP TABLE video; --", "\"\\\n\t", "<script>alert(1)</script>", "%s%n", "\u202e\ufffe", "𝒳"]) {
+  for (const title of ["'; DROP TABLE video; --", "\"\\", "<script>alert(1)</script>", "%s%n", "\u200f\ufffe", "𝒳",
+    "👩‍👩‍👧‍👦🐻", " ", "长".repeat(128)]) {
     const answer = await api.publish(user.token, uniqueClip(), title);
     assert.equal(answer.status_code, CODE.OK, `${JSON.stringify(title)}: ${JSON.stringify(answer)}`);
     assert.equal((await api.list({ user_id: user.id })).video_list[0].title, title);
   }
+});
+
+test("a title is one line of characters that can be seen", async () => {
+  const before = await cluster.rowCounts();
+  const files = cluster.mediaFiles().length;
+  for (const [title, problem] of [["a\nb", /control/], ["\r", /control/], ["a\tb", /control/], ["\u0001", /control/], ["\u001b[31m", /control/],
+    ["\u007f", /control/], ["\u0080", /control/], ["\u009f", /control/], ["a\u2028b", /control/], ["\u2029", /control/],
+    ["\u202a", /direction/], ["\u202egpj.exe", /direction/], ["\u2066", /direction/], ["\u2069", /direction/]])
+    for (const query of [{}, { title }]) {
+      const answer = await api.publish(user.token, clip, query.title ? "unread" : title, { query });
+      assert.equal(answer.status_code, CODE.PARAM, `${JSON.stringify(title)}: ${JSON.stringify(answer)}`);
+      assert.match(answer.status_msg, /^[^:]*:? ?title has a /);
+      assert.match(answer.status_msg, problem);
+    }
+  assert.deepEqual(await cluster.rowCounts(), before, "rows");
+  assert.equal(cluster.mediaFiles().length, files);
 });
 
 const BODIES = {
@@ -241,6 +258,26 @@ test("an Idempotency-Key that is empty, over-long or strange is refused or used,
     if (json.status_code === CODE.PARAM) assert.equal(again, CODE.PARAM);
     else assert.equal(again, key.trim() === "" ? CODE.TAKEN : CODE.OK, JSON.stringify(key.slice(0, 20)));
   }
+});
+
+test("with a good token it is the Idempotency-Key, or the body, that is blamed", async () => {
+  const before = await cluster.rowCounts();
+  const fields = { token: user.token, to_user_id: peer.id, action_type: 1, content: "x" };
+  for (const key of ["x".repeat(129), "a b", "a\tb", "\u00e9"])
+    for (const place of ["query", "form"]) {
+      const { json } = await api.send("POST", "/douyin/message/action/", { [place]: fields, headers: { "Idempotency-Key": key } });
+      assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
+      assert.match(json.status_msg, /Idempotency-Key/);
+    }
+  const broken = { body: Buffer.from("--x\r\n"), headers: { "Content-Type": "multipart/form-data; boundary=x" } };
+  for (const [token, code, message] of [[user.token, CODE.PARAM, /body/], ["a.b.c", CODE.AUTH, /token/]]) {
+    const { json } = await api.send("POST", "/douyin/message/action/", { query: { ...fields, token }, ...broken });
+    assert.equal(json.status_code, code, JSON.stringify(json));
+    assert.match(json.status_msg, message);
+  }
+  assert.deepEqual(await cluster.rowCounts(), before, "rows");
+  const longest = { headers: { "Idempotency-Key": "!~".repeat(64) } };
+  assert.equal((await api.say(user.token, peer.id, "x", longest)).status_code, CODE.OK);
 });
 
 test("each bad value at the end of a multipart body that comes byte by byte", async () => {

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { CODE } from "../lib/api.js";
+import { CODE, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
@@ -117,24 +117,30 @@ test("the longest and the strangest good texts come back as they were sent", asy
 
 /* ---- words -------------------------------------------------------------------------- */
 
-test("words of the list become stars; a new list needs no restart, a bad one is not taken", async () => {
-  const words_file = join(cluster.dir, "words.txt");
-  writeFileSync(words_file, "badword\n敏感\n");
+/** A server with WORDS; reload(words) brings others into force. */
+async function wordsServer(name, words) {
+  const words_file = join(cluster.dir, name);
+  writeFileSync(words_file, words);
   const server = await (await cluster.addServer({ words_file })).start();
   const client = cluster.apiOf(server);
-  const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
-  const reload = async (text, metric) => {
+  const reload = async (text, metric = "doushard_config_reloads_total") => {
     const before = await client.metric(metric);
     writeFileSync(words_file, text);
     server.kill("SIGHUP");
     await until("the reload", async () => (await client.metric(metric)) > before);
   };
+  return { server, client, reload };
+}
+
+test("words of the list become stars; a new list needs no restart, a bad one is not taken", async () => {
+  const { server, client, reload } = await wordsServer("words.txt", "badword\n敏感\n");
+  const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
   assert.equal(await said("a BadWord, ｂａｄｗｏｒｄ and 很敏感的"), "a *******, ******* and 很**的");
   ok(await client.say(user.token, peer.id, "badword!"));
   assert.equal(ok(await client.chat({ token: peer.token, to_user_id: user.id })).message_list.at(-1).content, "*******!");
   ok(await client.publish(user.token, uniqueClip(), "my badword"));
   assert.equal(ok(await client.list({ user_id: user.id })).video_list[0].title, "my *******");
-  await reload("other\n", "doushard_config_reloads_total");
+  await reload("other\n");
   assert.equal(await said("badword other"), "badword *****");
   await reload(Buffer.from([0x61, 0x0a, 0xff]), "doushard_config_reloads_failed_total");
   assert.equal(await said("badword other a"), "badword ***** a");
@@ -142,24 +148,62 @@ test("words of the list become stars; a new list needs no restart, a bad one is 
   assert.ok((await client.metric("doushard_texts_masked_total")) >= 4);
 });
 
+test("a request that is repeated under its key after the words changed is the same request", async () => {
+  const { client, reload } = await wordsServer("words-keys.txt", "badword\n");
+  const [a, b] = [await client.register(), await client.register()];
+  const own = await film(a, client);
+  const keys = Object.fromEntries(["comment", "message", "video"].map((what) => [what, { headers: { "Idempotency-Key": `words-${what}` } }]));
+  const clip = uniqueClip();
+  const requests = async () => {
+    const { comment: said } = ok(await client.comment(b.token, own.id, "a badword, other", keys.comment));
+    ok(await client.say(b.token, a.id, "a badword, other", keys.message));
+    ok(await client.publish(b.token, clip, "a badword, other", keys.video));
+    return [said.id, said.content];
+  };
+  const first = await requests();
+  assert.equal(first[1], "a *******, other");
+  await reload("other\n");
+  assert.deepEqual(await requests(), first, "what is stored, not what the words of today make of it");
+  assert.deepEqual(ok(await client.comments({ video_id: own.id })).comment_list.map(({ id, content }) => [id, content]), [first]);
+  for (const [user_, peer_] of [[a, b], [b, a]])
+    assert.deepEqual(ok(await client.chat({ token: user_.token, to_user_id: peer_.id })).message_list.map(({ content }) => content),
+      ["a *******, other"]);
+  assert.deepEqual(ok(await client.list({ user_id: b.id })).video_list.map(({ title }) => title), ["a *******, other"]);
+  /* The key still names what the client sent, not what was stored. */
+  assert.equal((await client.comment(b.token, own.id, "a *******, other", keys.comment)).status_code, CODE.KEY_REUSED);
+});
+
 /* ---- CALLs -------------------------------------------------------------------------- */
+
+/** What requests cost, as the access lines of a server say: {calls, session}. */
+const meter = (server, client) => async (method, path, fields, headers) => {
+  const answer = await client.send(method, path, { query: fields, headers });
+  ok(answer.json);
+  const line = await until("the access line", () =>
+    server.logText().split("\n").find((l) => l.includes(" access ") && l.includes(answer.headers["x-request-id"])));
+  const [, calls, session] = / calls=(\d+) session_calls=(\d+)/.exec(line).map(Number);
+  return { calls, session, json: answer.json };
+};
 
 for (const n of [1, 2, 4])
   test(`what a request costs in CALLs on ${n} shard${n > 1 ? "s" : ""}`, async () => {
-    const own = await Cluster.up({ shards: n });
+    const own = await Cluster.up({ shards: n, options: { session_cache_ms: 0 } });
     try {
       const client = own.api;
       const owner = await owners(own);
       const shardsOf = (ids) => new Set(ids.map((id) => owner.get(slotOfId(id)))).size;
-      const cost = async (method, path, fields) => {
-        const { json, headers } = await client.send(method, path, { query: fields });
-        ok(json);
-        const line = await until("the access line", () =>
-          own.server.logText().split("\n").find((l) => l.includes(" access ") && l.includes(headers["x-request-id"])));
-        return Number(/ calls=(\d+)/.exec(line)[1]); /* the session's are counted apart */
+      const measure = meter(own.server, client);
+      const delivered = () => until("an empty outbox", async () =>
+        (await own.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every((row) => row.n === 0));
+      /* The CALLs; asking for the session, which nobody remembers here, is one more. */
+      const cost = async (method, path, fields, headers) => {
+        const { calls, session } = await measure(method, path, fields, headers);
+        assert.equal(session, fields.token === undefined ? 0 : 1, `${path}: the session`);
+        return calls;
       };
       const get = (path, fields) => cost("GET", path, fields);
-      const post = (path, fields) => cost("POST", path, fields);
+      const post = (path, fields, headers) => cost("POST", path, fields, headers);
+      const key = () => ({ "Idempotency-Key": uniqueName("key") });
       const me = await client.register();
       const others = [];
       for (let i = 0; i < 5; i += 1) others.push(await client.register());
@@ -168,21 +212,37 @@ for (const n of [1, 2, 4])
       for (const author of others) videos.push(await film(author, client));
       const ids = others.map(({ id }) => id);
 
+      const like = (video_id, action_type) => post("/douyin/favorite/action/", { token, video_id, action_type });
+      const follow = (to_user_id, action_type) => post("/douyin/relation/action/", { token, to_user_id, action_type });
       for (const [i, { id: video_id }] of videos.entries()) {
         const to_user_id = others[i].id;
-        assert.equal(await post("/douyin/favorite/action/", { token, video_id, action_type: 1 }), 2, "like");
-        assert.equal(await post("/douyin/relation/action/", { token, to_user_id, action_type: 1 }), 2, "follow");
+        assert.equal(await like(video_id, 1), 2, "like");
+        assert.equal(await follow(to_user_id, 1), 2, "follow");
         ok(await client.follow(others[i].token, me.id));
         ok(await client.comment(others[i].token, videos[0].id, "x"));
       }
-      assert.ok((await post("/douyin/favorite/action/", { token, video_id: videos[0].id, action_type: 1 })) <= 2, "like again");
       const to_user_id = others[0].id;
       const video_id = videos[0].id;
-      assert.equal(await get("/douyin/message/chat/", { token, to_user_id }), 2, "no chat yet: is there such a user?");
-      assert.equal(await post("/douyin/message/action/", { token, to_user_id, action_type: 1, content: "x" }), 2, "message");
-      assert.equal(await get("/douyin/message/chat/", { token, to_user_id }), 1, "chat");
-      assert.equal(await post("/douyin/comment/action/", { token, video_id, action_type: 1, comment_text: "x" }), 3,
-        "comment: both halves and the author's card");
+      for (const [what, work, id] of [["like", like, video_id], ["follow", follow, to_user_id]])
+        for (const [action, calls, how] of [[1, 1, "again"], [2, 2, "no more"], [2, 1, "no more, again"], [1, 2, "once more"]]) {
+          await delivered();
+          assert.equal(await work(id, action), calls, `${what} ${how}`);
+        }
+      const chat = { token, to_user_id };
+      assert.equal(await get("/douyin/message/chat/", chat), 2, "no chat yet: is there such a user?");
+      const message = { token, to_user_id, action_type: 1, content: "x" };
+      assert.equal(await post("/douyin/message/action/", message), 2, "message");
+      assert.equal(await post("/douyin/message/action/", message, key()), 3, "message with a key");
+      assert.equal(await get("/douyin/message/chat/", chat), 1, "chat");
+      assert.equal(await get("/douyin/message/chat/", { ...chat, cursor: 1, limit: 1 }), 1, "a page of a chat");
+      const comment_ = { token, video_id, action_type: 1, comment_text: "x" };
+      assert.equal(await post("/douyin/comment/action/", comment_, key()), 4, "comment with a key");
+      const { calls, json } = await measure("POST", "/douyin/comment/action/", comment_);
+      assert.equal(calls, 3, "comment: both halves and the author's card");
+      const uncomment = { token, video_id, action_type: 2, comment_id: json.comment.id };
+      assert.equal(await post("/douyin/comment/action/", uncomment), 2, "deleted comment: both halves");
+      await delivered();
+      assert.equal(await post("/douyin/comment/action/", uncomment), 1, "deleted comment, again");
       const cards = shardsOf(ids);
       for (const list of ["relation/follow", "relation/follower", "relation/friend", "favorite"])
         assert.equal(await get(`/douyin/${list}/list/`, { token, user_id: me.id }), 1 + cards + 1, list);
@@ -194,7 +254,17 @@ for (const n of [1, 2, 4])
       assert.equal(await get("/douyin/feed/", { token }), n + 1, "feed");
       assert.equal(await get("/douyin/user/", { token }), 1, "one's own page");
       assert.equal(await get("/douyin/user/", { token, user_id: ids[0] }), 2, "another's page");
+      assert.equal(await post("/douyin/publish/delete/", { token: others[0].token, video_id }), 1, "deleted video");
     } finally {
       await own.down({ last: false });
     }
   });
+
+test("a session that is remembered costs no CALL", async () => {
+  const measure = meter(cluster.server, api);
+  const { token } = await api.login(user.name, user.password);
+  const costs = [];
+  for (let i = 0; i < 3; i += 1) costs.push(await measure("GET", "/douyin/feed/", { token }));
+  assert.deepEqual(costs.map(({ session }) => session), [1, 0, 0]);
+  assert.deepEqual(costs.map(({ calls }) => calls), [3, 3, 3]);
+});

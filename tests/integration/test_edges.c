@@ -290,6 +290,9 @@ static void test_calls_of_comments(void **unused)
     assert_int_equal(comment_action(fixture.delivery, call, &args, &again), OUTCOME_SAME);
     assert_true(again.id == comments[2].id);
     args.text = "another text";
+    assert_int_equal(comment_action(fixture.delivery, call, &args, &again), OUTCOME_SAME);
+    assert_string_equal(again.text, "first!");
+    args.user_id = users[0];
     assert_int_equal(comment_action(fixture.delivery, call, &args, &again),
                      OUTCOME_MISMATCH);
     args.video_id = video + 8192;
@@ -353,6 +356,7 @@ static void test_profile_and_keys(void **unused)
     uint64_t me = live_user(fixture.router, 1 % fixture.live.n_shards);
     struct user_profile_args args = {.avatar = "a1", .signature = "hi \xf0\x9f\x90\xa6"};
     unsigned char op[OP_BYTES], body[IDEM_BODY_BYTES] = {1};
+    int64_t first_ms = 0, again_ms = 0;
 
     work_begin(&work, 10000);
     struct call *call = &work.call;
@@ -367,10 +371,14 @@ static void test_profile_and_keys(void **unused)
     for (int i = 0; i < 4; i++) { /* keys of several slots */
         rnd_bytes(op, sizeof op);
         body[0] = 1;
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_OK);
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_SAME);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &first_ms),
+                         OUTCOME_OK);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &again_ms),
+                         OUTCOME_SAME);
+        assert_true(first_ms > 1735689600000 && again_ms == first_ms);
         body[0] = 2;
-        assert_int_equal(idem_claim(fixture.router, call, op, body), OUTCOME_MISMATCH);
+        assert_int_equal(idem_claim(fixture.router, call, op, body, &again_ms),
+                         OUTCOME_MISMATCH);
     }
     uint64_t removed = 1;
     assert_int_equal(idem_purge(fixture.router, call, 0, 86400000, 256, &removed),

@@ -82,6 +82,10 @@ static void test_messages_in_order(void **unused)
     assert_true(first == again && first != 0);
     args.text = "something else";
     assert_int_equal(message_action(fixture.delivery, &work.call, &args, &again),
+                     OUTCOME_SAME);
+    assert_true(first == again);
+    args.peer_id = live_user(fixture.router, 0);
+    assert_int_equal(message_action(fixture.delivery, &work.call, &args, &again),
                      OUTCOME_MISMATCH);
     assert_int_equal(message_chat(fixture.router, &work.call, me, peer, &received, &page),
                      OUTCOME_OK);

@@ -21,7 +21,7 @@ export const NO_FENCE_READ = {
 };
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["op", "op_author", "op_place"];
+const TEMPORARY = ["op", "op_place", "op_video"];
 
 /* Helpers that journal all that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo"];
@@ -154,7 +154,7 @@ function codesWritten(body) {
         take(value);
       }
     }
-    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO\s+v_code)\b)/g)) {
+    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO(?:\s+v_\w+,)*\s+v_code)\b)/g)) {
       for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
         take(value);
       }

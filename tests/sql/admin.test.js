@@ -308,10 +308,20 @@ describe("idempotency keys and the lease", () => {
 
   test("the first use is new, then the same or another", async () => {
     const op = key();
-    const claim = async (text) => (await one(app, "idem_claim", claimOp(op, text))).code;
-    assert.deepEqual([await claim("a"), await claim("a"), await claim("b"), await claim("a")], ["ok", "same", "mismatch", "same"]);
-    await root.run("UPDATE idem SET created_at = created_at - 86400000");
-    assert.deepEqual([await claim("b"), await claim("a")], ["ok", "mismatch"]);
+    const claim = async (text) => {
+      const { code, created_at: at } = await one(app, "idem_claim", claimOp(op, text));
+      return [code, at];
+    };
+    const before_ = Date.now();
+    const [, at] = await claim("a");
+    assert.ok(Math.abs(Number(at) - before_) < 10_000, at);
+    assert.deepEqual([await claim("a"), await claim("b"), await claim("a")], [["same", at], ["mismatch", null], ["same", at]]);
+    await root.run("UPDATE idem SET created_at = created_at - 86400000 + 60000"); /* nearly a day */
+    assert.deepEqual(await claim("a"), ["same", String(Number(at) - 86_340_000)]);
+    await root.run("UPDATE idem SET created_at = created_at - 60000");
+    const [code, later] = await claim("b");
+    assert.ok(code === "ok" && Number(later) >= Number(at), "the time of the first use of this day");
+    assert.deepEqual([await claim("a"), await claim("b")], [["mismatch", null], ["same", later]]);
     await root.run("UPDATE idem SET created_at = created_at - 90000000");
     for (const [args, purged] of [[[95_000_000, 10], "0"], [[86_400_000, 10], "1"], [[86_400_000, 10], "0"]]) {
       assert.equal((await call(app, "idem_purge", ...args))[0][0].purged, purged);
@@ -326,9 +336,9 @@ describe("idempotency keys and the lease", () => {
   test("two first uses that meet: one is new", async () => {
     const op = key();
     const other = account(server, "app");
-    const work = (session) => codes(session, "idem_claim", claimOp(op, "a"));
-    const results = (await Promise.all([work(app), work(other)])).flat();
-    assert.deepEqual(results.sort(), ["ok", "same"]);
+    const work = (session) => one(session, "idem_claim", claimOp(op, "a"));
+    const results = await Promise.all([work(app), work(other)]);
+    assert.deepEqual([results.map((row) => row.code).sort(), results[0].created_at], [["ok", "same"], results[1].created_at]);
     await other.end();
   });
 

@@ -6,7 +6,8 @@ import { after, before, describe, test } from "node:test";
 
 import {
   account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, timeOfId,
+  ownerOp, race, refused, refusesBadBatch, shard, slotOfId, tableSums, timeOfId,
+  waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -42,16 +43,22 @@ describe("comment_action", () => {
     assert.deepEqual(await texts(video), ["名前 😀 "]);
   });
 
-  test("a replay finds it; another text or user under the op is refused; a deleted one is gone", async () => {
+  test("a replay finds it as it was, whatever its text; another user under the op is refused; a deleted one is gone", async () => {
     const { video, writer } = await scene();
-    const op = postOp(video, writer);
+    const op = postOp(video, writer, { text: "名前 😀 " });
     const first = await one(app, "comment_action", op);
-    const again = await one(app, "comment_action", op);
-    assert.deepEqual([again.code, again.comment_id, again.created_at], ["same", first.comment_id, first.created_at]);
-    for (const change of [{ text: "a comment " }, { user: 5 }]) assert.equal((await one(app, "comment_action", { ...op, ...change })).code, "mismatch");
-    assert.equal(await count(video), 1);
+    assert.equal(first.text, null);
+    for (const text of [op.text, "** 😀", "a"]) {
+      assert.deepEqual(await one(app, "comment_action", { ...op, text }), { ...first, code: "same", text: op.text });
+    }
+    const other = postOp(video, writer, { text: "other" });
+    await one(app, "comment_action", other);
+    const rows = await batch(app, "comment_action", [{ ...other, text: "x" }, postOp(video, writer), { ...op, user: 5 }]);
+    assert.deepEqual(rows.map((row) => [row.code, row.text]), [["same", "other"], ["ok", null], ["mismatch", null]]);
+    assert.deepEqual([await count(video), await texts(video)], [3, ["a comment", "other", op.text]]);
     await one(app, "comment_delete", removeOp(video, writer, first.comment_id));
-    assert.deepEqual([(await one(app, "comment_action", op)).code, await count(video)], ["notfound", 0]);
+    const gone = await one(app, "comment_action", op);
+    assert.deepEqual([gone.code, gone.text, await count(video)], ["notfound", null, 2]);
   });
 
   test("a batch: ids rise, refused ones beside good ones", async () => {
@@ -76,6 +83,21 @@ describe("comment_action", () => {
     const second = await one(late, "comment_action", postOp(video, writer));
     assert.equal(BigInt(second.comment_id) - BigInt(first.comment_id) > 0n, true);
     await late.end();
+  });
+
+  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+    const [{ video, writer }, other] = [await scene(55), await scene(55)];
+    const setLast = (last) => root.run(`UPDATE video SET comment_last = ${last} WHERE slot = 55 AND video_id = ${video.id}`);
+    const posts = (...videos) => JSON.stringify(videos.map((target) => postOp(target, writer)));
+    await setLast(8796093022206n);
+    const before_ = await tableSums(root);
+    await refused(app, "45503", "comment_action", posts(video, video));
+    await refused(app, "45503", "comment_action", posts(video, video, other.video));
+    assert.deepEqual(await tableSums(root), before_);
+    const row = await one(app, "comment_action", postOp(video, writer));
+    assert.deepEqual([row.code, BigInt(row.comment_id)], ["ok", (2n ** 40n - 1n) * 8192n + 55n * 8n + 7n]);
+    await refused(app, "45503", "comment_action", posts(video));
+    assert.equal(await count(video), 1);
   });
 
   test("deleted videos and erased authors take none", async () => {
@@ -184,6 +206,43 @@ describe("comment_deliver and its undoing", () => {
     assert.deepEqual(await undo(2), ["same"]);
     assert.deepEqual([await undo(1), await count(video), await outbox(video)], [["ok"], 0, []]);
     assert.deepEqual([await undo(1), await count(video)], [["same"], 0]);
+  });
+});
+
+describe("comments and the row of the video's author", () => {
+  test("posting and deleting wait for nobody who has it, and take no lock on it", async () => {
+    const { author, video, writer } = await scene();
+    const lock = `SELECT 1 FROM user WHERE slot = ${author.slot} AND user_id = ${author.id} FOR UPDATE`;
+    const holder = server.session({ database: "doushard" });
+    const session = account(server, "app");
+    await session.run("SET innodb_lock_wait_timeout = 1");
+    await holder.run("START TRANSACTION");
+    await holder.run(lock);
+    const { code, comment_id: id } = await one(session, "comment_action", postOp(video, writer));
+    assert.deepEqual([code, (await one(session, "comment_delete", removeOp(video, writer, id))).code], ["ok", "ok"]);
+    await holder.run("COMMIT");
+    /* The other way round: while the comment waits for its video, the author's row is free. */
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM video WHERE slot = ${video.slot} AND video_id = ${video.id} FOR UPDATE`);
+    const posting = one(app, "comment_action", postOp(video, writer));
+    posting.catch(() => {});
+    await waitForLocks(root, 1);
+    await holder.run("SET innodb_lock_wait_timeout = 1");
+    await holder.run(lock);
+    await holder.run("COMMIT");
+    assert.equal((await posting).code, "ok");
+    await Promise.all([holder.end(), session.end()]);
+  });
+
+  test("a batch over live and erased authors", async () => {
+    const [one_, two_] = [await scene(54), await scene(54)];
+    const writer = one_.writer;
+    const ops = () => [one_, two_].sort((a, b) => Number(BigInt(a.video.id) - BigInt(b.video.id))).flatMap(({ video }) => [postOp(video, writer), postOp(video, writer)]);
+    const [{ comment_id: id }] = await batch(app, "comment_action", ops());
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = 54 AND user_id = ${one_.author.id}`);
+    assert.deepEqual(await codes(app, "comment_action", ops()), ["notfound", "notfound", "ok", "ok"]);
+    assert.equal((await one(app, "comment_delete", removeOp(one_.video, writer, id))).code, "notfound");
+    assert.deepEqual([await count(one_.video), await count(two_.video)], [2, 4]);
   });
 });
 

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
-  refused, refusesBadBatch, shard, slotOfId,
+  account, batch, call, changed, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
+  refused, refusesBadBatch, shard, slotOfId, tableSums,
 } from "./lib.js";
 
 let server;
@@ -18,8 +18,8 @@ after(() => server?.stop());
 const sendOp = (user, peer, fields = {}) => ownerOp(user, { peer: Number(peer.id), op: key(), text: "a message", ...fields });
 const halfOp = (user, peer, seq, fields = {}) => ownerOp(user, { peer: Number(peer.id), seq, message_id: 1000 + seq, state: 1, text: `m${seq}`, op: key(), ...fields });
 const undoOp = (user, peer, seq) => ownerOp(user, { kind: "message", target: Number(peer.id), seq, ver: 1 });
-const chat = async (user, peer, { after: from = 0, limit = 10, received = 0 } = {}) =>
-  (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, limit, received))[0];
+const chat = async (user, peer, { from = 0, back = 0, limit = 10, received = 0 } = {}) =>
+  (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, back, limit, received))[0];
 const texts = async (...args) => (await chat(...args)).map((row) => row.text);
 const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 const two = async (...slots) => [await newUser(app, ...slots.slice(0, 1).map(nameIn)), await newUser(app, ...slots.slice(1, 2).map(nameIn))];
@@ -48,13 +48,17 @@ describe("message_action", () => {
     assert.equal((await chat(b, a))[0].has_chat, "0");
   });
 
-  test("a replay finds it; another peer or text is refused; an undone one is gone", async () => {
+  test("a replay finds it as it was, whatever its text; another peer is refused; an undone one is gone", async () => {
     const [a, b] = await two();
-    const op = sendOp(a, b);
+    const op = sendOp(a, b, { text: "hallo 😀 " });
     const first = await one(app, "message_action", op);
-    const again = await one(app, "message_action", op);
-    assert.deepEqual([again.code, again.message_id, again.seq, again.at], ["same", first.message_id, first.seq, first.at]);
-    for (const change of [{ text: "a message " }, { peer: 77 }]) assert.equal((await one(app, "message_action", { ...op, ...change })).code, "mismatch");
+    assert.equal(first.text, null);
+    for (const text of [op.text, "***** 😀", "a"]) {
+      assert.deepEqual(await one(app, "message_action", { ...op, text }), { ...first, code: "same", text: op.text });
+    }
+    const other = await one(app, "message_action", { ...op, peer: 77 });
+    assert.deepEqual([other.code, other.text], ["mismatch", null]);
+    assert.deepEqual(await texts(a, b), [op.text]);
     assert.deepEqual(await codes(app, "outbox_undo", undoOp(a, b, 1)), ["ok"]);
     assert.deepEqual([(await one(app, "message_action", op)).code, await texts(a, b)], ["notfound", [null]]);
     assert.equal((await one(app, "message_action", sendOp(a, b))).seq, "2");
@@ -84,6 +88,20 @@ describe("message_action", () => {
     assert.deepEqual(at, [1_790_000_000_000, 1_790_000_000_001, 1_790_000_000_002]);
     assert.equal(Number((await one(session, "message_deliver", halfOp(a, b, 1))).at), 1_790_000_000_003);
     await session.end();
+  });
+
+  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+    const [[a, b], c, sender] = [await two(66, 66), await newUser(app), await newUser(app, nameIn(66))];
+    await root.run(`UPDATE user SET message_last = 8796093022206 WHERE slot = 66 AND user_id = ${a.id}`);
+    const before_ = await tableSums(root);
+    for (const ops of [[sendOp(a, b), sendOp(a, c)], [sendOp(a, b), sendOp(a, c), sendOp(sender, a)]]) {
+      await refused(app, "45503", "message_action", JSON.stringify(ops));
+    }
+    assert.deepEqual(await tableSums(root), before_);
+    const row = await one(app, "message_action", sendOp(a, b));
+    assert.deepEqual([row.code, BigInt(row.message_id)], ["ok", (2n ** 40n - 1n) * 8192n + 66n * 8n + 7n]);
+    await refused(app, "45503", "message_action", JSON.stringify([sendOp(a, b)]));
+    assert.deepEqual(await texts(a, b), ["a message"]);
   });
 
   test("two racing replays, and two messages that meet", async () => {
@@ -184,17 +202,25 @@ describe("message_chat", () => {
     for (const [x, y] of [[a, b], [b, a]]) assert.deepEqual(await texts(x, y), ["1", "2", "3", "4"]);
     const rows = await chat(b, a);
     assert.deepEqual(rows.map((row) => row.sent), ["0", "1", "0", "0"]);
-    assert.deepEqual(await texts(b, a, { limit: 2 }), ["3", "4"]);
-    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), limit: 2 }), ["2", "3"]);
-    assert.deepEqual(await texts(b, a, { after: Number(rows[0].at), received: 1 }), ["3", "4"]);
-    const [none] = await chat(b, a, { after: Number(rows[3].at) });
-    assert.deepEqual([none.code, none.has_chat, none.message_id], ["ok", "1", null]);
+    const at = (i) => Number(rows[i].at);
+    assert.deepEqual(await texts(b, a, { limit: 2 }), ["1", "2"]);
+    assert.deepEqual(await texts(b, a, { from: at(0), limit: 2 }), ["2", "3"]);
+    assert.deepEqual(await texts(b, a, { from: at(0), received: 1 }), ["3", "4"]);
+    assert.deepEqual(await texts(b, a, { back: 1, limit: 2 }), ["3", "4"]);
+    assert.deepEqual(await texts(b, a, { back: 1, from: at(3), limit: 2 }), ["2", "3"]);
+    assert.deepEqual(await texts(b, a, { back: 1, from: at(3), limit: 2, received: 1 }), ["1", "3"]);
+    for (const none of [{ from: at(3) }, { back: 1, from: at(0) }]) {
+      const [{ code, has_chat: has, message_id: id }] = await chat(b, a, none);
+      assert.deepEqual([code, has, id], ["ok", "1", null]);
+    }
     assert.equal((await chat(a, { id: 7 }))[0].has_chat, "0");
     assert.equal((await chat({ slot: 9, id: 9 }, a))[0].code, "notfound");
-    for (const args of [[1, 1, 0, 1, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0], [1, 1, 1, 1, -1, 1, 0], [1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 1, 2], [null, 1, 1, 1, 0, 1, 0]]) {
+    const good = [1, 1, 1, 1, 0, 0, 1, 0];
+    for (const [i, bad] of [[0, null], [2, 0], [3, 0], [4, -1], [4, null], [5, 2], [5, -1], [5, null], [6, 0], [6, 1001], [7, 2]]) {
+      const args = changed(good, i, bad);
       await refused(app, "45400", "message_chat", ...args);
     }
-    const args = (epoch) => [64, epoch, Number(a.id), Number(b.id), 0, 10, 0];
+    const args = (epoch) => [64, epoch, Number(a.id), Number(b.id), 0, 0, 10, 0];
     await obeysFence(root, app, "message_chat", 64, args);
     await obeysForwarding(root, app, "message_chat", 64, a.id, args);
   });

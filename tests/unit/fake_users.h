@@ -46,6 +46,7 @@ enum fake_call {
     FAKE_CHECK,
     FAKE_CLAIM,
     FAKE_PROFILE,
+    FAKE_VIEW,
     FAKE__COUNT
 };
 
@@ -65,6 +66,7 @@ struct fake_key {
     bool used;
     unsigned char op[OP_BYTES];
     unsigned char body[IDEM_BODY_BYTES];
+    int64_t created_at_ms;
 };
 
 /* The state of the shard, and what the test wants of it. */
@@ -342,7 +344,7 @@ enum outcome session_open(struct router *router, struct call *call, uint64_t use
 
 enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],
-                        const unsigned char body[IDEM_BODY_BYTES])
+                        const unsigned char body[IDEM_BODY_BYTES], int64_t *created_at_ms)
 {
     enum outcome outcome = OUTCOME_OK;
 
@@ -354,11 +356,13 @@ enum outcome idem_claim(struct router *router, struct call *call,
     for (size_t i = 0; i < FAKE_KEYS; i++) {
         struct fake_key *key = &fake.keys[i];
         if (!key->used) {
-            key->used = true;
+            *key = (struct fake_key){.used = true, .created_at_ms = clock_wall_ms()};
             memcpy(key->op, op, OP_BYTES);
             memcpy(key->body, body, IDEM_BODY_BYTES);
+            *created_at_ms = key->created_at_ms;
             return fake_end(FAKE_CLAIM, OUTCOME_OK);
         }
+        *created_at_ms = key->created_at_ms;
         if (memcmp(key->op, op, OP_BYTES) == 0) {
             bool is_same = memcmp(key->body, body, IDEM_BODY_BYTES) == 0;
             return fake_end(FAKE_CLAIM, is_same ? OUTCOME_SAME : OUTCOME_MISMATCH);
@@ -372,13 +376,18 @@ enum outcome idem_claim(struct router *router, struct call *call,
 enum outcome viewer_mark_users(struct router *router, struct call *call,
                                uint64_t viewer_id, struct user_card *users, size_t n)
 {
+    enum outcome outcome = OUTCOME_OK;
+
     (void)router;
     (void)call;
     (void)viewer_id;
+    if (!fake_begin(FAKE_VIEW, &outcome)) {
+        return outcome;
+    }
     for (size_t i = 0; i < n; i++) {
         users[i].is_follow = false;
     }
-    return OUTCOME_OK;
+    return fake_end(FAKE_VIEW, OUTCOME_OK);
 }
 
 enum outcome viewer_mark_videos(struct router *router, struct call *call,

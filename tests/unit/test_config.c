@@ -511,6 +511,40 @@ static void test_check_files(void **state)
     }
 }
 
+static void test_check_words(void **state)
+{
+    static const struct {
+        const char *words;
+        const char *expected;
+    } cases[] = {
+        {"", NULL},
+        {"one\n\n  two \r\n\xe6\x95\x8f\xe6\x84\x9f", NULL},
+        {"one\n\xff\n", "words_file: line 2: the line is not UTF-8"},
+        {"one\ntwo\n"
+         "0123456789012345678901234567890123456789012345678901234567890123456789\n",
+         "words_file: line 3: the word is too long"},
+    };
+    struct fixture *fix = *state;
+    struct config_error err;
+    char words[160];
+    char flag[192];
+
+    (void)snprintf(words, sizeof words, "%s/words", fix->media);
+    (void)snprintf(flag, sizeof flag, "--words-file=%s", words);
+    write_good(fix, "");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        write_text(words, cases[i].words);
+        struct config *config = load(fix->file, flag, NULL, &err);
+        assert_non_null(config);
+        assert_int_equal(config_check_files(config, &err), cases[i].expected == NULL);
+        assert_true(cases[i].expected == NULL ||
+                    (strstr(err.text, words) == err.text &&
+                     strstr(err.text, cases[i].expected) != NULL));
+        config_free(&config);
+    }
+    unlink(words);
+}
+
 static void test_check_files_names_the_culprit(void **state)
 {
     struct fixture *fix = *state;
@@ -525,6 +559,8 @@ static void test_check_files_names_the_culprit(void **state)
          "/nonexistent/media: media_dir does not exist"},
         {"--upload-dir=/dev/null", "/dev/null: upload_dir is no directory"},
         {"--ffprobe-path=/nonexistent", "/nonexistent: ffprobe_path cannot be run"},
+        {"--words-file=/nonexistent", "/nonexistent: words_file: No such file"},
+        {"--words-file=/dev/null", "/dev/null: words_file: is not a regular file"},
     };
 
     write_good(fix, "");
@@ -706,6 +742,7 @@ int main(void)
         cmocka_unit_test(test_modes),
         WITH_FILES(test_secrets),
         WITH_FILES(test_check_files),
+        WITH_FILES(test_check_words),
         WITH_FILES(test_check_files_names_the_culprit),
         WITH_FILES(test_reload),
         WITH_FILES(test_bad_reload_changes_nothing),

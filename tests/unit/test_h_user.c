@@ -284,6 +284,24 @@ static void test_register_again_with_key(void **state)
     assert_refused(&answer, 1013);
 }
 
+/* A day later the key is as good as new, and the name is taken. */
+static void test_register_with_old_key(void **state)
+{
+    struct answer answer = enter(&register_route, "alice", "secret", "key-1");
+
+    (void)state;
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    fake.keys[0].created_at_ms += 86400000; /* claimed again, by whomever */
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_refused(&answer, 1003);
+    fake.keys[0].created_at_ms -= 86400000;
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+    assert_int_equal(fake_n_sessions(ALICE), 2);
+}
+
 /* After a change of password the old one gives no session, whatever the key. */
 static void test_register_again_after_change(void **state)
 {
@@ -663,6 +681,40 @@ static void test_user(void **state)
     assert_int_equal(page_code(token), 1017);
 }
 
+/* What the caller has to do with somebody: the page is good without, and says so. */
+static void test_user_seen_in_part(void **state)
+{
+    const char *token = make_alice();
+    static const struct {
+        const char *user_id;
+        enum outcome outcome;
+        unsigned n_calls;
+        bool partial;
+    } rows[] = {
+        {"16384", OUTCOME_OK, 1, false},
+        {"16384", OUTCOME_UNAVAILABLE, 1, true},
+        {"16384", OUTCOME_TIMEOUT, 1, true},
+        {"8192", OUTCOME_UNAVAILABLE, 0, false}, /* nobody follows himself */
+    };
+
+    (void)state;
+    struct answer answer = sign_up("bob", "secret");
+    answer_free(&answer);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        fake.n_calls[FAKE_VIEW] = 0;
+        fake.refuse[FAKE_VIEW] = rows[i].outcome;
+        answer = page(token, rows[i].user_id);
+        assert_int_equal(answer.code, 0);
+        assert_true(json_is_boolean(json_object_get(answer.body, "partial")));
+        assert_int_equal(json_is_true(json_object_get(answer.body, "partial")),
+                         rows[i].partial);
+        assert_true(json_is_false(
+            json_object_get(json_object_get(answer.body, "user"), "is_follow")));
+        assert_int_equal(fake.n_calls[FAKE_VIEW], rows[i].n_calls);
+        answer_free(&answer);
+    }
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, world_begin, world_end)
 
 int main(void)
@@ -674,6 +726,7 @@ int main(void)
         IN_WORLD(test_register_outcomes),
         IN_WORLD(test_register_replayed_by_router),
         IN_WORLD(test_register_again_with_key),
+        IN_WORLD(test_register_with_old_key),
         IN_WORLD(test_register_again_after_change),
         IN_WORLD(test_login),
         IN_WORLD(test_login_tells_nothing),
@@ -688,6 +741,7 @@ int main(void)
         IN_WORLD(test_password),
         IN_WORLD(test_password_refused),
         IN_WORLD(test_user),
+        IN_WORLD(test_user_seen_in_part),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
