@@ -33,6 +33,7 @@ GRANT EXECUTE ON PROCEDURE doushard.relation_friend_list   TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.viewer_flags           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_action         TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_delete         TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.comment_erase          TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_deliver        TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_list           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_action         TO 'doushard_app'@'%';
@@ -86,6 +87,7 @@ GRANT EXECUTE ON PROCEDURE doushard.relation_friend_list   TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.viewer_flags           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_action         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_delete         TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.comment_erase          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_deliver        TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_list           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_action         TO 'doushard_admin'@'%';

@@ -25,6 +25,7 @@ SOURCE op/_op_mint.sql
 SOURCE op/_op_author.sql
 SOURCE op/_op_place.sql
 SOURCE op/_op_video_lock.sql
+SOURCE op/_op_video_hold.sql
 SOURCE op/_op_distinct.sql
 SOURCE op/_op_outbox.sql
 SOURCE op/_op_outbox_lock.sql
@@ -70,6 +71,7 @@ SOURCE relation/relation_friend_list.sql
 SOURCE viewer/viewer_flags.sql
 SOURCE comment/comment_action.sql
 SOURCE comment/comment_delete.sql
+SOURCE comment/comment_erase.sql
 SOURCE comment/comment_deliver.sql
 SOURCE comment/comment_list.sql
 SOURCE message/message_action.sql
@@ -105,6 +107,9 @@ SOURCE user/user_audit.sql
 SOURCE user/user_repair.sql
 SOURCE user/user_export.sql
 SOURCE user/user_erase.sql
+SOURCE erase/_erase_videos.sql
+SOURCE erase/_erase_edges.sql
+SOURCE erase/_erase_mail.sql
 SOURCE erase/erase_step.sql
 SOURCE video/video_remove.sql
 SOURCE outbox/outbox_status.sql

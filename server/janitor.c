@@ -19,12 +19,13 @@
 #include "server/config.h"
 #include "server/storage.h"
 
-/* Jobs claimed at once, and for how long others leave them alone. */
-#define JOBS_AT_ONCE 16
+/* For how long others leave a claimed job alone. They are claimed one by one: a claim
+ * must not run out while another job is done. */
 #define JOB_LEASE_MS 60000
 
-/* The work of one attempt at user_erase; well within the claim. */
-#define ERASE_MS 30000
+/* The work of one attempt at user_erase; well within the claim, and others wait for it.
+ */
+#define ERASE_MS 10000
 
 /* A job that failed is tried again after 1, 2, 4 .. seconds, at most an hour. */
 #define JOB_RETRY_MS     1000
@@ -158,7 +159,8 @@ static const char *delete_media(struct janitor *janitor, const struct job *job)
 }
 
 /* Undo what an erased user did, as long as the claim allows. NULL: nothing is left. */
-static const char *erase(struct janitor *janitor, const struct job *job)
+static const char *erase(struct janitor *janitor, const struct job *job,
+                         struct erase_progress *progress)
 {
     int64_t until_ms = clock_mono_ms() + ERASE_MS;
     enum outcome outcome = OUTCOME_BUSY;
@@ -166,8 +168,8 @@ static const char *erase(struct janitor *janitor, const struct job *job)
     while (outcome == OUTCOME_BUSY && clock_mono_ms() < until_ms && !stopping(janitor)) {
         struct errand errand;
         errand_begin(&errand);
-        outcome =
-            janitor->shards.erase(janitor->shards.delivery, &errand.call, job->owner_id);
+        outcome = janitor->shards.erase(janitor->shards.delivery, &errand.call,
+                                        job->owner_id, progress);
         errand_end(&errand);
     }
     if (outcome == OUTCOME_NOTFOUND) {
@@ -176,14 +178,20 @@ static const char *erase(struct janitor *janitor, const struct job *job)
     return outcome == OUTCOME_OK ? NULL : "something is left";
 }
 
-/* Do one job. NULL: done; else why not. */
-static const char *do_job(struct janitor *janitor, const struct job *job)
+/* Do one job. NULL: done; else why not, and *PROGRESS says whether something was done. */
+static const char *do_job(struct janitor *janitor, const struct job *job, bool *progress)
 {
+    struct erase_progress erased = {.n_undone = 0};
+    const char *error = NULL;
+
+    *progress = false;
     if (strcmp(job->kind, "media_delete") == 0) {
         return delete_media(janitor, job);
     }
     if (strcmp(job->kind, "user_erase") == 0) {
-        return erase(janitor, job);
+        error = erase(janitor, job, &erased);
+        *progress = erased.n_undone > 0;
+        return error;
     }
     return "unknown kind of job";
 }
@@ -202,14 +210,16 @@ static int64_t retry_ms(unsigned attempts)
 static void run_job(struct janitor *janitor, const struct job *job)
 {
     struct errand errand;
-    const char *error = do_job(janitor, job);
+    struct job_report report = {.retry_ms = retry_ms(job->attempts)};
+    const char *error = do_job(janitor, job, &report.progress);
+    report.done = error == NULL;
+    report.error = error == NULL ? "" : error;
     errand_begin(&errand);
     enum outcome outcome =
-        janitor->shards.finish(janitor->shards.router, &errand.call, job, error == NULL,
-                               error == NULL ? "" : error, retry_ms(job->attempts));
+        janitor->shards.finish(janitor->shards.router, &errand.call, job, &report);
     count(janitor, error == NULL ? &janitor->shared.counts.jobs_done
                                  : &janitor->shared.counts.jobs_failed);
-    log_write(error == NULL ? LOG_DEBUG : LOG_WARN, "job",
+    log_write(error == NULL || report.progress ? LOG_DEBUG : LOG_WARN, "job",
               "kind=\"%s\" owner=%llu target=%llu attempt=%u report=%s error=\"%s\"",
               job->kind, (unsigned long long)job->owner_id,
               (unsigned long long)job->target_id, job->attempts, outcome_name(outcome),
@@ -217,14 +227,14 @@ static void run_job(struct janitor *janitor, const struct job *job)
     errand_end(&errand);
 }
 
-/* Claim and do some jobs of one shard. True: there may be more. */
+/* Claim and do a job of one shard. True: there may be more. */
 static bool run_jobs(struct janitor *janitor, size_t shard)
 {
     struct errand errand;
     struct job_list list = {.n = 0};
     errand_begin(&errand);
-    enum outcome outcome = janitor->shards.claim(
-        janitor->shards.router, &errand.call, shard, JOBS_AT_ONCE, JOB_LEASE_MS, &list);
+    enum outcome outcome = janitor->shards.claim(janitor->shards.router, &errand.call,
+                                                 shard, 1, JOB_LEASE_MS, &list);
     if (outcome != OUTCOME_OK) {
         list.n = 0;
         log_write(LOG_DEBUG, "job_claim_failed", "shard=%zu outcome=%s detail=\"%s\"",
@@ -235,7 +245,7 @@ static bool run_jobs(struct janitor *janitor, size_t shard)
         run_job(janitor, &list.jobs[done++]);
     }
     errand_end(&errand);
-    return list.n == JOBS_AT_ONCE && done == list.n;
+    return list.n > 0 && done == list.n;
 }
 
 static void *jobs_main(void *context)

@@ -15,6 +15,7 @@
 
 struct config;
 struct delivery;
+struct erase_progress;
 struct janitor;
 struct router;
 struct storage;
@@ -27,13 +28,14 @@ struct janitor_shards {
     size_t n_shards;
     enum outcome (*claim)(struct router *, struct call *, size_t, size_t, int64_t,
                           struct job_list *);
-    enum outcome (*finish)(struct router *, struct call *, const struct job *, bool,
-                           const char *, int64_t);
+    enum outcome (*finish)(struct router *, struct call *, const struct job *,
+                           const struct job_report *);
     enum outcome (*find)(struct router *, struct call *, uint64_t, const char *, bool *);
     /* the cards of users; NULL: pictures are not asked for */
     enum outcome (*users)(struct router *, struct call *, const uint64_t *, size_t,
                           struct user_card *);
-    enum outcome (*erase)(struct delivery *, struct call *, uint64_t);
+    enum outcome (*erase)(struct delivery *, struct call *, uint64_t,
+                          struct erase_progress *);
 };
 
 /* The limits that janitor work keeps. */

@@ -263,8 +263,11 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
         enqueue(delivery, half);
         return OUTCOME_OK;
     case HALF_REFUSED:
-        half_undo(delivery->router, call, &batch);
-        atomic_fetch_add(&delivery->undone_total, 1);
+        half_undo(delivery->router, call, &batch); /* else the relay does it */
+        atomic_fetch_add(undone == OUTCOME_OK || undone == OUTCOME_SAME
+                             ? &delivery->undone_total
+                             : &delivery->left_total,
+                         1);
         return OUTCOME_NOTFOUND;
     default:
         atomic_fetch_add(&delivery->left_total, 1);

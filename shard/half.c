@@ -18,7 +18,7 @@
 /* Pauses before the next attempt: of a row whose target's shard gave no answer, and of
  * one that failed, doubled up to a maximum with each failure. */
 #define PUT_OFF_MS     1000
-#define PUT_OFF_MAX_MS 10000
+#define PUT_OFF_MAX_MS 20000
 #define RETRY_MS       500
 #define RETRY_MAX_MS   60000
 

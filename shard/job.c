@@ -71,11 +71,12 @@ enum outcome job_claim(struct router *router, struct call *call, size_t shard,
 }
 
 enum outcome job_finish(struct router *router, struct call *call, const struct job *job,
-                        bool done, const char *error, int64_t retry_ms)
+                        const struct job_report *report)
 {
     struct router_answer answer;
     struct ops *ops = ops_new();
-    char *reason = arena_strndup(call->arena, error, strnlen(error, ERROR_BYTES_MAX));
+    char *reason = arena_strndup(call->arena, report->error,
+                                 strnlen(report->error, ERROR_BYTES_MAX));
 
     if (ops == NULL || reason == NULL) {
         ops_free(&ops);
@@ -86,9 +87,10 @@ enum outcome job_finish(struct router *router, struct call *call, const struct j
     ops_text(ops, "kind", job->kind);
     ops_number(ops, "target_id", (int64_t)job->target_id);
     ops_hex(ops, "claim", job->claim, sizeof job->claim);
-    ops_number(ops, "done", done);
+    ops_number(ops, "done", report->done);
+    ops_number(ops, "progress", report->progress);
     ops_text(ops, "error", reason);
-    ops_number(ops, "retry_ms", retry_ms);
+    ops_number(ops, "retry_ms", report->retry_ms);
     router_batch(router, call, PROC_JOB_FINISH, ops, &answer);
     ops_free(&ops);
     return answer.outcome;

@@ -35,9 +35,17 @@ struct job_list {
 enum outcome job_claim(struct router *router, struct call *call, size_t shard,
                        size_t limit, int64_t lease_ms, struct job_list *list);
 
-/* Report a claimed job: done removes it, else it is due again in RETRY_MS (ERROR says
- * why, at most 200 bytes are kept). OK, or NOTFOUND when the claim was lost. */
+/* How an attempt at a job ended. */
+struct job_report {
+    bool done;         /* it is removed; else it is due again */
+    bool progress;     /* not done, but something was: failures are counted anew */
+    const char *error; /* why it is not done; cut after 200 characters */
+    int64_t retry_ms;  /* not before so long from now; 0 to 86400000 */
+};
+
+/* Report a claimed job. The 20th failure parks it for an operator. OK, or NOTFOUND (the
+ * claim was lost, or the job is reported). */
 enum outcome job_finish(struct router *router, struct call *call, const struct job *job,
-                        bool done, const char *error, int64_t retry_ms);
+                        const struct job_report *report);
 
 #endif

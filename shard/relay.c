@@ -242,12 +242,35 @@ static void deliver_batch(struct pass *pass, size_t n)
 
 typedef void report_fn(struct router *, struct call *, const struct half_batch *);
 
-/* Report the halves that are in STATE. Returns of how many the shard has taken note; the
- * others will be listed again. */
-static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
+/* Report the N halves in INDEX. Returns of how many the shard has taken note. */
+static size_t report_some(struct pass *pass, const size_t *index, size_t n,
+                          report_fn *tell)
 {
     struct relay *relay = pass->worker->relay;
     struct errand errand;
+    size_t noted = 0;
+
+    errand_begin(&errand, relay, BATCH_ARENA_BYTES);
+    const struct half_batch batch = {
+        .halves = pass->halves, .index = index, .n = n, .outcomes = pass->outcomes};
+    tell(relay->router, &errand.call, &batch);
+    for (size_t i = 0; i < n; i++) {
+        enum outcome outcome = pass->outcomes[index[i]];
+        noted += outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
+    }
+    if (errand.call.detail[0] != '\0') {
+        log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"", pass->worker->shard,
+                  errand.call.detail);
+    }
+    errand_end(&errand);
+    return noted;
+}
+
+/* Report the halves that are in STATE; one by one when one of them may have spoiled the
+ * batch. Returns of how many the shard has taken note; the others will be listed again.
+ */
+static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
+{
     size_t n = 0, noted = 0;
 
     for (size_t i = 0; i < pass->n; i++) {
@@ -256,21 +279,13 @@ static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
         }
     }
     if (n > 0) {
-        errand_begin(&errand, relay, BATCH_ARENA_BYTES);
-        const struct half_batch batch = {.halves = pass->halves,
-                                         .index = pass->index,
-                                         .n = n,
-                                         .outcomes = pass->outcomes};
-        tell(relay->router, &errand.call, &batch);
-        for (size_t i = 0; i < n; i++) {
-            enum outcome outcome = pass->outcomes[pass->index[i]];
-            noted += outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
+        noted = report_some(pass, pass->index, n, tell);
+    }
+    for (size_t i = 0; n > 1 && i < n; i++) {
+        if (is_spoiled(pass->outcomes[pass->index[i]]) &&
+            !stopping(pass->worker->relay)) {
+            noted += report_some(pass, &pass->index[i], 1, tell);
         }
-        if (errand.call.detail[0] != '\0') {
-            log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"",
-                      pass->worker->shard, errand.call.detail);
-        }
-        errand_end(&errand);
     }
     return noted;
 }

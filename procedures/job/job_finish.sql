@@ -8,10 +8,12 @@
 --           target_id  as claimed
 --           claim      32 hex digits, as given to job_claim
 --           done       1: the job is removed; 0: it failed and is due again
+--           progress   1: it did not finish, but got something done: the count of failures
+--                      begins anew; may be absent
 --           error      why it failed; 200 characters are kept; may be absent when done
 --           retry_ms   not before so long from now, 0 or more; may be absent when done
 --
--- A job that failed the 20th time is parked for an operator.
+-- A job that failed the 20th time without progress is parked for an operator.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok notfound (the claim was lost, or the job is reported) moved notready
@@ -28,7 +30,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE job_finish (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: report claimed jobs'
+    COMMENT 'v2: report claimed jobs'
 BEGIN
     DECLARE v_n         INT;
     DECLARE v_slot      INT UNSIGNED;
@@ -38,6 +40,7 @@ BEGIN
     DECLARE v_target_id BIGINT UNSIGNED;
     DECLARE v_claim     BINARY(16);
     DECLARE v_finished  TINYINT;
+    DECLARE v_progress  TINYINT;
     DECLARE v_error     VARCHAR(200);
     DECLARE v_retry_ms  BIGINT;
     DECLARE v_found     INT;
@@ -52,6 +55,7 @@ BEGIN
                j.target_id,
                UNHEX(j.claim),
                j.done,
+               COALESCE(j.progress = '1', 0),
                LEFT(COALESCE(j.error, ''), 200),
                COALESCE(j.retry_ms, 0)
           FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
@@ -60,6 +64,7 @@ BEGIN
                    target_id BIGINT UNSIGNED PATH '$.target_id',
                    claim     VARCHAR(32) PATH '$.claim',
                    done      TINYINT PATH '$.done',
+                   progress  VARCHAR(8) PATH '$.progress',
                    error     TEXT PATH '$.error',
                    retry_ms  BIGINT PATH '$.retry_ms'
                )) AS j
@@ -106,7 +111,7 @@ BEGIN
     OPEN c_op;
     op_loop: LOOP
         FETCH c_op INTO v_n, v_slot, v_owner_id, v_moving, v_kind, v_target_id,
-                        v_claim, v_finished, v_error, v_retry_ms;
+                        v_claim, v_finished, v_progress, v_error, v_retry_ms;
         IF v_done THEN
             LEAVE op_loop;
         END IF;
@@ -139,7 +144,8 @@ BEGIN
                        jb.claimed_until = 0,
                        jb.due_at        = _now_ms() + v_retry_ms,
                        jb.last_error    = v_error,
-                       jb.parked        = jb.attempts >= 20
+                       jb.parked        = jb.attempts >= 20 AND v_progress = 0,
+                       jb.attempts      = IF(v_progress = 1, 0, jb.attempts)
                  WHERE jb.slot = v_slot
                    AND jb.owner_id = v_owner_id
                    AND jb.kind = v_kind

@@ -163,6 +163,7 @@ BEGIN
      WHERE o.code = 'ok'
        AND o.was = 0;
 
+    -- A text of blanks is one: compared with '' it would be none.
     INSERT INTO chat (slot, user_id, peer_id, recv_seq, last_at, last_text, last_sent)
     SELECT o.slot,
            o.owner,
@@ -181,8 +182,8 @@ BEGIN
        AND o.was = 0
         ON DUPLICATE KEY UPDATE recv_seq  = VALUES(recv_seq),
                                 last_at   = VALUES(last_at),
-                                last_sent = IF(VALUES(last_text) = '', last_sent, 0),
-                                last_text = IF(VALUES(last_text) = '', last_text,
+                                last_sent = IF(LENGTH(VALUES(last_text)) = 0, last_sent, 0),
+                                last_text = IF(LENGTH(VALUES(last_text)) = 0, last_text,
                                                VALUES(last_text));
 
     UPDATE (SELECT DISTINCT

@@ -13,8 +13,9 @@
 -- message           is shown to nobody any more
 -- comment           is deleted when it was its posting (version 1) that was refused: its
 --                   author is gone
--- The counter goes back, and the outbox row is removed if it still has that version.
--- Nobody needs to be live for that.
+-- The counter goes back, and the outbox row is removed. Without that row, of that version,
+-- nothing is taken back: somebody has delivered it, or it has a newer one. Nobody needs to
+-- be live for that.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (nothing has that version any more) moved notready
@@ -32,9 +33,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_undo (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: take back what the target refused'
+    COMMENT 'v3: take back what the target refused'
 BEGIN
-    DECLARE v_count  INT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -62,22 +62,8 @@ BEGIN
 
     -- Users, then videos; erased and deleted ones too.
     CALL _op_user_hold();
-
-    SELECT COUNT(*)
-      INTO v_count
-      FROM (SELECT DISTINCT
-                   o.slot,
-                   o.owner
-              FROM op AS o
-             WHERE o.code = 'ok'
-               AND o.kind = 'comment'
-             ORDER BY o.slot,
-                      o.owner
-             LIMIT 256) AS w
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = w.slot
-       AND v.video_id = w.owner
-       FOR UPDATE;
+    CALL _op_video_hold();
+    CALL _op_outbox_lock();
 
     -- was: the edge, comment or message is there and has that version.
     UPDATE op AS o
@@ -166,7 +152,6 @@ BEGIN
            v.ver           = v.ver + 1;
 
     CALL _op_chat_last();
-    CALL _op_outbox_lock();
 
     DELETE x
       FROM op AS o
@@ -177,11 +162,6 @@ BEGIN
        AND x.target_id = o.target
        AND x.seq = o.seq
      WHERE o.code = 'ok';
-
-    UPDATE op AS o
-       SET o.code = 'ok'
-     WHERE o.code = 'same'
-       AND o.was = 1;
 
     SELECT MAX(o.moving)
       INTO v_moving

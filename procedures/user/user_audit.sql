@@ -159,6 +159,10 @@ BEGIN
                        AND t.peer_id = c.peer_id
                        AND t.sent = 0) AS counted
               FROM chat AS c
+             STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+                ON u.slot = c.slot
+               AND u.user_id = c.user_id
+               AND u.state = 'live'
              WHERE c.slot = v_slot
                AND c.user_id = in_id
              UNION ALL
@@ -172,6 +176,10 @@ BEGIN
                        AND t.peer_id = c.peer_id
                        AND t.sent = 1) AS counted
               FROM chat AS c
+             STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+                ON u.slot = c.slot
+               AND u.user_id = c.user_id
+               AND u.state = 'live'
              WHERE c.slot = v_slot
                AND c.user_id = in_id) AS a
       LEFT JOIN slot_fence AS f

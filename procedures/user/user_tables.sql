@@ -85,7 +85,7 @@ BEGIN
      UNION ALL
     SELECT 'chat' AS tbl,
            COUNT(*) AS total,
-           COUNT(*) AS live
+           COALESCE(SUM(LENGTH(t.last_text) > 0), 0) AS live
       FROM chat AS t
      WHERE t.slot = v_slot
        AND t.user_id = in_id

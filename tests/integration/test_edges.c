@@ -414,6 +414,7 @@ static void test_erased_user_leaves_nothing(void **unused)
     uint64_t mine = live_video(fixture.router, me);
     struct comment comment;
     struct comment_action_args args = {.user_id = me, .text = "nice"};
+    struct erase_progress progress = {.n_undone = 0};
     char text[128];
 
     work_begin(&work, 30000);
@@ -430,7 +431,7 @@ static void test_erased_user_leaves_nothing(void **unused)
     send_message(me, peer, "bye");
     send_message(peer, me, "bye bye"); /* stays with who sent it */
     assert_int_equal(publish_delete(fixture.router, call, peer, gone), OUTCOME_OK);
-    assert_int_equal(erase_user(fixture.delivery, call, me), OUTCOME_NOTFOUND);
+    assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_NOTFOUND);
 
     snprintf(text, sizeof text, "CALL user_erase(%" PRIu64 ")", me);
     live_number(0, text);
@@ -443,8 +444,8 @@ static void test_erased_user_leaves_nothing(void **unused)
     snprintf(text, sizeof text,
              "UPDATE video SET comment_count = 0 WHERE video_id = %" PRIu64, video);
     live_number(far, text);
-    assert_int_equal(erase_user(fixture.delivery, call, me), OUTCOME_OK);
-    assert_int_equal(erase_user(fixture.delivery, call, me), OUTCOME_OK);
+    assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_OK);
+    assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_OK);
     settle();
     assert_int_equal(count_where(far,
                                  "SELECT COUNT(*) FROM message WHERE user_id = %" PRIu64

@@ -275,12 +275,15 @@ static void publish(uint64_t author, const char *title, uint64_t *video)
     assert_int_equal(publish_action(fixture.router, &work.call, &args, video, &media),
                      OUTCOME_OK);
     assert_string_equal(media, args.media);
-    /* the same operation again: the same row; with another body: refused */
+    /* the same operation again: the same row; with another file: refused */
     uint64_t again = 0;
     assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
                      OUTCOME_SAME);
     assert_true(again == *video);
     args.title = "another title";
+    assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
+                     OUTCOME_SAME);
+    args.sha256[0] ^= 1;
     assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
                      OUTCOME_MISMATCH);
     work_end(&work);
@@ -359,13 +362,13 @@ static void test_deleted_files_are_a_job(void **unused)
                      OUTCOME_OK);
     assert_int_equal(again.n, 0);
     struct job stranger = list.jobs[mine];
+    const struct job_report done = {.done = true, .error = ""};
     rnd_bytes(stranger.claim, sizeof stranger.claim);
-    assert_int_equal(job_finish(fixture.router, &work.call, &stranger, true, "", 0),
+    assert_int_equal(job_finish(fixture.router, &work.call, &stranger, &done),
                      OUTCOME_NOTFOUND);
     for (size_t i = 0; i < list.n; i++) {
-        assert_int_equal(
-            job_finish(fixture.router, &work.call, &list.jobs[i], true, "", 0),
-            OUTCOME_OK);
+        assert_int_equal(job_finish(fixture.router, &work.call, &list.jobs[i], &done),
+                         OUTCOME_OK);
     }
     work_end(&work);
 }

@@ -323,9 +323,13 @@ function journaled(body, table) {
     || direct.some((statement) => statement.includes(`'${table}'`));
 }
 
+/** A routine may leave all writing to its helpers. */
+const isWriter = ({ body, writes }) => writes.size > 0 || body.includes("CALL _op_fence(");
+
 /** Writes pass the fence, locks come in order, every slotted row is journaled. */
 export function fences({ routines, tables }) {
-  return routines.flatMap(({ path, base, isPublic, body, writes }) => {
+  return routines.flatMap((routine) => {
+    const { path, base, isPublic, body, writes } = routine;
     const problems = [];
     const slotted = [...writes].filter((table) => tables.get(table)?.slotted);
     const unknown = [...writes].filter((table) => !tables.has(table));
@@ -333,13 +337,13 @@ export function fences({ routines, tables }) {
     for (const table of slotted) {
       if (!journaled(body, table)) problems.push(`${path}: writes ${table} and does not journal it`);
     }
-    if (!isPublic || writes.size === 0 || base in NO_FENCE) {
+    if (!isPublic || !isWriter(routine) || base in NO_FENCE) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
     if (at("CALL _op_open(") < 0 || at("CALL _op_open(") > at("START TRANSACTION")) problems.push(`${path}: _op_open is not called before the transaction`);
     if (!/START TRANSACTION;\s+CALL _op_fence\(/.test(body)) problems.push(`${path}: _op_fence is not first in the transaction`);
-    const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _op_user_hold(", "CALL _op_video_lock(", "CALL _op_outbox_lock(", "OPEN c_"]
+    const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _op_user_hold(", "CALL _op_video_lock(", "CALL _op_video_hold(", "CALL _op_outbox_lock(", "OPEN c_"]
       .filter((text) => at(text) >= 0);
     for (let i = 1; i < order.length; i++) {
       if (at(order[i - 1]) > at(order[i])) problems.push(`${path}: ${order[i]} comes before ${order[i - 1]}`);
@@ -352,8 +356,9 @@ export function fences({ routines, tables }) {
 
 /** A reader is one statement joined to the fence, or one snapshot. */
 export function readers({ routines, tables }) {
-  return routines.flatMap(({ path, base, isPublic, body, writes }) => {
-    if (!isPublic || writes.size > 0 || base in NO_FENCE_READ) return [];
+  return routines.flatMap((routine) => {
+    const { path, base, isPublic, body } = routine;
+    if (!isPublic || isWriter(routine) || base in NO_FENCE_READ) return [];
     const touching = bodyStatements(body).filter((statement) =>
       [...statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)].some(([, table]) => tables.get(table)?.slotted));
     const problems = [];

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
+  account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
   race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
@@ -103,12 +103,12 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
 });
 
 describe("user_erase, erase_step", () => {
-  const step = async (user, limit = 10, peer = 0, at = 0) => (await call(app, "erase_step", user.slot, 1, Number(user.id), peer, at, limit))[0];
+  const step = async (user, limit = 10, { peer = 0, at = 0, video = 0, comment = 0 } = {}) =>
+    (await call(app, "erase_step", user.slot, 1, Number(user.id), peer, at, video, comment, limit))[0];
 
   test("from one CALL to nothing left", async () => {
     const { user, peer, own, other, comment } = await scene(12);
     assert.equal((await step(user))[0].code, "notfound");
-    await journals(root, 13, async () => {}, () => []);
     assert.deepEqual([(await byId(admin, "user_erase", user.id))[0].code, (await byId(admin, "user_erase", user.id))[0].code], ["ok", "same"]);
     const row = await userRow(user);
     assert.deepEqual([row.state, row.password_hash], ["erased", ""]);
@@ -124,14 +124,51 @@ describe("user_erase, erase_step", () => {
     for (const each of waiting) {
       await one(app, "outbox_done", ownerOp(user, { kind: each.kind, target: Number(each.target), seq: Number(each.seq), ver: Number(each.ver) }));
     }
-    const gone = await one(app, "comment_delete", ownerOp(other, { user: Number(user.id), comment_id: Number(comment) }));
-    await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(comment), state: 0, ver: Number(gone.ver), at: Number(gone.at) }));
+    assert.equal((await one(app, "comment_erase", ownerOp(other, { user: Number(user.id), comment_id: Number(comment) }))).code, "ok");
+    await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(comment), state: 0, ver: 2, at: 1 }));
     assert.deepEqual((await step(user)).map((each) => [each.left, each.comment_id]), [["0", null]]);
     assert.deepEqual((await step(user)).map((each) => each.left), ["0"]);
     const live = (await byId(monitor, "user_tables", user.id)).filter((each) => each.live !== "0").map((each) => each.tbl).sort();
     assert.deepEqual(live, ["follower", "job", "liker"]);
     assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
-    assert.equal(await root.value(`SELECT state FROM video WHERE slot = 12 AND video_id = ${own.id}`), "deleted");
+    assert.equal(await root.value(`SELECT CONCAT(state, title) FROM video WHERE slot = 12 AND video_id = ${own.id}`), "deleted");
+  });
+
+  test("comments by windows; what is deleted already loses its title; every row is journaled", async () => {
+    const user = await newUser(app, nameIn(17));
+    const [writer, video, early] = [await newUser(app), await newVideo(app, user), await newVideo(app, user)];
+    await one(app, "publish_delete", deleteOp(user, early.id));
+    for (let id = 1; id <= 3; id++) await one(app, "comment_deliver", ownerOp(user, { video: 77, comment_id: id, state: 1, ver: 1, at: 1 }));
+    await byId(admin, "user_erase", user.id);
+    const titles = () => root.value(`SELECT SUM(LENGTH(title) > 0) FROM video WHERE author_id = ${user.id}`);
+    assert.equal(await titles(), "2");
+    const named = async (at) => (await step(user, 2, at)).map((each) => [each.video_id, each.comment_id, each.left].join());
+    assert.deepEqual(await named({}), ["77,1,1", "77,2,1"]);
+    assert.deepEqual([await named({ video: 77, comment: 2 }), await titles()], [["77,3,1"], "0"]);
+    assert.deepEqual(await named({ video: 77, comment: 3 }), [",,1"]);
+
+    const gone = await newUser(app, nameIn(18));
+    const entries = [];
+    await journals(root, 18, async () => {
+      await root.run(`UPDATE user SET state = 'live' WHERE user_id = ${gone.id}`);
+      await root.run(`DELETE FROM job WHERE owner_id = ${gone.id}`);
+      const own = await newVideo(app, gone);
+      const { at, seq } = await one(app, "message_action", ownerOp(gone, { peer: Number(writer.id), op: key(), text: "x" }));
+      const old = await one(app, "message_deliver", ownerOp(gone, { peer: Number(writer.id), seq: Number(seq), message_id: 5, state: 1, text: "y", op: key() }));
+      for (const routine of ["relation_action", "favorite_action"]) await edge(routine, gone, routine === "relation_action" ? writer : video);
+      await root.run("DELETE FROM slot_log");
+      await byId(admin, "user_erase", gone.id);
+      await step(gone);
+      const hex = (text) => Buffer.from(text).toString("hex");
+      const id = gone.id;
+      entries.splice(0, Infinity,
+        `user ${id} ${id}`, `session ${id} ${id}`, `job ${id} ${id},${id} ${hex("user_erase")}`,
+        `video ${id} ${own.id}`, `user ${id} ${id}`, `job ${id} ${id},${own.id} ${hex("media_delete")}`, `video ${id} ${own.id}`,
+        `follow ${id} ${id},${writer.id}`, `outbox ${id} ${id},${writer.id},0 ${hex("follow")}`, `user ${id} ${id}`,
+        `favorite ${id} ${id},${video.id}`, `outbox ${id} ${id},${video.id},0 ${hex("favorite")}`, `user ${id} ${id}`,
+        `message ${id} ${id},${writer.id},${at}`, `outbox ${id} ${id},${writer.id},${seq} ${hex("message")}`,
+        `message ${id} ${id},${writer.id},${old.at}`, `chat ${id} ${id},${writer.id}`);
+    }, () => entries);
   });
 
   test("in small steps, each of them exact", async () => {
@@ -148,8 +185,9 @@ describe("user_erase, erase_step", () => {
       assert.deepEqual((await byId(monitor, "user_audit", user.id)).filter((each) => each.good === "0"), []);
     }
     assert.equal((await step(user, 1))[0].left, "0");
-    for (const args of [[null, 1, 1, 0, 0, 1], [1, null, 1, 0, 0, 1], [1, 1, 0, 0, 0, 1], [1, 1, 1, null, 0, 1], [1, 1, 1, 0, -1, 1], [1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 101]]) await refused(app, "45400", "erase_step", ...args);
-    const args = (epoch) => [13, epoch, Number(user.id), 0, 0, 10];
+    for (const args of [[null, 1, 1, 0, 0, 0, 0, 1], [1, null, 1, 0, 0, 0, 0, 1], [1, 1, 0, 0, 0, 0, 0, 1], [1, 1, 1, null, 0, 0, 0, 1],
+      [1, 1, 1, 0, -1, 0, 0, 1], [1, 1, 1, 0, 0, null, 0, 1], [1, 1, 1, 0, 0, 0, null, 1], [1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0, 0, 101]]) await refused(app, "45400", "erase_step", ...args);
+    const args = (epoch) => [13, epoch, Number(user.id), 0, 0, 0, 0, 10];
     await obeysFence(root, app, "erase_step", 13, args);
     await obeysForwarding(root, app, "erase_step", 13, user.id, args);
   });
@@ -165,16 +203,19 @@ describe("user_erase, erase_step", () => {
     // The near one's mailbox: one sent, two received, in windows of two.
     const [first] = await step(user, 2);
     assert.deepEqual([first.left, first.peer_id, await mailbox()], ["1", near.id, "010,001got,111secret,111secret"]);
-    const [second] = await step(user, 2, first.peer_id, first.at);
+    const [second] = await step(user, 2, { peer: first.peer_id, at: first.at });
     assert.deepEqual([second.left, second.peer_id, await mailbox()], ["1", far.id, "010,110,111secret"]);
-    const [third] = await step(user, 2, second.peer_id, second.at);
+    const [third] = await step(user, 2, { peer: second.peer_id, at: second.at });
     assert.deepEqual([third.left, third.peer_id, third.at, await mailbox()], ["1", "0", "0", "010,110,110"]);
     assert.deepEqual((await waiting()).map((each) => [each.target, each.seq, each.ver, each.state, each.text, each.behind]).sort(),
       [[near.id, "1", "2", "0", "", "0"], [far.id, "1", "2", "0", "", "0"], [far.id, "2", "2", "0", "", "1"]].sort());
-    // Nothing goes before it is delivered; then it does, and the chats with it.
+    // Nothing goes before it is delivered; then it does. The chats tell what was received.
     assert.deepEqual([(await step(user, 10))[0].left, await mailbox()], ["1", "010,110,110"]);
     for (const each of await waiting()) await one(app, "outbox_done", ownerOp(user, { kind: "message", target: Number(each.target), seq: Number(each.seq), ver: 2 }));
-    assert.deepEqual([(await step(user, 10))[0].left, await mailbox(), await root.value(`SELECT COUNT(*) FROM chat WHERE user_id = ${user.id}`)], ["0", null, "0"]);
+    assert.deepEqual([(await step(user, 10))[0].left, await mailbox(), await root.value(`SELECT GROUP_CONCAT(sent_seq, ',', recv_seq, last_text ORDER BY peer_id SEPARATOR ';') FROM chat WHERE user_id = ${user.id}`)],
+      ["0", null, "1,2;2,0"]);
+    const again = await one(app, "message_deliver", ownerOp(user, { peer: Number(near.id), seq: 2, message_id: 2, state: 1, text: "got", op: key() }));
+    assert.equal(again.code, "same", "delivered and acknowledged: not taken back at who sent it");
   });
 
   test("called once more, a parked job begins anew", async () => {

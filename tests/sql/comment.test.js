@@ -182,6 +182,42 @@ describe("comment_delete", () => {
   });
 });
 
+describe("comment_erase", () => {
+  test("with the text, also under deleted videos and of deleted comments, by their author only", async () => {
+    const { author, video, writer } = await scene();
+    const other = await newUser(app);
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push((await one(app, "comment_action", postOp(video, writer))).comment_id);
+    const row = async (id) => root.value(`SELECT CONCAT_WS(',', state, ver, text) FROM comment WHERE video_id = ${video.id} AND comment_id = ${id}`);
+    const erase = async (id, user = writer) => (await one(app, "comment_erase", removeOp(video, user, id))).code;
+    await one(app, "comment_delete", removeOp(video, writer, ids[0]));
+    assert.deepEqual([await erase(ids[0], other), await erase(ids[0], author), await erase(9)], ["notfound", "notfound", "notfound"]);
+    assert.deepEqual([await row(ids[0]), await erase(ids[0]), await row(ids[0]), await count(video)], ["deleted,2,a comment", "ok", "deleted,2,", 2]);
+    assert.deepEqual([await erase(ids[1]), await erase(ids[1]), await row(ids[1]), await count(video)], ["ok", "same", "deleted,2,", 1]);
+    await one(app, "publish_delete", deleteOp(author, video.id));
+    assert.deepEqual([await erase(ids[2]), await row(ids[2]), await count(video)], ["ok", "deleted,2,", 0]);
+    assert.deepEqual((await outbox(video)).map((each) => [each.seq, each.ver].join()), ids.map((id) => `${id},2`));
+    assert.equal((await one(app, "comment_erase", { ...removeOp(video, writer, 1), owner: Number(video.id) + 8 * 1024 * 1000 })).code, "notfound");
+  });
+
+  test("bad arguments, fence, forwarding, journal", async () => {
+    const { author, video, writer } = await scene(54);
+    const { comment_id: id } = await one(app, "comment_action", postOp(video, writer));
+    const good = removeOp(video, writer, id);
+    await refusesBadBatch(app, "comment_erase", good, { owner: [0], user: [0, "x"], comment_id: [0, "x"] });
+    await refused(app, "45400", "comment_erase", JSON.stringify([good, good]));
+    await obeysFence(root, app, "comment_erase", 54, (epoch) => ({ ...good, epoch }));
+    await obeysForwarding(root, app, "comment_erase", 54, video.id, () => good);
+    const ids = [id, (await one(app, "comment_action", postOp(video, writer))).comment_id, (await one(app, "comment_action", postOp(video, writer))).comment_id];
+    await journals(root, 54, async () => {
+      const next = ids.pop();
+      await one(app, "comment_erase", removeOp(video, writer, next));
+      return next;
+    }, (next) => [`comment ${author.id} ${video.id},${next}`, `video ${author.id} ${video.id}`,
+      `outbox ${author.id} ${video.id},${writer.id},${next} ${Buffer.from("comment").toString("hex")}`]);
+  });
+});
+
 describe("comment_deliver and its undoing", () => {
   test("newer versions only; erased users hear of deletions", async () => {
     const [writer, video] = [await newUser(app, nameIn(52)), { id: "555" }];

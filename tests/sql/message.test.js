@@ -170,6 +170,8 @@ describe("message_deliver", () => {
     assert.equal(await root.value(`SELECT GROUP_CONCAT(text, seq, ':', state ORDER BY seq) FROM message WHERE user_id = ${b.id}`), "1:0,2:0,3:0,4:0");
     await deliver(5);
     assert.equal(await last(), "5,m5,0");
+    await deliver(6, { text: "   " });
+    assert.equal(await last(), "6,   ,0", "blanks are a text");
   });
 
   test("two deliveries of one message that meet", async () => {

@@ -9,6 +9,8 @@
 
 #include "shard/base/clock.h"
 
+#include "shard/erase.h"
+
 #include "server/config.h"
 #include "server/janitor.h"
 #include "server/storage.h"
@@ -29,6 +31,7 @@ static struct {
     unsigned n_done;
     unsigned n_retried;
     int64_t last_retry_ms;
+    bool last_progress;
     char last_error[64];
     unsigned n_asked; /* media_find */
     enum outcome claim_outcome;
@@ -38,6 +41,7 @@ static struct {
     char avatar[MEDIA_NAME_MAX + 1]; /* what the profile shows; "": no such user */
     unsigned n_erase_calls;
     unsigned erase_busy; /* so many calls leave something */
+    unsigned erase_rows; /* undone by each */
     enum outcome erase_outcome;
 } shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -67,19 +71,19 @@ static enum outcome fake_claim(struct router *router, struct call *call, size_t 
 }
 
 static enum outcome fake_finish(struct router *router, struct call *call,
-                                const struct job *job, bool done, const char *error,
-                                int64_t retry_ms)
+                                const struct job *job, const struct job_report *report)
 {
     (void)router;
     (void)call;
     (void)job;
     (void)pthread_mutex_lock(&shards.lock);
-    if (done) {
+    if (report->done) {
         shards.n_done++;
     } else {
         shards.n_retried++;
-        shards.last_retry_ms = retry_ms;
-        (void)snprintf(shards.last_error, sizeof shards.last_error, "%s", error);
+        shards.last_retry_ms = report->retry_ms;
+        shards.last_progress = report->progress;
+        (void)snprintf(shards.last_error, sizeof shards.last_error, "%s", report->error);
     }
     (void)pthread_cond_broadcast(&shards.changed);
     (void)pthread_mutex_unlock(&shards.lock);
@@ -119,9 +123,11 @@ static enum outcome fake_users(struct router *router, struct call *call,
 }
 
 static enum outcome fake_erase(struct delivery *delivery, struct call *call,
-                               uint64_t user_id)
+                               uint64_t user_id, struct erase_progress *progress)
 {
     (void)delivery;
+    assert_true(progress->n_undone == shards.n_erase_calls * shards.erase_rows);
+    progress->n_undone += shards.erase_rows;
     assert_true(call->deadline_ms > clock_mono_ms());
     assert_int_equal(user_id, 1);
     (void)pthread_mutex_lock(&shards.lock);
@@ -248,10 +254,19 @@ static void test_erase(void **state)
     await_count(&shards.n_done, 1);
     assert_int_equal(shards.n_erase_calls, 4);
     shards.erase_outcome = OUTCOME_UNAVAILABLE;
+    shards.n_erase_calls = 0;
     add_job("user_erase", "", 1);
     janitor_poke(janitor);
     await_count(&shards.n_retried, 1);
     assert_string_equal(shards.last_error, "something is left");
+    assert_false(shards.last_progress);
+    shards.n_erase_calls = 0;
+    shards.erase_rows = 5; /* it goes on from there, and has not failed */
+    add_job("user_erase", "", 1);
+    janitor_poke(janitor);
+    await_count(&shards.n_retried, 2);
+    assert_true(shards.last_progress);
+    shards.erase_rows = 0;
     janitor_free(&janitor);
 }
 
