@@ -126,7 +126,7 @@ static enum outcome fake_erase(struct delivery *delivery, struct call *call,
                                uint64_t user_id, struct erase_progress *progress)
 {
     (void)delivery;
-    assert_true(progress->n_undone == shards.n_erase_calls * shards.erase_rows);
+    assert_true(progress->n_undone == (uint64_t)shards.n_erase_calls * shards.erase_rows);
     progress->n_undone += shards.erase_rows;
     assert_true(call->deadline_ms > clock_mono_ms());
     assert_int_equal(user_id, 1);
