@@ -136,6 +136,8 @@ test("publish/delete: only the owner; likes leave his total, new ones are refuse
   assert.deepEqual([work_count, total_favorited], [1, 1]);
   assert.equal((await api.like(third.token, gone.id)).status_code, CODE.NO_VIDEO);
   assert.equal((await card(third.id)).favorite_count, 0);
+  for (const action of [1, 2, 2]) ok(await api.like(fan.token, gone.id, action)); // repeats, and no more
+  assert.equal((await api.like(fan.token, gone.id)).status_code, CODE.NO_VIDEO);
   assert.equal((await api.comment(fan.token, gone.id, "too late")).status_code, CODE.NO_VIDEO);
   assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
   assert.deepEqual(ids(ok(await api.favorites({ token: fan.token })).video_list), [kept.id]);
