@@ -176,6 +176,34 @@ static void test_bad_row_harms_only_itself(void **unused)
     live_number(0, text);
 }
 
+#define STREAM 20
+
+/* A chat that fell behind catches up while it goes on: its last message is there at once.
+ */
+static void test_a_busy_chat_catches_up(void **unused)
+{
+    (void)unused;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t peer = live_user(fixture.router, fixture.live.n_shards - 1);
+    const struct relay_options options = relay_defaults();
+    char text[32];
+
+    settle();
+    relay_off();
+    fixture.relay = relay_new(fixture.router, &options);
+    assert_non_null(fixture.relay);
+    first_half(PROC_MESSAGE_ACTION, me, peer, 0);
+    for (unsigned i = 1; i < STREAM; i++) {
+        snprintf(text, sizeof text, "message %u", i);
+        send_message(me, peer, text);
+        pause_ms(150);
+    }
+    assert_mailbox(peer, me, STREAM);
+    settle();
+    relay_off();
+    relay_on();
+}
+
 #define CROWD 3000
 
 /* Thousands of rows of a shard that gives no answer do not keep the others waiting. */
@@ -302,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_messages_in_order),
         cmocka_unit_test(test_two_relays_do_no_harm),
         cmocka_unit_test(test_bad_row_harms_only_itself),
+        cmocka_unit_test(test_a_busy_chat_catches_up),
         cmocka_unit_test(test_a_dead_shard_delays_only_its_own),
         cmocka_unit_test(test_parked_message_is_let_go),
         cmocka_unit_test(test_full_queue_leaves_rows),
