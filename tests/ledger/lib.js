@@ -31,14 +31,17 @@ export function randomFrom(seed) {
 const insert = (table, columns, rows) =>
   `INSERT INTO ${table} (${columns}) VALUES ${rows.map((r) => `(${r.map(literal).join(", ")})`).join(",\n")};`;
 
-/* COUNT pairs of PEOPLE without a person twice, on different shards if that is possible. */
+/* COUNT pairs of PEOPLE, nobody twice. The two are on different shards if that is possible, and so are the
+ * first ones of all pairs. */
 function pairsOf(people, count, random) {
   const left = people.map((person) => ({ person, key: random(1 << 30) })).sort((a, b) => a.key - b.key)
     .map(({ person }) => person);
+  const take = (isGood) => left.splice(Math.max(0, left.findIndex(isGood)), 1)[0];
+  const firsts = [];
   return Array.from({ length: count }, () => {
-    const one = left.shift();
-    const other = left.findIndex(({ shard }) => shard !== one.shard);
-    return [one, left.splice(Math.max(0, other), 1)[0]];
+    const first = take(({ shard }) => !firsts.includes(shard));
+    firsts.push(first.shard);
+    return [first, take(({ shard }) => shard !== first.shard)];
   });
 }
 
@@ -107,26 +110,30 @@ const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}
 const service = (cluster, world) => [`--world=${world}`, `--keys=${cluster.files.token_keys}`,
   ...cluster.servers.map((s) => `--server=${s.options.listen_port}`)];
 
-/** Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, mailboxes, text}. */
+const polledOf = (text) => [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d+) messages$/gm)]
+  .map(([, ...counts]) => counts.map(Number)).map(([polls, failures, messages]) => ({ polls, failures, messages }));
+
+/**
+ * Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, mailboxes, text, polled}:
+ * two files, and of each poller {polls, failures, messages}.
+ */
 export async function runClients(cluster, world, { name = "history", ...options } = {}) {
   const history = join(cluster.dir, `${name}.txt`);
   const mailboxes = join(cluster.dir, `${name}-mailboxes.txt`);
   const { status, text } = await ledger(["run", ...service(cluster, world), `--history=${history}`,
     `--mailboxes=${mailboxes}`, ...flags(options)]);
   assert.equal(status, 0, text);
-  return { history, mailboxes, text };
+  return { history, mailboxes, text, polled: polledOf(text) };
 }
 
 /**
  * On a settled cluster: poll MAILBOXES to their end, and try to see them as a stranger. Resolves to what
- * their owners were given: [{polls, failures, messages}].
+ * there was from the beginning: of each poller {polls, failures, messages}.
  */
 export async function finishPolls(cluster, world, mailboxes) {
   const { status, text } = await ledger(["finish", ...service(cluster, world), `--mailboxes=${mailboxes}`]);
   assert.equal(status, 0, text);
-  return [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d+) messages$/gm)]
-    .map(([, polls, failures, messages]) => ({
-      polls: Number(polls), failures: Number(failures), messages: Number(messages) }));
+  return polledOf(text);
 }
 
 /* ---- faults ---- */
