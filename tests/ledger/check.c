@@ -165,6 +165,24 @@ const struct ledger_op *ledger_op_named(const struct ledger_case *c, uint32_t wo
     return found == NULL ? NULL : *found;
 }
 
+size_t ledger_first_op(const struct ledger_history *history, enum ledger_kind kind,
+                       uint64_t actor)
+{
+    size_t low = 0;
+    size_t high = history->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct ledger_op *op = &history->ops[middle];
+        if (op->kind < kind || (op->kind == kind && op->actor < actor)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* --- Counters --- */
 
 /* What the rows of a user or a video say. */
@@ -323,14 +341,16 @@ static size_t count_changes(const struct ledger_case *c)
 }
 
 void ledger_check(struct ledger_history *history, struct ledger_rows *rows,
-                  struct ledger_report *report)
+                  const struct ledger_mailboxes *mailboxes, struct ledger_report *report)
 {
-    struct ledger_case c = {.history = history, .rows = rows, .report = report};
+    struct ledger_case c = {
+        .history = history, .rows = rows, .mailboxes = mailboxes, .report = report};
 
     put_in_order(&c);
     ledger_check_edges(&c);
     ledger_check_comments(&c);
     ledger_check_messages(&c);
+    ledger_check_polls(&c);
     ledger_check_counters(&c);
     ledger_check_reads(&c);
     if (rows->outbox > 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The checker of the ledger test: does what the shards hold follow from what the clients
- * were told? Pure: a history and rows in, violations out.
+ * were told? Pure: a history, rows and polled mailboxes in, violations out.
  *
  *   I1   nothing that was acknowledged is lost
  *   I2   nothing is there that nobody asked for
@@ -9,7 +9,8 @@
  *   I4   both halves of everything agree
  *   I5   every counter is the number of its rows
  *   I6   while running, no counter was read that could not be
- *   I8   messages once in both mailboxes, numbered without gaps, in the order sent
+ *   I8   messages once in both mailboxes, numbered without gaps, in the order sent; each
+ *        given once to who polls, in that order, and to nobody else
  *   I16  nothing refers to what never existed
  *   I17  the outbox is empty
  *
@@ -25,6 +26,7 @@
 #include "shard/base/check.h"
 
 #include "tests/ledger/history.h"
+#include "tests/ledger/mailboxes.h"
 #include "tests/ledger/rows.h"
 
 enum ledger_invariant {
@@ -40,6 +42,9 @@ enum ledger_invariant {
     INVARIANT__COUNT
 };
 
+/* A message that takes longer to the other mailbox has missed its first delivery. */
+#define LEDGER_LATE_MS 1000
+
 /* What was found. Set OUT and MOST before; the rest to zero. */
 struct ledger_report {
     FILE *out;     /* one line per violation; NULL: only count */
@@ -49,13 +54,15 @@ struct ledger_report {
     size_t edges;    /* looked at, by pairs of owners */
     size_t comments; /* likewise */
     size_t messages;
+    size_t given; /* messages, to those who polled .. */
+    size_t late;  /* .. of them more than LEDGER_LATE_MS after they were sent */
     size_t reads;
     size_t changes; /* requests that changed rows, concluded from versions */
 };
 
-/* Look at everything. Sorts HISTORY and ROWS. */
+/* Look at everything. Sorts HISTORY and ROWS. MAILBOXES have been polled to their end. */
 void ledger_check(struct ledger_history *history, struct ledger_rows *rows,
-                  struct ledger_report *report);
+                  const struct ledger_mailboxes *mailboxes, struct ledger_report *report);
 
 /* --- Between the files of the checker --- */
 
@@ -63,6 +70,7 @@ void ledger_check(struct ledger_history *history, struct ledger_rows *rows,
 struct ledger_case {
     struct ledger_history *history; /* by (kind, actor, target, invoked) */
     struct ledger_rows *rows;       /* each array by its key */
+    const struct ledger_mailboxes *mailboxes;
     struct ledger_report *report;
     const struct ledger_op **by_name; /* owned; the operations by (worker, n) */
     const struct ledger_op **by_item; /* owned; uncomments by item */
@@ -78,9 +86,25 @@ const struct ledger_video *ledger_video_of(const struct ledger_case *c, uint64_t
 const struct ledger_op *ledger_op_named(const struct ledger_case *c, uint32_t worker,
                                         uint32_t n);
 
+/* The index of the first operation of KIND by ACTOR. */
+size_t ledger_first_op(const struct ledger_history *history, enum ledger_kind kind,
+                       uint64_t actor);
+
+/* What a number can have been. */
+struct ledger_bounds {
+    int64_t least;
+    int64_t most;
+};
+
+/* How many edges of KIND the actor of READ can have had at some moment of it. */
+struct ledger_bounds ledger_edge_bounds(const struct ledger_case *c,
+                                        enum ledger_kind kind,
+                                        const struct ledger_op *read);
+
 void ledger_check_edges(struct ledger_case *c);
 void ledger_check_comments(struct ledger_case *c);
 void ledger_check_messages(struct ledger_case *c);
+void ledger_check_polls(struct ledger_case *c);
 void ledger_check_counters(struct ledger_case *c);
 void ledger_check_reads(struct ledger_case *c);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger test: likes and follows, and the counters read meanwhile. */
+/* The checker of the ledger test: likes and follows, and how many of them an actor can
+ * have had meanwhile. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -187,13 +188,7 @@ void ledger_check_edges(struct ledger_case *c)
     }
 }
 
-/* --- I6: counters that were read --- */
-
-/* How many edges of one kind an actor can have had at some moment of a read. */
-struct bounds {
-    int64_t least;
-    int64_t most;
-};
+/* --- What an actor can have had at some moment of a read --- */
 
 /* Of the operations of one edge, those that set one state: begun before the read ended.
  */
@@ -221,7 +216,7 @@ static struct wishes wishes_at(const struct edge_case *edge, bool state,
 }
 
 static void add_bounds(const struct ledger_case *c, const struct edge_case *edge,
-                       const struct ledger_op *read, struct bounds *bounds)
+                       const struct ledger_op *read, struct ledger_bounds *bounds)
 {
     struct wishes on = wishes_at(edge, true, read);
     struct wishes off = wishes_at(edge, false, read);
@@ -234,31 +229,13 @@ static void add_bounds(const struct ledger_case *c, const struct edge_case *edge
     }
 }
 
-/* The first operation of KIND by ACTOR. */
-static size_t first_op(const struct ledger_history *history, enum ledger_kind kind,
-                       uint64_t actor)
-{
-    size_t low = 0;
-    size_t high = history->n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct ledger_op *op = &history->ops[middle];
-        if (op->kind < kind || (op->kind == kind && op->actor < actor)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static struct bounds bounds_of(const struct ledger_case *c, enum ledger_kind kind,
-                               const struct ledger_op *read)
+struct ledger_bounds ledger_edge_bounds(const struct ledger_case *c,
+                                        enum ledger_kind kind,
+                                        const struct ledger_op *read)
 {
     const struct ledger_history *history = c->history;
-    struct bounds bounds = {0, 0};
-    size_t i = first_op(history, kind, read->actor);
+    struct ledger_bounds bounds = {0, 0};
+    size_t i = ledger_first_op(history, kind, read->actor);
 
     while (i < history->n && history->ops[i].kind == kind &&
            history->ops[i].actor == read->actor) {
@@ -275,44 +252,4 @@ static struct bounds bounds_of(const struct ledger_case *c, enum ledger_kind kin
         add_bounds(c, &edge, read, &bounds);
     }
     return bounds;
-}
-
-static void check_read(const struct ledger_case *c, const struct ledger_op *read)
-{
-    static const struct {
-        enum ledger_kind kind;
-        enum ledger_counter counter;
-        const char *name;
-    } counted[] = {{LEDGER_FOLLOW, COUNTER_FOLLOW, "follow_count"},
-                   {LEDGER_LIKE, COUNTER_FAVORITE, "favorite_count"}};
-
-    c->report->reads++;
-    for (size_t i = 0; i < ARRAY_LEN(counted); i++) {
-        struct bounds bounds = bounds_of(c, counted[i].kind, read);
-        int64_t count = read->counts[counted[i].counter];
-        if (count < bounds.least || count > bounds.most) {
-            ledger_violation(c->report, INVARIANT_BOUNDS,
-                             "user %" PRIu64 ": %s was read as %" PRId64
-                             ", possible were %" PRId64 " to %" PRId64 " (at %" PRId64
-                             " us)",
-                             read->actor, counted[i].name, count, bounds.least,
-                             bounds.most, read->invoked_us);
-        }
-    }
-    /* These change when the second halves come, which a fault may put off. */
-    if (read->counts[COUNTER_FOLLOWER] < 0 || read->counts[COUNTER_FAVORITED] < 0) {
-        ledger_violation(c->report, INVARIANT_BOUNDS,
-                         "user %" PRIu64 ": a counter was read as less than 0",
-                         read->actor);
-    }
-}
-
-void ledger_check_reads(struct ledger_case *c)
-{
-    for (size_t i = 0; i < c->history->n; i++) {
-        const struct ledger_op *op = &c->history->ops[i];
-        if (op->kind == LEDGER_READ && op->outcome == LEDGER_OK) {
-            check_read(c, op);
-        }
-    }
 }

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char *const kind_names[LEDGER_KIND__COUNT] = {
-    "like", "follow", "comment", "uncomment", "message", "unpublish", "read"};
+    "like",    "follow",    "comment", "uncomment",
+    "message", "unpublish", "read",    "read_video"};
 
 const char *ledger_kind_name(enum ledger_kind kind)
 {
@@ -101,19 +102,18 @@ bool ledger_history_write(const struct ledger_history *history, FILE *file)
 
 #define NUMBERS 16
 
-/* Sixteen decimal numbers and the end of the line. */
-static bool read_numbers(const char *line, int64_t numbers[NUMBERS])
+bool ledger_read_numbers(const char **text, int64_t *numbers, size_t n)
 {
-    for (size_t i = 0; i < NUMBERS; i++) {
+    for (size_t i = 0; i < n; i++) {
         char *end = NULL;
         errno = 0;
-        numbers[i] = strtoll(line, &end, 10);
-        if (end == line || errno != 0) {
+        numbers[i] = strtoll(*text, &end, 10);
+        if (end == *text || errno != 0) {
             return false;
         }
-        line = end;
+        *text = end;
     }
-    return *line == '\n';
+    return true;
 }
 
 bool ledger_history_read(struct ledger_history *history, FILE *file, size_t *line)
@@ -122,8 +122,9 @@ bool ledger_history_read(struct ledger_history *history, FILE *file, size_t *lin
     int64_t v[NUMBERS];
 
     for (*line = 1; fgets(text, sizeof text, file) != NULL; ++*line) {
-        if (!read_numbers(text, v) || v[2] < 0 || v[2] >= LEDGER_KIND__COUNT ||
-            v[9] < 0 || v[9] >= LEDGER_OUTCOME__COUNT) {
+        const char *rest = text;
+        if (!ledger_read_numbers(&rest, v, NUMBERS) || *rest != '\n' || v[2] < 0 ||
+            v[2] >= LEDGER_KIND__COUNT || v[9] < 0 || v[9] >= LEDGER_OUTCOME__COUNT) {
             return false;
         }
         const struct ledger_op op = {.worker = (uint32_t)v[0],

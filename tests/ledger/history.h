@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test did and were told: one record per request. */
+/* What the clients of the ledger test did and were told: one record per request. What the
+ * polling ones were told is in mailboxes.h. */
 #ifndef DOUSHARD_TESTS_LEDGER_HISTORY_H
 #define DOUSHARD_TESTS_LEDGER_HISTORY_H
 
@@ -12,13 +13,14 @@
 #include "shard/base/check.h"
 
 enum ledger_kind {
-    LEDGER_LIKE,      /* actor: user; target: video; on: like, else unlike */
-    LEDGER_FOLLOW,    /* actor, target: users; on: follow, else unfollow */
-    LEDGER_COMMENT,   /* actor: author; target: video; item: id that was answered */
-    LEDGER_UNCOMMENT, /* actor: who asks; target: video; item: id of the comment */
-    LEDGER_MESSAGE,   /* actor: sender; target: receiver */
-    LEDGER_UNPUBLISH, /* actor: author; target: video */
-    LEDGER_READ,      /* actor: user whose counters were read */
+    LEDGER_LIKE,       /* actor: user; target: video; on: like, else unlike */
+    LEDGER_FOLLOW,     /* actor, target: users; on: follow, else unfollow */
+    LEDGER_COMMENT,    /* actor: author; target: video; item: id that was answered */
+    LEDGER_UNCOMMENT,  /* actor: who asks; target: video; item: id of the comment */
+    LEDGER_MESSAGE,    /* actor: sender; target: receiver */
+    LEDGER_UNPUBLISH,  /* actor: author; target: video */
+    LEDGER_READ,       /* actor: user whose counters were read */
+    LEDGER_READ_VIDEO, /* actor: author; target: video whose counters were read */
     LEDGER_KIND__COUNT
 };
 
@@ -34,6 +36,9 @@ enum ledger_counter {
     COUNTER_FAVORITED, /* likes received */
     COUNTER__COUNT
 };
+
+/* Those of a video, likewise. */
+enum ledger_video_counter { VIDEO_COUNTER_FAVORITE, VIDEO_COUNTER_COMMENT };
 
 /* (worker, n) names an operation; the text of a comment or message is made of it. */
 struct ledger_op {
@@ -80,6 +85,10 @@ bool ledger_history_write(const struct ledger_history *history, FILE *file) MUST
 /* Append what FILE holds. False: line *LINE cannot be understood. */
 bool ledger_history_read(struct ledger_history *history, FILE *file,
                          size_t *line) MUST_CHECK;
+
+/* N decimal numbers from *TEXT on, which is then what follows them. False: they are not
+ * there. */
+bool ledger_read_numbers(const char **text, int64_t *numbers, size_t n) MUST_CHECK;
 
 /* NMEMB more elements of SIZE bytes for an array of N with ROOM; never NULL. */
 void *ledger_grow(void *array, size_t n, size_t *room, size_t size);

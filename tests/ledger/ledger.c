@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The ledger test's program: `run` loads a service and writes down what it was told,
- * `check` says whether what the shards hold follows from that. See ledger.test.js. */
+ * `finish` polls what has come since, `check` says whether what the shards hold follows
+ * from that. See ledger.test.js. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -10,11 +11,13 @@
 
 #include "tests/ledger/check.h"
 #include "tests/ledger/load.h"
+#include "tests/ledger/poll.h"
 
 static const char usage[] =
     "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. "
     "[OPTION..]\n"
-    "       ledger check --history=FILE --rows=FILE.. [--most=N]\n"
+    "       ledger finish --world=FILE --keys=FILE --mailboxes=FILE --server=PORT..\n"
+    "       ledger check --history=FILE --rows=FILE.. [--mailboxes=FILE] [--most=N]\n"
     "\n"
     "run: clients that do random things; every request becomes a line of the history.\n"
     "  --world=FILE        whom the clients know (see load.h)\n"
@@ -26,8 +29,15 @@ static const char usage[] =
     "  --seed=N            everything random follows from it (1)\n"
     "  --hot-users=N --hot-videos=N --hot-percent=N\n"
     "                      the first N are chosen so often (40, 20, 50)\n"
-    "  --mix=L,F,C,D,M,U,R shares of likes, follows, comments, deleted comments,\n"
-    "                      messages, deleted videos, reads (35,25,12,6,15,0,7)\n"
+    "  --mix=L,F,C,D,M,U,R[,V]\n"
+    "                      shares of likes, follows, comments, deleted comments,\n"
+    "                      messages, deleted videos, reads of users and of videos\n"
+    "                      (35,25,12,6,15,0,7,0)\n"
+    "  --pollers=N         more clients, which poll the first N chats of the world (0);\n"
+    "                      half of the messages are sent there\n"
+    "  --mailboxes=FILE    what they were given\n"
+    "\n"
+    "finish: polls the mailboxes once more, and tries to see them as a stranger.\n"
     "\n"
     "check: prints violations and sums.\n"
     "  --rows=FILE         rows of a shard (see rows.h); may be repeated\n"
@@ -38,7 +48,7 @@ static const char usage[] =
 
 struct options {
     struct load_options load;
-    const char *world, *keys, *history;
+    const char *world, *keys, *history, *mailboxes;
     const char *rows[16];
     size_t n_rows;
     unsigned most;
@@ -48,6 +58,7 @@ enum {
     OPTION_WORLD = 1,
     OPTION_KEYS,
     OPTION_HISTORY,
+    OPTION_MAILBOXES,
     OPTION_ROWS,
     OPTION_SERVER,
     OPTION_SECONDS,
@@ -57,6 +68,7 @@ enum {
     OPTION_HOT_USERS,
     OPTION_HOT_VIDEOS,
     OPTION_HOT_PERCENT,
+    OPTION_POLLERS,
     OPTION_MIX,
     OPTION_MOST,
     OPTION_HELP
@@ -66,6 +78,7 @@ static const struct option long_options[] = {
     {"world", required_argument, NULL, OPTION_WORLD},
     {"keys", required_argument, NULL, OPTION_KEYS},
     {"history", required_argument, NULL, OPTION_HISTORY},
+    {"mailboxes", required_argument, NULL, OPTION_MAILBOXES},
     {"rows", required_argument, NULL, OPTION_ROWS},
     {"server", required_argument, NULL, OPTION_SERVER},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
@@ -75,25 +88,33 @@ static const struct option long_options[] = {
     {"hot-users", required_argument, NULL, OPTION_HOT_USERS},
     {"hot-videos", required_argument, NULL, OPTION_HOT_VIDEOS},
     {"hot-percent", required_argument, NULL, OPTION_HOT_PERCENT},
+    {"pollers", required_argument, NULL, OPTION_POLLERS},
     {"mix", required_argument, NULL, OPTION_MIX},
     {"most", required_argument, NULL, OPTION_MOST},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
 
+/* Reads of videos may be left out: none. */
 static bool parse_mix(const char *text, struct load_mix *mix)
 {
     char *end = NULL;
     unsigned sum = 0;
+    size_t n = 0;
 
-    for (size_t i = 0; i < LEDGER_KIND__COUNT; i++) {
-        mix->of[i] = (unsigned)strtoul(text, &end, 10);
-        sum += mix->of[i];
-        if (end == text || *end != (i + 1 < LEDGER_KIND__COUNT ? ',' : '\0')) {
+    *mix = (struct load_mix){{0}};
+    for (bool more = true; more; n++) {
+        if (n == LEDGER_KIND__COUNT) {
             return false;
         }
+        mix->of[n] = (unsigned)strtoul(text, &end, 10);
+        sum += mix->of[n];
+        if (end == text || (*end != ',' && *end != '\0')) {
+            return false;
+        }
+        more = *end == ',';
         text = end + 1;
     }
-    return sum > 0;
+    return n >= LEDGER_READ_VIDEO && sum > 0;
 }
 
 /* Options that are numbers. */
@@ -134,6 +155,9 @@ static bool set_number(struct options *options, int which, const char *text)
     case OPTION_HOT_PERCENT:
         load->hot_percent = (unsigned)n;
         return n <= 100;
+    case OPTION_POLLERS:
+        load->pollers = (size_t)n;
+        return n <= 64;
     case OPTION_MOST:
         options->most = (unsigned)n;
         return true;
@@ -153,6 +177,9 @@ static bool set_option(struct options *options, int which, const char *text)
         return true;
     case OPTION_HISTORY:
         options->history = text;
+        return true;
+    case OPTION_MAILBOXES:
+        options->mailboxes = text;
         return true;
     case OPTION_ROWS:
         if (options->n_rows == ARRAY_LEN(options->rows)) {
@@ -208,77 +235,157 @@ static void print_kind(const struct ledger_history *history, enum ledger_kind ki
            (double)durations[late] / 1000);
 }
 
+static void print_run(const struct options *options, const struct ledger_history *history,
+                      size_t not_sent)
+{
+    int64_t *durations = calloc(history->n + 1, sizeof *durations);
+
+    CHECK(durations != NULL);
+    printf("seed %" PRIu64 ", %u clients, %u s: %zu requests, %zu without a server\n",
+           options->load.seed, options->load.clients, options->load.seconds, history->n,
+           not_sent);
+    for (enum ledger_kind kind = 0; kind < LEDGER_KIND__COUNT; kind++) {
+        print_kind(history, kind, durations);
+    }
+    free(durations);
+}
+
+static void print_mailboxes(const struct ledger_mailboxes *mailboxes)
+{
+    for (size_t i = 0; i < mailboxes->n; i++) {
+        const struct ledger_mailbox *mailbox = &mailboxes->all[i];
+        size_t n = 0;
+        for (size_t k = 0; k < mailbox->n_given; k++) {
+            n += mailbox->given[k].viewer == mailbox->owner &&
+                 mailbox->given[k].sender == mailbox->peer;
+        }
+        printf("mailbox of %" PRIu64 " with %" PRIu64
+               ": %zu polls, %zu failures, %zu messages\n",
+               mailbox->owner, mailbox->peer, mailbox->polls, mailbox->failures, n);
+    }
+}
+
+/* Read the world. False: it has been said why not. */
+static bool open_world(const struct options *options, struct load_world *world)
+{
+    char why[256];
+    FILE *file = fopen(options->world, "r");
+
+    if (file == NULL) {
+        fail(options->world, strerror(errno)); // NOLINT(concurrency-mt-unsafe)
+        return false;
+    }
+    bool good = load_world_read(world, file, options->keys, why, sizeof why);
+    (void)fclose(file);
+    if (good && options->load.pollers > world->n_chats) {
+        (void)snprintf(why, sizeof why, "there are only %zu chats", world->n_chats);
+        good = false;
+    }
+    if (!good) {
+        load_world_release(world);
+        fail(options->world, why);
+    }
+    return good;
+}
+
+/* False: it has been said why not. Either may be NULL. */
+static bool write_file(const char *name, const struct ledger_history *history,
+                       const struct ledger_mailboxes *mailboxes)
+{
+    FILE *file = fopen(name, "w");
+    bool good = file != NULL &&
+                (history == NULL || ledger_history_write(history, file)) &&
+                (mailboxes == NULL || ledger_mailboxes_write(mailboxes, file));
+
+    good = file != NULL && fclose(file) == 0 && good;
+    if (!good) {
+        fail(name, "cannot be written");
+    }
+    return good;
+}
+
 static int run(const struct options *options)
 {
     struct load_world world = {.n_users = 0};
     struct ledger_history history = {.n = 0};
-    char why[256];
+    struct ledger_mailboxes mailboxes = {.n = 0};
     size_t not_sent = 0;
 
     if (options->world == NULL || options->keys == NULL || options->history == NULL ||
-        options->load.n_servers == 0) {
-        return fail("run", "needs --world, --keys, --history and --server");
+        options->load.n_servers == 0 ||
+        (options->load.pollers > 0 && options->mailboxes == NULL)) {
+        return fail("run", "needs --world, --keys, --history and --server, for --pollers "
+                           "also --mailboxes");
     }
-    FILE *file = fopen(options->world, "r");
-    if (file == NULL) {
-        return fail(options->world, strerror(errno)); // NOLINT(concurrency-mt-unsafe)
+    if (!open_world(options, &world)) {
+        return 2;
     }
-    bool good = load_world_read(&world, file, options->keys, why, sizeof why);
-    (void)fclose(file);
-    if (!good) {
-        load_world_release(&world);
-        return fail(options->world, why);
-    }
+    struct pollers *pollers = pollers_start(&world, &options->load);
     load_run(&world, &options->load, &history, &not_sent);
+    pollers_stop(&pollers, &mailboxes);
     load_world_release(&world);
 
-    file = fopen(options->history, "w");
-    good = file != NULL && ledger_history_write(&history, file);
-    good = file != NULL && fclose(file) == 0 && good;
-    int64_t *durations = calloc(history.n + 1, sizeof *durations);
-    CHECK(durations != NULL);
-    printf("seed %" PRIu64 ", %u clients, %u s: %zu requests, %zu without a server\n",
-           options->load.seed, options->load.clients, options->load.seconds, history.n,
-           not_sent);
-    for (enum ledger_kind kind = 0; kind < LEDGER_KIND__COUNT; kind++) {
-        print_kind(&history, kind, durations);
+    bool good = write_file(options->history, &history, NULL);
+    if (options->mailboxes != NULL) {
+        good = write_file(options->mailboxes, NULL, &mailboxes) && good;
     }
-    free(durations);
+    print_run(options, &history, not_sent);
+    print_mailboxes(&mailboxes);
     ledger_history_release(&history);
-    return good ? 0 : fail(options->history, "cannot be written");
+    ledger_mailboxes_release(&mailboxes);
+    return good ? 0 : 2;
+}
+
+/* --- Files that run has written, and rows --- */
+
+static bool read_file(const char *name, struct ledger_history *history,
+                      struct ledger_mailboxes *mailboxes, struct ledger_rows *rows)
+{
+    FILE *file = fopen(name, "r");
+    size_t line = 0;
+    bool good = file != NULL &&
+                (history == NULL || ledger_history_read(history, file, &line)) &&
+                (mailboxes == NULL || ledger_mailboxes_read(mailboxes, file, &line)) &&
+                (rows == NULL || ledger_rows_read(rows, file, &line));
+
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    if (!good) {
+        (void)fprintf(stderr, "ledger: %s: line %zu cannot be read\n", name, line);
+    }
+    return good;
+}
+
+/* --- finish --- */
+
+static int finish(const struct options *options)
+{
+    struct load_world world = {.n_users = 0};
+    struct ledger_mailboxes mailboxes = {.n = 0};
+    bool good = false;
+
+    if (options->world == NULL || options->keys == NULL || options->mailboxes == NULL ||
+        options->load.n_servers == 0) {
+        return fail("finish", "needs --world, --keys, --mailboxes and --server");
+    }
+    if (!open_world(options, &world)) {
+        return 2;
+    }
+    if (read_file(options->mailboxes, NULL, &mailboxes, NULL)) {
+        good = pollers_finish(&world, &options->load, &mailboxes);
+        if (!good) {
+            fail("finish", "a mailbox is not of this world, or has no end");
+        }
+        print_mailboxes(&mailboxes);
+        good = good && write_file(options->mailboxes, NULL, &mailboxes);
+    }
+    load_world_release(&world);
+    ledger_mailboxes_release(&mailboxes);
+    return good ? 0 : 2;
 }
 
 /* --- check --- */
-
-static bool read_history(const char *name, struct ledger_history *history)
-{
-    FILE *file = fopen(name, "r");
-    size_t line = 0;
-    bool good = file != NULL && ledger_history_read(history, file, &line);
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (!good) {
-        (void)fprintf(stderr, "ledger: %s: line %zu cannot be read\n", name, line);
-    }
-    return good;
-}
-
-static bool read_rows(const char *name, struct ledger_rows *rows)
-{
-    FILE *file = fopen(name, "r");
-    size_t line = 0;
-    bool good = file != NULL && ledger_rows_read(rows, file, &line);
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (!good) {
-        (void)fprintf(stderr, "ledger: %s: line %zu cannot be read\n", name, line);
-    }
-    return good;
-}
 
 static void print_report(const struct ledger_history *history,
                          const struct ledger_report *report)
@@ -286,10 +393,11 @@ static void print_report(const struct ledger_history *history,
     size_t writes = 0;
 
     for (size_t i = 0; i < history->n; i++) {
-        writes += history->ops[i].kind != LEDGER_READ;
+        writes += history->ops[i].kind < LEDGER_READ;
     }
     printf("%zu edges, %zu comments, %zu messages, %zu reads of counters\n",
            report->edges, report->comments, report->messages, report->reads);
+    printf("%zu messages polled, %zu of them late\n", report->given, report->late);
     printf("%zu of %zu writing requests changed a row (%.0f %%)\n", report->changes,
            writes, writes == 0 ? 0.0 : 100.0 * (double)report->changes / (double)writes);
     for (size_t i = 0; i < INVARIANT__COUNT; i++) {
@@ -303,21 +411,31 @@ static void print_report(const struct ledger_history *history,
 static int check(const struct options *options)
 {
     struct ledger_history history = {.n = 0};
+    struct ledger_mailboxes mailboxes = {.n = 0};
     struct ledger_rows rows = {.outbox = 0};
     struct ledger_report report = {.out = stdout, .most = options->most};
 
     if (options->history == NULL || options->n_rows == 0) {
         return fail("check", "needs --history and --rows");
     }
-    bool good = read_history(options->history, &history);
+    bool good = read_file(options->history, &history, NULL, NULL) &&
+                (options->mailboxes == NULL ||
+                 read_file(options->mailboxes, NULL, &mailboxes, NULL));
     for (size_t i = 0; good && i < options->n_rows; i++) {
-        good = read_rows(options->rows[i], &rows);
+        good = read_file(options->rows[i], NULL, NULL, &rows);
+    }
+    for (size_t i = 0; good && i < mailboxes.n; i++) {
+        good = mailboxes.all[i].stranger != 0;
+        if (!good) {
+            fail(options->mailboxes, "was not finished");
+        }
     }
     if (good) {
-        ledger_check(&history, &rows, &report);
+        ledger_check(&history, &rows, &mailboxes, &report);
         print_report(&history, &report);
     }
     ledger_history_release(&history);
+    ledger_mailboxes_release(&mailboxes);
     ledger_rows_release(&rows);
     if (!good) {
         return 2;
@@ -334,7 +452,7 @@ int main(int argc, char **argv)
                                        .hot_users = 40,
                                        .hot_videos = 20,
                                        .hot_percent = 50,
-                                       .mix = {{35, 25, 12, 6, 15, 0, 7}}},
+                                       .mix = {{35, 25, 12, 6, 15, 0, 7, 0}}},
                               .most = 5};
     int which;
 
@@ -350,6 +468,9 @@ int main(int argc, char **argv)
     }
     if (optind + 1 == argc && strcmp(argv[optind], "run") == 0) {
         return run(&options);
+    }
+    if (optind + 1 == argc && strcmp(argv[optind], "finish") == 0) {
+        return finish(&options);
     }
     if (optind + 1 == argc && strcmp(argv[optind], "check") == 0) {
         return check(&options);

@@ -2,18 +2,20 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Shows that nothing acknowledged is lost, done twice or half done while servers and shards are killed:
  * 64 clients on 2,000 users and 500 videos of 4 shards, two servers, and the checker of check.h afterwards.
+ * Four more clients poll a chat each, whose messages must come to them once each and in order.
  *
  * LEDGER_SECONDS: how long (60). LEDGER_SEED: repeats a run, as far as threads let it. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Cluster } from "../lib/cluster.js";
-import { audit, compareWithApi, judge, loadWorld, nemesis, runClients, settle } from "./lib.js";
+import { audit, compareWithApi, finishPolls, judge, loadWorld, nemesis, runClients, settle } from "./lib.js";
 
 const seconds = Number(process.env.LEDGER_SECONDS || 60);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
 const SHARDS = 4;
 const SERVER_KILLS = 10;
+const POLLERS = 4;
 let cluster;
 
 before(async () => {
@@ -25,18 +27,23 @@ after(() => cluster?.down());
 
 test("every acknowledged action survives kills of servers and shards", async (t) => {
   t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
-  const world = await loadWorld(cluster, { seed });
+  const world = await loadWorld(cluster, { seed, chats: POLLERS });
   const [run, faults] = await Promise.all([
-    runClients(cluster, world, { seconds, seed, mix: "35,25,12,6,14,1,7" }),
+    runClients(cluster, world, { seconds, seed, pollers: POLLERS, mix: "33,23,11,6,20,1,7,3" }),
     nemesis(cluster, { seconds, kills: SERVER_KILLS, seed }),
   ]);
   t.diagnostic(`killed: ${faults.join(", ")}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);
   t.diagnostic(`settled after ${((await settle(cluster)) / 1000).toFixed(1)} s`);
-  const { violations, text } = await judge(cluster, run.history);
+  const polled = await finishPolls(cluster, world, run.mailboxes);
+  const { violations, text } = await judge(cluster, run.history, run.mailboxes);
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   assert.deepEqual(violations, {}, text);
   assert.equal(faults.length, SERVER_KILLS + SHARDS);
+  assert.equal(polled.length, POLLERS);
+  assert.ok(run.polled.some(({ messages }) => messages > 0), JSON.stringify(run.polled));
+  assert.ok(polled.every(({ failures, messages }) => failures > 0 && messages > 0), JSON.stringify(polled));
+  assert.match(text, /^\d+ messages polled, [1-9]\d* of them late$/m);
 
   const { compared, wrong } = await compareWithApi(cluster, world);
   t.diagnostic(`${compared} users looked at through the service`);

@@ -31,20 +31,37 @@ export function randomFrom(seed) {
 const insert = (table, columns, rows) =>
   `INSERT INTO ${table} (${columns}) VALUES ${rows.map((r) => `(${r.map(literal).join(", ")})`).join(",\n")};`;
 
+/* COUNT pairs of PEOPLE, nobody twice. The two are on different shards if that is possible, and so are the
+ * first ones of all pairs. */
+function pairsOf(people, count, random) {
+  const left = people.map((person) => ({ person, key: random(1 << 30) })).sort((a, b) => a.key - b.key)
+    .map(({ person }) => person);
+  const take = (isGood) => left.splice(Math.max(0, left.findIndex(isGood)), 1)[0];
+  const firsts = [];
+  return Array.from({ length: count }, () => {
+    const first = take(({ shard }) => !firsts.includes(shard));
+    firsts.push(first.shard);
+    return [first, take(({ shard }) => shard !== first.shard)];
+  });
+}
+
 /**
  * Load USERS users with a session each and VIDEOS videos, spread over all slots, and write down for the
- * clients whom they know, beside GHOSTS ids of each sort that nobody ever had. Returns the file.
+ * clients whom they know, CHATS of the first users, which may be polled, and GHOSTS ids of each sort that
+ * nobody ever had. Returns the file.
  */
-export async function loadWorld(cluster, { users = 2000, videos = 500, ghosts = 20, seed = 1, name = "world" } = {}) {
+export async function loadWorld(cluster, { users = 2000, videos = 500, chats = 4, ghosts = 20, seed = 1,
+  name = "world" } = {}) {
   const random = randomFrom(seed);
   const owner = await owners(cluster);
   const now = Date.now();
   const from = now - 86400000 + 1000 * (seed % 3600); /* other ids for another world */
   const people = Array.from({ length: users }, (_, i) => ({
     id: idOf(from + Math.floor(i / 1024), (i * 37) % 1024), slot: (i * 37) % 1024, session: randomBytes(16),
+    shard: owner.get((i * 37) % 1024),
   }));
   const byShard = new Map(cluster.shards.map(({ name: shard }) => [shard, []]));
-  for (const user of people) byShard.get(owner.get(user.slot)).push(user);
+  for (const user of people) byShard.get(user.shard).push(user);
   await Promise.all([...byShard].map(([shard, list]) => cluster.sql(shard, [
     insert("user", "slot, user_id, name, password_hash, created_at, op",
       list.map((u) => [u.slot, u.id, `u${u.id}`, "$none$", from, randomBytes(16)])),
@@ -60,6 +77,7 @@ export async function loadWorld(cluster, { users = 2000, videos = 500, ghosts = 
   writeFileSync(file, [
     ...people.map((u) => `user ${u.id} ${u.session.toString("hex")}`),
     ...clips.map((v) => `video ${v.id} ${v.author}`),
+    ...pairsOf(people.slice(0, 40), chats, random).map(([a, b]) => `chat ${a.id} ${b.id}`),
     ...Array.from({ length: ghosts }, (_, i) => `ghost_user ${ghost(i)}`),
     ...Array.from({ length: ghosts }, (_, i) => `ghost_video ${ghost(ghosts + i)}`),
     "",
@@ -89,13 +107,33 @@ const ledger = (args) => run(program, args);
 
 const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}=${v}`);
 
-/** Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, text}. */
+const service = (cluster, world) => [`--world=${world}`, `--keys=${cluster.files.token_keys}`,
+  ...cluster.servers.map((s) => `--server=${s.options.listen_port}`)];
+
+const polledOf = (text) => [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d+) messages$/gm)]
+  .map(([, ...counts]) => counts.map(Number)).map(([polls, failures, messages]) => ({ polls, failures, messages }));
+
+/**
+ * Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, mailboxes, text, polled}:
+ * two files, and of each poller {polls, failures, messages}.
+ */
 export async function runClients(cluster, world, { name = "history", ...options } = {}) {
   const history = join(cluster.dir, `${name}.txt`);
-  const { status, text } = await ledger(["run", `--world=${world}`, `--keys=${cluster.files.token_keys}`,
-    `--history=${history}`, ...cluster.servers.map((s) => `--server=${s.options.listen_port}`), ...flags(options)]);
+  const mailboxes = join(cluster.dir, `${name}-mailboxes.txt`);
+  const { status, text } = await ledger(["run", ...service(cluster, world), `--history=${history}`,
+    `--mailboxes=${mailboxes}`, ...flags(options)]);
   assert.equal(status, 0, text);
-  return { history, text };
+  return { history, mailboxes, text, polled: polledOf(text) };
+}
+
+/**
+ * On a settled cluster: poll MAILBOXES to their end, and try to see them as a stranger. Resolves to what
+ * there was from the beginning: of each poller {polls, failures, messages}.
+ */
+export async function finishPolls(cluster, world, mailboxes) {
+  const { status, text } = await ledger(["finish", ...service(cluster, world), `--mailboxes=${mailboxes}`]);
+  assert.equal(status, 0, text);
+  return polledOf(text);
 }
 
 /* ---- faults ---- */
@@ -205,10 +243,14 @@ function dump(cluster, shard) {
   });
 }
 
-/** Read all rows and judge them by HISTORY; resolves to {violations: {I1: n, ..}, text}. */
-export async function judge(cluster, history) {
+/**
+ * Read all rows and judge them by HISTORY, and by MAILBOXES if there were pollers; resolves to
+ * {violations: {I1: n, ..}, text}.
+ */
+export async function judge(cluster, history, mailboxes) {
   const files = await parallel(cluster.shards.length, cluster.shards.map((shard) => () => dump(cluster, shard)));
-  const { status, text } = await ledger(["check", `--history=${history}`, ...files.map((f) => `--rows=${f}`)]);
+  const { status, text } = await ledger(["check", `--history=${history}`, ...files.map((f) => `--rows=${f}`),
+    ...(mailboxes ? [`--mailboxes=${mailboxes}`] : [])]);
   assert.ok(status === 0 || status === 1, text);
   const violations = Object.fromEntries(
     [...text.matchAll(/^(I\d+): (\d+) violations$/gm)].map(([, i, n]) => [i, Number(n)]));

@@ -24,6 +24,11 @@
 #define GHOSTS_PER_MILLE  10
 #define STRANGERS_PERCENT 10
 
+/* Of messages, how many belong to chats that are polled; of those, how many are to the
+ * one who polls. */
+#define POLLED_PERCENT   50
+#define RECEIVED_PERCENT 75
+
 #define CLIENT_STACK_BYTES (512u << 10)
 
 struct remembered {
@@ -123,6 +128,14 @@ static enum ledger_kind pick_kind(struct worker *w)
 
 /* --- One request --- */
 
+/* One that is missing is as wrong as one below zero. */
+static int64_t read_count(const json_t *object, const char *name)
+{
+    const json_t *count = json_object_get(object, name);
+
+    return json_is_integer(count) ? json_integer_value(count) : -1;
+}
+
 static void read_counts(const json_t *answer, struct ledger_op *op)
 {
     static const char *const names[COUNTER__COUNT] = {
@@ -130,10 +143,29 @@ static void read_counts(const json_t *answer, struct ledger_op *op)
     const json_t *user = json_object_get(answer, "user");
 
     for (size_t i = 0; i < COUNTER__COUNT; i++) {
-        const json_t *count = json_object_get(user, names[i]);
-        /* One that is missing is as wrong as one below zero. */
-        op->counts[i] = json_is_integer(count) ? json_integer_value(count) : -1;
+        op->counts[i] = read_count(user, names[i]);
     }
+}
+
+/* The counters of one video among all of its author. One that is not there was deleted:
+ * nothing was read. */
+static void read_video_counts(const json_t *answer, struct ledger_op *op)
+{
+    const json_t *list = json_object_get(answer, "video_list");
+    size_t i = 0;
+
+    while (i < json_array_size(list) &&
+           (uint64_t)json_integer_value(json_object_get(json_array_get(list, i), "id")) !=
+               op->target) {
+        i++;
+    }
+    const json_t *video = json_array_get(list, i);
+    if (video == NULL) {
+        op->outcome = LEDGER_FAIL;
+        return;
+    }
+    op->counts[VIDEO_COUNTER_FAVORITE] = read_count(video, "favorite_count");
+    op->counts[VIDEO_COUNTER_COMMENT] = read_count(video, "comment_count");
 }
 
 static void read_answer(const char *body, int http_status, struct ledger_op *op)
@@ -149,6 +181,8 @@ static void read_answer(const char *body, int http_status, struct ledger_op *op)
         op->item = (uint64_t)json_integer_value(json_object_get(comment, "id"));
     } else if (op->outcome == LEDGER_OK && op->kind == LEDGER_READ) {
         read_counts(answer, op);
+    } else if (op->outcome == LEDGER_OK && op->kind == LEDGER_READ_VIDEO) {
+        read_video_counts(answer, op);
     }
     json_decref(answer);
 }
@@ -170,7 +204,7 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
         w->server = (uint32_t)((w->server + 1) % options->n_servers);
         op->server = w->server;
         status = ledger_client_ask(
-            &w->clients[w->server], op->kind == LEDGER_READ ? "GET" : "POST", target,
+            &w->clients[w->server], op->kind >= LEDGER_READ ? "GET" : "POST", target,
             clock_mono_ms() + options->timeout_ms, &body, &http_status);
     }
     op->returned_us = clock_mono_us();
@@ -266,15 +300,32 @@ static void do_uncomment(struct worker *w)
     }
 }
 
+/* Who writes to whom. */
+static void pick_parties(struct worker *w, size_t *sender, size_t *receiver)
+{
+    if (w->options->pollers > 0 && chance(w, POLLED_PERCENT)) {
+        const struct load_chat *chat = &w->world->chats[below(w, w->options->pollers)];
+        bool is_received = chance(w, RECEIVED_PERCENT);
+        *sender = is_received ? chat->peer : chat->owner;
+        *receiver = is_received ? chat->owner : chat->peer;
+    } else {
+        *sender = pick_user(w);
+        *receiver = pick_target_user(w, *sender);
+    }
+}
+
 static void do_message(struct worker *w)
 {
     char target[TARGET_BYTES];
     char text[32];
     const struct load_world *world = w->world;
-    size_t actor = pick_user(w);
-    struct ledger_op op = {.kind = LEDGER_MESSAGE, .actor = world->users[actor].id};
+    size_t actor = 0;
+    size_t receiver = 0;
 
-    op.target = world->users[pick_target_user(w, actor)].id;
+    pick_parties(w, &actor, &receiver);
+    struct ledger_op op = {.kind = LEDGER_MESSAGE,
+                           .actor = world->users[actor].id,
+                           .target = world->users[receiver].id};
     ledger_text(text, sizeof text, w->number, (uint32_t)w->history.n);
     text[strcspn(text, " ")] = '+';
     (void)snprintf(target, sizeof target,
@@ -313,6 +364,22 @@ static void do_read(struct worker *w)
     (void)ask(w, target, &op);
 }
 
+static void do_read_video(struct worker *w)
+{
+    char target[TARGET_BYTES];
+    const struct load_world *world = w->world;
+    size_t n = world->n_videos - world->n_ghost_videos;
+    const struct load_video *video = &world->videos[pick(w, n, w->options->hot_videos)];
+    const struct load_user *author = &world->users[video->author];
+    struct ledger_op op = {
+        .kind = LEDGER_READ_VIDEO, .actor = author->id, .target = video->id};
+
+    (void)snprintf(target, sizeof target,
+                   "/douyin/publish/list/?token=%s&user_id=%" PRIu64, author->token,
+                   author->id);
+    (void)ask(w, target, &op);
+}
+
 static void *worker_run(void *argument)
 {
     struct worker *w = argument;
@@ -337,8 +404,11 @@ static void *worker_run(void *argument)
             do_unpublish(w);
             break;
         case LEDGER_READ:
-        case LEDGER_KIND__COUNT:
             do_read(w);
+            break;
+        case LEDGER_READ_VIDEO:
+        case LEDGER_KIND__COUNT:
+            do_read_video(w);
             break;
         }
     }

@@ -26,6 +26,12 @@ struct load_video {
     uint64_t author; /* index of the user */
 };
 
+/* A chat with much traffic, whose OWNER polls. */
+struct load_chat {
+    size_t owner; /* indexes of users */
+    size_t peer;
+};
+
 /* Whom and what the clients know. The last users and videos are ghosts: ids that never
  * existed. */
 struct load_world {
@@ -33,7 +39,9 @@ struct load_world {
     struct load_video *videos;
     size_t n_users, n_videos;
     size_t n_ghost_users, n_ghost_videos;
-    size_t users_room, videos_room;
+    struct load_chat *chats;
+    size_t n_chats;
+    size_t users_room, videos_room, chats_room;
 };
 
 /* How often something is done, in shares of their sum. */
@@ -51,12 +59,13 @@ struct load_options {
     size_t hot_users;     /* the first so many of the users .. */
     size_t hot_videos;    /* .. and of the videos .. */
     unsigned hot_percent; /* .. are chosen so often; else any of them */
+    size_t pollers;       /* the first so many of the chats are polled */
     struct load_mix mix;
 };
 
-/* Read FILE: "user ID SESSION", "video ID AUTHOR", "ghost_user ID", "ghost_video ID" in
- * this order, and make tokens with the keys of KEY_FILE. False: WHY (SIZE bytes) says
- * what is wrong. */
+/* Read FILE: "user ID SESSION", "video ID AUTHOR", "chat OWNER PEER", "ghost_user ID",
+ * "ghost_video ID" in this order, and make tokens with the keys of KEY_FILE. False: WHY
+ * (SIZE bytes) says what is wrong. */
 bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
                      char *why, size_t size) MUST_CHECK;
 void load_world_release(struct load_world *world);

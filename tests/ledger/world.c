@@ -39,18 +39,37 @@ static bool sign(const struct jwt_keys *keys, uint64_t id, const char *session,
     return *token != NULL;
 }
 
-static bool read_video(struct load_world *world, uint64_t id, const char *author_id)
+/* The index of the user whose id TEXT is; n_users: there is none. */
+static size_t user_of(const struct load_world *world, const char *text)
 {
-    uint64_t author = strtoull(author_id, NULL, 10);
+    uint64_t id = strtoull(text, NULL, 10);
     size_t user = 0;
 
-    while (user < world->n_users && world->users[user].id != author) {
+    while (user < world->n_users && world->users[user].id != id) {
         user++;
     }
+    return user;
+}
+
+static bool read_video(struct load_world *world, uint64_t id, const char *author)
+{
+    size_t user = user_of(world, author);
+
     world->videos = ledger_grow(world->videos, world->n_videos, &world->videos_room,
                                 sizeof *world->videos);
     world->videos[world->n_videos++] = (struct load_video){.id = id, .author = user};
     return user < world->n_users;
+}
+
+static bool read_chat(struct load_world *world, const char *owner, const char *peer)
+{
+    const struct load_chat chat = {user_of(world, owner), user_of(world, peer)};
+
+    world->chats = ledger_grow(world->chats, world->n_chats, &world->chats_room,
+                               sizeof *world->chats);
+    world->chats[world->n_chats++] = chat;
+    return chat.owner < world->n_users && chat.peer < world->n_users &&
+           chat.owner != chat.peer;
 }
 
 /* Understand one line. */
@@ -73,6 +92,8 @@ static bool read_line(struct load_world *world, const struct jwt_keys *keys, cha
         add_user(world, id, token);
     } else if (strcmp(what, "video") == 0 && more != NULL && world->n_ghost_videos == 0) {
         return read_video(world, id, more);
+    } else if (strcmp(what, "chat") == 0 && more != NULL && world->n_ghost_users == 0) {
+        return read_chat(world, id_text, more);
     } else if (strcmp(what, "ghost_user") == 0) {
         add_user(world, id, NULL);
         world->n_ghost_users++;
@@ -120,5 +141,6 @@ void load_world_release(struct load_world *world)
     }
     free(world->users);
     free(world->videos);
+    free(world->chats);
     *world = (struct load_world){.n_users = 0};
 }

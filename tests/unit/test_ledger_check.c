@@ -14,9 +14,10 @@
 
 #include "tests/ledger/check.h"
 
-/* Two users, a video of the second, and ids that nobody has. */
+/* Two users, a video of the second, a third user, and ids that nobody has. */
 #define ANN          UINT64_C(101)
 #define BOB          UINT64_C(102)
+#define CAT          UINT64_C(103)
 #define CLIP         UINT64_C(201)
 #define GHOST_USER   UINT64_C(999)
 #define GHOST_VIDEO  UINT64_C(998)
@@ -28,6 +29,7 @@
 struct trial {
     char rows[ROWS_MAX];
     struct ledger_history history;
+    struct ledger_mailboxes mailboxes;
     struct ledger_report report;
 };
 
@@ -82,7 +84,7 @@ static void expect(struct trial *trial, unsigned invariants)
     assert_true(ledger_rows_read(&rows, file, &line));
     assert_int_equal(fclose(file), 0);
     trial->report = (struct ledger_report){.out = NULL};
-    ledger_check(&trial->history, &rows, &trial->report);
+    ledger_check(&trial->history, &rows, &trial->mailboxes, &trial->report);
     for (unsigned i = 0; i < INVARIANT__COUNT; i++) {
         if ((trial->report.violations[i] > 0) != ((invariants >> i & 1) != 0)) {
             fail_msg("I%u: %zu violations, expected %s", i, trial->report.violations[i],
@@ -91,6 +93,7 @@ static void expect(struct trial *trial, unsigned invariants)
     }
     ledger_rows_release(&rows);
     ledger_history_release(&trial->history);
+    ledger_mailboxes_release(&trial->mailboxes);
 }
 
 #define BIT(invariant) (1u << (invariant))
@@ -421,6 +424,220 @@ static void test_messages(void **unused)
     }
 }
 
+/* --- Polls --- */
+
+/* What Bob, or another viewer, was given. */
+struct poll_answer {
+    uint64_t viewer; /* 0: Bob */
+    uint64_t sender; /* 0: Ann */
+    uint64_t receiver;
+    int64_t since_ms;
+    uint64_t id;
+    int64_t at;
+    const char *text;
+};
+
+/* Ann has sent Bob two messages and he has answered one, which is in his mailbox between
+ * them; he polls, and these are the answers. */
+static void add_polls(struct trial *trial, const struct poll_answer *answers, size_t n)
+{
+    static const char *const rows[] = {
+        "message\t101\t102\t1\t1\t55\t10\t1\ttext 1-0",
+        "message\t101\t102\t1\t2\t56\t12\t1\ttext 1-1",
+        "message\t101\t102\t0\t1\t77\t11\t1\ttext 1-2",
+        "message\t102\t101\t0\t1\t55\t20\t1\ttext 1-0",
+        "message\t102\t101\t0\t2\t56\t2000\t1\ttext 1-1",
+        "message\t102\t101\t1\t1\t77\t21\t1\ttext 1-2",
+    };
+
+    add_messages(trial, rows, ARRAY_LEN(rows));
+    add_op(trial, LEDGER_MESSAGE, BOB, ANN, 2, 3);
+    add_op(trial, LEDGER_MESSAGE, CAT, ANN, 2, 3)->outcome = LEDGER_UNKNOWN;
+    add_op(trial, LEDGER_MESSAGE, ANN, CAT, 2, 3)->outcome = LEDGER_UNKNOWN;
+    struct ledger_mailbox *mailbox = ledger_mailboxes_add(&trial->mailboxes, BOB, ANN);
+    mailbox->stranger = CAT;
+    for (size_t i = 0; i < n; i++) {
+        struct ledger_given given = {
+            .viewer = answers[i].viewer != 0 ? answers[i].viewer : BOB,
+            .since_ms = answers[i].since_ms,
+            .id = answers[i].id,
+            .sender = answers[i].sender != 0 ? answers[i].sender : ANN,
+            .receiver = answers[i].receiver != 0 ? answers[i].receiver : BOB,
+            .at = answers[i].at};
+        (void)snprintf(given.text, sizeof given.text, "%s", answers[i].text);
+        ledger_mailbox_give(mailbox, &given);
+    }
+}
+
+static void expect_polls(const struct poll_answer *answers, size_t n, unsigned invariants)
+{
+    struct trial trial;
+
+    begin(&trial);
+    add_polls(&trial, answers, n);
+    expect(&trial, invariants);
+}
+
+#define FIRST     .id = 55, .at = 20, .text = "text 1-0"
+#define SECOND    .id = 56, .at = 2000, .text = "text 1-1"
+#define SENT      .sender = BOB, .receiver = ANN, .id = 77, .at = 21, .text = "text 1-2"
+#define STRANGERS .viewer = CAT, .sender = CAT, .receiver = ANN, .id = 9
+
+#define EXPECT_POLLS(invariants, ...)                                                    \
+    do {                                                                                 \
+        const struct poll_answer answers_[] = {__VA_ARGS__};                             \
+        expect_polls(answers_, ARRAY_LEN(answers_), (invariants));                       \
+    } while (0)
+
+static void test_good_polls(void **unused)
+{
+    struct trial trial;
+    const struct poll_answer answers[] = {{FIRST}, {.since_ms = 20, SECOND}};
+    (void)unused;
+
+    EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND});
+    EXPECT_POLLS(NO_VIOLATION, {.since_ms = 1, FIRST}, {.since_ms = 20, SECOND});
+    /* The first answer shows both directions, later ones what was received. */
+    EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SENT}, {.since_ms = 21, SECOND});
+    /* A stranger sees what is his own. */
+    EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND},
+                 {STRANGERS, .at = 5, .text = "text 1-3"});
+    EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND},
+                 {.viewer = CAT, .receiver = CAT, .id = 8, .at = 4, .text = "text 1-4"});
+
+    /* One that was taken back is shown to nobody. */
+    begin(&trial);
+    add_polls(&trial, answers, 1);
+    char *row = strstr(trial.rows, "2000\t1");
+    assert_non_null(row);
+    row[strlen("2000\t")] = '0';
+    trial.history.ops[1].outcome = LEDGER_UNKNOWN;
+    expect(&trial, BIT(INVARIANT_MESSAGES)); /* since nobody erased its sender */
+    assert_int_equal(trial.report.violations[INVARIANT_MESSAGES], 1);
+
+    begin(&trial);
+    add_polls(&trial, answers, ARRAY_LEN(answers));
+    expect(&trial, NO_VIOLATION);
+    assert_int_equal(trial.report.given, 2);
+    assert_int_equal(trial.report.late, 1);
+}
+
+static void test_bad_polls(void **unused)
+{
+    static const unsigned bad = BIT(INVARIANT_MESSAGES);
+    struct trial trial;
+    (void)unused;
+
+    /* skipped: the first, the last, all */
+    EXPECT_POLLS(bad, {SECOND});
+    EXPECT_POLLS(bad, {FIRST});
+    expect_polls(NULL, 0, bad);
+    /* doubled, by the same answer or the next */
+    EXPECT_POLLS(bad, {FIRST}, {FIRST}, {.since_ms = 20, SECOND});
+    EXPECT_POLLS(bad, {FIRST}, {.since_ms = 20, FIRST}, {.since_ms = 20, SECOND});
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.since_ms = 2000, SECOND});
+    /* twice, each time as a later one */
+    EXPECT_POLLS(bad, {FIRST}, {SECOND},
+                 {.since_ms = 2000, .id = 56, .at = 2001, .text = "text 1-1"});
+    /* in the wrong order, in one answer or in two */
+    EXPECT_POLLS(bad, {SECOND}, {FIRST});
+    EXPECT_POLLS(bad, {.since_ms = 1, SECOND}, {.since_ms = 1, FIRST});
+    /* as old as what was known */
+    EXPECT_POLLS(bad, {.since_ms = 20, FIRST}, {.since_ms = 20, SECOND});
+    /* another time, id or text than its row */
+    EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 1999, .text = "text 1-1"});
+    EXPECT_POLLS(bad, {FIRST}, {.id = 57, .at = 2000, .text = "text 1-1"});
+    EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 2000, .text = "text 1-0"});
+    EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 2000, .text = "hello"});
+    /* one too many */
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.id = 99, .at = 2001, .text = "text 1-9"});
+    /* his own, behind something that he knew */
+    EXPECT_POLLS(bad, {FIRST}, {.since_ms = 20, SENT}, {.since_ms = 21, SECOND});
+    /* of another chat */
+    EXPECT_POLLS(bad, {FIRST}, {SECOND},
+                 {.sender = CAT, .id = 99, .at = 2001, .text = "text 1-9"});
+    EXPECT_POLLS(bad, {FIRST}, {SECOND},
+                 {.receiver = CAT, .id = 99, .at = 2001, .text = "text 1-9"});
+    /* a stranger sees it, as it is or as if he were a party */
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.viewer = CAT, FIRST});
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.viewer = CAT, .receiver = CAT, FIRST});
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {STRANGERS, .at = 20, .text = "text 1-2"});
+    EXPECT_POLLS(bad, {FIRST}, {SECOND}, {STRANGERS, .at = 20, .text = "hello"});
+
+    /* Skipped, or with another text, though nobody was told that it was sent. */
+    const struct poll_answer skipped[] = {{FIRST}};
+    begin(&trial);
+    add_polls(&trial, skipped, ARRAY_LEN(skipped));
+    trial.history.ops[1].outcome = LEDGER_UNKNOWN;
+    expect(&trial, bad);
+    const struct poll_answer other[] = {{FIRST}, {.id = 56, .at = 2000, .text = "hello"}};
+    begin(&trial);
+    add_polls(&trial, other, ARRAY_LEN(other));
+    trial.history.ops[1].outcome = LEDGER_UNKNOWN;
+    expect(&trial, bad);
+
+    /* Acknowledged, and lost before it came to anybody. */
+    const struct poll_answer answers[] = {{FIRST}, {SECOND}};
+    begin(&trial);
+    add_polls(&trial, answers, ARRAY_LEN(answers));
+    add_op(&trial, LEDGER_MESSAGE, ANN, BOB, 5, 6);
+    expect(&trial, bad | BIT(INVARIANT_LOST));
+}
+
+static void test_mailboxes(void **unused)
+{
+    struct ledger_mailboxes mailboxes = {.n = 0};
+    struct ledger_mailboxes again = {.n = 0};
+    const struct ledger_given given[] = {{.viewer = BOB,
+                                          .since_ms = 1,
+                                          .id = (UINT64_C(1) << 53) - 1,
+                                          .sender = ANN,
+                                          .receiver = BOB,
+                                          .at = INT64_MAX,
+                                          .text = "text 63-4000000000"},
+                                         {.viewer = CAT, .text = "two\nlines"}};
+    size_t line = 0;
+    FILE *file = tmpfile();
+    (void)unused;
+
+    assert_non_null(file);
+    struct ledger_mailbox *mailbox = ledger_mailboxes_add(&mailboxes, BOB, ANN);
+    mailbox->stranger = CAT;
+    mailbox->polls = 7;
+    mailbox->failures = 8;
+    ledger_mailbox_give(mailbox, &given[0]);
+    ledger_mailbox_give(mailbox, &given[1]);
+    (void)ledger_mailboxes_add(&mailboxes, ANN, BOB);
+    assert_true(ledger_mailboxes_write(&mailboxes, file));
+    rewind(file);
+    assert_true(ledger_mailboxes_read(&again, file, &line));
+    assert_int_equal(again.n, 2);
+    assert_int_equal(again.all[0].owner, BOB);
+    assert_int_equal(again.all[0].peer, ANN);
+    assert_int_equal(again.all[0].stranger, CAT);
+    assert_int_equal(again.all[0].polls, 7);
+    assert_int_equal(again.all[0].failures, 8);
+    assert_int_equal(again.all[0].n_given, 2);
+    assert_int_equal(again.all[1].n_given, 0);
+    assert_int_equal(again.all[0].given[0].since_ms, 1);
+    assert_int_equal(again.all[0].given[0].id, given[0].id);
+    assert_int_equal(again.all[0].given[0].sender, ANN);
+    assert_int_equal(again.all[0].given[0].receiver, BOB);
+    assert_int_equal(again.all[0].given[0].at, INT64_MAX);
+    assert_string_equal(again.all[0].given[0].text, given[0].text);
+    assert_int_equal(again.all[0].given[1].viewer, CAT);
+    assert_string_equal(again.all[0].given[1].text, "?");
+    assert_true(fputs("given 1 2 3\n", file) >= 0);
+    rewind(file);
+    assert_false(ledger_mailboxes_read(&again, file, &line));
+    assert_int_equal(line, 5);
+    (void)fclose(file);
+    ledger_mailboxes_release(&mailboxes);
+    ledger_mailboxes_release(&again);
+}
+
+/* --- Counters that were read --- */
+
 /* Ann's favorite_count, read from FROM_S to TO_S, after a like at 1-2 and an unlike at
  * 5-6 s. */
 static void expect_read(int from_s, int to_s, int64_t count, bool good)
@@ -449,6 +666,108 @@ static void test_reads(void **unused)
     expect_read(7, 8, 0, true);
     expect_read(7, 8, 1, false);
     expect_read(7, 8, -1, false);
+}
+
+/* Ann likes and unlikes Bob's clip and follows and unfollows him; of all that only the
+ * first halves are sure. At FROM_S to TO_S his counters are read. */
+static void expect_user(int from_s, int to_s, int64_t followers, int64_t favorited,
+                        bool good)
+{
+    struct trial trial;
+
+    begin(&trial);
+    add_owners(&trial, "user\t101\t0\t0\t0\t0\t0\t4", NULL,
+               "video\t201\t102\t1\t0\t0\t3");
+    add_row(&trial, "favorite\t101\t201\t0\t2");
+    add_row(&trial, "liker\t201\t101\t0\t2");
+    add_row(&trial, "follow\t101\t102\t0\t4");
+    add_row(&trial, "follower\t102\t101\t0\t4");
+    add_op(&trial, LEDGER_LIKE, ANN, CLIP, 2, 3);
+    add_op(&trial, LEDGER_FOLLOW, ANN, BOB, 4, 5);
+    add_op(&trial, LEDGER_LIKE, ANN, CLIP, 6, 7)->on = false;
+    add_op(&trial, LEDGER_FOLLOW, ANN, BOB, 6, 7)->on = false;
+    /* An edge counts once. */
+    add_op(&trial, LEDGER_LIKE, ANN, CLIP, 8, 9)->outcome = LEDGER_UNKNOWN;
+    add_op(&trial, LEDGER_LIKE, ANN, GHOST_VIDEO, 1, 9)->outcome = LEDGER_FAIL;
+    struct ledger_op *read = add_op(&trial, LEDGER_READ, BOB, 0, from_s, to_s);
+    read->counts[COUNTER_FOLLOWER] = followers;
+    read->counts[COUNTER_FAVORITED] = favorited;
+    expect(&trial, good ? NO_VIOLATION : BIT(INVARIANT_BOUNDS));
+}
+
+static void test_late_counters(void **unused)
+{
+    (void)unused;
+    expect_user(0, 1, 0, 0, true);
+    expect_user(0, 1, 0, 1, false); /* nobody has begun */
+    expect_user(0, 1, 1, 0, false);
+    expect_user(0, 2, 0, 1, true);
+    expect_user(0, 3, 1, 1, false);
+    expect_user(0, 4, 1, 1, true);
+    expect_user(0, 4, 1, 2, false);
+    expect_user(0, 4, 2, 1, false);
+    expect_user(0, 4, 0, 0, true);
+    expect_user(30, 31, 1, 1, true); /* the second halves of the undoing are late */
+    expect_user(30, 31, 2, 0, false);
+    expect_user(30, 31, 0, 2, false);
+    expect_user(30, 31, -1, 0, false);
+    expect_user(30, 31, 0, -1, false);
+}
+
+/* Of Bob's clip: Ann's like at 1-2 s, her comments 301 at 3-4 s and 302, unknown, at 5-6
+ * s; 301 is deleted at 7-8 s, and somebody may not at 3-6 s. */
+static void expect_video(int from_s, int to_s, int64_t likes, int64_t comments, bool good)
+{
+    struct trial trial;
+
+    begin(&trial);
+    add_owners(&trial, "user\t101\t0\t0\t1\t0\t0\t1", "user\t102\t0\t0\t0\t1\t1\t0",
+               "video\t201\t102\t1\t1\t0\t4");
+    add_row(&trial, "favorite\t101\t201\t1\t1");
+    add_row(&trial, "liker\t201\t101\t1\t1");
+    add_row(&trial, "comment\t201\t301\t101\t0\t2\ttext 1-1");
+    add_row(&trial, "commented\t201\t301\t101\t0\t2\t-");
+    add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2);
+    add_op(&trial, LEDGER_COMMENT, ANN, CLIP, 3, 4)->item = 301;
+    add_op(&trial, LEDGER_COMMENT, ANN, CLIP, 5, 6)->outcome = LEDGER_UNKNOWN;
+    add_op(&trial, LEDGER_UNCOMMENT, BOB, CLIP, 7, 8)->item = 301;
+    add_op(&trial, LEDGER_UNCOMMENT, ANN, CLIP, 7, 9)->item = 301;
+    struct ledger_op *refused = add_op(&trial, LEDGER_UNCOMMENT, CAT, CLIP, 3, 6);
+    refused->item = 301;
+    refused->outcome = LEDGER_FAIL;
+    struct ledger_op *read = add_op(&trial, LEDGER_READ_VIDEO, BOB, CLIP, from_s, to_s);
+    read->counts[VIDEO_COUNTER_FAVORITE] = likes;
+    read->counts[VIDEO_COUNTER_COMMENT] = comments;
+    expect(&trial, good ? NO_VIOLATION : BIT(INVARIANT_BOUNDS));
+}
+
+static void test_video_counters(void **unused)
+{
+    (void)unused;
+    expect_video(0, 0, 0, 0, true);
+    expect_video(0, 0, 1, 0, false);
+    expect_video(0, 0, 0, 1, false);
+    expect_video(0, 0, -1, 0, false);
+    expect_video(0, 0, 0, -1, false);
+    expect_video(0, 1, 1, 0, true);
+    expect_video(0, 1, 2, 0, false);
+    expect_video(30, 31, 0, 0, true); /* of likes the second half is late */
+    expect_video(0, 3, 0, 1, true);   /* of comments it is not */
+    expect_video(0, 3, 0, 2, false);
+    expect_video(4, 5, 0, 0, true); /* at the same microsecond */
+    expect_video(5, 5, 0, 1, true);
+    expect_video(5, 5, 0, 2, true);
+    expect_video(5, 5, 0, 3, false);
+    expect_video(5, 6, 0, 0, false);
+    expect_video(5, 7, 0, 0, true); /* while it is being deleted */
+    expect_video(5, 7, 0, 2, true);
+    expect_video(7, 7, 0, 2, true);
+    expect_video(5, 9, 0, 2, true);
+    expect_video(3, 8, 0, -1, false);
+    expect_video(9, 10, 0, 1, true); /* the unknown one */
+    expect_video(9, 10, 0, 0, true);
+    expect_video(9, 10, 0, 2, false);
+    expect_video(9, 10, 0, -1, false);
 }
 
 static void test_outbox(void **unused)
@@ -528,12 +847,14 @@ static void test_outcomes(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_like),     cmocka_unit_test(test_order),
-        cmocka_unit_test(test_halves),   cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_ghosts),   cmocka_unit_test(test_comments),
-        cmocka_unit_test(test_messages), cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_outbox),   cmocka_unit_test(test_history),
-        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_like),           cmocka_unit_test(test_order),
+        cmocka_unit_test(test_halves),         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_ghosts),         cmocka_unit_test(test_comments),
+        cmocka_unit_test(test_messages),       cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_good_polls),     cmocka_unit_test(test_bad_polls),
+        cmocka_unit_test(test_mailboxes),      cmocka_unit_test(test_late_counters),
+        cmocka_unit_test(test_video_counters), cmocka_unit_test(test_outbox),
+        cmocka_unit_test(test_history),        cmocka_unit_test(test_outcomes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
