@@ -103,6 +103,8 @@ SOURCE user/user_tables.sql
 SOURCE user/user_audit.sql
 SOURCE user/user_repair.sql
 SOURCE user/user_export.sql
+SOURCE user/user_export_page.sql
+SOURCE comment/comment_export.sql
 SOURCE user/user_erase.sql
 SOURCE erase/erase_step.sql
 SOURCE video/video_remove.sql

@@ -19,6 +19,9 @@ export const NO_FENCE_READ = {
   outbox_status: "counts what lies on this shard, owned or not",
 };
 
+/* Routines that only shardctl calls, as the operator. */
+export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
+
 /* Tables of a session that helpers make beside op. */
 const TEMPORARY = ["op", "op_author", "op_place"];
 
@@ -470,8 +473,11 @@ export function grants({ files, routines, byName }, procs) {
     if (isPublic && !given.admin.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
   }
   for (const name of called) {
-    if (!given.app.has(name) && !given.monitor.has(name))
+    if (!given.app.has(name) && !given.monitor.has(name) && !OPERATOR_ONLY.includes(name))
       problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
+  }
+  for (const name of OPERATOR_ONLY) {
+    if (given.app.has(name) || given.monitor.has(name)) problems.push(`grants.sql: ${name} is for the operator alone`);
   }
   for (const name of given.app) {
     if (!called.has(name)) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
