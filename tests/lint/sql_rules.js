@@ -222,6 +222,10 @@ export function filesAndNames({ routines }) {
     if (routine.isPublic && !base.startsWith(`${domain}_`)) problems.push(`${path}: is not of the domain ${domain}`);
     if (header.name !== base) problems.push(`${path}: the header names "${header.name}"`);
     if (!new RegExp(`^DROP ${routine.kind} IF EXISTS ${base};$`, "m").test(routine.text)) problems.push(`${path}: no DROP before CREATE`);
+    /* scripts/migrate edits these lines. */
+    for (const line of ["CREATE DEFINER = \\S+ [A-Z]+ \\w+ \\(.*", "BEGIN"]) {
+      if ((routine.text.match(new RegExp(`^${line}$`, "gm")) ?? []).length !== 1) problems.push(`${path}: not one line ${line.split(" ")[0]}`);
+    }
     if (!routine.text.startsWith("-- SPDX-License-Identifier: MIT\n-- SPDX-FileCopyrightText: ")) problems.push(`${path}: no licence lines`);
     return problems;
   });
