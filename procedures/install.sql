@@ -4,7 +4,9 @@
 -- after accounts.sql and schema/*.sql and before grants.sql, any number of times:
 --     mariadb --comments < install.sql
 -- (without --comments the client removes the comments from the bodies). A routine loses its
--- grants when it is replaced; grants.sql gives them back.
+-- grants when it is replaced; grants.sql gives them back. scripts/migrate, which does all this,
+-- takes the order from here, loads only what has changed, and leaves a mark when all is there,
+-- without which no server takes the shard into service.
 
 USE doushard;
 
