@@ -13,7 +13,9 @@ import { audit, compareWithApi, judge, loadWorld, nemesis, runClients, settle } 
 const seconds = Number(process.env.LEDGER_SECONDS || 60);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
 const SHARDS = 4;
-const SERVER_KILLS = 10;
+/* In every minute a server is killed ten times, and each shard once. */
+const MINUTES = Math.max(1, Math.round(seconds / 60));
+const SERVER_KILLS = 10 * MINUTES;
 let cluster;
 
 before(async () => {
@@ -28,7 +30,7 @@ test("every acknowledged action survives kills of servers and shards", async (t)
   const world = await loadWorld(cluster, { seed });
   const [run, faults] = await Promise.all([
     runClients(cluster, world, { seconds, seed, mix: "35,25,12,6,14,1,7" }),
-    nemesis(cluster, { seconds, kills: SERVER_KILLS, seed }),
+    nemesis(cluster, { seconds, kills: SERVER_KILLS, shardKills: MINUTES, seed }),
   ]);
   t.diagnostic(`killed: ${faults.join(", ")}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);
@@ -36,7 +38,7 @@ test("every acknowledged action survives kills of servers and shards", async (t)
   const { violations, text } = await judge(cluster, run.history);
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   assert.deepEqual(violations, {}, text);
-  assert.equal(faults.length, SERVER_KILLS + SHARDS);
+  assert.equal(faults.length, SERVER_KILLS + SHARDS * MINUTES);
 
   const { compared, wrong } = await compareWithApi(cluster, world);
   t.diagnostic(`${compared} users looked at through the service`);
