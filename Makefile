@@ -102,11 +102,12 @@ server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
 bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
+shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
-c_sources      := $(shard_sources) $(server_sources) server/main.c scripts/shardctl.c \
+c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) \
                   $(unit_sources) $(live_sources) $(bench_sources) $(ledger_sources) \
                   tests/ledger/ledger.c
-c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h tests/*/*.h))
+c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h scripts/*.h tests/*/*.h))
 
 objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
 libshard       := $(BUILD)/libshard.a
@@ -129,7 +130,7 @@ $(program): $(call objects,server/main.c) $(libraries)
 	$(Q)$(link) -o $@ $^ $(package_libs) $(LDLIBS)
 
 # The operators' tool, and the program of the ledger tests.
-$(shardctl): $(call objects,scripts/shardctl.c) $(libraries)
+$(shardctl): $(call objects,$(shardctl_sources)) $(libraries)
 $(ledger): $(call objects,tests/ledger/ledger.c) $(libledger) $(libraries)
 $(shardctl) $(ledger):
 	$(say) LINK $@
@@ -200,8 +201,7 @@ CHAOS_SECONDS ?= 600
 
 # The clusters are the tests' own; see tests/README.md.
 check-chaos: all
-	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_MUTANTS=all \
-	    LEDGER_SECONDS='$(CHAOS_SECONDS)' \
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
 	    $(NODE) --test --test-concurrency=1 tests/ledger/*.test.js
 
 bench: $(program) $(bench_programs)

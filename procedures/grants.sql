@@ -117,6 +117,8 @@ GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_repair            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_export_page       TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.comment_export         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_erase             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_remove           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_admin'@'%';

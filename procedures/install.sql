@@ -4,7 +4,9 @@
 -- after accounts.sql and schema/*.sql and before grants.sql, any number of times:
 --     mariadb --comments < install.sql
 -- (without --comments the client removes the comments from the bodies). A routine loses its
--- grants when it is replaced; grants.sql gives them back.
+-- grants when it is replaced; grants.sql gives them back. scripts/migrate, which does all this,
+-- takes the order from here, loads only what has changed, and leaves a mark when all is there,
+-- without which no server takes the shard into service.
 
 USE doushard;
 
@@ -106,6 +108,8 @@ SOURCE user/user_tables.sql
 SOURCE user/user_audit.sql
 SOURCE user/user_repair.sql
 SOURCE user/user_export.sql
+SOURCE user/user_export_page.sql
+SOURCE comment/comment_export.sql
 SOURCE user/user_erase.sql
 SOURCE erase/_erase_videos.sql
 SOURCE erase/_erase_edges.sql

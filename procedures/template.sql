@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- domain_verb: what it does, in one sentence. Copy this file to procedures/<domain>/, add it
--- to install.sql and, when it is public, to grants.sql. tests/lint/sql_lint.test.js checks
--- what is written here.
+-- domain_verb: a batch of operations in one transaction; scripts/new-procedure makes routines
+-- of this file, of template_read.sql (one owner is read) and template_admin.sql (for operators).
+-- tests/lint/sql_lint.test.js checks what is written in them.
 --
 -- in_ops  batch; owner is ...; each operation has
 --           op   32 hex digits, idempotency key
@@ -23,7 +23,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE domain_verb (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: what it does; a new contract takes a new number'
+    COMMENT 'v1: what it does'
 BEGIN
     DECLARE v_n       INT;
     DECLARE v_slot    INT UNSIGNED;

@@ -78,13 +78,25 @@ var_create() {
 		ln -s -- "$far" "$VAR"
 		VAR=$far
 	fi
-	mkdir -p -- "$VAR"
+	# With its mark from the first moment: a directory without it is somebody else's.
+	if [[ ! -e $VAR ]]; then
+		local new
+		new=$(mktemp -d -- "$VAR.XXXXXX")
+		var_mark "$new"
+		mv -T -- "$new" "$VAR" 2>/dev/null || rm -rf -- "$new"
+	fi
 	[[ -O $VAR ]] || die "$VAR belongs to somebody else; set DOUSHARD_VAR to another directory"
 	if [[ ! -e $VAR/.doushard ]]; then
 		[[ -z $(ls -A -- "$VAR") ]] ||
 			die "$VAR is not empty and not ours; set DOUSHARD_VAR to another directory"
-		say "Files of scripts/demo; removed by scripts/demo reset." >"$VAR/.doushard"
+		var_mark "$VAR"
 	fi
+}
+
+var_mark() { say "Files of scripts/demo; removed by scripts/demo reset." >"$1/.doushard"; }
+
+# What is in it; under the lock.
+var_fill() {
 	chmod 755 "$VAR"
 	mkdir -p -- "$VAR/pids" "$VAR/log" "$VAR/media" "$VAR/upload" "$VAR/run" "$VAR/secrets"
 	chmod 711 "$VAR/secrets"
@@ -94,10 +106,27 @@ var_create() {
 
 var_exists() { [[ -e $VAR/.doushard ]]; }
 
-# Only one verb at a time changes a cluster.
-var_lock() {
-	exec {LOCK_FD}>>"$VAR/lock"
+# Only one verb at a time changes a cluster. False: it was removed while we waited, and what was
+# locked is a file that nobody finds any more.
+var_try_lock() {
+	if ! { exec {LOCK_FD}>>"$VAR/lock"; } 2>/dev/null; then
+		[[ ! -e $VAR/.doushard ]] || die "cannot write $VAR/lock"
+		return 1
+	fi
 	flock -w 120 "$LOCK_FD" || die "another scripts/demo has been busy with $VAR for 2 minutes"
+	if [[ ! $VAR/lock -ef /proc/self/fd/$LOCK_FD ]]; then
+		exec {LOCK_FD}>&-
+		return 1
+	fi
+}
+
+var_lock() { var_try_lock || die "$VAR_SHOWN was removed by another scripts/demo"; }
+
+# Out of the way in one step, so that nobody ever begins anew in a directory that is half gone.
+var_remove() {
+	local gone=$VAR.removed.$$
+	mv -T -- "$VAR" "$gone" 2>/dev/null || gone=$VAR
+	rm -rf -- "$gone"
 }
 
 # The address of a Unix socket has 107 bytes.
@@ -105,12 +134,18 @@ socket_directory() {
 	local dir=$VAR/run
 	if ((${#dir} + 12 > 107)); then
 		dir=/tmp/doushard-$EUID-$(path_number "$VAR")
-		mkdir -m 711 -- "$dir" 2>/dev/null || [[ -d $dir && ! -L $dir ]] ||
-			die "cannot create $dir for the sockets"
-		[[ -O $dir ]] || ((EUID == 0)) || die "$dir belongs to somebody else"
+		mkdir -m 711 -- "$dir" 2>/dev/null || is_ours "$dir" ||
+			die "$dir, where the sockets would be, belongs to somebody else; remove it, or set" \
+				"DOUSHARD_VAR to a shorter path"
 		give "$dir"
 	fi
 	printf '%s' "$dir"
+}
+
+# A directory that this user made, or that was given to the account that the processes have.
+is_ours() {
+	[[ -d $1 && ! -L $1 ]] || return 1
+	[[ -O $1 ]] || { ((EUID == 0)) && [[ $(stat -c %U -- "$1") == "$ACCOUNT" ]]; }
 }
 
 # What clusters of one user share; in the cluster's own directory for a user without a home.
@@ -240,6 +275,41 @@ members() {
 	done
 }
 
+# stray NAME: print the process that works in the directory of a shard or Redis node although its
+# pid file does not say so: a second one there would take its socket away.
+stray() {
+	local name=$1 dir=$VAR/$1 known='' process comm
+	[[ $name != shard* ]] || dir=$dir/data
+	[[ -d $dir ]] || return 1
+	known=$(process_of "$(pid_file "$name")") || true
+	for process in /proc/[0-9]*; do
+		[[ $process/cwd -ef $dir && ${process#/proc/} != "$known" ]] || continue
+		{ read -r comm <"$process/comm"; } 2>/dev/null || continue
+		[[ $comm == mariadbd || $comm == redis-server ]] || continue
+		printf '%s' "${process#/proc/}"
+		return 0
+	done
+	return 1
+}
+
+# refuse_stray NAME...: end here when one of them runs without our knowing.
+refuse_stray() {
+	local name pid
+	for name in "$@"; do
+		if pid=$(stray "$name"); then
+			die "$name runs as process $pid, but $VAR_SHOWN/pids/$name.pid does not say so: end that" \
+				"process (kill $pid), wait until it is gone, and run this again"
+		fi
+	done
+}
+
+# refuse_strays: any of them, before what they work in is taken for stopped.
+refuse_strays() {
+	local n
+	for ((n = 1; n <= SHARDS; n++)); do refuse_stray "shard$n"; done
+	for ((n = 1; n <= REDIS_NODES; n++)); do refuse_stray "redis$n"; done
+}
+
 any_alive() {
 	local file
 	for file in "$VAR"/pids/*.pid; do
@@ -307,9 +377,16 @@ secret() { cat -- "$VAR/secrets/$1"; }
 secrets_create() {
 	local name dir=$VAR/secrets
 	for name in root_password admin_password monitor_password app_password redis_password; do
-		[[ -s $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
+		[[ -e $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
 	done
-	[[ -s $dir/token_keys ]] || printf 'demo1 %s\n' "$(random_hex 32)" | write_file 600 "$dir/token_keys"
+	[[ -e $dir/token_keys ]] || printf 'demo1 %s\n' "$(random_hex 32)" | write_file 600 "$dir/token_keys"
+	# Files are never written half: somebody has emptied it, and a new secret would not be that of
+	# what runs.
+	for name in root_password admin_password monitor_password app_password redis_password token_keys; do
+		grep -q '^[^[:space:]]' <(head -n 1 -- "$dir/$name") ||
+			die "$dir/$name has no secret on its first line: put it back, or begin anew with" \
+				"scripts/demo reset"
+	done
 	printf '[client]\nuser=root\npassword=%s\n' "$(secret root_password)" | write_file 600 "$dir/root.cnf"
 	printf '[client]\nuser=doushard_admin\npassword=%s\n' "$(secret admin_password)" |
 		write_file 600 "$dir/admin.cnf"

@@ -48,10 +48,19 @@ static bool read_ids(const struct listing_spec *spec, struct listing *listing,
     return true;
 }
 
+static bool read_scanned(const struct listing_spec *spec, const struct dbresult *rows,
+                         uint64_t *scanned)
+{
+    const struct dbfield field = {.column = spec->scanned, .kind = DBFIELD_U64};
+
+    return spec->scanned == NULL || dbresult_read(rows, 0, &field, 1, scanned);
+}
+
 enum outcome listing_read(struct call *call, const struct listing_spec *spec,
                           const struct dbresult *rows, struct listing *listing)
 {
     uint64_t cursor = 0;
+    uint64_t scanned = 0;
 
     *listing = (struct listing){.rows = rows};
     listing->ids = arena_calloc(call->arena, rows->n_rows, sizeof *listing->ids);
@@ -59,10 +68,10 @@ enum outcome listing_read(struct call *call, const struct listing_spec *spec,
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    if (!read_ids(spec, listing, &cursor)) {
+    if (!read_ids(spec, listing, &cursor) || !read_scanned(spec, rows, &scanned)) {
         call_explain(call, "%s answered columns that cannot be read", spec->routine);
         return OUTCOME_INTERNAL;
     }
-    listing->next_cursor = listing_has_more(rows->n_rows, spec->limit) ? cursor : 0;
+    listing->next_cursor = listing_has_more(rows->n_rows, spec->limit) ? cursor : scanned;
     return OUTCOME_OK;
 }

@@ -38,7 +38,10 @@ struct listing_spec {
     const char *routine; /* for messages */
     const char *id;      /* column; a row where it is NULL says that the list is empty */
     const char *cursor;  /* column; may be the same */
-    size_t limit;        /* rows of a page */
+    const char
+        *scanned; /* column of the first row: how far the procedure has looked, 0 = to
+                   * the end; NULL for those that only end at the end or the limit */
+    size_t limit; /* rows of a page */
 };
 
 /* Read a page from ROWS. OK, NOMEM, or INTERNAL: the columns cannot be read. */

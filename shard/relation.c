@@ -37,38 +37,108 @@ static bool read_note(const struct dbresult *rows, size_t row, struct relation_n
     return true;
 }
 
-/* Fill PAGE with the cards of LISTING, and notes for friends; users that are gone are
- * left out. */
-static enum outcome fill_page(struct router *router, struct call *call,
-                              enum relation_kind kind, const struct listing *listing,
-                              struct relation_page *page)
+/* CALLs for one page at most. Each looks at 2000 follows, among which there may be few
+ * friends; who asks for pages without a cursor sees the friends among four times as many.
+ */
+#define ROUNDS_MAX 4
+
+/* What has been read of a list so far. */
+struct found {
+    uint64_t *ids;               /* room for a page */
+    struct relation_note *notes; /* of friends, one per id */
+    size_t n;
+    uint64_t next_cursor; /* where to go on; after a round, 0 is the end */
+};
+
+/* One CALL for what the page of QUERY still lacks. FOUND is left alone unless it is OK.
+ */
+static enum outcome read_round(struct router *router, struct call *call,
+                               const struct relation_query *query, struct found *found)
 {
-    struct user_card *cards = arena_calloc(call->arena, listing->n, sizeof *cards);
-    struct relation_note *notes = arena_calloc(call->arena, listing->n, sizeof *notes);
+    static const enum proc_id procs[] = {
+        [RELATION_FOLLOWS] = PROC_RELATION_FOLLOW_LIST,
+        [RELATION_FOLLOWERS] = PROC_RELATION_FOLLOWER_LIST,
+        [RELATION_FRIENDS] = PROC_RELATION_FRIEND_LIST,
+    };
+    const bool is_friends = query->kind == RELATION_FRIENDS;
+    const struct listing_spec spec = {.routine = proc_get(procs[query->kind])->routine,
+                                      .id = "peer_id",
+                                      .cursor = "cursor",
+                                      .scanned = is_friends ? "scanned_cursor" : NULL,
+                                      .limit = query->limit - found->n};
+    const struct dbarg args[] = {dbarg_number(query->user_id),
+                                 dbarg_number(found->next_cursor),
+                                 dbarg_number(listing_ask(spec.limit))};
+    struct router_answer answer;
+    struct listing listing;
+
+    router_owner(router, call, procs[query->kind],
+                 (struct router_subject){.owner = query->user_id}, args, &answer);
+    if (answer.outcome != OUTCOME_OK) {
+        return answer.outcome;
+    }
+    enum outcome outcome = listing_read(call, &spec, answer.result, &listing);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    for (size_t i = 0; i < listing.n; i++) {
+        found->ids[found->n + i] = listing.ids[i];
+        if (is_friends && !read_note(listing.rows, i, &found->notes[found->n + i])) {
+            call_explain(call, "%s answered what cannot be read", spec.routine);
+            return OUTCOME_INTERNAL;
+        }
+    }
+    found->n += listing.n;
+    found->next_cursor = listing.next_cursor;
+    return OUTCOME_OK;
+}
+
+/* Rounds until the page is full, the list at its end, or enough asked. What a later round
+ * did not get is left to the next page. */
+static enum outcome read_list(struct router *router, struct call *call,
+                              const struct relation_query *query, struct found *found)
+{
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        enum outcome outcome = read_round(router, call, query, found);
+        if (outcome != OUTCOME_OK && (round == 0 || !listing_may_be_partial(outcome))) {
+            return outcome;
+        }
+        if (outcome != OUTCOME_OK || found->next_cursor == 0 ||
+            found->n == query->limit) {
+            break;
+        }
+    }
+    return OUTCOME_OK;
+}
+
+/* Fill PAGE with the cards of FOUND; users that are gone are left out. */
+static enum outcome fill_page(struct router *router, struct call *call,
+                              const struct found *found, struct relation_page *page)
+{
+    struct user_card *cards = arena_calloc(call->arena, found->n, sizeof *cards);
     size_t kept = 0;
 
-    if (cards == NULL || notes == NULL) {
+    if (cards == NULL) {
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    enum outcome outcome = user_get(router, call, listing->ids, listing->n, cards);
+    enum outcome outcome = user_get(router, call, found->ids, found->n, cards);
     if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {
         return outcome;
     }
-    for (size_t i = 0; i < listing->n; i++) {
+    for (size_t i = 0; i < found->n; i++) {
         if (cards[i].id == 0) {
             continue;
         }
-        if (kind == RELATION_FRIENDS && !read_note(listing->rows, i, &notes[kept])) {
-            call_explain(call, "relation_friend_list answered what cannot be read");
-            return OUTCOME_INTERNAL;
+        if (found->notes != NULL) {
+            found->notes[kept] = found->notes[i];
         }
         cards[kept++] = cards[i];
     }
     *page = (struct relation_page){.users = cards,
-                                   .notes = kind == RELATION_FRIENDS ? notes : NULL,
+                                   .notes = found->notes,
                                    .n = kept,
-                                   .next_cursor = listing->next_cursor,
+                                   .next_cursor = found->next_cursor,
                                    .partial = outcome != OUTCOME_OK};
     return OUTCOME_OK;
 }
@@ -76,28 +146,17 @@ static enum outcome fill_page(struct router *router, struct call *call,
 enum outcome relation_list(struct router *router, struct call *call,
                            const struct relation_query *query, struct relation_page *page)
 {
-    static const enum proc_id procs[] = {
-        [RELATION_FOLLOWS] = PROC_RELATION_FOLLOW_LIST,
-        [RELATION_FOLLOWERS] = PROC_RELATION_FOLLOWER_LIST,
-        [RELATION_FRIENDS] = PROC_RELATION_FRIEND_LIST,
-    };
-    enum proc_id proc = procs[query->kind];
-    const struct dbarg args[] = {dbarg_number(query->user_id),
-                                 dbarg_number(query->cursor),
-                                 dbarg_number(listing_ask(query->limit))};
-    const struct listing_spec spec = {.routine = proc_get(proc)->routine,
-                                      .id = "peer_id",
-                                      .cursor = "cursor",
-                                      .limit = query->limit};
-    struct router_answer answer;
-    struct listing listing;
+    const bool is_friends = query->kind == RELATION_FRIENDS;
+    struct found found = {.next_cursor = query->cursor};
 
-    router_owner(router, call, proc, (struct router_subject){.owner = query->user_id},
-                 args, &answer);
-    if (answer.outcome != OUTCOME_OK) {
-        return answer.outcome;
+    found.ids = arena_calloc(call->arena, query->limit, sizeof *found.ids);
+    if (is_friends) {
+        found.notes = arena_calloc(call->arena, query->limit, sizeof *found.notes);
     }
-    enum outcome outcome = listing_read(call, &spec, answer.result, &listing);
-    return outcome == OUTCOME_OK ? fill_page(router, call, query->kind, &listing, page)
-                                 : outcome;
+    if (found.ids == NULL || (is_friends && found.notes == NULL)) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    enum outcome outcome = read_list(router, call, query, &found);
+    return outcome == OUTCOME_OK ? fill_page(router, call, &found, page) : outcome;
 }

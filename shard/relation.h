@@ -52,9 +52,10 @@ struct relation_query {
 };
 
 /* Read a page, newest first (friends in the order in which the user followed them). Users
- * that are gone are left out, so that a page may be shorter than the limit and yet not
- * the last: only next_cursor 0 is the end. One CALL, and one per shard for the cards. OK
- * or NOTFOUND (no such user). */
+ * that are gone are left out, and friends are looked for among 8000 follows at most, so
+ * that a page may be shorter than the limit or empty and yet not the last: only
+ * next_cursor 0 is the end. One CALL (for friends, one per 2000 follows, until the page
+ * is full), and one per shard for the cards. OK or NOTFOUND (no such user). */
 enum outcome relation_list(struct router *router, struct call *call,
                            const struct relation_query *query,
                            struct relation_page *page);

@@ -32,6 +32,7 @@ struct look {
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
     bool is_crowded;     /* the shard lives, but takes no more connections */
+    bool is_serving;     /* the look before found all well */
 };
 
 bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
@@ -73,8 +74,8 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     return false;
 }
 
-/* Does the shard have every routine that this program calls, in the version it knows? */
-static bool check_routines(struct look *look, struct arena *arena)
+/* The version of routine NAME in a routine_list; 0: it is not there. */
+static uint32_t version_of(const struct dbresult *list, const char *name)
 {
     struct routine {
         const char *name;
@@ -86,6 +87,25 @@ static bool check_routines(struct look *look, struct arena *arena)
                                      {.column = "version",
                                       .kind = DBFIELD_U32,
                                       .offset = offsetof(struct routine, version)}};
+
+    for (size_t i = 0; list != NULL && i < list->n_rows; i++) {
+        if (dbresult_read(list, i, fields, ARRAY_LEN(fields), &row) &&
+            strcmp(row.name, name) == 0) {
+            return row.version;
+        }
+    }
+    return 0;
+}
+
+/* What migrate makes when all routines are loaded, and routine_list then names. */
+#define COMPLETE_MARK "_install_fingerprint"
+
+/* Does the shard have every routine that this program calls, in the version it knows?
+ * One on which migrate was broken off has them too, maybe, but not the helpers that
+ * belong to them: it is not taken into service, though one that serves goes on while
+ * migrate runs. */
+static bool check_routines(struct look *look, struct arena *arena)
+{
     struct dbresult *list = NULL;
 
     if (!ask(look, PROC_ROUTINE_LIST, NULL, arena, &list)) {
@@ -93,19 +113,18 @@ static bool check_routines(struct look *look, struct arena *arena)
     }
     for (enum proc_id id = 0; id < PROC__COUNT; id++) {
         const struct proc *proc = proc_get(id);
-        uint32_t found = 0;
-        for (size_t i = 0; list != NULL && i < list->n_rows; i++) {
-            if (dbresult_read(list, i, fields, ARRAY_LEN(fields), &row) &&
-                strcmp(row.name, proc->routine) == 0) {
-                found = row.version;
-            }
-        }
+        uint32_t found = version_of(list, proc->routine);
         if (found != proc->version) {
             snprintf(look->why, sizeof look->why,
                      "routine %s has version %u, this program knows %u: run migrate",
                      proc->routine, found, proc->version);
             return false;
         }
+    }
+    if (!look->is_serving && version_of(list, COMPLETE_MARK) == 0) {
+        snprintf(look->why, sizeof look->why,
+                 "its routines are not all loaded: run migrate, or wait for its end");
+        return false;
     }
     return true;
 }
@@ -272,6 +291,7 @@ static void *minder_run(void *argument)
         }
         report(&look, was_up && !(is_first && is_up), is_up);
         was_up = is_up;
+        look.is_serving = is_up;
         is_first = false;
         go_on = pause_minder(shard, is_up ? LOOK_EVERY_MS : shard->router->hold_down_ms,
                              is_up);
@@ -281,6 +301,7 @@ static void *minder_run(void *argument)
             snprintf(look.why, sizeof look.why, "%s", state.reason);
             report(&look, true, false);
             was_up = false;
+            look.is_serving = false;
             go_on = pause_minder(shard, shard->router->hold_down_ms, false);
         }
     }

@@ -9,11 +9,14 @@
 -- in_cursor   only what comes after the row with this cursor; 0: from the newest
 -- in_limit    at most so many, 1 to 1000
 --
--- In the order in which the user followed them, newest first. A user without friends is one
--- row whose own columns are NULL.
+-- In the order in which the user followed them, newest first. No friend there is one row whose
+-- own columns are NULL. One CALL looks at 2000 follows at most, so that who follows many and
+-- has few friends costs no more than others: fewer rows than in_limit are the end only where
+-- scanned_cursor is 0; else scanned_cursor is the in_cursor with which to go on.
 --
 -- Answer  : n, code, slot, epoch, server, peer_id, cursor, has_message (1: there is one),
---           last_text, last_sent (1: the user sent it; 0: received it), last_at
+--           last_text, last_sent (1: the user sent it; 0: received it), last_at,
+--           scanned_cursor (of the last follow looked at; 0: there are none after it)
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
 --           follow (by slot, user_id, state, ver, backwards), follower, chat (by key), in one
@@ -34,7 +37,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_friend_list (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: the friends of a user'
+    COMMENT 'v2: the friends of a user'
 BEGIN
     DECLARE v_below BIGINT UNSIGNED DEFAULT IF(in_cursor = 0, 18446744073709551615, in_cursor);
 
@@ -70,7 +73,15 @@ BEGIN
            IF(l.peer_id IS NULL, NULL, c.peer_id IS NOT NULL) AS has_message,
            c.last_text,
            c.last_sent,
-           c.last_at
+           c.last_at,
+           COALESCE((SELECT e.ver
+                       FROM follow AS e FORCE INDEX (newest)
+                      WHERE e.slot = in_slot
+                        AND e.user_id = in_user_id
+                        AND e.state = 1
+                        AND e.ver < v_below
+                      ORDER BY e.ver DESC
+                      LIMIT 1 OFFSET 1999), 0) AS scanned_cursor
       FROM (SELECT in_slot AS slot) AS j
       LEFT JOIN slot_fence AS f
         ON f.slot = j.slot
@@ -83,21 +94,27 @@ BEGIN
         ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
        AND u.user_id = in_user_id
        AND u.state = 'live'
-      LEFT JOIN (SELECT e.slot,
-                        e.user_id,
-                        e.followed_id AS peer_id,
-                        e.ver AS list_cursor
-                   FROM follow AS e FORCE INDEX (newest)
+      LEFT JOIN (SELECT w.slot,
+                        w.user_id,
+                        w.followed_id AS peer_id,
+                        w.ver AS list_cursor
+                   FROM (SELECT e.slot,
+                                e.user_id,
+                                e.followed_id,
+                                e.ver
+                           FROM follow AS e FORCE INDEX (newest)
+                          WHERE e.slot = in_slot
+                            AND e.user_id = in_user_id
+                            AND e.state = 1
+                            AND e.ver < v_below
+                          ORDER BY e.ver DESC
+                          LIMIT 2000) AS w
                   STRAIGHT_JOIN follower AS b FORCE INDEX (PRIMARY)
-                     ON b.slot = e.slot
-                    AND b.user_id = e.user_id
-                    AND b.follower_id = e.followed_id
+                     ON b.slot = w.slot
+                    AND b.user_id = w.user_id
+                    AND b.follower_id = w.followed_id
                     AND b.state = 1
-                  WHERE e.slot = in_slot
-                    AND e.user_id = in_user_id
-                    AND e.state = 1
-                    AND e.ver < v_below
-                  ORDER BY e.ver DESC
+                  ORDER BY w.ver DESC
                   LIMIT in_limit) AS l
         ON l.slot = u.slot
        AND l.user_id = u.user_id
@@ -105,7 +122,7 @@ BEGIN
         ON c.slot = l.slot
        AND c.user_id = l.user_id
        AND c.peer_id = l.peer_id
-       AND c.last_text <> ''
+       AND LENGTH(c.last_text) > 0
      ORDER BY l.list_cursor DESC;
 END$$
 

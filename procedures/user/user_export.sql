@@ -6,8 +6,8 @@
 -- in_id  user
 --
 -- One result set per table, in one snapshot; all are empty where this shard does not own the
--- user. The texts of his comments are at the videos, which the answer of commented names:
--- comment_list has them. Secrets are left out.
+-- user. The texts of his comments are at the videos, which the answer of commented names, maybe
+-- on other shards: `shardctl export` gathers everything in one file. Secrets are left out.
 --
 -- Answer  : user_id, name, avatar, background_image, signature, state, follow_count,
 --           follower_count, total_favorited, work_count, favorite_count, created_at

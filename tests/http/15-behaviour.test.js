@@ -266,6 +266,9 @@ test("friends follow each other; the list has the last message and its direction
   ok(await api.say(b.token, a.id, "你好"));
   [ofA, ofB] = [await friend(a), await friend(b)];
   assert.deepEqual([ofA.message, ofA.msgType, ofB.message, ofB.msgType], ["你好", 0, "你好", 1]);
+  ok(await api.say(a.token, b.id, "  ")); // blanks are a message, too
+  [ofA, ofB] = [await friend(a), await friend(b)];
+  assert.deepEqual([ofA.message, ofA.msgType, ofB.message, ofB.msgType], ["  ", 1, "  ", 0]);
   const seen = await friend(a, third.token);
   assert.deepEqual([seen.id, seen.message, seen.msgType], [b.id, "", 0], "messages are for the two alone");
   ok(await api.follow(b.token, a.id, 2));

@@ -246,6 +246,18 @@ for (const n of [1, 2, 4])
       const cards = shardsOf(ids);
       for (const list of ["relation/follow", "relation/follower", "relation/friend", "favorite"])
         assert.equal(await get(`/douyin/${list}/list/`, { token, user_id: me.id }), 1 + cards + 1, list);
+
+      /* 9000 newer follows of people who do not follow back: four CALLs look at 8000 of them. */
+      const many = Array.from({ length: 9000 }, (_, i) => `(${slotOfId(me.id)}, ${me.id}, ${NOBODY + 8192 * i}, 1, ${1000 + i}, 0)`);
+      await own.sql(owner.get(slotOfId(me.id)), `INSERT INTO follow VALUES ${many.join(",")}`);
+      const friends = "/douyin/relation/friend/list/";
+      assert.equal(await get(friends, { token }), 4, "no friend so far");
+      const first = ok((await client.get(friends, { token })).json);
+      assert.deepEqual([first.user_list, first.next_cursor], [[], 2000]);
+      assert.equal(await get(friends, { token, cursor: first.next_cursor }), 1 + cards + 1, "friends at last");
+      const rest = ok((await client.get(friends, { token, cursor: first.next_cursor })).json);
+      assert.deepEqual([rest.user_list.map(({ id }) => id), rest.next_cursor], [ids.toReversed(), 0]);
+
       assert.equal(await get("/douyin/comment/list/", { video_id }), 1 + shardsOf([...ids, me.id]), "comments, a visitor");
       assert.equal(await get("/douyin/comment/list/", { video_id, token }), 1 + shardsOf([...ids, me.id]) + 1, "comments");
       assert.equal(await get("/douyin/publish/list/", { user_id: ids[0] }), 1, "videos, a visitor");

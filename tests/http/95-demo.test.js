@@ -3,8 +3,8 @@
 /* scripts/demo as a newcomer uses it: up, look, break, mend, down; all of it in a directory of its own. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -21,9 +21,9 @@ const environment = {
 /* As root the databases run under another account, which has to reach the directory. */
 spawn("chmod", ["755", parent]);
 
-function demo(...args) {
+function demoIn(env, ...args) {
   return new Promise((done, failed) => {
-    const child = spawn(join(ROOT, "scripts", "demo"), args, { env: environment, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(join(ROOT, "scripts", "demo"), args, { env: { ...environment, ...env }, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk) => { stdout += chunk; });
@@ -32,6 +32,7 @@ function demo(...args) {
     child.on("exit", (code) => done({ code, stdout, stderr }));
   });
 }
+const demo = (...args) => demoIn({}, ...args);
 async function must(...args) {
   const done = await demo(...args);
   assert.equal(done.code, 0, `demo ${args.join(" ")}:\n${done.stdout}${done.stderr}`);
@@ -133,6 +134,56 @@ test("a shard is killed and started by name", async () => {
   await until("all to be healthy", async () => (await status()).code === 0, { timeoutMs: 20000 * slowdown() });
 });
 
+test("a shard whose migration was broken off serves on, and is not taken back before it is finished", async () => {
+  const url = () => JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
+  const ready = () => statusOf(`${url()}/readyz`);
+  await must("use", "2", "DROP FUNCTION _install_fingerprint; SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1");
+  await until("the server to look at it", async () => /seen=[1-9]/.test(
+    await must("use", "2", "SELECT CONCAT('seen=', COUNT(*)) FROM mysql.general_log WHERE argument LIKE 'CALL routine_list%'")),
+  { timeoutMs: 30000 });
+  assert.equal(await ready(), 200);
+  assert.equal((await api.feed()).partial, false);
+  await must("kill", "shard2");
+  await until("the server to miss it", async () => (await ready()) !== 200);
+  await must("start", "shard2");
+  await until("the reason", async () => /shard2.*not all loaded: run migrate/.test(
+    await (await fetch(`${url()}/readyz`)).text()), { timeoutMs: 20000 * slowdown() });
+  assert.equal((await api.feed()).partial, true);
+  await must("up", "--no-build", "--no-seed");
+  await until("the whole feed", async () => (await api.feed()).partial === false, { timeoutMs: 20000 * slowdown() });
+});
+
+test("a shard whose pid file was emptied is not started twice, nor taken for stopped", async () => {
+  const { members } = await status();
+  const { pid } = members.get("shard1");
+  const file = join(directory, "pids", "shard1.pid");
+  const text = readFileSync(file, "utf8");
+  truncateSync(file);
+  const told = new RegExp(`shard1 runs as process ${pid}, .*kill ${pid}`);
+  for (const args of [["up", "--no-build", "--no-seed"], ["start", "shard1"]]) {
+    const { code, stderr } = await demo(...args);
+    assert.equal(code, 1, args.join(" "));
+    assert.match(stderr, told);
+  }
+  assert.deepEqual((await status()).members.get("shard1"), { state: "stray", pid });
+  assert.ok(running(pid));
+  assert.match(await must("use", "1", "SELECT name FROM shard_self"), /shard1/, "its socket is still its own");
+  writeFileSync(file, text);
+  assert.equal((await status()).code, 0);
+});
+
+test("a secret that was emptied is not replaced behind the back of what runs", async () => {
+  const file = join(directory, "secrets", "app_password");
+  const text = readFileSync(file, "utf8");
+  for (const bad of ["", "\n", " \n"]) {
+    writeFileSync(file, bad);
+    const { code, stderr } = await demo("up", "--no-build", "--no-seed");
+    assert.equal(code, 1);
+    assert.match(stderr, /app_password has no secret on its first line/);
+  }
+  writeFileSync(file, text);
+});
+
 test("a second server is started by name and is the same service", async () => {
   await must("start", "server2");
   const { servers } = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
@@ -144,6 +195,49 @@ test("a second server is started by name and is the same service", async () => {
   await must("stop", "server2");
   assert.equal(await statusOf(`http://127.0.0.1:${admin_port}/livez`), 0);
   await must("start", "server2");
+});
+
+test("an up that waits for a reset begins anew", async () => {
+  const env = { DOUSHARD_VAR: join(parent, "second"), DOUSHARD_SHARDS: "1" };
+  const shards = ["up", "--no-build", "--no-seed", "--no-server", "--no-redis"];
+  assert.equal((await demoIn(env, ...shards)).code, 0);
+  /* Somebody has the lock until both wait for it. */
+  const lock = join(env.DOUSHARD_VAR, "lock");
+  const inode = `:${statSync(lock).ino} `;
+  const waiting = () => readFileSync("/proc/locks", "utf8").split("\n").filter((l) => l.includes("->") && l.includes(inode)).length;
+  const holder = spawn("flock", [lock, "cat"], { stdio: ["pipe", "ignore", "inherit"] });
+  await until("the lock to be held", () => readFileSync("/proc/locks", "utf8").includes(inode));
+  const reset = demoIn(env, "reset");
+  await until("reset to wait", () => waiting() === 1);
+  const up = demoIn(env, ...shards);
+  await until("up to wait", () => waiting() === 2);
+  holder.stdin.end();
+  const [removed, begun] = await Promise.all([reset, up]);
+  assert.equal(removed.code, 0, removed.stderr);
+  assert.equal(begun.code, 0, begun.stderr);
+  const { stdout } = await demoIn(env, "status");
+  assert.match(stdout, /^shard1 +ok/m);
+  assert.ok(existsSync(join(env.DOUSHARD_VAR, ".doushard")) && existsSync(lock));
+  assert.equal((await demoIn(env, "reset")).code, 0);
+  assert.equal(existsSync(env.DOUSHARD_VAR), false);
+});
+
+test("sockets are not put into a directory of somebody else", { skip: process.getuid() !== 0 && "only root can make one" }, async () => {
+  const env = { DOUSHARD_VAR: join(parent, "x".repeat(100)), DOUSHARD_SHARDS: "1" };
+  const sum = spawnSync("cksum", { input: env.DOUSHARD_VAR, encoding: "utf8" }).stdout.split(" ")[0];
+  const foreign = `/tmp/doushard-0-${sum}`;
+  mkdirSync(foreign);
+  chmodSync(foreign, 0o777);
+  chownSync(foreign, 65534, 65534);
+  try {
+    const { code, stderr } = await demoIn(env, "up", "--no-build", "--no-seed", "--no-server", "--no-redis");
+    assert.equal(code, 1);
+    assert.match(stderr, /belongs to somebody else/);
+    assert.equal(statSync(foreign).uid, 65534, "it was not taken over");
+  } finally {
+    rmSync(foreign, { recursive: true });
+    rmSync(env.DOUSHARD_VAR, { recursive: true, force: true });
+  }
 });
 
 test("misuse is said so, with status 2", async () => {

@@ -14,7 +14,9 @@ import { audit, compareWithApi, finishPolls, judge, loadWorld, nemesis, runClien
 const seconds = Number(process.env.LEDGER_SECONDS || 60);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
 const SHARDS = 4;
-const SERVER_KILLS = 10;
+/* In every minute a server is killed ten times, and each shard once. */
+const MINUTES = Math.max(1, Math.round(seconds / 60));
+const SERVER_KILLS = 10 * MINUTES;
 const POLLERS = 4;
 let cluster;
 
@@ -30,7 +32,7 @@ test("every acknowledged action survives kills of servers and shards", async (t)
   const world = await loadWorld(cluster, { seed, chats: POLLERS });
   const [run, faults] = await Promise.all([
     runClients(cluster, world, { seconds, seed, pollers: POLLERS, mix: "33,23,11,6,20,1,7,3" }),
-    nemesis(cluster, { seconds, kills: SERVER_KILLS, seed }),
+    nemesis(cluster, { seconds, kills: SERVER_KILLS, shardKills: MINUTES, seed }),
   ]);
   t.diagnostic(`killed: ${faults.join(", ")}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);
@@ -39,7 +41,7 @@ test("every acknowledged action survives kills of servers and shards", async (t)
   const { violations, text } = await judge(cluster, run.history, run.mailboxes);
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   assert.deepEqual(violations, {}, text);
-  assert.equal(faults.length, SERVER_KILLS + SHARDS);
+  assert.equal(faults.length, SERVER_KILLS + SHARDS * MINUTES);
   assert.equal(polled.length, POLLERS);
   assert.ok(run.polled.some(({ messages }) => messages > 0), JSON.stringify(run.polled));
   assert.ok(polled.every(({ failures, messages }) => failures > 0 && messages > 0), JSON.stringify(polled));

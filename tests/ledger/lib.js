@@ -154,14 +154,14 @@ export async function crashShard(cluster, name, downMs) {
 }
 
 /**
- * Kill a server KILLS times and each shard once, in a random order, spread over SECONDS. One fault at a
+ * Kill a server KILLS times and each shard SHARD_KILLS times, in a random order, spread over SECONDS. One fault at a
  * time is being repaired, but a server may come up while a shard is still in recovery. Resolves to what was done.
  */
-export async function nemesis(cluster, { seconds, kills, seed }) {
+export async function nemesis(cluster, { seconds, kills, shardKills, seed }) {
   const random = randomFrom(seed);
   const plan = [
     ...Array.from({ length: kills }, (_, i) => cluster.servers[i % cluster.servers.length].name),
-    ...cluster.shards.map(({ name }) => name),
+    ...Array.from({ length: shardKills }, () => cluster.shards.map(({ name }) => name)).flat(),
   ];
   for (let i = plan.length - 1; i > 0; i--) {
     const k = random(i + 1);

@@ -19,7 +19,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const isRoot = process.getuid() === 0;
 
-/** Longest wait for a server to start or a statement to end; a test that runs into it fails. */
+/** Longest wait for a server to start or, unless a test says otherwise, for a statement to end; a test that
+ * runs into it fails. */
 const PATIENCE_MS = 60_000;
 
 async function nobody() {
@@ -191,14 +192,14 @@ export class Session {
   }
 
   /** Run one statement; resolves to its result sets, each an array of rows with text or
-   * null as values. Rejects with SqlError. */
-  run(statement) {
+   * null as values. Rejects with SqlError, or when there is no answer in PATIENCE_MS. */
+  run(statement, patienceMs = PATIENCE_MS) {
     this.count += 1;
     const mark = `mark-${this.count}`;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`no answer in ${PATIENCE_MS} ms: ${statement.slice(0, 200)}`)),
-        PATIENCE_MS,
+        () => reject(new Error(`no answer in ${patienceMs} ms: ${statement.slice(0, 200)}`)),
+        patienceMs,
       );
       this.waiting.push({ mark, resolve, reject, timer });
       this.client.stdin.write(
@@ -208,8 +209,8 @@ export class Session {
   }
 
   /** Run a statement; resolves to the rows of its first result set. */
-  async rows(statement) {
-    return (await this.run(statement))[0] ?? [];
+  async rows(statement, patienceMs = PATIENCE_MS) {
+    return (await this.run(statement, patienceMs))[0] ?? [];
   }
 
   /** Run a statement; resolves to the only value of its only row. */

@@ -20,6 +20,9 @@ export const NO_FENCE_READ = {
   outbox_parked: "shows what lies on this shard, owned or not",
 };
 
+/* Routines that only shardctl calls, as the operator. */
+export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
+
 /* Tables of a session that helpers make beside op. */
 const TEMPORARY = ["op", "op_place", "op_video"];
 
@@ -220,6 +223,10 @@ export function filesAndNames({ routines }) {
     if (routine.isPublic && !base.startsWith(`${domain}_`)) problems.push(`${path}: is not of the domain ${domain}`);
     if (header.name !== base) problems.push(`${path}: the header names "${header.name}"`);
     if (!new RegExp(`^DROP ${routine.kind} IF EXISTS ${base};$`, "m").test(routine.text)) problems.push(`${path}: no DROP before CREATE`);
+    /* scripts/migrate edits these lines. */
+    for (const line of ["CREATE DEFINER = \\S+ [A-Z]+ \\w+ \\(.*", "BEGIN"]) {
+      if ((routine.text.match(new RegExp(`^${line}$`, "gm")) ?? []).length !== 1) problems.push(`${path}: not one line ${line.split(" ")[0]}`);
+    }
     if (!routine.text.startsWith("-- SPDX-License-Identifier: MIT\n-- SPDX-FileCopyrightText: ")) problems.push(`${path}: no licence lines`);
     return problems;
   });
@@ -476,8 +483,11 @@ export function grants({ files, routines, byName }, procs) {
     if (isPublic && !given.admin.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
   }
   for (const name of called) {
-    if (!given.app.has(name) && !given.monitor.has(name))
+    if (!given.app.has(name) && !given.monitor.has(name) && !OPERATOR_ONLY.includes(name))
       problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
+  }
+  for (const name of OPERATOR_ONLY) {
+    if (given.app.has(name) || given.monitor.has(name)) problems.push(`grants.sql: ${name} is for the operator alone`);
   }
   for (const name of given.app) {
     if (!called.has(name)) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);

@@ -176,7 +176,7 @@ const LIBRARIES = [
   ["libconfig.h", /^server\/config_file\.h$/],
   ["hiredis.h", /^shard\/rnode\.c$/],
   ["seccomp.h", /^server\/jail_seccomp\.c$/],
-  ["jansson.h", /^(server\/|tests\/|shard\/ops\.c$)/],
+  ["jansson.h", /^(server\/|scripts\/|tests\/|shard\/ops\.c$)/],
 ];
 
 /** Includes point one way, and each library is known to few files. */

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
+  account, batch, call, changed, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
   race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
@@ -85,6 +85,54 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     await root.run(`UPDATE slot_fence SET state = 'moved' WHERE slot = ${user.slot}`);
     assert.deepEqual((await call(admin, "user_export", Number(user.id))).map((set) => set.length), Array(8).fill(0));
     await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${user.slot}`);
+  });
+
+  test("the export page by page: the same rows, every text intact, nothing secret", async () => {
+    const { user, other, comment } = await scene(16);
+    const texts = ["plain", "\u{1f43b} \u00e9\u4f60", 'quote " and \\ and \n\t\u0001\u007f end', "\u2028</script>"];
+    for (const text of texts) await one(app, "message_action", ownerOp(user, { peer: Number(user.id) + 8192, op: key(), text }));
+    const page = async (part, after1 = 0, after2 = 0, limit = 2) => (await call(
+      admin, "user_export_page", user.slot, 1, Number(user.id), part, after1, after2, limit))[0];
+    const parts = ["profile", "sessions", "videos", "follows", "followers", "favorites", "comments", "messages"];
+    const sets = await call(admin, "user_export", Number(user.id));
+    for (const [i, part] of parts.entries()) {
+      const items = [];
+      for (let [k1, k2] = [0, 0]; ;) {
+        const rows = await page(part, k1, k2);
+        assert.ok(rows.every((row) => row.code === "ok"));
+        items.push(...rows.filter((row) => row.k1 !== null).map((row) => JSON.parse(row.item)));
+        if (rows.length < 2) break;
+        [k1, k2] = [Number(rows.at(-1).k1), Number(rows.at(-1).k2)];
+      }
+      const plain = (item) => JSON.stringify(Object.entries(item).map(([name, value]) => [name, String(value)]).sort());
+      assert.deepEqual(items.map(plain).sort(), sets[i].map(plain).sort(), part);
+      assert.ok(items.length > 0, part);
+      if (part === "messages") for (const text of texts) assert.ok(items.some((item) => item.text === text), JSON.stringify(text));
+      assert.ok(!JSON.stringify(items).includes("hash 1"));
+    }
+    const op = (fields) => ({ ...ownerOp(other), user: Number(user.id), comment_id: Number(comment), ...fields });
+    const rows = await batch(admin, "comment_export", [op(), op({ user: 1 }), op({ comment_id: 1 }), op({ owner: 1 })]);
+    assert.deepEqual(rows.map((row) => [row.code, row.text]), [["ok", "c"], ...Array(3).fill(["notfound", null])]);
+    await root.run(`UPDATE comment SET state = 'deleted' WHERE video_id = ${other.id}`);
+    assert.equal((await one(admin, "comment_export", op())).code, "notfound");
+    await root.run(`UPDATE comment SET state = 'live' WHERE video_id = ${other.id}`);
+
+    await refusesBadBatch(admin, "comment_export", op(), { user: [0, -1, "x", 1.5], comment_id: [0, -1, "x", 1.5] });
+    const good = [16, 1, Number(user.id), "follows", 0, 0, 10];
+    for (const [i, bad] of [null, null, 0, "passwords", null, null, 1001].entries()) {
+      await refused(admin, "45400", "user_export_page", ...changed(good, i, bad));
+    }
+    assert.equal((await call(admin, "user_export_page", 16, 1, 9, "profile", 0, 0, 1))[0][0].code, "notfound");
+    const args = (epoch) => changed(good, 1, epoch);
+    await obeysFence(root, admin, "user_export_page", 16, args);
+    await obeysForwarding(root, admin, "user_export_page", 16, user.id, args);
+    await obeysFence(root, admin, "comment_export", other.slot, (epoch) => op({ epoch }));
+    await obeysForwarding(root, admin, "comment_export", other.slot, other.id, () => op());
+    for (const who of [app, monitor]) {
+      for (const routine of ["user_export_page(1, 1, 1, 'profile', 0, 0, 1)", "comment_export('[]')"]) {
+        await assert.rejects(who.run(`CALL ${routine}`), { errno: 1370 });
+      }
+    }
   });
 
   test("bad ids, nobody, the fence, a promoted user", async () => {

@@ -215,12 +215,19 @@ describe("routine_list", () => {
   test("names every public routine with its version, and no helper", async () => {
     const rows = (await call(app, "routine_list"))[0];
     assert.ok(rows.length >= 27);
-    assert.ok(rows.every((row) => /^[1-9][0-9]*$/.test(row.version) && /^[a-z]+(_[a-z]+)+$/.test(row.name)));
+    assert.ok(rows.every((row) => /^[1-9]\d*$/.test(row.version) && /^[a-z]+(_[a-z]+)+$/.test(row.name)));
     assert.equal(new Set(rows.map((row) => row.name)).size, rows.length);
     await root.run("DROP PROCEDURE IF EXISTS zz_test");
     await root.run("CREATE PROCEDURE zz_test () COMMENT 'v12: later' SELECT 1");
     const more = (await call(app, "routine_list"))[0];
     assert.deepEqual(more.at(-1), { name: "zz_test", version: "12" });
     await root.run("DROP PROCEDURE zz_test");
+  });
+
+  test("and the mark of a complete installation", async () => {
+    await root.run("CREATE FUNCTION _install_fingerprint () RETURNS INT DETERMINISTIC NO SQL SQL SECURITY INVOKER COMMENT 'v1: x' RETURN 1");
+    const marks = (await call(app, "routine_list"))[0].filter((row) => row.name.startsWith("_"));
+    assert.deepEqual(marks, [{ name: "_install_fingerprint", version: "1" }]);
+    await root.run("DROP FUNCTION _install_fingerprint");
   });
 });

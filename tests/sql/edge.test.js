@@ -498,6 +498,27 @@ describe("lists and flags", () => {
     assert.deepEqual([friend.peer_id, friend.has_message, friend.last_text, more.length], [b.id, "0", null, 0]);
   });
 
+  test("friends are looked for among 2000 follows at a time, whatever there are", async () => {
+    const [user, old, recent] = [await newUser(app, nameIn(47)), await newUser(app), await newUser(app)];
+    const follow = (ver, target) => `(47, ${user.id}, ${target}, 1, ${ver}, 0)`;
+    const strangers = Array.from({ length: 4500 }, (_, i) => follow(i + 2, 8192 * (i + 1)));
+    await root.run(`INSERT INTO follow VALUES ${[follow(1, old.id), ...strangers, follow(4502, recent.id)].join(", ")}`);
+    for (const friend of [old, recent]) await one(app, "relation_deliver", deliverOp(user, friend, 1, 1));
+    const page = async (cursor, limit = 10) => (await list("relation_friend_list", user, cursor, limit))
+      .map((row) => [row.peer_id, row.scanned_cursor]);
+    assert.deepEqual(await page(0), [[recent.id, "2503"]]);
+    assert.deepEqual(await page(0, 1), [[recent.id, "2503"]]);
+    assert.deepEqual(await page(2503), [[null, "503"]]);
+    assert.deepEqual(await page(503), [[old.id, "0"]]);
+    /* No more rows are read than that, neither of follows nor of followers. */
+    const reads = async () => (await app.rows("SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_key', 'Handler_read_prev')"))
+      .reduce((sum, row) => sum + Number(row.Value), 0);
+    const before_ = await reads();
+    await page(0);
+    const read = await reads() - before_;
+    assert.ok(read > 2000 && read < 6100, `${read} rows were read`);
+  });
+
   test("nobody: not found; bad arguments; fence", async () => {
     const user = await newUser(app, nameIn(44));
     for (const routine of ["favorite_list", "relation_follow_list", "relation_follower_list", "relation_friend_list"]) {

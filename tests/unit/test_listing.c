@@ -62,6 +62,45 @@ static void test_pages(void **unused)
     arena_release(&arena);
 }
 
+/* A procedure that looks at so many rows and no more says how far it came. */
+static void test_short_page_goes_on(void **unused)
+{
+    (void)unused;
+    static const char *const with_scanned[] = {"peer_id", "cursor", "scanned"};
+    const struct listing_spec scanning = {.routine = "a_list",
+                                          .id = "peer_id",
+                                          .cursor = "cursor",
+                                          .scanned = "scanned",
+                                          .limit = 2};
+    struct arena arena;
+    struct call call;
+    struct listing listing;
+    struct dbvalue values[] = {
+        {.number = 11}, {.number = 91}, {.number = 50}, {.number = 12}, {.number = 90},
+        {.number = 50}, {.number = 13}, {.number = 89}, {.number = 50},
+    };
+    struct dbresult rows = {
+        .columns = with_scanned, .n_columns = 3, .n_rows = 3, .values = values};
+
+    arena_init(&arena, 1 << 16);
+    call_init(&call, &arena, 0);
+    assert_int_equal(listing_read(&call, &scanning, &rows, &listing), OUTCOME_OK);
+    assert_true(listing.n == 2 && listing.next_cursor == 90);
+    rows.n_rows = 2;
+    assert_int_equal(listing_read(&call, &scanning, &rows, &listing), OUTCOME_OK);
+    assert_true(listing.n == 2 && listing.next_cursor == 50);
+    rows.n_rows = 1;
+    values[0].is_null = true;
+    assert_int_equal(listing_read(&call, &scanning, &rows, &listing), OUTCOME_OK);
+    assert_true(listing.n == 0 && listing.next_cursor == 50);
+    values[2].number = 0;
+    assert_int_equal(listing_read(&call, &scanning, &rows, &listing), OUTCOME_OK);
+    assert_true(listing.n == 0 && listing.next_cursor == 0);
+    values[2].is_null = true;
+    assert_int_equal(listing_read(&call, &scanning, &rows, &listing), OUTCOME_INTERNAL);
+    arena_release(&arena);
+}
+
 static void test_no_memory(void **unused)
 {
     (void)unused;
@@ -83,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_asks_for_one_more),
         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_short_page_goes_on),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* scripts/migrate on one shard: from nothing, again, only what has changed, after a run that was killed in
+ * the middle; and without a moment in which a CALL misses its routine. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+
+import { Mariadb, PROCEDURES, account, call, newUser, ownerOp, until } from "./lib.js";
+import { grants, matches, objects } from "./objects.js";
+
+const ROOT = path.dirname(PROCEDURES);
+const ACCOUNTS = ["app", "admin", "monitor"];
+
+let server;
+let root;
+let dir;
+let passwords;
+before(async () => {
+  server = await Mariadb.start();
+  dir = mkdtempSync(path.join(tmpdir(), "doushard-migrate-"));
+  passwords = path.join(dir, "passwords");
+  mkdirSync(passwords);
+  writeFileSync(path.join(dir, "topology.conf"), `servers = ( { name = "shard1"; socket = "${server.socket}"; } );\n`);
+  writeFileSync(path.join(dir, "root.cnf"), `[client]\nuser=${userInfo().username}\n`);
+  for (const name of ACCOUNTS) writeFileSync(path.join(passwords, `${name}_password`), `secret ${name}\n`);
+});
+after(async () => {
+  await server?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/* Scripts and procedures once more, to be changed. */
+function copy(name) {
+  const to = path.join(dir, name);
+  cpSync(path.join(ROOT, "scripts"), path.join(to, "scripts"), { recursive: true });
+  cpSync(PROCEDURES, path.join(to, "procedures"), { recursive: true });
+  return to;
+}
+
+/* A process group of its own, so that all of it can be killed at once. */
+function start(from, ...args) {
+  const child = spawn(path.join(from, "scripts", "migrate"), [`--topology=${dir}/topology.conf`,
+    `--defaults-file=${dir}/root.cnf`, `--passwords=${passwords}`, ...args], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  child.text = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { child.text += chunk; });
+  child.ended = new Promise((resolve) => child.once("close", (status) => resolve({ status, text: child.text })));
+  return child;
+}
+const migrate = async (from, ...args) => start(from, ...args).ended;
+const succeeds = async (from, ...args) => {
+  const { status, text } = await migrate(from, ...args);
+  assert.equal(status, 0, text);
+  return text.trim();
+};
+
+const bodies = async () => Object.fromEntries((await root.rows(`SELECT routine_name AS name, routine_definition AS body
+  FROM information_schema.routines WHERE routine_schema = 'doushard' AND routine_name <> '_install_fingerprint'`))
+  .map(({ name, body }) => [name, body]));
+const isComplete = async () => (await root.value(`SELECT COUNT(*) FROM information_schema.routines
+  WHERE routine_schema = 'doushard' AND routine_name = '_install_fingerprint'`)) === "1";
+
+/* What the goldens say, which know nothing of the mark. */
+async function isAsExpected() {
+  matches((await objects(root)).replace(/FUNCTION _install_fingerprint .*\n.*\n.*\n/, ""), "objects.expected");
+  matches(await grants(root), "grants.expected");
+}
+
+test("from nothing: what the goldens say; again: nothing", async () => {
+  assert.match(await succeeds(ROOT, "--dry-run"), /^shard1: would load schema version 0 to \d .*, all routines, grants$/);
+  assert.match(await succeeds(ROOT), /^shard1: loaded schema version 0 to \d .*, all routines, grants$/);
+  root = server.session({ database: "doushard" });
+  await isAsExpected();
+  assert.ok(await isComplete());
+  assert.match(await succeeds(ROOT), /^shard1: up to date, schema version \d$/);
+  await root.run("CALL shard_init('shard1')");
+  await root.run("CALL slot_assign(0, 1023, 'shard1')");
+});
+
+test("what was changed by hand, lost or revoked comes back, and nothing else is loaded", async () => {
+  const first = await bodies();
+  await root.run("DROP PROCEDURE slot_where");
+  await root.run("CREATE OR REPLACE DEFINER = doushard_owner@localhost PROCEDURE feed_list () SELECT 1");
+  await root.run("DROP FUNCTION _install_fingerprint");
+  await root.run("REVOKE EXECUTE ON PROCEDURE user_get FROM 'doushard_app'@'%'");
+  assert.match(await succeeds(ROOT, "--dry-run"), /^shard1: would load 2 of \d+ routines \(feed_list slot_where\), grants$/);
+  assert.match(await succeeds(ROOT), /^shard1: loaded 2 of \d+ routines \(feed_list slot_where\), grants$/);
+  assert.deepEqual(await bodies(), first);
+  await isAsExpected();
+});
+
+test("no CALL misses a routine that is replaced, nor its grant", async () => {
+  const app = account(server, "app");
+  const user = await newUser(app);
+  const run = start(ROOT, "--force");
+  let calls = 0;
+  let isOver = false;
+  run.ended.then(() => { isOver = true; });
+  for (; !isOver; calls++) {
+    assert.equal((await call(app, "user_get", JSON.stringify([ownerOp(user)])))[0][0].code, "ok");
+  }
+  assert.match((await run.ended).text, /loaded all routines, grants/);
+  assert.ok(calls > 10, `${calls} CALLs meanwhile`);
+  await app.end();
+});
+
+test("killed in the middle: not taken for complete, and the next run goes on from there", async () => {
+  const wanted = await bodies();
+  /* An older version, in which every text was another and one routine was not there yet. */
+  const old = copy("old");
+  for (const name of Object.keys(wanted)) {
+    const file = path.join(old, "procedures", new RegExp(`^SOURCE (.*/${name}\\.sql)$`, "m")
+      .exec(readFileSync(path.join(PROCEDURES, "install.sql"), "utf8"))[1]);
+    writeFileSync(file, readFileSync(file, "utf8").replace(/^END\$\$$/m, () => "    -- old\nEND$$"));
+  }
+  for (const file of ["install.sql", "grants.sql"]) {
+    const at = path.join(old, "procedures", file);
+    writeFileSync(at, readFileSync(at, "utf8").replace(/^.*comment_export.*\n/gm, ""));
+  }
+  await root.run("DROP PROCEDURE comment_export");
+  assert.match(await succeeds(old), /loaded all routines, grants/);
+  const before_ = await bodies();
+  assert.ok(Object.keys(before_).length === Object.keys(wanted).length - 1);
+
+  /* Today's, which stops in the middle: before slot_where. */
+  const half = copy("half");
+  const stop = path.join(half, "procedures", "slot", "slot_where.sql");
+  writeFileSync(stop, `DO SLEEP(1000);\n${readFileSync(stop, "utf8")}`);
+  const run = start(half);
+  const id = await until("migrate to be in the middle", () => root.value(`SELECT id
+    FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'`), { timeoutMs: 30000 });
+  process.kill(-run.pid, "SIGKILL");
+  await run.ended;
+  await root.run(`KILL CONNECTION ${id}`);
+  await until("its session to be gone", async () =>
+    (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0");
+
+  assert.ok(!(await isComplete()), "a broken run passes for complete");
+  const halfway = await bodies();
+  const isNew = Object.keys(wanted).filter((name) => halfway[name] === wanted[name]);
+  const isOld = Object.keys(wanted).filter((name) => halfway[name] === before_[name]);
+  assert.ok(isNew.includes("_op_fence") && isOld.includes("slot_where"));
+  assert.equal(isNew.length + isOld.length, Object.keys(wanted).length, "each is the one or the other");
+
+  const text = await succeeds(ROOT);
+  assert.match(text, new RegExp(`loaded ${isOld.length} of ${Object.keys(wanted).length} routines`));
+  assert.deepEqual(await bodies(), wanted);
+  await isAsExpected();
+  assert.ok(await isComplete());
+  assert.match(await succeeds(ROOT), /up to date/);
+});
+
+test("a password file without a password is refused before anything is done", async () => {
+  await root.run("DROP PROCEDURE slot_where");
+  for (const text of ["", "\n", " \t\n", "\nsecond line\n"]) {
+    writeFileSync(path.join(passwords, "monitor_password"), text);
+    for (const args of [[], ["--dry-run"]]) {
+      const { status, text: said } = await migrate(ROOT, ...args);
+      assert.equal(status, 1);
+      assert.match(said, /monitor_password has no password on its first line/);
+    }
+  }
+  assert.equal((await bodies()).slot_where, undefined);
+  writeFileSync(path.join(passwords, "monitor_password"), "secret monitor");
+  await succeeds(ROOT);
+  const monitor = account(server, "monitor");
+  assert.equal((await call(monitor, "slot_status"))[0].length, 1024);
+  await monitor.end();
+});
