@@ -20,12 +20,14 @@
 #include "server/request.h"
 #include "server/routes.h"
 #include "server/session_cache.h"
+#include "server/throttle.h"
 #include "server/token_keys.h"
 
 struct auth {
     struct token_keys *keys;        /* owned */
     struct password *password;      /* owned */
     struct session_cache *sessions; /* owned */
+    struct throttle *throttle;      /* owned */
 };
 
 /* What a look at a token and its session can end with. */
@@ -71,8 +73,10 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics, char
         auth->password = password_new((unsigned)config->scrypt_concurrency,
                                       (unsigned)config->scrypt_queue_max, metrics);
         auth->sessions = session_cache_new((size_t)config->session_cache_max);
+        auth->throttle = throttle_new();
     }
-    if (auth == NULL || auth->password == NULL || auth->sessions == NULL) {
+    if (auth == NULL || auth->password == NULL || auth->sessions == NULL ||
+        auth->throttle == NULL) {
         (void)snprintf(why, AUTH_WHY_BYTES, "out of memory");
         auth_free(&auth);
         return NULL;
@@ -96,6 +100,7 @@ void auth_free(struct auth **auth)
         token_keys_free(&(*auth)->keys);
         password_free(&(*auth)->password);
         session_cache_free(&(*auth)->sessions);
+        throttle_free(&(*auth)->throttle);
         free(*auth);
         *auth = NULL;
     }
@@ -296,6 +301,11 @@ void auth_forget_user(struct auth *auth, uint64_t user_id)
 struct password *auth_password(struct auth *auth)
 {
     return auth->password;
+}
+
+struct throttle *auth_throttle(struct auth *auth)
+{
+    return auth->throttle;
 }
 
 struct password_params auth_password_params(const struct request *req)

@@ -26,6 +26,7 @@ struct auth;
 struct config;
 struct metrics;
 struct request;
+struct throttle;
 
 /* Bytes of the longest message that auth_new() and auth_reload() write, with the NUL. */
 #define AUTH_WHY_BYTES 512
@@ -73,5 +74,8 @@ void auth_forget_user(struct auth *auth, uint64_t user_id);
 /* The bounded place where passwords are hashed, and the parameters in force. */
 struct password *auth_password(struct auth *auth);
 struct password_params auth_password_params(const struct request *req);
+
+/* The counts of wrong passwords; login_guard.h is the door to use. */
+struct throttle *auth_throttle(struct auth *auth);
 
 #endif

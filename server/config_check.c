@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/client.h"
 #include "server/config.h"
 #include "server/config_file.h"
 #include "server/config_option.h"
@@ -59,6 +60,12 @@ bool config_check_values(const struct config *config, struct config_error *err)
                            "admin_host is \"%s\": write a numeric address, such as "
                            "127.0.0.1",
                            config->admin_host);
+    }
+    if (!client_list_is_valid(config->trusted_proxies)) {
+        return config_fail(err, NULL, 0,
+                           "trusted_proxies is \"%.200s\": write numeric addresses with "
+                           "commas between them",
+                           config->trusted_proxies);
     }
     if (config->listen_port != 0 && config->listen_port == config->admin_port) {
         return config_fail(err, NULL, 0,

@@ -363,12 +363,13 @@ static bool on_end(struct exchange *ex)
 struct field {
     const char *name;
     const char **copy;
+    bool last_counts;
     bool twice;
 };
 
 struct fields {
     struct exchange *ex;
-    struct field list[5];
+    struct field list[6];
     const char *key; /* Idempotency-Key */
 };
 
@@ -385,7 +386,7 @@ static enum MHD_Result field_cb(void *cls, enum MHD_ValueKind kind, const char *
             strncasecmp(field->name, name, name_len) != 0) {
             continue;
         }
-        if (*field->copy != NULL) {
+        if (*field->copy != NULL && !field->last_counts) {
             field->twice = true;
             continue;
         }
@@ -419,13 +420,20 @@ static void take_fields(struct exchange *ex)
     struct request_headers *headers = &ex->req.headers;
     struct fields fields = {
         .ex = ex,
-        .list = {{"Authorization", &headers->authorization, false},
-                 {"Range", &headers->range, false},
-                 {"If-Range", &headers->if_range, false},
-                 {"If-None-Match", &headers->if_none_match, false},
-                 {"Idempotency-Key", &fields.key, false}},
+        .list = {{.name = "Authorization", .copy = &headers->authorization},
+                 {.name = "Range", .copy = &headers->range},
+                 {.name = "If-Range", .copy = &headers->if_range},
+                 {.name = "If-None-Match", .copy = &headers->if_none_match},
+                 {.name = "X-Forwarded-For",
+                  .copy = &headers->forwarded_for,
+                  .last_counts = true},
+                 {.name = "Idempotency-Key", .copy = &fields.key}},
     };
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     bool key_twice;
+
+    ex->req.peer = client_from_socket(info != NULL ? info->client_addr : NULL);
 
     (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, field_cb, &fields);
     key_twice = fields.list[ARRAY_LEN(fields.list) - 1].twice;

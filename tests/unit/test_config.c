@@ -399,6 +399,9 @@ static void test_bad_values(void **state)
         {"--", NULL, "\"--\" is no flag; see --help"},
         {"--listen-host=localhost", NULL,
          "listen_host is \"localhost\": write a numeric address, 0.0.0.0 or :: for all"},
+        {"--trusted-proxies=127.0.0.1, proxy", NULL,
+         "trusted_proxies is \"127.0.0.1, proxy\": write numeric addresses with commas "
+         "between them"},
         {"--admin-port=8080", NULL,
          "listen_port and admin_port are both 8080: the operator's listener needs a port "
          "of its own"},
