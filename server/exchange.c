@@ -31,6 +31,10 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */
 #define QUERY_RECORD_BYTES 64
 
+/* After so many bytes of an upload the disk is looked at again; an upload that did not
+ * say how long it is gets room in such steps. */
+#define ROOM_STEP_BYTES ((uint64_t)4 << 20)
+
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
     struct request req;
@@ -48,7 +52,9 @@ struct exchange {
     struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
     struct upload **file; /* the part arriving now is the file we take there; else NULL */
-    bool key_bad;         /* Idempotency-Key is malformed */
+    struct upload_room room;  /* for what the body may become on disk */
+    uint64_t next_look_bytes; /* of the body: look at the room again; 0: it takes none */
+    bool key_bad;             /* Idempotency-Key is malformed */
     uint64_t body_bytes;
     uint64_t body_limit;
     bool params_ok;
@@ -209,6 +215,49 @@ static bool dispatch(struct exchange *ex)
 
 /* ---- the body --------------------------------------------------------------------- */
 
+/* Get room for the body, or look again whether there still is: for all that was
+ * announced, else for some more than there is by now. */
+static enum upload_status reserve(struct exchange *ex)
+{
+    struct app *app = ex->req.app;
+    const struct config *config = ex->config;
+    uint64_t bytes = ex->framing.content_length;
+    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
+    const struct upload_limits limits = {
+        .spool_max_bytes = config->upload_spool_max_bytes > largest
+                               ? config->upload_spool_max_bytes
+                               : largest,
+        .min_free_bytes = config->media_min_free_bytes,
+    };
+    if (ex->framing.chunked) {
+        bytes = ex->body_bytes + ROOM_STEP_BYTES;
+        bytes = bytes < ex->body_limit ? bytes : ex->body_limit;
+    }
+    enum upload_status status = uploads_reserve(app->uploads, &ex->room, bytes, &limits);
+
+    if (status == UPLOAD_DISK_FULL) {
+        metrics_add(app->metrics, METRIC_UPLOADS_NO_ROOM, 1);
+    }
+    ex->next_look_bytes = ex->body_bytes + ROOM_STEP_BYTES;
+    return status;
+}
+
+/* The body has grown: is there still room for it? */
+static void look_at_room(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (ex->next_look_bytes == 0 || ex->body_bytes < ex->next_look_bytes ||
+        req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    req->upload_status = reserve(ex);
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(&req->upload);
+        upload_free(&req->second_upload);
+    }
+}
+
 /* Begin the file of the parameter SPEC in *FILE. */
 static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
                                     struct upload **file)
@@ -274,6 +323,7 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
         answer_past_library(ex);
         return false;
     }
+    look_at_room(ex);
     if (ex->parts != NULL) {
         ex->form_broken = !multipart_add(ex->parts, data, len);
     } else if (ex->form.max > 0) {
@@ -527,6 +577,18 @@ static bool find_route(struct exchange *ex)
     return false;
 }
 
+/* Is there room for the upload that the header announces? False: answered. */
+static bool find_room(struct exchange *ex)
+{
+    enum upload_status status = reserve(ex);
+
+    if (status == UPLOAD_OK) {
+        return true;
+    }
+    reply_error(&ex->req, error_of_upload(status), "%s", upload_status_text(status));
+    return false;
+}
+
 /* The header is complete. Whatever is answered here ends the connection, because the
  * library does so when it is answered at this point. */
 static bool on_header(struct exchange *ex, const char *method, const char *version)
@@ -534,6 +596,7 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
     struct request *req = &ex->req;
     struct framing *framing = &ex->framing;
     bool has_body;
+    bool is_upload;
 
     framing_check(framing, ex->connection, method, &ex->target, version);
     if (framing->verdict != FRAMING_OK) {
@@ -554,12 +617,16 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
         return true;
     }
     ex->body_limit = ex->config->body_limit_bytes;
-    if ((req->route->flags & ROUTE_UPLOAD) != 0 &&
-        is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
+    is_upload = has_body && (req->route->flags & ROUTE_UPLOAD) != 0 &&
+                is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA);
+    if (is_upload) {
         ex->body_limit += ex->config->upload_limit_bytes;
     }
     if (framing->content_length > ex->body_limit) {
         reply_error(req, ERROR_TOO_LARGE, NULL);
+        return answer_early(ex);
+    }
+    if (is_upload && !find_room(ex)) {
         return answer_early(ex);
     }
     take_fields(ex);
@@ -644,6 +711,7 @@ static void exchange_free(struct exchange *ex)
     leave_heads(ex);
     buf_clear(&ex->form);
     request_release(&ex->req);
+    uploads_release(ex->place->app->uploads, &ex->room);
     free(ex);
 }
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, slowdown } from "../lib/cluster.js";
+import { Cluster, slowdown, statusOf } from "../lib/cluster.js";
 import * as media from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
@@ -657,6 +657,86 @@ test("as many uploads as allowed, then busy, and the rest goes on", local, async
   held[1].reset();
   await until("room", async () => (await other.metric("doushard_uploads_running")) === 0);
   assert.equal((await other.publish(author.token, media.uniqueClip(), "fourth")).status_code, CODE.OK);
+  assert.equal((await server.stop()).code, 0);
+});
+
+/* The head of a publish of BODY, chunked or not. */
+const head = (type, length) => `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
+  (length === undefined ? "Transfer-Encoding: chunked\r\n\r\n" : `Content-Length: ${length}\r\n\r\n`);
+const chunk = (bytes) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
+
+test("with too little room on the disk uploads are refused before they are sent, and all else goes on", local, async () => {
+  const before = cluster.mediaFiles().length;
+  const path = join(cluster.dir, "full.conf");
+  const config = (bytes) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free_bytes = ${bytes};\n`);
+  config("4611686018427387904L");
+  const server = await cluster.addServer();
+  const { arguments: usual } = server;
+  server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free-bytes)=/.test(flag)).concat(`--config=${path}`);
+  await server.start();
+  const other = cluster.apiOf(server);
+  for (const length of [300000, undefined]) {
+    const connection = await RawConnection.open(server.options.listen_port);
+    await connection.send(head("multipart/form-data; boundary=b", length));
+    const [answer] = await connection.answers(1);
+    const json = JSON.parse(answer.body.toString("utf8"));
+    assert.equal(json.status_code, CODE.UNAVAILABLE, JSON.stringify(json));
+    assert.match(json.status_msg, /no room/);
+    await connection.closed();
+  }
+  assert.equal(await other.metric("doushard_uploads_no_room_total"), 2);
+  assert.ok((await other.metric("doushard_media_free_bytes")) > 0);
+  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
+  const { video_list } = await other.list({ user_id: author.id });
+  assert.ok(video_list.length > 0);
+  assert.equal((await other.send("HEAD", reach(video_list[0].play_url), {})).status, 200);
+  assert.equal(cluster.mediaFiles().length, before);
+
+  config("0");
+  server.kill("SIGHUP");
+  await until("the reload", async () => (await other.metric("doushard_config_generation")) === 2);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "room again")).status_code, CODE.OK);
+  assert.equal(await other.metric("doushard_uploads_reserved_bytes"), 0);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
+  const limit = 12 << 20;
+  const server = await (await cluster.addServer({ upload_limit_bytes: limit, upload_spool_max_bytes: 0 })).start();
+  const other = cluster.apiOf(server);
+  const reserved = (bytes) => until(`${bytes} bytes to be reserved`,
+    async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes);
+  const { body, type } = multipart([{ name: "data", filename: "x.mp4", data: media.clipOfSize(limit - 1000) },
+    ["token", author.token], ["title", "large"]]);
+
+  const first = await RawConnection.open(server.options.listen_port);
+  await first.send(head(type, body.length));
+  await reserved(body.length);
+  /* The option cannot be so small that nothing fits: it is one of the largest. */
+  assert.equal((await other.publish(author.token, media.clipOfSize(1 << 20), "no room")).status_code, CODE.BUSY);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "small")).status_code, CODE.OK);
+  await first.send(body);
+  assert.equal(JSON.parse((await first.answers(1, 60000))[0].body).status_code, CODE.OK, "who was let in is finished");
+  await reserved(0);
+
+  /* Of two that do not say how long they are the second finds no more room when it grows; the first
+   * can then become as long as any. */
+  const [one, two] = await Promise.all([0, 1].map(() => RawConnection.open(server.options.listen_port)));
+  const rest = (from) => Buffer.concat([chunk(body.subarray(from)), Buffer.from("0\r\n\r\n")]);
+  await one.send(head(type));
+  await one.send(chunk(body.subarray(0, 7 << 20)));
+  const alone = await until("the first to grow", async () => {
+    const bytes = await other.metric("doushard_uploads_reserved_bytes");
+    return bytes > 8 << 20 && bytes;
+  });
+  await two.send(head(type));
+  await two.send(rest(0));
+  assert.equal(JSON.parse((await two.answers(1, 60000))[0].body).status_code, CODE.BUSY);
+  await reserved(alone);
+  await one.send(rest(7 << 20));
+  assert.equal(JSON.parse((await one.answers(1, 60000))[0].body).status_code, CODE.OK);
+  await reserved(0);
+  assert.deepEqual(Cluster.filesIn(server.options.upload_dir), []);
   assert.equal((await server.stop()).code, 0);
 });
 
