@@ -52,6 +52,7 @@ struct exchange {
     struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
     struct upload **file; /* the part arriving now is the file we take there; else NULL */
+    bool refused;         /* answered in the middle of the body */
     struct upload_room room;  /* for what the body may become on disk */
     uint64_t next_look_bytes; /* of the body: look at the room again; 0: it takes none */
     bool key_bad;             /* Idempotency-Key is malformed */
@@ -275,6 +276,23 @@ static enum upload_status open_file(struct exchange *ex, const struct param_spec
     return status;
 }
 
+/* Does a token that has come already shut the door, so that nobody need wait for the
+ * file? The others, and most clients send theirs behind the file, are looked at when the
+ * request is complete. */
+static bool is_refused_early(struct exchange *ex, bool with_header)
+{
+    struct request *req = &ex->req;
+    bool is_refused;
+
+    if (req->route->auth != AUTH_REQUIRED) {
+        return false;
+    }
+    log_scope(req->id);
+    is_refused = auth_refuses_early(req->app->auth, req, with_header);
+    log_scope(NULL);
+    return is_refused;
+}
+
 /* Bytes of the file NAME. What is wrong with it is kept until we know who asks. */
 static void take_file(struct exchange *ex, const char *name, bool first, const char *data,
                       size_t len)
@@ -283,10 +301,16 @@ static void take_file(struct exchange *ex, const char *name, bool first, const c
     size_t number = 0;
     const struct param_spec *spec = params_file(&req->params, name, &number);
 
+    if (ex->refused) {
+        return;
+    }
     if (first) {
+        ex->refused = is_refused_early(ex, true);
         /* The first part that is not empty counts. */
         struct upload **file = number == 0 ? &req->upload : &req->second_upload;
-        ex->file = *file == NULL && req->upload_status == UPLOAD_OK ? file : NULL;
+        ex->file = *file == NULL && req->upload_status == UPLOAD_OK && !ex->refused
+                       ? file
+                       : NULL;
     }
     if (ex->file == NULL || len == 0 || req->upload_status != UPLOAD_OK) {
         return;
@@ -329,7 +353,10 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
     } else if (ex->form.max > 0) {
         (void)buf_add(&ex->form, data, len); /* says failed when memory is short */
     }
-    return true;
+    if (ex->refused) {
+        answer_past_library(ex);
+    }
+    return !ex->refused;
 }
 
 /* *FILE, if it was begun, is complete. */
@@ -626,12 +653,12 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
         reply_error(req, ERROR_TOO_LARGE, NULL);
         return answer_early(ex);
     }
-    if (is_upload && !find_room(ex)) {
-        return answer_early(ex);
-    }
     take_fields(ex);
     (void)MHD_get_connection_values_n(ex->connection, MHD_GET_ARGUMENT_KIND, query_cb,
                                       ex);
+    if (is_upload && (is_refused_early(ex, false) || !find_room(ex))) {
+        return answer_early(ex);
+    }
     if (has_body) {
         begin_body(ex);
         reaper_enter(&ex->conn->watch, PHASE_BODY);

@@ -3,7 +3,7 @@
 /* A video goes in and comes out; what is no video does not, and nothing is left of it. */
 
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import http from "node:http";
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -376,6 +376,87 @@ test("without a file, without a token, with a bad token: nothing is left", local
     assert.notEqual(answer.json.status_code, CODE.OK, "a multipart body that is cut");
   }
 }));
+
+/* ---- a token that comes before the file ---- */
+
+/** TOKEN with other CLAIMS, signed as the service would. */
+function signed(token, claims) {
+  const line = readFileSync(cluster.files.token_keys, "utf8").split("\n").find((l) => l.trim() && !l.startsWith("#"));
+  const [head, body] = token.split(".");
+  const changed = { ...JSON.parse(Buffer.from(body, "base64url")), ...claims };
+  const text = `${head}.${Buffer.from(JSON.stringify(changed)).toString("base64url")}`;
+  return `${text}.${createHmac("sha256", Buffer.from(line.trim().split(/\s+/)[1], "hex")).update(text).digest("base64url")}`;
+}
+
+/** Begin an upload that stops in the middle of its file; resolves to the connection. */
+async function beginUpload({ query = "", headers = "", before = [] }) {
+  const { body, boundary } = multipart([...before, { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) }]);
+  const connection = await RawConnection.open(cluster.server.options.listen_port);
+  await connection.send(`POST ${ACTION}${query} HTTP/1.1\r\nHost: x\r\n${headers}` +
+    `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  await connection.send(body.subarray(0, 200000));
+  return connection;
+}
+
+test("a token that is no good and comes before the file ends the upload at once", local, () => leavesNothing(async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const flipped = author.token.slice(0, -5) + (author.token.at(-5) === "A" ? "B" : "A") + author.token.slice(-4);
+  const refused = await api.metric("doushard_tokens_refused_total");
+  let n = 0;
+  for (const bad of ["nonsense", flipped, signed(author.token, { iat: now - 1000, exp: now - 500 }), "x".repeat(5000), "\u00e9"])
+    for (const where of [
+      { query: `?token=${encodeURIComponent(bad)}` },
+      { before: [["title", "t"], ["token", bad]] },
+      { before: [["token", bad], ["token", author.token]] },
+      { before: [["token", bad], ["title", "t"]], headers: `Authorization: Bearer ${author.token}\r\n` },
+      ...(bad === "\u00e9" ? [] : [{ headers: `Authorization: Bearer ${bad}\r\n` }]),
+    ]) {
+      const connection = await beginUpload(where);
+      const [answer] = await connection.answers(1);
+      const json = JSON.parse(answer.body);
+      assert.equal(json.status_code, CODE.AUTH, `${JSON.stringify(where).slice(0, 200)}: ${JSON.stringify(json)}`);
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.connection?.toLowerCase(), "close");
+      assert.match(answer.headers["content-type"], /^application\/json/);
+      await connection.closed();
+      n += 1;
+    }
+  assert.equal((await api.metric("doushard_tokens_refused_total")) - refused, n);
+  await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
+}));
+
+test("who would send a large body on \"continue\" is told before that its token is no good", local, async () => {
+  const connection = await RawConnection.open(cluster.server.options.listen_port);
+  await connection.send(`POST ${ACTION}?token=nonsense HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n` +
+    `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  const [answer] = await connection.answers(1);
+  assert.equal(JSON.parse(answer.body).status_code, CODE.AUTH);
+  assert.ok(!connection.received.toString("latin1").includes("100 Continue"));
+  await connection.closed();
+});
+
+test("a token that may still be good is waited for", local, async () => {
+  const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+  const send = async (parts, options = {}) => (await api.send("POST", ACTION, {
+    multipart: [...parts, ["title", uniqueName("t")]], ...options })).json.status_code;
+  const good = ["token", author.token];
+  const basic = { headers: { Authorization: "Basic eDp5" } };
+  assert.equal(await send([file, good]), CODE.OK, "as the official client");
+  assert.equal(await send([file, good], basic), CODE.OK, "with a header that is no bearer's");
+  assert.equal(await send([["token", ""], file, good]), CODE.OK, "an empty one is none");
+  assert.equal(await send([good, file, ["token", "bad"]]), CODE.OK, "the first one counts");
+  assert.equal(await send([["token", "bad"], file], { query: { token: author.token } }), CODE.OK, "the query counts first");
+  assert.equal(await send([good, file], { headers: { Authorization: "Bearer bad" } }), CODE.OK, "the field before the header");
+  assert.equal(await send([file], { headers: { Authorization: `Bearer ${author.token}` } }), CODE.OK, "the header alone");
+  const gone = await api.register();
+  assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
+  assert.equal(await send([["token", gone.token], file]), CODE.AUTH, "a session that is over is known at the end only");
+  const first = await beginUpload({ query: `?token=${author.token}` });
+  await until("the file to be taken", async () => (await api.metric("doushard_uploads_running")) === 1);
+  assert.equal(first.received.length, 0);
+  first.reset();
+  await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
+});
 
 /* ---- a client that leaves ---- */
 
