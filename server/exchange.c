@@ -52,6 +52,7 @@ struct exchange {
     struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
     struct upload **file; /* the part arriving now is the file we take there; else NULL */
+    bool boundary_bad;    /* a multipart body whose parts cannot be found */
     bool refused;         /* answered in the middle of the body */
     struct upload_room room;  /* for what the body may become on disk */
     uint64_t next_look_bytes; /* of the body: look at the room again; 0: it takes none */
@@ -378,7 +379,7 @@ static void end_form(struct exchange *ex)
 {
     struct request *req = &ex->req;
 
-    if (ex->parts != NULL && !multipart_is_complete(ex->parts)) {
+    if (ex->boundary_bad || (ex->parts != NULL && !multipart_is_complete(ex->parts))) {
         ex->form_broken = true;
     }
     if (ex->form.failed) {
@@ -421,7 +422,8 @@ static bool on_end(struct exchange *ex)
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return answer(ex);
     }
-    if (!ex->params_ok && req->route->auth == AUTH_NONE) {
+    /* A token may be in the part of the body that cannot be read: do not ask for it. */
+    if (!ex->params_ok && (req->route->auth == AUTH_NONE || ex->form_broken)) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
         return answer(ex);
     }
@@ -556,6 +558,8 @@ static void begin_multipart(struct exchange *ex)
         ex->req.params.no_memory = true;
     } else if (multipart_init(parts, type, part_cb, ex)) {
         ex->parts = parts;
+    } else {
+        ex->boundary_bad = (ex->req.route->flags & ROUTE_UPLOAD) != 0;
     }
 }
 

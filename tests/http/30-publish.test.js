@@ -371,10 +371,20 @@ test("without a file, without a token, with a bad token: nothing is left", local
   const { json } = await api.send("POST", ACTION, { form: { token: author.token, title: "t", data: "x" } });
   assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
   const broken = multipart([["token", author.token], ["title", "t"], file]);
-  for (const body of [broken.body.subarray(0, broken.body.length - 20), broken.body.subarray(10)]) {
-    const answer = await api.send("POST", ACTION, { body, headers: { "Content-Type": broken.type } });
-    assert.notEqual(answer.json.status_code, CODE.OK, "a multipart body that is cut");
-  }
+  const answer = await api.send("POST", ACTION, { body: broken.body.subarray(10), headers: { "Content-Type": broken.type } });
+  assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, the token, is lost");
+  /* Wherever the token is or would be: it is the body that is wrong. */
+  for (const [what, body, type] of [
+    ["cut at its end", broken.body.subarray(0, broken.body.length - 20), broken.type],
+    ["cut before the token", broken.body.subarray(0, 30), broken.type],
+    ["of another boundary", broken.body, "multipart/form-data; boundary=another"],
+    ["of no boundary", broken.body, "multipart/form-data"],
+  ])
+    for (const query of [{}, { token: author.token, title: "t" }]) {
+      const answer = await api.send("POST", ACTION, { query, body, headers: { "Content-Type": type } });
+      assert.equal(answer.json.status_code, CODE.PARAM, `a body ${what}: ${JSON.stringify(answer.json)}`);
+      assert.match(answer.json.status_msg, /form/, what);
+    }
 }));
 
 /* ---- a token that comes before the file ---- */
