@@ -169,6 +169,9 @@ $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc c
 # How full the disk is says the test.
 $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstatvfs fstatvfs64)
 
+# What is read from connections that linger, and when, too.
+$(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
+
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)
