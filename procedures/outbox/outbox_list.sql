@@ -7,13 +7,14 @@
 -- in_older_ms  only those that have been due for so long, 0 to 86400000: younger ones are
 --              being delivered by whoever wrote them
 --
--- Of the slots that this shard serves, the longest due first; messages of one chat in the
--- order of seq. Parked rows are left out. owner, kind, target, seq and ver are as outbox_done
--- wants them (comment: owner is the video, target its author, seq the comment_id); state and
--- at are those of the edge (comment: 1 posted, 0 deleted; message: 1 sent, 0 taken back);
--- text, message_id and op (32 hex digits) those of a message. Columns that a kind does not
--- have are NULL. behind: what is the first of its chat that waits before it, 0 nothing, 1 a
--- message that is not parked, 2 one that is parked.
+-- Of the slots that this shard serves, the longest due first. A message that is due brings
+-- all that wait in its chat along, however young or put off, in the order of seq: one that
+-- was late would else make all that follow late, too. Parked rows are left out. owner, kind,
+-- target, seq and ver are as outbox_done wants them (comment: owner is the video, target its
+-- author, seq the comment_id); state and at are those of the edge (comment: 1 posted, 0
+-- deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits) those of a
+-- message. Columns that a kind does not have are NULL. behind: what is the first of its chat
+-- that waits before it, 0 nothing, 1 a message that is not parked, 2 one that is parked.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
 --           message_id, op, behind
@@ -80,26 +81,66 @@ BEGIN
                       ORDER BY b.seq
                       LIMIT 1), 0) AS behind
       FROM (SELECT x.slot,
-                   f.epoch,
+                   g.epoch,
                    x.actor_id,
                    x.kind,
                    x.target_id,
                    x.seq,
                    x.ver,
                    x.at,
-                   x.due_at,
+                   g.due_at,
                    x.attempts
-              FROM outbox AS x FORCE INDEX (due)
-             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-                ON f.slot = x.slot
-               AND f.answer = 'ok'
-              LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-                ON h.slot = IF(f.has_home = 1, x.slot, NULL)
-               AND h.owner_id = x.actor_id
+              FROM (SELECT w.slot,
+                           w.epoch,
+                           w.actor_id,
+                           w.kind,
+                           w.target_id,
+                           MIN(w.due_at) AS due_at,
+                           COALESCE((SELECT MIN(b.seq)
+                                       FROM outbox AS b FORCE INDEX (PRIMARY)
+                                      WHERE b.slot = IF(w.kind = 'message', w.slot, NULL)
+                                        AND b.actor_id = w.actor_id
+                                        AND b.kind = w.kind
+                                        AND b.target_id = w.target_id), MIN(w.seq)) AS first,
+                           IF(w.kind = 'message', in_limit, 1) AS width
+                      FROM (SELECT x.slot,
+                                   f.epoch,
+                                   x.actor_id,
+                                   x.kind,
+                                   x.target_id,
+                                   x.seq,
+                                   x.due_at
+                              FROM outbox AS x FORCE INDEX (due)
+                             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+                                ON f.slot = x.slot
+                               AND f.answer = 'ok'
+                              LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
+                                ON h.slot = IF(f.has_home = 1, x.slot, NULL)
+                               AND h.owner_id = x.actor_id
+                             WHERE x.parked = 0
+                               AND x.due_at <= v_until
+                               AND h.owner_id IS NULL
+                             ORDER BY x.due_at
+                             LIMIT in_limit) AS w
+                     GROUP BY w.slot,
+                              w.epoch,
+                              w.actor_id,
+                              w.kind,
+                              w.target_id,
+                              IF(w.kind = 'message', 0, w.seq)) AS g
+             STRAIGHT_JOIN outbox AS x FORCE INDEX (PRIMARY)
+                ON x.slot = g.slot
+               AND x.actor_id = g.actor_id
+               AND x.kind = g.kind
+               AND x.target_id = g.target_id
+               AND x.seq BETWEEN g.first AND g.first + g.width - 1
              WHERE x.parked = 0
-               AND x.due_at <= v_until
-               AND h.owner_id IS NULL
-             ORDER BY x.due_at
+             ORDER BY g.due_at,
+                      x.slot,
+                      x.actor_id,
+                      x.kind,
+                      x.target_id,
+                      x.seq
              LIMIT in_limit) AS d
       LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
         ON fo.slot = IF(d.kind = 'follow', d.slot, NULL)
@@ -115,7 +156,7 @@ BEGIN
        AND m.peer_id = d.target_id
        AND m.sent = 1
        AND m.seq = d.seq
-     ORDER BY MIN(d.due_at) OVER (PARTITION BY d.slot, d.actor_id, d.kind, d.target_id),
+     ORDER BY d.due_at,
               d.slot,
               d.actor_id,
               d.kind,

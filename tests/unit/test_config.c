@@ -476,6 +476,13 @@ static void test_secrets(void **state)
     write_text(fix->password, "123456789012345");
     assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
     assert_string_equal(secret, "123456789012345");
+    static const char *const empty[] = {"", "\n", "\r\n", "\nsecret\n"};
+    for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+        write_text(fix->password, empty[i]);
+        assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+        assert_non_null(strstr(err.text, fix->password));
+        assert_non_null(strstr(err.text, "its first line is empty"));
+    }
     write_text(fix->password, "1234567890123456");
     assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
     assert_null(strstr(err.text, "1234"));
