@@ -167,6 +167,12 @@ $(BUILD)/tests/test_ledger_check: private extra := $(libledger)
 # Allocations of our objects go through the test.
 $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
+# How full the disk is says the test.
+$(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstatvfs fstatvfs64)
+
+# What is read from connections that linger, and when, too.
+$(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
+
 $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)

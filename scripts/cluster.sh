@@ -616,6 +616,7 @@ server_create() {
 			scrypt_ln = 12;
 			scrypt_r = 8;
 			scrypt_p = 1;
+			media_min_free_bytes = 134217728;
 		END
 		printf '%s\n' "${DOUSHARD_SERVER_OPTIONS:-}"
 	} | awk -F= '
@@ -624,7 +625,7 @@ server_create() {
 		!(key in line) { order[++n] = key }
 		{ line[key] = $0 }
 		END {
-			print "# Written by scripts/demo up; scrypt is weaker than in production, for speed."
+			print "# Written by scripts/demo up; scrypt is weaker than in production, for speed, and the disk may be fuller."
 			for (i = 1; i <= n; i++) print line[order[i]]
 		}' | write_file 644 "$VAR/server$n.conf"
 }

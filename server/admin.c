@@ -91,6 +91,13 @@ void h_readyz(struct request *req)
     reply_buf(req, is_ready ? 200 : 503, TEXT_PLAIN, &out);
 }
 
+static int64_t free_bytes(const struct uploads *uploads)
+{
+    uint64_t bytes = uploads_free_bytes(uploads);
+
+    return bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
+}
+
 /* Ask every part that was started. */
 static void take_sample(struct app *app, struct metrics_sample *sample)
 {
@@ -109,6 +116,8 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
     }
     if (app->uploads != NULL) {
         value[METRIC_UPLOADS_RUNNING] = uploads_running(app->uploads);
+        value[METRIC_UPLOADS_RESERVED] = (int64_t)uploads_reserved_bytes(app->uploads);
+        value[METRIC_MEDIA_FREE] = free_bytes(app->uploads);
     }
     if (app->media != NULL) {
         media_load(app->media, &running, &waiting);

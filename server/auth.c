@@ -20,12 +20,14 @@
 #include "server/request.h"
 #include "server/routes.h"
 #include "server/session_cache.h"
+#include "server/throttle.h"
 #include "server/token_keys.h"
 
 struct auth {
     struct token_keys *keys;        /* owned */
     struct password *password;      /* owned */
     struct session_cache *sessions; /* owned */
+    struct throttle *throttle;      /* owned */
 };
 
 /* What a look at a token and its session can end with. */
@@ -71,8 +73,10 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics, char
         auth->password = password_new((unsigned)config->scrypt_concurrency,
                                       (unsigned)config->scrypt_queue_max, metrics);
         auth->sessions = session_cache_new((size_t)config->session_cache_max);
+        auth->throttle = throttle_new();
     }
-    if (auth == NULL || auth->password == NULL || auth->sessions == NULL) {
+    if (auth == NULL || auth->password == NULL || auth->sessions == NULL ||
+        auth->throttle == NULL) {
         (void)snprintf(why, AUTH_WHY_BYTES, "out of memory");
         auth_free(&auth);
         return NULL;
@@ -96,26 +100,31 @@ void auth_free(struct auth **auth)
         token_keys_free(&(*auth)->keys);
         password_free(&(*auth)->password);
         session_cache_free(&(*auth)->sessions);
+        throttle_free(&(*auth)->throttle);
         free(*auth);
         *auth = NULL;
     }
 }
 
-/* The token that counts, or NULL when the request has none. */
-static const char *find_token(const struct request *req)
+/* The token in the header, or NULL. */
+static const char *find_bearer(const struct request *req)
 {
     static const char scheme[] = "Bearer ";
-    const struct param *param = request_param(req, "token");
     const char *header = req->headers.authorization;
 
-    if (param->present) {
-        return param->text;
-    }
     if (header == NULL || strncasecmp(header, scheme, sizeof scheme - 1) != 0) {
         return NULL;
     }
     header += sizeof scheme - 1;
     return header + strspn(header, " ");
+}
+
+/* The token that counts, or NULL when the request has none. */
+static const char *find_token(const struct request *req)
+{
+    const struct param *param = request_param(req, "token");
+
+    return param->present ? param->text : find_bearer(req);
 }
 
 static enum jwt_reason verify(struct auth *auth, const char *token,
@@ -127,6 +136,19 @@ static enum jwt_reason verify(struct auth *auth, const char *token,
 
     token_keys_unref(auth->keys, &keys);
     return reason;
+}
+
+/* The same for a token that somebody wants to come in with. */
+static bool is_genuine(struct auth *auth, const struct request *req, const char *token,
+                       struct jwt_claims *claims)
+{
+    enum jwt_reason reason = verify(auth, token, claims);
+
+    if (reason != JWT_OK) {
+        metrics_add(req->app->metrics, METRIC_TOKENS_REFUSED, 1);
+        log_write(LOG_INFO, "token_refused", "reason=%s", jwt_reason_name(reason));
+    }
+    return reason == JWT_OK;
 }
 
 /* Ask the shard whether the session is open, and remember a yes. NOW_MS is when the cache
@@ -191,10 +213,7 @@ static enum verdict find_caller(struct auth *auth, struct request *req,
     if (token == NULL) {
         return VERDICT_NO_TOKEN;
     }
-    enum jwt_reason reason = verify(auth, token, claims);
-    if (reason != JWT_OK) {
-        metrics_add(req->app->metrics, METRIC_TOKENS_REFUSED, 1);
-        log_write(LOG_INFO, "token_refused", "reason=%s", jwt_reason_name(reason));
+    if (!is_genuine(auth, req, token, claims)) {
         return VERDICT_REFUSED;
     }
     return check_session(auth, req, claims, outcome);
@@ -244,6 +263,21 @@ bool auth_identify(struct auth *auth, struct request *req)
     }
     refuse(req, verdict, outcome);
     return false;
+}
+
+bool auth_refuses_early(struct auth *auth, struct request *req, bool with_header)
+{
+    const char *token = params_peek_token(&req->params, "token");
+    struct jwt_claims claims;
+
+    if (token == NULL && with_header) {
+        token = find_bearer(req);
+    }
+    if (token == NULL || is_genuine(auth, req, token, &claims)) {
+        return false;
+    }
+    refuse(req, VERDICT_REFUSED, OUTCOME_OK);
+    return true;
 }
 
 enum jwt_reason auth_claims(struct auth *auth, const struct request *req,
@@ -296,6 +330,11 @@ void auth_forget_user(struct auth *auth, uint64_t user_id)
 struct password *auth_password(struct auth *auth)
 {
     return auth->password;
+}
+
+struct throttle *auth_throttle(struct auth *auth)
+{
+    return auth->throttle;
 }
 
 struct password_params auth_password_params(const struct request *req)

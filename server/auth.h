@@ -26,6 +26,7 @@ struct auth;
 struct config;
 struct metrics;
 struct request;
+struct throttle;
 
 /* Bytes of the longest message that auth_new() and auth_reload() write, with the NUL. */
 #define AUTH_WHY_BYTES 512
@@ -51,6 +52,12 @@ void auth_free(struct auth **auth);
  * the time that is left, because an anonymous answer must still be made. */
 bool auth_identify(struct auth *auth, struct request *req) MUST_CHECK;
 
+/* Before the body of REQ has arrived: has a token come that can never be good, be it
+ * malformed, forged or over? True: REQ has been answered. A token in the header counts
+ * only when WITH_HEADER says that none can come before it any more. Asks nobody. */
+bool auth_refuses_early(struct auth *auth, struct request *req,
+                        bool with_header) MUST_CHECK;
+
 /* What the token of REQ says, whether or not its session is still open: for logout, which
  * may be repeated. JWT_SHAPE when there is no token. */
 enum jwt_reason auth_claims(struct auth *auth, const struct request *req,
@@ -73,5 +80,8 @@ void auth_forget_user(struct auth *auth, uint64_t user_id);
 /* The bounded place where passwords are hashed, and the parameters in force. */
 struct password *auth_password(struct auth *auth);
 struct password_params auth_password_params(const struct request *req);
+
+/* The counts of wrong passwords; login_guard.h is the door to use. */
+struct throttle *auth_throttle(struct auth *auth);
 
 #endif

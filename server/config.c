@@ -21,6 +21,10 @@
  * reloads without end can take. */
 #define GENERATIONS_MAX 10000
 
+/* Every option has a variable that begins so; one more names the file. */
+#define VARIABLE_PREFIX      "DOUSHARD_"
+#define CONFIG_FILE_VARIABLE VARIABLE_PREFIX "CONFIG"
+
 /* What config_load() really makes; the rest of the program sees the first member. */
 struct snapshot {
     struct config config;
@@ -304,6 +308,53 @@ static bool load_environment(struct snapshot *snapshot, char *const *env,
     return true;
 }
 
+/* Does the server read the variable NAME (LEN bytes)? */
+static bool is_variable(const char *name, size_t len)
+{
+    char known[CONFIG_NAME_BYTES];
+
+    for (size_t id = 0; id < OPTION__COUNT; id++) {
+        config_option_variable(config_option(id), known);
+        if (strlen(known) == len && memcmp(known, name, len) == 0) {
+            return true;
+        }
+    }
+    return len == strlen(CONFIG_FILE_VARIABLE) &&
+           memcmp(name, CONFIG_FILE_VARIABLE, len) == 0;
+}
+
+static void warn_of_variable(const char *name, size_t len)
+{
+    char option[CONFIG_NAME_BYTES];
+    char meant[CONFIG_NAME_BYTES] = "";
+    const struct config_option *near;
+
+    (void)snprintf(option, sizeof option, "%.*s", (int)(len - strlen(VARIABLE_PREFIX)),
+                   name + strlen(VARIABLE_PREFIX));
+    for (char *c = option; *c != '\0'; c++) {
+        *c = config_lower(*c);
+    }
+    near = nearest(option);
+    if (near != NULL) {
+        config_option_variable(near, meant);
+    }
+    log_write(LOG_WARN, "variable_unknown", "name=\"%.*s\" detail=\"is no option%s%s\"",
+              (int)(len < CONFIG_NAME_BYTES ? len : CONFIG_NAME_BYTES), name,
+              near == NULL ? "; see --help-config" : ", did you mean ", meant);
+}
+
+void config_warn_variables(const struct config_args *args)
+{
+    for (char *const *env = args->env; env != NULL && *env != NULL; env++) {
+        size_t len = strcspn(*env, "=");
+
+        if (strncmp(*env, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0 &&
+            !is_variable(*env, len)) {
+            warn_of_variable(*env, len);
+        }
+    }
+}
+
 /* ---- the command line ----------------------------------------------------------------
  */
 
@@ -398,7 +449,7 @@ bool config_args(struct config_args *args, int argc, char *const *argv, char *co
         }
     }
     if (args->file == NULL) {
-        args->file = find_variable(env, "DOUSHARD_CONFIG");
+        args->file = find_variable(env, CONFIG_FILE_VARIABLE);
     }
     if (args->file == NULL) {
         snprintf(args->installed, sizeof args->installed, "%s/doushard.conf",

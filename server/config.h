@@ -67,6 +67,11 @@ struct config_args {
 bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
                  struct config_error *err) MUST_CHECK;
 
+/* Name in the log each variable DOUSHARD_... that is no option, which would be overlooked
+ * otherwise. Not refused, as in the file: environments are also filled by others (of a
+ * service called doushard, say, every process of a Kubernetes cluster gets some). */
+void config_warn_variables(const struct config_args *args);
+
 /* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
  * are checked one by one and against each other; files they name are not opened, see
  * config_check_files(). */
@@ -90,7 +95,7 @@ void config_free(struct config **config);
 
 /* Read the first line of FILE, at most SIZE - 1 bytes, without its line end, into SECRET.
  * The file must be ours or root's and closed to everybody else. The caller clears SECRET.
- * "" as FILE gives "". */
+ * "" as FILE gives "", an empty first line is refused. */
 bool config_read_secret(const char *file, char *secret, size_t size,
                         struct config_error *err) MUST_CHECK;
 

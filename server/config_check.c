@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "server/client.h"
 #include "server/config.h"
 #include "server/config_file.h"
 #include "server/config_option.h"
@@ -60,6 +61,12 @@ bool config_check_values(const struct config *config, struct config_error *err)
                            "admin_host is \"%s\": write a numeric address, such as "
                            "127.0.0.1",
                            config->admin_host);
+    }
+    if (!client_list_is_valid(config->trusted_proxies)) {
+        return config_fail(err, NULL, 0,
+                           "trusted_proxies is \"%.200s\": write numeric addresses with "
+                           "commas between them",
+                           config->trusted_proxies);
     }
     if (config->listen_port != 0 && config->listen_port == config->admin_port) {
         return config_fail(err, NULL, 0,
@@ -131,6 +138,11 @@ bool config_read_secret(const char *file, char *secret, size_t size,
     char *eol = memchr(secret, '\n', (size_t)n);
     size_t len = eol != NULL ? (size_t)(eol - secret) : (size_t)n;
     len -= len > 0 && secret[len - 1] == '\r';
+    if (len == 0) {
+        return config_fail(err, file, 0,
+                           "its first line is empty: write the secret there, or name no "
+                           "file if there is none");
+    }
     if (len >= size || memchr(secret, '\0', len) != NULL) {
         explicit_bzero(secret, size);
         return config_fail(err, file, 0,

@@ -88,6 +88,14 @@ char config_upper(char c)
     return c;
 }
 
+char config_lower(char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        c = (char)(c - 'A' + 'a');
+    }
+    return c;
+}
+
 void config_option_flag(const struct config_option *option, char *name)
 {
     (void)snprintf(name, CONFIG_NAME_BYTES, "--%s", option->name);

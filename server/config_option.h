@@ -79,8 +79,9 @@ struct config_origin config_option_origin(const struct config *config, size_t id
 void config_option_flag(const struct config_option *option, char *name);
 void config_option_variable(const struct config_option *option, char *name);
 
-/* An ASCII letter as a capital, whatever the locale. */
+/* An ASCII letter as a capital, or as a small one, whatever the locale. */
 char config_upper(char c);
+char config_lower(char c);
 
 /* Values that are right alone but not together. False: *ERR says which. */
 bool config_check_values(const struct config *config, struct config_error *err);

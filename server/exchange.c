@@ -31,6 +31,10 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */
 #define QUERY_RECORD_BYTES 64
 
+/* After so many bytes of an upload the disk is looked at again; an upload that did not
+ * say how long it is gets room in such steps. */
+#define ROOM_STEP_BYTES ((uint64_t)4 << 20)
+
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
     struct request req;
@@ -48,7 +52,11 @@ struct exchange {
     struct buf form;         /* an urlencoded body; its max is 0 for others */
     bool form_broken;
     struct upload **file; /* the part arriving now is the file we take there; else NULL */
-    bool key_bad;         /* Idempotency-Key is malformed */
+    bool boundary_bad;    /* a multipart body whose parts cannot be found */
+    bool refused;         /* answered in the middle of the body */
+    struct upload_room room;  /* for what the body may become on disk */
+    uint64_t next_look_bytes; /* of the body: look at the room again; 0: it takes none */
+    bool key_bad;             /* Idempotency-Key is malformed */
     uint64_t body_bytes;
     uint64_t body_limit;
     bool params_ok;
@@ -209,6 +217,49 @@ static bool dispatch(struct exchange *ex)
 
 /* ---- the body --------------------------------------------------------------------- */
 
+/* Get room for the body, or look again whether there still is: for all that was
+ * announced, else for some more than there is by now. */
+static enum upload_status reserve(struct exchange *ex)
+{
+    struct app *app = ex->req.app;
+    const struct config *config = ex->config;
+    uint64_t bytes = ex->framing.content_length;
+    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
+    const struct upload_limits limits = {
+        .spool_max_bytes = config->upload_spool_max_bytes > largest
+                               ? config->upload_spool_max_bytes
+                               : largest,
+        .min_free_bytes = config->media_min_free_bytes,
+    };
+    if (ex->framing.chunked) {
+        bytes = ex->body_bytes + ROOM_STEP_BYTES;
+        bytes = bytes < ex->body_limit ? bytes : ex->body_limit;
+    }
+    enum upload_status status = uploads_reserve(app->uploads, &ex->room, bytes, &limits);
+
+    if (status == UPLOAD_DISK_FULL) {
+        metrics_add(app->metrics, METRIC_UPLOADS_NO_ROOM, 1);
+    }
+    ex->next_look_bytes = ex->body_bytes + ROOM_STEP_BYTES;
+    return status;
+}
+
+/* The body has grown: is there still room for it? */
+static void look_at_room(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (ex->next_look_bytes == 0 || ex->body_bytes < ex->next_look_bytes ||
+        req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    req->upload_status = reserve(ex);
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(&req->upload);
+        upload_free(&req->second_upload);
+    }
+}
+
 /* Begin the file of the parameter SPEC in *FILE. */
 static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
                                     struct upload **file)
@@ -226,6 +277,23 @@ static enum upload_status open_file(struct exchange *ex, const struct param_spec
     return status;
 }
 
+/* Does a token that has come already shut the door, so that nobody need wait for the
+ * file? The others, and most clients send theirs behind the file, are looked at when the
+ * request is complete. */
+static bool is_refused_early(struct exchange *ex, bool with_header)
+{
+    struct request *req = &ex->req;
+    bool is_refused;
+
+    if (req->route->auth != AUTH_REQUIRED) {
+        return false;
+    }
+    log_scope(req->id);
+    is_refused = auth_refuses_early(req->app->auth, req, with_header);
+    log_scope(NULL);
+    return is_refused;
+}
+
 /* Bytes of the file NAME. What is wrong with it is kept until we know who asks. */
 static void take_file(struct exchange *ex, const char *name, bool first, const char *data,
                       size_t len)
@@ -234,10 +302,16 @@ static void take_file(struct exchange *ex, const char *name, bool first, const c
     size_t number = 0;
     const struct param_spec *spec = params_file(&req->params, name, &number);
 
+    if (ex->refused) {
+        return;
+    }
     if (first) {
+        ex->refused = is_refused_early(ex, true);
         /* The first part that is not empty counts. */
         struct upload **file = number == 0 ? &req->upload : &req->second_upload;
-        ex->file = *file == NULL && req->upload_status == UPLOAD_OK ? file : NULL;
+        ex->file = *file == NULL && req->upload_status == UPLOAD_OK && !ex->refused
+                       ? file
+                       : NULL;
     }
     if (ex->file == NULL || len == 0 || req->upload_status != UPLOAD_OK) {
         return;
@@ -274,12 +348,16 @@ static bool on_body(struct exchange *ex, const char *data, size_t len)
         answer_past_library(ex);
         return false;
     }
+    look_at_room(ex);
     if (ex->parts != NULL) {
         ex->form_broken = !multipart_add(ex->parts, data, len);
     } else if (ex->form.max > 0) {
         (void)buf_add(&ex->form, data, len); /* says failed when memory is short */
     }
-    return true;
+    if (ex->refused) {
+        answer_past_library(ex);
+    }
+    return !ex->refused;
 }
 
 /* *FILE, if it was begun, is complete. */
@@ -301,7 +379,7 @@ static void end_form(struct exchange *ex)
 {
     struct request *req = &ex->req;
 
-    if (ex->parts != NULL && !multipart_is_complete(ex->parts)) {
+    if (ex->boundary_bad || (ex->parts != NULL && !multipart_is_complete(ex->parts))) {
         ex->form_broken = true;
     }
     if (ex->form.failed) {
@@ -345,7 +423,8 @@ static bool on_end(struct exchange *ex)
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return answer(ex);
     }
-    if (!ex->params_ok && req->route->auth == AUTH_NONE) {
+    /* A token may be in the part of the body that cannot be read: do not ask for it. */
+    if (!ex->params_ok && (req->route->auth == AUTH_NONE || ex->form_broken)) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
         return answer(ex);
     }
@@ -364,12 +443,13 @@ static bool on_end(struct exchange *ex)
 struct field {
     const char *name;
     const char **copy;
+    bool last_counts;
     bool twice;
 };
 
 struct fields {
     struct exchange *ex;
-    struct field list[5];
+    struct field list[6];
     const char *key; /* Idempotency-Key */
 };
 
@@ -386,7 +466,7 @@ static enum MHD_Result field_cb(void *cls, enum MHD_ValueKind kind, const char *
             strncasecmp(field->name, name, name_len) != 0) {
             continue;
         }
-        if (*field->copy != NULL) {
+        if (*field->copy != NULL && !field->last_counts) {
             field->twice = true;
             continue;
         }
@@ -420,13 +500,20 @@ static void take_fields(struct exchange *ex)
     struct request_headers *headers = &ex->req.headers;
     struct fields fields = {
         .ex = ex,
-        .list = {{"Authorization", &headers->authorization, false},
-                 {"Range", &headers->range, false},
-                 {"If-Range", &headers->if_range, false},
-                 {"If-None-Match", &headers->if_none_match, false},
-                 {"Idempotency-Key", &fields.key, false}},
+        .list = {{.name = "Authorization", .copy = &headers->authorization},
+                 {.name = "Range", .copy = &headers->range},
+                 {.name = "If-Range", .copy = &headers->if_range},
+                 {.name = "If-None-Match", .copy = &headers->if_none_match},
+                 {.name = "X-Forwarded-For",
+                  .copy = &headers->forwarded_for,
+                  .last_counts = true},
+                 {.name = "Idempotency-Key", .copy = &fields.key}},
     };
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     bool key_twice;
+
+    ex->req.peer = client_from_socket(info != NULL ? info->client_addr : NULL);
 
     (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, field_cb, &fields);
     key_twice = fields.list[ARRAY_LEN(fields.list) - 1].twice;
@@ -472,6 +559,8 @@ static void begin_multipart(struct exchange *ex)
         ex->req.params.no_memory = true;
     } else if (multipart_init(parts, type, part_cb, ex)) {
         ex->parts = parts;
+    } else {
+        ex->boundary_bad = (ex->req.route->flags & ROUTE_UPLOAD) != 0;
     }
 }
 
@@ -520,6 +609,18 @@ static bool find_route(struct exchange *ex)
     return false;
 }
 
+/* Is there room for the upload that the header announces? False: answered. */
+static bool find_room(struct exchange *ex)
+{
+    enum upload_status status = reserve(ex);
+
+    if (status == UPLOAD_OK) {
+        return true;
+    }
+    reply_error(&ex->req, error_of_upload(status), "%s", upload_status_text(status));
+    return false;
+}
+
 /* The header is complete. Whatever is answered here ends the connection, because the
  * library does so when it is answered at this point. */
 static bool on_header(struct exchange *ex, const char *method, const char *version)
@@ -527,6 +628,7 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
     struct request *req = &ex->req;
     struct framing *framing = &ex->framing;
     bool has_body;
+    bool is_upload;
 
     framing_check(framing, ex->connection, method, &ex->target, version);
     if (framing->verdict != FRAMING_OK) {
@@ -547,8 +649,9 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
         return true;
     }
     ex->body_limit = ex->config->body_limit_bytes;
-    if ((req->route->flags & ROUTE_UPLOAD) != 0 &&
-        is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
+    is_upload = has_body && (req->route->flags & ROUTE_UPLOAD) != 0 &&
+                is_type(ex->connection, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA);
+    if (is_upload) {
         ex->body_limit += ex->config->upload_limit_bytes;
     }
     if (framing->content_length > ex->body_limit) {
@@ -558,6 +661,9 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
     take_fields(ex);
     (void)MHD_get_connection_values_n(ex->connection, MHD_GET_ARGUMENT_KIND, query_cb,
                                       ex);
+    if (is_upload && (is_refused_early(ex, false) || !find_room(ex))) {
+        return answer_early(ex);
+    }
     if (has_body) {
         begin_body(ex);
         reaper_enter(&ex->conn->watch, PHASE_BODY);
@@ -637,6 +743,7 @@ static void exchange_free(struct exchange *ex)
     leave_heads(ex);
     buf_clear(&ex->form);
     request_release(&ex->req);
+    uploads_release(ex->place->app->uploads, &ex->room);
     free(ex);
 }
 

@@ -16,6 +16,7 @@
 #include "server/claim.h"
 #include "server/config.h"
 #include "server/handlers.h"
+#include "server/login_guard.h"
 #include "server/media.h"
 #include "server/request.h"
 #include "server/storage.h"
@@ -86,6 +87,7 @@ static void register_again(struct request *req, const struct user_register_args 
 {
     uint64_t found_id = 0;
     const char *stored = NULL;
+    struct login_guard guard;
     enum password_status status = PASSWORD_OK;
     enum outcome outcome =
         user_login(req->app->router, &req->call, args->name, &found_id, &stored);
@@ -95,7 +97,12 @@ static void register_again(struct request *req, const struct user_register_args 
         return;
     }
     if (strcmp(stored, args->password_hash) != 0) {
+        if (!login_guard_name(&guard, req, args->name)) {
+            drop_session(req, user_id, &args->session);
+            return;
+        }
         status = verify(req, stored, password);
+        login_guard_leave(&guard, status);
     }
     if (status == PASSWORD_OK && found_id == user_id) {
         reply_session(req, user_id, &args->session);
@@ -136,6 +143,7 @@ void h_user_register(struct request *req)
     auth_grant(req, &args.session);
     enum outcome outcome = user_register(req->app->router, &req->call, &args, &user_id);
     if (outcome == OUTCOME_OK) {
+        login_guard_know(req, args.name);
         reply_session(req, user_id, &args.session);
     } else if (outcome == OUTCOME_SAME) {
         register_again(req, &args, user_id, password);
@@ -201,10 +209,11 @@ static void rehash(struct request *req, uint64_t user_id, const char *old_hash,
     req->call.deadline_ms = deadline_ms;
 }
 
-/* Find the account and compare the password. False: answered. An unknown user costs and
- * says the same as a wrong password. */
-static bool check_login(struct request *req, const struct param *password,
-                        uint64_t *user_id, const char **hash)
+/* Find the account and compare the password. Not PASSWORD_OK: answered. An unknown user
+ * costs and says the same as a wrong password. */
+static enum password_status compare_login(struct request *req,
+                                          const struct param *password, uint64_t *user_id,
+                                          const char **hash)
 {
     struct password_params params = auth_password_params(req);
     enum password_status status;
@@ -219,13 +228,28 @@ static bool check_login(struct request *req, const struct param *password,
                                        password->text, password->len, turn_ms(req));
     } else {
         reply_outcome(req, outcome);
-        return false;
+        return PASSWORD_FAILED;
     }
     if (status == PASSWORD_WRONG) {
         reply_error(req, ERROR_LOGIN, NULL);
     } else if (status != PASSWORD_OK) {
         reply_not_hashed(req, status);
     }
+    return status;
+}
+
+/* The same, if it may be tried now. False: answered. */
+static bool check_login(struct request *req, const struct param *password,
+                        uint64_t *user_id, const char **hash)
+{
+    struct login_guard guard;
+    enum password_status status;
+
+    if (!login_guard_name(&guard, req, request_param(req, "username")->text)) {
+        return false;
+    }
+    status = compare_login(req, password, user_id, hash);
+    login_guard_leave(&guard, status);
     return status == PASSWORD_OK;
 }
 
@@ -284,6 +308,7 @@ void h_user_password(struct request *req)
     const struct param *new_password = request_param(req, "new_password");
     struct password_params params = auth_password_params(req);
     struct session_grant grant;
+    struct login_guard guard;
     char hash[PASSWORD_HASH_MAX + 1];
     const char *stored = NULL;
     uint64_t user_id = req->who.user_id;
@@ -293,7 +318,11 @@ void h_user_password(struct request *req)
         reply_outcome(req, outcome);
         return;
     }
+    if (!login_guard_id(&guard, req, user_id)) {
+        return;
+    }
     enum password_status status = verify(req, stored, old_password);
+    login_guard_leave(&guard, status);
     if (status == PASSWORD_WRONG) {
         reply_error(req, ERROR_LOGIN, "old_password is not the password");
         return;

@@ -238,7 +238,7 @@ static bool start_auth(struct process *process)
 static bool start_media(struct app *app, const struct config *config)
 {
     app->storage = storage_new(config->media_dir);
-    app->uploads = uploads_new(config->upload_dir);
+    app->uploads = uploads_new(config->upload_dir, config->media_dir);
     app->media =
         media_new((unsigned)config->media_concurrency, (unsigned)config->media_queue_max);
     if (app->storage == NULL || app->uploads == NULL || app->media == NULL) {
@@ -481,6 +481,7 @@ static enum exit_status run(const struct config_args *args)
     struct config_error err;
     enum exit_status status = EXIT_STOPPED;
 
+    config_warn_variables(args);
     process.config = config_load(args, &err);
     if (process.config == NULL) {
         return refuse(err.text, EXIT_REFUSED);

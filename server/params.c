@@ -393,6 +393,24 @@ static bool is_visible_ascii(const char *text, size_t len)
     return true;
 }
 
+/* Anything else is no token: "" then. */
+static bool is_token(const struct param_raw *raw)
+{
+    return raw->data != NULL && !raw->overlong && is_visible_ascii(raw->data, raw->len);
+}
+
+const char *params_peek_token(const struct params *params, const char *name)
+{
+    size_t i = find(params, name, strlen(name));
+    const struct param_raw *raw = &params->raw[i];
+
+    CHECK(i < params->n && params->specs[i].type == PARAM_TOKEN);
+    if (raw->source == PARAM_NOWHERE) {
+        return NULL;
+    }
+    return is_token(raw) ? raw->data : "";
+}
+
 static bool check_one(const struct param_spec *spec, const struct param_raw *raw,
                       struct param *value, struct params_error *error)
 {
@@ -406,7 +424,7 @@ static bool check_one(const struct param_spec *spec, const struct param_raw *raw
     case PARAM_TEXT:
         return check_text(spec, raw, value, error);
     case PARAM_TOKEN:
-        if (raw->overlong || !is_visible_ascii(value->text, value->len)) {
+        if (!is_token(raw)) {
             value->text = "";
             value->len = 0;
         }

@@ -112,6 +112,11 @@ void params_add_urlencoded(struct params *params, char *body, size_t len);
 void params_add_part(struct params *params, const char *name, bool first,
                      const char *data, size_t len);
 
+/* The PARAM_TOKEN NAME before everything has arrived, as params_check() will see it;
+ * NULL: it has not come yet. To be asked between two fields of a body, never within one.
+ */
+const char *params_peek_token(const struct params *params, const char *name);
+
 /* Check all values once everything has arrived. False: *ERROR says which parameter is bad
  * and why; the text is fit for the client. */
 bool params_check(struct params *params, struct params_error *error) MUST_CHECK;

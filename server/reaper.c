@@ -41,8 +41,13 @@
 #define STATE_NUMBER_BITS 20
 
 struct lingerer {
-    int fd;
+    int fd; /* owned */
     int64_t until_ms;
+};
+
+struct lingerers {
+    size_t n;
+    struct lingerer list[LINGER_MAX];
 };
 
 struct reaper {
@@ -55,9 +60,12 @@ struct reaper {
         bool draining;
         bool hurry; /* look now */
         bool stopping;
-        size_t n_lingering;
-        struct lingerer lingering[LINGER_MAX];
-    } shared; /* under mutex */
+        struct lingerers newcomers; /* not looked at yet */
+        size_t n_lingering;         /* with those that the thread has */
+    } shared;                       /* under mutex */
+    /* The thread's own: it reads and closes them without the mutex, which every
+     * connection needs when it begins and ends. */
+    struct lingerers lingering;
 };
 
 static enum reaper_phase state_phase(uint64_t state)
@@ -240,20 +248,39 @@ static bool keep_lingering(const struct lingerer *linger, int64_t now_ms)
     return now_ms < linger->until_ms;
 }
 
-static void look_lingering_locked(struct reaper *reaper, int64_t now_ms)
+static void look_lingering(struct lingerers *lingering, int64_t now_ms)
 {
     size_t i = 0;
 
-    while (i < reaper->shared.n_lingering) {
-        struct lingerer *linger = &reaper->shared.lingering[i];
+    while (i < lingering->n) {
+        struct lingerer *linger = &lingering->list[i];
 
         if (keep_lingering(linger, now_ms)) {
             i++;
             continue;
         }
         (void)close(linger->fd);
-        *linger = reaper->shared.lingering[--reaper->shared.n_lingering];
+        *linger = lingering->list[--lingering->n];
     }
+}
+
+/* Take over who came, and look at all of them with the mutex open meanwhile. */
+static void linger_locked(struct reaper *reaper, int64_t now_ms)
+{
+    struct lingerers *mine = &reaper->lingering;
+    struct lingerers *newcomers = &reaper->shared.newcomers;
+
+    memcpy(mine->list + mine->n, newcomers->list,
+           newcomers->n * sizeof(newcomers->list[0]));
+    mine->n += newcomers->n;
+    newcomers->n = 0;
+    if (mine->n == 0) {
+        return;
+    }
+    (void)pthread_mutex_unlock(&reaper->mutex);
+    look_lingering(mine, now_ms);
+    (void)pthread_mutex_lock(&reaper->mutex);
+    reaper->shared.n_lingering = mine->n + newcomers->n;
 }
 
 /* A quarter of the shortest timeout, within bounds. */
@@ -296,9 +323,13 @@ static void *reaper_main(void *arg)
             look_at_ms =
                 now_ms + (reaper->shared.draining ? LOOK_MS_MIN : look_ms(config));
         }
-        look_lingering_locked(reaper, now_ms);
+        linger_locked(reaper, now_ms);
+        if (reaper->shared.hurry || reaper->shared.stopping ||
+            reaper->shared.newcomers.n > 0) {
+            continue; /* it was signalled while nobody waited */
+        }
         wake_at_ms = look_at_ms;
-        if (reaper->shared.n_lingering > 0 && now_ms + LOOK_MS_MIN < wake_at_ms) {
+        if (reaper->lingering.n > 0 && now_ms + LOOK_MS_MIN < wake_at_ms) {
             wake_at_ms = now_ms + LOOK_MS_MIN;
         }
         until = clock_timespec(wake_at_ms);
@@ -328,6 +359,13 @@ struct reaper *reaper_new(struct app *app)
     return reaper;
 }
 
+static void close_all(struct lingerers *lingering)
+{
+    while (lingering->n > 0) {
+        (void)close(lingering->list[--lingering->n].fd);
+    }
+}
+
 void reaper_free(struct reaper **reaper)
 {
     struct reaper *self = *reaper;
@@ -342,9 +380,8 @@ void reaper_free(struct reaper **reaper)
     (void)pthread_mutex_unlock(&self->mutex);
     (void)pthread_join(self->thread, NULL);
     CHECK(self->shared.head == NULL);
-    for (size_t i = 0; i < self->shared.n_lingering; i++) {
-        (void)close(self->shared.lingering[i].fd);
-    }
+    close_all(&self->lingering);
+    close_all(&self->shared.newcomers);
     (void)pthread_cond_destroy(&self->wake);
     (void)pthread_mutex_destroy(&self->mutex);
     free(self);
@@ -380,22 +417,27 @@ void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
 
 void reaper_linger(struct reaper *reaper, int fd)
 {
-    int copy;
+    struct lingerers *newcomers = &reaper->shared.newcomers;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    bool taken;
 
+    if (copy < 0) {
+        return;
+    }
     (void)pthread_mutex_lock(&reaper->mutex);
-    if (reaper->shared.n_lingering < LINGER_MAX && !reaper->shared.stopping) {
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (copy >= 0) {
-            struct lingerer *linger =
-                &reaper->shared.lingering[reaper->shared.n_lingering++];
-
-            (void)shutdown(copy, SHUT_WR);
-            linger->fd = copy;
-            linger->until_ms = clock_mono_ms() + LINGER_MS;
-            (void)pthread_cond_signal(&reaper->wake);
-        }
+    taken = reaper->shared.n_lingering < LINGER_MAX && !reaper->shared.stopping;
+    if (taken) {
+        newcomers->list[newcomers->n++] =
+            (struct lingerer){.fd = copy, .until_ms = clock_mono_ms() + LINGER_MS};
+        reaper->shared.n_lingering++;
+        (void)pthread_cond_signal(&reaper->wake);
     }
     (void)pthread_mutex_unlock(&reaper->mutex);
+    if (taken) {
+        (void)shutdown(fd, SHUT_WR); /* the copy may be closed by now */
+    } else {
+        (void)close(copy);
+    }
 }
 
 void reaper_drain(struct reaper *reaper)

@@ -14,6 +14,7 @@
 
 #include "shard/call.h"
 
+#include "server/client.h"
 #include "server/params.h"
 #include "server/reply.h"
 #include "server/upload.h"
@@ -39,17 +40,19 @@ struct request_headers {
     const char *range;
     const char *if_range;
     const char *if_none_match;
+    const char *forwarded_for; /* X-Forwarded-For; when sent twice the last, a proxy's */
 };
 
 struct request {
-    struct app *app;           /* (ref) */
-    const struct route *route; /* (ref in the route table); NULL before it is known */
-    struct arena arena;        /* freed when the answer is out; handlers never free */
-    char id[17];               /* 16 hex digits, in the log and in X-Request-Id */
-    bool is_head;              /* HEAD: answer as for GET, the body is not sent */
-    const char *path_rest;     /* ROUTE_PREFIX: decoded path after the prefix; else "" */
-    int64_t start_ms;          /* monotonic; when the header was complete */
-    int64_t deadline_ms;       /* monotonic; counts from the end of the body */
+    struct app *app;            /* (ref) */
+    const struct route *route;  /* (ref in the route table); NULL before it is known */
+    struct arena arena;         /* freed when the answer is out; handlers never free */
+    char id[17];                /* 16 hex digits, in the log and in X-Request-Id */
+    struct client_address peer; /* who has connected; client.h says who asks */
+    bool is_head;               /* HEAD: answer as for GET, the body is not sent */
+    const char *path_rest;      /* ROUTE_PREFIX: decoded path after the prefix; else "" */
+    int64_t start_ms;           /* monotonic; when the header was complete */
+    int64_t deadline_ms;        /* monotonic; counts from the end of the body */
     struct params params;
     struct request_headers headers;
     /* 1..128 visible ASCII, in the arena; NULL when absent */

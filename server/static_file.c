@@ -231,6 +231,18 @@ static void answer(struct request *req, const struct source *source, uint64_t si
     }
 }
 
+/* What a browser shows where it is, and calls it when it is kept. The name is one that
+ * was found: letters, digits, '-', '_' and a dot. */
+static void name_file(struct request *req, const struct static_plan *plan)
+{
+    char text[sizeof "inline; filename=\"\"" + ASSET_NAME_MAX + 8];
+
+    if (plan->http_status == 200 || plan->http_status == 206) {
+        (void)snprintf(text, sizeof text, "inline; filename=\"%s\"", req->path_rest);
+        reply_header(req, "Content-Disposition", text);
+    }
+}
+
 /* A media file never changes under its NAME, so that the name is its validator, on every
  * server that has a copy. An asset (NULL) has its size and time. */
 static void make_etag(const char *name, const struct stat *st, char *etag, size_t size)
@@ -273,6 +285,7 @@ void h_static_get(struct request *req)
                                  .if_none_match = req->headers.if_none_match},
         etag, size, &plan);
     answer(req, &source, size, &plan);
+    name_file(req, &plan);
     reply_header(req, "ETag", etag);
     reply_header(req, "Accept-Ranges", "bytes");
 }

@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { Cluster } from "../lib/cluster.js";
+import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
 
 const cluster = await Cluster.up({ remote: true });
@@ -464,4 +465,83 @@ test("a queue of passwords that is full answers busy at once, and the rest goes 
   assert.ok((await other.metric("doushard_password_refused_total")) > 0);
   assert.equal((await other.login(uniqueName("nobody"), "x")).status_code, CODE.LOGIN);
   assert.equal((await server.stop()).code, 0);
+});
+
+/* ---- wrong passwords ---- */
+
+/* LOGIN from the client 198.51.100.HOST, as a proxy on this machine would pass it on. */
+const loginFrom = async (other, host, username, password) =>
+  (await other.post("/douyin/user/login/", { username, password },
+    { headers: { "X-Forwarded-For": `198.51.100.${host}` } })).json;
+
+test("wrong passwords are slowed for their sender, and nobody else", local, async () => {
+  const server = await (await cluster.addServer({
+    login_tries: 5, login_wait_max_s: 600, trusted_proxies: "127.0.0.1", scrypt_concurrency: 2,
+  })).start();
+  const other = cluster.apiOf(server);
+  const { name, password, id, token } = await api.register();
+  let failed = 0;
+  const attack = async (username) => {
+    const hashes = await other.metric("doushard_password_hashes_total");
+    const start = performance.now();
+    const answers = await Promise.all(Array.from({ length: 60 }, (_, i) =>
+      loginFrom(other, 66, username, `guess ${i}`)));
+    const seconds = (performance.now() - start) / 1000;
+    const compared = (await other.metric("doushard_password_hashes_total")) - hashes;
+    /* One more after 1 s, another 2 s later, and so on. */
+    assert.ok(compared >= 5 && compared <= 5 + Math.floor(Math.log2(seconds + 1)), `${compared} in ${seconds} s`);
+    const codes = answers.map((a) => a.status_code);
+    assert.equal(codes.filter((c) => c === CODE.LOGIN).length, compared, JSON.stringify(codes));
+    assert.equal(codes.filter((c) => c === CODE.THROTTLED).length, 60 - compared, JSON.stringify(codes));
+    failed += compared;
+    const refusal = answers.find((a) => a.status_code === CODE.THROTTLED);
+    return { ...refusal, status_msg: refusal.status_msg.replace(/: \d+ s$/, ": N s") };
+  };
+  const known = await attack(name);
+  const unknown = await attack(uniqueName("nobody"));
+  assert.match(known.status_msg, /: N s$/);
+  assert.deepEqual(unknown, known, "the refusal tells whether there is such a user");
+  assert.equal((await loginFrom(other, 66, uniqueName("nobody"), "x")).status_code, CODE.LOGIN, "another account");
+  assert.equal((await loginFrom(other, 67, name, password)).user_id, id, "the owner, from elsewhere");
+  assert.equal((await other.user(token)).user.id, id, "the owner's session");
+  /* One more each time the wait is over, and then twice as long. */
+  const again = await until("the end of the wait", async () => {
+    const answer = await loginFrom(other, 66, name, "guess");
+    return answer.status_code !== CODE.THROTTLED && answer;
+  }, { timeoutMs: 10000, everyMs: 100 });
+  assert.equal(again.status_code, CODE.LOGIN);
+  assert.equal(await other.metric("doushard_logins_failed_total"), failed + 2);
+  assert.ok((await other.metric("doushard_logins_throttled_total")) >= 120 - failed);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("what a client says of its address counts only behind a proxy that is named", local, async () => {
+  const one = { login_tries: 0, login_account_max: 0, login_address_max: 1 };
+  const server = await (await cluster.addServer(one)).start();
+  const other = cluster.apiOf(server);
+  const name = uniqueName("nobody");
+  assert.equal((await loginFrom(other, 1, name, "x")).status_code, CODE.LOGIN);
+  assert.equal((await loginFrom(other, 2, name, "x")).status_code, CODE.THROTTLED);
+  assert.match(server.logText(), / warn proxy_not_trusted .*peer=127\.0\.0\.1/);
+  assert.equal((await server.stop()).code, 0);
+
+  const behind = await (await cluster.addServer({ ...one, trusted_proxies: "127.0.0.1" })).start();
+  /* What the client sent, then what the proxy has appended: in one line or in two. */
+  const body = `username=${name}&password=x`;
+  const codes = [];
+  for (const headers of [
+    "X-Forwarded-For: 198.51.100.1\r\n",
+    "X-Forwarded-For: 198.51.100.7, 198.51.100.1\r\n",
+    "X-Forwarded-For: 198.51.100.8\r\nX-Forwarded-For: 198.51.100.1\r\n",
+    "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 198.51.100.9\r\n",
+  ]) {
+    const connection = await RawConnection.open(behind.options.listen_port);
+    await connection.send(`POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\n${headers}` +
+      `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    const [answer] = await connection.answers(1);
+    codes.push(JSON.parse(answer.body).status_code);
+    connection.close();
+  }
+  assert.deepEqual(codes, [CODE.LOGIN, CODE.THROTTLED, CODE.THROTTLED, CODE.LOGIN]);
+  assert.equal((await behind.stop()).code, 0);
 });

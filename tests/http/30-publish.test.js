@@ -3,14 +3,14 @@
 /* A video goes in and comes out; what is no video does not, and nothing is left of it. */
 
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 import http from "node:http";
 import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, slowdown } from "../lib/cluster.js";
+import { Cluster, slowdown, statusOf } from "../lib/cluster.js";
 import * as media from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
@@ -371,11 +371,102 @@ test("without a file, without a token, with a bad token: nothing is left", local
   const { json } = await api.send("POST", ACTION, { form: { token: author.token, title: "t", data: "x" } });
   assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
   const broken = multipart([["token", author.token], ["title", "t"], file]);
-  for (const body of [broken.body.subarray(0, broken.body.length - 20), broken.body.subarray(10)]) {
-    const answer = await api.send("POST", ACTION, { body, headers: { "Content-Type": broken.type } });
-    assert.notEqual(answer.json.status_code, CODE.OK, "a multipart body that is cut");
-  }
+  const answer = await api.send("POST", ACTION, { body: broken.body.subarray(10), headers: { "Content-Type": broken.type } });
+  assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, the token, is lost");
+  /* Wherever the token is or would be: it is the body that is wrong. */
+  for (const [what, body, type] of [
+    ["cut at its end", broken.body.subarray(0, broken.body.length - 20), broken.type],
+    ["cut before the token", broken.body.subarray(0, 30), broken.type],
+    ["of another boundary", broken.body, "multipart/form-data; boundary=another"],
+    ["of no boundary", broken.body, "multipart/form-data"],
+  ])
+    for (const query of [{}, { token: author.token, title: "t" }]) {
+      const answer = await api.send("POST", ACTION, { query, body, headers: { "Content-Type": type } });
+      assert.equal(answer.json.status_code, CODE.PARAM, `a body ${what}: ${JSON.stringify(answer.json)}`);
+      assert.match(answer.json.status_msg, /form/, what);
+    }
 }));
+
+/* ---- a token that comes before the file ---- */
+
+/** TOKEN with other CLAIMS, signed as the service would. */
+function signed(token, claims) {
+  const line = readFileSync(cluster.files.token_keys, "utf8").split("\n").find((l) => l.trim() && !l.startsWith("#"));
+  const [head, body] = token.split(".");
+  const changed = { ...JSON.parse(Buffer.from(body, "base64url")), ...claims };
+  const text = `${head}.${Buffer.from(JSON.stringify(changed)).toString("base64url")}`;
+  return `${text}.${createHmac("sha256", Buffer.from(line.trim().split(/\s+/)[1], "hex")).update(text).digest("base64url")}`;
+}
+
+/** Begin an upload that stops in the middle of its file; resolves to the connection. */
+async function beginUpload({ query = "", headers = "", before = [] }) {
+  const { body, boundary } = multipart([...before, { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) }]);
+  const connection = await RawConnection.open(cluster.server.options.listen_port);
+  await connection.send(`POST ${ACTION}${query} HTTP/1.1\r\nHost: x\r\n${headers}` +
+    `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  await connection.send(body.subarray(0, 200000));
+  return connection;
+}
+
+test("a token that is no good and comes before the file ends the upload at once", local, () => leavesNothing(async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const flipped = author.token.slice(0, -5) + (author.token.at(-5) === "A" ? "B" : "A") + author.token.slice(-4);
+  const refused = await api.metric("doushard_tokens_refused_total");
+  let n = 0;
+  for (const bad of ["nonsense", flipped, signed(author.token, { iat: now - 1000, exp: now - 500 }), "x".repeat(5000), "\u00e9"])
+    for (const where of [
+      { query: `?token=${encodeURIComponent(bad)}` },
+      { before: [["title", "t"], ["token", bad]] },
+      { before: [["token", bad], ["token", author.token]] },
+      { before: [["token", bad], ["title", "t"]], headers: `Authorization: Bearer ${author.token}\r\n` },
+      ...(bad === "\u00e9" ? [] : [{ headers: `Authorization: Bearer ${bad}\r\n` }]),
+    ]) {
+      const connection = await beginUpload(where);
+      const [answer] = await connection.answers(1);
+      const json = JSON.parse(answer.body);
+      assert.equal(json.status_code, CODE.AUTH, `${JSON.stringify(where).slice(0, 200)}: ${JSON.stringify(json)}`);
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.connection?.toLowerCase(), "close");
+      assert.match(answer.headers["content-type"], /^application\/json/);
+      await connection.closed();
+      n += 1;
+    }
+  assert.equal((await api.metric("doushard_tokens_refused_total")) - refused, n);
+  await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
+}));
+
+test("who would send a large body on \"continue\" is told before that its token is no good", local, async () => {
+  const connection = await RawConnection.open(cluster.server.options.listen_port);
+  await connection.send(`POST ${ACTION}?token=nonsense HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n` +
+    `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  const [answer] = await connection.answers(1);
+  assert.equal(JSON.parse(answer.body).status_code, CODE.AUTH);
+  assert.ok(!connection.received.toString("latin1").includes("100 Continue"));
+  await connection.closed();
+});
+
+test("a token that may still be good is waited for", local, async () => {
+  const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+  const send = async (parts, options = {}) => (await api.send("POST", ACTION, {
+    multipart: [...parts, ["title", uniqueName("t")]], ...options })).json.status_code;
+  const good = ["token", author.token];
+  const basic = { headers: { Authorization: "Basic eDp5" } };
+  assert.equal(await send([file, good]), CODE.OK, "as the official client");
+  assert.equal(await send([file, good], basic), CODE.OK, "with a header that is no bearer's");
+  assert.equal(await send([["token", ""], file, good]), CODE.OK, "an empty one is none");
+  assert.equal(await send([good, file, ["token", "bad"]]), CODE.OK, "the first one counts");
+  assert.equal(await send([["token", "bad"], file], { query: { token: author.token } }), CODE.OK, "the query counts first");
+  assert.equal(await send([good, file], { headers: { Authorization: "Bearer bad" } }), CODE.OK, "the field before the header");
+  assert.equal(await send([file], { headers: { Authorization: `Bearer ${author.token}` } }), CODE.OK, "the header alone");
+  const gone = await api.register();
+  assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
+  assert.equal(await send([["token", gone.token], file]), CODE.AUTH, "a session that is over is known at the end only");
+  const first = await beginUpload({ query: `?token=${author.token}` });
+  await until("the file to be taken", async () => (await api.metric("doushard_uploads_running")) === 1);
+  assert.equal(first.received.length, 0);
+  first.reset();
+  await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
+});
 
 /* ---- a client that leaves ---- */
 
@@ -657,6 +748,84 @@ test("as many uploads as allowed, then busy, and the rest goes on", local, async
   held[1].reset();
   await until("room", async () => (await other.metric("doushard_uploads_running")) === 0);
   assert.equal((await other.publish(author.token, media.uniqueClip(), "fourth")).status_code, CODE.OK);
+  assert.equal((await server.stop()).code, 0);
+});
+
+/* The head of a publish of BODY, chunked or not. */
+const head = (type, length) => `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
+  (length === undefined ? "Transfer-Encoding: chunked\r\n\r\n" : `Content-Length: ${length}\r\n\r\n`);
+const chunk = (bytes) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
+
+test("with too little room on the disk uploads are refused before they are sent, and all else goes on", local, async () => {
+  const path = join(cluster.dir, "full.conf");
+  const config = (bytes) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free_bytes = ${bytes};\n`);
+  config("4611686018427387904L");
+  const server = await cluster.addServer();
+  const { arguments: usual } = server;
+  server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free-bytes)=/.test(flag)).concat(`--config=${path}`);
+  await server.start();
+  const other = cluster.apiOf(server);
+  for (const length of [300000, undefined]) {
+    const connection = await RawConnection.open(server.options.listen_port);
+    await connection.send(head("multipart/form-data; boundary=b", length));
+    const [answer] = await connection.answers(1);
+    const json = JSON.parse(answer.body.toString("utf8"));
+    assert.equal(json.status_code, CODE.UNAVAILABLE, JSON.stringify(json));
+    assert.match(json.status_msg, /no room/);
+    await connection.closed();
+  }
+  assert.equal(await other.metric("doushard_uploads_no_room_total"), 2);
+  assert.ok((await other.metric("doushard_media_free_bytes")) > 0);
+  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
+  const { video_list } = await other.list({ user_id: author.id });
+  assert.ok(video_list.length > 0);
+  assert.equal((await other.send("HEAD", reach(video_list[0].play_url), {})).status, 200);
+
+  config("0");
+  server.kill("SIGHUP");
+  await until("the reload", async () => (await other.metric("doushard_config_generation")) === 2);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "room again")).status_code, CODE.OK);
+  await until("the room to be given back", async () => (await other.metric("doushard_uploads_reserved_bytes")) === 0);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
+  const limit = 12 << 20;
+  const server = await (await cluster.addServer({ upload_limit_bytes: limit, upload_spool_max_bytes: 0 })).start();
+  const other = cluster.apiOf(server);
+  const reserved = (bytes) => until(`${bytes} bytes to be reserved`,
+    async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes);
+  const { body, type } = multipart([{ name: "data", filename: "x.mp4", data: media.clipOfSize(limit - 1000) },
+    ["token", author.token], ["title", "large"]]);
+
+  const first = await RawConnection.open(server.options.listen_port);
+  await first.send(head(type, body.length));
+  await reserved(body.length);
+  /* The option cannot be so small that nothing fits: it is one of the largest. */
+  assert.equal((await other.publish(author.token, media.clipOfSize(1 << 20), "no room")).status_code, CODE.BUSY);
+  assert.equal((await other.publish(author.token, media.uniqueClip(), "small")).status_code, CODE.OK);
+  await first.send(body);
+  assert.equal(JSON.parse((await first.answers(1, 60000))[0].body).status_code, CODE.OK, "who was let in is finished");
+  await reserved(0);
+
+  /* Of two that do not say how long they are the second finds no more room when it grows; the first
+   * can then become as long as any. */
+  const [one, two] = await Promise.all([0, 1].map(() => RawConnection.open(server.options.listen_port)));
+  const rest = (from) => Buffer.concat([chunk(body.subarray(from)), Buffer.from("0\r\n\r\n")]);
+  await one.send(head(type));
+  await one.send(chunk(body.subarray(0, 7 << 20)));
+  const alone = await until("the first to grow", async () => {
+    const bytes = await other.metric("doushard_uploads_reserved_bytes");
+    return bytes > 8 << 20 && bytes;
+  });
+  await two.send(head(type));
+  await two.send(rest(0));
+  assert.equal(JSON.parse((await two.answers(1, 60000))[0].body).status_code, CODE.BUSY);
+  await reserved(alone);
+  await one.send(rest(7 << 20));
+  assert.equal(JSON.parse((await one.answers(1, 60000))[0].body).status_code, CODE.OK);
+  await reserved(0);
+  assert.deepEqual(Cluster.filesIn(server.options.upload_dir), []);
   assert.equal((await server.stop()).code, 0);
 });
 

@@ -169,6 +169,8 @@ test("files that are named and not good are refused with their name", () => {
   chmodSync(open, 0o644);
   const short = file("short-keys", "k1 abcd\n");
   chmodSync(short, 0o600);
+  const empty = file("empty-password", "\n");
+  chmodSync(empty, 0o600);
   const good = run(["--check-config", `--config=${file("good.conf", base + dirs)}`, `--token-keys-file=${keys}`]);
   assert.equal(good.status, 0, good.stderr);
   for (const [flag, path, pattern] of [
@@ -185,6 +187,7 @@ test("files that are named and not good are refused with their name", () => {
     ["--db-password-file", open, /open-keys/],
     ["--words-file", join(cluster.dir, "none"), /none: words_file: No such file/],
     ["--words-file", file("bad-words", Buffer.from([0x61, 0x0a, 0xff])), /bad-words: words_file: line 2/],
+    ["--db-password-file", empty, /empty-password.*first line is empty/],
   ]) {
     const { status, stderr } = run(["--check-config", ...(flag === "--config" ? [] : [`--config=${join(cluster.dir, "good.conf")}`]), `${flag}=${path}`]);
     assert.equal(status, 1, `${flag}=${path}: ${stderr}`);
@@ -202,6 +205,20 @@ test("flags win over the environment, that over the file, that over the default"
   assert.deepEqual(["feed_limit", "list_limit", "uploads_max", "scrypt_ln"].map(value), ["11", "22", "33", "15"]);
   const again = file("printed.conf", stdout);
   assert.equal(run(["--print-config", `--config=${again}`]).status, 0, "what it prints it reads");
+});
+
+test("a variable that is no option is named, and the one that was meant", () => {
+  const path = file("good.conf", base + dirs);
+  const check = (env) => run(["--check-config"], { DOUSHARD_CONFIG: path, ...env });
+  assert.equal(check({ DOUSHARD_FEED_LIMIT: "5" }).stderr, "");
+  const { status, stdout, stderr } = check({ DOUSHARD_FEED_LIMITT: "5", DOUSHARD_PORT_8080_TCP_PROTO: "tcp", OTHER: "x" });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /ok/);
+  const lines = stderr.trim().split("\n");
+  assert.equal(lines.length, 2, stderr);
+  assert.match(stderr, / warn variable_unknown name="DOUSHARD_FEED_LIMITT" .*DOUSHARD_FEED_LIMIT"/);
+  assert.match(stderr, / warn variable_unknown name="DOUSHARD_PORT_8080_TCP_PROTO" .*--help-config/);
+  assert.ok(!stderr.includes("OTHER"));
 });
 
 test("bad flags and variables are refused", () => {

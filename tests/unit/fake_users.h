@@ -463,7 +463,9 @@ static struct {
     char keys_file[SCRATCH_PATH_MAX + 16];
     struct config config;
     struct app app;
-    int64_t budget_ms; /* of every request */
+    int64_t budget_ms;          /* of every request */
+    struct client_address peer; /* likewise */
+    const char *forwarded_for;  /* likewise; NULL: no such header */
 } world;
 
 static void world_write_keys(const char *text)
@@ -497,6 +499,7 @@ static int world_begin(void **state)
     world.config.scrypt_p = 1;
     world.config.scrypt_concurrency = 1;
     world.config.scrypt_queue_max = 0;
+    world.config.trusted_proxies = "";
     world.config.base_url = "https://v.example.org";
     world.config.listen_host = "0.0.0.0";
     world.config.listen_port = 8080;
@@ -543,6 +546,8 @@ static struct answer ask(const struct route *route, const struct field *fields)
         named.path = "/test/";
     }
     request_init(&req, &world.app, now_ms);
+    req.peer = world.peer;
+    req.headers.forwarded_for = world.forwarded_for;
     request_set_route(&req, &named, "");
     request_set_deadline(&req, now_ms + world.budget_ms);
     for (; fields != NULL && fields->name != NULL; fields++) {

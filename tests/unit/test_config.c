@@ -399,6 +399,9 @@ static void test_bad_values(void **state)
         {"--", NULL, "\"--\" is no flag; see --help"},
         {"--listen-host=localhost", NULL,
          "listen_host is \"localhost\": write a numeric address, 0.0.0.0 or :: for all"},
+        {"--trusted-proxies=127.0.0.1, proxy", NULL,
+         "trusted_proxies is \"127.0.0.1, proxy\": write numeric addresses with commas "
+         "between them"},
         {"--admin-port=8080", NULL,
          "listen_port and admin_port are both 8080: the operator's listener needs a port "
          "of its own"},
@@ -473,6 +476,13 @@ static void test_secrets(void **state)
     write_text(fix->password, "123456789012345");
     assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
     assert_string_equal(secret, "123456789012345");
+    static const char *const empty[] = {"", "\n", "\r\n", "\nsecret\n"};
+    for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+        write_text(fix->password, empty[i]);
+        assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+        assert_non_null(strstr(err.text, fix->password));
+        assert_non_null(strstr(err.text, "its first line is empty"));
+    }
     write_text(fix->password, "1234567890123456");
     assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
     assert_null(strstr(err.text, "1234"));

@@ -452,6 +452,141 @@ static void test_login_overtaken_by_rehash(void **state)
     answer_free(&answer);
 }
 
+/* ---- too many wrong passwords ---- */
+
+static void limit_tries(int tries)
+{
+    world.config.login_tries = tries;
+    world.config.login_wait_max_s = 900;
+    world.peer.bytes[0] = 0x20;
+    world.peer.bytes[7] = 1;
+}
+
+/* Refused before anything is asked or computed, whether or not there is such a user, and
+ * whatever the password is; from another address the owner gets in. */
+static void test_login_throttled(void **state)
+{
+    static const char *const names[] = {"alice", "nobody"};
+    struct answer refused[2];
+
+    (void)state;
+    (void)make_alice();
+    limit_tries(3);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        for (unsigned n = 0; n < 3; n++) {
+            struct answer answer = log_in(names[i], "wrong");
+            assert_refused(&answer, 1005);
+        }
+        uint64_t n_before = n_hashes();
+        unsigned n_calls = fake.n_calls[FAKE_LOGIN];
+        refused[i] = log_in(names[i], "secret");
+        assert_int_equal(refused[i].code, 1015);
+        assert_int_equal(n_hashes(), n_before);
+        assert_int_equal(fake.n_calls[FAKE_LOGIN], n_calls);
+    }
+    assert_true(json_equal(refused[0].body, refused[1].body));
+    assert_non_null(strstr(answer_text(&refused[0], "status_msg"), ": 1 s"));
+    answer_free(&refused[0]);
+    assert_refused(&refused[1], 1015);
+    world.peer.bytes[7] = 2;
+    struct answer answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* What nobody could compare is no failure of the user's. */
+static void test_login_unknown_is_no_failure(void **state)
+{
+    (void)state;
+    (void)make_alice();
+    limit_tries(2);
+    fake.refuse[FAKE_LOGIN] = OUTCOME_UNAVAILABLE;
+    for (unsigned n = 0; n < 10; n++) {
+        struct answer answer = log_in("alice", "wrong");
+        assert_refused(&answer, 1017);
+    }
+    fake.refuse[FAKE_LOGIN] = OUTCOME_OK;
+    struct answer answer = log_in("alice", "wrong");
+    assert_refused(&answer, 1005);
+    answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* Strangers use up what an hour has for the account; where it was made it is let in. */
+static void test_login_where_registered(void **state)
+{
+    (void)state;
+    limit_tries(0);
+    world.config.login_account_max = 4;
+    (void)make_alice();
+    for (unsigned char from = 2; from < 4; from++) {
+        world.peer.bytes[7] = from;
+        struct answer answer = log_in("alice", "wrong");
+        assert_refused(&answer, 1005);
+    }
+    struct answer answer = log_in("alice", "secret");
+    assert_refused(&answer, 1015);
+    world.peer.bytes[7] = 1;
+    answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* Behind a proxy it is the client that counts, once the proxy is named. */
+static void test_login_behind_proxy(void **state)
+{
+    (void)state;
+    (void)make_alice();
+    limit_tries(1);
+    world.peer = (struct client_address){{[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    world.forwarded_for = "203.0.113.5";
+    struct answer answer = log_in("alice", "wrong");
+    assert_refused(&answer, 1005);
+    world.forwarded_for = "203.0.113.6";
+    answer = log_in("alice", "secret");
+    assert_refused(&answer, 1015);
+    world.config.trusted_proxies = "127.0.0.1";
+    answer = log_in("alice", "wrong");
+    assert_refused(&answer, 1005);
+    answer = log_in("alice", "secret");
+    assert_refused(&answer, 1015);
+    world.forwarded_for = "203.0.113.6, 203.0.113.7"; /* the first is the client's word */
+    answer = log_in("alice", "secret");
+    assert_session(&answer, ALICE);
+    answer_free(&answer);
+}
+
+/* Who knows an idempotency key, or has a token, guesses no faster. */
+static void test_other_doors_throttled(void **state)
+{
+    struct answer answer = enter(&register_route, "alice", "secret", "key-1");
+    char token[JWT_SIGNED_MAX + 1];
+
+    (void)state;
+    (void)snprintf(token, sizeof token, "%s", answer_text(&answer, "token"));
+    answer_free(&answer);
+    limit_tries(3);
+    for (unsigned n = 0; n < 3; n++) {
+        answer = enter(&register_route, "alice", "guess", "key-1");
+        assert_refused(&answer, 1013);
+    }
+    unsigned n_sessions = fake_n_sessions(ALICE);
+    answer = enter(&register_route, "alice", "secret", "key-1");
+    assert_refused(&answer, 1015);
+    assert_int_equal(fake_n_sessions(ALICE), n_sessions);
+    answer = log_in("alice", "secret");
+    assert_refused(&answer, 1015);
+    for (unsigned n = 0; n < 3; n++) {
+        answer = change(token, "guess", "fresh");
+        assert_refused(&answer, 1005);
+    }
+    uint64_t n_before = n_hashes();
+    answer = change(token, "secret", "fresh");
+    assert_refused(&answer, 1015);
+    assert_int_equal(n_hashes(), n_before);
+}
+
 /* ---- busy ---- */
 
 static void *hash_slowly(void *arg)
@@ -734,6 +869,11 @@ int main(void)
         IN_WORLD(test_login_rehash),
         IN_WORLD(test_login_overtaken_by_change),
         IN_WORLD(test_login_overtaken_by_rehash),
+        IN_WORLD(test_login_throttled),
+        IN_WORLD(test_login_unknown_is_no_failure),
+        IN_WORLD(test_login_where_registered),
+        IN_WORLD(test_login_behind_proxy),
+        IN_WORLD(test_other_doors_throttled),
         IN_WORLD(test_busy),
         IN_WORLD(test_no_turn_too_late),
         IN_WORLD(test_logout),

@@ -265,6 +265,36 @@ static void test_good_values(void **state)
 }
 
 /* A token is never a bad parameter: who has it wrong is not logged in. */
+/* Before everything is there: what will count, or that nothing has come. */
+static void test_peek_token(void **state)
+{
+    struct arena arena;
+    struct params params;
+
+    (void)state;
+    arena_init(&arena, 1 << 20);
+    params_init(&params, &arena, specs);
+    assert_null(params_peek_token(&params, "token"));
+    params_add_query(&params, "token", 5, "", 0);
+    params_add_part(&params, "token", true, "", 0);
+    assert_null(params_peek_token(&params, "token"));
+    params_add_part(&params, "token", true, "ab", 2);
+    params_add_part(&params, "token", false, "cd", 2);
+    params_add_part(&params, "title", true, "x", 1);
+    params_add_part(&params, "token", true, "later", 5);
+    assert_string_equal(params_peek_token(&params, "token"), "abcd");
+    static const char *const none[] = {"a b", "\xc3\xa9", "12345678901234567"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+        params_init(&params, &arena, specs);
+        params_add_query(&params, "token", 5, none[i], strlen(none[i]));
+        assert_string_equal(params_peek_token(&params, "token"), "");
+        params_init(&params, &arena, specs);
+        params_add_part(&params, "token", true, none[i], strlen(none[i]));
+        assert_string_equal(params_peek_token(&params, "token"), "");
+    }
+    arena_release(&arena);
+}
+
 static void test_token(void **state)
 {
     static const struct {
@@ -454,9 +484,10 @@ int main(void)
         cmocka_unit_test(test_integer),      cmocka_unit_test(test_integer_forms_agree),
         cmocka_unit_test(test_time),         cmocka_unit_test(test_bad_values),
         cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_good_values),
-        cmocka_unit_test(test_token),        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_first_wins),   cmocka_unit_test(test_urlencoded),
-        cmocka_unit_test(test_parts),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_peek_token),   cmocka_unit_test(test_token),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_first_wins),
+        cmocka_unit_test(test_urlencoded),   cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,10 @@
 /* Receiving a file: limits, first bytes, hash, and that nothing stays behind. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 
 #include "shard/base/hex.h"
 
@@ -18,16 +20,61 @@
     "ftypisom\0\0\2\0isommp41"
 #define HEAD_LEN (sizeof(HEAD) - 1)
 
+#define MEGABYTE (UINT64_C(1) << 20)
+
 struct fixture {
     struct scratch scratch;
     struct uploads *uploads;
+    struct upload_limits limits;
 };
+
+/* What the file systems say, upload_dir's first: how many bytes are free, whether they
+ * count blocks, and whether they answer at all. */
+static struct {
+    uint64_t free_bytes[2];
+    bool counts_none;
+    bool fails;
+    unsigned n_asked;
+} disk;
+
+int __wrap_fstatvfs(int fd, struct statvfs *fs);
+int __wrap_fstatvfs64(int fd, struct statvfs *fs);
+
+int __wrap_fstatvfs(int fd, struct statvfs *fs)
+{
+    assert_true(fd >= 0);
+    if (disk.fails) {
+        errno = EIO;
+        return -1;
+    }
+    *fs = (struct statvfs){.f_frsize = 512, .f_bsize = 1048576 /* never the unit */};
+    fs->f_blocks = disk.counts_none ? 0 : 1 << 20;
+    fs->f_bavail = disk.free_bytes[disk.n_asked++ % 2] / 512;
+    fs->f_bfree = fs->f_bavail * 2; /* root's share is not ours */
+    return 0;
+}
+
+/* What the name is where files may be large. */
+int __wrap_fstatvfs64(int fd, struct statvfs *fs)
+{
+    return __wrap_fstatvfs(fd, fs);
+}
+
+static void set_free(uint64_t here, uint64_t there)
+{
+    disk.free_bytes[0] = here;
+    disk.free_bytes[1] = there;
+}
 
 static int setup(void **state)
 {
     static struct fixture fixture;
+    memset(&disk, 0, sizeof disk);
+    set_free(100 * MEGABYTE, 100 * MEGABYTE);
     scratch_make(&fixture.scratch);
-    fixture.uploads = uploads_new(fixture.scratch.path);
+    fixture.uploads = uploads_new(fixture.scratch.path, fixture.scratch.path);
+    fixture.limits = (struct upload_limits){.spool_max_bytes = 1000 * MEGABYTE,
+                                            .min_free_bytes = 10 * MEGABYTE};
     *state = &fixture;
     return fixture.uploads == NULL;
 }
@@ -136,7 +183,7 @@ static void test_sweep(void **state)
     int other = openat(dir_fd, "keep", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     assert_true(dead >= 0 && alive >= 0 && other >= 0);
     assert_int_equal(flock(alive, LOCK_EX), 0);
-    struct uploads *second = uploads_new(fixture->scratch.path);
+    struct uploads *second = uploads_new(fixture->scratch.path, fixture->scratch.path);
     assert_non_null(second);
     uploads_free(&second);
     assert_int_equal(faccessat(dir_fd, ".tmp-dead", F_OK, 0), -1);
@@ -151,8 +198,115 @@ static void test_sweep(void **state)
 static void test_bad_directory(void **state)
 {
     (void)state;
-    assert_null(uploads_new("/proc/doushard"));
-    assert_null(uploads_new("/dev/null"));
+    assert_null(uploads_new("/proc/doushard", "/tmp"));
+    assert_null(uploads_new("/dev/null", "/tmp"));
+    assert_null(uploads_new("/tmp", "/proc/doushard"));
+}
+
+/* ---- room ---- */
+
+static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
+                                  uint64_t bytes)
+{
+    return uploads_reserve(fixture->uploads, room, bytes, &fixture->limits);
+}
+
+/* What was promised to others counts, whether it is written by now or not. */
+static void test_room_on_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room first = {0};
+    struct upload_room second = {0};
+    assert_int_equal(reserve(fixture, &first, 90 * MEGABYTE + 1), UPLOAD_DISK_FULL);
+    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 0);
+    assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE + 1), UPLOAD_DISK_FULL);
+    assert_int_equal(second.bytes, 0);
+    assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 90 * MEGABYTE);
+    uploads_release(fixture->uploads, &first);
+    assert_int_equal(first.bytes, 0);
+    uploads_release(fixture->uploads, &first);
+    assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &first);
+    uploads_release(fixture->uploads, &second);
+    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 0);
+}
+
+/* The disk of the two that has less decides. */
+static void test_room_where_less_is(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room room = {0};
+    set_free(100 * MEGABYTE, 9 * MEGABYTE);
+    assert_int_equal(uploads_free_bytes(fixture->uploads), 9 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
+    set_free(9 * MEGABYTE, 100 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
+    set_free(11 * MEGABYTE, 12 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &room, MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &room);
+    disk.counts_none = true;
+    assert_int_equal(reserve(fixture, &room, 500 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &room);
+    disk.fails = true;
+    assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
+    disk.fails = false;
+    disk.counts_none = false;
+}
+
+/* What an upload has written the disk shows already: it is not counted twice. */
+static void test_room_that_is_written(void **state)
+{
+    static char block[1 << 20];
+    struct fixture *fixture = *state;
+    struct upload_room first = {0};
+    struct upload_room second = {0};
+    struct upload *upload = NULL;
+    memcpy(block, HEAD, HEAD_LEN);
+    assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(upload_new(fixture->uploads, 1000 * MEGABYTE, 2, &upload),
+                     UPLOAD_OK);
+    for (unsigned i = 1; i <= 20; i++) {
+        assert_int_equal(upload_write(upload, block, sizeof block), UPLOAD_OK);
+        set_free((100 - i) * MEGABYTE, (100 - i) * MEGABYTE);
+        assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
+    }
+    assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE + 1), UPLOAD_DISK_FULL);
+    assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
+    /* Somebody else fills the disk: who looks next gives up, and the other goes on. */
+    set_free(79 * MEGABYTE, 79 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_DISK_FULL);
+    assert_int_equal(first.bytes, 60 * MEGABYTE);
+    upload_free(&upload);
+    uploads_release(fixture->uploads, &first);
+    set_free(99 * MEGABYTE, 99 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &second);
+}
+
+static void test_spool(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room first = {0};
+    struct upload_room second = {0};
+    fixture->limits.spool_max_bytes = 50 * MEGABYTE;
+    assert_int_equal(reserve(fixture, &first, 50 * MEGABYTE + 1), UPLOAD_BUSY);
+    assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE), UPLOAD_OK);
+    /* It grows, when it did not say how long it will be. */
+    assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &first, 25 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(first.bytes, 30 * MEGABYTE);
+    assert_int_equal(reserve(fixture, &second, 20 * MEGABYTE + 1), UPLOAD_BUSY);
+    assert_int_equal(reserve(fixture, &second, 20 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE + 1), UPLOAD_BUSY);
+    /* A bound that was lowered ends nobody who has room. */
+    fixture->limits.spool_max_bytes = MEGABYTE;
+    assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &first);
+    uploads_release(fixture->uploads, &second);
+    assert_int_equal(reserve(fixture, &second, MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &second);
 }
 
 int main(void)
@@ -165,6 +319,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
         cmocka_unit_test(test_bad_directory),
+        cmocka_unit_test_setup_teardown(test_room_on_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_room_where_less_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_room_that_is_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spool, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

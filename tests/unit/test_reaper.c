@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Connections that linger: they are read from without holding up others, so many at a
+ * time, and none is left open. */
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/app.h"
+#include "server/config.h"
+#include "server/reaper.h"
+
+#include "tests/unit/cmocka_all.h"
+
+#define PATIENCE_S 10
+
+/* The reaper's recv(2): while HELD it says that it was called and waits for the test. */
+static struct {
+    atomic_bool held;
+    sem_t called;
+    sem_t go_on;
+    atomic_bool gave_up; /* nobody said "go on": they could not */
+} reading;
+
+static struct {
+    struct config config;
+    struct app app;
+    struct reaper *reaper;
+} world;
+
+static bool wait_for(sem_t *sem)
+{
+    struct timespec until;
+
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &until), 0);
+    until.tv_sec += PATIENCE_S;
+    return sem_clockwait(sem, CLOCK_MONOTONIC, &until) == 0;
+}
+
+ssize_t __real_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
+{
+    if (atomic_exchange(&reading.held, false)) {
+        (void)sem_post(&reading.called);
+        if (!wait_for(&reading.go_on)) {
+            atomic_store(&reading.gave_up, true);
+        }
+    }
+    return __real_recv(fd, data, size, flags);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof world);
+    world.config.header_timeout_ms = 100000;
+    world.config.idle_timeout_ms = 100000;
+    world.config.stall_timeout_ms = 100000;
+    world.app.config = &world.config;
+    atomic_store(&reading.held, false);
+    atomic_store(&reading.gave_up, false);
+    assert_int_equal(sem_init(&reading.called, 0, 0), 0);
+    assert_int_equal(sem_init(&reading.go_on, 0, 0), 0);
+    world.reaper = reaper_new(&world.app);
+    return world.reaper == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    reaper_free(&world.reaper);
+    (void)sem_destroy(&reading.called);
+    (void)sem_destroy(&reading.go_on);
+    return 0;
+}
+
+static unsigned n_open_files(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    assert_non_null(dir);
+    /* Only this thread reads DIR. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+    while (readdir(dir) != NULL) {
+        n++;
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+/* A connection: [0] the server's end, [1] the client's. */
+static void connect_pair(int ends[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+}
+
+static void linger_and_close(int fd)
+{
+    reaper_linger(world.reaper, fd);
+    (void)close(fd);
+}
+
+/* While one connection is read from, others begin, end and linger. */
+static void test_others_go_on(void **state)
+{
+    struct reaper_conn conn;
+    int slow[2];
+    int quick[2];
+
+    (void)state;
+    connect_pair(slow);
+    connect_pair(quick);
+    atomic_store(&reading.held, true);
+    linger_and_close(slow[0]);
+    assert_true(wait_for(&reading.called));
+    reaper_add(world.reaper, &conn, quick[0]);
+    reaper_remove(world.reaper, &conn);
+    linger_and_close(quick[0]);
+    reaper_drain(world.reaper);
+    assert_false(atomic_load(&reading.gave_up));
+    assert_int_equal(sem_post(&reading.go_on), 0);
+    (void)close(slow[1]);
+    (void)close(quick[1]);
+}
+
+/* The client is told that nothing more will come, and what it still sends is taken, for
+ * as long as it has not closed its side. */
+static void test_what_comes_is_taken(void **state)
+{
+    static char data[100000];
+    struct pollfd poll_fd = {.events = POLLIN};
+    size_t left = 3000000;
+    int ends[2];
+    char byte;
+
+    (void)state;
+    connect_pair(ends);
+    linger_and_close(ends[0]);
+    poll_fd.fd = ends[1];
+    assert_int_equal(poll(&poll_fd, 1, PATIENCE_S * 1000), 1);
+    assert_int_equal(read(ends[1], &byte, 1), 0);
+    while (left > 0) {
+        ssize_t n =
+            send(ends[1], data, left < sizeof data ? left : sizeof data, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+    (void)close(ends[1]);
+}
+
+/* One that has closed makes room for another at once; too many are not kept. */
+static void test_so_many(void **state)
+{
+    unsigned n_before = n_open_files();
+    int clients[600];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        int ends[2];
+        connect_pair(ends);
+        linger_and_close(ends[0]);
+        clients[i] = ends[1];
+    }
+    assert_in_range(n_open_files(), n_before + 600 + 1, n_before + 600 + 512);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        (void)close(clients[i]);
+    }
+    for (unsigned i = 0; i < 1000 * PATIENCE_S && n_open_files() > n_before; i++) {
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(n_open_files(), n_before);
+}
+
+/* Those that linger at the end are closed, whether they were looked at or not. */
+static void test_none_is_left_open(void **state)
+{
+    unsigned n_before = n_open_files();
+    int first[2];
+    int second[2];
+
+    (void)state;
+    connect_pair(first);
+    connect_pair(second);
+    atomic_store(&reading.held, true);
+    linger_and_close(first[0]);
+    assert_true(wait_for(&reading.called));
+    linger_and_close(second[0]);
+    assert_int_equal(sem_post(&reading.go_on), 0);
+    reaper_free(&world.reaper);
+    (void)close(first[1]);
+    (void)close(second[1]);
+    assert_int_equal(n_open_files(), n_before);
+    world.reaper = reaper_new(&world.app);
+    assert_non_null(world.reaper);
+}
+
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH(test_others_go_on),
+        WITH(test_what_comes_is_taken),
+        WITH(test_so_many),
+        WITH(test_none_is_left_open),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
