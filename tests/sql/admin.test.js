@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
+  account, batch, call, codes, counted, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
   race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
@@ -275,6 +275,41 @@ describe("the auditor's readers", () => {
     await refused(root, "45400", "audit_rows", "follow", 0, 0, 0, 0, 0);
     await refused(root, "45400", "audit_owners", 0, 0, 1001);
     await obeysFence(root, root, "audit_find", user.slot, (epoch) => ({ ...ownerOp(user, { tbl: "follow", other: 5, seq: 0 }), epoch }));
+  });
+
+  test("read about their own rows, wherever a page begins", async () => {
+    // Much in slot 900, with more behind it. Mailboxes hold both directions.
+    const rows = {
+      user: "(slot, user_id, name, password_hash, created_at, op) SELECT slot, i, i, '', 1, op",
+      follow: "SELECT slot, 5, i, 1, i, 1",
+      follower: "SELECT slot, 5, i, 1, i, 1, i",
+      favorite: "SELECT slot, 5, i, 1, i, 1",
+      liker: "SELECT slot, 5, i, 1, i, 1",
+      comment: "SELECT slot, 5, i, 6, 't', 'live', 1, 1, op",
+      commented: "SELECT slot, 5, 6, i, 1, 1, 1",
+      message: "SELECT slot, 5, 6, i, i, i > 2000, i, 't', 1, op",
+    };
+    const edges = ["follow", "follower", "favorite", "liker"];
+    for (const [table, list] of Object.entries(rows)) {
+      const most = table === "message" ? 4000 : 2000;
+      await root.run(`INSERT INTO ${table} ${list} FROM (SELECT x.seq AS slot, s.seq AS i, UNHEX(MD5(s.seq)) AS op FROM seq_900_to_903 AS x, seq_1_to_${most} AS s) AS d`);
+    }
+    const page = async (routine, ...args) => {
+      const { result, reads } = await counted(root, (session) => call(session, routine, ...args, 10));
+      assert.ok(reads < 250, `${reads} rows read for 10: ${routine}(${args})`);
+      return result[0];
+    };
+    for (const [slot, i] of [[900, 1950], [902, 1000]]) { /* after number i: */
+      const next = (from) => Array.from({ length: 10 }, (_, k) => from + i + k + 1);
+      assert.deepEqual((await page("audit_owners", slot, i)).map((row) => Number(row.user_id)), next(0));
+      for (const table of edges) {
+        assert.deepEqual((await page("audit_rows", table, slot, 5, i, 0)).map((row) => Number(row.other)), next(0), table);
+      }
+      for (const [table, from] of [["comment", 0], ["commented", 0], ["received", 0], ["sent", 2000]]) {
+        assert.deepEqual((await page("audit_rows", table, slot, 5, 6, from + i)).map((row) => Number(row.seq)), next(from), table);
+      }
+    }
+    for (const table of Object.keys(rows)) await root.run(`DELETE FROM ${table} WHERE slot BETWEEN 900 AND 903`);
   });
 });
 
