@@ -11,8 +11,13 @@
 #include "shard/router.h"
 #include "shard/router_call.h"
 
-/* Rows of a page: their other halves go into one batch. */
+/* Rows of a page at most: their other halves go into one batch. */
 #define PAGE_ROWS OPS_MAX
+
+/* After a page that took too long the next is smaller by this factor, so that two of them
+ * make it one row; after one that did not it is larger by one part in GROW. */
+#define PAGE_SHRINK 16u
+#define PAGE_GROW   8u
 
 /* A table of halves and the one that has the others. */
 static const struct half_table {
@@ -74,9 +79,22 @@ static enum outcome unreadable(struct call *call, enum proc_id proc)
 /* A short page was the last one of its part. */
 static void move_on(struct audit_place *place, size_t n_rows)
 {
-    if (n_rows < PAGE_ROWS) {
-        *place = (struct audit_place){.part = place->part + 1};
+    if (n_rows < place->page_rows) {
+        *place =
+            (struct audit_place){.part = place->part + 1, .page_rows = place->page_rows};
     }
+}
+
+/* How many rows to ask for after OUTCOME with N of them. */
+static uint32_t next_page_rows(uint32_t n, enum outcome outcome)
+{
+    if (outcome == OUTCOME_TIMEOUT) {
+        return n > PAGE_SHRINK ? n / PAGE_SHRINK : 1;
+    }
+    if (outcome == OUTCOME_OK) {
+        n += n / PAGE_GROW + 1;
+    }
+    return n < PAGE_ROWS ? n : PAGE_ROWS;
 }
 
 static void tell(const struct audit *audit, struct audit_difference *difference,
@@ -150,7 +168,7 @@ static enum outcome check_owners(const struct audit *audit, struct call *call,
                                  size_t shard, struct audit_place *place, size_t *n_rows)
 {
     const struct dbarg args[] = {dbarg_number(place->slot), dbarg_number(place->owner),
-                                 dbarg_number(PAGE_ROWS)};
+                                 dbarg_number(place->page_rows)};
     const struct dbresult *result = NULL;
     enum outcome outcome = ask(audit, call, shard, PROC_AUDIT_OWNERS, args, &result);
 
@@ -353,7 +371,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
     const struct dbarg args[] = {
         dbarg_text(name, strlen(name)), dbarg_number(place->slot),
         dbarg_number(place->owner),     dbarg_number(place->other),
-        dbarg_number(place->seq),       dbarg_number(PAGE_ROWS)};
+        dbarg_number(place->seq),       dbarg_number(place->page_rows)};
     const struct dbresult *result = NULL;
     enum outcome outcome = ask(audit, call, shard, PROC_AUDIT_ROWS, args, &result);
 
@@ -395,6 +413,12 @@ enum outcome audit_page(const struct audit *audit, struct call *call, size_t sha
                         struct audit_place *place, size_t *n_rows)
 {
     CHECK(place->part < AUDIT_PART__COUNT && shard < router_n_shards(audit->router));
-    return place->part == AUDIT_OWNERS ? check_owners(audit, call, shard, place, n_rows)
-                                       : check_halves(audit, call, shard, place, n_rows);
+    if (place->page_rows == 0) {
+        place->page_rows = PAGE_ROWS;
+    }
+    enum outcome outcome = place->part == AUDIT_OWNERS
+                               ? check_owners(audit, call, shard, place, n_rows)
+                               : check_halves(audit, call, shard, place, n_rows);
+    place->page_rows = next_page_rows(place->page_rows, outcome);
+    return outcome;
 }

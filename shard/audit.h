@@ -46,6 +46,7 @@ struct audit_place {
     uint64_t owner;
     uint64_t other;
     uint64_t seq;
+    uint32_t page_rows; /* to ask for next; 0: as many as may be. Set by audit_page() */
 };
 
 /* One difference. Texts live as long as the function that is told of it. */
@@ -74,8 +75,9 @@ enum audit_part audit_part_from(const char *word);
 
 /* Check the next page of SHARD (index in the router) and move *PLACE behind it;
  * *N_ROWS is how many rows were checked. *PLACE with part AUDIT_PART__COUNT: the shard is
- * done. Anything but OK: nothing was told, *PLACE is untouched and the page may be tried
- * again; call->detail says why. Blocks until call->deadline_ms at the latest. */
+ * done. Anything but OK: nothing was told, *PLACE is where it was and the page may be
+ * tried again; call->detail says why. After TIMEOUT, since some owners have very many
+ * rows, the next page is a smaller one. Blocks until call->deadline_ms at the latest. */
 enum outcome audit_page(const struct audit *audit, struct call *call, size_t shard,
                         struct audit_place *place, size_t *n_rows) MUST_CHECK;
 

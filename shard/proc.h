@@ -10,7 +10,7 @@
 #include "shard/base/check.h"
 
 /* The version of the tables that this program knows. */
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
 /* Most arguments of one procedure. */
 #define PROC_ARGS_MAX 8

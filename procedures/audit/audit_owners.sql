@@ -95,8 +95,8 @@ BEGIN
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
         ON h.slot = IF(f.has_home = 1, u.slot, NULL)
        AND h.owner_id = u.user_id
-     WHERE u.slot >= in_after_slot
-       AND (u.slot > in_after_slot OR u.user_id > in_after_id)
+     WHERE ((u.slot = in_after_slot AND u.user_id > in_after_id)
+            OR u.slot > in_after_slot)
        AND h.owner_id IS NULL
      ORDER BY u.slot,
               u.user_id

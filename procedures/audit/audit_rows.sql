@@ -78,10 +78,11 @@ BEGIN
                     '' AS digest
                FROM follow AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'follow'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner AND t.followed_id > in_after_other))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.followed_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.followed_id
@@ -96,10 +97,11 @@ BEGIN
                     '' AS digest
                FROM follower AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'follower'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner AND t.follower_id > in_after_other))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.follower_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.follower_id
@@ -114,10 +116,11 @@ BEGIN
                     '' AS digest
                FROM favorite AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'favorite'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner AND t.video_id > in_after_other))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.video_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.video_id
@@ -132,10 +135,11 @@ BEGIN
                     '' AS digest
                FROM liker AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'liker'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.video_id > in_after_owner
-                    OR (t.video_id = in_after_owner AND t.user_id > in_after_other))
+                AND ((t.slot = in_after_slot
+                      AND t.video_id = in_after_owner
+                      AND t.user_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.video_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.video_id,
               t.user_id
@@ -150,10 +154,11 @@ BEGIN
                     '' AS digest
                FROM comment AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'comment'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.video_id > in_after_owner
-                    OR (t.video_id = in_after_owner AND t.comment_id > in_after_seq))
+                AND ((t.slot = in_after_slot
+                      AND t.video_id = in_after_owner
+                      AND t.comment_id > in_after_seq)
+                     OR (t.slot = in_after_slot AND t.video_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.video_id,
               t.comment_id
@@ -168,12 +173,15 @@ BEGIN
                     '' AS digest
                FROM commented AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'commented'
-                AND t.slot >= in_after_slot
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner
-                        AND (t.video_id > in_after_other
-                             OR (t.video_id = in_after_other AND t.comment_id > in_after_seq))))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.video_id = in_after_other
+                      AND t.comment_id > in_after_seq)
+                     OR (t.slot = in_after_slot
+                         AND t.user_id = in_after_owner
+                         AND t.video_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.video_id,
@@ -189,13 +197,17 @@ BEGIN
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'sent'
-                AND t.slot >= in_after_slot
                 AND t.sent = 1
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner
-                        AND (t.peer_id > in_after_other
-                             OR (t.peer_id = in_after_other AND t.seq > in_after_seq))))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.peer_id = in_after_other
+                      AND t.sent = 1
+                      AND t.seq > in_after_seq)
+                     OR (t.slot = in_after_slot
+                         AND t.user_id = in_after_owner
+                         AND t.peer_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.peer_id,
@@ -211,13 +223,17 @@ BEGIN
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'received'
-                AND t.slot >= in_after_slot
                 AND t.sent = 0
-                AND (t.slot > in_after_slot
-                    OR t.user_id > in_after_owner
-                    OR (t.user_id = in_after_owner
-                        AND (t.peer_id > in_after_other
-                             OR (t.peer_id = in_after_other AND t.seq > in_after_seq))))
+                AND ((t.slot = in_after_slot
+                      AND t.user_id = in_after_owner
+                      AND t.peer_id = in_after_other
+                      AND t.sent = 0
+                      AND t.seq > in_after_seq)
+                     OR (t.slot = in_after_slot
+                         AND t.user_id = in_after_owner
+                         AND t.peer_id > in_after_other)
+                     OR (t.slot = in_after_slot AND t.user_id > in_after_owner)
+                     OR t.slot > in_after_slot)
               ORDER BY t.slot,
               t.user_id,
               t.peer_id,

@@ -16,12 +16,16 @@
 --
 -- An empty answer is one row whose message columns are NULL.
 --
+-- Reads no more messages than it answers, however many the user sent since; in both
+-- directions those that were taken back in between, too.
+--
 -- Answer  : n, code, slot, epoch, server, has_chat (1: there is a chat with the peer),
 --           message_id, sent (1: by the user; 0: received), text, at (ms since the Unix
 --           epoch, unique in the chat)
 -- Codes   : ok notfound (no live user) moved notready
 -- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
---           chat, message (by slot, user_id, peer_id, at), in one snapshot
+--           chat, message (by slot, user_id, peer_id, at; only received ones by slot, user_id,
+--           peer_id, sent, state, at), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -104,10 +108,10 @@ BEGIN
                    WHERE m.slot = in_slot
                      AND m.user_id = in_user_id
                      AND m.peer_id = in_peer_id
-                     AND m.at < v_before
                      AND m.state = 1
-                     AND (in_received_only = 0 OR m.sent = 0)
+                     AND m.at < v_before
                      AND in_back = 1
+                     AND in_received_only = 0
                    ORDER BY m.at DESC
                    LIMIT in_limit)
                   UNION ALL
@@ -119,10 +123,42 @@ BEGIN
                    WHERE m.slot = in_slot
                      AND m.user_id = in_user_id
                      AND m.peer_id = in_peer_id
-                     AND m.at > in_from
                      AND m.state = 1
-                     AND (in_received_only = 0 OR m.sent = 0)
+                     AND m.at > in_from
                      AND in_back = 0
+                     AND in_received_only = 0
+                   ORDER BY m.at
+                   LIMIT in_limit)
+                  UNION ALL
+                 (SELECT m.message_id,
+                         m.sent,
+                         m.text,
+                         m.at
+                    FROM message AS m FORCE INDEX (received)
+                   WHERE m.slot = in_slot
+                     AND m.user_id = in_user_id
+                     AND m.peer_id = in_peer_id
+                     AND m.sent = 0
+                     AND m.state = 1
+                     AND m.at < v_before
+                     AND in_back = 1
+                     AND in_received_only = 1
+                   ORDER BY m.at DESC
+                   LIMIT in_limit)
+                  UNION ALL
+                 (SELECT m.message_id,
+                         m.sent,
+                         m.text,
+                         m.at
+                    FROM message AS m FORCE INDEX (received)
+                   WHERE m.slot = in_slot
+                     AND m.user_id = in_user_id
+                     AND m.peer_id = in_peer_id
+                     AND m.sent = 0
+                     AND m.state = 1
+                     AND m.at > in_from
+                     AND in_back = 0
+                     AND in_received_only = 1
                    ORDER BY m.at
                    LIMIT in_limit)) AS l
         ON u.user_id IS NOT NULL

@@ -8,6 +8,10 @@
 -- In one snapshot, of what lies on this shard; fence says whether it is the owner (owned or
 -- migrating). The other halves of edges are on other shards: see audit_rows.
 --
+-- edge_ver, message_last and comment_last are the last numbers given: none of the rows may
+-- have a later one. The chats of an erased user keep their numbers when their messages are
+-- gone, and are not looked at.
+--
 -- Answer  : fence, id (user, video or peer of a chat), what, counter, counted, good (1: they
 --           agree)
 -- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker,
@@ -24,7 +28,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_audit (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: recount what is counted about a user'
+    COMMENT 'v2: recount what is counted about a user'
 BEGIN
     DECLARE v_slot INT UNSIGNED;
 
@@ -148,6 +152,34 @@ BEGIN
               FROM user AS u
              WHERE u.slot = v_slot
                AND u.user_id = in_id
+             UNION ALL
+            SELECT u.user_id AS id,
+                   'message_last' AS what,
+                   u.message_last AS counter,
+                   GREATEST(u.message_last,
+                            COALESCE((SELECT MAX(t.message_id DIV 8192 * 8 + t.message_id MOD 8)
+                                        FROM message AS t FORCE INDEX (PRIMARY)
+                                       WHERE t.slot = u.slot
+                                         AND t.user_id = u.user_id
+                                         AND t.sent = 1), 0)) AS counted
+              FROM user AS u
+             WHERE u.slot = v_slot
+               AND u.user_id = in_id
+             UNION ALL
+            SELECT v.video_id AS id,
+                   'comment_last' AS what,
+                   v.comment_last AS counter,
+                   GREATEST(v.comment_last,
+                            COALESCE((SELECT t.comment_id DIV 8192 * 8 + t.comment_id MOD 8
+                                        FROM comment AS t FORCE INDEX (PRIMARY)
+                                       WHERE t.slot = v.slot
+                                         AND t.video_id = v.video_id
+                                       ORDER BY t.comment_id DESC
+                                       LIMIT 1), 0)) AS counted
+              FROM video AS v FORCE INDEX (author)
+             WHERE v.slot = v_slot
+               AND v.author_id = in_id
+               AND v.state = 'live'
              UNION ALL
             SELECT c.peer_id AS id,
                    'recv_seq' AS what,

@@ -1,17 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_repair: set every counter of a user and his videos to what their rows say.
+-- user_repair: set the counters of a user and his videos to what their rows say.
 --
 -- in_id  user
 --
 -- Under the locks that every change of those rows takes, so that it may run at any time.
--- Writes nothing when all counters are right.
+-- Writes nothing when all counters are right. edge_ver, message_last and comment_last, the
+-- last numbers given, are raised to the highest one that a row has, and never lowered: the
+-- second row of a number would be taken for an old one.
 --
 -- Answer  : n, code, slot, epoch, server, users, videos (rows whose counters were wrong)
 -- Codes   : ok same (all were right) notfound (no such user) moved notready
 -- Touches : SELECT, UPDATE user, video (by slot and owner); SELECT follow, follower, favorite,
---           liker, comment (by slot and owner); journal
+--           liker, comment, message (by slot and owner); journal
 -- Errors  : 45400 no id
 -- Replays : same
 
@@ -26,12 +28,14 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_repair (
     MODIFIES SQL DATA
     COMMENT 'v1: set the counters of a user right'
 BEGIN
-    DECLARE v_ops    JSON;
-    DECLARE v_slot   INT UNSIGNED;
-    DECLARE v_moving TINYINT;
-    DECLARE v_count  INT;
-    DECLARE v_users  INT DEFAULT 0;
-    DECLARE v_videos INT DEFAULT 0;
+    DECLARE v_ops          JSON;
+    DECLARE v_slot         INT UNSIGNED;
+    DECLARE v_moving       TINYINT;
+    DECLARE v_count        INT;
+    DECLARE v_users        INT DEFAULT 0;
+    DECLARE v_videos       INT DEFAULT 0;
+    DECLARE v_edge_ver     BIGINT UNSIGNED;
+    DECLARE v_message_last BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -97,7 +101,13 @@ BEGIN
                                      FROM comment AS t FORCE INDEX (newest)
                                     WHERE t.slot = v.slot
                                       AND t.video_id = v.video_id
-                                      AND t.state = 'live'));
+                                      AND t.state = 'live')
+            OR v.comment_last < (SELECT t.comment_id DIV 8192 * 8 + t.comment_id MOD 8
+                                   FROM comment AS t FORCE INDEX (PRIMARY)
+                                  WHERE t.slot = v.slot
+                                    AND t.video_id = v.video_id
+                                  ORDER BY t.comment_id DESC
+                                  LIMIT 1));
 
     SET v_videos = ROW_COUNT();
 
@@ -112,11 +122,39 @@ BEGIN
                                      FROM comment AS t FORCE INDEX (newest)
                                     WHERE t.slot = v.slot
                                       AND t.video_id = v.video_id
-                                      AND t.state = 'live')
+                                      AND t.state = 'live'),
+               v.comment_last   = GREATEST(v.comment_last,
+                                           COALESCE((SELECT t.comment_id DIV 8192 * 8
+                                                            + t.comment_id MOD 8
+                                                       FROM comment AS t FORCE INDEX (PRIMARY)
+                                                      WHERE t.slot = v.slot
+                                                        AND t.video_id = v.video_id
+                                                      ORDER BY t.comment_id DESC
+                                                      LIMIT 1), 0))
          WHERE v.slot = v_slot
            AND v.author_id = in_id
            AND v.state = 'live';
     END IF;
+
+    SET v_edge_ver = GREATEST(COALESCE((SELECT MAX(t.ver)
+                                          FROM follow AS t FORCE INDEX (newest)
+                                         WHERE t.slot = v_slot
+                                           AND t.user_id = in_id), 0),
+                              COALESCE((SELECT MAX(t.pos)
+                                          FROM follower AS t FORCE INDEX (newest)
+                                         WHERE t.slot = v_slot
+                                           AND t.user_id = in_id), 0),
+                              COALESCE((SELECT MAX(t.ver)
+                                          FROM favorite AS t FORCE INDEX (newest)
+                                         WHERE t.slot = v_slot
+                                           AND t.user_id = in_id), 0));
+
+    -- The number of an id, without the bits of its slot; received ones are others' ids.
+    SET v_message_last = COALESCE((SELECT MAX(t.message_id DIV 8192 * 8 + t.message_id MOD 8)
+                                     FROM message AS t FORCE INDEX (PRIMARY)
+                                    WHERE t.slot = v_slot
+                                      AND t.user_id = in_id
+                                      AND t.sent = 1), 0);
 
     UPDATE user AS u
        SET u.ver = u.ver + 1
@@ -146,7 +184,9 @@ BEGIN
                                      FROM video AS t FORCE INDEX (author)
                                     WHERE t.slot = u.slot
                                       AND t.author_id = u.user_id
-                                      AND t.state = 'live'));
+                                      AND t.state = 'live')
+            OR u.edge_ver < v_edge_ver
+            OR u.message_last < v_message_last);
 
     SET v_users = ROW_COUNT();
 
@@ -176,7 +216,9 @@ BEGIN
                                       FROM video AS t FORCE INDEX (author)
                                      WHERE t.slot = u.slot
                                        AND t.author_id = u.user_id
-                                       AND t.state = 'live')
+                                       AND t.state = 'live'),
+               u.edge_ver        = GREATEST(u.edge_ver, v_edge_ver),
+               u.message_last    = GREATEST(u.message_last, v_message_last)
          WHERE u.slot = v_slot
            AND u.user_id = in_id;
     END IF;

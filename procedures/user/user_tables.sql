@@ -7,7 +7,8 @@
 --
 -- Counts what lies on this shard, owned or not; liker and comment are those of his videos.
 --
--- Answer  : tbl, total, live (without tombstones, deleted and parked rows)
+-- Answer  : tbl, total, live (without tombstones, deleted and parked rows; chats that have a
+--           live message)
 -- Touches : SELECT every owner table (by slot and owner), owner_home (by slot and owner_id)
 -- Errors  : 45400 no id
 -- Replays : reads only
@@ -21,7 +22,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_tables (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: rows of a user in each table'
+    COMMENT 'v2: rows of a user in each table'
 BEGIN
     DECLARE v_slot INT UNSIGNED;
 

@@ -7,7 +7,8 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one, ownerOp,
+  account, batch, call, changed, codes, counted, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding,
+  one, ownerOp,
   race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
@@ -147,6 +148,61 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
       assert.deepEqual([(await byId(admin, routine, 12345 * 8192 + 11 * 8))[0]].map((row) => [row.code, row.server]), [["moved", "shard2"]]);
       await root.run("UPDATE slot_fence SET state = 'owned', server = 'shard1', epoch = 1 WHERE slot = 11");
     }
+  });
+
+  test("the last numbers given are never behind those of the rows: what comes next is newer", async () => {
+    const { user, peer, own, other } = await scene(17);
+    const bad = async () => (await byId(monitor, "user_audit", user.id)).filter((row) => row.good === "0").map((row) => `${row.what} ${row.counter} ${row.counted}`).sort();
+    const repair = async () => {
+      const row = (await byId(admin, "user_repair", user.id))[0];
+      return [row.code, row.users, row.videos];
+    };
+    const say = (session) => one(session, "comment_action", ownerOp(own, { user: Number(peer.id), op: key(), text: "c" }));
+    const send = (session) => one(session, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text: "m" }));
+    const numbers = async () => root.rows(`SELECT edge_ver, message_last, comment_last FROM user AS u JOIN video AS v USING (slot) WHERE u.user_id = ${user.id} AND v.video_id = ${own.id}`);
+    const spoil = () => root.run(`UPDATE user AS u JOIN video AS v USING (slot) SET u.edge_ver = 0, u.message_last = 5, v.comment_last = 6 WHERE u.user_id = ${user.id} AND v.video_id = ${own.id}`);
+    const [first, message] = [await say(app), await send(app)];
+    const liked = await edge("favorite_action", user, other, 0);
+    assert.equal((await half("favorite_deliver", other, user, 0, Number(liked.ver))).code, "ok");
+    const right = await numbers();
+    await spoil();
+    const [{ edge_ver: ver, message_last: sent, comment_last: said }] = right;
+    assert.deepEqual(await bad(), [`comment_last 6 ${said}`, `edge_ver 0 ${ver}`, `message_last 5 ${sent}`]);
+    assert.deepEqual([await repair(), await bad(), await numbers(), await repair()], [["ok", "1", "1"], [], right, ["same", "0", "0"]]);
+
+    const again = await edge("favorite_action", user, other);
+    assert.equal((await half("favorite_deliver", other, user, 1, Number(again.ver))).code, "ok");
+    const late = account(server, "app");
+    await late.run("SET timestamp = 1750000000"); /* a clock that went back */
+    assert.ok(BigInt((await say(late)).comment_id) > BigInt(first.comment_id));
+    assert.ok(BigInt((await send(late)).message_id) > BigInt(message.message_id));
+    await late.end();
+
+    // A place in the list of followers counts; received messages have the ids of others.
+    await root.run(`UPDATE follower SET pos = 50 WHERE slot = 17 AND user_id = ${user.id}`);
+    await one(app, "message_deliver", ownerOp(user, { peer: Number(peer.id), seq: 1, message_id: 2 ** 52, state: 1, text: "r", op: key() }));
+    assert.deepEqual(await repair(), ["ok", "1", "0"]);
+    assert.equal((await userRow(user)).edge_ver, "50");
+    // Never lowered.
+    await root.run(`UPDATE user SET edge_ver = 1000, message_last = message_last + 1000 WHERE slot = 17 AND user_id = ${user.id}`);
+    await root.run(`UPDATE video SET comment_last = comment_last + 1000 WHERE slot = 17 AND video_id = ${own.id}`);
+    const high = await numbers();
+    assert.deepEqual([await repair(), await bad(), await numbers()], [["same", "0", "0"], [], high]);
+    await journals(root, 17, async () => {
+      await spoil();
+      return repair();
+    }, () => [`user ${user.id} ${user.id}`, `video ${user.id} ${own.id}`]);
+  });
+
+  test("a chat whose messages are gone: wrong at a live user, right at an erased one; counted, and not as live", async () => {
+    const { user } = await scene(18);
+    await root.run(`DELETE FROM message WHERE slot = 18 AND user_id = ${user.id}`);
+    await root.run(`UPDATE chat SET recv_seq = 4, last_text = '' WHERE slot = 18 AND user_id = ${user.id}`);
+    const chats = async () => (await byId(monitor, "user_audit", user.id)).filter((row) => row.what.endsWith("_seq")).map((row) => `${row.what} ${row.counter} ${row.counted} ${row.good}`).sort();
+    const tables = async () => (await byId(monitor, "user_tables", user.id)).filter((row) => row.tbl === "chat").map((row) => `${row.total},${row.live}`);
+    assert.deepEqual([await chats(), await tables()], [["recv_seq 4 0 0", "sent_seq 1 0 0"], ["1,0"]]);
+    await root.run(`UPDATE user SET state = 'erased' WHERE slot = 18 AND user_id = ${user.id}`);
+    assert.deepEqual([await chats(), await tables()], [[], ["1,0"]]);
   });
 });
 
@@ -364,6 +420,41 @@ describe("the auditor's readers", () => {
     await refused(root, "45400", "audit_rows", "follow", 0, 0, 0, 0, 0);
     await refused(root, "45400", "audit_owners", 0, 0, 1001);
     await obeysFence(root, root, "audit_find", user.slot, (epoch) => ({ ...ownerOp(user, { tbl: "follow", other: 5, seq: 0 }), epoch }));
+  });
+
+  test("read about their own rows, wherever a page begins", async () => {
+    // Much in slot 900, with more behind it. Mailboxes hold both directions.
+    const rows = {
+      user: "(slot, user_id, name, password_hash, created_at, op) SELECT slot, i, i, '', 1, op",
+      follow: "SELECT slot, 5, i, 1, i, 1",
+      follower: "SELECT slot, 5, i, 1, i, 1, i",
+      favorite: "SELECT slot, 5, i, 1, i, 1",
+      liker: "SELECT slot, 5, i, 1, i, 1",
+      comment: "SELECT slot, 5, i, 6, 't', 'live', 1, 1, op",
+      commented: "SELECT slot, 5, 6, i, 1, 1, 1",
+      message: "SELECT slot, 5, 6, i, i, i > 2000, i, 't', 1, op",
+    };
+    const edges = ["follow", "follower", "favorite", "liker"];
+    for (const [table, list] of Object.entries(rows)) {
+      const most = table === "message" ? 4000 : 2000;
+      await root.run(`INSERT INTO ${table} ${list} FROM (SELECT x.seq AS slot, s.seq AS i, UNHEX(MD5(s.seq)) AS op FROM seq_900_to_903 AS x, seq_1_to_${most} AS s) AS d`);
+    }
+    const page = async (routine, ...args) => {
+      const { result, reads } = await counted(root, (session) => call(session, routine, ...args, 10));
+      assert.ok(reads < 250, `${reads} rows read for 10: ${routine}(${args})`);
+      return result[0];
+    };
+    for (const [slot, i] of [[900, 1950], [902, 1000]]) { /* after number i: */
+      const next = (from) => Array.from({ length: 10 }, (_, k) => from + i + k + 1);
+      assert.deepEqual((await page("audit_owners", slot, i)).map((row) => Number(row.user_id)), next(0));
+      for (const table of edges) {
+        assert.deepEqual((await page("audit_rows", table, slot, 5, i, 0)).map((row) => Number(row.other)), next(0), table);
+      }
+      for (const [table, from] of [["comment", 0], ["commented", 0], ["received", 0], ["sent", 2000]]) {
+        assert.deepEqual((await page("audit_rows", table, slot, 5, 6, from + i)).map((row) => Number(row.seq)), next(from), table);
+      }
+    }
+    for (const table of Object.keys(rows)) await root.run(`DELETE FROM ${table} WHERE slot BETWEEN 900 AND 903`);
   });
 });
 

@@ -64,6 +64,17 @@ describe("what is installed", () => {
     }
   });
 
+  test("a version that broke off before it recorded itself goes in again", async () => {
+    const before_ = await objects(root);
+    for (const lost of ["DO 0", "ALTER TABLE message DROP INDEX received"]) {
+      await root.run("DELETE FROM schema_version WHERE version = 4");
+      await root.run(lost);
+      await server.source(PROCEDURES, "schema/0004_received.sql");
+      assert.deepEqual(await objects(root), before_);
+      assert.equal(await root.value("SELECT MAX(version) FROM schema_version"), "4");
+    }
+  });
+
   test("a promoted user's partition can be added to every owner table", async () => {
     const rows = await root.rows("SELECT DISTINCT table_name AS name FROM information_schema.partitions WHERE table_schema = 'doushard' AND partition_name = 'shared'");
     assert.equal(rows.length, 13);

@@ -139,6 +139,14 @@ export async function refused(session, state, routine, ...args) {
   );
 }
 
+/** What WORK resolves to, done in SESSION, and how many rows the server read for it. */
+export async function counted(session, work) {
+  await session.run("FLUSH STATUS");
+  const result = await work(session);
+  const status = await session.rows("SHOW SESSION STATUS LIKE 'Handler_read%'");
+  return { result, reads: status.reduce((sum, { Value: value }) => sum + Number(value), 0) };
+}
+
 export function registerOp(name = newName(), fields = {}) {
   return {
     slot: slotOfName(name), epoch: 1, owner: 0, op: key(), name, hash: "hash 1",

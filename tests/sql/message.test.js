@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
+  account, batch, call, changed, codes, counted, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
   refused, refusesBadBatch, shard, slotOfId, tableSums,
 } from "./lib.js";
 
@@ -245,5 +245,26 @@ describe("message_chat", () => {
     await one(app, "message_action", sendOp(a, b, { text: "lost" }));
     assert.deepEqual(await codes(app, "outbox_undo", undoOp(a, b, 2)), ["ok"]);
     assert.deepEqual([await friend(a), await texts(a, b)], [["1", "ho", "0"], ["hi", "ho"]]);
+  });
+
+  test("reads about what it answers, whatever the user sent since", async () => {
+    const [a, b] = await two(67);
+    const plant = (first, last, sent, state) => root.run(`
+      INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, state, op)
+      SELECT 67, ${a.id}, ${b.id}, s.seq, s.seq, ${sent}, s.seq, s.seq, ${state}, UNHEX(MD5(s.seq)) FROM seq_${first}_to_${last} AS s`);
+    await plant(101, 200, 0, 1);
+    await plant(1001, 6000, 1, 1);
+    await plant(6001, 6500, 0, 0); /* taken back */
+    const read = async (from, back, received) => {
+      const { result, reads } = await counted(root, (session) =>
+        call(session, "message_chat", 67, 1, Number(a.id), Number(b.id), from, back, 10, received));
+      assert.ok(reads < 80, `${reads} rows read: from ${from}, back ${back}, received ${received}`);
+      return result[0].map((row) => (row.at === null ? null : Number(row.at)));
+    };
+    const row = (first) => Array.from({ length: 10 }, (_, i) => first + i);
+    assert.deepEqual([await read(200, 0, 1), await read(5000, 0, 1), await read(150, 0, 1)], [[null], [null], row(151)]);
+    assert.deepEqual([await read(0, 1, 1), await read(3000, 1, 1), await read(150, 1, 1)], [row(191), row(191), row(140)]);
+    assert.deepEqual([await read(150, 0, 0), await read(3000, 0, 0), await read(195, 0, 0)], [row(151), row(3001), [...row(196).slice(0, 5), ...row(1001).slice(0, 5)]]);
+    assert.deepEqual([await read(6001, 1, 0), await read(3000, 1, 0), await read(150, 1, 0)], [row(5991), row(2990), row(140)]);
   });
 });
