@@ -206,8 +206,8 @@ static int64_t retry_ms(unsigned attempts)
 }
 
 /* Do and report one claimed job. A report that fails is no harm: the claim runs out and
- * the job is done once more. */
-static void run_job(struct janitor *janitor, const struct job *job)
+ * the job is done once more. True: it is done. */
+static bool run_job(struct janitor *janitor, const struct job *job)
 {
     struct errand errand;
     struct job_report report = {.retry_ms = retry_ms(job->attempts)};
@@ -225,9 +225,11 @@ static void run_job(struct janitor *janitor, const struct job *job)
               (unsigned long long)job->target_id, job->attempts, outcome_name(outcome),
               error == NULL ? "" : error);
     errand_end(&errand);
+    return error == NULL;
 }
 
-/* Claim and do a job of one shard. True: there may be more. */
+/* Claim and do a job of one shard. True: there may be more. One that is not finished ends
+ * the shard's turn, so that it does not keep those of others waiting. */
 static bool run_jobs(struct janitor *janitor, size_t shard)
 {
     struct errand errand;
@@ -240,12 +242,9 @@ static bool run_jobs(struct janitor *janitor, size_t shard)
         log_write(LOG_DEBUG, "job_claim_failed", "shard=%zu outcome=%s detail=\"%s\"",
                   shard, outcome_name(outcome), errand.call.detail);
     }
-    size_t done = 0;
-    while (done < list.n && !stopping(janitor)) {
-        run_job(janitor, &list.jobs[done++]);
-    }
+    bool done = list.n > 0 && !stopping(janitor) && run_job(janitor, &list.jobs[0]);
     errand_end(&errand);
-    return list.n > 0 && done == list.n;
+    return done;
 }
 
 static void *jobs_main(void *context)

@@ -9,7 +9,9 @@
 --
 -- Of the slots that this shard serves, the longest due first. A message that is due brings
 -- all that wait in its chat along, however young or put off, in the order of seq: one that
--- was late would else make all that follow late, too. Parked rows are left out. owner, kind,
+-- was late would else make all that follow late, too. Of one chat the first in_limit are
+-- looked at; the others wait for those, and keep nobody else waiting. Parked rows are left
+-- out. owner, kind,
 -- target, seq and ver are as outbox_done wants them (comment: owner is the video, target its
 -- author, seq the comment_id); state and at are those of the edge (comment: 1 posted, 0
 -- deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits) those of a
@@ -96,12 +98,14 @@ BEGIN
                            w.kind,
                            w.target_id,
                            MIN(w.due_at) AS due_at,
-                           COALESCE((SELECT MIN(b.seq)
+                           COALESCE((SELECT b.seq
                                        FROM outbox AS b FORCE INDEX (PRIMARY)
                                       WHERE b.slot = IF(w.kind = 'message', w.slot, NULL)
                                         AND b.actor_id = w.actor_id
                                         AND b.kind = w.kind
-                                        AND b.target_id = w.target_id), MIN(w.seq)) AS first,
+                                        AND b.target_id = w.target_id
+                                      ORDER BY b.seq
+                                      LIMIT 1), MIN(w.seq)) AS first,
                            IF(w.kind = 'message', in_limit, 1) AS width
                       FROM (SELECT x.slot,
                                    f.epoch,
@@ -120,6 +124,15 @@ BEGIN
                              WHERE x.parked = 0
                                AND x.due_at <= v_until
                                AND h.owner_id IS NULL
+                               AND x.seq < COALESCE((SELECT b.seq
+                                                       FROM outbox AS b FORCE INDEX (PRIMARY)
+                                                      WHERE b.slot = IF(x.kind = 'message',
+                                                                        x.slot, NULL)
+                                                        AND b.actor_id = x.actor_id
+                                                        AND b.kind = x.kind
+                                                        AND b.target_id = x.target_id
+                                                      ORDER BY b.seq
+                                                      LIMIT 1), x.seq) + in_limit
                              ORDER BY x.due_at
                              LIMIT in_limit) AS w
                      GROUP BY w.slot,

@@ -6,7 +6,7 @@
 -- in_id  user, or video (of comments), whose write has a second half
 --
 -- What is parked gets 20 new attempts; what was put off is due at once, so that messages
--- behind a parked one follow it. At most 256 rows; called until released is 0.
+-- behind a parked one follow it. At most 256 rows; called again while released is 256.
 --
 -- Answer  : n, code, slot, epoch, server, released (rows)
 -- Codes   : ok moved notready

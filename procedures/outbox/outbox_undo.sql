@@ -11,8 +11,8 @@
 --
 -- follow, favorite  becomes a tombstone of the same version, if it still has that version
 -- message           is shown to nobody any more
--- comment           is deleted when it was its posting (version 1) that was refused: its
---                   author is gone
+-- comment           is deleted, with its text, when it was its posting (version 1) that was
+--                   refused: its author is gone
 -- The counter goes back, and the outbox row is removed. Without that row, of that version,
 -- nothing is taken back: somebody has delivered it, or it has a newer one. Nobody needs to
 -- be live for that.
@@ -112,7 +112,8 @@ BEGIN
        AND c.comment_id = o.seq
        AND c.author_id = o.target
        SET o.was   = 1,
-           c.state = 'deleted'
+           c.state = 'deleted',
+           c.text  = ''
      WHERE o.code = 'ok'
        AND o.kind = 'comment'
        AND o.ver = 1

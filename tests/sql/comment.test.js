@@ -241,6 +241,7 @@ describe("comment_deliver and its undoing", () => {
     const undo = (ver) => codes(app, "outbox_undo", ownerOp(video, { kind: "comment", target: Number(writer.id), seq: Number(id), ver }));
     assert.deepEqual(await undo(2), ["same"]);
     assert.deepEqual([await undo(1), await count(video), await outbox(video)], [["ok"], 0, []]);
+    assert.equal(await root.value(`SELECT CONCAT(state, text) FROM comment WHERE video_id = ${video.id}`), "deleted");
     assert.deepEqual([await undo(1), await count(video)], [["same"], 0]);
   });
 });

@@ -430,6 +430,22 @@ describe("the outbox", () => {
     await admin.end();
   });
 
+  test("a chat that is longer than a look keeps nobody waiting", async () => {
+    await root.run("DELETE FROM outbox");
+    const [a, b] = [await newUser(app, nameIn(46)), await newUser(app)];
+    await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
+      SELECT 46, ${a.id}, 'message', ${b.id}, seq, 1, 1, 1 FROM seq_1_to_30`);
+    await one(app, "relation_action", actionOp(a, b));
+    const look = async () => (await call(app, "outbox_list", 10, 0))[0].map((row) => `${row.kind}${row.seq}`);
+    const first = await look();
+    assert.deepEqual(first, Array.from({ length: 10 }, (_, i) => `message${i + 1}`));
+    for (const row of first) {
+      await one(app, "outbox_fail", ownerOp(a, { kind: "message", target: Number(b.id), seq: Number(row.slice(7)), ver: 1, retry_ms: 60_000, failed: 0 }));
+    }
+    assert.deepEqual(await look(), ["follow0"]);
+    await root.run("DELETE FROM outbox");
+  });
+
   test("bad arguments, fence, journal", async () => {
     const [a, b] = [await newUser(app, nameIn(43)), await newUser(app)];
     const good = outboxOp(a, "follow", b, 1);
