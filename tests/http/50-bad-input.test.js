@@ -260,7 +260,7 @@ test("an Idempotency-Key that is empty, over-long or strange is refused or used,
   }
 });
 
-test("with a good token it is the Idempotency-Key, or the body, that is blamed", async () => {
+test("with a good token it is the Idempotency-Key that is blamed; a broken body is, whoever asks", async () => {
   const before = await cluster.rowCounts();
   const fields = { token: user.token, to_user_id: peer.id, action_type: 1, content: "x" };
   for (const key of ["x".repeat(129), "a b", "a\tb", "\u00e9"])
@@ -270,10 +270,10 @@ test("with a good token it is the Idempotency-Key, or the body, that is blamed",
       assert.match(json.status_msg, /Idempotency-Key/);
     }
   const broken = { body: Buffer.from("--x\r\n"), headers: { "Content-Type": "multipart/form-data; boundary=x" } };
-  for (const [token, code, message] of [[user.token, CODE.PARAM, /body/], ["a.b.c", CODE.AUTH, /token/]]) {
+  for (const token of [user.token, "a.b.c"]) {
     const { json } = await api.send("POST", "/douyin/message/action/", { query: { ...fields, token }, ...broken });
-    assert.equal(json.status_code, code, JSON.stringify(json));
-    assert.match(json.status_msg, message);
+    assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
+    assert.match(json.status_msg, /body/);
   }
   assert.deepEqual(await cluster.rowCounts(), before, "rows");
   const longest = { headers: { "Idempotency-Key": "!~".repeat(64) } };
