@@ -344,6 +344,13 @@ export class Cluster {
         complaints.push(`${server.name}: ${server.logText().slice(Math.max(0, trouble.index - 200)).slice(0, 4000)}`);
     }
     spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: 60000 });
+    /* A shard that was killed says nothing; one that fell over by itself says where. */
+    for (const { name } of this.shards) {
+      const log = join(this.dir, "log", `${name}.log`);
+      const text = existsSync(log) ? readFileSync(log, "utf8") : "";
+      const fall = text.search(/\bgot signal \d+/);
+      if (fall >= 0) complaints.push(`${name}: ${text.slice(fall, fall + 4000)}`);
+    }
     if (process.env.DOUSHARD_TEST_KEEP) console.log(`kept: ${this.dir}`);
     else rmSync(this.dir, { recursive: true, force: true });
     this.guard.stdin.destroy();
