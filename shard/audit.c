@@ -69,13 +69,6 @@ static enum outcome ask(const struct audit *audit, struct call *call, size_t sha
     return shares[shard].outcome;
 }
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 /* A short page was the last one of its part. */
 static void move_on(struct audit_place *place, size_t n_rows)
 {
@@ -183,7 +176,7 @@ static enum outcome check_owners(const struct audit *audit, struct call *call,
     }
     for (size_t i = 0; i < n; i++) {
         if (!dbresult_read(result, i, owner_fields, ARRAY_LEN(owner_fields), &rows[i])) {
-            return unreadable(call, PROC_AUDIT_OWNERS);
+            return proc_unreadable(call, PROC_AUDIT_OWNERS);
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -387,7 +380,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
     }
     for (size_t i = 0; i < n; i++) {
         if (!dbresult_read(result, i, half_fields, ARRAY_LEN(half_fields), &rows[i])) {
-            return unreadable(call, PROC_AUDIT_ROWS);
+            return proc_unreadable(call, PROC_AUDIT_ROWS);
         }
     }
     outcome = find_partners(audit, call, place->part, rows, n, answers);
@@ -395,7 +388,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
         return outcome;
     }
     if (!compare_halves(audit, place->part, rows, n, answers)) {
-        return unreadable(call, PROC_AUDIT_FIND);
+        return proc_unreadable(call, PROC_AUDIT_FIND);
     }
     if (n > 0) {
         const struct half_row *last = &rows[n - 1];

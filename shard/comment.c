@@ -10,13 +10,6 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 /* Run OPS (taken and freed), a batch of one, and give its answer. */
 static enum outcome run_one(struct delivery *delivery, struct call *call,
                             enum proc_id proc, struct ops *ops,
@@ -109,7 +102,7 @@ enum outcome comment_action(struct delivery *delivery, struct call *call,
         !dbresult_read(answer.result, answer.row, posted_fields, ARRAY_LEN(posted_fields),
                        &first) ||
         !id_is_valid(first.comment_id)) {
-        return unreadable(call, PROC_COMMENT_ACTION);
+        return proc_unreadable(call, PROC_COMMENT_ACTION);
     }
     const char *text = text_of(call, stored, args->text);
     enum outcome finished = finish(delivery, call, args->video_id, &first, 1);
@@ -141,7 +134,7 @@ enum outcome comment_delete(struct delivery *delivery, struct call *call,
     }
     if (!dbresult_read(answer.result, answer.row, deleted_fields,
                        ARRAY_LEN(deleted_fields), &first)) {
-        return unreadable(call, PROC_COMMENT_DELETE);
+        return proc_unreadable(call, PROC_COMMENT_DELETE);
     }
     /* An author who is gone keeps nobody from deleting: the comment is deleted. */
     (void)finish(delivery, call, video_id, &first, 0);
@@ -179,7 +172,7 @@ static enum outcome fill_page(struct router *router, struct call *call,
     for (size_t i = 0; i < n; i++) {
         const struct dbvalue *author = dbresult_value(listing->rows, i, "author_id");
         if (author == NULL || !id_is_valid(author->number)) {
-            return unreadable(call, PROC_COMMENT_LIST);
+            return proc_unreadable(call, PROC_COMMENT_LIST);
         }
         ids[i] = author->number;
     }
@@ -194,7 +187,7 @@ static enum outcome fill_page(struct router *router, struct call *call,
         comments[kept].id = listing->ids[i];
         comments[kept].author = authors[i];
         if (!read_comment(listing->rows, i, &comments[kept++])) {
-            return unreadable(call, PROC_COMMENT_LIST);
+            return proc_unreadable(call, PROC_COMMENT_LIST);
         }
     }
     *page = (struct comment_page){.comments = comments,

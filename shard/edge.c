@@ -42,9 +42,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
     }
     if (!dbresult_read(answer.result, answer.row, first_half_fields,
                        ARRAY_LEN(first_half_fields), &first)) {
-        call_explain(call, "%s answered columns that cannot be read",
-                     proc_get(edge->action)->routine);
-        return OUTCOME_INTERNAL;
+        return proc_unreadable(call, edge->action);
     }
     if (first.pending == 0) {
         return answer.outcome;

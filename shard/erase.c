@@ -37,12 +37,6 @@ static const struct dbfield answer_fields[] = {
     {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct step_answer, at_ms)},
 };
 
-static enum outcome unreadable(struct call *call)
-{
-    call_explain(call, "erase_step answered columns that cannot be read");
-    return OUTCOME_INTERNAL;
-}
-
 /* The comments that erase_step() named, as second halves that are to be made: each with
  * the version of a deleted one. Returns how many, at most STEP_ROWS; -1: they cannot be
  * read. */
@@ -159,11 +153,11 @@ static enum outcome step(struct router *router, struct call *call, uint64_t user
     }
     if (!dbresult_read(answer.result, answer.row, answer_fields, ARRAY_LEN(answer_fields),
                        &done)) {
-        return unreadable(call);
+        return proc_unreadable(call, PROC_ERASE_STEP);
     }
     int n = read_comments(answer.result, user_id, halves);
     if (n < 0) {
-        return unreadable(call);
+        return proc_unreadable(call, PROC_ERASE_STEP);
     }
     progress->n_undone += done.n_undone;
     progress->peer_id = done.peer_id;

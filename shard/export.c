@@ -23,13 +23,6 @@ const char *export_part_name(enum export_part part)
     return part_names[part];
 }
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 /* One row of user_export_page; of a comment, the keys are video and comment. */
 struct item_row {
     uint64_t key[2];
@@ -73,7 +66,7 @@ static enum outcome read_text(struct call *call, const struct router_answer *ans
     }
     const struct dbvalue *value = dbresult_value(answer->result, answer->row, "text");
     if (value == NULL || value->text == NULL) {
-        return unreadable(call, PROC_COMMENT_EXPORT);
+        return proc_unreadable(call, PROC_COMMENT_EXPORT);
     }
     *text = value->text;
     return OUTCOME_OK;
@@ -131,7 +124,7 @@ enum outcome export_read(struct router *router, struct call *call, uint64_t user
         return OUTCOME_NOMEM;
     }
     if (!read_rows(answer.result, rows, &n)) {
-        return unreadable(call, PROC_USER_EXPORT_PAGE);
+        return proc_unreadable(call, PROC_USER_EXPORT_PAGE);
     }
     for (size_t i = 0; i < n; i++) {
         items[i].json = rows[i].item;

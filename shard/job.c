@@ -37,8 +37,7 @@ static enum outcome read_jobs(struct call *call, const struct dbresult *rows,
     }
     for (size_t i = 0; i < n_rows; i++) {
         if (!dbresult_read(rows, i, job_fields, ARRAY_LEN(job_fields), &jobs[i])) {
-            call_explain(call, "job_claim answered columns that cannot be read");
-            return OUTCOME_INTERNAL;
+            return proc_unreadable(call, PROC_JOB_CLAIM);
         }
         memcpy(jobs[i].claim, claim, OP_BYTES);
     }

@@ -11,13 +11,6 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 /* What the first half answered. */
 struct first_half {
     uint64_t message_id;
@@ -79,7 +72,7 @@ enum outcome message_action(struct delivery *delivery, struct call *call,
     const struct dbvalue *stored = dbresult_value(answer.result, answer.row, "text");
     if (stored == NULL || !dbresult_read(answer.result, answer.row, first_half_fields,
                                          ARRAY_LEN(first_half_fields), &first)) {
-        return unreadable(call, PROC_MESSAGE_ACTION);
+        return proc_unreadable(call, PROC_MESSAGE_ACTION);
     }
     first.text = stored->text != NULL ? stored->text : args->text;
     enum outcome finished = finish(delivery, call, args, &first);
@@ -188,7 +181,7 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
     }
     const struct dbvalue *has_chat = dbresult_value(answer.result, 0, "has_chat");
     if (has_chat == NULL || !read_mailbox(answer.result, &chat, &read)) {
-        return unreadable(call, PROC_MESSAGE_CHAT);
+        return proc_unreadable(call, PROC_MESSAGE_CHAT);
     }
     /* A message that was refused leaves a chat behind, too. */
     if (has_chat->number == 0 || (read.n == 0 && range->from_ms == 0)) {

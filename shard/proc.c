@@ -30,3 +30,9 @@ const struct proc *proc_get(enum proc_id id)
     CHECK((unsigned)id < PROC__COUNT);
     return &procs[id];
 }
+
+enum outcome proc_unreadable(struct call *call, enum proc_id id)
+{
+    call_explain(call, "%s answered columns that cannot be read", proc_get(id)->routine);
+    return OUTCOME_INTERNAL;
+}

@@ -9,6 +9,9 @@
 
 #include "shard/base/check.h"
 
+#include "shard/call.h"
+#include "shard/outcome.h"
+
 /* The version of the tables that this program knows. */
 #define SCHEMA_VERSION 4
 
@@ -36,5 +39,8 @@ struct proc {
 
 /* Static storage. */
 const struct proc *proc_get(enum proc_id id);
+
+/* ID answered what this program cannot read: says so in call->detail. Always INTERNAL. */
+enum outcome proc_unreadable(struct call *call, enum proc_id id);
 
 #endif

@@ -17,13 +17,6 @@ static enum outcome out_of_memory(struct call *call)
     return OUTCOME_NOMEM;
 }
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 enum outcome publish_action(struct router *router, struct call *call,
                             const struct publish_action_args *args, uint64_t *video_id,
                             const char **media)
@@ -50,7 +43,7 @@ enum outcome publish_action(struct router *router, struct call *call,
         const struct dbvalue *name = dbresult_value(answer.result, answer.row, "media");
         if (id == NULL || !id_is_valid(id->number) || name == NULL ||
             name->text == NULL) {
-            return unreadable(call, PROC_PUBLISH_ACTION);
+            return proc_unreadable(call, PROC_PUBLISH_ACTION);
         }
         *video_id = id->number;
         *media = name->text;
@@ -100,7 +93,7 @@ enum outcome publish_list(struct router *router, struct call *call, uint64_t use
         return answer.outcome;
     }
     if (!read_list(answer.result, limit, &read, call->arena)) {
-        return unreadable(call, PROC_PUBLISH_LIST);
+        return proc_unreadable(call, PROC_PUBLISH_LIST);
     }
     *page = read;
     return OUTCOME_OK;
@@ -127,7 +120,7 @@ static enum outcome get_batch(struct router *router, struct call *call,
         cards[i] = (struct video_card){.id = 0};
         if (answers[i].outcome == OUTCOME_OK &&
             !cards_read_video(answers[i].result, answers[i].row, &cards[i])) {
-            return unreadable(call, PROC_VIDEO_GET);
+            return proc_unreadable(call, PROC_VIDEO_GET);
         }
         if (answers[i].outcome != OUTCOME_OK && answers[i].outcome != OUTCOME_NOTFOUND) {
             outcome = answers[i].outcome;
@@ -182,7 +175,7 @@ enum outcome media_find(struct router *router, struct call *call, uint64_t autho
     if (answer.outcome == OUTCOME_OK) {
         const struct dbvalue *state = dbresult_value(answer.result, answer.row, "state");
         if (state == NULL || state->text == NULL) {
-            return unreadable(call, PROC_MEDIA_FIND);
+            return proc_unreadable(call, PROC_MEDIA_FIND);
         }
         *live = strcmp(state->text, "live") == 0;
     }

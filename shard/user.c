@@ -22,13 +22,6 @@ static enum outcome run_one(struct router *router, struct call *call, enum proc_
     return answer->outcome;
 }
 
-static enum outcome unreadable(struct call *call, enum proc_id proc)
-{
-    call_explain(call, "%s answered columns that cannot be read",
-                 proc_get(proc)->routine);
-    return OUTCOME_INTERNAL;
-}
-
 static void add_session(struct ops *ops, const struct session_grant *session)
 {
     ops_hex(ops, "session", session->id, sizeof session->id);
@@ -53,7 +46,7 @@ enum outcome user_register(struct router *router, struct call *call,
     if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
         if (id == NULL || !id_is_valid(id->number)) {
-            return unreadable(call, PROC_USER_REGISTER);
+            return proc_unreadable(call, PROC_USER_REGISTER);
         }
         *user_id = id->number;
     }
@@ -69,7 +62,7 @@ static enum outcome read_secret(struct call *call, const struct router_answer *a
         dbresult_value(answer->result, answer->row, "password_hash");
 
     if (id == NULL || !id_is_valid(id->number) || hash == NULL || hash->text == NULL) {
-        return unreadable(call, PROC_USER_SECRET);
+        return proc_unreadable(call, PROC_USER_SECRET);
     }
     *user_id = id->number;
     *password_hash = hash->text;
@@ -89,7 +82,7 @@ enum outcome user_login(struct router *router, struct call *call, const char *na
         /* The name is here, its user was promoted: the row says who it is. */
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
         if (id == NULL || !id_is_valid(id->number)) {
-            return unreadable(call, PROC_USER_LOGIN);
+            return proc_unreadable(call, PROC_USER_LOGIN);
         }
         *user_id = id->number;
         return user_secret(router, call, id->number, password_hash);
@@ -184,7 +177,7 @@ static enum outcome get_batch(struct router *router, struct call *call,
         cards[i] = (struct user_card){.id = 0};
         if (answers[i].outcome == OUTCOME_OK &&
             !cards_read_user(answers[i].result, answers[i].row, &cards[i])) {
-            return unreadable(call, PROC_USER_GET);
+            return proc_unreadable(call, PROC_USER_GET);
         }
         if (answers[i].outcome != OUTCOME_OK && answers[i].outcome != OUTCOME_NOTFOUND) {
             outcome = answers[i].outcome;
