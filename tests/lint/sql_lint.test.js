@@ -125,14 +125,27 @@ const SAMPLES = [
   ["grants.sql", "GRANT EXECUTE ON PROCEDURE doushard.user_rehash ", "GRANT SELECT ON doushard.user ", /not of the one form/],
   [REHASH, "COMMENT 'v1: ", "COMMENT 'v2: ", /procs.def: user_rehash has version 2/],
   [SECRET, "    IN in_user_id BIGINT UNSIGNED\n", "    IN in_user_id BIGINT UNSIGNED,\n    IN in_more INT\n", /procs.def: user_secret has 4 parameters/],
-  ["schema/0002_owner_tables.sql", "sv.version = 1", "sv.version = 2", /does not ask for the version before it/],
-  ["schema/0002_owner_tables.sql", "SELECT 2,", "SELECT 3,", /does not record itself last/],
-  ["schema/0002_owner_tables.sql", "CREATE TABLE IF NOT EXISTS user (", "CREATE TABLE user (", /without IF NOT EXISTS/],
-  ["schema/0002_owner_tables.sql", /COMMENT 'minted from slot_seq'/, "", /user.user_id has no comment/],
-  ["schema/0002_owner_tables.sql", /(PRIMARY KEY \(slot, user_id\)\n\)[\s\S]*?)PARTITION BY LIST \(slot\)/, "$1PARTITION BY KEY (slot)", /user is not partitioned by slot/],
+  ["schema/0001_tables.sql", "SELECT 1,", "SELECT 3,", /does not record itself last/],
+  ["schema/0001_tables.sql", "CREATE TABLE IF NOT EXISTS user (", "CREATE TABLE user (", /without IF NOT EXISTS/],
+  ["schema/0001_tables.sql", /COMMENT 'minted from slot_seq'/, "", /user.user_id has no comment/],
+  ["schema/0001_tables.sql", /(PRIMARY KEY \(slot, user_id\)\n\)[\s\S]*?)PARTITION BY LIST \(slot DIV 1024 \* slot\)/, "$1PARTITION BY KEY (slot)", /user is not partitioned by slot/],
   [REHASH, "    COMMIT;", "    COMMIT; ", /tab or trailing blank/],
   [REHASH, "    COMMIT;", `    COMMIT; -- ${"x".repeat(90)}`, /columns/],
 ];
+
+test("a version asks for the one before it", () => {
+  const second = (number) => `DROP TEMPORARY TABLE IF EXISTS predecessor;
+CREATE TEMPORARY TABLE predecessor (found INT NOT NULL, CHECK (found = 1));
+INSERT INTO predecessor (found)
+SELECT COUNT(*) FROM schema_version AS sv WHERE sv.version = ${number};
+INSERT INTO schema_version (version, slug, applied_at)
+SELECT 2,
+       'more',
+       1 FROM (SELECT 1 AS one) AS d;
+`;
+  assert.deepEqual(problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(1)]])), []);
+  assert.match(problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(2)]])).join(), /does not ask for the version before it/);
+});
 
 describe("each rule finds what it is for", () => {
   for (const [file, from, to, expected] of SAMPLES) {

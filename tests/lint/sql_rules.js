@@ -536,7 +536,7 @@ export function schema({ files, tables }) {
     if (slotted && !/CHECK \(slot < 1024\)/.test(body)) {
       const text = files.get(path);
       const create = text.slice(text.indexOf(`CREATE TABLE IF NOT EXISTS ${name} (`));
-      if (!/^[^;]*?PARTITION BY LIST \(slot\) \(\s+PARTITION shared VALUES IN \(/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
+      if (!/^[^;]*?PARTITION BY LIST \(slot DIV 1024 \* slot\) \(\s+PARTITION shared VALUES IN \(0\)\s/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
     }
   }
   return problems;

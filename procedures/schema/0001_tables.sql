@@ -1,0 +1,635 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+-- Version 1: what a shard knows of itself and of the placement of slots; accounts, users,
+-- sessions, videos, jobs; the rows of users and videos about each other, and the outbox.
+--
+-- Every CREATE says IF NOT EXISTS and the version records itself last, so that a break in
+-- the middle is mended by running the file again. scripts/migrate sets @schema_checksum.
+--
+-- Owner tables are clustered by (slot, owner): the rows of one owner are one range. Their
+-- partitions are by slot DIV 1024 * slot, which is 0 for every shared slot, and for an own slot
+-- a number that no other slot has: `shared` holds the former, and a slot from 1024 up gets a
+-- partition VALUES IN (slot DIV 1024 * slot) when a user is promoted to it. The server prunes
+-- by slot = constant and by slot = column of a join, not by BETWEEN.
+
+USE doushard;
+
+CREATE TABLE IF NOT EXISTS schema_version (
+    version    INT UNSIGNED NOT NULL
+        COMMENT 'number of the file in procedures/schema/',
+    slug       VARCHAR(64) NOT NULL
+        COMMENT 'name of that file without number',
+    applied_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    applied_by VARCHAR(128) NOT NULL
+        COMMENT 'account that ran it',
+    checksum   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'SHA-256 of the file as hex; empty when run by hand',
+    PRIMARY KEY (version)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'installed versions of the tables; forward only';
+
+CREATE TABLE IF NOT EXISTS shard_self (
+    one          TINYINT UNSIGNED NOT NULL
+        COMMENT 'always 1: this table has one row',
+    name         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'name of this shard in every topology; never changed',
+    installed_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; set by shard_init',
+    PRIMARY KEY (one),
+    CONSTRAINT shard_self_is_one_row CHECK (one = 1)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'who this shard is';
+
+CREATE TABLE IF NOT EXISTS slot_fence (
+    slot        INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    epoch       BIGINT UNSIGNED NOT NULL
+        COMMENT 'raised by one by every change of the owner',
+    state       ENUM ('owned', 'migrating', 'moved', 'importing', 'ready') NOT NULL
+        COMMENT 'what this shard is to the slot at that epoch',
+    server      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that has, or is to have, the slot at that epoch',
+    token       BINARY(16) NULL
+        COMMENT 'names one move; a flip is only finished by who knows it',
+    has_home    TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: owner_home has rows of this slot',
+    journal     TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: writes are journaled although the slot is not migrating',
+    heard_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'highest epoch heard (slot_learn); above epoch: this shard is out of date',
+    changed_at  BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; last change of epoch or state',
+    answer      VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin
+        GENERATED ALWAYS AS (
+            CASE WHEN heard_epoch > epoch
+                 THEN 'moved'
+                 WHEN state IN ('owned', 'migrating')
+                 THEN 'ok'
+                 WHEN state IN ('importing', 'ready')
+                 THEN 'notready'
+                 ELSE 'moved'
+            END
+        ) STORED
+        COMMENT 'what a call that needs the slot is answered',
+    PRIMARY KEY (slot),
+    KEY served (answer, slot)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'does this shard own the slot: share-locked by every write until its commit';
+
+CREATE TABLE IF NOT EXISTS slot_seq (
+    slot INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    last BIGINT NOT NULL
+        COMMENT 'number of the newest id: (ms since 2025-01-01 UTC) * 8 + low bits',
+    PRIMARY KEY (slot),
+    CONSTRAINT slot_seq_is_shared CHECK (slot < 1024)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'mint of user and video ids; the row moves with the slot';
+
+CREATE TABLE IF NOT EXISTS slot_known (
+    slot   INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    epoch  BIGINT UNSIGNED NOT NULL
+        COMMENT 'highest epoch this shard has heard of',
+    server VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that has the slot at that epoch',
+    PRIMARY KEY (slot)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'where every slot is, as far as this shard knows';
+
+CREATE TABLE IF NOT EXISTS slot_log (
+    id    BIGINT UNSIGNED NOT NULL AUTO_INCREMENT
+        COMMENT 'not in order of commit: drained by id, never by range',
+    slot  INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    tbl   VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'table that changed',
+    owner BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner of the changed row; 0 when it has none (account)',
+    k1    BIGINT UNSIGNED NULL
+        COMMENT 'first numeric key column after slot',
+    k2    BIGINT UNSIGNED NULL
+        COMMENT 'second; NULL with all that follow: every row below k1',
+    k3    BIGINT UNSIGNED NULL
+        COMMENT 'third',
+    k4    BIGINT UNSIGNED NULL
+        COMMENT 'fourth',
+    ks    VARBINARY(128) NULL
+        COMMENT 'key column that is no number; NULL: every row of the owner',
+    PRIMARY KEY (id),
+    KEY drain (slot, id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'keys changed while their slot is moving; slot_seq is not in it, it goes with the flip';
+
+CREATE TABLE IF NOT EXISTS slot_move (
+    slot        INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    epoch       BIGINT UNSIGNED NOT NULL
+        COMMENT 'epoch that the move leads to',
+    token       BINARY(16) NOT NULL
+        COMMENT 'same as in both fences',
+    giver       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that gives the slot away',
+    taker       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that takes it',
+    step        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'how far the move has come',
+    checkpoint  JSON NULL
+        COMMENT 'where the copy goes on after a break',
+    rows_copied BIGINT NOT NULL DEFAULT 0
+        COMMENT 'for progress and ETA',
+    pause_ms    BIGINT NULL
+        COMMENT 'how long writes waited at the flip',
+    started_at  BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    finished_at BIGINT NULL
+        COMMENT 'ms since the Unix epoch; NULL while it runs',
+    last_error  VARCHAR(200) NOT NULL DEFAULT ''
+        COMMENT 'why the last attempt stopped',
+    PRIMARY KEY (slot, epoch)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'moves of slots, running and done';
+
+CREATE TABLE IF NOT EXISTS account (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    name       VARBINARY(128) NOT NULL
+        COMMENT 'user name as UTF-8 bytes; slot = CRC32(name) MOD 1024',
+    user_id    BIGINT UNSIGNED NOT NULL
+        COMMENT 'whose name it is',
+    op         BINARY(16) NOT NULL
+        COMMENT 'idempotency key of the registration',
+    created_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    PRIMARY KEY (slot, name),
+    KEY by_user (slot, user_id),
+    CONSTRAINT account_is_shared CHECK (slot < 1024)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'directory of names; stays in the slot of the name when its user is promoted';
+
+CREATE TABLE IF NOT EXISTS owner_home (
+    slot      INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    owner_id  BIGINT UNSIGNED NOT NULL
+        COMMENT 'user or video that left this slot; its id still names it',
+    own_slot  INT UNSIGNED NOT NULL
+        COMMENT 'where its rows are',
+    author_id BIGINT UNSIGNED NULL
+        COMMENT 'author of a video; NULL for a user',
+    op        BINARY(16) NULL
+        COMMENT 'idempotency key of the video; NULL for a user',
+    PRIMARY KEY (slot, owner_id),
+    UNIQUE KEY op (slot, author_id, op)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'forwarding entries of promoted owners; slot_fence.has_home says that a slot has some';
+
+CREATE TABLE IF NOT EXISTS user (
+    slot                INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id             BIGINT UNSIGNED NOT NULL
+        COMMENT 'minted from slot_seq',
+    name                VARCHAR(32) NOT NULL
+        COMMENT 'user name, unique by account',
+    password_hash       VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'self-describing, with parameters and salt',
+    password_changed_at BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; 0: still the first one',
+    avatar              VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'base name of the picture; empty: the default one',
+    background_image    VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'base name of the picture; empty: the default one',
+    signature           VARCHAR(128) NOT NULL DEFAULT ''
+        COMMENT 'a line about the user',
+    state               ENUM ('live', 'erased') NOT NULL DEFAULT 'live'
+        COMMENT 'erased users are found by nobody',
+    follow_count        BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of follow with state 1',
+    follower_count      BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of follower with state 1',
+    total_favorited     BIGINT NOT NULL DEFAULT 0
+        COMMENT 'likes received: sum of favorite_count of the live videos',
+    work_count          BIGINT NOT NULL DEFAULT 0
+        COMMENT 'live videos',
+    favorite_count      BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of favorite with state 1',
+    ver                 BIGINT UNSIGNED NOT NULL DEFAULT 1
+        COMMENT 'raised by every change that a card or a list shows',
+    edge_ver            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'last version given to an edge of this user, or place in the list of followers',
+    message_last        BIGINT NOT NULL DEFAULT 0
+        COMMENT 'number of the newest message id, as in slot_seq',
+    created_at          BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    op                  BINARY(16) NOT NULL
+        COMMENT 'idempotency key of the registration',
+    PRIMARY KEY (slot, user_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'profiles, secrets and counters'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS session (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id    BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner',
+    session    BINARY(16) NOT NULL
+        COMMENT 'random id inside the token',
+    created_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    seen_at    BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; written at most once an hour',
+    expires_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; absolute end',
+    PRIMARY KEY (slot, user_id, session)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'live logins; inserted and counted under the lock of the user row'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS video (
+    slot           INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    video_id       BIGINT UNSIGNED NOT NULL
+        COMMENT 'minted from slot_seq, a fresh millisecond each',
+    author_id      BIGINT UNSIGNED NOT NULL
+        COMMENT 'user in the same slot',
+    title          VARCHAR(128) NOT NULL
+        COMMENT '1 to 128 code points',
+    media          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'base name of the files, without extension',
+    sha256         BINARY(32) NOT NULL
+        COMMENT 'of the uploaded file',
+    size_bytes     BIGINT NOT NULL
+        COMMENT 'of the uploaded file',
+    duration_ms    INT UNSIGNED NOT NULL
+        COMMENT 'as probed',
+    width          INT UNSIGNED NOT NULL
+        COMMENT 'pixels',
+    height         INT UNSIGNED NOT NULL
+        COMMENT 'pixels',
+    state          ENUM ('live', 'deleted') NOT NULL DEFAULT 'live'
+        COMMENT 'deleted videos are found by nobody',
+    published_at   BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch = time of the id; unique in its slot',
+    favorite_count BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of liker with state 1',
+    comment_count  BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of comment with state live',
+    ver            BIGINT UNSIGNED NOT NULL DEFAULT 1
+        COMMENT 'raised by every change that a card or a list shows',
+    comment_last   BIGINT NOT NULL DEFAULT 0
+        COMMENT 'number of the newest comment id, as in slot_seq',
+    op             BINARY(16) NOT NULL
+        COMMENT 'idempotency key of the upload',
+    deleted_at     BIGINT NULL
+        COMMENT 'ms since the Unix epoch',
+    PRIMARY KEY (slot, video_id),
+    UNIQUE KEY op (slot, author_id, op),
+    KEY author (slot, author_id, state, video_id),
+    KEY feed (state, published_at, video_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'videos, in the slot of their author'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS job (
+    slot          INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    owner_id      BIGINT UNSIGNED NOT NULL
+        COMMENT 'user whose work it is',
+    kind          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'what is to be done: media_delete',
+    target_id     BIGINT UNSIGNED NOT NULL
+        COMMENT 'what it is done to; media_delete: the video',
+    payload       VARCHAR(255) NOT NULL
+        COMMENT 'argument; media_delete: base name of the files',
+    due_at        BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; not before',
+    attempts      INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'claims so far',
+    claim         BINARY(16) NULL
+        COMMENT 'who works on it; NULL: nobody',
+    claimed_until BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; then anybody may take it over',
+    last_error    VARCHAR(200) NOT NULL DEFAULT ''
+        COMMENT 'why the last attempt failed',
+    parked        TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: failed 20 times, waits for an operator',
+    PRIMARY KEY (slot, owner_id, kind, target_id),
+    KEY due (parked, due_at)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'durable background work'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS follow (
+    slot        INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id     BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: who follows',
+    followed_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'who is followed',
+    state       TINYINT UNSIGNED NOT NULL
+        COMMENT '1: follows; 0: tombstone',
+    ver         BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
+    at          BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch of the last change',
+    PRIMARY KEY (slot, user_id, followed_id),
+    KEY newest (slot, user_id, state, ver)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'forward edge; counted in user.follow_count'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS follower (
+    slot        INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id     BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: who is followed',
+    follower_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'who follows',
+    state       TINYINT UNSIGNED NOT NULL
+        COMMENT '1: is followed; 0: tombstone',
+    ver         BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
+    at          BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch of the last change',
+    pos         BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the owner when it was applied: order of the list, unique per owner',
+    PRIMARY KEY (slot, user_id, follower_id),
+    KEY newest (slot, user_id, state, pos)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'backward edge; counted in user.follower_count'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS favorite (
+    slot     INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id  BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: who likes',
+    video_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'what is liked',
+    state    TINYINT UNSIGNED NOT NULL
+        COMMENT '1: likes; 0: tombstone',
+    ver      BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
+    at       BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch of the last change',
+    PRIMARY KEY (slot, user_id, video_id),
+    KEY newest (slot, user_id, state, ver)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'forward edge; counted in user.favorite_count'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS liker (
+    slot     INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    video_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: what is liked',
+    user_id  BIGINT UNSIGNED NOT NULL
+        COMMENT 'who likes',
+    state    TINYINT UNSIGNED NOT NULL
+        COMMENT '1: is liked; 0: tombstone',
+    ver      BIGINT UNSIGNED NOT NULL
+        COMMENT 'edge_ver of the actor when it was written; only a newer one replaces it',
+    at       BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch of the last change',
+    PRIMARY KEY (slot, video_id, user_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'backward edge; counted in video.favorite_count'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS comment (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    video_id   BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner',
+    comment_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'minted from video.comment_last; unique per video',
+    author_id  BIGINT UNSIGNED NOT NULL
+        COMMENT 'who wrote it',
+    text       VARCHAR(1000) NOT NULL
+        COMMENT 'as written',
+    state      ENUM ('live', 'deleted') NOT NULL DEFAULT 'live'
+        COMMENT 'deleted comments are shown to nobody',
+    ver        BIGINT UNSIGNED NOT NULL
+        COMMENT '1: posted; 2: deleted; version of the second half',
+    created_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch',
+    op         BINARY(16) NOT NULL
+        COMMENT 'idempotency key',
+    PRIMARY KEY (slot, video_id, comment_id),
+    UNIQUE KEY op (slot, video_id, op),
+    KEY newest (slot, video_id, state, comment_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'comments, at the video; counted in video.comment_count'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS commented (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id    BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: who wrote it',
+    video_id   BIGINT UNSIGNED NOT NULL
+        COMMENT 'under which video',
+    comment_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'which comment',
+    state      TINYINT UNSIGNED NOT NULL
+        COMMENT '1: live; 0: tombstone',
+    ver        BIGINT UNSIGNED NOT NULL
+        COMMENT 'of the comment; only a newer one replaces it',
+    at         BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch of the last change',
+    PRIMARY KEY (slot, user_id, video_id, comment_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'comments of a user, for export and erasure'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS chat (
+    slot      INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id   BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner of the mailbox',
+    peer_id   BIGINT UNSIGNED NOT NULL
+        COMMENT 'the other party',
+    sent_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'number of the last message sent',
+    recv_seq  BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'number of the last message received',
+    last_at   BIGINT NOT NULL DEFAULT 0
+        COMMENT 'at of the newest message, undone ones included; never goes back',
+    last_text VARCHAR(1000) NOT NULL DEFAULT ''
+        COMMENT 'text of the newest live message; empty: there is none',
+    last_sent TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: the owner sent it; 0: received it',
+    PRIMARY KEY (slot, user_id, peer_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'one conversation as its owner sees it'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS message (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id    BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner of the mailbox',
+    peer_id    BIGINT UNSIGNED NOT NULL
+        COMMENT 'the other party',
+    at         BIGINT NOT NULL
+        COMMENT 'create_time: ms since the Unix epoch, increasing in the chat',
+    message_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'minted at the sender; unique per sender',
+    sent       TINYINT UNSIGNED NOT NULL
+        COMMENT '1: the owner sent it; 0: received it',
+    seq        BIGINT UNSIGNED NOT NULL
+        COMMENT 'number in its direction',
+    text       VARCHAR(1000) NOT NULL
+        COMMENT 'as written',
+    state      TINYINT UNSIGNED NOT NULL DEFAULT 1
+        COMMENT '1: live; 0: undone, the peer does not exist; shown to nobody',
+    op         BINARY(16) NOT NULL
+        COMMENT 'idempotency key',
+    PRIMARY KEY (slot, user_id, peer_id, at),
+    UNIQUE KEY op (slot, user_id, op),
+    UNIQUE KEY seq (slot, user_id, peer_id, sent, seq),
+    KEY received (slot, user_id, peer_id, sent, state, at)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'messages, one copy in the mailbox of each party'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS outbox (
+    slot      INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    actor_id  BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner: whose write has a second half; comment: the video',
+    kind      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'follow, favorite, comment, message',
+    target_id BIGINT UNSIGNED NOT NULL
+        COMMENT 'owner of the second half; comment: its author',
+    seq       BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'number of the message; id of the comment; 0 for edges',
+    ver       BIGINT UNSIGNED NOT NULL
+        COMMENT 'version to deliver; removed only while it is still this one',
+    at        BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; when this version was written',
+    due_at    BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; not before; at first the same as at',
+    attempts  INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'failed deliveries of this version',
+    parked    TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: failed 20 times, waits for an operator',
+    PRIMARY KEY (slot, actor_id, kind, target_id, seq),
+    KEY due (parked, due_at)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'second halves still to be delivered'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+CREATE TABLE IF NOT EXISTS idem (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; CRC32(op) MOD 1024',
+    op         BINARY(16) NOT NULL
+        COMMENT 'idempotency key',
+    body       BINARY(32) NOT NULL
+        COMMENT 'SHA-256 of the request that used it first',
+    created_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; kept for a day',
+    uses       INT UNSIGNED NOT NULL
+        COMMENT 'requests with this key so far',
+    PRIMARY KEY (slot, op),
+    KEY oldest (created_at),
+    CONSTRAINT idem_is_shared CHECK (slot < 1024)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'keys that clients gave to requests, and what they asked for';
+
+CREATE TABLE IF NOT EXISTS relay_lease (
+    name     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'what is leased: relay',
+    holder   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'process that has it',
+    until_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; then anybody may take it',
+    PRIMARY KEY (name)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'who does the work that one process per shard does at a time';
+
+INSERT INTO schema_version (version, slug, applied_at, applied_by, checksum)
+SELECT 1,
+       'tables',
+       TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000,
+       CURRENT_USER(),
+       COALESCE(@schema_checksum, '')
+  FROM (SELECT 1 AS one) AS d
+ WHERE NOT EXISTS (SELECT 1
+                     FROM schema_version AS sv
+                    WHERE sv.version = 1);
