@@ -41,6 +41,21 @@ static inline void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
+/* Longest wait for what must happen: longer than anything is ever put off, on any
+ * machine.
+ */
+#define PATIENCE_MS 120000
+
+/* Look until CONDITION is true. */
+#define WAIT_FOR(condition)                                                              \
+    do {                                                                                 \
+        int64_t end_ms_ = clock_mono_ms() + PATIENCE_MS;                                 \
+        while (!(condition)) {                                                           \
+            assert_true(clock_mono_ms() < end_ms_);                                      \
+            pause_ms(20);                                                                \
+        }                                                                                \
+    } while (0)
+
 static inline void relay_on(void)
 {
     const struct relay_options options = {
@@ -55,7 +70,7 @@ static inline void relay_off(void)
     int64_t start_ms = clock_mono_ms();
 
     relay_free(&fixture.relay);
-    assert_true(clock_mono_ms() - start_ms < 5000);
+    assert_true(clock_mono_ms() - start_ms < PATIENCE_MS / 4);
 }
 
 static inline long long outbox_rows(void)
@@ -71,10 +86,7 @@ static inline long long outbox_rows(void)
 /* Wait until the outbox of every shard is empty. */
 static inline void settle(void)
 {
-    for (int i = 0; i < 300 && outbox_rows() > 0; i++) {
-        pause_ms(50);
-    }
-    assert_int_equal(outbox_rows(), 0);
+    WAIT_FOR(outbox_rows() == 0);
 }
 
 /* The number that formatted SQL answers on a shard. */
@@ -89,11 +101,14 @@ PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *
     return live_number(shard, text);
 }
 
+/* What a like has. */
+#define LIKE_MS 10000
+
 static inline enum outcome like(uint64_t user, uint64_t video, bool likes)
 {
     struct work work;
 
-    work_begin(&work, 10000);
+    work_begin(&work, LIKE_MS);
     enum outcome outcome =
         favorite_action(fixture.delivery, &work.call, user, video, likes);
     work_end(&work);
@@ -130,18 +145,18 @@ static inline void freeze(size_t shard)
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGSTOP), 0);
 }
 
+static inline bool is_up(size_t shard)
+{
+    struct router_shard_state state;
+
+    router_shard_state(fixture.router, shard, &state);
+    return state.up;
+}
+
 static inline void thaw(size_t shard)
 {
     assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGCONT), 0);
-    for (int i = 0; i < 1000; i++) {
-        struct router_shard_state state;
-        router_shard_state(fixture.router, shard, &state);
-        if (state.up) {
-            return;
-        }
-        pause_ms(10);
-    }
-    fail_msg("the shard did not come back");
+    WAIT_FOR(is_up(shard));
 }
 
 static inline void send_message(uint64_t from, uint64_t to, const char *text)

@@ -26,7 +26,7 @@ before(async () => {
     env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
     env[`TEST_SQL_${i}`] = `mariadb --defaults-file=${cluster.files.root_cnf} --socket=${shard.socket} doushard`;
   });
-  const run = spawnSync(program, { env, encoding: "utf8", timeout: 120000 });
+  const run = spawnSync(program, { env, encoding: "utf8", timeout: 600000 });
   const text = `${run.stdout}${run.stderr}`;
   tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
   if (run.status !== 0) tap.push(`not ok 0 - the program ended with ${run.status ?? run.signal}:\n${text}`);

@@ -35,7 +35,7 @@ export function testProgram(name, { shards, filter }) {
     assert.ok(existsSync(program), `${program} is not built: make ${program}`);
     cluster = await Cluster.up({ shards, server: false });
     const { status, signal, stdout, stderr } = spawnSync(program, {
-      env: environment(cluster, filter), encoding: "utf8", timeout: 120000,
+      env: environment(cluster, filter), encoding: "utf8", timeout: 600000,
     });
     const text = `${stdout}${stderr}`;
     tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
