@@ -83,6 +83,18 @@ CREATE TABLE IF NOT EXISTS slot_fence (
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'does this shard own the slot: share-locked by every write until its commit';
 
+CREATE TABLE IF NOT EXISTS slot_gen (
+    one TINYINT UNSIGNED NOT NULL
+        COMMENT 'always 1: this table has one row, from the first fence on',
+    gen BIGINT UNSIGNED NOT NULL
+        COMMENT 'random, not 0; another one after every change of slot_fence',
+    PRIMARY KEY (one),
+    CONSTRAINT slot_gen_is_one_row CHECK (one = 1)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'names what slot_fence says: two reads with one gen found the same fences';
+
 CREATE TABLE IF NOT EXISTS slot_seq (
     slot INT UNSIGNED NOT NULL
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',

@@ -12,7 +12,7 @@
 --
 -- Answer  : assigned, kept (how many slots)
 -- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence; INSERT slot_seq,
---           slot_known (by slot)
+--           slot_known (by slot); slot_gen
 -- Errors  : 45400 an argument is NULL or out of range   45503 the shard has no name yet, or
 --           a slot is assigned to another shard
 -- Replays : changes nothing
@@ -99,6 +99,10 @@ BEGIN
 
         SET v_slot = v_slot + 1;
     END WHILE;
+
+    IF v_assigned > 0 THEN
+        CALL _slot_changed();
+    END IF;
 
     COMMIT;
 

@@ -14,7 +14,8 @@
 -- happens after every write that passed it.
 --
 -- Answer  : learned (how many entries were news)
--- Touches : SELECT, UPDATE slot_fence (by slot); SELECT, INSERT, UPDATE slot_known (by slot)
+-- Touches : SELECT, UPDATE slot_fence (by slot); SELECT, INSERT, UPDATE slot_known (by slot);
+--           slot_gen
 -- Errors  : 45400 no such array, or an entry in it is malformed
 -- Replays : changes nothing more
 
@@ -108,6 +109,10 @@ BEGIN
         SET v_learned = v_learned + 1;
     END LOOP;
     CLOSE c_entry;
+
+    IF v_learned > 0 THEN
+        CALL _slot_changed();
+    END IF;
 
     COMMIT;
 

@@ -5,10 +5,11 @@
 --
 -- epoch and server are those of the highest epoch this shard has heard of. A slot that is
 -- still arriving here belongs to whom it came from until the flip. answer is what a call
--- that needs the slot gets from this shard.
+-- that needs the slot gets from this shard. gen, the same in all rows, is the generation of
+-- the fences: as long as it is that one, answer is that.
 --
--- Answer  : slot, epoch, server, answer
--- Touches : SELECT slot_known, slot_fence (all rows), in one snapshot
+-- Answer  : slot, epoch, server, answer, gen
+-- Touches : SELECT slot_known, slot_fence (all rows), slot_gen, in one snapshot
 -- Errors  : none
 -- Replays : reads only
 
@@ -19,12 +20,13 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_map ()
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: where every slot is'
+    COMMENT 'v2: where every slot is'
 BEGIN
     SELECT t.slot,
            IF(t.known_epoch > t.fence_epoch, t.known_epoch, t.fence_epoch) AS epoch,
            IF(t.known_epoch > t.fence_epoch, t.known_server, t.fence_server) AS server,
-           t.answer
+           t.answer,
+           COALESCE(g.gen, 0) AS gen
       FROM (SELECT k.slot,
                    k.epoch AS known_epoch,
                    k.server AS known_server,
@@ -45,6 +47,8 @@ BEGIN
               LEFT JOIN slot_known AS k
                 ON k.slot = f.slot
              WHERE k.slot IS NULL) AS t
+      LEFT JOIN slot_gen AS g
+        ON g.one = 1
      ORDER BY t.slot;
 END$$
 

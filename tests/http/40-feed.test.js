@@ -241,12 +241,12 @@ test("a slot that nobody owns for a moment is waited for; for long, it is said t
   const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
   const slot = slotOfId(users[0].id);
   const owner = (await owners(cluster)).get(slot);
-  await cluster.sql(owner, `UPDATE slot_fence SET state = 'importing' WHERE slot = ${slot}`);
+  await cluster.sql(owner, `UPDATE slot_fence SET state = 'importing' WHERE slot = ${slot}; CALL _slot_changed()`);
   const page = await api.feed();
   assert.equal(page.status_code, CODE.OK);
   assert.equal(page.partial, true);
   assert.deepEqual(page.video_list.map((v) => v.id), [...times.keys()].slice(1));
-  await cluster.sql(owner, `UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot}`);
+  await cluster.sql(owner, `UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot}; CALL _slot_changed()`);
   await until("the whole feed", async () => (await api.feed()).partial === false);
   assert.equal((await api.feed()).video_list.length, 2);
 });

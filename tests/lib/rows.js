@@ -122,19 +122,22 @@ export async function moveSlot(cluster, slot, source, target) {
     ${["account", "owner_home", "user", "session", "video", "job", "slot_seq"]
       .map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join(" ")}
     INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
-    ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}'`);
+    ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}';
+    CALL _slot_changed()`);
   const session = new RootSession(cluster, source);
   const there = new RootSession(cluster, target);
   try {
     await there.run("SELECT 1");
     await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
-      server = '${target}' WHERE slot = ${slot} AND state = 'owned'`);
+      server = '${target}' WHERE slot = ${slot} AND state = 'owned'; CALL _slot_changed()`);
     const statements = await rowsOf(cluster, source, slot);
     if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
     await session.run("COMMIT");
-    await there.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot} AND epoch = ${next};
+    await there.run(`START TRANSACTION;
+      UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot} AND epoch = ${next};
       INSERT INTO slot_known (slot, epoch, server) VALUES (${slot}, ${next}, '${target}')
-      ON DUPLICATE KEY UPDATE epoch = ${next}, server = '${target}'`);
+      ON DUPLICATE KEY UPDATE epoch = ${next}, server = '${target}';
+      CALL _slot_changed(); COMMIT`);
   } finally {
     await Promise.all([session.close(), there.close()]);
   }

@@ -361,6 +361,12 @@ export function fences({ routines, tables }) {
   });
 }
 
+/** Who changes a fence gives the fences a new generation. */
+export function generations({ routines }) {
+  return routines.filter(({ writes, reaches }) => writes.has("slot_fence") && !reaches.has("_slot_changed"))
+    .map(({ path }) => `${path}: writes slot_fence without _slot_changed`);
+}
+
 /** A reader is one statement joined to the fence, or one snapshot. */
 export function readers({ routines, tables }) {
   return routines.flatMap((routine) => {

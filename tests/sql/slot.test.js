@@ -57,6 +57,45 @@ describe("shard_init", () => {
   });
 });
 
+describe("the generation of the fences", () => {
+  const gen = () => root.value("SELECT gen FROM slot_gen");
+  const learn = (epoch) => call(app, "slot_learn", JSON.stringify([{ slot: 42, epoch, server: "shard2" }]));
+
+  test("is drawn anew by every routine that changes a fence, and by no other", async () => {
+    const seen = [await gen()];
+    await call(admin, "slot_assign", 0, 1023, "shard1");
+    await call(app, "slot_map");
+    assert.equal(await gen(), seen[0]);
+    await learn(2);
+    seen.push(await gen());
+    await learn(2);
+    assert.equal(await gen(), seen[1]);
+    for (const table of ["slot_fence", "slot_known", "slot_seq"]) {
+      await root.run(`DELETE FROM ${table} WHERE slot = 42`);
+    }
+    await call(admin, "slot_assign", 42, 42, "shard1");
+    seen.push(await gen());
+    assert.equal(new Set(seen).size, 3);
+    assert.ok(seen.every((text) => BigInt(text) > 0n));
+    await clear(42);
+  });
+
+  test("comes with the map, in the same snapshot", async () => {
+    assert.deepEqual([...new Set((await call(app, "slot_map"))[0].map((row) => row.gen))], [await gen()]);
+    const other = server.session({ database: "doushard" });
+    await other.run("START TRANSACTION");
+    await other.run("UPDATE slot_fence SET state = 'moved' WHERE slot = 42");
+    await other.run("CALL _slot_changed()");
+    const before = (await call(app, "slot_map"))[0][42];
+    await other.run("COMMIT");
+    const after = (await call(app, "slot_map"))[0][42];
+    await other.end();
+    assert.deepEqual([before.answer, after.answer], ["ok", "moved"]);
+    assert.notEqual(before.gen, after.gen);
+    await clear(42);
+  });
+});
+
 describe("slot_assign", () => {
   const assign = async (...args) => (await call(admin, "slot_assign", ...args))[0][0];
   const forget = (from, to) => Promise.all(["slot_fence", "slot_known", "slot_seq"].map((table) =>
