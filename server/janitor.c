@@ -13,6 +13,7 @@
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
+#include "shard/call.h"
 #include "shard/erase.h"
 #include "shard/router.h"
 
@@ -61,12 +62,6 @@ struct janitor {
     } shared;
 };
 
-/* One pass of the job thread over one shard, or one question of the sweep. */
-struct errand {
-    struct arena arena;
-    struct call call;
-};
-
 struct janitor_options janitor_options(const struct config *config)
 {
     int64_t least_s = config->publish_timeout_ms / 1000 + ORPHAN_SLACK_S;
@@ -92,15 +87,10 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
     };
 }
 
-static void errand_begin(struct errand *errand)
+/* One step of a job, or one question of the sweep. */
+static void step_begin(struct own_call *own)
 {
-    arena_init(&errand->arena, CALL_BYTES);
-    call_init(&errand->call, &errand->arena, clock_mono_ms() + CALL_TIMEOUT_MS);
-}
-
-static void errand_end(struct errand *errand)
-{
-    arena_release(&errand->arena);
+    own_call_begin(own, CALL_BYTES, CALL_TIMEOUT_MS);
 }
 
 /* ---- Waiting and counting ---- */
@@ -166,11 +156,11 @@ static const char *erase(struct janitor *janitor, const struct job *job,
     enum outcome outcome = OUTCOME_BUSY;
 
     while (outcome == OUTCOME_BUSY && clock_mono_ms() < until_ms && !stopping(janitor)) {
-        struct errand errand;
-        errand_begin(&errand);
-        outcome = janitor->shards.erase(janitor->shards.delivery, &errand.call,
+        struct own_call own;
+        step_begin(&own);
+        outcome = janitor->shards.erase(janitor->shards.delivery, &own.call,
                                         job->owner_id, progress);
-        errand_end(&errand);
+        own_call_end(&own);
     }
     if (outcome == OUTCOME_NOTFOUND) {
         return "the user is not erased";
@@ -209,14 +199,14 @@ static int64_t retry_ms(unsigned attempts)
  * the job is done once more. True: it is done. */
 static bool run_job(struct janitor *janitor, const struct job *job)
 {
-    struct errand errand;
+    struct own_call own;
     struct job_report report = {.retry_ms = retry_ms(job->attempts)};
     const char *error = do_job(janitor, job, &report.progress);
     report.done = error == NULL;
     report.error = error == NULL ? "" : error;
-    errand_begin(&errand);
+    step_begin(&own);
     enum outcome outcome =
-        janitor->shards.finish(janitor->shards.router, &errand.call, job, &report);
+        janitor->shards.finish(janitor->shards.router, &own.call, job, &report);
     count(janitor, error == NULL ? &janitor->shared.counts.jobs_done
                                  : &janitor->shared.counts.jobs_failed);
     log_write(error == NULL || report.progress ? LOG_DEBUG : LOG_WARN, "job",
@@ -224,7 +214,7 @@ static bool run_job(struct janitor *janitor, const struct job *job)
               job->kind, (unsigned long long)job->owner_id,
               (unsigned long long)job->target_id, job->attempts, outcome_name(outcome),
               error == NULL ? "" : error);
-    errand_end(&errand);
+    own_call_end(&own);
     return error == NULL;
 }
 
@@ -232,18 +222,18 @@ static bool run_job(struct janitor *janitor, const struct job *job)
  * the shard's turn, so that it does not keep those of others waiting. */
 static bool run_jobs(struct janitor *janitor, size_t shard)
 {
-    struct errand errand;
+    struct own_call own;
     struct job_list list = {.n = 0};
-    errand_begin(&errand);
-    enum outcome outcome = janitor->shards.claim(janitor->shards.router, &errand.call,
-                                                 shard, 1, JOB_LEASE_MS, &list);
+    step_begin(&own);
+    enum outcome outcome = janitor->shards.claim(janitor->shards.router, &own.call, shard,
+                                                 1, JOB_LEASE_MS, &list);
     if (outcome != OUTCOME_OK) {
         list.n = 0;
         log_write(LOG_DEBUG, "job_claim_failed", "shard=%zu outcome=%s detail=\"%s\"",
-                  shard, outcome_name(outcome), errand.call.detail);
+                  shard, outcome_name(outcome), own.call.detail);
     }
     bool done = list.n > 0 && !stopping(janitor) && run_job(janitor, &list.jobs[0]);
-    errand_end(&errand);
+    own_call_end(&own);
     return done;
 }
 
@@ -265,20 +255,20 @@ static void *jobs_main(void *context)
 static enum outcome ask_profile(struct janitor *janitor, uint64_t user_id,
                                 const char *name)
 {
-    struct errand errand;
+    struct own_call own;
     struct user_card card = {.id = 0};
     if (janitor->shards.users == NULL) {
         return OUTCOME_NOTFOUND;
     }
-    errand_begin(&errand);
+    step_begin(&own);
     enum outcome outcome =
-        janitor->shards.users(janitor->shards.router, &errand.call, &user_id, 1, &card);
+        janitor->shards.users(janitor->shards.router, &own.call, &user_id, 1, &card);
     if (outcome == OUTCOME_OK &&
         (card.id == 0 || (strncmp(card.avatar, name, STORAGE_NAME_LEN) != 0 &&
                           strncmp(card.background_image, name, STORAGE_NAME_LEN) != 0))) {
         outcome = OUTCOME_NOTFOUND;
     }
-    errand_end(&errand);
+    own_call_end(&own);
     return outcome;
 }
 
@@ -288,16 +278,16 @@ static enum outcome ask(struct janitor *janitor, const char *name)
 {
     uint64_t author_id = 0;
     bool live = true;
-    struct errand errand;
+    struct own_call own;
     if (!storage_name_parse(name, strlen(name), &author_id)) {
         return OUTCOME_OK;
     }
-    errand_begin(&errand);
-    enum outcome outcome = janitor->shards.find(janitor->shards.router, &errand.call,
-                                                author_id, name, &live);
+    step_begin(&own);
+    enum outcome outcome =
+        janitor->shards.find(janitor->shards.router, &own.call, author_id, name, &live);
     log_write(LOG_DEBUG, "orphan_asked", "media=%s outcome=%s live=%d detail=\"%s\"",
-              name, outcome_name(outcome), (int)live, errand.call.detail);
-    errand_end(&errand);
+              name, outcome_name(outcome), (int)live, own.call.detail);
+    own_call_end(&own);
     if (outcome == OUTCOME_NOTFOUND) { /* of no video: a picture of a profile? */
         return ask_profile(janitor, author_id, name);
     }

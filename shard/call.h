@@ -28,4 +28,17 @@ void call_init(struct call *call, struct arena *arena, int64_t deadline_ms);
 /* Replace call->detail; cut to its size. */
 void call_explain(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* A call that is nobody's request, with memory of its own: what threads in the background
+ * do, one step each. */
+struct own_call {
+    struct arena arena; /* owned */
+    struct call call;
+};
+
+/* Begin a step that takes LIMIT_MS and ARENA_BYTES at most. */
+void own_call_begin(struct own_call *own, size_t arena_bytes, int64_t limit_ms);
+
+/* End it; its results are freed. */
+void own_call_end(struct own_call *own);
+
 #endif

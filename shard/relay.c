@@ -13,6 +13,7 @@
 #include "shard/base/log.h"
 #include "shard/base/rnd.h"
 
+#include "shard/call.h"
 #include "shard/half.h"
 #include "shard/idem.h"
 #include "shard/router_call.h"
@@ -120,23 +121,10 @@ static int64_t jitter(int64_t pause_ms)
     return pause_ms / 2 + rnd_below((uint32_t)pause_ms + 1);
 }
 
-/* A CALL context of its own: what the relay does is nobody's request. */
-struct errand {
-    struct arena arena;
-    struct call call;
-};
-
-static void errand_begin(struct errand *errand, struct relay *relay, size_t arena_bytes)
+/* What the relay does is nobody's request. */
+static void step_begin(struct own_call *own, struct relay *relay, size_t arena_bytes)
 {
-    int64_t limit_ms = stopping(relay) ? CALL_MS_AT_END : CALL_MS;
-
-    arena_init(&errand->arena, arena_bytes);
-    call_init(&errand->call, &errand->arena, clock_mono_ms() + limit_ms);
-}
-
-static void errand_end(struct errand *errand)
-{
-    arena_release(&errand->arena);
+    own_call_begin(own, arena_bytes, stopping(relay) ? CALL_MS_AT_END : CALL_MS);
 }
 
 /* CALL a PROC_SHARD procedure on the worker's shard. NULL: no answer. */
@@ -167,18 +155,18 @@ static void take_lease(struct worker *worker, int64_t lease_ms)
     const struct dbarg args[] = {dbarg_text(relay->holder, strlen(relay->holder)),
                                  dbarg_number((uint64_t)lease_ms)};
     int64_t start_ms = clock_mono_ms();
-    struct errand errand;
+    struct own_call own;
 
-    errand_begin(&errand, relay, BATCH_ARENA_BYTES);
-    const struct dbresult *rows = ask(worker, &errand.call, PROC_RELAY_LEASE_TAKE, args);
+    step_begin(&own, relay, BATCH_ARENA_BYTES);
+    const struct dbresult *rows = ask(worker, &own.call, PROC_RELAY_LEASE_TAKE, args);
     const struct dbvalue *got = dbresult_value(rows, 0, "got");
     if (got == NULL) {
         log_write(LOG_DEBUG, "relay_lease", "shard=%zu why=\"%s\"", worker->shard,
-                  errand.call.detail);
+                  own.call.detail);
     }
     worker->lease_until_ms = got != NULL && got->number == 1 ? start_ms + lease_ms : 0;
     atomic_store(&worker->is_holder, worker->lease_until_ms != 0);
-    errand_end(&errand);
+    own_call_end(&own);
 }
 
 /* Is the shard ours? A lease is prolonged when a third of it is gone. */
@@ -205,12 +193,12 @@ static bool is_spoiled(enum outcome outcome)
 static void deliver_some(struct pass *pass, const size_t *index, size_t n)
 {
     struct relay *relay = pass->worker->relay;
-    struct errand errand;
+    struct own_call own;
 
-    errand_begin(&errand, relay, BATCH_ARENA_BYTES);
+    step_begin(&own, relay, BATCH_ARENA_BYTES);
     const struct half_batch batch = {
         .halves = pass->halves, .index = index, .n = n, .outcomes = pass->outcomes};
-    half_deliver(relay->router, &errand.call, &batch);
+    half_deliver(relay->router, &own.call, &batch);
     for (size_t i = 0; i < n; i++) {
         const struct half *half = &pass->halves[index[i]];
         enum outcome outcome = pass->outcomes[index[i]];
@@ -221,10 +209,10 @@ static void deliver_some(struct pass *pass, const size_t *index, size_t n)
                       "why=\"%s\"",
                       half_word(half->kind), (unsigned long long)half->actor_id,
                       (unsigned long long)half->target_id, (unsigned long long)half->seq,
-                      half->attempts + 1, outcome_name(outcome), errand.call.detail);
+                      half->attempts + 1, outcome_name(outcome), own.call.detail);
         }
     }
-    errand_end(&errand);
+    own_call_end(&own);
 }
 
 /* Deliver the batch in pass->index; when one operation may have spoiled it, one by one,
@@ -247,22 +235,22 @@ static size_t report_some(struct pass *pass, const size_t *index, size_t n,
                           report_fn *tell)
 {
     struct relay *relay = pass->worker->relay;
-    struct errand errand;
+    struct own_call own;
     size_t noted = 0;
 
-    errand_begin(&errand, relay, BATCH_ARENA_BYTES);
+    step_begin(&own, relay, BATCH_ARENA_BYTES);
     const struct half_batch batch = {
         .halves = pass->halves, .index = index, .n = n, .outcomes = pass->outcomes};
-    tell(relay->router, &errand.call, &batch);
+    tell(relay->router, &own.call, &batch);
     for (size_t i = 0; i < n; i++) {
         enum outcome outcome = pass->outcomes[index[i]];
         noted += outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
     }
-    if (errand.call.detail[0] != '\0') {
+    if (own.call.detail[0] != '\0') {
         log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"", pass->worker->shard,
-                  errand.call.detail);
+                  own.call.detail);
     }
-    errand_end(&errand);
+    own_call_end(&own);
     return noted;
 }
 
@@ -416,12 +404,12 @@ static int64_t look(struct worker *worker)
                                  dbarg_number((uint64_t)relay->options.older_ms)};
     struct pass pass = {.worker = worker};
     struct score score = {.finished = 0};
-    struct errand errand;
+    struct own_call own;
     size_t n = 1; /* no answer is as good as one row that could not be finished */
 
-    errand_begin(&errand, relay, LIST_ARENA_BYTES);
-    const struct dbresult *rows = ask(worker, &errand.call, PROC_OUTBOX_LIST, args);
-    if (rows != NULL && prepare_pass(&pass, &errand.arena, rows->n_rows + 1)) {
+    step_begin(&own, relay, LIST_ARENA_BYTES);
+    const struct dbresult *rows = ask(worker, &own.call, PROC_OUTBOX_LIST, args);
+    if (rows != NULL && prepare_pass(&pass, &own.arena, rows->n_rows + 1)) {
         n = rows->n_rows;
         note_age(worker, rows);
         for (enum half_kind kind = 0; n > 0 && kind < HALF__COUNT; kind++) {
@@ -430,9 +418,9 @@ static int64_t look(struct worker *worker)
         }
     } else {
         log_write(LOG_DEBUG, "relay_look", "shard=%zu why=\"%s\"", worker->shard,
-                  errand.call.detail);
+                  own.call.detail);
     }
-    errand_end(&errand);
+    own_call_end(&own);
     return pause_after(worker, n, &score);
 }
 
@@ -442,17 +430,16 @@ static void purge(struct worker *worker)
     uint64_t removed = PURGE_AT_ONCE;
 
     for (int i = 0; i < PURGE_ROUNDS && removed == PURGE_AT_ONCE; i++) {
-        struct errand errand;
-        errand_begin(&errand, worker->relay, BATCH_ARENA_BYTES);
+        struct own_call own;
+        step_begin(&own, worker->relay, BATCH_ARENA_BYTES);
         removed = 0;
-        enum outcome outcome =
-            idem_purge(worker->relay->router, &errand.call, worker->shard, IDEM_OLDER_MS,
-                       PURGE_AT_ONCE, &removed);
+        enum outcome outcome = idem_purge(worker->relay->router, &own.call, worker->shard,
+                                          IDEM_OLDER_MS, PURGE_AT_ONCE, &removed);
         if (outcome != OUTCOME_OK) {
             log_write(LOG_DEBUG, "idem_purge", "shard=%zu outcome=%s why=\"%s\"",
-                      worker->shard, outcome_name(outcome), errand.call.detail);
+                      worker->shard, outcome_name(outcome), own.call.detail);
         }
-        errand_end(&errand);
+        own_call_end(&own);
     }
     worker->purge_at_ms =
         clock_mono_ms() + (removed == PURGE_AT_ONCE ? 0 : PURGE_EVERY_MS);
