@@ -10,6 +10,7 @@
 #include "shard/ops.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 /* Rows of a page at most: their other halves go into one batch. */
 #define PAGE_ROWS OPS_MAX

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One connection to a shard, and prepared CALLs on it; the only user of <mysql.h>.
- *
- * All I/O uses the non-blocking half of Connector/C with poll(2), so that deadlines are
- * exact to the millisecond and several shards can be asked at once from one thread. A
- * connection is used by one thread at a time. */
+/* One connection to a shard: opening it, knowing whom it leads to, closing it. What runs
+ * on it is dbexec.h. A connection is used by one thread at a time. */
 #ifndef DOUSHARD_DBCONN_H
 #define DOUSHARD_DBCONN_H
 
@@ -12,12 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shard/base/arena.h"
 #include "shard/base/check.h"
-
-#include "shard/dbresult.h"
-#include "shard/outcome.h"
-#include "shard/proc.h"
 
 struct dbconn;
 
@@ -42,39 +34,6 @@ struct dbconn_hello {
 
 /* A name under which the session can be killed from another connection. */
 #define DBCONN_TAG_SIZE 33
-
-/* How one CALL ended, before anybody looked at its rows. */
-enum db_status {
-    DB_OK,      /* all result sets are here */
-    DB_REFUSED, /* the procedure refused with a SQLSTATE of ours; nothing was changed */
-    DB_AGAIN, /* deadlock, lock wait or snapshot conflict: rolled back, worth repeating */
-    DB_NOT_SENT, /* the connection was lost before the CALL went out */
-    DB_UNKNOWN,  /* lost or too late after that: it may still commit */
-    DB_FAILED,   /* the server reported another error; rolled back */
-    DB_NOMEM,    /* the answer does not fit the arena; a write may have been done */
-};
-
-struct dbarg {
-    enum { DBARG_NUMBER, DBARG_TEXT } kind;
-    uint64_t number;
-    const char *text;
-    size_t len;
-};
-
-/* One CALL. The caller sets the first group; dbconn_run() the second. */
-struct dbexec {
-    struct dbconn *conn; /* NULL: skipped */
-    enum proc_id proc;
-    const struct dbarg *args; /* as many as the procedure has */
-    struct arena *arena;      /* takes the results */
-
-    enum db_status status;
-    enum outcome refusal;     /* of DB_REFUSED */
-    struct dbresult *results; /* of DB_OK: the first result set, or NULL */
-    bool is_late;             /* of DB_UNKNOWN: the deadline passed; else the connection
-                               * was lost before it */
-    char detail[160]; /* of everything else: what the server or the library said */
-};
 
 /* Prepare the client library; once, before the first thread. False: it cannot be used. */
 bool dbconn_library_init(void) MUST_CHECK;
@@ -101,9 +60,5 @@ bool dbconn_is_clean(const struct dbconn *conn);
 
 /* The tag of this session, DBCONN_TAG_SIZE bytes with the NUL. */
 const char *dbconn_tag(const struct dbconn *conn);
-
-/* Run N CALLs side by side, each on its own connection, until all are done or
- * DEADLINE_MS. A CALL that was cut off leaves its connection unclean. */
-void dbconn_run(struct dbexec *execs, size_t n, int64_t deadline_ms);
 
 #endif

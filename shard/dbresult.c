@@ -57,3 +57,29 @@ bool dbresult_read(const struct dbresult *result, size_t row,
     }
     return true;
 }
+
+/* The rows of one result set; COLUMN is that of the operation's number. */
+static void place_rows(const struct dbresult *result, unsigned column,
+                       struct dbplace *places, size_t n)
+{
+    for (size_t row = 0; row < result->n_rows; row++) {
+        const struct dbvalue *op = &result->values[row * result->n_columns + column];
+        bool is_op = !op->is_null && op->text == NULL && op->number - 1 < n;
+        if (is_op && places[op->number - 1].result == NULL) {
+            places[op->number - 1] = (struct dbplace){.result = result, .row = row};
+        }
+    }
+}
+
+void dbresult_places(const struct dbresult *results, struct dbplace *places, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        places[i] = (struct dbplace){.result = NULL};
+    }
+    for (const struct dbresult *r = results; r != NULL; r = r->next) {
+        int column = dbresult_column(r, "n");
+        if (column >= 0 && dbresult_column(r, "code") >= 0) {
+            place_rows(r, (unsigned)column, places, n);
+        }
+    }
+}

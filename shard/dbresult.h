@@ -27,6 +27,12 @@ struct dbresult {
     struct dbresult *next;  /* the following result set of the same CALL, or NULL */
 };
 
+/* Where the answer to one operation is. */
+struct dbplace {
+    const struct dbresult *result; /* NULL: nobody answered it */
+    size_t row;
+};
+
 enum dbfield_kind {
     DBFIELD_U64,  /* uint64_t */
     DBFIELD_I64,  /* int64_t */
@@ -52,5 +58,12 @@ const struct dbvalue *dbresult_value(const struct dbresult *result, size_t row,
  * answered what this version cannot read; OUT may then be partly written. */
 bool dbresult_read(const struct dbresult *result, size_t row,
                    const struct dbfield *fields, size_t n_fields, void *out) MUST_CHECK;
+
+/* Find the rows of the operations 1 to N of a CALL, into PLACES[0] to PLACES[N - 1].
+ * Result sets with columns `n` and `code` answer operations, others are extra data. A
+ * routine may answer some operations in one result set and those that it refuses in a
+ * further one: the first row with an operation's number speaks for it, as it does in a
+ * list. */
+void dbresult_places(const struct dbresult *results, struct dbplace *places, size_t n);
 
 #endif

@@ -10,6 +10,7 @@
 #include "shard/cards.h"
 #include "shard/id.h"
 #include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 /* A slot that changes its owner while the shards are asked may be covered by none of
  * them: ask again, for so long. */

@@ -5,6 +5,7 @@
 
 #include "shard/id.h"
 #include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],

@@ -9,6 +9,7 @@
 #include "shard/base/rnd.h"
 
 #include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 /* As much of an error as the table keeps. */
 #define ERROR_BYTES_MAX 200

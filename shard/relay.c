@@ -16,7 +16,7 @@
 #include "shard/call.h"
 #include "shard/half.h"
 #include "shard/idem.h"
-#include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 /* Rows of one look, so that each report about them is one batch. */
 #define LIST_MAX OPS_MAX

@@ -202,3 +202,17 @@ void router_shard_state(struct router *router, size_t shard,
     };
     memcpy(state->reason, pool.reason, sizeof state->reason);
 }
+
+size_t router_slot_shard(struct router *router, uint32_t slot)
+{
+    struct slot_place place = slotmap_get(router->map, slot);
+
+    return place.epoch == 0 || place.server >= router->n_shards ? router->n_shards
+                                                                : place.server;
+}
+
+void router_look_again(struct router *router, size_t shard)
+{
+    CHECK(shard < router->n_shards);
+    minder_wake(&router->shards[shard]);
+}

@@ -80,4 +80,10 @@ bool router_is_ready(struct router *router);
 void router_shard_state(struct router *router, size_t shard,
                         struct router_shard_state *state);
 
+/* Have the map of a shard read again soon: it does not seem to have a slot any more. */
+void router_look_again(struct router *router, size_t shard);
+
+/* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
+size_t router_slot_shard(struct router *router, uint32_t slot);
+
 #endif

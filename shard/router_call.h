@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How the callers of procedures reach the shards: placement, retries, scatter.
+/* How the callers of procedures reach the shard of an owner, wherever it is by now.
  *
  * The only retry loop of the program is behind these functions. It knows which answers
  * prove that nothing was done (repeat), which news of moved slots to follow, and that a
  * write without an answer may still commit: such a write is repeated only when its first
- * attempt was killed and has left the shard's processlist. */
+ * attempt was killed and has left the shard's processlist. Asking shards rather than
+ * owners is router_scatter.h. */
 #ifndef DOUSHARD_ROUTER_CALL_H
 #define DOUSHARD_ROUTER_CALL_H
 
@@ -14,7 +15,7 @@
 #include <stdint.h>
 
 #include "shard/call.h"
-#include "shard/dbconn.h"
+#include "shard/dbexec.h"
 #include "shard/dbresult.h"
 #include "shard/ops.h"
 #include "shard/outcome.h"
@@ -49,35 +50,8 @@ void router_owner(struct router *router, struct call *call, enum proc_id proc,
                   struct router_subject subject, const struct dbarg *args,
                   struct router_answer *answer);
 
-/* What one shard said to a PROC_SHARD procedure. */
-struct router_share {
-    bool wanted;          /* set by the caller: ask this shard */
-    enum outcome outcome; /* OK, or why there are no results */
-    const struct dbresult *results;
-};
-
-/* Ask every wanted shard side by side, once. SHARES has router_n_shards() elements. */
-void router_scatter(struct router *router, struct call *call, enum proc_id proc,
-                    const struct dbarg *args, struct router_share *shares);
-
 /* Wait a moment, longer with each ROUND (0, 1, ..), for something on a shard to end by
  * itself. False, at once: the deadline would pass. */
 bool router_pause(const struct call *call, unsigned round);
-
-/* Have the map of a shard read again soon: it does not seem to have a slot any more. */
-void router_look_again(struct router *router, size_t shard);
-
-/* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
-size_t router_slot_shard(struct router *router, uint32_t slot);
-
-static inline struct dbarg dbarg_number(uint64_t number)
-{
-    return (struct dbarg){.kind = DBARG_NUMBER, .number = number};
-}
-
-static inline struct dbarg dbarg_text(const char *text, size_t len)
-{
-    return (struct dbarg){.kind = DBARG_TEXT, .text = text, .len = len};
-}
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Inside the router: shared by router.c, router_minder.c and router_call.c only. */
+/* Inside the router: shared by the files shard/router*.c only. */
 #ifndef DOUSHARD_ROUTER_IMPL_H
 #define DOUSHARD_ROUTER_IMPL_H
 
@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/call.h"
+#include "shard/dbexec.h"
 #include "shard/dbpool.h"
 #include "shard/router.h"
 #include "shard/slotmap.h"
@@ -63,5 +65,27 @@ bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
 
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);
+
+/* When an attempt that begins now ends at the latest: after call_timeout_ms, or with the
+ * call. */
+int64_t attempt_deadline(const struct router *router, const struct call *call);
+
+/* As much time as proves that a shard is silent rather than we in a hurry. */
+int64_t attempt_fair_ms(const struct router *router);
+
+/* Borrow a connection to SHARD for an attempt that needs LEAST_MS, and count the CALL.
+ * Not OK: there is none, and the call says why; BUSY: all are in use (MAY_WAIT false) or
+ * no one came free; TIMEOUT: less than LEAST_MS are left. */
+enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
+                          bool may_wait, struct dbconn **conn) MUST_CHECK;
+
+/* Give the connection of EXEC back after its CALL; a failure is counted, and held against
+ * the shard if the CALL had a fair time. */
+void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
+                     bool had_fair_time);
+
+/* End the session TAG (dbconn_tag()) of SHARD. True: it has ended, and whatever it had
+ * not committed by then never will be. */
+bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms) MUST_CHECK;
 
 #endif

@@ -62,7 +62,7 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
 {
     struct dbexec exec = {.conn = look->conn, .proc = proc, .args = args, .arena = arena};
 
-    dbconn_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
+    dbexec_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
     *results = exec.results;
     if (exec.status == DB_OK) {
         return true;

@@ -171,7 +171,7 @@ METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
 
 /* Libraries whose calls stay in few files: header, who may include it. */
 const LIBRARIES = [
-  ["mysql.h", /^shard\/dbconn\.c$/],
+  ["mysql.h", /^shard\/dbconn_impl\.h$/],
   ["microhttpd.h", /^server\/(http|exchange|framing|reply|static_file|upload)\.c$/],
   ["libconfig.h", /^server\/config_file\.h$/],
   ["hiredis.h", /^shard\/rnode\.c$/],
@@ -179,14 +179,22 @@ const LIBRARIES = [
   ["jansson.h", /^(server\/|scripts\/|tests\/|shard\/ops\.c$)/],
 ];
 
-/** Includes point one way, and each library is known to few files. */
+/* Headers that are the inside of something: header, whose inside. */
+const INSIDES = [
+  ["shard/dbconn_impl.h", /^shard\/db(conn|exec|read)\.c$/],
+  ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
+  ["shard/router_errand.h", /^shard\/router_(call|pack|answer)\.c$/],
+];
+
+/** Includes point one way, and each library and each inside is known to few files. */
 function includeProblems({ path, text }) {
   const problems = [];
   for (const [, open, name] of text.matchAll(/^\s*#\s*include\s+([<"])([^>"]+)[>"]/gm)) {
     const bad = open === '"'
       ? (path.startsWith("shard/") && !name.startsWith("shard/")) ||
         (path.startsWith("shard/base/") && !name.startsWith("shard/base/")) ||
-        (path.startsWith("server/") && !/^(server|shard)\//.test(name))
+        (path.startsWith("server/") && !/^(server|shard)\//.test(name)) ||
+        INSIDES.some(([header, who]) => name === header && !who.test(path))
       : LIBRARIES.some(([header, who]) => name.split("/").pop() === header && !who.test(path));
     if (bad) problems.push(`${path} includes ${name}`);
   }
@@ -198,7 +206,9 @@ test("includes point from server to shard to shard/base, libraries stay in their
   holds(sources.flatMap(includeProblems),
     [...sample("shard/router.c", '"server/app.h"'), ...sample("shard/base/log.c", '"shard/id.h"'),
       ...sample("server/http.c", '"tests/unit/x.h"'), ...sample("server/auth.c", "<mysql.h>"),
-      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http.c", '"shard/id.h"')], 5);
+      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http.c", '"shard/id.h"'),
+      ...sample("shard/dbpool.c", '"shard/dbconn_impl.h"'), ...sample("shard/feed.c", '"shard/router_impl.h"'),
+      ...sample("shard/router_kill.c", '"shard/router_impl.h"')], 7);
 });
 
 const BANNED = /\b(strcpy|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|gmtime|localtime|rand|srand|alloca)\s*\(/g;

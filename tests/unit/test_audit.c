@@ -7,6 +7,7 @@
 #include "shard/audit.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
+#include "shard/router_scatter.h"
 
 #include "tests/unit/cmocka_all.h"
 

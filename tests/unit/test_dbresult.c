@@ -60,6 +60,68 @@ static void test_read(void **state)
     assert_false(dbresult_read(&result, 0, fields, 4, &row));
 }
 
+/* Rows of operations in several result sets, among extra data. */
+static void test_places(void **state)
+{
+    (void)state;
+    static const char *const counters[] = {"n", "likes"};
+    static const char *const answers[] = {"code", "n"};
+    struct dbvalue extra_values[] = {{.number = 1}, {.number = 70}};
+    struct dbvalue good_values[] = {
+        {.text = "ok", .len = 2},
+        {.number = 3}, /* the order of rows means nothing */
+        {.text = "same", .len = 4},
+        {.number = 1},
+        {.text = "ok", .len = 2},
+        {.number = 3}, /* a list: more rows of one operation */
+        {.text = "ok", .len = 2},
+        {.number = 0}, /* numbers of no operation */
+        {.text = "ok", .len = 2},
+        {.number = 5},
+        {.text = "ok", .len = 2},
+        {.is_null = true},
+        {.text = "ok", .len = 2},
+        {.text = "2", .len = 1},
+    };
+    struct dbvalue refused_values[] = {
+        {.text = "moved", .len = 5},
+        {.number = 2}, /* missing above */
+        {.text = "notready", .len = 8},
+        {.number = 1}, /* answered above already */
+    };
+    struct dbresult refused = {
+        .columns = answers, .n_columns = 2, .n_rows = 2, .values = refused_values};
+    struct dbresult good = {.columns = answers,
+                            .n_columns = 2,
+                            .n_rows = 7,
+                            .values = good_values,
+                            .next = &refused};
+    struct dbresult extra = {.columns = counters,
+                             .n_columns = 2,
+                             .n_rows = 1,
+                             .values = extra_values,
+                             .next = &good};
+    struct dbplace places[4];
+
+    dbresult_places(&extra, places, 4);
+    assert_ptr_equal(places[0].result, &good);
+    assert_int_equal(places[0].row, 1);
+    assert_ptr_equal(places[1].result, &refused);
+    assert_int_equal(places[1].row, 0);
+    assert_ptr_equal(places[2].result, &good);
+    assert_int_equal(places[2].row, 0);
+    assert_null(places[3].result); /* nobody answered it */
+
+    good.n_rows = 0; /* all refused: the first result set is empty */
+    dbresult_places(&good, places, 2);
+    assert_ptr_equal(places[0].result, &refused);
+    assert_int_equal(places[0].row, 1);
+    assert_ptr_equal(places[1].result, &refused);
+
+    dbresult_places(NULL, places, 1);
+    assert_null(places[0].result);
+}
+
 static void test_outcomes(void **state)
 {
     (void)state;
@@ -80,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_outcomes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Inside the retry loop: one request of a caller on its way to the shards.
+ *
+ * An errand has tasks, one per operation. In every attempt (router_call.c) the tasks that
+ * still have no answer are packed into parcels, one per shard (router_pack.c); the
+ * parcels are sent side by side; and what comes back either settles a task or leaves it
+ * pending for the next attempt (router_answer.c). */
+#ifndef DOUSHARD_ROUTER_ERRAND_H
+#define DOUSHARD_ROUTER_ERRAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/call.h"
+#include "shard/dbexec.h"
+#include "shard/dbresult.h"
+#include "shard/ops.h"
+#include "shard/outcome.h"
+#include "shard/proc.h"
+#include "shard/router_call.h"
+#include "shard/router_impl.h"
+
+/* Attempts of one request that ended with an answer or an error. "notready" does not
+ * count: it ends by itself and only the deadline bounds it. */
+#define ATTEMPTS_MAX 6
+
+/* Attempts that ended without any answer: each may have cost the whole call_timeout_ms.
+ */
+#define SILENCES_MAX 2
+
+/* One operation on its way. */
+struct task {
+    struct router_subject subject;
+    bool is_pending;
+    enum outcome so_far; /* the answer if we must give up now */
+    uint32_t slot;       /* of this attempt, like the rest */
+    uint64_t epoch;
+    unsigned server;
+    bool maybe_done; /* an earlier attempt got no answer: only an answer of the procedure
+                      * can still say that nothing was done */
+};
+
+/* What goes to one shard in one attempt. */
+struct parcel {
+    struct shard *shard;
+    size_t n;
+    size_t *index; /* of the tasks, in the order in which they are sent */
+    struct dbarg args[PROC_ARGS_MAX];
+    bool is_ready;      /* has its arguments, and was not sent yet in this attempt */
+    bool has_fair_time; /* silence would say something about the shard */
+    char tag[DBCONN_TAG_SIZE]; /* of the connection, to kill it by */
+};
+
+/* One request of a caller until all of its tasks have answers. */
+struct errand {
+    struct router *router;
+    struct call *call;
+    enum proc_id proc;
+    struct ops *ops;          /* of a batch, else NULL */
+    const struct dbarg *rest; /* of a PROC_OWNER call: arguments after slot and epoch */
+    struct task *tasks;
+    size_t n_tasks;
+    struct router_answer *answers;
+    struct parcel *parcels; /* room for one per shard */
+    struct dbexec *execs;
+    struct dbplace *places; /* room for one per task */
+    size_t n_parcels;
+    unsigned rounds;   /* attempts of any kind: makes the pauses longer */
+    unsigned attempts; /* those that did not just find a slot not ready */
+    unsigned silences;
+    int64_t notready_until_ms; /* give up waiting for slots then; 0 = none was met */
+    bool only_notready;        /* in this attempt */
+};
+
+/* Task I has its answer. After an attempt whose outcome is unknown an OUTCOME that claims
+ * that nothing was done becomes TIMEOUT. */
+void errand_settle(struct errand *e, size_t i, enum outcome outcome);
+
+/* The same for all tasks of PARCEL. */
+void errand_settle_parcel(struct errand *e, const struct parcel *parcel,
+                          enum outcome outcome);
+
+/* Pack the pending tasks into parcels with their arguments; settles what has no shard. */
+void errand_pack(struct errand *e);
+
+/* EXEC has brought PARCEL to its shard and is over: settle its tasks or leave them
+ * pending. */
+void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec *exec);
+
+#endif

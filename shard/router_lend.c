@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A connection for one attempt: borrowing it, and what its end says about the shard. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/router_impl.h"
+
+/* A CALL with less time than this share of call_timeout_ms proves nothing against its
+ * shard when it gets no answer: we were in a hurry. */
+#define FAIR_SHARE 4
+
+int64_t attempt_deadline(const struct router *router, const struct call *call)
+{
+    int64_t limit_ms = clock_mono_ms() + router->call_timeout_ms;
+
+    return limit_ms < call->deadline_ms ? limit_ms : call->deadline_ms;
+}
+
+int64_t attempt_fair_ms(const struct router *router)
+{
+    return router->call_timeout_ms / FAIR_SHARE;
+}
+
+enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
+                          bool may_wait, struct dbconn **conn)
+{
+    int64_t limit_ms = attempt_deadline(shard->router, call);
+    char why[160];
+    enum outcome got = may_wait
+                           ? dbpool_get(shard->pool, limit_ms, conn, why, sizeof why)
+                           : dbpool_try(shard->pool, limit_ms, conn, why, sizeof why);
+
+    if (got == OUTCOME_OK && call->deadline_ms - clock_mono_ms() < least_ms) {
+        dbpool_put(shard->pool, conn, DBPOOL_UNPROVEN);
+        (void)snprintf(why, sizeof why, "no time left for another attempt");
+        got = OUTCOME_TIMEOUT;
+    }
+    if (got != OUTCOME_OK) {
+        if (got != OUTCOME_BUSY || may_wait) {
+            call_explain(call, "%s: %s", shard->name, why);
+        }
+        return got;
+    }
+    memcpy(call->shard, shard->name, strnlen(shard->name, sizeof call->shard - 1) + 1);
+    atomic_fetch_add(&shard->calls_total, 1);
+    call->n_calls++;
+    return OUTCOME_OK;
+}
+
+static enum dbpool_verdict verdict_on(enum db_status status, bool had_fair_time)
+{
+    if (status != DB_UNKNOWN && status != DB_NOT_SENT) {
+        return DBPOOL_ANSWERED;
+    }
+    return had_fair_time ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
+}
+
+void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
+                     bool had_fair_time)
+{
+    dbpool_put(shard->pool, &exec->conn, verdict_on(exec->status, had_fair_time));
+    if (exec->status != DB_OK) {
+        call_explain(call, "%s: %s", shard->name, exec->detail);
+        atomic_fetch_add(&shard->calls_failed_total, 1);
+    }
+}

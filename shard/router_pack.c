@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Which shard has what: the pending tasks of an errand become one parcel per shard. */
+#include <string.h>
+
+#include "shard/router_errand.h"
+
+/* Find the shard of every pending task. */
+static void place_tasks(struct errand *e)
+{
+    for (size_t i = 0; i < e->n_tasks; i++) {
+        struct task *task = &e->tasks[i];
+        if (!task->is_pending) {
+            continue;
+        }
+        task->slot = task->subject.owner != 0 && task->subject.slot == UINT32_MAX
+                         ? slotmap_home(e->router->map, task->subject.owner)
+                         : task->subject.slot;
+        struct slot_place place = slotmap_get(e->router->map, task->slot);
+        task->epoch = place.epoch;
+        task->server = place.server;
+        if (place.epoch == 0 || place.server == SLOTMAP_FOREIGN) {
+            call_explain(e->call, "slot %u: %s", task->slot,
+                         place.epoch == 0 ? "no shard that answered owns it"
+                                          : "its shard is not in the topology file");
+            errand_settle(e, i, OUTCOME_UNAVAILABLE);
+        } else if (e->ops != NULL) {
+            ops_place(e->ops, i, task->slot, task->epoch);
+        }
+    }
+}
+
+/* Pack the pending tasks of SERVER; nothing when there are none. */
+static void pack_server(struct errand *e, unsigned server)
+{
+    struct parcel *parcel = &e->parcels[e->n_parcels];
+
+    parcel->n = 0;
+    parcel->shard = &e->router->shards[server];
+    for (size_t i = 0; i < e->n_tasks; i++) {
+        if (e->tasks[i].is_pending && e->tasks[i].server == server) {
+            parcel->index[parcel->n++] = i;
+        }
+    }
+    e->n_parcels += parcel->n > 0;
+}
+
+/* Arguments of the CALL; false when they do not fit. */
+static bool write_arguments(struct errand *e, struct parcel *parcel)
+{
+    if (e->ops == NULL) {
+        const struct task *task = &e->tasks[parcel->index[0]];
+        parcel->args[0] = dbarg_number(task->slot);
+        parcel->args[1] = dbarg_number(task->epoch);
+        for (unsigned i = 2; i < proc_get(e->proc)->n_args; i++) {
+            parcel->args[i] = e->rest[i - 2];
+        }
+        return true;
+    }
+    size_t len = 0;
+    ops_sort(e->ops, parcel->index, parcel->n);
+    const char *json = ops_render(e->ops, parcel->index, parcel->n, e->call->arena, &len);
+    parcel->args[0] = dbarg_text(json, len);
+    return json != NULL;
+}
+
+/* Write the arguments of every parcel. */
+static void write_parcels(struct errand *e)
+{
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        struct parcel *parcel = &e->parcels[i];
+        e->execs[i] = (struct dbexec){
+            .proc = e->proc, .args = parcel->args, .arena = e->call->arena};
+        parcel->is_ready = write_arguments(e, parcel);
+        if (!parcel->is_ready) {
+            call_explain(e->call, "the operations do not fit one call");
+            errand_settle_parcel(e, parcel, OUTCOME_NOMEM);
+        }
+    }
+}
+
+void errand_pack(struct errand *e)
+{
+    e->n_parcels = 0;
+    place_tasks(e);
+    for (unsigned server = 0; server < e->router->n_shards; server++) {
+        pack_server(e, server);
+    }
+    write_parcels(e);
+}

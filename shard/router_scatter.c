@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Asking shards rather than owners: one CALL to several of them, once. */
+#include "shard/router_scatter.h"
+
+#include "shard/base/clock.h"
+
+#include "shard/router_impl.h"
+
+static enum outcome share_outcome(const struct dbexec *exec)
+{
+    switch (exec->status) {
+    case DB_OK:
+        return OUTCOME_OK;
+    case DB_REFUSED:
+        return exec->refusal;
+    case DB_AGAIN:
+        return OUTCOME_BUSY;
+    case DB_NOT_SENT:
+        return OUTCOME_UNAVAILABLE;
+    case DB_UNKNOWN:
+        return OUTCOME_TIMEOUT;
+    case DB_NOMEM:
+        return OUTCOME_NOMEM;
+    case DB_FAILED:
+        break;
+    }
+    return OUTCOME_INTERNAL;
+}
+
+/* One PROC_SHARD call to several shards. */
+struct scatter {
+    struct router *router;
+    struct call *call;
+    struct router_share *shares;
+    struct dbexec *execs;
+};
+
+static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
+{
+    s->shares[i].outcome = shard_borrow(&s->router->shards[i], s->call, /* least_ms= */ 0,
+                                        may_wait, &s->execs[i].conn);
+    return s->shares[i].outcome == OUTCOME_OK;
+}
+
+/* Run what has a connection, give it back and take the results. */
+static void scatter_run(struct scatter *s)
+{
+    struct router *router = s->router;
+    bool is_fair = s->call->deadline_ms - clock_mono_ms() >= attempt_fair_ms(router);
+
+    dbexec_run(s->execs, router->n_shards, attempt_deadline(router, s->call));
+    for (size_t i = 0; i < router->n_shards; i++) {
+        struct dbexec *exec = &s->execs[i];
+        if (exec->conn != NULL) {
+            shard_give_back(&router->shards[i], s->call, exec, is_fair);
+            s->shares[i].outcome = share_outcome(exec);
+            s->shares[i].results = exec->status == DB_OK ? exec->results : NULL;
+        }
+    }
+}
+
+void router_scatter(struct router *router, struct call *call, enum proc_id proc,
+                    const struct dbarg *args, struct router_share *shares)
+{
+    size_t n = router->n_shards;
+    struct scatter s = {.router = router, .call = call, .shares = shares};
+
+    CHECK(proc_get(proc)->kind == PROC_SHARD);
+    s.execs = arena_calloc(call->arena, n, sizeof *s.execs);
+    for (size_t i = 0; i < n; i++) {
+        shares[i].outcome = OUTCOME_NOMEM;
+        shares[i].results = NULL;
+    }
+    if (s.execs == NULL) {
+        call_explain(call, "out of memory");
+        return;
+    }
+    /* As in the retry loop: first what is free, then one by one what one has to wait for.
+     */
+    for (size_t i = 0; i < n; i++) {
+        s.execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};
+        if (shares[i].wanted) {
+            scatter_get(&s, i, /* may_wait= */ false);
+        }
+    }
+    scatter_run(&s);
+    for (size_t i = 0; i < n; i++) {
+        if (shares[i].wanted && shares[i].outcome == OUTCOME_BUSY &&
+            shares[i].results == NULL && scatter_get(&s, i, /* may_wait= */ true)) {
+            scatter_run(&s);
+        }
+    }
+}
