@@ -131,7 +131,7 @@ static bool greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
         .conn = conn, .proc = PROC_CONN_OPEN, .args = args, .arena = &arena};
     struct {
         const char *server;
-        uint32_t schema, flush, sync_binlog, log_bin, doublewrite;
+        uint32_t schema, serves, flush, sync_binlog, log_bin, doublewrite;
     } row;
 #define ROW(name, field_kind, member)                                                    \
     {                                                                                    \
@@ -140,6 +140,7 @@ static bool greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
     }
     const struct dbfield fields[] = {ROW("server", DBFIELD_TEXT, server),
                                      ROW("schema_version", DBFIELD_U32, schema),
+                                     ROW("schema_serves", DBFIELD_U32, serves),
                                      ROW("flush_log", DBFIELD_U32, flush),
                                      ROW("sync_binlog", DBFIELD_U32, sync_binlog),
                                      ROW("log_bin", DBFIELD_U32, log_bin),
@@ -156,7 +157,7 @@ static bool greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
         (void)snprintf(why, size, "conn_open answered what this version cannot read");
     } else {
         (void)snprintf(hello->server, sizeof hello->server, "%s", row.server);
-        hello->schema_version = row.schema;
+        hello->schema = (struct proc_version){row.schema, row.serves};
         hello->is_durable = row.flush == 1 && row.doublewrite == 1 &&
                             (row.log_bin == 0 || row.sync_binlog == 1);
         good = true;

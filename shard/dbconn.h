@@ -11,6 +11,8 @@
 
 #include "shard/base/check.h"
 
+#include "shard/proc.h"
+
 struct dbconn;
 
 /* Where and as whom to connect. Borrowed by dbconn_open() for the time of the call. */
@@ -27,7 +29,7 @@ struct dbconn_target {
 /* What the shard says of itself when a connection is opened. */
 struct dbconn_hello {
     char server[32];
-    uint32_t schema_version;
+    struct proc_version schema;
     bool is_durable; /* an acknowledged write survives a power cut */
     unsigned error;  /* when no connection was made: the error number, 0 = none */
 };

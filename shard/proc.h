@@ -6,13 +6,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "shard/base/check.h"
 
 #include "shard/call.h"
 #include "shard/outcome.h"
 
-/* The version of the tables that this program knows. */
+/* The version of the tables that this program was written for. */
 #define SCHEMA_VERSION 1
 
 /* Most arguments of one procedure. */
@@ -34,11 +35,25 @@ struct proc {
     enum proc_kind kind;
     enum proc_effect effect;
     unsigned n_args;
-    unsigned version;
+    unsigned version; /* of the routine that this program was written for */
 };
 
 /* Static storage. */
 const struct proc *proc_get(enum proc_id id);
+
+/* What a shard says of one of its routines, or of its tables: it is of `version` and
+ * works for programs that were written for any version from `serves` on. Both 0: it is
+ * not there.
+ */
+struct proc_version {
+    uint32_t version;
+    uint32_t serves;
+};
+
+/* Does what a shard has of NAME work for this program, which was written for version
+ * OURS? If not, WHY says which of the two is to be upgraded. */
+bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
+                    char *why, size_t size) MUST_CHECK;
 
 /* ID answered what this program cannot read: says so in call->detail. Always INTERNAL. */
 enum outcome proc_unreadable(struct call *call, enum proc_id id);

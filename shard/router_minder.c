@@ -41,10 +41,8 @@ bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, si
 
     if (strcmp(hello->server, shard->name) != 0) {
         snprintf(why, size, "the server there calls itself \"%s\"", hello->server);
-    } else if (hello->schema_version != SCHEMA_VERSION) {
-        snprintf(why, size,
-                 "its schema has version %u, this program knows %u: run migrate",
-                 hello->schema_version, SCHEMA_VERSION);
+    } else if (!proc_is_served("schema", hello->schema, SCHEMA_VERSION, why, size)) {
+        return false;
     } else if (!hello->is_durable && !shard->durability_exempt) {
         snprintf(
             why, size,
@@ -74,33 +72,36 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     return false;
 }
 
-/* The version of routine NAME in a routine_list; 0: it is not there. */
-static uint32_t version_of(const struct dbresult *list, const char *name)
+/* What a routine_list says of routine NAME. */
+static struct proc_version version_of(const struct dbresult *list, const char *name)
 {
     struct routine {
         const char *name;
-        uint32_t version;
+        struct proc_version is;
     } row;
     const struct dbfield fields[] = {{.column = "name",
                                       .kind = DBFIELD_TEXT,
                                       .offset = offsetof(struct routine, name)},
                                      {.column = "version",
                                       .kind = DBFIELD_U32,
-                                      .offset = offsetof(struct routine, version)}};
+                                      .offset = offsetof(struct routine, is.version)},
+                                     {.column = "serves",
+                                      .kind = DBFIELD_U32,
+                                      .offset = offsetof(struct routine, is.serves)}};
 
     for (size_t i = 0; list != NULL && i < list->n_rows; i++) {
         if (dbresult_read(list, i, fields, ARRAY_LEN(fields), &row) &&
             strcmp(row.name, name) == 0) {
-            return row.version;
+            return row.is;
         }
     }
-    return 0;
+    return (struct proc_version){0};
 }
 
 /* What migrate makes when all routines are loaded, and routine_list then names. */
 #define COMPLETE_MARK "_install_fingerprint"
 
-/* Does the shard have every routine that this program calls, in the version it knows?
+/* Does the shard have every routine that this program calls, in a version that serves it?
  * One on which migrate was broken off has them too, maybe, but not the helpers that
  * belong to them: it is not taken into service, though one that serves goes on while
  * migrate runs. */
@@ -113,15 +114,12 @@ static bool check_routines(struct look *look, struct arena *arena)
     }
     for (enum proc_id id = 0; id < PROC__COUNT; id++) {
         const struct proc *proc = proc_get(id);
-        uint32_t found = version_of(list, proc->routine);
-        if (found != proc->version) {
-            snprintf(look->why, sizeof look->why,
-                     "routine %s has version %u, this program knows %u: run migrate",
-                     proc->routine, found, proc->version);
+        if (!proc_is_served(proc->routine, version_of(list, proc->routine), proc->version,
+                            look->why, sizeof look->why)) {
             return false;
         }
     }
-    if (!look->is_serving && version_of(list, COMPLETE_MARK) == 0) {
+    if (!look->is_serving && version_of(list, COMPLETE_MARK).version == 0) {
         snprintf(look->why, sizeof look->why,
                  "its routines are not all loaded: run migrate, or wait for its end");
         return false;

@@ -9,8 +9,9 @@
 -- session: READ COMMITTED, UTC, waits for row locks of at most 2 s and for table
 -- definitions of at most 5 s.
 --
--- Answer  : server ('' before shard_init), schema_version, connection_id, flush_log,
---           sync_binlog, log_bin, doublewrite (1 or 0), flavour, version, now_ms
+-- Answer  : server ('' before shard_init), schema_version, schema_serves (oldest version whose
+--           programs it serves), connection_id, flush_log, sync_binlog, log_bin, doublewrite
+--           (1 or 0), flavour, version, now_ms
 -- Touches : SELECT shard_self, schema_version; the lock of the tag
 -- Errors  : 45400 no such tag   45503 the tag is in use by another connection
 -- Replays : a second call on the same connection replaces the tag
@@ -24,7 +25,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE conn_open (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: prepare a connection and describe the shard'
+    COMMENT 'v2: prepare a connection and describe the shard'
 BEGIN
     DECLARE v_got INT;
 
@@ -48,6 +49,8 @@ BEGIN
                        FROM shard_self AS ss), '') AS server,
            (SELECT MAX(sv.version)
               FROM schema_version AS sv) AS schema_version,
+           (SELECT MAX(sv.serves)
+              FROM schema_version AS sv) AS schema_serves,
            CONNECTION_ID() AS connection_id,
            @@GLOBAL.innodb_flush_log_at_trx_commit AS flush_log,
            @@GLOBAL.sync_binlog AS sync_binlog,

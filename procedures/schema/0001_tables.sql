@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS schema_version (
         COMMENT 'number of the file in procedures/schema/',
     slug       VARCHAR(64) NOT NULL
         COMMENT 'name of that file without number',
+    serves     INT UNSIGNED NOT NULL
+        COMMENT 'oldest version whose routines and programs work on these tables',
     applied_at BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch',
     applied_by VARCHAR(128) NOT NULL
@@ -635,9 +637,10 @@ CREATE TABLE IF NOT EXISTS relay_lease (
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who does the work that one process per shard does at a time';
 
-INSERT INTO schema_version (version, slug, applied_at, applied_by, checksum)
+INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
 SELECT 1,
        'tables',
+       1,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000,
        CURRENT_USER(),
        COALESCE(@schema_checksum, '')

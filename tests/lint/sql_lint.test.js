@@ -67,7 +67,10 @@ const SAMPLES = [
   [SECRET, "-- in_epoch    ", "-- in_ep    ", /lists the parameters in_slot,in_ep,in_user_id/],
   [REHASH, "    SQL SECURITY DEFINER\n", "", /no SQL SECURITY DEFINER/],
   [REHASH, "    MODIFIES SQL DATA\n", "", /no data access clause/],
-  [REHASH, "COMMENT 'v1: ", "COMMENT '", /no COMMENT 'vN/],
+  [REHASH, /COMMENT 'v\d+/, "COMMENT '", /no COMMENT 'vN/],
+  [REHASH, /COMMENT 'v\d+/, "COMMENT 'v2 serves 1", /no COMMENT 'vN/],
+  [REHASH, /COMMENT 'v\d+/, "COMMENT 'v2 serves v3", /version 2 serves older ones/],
+  [REHASH, /COMMENT 'v\d+/, "COMMENT 'v2 serves v2", /version 2 serves older ones/],
   [REHASH, "IN in_ops JSON", "IN ops JSON", /parameter IN ops is not IN in_/],
   [SECRET, "IN in_user_id BIGINT UNSIGNED", "OUT in_user_id BIGINT UNSIGNED", /parameter OUT in_user_id/],
   [REHASH, "    CALL _op_open(in_ops);", "    PREPARE st FROM v_hash;\n    CALL _op_open(in_ops);", /: PREPARE/],
@@ -124,9 +127,10 @@ const SAMPLES = [
   ["grants.sql", /doushard\.slot_stats\s+TO 'doushard_monitor'/, "doushard.slot_learn TO 'doushard_monitor'", /slot_learn writes, the monitor may not/],
   ["grants.sql", /doushard\.slot_stats\s+TO 'doushard_monitor'/, "doushard.comment_export TO 'doushard_monitor'", /comment_export is for the operator alone/],
   ["grants.sql", "GRANT EXECUTE ON PROCEDURE doushard.user_rehash ", "GRANT SELECT ON doushard.user ", /not of the one form/],
-  [REHASH, "COMMENT 'v1: ", "COMMENT 'v2: ", /procs.def: user_rehash has version 2/],
+  [REHASH, /COMMENT 'v\d+/, "COMMENT 'v9 serves v1", /procs.def: user_rehash has version 9/],
   [SECRET, "    IN in_user_id BIGINT UNSIGNED\n", "    IN in_user_id BIGINT UNSIGNED,\n    IN in_more INT\n", /procs.def: user_secret has 4 parameters/],
   ["schema/0001_tables.sql", "SELECT 1,", "SELECT 3,", /does not record itself last/],
+  ["schema/0001_tables.sql", "'tables',\n       1,", "'tables',\n       2,", /with the oldest version that it serves/],
   ["schema/0001_tables.sql", "CREATE TABLE IF NOT EXISTS user (", "CREATE TABLE user (", /without IF NOT EXISTS/],
   ["schema/0001_tables.sql", /COMMENT 'minted from slot_seq'/, "", /user.user_id has no comment/],
   ["schema/0001_tables.sql", /(PRIMARY KEY \(slot, user_id\)\n\)[\s\S]*?)PARTITION BY LIST \(slot DIV 1024 \* slot\)/, "$1PARTITION BY KEY (slot)", /user is not partitioned by slot/],
@@ -134,18 +138,31 @@ const SAMPLES = [
   [REHASH, "    COMMIT;", `    COMMIT; -- ${"x".repeat(90)}`, /columns/],
 ];
 
-test("a version asks for the one before it", () => {
-  const second = (number) => `DROP TEMPORARY TABLE IF EXISTS predecessor;
+test("a version asks for the one before it, and leaves to those that it serves what they know", () => {
+  const second = (number, change = "", serves = 1) => `DROP TEMPORARY TABLE IF EXISTS predecessor;
 CREATE TEMPORARY TABLE predecessor (found INT NOT NULL, CHECK (found = 1));
 INSERT INTO predecessor (found)
 SELECT COUNT(*) FROM schema_version AS sv WHERE sv.version = ${number};
-INSERT INTO schema_version (version, slug, applied_at)
+${change}INSERT INTO schema_version (version, slug, serves, applied_at)
 SELECT 2,
        'more',
+       ${serves},
        1 FROM (SELECT 1 AS one) AS d;
 `;
   assert.deepEqual(problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(1)]])), []);
   assert.match(problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(2)]])).join(), /does not ask for the version before it/);
+
+  const said = (change, serves) => problemsOf(new Map([...FILES, ["schema/0002_more.sql", second(1, `${change};\n`, serves)]])).join();
+  for (const change of ["ALTER TABLE idem ADD COLUMN a INT NOT NULL DEFAULT 0 COMMENT 'x', ADD b INT NULL COMMENT 'x'",
+    "ALTER TABLE idem ADD INDEX other (created_at), DROP INDEX oldest", "ALTER TABLE idem ADD COLUMN kind ENUM ('a', 'b') NOT NULL DEFAULT 'a' COMMENT 'x'"])
+    assert.equal(said(change, 1), "", change);
+  for (const change of ["ALTER TABLE idem ADD COLUMN a INT NOT NULL COMMENT 'x'", "ALTER TABLE idem ADD a INT NOT NULL", "DROP TABLE idem",
+    "ALTER TABLE idem DROP COLUMN body", "ALTER TABLE idem DROP body", "ALTER TABLE idem CHANGE body content BINARY(32) NOT NULL",
+    "ALTER TABLE idem MODIFY body BINARY(16) NOT NULL", "ALTER TABLE idem RENAME TO keys", "RENAME TABLE idem TO keys",
+    "ALTER TABLE idem ADD UNIQUE (created_at)", "ALTER TABLE idem ADD CONSTRAINT short CHECK (slot < 512)"]) {
+    assert.match(said(change, 1), /version 1, which it serves, does not survive/, change);
+    assert.equal(said(change, 2), "", change);
+  }
 });
 
 describe("each rule finds what it is for", () => {

@@ -94,6 +94,12 @@ function splitList(text) {
   return parts;
 }
 
+/** Version of a routine and the oldest that its callers may know; 0: it does not say. */
+function versionOf(characteristics) {
+  const said = /\bCOMMENT 'v([1-9]\d*)(?: serves v([1-9]\d*))?: [^']{1,60}'/.exec(characteristics ?? "");
+  return { version: Number(said?.[1] ?? 0), serves: Number(said?.[2] ?? said?.[1] ?? 0) };
+}
+
 /** Statements of a body, roughly: at semicolons outside of strings. */
 const bodyStatements = (body) =>
   body.replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ",")).split(";").map((part) => part.trim());
@@ -260,7 +266,9 @@ export function characteristics({ routines }) {
     const clauses = routine.characteristics ?? "";
     if (!/\bSQL SECURITY DEFINER\b/.test(clauses)) problems.push(`${path}: no SQL SECURITY DEFINER`);
     if (!/\b(NO SQL|READS SQL DATA|MODIFIES SQL DATA)\b/.test(clauses)) problems.push(`${path}: no data access clause`);
-    if (!/\bCOMMENT 'v[1-9]\d*: [^']{1,60}'/.test(clauses)) problems.push(`${path}: no COMMENT 'vN: ..' of at most 60 characters`);
+    const { version, serves } = versionOf(clauses);
+    if (version === 0) problems.push(`${path}: no COMMENT 'vN: ..' or 'vN serves vM: ..' of at most 60 characters`);
+    else if (serves > version || clauses.includes(` serves v${version}:`)) problems.push(`${path}: version ${version} serves older ones, or says nothing of it`);
     for (const { mode, name } of parameterList) {
       if (mode !== "IN" || !name.startsWith("in_")) problems.push(`${path}: parameter ${mode} ${name} is not IN in_..`);
     }
@@ -501,7 +509,8 @@ export function grants({ files, routines, byName }, procs) {
   return problems;
 }
 
-/** procs.def and the routines agree on arguments, kind, effect and version. */
+/** procs.def and the routines agree on arguments, kind, effect and version: this program was
+ * written for these routines, so that it is started when the shards have them. */
 export function callers({ byName }, procs) {
   return procs.flatMap(({ routine: name, kind, count, effect, version }) => {
     const routine = byName.get(name);
@@ -512,10 +521,19 @@ export function callers({ byName }, procs) {
     const shape = names.join() === "in_ops" ? "BATCH" : names[0] === "in_slot" && names[1] === "in_epoch" ? "OWNER" : "SHARD";
     if (shape !== kind) problems.push(`procs.def: ${name} is ${shape}`);
     if (/MODIFIES SQL DATA/.test(routine.characteristics) && effect !== "WRITES") problems.push(`procs.def: ${name} writes`);
-    const real = /COMMENT 'v(\d+):/.exec(routine.characteristics)?.[1];
-    if (real !== version) problems.push(`procs.def: ${name} has version ${real}`);
+    const real = versionOf(routine.characteristics);
+    if (real.version !== Number(version)) problems.push(`procs.def: ${name} has version ${real.version}`);
     return problems;
   });
+}
+
+/** Would routines that know the tables of before fail on those that STATEMENT makes? */
+function breaksOld(statement) {
+  const code = stripStrings(statement);
+  if (/^(DROP|RENAME) TABLE\b/.test(code)) return true;
+  return /^ALTER TABLE\b/.test(code) && splitList(code).some((clause) =>
+    /\b(DROP (?!INDEX|KEY|TEMPORARY)|RENAME|MODIFY|CHANGE)\b|\bADD (CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN)\b/.test(clause)
+    || (/\bADD (COLUMN )?\w+/.test(clause) && /\bNOT NULL\b/.test(clause) && !/\bDEFAULT\b/.test(clause)));
 }
 
 /** Table files: numbered without gaps, each needs the one before and records itself last;
@@ -528,11 +546,13 @@ export function schema({ files, tables }) {
     const number = Number(digits);
     if (number !== i + 1) problems.push(`${path}: is not number ${i + 1}`);
     const list = statements(files.get(path)).map((statement) => stripComments(statement).trim());
-    if (!new RegExp(`^INSERT INTO schema_version[\\s\\S]*SELECT ${number},\\s+'${slug}',`).test(list.at(-1))) problems.push(`${path}: does not record itself last`);
+    const serves = Number(new RegExp(`^INSERT INTO schema_version[\\s\\S]*SELECT ${number},\\s+'${slug}',\\s+(\\d+),`).exec(list.at(-1))?.[1] ?? 0);
+    if (serves < 1 || serves > number) problems.push(`${path}: does not record itself last, with the oldest version that it serves`);
     if (number > 1 && !list.slice(0, 5).some((statement) => /^INSERT INTO predecessor/.test(statement) && statement.endsWith(`sv.version = ${number - 1}`))) problems.push(`${path}: does not ask for the version before it`);
     for (const statement of list) {
       if (/^CREATE TABLE (?!IF NOT EXISTS)/.test(statement)) problems.push(`${path}: CREATE TABLE without IF NOT EXISTS`);
       if (/\b(PROCEDURE|FUNCTION|TRIGGER|EVENT|VIEW)\b/.test(stripStrings(statement))) problems.push(`${path}: makes more than tables`);
+      if (serves < number && breaksOld(statement)) problems.push(`${path}: version ${serves}, which it serves, does not survive ${statement.slice(0, 60)}`);
     }
   });
   for (const [name, { path, body, slotted }] of tables) {

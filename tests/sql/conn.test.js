@@ -26,7 +26,7 @@ describe("conn_open", () => {
     assert.equal(row.version, await root.value("SELECT VERSION()"));
     assert.deepEqual(
       { ...row, connection_id: "", now_ms: "", version: "" },
-      { server: "shard1", schema_version: "1", connection_id: "", flush_log: "1", sync_binlog: "0", log_bin: "0", doublewrite: "1", flavour: "mariadb", version: "", now_ms: "" });
+      { server: "shard1", schema_version: "1", schema_serves: "1", connection_id: "", flush_log: "1", sync_binlog: "0", log_bin: "0", doublewrite: "1", flavour: "mariadb", version: "", now_ms: "" });
     const [set] = await session.rows(`
       SELECT @@SESSION.tx_isolation AS isolation, @@SESSION.innodb_lock_wait_timeout AS row_wait,
              @@SESSION.lock_wait_timeout AS ddl_wait, @@SESSION.time_zone AS zone`);
@@ -212,22 +212,25 @@ describe("a connection's transaction", () => {
 });
 
 describe("routine_list", () => {
-  test("names every public routine with its version, and no helper", async () => {
+  test("names every public routine, its version and whom it serves, and no helper", async () => {
     const rows = (await call(app, "routine_list"))[0];
     assert.ok(rows.length >= 27);
-    assert.ok(rows.every((row) => /^[1-9]\d*$/.test(row.version) && /^[a-z]+(_[a-z]+)+$/.test(row.name)));
+    assert.ok(rows.every((row) => /^[1-9]\d*$/.test(row.version) && /^[a-z]+(_[a-z]+)+(_\d)?$/.test(row.name)));
+    assert.ok(rows.every((row) => Number(row.serves) >= 1 && Number(row.serves) <= Number(row.version)));
     assert.equal(new Set(rows.map((row) => row.name)).size, rows.length);
-    await root.run("DROP PROCEDURE IF EXISTS zz_test");
-    await root.run("CREATE PROCEDURE zz_test () COMMENT 'v12: later' SELECT 1");
-    const more = (await call(app, "routine_list"))[0];
-    assert.deepEqual(more.at(-1), { name: "zz_test", version: "12" });
+    for (const [comment, version, serves] of [["v12: later", "12", "12"], ["v12 serves v9: with v1: in it", "12", "9"]]) {
+      await root.run("DROP PROCEDURE IF EXISTS zz_test");
+      await root.run(`CREATE PROCEDURE zz_test () COMMENT '${comment}' SELECT 1`);
+      const more = (await call(app, "routine_list"))[0];
+      assert.deepEqual(more.at(-1), { name: "zz_test", version, serves });
+    }
     await root.run("DROP PROCEDURE zz_test");
   });
 
   test("and the mark of a complete installation", async () => {
     await root.run("CREATE FUNCTION _install_fingerprint () RETURNS INT DETERMINISTIC NO SQL SQL SECURITY INVOKER COMMENT 'v1: x' RETURN 1");
     const marks = (await call(app, "routine_list"))[0].filter((row) => row.name.startsWith("_"));
-    assert.deepEqual(marks, [{ name: "_install_fingerprint", version: "1" }]);
+    assert.deepEqual(marks, [{ name: "_install_fingerprint", version: "1", serves: "1" }]);
     await root.run("DROP FUNCTION _install_fingerprint");
   });
 });

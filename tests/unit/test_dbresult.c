@@ -122,6 +122,26 @@ static void test_places(void **state)
     assert_null(places[0].result);
 }
 
+/* A shard with newer routines answers columns that we do not know, at any place. */
+static void test_more_columns(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"age", "name", "slot", "hue", "id", "delta", "x"};
+    struct dbvalue values[] = {{.number = 3},          {.text = "ann", .len = 3},
+                               {.number = 1029},       {.is_null = true},
+                               {.number = 8},          {.number = 9},
+                               {.text = "y", .len = 1}};
+    struct dbresult another = {.columns = more, .n_columns = 7};
+    struct dbresult result = {
+        .columns = more, .n_columns = 7, .n_rows = 1, .values = values, .next = &another};
+    struct row row;
+
+    assert_true(dbresult_read(&result, 0, fields, ARRAY_LEN(fields), &row));
+    assert_string_equal(row.name, "ann");
+    assert_int_equal(row.slot, 1029);
+    assert_true(row.id == 8 && row.delta == 9);
+}
+
 static void test_outcomes(void **state)
 {
     (void)state;
@@ -143,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_more_columns),
         cmocka_unit_test(test_outcomes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
