@@ -121,7 +121,7 @@ live_programs  := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(live_sourc
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all check check-chaos bench lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs check check-chaos bench lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -199,6 +199,9 @@ $(BUILD)/version: FORCE
 	@$(call update,$(version_flags))
 
 # ---- tests ---------------------------------------------------------------------------
+
+# What scripts/check runs on shards.
+programs: $(live_programs)
 
 check: $(program) $(unit_programs) $(live_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
