@@ -110,6 +110,7 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_init             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_assign            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.slot_settle            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_admin'@'%';

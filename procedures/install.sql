@@ -102,6 +102,7 @@ SOURCE slot/slot_learn.sql
 -- Administration.
 SOURCE shard/shard_init.sql
 SOURCE slot/slot_assign.sql
+SOURCE slot/slot_settle.sql
 SOURCE slot/slot_status.sql
 SOURCE slot/slot_stats.sql
 SOURCE slot/slot_where.sql

@@ -47,13 +47,22 @@ CREATE TABLE IF NOT EXISTS shard_self (
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who this shard is';
 
+-- Epochs of a slot. Whoever has the slot has it at an epoch, and no two attempts to change that
+-- may use the same one: not a move that was given up and begun again, not a settlement, not
+-- another shard. A new epoch is above everything that both sides ever heard: the fence's epoch
+-- and heard_epoch, slot_known, and the attempts in slot_move. slot_settle computes it so; whoever
+-- makes an importing fence has to compute it so on giver and taker, and record the attempt in
+-- slot_move before. Two fences that claim a slot (owned, migrating) at one epoch are then the
+-- sign of a mistake (a copied server, a fence changed by hand): routers find it, slot_learn
+-- stops the slot on both sides, slot_settle ends it. Epochs are below 2^20, because versions
+-- carry epoch << 33.
 CREATE TABLE IF NOT EXISTS slot_fence (
     slot        INT UNSIGNED NOT NULL
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
     epoch       BIGINT UNSIGNED NOT NULL
-        COMMENT 'raised by one by every change of the owner',
+        COMMENT 'raised by every attempt to change the owner, never used twice',
     state       ENUM ('owned', 'migrating', 'moved', 'importing', 'ready') NOT NULL
-        COMMENT 'what this shard is to the slot at that epoch',
+        COMMENT 'what this shard is to the slot at that epoch; the first two claim it',
     server      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that has, or is to have, the slot at that epoch',
     token       BINARY(16) NULL
@@ -64,11 +73,13 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         COMMENT '1: writes are journaled although the slot is not migrating',
     heard_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'highest epoch heard (slot_learn); above epoch: this shard is out of date',
+    rival_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'epoch at which another shard claims the slot; not below epoch: neither serves',
     changed_at  BIGINT NOT NULL DEFAULT 0
         COMMENT 'ms since the Unix epoch; last change of epoch or state',
     answer      VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin
         GENERATED ALWAYS AS (
-            CASE WHEN heard_epoch > epoch
+            CASE WHEN heard_epoch > epoch OR rival_epoch >= epoch
                  THEN 'moved'
                  WHEN state IN ('owned', 'migrating')
                  THEN 'ok'
@@ -79,7 +90,8 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         ) STORED
         COMMENT 'what a call that needs the slot is answered',
     PRIMARY KEY (slot),
-    KEY served (answer, slot)
+    KEY served (answer, slot),
+    CONSTRAINT slot_fence_epoch_fits CHECK (epoch BETWEEN 1 AND 1048575)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
@@ -116,7 +128,8 @@ CREATE TABLE IF NOT EXISTS slot_known (
         COMMENT 'highest epoch this shard has heard of',
     server VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that has the slot at that epoch',
-    PRIMARY KEY (slot)
+    PRIMARY KEY (slot),
+    CONSTRAINT slot_known_epoch_fits CHECK (epoch BETWEEN 1 AND 1048575)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

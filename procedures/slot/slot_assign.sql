@@ -8,13 +8,14 @@
 -- in_last    last slot of the range, in_first to 1023
 -- in_server  shard that gets them, at epoch 1
 --
--- Slots that have moved on since (their fence here has a higher epoch) stay as they are.
+-- Slots that have moved on since (this shard has a fence with a higher epoch, or has heard of
+-- one) stay as they are; in particular none becomes owned here that another shard has.
 --
 -- Answer  : assigned, kept (how many slots)
--- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence; INSERT slot_seq,
---           slot_known (by slot); slot_gen
+-- Touches : SELECT shard_self (FOR UPDATE); SELECT, INSERT slot_fence, slot_known; INSERT
+--           slot_seq (by slot); slot_gen
 -- Errors  : 45400 an argument is NULL or out of range   45503 the shard has no name yet, or
---           a slot is assigned to another shard
+--           a slot is assigned to another shard, or known to be another's at epoch 1
 -- Replays : changes nothing
 
 DROP PROCEDURE IF EXISTS slot_assign;
@@ -28,12 +29,15 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_assign (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: assign shared slots for the first time'
+    COMMENT 'v2 serves v1: assign shared slots for the first time'
 BEGIN
     DECLARE v_self     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
     DECLARE v_slot     INT DEFAULT in_first;
     DECLARE v_epoch    BIGINT UNSIGNED;
     DECLARE v_server   VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_known    BIGINT UNSIGNED;
+    DECLARE v_holder   VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_other    VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
     DECLARE v_assigned INT DEFAULT 0;
     DECLARE v_kept     INT DEFAULT 0;
     DECLARE v_text     VARCHAR(128);
@@ -73,12 +77,27 @@ BEGIN
          WHERE f.slot = v_slot
            FOR UPDATE;
 
-        IF v_epoch = 1 AND v_server <> in_server THEN
-            SET v_text = CONCAT('slot ', v_slot, ' is assigned to ', v_server);
+        SELECT MAX(k.epoch),
+               MAX(k.server)
+          INTO v_known,
+               v_holder
+          FROM slot_known AS k
+         WHERE k.slot = v_slot;
+
+        SET v_other = CASE WHEN GREATEST(COALESCE(v_epoch, 1), COALESCE(v_known, 1)) > 1
+                           THEN NULL
+                           WHEN v_server <> in_server
+                           THEN v_server
+                           WHEN v_holder <> in_server
+                           THEN v_holder
+                      END;
+
+        IF v_other IS NOT NULL THEN
+            SET v_text = CONCAT('slot ', v_slot, ' is assigned to ', v_other);
             SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = v_text;
         END IF;
 
-        IF v_epoch IS NULL THEN
+        IF v_epoch IS NULL AND COALESCE(v_known, 1) = 1 THEN
             INSERT INTO slot_fence (slot, epoch, state, server, changed_at)
             VALUES (v_slot, 1, IF(in_server = v_self, 'owned', 'moved'), in_server, _now_ms());
 

@@ -4,18 +4,27 @@
 -- slot_learn: tell this shard where slots are.
 --
 -- in_entries  array of 1 to 2048 objects, at most 262144 bytes, each with
---               slot    unsigned integer
---               epoch   unsigned integer, 1 or more
---               server  name of the shard that has the slot at that epoch
+--               slot     unsigned integer
+--               epoch    unsigned integer, 1 to 1048575
+--               server   name of the shard that has the slot at that epoch
+--               claimed  1: that shard's own fence says so; 0 or absent: hearsay
 --
 -- Entries that are not newer than what is known change nothing. If one is newer than the
 -- fence of the slot on this shard, then this shard is out of date (an old primary, a backup
 -- that was restored) and stops serving the slot: the fence is locked for that, so that it
 -- happens after every write that passed it.
 --
--- Answer  : learned (how many entries were news)
--- Touches : SELECT, UPDATE slot_fence (by slot); SELECT, INSERT, UPDATE slot_known (by slot);
---           slot_gen
+-- If another shard claims a slot at the very epoch at which the fence here claims it, both
+-- stop serving it until slot_settle raises the epoch; hearsay of that epoch stops nothing.
+--
+-- What is more than 1000 above all that is known of the slot is refused: no slot moves that
+-- often unheard, and a typo or a broken peer must not use up the epochs. Who means it goes
+-- in steps.
+--
+-- Answer  : learned, refused (how many entries)
+-- Touches : CREATE, DELETE, INSERT slot_news (the session's own, in memory); SELECT shard_self;
+--           SELECT, UPDATE slot_fence (all by slot, before anything else is locked, as
+--           batches do); SELECT, INSERT, UPDATE slot_known (by slot); slot_gen
 -- Errors  : 45400 no such array, or an entry in it is malformed
 -- Replays : changes nothing more
 
@@ -28,34 +37,13 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_learn (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: learn where slots are'
+    COMMENT 'v2 serves v1: learn where slots are'
 BEGIN
     DECLARE v_n       INT;
-    DECLARE v_slot    INT UNSIGNED;
-    DECLARE v_epoch   BIGINT UNSIGNED;
-    DECLARE v_server  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
-    DECLARE v_learned INT DEFAULT 0;
-    DECLARE v_done    BOOLEAN DEFAULT FALSE;
+    DECLARE v_self    VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_learned INT;
+    DECLARE v_refused INT;
 
-    DECLARE c_entry CURSOR FOR
-        SELECT j.slot,
-               j.epoch,
-               j.server
-          FROM JSON_TABLE(in_entries, '$[*]' COLUMNS (
-                   slot   INT UNSIGNED PATH '$.slot',
-                   epoch  BIGINT UNSIGNED PATH '$.epoch',
-                   server VARCHAR(32) PATH '$.server'
-               )) AS j
-          LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
-            ON k.slot = j.slot
-          LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-            ON f.slot = j.slot
-         WHERE j.epoch > COALESCE(k.epoch, 0)
-            OR j.epoch > GREATEST(f.epoch, f.heard_epoch)
-         ORDER BY j.slot,
-                  j.epoch;
-
-    DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
@@ -72,51 +60,124 @@ BEGIN
     SELECT MIN(j.n)
       INTO v_n
       FROM JSON_TABLE(in_entries, '$[*]' COLUMNS (
-               n      FOR ORDINALITY,
-               slot   VARCHAR(24) PATH '$.slot',
-               epoch  VARCHAR(24) PATH '$.epoch',
-               server VARCHAR(33) PATH '$.server'
+               n       FOR ORDINALITY,
+               slot    VARCHAR(24) PATH '$.slot',
+               epoch   VARCHAR(24) PATH '$.epoch',
+               server  VARCHAR(33) PATH '$.server',
+               claimed VARCHAR(24) PATH '$.claimed'
            )) AS j
      WHERE NOT COALESCE(CAST(CAST(j.slot AS UNSIGNED) AS CHAR) = j.slot
                         AND CAST(j.slot AS UNSIGNED) <= 4294967295
                         AND CAST(CAST(j.epoch AS UNSIGNED) AS CHAR) = j.epoch
-                        AND CAST(j.epoch AS UNSIGNED) > 0
-                        AND j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$', FALSE);
+                        AND CAST(j.epoch AS UNSIGNED) BETWEEN 1 AND 1048575
+                        AND j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$'
+                        AND COALESCE(j.claimed, '0') IN ('0', '1'), FALSE);
 
     CALL _op_refuse(v_n, 'slot, epoch and server');
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS slot_news (
+        n       SMALLINT UNSIGNED NOT NULL
+            COMMENT 'number of the entry',
+        slot    INT UNSIGNED NOT NULL
+            COMMENT 'what it is about',
+        epoch   BIGINT UNSIGNED NOT NULL
+            COMMENT 'of the slot',
+        server  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+            COMMENT 'who has it at that epoch',
+        rival   TINYINT UNSIGNED NOT NULL
+            COMMENT '1: that server claims what the fence here claims',
+        refused TINYINT UNSIGNED NOT NULL
+            COMMENT '1: too far above what is known',
+        PRIMARY KEY (n)
+    )
+        ENGINE = MEMORY;
+
+    DELETE FROM slot_news;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    OPEN c_entry;
-    entry_loop: LOOP
-        FETCH c_entry INTO v_slot, v_epoch, v_server;
-        IF v_done THEN
-            LEAVE entry_loop;
-        END IF;
+    SELECT MAX(ss.name)
+      INTO v_self
+      FROM shard_self AS ss;
 
-        UPDATE slot_fence AS f
-           SET f.heard_epoch = v_epoch
-         WHERE f.slot = v_slot
-           AND f.heard_epoch < v_epoch;
+    -- What is news is found without locks, so that a lesson without any waits for nobody.
+    INSERT INTO slot_news (n, slot, epoch, server, rival, refused)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.server,
+           j.claimed,
+           COALESCE(j.epoch > GREATEST(COALESCE(f.epoch, k.epoch), COALESCE(f.heard_epoch, 0),
+                                       COALESCE(k.epoch, 0)) + 1000, 0)
+      FROM JSON_TABLE(in_entries, '$[*]' COLUMNS (
+               n       FOR ORDINALITY,
+               slot    INT UNSIGNED PATH '$.slot',
+               epoch   BIGINT UNSIGNED PATH '$.epoch',
+               server  VARCHAR(32) PATH '$.server',
+               claimed TINYINT UNSIGNED PATH '$.claimed' DEFAULT '0' ON EMPTY
+           )) AS j
+      LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
+        ON k.slot = j.slot
+      LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = j.slot
+     WHERE j.epoch > COALESCE(k.epoch, 0)
+        OR j.epoch > GREATEST(f.epoch, f.heard_epoch)
+        OR (j.claimed = 1 AND j.server <> v_self AND f.state IN ('owned', 'migrating')
+            AND j.epoch = f.epoch AND j.epoch > f.rival_epoch);
 
-        INSERT INTO slot_known (slot, epoch, server)
-        VALUES (v_slot, v_epoch, v_server)
-            ON DUPLICATE KEY UPDATE
-               server = IF(VALUES(epoch) > slot_known.epoch, VALUES(server), slot_known.server),
-               epoch  = GREATEST(slot_known.epoch, VALUES(epoch));
+    SELECT COUNT(*) - COALESCE(SUM(n.refused), 0),
+           COALESCE(SUM(n.refused), 0)
+      INTO v_learned,
+           v_refused
+      FROM slot_news AS n;
 
-        SET v_learned = v_learned + 1;
-    END LOOP;
-    CLOSE c_entry;
+    DELETE FROM slot_news
+     WHERE slot_news.refused = 1;
 
-    IF v_learned > 0 THEN
+    -- All fences first, by slot: the LIMIT makes the sorted list a table of its own, which
+    -- drives the join.
+    SELECT COUNT(*)
+      INTO v_n
+      FROM (SELECT DISTINCT
+                   n.slot
+              FROM slot_news AS n
+             ORDER BY n.slot
+             LIMIT 2048) AS w
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = w.slot
+       FOR UPDATE;
+
+    UPDATE (SELECT n.slot,
+                   MAX(n.epoch) AS epoch,
+                   MAX(IF(n.rival = 1 AND n.server <> v_self, n.epoch, 0)) AS rival_epoch
+              FROM slot_news AS n
+             GROUP BY n.slot) AS w
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = w.slot
+       SET f.heard_epoch = GREATEST(f.heard_epoch, w.epoch),
+           f.rival_epoch = IF(w.rival_epoch = f.epoch AND f.state IN ('owned', 'migrating'),
+                              f.epoch, f.rival_epoch);
+
+    INSERT INTO slot_known (slot, epoch, server)
+    SELECT n.slot,
+           n.epoch,
+           n.server
+      FROM slot_news AS n
+     ORDER BY n.slot,
+              n.epoch
+        ON DUPLICATE KEY UPDATE
+           server = IF(VALUES(epoch) > slot_known.epoch, VALUES(server), slot_known.server),
+           epoch  = GREATEST(slot_known.epoch, VALUES(epoch));
+
+    IF v_n > 0 THEN
         CALL _slot_changed();
     END IF;
 
     COMMIT;
 
-    SELECT v_learned AS learned;
+    SELECT v_learned AS learned,
+           v_refused AS refused;
 END$$
 
 DELIMITER ;

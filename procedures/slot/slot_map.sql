@@ -8,7 +8,11 @@
 -- that needs the slot gets from this shard. gen, the same in all rows, is the generation of
 -- the fences: as long as it is that one, answer is that.
 --
--- Answer  : slot, epoch, server, answer, gen
+-- claim_epoch is not hearsay: this shard's own fence claims the slot (owned or migrating, and
+-- nothing newer was heard) at that epoch; 0: it does not. A claim that is not answered ok was
+-- stopped because another shard claims the slot at the same epoch.
+--
+-- Answer  : slot, epoch, server, answer, claim_epoch, gen
 -- Touches : SELECT slot_known, slot_fence (all rows), slot_gen, in one snapshot
 -- Errors  : none
 -- Replays : reads only
@@ -20,19 +24,24 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_map ()
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v2: where every slot is'
+    COMMENT 'v3 serves v1: where every slot is'
 BEGIN
+    -- The CAST keeps gen whole: COALESCE with 0 makes a signed DECIMAL, which a program
+    -- cannot read as a 64-bit number from 2^63 up.
     SELECT t.slot,
-           IF(t.known_epoch > t.fence_epoch, t.known_epoch, t.fence_epoch) AS epoch,
-           IF(t.known_epoch > t.fence_epoch, t.known_server, t.fence_server) AS server,
+           IF(t.known_epoch >= t.fence_epoch, t.known_epoch, t.fence_epoch) AS epoch,
+           IF(t.known_epoch >= t.fence_epoch, t.known_server, t.fence_server) AS server,
            t.answer,
-           COALESCE(g.gen, 0) AS gen
+           t.claim_epoch,
+           CAST(COALESCE(g.gen, 0) AS UNSIGNED) AS gen
       FROM (SELECT k.slot,
                    k.epoch AS known_epoch,
                    k.server AS known_server,
                    IF(f.answer <> 'notready', f.epoch, 0) AS fence_epoch,
                    COALESCE(f.server, '') AS fence_server,
-                   COALESCE(f.answer, 'moved') AS answer
+                   COALESCE(f.answer, 'moved') AS answer,
+                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
+                      f.epoch, 0) AS claim_epoch
               FROM slot_known AS k
               LEFT JOIN slot_fence AS f
                 ON f.slot = k.slot
@@ -42,7 +51,9 @@ BEGIN
                    '' AS known_server,
                    f.epoch AS fence_epoch,
                    f.server AS fence_server,
-                   f.answer
+                   f.answer,
+                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
+                      f.epoch, 0) AS claim_epoch
               FROM slot_fence AS f
               LEFT JOIN slot_known AS k
                 ON k.slot = f.slot

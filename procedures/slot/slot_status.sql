@@ -3,7 +3,12 @@
 --
 -- slot_status: what this shard is to every slot, for operators.
 --
--- Answer  : slot, state, epoch, server, answer, heard_epoch, journal, has_home, changed_at
+-- answer is what a call is answered: moved, although the state is owned or migrating, where
+-- this shard is out of date (heard_epoch above epoch) or another claims the slot as well
+-- (rival_epoch not below epoch; see slot_settle).
+--
+-- Answer  : slot, state, epoch, server, answer, heard_epoch, rival_epoch, journal, has_home,
+--           changed_at
 -- Touches : SELECT slot_fence (all rows)
 -- Errors  : none
 -- Replays : reads only
@@ -15,7 +20,7 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_status ()
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: what this shard is to every slot'
+    COMMENT 'v2 serves v1: what this shard is to every slot'
 BEGIN
     SELECT f.slot,
            f.state,
@@ -23,6 +28,7 @@ BEGIN
            f.server,
            f.answer,
            f.heard_epoch,
+           f.rival_epoch,
            f.journal,
            f.has_home,
            f.changed_at

@@ -103,7 +103,7 @@ const SAMPLES = [
   [REHASH, "    CALL _op_user_lock();\n", "", /writes user without _op_user_lock/],
   [ACTION, "    CALL _slot_seq_lock();\n", "", /mints without the lock/],
   [ACTION, "    CALL _slot_seq_lock();\n    CALL _op_user_lock();", "    CALL _op_user_lock();\n    CALL _slot_seq_lock();", /_op_user_lock\( comes before CALL _slot_seq_lock/],
-  ["slot/slot_learn.sql", "CALL _slot_changed();", "SET v_done = TRUE;", /writes slot_fence without _slot_changed/],
+  ["slot/slot_learn.sql", "CALL _slot_changed();", "SET v_n = 0;", /writes slot_fence without _slot_changed/],
   [SECRET, "slot_fence AS f", "slot_known AS f", /without the fence in the same statement/],
   [SECRET, "    SELECT 1 AS n,", "    SELECT COUNT(u.ver) INTO in_epoch FROM user AS u JOIN slot_fence AS f ON f.slot = u.slot;\n    SELECT 1 AS n,", /in 2 statements without a snapshot/],
   [SECRET, "           u.user_id,\n", "", /the header promises/],

@@ -8,6 +8,7 @@ import { routineOf, statements, stripComments, stripStrings } from "./sql_files.
 export const NO_FENCE = {
   slot_learn: "changes the fence itself, under its exclusive lock",
   slot_assign: "makes the fences",
+  slot_settle: "raises the fence itself, under its exclusive lock",
   shard_init: "names the shard, before it has slots",
   relay_lease_take: "is about the shard's relay, not about slots",
 };
@@ -24,7 +25,7 @@ export const NO_FENCE_READ = {
 export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["op", "op_place", "op_video"];
+const TEMPORARY = ["op", "op_place", "op_video", "slot_news"];
 
 /* Helpers that journal all that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo"];

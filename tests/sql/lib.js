@@ -214,7 +214,7 @@ export async function obeysFence(root, session, routine, slot, make) {
     return { code, to: Number(to), at: Number(at), server };
   };
   const set = (assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
-  const reset = () => set("state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, has_home = 0");
+  const reset = () => set("state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0, has_home = 0");
   const snapshot = await tableSums(root);
   try {
     await set("state = 'moved', epoch = 2, server = 'shard2'");
@@ -227,6 +227,8 @@ export async function obeysFence(root, session, routine, slot, make) {
     assert.deepEqual(await answer(5), { code: "moved", to: slot, at: 1, server: "shard1" });
     await set("heard_epoch = 7");
     assert.equal((await answer(1)).code, "moved");
+    await set("heard_epoch = 0, rival_epoch = 1");
+    assert.deepEqual(await answer(1), { code: "moved", to: slot, at: 1, server: "shard1" });
     await root.run(`DELETE FROM slot_fence WHERE slot = ${slot}`);
     assert.equal((await answer(1)).code, "moved");
     assert.deepEqual(await tableSums(root), snapshot, `${routine} changed something after a refusal`);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/slot/ and procedures/shard/: assignment, maps, what a shard learns, the fence. */
+/* procedures/slot/ and procedures/shard/: assignment, maps, what a shard learns, who has a slot that
+ * two claim, the fence. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -23,7 +24,7 @@ after(() => server?.stop());
 
 const fence = (slot, assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
 const clear = (slot) =>
-  root.run(`UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0 WHERE slot = ${slot}`)
+  root.run(`UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0 WHERE slot = ${slot}`)
     .then(() => root.run(`UPDATE slot_known SET epoch = 1, server = 'shard1' WHERE slot = ${slot}`));
 const mapOf = async (slot) => {
   const { epoch, server: at, answer } = (await call(app, "slot_map"))[0].find((row) => row.slot === String(slot));
@@ -135,6 +136,30 @@ describe("slot_assign", () => {
     assert.equal(await root.value("SELECT server FROM slot_fence WHERE slot = 1000"), "shard3");
   });
 
+  test("a slot that is known to be another's at this epoch is refused, and the rest with it", async () => {
+    await forget(988, 989);
+    await root.run("INSERT INTO slot_known VALUES (989, 1, 'shard2')");
+    await refused(admin, "45503", "slot_assign", 988, 989, "shard1");
+    assert.equal(await root.value("SELECT COUNT(*) FROM slot_fence WHERE slot IN (988, 989)"), "0");
+    assert.deepEqual(await assign(988, 988, "shard1"), { assigned: "1", kept: "0" });
+    assert.deepEqual(await assign(989, 989, "shard2"), { assigned: "1", kept: "0" });
+    await root.run("UPDATE slot_known SET server = 'shard3' WHERE slot = 988");
+    await refused(admin, "45503", "slot_assign", 988, 988, "shard1");
+    await clear(988);
+    await clear(989);
+  });
+
+  test("a slot that is known to have moved on is kept, and nothing is made to own it", async () => {
+    await forget(987, 987);
+    await root.run("INSERT INTO slot_known VALUES (987, 2, 'shard2')");
+    assert.deepEqual(await assign(987, 987, "shard1"), { assigned: "0", kept: "1" });
+    assert.equal(await root.value("SELECT COUNT(*) FROM slot_fence WHERE slot = 987"), "0");
+    assert.equal(await root.value("SELECT COUNT(*) FROM slot_seq WHERE slot = 987"), "0");
+    assert.deepEqual(await mapOf(987), { epoch: 2, server: "shard2", answer: "moved" });
+    await forget(987, 987);
+    await assign(987, 987, "shard1");
+  });
+
   test("not before the shard has a name", async () => {
     await root.run("DELETE FROM shard_self");
     await refused(admin, "45503", "slot_assign", 0, 0, "shard1");
@@ -165,7 +190,8 @@ describe("slot_assign", () => {
 });
 
 describe("slot_map, slot_learn", () => {
-  const learn = async (session, entries) => (await call(session, "slot_learn", JSON.stringify(entries)))[0][0].learned;
+  const lesson = async (session, entries) => (await call(session, "slot_learn", JSON.stringify(entries)))[0][0];
+  const learn = async (session, entries) => (await lesson(session, entries)).learned;
 
   test("every slot once, in order", async () => {
     const rows = (await call(app, "slot_map"))[0];
@@ -230,11 +256,11 @@ describe("slot_map, slot_learn", () => {
     await holder.run(`SELECT 1 FROM user WHERE slot = 54 AND user_id = ${user.id} FOR UPDATE`);
     const write = one(writer, "publish_action", publishOp(user));
     await waitForLocks(root, 1);
-    const lesson = learn(teacher, [{ slot: 54, epoch: 2, server: "shard2" }]);
+    const taught = learn(teacher, [{ slot: 54, epoch: 2, server: "shard2" }]);
     await waitForLocks(root, 2);
     await holder.run("COMMIT");
     assert.equal((await write).code, "ok");
-    assert.equal(await lesson, "1");
+    assert.equal(await taught, "1");
     assert.equal((await one(app, "publish_action", publishOp(user))).code, "moved");
     await Promise.all([holder, writer, teacher].map((session) => session.end()));
     await clear(54);
@@ -250,18 +276,175 @@ describe("slot_map, slot_learn", () => {
     await clear(55);
   });
 
+  test("what is more than 1,000 above what is known is refused, and nothing else", async () => {
+    await root.run("UPDATE slot_fence SET epoch = 4 WHERE slot = 56");
+    await fence(57, "heard_epoch = 9");
+    const at = (slot, epoch) => ({ slot, epoch, server: "shard2" });
+    assert.deepEqual(await lesson(app, [at(56, 1005), at(57, 1010), at(58, 2)]), { learned: "1", refused: "2" });
+    assert.deepEqual(await mapOf(56), { epoch: 4, server: "shard1", answer: "ok" });
+    assert.deepEqual(await mapOf(58), { epoch: 2, server: "shard2", answer: "moved" });
+    assert.deepEqual(await lesson(app, [at(56, 1004), at(57, 1009)]), { learned: "2", refused: "0" });
+    assert.deepEqual(await mapOf(56), { epoch: 1004, server: "shard2", answer: "moved" });
+    assert.deepEqual(await mapOf(57), { epoch: 1009, server: "shard2", answer: "moved" });
+    /* A shard that knows nothing of a slot has nothing to compare with. */
+    assert.deepEqual(await lesson(app, [at(1041, 5000), at(1041, 1048575)]), { learned: "2", refused: "0" });
+    await root.run("DELETE FROM slot_known WHERE slot = 1041");
+    await assert.rejects(root.run("UPDATE slot_fence SET epoch = 1048576 WHERE slot = 56"), { errno: 4025 });
+    for (const slot of [56, 57, 58]) await clear(slot);
+  });
+
+  test("another claim at the same epoch stops the slot; hearsay of it does not; a higher epoch starts it again", async () => {
+    const user = await newUser(app, nameIn(59));
+    const rival = { slot: 59, epoch: 1, server: "shard2", claimed: 1 };
+    const code = async () => (await one(app, "publish_action", publishOp(user))).code;
+    const stopped = () => root.value("SELECT rival_epoch FROM slot_fence WHERE slot = 59");
+    for (const harmless of [{ claimed: 0 }, { claimed: undefined }, { server: "shard1" }, { epoch: 2, server: "shard1", slot: 1042 }]) {
+      await learn(app, [{ ...rival, ...harmless }]);
+      assert.equal(await code(), "ok", JSON.stringify(harmless));
+    }
+    for (const state of ["importing", "ready", "moved"]) {
+      await fence(59, `state = '${state}'`);
+      assert.equal(await learn(app, [rival]), "0", state);
+      assert.equal(await stopped(), "0", state);
+    }
+    for (const state of ["owned", "migrating"]) {
+      await fence(59, `state = '${state}', rival_epoch = 0`);
+      assert.equal(await learn(app, [rival]), "1", state);
+      assert.equal(await stopped(), "1", state);
+      assert.equal(await code(), "moved", state);
+    }
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "moved");
+    assert.equal(await learn(app, [rival]), "0", "a replay");
+    const row = (await call(app, "slot_map"))[0].find(({ slot }) => slot === "59");
+    assert.deepEqual({ ...row, gen: "" }, { slot: "59", epoch: "1", server: "shard1", answer: "moved", claim_epoch: "1", gen: "" });
+    await fence(59, "epoch = 2, state = 'owned'");
+    assert.equal(await code(), "ok");
+    assert.equal(await learn(app, [rival]), "0", "an old claim");
+    await root.run("DELETE FROM slot_known WHERE slot = 1042");
+    await clear(59);
+  });
+
+  test("slot_map tells claims from hearsay: owned and migrating claim, as far as nothing newer was heard", async () => {
+    const claim = async () => Number((await call(app, "slot_map"))[0].find((row) => row.slot === "42").claim_epoch);
+    await clear(42);
+    for (const [state, epoch] of [["owned", 1], ["migrating", 1], ["moved", 0], ["importing", 0], ["ready", 0]]) {
+      await fence(42, `state = '${state}'`);
+      assert.equal(await claim(), epoch, state);
+    }
+    await fence(42, "state = 'owned', heard_epoch = 2");
+    assert.equal(await claim(), 0, "out of date");
+    await clear(42);
+    await root.run("UPDATE slot_known SET server = 'shard2' WHERE slot = 42");
+    assert.deepEqual(await mapOf(42), { epoch: 1, server: "shard2", answer: "ok" }, "what it heard is not hidden by its own claim");
+    assert.equal(await claim(), 1);
+    await clear(42);
+  });
+
+  test("all fences are locked first, by slot, whatever the order of the lesson", async () => {
+    const teacher = account(server, "app");
+    const holder = server.session({ database: "doushard" });
+    const entries = [95, 94].map((slot) => ({ slot, epoch: 2, server: "shard2" }));
+    for (const [held, free] of [[94, "slot_fence WHERE slot = 95"], [95, "slot_known WHERE slot = 94"]]) {
+      await holder.run(`START TRANSACTION; SELECT 1 FROM slot_fence WHERE slot = ${held} FOR UPDATE`);
+      const taught = learn(teacher, entries);
+      await waitForLocks(root, 1);
+      await root.run(`SELECT 1 FROM ${free} FOR UPDATE NOWAIT`);
+      await holder.run("COMMIT");
+      assert.equal(await taught, "2");
+      await clear(94);
+      await clear(95);
+    }
+    await Promise.all([holder, teacher].map((session) => session.end()));
+  });
+
   test("bad arguments", async () => {
     const good = { slot: 60, epoch: 1, server: "shard1" };
     for (const text of [null, "", "{}", "[]", "[1]", JSON.stringify(Array(2049).fill(good)), JSON.stringify([{ ...good, pad: "a".repeat(262144) }])]) {
       await refused(app, "45400", "slot_learn", text);
     }
-    const bad = { slot: [-1, "x", 4294967296, null], epoch: [0, -1, "x", null], server: ["", "a b", "a".repeat(33), null] };
+    const bad = { slot: [-1, "x", 4294967296, null], epoch: [0, -1, "x", null, 1048576], server: ["", "a b", "a".repeat(33), null], claimed: [2, -1, "x", ""] };
     for (const [field, values] of Object.entries(bad)) {
       for (const value of values) {
         await refused(app, "45400", "slot_learn", JSON.stringify([good, { ...good, [field]: value }]));
       }
     }
     assert.equal(await learn(app, Array(2048).fill(good)), "0");
+  });
+});
+
+describe("slot_settle", () => {
+  const settle = async (session, slot, name = "shard1") => (await call(session, "slot_settle", slot, name))[0][0];
+
+  test("the fence here is raised above all that was heard, and serves again", async () => {
+    const user = await newUser(app, nameIn(43));
+    await fence(43, "rival_epoch = 1");
+    assert.equal((await one(app, "publish_action", publishOp(user))).code, "moved");
+    const gen = await root.value("SELECT gen FROM slot_gen");
+    assert.deepEqual(await settle(admin, 43), { slot: "43", epoch: "2", server: "shard1" });
+    assert.notEqual(await root.value("SELECT gen FROM slot_gen"), gen);
+    assert.equal((await one(app, "publish_action", publishOp(user, { epoch: 2 }))).code, "ok");
+    assert.deepEqual(await mapOf(43), { epoch: 2, server: "shard1", answer: "ok" });
+    for (const heard of ["UPDATE slot_fence SET heard_epoch = 20 WHERE slot = 43", "UPDATE slot_known SET epoch = 30, server = 'shard2' WHERE slot = 43",
+      "INSERT INTO slot_move (slot, epoch, token, giver, taker, step, started_at) VALUES (43, 40, '', 'shard1', 'shard2', 'copy', 0)"]) {
+      await root.run(heard);
+      const { epoch } = await settle(admin, 43);
+      assert.equal(Number(epoch) % 10, 1, heard);
+      assert.deepEqual(await mapOf(43), { epoch: Number(epoch), server: "shard1", answer: "ok" });
+    }
+    assert.equal((await settle(admin, 43)).epoch, "42", "a replay goes on");
+    await root.run("DELETE FROM slot_move");
+    await clear(43);
+  });
+
+  test("a move that is under way is given up", async () => {
+    await fence(43, "state = 'migrating', token = REPEAT('a', 16), journal = 1");
+    await settle(admin, 43);
+    assert.deepEqual(await root.rows("SELECT epoch, state, token, journal FROM slot_fence WHERE slot = 43"),
+      [{ epoch: "2", state: "owned", token: null, journal: "0" }]);
+    await clear(43);
+  });
+
+  test("only where the fence claims the slot, on the shard that is named, and while there are epochs", async () => {
+    await refused(admin, "45503", "slot_settle", 43, "shard2");
+    await refused(admin, "45503", "slot_settle", 1043, "shard1");
+    for (const state of ["moved", "importing", "ready"]) {
+      await fence(43, `state = '${state}'`);
+      await refused(admin, "45503", "slot_settle", 43, "shard1");
+    }
+    await fence(43, "state = 'owned', epoch = 1048574");
+    assert.equal((await settle(admin, 43)).epoch, "1048575");
+    await refused(admin, "45503", "slot_settle", 43, "shard1");
+    await clear(43);
+    for (const args of [[null, "shard1"], [43, null], [43, ""], [43, "a b"], [43, "a".repeat(33)]]) {
+      await refused(admin, "45400", "slot_settle", ...args);
+    }
+    assert.deepEqual(await mapOf(43), { epoch: 1, server: "shard1", answer: "ok" });
+  });
+
+  test("it waits for the writes that passed the fence", async () => {
+    const user = await newUser(app, nameIn(44));
+    const writer = account(server, "app");
+    const holder = server.session({ database: "doushard" });
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM user WHERE slot = 44 AND user_id = ${user.id} FOR UPDATE`);
+    const write = one(writer, "publish_action", publishOp(user));
+    await waitForLocks(root, 1);
+    const settled = settle(admin, 44);
+    await waitForLocks(root, 2);
+    await holder.run("COMMIT");
+    assert.equal((await write).code, "ok");
+    assert.equal((await settled).epoch, "2");
+    await Promise.all([holder, writer].map((session) => session.end()));
+    await clear(44);
+  });
+
+  test("two that race take two epochs", async () => {
+    const other = account(server, "admin");
+    const results = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 45 FOR UPDATE",
+      [admin, (session) => settle(session, 45)], [other, (session) => settle(session, 45)]);
+    assert.deepEqual(results.map(({ epoch }) => epoch).sort(), ["2", "3"]);
+    await other.end();
+    await clear(45);
   });
 });
 
@@ -272,7 +455,7 @@ describe("slot_status, slot_stats, slot_where", () => {
     assert.equal(status.length, 1024);
     const { changed_at: at, ...row } = status.find(({ slot }) => slot === "61");
     assert.ok(Number(at) > 0);
-    assert.deepEqual(row, { slot: "61", state: "migrating", epoch: "1", server: "shard1", answer: "ok", heard_epoch: "0", journal: "1", has_home: "0" });
+    assert.deepEqual(row, { slot: "61", state: "migrating", epoch: "1", server: "shard1", answer: "ok", heard_epoch: "0", rival_epoch: "0", journal: "1", has_home: "0" });
     await fence(61, "state = 'owned', journal = 0");
   });
 
