@@ -90,8 +90,9 @@ struct router *router_new(const struct router_options *options)
     router->call_timeout_ms = options->call_timeout_ms;
     router->hold_down_ms = options->hold_down_ms;
     router->map = slotmap_new();
+    router->coverage = coverage_new(options->n_servers);
     router->shards = calloc(options->n_servers, sizeof *router->shards);
-    bool good = router->map != NULL && router->shards != NULL;
+    bool good = router->map != NULL && router->coverage != NULL && router->shards != NULL;
     for (unsigned i = 0; good && i < options->n_servers; i++) {
         router->n_shards++;
         good = shard_init(&router->shards[i], router, i, options);
@@ -119,6 +120,7 @@ void router_free(struct router **router)
         shard_release(&r->shards[i]);
     }
     slotmap_free(&r->map);
+    coverage_free(&r->coverage);
     free(r->shards);
     free(r);
     *router = NULL;
@@ -170,7 +172,9 @@ bool router_is_ready(struct router *router)
         dbpool_get_state(router->shards[i].pool, &state);
         is_up[i] = state.is_up;
     }
-    for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
+    struct slotset all;
+    slotmap_all(router->map, &all);
+    for (uint32_t slot = 0; (slot = slotset_next(&all, NULL, slot)) < SLOTS_MAX; slot++) {
         struct slot_place place = slotmap_get(router->map, slot);
         if (place.epoch == 0 || !is_up[place.server]) {
             return false;

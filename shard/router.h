@@ -74,7 +74,7 @@ void router_free(struct router **router);
 
 size_t router_n_shards(const struct router *router);
 
-/* True when every shared slot has an owner whose shard is up. */
+/* True when every slot, shared or own, has an owner whose shard is up. */
 bool router_is_ready(struct router *router);
 
 void router_shard_state(struct router *router, size_t shard,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "shard/call.h"
+#include "shard/coverage.h"
 #include "shard/dbexec.h"
 #include "shard/dbpool.h"
 #include "shard/router.h"
@@ -42,7 +43,8 @@ struct shard {
 };
 
 struct router {
-    struct slotmap *map; /* owned */
+    struct slotmap *map;       /* owned */
+    struct coverage *coverage; /* owned */
     size_t n_shards;
     int connect_timeout_ms;
     int call_timeout_ms;

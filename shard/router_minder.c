@@ -184,8 +184,6 @@ static bool compare_maps(struct look *look, const struct dbresult *map,
 
     for (size_t i = 0; i < map->n_rows; i++) {
         if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
-            (void)snprintf(look->why, sizeof look->why,
-                           "slot_map answered what cannot be read");
             return false;
         }
         for (; next < row.slot && next < SLOTS_MAX; next++) {
@@ -205,6 +203,19 @@ static bool compare_maps(struct look *look, const struct dbresult *map,
     return true;
 }
 
+/* Learn all that MAP says; as compare_maps(). */
+static bool read_map(struct look *look, const struct dbresult *map, struct lesson *lesson)
+{
+    const struct shard *shard = look->shard;
+
+    if (compare_maps(look, map, lesson) &&
+        coverage_learn(shard->router->coverage, shard->index, map)) {
+        return true;
+    }
+    (void)snprintf(look->why, sizeof look->why, "slot_map answered what cannot be read");
+    return false;
+}
+
 /* One look: true when the shard is there, may serve, and its map was read. Routines are
  * checked every time: they may be replaced while this process runs. */
 static bool look_once(struct look *look)
@@ -219,7 +230,7 @@ static bool look_once(struct look *look)
     look->is_crowded = false;
     if ((look->conn != NULL || connect_shard(look)) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
-               compare_maps(look, map, &lesson);
+               read_map(look, map, &lesson);
     }
     if (good && lesson.n > 0 && buf_add(&lesson.json, "]", 1)) {
         const struct dbarg arg = {

@@ -7,6 +7,9 @@
 
 #include "shard/router_impl.h"
 
+/* The slot maps of all wanted shards. */
+#define MAPS_BYTES ((size_t)256 << 20)
+
 static enum outcome share_outcome(const struct dbexec *exec)
 {
     switch (exec->status) {
@@ -91,4 +94,33 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
             scatter_run(&s);
         }
     }
+}
+
+bool router_covers(struct router *router, size_t shard, uint64_t gen,
+                   struct slotset *slots)
+{
+    return coverage_add(router->coverage, shard, gen, slots);
+}
+
+void router_read_maps(struct router *router, struct call *call,
+                      struct router_share *shares)
+{
+    struct own_call own;
+
+    own_call_begin(&own, MAPS_BYTES, call->deadline_ms - clock_mono_ms());
+    router_scatter(router, &own.call, PROC_SLOT_MAP, NULL, shares);
+    call->n_calls += own.call.n_calls;
+    for (size_t i = 0; i < router->n_shards; i++) {
+        if (shares[i].results != NULL &&
+            !coverage_learn(router->coverage, i, shares[i].results)) {
+            shares[i].outcome = proc_unreadable(call, PROC_SLOT_MAP);
+        }
+        shares[i].results = NULL;
+    }
+    own_call_end(&own);
+}
+
+void router_all_slots(struct router *router, struct slotset *slots)
+{
+    slotmap_all(router->map, slots);
 }

@@ -12,6 +12,7 @@
 #include "shard/outcome.h"
 #include "shard/proc.h"
 #include "shard/router.h"
+#include "shard/slotset.h"
 
 /* What one shard said to a PROC_SHARD procedure. */
 struct router_share {
@@ -24,5 +25,18 @@ struct router_share {
  * until call->deadline_ms at the latest; results live in call->arena. */
 void router_scatter(struct router *router, struct call *call, enum proc_id proc,
                     const struct dbarg *args, struct router_share *shares);
+
+/* Add to SLOTS those for which an answer of SHARD speaks that names the generation GEN.
+ * False: that generation is not known; see router_read_maps(). */
+bool router_covers(struct router *router, size_t shard, uint64_t gen,
+                   struct slotset *slots);
+
+/* Ask every wanted shard for its map, and remember which slots it serves. The results are
+ * not kept. */
+void router_read_maps(struct router *router, struct call *call,
+                      struct router_share *shares);
+
+/* All slots that there are, as far as is known: shared and own ones. */
+void router_all_slots(struct router *router, struct slotset *slots);
 
 #endif

@@ -19,6 +19,7 @@ struct home {
 struct slotmap {
     /* epoch << 8 | server: one word, so that readers need no lock. */
     _Atomic uint64_t places[SLOTS_MAX];
+    _Atomic uint64_t known[SLOTSET_WORDS]; /* slots whose place has an epoch */
     struct {
         pthread_mutex_t mutex;
         struct home homes[HOMES_MAX]; /* direct-mapped by a hash of the owner's id */
@@ -64,17 +65,29 @@ bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place)
     uint64_t known = atomic_load(&map->places[slot]);
     while (unpack(known).epoch < place.epoch) {
         if (atomic_compare_exchange_weak(&map->places[slot], &known, news)) {
+            atomic_fetch_or(&map->known[slot / SLOTSET_BITS],
+                            UINT64_C(1) << (slot % SLOTSET_BITS));
             return true;
         }
     }
     return false;
 }
 
+void slotmap_all(struct slotmap *map, struct slotset *slots)
+{
+    for (size_t i = 0; i < SLOTSET_WORDS; i++) {
+        slots->words[i] =
+            i < SHARED_SLOTS / SLOTSET_BITS ? UINT64_MAX : atomic_load(&map->known[i]);
+    }
+}
+
 unsigned slotmap_count(struct slotmap *map, unsigned server)
 {
+    struct slotset all;
     unsigned n = 0;
 
-    for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
+    slotmap_all(map, &all);
+    for (uint32_t slot = 0; (slot = slotset_next(&all, NULL, slot)) < SLOTS_MAX; slot++) {
         struct slot_place place = slotmap_get(map, slot);
         n += place.epoch > 0 && place.server == server;
     }

@@ -13,8 +13,7 @@
 
 #include "shard/base/check.h"
 
-/* Shared and own slots together. */
-#define SLOTS_MAX 65536
+#include "shard/slotset.h"
 
 /* The index of a server that the topology does not name. */
 #define SLOTMAP_FOREIGN 255
@@ -36,7 +35,11 @@ struct slot_place slotmap_get(struct slotmap *map, uint32_t slot);
 /* Adopt news: true when PLACE has a higher epoch than what was known. */
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place);
 
-/* How many shared slots SERVER has. */
+/* All slots that there are, as far as is known: the shared ones, and the own slots that
+ * were heard of. */
+void slotmap_all(struct slotmap *map, struct slotset *slots);
+
+/* How many slots SERVER has. */
 unsigned slotmap_count(struct slotmap *map, unsigned server);
 
 /* The slot in which to look for an owner: its own slot when one was heard of, else the
