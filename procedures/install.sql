@@ -59,6 +59,7 @@ SOURCE publish/publish_action.sql
 SOURCE publish/publish_list.sql
 SOURCE publish/publish_delete.sql
 SOURCE feed/feed_list.sql
+SOURCE feed/feed_ids.sql
 SOURCE media/media_find.sql
 SOURCE video/video_get.sql
 

@@ -18,7 +18,7 @@
  * asked for no time says now, where the newest are. */
 static int64_t next_time_ms(const struct video_page *page, int64_t before_ms)
 {
-    if (page->n > 0) {
+    if (page->next_time_ms > 0) {
         return page->next_time_ms;
     }
     return before_ms > 0 ? before_ms : clock_wall_ms();

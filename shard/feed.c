@@ -4,11 +4,12 @@
 #include "shard/feed.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "shard/base/clock.h"
 
 #include "shard/cards.h"
-#include "shard/id.h"
+#include "shard/listing.h"
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
 
@@ -16,20 +17,23 @@
  * them: ask again, for so long. */
 #define ASK_AGAIN_MS 500
 
-#define WORD_BITS    64
-#define SHARED_WORDS (SHARED_SLOTS / WORD_BITS)
+/* Most videos that a shard is asked for: no more can have one time. */
+#define ASK_MAX SLOTS_MAX
 
 /* What was gathered so far. */
 struct gathering {
     struct router *router;
     struct call *call;
-    size_t limit;
+    const struct feed_query *query;
+    size_t ask;                  /* most videos from one shard */
     struct router_share *shares; /* wanted: to be asked in this round */
+    uint64_t *gens;              /* per shard: what its answer of this round names */
     bool *has_failed;            /* per shard: it is not asked again */
-    struct video_card *videos;   /* in call->arena */
+    struct feed_entry *entries;  /* in call->arena */
     size_t n, room;
-    uint64_t covered[SHARED_WORDS]; /* shared slots that some answer covered */
-    int64_t floor_ms; /* older videos than this may be missing from what was gathered */
+    struct slotset *covered; /* slots for which some answer speaks */
+    int64_t
+        floor_ms; /* videos of this time or older may be missing from what was gathered */
     size_t n_answers;
     enum outcome failure; /* of a shard that did not answer */
 };
@@ -40,113 +44,137 @@ static bool reserve(struct gathering *g, size_t n)
         return true;
     }
     size_t room = 2 * (g->n + n);
-    struct video_card *videos = arena_calloc(g->call->arena, room, sizeof *videos);
-    if (videos == NULL) {
+    struct feed_entry *entries = arena_calloc(g->call->arena, room, sizeof *entries);
+    if (entries == NULL) {
         return false;
     }
-    for (size_t i = 0; i < g->n; i++) {
-        videos[i] = g->videos[i];
+    if (g->n > 0) {
+        memcpy(entries, g->entries, g->n * sizeof *entries);
     }
-    g->videos = videos;
+    g->entries = entries;
     g->room = room;
     return true;
 }
 
-/* Take over the two result sets of one shard: videos, and which slots they speak for. */
-static bool take_share(struct gathering *g, const struct dbresult *rows)
-{
-    const struct dbresult *words = rows == NULL ? NULL : rows->next;
+static const struct dbfield entry_fields[] = {
+    {.column = "video_id",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct feed_entry, id)},
+    {.column = "published_at",
+     .kind = DBFIELD_I64,
+     .offset = offsetof(struct feed_entry, published_at_ms)},
+};
 
-    if (words == NULL || !reserve(g, rows->n_rows)) {
+/* Take over what one shard answered: videos, and the generation of its fences. */
+static bool take_share(struct gathering *g, const struct dbresult *rows, uint64_t *gen)
+{
+    const struct dbvalue *named =
+        rows == NULL ? NULL : dbresult_value(rows->next, 0, "gen");
+
+    if (named == NULL || !reserve(g, rows->n_rows)) {
         return false;
     }
+    *gen = named->number;
     for (size_t row = 0; row < rows->n_rows; row++) {
-        if (!cards_read_video(rows, row, &g->videos[g->n])) {
+        struct feed_entry *entry = &g->entries[g->n++];
+        *entry = (struct feed_entry){.rows = rows, .row = row};
+        if (!dbresult_read(rows, row, entry_fields, ARRAY_LEN(entry_fields), entry)) {
             return false;
         }
-        g->n++;
     }
-    if (rows->n_rows >= g->limit && rows->n_rows > 0) {
-        int64_t last_ms = g->videos[g->n - 1].published_at_ms;
+    if (rows->n_rows >= g->ask) {
+        int64_t last_ms = g->entries[g->n - 1].published_at_ms;
         g->floor_ms = last_ms > g->floor_ms ? last_ms : g->floor_ms;
-    }
-    for (size_t row = 0; row < words->n_rows; row++) {
-        const struct dbvalue *word = dbresult_value(words, row, "word");
-        const struct dbvalue *bits = dbresult_value(words, row, "bits");
-        if (word == NULL || bits == NULL) {
-            return false;
-        }
-        if (word->number < SHARED_WORDS) {
-            g->covered[word->number] |= bits->number;
-        }
     }
     return true;
 }
 
 /* Ask the wanted shards; one that fails, or whose answer does not fit any more, is not
  * asked again. */
-static void ask_shards(struct gathering *g, int64_t before_ms)
+static void ask_shards(struct gathering *g)
 {
-    const struct dbarg args[] = {dbarg_number((uint64_t)before_ms),
-                                 dbarg_number(g->limit)};
+    const struct dbarg args[] = {dbarg_number((uint64_t)g->query->before_ms),
+                                 dbarg_number(g->ask)};
     size_t n_shards = router_n_shards(g->router);
+    enum proc_id proc = g->query->ids_first ? PROC_FEED_IDS : PROC_FEED_LIST;
 
-    router_scatter(g->router, g->call, PROC_FEED_LIST, args, g->shares);
+    router_scatter(g->router, g->call, proc, args, g->shares);
     for (size_t i = 0; i < n_shards; i++) {
         struct router_share *share = &g->shares[i];
+        g->gens[i] = 0;
         if (!share->wanted) {
             continue;
         }
-        if (share->outcome == OUTCOME_OK && take_share(g, share->results)) {
+        if (share->outcome == OUTCOME_OK && take_share(g, share->results, &g->gens[i])) {
             g->n_answers++;
             continue;
         }
         if (share->outcome == OUTCOME_OK) {
-            call_explain(g->call,
-                         "feed_list answered what does not fit or cannot be read");
-            share->outcome = OUTCOME_INTERNAL;
+            share->outcome = proc_unreadable(g->call, proc);
         }
         g->has_failed[i] = true;
         g->failure = share->outcome;
     }
 }
 
-enum coverage { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
+/* Find out for which slots the answers of this round speak. Where a shard names a
+ * generation that is not known, its map is read, once. */
+static void judge_answers(struct gathering *g)
+{
+    size_t n_shards = router_n_shards(g->router);
+    bool is_any_unknown = false;
+
+    for (size_t i = 0; i < n_shards; i++) {
+        g->shares[i].wanted =
+            g->gens[i] != 0 && !router_covers(g->router, i, g->gens[i], g->covered);
+        is_any_unknown |= g->shares[i].wanted;
+    }
+    if (is_any_unknown) {
+        router_read_maps(g->router, g->call, g->shares);
+    }
+    for (size_t i = 0; i < n_shards; i++) {
+        if (g->shares[i].wanted) {
+            router_covers(g->router, i, g->gens[i], g->covered);
+        }
+    }
+}
+
+enum coverage_state { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
 
 /* Does every slot have an answer? One without whose shard did answer is just changing its
  * owner: that shard's map is read again, and whoever should have the slot is asked again.
  */
-static enum coverage check_coverage(struct gathering *g)
+static enum coverage_state check_coverage(struct gathering *g)
 {
-    enum coverage coverage = COVERAGE_FULL;
+    enum coverage_state state = COVERAGE_FULL;
     size_t n_shards = router_n_shards(g->router);
+    struct slotset all;
 
     for (size_t i = 0; i < n_shards; i++) {
         g->shares[i].wanted = false;
     }
-    for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
-        if (g->covered[slot / WORD_BITS] >> (slot % WORD_BITS) & 1) {
-            continue;
-        }
+    router_all_slots(g->router, &all);
+    for (uint32_t slot = 0; (slot = slotset_next(&all, g->covered, slot)) < SLOTS_MAX;
+         slot++) {
         size_t shard = router_slot_shard(g->router, slot);
         if (shard >= n_shards || g->has_failed[shard]) {
-            coverage = coverage == COVERAGE_FULL ? COVERAGE_PARTIAL : coverage;
+            state = state == COVERAGE_FULL ? COVERAGE_PARTIAL : state;
             continue;
         }
         if (!g->shares[shard].wanted) {
             g->shares[shard].wanted = true;
             router_look_again(g->router, shard);
         }
-        coverage = COVERAGE_ASK_AGAIN;
+        state = COVERAGE_ASK_AGAIN;
     }
-    return coverage;
+    return state;
 }
 
 /* Newest first; the id decides among equal times, so that the order is total. */
-static int compare_videos(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-    const struct video_card *left = a;
-    const struct video_card *right = b;
+    const struct feed_entry *left = a;
+    const struct feed_entry *right = b;
 
     if (left->published_at_ms != right->published_at_ms) {
         return left->published_at_ms > right->published_at_ms ? -1 : 1;
@@ -154,80 +182,172 @@ static int compare_videos(const void *a, const void *b)
     return (left->id < right->id) - (left->id > right->id);
 }
 
-/* Sort, drop what two answers both brought, and what is below the floor. */
+/* Sort, drop what two answers both brought, and what is not above the floor. */
 static void tidy(struct gathering *g)
 {
     size_t kept = 0;
 
     if (g->n > 1) {
-        qsort(g->videos, g->n, sizeof *g->videos, compare_videos);
+        qsort(g->entries, g->n, sizeof *g->entries, compare_entries);
     }
     for (size_t i = 0; i < g->n; i++) {
-        bool is_double = kept > 0 && g->videos[kept - 1].id == g->videos[i].id;
-        if (!is_double && g->videos[i].published_at_ms >= g->floor_ms) {
-            g->videos[kept++] = g->videos[i];
+        bool is_double = kept > 0 && g->entries[kept - 1].id == g->entries[i].id;
+        if (!is_double && g->entries[i].published_at_ms > g->floor_ms) {
+            g->entries[kept++] = g->entries[i];
         }
     }
     g->n = kept;
 }
 
-size_t feed_page_length(const struct video_card *videos, size_t n, size_t limit)
+size_t feed_page_length(const struct feed_entry *entries, size_t n, size_t limit)
 {
     if (n <= limit) {
         return n;
     }
-    int64_t cut_ms = videos[limit].published_at_ms;
+    int64_t cut_ms = entries[limit].published_at_ms;
     size_t length = limit;
-    while (length > 0 && videos[length - 1].published_at_ms == cut_ms) {
+    while (length > 0 && entries[length - 1].published_at_ms == cut_ms) {
         length--;
     }
     if (length > 0) {
         return length;
     }
-    while (length < n && videos[length].published_at_ms == cut_ms) {
+    while (length < n && entries[length].published_at_ms == cut_ms) {
         length++;
     }
     return length;
 }
 
-enum outcome feed_list(struct router *router, struct call *call, int64_t before_ms,
-                       size_t limit, struct video_page *page)
+static bool prepare(struct gathering *g)
+{
+    struct arena *arena = g->call->arena;
+    size_t n_shards = router_n_shards(g->router);
+
+    g->shares = arena_calloc(arena, n_shards, sizeof *g->shares);
+    g->gens = arena_calloc(arena, n_shards, sizeof *g->gens);
+    g->has_failed = arena_calloc(arena, n_shards, sizeof *g->has_failed);
+    g->covered = arena_alloc(arena, sizeof *g->covered);
+    return g->shares != NULL && g->gens != NULL && g->has_failed != NULL &&
+           g->covered != NULL;
+}
+
+/* Ask all shards for g->ask videos, until every slot has an answer or will get none. */
+static enum coverage_state gather(struct gathering *g)
+{
+    enum coverage_state state = COVERAGE_ASK_AGAIN;
+    int64_t give_up_ms = clock_mono_ms() + ASK_AGAIN_MS;
+
+    g->n = 0;
+    g->floor_ms = INT64_MIN;
+    *g->covered = (struct slotset){.words = {0}};
+    for (size_t i = 0; i < router_n_shards(g->router); i++) {
+        g->shares[i].wanted = !g->has_failed[i];
+    }
+    for (unsigned round = 0; state == COVERAGE_ASK_AGAIN; round++) {
+        if (round > 0 &&
+            (clock_mono_ms() >= give_up_ms || !router_pause(g->call, round))) {
+            break;
+        }
+        ask_shards(g);
+        judge_answers(g);
+        tidy(g);
+        state = check_coverage(g);
+    }
+    return state;
+}
+
+/* Some shard has more videos of the newest time than it was asked for. */
+static bool is_too_few(const struct gathering *g)
+{
+    return g->n == 0 && g->floor_ms != INT64_MIN && g->ask < ASK_MAX;
+}
+
+/* The cards of the first N entries that came along. */
+static enum outcome read_cards(struct gathering *g, size_t n, struct video_card *cards)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct feed_entry *entry = &g->entries[i];
+        if (!cards_read_video(entry->rows, entry->row, &cards[i])) {
+            return proc_unreadable(g->call, PROC_FEED_LIST);
+        }
+    }
+    return OUTCOME_OK;
+}
+
+/* The cards of the first N entries, asked for now; those of videos that are gone have id
+ * 0. */
+static enum outcome fetch_cards(struct gathering *g, size_t n, struct video_card *cards)
+{
+    uint64_t *ids = arena_calloc(g->call->arena, n, sizeof *ids);
+
+    if (ids == NULL) {
+        call_explain(g->call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = g->entries[i].id;
+    }
+    return video_get(g->router, g->call, ids, n, cards);
+}
+
+/* Make a page of what was gathered. */
+static enum outcome make_page(struct gathering *g, bool is_partial,
+                              struct video_page *page)
+{
+    size_t n = feed_page_length(g->entries, g->n, g->query->limit);
+    struct video_card *cards = arena_calloc(g->call->arena, n, sizeof *cards);
+    size_t kept = 0;
+
+    if (cards == NULL) {
+        call_explain(g->call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    enum outcome outcome =
+        g->query->ids_first ? fetch_cards(g, n, cards) : read_cards(g, n, cards);
+    if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {
+        return outcome;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (cards[i].id != 0) {
+            cards[kept++] = cards[i];
+        }
+    }
+    *page =
+        (struct video_page){.videos = cards,
+                            .n = kept,
+                            .next_time_ms = n > 0 ? g->entries[n - 1].published_at_ms : 0,
+                            .partial = is_partial || outcome != OUTCOME_OK};
+    return OUTCOME_OK;
+}
+
+enum outcome feed_read(struct router *router, struct call *call,
+                       const struct feed_query *query, struct video_page *page)
 {
     struct gathering g = {.router = router,
                           .call = call,
-                          .limit = limit,
-                          .floor_ms = INT64_MIN,
+                          .query = query,
+                          .ask = query->limit + 1,
                           .failure = OUTCOME_UNAVAILABLE};
-    size_t n_shards = router_n_shards(router);
-    enum coverage coverage = COVERAGE_ASK_AGAIN;
-    int64_t give_up_ms = clock_mono_ms() + ASK_AGAIN_MS;
 
-    CHECK(limit > 0);
-    g.shares = arena_calloc(call->arena, n_shards, sizeof *g.shares);
-    g.has_failed = arena_calloc(call->arena, n_shards, sizeof *g.has_failed);
-    if (g.shares == NULL || g.has_failed == NULL) {
+    CHECK(query->limit > 0 && query->limit < ASK_MAX);
+    if (!prepare(&g)) {
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    for (size_t i = 0; i < n_shards; i++) {
-        g.shares[i].wanted = true;
+    enum coverage_state state = gather(&g);
+    while (is_too_few(&g)) {
+        g.ask = g.ask < ASK_MAX / 8 ? g.ask * 8 : ASK_MAX;
+        state = gather(&g);
     }
-    for (unsigned round = 0; coverage == COVERAGE_ASK_AGAIN; round++) {
-        if (round > 0 && (clock_mono_ms() >= give_up_ms || !router_pause(call, round))) {
-            break;
-        }
-        ask_shards(&g, before_ms);
-        tidy(&g);
-        coverage = check_coverage(&g);
-    }
-    if (g.n_answers == 0) {
-        return g.failure;
-    }
-    size_t n = feed_page_length(g.videos, g.n, limit);
-    *page =
-        (struct video_page){.videos = g.videos,
-                            .n = n,
-                            .next_time_ms = n > 0 ? g.videos[n - 1].published_at_ms : 0,
-                            .partial = coverage != COVERAGE_FULL};
-    return OUTCOME_OK;
+    return g.n_answers == 0 ? g.failure : make_page(&g, state != COVERAGE_FULL, page);
+}
+
+enum outcome feed_list(struct router *router, struct call *call, int64_t before_ms,
+                       size_t limit, struct video_page *page)
+{
+    const struct feed_query query = {.before_ms = before_ms,
+                                     .limit = limit,
+                                     .ids_first =
+                                         router_n_shards(router) > FEED_CARDS_SHARDS_MAX};
+    return feed_read(router, call, &query, page);
 }

@@ -4,25 +4,52 @@
 #ifndef DOUSHARD_FEED_H
 #define DOUSHARD_FEED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shard/call.h"
+#include "shard/dbresult.h"
 #include "shard/outcome.h"
 #include "shard/publish.h"
 
 struct router;
 
+/* Up to so many shards send cards at once; of more, the cards of the page alone are asked
+ * for, when it is known which they are. */
+#define FEED_CARDS_SHARDS_MAX 8
+
 /* About LIMIT videos published before BEFORE_MS (ms since the Unix epoch; 0 = no bound),
  * newest first. The page never ends inside a group of equal times: the group is left for
  * the next page, or returned whole if it is the whole page, so that N may exceed LIMIT
- * then. page->partial says that a shard did not answer. OK unless no shard answered
- * (UNAVAILABLE, TIMEOUT). Thread-safe; blocks until call->deadline_ms at the latest. */
+ * then; a video that vanishes meanwhile is missing. page->partial says that some slot has
+ * no answer. One CALL per shard, and one more per shard with a video of the page where
+ * cards do not come at once. OK unless no shard answered (UNAVAILABLE, TIMEOUT).
+ * Thread-safe; blocks until call->deadline_ms at the latest. */
 enum outcome feed_list(struct router *router, struct call *call, int64_t before_ms,
                        size_t limit, struct video_page *page);
 
-/* How many of the N videos (sorted, newest first) make a page of about LIMIT: the rule
+/* What to read. */
+struct feed_query {
+    int64_t before_ms;
+    size_t limit;
+    bool ids_first; /* cards do not come at once */
+};
+
+/* The same, in the way that QUERY says. */
+enum outcome feed_read(struct router *router, struct call *call,
+                       const struct feed_query *query, struct video_page *page);
+
+/* One video of which a shard told. */
+struct feed_entry {
+    uint64_t id;
+    int64_t published_at_ms;
+    const struct dbresult *rows; /* where its card is, if cards came along */
+    size_t row;
+};
+
+/* How many of the N entries (sorted, newest first) make a page of about LIMIT: the rule
  * above. Pure. */
-size_t feed_page_length(const struct video_card *videos, size_t n, size_t limit);
+size_t feed_page_length(const struct feed_entry *entries, size_t n, size_t limit);
 
 #endif

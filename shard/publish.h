@@ -53,7 +53,7 @@ struct video_page {
     struct video_card *videos; /* in the call's arena */
     size_t n;
     uint64_t next_cursor; /* publish_list, favorite_list: 0 at the end */
-    int64_t next_time_ms; /* feed_list: 0 when the page is empty */
+    int64_t next_time_ms; /* feed_list: 0 when there are no older videos */
     bool partial;         /* some shard did not answer: what it has is left out */
 };
 

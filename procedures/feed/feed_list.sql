@@ -1,24 +1,24 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- feed_list: the newest live videos of the slots that this shard serves, and which slots
--- those are.
+-- feed_list: the newest live videos of the slots that this shard serves, with the cards of
+-- their authors.
 --
 -- in_before  published before this time only, ms since the Unix epoch; 0: no bound
--- in_limit   how many videos, 1 to 1000
+-- in_limit   how many videos, 1 to 65536 (no more can have one time: a slot gives every
+--            video a time of its own)
 --
--- First result: at least in_limit videos when there are so many, newest first, and never
--- cut inside a group of equal times: all videos down to the time of the last one.
--- Second result: one row per 64 slots: bit (slot MOD 64) of word (slot DIV 64) is set when
--- the first result is complete for that slot. Both are of one snapshot, so that a slot that
+-- First result: the newest, in_limit at most. When there are as many, others of the time of
+-- the last one may be missing. Second result: the generation of the fences, which says (see
+-- slot_map) for which slots that is complete. Both are of one snapshot, so that a slot that
 -- changes its owner meanwhile is covered by one shard, or by none and asked for again.
 --
 -- Answer  : slot, video_id, user_id, name, avatar, background_image, signature,
 --           follow_count, follower_count, total_favorited, work_count, favorite_count, ver,
 --           title, media, video_favorite_count, comment_count, published_at
--- Answer 2: word, bits
+-- Answer 2: gen
 -- Touches : SELECT video (by state and published_at, backwards), slot_fence (by slot),
---           owner_home, user (by slot and user_id), in one snapshot
+--           owner_home, user (by slot and user_id), slot_gen, in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -32,11 +32,9 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE feed_list (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: the newest videos of this shard and the slots they cover'
+    COMMENT 'v2: the newest videos of this shard'
 BEGIN
     DECLARE v_before BIGINT DEFAULT IF(in_before = 0, 9223372036854775807, in_before);
-    DECLARE v_count  INT;
-    DECLARE v_from   BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -44,39 +42,12 @@ BEGIN
         RESIGNAL;
     END;
 
-    IF NOT COALESCE(in_before >= 0 AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
-        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'feed_list needs before and limit 1 to 1000';
+    IF NOT COALESCE(in_before >= 0 AND in_limit BETWEEN 1 AND 65536, FALSE) THEN
+        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'feed_list needs before and limit 1 to 65536';
     END IF;
 
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
     START TRANSACTION WITH CONSISTENT SNAPSHOT;
-
-    SELECT COUNT(*),
-           MIN(t.published_at)
-      INTO v_count,
-           v_from
-      FROM (SELECT v.published_at
-              FROM video AS v FORCE INDEX (feed)
-             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-                ON f.slot = v.slot
-               AND f.answer = 'ok'
-             STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-                ON u.slot = v.slot
-               AND u.user_id = v.author_id
-               AND u.state = 'live'
-              LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-                ON h.slot = IF(f.has_home = 1, v.slot, NULL)
-               AND h.owner_id = v.author_id
-             WHERE v.state = 'live'
-               AND v.published_at < v_before
-               AND h.owner_id IS NULL
-             ORDER BY v.published_at DESC,
-                      v.video_id DESC
-             LIMIT in_limit) AS t;
-
-    IF v_count < in_limit THEN
-        SET v_from = 0;
-    END IF;
 
     SELECT v.slot,
            v.video_id,
@@ -109,17 +80,13 @@ BEGIN
        AND h.owner_id = v.author_id
      WHERE v.state = 'live'
        AND v.published_at < v_before
-       AND v.published_at >= v_from
        AND h.owner_id IS NULL
      ORDER BY v.published_at DESC,
-              v.video_id DESC;
+              v.video_id DESC
+     LIMIT in_limit;
 
-    SELECT f.slot DIV 64 AS word,
-           BIT_OR(1 << (f.slot MOD 64)) AS bits
-      FROM slot_fence AS f
-     WHERE f.answer = 'ok'
-     GROUP BY f.slot DIV 64
-     ORDER BY word;
+    SELECT CAST(COALESCE(MAX(g.gen), 0) AS UNSIGNED) AS gen
+      FROM slot_gen AS g;
 
     COMMIT;
 END$$

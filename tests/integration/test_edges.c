@@ -14,6 +14,8 @@
 #include "shard/delivery.h"
 #include "shard/erase.h"
 #include "shard/favorite.h"
+#include "shard/feed.h"
+#include "shard/id.h"
 #include "shard/idem.h"
 #include "shard/message.h"
 #include "shard/relation.h"
@@ -478,11 +480,150 @@ static void test_erased_user_leaves_nothing(void **unused)
     work_end(&work);
 }
 
+/* --- The feed
+ * ----------------------------------------------------------------------------- */
+
+/* The videos of each shard that are on PAGE, which is the newest first. */
+static size_t shards_on(const struct video_page *page)
+{
+    bool is_there[SHARDS_MAX] = {false};
+    size_t n = 0;
+
+    for (size_t i = 0; i < page->n; i++) {
+        size_t shard = router_slot_shard(fixture.router, id_slot(page->videos[i].id));
+        n += !is_there[shard];
+        is_there[shard] = true;
+        assert_true(i == 0 || page->videos[i - 1].published_at_ms >=
+                                  page->videos[i].published_at_ms);
+    }
+    return n;
+}
+
+/* Cards at once: one CALL per shard. Later: one more per shard with a video of the page.
+ */
+static void test_calls_of_the_feed(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct video_page at_once, later;
+    const struct feed_query ids_first = {.limit = 3, .ids_first = true};
+    size_t n_shards = fixture.live.n_shards;
+
+    for (size_t i = 0; i < 3; i++) {
+        live_video(fixture.router, live_user(fixture.router, i % n_shards));
+    }
+    work_begin(&work, 10000);
+    assert_int_equal(feed_list(fixture.router, &work.call, 0, 3, &at_once), OUTCOME_OK);
+    assert_false(at_once.partial);
+    assert_int_equal(at_once.n, 3);
+    assert_int_equal(work.call.n_calls, n_shards);
+    work.call.n_calls = 0;
+    assert_int_equal(feed_read(fixture.router, &work.call, &ids_first, &later),
+                     OUTCOME_OK);
+    assert_int_equal(work.call.n_calls, n_shards + shards_on(&later));
+    assert_int_equal(later.n, at_once.n);
+    assert_int_equal(later.next_time_ms, at_once.next_time_ms);
+    assert_false(later.partial);
+    for (size_t i = 0; i < later.n; i++) {
+        assert_int_equal(later.videos[i].id, at_once.videos[i].id);
+        assert_string_equal(later.videos[i].title, at_once.videos[i].title);
+        assert_string_equal(later.videos[i].author.name, at_once.videos[i].author.name);
+    }
+    work_end(&work);
+}
+
+/* Fences that change cost the next page one map, and none after it. */
+static void test_calls_of_the_feed_after_a_change(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct video_page page;
+    size_t n_shards = fixture.live.n_shards;
+
+    /* When the background threads read the map first, there is nothing to see. */
+    for (int tries = 0; tries < 20; tries++) {
+        live_number(0, "CALL _slot_changed()");
+        work_begin(&work, 10000);
+        assert_int_equal(feed_list(fixture.router, &work.call, 0, 3, &page), OUTCOME_OK);
+        assert_false(page.partial);
+        unsigned first = work.call.n_calls;
+        assert_true(first == n_shards || first == n_shards + 1);
+        assert_int_equal(feed_list(fixture.router, &work.call, 0, 3, &page), OUTCOME_OK);
+        assert_int_equal(work.call.n_calls, first + n_shards);
+        work_end(&work);
+        if (first > n_shards) {
+            return;
+        }
+    }
+    fail();
+}
+
+/* Is the feed partial? */
+static bool is_partial(void)
+{
+    struct work work;
+    struct video_page page;
+
+    work_begin(&work, 10000);
+    assert_int_equal(feed_list(fixture.router, &work.call, 0, 3, &page), OUTCOME_OK);
+    work_end(&work);
+    return page.partial;
+}
+
+/* Wait until the router knows that SLOT is on SHARD (or on a server that it does not know
+ * itself: n_shards). */
+static void wait_for_slot(uint32_t slot, size_t shard)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    int64_t give_up_ms = clock_mono_ms() + 30000;
+
+    while (router_slot_shard(fixture.router, slot) != shard) {
+        assert_true(clock_mono_ms() < give_up_ms);
+        router_look_again(fixture.router, 0);
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* A slot from 1024 up counts as any other: where nobody serves it, pages say so. */
+static void test_own_slots_are_covered(void **unused)
+{
+    (void)unused;
+    const uint32_t slot = 3000;
+
+    assert_false(is_partial());
+    live_number(0, "INSERT INTO slot_fence (slot, epoch, state, server) VALUES "
+                   "(3000, 5, 'owned', 'shard1'); CALL _slot_changed()");
+    wait_for_slot(slot, 0);
+    assert_false(is_partial());
+    assert_true(router_is_ready(fixture.router));
+
+    live_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'importing' WHERE "
+                   "slot = 3000; CALL _slot_changed(); COMMIT");
+    assert_true(is_partial());
+
+    /* It is elsewhere now, where nobody can be asked. */
+    live_number(0,
+                "START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = 6, "
+                "server = 'elsewhere' WHERE slot = 3000; CALL _slot_changed(); COMMIT");
+    wait_for_slot(slot, fixture.live.n_shards);
+    assert_true(is_partial());
+    assert_false(router_is_ready(fixture.router));
+
+    live_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'owned', epoch = 7, "
+                   "server = 'shard1' WHERE slot = 3000; CALL _slot_changed(); COMMIT");
+    wait_for_slot(slot, 0);
+    assert_false(is_partial());
+    assert_true(router_is_ready(fixture.router));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_calls_of_a_like),
         cmocka_unit_test(test_calls_of_lists_and_flags),
+        cmocka_unit_test(test_calls_of_the_feed),
+        cmocka_unit_test(test_calls_of_the_feed_after_a_change),
+        cmocka_unit_test(test_own_slots_are_covered),
         cmocka_unit_test(test_crowd_agrees),
         cmocka_unit_test(test_refused_is_taken_back),
         cmocka_unit_test(test_calls_of_comments),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/feed/: the newest videos, ties, coverage, and what is not shown. */
+/* procedures/feed/: the newest videos, the generation of the fences, and what is not shown. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
@@ -12,17 +12,25 @@ let app;
 before(async () => ({ server, root, app } = await shard()));
 after(() => server?.stop());
 
-const feed = async (before_ = 0, limit = 30) => {
-  const [videos, words] = await call(app, "feed_list", before_, limit);
-  return { videos, words };
+const feed = async (before_ = 0, limit = 30, routine = "feed_list") => {
+  const [videos, [{ gen }]] = await call(app, routine, before_, limit);
+  return { videos, gen };
 };
-const ids = async (...args) => (await feed(...args)).videos.map((row) => row.video_id);
-const fence = (slot, assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
+/* feed_ids says the same, without cards. */
+const ids = async (...args) => {
+  const { videos, gen } = await feed(...args);
+  const [short, [{ gen: again }]] = await call(app, "feed_ids", args[0] ?? 0, args[1] ?? 30);
+  assert.deepEqual(short, videos.map(({ video_id, published_at }) => ({ video_id, published_at })));
+  assert.equal(again, gen);
+  return videos.map((row) => row.video_id);
+};
+const fence = (slot, assignment) =>
+  root.run(`START TRANSACTION; UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}; CALL _slot_changed(); COMMIT`);
 
-/** Does the answer cover SLOT? */
-function covers(words, slot) {
-  const word = words.find((row) => Number(row.word) === Math.floor(slot / 64));
-  return word !== undefined && ((BigInt(word.bits) >> BigInt(slot % 64)) & 1n) === 1n;
+/** The slots that the map covers under the generation GEN: null when it is another. */
+async function covered(gen) {
+  const [rows] = await call(app, "slot_map");
+  return rows[0].gen === gen ? new Set(rows.filter((row) => row.answer === "ok").map((row) => Number(row.slot))) : null;
 }
 
 beforeEach(async () => {
@@ -31,10 +39,9 @@ beforeEach(async () => {
 
 describe("feed_list", () => {
   test("an empty shard: no videos, all its slots covered", async () => {
-    const { videos, words } = await feed();
+    const { videos, gen } = await feed();
     assert.deepEqual(videos, []);
-    assert.equal(words.length, 16);
-    assert.ok(words.every((row) => row.bits === "18446744073709551615"));
+    assert.equal((await covered(gen)).size, 1024);
   });
 
   test("all columns", async () => {
@@ -50,7 +57,7 @@ describe("feed_list", () => {
     }]);
   });
 
-  test("newest first, strictly before the bound, at least so many as asked for", async () => {
+  test("newest first, strictly before the bound, as many as asked for", async () => {
     const users = [await newUser(app, nameIn(1)), await newUser(app, nameIn(2)), await newUser(app, nameIn(2))];
     const made = [];
     for (let i = 0; i < 9; i++) {
@@ -67,22 +74,15 @@ describe("feed_list", () => {
     assert.deepEqual(await ids(1001, 4), newest.slice(8));
   });
 
-  test("a group of equal times is never cut", async () => {
+  test("of equal times the larger id is first", async () => {
     const made = [];
     for (let slot = 10; slot < 20; slot++) {
       made.push(await newVideo(app, await newUser(app, nameIn(slot))));
     }
-    const at = (i, time) => root.run(`UPDATE video SET published_at = ${time} WHERE video_id = ${made[i].id}`);
-    for (let i = 0; i < 10; i++) {
-      await at(i, i < 2 ? 3000 : i < 8 ? 2000 : 1000);
-    }
-    const group = (from, to) => made.slice(from, to).map((video) => video.id).sort((a, b) => Number(BigInt(b) - BigInt(a)));
-    assert.deepEqual(await ids(0, 1), group(0, 2));
-    assert.deepEqual(await ids(0, 2), group(0, 2));
-    assert.deepEqual(await ids(0, 3), [...group(0, 2), ...group(2, 8)]);
-    assert.deepEqual(await ids(3000, 1), group(2, 8));
-    assert.deepEqual(await ids(2000, 1), group(8, 10));
-    assert.equal((await ids(0, 9)).length, 10);
+    await root.run("UPDATE video SET published_at = 2000");
+    const sorted = made.map((video) => video.id).sort((a, b) => Number(BigInt(b) - BigInt(a)));
+    assert.deepEqual(await ids(), sorted);
+    assert.deepEqual(await ids(0, 4), sorted.slice(0, 4));
   });
 
   test("without deleted videos and videos of erased users", async () => {
@@ -101,14 +101,13 @@ describe("feed_list", () => {
     const states = { owned: true, migrating: true, moved: false, importing: false, ready: false };
     for (const [state, served] of Object.entries(states)) {
       await fence(70, `state = '${state}'`);
-      const { videos, words } = await feed();
+      const { videos, gen } = await feed();
+      const slots = await covered(gen);
       assert.deepEqual(videos.map((row) => row.video_id), served ? [video.id] : [], state);
-      assert.equal(covers(words, 70), served, state);
-      assert.equal(covers(words, 69), true);
-      assert.equal(covers(words, 71), true);
+      assert.deepEqual([69, 70, 71].map((slot) => slots.has(slot)), [true, served, true], state);
     }
     await fence(70, "state = 'owned', heard_epoch = 2");
-    assert.equal(covers((await feed()).words, 70), false);
+    assert.equal((await covered((await feed()).gen)).has(70), false);
     await fence(70, "heard_epoch = 0");
   });
 
@@ -117,58 +116,60 @@ describe("feed_list", () => {
     await newVideo(app, left);
     const kept = await newVideo(app, stays);
     await root.run(`INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (71, ${left.id}, 1030)`);
-    await fence(71, "has_home = 1");
     await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1030, 18, 'owned', 'shard1')");
-    const { videos, words } = await feed();
+    await fence(71, "has_home = 1");
+    const { videos, gen } = await feed();
     assert.deepEqual(videos.map((row) => row.video_id), [kept.id]);
-    assert.equal(covers(words, 71), true);
-    assert.equal(covers(words, 1030), true);
+    const slots = await covered(gen);
+    assert.ok(slots.has(71) && slots.has(1030));
     await root.run("DELETE FROM slot_fence WHERE slot = 1030");
     await root.run("DELETE FROM owner_home");
     await fence(71, "has_home = 0");
   });
 
-  test("videos and coverage are of one snapshot", async () => {
+  test("videos and generation are of one snapshot", async () => {
     const user = await newUser(app, nameIn(72));
     const video = await newVideo(app, user);
-    /* A flip back and forth, in one transaction each with the rows: an answer either has the
-     * slot with its video, or neither. */
-    let flips = 0;
+    /* A flip back and forth, in one transaction each with the rows: an answer either has a
+     * generation that covers the slot, and its video, or neither. */
+    const seen = new Map([[await root.value("SELECT gen FROM slot_gen"), 1]]);
     let running = true;
     const mover = (async () => {
       while (running) {
         for (const [state, published] of [["moved", "deleted"], ["owned", "live"]]) {
           await root.run("START TRANSACTION");
-          await fence(72, `state = '${state}'`);
+          await root.run(`UPDATE slot_fence SET state = '${state}' WHERE slot = 72`);
           await root.run(`UPDATE video SET state = '${published}' WHERE video_id = ${video.id}`);
+          await root.run("CALL _slot_changed()");
+          seen.set(await root.value("SELECT gen FROM slot_gen"), state === "owned" ? 1 : 0);
           await root.run("COMMIT");
         }
-        flips += 1;
       }
     })();
-    const seen = new Set();
-    for (let i = 0; i < 300 || seen.size < 2; i++) {
+    const lengths = new Set();
+    for (let i = 0; i < 300 || lengths.size < 2; i++) {
       assert.ok(i < 20_000, "the two states were never both seen");
-      const { videos, words } = await feed();
-      assert.equal(videos.length === 1, covers(words, 72));
-      seen.add(videos.length);
+      const { videos, gen } = await feed(0, 30, i % 2 === 0 ? "feed_list" : "feed_ids");
+      assert.equal(videos.length, seen.get(gen));
+      lengths.add(videos.length);
     }
     running = false;
     await mover;
-    assert.ok(flips > 0);
   });
 
   test("bad arguments", async () => {
-    for (const args of [[null, 1], [0, null], [-1, 1], [0, 0], [0, -1], [0, 1001]]) {
-      await refused(app, "45400", "feed_list", ...args);
+    for (const routine of ["feed_list", "feed_ids"]) {
+      for (const args of [[null, 1], [0, null], [-1, 1], [0, 0], [0, -1], [0, 65537]]) {
+        await refused(app, "45400", routine, ...args);
+      }
+      await refused(app, "22003", routine, 18446744073709551615n, 1);
     }
-    await refused(app, "22003", "feed_list", 18446744073709551615n, 1);
   });
 
   test("changes nothing and leaves no transaction open", async () => {
     await newVideo(app, await newUser(app));
     const sums = await tableSums(root);
-    await feed();
+    await ids();
     assert.equal(await app.value("SELECT @@in_transaction"), "0");
     assert.deepEqual(await tableSums(root), sums);
   });
@@ -186,12 +187,13 @@ describe("feed_list", () => {
       const rows = await app.rows("SHOW SESSION STATUS LIKE 'Handler_read%'");
       return rows.filter((row) => names.test(row.Variable_name)).reduce((sum, row) => sum + Number(row.Value), 0);
     };
-    const backwards = /_prev$/;
-    const [back, all] = [await reads(backwards), await reads(/./)];
-    assert.equal((await ids(4000, 30)).length, 30);
-    assert.ok(await reads(backwards) - back <= 70);
-    /* The coverage words read each of the 1024 fences once or twice. */
-    assert.ok(await reads(/./) - all < 2048 + 600, `${await reads(/./) - all} rows read`);
+    for (const routine of ["feed_list", "feed_ids"]) {
+      const all = await reads(/./);
+      assert.equal((await feed(4000, 30, routine)).videos.length, 30);
+      /* The video, its fence and its author; not the fences of all slots. */
+      const read = await reads(/./) - all;
+      assert.ok(read <= 30 * 4 + 10, `${routine} reads ${read} rows`);
+    }
   });
 
   test("plans: the feed index, then only primary keys", async () => {
