@@ -54,6 +54,7 @@ GRANT EXECUTE ON PROCEDURE doushard.conn_kill              TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_app'@'%';
 
 -- A definer needs it too.
@@ -109,13 +110,17 @@ GRANT EXECUTE ON PROCEDURE doushard.conn_kill              TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_init             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_pause            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_resume           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_assign            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_settle            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_find              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_repair            TO 'doushard_admin'@'%';
@@ -123,7 +128,12 @@ GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.user_export_page       TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_export         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_erase             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.session_end_all        TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_remove           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.job_status             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.job_parked             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.job_retry              TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.relay_status           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_retry           TO 'doushard_admin'@'%';
@@ -135,11 +145,15 @@ GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.job_status             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.job_parked             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.relay_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_monitor'@'%';

@@ -99,14 +99,18 @@ SOURCE conn/conn_kill.sql
 SOURCE routine/routine_list.sql
 SOURCE slot/slot_map.sql
 SOURCE slot/slot_learn.sql
+SOURCE shard/shard_status.sql
 
 -- Administration.
 SOURCE shard/shard_init.sql
+SOURCE shard/shard_pause.sql
+SOURCE shard/shard_resume.sql
 SOURCE slot/slot_assign.sql
 SOURCE slot/slot_settle.sql
 SOURCE slot/slot_status.sql
 SOURCE slot/slot_stats.sql
 SOURCE slot/slot_where.sql
+SOURCE user/user_find.sql
 SOURCE user/user_tables.sql
 SOURCE user/user_audit.sql
 SOURCE user/user_repair.sql
@@ -118,7 +122,12 @@ SOURCE erase/_erase_videos.sql
 SOURCE erase/_erase_edges.sql
 SOURCE erase/_erase_mail.sql
 SOURCE erase/erase_step.sql
+SOURCE session/session_end_all.sql
 SOURCE video/video_remove.sql
+SOURCE job/job_status.sql
+SOURCE job/job_parked.sql
+SOURCE job/job_retry.sql
+SOURCE relay/relay_status.sql
 SOURCE outbox/outbox_status.sql
 SOURCE outbox/outbox_parked.sql
 SOURCE outbox/outbox_retry.sql

@@ -40,6 +40,12 @@ CREATE TABLE IF NOT EXISTS shard_self (
         COMMENT 'name of this shard in every topology; never changed',
     installed_at BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch; set by shard_init',
+    paused_at    BIGINT NULL
+        COMMENT 'ms since the Unix epoch; NULL: the shard serves, see shard_pause',
+    paused_by    VARCHAR(128) NOT NULL DEFAULT ''
+        COMMENT 'account that paused it',
+    paused_why   VARCHAR(200) NOT NULL DEFAULT ''
+        COMMENT 'what for',
     PRIMARY KEY (one),
     CONSTRAINT shard_self_is_one_row CHECK (one = 1)
 )
@@ -75,17 +81,19 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         COMMENT 'highest epoch heard (slot_learn); above epoch: this shard is out of date',
     rival_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'epoch at which another shard claims the slot; not below epoch: neither serves',
+    paused      TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: the shard is paused (shard_self.paused_at), no slot is served',
     changed_at  BIGINT NOT NULL DEFAULT 0
         COMMENT 'ms since the Unix epoch; last change of epoch or state',
     answer      VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin
         GENERATED ALWAYS AS (
             CASE WHEN heard_epoch > epoch OR rival_epoch >= epoch
                  THEN 'moved'
-                 WHEN state IN ('owned', 'migrating')
+                 WHEN state = 'moved'
+                 THEN 'moved'
+                 WHEN state IN ('owned', 'migrating') AND paused = 0
                  THEN 'ok'
-                 WHEN state IN ('importing', 'ready')
-                 THEN 'notready'
-                 ELSE 'moved'
+                 ELSE 'notready'
             END
         ) STORED
         COMMENT 'what a call that needs the slot is answered',

@@ -32,6 +32,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_assign (
     COMMENT 'v2 serves v1: assign shared slots for the first time'
 BEGIN
     DECLARE v_self     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_paused   INT;
     DECLARE v_slot     INT DEFAULT in_first;
     DECLARE v_epoch    BIGINT UNSIGNED;
     DECLARE v_server   VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
@@ -59,8 +60,10 @@ BEGIN
     START TRANSACTION;
 
     -- One assignment at a time.
-    SELECT MAX(ss.name)
-      INTO v_self
+    SELECT MAX(ss.name),
+           COUNT(ss.paused_at)
+      INTO v_self,
+           v_paused
       FROM shard_self AS ss
        FOR UPDATE;
 
@@ -98,8 +101,9 @@ BEGIN
         END IF;
 
         IF v_epoch IS NULL AND COALESCE(v_known, 1) = 1 THEN
-            INSERT INTO slot_fence (slot, epoch, state, server, changed_at)
-            VALUES (v_slot, 1, IF(in_server = v_self, 'owned', 'moved'), in_server, _now_ms());
+            INSERT INTO slot_fence (slot, epoch, state, server, paused, changed_at)
+            VALUES (v_slot, 1, IF(in_server = v_self, 'owned', 'moved'), in_server, v_paused,
+                    _now_ms());
 
             INSERT INTO slot_known (slot, epoch, server)
             VALUES (v_slot, 1, in_server)

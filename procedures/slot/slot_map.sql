@@ -9,7 +9,7 @@
 -- the fences: as long as it is that one, answer is that.
 --
 -- claim_epoch is not hearsay: this shard's own fence claims the slot (owned or migrating, and
--- nothing newer was heard) at that epoch; 0: it does not. A claim that is not answered ok was
+-- nothing newer was heard) at that epoch; 0: it does not. A claim that is answered moved was
 -- stopped because another shard claims the slot at the same epoch.
 --
 -- Answer  : slot, epoch, server, answer, claim_epoch, gen
@@ -37,7 +37,7 @@ BEGIN
       FROM (SELECT k.slot,
                    k.epoch AS known_epoch,
                    k.server AS known_server,
-                   IF(f.answer <> 'notready', f.epoch, 0) AS fence_epoch,
+                   IF(f.state NOT IN ('importing', 'ready'), f.epoch, 0) AS fence_epoch,
                    COALESCE(f.server, '') AS fence_server,
                    COALESCE(f.answer, 'moved') AS answer,
                    IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,

@@ -10,6 +10,8 @@ export const NO_FENCE = {
   slot_assign: "makes the fences",
   slot_settle: "raises the fence itself, under its exclusive lock",
   shard_init: "names the shard, before it has slots",
+  shard_pause: "marks all fences, under their exclusive locks",
+  shard_resume: "as shard_pause",
   relay_lease_take: "is about the shard's relay, not about slots",
 };
 
@@ -19,6 +21,9 @@ export const NO_FENCE_READ = {
   user_tables: "counts what lies on this shard, owned or not",
   outbox_status: "counts what lies on this shard, owned or not",
   outbox_parked: "shows what lies on this shard, owned or not",
+  job_status: "counts what lies on this shard, owned or not",
+  job_parked: "shows what lies on this shard, owned or not",
+  relay_status: "is about the shard's relay, not about slots",
 };
 
 /* Routines that only shardctl calls, as the operator. */

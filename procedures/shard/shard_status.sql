@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- shard_status: what this shard is, and whether it is paused.
+--
+-- Answer  : server, installed_at (ms since the Unix epoch), paused_at (likewise; 0: it is not),
+--           paused_by (account), paused_why, slots (it owns), served (those that answer)
+-- Touches : SELECT shard_self, slot_fence (all rows)
+-- Errors  : none
+-- Replays : reads only; no row before shard_init
+
+DROP PROCEDURE IF EXISTS shard_status;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE shard_status ()
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: what this shard is, and whether it is paused'
+BEGIN
+    SELECT ss.name AS server,
+           ss.installed_at,
+           COALESCE(ss.paused_at, 0) AS paused_at,
+           ss.paused_by,
+           ss.paused_why,
+           (SELECT COUNT(*)
+              FROM slot_fence AS f
+             WHERE f.state IN ('owned', 'migrating')) AS slots,
+           (SELECT COUNT(*)
+              FROM slot_fence AS f
+             WHERE f.answer = 'ok') AS served
+      FROM shard_self AS ss;
+END$$
+
+DELIMITER ;
