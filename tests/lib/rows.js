@@ -87,40 +87,47 @@ export class RootSession {
   }
 }
 
-const TABLES = ["slot_seq", "account", "owner_home", "user", "session", "video", "job"];
+/* What a shard itself knows of slots: these rows stay where they are. */
+const STAYING = ["slot_fence", "slot_known", "slot_log", "slot_move"];
 
-/* INSERT statements that make the rows of one slot again. */
+/** The tables whose rows move with their slot. */
+export const movingTables = async (cluster) => (await cluster.tables("slot")).filter((t) => !STAYING.includes(t));
+
+const deleteSlot = async (cluster, slot) =>
+  (await movingTables(cluster)).map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join("\n");
+
+/* Statements that make the rows of one slot again. */
 async function rowsOf(cluster, shard, slot) {
-  const columns = await cluster.sql(shard, `SELECT table_name AS t, column_name AS c, data_type AS d
+  const tables = await movingTables(cluster);
+  const columns = await cluster.sql(shard, `SELECT table_name AS t, column_name AS c, numeric_precision IS NOT NULL AS n
       FROM information_schema.columns
      WHERE table_schema = 'doushard' AND is_generated = 'NEVER'
-       AND table_name IN (${TABLES.map(literal)}) ORDER BY table_name, ordinal_position`);
-  const statements = [];
-  for (const table of TABLES) {
-    const own = columns.filter(({ t }) => t === table);
-    const parts = own.map(({ c, d }) => (/int|decimal/.test(d)
+       AND table_name IN (${tables.map(literal)}) ORDER BY table_name, ordinal_position`);
+  const columnsOf = (table) => columns.filter(({ t }) => t === table);
+  const rows = await cluster.sql(shard, tables.map((table) => {
+    const parts = columnsOf(table).map(({ c, n }) => (n
       ? `COALESCE(CAST(\`${c}\` AS CHAR), 'NULL')`
       : `COALESCE(CONCAT('X\\'', HEX(\`${c}\`), '\\''), 'NULL')`));
-    const rows = await cluster.sql(shard,
-      `SELECT CONCAT('(', ${parts.join(", ',', ")}, ')') AS v FROM \`${table}\` WHERE slot = ${slot}`);
-    if (rows.length)
-      statements.push(`REPLACE INTO \`${table}\` (${own.map(({ c }) => `\`${c}\``)}) VALUES ${
-        rows.map(({ v }) => v.replaceAll("X''", "''")).join(",\n")}`);
-  }
-  return statements;
+    return `SELECT '${table}' AS t, CONCAT('(', ${parts.join(", ',', ")}, ')') AS v FROM \`${table}\` WHERE slot = ${slot}`;
+  }).join(";\n"));
+  return tables.flatMap((table) => {
+    const values = rows.filter(({ t }) => t === table).map(({ v }) => v.replaceAll("X''", "''"));
+    const names = columnsOf(table).map(({ c }) => `\`${c}\``);
+    return Array.from({ length: Math.ceil(values.length / 1000) }, (_, i) =>
+      `REPLACE INTO \`${table}\` (${names}) VALUES ${values.slice(i * 1000, (i + 1) * 1000).join(",\n")}`);
+  });
 }
 
 /**
- * Move a slot by hand, as a mover would at the end: the source's fence is taken exclusively, which
- * drains its writers; the rows are copied; the source says "moved", then the target "owned". A call that
- * comes in between finds "ready". Rows on the source stay, as strays that nobody may see.
+ * Move a slot by hand with the rows of all tables, as a mover would at the end: the source's fence is taken
+ * exclusively, which drains its writers; the rows are copied; the source says "moved", then the target "owned". A
+ * call that comes in between finds "ready". Rows on the source stay, as strays that nobody may see; removeStrays()
+ * removes them. Returns the new epoch.
  */
 export async function moveSlot(cluster, slot, source, target) {
   const [{ epoch }] = await cluster.sql(source, `SELECT epoch FROM slot_fence WHERE slot = ${slot}`);
   const next = epoch + 1;
-  await cluster.sql(target, `
-    ${["account", "owner_home", "user", "session", "video", "job", "slot_seq"]
-      .map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join(" ")}
+  await cluster.sql(target, `${await deleteSlot(cluster, slot)}
     INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
     ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}';
     CALL _slot_changed()`);
@@ -134,11 +141,19 @@ export async function moveSlot(cluster, slot, source, target) {
     if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
     await session.run("COMMIT");
     await there.run(`START TRANSACTION;
-      UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot} AND epoch = ${next};
+      UPDATE slot_fence SET state = 'owned', has_home = EXISTS (SELECT 1 FROM owner_home WHERE slot = ${slot})
+       WHERE slot = ${slot} AND epoch = ${next};
       INSERT INTO slot_known (slot, epoch, server) VALUES (${slot}, ${next}, '${target}')
       ON DUPLICATE KEY UPDATE epoch = ${next}, server = '${target}';
       CALL _slot_changed(); COMMIT`);
   } finally {
     await Promise.all([session.close(), there.close()]);
   }
+  return next;
+}
+
+/** Remove the rows that a move left on SHARD, unless the slot has come back. */
+export async function removeStrays(cluster, slot, shard) {
+  const [{ state }] = await cluster.sql(shard, `SELECT state FROM slot_fence WHERE slot = ${slot}`);
+  if (state === "moved") await cluster.sql(shard, await deleteSlot(cluster, slot));
 }
