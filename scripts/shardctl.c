@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
@@ -19,31 +21,45 @@
 #include "server/version.h"
 
 static const char help_head[] =
-    "usage: shardctl audit --password-file=FILE [OPTION..]\n"
-    "       shardctl export ID --password-file=FILE [OPTION..]\n"
+    "usage: shardctl audit [OPTION..]\n"
+    "       shardctl export ID [OPTION..]\n"
+    "       shardctl call STATEMENT [OPTION..]\n"
     "\n"
     "  --topology=FILE       the shards, as the server reads them (topology_file);\n"
     "                        unless given, topology.conf in the directory of "
     "doushard.conf\n"
-    "  --user=NAME           account (of audit doushard_monitor, of export "
-    "doushard_admin)\n"
+    "  --user=NAME           account (of audit doushard_monitor, of the others\n"
+    "                        doushard_admin)\n"
     "  --password-file=FILE  its password, on the first line\n"
     "  --db-name=NAME        (doushard)\n"
     "  --tls-ca=FILE         the shards must prove themselves against this\n"
-    "  --help                this, or after a command what concerns that one\n";
+    "  --help                this, or after a command what concerns that one\n"
+    "\n"
+    "With neither --topology nor --password-file, both are those of the demo cluster in\n"
+    "./var (or $DOUSHARD_VAR) when there is one: scripts/demo up, and no option is "
+    "needed.\n";
 
 #define DISCOVER_MS 10000
 #define TEXT_MAX    256
+#define FILE_MAX    4096
 
 static const struct command {
     const char *name;
     const char *help;
     const char *user; /* unless another is given */
     bool has_operand;
+    bool has_router;
     int (*run)(const struct shardctl *ctl);
 } commands[] = {
-    {"audit", shardctl_audit_help, "doushard_monitor", false, shardctl_audit},
-    {"export", shardctl_export_help, "doushard_admin", true, shardctl_export},
+    {"audit", shardctl_audit_help, "doushard_monitor", false, true, shardctl_audit},
+    {"export", shardctl_export_help, "doushard_admin", true, true, shardctl_export},
+    {"call", shardctl_call_help, "doushard_admin", true, false, shardctl_call},
+};
+
+/* Where the shards are and the password is. */
+struct place {
+    char topology[FILE_MAX];
+    char password_file[FILE_MAX];
 };
 
 int shardctl_fail(const char *what, const char *why)
@@ -96,14 +112,15 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command)
     return false;
 }
 
-static int run_with(const struct command *command, const struct shardctl_options *options,
-                    const struct topology *topology, const char *password)
+/* Start a router, and run COMMAND with it. */
+static int run_with_router(const struct command *command, struct shardctl *ctl)
 {
-    const struct router_options router_options = {.servers = topology->servers,
-                                                  .n_servers = topology->n_servers,
+    const struct shardctl_options *options = &ctl->options;
+    const struct router_options router_options = {.servers = ctl->topology->servers,
+                                                  .n_servers = ctl->topology->n_servers,
                                                   .db_name = options->db_name,
                                                   .user = options->user,
-                                                  .password = password,
+                                                  .password = ctl->password,
                                                   .tls_ca = options->tls_ca,
                                                   .pool_size = 2,
                                                   .waiters_max = 4,
@@ -112,44 +129,76 @@ static int run_with(const struct command *command, const struct shardctl_options
                                                   .call_timeout_ms = SHARDCTL_CALL_MS,
                                                   .hold_down_ms = 500,
                                                   .idle_ms = 60000};
-    struct router *router = router_new(&router_options);
-    const struct shardctl ctl = {
-        .options = *options, .topology = topology, .router = router};
 
-    if (router == NULL) {
+    ctl->router = router_new(&router_options);
+    if (ctl->router == NULL) {
         return shardctl_fail("router", "out of memory");
     }
-    int status = command->run(&ctl);
-    router_free(&router);
+    int status = command->run(ctl);
+    router_free(&ctl->router);
     return status;
+}
+
+/* The demo cluster of this directory, if there is one. */
+static bool find_demo(const struct shardctl_options *options, struct place *place)
+{
+    const char *var = getenv("DOUSHARD_VAR"); // NOLINT(concurrency-mt-unsafe)
+    const char *account =
+        strncmp(options->user, "doushard_", 9) == 0 ? options->user + 9 : options->user;
+
+    var = var == NULL || var[0] == '\0' ? "var" : var;
+    (void)snprintf(place->topology, FILE_MAX, "%s/topology.conf", var);
+    (void)snprintf(place->password_file, FILE_MAX, "%s/secrets/%s_password", var,
+                   account);
+    return access(place->topology, R_OK) == 0;
+}
+
+/* False: said on standard error. */
+static bool find_place(const struct command *command,
+                       const struct shardctl_options *options, struct place *place)
+{
+    if (options->topology == NULL && options->password_file == NULL &&
+        find_demo(options, place)) {
+        return true;
+    }
+    if (options->password_file == NULL) {
+        (void)shardctl_fail(command->name, "--password-file is missing, and there is no "
+                                           "demo cluster in ./var");
+        return false;
+    }
+    (void)snprintf(place->password_file, FILE_MAX, "%s", options->password_file);
+    if (options->topology != NULL) {
+        (void)snprintf(place->topology, FILE_MAX, "%s", options->topology);
+    } else {
+        (void)snprintf(place->topology, FILE_MAX, "%s/topology.conf",
+                       version_sysconfdir());
+    }
+    return true;
 }
 
 static int run(const struct command *command, const struct shardctl_options *options)
 {
-    char topology_file[4096];
+    struct place place;
     char password[TEXT_MAX];
     struct topology topology;
     struct config_error err;
 
-    if (options->password_file == NULL) {
-        return shardctl_fail(command->name, "--password-file is missing");
+    if (!find_place(command, options, &place)) {
+        return 2;
     }
-    if (!read_password(options->password_file, password, sizeof password)) {
-        return shardctl_fail(options->password_file, "cannot be read, or is empty");
+    if (!read_password(place.password_file, password, sizeof password)) {
+        return shardctl_fail(place.password_file, "cannot be read, or is empty");
     }
-    if (options->topology != NULL) {
-        (void)snprintf(topology_file, sizeof topology_file, "%s", options->topology);
-    } else {
-        (void)snprintf(topology_file, sizeof topology_file, "%s/topology.conf",
-                       version_sysconfdir());
-    }
-    if (!topology_read(&topology, topology_file, "", &err)) {
+    if (!topology_read(&topology, place.topology, "", &err)) {
         return shardctl_fail("topology", err.text);
     }
     for (size_t i = 0; i < topology.n_servers; i++) {
         topology.servers[i].durability_exempt = true; /* nothing is written */
     }
-    int status = run_with(command, options, &topology, password);
+    struct shardctl ctl = {
+        .options = *options, .topology = &topology, .password = password};
+    int status =
+        command->has_router ? run_with_router(command, &ctl) : command->run(&ctl);
     topology_release(&topology);
     explicit_bzero(password, sizeof password);
     return status;
@@ -244,14 +293,12 @@ static int print_help(const struct command *command, FILE *file)
 static bool options_fit(const struct command *command, int n_operands,
                         const struct shardctl_options *options)
 {
-    const bool is_export = command->run == shardctl_export;
+    const bool is_audit = command->run == shardctl_audit;
 
-    if (n_operands != (command->has_operand ? 1 : 0)) {
-        return false;
-    }
-    return is_export ? options->shard == NULL && options->checkpoint == NULL &&
-                           !options->is_json
-                     : options->output == NULL;
+    return n_operands == (command->has_operand ? 1 : 0) &&
+           (options->shard == NULL || command->run != shardctl_export) &&
+           (is_audit || (options->checkpoint == NULL && !options->is_json)) &&
+           (options->output == NULL || command->run == shardctl_export);
 }
 
 int main(int argc, char **argv)
@@ -269,7 +316,7 @@ int main(int argc, char **argv)
     if (command == NULL || !options_fit(command, argc - optind - 1, &options)) {
         return print_help(command, stderr);
     }
-    options.id = argv[optind + 1];
+    options.operand = argv[optind + 1];
     if (options.user == NULL) {
         options.user = command->user;
     }

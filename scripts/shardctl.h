@@ -31,17 +31,18 @@ struct shardctl_options {
     const char *password_file;
     const char *db_name;
     const char *tls_ca;
-    const char *shard;      /* audit */
+    const char *shard;      /* audit, call */
     const char *checkpoint; /* audit */
     bool is_json;           /* audit */
     const char *output;     /* export */
-    const char *id;         /* export: its operand */
+    const char *operand;    /* export: the id; call: the statement */
 };
 
 struct shardctl {
     struct shardctl_options options;
     const struct topology *topology; /* (ref) */
-    struct router *router;           /* (ref) */
+    const char *password;            /* (ref) */
+    struct router *router;           /* (ref) NULL: the command needs none */
 };
 
 /* Say on standard error WHY WHAT failed; 2, the exit status for that. */
@@ -56,9 +57,11 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command) MUST_CHE
 /* One command each; the exit status. */
 int shardctl_audit(const struct shardctl *ctl);
 int shardctl_export(const struct shardctl *ctl);
+int shardctl_call(const struct shardctl *ctl);
 
 /* Their part of the help. */
 extern const char shardctl_audit_help[];
 extern const char shardctl_export_help[];
+extern const char shardctl_call_help[];
 
 #endif

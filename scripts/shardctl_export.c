@@ -180,7 +180,7 @@ static int export_one_page(struct run *run)
             return problem == NULL ? 0 : shardctl_fail(export_part_name(part), problem);
         }
         if (outcome == OUTCOME_NOTFOUND) {
-            (void)shardctl_fail(run->ctl->options.id, "there never was such a user");
+            (void)shardctl_fail(run->ctl->options.operand, "there never was such a user");
             return 1;
         }
         (void)router_discover(run->ctl->router, clock_mono_ms() + SHARDCTL_CONNECT_MS);
@@ -245,11 +245,12 @@ static uint64_t read_id(const char *text)
 
 int shardctl_export(const struct shardctl *ctl)
 {
-    struct run run = {.ctl = ctl, .user_id = read_id(ctl->options.id), .file = stdout};
+    struct run run = {
+        .ctl = ctl, .user_id = read_id(ctl->options.operand), .file = stdout};
     int status;
 
     if (run.user_id == 0) {
-        return shardctl_fail(ctl->options.id, "this is no id of a user");
+        return shardctl_fail(ctl->options.operand, "this is no id of a user");
     }
     if (!shardctl_discover(ctl, "export")) {
         return 2;

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shows what operators do to a whole cluster: `shardctl call` runs a CALL on every shard and makes one
+ * table of the answers, and finds the demo cluster of its directory by itself. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Cluster, buildDir, serverEnvironment } from "../lib/cluster.js";
+
+const program = join(buildDir(), "shardctl");
+let cluster;
+let api;
+/* A directory with the demo cluster in ./var. */
+let dir;
+
+function run(args, { cwd = dir, env = {} } = {}) {
+  return new Promise((done, failed) => {
+    const child = spawn(program, args, { cwd, env: { ...serverEnvironment(), ...env }, stdio: ["ignore", "pipe", "pipe"], timeout: 60000 });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk) => { out += chunk; });
+    child.stderr.on("data", (chunk) => { err += chunk; });
+    child.on("error", failed);
+    child.on("close", (status) => done({ status, out, err }));
+  });
+}
+
+const call = (...args) => run(["call", ...args]);
+
+/** The tables of an answer: [[{column: cell}]], cells are apart by two blanks or more. */
+const tables = (out) => out.trim().split("\n\n").map((text) => {
+  const [names, ...lines] = text.split("\n").map((line) => line.split(/ {2,}/));
+  return lines.map((cells) => Object.fromEntries(names.map((name, i) => [name, cells[i]])));
+});
+
+before(async () => {
+  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+  cluster = await Cluster.up({ shards: 2 });
+  ({ api } = cluster);
+  dir = mkdtempSync(join(tmpdir(), "operator-"));
+  symlinkSync(cluster.dir, join(dir, "var"));
+});
+
+after(async () => {
+  await cluster?.down();
+  if (dir) rmSync(dir, { recursive: true });
+});
+
+test("says how it is used", async () => {
+  const help = await call("--help");
+  assert.equal(help.status, 0);
+  assert.match(help.out, /usage: [^]*shardctl call STATEMENT[^]*on every shard[^]*Exit status/);
+  for (const args of [["call"], ["call", "a", "b"], ["call", "slot_map()", "--json"], ["call", "x()", "--output=x"],
+    ["call", "x()", "--checkpoint=x"], ["export", "1", "--shard=shard1"], ["audit", "x"]])
+    assert.equal((await run(args)).status, 2, args.join(" "));
+  const strange = await call("slot_map()", "--shard=shard9");
+  assert.deepEqual([strange.status, strange.out], [2, ""]);
+  assert.match(strange.err, /shard9: the topology names no such shard/);
+});
+
+test("one CALL on every shard, one table, no option in a directory with a demo cluster", async () => {
+  const user = await api.register();
+  for (const statement of ["shard_status()", "CALL shard_status()", "call  shard_status();"]) {
+    const { status, out, err } = await call(statement);
+    assert.deepEqual([status, err], [0, ""], statement);
+    const [rows] = tables(out);
+    assert.deepEqual(rows.map(({ shard, server, slots, served }) => [shard, server, slots, served]),
+      [["shard1", "shard1", "512", "512"], ["shard2", "shard2", "512", "512"]]);
+    assert.equal(out.split("\n").length, 4);
+  }
+  const found = await call(`user_find('${user.name}')`);
+  const codes = tables(found.out)[0].map(({ code, user_id: id }) => [code, id]).sort();
+  assert.deepEqual(codes, [["moved", "NULL"], ["ok", String(user.id)]]);
+
+  const elsewhere = { cwd: tmpdir(), env: { DOUSHARD_VAR: cluster.dir } };
+  assert.equal((await run(["call", "shard_status()"], elsewhere)).status, 0);
+  assert.match((await run(["audit"])).err, / 0 differences\n$/);
+  assert.equal(JSON.parse((await run(["export", String(user.id)])).out).profile.name, user.name);
+  const nowhere = await run(["call", "shard_status()"], { cwd: tmpdir() });
+  assert.equal(nowhere.status, 2);
+  assert.match(nowhere.err, /--password-file is missing/);
+});
+
+test("one shard alone; several result sets; texts that would break a line", async () => {
+  const { out } = await call("shard_status()", "--shard=shard2");
+  assert.deepEqual(tables(out)[0].map(({ shard }) => shard), ["shard2"]);
+  const feed = await call("feed_list(0, 1)");
+  assert.equal(feed.status, 0);
+  assert.ok(feed.out.trim().split("\n\n").length > 1, feed.out);
+  const paused = await call("shard_pause('a\n\tb é')", "--shard=shard2");
+  assert.match(paused.out, / {2}a\?\?b é\n$/);
+  assert.equal((await call("shard_resume()")).status, 0);
+});
+
+test("a refusal and a shard that is down: the others answer, and who did not is named", async () => {
+  const refusal = await call("slot_where(0)");
+  assert.deepEqual([refusal.status, refusal.out], [1, ""]);
+  assert.match(refusal.err, /shardctl: shard1: slot_where needs an id[^]*shardctl: shard2: slot_where needs/);
+  for (const statement of ["SELECT 1", "shard_status(); DROP TABLE user", "nonsense()"]) {
+    const { status, out } = await call(statement);
+    assert.deepEqual([status, out], [1, ""], statement);
+  }
+  const forbidden = await call("shard_pause('x')", "--user=doushard_monitor");
+  assert.equal(forbidden.status, 1);
+  assert.match(forbidden.err, /denied/);
+
+  await cluster.demo("kill", "shard1");
+  const { status, out, err } = await call("shard_status()");
+  assert.equal(status, 1);
+  assert.deepEqual(tables(out)[0].map(({ shard }) => shard), ["shard2"]);
+  assert.match(err, /^shardctl: shard1: /);
+});
