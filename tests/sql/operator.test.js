@@ -215,8 +215,7 @@ describe("shard_pause, shard_resume", () => {
     for (const [routine, each] of batches) {
       assert.deepEqual(await codes(app, routine, each), ["notready"], routine);
     }
-    const [videos, covered] = await call(app, "feed_list", 0, 10);
-    assert.deepEqual([videos, covered], [[], []]);
+    assert.deepEqual((await call(app, "feed_list", 0, 10))[0], []);
     assert.deepEqual((await call(app, "outbox_list", 10, 0))[0], []);
     assert.deepEqual((await call(app, "job_claim", key(), 10, 1000))[0], []);
     assert.deepEqual(await tableSums(root), sums);
