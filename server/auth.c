@@ -229,11 +229,7 @@ static void refuse(struct request *req, enum verdict verdict, enum outcome outco
                     params_missing(&req->params, "token", text, sizeof text));
         break;
     case VERDICT_UNKNOWN:
-        /* A check changes nothing, so that "outcome unknown" would mislead. */
-        reply_error(req,
-                    outcome == OUTCOME_TIMEOUT ? ERROR_UNAVAILABLE
-                                               : error_from_outcome(outcome),
-                    NULL);
+        reply_error(req, error_from_outcome(outcome), NULL);
         break;
     default:
         /* Which of the reasons it was helps only who forges tokens. */

@@ -93,7 +93,7 @@ static void register_again(struct request *req, const struct user_register_args 
         user_login(req->app->router, &req->call, args->name, &found_id, &stored);
 
     if (outcome != OUTCOME_OK) {
-        reply_outcome(req, outcome);
+        reply_outcome(req, OUTCOME_UNKNOWN); /* it is there; for whom was not found out */
         return;
     }
     if (strcmp(stored, args->password_hash) != 0) {

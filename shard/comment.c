@@ -107,7 +107,7 @@ enum outcome comment_action(struct delivery *delivery, struct call *call,
     const char *text = text_of(call, stored, args->text);
     enum outcome finished = finish(delivery, call, args->video_id, &first, 1);
     if (finished != OUTCOME_OK || text == NULL) {
-        return finished != OUTCOME_OK ? finished : OUTCOME_NOMEM;
+        return finished != OUTCOME_OK ? finished : OUTCOME_UNKNOWN;
     }
     *comment = (struct comment){.id = first.comment_id,
                                 .author = {.id = first.author_id},

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "shard/dbconn_impl.h"
+#include "shard/dberror.h"
 
 /* Most connections that dbexec_run() can wait for at once: one per server. */
 #define EXECS_MAX 256
@@ -73,21 +74,25 @@ static void finish(struct dbexec *exec, enum db_status status)
     exec->conn->phase = PHASE_IDLE;
 }
 
-/* Errors after which nothing was done and the call is worth repeating: lock wait 1205,
- * deadlock 1213, MariaDB's snapshot conflict 1020; and, for the moment in which migrate
- * replaces a routine, no such routine 1305 and no EXECUTE on it 1370. */
-static bool is_worth_repeating(unsigned int code)
+/* An error before anything was sent, or in place of an answer: the routine sends no
+ * result set before it has committed, and rolls back whatever fails until then. */
+static enum db_status status_of(enum dberror_class class)
 {
-    return code == 1205 || code == 1213 || code == 1020 || code == 1305 || code == 1370;
+    return class == DBERROR_AGAIN ? DB_AGAIN : DB_FAILED;
 }
 
-/* Errors that end a session rather than a statement: the client library's own (2000 to
- * 2999), and the server's shutdown 1053, interrupted 1317, connection killed 1927
- * (MariaDB) and 3169, aborted 1152. */
-static bool is_session_end(unsigned int code)
+/* An error behind the first result set finds a write committed, whatever its number. */
+static bool breaks_off(const struct dbexec *exec)
 {
-    return (code >= 2000 && code < 3000) || code == 1053 || code == 1317 ||
-           code == 1927 || code == 3169 || code == 1152;
+    return exec->conn->phase != PHASE_EXECUTE &&
+           proc_get(exec->proc)->effect == PROC_WRITES;
+}
+
+/* The statement could not be prepared: afresh the next time. */
+static void forget_statement(struct dbexec *exec)
+{
+    mysql_stmt_close(stmt_of(exec));
+    exec->conn->stmt[exec->proc] = NULL;
 }
 
 /* The current operation reported an error. */
@@ -95,25 +100,23 @@ static void fail(struct dbexec *exec)
 {
     struct dbconn *conn = exec->conn;
     MYSQL_STMT *stmt = stmt_of(exec);
-    unsigned int code = mysql_stmt_errno(stmt);
 
+    exec->error = mysql_stmt_errno(stmt);
+    enum dberror_class class = dberror_class(exec->error);
+    bool is_refusal = outcome_from_sqlstate(mysql_stmt_sqlstate(stmt), &exec->refusal);
     (void)snprintf(exec->detail, sizeof exec->detail, "%s: %u %s",
-                   proc_get(exec->proc)->routine, code, mysql_stmt_error(stmt));
-    if (is_session_end(code)) {
+                   proc_get(exec->proc)->routine, exec->error, mysql_stmt_error(stmt));
+    if (class == DBERROR_UNKNOWN) {
         conn->is_broken = true;
         finish(exec, conn->phase == PHASE_PREPARE ? DB_NOT_SENT : DB_UNKNOWN);
-        return;
-    }
-    if (conn->phase == PHASE_PREPARE) {
-        conn->stmt[exec->proc] = NULL; /* not usable: prepare afresh the next time */
-    }
-    if (outcome_from_sqlstate(mysql_stmt_sqlstate(stmt), &exec->refusal)) {
-        finish(exec, DB_REFUSED);
+    } else if (conn->phase == PHASE_PREPARE) {
+        forget_statement(exec);
+        finish(exec, status_of(class));
+    } else if (breaks_off(exec)) {
+        exec->is_over = true;
+        finish(exec, DB_UNKNOWN);
     } else {
-        finish(exec, is_worth_repeating(code) ? DB_AGAIN : DB_FAILED);
-    }
-    if (conn->stmt[exec->proc] == NULL) {
-        mysql_stmt_close(stmt);
+        finish(exec, is_refusal ? DB_REFUSED : status_of(class));
     }
 }
 
@@ -204,6 +207,8 @@ static void begin(struct dbexec *exec)
     exec->status = DB_OK;
     exec->results = NULL;
     exec->is_late = false;
+    exec->is_over = false;
+    exec->error = 0;
     exec->detail[0] = '\0';
     conn->ret = 0;
     conn->wait = 0;

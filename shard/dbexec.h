@@ -24,7 +24,7 @@ enum db_status {
     DB_REFUSED, /* the procedure refused with a SQLSTATE of ours; nothing was changed */
     DB_AGAIN, /* deadlock, lock wait or snapshot conflict: rolled back, worth repeating */
     DB_NOT_SENT, /* the connection was lost before the CALL went out */
-    DB_UNKNOWN,  /* lost or too late after that: it may still commit */
+    DB_UNKNOWN,  /* lost, too late or broken off after that: it may be done or not */
     DB_FAILED,   /* the server reported another error; rolled back */
     DB_NOMEM,    /* the answer does not fit the arena; a write may have been done */
 };
@@ -46,8 +46,10 @@ struct dbexec {
     enum db_status status;
     enum outcome refusal;     /* of DB_REFUSED */
     struct dbresult *results; /* of DB_OK: the first result set, or NULL */
-    bool is_late;             /* of DB_UNKNOWN: the deadline passed; else the connection
-                               * was lost before it */
+    bool is_late;             /* of DB_UNKNOWN: the deadline passed before an answer */
+    bool
+        is_over; /* of DB_UNKNOWN: the server has ended the CALL; else it may still run */
+    unsigned error;   /* the number that the server or the library reported, 0 = none */
     char detail[160]; /* of everything else: what the server or the library said */
 };
 

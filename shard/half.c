@@ -136,6 +136,7 @@ enum half_state half_state_from(const struct half *half, enum outcome outcome)
         return HALF_REFUSED;
     case OUTCOME_UNAVAILABLE:
     case OUTCOME_TIMEOUT:
+    case OUTCOME_UNKNOWN:
     case OUTCOME_BUSY:
     case OUTCOME_NOTREADY:
     case OUTCOME_MOVED:

@@ -53,8 +53,13 @@ bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
     return false;
 }
 
+enum outcome proc_unanswered(enum proc_id id)
+{
+    return proc_get(id)->effect == PROC_WRITES ? OUTCOME_UNKNOWN : OUTCOME_TIMEOUT;
+}
+
 enum outcome proc_unreadable(struct call *call, enum proc_id id)
 {
     call_explain(call, "%s answered columns that cannot be read", proc_get(id)->routine);
-    return OUTCOME_INTERNAL;
+    return proc_get(id)->effect == PROC_WRITES ? OUTCOME_UNKNOWN : OUTCOME_INTERNAL;
 }

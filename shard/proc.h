@@ -55,7 +55,11 @@ struct proc_version {
 bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
                     char *why, size_t size) MUST_CHECK;
 
-/* ID answered what this program cannot read: says so in call->detail. Always INTERNAL. */
+/* What is known when no answer of ID came: UNKNOWN of a write, TIMEOUT of a read. */
+enum outcome proc_unanswered(enum proc_id id);
+
+/* ID answered what this program cannot read: says so in call->detail. UNKNOWN of a write,
+ * INTERNAL of a read. */
 enum outcome proc_unreadable(struct call *call, enum proc_id id);
 
 #endif

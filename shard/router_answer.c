@@ -7,28 +7,49 @@
 
 #include "shard/router_errand.h"
 
-/* Outcomes that claim that nothing was done. */
-static bool denies_effect(enum outcome outcome)
-{
-    return outcome == OUTCOME_BUSY || outcome == OUTCOME_UNAVAILABLE ||
-           outcome == OUTCOME_NOMEM;
-}
-
 void errand_settle(struct errand *e, size_t i, enum outcome outcome)
 {
-    struct task *task = &e->tasks[i];
-
-    task->is_pending = false;
-    e->answers[i].outcome =
-        task->maybe_done && denies_effect(outcome) ? OUTCOME_TIMEOUT : outcome;
+    e->tasks[i].is_pending = false;
+    e->answers[i].outcome = outcome;
 }
 
-void errand_settle_parcel(struct errand *e, const struct parcel *parcel,
-                          enum outcome outcome)
+void errand_give_up(struct errand *e, size_t i, enum outcome outcome)
+{
+    errand_settle(e, i, e->tasks[i].maybe_done ? OUTCOME_UNKNOWN : outcome);
+}
+
+void errand_give_up_parcel(struct errand *e, const struct parcel *parcel,
+                           enum outcome outcome)
 {
     for (size_t i = 0; i < parcel->n; i++) {
-        errand_settle(e, parcel->index[i], outcome);
+        errand_give_up(e, parcel->index[i], outcome);
     }
+}
+
+static bool is_write(const struct errand *e)
+{
+    return proc_get(e->proc)->effect == PROC_WRITES;
+}
+
+/* Task I may be done or not: only an answer of the procedure can say so from here on. It
+ * finds what the first attempt did by the op of the task. */
+static void leave_unknown(struct errand *e, size_t i, bool may_repeat)
+{
+    e->tasks[i].maybe_done = is_write(e);
+    e->tasks[i].so_far = proc_unanswered(e->proc);
+    e->only_notready = false;
+    if (!may_repeat) {
+        errand_give_up(e, i, e->tasks[i].so_far);
+    }
+}
+
+/* May what has no answer be asked once more? DEARLY: it took all of an attempt's time, or
+ * is likely to end in the same way. */
+static bool may_ask_again(struct errand *e, bool dearly)
+{
+    e->is_dear |= dearly;
+    return e->attempts + 1 < ATTEMPTS_MAX &&
+           (!dearly || e->dear_attempts + 1 < DEAR_ATTEMPTS_MAX);
 }
 
 struct header {
@@ -70,11 +91,23 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
     if (!is_news && slotmap_get(e->router->map, task->slot).epoch <= task->epoch) {
         call_explain(e->call, "%s refuses slot %u and knows no newer owner (epoch %llu)",
                      parcel->shard->name, task->slot, (unsigned long long)header->epoch);
-        errand_settle(e, i, OUTCOME_UNAVAILABLE);
+        errand_give_up(e, i, OUTCOME_UNAVAILABLE);
         return;
     }
     task->so_far = OUTCOME_BUSY;
     e->only_notready = false;
+}
+
+/* A shard that writes what this program cannot read has written all the same. */
+static void miss_row(struct errand *e, const struct parcel *parcel, size_t i)
+{
+    call_explain(e->call, "%s answered %s without a row that can be read",
+                 parcel->shard->name, proc_get(e->proc)->routine);
+    if (is_write(e)) {
+        leave_unknown(e, i, may_ask_again(e, /* dearly= */ true));
+    } else {
+        errand_settle(e, i, OUTCOME_INTERNAL);
+    }
 }
 
 static void read_row(struct errand *e, struct parcel *parcel, size_t i,
@@ -86,9 +119,7 @@ static void read_row(struct errand *e, struct parcel *parcel, size_t i,
     if (!dbresult_read(place.result, place.row, header_fields, ARRAY_LEN(header_fields),
                        &header) ||
         !outcome_from_word(header.code, &outcome)) {
-        call_explain(e->call, "%s answered %s without a row that can be read",
-                     parcel->shard->name, proc_get(e->proc)->routine);
-        errand_settle(e, i, OUTCOME_INTERNAL);
+        miss_row(e, parcel, i);
         return;
     }
     e->answers[i].result = place.result;
@@ -114,26 +145,23 @@ static void read_results(struct errand *e, struct parcel *parcel,
     }
 }
 
-/* The CALL was sent and nothing came back. */
-static void handle_silence(struct errand *e, struct parcel *parcel, bool is_late)
+/* The CALL was sent, and no answer says what it did. What may still run is ended first,
+ * so that it cannot commit behind the back of the next attempt. */
+static void handle_unknown(struct errand *e, struct parcel *parcel, bool is_late,
+                           bool is_over)
 {
-    bool may_repeat =
-        e->attempts + 1 < ATTEMPTS_MAX && (!is_late || e->silences + 1 < SILENCES_MAX);
+    bool may_repeat = may_ask_again(e, is_late || is_over);
 
-    if (may_repeat && proc_get(e->proc)->effect == PROC_WRITES) {
+    if (may_repeat && is_write(e) && !is_over) {
         may_repeat = shard_kill(parcel->shard, parcel->tag, e->call->deadline_ms);
         log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d",
                   parcel->shard->name, proc_get(e->proc)->routine, may_repeat);
     }
     if (may_repeat) {
         atomic_fetch_add(&parcel->shard->replays_total, 1);
-        for (size_t i = 0; i < parcel->n; i++) {
-            struct task *task = &e->tasks[parcel->index[i]];
-            task->so_far = OUTCOME_TIMEOUT;
-            task->maybe_done = proc_get(e->proc)->effect == PROC_WRITES;
-        }
-    } else {
-        errand_settle_parcel(e, parcel, OUTCOME_TIMEOUT);
+    }
+    for (size_t i = 0; i < parcel->n; i++) {
+        leave_unknown(e, parcel->index[i], may_repeat);
     }
 }
 
@@ -157,7 +185,7 @@ void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec 
             log_write(LOG_ERROR, "call_refused", "shard=%s why=\"%s\"",
                       parcel->shard->name, exec->detail);
         }
-        errand_settle_parcel(e, parcel, exec->refusal);
+        errand_give_up_parcel(e, parcel, exec->refusal);
         break;
     case DB_AGAIN:
         stay_pending(e, parcel, OUTCOME_BUSY);
@@ -166,16 +194,19 @@ void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec 
         stay_pending(e, parcel, OUTCOME_UNAVAILABLE);
         break;
     case DB_UNKNOWN:
-        e->only_notready = false;
-        handle_silence(e, parcel, exec->is_late);
+        handle_unknown(e, parcel, exec->is_late, exec->is_over);
         break;
     case DB_FAILED:
         log_write(LOG_ERROR, "call_failed", "shard=%s why=\"%s\"", parcel->shard->name,
                   exec->detail);
-        errand_settle_parcel(e, parcel, OUTCOME_INTERNAL);
+        errand_give_up_parcel(e, parcel, OUTCOME_INTERNAL);
         break;
     case DB_NOMEM:
-        errand_settle_parcel(e, parcel, OUTCOME_NOMEM);
+        if (is_write(e)) {
+            handle_unknown(e, parcel, /* is_late= */ false, /* is_over= */ true);
+        } else {
+            errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
+        }
         break;
     }
 }

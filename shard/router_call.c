@@ -34,7 +34,7 @@ static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
         return false;
     }
     if (got != OUTCOME_OK) {
-        errand_settle_parcel(e, parcel, got == OUTCOME_TIMEOUT ? OUTCOME_BUSY : got);
+        errand_give_up_parcel(e, parcel, got == OUTCOME_TIMEOUT ? OUTCOME_BUSY : got);
         return false;
     }
     parcel->has_fair_time = e->call->deadline_ms - clock_mono_ms() >= fair_ms;
@@ -46,8 +46,6 @@ static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
 /* Run the parcels that have a connection, side by side, and read what came. */
 static void run_parcels(struct errand *e)
 {
-    bool silent = false;
-
     dbexec_run(e->execs, e->n_parcels, attempt_deadline(e->router, e->call));
     for (size_t i = 0; i < e->n_parcels; i++) {
         struct dbexec *exec = &e->execs[i];
@@ -56,10 +54,10 @@ static void run_parcels(struct errand *e)
             parcel->is_ready = false;
             shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
             errand_digest(e, parcel, exec);
-            silent |= exec->status == DB_UNKNOWN && exec->is_late;
         }
     }
-    e->silences += silent;
+    e->dear_attempts += e->is_dear;
+    e->is_dear = false;
 }
 
 /* A thread waits in line for one connection at a time and holds no other then: what is
@@ -135,7 +133,7 @@ static void run(struct errand *e)
     }
     for (size_t i = 0; i < e->n_tasks; i++) {
         if (e->tasks[i].is_pending) {
-            errand_settle(e, i, e->tasks[i].so_far);
+            errand_give_up(e, i, e->tasks[i].so_far);
         }
     }
 }

@@ -26,9 +26,9 @@
  * count: it ends by itself and only the deadline bounds it. */
 #define ATTEMPTS_MAX 6
 
-/* Attempts that ended without any answer: each may have cost the whole call_timeout_ms.
- */
-#define SILENCES_MAX 2
+/* Attempts that took the whole call_timeout_ms without an answer, or ended with one that
+ * the next attempt is likely to get again. */
+#define DEAR_ATTEMPTS_MAX 2
 
 /* One operation on its way. */
 struct task {
@@ -39,7 +39,7 @@ struct task {
     uint64_t epoch;
     unsigned server;
     bool maybe_done; /* an earlier attempt got no answer: only an answer of the procedure
-                      * can still say that nothing was done */
+                      * can still say whether something was done */
 };
 
 /* What goes to one shard in one attempt. */
@@ -69,18 +69,21 @@ struct errand {
     size_t n_parcels;
     unsigned rounds;   /* attempts of any kind: makes the pauses longer */
     unsigned attempts; /* those that did not just find a slot not ready */
-    unsigned silences;
+    unsigned dear_attempts;
     int64_t notready_until_ms; /* give up waiting for slots then; 0 = none was met */
     bool only_notready;        /* in this attempt */
+    bool is_dear;              /* of those that run now, one is */
 };
 
-/* Task I has its answer. After an attempt whose outcome is unknown an OUTCOME that claims
- * that nothing was done becomes TIMEOUT. */
+/* The procedure has answered task I. */
 void errand_settle(struct errand *e, size_t i, enum outcome outcome);
 
+/* Task I will get no answer of the procedure: OUTCOME, or UNKNOWN when it may be done. */
+void errand_give_up(struct errand *e, size_t i, enum outcome outcome);
+
 /* The same for all tasks of PARCEL. */
-void errand_settle_parcel(struct errand *e, const struct parcel *parcel,
-                          enum outcome outcome);
+void errand_give_up_parcel(struct errand *e, const struct parcel *parcel,
+                           enum outcome outcome);
 
 /* Pack the pending tasks into parcels with their arguments; settles what has no shard. */
 void errand_pack(struct errand *e);

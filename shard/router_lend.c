@@ -50,9 +50,12 @@ enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_
     return OUTCOME_OK;
 }
 
-static enum dbpool_verdict verdict_on(enum db_status status, bool had_fair_time)
+static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_time)
 {
-    if (status != DB_UNKNOWN && status != DB_NOT_SENT) {
+    bool is_silent =
+        exec->status == DB_NOT_SENT || (exec->status == DB_UNKNOWN && !exec->is_over);
+
+    if (!is_silent) {
         return DBPOOL_ANSWERED;
     }
     return had_fair_time ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
@@ -61,7 +64,7 @@ static enum dbpool_verdict verdict_on(enum db_status status, bool had_fair_time)
 void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
                      bool had_fair_time)
 {
-    dbpool_put(shard->pool, &exec->conn, verdict_on(exec->status, had_fair_time));
+    dbpool_put(shard->pool, &exec->conn, verdict_on(exec, had_fair_time));
     if (exec->status != DB_OK) {
         call_explain(call, "%s: %s", shard->name, exec->detail);
         atomic_fetch_add(&shard->calls_failed_total, 1);

@@ -23,7 +23,7 @@ static void place_tasks(struct errand *e)
             call_explain(e->call, "slot %u: %s", task->slot,
                          place.epoch == 0 ? "no shard that answered owns it"
                                           : "its shard is not in the topology file");
-            errand_settle(e, i, OUTCOME_UNAVAILABLE);
+            errand_give_up(e, i, OUTCOME_UNAVAILABLE);
         } else if (e->ops != NULL) {
             ops_place(e->ops, i, task->slot, task->epoch);
         }
@@ -74,7 +74,7 @@ static void write_parcels(struct errand *e)
         parcel->is_ready = write_arguments(e, parcel);
         if (!parcel->is_ready) {
             call_explain(e->call, "the operations do not fit one call");
-            errand_settle_parcel(e, parcel, OUTCOME_NOMEM);
+            errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
         }
     }
 }

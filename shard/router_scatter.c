@@ -22,9 +22,10 @@ static enum outcome share_outcome(const struct dbexec *exec)
     case DB_NOT_SENT:
         return OUTCOME_UNAVAILABLE;
     case DB_UNKNOWN:
-        return OUTCOME_TIMEOUT;
+        return proc_unanswered(exec->proc);
     case DB_NOMEM:
-        return OUTCOME_NOMEM;
+        return proc_get(exec->proc)->effect == PROC_WRITES ? OUTCOME_UNKNOWN
+                                                           : OUTCOME_NOMEM;
     case DB_FAILED:
         break;
     }

@@ -25,7 +25,7 @@ for (const shard of SHARDS)
 
 const REQUEST_TIMEOUT_MS = 5000;
 const DEADLINE_MS = REQUEST_TIMEOUT_MS + 1000 * slowdown();
-const REFUSALS = [CODE.BUSY, CODE.UNAVAILABLE, CODE.TIMEOUT];
+const REFUSALS = [CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN];
 
 const shardUp = async (shard) => (await api.metrics()).get(`doushard_shard_up{shard="${shard}"}`);
 const serves = async (shard) => {

@@ -140,7 +140,7 @@ test("a shard goes and comes while everything runs", async () => {
     stop = true;
     await Promise.all(clients);
   }
-  assert.deepEqual([...codes].filter((c) => ![CODE.OK, CODE.UNAVAILABLE, CODE.TIMEOUT, CODE.BUSY].includes(c)), []);
+  assert.deepEqual([...codes].filter((c) => ![CODE.OK, CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.BUSY].includes(c)), []);
 });
 
 test("it ends well with requests under way", async () => {

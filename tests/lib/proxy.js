@@ -13,6 +13,11 @@ const COM_STMT_PREPARE = 0x16;
 const COM_STMT_EXECUTE = 0x17;
 const LAST_PREPARED = 0xffffffff;
 
+const OK = 0x00;
+const EOF = 0xfe;
+const ERR = 0xff;
+const MORE_RESULTS = 0x0008;
+
 /** Cuts a byte stream into MySQL packets. */
 export class PacketReader {
   #held = Buffer.alloc(0);
@@ -69,12 +74,70 @@ export class CommandReader {
   }
 }
 
+/** One packet of the server. */
+function packet(number, payload) {
+  const head = Buffer.alloc(4);
+  head.writeUIntLE(payload.length, 0, 3);
+  head[3] = number & 0xff;
+  return Buffer.concat([head, payload]);
+}
+
+/** Holds the answer to one CALL until all of it has come, and makes another one of it. */
+class Forger {
+  #reader = new PacketReader();
+  #held = [];
+  #columns = 0;
+  #inRows = false;
+  #firstSet = 0;
+
+  /** FORGERY: {error, text, late} or "no-rows", as in Proxy.rule. */
+  constructor(forgery) {
+    this.forgery = forgery;
+  }
+
+  /** What to send in place of CHUNK: undefined until the answer is complete. */
+  push(chunk) {
+    for (const got of this.#reader.push(chunk)) {
+      if (this.#isLast(got.payload)) return this.#forged();
+      this.#held.push(packet(got.number, got.payload));
+      if (this.#firstSet === 0 && this.#isSetEnd) this.#firstSet = this.#held.length;
+    }
+    return undefined;
+  }
+
+  #isSetEnd = false;
+
+  #isLast(payload) {
+    const isEof = payload[0] === EOF && payload.length < 9;
+    this.#isSetEnd = false;
+    if (payload[0] === ERR) return true;
+    if (this.#columns > 0) {
+      if (isEof) [this.#columns, this.#inRows] = [0, true];
+    } else if (this.#inRows) {
+      if (isEof) [this.#inRows, this.#isSetEnd] = [false, true];
+    } else if (payload[0] === OK) return (payload.readUInt16LE(3) & MORE_RESULTS) === 0;
+    else this.#columns = payload[0];
+    return false;
+  }
+
+  #forged() {
+    const { error, text = "forged", late } = this.forgery;
+    const before = late ? this.#held.slice(0, this.#firstSet) : [];
+    const payload = this.forgery === "no-rows" ? Buffer.from([OK, 0, 0, 2, 0, 0, 0])
+      : Buffer.concat([Buffer.from([ERR, error & 0xff, error >> 8]), Buffer.from(`#HY000${text}`)]);
+    return Buffer.concat([...before, packet(before.length + 1, payload)]);
+  }
+}
+
 export class Proxy {
   /** Decides about each statement: (text) => undefined, or one of
    *  "lose-reply" the shard runs it, the answer is thrown away and the connection cut;
    *  "hang-reply" the shard runs it, the answer never comes, the connection stays;
    *  "cut"        the connection is cut before the shard sees it;
-   *  {delayMs}    the shard sees it that much later. */
+   *  {delayMs}    the shard sees it that much later;
+   *  {error, late} the shard runs it, this error number is the answer, with `late` behind the
+   *               first result set;
+   *  "no-rows"    the shard runs it, the answer is empty. */
   rule = null;
   /** Nothing passes in either direction, also on new connections. */
   blackHole = false;
@@ -84,8 +147,6 @@ export class Proxy {
   replyDelayMs = 0;
   /** Statements that began to run, and `PREPARE ...` for those that were prepared: {text, at}. */
   statements = [];
-  /** False: it remembers no statements. */
-  remembers = true;
   /** How often the rule said each thing. */
   applied = {};
   #links = new Set();
@@ -134,10 +195,6 @@ export class Proxy {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
-  #remember(text) {
-    if (this.remembers) this.statements.push({ text, at: performance.now() });
-  }
-
   #accept(client) {
     client.on("error", () => {});
     if (this.refuse) {
@@ -150,6 +207,7 @@ export class Proxy {
     upstream.on("error", () => {});
     const link = {
       losing: null,
+      forger: null,
       end: () => {
         this.#links.delete(link);
         client.destroy();
@@ -165,19 +223,20 @@ export class Proxy {
     client.on("data", (chunk) => {
       let delayMs = 0;
       const texts = commands.fromClient(chunk);
-      for (const text of commands.prepared.splice(0)) this.#remember(`PREPARE ${text}`);
+      for (const text of commands.prepared.splice(0)) this.statements.push({ text: `PREPARE ${text}`, at: performance.now() });
       for (const text of texts) {
         const action = this.rule?.(text);
         if (action) {
-          const name = typeof action === "string" ? action : "delay";
+          const name = typeof action === "string" ? action : action.error ? "error" : "delay";
           this.applied[name] = (this.applied[name] ?? 0) + 1;
         }
         if (action === "cut") {
           link.end();
           return;
         }
-        this.#remember(text);
-        if (action?.delayMs) delayMs = Math.max(delayMs, action.delayMs);
+        this.statements.push({ text, at: performance.now() });
+        if (action?.error || action === "no-rows") link.forger = new Forger(action);
+        else if (action?.delayMs) delayMs = Math.max(delayMs, action.delayMs);
         else if (action) link.losing = action;
       }
       if (this.blackHole) return;
@@ -192,9 +251,15 @@ export class Proxy {
         return;
       }
       if (link.losing === "hang-reply") return;
+      let answer = chunk;
+      if (link.forger) {
+        answer = link.forger.push(chunk);
+        if (answer === undefined) return;
+        link.forger = null;
+      }
       const delayMs = this.replyDelayMs;
       if (delayMs) toClient = toClient.then(() => new Promise((done) => { setTimeout(done, delayMs); }));
-      toClient = toClient.then(() => { if (!client.destroyed) client.write(chunk); });
+      toClient = toClient.then(() => { if (!client.destroyed) client.write(answer); });
     });
     client.on("close", () => link.end());
     upstream.on("close", () => {

@@ -100,7 +100,7 @@ static enum outcome fake_end(enum fake_call which, enum outcome outcome)
         hook();
     }
     if (fake.lose[which]) {
-        return OUTCOME_TIMEOUT;
+        return OUTCOME_UNKNOWN;
     }
     return fake.same[which] && outcome == OUTCOME_OK ? OUTCOME_SAME : outcome;
 }

@@ -231,7 +231,7 @@ static void test_register_outcomes(void **state)
         enum outcome outcome;
         int code;
     } rows[] = {
-        {OUTCOME_BUSY, 1016},     {OUTCOME_UNAVAILABLE, 1017}, {OUTCOME_TIMEOUT, 1018},
+        {OUTCOME_BUSY, 1016},     {OUTCOME_UNAVAILABLE, 1017}, {OUTCOME_UNKNOWN, 1018},
         {OUTCOME_BADARG, 1500},   {OUTCOME_INTERNAL, 1500},    {OUTCOME_NOMEM, 1017},
         {OUTCOME_MISMATCH, 1013},
     };
@@ -362,8 +362,8 @@ static void test_login_outcomes(void **state)
         int code;
     } rows[] = {
         {FAKE_LOGIN, OUTCOME_UNAVAILABLE, 1017}, {FAKE_LOGIN, OUTCOME_BUSY, 1016},
-        {FAKE_LOGIN, OUTCOME_TIMEOUT, 1018},     {FAKE_OPEN, OUTCOME_UNAVAILABLE, 1017},
-        {FAKE_OPEN, OUTCOME_TIMEOUT, 1018},      {FAKE_OPEN, OUTCOME_NOTFOUND, 1005},
+        {FAKE_LOGIN, OUTCOME_TIMEOUT, 1017},     {FAKE_OPEN, OUTCOME_UNAVAILABLE, 1017},
+        {FAKE_OPEN, OUTCOME_UNKNOWN, 1018},      {FAKE_OPEN, OUTCOME_NOTFOUND, 1005},
         {FAKE_SECRET, OUTCOME_BUSY, 1016},       {FAKE_SECRET, OUTCOME_NOTFOUND, 1005},
     };
 

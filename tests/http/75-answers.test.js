@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Answers of a shard that do not say what was done: the client hears what is true all the same. */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, test } from "node:test";
+import { CODE, uniqueName } from "../lib/api.js";
+import { Cluster, slowdown } from "../lib/cluster.js";
+import { Proxy } from "../lib/proxy.js";
+import { until } from "../lib/wait.js";
+
+const SHARD = "shard1";
+const cluster = await Cluster.up({ shards: 1 });
+after(() => cluster.down());
+const { api } = cluster;
+
+/* A second server whose way to the shard leads through a proxy of ours. */
+const proxy = await Proxy.start({ port: cluster.shard(SHARD).port });
+after(() => proxy.stop());
+const lossy = await cluster.addServer({
+  topology_file: cluster.topology({ [SHARD]: proxy.port }), db_call_timeout_ms: 1000 * slowdown(),
+});
+await lossy.start();
+const lossyApi = cluster.apiOf(lossy);
+
+const [ann, ben] = [await api.register(), await api.register()];
+const sent = async (text) => (await cluster.sql(SHARD,
+  `SELECT message_id FROM message WHERE user_id = ${ann.id} AND sent = 1 AND text = '${text}'`)).length;
+
+const served = () => until("the shard to be served", async () =>
+  (await lossyApi.user(ann.token, ben.id)).status_code === CODE.OK);
+
+/* Every way in which a shard can commit and then not say so. */
+const RIDDLES = {
+  "an error on COMMIT": { error: 1180 },
+  "a server that shuts down": { error: 1053 },
+  "a session that was killed": { error: 1927 },
+  "a statement that was interrupted": { error: 1317 },
+  "memory that ran out for the answer": { error: 1041 },
+  "a wait for a lock behind the first rows": { error: 1205, late: true },
+  "a deadlock behind the first rows": { error: 1213, late: true },
+  "a full disk behind the first rows": { error: 1021, late: true },
+  "an error nobody knows behind the first rows": { error: 4242, late: true },
+  "an answer without rows": "no-rows",
+};
+
+for (const [what, riddle] of Object.entries(RIDDLES))
+  test(`${what}: the op settles it, the client is told "done", and it is done once`, async () => {
+    const text = uniqueName("text");
+    await served();
+    proxy.once(/message_action/, riddle);
+    const answer = await lossyApi.say(ann.token, ben.id, text);
+    proxy.rule = null;
+    assert.deepEqual([answer.status_code, await sent(text)], [CODE.OK, 1], JSON.stringify(answer));
+  });
+
+for (const [what, riddle] of Object.entries(RIDDLES))
+  test(`${what}, again and again: "unknown", with what a repeat does, never "busy"`, async () => {
+    const text = uniqueName("text");
+    await served();
+    const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
+    proxy.once(/message_action/, riddle, 1000);
+    const answer = await lossyApi.say(ann.token, ben.id, text, { headers });
+    proxy.rule = null;
+    assert.deepEqual([answer.status_code, await sent(text)], [CODE.UNKNOWN, 1], JSON.stringify(answer));
+    assert.match(answer.status_msg, /Idempotency-Key/);
+    const again = await until("the shard to be taken back", async () => {
+      const json = await lossyApi.say(ann.token, ben.id, text, { headers });
+      return json.status_code === CODE.OK && json;
+    });
+    assert.deepEqual([again.status_code, await sent(text)], [CODE.OK, 1], "the same key finds the same row");
+  });
+
+test("the same of a question: it is asked again, and at the worst the shard is unavailable", async () => {
+  await served();
+  proxy.once(/user_get/, { error: 1053 });
+  assert.equal((await lossyApi.user(ann.token, ben.id)).status_code, CODE.OK);
+  proxy.once(/user_get/, { error: 1053 }, 1000);
+  const answer = await lossyApi.user(ann.token, ben.id);
+  proxy.rule = null;
+  assert.ok([CODE.UNAVAILABLE, CODE.BUSY].includes(answer.status_code), JSON.stringify(answer));
+});
