@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* scripts/migrate on one shard: from nothing, again, only what has changed, after a run that was killed in
- * the middle; and without a moment in which a CALL misses its routine. */
+ * the middle; and without a moment in which a CALL misses its routine or waits for long. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -169,4 +169,60 @@ test("a password file without a password is refused before anything is done", as
   const monitor = account(server, "monitor");
   assert.equal((await call(monitor, "slot_status"))[0].length, 1024);
   await monitor.end();
+});
+
+/* Version 2 of the tables: another column of the relay's lease. */
+const STEP = `USE doushard;
+
+DROP TEMPORARY TABLE IF EXISTS predecessor;
+CREATE TEMPORARY TABLE predecessor (found INT NOT NULL, CHECK (found = 1));
+INSERT INTO predecessor (found)
+SELECT COUNT(*) FROM schema_version AS sv WHERE sv.version = 1;
+
+ALTER TABLE relay_lease
+    ADD COLUMN note INT NOT NULL DEFAULT 7 COMMENT 'new';
+
+INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
+SELECT 2, 'note', 1, 1, CURRENT_USER(), @schema_checksum;
+`;
+
+const notes = () => root.value(`SELECT COUNT(*) FROM information_schema.columns
+  WHERE table_schema = 'doushard' AND table_name = 'relay_lease' AND column_name = 'note'`);
+
+test("who reads a table for long stops neither CALLs nor, in the end, migrate", async () => {
+  const next = copy("next");
+  writeFileSync(path.join(next, "procedures", "schema", "0002_note.sql"), STEP);
+  const reader = server.session({ database: "doushard" });
+  const readerId = await reader.value("SELECT CONNECTION_ID()");
+  await reader.run("START TRANSACTION");
+  await reader.run("SELECT COUNT(*) FROM relay_lease");
+
+  const { status, text } = await migrate(next, "--patience=1");
+  assert.equal(status, 1, text);
+  assert.match(text, new RegExp(`shard1: gave up after 1 s at: ALTER TABLE relay_lease .*connection ${readerId} of .* idle in a transaction`));
+  assert.ok(await isComplete(), "the routines are as they were");
+
+  /* Longer than migrate lets anybody wait, shorter than the reader reads. */
+  const app = account(server, "app");
+  await app.run("SET SESSION lock_wait_timeout = 5");
+  const run = start(next);
+  const waits = new Set();
+  let behind = 0;
+  while (waits.size < 3) {
+    const [wait] = await root.rows(`SELECT p.id FROM information_schema.processlist AS p
+      WHERE p.state = 'Waiting for table metadata lock' AND p.info LIKE 'ALTER TABLE relay_lease%'`);
+    if (wait) waits.add(wait.id);
+    await call(app, "relay_lease_take", "me", 1000);
+    behind += wait ? 1 : 0;
+  }
+  assert.ok(behind >= 3, `${behind} CALLs came behind a waiting ALTER`);
+  assert.equal(await notes(), "0");
+  assert.equal(run.exitCode, null);
+  await reader.run("COMMIT");
+  const end = await run.ended;
+  assert.equal(end.status, 0, end.text);
+  assert.match(end.text, /waiting to ALTER TABLE relay_lease .*idle in a transaction[\s\S]*shard1: loaded schema version 1 to 2 \(0002_note.sql\), grants/);
+  assert.equal(await notes(), "1");
+  assert.match(await succeeds(next), /up to date, schema version 2/);
+  await Promise.all([app.end(), reader.end()]);
 });
