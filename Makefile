@@ -2,7 +2,7 @@
 #
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
-#   make check-chaos        the ledger tests for long: kills under load, all seeded mutants
+#   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
 #   make bench              benchmarks that need no cluster; they print and never fail
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the ledger tests share: a world loaded in bulk, the run of the clients, the nemesis, waiting
- * until everything has settled, the rows, and the verdict of the checker (ledger.c). */
+/* What the ledger tests share: a world loaded in bulk, the run of the clients, waiting until everything has
+ * settled, the rows, and the verdict of the checker (ledger.c). Faults are in faults.js. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { ROOT, buildDir } from "../lib/cluster.js";
 import { RUNNING_CALLS, idOf, owners, plantVideos } from "../lib/rows.js";
 import { literal } from "../lib/sql.js";
@@ -136,50 +135,6 @@ export async function finishPolls(cluster, world, mailboxes) {
   return polledOf(text);
 }
 
-/* ---- faults ---- */
-
-/** SIGKILL, and up again at once. */
-export async function crashServer(server) {
-  server.kill("SIGKILL");
-  await server.exited;
-  await server.start({ ready: false });
-}
-
-/** SIGKILL, and up again after DOWN_MS. */
-export async function crashShard(cluster, name, downMs) {
-  await cluster.demo("kill", name);
-  await pause(downMs);
-  await cluster.demo("start", name);
-  cluster.readEndpoints();
-}
-
-/**
- * Kill a server KILLS times and each shard SHARD_KILLS times, in a random order, spread over SECONDS. One fault at a
- * time is being repaired, but a server may come up while a shard is still in recovery. Resolves to what was done.
- */
-export async function nemesis(cluster, { seconds, kills, shardKills, seed }) {
-  const random = randomFrom(seed);
-  const plan = [
-    ...Array.from({ length: kills }, (_, i) => cluster.servers[i % cluster.servers.length].name),
-    ...Array.from({ length: shardKills }, () => cluster.shards.map(({ name }) => name)).flat(),
-  ];
-  for (let i = plan.length - 1; i > 0; i--) {
-    const k = random(i + 1);
-    [plan[i], plan[k]] = [plan[k], plan[i]];
-  }
-  const begin = performance.now();
-  const done = [];
-  for (const [i, name] of plan.entries()) {
-    const at = ((i + 0.5) * seconds * 1000) / plan.length;
-    await pause(Math.max(0, at - (performance.now() - begin)));
-    done.push(`${((performance.now() - begin) / 1000).toFixed(1)} s ${name}`);
-    const server = cluster.servers.find((s) => s.name === name);
-    if (server) await crashServer(server);
-    else await crashShard(cluster, name, 500 + random(1500));
-  }
-  return done;
-}
-
 /* ---- afterwards ---- */
 
 const COUNTED = `SELECT CONCAT_WS(' ',
@@ -195,7 +150,7 @@ const COUNTED = `SELECT CONCAT_WS(' ',
  * Wait until nothing is under way any more: all servers ready, no transaction, no CALL, nothing in the
  * outbox, and the same numbers twice, 2 s apart. Resolves to how long it took.
  */
-export async function settle(cluster, timeoutMs = 30000) {
+export async function settle(cluster, timeoutMs = 180000) {
   const begin = performance.now();
   let last = "";
   await Promise.all(cluster.servers.map((server) => until(`${server.name} ready`,

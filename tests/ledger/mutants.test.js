@@ -9,7 +9,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { Cluster } from "../lib/cluster.js";
-import { clearWorld, crashServer, crashShard, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
+import { crashServer, crashShard } from "./faults.js";
+import { clearWorld, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
 
 const SECONDS = 10;
 /* A CALL that takes longer is repeated; the delays below are longer. */

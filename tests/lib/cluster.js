@@ -71,6 +71,7 @@ export class Server {
     this.name = name;
     this.options = options;
     this.log = join(cluster.dir, `${name}.test.log`);
+    this.program = program(); /* a test may give it another */
   }
 
   get pid() {
@@ -90,7 +91,7 @@ export class Server {
   async start({ ready = true, env = {}, wrapper = [], timeoutMs = 20000 * slowdown() } = {}) {
     const log = openSync(this.log, "a");
     /* The kernel ends the server should this process die without a chance to. */
-    const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, program(), ...this.arguments()];
+    const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, this.program, ...this.arguments()];
     this.child = spawn(command[0], command.slice(1), {
       stdio: ["ignore", log, log],
       env: { ...serverEnvironment(), ...env },

@@ -147,6 +147,8 @@ export class Proxy {
   replyDelayMs = 0;
   /** Statements that began to run, and `PREPARE ...` for those that were prepared: {text, at}. */
   statements = [];
+  /** False: it remembers no statements. */
+  remembers = true;
   /** How often the rule said each thing. */
   applied = {};
   #links = new Set();
@@ -195,6 +197,10 @@ export class Proxy {
     await new Promise((resolve) => this.server.close(resolve));
   }
 
+  #remember(text) {
+    if (this.remembers) this.statements.push({ text, at: performance.now() });
+  }
+
   #accept(client) {
     client.on("error", () => {});
     if (this.refuse) {
@@ -223,7 +229,7 @@ export class Proxy {
     client.on("data", (chunk) => {
       let delayMs = 0;
       const texts = commands.fromClient(chunk);
-      for (const text of commands.prepared.splice(0)) this.statements.push({ text: `PREPARE ${text}`, at: performance.now() });
+      for (const text of commands.prepared.splice(0)) this.#remember(`PREPARE ${text}`);
       for (const text of texts) {
         const action = this.rule?.(text);
         if (action) {
@@ -234,7 +240,7 @@ export class Proxy {
           link.end();
           return;
         }
-        this.statements.push({ text, at: performance.now() });
+        this.#remember(text);
         if (action?.error || action === "no-rows") link.forger = new Forger(action);
         else if (action?.delayMs) delayMs = Math.max(delayMs, action.delayMs);
         else if (action) link.losing = action;

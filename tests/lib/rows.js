@@ -67,15 +67,17 @@ export class RootSession {
     this.child.stdin.on("error", () => {});
   }
 
+  /** Resolves to what the client printed, without names of columns. */
   async run(text) {
     const mark = `done-${randomBytes(6).toString("hex")}`;
     const from = this.#out.length;
     this.child.stdin.write(`${text};\nSELECT '${mark}';\n`);
-    await until(text.slice(0, 60), () => {
-      const said = this.#out.slice(from);
-      if (/^ERROR/m.test(said) || this.child.exitCode !== null) throw new Error(said);
-      return said.includes(mark);
-    }, { timeoutMs: 15000, everyMs: 2 });
+    const said = await until(text.slice(0, 60), () => {
+      const all = this.#out.slice(from);
+      return (/^ERROR/m.test(all) || this.child.exitCode !== null || all.includes(mark)) && [all];
+    }, { timeoutMs: 120000, everyMs: 2 });
+    if (!said[0].includes(mark)) throw new Error(`${text.slice(0, 60)}: ${said[0]}`);
+    return said[0].slice(0, said[0].indexOf(mark));
   }
 
   close() {
@@ -122,38 +124,51 @@ async function rowsOf(cluster, shard, slot) {
  * Move a slot by hand with the rows of all tables, as a mover would at the end: the source's fence is taken
  * exclusively, which drains its writers; the rows are copied; the source says "moved", then the target "owned". A
  * call that comes in between finds "ready". Rows on the source stay, as strays that nobody may see; removeStrays()
- * removes them. Returns the new epoch.
+ * removes them. When this throws, a shard gave no answer: endMove() tells how it ended.
  */
 export async function moveSlot(cluster, slot, source, target) {
-  const [{ epoch }] = await cluster.sql(source, `SELECT epoch FROM slot_fence WHERE slot = ${slot}`);
-  const next = epoch + 1;
+  const epochs = await Promise.all([source, target].map((shard) =>
+    cluster.sql(shard, `SELECT epoch FROM slot_fence WHERE slot = ${slot}`)));
+  const next = Math.max(...epochs.flat().map(({ epoch }) => epoch)) + 1;
   await cluster.sql(target, `${await deleteSlot(cluster, slot)}
     INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
     ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}';
     CALL _slot_changed()`);
   const session = new RootSession(cluster, source);
-  const there = new RootSession(cluster, target);
   try {
-    await there.run("SELECT 1");
-    await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
-      server = '${target}' WHERE slot = ${slot} AND state = 'owned'; CALL _slot_changed()`);
+    const given = await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
+      server = '${target}' WHERE slot = ${slot} AND state = 'owned'; SELECT ROW_COUNT(); CALL _slot_changed()`);
+    assert.equal(given.trim(), "1", `${source} does not own slot ${slot}`);
     const statements = await rowsOf(cluster, source, slot);
     if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
     await session.run("COMMIT");
-    await there.run(`START TRANSACTION;
-      UPDATE slot_fence SET state = 'owned', has_home = EXISTS (SELECT 1 FROM owner_home WHERE slot = ${slot})
-       WHERE slot = ${slot} AND epoch = ${next};
-      INSERT INTO slot_known (slot, epoch, server) VALUES (${slot}, ${next}, '${target}')
-      ON DUPLICATE KEY UPDATE epoch = ${next}, server = '${target}';
-      CALL _slot_changed(); COMMIT`);
+    await takeSlot(cluster, slot, target);
   } finally {
-    await Promise.all([session.close(), there.close()]);
+    await session.close();
   }
-  return next;
 }
 
-/** Remove the rows that a move left on SHARD, unless the slot has come back. */
-export async function removeStrays(cluster, slot, shard) {
-  const [{ state }] = await cluster.sql(shard, `SELECT state FROM slot_fence WHERE slot = ${slot}`);
-  if (state === "moved") await cluster.sql(shard, await deleteSlot(cluster, slot));
+/* The last step of a move; repeating it changes nothing. */
+const takeSlot = (cluster, slot, target) => cluster.sql(target, `START TRANSACTION;
+  UPDATE slot_fence SET state = 'owned', has_home = EXISTS (SELECT 1 FROM owner_home WHERE slot = ${slot})
+   WHERE slot = ${slot} AND server = '${target}';
+  INSERT INTO slot_known (slot, epoch, server) SELECT slot, epoch, server FROM slot_fence WHERE slot = ${slot}
+  ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), server = VALUES(server);
+  CALL _slot_changed(); COMMIT`);
+
+/**
+ * How a move that broke ended, once both shards answer: true, and the slot is taken, if the source has given it away
+ * to TARGET; false if it is where it was.
+ */
+export async function endMove(cluster, slot, source, target) {
+  const [{ state }] = await cluster.sql(source, `SELECT state FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
+  if (state === "moved") await takeSlot(cluster, slot, target);
+  return state === "moved";
+}
+
+/** Remove the rows of all slots that are somewhere else now. */
+export async function removeStrays(cluster) {
+  const tables = await movingTables(cluster);
+  await cluster.sqlAll(tables.map((t) => `DELETE t FROM slot_fence AS f STRAIGHT_JOIN \`${t}\` AS t USING (slot)
+    WHERE f.state = 'moved';`).join("\n"));
 }

@@ -7,13 +7,15 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
 
+import { SOURCES, nextProcedures, nextSources } from "../lib/next.js";
 import { readSql, root, sqlFiles } from "./sql_files.js";
 import * as rules from "./sql_rules.js";
 import { outcomes as readOutcomes, rows } from "./tables.js";
 
 const OUTCOMES = readOutcomes();
-const PROCS = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PROC")
+const procsOf = (text) => rows(text, "PROC")
   .map(([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }));
+const PROCS = procsOf(readFileSync(path.join(root, "shard/procs.def"), "utf8"));
 
 const FILES = new Map(sqlFiles().map((name) => [name, readSql(name)]));
 const RULES = Object.values(rules).filter((rule) => typeof rule === "function" && rule !== rules.readTree);
@@ -163,6 +165,25 @@ SELECT 2,
     assert.match(said(change, 1), /version 1, which it serves, does not survive/, change);
     assert.equal(said(change, 2), "", change);
   }
+});
+
+describe("a next version, with an added argument, field and column", () => {
+  const next = nextProcedures(FILES);
+  const def = nextSources(new Map(SOURCES.map((name) => [name, readFileSync(path.join(root, name), "utf8")]))).get("shard/procs.def");
+  const procs = procsOf(def);
+  const said = (file, from, to) => {
+    const changed = next.get(file).replace(from, to);
+    assert.notEqual(changed, next.get(file));
+    return problemsOf(new Map([...next, [file, changed]]), { procs }).join();
+  };
+
+  test("keeps the rules", () => assert.deepEqual(problemsOf(next, { procs }), []));
+  test("but not when the old routine promises something else than the one that it has become", () => {
+    assert.match(said("viewer/viewer_flags.sql", "server, more, kind", "server, kind"), /Answer is not that of viewer_flags_2/);
+    assert.match(said("viewer/viewer_flags.sql", "-- Codes   : ok moved", "-- Codes   : ok same moved"), /Codes is not that of viewer_flags_2/);
+  });
+  test("nor when it does more than to call it", () =>
+    assert.match(said("viewer/viewer_flags.sql", "\nBEGIN\n", "\nBEGIN\n    SELECT 1 AS n;\n"), /the header promises/));
 });
 
 describe("each rule finds what it is for", () => {

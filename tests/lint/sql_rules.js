@@ -196,6 +196,8 @@ export function readTree(files) {
   const byName = new Map([...routines.values()].map((routine) => [routine.base, routine]));
   for (const routine of routines.values()) {
     routine.isPublic = !routine.base.startsWith("_");
+    /* A routine that became another: nothing but a CALL of that one, for old callers. */
+    routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
     routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
       .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
   }
@@ -309,8 +311,9 @@ export function forbidden({ routines }) {
 
 /** One transaction, its handler, its isolation; helpers leave transactions alone. */
 export function transactions({ routines, byName }) {
-  return routines.flatMap(({ path, base, isPublic, body, writes, reaches }) => {
+  return routines.flatMap(({ path, base, isPublic, body, writes, reaches, wraps }) => {
     const problems = [];
+    if (wraps !== "") return problems;
     const code = stripStrings(body);
     const count = (pattern) => (code.match(pattern) ?? []).length;
     if (!isPublic) {
@@ -398,10 +401,16 @@ export function readers({ routines, tables }) {
 }
 
 /** What is answered is what the header says, beginning with the common columns. */
-export function answers({ routines }) {
-  return routines.flatMap(({ path, isPublic, header, body }) => {
+export function answers({ routines, byName }) {
+  return routines.flatMap(({ path, isPublic, header, body, wraps }) => {
     if (!isPublic) return [];
     const problems = [];
+    if (wraps !== "") {
+      const real = byName.get(wraps)?.header.sections ?? {};
+      return [...new Set([...Object.keys(header.sections), ...Object.keys(real)])]
+        .filter((section) => /^(Answer|Codes|Errors)/.test(section) && header.sections[section] !== real[section])
+        .map((section) => `${path}: ${section} is not that of ${wraps}, which it is`);
+    }
     const promised = Object.keys(header.sections).filter((key) => key.startsWith("Answer")).map((key) =>
       header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim()));
     const answering = bodyStatements(body).filter((statement) => {
@@ -510,7 +519,7 @@ export function grants({ files, routines, byName }, procs) {
     if (given.app.has(name) || given.monitor.has(name)) problems.push(`grants.sql: ${name} is for the operator alone`);
   }
   for (const name of given.app) {
-    if (!called.has(name)) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
+    if (!called.has(name) && !byName.get(name)?.wraps) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
   }
   return problems;
 }

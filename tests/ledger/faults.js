@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What is done to a cluster while the clients of the ledger are at work: THE table of faults, and the nemesis that
+ * goes through it. A fault ends with the cluster whole again: what is killed is started, what is stopped goes on. */
+
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { slotOfId } from "../lib/checks.js";
+import { Proxy } from "../lib/proxy.js";
+import { endMove, moveSlot, owners } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
+import { randomFrom } from "./lib.js";
+
+/** SIGKILL, and up again at once. */
+export async function crashServer(server) {
+  server.kill("SIGKILL");
+  await server.exited;
+  await server.start({ ready: false });
+}
+
+/** SIGKILL, and up again after DOWN_MS. */
+export async function crashShard(cluster, name, downMs) {
+  await cluster.demo("kill", name);
+  await pause(downMs);
+  await cluster.demo("start", name);
+  cluster.readEndpoints();
+}
+
+/** A shard that does nothing for STOPPED_MS: connections stay, answers do not come, then all of them come. */
+export async function freezeShard(cluster, name, stoppedMs) {
+  const pid = cluster.shardPid(name);
+  process.kill(pid, "SIGSTOP");
+  await pause(stoppedMs);
+  process.kill(pid, "SIGCONT");
+}
+
+/* Of what goes through the proxies, one CALL in ten is not answered: the reply is lost with the connection or
+ * without it, or the shard never sees the CALL. */
+async function loseReplies({ proxies, random }, forMs) {
+  for (const proxy of proxies)
+    proxy.rule = (text) => (/^CALL/.test(text) && random(10) === 0 ? ["lose-reply", "hang-reply", "cut"][random(3)] : undefined);
+  await pause(forMs);
+  for (const proxy of proxies) proxy.rule = null;
+}
+
+/* A slot with rows of all tables, while shards may be killed: a move that breaks is seen to its end. */
+async function moveOne({ cluster, random, slots }) {
+  const slot = slots[random(slots.length)];
+  const source = await until(`an owner of slot ${slot}`, async () => (await owners(cluster)).get(slot));
+  const others = cluster.shards.filter(({ name }) => name !== source);
+  const target = others[random(others.length)].name;
+  const what = `slot ${slot} ${source} to ${target}`;
+  try {
+    await moveSlot(cluster, slot, source, target);
+    return what;
+  } catch {
+    const moved = await until(`the end of moving ${what}`, async () =>
+      [await endMove(cluster, slot, source, target)], { timeoutMs: 120000, everyMs: 100 });
+    return `${what}, ${moved[0] ? "broken and finished" : "broken off"}`;
+  }
+}
+
+const anyOf = (list, random) => list[random(list.length)];
+
+/**
+ * THE table of faults. In each lane one is at work at a time: `perMinute` times in every minute of a run, once at
+ * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, slots}.
+ */
+export const FAULTS = [
+  { name: "server killed", perMinute: 10,
+    strike: async ({ cluster, random }) => {
+      const server = anyOf(cluster.servers, random);
+      await crashServer(server);
+      return server.name;
+    } },
+  { name: "shard killed", perMinute: 4,
+    strike: async ({ cluster, random }) => {
+      const { name } = anyOf(cluster.shards, random);
+      await crashShard(cluster, name, 500 + random(1500));
+      return name;
+    } },
+  { name: "shard frozen", perMinute: 4,
+    strike: async ({ cluster, random }) => {
+      const { name } = anyOf(cluster.shards, random);
+      await freezeShard(cluster, name, 200 + random(4000));
+      return name;
+    } },
+  { name: "replies lost", perMinute: 6, strike: (scene) => loseReplies(scene, 1000) },
+  { name: "slot moved", perMinute: 60, lane: "moves", strike: moveOne },
+];
+
+/** A proxy before each shard, and the topology of a server that goes through them: {proxies, topology_file}. */
+export async function proxiesOf(cluster) {
+  const proxies = await Promise.all(cluster.shards.map(({ port }) => Proxy.start({ port })));
+  for (const proxy of proxies) proxy.remembers = false;
+  const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
+  return { proxies, topology_file: cluster.topology(ports) };
+}
+
+/* The slots that have most to lose: of the first users and videos of a WORLD, which are asked for most often. */
+const busySlots = (world) => {
+  const ids = (kind) => [...readFileSync(world, "utf8").matchAll(new RegExp(`^${kind} (\\d+)`, "gm"))].map(([, id]) => Number(id));
+  return [...new Set([...ids("user").slice(0, 40), ...ids("video").slice(0, 20)].map(slotOfId))];
+};
+
+/* One of each first, so that a slow machine has them all, then in any order. */
+function planOf(faults, seconds, random) {
+  const shuffle = (list) => list.map((fault) => ({ fault, key: random(1 << 30) })).sort((a, b) => a.key - b.key)
+    .map(({ fault }) => fault);
+  const further = (fault) => Array.from({ length: Math.round((fault.perMinute * seconds) / 60) - 1 }, () => fault);
+  return [...shuffle(faults), ...shuffle(faults.flatMap(further))];
+}
+
+/**
+ * Go through the table for SECONDS, every lane by itself. Resolves to what was done: {at (seconds), name, what}. A
+ * machine that is too slow for all of it does at least one of each.
+ */
+export async function nemesis(cluster, world, { seconds, seed, proxies = [], faults = FAULTS }) {
+  const begin = performance.now();
+  const at = () => (performance.now() - begin) / 1000;
+  const done = [];
+  const lanes = [...new Set(faults.map(({ lane }) => lane))];
+  await Promise.all(lanes.map(async (lane, k) => {
+    const scene = { cluster, proxies, random: randomFrom(seed + k), slots: busySlots(world) };
+    const own = faults.filter((fault) => fault.lane === lane);
+    const plan = planOf(own, seconds, scene.random);
+    for (const [i, { name, strike }] of plan.entries()) {
+      if (i >= own.length && at() > seconds) break;
+      await pause(Math.max(0, (((i + 0.5) * seconds) / plan.length - at()) * 1000));
+      const begun = at();
+      done.push({ at: begun, name, what: (await strike(scene)) ?? "" });
+    }
+  }));
+  return done;
+}
