@@ -4,11 +4,12 @@
  * the middle; and without a moment in which a CALL misses its routine or waits for long. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { nextHelpers, nextProcedures } from "../lib/next.js";
 import { Mariadb, PROCEDURES, account, call, newUser, ownerOp, until } from "./lib.js";
 import { grants, matches, objects } from "./objects.js";
 
@@ -171,6 +172,52 @@ test("a password file without a password is refused before anything is done", as
   await monitor.end();
 });
 
+test("what servers that run would not survive is refused, and nothing is done", async () => {
+  const file = (name) => readFileSync(path.join(PROCEDURES, name), "utf8");
+  const spoilt = (name, edits) => {
+    const to = copy(name);
+    for (const [at, from, by] of edits) {
+      const text = file(at);
+      assert.ok(text.replace(from, by) !== text, `${at} has no ${from}`);
+      writeFileSync(path.join(to, "procedures", at), text.replace(from, by));
+    }
+    return to;
+  };
+  const was = await bodies();
+  const CASES = [
+    ["a-parameter-of-a-helper", "op/_op_size.sql", "IN in_ops JSON\n", "IN in_ops JSON,\n    IN in_more INT\n",
+      /_op_size: other parameters or session tables under this name/],
+    ["a-parameter-of-a-routine", "slot/slot_where.sql", "IN in_id BIGINT UNSIGNED\n", "IN in_id BIGINT\n",
+      /slot_where: other parameters/],
+    ["a-table-of-the-session", "op/_op_open.sql", /(TEMPORARY TABLE IF NOT EXISTS op \(\n)/, "$1        more INT NOT NULL DEFAULT 0,\n",
+      /_op_open: sessions keep op with other columns/],
+    ["another-table-of-the-session", "op/_op_open.sql", /TEMPORARY TABLE IF NOT EXISTS op \(/, "TEMPORARY TABLE IF NOT EXISTS op3 (",
+      /_op_open: other parameters or session tables under this name/],
+    ["a-version", "slot/slot_where.sql", /COMMENT 'v\d+/, "COMMENT 'v9", /slot_where: serves version 9, not 1/],
+  ];
+  for (const [name, at, from, by, expected] of CASES) {
+    const { status, text } = await migrate(spoilt(name, [[at, from, by]]));
+    assert.equal(status, 1, text);
+    assert.match(text, expected);
+    assert.match(text, /servers that run now would not survive that/);
+  }
+  const step = copy("step");
+  writeFileSync(path.join(step, "procedures", "schema", "0002_note.sql"), STEP.replace("'note',\n       1", "'note',\n       2"));
+  assert.match((await migrate(step)).text, /0002_note.sql: does not serve version 1 of the tables/);
+  assert.deepEqual(await bodies(), was);
+  assert.ok(await isComplete());
+
+  /* Where nobody runs, it is taken; and what keeps the rules is taken anywhere. */
+  assert.match(await succeeds(path.join(dir, "a-version"), "--offline", "--dry-run"), /would load 1 of \d+ routines \(slot_where\)/);
+  const kept = spoilt("kept", [["slot/slot_where.sql", /COMMENT 'v(\d+):/, "COMMENT 'v9 serves v$1:"],
+    ["op/_op_size.sql", "IN in_ops JSON\n", "IN  in_ops  JSON  -- the batch\n"], ["op/_op_open.sql", /COMMENT '(\w+)/, "COMMENT 'the $1"]]);
+  assert.match(await succeeds(kept, "--dry-run"), /would load 3 of \d+ routines/);
+  const next = copy("whole");
+  const all = new Map(readdirSync(PROCEDURES, { recursive: true }).filter((name) => name.endsWith(".sql")).map((name) => [name, file(name)]));
+  for (const [name, text] of nextHelpers(nextProcedures(all))) writeFileSync(path.join(next, "procedures", name), text);
+  assert.match(await succeeds(next, "--dry-run"), /would load schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/);
+});
+
 /* Version 2 of the tables: another column of the relay's lease. */
 const STEP = `USE doushard;
 
@@ -183,7 +230,10 @@ ALTER TABLE relay_lease
     ADD COLUMN note INT NOT NULL DEFAULT 7 COMMENT 'new';
 
 INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
-SELECT 2, 'note', 1, 1, CURRENT_USER(), @schema_checksum;
+SELECT 2,
+       'note',
+       1,
+       1, CURRENT_USER(), @schema_checksum;
 `;
 
 const notes = () => root.value(`SELECT COUNT(*) FROM information_schema.columns
