@@ -55,28 +55,54 @@ static void reply_buf(struct request *req, unsigned http_status, const char *typ
     reply_raw(req, http_status, type, text, len);
 }
 
-/* One line per shard that is down, whose slots nobody serves. */
+/* Most slots in dispute that are named. */
+#define DISPUTES_SHOWN 16
+
+/* One line per slot that nobody serves because two shards claim it. */
+static void show_disputes(struct router *router, struct buf *out)
+{
+    struct router_dispute disputes[DISPUTES_SHOWN];
+    unsigned n = router_disputes(router, 0, disputes, DISPUTES_SHOWN);
+
+    for (unsigned i = 0; i < n && i < DISPUTES_SHOWN; i++) {
+        const struct router_dispute *d = &disputes[i];
+        buf_addf(out,
+                 "[-]slot %u: %s and %s claim it at epoch %llu: "
+                 "CALL slot_settle(%u, name) on the one that is to have it\n",
+                 d->slot, d->servers[0], d->servers[1], (unsigned long long)d->epoch,
+                 d->slot);
+    }
+    if (n > DISPUTES_SHOWN) {
+        buf_addf(out, "[-]slots: %u more are claimed twice\n", n - DISPUTES_SHOWN);
+    }
+}
+
+/* One line per shard that is down, whose slots nobody serves, or that has heard what is
+ * not so; the latter harms nobody. */
 static bool check_shards(struct router *router, struct buf *out)
 {
     bool is_ready = router_is_ready(router);
 
-    if (is_ready) {
-        buf_addf(out, "[+]shards ok\n");
-        return true;
-    }
-    buf_addf(out, "[-]shards: not every slot has an owner that answers\n");
+    buf_addf(out, is_ready ? "[+]shards ok\n"
+                           : "[-]shards: not every slot has an owner that answers\n");
     for (size_t i = 0; i < router_n_shards(router); i++) {
         struct router_shard_state state;
         router_shard_state(router, i, &state);
         if (!state.up) {
             buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason);
         }
+        if (state.n_hearsay > 0) {
+            buf_addf(out, "[!]shard %s has heard that %s; not believed (slots: %u)\n",
+                     state.name, state.hearsay, state.n_hearsay);
+        }
     }
-    return false;
+    show_disputes(router, out);
+    return is_ready;
 }
 
-/* GET /readyz: 200 when every slot has an owner that is up and no shutdown has begun,
- * else 503; the body lists each check as "[+]name ok" or "[-]name: why". */
+/* GET /readyz: 200 when every slot has one owner that is up and no shutdown has begun,
+ * else 503; the body lists each check as "[+]name ok" or "[-]name: why", and as "[!]"
+ * what somebody should look at although all is served. */
 void h_readyz(struct request *req)
 {
     struct app *app = req->app;
@@ -106,6 +132,7 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
     unsigned waiting;
 
     value[METRIC_READY] = router_is_ready(app->router) && !atomic_load(&app->draining);
+    value[METRIC_SLOTS_DISPUTED] = router_disputes(app->router, 0, NULL, 0);
     value[METRIC_CONFIG_GENERATION] = app_config(app)->generation;
     value[METRIC_PROCESS_START] = app->start_wall_ms / 1000;
     if (app->workers != NULL) {

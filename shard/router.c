@@ -141,6 +141,11 @@ unsigned router_server_index(const struct router *router, const char *name)
     return SLOTMAP_FOREIGN;
 }
 
+const char *router_server_name(const struct router *router, unsigned index)
+{
+    return index < router->n_shards ? router->shards[index].name : "another";
+}
+
 bool router_discover(struct router *router, int64_t deadline_ms)
 {
     const struct timespec until = clock_timespec(deadline_ms);
@@ -176,11 +181,32 @@ bool router_is_ready(struct router *router)
     slotmap_all(router->map, &all);
     for (uint32_t slot = 0; (slot = slotset_next(&all, NULL, slot)) < SLOTS_MAX; slot++) {
         struct slot_place place = slotmap_get(router->map, slot);
-        if (place.epoch == 0 || !is_up[place.server]) {
+        if (place.epoch == 0 || place.is_disputed || !is_up[place.server]) {
             return false;
         }
     }
     return true;
+}
+
+unsigned router_disputes(const struct router *router, uint32_t from,
+                         struct router_dispute *disputes, unsigned max)
+{
+    struct slotset all;
+    unsigned n = 0;
+
+    slotmap_all(router->map, &all);
+    for (uint32_t slot = from; (slot = slotset_next(&all, NULL, slot)) < SLOTS_MAX;
+         slot++) {
+        struct slot_place place = slotmap_get(router->map, slot);
+        if (place.is_disputed && n++ < max) {
+            disputes[n - 1] = (struct router_dispute){
+                .slot = slot,
+                .epoch = place.epoch,
+                .servers = {router_server_name(router, place.server),
+                            router_server_name(router, place.rival)}};
+        }
+    }
+    return n;
 }
 
 void router_shard_state(struct router *router, size_t shard,
@@ -205,14 +231,19 @@ void router_shard_state(struct router *router, size_t shard,
         .conns_dirty_total = pool.dirty_total,
     };
     memcpy(state->reason, pool.reason, sizeof state->reason);
+    pthread_mutex_lock(&s->shared.mutex);
+    state->n_hearsay = s->shared.hearsay.n;
+    memcpy(state->hearsay, s->shared.hearsay.text, sizeof state->hearsay);
+    pthread_mutex_unlock(&s->shared.mutex);
 }
 
 size_t router_slot_shard(struct router *router, uint32_t slot)
 {
     struct slot_place place = slotmap_get(router->map, slot);
 
-    return place.epoch == 0 || place.server >= router->n_shards ? router->n_shards
-                                                                : place.server;
+    return place.epoch == 0 || place.is_disputed || place.server >= router->n_shards
+               ? router->n_shards
+               : place.server;
 }
 
 void router_look_again(struct router *router, size_t shard)

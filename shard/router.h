@@ -42,6 +42,13 @@ struct router_options {
     int idle_ms;         /* an idle connection is closed after this */
 };
 
+/* A slot that two servers claim at one epoch: nobody serves it until slot_settle(). */
+struct router_dispute {
+    uint32_t slot;
+    uint64_t epoch;
+    const char *servers[2]; /* (ref in router); "another" when it was not heard itself */
+};
+
 /* What /readyz, /metrics and the log want to know of one shard. */
 struct router_shard_state {
     const char *name; /* (ref in router) */
@@ -51,6 +58,8 @@ struct router_shard_state {
     unsigned conns_busy;
     unsigned waiters;
     unsigned slots_owned;
+    unsigned n_hearsay; /* slots of which it heard what is not believed */
+    char hearsay[128];  /* one of them: "slot 7 is on shard3 at epoch 1" */
     uint64_t calls_total;
     uint64_t calls_failed_total; /* no answer or a refused CALL */
     uint64_t replays_total;
@@ -74,8 +83,13 @@ void router_free(struct router **router);
 
 size_t router_n_shards(const struct router *router);
 
-/* True when every slot, shared or own, has an owner whose shard is up. */
+/* True when every slot, shared or own, has one owner, whose shard is up. */
 bool router_is_ready(struct router *router);
+
+/* The number of slots from FROM on that are in dispute. DISPUTES (may be NULL) takes the
+ * first MAX. */
+unsigned router_disputes(const struct router *router, uint32_t from,
+                         struct router_dispute *disputes, unsigned max);
 
 void router_shard_state(struct router *router, size_t shard,
                         struct router_shard_state *state);

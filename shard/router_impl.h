@@ -17,6 +17,13 @@
 #include "shard/router.h"
 #include "shard/slotmap.h"
 
+/* What a shard heard of slots and this process does not believe: another owner at the
+ * same epoch, or an epoch out of reach. */
+struct shard_hearsay {
+    unsigned n;     /* slots */
+    char text[128]; /* one of them: "slot 7 is on shard3 at epoch 1" */
+};
+
 /* One configured server, with the thread that looks after it. */
 struct shard {
     struct router *router; /* (ref) */
@@ -33,7 +40,8 @@ struct shard {
         pthread_cond_t cond; /* wake, stop and looked change */
         bool wake;           /* the pool went down */
         bool stop;
-        bool looked; /* the shard was tried at least once */
+        bool looked;                  /* the shard was tried at least once */
+        struct shard_hearsay hearsay; /* of the last look */
     } shared;
 
     atomic_uint_fast64_t calls_total;
@@ -67,6 +75,9 @@ bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
 
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);
+
+/* The name of the server with that INDEX; "another" for SLOTMAP_FOREIGN. */
+const char *router_server_name(const struct router *router, unsigned index);
 
 /* When an attempt that begins now ends at the latest: after call_timeout_ms, or with the
  * call. */

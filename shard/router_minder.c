@@ -9,21 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shard/base/buf.h"
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
 #include "shard/router_impl.h"
+#include "shard/router_map.h"
 
 /* How often a healthy shard is looked at. */
 #define LOOK_EVERY_MS 5000
 
 /* A slot map of SLOTS_MAX rows fits. */
 #define LOOK_ARENA_BYTES (64u << 20)
-
-/* Most slots in one slot_learn(); the rest goes with the next look. */
-#define LEARN_MAX   1000
-#define LEARN_BYTES ((size_t)LEARN_MAX * 128)
 
 #define MINDER_STACK_BYTES (512u << 10)
 
@@ -142,73 +138,34 @@ static bool connect_shard(struct look *look)
     return look->conn != NULL;
 }
 
-struct map_row {
-    uint32_t slot;
-    uint64_t epoch;
-    const char *server;
-};
-
-/* What this process knows and the shard does not, as the argument of slot_learn(). */
-struct lesson {
-    struct buf json; /* an array of numbers and of our own names, the last bracket open */
-    unsigned n;
-};
-
-static void teach(const struct router *router, uint32_t slot, struct lesson *lesson)
+/* Tell the shard what LESSON says. */
+static void teach_shard(struct look *look, struct lesson *lesson, struct arena *arena)
 {
-    struct slot_place ours = slotmap_get(router->map, slot);
+    struct dbresult *answer = NULL;
 
-    if (ours.epoch > 0 && ours.server != SLOTMAP_FOREIGN && lesson->n < LEARN_MAX) {
-        buf_addf(&lesson->json, "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\"}",
-                 lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)ours.epoch,
-                 router->shards[ours.server].name);
+    if (!buf_add(&lesson->json, "]", 1)) {
+        return;
+    }
+    const struct dbarg arg = dbarg_text(lesson->json.data, lesson->json.len);
+    if (!ask(look, PROC_SLOT_LEARN, &arg, arena, &answer)) {
+        log_write(LOG_WARN, "slot_learn_failed", "shard=%s why=\"%s\"", look->shard->name,
+                  look->why);
+        return;
+    }
+    const struct dbvalue *refused = dbresult_value(answer, 0, "refused");
+    if (refused != NULL && refused->number > 0) {
+        log_write(LOG_WARN, "slot_learn_refused",
+                  "shard=%s slots=%llu why=\"too far above what it knows\"",
+                  look->shard->name, (unsigned long long)refused->number);
     }
 }
 
-/* Adopt the rows of MAP, which are in the order of slots; collect in LESSON where this
- * process knows a newer owner, or any where the shard knows none. */
-static bool compare_maps(struct look *look, const struct dbresult *map,
-                         struct lesson *lesson)
-{
-    const struct router *router = look->shard->router;
-    const struct dbfield fields[] = {
-        {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct map_row, slot)},
-        {.column = "epoch",
-         .kind = DBFIELD_U64,
-         .offset = offsetof(struct map_row, epoch)},
-        {.column = "server",
-         .kind = DBFIELD_TEXT,
-         .offset = offsetof(struct map_row, server)}};
-    uint32_t next = 0;
-    struct map_row row;
-
-    for (size_t i = 0; i < map->n_rows; i++) {
-        if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
-            return false;
-        }
-        for (; next < row.slot && next < SLOTS_MAX; next++) {
-            teach(router, next, lesson);
-        }
-        next = row.slot + 1;
-        const struct slot_place theirs = {
-            .epoch = row.epoch, .server = router_server_index(router, row.server)};
-        if (!slotmap_adopt(router->map, row.slot, theirs) &&
-            slotmap_get(router->map, row.slot).epoch > theirs.epoch) {
-            teach(router, row.slot, lesson);
-        }
-    }
-    for (; next < SLOTS_MAX; next++) {
-        teach(router, next, lesson);
-    }
-    return true;
-}
-
-/* Learn all that MAP says; as compare_maps(). */
+/* Learn all that MAP says, and find what the shard is to be told. */
 static bool read_map(struct look *look, const struct dbresult *map, struct lesson *lesson)
 {
-    const struct shard *shard = look->shard;
+    struct shard *shard = look->shard;
 
-    if (compare_maps(look, map, lesson) &&
+    if (map_compare(shard, map, lesson) &&
         coverage_learn(shard->router->coverage, shard->index, map)) {
         return true;
     }
@@ -221,24 +178,19 @@ static bool read_map(struct look *look, const struct dbresult *map, struct lesso
 static bool look_once(struct look *look)
 {
     struct arena arena;
-    struct lesson lesson = {.n = 0};
+    struct lesson lesson;
     struct dbresult *map = NULL;
     bool good = false;
 
     arena_init(&arena, LOOK_ARENA_BYTES);
-    buf_init(&lesson.json, LEARN_BYTES);
+    lesson_init(&lesson);
     look->is_crowded = false;
     if ((look->conn != NULL || connect_shard(look)) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                read_map(look, map, &lesson);
     }
-    if (good && lesson.n > 0 && buf_add(&lesson.json, "]", 1)) {
-        const struct dbarg arg = {
-            .kind = DBARG_TEXT, .text = lesson.json.data, .len = lesson.json.len};
-        if (!ask(look, PROC_SLOT_LEARN, &arg, &arena, &map)) {
-            log_write(LOG_WARN, "slot_learn_failed", "shard=%s why=\"%s\"",
-                      look->shard->name, look->why);
-        }
+    if (good && lesson.n > 0) {
+        teach_shard(look, &lesson, &arena);
     }
     buf_clear(&lesson.json);
     arena_release(&arena);

@@ -5,6 +5,15 @@
 
 #include "shard/router_errand.h"
 
+/* Why nobody can be asked for what is at PLACE; NULL: its server can. */
+static const char *why_nobody(struct slot_place place)
+{
+    return place.epoch == 0                  ? "no shard that answered owns it"
+           : place.is_disputed               ? "two shards claim it"
+           : place.server == SLOTMAP_FOREIGN ? "its shard is not in the topology file"
+                                             : NULL;
+}
+
 /* Find the shard of every pending task. */
 static void place_tasks(struct errand *e)
 {
@@ -19,10 +28,9 @@ static void place_tasks(struct errand *e)
         struct slot_place place = slotmap_get(e->router->map, task->slot);
         task->epoch = place.epoch;
         task->server = place.server;
-        if (place.epoch == 0 || place.server == SLOTMAP_FOREIGN) {
-            call_explain(e->call, "slot %u: %s", task->slot,
-                         place.epoch == 0 ? "no shard that answered owns it"
-                                          : "its shard is not in the topology file");
+        const char *why = why_nobody(place);
+        if (why != NULL) {
+            call_explain(e->call, "slot %u: %s", task->slot, why);
             errand_give_up(e, i, OUTCOME_UNAVAILABLE);
         } else if (e->ops != NULL) {
             ops_place(e->ops, i, task->slot, task->epoch);

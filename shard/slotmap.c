@@ -16,8 +16,19 @@ struct home {
     uint32_t slot;
 };
 
+/* Epochs end here, since versions carry epoch << 33; see slot_fence. */
+#define EPOCH_END (UINT64_C(1) << 20)
+
+/* What is further above a claim than this is a mistake; slot_learn() says the same. */
+#define EPOCH_STEP_MAX 1000
+
+/* A place as one word, so that readers need no lock:
+ * epoch << 18 | is_disputed << 17 | is_claimed << 16 | rival << 8 | server. */
+#define BIT_CLAIMED  16
+#define BIT_DISPUTED 17
+#define BIT_EPOCH    18
+
 struct slotmap {
-    /* epoch << 8 | server: one word, so that readers need no lock. */
     _Atomic uint64_t places[SLOTS_MAX];
     _Atomic uint64_t known[SLOTSET_WORDS]; /* slots whose place has an epoch */
     struct {
@@ -47,7 +58,18 @@ void slotmap_free(struct slotmap **map)
 
 static struct slot_place unpack(uint64_t word)
 {
-    return (struct slot_place){.epoch = word >> 8, .server = (unsigned)(word & 255)};
+    return (struct slot_place){.epoch = word >> BIT_EPOCH,
+                               .is_disputed = (word >> BIT_DISPUTED & 1) != 0,
+                               .is_claimed = (word >> BIT_CLAIMED & 1) != 0,
+                               .rival = (unsigned)(word >> 8 & 255),
+                               .server = (unsigned)(word & 255)};
+}
+
+static uint64_t pack(struct slot_place place)
+{
+    return place.epoch << BIT_EPOCH | (uint64_t)place.is_disputed << BIT_DISPUTED |
+           (uint64_t)place.is_claimed << BIT_CLAIMED | (uint64_t)place.rival << 8 |
+           place.server;
 }
 
 struct slot_place slotmap_get(struct slotmap *map, uint32_t slot)
@@ -55,22 +77,49 @@ struct slot_place slotmap_get(struct slotmap *map, uint32_t slot)
     return slot < SLOTS_MAX ? unpack(atomic_load(&map->places[slot])) : unpack(0);
 }
 
+/* Two claims at one epoch. */
+static struct slot_place dispute(struct slot_place known, struct slot_place news)
+{
+    if (news.server != known.server && known.rival == SLOTMAP_FOREIGN) {
+        known.rival = news.server;
+    }
+    known.is_disputed |= news.is_disputed || news.server != known.server;
+    return known;
+}
+
+/* What is known after NEWS. */
+static struct slot_place merge(struct slot_place known, struct slot_place news)
+{
+    if (known.is_claimed && news.epoch > known.epoch + EPOCH_STEP_MAX) {
+        return known;
+    }
+    if (news.is_claimed && known.epoch > news.epoch + EPOCH_STEP_MAX) {
+        return news;
+    }
+    if (news.is_claimed && known.is_claimed && news.epoch == known.epoch) {
+        return dispute(known, news);
+    }
+    bool is_better = news.is_claimed && !known.is_claimed && news.epoch == known.epoch;
+    return news.epoch > known.epoch || is_better ? news : known;
+}
+
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place)
 {
     CHECK(place.server <= SLOTMAP_FOREIGN);
-    if (slot >= SLOTS_MAX || place.epoch >= UINT64_C(1) << 56) {
+    if (slot >= SLOTS_MAX || place.epoch == 0 || place.epoch >= EPOCH_END) {
         return false;
     }
-    uint64_t news = place.epoch << 8 | place.server;
-    uint64_t known = atomic_load(&map->places[slot]);
-    while (unpack(known).epoch < place.epoch) {
-        if (atomic_compare_exchange_weak(&map->places[slot], &known, news)) {
-            atomic_fetch_or(&map->known[slot / SLOTSET_BITS],
-                            UINT64_C(1) << (slot % SLOTSET_BITS));
-            return true;
-        }
-    }
-    return false;
+    place.rival = SLOTMAP_FOREIGN;
+    uint64_t word = atomic_load(&map->places[slot]);
+    struct slot_place known;
+    struct slot_place next;
+    do {
+        known = unpack(word);
+        next = merge(known, place);
+    } while (!atomic_compare_exchange_weak(&map->places[slot], &word, pack(next)));
+    atomic_fetch_or(&map->known[slot / SLOTSET_BITS], UINT64_C(1)
+                                                          << (slot % SLOTSET_BITS));
+    return next.epoch != known.epoch || next.server != known.server;
 }
 
 void slotmap_all(struct slotmap *map, struct slotset *slots)

@@ -2,8 +2,14 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Which server has which slot, as far as this process has heard.
  *
- * Entries only ever change to a higher epoch, so the order in which news arrives does not
- * matter. All functions are thread-safe and do not block. */
+ * Two kinds of news come in. A claim is what a server says of its own fence: it has the
+ * slot at that epoch. Hearsay is what anybody says of another server. A higher epoch
+ * replaces a lower one; at the same epoch a claim beats hearsay, and a second claim, of
+ * another server, puts the slot in dispute: nobody is to be asked for it until a higher
+ * epoch is heard. What is more than 1,000 epochs above a claim is taken for a mistake and
+ * not believed. So the order in which news arrives does not matter.
+ *
+ * All functions are thread-safe and do not block. */
 #ifndef DOUSHARD_SLOTMAP_H
 #define DOUSHARD_SLOTMAP_H
 
@@ -21,8 +27,11 @@
 struct slotmap;
 
 struct slot_place {
-    uint64_t epoch;  /* 0: nothing is known of this slot */
-    unsigned server; /* index in the topology, or SLOTMAP_FOREIGN */
+    uint64_t epoch;   /* 0: nothing is known of this slot */
+    unsigned server;  /* index in the topology, or SLOTMAP_FOREIGN */
+    bool is_claimed;  /* SERVER itself says so */
+    bool is_disputed; /* another one claims it at the same epoch: nobody serves it */
+    unsigned rival;   /* that other one; SLOTMAP_FOREIGN: it was not heard itself */
 };
 
 /* NULL when memory is short. */
@@ -32,7 +41,8 @@ void slotmap_free(struct slotmap **map);
 /* Slots from SLOTS_MAX up are unknown: epoch 0. */
 struct slot_place slotmap_get(struct slotmap *map, uint32_t slot);
 
-/* Adopt news: true when PLACE has a higher epoch than what was known. */
+/* Adopt news, a claim or hearsay as PLACE says: true when there is somebody else to ask
+ * for the slot now, or at another epoch. */
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place);
 
 /* All slots that there are, as far as is known: the shared ones, and the own slots that

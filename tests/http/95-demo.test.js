@@ -153,6 +153,68 @@ test("a shard whose migration was broken off serves on, and is not taken back be
   await until("the whole feed", async () => (await api.feed()).partial === false, { timeoutMs: 20000 * slowdown() });
 });
 
+/* The word behind "=" in the answer. */
+const value = async (n, sql) => /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
+
+test("up may be repeated after a slot was moved: nobody gets it back", async () => {
+  const slot = await value(1, `SELECT CONCAT('slot=', MIN(f.slot)) FROM slot_fence f WHERE f.state = 'owned'
+    AND NOT EXISTS (SELECT 1 FROM user u WHERE u.slot = f.slot) AND NOT EXISTS (SELECT 1 FROM account a WHERE a.slot = f.slot)`);
+  for (const [n, state] of [["1", "moved"], ["2", "owned"]])
+    await must("use", n, `UPDATE slot_fence SET state = '${state}', epoch = 2, server = 'shard2' WHERE slot = ${slot};
+      UPDATE slot_known SET epoch = 2, server = 'shard2' WHERE slot = ${slot};
+      CALL _slot_changed(); INSERT IGNORE INTO slot_seq VALUES (${slot}, 0)`);
+  const fences = async () => [await value(1, `SELECT CONCAT('n=', COUNT(*)) FROM slot_fence WHERE slot = ${slot} AND state = 'owned'`),
+    await value(2, `SELECT CONCAT('is=', state, epoch) FROM slot_fence WHERE slot = ${slot}`)];
+  await must("up", "--no-build", "--no-seed");
+  assert.deepEqual(await fences(), ["0", "owned2"]);
+  /* Also when the first owner has forgotten that it ever had a fence of it. */
+  await must("use", "1", `DELETE FROM slot_fence WHERE slot = ${slot}; CALL _slot_changed()`);
+  await must("up", "--no-build", "--no-seed");
+  assert.deepEqual(await fences(), ["0", "owned2"]);
+  assert.equal((await status()).code, 0);
+});
+
+test("a slot that two shards claim is served by none, /readyz names it, and one CALL settles it", async () => {
+  const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
+  const [, home, slot] = /^shard([12]): slot (\d+) is owned/m.exec(await must("where", name));
+  const url = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
+  const ready = async () => {
+    const answer = await fetch(`${url}/readyz`);
+    return { status: answer.status, text: await answer.text() };
+  };
+  const other = home === "1" ? "2" : "1";
+  assert.equal((await ready()).status, 200);
+  await must("use", other, `UPDATE slot_fence SET state = 'owned', server = 'shard${other}' WHERE slot = ${slot}; CALL _slot_changed()`);
+  const claimed = new RegExp(`^\\[-\\]slot ${slot}: shard[12] and shard[12] claim it at epoch 1:.*slot_settle\\(${slot},`, "m");
+  await until("the slot on /readyz", async () => claimed.test((await ready()).text), { timeoutMs: 30000 * slowdown() });
+  assert.equal((await ready()).status, 503);
+  assert.match(await must("logs", "server1"), new RegExp(` error slot_disputed slot=${slot} epoch=1 claimed_by=shard[12],shard[12] `));
+  const { status_code, status_msg } = await api.login(name, password);
+  assert.notEqual(status_code, CODE.OK);
+  assert.match(status_msg, /try again/);
+  for (const n of ["1", "2"])
+    await until(`shard${n} to stop`, async () => (await value(n,
+      `SELECT CONCAT('answer=', answer) FROM slot_fence WHERE slot = ${slot}`)) === "moved", { timeoutMs: 30000 * slowdown() });
+  await must("use", home, `CALL slot_settle(${slot}, 'shard${home}')`);
+  await until("the server to be ready", async () => (await ready()).status === 200, { timeoutMs: 30000 * slowdown() });
+  assert.equal((await api.login(name, password)).status_code, CODE.OK);
+  await until("the other shard to know", async () => (await value(other,
+    `SELECT CONCAT('heard=', heard_epoch) FROM slot_fence WHERE slot = ${slot}`)) === "2", { timeoutMs: 30000 * slowdown() });
+});
+
+test("what a shard has only heard is told on /readyz and stops nothing", async () => {
+  const url = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
+  const ready = async () => (await fetch(`${url}/readyz`)).text();
+  const slot = await value(1, "SELECT CONCAT('slot=', MIN(slot)) FROM slot_fence WHERE state = 'owned' AND epoch = 1");
+  await must("use", "2", `UPDATE slot_known SET server = 'shard9' WHERE slot = ${slot}`);
+  const told = new RegExp(`^\\[!\\]shard shard2 has heard that slot ${slot} is on shard9 at epoch 1`, "m");
+  await until("the hearsay on /readyz", async () => told.test(await ready()), { timeoutMs: 30000 * slowdown() });
+  assert.match(await ready(), /^ready$/m);
+  assert.equal(await value(1, `SELECT CONCAT('answer=', answer) FROM slot_fence WHERE slot = ${slot}`), "ok");
+  await must("use", "2", `UPDATE slot_known SET server = 'shard1' WHERE slot = ${slot}`);
+  await until("it to be gone", async () => !/\[!\]/.test(await ready()), { timeoutMs: 30000 * slowdown() });
+});
+
 test("a shard whose pid file was emptied is not started twice, nor taken for stopped", async () => {
   const { members } = await status();
   const { pid } = members.get("shard1");

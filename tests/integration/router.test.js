@@ -12,6 +12,7 @@ import { Cluster, buildDir } from "../lib/cluster.js";
 const program = join(buildDir(), "tests", "test_router");
 let cluster;
 let tap = [];
+let log = "";
 
 before(async () => {
   assert.ok(existsSync(program), `${program} is not built: make ${program}`);
@@ -28,6 +29,7 @@ before(async () => {
   });
   const run = spawnSync(program, { env, encoding: "utf8", timeout: 600000 });
   const text = `${run.stdout}${run.stderr}`;
+  log = run.stderr;
   tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
   if (run.status !== 0) tap.push(`not ok 0 - the program ended with ${run.status ?? run.signal}:\n${text}`);
 });
@@ -40,4 +42,10 @@ test("the C tests of router, pools and connections", async (t) => {
     const name = line.replace(/^(not )?ok \d+ - /, "");
     await t.test(name, () => assert.match(line, /^ok /, line));
   }
+});
+
+test("the log has slots that two shards claim, their settlement, and hearsay", () => {
+  assert.match(log, /error slot_disputed slot=\d+ epoch=1 claimed_by=shard1,shard2 more=0/);
+  assert.match(log, /info slot_settled slot=\d+ epoch=2 server=shard1 more=0/);
+  assert.match(log, /warn slot_hearsay shard=shard2 heard="slot \d+ is on elsewhere at epoch 1" more=0/);
 });

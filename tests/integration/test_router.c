@@ -100,7 +100,8 @@ static void work_end(struct work *work)
     arena_release(&work->arena);
 }
 
-static struct router *make_router(unsigned pool_size, unsigned waiters_max)
+/* A router that has asked every shard for its map. */
+static struct router *start_router(unsigned pool_size, unsigned waiters_max)
 {
     struct router_server servers[SHARDS_MAX];
     const struct router_options options = {.servers = servers,
@@ -125,6 +126,13 @@ static struct router *make_router(unsigned pool_size, unsigned waiters_max)
     struct router *router = router_new(&options);
     assert_non_null(router);
     assert_true(router_discover(router, clock_mono_ms() + 10000));
+    return router;
+}
+
+static struct router *make_router(unsigned pool_size, unsigned waiters_max)
+{
+    struct router *router = start_router(pool_size, waiters_max);
+
     assert_true(router_is_ready(router));
     return router;
 }
@@ -630,6 +638,139 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     work_end(&work);
 }
 
+/* --- Two owners
+ * --------------------------------------------------------------------------- */
+
+PRINTF_LIKE(2, 3) static const char *sql_of(size_t shard, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return sql(shard, text);
+}
+
+/* What the fence of SLOT on SHARD says: epoch, highest epoch heard, answer. */
+static const char *fence_of(size_t shard, unsigned slot)
+{
+    return sql_of(shard,
+                  "SELECT CONCAT_WS(' ', epoch, heard_epoch, answer) FROM slot_fence "
+                  "WHERE slot = %u",
+                  slot);
+}
+
+/* Have SHARD looked at once more; false: that was tried since SINCE_MS for long enough.
+ */
+static bool look_again(size_t shard, int64_t since_ms)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+
+    router_look_again(fixture.router, shard);
+    nanosleep(&pause, NULL);
+    return clock_mono_ms() - since_ms < 30000;
+}
+
+/* Have SHARD looked at until its fence of SLOT says WANTED. */
+static void await_fence(size_t shard, unsigned slot, const char *wanted)
+{
+    int64_t start_ms = clock_mono_ms();
+
+    while (strcmp(fence_of(shard, slot), wanted) != 0 && look_again(shard, start_ms)) {
+    }
+    assert_string_equal(fence_of(shard, slot), wanted);
+}
+
+/* Have SHARD looked at until N slots are in dispute, which DISPUTE then names. */
+static void await_disputes(size_t shard, unsigned n, struct router_dispute *dispute)
+{
+    int64_t start_ms = clock_mono_ms();
+
+    while (router_disputes(fixture.router, 0, dispute, 1) != n &&
+           look_again(shard, start_ms)) {
+    }
+    assert_int_equal(router_disputes(fixture.router, 0, dispute, 1), n);
+}
+
+static enum outcome read_user(uint64_t id)
+{
+    struct work work;
+    struct user_card card;
+
+    work_begin(&work, 5000);
+    enum outcome outcome = user_get(fixture.router, &work.call, &id, 1, &card);
+    work_end(&work);
+    return outcome;
+}
+
+/* What a shard has only heard of stops nothing, and is told. */
+static void test_hearsay_stops_nothing(void **unused)
+{
+    (void)unused;
+    uint64_t id = user_on_shard(fixture.router, 0);
+    unsigned slot = id_slot(id);
+    struct router_shard_state state = {.n_hearsay = 0};
+    struct router_dispute dispute = {.slot = 0};
+    char text[64];
+
+    sql_of(1, "UPDATE slot_known SET server = 'elsewhere' WHERE slot = %u", slot);
+    int64_t start_ms = clock_mono_ms();
+    while (state.n_hearsay == 0 && look_again(1, start_ms)) {
+        router_shard_state(fixture.router, 1, &state);
+    }
+    assert_int_equal(state.n_hearsay, 1);
+    (void)snprintf(text, sizeof text, "slot %u is on elsewhere at epoch 1", slot);
+    assert_string_equal(state.hearsay, text);
+    await_disputes(0, 0, &dispute);
+    assert_true(router_is_ready(fixture.router));
+    assert_int_equal(read_user(id), OUTCOME_OK);
+    assert_string_equal(fence_of(0, slot), "1 0 ok");
+    sql_of(1, "UPDATE slot_known SET server = 'shard1' WHERE slot = %u", slot);
+}
+
+/* Two fences claim a slot: neither serves it, whoever asks, until one is raised. */
+static void test_two_claims_stop_the_slot(void **unused)
+{
+    (void)unused;
+    uint64_t id = user_on_shard(fixture.router, 0);
+    unsigned slot = id_slot(id);
+    struct router_dispute dispute = {.slot = 0};
+
+    sql_of(1,
+           "UPDATE slot_fence SET state = 'owned', server = 'shard2' WHERE slot = %u; "
+           "CALL _slot_changed()",
+           slot);
+    await_disputes(1, 1, &dispute);
+    assert_int_equal(dispute.slot, slot);
+    assert_int_equal(dispute.epoch, 1);
+    assert_string_equal(dispute.servers[0], fixture.names[0]);
+    assert_string_equal(dispute.servers[1], fixture.names[1]);
+    assert_false(router_is_ready(fixture.router));
+    assert_int_equal(read_user(id), OUTCOME_UNAVAILABLE);
+    assert_int_equal(router_slot_shard(fixture.router, slot), fixture.n_shards);
+    await_fence(0, slot, "1 1 moved");
+    await_fence(1, slot, "1 1 moved");
+    assert_int_equal(read_user(user_on_shard(fixture.router, 1)), OUTCOME_OK);
+
+    /* A process that starts now knows it too. */
+    struct router *other = start_router(2, 2);
+    assert_false(router_is_ready(other));
+    assert_int_equal(router_disputes(other, 0, &dispute, 1), 1);
+    router_free(&other);
+
+    sql_of(0, "CALL slot_settle(%u, 'shard1')", slot);
+    await_disputes(0, 0, &dispute);
+    assert_true(router_is_ready(fixture.router));
+    assert_int_equal(read_user(id), OUTCOME_OK);
+    assert_string_equal(fence_of(0, slot), "2 1 ok");
+    await_fence(1, slot, "1 2 moved");
+    sql_of(1,
+           "UPDATE slot_fence SET state = 'moved', server = 'shard1', epoch = 2 "
+           "WHERE slot = %u; CALL _slot_changed()",
+           slot);
+}
+
 static void test_wrong_shard_is_refused(void **unused)
 {
     (void)unused;
@@ -709,6 +850,8 @@ int main(void)
         cmocka_unit_test(test_silent_write_is_killed_and_repeated),
         cmocka_unit_test(test_pool_is_bounded_and_fair),
         cmocka_unit_test(test_frozen_shard_fails_fast_and_alone),
+        cmocka_unit_test(test_hearsay_stops_nothing),
+        cmocka_unit_test(test_two_claims_stop_the_slot),
         cmocka_unit_test(test_wrong_shard_is_refused),
         cmocka_unit_test(test_open_transaction_never_returns_to_the_pool),
     };

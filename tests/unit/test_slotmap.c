@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The slot map: only newer epochs are adopted, whatever the order and however many
- * threads. */
+ * threads; two claims at one epoch are a dispute, hearsay is not. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,7 +56,91 @@ static void test_bounds(void **state)
     assert_int_equal(slotmap_get(map, SLOTS_MAX - 1).server, SLOTMAP_FOREIGN);
     assert_false(adopt(map, SLOTS_MAX, 1, 0));
     assert_int_equal(slotmap_get(map, SLOTS_MAX).epoch, 0);
-    assert_false(adopt(map, 1, UINT64_C(1) << 56, 0)); /* would not fit its word */
+    assert_false(adopt(map, 1, UINT64_C(1) << 20, 0)); /* epochs end there */
+    assert_true(adopt(map, 1, (UINT64_C(1) << 20) - 1, 0));
+}
+
+static bool claim(struct slotmap *map, uint32_t slot, uint64_t epoch, unsigned server)
+{
+    return slotmap_adopt(
+        map, slot,
+        (struct slot_place){.epoch = epoch, .server = server, .is_claimed = true});
+}
+
+static void assert_place(struct slotmap *map, uint64_t epoch, unsigned server,
+                         bool is_disputed)
+{
+    struct slot_place place = slotmap_get(map, 7);
+
+    assert_int_equal(place.epoch, epoch);
+    assert_int_equal(place.server, server);
+    assert_int_equal(place.is_disputed, is_disputed);
+}
+
+static void test_two_claims_are_a_dispute(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_true(claim(map, 7, 3, 1));
+    assert_false(claim(map, 7, 3, 1)); /* the same server says so again */
+    assert_place(map, 3, 1, false);
+    assert_false(claim(map, 7, 2, 2)); /* out of date */
+    assert_place(map, 3, 1, false);
+    assert_false(claim(map, 7, 3, 2));
+    assert_place(map, 3, 1, true);
+    assert_int_equal(slotmap_get(map, 7).rival, 2);
+    assert_false(claim(map, 7, 3, 1)); /* saying it again settles nothing */
+    assert_false(adopt(map, 7, 3, 1));
+    assert_place(map, 3, 1, true);
+    assert_true(claim(map, 7, 4, 2));
+    assert_place(map, 4, 2, false);
+}
+
+static void test_hearsay_is_no_claim(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_true(adopt(map, 7, 3, 1));
+    assert_false(adopt(map, 7, 3, 2));
+    assert_place(map, 3, 1, false);
+    assert_true(claim(map, 7, 3, 2)); /* who has it says so */
+    assert_place(map, 3, 2, false);
+    assert_false(adopt(map, 7, 3, 1));
+    assert_place(map, 3, 2, false);
+    assert_true(adopt(map, 7, 4, 1)); /* a newer epoch counts, whoever says so */
+    assert_false(claim(map, 7, 3, 2));
+    assert_place(map, 4, 1, false);
+}
+
+static void test_a_stopped_claim_is_a_dispute(void **state)
+{
+    struct slotmap *map = *state;
+    const struct slot_place stopped = {
+        .epoch = 3, .server = 1, .is_claimed = true, .is_disputed = true};
+
+    assert_true(slotmap_adopt(map, 7, stopped)); /* its rival is not there */
+    assert_place(map, 3, 1, true);
+    assert_int_equal(slotmap_get(map, 7).rival, SLOTMAP_FOREIGN);
+    assert_false(claim(map, 7, 3, 2));
+    assert_int_equal(slotmap_get(map, 7).rival, 2);
+    assert_true(claim(map, 7, 4, 1));
+    assert_false(slotmap_adopt(map, 7, stopped));
+    assert_place(map, 4, 1, false);
+}
+
+static void test_what_is_far_above_a_claim_is_not_believed(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_true(adopt(map, 7, 5000, 1)); /* nothing to compare with */
+    assert_true(claim(map, 7, 3, 2));
+    assert_place(map, 3, 2, false);
+    assert_false(adopt(map, 7, 5000, 1));
+    assert_false(claim(map, 7, 5000, 1));
+    assert_false(adopt(map, 7, 1004, 1));
+    assert_place(map, 3, 2, false);
+    assert_true(adopt(map, 7, 1003, 1));
+    assert_place(map, 1003, 1, false);
 }
 
 static void test_count(void **state)
@@ -117,6 +201,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_only_newer, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_bounds, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_two_claims_are_a_dispute, make_map,
+                                        free_map),
+        cmocka_unit_test_setup_teardown(test_hearsay_is_no_claim, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_a_stopped_claim_is_a_dispute, make_map,
+                                        free_map),
+        cmocka_unit_test_setup_teardown(test_what_is_far_above_a_claim_is_not_believed,
+                                        make_map, free_map),
         cmocka_unit_test_setup_teardown(test_count, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_homes, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_race_ends_with_the_newest, make_map,

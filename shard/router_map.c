@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a shard's slot_map() tells this process, and this process the shard. */
+#include "shard/router_map.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/log.h"
+
+/* Most slots in one slot_learn(); the rest goes with the next look. */
+#define LEARN_MAX   1000
+#define LEARN_BYTES ((size_t)LEARN_MAX * 128)
+
+/* One row: EPOCH and SERVER are the newest that the shard heard of. */
+struct map_row {
+    uint32_t slot;
+    uint64_t epoch;
+    const char *server;
+    const char *answer;
+    uint64_t claim_epoch; /* of the shard's own claim; 0: it has none */
+};
+
+/* Things of one kind that were found, of which one is named. */
+struct tally {
+    unsigned n;
+    uint32_t first; /* slot */
+};
+
+struct comparison {
+    struct shard *shard;
+    struct lesson *lesson;
+    struct tally disputed;
+    struct tally settled;
+    struct shard_hearsay hearsay;
+};
+
+void lesson_init(struct lesson *lesson)
+{
+    *lesson = (struct lesson){.n = 0};
+    buf_init(&lesson->json, LEARN_BYTES);
+}
+
+static void count(struct tally *tally, uint32_t slot)
+{
+    tally->first = tally->n++ == 0 ? slot : tally->first;
+}
+
+/* SERVER has SLOT at EPOCH; with IS_CLAIMED it says so itself. */
+static void teach(struct comparison *c, uint32_t slot, uint64_t epoch, unsigned server,
+                  bool is_claimed)
+{
+    struct lesson *lesson = c->lesson;
+
+    if (epoch > 0 && server != SLOTMAP_FOREIGN && lesson->n < LEARN_MAX) {
+        buf_addf(&lesson->json,
+                 "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\",\"claimed\":%d}",
+                 lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)epoch,
+                 c->shard->router->shards[server].name, is_claimed);
+    }
+}
+
+static void teach_place(struct comparison *c, uint32_t slot)
+{
+    struct slot_place ours = slotmap_get(c->shard->router->map, slot);
+
+    teach(c, slot, ours.epoch, ours.server, ours.is_claimed);
+}
+
+/* Was the shard's own claim stopped because of another's? A paused shard claims as ever.
+ */
+static bool is_stopped(const struct map_row *row)
+{
+    return strcmp(row->answer, "moved") == 0;
+}
+
+/* The shard claims a slot that another one claims as well: both are to stop. */
+static void stop_shard(struct comparison *c, const struct map_row *row,
+                       struct slot_place ours)
+{
+    struct shard *shards = c->shard->router->shards;
+    unsigned other = ours.server == c->shard->index ? ours.rival : ours.server;
+
+    teach(c, row->slot, ours.epoch, other, /* is_claimed= */ true);
+    if (other != SLOTMAP_FOREIGN) {
+        minder_wake(&shards[other]);
+    }
+}
+
+/* What the shard heard and this process does not believe. */
+static void note_hearsay(struct comparison *c, const struct map_row *row)
+{
+    if (c->hearsay.n++ == 0) {
+        (void)snprintf(c->hearsay.text, sizeof c->hearsay.text,
+                       "slot %u is on %s at epoch %llu", row->slot, row->server,
+                       (unsigned long long)row->epoch);
+    }
+}
+
+static void compare_row(struct comparison *c, const struct map_row *row)
+{
+    struct slotmap *map = c->shard->router->map;
+    const struct slot_place claim = {.epoch = row->claim_epoch,
+                                     .server = c->shard->index,
+                                     .is_claimed = true,
+                                     .is_disputed = is_stopped(row)};
+    const struct slot_place theirs = {
+        .epoch = row->epoch,
+        .server = router_server_index(c->shard->router, row->server)};
+    bool was_disputed = slotmap_get(map, row->slot).is_disputed;
+
+    if (row->claim_epoch > 0) {
+        slotmap_adopt(map, row->slot, claim);
+    }
+    slotmap_adopt(map, row->slot, theirs);
+    struct slot_place ours = slotmap_get(map, row->slot);
+    if (ours.is_disputed != was_disputed) {
+        count(ours.is_disputed ? &c->disputed : &c->settled, row->slot);
+    }
+    if (ours.is_disputed && row->claim_epoch == ours.epoch && !is_stopped(row)) {
+        stop_shard(c, row, ours);
+    } else if (ours.epoch > theirs.epoch) {
+        teach_place(c, row->slot);
+    } else if (theirs.epoch > ours.epoch ||
+               (theirs.server != ours.server && !ours.is_disputed)) {
+        note_hearsay(c, row);
+    }
+}
+
+/* Say what changed with this look. */
+static void report(const struct comparison *c)
+{
+    const struct router *router = c->shard->router;
+    struct router_dispute first;
+
+    if (c->disputed.n > 0 && router_disputes(router, c->disputed.first, &first, 1) > 0) {
+        log_write(LOG_ERROR, "slot_disputed",
+                  "slot=%u epoch=%llu claimed_by=%s,%s more=%u", first.slot,
+                  (unsigned long long)first.epoch, first.servers[0], first.servers[1],
+                  c->disputed.n - 1);
+    }
+    if (c->settled.n > 0) {
+        struct slot_place place = slotmap_get(router->map, c->settled.first);
+        log_write(LOG_INFO, "slot_settled", "slot=%u epoch=%llu server=%s more=%u",
+                  c->settled.first, (unsigned long long)place.epoch,
+                  router_server_name(router, place.server), c->settled.n - 1);
+    }
+}
+
+/* Keep what was heard for who asks, and log it when it is another than before. */
+static void keep_hearsay(struct comparison *c)
+{
+    struct shard *shard = c->shard;
+
+    pthread_mutex_lock(&shard->shared.mutex);
+    bool is_new = c->hearsay.n != shard->shared.hearsay.n ||
+                  strcmp(c->hearsay.text, shard->shared.hearsay.text) != 0;
+    shard->shared.hearsay = c->hearsay;
+    pthread_mutex_unlock(&shard->shared.mutex);
+    if (is_new && c->hearsay.n > 0) {
+        log_write(LOG_WARN, "slot_hearsay", "shard=%s heard=\"%s\" more=%u", shard->name,
+                  c->hearsay.text, c->hearsay.n - 1);
+    }
+}
+
+bool map_compare(struct shard *shard, const struct dbresult *map, struct lesson *lesson)
+{
+    const struct dbfield fields[] = {
+        {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct map_row, slot)},
+        {.column = "epoch",
+         .kind = DBFIELD_U64,
+         .offset = offsetof(struct map_row, epoch)},
+        {.column = "server",
+         .kind = DBFIELD_TEXT,
+         .offset = offsetof(struct map_row, server)},
+        {.column = "answer",
+         .kind = DBFIELD_TEXT,
+         .offset = offsetof(struct map_row, answer)},
+        {.column = "claim_epoch",
+         .kind = DBFIELD_U64,
+         .offset = offsetof(struct map_row, claim_epoch)}};
+    struct comparison c = {.shard = shard, .lesson = lesson};
+    uint32_t next = 0;
+    struct map_row row;
+
+    for (size_t i = 0; i < map->n_rows; i++) {
+        if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
+            return false;
+        }
+        for (; next < row.slot && next < SLOTS_MAX; next++) {
+            teach_place(&c, next);
+        }
+        next = row.slot + 1;
+        compare_row(&c, &row);
+    }
+    for (; next < SLOTS_MAX; next++) {
+        teach_place(&c, next);
+    }
+    report(&c);
+    keep_hearsay(&c);
+    return true;
+}
