@@ -38,6 +38,7 @@ SOURCE slot/_slot_seq_lock.sql
 SOURCE slot/_slot_changed.sql
 SOURCE slot/_slot_log_add.sql
 SOURCE slot/_slot_log_add_ops.sql
+SOURCE op/_op_outbox_remove.sql
 SOURCE slot/_slot_log_add_undo.sql
 SOURCE session/_session_put.sql
 

@@ -49,8 +49,9 @@
 
 #define PASSWORD_BYTES 512
 
-/* Outbox rows that wait to be removed; what does not fit is left to the relay. */
-#define DELIVERY_QUEUE_MAX 65536
+/* Outbox rows of one shard that wait to be removed; what does not fit is left to the
+ * relay. */
+#define DELIVERY_QUEUE_MAX 16384
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 

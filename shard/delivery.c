@@ -29,11 +29,11 @@
 
 #define REMOVER_STACK_BYTES (512u << 10)
 
-struct delivery {
-    struct router *router; /* (ref) */
-    size_t queue_max;
-    pthread_t remover;
-    bool has_remover;
+/* The queue of the rows that one shard is to remove, and the thread that has it done. */
+struct remover {
+    struct delivery *delivery; /* (ref) */
+    pthread_t thread;
+    bool has_thread;
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond; /* queue and stop change */
@@ -42,6 +42,13 @@ struct delivery {
         size_t n;
         bool stop;
     } shared;
+};
+
+struct delivery {
+    struct router *router; /* (ref) */
+    size_t queue_max;
+    size_t n_removers;
+    struct remover *removers; /* owned; one per shard */
 
     atomic_uint_fast64_t made_total;
     atomic_uint_fast64_t undone_total;
@@ -50,56 +57,63 @@ struct delivery {
     atomic_uint_fast64_t kept_total;
 };
 
-/* --- The queue
- * ---------------------------------------------------------------------------- */
+/* --- The queues
+ * --------------------------------------------------------------------------- */
 
-/* The half is made: its row can go. A full queue leaves that to the relay. */
-static void enqueue(struct delivery *d, const struct half *half)
+static bool push(struct remover *r, const struct half *half)
 {
-    bool fits;
+    size_t queue_max = r->delivery->queue_max;
 
-    pthread_mutex_lock(&d->shared.mutex);
-    fits = d->shared.n < d->queue_max;
+    pthread_mutex_lock(&r->shared.mutex);
+    bool fits = r->shared.n < queue_max;
     if (fits) {
-        d->shared.queue[(d->shared.first + d->shared.n) % d->queue_max] =
+        r->shared.queue[(r->shared.first + r->shared.n) % queue_max] =
             (struct half){.kind = half->kind,
                           .actor_id = half->actor_id,
                           .target_id = half->target_id,
                           .seq = half->seq,
                           .ver = half->ver};
-        d->shared.n++;
-        if (d->shared.n == 1 || d->shared.n == OPS_MAX) {
-            pthread_cond_signal(&d->shared.cond);
+        r->shared.n++;
+        if (r->shared.n == 1 || r->shared.n == OPS_MAX) {
+            pthread_cond_signal(&r->shared.cond);
         }
     }
-    pthread_mutex_unlock(&d->shared.mutex);
-    if (!fits) {
+    pthread_mutex_unlock(&r->shared.mutex);
+    return fits;
+}
+
+/* The half is made: its row can go. A full queue leaves that to the relay. */
+static void enqueue(struct delivery *d, const struct half *half)
+{
+    size_t shard = router_owner_shard(d->router, half->actor_id);
+
+    if (shard >= d->n_removers || !push(&d->removers[shard], half)) {
         atomic_fetch_add(&d->kept_total, 1);
     }
 }
 
 /* Wait for rows and take a batch of them. 0: there is nothing left and we are to stop. */
-static size_t dequeue(struct delivery *d, struct half *batch, bool *is_end)
+static size_t dequeue(struct remover *r, struct half *batch, bool *is_end)
 {
     size_t n = 0;
     int late = 0;
 
-    pthread_mutex_lock(&d->shared.mutex);
-    while (d->shared.n == 0 && !d->shared.stop) {
-        pthread_cond_wait(&d->shared.cond, &d->shared.mutex);
+    pthread_mutex_lock(&r->shared.mutex);
+    while (r->shared.n == 0 && !r->shared.stop) {
+        pthread_cond_wait(&r->shared.cond, &r->shared.mutex);
     }
     const struct timespec until = clock_timespec(clock_mono_ms() + LINGER_MS);
-    while (d->shared.n < OPS_MAX && !d->shared.stop && late == 0) {
-        late = pthread_cond_clockwait(&d->shared.cond, &d->shared.mutex, CLOCK_MONOTONIC,
+    while (r->shared.n < OPS_MAX && !r->shared.stop && late == 0) {
+        late = pthread_cond_clockwait(&r->shared.cond, &r->shared.mutex, CLOCK_MONOTONIC,
                                       &until);
     }
-    while (d->shared.n > 0 && n < OPS_MAX) {
-        batch[n++] = d->shared.queue[d->shared.first];
-        d->shared.first = (d->shared.first + 1) % d->queue_max;
-        d->shared.n--;
+    while (r->shared.n > 0 && n < OPS_MAX) {
+        batch[n++] = r->shared.queue[r->shared.first];
+        r->shared.first = (r->shared.first + 1) % r->delivery->queue_max;
+        r->shared.n--;
     }
-    *is_end = d->shared.stop;
-    pthread_mutex_unlock(&d->shared.mutex);
+    *is_end = r->shared.stop;
+    pthread_mutex_unlock(&r->shared.mutex);
     return half_merge(batch, n);
 }
 
@@ -136,15 +150,15 @@ static bool remove_rows(struct delivery *d, const struct half *rows, size_t n,
 
 static void *remover_run(void *argument)
 {
-    struct delivery *d = argument;
+    struct remover *r = argument;
     struct half batch[OPS_MAX];
     bool is_end = false;
     bool go_on = true;
 
     while (go_on) {
-        size_t n = dequeue(d, batch, &is_end);
-        bool answered =
-            n > 0 && remove_rows(d, batch, n, is_end ? REMOVE_MS_AT_END : REMOVE_MS);
+        size_t n = dequeue(r, batch, &is_end);
+        bool answered = n > 0 && remove_rows(r->delivery, batch, n,
+                                             is_end ? REMOVE_MS_AT_END : REMOVE_MS);
         go_on = !is_end || answered;
     }
     return NULL;
@@ -153,15 +167,23 @@ static void *remover_run(void *argument)
 /* --- Life
  * --------------------------------------------------------------------------------- */
 
-static bool start_remover(struct delivery *d)
+static bool start_remover(struct delivery *d, struct remover *r)
 {
     pthread_attr_t attr;
 
+    r->delivery = d;
+    pthread_mutex_init(&r->shared.mutex, NULL);
+    pthread_cond_init(&r->shared.cond, NULL);
+    d->n_removers++;
+    r->shared.queue = calloc(d->queue_max, sizeof *r->shared.queue);
+    if (r->shared.queue == NULL) {
+        return false;
+    }
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, REMOVER_STACK_BYTES);
-    d->has_remover = pthread_create(&d->remover, &attr, remover_run, d) == 0;
+    r->has_thread = pthread_create(&r->thread, &attr, remover_run, r) == 0;
     pthread_attr_destroy(&attr);
-    return d->has_remover;
+    return r->has_thread;
 }
 
 struct delivery *delivery_new(struct router *router, size_t queue_max)
@@ -172,15 +194,36 @@ struct delivery *delivery_new(struct router *router, size_t queue_max)
     if (d == NULL) {
         return NULL;
     }
+    size_t n_shards = router_n_shards(router);
     d->router = router;
     d->queue_max = queue_max;
-    pthread_mutex_init(&d->shared.mutex, NULL);
-    pthread_cond_init(&d->shared.cond, NULL);
-    d->shared.queue = calloc(queue_max, sizeof *d->shared.queue);
-    if (d->shared.queue == NULL || !start_remover(d)) {
+    d->removers = calloc(n_shards, sizeof *d->removers);
+    bool good = d->removers != NULL;
+    for (size_t i = 0; good && i < n_shards; i++) {
+        good = start_remover(d, &d->removers[i]);
+    }
+    if (!good) {
         delivery_free(&d);
     }
     return d;
+}
+
+static void tell_to_stop(struct remover *r)
+{
+    pthread_mutex_lock(&r->shared.mutex);
+    r->shared.stop = true;
+    pthread_cond_signal(&r->shared.cond);
+    pthread_mutex_unlock(&r->shared.mutex);
+}
+
+static void release_remover(struct remover *r)
+{
+    if (r->has_thread) {
+        pthread_join(r->thread, NULL);
+    }
+    pthread_cond_destroy(&r->shared.cond);
+    pthread_mutex_destroy(&r->shared.mutex);
+    free(r->shared.queue);
 }
 
 void delivery_free(struct delivery **delivery)
@@ -190,16 +233,13 @@ void delivery_free(struct delivery **delivery)
     if (d == NULL) {
         return;
     }
-    if (d->has_remover) {
-        pthread_mutex_lock(&d->shared.mutex);
-        d->shared.stop = true;
-        pthread_cond_signal(&d->shared.cond);
-        pthread_mutex_unlock(&d->shared.mutex);
-        pthread_join(d->remover, NULL);
+    for (size_t i = 0; i < d->n_removers; i++) {
+        tell_to_stop(&d->removers[i]);
     }
-    pthread_cond_destroy(&d->shared.cond);
-    pthread_mutex_destroy(&d->shared.mutex);
-    free(d->shared.queue);
+    for (size_t i = 0; i < d->n_removers; i++) {
+        release_remover(&d->removers[i]);
+    }
+    free(d->removers);
     free(d);
     *delivery = NULL;
 }
@@ -218,9 +258,12 @@ void delivery_get_state(struct delivery *delivery, struct delivery_state *state)
         .removed_total = atomic_load(&delivery->removed_total),
         .kept_total = atomic_load(&delivery->kept_total),
     };
-    pthread_mutex_lock(&delivery->shared.mutex);
-    state->queued = delivery->shared.n;
-    pthread_mutex_unlock(&delivery->shared.mutex);
+    for (size_t i = 0; i < delivery->n_removers; i++) {
+        struct remover *r = &delivery->removers[i];
+        pthread_mutex_lock(&r->shared.mutex);
+        state->queued += r->shared.n;
+        pthread_mutex_unlock(&r->shared.mutex);
+    }
 }
 
 /* --- At once

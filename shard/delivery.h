@@ -5,8 +5,9 @@
  * A write to two owners is answered when its first half is committed and its second is
  * made. If the target's shard gives no answer in time, it is answered all the same: the
  * write is safe, and the relay (relay.h) finishes it. Rows of the outbox whose second
- * half was made are collected in a bounded queue and removed in bulk by a thread; what
- * the queue does not take, or what is lost when the process dies, the relay finds. */
+ * half was made are collected and removed in bulk, by a bounded queue and a thread for
+ * each shard, so that one that is slow does not delay the others; what its queue does not
+ * take, or what is lost when the process dies, the relay finds. */
 #ifndef DOUSHARD_DELIVERY_H
 #define DOUSHARD_DELIVERY_H
 
@@ -32,8 +33,8 @@ struct delivery_state {
     size_t queued;          /* rows that wait to be removed, now */
 };
 
-/* Start the thread. QUEUE_MAX (at least 1) bounds the rows that wait to be removed.
- * ROUTER is borrowed until delivery_free(). NULL: no memory or no thread. */
+/* Start the threads. QUEUE_MAX (at least 1) bounds the rows that each shard has still to
+ * remove. ROUTER is borrowed until delivery_free(). NULL: no memory or no threads. */
 struct delivery *delivery_new(struct router *router, size_t queue_max) MUST_CHECK;
 
 /* Remove what is queued, if the shards answer at once, and stop. No delivery_make() may

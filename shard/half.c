@@ -48,7 +48,7 @@ struct half_key {
     uint64_t ver;
     int64_t at_ms;
     uint32_t attempts;
-    uint32_t behind;
+    uint32_t head;
 };
 
 static const struct dbfield key_fields[] = {
@@ -65,9 +65,7 @@ static const struct dbfield key_fields[] = {
     {.column = "attempts",
      .kind = DBFIELD_U32,
      .offset = offsetof(struct half_key, attempts)},
-    {.column = "behind",
-     .kind = DBFIELD_U32,
-     .offset = offsetof(struct half_key, behind)},
+    {.column = "head", .kind = DBFIELD_U32, .offset = offsetof(struct half_key, head)},
 };
 
 static enum half_kind kind_from_word(const char *word)
@@ -117,10 +115,9 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
                           .ver = key.ver,
                           .at_ms = key.at_ms,
                           .attempts = key.attempts,
-                          .behind = (enum half_behind)key.behind};
+                          .is_head = key.head == 1};
     return half->kind != HALF__COUNT && id_is_valid(key.actor_id) &&
-           id_is_valid(key.target_id) && key.behind <= HALF_BEHIND_PARKED &&
-           read_state(result, row, half) &&
+           id_is_valid(key.target_id) && read_state(result, row, half) &&
            (half->kind != HALF_MESSAGE || read_message(result, row, half));
 }
 
@@ -143,7 +140,7 @@ enum half_state half_state_from(const struct half *half, enum outcome outcome)
     case OUTCOME_NOMEM:
         return HALF_LATER;
     case OUTCOME_GAP:
-        return half->behind == HALF_BEHIND_NOTHING ? HALF_FAILED : HALF_LATER;
+        return half->is_head ? HALF_FAILED : HALF_LATER;
     default:
         return HALF_FAILED;
     }
@@ -354,15 +351,11 @@ static int64_t retry_ms(unsigned attempts)
 }
 
 /* Pause before the next look at a half whose target gave no answer: the longer it has
- * waited the longer, so that what waits for a shard that is down for long leaves time for
- * the others. Nothing is to be expected behind a parked message. */
+ * waited the longer, so that what waits for long leaves time for the others. */
 static int64_t put_off_ms(const struct half *half)
 {
     int64_t pause_ms = (clock_wall_ms() - half->at_ms) / 8;
 
-    if (half->behind == HALF_BEHIND_PARKED) {
-        return RETRY_MAX_MS;
-    }
     if (pause_ms < PUT_OFF_MS) {
         return PUT_OFF_MS;
     }

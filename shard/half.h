@@ -25,9 +25,6 @@ struct router;
 
 enum half_kind { HALF_FOLLOW, HALF_FAVORITE, HALF_COMMENT, HALF_MESSAGE, HALF__COUNT };
 
-/* What the first one is that waits before a message in its chat. */
-enum half_behind { HALF_BEHIND_NOTHING, HALF_BEHIND_WAITING, HALF_BEHIND_PARKED };
-
 /* One second half. (kind, actor_id, target_id, seq) is the key of its outbox row. */
 struct half {
     enum half_kind kind;
@@ -44,8 +41,8 @@ struct half {
     unsigned char op[OP_BYTES];
 
     /* As outbox_list said. */
-    unsigned attempts;       /* failed ones so far */
-    enum half_behind behind; /* of messages only */
+    unsigned attempts; /* failed ones so far */
+    bool is_head;      /* false: the message before it waits, too */
 };
 
 /* Where a half of a list stands. */
@@ -65,7 +62,7 @@ const char *half_word(enum half_kind kind);
 bool half_read(const struct dbresult *result, size_t row, struct half *half) MUST_CHECK;
 
 /* What an OUTCOME of half_deliver() means for HALF. A gap is no fault of a message that
- * is known to be behind another one. Pure. */
+ * is not the head of its chat. Pure. */
 enum half_state half_state_from(const struct half *half, enum outcome outcome);
 
 /* Choose the next batch out of the N HALVES, all of one kind: those that wait, in order,

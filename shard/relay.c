@@ -3,8 +3,10 @@
 /* The relay: finishes every second half that nobody finished within a second. */
 #include "shard/relay.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 
 #include "shard/call.h"
 #include "shard/half.h"
+#include "shard/id.h"
 #include "shard/idem.h"
 #include "shard/router_scatter.h"
 
@@ -32,7 +35,7 @@
 /* Longest pause while a shard does not answer. */
 #define PAUSE_MAX_MS 5000
 
-/* Pause when all that was listed had to be put off, and others may be behind it. */
+/* Pause when others may be behind what was listed. */
 #define NEXT_LOOK_MS 20
 
 /* Keys that clients gave to requests are good for a day. */
@@ -45,24 +48,35 @@
 
 #define HOLDER_BYTES 16
 
-/* One shard. Fields without a mutex belong to its thread. */
+/* What a worker knows of the rows that one shard has for its own. */
+struct lane {
+    int64_t again_ms;         /* monotonic; not to be looked at before */
+    int64_t put_off_until_ms; /* monotonic; rows were put off, and are not listed */
+    unsigned troubles;        /* looks in a row that got nothing done */
+    atomic_int_fast64_t oldest_ms;
+};
+
+/* One shard: keeps the lease of its outbox, and delivers to it out of the outboxes of all
+ * shards whose leases this process has, so that one that is slow or dead delays nobody
+ * else's rows. Fields without a mutex belong to its thread. */
 struct worker {
     struct relay *relay; /* (ref) */
     size_t shard;
     pthread_t thread;
     bool has_thread;
-    int64_t lease_until_ms;   /* monotonic; 0: another process has it */
-    int64_t purge_at_ms;      /* monotonic */
-    int64_t put_off_until_ms; /* monotonic; rows were put off, and are not listed */
-    unsigned troubles;        /* looks in a row that got nothing done */
+    int64_t lease_until_ms; /* monotonic; 0: another process has it */
+    int64_t lease_again_ms; /* monotonic; not to be asked for before */
+    int64_t purge_at_ms;    /* monotonic */
+    struct lane *lanes;     /* owned; one per shard: where the rows are */
+    bool is_down;           /* was so at the last look: as a target */
 
+    /* Of the shard's own outbox, whoever delivers. */
     atomic_bool is_holder;
     atomic_uint_fast64_t delivered_total;
     atomic_uint_fast64_t undone_total;
     atomic_uint_fast64_t put_off_total;
     atomic_uint_fast64_t failed_total;
     atomic_uint_fast64_t parked_total;
-    atomic_int_fast64_t oldest_ms;
 };
 
 struct relay {
@@ -70,7 +84,7 @@ struct relay {
     struct relay_options options;
     char holder[2 * HOLDER_BYTES + 1]; /* name of this process in the leases */
     size_t n_workers;
-    struct worker *workers; /* owned */
+    struct worker *workers; /* owned; one per shard */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond;
@@ -80,7 +94,7 @@ struct relay {
 
 /* The rows of one look, all of one kind while they are delivered. */
 struct pass {
-    struct worker *worker;
+    struct worker *source; /* whose outbox it is */
     struct half *halves;
     enum half_state *states;
     enum outcome *outcomes;
@@ -127,7 +141,7 @@ static void step_begin(struct own_call *own, struct relay *relay, size_t arena_b
     own_call_begin(own, arena_bytes, stopping(relay) ? CALL_MS_AT_END : CALL_MS);
 }
 
-/* CALL a PROC_SHARD procedure on the worker's shard. NULL: no answer. */
+/* CALL a PROC_SHARD procedure on the shard of WORKER. NULL: no answer. */
 static const struct dbresult *ask(struct worker *worker, struct call *call,
                                   enum proc_id proc, const struct dbarg *args)
 {
@@ -143,6 +157,14 @@ static const struct dbresult *ask(struct worker *worker, struct call *call,
     router_scatter(router, call, proc, args, shares);
     return shares[worker->shard].outcome == OUTCOME_OK ? shares[worker->shard].results
                                                        : NULL;
+}
+
+static bool is_up(struct worker *worker)
+{
+    struct router_shard_state state;
+
+    router_shard_state(worker->relay->router, worker->shard, &state);
+    return state.up;
 }
 
 /* --- The lease
@@ -169,15 +191,20 @@ static void take_lease(struct worker *worker, int64_t lease_ms)
     own_call_end(&own);
 }
 
-/* Is the shard ours? A lease is prolonged when a third of it is gone. */
-static bool hold_lease(struct worker *worker)
+/* Keep the shard's lease, or try to get it. It is prolonged when a third of it is gone.
+ */
+static void keep_lease(struct worker *worker)
 {
     int64_t lease_ms = worker->relay->options.lease_ms;
+    int64_t now_ms = clock_mono_ms();
 
-    if (worker->lease_until_ms - clock_mono_ms() < lease_ms * 2 / 3) {
-        take_lease(worker, lease_ms);
+    if (worker->lease_until_ms == 0
+            ? now_ms < worker->lease_again_ms
+            : worker->lease_until_ms - now_ms >= lease_ms * 2 / 3) {
+        return;
     }
-    return worker->lease_until_ms != 0;
+    take_lease(worker, lease_ms);
+    worker->lease_again_ms = now_ms + jitter(lease_ms / 3);
 }
 
 /* --- Delivering
@@ -192,7 +219,7 @@ static bool is_spoiled(enum outcome outcome)
 
 static void deliver_some(struct pass *pass, const size_t *index, size_t n)
 {
-    struct relay *relay = pass->worker->relay;
+    struct relay *relay = pass->source->relay;
     struct own_call own;
 
     step_begin(&own, relay, BATCH_ARENA_BYTES);
@@ -222,7 +249,7 @@ static void deliver_batch(struct pass *pass, size_t n)
     deliver_some(pass, pass->index, n);
     for (size_t i = 0; n > 1 && i < n; i++) {
         if (is_spoiled(pass->outcomes[pass->index[i]]) &&
-            !stopping(pass->worker->relay)) {
+            !stopping(pass->source->relay)) {
             deliver_some(pass, &pass->index[i], 1);
         }
     }
@@ -234,7 +261,7 @@ typedef void report_fn(struct router *, struct call *, const struct half_batch *
 static size_t report_some(struct pass *pass, const size_t *index, size_t n,
                           report_fn *tell)
 {
-    struct relay *relay = pass->worker->relay;
+    struct relay *relay = pass->source->relay;
     struct own_call own;
     size_t noted = 0;
 
@@ -247,7 +274,7 @@ static size_t report_some(struct pass *pass, const size_t *index, size_t n,
         noted += outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
     }
     if (own.call.detail[0] != '\0') {
-        log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"", pass->worker->shard,
+        log_write(LOG_DEBUG, "relay_report", "shard=%zu why=\"%s\"", pass->source->shard,
                   own.call.detail);
     }
     own_call_end(&own);
@@ -255,14 +282,15 @@ static size_t report_some(struct pass *pass, const size_t *index, size_t n,
 }
 
 /* Report the halves that are in STATE; one by one when one of them may have spoiled the
- * batch. Returns of how many the shard has taken note; the others will be listed again.
- */
+ * batch. What is LATER behind another message is not due, and needs no report. Returns of
+ * how many the shard has taken note; the others will be listed again. */
 static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
 {
     size_t n = 0, noted = 0;
 
     for (size_t i = 0; i < pass->n; i++) {
-        if (pass->states[i] == state) {
+        if (pass->states[i] == state &&
+            (state != HALF_LATER || pass->halves[i].is_head)) {
             pass->index[n++] = i;
         }
     }
@@ -271,7 +299,7 @@ static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
     }
     for (size_t i = 0; n > 1 && i < n; i++) {
         if (is_spoiled(pass->outcomes[pass->index[i]]) &&
-            !stopping(pass->worker->relay)) {
+            !stopping(pass->source->relay)) {
             noted += report_some(pass, &pass->index[i], 1, tell);
         }
     }
@@ -286,7 +314,7 @@ static void count_parked(struct pass *pass)
             half->attempts + 1 < HALF_ATTEMPTS_MAX) {
             continue;
         }
-        atomic_fetch_add(&pass->worker->parked_total, 1);
+        atomic_fetch_add(&pass->source->parked_total, 1);
         log_write(LOG_ERROR, "half_parked",
                   "kind=%s actor=%llu target=%llu seq=%llu detail=\"failed %d times; see "
                   "outbox_parked()\"",
@@ -299,34 +327,45 @@ static void count_parked(struct pass *pass)
 /* What became of the rows of one look. */
 struct score {
     size_t finished;
-    size_t put_off; /* failed ones, too */
+    size_t put_off; /* failed ones, too; not listed again for a while */
 };
 
-/* Deliver and report the halves of PASS, and add them to SCORE. */
-static void run_pass(struct pass *pass, struct score *score)
+static size_t count_later(const struct pass *pass)
 {
-    struct worker *worker = pass->worker;
+    size_t n = 0;
+
+    for (size_t i = 0; i < pass->n; i++) {
+        n += pass->states[i] == HALF_LATER && pass->halves[i].is_head;
+    }
+    return n;
+}
+
+/* Deliver the halves of PASS to TARGET, report them, and add them to SCORE. Rows of a
+ * target that is down stay as they are: it is not looked at before it is up again. */
+static void run_pass(struct worker *target, struct pass *pass, struct score *score)
+{
+    struct worker *source = pass->source;
     size_t n;
 
-    while (!stopping(worker->relay) &&
+    while (!stopping(source->relay) &&
            (n = half_pick(pass->halves, pass->states, pass->n, pass->index)) > 0) {
         deliver_batch(pass, n);
     }
+    size_t later = count_later(pass);
     size_t made = report(pass, HALF_MADE, half_done);
     size_t refused = report(pass, HALF_REFUSED, half_undo);
-    size_t later = report(pass, HALF_LATER, half_put_off);
+    if (is_up(target)) {
+        score->put_off += report(pass, HALF_LATER, half_put_off);
+    }
     size_t failed = report(pass, HALF_FAILED, half_fail);
 
     count_parked(pass);
-    atomic_fetch_add(&worker->delivered_total, made);
-    atomic_fetch_add(&worker->undone_total, refused);
-    atomic_fetch_add(&worker->put_off_total, later);
-    atomic_fetch_add(&worker->failed_total, failed);
-    if (later + failed > 0) {
-        worker->put_off_until_ms = clock_mono_ms() + PAUSE_MAX_MS;
-    }
+    atomic_fetch_add(&source->delivered_total, made);
+    atomic_fetch_add(&source->undone_total, refused);
+    atomic_fetch_add(&source->put_off_total, later);
+    atomic_fetch_add(&source->failed_total, failed);
     score->finished += made + refused;
-    score->put_off += later + failed;
+    score->put_off += failed;
 }
 
 /* --- Looking
@@ -354,7 +393,7 @@ static void select_kind(struct pass *pass, const struct dbresult *rows,
     }
 }
 
-static void note_age(struct worker *worker, const struct dbresult *rows)
+static void note_age(struct lane *lane, const struct dbresult *rows)
 {
     int64_t now_ms = clock_wall_ms();
     int64_t oldest_ms = 0;
@@ -366,8 +405,8 @@ static void note_age(struct worker *worker, const struct dbresult *rows)
             oldest_ms = now_ms - half.at_ms;
         }
     }
-    if (rows->n_rows > 0 || clock_mono_ms() >= worker->put_off_until_ms) {
-        atomic_store(&worker->oldest_ms, oldest_ms);
+    if (rows->n_rows > 0 || clock_mono_ms() >= lane->put_off_until_ms) {
+        atomic_store(&lane->oldest_ms, oldest_ms);
     }
 }
 
@@ -381,47 +420,149 @@ static bool prepare_pass(struct pass *pass, struct arena *arena, size_t n)
            pass->index != NULL;
 }
 
-/* How long to wait after a look that got N rows; SCORE of those. */
-static int64_t pause_after(struct worker *worker, size_t n, const struct score *score)
+/* Was a message brought along by the one before it? Its chat may go on. */
+static bool has_chats(const struct dbresult *rows)
 {
-    if (n == LIST_MAX && score->finished + score->put_off > 0) {
-        /* There may be more. What was put off is not listed again for a while, so that
-         * rows of a shard that is down keep nobody else waiting. */
-        worker->troubles = 0;
-        return score->finished > 0 ? 0 : NEXT_LOOK_MS;
+    for (size_t row = 0; row < rows->n_rows; row++) {
+        const struct dbvalue *head = dbresult_value(rows, row, "head");
+        if (head != NULL && head->number == 0) {
+            return true;
+        }
     }
-    worker->troubles = score->finished > 0 || n == 0 ? 0 : worker->troubles + 1;
-    int64_t pause_ms = (int64_t)worker->relay->options.poll_ms
-                       << (worker->troubles < 4 ? worker->troubles : 4);
+    return false;
+}
+
+/* How long to wait after a look that got ROWS (NULL: no answer); SCORE of those. */
+static int64_t pause_after(struct worker *target, struct lane *lane,
+                           const struct dbresult *rows, const struct score *score)
+{
+    bool is_full = rows != NULL && rows->n_rows == LIST_MAX;
+    int64_t pause_ms = target->relay->options.poll_ms;
+
+    if (is_full && score->finished > 0) {
+        lane->troubles = 0;
+        return 0; /* there may be more */
+    }
+    if ((is_full && score->put_off > 0) || (score->finished > 0 && has_chats(rows))) {
+        /* Others may be behind what was put off, or was brought along. */
+        lane->troubles = 0;
+        return pause_ms < NEXT_LOOK_MS ? pause_ms : NEXT_LOOK_MS;
+    }
+    bool is_quiet = score->finished > 0 || (rows != NULL && rows->n_rows == 0);
+    lane->troubles = is_quiet ? 0 : lane->troubles + 1;
+    pause_ms <<= lane->troubles < 4 ? lane->troubles : 4;
     return jitter(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
 }
 
-/* Look once and finish what is due. Returns the pause until the next look. */
-static int64_t look(struct worker *worker)
+/* The slots of TARGET as a JSON array, from anywhere on: who looks at a part of the rows
+ * only is fair to all slots. NULL: it has none, or memory is short. */
+static char *list_slots(struct worker *target, struct arena *arena, size_t *len)
 {
-    struct relay *relay = worker->relay;
-    const struct dbarg args[] = {dbarg_number(LIST_MAX),
-                                 dbarg_number((uint64_t)relay->options.older_ms)};
-    struct pass pass = {.worker = worker};
+    const size_t size = SHARED_SLOTS * strlen("1023,") + sizeof "[]";
+    char *text = arena_calloc(arena, size, 1);
+    uint32_t first = rnd_below(SHARED_SLOTS);
+    size_t n = 0;
+
+    for (uint32_t i = 0; text != NULL && i < SHARED_SLOTS; i++) {
+        uint32_t slot = (first + i) % SHARED_SLOTS;
+        if (router_slot_shard(target->relay->router, slot) == target->shard) {
+            n += (size_t)snprintf(text + n, size - n, "%c%" PRIu32, n == 0 ? '[' : ',',
+                                  slot);
+        }
+    }
+    if (n == 0) {
+        return NULL;
+    }
+    text[n++] = ']';
+    *len = n;
+    return text;
+}
+
+/* List what SOURCE has for TARGET, at most LIMIT rows; NULL: no answer. */
+static const struct dbresult *list_rows(struct worker *target, struct worker *source,
+                                        struct call *call, size_t limit)
+{
+    size_t len = 0;
+    const char *slots = list_slots(target, call->arena, &len);
+    const struct dbarg args[] = {dbarg_text(slots, len), dbarg_number(limit),
+                                 dbarg_number((uint64_t)target->relay->options.older_ms)};
+    const struct dbresult *rows =
+        slots == NULL ? NULL : ask(source, call, PROC_OUTBOX_LIST, args);
+
+    if (slots == NULL) {
+        atomic_store(&target->lanes[source->shard].oldest_ms, 0);
+    } else if (rows == NULL) {
+        log_write(LOG_DEBUG, "relay_look", "shard=%zu why=\"%s\"", source->shard,
+                  call->detail);
+    }
+    if (rows != NULL) {
+        note_age(&target->lanes[source->shard], rows);
+    }
+    return rows;
+}
+
+/* Look once for what SOURCE has for TARGET, and finish what is due. */
+static void look(struct worker *target, struct worker *source)
+{
+    struct lane *lane = &target->lanes[source->shard];
+    struct pass pass = {.source = source};
     struct score score = {.finished = 0};
     struct own_call own;
-    size_t n = 1; /* no answer is as good as one row that could not be finished */
 
-    step_begin(&own, relay, LIST_ARENA_BYTES);
-    const struct dbresult *rows = ask(worker, &own.call, PROC_OUTBOX_LIST, args);
+    step_begin(&own, target->relay, LIST_ARENA_BYTES);
+    const struct dbresult *rows = list_rows(target, source, &own.call, LIST_MAX);
     if (rows != NULL && prepare_pass(&pass, &own.arena, rows->n_rows + 1)) {
-        n = rows->n_rows;
-        note_age(worker, rows);
-        for (enum half_kind kind = 0; n > 0 && kind < HALF__COUNT; kind++) {
+        for (enum half_kind kind = 0; rows->n_rows > 0 && kind < HALF__COUNT; kind++) {
             select_kind(&pass, rows, kind);
-            run_pass(&pass, &score);
+            run_pass(target, &pass, &score);
         }
-    } else {
-        log_write(LOG_DEBUG, "relay_look", "shard=%zu why=\"%s\"", worker->shard,
-                  own.call.detail);
     }
+    if (score.put_off > 0) {
+        lane->put_off_until_ms = clock_mono_ms() + PAUSE_MAX_MS;
+    }
+    lane->again_ms = clock_mono_ms() + pause_after(target, lane, rows, &score);
     own_call_end(&own);
-    return pause_after(worker, n, &score);
+}
+
+/* The target is down: only see how long something has waited for it. */
+static void look_only(struct worker *target, struct worker *source)
+{
+    struct own_call own;
+
+    step_begin(&own, target->relay, BATCH_ARENA_BYTES);
+    (void)list_rows(target, source, &own.call, 1);
+    own_call_end(&own);
+}
+
+/* Look at all outboxes that are ours and due for it. Returns the pause until the next. */
+static int64_t deliver_all(struct worker *target)
+{
+    struct relay *relay = target->relay;
+    bool target_is_up = is_up(target);
+    bool was_down = target->is_down;
+    int64_t next_ms = clock_mono_ms() + jitter(relay->options.poll_ms);
+
+    target->is_down = !target_is_up;
+    for (size_t i = 0; i < relay->n_workers && !stopping(relay); i++) {
+        struct worker *source = &relay->workers[(target->shard + i) % relay->n_workers];
+        struct lane *lane = &target->lanes[source->shard];
+        if (!atomic_load(&source->is_holder)) {
+            atomic_store(&lane->oldest_ms, 0);
+            continue;
+        }
+        if (was_down && target_is_up) {
+            lane->again_ms = 0;
+        }
+        if (clock_mono_ms() >= lane->again_ms && target_is_up) {
+            look(target, source);
+        } else if (clock_mono_ms() >= lane->again_ms) {
+            look_only(target, source);
+            lane->again_ms = clock_mono_ms() + jitter(PAUSE_MAX_MS);
+        }
+        next_ms = target_is_up && lane->again_ms < next_ms ? lane->again_ms : next_ms;
+    }
+    int64_t pause_ms = next_ms - clock_mono_ms();
+    return pause_ms > 0 ? pause_ms : 0;
 }
 
 /* Forget keys of requests that are too old to be used. */
@@ -453,12 +594,9 @@ static void *worker_run(void *argument)
 
     worker->purge_at_ms = clock_mono_ms() + jitter(PURGE_EVERY_MS);
     while (rest(relay, pause_ms)) {
-        if (!hold_lease(worker)) {
-            pause_ms = jitter(relay->options.lease_ms / 3);
-            continue;
-        }
-        pause_ms = look(worker);
-        if (clock_mono_ms() >= worker->purge_at_ms) {
+        keep_lease(worker);
+        pause_ms = deliver_all(worker);
+        if (worker->lease_until_ms != 0 && clock_mono_ms() >= worker->purge_at_ms) {
             purge(worker);
         }
     }
@@ -476,13 +614,21 @@ struct relay_options relay_defaults(void)
     return (struct relay_options){.poll_ms = 500, .older_ms = 1000, .lease_ms = 10000};
 }
 
+static bool prepare_worker(struct relay *relay, size_t shard)
+{
+    struct worker *worker = &relay->workers[shard];
+
+    worker->relay = relay;
+    worker->shard = shard;
+    worker->lanes = calloc(relay->n_workers, sizeof *worker->lanes);
+    return worker->lanes != NULL;
+}
+
 static bool start_worker(struct relay *relay, size_t shard)
 {
     struct worker *worker = &relay->workers[shard];
     pthread_attr_t attr;
 
-    worker->relay = relay;
-    worker->shard = shard;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
     worker->has_thread = pthread_create(&worker->thread, &attr, worker_run, worker) == 0;
@@ -509,6 +655,9 @@ struct relay *relay_new(struct router *router, const struct relay_options *optio
     relay->workers = calloc(relay->n_workers, sizeof *relay->workers);
     bool good = relay->workers != NULL;
     for (size_t i = 0; good && i < relay->n_workers; i++) {
+        good = prepare_worker(relay, i);
+    }
+    for (size_t i = 0; good && i < relay->n_workers; i++) {
         good = start_worker(relay, i);
     }
     if (!good) {
@@ -533,6 +682,9 @@ void relay_free(struct relay **relay)
             pthread_join(r->workers[i].thread, NULL);
         }
     }
+    for (size_t i = 0; r->workers != NULL && i < r->n_workers; i++) {
+        free(r->workers[i].lanes);
+    }
     pthread_cond_destroy(&r->shared.cond);
     pthread_mutex_destroy(&r->shared.mutex);
     free(r->workers);
@@ -552,6 +704,9 @@ void relay_get_state(struct relay *relay, size_t shard, struct relay_state *stat
         .put_off_total = atomic_load(&worker->put_off_total),
         .failed_total = atomic_load(&worker->failed_total),
         .parked_total = atomic_load(&worker->parked_total),
-        .oldest_ms = atomic_load(&worker->oldest_ms),
     };
+    for (size_t i = 0; i < relay->n_workers; i++) {
+        int64_t oldest_ms = atomic_load(&relay->workers[i].lanes[shard].oldest_ms);
+        state->oldest_ms = oldest_ms > state->oldest_ms ? oldest_ms : state->oldest_ms;
+    }
 }

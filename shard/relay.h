@@ -2,11 +2,14 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The relay: finishes every second half that nobody finished within a second.
  *
- * One thread per shard. Of all processes one at a time works on a shard, by a lease in
- * the shard; two would do no harm. It takes the due rows of the shard's outbox, oldest
- * first, delivers them in batches and removes, takes back or puts off each. Nothing makes
- * it give up: a row whose target's shard is down waits for it, a row that the target
- * cannot make sense of is parked after HALF_ATTEMPTS_MAX failures for an operator. */
+ * One thread per shard. Of all processes one at a time works on the outbox of a shard, by
+ * a lease in the shard; two would do no harm. The thread of a shard keeps its lease, and
+ * delivers to it: it takes the due rows for its slots out of every outbox that is leased,
+ * delivers them in batches and removes, takes back or puts off each. So what waits for a
+ * shard that is down costs a look now and then, whatever there is of it, and delays only
+ * what is for that shard. Nothing makes the relay give up: a row whose target's shard is
+ * down waits for it, a row that the target cannot make sense of is parked after
+ * HALF_ATTEMPTS_MAX failures for an operator. */
 #ifndef DOUSHARD_RELAY_H
 #define DOUSHARD_RELAY_H
 

@@ -246,6 +246,11 @@ size_t router_slot_shard(struct router *router, uint32_t slot)
                : place.server;
 }
 
+size_t router_owner_shard(struct router *router, uint64_t owner_id)
+{
+    return router_slot_shard(router, slotmap_home(router->map, owner_id));
+}
+
 void router_look_again(struct router *router, size_t shard)
 {
     CHECK(shard < router->n_shards);

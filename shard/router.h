@@ -100,4 +100,7 @@ void router_look_again(struct router *router, size_t shard);
 /* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
 size_t router_slot_shard(struct router *router, uint32_t slot);
 
+/* The same of an owner, who may have been promoted. */
+size_t router_owner_shard(struct router *router, uint64_t owner_id);
+
 #endif

@@ -19,8 +19,8 @@
 -- Codes   : ok same mismatch (the op was used for another peer) notfound (no live sender, or
 --           the message was undone since) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT message (by slot,
---           user_id, op); SELECT, INSERT, UPDATE chat (by key); INSERT outbox (by key);
---           journal
+--           user_id, op); SELECT, INSERT, UPDATE chat (by key); SELECT (share lock), INSERT
+--           outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations in one chat   45503 the clock is beyond
 --           the 40 bits of an id
 -- Replays : same with id, seq, time and text of the first one. The text of the replay is
@@ -198,7 +198,8 @@ BEGIN
                                 last_text = VALUES(last_text),
                                 last_sent = VALUES(last_sent);
 
-    INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
+    -- Head of its chat, unless the one before it waits: locked, so that it cannot go unseen.
+    INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at, head)
     SELECT o.slot,
            o.owner,
            o.kind,
@@ -206,13 +207,21 @@ BEGIN
            o.seq,
            o.ver,
            v_now,
-           v_now
+           v_now,
+           p.seq IS NULL
       FROM op AS o
+      LEFT JOIN outbox AS p FORCE INDEX (PRIMARY)
+        ON p.slot = o.slot
+       AND p.actor_id = o.owner
+       AND p.kind = o.kind
+       AND p.target_id = o.target
+       AND p.seq = GREATEST(o.seq, 1) - 1
      WHERE o.code = 'ok'
      ORDER BY o.slot,
               o.owner,
               o.target,
-              o.seq;
+              o.seq
+      LOCK IN SHARE MODE;
 
     SELECT MAX(o.moving)
       INTO v_moving

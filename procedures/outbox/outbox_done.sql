@@ -11,7 +11,7 @@
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (the row is gone, or waits for a newer version) moved notready
--- Touches : SELECT, DELETE outbox (by key); journal
+-- Touches : SELECT, UPDATE, DELETE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one row
 -- Replays : same
 
@@ -24,10 +24,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_done (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: forget second halves that are delivered'
+    COMMENT 'v2: forget second halves that are delivered'
 BEGIN
-    DECLARE v_moving TINYINT;
-
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
@@ -53,24 +51,7 @@ BEGIN
 
     CALL _op_outbox_lock();
 
-    DELETE x
-      FROM op AS o
-     STRAIGHT_JOIN outbox AS x FORCE INDEX (PRIMARY)
-        ON x.slot = o.slot
-       AND x.actor_id = o.owner
-       AND x.kind = o.kind
-       AND x.target_id = o.target
-       AND x.seq = o.seq
-     WHERE o.code = 'ok';
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
-
-    IF v_moving THEN
-        CALL _slot_log_add_ops('outbox');
-    END IF;
+    CALL _op_outbox_remove();
 
     COMMIT;
 

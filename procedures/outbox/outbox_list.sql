@@ -1,27 +1,31 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_list: second halves that are still to be delivered, with all that is needed for it.
+-- outbox_list: second halves for one shard that are still to be delivered, with all that is
+-- needed for it.
 --
+-- in_slots     array of the slots of their targets (0 to 1023, each once, at most 1024): those
+--              that the shard has to which they are to be delivered
 -- in_limit     at most so many, 1 to 1000
 -- in_older_ms  only those that have been due for so long, 0 to 86400000: younger ones are
 --              being delivered by whoever wrote them
 --
--- Of the slots that this shard serves, the longest due first. A message that is due brings
--- all that wait in its chat along, however young or put off, in the order of seq: one that
--- was late would else make all that follow late, too. Of one chat the first in_limit are
--- looked at; the others wait for those, and keep nobody else waiting. Parked rows are left
--- out. owner, kind,
--- target, seq and ver are as outbox_done wants them (comment: owner is the video, target its
--- author, seq the comment_id); state and at are those of the edge (comment: 1 posted, 0
--- deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits) those of a
--- message. Columns that a kind does not have are NULL. behind: what is the first of its chat
--- that waits before it, 0 nothing, 1 a message that is not parked, 2 one that is parked.
+-- Of the slots that this shard serves; slot by slot in the order of in_slots, the longest due
+-- first in each: a caller that begins somewhere else each time is fair to all of them. What
+-- waits for other slots, is parked, or stands behind another message of its chat is not read.
+-- As far as there is room each first message brings along those behind it, without a gap, in
+-- the order of seq, however young: one that was late would else make all that follow late,
+-- too. owner, kind, target, seq and ver are as outbox_done wants them (comment: owner is the
+-- video, target its author, seq the comment_id); state and at are those of the edge (comment:
+-- 1 posted, 0 deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits)
+-- those of a message. Columns that a kind does not have are NULL. head: 0: it stands behind
+-- the message before it.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
---           message_id, op, behind
--- Touches : SELECT outbox (by parked and due_at), slot_fence, owner_home, follow, favorite,
---           comment (by key), message (by slot, user_id, peer_id, sent, seq), in one snapshot
+--           message_id, op, head
+-- Touches : SELECT outbox (by parked, head, target_slot and due_at; by key), slot_fence,
+--           owner_home, follow, favorite (by key), message (by slot, user_id, peer_id, sent,
+--           seq), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -30,19 +34,23 @@ DROP PROCEDURE IF EXISTS outbox_list;
 DELIMITER $$
 
 CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_list (
+    IN in_slots    JSON,
     IN in_limit    INT,
     IN in_older_ms BIGINT
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v2: second halves that are still to be delivered'
+    COMMENT 'v3: second halves that are still to be delivered'
 BEGIN
     DECLARE v_until BIGINT DEFAULT _now_ms() - in_older_ms;
 
-    IF NOT COALESCE(in_limit BETWEEN 1 AND 1000
+    IF NOT COALESCE(JSON_VALID(in_slots)
+                    AND JSON_TYPE(in_slots) = 'ARRAY'
+                    AND JSON_LENGTH(in_slots) BETWEEN 1 AND 1024
+                    AND in_limit BETWEEN 1 AND 1000
                     AND in_older_ms BETWEEN 0 AND 86400000, FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'outbox_list needs limit 1 to 1000, older_ms 0 to 86400000';
+           SET MESSAGE_TEXT = 'outbox_list needs slots, limit 1 to 1000, older_ms 0 to 86400000';
     END IF;
 
     SELECT d.slot,
@@ -73,16 +81,9 @@ BEGIN
            m.text,
            m.message_id,
            LOWER(HEX(m.op)) AS op,
-           COALESCE((SELECT b.parked + 1
-                       FROM outbox AS b FORCE INDEX (PRIMARY)
-                      WHERE b.slot = IF(d.kind = 'message', d.slot, NULL)
-                        AND b.actor_id = d.actor_id
-                        AND b.kind = d.kind
-                        AND b.target_id = d.target_id
-                        AND b.seq < d.seq
-                      ORDER BY b.seq
-                      LIMIT 1), 0) AS behind
-      FROM (SELECT x.slot,
+           d.head
+      FROM (SELECT DISTINCT
+                   x.slot,
                    g.epoch,
                    x.actor_id,
                    x.kind,
@@ -90,71 +91,47 @@ BEGIN
                    x.seq,
                    x.ver,
                    x.at,
-                   g.due_at,
-                   x.attempts
+                   x.attempts,
+                   x.head
               FROM (SELECT w.slot,
                            w.epoch,
                            w.actor_id,
                            w.kind,
                            w.target_id,
-                           MIN(w.due_at) AS due_at,
-                           COALESCE((SELECT b.seq
-                                       FROM outbox AS b FORCE INDEX (PRIMARY)
-                                      WHERE b.slot = IF(w.kind = 'message', w.slot, NULL)
-                                        AND b.actor_id = w.actor_id
-                                        AND b.kind = w.kind
-                                        AND b.target_id = w.target_id
-                                      ORDER BY b.seq
-                                      LIMIT 1), MIN(w.seq)) AS first,
-                           IF(w.kind = 'message', in_limit, 1) AS width
+                           w.seq,
+                           IF(w.kind = 'message', in_limit DIV COUNT(*) OVER (), 1) AS width
                       FROM (SELECT x.slot,
                                    f.epoch,
                                    x.actor_id,
                                    x.kind,
                                    x.target_id,
-                                   x.seq,
-                                   x.due_at
-                              FROM outbox AS x FORCE INDEX (due)
+                                   x.seq
+                              FROM JSON_TABLE(in_slots, '$[*]' COLUMNS (
+                                       slot SMALLINT UNSIGNED PATH '$'
+                                   )) AS j
+                             STRAIGHT_JOIN outbox AS x FORCE INDEX (due)
+                                ON x.parked = 0
+                               AND x.head = 1
+                               AND x.target_slot = j.slot
+                               AND x.due_at <= v_until
                              STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
                                 ON f.slot = x.slot
                                AND f.answer = 'ok'
                               LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
                                 ON h.slot = IF(f.has_home = 1, x.slot, NULL)
                                AND h.owner_id = x.actor_id
-                             WHERE x.parked = 0
-                               AND x.due_at <= v_until
-                               AND h.owner_id IS NULL
-                               AND x.seq < COALESCE((SELECT b.seq
-                                                       FROM outbox AS b FORCE INDEX (PRIMARY)
-                                                      WHERE b.slot = IF(x.kind = 'message',
-                                                                        x.slot, NULL)
-                                                        AND b.actor_id = x.actor_id
-                                                        AND b.kind = x.kind
-                                                        AND b.target_id = x.target_id
-                                                      ORDER BY b.seq
-                                                      LIMIT 1), x.seq) + in_limit
-                             ORDER BY x.due_at
-                             LIMIT in_limit) AS w
-                     GROUP BY w.slot,
-                              w.epoch,
-                              w.actor_id,
-                              w.kind,
-                              w.target_id,
-                              IF(w.kind = 'message', 0, w.seq)) AS g
+                             WHERE h.owner_id IS NULL
+                             LIMIT in_limit) AS w) AS g
+             STRAIGHT_JOIN JSON_TABLE(CONCAT('[0', REPEAT(',0', g.width - 1), ']'),
+                                      '$[*]' COLUMNS (place FOR ORDINALITY)) AS p
              STRAIGHT_JOIN outbox AS x FORCE INDEX (PRIMARY)
                 ON x.slot = g.slot
                AND x.actor_id = g.actor_id
                AND x.kind = g.kind
                AND x.target_id = g.target_id
-               AND x.seq BETWEEN g.first AND g.first + g.width - 1
+               AND x.seq = g.seq + p.place - 1
              WHERE x.parked = 0
-             ORDER BY g.due_at,
-                      x.slot,
-                      x.actor_id,
-                      x.kind,
-                      x.target_id,
-                      x.seq
-             LIMIT in_limit) AS d
+               AND x.head = (p.place = 1)) AS d
       LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
         ON fo.slot = IF(d.kind = 'follow', d.slot, NULL)
        AND fo.user_id = d.actor_id
@@ -169,8 +146,7 @@ BEGIN
        AND m.peer_id = d.target_id
        AND m.sent = 1
        AND m.seq = d.seq
-     ORDER BY d.due_at,
-              d.slot,
+     ORDER BY d.slot,
               d.actor_id,
               d.kind,
               d.target_id,

@@ -20,7 +20,7 @@
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (nothing has that version any more) moved notready
 -- Touches : SELECT, UPDATE user, video (by slot and id), follow, favorite, comment, message,
---           chat (by key); SELECT, DELETE outbox (by key); journal
+--           chat (by key); SELECT, UPDATE, DELETE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one row
 -- Replays : same
 
@@ -33,7 +33,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_undo (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v3: take back what the target refused'
+    COMMENT 'v4: take back what the target refused'
 BEGIN
     DECLARE v_moving TINYINT;
 
@@ -154,15 +154,7 @@ BEGIN
 
     CALL _op_chat_last();
 
-    DELETE x
-      FROM op AS o
-     STRAIGHT_JOIN outbox AS x FORCE INDEX (PRIMARY)
-        ON x.slot = o.slot
-       AND x.actor_id = o.owner
-       AND x.kind = o.kind
-       AND x.target_id = o.target
-       AND x.seq = o.seq
-     WHERE o.code = 'ok';
+    CALL _op_outbox_remove();
 
     SELECT MAX(o.moving)
       INTO v_moving

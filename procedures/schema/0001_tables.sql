@@ -596,28 +596,33 @@ PARTITION BY LIST (slot DIV 1024 * slot) (
 );
 
 CREATE TABLE IF NOT EXISTS outbox (
-    slot      INT UNSIGNED NOT NULL
+    slot        INT UNSIGNED NOT NULL
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
-    actor_id  BIGINT UNSIGNED NOT NULL
+    actor_id    BIGINT UNSIGNED NOT NULL
         COMMENT 'owner: whose write has a second half; comment: the video',
-    kind      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    kind        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'follow, favorite, comment, message',
-    target_id BIGINT UNSIGNED NOT NULL
+    target_id   BIGINT UNSIGNED NOT NULL
         COMMENT 'owner of the second half; comment: its author',
-    seq       BIGINT UNSIGNED NOT NULL DEFAULT 0
+    seq         BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'number of the message; id of the comment; 0 for edges',
-    ver       BIGINT UNSIGNED NOT NULL
+    ver         BIGINT UNSIGNED NOT NULL
         COMMENT 'version to deliver; removed only while it is still this one',
-    at        BIGINT NOT NULL
+    at          BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch; when this version was written',
-    due_at    BIGINT NOT NULL
+    due_at      BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch; not before; at first the same as at',
-    attempts  INT UNSIGNED NOT NULL DEFAULT 0
+    attempts    INT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'failed deliveries of this version',
-    parked    TINYINT UNSIGNED NOT NULL DEFAULT 0
+    parked      TINYINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT '1: failed 20 times, waits for an operator',
+    head        TINYINT UNSIGNED NOT NULL DEFAULT 1
+        COMMENT '0: the message before it (seq - 1) waits, too, and hands this on',
+    target_slot SMALLINT UNSIGNED
+        GENERATED ALWAYS AS (target_id DIV 8 MOD 1024) STORED
+        COMMENT 'slot that the id of the target names: which shard is to be asked',
     PRIMARY KEY (slot, actor_id, kind, target_id, seq),
-    KEY due (parked, due_at)
+    KEY due (parked, head, target_slot, due_at)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

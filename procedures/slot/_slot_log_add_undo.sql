@@ -4,7 +4,7 @@
 -- _slot_log_add_undo: journal what outbox_undo changed in slots that are moving.
 --
 -- The kinds of a batch differ, so that the tables do: op.kind says which. op.was: the first
--- half was taken back, else only the outbox row is removed. Chats: _op_chat_last.
+-- half was taken back. Outbox rows: _op_outbox_remove; chats: _op_chat_last.
 --
 -- Touches : SELECT op; INSERT slot_log
 -- Errors  : none
@@ -17,10 +17,8 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE _slot_log_add_undo ()
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: journal the rows that an undo changed'
+    COMMENT 'v3: journal the rows that an undo changed'
 BEGIN
-    CALL _slot_log_add_ops('outbox');
-
     -- The table of a kind has its name.
     INSERT INTO slot_log (slot, tbl, owner, k1, k2, k3)
     SELECT o.slot,

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, codes, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard,
+  account, batch, call, codes, counted as readsOf, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
+  outboxList, ownerOp, race, refused, refusesBadBatch, shard, until, waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -361,10 +361,11 @@ describe("the outbox", () => {
     await one(app, "relation_action", actionOp(a, b));
     await one(app, "favorite_action", actionOp(a, video));
     await one(app, "favorite_action", actionOp(a, video, 0));
-    const list = async (limit = 10, older = 0) => (await call(app, "outbox_list", limit, older))[0];
+    const list = async (limit = 10, older = 0) => await outboxList(app, limit, older);
     const rows = await list();
-    assert.deepEqual(rows.map(({ kind, owner, target, seq, ver, state }) => [kind, owner, target, seq, ver, state]),
-      [["follow", a.id, b.id, "0", "1", "1"], ["favorite", a.id, video.id, "0", "3", "0"]]);
+    assert.deepEqual(rows.map(({ kind, owner, target, seq, ver, state, head }) => [kind, owner, target, seq, ver, state, head]),
+      [["favorite", a.id, video.id, "0", "3", "0", "1"], ["follow", a.id, b.id, "0", "1", "1", "1"]]);
+    assert.deepEqual([await outboxList(app, 10, 0, [40, 42]), (await outboxList(app, 10, 0, [40, 41])).length], [[], 2]);
     assert.ok(rows.every((row) => Number(row.at) > 1_700_000_000_000 && row.slot === "40" && row.epoch === "1" && row.text === null));
     assert.deepEqual(await list(10, 60_000), []);
     assert.equal((await list(1)).length, 1);
@@ -381,7 +382,7 @@ describe("the outbox", () => {
     await one(app, "relation_action", actionOp(a, b));
     const fail = async (fields) => (await one(app, "outbox_fail", outboxOp(a, "follow", b, 1, { retry_ms: 0, failed: 1, ...fields }))).code;
     assert.equal(await fail({ retry_ms: 86_400_000, failed: 0 }), "ok");
-    assert.deepEqual([(await call(app, "outbox_list", 10, 0))[0].length, (await outbox(a))[0].attempts], [0, "0"]);
+    assert.deepEqual([(await outboxList(app, 10)).length, (await outbox(a))[0].attempts], [0, "0"]);
     for (let i = 1; i <= 20; i++) assert.equal(await fail({}), "ok");
     assert.deepEqual([(await outbox(a))[0].attempts, (await outbox(a))[0].parked], ["20", "1"]);
     const [status] = (await call(root, "outbox_status"))[0];
@@ -391,30 +392,39 @@ describe("the outbox", () => {
     assert.deepEqual(await outbox(a), [{ kind: "follow", target_id: b.id, seq: "0", ver: "2", attempts: "0", parked: "0" }]);
   });
 
-  test("messages know what is before them; an operator finds what is parked and lets it go", async () => {
+  test("of a chat the first is due; an operator finds what is parked and lets it go", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b, c] = [await newUser(app, nameIn(45)), await newUser(app), await newUser(app)];
     const admin = account(server, "admin");
     for (const peer of [b, b, b, c]) await one(app, "message_action", ownerOp(a, { peer: Number(peer.id), op: key(), text: "t" }));
     await one(app, "relation_action", actionOp(a, b));
-    const listed = async () => (await call(app, "outbox_list", 10, 0))[0].map((row) => [row.kind, row.target, row.seq, row.behind].join());
-    const fail = async (seq, fields) => one(app, "outbox_fail", ownerOp(a, { kind: "message", target: Number(b.id), seq, ver: 1, retry_ms: 0, failed: 1, ...fields }));
+    const listed = async () => (await outboxList(app, 10)).map((row) => [row.kind, row.target, row.seq, row.head].join()).sort();
+    const messageOp = (seq, fields) => ownerOp(a, { kind: "message", target: Number(b.id), seq, ver: 1, ...fields });
+    const fail = async (seq, fields) => one(app, "outbox_fail", messageOp(seq, { retry_ms: 0, failed: 1, ...fields }));
     const [m1, m2, m3] = [1, 2, 3].map((seq) => `message,${b.id},${seq}`);
-    const others = [`message,${c.id},1,0`, `follow,${b.id},0,0`];
-    assert.deepEqual((await listed()).sort(), [`${m1},0`, `${m2},1`, `${m3},1`, ...others].sort());
+    const others = [`message,${c.id},1,1`, `follow,${b.id},0,1`];
+    assert.deepEqual(await listed(), [`${m1},1`, `${m2},0`, `${m3},0`, ...others].sort());
+    // Without the first one nothing of the chat is listed, and the others need no reports.
+    await fail(1, { failed: 0, retry_ms: 60_000 });
+    assert.deepEqual(await listed(), others.sort());
     for (let i = 0; i < 20; i++) await fail(1);
-    await fail(2, { failed: 0, retry_ms: 60_000 });
-    // What is due brings its chat along; without it nothing of the chat is listed.
-    assert.deepEqual((await listed()).sort(), [`${m2},2`, `${m3},2`, ...others].sort());
-    await fail(3, { failed: 0, retry_ms: 60_000 });
-    assert.deepEqual((await listed()).sort(), others.sort());
+    assert.deepEqual(await listed(), others.sort());
     const parked = async (limit = 10) => (await call(admin, "outbox_parked", limit))[0];
     assert.deepEqual((await parked()).map((row) => [row.slot, row.owner, row.kind, row.target, row.seq, row.ver, row.attempts, row.behind]),
       [["45", a.id, "message", b.id, "1", "1", "20", "2"]]);
     const retry = async (id = a.id) => (await call(admin, "outbox_retry", Number(id)))[0].map((row) => [row.code, row.released].join());
-    assert.deepEqual([await retry(b.id), await retry(), await retry(), await parked()], [["ok,0"], ["ok,3"], ["ok,0"], []]);
-    assert.deepEqual((await listed()).sort(), [`${m1},0`, `${m2},1`, `${m3},1`, ...others].sort());
+    assert.deepEqual([await retry(b.id), await retry(), await retry(), await parked()], [["ok,0"], ["ok,1"], ["ok,0"], []]);
+    assert.deepEqual(await listed(), [`${m1},1`, `${m2},0`, `${m3},0`, ...others].sort());
     assert.equal((await outbox(a)).find((row) => row.seq === "1" && row.target_id === b.id).attempts, "0");
+    // Who goes lets the next one go, at its own time; the others stay where they are.
+    assert.equal((await one(app, "outbox_done", messageOp(1))).code, "ok");
+    assert.deepEqual(await listed(), [`${m2},1`, `${m3},0`, ...others].sort());
+    assert.equal((await one(app, "outbox_undo", messageOp(2))).code, "ok");
+    assert.deepEqual(await listed(), [`${m3},1`, ...others].sort());
+    await one(app, "message_action", ownerOp(a, { peer: Number(b.id), op: key(), text: "t" }));
+    assert.deepEqual(await codes(app, "outbox_done", [messageOp(3), messageOp(4)]), ["ok", "ok"]);
+    await one(app, "message_action", ownerOp(a, { peer: Number(b.id), op: key(), text: "t" }));
+    assert.deepEqual(await listed(), [`message,${b.id},5,1`, ...others].sort());
 
     for (const limit of [null, 0, 1001]) await refused(admin, "45400", "outbox_parked", limit);
     for (const id of [null, 0]) await refused(admin, "45400", "outbox_retry", id);
@@ -423,26 +433,61 @@ describe("the outbox", () => {
     assert.deepEqual((await call(admin, "outbox_retry", Number(a.id)))[0].map((row) => [row.code, row.server, row.released]), [["moved", "shard2", "0"]]);
     await root.run("UPDATE slot_fence SET state = 'owned', server = 'shard1', epoch = 1 WHERE slot = 45");
     await journals(root, 45, async () => {
-      await fail(3, { failed: 0, retry_ms: 60_000 });
+      await fail(5, { failed: 0, retry_ms: 60_000 });
       await root.run("DELETE FROM slot_log");
       return retry();
-    }, () => [`outbox ${a.id} ${a.id},${b.id},3 ${Buffer.from("message").toString("hex")}`]);
+    }, () => [`outbox ${a.id} ${a.id},${b.id},5 ${Buffer.from("message").toString("hex")}`]);
+    await journals(root, 45, async () => {
+      const { seq } = await one(app, "message_action", ownerOp(a, { peer: Number(b.id), op: key(), text: "t" }));
+      await root.run("DELETE FROM slot_log");
+      return one(app, "outbox_done", messageOp(Number(seq)));
+    }, () => [7, 8].map((seq) => `outbox ${a.id} ${a.id},${b.id},${seq} ${Buffer.from("message").toString("hex")}`));
     await admin.end();
   });
 
-  test("a chat that is longer than a look keeps nobody waiting", async () => {
+  test("a message is written while the one before it goes: one of the two makes it the head", async () => {
     await root.run("DELETE FROM outbox");
-    const [a, b] = [await newUser(app, nameIn(46)), await newUser(app)];
-    await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
-      SELECT 46, ${a.id}, 'message', ${b.id}, seq, 1, 1, 1 FROM seq_1_to_30`);
-    await one(app, "relation_action", actionOp(a, b));
-    const look = async () => (await call(app, "outbox_list", 10, 0))[0].map((row) => `${row.kind}${row.seq}`);
-    const first = await look();
-    assert.deepEqual(first, Array.from({ length: 10 }, (_, i) => `message${i + 1}`));
-    for (const row of first) {
-      await one(app, "outbox_fail", ownerOp(a, { kind: "message", target: Number(b.id), seq: Number(row.slice(7)), ver: 1, retry_ms: 60_000, failed: 0 }));
+    const [a, b] = [await newUser(app, nameIn(47)), await newUser(app)];
+    const [other, watcher] = [account(server, "app"), server.session()];
+    const send = (session) => one(session, "message_action", ownerOp(a, { peer: Number(b.id), op: key(), text: "t" }));
+    const heads = () => root.value(`SELECT GROUP_CONCAT(seq, ':', head ORDER BY seq) FROM outbox WHERE actor_id = ${a.id}`);
+    const done = (seq, session) => one(session, "outbox_done", ownerOp(a, { kind: "message", target: Number(b.id), seq, ver: 1 }));
+    await send(app);
+    // Whoever is first is held up at its last step, the journal, with the other one behind it.
+    await root.run("UPDATE slot_fence SET journal = 1 WHERE slot = 47");
+    for (const [seq, first, second] of [[1, send, (s) => done(1, s)], [2, (s) => done(2, s), send]]) {
+      await root.run("LOCK TABLES slot_log WRITE");
+      const running = first(app);
+      await until("the first is held up", async () => (await watcher.rows(
+        "SELECT 1 FROM information_schema.processlist WHERE STATE LIKE 'Waiting for table%'")).length === 1);
+      const waiting = second(other);
+      await waitForLocks(watcher, 1);
+      await root.run("UNLOCK TABLES");
+      assert.deepEqual([(await running).code, (await waiting).code], ["ok", "ok"]);
+      assert.equal(await heads(), `${seq + 1}:1`);
     }
-    assert.deepEqual(await look(), ["follow0"]);
+    await root.run("UPDATE slot_fence SET journal = 0 WHERE slot = 47");
+    await Promise.all([other.end(), watcher.end()]);
+  });
+
+  test("what waits for others, is parked or behind a head is not read, however much of it there is", async () => {
+    await root.run("DELETE FROM outbox");
+    const [a, b] = [await newUser(app, nameIn(46)), await newUser(app, nameIn(48))];
+    const far = 8192 * 10 + 49 * 8;
+    await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at, head, parked)
+      SELECT 46, ${a.id}, 'follow', ${far} + seq * 8192, 0, 1, 1, 1, 1, 0 FROM seq_1_to_5000
+      UNION ALL SELECT 46, ${a.id}, 'favorite', ${b.id} + seq * 8192, 0, 1, 1, 1, 1, 1 FROM seq_1_to_5000
+      UNION ALL SELECT 46, ${a.id}, 'message', ${b.id}, seq, 1, 1, 1, seq = 1, 0 FROM seq_1_to_5000`);
+    await one(app, "relation_action", actionOp(a, b));
+    const look = async (slots) => readsOf(root, async (session) =>
+      (await outboxList(session, 10, 0, slots)).map((row) => `${row.kind}${row.seq}`));
+    const { result, reads } = await look([50, 48, 47]);
+    assert.deepEqual(result, ["follow0", ...[1, 2, 3, 4, 5].map((seq) => `message${seq}`)]);
+    assert.ok(reads < 200, `${reads} rows read`);
+    const full = await look([49]);
+    assert.ok(full.result.length === 10 && full.reads < 200, `${full.reads} rows read`);
+    const order = await look([48, 49]);
+    assert.deepEqual([order.result.length, order.result.filter((row) => row === "message1").length], [10, 1]);
     await root.run("DELETE FROM outbox");
   });
 
@@ -456,7 +501,8 @@ describe("the outbox", () => {
       await obeysFence(root, app, routine, 43, (epoch) => ({ ...good, epoch }));
     }
     await refusesBadBatch(app, "outbox_fail", { ...good, retry_ms: 0, failed: 1 }, { ...bad, retry_ms: [-1, 86_400_001, "x"], failed: [2, "x"] });
-    for (const args of [[0, 0], [1001, 0], [null, 0], [1, -1], [1, null]]) await refused(app, "45400", "outbox_list", ...args);
+    for (const args of [["[1]", 0, 0], ["[1]", 1001, 0], ["[1]", null, 0], ["[1]", 1, -1], ["[1]", 1, null], [null, 1, 0], ["", 1, 0], ["{}", 1, 0],
+      ["[]", 1, 0], ["x", 1, 0], [JSON.stringify(Array(1025).fill(1)), 1, 0]]) await refused(app, "45400", "outbox_list", ...args);
     let ver = 0;
     const name = Buffer.from("follow").toString("hex");
     const act = async () => {

@@ -118,6 +118,10 @@ export async function batch(session, routine, ops) {
   return (await call(session, routine, JSON.stringify([ops].flat())))[0];
 }
 
+/** What waits in the outbox for targets in SLOTS. */
+export const outboxList = async (session, limit, older = 0, slots = Array.from({ length: 1024 }, (_, i) => i)) =>
+  (await call(session, "outbox_list", JSON.stringify(slots), limit, older))[0];
+
 /** CALL with one operation: its row. */
 export async function one(session, routine, op) {
   const rows = await batch(session, routine, op);

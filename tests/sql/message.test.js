@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, counted, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, ownerOp, race,
+  account, batch, call, changed, codes, counted, journals, key, newUser, nameIn, obeysFence, obeysForwarding, one, outboxList, ownerOp, race,
   refused, refusesBadBatch, shard, slotOfId, tableSums,
 } from "./lib.js";
 
@@ -41,7 +41,7 @@ describe("message_action", () => {
     const second = await one(app, "message_action", sendOp(a, b));
     assert.equal(second.seq, "2");
     assert.ok(BigInt(second.message_id) > BigInt(first.message_id) && Number(second.at) > Number(first.at));
-    const rows = (await call(app, "outbox_list", 100, 0))[0].filter((row) => row.owner === a.id);
+    const rows = (await outboxList(app, 100)).filter((row) => row.owner === a.id);
     assert.deepEqual(rows.map((row) => [row.kind, row.target, row.seq, row.ver, row.text, row.message_id]),
       [["message", b.id, "1", "1", "hallo 😀 ", first.message_id], ["message", b.id, "2", "1", "a message", second.message_id]]);
     assert.deepEqual(await texts(a, b), ["hallo 😀 ", "a message"]);

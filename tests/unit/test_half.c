@@ -18,7 +18,8 @@ static struct half message(uint64_t from, uint64_t to, uint64_t seq)
                          .target_id = to,
                          .seq = seq,
                          .ver = 1,
-                         .text = "hello"};
+                         .text = "hello",
+                         .is_head = true};
 }
 
 static void test_words(void **unused)
@@ -50,17 +51,15 @@ static void test_outcomes(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_int_equal(half_state_from(&half, cases[i].outcome), cases[i].state);
     }
-    half.behind = HALF_BEHIND_WAITING; /* a gap is what was to be expected */
+    half.is_head = false; /* a gap is what was to be expected */
     assert_int_equal(half_state_from(&half, OUTCOME_GAP), HALF_LATER);
     assert_int_equal(half_state_from(&half, OUTCOME_INTERNAL), HALF_FAILED);
-    half.behind = HALF_BEHIND_PARKED;
-    assert_int_equal(half_state_from(&half, OUTCOME_GAP), HALF_LATER);
 }
 
 /* As outbox_list() answers. */
 static const char *const columns[] = {"slot", "epoch",      "owner", "kind",  "target",
                                       "seq",  "ver",        "state", "at",    "attempts",
-                                      "text", "message_id", "op",    "behind"};
+                                      "text", "message_id", "op",    "head"};
 
 static void test_read(void **unused)
 {
@@ -79,7 +78,7 @@ static void test_read(void **unused)
          {.is_null = true},
          {.is_null = true},
          {.is_null = true},
-         {.number = 0}},
+         {.number = 1}},
         {{.number = 3},
          {.number = 1},
          {.number = 41},
@@ -93,7 +92,7 @@ static void test_read(void **unused)
          {.text = "hi"},
          {.number = 99},
          {.text = "000102030405060708090a0b0c0d0eff"},
-         {.number = 2}},
+         {.number = 0}},
     };
     const struct dbresult rows = {.columns = columns,
                                   .n_columns = ARRAY_LEN(columns),
@@ -105,12 +104,13 @@ static void test_read(void **unused)
     assert_int_equal(half.kind, HALF_FAVORITE);
     assert_true(half.actor_id == 41 && half.target_id == 42 && half.ver == 7);
     assert_true(half.state == 1 && half.at_ms == 1000 && half.attempts == 2);
+    assert_true(half.is_head);
     assert_true(half_read(&rows, 1, &half));
     assert_int_equal(half.kind, HALF_MESSAGE);
     assert_true(half.seq == 5 && half.message_id == 99 && half.op[15] == 0xff);
     assert_string_equal(half.text, "hi");
     assert_true(half.ver == 2 && half.state == 0);
-    assert_int_equal(half.behind, HALF_BEHIND_PARKED);
+    assert_false(half.is_head);
 
     /* the first half is gone: the key is there all the same, so that it can fail */
     values[1][10] = (struct dbvalue){.is_null = true};
