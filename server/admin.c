@@ -77,8 +77,8 @@ static void show_disputes(struct router *router, struct buf *out)
     }
 }
 
-/* One line per shard that is down, whose slots nobody serves, or that has heard what is
- * not so; the latter harms nobody. */
+/* One line per shard that is down or paused, whose slots nobody serves, or that has heard
+ * what is not so; the latter harms nobody. */
 static bool check_shards(struct router *router, struct buf *out)
 {
     bool is_ready = router_is_ready(router);
@@ -90,6 +90,9 @@ static bool check_shards(struct router *router, struct buf *out)
         router_shard_state(router, i, &state);
         if (!state.up) {
             buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason);
+        }
+        if (state.paused[0] != '\0') {
+            buf_addf(out, "[-]shard %s is paused by %s\n", state.name, state.paused);
         }
         if (state.n_hearsay > 0) {
             buf_addf(out, "[!]shard %s has heard that %s; not believed (slots: %u)\n",

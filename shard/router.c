@@ -173,9 +173,9 @@ bool router_is_ready(struct router *router)
     bool is_up[SLOTMAP_FOREIGN + 1] = {false};
 
     for (size_t i = 0; i < router->n_shards; i++) {
-        struct dbpool_state state;
-        dbpool_get_state(router->shards[i].pool, &state);
-        is_up[i] = state.is_up;
+        struct router_shard_state state;
+        router_shard_state(router, i, &state);
+        is_up[i] = state.up && state.paused[0] == '\0';
     }
     struct slotset all;
     slotmap_all(router->map, &all);
@@ -234,6 +234,7 @@ void router_shard_state(struct router *router, size_t shard,
     pthread_mutex_lock(&s->shared.mutex);
     state->n_hearsay = s->shared.hearsay.n;
     memcpy(state->hearsay, s->shared.hearsay.text, sizeof state->hearsay);
+    memcpy(state->paused, s->shared.paused, sizeof state->paused);
     pthread_mutex_unlock(&s->shared.mutex);
 }
 

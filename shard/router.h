@@ -54,6 +54,7 @@ struct router_shard_state {
     const char *name; /* (ref in router) */
     bool up;          /* the last attempt to reach it succeeded and it was admitted */
     char reason[160]; /* why not; "" when up */
+    char paused[160]; /* an operator paused it: "by whom: why"; "": nobody did */
     unsigned conns_open;
     unsigned conns_busy;
     unsigned waiters;

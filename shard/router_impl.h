@@ -42,6 +42,7 @@ struct shard {
         bool stop;
         bool looked;                  /* the shard was tried at least once */
         struct shard_hearsay hearsay; /* of the last look */
+        char paused[160];             /* what for, likewise; "": it is not paused */
     } shared;
 
     atomic_uint_fast64_t calls_total;

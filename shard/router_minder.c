@@ -173,6 +173,57 @@ static bool read_map(struct look *look, const struct dbresult *map, struct lesso
     return false;
 }
 
+struct status {
+    uint64_t paused_at;
+    const char *by;
+    const char *why;
+};
+
+/* Remember, and say when it is news, whether the shard is paused. */
+static void note_status(struct shard *shard, const struct status *status)
+{
+    char now[sizeof shard->shared.paused] = "";
+
+    if (status->paused_at != 0) {
+        (void)snprintf(now, sizeof now, "%s: %s", status->by, status->why);
+    }
+    pthread_mutex_lock(&shard->shared.mutex);
+    bool is_news = strcmp(now, shard->shared.paused) != 0;
+    memcpy(shard->shared.paused, now, sizeof now);
+    pthread_mutex_unlock(&shard->shared.mutex);
+    if (is_news) {
+        log_write(LOG_WARN, now[0] != '\0' ? "shard_paused" : "shard_resumed",
+                  "shard=%s by=\"%s\"", shard->name, now);
+    }
+}
+
+/* Learn whether an operator has paused the shard. */
+static bool read_status(struct look *look, struct arena *arena)
+{
+    const struct dbfield fields[] = {{.column = "paused_at",
+                                      .kind = DBFIELD_U64,
+                                      .offset = offsetof(struct status, paused_at)},
+                                     {.column = "paused_by",
+                                      .kind = DBFIELD_TEXT,
+                                      .offset = offsetof(struct status, by)},
+                                     {.column = "paused_why",
+                                      .kind = DBFIELD_TEXT,
+                                      .offset = offsetof(struct status, why)}};
+    struct dbresult *row = NULL;
+    struct status status;
+
+    if (!ask(look, PROC_SHARD_STATUS, NULL, arena, &row)) {
+        return false;
+    }
+    if (row == NULL || !dbresult_read(row, 0, fields, ARRAY_LEN(fields), &status)) {
+        (void)snprintf(look->why, sizeof look->why,
+                       "shard_status answered what cannot be read");
+        return false;
+    }
+    note_status(look->shard, &status);
+    return true;
+}
+
 /* One look: true when the shard is there, may serve, and its map was read. Routines are
  * checked every time: they may be replaced while this process runs. */
 static bool look_once(struct look *look)
@@ -187,7 +238,7 @@ static bool look_once(struct look *look)
     look->is_crowded = false;
     if ((look->conn != NULL || connect_shard(look)) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
-               read_map(look, map, &lesson);
+               read_map(look, map, &lesson) && read_status(look, &arena);
     }
     if (good && lesson.n > 0) {
         teach_shard(look, &lesson, &arena);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Shows what operators do to a whole cluster: `shardctl call` runs a CALL on every shard and makes one
- * table of the answers, and finds the demo cluster of its directory by itself. */
+ * table of the answers, and finds the demo cluster of its directory by itself; a paused shard is an error
+ * to nobody. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -9,7 +10,11 @@ import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Cluster, buildDir, serverEnvironment } from "../lib/cluster.js";
+import { CODE } from "../lib/api.js";
+import { slotOfId } from "../lib/checks.js";
+import { Cluster, buildDir, serverEnvironment, statusOf } from "../lib/cluster.js";
+import { owners, plantVideos } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
 
 const program = join(buildDir(), "shardctl");
 let cluster;
@@ -94,6 +99,56 @@ test("one shard alone; several result sets; texts that would break a line", asyn
   const paused = await call("shard_pause('a\n\tb é')", "--shard=shard2");
   assert.match(paused.out, / {2}a\?\?b é\n$/);
   assert.equal((await call("shard_resume()")).status, 0);
+});
+
+test("a shard that is paused under load: busy, never an error; the feed says partial, /readyz why", async () => {
+  const owner = await owners(cluster);
+  const shardOf = (id) => owner.get(slotOfId(id));
+  const users = {};
+  while (!users.shard1 || !users.shard2) {
+    const user = await api.register();
+    users[shardOf(user.id)] ??= user;
+  }
+  const [video] = await plantVideos(cluster, [{ author: users.shard2.id, at: Date.now() }]);
+  assert.equal((await call(`user_repair(${users.shard2.id})`)).status, 0); /* plantVideos counts nothing */
+  const said = { shard1: new Set(), shard2: new Set() };
+  let going = true;
+  const load = async (name, ask) => {
+    for (let on = 1; going; on = 3 - on) said[name].add((await ask(on)).status_code);
+  };
+  const { shard1: here, shard2: there } = users;
+  const loads = [
+    load("shard1", () => api.list({ user_id: here.id, token: here.token })),
+    load("shard2", (on) => api.like(there.token, video.id, on)),
+    load("shard2", (on) => api.follow(here.token, there.id, on)),
+    load("shard2", () => api.list({ user_id: there.id, token: here.token })),
+  ];
+  try {
+    await until("requests of all kinds", () => said.shard1.size > 0 && said.shard2.has(CODE.OK));
+    assert.equal((await call("shard_pause('a new disk')", "--shard=shard2")).status, 0);
+    said.shard2.clear();
+    await until("somebody to be told busy", () => said.shard2.has(CODE.BUSY), { timeoutMs: 20000 });
+    await until("not ready", async () => (await statusOf(`${cluster.server.adminUrl}/readyz`)) === 503, { timeoutMs: 20000 });
+    const text = await (await fetch(`${cluster.server.adminUrl}/readyz`)).text();
+    assert.match(text, /\[-\]shard shard2 is paused by doushard_admin@[^:]*: a new disk\n/);
+    const feed = await api.feed();
+    assert.deepEqual([feed.status_code, feed.partial, feed.video_list.length], [CODE.OK, true, 0]);
+    const before_ = await cluster.sql("shard2", "CHECKSUM TABLE user, follower, liker, outbox, session");
+    said.shard2.clear();
+    await until("more to be told busy", () => said.shard2.has(CODE.BUSY), { timeoutMs: 20000 });
+    assert.deepEqual(await cluster.sql("shard2", "CHECKSUM TABLE user, follower, liker, outbox, session"), before_);
+    assert.equal((await call("shard_resume()")).status, 0);
+    await until("ready", async () => (await statusOf(`${cluster.server.adminUrl}/readyz`)) === 200, { timeoutMs: 20000 });
+  } finally {
+    going = false;
+    await Promise.all(loads);
+  }
+  assert.deepEqual([...said.shard1], [CODE.OK]);
+  assert.deepEqual([...said.shard2].filter((code) => code !== CODE.OK && code !== CODE.BUSY), []);
+  assert.equal((await api.like(there.token, video.id, 1)).status_code, CODE.OK);
+  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0), { timeoutMs: 30000 });
+  const audit = await run(["audit"]);
+  assert.deepEqual([audit.status, audit.out], [0, ""]);
 });
 
 test("a refusal and a shard that is down: the others answer, and who did not is named", async () => {
