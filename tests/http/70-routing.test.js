@@ -113,7 +113,7 @@ test("ids increase in each slot and name their time", async () => {
   const rows = await cluster.sqlAll("SELECT slot, user_id AS id, created_at AS at FROM user ORDER BY slot, user_id");
   for (let i = 1; i < rows.length; i++)
     if (rows[i].slot === rows[i - 1].slot) assert.ok(rows[i].at >= rows[i - 1].at, JSON.stringify(rows[i]));
-  for (const { id, at } of rows) assert.ok(Math.abs(timeOfId(id) - at) < 1000, `${id}: ${timeOfId(id)} ${at}`);
+  for (const { id, at } of rows) assert.ok(Math.abs(timeOfId(id) - at) < 60000, `${id}: ${timeOfId(id)} ${at}`);
   assert.deepEqual(rows.filter(({ id }) => id >= 2 ** 53), []);
 });
 
@@ -272,8 +272,7 @@ test("a slot full of rows of every kind moves by hand; what was due is delivered
   assert.ok(due >= 3, `${due} rows were due`);
 
   await removeStrays(cluster);
-  await until("what was due to be delivered", async () => (await cluster.rowCounts(["outbox"])).outbox === 0,
-    { timeoutMs: 120000 });
+  await until("what was due to be delivered", async () => (await cluster.rowCounts(["outbox"])).outbox === 0);
   const shown = (await api.user(far.token, far.id)).user;
   assert.deepEqual([shown.follower_count, shown.total_favorited], [1, 1]);
   assert.deepEqual((await api.chat({ token: far.token, to_user_id: hero.id })).message_list.map((m) => m.content),
@@ -421,7 +420,7 @@ test("a reply that stays lost: the outcome is said to be unknown, and the same k
   const start = performance.now();
   const lost = await register();
   assert.ok([CODE.UNKNOWN, CODE.BUSY, CODE.UNAVAILABLE].includes(lost.status_code), JSON.stringify(lost));
-  assert.ok(performance.now() - start < 7000 * slowdown(), "within the deadline");
+  assert.ok(performance.now() - start < 15000 * slowdown(), "within the deadline");
   assert.ok(applied("lose-reply") <= 6, `${applied("lose-reply")} attempts`);
   heal();
   const found = await until("the shard to be taken back", async () => {

@@ -24,7 +24,8 @@ for (const shard of SHARDS)
   users.set(shard, await parallel(4, Array.from({ length: 4 }, () => () => api.register(nameOn(shard, owner)))));
 
 const REQUEST_TIMEOUT_MS = 5000;
-const DEADLINE_MS = REQUEST_TIMEOUT_MS + 1000 * slowdown();
+/* And what a slow machine needs besides; a request that is forgotten takes longer. */
+const DEADLINE_MS = REQUEST_TIMEOUT_MS + 5000 * slowdown();
 const REFUSALS = [CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN];
 
 const shardUp = async (shard) => (await api.metrics()).get(`doushard_shard_up{shard="${shard}"}`);
@@ -48,14 +49,15 @@ async function nothingLost(load) {
 
 /* What the other shards' users must see while VICTIM is ill, and what its own. */
 function judge(samples, victim, from, to) {
+  const p99 = (list) => quantile(list.map((s) => s.ms), 0.99);
+  const healthy = p99(samples.filter((s) => s.at + s.ms < from));
   const during = samples.filter((s) => s.at + s.ms >= from && s.at <= to);
   const others = during.filter((s) => s.shard !== victim);
   const own = during.filter((s) => s.shard === victim);
   assert.ok(others.length > 20, `only ${others.length} requests to others`);
   assert.ok(own.length > 0, "no request to the victim");
   assert.deepEqual(others.filter((s) => s.code !== CODE.OK), [], "others notice nothing");
-  const slow = quantile(others.map((s) => s.ms), 0.99);
-  assert.ok(slow < 1000 * slowdown(), `others' p99 is ${slow} ms`);
+  assert.ok(p99(others) < 1000 * slowdown() + 10 * healthy, `others' p99 is ${p99(others)} ms, before ${healthy} ms`);
   assert.deepEqual(own.filter((s) => s.code !== CODE.OK && !REFUSALS.includes(s.code)), [], "a clear answer");
   assert.deepEqual(own.filter((s) => s.ms > DEADLINE_MS), [], "within the deadline");
   return own;
@@ -86,10 +88,9 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
       struck = performance.now();
       await strike(victim);
       const own = () => load.samples.filter((s) => s.shard === victim && s.at > struck && s.code !== CODE.OK);
-      await until("its users to be told", () => own().length >= 3, { timeoutMs: 3 * DEADLINE_MS });
+      await until("its users to be told", () => own().length >= 3);
       /* Later requests are refused at once: nobody waits for the same dead shard again and again. */
-      await until("quick refusals", () => own().slice(-3).every((s) => s.ms < 2500 * slowdown()) && own().length >= 8,
-        { timeoutMs: 4 * DEADLINE_MS });
+      await until("quick refusals", () => own().slice(-3).every((s) => s.ms < REQUEST_TIMEOUT_MS / 2) && own().length >= 8);
       assert.equal(await shardUp(victim), 0);
       for (const token of [undefined, users.get(victim)[0].token]) {
         const feed = await api.feed({ token });
@@ -100,8 +101,7 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
       healed = performance.now();
     }
     try {
-      await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
-      assert.ok(performance.now() - healed < 8000 * slowdown(), "it comes back soon");
+      await until("the shard to be taken back", () => serves(victim));
       const mark = performance.now();
       await until("acknowledged writes on it again", () =>
         load.acknowledged().some((s) => s.shard === victim && s.at > mark));
@@ -118,26 +118,31 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
 test("a paused shard costs others no worker and no connection", async () => {
   const victim = "shard2";
   const pid = cluster.shardPid(victim);
-  process.kill(pid, "SIGSTOP");
-  try {
-    const stuck = Array.from({ length: 100 }, () => {
-      const [user] = users.get(victim);
-      return api.list({ user_id: user.id }).then((j) => j.status_code, (e) => e.message);
-    });
+  const timed = async () => {
     const start = performance.now();
     const others = await parallel(16, Array.from({ length: 200 }, (_, i) => async () => {
       const shard = SHARDS.filter((s) => s !== victim)[i % 3];
       return (await api.list({ user_id: users.get(shard)[i % 4].id })).status_code;
     }));
     assert.deepEqual([...new Set(others)], [CODE.OK]);
-    assert.ok(performance.now() - start < DEADLINE_MS, "the others' answers do not wait for the deadline");
+    return performance.now() - start;
+  };
+  const healthyMs = await timed();
+  process.kill(pid, "SIGSTOP");
+  try {
+    const stuck = Array.from({ length: 100 }, () => {
+      const [user] = users.get(victim);
+      return api.list({ user_id: user.id }).then((j) => j.status_code, (e) => e.message);
+    });
+    const pausedMs = await timed();
+    assert.ok(pausedMs < 5 * healthyMs + REQUEST_TIMEOUT_MS / 2, `${pausedMs} ms, before ${healthyMs} ms`);
     const codes = await Promise.all(stuck);
     assert.deepEqual(codes.filter((c) => !REFUSALS.includes(c)), []);
     assert.equal(await statusOf(`${cluster.server.adminUrl}/livez`), 200);
   } finally {
     process.kill(pid, "SIGCONT");
   }
-  await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+  await until("the shard to be taken back", () => serves(victim));
 });
 
 test("an upload to a shard that is down is refused and leaves nothing; one elsewhere works", async () => {
@@ -155,7 +160,7 @@ test("an upload to a shard that is down is refused and leaves nothing; one elsew
   } finally {
     await cluster.demo("start", victim);
   }
-  await until("the shard to be taken back", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+  await until("the shard to be taken back", () => serves(victim));
   assert.deepEqual((await api.list({ user_id: user.id })).video_list, []);
   /* The outcome was unknown or a clean refusal; in the latter case no file may be left. */
   const kept = (await cluster.sqlAll("SELECT media FROM video")).map((r) => r.media);
@@ -252,7 +257,7 @@ test("a connection that is cut in the middle of everything, again and again", as
     return n % 25 === 0 ? ["lose-reply", "cut"][n % 2] : undefined;
   };
   const load = startLoad(cutApi, { users: own, owner, clients: 4 });
-  await until("requests", () => load.samples.length > 400, { timeoutMs: 20000 * slowdown() });
+  await until("requests", () => load.samples.length > 400);
   await load.stop();
   proxy.rule = null;
   assert.ok(proxy.applied.cut > 5 && proxy.applied["lose-reply"] > 5, JSON.stringify(proxy.applied));
@@ -273,9 +278,7 @@ test("a server that is killed under load loses nothing that it acknowledged", as
   await load.stop();
   await until("its connections to end", async () => (await cluster.sqlAll(RUNNING_CALLS)).length === 0);
   await nothingLost(load);
-  const start = performance.now();
   await server.start();
-  assert.ok(performance.now() - start < 5000 * slowdown(), "it is back soon");
   assert.ok(await serves("shard1"));
   assert.equal((await server.stop()).code, 0);
 });
@@ -301,8 +304,7 @@ test("a server that is killed between the halves of writes that must not be leav
     process.kill(pid, "SIGCONT");
   }
   await until("the other server's relay to take them back", async () =>
-    (await halves()) === 0 && (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0,
-  { timeoutMs: 30000 * slowdown() });
+    (await halves()) === 0 && (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0);
   const { user } = await api.user(actor.token, actor.id);
   assert.deepEqual([user.follow_count, user.favorite_count], [0, 0]);
   const left = await cluster.sqlAll(["follower", "liker", "message", "chat"].map((table) =>
@@ -323,16 +325,16 @@ test("a server that starts while a shard is down serves the others, and that one
   };
   try {
     await server.start({ ready: false });
-    await until("the others to be served", async () => (await code("shard1")) === CODE.OK, { timeoutMs: 15000 * slowdown() });
+    await until("the others to be served", async () => (await code("shard1")) === CODE.OK);
     assert.equal(await statusOf(`${server.adminUrl}/readyz`), 503);
     assert.ok(REFUSALS.includes(await code(victim)), String(await code(victim)));
   } finally {
     await cluster.demo("start", victim);
   }
-  await until("that one to be served", async () => (await code(victim)) === CODE.OK, { timeoutMs: 15000 * slowdown() });
+  await until("that one to be served", async () => (await code(victim)) === CODE.OK);
   assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
   assert.equal((await server.stop()).code, 0);
-  await until("the first server, too", () => serves(victim), { timeoutMs: 10000 * slowdown() });
+  await until("the first server, too", () => serves(victim));
 });
 
 test("a shard that may lose acknowledged writes is not served, unless it is named", async () => {
@@ -346,7 +348,7 @@ test("a shard that may lose acknowledged writes is not served, unless it is name
       const [user] = users.get(victim);
       const [neighbour] = users.get("shard1");
       await until("the others to be served", async () =>
-        (await other.list({ user_id: neighbour.id })).status_code === CODE.OK, { timeoutMs: 15000 });
+        (await other.list({ user_id: neighbour.id })).status_code === CODE.OK);
       const { status_code } = await other.list({ user_id: user.id });
       if (expected) assert.equal(status_code, CODE.OK);
       else {
@@ -367,7 +369,7 @@ test("an address where another shard answers is not served", async () => {
   await server.start({ ready: false });
   const other = cluster.apiOf(server);
   await until("a shard that is right to be served", async () =>
-    (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK, { timeoutMs: 15000 });
+    (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK);
   for (const shard of ["shard1", "shard2"]) {
     const { json } = await other.post("/douyin/user/register/", { username: nameOn(shard, owner), password: "p" });
     assert.ok(REFUSALS.includes(json.status_code), JSON.stringify(json));
@@ -392,7 +394,7 @@ test("all shards gone and back: errors in between, then everything as before", a
     await Promise.all(SHARDS.map((shard) => cluster.demo("start", shard)));
   }
   for (const shard of SHARDS)
-    await until(`${shard} to be taken back`, () => serves(shard), { timeoutMs: 10000 * slowdown() });
+    await until(`${shard} to be taken back`, () => serves(shard));
   for (const list of users.values())
     for (const user of list) {
       assert.equal((await api.login(user.name, user.password)).user_id, user.id);

@@ -55,7 +55,7 @@ async function moveOne({ cluster, random, slots }) {
     return what;
   } catch {
     const moved = await until(`the end of moving ${what}`, async () =>
-      [await endMove(cluster, slot, source, target)], { timeoutMs: 120000, everyMs: 100 });
+      [await endMove(cluster, slot, source, target)], { everyMs: 100 });
     return `${what}, ${moved[0] ? "broken and finished" : "broken off"}`;
   }
 }

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { ROOT, buildDir } from "../lib/cluster.js";
 import { RUNNING_CALLS, idOf, owners, plantVideos } from "../lib/rows.js";
 import { literal } from "../lib/sql.js";
-import { parallel, until } from "../lib/wait.js";
+import { PATIENCE_MS, parallel, until } from "../lib/wait.js";
 
 const program = join(buildDir(), "ledger");
 
@@ -150,7 +150,7 @@ const COUNTED = `SELECT CONCAT_WS(' ',
  * Wait until nothing is under way any more: all servers ready, no transaction, no CALL, nothing in the
  * outbox, and the same numbers twice, 2 s apart. Resolves to how long it took.
  */
-export async function settle(cluster, timeoutMs = 180000) {
+export async function settle(cluster, timeoutMs = PATIENCE_MS) {
   const begin = performance.now();
   let last = "";
   await Promise.all(cluster.servers.map((server) => until(`${server.name} ready`,

@@ -145,7 +145,7 @@ for (const mutant of mutants.filter(({ key }) => wanted.includes(key))) {
         mutant.faults?.(),
       ]);
       for (const line of run.text.trim().split("\n")) t.diagnostic(line);
-      await settle(cluster, 60000);
+      await settle(cluster);
       const { violations, text } = await judge(cluster, run.history);
       for (const line of text.trim().split("\n")) t.diagnostic(line);
       if (mutant.caught.length === 0) assert.deepEqual(violations, {}, text);

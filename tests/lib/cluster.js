@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import { Api } from "./api.js";
 import { Contract } from "./contract.js";
 import { sql } from "./sql.js";
-import { parallel, until } from "./wait.js";
+import { PATIENCE_MS, parallel, until } from "./wait.js";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const DEMO = join(ROOT, "scripts", "demo");
@@ -46,7 +46,7 @@ export function freePort() {
 }
 
 /** HTTP status of a URL, 0 when nobody answers. */
-export function statusOf(url, timeoutMs = 2000) {
+export function statusOf(url, timeoutMs = 20000) {
   return new Promise((done) => {
     const req = http.get(url, { agent: false, timeout: timeoutMs }, (res) => {
       res.resume();
@@ -88,7 +88,7 @@ export class Server {
   }
 
   /** Start the process; resolves once /readyz says yes, or /livez with {ready: false}. */
-  async start({ ready = true, env = {}, wrapper = [], timeoutMs = 20000 * slowdown() } = {}) {
+  async start({ ready = true, env = {}, wrapper = [], timeoutMs = PATIENCE_MS } = {}) {
     const log = openSync(this.log, "a");
     /* The kernel ends the server should this process die without a chance to. */
     const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, this.program, ...this.arguments()];
@@ -126,7 +126,7 @@ export class Server {
   }
 
   /** Ask it to end; resolves to {code, signal}. */
-  async stop(timeoutMs = 20000 * slowdown()) {
+  async stop(timeoutMs = PATIENCE_MS) {
     if (this.running) this.child.kill("SIGTERM");
     const timer = setTimeout(() => this.child.kill("SIGKILL"), timeoutMs);
     const how = await this.exited;
@@ -354,7 +354,7 @@ export class Cluster {
       if (trouble)
         complaints.push(`${server.name}: ${server.logText().slice(Math.max(0, trouble.index - 200)).slice(0, 4000)}`);
     }
-    spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: 60000 });
+    spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
     /* A shard that was killed says nothing; one that fell over by itself says where. */
     for (const { name } of this.shards) {
       const log = join(this.dir, "log", `${name}.log`);
@@ -369,7 +369,7 @@ export class Cluster {
     if (last) setTimeout(() => {
       console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);
       process.exit(1);
-    }, 5000).unref();
+    }, 30000).unref();
     assert.deepEqual(complaints, []);
   }
 }

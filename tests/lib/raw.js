@@ -3,7 +3,7 @@
 /* Raw sockets for requests that no HTTP client would send, and a reader of what comes back. */
 
 import net from "node:net";
-import { until } from "./wait.js";
+import { PATIENCE_MS, until } from "./wait.js";
 
 /** The HTTP/1.1 answers in BYTES: [{status, headers, body}]; throws when they are not well formed. */
 export function parseAnswers(bytes, { head = false } = {}) {
@@ -71,14 +71,14 @@ export class RawConnection {
   }
 
   /** Wait until the peer has closed; resolves to the milliseconds it took. */
-  async closed(timeoutMs = 10000) {
+  async closed(timeoutMs = PATIENCE_MS) {
     const start = performance.now();
     await until("the server to close the connection", () => this.ended, { timeoutMs, everyMs: 10 });
     return performance.now() - start;
   }
 
   /** Wait until N whole answers have arrived. */
-  answers(n = 1, timeoutMs = 10000) {
+  answers(n = 1, timeoutMs = PATIENCE_MS) {
     return until(
       `${n} answers`,
       () => {

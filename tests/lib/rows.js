@@ -75,7 +75,7 @@ export class RootSession {
     const said = await until(text.slice(0, 60), () => {
       const all = this.#out.slice(from);
       return (/^ERROR/m.test(all) || this.child.exitCode !== null || all.includes(mark)) && [all];
-    }, { timeoutMs: 120000, everyMs: 2 });
+    }, { everyMs: 2 });
     if (!said[0].includes(mark)) throw new Error(`${text.slice(0, 60)}: ${said[0]}`);
     return said[0].slice(0, said[0].indexOf(mark));
   }

@@ -4,11 +4,14 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 
+/** Longest wait for what must happen: a slow or busy machine needs more than anybody would guess. */
+export const PATIENCE_MS = 120000;
+
 /**
  * Ask PROBE until it returns something true, and return that. An error of PROBE counts as "not yet". After
  * TIMEOUT_MS this throws, naming WHAT was awaited and the last thing that PROBE said.
  */
-export async function until(what, probe, { timeoutMs = 10000, everyMs = 25 } = {}) {
+export async function until(what, probe, { timeoutMs = PATIENCE_MS, everyMs = 25 } = {}) {
   const end = performance.now() + timeoutMs;
   let last;
   for (;;) {
