@@ -112,6 +112,7 @@ const SAMPLES = [
   [SECRET, "u.password_hash\n      FROM", "u.password_hash AS hash\n      FROM", /the header promises/],
   [REHASH, "           o.code,\n           o.slot,", "           o.slot,\n           o.code,", /the header promises/],
   [REHASH, "-- Answer  : n, code, slot, epoch, server", "-- Answer  : n, slot, code, epoch, server", /does not begin with n,code,slot/],
+  [REHASH, "epoch, server", `epoch, server${", x".repeat(28)}`, /more columns than an older server reads/],
   [REHASH, /-- Codes   : .*\n/, "", /Codes and the column code go together/],
   [REHASH, "SET v_code = 'same'", "SET v_code = 'equal'", /writes the code equal, which outcome.def does not know/],
   [REHASH, "SET v_code = 'same'", "SET v_code = 'busy'", /writes the code busy, which its header does not list/],

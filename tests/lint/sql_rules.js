@@ -41,6 +41,9 @@ const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "
 /* What every kind of routine must have in its header. */
 const SECTIONS = ["Touches", "Errors", "Replays"];
 
+/* Of one result set; as in shard/dbread.c. */
+const COLUMNS_MAX = 32;
+
 const COMMON_COLUMNS = ["n", "code", "slot", "epoch", "server"];
 
 /* ---- reading ------------------------------------------------------------------------ */
@@ -420,6 +423,7 @@ export function answers({ routines, byName }) {
     if (JSON.stringify(promised) !== JSON.stringify(answering)) {
       problems.push(`${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`);
     }
+    if (promised.some((columns) => columns.length > COLUMNS_MAX)) problems.push(`${path}: more columns than an older server reads`);
     if (promised.some((columns) => new Set(columns).size !== columns.length)) problems.push(`${path}: two columns of one name`);
     if ("Codes" in header.sections !== (promised[0] ?? []).includes("code")) problems.push(`${path}: Codes and the column code go together`);
     if ("Codes" in header.sections && (promised[0] ?? []).slice(0, 5).join() !== COMMON_COLUMNS.join()) problems.push(`${path}: the answer does not begin with ${COMMON_COLUMNS}`);

@@ -218,6 +218,31 @@ test("what servers that run would not survive is refused, and nothing is done", 
   assert.match(await succeeds(next, "--dry-run"), /would load schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/);
 });
 
+/** A session that gives up what it waits for before migrate would, if that waited for its turn. */
+async function impatient(name) {
+  const session = account(server, name);
+  await session.run("SET SESSION lock_wait_timeout = 5");
+  return session;
+}
+
+test("a routine is replaced while a CALL of it goes on, which ends as it began", async () => {
+  const slow = copy("slow");
+  const at = path.join(slow, "procedures", "slot", "slot_where.sql");
+  writeFileSync(at, readFileSync(at, "utf8").replace("\nBEGIN\n", "\nBEGIN\n    IF in_id = 1 THEN\n        DO GET_LOCK('hold', 600);\n    END IF;\n"));
+  await succeeds(slow);
+  const holder = server.session();
+  await holder.run("DO GET_LOCK('hold', 0)");
+  const [long, other] = [account(server, "admin"), await impatient("admin")];
+  const answer = call(long, "slot_where", 1);
+  await until("it to wait", async () => (await root.value("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'")) === "1");
+  assert.match(await succeeds(ROOT), /loaded 1 of \d+ routines \(slot_where\)/);
+  assert.equal((await call(other, "slot_where", 1))[0].length, 1);
+  await holder.run("DO RELEASE_LOCK('hold')");
+  assert.equal((await answer)[0].length, 1);
+  await isAsExpected();
+  await Promise.all([holder, long, other].map((session) => session.end()));
+});
+
 /* Version 2 of the tables: another column of the relay's lease. */
 const STEP = `USE doushard;
 
@@ -252,11 +277,9 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
   assert.match(text, new RegExp(`shard1: gave up after 1 s at: ALTER TABLE relay_lease .*connection ${readerId} of .* idle in a transaction`));
   assert.ok(await isComplete(), "the routines are as they were");
 
-  /* Longer than migrate lets anybody wait, shorter than the reader reads. */
-  const app = account(server, "app");
-  await app.run("SET SESSION lock_wait_timeout = 5");
+  const app = await impatient("app");
   const run = start(next);
-  const waits = new Set();
+  const waits = new Set(); /* of sessions: each try is another */
   let behind = 0;
   while (waits.size < 3) {
     const [wait] = await root.rows(`SELECT p.id FROM information_schema.processlist AS p
