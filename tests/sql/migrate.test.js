@@ -299,3 +299,34 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
   assert.match(await succeeds(next), /up to date, schema version 2/);
   await Promise.all([app.end(), reader.end()]);
 });
+
+test("a step of the tables that was broken off is gone on with; what was done by hand is not taken for it", async () => {
+  await root.run("ALTER TABLE relay_lease DROP COLUMN note");
+  await root.run("DELETE FROM schema_version WHERE version = 2");
+  const next = copy("broken");
+  const step = STEP.replace("\nINSERT INTO schema_version", "\nDO GET_LOCK('hold', 600);\nDO RELEASE_LOCK('hold');\n\nINSERT INTO schema_version");
+  writeFileSync(path.join(next, "procedures", "schema", "0002_note.sql"), step);
+  const holder = server.session();
+  const version = () => root.value("SELECT MAX(version) FROM schema_version");
+
+  await root.run("ALTER TABLE relay_lease ADD COLUMN note TEXT");
+  for (let i = 0; i < 2; i++)
+    assert.match((await migrate(next)).text, /ERROR 1060 .* Duplicate column name 'note'/);
+  await root.run("ALTER TABLE relay_lease DROP COLUMN note");
+
+  await holder.run("DO GET_LOCK('hold', 0)");
+  const run = start(next);
+  const id = await until("it to be in the middle", () => root.value("SELECT id FROM information_schema.processlist WHERE state = 'User lock'"), { timeoutMs: 30000 });
+  process.kill(-run.pid, "SIGKILL");
+  await run.ended;
+  await root.run(`KILL CONNECTION ${id}`);
+  await until("its session to be gone", async () =>
+    (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0");
+  assert.deepEqual([await notes(), await version()], ["1", "1"]);
+  await holder.run("DO RELEASE_LOCK('hold')");
+  assert.match(await succeeds(next), /loaded schema version 1 to 2 \(0002_note.sql\), grants/);
+  assert.equal(await version(), "2");
+  assert.match(await succeeds(next), /up to date, schema version 2/);
+  assert.equal(await root.value("SELECT COUNT(*) FROM information_schema.routines WHERE routine_name = '_install_step'"), "0");
+  await holder.end();
+});
