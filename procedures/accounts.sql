@@ -5,6 +5,7 @@
 --
 -- doushard_owner    definer of every routine: holds the privileges on the tables; locked
 -- doushard_killer   definer of conn_kill alone: may end other connections; locked
+-- doushard_disk     definer of shard_free alone: may ask how full the disks are; locked
 -- doushard_app      the service: EXECUTE on the public routines, nothing else
 -- doushard_admin    the operator: EXECUTE on all public and administration routines
 -- doushard_monitor  EXECUTE on the administration routines that only read
@@ -24,6 +25,7 @@ CREATE DATABASE IF NOT EXISTS doushard
 
 CREATE USER IF NOT EXISTS 'doushard_owner'@'localhost' ACCOUNT LOCK;
 CREATE USER IF NOT EXISTS 'doushard_killer'@'localhost' ACCOUNT LOCK;
+CREATE USER IF NOT EXISTS 'doushard_disk'@'localhost' ACCOUNT LOCK;
 
 CREATE USER IF NOT EXISTS 'doushard_app'@'%'
     /*M!100401 IDENTIFIED VIA mysql_native_password USING 'invalid' */
@@ -43,3 +45,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES, EXECUTE
 GRANT PROCESS /*M!100502 , CONNECTION ADMIN */ /*!80000 , CONNECTION_ADMIN */
    ON *.*
    TO 'doushard_killer'@'localhost';
+
+GRANT SELECT, EXECUTE
+   ON doushard.*
+   TO 'doushard_disk'@'localhost';
+
+-- FILE, because the plugin DISKS answers nobody else.
+GRANT FILE
+   ON *.*
+   TO 'doushard_disk'@'localhost';

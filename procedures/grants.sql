@@ -52,6 +52,8 @@ GRANT EXECUTE ON PROCEDURE doushard.job_finish             TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.conn_kill              TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_free             TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_probe            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_learn             TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_app'@'%';
@@ -115,6 +117,9 @@ GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.shard_init             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_pause            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_resume           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_free             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_probe            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_report           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_assign            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_settle            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_admin'@'%';
@@ -144,6 +149,7 @@ GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'
 -- The monitor.
 GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.routine_list           TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_free             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'@'%';

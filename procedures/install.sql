@@ -106,6 +106,9 @@ SOURCE shard/shard_status.sql
 SOURCE shard/shard_init.sql
 SOURCE shard/shard_pause.sql
 SOURCE shard/shard_resume.sql
+SOURCE shard/shard_free.sql
+SOURCE shard/shard_probe.sql
+SOURCE shard/shard_report.sql
 SOURCE slot/slot_assign.sql
 SOURCE slot/slot_settle.sql
 SOURCE slot/slot_status.sql

@@ -53,6 +53,24 @@ CREATE TABLE IF NOT EXISTS shard_self (
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who this shard is';
 
+CREATE TABLE IF NOT EXISTS shard_health (
+    one         TINYINT UNSIGNED NOT NULL
+        COMMENT 'always 1: this table has one row',
+    probes      BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'writes made only to see whether one works; by shard_probe',
+    probed_at   BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; the last of them',
+    free_bytes  BIGINT NULL
+        COMMENT 'room where the files of this shard are; by shard_report',
+    reported_at BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; when that was so',
+    PRIMARY KEY (one),
+    CONSTRAINT shard_health_is_one_row CHECK (one = 1)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'whether this shard can take writes';
+
 -- Epochs of a slot. Whoever has the slot has it at an epoch, and no two attempts to change that
 -- may use the same one: not a move that was given up and begun again, not a settlement, not
 -- another shard. A new epoch is above everything that both sides ever heard: the fence's epoch

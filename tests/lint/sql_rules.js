@@ -13,7 +13,12 @@ export const NO_FENCE = {
   shard_pause: "marks all fences, under their exclusive locks",
   shard_resume: "as shard_pause",
   relay_lease_take: "is about the shard's relay, not about slots",
+  shard_probe: "is about the shard, not about slots",
+  shard_report: "is about the shard, not about slots",
 };
+
+/* Routines whose definer is not doushard_owner, and who it is. */
+const DEFINERS = { conn_kill: "doushard_killer@localhost", shard_free: "doushard_disk@localhost" };
 
 /* Public reading routines that look at owner tables without the fence. */
 export const NO_FENCE_READ = {
@@ -272,7 +277,7 @@ export function characteristics({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, definer, kind, parameterList } = routine;
     const problems = [];
-    const expected = base === "conn_kill" ? "doushard_killer@localhost" : "doushard_owner@localhost";
+    const expected = DEFINERS[base] ?? "doushard_owner@localhost";
     if (definer !== expected) problems.push(`${path}: DEFINER is ${definer}, not ${expected}`);
     const clauses = routine.characteristics ?? "";
     if (!/\bSQL SECURITY DEFINER\b/.test(clauses)) problems.push(`${path}: no SQL SECURITY DEFINER`);

@@ -151,7 +151,7 @@ describe("the other accounts", () => {
   });
 
   test("the definers cannot log in; the others cannot before they have a password", async () => {
-    for (const user of ["doushard_owner", "doushard_killer"]) {
+    for (const user of ["doushard_owner", "doushard_killer", "doushard_disk"]) {
       await assert.rejects(server.session({ user }).run("SELECT 1"), /locked|denied/);
     }
     const bare = await Mariadb.start();

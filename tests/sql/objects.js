@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ACCOUNTS = ["owner'@'localhost", "killer'@'localhost", "app'@'%", "admin'@'%", "monitor'@'%"];
+const ACCOUNTS = ["owner'@'localhost", "killer'@'localhost", "disk'@'localhost", "app'@'%", "admin'@'%", "monitor'@'%"];
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 /** Everything that the files make, one line each. */

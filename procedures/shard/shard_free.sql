@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- shard_free: how much room there is where this shard keeps its files.
+--
+-- What shard_report said in the last 3 minutes; else what MariaDB's plugin DISKS says of the
+-- file systems that hold the data, the redo log and the binary log (the fullest counts); else
+-- nobody knows. The plugin answers only who may read files, which is why this routine has a
+-- definer of its own. It shows mounts, not links: where a directory is a link to another file
+-- system, report.
+--
+-- Answer  : free_bytes (NULL: nobody knows)
+-- Touches : SELECT shard_health; information_schema.disks
+-- Errors  : none
+-- Replays : reads only
+
+DROP PROCEDURE IF EXISTS shard_free;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_disk@localhost PROCEDURE shard_free ()
+    SQL SECURITY DEFINER
+    READS SQL DATA
+    COMMENT 'v1: how much room this shard has'
+BEGIN
+    DECLARE v_free BIGINT;
+
+    DECLARE e_no_plugin CONDITION FOR 1109;
+    DECLARE CONTINUE HANDLER FOR e_no_plugin BEGIN END;
+
+    SET v_free = (SELECT sh.free_bytes
+                    FROM shard_health AS sh
+                   WHERE sh.reported_at > _now_ms() - 180000);
+
+    IF v_free IS NULL THEN
+        SELECT MIN((SELECT d.available * 1024
+                      FROM information_schema.disks AS d
+                     WHERE d.path = '/'
+                        OR LEFT(dir.path, CHAR_LENGTH(d.path) + 1) = CONCAT(d.path, '/')
+                     ORDER BY CHAR_LENGTH(d.path) DESC
+                     LIMIT 1))
+          INTO v_free
+          FROM (SELECT @@GLOBAL.datadir AS path
+                 UNION ALL
+                SELECT @@GLOBAL.innodb_log_group_home_dir AS path
+                 UNION ALL
+                SELECT @@GLOBAL.log_bin_basename AS path) AS dir
+         WHERE LEFT(dir.path, 1) = '/';
+    END IF;
+
+    SELECT v_free AS free_bytes;
+END$$
+
+DELIMITER ;
