@@ -77,8 +77,9 @@ static void show_disputes(struct router *router, struct buf *out)
     }
 }
 
-/* One line per shard that is down or paused, whose slots nobody serves, or that has heard
- * what is not so; the latter harms nobody. */
+/* One line per shard that is down or paused, whose slots nobody serves, that takes no
+ * writes (no reason to send clients elsewhere: every server finds it so), or that has
+ * heard what is not so, which harms nobody. */
 static bool check_shards(struct router *router, struct buf *out)
 {
     bool is_ready = router_is_ready(router);
@@ -93,6 +94,10 @@ static bool check_shards(struct router *router, struct buf *out)
         }
         if (state.paused[0] != '\0') {
             buf_addf(out, "[-]shard %s is paused by %s\n", state.name, state.paused);
+        }
+        if (state.up && !state.writable) {
+            buf_addf(out, "[!]shard %s takes no writes: %s\n", state.name,
+                     state.writes_reason);
         }
         if (state.n_hearsay > 0) {
             buf_addf(out, "[!]shard %s has heard that %s; not believed (slots: %u)\n",

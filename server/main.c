@@ -201,6 +201,7 @@ static bool start_router(struct process *process)
         .connect_timeout_ms = config->db_connect_timeout_ms,
         .call_timeout_ms = config->db_call_timeout_ms,
         .hold_down_ms = config->db_hold_down_ms,
+        .min_free_bytes = config->db_min_free_bytes,
         .idle_ms = config->db_idle_s * 1000,
     };
     process->app.router = router_new(&options);

@@ -223,6 +223,19 @@ static void render_shard(enum metric metric, const struct router_shard_state *sh
     case METRIC_SHARD_UP:
         value = shard->up;
         break;
+    case METRIC_SHARD_WRITABLE:
+        value = shard->writable;
+        break;
+    case METRIC_SHARD_WRITES_REFUSED:
+        value = shard->writes_refused_total;
+        break;
+    case METRIC_SHARD_FREE:
+        if (shard->free_bytes < 0) {
+            buf_addf(out, "%s{shard=\"%s\"} NaN\n", families[metric].name, shard->name);
+            return;
+        }
+        value = (uint64_t)shard->free_bytes;
+        break;
     case METRIC_SHARD_SLOTS:
         value = shard->slots_owned;
         break;

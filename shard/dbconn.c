@@ -14,6 +14,7 @@
 #include "shard/base/rnd.h"
 
 #include "shard/dbconn_impl.h"
+#include "shard/dberror.h"
 #include "shard/dbexec.h"
 
 /* Arguments of a CALL are converted under the session's mode, before the routine's own:
@@ -120,8 +121,7 @@ static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
     return true;
 }
 
-/* CALL conn_open(): names the session, sets it up, and learns whom we talk to. */
-static bool greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
+bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
                   char *why, size_t size)
 {
     struct arena arena;
@@ -187,7 +187,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     if (conn->mysql == NULL || !set_options(conn->mysql, target)) {
         (void)snprintf(why, size, "out of memory");
     } else if (connect_until(conn->mysql, target, deadline_ms, why, size) &&
-               greet(conn, deadline_ms, hello, why, size)) {
+               dbconn_greet(conn, deadline_ms, hello, why, size)) {
         return conn;
     }
     hello->error = conn->mysql == NULL ? 0 : mysql_errno(conn->mysql);
@@ -197,7 +197,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
 
 bool dbconn_is_crowded(const struct dbconn_hello *hello)
 {
-    return hello->error == 1040 || hello->error == 1203 || hello->error == 1226;
+    return dberror_class(hello->error) == DBERROR_CROWDED;
 }
 
 void dbconn_close(struct dbconn **conn)

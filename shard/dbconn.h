@@ -45,6 +45,11 @@ bool dbconn_library_init(void) MUST_CHECK;
 struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_ms,
                            struct dbconn_hello *hello, char *why, size_t size) MUST_CHECK;
 
+/* CALL conn_open() again on an idle connection: what the shard says of itself now. False,
+ * with WHY (SIZE bytes): no answer. */
+bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
+                  char *why, size_t size) MUST_CHECK;
+
 /* After a failure: the server is alive and takes no more connections (ER_CON_COUNT_ERROR
  * and the limits per user). */
 bool dbconn_is_crowded(const struct dbconn_hello *hello);

@@ -78,7 +78,15 @@ static void finish(struct dbexec *exec, enum db_status status)
  * result set before it has committed, and rolls back whatever fails until then. */
 static enum db_status status_of(enum dberror_class class)
 {
-    return class == DBERROR_AGAIN ? DB_AGAIN : DB_FAILED;
+    switch (class) {
+    case DBERROR_AGAIN:
+        return DB_AGAIN;
+    case DBERROR_SICK:
+    case DBERROR_CROWDED:
+        return DB_SICK;
+    default:
+        return DB_FAILED;
+    }
 }
 
 /* An error behind the first result set finds a write committed, whatever its number. */

@@ -25,6 +25,7 @@ enum db_status {
     DB_AGAIN, /* deadlock, lock wait or snapshot conflict: rolled back, worth repeating */
     DB_NOT_SENT, /* the connection was lost before the CALL went out */
     DB_UNKNOWN,  /* lost, too late or broken off after that: it may be done or not */
+    DB_SICK,     /* the server cannot do it now, whatever was asked; rolled back */
     DB_FAILED,   /* the server reported another error; rolled back */
     DB_NOMEM,    /* the answer does not fit the arena; a write may have been done */
 };

@@ -11,6 +11,9 @@
 #include "shard/id.h"
 #include "shard/router_impl.h"
 
+/* Longest pause before a shard that takes no writes is asked again. */
+#define WRITES_HOLD_MAX_MS 5000
+
 static char *copy(const char *text)
 {
     return strdup(text == NULL ? "" : text);
@@ -33,6 +36,8 @@ static bool shard_init(struct shard *shard, struct router *router, unsigned inde
                                            .password = copy(options->password),
                                            .db_name = copy(options->db_name),
                                            .tls_ca = copy(options->tls_ca)};
+    breaker_init(&shard->writes, options->hold_down_ms, WRITES_HOLD_MAX_MS);
+    atomic_store(&shard->free_bytes, -1);
     pthread_mutex_init(&shard->shared.mutex, NULL);
     pthread_cond_init(&shard->shared.cond, NULL);
     const struct dbconn_target *t = &shard->target;
@@ -67,6 +72,7 @@ static void wipe(const char *text)
 static void shard_release(struct shard *shard)
 {
     dbpool_free(&shard->pool);
+    breaker_destroy(&shard->writes);
     pthread_cond_destroy(&shard->shared.cond);
     pthread_mutex_destroy(&shard->shared.mutex);
     wipe(shard->name);
@@ -89,6 +95,7 @@ struct router *router_new(const struct router_options *options)
     router->connect_timeout_ms = options->connect_timeout_ms;
     router->call_timeout_ms = options->call_timeout_ms;
     router->hold_down_ms = options->hold_down_ms;
+    router->min_free_bytes = options->min_free_bytes;
     router->map = slotmap_new();
     router->coverage = coverage_new(options->n_servers);
     router->shards = calloc(options->n_servers, sizeof *router->shards);
@@ -229,7 +236,11 @@ void router_shard_state(struct router *router, size_t shard,
         .replays_total = atomic_load(&s->replays_total),
         .moved_total = atomic_load(&s->moved_total),
         .conns_dirty_total = pool.dirty_total,
+        .writes_refused_total = atomic_load(&s->writes.refused_total),
+        .free_bytes = atomic_load(&s->free_bytes),
     };
+    state->writable =
+        breaker_is_closed(&s->writes, state->writes_reason, sizeof state->writes_reason);
     memcpy(state->reason, pool.reason, sizeof state->reason);
     pthread_mutex_lock(&s->shared.mutex);
     state->n_hearsay = s->shared.hearsay.n;

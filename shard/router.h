@@ -38,8 +38,9 @@ struct router_options {
     unsigned waiters_max; /* threads that may wait for one of them */
     int connect_timeout_ms;
     int call_timeout_ms; /* one attempt; the request's deadline may be nearer */
-    int hold_down_ms;    /* after a failed connect */
-    int idle_ms;         /* an idle connection is closed after this */
+    int hold_down_ms;    /* after a failed connect, and before a write is tried again */
+    uint64_t min_free_bytes; /* no writes where fewer are free; 0 = not looked at */
+    int idle_ms;             /* an idle connection is closed after this */
 };
 
 /* A slot that two servers claim at one epoch: nobody serves it until slot_settle(). */
@@ -55,6 +56,9 @@ struct router_shard_state {
     bool up;          /* the last attempt to reach it succeeded and it was admitted */
     char reason[160]; /* why not; "" when up */
     char paused[160]; /* an operator paused it: "by whom: why"; "": nobody did */
+    bool writable;    /* it takes writes, as far as anybody knows */
+    char writes_reason[160]; /* why not; "" when it does */
+    int64_t free_bytes;      /* where its files are; -1: nobody knows */
     unsigned conns_open;
     unsigned conns_busy;
     unsigned waiters;
@@ -65,6 +69,7 @@ struct router_shard_state {
     uint64_t calls_failed_total; /* no answer or a refused CALL */
     uint64_t replays_total;
     uint64_t moved_total;
+    uint64_t writes_refused_total; /* not sent, because it takes none */
     uint64_t conns_dirty_total; /* returned with an open transaction or unread results */
 };
 

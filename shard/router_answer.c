@@ -196,6 +196,9 @@ void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec 
     case DB_UNKNOWN:
         handle_unknown(e, parcel, exec->is_late, exec->is_over);
         break;
+    case DB_SICK:
+        errand_give_up_parcel(e, parcel, OUTCOME_BUSY);
+        break;
     case DB_FAILED:
         log_write(LOG_ERROR, "call_failed", "shard=%s why=\"%s\"", parcel->shard->name,
                   exec->detail);

@@ -25,10 +25,10 @@
 static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
 {
     struct parcel *parcel = &e->parcels[i];
-    struct dbconn **conn = &e->execs[i].conn;
     int64_t fair_ms = attempt_fair_ms(e->router);
     int64_t least_ms = e->rounds > 0 ? fair_ms / 2 : INT64_MIN;
-    enum outcome got = shard_borrow(parcel->shard, e->call, least_ms, may_wait, conn);
+    enum outcome got =
+        shard_borrow(parcel->shard, e->call, least_ms, may_wait, &e->execs[i]);
 
     if (got == OUTCOME_BUSY && !may_wait) {
         return false;
@@ -38,7 +38,7 @@ static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
         return false;
     }
     parcel->has_fair_time = e->call->deadline_ms - clock_mono_ms() >= fair_ms;
-    memcpy(parcel->tag, dbconn_tag(*conn), sizeof parcel->tag);
+    memcpy(parcel->tag, dbconn_tag(e->execs[i].conn), sizeof parcel->tag);
     e->call->n_replays += e->attempts > 0;
     return true;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/breaker.h"
 #include "shard/call.h"
 #include "shard/coverage.h"
 #include "shard/dbexec.h"
@@ -31,7 +32,9 @@ struct shard {
     char *name;            /* owned, like the strings in target */
     struct dbconn_target target;
     bool durability_exempt;
-    struct dbpool *pool; /* owned */
+    struct dbpool *pool;            /* owned; closed while not even reading works */
+    struct breaker writes;          /* open while only reading works */
+    atomic_int_fast64_t free_bytes; /* where its files are; -1: nobody knows */
 
     pthread_t minder;
     bool has_minder;
@@ -58,6 +61,7 @@ struct router {
     int connect_timeout_ms;
     int call_timeout_ms;
     int hold_down_ms;
+    uint64_t min_free_bytes;
     struct shard *shards; /* owned */
 };
 
@@ -74,6 +78,9 @@ void minder_wake(void *context);
 bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
                   size_t size);
 
+/* SHARD takes no writes: keep them away and say so, until the minder finds otherwise. */
+void shard_stop_writes(struct shard *shard, const char *why);
+
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);
 
@@ -87,14 +94,15 @@ int64_t attempt_deadline(const struct router *router, const struct call *call);
 /* As much time as proves that a shard is silent rather than we in a hurry. */
 int64_t attempt_fair_ms(const struct router *router);
 
-/* Borrow a connection to SHARD for an attempt that needs LEAST_MS, and count the CALL.
- * Not OK: there is none, and the call says why; BUSY: all are in use (MAY_WAIT false) or
- * no one came free; TIMEOUT: less than LEAST_MS are left. */
+/* Borrow a connection to SHARD for the CALL of EXEC, an attempt that needs LEAST_MS, and
+ * count it. Not OK: there is none, and the call says why; BUSY: all are in use (MAY_WAIT
+ * false), no one came free, or the shard takes no writes and this is one; TIMEOUT: less
+ * than LEAST_MS are left. */
 enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
-                          bool may_wait, struct dbconn **conn) MUST_CHECK;
+                          bool may_wait, struct dbexec *exec) MUST_CHECK;
 
 /* Give the connection of EXEC back after its CALL; a failure is counted, and held against
- * the shard if the CALL had a fair time. */
+ * the shard, or against its writes, if it says something about them. */
 void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
                      bool had_fair_time);
 

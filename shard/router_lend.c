@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/log.h"
 
 #include "shard/router_impl.h"
 
@@ -24,17 +25,26 @@ int64_t attempt_fair_ms(const struct router *router)
     return router->call_timeout_ms / FAIR_SHARE;
 }
 
+static bool is_write(const struct dbexec *exec)
+{
+    return proc_get(exec->proc)->effect == PROC_WRITES;
+}
+
 enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
-                          bool may_wait, struct dbconn **conn)
+                          bool may_wait, struct dbexec *exec)
 {
     int64_t limit_ms = attempt_deadline(shard->router, call);
     char why[160];
-    enum outcome got = may_wait
-                           ? dbpool_get(shard->pool, limit_ms, conn, why, sizeof why)
-                           : dbpool_try(shard->pool, limit_ms, conn, why, sizeof why);
 
+    if (is_write(exec) && !breaker_lets(&shard->writes, why, sizeof why)) {
+        call_explain(call, "%s takes no writes: %s", shard->name, why);
+        return OUTCOME_BUSY;
+    }
+    enum outcome got =
+        may_wait ? dbpool_get(shard->pool, limit_ms, &exec->conn, why, sizeof why)
+                 : dbpool_try(shard->pool, limit_ms, &exec->conn, why, sizeof why);
     if (got == OUTCOME_OK && call->deadline_ms - clock_mono_ms() < least_ms) {
-        dbpool_put(shard->pool, conn, DBPOOL_UNPROVEN);
+        dbpool_put(shard->pool, &exec->conn, DBPOOL_UNPROVEN);
         (void)snprintf(why, sizeof why, "no time left for another attempt");
         got = OUTCOME_TIMEOUT;
     }
@@ -50,11 +60,37 @@ enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_
     return OUTCOME_OK;
 }
 
+void shard_stop_writes(struct shard *shard, const char *why)
+{
+    if (breaker_open(&shard->writes, why)) {
+        log_write(LOG_ERROR, "shard_read_only", "shard=%s why=\"%s\"", shard->name, why);
+        minder_wake(shard);
+    }
+}
+
+/* What EXEC says of the shard's writes. */
+static void judge_write(struct shard *shard, const struct dbexec *exec,
+                        enum dbpool_verdict verdict)
+{
+    if (exec->status == DB_SICK) {
+        shard_stop_writes(shard, exec->detail);
+    } else if (verdict == DBPOOL_ANSWERED) {
+        breaker_succeed(&shard->writes);
+    } else if (verdict == DBPOOL_SILENT && breaker_fail(&shard->writes)) {
+        shard_stop_writes(shard, "several writes in a row got no answer");
+    }
+}
+
+/* What EXEC says of the shard: a server that can answer no more than that it cannot write
+ * is well for those who read. */
 static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_time)
 {
     bool is_silent =
         exec->status == DB_NOT_SENT || (exec->status == DB_UNKNOWN && !exec->is_over);
 
+    if (exec->status == DB_SICK && !is_write(exec)) {
+        return DBPOOL_SILENT;
+    }
     if (!is_silent) {
         return DBPOOL_ANSWERED;
     }
@@ -64,7 +100,12 @@ static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_t
 void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
                      bool had_fair_time)
 {
-    dbpool_put(shard->pool, &exec->conn, verdict_on(exec, had_fair_time));
+    enum dbpool_verdict verdict = verdict_on(exec, had_fair_time);
+
+    dbpool_put(shard->pool, &exec->conn, verdict);
+    if (is_write(exec)) {
+        judge_write(shard, exec, verdict);
+    }
     if (exec->status != DB_OK) {
         call_explain(call, "%s: %s", shard->name, exec->detail);
         atomic_fetch_add(&shard->calls_failed_total, 1);

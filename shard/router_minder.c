@@ -18,6 +18,9 @@
 /* How often a healthy shard is looked at. */
 #define LOOK_EVERY_MS 5000
 
+/* How often one is looked at whose room comes to an end: that can go fast. */
+#define LOOK_LOW_MS 500
+
 /* A slot map of SLOTS_MAX rows fits. */
 #define LOOK_ARENA_BYTES (64u << 20)
 
@@ -28,6 +31,7 @@ struct look {
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
     bool is_crowded;     /* the shard lives, but takes no more connections */
+    bool is_sick;        /* it answers, but not what was asked: its disk is full */
     bool is_serving;     /* the look before found all well */
 };
 
@@ -61,6 +65,7 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     if (exec.status == DB_OK) {
         return true;
     }
+    look->is_sick = exec.status == DB_SICK;
     snprintf(look->why, sizeof look->why, "%s", exec.detail);
     if (!dbconn_is_clean(look->conn)) {
         dbconn_close(&look->conn);
@@ -123,15 +128,21 @@ static bool check_routines(struct look *look, struct arena *arena)
     return true;
 }
 
+/* Is the shard there, and what does it say of itself? Asked at every look: what makes
+ * writes durable can be switched off while it is in use. */
 static bool connect_shard(struct look *look)
 {
     struct shard *shard = look->shard;
+    int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
     struct dbconn_hello hello;
 
-    look->conn =
-        dbconn_open(&shard->target, clock_mono_ms() + shard->router->connect_timeout_ms,
-                    &hello, look->why, sizeof look->why);
-    look->is_crowded = look->conn == NULL && dbconn_is_crowded(&hello);
+    if (look->conn == NULL) {
+        look->conn =
+            dbconn_open(&shard->target, limit_ms, &hello, look->why, sizeof look->why);
+        look->is_crowded = look->conn == NULL && dbconn_is_crowded(&hello);
+    } else if (!dbconn_greet(look->conn, limit_ms, &hello, look->why, sizeof look->why)) {
+        dbconn_close(&look->conn);
+    }
     if (look->conn != NULL && !minder_admit(shard, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
@@ -224,6 +235,63 @@ static bool read_status(struct look *look, struct arena *arena)
     return true;
 }
 
+static void measure_room(struct look *look, struct arena *arena)
+{
+    struct dbresult *rows = NULL;
+    const struct dbvalue *free_bytes = NULL;
+
+    if (ask(look, PROC_SHARD_FREE, NULL, arena, &rows)) {
+        free_bytes = dbresult_value(rows, 0, "free_bytes");
+    }
+    atomic_store(&look->shard->free_bytes, free_bytes == NULL || free_bytes->is_null
+                                               ? -1
+                                               : (int64_t)free_bytes->number);
+}
+
+/* Is the room less than TIMES / 8 of what must be left free? */
+static bool is_room_below(const struct shard *shard, unsigned times)
+{
+    int64_t free_bytes = atomic_load(&shard->free_bytes);
+
+    return free_bytes >= 0 &&
+           (uint64_t)free_bytes / times < shard->router->min_free_bytes / 8;
+}
+
+/* Keep writes away before the disk is full (a server that finds it full ends itself), and
+ * let them come again when there is room, or when one of our own works. */
+static void tend_writes(struct look *look, struct arena *arena)
+{
+    struct shard *shard = look->shard;
+    int64_t due_ms = breaker_due_ms(&shard->writes);
+    struct dbresult *rows = NULL;
+    char why[160];
+
+    if (is_room_below(shard, due_ms == INT64_MAX ? 8 : 9)) {
+        (void)snprintf(why, sizeof why,
+                       "%lld bytes are free for its files, %llu must be "
+                       "(db_min_free_bytes)",
+                       (long long)atomic_load(&shard->free_bytes),
+                       (unsigned long long)shard->router->min_free_bytes);
+        shard_stop_writes(shard, why);
+    } else if (clock_mono_ms() >= due_ms && look->conn != NULL) {
+        if (ask(look, PROC_SHARD_PROBE, NULL, arena, &rows)) {
+            breaker_close(&shard->writes);
+            log_write(LOG_INFO, "shard_writable", "shard=%s", shard->name);
+        } else {
+            shard_stop_writes(shard, look->why);
+        }
+    }
+}
+
+/* When to look again at a shard that is well enough. */
+static int64_t next_look_ms(const struct shard *shard, int64_t due_ms)
+{
+    int64_t pause_ms = is_room_below(shard, 32) ? LOOK_LOW_MS : LOOK_EVERY_MS;
+    int64_t left_ms = due_ms - clock_mono_ms();
+
+    return left_ms < 1 ? 1 : left_ms < pause_ms ? left_ms : pause_ms;
+}
+
 /* One look: true when the shard is there, may serve, and its map was read. Routines are
  * checked every time: they may be replaced while this process runs. */
 static bool look_once(struct look *look)
@@ -236,12 +304,17 @@ static bool look_once(struct look *look)
     arena_init(&arena, LOOK_ARENA_BYTES);
     lesson_init(&lesson);
     look->is_crowded = false;
-    if ((look->conn != NULL || connect_shard(look)) && check_routines(look, &arena)) {
+    look->is_sick = false;
+    if (connect_shard(look) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                read_map(look, map, &lesson) && read_status(look, &arena);
     }
-    if (good && lesson.n > 0) {
+    if (good && lesson.n > 0 && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
         teach_shard(look, &lesson, &arena);
+    }
+    if (good) {
+        measure_room(look, &arena);
+        tend_writes(look, &arena);
     }
     buf_clear(&lesson.json);
     arena_release(&arena);
@@ -296,8 +369,11 @@ static void *minder_run(void *argument)
         if (is_up) {
             dbpool_set_up(shard->pool);
             dbpool_reap(shard->pool);
-        } else if (look.is_crowded && was_up) {
-            is_up = true; /* the connections that are open go on working */
+        } else if ((look.is_crowded || look.is_sick) && was_up) {
+            is_up = true; /* the connections that are open go on working, for reads */
+            if (look.is_sick) {
+                shard_stop_writes(shard, look.why);
+            }
         } else {
             dbpool_set_down(shard->pool, look.why);
         }
@@ -305,7 +381,9 @@ static void *minder_run(void *argument)
         was_up = is_up;
         look.is_serving = is_up;
         is_first = false;
-        go_on = pause_minder(shard, is_up ? LOOK_EVERY_MS : shard->router->hold_down_ms,
+        go_on = pause_minder(shard,
+                             is_up ? next_look_ms(shard, breaker_due_ms(&shard->writes))
+                                   : shard->router->hold_down_ms,
                              is_up);
         dbpool_get_state(shard->pool, &state);
         if (go_on && is_up && !state.is_up) {

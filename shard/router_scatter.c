@@ -20,6 +20,7 @@ static enum outcome share_outcome(const struct dbexec *exec)
     case DB_AGAIN:
         return OUTCOME_BUSY;
     case DB_NOT_SENT:
+    case DB_SICK:
         return OUTCOME_UNAVAILABLE;
     case DB_UNKNOWN:
         return proc_unanswered(exec->proc);
@@ -43,7 +44,7 @@ struct scatter {
 static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
 {
     s->shares[i].outcome = shard_borrow(&s->router->shards[i], s->call, /* least_ms= */ 0,
-                                        may_wait, &s->execs[i].conn);
+                                        may_wait, &s->execs[i]);
     return s->shares[i].outcome == OUTCOME_OK;
 }
 

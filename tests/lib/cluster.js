@@ -141,6 +141,8 @@ export class Server {
 
 export class Cluster {
   servers = [];
+  /** Functions that end what a test has added, once no shard runs any more. */
+  ending = [];
   contract = new Contract();
   #apis = [];
   #columns;
@@ -185,6 +187,7 @@ export class Cluster {
    * that was broken off may still be making files. */
   #guard() {
     const script = 'cat >/dev/null; n=0; while [ "$n" -lt 5 ] && [ -e "$2" ]; do "$1" down >/dev/null 2>&1; ' +
+      'umount --lazy "$2"/shard* 2>/dev/null; ' +
       'rm -rf -- "$2"; n=$((n + 1)); sleep 1; done';
     this.guard = spawn(
       "sh",
@@ -355,6 +358,7 @@ export class Cluster {
         complaints.push(`${server.name}: ${server.logText().slice(Math.max(0, trouble.index - 200)).slice(0, 4000)}`);
     }
     spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
+    for (const end of this.ending) end();
     /* A shard that was killed says nothing; one that fell over by itself says where. */
     for (const { name } of this.shards) {
       const log = join(this.dir, "log", `${name}.log`);

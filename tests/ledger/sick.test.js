@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shards that cannot write, under load: read-only, short of room, full. Their users are told "busy" and can
+ * read, others notice nothing, second halves wait; and when it is over all is as it must be, with nothing left
+ * to do for an operator. */
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { CODE } from "../lib/api.js";
+import { Cluster } from "../lib/cluster.js";
+import { SmallDisk, noSmallDisk } from "../lib/disk.js";
+import { nameOn } from "../lib/load.js";
+import { owners } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
+import { clearWorld, judge, loadWorld, runClients, settle } from "./lib.js";
+
+const VICTIM = "shard2";
+const MIB = 1 << 20;
+const WATERMARK = 24 * MIB;
+/* More than the load writes; near enough to the watermark that a server looks often. */
+const ROOM = 3 * WATERMARK;
+const SKIP = noSmallDisk() || false;
+
+const cluster = await Cluster.up({ shards: 2, options: { db_min_free_bytes: WATERMARK, log_level: "warn" } });
+let disk;
+after(() => cluster.down());
+const { api } = cluster;
+const owner = await owners(cluster);
+
+const metric = async (name, shard = VICTIM) => (await api.metrics()).get(`doushard_${name}{shard="${shard}"}`);
+const readyz = () => fetch(`${cluster.server.adminUrl}/readyz`).then(async (r) => ({ status: r.status, text: await r.text() }));
+const writable = async () => (await metric("shard_up")) === 1 && (await metric("shard_writable")) === 1;
+const alive = () => {
+  try {
+    return process.kill(cluster.shardPid(VICTIM), 0);
+  } catch {
+    return false;
+  }
+};
+
+/* Run a load of SECONDS; STRIKE once it is under way, LOOK at what everybody sees while the shard takes no writes,
+ * HEAL; then nothing may be missing, parked or left to do. */
+async function suffer(t, name, { seconds = 8, strike, heal, look = sees }) {
+  await clearWorld(cluster);
+  const world = await loadWorld(cluster, { users: 200, videos: 50, chats: 1, name: `world-${name}` });
+  /* Somebody on the other shard, and somebody on this one. */
+  const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
+  const before = await metric("shard_calls_total");
+  const load = runClients(cluster, world, { name, seconds, clients: 16, mix: "33,23,11,6,20,1,7,3" });
+  try {
+    await until("load", async () => (await metric("shard_calls_total")) > before + 100);
+    await strike();
+    await look(near, far, t);
+  } finally {
+    await heal(t);
+  }
+  const healed = performance.now();
+  await until("writes again", writable, { timeoutMs: 20000 });
+  t.diagnostic(`takes writes ${Math.round(performance.now() - healed)} ms after it was healed`);
+  const { history } = await load;
+  t.diagnostic(`settled after ${Math.round(await settle(cluster))} ms`);
+  assert.equal((await api.follow(far.token, near.id)).status_code, CODE.OK);
+  for (const [one, other] of [[near, far], [far, near]])
+    assert.deepEqual(await api.user(one.token, other.id).then(({ user }) => [user.is_follow, user.follower_count]), [true, 1]);
+  for (const shard of cluster.shards)
+    assert.deepEqual([await metric("relay_failed_total", shard.name), await metric("relay_parked_total", shard.name)], [0, 0]);
+  assert.deepEqual(await cluster.sqlAll("SELECT kind FROM job WHERE parked <> 0"), []);
+  assert.equal((await readyz()).text.includes("takes no writes"), false);
+  /* These two are none of the load's. */
+  for (const table of ["user", "follow", "follower", "chat", "message"])
+    await cluster.sqlAll(`DELETE FROM ${table} WHERE user_id IN (${near.id}, ${far.id})`);
+  const { violations, text } = await judge(cluster, history);
+  assert.deepEqual(violations, {}, text);
+}
+
+/* Readers see all; writers are told; what the others write is done, its second half later. */
+async function sees(near, far) {
+  await until("the shard to be read-only", async () => !(await writable()));
+  assert.equal(await metric("shard_up"), 1);
+  const { status, text } = await readyz();
+  assert.deepEqual([status, /^\[!\]shard shard2 takes no writes: /m.test(text)], [200, true], text);
+  assert.equal((await api.follow(far.token, near.id)).status_code, CODE.BUSY);
+  assert.equal((await api.user(near.token, far.id)).status_code, CODE.OK);
+  assert.equal((await api.user(far.token, far.id)).status_code, CODE.OK);
+  const feed = await api.feed({ token: far.token });
+  assert.deepEqual([feed.status_code, feed.partial], [CODE.OK, false]);
+  assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK, "its second half waits");
+  assert.equal((await api.follow(far.token, near.id)).status_code, CODE.BUSY, "still");
+}
+
+test("a shard that is set read-only, and back", (t) => suffer(t, "read-only", {
+  strike: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 1"),
+  heal: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 0"),
+}));
+
+test("a shard whose disk fills up takes no writes before it is full", { skip: SKIP }, async (t) => {
+  disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
+  const report = () => cluster.sql(VICTIM, `CALL shard_report(${disk.free})`);
+  await report();
+  await until("the server to know the room", async () => (await metric("shard_free_bytes")) > WATERMARK);
+  const pid = cluster.shardPid(VICTIM);
+  await suffer(t, "watermark", {
+    strike: async () => {
+      disk.fill(WATERMARK / 2);
+      await report();
+    },
+    heal: async () => {
+      disk.empty();
+      await report();
+    },
+  });
+  assert.equal(cluster.shardPid(VICTIM), pid);
+  assert.ok(alive(), "it never fell over");
+  await cluster.sql(VICTIM, "DELETE FROM shard_health");
+});
+
+test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (t) => {
+  disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
+  const text = "x".repeat(250);
+  const codes = new Map();
+  await suffer(t, "full", {
+    strike: () => disk.fill(),
+    look: async (near, far) => {
+      assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
+      await until("the shard to have no room", async () => {
+        const { status_code } = await api.say(far.token, near.id, text).catch(() => ({ status_code: "none" }));
+        codes.set(status_code, (codes.get(status_code) ?? 0) + 1);
+        disk.fill();
+        return !alive() || !(await writable());
+      }, { everyMs: 0 });
+    },
+    heal: async () => {
+      t.diagnostic(`${alive() ? "it lives" : "mariadbd has ended itself"}; answers ${JSON.stringify([...codes])}`);
+      disk.empty();
+      if (!alive()) await cluster.demo("start", VICTIM);
+      cluster.readEndpoints();
+    },
+  });
+});

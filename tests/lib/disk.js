@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A shard on a small file system of its own, that a test can fill. Needs root. */
+
+import assert from "node:assert/strict";
+import { execFile, spawnSync } from "node:child_process";
+import { openSync, closeSync, rmSync, statSync, statfsSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const BLOCK = Buffer.alloc(1 << 20);
+
+/** Why there can be none here, or "". */
+export function noSmallDisk() {
+  if (process.getuid() !== 0) return "only root can mount a small file system";
+  const tried = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]);
+  return tried.status === 0 ? "" : `this machine lets nobody mount: ${tried.stderr}`;
+}
+
+export class SmallDisk {
+  /** Move shard NAME of CLUSTER to a file system on which ROOM more bytes can be written. */
+  static async under(cluster, name, room) {
+    const disk = new SmallDisk();
+    disk.dir = join(cluster.dir, name);
+    await cluster.demo("stop", name);
+    const { stdout } = await run("du", ["--summarize", "--block-size=1", disk.dir]);
+    const { uid, gid, mode } = statSync(disk.dir);
+    const old = `${disk.dir}.old`;
+    await run("mv", [disk.dir, old]);
+    await run("mkdir", [disk.dir]);
+    const size = Number(stdout.split("\t")[0]) + room;
+    await run("mount", ["-t", "tmpfs", "-o",
+      `size=${size},uid=${uid},gid=${gid},mode=${(mode & 0o777).toString(8)}`, "none", disk.dir]);
+    await run("cp", ["--archive", `${old}/.`, disk.dir]);
+    await run("rm", ["-r", old]);
+    await cluster.demo("start", name);
+    cluster.readEndpoints();
+    cluster.ending.push(() => spawnSync("umount", ["--lazy", disk.dir]));
+    return disk;
+  }
+
+  /** Bytes free. */
+  get free() {
+    const { bavail, bsize } = statfsSync(this.dir);
+    return bavail * bsize;
+  }
+
+  /** Write a file until no more than LEFT bytes are free. */
+  fill(left = 0) {
+    const file = openSync(join(this.dir, "filler"), "a");
+    try {
+      while (this.free > left) writeSync(file, BLOCK, 0, Math.min(BLOCK.length, this.free - left));
+    } catch (error) {
+      assert.equal(error.code, "ENOSPC");
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  /** Remove that file. */
+  empty() {
+    rmSync(join(this.dir, "filler"), { force: true });
+  }
+}
