@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, buildDir } from "../lib/cluster.js";
-import { RUNNING_CALLS, idOf, owners, plantVideos } from "../lib/rows.js";
+import { RUNNING_CALLS, idOf, movingTables, owners, plantVideos } from "../lib/rows.js";
 import { literal } from "../lib/sql.js";
 import { PATIENCE_MS, parallel, until } from "../lib/wait.js";
 
@@ -85,9 +85,10 @@ export async function loadWorld(cluster, { users = 2000, videos = 500, chats = 4
 }
 
 /** Everything that requests have made, gone. */
-export const clearWorld = (cluster) => cluster.sqlAll(["follow", "follower", "favorite", "liker", "comment",
-  "commented", "chat", "message", "outbox", "idem", "job", "video", "session", "user"]
-  .map((table) => `DELETE FROM \`${table}\`;`).join(" "));
+export async function clearWorld(cluster) {
+  const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
+  await cluster.sqlAll(tables.map((table) => `DELETE FROM \`${table}\`;`).join(" "));
+}
 
 /* Run a program that was built; resolves to {status, text}. */
 function run(built, args) {
