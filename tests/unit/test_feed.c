@@ -47,7 +47,7 @@ static struct {
 } world;
 
 static struct arena arena;
-static struct call call;
+static struct call request;
 
 /* N shards, without videos; all maps are read. */
 static void make_world(size_t n_shards)
@@ -58,7 +58,7 @@ static void make_world(size_t n_shards)
         world.gen[i] = world.read[i] = 1000 + i;
     }
     arena_init(&arena, PAGE_BYTES);
-    call_init(&call, &arena, INT64_MAX);
+    call_init(&request, &arena, INT64_MAX);
 }
 
 static void end_world(void)
@@ -86,9 +86,9 @@ void router_look_again(struct router *router, size_t shard)
     assert_true(shard < world.n_shards);
 }
 
-bool router_pause(const struct call *c, unsigned round)
+bool router_pause(const struct call *call, unsigned round)
 {
-    (void)c;
+    (void)call;
     assert_int_equal(round, world.n_pauses + 1);
     if (world.n_pauses == world.n_pauses_max) {
         return false;
@@ -129,14 +129,15 @@ bool router_covers(struct router *router, size_t shard, uint64_t gen,
     return true;
 }
 
-void router_read_maps(struct router *router, struct call *c, struct router_share *shares)
+void router_read_maps(struct router *router, struct call *call,
+                      struct router_share *shares)
 {
     (void)router;
     for (size_t i = 0; i < world.n_shards; i++) {
         if (shares[i].wanted) {
             world.read[i] = world.gen[i];
             world.n_maps++;
-            c->n_calls++;
+            call->n_calls++;
         }
     }
     if (world.in_map != NULL) {
@@ -192,46 +193,42 @@ static void add_row(struct dbresult *result, size_t video)
     values[1].number = (uint64_t)world.videos[video].at_ms;
 }
 
-void router_scatter(struct router *router, struct call *c, enum proc_id proc,
+/* What shard I says. */
+static struct dbresult *answer_of(size_t shard, enum proc_id proc, size_t limit)
+{
+    size_t room = limit < VIDEOS_MAX ? limit : VIDEOS_MAX;
+    struct dbresult *rows = make_result(
+        &arena, columns, proc == PROC_FEED_IDS ? 2 : (unsigned)N_COLUMNS, room);
+
+    for (size_t v = 0; v < VIDEOS_MAX && rows->n_rows < room; v++) {
+        if (world.videos[v].at_ms != 0 && world.videos[v].shard == shard) {
+            add_row(rows, v);
+        }
+    }
+    rows->next = make_result(&arena, gen_columns, 1, 1);
+    rows->next->n_rows = 1;
+    rows->next->values[0].number = world.gen[shard];
+    return rows;
+}
+
+void router_scatter(struct router *router, struct call *call, enum proc_id proc,
                     const struct dbarg *args, struct router_share *shares)
 {
     (void)router;
     world.last_proc = proc;
     world.last_ask = args[1].number;
     for (size_t i = 0; i < world.n_shards; i++) {
-        if (!shares[i].wanted) {
-            continue;
+        if (shares[i].wanted) {
+            bool is_down = world.is_down[i];
+            call->n_calls++;
+            world.n_asked[i]++;
+            shares[i].outcome = is_down ? OUTCOME_UNAVAILABLE : OUTCOME_OK;
+            shares[i].results = is_down ? NULL : answer_of(i, proc, args[1].number);
         }
-        c->n_calls++;
-        world.n_asked[i]++;
-        shares[i].results = NULL;
-        shares[i].outcome = world.is_down[i] ? OUTCOME_UNAVAILABLE : OUTCOME_OK;
-        if (world.is_down[i]) {
-            continue;
-        }
-        struct dbresult *rows = make_result(
-            c->arena, columns, proc == PROC_FEED_IDS ? 2 : N_COLUMNS, LIMIT + 1);
-        for (size_t v = 0; v < VIDEOS_MAX && rows->n_rows < args[1].number; v++) {
-            if (world.videos[v].at_ms != 0 && world.videos[v].shard == i) {
-                if (rows->n_rows == LIMIT + 1) { /* more than usual: it needs more room */
-                    struct dbresult *more =
-                        make_result(c->arena, rows->columns, rows->n_columns, VIDEOS_MAX);
-                    memcpy(more->values, rows->values,
-                           rows->n_rows * rows->n_columns * sizeof *rows->values);
-                    more->n_rows = rows->n_rows;
-                    rows = more;
-                }
-                add_row(rows, v);
-            }
-        }
-        rows->next = make_result(c->arena, gen_columns, 1, 1);
-        rows->next->n_rows = 1;
-        rows->next->values[0].number = world.gen[i];
-        shares[i].results = rows;
     }
 }
 
-enum outcome video_get(struct router *router, struct call *c, const uint64_t *ids,
+enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
                        size_t n, struct video_card *cards)
 {
     bool is_asked[SHARDS_MAX] = {false};
@@ -239,7 +236,7 @@ enum outcome video_get(struct router *router, struct call *c, const uint64_t *id
     (void)router;
     for (size_t i = 0; i < n; i++) {
         const struct fake_video *video = &world.videos[ids[i] - 1];
-        c->n_calls += !is_asked[video->shard];
+        call->n_calls += !is_asked[video->shard];
         is_asked[video->shard] = true;
         bool is_there =
             !video->is_gone && (world.cards_outcome == OUTCOME_OK || video->shard != 0);
@@ -255,7 +252,7 @@ static struct video_page read_page(enum outcome expected)
 {
     struct video_page page = {.n = 0};
 
-    assert_int_equal(feed_list(NULL, &call, 0, LIMIT, &page), expected);
+    assert_int_equal(feed_list(NULL, &request, 0, LIMIT, &page), expected);
     return page;
 }
 
@@ -287,7 +284,7 @@ static void test_a_hundred_shards(void **state)
     assert_false(page.partial);
     assert_int_equal(world.last_proc, PROC_FEED_IDS);
     assert_int_equal(world.last_ask, LIMIT + 1);
-    assert_int_equal(call.n_calls, 100 + LIMIT); /* every winner is on another shard */
+    assert_int_equal(request.n_calls, 100 + LIMIT); /* every winner is on another shard */
     end_world();
 }
 
@@ -302,7 +299,7 @@ static void test_a_hundred_full_answers(void **state)
     }
     struct video_page page = read_page(OUTCOME_OK);
     assert_newest(&page, LIMIT);
-    assert_int_equal(call.n_calls, 100 + 1);
+    assert_int_equal(request.n_calls, 100 + 1);
     end_world();
 }
 
@@ -317,7 +314,7 @@ static void test_up_to_eight_shards_send_cards(void **state)
         assert_false(page.partial);
         bool at_once = n <= FEED_CARDS_SHARDS_MAX;
         assert_int_equal(world.last_proc, at_once ? PROC_FEED_LIST : PROC_FEED_IDS);
-        assert_int_equal(call.n_calls, at_once ? n : 2 * n);
+        assert_int_equal(request.n_calls, at_once ? n : 2 * n);
         if (at_once) {
             assert_string_equal(page.videos[0].title, "text");
         }
@@ -348,10 +345,10 @@ static void test_an_unknown_generation_costs_one_map(void **state)
     assert_false(page.partial);
     assert_newest(&page, LIMIT);
     assert_int_equal(world.n_maps, 1);
-    assert_int_equal(call.n_calls, 4 + 1);
+    assert_int_equal(request.n_calls, 4 + 1);
     page = read_page(OUTCOME_OK);
     assert_int_equal(world.n_maps, 1);
-    assert_int_equal(call.n_calls, 4 + 1 + 4);
+    assert_int_equal(request.n_calls, 4 + 1 + 4);
     end_world();
 }
 
@@ -501,7 +498,7 @@ static void test_a_group_at_the_end(void **state)
     }
     struct video_page page = read_page(OUTCOME_OK);
     assert_newest(&page, 20);
-    assert_int_equal(call.n_calls, 1);
+    assert_int_equal(request.n_calls, 1);
     end_world();
 }
 
