@@ -46,7 +46,7 @@ GRANT EXECUTE ON PROCEDURE doushard.outbox_fail            TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.outbox_undo            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relay_lease_take       TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.idem_claim             TO 'doushard_app'@'%';
-GRANT EXECUTE ON PROCEDURE doushard.idem_purge             TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.purge_step             TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.job_claim              TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.job_finish             TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_app'@'%';
@@ -104,7 +104,8 @@ GRANT EXECUTE ON PROCEDURE doushard.outbox_fail            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.outbox_undo            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relay_lease_take       TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.idem_claim             TO 'doushard_admin'@'%';
-GRANT EXECUTE ON PROCEDURE doushard.idem_purge             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.purge_step             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.purge_status           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.job_claim              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.job_finish             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.conn_open              TO 'doushard_admin'@'%';
@@ -154,6 +155,7 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_map               TO 'doushard_monitor'
 GRANT EXECUTE ON PROCEDURE doushard.shard_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.purge_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_monitor'@'%';

@@ -90,7 +90,11 @@ SOURCE relay/relay_lease_take.sql
 
 -- Background work, repeated requests.
 SOURCE idem/idem_claim.sql
-SOURCE idem/idem_purge.sql
+SOURCE purge/_purge_find.sql
+SOURCE purge/_purge_log.sql
+SOURCE purge/_purge_remove.sql
+SOURCE purge/purge_step.sql
+SOURCE purge/purge_status.sql
 SOURCE job/job_claim.sql
 SOURCE job/job_finish.sql
 

@@ -164,6 +164,7 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         janitor_counts(app->janitor, &counts);
         value[METRIC_JOBS_DONE] = (int64_t)counts.jobs_done;
         value[METRIC_JOBS_FAILED] = (int64_t)counts.jobs_failed;
+        value[METRIC_ROWS_PURGED] = (int64_t)counts.rows_purged;
         value[METRIC_ORPHANS_REMOVED] = (int64_t)counts.orphans_removed;
     }
     if (app->words != NULL) {

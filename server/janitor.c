@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Two threads behind the requests: one does the jobs that the shards hold, one asks of
- * old files whether any row still names them. Both may die at any point and begin anew: a
- * job stays until it is reported done, and removing a file twice is once. */
+/* Two threads behind the requests: one does the jobs that the shards hold, and between
+ * them purges their rows, step by step; one asks of old files whether any row still names
+ * them. Both may die at any point and begin anew: a job stays until it is reported done,
+ * a shard remembers how far it is purged, and removing a file twice is once. */
 #include "server/janitor.h"
 
 #include <pthread.h>
@@ -15,6 +16,7 @@
 
 #include "shard/call.h"
 #include "shard/erase.h"
+#include "shard/purge.h"
 #include "shard/router.h"
 
 #include "server/config.h"
@@ -31,6 +33,13 @@
 /* A job that failed is tried again after 1, 2, 4 .. seconds, at most an hour. */
 #define JOB_RETRY_MS     1000
 #define JOB_RETRY_MAX_MS 3600000
+
+/* Purging takes so many steps of a shard's turn, which comes again after job_poll_ms:
+ * some 4,000 rows per second are looked at. Whether anything is due is asked as seldom as
+ * this when nothing was, and so soon after a step that failed. */
+#define PURGE_STEPS    8
+#define PURGE_LOOK_MS  60000
+#define PURGE_AGAIN_MS 10000
 
 /* One question to a shard. */
 #define CALL_TIMEOUT_MS 3000
@@ -51,6 +60,7 @@ struct janitor {
     struct janitor_shards shards;
     pthread_t jobs;
     pthread_t sweeper;
+    int64_t *purge_at_ms; /* the job thread's own: per shard, monotonic; owned */
     bool sweep_is_unsure; /* the sweeper's own: some question has no definite answer */
     struct {
         pthread_mutex_t lock;
@@ -84,6 +94,7 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
         .find = media_find,
         .users = user_get,
         .erase = erase_user,
+        .purge = purge_step,
     };
 }
 
@@ -130,10 +141,10 @@ static bool rest(struct janitor *janitor, int64_t pause_ms, bool for_poke)
     return go_on;
 }
 
-static void count(struct janitor *janitor, uint64_t *counter)
+static void count(struct janitor *janitor, uint64_t *counter, uint64_t n)
 {
     (void)pthread_mutex_lock(&janitor->shared.lock);
-    ++*counter;
+    *counter += n;
     (void)pthread_mutex_unlock(&janitor->shared.lock);
 }
 
@@ -207,8 +218,10 @@ static bool run_job(struct janitor *janitor, const struct job *job)
     step_begin(&own);
     enum outcome outcome =
         janitor->shards.finish(janitor->shards.router, &own.call, job, &report);
-    count(janitor, error == NULL ? &janitor->shared.counts.jobs_done
-                                 : &janitor->shared.counts.jobs_failed);
+    count(janitor,
+          error == NULL ? &janitor->shared.counts.jobs_done
+                        : &janitor->shared.counts.jobs_failed,
+          1);
     log_write(error == NULL || report.progress ? LOG_DEBUG : LOG_WARN, "job",
               "kind=\"%s\" owner=%llu target=%llu attempt=%u report=%s error=\"%s\"",
               job->kind, (unsigned long long)job->owner_id,
@@ -237,6 +250,42 @@ static bool run_jobs(struct janitor *janitor, size_t shard)
     return done;
 }
 
+/* ---- Purging ---- */
+
+/* One step on one shard. Returns for how long nothing is due there. */
+static int64_t purge_once(struct janitor *janitor, size_t shard)
+{
+    struct own_call own;
+    struct purge_report report = {.wait_ms = PURGE_AGAIN_MS};
+    step_begin(&own);
+    enum outcome outcome = janitor->shards.purge(janitor->shards.router, &own.call, shard,
+                                                 PURGE_ROWS_MAX, &report);
+    if (outcome != OUTCOME_OK) {
+        log_write(LOG_DEBUG, "purge_failed", "shard=%zu outcome=%s detail=\"%s\"", shard,
+                  outcome_name(outcome), own.call.detail);
+    } else if (report.removed > 0) {
+        count(janitor, &janitor->shared.counts.rows_purged, report.removed);
+        log_write(LOG_DEBUG, "purged", "shard=%zu kind=%s rows=%llu", shard, report.kind,
+                  (unsigned long long)report.removed);
+    }
+    own_call_end(&own);
+    return report.wait_ms;
+}
+
+/* A few steps of what is due on one shard. */
+static void purge(struct janitor *janitor, size_t shard)
+{
+    int64_t wait_ms = 0;
+    if (clock_mono_ms() < janitor->purge_at_ms[shard]) {
+        return;
+    }
+    for (int i = 0; i < PURGE_STEPS && wait_ms == 0 && !stopping(janitor); i++) {
+        wait_ms = purge_once(janitor, shard);
+    }
+    janitor->purge_at_ms[shard] =
+        clock_mono_ms() + (wait_ms < PURGE_LOOK_MS ? wait_ms : PURGE_LOOK_MS);
+}
+
 static void *jobs_main(void *context)
 {
     struct janitor *janitor = context;
@@ -244,6 +293,7 @@ static void *jobs_main(void *context)
         for (size_t shard = 0; shard < janitor->shards.n_shards; shard++) {
             while (!stopping(janitor) && run_jobs(janitor, shard)) {
             }
+            purge(janitor, shard);
         }
     } while (rest(janitor, options_now(janitor).job_poll_ms, /* for_poke= */ true));
     return NULL;
@@ -303,7 +353,7 @@ static bool sweep_cb(void *context, const char *name, int64_t age_s)
     }
     enum outcome outcome = ask(janitor, name);
     if (outcome == OUTCOME_NOTFOUND && storage_delete(janitor->storage, name)) {
-        count(janitor, &janitor->shared.counts.orphans_removed);
+        count(janitor, &janitor->shared.counts.orphans_removed, 1);
         log_write(LOG_INFO, "orphan_removed", "media=%s age_s=%lld", name,
                   (long long)age_s);
     } else if (outcome != OUTCOME_OK) {
@@ -317,7 +367,7 @@ static int64_t sweep(struct janitor *janitor)
 {
     janitor->sweep_is_unsure = false;
     if (storage_walk(janitor->storage, sweep_cb, janitor)) {
-        count(janitor, &janitor->shared.counts.sweeps);
+        count(janitor, &janitor->shared.counts.sweeps, 1);
     }
     int64_t pause_ms = options_now(janitor).sweep_every_ms;
     return janitor->sweep_is_unsure && pause_ms > SWEEP_AGAIN_MS ? SWEEP_AGAIN_MS
@@ -354,6 +404,7 @@ static void stop_threads(struct janitor *janitor, unsigned n_threads)
     }
     (void)pthread_cond_destroy(&janitor->shared.changed);
     (void)pthread_mutex_destroy(&janitor->shared.lock);
+    free(janitor->purge_at_ms);
     free(janitor);
 }
 
@@ -362,6 +413,11 @@ struct janitor *janitor_new(struct storage *storage, const struct janitor_shards
 {
     struct janitor *janitor = calloc(1, sizeof *janitor);
     if (janitor == NULL) {
+        return NULL;
+    }
+    janitor->purge_at_ms = calloc(shards->n_shards, sizeof *janitor->purge_at_ms);
+    if (janitor->purge_at_ms == NULL) {
+        free(janitor);
         return NULL;
     }
     janitor->storage = storage;

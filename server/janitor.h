@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Background work: durable jobs from the shards, and files that no row names. */
+/* Background work: durable jobs from the shards, purging, and files that no row names. */
 #ifndef DOUSHARD_JANITOR_H
 #define DOUSHARD_JANITOR_H
 
@@ -17,11 +17,12 @@ struct config;
 struct delivery;
 struct erase_progress;
 struct janitor;
+struct purge_report;
 struct router;
 struct storage;
 
-/* What the janitor asks of the shards; the functions of shard/job.h, shard/publish.h and
- * shard/erase.h, or a test's. */
+/* What the janitor asks of the shards; the functions of shard/job.h, shard/publish.h,
+ * shard/erase.h and shard/purge.h, or a test's. */
 struct janitor_shards {
     struct router *router;
     struct delivery *delivery;
@@ -36,6 +37,8 @@ struct janitor_shards {
                           struct user_card *);
     enum outcome (*erase)(struct delivery *, struct call *, uint64_t,
                           struct erase_progress *);
+    enum outcome (*purge)(struct router *, struct call *, size_t, size_t,
+                          struct purge_report *);
 };
 
 /* The limits that janitor work keeps. */
@@ -67,6 +70,7 @@ void janitor_poke(struct janitor *janitor);
 struct janitor_counts {
     uint64_t jobs_done;
     uint64_t jobs_failed; /* tries that will be repeated */
+    uint64_t rows_purged;
     uint64_t orphans_removed;
     uint64_t sweeps; /* complete ones */
 };

@@ -285,7 +285,7 @@ static const char *problem_of_second(const struct half_row *row,
         return NULL;
     }
     if (!partner->is_there) {
-        return "the first half is missing";
+        return row->state == 0 ? NULL : "the first half is missing"; /* it was purged */
     }
     return partner->ver < row->ver ? "the first half is older" : NULL;
 }

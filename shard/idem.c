@@ -34,28 +34,3 @@ enum outcome idem_claim(struct router *router, struct call *call,
     }
     return answer.outcome;
 }
-
-enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
-                        int64_t older_ms, size_t limit, uint64_t *removed)
-{
-    size_t n_shards = router_n_shards(router);
-    struct router_share *shares = arena_calloc(call->arena, n_shards, sizeof *shares);
-    const struct dbarg args[] = {dbarg_number((uint64_t)older_ms), dbarg_number(limit)};
-
-    CHECK(shard < n_shards);
-    if (shares == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    shares[shard].wanted = true;
-    router_scatter(router, call, PROC_IDEM_PURGE, args, shares);
-    if (shares[shard].outcome == OUTCOME_OK) {
-        const struct dbvalue *n = dbresult_value(shares[shard].results, 0, "purged");
-        if (n == NULL) {
-            call_explain(call, "idem_purge answered what cannot be read");
-            return OUTCOME_INTERNAL;
-        }
-        *removed = n->number;
-    }
-    return shares[shard].outcome;
-}

@@ -24,9 +24,4 @@ enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char body[IDEM_BODY_BYTES],
                         int64_t *created_at_ms);
 
-/* Forget up to LIMIT (1 to 256) keys of the shard with index SHARD that are older than
- * OLDER_MS (a day or more). OK sets *REMOVED. */
-enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
-                        int64_t older_ms, size_t limit, uint64_t *removed);
-
 #endif

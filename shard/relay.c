@@ -18,7 +18,6 @@
 #include "shard/call.h"
 #include "shard/half.h"
 #include "shard/id.h"
-#include "shard/idem.h"
 #include "shard/router_scatter.h"
 
 /* Rows of one look, so that each report about them is one batch. */
@@ -37,12 +36,6 @@
 
 /* Pause when others may be behind what was listed. */
 #define NEXT_LOOK_MS 20
-
-/* Keys that clients gave to requests are good for a day. */
-#define IDEM_OLDER_MS  INT64_C(86400000)
-#define PURGE_EVERY_MS 600000
-#define PURGE_AT_ONCE  256
-#define PURGE_ROUNDS   16
 
 #define WORKER_STACK_BYTES (512u << 10)
 
@@ -66,7 +59,6 @@ struct worker {
     bool has_thread;
     int64_t lease_until_ms; /* monotonic; 0: another process has it */
     int64_t lease_again_ms; /* monotonic; not to be asked for before */
-    int64_t purge_at_ms;    /* monotonic */
     struct lane *lanes;     /* owned; one per shard: where the rows are */
     bool is_down;           /* was so at the last look: as a target */
 
@@ -565,40 +557,15 @@ static int64_t deliver_all(struct worker *target)
     return pause_ms > 0 ? pause_ms : 0;
 }
 
-/* Forget keys of requests that are too old to be used. */
-static void purge(struct worker *worker)
-{
-    uint64_t removed = PURGE_AT_ONCE;
-
-    for (int i = 0; i < PURGE_ROUNDS && removed == PURGE_AT_ONCE; i++) {
-        struct own_call own;
-        step_begin(&own, worker->relay, BATCH_ARENA_BYTES);
-        removed = 0;
-        enum outcome outcome = idem_purge(worker->relay->router, &own.call, worker->shard,
-                                          IDEM_OLDER_MS, PURGE_AT_ONCE, &removed);
-        if (outcome != OUTCOME_OK) {
-            log_write(LOG_DEBUG, "idem_purge", "shard=%zu outcome=%s why=\"%s\"",
-                      worker->shard, outcome_name(outcome), own.call.detail);
-        }
-        own_call_end(&own);
-    }
-    worker->purge_at_ms =
-        clock_mono_ms() + (removed == PURGE_AT_ONCE ? 0 : PURGE_EVERY_MS);
-}
-
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
     struct relay *relay = worker->relay;
     int64_t pause_ms = jitter(relay->options.poll_ms);
 
-    worker->purge_at_ms = clock_mono_ms() + jitter(PURGE_EVERY_MS);
     while (rest(relay, pause_ms)) {
         keep_lease(worker);
         pause_ms = deliver_all(worker);
-        if (worker->lease_until_ms != 0 && clock_mono_ms() >= worker->purge_at_ms) {
-            purge(worker);
-        }
     }
     if (worker->lease_until_ms != 0) {
         take_lease(worker, 0);

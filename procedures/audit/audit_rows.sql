@@ -23,12 +23,13 @@
 -- In the order of their key, whether this shard serves their slots or not. The other half is
 -- the row with owner and other exchanged, of follow and follower, favorite and liker, sent
 -- and received; of comment (video, author) it is commented (author, video): see audit_find.
--- It may be older while the outbox has to deliver it.
+-- It may be older while the outbox has to deliver it. A tombstone may have none: that is
+-- purged by itself. So may edges of a deleted video or an erased user, who refused later ones.
 --
 -- Answer  : slot, owner, other, seq, state, ver, digest (of a message: id, op and text; else
 --           empty), pending (1: the outbox has to deliver this version of it), served (1: this
---           shard serves the owner)
--- Touches : SELECT slot_fence, owner_home, follow, follower, favorite, liker, comment,
+--           shard serves the owner; follower, liker: who is live)
+-- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker, comment,
 --           commented, message, outbox (by key), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
@@ -68,7 +69,8 @@ BEGIN
            r.ver,
            r.digest,
            IF(x.ver IS NULL, 0, 1) AS pending,
-           IF(f.answer = 'ok' AND h.owner_id IS NULL, 1, 0) AS served
+           IF(f.answer = 'ok' AND h.owner_id IS NULL
+              AND u.user_id IS NULL AND v.video_id IS NULL, 1, 0) AS served
       FROM ((SELECT t.slot,
                     t.user_id AS owner,
                     t.followed_id AS other,
@@ -244,6 +246,14 @@ BEGIN
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
         ON h.slot = IF(f.has_home = 1, r.slot, NULL)
        AND h.owner_id = r.owner
+      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+        ON u.slot = IF(in_tbl = 'follower', r.slot, NULL)
+       AND u.user_id = r.owner
+       AND u.state = 'erased'
+      LEFT JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = IF(in_tbl = 'liker', r.slot, NULL)
+       AND v.video_id = r.owner
+       AND v.state = 'deleted'
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
         ON x.slot = r.slot
        AND x.actor_id = r.owner

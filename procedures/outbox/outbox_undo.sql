@@ -9,7 +9,8 @@
 --           seq     number of the message, id of the comment; 0 for edges
 --           ver     version that was refused
 --
--- follow, favorite  becomes a tombstone of the same version, if it still has that version
+-- follow, favorite  becomes a tombstone of the same version, if it still has that version; the
+--                   next pass of purge_step removes it: its time is 0
 -- message           is shown to nobody any more
 -- comment           is deleted, with its text, when it was its posting (version 1) that was
 --                   refused: its author is gone
@@ -72,7 +73,8 @@ BEGIN
        AND e.user_id = o.owner
        AND e.followed_id = o.target
        SET o.was   = 1,
-           e.state = 0
+           e.state = 0,
+           e.at    = 0
      WHERE o.code = 'ok'
        AND o.kind = 'follow'
        AND e.ver = o.ver
@@ -84,7 +86,8 @@ BEGIN
        AND e.user_id = o.owner
        AND e.video_id = o.target
        SET o.was   = 1,
-           e.state = 0
+           e.state = 0,
+           e.at    = 0
      WHERE o.code = 'ok'
        AND o.kind = 'favorite'
        AND e.ver = o.ver

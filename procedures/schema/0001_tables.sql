@@ -661,7 +661,6 @@ CREATE TABLE IF NOT EXISTS idem (
     uses       INT UNSIGNED NOT NULL
         COMMENT 'requests with this key so far',
     PRIMARY KEY (slot, op),
-    KEY oldest (created_at),
     CONSTRAINT idem_is_shared CHECK (slot < 1024)
 )
     ENGINE = InnoDB
@@ -680,6 +679,69 @@ CREATE TABLE IF NOT EXISTS relay_lease (
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who does the work that one process per shard does at a time';
+
+CREATE TABLE IF NOT EXISTS purge_pass (
+    kind          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'table that is purged',
+    older_ms      BIGINT NOT NULL
+        COMMENT 'rows that have been of no use for so long are removed',
+    every_ms      BIGINT NOT NULL
+        COMMENT 'pause between two passes',
+    due_at        BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; the next step, not before',
+    slot          INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'the pass has come to the row with this key: slot,',
+    k1            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'its numeric key columns after slot, 0 for those it does not have',
+    k2            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'second',
+    k3            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'third',
+    ks            VARBINARY(16) NOT NULL DEFAULT ''
+        COMMENT 'key column that is no number; empty for those without',
+    running       TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: a pass is under way',
+    looked        BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows that this or the last pass has looked at',
+    removed       BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows that this or the last pass has removed',
+    removed_total BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows removed by all passes',
+    started_at    BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; begin of this or the last pass; 0: none yet',
+    finished_at   BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; end of the last whole pass; 0: none yet',
+    PRIMARY KEY (kind),
+    KEY due (due_at),
+    CONSTRAINT purge_pass_keeps CHECK (
+        older_ms >= IF(kind IN ('session', 'idem'), 86400000, 2592000000)
+    )
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'what is purged on this shard, how far that is, and when it goes on';
+
+-- Tombstones for 30 days, sessions and keys for a day after their end.
+INSERT INTO purge_pass (kind, older_ms, every_ms)
+SELECT d.kind,
+       d.older_ms,
+       d.every_ms
+  FROM (SELECT 'session' AS kind, 86400000 AS older_ms, 86400000 AS every_ms
+         UNION ALL
+        SELECT 'idem', 86400000, 21600000
+         UNION ALL
+        SELECT 'follow', 2592000000, 86400000
+         UNION ALL
+        SELECT 'follower', 2592000000, 86400000
+         UNION ALL
+        SELECT 'favorite', 2592000000, 86400000
+         UNION ALL
+        SELECT 'liker', 2592000000, 86400000
+         UNION ALL
+        SELECT 'commented', 2592000000, 86400000) AS d
+ WHERE NOT EXISTS (SELECT 1
+                     FROM purge_pass AS p
+                    WHERE p.kind = d.kind);
 
 INSERT INTO schema_version (version, slug, serves, applied_at, applied_by, checksum)
 SELECT 1,

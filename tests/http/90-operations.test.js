@@ -10,11 +10,12 @@ import net from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
-import { expositionProblems } from "../lib/checks.js";
+import { expositionProblems, slotOfId } from "../lib/checks.js";
 import { Cluster, program, ROOT, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { Proxy } from "../lib/proxy.js";
 import { RawConnection } from "../lib/raw.js";
+import { owners } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
 const cluster = await Cluster.up();
@@ -103,6 +104,40 @@ test("metrics and health answer while no shard does", async () => {
   await until("ready again", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
   assert.equal((await server.stop()).code, 0);
   await Promise.all(proxies.map((p) => p.stop()));
+});
+
+/* ---- purging ---- */
+
+test("a server purges what is of no use any more, and goes on where another one stopped", async () => {
+  const shard = (await owners(cluster)).get(slotOfId(user.id));
+  const onShard = (text) => cluster.sql(shard, text);
+  const missing = user.id + 8192 * 77; /* in the user's slot, and never was */
+  await until("the end of the first passes", async () =>
+    (await onShard("CALL purge_status()")).every(({ finished_at }) => finished_at > 0), { timeoutMs: 60000 });
+  assert.notEqual((await api.like(user.token, missing)).status_code, CODE.OK);
+  assert.deepEqual(await onShard(`SELECT state, at FROM favorite WHERE video_id = ${missing}`), [{ state: 0, at: 0 }]);
+  /* 2,500 edges, of which every fifth can go. */
+  await onShard(`INSERT INTO liker (slot, video_id, user_id, state, ver, at)
+    SELECT f.slot, 1 + k.slot, 3 + f.slot, f.slot MOD 5 > 0, 1, 1 FROM slot_fence AS f, slot_fence AS k
+     WHERE f.answer = 'ok' AND k.slot < 10 ORDER BY f.slot, k.slot LIMIT 2500`);
+  await onShard(`INSERT INTO session SELECT slot, user_id, REPEAT('x', 16), 1, 1, 1 FROM session LIMIT 1`);
+  const counted = "SELECT SUM(state = 0) AS gone, SUM(state = 1) AS kept FROM liker WHERE at = 1";
+  const [{ gone, kept }] = await onShard(counted);
+  assert.ok(gone > 100 && gone + kept === 2500, `${gone} ${kept}`);
+  /* Another server has done two steps of a pass, and died. */
+  await onShard("UPDATE purge_pass SET due_at = 0 WHERE kind = 'liker'; CALL purge_step(100); CALL purge_step(100)");
+  await onShard("UPDATE purge_pass SET due_at = 0");
+  const server = await (await cluster.addServer({ job_poll_ms: 50 })).start();
+  const started = Date.now();
+  await until("the passes", async () =>
+    (await onShard("CALL purge_status()")).every(({ running, due_at }) => running === 0 && due_at > started), { timeoutMs: 60000 });
+  const status = new Map((await onShard("CALL purge_status()")).map((row) => [row.kind, row]));
+  assert.deepEqual(await onShard(counted), [{ gone: 0, kept }]);
+  assert.equal((await onShard("SELECT COUNT(*) AS n FROM session WHERE expires_at = 1"))[0].n, 0);
+  assert.deepEqual([status.get("liker").removed, status.get("session").removed], [gone, 1]);
+  assert.ok(status.get("liker").looked >= 2500);
+  assert.deepEqual(await onShard(`SELECT * FROM favorite WHERE video_id = ${missing}`), []);
+  assert.ok((await cluster.apiOf(server).metric("doushard_rows_purged_total")) >= gone / 2);
 });
 
 /* ---- configuration ---- */

@@ -382,11 +382,6 @@ static void test_profile_and_keys(void **unused)
         assert_int_equal(idem_claim(fixture.router, call, op, body, &again_ms),
                          OUTCOME_MISMATCH);
     }
-    uint64_t removed = 1;
-    assert_int_equal(idem_purge(fixture.router, call, 0, 86400000, 256, &removed),
-                     OUTCOME_OK);
-    assert_true(removed == 0);
-
     /* many cards, most of them twice, in the order that was asked for */
     uint64_t ids[600];
     struct user_card cards[600];

@@ -12,6 +12,7 @@ export const NO_FENCE = {
   shard_init: "names the shard, before it has slots",
   shard_pause: "marks all fences, under their exclusive locks",
   shard_resume: "as shard_pause",
+  purge_step: "takes the share locks of the slots of its rows in _purge_remove",
   relay_lease_take: "is about the shard's relay, not about slots",
   shard_probe: "is about the shard, not about slots",
   shard_report: "is about the shard, not about slots",
@@ -35,10 +36,10 @@ export const NO_FENCE_READ = {
 export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["op", "op_place", "op_video", "slot_news"];
+const TEMPORARY = ["op", "op_place", "op_video", "slot_news", "purge_row"];
 
 /* Helpers that journal all that their callers write. */
-const JOURNAL_ALL = ["_slot_log_add_undo"];
+const JOURNAL_ALL = ["_slot_log_add_undo", "_purge_log"];
 
 /* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
 const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home"]);

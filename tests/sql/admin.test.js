@@ -502,11 +502,6 @@ describe("idempotency keys and the lease", () => {
     const [code, later] = await claim("b");
     assert.ok(code === "ok" && Number(later) >= Number(at), "the time of the first use of this day");
     assert.deepEqual([await claim("a"), await claim("b")], [["mismatch", null], ["same", later]]);
-    await root.run("UPDATE idem SET created_at = created_at - 90000000");
-    for (const [args, purged] of [[[95_000_000, 10], "0"], [[86_400_000, 10], "1"], [[86_400_000, 10], "0"]]) {
-      assert.equal((await call(app, "idem_purge", ...args))[0][0].purged, purged);
-    }
-    for (const args of [[86_399_999, 1], [86_400_000, 0], [86_400_000, 257], [null, 1]]) await refused(app, "45400", "idem_purge", ...args);
     await refusesBadBatch(app, "idem_claim", claimOp(op, "a"), { owner: [1], op: ["", key(), op.slice(1)], body: ["", "a".repeat(63), "g".repeat(64)] });
     const slot = slotOfOp(op);
     await obeysFence(root, app, "idem_claim", slot, (epoch) => claimOp(op, "a", { epoch }));

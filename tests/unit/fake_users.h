@@ -414,18 +414,6 @@ enum outcome viewer_mark_comments(struct router *router, struct call *call,
     return OUTCOME_OK;
 }
 
-enum outcome idem_purge(struct router *router, struct call *call, size_t shard,
-                        int64_t older_ms, size_t limit, uint64_t *removed)
-{
-    (void)router;
-    (void)call;
-    (void)shard;
-    (void)older_ms;
-    (void)limit;
-    *removed = 0;
-    return OUTCOME_OK;
-}
-
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
                           const struct user_profile_args *args)
 {

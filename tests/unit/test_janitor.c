@@ -10,6 +10,7 @@
 #include "shard/base/clock.h"
 
 #include "shard/erase.h"
+#include "shard/purge.h"
 
 #include "server/config.h"
 #include "server/janitor.h"
@@ -43,6 +44,9 @@ static struct {
     unsigned erase_busy; /* so many calls leave something */
     unsigned erase_rows; /* undone by each */
     enum outcome erase_outcome;
+    unsigned purge_steps; /* that are due on shard 1 */
+    unsigned n_purged;    /* steps asked for there */
+    unsigned n_purge_failed;
 } shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct scratch scratch;
@@ -137,12 +141,36 @@ static enum outcome fake_erase(struct delivery *delivery, struct call *call,
     return outcome;
 }
 
+/* Shard 0 does not answer; on shard 1 some steps are due, each removes 7 rows. */
+static enum outcome fake_purge(struct router *router, struct call *call, size_t shard,
+                               size_t limit, struct purge_report *report)
+{
+    (void)router;
+    assert_true(call->deadline_ms > clock_mono_ms());
+    assert_int_equal(limit, PURGE_ROWS_MAX);
+    (void)pthread_mutex_lock(&shards.lock);
+    if (shard == 0) {
+        shards.n_purge_failed++;
+    } else {
+        bool is_due = shards.n_purged < shards.purge_steps;
+        shards.n_purged += is_due;
+        *report = (struct purge_report){
+            .kind = is_due ? "liker" : "",
+            .removed = is_due ? 7 : 0,
+            .wait_ms = shards.n_purged < shards.purge_steps ? 0 : 3600000};
+    }
+    (void)pthread_cond_broadcast(&shards.changed);
+    (void)pthread_mutex_unlock(&shards.lock);
+    return shard == 0 ? OUTCOME_UNAVAILABLE : OUTCOME_OK;
+}
+
 static const struct janitor_shards fakes = {.n_shards = 2,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
                                             .find = fake_find,
                                             .users = fake_users,
-                                            .erase = fake_erase};
+                                            .erase = fake_erase,
+                                            .purge = fake_purge};
 
 /* Nothing happens by itself within a test. */
 static const struct janitor_options quiet = {.job_poll_ms = 3600000,
@@ -238,6 +266,37 @@ static void test_jobs(void **state)
     janitor_counts(janitor, &counts);
     assert_int_equal(counts.jobs_done, 0);
     janitor_free(&janitor);
+}
+
+/* A few steps in every turn, on a shard that answers and one that does not; jobs are done
+ * between them. */
+static void test_purge(void **state)
+{
+    (void)state;
+    struct janitor_options often = quiet;
+    struct janitor_counts counts;
+    often.job_poll_ms = 1;
+    (void)pthread_mutex_lock(&shards.lock);
+    shards.purge_steps = 50;
+    shards.n_purged = shards.n_purge_failed = 0;
+    (void)pthread_mutex_unlock(&shards.lock);
+    struct janitor *janitor = start(&quiet);
+    await_count(&shards.n_purged, 8);
+    put(3, shards.names[0]);
+    add_job("media_delete", shards.names[0], 1);
+    janitor_configure(janitor, &often);
+    janitor_poke(janitor);
+    await_count(&shards.n_done, 1);
+    await_count(&shards.n_purged, 50);
+    janitor_poke(janitor); /* its next look is far away */
+    do {
+        janitor_counts(janitor, &counts);
+    } while (counts.rows_purged < 50 * 7);
+    janitor_free(&janitor);
+    assert_int_equal(counts.rows_purged, 50 * 7);
+    assert_int_equal(shards.n_purged, 50);
+    assert_int_equal(shards.n_purge_failed, 1); /* it is left alone for a while */
+    shards.purge_steps = 0;
 }
 
 /* Called again while something is left; what is left for good is another attempt's. */
@@ -404,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_jobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
