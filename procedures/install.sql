@@ -36,6 +36,7 @@ SOURCE op/_op_chat_last.sql
 SOURCE video/_video_delete.sql
 SOURCE slot/_slot_seq_lock.sql
 SOURCE slot/_slot_changed.sql
+SOURCE slot/_slot_epoch_next.sql
 SOURCE slot/_slot_log_add.sql
 SOURCE slot/_slot_log_add_ops.sql
 SOURCE op/_op_outbox_remove.sql

@@ -73,12 +73,11 @@ CREATE TABLE IF NOT EXISTS shard_health (
 
 -- Epochs of a slot. Whoever has the slot has it at an epoch, and no two attempts to change that
 -- may use the same one: not a move that was given up and begun again, not a settlement, not
--- another shard. A new epoch is above everything that both sides ever heard: the fence's epoch
--- and heard_epoch, slot_known, and the attempts in slot_move. slot_settle computes it so; whoever
--- makes an importing fence has to compute it so on giver and taker, and record the attempt in
--- slot_move before. Two fences that claim a slot (owned, migrating) at one epoch are then the
--- sign of a mistake (a copied server, a fence changed by hand): routers find it, slot_learn
--- stops the slot on both sides, slot_settle ends it. Epochs are below 2^20, because versions
+-- another shard. A new epoch is above everything that any of the shards which take part ever
+-- heard (_slot_epoch_next); a move records its attempt in slot_move before it makes an importing
+-- fence. Two fences that claim a slot (owned, migrating) at one epoch are then the sign of a
+-- mistake (a copied server, a fence changed by hand): routers find it, slot_learn stops the
+-- slot on both sides, slot_settle ends it. Epochs are below 2^20, because versions
 -- carry epoch << 33.
 CREATE TABLE IF NOT EXISTS slot_fence (
     slot        INT UNSIGNED NOT NULL

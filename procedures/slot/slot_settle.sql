@@ -40,9 +40,10 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_settle (
     MODIFIES SQL DATA
     COMMENT 'v1: decide who has a slot'
 BEGIN
-    DECLARE v_self  VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
-    DECLARE v_epoch BIGINT UNSIGNED;
-    DECLARE v_text  VARCHAR(128);
+    DECLARE v_self   VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_claims INT;
+    DECLARE v_epoch  BIGINT UNSIGNED;
+    DECLARE v_text   VARCHAR(128);
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -62,28 +63,19 @@ BEGIN
       INTO v_self
       FROM shard_self AS ss;
 
-    SELECT MAX(GREATEST(f.epoch, f.heard_epoch)) + 1
-      INTO v_epoch
+    SELECT COUNT(*)
+      INTO v_claims
       FROM slot_fence AS f
      WHERE f.slot = in_slot
        AND f.state IN ('owned', 'migrating')
        FOR UPDATE;
 
-    SELECT GREATEST(v_epoch,
-                    COALESCE(MAX(t.epoch), 0) + 1)
-      INTO v_epoch
-      FROM (SELECT k.epoch
-              FROM slot_known AS k
-             WHERE k.slot = in_slot
-             UNION ALL
-            SELECT m.epoch
-              FROM slot_move AS m
-             WHERE m.slot = in_slot) AS t;
+    SET v_epoch = _slot_epoch_next(in_slot);
 
     SET v_text = CASE WHEN v_self IS NULL OR v_self <> in_server
                       THEN CONCAT('this shard is ', COALESCE(v_self, 'not named'),
                                   ': settle on the one that is to have the slot')
-                      WHEN v_epoch IS NULL
+                      WHEN v_claims = 0
                       THEN CONCAT('the fence here does not claim slot ', in_slot)
                       WHEN v_epoch > 1048575
                       THEN CONCAT('slot ', in_slot, ' has no higher epoch')

@@ -396,6 +396,20 @@ describe("slot_settle", () => {
     await clear(43);
   });
 
+  test("the next epoch is above the fence, all that was heard, and every attempt at a move", async () => {
+    const next = () => root.value("SELECT _slot_epoch_next(1044)");
+    assert.equal(await next(), "1");
+    await root.run("INSERT INTO slot_known VALUES (1044, 3, 'shard2')");
+    assert.equal(await next(), "4");
+    await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1044, 5, 'importing', 'shard1')");
+    assert.equal(await next(), "6");
+    await fence(1044, "heard_epoch = 7");
+    assert.equal(await next(), "8");
+    await root.run("INSERT INTO slot_move (slot, epoch, token, giver, taker, step, started_at) VALUES (1044, 9, '', 'shard2', 'shard1', 'given up', 0)");
+    assert.equal(await next(), "10");
+    for (const table of ["slot_fence", "slot_known", "slot_move"]) await root.run(`DELETE FROM ${table} WHERE slot = 1044`);
+  });
+
   test("a move that is under way is given up", async () => {
     await fence(43, "state = 'migrating', token = REPEAT('a', 16), journal = 1");
     await settle(admin, 43);
