@@ -137,27 +137,22 @@ BEGIN
 
     -- All fences first, by slot: the LIMIT makes the sorted list a table of its own, which
     -- drives the join.
-    SELECT COUNT(*)
-      INTO v_n
-      FROM (SELECT DISTINCT
-                   n.slot
-              FROM slot_news AS n
-             ORDER BY n.slot
-             LIMIT 2048) AS w
-     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-        ON f.slot = w.slot
-       FOR UPDATE;
-
     UPDATE (SELECT n.slot,
                    MAX(n.epoch) AS epoch,
                    MAX(IF(n.rival = 1 AND n.server <> v_self, n.epoch, 0)) AS rival_epoch
               FROM slot_news AS n
-             GROUP BY n.slot) AS w
+             GROUP BY n.slot
+             ORDER BY n.slot
+             LIMIT 2048) AS w
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = w.slot
        SET f.heard_epoch = GREATEST(f.heard_epoch, w.epoch),
            f.rival_epoch = IF(w.rival_epoch = f.epoch AND f.state IN ('owned', 'migrating'),
                               f.epoch, f.rival_epoch);
+
+    IF ROW_COUNT() > 0 THEN
+        CALL _slot_changed();
+    END IF;
 
     INSERT INTO slot_known (slot, epoch, server)
     SELECT n.slot,
@@ -169,10 +164,6 @@ BEGIN
         ON DUPLICATE KEY UPDATE
            server = IF(VALUES(epoch) > slot_known.epoch, VALUES(server), slot_known.server),
            epoch  = GREATEST(slot_known.epoch, VALUES(epoch));
-
-    IF v_n > 0 THEN
-        CALL _slot_changed();
-    END IF;
 
     COMMIT;
 

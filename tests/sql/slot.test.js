@@ -302,6 +302,11 @@ describe("slot_map, slot_learn", () => {
       await learn(app, [{ ...rival, ...harmless }]);
       assert.equal(await code(), "ok", JSON.stringify(harmless));
     }
+    /* Also where it is news, because what the shard has heard is older than its own fence. */
+    await fence(59, "epoch = 2");
+    assert.equal(await learn(app, [{ ...rival, epoch: 2, claimed: 0 }]), "1");
+    assert.equal(await code(), "ok");
+    await clear(59);
     for (const state of ["importing", "ready", "moved"]) {
       await fence(59, `state = '${state}'`);
       assert.equal(await learn(app, [rival]), "0", state);
