@@ -9,6 +9,7 @@
 #include "shard/base/clock.h"
 
 #include "shard/cards.h"
+#include "shard/id.h"
 #include "shard/listing.h"
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
@@ -31,7 +32,8 @@ struct gathering {
     bool *has_failed;            /* per shard: it is not asked again */
     struct feed_entry *entries;  /* in call->arena */
     size_t n, room;
-    struct slotset *covered; /* slots for which some answer speaks */
+    struct slotset *covered;  /* slots for which some answer speaks */
+    struct slotset *disputed; /* slots of which no video is shown */
     int64_t
         floor_ms; /* videos of this time or older may be missing from what was gathered */
     size_t n_answers;
@@ -143,7 +145,7 @@ enum coverage_state { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
 
 /* Does every slot have an answer? One without whose shard did answer is just changing its
  * owner: that shard's map is read again, and whoever should have the slot is asked again.
- */
+ * What is said of a slot that two shards claim is no answer. */
 static enum coverage_state check_coverage(struct gathering *g)
 {
     enum coverage_state state = COVERAGE_FULL;
@@ -153,7 +155,8 @@ static enum coverage_state check_coverage(struct gathering *g)
     for (size_t i = 0; i < n_shards; i++) {
         g->shares[i].wanted = false;
     }
-    router_all_slots(g->router, &all);
+    router_all_slots(g->router, &all, g->disputed);
+    slotset_remove_all(g->covered, g->disputed);
     for (uint32_t slot = 0; (slot = slotset_next(&all, g->covered, slot)) < SLOTS_MAX;
          slot++) {
         size_t shard = router_slot_shard(g->router, slot);
@@ -182,7 +185,8 @@ static int compare_entries(const void *a, const void *b)
     return (left->id < right->id) - (left->id > right->id);
 }
 
-/* Sort, drop what two answers both brought, and what is not above the floor. */
+/* Sort, drop what two answers both brought, what is not above the floor, and what nobody
+ * serves. */
 static void tidy(struct gathering *g)
 {
     size_t kept = 0;
@@ -192,7 +196,8 @@ static void tidy(struct gathering *g)
     }
     for (size_t i = 0; i < g->n; i++) {
         bool is_double = kept > 0 && g->entries[kept - 1].id == g->entries[i].id;
-        if (!is_double && g->entries[i].published_at_ms > g->floor_ms) {
+        if (!is_double && g->entries[i].published_at_ms > g->floor_ms &&
+            !slotset_has(g->disputed, id_slot(g->entries[i].id))) {
             g->entries[kept++] = g->entries[i];
         }
     }
@@ -227,8 +232,9 @@ static bool prepare(struct gathering *g)
     g->gens = arena_calloc(arena, n_shards, sizeof *g->gens);
     g->has_failed = arena_calloc(arena, n_shards, sizeof *g->has_failed);
     g->covered = arena_alloc(arena, sizeof *g->covered);
+    g->disputed = arena_alloc(arena, sizeof *g->disputed);
     return g->shares != NULL && g->gens != NULL && g->has_failed != NULL &&
-           g->covered != NULL;
+           g->covered != NULL && g->disputed != NULL;
 }
 
 /* Ask all shards for g->ask videos, until every slot has an answer or will get none. */
@@ -250,8 +256,8 @@ static enum coverage_state gather(struct gathering *g)
         }
         ask_shards(g);
         judge_answers(g);
-        tidy(g);
         state = check_coverage(g);
+        tidy(g);
     }
     return state;
 }

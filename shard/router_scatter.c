@@ -122,7 +122,15 @@ void router_read_maps(struct router *router, struct call *call,
     own_call_end(&own);
 }
 
-void router_all_slots(struct router *router, struct slotset *slots)
+void router_all_slots(struct router *router, struct slotset *slots,
+                      struct slotset *disputed)
 {
+    *disputed = (struct slotset){.words = {0}};
     slotmap_all(router->map, slots);
+    for (uint32_t slot = 0; (slot = slotset_next(slots, NULL, slot)) < SLOTS_MAX;
+         slot++) {
+        if (slotmap_get(router->map, slot).is_disputed) {
+            slotset_add(disputed, slot);
+        }
+    }
 }

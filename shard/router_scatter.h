@@ -36,7 +36,9 @@ bool router_covers(struct router *router, size_t shard, uint64_t gen,
 void router_read_maps(struct router *router, struct call *call,
                       struct router_share *shares);
 
-/* All slots that there are, as far as is known: shared and own ones. */
-void router_all_slots(struct router *router, struct slotset *slots);
+/* All slots that there are, as far as is known, shared and own ones; and in DISPUTED
+ * those of them that two shards claim, which nobody serves. */
+void router_all_slots(struct router *router, struct slotset *slots,
+                      struct slotset *disputed);
 
 #endif

@@ -34,6 +34,19 @@ static inline void slotset_add_all(struct slotset *set, const struct slotset *mo
     }
 }
 
+static inline void slotset_remove_all(struct slotset *set, const struct slotset *others)
+{
+    for (size_t i = 0; i < SLOTSET_WORDS; i++) {
+        set->words[i] &= ~others->words[i];
+    }
+}
+
+static inline bool slotset_has(const struct slotset *set, uint32_t slot)
+{
+    return slot < SLOTS_MAX &&
+           (set->words[slot / SLOTSET_BITS] >> (slot % SLOTSET_BITS) & 1) != 0;
+}
+
 /* The first slot from FROM on that is in SET and not in EXCEPT (NULL: nothing is);
  * SLOTS_MAX: there is none. */
 static inline uint32_t slotset_next(const struct slotset *set,

@@ -36,8 +36,9 @@ static struct {
     bool lacks_own[SHARDS_MAX];           /* does not serve its own slot */
     struct fake_video videos[VIDEOS_MAX]; /* newest first; the id is the index and one */
     unsigned n_asked[SHARDS_MAX];
-    unsigned n_maps;   /* maps read */
-    unsigned n_pauses; /* rounds after the first */
+    uint32_t disputed_slot; /* 0: none */
+    unsigned n_maps;        /* maps read */
+    unsigned n_pauses;      /* rounds after the first */
     unsigned n_pauses_max;
     void (*in_pause)(void);
     void (*in_map)(void);
@@ -77,6 +78,9 @@ size_t router_n_shards(const struct router *router)
 size_t router_slot_shard(struct router *router, uint32_t slot)
 {
     (void)router;
+    if (slot == world.disputed_slot && slot != 0) {
+        return world.n_shards;
+    }
     return slot < SHARED_SLOTS ? slot % world.n_shards : slot - OWN_SLOT;
 }
 
@@ -100,9 +104,14 @@ bool router_pause(const struct call *call, unsigned round)
     return true;
 }
 
-void router_all_slots(struct router *router, struct slotset *slots)
+void router_all_slots(struct router *router, struct slotset *slots,
+                      struct slotset *disputed)
 {
     (void)router;
+    *disputed = (struct slotset){.words = {0}};
+    if (world.disputed_slot != 0) {
+        slotset_add(disputed, world.disputed_slot);
+    }
     *slots = (struct slotset){.words = {0}};
     for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
         slotset_add(slots, slot);
@@ -413,6 +422,22 @@ static void test_an_own_slot_that_just_moves(void **state)
     end_world();
 }
 
+/* Two shards claim the slot of ids 8 to 15: neither is believed, and the page says so. */
+static void test_a_slot_in_dispute(void **state)
+{
+    (void)state;
+    make_world(4);
+    spread_videos(100);
+    world.disputed_slot = 1;
+    struct video_page page = read_page(OUTCOME_OK);
+    assert_true(page.partial);
+    for (size_t i = 0; i < page.n; i++) {
+        assert_int_equal(page.videos[i].id, i < 7 ? i + 1 : i + 9);
+    }
+    assert_int_equal(world.n_pauses, 0); /* no shard can be asked for it */
+    end_world();
+}
+
 static void test_shards_that_are_down(void **state)
 {
     (void)state;
@@ -546,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_fences_that_change_twice),
         cmocka_unit_test(test_an_own_slot_that_nobody_covers),
         cmocka_unit_test(test_an_own_slot_that_just_moves),
+        cmocka_unit_test(test_a_slot_in_dispute),
         cmocka_unit_test(test_shards_that_are_down),
         cmocka_unit_test(test_a_video_that_vanishes),
         cmocka_unit_test(test_a_shard_that_fails_before_the_cards),
