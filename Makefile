@@ -209,9 +209,10 @@ check: $(program) $(unit_programs) $(live_programs)
 CHAOS_SECONDS ?= 600
 
 # The clusters are the tests' own; see tests/README.md.
-check-chaos: all
+check-chaos: all $(BUILD)/tests/test_kills
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
-	    $(NODE) --test --test-concurrency=1 tests/ledger/*.test.js
+	    TEST_KILLS=10000 \
+	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
 
 bench: $(program) $(bench_programs)
 	@if [ -z '$(bench_programs)' ]; then \

@@ -41,8 +41,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES, EXECUTE
    ON doushard.*
    TO 'doushard_owner'@'localhost';
 
--- PROCESS to see when a killed connection and its transaction are gone.
-GRANT PROCESS /*M!100502 , CONNECTION ADMIN */ /*!80000 , CONNECTION_ADMIN */
+GRANT /*M!100502 CONNECTION ADMIN */ /*!80000 CONNECTION_ADMIN */
    ON *.*
    TO 'doushard_killer'@'localhost';
 

@@ -5,7 +5,7 @@
  * The only retry loop of the program is behind these functions. It knows which answers
  * prove that nothing was done (repeat), which news of moved slots to follow, and that a
  * write without an answer may still commit: such a write is repeated only when its first
- * attempt was killed and has left the shard's processlist. Asking shards rather than
+ * attempt was killed and has ended. Asking shards rather than
  * owners is router_scatter.h. */
 #ifndef DOUSHARD_ROUTER_CALL_H
 #define DOUSHARD_ROUTER_CALL_H

@@ -9,7 +9,7 @@
 #include "shard/dbexec.h"
 #include "shard/router_impl.h"
 
-/* How long a killed attempt may take to leave the processlist. */
+/* How long a killed attempt may take to roll back and end. */
 #define KILL_WAIT_MS 1000
 
 bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)

@@ -7,15 +7,20 @@
 -- in_wait_ms  wait at most so long, 0 to 60000
 --
 -- A CALL outlives its client, so that a write whose answer was lost may still commit. After
--- gone = 1 it has either committed or will never do so: the server rolls back first, then
--- releases the lock of the tag, then takes the connection off the process list, and both are
--- waited for. (Not information_schema.innodb_trx: who reads that more often than every
--- 100 ms is shown old rows.) Only connections that hold a lock 'doushard:...' can be named.
+-- gone = 1 it has either committed or will never do so: a session that ends rolls back first
+-- and releases its user locks then (THD::cleanup in MariaDB 10.11 and MySQL 8), and the lock of
+-- the tag is waited for. Only connections that hold a lock 'doushard:...' can be named.
+--
+-- Nothing here reads information_schema.processlist: MariaDB follows other sessions' security
+-- contexts there without a lock, and the context of a routine with a definer is freed when the
+-- session that runs it is killed; that took mariadbd down (strlen of the host's name). Nor
+-- information_schema.innodb_trx: who reads that more often than every 100 ms is shown old rows.
+--
 -- An account may not end its own connections while they run a routine of another definer,
 -- which is why this routine has a definer of its own.
 --
 -- Answer  : gone
--- Touches : SELECT information_schema.processlist (by id); the lock of the tag; KILL
+-- Touches : the lock of the tag; KILL
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : a connection that is gone is gone
 
@@ -56,11 +61,7 @@ BEGIN
     END IF;
 
     wait_loop: LOOP
-        SET v_gone = v_id IS NULL
-                     OR (IS_USED_LOCK(CONCAT('doushard:', in_tag)) IS NULL
-                         AND NOT EXISTS (SELECT 1
-                                           FROM information_schema.processlist AS p
-                                          WHERE p.id = v_id));
+        SET v_gone = IS_USED_LOCK(CONCAT('doushard:', in_tag)) IS NULL;
         IF v_gone OR v_left <= 0 THEN
             LEAVE wait_loop;
         END IF;
