@@ -13,6 +13,7 @@ import { uniqueName } from "../lib/api.js";
 import { Cluster, ROOT, buildDir } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { makeNext } from "../lib/next.js";
+import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const CLIENTS = 3;
@@ -161,8 +162,18 @@ test("new tables, routines and servers while requests of every kind go on: none 
   try {
     await enter("tables and routines of shard1");
     assert.match(await migrate("--only=shard1"), /shard1: loaded schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/);
+    /* On shard2 somebody reads the table that is to get a column. */
+    await enter("tables and routines of shard2, which wait for a reader");
+    const reader = new RootSession(cluster, "shard2");
+    await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
+    const waiting = migrate();
+    await until("the column to wait", async () => (await cluster.sql("shard2", `SELECT id FROM information_schema.processlist
+      WHERE state = 'Waiting for table metadata lock' AND info LIKE 'ALTER TABLE idem%'`)).length > 0, { timeoutMs: 30000, everyMs: 5 });
+    seen = new Set();
     await enter("tables and routines of shard2");
-    assert.match(await migrate(), /shard1: up to date[\s\S]*shard2: loaded schema version 1 to 2/);
+    await reader.run("COMMIT");
+    assert.match(await waiting, /shard1: up to date[\s\S]*shard2: waiting to ALTER TABLE idem[\s\S]*shard2: loaded schema version 1 to 2/);
+    await reader.close();
     await enter("one new server");
     await replace(seats[0], program);
     await enter("new servers");
