@@ -40,6 +40,9 @@ GRANT EXECUTE ON PROCEDURE doushard.comment_list           TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.message_action         TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_deliver        TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_chat           TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_repair            TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_tail              TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_align             TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_list            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_done            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_fail            TO 'doushard_app'@'%';
@@ -98,6 +101,9 @@ GRANT EXECUTE ON PROCEDURE doushard.comment_list           TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.message_action         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_deliver        TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.message_chat           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_repair            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_tail              TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.chat_align             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_list            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_done            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_fail            TO 'doushard_admin'@'%';

@@ -83,6 +83,9 @@ SOURCE comment/comment_list.sql
 SOURCE message/message_action.sql
 SOURCE message/message_deliver.sql
 SOURCE message/message_chat.sql
+SOURCE chat/chat_repair.sql
+SOURCE chat/chat_tail.sql
+SOURCE chat/chat_align.sql
 SOURCE outbox/outbox_list.sql
 SOURCE outbox/outbox_done.sql
 SOURCE outbox/outbox_fail.sql

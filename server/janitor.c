@@ -17,6 +17,7 @@
 #include "shard/call.h"
 #include "shard/erase.h"
 #include "shard/purge.h"
+#include "shard/repair.h"
 #include "shard/router.h"
 
 #include "server/config.h"
@@ -29,6 +30,9 @@
 /* The work of one attempt at user_erase; well within the claim, and others wait for it.
  */
 #define ERASE_MS 10000
+
+/* The same for chat_repair. */
+#define REPAIR_MS 10000
 
 /* A job that failed is tried again after 1, 2, 4 .. seconds, at most an hour. */
 #define JOB_RETRY_MS     1000
@@ -95,6 +99,7 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
         .users = user_get,
         .erase = erase_user,
         .purge = purge_step,
+        .repair = repair_chat,
     };
 }
 
@@ -179,6 +184,21 @@ static const char *erase(struct janitor *janitor, const struct job *job,
     return outcome == OUTCOME_OK ? NULL : "something is left";
 }
 
+/* Bring the mailboxes of a chat together. NULL: they fit. */
+static const char *repair(struct janitor *janitor, const struct job *job)
+{
+    struct own_call own;
+
+    own_call_begin(&own, CALL_BYTES, REPAIR_MS);
+    enum outcome outcome = janitor->shards.repair(janitor->shards.router, &own.call,
+                                                  job->owner_id, job->target_id);
+    log_write(LOG_INFO, "chat_repair", "actor=%llu target=%llu outcome=%s detail=\"%s\"",
+              (unsigned long long)job->owner_id, (unsigned long long)job->target_id,
+              outcome_name(outcome), own.call.detail);
+    own_call_end(&own);
+    return outcome == OUTCOME_OK ? NULL : "the mailboxes do not fit yet";
+}
+
 /* Do one job. NULL: done; else why not, and *PROGRESS says whether something was done. */
 static const char *do_job(struct janitor *janitor, const struct job *job, bool *progress)
 {
@@ -193,6 +213,9 @@ static const char *do_job(struct janitor *janitor, const struct job *job, bool *
         error = erase(janitor, job, &erased);
         *progress = erased.n_undone > 0;
         return error;
+    }
+    if (strcmp(job->kind, "chat_repair") == 0) {
+        return repair(janitor, job);
     }
     return "unknown kind of job";
 }

@@ -39,6 +39,7 @@ struct janitor_shards {
                           struct erase_progress *);
     enum outcome (*purge)(struct router *, struct call *, size_t, size_t,
                           struct purge_report *);
+    enum outcome (*repair)(struct router *, struct call *, uint64_t, uint64_t);
 };
 
 /* The limits that janitor work keeps. */

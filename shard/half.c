@@ -86,7 +86,9 @@ static bool read_message(const struct dbresult *result, size_t row, struct half 
          .offset = offsetof(struct half, message_id)},
         {.column = "text", .kind = DBFIELD_TEXT, .offset = offsetof(struct half, text)}};
     const struct dbvalue *op = dbresult_value(result, row, "op");
+    const struct dbvalue *prev = dbresult_value(result, row, "prev");
 
+    half->prev_id = prev == NULL || prev->is_null ? 0 : prev->number;
     return dbresult_read(result, row, fields, ARRAY_LEN(fields), half) && op != NULL &&
            op->text != NULL && hex_decode(op->text, half->op, sizeof half->op);
 }
@@ -140,7 +142,9 @@ enum half_state half_state_from(const struct half *half, enum outcome outcome)
     case OUTCOME_NOMEM:
         return HALF_LATER;
     case OUTCOME_GAP:
-        return half->is_head ? HALF_FAILED : HALF_LATER;
+        return half->is_head ? HALF_APART : HALF_LATER;
+    case OUTCOME_CONFLICT:
+        return HALF_APART;
     default:
         return HALF_FAILED;
     }
@@ -173,7 +177,8 @@ static enum half_state follow_chat(const struct half *halves,
 {
     for (size_t j = i; j-- > 0;) {
         if (is_same_chat(&halves[j], &halves[i])) {
-            return states[j] == HALF_FAILED ? HALF_LATER : states[j];
+            return states[j] == HALF_FAILED || states[j] == HALF_APART ? HALF_LATER
+                                                                       : states[j];
         }
     }
     return HALF_MADE;
@@ -280,6 +285,7 @@ static void add_message(struct ops *ops, const struct half *half)
     ops_number(ops, "peer", (int64_t)half->actor_id);
     ops_number(ops, "seq", (int64_t)half->seq);
     ops_number(ops, "message_id", (int64_t)half->message_id);
+    ops_number(ops, "prev", (int64_t)half->prev_id);
     ops_number(ops, "state", half->state);
     ops_text(ops, "text", half->text);
     ops_hex(ops, "op", half->op, sizeof half->op);

@@ -37,6 +37,7 @@ struct half {
 
     /* Of messages only. */
     uint64_t message_id;
+    uint64_t prev_id; /* of the one before it in the chat; 0: not known */
     const char *text;
     unsigned char op[OP_BYTES];
 
@@ -51,6 +52,7 @@ enum half_state {
     HALF_MADE,    /* the target has it */
     HALF_REFUSED, /* the target is gone */
     HALF_LATER,   /* the target's shard gave no answer: not the half's fault */
+    HALF_APART,   /* the two mailboxes of the chat do not fit: see chat_repair */
     HALF_FAILED   /* the answer was none that a half should get */
 };
 
@@ -61,15 +63,15 @@ const char *half_word(enum half_kind kind);
  * and the version that half_fail() needs, or kind HALF__COUNT. */
 bool half_read(const struct dbresult *result, size_t row, struct half *half) MUST_CHECK;
 
-/* What an OUTCOME of half_deliver() means for HALF. A gap is no fault of a message that
- * is not the head of its chat. Pure. */
+/* What an OUTCOME of half_deliver() means for HALF. Behind the head of a chat a gap is to
+ * be expected; before it nothing is missing. Pure. */
 enum half_state half_state_from(const struct half *half, enum outcome outcome);
 
 /* Choose the next batch out of the N HALVES, all of one kind: those that wait, in order,
  * as many as one CALL takes. Messages of one chat go one after the other: one per batch,
  * none while an earlier one of the list was not delivered; those behind a message that is
- * LATER or FAILED become LATER. INDEX has room for OPS_MAX. Returns how many; 0 when none
- * waits any more. Pure. */
+ * LATER, APART or FAILED become LATER. INDEX has room for OPS_MAX. Returns how many; 0
+ * when none waits any more. Pure. */
 size_t half_pick(const struct half *halves, enum half_state *states, size_t n,
                  size_t *index);
 
@@ -90,7 +92,7 @@ struct half_batch {
 
 /* Make the second halves at their targets; all of one kind, as half_pick() chose them.
  * OK, SAME (it was there, or a newer one), NOTFOUND (refused), GAP (a message before it
- * is missing), or why there is no answer. */
+ * is missing), CONFLICT (its place is another message's), or why there is no answer. */
 void half_deliver(struct router *router, struct call *call,
                   const struct half_batch *batch);
 

@@ -15,6 +15,7 @@
 struct first_half {
     uint64_t message_id;
     uint64_t seq;
+    uint64_t prev;
     uint32_t pending; /* 1: the second half is still to be made */
     const char
         *text; /* what the sender's mailbox has: a replay may be worded otherwise */
@@ -25,6 +26,7 @@ static const struct dbfield first_half_fields[] = {
      .kind = DBFIELD_U64,
      .offset = offsetof(struct first_half, message_id)},
     {.column = "seq", .kind = DBFIELD_U64, .offset = offsetof(struct first_half, seq)},
+    {.column = "prev", .kind = DBFIELD_U64, .offset = offsetof(struct first_half, prev)},
     {.column = "pending",
      .kind = DBFIELD_U32,
      .offset = offsetof(struct first_half, pending)},
@@ -42,6 +44,7 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
                         .ver = 1,
                         .state = 1,
                         .message_id = first->message_id,
+                        .prev_id = first->prev,
                         .text = first->text};
 
     memcpy(half.op, args->op, sizeof half.op);

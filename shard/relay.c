@@ -34,6 +34,9 @@
 /* Longest pause while a shard does not answer. */
 #define PAUSE_MAX_MS 5000
 
+/* Repairs of chats asked for after one look; the others ask again when they are due. */
+#define REPAIRS_AT_ONCE 16
+
 /* Pause when others may be behind what was listed. */
 #define NEXT_LOOK_MS 20
 
@@ -322,6 +325,32 @@ struct score {
     size_t put_off; /* failed ones, too; not listed again for a while */
 };
 
+/* Ask for the repair of the chats whose mailboxes do not fit. Their messages wait. */
+static void ask_for_repairs(struct pass *pass)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < pass->n; i++) {
+        const struct half *half = &pass->halves[i];
+        if (pass->states[i] != HALF_APART) {
+            continue;
+        }
+        pass->states[i] = HALF_LATER;
+        if (!half->is_head || n++ >= REPAIRS_AT_ONCE || stopping(pass->source->relay)) {
+            continue;
+        }
+        const struct dbarg args[] = {dbarg_number(half->actor_id),
+                                     dbarg_number(half->target_id)};
+        struct own_call own;
+        step_begin(&own, pass->source->relay, BATCH_ARENA_BYTES);
+        bool asked = ask(pass->source, &own.call, PROC_CHAT_REPAIR, args) != NULL;
+        log_write(LOG_WARN, "chat_apart", "actor=%llu target=%llu seq=%llu asked=%d",
+                  (unsigned long long)half->actor_id, (unsigned long long)half->target_id,
+                  (unsigned long long)half->seq, asked);
+        own_call_end(&own);
+    }
+}
+
 static size_t count_later(const struct pass *pass)
 {
     size_t n = 0;
@@ -343,6 +372,7 @@ static void run_pass(struct worker *target, struct pass *pass, struct score *sco
            (n = half_pick(pass->halves, pass->states, pass->n, pass->index)) > 0) {
         deliver_batch(pass, n);
     }
+    ask_for_repairs(pass);
     size_t later = count_later(pass);
     size_t made = report(pass, HALF_MADE, half_done);
     size_t refused = report(pass, HALF_REFUSED, half_undo);

@@ -14,8 +14,9 @@
 -- be made. At most one operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, message_id, seq, at (ms since the Unix epoch),
---           text (for same: what is stored, for the second half, too), pending (1: the
---           second half is still to be made)
+--           text (for same: what is stored, for the second half, too), prev (id of the
+--           message before it in its direction, 0: none), pending (1: the second half is
+--           still to be made)
 -- Codes   : ok same mismatch (the op was used for another peer) notfound (no live sender, or
 --           the message was undone since) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT message (by slot,
@@ -36,7 +37,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: send messages'
+    COMMENT 'v3 serves v2: send messages'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_twice  INT;
@@ -246,6 +247,7 @@ BEGIN
            IF(o.code IN ('ok', 'same'), o.seq, NULL) AS seq,
            IF(o.code IN ('ok', 'same'), o.at, NULL) AS at,
            m.text,
+           IF(o.code IN ('ok', 'same'), COALESCE(p.message_id, 0), NULL) AS prev,
            IF(o.code IN ('ok', 'same'), x.ver IS NOT NULL, NULL) AS pending
       FROM op AS o
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
@@ -260,6 +262,12 @@ BEGIN
        AND m.user_id = o.owner
        AND m.peer_id = o.target
        AND m.at = o.at
+      LEFT JOIN message AS p FORCE INDEX (seq)
+        ON p.slot = IF(o.code IN ('ok', 'same'), o.slot, NULL)
+       AND p.user_id = o.owner
+       AND p.peer_id = o.target
+       AND p.sent = 1
+       AND p.seq = GREATEST(o.seq, 1) - 1
      ORDER BY o.n;
 END$$
 

@@ -7,20 +7,26 @@
 --           peer        the sender, another user
 --           seq         number that message_action gave to the message
 --           message_id  its id
+--           prev        id of the message before it (seq - 1); 0 or absent: not known
 --           state       1: sent; 0: taken back, its sender was erased
 --           text        1 to 1000 characters; empty with state 0
 --           op          32 hex digits, idempotency key
 --
--- Applied only when seq is the next of its sender, so that nothing is doubled or out of
--- order. One that is taken back is emptied, or takes its place as an empty one; both are
--- shown to nobody. at is the time in this mailbox, later than that of every message in it:
--- who polls by it misses nothing. At most one operation per chat.
+-- Applied only when seq is the next of its sender, and prev the last that was received, so
+-- that nothing is doubled or out of order. A message is known by its id: another one under a
+-- number that is taken, or behind another one than prev, shows that one of the two mailboxes
+-- was restored from a backup. Nothing changes then; chat_repair brings them together. One that
+-- is taken back is emptied, or takes its place as an empty one; both are shown to nobody. at
+-- is the time in this mailbox, later than that of every message in it: who polls by it misses
+-- nothing. At most one operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, at (ms since the Unix epoch; NULL for same)
 -- Codes   : ok same (it is there, or taken back) gap (one before it is missing; nothing
+--           changes) conflict (its number, or its place, is another message's; nothing
 --           changes) notfound (no live user, and it is not there) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key), UPDATE (by
---           slot, user_id, peer_id, sent, seq); SELECT, INSERT, UPDATE chat (by key); journal
+-- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key), SELECT,
+--           UPDATE (by slot, user_id, peer_id, sent, seq); SELECT, INSERT, UPDATE chat (by
+--           key); journal
 -- Errors  : 45400 malformed batch, or two operations in one chat
 -- Replays : same
 
@@ -33,7 +39,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_deliver (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: second half of a message'
+    COMMENT 'v3 serves v2: second half of a message'
 BEGIN
     DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
@@ -55,6 +61,7 @@ BEGIN
                peer       VARCHAR(24) PATH '$.peer',
                seq        VARCHAR(24) PATH '$.seq',
                message_id VARCHAR(24) PATH '$.message_id',
+               prev       VARCHAR(24) PATH '$.prev' DEFAULT '0' ON EMPTY,
                state      VARCHAR(8) PATH '$.state',
                text       VARCHAR(1001) PATH '$.text',
                op         VARCHAR(33) PATH '$.op'
@@ -67,6 +74,7 @@ BEGIN
                         AND j.seq <> '0'
                         AND CAST(CAST(j.message_id AS UNSIGNED) AS CHAR) = j.message_id
                         AND j.message_id <> '0'
+                        AND CAST(CAST(j.prev AS UNSIGNED) AS CHAR) = j.prev
                         AND j.state IN ('0', '1')
                         AND CHAR_LENGTH(j.text) BETWEEN j.state AND j.state * 1000
                         AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
@@ -98,18 +106,33 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- What is there is there, also at a user who was erased since: the number comes first.
+    -- What is there is there, also at a user who was erased since, whose messages are gone: the
+    -- number comes first. m: who has that number, or the last one that was received.
 
-    UPDATE op AS o
+    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               prev BIGINT UNSIGNED PATH '$.prev' DEFAULT '0' ON EMPTY
+           )) AS j
+     STRAIGHT_JOIN op AS o
+        ON o.n = j.n
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
         ON c.slot = o.slot
        AND c.user_id = o.owner
        AND c.peer_id = o.target
-       SET o.code = CASE WHEN o.ver <= COALESCE(c.recv_seq, 0)
+      LEFT JOIN message AS m FORCE INDEX (seq)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.sent = 0
+       AND m.seq = LEAST(o.ver, c.recv_seq)
+       SET o.code = CASE WHEN o.ver > COALESCE(c.recv_seq, 0) + 1
+                         THEN 'gap'
+                         WHEN m.message_id <> IF(o.ver <= c.recv_seq, o.id,
+                                                 IF(j.prev = 0, m.message_id, j.prev))
+                         THEN 'conflict'
+                         WHEN o.ver <= c.recv_seq
                          THEN 'same'
-                         WHEN o.ver = COALESCE(c.recv_seq, 0) + 1
-                         THEN 'ok'
-                         ELSE 'gap'
+                         ELSE 'ok'
                     END,
            o.at   = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
      WHERE o.code = 'ok';
@@ -120,7 +143,7 @@ BEGIN
        AND u.user_id = o.owner
        AND u.state = 'live'
        SET o.code = 'notfound'
-     WHERE o.code IN ('ok', 'gap')
+     WHERE o.code IN ('ok', 'gap', 'conflict')
        AND u.user_id IS NULL;
 
     -- was: it was received before it was taken back.

@@ -24,7 +24,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_done (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: forget second halves that are delivered'
+    COMMENT 'v2 serves v1: forget second halves that are delivered'
 BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN

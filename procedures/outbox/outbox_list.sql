@@ -18,11 +18,11 @@
 -- too. owner, kind, target, seq and ver are as outbox_done wants them (comment: owner is the
 -- video, target its author, seq the comment_id); state and at are those of the edge (comment:
 -- 1 posted, 0 deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits)
--- those of a message. Columns that a kind does not have are NULL. head: 0: it stands behind
--- the message before it.
+-- those of a message, prev the id of the one before it. Columns that a kind does not have are
+-- NULL. head: 0: it stands behind the message before it.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
---           message_id, op, head
+--           message_id, op, prev, head
 -- Touches : SELECT outbox (by parked, head, target_slot and due_at; by key), slot_fence,
 --           owner_home, follow, favorite (by key), message (by slot, user_id, peer_id, sent,
 --           seq), in one snapshot
@@ -81,6 +81,7 @@ BEGIN
            m.text,
            m.message_id,
            LOWER(HEX(m.op)) AS op,
+           b.message_id AS prev,
            d.head
       FROM (SELECT DISTINCT
                    x.slot,
@@ -146,6 +147,12 @@ BEGIN
        AND m.peer_id = d.target_id
        AND m.sent = 1
        AND m.seq = d.seq
+      LEFT JOIN message AS b FORCE INDEX (seq)
+        ON b.slot = IF(d.kind = 'message', d.slot, NULL)
+       AND b.user_id = d.actor_id
+       AND b.peer_id = d.target_id
+       AND b.sent = 1
+       AND b.seq = GREATEST(d.seq, 1) - 1
      ORDER BY d.slot,
               d.actor_id,
               d.kind,

@@ -34,7 +34,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_undo (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v4: take back what the target refused'
+    COMMENT 'v4 serves v3: take back what the target refused'
 BEGIN
     DECLARE v_moving TINYINT;
 

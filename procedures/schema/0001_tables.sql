@@ -379,9 +379,9 @@ CREATE TABLE IF NOT EXISTS job (
     owner_id      BIGINT UNSIGNED NOT NULL
         COMMENT 'user whose work it is',
     kind          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-        COMMENT 'what is to be done: media_delete',
+        COMMENT 'what is to be done: media_delete, user_erase, chat_repair',
     target_id     BIGINT UNSIGNED NOT NULL
-        COMMENT 'what it is done to; media_delete: the video',
+        COMMENT 'what it is done to; media_delete: the video; chat_repair: the peer',
     payload       VARCHAR(255) NOT NULL
         COMMENT 'argument; media_delete: base name of the files',
     due_at        BIGINT NOT NULL

@@ -3,6 +3,9 @@
 /* Second halves that nobody made at once, against real shards: the relay, the queue of
  * rows that are to be removed; relay.test.js starts the shards. TEST_FILTER: only tests
  * whose names match the pattern. */
+#include "shard/job.h"
+#include "shard/repair.h"
+
 #include "tests/integration/edges.h"
 
 static struct relay_state relay_state_of(size_t shard)
@@ -319,6 +322,109 @@ static void test_parked_message_is_let_go(void **unused)
     assert_mailbox(peer, me, 3);
 }
 
+/* One side of a chat as a backup has it from when it had N messages of this direction. */
+static void restore(size_t shard, uint64_t owner, uint64_t peer, bool sent, int n)
+{
+    char text[512];
+
+    snprintf(text, sizeof text,
+             "DELETE FROM message WHERE user_id = %" PRIu64 " AND peer_id = %" PRIu64
+             " AND sent = %d AND seq > %d; UPDATE chat SET %s = %d WHERE user_id = "
+             "%" PRIu64 " AND peer_id = %" PRIu64,
+             owner, peer, sent, n, sent ? "sent_seq" : "recv_seq", n, owner, peer);
+    live_number(shard, text);
+}
+
+/* Do the job chat_repair of SHARD, and die after 1, 2, 4, .. ms on the way. */
+static void do_repair(size_t shard)
+{
+    struct work work;
+    struct job_list list = {.n = 0};
+    enum outcome outcome = OUTCOME_BUSY;
+
+    work_begin(&work, 10000);
+    assert_int_equal(job_claim(fixture.router, &work.call, shard, 1, 60000, &list),
+                     OUTCOME_OK);
+    assert_int_equal(list.n, 1);
+    assert_string_equal(list.jobs[0].kind, "chat_repair");
+    for (int64_t limit_ms = 1; outcome != OUTCOME_OK; limit_ms *= 2) {
+        struct work part;
+        assert_true(limit_ms < PATIENCE_MS);
+        work_begin(&part, limit_ms);
+        outcome = repair_chat(fixture.router, &part.call, list.jobs[0].owner_id,
+                              list.jobs[0].target_id);
+        work_end(&part);
+    }
+    const struct job_report report = {.done = true, .error = ""};
+    assert_int_equal(job_finish(fixture.router, &work.call, &list.jobs[0], &report),
+                     OUTCOME_OK);
+    work_end(&work);
+}
+
+static void exchange(uint64_t from, uint64_t to, size_t first, size_t end)
+{
+    char text[32];
+
+    for (size_t i = first; i < end; i++) {
+        snprintf(text, sizeof text, "message %zu", i);
+        send_message(from, to, text);
+    }
+}
+
+/* The sender, the receiver or both were restored from backups: what one of them still has
+ * is in both mailboxes afterwards, once, in order. */
+static void test_restored_mailboxes(void **unused)
+{
+    (void)unused;
+    /* of so many messages so many are left; so many are left of both */
+    static const struct {
+        int n, sent, received;
+    } cases[] = {{30, 5, 30}, {50, 0, 50}, {10, 10, 4},
+                 {45, 45, 0}, {5, 4, 5},   {9, 3, 6}};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t there = fixture.live.n_shards - 1;
+        uint64_t me = live_user(fixture.router, 0);
+        uint64_t peer = live_user(fixture.router, there);
+        int left = cases[i].sent > cases[i].received ? cases[i].sent : cases[i].received;
+
+        exchange(me, peer, 0, (size_t)cases[i].n);
+        settle();
+        restore(0, me, peer, /* sent= */ true, cases[i].sent);
+        restore(there, peer, me, /* sent= */ false, cases[i].received);
+        exchange(me, peer, (size_t)left, (size_t)left + 3); /* the client hears OK */
+        WAIT_FOR(live_number(0, "SELECT COUNT(*) FROM job") == 1); /* the relay sees it */
+        do_repair(0);
+        settle();
+        exchange(me, peer, (size_t)left + 3, (size_t)left + 5);
+        settle();
+        assert_mailbox(peer, me, (size_t)left + 5);
+        assert_mailbox(me, peer, (size_t)left + 5);
+        assert_int_equal(live_number(0, "SELECT COUNT(*) FROM job"), 0);
+        assert_int_equal(relay_state_of(0).parked_total, 0);
+    }
+}
+
+/* Nothing is wrong, and it is asked for by hand all the same. */
+static void test_repair_of_what_fits(void **unused)
+{
+    (void)unused;
+    uint64_t me = live_user(fixture.router, 0);
+    uint64_t peer = live_user(fixture.router, fixture.live.n_shards - 1);
+    char text[128];
+
+    for (size_t n = 0; n <= 3; n += 3) {
+        snprintf(text, sizeof text, "CALL chat_repair(%" PRIu64 ", %" PRIu64 ")", me,
+                 peer);
+        live_number(0, text);
+        do_repair(0);
+        assert_mailbox(me, peer, n);
+        exchange(me, peer, n, n + 3);
+        settle();
+        assert_mailbox(peer, me, n + 3);
+    }
+}
+
 /* A queue that is always full: the rows are the relay's. */
 static void test_full_queue_leaves_rows(void **unused)
 {
@@ -373,6 +479,8 @@ int main(void)
         cmocka_unit_test(test_a_busy_chat_catches_up),
         cmocka_unit_test(test_a_dead_shard_delays_only_its_own),
         cmocka_unit_test(test_parked_message_is_let_go),
+        cmocka_unit_test(test_restored_mailboxes),
+        cmocka_unit_test(test_repair_of_what_fits),
         cmocka_unit_test(test_full_queue_leaves_rows),
         cmocka_unit_test(test_queue_is_emptied_at_the_end),
         cmocka_unit_test(test_all_agrees_in_the_end),

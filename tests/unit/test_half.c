@@ -43,7 +43,7 @@ static void test_outcomes(void **unused)
         {OUTCOME_TIMEOUT, HALF_LATER},    {OUTCOME_UNKNOWN, HALF_LATER},
         {OUTCOME_BUSY, HALF_LATER},       {OUTCOME_NOTREADY, HALF_LATER},
         {OUTCOME_MOVED, HALF_LATER},      {OUTCOME_NOMEM, HALF_LATER},
-        {OUTCOME_GAP, HALF_FAILED},       {OUTCOME_INTERNAL, HALF_FAILED},
+        {OUTCOME_GAP, HALF_APART},        {OUTCOME_INTERNAL, HALF_FAILED},
         {OUTCOME_BADARG, HALF_FAILED},    {OUTCOME_FORBIDDEN, HALF_FAILED},
     };
     struct half half = message(1, 2, 3);
@@ -57,9 +57,9 @@ static void test_outcomes(void **unused)
 }
 
 /* As outbox_list() answers. */
-static const char *const columns[] = {"slot", "epoch",      "owner", "kind",  "target",
-                                      "seq",  "ver",        "state", "at",    "attempts",
-                                      "text", "message_id", "op",    "head"};
+static const char *const columns[] = {"slot", "epoch",      "owner", "kind", "target",
+                                      "seq",  "ver",        "state", "at",   "attempts",
+                                      "text", "message_id", "op",    "prev", "head"};
 
 static void test_read(void **unused)
 {
@@ -78,6 +78,7 @@ static void test_read(void **unused)
          {.is_null = true},
          {.is_null = true},
          {.is_null = true},
+         {.is_null = true},
          {.number = 1}},
         {{.number = 3},
          {.number = 1},
@@ -92,6 +93,7 @@ static void test_read(void **unused)
          {.text = "hi"},
          {.number = 99},
          {.text = "000102030405060708090a0b0c0d0eff"},
+         {.number = 98},
          {.number = 0}},
     };
     const struct dbresult rows = {.columns = columns,
@@ -107,7 +109,8 @@ static void test_read(void **unused)
     assert_true(half.is_head);
     assert_true(half_read(&rows, 1, &half));
     assert_int_equal(half.kind, HALF_MESSAGE);
-    assert_true(half.seq == 5 && half.message_id == 99 && half.op[15] == 0xff);
+    assert_true(half.seq == 5 && half.message_id == 99 && half.prev_id == 98 &&
+                half.op[15] == 0xff);
     assert_string_equal(half.text, "hi");
     assert_true(half.ver == 2 && half.state == 0);
     assert_false(half.is_head);
@@ -182,6 +185,10 @@ static void test_pick_messages(void **unused)
     states[6] = HALF_REFUSED;
     assert_int_equal(half_pick(halves, states, n, index), 0);
     assert_int_equal(states[2], HALF_LATER); /* its turn has not come: it did not fail */
+    states[1] = HALF_APART;
+    states[2] = HALF_WAITING;
+    assert_int_equal(half_pick(halves, states, n, index), 0);
+    assert_int_equal(states[2], HALF_LATER);
 }
 
 /* A batch never has more bytes than a procedure takes. */

@@ -47,6 +47,7 @@ static struct {
     unsigned purge_steps; /* that are due on shard 1 */
     unsigned n_purged;    /* steps asked for there */
     unsigned n_purge_failed;
+    enum outcome repair_outcome;
 } shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static struct scratch scratch;
@@ -164,13 +165,27 @@ static enum outcome fake_purge(struct router *router, struct call *call, size_t 
     return shard == 0 ? OUTCOME_UNAVAILABLE : OUTCOME_OK;
 }
 
+static enum outcome fake_repair(struct router *router, struct call *call,
+                                uint64_t user_id, uint64_t peer_id)
+{
+    (void)router;
+    (void)call;
+    (void)user_id;
+    (void)peer_id;
+    (void)pthread_mutex_lock(&shards.lock);
+    enum outcome outcome = shards.repair_outcome;
+    (void)pthread_mutex_unlock(&shards.lock);
+    return outcome;
+}
+
 static const struct janitor_shards fakes = {.n_shards = 2,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
                                             .find = fake_find,
                                             .users = fake_users,
                                             .erase = fake_erase,
-                                            .purge = fake_purge};
+                                            .purge = fake_purge,
+                                            .repair = fake_repair};
 
 /* Nothing happens by itself within a test. */
 static const struct janitor_options quiet = {.job_poll_ms = 3600000,
@@ -329,6 +344,21 @@ static void test_erase(void **state)
     janitor_free(&janitor);
 }
 
+static void test_repair(void **state)
+{
+    (void)state;
+    shards.repair_outcome = OUTCOME_TIMEOUT;
+    add_job("chat_repair", "", 1);
+    struct janitor *janitor = start(&quiet);
+    await_count(&shards.n_retried, 1);
+    assert_string_equal(shards.last_error, "the mailboxes do not fit yet");
+    shards.repair_outcome = OUTCOME_OK;
+    add_job("chat_repair", "", 2);
+    janitor_poke(janitor);
+    await_count(&shards.n_done, 1);
+    janitor_free(&janitor);
+}
+
 static void test_poke(void **state)
 {
     (void)state;
@@ -465,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_repair, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
