@@ -244,7 +244,7 @@ describe("shard_pause, shard_resume", () => {
     assert.deepEqual(await codes(app, "user_get", ownerOp(user)), ["ok"]);
     const then = await row(monitor, "shard_status");
     assert.deepEqual([then.paused_at, then.paused_by, then.paused_why, then.slots, then.served], ["0", "", "", "1023", "1023"]);
-    assert.equal(await waiting().length, 1);
+    assert.equal((await waiting()).length, 1);
     await root.run("UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1' WHERE slot = 900");
   });
 
