@@ -112,12 +112,13 @@ export function nextHelpers(files) {
     before = renamed.size;
     for (const file of helpers) if (mentions(files.get(file))) renamed.add(nameOf(file));
   }
-  assert.ok(renamed.has("_op_open") && renamed.size > 5, [...renamed].join());
+  assert.ok(renamed.has("_op_fence") && renamed.size > 5, [...renamed].join());
   const names = new RegExp(`\\b(${[...renamed].join("|")})\\b`, "g");
   const next = new Map([...files].map(([file, text]) =>
     [renamed.has(nameOf(file)) ? file.replace(".sql", "_2.sql") : file, text.replaceAll(names, "$1_2").replaceAll(TABLE, "$1$2op_2")]));
-  edit(next, "op/_op_open_2.sql", /(CREATE TEMPORARY TABLE IF NOT EXISTS op_2 \(\n)/,
-    "$1        more    INT NOT NULL DEFAULT 0\n            COMMENT 'new',\n");
+  const made = "CREATE TEMPORARY TABLE IF NOT EXISTS op_2 (\n";
+  const maker = [...next.keys()].find((file) => next.get(file).includes(made));
+  edit(next, maker, made, `${made}        more    INT NOT NULL DEFAULT 0\n            COMMENT 'new',\n`);
   return next;
 }
 
