@@ -34,6 +34,20 @@ export async function freezeShard(cluster, name, stoppedMs) {
   process.kill(pid, "SIGCONT");
 }
 
+/** A shard that can only be read for READ_ONLY_MS. */
+async function stopWrites(cluster, name, readOnlyMs) {
+  await cluster.sql(name, "SET GLOBAL read_only = 1");
+  await pause(readOnlyMs);
+  await cluster.sql(name, "SET GLOBAL read_only = 0");
+}
+
+/** The DISK of a shard, full for FULL_MS. */
+async function fillDisk(disk, fullMs) {
+  disk.fill();
+  await pause(fullMs);
+  return `${disk.name}${(await disk.empty()) ? ", which ended itself" : ""}`;
+}
+
 /* Of what goes through the proxies, one CALL in ten is not answered: the reply is lost with the connection or
  * without it, or the shard never sees the CALL. */
 async function loseReplies({ proxies, random }, forMs) {
@@ -64,7 +78,7 @@ const anyOf = (list, random) => list[random(list.length)];
 
 /**
  * THE table of faults. In each lane one is at work at a time: `perMinute` times in every minute of a run, once at
- * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, slots}.
+ * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, slots, disk}.
  */
 export const FAULTS = [
   { name: "server killed", perMinute: 10,
@@ -85,6 +99,13 @@ export const FAULTS = [
       await freezeShard(cluster, name, 200 + random(4000));
       return name;
     } },
+  { name: "shard read-only", perMinute: 4,
+    strike: async ({ cluster, random }) => {
+      const { name } = anyOf(cluster.shards, random);
+      await stopWrites(cluster, name, 200 + random(2000));
+      return name;
+    } },
+  { name: "disk full", perMinute: 2, needsDisk: true, strike: ({ disk, random }) => fillDisk(disk, 500 + random(1500)) },
   { name: "replies lost", perMinute: 6, strike: (scene) => loseReplies(scene, 1000) },
   { name: "slot moved", perMinute: 60, lane: "moves", strike: moveOne },
 ];
@@ -115,13 +136,13 @@ function planOf(faults, seconds, random) {
  * Go through the table for SECONDS, every lane by itself. Resolves to what was done: {at (seconds), name, what}. A
  * machine that is too slow for all of it does at least one of each.
  */
-export async function nemesis(cluster, world, { seconds, seed, proxies = [], faults = FAULTS }) {
+export async function nemesis(cluster, world, { seconds, seed, proxies = [], disk, faults = FAULTS }) {
   const begin = performance.now();
   const at = () => (performance.now() - begin) / 1000;
   const done = [];
   const lanes = [...new Set(faults.map(({ lane }) => lane))];
   await Promise.all(lanes.map(async (lane, k) => {
-    const scene = { cluster, proxies, random: randomFrom(seed + k), slots: busySlots(world) };
+    const scene = { cluster, proxies, disk, random: randomFrom(seed + k), slots: busySlots(world) };
     const own = faults.filter((fault) => fault.lane === lane);
     const plan = planOf(own, seconds, scene.random);
     for (const [i, { name, strike }] of plan.entries()) {

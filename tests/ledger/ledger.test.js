@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Shows that nothing acknowledged is lost, done twice or half done while servers and shards are killed and frozen,
- * replies are lost and slots move (the table in faults.js): 64 clients on 2,000 users and 500 videos of 4 shards, two
- * servers, one of which reaches the shards through proxies, and the checker of check.h afterwards. Four more clients
- * poll a chat each, whose messages must come to them once each and in order.
+ * shards cannot write, replies are lost and slots move (the table in faults.js): 64 clients on 2,000 users and 500
+ * videos of 4 shards, two servers, one of which reaches the shards through proxies, and the checker of check.h
+ * afterwards. Four more clients poll a chat each, whose messages must come to them once each and in order.
  *
  * LEDGER_SECONDS: how long (30). LEDGER_SEED: repeats a run, as far as threads let it. LEDGER_FAULTS: names of faults
  * separated by commas; all unless said otherwise. */
@@ -11,6 +11,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Cluster } from "../lib/cluster.js";
+import { SmallDisk, noSmallDisk } from "../lib/disk.js";
 import { removeStrays } from "../lib/rows.js";
 import { FAULTS, nemesis, proxiesOf } from "./faults.js";
 import { audit, compareWithApi, finishPolls, judge, loadWorld, runClients, settle } from "./lib.js";
@@ -18,15 +19,18 @@ import { audit, compareWithApi, finishPolls, judge, loadWorld, runClients, settl
 const seconds = Number(process.env.LEDGER_SECONDS || 30);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
 const SHARDS = 4;
-const names = FAULTS.map(({ name }) => name);
+const NO_DISK = noSmallDisk();
+const names = FAULTS.filter(({ needsDisk }) => !needsDisk || !NO_DISK).map(({ name }) => name);
 const wanted = process.env.LEDGER_FAULTS ? process.env.LEDGER_FAULTS.split(",") : names;
 for (const name of wanted) assert.ok(names.includes(name), `LEDGER_FAULTS: no "${name}" among ${names.join(", ")}`);
 const POLLERS = 4;
 let cluster;
 let between;
+let disk; /* of one shard, small enough to be filled */
 
 before(async () => {
   cluster = await Cluster.up({ shards: SHARDS, server: false });
+  if (!NO_DISK) disk = await SmallDisk.under(cluster, "shard4", (200 + seconds) << 20);
   between = await proxiesOf(cluster);
   for (const options of [{}, { topology_file: between.topology_file }])
     await cluster.addServer({ log_level: "warn", ...options }).then((s) => s.start());
@@ -38,11 +42,12 @@ after(async () => {
 });
 
 test("every acknowledged action survives everything that is done to servers and shards", async (t) => {
+  if (NO_DISK) t.diagnostic(`no disk is filled: ${NO_DISK}`);
   t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
   const world = await loadWorld(cluster, { seed, chats: POLLERS });
   const [run, faults] = await Promise.all([
     runClients(cluster, world, { seconds, seed, pollers: POLLERS, mix: "33,23,11,6,20,1,7,3" }),
-    nemesis(cluster, world, { seconds, seed, proxies: between.proxies, faults: FAULTS.filter(({ name }) => wanted.includes(name)) }),
+    nemesis(cluster, world, { seconds, seed, proxies: between.proxies, disk, faults: FAULTS.filter(({ name }) => wanted.includes(name)) }),
   ]);
   for (const { at, name, what } of faults) t.diagnostic(`${at.toFixed(1)} s: ${name} ${what}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);

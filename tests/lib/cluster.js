@@ -265,6 +265,7 @@ export class Cluster {
       scrypt_p: 1,
       job_poll_ms: 100,
       media_min_free_bytes: 16 << 20,
+      db_min_free_bytes: 0,
       ...options,
     });
     server.url = `http://127.0.0.1:${server.options.listen_port}`;

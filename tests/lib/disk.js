@@ -22,7 +22,7 @@ export class SmallDisk {
   /** Move shard NAME of CLUSTER to a file system on which ROOM more bytes can be written. */
   static async under(cluster, name, room) {
     const disk = new SmallDisk();
-    disk.dir = join(cluster.dir, name);
+    Object.assign(disk, { cluster, name, dir: join(cluster.dir, name) });
     await cluster.demo("stop", name);
     const { stdout } = await run("du", ["--summarize", "--block-size=1", disk.dir]);
     const { uid, gid, mode } = statSync(disk.dir);
@@ -58,8 +58,20 @@ export class SmallDisk {
     }
   }
 
-  /** Remove that file. */
-  empty() {
+  /** Remove that file, and start the shard again if it ended itself: resolves to whether it did. */
+  async empty() {
     rmSync(join(this.dir, "filler"), { force: true });
+    const ended = !this.shardRuns();
+    if (ended) await this.cluster.demo("start", this.name);
+    this.cluster.readEndpoints();
+    return ended;
+  }
+
+  shardRuns() {
+    try {
+      return process.kill(this.cluster.shardPid(this.name), 0);
+    } catch {
+      return false;
+    }
   }
 }
