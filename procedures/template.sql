@@ -9,6 +9,7 @@
 --           op   32 hex digits, idempotency key
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_user_answer
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); journal
 -- Errors  : 45400 malformed batch
@@ -27,6 +28,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE domain_verb (
 BEGIN
     DECLARE v_n       INT;
     DECLARE v_slot    INT UNSIGNED;
+    DECLARE v_floor   BIGINT UNSIGNED;
     DECLARE v_user_id BIGINT UNSIGNED;
     DECLARE v_moving  TINYINT;
     DECLARE v_op      BINARY(16);
@@ -36,6 +38,7 @@ BEGIN
     DECLARE c_op CURSOR FOR
         SELECT o.n,
                o.slot,
+               o.epoch << 33,
                o.user_id,
                o.moving,
                UNHEX(j.op)
@@ -55,8 +58,9 @@ BEGIN
         RESIGNAL;
     END;
 
-    -- Arguments first, one character or digit wider than allowed: JSON_TABLE of MariaDB cuts
-    -- silently. A malformed operation is the caller's bug and refuses the whole CALL.
+    -- Arguments first, one character wider than allowed: JSON_TABLE of MariaDB cuts silently
+    -- (where it counts, read them at once: _op_begin and _op_opened). A malformed operation is
+    -- the caller's bug and refuses the whole CALL.
     CALL _op_open(in_ops);
 
     SELECT MIN(j.n)
@@ -74,14 +78,15 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Lock order: fences, mints (_slot_seq_lock, where ids are made), user rows, video rows;
-    -- then edges and lists.
-    CALL _op_fence();
+    -- Lock order: fences, mints (_slot_seq_lock, where ids are made), user rows, video rows,
+    -- inbound parts; then edges and lists.
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     OPEN c_op;
     op_loop: LOOP
-        FETCH c_op INTO v_n, v_slot, v_user_id, v_moving, v_op;
+        FETCH c_op INTO v_n, v_slot, v_floor, v_user_id, v_moving, v_op;
         IF v_done THEN
             LEAVE op_loop;
         END IF;
@@ -89,7 +94,7 @@ BEGIN
         -- Expected refusals are codes, never SIGNAL: one refused operation does not fail its
         -- neighbours. SELECT ... INTO needs a row: aggregate when there may be none.
         UPDATE user AS u
-           SET u.ver = u.ver + 1
+           SET u.ver = GREATEST(u.ver, v_floor) + 1
          WHERE u.slot = v_slot
            AND u.user_id = v_user_id;
 
@@ -98,6 +103,9 @@ BEGIN
                            v_user_id, NULL, NULL, NULL, NULL);
     END LOOP;
     CLOSE c_op;
+
+    -- What became of the owners, for who keeps copies of them.
+    CALL _op_user_lock();
 
     COMMIT;
 
@@ -108,6 +116,8 @@ BEGIN
            o.server
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
 END$$
 
 DELIMITER ;

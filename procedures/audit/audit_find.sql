@@ -21,8 +21,9 @@
 -- Answer  : n, code, slot, epoch, server, owner_state (live, erased or deleted; NULL: there is
 --           no such owner), state, ver, digest (all three NULL: there is no such row; see
 --           audit_rows)
+-- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user, video (by slot and id),
+-- Touches : SELECT slot_fence (by slot), owner_home, user, video (by slot and id),
 --           follow, follower, favorite, liker, comment, commented, message (by key), in one
 --           snapshot
 -- Errors  : 45400 malformed batch
@@ -59,19 +60,10 @@ BEGIN
     CALL _op_refuse(v_n, 'tbl, other and seq');
 
     SELECT j.n,
-           CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                ELSE f.answer
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           'ok' AS code,
+           f.slot,
+           f.epoch,
+           f.server,
            COALESCE(u.state, v.state) AS owner_state,
            COALESCE(fo.state, fr.state, fa.state, li.state, cd.state, me.state,
                     CASE co.state
@@ -101,69 +93,57 @@ BEGIN
                other BIGINT UNSIGNED PATH '$.other',
                seq   BIGINT UNSIGNED PATH '$.seq'
            )) AS j
-      LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = j.slot
+       AND f.answer = 'ok'
+       AND f.epoch >= j.epoch
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= j.epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = j.owner
-      LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl NOT IN ('liker', 'comment'), j.slot, NULL)
+        ON u.slot = IF(j.tbl NOT IN ('liker', 'comment'), f.slot, NULL)
        AND u.user_id = j.owner
       LEFT JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl IN ('liker', 'comment'), j.slot, NULL)
+        ON v.slot = IF(j.tbl IN ('liker', 'comment'), f.slot, NULL)
        AND v.video_id = j.owner
       LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
-        ON fo.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'follow',
-                       j.slot, NULL)
+        ON fo.slot = IF(j.tbl = 'follow', f.slot, NULL)
        AND fo.user_id = j.owner
        AND fo.followed_id = j.other
       LEFT JOIN follower AS fr FORCE INDEX (PRIMARY)
-        ON fr.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'follower',
-                       j.slot, NULL)
+        ON fr.slot = IF(j.tbl = 'follower', f.slot, NULL)
        AND fr.user_id = j.owner
        AND fr.follower_id = j.other
       LEFT JOIN favorite AS fa FORCE INDEX (PRIMARY)
-        ON fa.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'favorite',
-                       j.slot, NULL)
+        ON fa.slot = IF(j.tbl = 'favorite', f.slot, NULL)
        AND fa.user_id = j.owner
        AND fa.video_id = j.other
       LEFT JOIN liker AS li FORCE INDEX (PRIMARY)
-        ON li.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'liker',
-                       j.slot, NULL)
+        ON li.slot = IF(j.tbl = 'liker', f.slot, NULL)
        AND li.video_id = j.owner
        AND li.user_id = j.other
       LEFT JOIN comment AS co FORCE INDEX (PRIMARY)
-        ON co.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'comment',
-                       j.slot, NULL)
+        ON co.slot = IF(j.tbl = 'comment', f.slot, NULL)
        AND co.video_id = j.owner
        AND co.author_id = j.other
        AND co.comment_id = j.seq
       LEFT JOIN commented AS cd FORCE INDEX (PRIMARY)
-        ON cd.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'commented',
-                       j.slot, NULL)
+        ON cd.slot = IF(j.tbl = 'commented', f.slot, NULL)
        AND cd.user_id = j.owner
        AND cd.video_id = j.other
        AND cd.comment_id = j.seq
       LEFT JOIN message AS me FORCE INDEX (seq)
-        ON me.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl IN ('sent', 'received'),
-                       j.slot, NULL)
+        ON me.slot = IF(j.tbl IN ('sent', 'received'), f.slot, NULL)
        AND me.user_id = j.owner
        AND me.peer_id = j.other
-       AND me.sent = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL
-                       AND j.tbl = 'sent', 1, 0)
+       AND me.sent = IF(j.tbl = 'sent', 1, 0)
        AND me.seq = j.seq
+     WHERE h.owner_id IS NULL
      ORDER BY j.n;
+
+    IF FOUND_ROWS() < JSON_LENGTH(in_ops) THEN
+        CALL _op_refusals(in_ops);
+    END IF;
 END$$
 
 DELIMITER ;

@@ -8,13 +8,13 @@
 -- in_limit       at most so many, 1 to 1000
 --
 -- In the order (slot, user), of the slots that this shard serves. Each row agrees in itself
--- at every time, not only when nothing is running.
+-- at every time, not only when nothing is running. Counters of a row that is not there are -1.
 --
 -- Answer  : slot, user_id, state, edge_ver, follow_count, follows, follower_count, followers,
 --           favorite_count, favorites, work_count, works, total_favorited, likes,
 --           bad_videos (live ones whose favorite_count or comment_count is not that of their
 --           rows)
--- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker,
+-- Touches : SELECT slot_fence, owner_home, user, inbound, video, follow, follower, favorite, liker,
 --           comment (by slot and owner), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
@@ -49,7 +49,7 @@ BEGIN
              WHERE t.slot = u.slot
                AND t.user_id = u.user_id
                AND t.state = 1) AS follows,
-           u.follower_count,
+           COALESCE(i.follower_count, -1) AS follower_count,
            (SELECT COUNT(*)
               FROM follower AS t FORCE INDEX (newest)
              WHERE t.slot = u.slot
@@ -67,7 +67,7 @@ BEGIN
              WHERE t.slot = u.slot
                AND t.author_id = u.user_id
                AND t.state = 'live') AS works,
-           u.total_favorited,
+           COALESCE(i.total_favorited, -1) AS total_favorited,
            (SELECT COALESCE(SUM(t.favorite_count), 0)
               FROM video AS t FORCE INDEX (author)
              WHERE t.slot = u.slot
@@ -92,6 +92,9 @@ BEGIN
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = u.slot
        AND f.answer = 'ok'
+      LEFT JOIN inbound AS i FORCE INDEX (PRIMARY)
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
         ON h.slot = IF(f.has_home = 1, u.slot, NULL)
        AND h.owner_id = u.user_id

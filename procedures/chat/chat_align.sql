@@ -20,6 +20,7 @@
 -- What was taken back and was not there waits again, too.
 --
 -- Answer  : n, code, slot, epoch, server, waiting (messages that wait in the outbox)
+-- Answer 2: as _op_user_answer
 -- Codes   : ok notfound (no such user) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE message (by slot,
 --           user_id, peer_id, sent, seq; by slot, user_id, op); INSERT, UPDATE chat (by key);
@@ -45,6 +46,7 @@ BEGIN
     DECLARE v_aside   BIGINT UNSIGNED DEFAULT 1099511627776;
     DECLARE v_anchor  BIGINT UNSIGNED;
     DECLARE v_last    BIGINT UNSIGNED;
+    DECLARE v_floor   BIGINT UNSIGNED;
     DECLARE v_slot    INT UNSIGNED;
     DECLARE v_user_id BIGINT UNSIGNED;
     DECLARE v_peer_id BIGINT UNSIGNED;
@@ -92,8 +94,8 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-    CALL _op_user_hold();
+    CALL _op_fence(v_moving);
+    CALL _op_user_lock();
 
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n          FOR ORDINALITY,
@@ -117,7 +119,8 @@ BEGIN
            MAX(o.moving),
            MIN(o.seq),
            MAX(o.seq),
-           COUNT(*)
+           COUNT(*),
+           MAX(o.epoch) << 33
       INTO v_slot,
            v_user_id,
            v_peer_id,
@@ -125,7 +128,8 @@ BEGIN
            v_moving,
            v_anchor,
            v_last,
-           v_count
+           v_count,
+           v_floor
       FROM op AS o
      STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = o.slot
@@ -298,7 +302,7 @@ BEGIN
        SET u.message_last = GREATEST(u.message_last,
                                      (SELECT MAX(IF(o.n = 1, 0, o.id DIV 8192 * 8 + o.id MOD 8))
                                         FROM op AS o)),
-           u.ver          = u.ver + 1
+           u.mail_ver     = GREATEST(u.mail_ver, v_floor) + 1
      WHERE u.slot = v_slot
        AND u.user_id = v_user_id;
 
@@ -311,6 +315,8 @@ BEGIN
     CALL _slot_log_add(v_moving, v_slot, 'user', v_user_id,
                        v_user_id, NULL, NULL, NULL, NULL);
 
+    CALL _op_user_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -321,6 +327,8 @@ BEGIN
            v_waiting AS waiting
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
 END$$
 
 DELIMITER ;

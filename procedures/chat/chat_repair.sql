@@ -56,8 +56,8 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-    CALL _op_user_hold();
+    CALL _op_fence(v_moving);
+    CALL _op_user_lock();
 
     SELECT MAX(u.slot),
            MAX(o.moving)

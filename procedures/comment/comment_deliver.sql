@@ -11,14 +11,15 @@
 --           at          ms since the Unix epoch
 --
 -- Applied only when the version is newer than that of the row. The list is for export and
--- erasure; no counter and no page shows it. An erased user takes no new comments, but hears
--- of those that are deleted. At most one operation per comment.
+-- erasure; no counter and no page shows it, so that it has no version. An erased user takes no
+-- new comments, but hears of those that are deleted. At most one operation per comment.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_inbound_answer
 -- Codes   : ok same (not newer) notfound (no user, or erased and it is a new one of state 1)
 --           moved notready
--- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT, INSERT, UPDATE commented
---           (by slot, user_id, video_id, comment_id); journal
+-- Touches : SELECT inbound (by slot and user_id, FOR UPDATE); SELECT, INSERT, UPDATE commented (by
+--           slot, user_id, video_id, comment_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one comment
 -- Replays : same
 
@@ -33,7 +34,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE comment_deliver (
     MODIFIES SQL DATA
     COMMENT 'v2: second half of a comment'
 BEGIN
-    DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -42,75 +42,75 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    SELECT MIN(j.n)
-      INTO v_n
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, seq, state, ver, at)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           'comment',
+           j.video_id,
+           j.comment_id,
+           j.state,
+           j.ver,
+           j.at
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n          FOR ORDINALITY,
-               owner      VARCHAR(24) PATH '$.owner',
-               video_id   VARCHAR(24) PATH '$.video',
-               comment_id VARCHAR(24) PATH '$.comment_id',
-               state      VARCHAR(8) PATH '$.state',
-               ver        VARCHAR(24) PATH '$.ver',
-               at         VARCHAR(24) PATH '$.at'
+               n               FOR ORDINALITY,
+               slot            INT UNSIGNED PATH '$.slot',
+               slot_text       VARCHAR(24) PATH '$.slot',
+               epoch           BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text      VARCHAR(24) PATH '$.epoch',
+               owner           BIGINT UNSIGNED PATH '$.owner',
+               owner_text      VARCHAR(24) PATH '$.owner',
+               video_id        BIGINT UNSIGNED PATH '$.video',
+               video_id_text   VARCHAR(24) PATH '$.video',
+               comment_id      BIGINT UNSIGNED PATH '$.comment_id',
+               comment_id_text VARCHAR(24) PATH '$.comment_id',
+               state           TINYINT PATH '$.state',
+               state_text      VARCHAR(24) PATH '$.state',
+               ver             BIGINT UNSIGNED PATH '$.ver',
+               ver_text        VARCHAR(24) PATH '$.ver',
+               at              BIGINT PATH '$.at',
+               at_text         VARCHAR(24) PATH '$.at'
            )) AS j
-     WHERE NOT COALESCE(j.owner <> '0'
-                        AND CAST(CAST(j.video_id AS UNSIGNED) AS CHAR) = j.video_id
-                        AND j.video_id <> '0'
-                        AND CAST(CAST(j.comment_id AS UNSIGNED) AS CHAR) = j.comment_id
-                        AND j.comment_id <> '0'
-                        AND j.state IN ('0', '1')
-                        AND CAST(CAST(j.ver AS UNSIGNED) AS CHAR) = j.ver
-                        AND j.ver <> '0'
-                        AND CAST(CAST(j.at AS SIGNED) AS CHAR) = j.at
-                        AND CAST(j.at AS SIGNED) >= 0, FALSE);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.video_id, ',', j.comment_id, ',',
+                  j.state, ',', j.ver, ',', j.at)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.video_id_text, ',',
+                    j.comment_id_text, ',', j.state_text, ',', j.ver_text, ',', j.at_text)
+       AND j.owner > 0
+       AND j.video_id > 0
+       AND j.comment_id > 0
+       AND j.state IN (0, 1)
+       AND j.ver > 0
+       AND j.at >= 0;
 
-    CALL _op_refuse(v_n, 'owner, video, comment_id, state 0 or 1, ver, at');
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, video, comment_id, state 0 or 1, ver, at');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n          FOR ORDINALITY,
-               video_id   BIGINT UNSIGNED PATH '$.video',
-               comment_id BIGINT UNSIGNED PATH '$.comment_id',
-               state      TINYINT PATH '$.state',
-               ver        BIGINT UNSIGNED PATH '$.ver',
-               at         BIGINT PATH '$.at'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.target = j.video_id,
-           o.seq    = j.comment_id,
-           o.state  = j.state,
-           o.ver    = j.ver,
-           o.at     = j.at;
-
-    CALL _op_distinct();
-    CALL _op_user_hold();
+    CALL _op_fence(v_moving);
+    CALL _op_inbound_lock();
 
     -- What is there is there, also at a user who was erased since: the version comes first.
     UPDATE op AS o
-     STRAIGHT_JOIN commented AS c FORCE INDEX (PRIMARY)
-        ON c.slot = o.slot
+      LEFT JOIN op_inbound AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
+      LEFT JOIN commented AS c FORCE INDEX (PRIMARY)
+        ON c.slot = i.slot
        AND c.user_id = o.owner
        AND c.video_id = o.target
        AND c.comment_id = o.seq
-       SET o.code = 'same'
-     WHERE o.code = 'ok'
-       AND c.ver >= o.ver;
-
-    UPDATE op AS o
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
-       AND (u.state = 'live' OR o.state = 0)
-       SET o.code = 'notfound'
-     WHERE o.code = 'ok'
-       AND u.user_id IS NULL;
+       SET o.code = CASE WHEN c.ver >= o.ver
+                         THEN 'same'
+                         WHEN i.state = 'live' OR (i.user_id IS NOT NULL AND o.state = 0)
+                         THEN 'ok'
+                         ELSE 'notfound'
+                    END
+     WHERE o.code = 'ok';
 
     INSERT INTO commented (slot, user_id, video_id, comment_id, state, ver, at)
     SELECT o.slot,
@@ -126,11 +126,6 @@ BEGIN
                                 ver   = VALUES(ver),
                                 at    = VALUES(at);
 
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
-
     IF v_moving THEN
         CALL _slot_log_add_ops('commented');
     END IF;
@@ -142,8 +137,9 @@ BEGIN
            o.slot,
            o.epoch,
            o.server
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
+
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

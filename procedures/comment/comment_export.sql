@@ -8,8 +8,9 @@
 --           comment_id  comment
 --
 -- Answer  : n, code, slot, epoch, server, text, created_at (ms since the Unix epoch)
+-- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok notfound (no live comment of this user) moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home (by slot and owner_id),
+-- Touches : SELECT slot_fence (by slot), owner_home (by slot and owner_id),
 --           comment (by slot, video_id and comment_id), in one snapshot
 -- Errors  : 45400 malformed batch
 -- Replays : reads only
@@ -44,23 +45,10 @@ BEGIN
     CALL _op_refuse(v_n, 'user and comment_id');
 
     SELECT j.n,
-           CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN c.comment_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(c.comment_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
            c.text,
            c.created_at
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
@@ -71,20 +59,25 @@ BEGIN
                user       BIGINT UNSIGNED PATH '$.user',
                comment_id BIGINT UNSIGNED PATH '$.comment_id'
            )) AS j
-      LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = j.slot
+       AND f.answer = 'ok'
+       AND f.epoch >= j.epoch
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= j.epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = j.owner
-      LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN comment AS c FORCE INDEX (PRIMARY)
-        ON c.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON c.slot = f.slot
        AND c.video_id = j.owner
        AND c.comment_id = j.comment_id
        AND c.author_id = j.user
        AND c.state = 'live'
+     WHERE h.owner_id IS NULL
      ORDER BY j.n;
+
+    IF FOUND_ROWS() < JSON_LENGTH(in_ops) THEN
+        CALL _op_refusals(in_ops);
+    END IF;
 END$$
 
 DELIMITER ;

@@ -9,10 +9,11 @@
 -- in_limit    at most so many of each kind
 --
 -- With new versions, so that the tombstones win at the other end, where the outbox takes
--- them. Adds operations of kind follow and favorite to op.
+-- them. Adds operations of kind follow and favorite to op, for _op_user_change to
+-- count.
 --
--- Touches : SELECT, UPDATE user (by slot and user_id), follow, favorite (by slot, user_id,
---           state, ver); INSERT, UPDATE outbox (by key); journal
+-- Touches : SELECT, UPDATE follow, favorite (by slot, user_id, state, ver); INSERT, UPDATE outbox
+--           (by key); journal
 -- Errors  : none
 -- Replays : goes on with what is left
 
@@ -30,31 +31,34 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _erase_edges (
     MODIFIES SQL DATA
     COMMENT 'v1: tombstones of what an erased user follows and likes'
 BEGIN
-    DECLARE v_last     INT;
-    DECLARE v_edge_ver BIGINT UNSIGNED;
-    DECLARE v_now      BIGINT DEFAULT _now_ms();
+    DECLARE v_last  INT;
+    DECLARE v_epoch BIGINT UNSIGNED;
+    DECLARE v_from  BIGINT UNSIGNED;
+    DECLARE v_now   BIGINT DEFAULT _now_ms();
 
-    SELECT MAX(u.edge_ver)
-      INTO v_edge_ver
-      FROM user AS u
-     WHERE u.slot = in_slot
-       AND u.user_id = in_user_id;
+    SELECT MAX(o.n),
+           MAX(o.epoch),
+           GREATEST(MAX(m.edge_ver), MAX(o.epoch) << 33)
+      INTO v_last,
+           v_epoch,
+           v_from
+      FROM op AS o
+      LEFT JOIN op_user AS m
+        ON m.slot = in_slot
+       AND m.user_id = in_user_id;
 
-    SELECT MAX(o.n)
-      INTO v_last
-      FROM op AS o;
-
-    INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind, target, was, ver)
+    INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind, target, was, place, ver)
     SELECT ROW_NUMBER() OVER (ORDER BY e.ver) + v_last,
            e.slot,
-           0,
+           v_epoch,
            e.user_id,
            e.user_id,
            in_moving,
            'follow',
            e.followed_id,
            1,
-           v_edge_ver + v_last + ROW_NUMBER() OVER (ORDER BY e.ver)
+           ROW_NUMBER() OVER (ORDER BY e.ver) + v_last,
+           ROW_NUMBER() OVER (ORDER BY e.ver) + v_last + v_from
       FROM (SELECT t.slot,
                    t.user_id,
                    t.followed_id,
@@ -80,17 +84,18 @@ BEGIN
       INTO v_last
       FROM op AS o;
 
-    INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind, target, was, ver)
+    INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind, target, was, place, ver)
     SELECT ROW_NUMBER() OVER (ORDER BY e.ver) + v_last,
            e.slot,
-           0,
+           v_epoch,
            e.user_id,
            e.user_id,
            in_moving,
            'favorite',
            e.video_id,
            1,
-           v_edge_ver + v_last + ROW_NUMBER() OVER (ORDER BY e.ver)
+           ROW_NUMBER() OVER (ORDER BY e.ver) + v_last,
+           ROW_NUMBER() OVER (ORDER BY e.ver) + v_last + v_from
       FROM (SELECT t.slot,
                    t.user_id,
                    t.video_id,
@@ -130,20 +135,6 @@ BEGIN
                                 due_at   = VALUES(due_at),
                                 attempts = 0,
                                 parked   = 0;
-
-    UPDATE (SELECT SUM(o.kind = 'follow') AS follows,
-                   SUM(o.kind = 'favorite') AS favorites,
-                   MAX(o.ver) AS ver
-              FROM op AS o
-             WHERE o.kind IN ('follow', 'favorite')) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = in_slot
-       AND u.user_id = in_user_id
-       SET u.follow_count   = u.follow_count - d.follows,
-           u.favorite_count = u.favorite_count - d.favorites,
-           u.edge_ver       = d.ver,
-           u.ver            = u.ver + 1
-     WHERE d.ver IS NOT NULL;
 
     IF in_moving THEN
         INSERT INTO slot_log (slot, tbl, owner, k1, k2, k3, ks)

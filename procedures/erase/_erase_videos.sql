@@ -10,7 +10,8 @@
 --
 -- Adds operations of kind video (deleted) and title (emptied) to op; owner is the video.
 --
--- Touches : SELECT, UPDATE user, video (by slot and id; video by author); INSERT job; journal
+-- Touches : SELECT, UPDATE user, video, inbound (by slot and id; video by author); INSERT job;
+--           journal
 -- Errors  : none
 -- Replays : goes on with what is left
 
@@ -29,17 +30,19 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _erase_videos (
     COMMENT 'v1: delete videos of an erased user'
 BEGIN
     DECLARE v_last  INT;
-    DECLARE v_count INT;
+    DECLARE v_epoch BIGINT UNSIGNED;
 
-    SELECT MAX(o.n)
-      INTO v_last
+    SELECT MAX(o.n),
+           MAX(o.epoch)
+      INTO v_last,
+           v_epoch
       FROM op AS o;
 
     -- Under the lock of their author they stay live, and in number.
     INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind)
     SELECT ROW_NUMBER() OVER (ORDER BY t.video_id) + v_last,
            in_slot,
-           0,
+           v_epoch,
            t.video_id,
            in_user_id,
            in_moving,
@@ -52,15 +55,7 @@ BEGIN
              ORDER BY v.video_id
              LIMIT in_limit) AS t;
 
-    SELECT COUNT(*)
-      INTO v_count
-      FROM op AS o
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = o.slot
-       AND v.video_id = o.owner
-     WHERE o.kind = 'video'
-       FOR UPDATE;
-
+    CALL _op_video_lock();
     CALL _video_delete();
 
     SELECT MAX(o.n)
@@ -70,7 +65,7 @@ BEGIN
     INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind)
     SELECT ROW_NUMBER() OVER (ORDER BY t.video_id) + v_last,
            in_slot,
-           0,
+           v_epoch,
            t.video_id,
            in_user_id,
            in_moving,
@@ -89,7 +84,7 @@ BEGIN
         ON v.slot = o.slot
        AND v.video_id = o.owner
        SET v.title = '',
-           v.ver   = v.ver + 1
+           v.ver   = GREATEST(v.ver, v_epoch << 33) + 1
      WHERE o.kind = 'title';
 
     IF in_moving THEN

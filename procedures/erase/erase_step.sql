@@ -83,8 +83,8 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-    CALL _op_user_hold();
+    CALL _op_fence(v_moving);
+    CALL _op_user_lock();
 
     SELECT MAX(o.slot),
            MAX(o.moving)
@@ -105,6 +105,9 @@ BEGIN
     CALL _erase_videos(v_slot, in_user_id, v_moving, in_limit);
     CALL _erase_edges(v_slot, in_user_id, v_moving, in_limit);
     CALL _erase_mail(v_slot, in_user_id, v_moving, in_peer_id, in_at, in_limit);
+    CALL _op_user_change();
+    CALL _slot_log_add(v_moving, v_slot, 'user', in_user_id,
+                       in_user_id, NULL, NULL, NULL, NULL);
 
     -- A full window of messages or comments has more behind it.
     SELECT SUM(o.kind IN ('message', 'mail', 'wait')),
@@ -121,16 +124,22 @@ BEGIN
      WHERE o.target = v_peer_id
        AND o.kind IN ('message', 'mail', 'wait');
 
-    SELECT COUNT(*)
-      INTO v_comments
-      FROM (SELECT c.comment_id
-              FROM commented AS c FORCE INDEX (PRIMARY)
-             WHERE c.slot = v_slot
-               AND c.user_id = in_user_id
-               AND ((c.video_id = in_video_id AND c.comment_id > in_comment_id)
-                    OR c.video_id > in_video_id)
-               AND c.state = 1
-             LIMIT in_limit) AS w;
+    DELETE FROM op_comment;
+
+    INSERT INTO op_comment (video_id, comment_id)
+    SELECT c.video_id,
+           c.comment_id
+      FROM commented AS c FORCE INDEX (PRIMARY)
+     WHERE c.slot = v_slot
+       AND c.user_id = in_user_id
+       AND ((c.video_id = in_video_id AND c.comment_id > in_comment_id)
+            OR c.video_id > in_video_id)
+       AND c.state = 1
+     ORDER BY c.video_id,
+              c.comment_id
+     LIMIT in_limit;
+
+    SET v_comments = ROW_COUNT();
 
     -- What goes through the outbox is done when it has gone; of the rest a full window has
     -- more behind it.
@@ -168,17 +177,7 @@ BEGIN
            t.video_id,
            t.comment_id
       FROM op AS o
-      LEFT JOIN (SELECT c.video_id,
-                        c.comment_id
-                   FROM commented AS c FORCE INDEX (PRIMARY)
-                  WHERE c.slot = v_slot
-                    AND c.user_id = in_user_id
-                    AND ((c.video_id = in_video_id AND c.comment_id > in_comment_id)
-                         OR c.video_id > in_video_id)
-                    AND c.state = 1
-                  ORDER BY c.video_id,
-                           c.comment_id
-                  LIMIT in_limit) AS t
+      LEFT JOIN op_comment AS t
         ON o.code = 'ok'
      WHERE o.n = 1
      ORDER BY t.video_id,

@@ -13,10 +13,12 @@
 -- twice and out of order. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_video_answer
+-- Answer 3: as _op_inbound_answer (the authors)
 -- Codes   : ok same (not newer) notfound (no live video of a live
 --           user; nothing changes) moved notready
--- Touches : SELECT, UPDATE user, video (by slot and id: the author before the video); SELECT,
---           INSERT, UPDATE liker (by slot, video_id, user_id); journal
+-- Touches : SELECT, UPDATE video, inbound (by slot and id); SELECT, INSERT, UPDATE liker (by slot,
+--           video_id, user_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : same. Counters change by what the row was and is, both under the lock of the
 --           owner.
@@ -32,7 +34,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE favorite_deliver (
     MODIFIES SQL DATA
     COMMENT 'v1: second half of a like'
 BEGIN
-    DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -41,49 +42,76 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n     FOR ORDINALITY,
-               actor BIGINT UNSIGNED PATH '$.actor',
-               state VARCHAR(2) PATH '$.state',
-               ver   BIGINT UNSIGNED PATH '$.ver',
-               at    BIGINT PATH '$.at'
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, ver, at)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           0,
+           'favorite',
+           j.actor,
+           j.state,
+           j.ver,
+           j.at
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n          FOR ORDINALITY,
+               slot       INT UNSIGNED PATH '$.slot',
+               slot_text  VARCHAR(24) PATH '$.slot',
+               epoch      BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text VARCHAR(24) PATH '$.epoch',
+               owner      BIGINT UNSIGNED PATH '$.owner',
+               owner_text VARCHAR(24) PATH '$.owner',
+               actor      BIGINT UNSIGNED PATH '$.actor',
+               actor_text VARCHAR(24) PATH '$.actor',
+               state      TINYINT PATH '$.state',
+               state_text VARCHAR(24) PATH '$.state',
+               ver        BIGINT UNSIGNED PATH '$.ver',
+               ver_text   VARCHAR(24) PATH '$.ver',
+               at         BIGINT PATH '$.at',
+               at_text    VARCHAR(24) PATH '$.at'
            )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.target = COALESCE(j.actor, 0),
-           o.state  = IF(j.state IN ('0', '1'), j.state, -1),
-           o.ver    = COALESCE(j.ver, 0),
-           o.at     = COALESCE(j.at, -1);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.actor, ',', j.state, ',', j.ver, ',',
+                  j.at)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.actor_text, ',',
+                    j.state_text, ',', j.ver_text, ',', j.at_text)
+       AND j.owner > 0
+       AND j.actor > 0
+       AND j.state IN (0, 1)
+       AND j.ver > 0
+       AND j.at >= 0;
 
-    SELECT MIN(o.n)
-      INTO v_n
-      FROM op AS o
-     WHERE o.owner = 0
-        OR o.target = 0
-        OR o.state = -1
-        OR o.ver = 0
-        OR o.at < 0;
-
-    CALL _op_refuse(v_n, 'owner, actor, state 0 or 1, ver, at');
-    CALL _op_distinct();
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, actor, state 0 or 1, ver, at');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-    CALL _op_author();
-    CALL _op_user_lock();
+    CALL _op_fence(v_moving);
     CALL _op_video_lock();
+    CALL _op_author_lock();
 
     UPDATE op AS o
+      LEFT JOIN op_video AS v
+        ON v.slot = o.slot
+       AND v.video_id = o.owner
+       AND v.state = 'live'
+      LEFT JOIN op_inbound AS i
+        ON i.slot = v.slot
+       AND i.user_id = v.author_id
+       AND i.state = 'live'
       LEFT JOIN liker AS e FORCE INDEX (PRIMARY)
-        ON e.slot = o.slot
+        ON e.slot = i.slot
        AND e.video_id = o.owner
        AND e.user_id = o.target
-       SET o.code = IF(o.ver > COALESCE(e.ver, 0), 'ok', 'same'),
-           o.was  = COALESCE(e.state, 0)
+       SET o.code    = CASE WHEN i.user_id IS NULL
+                            THEN 'notfound'
+                            WHEN o.ver > COALESCE(e.ver, 0)
+                            THEN 'ok'
+                            ELSE 'same'
+                       END,
+           o.user_id = COALESCE(v.author_id, 0),
+           o.was     = COALESCE(e.state, 0)
      WHERE o.code = 'ok';
 
     INSERT INTO liker (slot, video_id, user_id, state, ver, at)
@@ -99,42 +127,13 @@ BEGIN
                                 ver   = VALUES(ver),
                                 at    = VALUES(at);
 
-    UPDATE (SELECT o.slot,
-                   o.owner,
-                   SUM(o.state - o.was) AS delta
-              FROM op AS o
-             WHERE o.code = 'ok'
-             GROUP BY o.slot,
-                      o.owner) AS d
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = d.slot
-       AND v.video_id = d.owner
-       SET v.favorite_count = v.favorite_count + d.delta,
-           v.ver            = v.ver + 1;
-
-    UPDATE (SELECT o.slot,
-                   o.user_id,
-                   SUM(o.state - o.was) AS delta
-              FROM op AS o
-             WHERE o.code = 'ok'
-             GROUP BY o.slot,
-                      o.user_id) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = d.slot
-       AND u.user_id = d.user_id
-       SET u.total_favorited = u.total_favorited + d.delta,
-           u.ver             = u.ver + 1;
-
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
+    CALL _op_video_change();
+    CALL _op_inbound_change();
 
     IF v_moving THEN
         CALL _slot_log_add_ops('liker');
         CALL _slot_log_add_ops('video');
-        CALL _slot_log_add_ops('user');
+        CALL _slot_log_add_ops('inbound');
     END IF;
 
     COMMIT;
@@ -144,8 +143,10 @@ BEGIN
            o.slot,
            o.epoch,
            o.server
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
+
+    CALL _op_video_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

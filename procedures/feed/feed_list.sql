@@ -15,10 +15,10 @@
 --
 -- Answer  : slot, video_id, user_id, name, avatar, background_image, signature,
 --           follow_count, follower_count, total_favorited, work_count, favorite_count, ver,
---           title, media, video_favorite_count, comment_count, published_at
+--           in_ver, title, media, video_favorite_count, comment_count, published_at, video_ver
 -- Answer 2: gen
 -- Touches : SELECT video (by state and published_at, backwards), slot_fence (by slot),
---           owner_home, user (by slot and user_id), slot_gen, in one snapshot
+--           owner_home, user, inbound (by slot and user_id), slot_gen, in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -57,16 +57,18 @@ BEGIN
            u.background_image,
            u.signature,
            u.follow_count,
-           u.follower_count,
-           u.total_favorited,
+           i.follower_count,
+           i.total_favorited,
            u.work_count,
            u.favorite_count,
-           u.ver,
+           GREATEST(u.ver, f.epoch << 33) AS ver,
+           GREATEST(i.ver, f.epoch << 33) AS in_ver,
            v.title,
            v.media,
            v.favorite_count AS video_favorite_count,
            v.comment_count,
-           v.published_at
+           v.published_at,
+           GREATEST(v.ver, f.epoch << 33) AS video_ver
       FROM video AS v FORCE INDEX (feed)
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = v.slot
@@ -75,6 +77,9 @@ BEGIN
         ON u.slot = v.slot
        AND u.user_id = v.author_id
        AND u.state = 'live'
+     STRAIGHT_JOIN inbound AS i FORCE INDEX (PRIMARY)
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
         ON h.slot = IF(f.has_home = 1, v.slot, NULL)
        AND h.owner_id = v.author_id

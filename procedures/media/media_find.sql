@@ -7,8 +7,9 @@
 --           media  base name of the files
 --
 -- Answer  : n, code, slot, epoch, server, state (live or deleted)
+-- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok notfound (no video ever named them) moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home (by slot and owner_id),
+-- Touches : SELECT slot_fence (by slot), owner_home (by slot and owner_id),
 --           video (by slot and author_id), in one snapshot
 -- Errors  : 45400 malformed batch
 -- Replays : reads only
@@ -39,32 +40,18 @@ BEGIN
     CALL _op_refuse(v_n, 'media');
 
     SELECT t.n,
-           CASE WHEN t.code = 'ok' AND t.state IS NULL
-                THEN 'notfound'
-                ELSE t.code
-           END AS code,
+           IF(t.state IS NULL, 'notfound', 'ok') AS code,
            t.slot,
            t.epoch,
            t.server,
            t.state
       FROM (SELECT j.n,
-                   CASE WHEN f.slot IS NULL OR f.epoch < j.epoch OR h.own_slot IS NOT NULL
-                        THEN 'moved'
-                        ELSE f.answer
-                   END AS code,
-                   COALESCE(h.own_slot, j.slot) AS slot,
-                   CASE WHEN h.own_slot IS NOT NULL
-                        THEN COALESCE(k.epoch, 0)
-                        ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-                   END AS epoch,
-                   CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                        THEN COALESCE(k.server, '')
-                        ELSE f.server
-                   END AS server,
+                   f.slot,
+                   f.epoch,
+                   f.server,
                    (SELECT v.state
                       FROM video AS v FORCE INDEX (author)
-                     WHERE v.slot = IF(f.answer = 'ok' AND f.epoch >= j.epoch
-                                       AND h.own_slot IS NULL, j.slot, NULL)
+                     WHERE v.slot = f.slot
                        AND v.author_id = j.owner
                        AND v.media = j.media
                      ORDER BY v.state
@@ -76,15 +63,19 @@ BEGIN
                        owner BIGINT UNSIGNED PATH '$.owner',
                        media VARCHAR(64) PATH '$.media'
                    )) AS j
-              LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
                 ON f.slot = j.slot
+               AND f.answer = 'ok'
+               AND f.epoch >= j.epoch
               LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-                ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= j.epoch,
-                               j.slot, NULL)
+                ON h.slot = IF(f.has_home = 1, f.slot, NULL)
                AND h.owner_id = j.owner
-              LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
-                ON k.slot = COALESCE(h.own_slot, j.slot)) AS t
+             WHERE h.owner_id IS NULL) AS t
      ORDER BY t.n;
+
+    IF FOUND_ROWS() < JSON_LENGTH(in_ops) THEN
+        CALL _op_refusals(in_ops);
+    END IF;
 END$$
 
 DELIMITER ;

@@ -17,6 +17,7 @@
 --           text (for same: what is stored, for the second half, too), prev (id of the
 --           message before it in its direction, 0: none), pending (1: the second half is
 --           still to be made)
+-- Answer 2: as _op_user_answer
 -- Codes   : ok same mismatch (the op was used for another peer) notfound (no live sender, or
 --           the message was undone since) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT message (by slot,
@@ -39,8 +40,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_action (
     MODIFIES SQL DATA
     COMMENT 'v3 serves v2: send messages'
 BEGIN
-    DECLARE v_n      INT;
-    DECLARE v_twice  INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
     DECLARE v_last   BIGINT;
@@ -51,87 +50,106 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    SELECT MIN(IF(COALESCE(j.owner <> '0'
-                           AND CAST(CAST(j.peer AS UNSIGNED) AS CHAR) = j.peer
-                           AND j.peer <> '0'
-                           AND j.peer <> j.owner
-                           AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
-                           AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000, FALSE), NULL, j.n)),
-           COUNT(*) - COUNT(DISTINCT j.owner, UNHEX(j.op))
-      INTO v_n,
-           v_twice
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, op, ver)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           'message',
+           j.peer,
+           UNHEX(j.op),
+           1
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n     FOR ORDINALITY,
-               owner VARCHAR(24) PATH '$.owner',
-               peer  VARCHAR(24) PATH '$.peer',
-               op    VARCHAR(33) PATH '$.op',
-               text  VARCHAR(1001) PATH '$.text'
+               n          FOR ORDINALITY,
+               slot       INT UNSIGNED PATH '$.slot',
+               slot_text  VARCHAR(24) PATH '$.slot',
+               epoch      BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text VARCHAR(24) PATH '$.epoch',
+               owner      BIGINT UNSIGNED PATH '$.owner',
+               owner_text VARCHAR(24) PATH '$.owner',
+               peer       BIGINT UNSIGNED PATH '$.peer',
+               peer_text  VARCHAR(24) PATH '$.peer',
+               op         VARCHAR(33) PATH '$.op',
+               text       VARCHAR(1001) PATH '$.text'
+           )) AS j
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.peer)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.peer_text)
+       AND j.owner > 0
+       AND j.peer > 0
+       AND j.peer <> j.owner
+       AND LENGTH(j.op) = 32
+       AND UNHEX(j.op) IS NOT NULL
+       AND CHAR_LENGTH(j.text) BETWEEN 1 AND 1000;
+
+    CALL _op_opened(in_ops, ROW_COUNT(),
+                    'owner, another peer, op and text of 1 to 1000 characters');
+
+    DELETE FROM op_text;
+
+    INSERT INTO op_text (n, text)
+    SELECT j.n,
+           j.text
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               text VARCHAR(1000) PATH '$.text'
            )) AS j;
-
-    CALL _op_refuse(v_n, 'owner, another peer, op and text of 1 to 1000 characters');
-
-    IF v_twice > 0 THEN
-        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'a batch holds at most one operation per op';
-    END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               peer BIGINT UNSIGNED PATH '$.peer'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.kind   = 'message',
-           o.target = j.peer,
-           o.ver    = 1;
-
-    CALL _op_distinct();
-    CALL _op_place();
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
 
-    -- Messages that are there.
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n  FOR ORDINALITY,
-               op VARCHAR(32) PATH '$.op'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-     STRAIGHT_JOIN message AS m FORCE INDEX (op)
-        ON m.slot = o.slot
-       AND m.user_id = o.owner
-       AND m.op = UNHEX(j.op)
-       SET o.code = CASE WHEN m.peer_id <> o.target
-                           OR m.sent <> 1
-                         THEN 'mismatch'
-                         WHEN m.state = 1
-                         THEN 'same'
-                         ELSE 'notfound'
-                    END,
-           o.id   = m.message_id,
-           o.seq  = m.seq,
-           o.at   = m.at
-     WHERE o.code = 'ok';
-
-    -- New ones: ids follow those of their sender, seq and time those of their chat.
     SET v_now = _now_ms();
 
+    -- Messages that are there; new ones: numbers of ids, for now in id, follow those of their
+    -- sender, seq and time those of their chat.
     UPDATE op AS o
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
+      LEFT JOIN op_user AS u
         ON u.slot = o.slot
        AND u.user_id = o.owner
+       AND u.state = 'live'
+      LEFT JOIN message AS m FORCE INDEX (op)
+        ON m.slot = u.slot
+       AND m.user_id = o.owner
+       AND m.op = o.op
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
-        ON c.slot = o.slot
+        ON c.slot = u.slot
        AND c.user_id = o.owner
        AND c.peer_id = o.target
-       SET o.id  = GREATEST((v_now - 1735689600000) * 8, u.message_last + 1) + o.place - 1,
-           o.seq = COALESCE(c.sent_seq, 0) + 1,
-           o.at  = GREATEST(v_now, COALESCE(c.last_at, 0) + 1)
+      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
+        ON x.slot = m.slot
+       AND x.actor_id = o.owner
+       AND x.kind = o.kind
+       AND x.target_id = o.target
+       AND x.seq = m.seq
+       AND x.ver = o.ver
+      LEFT JOIN message AS p FORCE INDEX (seq)
+        ON p.slot = u.slot
+       AND p.user_id = o.owner
+       AND p.peer_id = o.target
+       AND p.sent = 1
+       AND p.seq = COALESCE(m.seq, c.sent_seq + 1, 1) - 1
+       SET o.code    = CASE WHEN u.user_id IS NULL
+                            THEN 'notfound'
+                            WHEN m.message_id IS NULL
+                            THEN 'ok'
+                            WHEN m.peer_id <> o.target OR m.sent <> 1
+                            THEN 'mismatch'
+                            WHEN m.state = 1
+                            THEN 'same'
+                            ELSE 'notfound'
+                       END,
+           o.id      = COALESCE(m.message_id,
+                                GREATEST((v_now - 1735689600000) * 8,
+                                         COALESCE(u.message_last, 0) + 1) + o.place - 1),
+           o.seq     = COALESCE(m.seq, c.sent_seq + 1, 1),
+           o.prev    = COALESCE(p.message_id, 0),
+           o.at      = COALESCE(m.at, GREATEST(v_now, COALESCE(c.last_at, 0) + 1)),
+           o.pending = m.message_id IS NULL OR x.ver IS NOT NULL
      WHERE o.code = 'ok';
 
     SELECT MAX(o.id)
@@ -153,8 +171,7 @@ BEGIN
      STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = d.slot
        AND u.user_id = d.owner
-       SET u.message_last = d.last,
-           u.ver          = u.ver + 1;
+       SET u.message_last = d.last;
 
     UPDATE op AS o
        SET o.id = (o.id DIV 8) * 8192 + (o.owner DIV 8 MOD 1024) * 8 + o.id MOD 8
@@ -168,15 +185,11 @@ BEGIN
            o.id,
            1,
            o.seq,
-           j.text,
-           UNHEX(j.op)
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               op   VARCHAR(32) PATH '$.op',
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
+           t.text,
+           o.op
+      FROM op AS o
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
      WHERE o.code = 'ok';
 
     INSERT INTO chat (slot, user_id, peer_id, sent_seq, last_at, last_text, last_sent)
@@ -185,14 +198,11 @@ BEGIN
            o.target,
            o.seq,
            o.at,
-           j.text,
+           t.text,
            1
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
+      FROM op AS o
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
      WHERE o.code = 'ok'
         ON DUPLICATE KEY UPDATE sent_seq  = VALUES(sent_seq),
                                 last_at   = VALUES(last_at),
@@ -224,10 +234,19 @@ BEGIN
               o.seq
       LOCK IN SHARE MODE;
 
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
+    CALL _op_user_change();
+
+    -- What is stored, for the second half, too.
+    UPDATE op AS o
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
+     STRAIGHT_JOIN message AS m FORCE INDEX (PRIMARY)
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.peer_id = o.target
+       AND m.at = o.at
+       SET t.text = m.text
+     WHERE o.code = 'same';
 
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
@@ -246,29 +265,15 @@ BEGIN
            IF(o.code IN ('ok', 'same'), o.id, NULL) AS message_id,
            IF(o.code IN ('ok', 'same'), o.seq, NULL) AS seq,
            IF(o.code IN ('ok', 'same'), o.at, NULL) AS at,
-           m.text,
-           IF(o.code IN ('ok', 'same'), COALESCE(p.message_id, 0), NULL) AS prev,
-           IF(o.code IN ('ok', 'same'), x.ver IS NOT NULL, NULL) AS pending
+           IF(o.code = 'same', t.text, NULL) AS text,
+           IF(o.code IN ('ok', 'same'), o.prev, NULL) AS prev,
+           IF(o.code IN ('ok', 'same'), o.pending, NULL) AS pending
       FROM op AS o
-      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
-        ON x.slot = IF(o.code IN ('ok', 'same'), o.slot, NULL)
-       AND x.actor_id = o.owner
-       AND x.kind = o.kind
-       AND x.target_id = o.target
-       AND x.seq = o.seq
-       AND x.ver = o.ver
-      LEFT JOIN message AS m FORCE INDEX (PRIMARY)
-        ON m.slot = IF(o.code = 'same', o.slot, NULL)
-       AND m.user_id = o.owner
-       AND m.peer_id = o.target
-       AND m.at = o.at
-      LEFT JOIN message AS p FORCE INDEX (seq)
-        ON p.slot = IF(o.code IN ('ok', 'same'), o.slot, NULL)
-       AND p.user_id = o.owner
-       AND p.peer_id = o.target
-       AND p.sent = 1
-       AND p.seq = GREATEST(o.seq, 1) - 1
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
      ORDER BY o.n;
+
+    CALL _op_user_answer();
 END$$
 
 DELIMITER ;

@@ -19,11 +19,13 @@
 -- Reads no more messages than it answers, however many the user sent since; in both
 -- directions those that were taken back in between, too.
 --
--- Answer  : n, code, slot, epoch, server, has_chat (1: there is a chat with the peer),
+-- Answer  : n, code, slot, epoch, server, mail_ver, in_mail_ver, has_chat (1: there is a chat
+--           with the peer),
 --           message_id, sent (1: by the user; 0: received), text, at (ms since the Unix
 --           epoch, unique in the chat)
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok notfound (no live user) moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+-- Touches : SELECT slot_fence (by slot), owner_home, user, inbound (by slot and user_id),
 --           chat, message (by slot, user_id, peer_id, at; only received ones by slot, user_id,
 --           peer_id, sent, state, at), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
@@ -62,40 +64,28 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN u.user_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(u.user_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
+           GREATEST(u.mail_ver, f.epoch << 33) AS mail_ver,
+           GREATEST(i.mail_ver, f.epoch << 33) AS in_mail_ver,
            IF(u.user_id IS NULL, NULL, c.peer_id IS NOT NULL) AS has_chat,
            l.message_id,
            l.sent,
            l.text,
            l.at
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = f.slot
        AND u.user_id = in_user_id
        AND u.state = 'live'
+      LEFT JOIN inbound AS i
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
         ON c.slot = u.slot
        AND c.user_id = u.user_id
@@ -162,7 +152,16 @@ BEGIN
                    ORDER BY m.at
                    LIMIT in_limit)) AS l
         ON u.user_id IS NOT NULL
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch
+       AND h.owner_id IS NULL
      ORDER BY l.at;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

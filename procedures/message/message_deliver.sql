@@ -21,10 +21,11 @@
 -- nothing. At most one operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, at (ms since the Unix epoch; NULL for same)
+-- Answer 2: as _op_inbound_answer
 -- Codes   : ok same (it is there, or taken back) gap (one before it is missing; nothing
 --           changes) conflict (its number, or its place, is another message's; nothing
 --           changes) notfound (no live user, and it is not there) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); INSERT message (by key), SELECT,
+-- Touches : SELECT, UPDATE inbound (by slot and user_id); INSERT message (by key), SELECT,
 --           UPDATE (by slot, user_id, peer_id, sent, seq); SELECT, INSERT, UPDATE chat (by
 --           key); journal
 -- Errors  : 45400 malformed batch, or two operations in one chat
@@ -41,7 +42,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE message_deliver (
     MODIFIES SQL DATA
     COMMENT 'v3 serves v2: second half of a message'
 BEGIN
-    DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
 
@@ -51,70 +51,82 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    SELECT MIN(j.n)
-      INTO v_n
+    -- The number of a message is not seq, which op keeps distinct: one per chat.
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, op, state, ver, id, prev)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           'message',
+           j.peer,
+           UNHEX(j.op),
+           j.state,
+           j.seq,
+           j.message_id,
+           j.prev
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n          FOR ORDINALITY,
-               owner      VARCHAR(24) PATH '$.owner',
-               peer       VARCHAR(24) PATH '$.peer',
-               seq        VARCHAR(24) PATH '$.seq',
-               message_id VARCHAR(24) PATH '$.message_id',
-               prev       VARCHAR(24) PATH '$.prev' DEFAULT '0' ON EMPTY,
-               state      VARCHAR(8) PATH '$.state',
-               text       VARCHAR(1001) PATH '$.text',
-               op         VARCHAR(33) PATH '$.op'
+               n               FOR ORDINALITY,
+               slot            INT UNSIGNED PATH '$.slot',
+               slot_text       VARCHAR(24) PATH '$.slot',
+               epoch           BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text      VARCHAR(24) PATH '$.epoch',
+               owner           BIGINT UNSIGNED PATH '$.owner',
+               owner_text      VARCHAR(24) PATH '$.owner',
+               peer            BIGINT UNSIGNED PATH '$.peer',
+               peer_text       VARCHAR(24) PATH '$.peer',
+               seq             BIGINT UNSIGNED PATH '$.seq',
+               seq_text        VARCHAR(24) PATH '$.seq',
+               message_id      BIGINT UNSIGNED PATH '$.message_id',
+               message_id_text VARCHAR(24) PATH '$.message_id',
+               prev            BIGINT UNSIGNED PATH '$.prev' DEFAULT '0' ON EMPTY,
+               prev_text       VARCHAR(24) PATH '$.prev' DEFAULT '0' ON EMPTY,
+               state           TINYINT PATH '$.state',
+               state_text      VARCHAR(24) PATH '$.state',
+               op              VARCHAR(33) PATH '$.op',
+               text            VARCHAR(1001) PATH '$.text'
            )) AS j
-     WHERE NOT COALESCE(j.owner <> '0'
-                        AND CAST(CAST(j.peer AS UNSIGNED) AS CHAR) = j.peer
-                        AND j.peer <> '0'
-                        AND j.peer <> j.owner
-                        AND CAST(CAST(j.seq AS UNSIGNED) AS CHAR) = j.seq
-                        AND j.seq <> '0'
-                        AND CAST(CAST(j.message_id AS UNSIGNED) AS CHAR) = j.message_id
-                        AND j.message_id <> '0'
-                        AND CAST(CAST(j.prev AS UNSIGNED) AS CHAR) = j.prev
-                        AND j.state IN ('0', '1')
-                        AND CHAR_LENGTH(j.text) BETWEEN j.state AND j.state * 1000
-                        AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL, FALSE);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.peer, ',', j.seq, ',', j.message_id,
+                  ',', j.prev, ',', j.state)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.peer_text, ',',
+                    j.seq_text, ',', j.message_id_text, ',', j.prev_text, ',',
+                    j.state_text)
+       AND j.owner > 0
+       AND j.peer > 0
+       AND j.peer <> j.owner
+       AND j.seq > 0
+       AND j.message_id > 0
+       AND j.state IN (0, 1)
+       AND CHAR_LENGTH(j.text) BETWEEN j.state AND j.state * 1000
+       AND LENGTH(j.op) = 32
+       AND UNHEX(j.op) IS NOT NULL;
 
-    CALL _op_refuse(v_n, 'owner, another peer, seq, message_id, state, text of state 1, op');
+    CALL _op_opened(in_ops, ROW_COUNT(),
+                    'owner, another peer, seq, message_id, state, text of state 1, op');
+
+    DELETE FROM op_text;
+
+    INSERT INTO op_text (n, text)
+    SELECT j.n,
+           j.text
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n    FOR ORDINALITY,
+               text VARCHAR(1000) PATH '$.text'
+           )) AS j;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n          FOR ORDINALITY,
-               peer       BIGINT UNSIGNED PATH '$.peer',
-               seq        BIGINT UNSIGNED PATH '$.seq',
-               message_id BIGINT UNSIGNED PATH '$.message_id',
-               state      TINYINT PATH '$.state'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.kind   = 'message',
-           o.target = j.peer,
-           o.ver    = j.seq,
-           o.id     = j.message_id,
-           o.state  = j.state;
-
-    CALL _op_distinct();
-    CALL _op_user_hold();
+    CALL _op_fence(v_moving);
+    CALL _op_inbound_lock();
 
     SET v_now = _now_ms();
 
     -- What is there is there, also at a user who was erased since, whose messages are gone: the
     -- number comes first. m: who has that number, or the last one that was received.
-
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               prev BIGINT UNSIGNED PATH '$.prev' DEFAULT '0' ON EMPTY
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
+    UPDATE op AS o
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
         ON c.slot = o.slot
        AND c.user_id = o.owner
@@ -128,7 +140,7 @@ BEGIN
        SET o.code = CASE WHEN o.ver > COALESCE(c.recv_seq, 0) + 1
                          THEN 'gap'
                          WHEN m.message_id <> IF(o.ver <= c.recv_seq, o.id,
-                                                 IF(j.prev = 0, m.message_id, j.prev))
+                                                 IF(o.prev = 0, m.message_id, o.prev))
                          THEN 'conflict'
                          WHEN o.ver <= c.recv_seq
                          THEN 'same'
@@ -138,13 +150,13 @@ BEGIN
      WHERE o.code = 'ok';
 
     UPDATE op AS o
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
-       AND u.state = 'live'
+      LEFT JOIN op_inbound AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
+       AND i.state = 'live'
        SET o.code = 'notfound'
      WHERE o.code IN ('ok', 'gap', 'conflict')
-       AND u.user_id IS NULL;
+       AND i.user_id IS NULL;
 
     -- was: it was received before it was taken back.
     UPDATE op AS o
@@ -173,16 +185,12 @@ BEGIN
            o.id,
            0,
            o.ver,
-           j.text,
+           t.text,
            o.state,
-           UNHEX(j.op)
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               op   VARCHAR(32) PATH '$.op',
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
+           o.op
+      FROM op AS o
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
      WHERE o.code = 'ok'
        AND o.was = 0;
 
@@ -193,14 +201,11 @@ BEGIN
            o.target,
            o.ver,
            o.at,
-           j.text,
+           t.text,
            0
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
+      FROM op AS o
+     STRAIGHT_JOIN op_text AS t
+        ON t.n = o.n
      WHERE o.code = 'ok'
        AND o.was = 0
         ON DUPLICATE KEY UPDATE recv_seq  = VALUES(recv_seq),
@@ -209,26 +214,12 @@ BEGIN
                                 last_text = IF(LENGTH(VALUES(last_text)) = 0, last_text,
                                                VALUES(last_text));
 
-    UPDATE (SELECT DISTINCT
-                   o.slot,
-                   o.owner
-              FROM op AS o
-             WHERE o.code = 'ok'
-             LIMIT 256) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = d.slot
-       AND u.user_id = d.owner
-       SET u.ver = u.ver + 1;
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
+    CALL _op_inbound_change();
 
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
         CALL _slot_log_add_ops('chat');
-        CALL _slot_log_add_ops('user');
+        CALL _slot_log_add_ops('inbound');
     END IF;
 
     COMMIT;
@@ -239,8 +230,9 @@ BEGIN
            o.epoch,
            o.server,
            IF(o.code = 'ok', o.at, NULL) AS at
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
+
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

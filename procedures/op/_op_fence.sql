@@ -3,16 +3,14 @@
 --
 -- _op_fence: take the share locks that make a batch of writes safe against a move.
 --
--- Sets op.code of every operation: ok where this shard owns the slot, at no older epoch than
--- the caller believes, and the owner has not left it; else moved or notready. The locks are
--- held until the transaction ends: who wants to change a fence waits for all writes that
--- passed it, and nothing passes after. First in every writing transaction, in the order of
--- slots: the LIMIT, which no batch reaches, makes the sorted list a table of its own, which
--- drives the join.
+-- out_moving  1: a slot of the batch is moving, and what is written there is to be journaled
 --
--- Touches : SELECT slot_fence (by slot, share lock), owner_home (by slot and owner, where
---           the fence says that there are any), slot_known (by slot, where the answer is
---           moved); SELECT, UPDATE op
+-- Where this shard does not own a slot, at just the epoch that the caller believes, or an owner
+-- may have left it, _op_judge looks closer. The locks are held until the transaction ends: who
+-- wants to change a fence waits for all writes that passed it, and nothing passes after. First in
+-- every writing transaction, in the order of slots, which is that of op.
+--
+-- Touches : SELECT slot_fence (by slot, share lock); SELECT op; see _op_judge
 -- Errors  : none
 -- Replays : nothing stays
 
@@ -20,53 +18,35 @@ DROP PROCEDURE IF EXISTS _op_fence;
 
 DELIMITER $$
 
-CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_fence ()
+CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_fence (
+    OUT out_moving TINYINT
+)
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: lock the fences of a batch and judge its operations'
+    COMMENT 'v2: lock the fences of a batch'
 BEGIN
-    DECLARE v_count INT;
+    DECLARE v_plain TINYINT;
 
-    SELECT COUNT(*)
-      INTO v_count
-      FROM (SELECT DISTINCT
-                   o.slot
-              FROM op AS o
-             ORDER BY o.slot
-             LIMIT 256) AS w
-     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-        ON f.slot = w.slot
-      LOCK IN SHARE MODE;
-
-    -- op.epoch is what the caller believes until it is set here, after what depends on it.
-    UPDATE op AS o
+    SELECT MIN(COALESCE(f.answer = 'ok'
+                        AND f.epoch = o.epoch
+                        AND f.has_home = 0
+                        AND f.state <> 'migrating'
+                        AND f.journal = 0, 0))
+      INTO v_plain
+      FROM op AS o
       LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = o.slot
-      LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= o.epoch, f.slot, NULL)
-       AND h.owner_id = o.owner
-      LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
-        ON k.slot = CASE WHEN h.own_slot IS NOT NULL
-                         THEN h.own_slot
-                         WHEN f.answer = 'ok' AND f.epoch >= o.epoch
-                         THEN NULL
-                         ELSE o.slot
-                    END
-       SET o.code   = CASE WHEN f.slot IS NULL OR f.epoch < o.epoch OR h.own_slot IS NOT NULL
-                           THEN 'moved'
-                           ELSE f.answer
-                      END,
-           o.moving = COALESCE(f.state = 'migrating' OR f.journal = 1, 0),
-           o.server = CASE WHEN h.own_slot IS NOT NULL
-                             OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                           THEN COALESCE(k.server, '')
-                           ELSE f.server
-                      END,
-           o.epoch  = CASE WHEN h.own_slot IS NOT NULL
-                           THEN COALESCE(k.epoch, 0)
-                           ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-                      END,
-           o.slot   = COALESCE(h.own_slot, o.slot);
+      LOCK IN SHARE MODE;
+
+    SET out_moving = 0;
+    IF v_plain = 0 THEN
+        CALL _op_judge();
+
+        SELECT MAX(o.moving)
+          INTO out_moving
+          FROM op AS o
+         WHERE o.code = 'ok';
+    END IF;
 END$$
 
 DELIMITER ;

@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_user_lock: lock the user rows of a batch, in the order (slot, user).
+-- _op_user_lock: lock the user rows of a batch, in the order (slot, user), and copy them.
 --
--- Second in a writing transaction, after the fences and slot_seq. Operations whose
--- op.user_id is no live user end with notfound; those with user_id 0 are left alone. The
--- LIMIT, which no batch reaches, makes the sorted list of users a table of its own, which
--- drives the join.
+-- Of the operations that are ok or same, the users op.user_id. Called again before COMMIT, it
+-- copies what became of them. Erased users, too.
+-- Second in a writing transaction, after the fences and slot_seq. The LIMIT, which no batch
+-- reaches, makes the sorted list a table of its own, which drives the
+-- join.
 --
--- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT, UPDATE op
+-- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT op; DELETE, INSERT op_user (the
+--           session's own)
 -- Errors  : none
 -- Replays : nothing stays
 
@@ -19,41 +21,40 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_user_lock ()
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v2: lock the user rows of a batch in order'
+    COMMENT 'v2: lock and copy the user rows of a batch'
 BEGIN
-    DECLARE v_count INT;
-    DECLARE v_live  INT;
+    DELETE FROM op_user;
 
-    SELECT COUNT(*),
-           COUNT(u.user_id)
-      INTO v_count,
-           v_live
+    INSERT INTO op_user (slot, user_id, state, name, avatar, background_image, signature,
+                         follow_count, work_count, favorite_count, ver, edge_ver, mail_ver,
+                         message_last)
+    SELECT u.slot,
+           u.user_id,
+           u.state,
+           u.name,
+           u.avatar,
+           u.background_image,
+           u.signature,
+           u.follow_count,
+           u.work_count,
+           u.favorite_count,
+           u.ver,
+           u.edge_ver,
+           u.mail_ver,
+           u.message_last
       FROM (SELECT DISTINCT
                    o.slot,
                    o.user_id
               FROM op AS o
-             WHERE o.code = 'ok'
+             WHERE o.code IN ('ok', 'same')
                AND o.user_id > 0
              ORDER BY o.slot,
                       o.user_id
              LIMIT 256) AS w
-      LEFT JOIN user AS u FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = w.slot
        AND u.user_id = w.user_id
-       AND u.state = 'live'
        FOR UPDATE;
-
-    IF v_live < v_count THEN
-        UPDATE op AS o
-          LEFT JOIN user AS u FORCE INDEX (PRIMARY)
-            ON u.slot = o.slot
-           AND u.user_id = o.user_id
-           AND u.state = 'live'
-           SET o.code = 'notfound'
-         WHERE o.code = 'ok'
-           AND o.user_id > 0
-           AND u.user_id IS NULL;
-    END IF;
 END$$
 
 DELIMITER ;

@@ -1,13 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_video_lock: lock the video rows of a batch, in the order (slot, video).
+-- _op_video_lock: lock the video rows of a batch, in the order (slot, video), and copy them.
 --
--- After the user rows. op.owner is the video; operations on one that is not live end with
--- notfound. Nothing that the procedure reads of a video before this is current, but its
--- author.
+-- Of the operations that are ok or same, the videos op.owner, deleted ones too. Called again
+-- before COMMIT, it copies what became of them. What their authors are is read without a
+-- lock: who changes nothing of those waits for nobody who does. After the user rows.
+-- The LIMIT, which no batch reaches, makes the sorted list a table of its own, which drives the
+-- join.
 --
--- Touches : SELECT video (by slot and video_id, FOR UPDATE); SELECT, UPDATE op
+-- Touches : SELECT video (by slot and video_id, FOR UPDATE), user (by slot and user_id); SELECT
+--           op; DELETE, INSERT op_video (the session's own)
 -- Errors  : none
 -- Replays : nothing stays
 
@@ -18,39 +21,41 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE _op_video_lock ()
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: lock the video rows of a batch in order'
+    COMMENT 'v1: lock and copy the video rows of a batch'
 BEGIN
-    DECLARE v_count INT;
-    DECLARE v_live  INT;
+    DELETE FROM op_video;
 
-    SELECT COUNT(*),
-           COUNT(v.video_id)
-      INTO v_count,
-           v_live
+    INSERT INTO op_video (slot, video_id, author_id, title, media, state, author_state,
+                          favorite_count, comment_count, published_at, ver, comment_ver,
+                          comment_last)
+    SELECT v.slot,
+           v.video_id,
+           v.author_id,
+           v.title,
+           v.media,
+           v.state,
+           (SELECT u.state
+              FROM user AS u
+             WHERE u.slot = v.slot
+               AND u.user_id = v.author_id) AS author_state,
+           v.favorite_count,
+           v.comment_count,
+           v.published_at,
+           v.ver,
+           v.comment_ver,
+           v.comment_last
       FROM (SELECT DISTINCT
                    o.slot,
                    o.owner
               FROM op AS o
-             WHERE o.code = 'ok'
+             WHERE o.code IN ('ok', 'same')
              ORDER BY o.slot,
                       o.owner
              LIMIT 256) AS w
-      LEFT JOIN video AS v FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
         ON v.slot = w.slot
        AND v.video_id = w.owner
-       AND v.state = 'live'
        FOR UPDATE;
-
-    IF v_live < v_count THEN
-        UPDATE op AS o
-          LEFT JOIN video AS v FORCE INDEX (PRIMARY)
-            ON v.slot = o.slot
-           AND v.video_id = o.owner
-           AND v.state = 'live'
-           SET o.code = 'notfound'
-         WHERE o.code = 'ok'
-           AND v.video_id IS NULL;
-    END IF;
 END$$
 
 DELIMITER ;

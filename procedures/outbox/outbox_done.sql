@@ -26,6 +26,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE outbox_done (
     MODIFIES SQL DATA
     COMMENT 'v2 serves v1: forget second halves that are delivered'
 BEGIN
+    DECLARE v_moving TINYINT;
+
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
@@ -38,7 +40,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
 
     -- Rows of a video go where its author goes.
     UPDATE op AS o

@@ -58,7 +58,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
 
     -- Rows of a video go where its author goes.
     UPDATE op AS o
@@ -87,11 +87,6 @@ BEGIN
        SET x.parked   = x.attempts + j.failed >= 20,
            x.attempts = x.attempts + j.failed,
            x.due_at   = _now_ms() + j.retry_ms
-     WHERE o.code = 'ok';
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
      WHERE o.code = 'ok';
 
     IF v_moving THEN

@@ -50,7 +50,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
 
     -- Rows of a video go where its author goes.
     SELECT MAX(o.slot),

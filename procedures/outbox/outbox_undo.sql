@@ -19,6 +19,8 @@
 -- be live for that.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_video_answer (of comments)
 -- Codes   : ok same (nothing has that version any more) moved notready
 -- Touches : SELECT, UPDATE user, video (by slot and id), follow, favorite, comment, message,
 --           chat (by key); SELECT, UPDATE, DELETE outbox (by key); journal
@@ -50,7 +52,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
 
     -- Rows of a video go where its author goes.
     UPDATE op AS o
@@ -62,8 +64,8 @@ BEGIN
        AND o.kind = 'comment';
 
     -- Users, then videos; erased and deleted ones too.
-    CALL _op_user_hold();
-    CALL _op_video_hold();
+    CALL _op_user_lock();
+    CALL _op_video_lock();
     CALL _op_outbox_lock();
 
     -- was: the edge, comment or message is there and has that version.
@@ -123,50 +125,22 @@ BEGIN
        AND c.ver = 1
        AND c.state = 'live';
 
-    UPDATE (SELECT o.slot,
-                   o.owner,
-                   SUM(o.kind = 'follow') AS follows,
-                   SUM(o.kind = 'favorite') AS favorites
-              FROM op AS o
-             WHERE o.code = 'ok'
-               AND o.was = 1
-               AND o.kind <> 'comment'
-             GROUP BY o.slot,
-                      o.owner) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = d.slot
-       AND u.user_id = d.owner
-       SET u.follow_count   = u.follow_count - d.follows,
-           u.favorite_count = u.favorite_count - d.favorites,
-           u.ver            = u.ver + 1;
-
-    UPDATE (SELECT o.slot,
-                   o.owner,
-                   COUNT(*) AS comments
-              FROM op AS o
-             WHERE o.code = 'ok'
-               AND o.was = 1
-               AND o.kind = 'comment'
-             GROUP BY o.slot,
-                      o.owner) AS d
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = d.slot
-       AND v.video_id = d.owner
-       SET v.comment_count = v.comment_count - d.comments,
-           v.ver           = v.ver + 1;
-
     CALL _op_chat_last();
 
     CALL _op_outbox_remove();
 
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
-
     IF v_moving THEN
         CALL _slot_log_add_undo();
     END IF;
+
+    -- Where nothing had that version nothing has changed.
+    UPDATE op AS o
+       SET o.kind = ''
+     WHERE o.code = 'ok'
+       AND o.was = 0;
+
+    CALL _op_user_change();
+    CALL _op_video_change();
 
     COMMIT;
 
@@ -177,6 +151,9 @@ BEGIN
            o.server
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_video_answer();
 END$$
 
 DELIMITER ;

@@ -14,6 +14,8 @@
 --           height       pixels, 1 or more
 --
 -- Answer  : n, code, slot, epoch, server, video_id, published_at, media
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_video_answer
 -- Codes   : ok same mismatch (the op was used for another file) notfound (no live author)
 --           moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT video (by slot,
@@ -37,6 +39,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE publish_action (
 BEGIN
     DECLARE v_n            INT;
     DECLARE v_slot         INT UNSIGNED;
+    DECLARE v_floor        BIGINT UNSIGNED;
     DECLARE v_author_id    BIGINT UNSIGNED;
     DECLARE v_moving       TINYINT;
     DECLARE v_op           BINARY(16);
@@ -56,6 +59,7 @@ BEGIN
     DECLARE c_op CURSOR FOR
         SELECT o.n,
                o.slot,
+               o.epoch << 33,
                o.user_id,
                o.moving,
                UNHEX(j.op),
@@ -121,14 +125,15 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _slot_seq_lock();
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     OPEN c_op;
     op_loop: LOOP
-        FETCH c_op INTO v_n, v_slot, v_author_id, v_moving, v_op, v_title, v_media, v_sha256,
-                        v_size_bytes, v_duration_ms, v_width, v_height;
+        FETCH c_op INTO v_n, v_slot, v_floor, v_author_id, v_moving, v_op, v_title, v_media,
+                        v_sha256, v_size_bytes, v_duration_ms, v_width, v_height;
         IF v_done THEN
             LEAVE op_loop;
         END IF;
@@ -157,13 +162,13 @@ BEGIN
              WHERE o.n = v_n;
 
             INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes,
-                               duration_ms, width, height, published_at, op)
+                               duration_ms, width, height, published_at, ver, comment_ver, op)
             VALUES (v_slot, v_video_id, v_author_id, v_title, v_media, v_sha256, v_size_bytes,
-                    v_duration_ms, v_width, v_height, v_published_at, v_op);
+                    v_duration_ms, v_width, v_height, v_published_at, v_floor + 1, v_floor, v_op);
 
             UPDATE user AS u
                SET u.work_count = u.work_count + 1,
-                   u.ver        = u.ver + 1
+                   u.ver        = GREATEST(u.ver, v_floor) + 1
              WHERE u.slot = v_slot
                AND u.user_id = v_author_id;
 
@@ -190,6 +195,15 @@ BEGIN
     END LOOP;
     CLOSE c_op;
 
+    CALL _op_user_lock();
+
+    -- From now on it is about the videos.
+    UPDATE op AS o
+       SET o.owner = o.id
+     WHERE o.code IN ('ok', 'same');
+
+    CALL _op_video_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -202,6 +216,9 @@ BEGIN
            NULLIF(o.media, '') AS media
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_video_answer();
 END$$
 
 DELIMITER ;

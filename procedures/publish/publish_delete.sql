@@ -8,11 +8,14 @@
 --           user  who asks
 --
 -- Answer  : n, code, slot, epoch, server, media
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_video_answer
+-- Answer 4: as _op_inbound_answer
 -- Codes   : ok same (its author deleted it before) notfound forbidden (not the author)
 --           moved notready
--- Touches : SELECT, UPDATE video (by slot and video_id); SELECT, UPDATE user (by slot and
---           user_id); INSERT job (by slot, owner_id, kind, target_id); journal
--- Errors  : 45400 malformed batch
+-- Touches : SELECT, UPDATE user, video, inbound (by slot and id); INSERT job (by slot, owner_id,
+--           kind, target_id); journal
+-- Errors  : 45400 malformed batch, or two operations on one video
 -- Replays : same
 
 DROP PROCEDURE IF EXISTS publish_delete;
@@ -26,134 +29,67 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE publish_delete (
     MODIFIES SQL DATA
     COMMENT 'v1: delete videos of their authors'
 BEGIN
-    DECLARE v_n              INT;
-    DECLARE v_slot           INT UNSIGNED;
-    DECLARE v_video_id       BIGINT UNSIGNED;
-    DECLARE v_author_id      BIGINT UNSIGNED;
-    DECLARE v_moving         TINYINT;
-    DECLARE v_caller_id      BIGINT UNSIGNED;
-    DECLARE v_live           BOOLEAN;
-    DECLARE v_media          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin;
-    DECLARE v_favorite_count BIGINT;
-    DECLARE v_code           VARCHAR(12);
-    DECLARE v_now            BIGINT;
-    DECLARE v_done           BOOLEAN DEFAULT FALSE;
+    DECLARE v_moving TINYINT;
 
-    DECLARE c_op CURSOR FOR
-        SELECT o.n,
-               o.slot,
-               o.owner,
-               o.user_id,
-               o.moving,
-               j.caller_id
-          FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-                   n         FOR ORDINALITY,
-                   caller_id BIGINT UNSIGNED PATH '$.user'
-               )) AS j
-          JOIN op AS o
-            ON o.n = j.n
-         WHERE o.code = 'ok'
-         ORDER BY o.n;
-
-    DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = TRUE;
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    SELECT MIN(j.n)
-      INTO v_n
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           0,
+           'video',
+           j.caller_id
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n         FOR ORDINALITY,
-               owner     BIGINT UNSIGNED PATH '$.owner',
-               caller_id BIGINT UNSIGNED PATH '$.user'
+               n              FOR ORDINALITY,
+               slot           INT UNSIGNED PATH '$.slot',
+               slot_text      VARCHAR(24) PATH '$.slot',
+               epoch          BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text     VARCHAR(24) PATH '$.epoch',
+               owner          BIGINT UNSIGNED PATH '$.owner',
+               owner_text     VARCHAR(24) PATH '$.owner',
+               caller_id      BIGINT UNSIGNED PATH '$.user',
+               caller_id_text VARCHAR(24) PATH '$.user'
            )) AS j
-     WHERE NOT COALESCE(j.owner > 0 AND j.caller_id > 0, FALSE);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.caller_id)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.caller_id_text)
+       AND j.owner > 0
+       AND j.caller_id > 0;
 
-    CALL _op_refuse(v_n, 'owner and user');
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner and user');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
+    CALL _op_author();
+    CALL _op_user_lock();
+    CALL _op_user_need();
+    CALL _op_video_lock();
 
-    -- The author is locked before the video; a video never changes its author, so that he
-    -- may be read without a lock.
     UPDATE op AS o
-       SET o.user_id = COALESCE((SELECT v.author_id
-                                   FROM video AS v
-                                  WHERE v.slot = o.slot
-                                    AND v.video_id = o.owner), 0)
+     STRAIGHT_JOIN op_video AS v
+        ON v.slot = o.slot
+       AND v.video_id = o.owner
+       SET o.code  = CASE WHEN o.target = v.author_id
+                          THEN IF(v.state = 'live', 'ok', 'same')
+                          ELSE IF(v.state = 'live', 'forbidden', 'notfound')
+                     END,
+           o.media = IF(o.target = v.author_id, v.media, '')
      WHERE o.code = 'ok';
 
-    UPDATE op AS o
-       SET o.code = 'notfound'
-     WHERE o.code = 'ok'
-       AND o.user_id = 0;
+    CALL _video_delete();
 
     CALL _op_user_lock();
-
-    OPEN c_op;
-    op_loop: LOOP
-        FETCH c_op INTO v_n, v_slot, v_video_id, v_author_id, v_moving, v_caller_id;
-        IF v_done THEN
-            LEAVE op_loop;
-        END IF;
-
-        SELECT v.state = 'live',
-               v.media,
-               v.favorite_count
-          INTO v_live,
-               v_media,
-               v_favorite_count
-          FROM video AS v
-         WHERE v.slot = v_slot
-           AND v.video_id = v_video_id
-           FOR UPDATE;
-
-        IF v_caller_id <> v_author_id THEN
-            SET v_code  = IF(v_live, 'forbidden', 'notfound');
-            SET v_media = '';
-        ELSEIF v_live THEN
-            SET v_code = 'ok';
-            SET v_now  = _now_ms();
-
-            UPDATE video AS v
-               SET v.state      = 'deleted',
-                   v.deleted_at = v_now,
-                   v.ver        = v.ver + 1
-             WHERE v.slot = v_slot
-               AND v.video_id = v_video_id;
-
-            UPDATE user AS u
-               SET u.work_count      = u.work_count - 1,
-                   u.total_favorited = u.total_favorited - v_favorite_count,
-                   u.ver             = u.ver + 1
-             WHERE u.slot = v_slot
-               AND u.user_id = v_author_id;
-
-            INSERT INTO job (slot, owner_id, kind, target_id, payload, due_at)
-            VALUES (v_slot, v_author_id, 'media_delete', v_video_id, v_media, v_now);
-
-            CALL _slot_log_add(v_moving, v_slot, 'video', v_author_id,
-                               v_video_id, NULL, NULL, NULL, NULL);
-            CALL _slot_log_add(v_moving, v_slot, 'user', v_author_id,
-                               v_author_id, NULL, NULL, NULL, NULL);
-            CALL _slot_log_add(v_moving, v_slot, 'job', v_author_id,
-                               v_author_id, v_video_id, NULL, NULL, 'media_delete');
-        ELSE
-            SET v_code = 'same';
-        END IF;
-
-        UPDATE op AS o
-           SET o.code  = v_code,
-               o.media = v_media
-         WHERE o.n = v_n;
-    END LOOP;
-    CLOSE c_op;
+    CALL _op_video_lock();
+    CALL _op_inbound_lock();
 
     COMMIT;
 
@@ -163,8 +99,11 @@ BEGIN
            o.epoch,
            o.server,
            NULLIF(o.media, '') AS media
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
+
+    CALL _op_user_answer();
+    CALL _op_video_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

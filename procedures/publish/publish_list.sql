@@ -13,10 +13,11 @@
 --
 -- Answer  : n, code, slot, epoch, server, user_id, name, avatar, background_image,
 --           signature, follow_count, follower_count, total_favorited, work_count,
---           favorite_count, ver, video_id, title, media, video_favorite_count,
+--           favorite_count, ver, in_ver, video_id, title, media, video_favorite_count,
 --           comment_count, published_at, video_ver
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok notfound moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+-- Touches : SELECT slot_fence (by slot), owner_home, user, inbound (by slot and user_id),
 --           video (by slot, author_id, state, video_id, backwards), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
@@ -48,53 +49,40 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN u.user_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(u.user_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
            u.user_id,
            u.name,
            u.avatar,
            u.background_image,
            u.signature,
            u.follow_count,
-           u.follower_count,
-           u.total_favorited,
+           i.follower_count,
+           i.total_favorited,
            u.work_count,
            u.favorite_count,
-           u.ver,
+           GREATEST(u.ver, f.epoch << 33) AS ver,
+           GREATEST(i.ver, f.epoch << 33) AS in_ver,
            v.video_id,
            v.title,
            v.media,
            v.favorite_count AS video_favorite_count,
            v.comment_count,
            v.published_at,
-           v.ver AS video_ver
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+           GREATEST(v.ver, f.epoch << 33) AS video_ver
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = f.slot
        AND u.user_id = in_user_id
        AND u.state = 'live'
+      LEFT JOIN inbound AS i
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
       LEFT JOIN (SELECT vi.slot,
                         vi.author_id,
                         vi.video_id,
@@ -113,7 +101,16 @@ BEGIN
                   LIMIT in_limit) AS v
         ON v.slot = u.slot
        AND v.author_id = u.user_id
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch
+       AND h.owner_id IS NULL
      ORDER BY v.video_id DESC;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

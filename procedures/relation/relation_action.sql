@@ -12,9 +12,10 @@
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the edge; 0: there never was one), at (its
 --           time), pending (1: the second half with that version is still to be made)
+-- Answer 2: as _op_user_answer
 -- Codes   : ok same (the edge was like that) notfound (the user is no live user) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE follow (by slot,
---           user_id, followed_id); INSERT, UPDATE outbox (by key); journal
+--           user_id, followed_id); SELECT, INSERT, UPDATE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : same, with the version of the first time; pending says whether its second half
 --           is still to be made. The old state is read under the lock of the user, so that
@@ -31,7 +32,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_action (
     MODIFIES SQL DATA
     COMMENT 'v1: follow and unfollow users'
 BEGIN
-    DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
 
@@ -41,53 +41,78 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n      FOR ORDINALITY,
-               target BIGINT UNSIGNED PATH '$.target',
-               state  VARCHAR(2) PATH '$.state'
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           'follow',
+           j.target,
+           j.state
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n           FOR ORDINALITY,
+               slot        INT UNSIGNED PATH '$.slot',
+               slot_text   VARCHAR(24) PATH '$.slot',
+               epoch       BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text  VARCHAR(24) PATH '$.epoch',
+               owner       BIGINT UNSIGNED PATH '$.owner',
+               owner_text  VARCHAR(24) PATH '$.owner',
+               target      BIGINT UNSIGNED PATH '$.target',
+               target_text VARCHAR(24) PATH '$.target',
+               state       TINYINT PATH '$.state',
+               state_text  VARCHAR(24) PATH '$.state'
            )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.kind   = 'follow',
-           o.target = COALESCE(j.target, 0),
-           o.state  = IF(j.state IN ('0', '1'), j.state, -1);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.target, ',', j.state)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.target_text, ',',
+                    j.state_text)
+       AND j.owner > 0
+       AND j.target > 0
+       AND j.target <> j.owner
+       AND j.state IN (0, 1);
 
-    SELECT MIN(o.n)
-      INTO v_n
-      FROM op AS o
-     WHERE o.owner = 0
-        OR o.target = 0
-        OR o.target = o.owner
-        OR o.state = -1;
-
-    CALL _op_refuse(v_n, 'owner, another target and state 0 or 1');
-    CALL _op_distinct();
-    CALL _op_place();
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, another target and state 0 or 1');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
+
+    SET v_now = _now_ms();
 
     -- What the edges are. An absent one is like a tombstone.
     UPDATE op AS o
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
+      LEFT JOIN op_user AS m
+        ON m.slot = o.slot
+       AND m.user_id = o.owner
+       AND m.state = 'live'
       LEFT JOIN follow AS e FORCE INDEX (PRIMARY)
-        ON e.slot = o.slot
-       AND e.user_id = o.owner
+        ON e.slot = m.slot
+       AND e.user_id = m.user_id
        AND e.followed_id = o.target
-       SET o.code = IF(o.state = COALESCE(e.state, 0), 'same', 'ok'),
-           o.was  = COALESCE(e.state, 0),
-           o.ver  = IF(o.state = COALESCE(e.state, 0), COALESCE(e.ver, 0), u.edge_ver + o.place),
-           o.at   = COALESCE(e.at, 0)
+      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
+        ON x.slot = IF(o.state = e.state, e.slot, NULL)
+       AND x.actor_id = o.owner
+       AND x.kind = o.kind
+       AND x.target_id = o.target
+       AND x.seq = 0
+       AND x.ver = e.ver
+       SET o.code    = CASE WHEN m.user_id IS NULL
+                            THEN 'notfound'
+                            WHEN o.state = COALESCE(e.state, 0)
+                            THEN 'same'
+                            ELSE 'ok'
+                       END,
+           o.was     = COALESCE(e.state, 0),
+           o.ver     = IF(o.state = COALESCE(e.state, 0),
+                          COALESCE(e.ver, 0),
+                          GREATEST(COALESCE(m.edge_ver, 0), o.epoch << 33) + o.place),
+           o.at      = IF(o.state = COALESCE(e.state, 0), COALESCE(e.at, 0), v_now),
+           o.pending = o.state <> COALESCE(e.state, 0) OR x.ver IS NOT NULL
      WHERE o.code = 'ok';
-
-    SET v_now = _now_ms();
 
     INSERT INTO follow (slot, user_id, followed_id, state, ver, at)
     SELECT o.slot,
@@ -95,7 +120,7 @@ BEGIN
            o.target,
            o.state,
            o.ver,
-           v_now
+           o.at
       FROM op AS o
      WHERE o.code = 'ok'
         ON DUPLICATE KEY UPDATE state = VALUES(state),
@@ -109,38 +134,17 @@ BEGIN
            o.target,
            o.seq,
            o.ver,
-           v_now,
-           v_now
+           o.at,
+           o.at
       FROM op AS o
      WHERE o.code = 'ok'
-     ORDER BY o.slot,
-              o.owner,
-              o.target
         ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
                                 at       = VALUES(at),
                                 due_at   = VALUES(due_at),
                                 attempts = 0,
                                 parked   = 0;
 
-    UPDATE (SELECT o.slot,
-                   o.owner,
-                   MAX(o.place) AS place,
-                   SUM(o.state - o.was) AS delta
-              FROM op AS o
-             WHERE o.code = 'ok'
-             GROUP BY o.slot,
-                      o.owner) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = d.slot
-       AND u.user_id = d.owner
-       SET u.follow_count = u.follow_count + d.delta,
-           u.edge_ver     = u.edge_ver + d.place,
-           u.ver          = u.ver + 1;
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
+    CALL _op_user_change();
 
     IF v_moving THEN
         CALL _slot_log_add_ops('follow');
@@ -156,27 +160,11 @@ BEGIN
            o.epoch,
            o.server,
            IF(o.code IN ('ok', 'same'), o.ver, NULL) AS ver,
-           CASE o.code
-                WHEN 'ok'
-                THEN v_now
-                WHEN 'same'
-                THEN o.at
-           END AS at,
-           CASE o.code
-                WHEN 'ok'
-                THEN 1
-                WHEN 'same'
-                THEN x.ver IS NOT NULL
-           END AS pending
-      FROM op AS o
-      LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
-        ON x.slot = IF(o.code = 'same', o.slot, NULL)
-       AND x.actor_id = o.owner
-       AND x.kind = o.kind
-       AND x.target_id = o.target
-       AND x.seq = o.seq
-       AND x.ver = o.ver
-     ORDER BY o.n;
+           IF(o.code IN ('ok', 'same'), o.at, NULL) AS at,
+           IF(o.code IN ('ok', 'same'), o.pending, NULL) AS pending
+      FROM op AS o;
+
+    CALL _op_user_answer();
 END$$
 
 DELIMITER ;

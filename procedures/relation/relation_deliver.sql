@@ -13,8 +13,9 @@
 -- twice and out of order. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_inbound_answer
 -- Codes   : ok same (not newer) notfound (no live user) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE follower (by slot,
+-- Touches : SELECT, UPDATE inbound (by slot and user_id); SELECT, INSERT, UPDATE follower (by slot,
 --           user_id, follower_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : same. Counters change by what the row was and is, both under the lock of the
@@ -31,7 +32,6 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_deliver (
     MODIFIES SQL DATA
     COMMENT 'v1: second half of a follow'
 BEGIN
-    DECLARE v_n      INT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -40,48 +40,70 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
+    CALL _op_begin(in_ops);
 
-    UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n     FOR ORDINALITY,
-               actor BIGINT UNSIGNED PATH '$.actor',
-               state VARCHAR(2) PATH '$.state',
-               ver   BIGINT UNSIGNED PATH '$.ver',
-               at    BIGINT PATH '$.at'
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, ver, at)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           'follow',
+           j.actor,
+           j.state,
+           j.ver,
+           j.at
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n          FOR ORDINALITY,
+               slot       INT UNSIGNED PATH '$.slot',
+               slot_text  VARCHAR(24) PATH '$.slot',
+               epoch      BIGINT UNSIGNED PATH '$.epoch',
+               epoch_text VARCHAR(24) PATH '$.epoch',
+               owner      BIGINT UNSIGNED PATH '$.owner',
+               owner_text VARCHAR(24) PATH '$.owner',
+               actor      BIGINT UNSIGNED PATH '$.actor',
+               actor_text VARCHAR(24) PATH '$.actor',
+               state      TINYINT PATH '$.state',
+               state_text VARCHAR(24) PATH '$.state',
+               ver        BIGINT UNSIGNED PATH '$.ver',
+               ver_text   VARCHAR(24) PATH '$.ver',
+               at         BIGINT PATH '$.at',
+               at_text    VARCHAR(24) PATH '$.at'
            )) AS j
-     STRAIGHT_JOIN op AS o
-        ON o.n = j.n
-       SET o.target = COALESCE(j.actor, 0),
-           o.state  = IF(j.state IN ('0', '1'), j.state, -1),
-           o.ver    = COALESCE(j.ver, 0),
-           o.at     = COALESCE(j.at, -1);
+     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.actor, ',', j.state, ',', j.ver, ',',
+                  j.at)
+           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.actor_text, ',',
+                    j.state_text, ',', j.ver_text, ',', j.at_text)
+       AND j.owner > 0
+       AND j.actor > 0
+       AND j.actor <> j.owner
+       AND j.state IN (0, 1)
+       AND j.ver > 0
+       AND j.at >= 0;
 
-    SELECT MIN(o.n)
-      INTO v_n
-      FROM op AS o
-     WHERE o.owner = 0
-        OR o.target = 0
-        OR o.target = o.owner
-        OR o.state = -1
-        OR o.ver = 0
-        OR o.at < 0;
-
-    CALL _op_refuse(v_n, 'owner, another actor, state 0 or 1, ver, at');
-    CALL _op_distinct();
-    CALL _op_place();
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, another actor, state 0 or 1, ver, at');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
-    CALL _op_user_lock();
+    CALL _op_fence(v_moving);
+    CALL _op_inbound_lock();
 
     UPDATE op AS o
+      LEFT JOIN op_inbound AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
+       AND i.state = 'live'
       LEFT JOIN follower AS e FORCE INDEX (PRIMARY)
-        ON e.slot = o.slot
+        ON e.slot = i.slot
        AND e.user_id = o.owner
        AND e.follower_id = o.target
-       SET o.code = IF(o.ver > COALESCE(e.ver, 0), 'ok', 'same'),
+       SET o.code = CASE WHEN i.user_id IS NULL
+                         THEN 'notfound'
+                         WHEN o.ver > COALESCE(e.ver, 0)
+                         THEN 'ok'
+                         ELSE 'same'
+                    END,
            o.was  = COALESCE(e.state, 0)
      WHERE o.code = 'ok';
 
@@ -92,41 +114,22 @@ BEGIN
            o.state,
            o.ver,
            o.at,
-           u.edge_ver + o.place
+           GREATEST(i.follower_ver, o.epoch << 33) + o.place
       FROM op AS o
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
+     STRAIGHT_JOIN op_inbound AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
      WHERE o.code = 'ok'
         ON DUPLICATE KEY UPDATE state = VALUES(state),
                                 ver   = VALUES(ver),
                                 at    = VALUES(at),
                                 pos   = VALUES(pos);
 
-    UPDATE (SELECT o.slot,
-                   o.owner,
-                   MAX(o.place) AS place,
-                   SUM(o.state - o.was) AS delta
-              FROM op AS o
-             WHERE o.code = 'ok'
-             GROUP BY o.slot,
-                      o.owner) AS d
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = d.slot
-       AND u.user_id = d.owner
-       SET u.follower_count = u.follower_count + d.delta,
-           u.edge_ver       = u.edge_ver + d.place,
-           u.ver            = u.ver + 1;
-
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
-     WHERE o.code = 'ok';
+    CALL _op_inbound_change();
 
     IF v_moving THEN
         CALL _slot_log_add_ops('follower');
-        CALL _slot_log_add_ops('user');
+        CALL _slot_log_add_ops('inbound');
     END IF;
 
     COMMIT;
@@ -136,8 +139,9 @@ BEGIN
            o.slot,
            o.epoch,
            o.server
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
+
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

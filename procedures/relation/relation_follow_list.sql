@@ -11,9 +11,10 @@
 --
 -- Newest first. An empty list is one row whose own columns are NULL.
 --
--- Answer  : n, code, slot, epoch, server, peer_id, cursor
+-- Answer  : n, code, slot, epoch, server, edge_ver, peer_id, cursor
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok notfound moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+-- Touches : SELECT slot_fence (by slot), owner_home, user (by slot and user_id),
 --           follow (by slot, user_id, state, ver, backwards), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
@@ -45,35 +46,19 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN u.user_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(u.user_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
+           GREATEST(u.edge_ver, f.epoch << 33) AS edge_ver,
            l.peer_id,
            l.list_cursor AS `cursor`
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = f.slot
        AND u.user_id = in_user_id
        AND u.state = 'live'
       LEFT JOIN (SELECT e.slot,
@@ -89,7 +74,16 @@ BEGIN
                   LIMIT in_limit) AS l
         ON l.slot = u.slot
        AND l.user_id = u.user_id
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch
+       AND h.owner_id IS NULL
      ORDER BY l.list_cursor DESC;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

@@ -14,11 +14,13 @@
 -- has few friends costs no more than others: fewer rows than in_limit are the end only where
 -- scanned_cursor is 0; else scanned_cursor is the in_cursor with which to go on.
 --
--- Answer  : n, code, slot, epoch, server, peer_id, cursor, has_message (1: there is one),
+-- Answer  : n, code, slot, epoch, server, edge_ver, follower_ver, mail_ver, in_mail_ver, peer_id,
+--           cursor, has_message (1: there is one),
 --           last_text, last_sent (1: the user sent it; 0: received it), last_at,
 --           scanned_cursor (of the last follow looked at; 0: there are none after it)
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok notfound moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user (by slot and user_id),
+-- Touches : SELECT slot_fence (by slot), owner_home, user, inbound (by slot and user_id),
 --           follow (by slot, user_id, state, ver, backwards), follower, chat (by key), in one
 --           snapshot
 -- Errors  : 45400 an argument is NULL or out of range
@@ -51,23 +53,14 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN u.user_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(u.user_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
+           GREATEST(u.edge_ver, f.epoch << 33) AS edge_ver,
+           GREATEST(i.follower_ver, f.epoch << 33) AS follower_ver,
+           GREATEST(u.mail_ver, f.epoch << 33) AS mail_ver,
+           GREATEST(i.mail_ver, f.epoch << 33) AS in_mail_ver,
            l.peer_id,
            l.list_cursor AS `cursor`,
            IF(l.peer_id IS NULL, NULL, c.peer_id IS NOT NULL) AS has_message,
@@ -82,18 +75,17 @@ BEGIN
                         AND e.ver < v_below
                       ORDER BY e.ver DESC
                       LIMIT 1 OFFSET 1999), 0) AS scanned_cursor
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = f.slot
        AND u.user_id = in_user_id
        AND u.state = 'live'
+      LEFT JOIN inbound AS i
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
       LEFT JOIN (SELECT w.slot,
                         w.user_id,
                         w.followed_id AS peer_id,
@@ -123,7 +115,16 @@ BEGIN
        AND c.user_id = l.user_id
        AND c.peer_id = l.peer_id
        AND LENGTH(c.last_text) > 0
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch
+       AND h.owner_id IS NULL
      ORDER BY l.list_cursor DESC;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

@@ -11,6 +11,12 @@
 -- a number that no other slot has: `shared` holds the former, and a slot from 1024 up gets a
 -- partition VALUES IN (slot DIV 1024 * slot) when a user is promoted to it. The server prunes
 -- by slot = constant and by slot = column of a join, not by BETWEEN.
+--
+-- A version of something (card, list, mailbox, edge) is raised by every change of it, to
+-- GREATEST(last, epoch << 33) + 1 with the epoch of the slot, which is below 2^20, so that it is
+-- exact in a double. A slot that was restored from a backup, moved or promoted has a higher
+-- epoch: no version runs backwards there, though rows may. Readers answer
+-- GREATEST(version, epoch << 33).
 
 USE doushard;
 
@@ -275,18 +281,16 @@ CREATE TABLE IF NOT EXISTS user (
         COMMENT 'erased users are found by nobody',
     follow_count        BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows of follow with state 1',
-    follower_count      BIGINT NOT NULL DEFAULT 0
-        COMMENT 'rows of follower with state 1',
-    total_favorited     BIGINT NOT NULL DEFAULT 0
-        COMMENT 'likes received: sum of favorite_count of the live videos',
     work_count          BIGINT NOT NULL DEFAULT 0
         COMMENT 'live videos',
     favorite_count      BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows of favorite with state 1',
-    ver                 BIGINT UNSIGNED NOT NULL DEFAULT 1
-        COMMENT 'raised by every change that a card or a list shows',
+    ver                 BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of what a card shows of this row, and of the list of videos',
     edge_ver            BIGINT UNSIGNED NOT NULL DEFAULT 0
-        COMMENT 'last version given to an edge of this user, or place in the list of followers',
+        COMMENT 'version of the lists follow and favorite: the last one given to an edge',
+    mail_ver            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of the mailbox, as far as its owner changes it',
     message_last        BIGINT NOT NULL DEFAULT 0
         COMMENT 'number of the newest message id, as in slot_seq',
     created_at          BIGINT NOT NULL
@@ -297,7 +301,35 @@ CREATE TABLE IF NOT EXISTS user (
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-    COMMENT 'profiles, secrets and counters'
+    COMMENT 'profiles, secrets and what their owners change'
+PARTITION BY LIST (slot DIV 1024 * slot) (
+    PARTITION shared VALUES IN (0)
+);
+
+-- A row of its own, so that likes, follows and messages that somebody receives do not wait
+-- for his own writes, nor they for those: a popular user is written to all the time.
+CREATE TABLE IF NOT EXISTS inbound (
+    slot            INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    user_id         BIGINT UNSIGNED NOT NULL
+        COMMENT 'the same as in user, like slot',
+    state           ENUM ('live', 'erased') NOT NULL DEFAULT 'live'
+        COMMENT 'the same as in user; changed together',
+    follower_count  BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of follower with state 1',
+    total_favorited BIGINT NOT NULL DEFAULT 0
+        COMMENT 'likes received: sum of favorite_count of the live videos',
+    ver             BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of what a card shows of this row',
+    follower_ver    BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of the list of followers: the last place given in it',
+    mail_ver        BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of the mailbox, as far as others change it',
+    PRIMARY KEY (slot, user_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'the part of a user that others change'
 PARTITION BY LIST (slot DIV 1024 * slot) (
     PARTITION shared VALUES IN (0)
 );
@@ -353,8 +385,10 @@ CREATE TABLE IF NOT EXISTS video (
         COMMENT 'rows of liker with state 1',
     comment_count  BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows of comment with state live',
-    ver            BIGINT UNSIGNED NOT NULL DEFAULT 1
-        COMMENT 'raised by every change that a card or a list shows',
+    ver            BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of what a card shows',
+    comment_ver    BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'version of the list of comments',
     comment_last   BIGINT NOT NULL DEFAULT 0
         COMMENT 'number of the newest comment id, as in slot_seq',
     op             BINARY(16) NOT NULL

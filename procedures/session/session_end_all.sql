@@ -47,8 +47,9 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     SELECT MAX(o.slot),
            MAX(o.moving)

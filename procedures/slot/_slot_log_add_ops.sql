@@ -4,7 +4,7 @@
 -- _slot_log_add_ops: journal one row per operation that is ok and whose slot is moving.
 --
 -- in_tbl  table that was written, with its key after slot as op has it:
---           user                      user_id
+--           user, inbound             user_id
 --           video                     owner
 --           outbox                    owner, target, seq; kind as ks
 --           comment                   owner, seq
@@ -34,8 +34,8 @@ BEGIN
            o.slot,
            in_tbl,
            o.user_id,
-           IF(in_tbl = 'user', o.user_id, o.owner),
-           CASE WHEN in_tbl IN ('user', 'video')
+           IF(in_tbl IN ('user', 'inbound'), o.user_id, o.owner),
+           CASE WHEN in_tbl IN ('user', 'inbound', 'video')
                 THEN NULL
                 WHEN in_tbl = 'comment'
                 THEN o.seq

@@ -59,17 +59,17 @@ BEGIN
              WHERE u.slot = v_slot
                AND u.user_id = in_id
              UNION ALL
-            SELECT u.user_id AS id,
+            SELECT i.user_id AS id,
                    'follower_count' AS what,
-                   u.follower_count AS counter,
+                   i.follower_count AS counter,
                    (SELECT COUNT(*)
                       FROM follower AS t FORCE INDEX (newest)
-                     WHERE t.slot = u.slot
-                       AND t.user_id = u.user_id
+                     WHERE t.slot = i.slot
+                       AND t.user_id = i.user_id
                        AND t.state = 1) AS counted
-              FROM user AS u
-             WHERE u.slot = v_slot
-               AND u.user_id = in_id
+              FROM inbound AS i
+             WHERE i.slot = v_slot
+               AND i.user_id = in_id
              UNION ALL
             SELECT u.user_id AS id,
                    'favorite_count' AS what,
@@ -95,17 +95,17 @@ BEGIN
              WHERE u.slot = v_slot
                AND u.user_id = in_id
              UNION ALL
-            SELECT u.user_id AS id,
+            SELECT i.user_id AS id,
                    'total_favorited' AS what,
-                   u.total_favorited AS counter,
+                   i.total_favorited AS counter,
                    (SELECT COALESCE(SUM(t.favorite_count), 0)
                       FROM video AS t FORCE INDEX (author)
-                     WHERE t.slot = u.slot
-                       AND t.author_id = u.user_id
+                     WHERE t.slot = i.slot
+                       AND t.author_id = i.user_id
                        AND t.state = 'live') AS counted
-              FROM user AS u
-             WHERE u.slot = v_slot
-               AND u.user_id = in_id
+              FROM inbound AS i
+             WHERE i.slot = v_slot
+               AND i.user_id = in_id
              UNION ALL
             SELECT v.video_id AS id,
                    'video_favorite_count' AS what,
@@ -141,10 +141,6 @@ BEGIN
                                         FROM follow AS t
                                        WHERE t.slot = u.slot
                                          AND t.user_id = u.user_id), 0),
-                            COALESCE((SELECT MAX(t.pos)
-                                        FROM follower AS t
-                                       WHERE t.slot = u.slot
-                                         AND t.user_id = u.user_id), 0),
                             COALESCE((SELECT MAX(t.ver)
                                         FROM favorite AS t
                                        WHERE t.slot = u.slot
@@ -152,6 +148,18 @@ BEGIN
               FROM user AS u
              WHERE u.slot = v_slot
                AND u.user_id = in_id
+             UNION ALL
+            SELECT i.user_id AS id,
+                   'follower_ver' AS what,
+                   i.follower_ver AS counter,
+                   GREATEST(i.follower_ver,
+                            COALESCE((SELECT MAX(t.pos)
+                                        FROM follower AS t
+                                       WHERE t.slot = i.slot
+                                         AND t.user_id = i.user_id), 0)) AS counted
+              FROM inbound AS i
+             WHERE i.slot = v_slot
+               AND i.user_id = in_id
              UNION ALL
             SELECT u.user_id AS id,
                    'message_last' AS what,

@@ -12,7 +12,8 @@
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (he is erased) notfound (no such user) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); DELETE session (by slot and user_id);
+-- Touches : SELECT, UPDATE user, inbound (by slot and user_id); DELETE session (by slot and
+--           user_id);
 --           INSERT, UPDATE job (by key); journal
 -- Errors  : 45400 no id
 -- Replays : same
@@ -30,6 +31,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_erase (
 BEGIN
     DECLARE v_ops    JSON;
     DECLARE v_slot   INT UNSIGNED;
+    DECLARE v_epoch  BIGINT UNSIGNED;
     DECLARE v_moving TINYINT;
     DECLARE v_state  VARCHAR(8);
 
@@ -50,13 +52,16 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     SELECT MAX(o.slot),
+           MAX(o.epoch),
            MAX(o.moving),
            MAX(u.state)
       INTO v_slot,
+           v_epoch,
            v_moving,
            v_state
       FROM op AS o
@@ -73,9 +78,15 @@ BEGIN
                u.avatar              = '',
                u.background_image    = '',
                u.signature           = '',
-               u.ver                 = u.ver + 1
+               u.ver                 = GREATEST(u.ver, v_epoch << 33) + 1
          WHERE u.slot = v_slot
            AND u.user_id = in_id;
+
+        UPDATE inbound AS i
+           SET i.state = 'erased',
+               i.ver   = GREATEST(i.ver, v_epoch << 33) + 1
+         WHERE i.slot = v_slot
+           AND i.user_id = in_id;
 
         DELETE
           FROM session
@@ -86,6 +97,8 @@ BEGIN
         VALUES (v_slot, in_id, 'user_erase', in_id, '', _now_ms());
 
         CALL _slot_log_add(v_moving, v_slot, 'user', in_id,
+                           in_id, NULL, NULL, NULL, NULL);
+        CALL _slot_log_add(v_moving, v_slot, 'inbound', in_id,
                            in_id, NULL, NULL, NULL, NULL);
         CALL _slot_log_add(v_moving, v_slot, 'session', in_id,
                            in_id, NULL, NULL, NULL, NULL);

@@ -19,7 +19,8 @@
 -- Answer 6: video_id, state, at
 -- Answer 7: video_id, comment_id, state, at
 -- Answer 8: peer_id, message_id, sent, seq, at, state, text
--- Touches : SELECT slot_fence, owner_home, user, session, video, follow, follower, favorite,
+-- Touches : SELECT slot_fence, owner_home, user, inbound, session, video, follow, follower,
+--           favorite,
 --           commented, message (by slot and owner), in one snapshot
 -- Errors  : 45400 no id
 -- Replays : reads only
@@ -62,8 +63,8 @@ BEGIN
            t.signature,
            t.state,
            t.follow_count,
-           t.follower_count,
-           t.total_favorited,
+           i.follower_count,
+           i.total_favorited,
            t.work_count,
            t.favorite_count,
            t.created_at
@@ -71,6 +72,9 @@ BEGIN
      STRAIGHT_JOIN user AS t
         ON t.slot = f.slot
        AND t.user_id = in_id
+     STRAIGHT_JOIN inbound AS i
+        ON i.slot = t.slot
+       AND i.user_id = t.user_id
      WHERE f.slot = v_slot
        AND f.answer = 'ok'
      ORDER BY t.user_id;

@@ -15,8 +15,9 @@
 -- are found. Secrets are left out. What two pages say is not of one moment.
 --
 -- Answer  : n, code, slot, epoch, server, k1, k2, item (a JSON object)
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok notfound moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home, user, session, video, follow,
+-- Touches : SELECT slot_fence (by slot), owner_home, user, inbound, session, video, follow,
 --           follower, favorite, commented, message (by slot and owner), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
@@ -51,36 +52,19 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                WHEN u.user_id IS NULL
-                THEN 'notfound'
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           IF(u.user_id IS NULL, 'notfound', 'ok') AS code,
+           f.slot,
+           f.epoch,
+           f.server,
            l.k1,
            l.k2,
            l.item
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = f.slot
        AND u.user_id = in_user_id
       LEFT JOIN ((SELECT t.slot,
                          t.user_id AS k1,
@@ -92,12 +76,15 @@ BEGIN
                                      'signature', t.signature,
                                      'state', t.state,
                                      'follow_count', t.follow_count,
-                                     'follower_count', t.follower_count,
-                                     'total_favorited', t.total_favorited,
+                                     'follower_count', i.follower_count,
+                                     'total_favorited', i.total_favorited,
                                      'work_count', t.work_count,
                                      'favorite_count', t.favorite_count,
                                      'created_at', t.created_at) AS item
                     FROM user AS t FORCE INDEX (PRIMARY)
+                    JOIN inbound AS i FORCE INDEX (PRIMARY)
+                      ON i.slot = t.slot
+                     AND i.user_id = t.user_id
                    WHERE in_part = 'profile'
                      AND t.slot = in_slot
                      AND t.user_id = in_user_id
@@ -218,8 +205,17 @@ BEGIN
                             t.at
                    LIMIT in_limit)) AS l
         ON l.slot = u.slot
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch
+       AND h.owner_id IS NULL
      ORDER BY l.k1,
               l.k2;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

@@ -8,6 +8,7 @@
 -- in_name   the name's UTF-8 bytes
 --
 -- Answer  : n, code, slot, epoch, server, user_id, password_hash
+-- Answer 2: as _op_refusals (when this shard does not serve the name)
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT slot_fence, slot_known (by slot), account (by slot and name), owner_home,
 --           user (by slot and user_id), in one snapshot
@@ -34,41 +35,38 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
+           CASE WHEN h.own_slot IS NOT NULL
                 THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
                 WHEN u.user_id IS NULL
                 THEN 'notfound'
                 ELSE 'ok'
            END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           COALESCE(h.own_slot, f.slot) AS slot,
+           IF(h.own_slot IS NULL, f.epoch, COALESCE(k.epoch, 0)) AS epoch,
+           IF(h.own_slot IS NULL, f.server, COALESCE(k.server, '')) AS server,
            COALESCE(h.owner_id, u.user_id) AS user_id,
            u.password_hash
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN account AS a
-        ON a.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON a.slot = f.slot
        AND a.name = in_name
       LEFT JOIN owner_home AS h
         ON h.slot = IF(f.has_home = 1, a.slot, NULL)
        AND h.owner_id = a.user_id
       LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
+        ON k.slot = h.own_slot
       LEFT JOIN user AS u
         ON u.slot = a.slot
        AND u.user_id = a.user_id
        AND u.state = 'live'
-       AND h.own_slot IS NULL;
+       AND h.own_slot IS NULL
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
+       AND f.epoch >= in_epoch;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch, 'owner', 0)));
+    END IF;
 END$$
 
 DELIMITER ;

@@ -12,6 +12,7 @@
 -- What is absent or null stays as it is. At most one operation per user.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_user_answer
 -- Codes   : ok same (it is like that) notfound moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); journal
 -- Errors  : 45400 malformed batch, or two operations on one user
@@ -59,9 +60,10 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_distinct();
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     -- As bytes: trailing spaces count.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
@@ -95,17 +97,14 @@ BEGIN
        SET u.avatar           = COALESCE(j.avatar, u.avatar),
            u.background_image = COALESCE(j.background_image, u.background_image),
            u.signature        = COALESCE(j.signature, u.signature),
-           u.ver              = u.ver + 1
-     WHERE o.code = 'ok';
-
-    SELECT MAX(o.moving)
-      INTO v_moving
-      FROM op AS o
+           u.ver              = GREATEST(u.ver, o.epoch << 33) + 1
      WHERE o.code = 'ok';
 
     IF v_moving THEN
         CALL _slot_log_add_ops('user');
     END IF;
+
+    CALL _op_user_lock();
 
     COMMIT;
 
@@ -116,6 +115,8 @@ BEGIN
            o.server
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
 END$$
 
 DELIMITER ;

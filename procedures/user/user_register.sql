@@ -11,9 +11,11 @@
 --           expires_at  absolute end of the session, ms since the Unix epoch
 --
 -- Answer  : n, code, slot, epoch, server, user_id
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_inbound_answer
 -- Codes   : ok same taken moved notready
--- Touches : SELECT, INSERT account (by slot and name); SELECT, INSERT user (by slot and
---           user_id); SELECT, INSERT session (by slot, user_id, session); slot_seq; SELECT
+-- Touches : SELECT, INSERT account (by slot and name); SELECT, INSERT user, inbound (by slot
+--           and user_id); SELECT, INSERT session (by slot, user_id, session); slot_seq; SELECT
 --           owner_home (by slot and user_id); journal
 -- Errors  : 45400 malformed batch   45503 the slot has no mint here
 -- Replays : the same op gets the same user and its session (again), as long as the password
@@ -34,6 +36,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_register (
 BEGIN
     DECLARE v_n          INT;
     DECLARE v_slot       INT UNSIGNED;
+    DECLARE v_epoch      BIGINT UNSIGNED;
     DECLARE v_moving     TINYINT;
     DECLARE v_op         BINARY(16);
     DECLARE v_name       VARCHAR(32);
@@ -47,6 +50,7 @@ BEGIN
     DECLARE c_op CURSOR FOR
         SELECT o.n,
                o.slot,
+               o.epoch,
                o.moving,
                UNHEX(j.op),
                j.name,
@@ -101,7 +105,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _slot_seq_lock();
 
     -- Whoever registers in these slots waits for us now, so that account is what it is.
@@ -133,10 +137,12 @@ BEGIN
        AND o.user_id > 0;
 
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     OPEN c_op;
     op_loop: LOOP
-        FETCH c_op INTO v_n, v_slot, v_moving, v_op, v_name, v_hash, v_session, v_expires_at;
+        FETCH c_op INTO v_n, v_slot, v_epoch, v_moving, v_op, v_name, v_hash, v_session,
+                        v_expires_at;
         IF v_done THEN
             LEAVE op_loop;
         END IF;
@@ -163,14 +169,25 @@ BEGIN
             INSERT INTO account (slot, name, user_id, op, created_at)
             VALUES (v_slot, v_name, v_user_id, v_op, _now_ms());
 
-            INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
-            VALUES (v_slot, v_user_id, v_name, v_hash, _now_ms(), v_op);
+            INSERT INTO user (slot, user_id, name, password_hash, ver, edge_ver, mail_ver,
+                              created_at, op)
+            VALUES (v_slot, v_user_id, v_name, v_hash, (v_epoch << 33) + 1, v_epoch << 33,
+                    v_epoch << 33, _now_ms(), v_op);
+
+            INSERT INTO inbound (slot, user_id, ver, follower_ver, mail_ver)
+            VALUES (v_slot, v_user_id, (v_epoch << 33) + 1, v_epoch << 33, v_epoch << 33);
 
             CALL _session_put(v_moving, v_slot, v_user_id, v_session, v_expires_at);
             CALL _slot_log_add(v_moving, v_slot, 'account', 0,
                                NULL, NULL, NULL, NULL, v_name);
             CALL _slot_log_add(v_moving, v_slot, 'user', v_user_id,
                                v_user_id, NULL, NULL, NULL, NULL);
+            CALL _slot_log_add(v_moving, v_slot, 'inbound', v_user_id,
+                               v_user_id, NULL, NULL, NULL, NULL);
+
+            UPDATE op AS o
+               SET o.user_id = v_user_id
+             WHERE o.n = v_n;
         ELSEIF v_same THEN
             CALL _session_put(v_moving, v_slot, v_user_id, v_session, v_expires_at);
 
@@ -191,6 +208,9 @@ BEGIN
        SET o.code = 'taken'
      WHERE o.code = 'notfound';
 
+    CALL _op_user_lock();
+    CALL _op_inbound_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -201,6 +221,9 @@ BEGIN
            NULLIF(o.id, 0) AS user_id
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

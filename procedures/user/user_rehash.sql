@@ -79,8 +79,9 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_user_lock();
+    CALL _op_user_need();
 
     OPEN c_op;
     op_loop: LOOP

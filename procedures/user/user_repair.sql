@@ -1,19 +1,22 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_repair: set the counters of a user and his videos to what their rows say.
+-- user_repair: set the counters of a user and of his live videos right, from their rows.
 --
--- in_id  user
+-- in_id  user, live or not
 --
--- Under the locks that every change of those rows takes, so that it may run at any time.
--- Writes nothing when all counters are right. edge_ver, message_last and comment_last, the
--- last numbers given, are raised to the highest one that a row has, and never lowered: the
--- second row of a number would be taken for an old one.
+-- A counter and the rows that it counts change in one transaction, so that what it is off by stays
+-- the same whatever happens meanwhile. That is found out without a lock, each counter and its
+-- rows in one snapshot, and then added: however many rows there are, nobody waits for them.
+-- One repair of a user at a time. The last numbers that were given to edges and messages are
+-- raised to those of the rows. At most 10000 videos that are off at once: call it again.
 --
--- Answer  : n, code, slot, epoch, server, users, videos (rows whose counters were wrong)
--- Codes   : ok same (all were right) notfound (no such user) moved notready
--- Touches : SELECT, UPDATE user, video (by slot and owner); SELECT follow, follower, favorite,
---           liker, comment, message (by slot and owner); journal
+-- Answer  : n, code, slot, epoch, server, users, videos (rows that were changed)
+-- Codes   : ok same (nothing was off) busy (somebody else repairs this user) notfound (no such
+--           user) moved notready
+-- Touches : SELECT, UPDATE user, inbound, video (by slot and id); SELECT follow, follower,
+--           favorite,
+--           liker, comment, message (by slot and owner); journal; the lock 'doushard-repair:' + id
 -- Errors  : 45400 no id
 -- Replays : same
 
@@ -30,16 +33,24 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_repair (
 BEGIN
     DECLARE v_ops          JSON;
     DECLARE v_slot         INT UNSIGNED;
+    DECLARE v_floor        BIGINT UNSIGNED;
     DECLARE v_moving       TINYINT;
-    DECLARE v_count        INT;
+    DECLARE v_is_ours      TINYINT;
+    DECLARE v_follows      BIGINT;
+    DECLARE v_favorites    BIGINT;
+    DECLARE v_works        BIGINT;
+    DECLARE v_followers    BIGINT;
+    DECLARE v_likes        BIGINT;
+    DECLARE v_edge_ver     BIGINT UNSIGNED;
+    DECLARE v_follower_ver BIGINT UNSIGNED;
+    DECLARE v_message_last BIGINT;
     DECLARE v_users        INT DEFAULT 0;
     DECLARE v_videos       INT DEFAULT 0;
-    DECLARE v_edge_ver     BIGINT UNSIGNED;
-    DECLARE v_message_last BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
+        DO RELEASE_LOCK(CONCAT('doushard-repair:', in_id));
         RESIGNAL;
     END;
 
@@ -51,103 +62,99 @@ BEGIN
 
     CALL _op_open(v_ops);
 
+    SELECT MAX(o.slot)
+      INTO v_slot
+      FROM op AS o;
+
+    SET v_is_ours = GET_LOCK(CONCAT('doushard-repair:', in_id), 0);
+
+    -- How far the counters are off, each with its rows in the snapshot of one statement.
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-    START TRANSACTION;
+    SELECT (SELECT COUNT(*)
+              FROM follow AS t FORCE INDEX (newest)
+             WHERE t.slot = u.slot
+               AND t.user_id = u.user_id
+               AND t.state = 1) - u.follow_count,
+           (SELECT COUNT(*)
+              FROM favorite AS t FORCE INDEX (newest)
+             WHERE t.slot = u.slot
+               AND t.user_id = u.user_id
+               AND t.state = 1) - u.favorite_count,
+           (SELECT COUNT(*)
+              FROM video AS t FORCE INDEX (author)
+             WHERE t.slot = u.slot
+               AND t.author_id = u.user_id
+               AND t.state = 'live') - u.work_count,
+           (SELECT COUNT(*)
+              FROM follower AS t FORCE INDEX (newest)
+             WHERE t.slot = u.slot
+               AND t.user_id = u.user_id
+               AND t.state = 1) - i.follower_count,
+           (SELECT COALESCE(SUM(t.favorite_count), 0)
+              FROM video AS t FORCE INDEX (author)
+             WHERE t.slot = u.slot
+               AND t.author_id = u.user_id
+               AND t.state = 'live') - i.total_favorited
+      INTO v_follows,
+           v_favorites,
+           v_works,
+           v_followers,
+           v_likes
+      FROM user AS u FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN inbound AS i FORCE INDEX (PRIMARY)
+        ON i.slot = u.slot
+       AND i.user_id = u.user_id
+     WHERE u.slot = v_slot
+       AND u.user_id = in_id;
 
-    CALL _op_fence();
-    CALL _op_user_hold();
+    DELETE FROM op_drift;
 
-    SELECT MAX(u.slot),
-           MAX(o.moving)
-      INTO v_slot,
-           v_moving
-      FROM op AS o
-     STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
-        ON u.slot = o.slot
-       AND u.user_id = o.owner
-     WHERE o.code = 'ok';
-
-    UPDATE op AS o
-       SET o.code = 'notfound'
-     WHERE o.code = 'ok'
-       AND v_slot IS NULL;
-
-    SELECT COUNT(*)
-      INTO v_count
-      FROM (SELECT v.video_id
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    INSERT INTO op_drift (video_id, likes, comments, last)
+    SELECT d.video_id,
+           d.likes,
+           d.comments,
+           d.last
+      FROM (SELECT v.video_id,
+                   v.comment_last,
+                   (SELECT COUNT(*)
+                      FROM liker AS t FORCE INDEX (PRIMARY)
+                     WHERE t.slot = v.slot
+                       AND t.video_id = v.video_id
+                       AND t.state = 1) - v.favorite_count AS likes,
+                   (SELECT COUNT(*)
+                      FROM comment AS t FORCE INDEX (newest)
+                     WHERE t.slot = v.slot
+                       AND t.video_id = v.video_id
+                       AND t.state = 'live') - v.comment_count AS comments,
+                   COALESCE((SELECT t.comment_id DIV 8192 * 8 + t.comment_id MOD 8
+                               FROM comment AS t FORCE INDEX (PRIMARY)
+                              WHERE t.slot = v.slot
+                                AND t.video_id = v.video_id
+                              ORDER BY t.comment_id DESC
+                              LIMIT 1), 0) AS last
               FROM video AS v FORCE INDEX (author)
              WHERE v.slot = v_slot
                AND v.author_id = in_id
-             ORDER BY v.video_id
-             LIMIT 1000000) AS w
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = v_slot
-       AND v.video_id = w.video_id
-       FOR UPDATE;
-
-    -- Videos first: their likes are in the total of the user. ver rises only with a counter,
-    -- for it is set before them, from what they were.
-    UPDATE video AS v
-       SET v.ver = v.ver + 1
-     WHERE v.slot = v_slot
-       AND v.author_id = in_id
-       AND v.state = 'live'
-       AND (v.favorite_count <> (SELECT COUNT(*)
-                                   FROM liker AS t FORCE INDEX (PRIMARY)
-                                  WHERE t.slot = v.slot
-                                    AND t.video_id = v.video_id
-                                    AND t.state = 1)
-            OR v.comment_count <> (SELECT COUNT(*)
-                                     FROM comment AS t FORCE INDEX (newest)
-                                    WHERE t.slot = v.slot
-                                      AND t.video_id = v.video_id
-                                      AND t.state = 'live')
-            OR v.comment_last < (SELECT t.comment_id DIV 8192 * 8 + t.comment_id MOD 8
-                                   FROM comment AS t FORCE INDEX (PRIMARY)
-                                  WHERE t.slot = v.slot
-                                    AND t.video_id = v.video_id
-                                  ORDER BY t.comment_id DESC
-                                  LIMIT 1));
-
-    SET v_videos = ROW_COUNT();
-
-    IF v_videos > 0 THEN
-        UPDATE video AS v
-           SET v.favorite_count = (SELECT COUNT(*)
-                                     FROM liker AS t FORCE INDEX (PRIMARY)
-                                    WHERE t.slot = v.slot
-                                      AND t.video_id = v.video_id
-                                      AND t.state = 1),
-               v.comment_count  = (SELECT COUNT(*)
-                                     FROM comment AS t FORCE INDEX (newest)
-                                    WHERE t.slot = v.slot
-                                      AND t.video_id = v.video_id
-                                      AND t.state = 'live'),
-               v.comment_last   = GREATEST(v.comment_last,
-                                           COALESCE((SELECT t.comment_id DIV 8192 * 8
-                                                            + t.comment_id MOD 8
-                                                       FROM comment AS t FORCE INDEX (PRIMARY)
-                                                      WHERE t.slot = v.slot
-                                                        AND t.video_id = v.video_id
-                                                      ORDER BY t.comment_id DESC
-                                                      LIMIT 1), 0))
-         WHERE v.slot = v_slot
-           AND v.author_id = in_id
-           AND v.state = 'live';
-    END IF;
+               AND v.state = 'live') AS d
+     WHERE d.likes <> 0
+        OR d.comments <> 0
+        OR d.last > d.comment_last
+     LIMIT 10000;
 
     SET v_edge_ver = GREATEST(COALESCE((SELECT MAX(t.ver)
                                           FROM follow AS t FORCE INDEX (newest)
-                                         WHERE t.slot = v_slot
-                                           AND t.user_id = in_id), 0),
-                              COALESCE((SELECT MAX(t.pos)
-                                          FROM follower AS t FORCE INDEX (newest)
                                          WHERE t.slot = v_slot
                                            AND t.user_id = in_id), 0),
                               COALESCE((SELECT MAX(t.ver)
                                           FROM favorite AS t FORCE INDEX (newest)
                                          WHERE t.slot = v_slot
                                            AND t.user_id = in_id), 0));
+
+    SET v_follower_ver = COALESCE((SELECT MAX(t.pos)
+                                     FROM follower AS t FORCE INDEX (newest)
+                                    WHERE t.slot = v_slot
+                                      AND t.user_id = in_id), 0);
 
     -- The number of an id, without the bits of its slot; received ones are others' ids.
     SET v_message_last = COALESCE((SELECT MAX(t.message_id DIV 8192 * 8 + t.message_id MOD 8)
@@ -156,95 +163,102 @@ BEGIN
                                       AND t.user_id = in_id
                                       AND t.sent = 1), 0);
 
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _op_fence(v_moving);
+
+    UPDATE op AS o
+       SET o.code = CASE WHEN v_is_ours = 0
+                         THEN 'busy'
+                         WHEN v_follows IS NULL
+                         THEN 'notfound'
+                         ELSE 'ok'
+                    END
+     WHERE o.code = 'ok';
+
+    CALL _op_user_lock();
+
+    SELECT MAX(IF(o.code = 'ok', o.slot, NULL)),
+           MAX(o.epoch) << 33
+      INTO v_slot,
+           v_floor
+      FROM op AS o;
+
+    -- Only videos that are live still: the likes of the others are out of the total.
+    UPDATE op_drift AS d
+     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+        ON v.slot = v_slot
+       AND v.video_id = d.video_id
+       SET v.favorite_count = v.favorite_count + d.likes,
+           v.comment_count  = v.comment_count + d.comments,
+           v.comment_last   = GREATEST(v.comment_last, d.last),
+           v.ver            = GREATEST(v.ver, v_floor) + 1,
+           v.comment_ver    = GREATEST(v.comment_ver, v_floor) + 1
+     WHERE v.state = 'live';
+
+    SET v_videos = ROW_COUNT();
+
+    IF v_videos > 0 THEN
+        SET v_likes = v_likes + (SELECT COALESCE(SUM(d.likes), 0)
+                                   FROM op_drift AS d
+                                  STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+                                     ON v.slot = v_slot
+                                    AND v.video_id = d.video_id
+                                    AND v.state = 'live');
+    END IF;
+
     UPDATE user AS u
-       SET u.ver = u.ver + 1
+       SET u.follow_count   = u.follow_count + v_follows,
+           u.favorite_count = u.favorite_count + v_favorites,
+           u.work_count     = u.work_count + v_works,
+           u.edge_ver       = GREATEST(u.edge_ver, v_edge_ver, v_floor),
+           u.message_last   = GREATEST(u.message_last, v_message_last),
+           u.ver            = GREATEST(u.ver, v_floor) + 1
      WHERE u.slot = v_slot
        AND u.user_id = in_id
-       AND (u.follow_count <> (SELECT COUNT(*)
-                                  FROM follow AS t FORCE INDEX (newest)
-                                 WHERE t.slot = u.slot
-                                   AND t.user_id = u.user_id
-                                   AND t.state = 1)
-            OR u.follower_count <> (SELECT COUNT(*)
-                                    FROM follower AS t FORCE INDEX (newest)
-                                   WHERE t.slot = u.slot
-                                     AND t.user_id = u.user_id
-                                     AND t.state = 1)
-            OR u.favorite_count <> (SELECT COUNT(*)
-                                    FROM favorite AS t FORCE INDEX (newest)
-                                   WHERE t.slot = u.slot
-                                     AND t.user_id = u.user_id
-                                     AND t.state = 1)
-            OR u.work_count <> (SELECT COUNT(*)
-                                FROM video AS t FORCE INDEX (author)
-                               WHERE t.slot = u.slot
-                                 AND t.author_id = u.user_id
-                                 AND t.state = 'live')
-            OR u.total_favorited <> (SELECT COALESCE(SUM(t.favorite_count), 0)
-                                     FROM video AS t FORCE INDEX (author)
-                                    WHERE t.slot = u.slot
-                                      AND t.author_id = u.user_id
-                                      AND t.state = 'live')
+       AND (v_follows <> 0
+            OR v_favorites <> 0
+            OR v_works <> 0
             OR u.edge_ver < v_edge_ver
             OR u.message_last < v_message_last);
 
     SET v_users = ROW_COUNT();
 
-    IF v_users > 0 THEN
-        UPDATE user AS u
-           SET u.follow_count    = (SELECT COUNT(*)
-                                      FROM follow AS t FORCE INDEX (newest)
-                                     WHERE t.slot = u.slot
-                                       AND t.user_id = u.user_id
-                                       AND t.state = 1),
-               u.follower_count  = (SELECT COUNT(*)
-                                      FROM follower AS t FORCE INDEX (newest)
-                                     WHERE t.slot = u.slot
-                                       AND t.user_id = u.user_id
-                                       AND t.state = 1),
-               u.favorite_count  = (SELECT COUNT(*)
-                                      FROM favorite AS t FORCE INDEX (newest)
-                                     WHERE t.slot = u.slot
-                                       AND t.user_id = u.user_id
-                                       AND t.state = 1),
-               u.work_count      = (SELECT COUNT(*)
-                                      FROM video AS t FORCE INDEX (author)
-                                     WHERE t.slot = u.slot
-                                       AND t.author_id = u.user_id
-                                       AND t.state = 'live'),
-               u.total_favorited = (SELECT COALESCE(SUM(t.favorite_count), 0)
-                                      FROM video AS t FORCE INDEX (author)
-                                     WHERE t.slot = u.slot
-                                       AND t.author_id = u.user_id
-                                       AND t.state = 'live'),
-               u.edge_ver        = GREATEST(u.edge_ver, v_edge_ver),
-               u.message_last    = GREATEST(u.message_last, v_message_last)
-         WHERE u.slot = v_slot
-           AND u.user_id = in_id;
-    END IF;
+    UPDATE inbound AS i
+       SET i.follower_count  = i.follower_count + v_followers,
+           i.total_favorited = i.total_favorited + v_likes,
+           i.follower_ver    = GREATEST(i.follower_ver, v_follower_ver, v_floor),
+           i.ver             = GREATEST(i.ver, v_floor) + 1
+     WHERE i.slot = v_slot
+       AND i.user_id = in_id
+       AND (v_followers <> 0
+            OR v_likes <> 0
+            OR i.follower_ver < v_follower_ver);
+
+    SET v_users = GREATEST(v_users, ROW_COUNT());
 
     UPDATE op AS o
        SET o.code = 'same'
      WHERE o.code = 'ok'
        AND v_users + v_videos = 0;
 
-    IF v_users + v_videos > 0 THEN
-        CALL _slot_log_add(v_moving, v_slot, 'user', in_id,
-                           in_id, NULL, NULL, NULL, NULL);
+    CALL _slot_log_add(v_moving, v_slot, 'user', in_id,
+                       in_id, NULL, NULL, NULL, NULL);
+    CALL _slot_log_add(v_moving, v_slot, 'inbound', in_id,
+                       in_id, NULL, NULL, NULL, NULL);
 
-        -- Every video of his: which ones were wrong is not known any more.
-        INSERT INTO slot_log (slot, tbl, owner, k1)
-        SELECT v.slot,
-               'video',
-               v.author_id,
-               v.video_id
-          FROM video AS v FORCE INDEX (author)
-         WHERE v.slot = v_slot
-           AND v.author_id = in_id
-           AND v_moving = 1;
-    END IF;
+    INSERT INTO slot_log (slot, tbl, owner, k1)
+    SELECT v_slot,
+           'video',
+           in_id,
+           d.video_id
+      FROM op_drift AS d
+     WHERE v_moving = 1;
 
     COMMIT;
+
+    DO RELEASE_LOCK(CONCAT('doushard-repair:', in_id));
 
     SELECT o.n,
            o.code,
@@ -253,8 +267,7 @@ BEGIN
            o.server,
            IF(o.code IN ('ok', 'same'), v_users, NULL) AS users,
            IF(o.code IN ('ok', 'same'), v_videos, NULL) AS videos
-      FROM op AS o
-     ORDER BY o.n;
+      FROM op AS o;
 END$$
 
 DELIMITER ;

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _video_delete: delete live videos whose rows, and whose authors' rows, are locked.
+-- _video_delete: delete live videos whose rows are locked, after those of their authors.
 --
 -- For operations that are ok and of the kind video: op.owner is the video, op.user_id its
 -- author. Takes the likes out of the author's total and leaves a job for the files.
 --
--- Touches : SELECT, UPDATE user, video (by slot and id); INSERT job (by key); journal
+-- Touches : SELECT, UPDATE user, video, inbound (by slot and id); INSERT job (by key); journal
 -- Errors  : none
 -- Replays : the caller passes live videos only
 
@@ -23,6 +23,7 @@ BEGIN
 
     UPDATE (SELECT o.slot,
                    o.user_id,
+                   MAX(o.epoch) << 33 AS floor,
                    COUNT(*) AS videos,
                    SUM(v.favorite_count) AS likes
               FROM op AS o
@@ -36,9 +37,13 @@ BEGIN
      STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = d.slot
        AND u.user_id = d.user_id
+     STRAIGHT_JOIN inbound AS i FORCE INDEX (PRIMARY)
+        ON i.slot = d.slot
+       AND i.user_id = d.user_id
        SET u.work_count      = u.work_count - d.videos,
-           u.total_favorited = u.total_favorited - d.likes,
-           u.ver             = u.ver + 1;
+           u.ver             = GREATEST(u.ver, d.floor) + 1,
+           i.total_favorited = i.total_favorited - d.likes,
+           i.ver             = GREATEST(i.ver, d.floor) + 1;
 
     INSERT INTO job (slot, owner_id, kind, target_id, payload, due_at)
     SELECT o.slot,
@@ -60,7 +65,7 @@ BEGIN
        AND v.video_id = o.owner
        SET v.state      = 'deleted',
            v.deleted_at = v_now,
-           v.ver        = v.ver + 1
+           v.ver        = GREATEST(v.ver, o.epoch << 33) + 1
      WHERE o.code = 'ok'
        AND o.kind = 'video';
 
@@ -75,6 +80,8 @@ BEGIN
       JOIN (SELECT 'video' AS tbl
              UNION ALL
             SELECT 'user'
+             UNION ALL
+            SELECT 'inbound'
              UNION ALL
             SELECT 'job') AS t
      WHERE o.code = 'ok'

@@ -6,8 +6,11 @@
 -- in_id  video
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_video_answer
+-- Answer 4: as _op_inbound_answer
 -- Codes   : ok same (it is deleted) notfound (no such video) moved notready
--- Touches : SELECT, UPDATE user, video (by slot and id); INSERT job; journal
+-- Touches : SELECT, UPDATE user, video, inbound (by slot and id); INSERT job; journal
 -- Errors  : 45400 no id
 -- Replays : same
 
@@ -22,8 +25,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE video_remove (
     MODIFIES SQL DATA
     COMMENT 'v1: delete a video'
 BEGIN
-    DECLARE v_ops   JSON;
-    DECLARE v_count INT;
+    DECLARE v_ops    JSON;
+    DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -42,21 +45,14 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence();
+    CALL _op_fence(v_moving);
     CALL _op_author();
-    CALL _op_user_hold();
+    CALL _op_user_lock();
 
-    SELECT COUNT(*)
-      INTO v_count
-      FROM op AS o
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
-        ON v.slot = o.slot
-       AND v.video_id = o.owner
-     WHERE o.code = 'ok'
-       FOR UPDATE;
+    CALL _op_video_lock();
 
     UPDATE op AS o
-     STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
+     STRAIGHT_JOIN op_video AS v
         ON v.slot = o.slot
        AND v.video_id = o.owner
        SET o.kind = 'video',
@@ -69,6 +65,10 @@ BEGIN
 
     CALL _video_delete();
 
+    CALL _op_user_lock();
+    CALL _op_video_lock();
+    CALL _op_inbound_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -78,6 +78,10 @@ BEGIN
            o.server
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_video_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

@@ -12,8 +12,9 @@
 -- One row for each that he does; one row whose own columns are NULL when there is none.
 --
 -- Answer  : n, code, slot, epoch, server, kind (user or video), id
+-- Answer 2: as _op_refusals (when this shard does not serve the owner)
 -- Codes   : ok moved notready
--- Touches : SELECT slot_fence, slot_known (by slot), owner_home (by slot and user_id),
+-- Touches : SELECT slot_fence (by slot), owner_home (by slot and user_id),
 --           follow, favorite (by key), in one snapshot
 -- Errors  : 45400 an argument is NULL or no such array
 -- Replays : reads only
@@ -45,31 +46,16 @@ BEGIN
     END IF;
 
     SELECT 1 AS n,
-           CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
-                THEN 'moved'
-                WHEN f.answer <> 'ok'
-                THEN f.answer
-                ELSE 'ok'
-           END AS code,
-           COALESCE(h.own_slot, j.slot) AS slot,
-           CASE WHEN h.own_slot IS NOT NULL
-                THEN COALESCE(k.epoch, 0)
-                ELSE GREATEST(COALESCE(f.epoch, 0), COALESCE(k.epoch, 0))
-           END AS epoch,
-           CASE WHEN h.own_slot IS NOT NULL OR COALESCE(k.epoch > f.epoch, f.slot IS NULL)
-                THEN COALESCE(k.server, '')
-                ELSE f.server
-           END AS server,
+           'ok' AS code,
+           f.slot,
+           f.epoch,
+           f.server,
            l.kind,
            l.id
-      FROM (SELECT in_slot AS slot) AS j
-      LEFT JOIN slot_fence AS f
-        ON f.slot = j.slot
+      FROM slot_fence AS f
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1, f.slot, NULL)
        AND h.owner_id = in_user_id
-      LEFT JOIN slot_known AS k
-        ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN (SELECT 'user' AS kind,
                         e.followed_id AS id
                    FROM JSON_TABLE(in_users, '$[*]' COLUMNS (
@@ -91,11 +77,18 @@ BEGIN
                     AND e.user_id = in_user_id
                     AND e.video_id = a.id
                     AND e.state = 1) AS l
-        ON f.answer = 'ok'
+        ON TRUE
+     WHERE f.slot = in_slot
+       AND f.answer = 'ok'
        AND f.epoch >= in_epoch
-       AND h.own_slot IS NULL
+       AND h.owner_id IS NULL
      ORDER BY l.kind,
               l.id;
+
+    IF FOUND_ROWS() = 0 THEN
+        CALL _op_refusals(JSON_ARRAY(JSON_OBJECT('slot', in_slot, 'epoch', in_epoch,
+                                                 'owner', in_user_id)));
+    END IF;
 END$$
 
 DELIMITER ;

@@ -41,7 +41,7 @@ const settled = async () => {
     (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
   const rows = LIVE.map((t) => `(SELECT COUNT(*) FROM \`${t}\` WHERE state = 1) AS \`${t}\``).join(", ");
   const sums = `(SELECT CONCAT_WS(",", SUM(follow_count), SUM(follower_count), SUM(favorite_count),
-    SUM(total_favorited), SUM(work_count)) FROM user) AS users,
+    SUM(total_favorited), SUM(work_count)) FROM user JOIN inbound USING (slot, user_id)) AS users,
     (SELECT CONCAT_WS(",", SUM(favorite_count), SUM(comment_count)) FROM video WHERE state = 'live') AS videos`;
   return cluster.sqlAll(`SELECT ${rows}, ${sums}`);
 };

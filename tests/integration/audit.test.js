@@ -43,7 +43,7 @@ async function follow(a, b, ver) {
   await on(a, `${insert("follow", a.slot, a.id, b.id, 1, ver, AT)}
     UPDATE user SET follow_count = follow_count + 1, edge_ver = ${ver} WHERE slot = ${a.slot} AND user_id = ${a.id}`);
   await on(b, `${insert("follower", b.slot, b.id, a.id, 1, ver, AT, ver)}
-    UPDATE user SET follower_count = follower_count + 1 WHERE slot = ${b.slot} AND user_id = ${b.id}`);
+    UPDATE inbound SET follower_count = follower_count + 1 WHERE slot = ${b.slot} AND user_id = ${b.id}`);
 }
 
 before(async () => {
@@ -57,7 +57,8 @@ before(async () => {
     const slot = slots[shard][i];
     const user = { shard, slot, id: idOf(AT, slot) };
     await on(user, `INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
-      VALUES (${[slot, user.id, `n${user.id}`, "$none$", AT, randomBytes(16)].map(literal).join(", ")})`);
+      VALUES (${[slot, user.id, `n${user.id}`, "$none$", AT, randomBytes(16)].map(literal).join(", ")});
+      INSERT INTO inbound (slot, user_id) VALUES (${slot}, ${user.id})`);
     users[name] = user;
   }
   const { a, b, c } = users;
@@ -69,7 +70,8 @@ before(async () => {
     UPDATE user SET favorite_count = 1, edge_ver = 3 WHERE slot = ${a.slot} AND user_id = ${a.id}`);
   await on(c, `${insert("liker", c.slot, video.id, a.id, 1, 3, AT)}
     UPDATE video SET favorite_count = 1 WHERE slot = ${c.slot} AND video_id = ${video.id};
-    UPDATE user SET total_favorited = 1, work_count = 1 WHERE slot = ${c.slot} AND user_id = ${c.id}`);
+    UPDATE user JOIN inbound USING (slot, user_id) SET total_favorited = 1, work_count = 1
+      WHERE slot = ${c.slot} AND user_id = ${c.id}`);
   const op = randomBytes(16);
   const text = "hello";
   await on(a, insert("message", a.slot, a.id, c.id, AT, 4711, 1, 1, text, 1, op));
@@ -103,8 +105,8 @@ test("finds exactly what was planted", async (t) => {
        UPDATE user SET follow_count = 2 WHERE slot = ${a.slot} AND user_id = ${a.id}`,
       [`shard1 slot ${a.slot} follow ${a.id} -> ${d.id} : the second half is missing`]],
     ["a wrong counter", c,
-      `UPDATE user SET follower_count = 7 WHERE slot = ${c.slot} AND user_id = ${c.id}`,
-      `UPDATE user SET follower_count = 1 WHERE slot = ${c.slot} AND user_id = ${c.id}`,
+      `UPDATE inbound SET follower_count = 7 WHERE slot = ${c.slot} AND user_id = ${c.id}`,
+      `UPDATE inbound SET follower_count = 1 WHERE slot = ${c.slot} AND user_id = ${c.id}`,
       [`shard2 slot ${c.slot} owners ${c.id} - : follower_count is 7, its rows are 1`]],
     ["a wrong counter of a video", c,
       `UPDATE video SET comment_count = 1 WHERE slot = ${c.slot} AND video_id = ${video.id}`,
@@ -116,9 +118,9 @@ test("finds exactly what was planted", async (t) => {
       [`shard2 slot ${c.slot} commented ${c.id} -> ${video.id} #99 : the first half is missing`]],
     ["halves that differ", b,
       `UPDATE follower SET state = 0 WHERE slot = ${b.slot} AND user_id = ${b.id};
-       UPDATE user SET follower_count = 0 WHERE slot = ${b.slot} AND user_id = ${b.id}`,
+       UPDATE inbound SET follower_count = 0 WHERE slot = ${b.slot} AND user_id = ${b.id}`,
       `UPDATE follower SET state = 1 WHERE slot = ${b.slot} AND user_id = ${b.id};
-       UPDATE user SET follower_count = 1 WHERE slot = ${b.slot} AND user_id = ${b.id}`,
+       UPDATE inbound SET follower_count = 1 WHERE slot = ${b.slot} AND user_id = ${b.id}`,
       [`shard1 slot ${a.slot} follow ${a.id} -> ${b.id} : the halves have the same version and differ`]],
     ["an older second half", b,
       `UPDATE follower SET ver = 1 WHERE slot = ${b.slot} AND user_id = ${b.id}`,

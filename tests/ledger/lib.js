@@ -139,7 +139,7 @@ export async function finishPolls(cluster, world, mailboxes) {
 /* ---- afterwards ---- */
 
 const COUNTED = `SELECT CONCAT_WS(' ',
-    (SELECT COUNT(*) FROM outbox), (SELECT CONCAT(COUNT(*), ' ', COALESCE(SUM(ver + edge_ver), 0)) FROM user),
+    (SELECT COUNT(*) FROM outbox), (SELECT CONCAT(COUNT(*), ' ', COALESCE(SUM(user.ver + edge_ver + inbound.ver), 0)) FROM user JOIN inbound USING (slot, user_id)),
     (SELECT COALESCE(SUM(ver), 0) FROM video), (SELECT COUNT(*) FROM follow), (SELECT COUNT(*) FROM follower),
     (SELECT COUNT(*) FROM favorite), (SELECT COUNT(*) FROM liker), (SELECT COUNT(*) FROM comment),
     (SELECT COALESCE(SUM(ver), 0) FROM commented), (SELECT COUNT(*) FROM message)) AS counted,
@@ -169,9 +169,10 @@ export async function settle(cluster, timeoutMs = PATIENCE_MS) {
 }
 
 const ROWS = [
-  `SELECT 'user', user_id, follow_count, follower_count, favorite_count, total_favorited, work_count, edge_ver
-     FROM user`,
-  "SELECT 'video', video_id, author_id, state = 'live', favorite_count, comment_count, ver FROM video",
+  `SELECT 'user', user_id, follow_count, follower_count, favorite_count, total_favorited, work_count,
+          (edge_ver & ((1 << 33) - 1)) + (follower_ver & ((1 << 33) - 1)) AS edge_ver
+     FROM user JOIN inbound USING (slot, user_id)`,
+  "SELECT 'video', video_id, author_id, state = 'live', favorite_count, comment_count, ver & ((1 << 33) - 1) FROM video",
   "SELECT 'follow', user_id, followed_id, state, ver FROM follow",
   "SELECT 'follower', user_id, follower_id, state, ver FROM follower",
   "SELECT 'favorite', user_id, video_id, state, ver FROM favorite",

@@ -36,13 +36,16 @@ export const NO_FENCE_READ = {
 export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["op", "op_place", "op_video", "slot_news", "purge_row"];
+const TEMPORARY = ["slot_news", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift"];
 
 /* Helpers that journal all that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo", "_purge_log"];
 
 /* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
 const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home"]);
+
+/* Helpers that change a row of every owner of a batch: who calls them journals that table. */
+const CHANGES = { _op_user_change: "user", _op_inbound_change: "inbound", _op_video_change: "video" };
 
 /* What every kind of routine must have in its header. */
 const SECTIONS = ["Touches", "Errors", "Replays"];
@@ -69,7 +72,7 @@ function headerOf(text) {
   const parameters = [];
   for (const line of lines) {
     const start = /^-- ([A-Z][a-z]+(?: \d)?)\s*: ?(.*)$/.exec(line);
-    const parameter = /^-- ((?:in_\w+)(?:\.\.in_\w+)?)(?:\s|$)/.exec(line);
+    const parameter = /^-- ((?:(?:in|out)_\w+)(?:\.\.in_\w+)?)(?:\s|$)/.exec(line);
     if (start) {
       [, section] = start;
       sections[section] = start[2];
@@ -173,6 +176,8 @@ function codesWritten(body) {
     for (const [, value] of statement.matchAll(/(?:SET|,)\s+(?:o\.code|v_code)\s*=\s*('\w+'|IF\([^;]*?'\w+', '\w+'\))/g)) {
       take(value);
     }
+    for (const [, value] of statement.matchAll(/\bIF\([^\n]*?('\w+', '\w+')\) AS code\b/g)) take(value);
+    for (const [, value] of statement.matchAll(/(?:THEN|ELSE)\s+IF\([^\n]*?('\w+', '\w+')\)/g)) take(value);
     for (const [, cases] of statement.matchAll(/\bo\.code\s+=\s+CASE\b((?:(?!\bEND\b)[\s\S])*)END\b/g)) {
       for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
         take(value);
@@ -287,7 +292,9 @@ export function characteristics({ routines }) {
     if (version === 0) problems.push(`${path}: no COMMENT 'vN: ..' or 'vN serves vM: ..' of at most 60 characters`);
     else if (serves > version || clauses.includes(` serves v${version}:`)) problems.push(`${path}: version ${version} serves older ones, or says nothing of it`);
     for (const { mode, name } of parameterList) {
-      if (mode !== "IN" || !name.startsWith("in_")) problems.push(`${path}: parameter ${mode} ${name} is not IN in_..`);
+      const isIn = mode === "IN" && name.startsWith("in_");
+      const isOut = mode === "OUT" && name.startsWith("out_") && base.startsWith("_");
+      if (!isIn && !isOut) problems.push(`${path}: parameter ${mode} ${name} is not IN in_.., nor OUT out_.. of a helper`);
     }
     if (kind === "FUNCTION" && /MODIFIES SQL DATA/.test(clauses)) problems.push(`${path}: a function that writes`);
     return problems;
@@ -299,7 +306,7 @@ const FORBIDDEN = [
   [/\bEXECUTE\b/, "EXECUTE"],
   [/CONTINUE HANDLER FOR (?:[^;]*,\s*)?SQL(?:EXCEPTION|WARNING)/, "a CONTINUE handler for SQLEXCEPTION or SQLWARNING"],
   [/CONTINUE HANDLER FOR (?:[^;]*,\s*)?SQLSTATE\s/, "a CONTINUE handler for an SQLSTATE"],
-  [/\bINOUT\b|\bOUT\s+\w+\s+[A-Z]/, "an OUT parameter"],
+  [/\bINOUT\b/, "an INOUT parameter"],
   [/\bOR\s+REPLACE\b/, "OR REPLACE"],
   [/\bGET\s+STACKED\b/, "GET STACKED DIAGNOSTICS"],
   [/SELECT\s+\*|\b\w\.\*/, "SELECT *"],
@@ -333,7 +340,7 @@ export function transactions({ routines, byName }) {
     const started = count(/\bSTART TRANSACTION\b/g);
     if (writing && started !== 1) problems.push(`${path}: writes without START TRANSACTION`);
     if (started > 0) {
-      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
+      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+(?:DO RELEASE_LOCK\([^;]*\);\s+)?RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
       if (count(/\bCOMMIT\b/g) !== 1) problems.push(`${path}: ${count(/\bCOMMIT\b/g)} COMMITs`);
       if (code.lastIndexOf("COMMIT") < code.lastIndexOf("START TRANSACTION")) problems.push(`${path}: COMMIT before START TRANSACTION`);
       const begin = writing
@@ -367,22 +374,26 @@ export function fences({ routines, tables }) {
     const slotted = [...writes].filter((table) => tables.get(table)?.slotted);
     const unknown = [...writes].filter((table) => !tables.has(table));
     if (unknown.length > 0) problems.push(`${path}: writes tables that no schema file makes: ${unknown}`);
-    for (const table of slotted) {
+    for (const [helper, table] of Object.entries(CHANGES)) {
+      if (body.includes(`CALL ${helper}(`)) slotted.push(table);
+    }
+    for (const table of base in CHANGES ? [] : slotted) {
       if (!journaled(body, table)) problems.push(`${path}: writes ${table} and does not journal it`);
     }
     if (!isPublic || !isWriter(routine) || base in NO_FENCE) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
-    if (at("CALL _op_open(") < 0 || at("CALL _op_open(") > at("START TRANSACTION")) problems.push(`${path}: _op_open is not called before the transaction`);
+    const opened = Math.max(at("CALL _op_open("), at("CALL _op_opened("));
+    if (opened < 0 || opened > at("START TRANSACTION")) problems.push(`${path}: neither _op_open nor _op_opened is called before the transaction`);
     if (!/START TRANSACTION;\s+CALL _op_fence\(/.test(body)) problems.push(`${path}: _op_fence is not first in the transaction`);
-    const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _op_user_hold(", "CALL _op_video_lock(", "CALL _op_video_hold(", "CALL _op_outbox_lock(", "OPEN c_"]
+    const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _op_video_lock(", "CALL _op_inbound_lock(", "CALL _op_author_lock(", "CALL _op_outbox_lock("]
       .filter((text) => at(text) >= 0);
     for (let i = 1; i < order.length; i++) {
       if (at(order[i - 1]) > at(order[i])) problems.push(`${path}: ${order[i]} comes before ${order[i - 1]}`);
     }
     if (at("CALL _op_mint(") >= 0 && at("CALL _slot_seq_lock(") < 0) problems.push(`${path}: mints without the lock of the mint`);
-    if (writes.has("user") && at("CALL _op_user_lock(") < 0 && at("CALL _op_user_hold(") < 0) problems.push(`${path}: writes user without _op_user_lock`);
+    if (writes.has("user") && at("CALL _op_user_lock(") < 0) problems.push(`${path}: writes user without _op_user_lock`);
     return problems;
   });
 }
@@ -409,6 +420,69 @@ export function readers({ routines, tables }) {
   });
 }
 
+/** A statement that sends a result set, or a helper that does. */
+const isAnswer = (statement) => {
+  const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
+  return /^CALL (?:_op_\w+_answer|_op_refusals)\(/.test(plain)
+    || (/^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain));
+};
+
+/** Who writes answers after COMMIT only, from the session's own tables: an error after the first row, or a wait for a
+ * table that somebody alters, would deny what is done. */
+export function answersAfterCommit({ routines, tables }) {
+  return routines.flatMap((routine) => {
+    const { path, isPublic, body } = routine;
+    if (!isPublic || !isWriter(routine)) return [];
+    const list = bodyStatements(body);
+    const commit = list.findIndex((statement) => /(^|\s)COMMIT$/.test(statement));
+    const problems = [];
+    if (commit < 0) return problems;
+    if (list.slice(0, commit).some(isAnswer)) problems.push(`${path}: answers before COMMIT`);
+    for (const statement of list.slice(commit + 1)) {
+      for (const [, table] of statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)) {
+        if (tables.has(table)) problems.push(`${path}: reads ${table} after COMMIT`);
+      }
+    }
+    return problems;
+  });
+}
+
+/* Which helper answers the owners in a table. */
+const ANSWERS = { user: "_op_user_answer", inbound: "_op_inbound_answer", video: "_op_video_answer" };
+
+/* Who changes nothing of an owner that a card, a list or a mailbox shows, or is no one's request. */
+const NO_OWNERS = {
+  user_erase: "of an operator; nobody shows an erased user",
+  erase_step: "of a job; nobody shows an erased user",
+  user_repair: "of an operator; caches ask for versions after 5 s",
+  user_password: "changes a secret",
+  user_rehash: "changes a secret",
+};
+
+/** Who changes owners answers them, with their versions; a version only grows, beyond the epoch of its slot. */
+export function versions({ routines }) {
+  return routines.flatMap((routine) => {
+    const { path, base, isPublic, body, writes } = routine;
+    const problems = [];
+    const changes = new Set([...writes].filter((table) => table in ANSWERS));
+    for (const [helper, table] of Object.entries(CHANGES)) {
+      if (body.includes(`CALL ${helper}(`)) changes.add(table);
+    }
+    for (const table of isPublic && !(base in NO_OWNERS) ? changes : []) {
+      if (!body.includes(`CALL ${ANSWERS[table]}(`)) problems.push(`${path}: changes ${table} and does not answer with ${ANSWERS[table]}`);
+    }
+    for (const statement of bodyStatements(body)) {
+      for (const [, value] of statement.matchAll(/\b[uivm]\.(?:ver|edge_ver|mail_ver|follower_ver|comment_ver)\s+=\s+([^,]*(?:\([^;]*?\)[^,]*)?)/g)) {
+        if (/^[uivm]\.\w+ \+/.test(value)) problems.push(`${path}: sets a version to ${value.trim()}`);
+      }
+    }
+    for (const statement of isPublic && !isWriter(routine) && !/^(?:audit|user_(?:audit|export|tables|repair))/.test(base) ? bodyStatements(body).filter(isAnswer) : []) {
+      for (const [, column] of statement.matchAll(/^\s+([uiv]\.\w*ver)(?: AS \w+)?,?$/gm)) problems.push(`${path}: answers ${column} without the epoch`);
+    }
+    return problems;
+  });
+}
+
 /** What is answered is what the header says, beginning with the common columns. */
 export function answers({ routines, byName }) {
   return routines.flatMap(({ path, isPublic, header, body, wraps }) => {
@@ -422,10 +496,12 @@ export function answers({ routines, byName }) {
     }
     const promised = Object.keys(header.sections).filter((key) => key.startsWith("Answer")).map((key) =>
       header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim()));
-    const answering = bodyStatements(body).filter((statement) => {
+    const answering = bodyStatements(body).flatMap((statement) => {
       const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
-      return /^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain);
-    }).map((statement) => selectColumns(statement));
+      const helper = /^CALL (_op_\w+_answer|_op_refusals)\(/.exec(plain);
+      if (helper) return [[`as ${helper[1]}`]];
+      return isAnswer(statement) ? [selectColumns(statement)] : [];
+    });
     if (JSON.stringify(promised) !== JSON.stringify(answering)) {
       problems.push(`${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`);
     }

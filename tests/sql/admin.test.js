@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import {
   account, batch, call, changed, codes, counted, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding,
   one, outboxList, ownerOp,
-  race, refused, refusesBadBatch, shard,
+  race, refused, refusesBadBatch, shard, version,
 } from "./lib.js";
 
 let server;
@@ -56,7 +56,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     const bad = async () => (await byId(monitor, "user_audit", user.id)).filter((row) => row.good === "0").map((row) => row.what).sort();
     assert.deepEqual(await bad(), []);
     assert.deepEqual([(await byId(admin, "user_repair", user.id))[0].code, (await userRow(user)).ver], ["same", (await userRow(user)).ver]);
-    await root.run(`UPDATE user SET follow_count = 7, follower_count = 7, favorite_count = -1, work_count = 0, total_favorited = 9 WHERE slot = 10 AND user_id = ${user.id}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET follow_count = 7, follower_count = 7, favorite_count = -1, work_count = 0, total_favorited = 9 WHERE slot = 10 AND user_id = ${user.id}`);
     await root.run(`UPDATE video SET favorite_count = 5, comment_count = 3 WHERE slot = 10 AND video_id = ${own.id}`);
     assert.deepEqual(await bad(), ["favorite_count", "follow_count", "follower_count", "total_favorited", "video_comment_count", "video_favorite_count", "work_count"]);
     const ver = Number((await userRow(user)).ver);
@@ -66,7 +66,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     await journals(root, 10, async () => {
       await root.run(`UPDATE user SET work_count = 5 WHERE slot = 10 AND user_id = ${user.id}`);
       return byId(admin, "user_repair", user.id);
-    }, () => [`user ${user.id} ${user.id}`, `video ${user.id} ${own.id}`]);
+    }, () => [`user ${user.id} ${user.id}`, `inbound ${user.id} ${user.id}`]);
     await root.run(`UPDATE user SET edge_ver = 0 WHERE slot = 10 AND user_id = ${user.id}`);
     assert.deepEqual(await bad(), ["edge_ver"]);
   });
@@ -179,19 +179,21 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     await late.end();
 
     // A place in the list of followers counts; received messages have the ids of others.
-    await root.run(`UPDATE follower SET pos = 50 WHERE slot = 17 AND user_id = ${user.id}`);
+    await root.run(`UPDATE follower SET pos = pos + 50 WHERE slot = 17 AND user_id = ${user.id}`);
     await one(app, "message_deliver", ownerOp(user, { peer: Number(peer.id), seq: 1, message_id: 2 ** 52, state: 1, text: "r", op: key() }));
+    const placed = await root.value(`SELECT MAX(pos) FROM follower WHERE slot = 17 AND user_id = ${user.id}`);
+    assert.deepEqual(await bad(), [`follower_ver ${BigInt(placed) - 50n} ${placed}`]);
     assert.deepEqual(await repair(), ["ok", "1", "0"]);
-    assert.equal((await userRow(user)).edge_ver, "50");
+    assert.equal(await root.value(`SELECT follower_ver FROM inbound WHERE slot = 17 AND user_id = ${user.id}`), placed);
     // Never lowered.
-    await root.run(`UPDATE user SET edge_ver = 1000, message_last = message_last + 1000 WHERE slot = 17 AND user_id = ${user.id}`);
+    await root.run(`UPDATE user SET edge_ver = edge_ver + 1000, message_last = message_last + 1000 WHERE slot = 17 AND user_id = ${user.id}`);
     await root.run(`UPDATE video SET comment_last = comment_last + 1000 WHERE slot = 17 AND video_id = ${own.id}`);
     const high = await numbers();
     assert.deepEqual([await repair(), await bad(), await numbers()], [["same", "0", "0"], [], high]);
     await journals(root, 17, async () => {
       await spoil();
       return repair();
-    }, () => [`user ${user.id} ${user.id}`, `video ${user.id} ${own.id}`]);
+    }, () => [`user ${user.id} ${user.id}`, `inbound ${user.id} ${user.id}`, `video ${user.id} ${own.id}`]);
   });
 
   test("a chat whose messages are gone: wrong at a live user, right at an erased one; counted, and not as live", async () => {
@@ -201,7 +203,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     const chats = async () => (await byId(monitor, "user_audit", user.id)).filter((row) => row.what.endsWith("_seq")).map((row) => `${row.what} ${row.counter} ${row.counted} ${row.good}`).sort();
     const tables = async () => (await byId(monitor, "user_tables", user.id)).filter((row) => row.tbl === "chat").map((row) => `${row.total},${row.live}`);
     assert.deepEqual([await chats(), await tables()], [["recv_seq 4 0 0", "sent_seq 1 0 0"], ["1,0"]]);
-    await root.run(`UPDATE user SET state = 'erased' WHERE slot = 18 AND user_id = ${user.id}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE slot = 18 AND user_id = ${user.id}`);
     assert.deepEqual([await chats(), await tables()], [[], ["1,0"]]);
   });
 });
@@ -254,7 +256,7 @@ describe("user_erase, erase_step", () => {
     const gone = await newUser(app, nameIn(18));
     const entries = [];
     await journals(root, 18, async () => {
-      await root.run(`UPDATE user SET state = 'live' WHERE user_id = ${gone.id}`);
+      await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'live', inbound.state = 'live' WHERE user_id = ${gone.id}`);
       await root.run(`DELETE FROM job WHERE owner_id = ${gone.id}`);
       const own = await newVideo(app, gone);
       const { at, seq } = await one(app, "message_action", ownerOp(gone, { peer: Number(writer.id), op: key(), text: "x" }));
@@ -266,7 +268,7 @@ describe("user_erase, erase_step", () => {
       const hex = (text) => Buffer.from(text).toString("hex");
       const id = gone.id;
       entries.splice(0, Infinity,
-        `user ${id} ${id}`, `session ${id} ${id}`, `job ${id} ${id},${id} ${hex("user_erase")}`,
+        `user ${id} ${id}`, `inbound ${id} ${id}`, `session ${id} ${id}`, `job ${id} ${id},${id} ${hex("user_erase")}`,
         `video ${id} ${own.id}`, `user ${id} ${id}`, `job ${id} ${id},${own.id} ${hex("media_delete")}`, `video ${id} ${own.id}`,
         `follow ${id} ${id},${writer.id}`, `outbox ${id} ${id},${writer.id},0 ${hex("follow")}`, `user ${id} ${id}`,
         `favorite ${id} ${id},${video.id}`, `outbox ${id} ${id},${video.id},0 ${hex("favorite")}`, `user ${id} ${id}`,
@@ -335,7 +337,7 @@ describe("user_erase, erase_step", () => {
   test("an erasure and a follow that meet", async () => {
     const [user, peer] = [await newUser(app), await newUser(app)];
     const other = account(server, "app");
-    const results = await race(server, root, `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`,
+    const results = await race(server, root, `SELECT 1 FROM inbound WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`,
       [admin, (session) => byId(session, "user_erase", user.id)],
       [other, (session) => batch(session, "relation_deliver", ownerOp(user, { actor: Number(peer.id), state: 1, ver: 1, at: 1 }))]);
     assert.equal(results[0][0].code, "ok");
@@ -352,14 +354,14 @@ describe("video_remove", () => {
     await half("favorite_deliver", video, await newUser(app));
     assert.deepEqual([(await byId(admin, "video_remove", video.id))[0].code, (await byId(admin, "video_remove", video.id))[0].code], ["ok", "same"]);
     const row = await userRow(author);
-    assert.deepEqual([row.work_count, row.total_favorited], ["0", "0"]);
+    assert.deepEqual([row.work_count, await root.value(`SELECT total_favorited FROM inbound WHERE user_id = ${author.id}`)], ["0", "0"]);
     assert.equal(await root.value(`SELECT payload FROM job WHERE slot = 14 AND kind = 'media_delete' AND target_id = ${video.id}`), video.media);
     const videos = [await newVideo(app, author), await newVideo(app, author)];
     await journals(root, 14, async () => {
       const { id } = videos.shift();
       await byId(admin, "video_remove", id);
       return id;
-    }, (id) => [`video ${author.id} ${id}`, `user ${author.id} ${author.id}`, `job ${author.id} ${author.id},${id} ${Buffer.from("media_delete").toString("hex")}`]);
+    }, (id) => [`video ${author.id} ${id}`, `user ${author.id} ${author.id}`, `inbound ${author.id} ${author.id}`, `job ${author.id} ${author.id},${id} ${Buffer.from("media_delete").toString("hex")}`]);
   });
 });
 
@@ -403,9 +405,9 @@ describe("the auditor's readers", () => {
       const row = await one(monitor, "audit_find", ownerOp(owner, { tbl, other: Number(to.id), seq: Number(seq) }));
       return [row.owner_state, row.state, row.ver];
     };
-    assert.deepEqual(await find(user, "follow", peer), ["live", "1", "1"]);
+    assert.deepEqual(await find(user, "follow", peer), ["live", "1", version(1)]);
     assert.deepEqual(await find(peer, "follower", user), ["live", null, null]);
-    assert.deepEqual(await find(user, "favorite", other), ["live", "1", "3"]);
+    assert.deepEqual(await find(user, "favorite", other), ["live", "1", version(2)]);
     assert.deepEqual(await find(other, "liker", user), ["live", "1", "1"]);
     assert.deepEqual(await find(other, "comment", user, comment), ["live", "1", "1"]);
     assert.deepEqual(await find(user, "commented", other, comment), ["live", "1", "1"]);
@@ -468,8 +470,8 @@ describe("user_profile", () => {
     };
     assert.equal(await change({ signature: "名 😀 " }), "ok");
     assert.equal(await change({ avatar: "a", background_image: "b", signature: null }), "ok");
-    assert.deepEqual([await now(), await change({ avatar: "a", signature: "名 😀 " })], [["a", "b", "名 😀 ", "3"], "same"]);
-    assert.deepEqual([await change({ signature: "名 😀" }), await change({ avatar: "" }), await now()], ["ok", "ok", ["", "b", "名 😀", "5"]]);
+    assert.deepEqual([await now(), await change({ avatar: "a", signature: "名 😀 " })], [["a", "b", "名 😀 ", version(3)], "same"]);
+    assert.deepEqual([await change({ signature: "名 😀" }), await change({ avatar: "" }), await now()], ["ok", "ok", ["", "b", "名 😀", version(5)]]);
     assert.equal((await one(app, "user_profile", { slot: 9, epoch: 1, owner: 9, avatar: "x" })).code, "notfound");
     for (const fields of [{}, { avatar: null }, { avatar: "a".repeat(65) }, { avatar: "ä" }, { background_image: "a".repeat(65) }, { signature: "a".repeat(129) }]) {
       await refused(app, "45400", "user_profile", JSON.stringify([ownerOp(user, fields)]));

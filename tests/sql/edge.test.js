@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import {
   account, batch, call, codes, counted as readsOf, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding, one,
-  outboxList, ownerOp, race, refused, refusesBadBatch, shard, until, waitForLocks,
+  outboxList, ownerOp, race, refused, refusesBadBatch, shard, until, version, waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -31,7 +31,8 @@ const KINDS = {
 
 const actionOp = (user, target, state = 1) => ownerOp(user, { target: Number(target.id), state });
 const deliverOp = (target, user, state, ver, at = 1000) => ownerOp(target, { actor: Number(user.id), state, ver, at });
-const outboxOp = (user, kind, target, ver, fields = {}) => ownerOp(user, { kind, target: Number(target.id), seq: 0, ver, ...fields });
+/* The Nth version of an edge of USER. */
+const outboxOp = (user, kind, target, n, fields = {}) => ownerOp(user, { kind, target: Number(target.id), seq: 0, ver: Number(version(n)), ...fields });
 
 const userRow = async (user) => (await root.rows(`SELECT * FROM user WHERE slot = ${user.slot} AND user_id = ${user.id}`))[0];
 const videoRow = async (video) => (await root.rows(`SELECT * FROM video WHERE slot = ${video.slot} AND video_id = ${video.id}`))[0];
@@ -40,8 +41,11 @@ const forward = async (kind, user, target) => (await root.rows(
 const backward = async (kind, target, user) => (await root.rows(
   `SELECT state, ver FROM ${KINDS[kind].backward} WHERE slot = ${target.slot} AND ${KINDS[kind].owner} = ${target.id} AND ${KINDS[kind].actor} = ${user.id}`))[0];
 const outbox = (user) => root.rows(`SELECT kind, target_id, seq, ver, attempts, parked FROM outbox WHERE slot = ${user.slot} AND actor_id = ${user.id} ORDER BY kind, target_id, seq`);
+const inboundRow = async (user) => (await root.rows(`SELECT * FROM inbound WHERE slot = ${user.slot} AND user_id = ${user.id}`))[0];
+const erase = (user) => root.run(`UPDATE user AS u JOIN inbound AS i ON i.slot = u.slot AND i.user_id = u.user_id
+  SET u.state = 'erased', i.state = 'erased' WHERE u.slot = ${user.slot} AND u.user_id = ${user.id}`);
 const countOf = async (kind, user) => Number((await userRow(user))[`${kind}_count`]);
-const lock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
+const lock = (user, table = "user") => `SELECT 1 FROM ${table} WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 
 /** Every counter of every user and video is what the rows say. */
 async function counted() {
@@ -64,19 +68,19 @@ for (const [kind, is] of Object.entries(KINDS)) {
       const [user, target] = [await newUser(app), await is.target()];
       const now = Number(await root.value("SELECT _now_ms()"));
       const on = await one(app, is.action, actionOp(user, target));
-      assert.deepEqual([on.code, on.slot, on.epoch, on.server, on.ver, on.pending], ["ok", String(user.slot), "1", "shard1", "1", "1"]);
+      assert.deepEqual([on.code, on.slot, on.epoch, on.server, on.ver, on.pending], ["ok", String(user.slot), "1", "", version(1), "1"]);
       assert.ok(Number(on.at) >= now && Number(on.at) < now + 60_000);
-      assert.deepEqual(await outbox(user), [{ kind, target_id: target.id, seq: "0", ver: "1", attempts: "0", parked: "0" }]);
+      assert.deepEqual(await outbox(user), [{ kind, target_id: target.id, seq: "0", ver: version(1), attempts: "0", parked: "0" }]);
       const again = await one(app, is.action, actionOp(user, target));
-      assert.deepEqual([again.code, again.ver, again.at, again.pending], ["same", "1", on.at, "1"]);
+      assert.deepEqual([again.code, again.ver, again.at, again.pending], ["same", version(1), on.at, "1"]);
       assert.equal((await one(app, "outbox_done", outboxOp(user, kind, target, 1))).code, "ok");
       assert.equal((await one(app, is.action, actionOp(user, target))).pending, "0");
       const off = await one(app, is.action, actionOp(user, target, 0));
-      assert.deepEqual([off.code, off.ver], ["ok", "2"]);
+      assert.deepEqual([off.code, off.ver], ["ok", version(2)]);
       assert.equal((await one(app, is.action, actionOp(user, target, 0))).code, "same");
-      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: "2" });
+      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: version(2) });
       assert.equal(await countOf(kind, user), 0);
-      assert.equal((await userRow(user)).ver, "3");
+      assert.equal((await userRow(user)).ver, version(3));
       await counted();
     });
 
@@ -90,7 +94,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
 
     test("nobody and erased users: not found, nothing changes", async () => {
       const [user, target] = [await newUser(app), await is.target()];
-      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${user.slot} AND user_id = ${user.id}`);
+      await erase(user);
       const ghost = { id: String(12345 * 8192 + 9 * 8), slot: 9 };
       for (const nobody of [user, ghost]) {
         const row = await one(app, is.action, actionOp(nobody, target));
@@ -131,9 +135,9 @@ for (const [kind, is] of Object.entries(KINDS)) {
         return got;
       }))).flat();
       const done = answers.filter((row) => row.code === "ok").map((row) => Number(row.ver)).sort((x, y) => x - y);
-      assert.deepEqual(done, Array.from(done, (_, i) => i + 1));
+      assert.deepEqual(done, Array.from(done, (_, i) => Number(version(i + 1))));
       const last = await forward(kind, user, target);
-      assert.equal(Number(last.ver), done.length);
+      assert.equal(last.ver, version(done.length));
       assert.equal(await countOf(kind, user), Number(last.state));
       await sessions[1].end();
     });
@@ -166,7 +170,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
     test("newer versions only, in any order; counters follow", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const deliver = async (state, ver) => (await one(app, is.deliver, deliverOp(target, user, state, ver))).code;
-      const likes = async () => Number(kind === "follow" ? (await userRow(target)).follower_count : (await videoRow(target)).favorite_count);
+      const likes = async () => Number(kind === "follow" ? (await inboundRow(target)).follower_count : (await videoRow(target)).favorite_count);
       assert.equal(await deliver(1, 3), "ok");
       assert.equal(await likes(), 1);
       assert.equal(await deliver(1, 3), "same");
@@ -194,7 +198,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.ok((await codes(app, is.deliver, ops.slice(0, 100))).every((code) => code === "ok"));
       const answers = await codes(app, is.deliver, ops);
       assert.deepEqual([...new Set(answers.slice(0, 100)), ...new Set(answers.slice(100))], ["same", "ok"]);
-      const row = kind === "follow" ? await userRow(target) : await videoRow(target);
+      const row = kind === "follow" ? await inboundRow(target) : await videoRow(target);
       assert.deepEqual([row.follower_count ?? row.favorite_count], ["200"]);
       await refused(app, "45400", is.deliver, JSON.stringify([ops[0], { ...ops[0], ver: 9 }]));
       await counted();
@@ -207,7 +211,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.equal(await backward(kind, ghost, user), undefined);
       const target = await is.target();
       const owner = kind === "follow" ? target.id : (await videoRow(target)).author_id;
-      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${target.slot} AND user_id = ${owner}`);
+      await erase({ slot: target.slot, id: owner });
       assert.equal((await one(app, is.deliver, deliverOp(target, user, 1, 1))).code, "notfound");
       assert.equal(await backward(kind, target, user), undefined);
     });
@@ -224,7 +228,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       const owner = kind === "follow" ? target : { slot: target.slot, id: (await videoRow(target)).author_id };
       const other = account(server, "app");
       const work = (state, ver) => (session) => one(session, is.deliver, deliverOp(target, user, state, ver));
-      const results = await race(server, root, lock(owner), [app, work(1, 1)], [other, work(0, 2)]);
+      const results = await race(server, root, lock(owner, "inbound"), [app, work(1, 1)], [other, work(0, 2)]);
       assert.ok(results.every((row) => ["ok", "same"].includes(row.code)));
       assert.deepEqual(await backward(kind, target, user), { state: "0", ver: "2" });
       await counted();
@@ -239,7 +243,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       const owner = kind === "follow" ? target.id : (await videoRow(target)).author_id;
       let ver = 0;
       await journals(root, 33, () => one(app, is.deliver, deliverOp(target, user, 1, (ver += 1))), () => [
-        `${is.backward} ${owner} ${target.id},${user.id}`, `user ${owner} ${owner}`,
+        `${is.backward} ${owner} ${target.id},${user.id}`, `inbound ${owner} ${owner}`,
         ...(kind === "favorite" ? [`video ${owner} ${target.id}`] : []),
       ]);
     });
@@ -253,11 +257,11 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.equal(await undo(2), "same");
       assert.equal(await countOf(kind, user), 1);
       assert.equal(await undo(1), "ok");
-      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: "1" });
+      assert.deepEqual(await forward(kind, user, target), { state: "0", ver: version(1) });
       assert.equal(await countOf(kind, user), 0);
       assert.deepEqual(await outbox(user), []);
       assert.equal(await undo(1), "same");
-      assert.equal((await one(app, is.action, actionOp(user, target))).ver, "2");
+      assert.equal((await one(app, is.action, actionOp(user, target))).ver, version(3), "the undo is a version of the list");
       await counted();
     });
 
@@ -265,15 +269,15 @@ for (const [kind, is] of Object.entries(KINDS)) {
       const [user, target] = [await newUser(app), await is.target()];
       for (const state of [1, 0, 1]) await one(app, is.action, actionOp(user, target, state));
       assert.equal((await one(app, "outbox_undo", outboxOp(user, kind, target, 1))).code, "same");
-      assert.deepEqual(await forward(kind, user, target), { state: "1", ver: "3" });
-      assert.equal((await outbox(user))[0].ver, "3");
+      assert.deepEqual(await forward(kind, user, target), { state: "1", ver: version(3) });
+      assert.equal((await outbox(user))[0].ver, version(3));
       assert.equal(await countOf(kind, user), 1);
     });
 
     test("the removal that was refused only leaves the outbox; erased users too", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       for (const state of [1, 0]) await one(app, is.action, actionOp(user, target, state));
-      await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${user.slot} AND user_id = ${user.id}`);
+      await erase(user);
       assert.equal((await one(app, "outbox_undo", outboxOp(user, kind, target, 2))).code, "ok");
       assert.equal(await countOf(kind, user), 0);
       assert.deepEqual(await outbox(user), []);
@@ -288,7 +292,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
         [other, (session) => one(session, is.action, actionOp(user, target))]);
       assert.equal(undone.code, "ok");
       assert.equal(await countOf(kind, user), liked.code === "ok" ? 1 : 0);
-      assert.deepEqual((await outbox(user)).map((row) => row.ver), liked.code === "ok" ? ["2"] : []);
+      assert.deepEqual((await outbox(user)).map((row) => row.ver), liked.code === "ok" ? [version(3)] : []);
       await other.end();
     });
   });
@@ -300,12 +304,12 @@ describe("likes and deletion of the video", () => {
     const [video, stays] = [await newVideo(app, author), await newVideo(app, author)];
     const [a, b] = [await newUser(app), await newUser(app)];
     for (const [who, what] of [[a, video], [b, video], [a, stays]]) await one(app, "favorite_deliver", deliverOp(what, who, 1, 1));
-    assert.equal((await userRow(author)).total_favorited, "3");
+    assert.equal((await inboundRow(author)).total_favorited, "3");
     assert.equal((await one(app, "publish_delete", deleteOp(video, author.id))).code, "ok");
-    assert.equal((await userRow(author)).total_favorited, "1");
+    assert.equal((await inboundRow(author)).total_favorited, "1");
     assert.equal((await one(app, "favorite_deliver", deliverOp(video, a, 0, 2))).code, "notfound");
     assert.equal((await one(app, "favorite_deliver", deliverOp(video, await newUser(app), 1, 1))).code, "notfound");
-    assert.deepEqual([(await userRow(author)).total_favorited, (await videoRow(video)).favorite_count], ["1", "2"]);
+    assert.deepEqual([(await inboundRow(author)).total_favorited, (await videoRow(video)).favorite_count], ["1", "2"]);
     await counted();
   });
 
@@ -315,12 +319,12 @@ describe("likes and deletion of the video", () => {
     await one(app, "favorite_deliver", deliverOp(video, await newUser(app), 1, 1));
     const fan = await newUser(app);
     const other = account(server, "app");
-    const results = await race(server, root, lock(author),
+    const results = await race(server, root, lock(author, "inbound"),
       [app, (session) => one(session, "publish_delete", deleteOp(video, author.id))],
       [other, (session) => one(session, "favorite_deliver", deliverOp(video, fan, 1, 1))]);
     assert.equal(results[0].code, "ok");
     assert.ok(["ok", "notfound"].includes(results[1].code));
-    assert.equal((await userRow(author)).total_favorited, "0");
+    assert.equal((await inboundRow(author)).total_favorited, "0");
     await counted();
     await other.end();
   });
@@ -364,7 +368,7 @@ describe("the outbox", () => {
     const list = async (limit = 10, older = 0) => await outboxList(app, limit, older);
     const rows = await list();
     assert.deepEqual(rows.map(({ kind, owner, target, seq, ver, state, head }) => [kind, owner, target, seq, ver, state, head]),
-      [["favorite", a.id, video.id, "0", "3", "0", "1"], ["follow", a.id, b.id, "0", "1", "1", "1"]]);
+      [["favorite", a.id, video.id, "0", version(3), "0", "1"], ["follow", a.id, b.id, "0", version(1), "1", "1"]]);
     assert.deepEqual([await outboxList(app, 10, 0, [40, 42]), (await outboxList(app, 10, 0, [40, 41])).length], [[], 2]);
     assert.ok(rows.every((row) => Number(row.at) > 1_700_000_000_000 && row.slot === "40" && row.epoch === "1" && row.text === null));
     assert.deepEqual(await list(10, 60_000), []);
@@ -387,9 +391,9 @@ describe("the outbox", () => {
     assert.deepEqual([(await outbox(a))[0].attempts, (await outbox(a))[0].parked], ["20", "1"]);
     const [status] = (await call(root, "outbox_status"))[0];
     assert.deepEqual([status.kind, status.waiting, status.parked, status.attempts], ["follow", "0", "1", "20"]);
-    assert.equal(await fail({ ver: 9 }), "same");
+    assert.equal(await fail({ ver: Number(version(9)) }), "same");
     await one(app, "relation_action", actionOp(a, b, 0));
-    assert.deepEqual(await outbox(a), [{ kind: "follow", target_id: b.id, seq: "0", ver: "2", attempts: "0", parked: "0" }]);
+    assert.deepEqual(await outbox(a), [{ kind: "follow", target_id: b.id, seq: "0", ver: version(2), attempts: "0", parked: "0" }]);
   });
 
   test("of a chat the first is due; an operator finds what is parked and lets it go", async () => {
@@ -510,7 +514,7 @@ describe("the outbox", () => {
       await root.run("DELETE FROM slot_log");
       return row;
     };
-    await journals(root, 43, async () => one(app, "outbox_done", outboxOp(a, "follow", b, Number((await act()).ver))),
+    await journals(root, 43, async () => one(app, "outbox_done", { ...outboxOp(a, "follow", b, 0), ver: Number((await act()).ver) }),
       () => [`outbox ${a.id} ${a.id},${b.id},0 ${name}`]);
     ver = 0;
     await journals(root, 43, async () => {
@@ -518,7 +522,7 @@ describe("the outbox", () => {
       const row = await one(app, "relation_action", actionOp(a, b, 1));
       await root.run("DELETE FROM slot_log");
       await root.run(`UPDATE user SET follow_count = 1 WHERE slot = 43 AND user_id = ${a.id}`);
-      return one(app, "outbox_undo", outboxOp(a, "follow", b, Number(row.ver)));
+      return one(app, "outbox_undo", { ...outboxOp(a, "follow", b, 0), ver: Number(row.ver) });
     }, () => [`outbox ${a.id} ${a.id},${b.id},0 ${name}`, `follow ${a.id} ${a.id},${b.id}`, `user ${a.id} ${a.id}`]);
   });
 });

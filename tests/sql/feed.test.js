@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
-import { call, deleteOp, nameIn, newUser, newVideo, one, refused, shard, tableSums } from "./lib.js";
+import { call, deleteOp, nameIn, newUser, newVideo, one, refused, shard, tableSums, version,
+} from "./lib.js";
 
 let server;
 let root;
@@ -52,8 +53,8 @@ describe("feed_list", () => {
     assert.deepEqual((await feed()).videos, [{
       slot: String(user.slot), video_id: video.id, user_id: user.id, name: user.name, avatar: "",
       background_image: "", signature: "s", follow_count: "0", follower_count: "0",
-      total_favorited: "0", work_count: "1", favorite_count: "2", ver: "2", title: "t",
-      media: video.media, video_favorite_count: "8", comment_count: "9", published_at: String(video.at),
+      total_favorited: "0", work_count: "1", favorite_count: "2", ver: version(2), in_ver: version(1), title: "t",
+      media: video.media, video_favorite_count: "8", comment_count: "9", published_at: String(video.at), video_ver: version(1),
     }]);
   });
 
@@ -90,7 +91,7 @@ describe("feed_list", () => {
     const [kept, deleted] = [await newVideo(app, user), await newVideo(app, user)];
     await newVideo(app, gone);
     await one(app, "publish_delete", deleteOp(deleted, user.id));
-    await root.run(`UPDATE user SET state = 'erased' WHERE user_id = ${gone.id}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE user_id = ${gone.id}`);
     assert.deepEqual(await ids(), [kept.id]);
     assert.deepEqual(await ids(0, 1), [kept.id]);
   });

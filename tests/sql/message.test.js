@@ -21,7 +21,7 @@ const undoOp = (user, peer, seq) => ownerOp(user, { kind: "message", target: Num
 const chat = async (user, peer, { from = 0, back = 0, limit = 10, received = 0 } = {}) =>
   (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(peer.id), from, back, limit, received))[0];
 const texts = async (...args) => (await chat(...args)).map((row) => row.text);
-const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
+const userLock = (user, table = "user") => `SELECT 1 FROM ${table} WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 const two = async (...slots) => [await newUser(app, ...slots.slice(0, 1).map(nameIn)), await newUser(app, ...slots.slice(1, 2).map(nameIn))];
 
 /** A message in both mailboxes. */
@@ -142,7 +142,7 @@ describe("message_deliver", () => {
 
   test("nobody there: not found, nothing stays", async () => {
     const [a, b] = await two();
-    await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
     assert.equal((await one(app, "message_deliver", halfOp(b, a, 1))).code, "notfound");
     assert.equal((await one(app, "message_deliver", { ...halfOp(b, a, 1), slot: 9, owner: 9 })).code, "notfound");
     assert.equal(await root.value(`SELECT COUNT(*) FROM message WHERE user_id IN (9, ${b.id})`), "0");
@@ -152,7 +152,7 @@ describe("message_deliver", () => {
   test("what was received stays received at a user who was erased since", async () => {
     const [a, b] = await two();
     assert.equal((await one(app, "message_deliver", halfOp(b, a, 1))).code, "ok");
-    await root.run(`UPDATE user SET state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`);
     const deliver = async (seq) => (await one(app, "message_deliver", halfOp(b, a, seq))).code;
     assert.deepEqual([await deliver(1), await deliver(2), await deliver(3)], ["same", "notfound", "notfound"]);
   });
@@ -178,7 +178,7 @@ describe("message_deliver", () => {
     const [a, b] = await two();
     const other = account(server, "app");
     const op = halfOp(b, a, 1);
-    const results = await race(server, root, userLock(b), [app, (s) => one(s, "message_deliver", op)], [other, (s) => one(s, "message_deliver", op)]);
+    const results = await race(server, root, userLock(b, "inbound"), [app, (s) => one(s, "message_deliver", op)], [other, (s) => one(s, "message_deliver", op)]);
     assert.deepEqual([results.map((row) => row.code).sort(), await texts(b, a)], [["ok", "same"], ["m1"]]);
     await other.end();
   });
@@ -193,7 +193,7 @@ describe("message_deliver", () => {
     await obeysForwarding(root, app, "message_deliver", 63, b.id, () => halfOp(b, a, 1));
     let seq = 0;
     await journals(root, 63, () => one(app, "message_deliver", halfOp(b, a, (seq += 1))), ({ at }) => [
-      `message ${b.id} ${b.id},${a.id},${at}`, `chat ${b.id} ${b.id},${a.id}`, `user ${b.id} ${b.id}`]);
+      `message ${b.id} ${b.id},${a.id},${at}`, `chat ${b.id} ${b.id},${a.id}`, `inbound ${b.id} ${b.id}`]);
   });
 });
 

@@ -6,7 +6,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 
 import {
   FAR, account, call, codes, deleteOp, journals, key, nameIn, newName, newUser, newVideo, obeysFence,
-  obeysForwarding, one, ownerOp, publishOp, refused, sha256, shard, tableSums, waitForLocks,
+  obeysForwarding, one, ownerOp, publishOp, refused, sha256, shard, tableSums, waitForLocks, rowsOf,
 } from "./lib.js";
 
 let server;
@@ -23,7 +23,8 @@ after(() => server?.stop());
 beforeEach(() => root.run("DELETE FROM job"));
 
 const row = async (session, routine, ...args) => {
-  const [rows] = await call(session, routine, ...args);
+  const sets = await call(session, routine, ...args);
+  const rows = sets[0].length > 0 ? sets[0] : rowsOf(sets);
   assert.equal(rows.length, 1);
   return rows[0];
 };

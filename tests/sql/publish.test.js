@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import {
   account, batch, call, changed, codes, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
   obeysForwarding, one, ownerOp, publishOp, race, refused, refusesBadBatch, sha256, shard,
-  slotOfId, timeOfId,
+  slotOfId, timeOfId, version,
 } from "./lib.js";
 
 let server;
@@ -18,8 +18,8 @@ after(() => server?.stop());
 
 const where = (user) => `slot = ${user.slot} AND user_id = ${user.id}`;
 const card = async (user) =>
-  (await root.rows(`SELECT work_count, total_favorited, ver FROM user WHERE ${where(user)}`))[0];
-const erase = (user) => root.run(`UPDATE user SET state = 'erased' WHERE ${where(user)}`);
+  (await root.rows(`SELECT work_count, total_favorited, user.ver, inbound.ver AS in_ver FROM user JOIN inbound USING (slot, user_id) WHERE ${where(user)}`))[0];
+const erase = (user) => root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
 const videos = (user) =>
   root.value(`SELECT COUNT(*) FROM video WHERE slot = ${user.slot} AND author_id = ${user.id}`);
 
@@ -30,7 +30,7 @@ describe("publish_action", () => {
     const row = await one(app, "publish_action", op);
     assert.deepEqual(
       { ...row, video_id: "", published_at: "" },
-      { n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1", video_id: "", published_at: "", media: op.media });
+      { n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "", video_id: "", published_at: "", media: op.media });
     assert.equal(slotOfId(row.video_id), user.slot);
     assert.equal(timeOfId(row.video_id), Number(row.published_at));
     const [stored] = await root.rows(`
@@ -40,9 +40,9 @@ describe("publish_action", () => {
     assert.deepEqual(stored, {
       author_id: user.id, title: op.title, media: op.media, sha256: op.sha256, size_bytes: "1000",
       duration_ms: "5000", width: "640", height: "360", state: "live", published_at: row.published_at,
-      favorite_count: "0", comment_count: "0", ver: "1", op: op.op, deleted_at: null,
+      favorite_count: "0", comment_count: "0", ver: version(1), op: op.op, deleted_at: null,
     });
-    assert.deepEqual(await card(user), { work_count: "1", total_favorited: "0", ver: "2" });
+    assert.deepEqual(await card(user), { work_count: "1", total_favorited: "0", ver: version(2), in_ver: version(1) });
   });
 
   test("a replay gets the stored row, and its first media", async () => {
@@ -136,12 +136,12 @@ describe("publish_delete", () => {
     const [video, kept] = [await newVideo(app, user), await newVideo(app, user)];
     await root.run(`UPDATE video SET favorite_count = 3 WHERE video_id = ${video.id}`);
     await root.run(`UPDATE video SET favorite_count = 4 WHERE video_id = ${kept.id}`);
-    await root.run(`UPDATE user SET total_favorited = 7 WHERE ${where(user)}`);
+    await root.run(`UPDATE inbound SET total_favorited = 7 WHERE ${where(user)}`);
     const row = await one(app, "publish_delete", deleteOp(video, user.id));
     assert.deepEqual([row.code, row.media], ["ok", video.media]);
-    assert.deepEqual(await card(user), { work_count: "1", total_favorited: "4", ver: "4" });
+    assert.deepEqual(await card(user), { work_count: "1", total_favorited: "4", ver: version(4), in_ver: version(2) });
     const [stored] = await root.rows(`SELECT state, deleted_at IS NOT NULL AS dated, ver FROM video WHERE video_id = ${video.id}`);
-    assert.deepEqual(stored, { state: "deleted", dated: "1", ver: "2" });
+    assert.deepEqual(stored, { state: "deleted", dated: "1", ver: version(2) });
     const jobs = () => root.rows(`SELECT kind, target_id, payload, attempts, parked FROM job WHERE slot = ${user.slot} AND owner_id = ${user.id}`);
     const job = [{ kind: "media_delete", target_id: video.id, payload: video.media, attempts: "0", parked: "0" }];
     assert.deepEqual(await jobs(), job);
@@ -171,8 +171,10 @@ describe("publish_delete", () => {
   test("a batch over several authors of one slot, in the order of the videos", async () => {
     const [a, b] = [await newUser(app, nameIn(105)), await newUser(app, nameIn(105))];
     const list = [await newVideo(app, b), await newVideo(app, a), await newVideo(app, b)];
-    const ops = [deleteOp(list[0], b.id), deleteOp(list[1], b.id), deleteOp(list[2], b.id), deleteOp(list[2], b.id)];
-    assert.deepEqual(await codes(app, "publish_delete", ops), ["ok", "forbidden", "ok", "same"]);
+    const ops = [deleteOp(list[0], b.id), deleteOp(list[1], b.id), deleteOp(list[2], b.id)];
+    assert.deepEqual(await codes(app, "publish_delete", ops), ["ok", "forbidden", "ok"]);
+    assert.deepEqual(await codes(app, "publish_delete", ops), ["same", "forbidden", "same"]);
+    await refused(app, "45400", "publish_delete", JSON.stringify([ops[2], ops[2]]));
   });
 
   test("bad arguments", async () => {
@@ -202,7 +204,7 @@ describe("publish_delete", () => {
       assert.equal((await one(app, "publish_delete", deleteOp(fresh, user.id))).code, "ok");
       return fresh;
     }, ({ id }) => [
-      `video ${user.id} ${id}`, `user ${user.id} ${user.id}`,
+      `video ${user.id} ${id}`, `user ${user.id} ${user.id}`, `inbound ${user.id} ${user.id}`,
       `job ${user.id} ${user.id},${id} ${Buffer.from("media_delete").toString("hex")}`,
     ]);
   });
@@ -236,9 +238,9 @@ describe("publish_list", () => {
     assert.deepEqual(await list(user), [{
       n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1", user_id: user.id,
       name: user.name, avatar: "", background_image: "", signature: "", follow_count: "0",
-      follower_count: "0", total_favorited: "0", work_count: "1", favorite_count: "0", ver: "2",
+      follower_count: "0", total_favorited: "0", work_count: "1", favorite_count: "0", ver: version(2), in_ver: version(1),
       video_id: video.id, title: "t", media: video.media, video_favorite_count: "8",
-      comment_count: "9", published_at: String(video.at), video_ver: "1",
+      comment_count: "9", published_at: String(video.at), video_ver: version(1),
     }]);
   });
 

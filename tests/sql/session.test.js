@@ -75,7 +75,7 @@ describe("session_open", () => {
   test("no such user, an erased user", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "session_open", openOp({ ...user, id: 1 }))).code, "notfound");
-    await root.run(`UPDATE user SET state = 'erased' WHERE ${where(user)}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
     assert.equal((await one(app, "session_open", openOp(user))).code, "notfound");
     assert.equal((await sessions(user)).length, 1);
   });
@@ -140,7 +140,7 @@ describe("session_check", () => {
     const row = await check(user, key());
     assert.deepEqual([row.code, row.touch, row.expires_at], ["notfound", null, null]);
     assert.equal((await check(other, user.op.session)).code, "notfound");
-    await root.run(`UPDATE user SET state = 'erased' WHERE ${where(user)}`);
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
     assert.equal((await check(user, user.op.session)).code, "notfound");
   });
 

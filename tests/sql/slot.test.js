@@ -589,7 +589,7 @@ describe("the fence", () => {
     assert.deepEqual(plan.map((row) => [row.table, row.key]), [["j", null], ["f", "PRIMARY"]]);
     await session.run(`CALL _op_open('${ops}')`);
     await session.run("START TRANSACTION");
-    await session.run("CALL _op_fence()");
+    await session.run("CALL _op_fence(@moving)");
     await session.run("CALL _slot_seq_lock()");
     const seq = await session.rows("EXPLAIN SELECT COUNT(*) FROM op AS o STRAIGHT_JOIN slot_seq AS s FORCE INDEX (PRIMARY) ON s.slot = o.slot WHERE o.code = 'ok' FOR UPDATE");
     assert.deepEqual(seq.map((row) => [row.table, row.key]), [["o", null], ["s", "PRIMARY"]]);

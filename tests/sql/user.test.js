@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import {
   FAR, account, batch, call, codes, journals, key, newName, newUser, nameIn, obeysFence,
   obeysForwarding, one, ownerOp, race, refused, refusesBadBatch, registerOp, shard, slotOfId,
-  slotOfName, timeOfId,
+  slotOfName, timeOfId, version,
 } from "./lib.js";
 
 let server;
@@ -32,7 +32,7 @@ describe("user_register", () => {
     const row = await one(app, "user_register", op);
     assert.deepEqual(
       { ...row, user_id: "" },
-      { n: "1", code: "ok", slot: String(op.slot), epoch: "1", server: "shard1", user_id: "" });
+      { n: "1", code: "ok", slot: String(op.slot), epoch: "1", server: "", user_id: "" });
     assert.equal(slotOfId(row.user_id), op.slot);
     const now = Number(await root.value("SELECT _now_ms()"));
     assert.ok(Math.abs(timeOfId(row.user_id) - now) < 60_000);
@@ -43,7 +43,7 @@ describe("user_register", () => {
         JOIN session s ON s.slot = u.slot AND s.user_id = u.user_id
        WHERE a.slot = ${op.slot} AND a.name = '${op.name}'`);
     assert.deepEqual(user, {
-      name: op.name, password_hash: "hash 1", ver: "1", state: "live", op: op.op,
+      name: op.name, password_hash: "hash 1", ver: version(1), state: "live", op: op.op,
       user_id: row.user_id, session: op.session, expires_at: String(FAR),
     });
   });
@@ -153,7 +153,7 @@ describe("user_register", () => {
       return { id, ...made };
     }, ({ id, name: made, session }) => [
       `account 0 ${Buffer.from(made).toString("hex")}`.replace(" 0 ", " 0  "),
-      `user ${id} ${id}`, `session ${id} ${id} ${session}`,
+      `user ${id} ${id}`, `inbound ${id} ${id}`, `session ${id} ${id} ${session}`,
     ]);
   });
 
@@ -233,7 +233,7 @@ describe("user_secret", () => {
 describe("user_get", () => {
   test("cards in the order of the batch, whatever that is", async () => {
     const [a, b] = [await newUser(app), await newUser(app)];
-    await root.run(`UPDATE user SET signature = 'hello', follow_count = 1, follower_count = 2,
+    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET signature = 'hello', follow_count = 1, follower_count = 2,
       total_favorited = 3, work_count = 4, favorite_count = 5, avatar = 'av', background_image = 'bg'
       WHERE slot = ${b.slot} AND user_id = ${b.id}`);
     const rows = await batch(app, "user_get", [b, a, { ...a, id: 1 }, b].map((user) => ownerOp(user)));
@@ -244,7 +244,7 @@ describe("user_get", () => {
     assert.deepEqual(rows[0], {
       n: "1", code: "ok", slot: String(b.slot), epoch: "1", server: "shard1", user_id: b.id,
       name: b.name, avatar: "av", background_image: "bg", signature: "hello", follow_count: "1",
-      follower_count: "2", total_favorited: "3", work_count: "4", favorite_count: "5", ver: "1",
+      follower_count: "2", total_favorited: "3", work_count: "4", favorite_count: "5", ver: version(1), in_ver: version(1),
     });
   });
 
