@@ -3,14 +3,17 @@
 /* The tests' own tools: every checker is shown to fail on a planted fault. */
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
   duplicates, expositionProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness, walkProblems,
 } from "../lib/checks.js";
+import { Cluster } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
 import * as media from "../lib/media.js";
 import { CommandReader, PacketReader, Proxy } from "../lib/proxy.js";
@@ -246,6 +249,29 @@ test("no test file waits outside a test once it has declared one: its cluster co
     const first = lines.findIndex((line) => /^\s*test\(/.test(line));
     const late = lines.slice(first).filter((line) => /^(const|let|await|\}).*\bawait\b/.test(line));
     assert.deepEqual(late, [], name);
+  }
+});
+
+test("a report of a sanitizer in a server's log fails the file, also when the directory is kept", async () => {
+  const report = "==7==ERROR: AddressSanitizer: heap-use-after-free";
+  const kept = process.env.DOUSHARD_TEST_KEEP;
+  const end = (log) => {
+    const cluster = new Cluster();
+    const dir = mkdtempSync(join(tmpdir(), "doushard-test-"));
+    const server = { name: "server1", child: {}, running: false, stop: () => ({ code: 0 }), logText: () => log };
+    Object.assign(cluster, { local: true, dir, env: { ...process.env, DOUSHARD_VAR: dir }, servers: [server], shards: [],
+      guard: { stdin: { destroy() {} } } });
+    return cluster.down({ last: false }).finally(() => rmSync(dir, { recursive: true, force: true }));
+  };
+  try {
+    for (const keep of ["", "1"]) {
+      process.env.DOUSHARD_TEST_KEEP = keep;
+      await end("all is well");
+      await assert.rejects(end(`all is well\n${report}\n`), /heap-use-after-free/);
+    }
+  } finally {
+    if (kept === undefined) delete process.env.DOUSHARD_TEST_KEEP;
+    else process.env.DOUSHARD_TEST_KEEP = kept;
   }
 });
 

@@ -4,12 +4,12 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Api, CODE } from "../lib/api.js";
-import { buildDir, ROOT, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
+import { buildDir, ROOT, serverEnvironment, slowdown, statusOf, troubleIn } from "../lib/cluster.js";
 import { probe, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
 
@@ -317,6 +317,9 @@ test("down ends every process and keeps the data; up brings them back; reset rem
   for (const [name, { pid }] of members) assert.ok(!running(pid), `${name} still runs`);
   assert.notEqual((await demo("status")).code, 0);
   assert.equal(await must("down").then(() => 0), 0, "down twice is fine");
+  const logs = readdirSync(join(directory, "log")).filter((name) => name.startsWith("server"));
+  assert.ok(logs.length > 0);
+  for (const name of logs) assert.equal(troubleIn(readFileSync(join(directory, "log", name), "utf8")), "", name);
   const start = performance.now();
   await must("up", "--no-build");
   assert.ok(performance.now() - start < 30000 * slowdown());

@@ -33,6 +33,12 @@ export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir
 
 const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
 
+/** The part of a program's log that tells of a sanitizer's report or a failed assertion; "" when there is none. */
+export function troubleIn(log) {
+  const at = log.search(TROUBLE);
+  return at < 0 ? "" : log.slice(Math.max(0, at - 200)).slice(0, 4000);
+}
+
 /** A TCP port that was free a moment ago. */
 export function freePort() {
   return new Promise((done, failed) => {
@@ -354,9 +360,8 @@ export class Cluster {
       const how = await server.stop();
       if (!expected && how.code !== 0)
         complaints.push(`${server.name} ended with ${JSON.stringify(how)}`);
-      const trouble = TROUBLE.exec(server.logText());
-      if (trouble)
-        complaints.push(`${server.name}: ${server.logText().slice(Math.max(0, trouble.index - 200)).slice(0, 4000)}`);
+      const trouble = troubleIn(server.logText());
+      if (trouble) complaints.push(`${server.name}: ${trouble}`);
     }
     spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
     for (const end of this.ending) end();
