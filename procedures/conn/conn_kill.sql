@@ -11,10 +11,11 @@
 -- and releases its user locks then (THD::cleanup in MariaDB 10.11 and MySQL 8), and the lock of
 -- the tag is waited for. Only connections that hold a lock 'doushard:...' can be named.
 --
--- Nothing here reads information_schema.processlist: MariaDB follows other sessions' security
--- contexts there without a lock, and the context of a routine with a definer is freed when the
--- session that runs it is killed; that took mariadbd down (strlen of the host's name). Nor
--- information_schema.innodb_trx: who reads that more often than every 100 ms is shown old rows.
+-- Nothing here reads information_schema.processlist: MariaDB looks there at the security
+-- contexts of other sessions without a lock, and that of a routine with a definer is freed as
+-- soon as the session that runs it is killed; the strlen() of the host's name that follows can
+-- take mariadbd down. Nor information_schema.innodb_trx: who reads that more often than every
+-- 100 ms is shown old rows.
 --
 -- An account may not end its own connections while they run a routine of another definer,
 -- which is why this routine has a definer of its own.
