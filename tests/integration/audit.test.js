@@ -153,6 +153,24 @@ test("finds exactly what was planted", async (t) => {
   }
 });
 
+test("does not miss first halves that were purged", async () => {
+  const { b, c, d } = users;
+  const gone = idOf(AT + 7, c.slot);
+  await on(b, `INSERT INTO follower VALUES (${b.slot}, ${b.id}, ${d.id}, 0, 9, ${AT}, 99)`);
+  await on(c, `INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height,
+      state, published_at, favorite_count, op, deleted_at)
+    SELECT slot, ${gone}, author_id, '', 'none', sha256, 1, 1, 1, 1, 'deleted', ${AT + 7}, 1, REPEAT('g', 16), ${AT + 8}
+      FROM video WHERE video_id = ${video.id};
+    INSERT INTO liker VALUES (${c.slot}, ${gone}, ${d.id}, 1, 5, ${AT})`);
+  const clean = await audit();
+  await on(c, `UPDATE video SET state = 'live' WHERE video_id = ${gone}`);
+  const live = await audit();
+  await on(c, `DELETE FROM liker WHERE video_id = ${gone}; DELETE FROM video WHERE video_id = ${gone}`);
+  await on(b, `DELETE FROM follower WHERE follower_id = ${d.id}`);
+  assert.deepEqual({ status: clean.status, lines: clean.lines }, { status: 0, lines: [] }, clean.err);
+  assert.ok(live.lines.includes(`shard2 slot ${c.slot} liker ${gone} -> ${d.id} : the first half is missing`), live.lines.join("; "));
+});
+
 test("leaves alone what the outbox has to deliver", async () => {
   const { a, d } = users;
   await on(a, `INSERT INTO follow VALUES (${a.slot}, ${a.id}, ${d.id}, 1, 9, ${AT});
