@@ -134,6 +134,7 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_find              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.owner_versions         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_repair            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'%';
@@ -169,6 +170,7 @@ GRANT EXECUTE ON PROCEDURE doushard.job_status             TO 'doushard_monitor'
 GRANT EXECUTE ON PROCEDURE doushard.job_parked             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relay_status           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_monitor'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.owner_versions         TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_audit             TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_monitor'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_monitor'@'%';

@@ -63,6 +63,7 @@ SOURCE user/user_password.sql
 SOURCE user/user_rehash.sql
 SOURCE user/user_logout.sql
 SOURCE user/user_get.sql
+SOURCE owner/owner_versions.sql
 SOURCE user/user_profile.sql
 SOURCE session/session_open.sql
 SOURCE session/session_check.sql

@@ -328,7 +328,7 @@ static size_t count_changes(const struct ledger_case *c)
         edge_vers += c->rows->users[i].edge_ver;
     }
     for (size_t i = 0; i < c->rows->n_videos; i++) {
-        video_vers += c->rows->videos[i].ver - 1;
+        video_vers += c->rows->videos[i].ver;
     }
     for (size_t i = 0; i < c->rows->n_comments; i++) {
         texts += c->rows->comments[i].is_backward ? 0 : c->rows->comments[i].ver;

@@ -64,6 +64,7 @@ export async function loadWorld(cluster, { users = 2000, videos = 500, chats = 4
   await Promise.all([...byShard].map(([shard, list]) => cluster.sql(shard, [
     insert("user", "slot, user_id, name, password_hash, created_at, op",
       list.map((u) => [u.slot, u.id, `u${u.id}`, "$none$", from, randomBytes(16)])),
+    insert("inbound", "slot, user_id", list.map((u) => [u.slot, u.id])),
     insert("session", "slot, user_id, session, created_at, seen_at, expires_at",
       list.map((u) => [u.slot, u.id, u.session, now, now, now + 86400000])),
   ].join("\n"))));

@@ -31,8 +31,9 @@ const edges = (...edits) =>
   [routine("favorite", "favorite_action", edits), routine("relation", "relation_action", edits)];
 const likes = (...edits) => [routine("favorite", "favorite_action", edits)];
 const messages = (...edits) => [routine("message", "message_action", edits)];
+const counting = (...edits) => [routine("op", "_op_user_change", edits)];
 const original = {
-  edges: () => edges(), likes: () => likes(), messages: () => messages(),
+  edges: () => edges(), likes: () => likes(), messages: () => messages(), counting: () => counting(),
   kill: () => [routine("conn", "conn_kill", [])],
 };
 
@@ -73,7 +74,7 @@ const mutants = [
     name: "no op",
     key: "no-op",
     routines: () => messages(lateAnswer,
-      ["           UNHEX(j.op)\n      FROM", "           UNHEX(REPLACE(UUID(), '-', ''))\n      FROM"]),
+      ["           t.text,\n           o.op\n      FROM", "           t.text,\n           UNHEX(REPLACE(UUID(), '-', ''))\n      FROM"]),
     originals: original.messages,
     load: { mix: "10,10,0,0,80,0,0" },
     caught: ["I3"],
@@ -94,9 +95,10 @@ const mutants = [
   {
     name: "counter changed without a state transition",
     key: "no-transition",
-    routines: () => likes([/SUM\(o\.state - o\.was\) AS delta(\s+)FROM op AS o(\s+)WHERE o\.code = 'ok'/g,
-      "SUM(IF(o.state = 1, 1, -1)) AS delta FROM op AS o WHERE o.code IN ('ok', 'same')"]),
-    originals: original.likes,
+    routines: () => counting([/SUM\(IF\(o\.kind = 'favorite', o\.state - o\.was, 0\)\) AS favorites/g,
+      "SUM(IF(o.kind = 'favorite', IF(o.state = 1, 1, -1), 0)) AS favorites"],
+    [/WHERE o\.code = 'ok'/g, "WHERE o.code IN ('ok', 'same')"]),
+    originals: original.counting,
     load: { mix: "90,0,0,0,0,0,10" },
     caught: ["I5"],
   },
