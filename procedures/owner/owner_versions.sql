@@ -6,13 +6,14 @@
 -- in_ops  batch, in any order; owner is the user or video; each operation has
 --           kind  user or video
 --
--- For whoever keeps copies and asks whether they are those of today.
+-- For whoever keeps copies and asks whether they are those of today. What an owner of that kind
+-- does not have is NULL.
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the card; of a user: of the part that he
 --           changes, and of the list of his videos), in_ver (of a user's card: of the part that
 --           others change), edge_ver (of the lists of whom and what a user follows and likes),
 --           follower_ver (of the list of his followers), mail_ver, in_mail_ver (of his mailbox,
---           by who changes it), comment_ver (of the comments of a video); NULL: it has none
+--           by who changes it), comment_ver (of the comments of a video)
 -- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok notfound moved notready
 -- Touches : SELECT slot_fence (by slot), owner_home, user, inbound, video (by slot and id), in one
