@@ -230,8 +230,8 @@ static void add_edges(const struct ledger_case *c, struct sums *users,
     for (size_t i = 0; i < c->history->n; i++) {
         const struct ledger_op *op = &c->history->ops[i];
         if (op->kind == LEDGER_LIKE || op->kind == LEDGER_FOLLOW) {
-            /* Once more where the target refused it, or may have: that is undone. */
-            user_sums(c, users, op->actor)->edges += op->outcome == LEDGER_OK ? 1 : 2;
+            /* Once more when the target refuses it, now or later: that is undone. */
+            user_sums(c, users, op->actor)->edges += 2;
         }
         if (op->kind == LEDGER_FOLLOW) {
             user_sums(c, users, op->target)->edges++;

@@ -166,9 +166,9 @@ export async function endMove(cluster, slot, source, target) {
   return state === "moved";
 }
 
-/** Remove the rows of all slots that are somewhere else now. */
+/** Remove the rows of all slots that are somewhere else now, those of moves that were broken off too. */
 export async function removeStrays(cluster) {
   const tables = await movingTables(cluster);
   await cluster.sqlAll(tables.map((t) => `DELETE t FROM slot_fence AS f STRAIGHT_JOIN \`${t}\` AS t USING (slot)
-    WHERE f.state = 'moved';`).join("\n"));
+    WHERE f.state NOT IN ('owned', 'migrating');`).join("\n"));
 }
