@@ -74,16 +74,21 @@ static bool is_stopped(const struct map_row *row)
     return strcmp(row->answer, "moved") == 0;
 }
 
-/* The shard claims a slot that another one claims as well: both are to stop. */
-static void stop_shard(struct comparison *c, const struct map_row *row,
-                       struct slot_place ours)
+/* The server that disputes with the shard about a place; SLOTMAP_FOREIGN: not known. */
+static unsigned other_claimant(const struct comparison *c, struct slot_place place)
 {
-    struct shard *shards = c->shard->router->shards;
-    unsigned other = ours.server == c->shard->index ? ours.rival : ours.server;
+    return place.server == c->shard->index ? place.rival : place.server;
+}
 
-    teach(c, row->slot, ours.epoch, other, /* is_claimed= */ true);
-    if (other != SLOTMAP_FOREIGN) {
-        minder_wake(&shards[other]);
+/* A slot came into dispute, or out of it. Who disputes with the shard is looked at soon,
+ * so that it stops, too. */
+static void note_change(struct comparison *c, uint32_t slot, struct slot_place place)
+{
+    unsigned other = other_claimant(c, place);
+
+    count(place.is_disputed ? &c->disputed : &c->settled, slot);
+    if (place.is_disputed && other != SLOTMAP_FOREIGN) {
+        minder_wake(&c->shard->router->shards[other]);
     }
 }
 
@@ -115,10 +120,10 @@ static void compare_row(struct comparison *c, const struct map_row *row)
     slotmap_adopt(map, row->slot, theirs);
     struct slot_place ours = slotmap_get(map, row->slot);
     if (ours.is_disputed != was_disputed) {
-        count(ours.is_disputed ? &c->disputed : &c->settled, row->slot);
+        note_change(c, row->slot, ours);
     }
     if (ours.is_disputed && row->claim_epoch == ours.epoch && !is_stopped(row)) {
-        stop_shard(c, row, ours);
+        teach(c, row->slot, ours.epoch, other_claimant(c, ours), /* is_claimed= */ true);
     } else if (ours.epoch > theirs.epoch) {
         teach_place(c, row->slot);
     } else if (theirs.epoch > ours.epoch ||
