@@ -70,9 +70,10 @@ BEGIN
                     j.state_text)
        AND j.owner > 0
        AND j.target > 0
+       AND j.target <> j.owner
        AND j.state IN (0, 1);
 
-    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, target and state 0 or 1');
+    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, another target and state 0 or 1');
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;

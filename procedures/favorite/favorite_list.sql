@@ -42,7 +42,7 @@ BEGIN
                     AND in_cursor >= 0
                     AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
         SIGNAL SQLSTATE '45400'
-           SET MESSAGE_TEXT = 'favorite_list needs slot, epoch, user_id, cursor, limit 1 to 1000';
+           SET MESSAGE_TEXT = 'favorite_list needs slot, epoch, user_id, cursor, limit';
     END IF;
 
     SELECT 1 AS n,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Routines that differ in names only come from one source, scripts/twins; and a change of one alone is found. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+
+import { root } from "./sql_files.js";
+
+const dir = mkdtempSync(path.join(tmpdir(), "doushard-twins-"));
+after(() => rmSync(dir, { recursive: true, force: true }));
+for (const part of ["scripts", "procedures"]) cpSync(path.join(root, part), path.join(dir, part), { recursive: true });
+
+const twins = (from, ...args) => {
+  const { status, stdout, stderr } = spawnSync(path.join(from, "scripts/twins"), args, { encoding: "utf8" });
+  return { status, text: stdout + stderr };
+};
+
+test("twins are what is made of the first of them", () => {
+  assert.deepEqual(twins(root, "--check"), { status: 0, text: "" });
+});
+
+test("a change of one alone is found, and made in the other", () => {
+  for (const [one, twin] of [["favorite/favorite_action", "relation/relation_action"], ["favorite/favorite_list", "relation/relation_follow_list"]]) {
+    const file = path.join(dir, "procedures", `${one}.sql`);
+    writeFileSync(file, readFileSync(file, "utf8").replace("    COMMIT;", "    DO 0;\n    COMMIT;").replace("LEFT JOIN user", "LEFT  JOIN user"));
+    const { status, text } = twins(dir, "--check");
+    assert.equal(status, 1);
+    assert.match(text, new RegExp(`${twin}\\.sql is not what scripts/twins makes of procedures/${one}\\.sql`));
+    assert.match(twins(dir).text, new RegExp(`wrote procedures/${twin}\\.sql`));
+    assert.deepEqual(twins(dir, "--check"), { status: 0, text: "" });
+  }
+});
