@@ -24,8 +24,8 @@ static void touch(struct router *router, struct call *call, uint64_t user_id,
     router_batch(router, call, PROC_SESSION_TOUCH, ops, &answer);
     ops_free(&ops);
     if (answer.outcome != OUTCOME_OK) {
-        log_write(LOG_WARN, "session_touch", "outcome=%s why=\"%s\"",
-                  outcome_name(answer.outcome), call->detail);
+        log_write(answer.outcome == OUTCOME_BUSY ? LOG_DEBUG : LOG_WARN, "session_touch",
+                  "outcome=%s why=\"%s\"", outcome_name(answer.outcome), call->detail);
     }
 }
 

@@ -32,7 +32,7 @@ const readyz = () => fetch(`${cluster.server.adminUrl}/readyz`).then(async (r) =
 const writable = async () => (await metric("shard_up")) === 1 && (await metric("shard_writable")) === 1;
 /* Run a load of SECONDS; STRIKE once it is under way, LOOK at what everybody sees while the shard takes no writes,
  * HEAL; then nothing may be missing, parked or left to do. */
-async function suffer(t, name, { seconds = 8, strike, heal, look = sees }) {
+async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
   await clearWorld(cluster);
   const world = await loadWorld(cluster, { users: 200, videos: 50, chats: 1, name: `world-${name}` });
   /* Somebody on the other shard, and somebody on this one. */
@@ -59,7 +59,7 @@ async function suffer(t, name, { seconds = 8, strike, heal, look = sees }) {
   assert.deepEqual(await cluster.sqlAll("SELECT kind FROM job WHERE parked <> 0"), []);
   assert.equal((await readyz()).text.includes("takes no writes"), false);
   /* These two are none of the load's. */
-  for (const table of ["user", "follow", "follower", "chat", "message"])
+  for (const table of ["user", "inbound", "follow", "follower", "chat", "message"])
     await cluster.sqlAll(`DELETE FROM ${table} WHERE user_id IN (${near.id}, ${far.id})`);
   const { violations, text } = await judge(cluster, history);
   assert.deepEqual(violations, {}, text);
@@ -110,6 +110,7 @@ test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (
   const text = "x".repeat(250);
   const codes = new Map();
   await suffer(t, "full", {
+    seconds: 8,
     strike: () => disk.fill(),
     look: async (near, far) => {
       assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
@@ -128,16 +129,64 @@ test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (
 
 test("a shard whose durability is switched off while it is in use is refused within a look, and back", async () => {
   const user = await api.register(nameOn(VICTIM, owner));
-  const served = async () => (await api.user(user.token, user.id)).status_code === CODE.OK;
-  for (const [name, unsafe, safe] of [["innodb_flush_log_at_trx_commit", 2, 1], ["innodb_flush_log_at_trx_commit", 0, 1]]) {
-    assert.ok(await served());
-    await cluster.sql(VICTIM, `SET GLOBAL ${name} = ${unsafe}`);
-    try {
-      await until("the shard to be refused", async () => !(await served()));
-      assert.match((await readyz()).text, /^\[-\]shard shard2: it may lose acknowledged writes/m);
-    } finally {
-      await cluster.sql(VICTIM, `SET GLOBAL ${name} = ${safe}`);
-    }
-    await until("the shard to be served again", served);
+  /* One connection, which is open: nothing is learned from opening another. */
+  const server = await (await cluster.addServer({ db_pool_size: 1 })).start();
+  const own = cluster.apiOf(server);
+  const served = async () => (await own.user(user.token, user.id)).status_code === CODE.OK;
+  const flush = (n) => cluster.sql(VICTIM, `SET GLOBAL innodb_flush_log_at_trx_commit = ${n}`);
+  assert.ok(await served());
+  await flush(2);
+  try {
+    await until("the shard to be refused", async () => !(await served()));
+    assert.match(await fetch(`${server.adminUrl}/readyz`).then((r) => r.text()), /^\[-\]shard shard2: it may lose acknowledged writes/m);
+  } finally {
+    await flush(1);
   }
+  await until("the shard to be served again", served);
+  assert.equal((await server.stop()).code, 0);
+});
+
+/* Let every new row of TABLE on the shard end in this error while WORK is done. */
+async function failing(table, errno, work) {
+  await cluster.sql(VICTIM, `DELIMITER //
+    CREATE TRIGGER sick BEFORE INSERT ON ${table} FOR EACH ROW
+    SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'a test says so'//`);
+  try {
+    await work();
+  } finally {
+    await cluster.sql(VICTIM, "DROP TRIGGER sick");
+  }
+}
+const failed = () => metric("relay_failed_total", "shard1");
+const waiting = (actor) => cluster.sql("shard1", `SELECT attempts, parked FROM outbox WHERE actor_id = ${actor.id}`);
+
+for (const [errno, what] of [[1114, "table full"], [1030, "the engine's own"]])
+  test(`error ${errno}, ${what}, is the server's: second halves wait, first halves are "busy"`, async () => {
+    const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
+    const before = await failed();
+    const put = await metric("relay_put_off_total", "shard1");
+    await failing("follower", errno, async () => {
+      assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
+      await until("the relay to put it off", async () => (await metric("relay_put_off_total", "shard1")) > put);
+      assert.deepEqual(await waiting(near), [{ attempts: 0, parked: 0 }]);
+    });
+    await until("it to be delivered", async () => (await waiting(near)).length === 0);
+    assert.equal(await failed(), before);
+    await until("writes", writable);
+    await failing("follow", errno, async () => {
+      assert.equal((await api.follow(far.token, near.id)).status_code, CODE.BUSY);
+      assert.equal((await api.user(far.token, far.id)).user.follow_count, 0);
+    });
+    await until("writes", async () => (await api.follow(far.token, near.id)).status_code === CODE.OK);
+  });
+
+test("an error of the operation itself is counted against it", async () => {
+  const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
+  const before = await failed();
+  await failing("follower", 1048, async () => {
+    assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
+    await until("the relay to fail", async () => (await failed()) > before);
+    assert.ok(await writable(), "of nobody else's concern");
+  });
+  await until("it to be delivered", async () => (await waiting(near)).length === 0);
 });
