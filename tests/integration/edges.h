@@ -245,15 +245,16 @@ static inline void test_all_agrees_in_the_end(void **unused)
     settle();
     for (size_t i = 0; i < fixture.live.n_shards; i++) {
         assert_int_equal(
-            live_number(i, "SELECT COUNT(*) FROM user AS u JOIN inbound AS i USING (slot, "
-                           "user_id) WHERE u.follow_count <> "
-                           "(SELECT COUNT(*) FROM follow AS f WHERE f.slot = u.slot AND "
-                           "f.user_id = u.user_id AND f.state = 1) OR i.follower_count "
-                           "<> (SELECT COUNT(*) FROM follower AS f WHERE f.slot = u.slot "
-                           "AND f.user_id = u.user_id AND f.state = 1) OR "
-                           "u.favorite_count <> (SELECT COUNT(*) FROM favorite AS f "
-                           "WHERE f.slot = u.slot AND f.user_id = u.user_id AND f.state "
-                           "= 1)"),
+            live_number(i,
+                        "SELECT COUNT(*) FROM user AS u JOIN inbound AS i USING (slot, "
+                        "user_id) WHERE u.follow_count <> "
+                        "(SELECT COUNT(*) FROM follow AS f WHERE f.slot = u.slot AND "
+                        "f.user_id = u.user_id AND f.state = 1) OR i.follower_count "
+                        "<> (SELECT COUNT(*) FROM follower AS f WHERE f.slot = u.slot "
+                        "AND f.user_id = u.user_id AND f.state = 1) OR "
+                        "u.favorite_count <> (SELECT COUNT(*) FROM favorite AS f "
+                        "WHERE f.slot = u.slot AND f.user_id = u.user_id AND f.state "
+                        "= 1)"),
             0);
         assert_int_equal(
             live_number(i, "SELECT COUNT(*) FROM video AS v WHERE v.state = 'live' AND "
