@@ -8,10 +8,12 @@ import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { Cluster, slowdown } from "../lib/cluster.js";
 import { Proxy } from "../lib/proxy.js";
+import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const SHARD = "shard1";
-const cluster = await Cluster.up({ shards: 1 });
+/* Time for all attempts of a request, also where each of them waits a second for a lock. */
+const cluster = await Cluster.up({ shards: 1, options: { request_timeout_ms: 15000 } });
 after(() => cluster.down());
 const { api } = cluster;
 
@@ -81,3 +83,33 @@ test("the same of a question: it is asked again, and at the worst the shard is u
   proxy.rule = null;
   assert.ok([CODE.UNAVAILABLE, CODE.BUSY].includes(answer.status_code), JSON.stringify(answer));
 });
+
+/* A table's shape is changed while somebody reads it: who comes later waits behind that. The message
+ * is held up in its transaction, with the tables that it has written; as soon as it has committed,
+ * whatever it still wants to read of them waits behind the ALTER until it is told 1205. */
+for (const table of ["message", "outbox"])
+  test(`an ALTER of ${table} waits behind a reader, a message is on its way: "busy" only if nothing is written`, async () => {
+    assert.equal((await api.say(ann.token, ben.id, uniqueName("first"))).status_code, CODE.OK);
+    const text = uniqueName("text");
+    const [reader, holder, changer] = [1, 2, 3].map(() => new RootSession(cluster, SHARD));
+    const waits = (what, query) => until(what, async () => (await cluster.sql(SHARD, query)).length > 0,
+      { everyMs: 150 }); /* innodb_trx shows old rows to who reads it more often than every 100 ms */
+    try {
+      await reader.run(`START TRANSACTION; SELECT COUNT(*) FROM ${table}`);
+      await holder.run(`START TRANSACTION; SELECT * FROM chat WHERE user_id = ${ann.id} AND peer_id = ${ben.id} FOR UPDATE`);
+      const answered = api.say(ann.token, ben.id, text);
+      await waits("the message to wait", "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'");
+      const changed = changer.run(`SET lock_wait_timeout = 60; ALTER TABLE ${table} COMMENT = 'changed', ALGORITHM = INSTANT`);
+      await waits("the ALTER to wait", `SELECT id FROM information_schema.processlist
+        WHERE state LIKE 'Waiting for table metadata%' AND info LIKE 'ALTER%'`);
+      await holder.run("ROLLBACK");
+      const answer = await answered;
+      await reader.run("ROLLBACK");
+      await changed;
+      const isThere = await sent(text);
+      const allowed = isThere ? [CODE.OK] : [CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN];
+      assert.ok(allowed.includes(answer.status_code), `${isThere} rows and ${JSON.stringify(answer)}`);
+    } finally {
+      await Promise.all([reader, holder, changer].map((session) => session.close()));
+    }
+  });
