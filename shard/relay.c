@@ -27,6 +27,9 @@
 #define CALL_MS        2000
 #define CALL_MS_AT_END 500
 
+/* One list: a shard that freezes keeps the rows that others have waiting no longer. */
+#define LIST_MS 1000
+
 /* A look at full length: 256 messages of 1000 characters. */
 #define LIST_ARENA_BYTES  (16u << 20)
 #define BATCH_ARENA_BYTES (4u << 20)
@@ -154,12 +157,13 @@ static const struct dbresult *ask(struct worker *worker, struct call *call,
                                                        : NULL;
 }
 
+/* Can the shard be delivered to? One that is read-only or paused is as good as down. */
 static bool is_up(struct worker *worker)
 {
     struct router_shard_state state;
 
     router_shard_state(worker->relay->router, worker->shard, &state);
-    return state.up;
+    return state.up && state.writable && state.paused[0] == '\0';
 }
 
 /* --- The lease
@@ -531,7 +535,7 @@ static void look(struct worker *target, struct worker *source)
     struct score score = {.finished = 0};
     struct own_call own;
 
-    step_begin(&own, target->relay, LIST_ARENA_BYTES);
+    own_call_begin(&own, LIST_ARENA_BYTES, LIST_MS);
     const struct dbresult *rows = list_rows(target, source, &own.call, LIST_MAX);
     if (rows != NULL && prepare_pass(&pass, &own.arena, rows->n_rows + 1)) {
         for (enum half_kind kind = 0; rows->n_rows > 0 && kind < HALF__COUNT; kind++) {
@@ -551,7 +555,7 @@ static void look_only(struct worker *target, struct worker *source)
 {
     struct own_call own;
 
-    step_begin(&own, target->relay, BATCH_ARENA_BYTES);
+    own_call_begin(&own, BATCH_ARENA_BYTES, LIST_MS);
     (void)list_rows(target, source, &own.call, 1);
     own_call_end(&own);
 }
