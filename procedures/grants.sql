@@ -140,6 +140,8 @@ GRANT EXECUTE ON PROCEDURE doushard.user_repair            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.user_export            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_export_page       TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_export         TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_ban               TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.user_unban             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_erase             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_end_all        TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_remove           TO 'doushard_admin'@'%';

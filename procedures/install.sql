@@ -54,6 +54,7 @@ SOURCE slot/_slot_log_add_ops.sql
 SOURCE op/_op_outbox_remove.sql
 SOURCE slot/_slot_log_add_undo.sql
 SOURCE session/_session_put.sql
+SOURCE user/_user_state.sql
 
 -- Users and their sessions.
 SOURCE user/user_register.sql
@@ -142,6 +143,8 @@ SOURCE user/user_repair.sql
 SOURCE user/user_export.sql
 SOURCE user/user_export_page.sql
 SOURCE comment/comment_export.sql
+SOURCE user/user_ban.sql
+SOURCE user/user_unban.sql
 SOURCE user/user_erase.sql
 SOURCE erase/_erase_videos.sql
 SOURCE erase/_erase_edges.sql

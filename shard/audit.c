@@ -225,7 +225,8 @@ static const struct dbfield half_fields[] = {
 
 /* What the other party's shard has. */
 struct partner {
-    const char *owner_state; /* "live", "erased", "deleted"; NULL: never existed */
+    const char *owner_state; /* "live", "banned", "erased", "deleted"; NULL: there never
+                              * was one */
     bool is_there;
     uint64_t state;
     uint64_t ver;
@@ -251,6 +252,13 @@ static bool read_partner(const struct router_answer *answer, struct partner *par
     return ver->is_null || (!state->is_null && digest->text != NULL);
 }
 
+/* Whoever is erased or deleted is no longer told. */
+static bool is_gone(const struct partner *partner)
+{
+    return strcmp(partner->owner_state, "erased") == 0 ||
+           strcmp(partner->owner_state, "deleted") == 0;
+}
+
 /* What is wrong with a first half and its second; NULL: nothing. */
 static const char *problem_of_first(const struct half_row *row,
                                     const struct partner *partner)
@@ -261,7 +269,7 @@ static const char *problem_of_first(const struct half_row *row,
     if (partner->owner_state == NULL) {
         return row->state == 0 ? NULL : "the other party never existed";
     }
-    if (strcmp(partner->owner_state, "live") != 0) {
+    if (is_gone(partner)) {
         return NULL;
     }
     if (!partner->is_there) {
@@ -281,7 +289,7 @@ static const char *problem_of_first(const struct half_row *row,
 static const char *problem_of_second(const struct half_row *row,
                                      const struct partner *partner)
 {
-    if (partner->owner_state != NULL && strcmp(partner->owner_state, "live") != 0) {
+    if (partner->owner_state != NULL && is_gone(partner)) {
         return NULL;
     }
     if (!partner->is_there) {

@@ -18,8 +18,8 @@
 --           sent       user   peer           seq
 --           received   user   peer           seq
 --
--- Answer  : n, code, slot, epoch, server, owner_state (live, erased or deleted; NULL: there is
---           no such owner), state, ver, digest (all three NULL: there is no such row; see
+-- Answer  : n, code, slot, epoch, server, owner_state (live, banned, erased or deleted; NULL:
+--           there is no such owner), state, ver, digest (all three NULL: there is no such row; see
 --           audit_rows)
 -- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok moved notready

@@ -115,7 +115,7 @@ BEGIN
     SELECT MAX(u.slot),
            MAX(u.user_id),
            MAX(o.target),
-           MAX(u.state = 'live'),
+           MAX(u.state <> 'erased'),
            MAX(o.moving),
            MIN(o.seq),
            MAX(o.seq),

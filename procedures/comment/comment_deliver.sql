@@ -106,7 +106,7 @@ BEGIN
        AND c.comment_id = o.seq
        SET o.code = CASE WHEN c.ver >= o.ver
                          THEN 'same'
-                         WHEN i.state = 'live' OR (i.user_id IS NOT NULL AND o.state = 0)
+                         WHEN i.state <> 'erased' OR (i.user_id IS NOT NULL AND o.state = 0)
                          THEN 'ok'
                          ELSE 'notfound'
                     END

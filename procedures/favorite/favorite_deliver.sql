@@ -99,7 +99,7 @@ BEGIN
       LEFT JOIN op_inbound AS i
         ON i.slot = v.slot
        AND i.user_id = v.author_id
-       AND i.state = 'live'
+       AND i.state <> 'erased'
       LEFT JOIN liker AS e FORCE INDEX (PRIMARY)
         ON e.slot = i.slot
        AND e.video_id = o.owner

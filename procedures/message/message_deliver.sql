@@ -153,7 +153,7 @@ BEGIN
       LEFT JOIN op_inbound AS i
         ON i.slot = o.slot
        AND i.user_id = o.owner
-       AND i.state = 'live'
+       AND i.state <> 'erased'
        SET o.code = 'notfound'
      WHERE o.code IN ('ok', 'gap', 'conflict')
        AND i.user_id IS NULL;

@@ -47,7 +47,7 @@ BEGIN
     CALL _op_refuse(v_n, 'kind user or video');
 
     SELECT j.n,
-           IF(COALESCE(u.user_id, v.video_id) IS NULL, 'notfound', 'ok') AS code,
+           IF(COALESCE(u.user_id, a.user_id) IS NULL, 'notfound', 'ok') AS code,
            f.slot,
            f.epoch,
            f.server,
@@ -75,7 +75,7 @@ BEGIN
       LEFT JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = IF(j.kind = 'user', f.slot, NULL)
        AND u.user_id = j.owner
-       AND u.state = 'live'
+       AND u.state <> 'erased'
       LEFT JOIN inbound AS i FORCE INDEX (PRIMARY)
         ON i.slot = u.slot
        AND i.user_id = u.user_id
@@ -83,6 +83,10 @@ BEGIN
         ON v.slot = IF(j.kind = 'video', f.slot, NULL)
        AND v.video_id = j.owner
        AND v.state = 'live'
+      LEFT JOIN user AS a FORCE INDEX (PRIMARY)
+        ON a.slot = v.slot
+       AND a.user_id = v.author_id
+       AND a.state = 'live'
      WHERE h.owner_id IS NULL
      ORDER BY j.n;
 

@@ -79,7 +79,7 @@ BEGIN
       LEFT JOIN user AS u
         ON u.slot = f.slot
        AND u.user_id = in_user_id
-       AND u.state = 'live'
+       AND u.state <> 'erased'
       LEFT JOIN inbound AS i
         ON i.slot = u.slot
        AND i.user_id = u.user_id
@@ -99,7 +99,7 @@ BEGIN
                     AND vi.video_id < v_below
                   ORDER BY vi.video_id DESC
                   LIMIT in_limit) AS v
-        ON v.slot = u.slot
+        ON v.slot = IF(u.state = 'live', u.slot, NULL)
        AND v.author_id = u.user_id
      WHERE f.slot = in_slot
        AND f.answer = 'ok'

@@ -93,7 +93,7 @@ BEGIN
       LEFT JOIN op_inbound AS i
         ON i.slot = o.slot
        AND i.user_id = o.owner
-       AND i.state = 'live'
+       AND i.state <> 'erased'
       LEFT JOIN follower AS e FORCE INDEX (PRIMARY)
         ON e.slot = i.slot
        AND e.user_id = o.owner

@@ -82,7 +82,7 @@ BEGIN
       LEFT JOIN user AS u
         ON u.slot = f.slot
        AND u.user_id = in_user_id
-       AND u.state = 'live'
+       AND u.state <> 'erased'
       LEFT JOIN inbound AS i
         ON i.slot = u.slot
        AND i.user_id = u.user_id

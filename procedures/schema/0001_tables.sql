@@ -277,8 +277,8 @@ CREATE TABLE IF NOT EXISTS user (
         COMMENT 'base name of the picture; empty: the default one',
     signature           VARCHAR(128) NOT NULL DEFAULT ''
         COMMENT 'a line about the user',
-    state               ENUM ('live', 'erased') NOT NULL DEFAULT 'live'
-        COMMENT 'erased users are found by nobody',
+    state               ENUM ('live', 'erased', 'banned') NOT NULL DEFAULT 'live'
+        COMMENT 'erased users are found by nobody; banned: see user_ban',
     follow_count        BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows of follow with state 1',
     work_count          BIGINT NOT NULL DEFAULT 0
@@ -313,7 +313,7 @@ CREATE TABLE IF NOT EXISTS inbound (
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
     user_id         BIGINT UNSIGNED NOT NULL
         COMMENT 'the same as in user, like slot',
-    state           ENUM ('live', 'erased') NOT NULL DEFAULT 'live'
+    state           ENUM ('live', 'erased', 'banned') NOT NULL DEFAULT 'live'
         COMMENT 'the same as in user; changed together',
     follower_count  BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows of follower with state 1',

@@ -10,7 +10,7 @@
 --                       more): expired ones are removed, then the oldest
 --
 -- Answer  : n, code, slot, epoch, server
--- Codes   : ok same notfound (no live user) moved notready
+-- Codes   : ok same notfound (no live user) banned moved notready
 -- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT, INSERT, DELETE session (by
 --           slot and user_id); journal
 -- Errors  : 45400 malformed batch
@@ -88,6 +88,14 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_user_lock();
     CALL _op_user_need();
+
+    UPDATE op AS o
+     STRAIGHT_JOIN op_user AS m
+        ON m.slot = o.slot
+       AND m.user_id = o.user_id
+       SET o.code = 'banned'
+     WHERE o.code = 'notfound'
+       AND m.state = 'banned';
 
     OPEN c_op;
     op_loop: LOOP

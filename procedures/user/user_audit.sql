@@ -202,7 +202,7 @@ BEGIN
              STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
                 ON u.slot = c.slot
                AND u.user_id = c.user_id
-               AND u.state = 'live'
+               AND u.state <> 'erased'
              WHERE c.slot = v_slot
                AND c.user_id = in_id
              UNION ALL
@@ -219,7 +219,7 @@ BEGIN
              STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
                 ON u.slot = c.slot
                AND u.user_id = c.user_id
-               AND u.state = 'live'
+               AND u.state <> 'erased'
              WHERE c.slot = v_slot
                AND c.user_id = in_id) AS a
       LEFT JOIN slot_fence AS f

@@ -70,7 +70,11 @@ BEGIN
        AND u.user_id = o.owner
      WHERE o.code IN ('ok', 'notfound');
 
-    IF v_state = 'live' THEN
+    IF v_state IN ('live', 'banned') THEN
+        UPDATE op AS o
+           SET o.code = 'ok'
+         WHERE o.n = 1;
+
         UPDATE user AS u
            SET u.state               = 'erased',
                u.password_hash       = '',

@@ -61,7 +61,7 @@ BEGIN
       LEFT JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = f.slot
        AND u.user_id = j.owner
-       AND u.state = 'live'
+       AND u.state <> 'erased'
       LEFT JOIN inbound AS i FORCE INDEX (PRIMARY)
         ON i.slot = u.slot
        AND i.user_id = u.user_id

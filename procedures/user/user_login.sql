@@ -58,7 +58,7 @@ BEGIN
       LEFT JOIN user AS u
         ON u.slot = a.slot
        AND u.user_id = a.user_id
-       AND u.state = 'live'
+       AND u.state <> 'erased'
        AND h.own_slot IS NULL
      WHERE f.slot = in_slot
        AND f.answer = 'ok'

@@ -46,7 +46,7 @@ BEGIN
       LEFT JOIN user AS u
         ON u.slot = f.slot
        AND u.user_id = in_user_id
-       AND u.state = 'live'
+       AND u.state <> 'erased'
      WHERE f.slot = in_slot
        AND f.answer = 'ok'
        AND f.epoch >= in_epoch
