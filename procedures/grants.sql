@@ -152,6 +152,8 @@ GRANT EXECUTE ON PROCEDURE doushard.relay_status           TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.outbox_status          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_parked          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.outbox_retry           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_retry_all       TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.outbox_drop            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_owners           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_rows             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.audit_find             TO 'doushard_admin'@'%';

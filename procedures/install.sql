@@ -103,6 +103,7 @@ SOURCE chat/chat_align.sql
 SOURCE outbox/outbox_list.sql
 SOURCE outbox/outbox_done.sql
 SOURCE outbox/outbox_fail.sql
+SOURCE outbox/_outbox_undo.sql
 SOURCE outbox/outbox_undo.sql
 SOURCE relay/relay_lease_take.sql
 
@@ -159,6 +160,8 @@ SOURCE relay/relay_status.sql
 SOURCE outbox/outbox_status.sql
 SOURCE outbox/outbox_parked.sql
 SOURCE outbox/outbox_retry.sql
+SOURCE outbox/outbox_retry_all.sql
+SOURCE outbox/outbox_drop.sql
 SOURCE audit/audit_owners.sql
 SOURCE audit/audit_rows.sql
 SOURCE audit/audit_find.sql
