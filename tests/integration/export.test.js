@@ -103,7 +103,8 @@ test("writes what was done through the service, texts from the videos' shards, a
     "favorites", "comments", "messages"]);
   assert.deepEqual([found.format, found.user_id, found.profile.user_id, found.profile.name, found.profile.state],
     ["doushard-export-1", user.id, user.id, user.name, "live"]);
-  const [card] = await cluster.sql(shardOf(user.id), `SELECT * FROM user WHERE user_id = ${user.id}`);
+  const [card] = await cluster.sql(shardOf(user.id), `SELECT * FROM user JOIN inbound USING (slot, user_id)
+    WHERE user_id = ${user.id}`);
   for (const [name, value] of Object.entries(found.profile)) assert.equal(value, card[name], name);
   assert.deepEqual(found.videos.map(({ video_id, title }) => [video_id, title]), [[own.id, "mine"]]);
   const byId = (a, b) => a[0] - b[0];
