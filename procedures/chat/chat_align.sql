@@ -141,6 +141,16 @@ BEGIN
      WHERE o.code = 'ok'
        AND v_slot IS NULL;
 
+    -- What is received in this chat waits.
+    INSERT INTO chat (slot, user_id, peer_id)
+    SELECT v_slot,
+           v_user_id,
+           v_peer_id
+      FROM op AS o
+     WHERE o.n = 1
+       AND v_slot IS NOT NULL
+        ON DUPLICATE KEY UPDATE peer_id = VALUES(peer_id);
+
     -- Aside, so that no two have one number meanwhile: what the receiver does not have ...
     UPDATE message AS m
        SET m.seq = m.seq + v_aside

@@ -54,6 +54,9 @@ BEGIN
     DECLARE v_messages INT;
     DECLARE v_comments INT;
     DECLARE v_undone   INT;
+    DECLARE v_through  INT;
+    DECLARE v_titles   INT;
+    DECLARE v_chats    INT;
     DECLARE v_left     INT DEFAULT 0;
     DECLARE v_peer_id  BIGINT UNSIGNED;
     DECLARE v_at       BIGINT;
@@ -112,9 +115,15 @@ BEGIN
     -- A full window of messages or comments has more behind it.
     SELECT SUM(o.kind IN ('message', 'mail', 'wait')),
            SUM(o.kind NOT IN ('', 'wait')),
+           SUM(o.kind IN ('video', 'follow', 'favorite', 'message')),
+           SUM(o.kind = 'title'),
+           SUM(o.kind = 'chat'),
            MAX(IF(o.kind IN ('message', 'mail', 'wait'), o.target, NULL))
       INTO v_messages,
            v_undone,
+           v_through,
+           v_titles,
+           v_chats,
            v_peer_id
       FROM op AS o;
 
@@ -143,14 +152,8 @@ BEGIN
 
     -- What goes through the outbox is done when it has gone; of the rest a full window has
     -- more behind it.
-    SELECT EXISTS (SELECT 1
-                     FROM op AS o
-                    WHERE o.kind IN ('video', 'follow', 'favorite', 'message'))
-           OR EXISTS (SELECT 1
-                        FROM op AS o
-                       WHERE o.kind IN ('title', 'chat')
-                       GROUP BY o.kind
-                      HAVING COUNT(*) = in_limit)
+    SELECT v_through > 0
+           OR in_limit IN (v_titles, v_chats)
            OR v_comments = in_limit
            OR EXISTS (SELECT 1
                         FROM message AS m

@@ -103,6 +103,22 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_user_lock();
 
+    -- The chats first, so that what is sent and what is received in one wait for each other.
+    INSERT INTO chat (slot, user_id, peer_id)
+    SELECT o.slot,
+           o.owner,
+           o.target
+      FROM op AS o
+     STRAIGHT_JOIN op_user AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
+       AND i.state = 'live'
+     WHERE o.code = 'ok'
+     ORDER BY o.slot,
+              o.owner,
+              o.target
+        ON DUPLICATE KEY UPDATE peer_id = VALUES(peer_id);
+
     SET v_now = _now_ms();
 
     -- Messages that are there; new ones: numbers of ids, for now in id, follow those of their
@@ -250,7 +266,17 @@ BEGIN
 
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
-        CALL _slot_log_add_ops('chat');
+
+        -- Whatever became of the message.
+        INSERT INTO slot_log (slot, tbl, owner, k1, k2)
+        SELECT o.slot,
+               'chat',
+               o.user_id,
+               o.owner,
+               o.target
+          FROM op AS o
+         WHERE o.moving = 1;
+
         CALL _slot_log_add_ops('outbox');
         CALL _slot_log_add_ops('user');
     END IF;

@@ -122,6 +122,22 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_inbound_lock();
 
+    -- The chats first, so that what is sent and what is received in one wait for each other.
+    INSERT INTO chat (slot, user_id, peer_id)
+    SELECT o.slot,
+           o.owner,
+           o.target
+      FROM op AS o
+     STRAIGHT_JOIN op_inbound AS i
+        ON i.slot = o.slot
+       AND i.user_id = o.owner
+       AND i.state <> 'erased'
+     WHERE o.code = 'ok'
+     ORDER BY o.slot,
+              o.owner,
+              o.target
+        ON DUPLICATE KEY UPDATE peer_id = VALUES(peer_id);
+
     SET v_now = _now_ms();
 
     -- What is there is there, also at a user who was erased since, whose messages are gone: the
@@ -218,7 +234,17 @@ BEGIN
 
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
-        CALL _slot_log_add_ops('chat');
+
+        -- Whatever became of the message.
+        INSERT INTO slot_log (slot, tbl, owner, k1, k2)
+        SELECT o.slot,
+               'chat',
+               o.user_id,
+               o.owner,
+               o.target
+          FROM op AS o
+         WHERE o.moving = 1;
+
         CALL _slot_log_add_ops('inbound');
     END IF;
 

@@ -29,7 +29,7 @@ BEGIN
            m.follower_ver,
            m.mail_ver AS in_mail_ver
       FROM op_inbound AS m
-     WHERE m.state = 'live';
+     WHERE m.state <> 'erased';
 END$$
 
 DELIMITER ;

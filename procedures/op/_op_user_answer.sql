@@ -34,7 +34,7 @@ BEGIN
            m.edge_ver,
            m.mail_ver
       FROM op_user AS m
-     WHERE m.state = 'live';
+     WHERE m.state <> 'erased';
 END$$
 
 DELIMITER ;

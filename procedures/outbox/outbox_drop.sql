@@ -11,12 +11,14 @@
 -- As if the target had refused it, so that both halves agree again: a follow or like becomes a
 -- tombstone, a comment that was posted is deleted. A message is taken back: its parties see it
 -- no more, and its number goes to the peer without a text, so that those behind it may follow;
--- dropped once more, it is removed with its number. For what no retry can mend.
+-- dropped once more, it is removed with its number. For what no retry can mend. The target may
+-- have it all the same, when only its answers were lost: see shardctl audit afterwards.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_user_answer
 -- Answer 3: as _op_video_answer (of comments)
--- Codes   : ok notfound (no such row is parked) moved notready
+-- Codes   : ok same (an unfollow, unlike or deletion, which the target has still to hear of: the
+--           row stays) notfound (no such row is parked) moved notready
 -- Touches : SELECT, UPDATE user, video (by slot and id), follow, favorite, comment, message,
 --           chat (by key); SELECT, UPDATE, DELETE outbox (by key); journal
 -- Errors  : 45400 an argument is NULL, or there is no such kind
@@ -101,7 +103,33 @@ BEGIN
      WHERE o.code IN ('ok', 'same')
        AND x.ver IS NULL;
 
-    -- A message with a text goes on without it: the row stays.
+    -- What takes something away cannot be undone here: the target would keep it.
+    UPDATE op AS o
+      LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
+        ON fo.slot = IF(o.kind = 'follow', o.slot, NULL)
+       AND fo.user_id = o.owner
+       AND fo.followed_id = o.target
+       AND fo.ver = o.ver
+       AND fo.state = 1
+      LEFT JOIN favorite AS fa FORCE INDEX (PRIMARY)
+        ON fa.slot = IF(o.kind = 'favorite', o.slot, NULL)
+       AND fa.user_id = o.owner
+       AND fa.video_id = o.target
+       AND fa.ver = o.ver
+       AND fa.state = 1
+      LEFT JOIN comment AS co FORCE INDEX (PRIMARY)
+        ON co.slot = IF(o.kind = 'comment', o.slot, NULL)
+       AND co.video_id = o.owner
+       AND co.comment_id = o.seq
+       AND co.ver = o.ver
+       AND co.state = 'live'
+       SET o.code = 'same'
+     WHERE o.code = 'ok'
+       AND o.kind <> 'message'
+       AND COALESCE(fo.ver, fa.ver, co.ver) IS NULL;
+
+    -- A message with a text goes on without it, with a version that what delivers the other one
+    -- does not remove: the row stays.
     UPDATE op AS o
      STRAIGHT_JOIN message AS m FORCE INDEX (seq)
         ON m.slot = o.slot
@@ -118,6 +146,7 @@ BEGIN
        SET o.was      = 1,
            o.at       = m.at,
            m.state    = 0,
+           x.ver      = 2,
            x.parked   = 0,
            x.attempts = 0,
            x.due_at   = _now_ms()

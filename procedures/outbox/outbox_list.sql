@@ -78,7 +78,7 @@ BEGIN
                 ELSE d.at
            END AS at,
            d.attempts,
-           m.text,
+           IF(m.state = 0, '', m.text) AS text,
            m.message_id,
            LOWER(HEX(m.op)) AS op,
            b.message_id AS prev,

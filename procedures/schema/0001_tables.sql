@@ -477,13 +477,13 @@ CREATE TABLE IF NOT EXISTS follower (
     at          BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch of the last change',
     pos         BIGINT UNSIGNED NOT NULL
-        COMMENT 'edge_ver of the owner when it was applied: order of the list, unique per owner',
+        COMMENT 'follower_ver of the owner when applied: order of the list, unique per owner',
     PRIMARY KEY (slot, user_id, follower_id),
     KEY newest (slot, user_id, state, pos)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-    COMMENT 'backward edge; counted in user.follower_count'
+    COMMENT 'backward edge; counted in inbound.follower_count'
 PARTITION BY LIST (slot DIV 1024 * slot) (
     PARTITION shared VALUES IN (0)
 );

@@ -19,6 +19,8 @@
 -- What he began before the ban is delivered. user_erase takes him as he is.
 --
 -- Answer  : n, code, slot, epoch, server, ended (sessions)
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_inbound_answer
 -- Codes   : ok same (he is banned) notfound (no such user, or erased) moved notready
 -- Touches : SELECT, UPDATE user, inbound (by slot and user_id); DELETE session (by slot and
 --           user_id); journal
@@ -79,6 +81,9 @@ BEGIN
                            in_id, NULL, NULL, NULL, NULL);
     END IF;
 
+    CALL _op_user_lock();
+    CALL _op_inbound_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -89,6 +94,9 @@ BEGIN
            v_ended AS ended
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

@@ -14,7 +14,8 @@
 -- Answer  : n, code, slot, epoch, server, users, videos (rows that were changed)
 -- Codes   : ok same (nothing was off) busy (somebody else repairs this user) notfound (no such
 --           user) moved notready
--- Touches : SELECT, UPDATE user, inbound, video (by slot and id); SELECT follow, follower,
+-- Touches : SELECT slot_fence (by slot); SELECT, UPDATE user, inbound, video (by slot and id);
+--           SELECT follow, follower,
 --           favorite,
 --           liker, comment, message (by slot and owner); journal; the lock 'doushard-repair:' + id
 -- Errors  : 45400 no id
@@ -33,6 +34,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE user_repair (
 BEGIN
     DECLARE v_ops          JSON;
     DECLARE v_slot         INT UNSIGNED;
+    DECLARE v_epoch        BIGINT UNSIGNED;
     DECLARE v_floor        BIGINT UNSIGNED;
     DECLARE v_moving       TINYINT;
     DECLARE v_is_ours      TINYINT;
@@ -50,7 +52,7 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
-        DO RELEASE_LOCK(CONCAT('doushard-repair:', in_id));
+        DO RELEASE_LOCK(CONCAT('doushard-repair:', COALESCE(in_id, 0)));
         RESIGNAL;
     END;
 
@@ -66,7 +68,14 @@ BEGIN
       INTO v_slot
       FROM op AS o;
 
-    SET v_is_ours = GET_LOCK(CONCAT('doushard-repair:', in_id), 0);
+    SET v_is_ours = COALESCE(GET_LOCK(CONCAT('doushard-repair:', in_id), 0), 0);
+
+    -- What is counted while the slot arrives here is not all there.
+    SELECT MAX(f.epoch)
+      INTO v_epoch
+      FROM slot_fence AS f
+     WHERE f.slot = v_slot
+       AND f.answer = 'ok';
 
     -- How far the counters are off, each with its rows in the snapshot of one statement.
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -171,6 +180,8 @@ BEGIN
     UPDATE op AS o
        SET o.code = CASE WHEN v_is_ours = 0
                          THEN 'busy'
+                         WHEN NOT COALESCE(o.epoch = v_epoch, FALSE)
+                         THEN 'notready'
                          WHEN v_follows IS NULL
                          THEN 'notfound'
                          ELSE 'ok'

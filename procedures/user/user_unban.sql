@@ -8,6 +8,8 @@
 -- He may log in again, and his videos are where they were, with what was counted meanwhile.
 --
 -- Answer  : n, code, slot, epoch, server
+-- Answer 2: as _op_user_answer
+-- Answer 3: as _op_inbound_answer
 -- Codes   : ok same (he is not banned) notfound (no such user, or erased) moved notready
 -- Touches : SELECT, UPDATE user, inbound (by slot and user_id); journal
 -- Errors  : 45400 no id
@@ -48,6 +50,9 @@ BEGIN
     CALL _op_user_lock();
     CALL _user_state('banned', 'live');
 
+    CALL _op_user_lock();
+    CALL _op_inbound_lock();
+
     COMMIT;
 
     SELECT o.n,
@@ -57,6 +62,9 @@ BEGIN
            o.server
       FROM op AS o
      ORDER BY o.n;
+
+    CALL _op_user_answer();
+    CALL _op_inbound_answer();
 END$$
 
 DELIMITER ;

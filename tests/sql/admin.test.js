@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import {
   account, batch, call, changed, codes, counted, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding,
   one, outboxList, ownerOp,
-  race, refused, refusesBadBatch, shard, version,
+  race, refused, refusesBadBatch, shard, version, waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -69,6 +69,24 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     }, () => [`user ${user.id} ${user.id}`, `inbound ${user.id} ${user.id}`]);
     await root.run(`UPDATE user SET edge_ver = 0 WHERE slot = 10 AND user_id = ${user.id}`);
     assert.deepEqual(await bad(), ["edge_ver"]);
+  });
+
+  test("while its slot arrives a user is not repaired: not all of the rows are there", async () => {
+    const { user } = await scene(19);
+    const holder = server.session({ database: "doushard" });
+    await root.run("UPDATE slot_fence SET state = 'importing' WHERE slot = 19");
+    await root.run("UPDATE follow SET state = 0 WHERE slot = 19");
+    await holder.run("START TRANSACTION");
+    await holder.run("SELECT 1 FROM slot_fence WHERE slot = 19 FOR UPDATE");
+    const repair = byId(admin, "user_repair", user.id);
+    await waitForLocks(root, 1);
+    await holder.run("UPDATE follow SET state = 1 WHERE slot = 19");
+    await holder.run("UPDATE slot_fence SET state = 'owned', epoch = 2 WHERE slot = 19");
+    await holder.run("COMMIT");
+    assert.equal((await repair)[0].code, "notready");
+    assert.equal((await userRow(user)).follow_count, "1");
+    assert.equal((await byId(admin, "user_repair", user.id))[0].code, "same");
+    await holder.end();
   });
 
   test("tables and export", async () => {

@@ -174,6 +174,24 @@ describe("message_deliver", () => {
     assert.equal(await last(), "6,   ,0", "blanks are a text");
   });
 
+  test("what is sent and what is received in one chat wait for each other, the first time and later", async () => {
+    const [a, b] = await two();
+    const other = account(server, "app");
+    for (let i = 1; i <= 3; i++) {
+      /* At one moment by the clock of both, so that only waiting can tell their times apart. */
+      for (const session of [app, other]) await session.run(`SET timestamp = ${1_900_000_000 + i}`);
+      const results = await race(server, root, `SELECT 1 FROM slot_fence WHERE slot = ${a.slot} FOR UPDATE`,
+        [app, (s) => one(s, "message_action", sendOp(a, b))], [other, (s) => one(s, "message_deliver", halfOp(a, b, i))]);
+      assert.deepEqual(results.map((row) => row.code), ["ok", "ok"]);
+    }
+    const [sum] = await root.rows(`SELECT COUNT(*) AS n, COUNT(DISTINCT at) AS times, MAX(at) AS last FROM message
+      WHERE slot = ${a.slot} AND user_id = ${a.id}`);
+    const last = await root.value(`SELECT last_at FROM chat WHERE slot = ${a.slot} AND user_id = ${a.id} AND peer_id = ${b.id}`);
+    assert.deepEqual([sum.n, sum.times, last], ["6", "6", sum.last]);
+    for (const session of [app, other]) await session.run("SET timestamp = DEFAULT");
+    await other.end();
+  });
+
   test("two deliveries of one message that meet", async () => {
     const [a, b] = await two();
     const other = account(server, "app");

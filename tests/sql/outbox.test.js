@@ -106,6 +106,29 @@ describe("outbox_drop", () => {
     for (const each of [user, peer]) await clean(each);
   });
 
+  test("what takes something away stays: the target has still to hear of it", async () => {
+    const { user, peer } = await halves(47);
+    await root.run("DELETE FROM outbox");
+    await one(app, "relation_action", ownerOp(user, { target: Number(peer.id), state: 0 }));
+    await park("kind = 'follow'");
+    assert.equal(await drop(user, "follow", peer), "same");
+    assert.deepEqual((await rows()).map((each) => [each.kind, each.parked]), [["follow", "1"]]);
+  });
+
+  test("a message that is dropped goes to the peer without its text; a delivery under way does not keep it", async () => {
+    const { user, peer, message } = await halves(48);
+    await root.run("DELETE FROM outbox WHERE kind <> 'message'");
+    await park(`seq = ${message.seq}`);
+    assert.equal(await drop(user, "message", peer, message.seq), "ok");
+    const done = (ver) => one(app, "outbox_done", ownerOp(user, { kind: "message", target: Number(peer.id), seq: Number(message.seq), ver }));
+    assert.equal((await done(1)).code, "same", "who delivered the text");
+    const [due] = (await call(app, "outbox_list", JSON.stringify([slotOfId(peer.id)]), 100, 0))[0];
+    assert.deepEqual([due.state, due.text, due.ver], ["0", "", "2"]);
+    const deliver = ownerOp(peer, { peer: Number(user.id), seq: Number(due.seq), message_id: Number(due.message_id), state: Number(due.state), text: due.text, op: due.op });
+    assert.equal((await one(app, "message_deliver", deliver)).code, "ok");
+    assert.equal((await done(2)).code, "ok");
+  });
+
   test("a message is taken back, and those behind it follow; dropped again it is gone", async () => {
     const { user, peer, message } = await halves(45);
     await say(user, peer, "behind");
