@@ -59,10 +59,8 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_user_lock();
 
-    SELECT MAX(u.slot),
-           MAX(o.moving)
-      INTO v_slot,
-           v_moving
+    SELECT MAX(u.slot)
+      INTO v_slot
       FROM op AS o
      STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
         ON u.slot = o.slot

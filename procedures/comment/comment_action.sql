@@ -84,15 +84,7 @@ BEGIN
 
     CALL _op_opened(in_ops, ROW_COUNT(), 'owner, user, op and text of 1 to 1000 characters');
 
-    DELETE FROM op_text;
-
-    INSERT INTO op_text (n, text)
-    SELECT j.n,
-           j.text
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j;
+    CALL _op_texts(in_ops);
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;

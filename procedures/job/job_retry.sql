@@ -50,10 +50,8 @@ BEGIN
 
     CALL _op_fence(v_moving);
 
-    SELECT MAX(o.slot),
-           MAX(o.moving)
-      INTO v_slot,
-           v_moving
+    SELECT MAX(o.slot)
+      INTO v_slot
       FROM op AS o
      WHERE o.code = 'ok';
 

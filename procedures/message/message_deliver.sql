@@ -106,15 +106,7 @@ BEGIN
     CALL _op_opened(in_ops, ROW_COUNT(),
                     'owner, another peer, seq, message_id, state, text of state 1, op');
 
-    DELETE FROM op_text;
-
-    INSERT INTO op_text (n, text)
-    SELECT j.n,
-           j.text
-      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n    FOR ORDINALITY,
-               text VARCHAR(1000) PATH '$.text'
-           )) AS j;
+    CALL _op_texts(in_ops);
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;

@@ -58,11 +58,9 @@ BEGIN
 
     SELECT MAX(o.slot),
            MAX(o.epoch),
-           MAX(o.moving),
            MAX(u.state)
       INTO v_slot,
            v_epoch,
-           v_moving,
            v_state
       FROM op AS o
      STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
