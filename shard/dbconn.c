@@ -200,6 +200,11 @@ bool dbconn_is_crowded(const struct dbconn_hello *hello)
     return dberror_class(hello->error) == DBERROR_CROWDED;
 }
 
+bool dbconn_was_cut(const struct dbconn_hello *hello)
+{
+    return dberror_class(hello->error) == DBERROR_CUT;
+}
+
 void dbconn_close(struct dbconn **conn)
 {
     struct dbconn *c = *conn;

@@ -54,6 +54,10 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
  * and the limits per user). */
 bool dbconn_is_crowded(const struct dbconn_hello *hello);
 
+/* After a failure: the connection was ended while it was being opened, by whom is not
+ * known; a server that has died refuses the next one. */
+bool dbconn_was_cut(const struct dbconn_hello *hello);
+
 /* Close at once, whatever is under way: never waits for the server. *CONN becomes NULL.
  */
 void dbconn_close(struct dbconn **conn);

@@ -13,6 +13,7 @@ enum dberror_class {
     DBERROR_SICK,      /* rolled back: the server cannot, whoever asks */
     DBERROR_CROWDED,   /* rolled back, or no connection made: too many of us */
     DBERROR_UNKNOWN,   /* the session is over; what was sent may be done */
+    DBERROR_CUT,       /* the same, and it says nothing about the server */
 };
 
 enum dberror_class dberror_class(unsigned number);

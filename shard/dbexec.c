@@ -114,7 +114,8 @@ static void fail(struct dbexec *exec)
     bool is_refusal = outcome_from_sqlstate(mysql_stmt_sqlstate(stmt), &exec->refusal);
     (void)snprintf(exec->detail, sizeof exec->detail, "%s: %u %s",
                    proc_get(exec->proc)->routine, exec->error, mysql_stmt_error(stmt));
-    if (class == DBERROR_UNKNOWN) {
+    if (class == DBERROR_UNKNOWN || class == DBERROR_CUT) {
+        exec->is_cut = class == DBERROR_CUT;
         conn->is_broken = true;
         finish(exec, conn->phase == PHASE_PREPARE ? DB_NOT_SENT : DB_UNKNOWN);
     } else if (conn->phase == PHASE_PREPARE) {
@@ -216,6 +217,7 @@ static void begin(struct dbexec *exec)
     exec->results = NULL;
     exec->is_late = false;
     exec->is_over = false;
+    exec->is_cut = false;
     exec->error = 0;
     exec->detail[0] = '\0';
     conn->ret = 0;

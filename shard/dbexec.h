@@ -50,6 +50,7 @@ struct dbexec {
     bool is_late;             /* of DB_UNKNOWN: the deadline passed before an answer */
     bool
         is_over; /* of DB_UNKNOWN: the server has ended the CALL; else it may still run */
+    bool is_cut; /* of DB_UNKNOWN and DB_NOT_SENT: the connection ended under it */
     unsigned error;   /* the number that the server or the library reported, 0 = none */
     char detail[160]; /* of everything else: what the server or the library said */
 };

@@ -180,15 +180,28 @@ void dbpool_reap(struct dbpool *pool)
     }
 }
 
+/* Connect; once more where somebody ended the connection on its way. */
+static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
+                                   struct dbconn_hello *hello, char *why, size_t size)
+{
+    const struct dbconn_target *target = &pool->options.target;
+    struct dbconn *opened = dbconn_open(target, deadline_ms, hello, why, size);
+
+    if (opened == NULL && dbconn_was_cut(hello)) {
+        *hello = (struct dbconn_hello){.error = 0};
+        opened = dbconn_open(target, deadline_ms, hello, why, size);
+    }
+    return opened;
+}
+
 /* The caller holds room in n_open: fill it. */
 static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
                                     struct dbconn **conn, char *why, size_t size)
 {
     int64_t limit_ms = clock_mono_ms() + pool->options.connect_timeout_ms;
     struct dbconn_hello hello = {.error = 0};
-    struct dbconn *opened =
-        dbconn_open(&pool->options.target,
-                    limit_ms < deadline_ms ? limit_ms : deadline_ms, &hello, why, size);
+    struct dbconn *opened = connect_anew(
+        pool, limit_ms < deadline_ms ? limit_ms : deadline_ms, &hello, why, size);
 
     if (opened != NULL &&
         !pool->options.admit(pool->options.admit_context, &hello, why, size)) {

@@ -82,7 +82,7 @@ enum dbpool_verdict {
     DBPOOL_ANSWERED, /* it answers */
     DBPOOL_SILENT,   /* it had a fair time and did not: several in a row, over all
                       * connections, bring the pool DOWN */
-    DBPOOL_UNPROVEN, /* it had too little time to prove anything */
+    DBPOOL_UNPROVEN, /* it had too little time, or lost only this connection */
 };
 
 /* Give a connection back. It goes to the next waiter or becomes idle, or is closed when

@@ -94,7 +94,8 @@ static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_t
     if (!is_silent) {
         return DBPOOL_ANSWERED;
     }
-    return had_fair_time ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
+    /* Somebody ends the connections of a shard that is well: that is not silence. */
+    return had_fair_time && !exec->is_cut ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
 }
 
 void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
