@@ -81,9 +81,15 @@ SOURCE media/media_find.sql
 SOURCE video/video_get.sql
 
 -- What joins two owners: first halves, second halves, lists.
+SOURCE favorite/_favorite_action_one.sql
+SOURCE favorite/_favorite_action_batch.sql
 SOURCE favorite/favorite_action.sql
+SOURCE favorite/_favorite_deliver_one.sql
+SOURCE favorite/_favorite_deliver_batch.sql
 SOURCE favorite/favorite_deliver.sql
 SOURCE favorite/favorite_list.sql
+SOURCE relation/_relation_action_one.sql
+SOURCE relation/_relation_action_batch.sql
 SOURCE relation/relation_action.sql
 SOURCE relation/relation_deliver.sql
 SOURCE relation/relation_follow_list.sql

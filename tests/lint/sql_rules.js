@@ -178,7 +178,7 @@ function codesWritten(body) {
     }
     for (const [, value] of statement.matchAll(/\bIF\([^\n]*?('\w+', '\w+')\) AS code\b/g)) take(value);
     for (const [, value] of statement.matchAll(/(?:THEN|ELSE)\s+IF\([^\n]*?('\w+', '\w+')\)/g)) take(value);
-    for (const [, cases] of statement.matchAll(/\bo\.code\s+=\s+CASE\b((?:(?!\bEND\b)[\s\S])*)END\b/g)) {
+    for (const [, cases] of statement.matchAll(/\b(?:o\.code|v_code)\s+=\s+CASE\b((?:(?!\bEND\b)[\s\S])*)END\b/g)) {
       for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
         take(value);
       }
@@ -212,8 +212,17 @@ export function readTree(files) {
     routine.isPublic = !routine.base.startsWith("_");
     /* A routine that became another: nothing but a CALL of that one, for old callers. */
     routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
+    /* A routine that only chooses between two ways: one operation, and any number of them. */
+    routine.ways = routine.isPublic
+      ? (/^\s*DECLARE v_is_done TINYINT;\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1) : [];
     routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
       .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
+  }
+  /* Whole: it has a transaction of its own, and answers; what it promises is in the header of who chooses it. */
+  for (const routine of routines.values()) {
+    routine.chosenBy = [...routines.values()].find(({ ways }) => ways.includes(routine.base));
+    routine.isOne = routine.chosenBy?.ways[0] === routine.base;
+    routine.isWhole = routine.chosenBy !== undefined || (routine.isPublic && routine.ways.length === 0);
   }
   for (const routine of routines.values()) {
     routine.reaches = new Set();
@@ -327,12 +336,12 @@ export function forbidden({ routines }) {
 
 /** One transaction, its handler, its isolation; helpers leave transactions alone. */
 export function transactions({ routines, byName }) {
-  return routines.flatMap(({ path, base, isPublic, body, writes, reaches, wraps }) => {
+  return routines.flatMap(({ path, base, isWhole, body, writes, reaches, wraps }) => {
     const problems = [];
     if (wraps !== "") return problems;
     const code = stripStrings(body);
     const count = (pattern) => (code.match(pattern) ?? []).length;
-    if (!isPublic) {
+    if (!isWhole) {
       if (count(/\b(START TRANSACTION|COMMIT|ROLLBACK)\b/g) > 0) problems.push(`${path}: a helper begins or ends a transaction`);
       return problems;
     }
@@ -366,21 +375,26 @@ function journaled(body, table) {
 /** A routine may leave all writing to its helpers. */
 const isWriter = ({ body, writes }) => writes.size > 0 || body.includes("CALL _op_fence(");
 
+/* What lets one operation pass without a closer look: a slot that rests here, at the epoch of the caller, so that nothing
+ * is to be journaled. */
+const AT_REST = /START TRANSACTION;\s+SELECT 1,\s+f\.epoch << 33\s+INTO out_done,\s+v_floor\s+FROM slot_fence AS f FORCE INDEX \(PRIMARY\)\s+WHERE f\.slot = v_slot\s+AND f\.epoch = v_epoch\s+AND f\.answer = 'ok'\s+AND f\.has_home = 0\s+AND f\.state <> 'migrating'\s+AND f\.journal = 0\s+LOCK IN SHARE MODE;\s+IF out_done THEN/;
+
 /** Writes pass the fence, locks come in order, every slotted row is journaled. */
 export function fences({ routines, tables }) {
   return routines.flatMap((routine) => {
-    const { path, base, isPublic, body, writes } = routine;
+    const { path, base, isWhole, isOne, body, writes } = routine;
     const problems = [];
     const slotted = [...writes].filter((table) => tables.get(table)?.slotted);
     const unknown = [...writes].filter((table) => !tables.has(table));
     if (unknown.length > 0) problems.push(`${path}: writes tables that no schema file makes: ${unknown}`);
+    if (isOne) return AT_REST.test(body) ? problems : [...problems, `${path}: not just behind a fence at rest`];
     for (const [helper, table] of Object.entries(CHANGES)) {
       if (body.includes(`CALL ${helper}(`)) slotted.push(table);
     }
     for (const table of base in CHANGES ? [] : slotted) {
       if (!journaled(body, table)) problems.push(`${path}: writes ${table} and does not journal it`);
     }
-    if (!isPublic || !isWriter(routine) || base in NO_FENCE) {
+    if (!isWhole || !isWriter(routine) || base in NO_FENCE) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
@@ -431,8 +445,8 @@ const isAnswer = (statement) => {
  * table that somebody alters, would deny what is done. */
 export function answersAfterCommit({ routines, tables }) {
   return routines.flatMap((routine) => {
-    const { path, isPublic, body } = routine;
-    if (!isPublic || !isWriter(routine)) return [];
+    const { path, isWhole, body } = routine;
+    if (!isWhole || !isWriter(routine)) return [];
     const list = bodyStatements(body);
     const commit = list.findIndex((statement) => /(^|\s)COMMIT$/.test(statement));
     const problems = [];
@@ -462,13 +476,13 @@ const NO_OWNERS = {
 /** Who changes owners answers them, with their versions; a version only grows, beyond the epoch of its slot. */
 export function versions({ routines }) {
   return routines.flatMap((routine) => {
-    const { path, base, isPublic, body, writes } = routine;
+    const { path, base, isPublic, isWhole, isOne, body, writes } = routine;
     const problems = [];
     const changes = new Set([...writes].filter((table) => table in ANSWERS));
     for (const [helper, table] of Object.entries(CHANGES)) {
       if (body.includes(`CALL ${helper}(`)) changes.add(table);
     }
-    for (const table of isPublic && !(base in NO_OWNERS) ? changes : []) {
+    for (const table of isWhole && !isOne && !(base in NO_OWNERS) ? changes : []) {
       if (!body.includes(`CALL ${ANSWERS[table]}(`)) problems.push(`${path}: changes ${table} and does not answer with ${ANSWERS[table]}`);
     }
     for (const statement of bodyStatements(body)) {
@@ -485,8 +499,9 @@ export function versions({ routines }) {
 
 /** What is answered is what the header says, beginning with the common columns. */
 export function answers({ routines, byName }) {
-  return routines.flatMap(({ path, isPublic, header, body, wraps }) => {
-    if (!isPublic) return [];
+  return routines.flatMap(({ path, isPublic, isWhole, isOne, chosenBy, header: own, body, wraps }) => {
+    if (!isPublic && !isWhole) return [];
+    const header = chosenBy?.header ?? own;
     const problems = [];
     if (wraps !== "") {
       const real = byName.get(wraps)?.header.sections ?? {};
@@ -494,15 +509,18 @@ export function answers({ routines, byName }) {
         .filter((section) => /^(Answer|Codes|Errors)/.test(section) && header.sections[section] !== real[section])
         .map((section) => `${path}: ${section} is not that of ${wraps}, which it is`);
     }
-    const promised = Object.keys(header.sections).filter((key) => key.startsWith("Answer")).map((key) =>
-      header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim()));
+    const promised = Object.keys(header.sections).filter((key) => key.startsWith("Answer")).map((key) => {
+      const columns = header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim());
+      const helper = isOne ? byName.get(columns[0].replace(/^as /, "")) : undefined;
+      return helper ? selectColumns(helper.body) : columns;
+    });
     const answering = bodyStatements(body).flatMap((statement) => {
       const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
       const helper = /^CALL (_op_\w+_answer|_op_refusals)\(/.exec(plain);
       if (helper) return [[`as ${helper[1]}`]];
       return isAnswer(statement) ? [selectColumns(statement)] : [];
     });
-    if (JSON.stringify(promised) !== JSON.stringify(answering)) {
+    if (isWhole && JSON.stringify(promised) !== JSON.stringify(answering)) {
       problems.push(`${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`);
     }
     if (promised.some((columns) => columns.length > COLUMNS_MAX)) problems.push(`${path}: more columns than an older server reads`);
@@ -532,7 +550,7 @@ export function outcomes({ routines, byName }, outcomeDef) {
     for (const state of listed) {
       if (!raised.has(state)) problems.push(`${path}: its header lists ${state}, which it does not raise`);
     }
-    const written = codesWritten(routine.body);
+    const written = new Set([routine.base, ...routine.ways].flatMap((name) => [...codesWritten(byName.get(name).body)]));
     for (const word of written) {
       if (!words.has(word)) problems.push(`${path}: writes the code ${word}, which outcome.def does not know`);
     }

@@ -1,0 +1,224 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- _favorite_action_one: favorite_action, of one operation at a slot that rests here.
+--
+-- in_ops    the batch
+-- out_done  1: done and answered; 0: nothing was done, it is for _favorite_action_batch: there is
+--           not one operation, it is malformed, or the fence needs a closer look
+--
+-- The same as a batch of one, in half of its statements: the session's own tables give way to
+-- variables.
+--
+-- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE user (by slot and user_id);
+--           SELECT, INSERT, UPDATE favorite (by slot, user_id, video_id); SELECT, INSERT, UPDATE
+--           outbox (by key)
+-- Errors  : none
+-- Replays : as favorite_action
+
+DROP PROCEDURE IF EXISTS _favorite_action_one;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE _favorite_action_one (
+    IN  in_ops   JSON,
+    OUT out_done TINYINT
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: one like or unlike'
+BEGIN
+    DECLARE v_slot             INT UNSIGNED;
+    DECLARE v_epoch            BIGINT UNSIGNED;
+    DECLARE v_owner            BIGINT UNSIGNED;
+    DECLARE v_target           BIGINT UNSIGNED;
+    DECLARE v_to               TINYINT;
+    DECLARE v_floor            BIGINT UNSIGNED;
+    DECLARE v_code             VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_was              TINYINT;
+    DECLARE v_edge             BIGINT UNSIGNED;
+    DECLARE v_at               BIGINT;
+    DECLARE v_pending          TINYINT;
+    DECLARE v_state            VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_name             VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE v_avatar           VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_background_image VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_signature        VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE v_follow_count     BIGINT;
+    DECLARE v_work_count       BIGINT;
+    DECLARE v_favorite_count   BIGINT;
+    DECLARE v_ver              BIGINT UNSIGNED;
+    DECLARE v_edge_ver         BIGINT UNSIGNED;
+    DECLARE v_mail_ver         BIGINT UNSIGNED;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    SET out_done = 0;
+
+    IF JSON_LENGTH(in_ops) = 1 THEN
+        SELECT j.slot,
+               j.epoch,
+               j.owner,
+               j.target,
+               j.state
+          INTO v_slot,
+               v_epoch,
+               v_owner,
+               v_target,
+               v_to
+          FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+                   slot        INT UNSIGNED PATH '$.slot',
+                   slot_text   VARCHAR(24) PATH '$.slot',
+                   epoch       BIGINT UNSIGNED PATH '$.epoch',
+                   epoch_text  VARCHAR(24) PATH '$.epoch',
+                   owner       BIGINT UNSIGNED PATH '$.owner',
+                   owner_text  VARCHAR(24) PATH '$.owner',
+                   target      BIGINT UNSIGNED PATH '$.target',
+                   target_text VARCHAR(24) PATH '$.target',
+                   state       TINYINT PATH '$.state',
+                   state_text  VARCHAR(24) PATH '$.state'
+               )) AS j
+         WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.target, ',', j.state)
+               = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.target_text, ',',
+                        j.state_text)
+           AND j.owner > 0
+           AND j.target > 0
+           AND j.target <> j.owner
+           AND j.state IN (0, 1);
+    END IF;
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    SELECT 1,
+           f.epoch << 33
+      INTO out_done,
+           v_floor
+      FROM slot_fence AS f FORCE INDEX (PRIMARY)
+     WHERE f.slot = v_slot
+       AND f.epoch = v_epoch
+       AND f.answer = 'ok'
+       AND f.has_home = 0
+       AND f.state <> 'migrating'
+       AND f.journal = 0
+      LOCK IN SHARE MODE;
+
+    IF out_done THEN
+        -- The row of the user is locked before that of the edge is read.
+        SELECT u.state,
+               u.name,
+               u.avatar,
+               u.background_image,
+               u.signature,
+               u.follow_count,
+               u.work_count,
+               u.favorite_count,
+               u.ver,
+               u.edge_ver,
+               u.mail_ver,
+               COALESCE(e.state, 0),
+               COALESCE(e.ver, 0),
+               COALESCE(e.at, 0)
+          INTO v_state,
+               v_name,
+               v_avatar,
+               v_background_image,
+               v_signature,
+               v_follow_count,
+               v_work_count,
+               v_favorite_count,
+               v_ver,
+               v_edge_ver,
+               v_mail_ver,
+               v_was,
+               v_edge,
+               v_at
+          FROM user AS u FORCE INDEX (PRIMARY)
+          LEFT JOIN favorite AS e FORCE INDEX (PRIMARY)
+            ON e.slot = u.slot
+           AND e.user_id = u.user_id
+           AND e.video_id = v_target
+         WHERE u.slot = v_slot
+           AND u.user_id = v_owner
+           FOR UPDATE;
+
+        SET v_code = CASE WHEN COALESCE(v_state <> 'live', TRUE)
+                          THEN 'notfound'
+                          WHEN v_to = v_was
+                          THEN 'same'
+                          ELSE 'ok'
+                     END;
+    END IF;
+
+    IF v_code = 'ok' THEN
+        SET v_at             = _now_ms(),
+            v_edge           = GREATEST(v_edge_ver, v_floor) + 1,
+            v_pending        = 1,
+            v_edge_ver       = v_edge,
+            v_ver            = GREATEST(v_ver, v_floor) + 1,
+            v_favorite_count = v_favorite_count + v_to - v_was;
+
+        INSERT INTO favorite (slot, user_id, video_id, state, ver, at)
+        VALUES (v_slot, v_owner, v_target, v_to, v_edge, v_at)
+            ON DUPLICATE KEY UPDATE state = VALUES(state),
+                                    ver   = VALUES(ver),
+                                    at    = VALUES(at);
+
+        INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
+        VALUES (v_slot, v_owner, 'favorite', v_target, 0, v_edge, v_at, v_at)
+            ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
+                                    at       = VALUES(at),
+                                    due_at   = VALUES(due_at),
+                                    attempts = 0,
+                                    parked   = 0;
+
+        UPDATE user AS u
+           SET u.favorite_count = v_favorite_count,
+               u.ver            = v_ver,
+               u.edge_ver       = v_edge_ver
+         WHERE u.slot = v_slot
+           AND u.user_id = v_owner;
+    ELSEIF v_code = 'same' THEN
+        SET v_pending = (SELECT COUNT(*)
+                           FROM outbox AS x FORCE INDEX (PRIMARY)
+                          WHERE x.slot = v_slot
+                            AND x.actor_id = v_owner
+                            AND x.kind = 'favorite'
+                            AND x.target_id = v_target
+                            AND x.seq = 0
+                            AND x.ver = v_edge);
+    END IF;
+
+    COMMIT;
+
+    IF out_done THEN
+        SELECT 1 AS n,
+               v_code AS code,
+               v_slot AS slot,
+               v_epoch AS epoch,
+               '' AS server,
+               IF(v_code = 'notfound', NULL, v_edge) AS ver,
+               IF(v_code = 'notfound', NULL, v_at) AS at,
+               v_pending AS pending;
+
+        SELECT v_owner AS user_id,
+               v_name AS name,
+               v_avatar AS avatar,
+               v_background_image AS background_image,
+               v_signature AS signature,
+               v_follow_count AS follow_count,
+               v_work_count AS work_count,
+               v_favorite_count AS favorite_count,
+               v_ver AS ver,
+               v_edge_ver AS edge_ver,
+               v_mail_ver AS mail_ver
+          FROM DUAL
+         WHERE v_state <> 'erased';
+    END IF;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One operation and a batch of one are done in different ways (_.._one, _.._batch): both do and answer the same. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { call, key, newUser, newVideo, one, ownerOp, shard, version } from "./lib.js";
+
+let server;
+let root;
+let app;
+before(async () => ({ server, root, app } = await shard()));
+after(() => server?.stop());
+
+const STEPS = 400;
+
+/** Users and videos of every state, and what in an answer or a row names them: alike in each world. */
+async function newWorld() {
+  const users = [];
+  for (let i = 0; i < 6; i++) users.push(await newUser(app));
+  const videos = [];
+  for (const author of users.slice(0, 3)) videos.push(await newVideo(app, author, { media: key() }));
+  const known = new Map([...users, ...videos].flatMap((thing, i) => [[thing.id, `id ${i}`], [thing.name ?? thing.media, `name ${i}`]]));
+  const say = (value) => known.get(value) ?? value;
+  const plain = (rows) => rows.map((row) => Object.fromEntries(Object.entries(row)
+    .filter(([name]) => !["slot", "at", "due_at", "published_at"].includes(name)).map(([name, value]) => [name, say(value)])));
+  return { users, videos, plain };
+}
+
+/** The next of numbers below N that look random and are the same each time. */
+function dice(seed) {
+  let state = seed;
+  return (n) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+}
+
+/** Operations for world W, the I-th alike for all worlds. */
+function operation(roll, i) {
+  const [what, user, thing, state, fresh] = [roll(3), roll(6), roll(4), roll(2), roll(4)];
+  const ver = fresh > 0 ? i + 1 : Math.max(1, i - 20);
+  return (w) => {
+    const actor = w.users[user];
+    const video = w.videos[thing] ?? { slot: w.users[0].slot, id: "8" };
+    if (what === 0) return ["favorite_action", ownerOp(actor, { target: Number(video.id), state })];
+    if (what === 1) {
+      const other = w.users[(user + 1 + thing) % 6];
+      return ["relation_action", ownerOp(actor, { target: Number(other.id), state })];
+    }
+    return ["favorite_deliver", ownerOp(video, { actor: Number(actor.id), state, ver: Number(version(ver)), at: 1000 + i })];
+  };
+}
+
+const TABLES = [
+  ["user", "user_id"], ["inbound", "user_id"], ["video", "video_id"], ["favorite", "user_id"], ["follow", "user_id"],
+  ["liker", "video_id"], ["outbox", "actor_id"],
+];
+const COLUMNS = {
+  user: "user_id, name, state, follow_count, favorite_count, work_count, ver, edge_ver, mail_ver",
+  inbound: "user_id, state, follower_count, total_favorited, ver, follower_ver, mail_ver",
+  video: "video_id, author_id, state, favorite_count, comment_count, ver, comment_ver",
+  favorite: "user_id, video_id, state, ver", follow: "user_id, followed_id, state, ver", liker: "video_id, user_id, state, ver, at",
+  outbox: "actor_id, kind, target_id, seq, ver, attempts, parked",
+};
+
+async function rowsOfWorld({ users, videos, plain }) {
+  const ids = [...users, ...videos].map(({ id }) => id).join();
+  const all = {};
+  for (const [table, column] of TABLES) {
+    const rows = plain(await root.rows(`SELECT ${COLUMNS[table]} FROM ${table} WHERE ${column} IN (${ids})`));
+    all[table] = rows.map((row) => JSON.stringify(row)).sort();
+  }
+  return all;
+}
+
+test("one operation does and answers what a batch does", async () => {
+  const worlds = [await newWorld(), await newWorld()];
+  for (const { users, videos } of worlds) {
+    await root.run(`UPDATE user SET state = 'banned' WHERE user_id = ${users[1].id}`);
+    await root.run(`UPDATE inbound SET state = 'banned' WHERE user_id = ${users[1].id}`);
+    await root.run(`UPDATE user SET state = 'erased' WHERE user_id = ${users[4].id}`);
+    await root.run(`UPDATE inbound SET state = 'erased' WHERE user_id IN (${users[2].id}, ${users[4].id})`);
+    await root.run(`UPDATE video SET state = 'deleted' WHERE video_id = ${videos[1].id}`);
+    await root.run(`UPDATE user SET favorite_count = 5, ver = 7, edge_ver = ${version(900)} WHERE user_id = ${users[5].id}`);
+  }
+  const roll = dice(7);
+  const seen = new Set();
+  for (let i = 0; i < STEPS; i++) {
+    const make = operation(roll, i);
+    const [routine, op] = make(worlds[0]);
+    const asOne = worlds[0].plain((await root.run(`CALL _${routine}_one('${JSON.stringify([op])}', @done)`)).flat());
+    const [, twin] = make(worlds[1]);
+    const asBatch = worlds[1].plain((await call(root, `_${routine}_batch`, JSON.stringify([twin]))).flat());
+    assert.deepEqual(asOne, asBatch, `${routine} ${JSON.stringify(op)}`);
+    seen.add(`${routine} ${asOne[0].code} ${asOne.length}`);
+    if (asOne[0].code === "same" && asOne[0].pending === "1") await root.run(`DELETE FROM outbox WHERE actor_id IN (${op.owner}, ${twin.owner})`);
+  }
+  assert.deepEqual(await rowsOfWorld(worlds[0]), await rowsOfWorld(worlds[1]));
+  assert.deepEqual([...seen].sort(), [
+    "favorite_action notfound 1", "favorite_action notfound 2", "favorite_action ok 2", "favorite_action same 2",
+    "favorite_deliver notfound 1", "favorite_deliver notfound 2", "favorite_deliver ok 3", "favorite_deliver same 3",
+    "relation_action notfound 1", "relation_action notfound 2", "relation_action ok 2", "relation_action same 2",
+  ]);
+});
+
+test("what is not one operation at a slot at rest is left to the batch, and nothing is done", async () => {
+  const [user, author] = [await newUser(app), await newUser(app)];
+  const video = await newVideo(app, author);
+  const like = ownerOp(user, { target: Number(video.id), state: 1 });
+  const deliver = ownerOp(video, { actor: Number(user.id), state: 1, ver: 1, at: 1 });
+  const done = async (routine, ops) => {
+    const text = typeof ops === "string" ? ops : JSON.stringify(ops);
+    const sets = await root.run(`CALL _${routine}_one('${text}', @done); SELECT @done AS done`);
+    assert.equal(sets.flat().length, 1, text);
+    return sets.flat()[0].done;
+  };
+  for (const [routine, op] of [["favorite_action", like], ["relation_action", like], ["favorite_deliver", deliver]]) {
+    for (const ops of ["[]", "nonsense", "{}", [op, op], [{ ...op, slot: -1 }], [{ ...op, state: 2 }], [{ ...op, owner: 0 }], [{ ...op, epoch: 2 }],
+      [{ ...op, slot: 70_000 }]])
+      assert.equal(await done(routine, ops), "0", JSON.stringify(ops));
+    for (const change of ["state = 'migrating'", "journal = 1", "has_home = 1", "state = 'ready'"]) {
+      await root.run(`UPDATE slot_fence SET ${change} WHERE slot = ${op.slot}`);
+      assert.equal(await done(routine, [op]), "0", change);
+      await root.run(`UPDATE slot_fence SET state = 'owned', journal = 0, has_home = 0 WHERE slot = ${op.slot}`);
+    }
+  }
+  assert.equal((await one(app, "favorite_action", like)).code, "ok");
+});
