@@ -27,13 +27,16 @@ const COMMIT = "    COMMIT;\n";
 const lateStart = [START, `    IF RAND() < 0.10 THEN DO SLEEP(4); END IF;\n${START}`];
 const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END IF;\n`];
 
+/* One operation and a batch go different ways: a mistake is put into both. */
+const likesOne = (...edits) => routine("favorite", "_favorite_action_one", edits);
+const likesBatch = (...edits) => routine("favorite", "_favorite_action_batch", edits);
+const likes = (...edits) => [likesOne(...edits), likesBatch(...edits)];
 const edges = (...edits) =>
-  [routine("favorite", "favorite_action", edits), routine("relation", "relation_action", edits)];
-const likes = (...edits) => [routine("favorite", "favorite_action", edits)];
+  [...likes(...edits), routine("relation", "_relation_action_one", edits), routine("relation", "_relation_action_batch", edits)];
 const messages = (...edits) => [routine("message", "message_action", edits)];
 const counting = (...edits) => [routine("op", "_op_user_change", edits)];
 const original = {
-  edges: () => edges(), likes: () => likes(), messages: () => messages(), counting: () => counting(),
+  edges: () => edges(), likes: () => likes(), messages: () => messages(), counting: () => [...counting(), likesOne()],
   kill: () => [routine("conn", "conn_kill", [])],
 };
 
@@ -95,9 +98,15 @@ const mutants = [
   {
     name: "counter changed without a state transition",
     key: "no-transition",
-    routines: () => counting([/SUM\(IF\(o\.kind = 'favorite', o\.state - o\.was, 0\)\) AS favorites/g,
+    routines: () => [...counting([/SUM\(IF\(o\.kind = 'favorite', o\.state - o\.was, 0\)\) AS favorites/g,
       "SUM(IF(o.kind = 'favorite', IF(o.state = 1, 1, -1), 0)) AS favorites"],
     [/WHERE o\.code = 'ok'/g, "WHERE o.code IN ('ok', 'same')"]),
+    likesOne(["    ELSEIF v_code = 'same' THEN\n", `    ELSEIF v_code = 'same' THEN
+        UPDATE user AS u
+           SET u.favorite_count = u.favorite_count + IF(v_to = 1, 1, -1)
+         WHERE u.slot = v_slot
+           AND u.user_id = v_owner;
+`])],
     originals: original.counting,
     load: { mix: "90,0,0,0,0,0,10" },
     caught: ["I5"],
@@ -105,7 +114,17 @@ const mutants = [
   {
     name: "old state read before the owner's lock",
     key: "early-read",
-    routines: () => likes(
+    routines: () => [likesOne(
+      ["    DECLARE v_was              TINYINT;\n", "    DECLARE v_was              TINYINT;\n    DECLARE v_early            TINYINT;\n"],
+      ["               COALESCE(e.state, 0),\n", "               COALESCE(v_early, 0),\n"],
+      ["        -- The row of the user is locked", `        SELECT MAX(e.state)
+          INTO v_early
+          FROM favorite AS e FORCE INDEX (PRIMARY)
+         WHERE e.slot = v_slot
+           AND e.user_id = v_owner
+           AND e.video_id = v_target;
+        DO SLEEP(0.02);
+        -- The row of the user is locked`]), likesBatch(
       ["    DECLARE v_now    BIGINT;\n", "    DECLARE v_now    BIGINT;\n    DECLARE v_was    INT;\n"],
       ["COALESCE(e.state, 0)", "v_was"],
       ["    CALL _op_user_lock();", `    SELECT COALESCE(MAX(e.state), 0)
@@ -116,7 +135,7 @@ const mutants = [
        AND e.user_id = o.owner
        AND e.video_id = o.target;
     DO SLEEP(0.02);
-    CALL _op_user_lock();`]),
+    CALL _op_user_lock();`])],
     originals: original.likes,
     load: { mix: "100,0,0,0,0,0,0", "hot-users": 6, "hot-videos": 4, "hot-percent": 90 },
     caught: ["I5"],
