@@ -3,7 +3,10 @@
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
 #   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
-#   make bench              benchmarks that need no cluster; they print and never fail
+#   make bench              every figure beside its yardstick, on a cluster of its own, into
+#                           var/bench/; prints, and fails only on wrong answers. One row:
+#                           make bench ONLY=hot-like; QUICK=1: small and short
+#   make bench-words        how fast the filter of words is; needs no cluster
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make install            program, samples, procedures and assets; honours DESTDIR
@@ -24,6 +27,7 @@
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
+#   ONLY='hot-like ping'         rows of make bench; a * stands for anything
 #
 # The tests with a cluster of their own are run by scripts/check.
 
@@ -105,11 +109,12 @@ shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
 server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
-bench_sources  := $(sort $(wildcard tests/bench/bench_*.c))
+bench_mains    := $(addprefix tests/bench/,benchload.c barehttp.c bench_words.c)
+bench_sources  := $(sort $(filter-out $(bench_mains),$(wildcard tests/bench/*.c)))
 shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
 c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) \
-                  $(unit_sources) $(live_sources) $(bench_sources) $(ledger_sources) \
+                  $(unit_sources) $(live_sources) $(bench_sources) $(bench_mains) $(ledger_sources) \
                   tests/ledger/ledger.c
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h scripts/*.h tests/*/*.h))
 
@@ -122,10 +127,11 @@ libledger      := $(BUILD)/libledger.a
 ledger         := $(BUILD)/ledger
 unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
 live_programs  := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(live_sources))
-bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_sources))
+libbench       := $(BUILD)/libbench.a
+bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all programs check check-chaos bench lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs check check-chaos bench bench-words lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -143,7 +149,8 @@ $(shardctl) $(ledger):
 $(libshard): $(call objects,$(shard_sources))
 $(libserver): $(call objects,$(server_sources))
 $(libledger): $(call objects,$(ledger_sources))
-$(libshard) $(libserver) $(libledger):
+$(libbench): $(call objects,$(bench_sources))
+$(libshard) $(libserver) $(libledger) $(libbench):
 	$(say) AR $@
 	$(Q)rm -f $@.new && $(AR) rcs $@.new $(filter %.o,$^) && mv $@.new $@
 
@@ -162,11 +169,13 @@ $(live_programs): $(BUILD)/tests/%: $(BUILD)/tests/integration/%.o $(libraries)
 $(unit_programs) $(live_programs):
 	$(say) LINK $@
 	@mkdir -p $(@D)
-	$(Q)$(link) $(wrap) -o $@ $< $(extra) $(libraries) $(package_libs) -lcmocka $(LDLIBS)
+	$(Q)$(link) $(wrap) -o $@ $< $(extra) $(libraries) $(package_libs) -lcmocka -lm $(LDLIBS)
 
-# The checker of the ledger tests has a test, too.
+# The checker of the ledger tests has a test, too, and so has what the load generator measures by.
 $(BUILD)/tests/test_ledger_check: $(libledger)
 $(BUILD)/tests/test_ledger_check: private extra := $(libledger)
+$(BUILD)/tests/test_bench: $(libbench)
+$(BUILD)/tests/test_bench: private extra := $(libbench)
 
 # Allocations of our objects go through the test.
 $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
@@ -177,11 +186,12 @@ $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstat
 # What is read from connections that linger, and when, too.
 $(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv
 
-$(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libraries)
+$(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libbench) $(libraries)
 	$(say) LINK $@
-	$(Q)$(link) -o $@ $< $(libraries) $(package_libs) $(LDLIBS)
+	@mkdir -p $(@D)
+	$(Q)$(link) -o $@ $< $(libbench) $(libraries) $(package_libs) -lm $(LDLIBS)
 
-.SECONDARY: $(call objects,$(unit_sources) $(live_sources) $(bench_sources))
+.SECONDARY: $(call objects,$(unit_sources) $(live_sources) $(bench_mains))
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(c_sources))
 
@@ -218,11 +228,13 @@ check-chaos: all $(BUILD)/tests/test_kills
 	    TEST_KILLS=10000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
 
-bench: $(program) $(bench_programs)
-	@if [ -z '$(bench_programs)' ]; then \
-	    echo 'make bench: no benchmark in tests/bench/ runs without a cluster'; \
-	fi
-	@for b in $(bench_programs); do echo "== $${b##*/}"; $$b || exit; done
+# tests/bench/README.md says what it measures and how.
+bench: all $(bench_programs)
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' BENCH_ONLY='$(ONLY)' BENCH_QUICK='$(QUICK)' \
+	    $(NODE) tests/bench/bench.js
+
+bench-words: $(BUILD)/tests/bench_words
+	$(Q)$<
 
 # ---- style ---------------------------------------------------------------------------
 

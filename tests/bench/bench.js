@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* make bench: a cluster of its own, a data set, and every figure beside its yardstick; README.md here says how.
+ * It prints, and fails only where an answer was wrong or rows are missing. */
+
+import { execFileSync } from "node:child_process";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { Cluster, ROOT, program } from "../lib/cluster.js";
+import { DataSet } from "./dataset.js";
+import { machineText, rowText } from "./report.js";
+import { ROWS } from "./rows.js";
+
+/* What the environment may set, as BENCH_USERS; small and short with BENCH_QUICK. */
+const PRESETS = process.env.BENCH_QUICK
+  ? { USERS: 5000, VIDEOS: 900, SHARDS: 4, ROUNDS: 2, SECONDS: 1, WARM_UP: 0.5 }
+  : { USERS: 100000, VIDEOS: 10000, SHARDS: 4, ROUNDS: 5, SECONDS: 4, WARM_UP: 1 };
+
+const number = (name) => {
+  const value = Number(process.env[`BENCH_${name}`] || PRESETS[name]);
+  if (!(value > 0)) throw new Error(`BENCH_${name} takes a number above 0`);
+  return value;
+};
+
+const pattern = (text) => new RegExp(`^${text.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`);
+
+const wanted = process.env.BENCH_ONLY || "*";
+const rows = ROWS.filter(({ name }) => wanted.split(/[ ,]+/).some((p) => pattern(p).test(name)));
+const dir = process.env.BENCH_DIR || join(ROOT, "var", "bench");
+
+/* Defaults again, where the clusters of the tests have something else. */
+const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3 };
+
+async function addServer(cluster, options = {}) {
+  const server = await cluster.addServer({ ...SERVER, ...options });
+  await server.start();
+  return { port: server.options.listen_port, get pid() { return server.pid; } };
+}
+
+const DURABILITY = ["version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_doublewrite",
+  "innodb_flush_method", "innodb_buffer_pool_size", "innodb_log_file_size"];
+
+async function describe(cluster) {
+  const settings = await cluster.sql("shard1", `SHOW GLOBAL VARIABLES WHERE variable_name IN
+    (${DURABILITY.map((name) => `'${name}'`).join(", ")})`);
+  return {
+    at: new Date().toISOString(),
+    program: execFileSync(program(), ["--version"], { encoding: "utf8" }).trim(),
+    processor: `${availableParallelism()} x ${cpus()[0].model}`,
+    kernel: readFileSync("/proc/sys/kernel/osrelease", "utf8").trim(),
+    shards: cluster.shards.length,
+    settings: Object.fromEntries(settings.map(({ Variable_name, Value }) => [Variable_name, Value])),
+  };
+}
+
+/** Share of the time that the machine spent on something, over a second, before anything is measured. */
+async function busyShare() {
+  const read = () => readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).slice(1, 9).map(Number);
+  const before = read();
+  await new Promise((done) => { setTimeout(done, 1000); });
+  const spent = read().map((v, i) => v - before[i]);
+  const all = spent.reduce((a, b) => a + b, 0);
+  return all > 0 ? 1 - (spent[3] + spent[4]) / all : 0;
+}
+
+async function makeBench(cluster, data) {
+  const shardPids = cluster.shards.map(({ pid }) => pid);
+  const bench = {
+    cluster, data, dir: join(dir, "work"), cores: availableParallelism(),
+    rounds: number("ROUNDS"),
+    window: { warmUp: number("WARM_UP"), window: number("SECONDS"), windows: 1 },
+    server: await addServer(cluster),
+    cpu: (pid) => ({ server: [pid], MariaDB: shardPids }),
+    addServer: (options) => addServer(cluster, options),
+  };
+  mkdirSync(bench.dir, { recursive: true });
+  if (execFileSync(program(), ["--help"], { encoding: "utf8" }).includes("db-batch-max"))
+    bench.unbatched = await addServer(cluster, { db_batch_max: 1 });
+  return bench;
+}
+
+async function runRow(bench, row) {
+  const { run, ...about } = row;
+  const begin = performance.now();
+  const result = await run(bench).catch((error) => ({ error: error.message, sides: {} }));
+  const done = { ...about, ...result, seconds: (performance.now() - begin) / 1000 };
+  console.log(`\n${rowText(done)}`);
+  return done;
+}
+
+function save(result) {
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, "result.json");
+  if (existsSync(path)) cpSync(path, join(dir, "previous.json"));
+  writeFileSync(path, `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(join(dir, "result.txt"), [machineText(result.machine), ...result.rows.map(rowText), ""].join("\n\n"));
+  console.log(`\nresult: ${path}, beside it result.txt`);
+}
+
+async function main() {
+  if (rows.length === 0) throw new Error(`no row is named ${wanted}: ${ROWS.map(({ name }) => name).join(" ")}`);
+  const tmp = join(dir, "tmp");
+  rmSync(tmp, { recursive: true, force: true });
+  mkdirSync(tmp, { recursive: true });
+  chmodSync(tmp, 0o777); /* the databases run under another account */
+  process.env.TMPDIR = tmp;
+  const busy = await busyShare();
+  const cluster = await Cluster.up({ shards: number("SHARDS"), server: false });
+  let failed = false;
+  try {
+    const machine = await describe(cluster);
+    machine.busy_before = `${Math.round(100 * busy)} %`;
+    if (busy > 0.1) machine.warning = "something else runs on this machine: the figures are not what it can do";
+    const data = new DataSet(number("USERS"), number("VIDEOS"), cluster);
+    const loaded = await data.load();
+    machine.data = { users: data.users, videos: data.videos, load_s: Number(loaded.seconds.toFixed(1)), rows: loaded.rows,
+      counters_audited: await data.audit() };
+    console.log(machineText(machine));
+    const bench = await makeBench(cluster, data);
+    const done = [];
+    for (const row of rows) done.push(await runRow(bench, row));
+    save({ machine, rows: done });
+    failed = done.some(({ error }) => error);
+  } finally {
+    await cluster.down();
+    rmSync(tmp, { recursive: true, force: true });
+  }
+  process.exitCode = failed ? 1 : 0;
+}
+
+await main();

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The load generator's program: one run on one service, its result as JSON. */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tests/bench/cpu.h"
+#include "tests/bench/hold.h"
+#include "tests/bench/load.h"
+
+static const char usage[] =
+    "usage: benchload --port=N --script=FILE [OPTION..]\n"
+    "       benchload --port=N --script=FILE --hold=REQUESTS --connections=N\n"
+    "\n"
+    "Sends the lines of FILE (\"GET /ping\") to 127.0.0.1 over connections that are "
+    "kept, and\n"
+    "judges every answer. A % in a line becomes 1 and 2 by turns: like, unlike. Prints "
+    "JSON.\n"
+    "\n"
+    "  --connections=N    (64)\n"
+    "  --threads=N        1 or 2 (1)\n"
+    "  --rate=R           open loop: R requests per second are due, and latency counts\n"
+    "                     from when they were; without it a closed loop\n"
+    "  --warm-up=S        seconds that count nothing (1)\n"
+    "  --window=S         seconds of one window (5)\n"
+    "  --windows=N        how many are measured, one after the other (1)\n"
+    "  --body=TEXT        what every answer must be; without it JSON with status_code 0\n"
+    "  --array=NAME:N     a member that every answer must have: an array of N or more\n"
+    "  --states=FILE      where switches are left and found by the next run\n"
+    "  --cpu=NAME=PID,..  report the CPU time of these processes; may be repeated\n"
+    "  --hold=REQUESTS    no load: open connections, send that many requests on each, "
+    "print\n"
+    "                     a line, keep them until standard input ends\n"
+    "\n"
+    "Exit status: 0 done; 1 an answer was wrong, or nobody answered; 2 misuse.\n";
+
+#define GROUPS_MAX 8
+
+struct options {
+    struct load_options load;
+    const char *script, *states;
+    char array[64];
+    long hold; /* -1: no */
+    struct cpu_group group[GROUPS_MAX];
+    size_t n_groups;
+    double cpu_s[GROUPS_MAX][LOAD_WINDOWS_MAX + 1]; /* at the borders of the windows */
+    double self_s[LOAD_WINDOWS_MAX + 1];
+};
+
+enum {
+    OPTION_PORT = 1,
+    OPTION_SCRIPT,
+    OPTION_CONNECTIONS,
+    OPTION_THREADS,
+    OPTION_RATE,
+    OPTION_WARM_UP,
+    OPTION_WINDOW,
+    OPTION_WINDOWS,
+    OPTION_BODY,
+    OPTION_ARRAY,
+    OPTION_STATES,
+    OPTION_CPU,
+    OPTION_HOLD,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {
+    {"port", required_argument, NULL, OPTION_PORT},
+    {"script", required_argument, NULL, OPTION_SCRIPT},
+    {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"warm-up", required_argument, NULL, OPTION_WARM_UP},
+    {"window", required_argument, NULL, OPTION_WINDOW},
+    {"windows", required_argument, NULL, OPTION_WINDOWS},
+    {"body", required_argument, NULL, OPTION_BODY},
+    {"array", required_argument, NULL, OPTION_ARRAY},
+    {"states", required_argument, NULL, OPTION_STATES},
+    {"cpu", required_argument, NULL, OPTION_CPU},
+    {"hold", required_argument, NULL, OPTION_HOLD},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0}};
+
+static bool parse_array(struct options *options, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+
+    if (colon == NULL || (size_t)(colon - text) >= sizeof options->array) {
+        return false;
+    }
+    memcpy(options->array, text, (size_t)(colon - text));
+    options->load.wanted.array = options->array;
+    options->load.wanted.array_min = strtoul(colon + 1, NULL, 10);
+    return true;
+}
+
+static bool set_text(struct options *options, int which, const char *text)
+{
+    switch (which) {
+    case OPTION_SCRIPT:
+        options->script = text;
+        return true;
+    case OPTION_BODY:
+        options->load.wanted.body = text;
+        return true;
+    case OPTION_STATES:
+        options->states = text;
+        return true;
+    case OPTION_ARRAY:
+        return parse_array(options, text);
+    case OPTION_CPU:
+        return options->n_groups < GROUPS_MAX &&
+               cpu_parse(&options->group[options->n_groups++], text);
+    default:
+        return false;
+    }
+}
+
+static bool set_number(struct options *options, int which, double n)
+{
+    struct load_options *load = &options->load;
+
+    switch (which) {
+    case OPTION_PORT:
+        load->port = (uint16_t)n;
+        return n >= 1 && n <= UINT16_MAX;
+    case OPTION_CONNECTIONS:
+        load->connections = (size_t)n;
+        return n >= 1 && n <= LOAD_CONNECTIONS_MAX;
+    case OPTION_THREADS:
+        load->threads = (size_t)n;
+        return n >= 1 && n <= LOAD_THREADS_MAX;
+    case OPTION_RATE:
+        load->per_s = n;
+        return n > 0 && n <= 1e7;
+    case OPTION_WARM_UP:
+        load->warm_up_ns = (int64_t)(n * 1e9);
+        return n >= 0 && n <= 3600;
+    case OPTION_WINDOW:
+        load->window_ns = (int64_t)(n * 1e9);
+        return n >= 0.01 && n <= 3600;
+    case OPTION_WINDOWS:
+        load->windows = (size_t)n;
+        return n >= 1 && n <= LOAD_WINDOWS_MAX;
+    case OPTION_HOLD:
+        options->hold = (long)n;
+        return n >= 0 && n <= 100;
+    default:
+        return false;
+    }
+}
+
+static bool set_option(struct options *options, int which, const char *text)
+{
+    char *end = NULL;
+
+    if (set_text(options, which, text)) {
+        return true;
+    }
+    double n = strtod(text, &end);
+    return end != text && *end == '\0' && set_number(options, which, n);
+}
+
+static bool is_complete(const struct options *options)
+{
+    return options->load.port != 0 && options->script != NULL &&
+           options->load.connections >= options->load.threads;
+}
+
+/* True: go on. False: *STATUS is to be exited with; the usage has been printed. */
+static bool parse(struct options *options, int argc, char **argv, int *status)
+{
+    int which;
+
+    *options = (struct options){.hold = -1,
+                                .load = {.connections = 64,
+                                         .threads = 1,
+                                         .warm_up_ns = INT64_C(1000000000),
+                                         .window_ns = INT64_C(5000000000),
+                                         .windows = 1}};
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before the first thread
+    while ((which = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (which == OPTION_HELP || which == '?' || !set_option(options, which, optarg)) {
+            *status = which == OPTION_HELP ? 0 : 2;
+            (void)fputs(usage, *status == 0 ? stdout : stderr);
+            return false;
+        }
+    }
+    if (optind < argc || !is_complete(options)) {
+        (void)fputs(usage, stderr);
+        *status = 2;
+        return false;
+    }
+    return true;
+}
+
+/* CPU time of this process, in seconds. */
+static double self_seconds(void)
+{
+    struct rusage usage_now;
+
+    CHECK(getrusage(RUSAGE_SELF, &usage_now) == 0);
+    return (double)(usage_now.ru_utime.tv_sec + usage_now.ru_stime.tv_sec) +
+           (double)(usage_now.ru_utime.tv_usec + usage_now.ru_stime.tv_usec) / 1e6;
+}
+
+static void read_cpu(void *context, size_t i)
+{
+    struct options *options = context;
+
+    options->self_s[i] = self_seconds();
+    for (size_t g = 0; g < options->n_groups; g++) {
+        options->cpu_s[g][i] = cpu_seconds(&options->group[g]);
+    }
+}
+
+static json_t *latency_json(const struct hist *hist)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } points[] = {{"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p999_us", 0.999}};
+    json_t *json = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        json_object_set_new(json, points[i].name,
+                            json_real((double)hist_quantile_ns(hist, points[i].q) / 1e3));
+    }
+    json_object_set_new(json, "mean_us", json_real(hist_mean_ns(hist) / 1e3));
+    json_object_set_new(json, "max_us", json_real((double)hist->max_ns / 1e3));
+    return json;
+}
+
+static json_t *cpu_json(const struct options *options, size_t i)
+{
+    json_t *json = json_object();
+
+    json_object_set_new(json, "generator",
+                        json_real(options->self_s[i + 1] - options->self_s[i]));
+    for (size_t g = 0; g < options->n_groups; g++) {
+        json_object_set_new(json, options->group[g].name,
+                            json_real(options->cpu_s[g][i + 1] - options->cpu_s[g][i]));
+    }
+    return json;
+}
+
+static json_t *window_json(const struct options *options,
+                           const struct load_result *result, size_t i)
+{
+    const struct window *window = &result->window[i];
+    double seconds = (double)options->load.window_ns / 1e9;
+
+    return json_pack("{s:f, s:I, s:f, s:I, s:I, s:I, s:o, s:o}", "seconds", seconds,
+                     "answered", (json_int_t)window->answered, "per_s",
+                     (double)window->answered / seconds, "changed",
+                     (json_int_t)window->changed, "refused", (json_int_t)window->refused,
+                     "bytes", (json_int_t)window->bytes, "latency",
+                     latency_json(&window->latency), "cpu_s", cpu_json(options, i));
+}
+
+/* All windows together, as points of a curve: latency, share that was not slower. */
+static json_t *curve_json(const struct load_result *result, size_t windows)
+{
+    struct hist *all = calloc(1, sizeof *all);
+    json_t *json = json_array();
+    double share = 0;
+
+    CHECK(all != NULL);
+    for (size_t i = 0; i < windows; i++) {
+        hist_merge(all, &result->window[i].latency);
+    }
+    /* Half of what is left, again and again: the tail has as many points as the rest. */
+    for (double left = 1; all->n > 0 && left * (double)all->n >= 1; left *= 0.8) {
+        share = 1 - left;
+        json_array_append_new(
+            json, json_pack("[f, f]", (double)hist_quantile_ns(all, share) / 1e3, share));
+    }
+    free(all);
+    return json;
+}
+
+static void print_result(const struct options *options, const struct script *script,
+                         const struct load_result *result)
+{
+    const struct load_options *load = &options->load;
+    json_t *windows = json_array();
+    json_t *json = json_pack(
+        "{s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:I, s:I}", "connections",
+        (json_int_t)load->connections, "threads", (json_int_t)load->threads, "rate",
+        load->per_s, "right", (json_int_t)result->right, "changed",
+        (json_int_t)result->changed, "refused", (json_int_t)result->refused, "refusal",
+        (json_int_t)result->refusal, "lost", (json_int_t)result->lost, "wrong",
+        (json_int_t)result->wrong, "first_wrong", result->first_wrong, "switches_on",
+        (json_int_t)script_count(script, SWITCH_ON), "switches_unknown",
+        (json_int_t)script_count(script, SWITCH_UNKNOWN));
+
+    CHECK(json != NULL && windows != NULL);
+    for (size_t i = 0; i < load->windows; i++) {
+        json_array_append_new(windows, window_json(options, result, i));
+    }
+    json_object_set_new(json, "reconnects", json_integer((json_int_t)result->reconnects));
+    json_object_set_new(json, "windows", windows);
+    json_object_set_new(json, "curve", curve_json(result, load->windows));
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(json);
+}
+
+/* As many descriptors as connections need, and some. */
+static void raise_descriptors(size_t connections)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < connections + 64) {
+        limit.rlim_cur = connections + 64;
+        if (limit.rlim_max < limit.rlim_cur) {
+            limit.rlim_max = limit.rlim_cur;
+        }
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            perror("benchload: RLIMIT_NOFILE");
+        }
+    }
+}
+
+/* Returns the exit status. */
+static int run(struct options *options, struct script *script)
+{
+    struct load_result *result = calloc(1, sizeof *result);
+    char why[LOAD_WHY_BYTES];
+    int status = 1;
+
+    CHECK(result != NULL);
+    if (!load_run(&options->load, script, read_cpu, options, result, why)) {
+        fprintf(stderr, "benchload: %s\n", why);
+        goto out;
+    }
+    print_result(options, script, result);
+    if (options->states != NULL &&
+        !script_save_states(script, options->states, script->first + result->right)) {
+        fprintf(stderr, "benchload: %s cannot be written\n", options->states);
+        goto out;
+    }
+    status = result->wrong > 0;
+out:
+    free(result);
+    return status;
+}
+
+/* Returns the exit status. */
+static int work(struct options *options)
+{
+    struct script script;
+    char why[LOAD_WHY_BYTES];
+    int status = 1;
+
+    raise_descriptors(options->load.connections);
+    if (!script_load(&script, options->script, why, sizeof why)) {
+        fprintf(stderr, "benchload: %s\n", why);
+        return 1;
+    }
+    if (options->states != NULL && !script_load_states(&script, options->states)) {
+        fprintf(stderr, "benchload: %s is of another script\n", options->states);
+    } else if (options->hold >= 0) {
+        status = hold(&options->load, &script, options->hold);
+    } else {
+        status = run(options, &script);
+    }
+    script_release(&script);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options *options = calloc(1, sizeof *options);
+    int status = 2;
+
+    CHECK(options != NULL);
+    if (parse(options, argc, argv, &status)) {
+        status = work(options);
+    }
+    free(options);
+    return status;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Connections that do nothing, for what they cost the service. */
+#ifndef DOUSHARD_TESTS_BENCH_HOLD_H
+#define DOUSHARD_TESTS_BENCH_HOLD_H
+
+#include "shard/base/check.h"
+
+#include "tests/bench/load.h"
+
+/* Open the connections of OPTIONS, send REQUESTS requests of SCRIPT on each, print a line
+ * and keep them until standard input ends. Returns the exit status: 1 when one could not
+ * be opened, or an answer was not right. */
+int hold(const struct load_options *options, struct script *script,
+         long requests) MUST_CHECK;
+
+#endif

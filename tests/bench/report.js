@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The result of a run as a table. Pure. */
+
+const number = (v) => (v >= 100 ? Math.round(v).toLocaleString("en-US") : v >= 10 ? v.toFixed(1) : v.toFixed(2));
+
+/** "12,345 (12,000 to 12,800)". */
+export const spread = ({ median, low, high }) => `${number(median)} (${number(low)} to ${number(high)})`;
+
+const columns = (rows) => {
+  const width = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
+  return rows.map((row) => row.map((cell, c) => (c < 1 ? cell.padEnd(width[c]) : cell.padStart(width[c]))).join("  "));
+};
+
+const cpuText = (cpu) => Object.entries(cpu).map(([name, f]) => `${name} ${number(f.median)}`).join(", ");
+
+function loadLines(row) {
+  const sides = Object.entries(row.sides).filter(([, side]) => side.per_s);
+  if (sides.length === 0) return [];
+  const first = sides[0][1].per_s.median;
+  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CPU us per request"];
+  return columns([head, ...sides.map(([name, s], i) => [
+    name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`, number(s.p50_ms.median), number(s.p99_ms.median),
+    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, cpuText(s.cpu_us),
+  ])]);
+}
+
+function valueLines(row) {
+  const sides = Object.entries(row.sides).filter(([, side]) => side.value);
+  if (sides.length === 0) return [];
+  return columns([["", row.unit], ...sides.map(([name, s]) => [name, spread(s.value)])]);
+}
+
+/** Lines about one row, for people. */
+export function rowText(row) {
+  const title = `${row.name}: ${row.what}   [${row.target}]`;
+  if (row.error) return [title, `  FAILED: ${row.error}`].join("\n");
+  const refused = Object.values(row.sides).reduce((sum, side) => sum + (side.refused ?? 0), 0);
+  const notes = [row.note, refused > 0 ? `${refused} requests were refused and count nowhere` : ""].filter(Boolean);
+  return [title, ...[...loadLines(row), ...valueLines(row), ...notes].map((line) => `  ${line}`)].join("\n");
+}
+
+/** Lines about the machine and the settings. */
+export function machineText(machine) {
+  return Object.entries(machine).map(([name, value]) =>
+    `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join("\n");
+}
