@@ -24,6 +24,9 @@ SOURCE op/_op_begin.sql
 SOURCE op/_op_place.sql
 SOURCE op/_op_opened.sql
 SOURCE op/_op_open.sql
+SOURCE op/_op_clear.sql
+SOURCE op/_op_known.sql
+SOURCE op/_op_exact.sql
 SOURCE op/_op_texts.sql
 SOURCE op/_op_judge.sql
 SOURCE op/_op_fence.sql

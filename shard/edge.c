@@ -33,6 +33,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
         return OUTCOME_NOMEM;
     }
     ops_add_owner(ops, edge->actor_id);
+    /* In this order the routine knows its text again (_op_clear). */
     ops_number(ops, "target", (int64_t)edge->target_id);
     ops_number(ops, "state", is_there);
     router_batch(delivery_router(delivery), call, edge->action, ops, &answer);

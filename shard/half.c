@@ -263,6 +263,7 @@ static const struct half *get(const struct half_batch *batch, size_t i)
     return &batch->halves[batch->index[i]];
 }
 
+/* The fields in the order in which the routine knows its text again (_op_clear). */
 static void add_edge(struct ops *ops, const struct half *half)
 {
     ops_number(ops, "actor", (int64_t)half->actor_id);
@@ -315,6 +316,7 @@ void half_deliver(struct router *router, struct call *call,
 }
 
 /* Name the outbox row of HALF. */
+/* As add_edge(). */
 static void add_row(struct ops *ops, const struct half *half)
 {
     ops_add_owner(ops, half->actor_id);

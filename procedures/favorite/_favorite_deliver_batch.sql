@@ -27,10 +27,11 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
+        CALL _op_size(in_ops);
         RESIGNAL;
     END;
 
-    CALL _op_begin(in_ops);
+    CALL _op_clear(LENGTH(in_ops));
 
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, ver, at)
     SELECT j.n,
@@ -44,33 +45,37 @@ BEGIN
            j.ver,
            j.at
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n          FOR ORDINALITY,
-               slot       INT UNSIGNED PATH '$.slot',
-               slot_text  VARCHAR(24) PATH '$.slot',
-               epoch      BIGINT UNSIGNED PATH '$.epoch',
-               epoch_text VARCHAR(24) PATH '$.epoch',
-               owner      BIGINT UNSIGNED PATH '$.owner',
-               owner_text VARCHAR(24) PATH '$.owner',
-               actor      BIGINT UNSIGNED PATH '$.actor',
-               actor_text VARCHAR(24) PATH '$.actor',
-               state      TINYINT PATH '$.state',
-               state_text VARCHAR(24) PATH '$.state',
-               ver        BIGINT UNSIGNED PATH '$.ver',
-               ver_text   VARCHAR(24) PATH '$.ver',
-               at         BIGINT PATH '$.at',
-               at_text    VARCHAR(24) PATH '$.at'
+               n     FOR ORDINALITY,
+               slot  INT UNSIGNED PATH '$.slot',
+               epoch BIGINT UNSIGNED PATH '$.epoch',
+               owner BIGINT UNSIGNED PATH '$.owner',
+               actor BIGINT UNSIGNED PATH '$.actor',
+               state TINYINT PATH '$.state',
+               ver   BIGINT UNSIGNED PATH '$.ver',
+               at    BIGINT PATH '$.at'
            )) AS j
-     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.actor, ',', j.state, ',', j.ver, ',',
-                  j.at)
-           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.actor_text, ',',
-                    j.state_text, ',', j.ver_text, ',', j.at_text)
+     WHERE j.slot IS NOT NULL
+       AND j.epoch IS NOT NULL
        AND j.owner > 0
        AND j.actor > 0
        AND j.state IN (0, 1)
        AND j.ver > 0
        AND j.at >= 0;
 
-    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, actor, state 0 or 1, ver, at');
+    -- As a server writes it.
+    IF (SELECT CONCAT('[', GROUP_CONCAT('{"actor":', o.target,
+                                           ',"state":', o.state,
+                                           ',"ver":', o.ver,
+                                           ',"at":', o.at,
+                                           ',"slot":', o.slot,
+                                           ',"epoch":', o.epoch,
+                                           ',"owner":', o.owner, '}'
+                                        ORDER BY o.slot, o.owner, o.n), ']')
+          FROM op AS o) = in_ops THEN
+        CALL _op_known(0);
+    ELSE
+        CALL _op_exact(in_ops, 'actor,state,ver,at', 'owner, actor, state 0 or 1, ver, at');
+    END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;

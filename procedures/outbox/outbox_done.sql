@@ -31,11 +31,55 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
+        CALL _op_size(in_ops);
         RESIGNAL;
     END;
 
-    CALL _op_open(in_ops);
-    CALL _op_outbox(in_ops);
+    CALL _op_clear(LENGTH(in_ops));
+
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, seq, ver)
+    SELECT j.n,
+           j.slot,
+           j.epoch,
+           j.owner,
+           j.owner,
+           j.kind,
+           j.target,
+           j.seq,
+           j.ver
+      FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
+               n      FOR ORDINALITY,
+               slot   INT UNSIGNED PATH '$.slot',
+               epoch  BIGINT UNSIGNED PATH '$.epoch',
+               owner  BIGINT UNSIGNED PATH '$.owner',
+               kind   VARCHAR(16) PATH '$.kind',
+               target BIGINT UNSIGNED PATH '$.target',
+               seq    BIGINT UNSIGNED PATH '$.seq',
+               ver    BIGINT UNSIGNED PATH '$.ver'
+           )) AS j
+     WHERE j.slot IS NOT NULL
+       AND j.epoch IS NOT NULL
+       AND j.owner > 0
+       AND j.kind IN ('follow', 'favorite', 'comment', 'message')
+       AND j.target > 0
+       AND (j.seq = 0) = (j.kind IN ('follow', 'favorite'))
+       AND j.ver > 0;
+
+    -- As a server writes it.
+    IF (SELECT CONCAT('[', GROUP_CONCAT('{"kind":"', o.kind,
+                                           '","target":', o.target,
+                                           ',"seq":', o.seq,
+                                           ',"ver":', o.ver,
+                                           ',"slot":', o.slot,
+                                           ',"epoch":', o.epoch,
+                                           ',"owner":', o.owner, '}'
+                                        ORDER BY o.slot, o.owner, o.n), ']')
+          FROM op AS o) = in_ops THEN
+        CALL _op_known(0);
+    ELSE
+        CALL _op_exact(in_ops, 'target,seq,ver',
+                       'owner, kind, target, seq (0 for follow and favorite) and ver');
+    END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
@@ -43,13 +87,15 @@ BEGIN
     CALL _op_fence(v_moving);
 
     -- Rows of a video go where its author goes.
-    UPDATE op AS o
-       SET o.user_id = COALESCE((SELECT v.author_id
-                                   FROM video AS v
-                                  WHERE v.slot = o.slot
-                                    AND v.video_id = o.owner), 0)
-     WHERE o.code = 'ok'
-       AND o.kind = 'comment';
+    IF v_moving THEN
+        UPDATE op AS o
+           SET o.user_id = COALESCE((SELECT v.author_id
+                                       FROM video AS v
+                                      WHERE v.slot = o.slot
+                                        AND v.video_id = o.owner), 0)
+         WHERE o.code = 'ok'
+           AND o.kind = 'comment';
+    END IF;
 
     CALL _op_outbox_lock();
 

@@ -28,10 +28,11 @@ BEGIN
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
         ROLLBACK;
+        CALL _op_size(in_ops);
         RESIGNAL;
     END;
 
-    CALL _op_begin(in_ops);
+    CALL _op_clear(LENGTH(in_ops));
 
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state)
     SELECT j.n,
@@ -43,27 +44,32 @@ BEGIN
            j.target,
            j.state
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n           FOR ORDINALITY,
-               slot        INT UNSIGNED PATH '$.slot',
-               slot_text   VARCHAR(24) PATH '$.slot',
-               epoch       BIGINT UNSIGNED PATH '$.epoch',
-               epoch_text  VARCHAR(24) PATH '$.epoch',
-               owner       BIGINT UNSIGNED PATH '$.owner',
-               owner_text  VARCHAR(24) PATH '$.owner',
-               target      BIGINT UNSIGNED PATH '$.target',
-               target_text VARCHAR(24) PATH '$.target',
-               state       TINYINT PATH '$.state',
-               state_text  VARCHAR(24) PATH '$.state'
+               n      FOR ORDINALITY,
+               slot   INT UNSIGNED PATH '$.slot',
+               epoch  BIGINT UNSIGNED PATH '$.epoch',
+               owner  BIGINT UNSIGNED PATH '$.owner',
+               target BIGINT UNSIGNED PATH '$.target',
+               state  TINYINT PATH '$.state'
            )) AS j
-     WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.target, ',', j.state)
-           = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.target_text, ',',
-                    j.state_text)
+     WHERE j.slot IS NOT NULL
+       AND j.epoch IS NOT NULL
        AND j.owner > 0
        AND j.target > 0
        AND j.target <> j.owner
        AND j.state IN (0, 1);
 
-    CALL _op_opened(in_ops, ROW_COUNT(), 'owner, another target and state 0 or 1');
+    -- As a server writes it.
+    IF (SELECT CONCAT('[', GROUP_CONCAT('{"target":', o.target,
+                                           ',"state":', o.state,
+                                           ',"slot":', o.slot,
+                                           ',"epoch":', o.epoch,
+                                           ',"owner":', o.owner, '}'
+                                        ORDER BY o.slot, o.owner, o.n), ']')
+          FROM op AS o) = in_ops THEN
+        CALL _op_known(1);
+    ELSE
+        CALL _op_exact(in_ops, 'target,state', 'owner, another target and state 0 or 1');
+    END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;

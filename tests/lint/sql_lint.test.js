@@ -112,6 +112,7 @@ const SAMPLES = [
   ["session/_session_put.sql", /CALL _slot_log_add\([\s\S]*?\);/, "", /writes session and does not journal it/],
   [REHASH, "UPDATE user AS u", "UPDATE users AS u", /no schema file makes: users/],
   [REHASH, "    CALL _op_open(in_ops);\n", "", /neither _op_open nor _op_opened is called/],
+  ["favorite/_favorite_action_batch.sql", "CALL _op_known(1);", "SET v_now = 0;", /neither _op_open nor _op_opened is called/],
   [REHASH, "    CALL _op_fence(v_moving);\n", "", /_op_fence is not first/],
   [REHASH, "    CALL _op_fence(v_moving);\n    CALL _op_user_lock();", "    CALL _op_user_lock();\n    CALL _op_fence(v_moving);", /_op_fence is not first/],
   [REHASH, "    CALL _op_user_lock();\n", "", /writes user without _op_user_lock/],

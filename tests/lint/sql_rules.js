@@ -349,7 +349,7 @@ export function transactions({ routines, byName }) {
     const started = count(/\bSTART TRANSACTION\b/g);
     if (writing && started !== 1) problems.push(`${path}: writes without START TRANSACTION`);
     if (started > 0) {
-      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+(?:DO RELEASE_LOCK\([^;]*\);\s+)?RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
+      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+(?:DO RELEASE_LOCK\([^;]*\);\s+|CALL _op_size\(in_ops\);\s+)?RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
       if (count(/\bCOMMIT\b/g) !== 1) problems.push(`${path}: ${count(/\bCOMMIT\b/g)} COMMITs`);
       if (code.lastIndexOf("COMMIT") < code.lastIndexOf("START TRANSACTION")) problems.push(`${path}: COMMIT before START TRANSACTION`);
       const begin = writing
@@ -398,7 +398,7 @@ export function fences({ routines, tables }) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
-    const opened = Math.max(at("CALL _op_open("), at("CALL _op_opened("));
+    const opened = Math.max(at("CALL _op_open("), at("CALL _op_opened("), Math.min(at("CALL _op_known("), at("CALL _op_exact(")));
     if (opened < 0 || opened > at("START TRANSACTION")) problems.push(`${path}: neither _op_open nor _op_opened is called before the transaction`);
     if (!/START TRANSACTION;\s+CALL _op_fence\(/.test(body)) problems.push(`${path}: _op_fence is not first in the transaction`);
     const order = ["CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _op_video_lock(", "CALL _op_inbound_lock(", "CALL _op_author_lock(", "CALL _op_outbox_lock("]

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { newUser, newVideo, one, ownerOp, shard } from "./lib.js";
+import { batch, newUser, newVideo, one, ownerOp, refused, shard } from "./lib.js";
 
 let server;
 let root;
@@ -34,4 +34,47 @@ test("a like is 10 statements at who likes, and 11 at the video", async () => {
   let ver = 0;
   assert.equal(await statements("favorite_action", () => ownerOp(user, { target: Number(video.id), state: (state ^= 1) })), 10);
   assert.equal(await statements("favorite_deliver", () => ownerOp(video, { actor: Number(user.id), state: (ver += 1) % 2, ver, at: 1 })), 11);
+});
+
+test("a batch that is as servers write it is not read number by number; any other is read alike", async () => {
+  const [user, author] = [await newUser(app), await newUser(app)];
+  const videos = [await newVideo(app, author), await newVideo(app, author)];
+  const at = (owner) => ({ slot: owner.slot, epoch: 1, owner: Number(owner.id) });
+  const row = (video, ver) => ({ kind: "favorite", target: Number(video.id), seq: 0, ver, ...at(user) });
+  /* Routine, its batch at a time T, what may be wrong with an operation of it. */
+  const cases = [
+    ["favorite_action", (t) => videos.map((video) => ({ target: Number(video.id), state: t % 2, ...at(user) })),
+      { target: [0, -1, "x", 1.5, 1e300], state: [2, -1, true] }],
+    ["relation_action", (t) => [author, { id: 800 }].map((target) => ({ target: Number(target.id), state: t % 2, ...at(user) })),
+      { target: [0, -1, Number(user.id)], state: [2] }],
+    ["favorite_deliver", (t) => videos.map((video) => ({ actor: Number(user.id), state: t % 2, ver: t, at: t, ...at(video) })),
+      { actor: [0, "x"], state: [2], ver: [0, 1.5], at: [-1, "x"] }],
+    ["relation_deliver", (t) => [808, 816].map((actor) => ({ actor, state: t % 2, ver: t, at: t, ...at(author) })),
+      { actor: [0, Number(author.id)], ver: [0], at: [-1, "18446744073709551616"] }],
+    ["outbox_done", (t) => videos.map((video) => row(video, t)), { kind: ["", "x", 'favorite"'], target: [0], seq: [1, "x"], ver: [0, -1] }],
+  ];
+  const exactly = async (routine, text) => {
+    await root.run("TRUNCATE performance_schema.events_statements_history_long");
+    const codes = (await batch(app, routine, JSON.parse(text))).map((answer) => answer.code);
+    const count = await root.value("SELECT COUNT(*) FROM performance_schema.events_statements_history_long WHERE object_name = '_op_exact'");
+    return { codes, exact: Number(count) > 0 };
+  };
+  const written = (ops) => [JSON.stringify(ops), JSON.stringify(ops.map((op) => Object.fromEntries(Object.entries(op).reverse())))];
+  for (const [routine, make, wrong] of cases) {
+    const code = routine === "outbox_done" ? "same" : "ok";
+    assert.deepEqual(await exactly(routine, written(make(1))[0]), { codes: [code, code], exact: false }, routine);
+    assert.deepEqual(await exactly(routine, written(make(2))[1]), { codes: [code, code], exact: true }, routine);
+    const good = make(3);
+    for (const text of written(good)) {
+      const list = JSON.parse(text);
+      await refused(app, "45400", routine, JSON.stringify([list[0], list[0]]));
+      await refused(app, "45400", routine, JSON.stringify([{ ...list[0], slot: 1023 }, { ...list[1], slot: 3 }]));
+      await refused(app, "45400", routine, JSON.stringify(Array.from({ length: 257 }, (_, i) => ({ ...list[0], slot: 7, [list[0].actor ? "actor" : "target"]: 8_000 + i }))));
+      await refused(app, "45400", routine, text.slice(0, -1));
+      for (const [field, values] of Object.entries({ ...wrong, slot: [-1, 4294967296], epoch: ["x"], owner: [0, null] })) {
+        for (const value of values) await refused(app, "45400", routine, JSON.stringify([list[0], { ...list[1], [field]: value }]));
+      }
+    }
+    assert.deepEqual(await exactly(routine, JSON.stringify(good)), { codes: [code, code], exact: false }, `${routine} after refusals`);
+  }
 });
