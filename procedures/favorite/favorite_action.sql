@@ -32,9 +32,11 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE favorite_action (
     MODIFIES SQL DATA
     COMMENT 'v1: like and unlike videos'
 BEGIN
-    DECLARE v_is_done TINYINT;
+    DECLARE v_is_done TINYINT DEFAULT 0;
 
-    CALL _favorite_action_one(in_ops, v_is_done);
+    IF LOCATE('},{', in_ops) = 0 THEN
+        CALL _favorite_action_one(in_ops, v_is_done);
+    END IF;
 
     IF NOT v_is_done THEN
         CALL _favorite_action_batch(in_ops);

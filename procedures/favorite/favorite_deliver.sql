@@ -34,9 +34,11 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE favorite_deliver (
     MODIFIES SQL DATA
     COMMENT 'v1: second half of a like'
 BEGIN
-    DECLARE v_is_done TINYINT;
+    DECLARE v_is_done TINYINT DEFAULT 0;
 
-    CALL _favorite_deliver_one(in_ops, v_is_done);
+    IF LOCATE('},{', in_ops) = 0 THEN
+        CALL _favorite_deliver_one(in_ops, v_is_done);
+    END IF;
 
     IF NOT v_is_done THEN
         CALL _favorite_deliver_batch(in_ops);

@@ -214,7 +214,7 @@ export function readTree(files) {
     routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
     /* A routine that only chooses between two ways: one operation, and any number of them. */
     routine.ways = routine.isPublic
-      ? (/^\s*DECLARE v_is_done TINYINT;\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1) : [];
+      ? (/^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1) : [];
     routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
       .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
   }
