@@ -124,6 +124,7 @@ static int run_with_router(const struct command *command, struct shardctl *ctl)
                                                   .tls_ca = options->tls_ca,
                                                   .pool_size = 2,
                                                   .waiters_max = 4,
+                                                  .batch_max = 1,
                                                   .connect_timeout_ms =
                                                       SHARDCTL_CONNECT_MS,
                                                   .call_timeout_ms = SHARDCTL_CALL_MS,

@@ -198,6 +198,7 @@ static bool start_router(struct process *process)
         .tls_ca = config->db_tls_ca,
         .pool_size = (unsigned)config->db_pool_size,
         .waiters_max = (unsigned)config->db_waiters_max,
+        .batch_max = (unsigned)config->db_batch_max,
         .connect_timeout_ms = config->db_connect_timeout_ms,
         .call_timeout_ms = config->db_call_timeout_ms,
         .hold_down_ms = config->db_hold_down_ms,

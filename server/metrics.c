@@ -248,6 +248,9 @@ static void render_shard(enum metric metric, const struct router_shard_state *sh
     case METRIC_SHARD_POOL_WAITERS:
         value = shard->waiters;
         break;
+    case METRIC_SHARD_OPERATIONS:
+        value = shard->operations_total;
+        break;
     case METRIC_SHARD_CALLS:
         value = shard->calls_total;
         break;

@@ -129,23 +129,55 @@ void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch)
     ops->op[i].epoch = epoch;
 }
 
+/* FNV-1a, 64 bits (draft-eastlake-fnv-17). */
+static uint64_t mix(uint64_t hash, const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+uint64_t ops_mark(const struct ops *ops, size_t i, const char *field)
+{
+    CHECK(i < ops->n);
+    const struct op *op = &ops->op[i];
+    const json_t *value = json_object_get(op->fields, field);
+    uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), &op->owner, sizeof op->owner);
+
+    if (json_is_integer(value)) {
+        json_int_t number = json_integer_value(value);
+        hash = mix(hash, &number, sizeof number);
+    } else if (json_is_string(value)) {
+        hash = mix(hash, json_string_value(value), json_string_length(value));
+    } else {
+        return 0;
+    }
+    return hash == 0 ? 1 : hash;
+}
+
+static bool is_behind(const struct ops_ref *a, const struct ops_ref *b)
+{
+    const struct op *x = &a->ops->op[a->i];
+    const struct op *y = &b->ops->op[b->i];
+
+    return x->slot > y->slot || (x->slot == y->slot && x->owner > y->owner);
+}
+
 /* A batch is small and comes nearly sorted: insertion sort, which needs no context for
  * the comparison and keeps equal operations in the caller's order. */
-void ops_sort(const struct ops *ops, size_t *index, size_t n)
+void ops_sort(struct ops_ref *refs, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        size_t moving = index[i];
-        const struct op *a = &ops->op[moving];
+        struct ops_ref moving = refs[i];
         size_t j = i;
-        while (j > 0) {
-            const struct op *b = &ops->op[index[j - 1]];
-            if (b->slot < a->slot || (b->slot == a->slot && b->owner <= a->owner)) {
-                break;
-            }
-            index[j] = index[j - 1];
+        while (j > 0 && is_behind(&refs[j - 1], &moving)) {
+            refs[j] = refs[j - 1];
             j--;
         }
-        index[j] = moving;
+        refs[j] = moving;
     }
 }
 
@@ -158,16 +190,17 @@ static bool finish(struct op *op)
                                json_integer((json_int_t)op->owner)) == 0;
 }
 
-const char *ops_render(struct ops *ops, const size_t *index, size_t n,
-                       struct arena *arena, size_t *len)
+const char *ops_render(const struct ops_ref *refs, size_t n, struct arena *arena,
+                       size_t *len)
 {
     json_t *array = json_array();
     char *text = NULL;
-    bool good = array != NULL && !ops->failed;
+    bool good = array != NULL;
 
     for (size_t i = 0; good && i < n; i++) {
-        struct op *op = &ops->op[index[i]];
-        good = finish(op) && json_array_append(array, op->fields) == 0;
+        struct op *op = &refs[i].ops->op[refs[i].i];
+        good = !refs[i].ops->failed && finish(op) &&
+               json_array_append(array, op->fields) == 0;
     }
     if (good) {
         size_t size = json_dumpb(array, NULL, 0, JSON_COMPACT);

@@ -19,6 +19,7 @@
 #define OPS_BYTES_MAX 262144
 
 struct ops;
+struct ticket;
 
 /* NULL when memory is short. */
 struct ops *ops_new(void) MUST_CHECK;
@@ -44,13 +45,22 @@ bool ops_fixed_slot(const struct ops *ops, size_t i, uint32_t *slot);
 /* Where operation I goes on the next attempt. */
 void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
 
-/* Bring the N operations in INDEX into the order that the procedures demand (slot,
- * owner). */
-void ops_sort(const struct ops *ops, size_t *index, size_t n);
+/* A number that operations about the same owner with the same FIELD have in common, and
+ * others hardly ever; 0 when operation I has no such field. */
+uint64_t ops_mark(const struct ops *ops, size_t i, const char *field);
 
-/* The JSON array of the N operations in INDEX, in ARENA; NULL when something did not fit.
- */
-const char *ops_render(struct ops *ops, const size_t *index, size_t n,
-                       struct arena *arena, size_t *len) MUST_CHECK;
+/* One operation, of any batch. */
+struct ops_ref {
+    struct ops *ops;
+    size_t i;
+    struct ticket *ticket; /* whose it is; not looked at here */
+};
+
+/* Bring the N operations into the order that the procedures demand (slot, owner). */
+void ops_sort(struct ops_ref *refs, size_t n);
+
+/* The JSON array of the N operations, in ARENA; NULL when something did not fit. */
+const char *ops_render(const struct ops_ref *refs, size_t n, struct arena *arena,
+                       size_t *len) MUST_CHECK;
 
 #endif

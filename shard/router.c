@@ -98,8 +98,11 @@ struct router *router_new(const struct router_options *options)
     router->min_free_bytes = options->min_free_bytes;
     router->map = slotmap_new();
     router->coverage = coverage_new(options->n_servers);
+    router->combiner =
+        combiner_new(options->n_servers, options->batch_max, options->waiters_max);
     router->shards = calloc(options->n_servers, sizeof *router->shards);
-    bool good = router->map != NULL && router->coverage != NULL && router->shards != NULL;
+    bool good = router->map != NULL && router->coverage != NULL &&
+                router->combiner != NULL && router->shards != NULL;
     for (unsigned i = 0; good && i < options->n_servers; i++) {
         router->n_shards++;
         good = shard_init(&router->shards[i], router, i, options);
@@ -128,6 +131,7 @@ void router_free(struct router **router)
     }
     slotmap_free(&r->map);
     coverage_free(&r->coverage);
+    combiner_free(&r->combiner);
     free(r->shards);
     free(r);
     *router = NULL;
@@ -232,6 +236,7 @@ void router_shard_state(struct router *router, size_t shard,
         .waiters = pool.waiters,
         .slots_owned = slotmap_count(router->map, s->index),
         .calls_total = atomic_load(&s->calls_total),
+        .operations_total = atomic_load(&s->operations_total),
         .calls_failed_total = atomic_load(&s->calls_failed_total),
         .replays_total = atomic_load(&s->replays_total),
         .moved_total = atomic_load(&s->moved_total),

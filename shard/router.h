@@ -36,6 +36,8 @@ struct router_options {
     const char *tls_ca;   /* file, or "" for no TLS */
     unsigned pool_size;   /* connections per shard */
     unsigned waiters_max; /* threads that may wait for one of them */
+    unsigned batch_max;   /* operations of several requests in one CALL, 1 .. OPS_MAX; 1:
+                           * each request's go alone */
     int connect_timeout_ms;
     int call_timeout_ms; /* one attempt; the request's deadline may be nearer */
     int hold_down_ms;    /* after a failed connect, and before a write is tried again */
@@ -66,6 +68,7 @@ struct router_shard_state {
     unsigned n_hearsay; /* slots of which it heard what is not believed */
     char hearsay[128];  /* one of them: "slot 7 is on shard3 at epoch 1" */
     uint64_t calls_total;
+    uint64_t operations_total;   /* what they were asked for; at least as many */
     uint64_t calls_failed_total; /* no answer or a refused CALL */
     uint64_t replays_total;
     uint64_t moved_total;

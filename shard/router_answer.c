@@ -45,9 +45,8 @@ static void leave_unknown(struct errand *e, size_t i, bool may_repeat)
 
 /* May what has no answer be asked once more? DEARLY: it took all of an attempt's time, or
  * is likely to end in the same way. */
-static bool may_ask_again(struct errand *e, bool dearly)
+static bool may_ask_again(const struct errand *e, bool dearly)
 {
-    e->is_dear |= dearly;
     return e->attempts + 1 < ATTEMPTS_MAX &&
            (!dearly || e->dear_attempts + 1 < DEAR_ATTEMPTS_MAX);
 }
@@ -104,6 +103,7 @@ static void miss_row(struct errand *e, const struct parcel *parcel, size_t i)
     call_explain(e->call, "%s answered %s without a row that can be read",
                  parcel->shard->name, proc_get(e->proc)->routine);
     if (is_write(e)) {
+        e->is_dear = true;
         leave_unknown(e, i, may_ask_again(e, /* dearly= */ true));
     } else {
         errand_settle(e, i, OUTCOME_INTERNAL);
@@ -135,28 +135,24 @@ static void read_row(struct errand *e, struct parcel *parcel, size_t i,
     }
 }
 
-static void read_results(struct errand *e, struct parcel *parcel,
-                         const struct dbexec *exec)
+static void read_answers(struct errand *e, struct parcel *parcel)
 {
-    dbresult_places(exec->results, e->places, parcel->n);
     for (size_t i = 0; i < parcel->n; i++) {
-        e->answers[parcel->index[i]].result = NULL;
-        read_row(e, parcel, parcel->index[i], e->places[i]);
+        size_t task = parcel->index[i];
+        e->answers[task].result = NULL;
+        read_row(e, parcel, task, e->places[task]);
     }
 }
 
-/* The CALL was sent, and no answer says what it did. What may still run is ended first,
- * so that it cannot commit behind the back of the next attempt. */
-static void handle_unknown(struct errand *e, struct parcel *parcel, bool is_late,
-                           bool is_over)
+/* The CALL was sent, and no answer says what it did: it is repeated only when it cannot
+ * commit any more behind the back of the next attempt. */
+static void handle_unknown(struct errand *e, struct parcel *parcel,
+                           const struct call_report *report)
 {
-    bool may_repeat = may_ask_again(e, is_late || is_over);
+    bool is_dear = report->is_late || report->is_likely_again;
+    bool may_repeat = may_ask_again(e, is_dear) && (!is_write(e) || report->is_over);
 
-    if (may_repeat && is_write(e) && !is_over) {
-        may_repeat = shard_kill(parcel->shard, parcel->tag, e->call->deadline_ms);
-        log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d",
-                  parcel->shard->name, proc_get(e->proc)->routine, may_repeat);
-    }
+    e->is_dear |= is_dear;
     if (may_repeat) {
         atomic_fetch_add(&parcel->shard->replays_total, 1);
     }
@@ -174,18 +170,43 @@ static void stay_pending(struct errand *e, const struct parcel *parcel,
     }
 }
 
-void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec *exec)
+void errand_report(struct errand *e, struct shard *shard, const char *tag,
+                   const struct dbexec *exec, struct call_report *report)
 {
-    switch (exec->status) {
+    /* A write whose answer does not fit has been done. */
+    bool is_done = exec->status == DB_NOMEM && is_write(e);
+
+    *report = (struct call_report){.status = is_done ? DB_UNKNOWN : exec->status,
+                                   .refusal = exec->refusal,
+                                   .is_late = exec->is_late,
+                                   .is_over = exec->is_over || is_done,
+                                   .is_likely_again = exec->is_over || is_done};
+    memcpy(report->detail, exec->detail, sizeof report->detail);
+    if (report->status == DB_UNKNOWN && is_write(e) && !report->is_over &&
+        may_ask_again(e, report->is_late)) {
+        report->is_over = shard_kill(shard, tag, e->call->deadline_ms);
+        log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", shard->name,
+                  proc_get(e->proc)->routine, report->is_over);
+    }
+}
+
+void errand_digest(struct errand *e, struct parcel *parcel,
+                   const struct call_report *report)
+{
+    if (report->lent != OUTCOME_OK) {
+        errand_give_up_parcel(e, parcel, report->lent);
+        return;
+    }
+    switch (report->status) {
     case DB_OK:
-        read_results(e, parcel, exec);
+        read_answers(e, parcel);
         break;
     case DB_REFUSED:
-        if (exec->refusal == OUTCOME_BADARG) {
+        if (report->refusal == OUTCOME_BADARG) {
             log_write(LOG_ERROR, "call_refused", "shard=%s why=\"%s\"",
-                      parcel->shard->name, exec->detail);
+                      parcel->shard->name, report->detail);
         }
-        errand_give_up_parcel(e, parcel, exec->refusal);
+        errand_give_up_parcel(e, parcel, report->refusal);
         break;
     case DB_AGAIN:
         stay_pending(e, parcel, OUTCOME_BUSY);
@@ -194,22 +215,18 @@ void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec 
         stay_pending(e, parcel, OUTCOME_UNAVAILABLE);
         break;
     case DB_UNKNOWN:
-        handle_unknown(e, parcel, exec->is_late, exec->is_over);
+        handle_unknown(e, parcel, report);
         break;
     case DB_SICK:
         errand_give_up_parcel(e, parcel, OUTCOME_BUSY);
         break;
     case DB_FAILED:
         log_write(LOG_ERROR, "call_failed", "shard=%s why=\"%s\"", parcel->shard->name,
-                  exec->detail);
+                  report->detail);
         errand_give_up_parcel(e, parcel, OUTCOME_INTERNAL);
         break;
     case DB_NOMEM:
-        if (is_write(e)) {
-            handle_unknown(e, parcel, /* is_late= */ false, /* is_over= */ true);
-        } else {
-            errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
-        }
+        errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
         break;
     }
 }

@@ -19,54 +19,89 @@
  */
 #define NOTREADY_MS 2000
 
-/* Borrow the connection of parcel I; false: its tasks are settled, or with MAY_WAIT false
- * it is left for a second round because all connections are busy. A repeated CALL with
- * too little time is not sent: it would only be cut off, and cost a good connection. */
-static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
+/* --- One attempt of an errand to several shards, or of one that goes alone --- */
+
+/* Borrow a connection for EXEC, an attempt of E. A repeated CALL with too little time is
+ * not sent: it would only be cut off, and cost a good connection. */
+static enum outcome borrow(struct errand *e, struct parcel *parcel, struct dbexec *exec,
+                           bool may_wait)
 {
-    struct parcel *parcel = &e->parcels[i];
     int64_t fair_ms = attempt_fair_ms(e->router);
     int64_t least_ms = e->rounds > 0 ? fair_ms / 2 : INT64_MIN;
-    enum outcome got =
-        shard_borrow(parcel->shard, e->call, least_ms, may_wait, &e->execs[i]);
+    enum outcome got = shard_borrow(parcel->shard, e->call, least_ms, may_wait, exec);
 
-    if (got == OUTCOME_BUSY && !may_wait) {
-        return false;
+    if (got == OUTCOME_OK) {
+        parcel->has_fair_time = e->call->deadline_ms - clock_mono_ms() >= fair_ms;
+        memcpy(parcel->tag, dbconn_tag(exec->conn), sizeof parcel->tag);
+        e->call->n_replays += e->attempts > 0;
     }
-    if (got != OUTCOME_OK) {
-        errand_give_up_parcel(e, parcel, got == OUTCOME_TIMEOUT ? OUTCOME_BUSY : got);
-        return false;
+    return got == OUTCOME_TIMEOUT ? OUTCOME_BUSY : got;
+}
+
+/* Borrow the connection of parcel I; false: its tasks are settled, or with MAY_WAIT false
+ * it is left for a second round because all connections are busy. */
+static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
+{
+    enum outcome got = borrow(e, &e->parcels[i], &e->execs[i], may_wait);
+
+    if (got != OUTCOME_OK && (got != OUTCOME_BUSY || may_wait)) {
+        errand_give_up_parcel(e, &e->parcels[i], got);
     }
-    parcel->has_fair_time = e->call->deadline_ms - clock_mono_ms() >= fair_ms;
-    memcpy(parcel->tag, dbconn_tag(e->execs[i].conn), sizeof parcel->tag);
-    e->call->n_replays += e->attempts > 0;
-    return true;
+    return got == OUTCOME_OK;
+}
+
+/* Write the arguments of every parcel; settles what does not fit. */
+static void write_parcels(struct errand *e)
+{
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        struct parcel *parcel = &e->parcels[i];
+        e->execs[i] = (struct dbexec){
+            .proc = e->proc, .args = parcel->args, .arena = e->call->arena};
+        parcel->is_ready = errand_write(e, parcel);
+        if (!parcel->is_ready) {
+            call_explain(e->call, "the operations do not fit one call");
+            errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
+        }
+    }
+}
+
+/* Where the answers to the tasks of PARCEL are. */
+static void place_answers(struct errand *e, const struct parcel *parcel,
+                          const struct dbresult *results)
+{
+    dbresult_places(results, e->in_order, parcel->n);
+    for (size_t i = 0; i < parcel->n; i++) {
+        e->places[parcel->index[i]] = e->in_order[i];
+    }
 }
 
 /* Run the parcels that have a connection, side by side, and read what came. */
 static void run_parcels(struct errand *e)
 {
+    struct call_report report;
+
     dbexec_run(e->execs, e->n_parcels, attempt_deadline(e->router, e->call));
     for (size_t i = 0; i < e->n_parcels; i++) {
         struct dbexec *exec = &e->execs[i];
         struct parcel *parcel = &e->parcels[i];
         if (exec->conn != NULL) {
             parcel->is_ready = false;
+            shard_count(parcel->shard, parcel->n);
             shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
-            errand_digest(e, parcel, exec);
+            errand_report(e, parcel->shard, parcel->tag, exec, &report);
+            place_answers(e, parcel, exec->results);
+            errand_digest(e, parcel, &report);
         }
     }
-    e->dear_attempts += e->is_dear;
-    e->is_dear = false;
 }
 
 /* A thread waits in line for one connection at a time and holds no other then: what is
  * free is taken and used first, so that a slow shard delays its own operations only. */
-static void attempt(struct errand *e)
+static void attempt_apart(struct errand *e)
 {
-    e->only_notready = true;
-    errand_pack(e);
     bool got_any = false;
+
+    write_parcels(e);
     for (size_t i = 0; i < e->n_parcels; i++) {
         if (e->parcels[i].is_ready) {
             got_any |= borrow_connection(e, i, /* may_wait= */ e->n_parcels == 1);
@@ -83,6 +118,82 @@ static void attempt(struct errand *e)
         }
     }
 }
+
+/* --- One attempt together with others --- */
+
+/* The CALL of BATCH, by the thread that leads it. */
+static void run_batch(struct errand *e, struct batch *batch, struct call_report *report,
+                      struct dbexec *exec)
+{
+    struct parcel *parcel = &e->parcels[0];
+    size_t len = 0;
+    const char *json = batch->refs == NULL
+                           ? NULL
+                           : ops_render(batch->refs, batch->n, batch->arena, &len);
+
+    *report = (struct call_report){.lent = OUTCOME_NOMEM,
+                                   .detail = "the operations do not fit one call"};
+    if (json == NULL) {
+        return;
+    }
+    parcel->args[0] = dbarg_text(json, len);
+    *exec = (struct dbexec){.proc = e->proc, .args = parcel->args, .arena = batch->arena};
+    report->lent = borrow(e, parcel, exec, /* may_wait= */ true);
+    if (report->lent != OUTCOME_OK) {
+        memcpy(report->detail, e->call->detail, sizeof report->detail);
+        return;
+    }
+    int64_t limit_ms = attempt_deadline(e->router, e->call);
+    shard_count(parcel->shard, batch->n);
+    dbexec_run(exec, 1, batch->deadline_ms < limit_ms ? batch->deadline_ms : limit_ms);
+    shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
+    errand_report(e, parcel->shard, parcel->tag, exec, report);
+}
+
+/* The one parcel of E goes with what others want of the same procedure there. */
+static void attempt_together(struct errand *e)
+{
+    struct parcel *parcel = &e->parcels[0];
+    struct ticket ticket = {.ops = e->ops,
+                            .index = parcel->index,
+                            .n = parcel->n,
+                            .places = e->places,
+                            .arena = e->call->arena,
+                            .deadline_ms = e->call->deadline_ms};
+    struct call_report report;
+    struct batch batch;
+    struct dbexec exec = {.results = NULL};
+
+    combiner_enter(e->router->combiner, parcel->shard->index, e->proc, &ticket);
+    while (combiner_wait(&ticket) == TICKET_LEADS) {
+        combiner_take(&ticket, &batch);
+        run_batch(e, &batch, &report, &exec);
+        combiner_end(&batch, &report, exec.results);
+    }
+    if (ticket.report.detail[0] != '\0') {
+        call_explain(e->call, "%s", ticket.report.detail);
+    }
+    memcpy(e->call->shard, parcel->shard->name,
+           strnlen(parcel->shard->name, sizeof e->call->shard - 1) + 1);
+    errand_digest(e, parcel, &ticket.report);
+}
+
+/* Only one that goes to a single shard: its thread has no other answer to wait for while
+ * others wait for it. */
+static void attempt(struct errand *e)
+{
+    e->only_notready = true;
+    errand_pack(e);
+    if (e->n_parcels == 1 && e->ops != NULL && combiner_takes(e->proc)) {
+        attempt_together(e);
+    } else {
+        attempt_apart(e);
+    }
+    e->dear_attempts += e->is_dear;
+    e->is_dear = false;
+}
+
+/* --- The loop --- */
 
 static bool is_done(const struct errand *e)
 {
@@ -148,8 +259,9 @@ static bool prepare(struct errand *e)
     e->parcels = arena_calloc(arena, n_shards, sizeof *e->parcels);
     e->execs = arena_calloc(arena, n_shards, sizeof *e->execs);
     e->places = arena_calloc(arena, e->n_tasks, sizeof *e->places);
-    bool good =
-        e->tasks != NULL && e->parcels != NULL && e->execs != NULL && e->places != NULL;
+    e->in_order = arena_calloc(arena, e->n_tasks, sizeof *e->in_order);
+    bool good = e->tasks != NULL && e->parcels != NULL && e->execs != NULL &&
+                e->places != NULL && e->in_order != NULL;
     for (size_t i = 0; good && i < n_shards; i++) {
         e->parcels[i].index = arena_calloc(arena, e->n_tasks, sizeof(size_t));
         good = e->parcels[i].index != NULL;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "shard/call.h"
+#include "shard/combiner.h"
 #include "shard/dbexec.h"
 #include "shard/dbresult.h"
 #include "shard/ops.h"
@@ -46,7 +47,7 @@ struct task {
 struct parcel {
     struct shard *shard;
     size_t n;
-    size_t *index; /* of the tasks, in the order in which they are sent */
+    size_t *index; /* of the tasks, which are numbered like the operations */
     struct dbarg args[PROC_ARGS_MAX];
     bool is_ready;      /* has its arguments, and was not sent yet in this attempt */
     bool has_fair_time; /* silence would say something about the shard */
@@ -65,7 +66,8 @@ struct errand {
     struct router_answer *answers;
     struct parcel *parcels; /* room for one per shard */
     struct dbexec *execs;
-    struct dbplace *places; /* room for one per task */
+    struct dbplace *places;   /* answers, one per task */
+    struct dbplace *in_order; /* room for those of one parcel, in the order of its CALL */
     size_t n_parcels;
     unsigned rounds;   /* attempts of any kind: makes the pauses longer */
     unsigned attempts; /* those that did not just find a slot not ready */
@@ -85,11 +87,21 @@ void errand_give_up(struct errand *e, size_t i, enum outcome outcome);
 void errand_give_up_parcel(struct errand *e, const struct parcel *parcel,
                            enum outcome outcome);
 
-/* Pack the pending tasks into parcels with their arguments; settles what has no shard. */
+/* Pack the pending tasks into parcels; settles what has no shard. */
 void errand_pack(struct errand *e);
 
-/* EXEC has brought PARCEL to its shard and is over: settle its tasks or leave them
- * pending. */
-void errand_digest(struct errand *e, struct parcel *parcel, const struct dbexec *exec);
+/* Write the arguments of PARCEL, which goes alone. False: they do not fit. */
+bool errand_write(struct errand *e, struct parcel *parcel) MUST_CHECK;
+
+/* EXEC has run on a session of SHARD that is called TAG, and has its connection given
+ * back: what those in it are to be told. Ends what may still run, if E is to repeat it.
+ */
+void errand_report(struct errand *e, struct shard *shard, const char *tag,
+                   const struct dbexec *exec, struct call_report *report);
+
+/* The CALL of PARCEL is over as REPORT says, its answers are in e->places: settle its
+ * tasks or leave them pending. */
+void errand_digest(struct errand *e, struct parcel *parcel,
+                   const struct call_report *report);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "shard/breaker.h"
 #include "shard/call.h"
+#include "shard/combiner.h"
 #include "shard/coverage.h"
 #include "shard/dbexec.h"
 #include "shard/dbpool.h"
@@ -49,6 +50,7 @@ struct shard {
     } shared;
 
     atomic_uint_fast64_t calls_total;
+    atomic_uint_fast64_t operations_total;
     atomic_uint_fast64_t calls_failed_total;
     atomic_uint_fast64_t replays_total;
     atomic_uint_fast64_t moved_total;
@@ -57,6 +59,7 @@ struct shard {
 struct router {
     struct slotmap *map;       /* owned */
     struct coverage *coverage; /* owned */
+    struct combiner *combiner; /* owned */
     size_t n_shards;
     int connect_timeout_ms;
     int call_timeout_ms;
@@ -100,6 +103,9 @@ int64_t attempt_fair_ms(const struct router *router);
  * than LEAST_MS are left. */
 enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
                           bool may_wait, struct dbexec *exec) MUST_CHECK;
+
+/* The CALL that a connection was borrowed for has N operations. */
+void shard_count(struct shard *shard, size_t n);
 
 /* Give the connection of EXEC back after its CALL; a failure is counted, and held against
  * the shard, or against its writes, if it says something about them. */

@@ -60,6 +60,11 @@ enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_
     return OUTCOME_OK;
 }
 
+void shard_count(struct shard *shard, size_t n)
+{
+    atomic_fetch_add(&shard->operations_total, n);
+}
+
 void shard_stop_writes(struct shard *shard, const char *why)
 {
     if (breaker_open(&shard->writes, why)) {

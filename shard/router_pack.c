@@ -53,8 +53,7 @@ static void pack_server(struct errand *e, unsigned server)
     e->n_parcels += parcel->n > 0;
 }
 
-/* Arguments of the CALL; false when they do not fit. */
-static bool write_arguments(struct errand *e, struct parcel *parcel)
+bool errand_write(struct errand *e, struct parcel *parcel)
 {
     if (e->ops == NULL) {
         const struct task *task = &e->tasks[parcel->index[0]];
@@ -66,25 +65,20 @@ static bool write_arguments(struct errand *e, struct parcel *parcel)
         return true;
     }
     size_t len = 0;
-    ops_sort(e->ops, parcel->index, parcel->n);
-    const char *json = ops_render(e->ops, parcel->index, parcel->n, e->call->arena, &len);
+    struct ops_ref *refs = arena_calloc(e->call->arena, parcel->n, sizeof *refs);
+    if (refs == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < parcel->n; i++) {
+        refs[i] = (struct ops_ref){.ops = e->ops, .i = parcel->index[i]};
+    }
+    ops_sort(refs, parcel->n);
+    for (size_t i = 0; i < parcel->n; i++) {
+        parcel->index[i] = refs[i].i;
+    }
+    const char *json = ops_render(refs, parcel->n, e->call->arena, &len);
     parcel->args[0] = dbarg_text(json, len);
     return json != NULL;
-}
-
-/* Write the arguments of every parcel. */
-static void write_parcels(struct errand *e)
-{
-    for (size_t i = 0; i < e->n_parcels; i++) {
-        struct parcel *parcel = &e->parcels[i];
-        e->execs[i] = (struct dbexec){
-            .proc = e->proc, .args = parcel->args, .arena = e->call->arena};
-        parcel->is_ready = write_arguments(e, parcel);
-        if (!parcel->is_ready) {
-            call_explain(e->call, "the operations do not fit one call");
-            errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
-        }
-    }
 }
 
 void errand_pack(struct errand *e)
@@ -94,5 +88,4 @@ void errand_pack(struct errand *e)
     for (unsigned server = 0; server < e->router->n_shards; server++) {
         pack_server(e, server);
     }
-    write_parcels(e);
 }

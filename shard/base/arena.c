@@ -22,8 +22,19 @@ void arena_init(struct arena *arena, size_t limit_bytes)
     *arena = (struct arena){.limit_bytes = limit_bytes};
 }
 
+void arena_keep(struct arena *arena, struct arena_kept *kept, void (*release)(void *what),
+                void *what)
+{
+    *kept = (struct arena_kept){.next = arena->kept, .release = release, .what = what};
+    arena->kept = kept;
+}
+
 void arena_release(struct arena *arena)
 {
+    for (struct arena_kept *kept = arena->kept; kept != NULL; kept = kept->next) {
+        kept->release(kept->what);
+    }
+    arena->kept = NULL;
     while (arena->newest != NULL) {
         struct arena_block *block = arena->newest;
         arena->newest = block->older;

@@ -16,12 +16,20 @@ struct arena {
     struct arena_block *newest; /* owned; linked list of blocks */
     size_t used_bytes;          /* taken from malloc so far */
     size_t limit_bytes;         /* refuse to take more than this */
+    struct arena_kept *kept;    /* in its own memory: what lives as long as it does */
+};
+
+/* What arena_keep() has promised to release. */
+struct arena_kept {
+    struct arena_kept *next;
+    void (*release)(void *what);
+    void *what;
 };
 
 /* No memory is taken yet. */
 void arena_init(struct arena *arena, size_t limit_bytes);
 
-/* Free every allocation. The arena may be used again. */
+/* Free every allocation, and release what is kept. The arena may be used again. */
 void arena_release(struct arena *arena);
 
 /* SIZE bytes, aligned for any type and zeroed; NULL when the limit is reached or the
@@ -34,6 +42,11 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size) MUST_CHECK;
 /* A copy of LEN bytes with a NUL added; NULL as arena_alloc(). DATA may be NULL when LEN
  * is 0. */
 char *arena_strndup(struct arena *arena, const char *data, size_t len) MUST_CHECK;
+
+/* Have RELEASE(WHAT) called by arena_release(). KEPT is room for that, allocated in ARENA
+ * before there is something that must not be lost. */
+void arena_keep(struct arena *arena, struct arena_kept *kept, void (*release)(void *what),
+                void *what);
 
 /* Formatted text; NULL as arena_alloc(). */
 char *arena_printf(struct arena *arena, const char *fmt, ...) MUST_CHECK

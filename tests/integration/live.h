@@ -132,6 +132,7 @@ static inline struct router *live_router(const struct live *live, unsigned pool_
                                            .tls_ca = "",
                                            .pool_size = pool_size,
                                            .waiters_max = 256,
+                                           .batch_max = OPS_MAX,
                                            .connect_timeout_ms = 1000,
                                            .call_timeout_ms = 1500,
                                            .hold_down_ms = 100,

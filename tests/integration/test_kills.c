@@ -67,7 +67,6 @@ static void writer_start(struct writer *writer, const char *name)
 {
     unsigned char id[OP_BYTES];
     struct ops *ops = ops_new();
-    const size_t first = 0;
     size_t len = 0;
 
     arena_init(&writer->arena, 1u << 20);
@@ -80,7 +79,8 @@ static void writer_start(struct writer *writer, const char *name)
     ops_number(ops, "expires_at", clock_wall_ms() + 3600000);
     ops_number(ops, "max", 8);
     ops_place(ops, 0, id_name_slot(name, strlen(name)), fence_epoch);
-    const char *json = ops_render(ops, &first, 1, &writer->arena, &len);
+    const struct ops_ref ref = {.ops = ops, .i = 0};
+    const char *json = ops_render(&ref, 1, &writer->arena, &len);
     assert_non_null(json);
     ops_free(&ops);
     writer->args[0] = dbarg_text(json, len);

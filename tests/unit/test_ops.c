@@ -17,7 +17,7 @@ static void test_render(void **state)
     struct arena arena;
     struct ops *ops = ops_new();
     const unsigned char op[] = {0x00, 0xab, 0xff};
-    const size_t index[] = {1, 0};
+    const struct ops_ref refs[] = {{.ops = ops, .i = 1}, {.ops = ops, .i = 0}};
     size_t len = 0;
     uint32_t slot = 0;
 
@@ -33,7 +33,7 @@ static void test_render(void **state)
     assert_int_equal(slot, 3);
     ops_place(ops, 0, 9, 7);
     ops_place(ops, 1, 3, 1);
-    const char *json = ops_render(ops, index, 2, &arena, &len);
+    const char *json = ops_render(refs, 2, &arena, &len);
     assert_non_null(json);
     assert_int_equal(strlen(json), len);
     assert_string_equal(
@@ -42,7 +42,7 @@ static void test_render(void **state)
               "\"owner\":42}]");
     /* placed again for the next attempt: only the place changes */
     ops_place(ops, 1, 4, 2);
-    json = ops_render(ops, index, 1, &arena, &len);
+    json = ops_render(refs, 1, &arena, &len);
     assert_non_null(strstr(json, "\"slot\":4,\"epoch\":2"));
     assert_non_null(strstr(json, "\"op\":\"00abff\""));
     ops_free(&ops);
@@ -54,7 +54,8 @@ static void test_order(void **state)
 {
     (void)state;
     struct ops *ops = ops_new();
-    size_t index[] = {0, 1, 2, 3, 4};
+    struct ops *others = ops_new();
+    struct ops_ref refs[6];
     const size_t expected[] = {3, 1, 4, 0, 2};
 
     ops_add(ops, 5, 9);
@@ -62,8 +63,44 @@ static void test_order(void **state)
     ops_add(ops, 7, 1);
     ops_add(ops, 2, 3);
     ops_add(ops, 2, 8); /* equal keys keep their order */
-    ops_sort(ops, index, 5);
-    assert_memory_equal(index, expected, sizeof expected);
+    ops_add(others, 5, 7);
+    for (size_t i = 0; i < 5; i++) {
+        refs[i] = (struct ops_ref){.ops = ops, .i = i};
+    }
+    ops_sort(refs, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(refs[i].i, expected[i]);
+    }
+    /* another's operations find their places among them */
+    refs[5] = (struct ops_ref){.ops = others, .i = 0};
+    ops_sort(refs, 6);
+    assert_ptr_equal(refs[3].ops, others);
+    ops_free(&others);
+    ops_free(&ops);
+}
+
+/* Operations about one thing have a mark in common, and others do not. */
+static void test_marks(void **state)
+{
+    (void)state;
+    struct ops *ops = ops_new();
+
+    ops_add_owner(ops, 1);
+    ops_number(ops, "target", 7);
+    ops_text(ops, "op", "ab");
+    ops_add_owner(ops, 1);
+    ops_number(ops, "target", 7);
+    ops_text(ops, "op", "ac");
+    ops_add_owner(ops, 2);
+    ops_number(ops, "target", 7);
+    ops_text(ops, "op", "ab");
+    assert_int_not_equal(ops_mark(ops, 0, "target"), 0);
+    assert_true(ops_mark(ops, 0, "target") == ops_mark(ops, 1, "target"));
+    assert_true(ops_mark(ops, 0, "op") != ops_mark(ops, 1, "op"));
+    assert_true(ops_mark(ops, 0, "target") != ops_mark(ops, 2, "target"));
+    assert_true(ops_mark(ops, 0, "op") != ops_mark(ops, 2, "op"));
+    assert_true(ops_mark(ops, 0, "op") != ops_mark(ops, 0, "target"));
+    assert_int_equal(ops_mark(ops, 0, "peer"), 0);
     ops_free(&ops);
 }
 
@@ -72,23 +109,24 @@ static void test_does_not_fit(void **state)
     (void)state;
     struct arena arena;
     struct ops *ops = ops_new();
-    size_t index[OPS_MAX];
+    struct ops_ref refs[OPS_MAX];
     size_t len = 0;
 
     arena_init(&arena, 1 << 20);
     for (size_t i = 0; i < OPS_MAX; i++) {
         ops_add_owner(ops, i + 1);
-        index[i] = i;
+        refs[i] = (struct ops_ref){.ops = ops, .i = i};
     }
-    assert_non_null(ops_render(ops, index, OPS_MAX, &arena, &len));
+    assert_non_null(ops_render(refs, OPS_MAX, &arena, &len));
     ops_add_owner(ops, 1); /* one too many */
-    assert_null(ops_render(ops, index, OPS_MAX, &arena, &len));
+    assert_null(ops_render(refs, OPS_MAX, &arena, &len));
     ops_free(&ops);
 
     ops = ops_new();
     ops_add_owner(ops, 1);
     ops_text(ops, "title", "\xff is no UTF-8");
-    assert_null(ops_render(ops, index, 1, &arena, &len));
+    refs[0].ops = ops;
+    assert_null(ops_render(refs, 1, &arena, &len));
     ops_free(&ops);
     arena_release(&arena);
 }
@@ -98,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_render),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_marks),
         cmocka_unit_test(test_does_not_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

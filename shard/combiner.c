@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The combiner: what many threads ask of one procedure on one shard at the same time goes
+ * as one CALL. */
+#include "shard/combiner.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shard/base/clock.h"
+
+/* Arguments and results of one batch. */
+#define RESULTS_BYTES_MAX (32u << 20)
+
+/* Most fields that keep operations of one owner apart. */
+#define APART_MAX 2
+
+/* Operations of one owner that have the same value in one of these fields are about one
+ * thing, or are the same: procedures/op/_op_opened.sql refuses them in one batch. */
+static const struct {
+    bool is_combined;
+    const char *apart[APART_MAX];
+} rules[PROC__COUNT] = {
+    [PROC_FAVORITE_ACTION] = {true, {"target"}},
+    [PROC_FAVORITE_DELIVER] = {true, {"actor"}},
+    [PROC_RELATION_ACTION] = {true, {"target"}},
+    [PROC_RELATION_DELIVER] = {true, {"actor"}},
+    [PROC_COMMENT_ACTION] = {true, {"op"}},
+    [PROC_COMMENT_DELETE] = {true, {"comment_id"}},
+    [PROC_COMMENT_DELIVER] = {true, {"comment_id"}},
+    [PROC_MESSAGE_ACTION] = {true, {"peer", "op"}},
+    [PROC_MESSAGE_DELIVER] = {true, {"peer", "op"}},
+    [PROC_USER_GET] = {true, {NULL}},
+    [PROC_VIDEO_GET] = {true, {NULL}},
+};
+
+/* One of the CALLs of a lane that may be under way. */
+struct seat {
+    bool is_taken;
+    size_t n_marks;
+    uint64_t marks[APART_MAX * OPS_MAX]; /* of all operations in it */
+};
+
+struct lane {
+    size_t batch_max;
+    size_t waiters_max;
+    struct {
+        pthread_mutex_t mutex;
+        struct ticket *first, *last; /* those that WAIT, in the order of their coming */
+        size_t n_waiting;
+        struct seat seats[LANE_CALLS_MAX];
+    } shared;
+};
+
+struct combiner {
+    size_t n_shards;
+    size_t batch_max;
+    size_t waiters_max;
+    _Atomic(struct lane *) *lanes; /* owned; shard by procedure, made when first needed */
+};
+
+/* What members of one batch share. */
+struct shared_results {
+    atomic_size_t n_refs;
+    struct arena arena;
+};
+
+struct combiner *combiner_new(size_t n_shards, size_t batch_max, size_t waiters_max)
+{
+    struct combiner *c = calloc(1, sizeof *c);
+
+    CHECK(batch_max >= 1 && batch_max <= OPS_MAX);
+    if (c == NULL) {
+        return NULL;
+    }
+    *c = (struct combiner){
+        .n_shards = n_shards, .batch_max = batch_max, .waiters_max = waiters_max};
+    c->lanes = calloc(n_shards * PROC__COUNT, sizeof *c->lanes);
+    if (c->lanes == NULL) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+static void lane_free(struct lane *lane)
+{
+    if (lane != NULL) {
+        CHECK(lane->shared.first == NULL);
+        pthread_mutex_destroy(&lane->shared.mutex);
+        free(lane);
+    }
+}
+
+void combiner_free(struct combiner **combiner)
+{
+    struct combiner *c = *combiner;
+
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < c->n_shards * PROC__COUNT; i++) {
+        lane_free(atomic_load(&c->lanes[i]));
+    }
+    free(c->lanes);
+    free(c);
+    *combiner = NULL;
+}
+
+bool combiner_takes(enum proc_id proc)
+{
+    return rules[proc].is_combined;
+}
+
+/* The lane of PROC on SHARD; NULL: it has none, or no memory is left for one. */
+static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
+{
+    _Atomic(struct lane *) *place = &c->lanes[shard * PROC__COUNT + proc];
+    struct lane *lane = atomic_load(place);
+    struct lane *none = NULL;
+
+    if (lane != NULL || c->batch_max == 1 || !combiner_takes(proc)) {
+        return lane;
+    }
+    lane = calloc(1, sizeof *lane);
+    if (lane == NULL) {
+        return NULL;
+    }
+    lane->batch_max = c->batch_max;
+    lane->waiters_max = c->waiters_max;
+    pthread_mutex_init(&lane->shared.mutex, NULL);
+    if (!atomic_compare_exchange_strong(place, &none, lane)) { /* another was faster */
+        lane_free(lane);
+        return none;
+    }
+    return lane;
+}
+
+/* --- Tickets --- */
+
+static void tell(struct ticket *ticket, enum ticket_state state)
+{
+    pthread_mutex_lock(&ticket->mutex);
+    ticket->state = state;
+    if (state != TICKET_TAKEN) {
+        pthread_cond_signal(&ticket->changed);
+    }
+    pthread_mutex_unlock(&ticket->mutex);
+}
+
+static void append_locked(struct lane *lane, struct ticket *ticket)
+{
+    ticket->next = NULL;
+    if (lane->shared.last != NULL) {
+        lane->shared.last->next = ticket;
+    } else {
+        lane->shared.first = ticket;
+    }
+    lane->shared.last = ticket;
+    lane->shared.n_waiting++;
+}
+
+/* Take out the ticket behind BEFORE; NULL: the first. */
+static void unlink_locked(struct lane *lane, struct ticket *before, struct ticket *ticket)
+{
+    *(before == NULL ? &lane->shared.first : &before->next) = ticket->next;
+    if (lane->shared.last == ticket) {
+        lane->shared.last = before;
+    }
+    lane->shared.n_waiting--;
+    ticket->next = NULL;
+}
+
+/* --- What keeps operations apart --- */
+
+/* List what keeps the operations of TICKET from others. False: no memory. */
+static bool list_marks(struct ticket *ticket, enum proc_id proc)
+{
+    ticket->n_marks = 0;
+    ticket->marks =
+        arena_calloc(ticket->arena, ticket->n * APART_MAX, sizeof *ticket->marks);
+    for (size_t i = 0; ticket->marks != NULL && i < ticket->n; i++) {
+        for (size_t j = 0; j < APART_MAX && rules[proc].apart[j] != NULL; j++) {
+            uint64_t mark = ops_mark(ticket->ops, ticket->index[i], rules[proc].apart[j]);
+            ticket->marks[ticket->n_marks] = mark;
+            ticket->n_marks += mark != 0;
+        }
+    }
+    return ticket->marks != NULL;
+}
+
+static bool has_mark(const struct seat *seat, uint64_t mark)
+{
+    for (size_t i = 0; i < seat->n_marks; i++) {
+        if (seat->marks[i] == mark) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does nothing that is under way keep TICKET waiting? */
+static bool is_apart_locked(const struct lane *lane, const struct ticket *ticket)
+{
+    for (size_t i = 0; i < ticket->n_marks; i++) {
+        for (size_t k = 0; k < LANE_CALLS_MAX; k++) {
+            if (has_mark(&lane->shared.seats[k], ticket->marks[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void mark_locked(struct lane *lane, unsigned at, const struct ticket *ticket)
+{
+    struct seat *seat = &lane->shared.seats[at];
+
+    for (size_t i = 0; i < ticket->n_marks; i++) {
+        seat->marks[seat->n_marks++] = ticket->marks[i];
+    }
+}
+
+/* --- Leading --- */
+
+static bool find_seat_locked(const struct lane *lane, unsigned *at)
+{
+    for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
+        if (!lane->shared.seats[i].is_taken) {
+            *at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket)
+{
+    lane->shared.seats[at].is_taken = true;
+    lane->shared.seats[at].n_marks = 0;
+    mark_locked(lane, at, ticket);
+    ticket->seat = at;
+}
+
+/* Let those lead who have waited longest and may. */
+static void choose_leaders_locked(struct lane *lane)
+{
+    struct ticket *before = NULL;
+    struct ticket *ticket = lane->shared.first;
+    unsigned at;
+
+    while (ticket != NULL && find_seat_locked(lane, &at)) {
+        struct ticket *next = ticket->next;
+        if (is_apart_locked(lane, ticket)) {
+            unlink_locked(lane, before, ticket);
+            sit_locked(lane, at, ticket);
+            tell(ticket, TICKET_LEADS);
+        } else {
+            before = ticket;
+        }
+        ticket = next;
+    }
+}
+
+static void refuse(struct ticket *ticket, enum outcome why, const char *text)
+{
+    ticket->report = (struct call_report){.lent = why};
+    (void)snprintf(ticket->report.detail, sizeof ticket->report.detail, "%s", text);
+}
+
+void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
+                    struct ticket *ticket)
+{
+    CHECK(shard < combiner->n_shards && ticket->n >= 1 && ticket->n <= OPS_MAX);
+    pthread_mutex_init(&ticket->mutex, NULL);
+    pthread_cond_init(&ticket->changed, NULL);
+    ticket->company_max = OPS_MAX;
+    ticket->next = NULL;
+    ticket->state = TICKET_LEADS;
+    ticket->kept = arena_alloc(ticket->arena, sizeof *ticket->kept);
+    ticket->lane = ticket->kept == NULL || !list_marks(ticket, proc)
+                       ? NULL
+                       : lane_of(combiner, shard, proc);
+    struct lane *lane = ticket->lane;
+    if (lane == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&lane->shared.mutex);
+    unsigned at;
+    if (find_seat_locked(lane, &at) && is_apart_locked(lane, ticket)) {
+        sit_locked(lane, at, ticket);
+    } else if (lane->shared.n_waiting < lane->waiters_max) {
+        ticket->state = TICKET_WAITING;
+        append_locked(lane, ticket);
+    } else {
+        ticket->state = TICKET_DONE;
+        refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
+    }
+    pthread_mutex_unlock(&lane->shared.mutex);
+}
+
+/* The deadline has passed: leave the queue, unless somebody has taken it by now. */
+static void leave(struct ticket *ticket)
+{
+    struct lane *lane = ticket->lane;
+    struct ticket *before = NULL;
+
+    pthread_mutex_lock(&lane->shared.mutex);
+    struct ticket *t = lane->shared.first;
+    while (t != NULL && t != ticket) {
+        before = t;
+        t = t->next;
+    }
+    if (t != NULL) {
+        unlink_locked(lane, before, t);
+        refuse(ticket, OUTCOME_BUSY, "waited in vain to be combined");
+        tell(ticket, TICKET_DONE);
+    }
+    pthread_mutex_unlock(&lane->shared.mutex);
+}
+
+/* Wait for news; false when the deadline passed without any while it WAITS. Whoever is
+ * TAKEN waits for as long as the CALL takes, which has a deadline of its own. */
+static bool wait_locked(struct ticket *ticket)
+{
+    const struct timespec until = clock_timespec(ticket->deadline_ms);
+
+    if (ticket->state == TICKET_TAKEN) {
+        pthread_cond_wait(&ticket->changed, &ticket->mutex);
+        return true;
+    }
+    int rc =
+        pthread_cond_clockwait(&ticket->changed, &ticket->mutex, CLOCK_MONOTONIC, &until);
+    return rc == 0 || ticket->state != TICKET_WAITING;
+}
+
+enum ticket_state combiner_wait(struct ticket *ticket)
+{
+    bool in_time = true;
+
+    pthread_mutex_lock(&ticket->mutex);
+    while (ticket->state == TICKET_WAITING || ticket->state == TICKET_TAKEN) {
+        in_time = wait_locked(ticket);
+        if (!in_time) {
+            pthread_mutex_unlock(&ticket->mutex);
+            leave(ticket);
+            pthread_mutex_lock(&ticket->mutex);
+        }
+    }
+    enum ticket_state state = ticket->state;
+    pthread_mutex_unlock(&ticket->mutex);
+    if (state == TICKET_DONE) {
+        pthread_cond_destroy(&ticket->changed);
+        pthread_mutex_destroy(&ticket->mutex);
+    }
+    return state;
+}
+
+/* --- Batches --- */
+
+/* May TICKET go along? All hurry as much as the one who has the least time left: nobody
+ * has twice as much as the leader, or less than half. */
+static bool may_join_locked(const struct lane *lane, const struct batch *batch,
+                            size_t company_max, const struct ticket *ticket,
+                            int64_t now_ms)
+{
+    int64_t ours_ms = batch->leader->deadline_ms - now_ms;
+    int64_t theirs_ms = ticket->deadline_ms - now_ms;
+
+    return batch->n + ticket->n <= lane->batch_max && batch->n_members < company_max &&
+           batch->n_members < ticket->company_max && 2 * theirs_ms >= ours_ms &&
+           2 * ours_ms >= theirs_ms && is_apart_locked(lane, ticket);
+}
+
+static void fill_locked(struct lane *lane, struct batch *batch)
+{
+    int64_t now_ms = clock_mono_ms();
+    struct ticket *before = NULL;
+    struct ticket *last = batch->leader;
+    struct ticket *ticket = lane->shared.first;
+    size_t company_max = batch->leader->company_max;
+
+    while (ticket != NULL && batch->n < lane->batch_max) {
+        struct ticket *next = ticket->next;
+        if (may_join_locked(lane, batch, company_max, ticket, now_ms)) {
+            unlink_locked(lane, before, ticket);
+            mark_locked(lane, batch->leader->seat, ticket);
+            tell(ticket, TICKET_TAKEN);
+            last->next = ticket;
+            last = ticket;
+            batch->n += ticket->n;
+            batch->n_members++;
+            company_max =
+                ticket->company_max < company_max ? ticket->company_max : company_max;
+            batch->deadline_ms = ticket->deadline_ms < batch->deadline_ms
+                                     ? ticket->deadline_ms
+                                     : batch->deadline_ms;
+        } else {
+            before = ticket;
+        }
+        ticket = next;
+    }
+}
+
+/* Room for a batch that has company. */
+static struct shared_results *new_results(size_t n_members)
+{
+    struct shared_results *results = calloc(1, sizeof *results);
+
+    if (results != NULL) {
+        arena_init(&results->arena, RESULTS_BYTES_MAX);
+        atomic_store(&results->n_refs, n_members);
+    }
+    return results;
+}
+
+static void drop_results(void *what)
+{
+    struct shared_results *results = what;
+
+    if (atomic_fetch_sub(&results->n_refs, 1) == 1) {
+        arena_release(&results->arena);
+        free(results);
+    }
+}
+
+/* List the operations of all members. Without memory there are none. */
+static void list_operations(struct batch *batch)
+{
+    size_t at = 0;
+
+    batch->refs = arena_calloc(batch->arena, batch->n, sizeof *batch->refs);
+    batch->places = arena_calloc(batch->arena, batch->n, sizeof *batch->places);
+    if (batch->refs == NULL || batch->places == NULL) {
+        batch->refs = NULL;
+        return;
+    }
+    for (struct ticket *t = batch->members; t != NULL; t = t->next) {
+        for (size_t i = 0; i < t->n; i++) {
+            batch->refs[at++] =
+                (struct ops_ref){.ops = t->ops, .i = t->index[i], .ticket = t};
+        }
+    }
+    ops_sort(batch->refs, batch->n);
+}
+
+void combiner_take(struct ticket *ticket, struct batch *batch)
+{
+    struct lane *lane = ticket->lane;
+
+    *batch = (struct batch){.leader = ticket,
+                            .members = ticket,
+                            .n_members = 1,
+                            .n = ticket->n,
+                            .arena = ticket->arena,
+                            .deadline_ms = ticket->deadline_ms};
+    ticket->next = NULL;
+    if (lane != NULL) {
+        pthread_mutex_lock(&lane->shared.mutex);
+        fill_locked(lane, batch);
+        pthread_mutex_unlock(&lane->shared.mutex);
+    }
+    if (batch->n_members > 1) {
+        batch->results = new_results(batch->n_members);
+        batch->arena = batch->results == NULL ? NULL : &batch->results->arena;
+    }
+    if (batch->arena != NULL) {
+        list_operations(batch);
+    }
+}
+
+/* Everybody's answers are found by where his operations stand in the batch. */
+static void hand_out_answers(struct batch *batch, const struct dbresult *results)
+{
+    dbresult_places(results, batch->places, batch->n);
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct ops_ref *ref = &batch->refs[i];
+        ref->ticket->places[ref->i] = batch->places[i];
+    }
+}
+
+/* Everybody is told; from then on his ticket is not ours to touch. */
+static void tell_members(struct batch *batch, const struct call_report *report)
+{
+    struct ticket *next;
+
+    for (struct ticket *t = batch->members; t != NULL; t = next) {
+        next = t->next;
+        t->report = *report;
+        if (batch->results != NULL) {
+            arena_keep(t->arena, t->kept, drop_results, batch->results);
+        }
+        tell(t, TICKET_DONE);
+    }
+}
+
+static bool is_to_be_halved(const struct batch *batch, const struct call_report *report)
+{
+    bool is_undone = report->lent == OUTCOME_NOMEM ||
+                     (report->lent == OUTCOME_OK &&
+                      (report->status == DB_REFUSED || report->status == DB_FAILED));
+
+    return batch->n_members > 1 && is_undone;
+}
+
+/* Nothing was done. All go back to the head of the queue, to be in smaller company from
+ * now on; the leader leads on. */
+static void halve_locked(struct lane *lane, struct batch *batch)
+{
+    struct ticket *leader = batch->leader;
+    struct ticket *rest = leader->next;
+    struct ticket *old_first = lane->shared.first;
+    size_t company_max = batch->n_members / 2;
+
+    leader->company_max = company_max;
+    leader->next = NULL;
+    sit_locked(lane, leader->seat, leader);
+    lane->shared.first = rest;
+    for (struct ticket *t = rest; t != NULL; t = t->next) {
+        t->company_max = company_max;
+        tell(t, TICKET_WAITING);
+        lane->shared.n_waiting++;
+        if (t->next == NULL) {
+            t->next = old_first;
+            lane->shared.last = old_first == NULL ? t : lane->shared.last;
+            break;
+        }
+    }
+}
+
+static void free_seat_locked(struct lane *lane, unsigned at)
+{
+    lane->shared.seats[at].is_taken = false;
+    lane->shared.seats[at].n_marks = 0;
+}
+
+void combiner_end(struct batch *batch, const struct call_report *report,
+                  const struct dbresult *results)
+{
+    struct lane *lane = batch->leader->lane;
+    bool is_halved = is_to_be_halved(batch, report);
+
+    if (lane != NULL) {
+        pthread_mutex_lock(&lane->shared.mutex);
+        if (is_halved) {
+            halve_locked(lane, batch);
+        } else {
+            free_seat_locked(lane, batch->leader->seat);
+        }
+        choose_leaders_locked(lane);
+        pthread_mutex_unlock(&lane->shared.mutex);
+    }
+    if (!is_halved) {
+        if (report->lent == OUTCOME_OK && report->status == DB_OK) {
+            hand_out_answers(batch, results);
+        }
+        tell_members(batch, report);
+    } else if (batch->results != NULL) {
+        atomic_store(&batch->results->n_refs, 1);
+        drop_results(batch->results);
+    }
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The combiner: what many threads ask of one procedure on one shard at the same time goes
+ * as one CALL.
+ *
+ * A lane is the queue in front of one procedure on one shard. Who finds it free leads:
+ * his CALL goes at once, alone. Who comes while LANE_CALLS_MAX CALLs are under way waits;
+ * when one of them is over, the one who has waited longest leads, and takes along as many
+ * of the others as may share his CALL. There is no timer: an idle lane adds nothing, and
+ * the busier it is, the larger the batches are (group commit: DeWitt et al.,
+ * "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984).
+ *
+ *   state of a ticket   what its thread does                  who moves it on
+ *   WAITING             waits in combiner_wait()              a leader, or its deadline
+ *   LEADS               combiner_take(), the CALL,            combiner_end()
+ *                       combiner_end()
+ *   TAKEN               waits: a leader has it under way      that leader
+ *   DONE                reads its report and places           -
+ *
+ * Operations that the procedures refuse in one batch (on one edge, with one op) never
+ * share one, nor are they under way in two CALLs at a time: the second waits. A batch
+ * that is refused, or that fails without having been done, is halved until what is wrong
+ * with it is alone. Every ticket gets the answers to its own operations, found by their
+ * place in the batch; nobody is DONE before the CALL that had his operations is over.
+ *
+ * Threads: all functions are thread-safe; a ticket is used by the thread that entered it.
+ */
+#ifndef DOUSHARD_COMBINER_H
+#define DOUSHARD_COMBINER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/arena.h"
+#include "shard/base/check.h"
+
+#include "shard/dbexec.h"
+#include "shard/dbresult.h"
+#include "shard/ops.h"
+#include "shard/outcome.h"
+#include "shard/proc.h"
+
+/* CALLs of one lane at a time: one may wait for the disk while the other one computes. */
+#define LANE_CALLS_MAX 2
+
+struct combiner;
+struct lane;
+
+enum ticket_state { TICKET_WAITING, TICKET_LEADS, TICKET_TAKEN, TICKET_DONE };
+
+/* How a CALL ended, as everybody in it is told. */
+struct call_report {
+    enum outcome lent; /* OK: it had a connection, and the rest counts; else why not */
+    enum db_status status;
+    enum outcome refusal; /* of DB_REFUSED */
+    bool is_late;         /* of DB_UNKNOWN: no answer in time */
+    bool is_over;         /* of DB_UNKNOWN: it has ended, and will not commit any more */
+    bool is_likely_again; /* of DB_UNKNOWN: the next attempt may well end like this one */
+    char detail[160];     /* of everything but success */
+};
+
+/* What one thread wants of one procedure on one shard. */
+struct ticket {
+    /* Set before combiner_enter(). */
+    struct ops *ops;     /* (ref) placed for this attempt */
+    const size_t *index; /* (ref) which of them */
+    size_t n;            /* how many; 1 to OPS_MAX */
+    struct dbplace
+        *places;         /* (ref) by number of the operation; set when DONE and DB_OK */
+    struct arena *arena; /* (ref) the answers live as long as it does */
+    int64_t deadline_ms; /* monotonic */
+
+    /* Set when DONE. */
+    struct call_report report;
+
+    /* Of the combiner. */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum ticket_state state; /* under mutex, like next while it WAITS */
+    struct lane *lane;       /* NULL: what it asks for is not combined */
+    unsigned seat;           /* which of the lane's CALLs it leads */
+    struct ticket *next;
+    struct arena_kept *kept; /* in arena: room for what keeps the answers */
+    uint64_t *marks;         /* in arena: what keeps its operations from others */
+    size_t n_marks;
+    size_t company_max; /* tickets in one batch with it, itself included */
+};
+
+/* What goes in one CALL. Belongs to the thread that leads it. */
+struct batch {
+    struct ticket *leader;
+    struct ticket *members; /* list of all, the leader first */
+    size_t n_members;
+    struct ops_ref *refs; /* their operations, sorted as the procedures want them */
+    size_t n;
+    struct dbplace *places; /* room for the answers to REFS */
+    struct arena *arena;    /* for arguments and results: the leader's, or of RESULTS */
+    struct shared_results *results; /* NULL: nobody goes along */
+    int64_t deadline_ms;            /* the nearest of all */
+};
+
+/* BATCH_MAX: most operations in one CALL, 1 to OPS_MAX; 1: nothing is combined.
+ * WAITERS_MAX bounds the queue of each lane. NULL: no memory. */
+struct combiner *combiner_new(size_t n_shards, size_t batch_max,
+                              size_t waiters_max) MUST_CHECK;
+
+/* No ticket may be in it. *COMBINER becomes NULL; NULL is allowed. */
+void combiner_free(struct combiner **combiner);
+
+/* Is PROC one whose CALLs may be combined? */
+bool combiner_takes(enum proc_id proc);
+
+/* Ask for PROC on SHARD. combiner_wait() says how it goes on; it must be called until the
+ * ticket is DONE. */
+void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
+                    struct ticket *ticket);
+
+/* Wait until the ticket LEADS or is DONE, and say which; what WAITS beyond its deadline
+ * is DONE, with BUSY. A ticket that is DONE is out of the combiner. */
+enum ticket_state combiner_wait(struct ticket *ticket);
+
+/* TICKET leads: choose who goes along. */
+void combiner_take(struct ticket *ticket, struct batch *batch);
+
+/* The CALL of BATCH is over, with REPORT and the RESULTS of DB_OK: tell its members. Or
+ * it is halved, and its leader leads again. Then the next in line lead. */
+void combiner_end(struct batch *batch, const struct call_report *report,
+                  const struct dbresult *results);
+
+#endif

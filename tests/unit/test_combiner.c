@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The combiner: who goes along with whom, who waits, who is told what, when something
+ * fails or is late. The CALLs are made by the test itself, so that it decides when each
+ * ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/combiner.h"
+
+#define FAR_MS   3600000
+#define BATCH    8
+#define WAITERS  16
+#define SHARDS   2
+#define PROC     PROC_FAVORITE_ACTION
+#define N_ANSWER 2 /* columns */
+
+/* One request: the ticket of one like. */
+struct wish {
+    struct ticket ticket;
+    struct ops *ops;
+    size_t index;
+    struct dbplace place;
+    struct arena arena;
+};
+
+static void wish_init(struct wish *w, uint64_t owner, uint64_t target)
+{
+    *w = (struct wish){.index = 0};
+    arena_init(&w->arena, 1 << 20);
+    w->ops = ops_new();
+    assert_non_null(w->ops);
+    ops_add_owner(w->ops, owner);
+    ops_number(w->ops, "target", (int64_t)target);
+    ops_place(w->ops, 0, (uint32_t)(owner % 1024), 1);
+    w->ticket = (struct ticket){.ops = w->ops,
+                                .index = &w->index,
+                                .n = 1,
+                                .places = &w->place,
+                                .arena = &w->arena,
+                                .deadline_ms = clock_mono_ms() + FAR_MS};
+}
+
+static void wish_free(struct wish *w)
+{
+    ops_free(&w->ops);
+    arena_release(&w->arena);
+}
+
+/* What a shard would answer to the operations of BATCH: its owner as the code. */
+static const struct dbresult *answer(struct batch *batch)
+{
+    static const char *const columns[N_ANSWER] = {"n", "code"};
+    struct dbresult *result = arena_alloc(batch->arena, sizeof *result);
+
+    assert_non_null(result);
+    *result =
+        (struct dbresult){.columns = columns, .n_columns = N_ANSWER, .n_rows = batch->n};
+    result->values =
+        arena_calloc(batch->arena, batch->n * N_ANSWER, sizeof *result->values);
+    assert_non_null(result->values);
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct ops_ref *ref = &batch->refs[i];
+        result->values[i * N_ANSWER].number = i + 1;
+        result->values[i * N_ANSWER + 1].text = arena_printf(
+            batch->arena, "%llu", (unsigned long long)ops_owner(ref->ops, ref->i));
+    }
+    return result;
+}
+
+static const struct call_report done = {.lent = OUTCOME_OK, .status = DB_OK};
+
+/* Does W have the answer to its own operation? */
+static void check_answer(const struct wish *w)
+{
+    assert_int_equal(w->ticket.report.lent, OUTCOME_OK);
+    assert_int_equal(w->ticket.report.status, DB_OK);
+    assert_non_null(w->place.result);
+    const struct dbvalue *code = dbresult_value(w->place.result, w->place.row, "code");
+    assert_int_equal(strtoull(code->text, NULL, 10), ops_owner(w->ops, 0));
+}
+
+static int setup(void **state)
+{
+    *state = combiner_new(SHARDS, BATCH, WAITERS);
+    return *state == NULL;
+}
+
+static int teardown(void **state)
+{
+    struct combiner *c = *state;
+
+    combiner_free(&c);
+    return c != NULL;
+}
+
+static void enter(struct combiner *c, struct wish *w)
+{
+    combiner_enter(c, 0, PROC, &w->ticket);
+}
+
+static void test_alone_it_goes_at_once(void **state)
+{
+    struct wish w;
+    struct batch batch;
+
+    wish_init(&w, 7, 1);
+    enter(*state, &w);
+    assert_int_equal(combiner_wait(&w.ticket), TICKET_LEADS);
+    combiner_take(&w.ticket, &batch);
+    assert_int_equal(batch.n, 1);
+    assert_ptr_equal(batch.arena, &w.arena); /* and in its own memory */
+    combiner_end(&batch, &done, answer(&batch));
+    assert_int_equal(combiner_wait(&w.ticket), TICKET_DONE);
+    check_answer(&w);
+    wish_free(&w);
+}
+
+/* Two CALLs under way, and N wishes behind them; the batches of the two. */
+struct jam {
+    struct wish first[2];
+    struct batch batches[2];
+    struct wish wishes[WAITERS + 1];
+    size_t n;
+};
+
+static void jam_init(struct jam *jam, struct combiner *c, size_t n)
+{
+    jam->n = n;
+    for (size_t i = 0; i < 2; i++) {
+        wish_init(&jam->first[i], 1000 + i, 1);
+        enter(c, &jam->first[i]);
+        assert_int_equal(combiner_wait(&jam->first[i].ticket), TICKET_LEADS);
+        combiner_take(&jam->first[i].ticket, &jam->batches[i]);
+        assert_int_equal(jam->batches[i].n, 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        wish_init(&jam->wishes[i], 100 - i, 1);
+        enter(c, &jam->wishes[i]);
+        assert_int_equal(jam->wishes[i].ticket.state, TICKET_WAITING);
+    }
+}
+
+/* The I-th CALL is over. */
+static void jam_end(struct jam *jam, size_t i)
+{
+    combiner_end(&jam->batches[i], &done, answer(&jam->batches[i]));
+    assert_int_equal(combiner_wait(&jam->first[i].ticket), TICKET_DONE);
+    check_answer(&jam->first[i]);
+    wish_free(&jam->first[i]);
+}
+
+static void test_those_who_wait_go_together(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 5);
+    jam_end(jam, 0);
+    assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_LEADS);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 5);
+    for (size_t i = 1; i < 5; i++) { /* in the order in which locks are taken */
+        assert_true(ops_owner(batch.refs[i - 1].ops, 0) <
+                    ops_owner(batch.refs[i].ops, 0));
+        assert_int_equal(jam->wishes[i].ticket.state, TICKET_TAKEN);
+    }
+    combiner_end(&batch, &done, answer(&batch));
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        check_answer(&jam->wishes[i]);
+    }
+    wish_free(&jam->wishes[2]); /* the answers live as long as anybody needs them */
+    check_answer(&jam->wishes[0]);
+    check_answer(&jam->wishes[4]);
+    for (size_t i = 0; i < 5; i++) {
+        if (i != 2) {
+            wish_free(&jam->wishes[i]);
+        }
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+static void test_a_batch_and_the_queue_are_bounded(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, WAITERS);
+    struct wish *last = &jam->wishes[WAITERS];
+    wish_init(last, 5, 1);
+    enter(*state, last);
+    assert_int_equal(combiner_wait(&last->ticket), TICKET_DONE);
+    assert_int_equal(last->ticket.report.lent, OUTCOME_BUSY);
+    wish_free(last);
+    jam_end(jam, 0);
+    for (size_t i = 0; i < WAITERS; i += BATCH) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_LEADS);
+        combiner_take(&jam->wishes[i].ticket, &batch);
+        assert_int_equal(batch.n, BATCH);
+        combiner_end(&batch, &done, answer(&batch));
+    }
+    for (size_t i = 0; i < WAITERS; i++) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        check_answer(&jam->wishes[i]);
+        wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* Two on one edge are neither in one CALL nor in two at a time. */
+static void test_one_edge_one_after_the_other(void **state)
+{
+    struct wish a, b, c;
+    struct batch first, second, third;
+
+    wish_init(&a, 7, 1);
+    wish_init(&b, 7, 1);
+    wish_init(&c, 7, 2);
+    enter(*state, &a);
+    enter(*state, &b);
+    assert_int_equal(b.ticket.state, TICKET_WAITING); /* though a CALL may be made */
+    enter(*state, &c);
+    assert_int_equal(combiner_wait(&c.ticket), TICKET_LEADS);
+    combiner_take(&a.ticket, &first);
+    combiner_take(&c.ticket, &second);
+    assert_int_equal(first.n, 1);
+    assert_int_equal(second.n, 1);
+    combiner_end(&second, &done, answer(&second));
+    assert_int_equal(b.ticket.state, TICKET_WAITING);
+    combiner_end(&first, &done, answer(&first));
+    assert_int_equal(combiner_wait(&b.ticket), TICKET_LEADS);
+    combiner_take(&b.ticket, &third);
+    combiner_end(&third, &done, answer(&third));
+    struct wish *all[] = {&a, &b, &c};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(combiner_wait(&all[i]->ticket), TICKET_DONE);
+        check_answer(all[i]);
+        wish_free(all[i]);
+    }
+}
+
+static void test_who_waits_too_long_leaves(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+
+    jam_init(jam, *state, 2);
+    jam->wishes[0].ticket.deadline_ms = clock_mono_ms();
+    assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_DONE);
+    assert_int_equal(jam->wishes[0].ticket.report.lent, OUTCOME_BUSY);
+    wish_free(&jam->wishes[0]);
+    jam_end(jam, 0);
+    struct batch batch;
+    assert_int_equal(combiner_wait(&jam->wishes[1].ticket), TICKET_LEADS);
+    combiner_take(&jam->wishes[1].ticket, &batch);
+    assert_int_equal(batch.n, 1);
+    combiner_end(&batch, &done, answer(&batch));
+    assert_int_equal(combiner_wait(&jam->wishes[1].ticket), TICKET_DONE);
+    wish_free(&jam->wishes[1]);
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* One in a hurry does not make the others hurry. */
+static void test_who_is_in_a_hurry_goes_alone(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 3);
+    jam->wishes[1].ticket.deadline_ms = clock_mono_ms() + FAR_MS / 4;
+    jam_end(jam, 0);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 2);
+    assert_int_equal(jam->wishes[1].ticket.state, TICKET_WAITING);
+    combiner_end(&batch, &done, answer(&batch));
+    assert_int_equal(combiner_wait(&jam->wishes[1].ticket), TICKET_LEADS);
+    combiner_take(&jam->wishes[1].ticket, &batch);
+    combiner_end(&batch, &done, answer(&batch));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        check_answer(&jam->wishes[i]);
+        wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* Is the operation of OWNER in BATCH? */
+static bool has_owner(const struct batch *batch, uint64_t owner)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        if (ops_owner(batch->refs[i].ops, batch->refs[i].i) == owner) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Lead whoever is to lead among the N WISHES, once; CALLs with BAD in them are refused.
+ * Returns how many CALLs that were. */
+static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad)
+{
+    const struct call_report refused = {
+        .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
+    unsigned calls = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct batch batch;
+        if (wishes[i].ticket.state != TICKET_LEADS) {
+            continue;
+        }
+        combiner_take(&wishes[i].ticket, &batch);
+        calls++;
+        if (has_owner(&batch, bad)) {
+            combiner_end(&batch, &refused, NULL);
+        } else {
+            combiner_end(&batch, &done, answer(&batch));
+        }
+    }
+    return calls;
+}
+
+static void test_what_is_wrong_is_found_by_halving(void **state)
+{
+    for (size_t bad = 0; bad < BATCH; bad++) {
+        struct jam *jam = calloc(1, sizeof *jam);
+        unsigned calls = 0;
+        unsigned more;
+        jam_init(jam, *state, BATCH);
+        jam_end(jam, 0);
+        uint64_t owner = ops_owner(jam->wishes[bad].ops, 0);
+        do {
+            more = lead_all(jam->wishes, BATCH, owner);
+            calls += more;
+        } while (more > 0);
+        assert_true(calls <= 7); /* 8 fail, 4 and 4, 2 and 2, 1 and 1 */
+        for (size_t i = 0; i < BATCH; i++) {
+            assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+            if (i == bad) {
+                assert_int_equal(jam->wishes[i].ticket.report.refusal, OUTCOME_BADARG);
+            } else {
+                check_answer(&jam->wishes[i]);
+            }
+            wish_free(&jam->wishes[i]);
+        }
+        jam_end(jam, 1);
+        free(jam);
+    }
+}
+
+/* What may have been done is not asked again by the combiner: everybody is told. */
+static void test_an_unknown_outcome_is_everybodys(void **state)
+{
+    const struct call_report lost = {
+        .lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_over = true, .detail = "lost"};
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 3);
+    jam_end(jam, 0);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    combiner_end(&batch, &lost, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        assert_int_equal(jam->wishes[i].ticket.report.status, DB_UNKNOWN);
+        assert_true(jam->wishes[i].ticket.report.is_over);
+        assert_string_equal(jam->wishes[i].ticket.report.detail, "lost");
+        assert_null(jam->wishes[i].place.result);
+        wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* Others' lanes are others'. */
+static void test_lanes(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct wish other_shard, other_proc, not_combined;
+
+    jam_init(jam, *state, 0);
+    wish_init(&other_shard, 1, 1);
+    wish_init(&other_proc, 1, 1);
+    wish_init(&not_combined, 1, 1);
+    combiner_enter(*state, 1, PROC, &other_shard.ticket);
+    combiner_enter(*state, 0, PROC_FAVORITE_DELIVER, &other_proc.ticket);
+    combiner_enter(*state, 0, PROC_USER_REGISTER, &not_combined.ticket);
+    struct wish *all[] = {&other_shard, &other_proc, &not_combined};
+    for (size_t i = 0; i < 3; i++) {
+        struct batch batch;
+        assert_int_equal(combiner_wait(&all[i]->ticket), TICKET_LEADS);
+        combiner_take(&all[i]->ticket, &batch);
+        combiner_end(&batch, &done, answer(&batch));
+        assert_int_equal(combiner_wait(&all[i]->ticket), TICKET_DONE);
+        check_answer(all[i]);
+        wish_free(all[i]);
+    }
+    jam_end(jam, 0);
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* --- Many threads --- */
+
+#define THREADS 24
+#define ROUNDS  400
+
+struct crowd {
+    struct combiner *combiner;
+    pthread_mutex_t mutex;
+    unsigned under_way; /* CALLs now */
+    unsigned most;
+    size_t calls;
+    uint64_t edges[2 * BATCH]; /* owners under way */
+    size_t n_edges;
+};
+
+static void crowd_begin(struct crowd *crowd, const struct batch *batch)
+{
+    pthread_mutex_lock(&crowd->mutex);
+    crowd->under_way++;
+    crowd->calls++;
+    crowd->most = crowd->under_way > crowd->most ? crowd->under_way : crowd->most;
+    for (size_t i = 0; i < batch->n; i++) {
+        uint64_t owner = ops_owner(batch->refs[i].ops, 0);
+        for (size_t j = 0; j < crowd->n_edges; j++) {
+            assert_true(crowd->edges[j] != owner);
+        }
+        crowd->edges[crowd->n_edges++] = owner;
+    }
+    pthread_mutex_unlock(&crowd->mutex);
+}
+
+static void crowd_end(struct crowd *crowd, const struct batch *batch)
+{
+    pthread_mutex_lock(&crowd->mutex);
+    crowd->under_way--;
+    for (size_t i = 0; i < batch->n; i++) {
+        uint64_t owner = ops_owner(batch->refs[i].ops, 0);
+        for (size_t j = 0; j < crowd->n_edges; j++) {
+            if (crowd->edges[j] == owner) {
+                crowd->edges[j] = crowd->edges[--crowd->n_edges];
+                break;
+            }
+        }
+    }
+    pthread_mutex_unlock(&crowd->mutex);
+}
+
+/* Ask again and again, for few owners, so that many are kept apart. */
+static void *crowd_run(void *argument)
+{
+    struct crowd *crowd = argument;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct wish w;
+        wish_init(&w, 1 + ((uint64_t)round * 7 + (uintptr_t)&w / 4096) % 12, 1);
+        enter(crowd->combiner, &w);
+        while (combiner_wait(&w.ticket) == TICKET_LEADS) {
+            struct batch batch;
+            combiner_take(&w.ticket, &batch);
+            crowd_begin(crowd, &batch);
+            const struct dbresult *results = answer(&batch);
+            crowd_end(crowd, &batch);
+            combiner_end(&batch, &done, results);
+        }
+        if (w.ticket.report.lent != OUTCOME_BUSY) {
+            check_answer(&w);
+        }
+        wish_free(&w);
+    }
+    return NULL;
+}
+
+static void test_a_crowd(void **state)
+{
+    struct crowd crowd = {.combiner = *state, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[THREADS];
+
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_run, &crowd), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_true(crowd.most <= LANE_CALLS_MAX);
+    assert_int_equal(crowd.n_edges, 0);
+}
+
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH(test_alone_it_goes_at_once),
+        WITH(test_those_who_wait_go_together),
+        WITH(test_a_batch_and_the_queue_are_bounded),
+        WITH(test_one_edge_one_after_the_other),
+        WITH(test_who_waits_too_long_leaves),
+        WITH(test_who_is_in_a_hurry_goes_alone),
+        WITH(test_what_is_wrong_is_found_by_halving),
+        WITH(test_an_unknown_outcome_is_everybodys),
+        WITH(test_lanes),
+        WITH(test_a_crowd),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
