@@ -6,6 +6,8 @@
 #   make bench              every figure beside its yardstick, on a cluster of its own, into
 #                           var/bench/; prints, and fails only on wrong answers. One row:
 #                           make bench ONLY=hot-like; QUICK=1: small and short
+#   make bench-compare A=.. B=..   what differs between two results beyond the noise; without
+#                           them the last two
 #   make bench-words        how fast the filter of words is; needs no cluster
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
@@ -109,7 +111,7 @@ shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
 server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
-bench_mains    := $(addprefix tests/bench/,benchload.c barehttp.c bench_words.c)
+bench_mains    := $(addprefix tests/bench/,benchload.c benchprobe.c barehttp.c bench_words.c)
 bench_sources  := $(sort $(filter-out $(bench_mains),$(wildcard tests/bench/*.c)))
 shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
@@ -131,7 +133,7 @@ libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all programs check check-chaos bench bench-words lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs check check-chaos bench bench-compare bench-words lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -232,6 +234,11 @@ check-chaos: all $(BUILD)/tests/test_kills
 bench: all $(bench_programs)
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' BENCH_ONLY='$(ONLY)' BENCH_QUICK='$(QUICK)' \
 	    $(NODE) tests/bench/bench.js
+
+A ?= var/bench/previous.json
+B ?= var/bench/result.json
+bench-compare:
+	$(Q)$(NODE) tests/bench/compare.js '$(A)' '$(B)'
 
 bench-words: $(BUILD)/tests/bench_words
 	$(Q)$<

@@ -7,10 +7,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
-import { Cluster, ROOT, program } from "../lib/cluster.js";
+import { Cluster, ROOT, program, serverEnvironment } from "../lib/cluster.js";
 import { DataSet } from "./dataset.js";
+import { svgOf } from "./plot.js";
 import { machineText, rowText } from "./report.js";
 import { ROWS } from "./rows.js";
+import { probe } from "./run.js";
 
 /* What the environment may set, as BENCH_USERS; small and short with BENCH_QUICK. */
 const PRESETS = process.env.BENCH_QUICK
@@ -32,24 +34,36 @@ const dir = process.env.BENCH_DIR || join(ROOT, "var", "bench");
 /* Defaults again, where the clusters of the tests have something else. */
 const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3 };
 
-async function addServer(cluster, options = {}) {
-  const server = await cluster.addServer({ ...SERVER, ...options });
+async function began(server) {
   await server.start();
-  return { port: server.options.listen_port, get pid() { return server.pid; } };
+  return {
+    port: server.options.listen_port, adminUrl: server.adminUrl, pid: server.pid, url: server.url,
+    stop: () => server.stop(),
+  };
 }
+
+const addServer = async (cluster, options = {}) => began(await cluster.addServer({ ...SERVER, ...options }));
 
 const DURABILITY = ["version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_doublewrite",
   "innodb_flush_method", "innodb_buffer_pool_size", "innodb_log_file_size"];
+
+/** One record written and flushed where the shards are: what every durable write waits for, at least. */
+async function commitTime(cluster) {
+  const run = await probe("disk", { cluster, warmUp: 0.2, window: 1, dir: cluster.dir });
+  const { p50_us: p50, p99_us: p99 } = run.windows[0].latency;
+  return `median ${Math.round(p50)} us, p99 ${Math.round(p99)} us (512 bytes and fdatasync)`;
+}
 
 async function describe(cluster) {
   const settings = await cluster.sql("shard1", `SHOW GLOBAL VARIABLES WHERE variable_name IN
     (${DURABILITY.map((name) => `'${name}'`).join(", ")})`);
   return {
     at: new Date().toISOString(),
-    program: execFileSync(program(), ["--version"], { encoding: "utf8" }).trim(),
+    program: execFileSync(program(), ["--version"], { encoding: "utf8", env: serverEnvironment() }).trim(),
     processor: `${availableParallelism()} x ${cpus()[0].model}`,
     kernel: readFileSync("/proc/sys/kernel/osrelease", "utf8").trim(),
     shards: cluster.shards.length,
+    commit: await commitTime(cluster),
     settings: Object.fromEntries(settings.map(({ Variable_name, Value }) => [Variable_name, Value])),
   };
 }
@@ -64,7 +78,15 @@ async function busyShare() {
   return all > 0 ? 1 - (spent[3] + spent[4]) / all : 0;
 }
 
+/** The program of another build, where BENCH_BASELINE names one, on the same shards. */
+async function addBaseline(cluster, build) {
+  const server = await cluster.addServer(SERVER);
+  server.program = join(build, "doushard");
+  return began(server);
+}
+
 async function makeBench(cluster, data) {
+  const build = process.env.BENCH_BASELINE;
   const shardPids = cluster.shards.map(({ pid }) => pid);
   const bench = {
     cluster, data, dir: join(dir, "work"), cores: availableParallelism(),
@@ -72,11 +94,15 @@ async function makeBench(cluster, data) {
     window: { warmUp: number("WARM_UP"), window: number("SECONDS"), windows: 1 },
     server: await addServer(cluster),
     cpu: (pid) => ({ server: [pid], MariaDB: shardPids }),
+    /* So many connections, unless told otherwise or there are fewer lines. */
+    connections: (preset, script) => Math.min(Number(process.env.BENCH_CONNECTIONS || preset), script?.lines.length ?? Infinity),
     addServer: (options) => addServer(cluster, options),
+    baseline: build && { name: "baseline" },
+    addBaseline: () => addBaseline(cluster, build),
   };
   mkdirSync(bench.dir, { recursive: true });
-  if (execFileSync(program(), ["--help"], { encoding: "utf8" }).includes("db-batch-max"))
-    bench.unbatched = await addServer(cluster, { db_batch_max: 1 });
+  const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`], { encoding: "utf8", env: serverEnvironment() });
+  bench.batches = /\bdb_batch_max\b/.test(options);
   return bench;
 }
 
@@ -95,7 +121,8 @@ function save(result) {
   if (existsSync(path)) cpSync(path, join(dir, "previous.json"));
   writeFileSync(path, `${JSON.stringify(result, null, 1)}\n`);
   writeFileSync(join(dir, "result.txt"), [machineText(result.machine), ...result.rows.map(rowText), ""].join("\n\n"));
-  console.log(`\nresult: ${path}, beside it result.txt`);
+  for (const row of result.rows) writeFileSync(join(dir, `${row.name}.svg`), svgOf(row));
+  console.log(`\nresult: ${path}, beside it result.txt and a picture of each row`);
 }
 
 async function main() {

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tests/bench/cpu.h"
+#include "tests/bench/figures.h"
 #include "tests/bench/hold.h"
 #include "tests/bench/load.h"
 
@@ -41,17 +41,14 @@ static const char usage[] =
     "\n"
     "Exit status: 0 done; 1 an answer was wrong, or nobody answered; 2 misuse.\n";
 
-#define GROUPS_MAX 8
-
 struct options {
     struct load_options load;
     const char *script, *states;
     char array[64];
     long hold; /* -1: no */
-    struct cpu_group group[GROUPS_MAX];
+    struct cpu_group group[FIGURES_GROUPS_MAX];
     size_t n_groups;
-    double cpu_s[GROUPS_MAX][LOAD_WINDOWS_MAX + 1]; /* at the borders of the windows */
-    double self_s[LOAD_WINDOWS_MAX + 1];
+    struct figures_cpu cpu[LOAD_WINDOWS_MAX + 1]; /* at the borders of the windows */
 };
 
 enum {
@@ -116,7 +113,7 @@ static bool set_text(struct options *options, int which, const char *text)
     case OPTION_ARRAY:
         return parse_array(options, text);
     case OPTION_CPU:
-        return options->n_groups < GROUPS_MAX &&
+        return options->n_groups < FIGURES_GROUPS_MAX &&
                cpu_parse(&options->group[options->n_groups++], text);
     default:
         return false;
@@ -201,54 +198,11 @@ static bool parse(struct options *options, int argc, char **argv, int *status)
     return true;
 }
 
-/* CPU time of this process, in seconds. */
-static double self_seconds(void)
-{
-    struct rusage usage_now;
-
-    CHECK(getrusage(RUSAGE_SELF, &usage_now) == 0);
-    return (double)(usage_now.ru_utime.tv_sec + usage_now.ru_stime.tv_sec) +
-           (double)(usage_now.ru_utime.tv_usec + usage_now.ru_stime.tv_usec) / 1e6;
-}
-
 static void read_cpu(void *context, size_t i)
 {
     struct options *options = context;
 
-    options->self_s[i] = self_seconds();
-    for (size_t g = 0; g < options->n_groups; g++) {
-        options->cpu_s[g][i] = cpu_seconds(&options->group[g]);
-    }
-}
-
-static json_t *latency_json(const struct hist *hist)
-{
-    static const struct {
-        const char *name;
-        double q;
-    } points[] = {{"p50_us", 0.5}, {"p90_us", 0.9}, {"p99_us", 0.99}, {"p999_us", 0.999}};
-    json_t *json = json_object();
-
-    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
-        json_object_set_new(json, points[i].name,
-                            json_real((double)hist_quantile_ns(hist, points[i].q) / 1e3));
-    }
-    json_object_set_new(json, "mean_us", json_real(hist_mean_ns(hist) / 1e3));
-    json_object_set_new(json, "max_us", json_real((double)hist->max_ns / 1e3));
-    return json;
-}
-
-static json_t *cpu_json(const struct options *options, size_t i)
-{
-    json_t *json = json_object();
-
-    json_object_set_new(json, "generator",
-                        json_real(options->self_s[i + 1] - options->self_s[i]));
-    for (size_t g = 0; g < options->n_groups; g++) {
-        json_object_set_new(json, options->group[g].name,
-                            json_real(options->cpu_s[g][i + 1] - options->cpu_s[g][i]));
-    }
-    return json;
+    figures_read_cpu(options->group, options->n_groups, &options->cpu[i]);
 }
 
 static json_t *window_json(const struct options *options,
@@ -262,26 +216,21 @@ static json_t *window_json(const struct options *options,
                      (double)window->answered / seconds, "changed",
                      (json_int_t)window->changed, "refused", (json_int_t)window->refused,
                      "bytes", (json_int_t)window->bytes, "latency",
-                     latency_json(&window->latency), "cpu_s", cpu_json(options, i));
+                     figures_latency(&window->latency), "cpu_s",
+                     figures_cpu(options->group, options->n_groups, &options->cpu[i],
+                                 &options->cpu[i + 1]));
 }
 
-/* All windows together, as points of a curve: latency, share that was not slower. */
+/* The curve of all windows together. */
 static json_t *curve_json(const struct load_result *result, size_t windows)
 {
     struct hist *all = calloc(1, sizeof *all);
-    json_t *json = json_array();
-    double share = 0;
 
     CHECK(all != NULL);
     for (size_t i = 0; i < windows; i++) {
         hist_merge(all, &result->window[i].latency);
     }
-    /* Half of what is left, again and again: the tail has as many points as the rest. */
-    for (double left = 1; all->n > 0 && left * (double)all->n >= 1; left *= 0.8) {
-        share = 1 - left;
-        json_array_append_new(
-            json, json_pack("[f, f]", (double)hist_quantile_ns(all, share) / 1e3, share));
-    }
+    json_t *json = figures_curve(all);
     free(all);
     return json;
 }
@@ -308,9 +257,7 @@ static void print_result(const struct options *options, const struct script *scr
     json_object_set_new(json, "reconnects", json_integer((json_int_t)result->reconnects));
     json_object_set_new(json, "windows", windows);
     json_object_set_new(json, "curve", curve_json(result, load->windows));
-    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(json);
+    figures_print(json);
 }
 
 /* As many descriptors as connections need, and some. */

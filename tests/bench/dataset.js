@@ -27,6 +27,7 @@ export class DataSet {
     const [kid, secret] = readFileSync(cluster.files.token_keys, "utf8").split("\n")[0].trim().split(/\s+/);
     this.head = part({ alg: "HS256", typ: "JWT", kid });
     this.secret = Buffer.from(secret, "hex");
+    this.tokens = new Map();
   }
 
   #slot(i) {
@@ -43,8 +44,19 @@ export class DataSet {
     return (this.baseMs + 1000000n + BigInt(j) * 10n) * 8192n + this.#slot(author) * 8n;
   }
 
+  /** When video J was published, ms since the Unix epoch. */
+  publishedAt(j) {
+    return this.videoId(j) / 8192n + EPOCH_MS;
+  }
+
   /** What the service would have signed at the login of user I. */
   token(i) {
+    const known = this.tokens.get(i) ?? this.#sign(i);
+    this.tokens.set(i, known);
+    return known;
+  }
+
+  #sign(i) {
     const now = Math.floor(Date.now() / 1000);
     const sid = createHash("md5").update(`session${i}`).digest("hex");
     const text = `${this.head}.${part({

@@ -22,6 +22,13 @@
 CREATE DATABASE IF NOT EXISTS bench;
 USE bench;
 
+-- What the bare write of the yardsticks writes to, as durable as the rest.
+CREATE TABLE IF NOT EXISTS bench_write (
+    id   BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    text VARCHAR(200) NOT NULL
+)
+    ENGINE = InnoDB;
+
 -- Plain directories, which are no data of the service: not worth a log.
 DROP TABLE IF EXISTS bench_user, bench_video, bench_k, bench_pick;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the shards say of the likes that a load was told are done. */
+/* What the shards say of the writes that a load was told are done. */
 
 import { readFileSync } from "node:fs";
 import { until } from "../lib/wait.js";
@@ -15,31 +15,39 @@ export async function edgeChanges(cluster) {
   return rows.reduce((sum, { n }) => sum + n, 0);
 }
 
+/* Target and owner of the rows of each half of an edge. */
+const COLUMNS = { favorite: "user_id, video_id AS target", liker: "user_id, video_id AS target",
+  follow: "user_id, followed_id AS target", follower: "follower_id AS user_id, user_id AS target" };
+
 const changedRows = async (cluster, table) => {
-  const rows = await cluster.sqlAll(`SELECT user_id, video_id, state FROM ${table} WHERE ver > ${LOADED_VER}`);
-  return new Map(rows.map(({ user_id, video_id, state }) => [`${user_id} ${video_id}`, state]));
+  const rows = await cluster.sqlAll(`SELECT ${COLUMNS[table]}, state FROM ${table} WHERE ver > ${LOADED_VER}`);
+  return new Map(rows.map(({ user_id, target, state }) => [`${user_id} ${target}`, state]));
 };
 
 /** No second half waits any more. */
 export const settled = (cluster) =>
-  until("an empty outbox", async () => Object.values(await cluster.rowCounts(["outbox"]))[0] === 0);
+  until("an empty outbox", async () => (await cluster.rowCounts(["outbox"])).outbox === 0);
+
+/** Rows of TABLES over all shards, once everything has settled. */
+export async function added(cluster, tables) {
+  await settled(cluster);
+  return cluster.rowCounts(tables);
+}
 
 /**
- * Compare both halves of every like of SCRIPT with how the generator left its switches; PAIRS are [user id, video id]
- * of its lines. CHANGES: what edgeChanges() said before. Throws unless at least DONE changes were made and each
- * switch that is known is so on both sides.
+ * Compare both halves (TABLES) of every edge of SCRIPT with how the generator left its switches; script.pairs are the
+ * [user id, target id] of its lines. CHANGES: what edgeChanges() said before. Throws unless at least DONE changes were made and each
+ * switch that is known is so on both sides; resolves to the number of changes.
  */
-export async function recountLikes(cluster, script, pairs, changes, done) {
+export async function recountEdges(cluster, tables, script, changes, done) {
   await settled(cluster);
   const made = (await edgeChanges(cluster)) - changes;
-  if (made < done) throw new Error(`${done} likes were acknowledged, ${made} changed a row`);
+  if (made < done) throw new Error(`${done} requests were acknowledged, ${made} changed a row`);
   const states = readFileSync(script.states).subarray(HEAD_BYTES);
-  for (const table of ["favorite", "liker"]) {
+  for (const table of tables) {
     const rows = await changedRows(cluster, table);
-    const wrong = pairs.filter(([user, video], i) => {
-      const found = rows.get(`${user} ${video}`);
-      return found !== undefined && states[i] !== UNKNOWN && found !== states[i];
-    });
+    const wrong = script.pairs.filter(([user, target], i) =>
+      states[i] !== UNKNOWN && (rows.get(`${user} ${target}`) ?? 0) !== states[i]);
     if (wrong.length > 0) throw new Error(`${wrong.length} rows of ${table} are not what was acknowledged`);
   }
   return made;

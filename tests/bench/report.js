@@ -18,10 +18,10 @@ function loadLines(row) {
   const sides = Object.entries(row.sides).filter(([, side]) => side.per_s);
   if (sides.length === 0) return [];
   const first = sides[0][1].per_s.median;
-  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CPU us per request"];
+  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CALLs", "CPU us per request"];
   return columns([head, ...sides.map(([name, s], i) => [
     name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`, number(s.p50_ms.median), number(s.p99_ms.median),
-    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, cpuText(s.cpu_us),
+    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, s.calls ? number(s.calls.median) : "", cpuText(s.cpu_us),
   ])]);
 }
 

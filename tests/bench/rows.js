@@ -3,71 +3,277 @@
 /* What is measured: one entry per row of the table. `run` takes the bench and resolves to {sides, note}: the first
  * side is the figure, the others are what it is compared with, measured by turns in the same run. */
 
-import { edgeChanges, recountLikes } from "./recount.js";
-import { Script, bareTwin, byTurns, load } from "./run.js";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { statusOf } from "../lib/cluster.js";
+import { until } from "../lib/wait.js";
+import { added, edgeChanges, recountEdges } from "./recount.js";
+import { Script, background, bareTwin, byTurns, figure, get, load, probe } from "./run.js";
 
 const HOT_CONNECTIONS = 256;
-const PING_CONNECTIONS = 64;
+const READ_CONNECTIONS = 64;
+const HELD = 10000;
+const HELD_ROOM = 2000; /* more than are held, since loops do not take the same share */
+/* The largest open loop is a share of what the closed loop reached, at which nobody waits for long. */
+const OPEN_SHARE = 0.7;
+const READ_LINES = 20000;
+const CHATS = 100;
+
+/* ---- what a server does for a run ------------------------------------------------------- */
+
+/* CALLs that a server has sent, those of its background threads included. */
+async function callsOf(server) {
+  const { body } = await get(`${server.adminUrl}/metrics`);
+  return [...body.matchAll(/^doushard_shard_calls_total\{.*?\} (\S+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0);
+}
+
+/** load() on SERVER with its CPU, MariaDB's, and its CALLs. */
+async function onServer(bench, server, options) {
+  const before = await callsOf(server);
+  const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server.pid), ...options });
+  return { ...run, calls: (await callsOf(server)) - before };
+}
+
+/** The servers that a row compares: the one in question, the same without batches, the one of another build. */
+async function withTwins(bench, { unbatched }, work) {
+  const twins = {};
+  try {
+    if (unbatched && bench.batches) twins["db_batch_max=1"] = await bench.addServer({ db_batch_max: 1 });
+    if (bench.baseline) twins[bench.baseline.name] = await bench.addBaseline();
+    return await work(twins);
+  } finally {
+    for (const twin of Object.values(twins)) await twin.stop();
+  }
+}
+
+/* ---- writes ----------------------------------------------------------------------------- */
 
 const likeLine = (token, video) => `POST /douyin/favorite/action/?token=${token}&video_id=${video}&action_type=%`;
+const followLine = (token, user) => `POST /douyin/relation/action/?token=${token}&to_user_id=${user}&action_type=%`;
+const commentLine = (token, video) =>
+  `POST /douyin/comment/action/?token=${token}&video_id=${video}&action_type=1&comment_text=well+done`;
+const messageLine = (token, user) =>
+  `POST /douyin/message/action/?token=${token}&to_user_id=${user}&action_type=1&content=good+morning`;
 
-/** A script of likes by [user number, video number], none of which is made yet. */
-function likeScript(bench, name, pairs) {
-  const { data } = bench;
-  const script = new Script(bench.dir, name, pairs.map(([i, j]) => likeLine(data.token(i), data.videoId(j))));
-  script.pairs = pairs.map(([i, j]) => [data.userId(i), data.videoId(j)]);
+/** A script of edges that are not made yet, of [user number, target id]. */
+function edgeScript(bench, name, line, edges) {
+  const script = new Script(bench.dir, name, edges.map(([i, target]) => line(bench.data.token(i), target)));
+  script.pairs = edges.map(([i, target]) => [bench.data.userId(i), target]);
   return script;
 }
 
-/** Likes in a closed loop, on the server and on its twin that makes no batches; the rows are counted afterwards. */
-async function likes(bench, script, connections) {
-  const sides = { likes: bench.server };
-  if (bench.unbatched) sides["no batches"] = bench.unbatched;
+/** Closed loop on the server and its twins, then an open loop that the server bears; edges are counted afterwards. */
+async function edges(bench, script, tables, { connections, open = true }) {
   const changes = await edgeChanges(bench.cluster);
-  const measured = await byTurns(bench.rounds, Object.fromEntries(Object.entries(sides).map(([name, server]) =>
-    [name, () => load({ ...bench.window, port: server.port, script, connections, cpu: bench.cpu(server.pid) })])));
-  const acknowledged = Object.values(measured).reduce((sum, side) => sum + side.changed, 0);
-  const made = await recountLikes(bench.cluster, script, script.pairs, changes, acknowledged);
-  const note = `${acknowledged} likes acknowledged, ${made} rows changed on both sides`;
-  return { sides: measured, note: bench.unbatched ? note : `${note}; this server has no db_batch_max to compare with` };
+  const run = (server, options = {}) => () => onServer(bench, server, { script, connections, ...options });
+  const sides = await withTwins(bench, { unbatched: true }, (twins) => byTurns(bench.rounds, {
+    server: run(bench.server), ...Object.fromEntries(Object.entries(twins).map(([name, twin]) => [name, run(twin)])),
+  }));
+  const rate = Math.max(50, Math.floor(sides.server.per_s.median * OPEN_SHARE));
+  if (open) Object.assign(sides, await byTurns(bench.rounds, { [`${OPEN_SHARE * 100} % of it`]: run(bench.server, { rate }) }));
+  const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.changed, 0);
+  const made = await recountEdges(bench.cluster, tables, script, changes, acknowledged);
+  const note = `${acknowledged} acknowledged, ${made} changed a row; both halves of each are as acknowledged`;
+  return { sides, note: bench.batches ? note : `${note}; this server has no db_batch_max to compare with` };
 }
 
-/** The same at a rate that the server bears, for latency that is not made of waiting for each other. */
-async function likesAtRate(bench, script, connections, closed) {
-  const rate = Math.max(50, Math.floor(closed.per_s.median * 0.7));
-  const changes = await edgeChanges(bench.cluster);
-  const measured = await byTurns(bench.rounds, {
-    "70 % of it": () => load({ ...bench.window, port: bench.server.port, script, connections, rate,
-      cpu: bench.cpu(bench.server.pid) }),
-  });
-  await recountLikes(bench.cluster, script, script.pairs, changes, measured["70 % of it"].changed);
-  return measured;
+const LIKES = ["favorite", "liker"];
+const FOLLOWS = ["follow", "follower"];
+
+function hotLike(bench) {
+  const { data } = bench;
+  const script = edgeScript(bench, "hot-like", likeLine, data.newcomers().map((i) => [i, data.videoId(1)]));
+  return edges(bench, script, LIKES, { connections: bench.connections(HOT_CONNECTIONS, script) });
 }
 
-async function hotLike(bench) {
-  const script = likeScript(bench, "hot-like", bench.data.newcomers().map((i) => [i, 1]));
-  const connections = Math.min(HOT_CONNECTIONS, script.lines.length);
-  const closed = await likes(bench, script, connections);
-  const open = await likesAtRate(bench, script, connections, closed.sides.likes);
-  return { ...closed, sides: { ...closed.sides, ...open } };
+function hotFollow(bench) {
+  const { data } = bench;
+  const script = edgeScript(bench, "hot-follow", followLine, data.newcomers().map((i) => [i, data.userId(1)]));
+  return edges(bench, script, FOLLOWS, { connections: bench.connections(HOT_CONNECTIONS, script), open: false });
+}
+
+/* Every user with a login one video, all videos alike; but for likes that the data set has already. */
+async function spreadLikes(bench) {
+  const { data, cluster } = bench;
+  const video = (i) => ((i * 7919) % data.videos) + 1;
+  const there = await cluster.sqlAll(`SELECT u.i FROM bench.bench_user AS u
+      JOIN bench.bench_video AS v ON v.j = (u.i * 7919) MOD ${data.videos} + 1
+      JOIN favorite AS e ON e.slot = u.slot AND e.user_id = u.user_id AND e.video_id = v.video_id AND e.state = 1`);
+  const taken = new Set(there.map(({ i }) => i));
+  const pairs = Array.from({ length: data.users }, (_, k) => k + 1).filter((i) => !taken.has(i));
+  const script = edgeScript(bench, "likes", likeLine, pairs.map((i) => [i, data.videoId(video(i))]));
+  return edges(bench, script, LIKES, { connections: bench.connections(HOT_CONNECTIONS, script) });
+}
+
+/** Requests that each add rows to TABLES, so many as TABLES says; those are counted afterwards. */
+async function additions(bench, script, tables, connections) {
+  const before = await added(bench.cluster, Object.keys(tables));
+  const sides = await withTwins(bench, { unbatched: true }, (twins) => byTurns(bench.rounds,
+    Object.fromEntries([["server", bench.server], ...Object.entries(twins)].map(([name, server]) =>
+      [name, () => onServer(bench, server, { script, connections })]))));
+  const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.right, 0);
+  const after = await added(bench.cluster, Object.keys(tables));
+  for (const [table, rows] of Object.entries(tables)) {
+    const more = after[table] - before[table];
+    if (more < acknowledged * rows) throw new Error(`${acknowledged} acknowledged, ${more} rows in ${table}`);
+  }
+  return { sides, note: `${acknowledged} acknowledged, and there are as many rows on both sides` };
+}
+
+function hotComment(bench) {
+  const { data } = bench;
+  const script = new Script(bench.dir, "comments", data.newcomers().map((i) => commentLine(data.token(i), data.videoId(2))));
+  return additions(bench, script, { comment: 1, commented: 1 }, bench.connections(HOT_CONNECTIONS, script));
+}
+
+/* Pairs of newcomers who write to each other, on one connection per direction. */
+function chats(bench) {
+  const { data } = bench;
+  const all = data.newcomers().slice(0, 2 * CHATS);
+  const script = new Script(bench.dir, "chats", all.map((i, k) => messageLine(data.token(i), data.userId(all[k ^ 1]))));
+  return additions(bench, script, { message: 2 }, script.lines.length);
+}
+
+/* One client who waits for each answer, beside the least that two durable writes cost. */
+async function quietLike(bench) {
+  const { data, cluster } = bench;
+  const script = edgeScript(bench, "quiet-like", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
+  const changes = await edgeChanges(cluster);
+  const cpu = { MariaDB: bench.cpu(0).MariaDB };
+  const sides = await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+    like: () => onServer(bench, bench.server, { script, connections: 1 }),
+    "bare writes": () => probe("write", { ...bench.window, cluster, cpu }),
+    ...Object.fromEntries(Object.entries(twins).map(([name, server]) =>
+      [name, () => onServer(bench, server, { script, connections: 1 })])),
+  }));
+  await recountEdges(cluster, LIKES, script, changes, sides.like.changed);
+  const ratio = sides.like.p50_ms.median / sides["bare writes"].p50_ms.median;
+  return { sides, note: `p50 is ${ratio.toFixed(2)} times that of the bare writes` };
+}
+
+/* ---- reads ------------------------------------------------------------------------------ */
+
+/** Reads with 64 clients, /ping beside them. LINE makes line K. */
+async function reads(bench, name, line, array) {
+  const lines = Array.from({ length: READ_LINES }, (_, k) => line(k));
+  const script = new Script(bench.dir, name, lines);
+  const ping = new Script(bench.dir, `${name}-ping`, ["GET /ping"]);
+  const connections = bench.connections(READ_CONNECTIONS, script);
+  const { body } = await get(`${bench.server.url}/ping`);
+  const sides = await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+    cold: () => onServer(bench, bench.server, { script, connections, array }),
+    ...Object.fromEntries(Object.entries(twins).map(([twin, server]) =>
+      [twin, () => onServer(bench, server, { script, connections, array })])),
+    "/ping": () => onServer(bench, bench.server, { script: ping, connections, body }),
+  }));
+  return { sides };
+}
+
+/* Different pages, each of 30 videos. */
+function feed(bench) {
+  const { data } = bench;
+  const time = (k) => data.publishedAt(31 + ((k * 7919) % (data.videos - 31)));
+  return reads(bench, "feed", (k) => `GET /douyin/feed/?latest_time=${time(k)}`, "video_list:30");
+}
+
+/* Every client has a login of its own; whose pages they look at has no order. */
+const viewer = (bench, k) => bench.data.token((k % bench.connections(READ_CONNECTIONS)) + 1);
+
+const page = (bench, k) => bench.data.userId(((k * 7919) % bench.data.users) + 1);
+
+const userPage = (bench) => reads(bench, "user", (k) => `GET /douyin/user/?user_id=${page(bench, k)}&token=${viewer(bench, k)}`);
+
+function works(bench) {
+  const authors = bench.data.authors();
+  const author = (k) => bench.data.userId(authors[(k * 7919) % authors.length]);
+  return reads(bench, "works", (k) => `GET /douyin/publish/list/?user_id=${author(k)}&token=${viewer(bench, k)}`, "video_list:30");
+}
+
+function favorites(bench) {
+  const collectors = bench.data.collectors();
+  const who = (k) => bench.data.userId(collectors[(k * 7919) % collectors.length]);
+  return reads(bench, "favorites", (k) => `GET /douyin/favorite/list/?user_id=${who(k)}&token=${viewer(bench, k)}`, "video_list:30");
+}
+
+/* One thread, one user after the other. */
+async function oneRead(bench) {
+  const { cluster } = bench;
+  const owners = join(bench.dir, "owners");
+  writeFileSync(owners, `${Array.from({ length: READ_LINES }, (_, k) => page(bench, k)).join("\n")}\n`);
+  const cpu = { MariaDB: bench.cpu(0).MariaDB };
+  return { sides: await byTurns(bench.rounds, {
+    router: () => probe("router", { ...bench.window, cluster, owners, cpu }),
+    "bare CALL loop": () => probe("call", { ...bench.window, cluster, owners, cpu }),
+  }) };
 }
 
 async function ping(bench) {
-  const url = `http://127.0.0.1:${bench.server.port}/ping`;
-  const twin = await bareTwin(url, bench.cores);
+  const twin = await bareTwin(`${bench.server.url}/ping`, bench.cores);
   const script = new Script(bench.dir, "ping", ["GET /ping"]);
-  const common = { ...bench.window, script, connections: PING_CONNECTIONS, body: twin.body };
+  const common = { script, connections: bench.connections(READ_CONNECTIONS), body: twin.body };
   try {
-    return { sides: await byTurns(bench.rounds, {
-      "/ping": () => load({ ...common, port: bench.server.port, cpu: bench.cpu(bench.server.pid) }),
-      "bare libmicrohttpd": () => load({ ...common, port: twin.port, cpu: { server: [twin.pid] } }),
-    }) };
+    return { sides: await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+      "/ping": () => onServer(bench, bench.server, common),
+      "bare libmicrohttpd": () => load({ ...bench.window, ...common, port: twin.port, cpu: { server: [twin.pid] } }),
+      ...Object.fromEntries(Object.entries(twins).map(([name, server]) => [name, () => onServer(bench, server, common)])),
+    })) };
   } finally {
     await twin.stop();
   }
 }
 
+/* ---- memory ----------------------------------------------------------------------------- */
+
+const residentMb = (pid) => Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
+
+/** By how much a process grows when HELD connections are open and have had REQUESTS answers, in MB. */
+async function growth(bench, { port, pid }, requests, body) {
+  const script = new Script(bench.dir, "held", ["GET /ping"]);
+  const before = residentMb(pid);
+  const held = await background("benchload", [`--port=${port}`, `--script=${script.path}`, `--connections=${HELD}`,
+    `--hold=${requests}`, `--body=${body}`]);
+  await until("all connections", () => readdirSync(`/proc/${pid}/fd`).length >= HELD);
+  const grown = residentMb(pid) - before;
+  await held.stop();
+  return grown;
+}
+
+/* Each in a fresh process, since memory that was used once stays with it. */
+async function idle(bench, requests) {
+  const ours = [];
+  const bare = [];
+  for (let round = 0; round < Math.min(3, bench.rounds); round++) {
+    const server = await bench.addServer({ connections_max: HELD + HELD_ROOM });
+    const twin = await bareTwin(`${server.url}/ping`, bench.cores);
+    ours.push(await growth(bench, server, requests, twin.body));
+    bare.push(await growth(bench, twin, requests, twin.body));
+    if (await statusOf(`${server.adminUrl}/livez`) !== 200) throw new Error("the server does not answer any more");
+    await server.stop();
+    await twin.stop();
+  }
+  return { sides: { server: { value: figure(ours) }, "bare libmicrohttpd": { value: figure(bare) } },
+    note: "growth of the resident memory; the bare one has pools of 32 KiB, its default" };
+}
+
 export const ROWS = [
-  { name: "hot-like", what: "like/unlike on one video", unit: "likes/s", target: ">= 18,000/s, p99 <= 25 ms", run: hotLike },
+  { name: "hot-like", what: "like/unlike on one video by many users", unit: "likes/s",
+    target: ">= 18,000/s, p99 <= 25 ms", run: hotLike },
   { name: "ping", what: "/ping", unit: "requests/s", target: ">= 80 % of bare libmicrohttpd", run: ping },
+  { name: "likes", what: "likes over all videos by all users", unit: "likes/s", target: ">= 15,000/s", run: spreadLikes },
+  { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "printed", run: hotComment },
+  { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "printed", run: hotFollow },
+  { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "printed", run: chats },
+  { name: "quiet-like", what: "like at low load, one client", unit: "likes/s",
+    target: "p50 <= 1.5 times one bare durable two-shard write", run: quietLike },
+  { name: "one-read", what: "one cold read through router and procedure", unit: "reads/s",
+    target: ">= 70 % of a bare CALL loop", run: oneRead },
+  { name: "feed", what: "feed page of 30, cold", unit: "pages/s", target: ">= 2,500/s", run: feed },
+  { name: "user", what: "user page, cold", unit: "pages/s", target: ">= 12,000/s", run: userPage },
+  { name: "works", what: "list of 30 videos of an author, cold", unit: "lists/s", target: ">= 4,000/s", run: works },
+  { name: "favorites", what: "list of 30 liked videos on all shards, cold", unit: "lists/s", target: "printed",
+    run: favorites },
+  { name: "idle-fresh", what: "10,000 connections that sent nothing", unit: "MB", target: "<= 100 MB",
+    run: (bench) => idle(bench, 0) },
+  { name: "idle-served", what: "10,000 connections that have served a request", unit: "MB", target: "<= 200 MB",
+    run: (bench) => idle(bench, 1) },
 ];

@@ -49,7 +49,7 @@ export function background(name, args) {
   });
 }
 
-/** Status line, fields and body of one answer. */
+/** Header fields and body of one answer. */
 export function get(url) {
   return new Promise((done, failed) => {
     http.get(url, { agent: false }, (res) => {
@@ -100,6 +100,20 @@ export async function load({ port, script, cpu = {}, ...options }) {
   return result;
 }
 
+/**
+ * One run of a yardstick without HTTP (probe.h). OPTIONS: cluster, and of warmUp, window, owners (a file), dir, cpu
+ * what it needs. Resolves to JSON like that of load().
+ */
+export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = {} }) {
+  const { files, shards } = cluster;
+  const args = [name, `--warm-up=${warmUp}`, `--window=${window}`, `--defaults-file=${files.root_cnf}`,
+    `--password-file=${files.app_password}`, ...shards.map((shard) => `--shard=${shard.name}=${shard.socket}`)];
+  if (owners) args.push(`--owners=${owners}`);
+  if (dir) args.push(`--dir=${dir}`);
+  for (const [group, pids] of Object.entries(cpu)) args.push(`--cpu=${group}=${pids.join(",")}`);
+  return JSON.parse(await output("benchprobe", args, (warmUp + window) * 1000 + GENERATOR_GRACE_MS));
+}
+
 /** Sorted copy, quantile by linear interpolation. */
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -115,6 +129,10 @@ export function figure(samples) {
   return { median: median(samples), low: quantile(samples, 0.25), high: quantile(samples, 0.75), samples };
 }
 
+/* CALLs of the server per request that was answered, where they were counted. */
+const callsPerRequest = (runs) => (runs[0].calls === undefined ? {}
+  : { calls: figure(runs.map((run) => run.calls / Math.max(1, run.right))) });
+
 /** What the windows of several runs say together. */
 export function summary(runs) {
   const windows = runs.flatMap((run) => run.windows);
@@ -126,7 +144,7 @@ export function summary(runs) {
     p50_ms: latency("p50_us"), p99_ms: latency("p99_us"), p999_ms: latency("p999_us"), max_ms: latency("max_us"),
     cpu_us: Object.fromEntries(Object.keys(windows[0].cpu_s).map((name) => [name, per(name)])),
     changed: sum("changed"), right: sum("right"), refused: sum("refused"),
-    connections: runs[0].connections, rate: runs[0].rate,
+    connections: runs[0].connections, rate: runs[0].rate, ...callsPerRequest(runs),
     curve: runs[0].curve,
   };
 }

@@ -3,12 +3,16 @@
 /* The tests' own tools: every checker is shown to fail on a planted fault. */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { differences, otherMachine } from "../bench/compare.js";
+import { svgOf } from "../bench/plot.js";
+import { recountEdges } from "../bench/recount.js";
+import { figure } from "../bench/run.js";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
   duplicates, expositionProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness, walkProblems,
@@ -277,4 +281,45 @@ test("a report of a sanitizer in a server's log fails the file, also when the di
 
 test("waiting in vain says what for", async () => {
   await assert.rejects(until("godot", () => false, { timeoutMs: 30, everyMs: 5 }), /godot/);
+});
+
+/* Shards that answer what the recount asks: `forward` and `backward` are states of [user 1, user 2, ..] at video 9. */
+const countedCluster = ({ changes, forward, backward }) => ({
+  rowCounts: async () => ({ outbox: 0 }),
+  sqlAll: async (text) => {
+    if (text.includes("SUM(edge_ver")) return [{ n: changes }];
+    const states = text.includes("FROM favorite") ? forward : backward;
+    return states.flatMap((state, i) => (state === null ? [] : [{ user_id: i + 1, target: 9, state }]));
+  },
+});
+
+test("a benchmark whose likes are not there is noticed", async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "doushard-bench-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const states = join(dir, "states");
+  writeFileSync(states, Buffer.from([...Array(24).fill(0), 1, 0, 0, 2])); /* on, off, never sent, nobody knows */
+  const script = { states, pairs: [[1, 9], [2, 9], [3, 9], [4, 9]] };
+  const recount = (rows) =>
+    recountEdges(countedCluster({ changes: 13, forward: [1, 0, null, 1], backward: [1, 0, null, 0], ...rows }),
+      ["favorite", "liker"], script, 10, 3);
+  assert.equal(await recount({}), 3);
+  await assert.rejects(recount({ changes: 12 }), /3 requests were acknowledged, 2 changed a row/);
+  await assert.rejects(recount({ forward: [1, 1, null, 1] }), /1 rows of favorite/);
+  await assert.rejects(recount({ backward: [null, 0, null, 0] }), /1 rows of liker/);
+  await assert.rejects(recount({ backward: [1, 0, 1, 0] }), /1 rows of liker/);
+});
+
+test("of two benchmarks only what is beyond the noise differs", () => {
+  const machine = { processor: "p", kernel: "k", shards: 4, settings: { log_bin: "OFF" }, data: { users: 5, load_s: 1 } };
+  const result = (samples, cpu) => ({ machine, rows: [{ name: "ping", what: "/ping", unit: "requests/s", sides: {
+    "/ping": { per_s: figure(samples), p50_ms: figure([1]), p99_ms: figure([2]), cpu_us: { server: figure(cpu) }, curve: [[100, 0], [900, 0.9]] },
+  } }] });
+  const a = result([100, 101, 99, 100, 130], [10, 10, 10]);
+  assert.deepEqual(differences(a, result([100, 98, 101, 102, 80], [10.1, 10.1, 10.1])), []); /* noise; 1 % */
+  assert.deepEqual(differences(a, result([150, 151, 149, 150, 90], [10, 10, 10])),
+    [{ row: "ping", side: "/ping", figure: "per second", a: 100, b: 150, change: 50 }]);
+  assert.deepEqual(otherMachine(a, { machine: { ...machine, shards: 2, data: { users: 5, load_s: 9 } } }), ["shards"]);
+  const svg = svgOf(a.rows[0]);
+  assert.match(svg, /<polyline [^>]*points="[\d., ]+"/);
+  assert.doesNotMatch(svg, /NaN|undefined|Infinity/);
 });
