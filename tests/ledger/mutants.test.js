@@ -8,9 +8,13 @@
  * LEDGER_MUTANTS: names separated by commas; all of them, which take a minute, unless said otherwise. */
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, ROOT, buildDir, program } from "../lib/cluster.js";
+import { makeChanged } from "../lib/next.js";
 import { crashServer, crashShard } from "./faults.js";
 import { clearWorld, install, judge, loadWorld, routine, runClients, settle } from "./lib.js";
 
@@ -42,7 +46,18 @@ const original = {
 
 const fewEdges = { mix: "65,15,0,0,0,0,20", "hot-users": 10, "hot-videos": 6, "hot-percent": 95 };
 
-/* faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken, none for
+/* Every third batch is refused as a whole. */
+const refused = ["    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n", `    IF (SELECT COUNT(*) FROM op) > 1 AND RAND() < 0.34 THEN
+        SIGNAL SQLSTATE '45400';
+    END IF;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+`];
+const delivering = (...edits) =>
+  [routine("favorite", "_favorite_deliver_one", edits), routine("favorite", "_favorite_deliver_batch", edits)];
+const crowd = { mix: "100,0,0,0,0,0,0", "hot-users": 40, "hot-videos": 2, "hot-percent": 95 };
+const combiner = "shard/combiner.c";
+
+/* `sources` are edits of the server, for which one is built. faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken, none for
  * a control. */
 const mutants = [
   {
@@ -140,6 +155,61 @@ const mutants = [
     load: { mix: "100,0,0,0,0,0,0", "hot-users": 6, "hot-videos": 4, "hot-percent": 90 },
     caught: ["I5"],
   },
+  {
+    name: "control: batches refused and halved",
+    key: "control-halves",
+    routines: () => [likesBatch(refused)],
+    originals: original.likes,
+    load: crowd,
+    caught: [],
+  },
+  {
+    name: "the answer to one operation given to another",
+    key: "crossed-answers",
+    sources: [[combiner, "ref->ticket->places[ref->i] = batch->places[i];", "ref->ticket->places[ref->i] = batch->places[batch->n - 1 - i];"]],
+    routines: () => [],
+    originals: () => [],
+    load: crowd,
+    caught: ["I4", "I5", "I6"],
+  },
+  {
+    name: "an operation lost where a batch is halved",
+    key: "lost-in-half",
+    sources: [
+      [combiner, "    for (struct ticket *t = batch->members; t != NULL; t = t->next) {\n        for (size_t i = 0; i < t->n; i++) {",
+        `    for (struct ticket *t = batch->members; t != NULL; t = t->next) {
+        if (t->next == NULL && t != batch->members && t->company_max < OPS_MAX) {
+            batch->n -= t->n;
+            break;
+        }
+        for (size_t i = 0; i < t->n; i++) {`],
+      [combiner, "    dbresult_places(results, batch->places, batch->n);\n", `    dbresult_places(results, batch->places, batch->n);
+    for (struct ticket *t = batch->members; t != NULL; t = t->next) {
+        t->places[t->index[0]] = batch->places[0];
+    }
+`],
+    ],
+    routines: () => [likesBatch(refused)],
+    originals: original.likes,
+    load: crowd,
+    caught: ["I4", "I5", "I6"],
+  },
+  {
+    name: "answered before it is known to be committed",
+    key: "early-answer",
+    sources: [["shard/router_answer.c", "    case DB_UNKNOWN:\n", `    case DB_UNKNOWN:
+        for (size_t i = 0; e->proc == PROC_FAVORITE_DELIVER && i < parcel->n; i++) {
+            errand_settle(e, parcel->index[i], OUTCOME_OK);
+        }
+        if (e->proc == PROC_FAVORITE_DELIVER) {
+            break;
+        }
+`]],
+    routines: () => delivering(lateStart),
+    originals: () => delivering(),
+    load: crowd,
+    caught: ["I4", "I5"],
+  },
 ];
 
 const keys = mutants.map(({ key }) => key);
@@ -171,10 +241,31 @@ async function oneRun(t, mutant, seconds) {
   return verdict;
 }
 
+/** The servers run that program from now on. */
+async function serve(file) {
+  for (const server of cluster.servers) {
+    await server.stop();
+    server.program = file;
+    await server.start();
+  }
+}
+
+/** Build servers with the mistake of MUTANT and run them; resolves to what undoes that. */
+async function spoilServers(mutant) {
+  if (!mutant.sources) return () => {};
+  const dir = mkdtempSync(join(tmpdir(), "doushard-mutant-"));
+  await serve(await makeChanged(ROOT, buildDir(), dir, mutant.sources));
+  return async () => {
+    await serve(program());
+    rmSync(dir, { recursive: true, force: true });
+  };
+}
+
 for (const mutant of mutants.filter(({ key }) => wanted.includes(key))) {
   test(mutant.name, async (t) => {
     t.diagnostic(`LEDGER_SEED=${seed} LEDGER_MUTANTS=${mutant.key}`);
     const isControl = mutant.caught.length === 0;
+    const restoreServers = await spoilServers(mutant);
     await install(cluster, mutant.routines());
     try {
       let violations;
@@ -190,6 +281,7 @@ for (const mutant of mutants.filter(({ key }) => wanted.includes(key))) {
       t.diagnostic(`note: ${broken ? "caught" : "passed"}: ${mutant.name}${broken && `: broke ${broken}`}`);
     } finally {
       await install(cluster, mutant.originals());
+      await restoreServers();
     }
   });
 }

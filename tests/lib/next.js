@@ -153,22 +153,15 @@ const writeAll = (dir, files) => {
 };
 const namesBelow = (dir, ending) => readdirSync(dir, { recursive: true }).filter((name) => name.endsWith(ending));
 
-/**
- * Make the next version of the tree ROOT, built in BUILD, in the directory DIR. Resolves to the path of its
- * server. Only what the edits change is compiled; all other objects are those of BUILD.
- */
-export async function makeNext(root, build, dir) {
-  for (const name of ["Makefile", "server", "shard", "scripts"]) cpSync(join(root, name), join(dir, name), { recursive: true });
-  writeAll(dir, nextSources(readAll(root, SOURCES)));
-  const procedures = join(root, "procedures");
-  writeAll(join(dir, "procedures"), nextHelpers(nextProcedures(readAll(procedures, namesBelow(procedures, ".sql")))));
-
+/* Build the server of the tree DIR, a changed copy of ROOT, which is built in BUILD: only the objects COMPILED are made
+ * again. Resolves to its path. */
+async function buildCopy(root, build, dir, compiled) {
   const to = join(dir, basename(build));
   for (const part of ["server", "shard"]) cpSync(join(build, part), join(to, part), { recursive: true });
   for (const name of ["flags", "version"]) cpSync(join(build, name), join(to, name));
   const now = new Date();
   for (const name of namesBelow(to, ".o")) utimesSync(join(to, name), now, now);
-  for (const name of COMPILED) rmSync(join(to, `${name}.o`));
+  for (const name of compiled) rmSync(join(to, `${name}.o`));
   const program = join(basename(build), "doushard");
   const sanitize = /^build-(.*)$/.exec(basename(build))?.[1].replaceAll("-", ",") ?? "";
   const args = ["-s", "-j2", "-o", join(basename(build), "flags"), `SANITIZE=${sanitize}`, program];
@@ -180,4 +173,29 @@ export async function makeNext(root, build, dir) {
     child.on("close", (status) => (status === 0 ? done() : failed(new Error(`make ${args.join(" ")}:\n${said}`))));
   });
   return join(dir, program);
+}
+
+const copySources = (root, dir) => {
+  for (const name of ["Makefile", "server", "shard", "scripts"]) cpSync(join(root, name), join(dir, name), { recursive: true });
+};
+
+/**
+ * Make the next version of the tree ROOT, built in BUILD, in the directory DIR. Resolves to the path of its
+ * server. Only what the edits change is compiled; all other objects are those of BUILD.
+ */
+export async function makeNext(root, build, dir) {
+  copySources(root, dir);
+  writeAll(dir, nextSources(readAll(root, SOURCES)));
+  const procedures = join(root, "procedures");
+  writeAll(join(dir, "procedures"), nextHelpers(nextProcedures(readAll(procedures, namesBelow(procedures, ".sql")))));
+  return buildCopy(root, build, dir, COMPILED);
+}
+
+/** The server of the tree ROOT, built in BUILD, with EDITS [[file, from, to], ..] of its .c files, made in DIR. */
+export async function makeChanged(root, build, dir, edits) {
+  copySources(root, dir);
+  const files = readAll(root, [...new Set(edits.map(([file]) => file))]);
+  for (const [file, from, to] of edits) edit(files, file, from, to);
+  writeAll(dir, files);
+  return buildCopy(root, build, dir, [...files.keys()].map((file) => file.replace(/\.c$/, "")));
 }
