@@ -28,6 +28,10 @@
 /* Where a request is on its way; what the next call of on_request() means. */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 
+/* Longest target of a request. The shortest connection_memory_bytes is twice as much: the
+ * other half is for the headers and the answer's. */
+#define TARGET_MAX_BYTES ((size_t)16 << 10)
+
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */
 #define QUERY_RECORD_BYTES 64
 
@@ -717,17 +721,20 @@ void exchange_refuse_length(struct exchange_place *place)
     }
 }
 
-/* Would this target leave too little of the connection's memory for the headers? The
- * library keeps a record for each parameter of the query beside the target; when it finds
- * no room for either it goes on waiting, so the question must be asked before. */
+/* Is this target longer than we take, or would it leave too little of the connection's
+ * memory for the headers? The library keeps a record for each parameter of the query
+ * beside the target; when it finds no room for either it goes on waiting, so the question
+ * must be asked before. */
 static bool is_target_too_long(const struct exchange *ex)
 {
+    size_t len = 0;
     size_t bytes = 0;
 
     for (const char *p = ex->target.text; *p != '\0'; p++) {
+        len++;
         bytes += *p == '&' ? 1 + QUERY_RECORD_BYTES : 1;
     }
-    return bytes > ex->config->connection_memory_bytes / 4 * 3;
+    return len > TARGET_MAX_BYTES || bytes > ex->config->connection_memory_bytes / 4 * 3;
 }
 
 static void refuse_target(struct exchange *ex)
@@ -768,6 +775,7 @@ struct exchange *exchange_new(struct exchange_place *place,
         return NULL;
     }
     enter_heads(ex);
+    conn->expects_more = false;
     reaper_enter(&conn->watch, PHASE_HEAD);
     if (is_target_too_long(ex)) {
         refuse_target(ex);

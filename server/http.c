@@ -159,6 +159,7 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
         *context = conn;
         if (conn != NULL) {
             reaper_add(http->reaper, &conn->watch, info->connect_fd);
+            conn->expects_more = true; /* of a request line that the library refuses */
             metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, 1);
             (void)atomic_fetch_add(&listener->n_conns, 1);
         }

@@ -228,10 +228,10 @@ test("a kept connection that is idle is closed in silence", async () => {
   connection.close();
 });
 
-test("a query of 1,000 parameters is read, one of 3,000 is refused", async () => {
+test("a query of 200 parameters is read, one of 1,000 is refused", async () => {
   const query = (n) => Array.from({ length: n }, (_, i) => [`f${i}`, "1"]);
-  assert.equal((await slowApi.get("/douyin/feed/", query(1000))).json.status_code, CODE.OK);
-  assert.equal((await slowApi.get("/douyin/feed/", query(3000), { fresh: true })).status, 414);
+  assert.equal((await slowApi.get("/douyin/feed/", query(200))).json.status_code, CODE.OK);
+  assert.equal((await slowApi.get("/douyin/feed/", query(1000), { fresh: true })).status, 414);
 });
 
 test("a request that takes long is not taken for a slow client", async () => {
