@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "shard/base/buf.h"
+#include "shard/base/log.h"
 
 #include "shard/delivery.h"
 #include "shard/relay.h"
@@ -143,6 +144,7 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
     value[METRIC_SLOTS_DISPUTED] = router_disputes(app->router, 0, NULL, 0);
     value[METRIC_CONFIG_GENERATION] = app_config(app)->generation;
     value[METRIC_PROCESS_START] = app->start_wall_ms / 1000;
+    value[METRIC_LOG_LINES_LOST] = (int64_t)log_lost();
     if (app->workers != NULL) {
         struct workers_state state;
         workers_state(app->workers, &state);

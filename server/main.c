@@ -447,6 +447,7 @@ static enum exit_status serve(struct process *process)
     forbid_core_dumps();
     raise_fd_limit(config);
     block_signals(&signals);
+    log_start();
     if (start_parts(process) && write_pid_file(config->pid_file)) {
         log_write(LOG_INFO, "serving", "version=%s commit=%s port=%u admin_port=%u",
                   version_text(), version_commit(),
@@ -459,6 +460,7 @@ static enum exit_status serve(struct process *process)
     if (status == EXIT_STOPPED && !drain(process, &signals)) {
         /* Handlers still use the parts: end as a crash would. What they were writing is
          * safe to repeat. */
+        log_stop();
         _exit(EXIT_STOPPED);
     }
     if (status == EXIT_STOPPED && config->pid_file[0] != '\0') {
@@ -466,6 +468,7 @@ static enum exit_status serve(struct process *process)
     }
     stop_parts(process);
     log_write(LOG_INFO, "stopped", "status=%d", (int)status);
+    log_stop();
     return status;
 }
 

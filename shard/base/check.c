@@ -11,5 +11,6 @@ _Noreturn void check_failed(const char *file, int line, const char *condition)
 {
     log_write(LOG_ERROR, "check_failed", "file=%s line=%d condition=\"%s\"", file, line,
               condition);
+    log_flush(1000);
     abort();
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Structured log lines on standard error: one event per line, key=value. */
+/* Structured log lines on standard error: one event per line, key=value.
+ *
+ * A program that says no more writes each line at once, by a write(2) of its own. After
+ * log_start() lines are handed to a thread that writes them (log_ring.h): those of ERROR
+ * and WARN without delay, the others within a few milliseconds. Nothing is lost when the
+ * process ends by log_stop(), abort(), a failed CHECK or a signal that tells of a bug;
+ * SIGKILL takes those last milliseconds along. */
 #ifndef DOUSHARD_BASE_LOG_H
 #define DOUSHARD_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "shard/base/check.h"
 
@@ -26,10 +33,26 @@ bool log_enabled(enum log_level level);
  * borrowed and must outlive the scope. */
 void log_scope(const char *id);
 
+/* Write lines by a thread from now on; when there is none to be had, as before. Call
+ * once, with the signals blocked that the program waits for. */
+void log_start(void);
+
+/* Write what is there, for two seconds at most, and then as before log_start(). May be
+ * called without it. */
+void log_stop(void);
+
+/* Wait until all lines are written, TIMEOUT_MS at most: before the process ends in some
+ * other way. Safe in a signal handler. */
+void log_flush(int timeout_ms);
+
+/* How many lines could not be written since the start, for lack of room in the ring. */
+uint64_t log_lost(void);
+
 /* Write "time level event req=.. KEY=VALUE...". FMT yields the key=value pairs; values
  * that come from outside belong in double quotes: control bytes are replaced by '?' so
- * that nobody can forge a line. At most 2000 bytes, the rest is cut. Thread-safe; errno
- * is kept. Never pass tokens, passwords or bodies. */
+ * that nobody can forge a line. At most 2000 bytes, the rest is cut. Thread-safe; after
+ * log_start() it never waits for whoever reads the log; errno is kept. Never pass tokens,
+ * passwords or bodies. */
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 

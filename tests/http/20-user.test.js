@@ -523,7 +523,7 @@ test("what a client says of its address counts only behind a proxy that is named
   const name = uniqueName("nobody");
   assert.equal((await loginFrom(other, 1, name, "x")).status_code, CODE.LOGIN);
   assert.equal((await loginFrom(other, 2, name, "x")).status_code, CODE.THROTTLED);
-  assert.match(server.logText(), / warn proxy_not_trusted .*peer=127\.0\.0\.1/);
+  assert.match(await server.wholeLog(), / warn proxy_not_trusted .*peer=127\.0\.0\.1/);
   assert.equal((await server.stop()).code, 0);
 
   const behind = await (await cluster.addServer({ ...one, trusted_proxies: "127.0.0.1" })).start();

@@ -188,7 +188,7 @@ test("new tables, routines and servers while requests of every kind go on: none 
   /* Both versions were really at work. */
   const notes = await cluster.sqlAll("SELECT note, COUNT(*) AS n FROM idem GROUP BY note");
   assert.deepEqual([...new Set(notes.map(({ note }) => note))].sort(), [0, 7], JSON.stringify(notes));
-  for (const { server } of seats) assert.doesNotMatch(server.logText(), /shard_down/);
+  for (const { server } of seats) assert.doesNotMatch(await server.wholeLog(), /shard_down/);
   for (const seat of seats) await count(seat);
   t.diagnostic(`note: ${requests} requests, none failed; of ${calls.total} CALLs ${calls.failed} were refused, ${calls.replays} were repeats`);
 

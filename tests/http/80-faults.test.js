@@ -354,7 +354,7 @@ test("a shard that may lose acknowledged writes is not served, unless it is name
       if (expected) assert.equal(status_code, CODE.OK);
       else {
         assert.ok(REFUSALS.includes(status_code), String(status_code));
-        assert.match(server.logText(), /flush|durab/i, "the log says why");
+        assert.match(await server.wholeLog(), /flush|durab/i, "the log says why");
       }
       assert.equal((await server.stop()).code, 0);
     }

@@ -131,6 +131,13 @@ export class Server {
     return existsSync(this.log) ? readFileSync(this.log, "utf8") : "";
   }
 
+  /** The log with all that has been said by now: lines come a little later than answers. At log_level info. */
+  async wholeLog() {
+    const id = (await fetch(`${this.adminUrl}/livez`)).headers.get("x-request-id");
+    await until("the log", () => this.logText().includes(` req=${id} `));
+    return this.logText();
+  }
+
   /** Ask it to end; resolves to {code, signal}. */
   async stop(timeoutMs = PATIENCE_MS) {
     if (this.running) this.child.kill("SIGTERM");
