@@ -212,6 +212,9 @@ static void test_a_busy_chat_catches_up(void **unused)
 #define PROBE_MS     100
 #define MAY_DELAY_MS 2000
 
+/* Ids of one slot that are this far apart are a millisecond apart. */
+#define ID_PER_MS 8192
+
 /* How long the slowest of PROBES rows between two live shards takes, one after the other
  * is left to the relay. */
 static int64_t slowest_probe(uint64_t from, const uint64_t *to)
@@ -241,19 +244,21 @@ static long crowd_size(void)
     return text == NULL ? CROWD : strtol(text, NULL, 10);
 }
 
-/* CROWD users without rows of their own follow one, and nobody told him. */
-static void plant_crowd(uint64_t slot, uint64_t first, uint64_t followed, long n)
+/* CROWD users without rows of their own follow one, and nobody told him. Their ids are of
+ * a day ago: nobody who is made by the tests has one of them. */
+static void plant_crowd(uint64_t slot, uint64_t like, uint64_t followed, long n)
 {
+    const uint64_t first = like - UINT64_C(86400000) * ID_PER_MS;
     char text[1024];
 
     snprintf(
         text, sizeof text,
         "INSERT INTO follow (slot, user_id, followed_id, state, ver, at) SELECT "
-        "%" PRIu64 ", %" PRIu64 " + seq * 8192, %" PRIu64 ", 1, 1, 1 FROM "
+        "%" PRIu64 ", %" PRIu64 " + seq * %d, %" PRIu64 ", 1, 1, 1 FROM "
         "seq_1_to_%ld; INSERT INTO outbox (slot, actor_id, kind, target_id, ver, at, "
         "due_at) SELECT slot, user_id, 'follow', followed_id, ver, _now_ms(), 1 FROM "
         "follow WHERE followed_id = %" PRIu64,
-        slot, first, followed, n, followed);
+        slot, first, ID_PER_MS, followed, n, followed);
     live_number(0, text);
 }
 
