@@ -39,6 +39,12 @@ async function began(server) {
   return {
     port: server.options.listen_port, adminUrl: server.adminUrl, pid: server.pid, url: server.url,
     stop: () => server.stop(),
+    /** As a crash would end it; then it is started again. */
+    crash: async () => {
+      server.kill("SIGKILL");
+      await server.exited;
+      await server.start();
+    },
   };
 }
 

@@ -11,7 +11,7 @@ const LEAST = 0.03;
 
 const figuresOf = (side) => ({
   ...(side.per_s && { "per second": side.per_s, "p50 ms": side.p50_ms, "p99 ms": side.p99_ms }),
-  ...(side.calls && { "CALLs per request": side.calls }),
+  ...(side.calls && { "CALLs per request": side.calls, "SQL bytes": side.db_bytes }),
   ...(side.value && { value: side.value }),
   ...Object.fromEntries(Object.entries(side.cpu_us ?? {}).map(([name, f]) => [`CPU us, ${name}`, f])),
 });

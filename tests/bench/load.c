@@ -22,6 +22,7 @@
 #define DRAIN_NS         (10 * NS_PER_S)
 #define RETRY_NS         (NS_PER_S / 20) /* between two attempts to connect again */
 #define SLEEP_NS         (NS_PER_S / 10) /* longest, so that the end is noticed */
+#define PAUSE_NS         (NS_PER_S / 10) /* of a client that was refused */
 #define RECEIVE_BYTES    ((size_t)256 * 1024)
 #define ANSWER_MAX_BYTES (4u << 20)
 #define EVENTS_MAX       256
@@ -31,18 +32,26 @@
 enum conn_state {
     CONN_DOWN,
     CONN_IDLE,
-    CONN_BUSY /* a request is under way */
+    CONN_PAUSED, /* was refused, and does not ask again at once */
+    CONN_BUSY    /* a request is under way */
 };
 
 struct conn {
     enum conn_state state;
+    struct conn *next; /* in the queue of its state */
     int fd;
-    size_t line; /* of the script: under way, or next */
-    int64_t due_ns;
+    size_t line;    /* of the script: under way, or next */
+    int64_t due_ns; /* of the request; paused: when it goes on */
     size_t out_len, out_sent;
     char out[SCRIPT_REQUEST_MAX];
     struct buf in; /* what has come of an answer in several parts */
     unsigned n_answers;
+};
+
+/* First in, first out. */
+struct queue {
+    struct conn *first, **end; /* END: where the next one is put */
+    size_t n;
 };
 
 /* One thread; nothing in it is shared while it runs but the script, of whose lines each
@@ -56,11 +65,11 @@ struct worker {
     struct conn *conn; /* owned */
     size_t n, n_busy;
     size_t first_conn; /* number of conn[0] among those of all workers */
-    /* Connections that wait for work, the one that waits longest first, so that all take
+    /* Connections without work, the one that has waited longest first, so that all take
      * part. */
-    size_t *idle; /* owned: a ring of n */
-    size_t idle_head, n_idle;
-    char *part; /* owned, RECEIVE_BYTES */
+    struct queue idle;
+    struct queue paused; /* in the order in which they go on */
+    char *part;          /* owned, RECEIVE_BYTES */
     struct pace pace;
     uint64_t k; /* requests of the pace that were begun */
     int64_t measure_ns, end_ns, retry_ns;
@@ -96,30 +105,59 @@ static void count_latency(struct worker *worker, int64_t due_ns, int64_t now)
 /* ---- connections ---------------------------------------------------------------------
  */
 
+static void queue_init(struct queue *queue)
+{
+    *queue = (struct queue){.end = &queue->first};
+}
+
+static void queue_push(struct queue *queue, struct conn *conn)
+{
+    conn->next = NULL;
+    *queue->end = conn;
+    queue->end = &conn->next;
+    queue->n++;
+}
+
+static struct conn *queue_pop(struct queue *queue)
+{
+    struct conn *conn = queue->first;
+
+    queue->first = conn->next;
+    queue->n--;
+    if (queue->first == NULL) {
+        queue_init(queue);
+    }
+    return conn;
+}
+
+/* Take CONN out: all go round once, and it is left out. */
+static void queue_remove(struct queue *queue, const struct conn *conn)
+{
+    for (size_t i = queue->n; i > 0; i--) {
+        struct conn *other = queue_pop(queue);
+        if (other != conn) {
+            queue_push(queue, other);
+        }
+    }
+}
+
 static void make_idle(struct worker *worker, struct conn *conn)
 {
     conn->state = CONN_IDLE;
-    worker->idle[(worker->idle_head + worker->n_idle++) % worker->n] =
-        (size_t)(conn - worker->conn);
+    queue_push(&worker->idle, conn);
 }
 
-static struct conn *pop_idle(struct worker *worker)
+static void make_paused(struct worker *worker, struct conn *conn)
 {
-    size_t i = worker->idle[worker->idle_head];
-
-    worker->idle_head = (worker->idle_head + 1) % worker->n;
-    worker->n_idle--;
-    return &worker->conn[i];
+    conn->state = CONN_PAUSED;
+    conn->due_ns = now_ns() + PAUSE_NS;
+    queue_push(&worker->paused, conn);
 }
 
-/* Take CONN out of the ring: all go round once, and it is left out. */
-static void leave_idle(struct worker *worker, const struct conn *conn)
+static void end_pauses(struct worker *worker, int64_t now)
 {
-    for (size_t i = worker->n_idle; i > 0; i--) {
-        struct conn *other = pop_idle(worker);
-        if (other != conn) {
-            make_idle(worker, other);
-        }
+    while (worker->paused.n > 0 && worker->paused.first->due_ns <= now) {
+        make_idle(worker, queue_pop(&worker->paused));
     }
 }
 
@@ -152,7 +190,7 @@ static void close_conn(struct worker *worker, struct conn *conn)
     if (conn->state == CONN_BUSY) {
         worker->n_busy--;
     } else {
-        leave_idle(worker, conn);
+        queue_remove(conn->state == CONN_IDLE ? &worker->idle : &worker->paused, conn);
     }
     close(conn->fd);
     conn->state = CONN_DOWN;
@@ -224,13 +262,13 @@ static void begin_due(struct worker *worker, int64_t now)
 {
     bool open_loop = worker->options->per_s > 0;
 
-    while (worker->n_idle > 0) {
+    while (worker->idle.n > 0) {
         int64_t due_ns = open_loop ? pace_due_ns(&worker->pace, worker->k) : now;
         if (due_ns > now || due_ns >= worker->end_ns) {
             return;
         }
         worker->k++;
-        begin_request(worker, pop_idle(worker), due_ns);
+        begin_request(worker, queue_pop(&worker->idle), due_ns);
     }
 }
 
@@ -265,11 +303,12 @@ static void count_answer(struct worker *worker, struct conn *conn, enum verdict 
     int64_t now = now_ns();
     struct window *window = window_at(worker, now);
 
+    CHECK(worker->result != NULL);
     if (window != NULL) {
         window->bytes += len;
     }
-    count_latency(worker, conn->due_ns, now);
     if (verdict == ANSWER_RIGHT) {
+        count_latency(worker, conn->due_ns, now);
         count_right(worker, conn, window);
     } else if (verdict == ANSWER_REFUSED) {
         script_unknown(worker->script, conn->line);
@@ -294,7 +333,11 @@ static void finish_request(struct worker *worker, struct conn *conn, enum verdic
         worker->retry_ns = 0;
     } else {
         worker->n_busy--;
-        make_idle(worker, conn);
+        if (verdict == ANSWER_REFUSED) {
+            make_paused(worker, conn);
+        } else {
+            make_idle(worker, conn);
+        }
     }
 }
 
@@ -345,21 +388,29 @@ static void receive(struct worker *worker, struct conn *conn)
 /* ---- a thread ------------------------------------------------------------------------
  */
 
-static struct timespec sleep_until_due(const struct worker *worker, int64_t now)
+static int64_t min_ns(int64_t a, int64_t b)
 {
-    int64_t ns = SLEEP_NS;
+    return a < b ? a : b;
+}
 
-    if (worker->options->per_s > 0 && worker->n_idle > 0) {
-        int64_t left = pace_due_ns(&worker->pace, worker->k) - now;
-        ns = left < 0 ? 0 : left < ns ? left : ns;
+/* Until something is due that no event tells of. */
+static struct timespec sleep_time(const struct worker *worker, int64_t now)
+{
+    int64_t until_ns = now + SLEEP_NS;
+
+    if (worker->options->per_s > 0 && worker->idle.n > 0) {
+        until_ns = min_ns(until_ns, pace_due_ns(&worker->pace, worker->k));
     }
-    return (struct timespec){.tv_sec = 0, .tv_nsec = ns};
+    if (worker->paused.n > 0) {
+        until_ns = min_ns(until_ns, worker->paused.first->due_ns);
+    }
+    return (struct timespec){.tv_nsec = until_ns > now ? until_ns - now : 0};
 }
 
 static void wait_events(struct worker *worker)
 {
     struct epoll_event events[EVENTS_MAX];
-    const struct timespec patience = sleep_until_due(worker, now_ns());
+    const struct timespec patience = sleep_time(worker, now_ns());
     int n = epoll_pwait2(worker->epoll, events, EVENTS_MAX, &patience, NULL);
 
     for (int i = 0; i < n; i++) {
@@ -402,6 +453,7 @@ static void *worker_main(void *argument)
 
     while (now < worker->end_ns ||
            (now < worker->end_ns + DRAIN_NS && has_work(worker))) {
+        end_pauses(worker, now);
         begin_due(worker, now);
         wait_events(worker);
         now = now_ns();
@@ -422,11 +474,12 @@ static bool worker_init(struct worker *worker, const struct load_options *option
     worker->n = options->connections * (i + 1) / options->threads - worker->first_conn;
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     worker->conn = calloc(worker->n, sizeof *worker->conn);
-    worker->idle = calloc(worker->n, sizeof *worker->idle);
+    queue_init(&worker->idle);
+    queue_init(&worker->paused);
     worker->part = malloc(RECEIVE_BYTES);
     worker->result = calloc(1, sizeof *worker->result);
-    if (worker->epoll < 0 || worker->conn == NULL || worker->idle == NULL ||
-        worker->part == NULL || worker->result == NULL) {
+    if (worker->epoll < 0 || worker->conn == NULL || worker->part == NULL ||
+        worker->result == NULL) {
         return false;
     }
     for (size_t c = 0; c < worker->n; c++) {
@@ -449,7 +502,6 @@ static void worker_release(struct worker *worker)
         close(worker->epoll);
     }
     free(worker->conn);
-    free(worker->idle);
     free(worker->part);
     free(worker->result);
 }

@@ -18,10 +18,10 @@ function loadLines(row) {
   const sides = Object.entries(row.sides).filter(([, side]) => side.per_s);
   if (sides.length === 0) return [];
   const first = sides[0][1].per_s.median;
-  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CALLs", "CPU us per request"];
+  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CALLs", "SQL bytes", "CPU us per request"];
   return columns([head, ...sides.map(([name, s], i) => [
     name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`, number(s.p50_ms.median), number(s.p99_ms.median),
-    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, s.calls ? number(s.calls.median) : "", cpuText(s.cpu_us),
+    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, s.calls ? number(s.calls.median) : "", s.db_bytes ? number(s.db_bytes.median) : "", cpuText(s.cpu_us),
   ])]);
 }
 
@@ -35,8 +35,9 @@ function valueLines(row) {
 export function rowText(row) {
   const title = `${row.name}: ${row.what}   [${row.target}]`;
   if (row.error) return [title, `  FAILED: ${row.error}`].join("\n");
-  const refused = Object.values(row.sides).reduce((sum, side) => sum + (side.refused ?? 0), 0);
-  const notes = [row.note, refused > 0 ? `${refused} requests were refused and count nowhere` : ""].filter(Boolean);
+  const refused = Object.entries(row.sides).filter(([, side]) => side.refused > 0);
+  const notes = [row.note, ...refused.map(([name, side]) =>
+    `${name}: ${side.refused} requests were refused (${side.refusal}) and count nowhere`)].filter(Boolean);
   return [title, ...[...loadLines(row), ...valueLines(row), ...notes].map((line) => `  ${line}`)].join("\n");
 }
 

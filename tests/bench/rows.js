@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
-import { Script, background, bareTwin, byTurns, figure, get, load, probe } from "./run.js";
+import { Script, background, bareTwin, byTurns, figure, get, load, probe, summary } from "./run.js";
 
 const HOT_CONNECTIONS = 256;
 const READ_CONNECTIONS = 64;
@@ -27,11 +27,20 @@ async function callsOf(server) {
   return [...body.matchAll(/^doushard_shard_calls_total\{.*?\} (\S+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0);
 }
 
-/** load() on SERVER with its CPU, MariaDB's, and its CALLs. */
+/* What the shards have sent and received, in bytes. */
+async function bytesOf(cluster) {
+  const rows = await cluster.sqlAll("SHOW GLOBAL STATUS WHERE variable_name IN ('Bytes_sent', 'Bytes_received')");
+  return rows.reduce((sum, { Value }) => sum + Value, 0);
+}
+
+const costsOf = async (bench, server) => ({ calls: await callsOf(server), bytes: await bytesOf(bench.cluster) });
+
+/** load() on SERVER with its CPU, MariaDB's, its CALLs and the bytes between them. */
 async function onServer(bench, server, options) {
-  const before = await callsOf(server);
+  const before = await costsOf(bench, server);
   const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server.pid), ...options });
-  return { ...run, calls: (await callsOf(server)) - before };
+  const after = await costsOf(bench, server);
+  return { ...run, calls: after.calls - before.calls, db_bytes: after.bytes - before.bytes };
 }
 
 /** The servers that a row compares: the one in question, the same without batches, the one of another build. */
@@ -120,17 +129,21 @@ async function additions(bench, script, tables, connections) {
   return { sides, note: `${acknowledged} acknowledged, and there are as many rows on both sides` };
 }
 
+const commentLines = ({ data }) => data.newcomers().map((i) => commentLine(data.token(i), data.videoId(2)));
+
 function hotComment(bench) {
-  const { data } = bench;
-  const script = new Script(bench.dir, "comments", data.newcomers().map((i) => commentLine(data.token(i), data.videoId(2))));
+  const script = new Script(bench.dir, "comments", commentLines(bench));
   return additions(bench, script, { comment: 1, commented: 1 }, bench.connections(HOT_CONNECTIONS, script));
 }
 
 /* Pairs of newcomers who write to each other, on one connection per direction. */
-function chats(bench) {
-  const { data } = bench;
+function chatLines({ data }) {
   const all = data.newcomers().slice(0, 2 * CHATS);
-  const script = new Script(bench.dir, "chats", all.map((i, k) => messageLine(data.token(i), data.userId(all[k ^ 1]))));
+  return all.map((i, k) => messageLine(data.token(i), data.userId(all[k ^ 1])));
+}
+
+function chats(bench) {
+  const script = new Script(bench.dir, "chats", chatLines(bench));
   return additions(bench, script, { message: 2 }, script.lines.length);
 }
 
@@ -149,6 +162,58 @@ async function quietLike(bench) {
   await recountEdges(cluster, LIKES, script, changes, sides.like.changed);
   const ratio = sides.like.p50_ms.median / sides["bare writes"].p50_ms.median;
   return { sides, note: `p50 is ${ratio.toFixed(2)} times that of the bare writes` };
+}
+
+/**
+ * A load with SIGKILL for the server and for a shard in the middle, then COUNT(run): nothing that was acknowledged may
+ * be missing. What was under way at the time has no answer, and counts as nobody knows.
+ */
+async function killed(bench, script, connections, count) {
+  const server = await bench.addServer();
+  const { cluster } = bench;
+  const seconds = 4 * bench.window.window + 8;
+  const shard = cluster.shards[cluster.shards.length - 1].name;
+  try {
+    const running = load({ port: server.port, script, connections, warmUp: 0, window: seconds, windows: 1, lossy: true });
+    const kills = (async () => {
+      await pause(bench.window.window);
+      await server.crash();
+      await pause(bench.window.window);
+      await cluster.demo("kill", shard);
+      await cluster.demo("start", shard);
+    })();
+    const [run] = await Promise.all([running, kills]);
+    if (run.lost === 0) throw new Error("nothing was under way when the server was killed");
+    await until("all slots again", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
+    return { sides: { killed: summary([run]) }, note: await count(run) };
+  } finally {
+    await server.stop();
+    cluster.readEndpoints();
+  }
+}
+
+const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
+
+async function killedEdges(bench, name, line, target, tables) {
+  const { data, cluster } = bench;
+  const script = edgeScript(bench, name, line, data.newcomers().map((i) => [i, target]));
+  const changes = await edgeChanges(cluster);
+  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), async (run) => {
+    const made = await recountEdges(cluster, tables, script, changes, run.changed);
+    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer, ${made} changed a row, ` +
+      `none that was acknowledged is missing (${run.switches_unknown} edges with an unknown end)`;
+  });
+}
+
+async function killedAdditions(bench, name, lines, tables) {
+  const script = new Script(bench.dir, name, lines);
+  const before = await added(bench.cluster, Object.keys(tables));
+  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), async (run) => {
+    const after = await added(bench.cluster, Object.keys(tables));
+    for (const [table, rows] of Object.entries(tables))
+      if (after[table] - before[table] < run.right * rows) throw new Error(`acknowledged rows are missing in ${table}`);
+    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer, none is missing`;
+  });
 }
 
 /* ---- reads ------------------------------------------------------------------------------ */
@@ -263,6 +328,14 @@ export const ROWS = [
   { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "printed", run: hotComment },
   { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "printed", run: hotFollow },
   { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "printed", run: chats },
+  { name: "kill-like", what: "likes on one video, SIGKILL of server and shard in the middle", unit: "likes/s",
+    target: "none lost", run: (bench) => killedEdges(bench, "kill-like", likeLine, bench.data.videoId(4), LIKES) },
+  { name: "kill-follow", what: "follows of one user, the same", unit: "follows/s", target: "none lost",
+    run: (bench) => killedEdges(bench, "kill-follow", followLine, bench.data.userId(2), FOLLOWS) },
+  { name: "kill-comment", what: "comments on one video, the same", unit: "comments/s", target: "none lost",
+    run: (bench) => killedAdditions(bench, "kill-comment", commentLines(bench), { comment: 1, commented: 1 }) },
+  { name: "kill-chats", what: "messages in 100 chats, the same", unit: "messages/s", target: "none lost",
+    run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), { message: 2 }) },
   { name: "quiet-like", what: "like at low load, one client", unit: "likes/s",
     target: "p50 <= 1.5 times one bare durable two-shard write", run: quietLike },
   { name: "one-read", what: "one cold read through router and procedure", unit: "reads/s",
