@@ -3,17 +3,27 @@
 /* A batch of operations on its way to a procedure, as one JSON array. */
 #include "shard/ops.h"
 
+#include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/buf.h"
 #include "shard/base/hex.h"
 
 /* Longest binary value of one field. */
 #define HEX_BYTES_MAX 64
 
+/* What slot, epoch and owner of one operation take, with their names. */
+#define PLACE_BYTES_MAX 96
+
+/* Most operations begin alone. */
+#define ROOM_MIN 4
+
 struct op {
-    json_t *fields; /* owned */
+    size_t begin; /* of its fields in ops->text: "a":1,"b":"c" */
+    size_t len;
     uint64_t owner;
     uint64_t epoch;
     uint32_t slot;
@@ -22,13 +32,20 @@ struct op {
 
 struct ops {
     size_t n;
+    size_t room;
+    struct op *op; /* owned */
+    struct buf text;
     bool failed; /* an addition did not fit */
-    struct op op[OPS_MAX];
 };
 
 struct ops *ops_new(void)
 {
-    return calloc(1, sizeof(struct ops));
+    struct ops *ops = calloc(1, sizeof *ops);
+
+    if (ops != NULL) {
+        buf_init(&ops->text, OPS_BYTES_MAX);
+    }
+    return ops;
 }
 
 void ops_free(struct ops **ops)
@@ -36,25 +53,38 @@ void ops_free(struct ops **ops)
     if (*ops == NULL) {
         return;
     }
-    for (size_t i = 0; i < (*ops)->n; i++) {
-        json_decref((*ops)->op[i].fields);
-    }
+    buf_clear(&(*ops)->text);
+    free((*ops)->op);
     free(*ops);
     *ops = NULL;
 }
 
+static bool make_room(struct ops *ops)
+{
+    size_t room = ops->room == 0 ? ROOM_MIN : 2 * ops->room;
+
+    if (ops->n < ops->room) {
+        return true;
+    }
+    if (ops->n == OPS_MAX) {
+        return false;
+    }
+    struct op *more = realloc(ops->op, room * sizeof *more);
+    if (more != NULL) {
+        ops->op = more;
+        ops->room = room;
+    }
+    return more != NULL;
+}
+
 static struct op *add(struct ops *ops, uint64_t owner)
 {
-    json_t *fields = json_object();
-
-    if (fields == NULL || ops->n == OPS_MAX) {
-        json_decref(fields);
+    if (!make_room(ops)) {
         ops->failed = true;
         return NULL;
     }
     struct op *op = &ops->op[ops->n++];
-    op->fields = fields;
-    op->owner = owner;
+    *op = (struct op){.begin = ops->text.len, .owner = owner};
     return op;
 }
 
@@ -73,33 +103,47 @@ void ops_add_owner(struct ops *ops, uint64_t owner)
     add(ops, owner);
 }
 
-static void set(struct ops *ops, const char *name, json_t *value)
+/* Give the last operation the field NAME with a VALUE that is JSON already; NULL: there
+ * was no memory for it, or it cannot be said in JSON. */
+static void set(struct ops *ops, const char *name, const char *value)
 {
-    if (ops->failed || ops->n == 0) {
-        json_decref(value);
+    if (ops->failed || ops->n == 0 || value == NULL) {
         ops->failed = true;
-    } else if (json_object_set_new(ops->op[ops->n - 1].fields, name, value) != 0) {
-        ops->failed = true; /* the value is gone: json_object_set_new() takes it always */
+        return;
     }
+    struct op *op = &ops->op[ops->n - 1];
+    ops->failed =
+        !buf_addf(&ops->text, "%s\"%s\":%s", op->len == 0 ? "" : ",", name, value);
+    op->len = ops->text.len - op->begin;
 }
 
 void ops_text(struct ops *ops, const char *name, const char *value)
 {
-    set(ops, name, json_string(value));
+    json_t *string = json_string(value); /* NULL: not UTF-8 */
+    char *text = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
+
+    set(ops, name, text);
+    free(text);
+    json_decref(string);
 }
 
 void ops_number(struct ops *ops, const char *name, int64_t value)
 {
-    set(ops, name, json_integer(value));
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%" PRId64, value);
+    set(ops, name, text);
 }
 
 void ops_hex(struct ops *ops, const char *name, const void *data, size_t len)
 {
-    char text[2 * HEX_BYTES_MAX + 1];
+    char text[2 * HEX_BYTES_MAX + 3];
 
     CHECK(len <= HEX_BYTES_MAX);
-    hex_encode(data, len, text);
-    ops_text(ops, name, text);
+    text[0] = '"';
+    hex_encode(data, len, text + 1);
+    memcpy(text + 1 + 2 * len, "\"", 2);
+    set(ops, name, text);
 }
 
 size_t ops_count(const struct ops *ops)
@@ -140,21 +184,37 @@ static uint64_t mix(uint64_t hash, const void *data, size_t len)
     return hash;
 }
 
+/* The value of the field NAME in the fields of OP, up to the end of them all. What looks
+ * like a name inside of a text has a backslash before its quotation mark. */
+static const char *find_value(const struct ops *ops, const struct op *op,
+                              const char *name)
+{
+    size_t len = strlen(name);
+    const char *text = ops->text.data + op->begin;
+
+    for (size_t at = 0; at + len + 3 <= op->len; at++) {
+        if (text[at] == '"' && (at == 0 || text[at - 1] == ',') &&
+            memcmp(text + at + 1, name, len) == 0 &&
+            memcmp(text + at + 1 + len, "\":", 2) == 0) {
+            return text + at + len + 3;
+        }
+    }
+    return NULL;
+}
+
 uint64_t ops_mark(const struct ops *ops, size_t i, const char *field)
 {
     CHECK(i < ops->n);
     const struct op *op = &ops->op[i];
-    const json_t *value = json_object_get(op->fields, field);
+    const char *value = op->len == 0 ? NULL : find_value(ops, op, field);
     uint64_t hash = mix(UINT64_C(0xcbf29ce484222325), &op->owner, sizeof op->owner);
 
-    if (json_is_integer(value)) {
-        json_int_t number = json_integer_value(value);
-        hash = mix(hash, &number, sizeof number);
-    } else if (json_is_string(value)) {
-        hash = mix(hash, json_string_value(value), json_string_length(value));
-    } else {
+    if (value == NULL) {
         return 0;
     }
+    const char *end = ops->text.data + op->begin + op->len;
+    const char *comma = memchr(value, ',', (size_t)(end - value));
+    hash = mix(hash, value, (size_t)((comma == NULL ? end : comma) - value));
     return hash == 0 ? 1 : hash;
 }
 
@@ -181,34 +241,46 @@ void ops_sort(struct ops_ref *refs, size_t n)
     }
 }
 
-static bool finish(struct op *op)
+/* Write one operation; returns what is behind it. */
+static char *write_op(char *to, const struct ops_ref *ref)
 {
-    return json_object_set_new(op->fields, "slot", json_integer(op->slot)) == 0 &&
-           json_object_set_new(op->fields, "epoch",
-                               json_integer((json_int_t)op->epoch)) == 0 &&
-           json_object_set_new(op->fields, "owner",
-                               json_integer((json_int_t)op->owner)) == 0;
+    const struct op *op = &ref->ops->op[ref->i];
+
+    *to++ = '{';
+    if (op->len > 0) {
+        memcpy(to, ref->ops->text.data + op->begin, op->len);
+        to += op->len;
+        *to++ = ',';
+    }
+    return to + snprintf(to, PLACE_BYTES_MAX,
+                         "\"slot\":%" PRIu32 ",\"epoch\":%" PRIu64 ",\"owner\":%" PRIu64
+                         "}",
+                         op->slot, op->epoch, op->owner);
 }
 
 const char *ops_render(const struct ops_ref *refs, size_t n, struct arena *arena,
                        size_t *len)
 {
-    json_t *array = json_array();
-    char *text = NULL;
-    bool good = array != NULL;
+    size_t size = 3;
 
-    for (size_t i = 0; good && i < n; i++) {
-        struct op *op = &refs[i].ops->op[refs[i].i];
-        good = !refs[i].ops->failed && finish(op) &&
-               json_array_append(array, op->fields) == 0;
-    }
-    if (good) {
-        size_t size = json_dumpb(array, NULL, 0, JSON_COMPACT);
-        text = size == 0 || size > OPS_BYTES_MAX ? NULL : arena_alloc(arena, size + 1);
-        if (text != NULL) {
-            *len = json_dumpb(array, text, size, JSON_COMPACT);
+    for (size_t i = 0; i < n; i++) {
+        if (refs[i].ops->failed) {
+            return NULL;
         }
+        size += refs[i].ops->op[refs[i].i].len + PLACE_BYTES_MAX;
     }
-    json_decref(array);
-    return text;
+    char *text = arena_alloc(arena, size);
+    if (text == NULL) {
+        return NULL;
+    }
+    char *to = text;
+    *to++ = '[';
+    for (size_t i = 0; i < n; i++) {
+        to = write_op(to, &refs[i]);
+        *to++ = ',';
+    }
+    to[n == 0 ? 0 : -1] = ']';
+    *len = (size_t)(to - text) + (n == 0);
+    text[*len] = '\0';
+    return *len > OPS_BYTES_MAX ? NULL : text;
 }

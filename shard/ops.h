@@ -45,8 +45,8 @@ bool ops_fixed_slot(const struct ops *ops, size_t i, uint32_t *slot);
 /* Where operation I goes on the next attempt. */
 void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
 
-/* A number that operations about the same owner with the same FIELD have in common, and
- * others hardly ever; 0 when operation I has no such field. */
+/* A number that operations about the same owner with the same FIELD, a number or a binary
+ * value, have in common, and others hardly ever; 0 when operation I has none. */
 uint64_t ops_mark(const struct ops *ops, size_t i, const char *field);
 
 /* One operation, of any batch. */

@@ -86,6 +86,7 @@ static void test_marks(void **state)
     struct ops *ops = ops_new();
 
     ops_add_owner(ops, 1);
+    ops_text(ops, "text", "it has a \",\"peer\":7, too");
     ops_number(ops, "target", 7);
     ops_text(ops, "op", "ab");
     ops_add_owner(ops, 1);
