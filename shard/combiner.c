@@ -4,7 +4,8 @@
  * as one CALL. */
 #include "shard/combiner.h"
 
-#include <stdatomic.h>
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -139,14 +140,13 @@ static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
 
 /* --- Tickets --- */
 
+/* After this the ticket may be gone: its thread goes on. A semaphore, because there is no
+ * mutex that the thread would wake up to wait for, and the one that posts does not look
+ * at it again. */
 static void tell(struct ticket *ticket, enum ticket_state state)
 {
-    pthread_mutex_lock(&ticket->mutex);
-    ticket->state = state;
-    if (state != TICKET_TAKEN) {
-        pthread_cond_signal(&ticket->changed);
-    }
-    pthread_mutex_unlock(&ticket->mutex);
+    atomic_store(&ticket->state, state);
+    (void)sem_post(&ticket->news);
 }
 
 static void append_locked(struct lane *lane, struct ticket *ticket)
@@ -273,11 +273,11 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
                     struct ticket *ticket)
 {
     CHECK(shard < combiner->n_shards && ticket->n >= 1 && ticket->n <= OPS_MAX);
-    pthread_mutex_init(&ticket->mutex, NULL);
-    pthread_cond_init(&ticket->changed, NULL);
+    CHECK(sem_init(&ticket->news, 0, 0) == 0);
     ticket->company_max = OPS_MAX;
     ticket->next = NULL;
-    ticket->state = TICKET_LEADS;
+    ticket->is_told = true;
+    atomic_store(&ticket->state, TICKET_LEADS);
     ticket->kept = arena_alloc(ticket->arena, sizeof *ticket->kept);
     ticket->lane = ticket->kept == NULL || !list_marks(ticket, proc)
                        ? NULL
@@ -291,17 +291,19 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     if (find_seat_locked(lane, &at) && is_apart_locked(lane, ticket)) {
         sit_locked(lane, at, ticket);
     } else if (lane->shared.n_waiting < lane->waiters_max) {
-        ticket->state = TICKET_WAITING;
+        ticket->is_told = false;
+        atomic_store(&ticket->state, TICKET_WAITING);
         append_locked(lane, ticket);
     } else {
-        ticket->state = TICKET_DONE;
+        atomic_store(&ticket->state, TICKET_DONE);
         refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
     }
     pthread_mutex_unlock(&lane->shared.mutex);
 }
 
-/* The deadline has passed: leave the queue, unless somebody has taken it by now. */
-static void leave(struct ticket *ticket)
+/* The deadline has passed: leave the queue. False: somebody has taken it by now, and will
+ * tell. */
+static bool leave(struct ticket *ticket)
 {
     struct lane *lane = ticket->lane;
     struct ticket *before = NULL;
@@ -315,44 +317,39 @@ static void leave(struct ticket *ticket)
     if (t != NULL) {
         unlink_locked(lane, before, t);
         refuse(ticket, OUTCOME_BUSY, "waited in vain to be combined");
-        tell(ticket, TICKET_DONE);
+        atomic_store(&ticket->state, TICKET_DONE);
     }
     pthread_mutex_unlock(&lane->shared.mutex);
+    return t != NULL;
 }
 
-/* Wait for news; false when the deadline passed without any while it WAITS. Whoever is
- * TAKEN waits for as long as the CALL takes, which has a deadline of its own. */
-static bool wait_locked(struct ticket *ticket)
+/* Wait for news. Whoever was taken waits for as long as the CALL takes, which has a
+ * deadline of its own. */
+static void await(struct ticket *ticket)
 {
     const struct timespec until = clock_timespec(ticket->deadline_ms);
+    int rc;
 
-    if (ticket->state == TICKET_TAKEN) {
-        pthread_cond_wait(&ticket->changed, &ticket->mutex);
-        return true;
+    do {
+        rc = sem_clockwait(&ticket->news, CLOCK_MONOTONIC, &until);
+    } while (rc != 0 && errno == EINTR);
+    if (rc == 0 || leave(ticket)) {
+        return;
     }
-    int rc =
-        pthread_cond_clockwait(&ticket->changed, &ticket->mutex, CLOCK_MONOTONIC, &until);
-    return rc == 0 || ticket->state != TICKET_WAITING;
+    while (sem_wait(&ticket->news) != 0) {
+        CHECK(errno == EINTR);
+    }
 }
 
 enum ticket_state combiner_wait(struct ticket *ticket)
 {
-    bool in_time = true;
-
-    pthread_mutex_lock(&ticket->mutex);
-    while (ticket->state == TICKET_WAITING || ticket->state == TICKET_TAKEN) {
-        in_time = wait_locked(ticket);
-        if (!in_time) {
-            pthread_mutex_unlock(&ticket->mutex);
-            leave(ticket);
-            pthread_mutex_lock(&ticket->mutex);
-        }
+    if (!ticket->is_told) {
+        await(ticket);
     }
-    enum ticket_state state = ticket->state;
-    pthread_mutex_unlock(&ticket->mutex);
+    ticket->is_told = false;
+    enum ticket_state state = atomic_load(&ticket->state);
     if (state == TICKET_DONE) {
-        pthread_cond_destroy(&ticket->changed);
-        pthread_mutex_destroy(&ticket->mutex);
+        (void)sem_destroy(&ticket->news);
     }
     return state;
 }
@@ -386,7 +383,7 @@ static void fill_locked(struct lane *lane, struct batch *batch)
         if (may_join_locked(lane, batch, company_max, ticket, now_ms)) {
             unlink_locked(lane, before, ticket);
             mark_locked(lane, batch->leader->seat, ticket);
-            tell(ticket, TICKET_TAKEN);
+            atomic_store(&ticket->state, TICKET_TAKEN);
             last->next = ticket;
             last = ticket;
             batch->n += ticket->n;
@@ -491,7 +488,11 @@ static void tell_members(struct batch *batch, const struct call_report *report)
         if (batch->results != NULL) {
             arena_keep(t->arena, t->kept, drop_results, batch->results);
         }
-        tell(t, TICKET_DONE);
+        if (t == batch->leader) {
+            atomic_store(&t->state, TICKET_DONE);
+        } else {
+            tell(t, TICKET_DONE);
+        }
     }
 }
 
@@ -519,7 +520,7 @@ static void halve_locked(struct lane *lane, struct batch *batch)
     lane->shared.first = rest;
     for (struct ticket *t = rest; t != NULL; t = t->next) {
         t->company_max = company_max;
-        tell(t, TICKET_WAITING);
+        atomic_store(&t->state, TICKET_WAITING);
         lane->shared.n_waiting++;
         if (t->next == NULL) {
             t->next = old_first;
@@ -541,6 +542,7 @@ void combiner_end(struct batch *batch, const struct call_report *report,
     struct lane *lane = batch->leader->lane;
     bool is_halved = is_to_be_halved(batch, report);
 
+    batch->leader->is_told = true;
     if (lane != NULL) {
         pthread_mutex_lock(&lane->shared.mutex);
         if (is_halved) {

@@ -28,7 +28,8 @@
 #ifndef DOUSHARD_COMBINER_H
 #define DOUSHARD_COMBINER_H
 
-#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,11 +77,11 @@ struct ticket {
     struct call_report report;
 
     /* Of the combiner. */
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    enum ticket_state state; /* under mutex, like next while it WAITS */
-    struct lane *lane;       /* NULL: what it asks for is not combined */
-    unsigned seat;           /* which of the lane's CALLs it leads */
+    _Atomic enum ticket_state state;
+    sem_t news;   /* posted once for each time that others let it lead, or are done */
+    bool is_told; /* its thread knows the state, and has nothing to wait for */
+    struct lane *lane; /* NULL: what it asks for is not combined */
+    unsigned seat;     /* which of the lane's CALLs it leads */
     struct ticket *next;
     struct arena_kept *kept; /* in arena: room for what keeps the answers */
     uint64_t *marks;         /* in arena: what keeps its operations from others */

@@ -3,6 +3,7 @@
 /* The combiner: who goes along with whom, who waits, who is told what, when something
  * fails or is late. The CALLs are made by the test itself, so that it decides when each
  * ends. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
