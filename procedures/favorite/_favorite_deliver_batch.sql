@@ -22,6 +22,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _favorite_deliver_batch (
     MODIFIES SQL DATA
     COMMENT 'v1: second halves of likes'
 BEGIN
+    DECLARE v_bytes  BIGINT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -31,7 +32,9 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_clear(LENGTH(in_ops));
+    -- Not in the CALL: for its log, the server writes out what a statement names.
+    SET v_bytes = LENGTH(in_ops);
+    CALL _op_clear(v_bytes);
 
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, ver, at)
     SELECT j.n,

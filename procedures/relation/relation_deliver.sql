@@ -32,6 +32,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_deliver (
     MODIFIES SQL DATA
     COMMENT 'v1: second half of a follow'
 BEGIN
+    DECLARE v_bytes  BIGINT;
     DECLARE v_moving TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -41,7 +42,9 @@ BEGIN
         RESIGNAL;
     END;
 
-    CALL _op_clear(LENGTH(in_ops));
+    -- Not in the CALL: for its log, the server writes out what a statement names.
+    SET v_bytes = LENGTH(in_ops);
+    CALL _op_clear(v_bytes);
 
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, ver, at)
     SELECT j.n,
