@@ -8,6 +8,7 @@
 #                           make bench ONLY=hot-like; QUICK=1: small and short
 #   make bench-compare A=.. B=..   what differs between two results beyond the noise; without
 #                           them the last two
+#   make bench-scaling      the same on 1 to 8 shards, with more data, with more connections
 #   make bench-words        how fast the filter of words is; needs no cluster
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
@@ -133,7 +134,7 @@ libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all programs check check-chaos bench bench-compare bench-words lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs check check-chaos bench bench-scaling bench-compare bench-words lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -234,6 +235,10 @@ check-chaos: all $(BUILD)/tests/test_kills
 bench: all $(bench_programs)
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' BENCH_ONLY='$(ONLY)' BENCH_QUICK='$(QUICK)' \
 	    $(NODE) tests/bench/bench.js
+
+bench-scaling: all $(bench_programs)
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' BENCH_ONLY='$(ONLY)' BENCH_QUICK='$(QUICK)' \
+	    $(NODE) tests/bench/scaling.js
 
 A ?= var/bench/previous.json
 B ?= var/bench/result.json

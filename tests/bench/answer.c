@@ -10,7 +10,11 @@
 
 #define STATUS_LINE "HTTP/1.1 200"
 #define FIRST       "{\"status_code\":"
-#define PARTIAL     "\"partial\":true" /* a shard did not answer: less work than wanted */
+/* "Busy", "unavailable" and "outcome unknown" (server/errors.def): what a service may say
+ * under load. Any other refusal means that the request was not the one that was meant. */
+#define FIRST_EXCUSE 1016
+#define LAST_EXCUSE  1018
+#define PARTIAL      "\"partial\":true" /* a shard did not answer: less work than wanted */
 
 /* What the fields of a head say. */
 struct head {
@@ -79,7 +83,8 @@ static enum verdict judge_json(const struct expectation *wanted, const char *bod
     }
     if (code != 0) {
         *status_code = (int)code;
-        return ANSWER_REFUSED;
+        return code >= FIRST_EXCUSE && code <= LAST_EXCUSE ? ANSWER_REFUSED
+                                                           : ANSWER_WRONG;
     }
     if (memmem(body, len, PARTIAL, sizeof PARTIAL - 1) != NULL ||
         (deeply && !json_is_right(wanted, body, len))) {

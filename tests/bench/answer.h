@@ -24,7 +24,7 @@ struct expectation {
 enum verdict {
     ANSWER_PART,    /* not all of it has come */
     ANSWER_RIGHT,   /* HTTP 200, status_code 0, nothing missing */
-    ANSWER_REFUSED, /* HTTP 200 and another status_code: the service said no */
+    ANSWER_REFUSED, /* HTTP 200 and a status_code that says: not now */
     ANSWER_WRONG    /* anything else */
 };
 

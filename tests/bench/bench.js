@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
-import { Cluster, ROOT, program, serverEnvironment } from "../lib/cluster.js";
+import { Cluster, ROOT, Server, freePort, program, serverEnvironment } from "../lib/cluster.js";
 import { DataSet } from "./dataset.js";
 import { svgOf } from "./plot.js";
 import { machineText, rowText } from "./report.js";
@@ -31,8 +31,13 @@ const wanted = process.env.BENCH_ONLY || "*";
 const rows = ROWS.filter(({ name }) => wanted.split(/[ ,]+/).some((p) => pattern(p).test(name)));
 const dir = process.env.BENCH_DIR || join(ROOT, "var", "bench");
 
+/* The default, or more when more are asked for: the loops of the server do not take the same share. */
+function connectionsMax() {
+  return Math.max(10000, Math.ceil(Number(process.env.BENCH_CONNECTIONS || 0) * 1.2));
+}
+
 /* Defaults again, where the clusters of the tests have something else. */
-const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3 };
+const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3, connections_max: connectionsMax() };
 
 async function began(server) {
   await server.start();
@@ -84,30 +89,50 @@ async function busyShare() {
   return all > 0 ? 1 - (spent[3] + spent[4]) / all : 0;
 }
 
-/** The program of another build, where BENCH_BASELINE names one, on the same shards. */
-async function addBaseline(cluster, build) {
-  const server = await cluster.addServer(SERVER);
-  server.program = join(build, "doushard");
-  return began(server);
+/**
+ * A cluster of the version that is built in CHECKOUT, with the same data, and its server: what reads are compared
+ * with. It knows the options that every version has, and the keys of our tokens.
+ */
+async function addBaseline(bench, checkout) {
+  const { data } = bench;
+  const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false, checkout });
+  const own = new DataSet(data.users, data.videos, cluster, data.baseMs);
+  await own.load(process.env.BENCH_BASELINE_LOAD);
+  const path = (what) => {
+    mkdirSync(join(cluster.dir, what));
+    return join(cluster.dir, what);
+  };
+  const server = new Server(cluster, "baseline", {
+    listen_host: "127.0.0.1", listen_port: await freePort(), admin_port: await freePort(), media_dir: path("media-b"),
+    upload_dir: path("upload-b"), assets_dir: join(checkout, "server", "assets"),
+    token_keys_file: bench.cluster.files.token_keys,
+  });
+  server.program = join(checkout, "build", "doushard");
+  server.url = `http://127.0.0.1:${server.options.listen_port}`;
+  server.adminUrl = `http://127.0.0.1:${server.options.admin_port}`;
+  cluster.servers.push(server);
+  return { ...(await began(server)), cluster, down: () => cluster.down({ last: false }) };
 }
 
 async function makeBench(cluster, data) {
-  const build = process.env.BENCH_BASELINE;
-  const shardPids = cluster.shards.map(({ pid }) => pid);
   const bench = {
     cluster, data, dir: join(dir, "work"), cores: availableParallelism(),
     rounds: number("ROUNDS"),
     window: { warmUp: number("WARM_UP"), window: number("SECONDS"), windows: 1 },
     server: await addServer(cluster),
-    cpu: (pid) => ({ server: [pid], MariaDB: shardPids }),
+    /** Whose CPU counts in a run on a server, and MariaDB's; without one MariaDB's alone. */
+    cpu: (server) => ({
+      ...(server && { server: [server.pid] }), MariaDB: (server?.cluster ?? cluster).shards.map(({ pid }) => pid),
+    }),
     /* So many connections, unless told otherwise or there are fewer lines. */
-    connections: (preset, script) => Math.min(Number(process.env.BENCH_CONNECTIONS || preset), script?.lines.length ?? Infinity),
+    connections: (preset, script) =>
+      Math.min(Number(process.env.BENCH_CONNECTIONS || preset), script?.lines.length ?? Infinity),
     addServer: (options) => addServer(cluster, options),
-    baseline: build && { name: "baseline" },
-    addBaseline: () => addBaseline(cluster, build),
   };
   mkdirSync(bench.dir, { recursive: true });
-  const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`], { encoding: "utf8", env: serverEnvironment() });
+  const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`],
+    { encoding: "utf8", env: serverEnvironment() });
+  if (process.env.BENCH_BASELINE) bench.baseline = await addBaseline(bench, process.env.BENCH_BASELINE);
   bench.batches = /\bdb_batch_max\b/.test(options);
   return bench;
 }
@@ -141,6 +166,7 @@ async function main() {
   const busy = await busyShare();
   const cluster = await Cluster.up({ shards: number("SHARDS"), server: false });
   let failed = false;
+  let bench;
   try {
     const machine = await describe(cluster);
     machine.busy_before = `${Math.round(100 * busy)} %`;
@@ -150,12 +176,13 @@ async function main() {
     machine.data = { users: data.users, videos: data.videos, load_s: Number(loaded.seconds.toFixed(1)), rows: loaded.rows,
       counters_audited: await data.audit() };
     console.log(machineText(machine));
-    const bench = await makeBench(cluster, data);
+    bench = await makeBench(cluster, data);
     const done = [];
     for (const row of rows) done.push(await runRow(bench, row));
     save({ machine, rows: done });
     failed = done.some(({ error }) => error);
   } finally {
+    await bench?.baseline?.down();
     await cluster.down();
     rmSync(tmp, { recursive: true, force: true });
   }

@@ -43,7 +43,7 @@ struct window {
     struct hist latency;
     uint64_t answered; /* and right */
     uint64_t changed; /* of these, those that changed a row, as far as the script knows */
-    uint64_t refused; /* status_code other than 0 */
+    uint64_t refused; /* busy, unavailable, outcome unknown */
     uint64_t bytes;   /* received */
 };
 

@@ -29,6 +29,9 @@ ${line(x(low), middle, x(high), middle, "#000")}${text(x(Math.max(median, high))
   }).join("\n");
 }
 
+/* 10^E microseconds. */
+const powerOfTen = (e) => (e < 3 ? `${10 ** e} us` : e < 6 ? `${10 ** (e - 3)} ms` : `${10 ** (e - 6)} s`);
+
 /* Latency over the share that was not slower, each further nine as wide as the one before. */
 function curves(sides, top) {
   const points = sides.flatMap(({ curve }) => curve);
@@ -41,14 +44,16 @@ function curves(sides, top) {
   const parts = [];
   for (let e = low; e <= high; e++) {
     parts.push(line(LABEL, y(10 ** e), WIDTH - 40, y(10 ** e), "#ddd"));
-    parts.push(text(LABEL - 8, y(10 ** e) + 4, e < 3 ? `${10 ** e} us` : e < 6 ? `${10 ** (e - 3)} ms` : `${10 ** (e - 6)} s`, 'text-anchor="end"'));
+    parts.push(text(LABEL - 8, y(10 ** e) + 4, powerOfTen(e), 'text-anchor="end"'));
   }
   for (const share of [0, 0.5, 0.9, 0.99, 0.999, 0.9999].filter((s) => nines(s) <= right)) {
     parts.push(line(x(share), top, x(share), top + CURVE, "#ddd"));
     parts.push(text(x(share), top + CURVE + 18, `${round(share * 10000) / 100} %`, 'text-anchor="middle"'));
   }
-  for (const { colour, curve } of sides)
-    parts.push(`<polyline fill="none" stroke="${colour}" stroke-width="2" points="${curve.map(([v, s]) => `${round(x(s))},${round(y(v))}`).join(" ")}"/>`);
+  for (const { colour, curve } of sides) {
+    const way = curve.map(([v, s]) => `${round(x(s))},${round(y(v))}`).join(" ");
+    parts.push(`<polyline fill="none" stroke="${colour}" stroke-width="2" points="${way}"/>`);
+  }
   return parts.join("\n");
 }
 

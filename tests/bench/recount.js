@@ -36,8 +36,8 @@ export async function added(cluster, tables) {
 
 /**
  * Compare both halves (TABLES) of every edge of SCRIPT with how the generator left its switches; script.pairs are the
- * [user id, target id] of its lines. CHANGES: what edgeChanges() said before. Throws unless at least DONE changes were made and each
- * switch that is known is so on both sides; resolves to the number of changes.
+ * [user id, target id] of its lines. CHANGES: what edgeChanges() said before. Throws unless at least DONE changes were
+ * made and each switch that is known is so on both sides; resolves to the number of changes.
  */
 export async function recountEdges(cluster, tables, script, changes, done) {
   await settled(cluster);

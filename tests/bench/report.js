@@ -2,15 +2,19 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The result of a run as a table. Pure. */
 
-const number = (v) => (v >= 100 ? Math.round(v).toLocaleString("en-US") : v >= 10 ? v.toFixed(1) : v.toFixed(2));
+export const number = (v) => (v >= 100 ? Math.round(v).toLocaleString("en-US") : v >= 10 ? v.toFixed(1) : v.toFixed(2));
 
 /** "12,345 (12,000 to 12,800)". */
 export const spread = ({ median, low, high }) => `${number(median)} (${number(low)} to ${number(high)})`;
 
-const columns = (rows) => {
+/** Lines of cells: the first of each to the left, the others to the right. */
+export const columns = (rows) => {
   const width = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
   return rows.map((row) => row.map((cell, c) => (c < 1 ? cell.padEnd(width[c]) : cell.padStart(width[c]))).join("  "));
 };
+
+/** The median of a figure that may be missing. */
+export const median = (f) => (f ? number(f.median) : "");
 
 const cpuText = (cpu) => Object.entries(cpu).map(([name, f]) => `${name} ${number(f.median)}`).join(", ");
 
@@ -20,8 +24,9 @@ function loadLines(row) {
   const first = sides[0][1].per_s.median;
   const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CALLs", "SQL bytes", "CPU us per request"];
   return columns([head, ...sides.map(([name, s], i) => [
-    name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`, number(s.p50_ms.median), number(s.p99_ms.median),
-    number(s.p999_ms.median), `${s.connections}${s.rate > 0 ? " open" : ""}`, s.calls ? number(s.calls.median) : "", s.db_bytes ? number(s.db_bytes.median) : "", cpuText(s.cpu_us),
+    name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`,
+    ...[s.p50_ms, s.p99_ms, s.p999_ms].map(median), `${s.connections}${s.rate > 0 ? " open" : ""}`,
+    ...[s.calls, s.db_bytes].map(median), cpuText(s.cpu_us),
   ])]);
 }
 

@@ -33,27 +33,30 @@ async function bytesOf(cluster) {
   return rows.reduce((sum, { Value }) => sum + Value, 0);
 }
 
-const costsOf = async (bench, server) => ({ calls: await callsOf(server), bytes: await bytesOf(bench.cluster) });
+const costsOf = async (bench, server) =>
+  ({ calls: await callsOf(server), bytes: await bytesOf(server.cluster ?? bench.cluster) });
 
 /** load() on SERVER with its CPU, MariaDB's, its CALLs and the bytes between them. */
 async function onServer(bench, server, options) {
   const before = await costsOf(bench, server);
-  const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server.pid), ...options });
+  const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server), ...options });
   const after = await costsOf(bench, server);
   return { ...run, calls: after.calls - before.calls, db_bytes: after.bytes - before.bytes };
 }
 
-/** The servers that a row compares: the one in question, the same without batches, the one of another build. */
-async function withTwins(bench, { unbatched }, work) {
-  const twins = {};
+/** WORK with {name: server} of what a write is compared with: the same server without batches, where it has them. */
+async function withUnbatched(bench, work) {
+  if (!bench.batches) return work({});
+  const twin = await bench.addServer({ db_batch_max: 1 });
   try {
-    if (unbatched && bench.batches) twins["db_batch_max=1"] = await bench.addServer({ db_batch_max: 1 });
-    if (bench.baseline) twins[bench.baseline.name] = await bench.addBaseline();
-    return await work(twins);
+    return await work({ "db_batch_max=1": twin });
   } finally {
-    for (const twin of Object.values(twins)) await twin.stop();
+    await twin.stop();
   }
 }
+
+/** RUN for the server of another version, where there is one, as a side. */
+const onBaseline = (bench, run) => (bench.baseline ? { baseline: () => run(bench.baseline) } : {});
 
 /* ---- writes ----------------------------------------------------------------------------- */
 
@@ -75,11 +78,12 @@ function edgeScript(bench, name, line, edges) {
 async function edges(bench, script, tables, { connections, open = true }) {
   const changes = await edgeChanges(bench.cluster);
   const run = (server, options = {}) => () => onServer(bench, server, { script, connections, ...options });
-  const sides = await withTwins(bench, { unbatched: true }, (twins) => byTurns(bench.rounds, {
+  const sides = await withUnbatched(bench, (twins) => byTurns(bench.rounds, {
     server: run(bench.server), ...Object.fromEntries(Object.entries(twins).map(([name, twin]) => [name, run(twin)])),
   }));
   const rate = Math.max(50, Math.floor(sides.server.per_s.median * OPEN_SHARE));
-  if (open) Object.assign(sides, await byTurns(bench.rounds, { [`${OPEN_SHARE * 100} % of it`]: run(bench.server, { rate }) }));
+  const slower = { [`${OPEN_SHARE * 100} % of it`]: run(bench.server, { rate }) };
+  if (open) Object.assign(sides, await byTurns(bench.rounds, slower));
   const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.changed, 0);
   const made = await recountEdges(bench.cluster, tables, script, changes, acknowledged);
   const note = `${acknowledged} acknowledged, ${made} changed a row; both halves of each are as acknowledged`;
@@ -117,7 +121,7 @@ async function spreadLikes(bench) {
 /** Requests that each add rows to TABLES, so many as TABLES says; those are counted afterwards. */
 async function additions(bench, script, tables, connections) {
   const before = await added(bench.cluster, Object.keys(tables));
-  const sides = await withTwins(bench, { unbatched: true }, (twins) => byTurns(bench.rounds,
+  const sides = await withUnbatched(bench, (twins) => byTurns(bench.rounds,
     Object.fromEntries([["server", bench.server], ...Object.entries(twins)].map(([name, server]) =>
       [name, () => onServer(bench, server, { script, connections })]))));
   const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.right, 0);
@@ -152,13 +156,10 @@ async function quietLike(bench) {
   const { data, cluster } = bench;
   const script = edgeScript(bench, "quiet-like", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
   const changes = await edgeChanges(cluster);
-  const cpu = { MariaDB: bench.cpu(0).MariaDB };
-  const sides = await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+  const sides = await byTurns(bench.rounds, {
     like: () => onServer(bench, bench.server, { script, connections: 1 }),
-    "bare writes": () => probe("write", { ...bench.window, cluster, cpu }),
-    ...Object.fromEntries(Object.entries(twins).map(([name, server]) =>
-      [name, () => onServer(bench, server, { script, connections: 1 })])),
-  }));
+    "bare writes": () => probe("write", { ...bench.window, cluster, cpu: bench.cpu() }),
+  });
   await recountEdges(cluster, LIKES, script, changes, sides.like.changed);
   const ratio = sides.like.p50_ms.median / sides["bare writes"].p50_ms.median;
   return { sides, note: `p50 is ${ratio.toFixed(2)} times that of the bare writes` };
@@ -225,12 +226,11 @@ async function reads(bench, name, line, array) {
   const ping = new Script(bench.dir, `${name}-ping`, ["GET /ping"]);
   const connections = bench.connections(READ_CONNECTIONS, script);
   const { body } = await get(`${bench.server.url}/ping`);
-  const sides = await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+  const sides = await byTurns(bench.rounds, {
     cold: () => onServer(bench, bench.server, { script, connections, array }),
-    ...Object.fromEntries(Object.entries(twins).map(([twin, server]) =>
-      [twin, () => onServer(bench, server, { script, connections, array })])),
+    ...onBaseline(bench, (server) => onServer(bench, server, { script, connections, array })),
     "/ping": () => onServer(bench, bench.server, { script: ping, connections, body }),
-  }));
+  });
   return { sides };
 }
 
@@ -242,22 +242,25 @@ function feed(bench) {
 }
 
 /* Every client has a login of its own; whose pages they look at has no order. */
-const viewer = (bench, k) => bench.data.token((k % bench.connections(READ_CONNECTIONS)) + 1);
+const viewer = (bench, k) => bench.data.token((k % Math.min(bench.connections(READ_CONNECTIONS), bench.data.users)) + 1);
 
 const page = (bench, k) => bench.data.userId(((k * 7919) % bench.data.users) + 1);
 
-const userPage = (bench) => reads(bench, "user", (k) => `GET /douyin/user/?user_id=${page(bench, k)}&token=${viewer(bench, k)}`);
+const userPage = (bench) =>
+  reads(bench, "user", (k) => `GET /douyin/user/?user_id=${page(bench, k)}&token=${viewer(bench, k)}`);
 
 function works(bench) {
   const authors = bench.data.authors();
   const author = (k) => bench.data.userId(authors[(k * 7919) % authors.length]);
-  return reads(bench, "works", (k) => `GET /douyin/publish/list/?user_id=${author(k)}&token=${viewer(bench, k)}`, "video_list:30");
+  return reads(bench, "works", (k) => `GET /douyin/publish/list/?user_id=${author(k)}&token=${viewer(bench, k)}`,
+    "video_list:30");
 }
 
 function favorites(bench) {
   const collectors = bench.data.collectors();
   const who = (k) => bench.data.userId(collectors[(k * 7919) % collectors.length]);
-  return reads(bench, "favorites", (k) => `GET /douyin/favorite/list/?user_id=${who(k)}&token=${viewer(bench, k)}`, "video_list:30");
+  return reads(bench, "favorites", (k) => `GET /douyin/favorite/list/?user_id=${who(k)}&token=${viewer(bench, k)}`,
+    "video_list:30");
 }
 
 /* One thread, one user after the other. */
@@ -265,7 +268,7 @@ async function oneRead(bench) {
   const { cluster } = bench;
   const owners = join(bench.dir, "owners");
   writeFileSync(owners, `${Array.from({ length: READ_LINES }, (_, k) => page(bench, k)).join("\n")}\n`);
-  const cpu = { MariaDB: bench.cpu(0).MariaDB };
+  const cpu = bench.cpu();
   return { sides: await byTurns(bench.rounds, {
     router: () => probe("router", { ...bench.window, cluster, owners, cpu }),
     "bare CALL loop": () => probe("call", { ...bench.window, cluster, owners, cpu }),
@@ -277,11 +280,11 @@ async function ping(bench) {
   const script = new Script(bench.dir, "ping", ["GET /ping"]);
   const common = { script, connections: bench.connections(READ_CONNECTIONS), body: twin.body };
   try {
-    return { sides: await withTwins(bench, { unbatched: false }, (twins) => byTurns(bench.rounds, {
+    return { sides: await byTurns(bench.rounds, {
       "/ping": () => onServer(bench, bench.server, common),
       "bare libmicrohttpd": () => load({ ...bench.window, ...common, port: twin.port, cpu: { server: [twin.pid] } }),
-      ...Object.fromEntries(Object.entries(twins).map(([name, server]) => [name, () => onServer(bench, server, common)])),
-    })) };
+      ...onBaseline(bench, (server) => onServer(bench, server, common)),
+    }) };
   } finally {
     await twin.stop();
   }

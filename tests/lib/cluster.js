@@ -20,7 +20,6 @@ import { sql } from "./sql.js";
 import { PATIENCE_MS, parallel, until } from "./wait.js";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
-const DEMO = join(ROOT, "scripts", "demo");
 
 /** Another service to test instead, as the environment names it. */
 export const BASE_URL = process.env.BASE_URL || "";
@@ -157,16 +156,19 @@ export class Cluster {
   /** Functions that end what a test has added, once no shard runs any more. */
   ending = [];
   contract = new Contract();
+  /** scripts/demo of the version that the cluster is of. */
+  script = join(ROOT, "scripts", "demo");
   #apis = [];
   #columns;
 
   /**
    * Start a cluster: SHARDS shards and, unless {server: false}, one server with OPTIONS. ENV is what
    * scripts/demo sees besides. With BASE_URL in the environment and {remote: true} this is only a
-   * client of that service, and `local` is false.
+   * client of that service, and `local` is false. CHECKOUT: of another version, whose scripts/demo is run.
    */
-  static async up({ shards = 2, server = true, options = {}, env = {}, remote = false } = {}) {
+  static async up({ shards = 2, server = true, options = {}, env = {}, remote = false, checkout = ROOT } = {}) {
     const cluster = new Cluster();
+    cluster.script = join(checkout, "scripts", "demo");
     if (remote && BASE_URL) {
       cluster.local = false;
       cluster.api = cluster.#client(BASE_URL, process.env.ADMIN_URL);
@@ -204,7 +206,7 @@ export class Cluster {
       'rm -rf -- "$2"; n=$((n + 1)); sleep 1; done';
     this.guard = spawn(
       "sh",
-      ["-c", script, "guard", DEMO, this.dir],
+      ["-c", script, "guard", this.script, this.dir],
       { stdio: ["pipe", "ignore", "ignore"], detached: true, env: this.env, cwd: ROOT }
     );
     this.guard.unref();
@@ -214,7 +216,7 @@ export class Cluster {
   /** Run scripts/demo with ARGS on this cluster; resolves to what it printed. */
   demo(...args) {
     return new Promise((done, failed) => {
-      const child = spawn("setpriv", ["--pdeathsig", "TERM", DEMO, ...args],
+      const child = spawn("setpriv", ["--pdeathsig", "TERM", this.script, ...args],
         { stdio: ["ignore", "pipe", "pipe"], env: this.env, cwd: ROOT });
       const out = [];
       child.stdout.on("data", (chunk) => out.push(chunk));
@@ -370,7 +372,7 @@ export class Cluster {
       const trouble = troubleIn(server.logText());
       if (trouble) complaints.push(`${server.name}: ${trouble}`);
     }
-    spawnSync(DEMO, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
+    spawnSync(this.script, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
     for (const end of this.ending) end();
     /* A shard that was killed says nothing; one that fell over by itself says where. */
     for (const { name } of this.shards) {

@@ -160,6 +160,7 @@ static void test_answer_wrong(void **state)
         {OK, "{\"message\":\"pong\"}", ""},
         {OK, "{\"status_code\":0,\"partial\":true}", ""},
         {OK, "{\"status_code\":0,broken}", ""},
+        {OK, "{\"status_code\":1001,\"status_msg\":\"not logged in\"}", ""},
     };
     static const char endless[] = OK "\r\n\r\n" GOOD;
 
