@@ -88,6 +88,7 @@ SOURCE favorite/_favorite_action_one.sql
 SOURCE favorite/_favorite_action_batch.sql
 SOURCE favorite/favorite_action.sql
 SOURCE favorite/_favorite_deliver_one.sql
+SOURCE favorite/_favorite_deliver_hot.sql
 SOURCE favorite/_favorite_deliver_batch.sql
 SOURCE favorite/favorite_deliver.sql
 SOURCE favorite/favorite_list.sql

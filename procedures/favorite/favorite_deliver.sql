@@ -38,6 +38,8 @@ BEGIN
 
     IF LOCATE('},{', in_ops) = 0 THEN
         CALL _favorite_deliver_one(in_ops, v_is_done);
+    ELSE
+        CALL _favorite_deliver_hot(in_ops, v_is_done);
     END IF;
 
     IF NOT v_is_done THEN

@@ -212,16 +212,16 @@ export function readTree(files) {
     routine.isPublic = !routine.base.startsWith("_");
     /* A routine that became another: nothing but a CALL of that one, for old callers. */
     routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
-    /* A routine that only chooses between two ways: one operation, and any number of them. */
+    /* A routine that only chooses between ways: one operation, perhaps many on one owner, and any number of them. */
     routine.ways = routine.isPublic
-      ? (/^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1) : [];
+      ? (/^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*(?:ELSE\s*CALL (_\w+_hot)\(in_ops, v_is_done\);\s*)?END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1).filter(Boolean) : [];
     routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
       .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
   }
   /* Whole: it has a transaction of its own, and answers; what it promises is in the header of who chooses it. */
   for (const routine of routines.values()) {
     routine.chosenBy = [...routines.values()].find(({ ways }) => ways.includes(routine.base));
-    routine.isOne = routine.chosenBy?.ways[0] === routine.base;
+    routine.isOne = routine.chosenBy?.ways.slice(0, -1).includes(routine.base) ?? false;
     routine.isWhole = routine.chosenBy !== undefined || (routine.isPublic && routine.ways.length === 0);
   }
   for (const routine of routines.values()) {

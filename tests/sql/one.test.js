@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One operation and a batch of one are done in different ways (_.._one, _.._batch): both do and answer the same. */
+/* One operation, many on one video, and any batch are done in different ways (_.._one, _.._hot, _.._batch): all do and
+ * answer the same. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { call, key, newUser, newVideo, one, ownerOp, shard, version } from "./lib.js";
+import { batch, call, key, newUser, newVideo, one, ownerOp, shard, version } from "./lib.js";
 
 let server;
 let root;
@@ -74,7 +75,8 @@ async function rowsOfWorld({ users, videos, plain }) {
   return all;
 }
 
-test("one operation does and answers what a batch does", async () => {
+/** Two worlds, alike, in which nobody is as he was. */
+async function newWorlds() {
   const worlds = [await newWorld(), await newWorld()];
   for (const { users, videos } of worlds) {
     await root.run(`UPDATE user SET state = 'banned' WHERE user_id = ${users[1].id}`);
@@ -84,6 +86,11 @@ test("one operation does and answers what a batch does", async () => {
     await root.run(`UPDATE video SET state = 'deleted' WHERE video_id = ${videos[1].id}`);
     await root.run(`UPDATE user SET favorite_count = 5, ver = 7, edge_ver = ${version(900)} WHERE user_id = ${users[5].id}`);
   }
+  return worlds;
+}
+
+test("one operation does and answers what a batch does", async () => {
+  const worlds = await newWorlds();
   const roll = dice(7);
   const seen = new Set();
   for (let i = 0; i < STEPS; i++) {
@@ -102,6 +109,56 @@ test("one operation does and answers what a batch does", async () => {
     "favorite_deliver notfound 1", "favorite_deliver notfound 2", "favorite_deliver ok 3", "favorite_deliver same 3",
     "relation_action notfound 1", "relation_action notfound 2", "relation_action ok 2", "relation_action same 2",
   ]);
+});
+
+/** The second half of a like as a server writes it. */
+const half = (video, actor, state, ver, at) => ({ actor: Number(actor.id), state, ver, at, slot: video.slot, epoch: 1, owner: Number(video.id) });
+
+test("many operations on one video do and answer what a batch does", async () => {
+  const worlds = await newWorlds();
+  const roll = dice(11);
+  const seen = new Set();
+  for (let i = 0; i < STEPS / 4; i++) {
+    const [thing, users, state, fresh] = [roll(4), 2 + roll(5), roll(2), roll(4)];
+    const first = roll(6);
+    const ops = (w) => Array.from({ length: users }, (_, n) => half(w.videos[thing] ?? { slot: w.users[0].slot, id: "8" },
+      w.users[(first + n) % 6], (state + (n > 2 ? 1 : 0)) % 2, Number(version(fresh > 0 ? 10 * i + n + 1 : Math.max(1, 10 * (i - 9)))), 1000 + i));
+    const [asHot, asBatch] = [await root.run(`CALL _favorite_deliver_hot('${JSON.stringify(ops(worlds[0]))}', @done); SELECT @done AS done`),
+      await call(root, "_favorite_deliver_batch", JSON.stringify(ops(worlds[1])))];
+    assert.equal(asHot.flat().pop().done, "1");
+    assert.deepEqual(worlds[0].plain(asHot.flat().slice(0, -1)), worlds[1].plain(asBatch.flat()), JSON.stringify(ops(worlds[0])));
+    for (const row of asBatch.flat()) if (row.code) seen.add(`${row.code} ${asBatch.flat().length - users}`);
+  }
+  assert.deepEqual(await rowsOfWorld(worlds[0]), await rowsOfWorld(worlds[1]));
+  assert.deepEqual([...seen].sort(), ["notfound 0", "notfound 1", "ok 2", "same 2"]);
+});
+
+test("what is not many operations on one video at a slot at rest is left to the batch, and nothing is done", async () => {
+  const [user, author] = [await newUser(app), await newUser(app)];
+  const [video, other] = [await newVideo(app, author), await newVideo(app, author)];
+  const good = [half(video, user, 1, 1, 1), half(video, author, 1, 1, 1)];
+  const done = async (text) => {
+    const sets = await root.run(`CALL _favorite_deliver_hot('${text}', @done); SELECT @done AS done`);
+    assert.equal(sets.flat().length, 1, text);
+    return sets.flat()[0].done;
+  };
+  const spoilt = (fields) => JSON.stringify([good[0], { ...good[1], ...fields }]);
+  const texts = [
+    "[]", "nonsense", "{}", JSON.stringify([good[0], half(other, user, 1, 1, 1)]), JSON.stringify([good[0], half(other, user, 1, 1, 1), good[1]]),
+    JSON.stringify([good[0], good[0]]), JSON.stringify(good, null, 1), JSON.stringify(good).slice(0, -1), JSON.stringify(good.map((op) => ({ ...op, owner: 0 }))),
+    JSON.stringify(good.map((op) => ({ ...op, epoch: 2 }))), JSON.stringify(good.map((op) => ({ ...op, slot: 70_000 }))), JSON.stringify(good.map((op) => ({ ...op, slot: -1 }))),
+    JSON.stringify(Array.from({ length: 257 }, (_, i) => half(video, { id: i + 1 }, 1, 1, 1))),
+    ...[{ actor: 0 }, { actor: "5" }, { state: 2 }, { state: true }, { ver: 0 }, { ver: 1.5 }, { at: -1 }, { at: null }, { epoch: 2 }, { slot: 1023 }, { more: 1 }].map(spoilt),
+  ];
+  for (const text of texts) assert.equal(await done(text), "0", text);
+  for (const change of ["state = 'migrating'", "journal = 1", "has_home = 1", "state = 'ready'"]) {
+    await root.run(`UPDATE slot_fence SET ${change} WHERE slot = ${video.slot}`);
+    assert.equal(await done(JSON.stringify(good)), "0", change);
+    await root.run(`UPDATE slot_fence SET state = 'owned', journal = 0, has_home = 0 WHERE slot = ${video.slot}`);
+  }
+  assert.equal(await root.value(`SELECT COUNT(*) FROM liker WHERE video_id IN (${video.id}, ${other.id})`), "0");
+  assert.deepEqual((await batch(app, "favorite_deliver", good)).map(({ code }) => code), ["ok", "ok"]);
+  assert.equal(await root.value(`SELECT favorite_count FROM video WHERE video_id = ${video.id}`), "2");
 });
 
 test("what is not one operation at a slot at rest is left to the batch, and nothing is done", async () => {

@@ -49,6 +49,8 @@ test("a batch that is as servers write it is not read number by number; any othe
       { target: [0, -1, Number(user.id)], state: [2] }],
     ["favorite_deliver", (t) => videos.map((video) => ({ actor: Number(user.id), state: t % 2, ver: t, at: t, ...at(video) })),
       { actor: [0, "x"], state: [2], ver: [0, 1.5], at: [-1, "x"] }],
+    ["favorite_deliver", (t) => [808, 816].map((actor) => ({ actor, state: t % 2, ver: t, at: t, ...at(videos[0]) })),
+      { actor: [0, "x"], state: [2], ver: [0, 1.5], at: [-1, "x"] }],
     ["relation_deliver", (t) => [808, 816].map((actor) => ({ actor, state: t % 2, ver: t, at: t, ...at(author) })),
       { actor: [0, Number(author.id)], ver: [0], at: [-1, "18446744073709551616"] }],
     ["outbox_done", (t) => videos.map((video) => row(video, t)), { kind: ["", "x", 'favorite"'], target: [0], seq: [1, "x"], ver: [0, -1] }],
