@@ -39,6 +39,7 @@ static const struct {
 /* One of the CALLs of a lane that may be under way. */
 struct seat {
     bool is_taken;
+    bool is_restless;
     size_t n_marks;
     uint64_t marks[APART_MAX * OPS_MAX]; /* of all operations in it */
 };
@@ -224,20 +225,29 @@ static void mark_locked(struct lane *lane, unsigned at, const struct ticket *tic
 
 /* --- Leading --- */
 
-static bool find_seat_locked(const struct lane *lane, unsigned *at)
+/* Find a seat for TICKET; one of all is enough for what may have to wait. */
+static bool find_seat_locked(const struct lane *lane, const struct ticket *ticket,
+                             unsigned *at)
 {
+    bool found = false;
+
     for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
-        if (!lane->shared.seats[i].is_taken) {
+        const struct seat *seat = &lane->shared.seats[i];
+        if (seat->is_taken && seat->is_restless && ticket->restless_slot != SLOTS_MAX) {
+            return false;
+        }
+        if (!seat->is_taken) {
             *at = i;
-            return true;
+            found = true;
         }
     }
-    return false;
+    return found;
 }
 
 static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket)
 {
     lane->shared.seats[at].is_taken = true;
+    lane->shared.seats[at].is_restless = ticket->restless_slot != SLOTS_MAX;
     lane->shared.seats[at].n_marks = 0;
     mark_locked(lane, at, ticket);
     ticket->seat = at;
@@ -250,9 +260,9 @@ static void choose_leaders_locked(struct lane *lane)
     struct ticket *ticket = lane->shared.first;
     unsigned at;
 
-    while (ticket != NULL && find_seat_locked(lane, &at)) {
+    while (ticket != NULL) {
         struct ticket *next = ticket->next;
-        if (is_apart_locked(lane, ticket)) {
+        if (find_seat_locked(lane, ticket, &at) && is_apart_locked(lane, ticket)) {
             unlink_locked(lane, before, ticket);
             sit_locked(lane, at, ticket);
             tell(ticket, TICKET_LEADS);
@@ -288,7 +298,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     }
     pthread_mutex_lock(&lane->shared.mutex);
     unsigned at;
-    if (find_seat_locked(lane, &at) && is_apart_locked(lane, ticket)) {
+    if (find_seat_locked(lane, ticket, &at) && is_apart_locked(lane, ticket)) {
         sit_locked(lane, at, ticket);
     } else if (lane->shared.n_waiting < lane->waiters_max) {
         ticket->is_told = false;
@@ -365,7 +375,8 @@ static bool may_join_locked(const struct lane *lane, const struct batch *batch,
     int64_t ours_ms = batch->leader->deadline_ms - now_ms;
     int64_t theirs_ms = ticket->deadline_ms - now_ms;
 
-    return batch->n + ticket->n <= lane->batch_max && batch->n_members < company_max &&
+    return ticket->restless_slot == batch->leader->restless_slot &&
+           batch->n + ticket->n <= lane->batch_max && batch->n_members < company_max &&
            batch->n_members < ticket->company_max && 2 * theirs_ms >= ours_ms &&
            2 * ours_ms >= theirs_ms && is_apart_locked(lane, ticket);
 }

@@ -18,10 +18,12 @@
  *   DONE                reads its report and places           -
  *
  * Operations that the procedures refuse in one batch (on one edge, with one op) never
- * share one, nor are they under way in two CALLs at a time: the second waits. A batch
- * that is refused, or that fails without having been done, is halved until what is wrong
- * with it is alone. Every ticket gets the answers to its own operations, found by their
- * place in the batch; nobody is DONE before the CALL that had his operations is over.
+ * share one, nor are they under way in two CALLs at a time: the second waits. What is
+ * done in a slot that moves goes with its like, in one CALL at a time, so that one is
+ * left for the others. A batch that is refused, or that fails without having been done,
+ * is halved until what is wrong with it is alone. Every ticket gets the answers to its
+ * own operations, found by their place in the batch; nobody is DONE before the CALL that
+ * had his operations is over.
  *
  * Threads: all functions are thread-safe; a ticket is used by the thread that entered it.
  */
@@ -42,6 +44,7 @@
 #include "shard/ops.h"
 #include "shard/outcome.h"
 #include "shard/proc.h"
+#include "shard/slotset.h"
 
 /* CALLs of one lane at a time: one may wait for the disk while the other one computes. */
 #define LANE_CALLS_MAX 2
@@ -72,6 +75,8 @@ struct ticket {
         *places;         /* (ref) by number of the operation; set when DONE and DB_OK */
     struct arena *arena; /* (ref) the answers live as long as it does */
     int64_t deadline_ms; /* monotonic */
+    uint32_t restless_slot; /* where all its operations are, and may have to wait, so that
+                             * it goes with others in that slot only; SLOTS_MAX: none */
 
     /* Set when DONE. */
     struct call_report report;

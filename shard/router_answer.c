@@ -3,9 +3,13 @@
 /* What an attempt brought back: answers, news of moved slots, or nothing. */
 #include <string.h>
 
+#include "shard/base/clock.h"
 #include "shard/base/log.h"
 
 #include "shard/router_errand.h"
+
+/* How long a slot that kept an operation waiting goes alone: longer than a flip takes. */
+#define RESTLESS_MS 2000
 
 void errand_settle(struct errand *e, size_t i, enum outcome outcome)
 {
@@ -67,6 +71,12 @@ static const struct dbfield header_fields[] = {
     {.column = "server", .kind = DBFIELD_TEXT, .offset = offsetof(struct header, server)},
 };
 
+/* Others shall not wait for what is done in SLOT. */
+static void set_restless(const struct errand *e, uint32_t slot)
+{
+    slotmap_set_restless(e->router->map, slot, clock_mono_ms() + RESTLESS_MS);
+}
+
 /* The shard does not own the slot: follow the news, if it is news. */
 static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
                         const struct header *header)
@@ -125,6 +135,9 @@ static void read_row(struct errand *e, struct parcel *parcel, size_t i,
     e->answers[i].result = place.result;
     e->answers[i].row = place.row;
     e->answers[i].slot = header.slot;
+    if (outcome == OUTCOME_MOVED || outcome == OUTCOME_NOTREADY) {
+        set_restless(e, header.slot);
+    }
     if (outcome == OUTCOME_MOVED) {
         follow_move(e, parcel, i, &header);
     } else if (outcome == OUTCOME_NOTREADY) {
@@ -158,6 +171,15 @@ static void handle_unknown(struct errand *e, struct parcel *parcel,
     }
     for (size_t i = 0; i < parcel->n; i++) {
         leave_unknown(e, parcel->index[i], may_repeat);
+    }
+}
+
+/* A CALL that waits for a lock makes all in it wait, and whose fault that is cannot be
+ * told. Who has waited in vain a second time goes with those of his slot only. */
+static void suspect_slots(struct errand *e, const struct parcel *parcel)
+{
+    for (size_t i = 0; e->attempts > 0 && i < parcel->n; i++) {
+        set_restless(e, e->tasks[parcel->index[i]].slot);
     }
 }
 
@@ -209,12 +231,14 @@ void errand_digest(struct errand *e, struct parcel *parcel,
         errand_give_up_parcel(e, parcel, report->refusal);
         break;
     case DB_AGAIN:
+        suspect_slots(e, parcel);
         stay_pending(e, parcel, OUTCOME_BUSY);
         break;
     case DB_NOT_SENT:
         stay_pending(e, parcel, OUTCOME_UNAVAILABLE);
         break;
     case DB_UNKNOWN:
+        suspect_slots(e, parcel);
         handle_unknown(e, parcel, report);
         break;
     case DB_SICK:

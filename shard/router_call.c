@@ -150,8 +150,25 @@ static void run_batch(struct errand *e, struct batch *batch, struct call_report 
     errand_report(e, parcel->shard, parcel->tag, exec, report);
 }
 
+/* Find the restless slot that PARCEL is about; SLOTS_MAX: there is none. False: it is
+ * about others as well. */
+static bool find_restless(const struct errand *e, const struct parcel *parcel,
+                          uint32_t *restless_slot)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    *restless_slot = SLOTS_MAX;
+    for (size_t i = 0; i < parcel->n; i++) {
+        uint32_t slot = e->tasks[parcel->index[i]].slot;
+        if (slotmap_is_restless(e->router->map, slot, now_ms)) {
+            *restless_slot = slot;
+        }
+    }
+    return *restless_slot == SLOTS_MAX || parcel->n == 1;
+}
+
 /* The one parcel of E goes with what others want of the same procedure there. */
-static void attempt_together(struct errand *e)
+static void attempt_together(struct errand *e, uint32_t restless_slot)
 {
     struct parcel *parcel = &e->parcels[0];
     struct ticket ticket = {.ops = e->ops,
@@ -159,7 +176,8 @@ static void attempt_together(struct errand *e)
                             .n = parcel->n,
                             .places = e->places,
                             .arena = e->call->arena,
-                            .deadline_ms = e->call->deadline_ms};
+                            .deadline_ms = e->call->deadline_ms,
+                            .restless_slot = restless_slot};
     struct call_report report;
     struct batch batch;
     struct dbexec exec = {.results = NULL};
@@ -182,10 +200,13 @@ static void attempt_together(struct errand *e)
  * others wait for it. */
 static void attempt(struct errand *e)
 {
+    uint32_t restless_slot;
+
     e->only_notready = true;
     errand_pack(e);
-    if (e->n_parcels == 1 && e->ops != NULL && combiner_takes(e->proc)) {
-        attempt_together(e);
+    if (e->n_parcels == 1 && e->ops != NULL && combiner_takes(e->proc) &&
+        find_restless(e, &e->parcels[0], &restless_slot)) {
+        attempt_together(e, restless_slot);
     } else {
         attempt_apart(e);
     }

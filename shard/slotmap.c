@@ -31,6 +31,7 @@ struct home {
 struct slotmap {
     _Atomic uint64_t places[SLOTS_MAX];
     _Atomic uint64_t known[SLOTSET_WORDS]; /* slots whose place has an epoch */
+    _Atomic int64_t restless_until_ms[SLOTS_MAX];
     struct {
         pthread_mutex_t mutex;
         struct home homes[HOMES_MAX]; /* direct-mapped by a hash of the owner's id */
@@ -120,6 +121,18 @@ bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place)
     atomic_fetch_or(&map->known[slot / SLOTSET_BITS], UINT64_C(1)
                                                           << (slot % SLOTSET_BITS));
     return next.epoch != known.epoch || next.server != known.server;
+}
+
+void slotmap_set_restless(struct slotmap *map, uint32_t slot, int64_t until_ms)
+{
+    if (slot < SLOTS_MAX) {
+        atomic_store(&map->restless_until_ms[slot], until_ms);
+    }
+}
+
+bool slotmap_is_restless(struct slotmap *map, uint32_t slot, int64_t now_ms)
+{
+    return slot < SLOTS_MAX && atomic_load(&map->restless_until_ms[slot]) > now_ms;
 }
 
 void slotmap_all(struct slotmap *map, struct slotset *slots)

@@ -45,6 +45,11 @@ struct slot_place slotmap_get(struct slotmap *map, uint32_t slot);
  * for the slot now, or at another epoch. */
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place);
 
+/* Something keeps operations in this slot waiting, a move for one: until UNTIL_MS
+ * (monotonic) they had better not share a CALL with others. */
+void slotmap_set_restless(struct slotmap *map, uint32_t slot, int64_t until_ms);
+bool slotmap_is_restless(struct slotmap *map, uint32_t slot, int64_t now_ms);
+
 /* All slots that there are, as far as is known: the shared ones, and the own slots that
  * were heard of. */
 void slotmap_all(struct slotmap *map, struct slotset *slots);

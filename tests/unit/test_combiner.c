@@ -47,7 +47,8 @@ static void wish_init(struct wish *w, uint64_t owner, uint64_t target)
                                 .n = 1,
                                 .places = &w->place,
                                 .arena = &w->arena,
-                                .deadline_ms = clock_mono_ms() + FAR_MS};
+                                .deadline_ms = clock_mono_ms() + FAR_MS,
+                                .restless_slot = SLOTS_MAX};
 }
 
 static void wish_free(struct wish *w)
@@ -384,6 +385,38 @@ static void test_an_unknown_outcome_is_everybodys(void **state)
     free(jam);
 }
 
+/* What is done in a slot that moves goes with its like, in one CALL at a time. */
+static void test_a_restless_slot_keeps_to_itself(void **state)
+{
+    struct wish w[5];
+    struct batch batches[3];
+    const uint32_t slots[] = {7, 9, 7, SLOTS_MAX, SLOTS_MAX};
+
+    for (size_t i = 0; i < 5; i++) {
+        wish_init(&w[i], 100 + i, 1);
+        w[i].ticket.restless_slot = slots[i];
+        enter(*state, &w[i]);
+    }
+    assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
+    assert_int_equal(w[1].ticket.state, TICKET_WAITING); /* restless, and one is there */
+    assert_int_equal(combiner_wait(&w[3].ticket), TICKET_LEADS);
+    combiner_take(&w[3].ticket, &batches[0]);
+    assert_int_equal(batches[0].n, 2); /* w[4], of another slot at rest */
+    combiner_take(&w[0].ticket, &batches[1]);
+    assert_int_equal(batches[1].n, 2); /* w[2], of the same slot */
+    combiner_end(&batches[0], &done, answer(&batches[0]));
+    assert_int_equal(w[1].ticket.state, TICKET_WAITING);
+    combiner_end(&batches[1], &done, answer(&batches[1]));
+    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_LEADS);
+    combiner_take(&w[1].ticket, &batches[2]);
+    combiner_end(&batches[2], &done, answer(&batches[2]));
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(combiner_wait(&w[i].ticket), TICKET_DONE);
+        check_answer(&w[i]);
+        wish_free(&w[i]);
+    }
+}
+
 /* Others' lanes are others'. */
 static void test_lanes(void **state)
 {
@@ -512,6 +545,7 @@ int main(void)
         WITH(test_who_is_in_a_hurry_goes_alone),
         WITH(test_what_is_wrong_is_found_by_halving),
         WITH(test_an_unknown_outcome_is_everybodys),
+        WITH(test_a_restless_slot_keeps_to_itself),
         WITH(test_lanes),
         WITH(test_a_crowd),
     };

@@ -196,9 +196,23 @@ static void test_race_ends_with_the_newest(void **state)
     assert_int_equal(slotmap_get(*state, 9).server, (39999 - 1) % 4);
 }
 
+static void test_restless_for_a_while(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_false(slotmap_is_restless(map, 5, 1000));
+    slotmap_set_restless(map, 5, 3000);
+    assert_true(slotmap_is_restless(map, 5, 2999));
+    assert_false(slotmap_is_restless(map, 5, 3000));
+    assert_false(slotmap_is_restless(map, 6, 1000));
+    slotmap_set_restless(map, SLOTS_MAX, 3000); /* there is no such slot */
+    assert_false(slotmap_is_restless(map, SLOTS_MAX, 1000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_restless_for_a_while, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_only_newer, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_bounds, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_two_claims_are_a_dispute, make_map,
