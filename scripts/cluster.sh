@@ -471,6 +471,7 @@ shard_create() {
 			aria_pagecache_buffer_size = 8M
 			table_open_cache        = 400
 		END
+		printf '%s\n' "${DOUSHARD_SHARD_OPTIONS:-}"
 	} | write_file 600 "$dir/my.cnf"
 	give "$dir/init.sql" "$dir/my.cnf" "$dir/tmp"
 }

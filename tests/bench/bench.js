@@ -39,6 +39,9 @@ function connectionsMax() {
 /* Defaults again, where the clusters of the tests have something else. */
 const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3, connections_max: connectionsMax() };
 
+/* What else the databases are told, one setting per line or semicolon: BENCH_SHARD_OPTIONS="log_bin = binlog". */
+const shardOptions = { DOUSHARD_SHARD_OPTIONS: (process.env.BENCH_SHARD_OPTIONS || "").replaceAll(";", "\n") };
+
 async function began(server) {
   await server.start();
   return {
@@ -95,7 +98,7 @@ async function busyShare() {
  */
 async function addBaseline(bench, checkout) {
   const { data } = bench;
-  const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false, checkout });
+  const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false, checkout, env: shardOptions });
   const own = new DataSet(data.users, data.videos, cluster, data.baseMs);
   await own.load(process.env.BENCH_BASELINE_LOAD);
   const path = (what) => {
@@ -164,7 +167,7 @@ async function main() {
   chmodSync(tmp, 0o777); /* the databases run under another account */
   process.env.TMPDIR = tmp;
   const busy = await busyShare();
-  const cluster = await Cluster.up({ shards: number("SHARDS"), server: false });
+  const cluster = await Cluster.up({ shards: number("SHARDS"), server: false, env: shardOptions });
   let failed = false;
   let bench;
   try {

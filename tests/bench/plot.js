@@ -50,6 +50,7 @@ function curves(sides, top) {
     parts.push(line(x(share), top, x(share), top + CURVE, "#ddd"));
     parts.push(text(x(share), top + CURVE + 18, `${round(share * 10000) / 100} %`, 'text-anchor="middle"'));
   }
+  parts.push(text(LABEL, top - 8, "latency, and the share of the answers that were not slower"));
   for (const { colour, curve } of sides) {
     const way = curve.map(([v, s]) => `${round(x(s))},${round(y(v))}`).join(" ");
     parts.push(`<polyline fill="none" stroke="${colour}" stroke-width="2" points="${way}"/>`);
