@@ -14,6 +14,7 @@
 #include "shard/base/clock.h"
 
 #include "shard/id.h"
+#include "shard/ops.h"
 #include "shard/router.h"
 #include "shard/user.h"
 
@@ -137,6 +138,7 @@ static struct router *start_router(const struct probe_options *options,
                                           .tls_ca = "",
                                           .pool_size = 2,
                                           .waiters_max = 16,
+                                          .batch_max = OPS_MAX,
                                           .connect_timeout_ms = 1000,
                                           .call_timeout_ms = 1500,
                                           .hold_down_ms = 100,

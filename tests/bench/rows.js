@@ -201,8 +201,8 @@ async function killedEdges(bench, name, line, target, tables) {
   const changes = await edgeChanges(cluster);
   return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), async (run) => {
     const made = await recountEdges(cluster, tables, script, changes, run.changed);
-    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer, ${made} changed a row, ` +
-      `none that was acknowledged is missing (${run.switches_unknown} edges with an unknown end)`;
+    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
+      `change a row, ${made} did; every edge is as it was left (of ${run.switches_unknown} nobody knows)`;
   });
 }
 
