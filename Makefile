@@ -218,7 +218,7 @@ $(BUILD)/version: FORCE
 # ---- tests ---------------------------------------------------------------------------
 
 # What scripts/check runs on shards.
-programs: $(live_programs)
+programs: $(live_programs) $(bench_programs)
 
 check: $(program) $(unit_programs) $(live_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
