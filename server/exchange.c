@@ -13,6 +13,7 @@
 
 #include "shard/base/buf.h"
 #include "shard/base/clock.h"
+#include "shard/base/line.h"
 #include "shard/base/log.h"
 
 #include "server/app.h"
@@ -109,33 +110,73 @@ static void answer_past_library(struct exchange *ex)
     reply_send_now(&ex->req, ex->conn->watch.fd);
 }
 
-/* One line per request, when nothing more will happen to it. */
-static void log_access(const struct exchange *ex, const char *end)
+/* " NAME=" and a number. */
+static void add_number(struct line *line, const char *name, uint64_t number)
+{
+    line_text(line, name);
+    line_number(line, number, 1);
+}
+
+/* The time from the last byte of the request to its answer: "1.234". */
+static void add_ms(struct line *line, int64_t us)
+{
+    add_number(line, " ms=", (uint64_t)us / 1000);
+    line_text(line, ".");
+    line_number(line, (uint64_t)us % 1000, 3);
+}
+
+/* The access line of a request with all its figures. CODE is that of the body, US how
+ * long it took. */
+static void log_access(const struct exchange *ex, const char *end, int code, int64_t us)
+{
+    const struct request *req = &ex->req;
+    bool answered = ex->answered_us != 0;
+    struct line line;
+
+    line.used = 0;
+    line_text(&line, "route=");
+    line_text(&line, req->route != NULL ? req->route->path : "-");
+    add_number(&line, " status=", answered ? req->reply.http_status : 0);
+    if (answered) {
+        add_number(&line, " code=", (uint64_t)code);
+    } else {
+        line_text(&line, " code=-1");
+    }
+    add_ms(&line, us);
+    line_text(&line, " shard=");
+    line_text(&line, req->call.shard[0] != '\0' ? req->call.shard : "-");
+    add_number(&line, " calls=", req->call.n_calls);
+    add_number(&line, " session_calls=", req->call.n_session_calls);
+    add_number(&line, " bytes_in=", ex->body_bytes);
+    add_number(&line, " bytes=", answered ? reply_bytes(&req->reply) : 0);
+    line_text(&line, " end=");
+    line_text(&line, end);
+    if ((!answered || code != 0) && req->call.detail[0] != '\0') {
+        line_text(&line, " why=\"");
+        line_text(&line, req->call.detail);
+        line_text(&line, "\"");
+    }
+    log_scope(req->id);
+    log_write_text(LOG_INFO, "access", line_end(&line));
+    log_scope(NULL);
+}
+
+/* Say and count, once nothing more will happen to the request. */
+static void account(const struct exchange *ex, const char *end)
 {
     const struct request *req = &ex->req;
     bool answered = ex->answered_us != 0;
     int64_t us = answered ? ex->answered_us - ex->ended_us : 0;
-    unsigned status = answered ? req->reply.http_status : 0;
-    int code = answered ? error_info(req->reply.error)->code : -1;
-    bool has_reason = code != 0 && req->call.detail[0] != '\0';
+    int code = answered ? error_info(req->reply.error)->code : 0;
 
-    log_scope(req->id);
-    log_write(LOG_INFO, "access",
-              "route=%s status=%u code=%d ms=%lld.%03lld shard=%s calls=%u "
-              "session_calls=%u bytes_in=%llu bytes=%llu end=%s%s%s%s",
-              req->route != NULL ? req->route->path : "-", status, code,
-              (long long)(us / 1000), (long long)(us % 1000),
-              req->call.shard[0] != '\0' ? req->call.shard : "-", req->call.n_calls,
-              req->call.n_session_calls, (unsigned long long)ex->body_bytes,
-              (unsigned long long)(answered ? reply_bytes(&req->reply) : 0), end,
-              has_reason ? " why=\"" : "", has_reason ? req->call.detail : "",
-              has_reason ? "\"" : "");
-    log_scope(NULL);
+    if (log_enabled(LOG_INFO)) {
+        log_access(ex, end, code, us);
+    }
     if (answered) {
         metrics_request_done(req->app->metrics,
                              req->route != NULL ? route_index(req->route)
                                                 : METRICS_NO_ROUTE,
-                             (int)status, code, us);
+                             (int)req->reply.http_status, code, us);
     }
 }
 
@@ -808,7 +849,7 @@ void exchange_end(struct exchange **ex, const char *end, bool refused)
     if (refused && self->stage != STAGE_REPLY) {
         self->conn->expects_more = true;
     }
-    log_access(self, end);
+    account(self, end);
     reaper_enter(&self->conn->watch, PHASE_IDLE);
     exchange_free(self);
 }

@@ -12,9 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shard/base/line.h"
 #include "shard/base/log_ring.h"
-
-#define LINE_MAX_BYTES 2000
 
 /* Room for some 4,000 access lines. */
 #define RING_BYTES ((size_t)1 << 20)
@@ -63,35 +62,24 @@ void log_scope(const char *id)
     scope_id = id;
 }
 
-/* Append to LINE at *USED; the result always leaves room for the line feed. */
-static void PRINTF_LIKE(3, 0)
-    append(char *line, size_t *used, const char *fmt, va_list args)
+/* Append what FMT says. */
+static void PRINTF_LIKE(2, 0) append(struct line *line, const char *fmt, va_list args)
 {
-    size_t room = LINE_MAX_BYTES - 1 - *used;
-    int n = vsnprintf(line + *used, room, fmt, args);
+    size_t room = LINE_BYTES - line->used;
+    int n = vsnprintf(line->text + line->used, room, fmt, args);
 
     if (n > 0) {
-        *used += (size_t)n < room ? (size_t)n : room - 1;
+        line->used += (size_t)n < room ? (size_t)n : room - 1;
     }
 }
 
-static void append_text(char *line, size_t *used, const char *text)
-{
-    size_t room = LINE_MAX_BYTES - 1 - *used;
-    size_t len = strnlen(text, room);
-
-    memcpy(line + *used, text, len);
-    *used += len;
-}
-
-/* The date and the time of day, made once per second and thread. */
-static void append_time(char *line, size_t *used)
+/* The date and the time of day; the text is made once per second and thread. */
+static void append_time(struct line *line)
 {
     static _Thread_local time_t made_for;
     static _Thread_local char made[TIME_BYTES];
     struct timespec now;
     struct tm utc;
-    long ms;
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     if (made_for != now.tv_sec || made[0] == '\0') {
@@ -99,83 +87,100 @@ static void append_time(char *line, size_t *used)
         (void)strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%S", &utc);
         made_for = now.tv_sec;
     }
-    ms = now.tv_nsec / 1000000;
-    const char fraction[] = {'.',
-                             (char)('0' + ms / 100),
-                             (char)('0' + ms / 10 % 10),
-                             (char)('0' + ms % 10),
-                             'Z',
-                             ' ',
-                             '\0'};
-    append_text(line, used, made);
-    append_text(line, used, fraction);
+    line_text(line, made);
+    line_text(line, ".");
+    line_number(line, (uint64_t)now.tv_nsec / 1000000, 3);
+    line_text(line, "Z ");
 }
 
-static void begin_line(char *line, size_t *used, enum log_level level, const char *event)
+static void begin_line(struct line *line, enum log_level level, const char *event)
 {
-    append_time(line, used);
-    append_text(line, used, level_names[level]);
-    append_text(line, used, " ");
-    append_text(line, used, event);
+    line->used = 0;
+    append_time(line);
+    line_text(line, level_names[level]);
+    line_text(line, " ");
+    line_text(line, event);
     if (scope_id != NULL) {
-        append_text(line, used, " req=");
-        append_text(line, used, scope_id);
+        line_text(line, " req=");
+        line_text(line, scope_id);
     }
-    append_text(line, used, " ");
+    line_text(line, " ");
 }
 
-/* Nobody forges a line: control bytes become '?'. */
-static void end_line(char *line, size_t *used)
+/* Nobody forges a line: control bytes become '?'. The line feed has room where a NUL has.
+ */
+static void end_line(struct line *line)
 {
-    for (size_t i = 0; i < *used; i++) {
-        unsigned char c = (unsigned char)line[i];
+    for (size_t i = 0; i < line->used; i++) {
+        unsigned char c = (unsigned char)line->text[i];
 
         if (c < 0x20 || c == 0x7f) {
-            line[i] = '?';
+            line->text[i] = '?';
         }
     }
-    line[(*used)++] = '\n';
+    line->text[line->used++] = '\n';
+}
+
+/* Hand over a line that is made, or write it. */
+static void send_line(enum log_level level, struct line *line)
+{
+    struct log_ring *through = atomic_load_explicit(&ring, memory_order_acquire);
+    ssize_t n;
+
+    end_line(line);
+    if (through == NULL ||
+        !log_ring_put(through, line->text, line->used, level <= LOG_WARN)) {
+        /* One write per line keeps lines of several threads whole; a log that cannot be
+         * written must not stop the service. */
+        n = write(STDERR_FILENO, line->text, line->used);
+        (void)n;
+    }
 }
 
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
-    struct log_ring *through = atomic_load_explicit(&ring, memory_order_acquire);
     int saved_errno = errno;
-    char line[LINE_MAX_BYTES];
-    size_t used = 0;
+    struct line line;
     va_list args;
 
     if (!log_enabled(level)) {
         return;
     }
-    begin_line(line, &used, level, event);
+    begin_line(&line, level, event);
     va_start(args, fmt);
-    append(line, &used, fmt, args);
+    append(&line, fmt, args);
     va_end(args);
-    end_line(line, &used);
-    if (through == NULL || !log_ring_put(through, line, used, level <= LOG_WARN)) {
-        /* One write per line keeps lines of several threads whole; a log that cannot be
-         * written must not stop the service. */
-        if (write(STDERR_FILENO, line, used) < 0) {
-            errno = saved_errno;
-        }
+    send_line(level, &line);
+    errno = saved_errno;
+}
+
+void log_write_text(enum log_level level, const char *event, const char *text)
+{
+    int saved_errno = errno;
+    struct line line;
+
+    if (!log_enabled(level)) {
+        return;
     }
+    begin_line(&line, level, event);
+    line_text(&line, text);
+    send_line(level, &line);
     errno = saved_errno;
 }
 
 /* ---- the thread that writes ----------------------------------------------------------
  */
 
-static size_t lost_line(uint64_t lost, char *line)
+static size_t lost_line(uint64_t lost, char *out)
 {
-    char text[64];
-    size_t used = 0;
+    struct line line;
 
-    (void)snprintf(text, sizeof text, "lines=%llu", (unsigned long long)lost);
-    begin_line(line, &used, LOG_WARN, "log_lines_lost");
-    append_text(line, &used, text);
-    end_line(line, &used);
-    return used;
+    begin_line(&line, LOG_WARN, "log_lines_lost");
+    line_text(&line, "lines=");
+    line_number(&line, lost, 1);
+    end_line(&line);
+    memcpy(out, line.text, line.used);
+    return line.used;
 }
 
 /* The process is about to end by a bug: let the thread write the last lines. */

@@ -56,4 +56,7 @@ uint64_t log_lost(void);
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* The same for a TEXT that is ready, for lines that are written often. */
+void log_write_text(enum log_level level, const char *event, const char *text);
+
 #endif

@@ -4,9 +4,13 @@
 #include "shard/base/rnd.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "shard/base/check.h"
+
+/* Drawn at once for names. */
+#define NAMES_BYTES 512
 
 void rnd_bytes(void *data, size_t len)
 {
@@ -21,6 +25,20 @@ void rnd_bytes(void *data, size_t len)
         p += n;
         len -= (size_t)n;
     }
+}
+
+void rnd_name(void *data, size_t len)
+{
+    static _Thread_local char ahead[NAMES_BYTES];
+    static _Thread_local size_t left;
+
+    CHECK(len <= sizeof ahead);
+    if (left < len) {
+        rnd_bytes(ahead, sizeof ahead);
+        left = sizeof ahead;
+    }
+    left -= len;
+    memcpy(data, ahead + left, len);
 }
 
 uint32_t rnd_below(uint32_t below)

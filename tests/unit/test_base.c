@@ -14,6 +14,7 @@
 #include "shard/base/buf.h"
 #include "shard/base/clock.h"
 #include "shard/base/hex.h"
+#include "shard/base/line.h"
 #include "shard/base/log.h"
 #include "shard/base/rnd.h"
 
@@ -104,6 +105,41 @@ static void test_rnd_below(void **state)
     assert_int_equal(seen, 7);
 }
 
+static void test_line(void **state)
+{
+    struct line line = {.used = 0};
+
+    (void)state;
+    line_text(&line, "n=");
+    line_number(&line, 0, 1);
+    line_text(&line, " ");
+    line_number(&line, 7, 3);
+    line_text(&line, " ");
+    line_number(&line, UINT64_MAX, 1);
+    line_text(&line, " ");
+    line_number(&line, 1, 20);
+    assert_string_equal(line_end(&line),
+                        "n=0 007 18446744073709551615 00000000000000000001");
+    for (int i = 0; i < 1000; i++) {
+        line_text(&line, "more");
+        assert_true(line.used < sizeof line.text);
+    }
+    assert_int_equal(strlen(line_end(&line)), LINE_BYTES - 1);
+}
+
+static void test_rnd_name(void **state)
+{
+    unsigned char names[200][8];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        rnd_name(names[i], sizeof names[i]);
+        for (size_t j = 0; j < i; j++) {
+            assert_memory_not_equal(names[i], names[j], sizeof names[i]);
+        }
+    }
+}
+
 static void test_log_level(void **state)
 {
     (void)state;
@@ -121,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_arena_bounds), cmocka_unit_test(test_buf_bounds),
         cmocka_unit_test(test_hex),          cmocka_unit_test(test_clock_timespec),
         cmocka_unit_test(test_rnd_below),    cmocka_unit_test(test_log_level),
+        cmocka_unit_test(test_line),         cmocka_unit_test(test_rnd_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
