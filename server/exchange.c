@@ -42,7 +42,6 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 
 /* One request and what libmicrohttpd needs for it; its client_context. */
 struct exchange {
-    struct request req;
     struct exchange *next_head;  /* in place->heads, while in STAGE_HEAD */
     struct exchange **head_link; /* what points to this one; NULL: not in the list */
     struct worker_job job;
@@ -68,6 +67,7 @@ struct exchange {
     struct params_error params_error;
     int64_t ended_us;    /* monotonic: the last byte of the request was there */
     int64_t answered_us; /* the answer was ready; 0: never */
+    struct request req;  /* last: it clears itself */
 };
 
 static struct exchange *exchange_of_job(struct worker_job *job)
@@ -89,7 +89,7 @@ static bool answer(struct exchange *ex)
         reply_close(&ex->req);
     }
     reaper_enter(&ex->conn->watch, PHASE_WRITE);
-    return reply_queue(&ex->req, ex->connection);
+    return reply_queue(&ex->req, &ex->place->stock, ex->connection);
 }
 
 /* Answer before the body was read: the connection ends after that. */
@@ -790,6 +790,7 @@ static void exchange_free(struct exchange *ex)
 {
     leave_heads(ex);
     buf_clear(&ex->form);
+    reply_restock(&ex->req.reply, &ex->place->stock);
     request_release(&ex->req);
     uploads_release(ex->place->app->uploads, &ex->room);
     free(ex);
@@ -799,11 +800,12 @@ struct exchange *exchange_new(struct exchange_place *place,
                               struct MHD_Connection *connection,
                               struct exchange_conn *conn, const char *target)
 {
-    struct exchange *ex = calloc(1, sizeof(*ex));
+    struct exchange *ex = malloc(sizeof(*ex));
 
     if (ex == NULL) {
         return NULL;
     }
+    memset(ex, 0, offsetof(struct exchange, req));
     ex->place = place;
     ex->connection = connection;
     ex->conn = conn;

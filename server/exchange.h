@@ -17,6 +17,7 @@
 #include "shard/base/check.h"
 
 #include "server/reaper.h"
+#include "server/reply.h"
 #include "server/routes.h"
 
 struct MHD_Connection;
@@ -28,7 +29,8 @@ struct exchange_place {
     struct app *app;              /* (ref) */
     enum route_listener listener; /* which routes there are */
     const atomic_bool *closing;   /* (ref) every answer ends its connection */
-    struct exchange *heads; /* requests whose header is not complete; that thread's */
+    struct exchange *heads;   /* requests whose header is not complete; that thread's */
+    struct reply_stock stock; /* that thread's; the owner releases it */
 };
 
 /* What lives as long as a connection. */

@@ -393,6 +393,7 @@ void http_free(struct http **http)
         }
         for (unsigned j = 0; j < listener->n_loops; j++) {
             MHD_stop_daemon(listener->loops[j].daemon);
+            reply_stock_release(&listener->loops[j].place.stock);
         }
         free(listener->loops);
         if (listener->fd >= 0) {

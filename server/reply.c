@@ -26,7 +26,8 @@ static const char envelope_type[] = "application/json; charset=utf-8";
 
 void reply_init(struct reply *reply)
 {
-    memset(reply, 0, sizeof(*reply));
+    memset(reply, 0, offsetof(struct reply, error_body));
+    reply->error_body[0] = '\0';
     reply->fd = -1;
 }
 
@@ -299,10 +300,9 @@ static const struct reply_header fixed_headers[] = {
     {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
 };
 
-static bool add_headers(const struct request *req, struct MHD_Response *response)
+static bool add_headers(const struct reply *reply, struct MHD_Response *response)
 {
-    const struct reply *reply = &req->reply;
-    bool ok = MHD_add_response_header(response, "X-Request-Id", req->id) == MHD_YES;
+    bool ok = true;
 
     for (size_t i = 0; ok && i < ARRAY_LEN(fixed_headers); i++) {
         ok = MHD_add_response_header(response, fixed_headers[i].name,
@@ -325,7 +325,58 @@ static bool add_headers(const struct request *req, struct MHD_Response *response
     return ok;
 }
 
-bool reply_queue(struct request *req, struct MHD_Connection *connection)
+static const char id_header[] = "X-Request-Id";
+
+static bool add_id(const struct request *req, struct MHD_Response *response)
+{
+    return MHD_add_response_header(response, id_header, req->id) == MHD_YES;
+}
+
+/* Take the response with this BODY out of STOCK; NULL: there is none. */
+static struct MHD_Response *take_ready(struct reply_stock *stock, const char *body)
+{
+    for (size_t i = 0; i < stock->n; i++) {
+        if (stock->ready[i].body == body) {
+            struct MHD_Response *response = stock->ready[i].response;
+
+            stock->ready[i] = stock->ready[--stock->n];
+            return response;
+        }
+    }
+    return NULL;
+}
+
+/* Can this answer be given again to somebody else? */
+static bool is_common(const struct reply *reply)
+{
+    return reply->kind == REPLY_STATIC && reply->body != reply->error_body &&
+           reply->body_len > 0 && reply->n_headers == 0 && !reply->close;
+}
+
+/* The response with all its headers. NULL: memory is short. */
+static struct MHD_Response *dress_response(struct request *req, struct reply_stock *stock)
+{
+    struct reply *reply = &req->reply;
+    bool common = is_common(reply);
+    struct MHD_Response *response = common ? take_ready(stock, reply->body) : NULL;
+    bool ok = true;
+
+    if (response == NULL) {
+        response = make_response(reply);
+        ok = response != NULL && add_headers(reply, response);
+    }
+    if (ok && add_id(req, response)) {
+        reply->response = common ? response : NULL;
+        return response;
+    }
+    if (response != NULL) {
+        MHD_destroy_response(response);
+    }
+    return NULL;
+}
+
+bool reply_queue(struct request *req, struct reply_stock *stock,
+                 struct MHD_Connection *connection)
 {
     struct reply *reply = &req->reply;
     struct MHD_Response *response;
@@ -334,14 +385,47 @@ bool reply_queue(struct request *req, struct MHD_Connection *connection)
     if (reply->kind == REPLY_NONE) {
         set_error(req, ERROR_INTERNAL, "");
     }
-    response = make_response(reply);
+    response = dress_response(req, stock);
     if (response == NULL) {
         return false;
     }
-    ok = add_headers(req, response) &&
-         MHD_queue_response(connection, reply->http_status, response) == MHD_YES;
-    MHD_destroy_response(response);
+    ok = MHD_queue_response(connection, reply->http_status, response) == MHD_YES;
+    if (reply->response == NULL) {
+        MHD_destroy_response(response);
+    }
     return ok;
+}
+
+/* Undo add_id(). */
+static bool remove_id(struct MHD_Response *response)
+{
+    const char *id = MHD_get_response_header(response, id_header);
+
+    return id != NULL && MHD_del_response_header(response, id_header, id) == MHD_YES;
+}
+
+void reply_restock(struct reply *reply, struct reply_stock *stock)
+{
+    struct MHD_Response *response = reply->response;
+
+    if (response == NULL) {
+        return;
+    }
+    reply->response = NULL;
+    if (stock->n == REPLY_STOCK_MAX || !remove_id(response)) {
+        MHD_destroy_response(response);
+        return;
+    }
+    stock->ready[stock->n].body = reply->body;
+    stock->ready[stock->n].response = response;
+    stock->n++;
+}
+
+void reply_stock_release(struct reply_stock *stock)
+{
+    while (stock->n > 0) {
+        MHD_destroy_response(stock->ready[--stock->n].response);
+    }
 }
 
 void reply_send_now(struct request *req, int fd)

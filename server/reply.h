@@ -21,6 +21,7 @@
 #include "server/error.h"
 
 struct MHD_Connection;
+struct MHD_Response;
 struct request;
 
 /* Most headers that a handler may add. */
@@ -51,7 +52,19 @@ struct reply {
     bool close;      /* end the connection after this answer */
     size_t n_headers;
     struct reply_header headers[REPLY_HEADERS_MAX];
+    struct MHD_Response *response;    /* of a stock: goes back there; else NULL */
     char error_body[REPLY_ERROR_MAX]; /* so that an error needs no memory */
+};
+
+/* Responses to reply_static() that are ready but for the request's id: making one takes
+ * longer than all else that /ping does. One thread's own. */
+#define REPLY_STOCK_MAX 32
+struct reply_stock {
+    size_t n;
+    struct {
+        const char *body;              /* (ref) text that lives for ever */
+        struct MHD_Response *response; /* owned */
+    } ready[REPLY_STOCK_MAX];
 };
 
 /* A part of an open file as the body. */
@@ -109,10 +122,17 @@ void reply_close(struct request *req);
 /* Bytes of the body, for the access line. */
 uint64_t reply_bytes(const struct reply *reply);
 
-/* Give the answer to libmicrohttpd; called by http.c only, in the connection's own
- * thread. A request without an answer gets ERROR_INTERNAL. False: the connection must be
- * closed. */
-bool reply_queue(struct request *req, struct MHD_Connection *connection) MUST_CHECK;
+/* Give the answer to libmicrohttpd; in the connection's own thread, whose STOCK it is. A
+ * request without an answer gets ERROR_INTERNAL. False: the connection must be closed. */
+bool reply_queue(struct request *req, struct reply_stock *stock,
+                 struct MHD_Connection *connection) MUST_CHECK;
+
+/* The last byte of REPLY is out: what it had of STOCK can be used again. In the same
+ * thread, before reply_release(). */
+void reply_restock(struct reply *reply, struct reply_stock *stock);
+
+/* Free what is in STOCK, which is empty then. */
+void reply_stock_release(struct reply_stock *stock);
 
 /* Write the answer, an error, straight to the socket FD, of which the caller then ends
  * the connection: for the middle of a body, where libmicrohttpd takes no answer. It may

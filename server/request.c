@@ -18,7 +18,7 @@ void request_init(struct request *req, struct app *app, int64_t start_ms)
 {
     unsigned char id[8];
 
-    memset(req, 0, sizeof(*req));
+    memset(req, 0, offsetof(struct request, reply));
     req->app = app;
     req->path_rest = "";
     req->start_ms = start_ms;

@@ -64,8 +64,8 @@ struct request {
     /* Not OK: the request is refused once the caller is known, the handler never runs. */
     enum upload_status upload_status;
     struct auth_identity who;
-    struct call call; /* for shard/; its arena and deadline are this request's */
-    struct reply reply;
+    struct call call;   /* for shard/; its arena and deadline are this request's */
+    struct reply reply; /* last: not all of it is cleared for each request */
 };
 
 /* A request with a new random id that began at START_MS; no route, no deadline yet. */
