@@ -29,9 +29,12 @@
 /* Where a request is on its way; what the next call of on_request() means. */
 enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 
-/* Longest target of a request. The shortest connection_memory_bytes is twice as much: the
- * other half is for the headers and the answer's. */
+/* Longest target of a request. */
 #define TARGET_MAX_BYTES ((size_t)16 << 10)
+
+/* What of a connection's memory a request's target leaves at least to its headers and to
+ * those of the answer. */
+#define HEADERS_MIN_BYTES ((size_t)1400)
 
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */
 #define QUERY_RECORD_BYTES 64
@@ -741,6 +744,16 @@ static void leave_heads(struct exchange *ex)
     ex->head_link = NULL;
 }
 
+/* Answer a request whose header the library is about to refuse, before it does. */
+static void refuse_head(struct exchange *ex, enum error_code code, const char *why)
+{
+    leave_heads(ex);
+    metrics_add(ex->place->app->metrics, METRIC_HTTP_FRAMING_REFUSED, 1);
+    reply_error(&ex->req, code, "%s", why);
+    answer_past_library(ex);
+    (void)shutdown(ex->conn->watch.fd, SHUT_WR);
+}
+
 void exchange_refuse_length(struct exchange_place *place)
 {
     struct exchange *next;
@@ -751,14 +764,37 @@ void exchange_refuse_length(struct exchange_place *place)
         uint64_t length;
 
         next = ex->next_head;
-        if (value == NULL || framing_parse_length(value, strlen(value), &length)) {
-            continue;
+        if (value != NULL && !framing_parse_length(value, strlen(value), &length)) {
+            refuse_head(ex, ERROR_BAD_REQUEST, "Content-Length is malformed");
         }
-        leave_heads(ex);
-        metrics_add(place->app->metrics, METRIC_HTTP_FRAMING_REFUSED, 1);
-        reply_error(&ex->req, ERROR_BAD_REQUEST, "Content-Length is malformed");
-        answer_past_library(ex);
-        (void)shutdown(ex->conn->watch.fd, SHUT_WR);
+    }
+}
+
+static enum MHD_Result size_cb(void *cls, enum MHD_ValueKind kind, const char *name,
+                               size_t name_len, const char *value, size_t value_len)
+{
+    size_t *bytes = cls;
+
+    (void)kind;
+    (void)name;
+    (void)value;
+    *bytes += name_len + value_len;
+    return MHD_YES;
+}
+
+void exchange_refuse_header(struct exchange_place *place)
+{
+    struct exchange *next;
+
+    for (struct exchange *ex = place->heads; ex != NULL; ex = next) {
+        size_t bytes = strlen(ex->target.text);
+
+        next = ex->next_head;
+        (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, size_cb,
+                                          &bytes);
+        if (bytes >= ex->config->connection_memory_bytes / 2 - HEADERS_MIN_BYTES) {
+            refuse_head(ex, ERROR_TARGET_TOO_LONG, "with all headers");
+        }
     }
 }
 
@@ -775,7 +811,8 @@ static bool is_target_too_long(const struct exchange *ex)
         len++;
         bytes += *p == '&' ? 1 + QUERY_RECORD_BYTES : 1;
     }
-    return len > TARGET_MAX_BYTES || bytes > ex->config->connection_memory_bytes / 4 * 3;
+    return len > TARGET_MAX_BYTES ||
+           bytes + HEADERS_MIN_BYTES > ex->config->connection_memory_bytes;
 }
 
 static void refuse_target(struct exchange *ex)

@@ -55,6 +55,11 @@ bool exchange_step(struct exchange *ex, const char *method, const char *version,
  * request and end the connection for writing before it does. */
 void exchange_refuse_length(struct exchange_place *place);
 
+/* The library finds no memory for the header of one of the requests in PLACE, and would
+ * send the head of its answer twice: as above. It does not say which one it is; those
+ * that have filled half of their memory are refused. */
+void exchange_refuse_header(struct exchange_place *place);
+
 /* The request is over, END says how ("done", "left"...), REFUSED that the library
  * answered it and closes. Writes the access line and frees; *EX becomes NULL. */
 void exchange_end(struct exchange **ex, const char *end, bool refused);

@@ -190,6 +190,8 @@ __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const c
 
     if (strstr(fmt, "Content-Length") != NULL) {
         exchange_refuse_length(&loop->place);
+    } else if (strstr(fmt, "Not enough memory in pool") != NULL) {
+        exchange_refuse_header(&loop->place);
     }
     if (log_enabled(LOG_DEBUG)) {
         (void)vsnprintf(text, sizeof(text), fmt, args);
