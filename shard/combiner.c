@@ -214,6 +214,29 @@ static bool is_apart_locked(const struct lane *lane, const struct ticket *ticket
     return true;
 }
 
+/* Have A and B an operation each that are kept apart? */
+static bool shares_mark(const struct ticket *a, const struct ticket *b)
+{
+    for (size_t i = 0; i < a->n_marks; i++) {
+        for (size_t j = 0; j < b->n_marks; j++) {
+            if (a->marks[i] == b->marks[j]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* May TICKET go? Nobody overtakes the one who has waited longest with what he waits for:
+ * of many operations, one or the other might be under way for ever. */
+static bool may_go_locked(const struct lane *lane, const struct ticket *ticket)
+{
+    const struct ticket *oldest = lane->shared.first;
+
+    return is_apart_locked(lane, ticket) &&
+           (oldest == NULL || oldest == ticket || !shares_mark(oldest, ticket));
+}
+
 static void mark_locked(struct lane *lane, unsigned at, const struct ticket *ticket)
 {
     struct seat *seat = &lane->shared.seats[at];
@@ -262,7 +285,7 @@ static void choose_leaders_locked(struct lane *lane)
 
     while (ticket != NULL) {
         struct ticket *next = ticket->next;
-        if (find_seat_locked(lane, ticket, &at) && is_apart_locked(lane, ticket)) {
+        if (find_seat_locked(lane, ticket, &at) && may_go_locked(lane, ticket)) {
             unlink_locked(lane, before, ticket);
             sit_locked(lane, at, ticket);
             tell(ticket, TICKET_LEADS);
@@ -298,7 +321,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     }
     pthread_mutex_lock(&lane->shared.mutex);
     unsigned at;
-    if (find_seat_locked(lane, ticket, &at) && is_apart_locked(lane, ticket)) {
+    if (find_seat_locked(lane, ticket, &at) && may_go_locked(lane, ticket)) {
         sit_locked(lane, at, ticket);
     } else if (lane->shared.n_waiting < lane->waiters_max) {
         ticket->is_told = false;
@@ -328,6 +351,7 @@ static bool leave(struct ticket *ticket)
         unlink_locked(lane, before, t);
         refuse(ticket, OUTCOME_BUSY, "waited in vain to be combined");
         atomic_store(&ticket->state, TICKET_DONE);
+        choose_leaders_locked(lane); /* some may have waited for it */
     }
     pthread_mutex_unlock(&lane->shared.mutex);
     return t != NULL;
@@ -378,7 +402,7 @@ static bool may_join_locked(const struct lane *lane, const struct batch *batch,
     return ticket->restless_slot == batch->leader->restless_slot &&
            batch->n + ticket->n <= lane->batch_max && batch->n_members < company_max &&
            batch->n_members < ticket->company_max && 2 * theirs_ms >= ours_ms &&
-           2 * ours_ms >= theirs_ms && is_apart_locked(lane, ticket);
+           2 * ours_ms >= theirs_ms && may_go_locked(lane, ticket);
 }
 
 static void fill_locked(struct lane *lane, struct batch *batch)

@@ -24,31 +24,40 @@
 #define PROC     PROC_FAVORITE_ACTION
 #define N_ANSWER 2 /* columns */
 
-/* One request: the ticket of one like. */
+#define WISH_OPS 2
+
+/* One request: the ticket of one like, or of two. */
 struct wish {
     struct ticket ticket;
     struct ops *ops;
-    size_t index;
-    struct dbplace place;
+    size_t index[WISH_OPS];
+    struct dbplace places[WISH_OPS];
     struct arena arena;
 };
 
-static void wish_init(struct wish *w, uint64_t owner, uint64_t target)
+static void wish_add(struct wish *w, uint64_t owner, uint64_t target)
 {
-    *w = (struct wish){.index = 0};
-    arena_init(&w->arena, 1 << 20);
-    w->ops = ops_new();
-    assert_non_null(w->ops);
+    size_t i = ops_count(w->ops);
+
+    w->index[i] = i;
     ops_add_owner(w->ops, owner);
     ops_number(w->ops, "target", (int64_t)target);
-    ops_place(w->ops, 0, (uint32_t)(owner % 1024), 1);
+    ops_place(w->ops, i, (uint32_t)(owner % 1024), 1);
+    w->ticket.n = i + 1;
+}
+
+static void wish_init(struct wish *w, uint64_t owner, uint64_t target)
+{
+    *w = (struct wish){.ops = ops_new()};
+    assert_non_null(w->ops);
+    arena_init(&w->arena, 1 << 20);
     w->ticket = (struct ticket){.ops = w->ops,
-                                .index = &w->index,
-                                .n = 1,
-                                .places = &w->place,
+                                .index = w->index,
+                                .places = w->places,
                                 .arena = &w->arena,
                                 .deadline_ms = clock_mono_ms() + FAR_MS,
                                 .restless_slot = SLOTS_MAX};
+    wish_add(w, owner, target);
 }
 
 static void wish_free(struct wish *w)
@@ -80,14 +89,17 @@ static const struct dbresult *answer(struct batch *batch)
 
 static const struct call_report done = {.lent = OUTCOME_OK, .status = DB_OK};
 
-/* Does W have the answer to its own operation? */
+/* Does W have the answers to its own operations? */
 static void check_answer(const struct wish *w)
 {
     assert_int_equal(w->ticket.report.lent, OUTCOME_OK);
     assert_int_equal(w->ticket.report.status, DB_OK);
-    assert_non_null(w->place.result);
-    const struct dbvalue *code = dbresult_value(w->place.result, w->place.row, "code");
-    assert_int_equal(strtoull(code->text, NULL, 10), ops_owner(w->ops, 0));
+    for (size_t i = 0; i < w->ticket.n; i++) {
+        const struct dbplace *place = &w->places[i];
+        assert_non_null(place->result);
+        const struct dbvalue *code = dbresult_value(place->result, place->row, "code");
+        assert_int_equal(strtoull(code->text, NULL, 10), ops_owner(w->ops, i));
+    }
 }
 
 static int setup(void **state)
@@ -252,6 +264,84 @@ static void test_one_edge_one_after_the_other(void **state)
     }
 }
 
+/* W leads: take it, alone, and end it. */
+static void lead_alone(struct wish *w)
+{
+    struct batch batch;
+
+    assert_int_equal(combiner_wait(&w->ticket), TICKET_LEADS);
+    combiner_take(&w->ticket, &batch);
+    assert_int_equal(batch.n_members, 1);
+    combiner_end(&batch, &done, answer(&batch));
+    assert_int_equal(combiner_wait(&w->ticket), TICKET_DONE);
+    check_answer(w);
+    wish_free(w);
+}
+
+/* Two on two edges, two more behind them on the same ones, and between them one that is
+ * on both. */
+struct squeeze {
+    struct wish first[2];
+    struct batch batches[2];
+    struct wish both;
+    struct wish later[2];
+};
+
+static void squeeze_init(struct squeeze *s, struct combiner *c)
+{
+    for (size_t i = 0; i < 2; i++) {
+        wish_init(&s->first[i], 7 + i, 1);
+        enter(c, &s->first[i]);
+        assert_int_equal(combiner_wait(&s->first[i].ticket), TICKET_LEADS);
+        combiner_take(&s->first[i].ticket, &s->batches[i]);
+    }
+    wish_init(&s->both, 7, 1);
+    wish_add(&s->both, 8, 1);
+    enter(c, &s->both);
+    for (size_t i = 0; i < 2; i++) {
+        wish_init(&s->later[i], 7 + i, 1);
+        enter(c, &s->later[i]);
+    }
+}
+
+static void squeeze_end(struct squeeze *s, size_t i)
+{
+    combiner_end(&s->batches[i], &done, answer(&s->batches[i]));
+    assert_int_equal(combiner_wait(&s->first[i].ticket), TICKET_DONE);
+    check_answer(&s->first[i]);
+    wish_free(&s->first[i]);
+}
+
+/* One or the other edge is under way always, were it not for whose turn it is. */
+static void test_nobody_overtakes_the_oldest(void **state)
+{
+    struct squeeze s;
+
+    squeeze_init(&s, *state);
+    squeeze_end(&s, 0);
+    assert_int_equal(s.later[0].ticket.state, TICKET_WAITING);
+    squeeze_end(&s, 1);
+    assert_int_equal(s.later[1].ticket.state, TICKET_WAITING);
+    lead_alone(&s.both);
+    lead_alone(&s.later[0]);
+    lead_alone(&s.later[1]);
+}
+
+static void test_the_oldest_leaves(void **state)
+{
+    struct squeeze s;
+
+    squeeze_init(&s, *state);
+    squeeze_end(&s, 0);
+    s.both.ticket.deadline_ms = clock_mono_ms();
+    assert_int_equal(combiner_wait(&s.both.ticket), TICKET_DONE);
+    assert_int_equal(s.both.ticket.report.lent, OUTCOME_BUSY);
+    wish_free(&s.both);
+    lead_alone(&s.later[0]);
+    squeeze_end(&s, 1);
+    lead_alone(&s.later[1]);
+}
+
 static void test_who_waits_too_long_leaves(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
@@ -378,7 +468,7 @@ static void test_an_unknown_outcome_is_everybodys(void **state)
         assert_int_equal(jam->wishes[i].ticket.report.status, DB_UNKNOWN);
         assert_true(jam->wishes[i].ticket.report.is_over);
         assert_string_equal(jam->wishes[i].ticket.report.detail, "lost");
-        assert_null(jam->wishes[i].place.result);
+        assert_null(jam->wishes[i].places[0].result);
         wish_free(&jam->wishes[i]);
     }
     jam_end(jam, 1);
@@ -541,6 +631,8 @@ int main(void)
         WITH(test_those_who_wait_go_together),
         WITH(test_a_batch_and_the_queue_are_bounded),
         WITH(test_one_edge_one_after_the_other),
+        WITH(test_nobody_overtakes_the_oldest),
+        WITH(test_the_oldest_leaves),
         WITH(test_who_waits_too_long_leaves),
         WITH(test_who_is_in_a_hurry_goes_alone),
         WITH(test_what_is_wrong_is_found_by_halving),
