@@ -477,17 +477,23 @@ static void list_operations(struct batch *batch)
     ops_sort(batch->refs, batch->n);
 }
 
+/* A batch of TICKET alone, which leads. */
+static struct batch batch_of(struct ticket *ticket)
+{
+    ticket->next = NULL;
+    return (struct batch){.leader = ticket,
+                          .members = ticket,
+                          .n_members = 1,
+                          .n = ticket->n,
+                          .arena = ticket->arena,
+                          .deadline_ms = ticket->deadline_ms};
+}
+
 void combiner_take(struct ticket *ticket, struct batch *batch)
 {
     struct lane *lane = ticket->lane;
 
-    *batch = (struct batch){.leader = ticket,
-                            .members = ticket,
-                            .n_members = 1,
-                            .n = ticket->n,
-                            .arena = ticket->arena,
-                            .deadline_ms = ticket->deadline_ms};
-    ticket->next = NULL;
+    *batch = batch_of(ticket);
     if (lane != NULL) {
         pthread_mutex_lock(&lane->shared.mutex);
         fill_locked(lane, batch);
@@ -512,21 +518,43 @@ static void hand_out_answers(struct batch *batch, const struct dbresult *results
     }
 }
 
-/* Everybody is told; from then on his ticket is not ours to touch. */
+/* T is told; from then on it is not ours to touch. */
+static void tell_report(struct batch *batch, struct ticket *t,
+                        const struct call_report *report)
+{
+    t->report = *report;
+    if (batch->results != NULL) {
+        arena_keep(t->arena, t->kept, drop_results, batch->results);
+    }
+    if (t == batch->leader) {
+        atomic_store(&t->state, TICKET_DONE);
+    } else {
+        tell(t, TICKET_DONE);
+    }
+}
+
 static void tell_members(struct batch *batch, const struct call_report *report)
 {
     struct ticket *next;
 
     for (struct ticket *t = batch->members; t != NULL; t = next) {
         next = t->next;
-        t->report = *report;
-        if (batch->results != NULL) {
-            arena_keep(t->arena, t->kept, drop_results, batch->results);
-        }
-        if (t == batch->leader) {
-            atomic_store(&t->state, TICKET_DONE);
+        tell_report(batch, t, report);
+    }
+}
+
+void combiner_let_go(struct batch *batch, const struct call_report *report)
+{
+    int64_t now_ms = clock_mono_ms();
+    struct ticket *before = batch->leader;
+
+    CHECK(report->status == DB_UNKNOWN);
+    for (struct ticket *t = before->next; t != NULL; t = before->next) {
+        if (t->deadline_ms <= now_ms) {
+            before->next = t->next;
+            tell_report(batch, t, report);
         } else {
-            tell(t, TICKET_DONE);
+            before = t;
         }
     }
 }
@@ -597,4 +625,12 @@ void combiner_end(struct batch *batch, const struct call_report *report,
         atomic_store(&batch->results->n_refs, 1);
         drop_results(batch->results);
     }
+}
+
+void combiner_give_up(struct ticket *ticket, const struct call_report *report)
+{
+    struct batch batch = batch_of(ticket);
+
+    CHECK(report->lent != OUTCOME_OK);
+    combiner_end(&batch, report, /* results= */ NULL);
 }

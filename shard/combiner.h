@@ -12,8 +12,8 @@
  *
  *   state of a ticket   what its thread does                  who moves it on
  *   WAITING             waits in combiner_wait()              a leader, or its deadline
- *   LEADS               combiner_take(), the CALL,            combiner_end()
- *                       combiner_end()
+ *   LEADS               gets a connection (or gives up),      combiner_end(), or
+ *                       combiner_take(), the CALL             combiner_give_up()
  *   TAKEN               waits: a leader has it under way      that leader
  *   DONE                reads its report and places           -
  *
@@ -127,8 +127,17 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
  * is DONE, with BUSY. A ticket that is DONE is out of the combiner. */
 enum ticket_state combiner_wait(struct ticket *ticket);
 
-/* TICKET leads: choose who goes along. */
+/* TICKET leads, and can make its CALL at once: choose who goes along. Whoever is taken
+ * cannot leave any more when its deadline passes. */
 void combiner_take(struct ticket *ticket, struct batch *batch);
+
+/* TICKET leads, and makes no CALL: it is DONE with REPORT, and the next in line leads. */
+void combiner_give_up(struct ticket *ticket, const struct call_report *report);
+
+/* The CALL of BATCH has no answer, as REPORT (of DB_UNKNOWN) says, and more is to be
+ * found out about it: those of its members whose deadline has passed do not wait for
+ * that. They are DONE, but for the leader. combiner_end() follows, with DB_UNKNOWN. */
+void combiner_let_go(struct batch *batch, const struct call_report *report);
 
 /* The CALL of BATCH is over, with REPORT and the RESULTS of DB_OK: tell its members. Or
  * it is halved, and its leader leads again. Then the next in line lead. */

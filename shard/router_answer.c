@@ -157,6 +157,11 @@ static void read_answers(struct errand *e, struct parcel *parcel)
     }
 }
 
+bool errand_may_repeat(const struct errand *e, const struct call_report *report)
+{
+    return may_ask_again(e, report->is_late || report->is_likely_again);
+}
+
 /* The CALL was sent, and no answer says what it did: it is repeated only when it cannot
  * commit any more behind the back of the next attempt. */
 static void handle_unknown(struct errand *e, struct parcel *parcel,
@@ -192,8 +197,8 @@ static void stay_pending(struct errand *e, const struct parcel *parcel,
     }
 }
 
-void errand_report(struct errand *e, struct shard *shard, const char *tag,
-                   const struct dbexec *exec, struct call_report *report)
+void errand_report(const struct errand *e, const struct dbexec *exec,
+                   struct call_report *report)
 {
     /* A write whose answer does not fit has been done. */
     bool is_done = exec->status == DB_NOMEM && is_write(e);
@@ -204,12 +209,19 @@ void errand_report(struct errand *e, struct shard *shard, const char *tag,
                                    .is_over = exec->is_over || is_done,
                                    .is_likely_again = exec->is_over || is_done};
     memcpy(report->detail, exec->detail, sizeof report->detail);
-    if (report->status == DB_UNKNOWN && is_write(e) && !report->is_over &&
-        may_ask_again(e, report->is_late)) {
-        report->is_over = shard_kill(shard, tag, e->call->deadline_ms);
-        log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", shard->name,
-                  proc_get(e->proc)->routine, report->is_over);
-    }
+}
+
+bool errand_may_run(const struct errand *e, const struct call_report *report)
+{
+    return report->status == DB_UNKNOWN && is_write(e) && !report->is_over;
+}
+
+void errand_kill(struct errand *e, struct shard *shard, const char *tag,
+                 struct call_report *report)
+{
+    report->is_over = shard_kill(shard, tag, e->call->deadline_ms);
+    log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", shard->name,
+              proc_get(e->proc)->routine, report->is_over);
 }
 
 void errand_digest(struct errand *e, struct parcel *parcel,

@@ -88,7 +88,10 @@ static void run_parcels(struct errand *e)
             parcel->is_ready = false;
             shard_count(parcel->shard, parcel->n);
             shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
-            errand_report(e, parcel->shard, parcel->tag, exec, &report);
+            errand_report(e, exec, &report);
+            if (errand_may_run(e, &report) && errand_may_repeat(e, &report)) {
+                errand_kill(e, parcel->shard, parcel->tag, &report);
+            }
             place_answers(e, parcel, exec->results);
             errand_digest(e, parcel, &report);
         }
@@ -121,9 +124,8 @@ static void attempt_apart(struct errand *e)
 
 /* --- One attempt together with others --- */
 
-/* The CALL of BATCH, by the thread that leads it. */
-static void run_batch(struct errand *e, struct batch *batch, struct call_report *report,
-                      struct dbexec *exec)
+/* Write the arguments of BATCH. False: they do not fit. */
+static bool write_batch(struct errand *e, struct batch *batch, struct dbexec *exec)
 {
     struct parcel *parcel = &e->parcels[0];
     size_t len = 0;
@@ -131,23 +133,58 @@ static void run_batch(struct errand *e, struct batch *batch, struct call_report 
                            ? NULL
                            : ops_render(batch->refs, batch->n, batch->arena, &len);
 
-    *report = (struct call_report){.lent = OUTCOME_NOMEM,
-                                   .detail = "the operations do not fit one call"};
-    if (json == NULL) {
-        return;
-    }
     parcel->args[0] = dbarg_text(json, len);
-    *exec = (struct dbexec){.proc = e->proc, .args = parcel->args, .arena = batch->arena};
-    report->lent = borrow(e, parcel, exec, /* may_wait= */ true);
-    if (report->lent != OUTCOME_OK) {
-        memcpy(report->detail, e->call->detail, sizeof report->detail);
+    exec->args = parcel->args;
+    exec->arena = batch->arena;
+    return json != NULL;
+}
+
+/* The CALL of BATCH on the connection that EXEC has: nobody in it waits beyond his
+ * deadline. When it has no answer, what may still run is ended, for members may want to
+ * repeat it even where the leader does not. */
+static void run_batch(struct errand *e, struct batch *batch, struct call_report *report,
+                      struct dbexec *exec)
+{
+    struct parcel *parcel = &e->parcels[0];
+    int64_t limit_ms = attempt_deadline(e->router, e->call);
+
+    if (!write_batch(e, batch, exec)) {
+        *report = (struct call_report){.lent = OUTCOME_NOMEM,
+                                       .detail = "the operations do not fit one call"};
+        shard_take_back(parcel->shard, e->call, exec);
         return;
     }
-    int64_t limit_ms = attempt_deadline(e->router, e->call);
+    limit_ms = batch->deadline_ms < limit_ms ? batch->deadline_ms : limit_ms;
+    parcel->has_fair_time =
+        batch->deadline_ms - clock_mono_ms() >= attempt_fair_ms(e->router);
     shard_count(parcel->shard, batch->n);
-    dbexec_run(exec, 1, batch->deadline_ms < limit_ms ? batch->deadline_ms : limit_ms);
+    dbexec_run(exec, 1, limit_ms);
     shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
-    errand_report(e, parcel->shard, parcel->tag, exec, report);
+    errand_report(e, exec, report);
+    if (errand_may_run(e, report)) {
+        combiner_let_go(batch, report);
+        if (batch->leader->next != NULL || errand_may_repeat(e, report)) {
+            errand_kill(e, parcel->shard, parcel->tag, report);
+        }
+    }
+}
+
+/* TICKET leads: it gets a connection, and then takes along who is there by now. */
+static void lead(struct errand *e, struct ticket *ticket)
+{
+    struct call_report report = {.lent = OUTCOME_OK};
+    struct dbexec exec = {.proc = e->proc};
+    struct batch batch;
+
+    report.lent = borrow(e, &e->parcels[0], &exec, /* may_wait= */ true);
+    if (report.lent != OUTCOME_OK) {
+        memcpy(report.detail, e->call->detail, sizeof report.detail);
+        combiner_give_up(ticket, &report);
+        return;
+    }
+    combiner_take(ticket, &batch);
+    run_batch(e, &batch, &report, &exec);
+    combiner_end(&batch, &report, exec.results);
 }
 
 /* Find the restless slot that PARCEL is about; SLOTS_MAX: there is none. False: it is
@@ -178,15 +215,10 @@ static void attempt_together(struct errand *e, uint32_t restless_slot)
                             .arena = e->call->arena,
                             .deadline_ms = e->call->deadline_ms,
                             .restless_slot = restless_slot};
-    struct call_report report;
-    struct batch batch;
-    struct dbexec exec = {.results = NULL};
 
     combiner_enter(e->router->combiner, parcel->shard->index, e->proc, &ticket);
     while (combiner_wait(&ticket) == TICKET_LEADS) {
-        combiner_take(&ticket, &batch);
-        run_batch(e, &batch, &report, &exec);
-        combiner_end(&batch, &report, exec.results);
+        lead(e, &ticket);
     }
     if (ticket.report.detail[0] != '\0') {
         call_explain(e->call, "%s", ticket.report.detail);

@@ -93,11 +93,20 @@ void errand_pack(struct errand *e);
 /* Write the arguments of PARCEL, which goes alone. False: they do not fit. */
 bool errand_write(struct errand *e, struct parcel *parcel) MUST_CHECK;
 
-/* EXEC has run on a session of SHARD that is called TAG, and has its connection given
- * back: what those in it are to be told. Ends what may still run, if E is to repeat it.
- */
-void errand_report(struct errand *e, struct shard *shard, const char *tag,
-                   const struct dbexec *exec, struct call_report *report);
+/* EXEC has run for E: what those in it are to be told. */
+void errand_report(const struct errand *e, const struct dbexec *exec,
+                   struct call_report *report);
+
+/* May the CALL of REPORT still be running, and do something? */
+bool errand_may_run(const struct errand *e, const struct call_report *report);
+
+/* End such a CALL, which runs on the session TAG of SHARD, by E's deadline; REPORT says
+ * then whether it has ended. */
+void errand_kill(struct errand *e, struct shard *shard, const char *tag,
+                 struct call_report *report);
+
+/* May E repeat what REPORT, of DB_UNKNOWN, is about, once it has ended? */
+bool errand_may_repeat(const struct errand *e, const struct call_report *report);
 
 /* The CALL of PARCEL is over as REPORT says, its answers are in e->places: settle its
  * tasks or leave them pending. */

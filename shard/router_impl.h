@@ -104,6 +104,9 @@ int64_t attempt_fair_ms(const struct router *router);
 enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
                           bool may_wait, struct dbexec *exec) MUST_CHECK;
 
+/* Give the connection of EXEC back: there was no CALL after all. */
+void shard_take_back(struct shard *shard, struct call *call, struct dbexec *exec);
+
 /* The CALL that a connection was borrowed for has N operations. */
 void shard_count(struct shard *shard, size_t n);
 

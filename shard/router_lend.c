@@ -60,6 +60,13 @@ enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_
     return OUTCOME_OK;
 }
 
+void shard_take_back(struct shard *shard, struct call *call, struct dbexec *exec)
+{
+    dbpool_put(shard->pool, &exec->conn, DBPOOL_UNPROVEN);
+    atomic_fetch_sub(&shard->calls_total, 1);
+    call->n_calls--;
+}
+
 void shard_count(struct shard *shard, size_t n)
 {
     atomic_fetch_add(&shard->operations_total, n);

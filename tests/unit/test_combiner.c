@@ -4,8 +4,10 @@
  * fails or is late. The CALLs are made by the test itself, so that it decides when each
  * ends. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <cmocka.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/rnd.h"
 
 #include "shard/combiner.h"
 
@@ -507,6 +510,58 @@ static void test_a_restless_slot_keeps_to_itself(void **state)
     }
 }
 
+/* What is found out about a lost CALL takes time that some of its members do not have. */
+static void test_whose_time_is_over_is_told_at_once(void **state)
+{
+    struct call_report lost = {.lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_late = true};
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 4);
+    jam_end(jam, 0);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 4);
+    jam->wishes[0].ticket.deadline_ms = clock_mono_ms();
+    jam->wishes[1].ticket.deadline_ms = clock_mono_ms();
+    jam->wishes[3].ticket.deadline_ms = clock_mono_ms();
+    combiner_let_go(&batch, &lost);
+    lost.is_over = true;
+    combiner_end(&batch, &lost, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        const struct call_report *report = &jam->wishes[i].ticket.report;
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        assert_int_equal(report->status, DB_UNKNOWN);
+        assert_int_equal(report->is_over, i == 0 || i == 2);
+        wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* Who gets no connection has taken nobody along who would have to wait with him. */
+static void test_who_gives_up_does_so_alone(void **state)
+{
+    const struct call_report none = {.lent = OUTCOME_BUSY, .detail = "no connection"};
+    struct jam *jam = calloc(1, sizeof *jam);
+
+    jam_init(jam, *state, 3);
+    jam_end(jam, 0);
+    assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_LEADS);
+    combiner_give_up(&jam->wishes[0].ticket, &none);
+    assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_DONE);
+    assert_int_equal(jam->wishes[0].ticket.report.lent, OUTCOME_BUSY);
+    assert_string_equal(jam->wishes[0].ticket.report.detail, "no connection");
+    wish_free(&jam->wishes[0]);
+    assert_int_equal(jam->wishes[1].ticket.state, TICKET_LEADS);
+    assert_int_equal(jam->wishes[2].ticket.state, TICKET_WAITING);
+    combiner_give_up(&jam->wishes[1].ticket, &none);
+    assert_int_equal(combiner_wait(&jam->wishes[1].ticket), TICKET_DONE);
+    wish_free(&jam->wishes[1]);
+    lead_alone(&jam->wishes[2]);
+    jam_end(jam, 1);
+    free(jam);
+}
+
 /* Others' lanes are others'. */
 static void test_lanes(void **state)
 {
@@ -622,6 +677,116 @@ static void test_a_crowd(void **state)
     assert_int_equal(crowd.n_edges, 0);
 }
 
+/* What happens when much fails, and many have little time: whatever a shard did, is
+ * answered so, once. */
+#define ROUGH_OWNERS 40
+#define ROUGH_BAD    13 /* the owner whose operations are refused */
+#define ROUGH_ROUNDS 300
+
+struct rough {
+    struct combiner *combiner;
+    atomic_uint done[ROUGH_OWNERS]; /* by the shard */
+    atomic_uint told[ROUGH_OWNERS]; /* to those who asked */
+    atomic_uint failed, refused;    /* tickets */
+};
+
+/* The shard: refuses the bad one, is lost now and then, else does what it is asked. */
+static const struct dbresult *rough_call(struct rough *rough, struct batch *batch,
+                                         unsigned chance, struct call_report *report)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        sched_yield(); /* others come meanwhile */
+    }
+    *report = done;
+    if (has_owner(batch, ROUGH_BAD)) {
+        report->status = DB_REFUSED;
+    } else if (chance < 10) {
+        *report = (struct call_report){.status = DB_UNKNOWN};
+        combiner_let_go(batch, report);
+    } else if (chance < 20) {
+        *report = (struct call_report){.status = DB_AGAIN};
+    } else if (chance < 25) {
+        *report = (struct call_report){.lent = OUTCOME_NOMEM};
+    }
+    if (report->lent != OUTCOME_OK || report->status != DB_OK) {
+        return NULL;
+    }
+    for (size_t i = 0; i < batch->n; i++) {
+        uint64_t owner = ops_owner(batch->refs[i].ops, batch->refs[i].i);
+        atomic_fetch_add(&rough->done[owner], 1);
+    }
+    return answer(batch);
+}
+
+static void rough_count(struct rough *rough, const struct wish *w)
+{
+    const struct call_report *report = &w->ticket.report;
+
+    if (report->lent == OUTCOME_OK && report->status == DB_OK) {
+        check_answer(w);
+        for (size_t i = 0; i < w->ticket.n; i++) {
+            atomic_fetch_add(&rough->told[ops_owner(w->ops, i)], 1);
+        }
+    } else if (report->lent == OUTCOME_OK && report->status == DB_REFUSED) {
+        assert_true(ops_owner(w->ops, 0) == ROUGH_BAD ||
+                    (w->ticket.n > 1 && ops_owner(w->ops, 1) == ROUGH_BAD));
+        atomic_fetch_add(&rough->refused, 1);
+    } else {
+        atomic_fetch_add(&rough->failed, 1);
+    }
+}
+
+static void *rough_run(void *argument)
+{
+    const struct call_report none = {.lent = OUTCOME_BUSY};
+    struct rough *rough = argument;
+
+    for (unsigned round = 0; round < ROUGH_ROUNDS; round++) {
+        struct wish w;
+        uint64_t owner = rnd_below(ROUGH_OWNERS);
+        wish_init(&w, owner, 1);
+        if (rnd_below(4) == 0) {
+            wish_add(&w, (owner + 1 + rnd_below(ROUGH_OWNERS - 1)) % ROUGH_OWNERS, 1);
+        }
+        if (rnd_below(4) == 0) {
+            w.ticket.deadline_ms = clock_mono_ms() + rnd_below(3);
+        }
+        enter(rough->combiner, &w);
+        while (combiner_wait(&w.ticket) == TICKET_LEADS) {
+            struct batch batch;
+            struct call_report report;
+            if (rnd_below(100) < 5) {
+                combiner_give_up(&w.ticket, &none);
+                continue;
+            }
+            combiner_take(&w.ticket, &batch);
+            const struct dbresult *results =
+                rough_call(rough, &batch, rnd_below(100), &report);
+            combiner_end(&batch, &report, results);
+        }
+        rough_count(rough, &w);
+        wish_free(&w);
+    }
+    return NULL;
+}
+
+static void test_a_rough_crowd(void **state)
+{
+    struct rough rough = {.combiner = *state};
+    pthread_t threads[THREADS];
+
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, rough_run, &rough), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    for (size_t i = 0; i < ROUGH_OWNERS; i++) {
+        assert_int_equal(rough.done[i], rough.told[i]);
+    }
+    assert_true(rough.refused > 0 && rough.failed > 0);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -638,8 +803,11 @@ int main(void)
         WITH(test_what_is_wrong_is_found_by_halving),
         WITH(test_an_unknown_outcome_is_everybodys),
         WITH(test_a_restless_slot_keeps_to_itself),
+        WITH(test_whose_time_is_over_is_told_at_once),
+        WITH(test_who_gives_up_does_so_alone),
         WITH(test_lanes),
         WITH(test_a_crowd),
+        WITH(test_a_rough_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
