@@ -37,6 +37,7 @@ struct exchange_place {
 struct exchange_conn {
     struct reaper_conn watch;
     bool expects_more; /* we end it while the client may still be sending */
+    bool refused;      /* one too many: it was answered when it came */
 };
 
 /* A request whose request line is there; TARGET is the raw text in the library's buffer.

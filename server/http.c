@@ -23,11 +23,15 @@
 #include "server/exchange.h"
 #include "server/metrics.h"
 #include "server/reaper.h"
+#include "server/request.h"
 
 /* A connection's buffer grows by so much. */
 #define READ_INCREMENT_BYTES  ((size_t)32 << 10)
 #define ADMIN_CONNECTIONS_MAX 64u
 #define LISTEN_BACKLOG        1024
+
+/* Connections beyond the limit that are being told so. */
+#define REFUSED_MAX 1024u
 
 #define N_LISTENERS 2
 
@@ -48,6 +52,8 @@ struct listener {
     atomic_bool closing;  /* no connection is accepted or kept any more */
     atomic_uint n_active; /* requests begun and not finished */
     atomic_uint n_conns;  /* connections open */
+    atomic_uint n_served; /* of them those that were not refused */
+    unsigned served_max;
     /* All on one socket. Not one daemon with a thread pool: quiescing that can abort the
      * process when one of its threads notices at the same time. */
     struct loop *loops;
@@ -79,7 +85,7 @@ static void *target_cb(void *cls, const char *target, struct MHD_Connection *con
     struct exchange_conn *conn = conn_of(connection);
     struct exchange *ex = NULL;
 
-    if (conn != NULL) {
+    if (conn != NULL && !conn->refused) {
         ex = exchange_new(&loop->place, connection, conn, target != NULL ? target : "");
     }
     if (ex != NULL) {
@@ -131,6 +137,38 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
     (void)atomic_fetch_sub(&listener->n_active, 1);
 }
 
+/* Answer a connection beyond the limit at once: "busy". The library would leave it in the
+ * listening socket's queue, where nobody tells it anything. */
+static void refuse_newcomer(struct http *http, struct exchange_conn *conn)
+{
+    struct request req;
+
+    conn->refused = true;
+    metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS_REFUSED, 1);
+    request_init(&req, http->app, clock_mono_ms());
+    reply_error(&req, ERROR_BUSY, NULL);
+    reply_send_now(&req, conn->watch.fd);
+    request_release(&req);
+    if (!reaper_linger(http->reaper, conn->watch.fd)) {
+        (void)shutdown(conn->watch.fd, SHUT_RDWR);
+    }
+}
+
+static void begin_connection(struct listener *listener, struct exchange_conn *conn,
+                             int fd)
+{
+    struct http *http = listener->http;
+
+    reaper_add(http->reaper, &conn->watch, fd);
+    conn->expects_more = true; /* of a request line that the library refuses */
+    metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, 1);
+    (void)atomic_fetch_add(&listener->n_conns, 1);
+    if (atomic_fetch_add(&listener->n_served, 1) >= listener->served_max) {
+        (void)atomic_fetch_sub(&listener->n_served, 1);
+        refuse_newcomer(http, conn);
+    }
+}
+
 /* May the client still be sending when we close? */
 static bool must_linger(const struct exchange_conn *conn)
 {
@@ -158,10 +196,7 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
         conn = info != NULL ? calloc(1, sizeof(*conn)) : NULL;
         *context = conn;
         if (conn != NULL) {
-            reaper_add(http->reaper, &conn->watch, info->connect_fd);
-            conn->expects_more = true; /* of a request line that the library refuses */
-            metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, 1);
-            (void)atomic_fetch_add(&listener->n_conns, 1);
+            begin_connection(listener, conn, info->connect_fd);
         }
         return;
     }
@@ -170,8 +205,11 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
     }
     *context = NULL;
     reaper_remove(http->reaper, &conn->watch);
-    if (must_linger(conn)) {
-        reaper_linger(http->reaper, conn->watch.fd);
+    if (!conn->refused) {
+        (void)atomic_fetch_sub(&listener->n_served, 1);
+        if (must_linger(conn)) {
+            (void)reaper_linger(http->reaper, conn->watch.fd);
+        }
     }
     free(conn);
     metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, -1);
@@ -310,8 +348,7 @@ static bool start_loop(struct loop *loop, unsigned connections_max)
 static bool start_listener(struct listener *listener, unsigned n_threads,
                            unsigned connections_max)
 {
-    unsigned share = (connections_max + n_threads - 1) / n_threads;
-
+    listener->served_max = connections_max;
     listener->loops = calloc(n_threads, sizeof(struct loop));
     while (listener->loops != NULL && listener->n_loops < n_threads) {
         struct loop *loop = &listener->loops[listener->n_loops];
@@ -320,7 +357,7 @@ static bool start_listener(struct listener *listener, unsigned n_threads,
         loop->place.app = listener->http->app;
         loop->place.listener = listener->kind;
         loop->place.closing = &listener->closing;
-        if (!start_loop(loop, share)) {
+        if (!start_loop(loop, connections_max + REFUSED_MAX)) {
             break;
         }
         listener->n_loops++;

@@ -259,6 +259,8 @@ static void look_lingering(struct lingerers *lingering, int64_t now_ms)
             i++;
             continue;
         }
+        /* The library may still have it open, of a newcomer who was turned away. */
+        (void)shutdown(linger->fd, SHUT_RDWR);
         (void)close(linger->fd);
         *linger = lingering->list[--lingering->n];
     }
@@ -415,14 +417,14 @@ void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
     (void)pthread_mutex_unlock(&reaper->mutex);
 }
 
-void reaper_linger(struct reaper *reaper, int fd)
+bool reaper_linger(struct reaper *reaper, int fd)
 {
     struct lingerers *newcomers = &reaper->shared.newcomers;
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     bool taken;
 
     if (copy < 0) {
-        return;
+        return false;
     }
     (void)pthread_mutex_lock(&reaper->mutex);
     taken = reaper->shared.n_lingering < LINGER_MAX && !reaper->shared.stopping;
@@ -438,6 +440,7 @@ void reaper_linger(struct reaper *reaper, int fd)
     } else {
         (void)close(copy);
     }
+    return taken;
 }
 
 void reaper_drain(struct reaper *reaper)

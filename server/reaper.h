@@ -72,8 +72,8 @@ void reaper_remove(struct reaper *reaper, struct reaper_conn *conn);
 void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase);
 
 /* The connection is about to be closed by us while the client may still send: let a copy
- * of FD linger. Thread-safe; when too many linger already, nothing happens. */
-void reaper_linger(struct reaper *reaper, int fd);
+ * of FD linger. Thread-safe. False: too many linger already, nothing happened. */
+bool reaper_linger(struct reaper *reaper, int fd);
 
 /* From now on a connection is ended after half a second without a request. Thread-safe.
  */

@@ -239,6 +239,25 @@ test("a request that takes long is not taken for a slow client", async () => {
   assert.equal(status_code, CODE.OK);
 });
 
+test("who comes when all connections are taken is told \"busy\" at once, and served when one is free", async () => {
+  const { options } = await (await cluster.addServer({ connections_max: 16 })).start();
+  const client = cluster.apiOf(cluster.servers.at(-1));
+  const seats = await Promise.all(Array.from({ length: 16 }, () => RawConnection.open(options.listen_port)));
+  await until("all to be seen", async () => (await client.metric("doushard_http_connections")) >= 16);
+  for (const says of ["GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", ""]) {
+    const newcomer = await RawConnection.open(options.listen_port);
+    await newcomer.send(says);
+    await newcomer.closed();
+    const [answer] = parseAnswers(newcomer.received);
+    assert.equal(JSON.parse(answer.body.toString()).status_code, CODE.BUSY);
+    newcomer.close();
+  }
+  assert.equal(await client.metric("doushard_http_connections_refused_total"), 2);
+  seats[0].close();
+  await until("a free seat", async () => (await client.get("/ping", {}, { fresh: true })).json.message === "pong");
+  for (const seat of seats) seat.close();
+});
+
 test("500 clients that drip do not keep an honest one waiting", async () => {
   /* As patient as servers are: all of them are still there when the honest one has been served. */
   const { options } = await (await cluster.addServer({ header_timeout_ms: 600000, idle_timeout_ms: 600000, stall_timeout_ms: 600000 })).start();

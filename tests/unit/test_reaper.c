@@ -104,7 +104,7 @@ static void connect_pair(int ends[2])
 
 static void linger_and_close(int fd)
 {
-    reaper_linger(world.reaper, fd);
+    (void)reaper_linger(world.reaper, fd);
     (void)close(fd);
 }
 
