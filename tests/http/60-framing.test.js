@@ -258,6 +258,28 @@ test("who comes when all connections are taken is told \"busy\" at once, and ser
   for (const seat of seats) seat.close();
 });
 
+/* libmicrohttpd takes a connection out of its lists while a worker has its request; versions of it are known
+ * to forget others then, or one whose next request has come meanwhile. */
+test("requests that workers answer and such that none need, mixed on many connections: all are answered in order", async () => {
+  const client = cluster.apiOf(cluster.server);
+  const get = (target) => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const [quick, slow] = [get("/ping"), get("/douyin/feed/")];
+  const isQuick = (answer) => answer.body.toString().includes("pong");
+  await parallel(60, Array.from({ length: 60 }, (_, number) => async () => {
+    const connection = await RawConnection.open(cluster.server.options.listen_port);
+    const expected = [];
+    for (let round = 0; round < 12; round++) {
+      const burst = Array.from({ length: 1 + ((number + round) % 4) }, (_, k) => (number + round + k) % 3 > 0);
+      expected.push(...burst);
+      await connection.send(burst.map((q) => (q ? quick : slow)).join(""));
+      const answers = await connection.answers(expected.length);
+      assert.deepEqual(answers.map(isQuick), expected, `connection ${number}, round ${round}`);
+    }
+    connection.close();
+  }));
+  assert.equal((await client.get("/ping")).status, 200);
+});
+
 test("500 clients that drip do not keep an honest one waiting", async () => {
   /* As patient as servers are: all of them are still there when the honest one has been served. */
   const { options } = await (await cluster.addServer({ header_timeout_ms: 600000, idle_timeout_ms: 600000, stall_timeout_ms: 600000 })).start();
