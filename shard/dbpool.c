@@ -17,6 +17,9 @@
  * once. */
 #define FAILURES_MAX 4
 
+/* Connections that somebody may end while one is being opened. */
+#define CONNECTS_MAX 5
+
 enum grant { GRANT_NONE, GRANT_CONN, GRANT_ROOM, GRANT_REFUSED };
 
 /* A thread in dbpool_get(), on its own stack. */
@@ -180,16 +183,19 @@ void dbpool_reap(struct dbpool *pool)
     }
 }
 
-/* Connect; once more where somebody ended the connection on its way. */
+/* Connect; again where somebody ended the connection on its way: a server that has died
+ * refuses the next one. */
 static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
                                    struct dbconn_hello *hello, char *why, size_t size)
 {
-    const struct dbconn_target *target = &pool->options.target;
-    struct dbconn *opened = dbconn_open(target, deadline_ms, hello, why, size);
+    struct dbconn *opened = NULL;
 
-    if (opened == NULL && dbconn_was_cut(hello)) {
+    for (unsigned i = 0; i < CONNECTS_MAX; i++) {
         *hello = (struct dbconn_hello){.error = 0};
-        opened = dbconn_open(target, deadline_ms, hello, why, size);
+        opened = dbconn_open(&pool->options.target, deadline_ms, hello, why, size);
+        if (opened != NULL || !dbconn_was_cut(hello)) {
+            break;
+        }
     }
     return opened;
 }

@@ -179,15 +179,6 @@ static void handle_unknown(struct errand *e, struct parcel *parcel,
     }
 }
 
-/* A CALL that waits for a lock makes all in it wait, and whose fault that is cannot be
- * told. Who has waited in vain a second time goes with those of his slot only. */
-static void suspect_slots(struct errand *e, const struct parcel *parcel)
-{
-    for (size_t i = 0; e->attempts > 0 && i < parcel->n; i++) {
-        set_restless(e, e->tasks[parcel->index[i]].slot);
-    }
-}
-
 static void stay_pending(struct errand *e, const struct parcel *parcel,
                          enum outcome so_far)
 {
@@ -243,14 +234,12 @@ void errand_digest(struct errand *e, struct parcel *parcel,
         errand_give_up_parcel(e, parcel, report->refusal);
         break;
     case DB_AGAIN:
-        suspect_slots(e, parcel);
         stay_pending(e, parcel, OUTCOME_BUSY);
         break;
     case DB_NOT_SENT:
         stay_pending(e, parcel, OUTCOME_UNAVAILABLE);
         break;
     case DB_UNKNOWN:
-        suspect_slots(e, parcel);
         handle_unknown(e, parcel, report);
         break;
     case DB_SICK:

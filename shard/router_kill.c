@@ -12,37 +12,62 @@
 /* How long a killed attempt may take to roll back and end. */
 #define KILL_WAIT_MS 1000
 
-bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
-{
-    struct arena arena;
-    struct dbconn_hello hello;
-    struct dbpool_state state;
-    char why[160];
-    int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
-    bool gone = false;
+/* So often it is tried where somebody ends the connection that is to do it. */
+#define KILLS_MAX 5
 
-    dbpool_get_state(shard->pool, &state);
-    if (!state.is_up) {
-        return false;
-    }
-    struct dbconn *conn =
-        dbconn_open(&shard->target, limit_ms < deadline_ms ? limit_ms : deadline_ms,
-                    &hello, why, sizeof why);
-    if (conn == NULL || !minder_admit(shard, &hello, why, sizeof why)) {
-        dbconn_close(&conn); /* another server's word would prove nothing */
-        return false;
-    }
+/* How it went. */
+enum kill_end { KILL_GONE, KILL_NOT_GONE, KILL_CUT };
+
+/* Have the session TAG killed by CONN, and wait until it has ended. */
+static enum kill_end run_kill(struct dbconn *conn, const char *tag, int64_t deadline_ms)
+{
     const struct dbarg args[] = {dbarg_text(tag, strlen(tag)),
                                  dbarg_number(KILL_WAIT_MS)};
+    struct arena arena;
+    enum kill_end end = KILL_NOT_GONE;
+
     arena_init(&arena, 65536);
     struct dbexec exec = {
         .conn = conn, .proc = PROC_CONN_KILL, .args = args, .arena = &arena};
     dbexec_run(&exec, 1, deadline_ms);
     if (exec.status == DB_OK) {
         const struct dbvalue *value = dbresult_value(exec.results, 0, "gone");
-        gone = value != NULL && value->number == 1;
+        end = value != NULL && value->number == 1 ? KILL_GONE : KILL_NOT_GONE;
+    } else if (exec.is_cut) {
+        end = KILL_CUT;
     }
     arena_release(&arena);
+    return end;
+}
+
+static enum kill_end try_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
+{
+    struct dbconn_hello hello = {.error = 0};
+    char why[160];
+    int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
+    struct dbconn *conn =
+        dbconn_open(&shard->target, limit_ms < deadline_ms ? limit_ms : deadline_ms,
+                    &hello, why, sizeof why);
+
+    if (conn == NULL) {
+        return dbconn_was_cut(&hello) ? KILL_CUT : KILL_NOT_GONE;
+    }
+    enum kill_end end = KILL_NOT_GONE;
+    if (minder_admit(shard, &hello, why, sizeof why)) { /* else it proves nothing */
+        end = run_kill(conn, tag, deadline_ms);
+    }
     dbconn_close(&conn);
-    return gone;
+    return end;
+}
+
+bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
+{
+    struct dbpool_state state;
+    enum kill_end end = KILL_CUT;
+
+    dbpool_get_state(shard->pool, &state);
+    for (unsigned i = 0; i < KILLS_MAX && state.is_up && end == KILL_CUT; i++) {
+        end = try_kill(shard, tag, deadline_ms);
+    }
+    return end == KILL_GONE;
 }
