@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -29,7 +28,6 @@
 #include "shard/publish.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
-#include "shard/router_impl.h"
 #include "shard/user.h"
 
 #define SHARDS_MAX 8
@@ -590,77 +588,6 @@ static void test_pool_is_bounded_and_fair(void **unused)
     router_free(&crowd.router);
 }
 
-/* A thread that asks for a card. */
-struct reader {
-    struct router *router;
-    uint64_t id;
-    int64_t timeout_ms;
-    enum outcome outcome;
-    pthread_t thread;
-};
-
-static void *read_card(void *argument)
-{
-    struct reader *reader = argument;
-    struct work work;
-    struct user_card card;
-
-    work_begin(&work, reader->timeout_ms);
-    reader->outcome = user_get(reader->router, &work.call, &reader->id, 1, &card);
-    work_end(&work);
-    return NULL;
-}
-
-static void reader_start(struct reader *reader, struct router *router, uint64_t id,
-                         int64_t timeout_ms)
-{
-    *reader = (struct reader){.router = router, .id = id, .timeout_ms = timeout_ms};
-    assert_int_equal(pthread_create(&reader->thread, NULL, read_card, reader), 0);
-}
-
-static enum outcome reader_end(struct reader *reader)
-{
-    pthread_join(reader->thread, NULL);
-    return reader->outcome;
-}
-
-static void await_waiters(struct dbpool *pool, unsigned n)
-{
-    struct dbpool_state state;
-
-    do {
-        dbpool_get_state(pool, &state);
-    } while (state.waiters != n && usleep(1000) == 0);
-}
-
-/* Who leads a batch waits for a connection alone: with two that may lead, and the only
- * connection in use, the time of one is over first, and then that of one behind it, which
- * is nobody else's business. */
-static void test_leader_waits_alone_for_a_connection(void **unused)
-{
-    (void)unused;
-    struct router *router = make_router(1, CALLERS);
-    struct dbpool *pool = router->shards[0].pool;
-    uint64_t id = user_on_shard(router, 0);
-    struct reader first, second, hasty, patient;
-    struct dbconn *conn = NULL;
-    char why[160];
-
-    assert_int_equal(dbpool_get(pool, clock_mono_ms() + 5000, &conn, why, sizeof why),
-                     OUTCOME_OK);
-    reader_start(&first, router, id, 300);
-    reader_start(&second, router, id, 10000);
-    await_waiters(pool, 2);
-    reader_start(&hasty, router, id, 1250);
-    reader_start(&patient, router, id, 2100);
-    assert_int_equal(reader_end(&first), OUTCOME_BUSY);
-    assert_int_equal(reader_end(&hasty), OUTCOME_BUSY);
-    dbpool_put(pool, &conn, DBPOOL_ANSWERED);
-    assert_int_equal(reader_end(&patient), OUTCOME_OK);
-    assert_int_equal(reader_end(&second), OUTCOME_OK);
-    router_free(&router);
-}
-
 /* Poll until the shard's state is UP; false after two minutes. */
 static bool wait_until_up(size_t shard, bool up)
 {
@@ -927,7 +854,6 @@ int main(void)
         cmocka_unit_test(test_large_answer_is_no_refusal),
         cmocka_unit_test(test_silent_write_is_killed_and_repeated),
         cmocka_unit_test(test_pool_is_bounded_and_fair),
-        cmocka_unit_test(test_leader_waits_alone_for_a_connection),
         cmocka_unit_test(test_frozen_shard_fails_fast_and_alone),
         cmocka_unit_test(test_hearsay_stops_nothing),
         cmocka_unit_test(test_two_claims_stop_the_slot),
