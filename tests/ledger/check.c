@@ -46,12 +46,14 @@ static int compare_names(const void *a, const void *b)
     return by != 0 ? by : ledger_compare(x->n, y->n);
 }
 
+/* An id names a comment at its video only. */
 static int compare_items(const void *a, const void *b)
 {
     const struct ledger_op *x = *(const struct ledger_op *const *)a;
     const struct ledger_op *y = *(const struct ledger_op *const *)b;
+    int by = ledger_compare(x->target, y->target);
 
-    return ledger_compare(x->item, y->item);
+    return by != 0 ? by : ledger_compare(x->item, y->item);
 }
 
 static int compare_users(const void *a, const void *b)

@@ -73,7 +73,7 @@ struct ledger_case {
     const struct ledger_mailboxes *mailboxes;
     struct ledger_report *report;
     const struct ledger_op **by_name; /* owned; the operations by (worker, n) */
-    const struct ledger_op **by_item; /* owned; uncomments by item */
+    const struct ledger_op **by_item; /* owned; uncomments by (target, item) */
     size_t n_by_item;
 };
 

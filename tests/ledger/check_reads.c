@@ -114,7 +114,9 @@ static size_t add_deletions(const struct ledger_case *c, size_t first,
     int64_t must_us = INT64_MAX;
     size_t n = 0;
 
-    for (; first + n < c->n_by_item && ops[n]->item == ops[0]->item; n++) {
+    for (; first + n < c->n_by_item && ops[n]->target == ops[0]->target &&
+           ops[n]->item == ops[0]->item;
+         n++) {
         if (ops[n]->outcome != LEDGER_FAIL && ops[n]->invoked_us < may_us) {
             may_us = ops[n]->invoked_us;
         }

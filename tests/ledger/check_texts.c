@@ -65,8 +65,18 @@ static unsigned *seen_new(const struct ledger_case *c)
 
 /* --- Comments --- */
 
-/* May the comment ID be gone, and must it be? */
-static void deletions_of(const struct ledger_case *c, uint64_t id, bool *may, bool *must)
+/* Where the deletion OP stands to those of COMMENT: as ledger_compare(). */
+static int compare_deletion(const struct ledger_op *op,
+                            const struct ledger_comment *comment)
+{
+    int by = ledger_compare(op->target, comment->video);
+
+    return by != 0 ? by : ledger_compare(op->item, comment->id);
+}
+
+/* May COMMENT be gone, and must it be? */
+static void deletions_of(const struct ledger_case *c,
+                         const struct ledger_comment *comment, bool *may, bool *must)
 {
     size_t low = 0;
     size_t high = c->n_by_item;
@@ -74,13 +84,13 @@ static void deletions_of(const struct ledger_case *c, uint64_t id, bool *may, bo
     *may = *must = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (c->by_item[middle]->item < id) {
+        if (compare_deletion(c->by_item[middle], comment) < 0) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    for (; low < c->n_by_item && c->by_item[low]->item == id; low++) {
+    for (; low < c->n_by_item && compare_deletion(c->by_item[low], comment) == 0; low++) {
         *may |= c->by_item[low]->outcome != LEDGER_FAIL;
         *must |= c->by_item[low]->outcome == LEDGER_OK;
     }
@@ -96,7 +106,7 @@ static void check_comment(const struct ledger_case *c,
     bool must_be_gone = false;
 
     c->report->comments++;
-    deletions_of(c, comment->id, &may_be_gone, &must_be_gone);
+    deletions_of(c, comment, &may_be_gone, &must_be_gone);
     if (ledger_video_of(c, comment->video) == NULL ||
         ledger_user_of(c, comment->author) == NULL) {
         ledger_violation(c->report, INVARIANT_REFERENCES,
