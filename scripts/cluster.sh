@@ -442,7 +442,8 @@ shard_create() {
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
-	[[ -d $dir/tmp ]] || mkdir -m 700 -- "$dir/tmp"
+	# The latter is there for who wants a binary log (log_bin = ../binlog/log).
+	mkdir -p -m 700 -- "$dir/tmp" "$dir/binlog"
 	# In force before the first connection is accepted: there is no moment without password.
 	# The installation also made accounts for root from other hosts, this machine's name among
 	# them; init_file takes one statement per line.
@@ -473,7 +474,7 @@ shard_create() {
 		END
 		printf '%s\n' "${DOUSHARD_SHARD_OPTIONS:-}"
 	} | write_file 600 "$dir/my.cnf"
-	give "$dir/init.sql" "$dir/my.cnf" "$dir/tmp"
+	give "$dir/init.sql" "$dir/my.cnf" "$dir/tmp" "$dir/binlog"
 }
 
 # faketime_options N: an environment that shifts the clock of shard N. The offset is in a

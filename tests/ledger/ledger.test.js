@@ -3,7 +3,8 @@
 /* Shows that nothing acknowledged is lost, done twice or half done while servers and shards are killed and frozen,
  * shards cannot write, replies are lost and slots move (the table in faults.js): 64 clients on 2,000 users and 500
  * videos of 4 shards, two servers, one of which reaches the shards through proxies, and the checker of check.h
- * afterwards. Four more clients poll a chat each, whose messages must come to them once each and in order.
+ * afterwards. The shards keep a binary log: without one mariadbd shows what is not on disk yet, and a poll may be given
+ * what a crash takes back. Four more clients poll a chat each, whose messages must come to them once each and in order.
  *
  * LEDGER_SECONDS: how long (30). LEDGER_SEED: repeats a run, as far as threads let it. LEDGER_FAULTS: names of faults
  * separated by commas; all unless said otherwise. */
@@ -29,7 +30,7 @@ let between;
 let disk; /* of one shard, small enough to be filled */
 
 before(async () => {
-  cluster = await Cluster.up({ shards: SHARDS, server: false });
+  cluster = await Cluster.up({ shards: SHARDS, server: false, env: { DOUSHARD_SHARD_OPTIONS: "log_bin = ../binlog/log" } });
   if (!NO_DISK) disk = await SmallDisk.under(cluster, "shard4", (200 + seconds) << 20);
   between = await proxiesOf(cluster);
   for (const options of [{}, { topology_file: between.topology_file }])

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A shard on a small file system of its own, that a test can fill. Needs root. */
+/* A shard on a small file system of its own, that a test can fill. Its binary log, if it has one, stays where it
+ * was: without room for that mariadbd does not fail but waits, a minute at a time. Needs root. */
 
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
-import { openSync, closeSync, rmSync, statSync, statfsSync, writeSync } from "node:fs";
+import { openSync, closeSync, rmSync, statSync, statfsSync, symlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -27,6 +28,7 @@ export class SmallDisk {
     const { stdout } = await run("du", ["--summarize", "--block-size=1", disk.dir]);
     const { uid, gid, mode } = statSync(disk.dir);
     const old = `${disk.dir}.old`;
+    await run("mv", [join(disk.dir, "binlog"), `${disk.dir}.binlog`]);
     await run("mv", [disk.dir, old]);
     await run("mkdir", [disk.dir]);
     const size = Number(stdout.split("\t")[0]) + room;
@@ -34,6 +36,7 @@ export class SmallDisk {
       `size=${size},uid=${uid},gid=${gid},mode=${(mode & 0o777).toString(8)}`, "none", disk.dir]);
     await run("cp", ["--archive", `${old}/.`, disk.dir]);
     await run("rm", ["-r", old]);
+    symlinkSync(`${disk.dir}.binlog`, join(disk.dir, "binlog"));
     await cluster.demo("start", name);
     cluster.readEndpoints();
     cluster.ending.push(() => spawnSync("umount", ["--lazy", disk.dir]));
