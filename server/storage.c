@@ -192,23 +192,8 @@ static int settle(const struct tempfile *temp, int leaf_fd, const char *file)
     return tempfile_link(temp, leaf_fd, file);
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno != EINTR) {
-            return errno;
-        }
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
 /* Copy the whole file FROM to the end of TO. */
-static int copy_all(int from, int to)
+static int copy_all(int from, const struct tempfile *to)
 {
     char chunk[32768];
     off_t offset = 0;
@@ -221,7 +206,7 @@ static int copy_all(int from, int to)
             return errno;
         }
         if (n > 0) {
-            int error = write_all(to, chunk, (size_t)n);
+            int error = tempfile_write(to, chunk, (size_t)n);
             if (error != 0) {
                 return error;
             }
@@ -237,7 +222,7 @@ static int put_cover(int leaf_fd, const char *file, const void *data, size_t len
     if (error != 0) {
         return error;
     }
-    error = write_all(temp.fd, data, len);
+    error = tempfile_write(&temp, data, len);
     if (error == 0) {
         error = settle(&temp, leaf_fd, file);
     }
@@ -257,7 +242,7 @@ static int put_video(int leaf_fd, const char *file, const struct tempfile *video
     if (error != 0) {
         return error;
     }
-    error = copy_all(video->fd, temp.fd);
+    error = copy_all(video->fd, &temp);
     if (error == 0) {
         error = settle(&temp, leaf_fd, file);
     }

@@ -68,6 +68,23 @@ int tempfile_open(struct tempfile *file, int dir_fd)
     return error;
 }
 
+int tempfile_write(const struct tempfile *file, const void *data, size_t len)
+{
+    const char *next = data;
+
+    while (len > 0) {
+        ssize_t n = write(file->fd, next, len);
+        if (n < 0 && errno != EINTR) {
+            return errno;
+        }
+        if (n > 0) {
+            next += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
 int tempfile_link(const struct tempfile *file, int dir_fd, const char *name)
 {
     int rc;

@@ -25,6 +25,9 @@ struct tempfile {
  * long. 0, or an errno value; FILE is then empty (fd -1). */
 int tempfile_open(struct tempfile *file, int dir_fd) MUST_CHECK;
 
+/* Append LEN bytes, whatever signals and short writes do. 0 or an errno value. */
+int tempfile_write(const struct tempfile *file, const void *data, size_t len) MUST_CHECK;
+
 /* Give the file the name NAME in DIR_FD, on the same file system; never replaces a file
  * (EEXIST). The caller has synced the contents and syncs the directory. FILE stays open
  * and keeps its temporary name, if any, until tempfile_close(). 0 or an errno value. */

@@ -237,23 +237,6 @@ out:
     return status;
 }
 
-/* All of it, whatever signals and short writes do. 0 or an errno value. */
-static int write_all(int fd, const unsigned char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return errno;
-        }
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 void upload_want_picture(struct upload *upload)
 {
     upload->sniff.wish = SNIFF_WANT_PICTURE;
@@ -276,7 +259,7 @@ enum upload_status upload_write(struct upload *upload, const void *data, size_t 
     if (EVP_DigestUpdate(upload->hash, data, len) != 1) {
         return UPLOAD_FAILED;
     }
-    int error = write_all(upload->file.fd, data, len);
+    int error = tempfile_write(&upload->file, data, len);
     if (error != 0) {
         return disk_error("write", error);
     }
