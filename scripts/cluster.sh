@@ -16,6 +16,9 @@
 #
 # shellcheck disable=SC2154 # process_start and others come from lib.sh
 
+# shellcheck source=scripts/template.sh
+. "$ROOT/scripts/template.sh"
+
 DB_NAME=doushard
 REDIS_NODES=3
 SHARDS_MAX=32
@@ -404,35 +407,6 @@ shard_sql() {
 		--connect-timeout=2 --comments --batch --skip-column-names "$@"
 }
 
-# The empty data directory that every shard begins as a copy of; made once per version.
-template_directory() {
-	local version
-	version=$(mariadbd --no-defaults --version | sed 's/.*Ver \([^ ]*\).*/\1/; s/[^A-Za-z0-9.+-]/_/g')
-	printf '%s/mariadb-%s' "$(cache_directory)" "$version"
-}
-
-template_create() {
-	local template=$1 new log
-	[[ ! -d $template/mysql ]] || return 0
-	new=$(mktemp -d -- "$template.XXXXXX")
-	log=$(log_file mariadb-install-db)
-	# Every server removes temporary tables that it finds in its tmpdir, those of others too.
-	mkdir -- "$new.tmp"
-	local options=("--tmpdir=$new.tmp")
-	((EUID != 0)) || options+=(--user=root) # in a directory that only root can enter
-	if ! mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
-		--skip-test-db --skip-name-resolve --innodb-log-file-size=32M \
-		"--datadir=$new" "${options[@]}" >"$log" 2>&1; then
-		rm -rf -- "$new" "$new.tmp"
-		warn "mariadb-install-db failed:"
-		tail -n 20 -- "$log" >&2
-		exit 1
-	fi
-	rm -rf -- "$new.tmp"
-	# Another demo may have been faster; then its copy is as good.
-	mv -T -- "$new" "$template" 2>/dev/null || rm -rf -- "$new"
-}
-
 shard_create() {
 	local n=$1 template=$2 dir=$VAR/shard$1
 	if [[ ! -d $dir/data/mysql ]]; then
@@ -443,7 +417,8 @@ shard_create() {
 		mv -T -- "$dir/new" "$dir/data"
 	fi
 	# The latter is there for who wants a binary log (log_bin = ../binlog/log).
-	mkdir -p -m 700 -- "$dir/tmp" "$dir/binlog"
+	local sub
+	for sub in tmp binlog; do [[ -d $dir/$sub ]] || mkdir -m 700 -- "$dir/$sub"; done
 	# In force before the first connection is accepted: there is no moment without password.
 	# The installation also made accounts for root from other hosts, this machine's name among
 	# them; init_file takes one statement per line.

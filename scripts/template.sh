@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# A shard that has everything but a name, passwords and slots: what every shard of a
+# demonstration begins as a copy of. Read by cluster.sh.
+#
+# Loading tables and routines costs half a second of CPU, a copy 50 ms. Templates are kept in the
+# cache of the user, one per version of MariaDB and of what is loaded, and the latest few of them.
+#
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+
+TEMPLATES_MAX=4
+
+# The directory of the template for this checkout, there or not.
+template_directory() {
+	local version sum
+	version=$(mariadbd --no-defaults --version | sed 's/.*Ver \([^ ]*\).*/\1/; s/[^A-Za-z0-9.+-]/_/g')
+	sum=$(cd -- "$ROOT" && find procedures config/mariadb scripts/migrate scripts/template.sh -type f -print0 |
+		sort -z | xargs -0 cat | sha256sum)
+	printf '%s/shard-%s-%s' "$(cache_directory)" "$version" "${sum:0:16}"
+}
+
+# template_create DIRECTORY: made in $VAR, where the account may write, and put in its place when
+# it is whole.
+template_create() {
+	local template=$1 dir=$VAR/template new
+	if [[ -d $template/mysql ]]; then
+		touch -- "$template" # it was used: the oldest go first
+		return 0
+	fi
+	rm -rf -- "$dir"
+	mkdir -m 700 -- "$dir" "$dir/data" "$dir/tmp"
+	template_install "$dir"
+	template_load "$dir"
+	new=$(mktemp -d -- "$template.XXXXXX")
+	cp -R --sparse=always -- "$dir/data/." "$new"
+	# Another demo may have been faster; then its copy is as good.
+	mv -T -- "$new" "$template" 2>/dev/null || rm -rf -- "$new"
+	rm -rf -- "$dir"
+	templates_forget "$template"
+}
+
+# The tables of MariaDB itself.
+template_install() {
+	local dir=$1 log
+	log=$(log_file mariadb-install-db)
+	# Every server removes temporary tables that it finds in its tmpdir, those of others too.
+	local options=("--tmpdir=$dir/tmp")
+	((EUID != 0)) || options+=(--user=root) # in a directory that only root can enter
+	if ! mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
+		--skip-test-db --skip-name-resolve --innodb-log-file-size=32M \
+		"--datadir=$dir/data" "${options[@]}" >"$log" 2>&1; then
+		warn "mariadb-install-db failed:"
+		tail -n 20 -- "$log" >&2
+		exit 1
+	fi
+	((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
+}
+
+# Our tables, routines and accounts; root has no password yet, and only this socket to come by.
+template_load() {
+	local dir=$1 socket=$SOCKETS/template log server
+	log=$(log_file template)
+	{
+		cat -- "$ROOT/config/mariadb/shard.cnf"
+		cat <<-END
+			skip_networking
+			datadir     = "$dir/data"
+			tmpdir      = "$dir/tmp"
+			pid_file    = "$dir/mariadbd.pid"
+			socket      = "$socket"
+			innodb_log_file_size       = 32M
+			innodb_buffer_pool_size    = 64M
+			innodb_autoextend_increment = 8
+		END
+	} | write_file 600 "$dir/my.cnf"
+	printf 'servers = ( { name = "template"; socket = %s; } );\n' "$(quote_json "$socket")" >"$dir/topology.conf"
+	printf '[client]\nuser = root\n' >"$dir/root.cnf"
+	give "$dir/my.cnf"
+	# It ends with us, however we end.
+	"${RUN_AS[@]}" setpriv --pdeathsig KILL mariadbd "--defaults-file=$dir/my.cnf" \
+		>>"$log" 2>&1 {LOCK_FD}>&- </dev/null &
+	server=$!
+	wait_until 60 template_answers "$dir" "$socket" || blame template "does not answer"
+	"$ROOT/scripts/migrate" "--topology=$dir/topology.conf" "--defaults-file=$dir/root.cnf" --offline \
+		>>"$log" 2>&1 {LOCK_FD}>&- || blame template "could not be loaded"
+	kill -s TERM "$server"
+	wait "$server" || blame template "did not end in order"
+}
+
+template_answers() {
+	mariadb "--defaults-file=$1/root.cnf" "--socket=$2" -e 'SELECT 1' >/dev/null 2>&1
+}
+
+# templates_forget TEMPLATE: all of its sort but the latest.
+templates_forget() {
+	local sort=${1##*/} list
+	mapfile -t list < <(find "${1%/*}" -maxdepth 1 -name "${sort%-*}-*" -printf '%T@ %p\n' |
+		sort -rn | cut -d' ' -f2-)
+	((${#list[@]} <= TEMPLATES_MAX)) || rm -rf -- "${list[@]:TEMPLATES_MAX}"
+}
