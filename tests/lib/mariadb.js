@@ -11,7 +11,8 @@
  * of its own, and ends with this process, however that ends. */
 import { execFile, spawn } from "node:child_process";
 import {
-  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync,
+  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync,
+  writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { homedir, tmpdir, userInfo } from "node:os";
@@ -42,25 +43,19 @@ function freePort() {
   });
 }
 
-/* The empty data directory that every server begins with a copy of: made once per version. */
-async function template() {
-  const { stdout } = await run("mariadbd", ["--no-defaults", "--version"]);
+const TEMPLATES_MAX = 4;
+
+/* The directory NAME of the user's cache, which MAKE(directory) fills if it is not there. */
+async function cached(name, make) {
   const cache = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), ".cache"), "doushard");
-  const known = path.join(cache, `sql-${stdout.trim().replace(/.*Ver /, "").replace(/[^\w.+-]+/g, "_")}`);
+  const known = path.join(cache, name);
   if (existsSync(known)) return known;
   mkdirSync(cache, { recursive: true });
   const fresh = mkdtempSync(`${known}.`);
-  /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
-  const [data, temporary] = [path.join(fresh, "data"), path.join(fresh, "tmp")];
+  const data = path.join(fresh, "data");
   mkdirSync(data);
-  mkdirSync(temporary);
   try {
-    await run("mariadb-install-db", [
-      "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`, `--tmpdir=${temporary}`,
-      "--innodb-log-file-size=16M", "--auth-root-authentication-method=socket",
-      `--auth-root-socket-user=${userInfo().username}`,
-      ...(isRoot ? ["--user=root"] : []), /* in a directory that only root can enter */
-    ]);
+    await make(data, fresh);
     renameSync(data, known);
   } catch (error) {
     if (!existsSync(known)) throw error; /* else another test was faster, and its copy is as good */
@@ -70,10 +65,56 @@ async function template() {
   return known;
 }
 
+async function version() {
+  const { stdout } = await run("mariadbd", ["--no-defaults", "--version"]);
+  return `sql-${stdout.trim().replace(/.*Ver /, "").replace(/[^\w.+-]+/g, "_")}`;
+}
+
+/* The empty data directory that every server begins with a copy of: made once per version. */
+const template = async () => cached(await version(), async (data, dir) => {
+  /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
+  const temporary = path.join(dir, "tmp");
+  mkdirSync(temporary);
+  await run("mariadb-install-db", [
+    "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`, `--tmpdir=${temporary}`,
+    "--innodb-log-file-size=16M", "--auth-root-authentication-method=socket",
+    `--auth-root-socket-user=${userInfo().username}`,
+    ...(isRoot ? ["--user=root"] : []), /* in a directory that only root can enter */
+  ]);
+});
+
+/* Remove what begins with PREFIX in the directory of KNOWN, but for the latest. */
+function forgetOld(known, prefix) {
+  const dir = path.dirname(known);
+  readdirSync(dir).filter((name) => name.startsWith(prefix)).map((name) => path.join(dir, name))
+    .map((file) => ({ file, at: statSync(file).mtimeMs })).sort((a, b) => b.at - a.at).slice(TEMPLATES_MAX)
+    .forEach(({ file }) => rmSync(file, { recursive: true, force: true }));
+}
+
 export class Mariadb {
-  /** Make a data directory and start a server on it. OPTIONS are further arguments for
-   * mariadbd. */
-  static async start({ options = [] } = {}) {
+  /** A data directory for start() that LOAD(server) has filled, once for each NAME; the latest few are kept. */
+  static async prepare(name, load) {
+    const prefix = `${await version()}-`;
+    const known = await cached(`${prefix}${name}`, async (data) => {
+      const server = await Mariadb.start({ options: ["--innodb-autoextend-increment=8"] });
+      try {
+        await load(server);
+        server.process.kill("SIGTERM");
+        await server.exited;
+        await run("cp", ["-R", "--sparse=always", `${path.join(server.dir, "data")}/.`, data]);
+      } finally {
+        await server.stop();
+      }
+    });
+    const now = new Date();
+    utimesSync(known, now, now); /* it is in use: the oldest go first */
+    forgetOld(known, prefix);
+    return known;
+  }
+
+  /** Start a server on a copy of the data directory FROM; an empty one unless said otherwise. OPTIONS are further
+   * arguments for mariadbd. */
+  static async start({ options = [], from } = {}) {
     const server = new Mariadb();
     /* Not below TMPDIR when that is long: a socket's path has at most 107 bytes. */
     const base = tmpdir().length > 60 ? "/tmp" : tmpdir();
@@ -88,7 +129,7 @@ export class Mariadb {
     mkdirSync(temporary);
     chmodSync(server.dir, 0o755);
     try {
-      await run("cp", ["-R", "--reflink=auto", await template(), data]);
+      await run("cp", ["-R", "--reflink=auto", from ?? await template(), data]);
       if (owner) {
         await run("chown", ["-R", `${owner.uid}:${owner.gid}`, data, temporary]);
         chownSync(server.dir, owner.uid, owner.gid);
