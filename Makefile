@@ -228,7 +228,7 @@ CHAOS_SECONDS ?= 600
 # The clusters are the tests' own; see tests/README.md.
 check-chaos: all $(BUILD)/tests/test_kills
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
-	    TEST_KILLS=10000 \
+	    LEDGER_MUTANTS=all TEST_KILLS=10000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
 
 # tests/bench/README.md says what it measures and how.
@@ -250,7 +250,7 @@ bench-words: $(BUILD)/tests/bench_words
 
 # ---- style ---------------------------------------------------------------------------
 
-shell_scripts = $(shell grep -lE '^\#!.*\b(ba)?sh$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
+shell_scripts = $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
 js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs')
 
 .PHONY: lint-format lint-tidy lint-shell lint-js

@@ -5,7 +5,8 @@
  *
  * A mistake gets runs of growing length, each in a world of its own, and its test ends with the first violation.
  *
- * LEDGER_MUTANTS: names separated by commas; all of them, which take a minute, unless said otherwise. */
+ * LEDGER_MUTANTS: names separated by commas, or all, as in make check-chaos; unless said otherwise those that
+ * scripts/check has time for. */
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -57,8 +58,8 @@ const delivering = (...edits) =>
 const crowd = { mix: "100,0,0,0,0,0,0", "hot-users": 40, "hot-videos": 2, "hot-percent": 95 };
 const combiner = "shard/combiner.c";
 
-/* `sources` are edits of the server, for which one is built. faults(cluster) runs beside the load; `caught` are the invariants of which one must be broken, none for
- * a control. */
+/* `isForChaos`: scripts/check leaves it out. `sources` are edits of the server, for which one is built. faults(cluster)
+ * runs beside the load; `caught` are the invariants of which one must be broken, none for a control. */
 const mutants = [
   {
     name: "control: late starts, attempts killed before they are repeated",
@@ -83,6 +84,7 @@ const mutants = [
   {
     name: "control: late answers, operations recognised",
     key: "control-answer",
+    isForChaos: true,
     routines: () => messages(lateAnswer),
     originals: original.messages,
     load: { mix: "10,10,0,0,80,0,0" },
@@ -158,6 +160,7 @@ const mutants = [
   {
     name: "control: batches refused and halved",
     key: "control-halves",
+    isForChaos: true,
     routines: () => [likesBatch(refused)],
     originals: original.likes,
     load: crowd,
@@ -175,6 +178,7 @@ const mutants = [
   {
     name: "an operation lost where a batch is halved",
     key: "lost-in-half",
+    isForChaos: true,
     sources: [
       [combiner, "    for (struct ticket *t = batch->members; t != NULL; t = t->next) {\n        for (size_t i = 0; i < t->n; i++) {",
         `    for (struct ticket *t = batch->members; t != NULL; t = t->next) {
@@ -197,6 +201,7 @@ const mutants = [
   {
     name: "answered before it is known to be committed",
     key: "early-answer",
+    isForChaos: true,
     sources: [["shard/router_answer.c", "    case DB_UNKNOWN:\n", `    case DB_UNKNOWN:
         for (size_t i = 0; e->proc == PROC_FAVORITE_DELIVER && i < parcel->n; i++) {
             errand_settle(e, parcel->index[i], OUTCOME_OK);
@@ -213,7 +218,9 @@ const mutants = [
 ];
 
 const keys = mutants.map(({ key }) => key);
-const wanted = process.env.LEDGER_MUTANTS ? process.env.LEDGER_MUTANTS.split(",") : keys;
+const short = mutants.filter(({ isForChaos }) => !isForChaos).map(({ key }) => key);
+const asked = process.env.LEDGER_MUTANTS || short.join(",");
+const wanted = asked === "all" ? keys : asked.split(",");
 for (const key of wanted) assert.ok(keys.includes(key), `LEDGER_MUTANTS: no ${key} among ${keys.join(", ")}`);
 let cluster;
 
