@@ -101,7 +101,8 @@ static void work_end(struct work *work)
 }
 
 /* A router that has asked every shard for its map. */
-static struct router *start_router(unsigned pool_size, unsigned waiters_max)
+static struct router *start_router(unsigned pool_size, unsigned waiters_max,
+                                   int connect_timeout_ms)
 {
     struct router_server servers[SHARDS_MAX];
     const struct router_options options = {.servers = servers,
@@ -113,7 +114,7 @@ static struct router *start_router(unsigned pool_size, unsigned waiters_max)
                                            .pool_size = pool_size,
                                            .waiters_max = waiters_max,
                                            .batch_max = OPS_MAX,
-                                           .connect_timeout_ms = 1000,
+                                           .connect_timeout_ms = connect_timeout_ms,
                                            .call_timeout_ms = 2000,
                                            .hold_down_ms = 100,
                                            .idle_ms = 60000};
@@ -132,7 +133,7 @@ static struct router *start_router(unsigned pool_size, unsigned waiters_max)
 
 static struct router *make_router(unsigned pool_size, unsigned waiters_max)
 {
-    struct router *router = start_router(pool_size, waiters_max);
+    struct router *router = start_router(pool_size, waiters_max, 1000);
 
     assert_true(router_is_ready(router));
     return router;
@@ -470,38 +471,76 @@ static void test_large_answer_is_no_refusal(void **unused)
     assert_true(n_unknown > 0); /* both sides were met */
 }
 
-/* The shard freezes for longer than call_timeout_ms (2 s), shorter than the request's
- * deadline. The first attempt is killed and gone before the write is repeated: one
- * effect. */
+static bool wait_until_up(size_t shard, bool up)
+{
+    for (int64_t end_ms = clock_mono_ms() + 120000; clock_mono_ms() < end_ms;) {
+        struct router_shard_state state;
+        router_shard_state(fixture.router, shard, &state);
+        if (state.up == up) {
+            return true;
+        }
+        const struct timespec pause = {.tv_nsec = 10000000};
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+/* A shard that is frozen until a CALL to it has failed. */
+struct frozen {
+    struct router *router;
+    size_t shard;
+    uint64_t n_failed; /* before the freeze */
+    bool was_noticed;
+};
+
+static void *thaw_after_failure(void *argument)
+{
+    struct frozen *frozen = argument;
+    int64_t end_ms = clock_mono_ms() + 60000;
+    struct router_shard_state state;
+
+    while (!frozen->was_noticed && clock_mono_ms() < end_ms) {
+        const struct timespec pause = {.tv_nsec = 5000000};
+        nanosleep(&pause, NULL);
+        router_shard_state(frozen->router, frozen->shard, &state);
+        frozen->was_noticed = state.calls_failed_total > frozen->n_failed;
+    }
+    (void)kill((pid_t)fixture.pids[frozen->shard], SIGCONT);
+    return NULL;
+}
+
+/* The shard is frozen until the router gives the first attempt up. That one is killed and
+ * gone before the write is repeated: one effect. */
 static void test_silent_write_is_killed_and_repeated(void **unused)
 {
     (void)unused;
     struct work work;
     uint64_t id = user_on_shard(fixture.router, 0);
-    /* One that was just made: its next look at the shard comes after the freeze. */
-    struct router *router = make_router(4, 16);
+    /* One that was just made: its next look at the shard comes after the freeze. The kill
+     * may take its time to connect. */
+    struct router *router = start_router(4, 16, 30000);
     struct router_shard_state before, after;
-    char command[256];
+    pthread_t thread;
 
     work_begin(&work, 5000); /* so that the statement is prepared */
     assert_int_equal(user_rehash(router, &work.call, id, "$other$", "$new$"),
                      OUTCOME_CONFLICT);
     work_end(&work);
     router_shard_state(router, 0, &before);
-    (void)snprintf(command, sizeof command,
-                   "kill -STOP %ld; echo frozen; sleep 2.8; kill -CONT %ld",
-                   fixture.pids[0], fixture.pids[0]);
-    FILE *freezer = popen(command, "r");
-    char line[64];
-    assert_non_null(fgets(line, sizeof line, freezer));
-    work_begin(&work, 9000);
+    struct frozen frozen = {
+        .router = router, .shard = 0, .n_failed = before.calls_failed_total};
+    assert_int_equal(kill((pid_t)fixture.pids[0], SIGSTOP), 0);
+    assert_int_equal(pthread_create(&thread, NULL, thaw_after_failure, &frozen), 0);
+    work_begin(&work, 60000);
     enum outcome outcome = user_rehash(router, &work.call, id, "$test$", "$new$");
     assert_true(outcome == OUTCOME_OK || outcome == OUTCOME_SAME);
     assert_true(work.call.n_calls >= 2);
     work_end(&work);
-    pclose(freezer);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(frozen.was_noticed);
     router_shard_state(router, 0, &after);
     router_free(&router);
+    assert_true(wait_until_up(0, true)); /* the other router may have noticed, too */
     assert_int_equal(after.replays_total, before.replays_total + 1);
 }
 
@@ -589,20 +628,6 @@ static void test_pool_is_bounded_and_fair(void **unused)
 }
 
 /* Poll until the shard's state is UP; false after two minutes. */
-static bool wait_until_up(size_t shard, bool up)
-{
-    for (int64_t end_ms = clock_mono_ms() + 120000; clock_mono_ms() < end_ms;) {
-        struct router_shard_state state;
-        router_shard_state(fixture.router, shard, &state);
-        if (state.up == up) {
-            return true;
-        }
-        const struct timespec pause = {.tv_nsec = 10000000};
-        nanosleep(&pause, NULL);
-    }
-    return false;
-}
-
 static void test_frozen_shard_fails_fast_and_alone(void **unused)
 {
     (void)unused;
@@ -758,7 +783,7 @@ static void test_two_claims_stop_the_slot(void **unused)
     assert_int_equal(read_user(user_on_shard(fixture.router, 1)), OUTCOME_OK);
 
     /* A process that starts now knows it too. */
-    struct router *other = start_router(2, 2);
+    struct router *other = start_router(2, 2, 1000);
     assert_false(router_is_ready(other));
     assert_int_equal(router_disputes(other, 0, &dispute, 1), 1);
     router_free(&other);
