@@ -412,7 +412,7 @@ shard_create() {
 	if [[ ! -d $dir/data/mysql ]]; then
 		rm -rf -- "$dir"
 		mkdir -m 700 -- "$dir" "$dir/files"
-		cp -R --reflink=auto -- "$template" "$dir/new"
+		cp -R --reflink=auto --sparse=never -- "$template" "$dir/new"
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
