@@ -84,7 +84,8 @@ endif
 # Flags that not every compiler or machine knows.
 cc-option = $(shell $(CC) $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
 
-hardening := -fPIE -fstack-protector-strong $(call cc-option,-fcf-protection) \
+# No shadow stacks: fibers go from one stack to another on their own.
+hardening := -fPIE -fstack-protector-strong $(call cc-option,-fcf-protection=branch) \
              $(call cc-option,-fstack-clash-protection)
 ifeq ($(sanitizers),)
 ifneq ($(filter -O1 -O2 -O3 -Os -Og,$(CFLAGS)),)
@@ -185,6 +186,9 @@ $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc c
 
 # How full the disk is says the test.
 $(BUILD)/tests/test_upload: private wrap := $(addprefix -Wl$(comma)--wrap=,fstatvfs fstatvfs64)
+
+# What time it is, and whether there is memory for stacks.
+$(BUILD)/tests/test_fiber: private wrap := $(addprefix -Wl$(comma)--wrap=,clock_mono_ms mmap mmap64)
 
 # What is read from connections that linger, and when, too.
 $(BUILD)/tests/test_reaper: private wrap := -Wl$(comma)--wrap=recv

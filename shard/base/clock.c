@@ -31,3 +31,10 @@ struct timespec clock_timespec(int64_t mono_ms)
     return (struct timespec){.tv_sec = mono_ms / 1000,
                              .tv_nsec = (long)(mono_ms % 1000) * 1000000};
 }
+
+int clock_left_ms(int64_t mono_ms)
+{
+    int64_t left = mono_ms - clock_mono_ms();
+
+    return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left;
+}

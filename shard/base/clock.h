@@ -19,4 +19,8 @@ int64_t clock_wall_ms(void);
 /* The same instant of the monotonic clock as a timespec, for pthread_cond_clockwait(). */
 struct timespec clock_timespec(int64_t mono_ms);
 
+/* How long it is until then, as a timeout of poll(2) or epoll_wait(2): 0 when it has
+ * passed, a minute at most. */
+int clock_left_ms(int64_t mono_ms);
+
 #endif

@@ -62,6 +62,11 @@ void log_scope(const char *id)
     scope_id = id;
 }
 
+const char *log_scope_now(void)
+{
+    return scope_id;
+}
+
 /* Append what FMT says. */
 static void PRINTF_LIKE(2, 0) append(struct line *line, const char *fmt, va_list args)
 {

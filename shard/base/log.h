@@ -33,6 +33,10 @@ bool log_enabled(enum log_level level);
  * borrowed and must outlive the scope. */
 void log_scope(const char *id);
 
+/* The ID of the scope this thread is in; NULL: none. For who goes on with another piece
+ * of work in between. */
+const char *log_scope_now(void);
+
 /* Write lines by a thread from now on; when there is none to be had, as before. Call
  * once, with the signals blocked that the program waits for. */
 void log_start(void);

@@ -14,6 +14,7 @@
 
 #include "shard/base/arena.h"
 #include "shard/base/buf.h"
+#include "shard/base/fiber.h"
 
 #include "server/config.h"
 #include "server/metrics.h"
@@ -178,6 +179,16 @@ static bool use_arena(void)
     return ok;
 }
 
+static bool start_fibers(void)
+{
+    const struct fibers_options options = {.n_threads = 2, .work_max = 4};
+    struct fibers *fibers = fibers_new(&options);
+    bool ok = fibers != NULL;
+
+    fibers_free(&fibers);
+    return ok;
+}
+
 static void test_config(void **state)
 {
     (void)state;
@@ -202,13 +213,18 @@ static void test_arena(void **state)
     assert_true(fail_each(use_arena) >= 2);
 }
 
+static void test_fibers(void **state)
+{
+    (void)state;
+    assert_true(fail_each(start_fibers) >= 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_topology),
-        cmocka_unit_test(test_metrics),
-        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_config),  cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_fibers),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

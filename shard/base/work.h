@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One piece of work, for whoever runs such: a thread (server/workers.h) or a fiber. */
+#ifndef DOUSHARD_BASE_WORK_H
+#define DOUSHARD_BASE_WORK_H
+
+/* Embedded in what it works on, so that nothing is allocated to submit it. Owned by the
+ * caller until RUN is called with it; RUN may free it. */
+struct work {
+    void (*run)(struct work *work);
+    struct work *next; /* (ref) for the use of who runs it */
+};
+
+#endif
