@@ -4,7 +4,6 @@
  * as one CALL. */
 #include "shard/combiner.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,13 +140,11 @@ static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
 
 /* --- Tickets --- */
 
-/* After this the ticket may be gone: its thread goes on. A semaphore, because there is no
- * mutex that the thread would wake up to wait for, and the one that posts does not look
- * at it again. */
+/* After this the ticket may be gone: its thread goes on. */
 static void tell(struct ticket *ticket, enum ticket_state state)
 {
     atomic_store(&ticket->state, state);
-    (void)sem_post(&ticket->news);
+    parker_post(&ticket->news);
 }
 
 static void append_locked(struct lane *lane, struct ticket *ticket)
@@ -306,7 +303,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
                     struct ticket *ticket)
 {
     CHECK(shard < combiner->n_shards && ticket->n >= 1 && ticket->n <= OPS_MAX);
-    CHECK(sem_init(&ticket->news, 0, 0) == 0);
+    parker_init(&ticket->news);
     ticket->company_max = OPS_MAX;
     ticket->next = NULL;
     ticket->is_told = true;
@@ -361,17 +358,8 @@ static bool leave(struct ticket *ticket)
  * deadline of its own. */
 static void await(struct ticket *ticket)
 {
-    const struct timespec until = clock_timespec(ticket->deadline_ms);
-    int rc;
-
-    do {
-        rc = sem_clockwait(&ticket->news, CLOCK_MONOTONIC, &until);
-    } while (rc != 0 && errno == EINTR);
-    if (rc == 0 || leave(ticket)) {
-        return;
-    }
-    while (sem_wait(&ticket->news) != 0) {
-        CHECK(errno == EINTR);
+    if (!parker_wait(&ticket->news, ticket->deadline_ms) && !leave(ticket)) {
+        CHECK(parker_wait(&ticket->news, WAIT_FOR_EVER));
     }
 }
 
@@ -383,7 +371,7 @@ enum ticket_state combiner_wait(struct ticket *ticket)
     ticket->is_told = false;
     enum ticket_state state = atomic_load(&ticket->state);
     if (state == TICKET_DONE) {
-        (void)sem_destroy(&ticket->news);
+        parker_release(&ticket->news);
     }
     return state;
 }

@@ -25,12 +25,12 @@
  * own operations, found by their place in the batch; nobody is DONE before the CALL that
  * had his operations is over.
  *
- * Threads: all functions are thread-safe; a ticket is used by the thread that entered it.
+ * Threads: all functions are thread-safe; a ticket is used by the thread, or fiber, that
+ * entered it.
  */
 #ifndef DOUSHARD_COMBINER_H
 #define DOUSHARD_COMBINER_H
 
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +38,7 @@
 
 #include "shard/base/arena.h"
 #include "shard/base/check.h"
+#include "shard/base/wait.h"
 
 #include "shard/dbexec.h"
 #include "shard/dbresult.h"
@@ -83,7 +84,8 @@ struct ticket {
 
     /* Of the combiner. */
     _Atomic enum ticket_state state;
-    sem_t news;   /* posted once for each time that others let it lead, or are done */
+    struct parker
+        news;     /* posted once for each time that others let it lead, or are done */
     bool is_told; /* its thread knows the state, and has nothing to wait for */
     struct lane *lane; /* NULL: what it asks for is not combined */
     unsigned seat;     /* which of the lane's CALLs it leads */

@@ -12,6 +12,7 @@
 #include "shard/base/clock.h"
 #include "shard/base/hex.h"
 #include "shard/base/rnd.h"
+#include "shard/base/wait.h"
 
 #include "shard/dbconn_impl.h"
 #include "shard/dberror.h"
@@ -56,13 +57,6 @@ int dbconn_happened(short revents, int wait)
     return flags & wait;
 }
 
-int dbconn_remaining_ms(int64_t deadline_ms)
-{
-    int64_t left = deadline_ms - clock_mono_ms();
-
-    return left <= 0 ? 0 : left > 60000 ? 60000 : (int)left;
-}
-
 /* --- Connecting
  * ------------------------------------------------------------------------- */
 
@@ -97,15 +91,14 @@ static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
         target->password, target->db_name, target->port, socket, 0);
 
     while (wait != 0) {
-        struct pollfd fd = {.fd = mysql_get_socket(mysql),
-                            .events = dbconn_poll_events(wait)};
-        int left = dbconn_remaining_ms(deadline_ms);
-        int n = left == 0 ? 0 : poll(&fd, 1, left);
-        if (n == 0 && dbconn_remaining_ms(deadline_ms) == 0) {
+        struct wait_fd fd = {.fd = mysql_get_socket(mysql),
+                             .events = dbconn_poll_events(wait)};
+        if (!wait_fds(&fd, deadline_ms)) {
+            wait_fds_end(&fd);
             (void)snprintf(why, size, "no connection in time");
             return false;
         }
-        if (n > 0) {
+        if (fd.revents != 0) {
             wait = mysql_real_connect_cont(&connected, mysql,
                                            dbconn_happened(fd.revents, wait));
         }

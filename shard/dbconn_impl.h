@@ -45,9 +45,6 @@ short dbconn_poll_events(int wait);
 /* After it: which of what the library waits for has happened. */
 int dbconn_happened(short revents, int wait);
 
-/* For poll(2): how long it may wait, 0 = the deadline has passed. */
-int dbconn_remaining_ms(int64_t deadline_ms);
-
 /* A whole result set is in the library's memory: copy it into ARENA, behind *RESULTS.
  * False: it does not fit, or has more columns than any routine answers. */
 bool dbread_append(MYSQL_STMT *stmt, struct arena *arena,

@@ -4,15 +4,11 @@
  * operation of the library. */
 #include "shard/dbexec.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "shard/dbconn_impl.h"
 #include "shard/dberror.h"
-
-/* Most connections that dbexec_run() can wait for at once: one per server. */
-#define EXECS_MAX 256
 
 static MYSQL_STMT *stmt_of(const struct dbexec *exec)
 {
@@ -254,39 +250,56 @@ static void abandon(struct dbexec *exec)
     finish(exec, sent ? DB_UNKNOWN : DB_NOT_SENT);
 }
 
+/* List what the CALLs under way wait for. NULL: none is under way. */
+static struct wait_fd *list_waits(struct dbexec *execs, size_t n)
+{
+    struct wait_fd *list = NULL;
+
+    for (size_t i = n; i-- > 0;) {
+        struct dbexec *exec = &execs[i];
+        if (exec->conn != NULL && exec->conn->phase != PHASE_IDLE) {
+            exec->wait.fd = mysql_get_socket(exec->conn->mysql);
+            exec->wait.events = dbconn_poll_events(exec->conn->wait);
+            exec->wait.next = list;
+            list = &exec->wait;
+        }
+    }
+    return list;
+}
+
+/* Go on with EXEC if what it waits for has happened. */
+static void look_at(struct dbexec *exec)
+{
+    struct dbconn *conn = exec->conn;
+    short revents = exec->wait.revents;
+
+    if (conn != NULL && conn->phase != PHASE_IDLE && revents != 0) {
+        phase_continue(exec, dbconn_happened(revents, conn->wait));
+        advance(exec);
+    }
+}
+
 void dbexec_run(struct dbexec *execs, size_t n, int64_t deadline_ms)
 {
-    struct pollfd fds[EXECS_MAX];
-    struct dbexec *of[EXECS_MAX];
+    struct wait_fd *waits;
+    bool is_late = false;
 
-    CHECK(n <= EXECS_MAX);
     for (size_t i = 0; i < n; i++) {
+        execs[i].wait = (struct wait_fd){.fd = -1};
         if (execs[i].conn != NULL) {
             begin(&execs[i]);
         }
     }
-    for (;;) {
-        nfds_t n_fds = 0;
+    while (!is_late && (waits = list_waits(execs, n)) != NULL) {
+        is_late = !wait_fds(waits, deadline_ms);
         for (size_t i = 0; i < n; i++) {
-            struct dbconn *conn = execs[i].conn;
-            if (conn != NULL && conn->phase != PHASE_IDLE) {
-                fds[n_fds] = (struct pollfd){.fd = mysql_get_socket(conn->mysql),
-                                             .events = dbconn_poll_events(conn->wait)};
-                of[n_fds++] = &execs[i];
-            }
+            look_at(&execs[i]);
         }
-        if (n_fds == 0) {
-            return;
-        }
-        int left = dbconn_remaining_ms(deadline_ms);
-        int ready = poll(fds, n_fds, left);
-        for (nfds_t i = 0; i < n_fds; i++) {
-            if (ready > 0 && fds[i].revents != 0) {
-                phase_continue(of[i], dbconn_happened(fds[i].revents, of[i]->conn->wait));
-                advance(of[i]);
-            } else if (left == 0) {
-                abandon(of[i]);
-            }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (execs[i].conn != NULL && execs[i].conn->phase != PHASE_IDLE) {
+            wait_fds_end(&execs[i].wait);
+            abandon(&execs[i]);
         }
     }
 }

@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Prepared CALLs on connections, side by side.
  *
- * All I/O uses the non-blocking half of Connector/C with poll(2), so that deadlines are
- * exact to the millisecond and several shards can be asked at once from one thread. */
+ * All I/O uses the non-blocking half of Connector/C and waits by wait.h: deadlines are
+ * exact to the millisecond, several shards are asked at once from one thread, and on a
+ * fiber that thread does something else meanwhile. */
 #ifndef DOUSHARD_DBEXEC_H
 #define DOUSHARD_DBEXEC_H
 
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "shard/base/arena.h"
+#include "shard/base/wait.h"
 
 #include "shard/dbconn.h"
 #include "shard/dbresult.h"
@@ -53,6 +55,8 @@ struct dbexec {
     bool is_cut; /* of DB_UNKNOWN and DB_NOT_SENT: the connection ended under it */
     unsigned error;   /* the number that the server or the library reported, 0 = none */
     char detail[160]; /* of everything else: what the server or the library said */
+
+    struct wait_fd wait; /* of dbexec_run() */
 };
 
 static inline struct dbarg dbarg_number(uint64_t number)

@@ -11,6 +11,7 @@
 
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
+#include "shard/base/wait.h"
 
 /* So many calls in a row without an answer bring the pool down: more than the one or two
  * that a single slow transaction can cost, few enough that a frozen shard is noticed at
@@ -25,7 +26,7 @@ enum grant { GRANT_NONE, GRANT_CONN, GRANT_ROOM, GRANT_REFUSED };
 /* A thread in dbpool_get(), on its own stack. */
 struct waiter {
     struct waiter *next;
-    pthread_cond_t cond;
+    struct parker parker;
     enum grant grant;
     struct dbconn *conn; /* of GRANT_CONN */
 };
@@ -97,7 +98,7 @@ static bool grant_locked(struct dbpool *pool, enum grant grant, struct dbconn *c
     pool->shared.n_waiters--;
     waiter->grant = grant;
     waiter->conn = conn;
-    pthread_cond_signal(&waiter->cond);
+    parker_post(&waiter->parker);
     return true;
 }
 
@@ -234,14 +235,32 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
     return OUTCOME_UNAVAILABLE;
 }
 
-/* Wait in line. Returns with the lock held. */
+/* Leave the line, the deadline has passed. False: somebody has granted something. */
+static bool leave_line_locked(struct dbpool *pool, const struct waiter *waiter)
+{
+    struct waiter *before = NULL;
+
+    if (waiter->grant != GRANT_NONE) {
+        return false;
+    }
+    for (struct waiter *w = pool->shared.first; w != waiter; w = w->next) {
+        before = w;
+    }
+    *(before == NULL ? &pool->shared.first : &before->next) = waiter->next;
+    if (pool->shared.last == waiter) {
+        pool->shared.last = before;
+    }
+    pool->shared.n_waiters--;
+    return true;
+}
+
+/* Wait in line. The lock is let go meanwhile. */
 static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
                               struct dbconn **conn)
 {
     struct waiter self = {.grant = GRANT_NONE};
-    struct timespec until = clock_timespec(deadline_ms);
 
-    pthread_cond_init(&self.cond, NULL);
+    parker_init(&self.parker);
     if (pool->shared.last != NULL) {
         pool->shared.last->next = &self;
     } else {
@@ -249,22 +268,15 @@ static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
     }
     pool->shared.last = &self;
     pool->shared.n_waiters++;
-    while (self.grant == GRANT_NONE &&
-           pthread_cond_clockwait(&self.cond, &pool->shared.mutex, CLOCK_MONOTONIC,
-                                  &until) == 0) {
+    pthread_mutex_unlock(&pool->shared.mutex);
+    bool is_told = parker_wait(&self.parker, deadline_ms);
+    pthread_mutex_lock(&pool->shared.mutex);
+    if (!is_told && !leave_line_locked(pool, &self)) {
+        pthread_mutex_unlock(&pool->shared.mutex);
+        CHECK(parker_wait(&self.parker, WAIT_FOR_EVER));
+        pthread_mutex_lock(&pool->shared.mutex);
     }
-    if (self.grant == GRANT_NONE) { /* too late: leave the line */
-        struct waiter *before = NULL;
-        for (struct waiter *w = pool->shared.first; w != &self; w = w->next) {
-            before = w;
-        }
-        *(before == NULL ? &pool->shared.first : &before->next) = self.next;
-        if (pool->shared.last == &self) {
-            pool->shared.last = before;
-        }
-        pool->shared.n_waiters--;
-    }
-    pthread_cond_destroy(&self.cond);
+    parker_release(&self.parker);
     *conn = self.conn;
     return self.grant;
 }

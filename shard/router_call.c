@@ -4,10 +4,10 @@
 #include "shard/router_call.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/rnd.h"
+#include "shard/base/wait.h"
 
 #include "shard/router_errand.h"
 
@@ -262,12 +262,11 @@ bool router_pause(const struct call *call, unsigned round)
 {
     uint32_t most = PAUSE_MS << (round < 5 ? round : 5);
     uint32_t ms = 1 + rnd_below(most < PAUSE_MAX_MS ? most : PAUSE_MAX_MS);
-    const struct timespec pause = {.tv_nsec = (long)ms * 1000000};
 
     if (clock_mono_ms() + ms >= call->deadline_ms) {
         return false;
     }
-    nanosleep(&pause, NULL);
+    wait_ms(ms);
     return true;
 }
 
