@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "shard/base/buf.h"
+#include "shard/base/fiber.h"
 #include "shard/base/log.h"
 
 #include "shard/delivery.h"
@@ -149,7 +150,14 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         struct workers_state state;
         workers_state(app->workers, &state);
         value[METRIC_WORKERS] = state.n_threads;
+        value[METRIC_WORKERS_BUSY] = state.n_busy;
         value[METRIC_WORKERS_QUEUED] = (int64_t)state.n_queued;
+    }
+    if (app->fibers != NULL) {
+        struct fibers_state state;
+        fibers_state(app->fibers, &state);
+        value[METRIC_FIBERS] = (int64_t)state.n_work;
+        value[METRIC_FIBER_STACKS] = (int64_t)state.n_stacks;
     }
     if (app->uploads != NULL) {
         value[METRIC_UPLOADS_RUNNING] = uploads_running(app->uploads);

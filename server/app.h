@@ -11,6 +11,7 @@
 struct auth;
 struct config;
 struct delivery;
+struct fibers;
 struct http;
 struct janitor;
 struct media;
@@ -39,7 +40,8 @@ struct app {
     struct storage *storage;   /* media files */
     struct uploads *uploads;   /* files being received (upload.h) */
     struct media *media;       /* probing and cover cutting in jails */
-    struct workers *workers;   /* threads on which handlers run */
+    struct fibers *fibers;     /* on which requests run */
+    struct workers *workers;   /* threads for those that compute or block */
     struct http *http;         /* listeners */
     struct janitor *janitor;   /* durable jobs, orphaned files */
     struct metrics *metrics;   /* counters */

@@ -501,6 +501,13 @@ void config_free(struct config **config)
     }
 }
 
+unsigned config_threads(int wanted)
+{
+    long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return wanted > 0 ? (unsigned)wanted : n_cores > 0 ? (unsigned)n_cores : 1;
+}
+
 /* An option left at "" that stands for a directory of the installation. */
 static bool fill_in(struct snapshot *snapshot, struct config_error *err)
 {

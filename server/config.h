@@ -93,6 +93,9 @@ struct config *config_reload(const struct config_args *args, struct config *curr
  * may still read one of them. */
 void config_free(struct config **config);
 
+/* How many threads WANTED means: 0 is one per core. */
+unsigned config_threads(int wanted);
+
 /* Read the first line of FILE, at most SIZE - 1 bytes, without its line end, into SECRET.
  * The file must be ours or root's and closed to everybody else. The caller clears SECRET.
  * "" as FILE gives "", an empty first line is refused. */

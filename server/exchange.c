@@ -13,6 +13,7 @@
 
 #include "shard/base/buf.h"
 #include "shard/base/clock.h"
+#include "shard/base/fiber.h"
 #include "shard/base/line.h"
 #include "shard/base/log.h"
 
@@ -47,7 +48,7 @@ enum stage { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLY };
 struct exchange {
     struct exchange *next_head;  /* in place->heads, while in STAGE_HEAD */
     struct exchange **head_link; /* what points to this one; NULL: not in the list */
-    struct worker_job job;
+    struct work work;
     struct exchange_place *place;      /* (ref) */
     struct MHD_Connection *connection; /* (ref) */
     struct exchange_conn *conn;        /* (ref) */
@@ -72,11 +73,6 @@ struct exchange {
     int64_t answered_us; /* the answer was ready; 0: never */
     struct request req;  /* last: it clears itself */
 };
-
-static struct exchange *exchange_of_job(struct worker_job *job)
-{
-    return (struct exchange *)((char *)job - offsetof(struct exchange, job));
-}
 
 /* ---- the answer ------------------------------------------------------------------- */
 
@@ -227,36 +223,43 @@ static void handle(struct exchange *ex)
     route->handler(req);
 }
 
-static void work(struct worker_job *job)
+static void run(struct work *work)
 {
-    struct exchange *ex = exchange_of_job(job);
+    struct exchange *ex =
+        (struct exchange *)((char *)work - offsetof(struct exchange, work));
     struct request *req = &ex->req;
-    struct metrics *metrics = req->app->metrics;
 
     log_scope(req->id);
-    metrics_add(metrics, METRIC_WORKERS_BUSY, 1);
     if (request_left_ms(req) == 0) {
         reply_error(req, ERROR_BUSY, NULL); /* it waited too long: nothing was done */
     } else {
         handle(ex);
     }
-    metrics_add(metrics, METRIC_WORKERS_BUSY, -1);
     log_scope(NULL);
     MHD_resume_connection(ex->connection); /* EX may be gone after this */
 }
 
-/* Give the request to a worker. */
+/* Have the request run on a fiber, or on a thread of its own. False: too many are. */
+static bool submit(struct exchange *ex)
+{
+    struct app *app = ex->req.app;
+
+    ex->work.run = run;
+    return (ex->req.route->flags & ROUTE_THREAD) != 0
+               ? workers_submit(app->workers, &ex->work)
+               : fibers_submit(app->fibers, &ex->work);
+}
+
 static bool dispatch(struct exchange *ex)
 {
     struct app *app = ex->req.app;
 
     ex->stage = STAGE_WORK;
-    ex->job.run = work;
     reaper_enter(&ex->conn->watch, PHASE_WORK);
     /* First: the worker may be done, and resume, before we return. */
     MHD_suspend_connection(ex->connection);
-    if (!workers_submit(app->workers, &ex->job)) {
-        metrics_add(app->metrics, METRIC_WORKERS_REFUSED, 1);
+    if (!submit(ex)) {
+        metrics_add(app->metrics, METRIC_REQUESTS_REFUSED, 1);
         reply_error(&ex->req, ERROR_BUSY, NULL);
         MHD_resume_connection(ex->connection);
     }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One request on its way through libmicrohttpd: header, body, worker, answer.
+/* One request on its way through libmicrohttpd: header, body, handler, answer.
  *
  *   HEAD --header complete--> BODY --last byte--> WORK --handler done--> REPLY
  *     \--refused: answered, then the connection ends----------------------^
  *
  * Everything here is called by the connection's own thread; only the handler runs on a
- * worker, while the connection is suspended. */
+ * fiber or, where the route says so, on a worker, while the connection is suspended. */
 #ifndef DOUSHARD_EXCHANGE_H
 #define DOUSHARD_EXCHANGE_H
 

@@ -372,13 +372,9 @@ static bool start_listener(struct listener *listener, unsigned n_threads,
 bool http_start(struct http *http)
 {
     const struct config *config = app_config(http->app);
-    long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n_threads = (unsigned)config->http_threads;
 
-    if (n_threads == 0) {
-        n_threads = n_cores > 0 ? (unsigned)n_cores : 1;
-    }
-    return start_listener(&http->listeners[LISTENER_PUBLIC], n_threads,
+    return start_listener(&http->listeners[LISTENER_PUBLIC],
+                          config_threads(config->http_threads),
                           (unsigned)config->connections_max) &&
            start_listener(&http->listeners[LISTENER_ADMIN], 1, ADMIN_CONNECTIONS_MAX);
 }

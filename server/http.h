@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The listeners: accept, parse, hand to a worker, answer; limits and orderly stop.
+/* The listeners: accept, parse, have it handled, answer; limits and orderly stop.
  *
- *   connection's thread          worker                      connection's thread
+ *   connection's thread          fiber or worker             connection's thread
  *   header -> body -> suspend -> identify, handler -> resume -> answer -> completion
  *
  * The connection's thread checks how the request is framed (framing.h), finds its route,

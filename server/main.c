@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/fiber.h"
 #include "shard/base/log.h"
 
 #include "shard/delivery.h"
@@ -268,6 +269,17 @@ static bool start_workers(struct app *app, const struct config *config)
     return app->workers != NULL;
 }
 
+static bool start_fibers(struct app *app, const struct config *config)
+{
+    struct fibers_options options = {
+        .n_threads = config_threads(config->fiber_threads),
+        .work_max = (size_t)config->requests_max,
+    };
+
+    app->fibers = fibers_new(&options);
+    return app->fibers != NULL;
+}
+
 static bool start_janitor(struct app *app, const struct config *config)
 {
     struct janitor_options options = janitor_options(config);
@@ -317,8 +329,8 @@ static bool start_parts(struct process *process)
     }
     if (start_metrics(app) && start_auth(process) && start_words(app, config) &&
         start_media(app, config) && start_router(process) && start_delivery(app) &&
-        start_workers(app, config) && start_janitor(app, config) &&
-        http_start(app->http)) {
+        start_workers(app, config) && start_fibers(app, config) &&
+        start_janitor(app, config) && http_start(app->http)) {
         return true;
     }
     log_write(LOG_ERROR, "start", "error=\"a part of the server could not be started\"");
@@ -341,6 +353,7 @@ static void stop_parts(struct process *process)
     relay_free(&app->relay);
     delivery_free(&app->delivery);
     router_free(&app->router);
+    fibers_free(&app->fibers); /* after all that could wake one */
     metrics_free(&app->metrics);
     topology_release(&process->topology);
     config_free(&process->config);

@@ -3,7 +3,7 @@
 /* One HTTP request: who asks, what for, until when, and what it is answered.
  *
  * A request belongs to one thread at a time: the connection's thread while it arrives and
- * while it is answered, a worker while the handler runs. */
+ * while it is answered, that of its fiber, or a worker, while the handler runs. */
 #ifndef DOUSHARD_REQUEST_H
 #define DOUSHARD_REQUEST_H
 

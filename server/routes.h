@@ -29,10 +29,13 @@ enum route_budget { BUDGET_REQUEST, BUDGET_PUBLISH };
 #define ROUTE_UPLOAD 1u
 /* On the operator's listener, and only there. */
 #define ROUTE_ADMIN 2u
-/* Runs in the connection's thread: must not block. Works when all workers are busy. */
+/* Runs in the connection's thread: must not block. Works however busy the others are. */
 #define ROUTE_INLINE 4u
 /* Matches every path that begins so; the rest is req->path_rest. */
 #define ROUTE_PREFIX 8u
+/* Computes for long (passwords), or blocks on files and processes: runs on a thread of
+ * its own. All others run on fibers (shard/base/fiber.h): they wait for shards only. */
+#define ROUTE_THREAD 16u
 
 struct route {
     const char *method; /* "GET" answers HEAD too */

@@ -24,8 +24,8 @@ struct workers {
     pthread_mutex_t mutex;
     pthread_cond_t gone; /* a thread ended */
     struct {
-        struct worker_job *head;
-        struct worker_job *tail;
+        struct work *head;
+        struct work *tail;
         size_t n_queued;
         struct idler *idlers; /* latest first, so that the others come to their end */
         unsigned n_idle;
@@ -45,9 +45,9 @@ size_t workers_stack_bytes(void)
 #endif
 }
 
-static struct worker_job *pop_locked(struct workers *workers)
+static struct work *pop_locked(struct workers *workers)
 {
-    struct worker_job *job = workers->shared.head;
+    struct work *job = workers->shared.head;
 
     workers->shared.head = job->next;
     if (workers->shared.head == NULL) {
@@ -111,7 +111,7 @@ static bool idle_locked(struct workers *workers)
 }
 
 /* Wait for a job. NULL: this thread shall end. */
-static struct worker_job *next_job_locked(struct workers *workers)
+static struct work *next_job_locked(struct workers *workers)
 {
     while (workers->shared.n_queued == 0) {
         if (workers->shared.stopping) {
@@ -127,7 +127,7 @@ static struct worker_job *next_job_locked(struct workers *workers)
 static void *worker_main(void *arg)
 {
     struct workers *workers = arg;
-    struct worker_job *job;
+    struct work *job;
     pthread_t previous;
     bool has_previous;
 
@@ -224,7 +224,7 @@ void workers_free(struct workers **workers)
     free(self);
 }
 
-static void push_locked(struct workers *workers, struct worker_job *job)
+static void push_locked(struct workers *workers, struct work *job)
 {
     job->next = NULL;
     if (workers->shared.tail != NULL) {
@@ -236,7 +236,7 @@ static void push_locked(struct workers *workers, struct worker_job *job)
     workers->shared.n_queued++;
 }
 
-bool workers_submit(struct workers *workers, struct worker_job *job)
+bool workers_submit(struct workers *workers, struct work *job)
 {
     bool grow = false;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Threads on which handlers run: a bounded pool that grows while work waits.
+/* Threads for handlers that compute or block: a bounded pool that grows while work waits.
  *
  * Jobs are embedded in what they work on; nothing is allocated to submit one. A worker is
  * added when a job waits and no worker is idle, and ends after it was idle for a while.
@@ -13,14 +13,9 @@
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/work.h"
 
 struct workers;
-
-/* One piece of work, owned by the caller until RUN is called with it; RUN may free it. */
-struct worker_job {
-    void (*run)(struct worker_job *job);
-    struct worker_job *next; /* (ref) for the queue's use */
-};
 
 struct workers_options {
     unsigned n_min;     /* threads that never end; at least 1 */
@@ -48,7 +43,7 @@ void workers_free(struct workers **workers);
 
 /* Queue JOB for a worker; never blocks for long. False: the queue is full, JOB is still
  * the caller's. Thread-safe. */
-bool workers_submit(struct workers *workers, struct worker_job *job) MUST_CHECK;
+bool workers_submit(struct workers *workers, struct work *job) MUST_CHECK;
 
 /* Thread-safe. */
 void workers_state(struct workers *workers, struct workers_state *state);

@@ -23,7 +23,7 @@ struct gate {
 };
 
 struct gated_job {
-    struct worker_job job;
+    struct work job;
     struct gate *gate;
     unsigned n_runs;
 };
@@ -34,7 +34,7 @@ static struct gate new_gate(void)
                          .changed = PTHREAD_COND_INITIALIZER};
 }
 
-static void run_gated(struct worker_job *job)
+static void run_gated(struct work *job)
 {
     struct gated_job *self = (struct gated_job *)job; /* its first member */
     struct gate *gate = self->gate;
@@ -137,11 +137,11 @@ static void test_shrinks(void **state)
 }
 
 struct counted_job {
-    struct worker_job job;
+    struct work job;
     atomic_uint *count;
 };
 
-static void run_counted(struct worker_job *job)
+static void run_counted(struct work *job)
 {
     struct counted_job *self = (struct counted_job *)job;
 
