@@ -30,6 +30,8 @@ SOURCE op/_op_exact.sql
 SOURCE op/_op_texts.sql
 SOURCE op/_op_judge.sql
 SOURCE op/_op_fence.sql
+SOURCE op/_op_there_table.sql
+SOURCE op/_op_fences.sql
 SOURCE op/_op_refusals.sql
 SOURCE op/_op_user_lock.sql
 SOURCE op/_op_user_need.sql
@@ -85,6 +87,8 @@ SOURCE video/video_get.sql
 
 -- What joins two owners: first halves, second halves, lists.
 SOURCE favorite/_favorite_action_one.sql
+SOURCE favorite/_favorite_there_lock.sql
+SOURCE favorite/_favorite_there.sql
 SOURCE favorite/_favorite_action_batch.sql
 SOURCE favorite/favorite_action.sql
 SOURCE favorite/_favorite_deliver_one.sql
@@ -93,6 +97,8 @@ SOURCE favorite/_favorite_deliver_batch.sql
 SOURCE favorite/favorite_deliver.sql
 SOURCE favorite/favorite_list.sql
 SOURCE relation/_relation_action_one.sql
+SOURCE relation/_relation_there_lock.sql
+SOURCE relation/_relation_there.sql
 SOURCE relation/_relation_action_batch.sql
 SOURCE relation/relation_action.sql
 SOURCE relation/relation_deliver.sql

@@ -36,6 +36,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
     /* In this order the routine knows its text again (_op_clear). */
     ops_number(ops, "target", (int64_t)edge->target_id);
     ops_number(ops, "state", is_there);
+    ops_target(ops, edge->target_id);
     router_batch(delivery_router(delivery), call, edge->action, ops, &answer);
     ops_free(&ops);
     if (answer.outcome != OUTCOME_OK && answer.outcome != OUTCOME_SAME) {
@@ -45,7 +46,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
                        ARRAY_LEN(first_half_fields), &first)) {
         return proc_unreadable(call, edge->action);
     }
-    if (first.pending == 0) {
+    if (first.pending == 0) { /* made along with it, or long ago */
         return answer.outcome;
     }
     /* SAME and pending: somebody wrote this and has not finished, perhaps an attempt of

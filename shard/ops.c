@@ -15,8 +15,9 @@
 /* Longest binary value of one field. */
 #define HEX_BYTES_MAX 64
 
-/* What slot, epoch and owner of one operation take, with their names. */
-#define PLACE_BYTES_MAX 96
+/* What slot, epoch and owner of one operation take, with their names, and slot and epoch
+ * of its target. */
+#define PLACE_BYTES_MAX 192
 
 /* Most operations begin alone. */
 #define ROOM_MIN 4
@@ -28,6 +29,9 @@ struct op {
     uint64_t epoch;
     uint32_t slot;
     bool is_fixed; /* slot was given by the caller */
+    uint32_t target_slot;
+    uint64_t target;       /* 0: none */
+    uint64_t target_epoch; /* 0: not to be told */
 };
 
 struct ops {
@@ -103,6 +107,13 @@ void ops_add_owner(struct ops *ops, uint64_t owner)
     add(ops, owner);
 }
 
+void ops_target(struct ops *ops, uint64_t target)
+{
+    if (!ops->failed && ops->n > 0) {
+        ops->op[ops->n - 1].target = target;
+    }
+}
+
 /* Give the last operation the field NAME with a VALUE that is JSON already; NULL: there
  * was no memory for it, or it cannot be said in JSON. */
 static void set(struct ops *ops, const char *name, const char *value)
@@ -171,6 +182,19 @@ void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch)
     CHECK(i < ops->n);
     ops->op[i].slot = slot;
     ops->op[i].epoch = epoch;
+}
+
+uint64_t ops_get_target(const struct ops *ops, size_t i)
+{
+    CHECK(i < ops->n);
+    return ops->op[i].target;
+}
+
+void ops_place_target(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch)
+{
+    CHECK(i < ops->n);
+    ops->op[i].target_slot = slot;
+    ops->op[i].target_epoch = epoch;
 }
 
 /* FNV-1a, 64 bits (draft-eastlake-fnv-17). */
@@ -251,6 +275,11 @@ static char *write_op(char *to, const struct ops_ref *ref)
         memcpy(to, ref->ops->text.data + op->begin, op->len);
         to += op->len;
         *to++ = ',';
+    }
+    if (op->target_epoch != 0) {
+        to += snprintf(to, PLACE_BYTES_MAX,
+                       "\"target_slot\":%" PRIu32 ",\"target_epoch\":%" PRIu64 ",",
+                       op->target_slot, op->target_epoch);
     }
     return to + snprintf(to, PLACE_BYTES_MAX,
                          "\"slot\":%" PRIu32 ",\"epoch\":%" PRIu64 ",\"owner\":%" PRIu64

@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A batch of operations on its way to a procedure, as one JSON array.
  *
- * The router owns slot and epoch of each operation, since they may change between two
- * attempts; the caller adds everything else once. */
+ * The router owns slot and epoch of each operation, and of its target, since they may
+ * change between two attempts; the caller adds everything else once. */
 #ifndef DOUSHARD_OPS_H
 #define DOUSHARD_OPS_H
 
@@ -31,6 +31,10 @@ void ops_free(struct ops **ops);
 void ops_add(struct ops *ops, uint32_t slot, uint64_t owner);
 void ops_add_owner(struct ops *ops, uint64_t owner);
 
+/* The last operation is about TARGET, too: where its owner's shard has both, and both
+ * rest, the procedure is told where TARGET is, and may change it along. Once. */
+void ops_target(struct ops *ops, uint64_t target);
+
 /* Give the last operation a field. NAME is static text; values are copied. */
 void ops_text(struct ops *ops, const char *name, const char *value);
 void ops_number(struct ops *ops, const char *name, int64_t value);
@@ -44,6 +48,13 @@ bool ops_fixed_slot(const struct ops *ops, size_t i, uint32_t *slot);
 
 /* Where operation I goes on the next attempt. */
 void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
+
+/* The target of operation I; 0: it has none. */
+uint64_t ops_get_target(const struct ops *ops, size_t i);
+
+/* Where the target of operation I is on the next attempt; EPOCH 0: not where its owner
+ * is, or not at rest, and not to be told. */
+void ops_place_target(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
 
 /* A number that operations about the same owner with the same FIELD, a number or a binary
  * value, have in common, and others hardly ever; 0 when operation I has none. */

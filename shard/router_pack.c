@@ -3,6 +3,8 @@
 /* Which shard has what: the pending tasks of an errand become one parcel per shard. */
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/router_errand.h"
 
 /* Why nobody can be asked for what is at PLACE; NULL: its server can. */
@@ -14,9 +16,30 @@ static const char *why_nobody(struct slot_place place)
                                              : NULL;
 }
 
+/* Say where the target of task I is, if it is there as well, and nothing is known to keep
+ * either waiting: the procedure looks itself, and makes one half where it finds that. */
+static void place_target(struct errand *e, size_t i, int64_t now_ms)
+{
+    struct slotmap *map = e->router->map;
+    const struct task *task = &e->tasks[i];
+    uint64_t target = ops_get_target(e->ops, i);
+
+    if (target == 0) {
+        return;
+    }
+    uint32_t slot = slotmap_home(map, target);
+    struct slot_place place = slotmap_get(map, slot);
+    bool is_there = why_nobody(place) == NULL && place.server == task->server &&
+                    !slotmap_is_restless(map, slot, now_ms) &&
+                    !slotmap_is_restless(map, task->slot, now_ms);
+    ops_place_target(e->ops, i, slot, is_there ? place.epoch : 0);
+}
+
 /* Find the shard of every pending task. */
 static void place_tasks(struct errand *e)
 {
+    int64_t now_ms = clock_mono_ms();
+
     for (size_t i = 0; i < e->n_tasks; i++) {
         struct task *task = &e->tasks[i];
         if (!task->is_pending) {
@@ -34,6 +57,7 @@ static void place_tasks(struct errand *e)
             errand_give_up(e, i, OUTCOME_UNAVAILABLE);
         } else if (e->ops != NULL) {
             ops_place(e->ops, i, task->slot, task->epoch);
+            place_target(e, i, now_ms);
         }
     }
 }

@@ -6,7 +6,8 @@
 -- in_ops  the batch
 --
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE favorite (by slot,
---           user_id, video_id); SELECT, INSERT, UPDATE outbox (by key); journal
+--           user_id, video_id); SELECT, INSERT, UPDATE outbox (by key); journal; what
+--           _favorite_there_lock and _favorite_there touch
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : as favorite_action. The old state is read under the lock of the user, so that two
 --           racing requests cannot both count.
@@ -25,6 +26,7 @@ BEGIN
     DECLARE v_bytes  BIGINT;
     DECLARE v_moving TINYINT;
     DECLARE v_now    BIGINT;
+    DECLARE v_there  TINYINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -37,7 +39,7 @@ BEGIN
     SET v_bytes = LENGTH(in_ops);
     CALL _op_clear(v_bytes);
 
-    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state)
+    INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, state, id, prev)
     SELECT j.n,
            j.slot,
            j.epoch,
@@ -45,14 +47,18 @@ BEGIN
            j.owner,
            'favorite',
            j.target,
-           j.state
+           j.state,
+           COALESCE(j.target_slot, 0),
+           COALESCE(j.target_epoch, 0)
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n      FOR ORDINALITY,
-               slot   INT UNSIGNED PATH '$.slot',
-               epoch  BIGINT UNSIGNED PATH '$.epoch',
-               owner  BIGINT UNSIGNED PATH '$.owner',
-               target BIGINT UNSIGNED PATH '$.target',
-               state  TINYINT PATH '$.state'
+               n            FOR ORDINALITY,
+               slot         INT UNSIGNED PATH '$.slot',
+               epoch        BIGINT UNSIGNED PATH '$.epoch',
+               owner        BIGINT UNSIGNED PATH '$.owner',
+               target       BIGINT UNSIGNED PATH '$.target',
+               state        TINYINT PATH '$.state',
+               target_slot  INT UNSIGNED PATH '$.target_slot',
+               target_epoch BIGINT UNSIGNED PATH '$.target_epoch'
            )) AS j
      WHERE j.slot IS NOT NULL
        AND j.epoch IS NOT NULL
@@ -64,6 +70,9 @@ BEGIN
     -- As a server writes it.
     IF (SELECT CONCAT('[', GROUP_CONCAT('{"target":', o.target,
                                            ',"state":', o.state,
+                                           IF(o.prev = 0, '',
+                                              CONCAT(',"target_slot":', o.id,
+                                                     ',"target_epoch":', o.prev)),
                                            ',"slot":', o.slot,
                                            ',"epoch":', o.epoch,
                                            ',"owner":', o.owner, '}'
@@ -71,13 +80,14 @@ BEGIN
           FROM op AS o) = in_ops THEN
         CALL _op_known(1);
     ELSE
-        CALL _op_exact(in_ops, 'target,state', 'owner, another target and state 0 or 1');
+        CALL _op_exact(in_ops, 'target,state,target_slot',
+                       'owner, another target and state 0 or 1');
     END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    CALL _op_fence(v_moving);
+    CALL _op_fences(v_moving, v_there);
     CALL _op_user_lock();
 
     SET v_now = _now_ms();
@@ -110,8 +120,12 @@ BEGIN
                           COALESCE(e.ver, 0),
                           GREATEST(COALESCE(m.edge_ver, 0), o.epoch << 33) + o.place),
            o.at      = IF(o.state = COALESCE(e.state, 0), COALESCE(e.at, 0), v_now),
-           o.pending = o.state <> COALESCE(e.state, 0) OR x.ver IS NOT NULL
+           o.pending = IF(o.state = COALESCE(e.state, 0), x.ver IS NOT NULL, o.prev = 0)
      WHERE o.code = 'ok';
+
+    IF v_there THEN
+        CALL _favorite_there_lock();
+    END IF;
 
     INSERT INTO favorite (slot, user_id, video_id, state, ver, at)
     SELECT o.slot,
@@ -137,6 +151,7 @@ BEGIN
            o.at
       FROM op AS o
      WHERE o.code = 'ok'
+       AND o.pending = 1
         ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
                                 at       = VALUES(at),
                                 due_at   = VALUES(due_at),
@@ -144,6 +159,10 @@ BEGIN
                                 parked   = 0;
 
     CALL _op_user_change();
+
+    IF v_there THEN
+        CALL _favorite_there();
+    END IF;
 
     IF v_moving THEN
         CALL _slot_log_add_ops('favorite');
@@ -164,6 +183,11 @@ BEGIN
       FROM op AS o;
 
     CALL _op_user_answer();
+
+    IF v_there THEN
+        CALL _op_video_answer();
+        CALL _op_inbound_answer();
+    END IF;
 END$$
 
 DELIMITER ;

@@ -11,8 +11,9 @@
 -- variables.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE user (by slot and user_id);
---           SELECT, INSERT, UPDATE favorite (by slot, user_id, video_id); SELECT, INSERT, UPDATE
---           outbox (by key)
+--           SELECT, INSERT, UPDATE favorite (by slot, user_id, video_id); SELECT, INSERT, UPDATE,
+--           DELETE outbox (by key); where the video rests here, too: SELECT, UPDATE video, inbound
+--           (by slot and id); SELECT, INSERT, UPDATE liker (by slot, video_id, user_id)
 -- Errors  : none
 -- Replays : as favorite_action
 
@@ -50,6 +51,28 @@ BEGIN
     DECLARE v_ver              BIGINT UNSIGNED;
     DECLARE v_edge_ver         BIGINT UNSIGNED;
     DECLARE v_mail_ver         BIGINT UNSIGNED;
+    DECLARE v_target_slot      INT UNSIGNED;
+    DECLARE v_target_epoch     BIGINT UNSIGNED;
+    DECLARE v_there            TINYINT;
+    DECLARE v_there_code       VARCHAR(12) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_there_was        TINYINT;
+    DECLARE v_there_floor      BIGINT UNSIGNED;
+    DECLARE v_last             BIGINT UNSIGNED;
+    DECLARE v_author_id        BIGINT UNSIGNED;
+    DECLARE v_title            VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+    DECLARE v_media            VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_video_state      VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_likes            BIGINT;
+    DECLARE v_comment_count    BIGINT;
+    DECLARE v_published_at     BIGINT;
+    DECLARE v_video_ver        BIGINT UNSIGNED;
+    DECLARE v_comment_ver      BIGINT UNSIGNED;
+    DECLARE v_author_state     VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin;
+    DECLARE v_follower_count   BIGINT;
+    DECLARE v_total_favorited  BIGINT;
+    DECLARE v_in_ver           BIGINT UNSIGNED;
+    DECLARE v_follower_ver     BIGINT UNSIGNED;
+    DECLARE v_in_mail_ver      BIGINT UNSIGNED;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -64,27 +87,37 @@ BEGIN
                j.epoch,
                j.owner,
                j.target,
-               j.state
+               j.state,
+               j.target_slot,
+               j.target_epoch
           INTO v_slot,
                v_epoch,
                v_owner,
                v_target,
-               v_to
+               v_to,
+               v_target_slot,
+               v_target_epoch
           FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-                   slot        INT UNSIGNED PATH '$.slot',
-                   slot_text   VARCHAR(24) PATH '$.slot',
-                   epoch       BIGINT UNSIGNED PATH '$.epoch',
-                   epoch_text  VARCHAR(24) PATH '$.epoch',
-                   owner       BIGINT UNSIGNED PATH '$.owner',
-                   owner_text  VARCHAR(24) PATH '$.owner',
-                   target      BIGINT UNSIGNED PATH '$.target',
-                   target_text VARCHAR(24) PATH '$.target',
-                   state       TINYINT PATH '$.state',
-                   state_text  VARCHAR(24) PATH '$.state'
+                   slot              INT UNSIGNED PATH '$.slot',
+                   slot_text         VARCHAR(24) PATH '$.slot',
+                   epoch             BIGINT UNSIGNED PATH '$.epoch',
+                   epoch_text        VARCHAR(24) PATH '$.epoch',
+                   owner             BIGINT UNSIGNED PATH '$.owner',
+                   owner_text        VARCHAR(24) PATH '$.owner',
+                   target            BIGINT UNSIGNED PATH '$.target',
+                   target_text       VARCHAR(24) PATH '$.target',
+                   state             TINYINT PATH '$.state',
+                   state_text        VARCHAR(24) PATH '$.state',
+                   target_slot       INT UNSIGNED PATH '$.target_slot',
+                   target_slot_text  VARCHAR(24) PATH '$.target_slot',
+                   target_epoch      BIGINT UNSIGNED PATH '$.target_epoch',
+                   target_epoch_text VARCHAR(24) PATH '$.target_epoch'
                )) AS j
          WHERE CONCAT(j.slot, ',', j.epoch, ',', j.owner, ',', j.target, ',', j.state)
                = CONCAT(j.slot_text, ',', j.epoch_text, ',', j.owner_text, ',', j.target_text, ',',
                         j.state_text)
+           AND COALESCE(CONCAT(j.target_slot, ',', j.target_epoch), '')
+               = CONCAT_WS(',', j.target_slot_text, j.target_epoch_text)
            AND j.owner > 0
            AND j.target > 0
            AND j.target <> j.owner
@@ -94,13 +127,17 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    SELECT 1,
-           f.epoch << 33
+    -- Both fences, in the order of slots. The video's decides where its half is made.
+    SELECT COALESCE(MAX(f.slot = v_slot AND f.epoch = v_epoch), 0),
+           MAX(f.slot = v_target_slot AND f.epoch = v_target_epoch),
+           v_epoch << 33,
+           v_target_epoch << 33
       INTO out_done,
-           v_floor
+           v_there,
+           v_floor,
+           v_there_floor
       FROM slot_fence AS f FORCE INDEX (PRIMARY)
-     WHERE f.slot = v_slot
-       AND f.epoch = v_epoch
+     WHERE f.slot IN (v_slot, v_target_slot)
        AND f.answer = 'ok'
        AND f.has_home = 0
        AND f.state <> 'migrating'
@@ -108,7 +145,8 @@ BEGIN
       LOCK IN SHARE MODE;
 
     IF out_done THEN
-        -- The row of the user is locked before that of the edge is read.
+        -- The row of the user is locked before that of the edge is read, and that of the video is
+        -- not where nothing changes.
         SELECT u.state,
                u.name,
                u.avatar,
@@ -122,7 +160,24 @@ BEGIN
                u.mail_ver,
                COALESCE(e.state, 0),
                COALESCE(e.ver, 0),
-               COALESCE(e.at, 0)
+               COALESCE(e.at, 0),
+               v.author_id,
+               v.title,
+               v.media,
+               v.state,
+               v.favorite_count,
+               v.comment_count,
+               v.published_at,
+               v.ver,
+               v.comment_ver,
+               i.state,
+               i.follower_count,
+               i.total_favorited,
+               i.ver,
+               i.follower_ver,
+               i.mail_ver,
+               COALESCE(b.state, 0),
+               COALESCE(b.ver, 0)
           INTO v_state,
                v_name,
                v_avatar,
@@ -136,28 +191,64 @@ BEGIN
                v_mail_ver,
                v_was,
                v_edge,
-               v_at
+               v_at,
+               v_author_id,
+               v_title,
+               v_media,
+               v_video_state,
+               v_likes,
+               v_comment_count,
+               v_published_at,
+               v_video_ver,
+               v_comment_ver,
+               v_author_state,
+               v_follower_count,
+               v_total_favorited,
+               v_in_ver,
+               v_follower_ver,
+               v_in_mail_ver,
+               v_there_was,
+               v_last
           FROM user AS u FORCE INDEX (PRIMARY)
           LEFT JOIN favorite AS e FORCE INDEX (PRIMARY)
             ON e.slot = u.slot
            AND e.user_id = u.user_id
            AND e.video_id = v_target
+          LEFT JOIN video AS v FORCE INDEX (PRIMARY)
+            ON v.slot = IF(v_there AND u.state = 'live' AND v_to <> COALESCE(e.state, 0),
+                           v_target_slot, NULL)
+           AND v.video_id = v_target
+          LEFT JOIN inbound AS i FORCE INDEX (PRIMARY)
+            ON i.slot = v.slot
+           AND i.user_id = v.author_id
+           AND v.state = 'live'
+          LEFT JOIN liker AS b FORCE INDEX (PRIMARY)
+            ON b.slot = i.slot
+           AND b.video_id = v.video_id
+           AND b.user_id = u.user_id
          WHERE u.slot = v_slot
            AND u.user_id = v_owner
            FOR UPDATE;
 
-        SET v_code = CASE WHEN COALESCE(v_state <> 'live', TRUE)
-                          THEN 'notfound'
-                          WHEN v_to = v_was
-                          THEN 'same'
-                          ELSE 'ok'
-                     END;
+        -- What the video says. Of what is gone nothing can be taken away: that is done.
+        SET v_there_code = CASE WHEN COALESCE(v_author_state = 'erased', TRUE)
+                                THEN 'notfound'
+                                ELSE 'ok'
+                           END,
+            v_code       = CASE WHEN COALESCE(v_state <> 'live', TRUE)
+                                THEN 'notfound'
+                                WHEN v_to = v_was
+                                THEN 'same'
+                                WHEN v_there AND v_to = 1 AND v_there_code = 'notfound'
+                                THEN 'notfound'
+                                ELSE 'ok'
+                           END;
     END IF;
 
     IF v_code = 'ok' THEN
         SET v_at             = _now_ms(),
             v_edge           = GREATEST(v_edge_ver, v_floor) + 1,
-            v_pending        = 1,
+            v_pending        = NOT COALESCE(v_there, FALSE),
             v_edge_ver       = v_edge,
             v_ver            = GREATEST(v_ver, v_floor) + 1,
             v_favorite_count = v_favorite_count + v_to - v_was;
@@ -168,13 +259,48 @@ BEGIN
                                     ver   = VALUES(ver),
                                     at    = VALUES(at);
 
-        INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
-        VALUES (v_slot, v_owner, 'favorite', v_target, 0, v_edge, v_at, v_at)
-            ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
-                                    at       = VALUES(at),
-                                    due_at   = VALUES(due_at),
-                                    attempts = 0,
-                                    parked   = 0;
+        IF v_pending THEN
+            INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at)
+            VALUES (v_slot, v_owner, 'favorite', v_target, 0, v_edge, v_at, v_at)
+                ON DUPLICATE KEY UPDATE ver      = VALUES(ver),
+                                        at       = VALUES(at),
+                                        due_at   = VALUES(due_at),
+                                        attempts = 0,
+                                        parked   = 0;
+        ELSE
+            -- What waits for an older version has nothing to wait for any more.
+            DELETE FROM outbox
+             WHERE outbox.slot = v_slot
+               AND outbox.actor_id = v_owner
+               AND outbox.kind = 'favorite'
+               AND outbox.target_id = v_target
+               AND outbox.seq = 0;
+        END IF;
+
+        IF NOT v_pending AND v_there_code = 'ok' AND v_edge > v_last THEN
+            SET v_likes           = v_likes + v_to - v_there_was,
+                v_video_ver       = GREATEST(v_video_ver, v_there_floor) + 1,
+                v_total_favorited = v_total_favorited + v_to - v_there_was,
+                v_in_ver          = GREATEST(v_in_ver, v_there_floor) + 1;
+
+            INSERT INTO liker (slot, video_id, user_id, state, ver, at)
+            VALUES (v_target_slot, v_target, v_owner, v_to, v_edge, v_at)
+                ON DUPLICATE KEY UPDATE state = VALUES(state),
+                                        ver   = VALUES(ver),
+                                        at    = VALUES(at);
+
+            UPDATE video AS v
+               SET v.favorite_count = v_likes,
+                   v.ver            = v_video_ver
+             WHERE v.slot = v_target_slot
+               AND v.video_id = v_target;
+
+            UPDATE inbound AS i
+               SET i.total_favorited = v_total_favorited,
+                   i.ver             = v_in_ver
+             WHERE i.slot = v_target_slot
+               AND i.user_id = v_author_id;
+        END IF;
 
         UPDATE user AS u
            SET u.favorite_count = v_favorite_count,
@@ -218,6 +344,30 @@ BEGIN
                v_mail_ver AS mail_ver
           FROM DUAL
          WHERE v_state <> 'erased';
+    END IF;
+
+    IF v_there THEN
+        SELECT v_target AS video_id,
+               v_video_state = 'live' AS live,
+               v_author_id AS author_id,
+               v_title AS title,
+               v_media AS media,
+               v_likes AS favorite_count,
+               v_comment_count AS comment_count,
+               v_published_at AS published_at,
+               v_video_ver AS ver,
+               v_comment_ver AS comment_ver
+          FROM DUAL
+         WHERE v_video_state IS NOT NULL;
+
+        SELECT v_author_id AS user_id,
+               v_follower_count AS follower_count,
+               v_total_favorited AS total_favorited,
+               v_in_ver AS in_ver,
+               v_follower_ver AS follower_ver,
+               v_in_mail_ver AS in_mail_ver
+          FROM DUAL
+         WHERE v_author_state <> 'erased';
     END IF;
 END$$
 

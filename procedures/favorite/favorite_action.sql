@@ -6,16 +6,24 @@
 -- in_ops  batch; owner is the user; each operation has
 --           target  video
 --           state   1: like; 0: unlike
+--         and, where the caller believes that the video is on this shard, too,
+--           target_slot, target_epoch  its slot, and the epoch of that
 --
 -- The first half of the edge; the outbox remembers that the second, favorite_deliver, is
--- to be made. At most one operation per edge.
+-- to be made. Where both slots rest here, both halves are made in this transaction: a video that
+-- is gone refuses its like, of which nothing is written then, and no outbox row is left, not
+-- even an older one of the edge. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the edge; 0: there never was one), at (its
 --           time), pending (1: the second half with that version is still to be made)
 -- Answer 2: as _op_user_answer
--- Codes   : ok same (the edge was like that) notfound (the user is no live user) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE favorite (by slot,
---           user_id, video_id); SELECT, INSERT, UPDATE outbox (by key); journal
+-- Answer 3: as _op_video_answer (where both halves are made)
+-- Answer 4: as _op_inbound_answer (the authors of those)
+-- Codes   : ok same (the edge was like that) notfound (the user is no live user, or the video was
+--           here and is no live one) moved notready
+-- Touches : SELECT, UPDATE user, video, inbound (by slot and id); SELECT, INSERT, UPDATE favorite
+--           (by slot, user_id, video_id), liker (by slot, video_id, user_id); SELECT,
+--           INSERT, UPDATE, DELETE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : same, with the version of the first time; pending says whether its second half
 --           is still to be made. The old state is read under the lock of the user, so that
@@ -30,7 +38,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE favorite_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: like and unlike videos'
+    COMMENT 'v2 serves v1: like and unlike videos'
 BEGIN
     DECLARE v_is_done TINYINT DEFAULT 0;
 

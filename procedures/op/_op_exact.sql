@@ -5,7 +5,8 @@
 --
 -- in_ops     the array
 -- in_fields  the numbers that an operation has beside slot, epoch and owner, of target, actor,
---            seq, state, ver and at; comma-separated
+--            seq, state, ver and at; comma-separated; target_slot: and target_epoch, which may both
+--            be missing
 -- in_text    what each operation must be, at most 100 characters
 --
 -- What is not in op was found malformed already.
@@ -36,16 +37,18 @@ BEGIN
     SELECT MIN(j.n)
       INTO v_bad
       FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
-               n      FOR ORDINALITY,
-               slot   VARCHAR(24) PATH '$.slot',
-               epoch  VARCHAR(24) PATH '$.epoch',
-               owner  VARCHAR(24) PATH '$.owner',
-               target VARCHAR(24) PATH '$.target',
-               actor  VARCHAR(24) PATH '$.actor',
-               seq    VARCHAR(24) PATH '$.seq',
-               state  VARCHAR(24) PATH '$.state',
-               ver    VARCHAR(24) PATH '$.ver',
-               at     VARCHAR(24) PATH '$.at'
+               n            FOR ORDINALITY,
+               slot         VARCHAR(24) PATH '$.slot',
+               epoch        VARCHAR(24) PATH '$.epoch',
+               owner        VARCHAR(24) PATH '$.owner',
+               target       VARCHAR(24) PATH '$.target',
+               actor        VARCHAR(24) PATH '$.actor',
+               seq          VARCHAR(24) PATH '$.seq',
+               state        VARCHAR(24) PATH '$.state',
+               ver          VARCHAR(24) PATH '$.ver',
+               at           VARCHAR(24) PATH '$.at',
+               target_slot  VARCHAR(24) PATH '$.target_slot',
+               target_epoch VARCHAR(24) PATH '$.target_epoch'
            )) AS j
       LEFT JOIN op AS o
         ON o.n = j.n
@@ -63,7 +66,11 @@ BEGIN
                         AND (FIND_IN_SET('ver', in_fields) = 0
                              OR CAST(o.ver AS CHAR) = j.ver)
                         AND (FIND_IN_SET('at', in_fields) = 0
-                             OR CAST(o.at AS CHAR) = j.at), FALSE);
+                             OR CAST(o.at AS CHAR) = j.at)
+                        AND (FIND_IN_SET('target_slot', in_fields) = 0
+                             OR (j.target_slot IS NULL AND j.target_epoch IS NULL)
+                             OR (CAST(o.id AS CHAR) = j.target_slot
+                                 AND CAST(o.prev AS CHAR) = j.target_epoch)), FALSE);
 
     CALL _op_refuse(v_bad, in_text);
 

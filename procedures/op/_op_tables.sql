@@ -57,9 +57,9 @@ BEGIN
         place   SMALLINT UNSIGNED NOT NULL DEFAULT 1
             COMMENT 'number of the operation among those of its owner',
         id      BIGINT UNSIGNED NOT NULL DEFAULT 0
-            COMMENT 'id that was minted or found; 0: none',
+            COMMENT 'id that was minted or found; 0: none; of an edge: slot of the target',
         prev    BIGINT UNSIGNED NOT NULL DEFAULT 0
-            COMMENT 'id of the message before it in its direction; 0: none, or not known',
+            COMMENT 'id of the message before it; 0: not known; of an edge: epoch of its target',
         at      BIGINT NOT NULL DEFAULT 0
             COMMENT 'time of what is made or was found, ms since the Unix epoch',
         pending TINYINT UNSIGNED NOT NULL DEFAULT 0

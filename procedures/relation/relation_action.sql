@@ -6,16 +6,23 @@
 -- in_ops  batch; owner is the user; each operation has
 --           target  another user
 --           state   1: follow; 0: unfollow
+--         and, where the caller believes that the target is on this shard, too,
+--           target_slot, target_epoch  its slot, and the epoch of that
 --
 -- The first half of the edge; the outbox remembers that the second, relation_deliver, is
--- to be made. At most one operation per edge.
+-- to be made. Where both slots rest here, both halves are made in this transaction: a target that
+-- is gone refuses its follow, of which nothing is written then, and no outbox row is left, not
+-- even an older one of the edge. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the edge; 0: there never was one), at (its
 --           time), pending (1: the second half with that version is still to be made)
 -- Answer 2: as _op_user_answer
--- Codes   : ok same (the edge was like that) notfound (the user is no live user) moved notready
--- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE follow (by slot,
---           user_id, followed_id); SELECT, INSERT, UPDATE outbox (by key); journal
+-- Answer 3: as _op_inbound_answer (where both halves are made)
+-- Codes   : ok same (the edge was like that) notfound (the user is no live user, or the target was
+--           here and is no live one) moved notready
+-- Touches : SELECT, UPDATE user, inbound (by slot and user_id); SELECT, INSERT, UPDATE follow
+--           (by slot, user_id, followed_id), follower (by slot, user_id, follower_id); SELECT,
+--           INSERT, UPDATE, DELETE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one edge
 -- Replays : same, with the version of the first time; pending says whether its second half
 --           is still to be made. The old state is read under the lock of the user, so that
@@ -30,7 +37,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE relation_action (
 )
     SQL SECURITY DEFINER
     MODIFIES SQL DATA
-    COMMENT 'v1: follow and unfollow users'
+    COMMENT 'v2 serves v1: follow and unfollow users'
 BEGIN
     DECLARE v_is_done TINYINT DEFAULT 0;
 

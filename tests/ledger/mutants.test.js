@@ -158,6 +158,14 @@ const mutants = [
     caught: ["I5"],
   },
   {
+    name: "both halves at once, and the second not made",
+    key: "no-there",
+    routines: () => [likesOne(["AND v_edge > v_last THEN", "AND FALSE THEN"]), likesBatch(["        CALL _favorite_there();\n", "        DO 0;\n"])],
+    originals: original.likes,
+    load: { mix: "100,0,0,0,0,0,0" },
+    caught: ["I4", "I5"],
+  },
+  {
     name: "control: batches refused and halved",
     key: "control-halves",
     isForChaos: true,

@@ -39,15 +39,16 @@ function dice(seed) {
 
 /** Operations for world W, the I-th alike for all worlds. */
 function operation(roll, i) {
-  const [what, user, thing, state, fresh] = [roll(3), roll(6), roll(4), roll(2), roll(4)];
+  const [what, user, thing, state, fresh, here] = [roll(3), roll(6), roll(4), roll(2), roll(4), roll(3)];
   const ver = fresh > 0 ? i + 1 : Math.max(1, i - 20);
   return (w) => {
     const actor = w.users[user];
     const video = w.videos[thing] ?? { slot: w.users[0].slot, id: "8" };
-    if (what === 0) return ["favorite_action", ownerOp(actor, { target: Number(video.id), state })];
+    const there = ({ slot }) => (here > 0 ? { target_slot: slot, target_epoch: 1 } : {});
+    if (what === 0) return ["favorite_action", ownerOp(actor, { target: Number(video.id), state, ...there(video) })];
     if (what === 1) {
       const other = w.users[(user + 1 + thing) % 6];
-      return ["relation_action", ownerOp(actor, { target: Number(other.id), state })];
+      return ["relation_action", ownerOp(actor, { target: Number(other.id), state, ...there(other) })];
     }
     return ["favorite_deliver", ownerOp(video, { actor: Number(actor.id), state, ver: Number(version(ver)), at: 1000 + i })];
   };
@@ -55,13 +56,14 @@ function operation(roll, i) {
 
 const TABLES = [
   ["user", "user_id"], ["inbound", "user_id"], ["video", "video_id"], ["favorite", "user_id"], ["follow", "user_id"],
-  ["liker", "video_id"], ["outbox", "actor_id"],
+  ["liker", "video_id"], ["follower", "user_id"], ["outbox", "actor_id"],
 ];
 const COLUMNS = {
   user: "user_id, name, state, follow_count, favorite_count, work_count, ver, edge_ver, mail_ver",
   inbound: "user_id, state, follower_count, total_favorited, ver, follower_ver, mail_ver",
   video: "video_id, author_id, state, favorite_count, comment_count, ver, comment_ver",
   favorite: "user_id, video_id, state, ver", follow: "user_id, followed_id, state, ver", liker: "video_id, user_id, state, ver, at",
+  follower: "user_id, follower_id, state, ver, pos",
   outbox: "actor_id, kind, target_id, seq, ver, attempts, parked",
 };
 
@@ -105,9 +107,11 @@ test("one operation does and answers what a batch does", async () => {
   }
   assert.deepEqual(await rowsOfWorld(worlds[0]), await rowsOfWorld(worlds[1]));
   assert.deepEqual([...seen].sort(), [
-    "favorite_action notfound 1", "favorite_action notfound 2", "favorite_action ok 2", "favorite_action same 2",
+    "favorite_action notfound 1", "favorite_action notfound 2", "favorite_action notfound 3", "favorite_action ok 2",
+    "favorite_action ok 3", "favorite_action ok 4", "favorite_action same 2",
     "favorite_deliver notfound 1", "favorite_deliver notfound 2", "favorite_deliver ok 3", "favorite_deliver same 3",
-    "relation_action notfound 1", "relation_action notfound 2", "relation_action ok 2", "relation_action same 2",
+    "relation_action notfound 1", "relation_action notfound 2", "relation_action ok 2",
+    "relation_action ok 3", "relation_action same 2",
   ]);
 });
 
@@ -174,7 +178,8 @@ test("what is not one operation at a slot at rest is left to the batch, and noth
   };
   for (const [routine, op] of [["favorite_action", like], ["relation_action", like], ["favorite_deliver", deliver]]) {
     for (const ops of ["[]", "nonsense", "{}", [op, op], [{ ...op, slot: -1 }], [{ ...op, state: 2 }], [{ ...op, owner: 0 }], [{ ...op, epoch: 2 }],
-      [{ ...op, slot: 70_000 }]])
+      [{ ...op, slot: 70_000 }],
+      ...(op.target ? [[{ ...op, target_slot: 5 }], [{ ...op, target_slot: -1, target_epoch: 1 }], [{ ...op, target_slot: 5, target_epoch: "x" }]] : [])])
       assert.equal(await done(routine, ops), "0", JSON.stringify(ops));
     for (const change of ["state = 'migrating'", "journal = 1", "has_home = 1", "state = 'ready'"]) {
       await root.run(`UPDATE slot_fence SET ${change} WHERE slot = ${op.slot}`);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { batch, newUser, newVideo, one, ownerOp, refused, shard } from "./lib.js";
+import { batch, newUser, newVideo, one, ownerOp, refused, shard, version } from "./lib.js";
 
 let server;
 let root;
@@ -27,17 +27,19 @@ async function statements(routine, make) {
       AND sql_text NOT LIKE 'CALL %' AND sql_text NOT LIKE 'SET %'`));
 }
 
-test("a like is 10 statements at who likes, and 11 at the video", async () => {
+test("a like is 10 statements at who likes, and 11 at the video; where both rest 15 in all", async () => {
   const [user, author] = [await newUser(app), await newUser(app)];
   const video = await newVideo(app, author);
   let state = 0;
   let ver = 0;
   assert.equal(await statements("favorite_action", () => ownerOp(user, { target: Number(video.id), state: (state ^= 1) })), 10);
-  assert.equal(await statements("favorite_deliver", () => ownerOp(video, { actor: Number(user.id), state: (ver += 1) % 2, ver, at: 1 })), 11);
+  const there = { target_slot: video.slot, target_epoch: 1 };
+  assert.equal(await statements("favorite_action", () => ownerOp(user, { target: Number(video.id), state: (state ^= 1), ...there })), 15);
+  assert.equal(await statements("favorite_deliver", () => ownerOp(video, { actor: Number(user.id), state: (ver += 1) % 2, ver: Number(version(50 + ver)), at: 1 })), 11);
 });
 
 test("a batch that is as servers write it is not read number by number; any other is read alike", async () => {
-  const [user, author] = [await newUser(app), await newUser(app)];
+  const [user, author, ...fans] = [await newUser(app), await newUser(app), await newUser(app), await newUser(app)];
   const videos = [await newVideo(app, author), await newVideo(app, author)];
   const at = (owner) => ({ slot: owner.slot, epoch: 1, owner: Number(owner.id) });
   const row = (video, ver) => ({ kind: "favorite", target: Number(video.id), seq: 0, ver, ...at(user) });
@@ -47,7 +49,11 @@ test("a batch that is as servers write it is not read number by number; any othe
       { target: [0, -1, "x", 1.5, 1e300], state: [2, -1, true] }],
     ["relation_action", (t) => [author, { id: 800 }].map((target) => ({ target: Number(target.id), state: t % 2, ...at(user) })),
       { target: [0, -1, Number(user.id)], state: [2] }],
-    ["favorite_deliver", (t) => videos.map((video) => ({ actor: Number(user.id), state: t % 2, ver: t, at: t, ...at(video) })),
+    ["favorite_action", (t) => videos.map((video) => ({ target: Number(video.id), state: (t + 1) % 2, target_slot: video.slot, target_epoch: 1, ...at(user) })),
+      { target: [0], state: [2], target_slot: [-1, "x", 4294967296, null], target_epoch: [-1, "x", 1.5, null] }],
+    ["relation_action", (t) => fans.map((target) => ({ target: Number(target.id), state: t % 2, target_slot: target.slot, target_epoch: 1, ...at(user) })),
+      { target: [0, Number(user.id)], state: [2], target_slot: [-1, null], target_epoch: ["x", null] }],
+    ["favorite_deliver", (t) => videos.map((video) => ({ actor: Number(user.id), state: t % 2, ver: Number(version(100 + t)), at: t, ...at(video) })),
       { actor: [0, "x"], state: [2], ver: [0, 1.5], at: [-1, "x"] }],
     ["favorite_deliver", (t) => [808, 816].map((actor) => ({ actor, state: t % 2, ver: t, at: t, ...at(videos[0]) })),
       { actor: [0, "x"], state: [2], ver: [0, 1.5], at: [-1, "x"] }],

@@ -45,6 +45,19 @@ static void test_render(void **state)
     json = ops_render(refs, 1, &arena, &len);
     assert_non_null(strstr(json, "\"slot\":4,\"epoch\":2"));
     assert_non_null(strstr(json, "\"op\":\"00abff\""));
+    /* a target is told where it was placed, and only then */
+    ops_target(ops, 77);
+    assert_true(ops_get_target(ops, 0) == 0 && ops_get_target(ops, 1) == 77);
+    json = ops_render(&refs[0], 1, &arena, &len);
+    assert_null(strstr(json, "target"));
+    ops_place_target(ops, 1, 1023, 12);
+    json = ops_render(&refs[0], 1, &arena, &len);
+    assert_string_equal(json, "[{\"op\":\"00abff\",\"max\":-5,\"target_slot\":1023,"
+                              "\"target_epoch\":12,\"slot\":4,\"epoch\":2,\"owner\":0}]");
+    assert_int_equal(strlen(json), len);
+    ops_place_target(ops, 1, 1023, 0);
+    json = ops_render(&refs[0], 1, &arena, &len);
+    assert_null(strstr(json, "target"));
     ops_free(&ops);
     assert_null(ops);
     arena_release(&arena);
