@@ -48,7 +48,7 @@ describe("what is installed", () => {
       MANIFESTS.filter((file) => file.startsWith("schema/")).map((file) => path.basename(file)));
     const me = await root.value("SELECT CURRENT_USER()");
     for (const row of rows) {
-      assert.ok(Math.abs(Number(row.applied_at) - Date.now()) < 600_000);
+      assert.ok(Number(row.applied_at) > Date.UTC(2026, 0) && Number(row.applied_at) <= Date.now());
       assert.deepEqual([row.applied_by, row.checksum], [me, ""]);
     }
   });
