@@ -222,6 +222,37 @@ test("more requests than may wait: busy at once, and all the others are served",
   }
 });
 
+test("requests_max are under way: busy at once, but for what needs no fiber; then all as before", async () => {
+  const [user] = users.get("shard1");
+  const [other] = users.get("shard2");
+  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const server = await cluster.addServer({
+    topology_file: cluster.topology({ shard1: proxy.port }), requests_max: 4, fiber_threads: 2,
+    db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+  });
+  await server.start();
+  const few = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, timeoutMs: 120000 });
+  const metric = async (name) => (await few.metrics()).get(name);
+  try {
+    proxy.rule = (text) => (/publish_list/.test(text) ? "hang-reply" : undefined);
+    const stuck = Array.from({ length: 4 }, () => few.list({ user_id: user.id }).then((j) => j.status_code));
+    await until("all to be under way", async () => (await metric("doushard_fibers")) === 4);
+    assert.equal((await few.list({ user_id: other.id })).status_code, CODE.BUSY);
+    assert.equal(await metric("doushard_requests_refused_total"), 1);
+    assert.equal(await statusOf(`${server.url}/ping`), 200);
+    assert.equal((await few.login(other.name, other.password)).status_code, CODE.OK);
+    proxy.rule = null;
+    proxy.cutAll();
+    assert.deepEqual(await Promise.all(stuck), [CODE.OK, CODE.OK, CODE.OK, CODE.OK]);
+    assert.equal((await few.list({ user_id: other.id })).status_code, CODE.OK);
+    await until("none to be", async () => (await metric("doushard_fibers")) === 0);
+  } finally {
+    few.close();
+    assert.equal((await server.stop()).code, 0);
+    await proxy.stop();
+  }
+});
+
 test("connections that a DBA kills are replaced without an error", async () => {
   /* So many at a time that several calls in a row, over all connections, end without an answer. */
   const load = startLoad(api, { users, owner, clients: 6 });
