@@ -87,6 +87,7 @@ SOURCE video/video_get.sql
 
 -- What joins two owners: first halves, second halves, lists.
 SOURCE favorite/_favorite_action_one.sql
+SOURCE favorite/_favorite_action_hot.sql
 SOURCE favorite/_favorite_there_lock.sql
 SOURCE favorite/_favorite_there.sql
 SOURCE favorite/_favorite_action_batch.sql

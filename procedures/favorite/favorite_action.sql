@@ -44,6 +44,8 @@ BEGIN
 
     IF LOCATE('},{', in_ops) = 0 THEN
         CALL _favorite_action_one(in_ops, v_is_done);
+    ELSE
+        CALL _favorite_action_hot(in_ops, v_is_done);
     END IF;
 
     IF NOT v_is_done THEN

@@ -385,6 +385,7 @@ const FROM_FENCE = "FROM slot_fence AS f FORCE INDEX \\(PRIMARY\\)\\s+WHERE";
 const AT_REST = [
   `START TRANSACTION;\\s+SELECT 1,\\s+f\\.epoch << 33\\s+INTO out_done,\\s+v_floor\\s+${FROM_FENCE} f\\.slot = v_slot\\s+AND f\\.epoch = v_epoch\\s+AND ${PLAIN}`,
   `START TRANSACTION;(?:\\s+--[^\\n]*)*\\s+SELECT COALESCE\\(MAX\\(f\\.slot = v_slot AND f\\.epoch = v_epoch\\), 0\\),\\s+MAX\\(f\\.slot = v_target_slot AND f\\.epoch = v_target_epoch\\),\\s+v_epoch << 33,\\s+v_target_epoch << 33\\s+INTO out_done,\\s+v_there,\\s+v_floor,\\s+v_there_floor\\s+${FROM_FENCE} f\\.slot IN \\(v_slot, v_target_slot\\)\\s+AND ${PLAIN}`,
+  `START TRANSACTION;\\s+SELECT MIN\\(COALESCE\\(f\\.answer = 'ok'\\s+AND f\\.epoch = w\\.epoch\\s+AND f\\.has_home = 0\\s+AND f\\.state <> 'migrating'\\s+AND f\\.journal = 0, 0\\)\\)\\s+INTO out_done\\s+FROM \\([^;]*\\) AS w\\s+LEFT JOIN slot_fence AS f FORCE INDEX \\(PRIMARY\\)\\s+ON f\\.slot = w\\.slot\\s+LOCK IN SHARE MODE;\\s+IF out_done THEN`,
 ].map((text) => new RegExp(text));
 
 /** Writes pass the fence, locks come in order, every slotted row is journaled. */

@@ -137,6 +137,67 @@ test("many operations on one video do and answer what a batch does", async () =>
   assert.deepEqual([...seen].sort(), ["notfound 0", "notfound 1", "ok 2", "same 2"]);
 });
 
+/** The first half of a like as a server writes it, with its video there. */
+const first = (user, video, state) => ({ target: Number(video.id), state, target_slot: video.slot, target_epoch: 1, slot: user.slot, epoch: 1, owner: Number(user.id) });
+
+const inOrder = (ops) => ops.sort((a, b) => a.slot - b.slot || a.owner - b.owner);
+
+test("many likes of one video that is there do and answer what a batch does", async () => {
+  const worlds = await newWorlds();
+  const roll = dice(13);
+  const seen = new Set();
+  /* The worlds have their users in different orders. */
+  const answers = (w, ops, sets) => {
+    const of = (n) => w.plain([{ owner: String(ops[n - 1].owner) }])[0].owner;
+    return sets.map((rows) => w.plain(rows.map(({ n, ...rest }) => ({ ...rest, ...(n && { n: of(n) }) }))).map((row) => JSON.stringify(row)).sort());
+  };
+  for (let i = 0; i < STEPS / 4; i++) {
+    const [thing, users, state, from, late] = [roll(4), 2 + roll(5), roll(2), roll(6), roll(4)];
+    const ops = worlds.map((w) => inOrder(Array.from({ length: users }, (_, n) => first(w.users[(from + n) % 6], w.videos[thing] ?? { slot: w.users[0].slot, id: "8" }, (state + (n > 2 ? 1 : 0)) % 2))));
+    if (late === 0) /* rows that wait, and deliveries that come first */
+      for (const [w, list] of ops.entries()) {
+        const { target_slot, target_epoch, ...apart } = list.find(({ owner }) => String(owner) === worlds[w].users[from].id);
+        await call(root, "favorite_action", JSON.stringify([apart]));
+        await call(root, "favorite_deliver", JSON.stringify([{ actor: apart.owner, state: 1, ver: Number(version(i + 3)), at: 5, slot: target_slot, epoch: 1, owner: apart.target }]));
+      }
+    const asHot = await root.run(`CALL _favorite_action_hot('${JSON.stringify(ops[0])}', @done); SELECT @done AS done`);
+    assert.equal(asHot.pop()[0].done, "1");
+    const asBatch = await call(root, "_favorite_action_batch", JSON.stringify(ops[1]));
+    assert.deepEqual(answers(worlds[0], ops[0], asHot.filter((rows) => rows.length > 0)), answers(worlds[1], ops[1], asBatch.filter((rows) => rows.length > 0)), JSON.stringify(ops[0]));
+    assert.deepEqual(await rowsOfWorld(worlds[0]), await rowsOfWorld(worlds[1]), JSON.stringify(ops[0]));
+    for (const { code, pending } of asBatch[0]) seen.add(`${code} ${pending}`);
+  }
+  assert.deepEqual([...seen].sort(), ["notfound null", "ok 0", "same 0", "same 1"]);
+});
+
+test("what is not many likes of one video that is there, at slots at rest, is left to the batch, and nothing is done", async () => {
+  const [user, other, author] = [await newUser(app), await newUser(app), await newUser(app)];
+  const [video, another] = [await newVideo(app, author), await newVideo(app, author)];
+  const good = inOrder([first(user, video, 1), first(other, video, 1)]);
+  const done = async (text) => {
+    const sets = await root.run(`CALL _favorite_action_hot('${text}', @done); SELECT @done AS done`);
+    assert.equal(sets.flat().length, 1, text);
+    return sets.flat()[0].done;
+  };
+  const spoilt = (fields) => JSON.stringify([good[0], { ...good[1], ...fields }]);
+  const third = inOrder([...good, first(author, another, 1)]);
+  const texts = [
+    "[]", "nonsense", "{}", spoilt({ target: Number(another.id) }), JSON.stringify(third), JSON.stringify([good[0], good[0]]), JSON.stringify(good, null, 1),
+    JSON.stringify(good.toReversed()), JSON.stringify(good.map(({ target_slot, target_epoch, ...op }) => op)), JSON.stringify(good.map((op) => ({ ...op, target_epoch: 2 }))),
+    ...[{ state: 2 }, { state: true }, { epoch: 2 }, { more: 1 }, { target_slot: 5 }, { target_epoch: 2 }, { target_epoch: 0 }, { target_slot: -1 }, { owner: 0 }].map(spoilt),
+  ];
+  for (const text of texts) assert.equal(await done(text), "0", text);
+  for (const slot of [user.slot, video.slot])
+    for (const change of ["state = 'migrating'", "journal = 1", "has_home = 1", "state = 'ready'"]) {
+      await root.run(`UPDATE slot_fence SET ${change} WHERE slot = ${slot}`);
+      assert.equal(await done(JSON.stringify(good)), "0", change);
+      await root.run(`UPDATE slot_fence SET state = 'owned', journal = 0, has_home = 0 WHERE slot = ${slot}`);
+    }
+  assert.equal(await root.value(`SELECT COUNT(*) FROM favorite WHERE video_id IN (${video.id}, ${another.id})`), "0");
+  assert.deepEqual((await batch(app, "favorite_action", good)).map(({ code, pending }) => `${code} ${pending}`), ["ok 0", "ok 0"]);
+  assert.equal(await root.value(`SELECT favorite_count FROM video WHERE video_id = ${video.id}`), "2");
+});
+
 test("what is not many operations on one video at a slot at rest is left to the batch, and nothing is done", async () => {
   const [user, author] = [await newUser(app), await newUser(app)];
   const [video, other] = [await newVideo(app, author), await newVideo(app, author)];
