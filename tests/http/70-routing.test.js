@@ -252,13 +252,13 @@ test("a slot full of rows of every kind moves by hand; what was due is delivered
   await done(api.like(fan.token, own), api.comment(fan.token, own, "good"), api.follow(fan.token, hero.id),
     api.say(fan.token, hero.id, "hello"), api.like(hero.token, theirs), api.comment(hero.token, theirs, "so is this"),
     api.follow(hero.token, fan.id), api.say(hero.token, fan.id, "hello yourself"));
-  process.kill(cluster.shardPid(frozen), "SIGSTOP");
+  await cluster.freeze(frozen);
   try {
     await done(api.like(hero.token, distant), api.follow(hero.token, far.id), api.comment(hero.token, theirs, "again"),
       api.say(hero.token, far.id, "is anybody there?"));
     await moveSlot(cluster, slot, home, next);
   } finally {
-    process.kill(cluster.shardPid(frozen), "SIGCONT");
+    cluster.thaw(frozen);
   }
   /* All tables have the same rows here and there; those of the outbox are being worked on already. */
   const tables = (await movingTables(cluster)).filter((t) => t !== "outbox");

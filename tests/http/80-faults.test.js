@@ -68,8 +68,7 @@ const FAULTS = {
     strike: (shard) => cluster.demo("kill", shard), heal: (shard) => cluster.demo("start", shard),
   },
   "paused": {
-    strike: (shard) => process.kill(cluster.shardPid(shard), "SIGSTOP"),
-    heal: (shard) => process.kill(cluster.shardPid(shard), "SIGCONT"),
+    strike: (shard) => cluster.freeze(shard), heal: (shard) => cluster.thaw(shard),
   },
   "restarted": {
     strike: (shard) => cluster.demo("stop", shard), heal: (shard) => cluster.demo("start", shard),
@@ -117,7 +116,6 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
 
 test("a paused shard costs others no worker and no connection", async () => {
   const victim = "shard2";
-  const pid = cluster.shardPid(victim);
   const timed = async () => {
     const start = performance.now();
     const others = await parallel(16, Array.from({ length: 200 }, (_, i) => async () => {
@@ -128,7 +126,7 @@ test("a paused shard costs others no worker and no connection", async () => {
     return performance.now() - start;
   };
   const healthyMs = await timed();
-  process.kill(pid, "SIGSTOP");
+  await cluster.freeze(victim);
   try {
     const stuck = Array.from({ length: 100 }, () => {
       const [user] = users.get(victim);
@@ -140,7 +138,7 @@ test("a paused shard costs others no worker and no connection", async () => {
     assert.deepEqual(codes.filter((c) => !REFUSALS.includes(c)), []);
     assert.equal(await statusOf(`${cluster.server.adminUrl}/livez`), 200);
   } finally {
-    process.kill(pid, "SIGCONT");
+    cluster.thaw(victim);
   }
   await until("the shard to be taken back", () => serves(victim));
 });
@@ -324,8 +322,7 @@ test("a server that is killed between the halves of writes that must not be leav
   const halves = async () => (await cluster.sql("shard1", [["favorite", "video_id"], ["follow", "followed_id"], ["message", "peer_id"]]
     .map(([table, column]) => `SELECT '${table}' AS t FROM ${table} WHERE user_id = ${actor.id} AND ${column} = ${nobody} AND state = 1`)
     .join(" UNION ALL "))).length;
-  const pid = cluster.shardPid("shard2");
-  process.kill(pid, "SIGSTOP");
+  await cluster.freeze("shard2");
   try {
     const requests = Promise.allSettled([other.like(actor.token, nobody), other.follow(actor.token, nobody), other.say(actor.token, nobody, "anybody?")]);
     await until("the first halves", async () => (await halves()) === 3);
@@ -333,7 +330,7 @@ test("a server that is killed between the halves of writes that must not be leav
     await server.exited;
     await requests;
   } finally {
-    process.kill(pid, "SIGCONT");
+    cluster.thaw("shard2");
   }
   await until("the other server's relay to take them back", async () =>
     (await halves()) === 0 && (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0);

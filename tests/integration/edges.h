@@ -142,7 +142,7 @@ static inline int64_t likes_of(uint64_t video)
 /* A shard that is gone for a while. */
 static inline void freeze(size_t shard)
 {
-    assert_int_equal(kill((pid_t)fixture.live.pids[shard], SIGSTOP), 0);
+    freeze_process(fixture.live.pids[shard]);
 }
 
 static inline bool is_up(size_t shard)

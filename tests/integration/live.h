@@ -27,6 +27,8 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
+#include "tests/integration/freeze.h"
+
 #define SHARDS_MAX 8
 
 struct live {

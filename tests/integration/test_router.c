@@ -30,6 +30,8 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
+#include "tests/integration/freeze.h"
+
 #define SHARDS_MAX 8
 
 struct fixture {
@@ -529,7 +531,7 @@ static void test_silent_write_is_killed_and_repeated(void **unused)
     router_shard_state(router, 0, &before);
     struct frozen frozen = {
         .router = router, .shard = 0, .n_failed = before.calls_failed_total};
-    assert_int_equal(kill((pid_t)fixture.pids[0], SIGSTOP), 0);
+    freeze_process(fixture.pids[0]);
     assert_int_equal(pthread_create(&thread, NULL, thaw_after_failure, &frozen), 0);
     work_begin(&work, 60000);
     enum outcome outcome = user_rehash(router, &work.call, id, "$test$", "$new$");
@@ -637,7 +639,7 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     uint64_t on_frozen = user_on_shard(fixture.router, frozen);
     uint64_t elsewhere = user_on_shard(fixture.router, 0);
 
-    assert_int_equal(kill((pid_t)fixture.pids[frozen], SIGSTOP), 0);
+    freeze_process(fixture.pids[frozen]);
     int64_t start_ms = clock_mono_ms();
     for (int i = 0; i < 4; i++) {
         work_begin(&work, 600);

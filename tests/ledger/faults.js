@@ -28,10 +28,9 @@ export async function crashShard(cluster, name, downMs) {
 
 /** A shard that does nothing for STOPPED_MS: connections stay, answers do not come, then all of them come. */
 export async function freezeShard(cluster, name, stoppedMs) {
-  const pid = cluster.shardPid(name);
-  process.kill(pid, "SIGSTOP");
+  await cluster.freeze(name);
   await pause(stoppedMs);
-  process.kill(pid, "SIGCONT");
+  cluster.thaw(name);
 }
 
 /** A shard that can only be read for READ_ONLY_MS. */

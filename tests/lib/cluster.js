@@ -259,6 +259,18 @@ export class Cluster {
     return this.shard(name).pid;
   }
 
+  /** Stop shard NAME with all of its threads: connections stay, and no answers come. */
+  async freeze(name) {
+    const tasks = `/proc/${this.shardPid(name)}/task`;
+    process.kill(this.shardPid(name), "SIGSTOP"); /* each thread stops when it has its turn */
+    const isStopped = (task) => /\) T [^)]*$/.test(readFileSync(join(tasks, task, "stat"), "utf8"));
+    await until(`${name} to stop`, () => readdirSync(tasks).every(isStopped), { everyMs: 1 });
+  }
+
+  thaw(name) {
+    process.kill(this.shardPid(name), "SIGCONT");
+  }
+
   /** Prepare one more server with OPTIONS over those of the cluster; start() starts it. */
   async addServer(options = {}) {
     const name = `server${this.servers.length + 1}`;
