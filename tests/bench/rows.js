@@ -7,6 +7,7 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
+import { install, routine } from "../ledger/lib.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
 import { Script, background, bareTwin, byTurns, figure, get, load, probe, summary } from "./run.js";
 
@@ -163,6 +164,56 @@ async function quietLike(bench) {
   await recountEdges(cluster, LIKES, script, changes, sides.like.changed);
   const ratio = sides.like.p50_ms.median / sides["bare writes"].p50_ms.median;
   return { sides, note: `p50 is ${ratio.toFixed(2)} times that of the bare writes` };
+}
+
+/* Ask URL once a second, which must be refused each time; resolves to a function that stops, and says how often. */
+function everySecond(url) {
+  const asked = [];
+  const ask = () => asked.push(fetch(url, { method: "POST" }).then((r) => r.json()).then((json) => json.status_code));
+  const timer = setInterval(ask, 1000);
+  ask();
+  return async () => {
+    clearInterval(timer);
+    const codes = await Promise.all(asked);
+    if (codes.includes(0)) throw new Error(`what the shards refuse was done: ${codes}`);
+    return codes.length;
+  };
+}
+
+const TRANSACTION = "    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n";
+
+/* Likes of the video BAD are refused by the shards, and with each all that goes in the same CALL. */
+const refusing = (bad) => [["_favorite_action_batch", `EXISTS (SELECT 1 FROM op AS o WHERE o.target = ${bad})`],
+  ["_favorite_action_one", `v_target = ${bad}`]].map(([name, what]) => routine("favorite", name, [[TRANSACTION,
+  `    IF ${what} THEN\n        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'refused by the benchmark';\n    END IF;\n${TRANSACTION}`]]));
+
+/* One operation a second that spoils its batch. */
+async function poison(bench) {
+  const { data, cluster } = bench;
+  const script = edgeScript(bench, "poison", likeLine, data.newcomers().map((i) => [i, data.videoId(5)]));
+  const bad = data.videoId(6);
+  const connections = bench.connections(HOT_CONNECTIONS, script);
+  const run = () => onServer(bench, bench.server, { script, connections });
+  let refused = 0;
+  const changes = await edgeChanges(cluster);
+  await install(cluster, refusing(bad));
+  try {
+    const sides = await byTurns(bench.rounds, {
+      "one bad a second": async () => {
+        const stop = everySecond(bench.server.url + likeLine(data.token(1), bad).replace("POST ", "").replace("%", "1"));
+        const result = await run();
+        refused += await stop();
+        return result;
+      },
+      without: run,
+    });
+    const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.changed, 0);
+    await recountEdges(cluster, LIKES, script, changes, acknowledged);
+    const [bent, straight] = Object.values(sides).map((side) => side.p99_ms.median);
+    return { sides, note: `${refused} were refused; p99 is ${(bent / straight).toFixed(2)} times that without` };
+  } finally {
+    await install(cluster, ["_favorite_action_batch", "_favorite_action_one"].map((name) => routine("favorite", name, [])));
+  }
 }
 
 /**
@@ -339,6 +390,8 @@ export const ROWS = [
     run: (bench) => killedAdditions(bench, "kill-comment", commentLines(bench), { comment: 1, commented: 1 }) },
   { name: "kill-chats", what: "messages in 100 chats, the same", unit: "messages/s", target: "none lost",
     run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), { message: 2 }) },
+  { name: "poison", what: "likes on one video, and one operation a second that spoils its batch", unit: "likes/s",
+    target: "p99 <= 2 times without", run: poison },
   { name: "quiet-like", what: "like at low load, one client", unit: "likes/s",
     target: "p50 <= 1.5 times one bare durable two-shard write", run: quietLike },
   { name: "one-read", what: "one cold read through router and procedure", unit: "reads/s",

@@ -6,8 +6,8 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
-  chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync,
-  rmSync, writeFileSync,
+  chmodSync, closeSync, existsSync, fstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync,
+  readdirSync, rmSync, writeFileSync,
 } from "node:fs";
 import http from "node:http";
 import net from "node:net";
@@ -29,6 +29,8 @@ export const program = () => join(buildDir(), "doushard");
 
 /** A sanitizer slows the server down by about this. */
 export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir())) ? 3 : 1);
+
+const LOG_BYTES_MAX = 128 << 20;
 
 const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
 
@@ -126,8 +128,15 @@ export class Server {
     return this.logText().split("\n").filter((line) => !line.includes(" access ")).join("\n").slice(-3000);
   }
 
+  /** What it wrote; of what is longer than a string may be, the end. */
   logText() {
-    return existsSync(this.log) ? readFileSync(this.log, "utf8") : "";
+    if (!existsSync(this.log)) return "";
+    const file = openSync(this.log, "r");
+    const { size } = fstatSync(file);
+    const text = Buffer.alloc(Math.min(size, LOG_BYTES_MAX));
+    const n = readSync(file, text, 0, text.length, size - text.length);
+    closeSync(file);
+    return text.toString("utf8", 0, n);
   }
 
   /** The log with all that has been said by now: lines come a little later than answers. At log_level info. */
