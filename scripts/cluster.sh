@@ -408,11 +408,12 @@ shard_sql() {
 }
 
 shard_create() {
-	local n=$1 template=$2 dir=$VAR/shard$1
+	local n=$1 dir=$VAR/shard$1
 	if [[ ! -d $dir/data/mysql ]]; then
+		template_find
 		rm -rf -- "$dir"
 		mkdir -m 700 -- "$dir" "$dir/files"
-		cp -R --reflink=auto --sparse=never -- "$template" "$dir/new"
+		cp -R --reflink=auto --sparse=never -- "$TEMPLATE" "$dir/new"
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi

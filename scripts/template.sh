@@ -19,14 +19,22 @@ template_directory() {
 	printf '%s/shard-%s-%s' "$(cache_directory)" "$version" "${sum:0:16}"
 }
 
+# Sets TEMPLATE, a directory to copy; looked for, or made, when a shard first needs it.
+template_find() {
+	[[ -z ${TEMPLATE:-} ]] || return 0
+	TEMPLATE=$(template_directory)
+	if [[ -d $TEMPLATE/mysql ]]; then
+		touch -- "$TEMPLATE" # it is used: the oldest go first
+	else
+		step "making a shard to copy: tables, procedures, accounts"
+		template_create "$TEMPLATE"
+	fi
+}
+
 # template_create DIRECTORY: made in $VAR, where the account may write, and put in its place when
 # it is whole.
 template_create() {
 	local template=$1 dir=$VAR/template new
-	if [[ -d $template/mysql ]]; then
-		touch -- "$template" # it was used: the oldest go first
-		return 0
-	fi
 	rm -rf -- "$dir"
 	mkdir -m 700 -- "$dir" "$dir/data" "$dir/tmp"
 	template_install "$dir"
