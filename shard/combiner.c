@@ -273,6 +273,16 @@ static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket)
     ticket->seat = at;
 }
 
+static bool has_free_seat_locked(const struct lane *lane)
+{
+    for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
+        if (!lane->shared.seats[i].is_taken) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Let those lead who have waited longest and may. */
 static void choose_leaders_locked(struct lane *lane)
 {
@@ -280,7 +290,7 @@ static void choose_leaders_locked(struct lane *lane)
     struct ticket *ticket = lane->shared.first;
     unsigned at;
 
-    while (ticket != NULL) {
+    while (ticket != NULL && has_free_seat_locked(lane)) {
         struct ticket *next = ticket->next;
         if (find_seat_locked(lane, ticket, &at) && may_go_locked(lane, ticket)) {
             unlink_locked(lane, before, ticket);
