@@ -143,6 +143,7 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
 
     arena_init(&arena, HELLO_ARENA_BYTES);
     dbexec_run(&exec, 1, deadline_ms);
+    hello->error = exec.error;
     if (exec.status != DB_OK) {
         (void)snprintf(why, size, "conn_open: %s", exec.detail);
     } else if (exec.results == NULL ||
@@ -179,11 +180,11 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     conn->mysql = mysql_init(NULL);
     if (conn->mysql == NULL || !set_options(conn->mysql, target)) {
         (void)snprintf(why, size, "out of memory");
-    } else if (connect_until(conn->mysql, target, deadline_ms, why, size) &&
-               dbconn_greet(conn, deadline_ms, hello, why, size)) {
+    } else if (!connect_until(conn->mysql, target, deadline_ms, why, size)) {
+        hello->error = mysql_errno(conn->mysql);
+    } else if (dbconn_greet(conn, deadline_ms, hello, why, size)) {
         return conn;
     }
-    hello->error = conn->mysql == NULL ? 0 : mysql_errno(conn->mysql);
     dbconn_close(&conn);
     return NULL;
 }

@@ -21,6 +21,10 @@
 /* How often one is looked at whose room comes to an end: that can go fast. */
 #define LOOK_LOW_MS 500
 
+/* Connections that somebody may end in the middle of a look before the shard counts as
+ * down. */
+#define LOOKS_MAX 5
+
 /* A slot map of SLOTS_MAX rows fits. */
 #define LOOK_ARENA_BYTES (64u << 20)
 
@@ -31,6 +35,7 @@ struct look {
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
     bool is_crowded;     /* the shard lives, but takes no more connections */
+    bool is_cut;         /* somebody ended the connection, which proves nothing */
     bool is_sick;        /* it answers, but not what was asked: its disk is full */
     bool is_serving;     /* the look before found all well */
 };
@@ -66,6 +71,7 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
         return true;
     }
     look->is_sick = exec.status == DB_SICK;
+    look->is_cut = exec.is_cut;
     snprintf(look->why, sizeof look->why, "%s", exec.detail);
     if (!dbconn_is_clean(look->conn)) {
         dbconn_close(&look->conn);
@@ -134,7 +140,7 @@ static bool connect_shard(struct look *look)
 {
     struct shard *shard = look->shard;
     int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
-    struct dbconn_hello hello;
+    struct dbconn_hello hello = {.error = 0};
 
     if (look->conn == NULL) {
         look->conn =
@@ -143,6 +149,7 @@ static bool connect_shard(struct look *look)
     } else if (!dbconn_greet(look->conn, limit_ms, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
+    look->is_cut = look->conn == NULL && dbconn_was_cut(&hello);
     if (look->conn != NULL && !minder_admit(shard, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
@@ -305,6 +312,7 @@ static bool look_once(struct look *look)
     lesson_init(&lesson);
     look->is_crowded = false;
     look->is_sick = false;
+    look->is_cut = false;
     if (connect_shard(look) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                read_map(look, map, &lesson) && read_status(look, &arena);
@@ -319,6 +327,22 @@ static bool look_once(struct look *look)
     buf_clear(&lesson.json);
     arena_release(&arena);
     return good;
+}
+
+/* Look, and again where a connection ended on the way: a restarted server deserves a
+ * fresh one, and one that has died refuses it. */
+static bool look_again(struct look *look)
+{
+    for (unsigned i = 0; i < LOOKS_MAX; i++) {
+        bool was_connected = look->conn != NULL;
+        if (look_once(look)) {
+            return true;
+        }
+        if (!look->is_cut && (!was_connected || look->conn != NULL)) {
+            break;
+        }
+    }
+    return false;
 }
 
 /* Wait for MS or until somebody wakes the minder. False: stop. */
@@ -360,12 +384,8 @@ static void *minder_run(void *argument)
     bool is_first = true;
 
     while (go_on) {
-        bool was_connected = look.conn != NULL;
         struct dbpool_state state;
-        bool is_up = look_once(&look);
-        if (!is_up && was_connected && look.conn == NULL) {
-            is_up = look_once(&look); /* a restarted server deserves a fresh connection */
-        }
+        bool is_up = look_again(&look);
         if (is_up) {
             dbpool_set_up(shard->pool);
             dbpool_reap(shard->pool);
