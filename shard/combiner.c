@@ -39,13 +39,13 @@ static const struct {
 struct seat {
     bool is_taken;
     bool is_restless;
+    int64_t since_ms; /* monotonic; when it was taken */
     size_t n_marks;
     uint64_t marks[APART_MAX * OPS_MAX]; /* of all operations in it */
 };
 
 struct lane {
-    size_t batch_max;
-    size_t waiters_max;
+    const struct combiner_options *options; /* (ref) the combiner's */
     struct {
         pthread_mutex_t mutex;
         struct ticket *first, *last; /* those that WAIT, in the order of their coming */
@@ -55,9 +55,7 @@ struct lane {
 };
 
 struct combiner {
-    size_t n_shards;
-    size_t batch_max;
-    size_t waiters_max;
+    struct combiner_options options; /* never changes */
     _Atomic(struct lane *) *lanes; /* owned; shard by procedure, made when first needed */
 };
 
@@ -67,17 +65,16 @@ struct shared_results {
     struct arena arena;
 };
 
-struct combiner *combiner_new(size_t n_shards, size_t batch_max, size_t waiters_max)
+struct combiner *combiner_new(const struct combiner_options *options)
 {
     struct combiner *c = calloc(1, sizeof *c);
 
-    CHECK(batch_max >= 1 && batch_max <= OPS_MAX);
+    CHECK(options->batch_max >= 1 && options->batch_max <= OPS_MAX);
     if (c == NULL) {
         return NULL;
     }
-    *c = (struct combiner){
-        .n_shards = n_shards, .batch_max = batch_max, .waiters_max = waiters_max};
-    c->lanes = calloc(n_shards * PROC__COUNT, sizeof *c->lanes);
+    c->options = *options;
+    c->lanes = calloc(options->n_shards * PROC__COUNT, sizeof *c->lanes);
     if (c->lanes == NULL) {
         free(c);
         return NULL;
@@ -101,7 +98,7 @@ void combiner_free(struct combiner **combiner)
     if (c == NULL) {
         return;
     }
-    for (size_t i = 0; i < c->n_shards * PROC__COUNT; i++) {
+    for (size_t i = 0; i < c->options.n_shards * PROC__COUNT; i++) {
         lane_free(atomic_load(&c->lanes[i]));
     }
     free(c->lanes);
@@ -121,15 +118,14 @@ static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
     struct lane *lane = atomic_load(place);
     struct lane *none = NULL;
 
-    if (lane != NULL || c->batch_max == 1 || !combiner_takes(proc)) {
+    if (lane != NULL || c->options.batch_max == 1 || !combiner_takes(proc)) {
         return lane;
     }
     lane = calloc(1, sizeof *lane);
     if (lane == NULL) {
         return NULL;
     }
-    lane->batch_max = c->batch_max;
-    lane->waiters_max = c->waiters_max;
+    lane->options = &c->options;
     pthread_mutex_init(&lane->shared.mutex, NULL);
     if (!atomic_compare_exchange_strong(place, &none, lane)) { /* another was faster */
         lane_free(lane);
@@ -245,15 +241,16 @@ static void mark_locked(struct lane *lane, unsigned at, const struct ticket *tic
 
 /* --- Leading --- */
 
-/* Find a seat for TICKET; one of all is enough for what may have to wait. */
-static bool find_seat_locked(const struct lane *lane, const struct ticket *ticket,
-                             unsigned *at)
+/* Find a free seat. False: none is, or a CALL is under way that may end any moment, and
+ * what waits is to go in one with what comes until then. */
+static bool find_seat_locked(const struct lane *lane, int64_t now_ms, unsigned *at)
 {
     bool found = false;
 
     for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
         const struct seat *seat = &lane->shared.seats[i];
-        if (seat->is_taken && seat->is_restless && ticket->restless_slot != SLOTS_MAX) {
+        if (seat->is_taken && !seat->is_restless &&
+            now_ms - seat->since_ms < lane->options->slow_ms) {
             return false;
         }
         if (!seat->is_taken) {
@@ -264,37 +261,44 @@ static bool find_seat_locked(const struct lane *lane, const struct ticket *ticke
     return found;
 }
 
-static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket)
-{
-    lane->shared.seats[at].is_taken = true;
-    lane->shared.seats[at].is_restless = ticket->restless_slot != SLOTS_MAX;
-    lane->shared.seats[at].n_marks = 0;
-    mark_locked(lane, at, ticket);
-    ticket->seat = at;
-}
-
-static bool has_free_seat_locked(const struct lane *lane)
+/* Of what may have to wait in the shard, one CALL at a time. */
+static bool is_held_locked(const struct lane *lane, const struct ticket *ticket)
 {
     for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
-        if (!lane->shared.seats[i].is_taken) {
+        const struct seat *seat = &lane->shared.seats[i];
+        if (ticket->restless_slot != SLOTS_MAX && seat->is_taken && seat->is_restless) {
             return true;
         }
     }
     return false;
 }
 
+static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket,
+                       int64_t now_ms)
+{
+    struct seat *seat = &lane->shared.seats[at];
+
+    seat->is_taken = true;
+    seat->is_restless = ticket->restless_slot != SLOTS_MAX;
+    seat->since_ms = now_ms;
+    seat->n_marks = 0;
+    mark_locked(lane, at, ticket);
+    ticket->seat = at;
+}
+
 /* Let those lead who have waited longest and may. */
 static void choose_leaders_locked(struct lane *lane)
 {
+    int64_t now_ms = clock_mono_ms();
     struct ticket *before = NULL;
     struct ticket *ticket = lane->shared.first;
     unsigned at;
 
-    while (ticket != NULL && has_free_seat_locked(lane)) {
+    while (ticket != NULL && find_seat_locked(lane, now_ms, &at)) {
         struct ticket *next = ticket->next;
-        if (find_seat_locked(lane, ticket, &at) && may_go_locked(lane, ticket)) {
+        if (!is_held_locked(lane, ticket) && may_go_locked(lane, ticket)) {
             unlink_locked(lane, before, ticket);
-            sit_locked(lane, at, ticket);
+            sit_locked(lane, at, ticket, now_ms);
             tell(ticket, TICKET_LEADS);
         } else {
             before = ticket;
@@ -303,8 +307,10 @@ static void choose_leaders_locked(struct lane *lane)
     }
 }
 
+/* It is out of the queue and DONE, without a CALL. */
 static void refuse(struct ticket *ticket, enum outcome why, const char *text)
 {
+    atomic_store(&ticket->state, TICKET_DONE);
     ticket->report = (struct call_report){.lent = why};
     (void)snprintf(ticket->report.detail, sizeof ticket->report.detail, "%s", text);
 }
@@ -312,7 +318,7 @@ static void refuse(struct ticket *ticket, enum outcome why, const char *text)
 void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
                     struct ticket *ticket)
 {
-    CHECK(shard < combiner->n_shards && ticket->n >= 1 && ticket->n <= OPS_MAX);
+    CHECK(shard < combiner->options.n_shards && ticket->n >= 1 && ticket->n <= OPS_MAX);
     parker_init(&ticket->news);
     ticket->company_max = OPS_MAX;
     ticket->next = NULL;
@@ -326,24 +332,24 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     if (lane == NULL) {
         return;
     }
+    ticket->is_told = false;
+    atomic_store(&ticket->state, TICKET_WAITING);
     pthread_mutex_lock(&lane->shared.mutex);
-    unsigned at;
-    if (find_seat_locked(lane, ticket, &at) && may_go_locked(lane, ticket)) {
-        sit_locked(lane, at, ticket);
-    } else if (lane->shared.n_waiting < lane->waiters_max) {
-        ticket->is_told = false;
-        atomic_store(&ticket->state, TICKET_WAITING);
+    bool is_full = lane->shared.n_waiting >= lane->options->waiters_max;
+    if (!is_full) {
         append_locked(lane, ticket);
-    } else {
-        atomic_store(&ticket->state, TICKET_DONE);
-        refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
+        choose_leaders_locked(lane);
     }
     pthread_mutex_unlock(&lane->shared.mutex);
+    if (is_full) {
+        refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
+        ticket->is_told = true;
+    }
 }
 
-/* The deadline has passed: leave the queue. False: somebody has taken it by now, and will
- * tell. */
-static bool leave(struct ticket *ticket)
+/* The deadline has passed: leave the queue. Whoever was taken by now waits for as long as
+ * the CALL takes, which has a deadline of its own. */
+static void leave(struct ticket *ticket)
 {
     struct lane *lane = ticket->lane;
     struct ticket *before = NULL;
@@ -357,19 +363,40 @@ static bool leave(struct ticket *ticket)
     if (t != NULL) {
         unlink_locked(lane, before, t);
         refuse(ticket, OUTCOME_BUSY, "waited in vain to be combined");
-        atomic_store(&ticket->state, TICKET_DONE);
         choose_leaders_locked(lane); /* some may have waited for it */
     }
     pthread_mutex_unlock(&lane->shared.mutex);
-    return t != NULL;
+    if (t == NULL) {
+        CHECK(parker_wait(&ticket->news, WAIT_FOR_EVER));
+    }
 }
 
-/* Wait for news. Whoever was taken waits for as long as the CALL takes, which has a
- * deadline of its own. */
+/* Wait for news for as long as a CALL may keep others waiting. False: there are none, and
+ * it is time to see whether another one may go. */
+static bool has_news_soon(struct ticket *ticket)
+{
+    int slow_ms = ticket->lane->options->slow_ms;
+    int64_t until_ms = ticket->deadline_ms;
+
+    if (slow_ms > 0 && atomic_load(&ticket->state) == TICKET_WAITING) {
+        int64_t soon_ms = clock_mono_ms() + slow_ms;
+        until_ms = soon_ms < until_ms ? soon_ms : until_ms;
+    }
+    return parker_wait(&ticket->news, until_ms);
+}
+
 static void await(struct ticket *ticket)
 {
-    if (!parker_wait(&ticket->news, ticket->deadline_ms) && !leave(ticket)) {
-        CHECK(parker_wait(&ticket->news, WAIT_FOR_EVER));
+    struct lane *lane = ticket->lane;
+
+    while (!has_news_soon(ticket)) {
+        if (clock_mono_ms() >= ticket->deadline_ms) {
+            leave(ticket);
+            return;
+        }
+        pthread_mutex_lock(&lane->shared.mutex);
+        choose_leaders_locked(lane);
+        pthread_mutex_unlock(&lane->shared.mutex);
     }
 }
 
@@ -398,9 +425,10 @@ static bool may_join_locked(const struct lane *lane, const struct batch *batch,
     int64_t theirs_ms = ticket->deadline_ms - now_ms;
 
     return ticket->restless_slot == batch->leader->restless_slot &&
-           batch->n + ticket->n <= lane->batch_max && batch->n_members < company_max &&
-           batch->n_members < ticket->company_max && 2 * theirs_ms >= ours_ms &&
-           2 * ours_ms >= theirs_ms && may_go_locked(lane, ticket);
+           batch->n + ticket->n <= lane->options->batch_max &&
+           batch->n_members < company_max && batch->n_members < ticket->company_max &&
+           2 * theirs_ms >= ours_ms && 2 * ours_ms >= theirs_ms &&
+           may_go_locked(lane, ticket);
 }
 
 static void fill_locked(struct lane *lane, struct batch *batch)
@@ -411,7 +439,7 @@ static void fill_locked(struct lane *lane, struct batch *batch)
     struct ticket *ticket = lane->shared.first;
     size_t company_max = batch->leader->company_max;
 
-    while (ticket != NULL && batch->n < lane->batch_max) {
+    while (ticket != NULL && batch->n < lane->options->batch_max) {
         struct ticket *next = ticket->next;
         if (may_join_locked(lane, batch, company_max, ticket, now_ms)) {
             unlink_locked(lane, before, ticket);
@@ -577,7 +605,7 @@ static void halve_locked(struct lane *lane, struct batch *batch)
 
     leader->company_max = company_max;
     leader->next = NULL;
-    sit_locked(lane, leader->seat, leader);
+    sit_locked(lane, leader->seat, leader, clock_mono_ms());
     lane->shared.first = rest;
     for (struct ticket *t = rest; t != NULL; t = t->next) {
         t->company_max = company_max;

@@ -4,11 +4,13 @@
  * as one CALL.
  *
  * A lane is the queue in front of one procedure on one shard. Who finds it free leads:
- * his CALL goes at once, alone. Who comes while LANE_CALLS_MAX CALLs are under way waits;
- * when one of them is over, the one who has waited longest leads, and takes along as many
- * of the others as may share his CALL. There is no timer: an idle lane adds nothing, and
- * the busier it is, the larger the batches are (group commit: DeWitt et al.,
- * "Implementation Techniques for Main Memory Database Systems", SIGMOD 1984).
+ * his CALL goes at once, alone. Who comes while a CALL is under way waits; when it is
+ * over, the one who has waited longest leads, and takes along as many of the others as
+ * may share his CALL. An idle lane adds nothing, and the busier it is, the larger the
+ * batches are (group commit: DeWitt et al., "Implementation Techniques for Main Memory
+ * Database Systems", SIGMOD 1984). A CALL that takes long, for it waits for a row or for
+ * the disk, holds nobody up for longer than slow_ms: then another one may go beside it,
+ * up to LANE_CALLS_MAX at a time. Two from the start do no more work, in smaller batches.
  *
  *   state of a ticket   what its thread does                  who moves it on
  *   WAITING             waits in combiner_wait()              a leader, or its deadline
@@ -19,8 +21,8 @@
  *
  * Operations that the procedures refuse in one batch (on one edge, with one op) never
  * share one, nor are they under way in two CALLs at a time: the second waits. What is
- * done in a slot that moves goes with its like, in one CALL at a time, so that one is
- * left for the others. A batch that is refused, or that fails without having been done,
+ * done in a slot that moves goes with its like, in one CALL at a time, and the others do
+ * not wait for it. A batch that is refused, or that fails without having been done,
  * is halved until what is wrong with it is alone. Every ticket gets the answers to its
  * own operations, found by their place in the batch; nobody is DONE before the CALL that
  * had his operations is over.
@@ -47,7 +49,7 @@
 #include "shard/proc.h"
 #include "shard/slotset.h"
 
-/* CALLs of one lane at a time: one may wait for the disk while the other one computes. */
+/* CALLs of one lane at a time, where all but the youngest are slow. */
 #define LANE_CALLS_MAX 2
 
 struct combiner;
@@ -109,10 +111,16 @@ struct batch {
     int64_t deadline_ms;            /* the nearest of all */
 };
 
-/* BATCH_MAX: most operations in one CALL, 1 to OPS_MAX; 1: nothing is combined.
- * WAITERS_MAX bounds the queue of each lane. NULL: no memory. */
-struct combiner *combiner_new(size_t n_shards, size_t batch_max,
-                              size_t waiters_max) MUST_CHECK;
+struct combiner_options {
+    size_t n_shards;
+    size_t batch_max; /* most operations in one CALL, 1 to OPS_MAX; 1: none is combined */
+    size_t waiters_max; /* bounds the queue of each lane */
+    int slow_ms; /* a CALL under way for so long keeps others waiting no more; 0: none
+                  * does while there is a seat */
+};
+
+/* NULL: no memory. */
+struct combiner *combiner_new(const struct combiner_options *options) MUST_CHECK;
 
 /* No ticket may be in it. *COMBINER becomes NULL; NULL is allowed. */
 void combiner_free(struct combiner **combiner);

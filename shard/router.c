@@ -11,6 +11,9 @@
 #include "shard/id.h"
 #include "shard/router_impl.h"
 
+/* A CALL under way for so long waits for something: another one may go beside it. */
+#define SLOW_MS 100
+
 /* Longest pause before a shard that takes no writes is asked again. */
 #define WRITES_HOLD_MAX_MS 5000
 
@@ -99,7 +102,10 @@ struct router *router_new(const struct router_options *options)
     router->map = slotmap_new();
     router->coverage = coverage_new(options->n_servers);
     router->combiner =
-        combiner_new(options->n_servers, options->batch_max, options->waiters_max);
+        combiner_new(&(struct combiner_options){.n_shards = options->n_servers,
+                                                .batch_max = options->batch_max,
+                                                .waiters_max = options->waiters_max,
+                                                .slow_ms = SLOW_MS});
     router->shards = calloc(options->n_servers, sizeof *router->shards);
     bool good = router->map != NULL && router->coverage != NULL &&
                 router->combiner != NULL && router->shards != NULL;

@@ -105,10 +105,31 @@ static void check_answer(const struct wish *w)
     }
 }
 
+static int setup_with(void **state, int slow_ms)
+{
+    *state = combiner_new(&(struct combiner_options){.n_shards = SHARDS,
+                                                     .batch_max = BATCH,
+                                                     .waiters_max = WAITERS,
+                                                     .slow_ms = slow_ms});
+    return *state == NULL;
+}
+
+/* All CALLs are slow: there are always two. */
 static int setup(void **state)
 {
-    *state = combiner_new(SHARDS, BATCH, WAITERS);
-    return *state == NULL;
+    return setup_with(state, /* slow_ms= */ 0);
+}
+
+/* None is: there is one at a time. */
+static int setup_patient(void **state)
+{
+    return setup_with(state, FAR_MS);
+}
+
+/* Every CALL is slow after a moment. */
+static int setup_soon(void **state)
+{
+    return setup_with(state, 1);
 }
 
 static int teardown(void **state)
@@ -510,6 +531,64 @@ static void test_a_restless_slot_keeps_to_itself(void **state)
     }
 }
 
+/* While a CALL may end any moment, what comes waits for it, to go together; but nobody
+ * waits for what a restless slot may keep. */
+static void test_one_call_at_a_time(void **state)
+{
+    struct wish w[4];
+    struct batch batches[3];
+
+    for (size_t i = 0; i < 4; i++) {
+        wish_init(&w[i], 100 + i, 1);
+        w[i].ticket.restless_slot = i == 0 ? 7 : SLOTS_MAX;
+        enter(*state, &w[i]);
+    }
+    combiner_take(&w[0].ticket, &batches[0]);
+    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_LEADS);
+    assert_int_equal(w[2].ticket.state, TICKET_WAITING);
+    assert_int_equal(w[3].ticket.state, TICKET_WAITING);
+    combiner_give_up(&w[1].ticket, &(struct call_report){.lent = OUTCOME_BUSY});
+    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_DONE);
+    wish_free(&w[1]);
+    assert_int_equal(combiner_wait(&w[2].ticket), TICKET_LEADS);
+    combiner_end(&batches[0], &done, answer(&batches[0]));
+    assert_int_equal(w[3].ticket.state, TICKET_WAITING);
+    combiner_take(&w[2].ticket, &batches[1]);
+    assert_int_equal(batches[1].n, 2);
+    combiner_end(&batches[1], &done, answer(&batches[1]));
+    for (size_t i = 0; i < 4; i++) {
+        if (i != 1) {
+            assert_int_equal(combiner_wait(&w[i].ticket), TICKET_DONE);
+            check_answer(&w[i]);
+            wish_free(&w[i]);
+        }
+    }
+}
+
+/* A CALL that waits for a row, or for the disk, keeps nobody waiting for long. */
+static void test_nobody_waits_for_a_slow_call(void **state)
+{
+    struct wish w[3];
+    struct batch batches[2];
+
+    for (size_t i = 0; i < 3; i++) {
+        wish_init(&w[i], 100 + i, 1);
+        enter(*state, &w[i]);
+    }
+    assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
+    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_LEADS); /* by itself */
+    combiner_take(&w[1].ticket, &batches[1]);
+    assert_int_equal(batches[1].n, 2);
+    combiner_end(&batches[1], &done, answer(&batches[1]));
+    combiner_take(&w[0].ticket, &batches[0]);
+    combiner_end(&batches[0], &done, answer(&batches[0]));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(combiner_wait(&w[i].ticket), TICKET_DONE);
+        check_answer(&w[i]);
+        wish_free(&w[i]);
+    }
+}
+
 /* What is found out about a lost CALL takes time that some of its members do not have. */
 static void test_whose_time_is_over_is_told_at_once(void **state)
 {
@@ -787,7 +866,9 @@ static void test_a_rough_crowd(void **state)
     assert_true(rough.refused > 0 && rough.failed > 0);
 }
 
-#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH(test)         cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_PATIENT(test) cmocka_unit_test_setup_teardown(test, setup_patient, teardown)
+#define WITH_SOON(test)    cmocka_unit_test_setup_teardown(test, setup_soon, teardown)
 
 int main(void)
 {
@@ -803,11 +884,15 @@ int main(void)
         WITH(test_what_is_wrong_is_found_by_halving),
         WITH(test_an_unknown_outcome_is_everybodys),
         WITH(test_a_restless_slot_keeps_to_itself),
+        WITH_PATIENT(test_one_call_at_a_time),
+        WITH_SOON(test_nobody_waits_for_a_slow_call),
         WITH(test_whose_time_is_over_is_told_at_once),
         WITH(test_who_gives_up_does_so_alone),
         WITH(test_lanes),
         WITH(test_a_crowd),
+        WITH_PATIENT(test_a_crowd),
         WITH(test_a_rough_crowd),
+        WITH_SOON(test_a_rough_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
