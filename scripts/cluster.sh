@@ -413,7 +413,7 @@ shard_create() {
 		template_find
 		rm -rf -- "$dir"
 		mkdir -m 700 -- "$dir" "$dir/files"
-		cp -R --reflink=auto --sparse=never -- "$TEMPLATE" "$dir/new"
+		template_copy "$dir/new"
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
