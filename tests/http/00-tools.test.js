@@ -22,7 +22,7 @@ import { Contract } from "../lib/contract.js";
 import * as media from "../lib/media.js";
 import { CommandReader, PacketReader, Proxy } from "../lib/proxy.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
-import { literal, parseBatch } from "../lib/sql.js";
+import { literal, rowsFrom } from "../lib/sql.js";
 import { until } from "../lib/wait.js";
 
 const contract = new Contract();
@@ -137,9 +137,10 @@ test("answers on a raw socket are told apart", () => {
   assert.throws(() => parseAnswers(Buffer.from("nonsense\r\n\r\n")));
 });
 
-test("SQL rows and literals survive the shell", () => {
-  assert.deepEqual(parseBatch("a\tb\n1\tx\\ty\nNULL\t9007199254740993\n"),
-    [{ a: 1, b: "x\ty" }, { a: null, b: "9007199254740993" }]);
+test("rows of all result sets, with integers as numbers; literals that nothing can end", () => {
+  const sets = [{ names: ["a", "b"], rows: [["1", "x\ty"], [null, "9007199254740993"]] }, { names: ["c"], rows: [] },
+    { names: ["a"], rows: [["-5"], [""]] }];
+  assert.deepEqual(rowsFrom(sets), [{ a: 1, b: "x\ty" }, { a: null, b: "9007199254740993" }, { a: -5 }, { a: "" }]);
   assert.equal(literal("a'b"), "X'612762'");
   assert.equal(literal(""), "''");
   assert.equal(literal(5), "5");

@@ -54,6 +54,7 @@ async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
   assert.equal((await api.follow(far.token, near.id)).status_code, CODE.OK);
   for (const [one, other] of [[near, far], [far, near]])
     assert.deepEqual(await api.user(one.token, other.id).then(({ user }) => [user.is_follow, user.follower_count]), [true, 1]);
+  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
   for (const shard of cluster.shards)
     assert.deepEqual([await metric("relay_failed_total", shard.name), await metric("relay_parked_total", shard.name)], [0, 0]);
   assert.deepEqual(await cluster.sqlAll("SELECT kind FROM job WHERE parked <> 0"), []);
@@ -148,9 +149,8 @@ test("a shard whose durability is switched off while it is in use is refused wit
 
 /* Let every new row of TABLE on the shard end in this error while WORK is done. */
 async function failing(table, errno, work) {
-  await cluster.sql(VICTIM, `DELIMITER //
-    CREATE TRIGGER sick BEFORE INSERT ON ${table} FOR EACH ROW
-    SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'a test says so'//`);
+  await cluster.sql(VICTIM, `CREATE TRIGGER sick BEFORE INSERT ON ${table} FOR EACH ROW
+    SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'a test says so'`);
   try {
     await work();
   } finally {

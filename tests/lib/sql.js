@@ -3,31 +3,12 @@
 /* The tests' root SQL shell on the shards of a cluster: looking behind the service's back, and
  * changing what only an accident would change. */
 
-import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { ask } from "./wire.js";
 
-const ESCAPES = { n: "\n", t: "\t", 0: "\0", "\\": "\\" };
-const unescape = (text) => text.replaceAll(/\\([nt0\\])/g, (_, c) => ESCAPES[c]);
-
-function value(text) {
-  if (text === "NULL") return null;
-  if (/^-?\d{1,15}$/.test(text)) return Number(text);
-  return unescape(text);
-}
-
-/**
- * Rows of `mariadb --batch` as objects; integers become numbers. Several result sets are joined when they have
- * the same columns.
- */
-export function parseBatch(text) {
-  const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  if (lines.length === 0) return [];
-  const names = lines[0].split("\t");
-  return lines.filter((line) => line !== lines[0]).map((line) => {
-    const cells = line.split("\t");
-    return Object.fromEntries(names.map((name, i) => [name, value(cells[i] ?? "")]));
-  });
-}
+/** Rows of all result sets {names, rows} as objects; integers become numbers. */
+export const rowsFrom = (sets) => sets.flatMap(({ names, rows }) => rows.map((row) =>
+  Object.fromEntries(names.map((name, i) => [name, /^-?\d{1,15}$/.test(row[i] ?? "") ? Number(row[i]) : row[i]]))));
 
 /** An SQL literal of a number, a text or raw bytes. */
 export function literal(v) {
@@ -37,29 +18,20 @@ export function literal(v) {
   return bytes.length === 0 ? "''" : `X'${bytes.toString("hex")}'`;
 }
 
+/* User and password of an option file that scripts/demo wrote. */
+const accountOf = (cnf) => Object.fromEntries(readFileSync(cnf, "utf8").split("\n")
+  .map((line) => /^(user|password)=(.*)$/.exec(line)).filter(Boolean).map(([, name, text]) => [name, text]));
+
+/* DELIMITER is a word of the client: the server sees by itself where a compound statement ends. */
+const withoutDelimiters = (text) => text.replaceAll(/^DELIMITER (\S+)\n([^]*?)^DELIMITER ;$/gm,
+  (_, mark, statements) => statements.replaceAll(mark, ";"));
+
 /**
- * Run statements on one server with the options of the file CNF. Resolves to the rows of
- * its result sets. Rejects with what the client said.
+ * Run statements on one server as the account of the option file CNF. Resolves to the rows of
+ * its result sets. Rejects with what the server said.
  */
-export function sql(cnf, { socket, host, port }, text, { database = "doushard", timeoutMs = 60000 } = {}) {
-  return new Promise((resolve, reject) => {
-    const address = socket ? [`--socket=${socket}`] : [`--host=${host}`, `--port=${port}`];
-    const child = spawn(
-      "mariadb",
-      [`--defaults-file=${cnf}`, ...address, "--batch", "--default-character-set=utf8mb4",
-        "--connect-timeout=10", database],
-      { stdio: ["pipe", "pipe", "pipe"], timeout: timeoutMs }
-    );
-    const out = [];
-    const err = [];
-    child.stdout.on("data", (chunk) => out.push(chunk));
-    child.stderr.on("data", (chunk) => err.push(chunk));
-    child.stdin.on("error", () => {});
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code === 0) resolve(parseBatch(Buffer.concat(out).toString("utf8")));
-      else reject(new Error(`SQL failed (${code}): ${Buffer.concat(err).toString("utf8").trim()}`));
-    });
-    child.stdin.end(text);
-  });
+export async function sql(cnf, { socket, host, port }, text, { database = "doushard", timeoutMs = 60000 } = {}) {
+  if (text.trim() === "") return [];
+  const where = socket ? { path: socket } : { host, port };
+  return rowsFrom(await ask(where, { password: "", ...accountOf(cnf), database }, withoutDelimiters(text), timeoutMs));
 }
