@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { CODE, uniqueName } from "../lib/api.js";
-import { Cluster, program, ROOT } from "../lib/cluster.js";
+import { Cluster, ROOT, UPLOADS, program } from "../lib/cluster.js";
 import { Contract, readDocument } from "../lib/contract.js";
 import { uniqueClip } from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 
 const document = readDocument();
-const cluster = await Cluster.up({ remote: true });
+const cluster = await Cluster.up({ remote: true, options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 const local = { skip: cluster.local ? false : "another service is tested" };

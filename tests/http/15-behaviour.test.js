@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 
 let cluster;
@@ -35,7 +35,7 @@ const shown = async (video, viewer) =>
   ok(await api.list({ user_id: video.author.id, token: viewer?.token })).video_list.find(({ id }) => id === video.id);
 
 before(async () => {
-  cluster = await Cluster.up({ shards: 4, remote: true });
+  cluster = await Cluster.up({ shards: 4, remote: true, options: UPLOADS });
   api = cluster.api;
   [owner, other, third] = [await api.register(), await api.register(), await api.register()];
 });

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, statusOf } from "../lib/cluster.js";
+import { Cluster, UPLOADS, statusOf } from "../lib/cluster.js";
 import * as media from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
@@ -18,7 +18,7 @@ import { parallel, until } from "../lib/wait.js";
 const LIMIT = 1 << 20;
 const cluster = await Cluster.up({
   remote: true,
-  options: { upload_limit_bytes: LIMIT, base_url: "http://localhost:9/behind/a/proxy" },
+  options: { ...UPLOADS, upload_limit_bytes: LIMIT, base_url: "http://localhost:9/behind/a/proxy" },
 });
 after(() => cluster.down());
 const { api } = cluster;
@@ -710,7 +710,7 @@ test("files that no row names go once they are old, and files that a row names s
 test("what a crash left in the upload directory goes at the next start", local, async () => {
   const dir = join(cluster.dir, "crashed");
   mkdirSync(dir);
-  const server = await cluster.addServer({ upload_dir: dir });
+  const server = await cluster.addServer({ ...UPLOADS, upload_dir: dir });
   await server.start();
   const user = await api.register();
   const { body, type } = multipart([["token", user.token], ["title", "x"],
@@ -728,7 +728,7 @@ test("what a crash left in the upload directory goes at the next start", local, 
 });
 
 test("as many uploads as allowed, then busy, and the rest goes on", local, async () => {
-  const server = await (await cluster.addServer({ uploads_max: 2 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, uploads_max: 2 })).start();
   const other = cluster.apiOf(server);
   const { body, type } = multipart([["token", author.token], ["title", "held"],
     { name: "data", filename: "x.mp4", data: media.clipOfSize(200000) }]);
@@ -760,7 +760,7 @@ test("with too little room on the disk uploads are refused before they are sent,
   const path = join(cluster.dir, "full.conf");
   const config = (bytes) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free_bytes = ${bytes};\n`);
   config("4611686018427387904L");
-  const server = await cluster.addServer();
+  const server = await cluster.addServer(UPLOADS);
   const { arguments: usual } = server;
   server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free-bytes)=/.test(flag)).concat(`--config=${path}`);
   await server.start();
@@ -791,7 +791,7 @@ test("with too little room on the disk uploads are refused before they are sent,
 
 test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
   const limit = 12 << 20;
-  const server = await (await cluster.addServer({ upload_limit_bytes: limit, upload_spool_max_bytes: 0 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_limit_bytes: limit, upload_spool_max_bytes: 0 })).start();
   const other = cluster.apiOf(server);
   const reserved = (bytes) => until(`${bytes} bytes to be reserved`,
     async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes);
@@ -830,7 +830,7 @@ test("all uploads together hold as many bytes as allowed, announced or not", loc
 });
 
 test("the media program's trouble is not the file's fault and leaves nothing", local, async () => {
-  const broken = await cluster.addServer({ ffmpeg_path: "/bin/false" });
+  const broken = await cluster.addServer({ ...UPLOADS, ffmpeg_path: "/bin/false" });
   try {
     await broken.start();
   } catch {

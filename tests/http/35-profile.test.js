@@ -9,11 +9,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE } from "../lib/api.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ shards: 2 });
+const cluster = await Cluster.up({ shards: 2, options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 

@@ -6,12 +6,12 @@ import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { slotOfId, walkProblems } from "../lib/checks.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { clearVideos, moveSlot, owners, plantVideos } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ shards: 4, env: { DOUSHARD_SHARD2_FAKETIME: "+0.2s" } });
+const cluster = await Cluster.up({ shards: 4, options: UPLOADS, env: { DOUSHARD_SHARD2_FAKETIME: "+0.2s" } });
 after(() => cluster.down());
 const { api } = cluster;
 

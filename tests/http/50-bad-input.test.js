@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { CODE, multipart, percent, uniqueName } from "../lib/api.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { Contract, readDocument } from "../lib/contract.js";
 import { uniqueClip } from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up();
+const cluster = await Cluster.up({ options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 const document = readDocument();

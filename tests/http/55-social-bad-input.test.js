@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { owners } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ shards: 2 });
+const cluster = await Cluster.up({ shards: 2, options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 
@@ -121,7 +121,7 @@ test("the longest and the strangest good texts come back as they were sent", asy
 async function wordsServer(name, words) {
   const words_file = join(cluster.dir, name);
   writeFileSync(words_file, words);
-  const server = await (await cluster.addServer({ words_file })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, words_file })).start();
   const client = cluster.apiOf(server);
   const reload = async (text, metric = "doushard_config_reloads_total") => {
     const before = await client.metric(metric);
@@ -187,7 +187,7 @@ const meter = (server, client) => async (method, path, fields, headers) => {
 
 for (const n of [1, 2, 4])
   test(`what a request costs in CALLs on ${n} shard${n > 1 ? "s" : ""}`, async () => {
-    const own = await Cluster.up({ shards: n, options: { session_cache_ms: 0 } });
+    const own = await Cluster.up({ shards: n, options: { ...UPLOADS, session_cache_ms: 0 } });
     try {
       const client = own.api;
       const owner = await owners(own);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { after, test } from "node:test";
 import { CODE, multipart } from "../lib/api.js";
-import { Cluster } from "../lib/cluster.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
@@ -20,7 +20,7 @@ const user = await api.register();
 
 /* A second server that has little patience. */
 const SLOW = { header_timeout_ms: 700, idle_timeout_ms: 900, stall_timeout_ms: 800, min_rate_bytes: 2000 };
-const slow = await (await cluster.addServer({ ...SLOW, upload_limit_bytes: 64 << 20 })).start();
+const slow = await (await cluster.addServer({ ...UPLOADS, ...SLOW, upload_limit_bytes: 64 << 20 })).start();
 const slowApi = cluster.apiOf(slow);
 /* Less than the patience that it would have without these options. */
 const SLACK = 8000;

@@ -7,14 +7,14 @@ import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { duplicates, slotOfId, strayRows, timeOfId, unevenness } from "../lib/checks.js";
-import { Cluster, slowdown } from "../lib/cluster.js";
+import { Cluster, UPLOADS, slowdown } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { Proxy } from "../lib/proxy.js";
 import { movingTables, moveSlot, owners, removeStrays, RootSession, RUNNING_CALLS } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
 
-const cluster = await Cluster.up({ shards: 4, options: { scrypt_queue_max: 1000 } });
+const cluster = await Cluster.up({ shards: 4, options: { ...UPLOADS, scrypt_queue_max: 1000 } });
 after(() => cluster.down());
 const { api } = cluster;
 
@@ -61,6 +61,7 @@ const proxies = Object.fromEntries(await Promise.all(cluster.shards.map(async ({
   [name, await Proxy.start({ port })])));
 after(() => Promise.all(Object.values(proxies).map((p) => p.stop())));
 const lossy = await cluster.addServer({
+  ...UPLOADS,
   topology_file: cluster.topology(Object.fromEntries(Object.entries(proxies).map(([n, p]) => [n, p.port]))),
   db_call_timeout_ms: 500 * slowdown(),
 });
@@ -308,7 +309,7 @@ test("a second server learns of a move from the answer it gets", async () => {
 });
 
 test("two servers are one service", async () => {
-  const server = await (await cluster.addServer()).start();
+  const server = await (await cluster.addServer(UPLOADS)).start();
   const other = cluster.apiOf(server);
   const user = await api.register();
   assert.equal((await other.user(user.token)).user.name, user.name);

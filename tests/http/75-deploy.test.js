@@ -10,7 +10,7 @@ import { after, test } from "node:test";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { uniqueName } from "../lib/api.js";
-import { Cluster, ROOT, buildDir } from "../lib/cluster.js";
+import { Cluster, ROOT, UPLOADS, buildDir } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { makeNext } from "../lib/next.js";
 import { RootSession } from "../lib/rows.js";
@@ -19,14 +19,14 @@ import { until } from "../lib/wait.js";
 const CLIENTS = 3;
 const KINDS = 25;
 
-const cluster = await Cluster.up({ shards: 2, options: { scrypt_queue_max: 1000 } });
+const cluster = await Cluster.up({ shards: 2, options: { ...UPLOADS, scrypt_queue_max: 1000 } });
 after(() => cluster.down());
 const next = join(cluster.dir, "next");
 const building = makeNext(ROOT, buildDir(), next);
 building.catch(() => {}); /* awaited below */
 
 /* Two servers, and who of them is given requests: { api, running }. */
-const seats = [cluster.server, await cluster.addServer({ scrypt_queue_max: 1000 }).then((s) => s.start())]
+const seats = [cluster.server, await cluster.addServer({ ...UPLOADS, scrypt_queue_max: 1000 }).then((s) => s.start())]
   .map((server) => ({ server, api: cluster.apiOf(server), running: 0, open: true }));
 let turn = 0;
 

@@ -6,14 +6,14 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Api, CODE, uniqueName } from "../lib/api.js";
 import { duplicates, quantile, slotOfId } from "../lib/checks.js";
-import { Cluster, slowdown, statusOf } from "../lib/cluster.js";
+import { Cluster, UPLOADS, slowdown, statusOf } from "../lib/cluster.js";
 import { nameOn, startLoad } from "../lib/load.js";
 import { uniqueClip } from "../lib/media.js";
 import { Proxy } from "../lib/proxy.js";
 import { owners, RUNNING_CALLS } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ shards: 4 });
+const cluster = await Cluster.up({ shards: 4, options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 const SHARDS = cluster.shards.map((s) => s.name);

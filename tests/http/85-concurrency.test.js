@@ -8,12 +8,12 @@ import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { Api, CODE, multipart, uniqueName } from "../lib/api.js";
 import { duplicates } from "../lib/checks.js";
-import { Cluster, slowdown } from "../lib/cluster.js";
+import { Cluster, UPLOADS, slowdown } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ options: { scrypt_queue_max: 1000, session_cache_ms: 50 } });
+const cluster = await Cluster.up({ options: { ...UPLOADS, scrypt_queue_max: 1000, session_cache_ms: 50 } });
 after(() => cluster.down());
 const { server } = cluster;
 const api = new Api(server.url, {

@@ -11,14 +11,14 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
 import { expositionProblems, slotOfId } from "../lib/checks.js";
-import { Cluster, program, ROOT, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
+import { Cluster, ROOT, UPLOADS, program, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { Proxy } from "../lib/proxy.js";
 import { RawConnection } from "../lib/raw.js";
 import { idOf, owners } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up();
+const cluster = await Cluster.up({ options: UPLOADS });
 after(() => cluster.down());
 const { api } = cluster;
 const user = await api.register();
@@ -424,7 +424,7 @@ test("token keys are rotated by SIGHUP without ending a session", async () => {
 
 test("SIGTERM under load: what was begun is finished, nothing new is taken, and the process ends well", async () => {
   const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
-  const server = await (await cluster.addServer({ topology_file: cluster.topology({ shard1: proxy.port }) })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, topology_file: cluster.topology({ shard1: proxy.port }) })).start();
   const client = cluster.apiOf(server);
   await client.feed();
   /* So that there are requests in flight. */
@@ -543,7 +543,7 @@ test("one access line per request: route, status, ms, shard, CALLs, request id",
 });
 
 test("no secret is in logs, command lines, the environment, or what the program prints", async () => {
-  const server = await (await cluster.addServer({ log_level: "debug" })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, log_level: "debug" })).start();
   const client = cluster.apiOf(server);
   const canary = (what) => `canary-${what}-${Math.random().toString(36).slice(2)}`.slice(0, 32);
   const passwords = [canary("pw"), canary("pw")];

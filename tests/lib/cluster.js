@@ -30,6 +30,10 @@ export const program = () => join(buildDir(), "doushard");
 /** A sanitizer slows the server down by about this. */
 export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir())) ? 3 : 1);
 
+/** Options of a server that is given uploads. Others have nothing to examine them with: a server tries the
+ * programs when it starts, and each of them takes a tenth of a second to say its version. */
+export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin/ffprobe" };
+
 const LOG_BYTES_MAX = 128 << 20;
 
 /* Whose turn it is to relay, to tidy up and to report. */
@@ -303,6 +307,8 @@ export class Cluster {
       job_poll_ms: 100,
       media_min_free_bytes: 16 << 20,
       db_min_free_bytes: 0,
+      ffmpeg_path: "/usr/bin/true",
+      ffprobe_path: "/usr/bin/true",
       ...options,
     });
     server.url = `http://127.0.0.1:${server.options.listen_port}`;
