@@ -100,10 +100,9 @@ var_mark() { say "Files of scripts/demo; removed by scripts/demo reset." >"$1/.d
 
 # What is in it; under the lock.
 var_fill() {
-	chmod 755 "$VAR"
 	mkdir -p -- "$VAR/pids" "$VAR/log" "$VAR/media" "$VAR/upload" "$VAR/run" "$VAR/secrets"
 	chmod 711 "$VAR/secrets"
-	chmod 755 "$VAR/pids" "$VAR/log"
+	chmod 755 "$VAR" "$VAR/pids" "$VAR/log"
 	give "$VAR/media" "$VAR/upload" "$VAR/run"
 }
 
@@ -188,7 +187,8 @@ block_free() {
 	local used port
 	used=" $(ports_used | tr '\n' ' ') "
 	for port in $(block_ports); do
-		[[ $used != *" $(printf '%04X' "$port") "* ]] || return 1
+		printf -v port '%04X' "$port"
+		[[ $used != *" $port "* ]] || return 1
 	done
 }
 
@@ -264,7 +264,7 @@ ports_choose() {
 
 pid_file() { printf '%s' "$VAR/pids/$1.pid"; }
 log_file() { printf '%s' "$VAR/log/$1.log"; }
-alive() { process_of "$(pid_file "$1")" >/dev/null; }
+alive() { process_of "$VAR/pids/$1.pid" >/dev/null; }
 
 # Names of what belongs to the cluster now.
 members() {
@@ -375,10 +375,15 @@ await() {
 
 # ---- secrets --------------------------------------------------------------------------
 
-secret() { cat -- "$VAR/secrets/$1"; }
+# secret NAME: print the first line of its file.
+secret() {
+	local text=''
+	IFS= read -r text <"$VAR/secrets/$1" || [[ -n $text ]] || return 1
+	printf '%s' "$text"
+}
 
 secrets_create() {
-	local name dir=$VAR/secrets
+	local name text dir=$VAR/secrets
 	for name in root_password admin_password monitor_password app_password redis_password; do
 		[[ -e $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
 	done
@@ -386,7 +391,9 @@ secrets_create() {
 	# Files are never written half: somebody has emptied it, and a new secret would not be that of
 	# what runs.
 	for name in root_password admin_password monitor_password app_password redis_password token_keys; do
-		grep -q '^[^[:space:]]' <(head -n 1 -- "$dir/$name") ||
+		text=''
+		IFS= read -r text <"$dir/$name" || true
+		[[ $text == [![:space:]]* ]] ||
 			die "$dir/$name has no secret on its first line: put it back, or begin anew with" \
 				"scripts/demo reset"
 	done
@@ -423,7 +430,7 @@ shard_create() {
 	# In force before the first connection is accepted: there is no moment without password.
 	# The installation also made accounts for root from other hosts, this machine's name among
 	# them; init_file takes one statement per line.
-	cat <<-END | write_file 600 "$dir/init.sql"
+	write_file 600 "$dir/init.sql" <<-END
 		DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';
 		DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
 		FLUSH PRIVILEGES;
@@ -707,43 +714,33 @@ stop_all() {
 
 # ---- what others read -----------------------------------------------------------------
 
-json_list() { # lines of objects to a list
-	printf '['
-	paste -sd, - | tr -d '\n'
-	printf ']'
-}
-
+# Every path begins with a text that is quoted once; the rest of it needs no quoting.
 endpoints_create() {
-	local name files servers shards redis
-	describe() { # KIND: one object per member of it
-		for name in $(members); do
-			split "$name"
-			[[ $kind == "$1" ]] || continue
-			printf '{"name":"%s","host":"127.0.0.1","port":%s,' "$name" "$("${kind}_port" "$number")"
-			case $kind in
-			server) printf '"admin_port":%s,' "$(admin_port "$number")" ;;
-			shard) printf '"socket":%s,' "$(quote_json "$(shard_socket "$number")")" ;;
-			esac
-			printf '"log":%s,"pid":%s}\n' "$(quote_json "$(log_file "$name")")" \
-				"$(process_of "$(pid_file "$name")" || printf null)"
-		done
-	}
-	servers=$(describe server | json_list)
-	shards=$(describe shard | json_list)
-	redis=$(describe redis | json_list)
-	files=$(
-		for name in admin_cnf=secrets/admin.cnf root_cnf=secrets/root.cnf \
-			app_password=secrets/app_password redis_password=secrets/redis_password \
-			config=server1.conf topology=topology.conf token_keys=secrets/token_keys; do
-			printf '"%s":%s\n' "${name%%=*}" "$(quote_json "$VAR/${name#*=}")"
-		done | paste -sd, -
-	)
-	cat <<-END | write_file 644 "$VAR/endpoints.json"
+	local name pid object var sockets paths=''
+	local -A list=([server]='' [shard]='' [redis]='')
+	var=$(quote_json "$VAR") sockets=$(quote_json "$SOCKETS")
+	var=${var%\"} sockets=${sockets%\"}
+	for name in $(members); do
+		split "$name"
+		pid=$(process_of "$VAR/pids/$name.pid") || pid=null
+		object="{\"name\":\"$name\",\"host\":\"127.0.0.1\",\"port\":$("${kind}_port" "$number"),"
+		case $kind in
+		server) object+="\"admin_port\":$(admin_port "$number")," ;;
+		shard) object+="\"socket\":$sockets/$name.sock\"," ;;
+		esac
+		list[$kind]+="${list[$kind]:+,}$object\"log\":$var/log/$name.log\",\"pid\":$pid}"
+	done
+	for name in admin_cnf=secrets/admin.cnf root_cnf=secrets/root.cnf \
+		app_password=secrets/app_password redis_password=secrets/redis_password \
+		config=server1.conf topology=topology.conf token_keys=secrets/token_keys; do
+		paths+="${paths:+,}\"${name%%=*}\":$var/${name#*=}\""
+	done
+	write_file 644 "$VAR/endpoints.json" <<-END
 		{"base_url":"$(server_url 1)",
 		"admin_url":"$(admin_url 1)",
-		"servers":$servers,
-		"shards":$shards,
-		"redis":$redis,
-		"files":{$files}}
+		"servers":[${list[server]}],
+		"shards":[${list[shard]}],
+		"redis":[${list[redis]}],
+		"files":{$paths}}
 	END
 }

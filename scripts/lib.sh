@@ -6,7 +6,7 @@
 
 # The checkout, or the directory that `make install` put procedures/ and scripts/ into.
 # shellcheck disable=SC2034 # for the scripts that source this
-ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+ROOT=$(CDPATH='' cd -- "${BASH_SOURCE[0]%/*}/.." && pwd -P)
 SCRIPT_NAME=${0##*/}
 
 # Where Debian keeps the servers; an ordinary user's PATH does not have it.
@@ -46,10 +46,10 @@ is_number() { [[ $1 =~ ^[0-9]+$ ]]; }
 
 # wait_until SECONDS COMMAND...: run COMMAND every 50 ms until it succeeds or time is up.
 wait_until() {
-	local end=$(($(now_ms) + $1 * 1000))
+	local end_us=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
 	shift
 	until "$@"; do
-		(($(now_ms) < end)) || return 1
+		((${EPOCHREALTIME/[.,]/} < end_us)) || return 1
 		sleep 0.05
 	done
 }
@@ -62,9 +62,13 @@ absolute() {
 # One number for a path: names things outside the directory that belong to it.
 path_number() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
 
-# write_file MODE FILE: standard input becomes FILE, whole or not at all.
+# write_file MODE FILE: standard input becomes FILE, whole or not at all. What a run that was broken off has
+# left has another mode, perhaps.
 write_file() {
-	(umask 077 && cat >"$2.new") && chmod "$1" "$2.new" && mv -f -- "$2.new" "$2"
+	[[ ! -e $2.new ]] || rm -f -- "$2.new"
+	local mask
+	printf -v mask '%o' $((0777 & ~0$1))
+	(umask "$mask" && exec cat >"$2.new") && mv -f -- "$2.new" "$2"
 }
 
 # random_hex BYTES
@@ -88,7 +92,7 @@ quote_sql() {
 # ---- processes ------------------------------------------------------------------------
 # A process is a line "pid start boot" in a file: a pid alone may have been given away.
 
-boot_id() { cat /proc/sys/kernel/random/boot_id; }
+{ read -r BOOT </proc/sys/kernel/random/boot_id; } 2>/dev/null || BOOT=unknown
 
 # process_stat PID: sets process_state and process_start, false when there is no such pid.
 process_stat() {
@@ -102,7 +106,7 @@ process_stat() {
 # process_record PID FILE: false when it has ended already.
 process_record() {
 	process_stat "$1" || return 1
-	printf '%s %s %s\n' "$1" "$process_start" "$(boot_id)" | write_file 644 "$2"
+	printf '%s %s %s\n' "$1" "$process_start" "$BOOT" | write_file 644 "$2"
 }
 
 # process_of FILE: print the pid when that very process still runs.
@@ -111,7 +115,7 @@ process_of() {
 	[[ -r $1 ]] || return 1
 	read -r pid start boot <"$1" || return 1
 	process_stat "$pid" || return 1
-	[[ $process_start == "$start" && $process_state != Z && $boot == "$(boot_id)" ]] || return 1
+	[[ $process_start == "$start" && $process_state != Z && $boot == "$BOOT" ]] || return 1
 	printf '%s' "$pid"
 }
 
