@@ -86,6 +86,7 @@ const SAMPLES = [
   ["op/_op_fence.sql", "LOCK IN SHARE MODE", "FOR SHARE", /FOR SHARE/],
   ["session/_session_put.sql", "INSERT INTO", "INSERT IGNORE INTO", /INSERT IGNORE/],
   ["session/session_touch.sql", "_now_ms()", "UNIX_TIMESTAMP()", /a clock that is not/],
+  ["conn/conn_kill.sql", "SELECT v_gone AS gone", "SELECT COUNT(*) AS gone FROM information_schema.processlist AS p WHERE p.id = v_id", /the list of processes/],
   ["op/_op_user_lock.sql", "    DELETE FROM op_user;", "    COMMIT;\n    DELETE FROM op_user;", /a helper begins or ends a transaction/],
   [REHASH, "    START TRANSACTION;\n", "", /writes without START TRANSACTION/],
   [REHASH, "        ROLLBACK;\n", "", /no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK/],

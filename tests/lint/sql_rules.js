@@ -327,6 +327,7 @@ const FORBIDDEN = [
   [/\bFOR\s+SHARE\b/, "FOR SHARE"],
   [/\bINSERT\s+IGNORE\b|\bREPLACE\s+INTO\b/, "INSERT IGNORE or REPLACE"],
   [/\bNOW\s*\(|\bCURRENT_TIMESTAMP\b|\bSYSDATE\b|\bUNIX_TIMESTAMP\b/, "a clock that is not _now_ms()"],
+  [/\bPROCESSLIST\b/i, "the list of processes, which is not safe to read while sessions are killed"],
 ];
 
 /** Words that no routine may contain. */
