@@ -9,6 +9,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Cluster, buildDir } from "./cluster.js";
 
+/* What programs print: their tests, what else belongs to TAP, lines of the log. The rest is to be seen. */
+const IS_TEST = /^(?:not )?ok \d+ (?:- |# SKIP )/;
+const IS_FRAME = /^(?:#|\d+\.\.\d+$|TAP version )/;
+const IS_LOG = /^\d{4}-\d\d-\d\dT\S+Z [a-z]+ /;
+
+/* cmocka calls what is skipped "not ok". */
+const isSkip = (line) => /^(?:not )?ok \d+ # SKIP /.test(line);
+
 /** What the programs read from the environment; see tests/integration/live.h. */
 function environment(cluster, filter) {
   const env = {
@@ -30,6 +38,7 @@ export function testProgram(name, { shards, filter }) {
   const program = join(buildDir(), "tests", name);
   let cluster;
   let tap = [];
+  let notes = [];
 
   before(async () => {
     assert.ok(existsSync(program), `${program} is not built: make ${program}`);
@@ -38,7 +47,9 @@ export function testProgram(name, { shards, filter }) {
       env: environment(cluster, filter), encoding: "utf8", timeout: 600000,
     });
     const text = `${stdout}${stderr}`;
-    tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));
+    const lines = text.split("\n");
+    tap = lines.filter((line) => IS_TEST.test(line));
+    notes = lines.filter((line) => line.trim() !== "" && ![IS_TEST, IS_FRAME, IS_LOG].some((pattern) => pattern.test(line)));
     if (status !== 0) tap.push(`not ok 0 - the program ended with ${status ?? signal}:\n${text}`);
   });
 
@@ -47,8 +58,9 @@ export function testProgram(name, { shards, filter }) {
   test(`${name}, shards: ${shards}`, async (t) => {
     assert.ok(tap.length > 0, "no test ran");
     for (const line of tap) {
-      const title = line.split("\n")[0].replace(/^(not )?ok \d+ - /, "");
-      await t.test(title, () => assert.match(line, /^ok /, line));
+      const title = line.split("\n")[0].replace(IS_TEST, "");
+      await t.test(title, (s) => (isSkip(line) ? s.skip("the program says so") : assert.match(line, /^ok /, line)));
     }
+    for (const line of notes) t.diagnostic(`note: ${line}`);
   });
 }
