@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How many statements a CALL of one operation is made of: each costs a shard about as much as a row does. */
+/* How many statements a CALL of one operation is made of: each costs a shard about as much as a row does. What a repair
+ * reads while it holds locks. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { batch, newUser, newVideo, one, ownerOp, refused, shard, version } from "./lib.js";
+import { account, batch, call, newUser, newVideo, one, ownerOp, refused, shard, version } from "./lib.js";
 
 let server;
 let root;
@@ -36,6 +37,31 @@ test("a like is 10 statements at who likes, and 11 at the video; where both rest
   const there = { target_slot: video.slot, target_epoch: 1 };
   assert.equal(await statements("favorite_action", () => ownerOp(user, { target: Number(video.id), state: (state ^= 1), ...there })), 15);
   assert.equal(await statements("favorite_deliver", () => ownerOp(video, { actor: Number(user.id), state: (ver += 1) % 2, ver: Number(version(50 + ver)), at: 1 })), 11);
+});
+
+test("who repairs a user with many likers counts them before it locks anything", async () => {
+  const author = await newUser(app);
+  const video = await newVideo(app, author);
+  const MANY = 3000;
+  await root.run(`INSERT INTO liker (slot, video_id, user_id, state, ver, at)
+    SELECT ${video.slot}, ${video.id}, seq, 1, seq, 1 FROM seq_1_to_${MANY}`);
+  await root.run(`INSERT INTO follower (slot, user_id, follower_id, state, ver, at, pos)
+    SELECT ${author.slot}, ${author.id}, seq, 1, seq, 1, seq FROM seq_1_to_${MANY}`);
+  const admin = account(server, "admin");
+  await root.run("TRUNCATE performance_schema.events_statements_history_long");
+  const [[row]] = await call(admin, "user_repair", Number(author.id));
+  assert.deepEqual([row.code, row.users, row.videos], ["ok", "1", "1"]);
+  const list = await root.rows(`SELECT sql_text, rows_examined FROM performance_schema.events_statements_history_long
+    WHERE event_name LIKE 'statement/sp/%' AND object_schema = 'doushard' ORDER BY thread_id, event_id`);
+  const begin = list.findIndex(({ sql_text: text }) => /^START TRANSACTION/.test(text));
+  /* What is no statement of its own, as SET, tells what all of the CALL has examined so far. */
+  const examined = (part) => Math.max(...part.map(({ rows_examined: n }) => Number(n)));
+  const [before, all] = [examined(list.slice(0, begin)), examined(list)];
+  assert.ok(begin > 0 && before >= 2 * MANY, `${before} rows before the locks`);
+  assert.ok(all - before < 50, `${all - before} rows behind the locks`);
+  assert.deepEqual(await root.rows(`SELECT total_favorited AS l, follower_count AS f FROM inbound
+    WHERE slot = ${author.slot} AND user_id = ${author.id}`), [{ l: String(MANY), f: String(MANY) }]);
+  await admin.end();
 });
 
 test("a batch that is as servers write it is not read number by number; any other is read alike", async () => {
