@@ -454,9 +454,11 @@ const isAnswer = (statement) => {
     || (/^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain));
 };
 
-/** Who writes answers after COMMIT only, from the session's own tables: an error after the first row, or a wait for a
- * table that somebody alters, would deny what is done. */
-export function answersAfterCommit({ routines, tables }) {
+/** Who writes answers after COMMIT only, from the session's own tables, whatever it calls for that: an error after the
+ * first row, or a wait for a table that somebody alters, would deny what is done. */
+export function answersAfterCommit({ routines, byName, tables }) {
+  const read = (code) => [...stripStrings(code).matchAll(/\b(?:FROM|JOIN)\s+\(?\s*(?:doushard\.)?(\w+)/g)]
+    .map(([, table]) => table).filter((table) => tables.has(table));
   return routines.flatMap((routine) => {
     const { path, isWhole, body } = routine;
     if (!isWhole || !isWriter(routine)) return [];
@@ -465,10 +467,11 @@ export function answersAfterCommit({ routines, tables }) {
     const problems = [];
     if (commit < 0) return problems;
     if (list.slice(0, commit).some(isAnswer)) problems.push(`${path}: answers before COMMIT`);
-    for (const statement of list.slice(commit + 1)) {
-      for (const [, table] of statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)) {
-        if (tables.has(table)) problems.push(`${path}: reads ${table} after COMMIT`);
-      }
+    const after = list.slice(commit + 1).join(";\n");
+    for (const table of read(after)) problems.push(`${path}: reads ${table} after COMMIT`);
+    const called = [...routine.calls].filter((name) => new RegExp(`\\b${name}\\s*\\(`).test(stripStrings(after)));
+    for (const name of new Set(called.flatMap((name) => [name, ...byName.get(name).reaches]))) {
+      for (const table of read(byName.get(name).body)) problems.push(`${path}: reads ${table} after COMMIT, in ${name}`);
     }
     return problems;
   });
@@ -486,7 +489,27 @@ const NO_OWNERS = {
   user_rehash: "changes a secret",
 };
 
-/** Who changes owners answers them, with their versions; a version only grows, beyond the epoch of its slot. */
+/* Columns that show something of an owner, and those one of which says of which version that is. */
+const SHOWN = [
+  [["avatar", "background_image", "signature", "follow_count", "work_count", "favorite_count"], ["ver"]],
+  [["follower_count", "total_favorited"], ["in_ver"]],
+  [["title", "media", "video_favorite_count", "comment_count"], ["video_ver"]],
+  [["comment_id"], ["comment_ver"]],
+  [["cursor"], ["edge_ver", "follower_ver"]],
+  [["message_id", "last_text"], ["mail_ver"]],
+  [["message_id", "last_text"], ["in_mail_ver"]],
+];
+
+/* Readers of such columns that no cache reads. */
+export const NO_VERSIONS = {
+  audit_owners: "of the audit, which compares what it reads with the rows",
+  user_export: "of an operator, for a file",
+  chat_tail: "of the job that brings two mailboxes together, which compares every message",
+  outbox_list: "of the relay: what waits, not what an owner has",
+};
+
+/** Who changes owners answers them, with their versions, and who shows them says of which version that is; a version
+ * only grows, beyond the epoch of its slot. */
 export function versions({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, isPublic, isWhole, isOne, body, writes } = routine;
@@ -497,6 +520,13 @@ export function versions({ routines }) {
     }
     for (const table of isWhole && !isOne && !(base in NO_OWNERS) ? changes : []) {
       if (!body.includes(`CALL ${ANSWERS[table]}(`)) problems.push(`${path}: changes ${table} and does not answer with ${ANSWERS[table]}`);
+    }
+    for (const statement of isPublic && !isWriter(routine) && !(base in NO_VERSIONS) ? bodyStatements(body).filter(isAnswer) : []) {
+      const columns = selectColumns(statement);
+      for (const [shown, vers] of SHOWN) {
+        const column = columns.find((name) => shown.includes(name));
+        if (column && !vers.some((ver) => columns.includes(ver))) problems.push(`${path}: shows ${column} without ${vers.join(" or ")}`);
+      }
     }
     for (const statement of bodyStatements(body)) {
       for (const [, value] of statement.matchAll(/\b[uivm]\.(?:ver|edge_ver|mail_ver|follower_ver|comment_ver)\s+=\s+([^,]*(?:\([^;]*?\)[^,]*)?)/g)) {
