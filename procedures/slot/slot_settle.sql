@@ -7,7 +7,7 @@
 -- in_server  name of the shard that is to have it: this one, so that a CALL in the wrong
 --            place is refused
 --
--- When: /readyz or the log (slot_contested) says that two shards claim a slot at one epoch:
+-- When: /readyz or the log (slot_disputed) says that two shards claim a slot at one epoch:
 -- one is a copy of the other, or a fence was changed by hand. Both have stopped serving it
 -- and go on refusing until somebody decides; nothing in the software can know whose rows
 -- are the good ones. Compare them first (user_tables, slot_stats, user_audit on both), then
