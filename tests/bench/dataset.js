@@ -40,7 +40,7 @@ export class DataSet {
   }
 
   videoId(j) {
-    const author = Math.floor((j - 1) / VIDEOS_PER_AUTHOR) + 1;
+    const author = ((j - 1) % Math.floor(this.videos / VIDEOS_PER_AUTHOR)) + 1;
     return (this.baseMs + 1000000n + BigInt(j) * 10n) * 8192n + this.#slot(author) * 8n;
   }
 

@@ -112,7 +112,7 @@ BEGIN
            a.i
       FROM bench_user AS u
       JOIN bench_user AS a
-        ON a.i = (u.i - 1) DIV 30 + 1
+        ON a.i = (u.i - 1) MOD (in_videos DIV 30) + 1
      WHERE u.i <= in_videos;
 END$$
 
