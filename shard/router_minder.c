@@ -65,6 +65,10 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
 {
     struct dbexec exec = {.conn = look->conn, .proc = proc, .args = args, .arena = arena};
 
+    *results = NULL;
+    if (look->conn == NULL) { /* an earlier one cost it; LOOK->WHY says how */
+        return false;
+    }
     dbexec_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
     *results = exec.results;
     if (exec.status == DB_OK) {
@@ -242,17 +246,17 @@ static bool read_status(struct look *look, struct arena *arena)
     return true;
 }
 
+/* How much room is left; what was found last counts where there is no answer. */
 static void measure_room(struct look *look, struct arena *arena)
 {
     struct dbresult *rows = NULL;
-    const struct dbvalue *free_bytes = NULL;
 
     if (ask(look, PROC_SHARD_FREE, NULL, arena, &rows)) {
-        free_bytes = dbresult_value(rows, 0, "free_bytes");
+        const struct dbvalue *free_bytes = dbresult_value(rows, 0, "free_bytes");
+        atomic_store(&look->shard->free_bytes, free_bytes == NULL || free_bytes->is_null
+                                                   ? -1
+                                                   : (int64_t)free_bytes->number);
     }
-    atomic_store(&look->shard->free_bytes, free_bytes == NULL || free_bytes->is_null
-                                               ? -1
-                                               : (int64_t)free_bytes->number);
 }
 
 /* Is the room less than TIMES / 8 of what must be left free? */
@@ -317,12 +321,12 @@ static bool look_once(struct look *look)
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                read_map(look, map, &lesson) && read_status(look, &arena);
     }
-    if (good && lesson.n > 0 && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
-        teach_shard(look, &lesson, &arena);
-    }
     if (good) {
         measure_room(look, &arena);
         tend_writes(look, &arena);
+    }
+    if (good && lesson.n > 0 && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
+        teach_shard(look, &lesson, &arena);
     }
     buf_clear(&lesson.json);
     arena_release(&arena);
