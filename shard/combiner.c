@@ -332,19 +332,20 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     if (lane == NULL) {
         return;
     }
-    ticket->is_told = false;
-    atomic_store(&ticket->state, TICKET_WAITING);
     pthread_mutex_lock(&lane->shared.mutex);
-    bool is_full = lane->shared.n_waiting >= lane->options->waiters_max;
-    if (!is_full) {
+    int64_t now_ms = clock_mono_ms();
+    unsigned at;
+    if (find_seat_locked(lane, now_ms, &at) && !is_held_locked(lane, ticket) &&
+        may_go_locked(lane, ticket)) {
+        sit_locked(lane, at, ticket, now_ms);
+    } else if (lane->shared.n_waiting < lane->options->waiters_max) {
+        ticket->is_told = false;
+        atomic_store(&ticket->state, TICKET_WAITING);
         append_locked(lane, ticket);
-        choose_leaders_locked(lane);
+    } else {
+        refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
     }
     pthread_mutex_unlock(&lane->shared.mutex);
-    if (is_full) {
-        refuse(ticket, OUTCOME_BUSY, "too many wait to be combined");
-        ticket->is_told = true;
-    }
 }
 
 /* The deadline has passed: leave the queue. Whoever was taken by now waits for as long as
@@ -371,32 +372,41 @@ static void leave(struct ticket *ticket)
     }
 }
 
-/* Wait for news for as long as a CALL may keep others waiting. False: there are none, and
- * it is time to see whether another one may go. */
+/* Wait for news for as long as a CALL may keep others waiting, and up to a quarter more,
+ * so that many wake at one time. False: there are none. */
 static bool has_news_soon(struct ticket *ticket)
 {
     int slow_ms = ticket->lane->options->slow_ms;
     int64_t until_ms = ticket->deadline_ms;
 
     if (slow_ms > 0 && atomic_load(&ticket->state) == TICKET_WAITING) {
-        int64_t soon_ms = clock_mono_ms() + slow_ms;
+        int64_t step_ms = slow_ms < 4 ? 1 : slow_ms / 4;
+        int64_t soon_ms = (clock_mono_ms() + slow_ms + step_ms) / step_ms * step_ms;
         until_ms = soon_ms < until_ms ? soon_ms : until_ms;
     }
     return parker_wait(&ticket->news, until_ms);
 }
 
-static void await(struct ticket *ticket)
+/* See whether another CALL may go beside a slow one: the oldest of all who wait does. */
+static void look_for_leaders(const struct ticket *ticket)
 {
     struct lane *lane = ticket->lane;
 
+    pthread_mutex_lock(&lane->shared.mutex);
+    if (lane->shared.first == ticket) {
+        choose_leaders_locked(lane);
+    }
+    pthread_mutex_unlock(&lane->shared.mutex);
+}
+
+static void await(struct ticket *ticket)
+{
     while (!has_news_soon(ticket)) {
         if (clock_mono_ms() >= ticket->deadline_ms) {
             leave(ticket);
             return;
         }
-        pthread_mutex_lock(&lane->shared.mutex);
-        choose_leaders_locked(lane);
-        pthread_mutex_unlock(&lane->shared.mutex);
+        look_for_leaders(ticket);
     }
 }
 
@@ -415,8 +425,16 @@ enum ticket_state combiner_wait(struct ticket *ticket)
 
 /* --- Batches --- */
 
+/* Is there time to find out what became of a CALL of TICKET that gets no answer? */
+static bool can_settle(const struct lane *lane, const struct ticket *ticket,
+                       int64_t now_ms)
+{
+    return ticket->deadline_ms - now_ms >= lane->options->settle_ms;
+}
+
 /* May TICKET go along? All hurry as much as the one who has the least time left: nobody
- * has twice as much as the leader, or less than half. */
+ * has twice as much as the leader, or less than half; and nobody who could find out what
+ * became of his operations goes with one who could not. */
 static bool may_join_locked(const struct lane *lane, const struct batch *batch,
                             size_t company_max, const struct ticket *ticket,
                             int64_t now_ms)
@@ -428,6 +446,7 @@ static bool may_join_locked(const struct lane *lane, const struct batch *batch,
            batch->n + ticket->n <= lane->options->batch_max &&
            batch->n_members < company_max && batch->n_members < ticket->company_max &&
            2 * theirs_ms >= ours_ms && 2 * ours_ms >= theirs_ms &&
+           can_settle(lane, ticket, now_ms) == can_settle(lane, batch->leader, now_ms) &&
            may_go_locked(lane, ticket);
 }
 
@@ -575,11 +594,14 @@ void combiner_let_go(struct batch *batch, const struct call_report *report)
     struct ticket *before = batch->leader;
 
     CHECK(report->status == DB_UNKNOWN);
+    batch->deadline_ms = batch->leader->deadline_ms;
     for (struct ticket *t = before->next; t != NULL; t = before->next) {
         if (t->deadline_ms <= now_ms) {
             before->next = t->next;
             tell_report(batch, t, report);
         } else {
+            batch->deadline_ms =
+                t->deadline_ms < batch->deadline_ms ? t->deadline_ms : batch->deadline_ms;
             before = t;
         }
     }
@@ -595,28 +617,35 @@ static bool is_to_be_halved(const struct batch *batch, const struct call_report 
 }
 
 /* Nothing was done. All go back to the head of the queue, to be in smaller company from
- * now on; the leader leads on. */
+ * now on, but for those whose time is over; the leader leads on. */
 static void halve_locked(struct lane *lane, struct batch *batch)
 {
     struct ticket *leader = batch->leader;
-    struct ticket *rest = leader->next;
+    struct ticket **end = &lane->shared.first;
     struct ticket *old_first = lane->shared.first;
-    size_t company_max = batch->n_members / 2;
+    struct ticket *old_last = lane->shared.last;
+    int64_t now_ms = clock_mono_ms();
+    struct ticket *next;
 
-    leader->company_max = company_max;
-    leader->next = NULL;
-    sit_locked(lane, leader->seat, leader, clock_mono_ms());
-    lane->shared.first = rest;
-    for (struct ticket *t = rest; t != NULL; t = t->next) {
-        t->company_max = company_max;
-        atomic_store(&t->state, TICKET_WAITING);
-        lane->shared.n_waiting++;
-        if (t->next == NULL) {
-            t->next = old_first;
-            lane->shared.last = old_first == NULL ? t : lane->shared.last;
-            break;
+    for (struct ticket *t = leader->next; t != NULL; t = next) {
+        next = t->next;
+        t->company_max = batch->n_members / 2;
+        if (t->deadline_ms <= now_ms) {
+            refuse(t, OUTCOME_BUSY, "waited in vain to be combined");
+            tell(t, TICKET_DONE);
+            continue;
         }
+        atomic_store(&t->state, TICKET_WAITING);
+        *end = t;
+        end = &t->next;
+        lane->shared.last = t;
+        lane->shared.n_waiting++;
     }
+    *end = old_first;
+    lane->shared.last = old_first == NULL ? lane->shared.last : old_last;
+    leader->company_max = batch->n_members / 2;
+    leader->next = NULL;
+    sit_locked(lane, leader->seat, leader, now_ms);
 }
 
 static void free_seat_locked(struct lane *lane, unsigned at)

@@ -115,8 +115,9 @@ struct combiner_options {
     size_t n_shards;
     size_t batch_max; /* most operations in one CALL, 1 to OPS_MAX; 1: none is combined */
     size_t waiters_max; /* bounds the queue of each lane */
-    int slow_ms; /* a CALL under way for so long keeps others waiting no more; 0: none
-                  * does while there is a seat */
+    int slow_ms;   /* a CALL under way for so long keeps others waiting no more; 0: none
+                    * does while there is a seat */
+    int settle_ms; /* how long a CALL, and finding out what became of it, may take */
 };
 
 /* NULL: no memory. */
@@ -146,7 +147,8 @@ void combiner_give_up(struct ticket *ticket, const struct call_report *report);
 
 /* The CALL of BATCH has no answer, as REPORT (of DB_UNKNOWN) says, and more is to be
  * found out about it: those of its members whose deadline has passed do not wait for
- * that. They are DONE, but for the leader. combiner_end() follows, with DB_UNKNOWN. */
+ * that. They are DONE, but for the leader; batch->deadline_ms is the nearest of the
+ * others. combiner_end() follows, with DB_UNKNOWN. */
 void combiner_let_go(struct batch *batch, const struct call_report *report);
 
 /* The CALL of BATCH is over, with REPORT and the RESULTS of DB_OK: tell its members. Or

@@ -99,13 +99,15 @@ struct router *router_new(const struct router_options *options)
     router->call_timeout_ms = options->call_timeout_ms;
     router->hold_down_ms = options->hold_down_ms;
     router->min_free_bytes = options->min_free_bytes;
+    router->requests_max = options->pool_size + options->waiters_max;
     router->map = slotmap_new();
     router->coverage = coverage_new(options->n_servers);
-    router->combiner =
-        combiner_new(&(struct combiner_options){.n_shards = options->n_servers,
-                                                .batch_max = options->batch_max,
-                                                .waiters_max = options->waiters_max,
-                                                .slow_ms = SLOW_MS});
+    router->combiner = combiner_new(&(struct combiner_options){
+        .n_shards = options->n_servers,
+        .batch_max = options->batch_max,
+        .waiters_max = options->waiters_max,
+        .slow_ms = SLOW_MS,
+        .settle_ms = options->call_timeout_ms + SHARD_KILL_MS});
     router->shards = calloc(options->n_servers, sizeof *router->shards);
     bool good = router->map != NULL && router->coverage != NULL &&
                 router->combiner != NULL && router->shards != NULL;

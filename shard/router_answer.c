@@ -207,11 +207,11 @@ bool errand_may_run(const struct errand *e, const struct call_report *report)
     return report->status == DB_UNKNOWN && is_write(e) && !report->is_over;
 }
 
-void errand_kill(struct errand *e, struct shard *shard, const char *tag,
+void errand_kill(const struct errand *e, struct parcel *parcel, int64_t deadline_ms,
                  struct call_report *report)
 {
-    report->is_over = shard_kill(shard, tag, e->call->deadline_ms);
-    log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", shard->name,
+    report->is_over = shard_kill(parcel->shard, parcel->tag, deadline_ms);
+    log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", parcel->shard->name,
               proc_get(e->proc)->routine, report->is_over);
 }
 

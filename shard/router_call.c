@@ -50,15 +50,19 @@ static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
     return got == OUTCOME_OK;
 }
 
-/* Write the arguments of every parcel; settles what does not fit. */
+/* Write the arguments of every parcel; settles what does not fit, here or at its shard.
+ */
 static void write_parcels(struct errand *e)
 {
     for (size_t i = 0; i < e->n_parcels; i++) {
         struct parcel *parcel = &e->parcels[i];
         e->execs[i] = (struct dbexec){
             .proc = e->proc, .args = parcel->args, .arena = e->call->arena};
-        parcel->is_ready = errand_write(e, parcel);
-        if (!parcel->is_ready) {
+        parcel->is_in = shard_enter(parcel->shard, e->call);
+        parcel->is_ready = parcel->is_in && errand_write(e, parcel);
+        if (!parcel->is_in) {
+            errand_give_up_parcel(e, parcel, OUTCOME_BUSY);
+        } else if (!parcel->is_ready) {
             call_explain(e->call, "the operations do not fit one call");
             errand_give_up_parcel(e, parcel, OUTCOME_NOMEM);
         }
@@ -90,7 +94,7 @@ static void run_parcels(struct errand *e)
             shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
             errand_report(e, exec, &report);
             if (errand_may_run(e, &report) && errand_may_repeat(e, &report)) {
-                errand_kill(e, parcel->shard, parcel->tag, &report);
+                errand_kill(e, parcel, e->call->deadline_ms, &report);
             }
             place_answers(e, parcel, exec->results);
             errand_digest(e, parcel, &report);
@@ -118,6 +122,9 @@ static void attempt_apart(struct errand *e)
         if (parcel->is_ready && e->tasks[parcel->index[0]].is_pending &&
             borrow_connection(e, i, /* may_wait= */ true)) {
             run_parcels(e);
+        }
+        if (parcel->is_in) {
+            shard_leave(parcel->shard);
         }
     }
 }
@@ -164,7 +171,7 @@ static void run_batch(struct errand *e, struct batch *batch, struct call_report 
     if (errand_may_run(e, report)) {
         combiner_let_go(batch, report);
         if (batch->leader->next != NULL || errand_may_repeat(e, report)) {
-            errand_kill(e, parcel->shard, parcel->tag, report);
+            errand_kill(e, parcel, batch->deadline_ms, report);
         }
     }
 }
@@ -216,10 +223,15 @@ static void attempt_together(struct errand *e, uint32_t restless_slot)
                             .deadline_ms = e->call->deadline_ms,
                             .restless_slot = restless_slot};
 
+    if (!shard_enter(parcel->shard, e->call)) {
+        errand_give_up_parcel(e, parcel, OUTCOME_BUSY);
+        return;
+    }
     combiner_enter(e->router->combiner, parcel->shard->index, e->proc, &ticket);
     while (combiner_wait(&ticket) == TICKET_LEADS) {
         lead(e, &ticket);
     }
+    shard_leave(parcel->shard);
     if (ticket.report.detail[0] != '\0') {
         call_explain(e->call, "%s", ticket.report.detail);
     }

@@ -49,6 +49,7 @@ struct parcel {
     size_t n;
     size_t *index; /* of the tasks, which are numbered like the operations */
     struct dbarg args[PROC_ARGS_MAX];
+    bool is_in;         /* counts among the requests of its shard, in this attempt */
     bool is_ready;      /* has its arguments, and was not sent yet in this attempt */
     bool has_fair_time; /* silence would say something about the shard */
     char tag[DBCONN_TAG_SIZE]; /* of the connection, to kill it by */
@@ -100,9 +101,9 @@ void errand_report(const struct errand *e, const struct dbexec *exec,
 /* May the CALL of REPORT still be running, and do something? */
 bool errand_may_run(const struct errand *e, const struct call_report *report);
 
-/* End such a CALL, which runs on the session TAG of SHARD, by E's deadline; REPORT says
+/* End such a CALL, which runs on the session TAG of SHARD, by DEADLINE_MS; REPORT says
  * then whether it has ended. */
-void errand_kill(struct errand *e, struct shard *shard, const char *tag,
+void errand_kill(const struct errand *e, struct parcel *parcel, int64_t deadline_ms,
                  struct call_report *report);
 
 /* May E repeat what REPORT, of DB_UNKNOWN, is about, once it has ended? */

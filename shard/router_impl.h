@@ -49,6 +49,7 @@ struct shard {
         char paused[160];             /* what for, likewise; "": it is not paused */
     } shared;
 
+    atomic_uint n_requests; /* that run on it or wait for it */
     atomic_uint_fast64_t calls_total;
     atomic_uint_fast64_t operations_total;
     atomic_uint_fast64_t calls_failed_total;
@@ -65,7 +66,8 @@ struct router {
     int call_timeout_ms;
     int hold_down_ms;
     uint64_t min_free_bytes;
-    struct shard *shards; /* owned */
+    unsigned requests_max; /* per shard, at a time */
+    struct shard *shards;  /* owned */
 };
 
 /* Start the thread that looks after SHARD. False: no thread. */
@@ -97,6 +99,12 @@ int64_t attempt_deadline(const struct router *router, const struct call *call);
 /* As much time as proves that a shard is silent rather than we in a hurry. */
 int64_t attempt_fair_ms(const struct router *router);
 
+/* Is there room for one more request that runs on SHARD or waits for it? So that one
+ * shard does not hold all requests of a process. False: the call says so, and the request
+ * is BUSY; else shard_leave() must follow. */
+bool shard_enter(struct shard *shard, struct call *call) MUST_CHECK;
+void shard_leave(struct shard *shard);
+
 /* Borrow a connection to SHARD for the CALL of EXEC, an attempt that needs LEAST_MS, and
  * count it. Not OK: there is none, and the call says why; BUSY: all are in use (MAY_WAIT
  * false), no one came free, or the shard takes no writes and this is one; TIMEOUT: less
@@ -114,6 +122,9 @@ void shard_count(struct shard *shard, size_t n);
  * the shard, or against its writes, if it says something about them. */
 void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec,
                      bool had_fair_time);
+
+/* Most milliseconds that shard_kill() takes. */
+#define SHARD_KILL_MS 1500
 
 /* End the session TAG (dbconn_tag()) of SHARD. True: it has ended, and whatever it had
  * not committed by then never will be. */

@@ -62,12 +62,13 @@ static enum kill_end try_kill(struct shard *shard, const char *tag, int64_t dead
 
 bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
 {
+    int64_t limit_ms = clock_mono_ms() + SHARD_KILL_MS;
     struct dbpool_state state;
     enum kill_end end = KILL_CUT;
 
     dbpool_get_state(shard->pool, &state);
     for (unsigned i = 0; i < KILLS_MAX && state.is_up && end == KILL_CUT; i++) {
-        end = try_kill(shard, tag, deadline_ms);
+        end = try_kill(shard, tag, limit_ms < deadline_ms ? limit_ms : deadline_ms);
     }
     return end == KILL_GONE;
 }

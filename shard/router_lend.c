@@ -30,6 +30,21 @@ static bool is_write(const struct dbexec *exec)
     return proc_get(exec->proc)->effect == PROC_WRITES;
 }
 
+bool shard_enter(struct shard *shard, struct call *call)
+{
+    if (atomic_fetch_add(&shard->n_requests, 1) < shard->router->requests_max) {
+        return true;
+    }
+    shard_leave(shard);
+    call_explain(call, "%s: too many requests wait for it", shard->name);
+    return false;
+}
+
+void shard_leave(struct shard *shard)
+{
+    atomic_fetch_sub(&shard->n_requests, 1);
+}
+
 enum outcome shard_borrow(struct shard *shard, struct call *call, int64_t least_ms,
                           bool may_wait, struct dbexec *exec)
 {

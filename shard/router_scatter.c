@@ -39,6 +39,7 @@ struct scatter {
     struct call *call;
     struct router_share *shares;
     struct dbexec *execs;
+    bool *is_in; /* per shard: this is among its requests */
 };
 
 static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
@@ -73,11 +74,12 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
 
     CHECK(proc_get(proc)->kind == PROC_SHARD);
     s.execs = arena_calloc(call->arena, n, sizeof *s.execs);
+    s.is_in = arena_calloc(call->arena, n, sizeof *s.is_in);
     for (size_t i = 0; i < n; i++) {
         shares[i].outcome = OUTCOME_NOMEM;
         shares[i].results = NULL;
     }
-    if (s.execs == NULL) {
+    if (s.execs == NULL || s.is_in == NULL) {
         call_explain(call, "out of memory");
         return;
     }
@@ -85,15 +87,20 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
      */
     for (size_t i = 0; i < n; i++) {
         s.execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};
-        if (shares[i].wanted) {
+        s.is_in[i] = shares[i].wanted && shard_enter(&router->shards[i], call);
+        shares[i].outcome = shares[i].wanted ? OUTCOME_BUSY : OUTCOME_NOMEM;
+        if (s.is_in[i]) {
             scatter_get(&s, i, /* may_wait= */ false);
         }
     }
     scatter_run(&s);
     for (size_t i = 0; i < n; i++) {
-        if (shares[i].wanted && shares[i].outcome == OUTCOME_BUSY &&
+        if (s.is_in[i] && shares[i].outcome == OUTCOME_BUSY &&
             shares[i].results == NULL && scatter_get(&s, i, /* may_wait= */ true)) {
             scatter_run(&s);
+        }
+        if (s.is_in[i]) {
+            shard_leave(&router->shards[i]);
         }
     }
 }

@@ -220,6 +220,39 @@ test("more requests than may wait: busy at once, and all the others are served",
   }
 });
 
+test("requests of all kinds for one shard are bounded together: those for others find room", async () => {
+  const [user] = users.get("shard1");
+  const [other] = users.get("shard2");
+  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const server = await cluster.addServer({
+    topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
+    db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+  });
+  await server.start();
+  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
+  try {
+    let busy = 0;
+    proxy.rule = (text) => (/^CALL (publish_list|favorite_list|user_get)/.test(text) ? "hang-reply" : undefined);
+    const answers = Array.from({ length: 60 }, (_, i) => [
+      () => many.list({ user_id: user.id }),
+      () => many.favorites({ user_id: user.id, token: user.token }),
+      () => many.user(user.token, user.id),
+    ][i % 3]().then(({ status_code: code }) => { busy += code === CODE.BUSY; return code; }));
+    await until("all but a pool and a line of them to be told", () => busy >= 50);
+    assert.ok(await many.metric("doushard_fibers") <= 10);
+    assert.equal((await many.list({ user_id: other.id })).status_code, CODE.OK);
+    proxy.rule = null;
+    proxy.cutAll();
+    const codes = await Promise.all(answers);
+    assert.deepEqual([...new Set(codes)].sort(), [CODE.OK, CODE.BUSY].sort());
+    assert.equal((await many.list({ user_id: user.id })).status_code, CODE.OK);
+  } finally {
+    many.close();
+    assert.equal((await server.stop()).code, 0);
+    await proxy.stop();
+  }
+});
+
 test("requests_max are under way: busy at once, but for what needs no fiber; then all as before", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");

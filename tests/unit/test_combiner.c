@@ -20,12 +20,13 @@
 
 #include "shard/combiner.h"
 
-#define FAR_MS   3600000
-#define BATCH    8
-#define WAITERS  16
-#define SHARDS   2
-#define PROC     PROC_FAVORITE_ACTION
-#define N_ANSWER 2 /* columns */
+#define FAR_MS    3600000
+#define BATCH     8
+#define WAITERS   16
+#define SETTLE_MS (FAR_MS / 4 * 3)
+#define SHARDS    2
+#define PROC      PROC_FAVORITE_ACTION
+#define N_ANSWER  2 /* columns */
 
 #define WISH_OPS 2
 
@@ -110,7 +111,8 @@ static int setup_with(void **state, int slow_ms)
     *state = combiner_new(&(struct combiner_options){.n_shards = SHARDS,
                                                      .batch_max = BATCH,
                                                      .waiters_max = WAITERS,
-                                                     .slow_ms = slow_ms});
+                                                     .slow_ms = slow_ms,
+                                                     .settle_ms = SETTLE_MS});
     return *state == NULL;
 }
 
@@ -412,6 +414,62 @@ static void test_who_is_in_a_hurry_goes_alone(void **state)
     free(jam);
 }
 
+/* Who could find out what became of an operation that got no answer does not go with one
+ * who could not. */
+static void test_who_cannot_settle_goes_apart(void **state)
+{
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 3);
+    jam->wishes[1].ticket.deadline_ms -= FAR_MS - SETTLE_MS + 1;
+    jam_end(jam, 0);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 2);
+    assert_int_equal(jam->wishes[1].ticket.state, TICKET_WAITING);
+    combiner_end(&batch, &done, answer(&batch));
+    lead_alone(&jam->wishes[1]);
+    for (size_t i = 0; i < 3; i++) {
+        if (i != 1) {
+            assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+            wish_free(&jam->wishes[i]);
+        }
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+/* A batch is refused, and the time of one in it is over by then: it does not wait on. */
+static void test_whose_time_is_over_is_not_asked_again(void **state)
+{
+    const struct call_report refused = {
+        .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct batch batch;
+
+    jam_init(jam, *state, 4);
+    jam_end(jam, 0);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 4);
+    jam->wishes[2].ticket.deadline_ms = clock_mono_ms();
+    combiner_end(&batch, &refused, NULL);
+    assert_int_equal(combiner_wait(&jam->wishes[2].ticket), TICKET_DONE);
+    assert_int_equal(jam->wishes[2].ticket.report.lent, OUTCOME_BUSY);
+    wish_free(&jam->wishes[2]);
+    assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_LEADS);
+    combiner_take(&jam->wishes[0].ticket, &batch);
+    assert_int_equal(batch.n, 2); /* half of the four, the others in their order */
+    assert_int_equal(jam->wishes[1].ticket.state, TICKET_TAKEN);
+    combiner_end(&batch, &done, answer(&batch));
+    lead_alone(&jam->wishes[3]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
+        wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
 /* Is the operation of OWNER in BATCH? */
 static bool has_owner(const struct batch *batch, uint64_t owner)
 {
@@ -600,10 +658,11 @@ static void test_whose_time_is_over_is_told_at_once(void **state)
     jam_end(jam, 0);
     combiner_take(&jam->wishes[0].ticket, &batch);
     assert_int_equal(batch.n, 4);
-    jam->wishes[0].ticket.deadline_ms = clock_mono_ms();
     jam->wishes[1].ticket.deadline_ms = clock_mono_ms();
+    jam->wishes[2].ticket.deadline_ms -= 7;
     jam->wishes[3].ticket.deadline_ms = clock_mono_ms();
     combiner_let_go(&batch, &lost);
+    assert_int_equal(batch.deadline_ms, jam->wishes[2].ticket.deadline_ms);
     lost.is_over = true;
     combiner_end(&batch, &lost, NULL);
     for (size_t i = 0; i < 4; i++) {
@@ -881,6 +940,8 @@ int main(void)
         WITH(test_the_oldest_leaves),
         WITH(test_who_waits_too_long_leaves),
         WITH(test_who_is_in_a_hurry_goes_alone),
+        WITH(test_who_cannot_settle_goes_apart),
+        WITH(test_whose_time_is_over_is_not_asked_again),
         WITH(test_what_is_wrong_is_found_by_halving),
         WITH(test_an_unknown_outcome_is_everybodys),
         WITH(test_a_restless_slot_keeps_to_itself),
