@@ -52,6 +52,7 @@ struct lane {
     int64_t again_ms;         /* monotonic; not to be looked at before */
     int64_t put_off_until_ms; /* monotonic; rows were put off, and are not listed */
     unsigned troubles;        /* looks in a row that got nothing done */
+    uint32_t first_slot;      /* where the next look begins */
     atomic_int_fast64_t oldest_ms;
 };
 
@@ -480,13 +481,13 @@ static int64_t pause_after(struct worker *target, struct lane *lane,
     return jitter(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
 }
 
-/* The slots of TARGET as a JSON array, from anywhere on: who looks at a part of the rows
- * only is fair to all slots. NULL: it has none, or memory is short. */
-static char *list_slots(struct worker *target, struct arena *arena, size_t *len)
+/* The slots of TARGET as a JSON array, from FIRST on and round. NULL: it has none, or
+ * memory is short. */
+static char *list_slots(struct worker *target, struct arena *arena, uint32_t first,
+                        size_t *len)
 {
     const size_t size = SHARED_SLOTS * strlen("1023,") + sizeof "[]";
     char *text = arena_calloc(arena, size, 1);
-    uint32_t first = rnd_below(SHARED_SLOTS);
     size_t n = 0;
 
     for (uint32_t i = 0; text != NULL && i < SHARED_SLOTS; i++) {
@@ -504,25 +505,51 @@ static char *list_slots(struct worker *target, struct arena *arena, size_t *len)
     return text;
 }
 
+/* Where the next look at LANE begins. A list that LIMIT cut off goes on behind the slot
+ * that it got to, so that a slot with a crowd of rows costs each other slot one look; as
+ * lists go round, it is reached again in the next one when little else is due. Without an
+ * answer (ROWS is NULL), anywhere: one slot may take all the time that a list has. */
+static void move_on(struct lane *lane, const struct dbresult *rows, size_t limit)
+{
+    uint32_t furthest = 0;
+
+    if (rows == NULL) {
+        lane->first_slot = rnd_below(SHARED_SLOTS);
+        return;
+    }
+    if (rows->n_rows < limit) {
+        return;
+    }
+    for (size_t row = 0; row < rows->n_rows; row++) {
+        const struct dbvalue *target = dbresult_value(rows, row, "target");
+        uint32_t slot = target == NULL ? lane->first_slot : id_slot(target->number);
+        uint32_t way = (slot + SHARED_SLOTS - lane->first_slot) % SHARED_SLOTS;
+        furthest = way > furthest ? way : furthest;
+    }
+    lane->first_slot = (lane->first_slot + furthest + 1) % SHARED_SLOTS;
+}
+
 /* List what SOURCE has for TARGET, at most LIMIT rows; NULL: no answer. */
 static const struct dbresult *list_rows(struct worker *target, struct worker *source,
                                         struct call *call, size_t limit)
 {
+    struct lane *lane = &target->lanes[source->shard];
     size_t len = 0;
-    const char *slots = list_slots(target, call->arena, &len);
+    const char *slots = list_slots(target, call->arena, lane->first_slot, &len);
     const struct dbarg args[] = {dbarg_text(slots, len), dbarg_number(limit),
                                  dbarg_number((uint64_t)target->relay->options.older_ms)};
     const struct dbresult *rows =
         slots == NULL ? NULL : ask(source, call, PROC_OUTBOX_LIST, args);
 
+    move_on(lane, rows, limit);
     if (slots == NULL) {
-        atomic_store(&target->lanes[source->shard].oldest_ms, 0);
+        atomic_store(&lane->oldest_ms, 0);
     } else if (rows == NULL) {
         log_write(LOG_DEBUG, "relay_look", "shard=%zu why=\"%s\"", source->shard,
                   call->detail);
     }
     if (rows != NULL) {
-        note_age(&target->lanes[source->shard], rows);
+        note_age(lane, rows);
     }
     return rows;
 }

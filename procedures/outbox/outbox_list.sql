@@ -11,8 +11,9 @@
 --              being delivered by whoever wrote them
 --
 -- Of the slots that this shard serves; slot by slot in the order of in_slots, the longest due
--- first in each: a caller that begins somewhere else each time is fair to all of them. What
--- waits for other slots, is parked, or stands behind another message of its chat is not read.
+-- first in each: a caller that begins behind the slot that a full list got to is fair to all of
+-- them. What waits for other slots, is parked, or stands behind another message of its chat is not
+-- read.
 -- As far as there is room each first message brings along those behind it, without a gap, in
 -- the order of seq, however young: one that was late would else make all that follow late,
 -- too. owner, kind, target, seq and ver are as outbox_done wants them (comment: owner is the

@@ -153,10 +153,9 @@ static inline struct router *live_router(const struct live *live, unsigned pool_
     return router;
 }
 
-/* A new user whose slot is on SHARD. */
-static inline uint64_t live_user(struct router *router, size_t shard)
+/* A new user of this name. */
+static inline uint64_t live_register(struct router *router, const char *name)
 {
-    char name[32];
     uint64_t id = 0;
     struct work work;
     struct user_register_args args = {
@@ -164,15 +163,39 @@ static inline uint64_t live_user(struct router *router, size_t shard)
         .password_hash = "$test$",
         .session = {.expires_at_ms = clock_wall_ms() + 3600000, .keep_max = 8}};
 
-    do {
-        snprintf(name, sizeof name, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
-    } while (router_slot_shard(router, id_name_slot(name, strlen(name))) != shard);
     rnd_bytes(args.op, sizeof args.op);
     rnd_bytes(args.session.id, sizeof args.session.id);
     work_begin(&work, 10000);
     assert_int_equal(user_register(router, &work.call, &args, &id), OUTCOME_OK);
     work_end(&work);
     return id;
+}
+
+/* A name that hardly anybody has; returns its slot. */
+static inline uint32_t live_name(char *name, size_t size)
+{
+    snprintf(name, size, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
+    return id_name_slot(name, strlen(name));
+}
+
+/* A new user whose slot is on SHARD. */
+static inline uint64_t live_user(struct router *router, size_t shard)
+{
+    char name[32];
+
+    while (router_slot_shard(router, live_name(name, sizeof name)) != shard) {
+    }
+    return live_register(router, name);
+}
+
+/* A new user in SLOT, a shared one. */
+static inline uint64_t live_user_in(struct router *router, uint32_t slot)
+{
+    char name[32];
+
+    while (live_name(name, sizeof name) != slot) {
+    }
+    return live_register(router, name);
 }
 
 /* A new video of AUTHOR. */

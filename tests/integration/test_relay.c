@@ -212,6 +212,14 @@ static void test_a_busy_chat_catches_up(void **unused)
 #define PROBE_MS     100
 #define MAY_DELAY_MS 2000
 
+/* Of a shard that is down: the shortest pause between looks, and those that no pause is
+ * before: the one under way when it goes down, and the first after that. */
+#define PAUSE_MIN_MS  2500
+#define LOOKS_AT_ONCE 2
+
+/* So long that the thread for a dead shard does not wait for its lease meanwhile. */
+#define LEASE_MS 600000
+
 /* Ids of one slot that are this far apart are a millisecond apart. */
 #define ID_PER_MS 8192
 
@@ -271,6 +279,51 @@ static void drain(void)
     }
 }
 
+/* Does ROUTER not try to write there any more? */
+static bool is_given_up(struct router *router, size_t shard)
+{
+    struct router_shard_state state;
+
+    router_shard_state(router, shard, &state);
+    return !state.up || !state.writable;
+}
+
+/* Write down the statements of SHARD from now on, and forget those of before. */
+static void log_on(size_t shard)
+{
+    live_number(shard, "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1; "
+                       "TRUNCATE mysql.general_log");
+}
+
+/* Another relay, whose CALLs the log of SHARD shows: on a router of its own, since what
+ * was prepared before the log was on is shown without its arguments. */
+static struct router *watch_relay(size_t shard, const struct relay_options *options)
+{
+    relay_off();
+    log_on(shard);
+    struct router *router = live_router(&fixture.live, 8);
+    fixture.relay = relay_new(router, options);
+    assert_non_null(fixture.relay);
+    return router;
+}
+
+static void watch_end(size_t shard, struct router *router)
+{
+    live_number(shard, "SET GLOBAL general_log = 0");
+    relay_off();
+    router_free(&router);
+    relay_on();
+}
+
+/* Looks of the relay for rows of SLOT since log_on(). */
+static long long looks_for(size_t shard, uint64_t slot)
+{
+    return count_where(shard,
+                       "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE 'CALL "
+                       "outbox_list(%%' AND argument REGEXP '[[,]%" PRIu64 "[],]'",
+                       slot);
+}
+
 /* A great many rows of a shard that gives no answer do not keep the others waiting, and
  * go when it is back. */
 static void test_a_dead_shard_delays_only_its_own(void **unused)
@@ -280,21 +333,26 @@ static void test_a_dead_shard_delays_only_its_own(void **unused)
     uint64_t me = live_user(fixture.router, 0);
     uint64_t there = live_user(fixture.router, frozen);
     uint64_t near[2 * PROBES];
-    const struct relay_options options = relay_defaults();
+    struct relay_options options = relay_defaults();
     long n = crowd_size();
 
+    options.lease_ms = LEASE_MS;
     for (size_t i = 0; i < ARRAY_LEN(near); i++) {
         near[i] = live_user(fixture.router, 0);
     }
     settle();
-    relay_off();
-    fixture.relay = relay_new(fixture.router, &options);
-    assert_non_null(fixture.relay);
+    struct router *router = watch_relay(0, &options);
     int64_t alone_ms = slowest_probe(me, near);
     freeze(frozen);
     plant_crowd(id_slot(me), me, there, n);
+    WAIT_FOR(is_given_up(router, frozen));
+    int64_t down_ms = clock_mono_ms();
+    log_on(0);
     int64_t beside_ms = slowest_probe(me, near + PROBES);
     assert_true(live_number(0, "SELECT COUNT(*) FROM outbox") >= n);
+    assert_in_range(looks_for(0, id_slot(there)), 0,
+                    LOOKS_AT_ONCE + (clock_mono_ms() - down_ms) / PAUSE_MIN_MS);
+    assert_true(looks_for(0, id_slot(me)) >= 1);
     int64_t start_ms = clock_mono_ms();
     thaw(frozen);
     drain();
@@ -304,6 +362,51 @@ static void test_a_dead_shard_delays_only_its_own(void **unused)
                   (long long)(clock_mono_ms() - start_ms));
     assert_true(beside_ms <= alone_ms + MAY_DELAY_MS);
     assert_int_equal(card_of(there).follower_count, n);
+    watch_end(0, router);
+}
+
+/* Two users whose slots are next to each other, on SHARD. */
+static void make_neighbours(size_t shard, uint64_t *first, uint64_t *second)
+{
+    struct router *router = fixture.router;
+
+    do {
+        *first = live_user(router, shard);
+    } while (router_slot_shard(router, id_slot(*first) + 1) != shard);
+    *second = live_user_in(router, id_slot(*first) + 1);
+    assert_int_equal(id_slot(*second), id_slot(*first) + 1);
+}
+
+/* Rows for one user that take so many full looks. */
+#define CROWD_LOOKS 10L
+
+/* A great many rows for one slot do not keep those for the slot behind it waiting. */
+static void test_a_crowd_delays_no_other_slot(void **unused)
+{
+    (void)unused;
+    size_t there = fixture.live.n_shards - 1;
+    uint64_t me = live_user(fixture.router, 0);
+    const struct relay_options options = {.poll_ms = 50, .older_ms = 0, .lease_ms = 2000};
+    uint64_t popular, next;
+
+    make_neighbours(there, &popular, &next);
+    settle();
+    relay_off();
+    plant_crowd(id_slot(me), me, popular, CROWD_LOOKS * OPS_MAX);
+    first_half(PROC_RELATION_ACTION, me, next, 0);
+    struct router *router = watch_relay(there, &options);
+    settle();
+    assert_int_equal(card_of(next).follower_count, 1);
+    assert_int_equal(card_of(popular).follower_count, CROWD_LOOKS * OPS_MAX);
+    /* most of the crowd came after it */
+    assert_true(count_where(there,
+                            "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE "
+                            "'CALL relation_deliver(%%%" PRIu64
+                            "%%' AND event_time > (SELECT MIN(event_time) FROM "
+                            "mysql.general_log WHERE argument LIKE 'CALL "
+                            "relation_deliver(%%%" PRIu64 "%%')",
+                            popular, next) >= CROWD_LOOKS / 2);
+    watch_end(there, router);
 }
 
 /* Messages behind a parked one wait without failing, and follow it when an operator lets
@@ -492,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_bad_row_harms_only_itself),
         cmocka_unit_test(test_a_busy_chat_catches_up),
         cmocka_unit_test(test_a_dead_shard_delays_only_its_own),
+        cmocka_unit_test(test_a_crowd_delays_no_other_slot),
         cmocka_unit_test(test_parked_message_is_let_go),
         cmocka_unit_test(test_restored_mailboxes),
         cmocka_unit_test(test_repair_of_what_fits),
