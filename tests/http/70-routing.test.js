@@ -257,7 +257,7 @@ test("a slot full of rows of every kind moves by hand; what was due is delivered
   try {
     await done(api.like(hero.token, distant), api.follow(hero.token, far.id), api.comment(hero.token, theirs, "again"),
       api.say(hero.token, far.id, "is anybody there?"));
-    await moveSlot(cluster, slot, home, next);
+    await moveSlot(cluster, slot, home, next, [home, next]);
   } finally {
     cluster.thaw(frozen);
   }

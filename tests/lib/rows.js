@@ -125,12 +125,12 @@ async function rowsOf(cluster, shard, slot) {
  * Move a slot by hand with the rows of all tables, as a mover would at the end: the source's fence is taken
  * exclusively, which drains its writers; the rows are copied; the source says "moved", then the target "owned". A
  * call that comes in between finds "ready". Rows on the source stay, as strays that nobody may see; removeStrays()
- * removes them. When this throws, a shard gave no answer: endMove() tells how it ended.
+ * removes them. When this throws, a shard gave no answer: endMove() tells how it ended. No two attempts have the same
+ * epoch, whoever was to get the slot; ASKED: names of the shards that may have been in one.
  */
-export async function moveSlot(cluster, slot, source, target) {
-  const epochs = await Promise.all([source, target].map((shard) =>
-    cluster.sql(shard, `SELECT epoch FROM slot_fence WHERE slot = ${slot}`)));
-  const next = Math.max(...epochs.flat().map(({ epoch }) => epoch)) + 1;
+export async function moveSlot(cluster, slot, source, target, asked = cluster.shards.map(({ name }) => name)) {
+  const epochs = await Promise.all(asked.map((shard) => cluster.sql(shard, `SELECT _slot_epoch_next(${slot}) AS next`)));
+  const next = Math.max(...epochs.map(([row]) => row.next));
   await cluster.sql(target, `${await deleteSlot(cluster, slot)}
     INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
     ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}';
