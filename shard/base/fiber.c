@@ -391,8 +391,8 @@ static bool claim(const struct fiber *fiber)
            atomic_compare_exchange_strong(&fiber->parker->state, &state, PARKER_EMPTY);
 }
 
-/* Wake those whose deadline has passed. Few ever do, and many of those at one time, so there
- * is no order among them: all are looked at when the nearest has passed. */
+/* Wake those whose deadline has passed. Few ever do, and many of those at one time, so
+ * there is no order among them: all are looked at when the nearest has passed. */
 static void wake_late(struct fiber_thread *thread, int64_t now_ms)
 {
     struct fiber *later;
