@@ -74,8 +74,8 @@ export class CommandReader {
   }
 }
 
-/** One packet. */
-export function packet(number, payload) {
+/** One packet of the server. */
+function packet(number, payload) {
   const head = Buffer.alloc(4);
   head.writeUIntLE(payload.length, 0, 3);
   head[3] = number & 0xff;
