@@ -33,14 +33,17 @@ async function plant(list) {
   return new Map(planted.map(({ id, at }) => [id, at]));
 }
 
-/** Read all pages. PAUSE() runs between two of them. */
-async function walk(client, times, { from, pause = () => {}, most = 30 } = {}) {
+/** Read all pages. PAUSE() runs between two of them. A page may be partial SELDOM times: then it is asked for again. */
+async function walk(client, times, { from, pause = () => {}, most = 30, seldom = 0 } = {}) {
   const pages = [];
+  let partial = 0;
   let latest = from;
   for (;;) {
     const { json } = await client.get("/douyin/feed/", { latest_time: latest });
     assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
-    assert.equal(json.partial, false);
+    partial += json.partial;
+    assert.ok(partial <= seldom, "partial");
+    if (json.partial) continue;
     if (json.video_list.length === 0) break;
     const page = json.video_list.map((v) => ({ id: v.id, at: times.get(v.id) }));
     pages.push(page);
@@ -210,9 +213,10 @@ test("a slot that changes its owner while pages are read: no video is skipped or
   })();
   const problems = [];
   try {
+    /* Where a move takes longer than a page waits for it, the page says that something is missing. */
     while (moves < 12)
       for (const client of [narrow, api])
-        problems.push(...walkProblems(await walk(client, times, { most: client === api ? 30 : 3 }), times.keys()));
+        problems.push(...walkProblems(await walk(client, times, { most: client === api ? 30 : 3, seldom: 100 }), times.keys()));
   } finally {
     stop = true;
     await mover;
