@@ -101,8 +101,8 @@ void errand_report(const struct errand *e, const struct dbexec *exec,
 /* May the CALL of REPORT still be running, and do something? */
 bool errand_may_run(const struct errand *e, const struct call_report *report);
 
-/* End such a CALL, which runs on the session TAG of SHARD, by DEADLINE_MS; REPORT says
- * then whether it has ended. */
+/* End such a CALL, that of PARCEL, on the session it ran on, by DEADLINE_MS (monotonic);
+ * REPORT says then whether it has ended. */
 void errand_kill(const struct errand *e, struct parcel *parcel, int64_t deadline_ms,
                  struct call_report *report);
 
