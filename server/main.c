@@ -337,11 +337,14 @@ static bool start_parts(struct process *process)
     return false;
 }
 
-/* In reverse. No request may be running. */
+/* In reverse. No request may be running. The threads that ran them come first: one may
+ * still be on its way out of the library that its answer was given to. */
 static void stop_parts(struct process *process)
 {
     struct app *app = &process->app;
 
+    workers_stop(app->workers);
+    fibers_stop(app->fibers);
     http_free(&app->http);
     janitor_free(&app->janitor);
     workers_free(&app->workers);

@@ -200,6 +200,26 @@ struct workers *workers_new(const struct workers_options *options)
     return workers;
 }
 
+void workers_stop(struct workers *workers)
+{
+    if (workers == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&workers->mutex);
+    workers->shared.stopping = true;
+    while (wake_one_locked(workers)) {
+    }
+    while (workers->shared.n_threads > 0) {
+        (void)pthread_cond_wait(&workers->gone, &workers->mutex);
+    }
+    bool has_last = workers->shared.has_last;
+    workers->shared.has_last = false;
+    (void)pthread_mutex_unlock(&workers->mutex);
+    if (has_last) {
+        (void)pthread_join(workers->shared.last, NULL);
+    }
+}
+
 void workers_free(struct workers **workers)
 {
     struct workers *self = *workers;
@@ -208,17 +228,7 @@ void workers_free(struct workers **workers)
         return;
     }
     *workers = NULL;
-    (void)pthread_mutex_lock(&self->mutex);
-    self->shared.stopping = true;
-    while (wake_one_locked(self)) {
-    }
-    while (self->shared.n_threads > 0) {
-        (void)pthread_cond_wait(&self->gone, &self->mutex);
-    }
-    (void)pthread_mutex_unlock(&self->mutex);
-    if (self->shared.has_last) {
-        (void)pthread_join(self->shared.last, NULL);
-    }
+    workers_stop(self);
     (void)pthread_cond_destroy(&self->gone);
     (void)pthread_mutex_destroy(&self->mutex);
     free(self);
@@ -241,7 +251,8 @@ bool workers_submit(struct workers *workers, struct work *job)
     bool grow = false;
 
     (void)pthread_mutex_lock(&workers->mutex);
-    if (workers->shared.n_queued >= workers->options.queue_max) {
+    if (workers->shared.n_queued >= workers->options.queue_max ||
+        workers->shared.stopping) {
         (void)pthread_mutex_unlock(&workers->mutex);
         return false;
     }

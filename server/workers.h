@@ -37,12 +37,17 @@ size_t workers_stack_bytes(void);
 /* Start n_min threads. NULL when memory or threads are short. */
 struct workers *workers_new(const struct workers_options *options) MUST_CHECK;
 
-/* Run what is queued, end all threads, free. Nobody may submit any more. *WORKERS becomes
- * NULL; NULL is allowed. Blocks as long as the jobs run. */
+/* Run what is queued and end all threads: when this returns, all functions that jobs
+ * called have returned. Nothing new is accepted from now on. NULL is allowed. Blocks as
+ * long as the jobs run. */
+void workers_stop(struct workers *workers);
+
+/* Stop, unless that is done, and free. Nobody may submit any more. *WORKERS becomes NULL;
+ * NULL is allowed. */
 void workers_free(struct workers **workers);
 
-/* Queue JOB for a worker; never blocks for long. False: the queue is full, JOB is still
- * the caller's. Thread-safe. */
+/* Queue JOB for a worker; never blocks for long. False: the queue is full, or they stop;
+ * JOB is still the caller's. Thread-safe. */
 bool workers_submit(struct workers *workers, struct work *job) MUST_CHECK;
 
 /* Thread-safe. */

@@ -476,6 +476,7 @@ static void stop_thread(struct fiber_thread *thread)
     if (thread->is_started) {
         rouse(thread);
         (void)pthread_join(thread->id, NULL);
+        thread->is_started = false;
     }
 }
 
@@ -525,6 +526,17 @@ struct fibers *fibers_new(const struct fibers_options *options)
     return fibers;
 }
 
+void fibers_stop(struct fibers *fibers)
+{
+    if (fibers == NULL) {
+        return;
+    }
+    atomic_store(&fibers->is_stopping, true);
+    for (unsigned i = 0; i < fibers->n_threads; i++) {
+        stop_thread(&fibers->threads[i]);
+    }
+}
+
 void fibers_free(struct fibers **fibers)
 {
     struct fibers *self = *fibers;
@@ -533,10 +545,7 @@ void fibers_free(struct fibers **fibers)
         return;
     }
     *fibers = NULL;
-    atomic_store(&self->is_stopping, true);
-    for (unsigned i = 0; i < self->n_threads; i++) {
-        stop_thread(&self->threads[i]);
-    }
+    fibers_stop(self);
     for (unsigned i = 0; i < self->n_threads; i++) {
         release_thread(&self->threads[i]);
     }
@@ -560,14 +569,21 @@ static struct fiber_thread *choose_thread(struct fibers *fibers)
     return best;
 }
 
+/* It is counted before it is known whether there is room for it, and whether its thread
+ * goes on: a thread ends when it stops and then finds nothing counted (Dekker's pattern).
+ */
 bool fibers_submit(struct fibers *fibers, struct work *work)
 {
-    if (atomic_fetch_add(&fibers->n_work, 1) >= fibers->options.work_max) {
+    struct fiber_thread *thread = choose_thread(fibers);
+    size_t n_others = atomic_fetch_add(&fibers->n_work, 1);
+
+    (void)atomic_fetch_add(&thread->n_work, 1);
+    if (n_others >= fibers->options.work_max || atomic_load(&fibers->is_stopping)) {
         (void)atomic_fetch_sub(&fibers->n_work, 1);
+        (void)atomic_fetch_sub(&thread->n_work, 1);
+        rouse(thread); /* it may wait for what was counted */
         return false;
     }
-    struct fiber_thread *thread = choose_thread(fibers);
-    (void)atomic_fetch_add(&thread->n_work, 1);
     push(thread, work);
     return true;
 }

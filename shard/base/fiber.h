@@ -63,14 +63,18 @@ size_t fiber_stack_bytes(void);
  * are short. */
 struct fibers *fibers_new(const struct fibers_options *options) MUST_CHECK;
 
-/* Wait for all that was submitted, end the threads, free. Nobody may submit any more, and
- * threads that post what fibers wait for must be ended before: they may still be about to
- * wake a thread of ours when their post is long read. *FIBERS becomes NULL; NULL is
- * allowed. Takes as long as the work does. */
+/* Wait for all that was submitted, and end the threads: when this returns, all functions
+ * that work called have returned. Nothing new is accepted from now on. NULL is allowed.
+ * Takes as long as the work does. Once, and by one thread. */
+void fibers_stop(struct fibers *fibers);
+
+/* Stop, unless that is done, and free. Nobody may submit any more, and threads that post
+ * what fibers wait for must be ended before: they may still be about to wake a thread of
+ * ours when their post is long read. *FIBERS becomes NULL; NULL is allowed. */
 void fibers_free(struct fibers **fibers);
 
 /* Run WORK on a fiber of the thread that has least to do. False: work_max are under way,
- * WORK is still the caller's. Never blocks. Thread-safe. */
+ * or it stops; WORK is still the caller's. Never blocks. Thread-safe. */
 bool fibers_submit(struct fibers *fibers, struct work *work) MUST_CHECK;
 
 /* Thread-safe. */

@@ -452,6 +452,70 @@ static void test_crowd(void **state)
     fibers_free(&fibers); /* NULL is allowed */
 }
 
+struct counted {
+    struct work work;
+    atomic_uint *n_run;
+};
+
+static void count(struct work *work)
+{
+    struct counted *self = (struct counted *)work; /* its first member */
+
+    (void)atomic_fetch_add(self->n_run, 1);
+    free(self);
+}
+
+struct submitter {
+    struct fibers *fibers;
+    atomic_bool *is_over;
+    atomic_uint *n_run;
+    unsigned n_taken;
+};
+
+static void *submit_until_over(void *arg)
+{
+    struct submitter *self = arg;
+
+    while (!atomic_load(self->is_over)) {
+        struct counted *counted = calloc(1, sizeof *counted);
+        *counted = (struct counted){.work.run = count, .n_run = self->n_run};
+        if (fibers_submit(self->fibers, &counted->work)) {
+            self->n_taken++;
+        } else {
+            free(counted);
+        }
+    }
+    return NULL;
+}
+
+/* Who submits while they stop is refused, or served: nothing is left lying. */
+static void test_stop(void **state)
+{
+    struct fibers *fibers = new_fibers(2, 64);
+    atomic_bool is_over = false;
+    atomic_uint n_run = 0;
+    struct submitter submitters[2];
+    pthread_t threads[2];
+    unsigned n_taken = 0;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        submitters[i] =
+            (struct submitter){.fibers = fibers, .is_over = &is_over, .n_run = &n_run};
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, submit_until_over, &submitters[i]), 0);
+    }
+    wait_for(&n_run, 1000);
+    fibers_stop(fibers);
+    atomic_store(&is_over, true);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        n_taken += submitters[i].n_taken;
+    }
+    assert_int_equal(atomic_load(&n_run), n_taken);
+    fibers_free(&fibers);
+}
+
 /* Stacks that were of no use for ten seconds are given back, but for a few. */
 static void test_trim(void **state)
 {
@@ -569,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_races),  cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_trim),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_fds), cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

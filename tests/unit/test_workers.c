@@ -173,7 +173,8 @@ static void *submit_many(void *arg)
     return NULL;
 }
 
-/* Many threads submit: every job that was taken runs, exactly once. */
+/* Many threads submit, also while all stop: every job that was taken runs, exactly once.
+ */
 static void test_storm(void **state)
 {
     const struct workers_options options = {
@@ -190,12 +191,16 @@ static void test_storm(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &submitters[i]),
                          0);
     }
+    while (atomic_load(&count) < options.queue_max) {
+        (void)sched_yield();
+    }
+    workers_stop(workers);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
         assert_int_equal(pthread_join(threads[i], NULL), 0);
         n_taken += submitters[i].n_taken;
     }
-    workers_free(&workers);
     assert_int_equal(atomic_load(&count), n_taken);
+    workers_free(&workers);
     assert_true(n_taken > 0);
 }
 
