@@ -16,10 +16,11 @@ export function nameOn(shard, owner) {
 /**
  * Keep CLIENTS busy per shard until stop(). USERS: Map of shard to [{id, token, name, password}]. Every
  * request becomes a sample {shard, what, at, ms, code, name, id}: `code` is status_code, or "none" when there
- * was no answer.
+ * was no answer. turn() resolves when all that is under way by then has ended.
  */
 export function startLoad(api, { users, owner, clients = 2 }) {
   const samples = [];
+  const underWay = new Set();
   let stopping = false;
   const timed = async (shard, what, work, extra = {}) => {
     const sample = { shard, what, at: performance.now(), ...extra };
@@ -34,22 +35,29 @@ export function startLoad(api, { users, owner, clients = 2 }) {
     sample.ms = performance.now() - sample.at;
     samples.push(sample);
   };
+  const tracked = async (...request) => {
+    const running = timed(...request);
+    underWay.add(running);
+    await running;
+    underWay.delete(running);
+  };
   const client = async (shard) => {
     const own = users.get(shard);
     for (let i = 0; !stopping; i++) {
       const user = own[i % own.length];
-      await timed(shard, "user", () => api.user(user.token, user.id));
+      await tracked(shard, "user", () => api.user(user.token, user.id));
       if (stopping) break;
-      await timed(shard, "list", () => api.list({ user_id: user.id }));
+      await tracked(shard, "list", () => api.list({ user_id: user.id }));
       if (stopping) break;
       const name = nameOn(shard, owner);
-      await timed(shard, "register", async () =>
+      await tracked(shard, "register", async () =>
         (await api.post("/douyin/user/register/", { username: name, password: "p" })).json, { name });
     }
   };
   const running = [...users.keys()].flatMap((shard) => Array.from({ length: clients }, () => client(shard)));
   return {
     samples,
+    turn: () => Promise.all([...underWay]),
     acknowledged: () => samples.filter((s) => s.what === "register" && s.code === CODE.OK),
     unknown: () => samples.filter((s) => s.what === "register" && s.code !== CODE.OK),
     async stop() {
