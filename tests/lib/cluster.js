@@ -10,12 +10,12 @@ import {
   readdirSync, rmSync, writeFileSync,
 } from "node:fs";
 import http from "node:http";
-import net from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Api } from "./api.js";
 import { Contract } from "./contract.js";
+import { freePort } from "./port.js";
 import { sql } from "./sql.js";
 import { PATIENCE_MS, parallel, until } from "./wait.js";
 
@@ -45,18 +45,6 @@ const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|
 export function troubleIn(log) {
   const at = log.search(TROUBLE);
   return at < 0 ? "" : log.slice(Math.max(0, at - 200)).slice(0, 4000);
-}
-
-/** A TCP port that was free a moment ago. */
-export function freePort() {
-  return new Promise((done, failed) => {
-    const server = net.createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 }
 
 /** HTTP status of a URL, 0 when nobody answers. */

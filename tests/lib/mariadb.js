@@ -14,10 +14,10 @@ import {
   chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { homedir, tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { freePort } from "./port.js";
 
 const run = promisify(execFile);
 const isRoot = process.getuid() === 0;
@@ -30,17 +30,6 @@ async function nobody() {
   const { stdout } = await run("getent", ["passwd", "nobody"]);
   const [, , uid, gid] = stdout.split(":");
   return { uid: Number(uid), gid: Number(gid) };
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 const TEMPLATES_MAX = 4;
