@@ -78,7 +78,7 @@ static inline long long outbox_rows(void)
     long long n = 0;
 
     for (size_t i = 0; i < fixture.live.n_shards; i++) {
-        n += live_number(i, "SELECT COUNT(*) FROM outbox");
+        n += root_number(i, "SELECT COUNT(*) FROM outbox");
     }
     return n;
 }
@@ -98,7 +98,7 @@ PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return live_number(shard, text);
+    return root_number(shard, text);
 }
 
 /* What a like has. */
@@ -245,7 +245,7 @@ static inline void test_all_agrees_in_the_end(void **unused)
     settle();
     for (size_t i = 0; i < fixture.live.n_shards; i++) {
         assert_int_equal(
-            live_number(i,
+            root_number(i,
                         "SELECT COUNT(*) FROM user AS u JOIN inbound AS i USING (slot, "
                         "user_id) WHERE u.follow_count <> "
                         "(SELECT COUNT(*) FROM follow AS f WHERE f.slot = u.slot AND "
@@ -257,7 +257,7 @@ static inline void test_all_agrees_in_the_end(void **unused)
                         "= 1)"),
             0);
         assert_int_equal(
-            live_number(i, "SELECT COUNT(*) FROM video AS v WHERE v.state = 'live' AND "
+            root_number(i, "SELECT COUNT(*) FROM video AS v WHERE v.state = 'live' AND "
                            "(v.favorite_count <> (SELECT COUNT(*) FROM liker AS l WHERE "
                            "l.slot = v.slot AND l.video_id = v.video_id AND l.state = 1) "
                            "OR v.comment_count <> (SELECT COUNT(*) FROM comment AS c "
@@ -268,8 +268,8 @@ static inline void test_all_agrees_in_the_end(void **unused)
     for (size_t k = 0; k < ARRAY_LEN(sums); k++) {
         long long forward = 0, backward = 0;
         for (size_t i = 0; i < fixture.live.n_shards; i++) {
-            forward += live_number(i, sums[k][0]);
-            backward += live_number(i, sums[k][1]);
+            forward += root_number(i, sums[k][0]);
+            backward += root_number(i, sums[k][1]);
         }
         assert_int_equal(forward, backward);
     }

@@ -4,7 +4,7 @@
  * them, SQL as root, users and videos on a shard of one's choice.
  *
  * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001 PID", ..; TEST_PASSWORD_FILE;
- * TEST_SQL_0: the start of a command line that runs SQL on shard 0 as root. */
+ * and what root.h wants. */
 #ifndef DOUSHARD_TESTS_LIVE_H
 #define DOUSHARD_TESTS_LIVE_H
 
@@ -28,8 +28,7 @@
 #include "shard/user.h"
 
 #include "tests/integration/freeze.h"
-
-#define SHARDS_MAX 8
+#include "tests/integration/root.h"
 
 struct live {
     size_t n_shards;
@@ -57,25 +56,6 @@ static inline void work_end(struct work *work)
     arena_release(&work->arena);
 }
 
-static inline const char *live_env(const char *name)
-{
-    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe)
-
-    if (value == NULL) {
-        fprintf(stderr, "%s is not set: run tests/integration/*.test.js\n", name);
-        exit(2); // NOLINT(concurrency-mt-unsafe)
-    }
-    return value;
-}
-
-static inline const char *live_env_of(const char *name, size_t i)
-{
-    char full[64];
-
-    snprintf(full, sizeof full, "%s_%zu", name, i);
-    return live_env(full);
-}
-
 /* Read the environment. False: the password file cannot be read. */
 static inline bool live_init(struct live *live)
 {
@@ -95,31 +75,6 @@ static inline bool live_init(struct live *live)
     }
     live->password[strcspn(live->password, "\r\n")] = '\0';
     return good;
-}
-
-/* Run SQL as root on a shard; LINE (SIZE bytes) takes the first line of its output. */
-static inline void live_sql(size_t shard, const char *text, char *line, size_t size)
-{
-    char command[4096];
-
-    snprintf(command, sizeof command, "%s -N -e \"%s\"", live_env_of("TEST_SQL", shard),
-             text);
-    FILE *output = popen(command, "r"); // NOLINT(cert-env33-c)
-    assert_non_null(output);
-    line[0] = '\0';
-    if (fgets(line, (int)size, output) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-    }
-    assert_int_equal(pclose(output), 0);
-}
-
-/* The number that SQL answers on a shard. */
-static inline long long live_number(size_t shard, const char *text)
-{
-    char line[256];
-
-    live_sql(shard, text, line, sizeof line);
-    return strtoll(line, NULL, 10);
 }
 
 /* A router on all shards that has found every slot. */

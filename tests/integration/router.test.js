@@ -22,10 +22,11 @@ before(async () => {
     CMOCKA_MESSAGE_OUTPUT: "TAP",
     TEST_SHARDS: String(cluster.shards.length),
     TEST_PASSWORD_FILE: cluster.files.app_password,
+    TEST_ROOT_FILE: cluster.files.root_cnf,
   };
   cluster.shards.forEach((shard, i) => {
     env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
-    env[`TEST_SQL_${i}`] = `mariadb --defaults-file=${cluster.files.root_cnf} --socket=${shard.socket} doushard`;
+    env[`TEST_SOCKET_${i}`] = shard.socket;
   });
   const run = spawnSync(program, { env, encoding: "utf8", timeout: 600000 });
   const text = `${run.stdout}${run.stderr}`;

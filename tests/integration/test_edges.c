@@ -482,16 +482,16 @@ static void test_erased_user_leaves_nothing(void **unused)
     assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_NOTFOUND);
 
     snprintf(text, sizeof text, "CALL user_erase(%" PRIu64 ")", me);
-    live_number(0, text);
+    root_number(0, text);
     /* One comment was taken back at its video, and his list never heard of it. */
     snprintf(text, sizeof text,
              "UPDATE comment SET state = 'deleted' WHERE author_id = %" PRIu64
              " AND video_id = %" PRIu64,
              me, video);
-    live_number(far, text);
+    root_number(far, text);
     snprintf(text, sizeof text,
              "UPDATE video SET comment_count = 0 WHERE video_id = %" PRIu64, video);
-    live_number(far, text);
+    root_number(far, text);
     assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_OK);
     assert_int_equal(erase_user(fixture.delivery, call, me, &progress), OUTCOME_OK);
     settle();
@@ -588,7 +588,7 @@ static void test_calls_of_the_feed_after_a_change(void **unused)
 
     /* When the background threads read the map first, there is nothing to see. */
     for (int tries = 0; tries < 20; tries++) {
-        live_number(0, "CALL _slot_changed()");
+        root_number(0, "CALL _slot_changed()");
         work_begin(&work, 10000);
         assert_int_equal(feed_list(fixture.router, &work.call, 0, 3, &page), OUTCOME_OK);
         assert_false(page.partial);
@@ -637,25 +637,25 @@ static void test_own_slots_are_covered(void **unused)
     const uint32_t slot = 3000;
 
     assert_false(is_partial());
-    live_number(0, "INSERT INTO slot_fence (slot, epoch, state, server) VALUES "
+    root_number(0, "INSERT INTO slot_fence (slot, epoch, state, server) VALUES "
                    "(3000, 5, 'owned', 'shard1'); CALL _slot_changed()");
     wait_for_slot(slot, 0);
     assert_false(is_partial());
     assert_true(router_is_ready(fixture.router));
 
-    live_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'importing' WHERE "
+    root_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'importing' WHERE "
                    "slot = 3000; CALL _slot_changed(); COMMIT");
     assert_true(is_partial());
 
     /* It is elsewhere now, where nobody can be asked. */
-    live_number(0,
+    root_number(0,
                 "START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = 6, "
                 "server = 'elsewhere' WHERE slot = 3000; CALL _slot_changed(); COMMIT");
     wait_for_slot(slot, fixture.live.n_shards);
     assert_true(is_partial());
     assert_false(router_is_ready(fixture.router));
 
-    live_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'owned', epoch = 7, "
+    root_number(0, "START TRANSACTION; UPDATE slot_fence SET state = 'owned', epoch = 7, "
                    "server = 'shard1' WHERE slot = 3000; CALL _slot_changed(); COMMIT");
     wait_for_slot(slot, 0);
     assert_false(is_partial());

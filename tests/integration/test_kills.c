@@ -176,7 +176,7 @@ static int setup(void **state)
         return -1;
     }
     router = live_router(&live, 4);
-    fence_epoch = (uint64_t)live_number(0, "SELECT MAX(epoch) FROM slot_fence");
+    fence_epoch = (uint64_t)root_number(0, "SELECT MAX(epoch) FROM slot_fence");
     return 0;
 }
 

@@ -165,7 +165,7 @@ static void test_bad_row_harms_only_itself(void **unused)
              "(slot, actor_id, kind, target_id, seq, ver, at, due_at, attempts) VALUES "
              "(%" PRIu64 ", %" PRIu64 ", 'follow', %" PRIu64 ", 0, 900, 1, 1, 19)",
              slot, me, me, slot, me, me);
-    live_number(0, text); /* follows himself: no procedure lets that happen */
+    root_number(0, text); /* follows himself: no procedure lets that happen */
     relay_on();
     WAIT_FOR(outbox_rows() == 1 && count_where(0, tried, me) == 21);
     for (size_t i = 0; i < 4; i++) {
@@ -177,7 +177,7 @@ static void test_bad_row_harms_only_itself(void **unused)
              "DELETE FROM outbox WHERE actor_id = %" PRIu64 "; DELETE FROM follow WHERE "
              "user_id = %" PRIu64 " AND followed_id = %" PRIu64,
              me, me, me);
-    live_number(0, text);
+    root_number(0, text);
 }
 
 /* A chat that fell behind catches up while it goes on: its last message is there at once.
@@ -267,7 +267,7 @@ static void plant_crowd(uint64_t slot, uint64_t like, uint64_t followed, long n)
         "due_at) SELECT slot, user_id, 'follow', followed_id, ver, _now_ms(), 1 FROM "
         "follow WHERE followed_id = %" PRIu64,
         slot, first, ID_PER_MS, followed, n, followed);
-    live_number(0, text);
+    root_number(0, text);
 }
 
 /* Wait until the outboxes are empty, as long as they become emptier. */
@@ -291,7 +291,7 @@ static bool is_given_up(struct router *router, size_t shard)
 /* Write down the statements of SHARD from now on, and forget those of before. */
 static void log_on(size_t shard)
 {
-    live_number(shard, "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1; "
+    root_number(shard, "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1; "
                        "TRUNCATE mysql.general_log");
 }
 
@@ -309,7 +309,7 @@ static struct router *watch_relay(size_t shard, const struct relay_options *opti
 
 static void watch_end(size_t shard, struct router *router)
 {
-    live_number(shard, "SET GLOBAL general_log = 0");
+    root_number(shard, "SET GLOBAL general_log = 0");
     relay_off();
     router_free(&router);
     relay_on();
@@ -349,7 +349,7 @@ static void test_a_dead_shard_delays_only_its_own(void **unused)
     int64_t down_ms = clock_mono_ms();
     log_on(0);
     int64_t beside_ms = slowest_probe(me, near + PROBES);
-    assert_true(live_number(0, "SELECT COUNT(*) FROM outbox") >= n);
+    assert_true(root_number(0, "SELECT COUNT(*) FROM outbox") >= n);
     assert_in_range(looks_for(0, id_slot(there)), 0,
                     LOOKS_AT_ONCE + (clock_mono_ms() - down_ms) / PAUSE_MIN_MS);
     assert_true(looks_for(0, id_slot(me)) >= 1);
@@ -428,13 +428,13 @@ static void test_parked_message_is_let_go(void **unused)
              "UPDATE outbox SET parked = 1, attempts = 20 WHERE actor_id = %" PRIu64
              " AND seq = 1",
              me);
-    live_number(0, text);
+    root_number(0, text);
     first_half(PROC_RELATION_ACTION, me, peer, 0);
     relay_on();
     WAIT_FOR(outbox_rows() == 3 && relay_state_of(0).delivered_total == 1);
     assert_int_equal(relay_state_of(0).put_off_total + relay_state_of(0).failed_total, 0);
     snprintf(text, sizeof text, "CALL outbox_retry(%" PRIu64 ")", me);
-    live_number(0, text);
+    root_number(0, text);
     settle();
     assert_mailbox(peer, me, 3);
 }
@@ -449,7 +449,7 @@ static void restore(size_t shard, uint64_t owner, uint64_t peer, bool sent, int 
              " AND sent = %d AND seq > %d; UPDATE chat SET %s = %d WHERE user_id = "
              "%" PRIu64 " AND peer_id = %" PRIu64,
              owner, peer, sent, n, sent ? "sent_seq" : "recv_seq", n, owner, peer);
-    live_number(shard, text);
+    root_number(shard, text);
 }
 
 /* Do the job chat_repair of SHARD, and die after 1, 2, 4, .. ms on the way. */
@@ -510,14 +510,14 @@ static void test_restored_mailboxes(void **unused)
         restore(0, me, peer, /* sent= */ true, cases[i].sent);
         restore(there, peer, me, /* sent= */ false, cases[i].received);
         exchange(me, peer, (size_t)left, (size_t)left + 3); /* the client hears OK */
-        WAIT_FOR(live_number(0, "SELECT COUNT(*) FROM job") == 1); /* the relay sees it */
+        WAIT_FOR(root_number(0, "SELECT COUNT(*) FROM job") == 1); /* the relay sees it */
         do_repair(0);
         settle();
         exchange(me, peer, (size_t)left + 3, (size_t)left + 5);
         settle();
         assert_mailbox(peer, me, (size_t)left + 5);
         assert_mailbox(me, peer, (size_t)left + 5);
-        assert_int_equal(live_number(0, "SELECT COUNT(*) FROM job"), 0);
+        assert_int_equal(root_number(0, "SELECT COUNT(*) FROM job"), 0);
         assert_int_equal(relay_state_of(0).parked_total, 0);
     }
 }
@@ -533,7 +533,7 @@ static void test_repair_of_what_fits(void **unused)
     for (size_t n = 0; n <= 3; n += 3) {
         snprintf(text, sizeof text, "CALL chat_repair(%" PRIu64 ", %" PRIu64 ")", me,
                  peer);
-        live_number(0, text);
+        root_number(0, text);
         do_repair(0);
         assert_mailbox(me, peer, n);
         exchange(me, peer, n, n + 3);

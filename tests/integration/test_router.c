@@ -3,7 +3,7 @@
 /* Router, pools and connections against real shards; router.test.js starts them.
  *
  * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001", ..; TEST_PASSWORD_FILE;
- * TEST_SQL_0: the start of a command line that runs SQL on shard 0 as root. */
+ * and what root.h wants. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -31,8 +31,7 @@
 #include "shard/user.h"
 
 #include "tests/integration/freeze.h"
-
-#define SHARDS_MAX 8
+#include "tests/integration/root.h"
 
 struct fixture {
     size_t n_shards;
@@ -49,40 +48,12 @@ static struct fixture fixture;
 /* --- Help
  * --------------------------------------------------------------------------------- */
 
-static const char *env(const char *name)
-{
-    const char *value = getenv(name); // NOLINT(concurrency-mt-unsafe): one thread yet
-
-    if (value == NULL) {
-        fprintf(stderr, "%s is not set: run tests/integration/router.test.js\n", name);
-        exit(2); // NOLINT(concurrency-mt-unsafe)
-    }
-    return value;
-}
-
-static const char *env_of(const char *name, size_t i)
-{
-    char full[64];
-
-    snprintf(full, sizeof full, "%s_%zu", name, i);
-    return env(full);
-}
-
-/* Run SQL as root on a shard; the first line of its output (or "") is in static storage.
- */
+/* Run SQL as root on a shard; the first value it answers (or "") is in static storage. */
 static const char *sql(size_t shard, const char *text)
 {
     static char line[256];
-    char command[4096];
 
-    snprintf(command, sizeof command, "%s -N -e \"%s\"", env_of("TEST_SQL", shard), text);
-    FILE *output = popen(command, "r");
-    assert_non_null(output);
-    line[0] = '\0';
-    if (fgets(line, sizeof line, output) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-    }
-    assert_int_equal(pclose(output), 0);
+    root_sql(shard, text, line, sizeof line);
     return line;
 }
 
@@ -420,22 +391,21 @@ static void test_deadline_is_kept(void **unused)
     (void)unused;
     struct work work;
     uint64_t id = user_on_shard(fixture.router, 0);
-    char command[4096];
+    char lock[128];
 
-    snprintf(command, sizeof command,
-             "%s -N --unbuffered -e \"START TRANSACTION; SELECT user_id FROM user WHERE "
-             "user_id = %llu FOR UPDATE; DO SLEEP(3); ROLLBACK\"",
-             env_of("TEST_SQL", 0), (unsigned long long)id);
-    FILE *holder = popen(command, "r");
-    char line[64];
-    assert_non_null(fgets(line, sizeof line, holder)); /* the lock is held now */
+    snprintf(
+        lock, sizeof lock,
+        "START TRANSACTION; SELECT user_id FROM user WHERE user_id = %llu FOR UPDATE",
+        (unsigned long long)id);
+    MYSQL *holder = root_connect(0);
+    root_run(holder, lock, NULL, 0);
     int64_t start_ms = clock_mono_ms();
     work_begin(&work, 400);
     assert_int_equal(user_rehash(fixture.router, &work.call, id, "$test$", "$new$"),
                      OUTCOME_UNKNOWN);
     int64_t took_ms = clock_mono_ms() - start_ms;
     work_end(&work);
-    pclose(holder);
+    mysql_close(holder);
     assert_in_range(took_ms, 390, 1900);
 }
 
@@ -557,15 +527,14 @@ static void test_open_transaction_never_returns_to_the_pool(void **unused)
                                   .keep_max = 2};
 
     rnd_bytes(grant.id, sizeof grant.id);
-    sql(0, "DELIMITER //\n"
-           "DROP PROCEDURE user_logout//\n"
+    sql(0, "DROP PROCEDURE user_logout; "
            "CREATE DEFINER = doushard_owner@localhost PROCEDURE user_logout (IN in_ops "
            "JSON) "
            "SQL SECURITY DEFINER MODIFIES SQL DATA COMMENT 'v1: forgets its transaction' "
            "BEGIN "
            "START TRANSACTION; UPDATE shard_self SET installed_at = installed_at + 1; "
-           "SELECT 1 AS n, 'ok' AS code, 0 AS slot, 1 AS epoch, 'x' AS server; END//\n"
-           "GRANT EXECUTE ON PROCEDURE user_logout TO doushard_app//\n");
+           "SELECT 1 AS n, 'ok' AS code, 0 AS slot, 1 AS epoch, 'x' AS server; END; "
+           "GRANT EXECUTE ON PROCEDURE user_logout TO doushard_app");
     assert_state(0, &before);
     work_begin(&work, 5000);
     assert_int_equal(user_logout(fixture.router, &work.call, id, grant.id), OUTCOME_OK);
@@ -843,14 +812,14 @@ static void test_wrong_shard_is_refused(void **unused)
 static int set_up(void **unused)
 {
     (void)unused;
-    fixture.n_shards = (size_t)strtoul(env("TEST_SHARDS"), NULL, 10);
+    fixture.n_shards = (size_t)strtoul(live_env("TEST_SHARDS"), NULL, 10);
     for (size_t i = 0; i < fixture.n_shards; i++) {
-        if (sscanf(env_of("TEST_SHARD", i), "%31s %63s %u %ld", fixture.names[i],
+        if (sscanf(live_env_of("TEST_SHARD", i), "%31s %63s %u %ld", fixture.names[i],
                    fixture.hosts[i], &fixture.ports[i], &fixture.pids[i]) != 4) {
             return -1;
         }
     }
-    FILE *file = fopen(env("TEST_PASSWORD_FILE"), "r");
+    FILE *file = fopen(live_env("TEST_PASSWORD_FILE"), "r");
     if (file == NULL || fgets(fixture.password, sizeof fixture.password, file) == NULL) {
         return -1;
     }

@@ -24,11 +24,12 @@ function environment(cluster, filter) {
     CMOCKA_MESSAGE_OUTPUT: "TAP",
     TEST_SHARDS: String(cluster.shards.length),
     TEST_PASSWORD_FILE: cluster.files.app_password,
+    TEST_ROOT_FILE: cluster.files.root_cnf,
   };
   if (filter) env.TEST_FILTER = filter;
   cluster.shards.forEach((shard, i) => {
     env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
-    env[`TEST_SQL_${i}`] = `mariadb --defaults-file=${cluster.files.root_cnf} --socket=${shard.socket} doushard`;
+    env[`TEST_SOCKET_${i}`] = shard.socket;
   });
   return env;
 }
