@@ -44,11 +44,17 @@ const ask = (account, text, timeoutMs) => new Promise((resolve, reject) => {
     ...account, multipleStatements: true, rowsAsArray: true, connectTimeout: CONNECT_MS,
     typeCast: (field) => field.buffer()?.toString("utf8") ?? null,
   });
-  connection.on("error", (error) => reject(said(error)));
-  connection.query({ sql: text, timeout: timeoutMs }, (error, results, fields) => {
+  /* The package's own limit for a query goes on when the connection ends, and keeps the process. */
+  const timer = setTimeout(() => end(new Error(`SQL failed: no answer in ${timeoutMs} ms`)), timeoutMs);
+  const end = (error, sets) => {
+    clearTimeout(timer);
     connection.destroy();
-    if (error) reject(said(error));
-    else resolve(setsOf(results, fields));
+    if (error) reject(error);
+    else resolve(sets);
+  };
+  connection.on("error", (error) => end(said(error)));
+  connection.query({ sql: text }, (error, results, fields) => {
+    end(error && said(error), error ? undefined : setsOf(results, fields));
   });
 });
 
