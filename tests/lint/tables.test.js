@@ -171,7 +171,7 @@ METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
 
 /* Libraries whose calls stay in few files: header, who may include it. */
 const LIBRARIES = [
-  ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/bench\/probe\.c)$/],
+  ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
   ["microhttpd.h", /^(server\/(http|exchange|framing|reply|static_file|upload)|tests\/bench\/barehttp)\.c$/],
   ["libconfig.h", /^server\/config_file\.h$/],
   ["hiredis.h", /^shard\/rnode\.c$/],
