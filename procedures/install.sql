@@ -106,6 +106,7 @@ SOURCE relation/relation_deliver.sql
 SOURCE relation/relation_follow_list.sql
 SOURCE relation/relation_follower_list.sql
 SOURCE relation/relation_friend_list.sql
+SOURCE relation/relation_get.sql
 SOURCE viewer/viewer_flags.sql
 SOURCE comment/comment_action.sql
 SOURCE comment/comment_delete.sql

@@ -33,6 +33,7 @@ static const struct {
     [PROC_MESSAGE_DELIVER] = {true, {"peer", "op"}},
     [PROC_USER_GET] = {true, {NULL}},
     [PROC_VIDEO_GET] = {true, {NULL}},
+    [PROC_RELATION_GET] = {true, {NULL}},
 };
 
 /* One of the CALLs of a lane that may be under way. */

@@ -9,6 +9,8 @@
 
 #include "shard/base/buf.h"
 
+#include "shard/ops.h"
+#include "shard/proc.h"
 #include "shard/router_call.h"
 
 /* Most ids of one kind that viewer_flags takes. */
@@ -175,11 +177,39 @@ static enum outcome look(const struct sight *sight)
     return outcome;
 }
 
+/* One user: who asks that of a shard at the same time goes in one CALL. */
+static enum outcome mark_user(struct router *router, struct call *call,
+                              uint64_t viewer_id, struct user_card *user)
+{
+    struct ops *ops = ops_new();
+    struct router_answer answer = {.outcome = OUTCOME_NOMEM};
+
+    user->is_follow = false;
+    if (ops == NULL) {
+        return out_of_memory(call);
+    }
+    ops_add_owner(ops, viewer_id);
+    ops_number(ops, "target", (int64_t)user->id);
+    router_batch(router, call, PROC_RELATION_GET, ops, &answer);
+    ops_free(&ops);
+    if (answer.outcome == OUTCOME_OK) {
+        const struct dbvalue *state = dbresult_value(answer.result, answer.row, "state");
+        if (state == NULL) {
+            return proc_unreadable(call, PROC_RELATION_GET);
+        }
+        user->is_follow = state->number == 1;
+    }
+    return answer.outcome;
+}
+
 enum outcome viewer_mark_users(struct router *router, struct call *call,
                                uint64_t viewer_id, struct user_card *users, size_t n)
 {
     struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
 
+    if (n == 1 && viewer_id != 0) {
+        return mark_user(router, call, viewer_id, &users[0]);
+    }
     if (!open_eyes(&sight, n, 0)) {
         return out_of_memory(call);
     }

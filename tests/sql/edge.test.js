@@ -598,6 +598,21 @@ describe("lists and flags", () => {
     }
   });
 
+  test("whether users follow others", async () => {
+    const [a, b, c] = [await newUser(app, nameIn(48)), await newUser(app, nameIn(48)), await newUser(app)];
+    for (const [target, state] of [[b, 1], [c, 1], [c, 0]]) await one(app, "relation_action", actionOp(a, target, state));
+    const get = (user, target) => ({ ...ownerOp(user), target: Number(target.id) });
+    const rows = await batch(app, "relation_get", [get(b, a), get(a, b), get(a, c), get(a, a), get(a, b)]);
+    assert.deepEqual(rows.map((row) => [row.n, row.code, row.state]),
+      [["1", "ok", "0"], ["2", "ok", "1"], ["3", "ok", "0"], ["4", "ok", "0"], ["5", "ok", "1"]]);
+    const [{ edge_ver: ver }] = await batch(root, "owner_versions", [{ ...ownerOp(a), kind: "user" }]);
+    assert.deepEqual([rows[1].edge_ver, rows[2].edge_ver], [ver, ver]);
+    const make = (epoch) => ({ ...get(a, b), epoch });
+    await obeysFence(root, app, "relation_get", 48, make);
+    await obeysForwarding(root, app, "relation_get", 48, a.id, make);
+    await refusesBadBatch(app, "relation_get", get(a, b), { target: [-1, "x", 1.5, {}] });
+  });
+
   test("flags of a viewer", async () => {
     const [viewer, a, b] = [await newUser(app, nameIn(45)), await newUser(app), await newUser(app)];
     const [x, y] = [await newVideo(app, a), await newVideo(app, a)];
