@@ -179,7 +179,7 @@ static enum media_status run(const struct exam *exam, const char *const argv[],
         .cpu_s = config->media_cpu_s,
         .memory_bytes = config->media_memory_bytes,
         .stdout_bytes = stdout_bytes,
-        .deadline_ms = limit_ms < exam->deadline_ms ? limit_ms : exam->deadline_ms,
+        .deadline_ms = clock_earlier(limit_ms, exam->deadline_ms),
     };
     jail_run(exam->media->jail, &limits, argv, exam->fd, result);
     log_write(LOG_DEBUG, "media_run", "program=\"%s\" end=%d status=%d errors=\"%s\"",

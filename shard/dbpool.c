@@ -207,8 +207,8 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
 {
     int64_t limit_ms = clock_mono_ms() + pool->options.connect_timeout_ms;
     struct dbconn_hello hello = {.error = 0};
-    struct dbconn *opened = connect_anew(
-        pool, limit_ms < deadline_ms ? limit_ms : deadline_ms, &hello, why, size);
+    struct dbconn *opened =
+        connect_anew(pool, clock_earlier(limit_ms, deadline_ms), &hello, why, size);
 
     if (opened != NULL &&
         !pool->options.admit(pool->options.admit_context, &hello, why, size)) {

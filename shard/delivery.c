@@ -297,7 +297,7 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
     int64_t request_deadline_ms = call->deadline_ms;
     int64_t limit_ms = clock_mono_ms() + MAKE_MS;
 
-    call->deadline_ms = limit_ms < request_deadline_ms ? limit_ms : request_deadline_ms;
+    call->deadline_ms = clock_earlier(limit_ms, request_deadline_ms);
     enum outcome outcome = deliver(delivery, call, half);
     call->deadline_ms = request_deadline_ms;
     switch (half_state_from(half, outcome)) {

@@ -612,7 +612,7 @@ static int64_t deliver_all(struct worker *target)
             look_only(target, source);
             lane->again_ms = clock_mono_ms() + jitter(PAUSE_MAX_MS);
         }
-        next_ms = target_is_up && lane->again_ms < next_ms ? lane->again_ms : next_ms;
+        next_ms = target_is_up ? clock_earlier(lane->again_ms, next_ms) : next_ms;
     }
     int64_t pause_ms = next_ms - clock_mono_ms();
     return pause_ms > 0 ? pause_ms : 0;

@@ -45,9 +45,8 @@ static enum kill_end try_kill(struct shard *shard, const char *tag, int64_t dead
     struct dbconn_hello hello = {.error = 0};
     char why[160];
     int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
-    struct dbconn *conn =
-        dbconn_open(&shard->target, limit_ms < deadline_ms ? limit_ms : deadline_ms,
-                    &hello, why, sizeof why);
+    struct dbconn *conn = dbconn_open(
+        &shard->target, clock_earlier(limit_ms, deadline_ms), &hello, why, sizeof why);
 
     if (conn == NULL) {
         return dbconn_was_cut(&hello) ? KILL_CUT : KILL_NOT_GONE;
@@ -68,7 +67,7 @@ bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
 
     dbpool_get_state(shard->pool, &state);
     for (unsigned i = 0; i < KILLS_MAX && state.is_up && end == KILL_CUT; i++) {
-        end = try_kill(shard, tag, limit_ms < deadline_ms ? limit_ms : deadline_ms);
+        end = try_kill(shard, tag, clock_earlier(limit_ms, deadline_ms));
     }
     return end == KILL_GONE;
 }

@@ -17,7 +17,7 @@ int64_t attempt_deadline(const struct router *router, const struct call *call)
 {
     int64_t limit_ms = clock_mono_ms() + router->call_timeout_ms;
 
-    return limit_ms < call->deadline_ms ? limit_ms : call->deadline_ms;
+    return clock_earlier(limit_ms, call->deadline_ms);
 }
 
 int64_t attempt_fair_ms(const struct router *router)

@@ -30,14 +30,20 @@
 
 #define MINDER_STACK_BYTES (512u << 10)
 
+/* What a look that found the shard unfit says of it. */
+enum finding {
+    FINDING_UNFIT,   /* it is not there, or may not serve */
+    FINDING_CROWDED, /* it lives, but takes no more connections */
+    FINDING_CUT,     /* nothing: somebody ended the connection */
+    FINDING_SICK,    /* it answers, but not what was asked: its disk is full */
+};
+
 struct look {
     struct shard *shard;
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
-    bool is_crowded;     /* the shard lives, but takes no more connections */
-    bool is_cut;         /* somebody ended the connection, which proves nothing */
-    bool is_sick;        /* it answers, but not what was asked: its disk is full */
-    bool is_serving;     /* the look before found all well */
+    enum finding finding;
+    bool is_serving; /* the look before found all well */
 };
 
 bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
@@ -74,8 +80,9 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     if (exec.status == DB_OK) {
         return true;
     }
-    look->is_sick = exec.status == DB_SICK;
-    look->is_cut = exec.is_cut;
+    look->finding = exec.status == DB_SICK ? FINDING_SICK
+                    : exec.is_cut          ? FINDING_CUT
+                                           : FINDING_UNFIT;
     snprintf(look->why, sizeof look->why, "%s", exec.detail);
     if (!dbconn_is_clean(look->conn)) {
         dbconn_close(&look->conn);
@@ -149,12 +156,14 @@ static bool connect_shard(struct look *look)
     if (look->conn == NULL) {
         look->conn =
             dbconn_open(&shard->target, limit_ms, &hello, look->why, sizeof look->why);
-        look->is_crowded = look->conn == NULL && dbconn_is_crowded(&hello);
     } else if (!dbconn_greet(look->conn, limit_ms, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
-    look->is_cut = look->conn == NULL && dbconn_was_cut(&hello);
-    if (look->conn != NULL && !minder_admit(shard, &hello, look->why, sizeof look->why)) {
+    if (look->conn == NULL) {
+        look->finding = dbconn_was_cut(&hello)      ? FINDING_CUT
+                        : dbconn_is_crowded(&hello) ? FINDING_CROWDED
+                                                    : FINDING_UNFIT;
+    } else if (!minder_admit(shard, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
     return look->conn != NULL;
@@ -314,9 +323,7 @@ static bool look_once(struct look *look)
 
     arena_init(&arena, LOOK_ARENA_BYTES);
     lesson_init(&lesson);
-    look->is_crowded = false;
-    look->is_sick = false;
-    look->is_cut = false;
+    look->finding = FINDING_UNFIT;
     if (connect_shard(look) && check_routines(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
                read_map(look, map, &lesson) && read_status(look, &arena);
@@ -342,7 +349,7 @@ static bool look_again(struct look *look)
         if (look_once(look)) {
             return true;
         }
-        if (!look->is_cut && (!was_connected || look->conn != NULL)) {
+        if (look->finding != FINDING_CUT && (!was_connected || look->conn != NULL)) {
             break;
         }
     }
@@ -393,9 +400,10 @@ static void *minder_run(void *argument)
         if (is_up) {
             dbpool_set_up(shard->pool);
             dbpool_reap(shard->pool);
-        } else if ((look.is_crowded || look.is_sick) && was_up) {
+        } else if (was_up &&
+                   (look.finding == FINDING_CROWDED || look.finding == FINDING_SICK)) {
             is_up = true; /* the connections that are open go on working, for reads */
-            if (look.is_sick) {
+            if (look.finding == FINDING_SICK) {
                 shard_stop_writes(shard, look.why);
             }
         } else {

@@ -16,6 +16,12 @@ int64_t clock_mono_us(void);
 /* Milliseconds since 1970-01-01 UTC; may be stepped by the administrator. */
 int64_t clock_wall_ms(void);
 
+/* The earlier one of two instants, the shorter one of two durations. */
+static inline int64_t clock_earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
 /* The same instant of the monotonic clock as a timespec, for pthread_cond_clockwait(). */
 struct timespec clock_timespec(int64_t mono_ms);
 
