@@ -287,6 +287,12 @@ static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket,
     ticket->seat = at;
 }
 
+/* May TICKET lead, where there is a seat? */
+static bool may_lead_locked(const struct lane *lane, const struct ticket *ticket)
+{
+    return !is_held_locked(lane, ticket) && may_go_locked(lane, ticket);
+}
+
 /* Let those lead who have waited longest and may. */
 static void choose_leaders_locked(struct lane *lane)
 {
@@ -297,7 +303,7 @@ static void choose_leaders_locked(struct lane *lane)
 
     while (ticket != NULL && find_seat_locked(lane, now_ms, &at)) {
         struct ticket *next = ticket->next;
-        if (!is_held_locked(lane, ticket) && may_go_locked(lane, ticket)) {
+        if (may_lead_locked(lane, ticket)) {
             unlink_locked(lane, before, ticket);
             sit_locked(lane, at, ticket, now_ms);
             tell(ticket, TICKET_LEADS);
@@ -323,6 +329,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     parker_init(&ticket->news);
     ticket->company_max = OPS_MAX;
     ticket->next = NULL;
+    ticket->results = NULL;
     ticket->is_told = true;
     atomic_store(&ticket->state, TICKET_LEADS);
     ticket->kept = arena_alloc(ticket->arena, sizeof *ticket->kept);
@@ -336,8 +343,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     pthread_mutex_lock(&lane->shared.mutex);
     int64_t now_ms = clock_mono_ms();
     unsigned at;
-    if (find_seat_locked(lane, now_ms, &at) && !is_held_locked(lane, ticket) &&
-        may_go_locked(lane, ticket)) {
+    if (find_seat_locked(lane, now_ms, &at) && may_lead_locked(lane, ticket)) {
         sit_locked(lane, at, ticket, now_ms);
     } else if (lane->shared.n_waiting < lane->options->waiters_max) {
         ticket->is_told = false;
@@ -383,7 +389,7 @@ static bool has_news_soon(struct ticket *ticket)
     if (slow_ms > 0 && atomic_load(&ticket->state) == TICKET_WAITING) {
         int64_t step_ms = slow_ms < 4 ? 1 : slow_ms / 4;
         int64_t soon_ms = (clock_mono_ms() + slow_ms + step_ms) / step_ms * step_ms;
-        until_ms = soon_ms < until_ms ? soon_ms : until_ms;
+        until_ms = clock_earlier(soon_ms, until_ms);
     }
     return parker_wait(&ticket->news, until_ms);
 }
@@ -411,6 +417,24 @@ static void await(struct ticket *ticket)
     }
 }
 
+static void drop_results(void *what)
+{
+    struct shared_results *results = what;
+
+    if (atomic_fetch_sub(&results->n_refs, 1) == 1) {
+        arena_release(&results->arena);
+        free(results);
+    }
+}
+
+/* The answers of TICKET's batch stay for as long as its arena. */
+static void keep_results(struct ticket *ticket)
+{
+    if (ticket->results != NULL) {
+        arena_keep(ticket->arena, ticket->kept, drop_results, ticket->results);
+    }
+}
+
 enum ticket_state combiner_wait(struct ticket *ticket)
 {
     if (!ticket->is_told) {
@@ -420,6 +444,7 @@ enum ticket_state combiner_wait(struct ticket *ticket)
     enum ticket_state state = atomic_load(&ticket->state);
     if (state == TICKET_DONE) {
         parker_release(&ticket->news);
+        keep_results(ticket);
     }
     return state;
 }
@@ -471,9 +496,7 @@ static void fill_locked(struct lane *lane, struct batch *batch)
             batch->n_members++;
             company_max =
                 ticket->company_max < company_max ? ticket->company_max : company_max;
-            batch->deadline_ms = ticket->deadline_ms < batch->deadline_ms
-                                     ? ticket->deadline_ms
-                                     : batch->deadline_ms;
+            batch->deadline_ms = clock_earlier(ticket->deadline_ms, batch->deadline_ms);
         } else {
             before = ticket;
         }
@@ -491,16 +514,6 @@ static struct shared_results *new_results(size_t n_members)
         atomic_store(&results->n_refs, n_members);
     }
     return results;
-}
-
-static void drop_results(void *what)
-{
-    struct shared_results *results = what;
-
-    if (atomic_fetch_sub(&results->n_refs, 1) == 1) {
-        arena_release(&results->arena);
-        free(results);
-    }
 }
 
 /* List the operations of all members. Without memory there are none. */
@@ -569,9 +582,7 @@ static void tell_report(struct batch *batch, struct ticket *t,
                         const struct call_report *report)
 {
     t->report = *report;
-    if (batch->results != NULL) {
-        arena_keep(t->arena, t->kept, drop_results, batch->results);
-    }
+    t->results = batch->results;
     if (t == batch->leader) {
         atomic_store(&t->state, TICKET_DONE);
     } else {
@@ -601,8 +612,7 @@ void combiner_let_go(struct batch *batch, const struct call_report *report)
             before->next = t->next;
             tell_report(batch, t, report);
         } else {
-            batch->deadline_ms =
-                t->deadline_ms < batch->deadline_ms ? t->deadline_ms : batch->deadline_ms;
+            batch->deadline_ms = clock_earlier(t->deadline_ms, batch->deadline_ms);
             before = t;
         }
     }

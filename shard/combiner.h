@@ -92,8 +92,9 @@ struct ticket {
     struct lane *lane; /* NULL: what it asks for is not combined */
     unsigned seat;     /* which of the lane's CALLs it leads */
     struct ticket *next;
-    struct arena_kept *kept; /* in arena: room for what keeps the answers */
-    uint64_t *marks;         /* in arena: what keeps its operations from others */
+    struct shared_results *results; /* (ref) one of theirs; set when DONE; NULL: none */
+    struct arena_kept *kept;        /* in arena: room for what keeps the answers */
+    uint64_t *marks;                /* in arena: what keeps its operations from others */
     size_t n_marks;
     size_t company_max; /* tickets in one batch with it, itself included */
 };

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/fiber.h"
+#include "shard/base/log.h"
 #include "shard/base/rnd.h"
 #include "shard/base/wait.h"
 
@@ -132,9 +134,8 @@ static void attempt_apart(struct errand *e)
 /* --- One attempt together with others --- */
 
 /* Write the arguments of BATCH. False: they do not fit. */
-static bool write_batch(struct errand *e, struct batch *batch, struct dbexec *exec)
+static bool write_batch(struct parcel *parcel, struct batch *batch, struct dbexec *exec)
 {
-    struct parcel *parcel = &e->parcels[0];
     size_t len = 0;
     const char *json = batch->refs == NULL
                            ? NULL
@@ -149,19 +150,18 @@ static bool write_batch(struct errand *e, struct batch *batch, struct dbexec *ex
 /* The CALL of BATCH on the connection that EXEC has: nobody in it waits beyond his
  * deadline. When it has no answer, what may still run is ended, for members may want to
  * repeat it even where the leader does not. */
-static void run_batch(struct errand *e, struct batch *batch, struct call_report *report,
-                      struct dbexec *exec)
+static void run_batch(struct errand *e, struct parcel *parcel, struct batch *batch,
+                      struct call_report *report, struct dbexec *exec)
 {
-    struct parcel *parcel = &e->parcels[0];
-    int64_t limit_ms = attempt_deadline(e->router, e->call);
+    int64_t limit_ms =
+        clock_earlier(batch->deadline_ms, attempt_deadline(e->router, e->call));
 
-    if (!write_batch(e, batch, exec)) {
+    if (!write_batch(parcel, batch, exec)) {
         *report = (struct call_report){.lent = OUTCOME_NOMEM,
                                        .detail = "the operations do not fit one call"};
         shard_take_back(parcel->shard, e->call, exec);
         return;
     }
-    limit_ms = batch->deadline_ms < limit_ms ? batch->deadline_ms : limit_ms;
     parcel->has_fair_time =
         batch->deadline_ms - clock_mono_ms() >= attempt_fair_ms(e->router);
     shard_count(parcel->shard, batch->n);
@@ -177,51 +177,33 @@ static void run_batch(struct errand *e, struct batch *batch, struct call_report 
 }
 
 /* TICKET leads: it gets a connection, and then takes along who is there by now. */
-static void lead(struct errand *e, struct ticket *ticket)
+static void lead(struct errand *e, struct parcel *parcel, struct ticket *ticket)
 {
     struct call_report report = {.lent = OUTCOME_OK};
     struct dbexec exec = {.proc = e->proc};
     struct batch batch;
 
-    report.lent = borrow(e, &e->parcels[0], &exec, /* may_wait= */ true);
+    report.lent = borrow(e, parcel, &exec, /* may_wait= */ true);
     if (report.lent != OUTCOME_OK) {
         memcpy(report.detail, e->call->detail, sizeof report.detail);
         combiner_give_up(ticket, &report);
         return;
     }
     combiner_take(ticket, &batch);
-    run_batch(e, &batch, &report, &exec);
+    run_batch(e, parcel, &batch, &report, &exec);
     combiner_end(&batch, &report, exec.results);
 }
 
-/* Find the restless slot that PARCEL is about; SLOTS_MAX: there is none. False: it is
- * about others as well. */
-static bool find_restless(const struct errand *e, const struct parcel *parcel,
-                          uint32_t *restless_slot)
+/* PARCEL goes with what others want of the same procedure there. */
+static void send_together(struct errand *e, struct parcel *parcel)
 {
-    int64_t now_ms = clock_mono_ms();
-
-    *restless_slot = SLOTS_MAX;
-    for (size_t i = 0; i < parcel->n; i++) {
-        uint32_t slot = e->tasks[parcel->index[i]].slot;
-        if (slotmap_is_restless(e->router->map, slot, now_ms)) {
-            *restless_slot = slot;
-        }
-    }
-    return *restless_slot == SLOTS_MAX || parcel->n == 1;
-}
-
-/* The one parcel of E goes with what others want of the same procedure there. */
-static void attempt_together(struct errand *e, uint32_t restless_slot)
-{
-    struct parcel *parcel = &e->parcels[0];
     struct ticket ticket = {.ops = e->ops,
                             .index = parcel->index,
                             .n = parcel->n,
                             .places = e->places,
                             .arena = e->call->arena,
                             .deadline_ms = e->call->deadline_ms,
-                            .restless_slot = restless_slot};
+                            .restless_slot = parcel->restless_slot};
 
     if (!shard_enter(parcel->shard, e->call)) {
         errand_give_up_parcel(e, parcel, OUTCOME_BUSY);
@@ -229,7 +211,7 @@ static void attempt_together(struct errand *e, uint32_t restless_slot)
     }
     combiner_enter(e->router->combiner, parcel->shard->index, e->proc, &ticket);
     while (combiner_wait(&ticket) == TICKET_LEADS) {
-        lead(e, &ticket);
+        lead(e, parcel, &ticket);
     }
     shard_leave(parcel->shard);
     if (ticket.report.detail[0] != '\0') {
@@ -240,17 +222,97 @@ static void attempt_together(struct errand *e, uint32_t restless_slot)
     errand_digest(e, parcel, &ticket.report);
 }
 
-/* Only one that goes to a single shard: its thread has no other answer to wait for while
- * others wait for it. */
+/* Those of an errand's parcels that have a fiber each; all on one thread. */
+struct branches {
+    struct errand *errand;
+    const char *scope;
+    size_t n_left;
+    struct parker done;
+};
+
+struct branch {
+    struct work work; /* first */
+    struct branches *all;
+    struct parcel *parcel;
+};
+
+static void run_branch(struct work *work)
+{
+    struct branch *branch = (struct branch *)work;
+    struct branches *all = branch->all;
+
+    log_scope(all->scope);
+    send_together(all->errand, branch->parcel);
+    all->n_left--;
+    if (all->n_left == 0) {
+        parker_post(&all->done);
+    }
+}
+
+/* Send all parcels side by side. Each has a fiber of its own: whoever leads others at one
+ * shard has no other shard's answer to wait for meanwhile. */
+static void attempt_together(struct errand *e)
+{
+    struct branch *branch = arena_calloc(e->call->arena, e->n_parcels, sizeof *branch);
+    struct branches all = {.errand = e, .scope = log_scope_now()};
+
+    parker_init(&all.done);
+    for (size_t i = 1; branch != NULL && i < e->n_parcels; i++) {
+        branch[i] = (struct branch){
+            .work.run = run_branch, .all = &all, .parcel = &e->parcels[i]};
+        e->parcels[i].is_sent = fiber_spawn(&branch[i].work);
+        all.n_left += e->parcels[i].is_sent;
+    }
+    bool has_branches = all.n_left > 0;
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        if (!e->parcels[i].is_sent) {
+            send_together(e, &e->parcels[i]);
+        }
+    }
+    if (has_branches) {
+        CHECK(parker_wait(&all.done, WAIT_FOR_EVER));
+    }
+    parker_release(&all.done);
+}
+
+/* Find the restless slot that PARCEL is about. False: it is about others as well. */
+static bool find_restless(const struct errand *e, struct parcel *parcel, int64_t now_ms)
+{
+    parcel->restless_slot = SLOTS_MAX;
+    for (size_t i = 0; i < parcel->n; i++) {
+        uint32_t slot = e->tasks[parcel->index[i]].slot;
+        if (slotmap_is_restless(e->router->map, slot, now_ms)) {
+            parcel->restless_slot = slot;
+        }
+    }
+    return parcel->restless_slot == SLOTS_MAX || parcel->n == 1;
+}
+
+/* May the parcels of E go together with those of others? Several at a time on fibers
+ * only: a thread would send them one after another. */
+static bool may_go_together(struct errand *e)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (e->ops == NULL || !combiner_takes(e->proc) ||
+        (e->n_parcels != 1 && !fiber_is_here())) {
+        return false;
+    }
+    for (size_t i = 0; i < e->n_parcels; i++) {
+        e->parcels[i].is_sent = false;
+        if (!find_restless(e, &e->parcels[i], now_ms)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void attempt(struct errand *e)
 {
-    uint32_t restless_slot;
-
     e->only_notready = true;
     errand_pack(e);
-    if (e->n_parcels == 1 && e->ops != NULL && combiner_takes(e->proc) &&
-        find_restless(e, &e->parcels[0], &restless_slot)) {
-        attempt_together(e, restless_slot);
+    if (may_go_together(e)) {
+        attempt_together(e);
     } else {
         attempt_apart(e);
     }

@@ -77,6 +77,11 @@ struct fiber *fiber_current(void)
     return this_thread == NULL ? NULL : this_thread->current;
 }
 
+bool fiber_is_here(void)
+{
+    return fiber_current() != NULL;
+}
+
 int fiber_epoll_fd(const struct fiber *fiber)
 {
     return fiber->thread->epoll_fd;
@@ -217,7 +222,7 @@ static void fiber_main(void)
         self->next = thread->free;
         thread->free = self;
         thread->n_free++;
-        (void)atomic_fetch_sub(&thread->fibers->n_work, 1);
+        (void)atomic_fetch_sub(&thread->fibers->n_work, self->is_spawned ? 0 : 1);
         (void)atomic_fetch_sub(&thread->n_work, 1);
         fiber_switch(&self->context, &thread->context);
     }
@@ -304,6 +309,7 @@ static void begin_work(struct fiber_thread *thread)
 
     while (thread->backlog != NULL && (fiber = take_fiber(thread)) != NULL) {
         fiber->work = thread->backlog;
+        fiber->is_spawned = false;
         thread->backlog = fiber->work->next;
         if (thread->backlog == NULL) {
             thread->backlog_end = &thread->backlog;
@@ -401,8 +407,7 @@ static void wake_late(struct fiber_thread *thread, int64_t now_ms)
     for (struct fiber *fiber = thread->waiting; fiber != NULL; fiber = later) {
         later = fiber->later;
         if (fiber->deadline_ms > now_ms) {
-            thread->next_ms = fiber->deadline_ms < thread->next_ms ? fiber->deadline_ms
-                                                                   : thread->next_ms;
+            thread->next_ms = clock_earlier(fiber->deadline_ms, thread->next_ms);
         } else if (claim(fiber)) {
             end_wait(fiber, /* is_late= */ true);
         }
@@ -585,6 +590,26 @@ bool fibers_submit(struct fibers *fibers, struct work *work)
         return false;
     }
     push(thread, work);
+    return true;
+}
+
+bool fiber_spawn(struct work *work)
+{
+    struct fiber_thread *thread = this_thread;
+
+    if (!fiber_is_here() ||
+        (thread->n_free == 0 &&
+         atomic_load(&thread->n_stacks) >= thread->fibers->options.work_max)) {
+        return false;
+    }
+    struct fiber *fiber = take_fiber(thread);
+    if (fiber == NULL) {
+        return false;
+    }
+    (void)atomic_fetch_add(&thread->n_work, 1);
+    fiber->work = work;
+    fiber->is_spawned = true;
+    make_ready(fiber);
     return true;
 }
 

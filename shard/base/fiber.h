@@ -51,7 +51,7 @@ struct fibers_options {
 
 struct fibers_state {
     unsigned n_threads;
-    size_t n_work;   /* pieces of work under way */
+    size_t n_work;   /* pieces of work under way that were submitted */
     size_t n_stacks; /* mapped, in use or not */
 };
 
@@ -76,6 +76,14 @@ void fibers_free(struct fibers **fibers);
 /* Run WORK on a fiber of the thread that has least to do. False: work_max are under way,
  * or it stops; WORK is still the caller's. Never blocks. Thread-safe. */
 bool fibers_submit(struct fibers *fibers, struct work *work) MUST_CHECK;
+
+/* Is this a fiber? Else it is a thread that runs none now. */
+bool fiber_is_here(void);
+
+/* Run WORK on another fiber of this thread, which begins when the one that calls waits.
+ * False: this is no fiber, or there are work_max stacks in use, or no memory for one
+ * more; WORK is still the caller's. */
+bool fiber_spawn(struct work *work) MUST_CHECK;
 
 /* Thread-safe. */
 void fibers_state(const struct fibers *fibers, struct fibers_state *state);

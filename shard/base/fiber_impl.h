@@ -16,6 +16,7 @@ struct fiber {
     struct fiber_context context;
     struct fiber_thread *thread; /* (ref) */
     struct work *work;           /* what it runs */
+    bool is_spawned;             /* that was not submitted */
     struct fiber *next;          /* among the ready ones, or the ones without work */
     struct work waking;          /* on its way through the inbox of its thread */
     char *stack;                 /* owned */

@@ -253,6 +253,37 @@ test("requests of all kinds for one shard are bounded together: those for others
   }
 });
 
+test("cards from two shards, one without an answer: who asks the other one has his, though both share its CALLs", async () => {
+  const [[near], [far], [both, one]] = ["shard1", "shard2", "shard3"].map((shard) => users.get(shard));
+  for (const [who, whom] of [[both, near], [both, far], [one, far]]) {
+    const { json } = await api.post("/douyin/relation/action/", { token: who.token, to_user_id: whom.id, action_type: 1 });
+    assert.equal(json.status_code, CODE.OK);
+  }
+  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const server = await cluster.addServer({
+    topology_file: cluster.topology({ shard1: proxy.port }), db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+  });
+  await server.start();
+  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
+  const follows = async ({ id, token }) =>
+    (await many.relations("follow", { user_id: id, token })).user_list?.map((user) => user.id).sort();
+  try {
+    proxy.rule = (text) => (/^CALL user_get/.test(text) ? "hang-reply" : undefined);
+    let told = 0;
+    const stuck = Array.from({ length: 20 }, () => follows(both).finally(() => { told += 1; }));
+    await until("all to be under way", async () => (await many.metric("doushard_fibers")) === 20);
+    for (let i = 0; i < 20; i++) assert.deepEqual(await follows(one), [far.id]);
+    assert.equal(told, 0);
+    proxy.rule = null;
+    proxy.cutAll();
+    for (const ids of await Promise.all(stuck)) assert.deepEqual(ids, [near.id, far.id].sort());
+  } finally {
+    many.close();
+    assert.equal((await server.stop()).code, 0);
+    await proxy.stop();
+  }
+});
+
 test("requests_max are under way: busy at once, but for what needs no fiber; then all as before", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");

@@ -516,6 +516,73 @@ static void test_stop(void **state)
     fibers_free(&fibers);
 }
 
+#define CHILDREN 50
+
+/* What a fiber spawns; all of it on its thread. */
+struct family {
+    pthread_t thread;
+    struct parker done;
+    unsigned n_left;
+    unsigned n_astray; /* on another thread */
+};
+
+struct child {
+    struct work work;
+    struct family *family;
+};
+
+static struct family family;
+
+static void grow_up(struct work *work)
+{
+    struct family *ours = ((struct child *)work)->family; /* its first member */
+
+    wait_ms(1);
+    ours->n_astray += !fiber_is_here() || !pthread_equal(pthread_self(), ours->thread);
+    ours->n_left--;
+    if (ours->n_left == 0) {
+        parker_post(&ours->done);
+    }
+}
+
+static bool raise_family(void)
+{
+    struct child children[CHILDREN];
+    unsigned n_spawned = 0;
+
+    family = (struct family){.thread = pthread_self()};
+    parker_init(&family.done);
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        children[i] = (struct child){.work.run = grow_up, .family = &family};
+        bool is_spawned = fiber_spawn(&children[i].work);
+        family.n_left += is_spawned;
+        n_spawned += is_spawned;
+    }
+    bool is_first = family.n_left == n_spawned; /* none began before this one waits */
+    bool is_posted = parker_wait(&family.done, WAIT_FOR_EVER);
+    parker_release(&family.done);
+    /* As many stacks as there may be pieces of work; this one has one. */
+    return is_first && is_posted && n_spawned == 19 && family.n_left == 0 &&
+           family.n_astray == 0;
+}
+
+/* A fiber has others run beside it, which do not count as work that was submitted. */
+static void test_spawn(void **state)
+{
+    struct fibers *fibers = new_fibers(2, 20);
+    struct work work = {.run = grow_up};
+    struct fibers_state now;
+
+    (void)state;
+    assert_false(fiber_is_here());
+    assert_false(fiber_spawn(&work));
+    assert_true(on_fiber(fibers, raise_family));
+    fibers_stop(fibers);
+    fibers_state(fibers, &now);
+    assert_int_equal(now.n_work, 0);
+    fibers_free(&fibers);
+}
+
 /* Stacks that were of no use for ten seconds are given back, but for a few. */
 static void test_trim(void **state)
 {
@@ -633,7 +700,7 @@ int main(void)
         cmocka_unit_test(test_races),  cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_trim),   cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_fds), cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop),   cmocka_unit_test(test_spawn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
