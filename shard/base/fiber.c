@@ -586,7 +586,9 @@ bool fibers_submit(struct fibers *fibers, struct work *work)
     if (n_others >= fibers->options.work_max || atomic_load(&fibers->is_stopping)) {
         (void)atomic_fetch_sub(&fibers->n_work, 1);
         (void)atomic_fetch_sub(&thread->n_work, 1);
-        rouse(thread); /* it may wait for what was counted */
+        if (atomic_load(&fibers->is_stopping)) {
+            rouse(thread); /* it may wait for what was counted */
+        }
         return false;
     }
     push(thread, work);
@@ -597,9 +599,12 @@ bool fiber_spawn(struct work *work)
 {
     struct fiber_thread *thread = this_thread;
 
-    if (!fiber_is_here() ||
-        (thread->n_free == 0 &&
-         atomic_load(&thread->n_stacks) >= thread->fibers->options.work_max)) {
+    if (!fiber_is_here()) {
+        return false;
+    }
+    const struct fibers_options *options = &thread->fibers->options;
+    if (thread->n_free == 0 &&
+        atomic_load(&thread->n_stacks) >= options->work_max / options->n_threads) {
         return false;
     }
     struct fiber *fiber = take_fiber(thread);

@@ -81,8 +81,8 @@ bool fibers_submit(struct fibers *fibers, struct work *work) MUST_CHECK;
 bool fiber_is_here(void);
 
 /* Run WORK on another fiber of this thread, which begins when the one that calls waits.
- * False: this is no fiber, or there are work_max stacks in use, or no memory for one
- * more; WORK is still the caller's. */
+ * False: this is no fiber, or its thread has its part of work_max stacks in use, or no
+ * memory for one more; WORK is still the caller's. */
 bool fiber_spawn(struct work *work) MUST_CHECK;
 
 /* Thread-safe. */
