@@ -21,7 +21,7 @@
  */
 #define NOTREADY_MS 2000
 
-/* --- One attempt of an errand to several shards, or of one that goes alone --- */
+/* --- One attempt apart from others --- */
 
 /* Borrow a connection for EXEC, an attempt of E. A repeated CALL with too little time is
  * not sent: it would only be cut off, and cost a good connection. */

@@ -140,8 +140,7 @@ static enum outcome ask(const struct sight *sight, const struct buf *users,
         return answer.outcome;
     }
     if (!read_hits(sight->call->arena, answer.result, &hits)) {
-        call_explain(sight->call, "viewer_flags answered what cannot be read");
-        return OUTCOME_INTERNAL;
+        return proc_unreadable(sight->call, PROC_VIEWER_FLAGS);
     }
     mark(sight, &hits);
     return OUTCOME_OK;

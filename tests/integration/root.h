@@ -83,6 +83,9 @@ static inline void root_run(MYSQL *mysql, const char *text, char *line, size_t s
     }
     while (more == 0) {
         MYSQL_RES *rows = mysql_store_result(mysql);
+        if (rows == NULL && mysql_errno(mysql) != 0) {
+            break;
+        }
         MYSQL_ROW row = rows == NULL ? NULL : mysql_fetch_row(rows);
         if (row != NULL && is_wanted) {
             snprintf(line, size, "%s", row[0] == NULL ? "NULL" : row[0]);

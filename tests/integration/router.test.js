@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Cluster, buildDir } from "../lib/cluster.js";
+import { environment } from "../lib/program.js";
 
 const program = join(buildDir(), "tests", "test_router");
 let cluster;
@@ -17,18 +18,7 @@ let log = "";
 before(async () => {
   assert.ok(existsSync(program), `${program} is not built: make ${program}`);
   cluster = await Cluster.up({ shards: 2, server: false });
-  const env = {
-    ...process.env,
-    CMOCKA_MESSAGE_OUTPUT: "TAP",
-    TEST_SHARDS: String(cluster.shards.length),
-    TEST_PASSWORD_FILE: cluster.files.app_password,
-    TEST_ROOT_FILE: cluster.files.root_cnf,
-  };
-  cluster.shards.forEach((shard, i) => {
-    env[`TEST_SHARD_${i}`] = `${shard.name} ${shard.host} ${shard.port} ${shard.pid}`;
-    env[`TEST_SOCKET_${i}`] = shard.socket;
-  });
-  const run = spawnSync(program, { env, encoding: "utf8", timeout: 600000 });
+  const run = spawnSync(program, { env: environment(cluster), encoding: "utf8", timeout: 600000 });
   const text = `${run.stdout}${run.stderr}`;
   log = run.stderr;
   tap = text.split("\n").filter((line) => /^(not )?ok \d+ - /.test(line));

@@ -18,7 +18,7 @@ const IS_LOG = /^\d{4}-\d\d-\d\dT\S+Z [a-z]+ /;
 const isSkip = (line) => /^(?:not )?ok \d+ # SKIP /.test(line);
 
 /** What the programs read from the environment; see tests/integration/live.h. */
-function environment(cluster, filter) {
+export function environment(cluster, filter) {
   const env = {
     ...process.env,
     CMOCKA_MESSAGE_OUTPUT: "TAP",
