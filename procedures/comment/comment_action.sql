@@ -16,8 +16,9 @@
 --           author_id (of the comment), ver (1), video_author_id, text (for same: what is
 --           stored), pending (1: the second half is still to be made)
 -- Answer 2: as _op_video_answer
--- Codes   : ok same mismatch (the op was used by another user) notfound (no live video of a
---           live user, or the comment was deleted since) moved notready
+-- Codes   : ok same (also where the video is gone since) mismatch (the op was used by another
+--           user) notfound (no live video of a live user, or the comment was deleted since) moved
+--           notready
 -- Touches : SELECT user (by slot and user_id); SELECT, UPDATE video (by slot and video_id);
 --           SELECT, INSERT comment (by slot, video_id, op); SELECT, INSERT outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations with one op   45503 the clock is beyond
@@ -103,7 +104,7 @@ BEGIN
        AND v.state = 'live'
        AND v.author_state = 'live'
       LEFT JOIN comment AS c FORCE INDEX (op)
-        ON c.slot = v.slot
+        ON c.slot = o.slot
        AND c.video_id = o.owner
        AND c.op = o.op
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
@@ -113,10 +114,8 @@ BEGIN
        AND x.target_id = o.target
        AND x.seq = c.comment_id
        AND x.ver = 1
-       SET o.code    = CASE WHEN v.video_id IS NULL
-                            THEN 'notfound'
-                            WHEN c.comment_id IS NULL
-                            THEN 'ok'
+       SET o.code    = CASE WHEN c.comment_id IS NULL
+                            THEN IF(v.video_id IS NULL, 'notfound', 'ok')
                             WHEN c.author_id <> o.target
                             THEN 'mismatch'
                             WHEN c.state = 'live'

@@ -14,8 +14,8 @@
 --           the Unix epoch, for comment_deliver), pending (1: the second half is still to be
 --           made)
 -- Answer 2: as _op_video_answer
--- Codes   : ok same (it is deleted) notfound (no such comment, or no live video of a live
---           user) forbidden moved notready
+-- Codes   : ok same (it is deleted; also where the video is gone since) notfound (no such
+--           comment, or no live video of a live user) forbidden moved notready
 -- Touches : SELECT user (by slot and user_id); SELECT, UPDATE video (by slot and video_id);
 --           SELECT, UPDATE comment (by key); SELECT, INSERT, UPDATE outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations on one comment
@@ -90,8 +90,6 @@ BEGIN
       LEFT JOIN op_video AS v
         ON v.slot = o.slot
        AND v.video_id = o.owner
-       AND v.state = 'live'
-       AND v.author_state = 'live'
       LEFT JOIN comment AS c FORCE INDEX (PRIMARY)
         ON c.slot = v.slot
        AND c.video_id = o.owner
@@ -105,9 +103,11 @@ BEGIN
        AND x.ver = o.ver
        SET o.code    = CASE WHEN c.comment_id IS NULL
                             THEN 'notfound'
-                            WHEN o.id IN (c.author_id, v.author_id)
-                            THEN IF(c.state = 'live', 'ok', 'same')
-                            ELSE IF(c.state = 'live', 'forbidden', 'notfound')
+                            WHEN c.state <> 'live'
+                            THEN IF(o.id IN (c.author_id, v.author_id), 'same', 'notfound')
+                            WHEN v.state <> 'live' OR v.author_state <> 'live'
+                            THEN 'notfound'
+                            ELSE IF(o.id IN (c.author_id, v.author_id), 'ok', 'forbidden')
                        END,
            o.target  = COALESCE(c.author_id, 0),
            o.user_id = COALESCE(v.author_id, 0),

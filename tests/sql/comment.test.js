@@ -100,6 +100,17 @@ describe("comment_action", () => {
     assert.equal(await count(video), 1);
   });
 
+  test("a comment whose answer was lost is there when it is repeated, though the video is gone by then", async () => {
+    const { author, video, writer } = await scene();
+    const op = postOp(video, writer);
+    const first = await one(app, "comment_action", op);
+    await one(app, "publish_delete", deleteOp(video, author.id));
+    const rows = await batch(app, "comment_action", [op, postOp(video, writer), { ...op, op: key() }]);
+    assert.deepEqual(rows.map((row) => [row.code, row.comment_id]), [["same", first.comment_id], ["notfound", null], ["notfound", null]]);
+    assert.deepEqual([rows[0].created_at, rows[0].pending, rows[0].text], [first.created_at, "1", op.text]);
+    assert.equal(await count(video), 1);
+  });
+
   test("deleted videos and erased authors take none", async () => {
     const { author, video, writer } = await scene();
     const other = await newVideo(app, author);
@@ -153,6 +164,17 @@ describe("comment_delete", () => {
     assert.equal((await one(app, "comment_delete", removeOp(video, writer, 12345))).code, "notfound");
     assert.deepEqual([await count(video), (await outbox(video)).map((out) => out.ver)], [0, ["2", "2"]]);
     assert.equal((await list(video))[0].comment_id, null);
+  });
+
+  test("a deletion whose answer was lost is done when it is repeated, though the video is gone by then", async () => {
+    const { author, video, writer } = await scene();
+    const ids = [];
+    for (let i = 0; i < 3; i++) ids.push((await one(app, "comment_action", postOp(video, writer))).comment_id);
+    for (const [i, who] of [writer, author].entries()) await one(app, "comment_delete", removeOp(video, who, ids[i]));
+    await one(app, "publish_delete", deleteOp(video, author.id));
+    const rows = await batch(app, "comment_delete", [removeOp(video, writer, ids[0]), removeOp(video, author, ids[1]), removeOp(video, writer, ids[2])]);
+    assert.deepEqual(rows.map((row) => [row.code, row.author_id]), [["same", writer.id], ["same", writer.id], ["notfound", null]]);
+    assert.equal(await count(video), 1);
   });
 
   test("both at once: counted once", async () => {
