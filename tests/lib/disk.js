@@ -5,9 +5,10 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
-import { openSync, closeSync, rmSync, statSync, statfsSync, symlinkSync, writeSync } from "node:fs";
+import { openSync, closeSync, readFileSync, renameSync, rmSync, statSync, statfsSync, symlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { until } from "./wait.js";
 
 const run = promisify(execFile);
 const BLOCK = Buffer.alloc(1 << 20);
@@ -23,7 +24,7 @@ export class SmallDisk {
   /** Move shard NAME of CLUSTER to a file system on which ROOM more bytes can be written. */
   static async under(cluster, name, room) {
     const disk = new SmallDisk();
-    Object.assign(disk, { cluster, name, dir: join(cluster.dir, name) });
+    Object.assign(disk, { cluster, name, dir: join(cluster.dir, name), log: join(cluster.dir, "log", `${name}.log`) });
     await cluster.demo("stop", name);
     const { stdout } = await run("du", ["--summarize", "--block-size=1", disk.dir]);
     const { uid, gid, mode } = statSync(disk.dir);
@@ -64,10 +65,24 @@ export class SmallDisk {
   /** Remove that file, and start the shard again if it ended itself: resolves to whether it did. */
   async empty() {
     rmSync(join(this.dir, "filler"), { force: true });
-    const ended = !this.shardRuns();
-    if (ended) await this.cluster.demo("start", this.name);
+    const ended = await until("the shard to write again, or to have ended", async () => {
+      if (!this.shardRuns()) return "ended";
+      if (this.isFalling()) return "";
+      await this.cluster.sql(this.name, "CALL shard_probe()");
+      return this.isFalling() ? "" : "writes";
+    }) === "ended";
+    if (ended) {
+      /* It was made to fall: nobody is to take that for an accident. */
+      renameSync(this.log, `${this.log}.full`);
+      await this.cluster.demo("start", this.name);
+    }
     this.cluster.readEndpoints();
     return ended;
+  }
+
+  /** Is the shard about to end itself? It answers for seconds yet, while it writes down how it came to that. */
+  isFalling() {
+    return /\bgot signal \d+/.test(readFileSync(this.log, "utf8"));
   }
 
   shardRuns() {
