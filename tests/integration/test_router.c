@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Router, pools and connections against real shards; router.test.js starts them.
- *
- * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001", ..; TEST_PASSWORD_FILE;
- * and what root.h wants. */
+/* Router, pools and connections against real shards; router.test.js starts them. Its
+ * environment is that of live.h. */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -30,16 +28,10 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
-#include "tests/integration/freeze.h"
-#include "tests/integration/root.h"
+#include "tests/integration/live.h"
 
 struct fixture {
-    size_t n_shards;
-    char names[SHARDS_MAX][32];
-    char hosts[SHARDS_MAX][64];
-    unsigned ports[SHARDS_MAX];
-    long pids[SHARDS_MAX];
-    char password[128];
+    struct live live;
     struct router *router;
 };
 
@@ -57,32 +49,16 @@ static const char *sql(size_t shard, const char *text)
     return line;
 }
 
-struct work {
-    struct arena arena;
-    struct call call;
-};
-
-static void work_begin(struct work *work, int64_t timeout_ms)
-{
-    arena_init(&work->arena, 8u << 20);
-    call_init(&work->call, &work->arena, clock_mono_ms() + timeout_ms);
-}
-
-static void work_end(struct work *work)
-{
-    arena_release(&work->arena);
-}
-
 /* A router that has asked every shard for its map. */
 static struct router *start_router(unsigned pool_size, unsigned waiters_max,
                                    int connect_timeout_ms)
 {
     struct router_server servers[SHARDS_MAX];
     const struct router_options options = {.servers = servers,
-                                           .n_servers = fixture.n_shards,
+                                           .n_servers = fixture.live.n_shards,
                                            .db_name = "doushard",
                                            .user = "doushard_app",
-                                           .password = fixture.password,
+                                           .password = fixture.live.password,
                                            .tls_ca = "",
                                            .pool_size = pool_size,
                                            .waiters_max = waiters_max,
@@ -92,10 +68,10 @@ static struct router *start_router(unsigned pool_size, unsigned waiters_max,
                                            .hold_down_ms = 100,
                                            .idle_ms = 60000};
 
-    for (size_t i = 0; i < fixture.n_shards; i++) {
-        servers[i] = (struct router_server){.name = fixture.names[i],
-                                            .host = fixture.hosts[i],
-                                            .port = fixture.ports[i],
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
+        servers[i] = (struct router_server){.name = fixture.live.names[i],
+                                            .host = fixture.live.hosts[i],
+                                            .port = fixture.live.ports[i],
                                             .socket = ""};
     }
     struct router *router = router_new(&options);
@@ -160,11 +136,11 @@ static void test_discovers_all_slots(void **unused)
     (void)unused;
     unsigned slots = 0;
 
-    for (size_t i = 0; i < fixture.n_shards; i++) {
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
         struct router_shard_state state;
         router_shard_state(fixture.router, i, &state);
         assert_true(state.up);
-        assert_string_equal(state.name, fixture.names[i]);
+        assert_string_equal(state.name, fixture.live.names[i]);
         slots += state.slots_owned;
     }
     assert_int_equal(slots, SHARED_SLOTS);
@@ -202,7 +178,7 @@ static void test_cards_of_several_shards_in_order(void **unused)
     struct user_card cards[5];
 
     for (size_t i = 0; i < 4; i++) {
-        ids[i] = user_on_shard(fixture.router, i % fixture.n_shards);
+        ids[i] = user_on_shard(fixture.router, i % fixture.live.n_shards);
     }
     ids[4] = ids[0] + 8192; /* the same slot, nobody's id */
     work_begin(&work, 5000);
@@ -212,7 +188,7 @@ static void test_cards_of_several_shards_in_order(void **unused)
     }
     assert_true(cards[4].id == 0);
     /* one CALL per shard, not one per card */
-    assert_int_equal(work.call.n_calls, fixture.n_shards);
+    assert_int_equal(work.call.n_calls, fixture.live.n_shards);
     work_end(&work);
 }
 
@@ -220,7 +196,7 @@ static void test_sessions(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t id = user_on_shard(fixture.router, 1 % fixture.n_shards);
+    uint64_t id = user_on_shard(fixture.router, 1 % fixture.live.n_shards);
     struct session_grant grant = {.expires_at_ms = clock_wall_ms() + 60000,
                                   .keep_max = 2};
 
@@ -364,15 +340,15 @@ static void test_feed_covers_all_shards(void **unused)
     uint64_t videos[SHARDS_MAX] = {0};
     size_t found = 0;
 
-    for (size_t i = 0; i < fixture.n_shards; i++) {
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
         publish(user_on_shard(fixture.router, i), "on every shard", &videos[i]);
     }
     work_begin(&work, 5000);
     assert_int_equal(feed_list(fixture.router, &work.call, 0, 30, &page), OUTCOME_OK);
     assert_false(page.partial);
-    assert_int_equal(work.call.n_calls, fixture.n_shards);
+    assert_int_equal(work.call.n_calls, fixture.live.n_shards);
     for (size_t i = 0; i < page.n; i++) {
-        for (size_t j = 0; j < fixture.n_shards; j++) {
+        for (size_t j = 0; j < fixture.live.n_shards; j++) {
             found += page.videos[i].id == videos[j];
         }
         if (i > 0) {
@@ -380,7 +356,7 @@ static void test_feed_covers_all_shards(void **unused)
                         page.videos[i].published_at_ms);
         }
     }
-    assert_int_equal(found, fixture.n_shards);
+    assert_int_equal(found, fixture.live.n_shards);
     work_end(&work);
 }
 
@@ -477,7 +453,7 @@ static void *thaw_after_failure(void *argument)
         router_shard_state(frozen->router, frozen->shard, &state);
         frozen->was_noticed = state.calls_failed_total > frozen->n_failed;
     }
-    (void)kill((pid_t)fixture.pids[frozen->shard], SIGCONT);
+    (void)kill((pid_t)fixture.live.pids[frozen->shard], SIGCONT);
     return NULL;
 }
 
@@ -501,7 +477,7 @@ static void test_silent_write_is_killed_and_repeated(void **unused)
     router_shard_state(router, 0, &before);
     struct frozen frozen = {
         .router = router, .shard = 0, .n_failed = before.calls_failed_total};
-    freeze_process(fixture.pids[0]);
+    freeze_process(fixture.live.pids[0]);
     assert_int_equal(pthread_create(&thread, NULL, thaw_after_failure, &frozen), 0);
     work_begin(&work, 60000);
     enum outcome outcome = user_rehash(router, &work.call, id, "$test$", "$new$");
@@ -604,11 +580,11 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     (void)unused;
     struct work work;
     struct user_card card;
-    size_t frozen = fixture.n_shards - 1;
+    size_t frozen = fixture.live.n_shards - 1;
     uint64_t on_frozen = user_on_shard(fixture.router, frozen);
     uint64_t elsewhere = user_on_shard(fixture.router, 0);
 
-    freeze_process(fixture.pids[frozen]);
+    freeze_process(fixture.live.pids[frozen]);
     int64_t start_ms = clock_mono_ms();
     for (int i = 0; i < 4; i++) {
         work_begin(&work, 600);
@@ -630,7 +606,7 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     assert_true(page.partial);
     work_end(&work);
 
-    assert_int_equal(kill((pid_t)fixture.pids[frozen], SIGCONT), 0);
+    assert_int_equal(kill((pid_t)fixture.live.pids[frozen], SIGCONT), 0);
     assert_true(wait_until_up(frozen, true));
     work_begin(&work, 5000);
     assert_int_equal(user_get(fixture.router, &work.call, &on_frozen, 1, &card),
@@ -744,11 +720,11 @@ static void test_two_claims_stop_the_slot(void **unused)
     await_disputes(1, 1, &dispute);
     assert_int_equal(dispute.slot, slot);
     assert_int_equal(dispute.epoch, 1);
-    assert_string_equal(dispute.servers[0], fixture.names[0]);
-    assert_string_equal(dispute.servers[1], fixture.names[1]);
+    assert_string_equal(dispute.servers[0], fixture.live.names[0]);
+    assert_string_equal(dispute.servers[1], fixture.live.names[1]);
     assert_false(router_is_ready(fixture.router));
     assert_int_equal(read_user(id), OUTCOME_UNAVAILABLE);
-    assert_int_equal(router_slot_shard(fixture.router, slot), fixture.n_shards);
+    assert_int_equal(router_slot_shard(fixture.router, slot), fixture.live.n_shards);
     await_fence(0, slot, "1 1 moved");
     await_fence(1, slot, "1 1 moved");
     assert_int_equal(read_user(user_on_shard(fixture.router, 1)), OUTCOME_OK);
@@ -777,20 +753,20 @@ static void test_wrong_shard_is_refused(void **unused)
     char kept[32];
     struct router_shard_state state;
 
-    memcpy(kept, fixture.names[0], sizeof kept);
-    snprintf(fixture.names[0], sizeof fixture.names[0], "impostor");
+    memcpy(kept, fixture.live.names[0], sizeof kept);
+    snprintf(fixture.live.names[0], sizeof fixture.live.names[0], "impostor");
     struct router_server servers[SHARDS_MAX];
-    for (size_t i = 0; i < fixture.n_shards; i++) {
-        servers[i] = (struct router_server){.name = fixture.names[i],
-                                            .host = fixture.hosts[i],
-                                            .port = fixture.ports[i],
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
+        servers[i] = (struct router_server){.name = fixture.live.names[i],
+                                            .host = fixture.live.hosts[i],
+                                            .port = fixture.live.ports[i],
                                             .socket = ""};
     }
     const struct router_options options = {.servers = servers,
-                                           .n_servers = fixture.n_shards,
+                                           .n_servers = fixture.live.n_shards,
                                            .db_name = "doushard",
                                            .user = "doushard_app",
-                                           .password = fixture.password,
+                                           .password = fixture.live.password,
                                            .tls_ca = "",
                                            .pool_size = 2,
                                            .waiters_max = 2,
@@ -806,25 +782,15 @@ static void test_wrong_shard_is_refused(void **unused)
     assert_false(state.up);
     assert_non_null(strstr(state.reason, "calls itself"));
     router_free(&router);
-    memcpy(fixture.names[0], kept, sizeof kept);
+    memcpy(fixture.live.names[0], kept, sizeof kept);
 }
 
 static int set_up(void **unused)
 {
     (void)unused;
-    fixture.n_shards = (size_t)strtoul(live_env("TEST_SHARDS"), NULL, 10);
-    for (size_t i = 0; i < fixture.n_shards; i++) {
-        if (sscanf(live_env_of("TEST_SHARD", i), "%31s %63s %u %ld", fixture.names[i],
-                   fixture.hosts[i], &fixture.ports[i], &fixture.pids[i]) != 4) {
-            return -1;
-        }
-    }
-    FILE *file = fopen(live_env("TEST_PASSWORD_FILE"), "r");
-    if (file == NULL || fgets(fixture.password, sizeof fixture.password, file) == NULL) {
+    if (!live_init(&fixture.live)) {
         return -1;
     }
-    (void)fclose(file);
-    fixture.password[strcspn(fixture.password, "\r\n")] = '\0';
     fixture.router = make_router(8, 64);
     return 0;
 }
