@@ -10,20 +10,6 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-/* Run OPS (taken and freed), a batch of one, and give its answer. */
-static enum outcome run_one(struct delivery *delivery, struct call *call,
-                            enum proc_id proc, struct ops *ops,
-                            struct router_answer *answer)
-{
-    if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    router_batch(delivery_router(delivery), call, proc, ops, answer);
-    ops_free(&ops);
-    return answer->outcome;
-}
-
 /* What comment_action and comment_delete answer about the first half. */
 struct first_half {
     uint64_t comment_id;
@@ -93,7 +79,8 @@ enum outcome comment_action(struct delivery *delivery, struct call *call,
         ops_hex(ops, "op", args->op, sizeof args->op);
         ops_text(ops, "text", args->text);
     }
-    enum outcome outcome = run_one(delivery, call, PROC_COMMENT_ACTION, ops, &answer);
+    enum outcome outcome =
+        router_one(delivery_router(delivery), call, PROC_COMMENT_ACTION, ops, &answer);
     if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
         return outcome;
     }
@@ -128,7 +115,8 @@ enum outcome comment_delete(struct delivery *delivery, struct call *call,
         ops_number(ops, "user", (int64_t)user_id);
         ops_number(ops, "comment_id", (int64_t)comment_id);
     }
-    enum outcome outcome = run_one(delivery, call, PROC_COMMENT_DELETE, ops, &answer);
+    enum outcome outcome =
+        router_one(delivery_router(delivery), call, PROC_COMMENT_DELETE, ops, &answer);
     if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
         return outcome;
     }

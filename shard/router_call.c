@@ -249,30 +249,41 @@ static void run_branch(struct work *work)
     }
 }
 
-/* Send all parcels side by side. Each has a fiber of its own: whoever leads others at one
- * shard has no other shard's answer to wait for meanwhile. */
-static void attempt_together(struct errand *e)
+/* Send several parcels side by side. Each has a fiber of its own: whoever leads others at
+ * one shard has no other shard's answer to wait for meanwhile. This one sends the first,
+ * and those for which there is no fiber. */
+static void send_branches(struct errand *e)
 {
     struct branch *branch = arena_calloc(e->call->arena, e->n_parcels, sizeof *branch);
     struct branches all = {.errand = e, .scope = log_scope_now()};
+    size_t n_own = e->n_parcels;
 
     parker_init(&all.done);
-    for (size_t i = 1; branch != NULL && i < e->n_parcels; i++) {
-        branch[i] = (struct branch){
-            .work.run = run_branch, .all = &all, .parcel = &e->parcels[i]};
-        e->parcels[i].is_sent = fiber_spawn(&branch[i].work);
-        all.n_left += e->parcels[i].is_sent;
-    }
-    bool has_branches = all.n_left > 0;
-    for (size_t i = 0; i < e->n_parcels; i++) {
-        if (!e->parcels[i].is_sent) {
-            send_together(e, &e->parcels[i]);
+    while (branch != NULL && n_own > 1) {
+        branch[n_own - 1] = (struct branch){
+            .work.run = run_branch, .all = &all, .parcel = &e->parcels[n_own - 1]};
+        if (!fiber_spawn(&branch[n_own - 1].work)) {
+            break;
         }
+        n_own--;
     }
-    if (has_branches) {
+    all.n_left = e->n_parcels - n_own; /* none begins before this one waits */
+    for (size_t i = 0; i < n_own; i++) {
+        send_together(e, &e->parcels[i]);
+    }
+    if (n_own < e->n_parcels) {
         CHECK(parker_wait(&all.done, WAIT_FOR_EVER));
     }
     parker_release(&all.done);
+}
+
+static void attempt_together(struct errand *e)
+{
+    if (e->n_parcels == 1) {
+        send_together(e, &e->parcels[0]);
+    } else {
+        send_branches(e);
+    }
 }
 
 /* Find the restless slot that PARCEL is about. False: it is about others as well. */
@@ -299,7 +310,6 @@ static bool may_go_together(struct errand *e)
         return false;
     }
     for (size_t i = 0; i < e->n_parcels; i++) {
-        e->parcels[i].is_sent = false;
         if (!find_restless(e, &e->parcels[i], now_ms)) {
             return false;
         }
@@ -424,6 +434,18 @@ void router_batch(struct router *router, struct call *call, enum proc_id proc,
         }
     }
     run(&e);
+}
+
+enum outcome router_one(struct router *router, struct call *call, enum proc_id proc,
+                        struct ops *ops, struct router_answer *answer)
+{
+    if (ops == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    router_batch(router, call, proc, ops, answer);
+    ops_free(&ops);
+    return answer->outcome;
 }
 
 void router_owner(struct router *router, struct call *call, enum proc_id proc,

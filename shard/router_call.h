@@ -44,6 +44,11 @@ struct router_subject {
 void router_batch(struct router *router, struct call *call, enum proc_id proc,
                   struct ops *ops, struct router_answer *answers);
 
+/* Run OPS, one operation, which are taken and freed; NULL: there was no memory for them.
+ * Returns the outcome of ANSWER. */
+enum outcome router_one(struct router *router, struct call *call, enum proc_id proc,
+                        struct ops *ops, struct router_answer *answer);
+
 /* Call a PROC_OWNER procedure; ARGS are those after slot and epoch. *ANSWER->result holds
  * all rows. MOVED is possible for a name only: its user lives in a slot of its own. */
 void router_owner(struct router *router, struct call *call, enum proc_id proc,

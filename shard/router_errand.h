@@ -50,7 +50,6 @@ struct parcel {
     size_t *index; /* of the tasks, which are numbered like the operations */
     struct dbarg args[PROC_ARGS_MAX];
     uint32_t restless_slot; /* that it is about, and nothing else; SLOTS_MAX: none */
-    bool is_sent;           /* together with others, on a fiber of its own */
     bool is_in;             /* counts among the requests of its shard, in this attempt */
     bool is_ready;          /* has its arguments, and was not sent yet in this attempt */
     bool has_fair_time;     /* silence would say something about the shard */

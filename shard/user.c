@@ -9,19 +9,6 @@
 #include "shard/id.h"
 #include "shard/router_call.h"
 
-/* Run OPS (taken and freed), a batch of one, and give its answer. */
-static enum outcome run_one(struct router *router, struct call *call, enum proc_id proc,
-                            struct ops *ops, struct router_answer *answer)
-{
-    if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    router_batch(router, call, proc, ops, answer);
-    ops_free(&ops);
-    return answer->outcome;
-}
-
 static void add_session(struct ops *ops, const struct session_grant *session)
 {
     ops_hex(ops, "session", session->id, sizeof session->id);
@@ -42,7 +29,7 @@ enum outcome user_register(struct router *router, struct call *call,
         ops_text(ops, "hash", args->password_hash);
         add_session(ops, &args->session);
     }
-    enum outcome outcome = run_one(router, call, PROC_USER_REGISTER, ops, &answer);
+    enum outcome outcome = router_one(router, call, PROC_USER_REGISTER, ops, &answer);
     if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "user_id");
         if (id == NULL || !id_is_valid(id->number)) {
@@ -130,7 +117,7 @@ enum outcome user_password(struct router *router, struct call *call, uint64_t us
     if (ops != NULL) {
         add_session(ops, session);
     }
-    return run_one(router, call, PROC_USER_PASSWORD, ops, &answer);
+    return router_one(router, call, PROC_USER_PASSWORD, ops, &answer);
 }
 
 enum outcome user_rehash(struct router *router, struct call *call, uint64_t user_id,
@@ -138,8 +125,8 @@ enum outcome user_rehash(struct router *router, struct call *call, uint64_t user
 {
     struct router_answer answer;
 
-    return run_one(router, call, PROC_USER_REHASH,
-                   replace_hash(user_id, old_hash, new_hash), &answer);
+    return router_one(router, call, PROC_USER_REHASH,
+                      replace_hash(user_id, old_hash, new_hash), &answer);
 }
 
 enum outcome user_logout(struct router *router, struct call *call, uint64_t user_id,
@@ -152,7 +139,7 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
         ops_add_owner(ops, user_id);
         ops_hex(ops, "session", session, SESSION_BYTES);
     }
-    return run_one(router, call, PROC_USER_LOGOUT, ops, &answer);
+    return router_one(router, call, PROC_USER_LOGOUT, ops, &answer);
 }
 
 /* One batch of different users, cards in the order of IDS. */
@@ -247,7 +234,7 @@ enum outcome user_profile(struct router *router, struct call *call, uint64_t use
             ops_text(ops, "signature", args->signature);
         }
     }
-    return run_one(router, call, PROC_USER_PROFILE, ops, &answer);
+    return router_one(router, call, PROC_USER_PROFILE, ops, &answer);
 }
 
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,
@@ -260,5 +247,5 @@ enum outcome session_open(struct router *router, struct call *call, uint64_t use
         ops_add_owner(ops, user_id);
         add_session(ops, session);
     }
-    return run_one(router, call, PROC_SESSION_OPEN, ops, &answer);
+    return router_one(router, call, PROC_SESSION_OPEN, ops, &answer);
 }

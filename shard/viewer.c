@@ -181,24 +181,22 @@ static enum outcome mark_user(struct router *router, struct call *call,
                               uint64_t viewer_id, struct user_card *user)
 {
     struct ops *ops = ops_new();
-    struct router_answer answer = {.outcome = OUTCOME_NOMEM};
+    struct router_answer answer;
 
     user->is_follow = false;
-    if (ops == NULL) {
-        return out_of_memory(call);
+    if (ops != NULL) {
+        ops_add_owner(ops, viewer_id);
+        ops_number(ops, "target", (int64_t)user->id);
     }
-    ops_add_owner(ops, viewer_id);
-    ops_number(ops, "target", (int64_t)user->id);
-    router_batch(router, call, PROC_RELATION_GET, ops, &answer);
-    ops_free(&ops);
-    if (answer.outcome == OUTCOME_OK) {
+    enum outcome outcome = router_one(router, call, PROC_RELATION_GET, ops, &answer);
+    if (outcome == OUTCOME_OK) {
         const struct dbvalue *state = dbresult_value(answer.result, answer.row, "state");
         if (state == NULL) {
             return proc_unreadable(call, PROC_RELATION_GET);
         }
         user->is_follow = state->number == 1;
     }
-    return answer.outcome;
+    return outcome;
 }
 
 enum outcome viewer_mark_users(struct router *router, struct call *call,
