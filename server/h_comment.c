@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/comment/: comment on a video, delete a comment, list them. */
-#include <jansson.h>
-
 #include "shard/comment.h"
 
 #include "server/app.h"
@@ -71,7 +69,8 @@ static void post(struct request *req)
         return;
     }
     fill_author(req, &comment);
-    reply_json(req, json_pack("{s:o}", "comment", view_comment(req, &comment)));
+    view_comment(reply_begin(req), req, "comment", &comment);
+    reply_end(req);
 }
 
 static void delete_one(struct request *req)
@@ -114,8 +113,9 @@ void h_comment_list(struct request *req)
         return;
     }
     view_mark_comments(req, &page);
-    reply_json(req,
-               json_pack("{s:o, s:I, s:b}", "comment_list", view_comments(req, &page),
-                         "next_cursor", (json_int_t)page.next_cursor, "partial",
-                         (int)page.partial));
+    struct json_out *out = reply_begin(req);
+    view_comments(out, req, &page);
+    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
+    json_out_bool(out, "partial", page.partial);
+    reply_end(req);
 }

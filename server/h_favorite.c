@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/favorite/: like a video or no more, list the videos that a user likes. */
-#include <jansson.h>
-
 #include "shard/favorite.h"
 
 #include "server/app.h"
@@ -36,7 +34,9 @@ void h_favorite_list(struct request *req)
         return;
     }
     view_mark_videos(req, &page);
-    reply_json(req, json_pack("{s:o, s:I, s:b}", "video_list", view_videos(req, &page),
-                              "next_cursor", (json_int_t)page.next_cursor, "partial",
-                              (int)page.partial));
+    struct json_out *out = reply_begin(req);
+    view_videos(out, req, &page);
+    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
+    json_out_bool(out, "partial", page.partial);
+    reply_end(req);
 }

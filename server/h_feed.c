@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/feed/: the newest videos of everybody, paged by time. */
-#include <jansson.h>
-
 #include "shard/base/clock.h"
 
 #include "shard/feed.h"
@@ -35,7 +33,9 @@ void h_feed_list(struct request *req)
         return;
     }
     view_mark_videos(req, &page);
-    reply_json(req, json_pack("{s:o, s:I, s:b}", "video_list", view_videos(req, &page),
-                              "next_time", (json_int_t)next_time_ms(&page, before_ms),
-                              "partial", (int)page.partial));
+    struct json_out *out = reply_begin(req);
+    view_videos(out, req, &page);
+    json_out_integer(out, "next_time", next_time_ms(&page, before_ms));
+    json_out_bool(out, "partial", page.partial);
+    reply_end(req);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/message/: write to another user, read the messages of both. */
-#include <jansson.h>
-
 #include "shard/message.h"
 
 #include "server/app.h"
@@ -104,6 +102,8 @@ void h_message_chat(struct request *req)
         reply_outcome(req, outcome);
         return;
     }
-    reply_json(req, json_pack("{s:o, s:I}", "message_list", view_messages(&page),
-                              "next_cursor", (json_int_t)next_cursor(&range, &page)));
+    struct json_out *out = reply_begin(req);
+    view_messages(out, &page);
+    json_out_integer(out, "next_cursor", next_cursor(&range, &page));
+    reply_end(req);
 }

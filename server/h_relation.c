@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/relation/: follow a user or no more, list follows, followers and friends. */
-#include <jansson.h>
-
 #include "shard/relation.h"
 
 #include "server/app.h"
@@ -50,10 +48,11 @@ static void reply_list(struct request *req, enum relation_kind kind)
         hide_notes(&page);
     }
     view_mark_users(req, page.users, page.n, &page.partial);
-    reply_json(req,
-               json_pack("{s:o, s:I, s:b}", "user_list",
-                         view_users(req, page.users, page.n, page.notes), "next_cursor",
-                         (json_int_t)page.next_cursor, "partial", (int)page.partial));
+    struct json_out *out = reply_begin(req);
+    view_users(out, req, page.users, page.n, page.notes);
+    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
+    json_out_bool(out, "partial", page.partial);
+    reply_end(req);
 }
 
 void h_relation_follow_list(struct request *req)

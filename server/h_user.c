@@ -2,7 +2,6 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/user/: register, login, logout, password, and a user's page. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,8 +32,10 @@ static void reply_session(struct request *req, uint64_t user_id,
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return;
     }
-    reply_json(req,
-               json_pack("{s:I, s:s}", "user_id", (json_int_t)user_id, "token", token));
+    struct json_out *out = reply_begin(req);
+    json_out_integer(out, "user_id", (int64_t)user_id);
+    json_out_text(out, "token", token);
+    reply_end(req);
 }
 
 /* The answer when a password could not be hashed or compared at all. */
@@ -447,7 +448,9 @@ void h_user_get(struct request *req)
         if (user_id != req->who.user_id) {
             view_mark_users(req, &card, 1, &partial);
         }
-        reply_json(req, json_pack("{s:o, s:b}", "user", view_user(req, &card), "partial",
-                                  (int)partial));
+        struct json_out *out = reply_begin(req);
+        view_user(out, req, "user", &card);
+        json_out_bool(out, "partial", partial);
+        reply_end(req);
     }
 }

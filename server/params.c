@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/utf8.h"
+#include "shard/base/utf8.h"
 
 /* No number that we accept needs more; "1" and 100 zeros are refused as too large. */
 #define NUMBER_BYTES_MAX 128

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "shard/base/buf.h"
+#include "shard/base/json_out.h"
 
 #include "server/request.h"
 #include "server/routes.h"
@@ -34,6 +35,7 @@ void reply_init(struct reply *reply)
 /* Forget the body, keep the headers. */
 static void drop_body(struct reply *reply)
 {
+    buf_clear(&reply->out.buf);
     if (reply->kind == REPLY_HEAP) {
         free(reply->heap);
     }
@@ -68,11 +70,11 @@ static void add_escaped(char *out, size_t *len, size_t size, const char *text)
     out[*len] = '\0';
 }
 
-static void set_error(struct request *req, enum error_code code, const char *detail)
+/* An envelope with nothing else than KEYS, if any. */
+static void set_envelope(struct reply *reply, enum error_code code, const char *detail,
+                         const char *keys)
 {
-    struct reply *reply = &req->reply;
     const struct error_info *info = error_info(code);
-    const char *keys = req->route != NULL ? req->route->failure_json : NULL;
     size_t tail = 4 + (keys != NULL ? strlen(keys) : 0);
     size_t size = sizeof(reply->error_body) - tail;
     int begin;
@@ -95,6 +97,12 @@ static void set_error(struct request *req, enum error_code code, const char *det
     reply->body_len = strlen(reply->error_body);
 }
 
+static void set_error(struct request *req, enum error_code code, const char *detail)
+{
+    set_envelope(&req->reply, code, detail,
+                 req->route != NULL ? req->route->failure_json : NULL);
+}
+
 void reply_error(struct request *req, enum error_code code, const char *fmt, ...)
 {
     char detail[DETAIL_BYTES_MAX] = "";
@@ -108,59 +116,36 @@ void reply_error(struct request *req, enum error_code code, const char *fmt, ...
     set_error(req, code, detail);
 }
 
-static int dump_cb(const char *data, size_t len, void *cls)
+void reply_ok(struct request *req)
 {
-    return buf_add(cls, data, len) ? 0 : -1;
+    set_envelope(&req->reply, ERROR_OK, "", NULL);
 }
 
-/* The envelope around the keys of BODY. False: memory is short. */
-static bool build_envelope(struct buf *buf, const json_t *body)
+struct json_out *reply_begin(struct request *req)
 {
-    size_t head;
+    struct json_out *out = &req->reply.out;
+    const struct error_info *info = error_info(ERROR_OK);
 
-    buf_addf(buf, "{\"status_code\":%d,\"status_msg\":\"%s\"", error_info(ERROR_OK)->code,
-             error_info(ERROR_OK)->text);
-    if (json_object_size(body) == 0) {
-        return buf_add(buf, "}", 1);
-    }
-    head = buf->len;
-    if (json_dump_callback(body, dump_cb, buf, JSON_COMPACT) != 0 || buf->failed) {
-        return false;
-    }
-    buf->data[head] = ','; /* was the opening brace of BODY */
-    return true;
+    drop_body(&req->reply);
+    json_out_init(out, ENVELOPE_BYTES_MAX);
+    json_out_object(out, NULL);
+    json_out_integer(out, "status_code", info->code);
+    json_out_text(out, "status_msg", info->text);
+    return out;
 }
 
-void reply_ok(struct request *req, json_t *body_steal)
+void reply_end(struct request *req)
 {
-    struct reply *reply = &req->reply;
-    struct buf buf;
+    struct json_out *out = &req->reply.out;
+    size_t len = 0;
 
-    buf_init(&buf, ENVELOPE_BYTES_MAX);
-    drop_body(reply);
-    if (build_envelope(&buf, body_steal)) {
-        reply->heap = buf_detach(&buf, &reply->body_len);
-    }
-    buf_clear(&buf);
-    json_decref(body_steal);
-    if (reply->heap == NULL) {
+    json_out_object_end(out);
+    char *body = buf_detach(&out->buf, &len);
+    if (body == NULL) {
         set_error(req, ERROR_UNAVAILABLE, "out of memory");
         return;
     }
-    reply->kind = REPLY_HEAP;
-    reply->error = ERROR_OK;
-    reply->http_status = error_info(ERROR_OK)->http;
-    reply->content_type = envelope_type;
-    reply->body = reply->heap;
-}
-
-void reply_json(struct request *req, json_t *body_steal)
-{
-    if (body_steal == NULL) {
-        set_error(req, ERROR_UNAVAILABLE, "out of memory");
-        return;
-    }
-    reply_ok(req, body_steal);
+    reply_raw(req, error_info(ERROR_OK)->http, envelope_type, body, len);
 }
 
 void reply_outcome(struct request *req, enum outcome outcome)
@@ -168,7 +153,7 @@ void reply_outcome(struct request *req, enum outcome outcome)
     enum error_code code = error_from_outcome(outcome);
 
     if (code == ERROR_OK) {
-        reply_ok(req, NULL);
+        reply_ok(req);
         return;
     }
     set_error(req, code, "");

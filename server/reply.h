@@ -2,19 +2,19 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What a request is answered with, and the only code that hands it to libmicrohttpd.
  *
- * A handler ends by calling exactly one of reply_ok(), reply_error(), reply_outcome(),
- * reply_raw(), reply_static(), reply_file(). They only fill struct reply: any thread that
- * owns the request may call them, they do not block, and they always succeed (when memory
- * is short the answer becomes ERROR_UNAVAILABLE). */
+ * A handler ends by calling exactly one of reply_ok(), reply_end(), reply_error(),
+ * reply_outcome(), reply_raw(), reply_static(), reply_file(). They only fill struct
+ * reply: any thread that owns the request may call them, they do not block, and they
+ * always succeed (when memory is short the answer becomes ERROR_UNAVAILABLE). */
 #ifndef DOUSHARD_REPLY_H
 #define DOUSHARD_REPLY_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shard/base/check.h"
+#include "shard/base/json_out.h"
 
 #include "shard/outcome.h"
 
@@ -44,6 +44,7 @@ struct reply {
     const char *content_type; /* static text */
     const char *body;         /* (ref) REPLY_STATIC, REPLY_HEAP: the bytes */
     char *heap;               /* REPLY_HEAP: owned, malloc'ed; body points to it */
+    struct json_out out;      /* owned; between reply_begin() and reply_end() */
     size_t body_len;
     int fd;          /* REPLY_FILE: owned; else -1 */
     uint64_t offset; /* REPLY_FILE: first byte */
@@ -81,13 +82,13 @@ void reply_init(struct reply *reply);
 /* Free what the reply still owns. */
 void reply_release(struct reply *reply);
 
-/* Success: BODY (taken over; an object, or NULL for none) with "status_code":0 and
- * "status_msg":"success" added. A NULL that came from a failed json_pack() must not be
- * passed: use reply_error(ERROR_UNAVAILABLE) then, or reply_json(). */
-void reply_ok(struct request *req, json_t *body_steal);
+/* Success: "status_code":0 and "status_msg":"success". */
+void reply_ok(struct request *req);
 
-/* As reply_ok(), but NULL means that memory ran out while BODY was made. */
-void reply_json(struct request *req, json_t *body_steal);
+/* Success with more fields: write them, then reply_end(). What could not be written makes
+ * the answer ERROR_UNAVAILABLE then, as a whole. */
+struct json_out *reply_begin(struct request *req);
+void reply_end(struct request *req);
 
 /* Refusal: the text of errors.def, then ": " and the detail unless FMT is NULL, then the
  * keys of the route's failure_json. The detail is for the client: no SQL, no paths, no

@@ -57,6 +57,7 @@ struct request {
     struct request_headers headers;
     /* 1..128 visible ASCII, in the arena; NULL when absent */
     const char *idempotency_key;
+    const char *base_url; /* of URLs in the answer; NULL: not asked for yet */
     /* A finished file: owned, freed at the end unless a handler took it and set NULL;
      * NULL when none came. */
     struct upload *upload;

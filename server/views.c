@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "shard/base/arena.h"
+#include "shard/base/json_out.h"
 #include "shard/base/log.h"
 
 #include "shard/viewer.h"
@@ -28,8 +29,7 @@
 
 /* The address to name to clients when base_url does not: a wildcard is no address, so the
  * loopback stands for it, and an IPv6 address needs brackets. */
-static const char *listen_url(struct request *req, const struct config *config,
-                              const char *path)
+static const char *listen_url(struct request *req, const struct config *config)
 {
     const char *host = config->listen_host;
 
@@ -39,132 +39,116 @@ static const char *listen_url(struct request *req, const struct config *config,
     unsigned port = req->app->http != NULL ? http_port(req->app->http, LISTENER_PUBLIC)
                                            : (unsigned)config->listen_port;
     return arena_printf(&req->arena,
-                        strchr(host, ':') != NULL ? "http://[%s]:%u%s" : "http://%s:%u%s",
-                        host, port, path);
+                        strchr(host, ':') != NULL ? "http://[%s]:%u" : "http://%s:%u",
+                        host, port);
 }
 
-const char *view_url(struct request *req, const char *path)
+/* What every URL of this answer begins with; NULL: memory is short. */
+static const char *base_url(struct request *req)
 {
-    const struct config *config = app_config(req->app);
+    if (req->base_url == NULL) {
+        const char *url = app_config(req->app)->base_url;
 
-    if (config->base_url[0] == '\0') {
-        return listen_url(req, config, path);
+        req->base_url = url[0] != '\0' ? url : listen_url(req, app_config(req->app));
     }
-    return arena_printf(&req->arena, "%s%s", config->base_url, path);
+    return req->base_url;
 }
 
-/* The URL of a picture that a user has stored under NAME, or of the default one. */
-static const char *picture_url(struct request *req, const char *name,
-                               const char *default_path)
+/* The field NAME: the URL of a published file, STEM with ENDING. */
+static void media_url(struct json_out *out, struct request *req, const char *name,
+                      const char *stem, const char *ending)
 {
-    const char *path = default_path;
+    json_out_texts(out, name, (const char *[]){base_url(req), MEDIA_PATH, stem, ending},
+                   4);
+}
 
-    if (name[0] != '\0') {
-        path = arena_printf(&req->arena, MEDIA_PATH "%s", name);
+/* The field NAME: the URL of a picture that a user has stored, or of the default one. */
+static void picture_url(struct json_out *out, struct request *req, const char *name,
+                        const char *picture, const char *default_path)
+{
+    if (picture[0] != '\0') {
+        media_url(out, req, name, picture, "");
+    } else {
+        json_out_texts(out, name, (const char *[]){base_url(req), default_path}, 2);
     }
-    return path != NULL ? view_url(req, path) : NULL;
 }
 
-json_t *view_user(struct request *req, const struct user_card *card)
+static void user_fields(struct json_out *out, struct request *req,
+                        const struct user_card *card)
 {
-    const char *avatar = picture_url(req, card->avatar, DEFAULT_AVATAR);
-    const char *background = picture_url(req, card->background_image, DEFAULT_BACKGROUND);
+    const char *signature =
+        card->signature[0] != '\0' ? card->signature : DEFAULT_SIGNATURE;
 
-    if (avatar == NULL || background == NULL) {
-        return NULL;
-    }
-    // clang-format off
-    return json_pack("{s:I, s:s, s:I, s:I, s:b, s:s, s:s, s:s, s:I, s:I, s:I}",
-                     "id", (json_int_t)card->id,
-                     "name", card->name,
-                     "follow_count", (json_int_t)card->follow_count,
-                     "follower_count", (json_int_t)card->follower_count,
-                     "is_follow", (int)card->is_follow,
-                     "avatar", avatar,
-                     "background_image", background,
-                     "signature", card->signature[0] != '\0' ? card->signature
-                                                            : DEFAULT_SIGNATURE,
-                     "total_favorited", (json_int_t)card->total_favorited,
-                     "work_count", (json_int_t)card->work_count,
-                     "favorite_count", (json_int_t)card->favorite_count);
-    // clang-format on
+    json_out_integer(out, "id", (int64_t)card->id);
+    json_out_text(out, "name", card->name);
+    json_out_integer(out, "follow_count", card->follow_count);
+    json_out_integer(out, "follower_count", card->follower_count);
+    json_out_bool(out, "is_follow", card->is_follow);
+    picture_url(out, req, "avatar", card->avatar, DEFAULT_AVATAR);
+    picture_url(out, req, "background_image", card->background_image, DEFAULT_BACKGROUND);
+    json_out_text(out, "signature", signature);
+    json_out_integer(out, "total_favorited", card->total_favorited);
+    json_out_integer(out, "work_count", card->work_count);
+    json_out_integer(out, "favorite_count", card->favorite_count);
 }
 
-/* The URL of a stored file: base name MEDIA with ENDING. */
-static const char *media_url(struct request *req, const char *media, const char *ending)
+void view_user(struct json_out *out, struct request *req, const char *name,
+               const struct user_card *card)
 {
-    const char *path = arena_printf(&req->arena, MEDIA_PATH "%s%s", media, ending);
-
-    return path != NULL ? view_url(req, path) : NULL;
+    json_out_object(out, name);
+    user_fields(out, req, card);
+    json_out_object_end(out);
 }
 
-json_t *view_video(struct request *req, const struct video_card *card)
+static void view_video(struct json_out *out, struct request *req,
+                       const struct video_card *card)
 {
-    const char *play_url = media_url(req, card->media, ".mp4");
-    const char *cover_url = media_url(req, card->media, ".jpg");
-
-    if (play_url == NULL || cover_url == NULL) {
-        return NULL;
-    }
-    // clang-format off
-    return json_pack("{s:I, s:o, s:s, s:s, s:I, s:I, s:b, s:s}",
-                     "id", (json_int_t)card->id,
-                     "author", view_user(req, &card->author),
-                     "play_url", play_url,
-                     "cover_url", cover_url,
-                     "favorite_count", (json_int_t)card->favorite_count,
-                     "comment_count", (json_int_t)card->comment_count,
-                     "is_favorite", (int)card->is_favorite,
-                     "title", card->title);
-    // clang-format on
+    json_out_object(out, NULL);
+    json_out_integer(out, "id", (int64_t)card->id);
+    view_user(out, req, "author", &card->author);
+    media_url(out, req, "play_url", card->media, ".mp4");
+    media_url(out, req, "cover_url", card->media, ".jpg");
+    json_out_integer(out, "favorite_count", card->favorite_count);
+    json_out_integer(out, "comment_count", card->comment_count);
+    json_out_bool(out, "is_favorite", card->is_favorite);
+    json_out_text(out, "title", card->title);
+    json_out_object_end(out);
 }
 
-json_t *view_videos(struct request *req, const struct video_page *page)
+void view_videos(struct json_out *out, struct request *req, const struct video_page *page)
 {
-    json_t *videos = json_array();
-
+    json_out_array(out, "video_list");
     for (size_t i = 0; i < page->n; i++) {
-        if (json_array_append_new(videos, view_video(req, &page->videos[i])) != 0) {
-            json_decref(videos);
-            return NULL;
-        }
+        view_video(out, req, &page->videos[i]);
     }
-    return videos;
+    json_out_array_end(out);
 }
 
-/* A friend is a user with two more fields: the last message and its direction, which is 0
- * for a received one. */
-static json_t *view_friend(struct request *req, const struct user_card *card,
-                           const struct relation_note *note)
+/* What makes a user a friend: the last message and its direction, which is 0 for a
+ * received one. */
+static void note_fields(struct json_out *out, const struct relation_note *note)
 {
-    json_t *user = view_user(req, card);
-
-    if (json_object_set_new(user, "message", json_string(note->text)) != 0 ||
-        json_object_set_new(user, "msgType", json_integer(note->is_sent ? 1 : 0)) != 0) {
-        json_decref(user);
-        return NULL;
-    }
-    return user;
+    json_out_text(out, "message", note->text);
+    json_out_integer(out, "msgType", note->is_sent ? 1 : 0);
 }
 
-json_t *view_users(struct request *req, const struct user_card *users, size_t n,
-                   const struct relation_note *notes)
+void view_users(struct json_out *out, struct request *req, const struct user_card *users,
+                size_t n, const struct relation_note *notes)
 {
-    json_t *array = json_array();
-
+    json_out_array(out, "user_list");
     for (size_t i = 0; i < n; i++) {
-        json_t *user = notes != NULL ? view_friend(req, &users[i], &notes[i])
-                                     : view_user(req, &users[i]);
-
-        if (json_array_append_new(array, user) != 0) {
-            json_decref(array);
-            return NULL;
+        json_out_object(out, NULL);
+        user_fields(out, req, &users[i]);
+        if (notes != NULL) {
+            note_fields(out, &notes[i]);
         }
+        json_out_object_end(out);
     }
-    return array;
+    json_out_array_end(out);
 }
 
-json_t *view_comment(struct request *req, const struct comment *comment)
+void view_comment(struct json_out *out, struct request *req, const char *name,
+                  const struct comment *comment)
 {
     time_t seconds = (time_t)(comment->created_at_ms / 1000);
     struct tm day;
@@ -173,51 +157,42 @@ json_t *view_comment(struct request *req, const struct comment *comment)
     if (gmtime_r(&seconds, &day) != NULL) {
         (void)strftime(date, sizeof date, "%m-%d", &day);
     }
-    // clang-format off
-    return json_pack("{s:I, s:o, s:s, s:s}",
-                     "id", (json_int_t)comment->id,
-                     "user", view_user(req, &comment->author),
-                     "content", comment->text,
-                     "create_date", date);
-    // clang-format on
+    json_out_object(out, name);
+    json_out_integer(out, "id", (int64_t)comment->id);
+    view_user(out, req, "user", &comment->author);
+    json_out_text(out, "content", comment->text);
+    json_out_text(out, "create_date", date);
+    json_out_object_end(out);
 }
 
-json_t *view_comments(struct request *req, const struct comment_page *page)
+void view_comments(struct json_out *out, struct request *req,
+                   const struct comment_page *page)
 {
-    json_t *comments = json_array();
-
+    json_out_array(out, "comment_list");
     for (size_t i = 0; i < page->n; i++) {
-        if (json_array_append_new(comments, view_comment(req, &page->comments[i])) != 0) {
-            json_decref(comments);
-            return NULL;
-        }
+        view_comment(out, req, NULL, &page->comments[i]);
     }
-    return comments;
+    json_out_array_end(out);
 }
 
-static json_t *view_message(const struct message *message)
+static void view_message(struct json_out *out, const struct message *message)
 {
-    // clang-format off
-    return json_pack("{s:I, s:I, s:I, s:s, s:I}",
-                     "id", (json_int_t)message->id,
-                     "to_user_id", (json_int_t)message->to_user_id,
-                     "from_user_id", (json_int_t)message->from_user_id,
-                     "content", message->text,
-                     "create_time", (json_int_t)message->at_ms);
-    // clang-format on
+    json_out_object(out, NULL);
+    json_out_integer(out, "id", (int64_t)message->id);
+    json_out_integer(out, "to_user_id", (int64_t)message->to_user_id);
+    json_out_integer(out, "from_user_id", (int64_t)message->from_user_id);
+    json_out_text(out, "content", message->text);
+    json_out_integer(out, "create_time", message->at_ms);
+    json_out_object_end(out);
 }
 
-json_t *view_messages(const struct message_page *page)
+void view_messages(struct json_out *out, const struct message_page *page)
 {
-    json_t *messages = json_array();
-
+    json_out_array(out, "message_list");
     for (size_t i = 0; i < page->n; i++) {
-        if (json_array_append_new(messages, view_message(&page->messages[i])) != 0) {
-            json_decref(messages);
-            return NULL;
-        }
+        view_message(out, &page->messages[i]);
     }
-    return messages;
+    json_out_array_end(out);
 }
 
 /* ---- what the caller has to do with it ---- */

@@ -5,11 +5,8 @@
 #ifndef DOUSHARD_VIEWS_H
 #define DOUSHARD_VIEWS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "shard/base/check.h"
 
 #include "shard/comment.h"
 #include "shard/message.h"
@@ -17,11 +14,8 @@
 #include "shard/relation.h"
 #include "shard/user.h"
 
+struct json_out;
 struct request;
-
-/* The absolute URL of PATH, which begins with '/': "http://host:8080/assets/avatar.png".
- * In the request's arena; NULL when memory is short. */
-const char *view_url(struct request *req, const char *path) MUST_CHECK;
 
 /* Set is_follow and is_favorite of what is shown as the caller sees it: one CALL, none
  * for a visitor or an empty page. If the caller's shard does not answer, they are false
@@ -31,29 +25,30 @@ void view_mark_users(struct request *req, struct user_card *users, size_t n,
 void view_mark_videos(struct request *req, struct video_page *page);
 void view_mark_comments(struct request *req, struct comment_page *page);
 
-/* New objects and arrays, every field present, in the order given; the caller owns them.
- * NULL when memory is short. */
+/* Write what an answer has: objects with every field present, and lists, under their
+ * names in the API, in the order given. A single object has the NAME, NULL in a list. */
 
 /* User */
-json_t *view_user(struct request *req, const struct user_card *card) MUST_CHECK;
+void view_user(struct json_out *out, struct request *req, const char *name,
+               const struct user_card *card);
 
-/* [User]; NOTES, one per user, makes them FriendUser; NULL: no notes. */
-json_t *view_users(struct request *req, const struct user_card *users, size_t n,
-                   const struct relation_note *notes) MUST_CHECK;
+/* user_list: [User]; NOTES, one per user, makes them FriendUser; NULL: no notes. */
+void view_users(struct json_out *out, struct request *req, const struct user_card *users,
+                size_t n, const struct relation_note *notes);
 
-/* Video, with its author */
-json_t *view_video(struct request *req, const struct video_card *card) MUST_CHECK;
-
-/* [Video] */
-json_t *view_videos(struct request *req, const struct video_page *page) MUST_CHECK;
+/* video_list: [Video], each with its author */
+void view_videos(struct json_out *out, struct request *req,
+                 const struct video_page *page);
 
 /* Comment, with its author */
-json_t *view_comment(struct request *req, const struct comment *comment) MUST_CHECK;
+void view_comment(struct json_out *out, struct request *req, const char *name,
+                  const struct comment *comment);
 
-/* [Comment] */
-json_t *view_comments(struct request *req, const struct comment_page *page) MUST_CHECK;
+/* comment_list: [Comment] */
+void view_comments(struct json_out *out, struct request *req,
+                   const struct comment_page *page);
 
-/* [Message] */
-json_t *view_messages(const struct message_page *page) MUST_CHECK;
+/* message_list: [Message] */
+void view_messages(struct json_out *out, const struct message_page *page);
 
 #endif

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/utf8.h"
+#include "shard/base/utf8.h"
 
 /* Most nodes of an automaton: they are numbered in 32 bits, and bound the memory. */
 #define NODES_MAX ((size_t)1 << 22)

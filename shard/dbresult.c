@@ -5,14 +5,29 @@
 
 #include <string.h>
 
+/* The position of COLUMN, looked for from FIRST on and around; n_columns: none. */
+static unsigned find_column(const struct dbresult *result, const char *column,
+                            unsigned first)
+{
+    unsigned at = first;
+
+    for (unsigned i = 0; i < result->n_columns; i++) {
+        if (at >= result->n_columns) {
+            at = 0;
+        }
+        if (strcmp(result->columns[at], column) == 0) {
+            return at;
+        }
+        at++;
+    }
+    return result->n_columns;
+}
+
 int dbresult_column(const struct dbresult *result, const char *column)
 {
-    for (unsigned i = 0; i < result->n_columns; i++) {
-        if (strcmp(result->columns[i], column) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
+    unsigned at = find_column(result, column, 0);
+
+    return at < result->n_columns ? (int)at : -1;
 }
 
 const struct dbvalue *dbresult_value(const struct dbresult *result, size_t row,
@@ -48,12 +63,22 @@ static bool read_field(const struct dbvalue *value, enum dbfield_kind kind, char
 bool dbresult_read(const struct dbresult *result, size_t row,
                    const struct dbfield *fields, size_t n_fields, void *out)
 {
+    unsigned at = 0; /* fields are mostly in the order of the columns */
+
+    if (result == NULL || row >= result->n_rows) {
+        return false;
+    }
     for (size_t i = 0; i < n_fields; i++) {
-        const struct dbvalue *value = dbresult_value(result, row, fields[i].column);
-        if (value == NULL || value->is_null ||
+        at = find_column(result, fields[i].column, at);
+        if (at == result->n_columns) {
+            return false;
+        }
+        const struct dbvalue *value = &result->values[row * result->n_columns + at];
+        if (value->is_null ||
             !read_field(value, fields[i].kind, (char *)out + fields[i].offset)) {
             return false;
         }
+        at++;
     }
     return true;
 }

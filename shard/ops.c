@@ -4,13 +4,13 @@
 #include "shard/ops.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shard/base/buf.h"
 #include "shard/base/hex.h"
+#include "shard/base/json_out.h"
 
 /* Longest binary value of one field. */
 #define HEX_BYTES_MAX 64
@@ -23,7 +23,7 @@
 #define ROOM_MIN 4
 
 struct op {
-    size_t begin; /* of its fields in ops->text: "a":1,"b":"c" */
+    size_t begin; /* of its fields in ops->out: "a":1,"b":"c" */
     size_t len;
     uint64_t owner;
     uint64_t epoch;
@@ -37,9 +37,9 @@ struct op {
 struct ops {
     size_t n;
     size_t room;
-    struct op *op; /* owned */
-    struct buf text;
-    bool failed; /* an addition did not fit */
+    struct op *op;       /* owned */
+    struct json_out out; /* the fields of all */
+    bool failed;         /* an addition did not fit */
 };
 
 struct ops *ops_new(void)
@@ -47,7 +47,7 @@ struct ops *ops_new(void)
     struct ops *ops = calloc(1, sizeof *ops);
 
     if (ops != NULL) {
-        buf_init(&ops->text, OPS_BYTES_MAX);
+        json_out_init(&ops->out, OPS_BYTES_MAX);
     }
     return ops;
 }
@@ -57,7 +57,7 @@ void ops_free(struct ops **ops)
     if (*ops == NULL) {
         return;
     }
-    buf_clear(&(*ops)->text);
+    buf_clear(&(*ops)->out.buf);
     free((*ops)->op);
     free(*ops);
     *ops = NULL;
@@ -88,7 +88,7 @@ static struct op *add(struct ops *ops, uint64_t owner)
         return NULL;
     }
     struct op *op = &ops->op[ops->n++];
-    *op = (struct op){.begin = ops->text.len, .owner = owner};
+    *op = (struct op){.begin = ops->out.buf.len, .owner = owner};
     return op;
 }
 
@@ -114,47 +114,44 @@ void ops_target(struct ops *ops, uint64_t target)
     }
 }
 
-/* Give the last operation the field NAME with a VALUE that is JSON already; NULL: there
- * was no memory for it, or it cannot be said in JSON. */
-static void set(struct ops *ops, const char *name, const char *value)
+/* The fields of the last operation, for one more; field_end() follows. */
+static struct json_out *field(struct ops *ops)
 {
-    if (ops->failed || ops->n == 0 || value == NULL) {
+    if (ops->n == 0) {
         ops->failed = true;
-        return;
     }
-    struct op *op = &ops->op[ops->n - 1];
-    ops->failed =
-        !buf_addf(&ops->text, "%s\"%s\":%s", op->len == 0 ? "" : ",", name, value);
-    op->len = ops->text.len - op->begin;
+    ops->out.needs_comma = ops->n > 0 && ops->op[ops->n - 1].len > 0;
+    return &ops->out;
+}
+
+static void field_end(struct ops *ops)
+{
+    ops->failed = ops->failed || ops->out.buf.failed;
+    if (!ops->failed) {
+        struct op *op = &ops->op[ops->n - 1];
+        op->len = ops->out.buf.len - op->begin;
+    }
 }
 
 void ops_text(struct ops *ops, const char *name, const char *value)
 {
-    json_t *string = json_string(value); /* NULL: not UTF-8 */
-    char *text = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
-
-    set(ops, name, text);
-    free(text);
-    json_decref(string);
+    json_out_text(field(ops), name, value);
+    field_end(ops);
 }
 
 void ops_number(struct ops *ops, const char *name, int64_t value)
 {
-    char text[24];
-
-    (void)snprintf(text, sizeof text, "%" PRId64, value);
-    set(ops, name, text);
+    json_out_integer(field(ops), name, value);
+    field_end(ops);
 }
 
 void ops_hex(struct ops *ops, const char *name, const void *data, size_t len)
 {
-    char text[2 * HEX_BYTES_MAX + 3];
+    char text[2 * HEX_BYTES_MAX + 1];
 
     CHECK(len <= HEX_BYTES_MAX);
-    text[0] = '"';
-    hex_encode(data, len, text + 1);
-    memcpy(text + 1 + 2 * len, "\"", 2);
-    set(ops, name, text);
+    hex_encode(data, len, text);
+    ops_text(ops, name, text);
 }
 
 size_t ops_count(const struct ops *ops)
@@ -214,7 +211,7 @@ static const char *find_value(const struct ops *ops, const struct op *op,
                               const char *name)
 {
     size_t len = strlen(name);
-    const char *text = ops->text.data + op->begin;
+    const char *text = ops->out.buf.data + op->begin;
 
     for (size_t at = 0; at + len + 3 <= op->len; at++) {
         if (text[at] == '"' && (at == 0 || text[at - 1] == ',') &&
@@ -236,7 +233,7 @@ uint64_t ops_mark(const struct ops *ops, size_t i, const char *field)
     if (value == NULL) {
         return 0;
     }
-    const char *end = ops->text.data + op->begin + op->len;
+    const char *end = ops->out.buf.data + op->begin + op->len;
     const char *comma = memchr(value, ',', (size_t)(end - value));
     hash = mix(hash, value, (size_t)((comma == NULL ? end : comma) - value));
     return hash == 0 ? 1 : hash;
@@ -272,7 +269,7 @@ static char *write_op(char *to, const struct ops_ref *ref)
 
     *to++ = '{';
     if (op->len > 0) {
-        memcpy(to, ref->ops->text.data + op->begin, op->len);
+        memcpy(to, ref->ops->out.buf.data + op->begin, op->len);
         to += op->len;
         *to++ = ',';
     }

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/utf8.h"
 
-#include "server/utf8.h"
 #include "server/words.h"
 
 #define WORDS      10000

@@ -176,7 +176,7 @@ const LIBRARIES = [
   ["libconfig.h", /^server\/config_file\.h$/],
   ["hiredis.h", /^shard\/rnode\.c$/],
   ["seccomp.h", /^server\/jail_seccomp\.c$/],
-  ["jansson.h", /^(server\/|scripts\/|tests\/|shard\/ops\.c$)/],
+  ["jansson.h", /^(server\/(jwt|media)\.c|scripts\/.*|tests\/.*)$/],
 ];
 
 /* Headers that are the inside of something: header, whose inside. */

@@ -74,11 +74,17 @@ static void test_success(void **state)
 
     (void)state;
     request_init(&req, NULL, 0);
-    reply_ok(&req, NULL);
+    reply_ok(&req);
     assert_int_equal(code_of(&req), 0);
-    reply_ok(&req, json_object());
+    assert_int_equal(req.reply.http_status, 200);
+    (void)reply_begin(&req);
+    reply_end(&req);
     assert_int_equal(code_of(&req), 0);
-    reply_ok(&req, json_pack("{s:I, s:[]}", "user_id", (json_int_t)5, "list"));
+    struct json_out *out = reply_begin(&req);
+    json_out_integer(out, "user_id", 5);
+    json_out_array(out, "list");
+    json_out_array_end(out);
+    reply_end(&req);
     json = body_of(&req);
     assert_int_equal(json_object_size(json), 4);
     assert_int_equal(json_integer_value(json_object_get(json, "user_id")), 5);
@@ -86,8 +92,12 @@ static void test_success(void **state)
     reply_outcome(&req, OUTCOME_SAME);
     assert_int_equal(code_of(&req), 0);
     assert_int_equal(req.reply.http_status, 200);
-    reply_json(&req, NULL);
+    json_out_text(reply_begin(&req), "half", "\xff");
+    reply_end(&req);
     assert_int_equal(code_of(&req), 1017);
+    json_out_integer(reply_begin(&req), "begun", 1);
+    reply_error(&req, ERROR_BUSY, NULL);
+    assert_int_equal(code_of(&req), error_info(ERROR_BUSY)->code);
     request_release(&req);
 }
 
@@ -169,7 +179,8 @@ static void test_replaced(void **state)
 
     (void)state;
     request_init(&req, NULL, 0);
-    reply_ok(&req, json_object());
+    (void)reply_begin(&req);
+    reply_end(&req);
     reply_raw(&req, 200, "text/plain", strdup("abc"), 3);
     assert_memory_equal(req.reply.body, "abc", 3);
     reply_static(&req, 200, "text/plain", "def");

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "shard/base/check.h"
-
-#include "server/utf8.h"
+#include "shard/base/utf8.h"
 
 #include "tests/unit/cmocka_all.h"
 

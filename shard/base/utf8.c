@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Well-formedness by table 3-7 of the Unicode standard. */
-#include "server/utf8.h"
+#include "shard/base/utf8.h"
 
 #include <stdbool.h>
 
@@ -10,10 +10,10 @@ static bool is_tail(unsigned char byte)
     return (byte & 0xC0u) == 0x80u;
 }
 
-/* Bytes of the code point that starts at P with AVAIL bytes left; 0 when it is malformed.
- * The second byte carries all restrictions that the first one does not. */
-static size_t code_point_len(const unsigned char *p, size_t avail)
+/* The second byte carries all restrictions that the first one does not. */
+size_t utf8_len(const char *data, size_t avail)
 {
+    const unsigned char *p = (const unsigned char *)data;
     unsigned char low = 0x80;
     unsigned char high = 0xBF;
     size_t len;
@@ -50,16 +50,15 @@ static size_t code_point_len(const unsigned char *p, size_t avail)
 
 ssize_t utf8_count(const char *data, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)data;
     ssize_t count = 0;
 
     while (len > 0) {
-        size_t used = code_point_len(p, len);
+        size_t used = utf8_len(data, len);
 
         if (used == 0) {
             return -1;
         }
-        p += used;
+        data += used;
         len -= used;
         count++;
     }
