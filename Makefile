@@ -98,7 +98,7 @@ endif
 
 our_cppflags := -I. -D_GNU_SOURCE
 our_cflags    = -std=gnu11 -pthread $(warnings) $(hardening) $(sanitize) $(package_cflags)
-our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize)
+our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize) -Wl,-u,epoll_wait # server/epoll.c
 
 # Asked only when something is compiled, and once.
 package_cflags = $(eval package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages)))$(package_cflags)

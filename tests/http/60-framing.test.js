@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { after, test } from "node:test";
 import { CODE, multipart } from "../lib/api.js";
-import { Cluster, UPLOADS } from "../lib/cluster.js";
+import { Cluster, UPLOADS, freezeProcess } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
@@ -290,6 +290,21 @@ test("500 clients that drip do not keep an honest one waiting", async () => {
   for (let i = 0; i < 20; i++) assert.equal((await honest.get("/douyin/user/", { token: user.token })).json.user.id, user.id);
   assert.equal(drips.filter((c) => c.ended).length, 0);
   for (const c of drips) c.close();
+});
+
+/* libmicrohttpd takes 128 events at a time, and waits for more before it looks at them (server/epoll.c). The server stands
+ * still while they come, so that it meets all of them at once. */
+test("128 requests at the same moment are answered, though nothing follows", async () => {
+  const one = await (await cluster.addServer({ http_threads: 1 })).start();
+  const many = await Promise.all(Array.from({ length: 128 }, () => RawConnection.open(one.options.listen_port)));
+  const ask = () => Promise.all(many.map((connection) => connection.send(PING)));
+  await ask();
+  await Promise.all(many.map((connection) => connection.answers(1)));
+  await freezeProcess(one.pid);
+  await ask();
+  process.kill(one.pid, "SIGCONT");
+  await Promise.all(many.map((connection) => connection.answers(2)));
+  for (const connection of many) connection.close();
 });
 
 test("more connections than allowed: the rest waits or is closed, and is served when there is room", async () => {

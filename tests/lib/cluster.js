@@ -66,6 +66,14 @@ export const serverEnvironment = () =>
 
 const flagName = (option) => `--${option.replaceAll("_", "-")}`;
 
+/** Stop process PID with all of its threads; SIGCONT ends that. */
+export async function freezeProcess(pid) {
+  const tasks = `/proc/${pid}/task`;
+  process.kill(pid, "SIGSTOP"); /* each thread stops when it has its turn */
+  const isStopped = (task) => /\) T [^)]*$/.test(readFileSync(join(tasks, task, "stat"), "utf8"));
+  await until(`${pid} to stop`, () => readdirSync(tasks).every(isStopped), { everyMs: 1 });
+}
+
 /** One server process of a cluster. */
 export class Server {
   constructor(cluster, name, options) {
@@ -261,12 +269,9 @@ export class Cluster {
     return this.shard(name).pid;
   }
 
-  /** Stop shard NAME with all of its threads: connections stay, and no answers come. */
-  async freeze(name) {
-    const tasks = `/proc/${this.shardPid(name)}/task`;
-    process.kill(this.shardPid(name), "SIGSTOP"); /* each thread stops when it has its turn */
-    const isStopped = (task) => /\) T [^)]*$/.test(readFileSync(join(tasks, task, "stat"), "utf8"));
-    await until(`${name} to stop`, () => readdirSync(tasks).every(isStopped), { everyMs: 1 });
+  /** Stop shard NAME: connections stay, and no answers come. */
+  freeze(name) {
+    return freezeProcess(this.shardPid(name));
   }
 
   thaw(name) {
