@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, batch, call, changed, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard,
+  FAR, account, batch, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
+  ownerOp, race, refusesBadBatch, shard,
 } from "./lib.js";
 
 const HOUR = 3_600_000;
@@ -112,8 +112,8 @@ describe("session_open", () => {
 });
 
 describe("session_check", () => {
-  const check = async (user, session, { epoch = 1, idle = HOUR } = {}) =>
-    (await call(app, "session_check", user.slot, epoch, BigInt(user.id), session, idle))[0][0];
+  const checkOp = (user, session, fields = {}) => ownerOp(user, { session, idle_ms: HOUR, ...fields });
+  const check = (user, session, { idle = HOUR } = {}) => one(app, "session_check", checkOp(user, session, { idle_ms: idle }));
   const age = (user, seen, expires = FAR) =>
     root.run(`UPDATE session SET seen_at = _now_ms() - ${seen}, expires_at = ${expires} WHERE ${where(user)}`);
 
@@ -144,22 +144,32 @@ describe("session_check", () => {
     assert.equal((await check(user, user.op.session)).code, "notfound");
   });
 
-  test("bad arguments", async () => {
-    const good = [1, 1, 8, key(), HOUR];
-    for (const [i, bad] of [[3, "a".repeat(31)], [3, ""], [3, "g".repeat(32)], [4, 0], [4, -1], [4, 9223372036854775807n], [2, 0]]) {
-      await refused(app, "45400", "session_check", ...changed(good, i, bad));
-    }
-    for (const i of good.keys()) {
-      await refused(app, "45400", "session_check", ...changed(good, i, null));
-    }
-    await refused(app, "22001", "session_check", ...changed(good, 3, "a".repeat(33)));
+  test("many at once: each has its own answer", async () => {
+    const users = [await newUser(app), await newUser(app), await newUser(app, nameIn(91))];
+    await age(users[1], 10 * HOUR);
+    const sets = await batch(app, "session_check", [
+      checkOp(users[0], users[0].op.session), checkOp(users[1], users[1].op.session), checkOp(users[0], users[1].op.session),
+      checkOp(users[2], users[2].op.session), checkOp(users[1], users[1].op.session, { idle_ms: 11 * HOUR }),
+      checkOp(users[0], users[0].op.session.toUpperCase()),
+    ]);
+    assert.deepEqual(sets.map((row) => [row.n, row.code]),
+      [["1", "ok"], ["2", "expired"], ["3", "notfound"], ["4", "ok"], ["5", "ok"], ["6", "ok"]]);
+  });
+
+  test("bad batches", async () => {
+    const user = await newUser(app);
+    await refusesBadBatch(app, "session_check", checkOp(user, user.op.session), {
+      session: ["a".repeat(31), "a".repeat(33), "", "g".repeat(32), 1],
+      idle_ms: [0, -1, 1.5, "x", 10_000_000_000_000, "9223372036854775807"],
+      owner: [0],
+    });
   });
 
   test("fence and forwarding", async () => {
     const user = await newUser(app, nameIn(91));
-    const args = (epoch) => [91, epoch, BigInt(user.id), user.op.session, HOUR];
-    await obeysFence(root, app, "session_check", 91, args);
-    await obeysForwarding(root, app, "session_check", 91, user.id, args);
+    const make = (epoch) => ({ ...checkOp(user, user.op.session), epoch });
+    await obeysFence(root, app, "session_check", 91, make);
+    await obeysForwarding(root, app, "session_check", 91, user.id, make);
   });
 });
 
