@@ -14,6 +14,7 @@ GRANT EXECUTE ON PROCEDURE doushard.user_logout            TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.user_get               TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_profile           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_open           TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.session_get            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_check          TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_touch          TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.publish_action         TO 'doushard_app'@'%';
@@ -76,6 +77,7 @@ GRANT EXECUTE ON PROCEDURE doushard.user_logout            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.user_get               TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_profile           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_open           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.session_get            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_check          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.session_touch          TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.publish_action         TO 'doushard_admin'@'%';

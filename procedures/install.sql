@@ -73,6 +73,7 @@ SOURCE user/user_get.sql
 SOURCE owner/owner_versions.sql
 SOURCE user/user_profile.sql
 SOURCE session/session_open.sql
+SOURCE session/session_get.sql
 SOURCE session/session_check.sql
 SOURCE session/session_touch.sql
 

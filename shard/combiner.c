@@ -34,7 +34,7 @@ static const struct {
     [PROC_USER_GET] = {true, {NULL}},
     [PROC_VIDEO_GET] = {true, {NULL}},
     [PROC_RELATION_GET] = {true, {NULL}},
-    [PROC_SESSION_CHECK] = {true, {NULL}},
+    [PROC_SESSION_GET] = {true, {NULL}},
 };
 
 /* One of the CALLs of a lane that may be under way. */

@@ -42,7 +42,7 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
     if (ops != NULL) {
         ops_number(ops, "idle_ms", idle_ms);
     }
-    enum outcome outcome = router_one(router, call, PROC_SESSION_CHECK, ops, &answer);
+    enum outcome outcome = router_one(router, call, PROC_SESSION_GET, ops, &answer);
     if (outcome == OUTCOME_OK) {
         const struct dbvalue *due = dbresult_value(answer.result, answer.row, "touch");
         if (due != NULL && due->number == 1) {

@@ -149,7 +149,7 @@ test("a call on a shard that does not own the slot is refused by the database", 
     `user_get('${JSON.stringify([{ slot, epoch: 1, owner: user.id }])}')`,
     `media_find('${JSON.stringify([{ slot, epoch: 1, owner: user.id, media: "m" }])}')`,
     `user_login(${slot}, 1, '${user.name}')`, `user_secret(${slot}, 1, ${user.id})`,
-    `session_check('${JSON.stringify([{ slot, epoch: 1, owner: user.id, session, idle_ms: 1000 }])}')`, `publish_list(${slot}, 1, ${user.id}, 0, 10)`,
+    `session_get('${JSON.stringify([{ slot, epoch: 1, owner: user.id, session, idle_ms: 1000 }])}')`, `publish_list(${slot}, 1, ${user.id}, 0, 10)`,
   ]) {
     const [row] = await cluster.sql(other, `CALL ${call}`);
     assert.deepEqual([row.code, row.slot, row.server], ["moved", slot, owner], call);

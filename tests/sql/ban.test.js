@@ -26,7 +26,7 @@ const unban = (user) => row(admin, "user_unban", Number(user.id));
 const open = async (user, session = key()) =>
   (await one(app, "session_open", ownerOp(user, { session, expires_at: FAR, max: 10 }))).code;
 const checked = async (user, session) =>
-  (await one(app, "session_check", ownerOp(user, { session, idle_ms: 1000000 }))).code;
+  (await one(app, "session_get", ownerOp(user, { session, idle_ms: 1000000 }))).code;
 const stored = (user) => root.rows(`SELECT u.follow_count, u.work_count, u.favorite_count, i.follower_count, i.total_favorited
   FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE u.slot = ${user.slot} AND u.user_id = ${user.id}`).then(([all]) => all);
 

@@ -76,7 +76,7 @@ describe("user_find", () => {
 describe("session_end_all", () => {
   const end = (user) => row(admin, "session_end_all", Number(user.id));
   const live = async (user, session) =>
-    (await one(app, "session_check", ownerOp(user, { session, idle_ms: 1000000 }))).code;
+    (await one(app, "session_get", ownerOp(user, { session, idle_ms: 1000000 }))).code;
 
   test("ends all sessions of a user and no others; a new one may be opened", async () => {
     const [user, other] = [await newUser(app, nameIn(22)), await newUser(app, nameIn(22))];
@@ -197,7 +197,7 @@ describe("shard_pause, shard_resume", () => {
     const sums = await tableSums(root);
     const reads = [
       ["user_login", user.slot, 1, user.name], ["user_secret", user.slot, 1, Number(user.id)],
-      ["session_check", JSON.stringify([ownerOp(user, { session: user.op.session, idle_ms: 1000 })])], ["user_find", user.name],
+      ["session_get", JSON.stringify([ownerOp(user, { session: user.op.session, idle_ms: 1000 })])], ["user_find", user.name],
       ["publish_list", user.slot, 1, Number(user.id), 0, 10], ["favorite_list", user.slot, 1, Number(user.id), 0, 10],
       ["comment_list", video.slot, 1, Number(video.id), 0, 10], ["session_end_all", Number(user.id)],
       ["user_erase", Number(user.id)], ["video_remove", Number(video.id)], ["job_retry", Number(user.id)],

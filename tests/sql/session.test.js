@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, batch, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
-  ownerOp, race, refusesBadBatch, shard,
+  FAR, account, batch, call, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
+  ownerOp, race, refused, refusesBadBatch, shard,
 } from "./lib.js";
 
 const HOUR = 3_600_000;
@@ -111,9 +111,9 @@ describe("session_open", () => {
   });
 });
 
-describe("session_check", () => {
+describe("session_get", () => {
   const checkOp = (user, session, fields = {}) => ownerOp(user, { session, idle_ms: HOUR, ...fields });
-  const check = (user, session, { idle = HOUR } = {}) => one(app, "session_check", checkOp(user, session, { idle_ms: idle }));
+  const check = (user, session, { idle = HOUR } = {}) => one(app, "session_get", checkOp(user, session, { idle_ms: idle }));
   const age = (user, seen, expires = FAR) =>
     root.run(`UPDATE session SET seen_at = _now_ms() - ${seen}, expires_at = ${expires} WHERE ${where(user)}`);
 
@@ -147,7 +147,7 @@ describe("session_check", () => {
   test("many at once: each has its own answer", async () => {
     const users = [await newUser(app), await newUser(app), await newUser(app, nameIn(91))];
     await age(users[1], 10 * HOUR);
-    const sets = await batch(app, "session_check", [
+    const sets = await batch(app, "session_get", [
       checkOp(users[0], users[0].op.session), checkOp(users[1], users[1].op.session), checkOp(users[0], users[1].op.session),
       checkOp(users[2], users[2].op.session), checkOp(users[1], users[1].op.session, { idle_ms: 11 * HOUR }),
       checkOp(users[0], users[0].op.session.toUpperCase()),
@@ -156,9 +156,17 @@ describe("session_check", () => {
       [["1", "ok"], ["2", "expired"], ["3", "notfound"], ["4", "ok"], ["5", "ok"], ["6", "ok"]]);
   });
 
+  test("session_check is the same for one", async () => {
+    const user = await newUser(app);
+    const check = (...args) => call(app, "session_check", ...args).then((sets) => sets[0][0].code);
+    assert.equal(await check(user.slot, 1, BigInt(user.id), user.op.session, HOUR), "ok");
+    assert.equal(await check(user.slot, 1, BigInt(user.id), key(), HOUR), "notfound");
+    await refused(app, "45400", "session_check", user.slot, 1, BigInt(user.id), null, HOUR);
+  });
+
   test("bad batches", async () => {
     const user = await newUser(app);
-    await refusesBadBatch(app, "session_check", checkOp(user, user.op.session), {
+    await refusesBadBatch(app, "session_get", checkOp(user, user.op.session), {
       session: ["a".repeat(31), "a".repeat(33), "", "g".repeat(32), 1],
       idle_ms: [0, -1, 1.5, "x", 10_000_000_000_000, "9223372036854775807"],
       owner: [0],
@@ -168,8 +176,8 @@ describe("session_check", () => {
   test("fence and forwarding", async () => {
     const user = await newUser(app, nameIn(91));
     const make = (epoch) => ({ ...checkOp(user, user.op.session), epoch });
-    await obeysFence(root, app, "session_check", 91, make);
-    await obeysForwarding(root, app, "session_check", 91, user.id, make);
+    await obeysFence(root, app, "session_get", 91, make);
+    await obeysForwarding(root, app, "session_get", 91, user.id, make);
   });
 });
 
