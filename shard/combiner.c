@@ -315,6 +315,23 @@ static void choose_leaders_locked(struct lane *lane)
     }
 }
 
+/* Does the slot of TICKET have all the places in the queue that one slot may have? The
+ * last quarter is for the others, so that one video that everybody likes does not turn
+ * away who likes another. */
+static bool is_full_locked(const struct lane *lane, const struct ticket *ticket)
+{
+    size_t share = lane->options->waiters_max - lane->options->waiters_max / 4;
+    size_t n = 0;
+
+    if (lane->shared.n_waiting < share) {
+        return false;
+    }
+    for (const struct ticket *t = lane->shared.first; t != NULL; t = t->next) {
+        n += ops_slot(t->ops, t->index[0]) == ops_slot(ticket->ops, ticket->index[0]);
+    }
+    return n >= share || lane->shared.n_waiting >= lane->options->waiters_max;
+}
+
 /* It is out of the queue and DONE, without a CALL. */
 static void refuse(struct ticket *ticket, enum outcome why, const char *text)
 {
@@ -346,7 +363,7 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     unsigned at;
     if (find_seat_locked(lane, now_ms, &at) && may_lead_locked(lane, ticket)) {
         sit_locked(lane, at, ticket, now_ms);
-    } else if (lane->shared.n_waiting < lane->options->waiters_max) {
+    } else if (!is_full_locked(lane, ticket)) {
         ticket->is_told = false;
         atomic_store(&ticket->state, TICKET_WAITING);
         append_locked(lane, ticket);
@@ -381,13 +398,14 @@ static void leave(struct ticket *ticket)
 }
 
 /* Wait for news for as long as a CALL may keep others waiting, and up to a quarter more,
- * so that many wake at one time. False: there are none. */
+ * so that many wake at one time. False: there are none. Who is taken may be put back into
+ * the queue without a word, when its CALL is halved. */
 static bool has_news_soon(struct ticket *ticket)
 {
     int slow_ms = ticket->lane->options->slow_ms;
     int64_t until_ms = ticket->deadline_ms;
 
-    if (slow_ms > 0 && atomic_load(&ticket->state) == TICKET_WAITING) {
+    if (slow_ms > 0) {
         int64_t step_ms = slow_ms < 4 ? 1 : slow_ms / 4;
         int64_t soon_ms = (clock_mono_ms() + slow_ms + step_ms) / step_ms * step_ms;
         until_ms = clock_earlier(soon_ms, until_ms);

@@ -115,7 +115,8 @@ struct batch {
 struct combiner_options {
     size_t n_shards;
     size_t batch_max; /* most operations in one CALL, 1 to OPS_MAX; 1: none is combined */
-    size_t waiters_max; /* bounds the queue of each lane */
+    size_t waiters_max; /* bounds the queue of each lane; three quarters of it, that of
+                         * what begins in one slot */
     int slow_ms;   /* a CALL under way for so long keeps others waiting no more; 0: none
                     * does while there is a seat */
     int settle_ms; /* how long a CALL, and finding out what became of it, may take */

@@ -181,6 +181,12 @@ void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch)
     ops->op[i].epoch = epoch;
 }
 
+uint32_t ops_slot(const struct ops *ops, size_t i)
+{
+    CHECK(i < ops->n);
+    return ops->op[i].slot;
+}
+
 uint64_t ops_get_target(const struct ops *ops, size_t i)
 {
     CHECK(i < ops->n);

@@ -49,6 +49,9 @@ bool ops_fixed_slot(const struct ops *ops, size_t i, uint32_t *slot);
 /* Where operation I goes on the next attempt. */
 void ops_place(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
 
+/* The slot it was placed in. */
+uint32_t ops_slot(const struct ops *ops, size_t i);
+
 /* The target of operation I; 0: it has none. */
 uint64_t ops_get_target(const struct ops *ops, size_t i);
 

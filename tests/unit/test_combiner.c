@@ -3,8 +3,13 @@
 /* The combiner: who goes along with whom, who waits, who is told what, when something
  * fails or is late. The CALLs are made by the test itself, so that it decides when each
  * ends. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shard/base/clock.h"
 
@@ -118,6 +123,40 @@ static void test_a_batch_and_the_queue_are_bounded(void **state)
         assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
         check_answer(&jam->wishes[i]);
         wish_free(&jam->wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
+}
+
+static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad);
+
+/* What all begins in one slot has three quarters of the queue. */
+static void test_one_slot_leaves_places_to_others(void **state)
+{
+    const size_t share = WAITERS - WAITERS / 4;
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct wish wishes[WAITERS + 1];
+
+    jam_init(jam, *state, 0);
+    for (size_t i = 0; i <= WAITERS; i++) {
+        bool is_hot = i <= share;
+        wish_init(&wishes[i], is_hot ? 7 : 8 + i, 100 + i);
+        enter(*state, &wishes[i]);
+        bool is_refused = i == share;
+        assert_int_equal(wishes[i].ticket.state,
+                         is_refused ? TICKET_DONE : TICKET_WAITING);
+    }
+    assert_int_equal(combiner_wait(&wishes[share].ticket), TICKET_DONE);
+    assert_int_equal(wishes[share].ticket.report.lent, OUTCOME_BUSY);
+    jam_end(jam, 0);
+    while (lead_all(wishes, WAITERS + 1, /* bad= */ 1) > 0) {
+    }
+    for (size_t i = 0; i <= WAITERS; i++) {
+        if (i != share) {
+            assert_int_equal(combiner_wait(&wishes[i].ticket), TICKET_DONE);
+            check_answer(&wishes[i]);
+        }
+        wish_free(&wishes[i]);
     }
     jam_end(jam, 1);
     free(jam);
@@ -502,6 +541,82 @@ static void test_nobody_waits_for_a_slow_call(void **state)
 }
 
 /* What is found out about a lost CALL takes time that some of its members do not have. */
+/* Until what must not last so long comes to its end all the same. */
+#define PATIENCE_MS 20000
+
+/* Wait for W on a thread of its own, which says that it has begun to. */
+struct waiter {
+    struct wish *wish;
+    _Atomic pid_t tid;
+    enum ticket_state state;
+};
+
+static void *wait_for_wish(void *argument)
+{
+    struct waiter *waiter = argument;
+
+    atomic_store(&waiter->tid, gettid());
+    waiter->state = combiner_wait(&waiter->wish->ticket);
+    return NULL;
+}
+
+static void await_asleep(struct waiter *waiter)
+{
+    char path[64];
+    char state = 'R';
+
+    while (atomic_load(&waiter->tid) == 0) {
+        sched_yield();
+    }
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)waiter->tid);
+    while (state != 'S') {
+        FILE *file = fopen(path, "r");
+        assert_non_null(file);
+        assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
+        fclose(file);
+    }
+}
+
+/* Who was taken along, and is put back because the batch is halved, does not sleep on
+ * when the CALL of the others is slow. */
+static void test_who_is_put_back_looks_for_a_lead(void **state)
+{
+    const struct call_report refused = {
+        .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
+    struct wish w[3];
+    struct batch batch;
+    struct waiter waiter = {.wish = &w[1]};
+    pthread_t thread;
+
+    for (size_t i = 0; i < 3; i++) {
+        wish_init(&w[i], 100 + i, 1);
+        w[i].ticket.deadline_ms = clock_mono_ms() + PATIENCE_MS;
+        enter(*state, &w[i]);
+    }
+    assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
+    combiner_take(&w[0].ticket, &batch);
+    assert_int_equal(batch.n, 3);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_wish, &waiter), 0);
+    await_asleep(&waiter);
+    combiner_end(&batch, &refused, NULL);
+    assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
+    combiner_take(&w[0].ticket, &batch); /* alone: one is half of three; and it is slow */
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(waiter.state, TICKET_LEADS);
+    for (size_t i = 1; i < 3; i++) {
+        struct batch second;
+        assert_int_equal(w[i].ticket.state, TICKET_LEADS);
+        combiner_take(&w[i].ticket, &second);
+        combiner_end(&second, &done, answer(&second));
+    }
+    combiner_end(&batch, &done, answer(&batch));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(combiner_wait(&w[i].ticket), TICKET_DONE);
+        check_answer(&w[i]);
+        wish_free(&w[i]);
+    }
+}
+
 static void test_whose_time_is_over_is_told_at_once(void **state)
 {
     struct call_report lost = {.lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_late = true};
@@ -600,6 +715,8 @@ int main(void)
         WITH(test_a_restless_slot_keeps_to_itself),
         WITH_PATIENT(test_one_call_at_a_time),
         WITH_SOON(test_nobody_waits_for_a_slow_call),
+        WITH_SOON(test_who_is_put_back_looks_for_a_lead),
+        WITH(test_one_slot_leaves_places_to_others),
         WITH(test_whose_time_is_over_is_told_at_once),
         WITH(test_who_gives_up_does_so_alone),
         WITH(test_lanes),
