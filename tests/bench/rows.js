@@ -5,6 +5,7 @@
 
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { slotOfId } from "../lib/checks.js";
 import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
@@ -156,9 +157,11 @@ function chats(bench) {
 async function quietLike(bench) {
   const { data, cluster } = bench;
   const script = edgeScript(bench, "quiet-like", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
+  const theirs = edgeScript(bench, "quiet-like-baseline", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
   const changes = await edgeChanges(cluster);
   const sides = await byTurns(bench.rounds, {
     like: () => onServer(bench, bench.server, { script, connections: 1 }),
+    ...onBaseline(bench, (server) => onServer(bench, server, { script: theirs, connections: 1 })),
     "bare writes": () => probe("write", { ...bench.window, cluster, cpu: bench.cpu() }),
   });
   await recountEdges(cluster, LIKES, script, changes, sides.like.changed);
@@ -216,23 +219,36 @@ async function poison(bench) {
   }
 }
 
+/** The shard that has a user or video. */
+async function shardOf(cluster, id) {
+  for (const { name } of cluster.shards) {
+    const own = await cluster.sql(name, `SELECT slot FROM slot_fence WHERE slot = ${slotOfId(Number(id))} AND state = 'owned'`);
+    if (own.length > 0) return name;
+  }
+  throw new Error(`no shard has ${id}`);
+}
+
 /**
- * A load with SIGKILL for the server and for a shard in the middle, then COUNT(run): nothing that was acknowledged may
- * be missing. What was under way at the time has no answer, and counts as nobody knows.
+ * A load with SIGKILL for the server and for the shard that has TARGET in the middle, and for another one, if there is
+ * one, then COUNT(run): nothing that was acknowledged may be missing. What was under way at the time has no answer, and
+ * counts as nobody knows.
  */
-async function killed(bench, script, connections, count) {
+async function killed(bench, script, connections, target, count) {
   const server = await bench.addServer();
   const { cluster } = bench;
-  const seconds = 4 * bench.window.window + 8;
-  const shard = cluster.shards[cluster.shards.length - 1].name;
+  const seconds = 4 * bench.window.window + 12;
+  const first = await shardOf(cluster, target);
+  const victims = [first, ...cluster.shards.map(({ name }) => name).filter((name) => name !== first).slice(0, 1)];
   try {
     const running = load({ port: server.port, script, connections, warmUp: 0, window: seconds, windows: 1, lossy: true });
     const kills = (async () => {
       await pause(bench.window.window);
       await server.crash();
-      await pause(bench.window.window);
-      await cluster.demo("kill", shard);
-      await cluster.demo("start", shard);
+      for (const shard of victims) {
+        await pause(bench.window.window / 2);
+        await cluster.demo("kill", shard);
+        await cluster.demo("start", shard);
+      }
     })();
     const [run] = await Promise.all([running, kills]);
     if (run.lost === 0) throw new Error("nothing was under way when the server was killed");
@@ -244,27 +260,29 @@ async function killed(bench, script, connections, count) {
   }
 }
 
+const KILLED = "the server, the shard of what all want, and another one killed";
+
 const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
 
 async function killedEdges(bench, name, line, target, tables) {
   const { data, cluster } = bench;
   const script = edgeScript(bench, name, line, data.newcomers().map((i) => [i, target]));
   const changes = await edgeChanges(cluster);
-  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), async (run) => {
+  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), target, async (run) => {
     const made = await recountEdges(cluster, tables, script, changes, run.changed);
-    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
+    return `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
       `change a row, ${made} did; every edge is as it was left (of ${run.switches_unknown} nobody knows)`;
   });
 }
 
-async function killedAdditions(bench, name, lines, tables) {
+async function killedAdditions(bench, name, lines, target, tables) {
   const script = new Script(bench.dir, name, lines);
   const before = await added(bench.cluster, Object.keys(tables));
-  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), async (run) => {
+  return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), target, async (run) => {
     const after = await added(bench.cluster, Object.keys(tables));
     for (const [table, rows] of Object.entries(tables))
       if (after[table] - before[table] < run.right * rows) throw new Error(`acknowledged rows are missing in ${table}`);
-    return `server and a shard killed: ${run.right} acknowledged, ${run.lost} without an answer, none is missing`;
+    return `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer, none is missing`;
   });
 }
 
@@ -382,14 +400,14 @@ export const ROWS = [
   { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "printed", run: hotComment },
   { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "printed", run: hotFollow },
   { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "printed", run: chats },
-  { name: "kill-like", what: "likes on one video, SIGKILL of server and shard in the middle", unit: "likes/s",
+  { name: "kill-like", what: "likes on one video, SIGKILL of server and shards in the middle", unit: "likes/s",
     target: "none lost", run: (bench) => killedEdges(bench, "kill-like", likeLine, bench.data.videoId(4), LIKES) },
   { name: "kill-follow", what: "follows of one user, the same", unit: "follows/s", target: "none lost",
     run: (bench) => killedEdges(bench, "kill-follow", followLine, bench.data.userId(2), FOLLOWS) },
   { name: "kill-comment", what: "comments on one video, the same", unit: "comments/s", target: "none lost",
-    run: (bench) => killedAdditions(bench, "kill-comment", commentLines(bench), { comment: 1, commented: 1 }) },
+    run: (bench) => killedAdditions(bench, "kill-comment", commentLines(bench), bench.data.videoId(2), { comment: 1, commented: 1 }) },
   { name: "kill-chats", what: "messages in 100 chats, the same", unit: "messages/s", target: "none lost",
-    run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), { message: 2 }) },
+    run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), bench.data.userId(1), { message: 2 }) },
   { name: "poison", what: "likes on one video, and one operation a second that spoils its batch", unit: "likes/s",
     target: "p99 <= 2 times without", run: poison },
   { name: "quiet-like", what: "like at low load, one client", unit: "likes/s",
