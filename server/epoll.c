@@ -16,9 +16,11 @@
 
 #ifndef __SANITIZE_THREAD__
 
-int epoll_wait(int epoll_fd, struct epoll_event *events, int max, int timeout_ms)
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs begin with __
+int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
 {
-    return epoll_pwait(epoll_fd, events, max > 1 ? max - 1 : max, timeout_ms, NULL);
+    return epoll_pwait(epfd, events, maxevents > 1 ? maxevents - 1 : maxevents, timeout,
+                       NULL);
 }
 
 #endif

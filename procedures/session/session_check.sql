@@ -10,10 +10,10 @@
 -- in_idle_ms  how long a session lives without being seen, 1 to 9999999999999
 --
 -- Answer  : n, code, slot, epoch, server, touch, expires_at
--- Answer 2: as _op_refusals (when this shard does not serve the owner)
+-- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok notfound (no such session, or its user is not live) expired moved notready
 -- Touches : as session_get
--- Errors  : 45400 an argument is NULL or malformed
+-- Errors  : 45400 malformed batch
 -- Replays : reads only
 
 DROP PROCEDURE IF EXISTS session_check;

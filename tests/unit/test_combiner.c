@@ -568,12 +568,12 @@ static void await_asleep(struct waiter *waiter)
     while (atomic_load(&waiter->tid) == 0) {
         sched_yield();
     }
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)waiter->tid);
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)waiter->tid);
     while (state != 'S') {
         FILE *file = fopen(path, "r");
         assert_non_null(file);
         assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
-        fclose(file);
+        (void)fclose(file);
     }
 }
 
