@@ -16,7 +16,7 @@
 
 #ifndef __SANITIZE_THREAD__
 
-// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs begin with __
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): theirs: __epfd ..
 int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
 {
     return epoll_pwait(epfd, events, maxevents > 1 ? maxevents - 1 : maxevents, timeout,
