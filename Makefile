@@ -72,7 +72,7 @@ Q   := @
 say  = @printf '  %-7s %s\n'
 endif
 
-packages := libmariadb hiredis libmicrohttpd jansson libcrypto libconfig libseccomp
+packages := libmariadb hiredis libmicrohttpd jansson libcrypto libssl libconfig libseccomp
 
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Wundef -Wformat=2 \

@@ -174,7 +174,7 @@ const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
   ["microhttpd.h", /^(server\/(http|exchange|framing|reply|static_file|upload)|tests\/bench\/barehttp)\.c$/],
   ["libconfig.h", /^server\/config_file\.h$/],
-  ["hiredis.h", /^shard\/rnode\.c$/],
+  ["hiredis.h", /^shard\/rwire\.c$/],
   ["seccomp.h", /^server\/jail_seccomp\.c$/],
   ["jansson.h", /^(server\/(jwt|media)\.c|scripts\/.*|tests\/.*)$/],
 ];
@@ -184,6 +184,7 @@ const INSIDES = [
   ["shard/dbconn_impl.h", /^shard\/db(conn|exec|read)\.c$/],
   ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
   ["shard/router_errand.h", /^shard\/router_(call|pack|answer)\.c$/],
+  ["shard/rbatch.h", /^shard\/r(batch|cluster)\.c$/],
 ];
 
 /** Includes point one way, and each library and each inside is known to few files. */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What nodes of a Redis Cluster say of who has which slot. Pure. */
+#ifndef DOUSHARD_RMAP_H
+#define DOUSHARD_RMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/rslot.h"
+#include "shard/rwire.h"
+
+/* The host and port of a node, as named in a message. */
+struct rendpoint {
+    char host[256];
+    unsigned port; /* 1 to 65535 */
+};
+
+/* A master and a range of its slots. */
+struct rrange {
+    uint16_t first, last; /* below RSLOTS, in order */
+    struct rendpoint master;
+};
+
+/* Read the answer to CLUSTER SLOTS by a node that was asked at ASKED_HOST, which stands
+ * for a host that the answer leaves out. True: *RANGES (of malloc, the caller's) has the
+ * *N ranges whose master says where it is. False: the answer is none that one could rely
+ * on, or memory is short; WHY (SIZE bytes) says which. */
+bool rmap_read(const struct rreply *reply, const char *asked_host, struct rrange **ranges,
+               size_t *n, char *why, size_t size) MUST_CHECK;
+
+/* What an error means for who asked. */
+enum rerror {
+    RERROR_MOVED,    /* ask there, from now on */
+    RERROR_ASK,      /* ask there, this once, after ASKING */
+    RERROR_TRYAGAIN, /* some keys of the slot are here, some there: in a moment */
+    RERROR_DOWN,     /* this node does not serve now: CLUSTERDOWN, LOADING, MASTERDOWN */
+    RERROR_NOSCRIPT, /* it does not have the script, and takes it */
+    RERROR_OTHER,    /* the command is wrong, or the value is of another type */
+};
+
+/* Tell the ERROR of a node that was asked at ASKED_HOST. MOVED and ASK: *SLOT and *THERE
+ * are set; what names no place is RERROR_DOWN. */
+enum rerror rmap_error(const struct rreply *error, const char *asked_host, uint16_t *slot,
+                       struct rendpoint *there);
+
+#endif
