@@ -113,9 +113,6 @@ void h_comment_list(struct request *req)
         return;
     }
     view_mark_comments(req, &page);
-    struct json_out *out = reply_begin(req);
-    view_comments(out, req, &page);
-    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
-    json_out_bool(out, "partial", page.partial);
-    reply_end(req);
+    view_comments(reply_begin(req), req, &page);
+    reply_end_page(req, page.next_cursor, page.partial);
 }

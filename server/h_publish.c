@@ -148,11 +148,8 @@ void h_publish_list(struct request *req)
         return;
     }
     view_mark_videos(req, &page);
-    struct json_out *out = reply_begin(req);
-    view_videos(out, req, &page);
-    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
-    json_out_bool(out, "partial", page.partial);
-    reply_end(req);
+    view_videos(reply_begin(req), req, &page);
+    reply_end_page(req, page.next_cursor, page.partial);
 }
 
 /* ---- publish/delete ---- */

@@ -48,11 +48,8 @@ static void reply_list(struct request *req, enum relation_kind kind)
         hide_notes(&page);
     }
     view_mark_users(req, page.users, page.n, &page.partial);
-    struct json_out *out = reply_begin(req);
-    view_users(out, req, page.users, page.n, page.notes);
-    json_out_integer(out, "next_cursor", (int64_t)page.next_cursor);
-    json_out_bool(out, "partial", page.partial);
-    reply_end(req);
+    view_users(reply_begin(req), req, page.users, page.n, page.notes);
+    reply_end_page(req, page.next_cursor, page.partial);
 }
 
 void h_relation_follow_list(struct request *req)

@@ -148,6 +148,13 @@ void reply_end(struct request *req)
     reply_raw(req, error_info(ERROR_OK)->http, envelope_type, body, len);
 }
 
+void reply_end_page(struct request *req, uint64_t next_cursor, bool partial)
+{
+    json_out_integer(&req->reply.out, "next_cursor", (int64_t)next_cursor);
+    json_out_bool(&req->reply.out, "partial", partial);
+    reply_end(req);
+}
+
 void reply_outcome(struct request *req, enum outcome outcome)
 {
     enum error_code code = error_from_outcome(outcome);

@@ -90,6 +90,10 @@ void reply_ok(struct request *req);
 struct json_out *reply_begin(struct request *req);
 void reply_end(struct request *req);
 
+/* reply_end() of a page of a list: where the next one begins, 0 at the end, and whether a
+ * shard is missing in it. */
+void reply_end_page(struct request *req, uint64_t next_cursor, bool partial);
+
 /* Refusal: the text of errors.def, then ": " and the detail unless FMT is NULL, then the
  * keys of the route's failure_json. The detail is for the client: no SQL, no paths, no
  * server names. Cut at about 300 bytes. */

@@ -37,9 +37,9 @@ struct op {
 struct ops {
     size_t n;
     size_t room;
-    struct op *op;       /* owned */
-    struct json_out out; /* the fields of all */
-    bool failed;         /* an addition did not fit */
+    struct op *op; /* owned */
+    struct json_out
+        out; /* the fields of all; it has failed if any addition did not fit */
 };
 
 struct ops *ops_new(void)
@@ -84,7 +84,7 @@ static bool make_room(struct ops *ops)
 static struct op *add(struct ops *ops, uint64_t owner)
 {
     if (!make_room(ops)) {
-        ops->failed = true;
+        ops->out.buf.failed = true;
         return NULL;
     }
     struct op *op = &ops->op[ops->n++];
@@ -109,7 +109,7 @@ void ops_add_owner(struct ops *ops, uint64_t owner)
 
 void ops_target(struct ops *ops, uint64_t target)
 {
-    if (!ops->failed && ops->n > 0) {
+    if (!ops->out.buf.failed && ops->n > 0) {
         ops->op[ops->n - 1].target = target;
     }
 }
@@ -118,7 +118,7 @@ void ops_target(struct ops *ops, uint64_t target)
 static struct json_out *field(struct ops *ops)
 {
     if (ops->n == 0) {
-        ops->failed = true;
+        ops->out.buf.failed = true;
     }
     ops->out.needs_comma = ops->n > 0 && ops->op[ops->n - 1].len > 0;
     return &ops->out;
@@ -126,8 +126,7 @@ static struct json_out *field(struct ops *ops)
 
 static void field_end(struct ops *ops)
 {
-    ops->failed = ops->failed || ops->out.buf.failed;
-    if (!ops->failed) {
+    if (!ops->out.buf.failed) {
         struct op *op = &ops->op[ops->n - 1];
         op->len = ops->out.buf.len - op->begin;
     }
@@ -296,7 +295,7 @@ const char *ops_render(const struct ops_ref *refs, size_t n, struct arena *arena
     size_t size = 3;
 
     for (size_t i = 0; i < n; i++) {
-        if (refs[i].ops->failed) {
+        if (refs[i].ops->out.buf.failed) {
             return NULL;
         }
         size += refs[i].ops->op[refs[i].i].len + PLACE_BYTES_MAX;

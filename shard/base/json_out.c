@@ -108,7 +108,8 @@ static void escape_char(struct buf *buf, unsigned char c)
     (void)buf_add(buf, text, sizeof text);
 }
 
-void json_escape(struct buf *buf, const char *text)
+/* The inside of a string: TEXT with what RFC 8259, section 7, wants escaped. */
+static void escape(struct buf *buf, const char *text)
 {
     size_t left = strlen(text);
     size_t plain = 0; /* bytes of TEXT that stand as they are */
@@ -143,7 +144,7 @@ void json_out_texts(struct json_out *out, const char *name, const char *const *p
             out->buf.failed = true;
             return;
         }
-        json_escape(&out->buf, parts[i]);
+        escape(&out->buf, parts[i]);
     }
     add_char(&out->buf, '"');
 }

@@ -38,7 +38,4 @@ void json_out_text(struct json_out *out, const char *name, const char *text);
 void json_out_texts(struct json_out *out, const char *name, const char *const *parts,
                     size_t n);
 
-/* The inside of a string: TEXT with what RFC 8259, section 7, wants escaped. */
-void json_escape(struct buf *buf, const char *text);
-
 #endif
