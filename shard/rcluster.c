@@ -66,7 +66,7 @@ struct rcluster {
     struct rcommand *paused, **paused_end; /* until due_ms, in the order of coming */
     struct {
         bool is_wanted;
-        struct rnode *asked;   /* (ref) NULL: nobody is */
+        bool is_asked;         /* somebody is, and has not answered yet */
         size_t last;           /* place of who was asked last */
         int64_t not_before_ms; /* the budget */
         int64_t due_ms;        /* when the table is old */
@@ -242,15 +242,10 @@ static void resume_commands(struct rcluster *cluster, bool all)
 static bool send_plain(struct rnode *node, int argc, const char **argv, void *tag)
 {
     struct buf buf;
-    size_t lens[3];
 
-    CHECK((size_t)argc <= ARRAY_LEN(lens));
-    for (int i = 0; i < argc; i++) {
-        lens[i] = strlen(argv[i]);
-    }
     buf_init(&buf, RNODE_OUT_BYTES_MAX);
-    bool is_sent =
-        rwire_command(&buf, argc, argv, lens) && rnode_send(node, buf.data, buf.len, tag);
+    bool is_sent = rwire_command(&buf, argc, argv, /* lens= */ NULL) &&
+                   rnode_send(node, buf.data, buf.len, tag);
     buf_clear(&buf);
     return is_sent;
 }
@@ -339,7 +334,7 @@ static void take_table(struct rcluster *cluster, struct rnode *node, struct rrep
     char why[160] = "the connection ended";
     int64_t now_ms = clock_mono_ms();
 
-    cluster->refresh.asked = NULL;
+    cluster->refresh.is_asked = false;
     cluster->refresh.not_before_ms = now_ms + REFRESH_PAUSE_MS;
     if (reply != NULL &&
         rmap_read(reply, rnode_host(node), &ranges, &n, why, sizeof why) && n > 0) {
@@ -367,7 +362,7 @@ static void ask_table(struct rcluster *cluster)
         if (node != NULL && rnode_state(node) == RNODE_UP &&
             send_plain(node, 2, (const char *[]){"CLUSTER", "SLOTS"}, &refresh_tag)) {
             cluster->refresh.last = place;
-            cluster->refresh.asked = node;
+            cluster->refresh.is_asked = true;
             cluster->refresh.is_wanted = false;
             return;
         }
@@ -379,7 +374,7 @@ static void look_at_table(struct rcluster *cluster)
     int64_t now_ms = clock_mono_ms();
     bool is_wanted = cluster->refresh.is_wanted || now_ms >= cluster->refresh.due_ms;
 
-    if (is_wanted && cluster->refresh.asked == NULL &&
+    if (is_wanted && !cluster->refresh.is_asked &&
         now_ms >= cluster->refresh.not_before_ms) {
         ask_table(cluster);
     }
@@ -438,9 +433,9 @@ static bool fall_asleep(struct rcluster *cluster)
 /* When something is due that no node knows of. */
 static int64_t next_due_ms(const struct rcluster *cluster)
 {
-    int64_t due_ms = cluster->refresh.asked != NULL ? WAIT_FOR_EVER
-                     : cluster->refresh.is_wanted   ? cluster->refresh.not_before_ms
-                                                    : cluster->refresh.due_ms;
+    int64_t due_ms = cluster->refresh.is_asked    ? WAIT_FOR_EVER
+                     : cluster->refresh.is_wanted ? cluster->refresh.not_before_ms
+                                                  : cluster->refresh.due_ms;
 
     for (const struct rcommand *c = cluster->paused; c != NULL; c = c->next) {
         due_ms = clock_earlier(due_ms, c->due_ms);

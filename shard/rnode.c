@@ -48,8 +48,8 @@ struct rnode {
     struct tags tags;
 };
 
-/* The tags of what this file asks itself, and of what nobody wants to know. */
-static char auth_tag, nobody_tag;
+/* The tag of what this file asks itself. */
+static char auth_tag;
 
 /* ---- the questions ---- */
 
@@ -104,7 +104,7 @@ static void deliver(struct rnode *node, struct rreply *reply)
 {
     void *tag = tags_pop(&node->tags);
 
-    if (tag == &auth_tag || tag == &nobody_tag) {
+    if (tag == &auth_tag || tag == NULL) {
         rreply_free(&reply);
     } else {
         node->options->on_reply(node->options->context, node, tag, reply);
@@ -214,19 +214,16 @@ static void rise(struct rnode *node)
 /* The first thing said on a connection. */
 static bool ask_auth(struct rnode *node)
 {
-    const char *args[] = {"AUTH", node->options->user, node->options->password};
-    const size_t lens[] = {4, strlen(args[1]), strlen(args[2])};
-    bool has_user = args[1][0] != '\0';
+    const char *user = node->options->user;
+    const char *password = node->options->password;
+    const char *with_user[] = {"AUTH", user, password};
+    const char *without[] = {"AUTH", password};
+    bool has_user = user[0] != '\0';
 
-    if (args[2][0] == '\0') {
-        return true;
-    }
-    if (!has_user) {
-        args[1] = args[2];
-    }
-    return rwire_command(&node->out, has_user ? 3 : 2, args,
-                         has_user ? lens : (const size_t[]){4, lens[2]}) &&
-           tags_push(&node->tags, &auth_tag);
+    return password[0] == '\0' ||
+           (rwire_command(&node->out, has_user ? 3 : 2, has_user ? with_user : without,
+                          /* lens= */ NULL) &&
+            tags_push(&node->tags, &auth_tag));
 }
 
 static void begin_connect(struct rnode *node)
@@ -315,7 +312,7 @@ static bool takes_commands(struct rnode *node)
 bool rnode_send(struct rnode *node, const char *bytes, size_t len, void *tag)
 {
     if (!takes_commands(node) || len > RNODE_OUT_BYTES_MAX - node->out.len ||
-        !tags_push(&node->tags, tag == NULL ? &nobody_tag : tag)) {
+        !tags_push(&node->tags, tag)) {
         return false;
     }
     if (!buf_add(&node->out, bytes, len)) {

@@ -42,8 +42,8 @@ void rreply_free(struct rreply **reply);
 /* Is REPLY a text or status that says TEXT, an error that begins with the word TEXT? */
 bool rreply_says(const struct rreply *reply, const char *text);
 
-/* Append a command of ARGC arguments, of LENS bytes each, any bytes. False: memory is
- * short, or BUF is full. */
+/* Append a command of ARGC arguments, of LENS bytes each, any bytes; LENS NULL: they are
+ * texts. False: memory is short, or BUF is full. */
 bool rwire_command(struct buf *buf, int argc, const char **argv, const size_t *lens);
 
 struct rreader;

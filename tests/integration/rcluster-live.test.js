@@ -56,7 +56,7 @@ test("slots move under load, and nothing is lost or refused", async (t) => {
 test("a node that stands still keeps nobody else waiting, and serves again", async () => {
   const client = open({ timeoutMs: 5000 });
   await client.run("SET a 1");
-  await redis.kill(2, "SIGSTOP");
+  await redis.freeze(2);
   try {
     const keys = Array.from({ length: 60 }, (_, i) => `s${i}`);
     const answers = await client.run(keys.slice(0, 30).map((key) => `SET ${key} 1`), { ms: 20000 });
@@ -64,7 +64,7 @@ test("a node that stands still keeps nobody else waiting, and serves again", asy
     const again = await client.run(keys.slice(0, 30).map((key) => `SET ${key} 1`), { ms: 20000 });
     assert.ok(again.includes("ok OK"));
   } finally {
-    await redis.kill(2, "SIGCONT");
+    redis.thaw(2);
   }
   await redis.settled();
   await until("all slots are served", async () => (await client.state()).slots === 16384);

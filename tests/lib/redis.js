@@ -16,7 +16,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { ROOT } from "./cluster.js";
+import { ROOT, freezeProcess } from "./cluster.js";
 import { freePort } from "./port.js";
 import { until } from "./wait.js";
 
@@ -116,11 +116,14 @@ export class Redis {
     return stdout;
   }
 
-  async kill(i, signal = "SIGKILL") {
-    const node = this.nodes[i];
-    node.process.kill(signal);
-    if (signal === "SIGKILL") await node.ended;
+  async kill(i) {
+    this.nodes[i].process.kill("SIGKILL");
+    await this.nodes[i].ended;
   }
+
+  freeze(i) { return freezeProcess(this.nodes[i].process.pid); }
+
+  thaw(i) { this.nodes[i].process.kill("SIGCONT"); }
 
   async down() {
     await Promise.all(this.nodes.map((node, i) => (node.process ? this.kill(i) : null)));

@@ -128,40 +128,6 @@ static void test_a_batch_and_the_queue_are_bounded(void **state)
     free(jam);
 }
 
-static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad);
-
-/* What all begins in one slot has three quarters of the queue. */
-static void test_one_slot_leaves_places_to_others(void **state)
-{
-    const size_t share = WAITERS - WAITERS / 4;
-    struct jam *jam = calloc(1, sizeof *jam);
-    struct wish wishes[WAITERS + 1];
-
-    jam_init(jam, *state, 0);
-    for (size_t i = 0; i <= WAITERS; i++) {
-        bool is_hot = i <= share;
-        wish_init(&wishes[i], is_hot ? 7 : 8 + i, 100 + i);
-        enter(*state, &wishes[i]);
-        bool is_refused = i == share;
-        assert_int_equal(wishes[i].ticket.state,
-                         is_refused ? TICKET_DONE : TICKET_WAITING);
-    }
-    assert_int_equal(combiner_wait(&wishes[share].ticket), TICKET_DONE);
-    assert_int_equal(wishes[share].ticket.report.lent, OUTCOME_BUSY);
-    jam_end(jam, 0);
-    while (lead_all(wishes, WAITERS + 1, /* bad= */ 1) > 0) {
-    }
-    for (size_t i = 0; i <= WAITERS; i++) {
-        if (i != share) {
-            assert_int_equal(combiner_wait(&wishes[i].ticket), TICKET_DONE);
-            check_answer(&wishes[i]);
-        }
-        wish_free(&wishes[i]);
-    }
-    jam_end(jam, 1);
-    free(jam);
-}
-
 /* Two on one edge are neither in one CALL nor in two at a time. */
 static void test_one_edge_one_after_the_other(void **state)
 {
@@ -396,6 +362,38 @@ static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad)
         }
     }
     return calls;
+}
+
+/* What all begins in one slot has three quarters of the queue. */
+static void test_one_slot_leaves_places_to_others(void **state)
+{
+    const size_t share = WAITERS - WAITERS / 4;
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct wish wishes[WAITERS + 1];
+
+    jam_init(jam, *state, 0);
+    for (size_t i = 0; i <= WAITERS; i++) {
+        bool is_hot = i <= share;
+        wish_init(&wishes[i], is_hot ? 7 : 8 + i, 100 + i);
+        enter(*state, &wishes[i]);
+        bool is_refused = i == share;
+        assert_int_equal(wishes[i].ticket.state,
+                         is_refused ? TICKET_DONE : TICKET_WAITING);
+    }
+    assert_int_equal(combiner_wait(&wishes[share].ticket), TICKET_DONE);
+    assert_int_equal(wishes[share].ticket.report.lent, OUTCOME_BUSY);
+    jam_end(jam, 0);
+    while (lead_all(wishes, WAITERS + 1, /* bad= */ 1) > 0) {
+    }
+    for (size_t i = 0; i <= WAITERS; i++) {
+        if (i != share) {
+            assert_int_equal(combiner_wait(&wishes[i].ticket), TICKET_DONE);
+            check_answer(&wishes[i]);
+        }
+        wish_free(&wishes[i]);
+    }
+    jam_end(jam, 1);
+    free(jam);
 }
 
 static void test_what_is_wrong_is_found_by_halving(void **state)
