@@ -32,8 +32,10 @@ GRANT EXECUTE ON PROCEDURE doushard.relation_deliver       TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.relation_follow_list   TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relation_follower_list TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relation_friend_list   TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.owner_versions         TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relation_get           TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.viewer_flags           TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.viewer_sets            TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_action         TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_delete         TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_erase          TO 'doushard_app'@'%';
@@ -97,6 +99,7 @@ GRANT EXECUTE ON PROCEDURE doushard.relation_follower_list TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.relation_friend_list   TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.relation_get           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.viewer_flags           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.viewer_sets            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_action         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_delete         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.comment_erase          TO 'doushard_admin'@'%';

@@ -109,6 +109,7 @@ SOURCE relation/relation_follower_list.sql
 SOURCE relation/relation_friend_list.sql
 SOURCE relation/relation_get.sql
 SOURCE viewer/viewer_flags.sql
+SOURCE viewer/viewer_sets.sql
 SOURCE comment/comment_action.sql
 SOURCE comment/comment_delete.sql
 SOURCE comment/comment_erase.sql

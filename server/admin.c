@@ -8,7 +8,10 @@
 #include "shard/base/fiber.h"
 #include "shard/base/log.h"
 
+#include "shard/cache.h"
 #include "shard/delivery.h"
+#include "shard/rcluster.h"
+#include "shard/rslot.h"
 #include "shard/relay.h"
 #include "shard/router.h"
 
@@ -110,6 +113,23 @@ static bool check_shards(struct router *router, struct buf *out)
     return is_ready;
 }
 
+/* Redis is needed by nobody: a word on it, and no reason not to be ready. */
+static void show_redis(struct rcluster *redis, struct buf *out)
+{
+    struct rcluster_state state;
+
+    if (redis == NULL) {
+        return;
+    }
+    rcluster_state(redis, &state);
+    if (state.slots_served == RSLOTS) {
+        buf_addf(out, "[+]redis ok\n");
+    } else {
+        buf_addf(out, "[!]redis: %u of %u slots have a master that answers; what is cached in the others comes from the shards\n",
+                 state.slots_served, RSLOTS);
+    }
+}
+
 /* GET /readyz: 200 when every slot has one owner that is up and no shutdown has begun,
  * else 503; the body lists each check as "[+]name ok" or "[-]name: why", and as "[!]"
  * what somebody should look at although all is served. */
@@ -123,6 +143,7 @@ void h_readyz(struct request *req)
     buf_init(&out, ANSWER_MAX);
     buf_addf(&out, is_draining ? "[-]serving: shutting down\n" : "[+]serving ok\n");
     is_ready = check_shards(app->router, &out) && !is_draining;
+    show_redis(app->redis, &out);
     buf_addf(&out, is_ready ? "ready\n" : "not ready\n");
     reply_buf(req, is_ready ? 200 : 503, TEXT_PLAIN, &out);
 }
@@ -132,6 +153,24 @@ static int64_t free_bytes(const struct uploads *uploads)
     uint64_t bytes = uploads_free_bytes(uploads);
 
     return bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
+}
+
+static void sample_redis(struct rcluster *redis, int64_t *value)
+{
+    struct rcluster_state state;
+
+    rcluster_state(redis, &state);
+    value[METRIC_REDIS_NODES] = state.n_nodes;
+    value[METRIC_REDIS_NODES_UP] = state.n_up;
+    value[METRIC_REDIS_SLOTS_SERVED] = state.slots_served;
+    value[METRIC_REDIS_COMMANDS] = (int64_t)state.commands_total;
+    value[METRIC_REDIS_MOVED] = (int64_t)state.moved_total;
+    value[METRIC_REDIS_ASKED] = (int64_t)state.asked_total;
+    value[METRIC_REDIS_TRYAGAIN] = (int64_t)state.tryagain_total;
+    value[METRIC_REDIS_UNAVAILABLE] = (int64_t)state.unavailable_total;
+    value[METRIC_REDIS_LOST] = (int64_t)state.lost_total;
+    value[METRIC_REDIS_REFRESHES] = (int64_t)state.refreshes_total;
+    value[METRIC_REDIS_REFRESHES_FAILED] = (int64_t)state.refreshes_failed_total;
 }
 
 /* Ask every part that was started. */
@@ -180,6 +219,9 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
     if (app->words != NULL) {
         value[METRIC_WORDS] = (int64_t)words_count(app->words);
     }
+    if (app->redis != NULL) {
+        sample_redis(app->redis, value);
+    }
     if (app->delivery != NULL) {
         struct delivery_state state;
         delivery_get_state(app->delivery, &state);
@@ -201,6 +243,7 @@ void h_metrics(struct request *req)
         arena_calloc(&req->arena, n_shards, sizeof *shards);
     struct relay_state *relays = arena_calloc(&req->arena, n_shards, sizeof *relays);
     struct metrics_sample *sample = arena_calloc(&req->arena, 1, sizeof *sample);
+    struct cache_state caches[CACHE__COUNT];
     struct buf out;
 
     if (shards == NULL || relays == NULL || sample == NULL) {
@@ -213,6 +256,10 @@ void h_metrics(struct request *req)
             relay_get_state(app->relay, i, &relays[i]);
         }
     }
+    for (size_t i = 0; app->cache != NULL && i < CACHE__COUNT; i++) {
+        cache_get_state(app->cache, (enum cache_kind)i, &caches[i]);
+    }
+    sample->caches = app->cache != NULL ? caches : NULL;
     sample->shards = shards;
     sample->relays = app->relay != NULL ? relays : NULL;
     sample->n_shards = n_shards;

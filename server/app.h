@@ -9,13 +9,16 @@
 #include <stdint.h>
 
 struct auth;
+struct cache;
 struct config;
 struct delivery;
+struct feed_pages;
 struct fibers;
 struct http;
 struct janitor;
 struct media;
 struct metrics;
+struct rcluster;
 struct relay;
 struct router;
 struct storage;
@@ -32,6 +35,9 @@ struct app {
      * until the process ends. */
     const struct config *_Atomic config;
 
+    struct rcluster *redis;    /* Redis; NULL: none */
+    struct cache *cache;       /* copies of what the shards have */
+    struct feed_pages *feed_pages; /* the newest one, ready to be sent */
     struct router *router;     /* shards */
     struct delivery *delivery; /* second halves of writes, at once */
     struct relay *relay;       /* finishes what was left of them */

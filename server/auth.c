@@ -261,6 +261,27 @@ bool auth_identify(struct auth *auth, struct request *req)
     return false;
 }
 
+bool auth_recall(struct auth *auth, struct request *req)
+{
+    struct session_ticket ticket;
+    struct jwt_claims claims;
+    const char *token = find_token(req);
+
+    req->who = (struct auth_identity){.user_id = 0};
+    if (token == NULL) {
+        return req->route->auth == AUTH_OPTIONAL;
+    }
+    if (verify(auth, token, &claims) != JWT_OK ||
+        !session_cache_has(auth->sessions, claims.user_id, claims.session,
+                           clock_mono_ms(), &ticket)) {
+        return false;
+    }
+    metrics_add(req->app->metrics, METRIC_SESSION_CACHE_HITS, 1);
+    req->who.user_id = claims.user_id;
+    hex_encode(claims.session, sizeof claims.session, req->who.session);
+    return true;
+}
+
 bool auth_refuses_early(struct auth *auth, struct request *req, bool with_header)
 {
     const char *token = params_peek_token(&req->params, "token");

@@ -52,6 +52,10 @@ void auth_free(struct auth **auth);
  * the time that is left, because an anonymous answer must still be made. */
 bool auth_identify(struct auth *auth, struct request *req) MUST_CHECK;
 
+/* The same by what this process knows: never blocks, answers nothing. False: it does not
+ * know, or would refuse; auth_identify() says more. */
+bool auth_recall(struct auth *auth, struct request *req) MUST_CHECK;
+
 /* Before the body of REQ has arrived: has a token come that can never be good, be it
  * malformed, forged or over? True: REQ has been answered. A token in the header counts
  * only when WITH_HEADER says that none can come before it any more. Asks nobody. */

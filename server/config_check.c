@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/config_file.h"
 #include "server/config_option.h"
+#include "server/redis.h"
 #include "server/token_keys.h"
 #include "server/topology.h"
 #include "server/words.h"
@@ -67,6 +68,12 @@ bool config_check_values(const struct config *config, struct config_error *err)
                            "trusted_proxies is \"%.200s\": write numeric addresses with "
                            "commas between them",
                            config->trusted_proxies);
+    }
+    if (!redis_nodes_are_valid(config->redis_nodes)) {
+        return config_fail(err, NULL, 0,
+                           "redis_nodes is \"%.200s\": write HOST:PORT, at most 64 of "
+                           "them with commas between; IPv6 addresses in brackets",
+                           config->redis_nodes);
     }
     if (config->listen_port != 0 && config->listen_port == config->admin_port) {
         return config_fail(err, NULL, 0,
@@ -153,10 +160,10 @@ bool config_read_secret(const char *file, char *secret, size_t size,
     return true;
 }
 
-static bool check_password(const struct config *config, struct config_error *err)
+static bool check_password(const char *file, struct config_error *err)
 {
     char secret[512];
-    bool ok = config_read_secret(config->db_password_file, secret, sizeof secret, err);
+    bool ok = config_read_secret(file, secret, sizeof secret, err);
 
     explicit_bzero(secret, sizeof secret);
     return ok;
@@ -222,7 +229,8 @@ static bool check_directory(const char *option, const char *dir, struct config_e
 
 bool config_check_files(const struct config *config, struct config_error *err)
 {
-    return check_topology(config, err) && check_password(config, err) &&
+    return check_topology(config, err) && check_password(config->db_password_file, err) &&
+           check_password(config->redis_password_file, err) &&
            check_token_keys(config, err) && check_words(config, err) &&
            check_directory("media_dir", config->media_dir, err) &&
            check_directory("upload_dir", config->upload_dir, err) &&

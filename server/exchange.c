@@ -456,6 +456,20 @@ static void end_form(struct exchange *ex)
     }
 }
 
+/* Is all that the answer says in memory? Then it is made here and now. */
+static bool answer_quickly(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (req->route->quick == NULL || !ex->params_ok) {
+        return false;
+    }
+    log_scope(req->id);
+    bool is_answered = req->route->quick(req);
+    log_scope(NULL);
+    return is_answered;
+}
+
 /* The request is complete. */
 static bool on_end(struct exchange *ex)
 {
@@ -485,7 +499,7 @@ static bool on_end(struct exchange *ex)
         log_scope(NULL);
         return answer(ex);
     }
-    return dispatch(ex);
+    return answer_quickly(ex) ? answer(ex) : dispatch(ex);
 }
 
 /* ---- the header ------------------------------------------------------------------- */

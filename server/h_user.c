@@ -9,6 +9,7 @@
 #include "shard/base/log.h"
 
 #include "shard/user.h"
+#include "shard/viewer.h"
 
 #include "server/app.h"
 #include "server/auth.h"
@@ -433,6 +434,30 @@ void h_user_profile(struct request *req)
     reply_outcome(req, outcome);
 }
 
+static void reply_page(struct request *req, const struct user_card *card, bool partial)
+{
+    struct json_out *out = reply_begin(req);
+
+    view_user(out, req, "user", card);
+    json_out_bool(out, "partial", partial);
+    reply_end(req);
+}
+
+bool h_user_quick(struct request *req)
+{
+    struct app *app = req->app;
+    struct user_card card;
+
+    if (!auth_recall(app->auth, req) ||
+        !user_recall(app->cache, &req->arena, request_user(req), &card) ||
+        (card.id != req->who.user_id &&
+         !viewer_recall_users(app->cache, &req->arena, req->who.user_id, &card, 1))) {
+        return false;
+    }
+    reply_page(req, &card, false);
+    return true;
+}
+
 void h_user_get(struct request *req)
 {
     uint64_t user_id = request_user(req);
@@ -448,9 +473,6 @@ void h_user_get(struct request *req)
         if (user_id != req->who.user_id) {
             view_mark_users(req, &card, 1, &partial);
         }
-        struct json_out *out = reply_begin(req);
-        view_user(out, req, "user", &card);
-        json_out_bool(out, "partial", partial);
-        reply_end(req);
+        reply_page(req, &card, partial);
     }
 }

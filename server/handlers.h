@@ -6,9 +6,11 @@
  * connection's thread) with checked parameters and an identified caller. On a fiber it
  * may wait for shards until req->deadline_ms, and for nothing else (shard/base/wait.h).
  * It frees nothing that is in the arena, and ends by calling one reply function of
- * reply.h. */
+ * reply.h. What is called *_quick is a route_quick (routes.h). */
 #ifndef DOUSHARD_HANDLERS_H
 #define DOUSHARD_HANDLERS_H
+
+#include <stdbool.h>
 
 struct request;
 
@@ -19,9 +21,11 @@ void h_user_logout(struct request *req);
 void h_user_password(struct request *req);
 void h_user_profile(struct request *req);
 void h_user_get(struct request *req);
+bool h_user_quick(struct request *req);
 
 /* h_feed.c */
 void h_feed_list(struct request *req);
+bool h_feed_quick(struct request *req);
 
 /* h_publish.c */
 void h_publish_action(struct request *req);

@@ -16,18 +16,22 @@
 #include "shard/base/fiber.h"
 #include "shard/base/log.h"
 
+#include "shard/cache.h"
 #include "shard/delivery.h"
+#include "shard/rcluster.h"
 #include "shard/relay.h"
 #include "shard/router.h"
 
 #include "server/app.h"
 #include "server/auth.h"
 #include "server/config.h"
+#include "server/feed_page.h"
 #include "server/http.h"
 #include "server/janitor.h"
 #include "server/media.h"
 #include "server/metrics.h"
 #include "server/notify.h"
+#include "server/redis.h"
 #include "server/routes.h"
 #include "server/storage.h"
 #include "server/topology.h"
@@ -176,6 +180,20 @@ static bool start_metrics(struct app *app)
     return app->metrics != NULL;
 }
 
+static bool start_cache(struct app *app, const struct config *config)
+{
+    struct config_error err;
+
+    if (!redis_start(config, &app->redis, &err)) {
+        log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
+        return false;
+    }
+    app->cache = cache_new(&(struct cache_options){
+        .redis = app->redis, .local_bytes = config->cache_local_bytes});
+    app->feed_pages = feed_pages_new();
+    return app->cache != NULL && app->feed_pages != NULL;
+}
+
 /* Start the router and look at the shards once. Shards that do not answer are no reason
  * not to start: their slots are answered "unavailable" until they do. */
 static bool start_router(struct process *process)
@@ -205,6 +223,7 @@ static bool start_router(struct process *process)
         .hold_down_ms = config->db_hold_down_ms,
         .min_free_bytes = config->db_min_free_bytes,
         .idle_ms = config->db_idle_s * 1000,
+        .cache = process->app.cache,
     };
     process->app.router = router_new(&options);
     explicit_bzero(password, sizeof password);
@@ -328,7 +347,8 @@ static bool start_parts(struct process *process)
         return false;
     }
     if (start_metrics(app) && start_auth(process) && start_words(app, config) &&
-        start_media(app, config) && start_router(process) && start_delivery(app) &&
+        start_media(app, config) && start_cache(app, config) && start_router(process) &&
+        start_delivery(app) &&
         start_workers(app, config) && start_fibers(app, config) &&
         start_janitor(app, config) && http_start(app->http)) {
         return true;
@@ -356,6 +376,9 @@ static void stop_parts(struct process *process)
     relay_free(&app->relay);
     delivery_free(&app->delivery);
     router_free(&app->router);
+    feed_pages_free(&app->feed_pages);
+    cache_free(&app->cache);
+    rcluster_free(&app->redis);
     fibers_free(&app->fibers); /* after all that could wake one */
     metrics_free(&app->metrics);
     topology_release(&process->topology);

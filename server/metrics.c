@@ -31,6 +31,7 @@ enum how {
     HOW_READ,
     HOW_SHARD,
     HOW_RELAY,
+    HOW_CACHE,
     HOW_PROCESS
 };
 
@@ -308,6 +309,31 @@ static void render_relay(enum metric metric, const struct router_shard_state *sh
              value);
 }
 
+/* Of every kind, the member of its state that METRIC is. */
+static void render_cache(enum metric metric, const struct cache_state *caches,
+                         struct buf *out)
+{
+    static const size_t offsets[METRIC__COUNT] = {
+        [METRIC_CACHE_HITS_LOCAL] = offsetof(struct cache_state, hits_local_total),
+        [METRIC_CACHE_HITS_REDIS] = offsetof(struct cache_state, hits_redis_total),
+        [METRIC_CACHE_MISSES] = offsetof(struct cache_state, misses_total),
+        [METRIC_CACHE_CONFIRMED] = offsetof(struct cache_state, confirmed_total),
+        [METRIC_CACHE_FILLS] = offsetof(struct cache_state, fills_total),
+        [METRIC_CACHE_FILLS_REFUSED] = offsetof(struct cache_state, fills_refused_total),
+        [METRIC_CACHE_WRITES] = offsetof(struct cache_state, writes_total),
+        [METRIC_CACHE_MARKERS] = offsetof(struct cache_state, markers_total),
+        [METRIC_CACHE_LOST] = offsetof(struct cache_state, lost_total),
+        [METRIC_CACHE_LOCAL_COPIES] = offsetof(struct cache_state, local_copies),
+        [METRIC_CACHE_LOCAL_BYTES] = offsetof(struct cache_state, local_bytes),
+    };
+
+    for (size_t i = 0; caches != NULL && i < CACHE__COUNT; i++) {
+        const void *member = (const char *)&caches[i] + offsets[metric];
+        buf_addf(out, "%s{kind=\"%s\"} %" PRIu64 "\n", families[metric].name,
+                 cache_kind_name((enum cache_kind)i), *(const uint64_t *)member);
+    }
+}
+
 /* Pages of (virtual, resident) memory; zeros when /proc is not there. */
 static void memory_pages(unsigned long long *size, unsigned long long *resident)
 {
@@ -418,6 +444,9 @@ static void render_family(const struct metrics *metrics, enum metric metric,
         for (size_t i = 0; sample->relays != NULL && i < sample->n_shards; i++) {
             render_relay(metric, &sample->shards[i], &sample->relays[i], out);
         }
+        break;
+    case HOW_CACHE:
+        render_cache(metric, sample->caches, out);
         break;
     case HOW_REQUEST:
         if (metric == METRIC_HTTP_REQUESTS) {

@@ -12,6 +12,7 @@
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
 
+#include "shard/cache.h"
 #include "shard/relay.h"
 #include "shard/router.h"
 
@@ -60,6 +61,7 @@ struct metrics_sample {
     const struct router_shard_state *shards; /* borrowed */
     const struct relay_state *relays;        /* borrowed; one per shard, NULL: no relay */
     size_t n_shards;
+    const struct cache_state *caches; /* borrowed; one per enum cache_kind */
 };
 
 /* Append the whole exposition to OUT; asks the kernel for the state of the process. False

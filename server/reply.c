@@ -145,7 +145,12 @@ void reply_end(struct request *req)
         set_error(req, ERROR_UNAVAILABLE, "out of memory");
         return;
     }
-    reply_raw(req, error_info(ERROR_OK)->http, envelope_type, body, len);
+    reply_json(req, body, len);
+}
+
+void reply_json(struct request *req, char *body_steal, size_t len)
+{
+    reply_raw(req, error_info(ERROR_OK)->http, envelope_type, body_steal, len);
 }
 
 void reply_end_page(struct request *req, uint64_t next_cursor, bool partial)

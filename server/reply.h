@@ -90,6 +90,10 @@ void reply_ok(struct request *req);
 struct json_out *reply_begin(struct request *req);
 void reply_end(struct request *req);
 
+/* A success that was written before, as reply_end() does. BODY is malloc'ed and taken
+ * over; NULL means that memory ran out. */
+void reply_json(struct request *req, char *body_steal, size_t len);
+
 /* reply_end() of a page of a list: where the next one begins, 0 at the end, and whether a
  * shard is missing in it. */
 void reply_end_page(struct request *req, uint64_t next_cursor, bool partial);

@@ -16,6 +16,10 @@ struct request;
 
 typedef void (*route_handler)(struct request *req);
 
+/* Answer at once, in the connection's thread, by what is in memory: true. Never blocks.
+ * False: nothing is answered, and the handler is to run. */
+typedef bool (*route_quick)(struct request *req);
+
 enum route_auth {
     AUTH_NONE,     /* a token is not looked at */
     AUTH_OPTIONAL, /* a bad or missing token means anonymous */
@@ -41,6 +45,7 @@ struct route {
     const char *method; /* "GET" answers HEAD too */
     const char *path;   /* ends with '/'; the same path without it matches too */
     route_handler handler;
+    route_quick quick; /* tried before it, with checked parameters; NULL: none */
     enum route_auth auth;
     enum route_budget budget;
     unsigned flags;

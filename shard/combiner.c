@@ -33,6 +33,7 @@ static const struct {
     [PROC_MESSAGE_DELIVER] = {true, {"peer", "op"}},
     [PROC_USER_GET] = {true, {NULL}},
     [PROC_VIDEO_GET] = {true, {NULL}},
+    [PROC_OWNER_VERSIONS] = {true, {NULL}},
     [PROC_RELATION_GET] = {true, {NULL}},
     [PROC_SESSION_GET] = {true, {NULL}},
 };

@@ -8,9 +8,11 @@
 
 #include "shard/base/clock.h"
 
+#include "shard/cache.h"
 #include "shard/cards.h"
 #include "shard/id.h"
 #include "shard/listing.h"
+#include "shard/parts.h"
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
 
@@ -37,7 +39,8 @@ struct gathering {
     int64_t
         floor_ms; /* videos of this time or older may be missing from what was gathered */
     size_t n_answers;
-    enum outcome failure; /* of a shard that did not answer */
+    enum outcome failure;   /* of a shard that did not answer */
+    struct cache_since since; /* before anybody was asked */
 };
 
 static bool reserve(struct gathering *g, size_t n)
@@ -276,6 +279,7 @@ static enum outcome read_cards(struct gathering *g, size_t n, struct video_card 
         if (!cards_read_video(entry->rows, entry->row, &cards[i])) {
             return proc_unreadable(g->call, PROC_FEED_LIST);
         }
+        parts_offer_video(g->router, &g->since, entry->rows, entry->row);
     }
     return OUTCOME_OK;
 }
@@ -333,6 +337,7 @@ enum outcome feed_read(struct router *router, struct call *call,
                           .call = call,
                           .query = query,
                           .ask = query->limit + 1,
+                          .since = cache_since(router_cache(router)),
                           .failure = OUTCOME_UNAVAILABLE};
 
     CHECK(query->limit > 0 && query->limit < ASK_MAX);

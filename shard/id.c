@@ -3,6 +3,8 @@
 /* Ids and placement of owners: the one place in C that knows the bits of an id. */
 #include "shard/id.h"
 
+#include "shard/base/crc32.h"
+
 #define LOW_BITS  3
 #define SLOT_BITS 10
 
@@ -23,14 +25,5 @@ int64_t id_time_ms(uint64_t id)
 
 uint32_t id_name_slot(const char *name, size_t len)
 {
-    uint32_t crc = UINT32_MAX;
-
-    /* Bit by bit, with the reflected polynomial of ISO 3309: names are short. */
-    for (size_t i = 0; i < len; i++) {
-        crc ^= (unsigned char)name[i];
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc >> 1) ^ (UINT32_C(0xEDB88320) & (0 - (crc & 1)));
-        }
-    }
-    return ~crc % SHARED_SLOTS;
+    return crc32_iso(name, len) % SHARED_SLOTS;
 }

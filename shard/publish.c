@@ -99,50 +99,6 @@ enum outcome publish_list(struct router *router, struct call *call, uint64_t use
     return OUTCOME_OK;
 }
 
-/* One batch of videos. */
-static enum outcome get_batch(struct router *router, struct call *call,
-                              const uint64_t *ids, size_t n, struct video_card *cards)
-{
-    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
-    struct ops *ops = ops_new();
-    enum outcome outcome = OUTCOME_OK;
-
-    if (answers == NULL || ops == NULL) {
-        ops_free(&ops);
-        return out_of_memory(call);
-    }
-    for (size_t i = 0; i < n; i++) {
-        ops_add_owner(ops, ids[i]);
-    }
-    router_batch(router, call, PROC_VIDEO_GET, ops, answers);
-    ops_free(&ops);
-    for (size_t i = 0; i < n; i++) {
-        cards[i] = (struct video_card){.id = 0};
-        if (answers[i].outcome == OUTCOME_OK &&
-            !cards_read_video(answers[i].result, answers[i].row, &cards[i])) {
-            return proc_unreadable(call, PROC_VIDEO_GET);
-        }
-        if (answers[i].outcome != OUTCOME_OK && answers[i].outcome != OUTCOME_NOTFOUND) {
-            outcome = answers[i].outcome;
-        }
-    }
-    return outcome;
-}
-
-enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
-                       size_t n, struct video_card *cards)
-{
-    enum outcome outcome = OUTCOME_OK;
-
-    for (size_t done = 0; done < n; done += OPS_MAX) {
-        size_t left = n - done;
-        enum outcome got = get_batch(router, call, ids + done,
-                                     left < OPS_MAX ? left : OPS_MAX, cards + done);
-        outcome = got == OUTCOME_OK ? outcome : got;
-    }
-    return outcome;
-}
-
 enum outcome publish_delete(struct router *router, struct call *call, uint64_t user_id,
                             uint64_t video_id)
 {

@@ -100,6 +100,7 @@ struct router *router_new(const struct router_options *options)
     router->hold_down_ms = options->hold_down_ms;
     router->min_free_bytes = options->min_free_bytes;
     router->requests_max = options->pool_size + options->waiters_max;
+    router->cache = options->cache;
     router->map = slotmap_new();
     router->coverage = coverage_new(options->n_servers);
     router->combiner = combiner_new(&(struct combiner_options){
@@ -143,6 +144,11 @@ void router_free(struct router **router)
     free(r->shards);
     free(r);
     *router = NULL;
+}
+
+struct cache *router_cache(const struct router *router)
+{
+    return router->cache;
 }
 
 size_t router_n_shards(const struct router *router)

@@ -27,6 +27,8 @@ struct router_server {
 };
 
 /* Copied by router_new(); the strings too. */
+struct cache;
+
 struct router_options {
     const struct router_server *servers;
     size_t n_servers; /* 1 .. 255 */
@@ -43,6 +45,7 @@ struct router_options {
     int hold_down_ms;    /* after a failed connect, and before a write is tried again */
     uint64_t min_free_bytes; /* no writes where fewer are free; 0 = not looked at */
     int idle_ms;             /* an idle connection is closed after this */
+    struct cache *cache;     /* (ref) in front of the shards; NULL: none */
 };
 
 /* A slot that two servers claim at one epoch: nobody serves it until slot_settle(). */
@@ -89,6 +92,9 @@ bool router_discover(struct router *router, int64_t deadline_ms);
 /* Stop the threads and close all connections. No call may be running. *ROUTER becomes
  * NULL; NULL is allowed. */
 void router_free(struct router **router);
+
+/* As given; NULL: none. */
+struct cache *router_cache(const struct router *router);
 
 size_t router_n_shards(const struct router *router);
 

@@ -11,6 +11,7 @@
 #include "shard/base/rnd.h"
 #include "shard/base/wait.h"
 
+#include "shard/cache.h"
 #include "shard/router_errand.h"
 
 /* The pause before attempt n is random, up to this many ms times 2^n. */
@@ -81,6 +82,17 @@ static void place_answers(struct errand *e, const struct parcel *parcel,
     }
 }
 
+/* What a CALL that writes has answered about owners is shown from now on, before anybody
+ * is told that it was done. */
+static void learn(const struct errand *e, const struct call_report *report,
+                  const struct dbresult *results)
+{
+    if (e->router->cache != NULL && report->status == DB_OK &&
+        report->lent == OUTCOME_OK && proc_get(e->proc)->effect == PROC_WRITES) {
+        cache_learn(e->router->cache, e->proc, results);
+    }
+}
+
 /* Run the parcels that have a connection, side by side, and read what came. */
 static void run_parcels(struct errand *e)
 {
@@ -98,6 +110,7 @@ static void run_parcels(struct errand *e)
             if (errand_may_run(e, &report) && errand_may_repeat(e, &report)) {
                 errand_kill(e, parcel, e->call->deadline_ms, &report);
             }
+            learn(e, &report, exec->results);
             place_answers(e, parcel, exec->results);
             errand_digest(e, parcel, &report);
         }
@@ -191,6 +204,7 @@ static void lead(struct errand *e, struct parcel *parcel, struct ticket *ticket)
     }
     combiner_take(ticket, &batch);
     run_batch(e, parcel, &batch, &report, &exec);
+    learn(e, &report, exec.results);
     combiner_end(&batch, &report, exec.results);
 }
 

@@ -61,6 +61,7 @@ struct router {
     struct slotmap *map;       /* owned */
     struct coverage *coverage; /* owned */
     struct combiner *combiner; /* owned */
+    struct cache *cache;       /* (ref) may be NULL */
     size_t n_shards;
     int connect_timeout_ms;
     int call_timeout_ms;

@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "shard/cards.h"
 #include "shard/id.h"
 #include "shard/router_call.h"
 
@@ -140,80 +139,6 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
         ops_hex(ops, "session", session, SESSION_BYTES);
     }
     return router_one(router, call, PROC_USER_LOGOUT, ops, &answer);
-}
-
-/* One batch of different users, cards in the order of IDS. */
-static enum outcome get_batch(struct router *router, struct call *call,
-                              const uint64_t *ids, size_t n, struct user_card *cards)
-{
-    struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
-    struct ops *ops = ops_new();
-    enum outcome outcome = OUTCOME_OK;
-
-    if (answers == NULL || ops == NULL) {
-        ops_free(&ops);
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
-        ops_add_owner(ops, ids[i]);
-    }
-    router_batch(router, call, PROC_USER_GET, ops, answers);
-    ops_free(&ops);
-    for (size_t i = 0; i < n; i++) {
-        cards[i] = (struct user_card){.id = 0};
-        if (answers[i].outcome == OUTCOME_OK &&
-            !cards_read_user(answers[i].result, answers[i].row, &cards[i])) {
-            return proc_unreadable(call, PROC_USER_GET);
-        }
-        if (answers[i].outcome != OUTCOME_OK && answers[i].outcome != OUTCOME_NOTFOUND) {
-            outcome = answers[i].outcome;
-        }
-    }
-    return outcome;
-}
-
-/* The different ones of the N IDS go to UNIQUE, the place of each there to PLACE. */
-static size_t find_unique(const uint64_t *ids, size_t n, uint64_t *unique, size_t *place)
-{
-    size_t n_unique = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t j = 0;
-        while (j < n_unique && unique[j] != ids[i]) {
-            j++;
-        }
-        if (j == n_unique) {
-            unique[n_unique++] = ids[i];
-        }
-        place[i] = j;
-    }
-    return n_unique;
-}
-
-enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
-                      size_t n, struct user_card *cards)
-{
-    uint64_t *unique = arena_calloc(call->arena, n, sizeof *unique);
-    size_t *place = arena_calloc(call->arena, n, sizeof *place);
-    struct user_card *found = arena_calloc(call->arena, n, sizeof *found);
-    enum outcome outcome = OUTCOME_OK;
-
-    if (unique == NULL || place == NULL || found == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    size_t n_unique = find_unique(ids, n, unique, place);
-    for (size_t done = 0; done < n_unique; done += OPS_MAX) {
-        size_t left = n_unique - done;
-        enum outcome got = get_batch(router, call, unique + done,
-                                     left < OPS_MAX ? left : OPS_MAX, found + done);
-        outcome = got == OUTCOME_OK ? outcome : got;
-    }
-    for (size_t i = 0; i < n; i++) {
-        cards[i] = found[place[i]];
-    }
-    return outcome;
 }
 
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,

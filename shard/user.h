@@ -8,9 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/base/check.h"
+
 #include "shard/call.h"
 #include "shard/outcome.h"
 
+struct cache;
 struct router;
 
 #define SESSION_BYTES 16
@@ -80,6 +83,11 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
  * outcome the cards of shards that did not answer have id 0 too. */
 enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
                       size_t n, struct user_card *cards);
+
+/* The card of a user by what CACHE has in this process: asks nobody, never blocks. False:
+ * it does not say that there is one. */
+bool user_recall(struct cache *cache, struct arena *arena, uint64_t id,
+                 struct user_card *card) MUST_CHECK;
 
 /* What a user shows of itself. NULL: stays as it is. */
 struct user_profile_args {

@@ -12,6 +12,7 @@
 #include "shard/ops.h"
 #include "shard/proc.h"
 #include "shard/router_call.h"
+#include "shard/viewer_sets.h"
 
 /* Most ids of one kind that viewer_flags takes. */
 #define CARDS_MAX 1000
@@ -125,7 +126,7 @@ static void mark(const struct sight *sight, const struct hits *hits)
 }
 
 /* Ask the viewer's shard with the two JSON arrays. */
-static enum outcome ask(const struct sight *sight, const struct buf *users,
+static enum outcome ask_json(const struct sight *sight, const struct buf *users,
                         const struct buf *videos)
 {
     const struct dbarg args[] = {dbarg_number(sight->viewer_id),
@@ -146,14 +147,12 @@ static enum outcome ask(const struct sight *sight, const struct buf *users,
     return OUTCOME_OK;
 }
 
-static enum outcome look(const struct sight *sight)
+/* Ask the viewer's shard. */
+static enum outcome ask(const struct sight *sight)
 {
     struct buf users, videos;
     enum outcome outcome = OUTCOME_OK;
 
-    if (sight->viewer_id == 0 || sight->n_users + sight->n_videos == 0) {
-        return OUTCOME_OK;
-    }
     buf_init(&users, (sight->n_users + 1) * ID_BYTES);
     buf_init(&videos, (sight->n_videos + 1) * ID_BYTES);
     buf_addf(&users, "[");
@@ -169,11 +168,53 @@ static enum outcome look(const struct sight *sight)
     if (users.failed || videos.failed) {
         outcome = out_of_memory(sight->call);
     } else {
-        outcome = ask(sight, &users, &videos);
+        outcome = ask_json(sight, &users, &videos);
     }
     buf_clear(&users);
     buf_clear(&videos);
     return outcome;
+}
+
+/* Mark what the viewer's sets know of, and leave the rest in SIGHT. */
+static void mark_known(struct sight *sight, const struct viewer_sets *sets)
+{
+    size_t n_users = sight->n_users;
+    size_t n_videos = sight->n_videos;
+
+    sight->n_users = 0;
+    sight->n_videos = 0;
+    for (size_t i = 0; i < n_users; i++) {
+        enum viewer_answer answer = viewer_sets_follows(sets, sight->users[i]->id);
+        sight->users[i]->is_follow = answer == VIEWER_YES;
+        if (answer == VIEWER_PERHAPS) {
+            sight->users[sight->n_users++] = sight->users[i];
+        }
+    }
+    for (size_t i = 0; i < n_videos; i++) {
+        enum viewer_answer answer = viewer_sets_likes(sets, sight->videos[i]->id);
+        sight->videos[i]->is_favorite = answer == VIEWER_YES;
+        if (answer == VIEWER_PERHAPS) {
+            sight->videos[sight->n_videos++] = sight->videos[i];
+        }
+    }
+}
+
+static enum outcome look(struct sight *sight)
+{
+    struct viewer_sets sets;
+
+    if (sight->viewer_id == 0 || sight->n_users + sight->n_videos == 0) {
+        return OUTCOME_OK;
+    }
+    if (router_cache(sight->router) != NULL) {
+        enum outcome outcome =
+            viewer_sets_get(sight->router, sight->call, sight->viewer_id, &sets);
+        if (outcome != OUTCOME_OK) {
+            return outcome;
+        }
+        mark_known(sight, &sets);
+    }
+    return sight->n_users + sight->n_videos == 0 ? OUTCOME_OK : ask(sight);
 }
 
 /* One user: who asks that of a shard at the same time goes in one CALL. */
@@ -204,7 +245,7 @@ enum outcome viewer_mark_users(struct router *router, struct call *call,
 {
     struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
 
-    if (n == 1 && viewer_id != 0) {
+    if (n == 1 && viewer_id != 0 && router_cache(router) == NULL) {
         return mark_user(router, call, viewer_id, &users[0]);
     }
     if (!open_eyes(&sight, n, 0)) {
@@ -242,4 +283,40 @@ enum outcome viewer_mark_comments(struct router *router, struct call *call,
         see_user(&sight, &comments[i].author);
     }
     return look(&sight);
+}
+
+/* ---- by what is in this process ---- */
+
+/* False: the set does not say. */
+static bool recall(enum viewer_answer answer, bool *flag)
+{
+    *flag = answer == VIEWER_YES;
+    return answer != VIEWER_PERHAPS;
+}
+
+bool viewer_recall_users(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                         struct user_card *users, size_t n)
+{
+    struct viewer_sets sets;
+    bool is_known = viewer_sets_peek(cache, arena, viewer_id, &sets);
+
+    for (size_t i = 0; is_known && i < n; i++) {
+        is_known = recall(viewer_sets_follows(&sets, users[i].id), &users[i].is_follow);
+    }
+    return is_known;
+}
+
+bool viewer_recall_videos(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                          struct video_card *videos, size_t n)
+{
+    struct viewer_sets sets;
+    bool is_known = viewer_sets_peek(cache, arena, viewer_id, &sets);
+
+    for (size_t i = 0; is_known && i < n; i++) {
+        struct user_card *author = &videos[i].author;
+        is_known =
+            recall(viewer_sets_follows(&sets, author->id), &author->is_follow) &&
+            recall(viewer_sets_likes(&sets, videos[i].id), &videos[i].is_favorite);
+    }
+    return is_known;
 }

@@ -4,6 +4,7 @@
 #ifndef DOUSHARD_VIEWER_H
 #define DOUSHARD_VIEWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,11 +12,13 @@
 #include "shard/publish.h"
 #include "shard/user.h"
 
+struct cache;
 struct router;
 
-/* Set the flags of cards by one CALL on the shard of VIEWER_ID; none when VIEWER_ID is 0
- * (a visitor) or there is nothing to look at. At most 1000 cards. Nobody follows himself.
- * On any outcome but OK the flags are false. */
+/* Set the flags of cards by what the cache has of VIEWER_ID (viewer_sets.h), and of what
+ * that does not say by one CALL on his shard; none when VIEWER_ID is 0 (a visitor) or
+ * there is nothing to look at. At most 1000 cards. Nobody follows himself. On any outcome
+ * but OK flags that are not known are false. */
 
 /* users[i].is_follow */
 enum outcome viewer_mark_users(struct router *router, struct call *call,
@@ -28,5 +31,12 @@ enum outcome viewer_mark_videos(struct router *router, struct call *call,
 /* comments[i].author.is_follow */
 enum outcome viewer_mark_comments(struct router *router, struct call *call,
                                   uint64_t viewer_id, struct comment *comments, size_t n);
+
+/* The same by what CACHE has in this process: never blocks. False: not all of it is
+ * known, and flags may be set or not. */
+bool viewer_recall_users(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                         struct user_card *users, size_t n) MUST_CHECK;
+bool viewer_recall_videos(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                          struct video_card *videos, size_t n) MUST_CHECK;
 
 #endif

@@ -300,6 +300,7 @@ export class Cluster {
       job_poll_ms: 100,
       media_min_free_bytes: 16 << 20,
       db_min_free_bytes: 0,
+      cache_local_bytes: 0, /* a test may ask for one: most look at shards behind the server's back */
       ffmpeg_path: "/usr/bin/true",
       ffprobe_path: "/usr/bin/true",
       ...options,

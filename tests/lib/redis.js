@@ -116,6 +116,29 @@ export class Redis {
     return stdout;
   }
 
+  /** Which node has KEYS, by what the cluster says. */
+  async owners(keys) {
+    const nodes = await this.cli(0, "CLUSTER", "SLOTS").then((text) => text.split("\n"));
+    const ports = this.nodes.map(({ port }) => String(port));
+    const ranges = [];
+    for (let at = 0; at < nodes.length; at++) {
+      if (ports.includes(nodes[at]) && /^\d+$/.test(nodes[at - 2]) && /^\d+$/.test(nodes[at - 3])) {
+        ranges.push({ from: Number(nodes[at - 3]), to: Number(nodes[at - 2]), node: ports.indexOf(nodes[at]) });
+      }
+    }
+    return Promise.all(keys.map(async (key) => {
+      const slot = Number(await this.cli(0, "CLUSTER", "KEYSLOT", key));
+      return ranges.find(({ from, to }) => slot >= from && slot <= to).node;
+    }));
+  }
+
+  /** What node I answers, as the bytes of the text; null for nothing. */
+  async raw(i, ...args) {
+    const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)],
+      { env: { ...process.env, REDISCLI_AUTH: PASSWORD }, encoding: "buffer", timeout: 60000 });
+    return stdout.length <= 1 ? null : stdout.subarray(0, -1);
+  }
+
   async kill(i) {
     this.nodes[i].process.kill("SIGKILL");
     await this.nodes[i].ended;
@@ -124,6 +147,12 @@ export class Redis {
   freeze(i) { return freezeProcess(this.nodes[i].process.pid); }
 
   thaw(i) { this.nodes[i].process.kill("SIGCONT"); }
+
+  /** At once, without waiting. */
+  end() {
+    for (const { process: child } of this.nodes) child?.kill("SIGKILL");
+    rmSync(this.dir, { recursive: true, force: true });
+  }
 
   async down() {
     await Promise.all(this.nodes.map((node, i) => (node.process ? this.kill(i) : null)));

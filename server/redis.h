@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The Redis Cluster that the options name. */
+#ifndef DOUSHARD_REDIS_H
+#define DOUSHARD_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+struct config;
+struct config_error;
+struct rcluster;
+
+/* Is LIST "HOST:PORT, HOST:PORT ..", HOST a name or an address (IPv6 in brackets)? "" is
+ * a list of none. */
+bool redis_nodes_are_valid(const char *list) MUST_CHECK;
+
+/* Start the client. *CLUSTER is NULL when the options name no nodes; nodes that do not
+ * answer are no reason to fail. False: ERR says what is wrong. */
+bool redis_start(const struct config *config, struct rcluster **cluster,
+                 struct config_error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Copies of what the shards have, in this process and in Redis. */
+#include "shard/cache.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/rnd.h"
+
+#include "shard/proc.h"
+#include "shard/rcluster.h"
+#include "shard/rentry.h"
+#include "shard/router_call.h"
+
+struct kind {
+    const char *name;
+    char letter;
+    const char *owner;
+    const char *version;
+    bool is_local;
+    size_t bytes_max;
+    int ttl_s;
+};
+
+static const struct kind kinds[] = {
+#define KIND(name, letter, owner, version, local, bytes, ttl)                            \
+    [CACHE_##name] = {#name, letter, owner, version, local, bytes, ttl},
+#include "shard/cache_kinds.def"
+#undef KIND
+};
+
+_Static_assert(CACHE__COUNT <= COPY_KINDS_MAX, "copies count by kind");
+
+enum counter {
+    HITS_LOCAL,
+    HITS_REDIS,
+    MISSES,
+    CONFIRMED,
+    FILLS,
+    FILLS_REFUSED,
+    WRITES,
+    MARKERS,
+    LOST,
+    COUNTER__COUNT
+};
+
+struct cache {
+    struct rcluster *redis; /* (ref) may be NULL */
+    struct copies *copies;  /* owned */
+    bool is_local;          /* it may have some */
+    atomic_uint_fast64_t counters[CACHE__COUNT][COUNTER__COUNT];
+};
+
+struct cache *cache_new(const struct cache_options *options)
+{
+    struct cache *cache = calloc(1, sizeof *cache);
+
+    if (cache == NULL) {
+        return NULL;
+    }
+    rentry_init();
+    cache->redis = options->redis;
+    cache->is_local = options->local_bytes > 0;
+    cache->copies = copies_new(options->local_bytes);
+    if (cache->copies == NULL) {
+        cache_free(&cache);
+    }
+    return cache;
+}
+
+void cache_free(struct cache **cache)
+{
+    if (*cache != NULL) {
+        copies_free(&(*cache)->copies);
+        free(*cache);
+        *cache = NULL;
+    }
+}
+
+const char *cache_kind_name(enum cache_kind kind)
+{
+    return kinds[kind].name;
+}
+
+/* Does the moment count, instead of a version? */
+static bool is_unversioned(unsigned kind)
+{
+    return kinds[kind].version[0] == '\0';
+}
+
+static void count(struct cache *cache, unsigned kind, enum counter counter)
+{
+    atomic_fetch_add_explicit(&cache->counters[kind][counter], 1, memory_order_relaxed);
+}
+
+static void write_key(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
+{
+    int len = snprintf(text, RENTRY_KEY_BYTES, "ds:{%" PRIu64 "}:%c", key->owner,
+                       kinds[key->kind].letter);
+
+    if (key->other != 0) {
+        (void)snprintf(text + len, RENTRY_KEY_BYTES - (size_t)len, ":%" PRIu64,
+                       key->other);
+    }
+}
+
+/* Not all that was stored at once goes at once. */
+static int ttl_ms(unsigned kind)
+{
+    int quarter_ms = kinds[kind].ttl_s * 250;
+
+    return 3 * quarter_ms + (int)rnd_below(2 * (uint32_t)quarter_ms);
+}
+
+/* ---- the process ---- */
+
+bool cache_peek(struct cache *cache, struct arena *arena, struct cache_item *item)
+{
+    struct copy copy;
+
+    if (cache == NULL || !kinds[item->key.kind].is_local ||
+        !copies_get(cache->copies, &item->key, clock_mono_ms(), arena, &copy)) {
+        return false;
+    }
+    item->ver = copy.ver;
+    item->data = copy.data;
+    item->len = copy.len;
+    count(cache, item->key.kind, HITS_LOCAL);
+    return true;
+}
+
+/* Keep ITEM for those who ask until UNTIL_MS. */
+static void keep(struct cache *cache, const struct cache_item *item, int64_t until_ms)
+{
+    const struct copy copy = {
+        .ver = item->ver, .data = item->data, .len = item->len, .until_ms = until_ms};
+
+    if (kinds[item->key.kind].is_local &&
+        item->len <= kinds[item->key.kind].bytes_max) {
+        copies_put(cache->copies, &item->key, &copy, item->since.ticket);
+    }
+}
+
+void cache_offer(struct cache *cache, const struct cache_change *said,
+                 const struct cache_since *since)
+{
+    const struct cache_item item = {.key = said->key,
+                                    .ver = said->ver,
+                                    .data = said->data,
+                                    .len = said->len,
+                                    .since = *since};
+
+    if (cache != NULL) {
+        keep(cache, &item, since->ms + CACHE_LOCAL_MS);
+    }
+}
+
+bool cache_is_local(const struct cache *cache)
+{
+    return cache != NULL && cache->is_local;
+}
+
+struct cache_since cache_since(const struct cache *cache)
+{
+    return (struct cache_since){.ticket =
+                                    cache == NULL ? 0 : copies_ticket(cache->copies),
+                                .ms = clock_mono_ms()};
+}
+
+size_t cache_range(const struct copy_key *key)
+{
+    return copies_range(key);
+}
+
+bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticket)
+{
+    return copies_written_since(cache->copies, range, ticket);
+}
+
+/* ---- Redis ---- */
+
+/* The items of one call of cache_read(), or those of them that a step is about. */
+struct wanted {
+    struct cache *cache;
+    struct router *router;
+    struct call *call;
+    struct cache_item **items;
+    size_t n;
+};
+
+/* A list with room for all items of ALL; false: memory is short. */
+static bool choose(const struct wanted *all, struct wanted *some)
+{
+    *some = *all;
+    some->n = 0;
+    some->items = arena_calloc(all->call->arena, all->n, sizeof(struct cache_item *));
+    return some->items != NULL;
+}
+
+/* What Redis said of ITEM. */
+static void take_entry(struct wanted *w, struct cache_item *item,
+                       const struct rentry *entry)
+{
+    bool is_old = entry->age_ms >= CACHE_CONFIRM_MS;
+
+    item->place = entry->now_ms;
+    if (entry->data == NULL || (is_old && is_unversioned(item->key.kind))) {
+        return;
+    }
+    item->ver = entry->ver;
+    item->data = entry->data;
+    item->len = entry->len;
+    item->is_unsure = is_old;
+    if (!item->is_unsure) {
+        int64_t left_ms = CACHE_CONFIRM_MS - entry->age_ms;
+        count(w->cache, item->key.kind, HITS_REDIS);
+        keep(w->cache, item,
+             item->since.ms + (left_ms < CACHE_LOCAL_MS ? left_ms : CACHE_LOCAL_MS));
+    }
+}
+
+/* Run BATCH, whose commands have been added if IS_GOOD; *BATCH is for the caller to free.
+ */
+static void run(struct cache *cache, struct rbatch *batch, int64_t limit_ms,
+                const struct call *call)
+{
+    int64_t until_ms = clock_mono_ms() + limit_ms;
+
+    if (call != NULL && call->deadline_ms < until_ms) {
+        until_ms = call->deadline_ms;
+    }
+    rcluster_run(cache->redis, batch, until_ms);
+}
+
+static void ask_redis(struct wanted *w)
+{
+    char key[RENTRY_KEY_BYTES];
+    struct rentry entry;
+    struct rbatch *batch =
+        w->cache->redis == NULL || w->n == 0 ? NULL : rbatch_new(w->n);
+    bool is_good = batch != NULL;
+
+    for (size_t i = 0; is_good && i < w->n; i++) {
+        write_key(&w->items[i]->key, key);
+        is_good = rentry_add_read(batch, key);
+    }
+    if (is_good) {
+        run(w->cache, batch, CACHE_READ_MS, w->call);
+        for (size_t i = 0; i < w->n; i++) {
+            if (rentry_read(batch, i, w->call->arena, &entry)) {
+                take_entry(w, w->items[i], &entry);
+            }
+        }
+    }
+    rbatch_free(&batch);
+}
+
+/* Tell Redis what became of the items that have a place there. */
+static void tell_redis(struct wanted *w)
+{
+    char key[RENTRY_KEY_BYTES];
+    struct rbatch *batch = w->n == 0 ? NULL : rbatch_new(w->n);
+    bool is_good = batch != NULL;
+
+    for (size_t i = 0; is_good && i < w->n; i++) {
+        const struct cache_item *item = w->items[i];
+        const struct rentry entry = {.now_ms = item->place,
+                                     .ver = item->ver,
+                                     .data = item->data,
+                                     .len = item->len};
+        write_key(&item->key, key);
+        is_good = item->is_unsure
+                      ? rentry_add_confirm(batch, key, item->ver, item->place,
+                                           ttl_ms(item->key.kind))
+                      : rentry_add_fill(batch, key, &entry, ttl_ms(item->key.kind));
+    }
+    if (is_good) {
+        run(w->cache, batch, CACHE_WRITE_MS, NULL);
+        for (size_t i = 0; i < w->n; i++) {
+            enum rentry_fate fate = rentry_fate(batch, i);
+            if (fate != RENTRY_LOST) {
+                count(w->cache, w->items[i]->key.kind,
+                      fate == RENTRY_STORED ? FILLS : FILLS_REFUSED);
+            }
+        }
+    }
+    rbatch_free(&batch);
+}
+
+/* ---- the shards ---- */
+
+/* Is what Redis has of ITEM still what its shard says in ANSWER? */
+static bool is_confirmed(const struct cache_item *item,
+                         const struct router_answer *answer)
+{
+    if (answer->outcome == OUTCOME_NOTFOUND) {
+        return item->len == 0;
+    }
+    const struct dbvalue *ver =
+        answer->outcome == OUTCOME_OK
+            ? dbresult_value(answer->result, answer->row, kinds[item->key.kind].version)
+            : NULL;
+    return ver != NULL && !ver->is_null && ver->number == item->ver && item->len > 0;
+}
+
+/* Are both parts of one owner? Such come one after the other. */
+static bool is_same_owner(const struct cache_item *a, const struct cache_item *b)
+{
+    return a->key.owner == b->key.owner &&
+           strcmp(kinds[a->key.kind].owner, kinds[b->key.kind].owner) == 0;
+}
+
+/* Ask for the versions of the owners of W, into ANSWERS; PLACE says which is whose. */
+static bool ask_versions(struct wanted *w, struct router_answer *answers, size_t *place)
+{
+    struct ops *ops = ops_new();
+    size_t n_owners = 0;
+
+    for (size_t i = 0; ops != NULL && i < w->n; i++) {
+        if (i == 0 || !is_same_owner(w->items[i - 1], w->items[i])) {
+            ops_add_owner(ops, w->items[i]->key.owner);
+            ops_text(ops, "kind", kinds[w->items[i]->key.kind].owner);
+            n_owners++;
+        }
+        place[i] = n_owners - 1;
+    }
+    if (ops != NULL) {
+        router_batch(w->router, w->call, PROC_OWNER_VERSIONS, ops, answers);
+    }
+    bool has_asked = ops != NULL;
+    ops_free(&ops);
+    return has_asked;
+}
+
+/* Ask for the versions of what Redis is unsure of; what has another one, or no answer, is
+ * as if Redis had nothing. */
+static void confirm(struct wanted *w)
+{
+    struct router_answer *answers = arena_calloc(w->call->arena, w->n, sizeof *answers);
+    size_t *place = arena_calloc(w->call->arena, w->n, sizeof *place);
+    int64_t asked_ms = clock_mono_ms();
+    bool has_asked = w->n > 0 && answers != NULL && place != NULL &&
+                     ask_versions(w, answers, place);
+
+    for (size_t i = 0; i < w->n; i++) {
+        struct cache_item *item = w->items[i];
+        if (has_asked && is_confirmed(item, &answers[place[i]])) {
+            count(w->cache, item->key.kind, CONFIRMED);
+            count(w->cache, item->key.kind, HITS_REDIS);
+            keep(w->cache, item, asked_ms + CACHE_LOCAL_MS);
+        } else {
+            item->data = NULL;
+            item->is_unsure = false;
+        }
+    }
+}
+
+/* Have LOAD ask for the items of W, and keep what it brings. */
+static enum outcome load_items(struct wanted *w, cache_load_fn *load, void *context)
+{
+    int64_t asked_ms = clock_mono_ms();
+    enum outcome outcome = w->n == 0 ? OUTCOME_OK : load(context, w->items, w->n);
+
+    for (size_t i = 0; i < w->n; i++) {
+        struct cache_item *item = w->items[i];
+        count(w->cache, item->key.kind, MISSES);
+        item->is_loaded = item->data != NULL;
+        if (is_unversioned(item->key.kind)) {
+            item->ver = (uint64_t)item->place;
+        }
+        if (item->is_loaded && item->is_ours && !item->is_private) {
+            keep(w->cache, item, asked_ms + CACHE_LOCAL_MS);
+        }
+    }
+    return outcome;
+}
+
+/* ---- reading ---- */
+
+static bool is_missing(const struct cache_item *item)
+{
+    return item->data == NULL;
+}
+
+static bool is_unsure(const struct cache_item *item)
+{
+    return item->data != NULL && item->is_unsure;
+}
+
+/* To be told to Redis: it has a place, and there is something new to say. */
+static bool is_news(const struct cache_item *item)
+{
+    return item->data != NULL && item->place != 0 && !item->is_private &&
+           (item->is_unsure || item->is_loaded) &&
+           item->len <= kinds[item->key.kind].bytes_max;
+}
+
+/* Those of ALL that are ours and of which IS_IT says yes go to SOME. */
+static void select_ours(const struct wanted *all, bool (*is_it)(const struct cache_item *),
+                        struct wanted *some)
+{
+    some->n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->items[i]->is_ours && is_it(all->items[i])) {
+            some->items[some->n++] = all->items[i];
+        }
+    }
+}
+
+/* Be the one who asks for ITEM, or let another be. */
+static void lead(struct cache *cache, struct cache_item *item)
+{
+    item->flight.key = item->key;
+    item->is_ours = copies_lead(cache->copies, &item->flight);
+    item->is_leading = item->is_ours;
+}
+
+/* Take what is in the process. Of what is never kept here, everybody asks Redis. */
+static void look_around(struct wanted *all)
+{
+    struct cache_since since = cache_since(all->cache);
+
+    for (size_t i = 0; i < all->n; i++) {
+        struct cache_item *item = all->items[i];
+        *item = (struct cache_item){.key = item->key, .since = since, .is_ours = true};
+        if (!cache_peek(all->cache, all->call->arena, item) &&
+            kinds[item->key.kind].is_local) {
+            lead(all->cache, item);
+        }
+    }
+}
+
+/* Nobody has what is left: of each, one in the process asks its shard. */
+static void share_work(struct wanted *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        struct cache_item *item = all->items[i];
+        if (item->is_ours && !item->is_leading && item->data == NULL && item->place != 0) {
+            lead(all->cache, item);
+        }
+    }
+}
+
+static void land(struct wanted *all)
+{
+    for (size_t i = 0; i < all->n; i++) {
+        if (all->items[i]->is_leading) {
+            copies_land(all->cache->copies, &all->items[i]->flight);
+        }
+    }
+}
+
+/* Get what is ours to get, from Redis or the shards. */
+static enum outcome get_ours(struct wanted *all, struct wanted *some, cache_load_fn *load,
+                             void *context)
+{
+    select_ours(all, is_missing, some);
+    ask_redis(some);
+    select_ours(all, is_unsure, some);
+    confirm(some);
+    share_work(all);
+    select_ours(all, is_missing, some);
+    enum outcome outcome = load_items(some, load, context);
+    select_ours(all, is_news, some);
+    tell_redis(some);
+    land(all);
+    return outcome;
+}
+
+/* Wait for what others get. What they did not, we ask for ourselves, for us alone. */
+static enum outcome get_theirs(struct wanted *all, struct wanted *some,
+                               cache_load_fn *load, void *context)
+{
+    some->n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        struct cache_item *item = all->items[i];
+        if (!item->is_ours && item->data == NULL &&
+            (!copies_wait(all->cache->copies, &item->key, all->call->deadline_ms) ||
+             !cache_peek(all->cache, all->call->arena, item))) {
+            some->items[some->n++] = item;
+        }
+    }
+    ask_redis(some);
+    size_t n_asked = some->n;
+    some->n = 0;
+    for (size_t i = 0; i < n_asked; i++) {
+        if (some->items[i]->data == NULL || some->items[i]->is_unsure) {
+            some->items[i]->data = NULL;
+            some->items[some->n++] = some->items[i];
+        }
+    }
+    return load_items(some, load, context);
+}
+
+enum outcome cache_read(struct cache *cache, struct router *router, struct call *call,
+                        struct cache_item *items, size_t n, cache_load_fn *load,
+                        void *context)
+{
+    struct wanted all = {.cache = cache, .router = router, .call = call, .n = n};
+    struct wanted some;
+
+    CHECK(n <= CACHE_ITEMS_MAX);
+    all.items = arena_calloc(call->arena, n, sizeof(struct cache_item *));
+    if (all.items == NULL || !choose(&all, &some)) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        all.items[i] = &items[i];
+        items[i].data = NULL;
+    }
+    if (cache == NULL) {
+        return n == 0 ? OUTCOME_OK : load(context, all.items, n);
+    }
+    look_around(&all);
+    enum outcome ours = get_ours(&all, &some, load, context);
+    enum outcome theirs = get_theirs(&all, &some, load, context);
+    return ours != OUTCOME_OK ? ours : theirs;
+}
+
+/* ---- writing ---- */
+
+static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n)
+{
+    char key[RENTRY_KEY_BYTES];
+    struct rbatch *batch = rbatch_new(n);
+    bool is_good = batch != NULL;
+
+    for (size_t i = 0; is_good && i < n; i++) {
+        const struct cache_change *change = &changes[i];
+        bool fits = change->len <= kinds[change->key.kind].bytes_max;
+        const struct rentry entry = {.ver = change->ver,
+                                     .data = fits ? change->data : NULL,
+                                     .len = fits ? change->len : 0};
+        write_key(&change->key, key);
+        is_good = is_unversioned(change->key.kind)
+                      ? rentry_add_strike(batch, key)
+                      : rentry_add_write(batch, key, &entry, ttl_ms(change->key.kind));
+    }
+    if (is_good) {
+        run(cache, batch, CACHE_WRITE_MS, NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        static const enum counter counters[] = {[RENTRY_LOST] = LOST,
+                                                [RENTRY_STORED] = WRITES,
+                                                [RENTRY_MARKED] = MARKERS};
+        enum rentry_fate fate = is_good ? rentry_fate(batch, i) : RENTRY_LOST;
+        if (fate != RENTRY_REFUSED) {
+            count(cache, changes[i].key.kind, counters[fate]);
+        }
+    }
+    rbatch_free(&batch);
+}
+
+void cache_write(struct cache *cache, const struct cache_change *changes, size_t n)
+{
+    int64_t until_ms = clock_mono_ms() + CACHE_LOCAL_MS;
+
+    for (size_t i = 0; i < n; i++) {
+        bool is_struck = is_unversioned(changes[i].key.kind);
+        const struct copy copy = {.ver = is_struck ? UINT64_MAX : changes[i].ver,
+                                  .data = changes[i].data,
+                                  .len = changes[i].len,
+                                  .until_ms = until_ms};
+        copies_write(cache->copies, &changes[i].key, &copy);
+    }
+    if (cache->redis != NULL && n > 0) {
+        write_redis(cache, changes, n);
+    }
+}
+
+void cache_get_state(struct cache *cache, enum cache_kind kind, struct cache_state *state)
+{
+    struct copies_state copies;
+    const atomic_uint_fast64_t *counters = cache->counters[kind];
+
+    copies_state(cache->copies, kind, &copies);
+    *state = (struct cache_state){.hits_local_total = counters[HITS_LOCAL],
+                                  .hits_redis_total = counters[HITS_REDIS],
+                                  .misses_total = counters[MISSES],
+                                  .confirmed_total = counters[CONFIRMED],
+                                  .fills_total = counters[FILLS],
+                                  .fills_refused_total = counters[FILLS_REFUSED],
+                                  .writes_total = counters[WRITES],
+                                  .markers_total = counters[MARKERS],
+                                  .lost_total = counters[LOST],
+                                  .local_copies = copies.n,
+                                  .local_bytes = copies.bytes};
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Copies of what the shards have: in this process (copies.h), behind that in Redis
+ * (rentry.h), for all processes. Never the truth, and never needed.
+ *
+ *   reader   cache_read()  process --none--> Redis --none, or unsure--> the shards
+ *   writer   CALL commits, cache_learn() -> process and Redis, then the client is answered
+ *
+ * Why a reader is not shown what is over:
+ * - everything has the version that its shard gave it, and none takes the place of a
+ *   newer one, neither here nor there;
+ * - what is not in Redis is given a place before it is asked for, so that a writer finds
+ *   something to write to, and who asked before that has come too late;
+ * - what nobody has confirmed for CACHE_CONFIRM_MS is confirmed by its version at the
+ *   shard before it is used. So whatever was lost between a commit and Redis (a process
+ *   that died, a failover, an operator's CALL) is seen by then.
+ *
+ * One in a process asks for a key, the others wait for him. Nothing waits for Redis longer
+ * than CACHE_READ_MS or CACHE_WRITE_MS.
+ */
+#ifndef DOUSHARD_CACHE_H
+#define DOUSHARD_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/call.h"
+#include "shard/copies.h"
+#include "shard/dbresult.h"
+#include "shard/outcome.h"
+#include "shard/proc.h"
+
+struct rcluster;
+struct router;
+
+enum cache_kind {
+#define KIND(name, letter, owner, version, local, bytes, ttl) CACHE_##name,
+#include "shard/cache_kinds.def"
+#undef KIND
+    CACHE__COUNT
+};
+
+/* With a copy in the process, and a page made of such copies, that is 5 s. */
+#define CACHE_CONFIRM_MS 4000
+#define CACHE_READ_MS    50
+#define CACHE_WRITE_MS   50
+
+/* A copy in the process is shown for so long, and as long a page that was made of it: a
+ * second in all. */
+#define CACHE_LOCAL_MS 500
+
+struct cache;
+
+struct cache_options {
+    struct rcluster *redis; /* (ref) NULL: copies are in this process alone */
+    size_t local_bytes;     /* for them; 0: there are none in this process */
+};
+
+/* NULL: memory is short. */
+struct cache *cache_new(const struct cache_options *options) MUST_CHECK;
+
+/* Nobody may use it any more. *CACHE becomes NULL; NULL is allowed. */
+void cache_free(struct cache **cache);
+
+/* A moment: what is read after it is not older. */
+struct cache_since {
+    uint64_t ticket; /* of the copies of this process */
+    int64_t ms;      /* monotonic */
+};
+
+/* Now. CACHE may be NULL. */
+struct cache_since cache_since(const struct cache *cache);
+
+/* One thing that is wanted, and what it is. */
+struct cache_item {
+    struct copy_key key; /* set by the caller; the kind is an enum cache_kind */
+
+    /* Set when it is known. */
+    uint64_t ver;
+    const char *data; /* in the call's arena; NULL: nobody could say */
+    size_t len;       /* 0: there is no such thing */
+    bool is_private;  /* set by LOAD: right for who asked, and not to be kept */
+
+    /* Of the cache. */
+    struct flight flight;
+    struct cache_since since; /* when it was asked for */
+    int64_t place;    /* of Redis: since when it has a place there; 0: it has none */
+    bool is_ours;     /* we ask, not another one for us */
+    bool is_leading;  /* .. and others wait for us */
+    bool is_unsure;   /* Redis has it; it is to be confirmed */
+    bool is_loaded;   /* its shard has said it */
+};
+
+/* Ask the shards for the N ITEMS: sets ver, data (in the call's arena) and len of those
+ * it gets an answer for. */
+typedef enum outcome cache_load_fn(void *context, struct cache_item **items, size_t n);
+
+/* Get the N ITEMS, at most CACHE_ITEMS_MAX, of OPS_MAX different owners, all different;
+ * what neither this process nor
+ * Redis has is had from LOAD, whose outcome is returned: OK when all was there. CACHE
+ * NULL: all is had from LOAD. Blocks until call->deadline_ms at the latest. */
+enum outcome cache_read(struct cache *cache, struct router *router, struct call *call,
+                        struct cache_item *items, size_t n, cache_load_fn *load,
+                        void *context);
+
+#define CACHE_ITEMS_MAX 512
+
+/* What item->key is by the copy in this process, if that may be shown now: asks nobody,
+ * never blocks. CACHE may be NULL. */
+bool cache_peek(struct cache *cache, struct arena *arena,
+                struct cache_item *item) MUST_CHECK;
+
+/* A shard has said that KEY is this. */
+struct cache_change {
+    struct copy_key key;
+    uint64_t ver;
+    const char *data; /* NULL: only that it has changed (a marker); of a kind without
+                       * version always */
+    size_t len;       /* 0: it is gone */
+};
+
+/* A shard has said this beside what it was asked for, SINCE: keep it in this process.
+ * CACHE may be NULL. */
+void cache_offer(struct cache *cache, const struct cache_change *said,
+                 const struct cache_since *since);
+
+/* A write is committed: nobody is shown what was before. Blocks for CACHE_WRITE_MS at
+ * most. */
+void cache_write(struct cache *cache, const struct cache_change *changes, size_t n);
+
+/* Take over what a CALL of PROC, which writes, has answered about owners. */
+void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *results);
+
+/* Has this process perhaps written a key of RANGE, as cache_range() has it, since TICKET?
+ */
+bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticket);
+size_t cache_range(const struct copy_key *key);
+
+/* May there be copies in this process? CACHE may be NULL. */
+bool cache_is_local(const struct cache *cache);
+
+/* Of one kind; counters since the start, but for the last two. */
+struct cache_state {
+    uint64_t hits_local_total;    /* found in the process */
+    uint64_t hits_redis_total;    /* found in Redis */
+    uint64_t misses_total;        /* had from the shards */
+    uint64_t confirmed_total;     /* of the found in Redis: after a look at the version */
+    uint64_t fills_total;         /* put into Redis */
+    uint64_t fills_refused_total; /* not, for something newer, or nothing, was there */
+    uint64_t writes_total;        /* written through where something was cached */
+    uint64_t markers_total;       /* marked as changed, likewise */
+    uint64_t lost_total;          /* of both: no answer from Redis in time */
+    uint64_t local_copies;
+    uint64_t local_bytes;
+};
+
+void cache_get_state(struct cache *cache, enum cache_kind kind,
+                     struct cache_state *state);
+
+/* "user", "video" .. as in cache_kinds.def, in small letters. Static text. */
+const char *cache_kind_name(enum cache_kind kind);
+
+#endif

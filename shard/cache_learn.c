@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the CALLs that write answer about owners: it is written through. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/parts.h"
+
+/* Changes that go together, and their bytes. */
+#define CHANGES_MAX   64
+#define CHANGES_BYTES 16384
+
+struct learning {
+    struct cache *cache;
+    struct cache_change changes[CHANGES_MAX];
+    size_t n;
+    char bytes[CHANGES_BYTES];
+    size_t used;
+};
+
+/* Writes by which videos come or go. */
+static bool changes_timeline(enum proc_id proc)
+{
+    return proc == PROC_PUBLISH_ACTION || proc == PROC_PUBLISH_DELETE ||
+           proc == PROC_ERASE_STEP;
+}
+
+/* A result set that describes owners: it has these columns. */
+struct description {
+    enum cache_kind kind;
+    const char *id;
+    const char *sign; /* a column that no other one has */
+    enum cache_kind list; /* what of the owner has a version of its own there, too */
+    const char *list_ver; /* column; NULL: nothing */
+};
+
+static const struct description descriptions[] = {
+    {CACHE_USER, "user_id", "edge_ver", CACHE_SETS, "edge_ver"},
+    {CACHE_INBOUND, "user_id", "follower_ver", CACHE__COUNT, NULL},
+    {CACHE_VIDEO, "video_id", "live", CACHE__COUNT, NULL},
+};
+
+static void flush(struct learning *learning)
+{
+    if (learning->n > 0) {
+        cache_write(learning->cache, learning->changes, learning->n);
+        learning->n = 0;
+        learning->used = 0;
+    }
+}
+
+/* Something of which only the version is known. */
+static void add_marker(struct learning *learning, const struct copy_key *key,
+                       uint64_t ver)
+{
+    if (learning->n == CHANGES_MAX) {
+        flush(learning);
+    }
+    learning->changes[learning->n++] = (struct cache_change){.key = *key, .ver = ver};
+}
+
+static void add(struct learning *learning, const struct copy_key *key,
+                const struct part *part)
+{
+    if (learning->n == CHANGES_MAX || part->len > CHANGES_BYTES - learning->used) {
+        flush(learning);
+    }
+    char *bytes = learning->bytes + learning->used;
+    memcpy(bytes, part->bytes, part->len);
+    learning->used += part->len;
+    learning->changes[learning->n++] = (struct cache_change){
+        .key = *key, .ver = part->ver, .data = bytes, .len = part->len};
+}
+
+/* What is not told, but has a version, is marked. */
+static void mark_list(struct learning *learning, const struct description *description,
+                      const struct dbresult *result, size_t row)
+{
+    const struct dbvalue *id = dbresult_value(result, row, description->id);
+    const struct dbvalue *ver =
+        description->list_ver == NULL
+            ? NULL
+            : dbresult_value(result, row, description->list_ver);
+
+    if (id != NULL && !id->is_null && ver != NULL && !ver->is_null) {
+        const struct copy_key key = {.kind = description->list, .owner = id->number};
+        add_marker(learning, &key, ver->number);
+    }
+}
+
+static void learn_row(struct learning *learning, const struct description *description,
+                      const struct dbresult *result, size_t row)
+{
+    const struct dbvalue *id = dbresult_value(result, row, description->id);
+    struct part part;
+
+    if (id != NULL && !id->is_null &&
+        part_read(description->kind, PART_OF_WRITES, result, row, &part)) {
+        const struct copy_key key = {.kind = description->kind, .owner = id->number};
+        add(learning, &key, &part);
+    }
+    mark_list(learning, description, result, row);
+}
+
+static void learn_result(struct learning *learning, const struct dbresult *result)
+{
+    for (size_t i = 0; i < ARRAY_LEN(descriptions); i++) {
+        if (dbresult_column(result, descriptions[i].sign) < 0) {
+            continue;
+        }
+        for (size_t row = 0; row < result->n_rows; row++) {
+            learn_row(learning, &descriptions[i], result, row);
+        }
+    }
+}
+
+void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *results)
+{
+    static const struct copy_key timeline = {.kind = CACHE_TIMELINE};
+
+    /* Without memory nothing is written through: it is as if Redis had not answered. */
+    struct learning *learning = malloc(sizeof *learning);
+
+    if (learning == NULL) {
+        return;
+    }
+    learning->cache = cache;
+    learning->n = 0;
+    learning->used = 0;
+    for (; results != NULL; results = results->next) {
+        /* Those with a number are about operations. */
+        if (dbresult_column(results, "n") < 0) {
+            learn_result(learning, results);
+        }
+    }
+    if (changes_timeline(proc)) {
+        add_marker(learning, &timeline, 0);
+    }
+    flush(learning);
+    free(learning);
+}

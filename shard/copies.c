@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Copies in the memory of this process. */
+#include "shard/copies.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Parts with a lock of their own, and lists in each. */
+#define STRIPES      64u
+#define STRIPE_LISTS 256u
+
+/* Ranges of keys that remember the last write. */
+#define RANGES 8192u
+
+struct entry {
+    struct copy_key key;
+    uint64_t ver;
+    int64_t until_ms;
+    struct entry *next;          /* in its list */
+    struct entry *newer, *older; /* by last use */
+    bool has_data;
+    size_t len;
+    char data[];
+};
+
+struct flight_passenger {
+    struct parker parker;
+    struct flight_passenger *next;
+};
+
+struct stripe {
+    pthread_mutex_t mutex;
+    struct entry *lists[STRIPE_LISTS];
+    struct entry *newest, *oldest;
+    struct flight *flights;
+    size_t bytes;
+    struct copies_state kinds[COPY_KINDS_MAX];
+};
+
+struct copies {
+    size_t stripe_bytes_max;
+    atomic_uint_fast64_t writes;
+    atomic_uint_fast64_t last_write[RANGES];
+    struct stripe stripes[STRIPES];
+};
+
+struct copies *copies_new(size_t bytes_max)
+{
+    struct copies *copies = calloc(1, sizeof *copies);
+
+    if (copies != NULL) {
+        copies->stripe_bytes_max = bytes_max / STRIPES;
+        for (size_t i = 0; i < STRIPES; i++) {
+            pthread_mutex_init(&copies->stripes[i].mutex, NULL);
+        }
+    }
+    return copies;
+}
+
+void copies_free(struct copies **copies)
+{
+    if (*copies == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < STRIPES; i++) {
+        struct stripe *stripe = &(*copies)->stripes[i];
+        while (stripe->newest != NULL) {
+            struct entry *entry = stripe->newest;
+            stripe->newest = entry->older;
+            free(entry);
+        }
+        pthread_mutex_destroy(&stripe->mutex);
+    }
+    free(*copies);
+    *copies = NULL;
+}
+
+/* ---- where a key is ---- */
+
+/* Finalizer of MurmurHash3 (A. Appleby, public domain): every bit of the key counts. */
+static uint64_t mix(uint64_t h)
+{
+    h ^= h >> 33;
+    h *= UINT64_C(0xff51afd7ed558ccd);
+    h ^= h >> 33;
+    h *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ (h >> 33);
+}
+
+static uint64_t hash(const struct copy_key *key)
+{
+    return mix(mix(key->owner) + mix(key->other + key->kind));
+}
+
+static struct stripe *stripe_of(struct copies *copies, uint64_t h)
+{
+    return &copies->stripes[h % STRIPES];
+}
+
+static struct entry **list_of(struct stripe *stripe, uint64_t h)
+{
+    return &stripe->lists[h / STRIPES % STRIPE_LISTS];
+}
+
+size_t copies_range(const struct copy_key *key)
+{
+    return hash(key) >> 32 & (RANGES - 1);
+}
+
+static bool is_key(const struct copy_key *a, const struct copy_key *b)
+{
+    return a->owner == b->owner && a->kind == b->kind && a->other == b->other;
+}
+
+/* ---- one stripe, its mutex held ---- */
+
+static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
+{
+    struct entry *entry = *list_of(stripe, h);
+
+    while (entry != NULL && !is_key(&entry->key, key)) {
+        entry = entry->next;
+    }
+    return entry;
+}
+
+static void unlink_use(struct stripe *stripe, struct entry *entry)
+{
+    *(entry->newer != NULL ? &entry->newer->older : &stripe->newest) = entry->older;
+    *(entry->older != NULL ? &entry->older->newer : &stripe->oldest) = entry->newer;
+}
+
+static void link_use(struct stripe *stripe, struct entry *entry)
+{
+    entry->newer = NULL;
+    entry->older = stripe->newest;
+    *(entry->older != NULL ? &entry->older->newer : &stripe->oldest) = entry;
+    stripe->newest = entry;
+}
+
+static void account(struct stripe *stripe, const struct entry *entry, bool is_there)
+{
+    struct copies_state *kind = &stripe->kinds[entry->key.kind];
+    size_t bytes = sizeof *entry + entry->len;
+
+    stripe->bytes += is_there ? bytes : 0 - bytes;
+    kind->bytes += is_there ? bytes : 0 - bytes;
+    kind->n += is_there ? 1 : 0 - (size_t)1;
+}
+
+static void drop(struct stripe *stripe, struct entry *entry)
+{
+    struct entry **link = list_of(stripe, hash(&entry->key));
+
+    while (*link != entry) {
+        link = &(*link)->next;
+    }
+    *link = entry->next;
+    unlink_use(stripe, entry);
+    account(stripe, entry, false);
+    free(entry);
+}
+
+/* COPY takes the place of OLD (may be NULL). Without memory there is none of both. */
+static void replace(struct copies *copies, struct stripe *stripe, struct entry *old,
+                    const struct copy_key *key, const struct copy *copy)
+{
+    struct entry **list = list_of(stripe, hash(key));
+    struct entry *entry = malloc(sizeof *entry + copy->len);
+
+    if (old != NULL) {
+        drop(stripe, old);
+    }
+    if (entry == NULL) {
+        return;
+    }
+    *entry = (struct entry){.key = *key,
+                            .ver = copy->ver,
+                            .until_ms = copy->until_ms,
+                            .next = *list,
+                            .has_data = copy->data != NULL,
+                            .len = copy->len};
+    if (copy->len > 0) {
+        memcpy(entry->data, copy->data, copy->len);
+    }
+    *list = entry;
+    link_use(stripe, entry);
+    account(stripe, entry, true);
+    while (stripe->bytes > copies->stripe_bytes_max && stripe->oldest != NULL) {
+        drop(stripe, stripe->oldest);
+    }
+}
+
+/* ---- copies ---- */
+
+uint64_t copies_ticket(const struct copies *copies)
+{
+    return atomic_load(&copies->writes);
+}
+
+bool copies_written_since(const struct copies *copies, size_t range, uint64_t ticket)
+{
+    return atomic_load(&copies->last_write[range]) > ticket;
+}
+
+bool copies_peek(struct copies *copies, const struct copy_key *key, struct arena *arena,
+                 struct copy *copy)
+{
+    uint64_t h = hash(key);
+    struct stripe *stripe = stripe_of(copies, h);
+
+    *copy = (struct copy){.data = NULL};
+    pthread_mutex_lock(&stripe->mutex);
+    struct entry *entry = find(stripe, h, key);
+    if (entry != NULL && entry->has_data) {
+        unlink_use(stripe, entry);
+        link_use(stripe, entry);
+        *copy = (struct copy){.ver = entry->ver,
+                              .data = arena_strndup(arena, entry->data, entry->len),
+                              .len = entry->len,
+                              .until_ms = entry->until_ms};
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+    return copy->data != NULL;
+}
+
+bool copies_get(struct copies *copies, const struct copy_key *key, int64_t now_ms,
+                struct arena *arena, struct copy *copy)
+{
+    return copies_peek(copies, key, arena, copy) && now_ms <= copy->until_ms;
+}
+
+void copies_put(struct copies *copies, const struct copy_key *key,
+                const struct copy *copy, uint64_t ticket)
+{
+    uint64_t h = hash(key);
+    struct stripe *stripe = stripe_of(copies, h);
+
+    pthread_mutex_lock(&stripe->mutex);
+    /* Under the mutex: a write has its number first, and then looks at the entry. */
+    struct entry *entry = find(stripe, h, key);
+    if (!copies_written_since(copies, copies_range(key), ticket) &&
+        (entry == NULL || entry->ver <= copy->ver)) {
+        replace(copies, stripe, entry, key, copy);
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+}
+
+/* Writes that come at the same time may have their numbers in either order: the last one
+ * of a range is the highest. */
+static void note_write(struct copies *copies, const struct copy_key *key)
+{
+    atomic_uint_fast64_t *last = &copies->last_write[copies_range(key)];
+    uint_fast64_t number = atomic_fetch_add(&copies->writes, 1) + 1;
+    uint_fast64_t seen = atomic_load(last);
+
+    while (seen < number && !atomic_compare_exchange_weak(last, &seen, number)) {
+    }
+}
+
+void copies_write(struct copies *copies, const struct copy_key *key,
+                  const struct copy *copy)
+{
+    uint64_t h = hash(key);
+    struct stripe *stripe = stripe_of(copies, h);
+
+    note_write(copies, key);
+    pthread_mutex_lock(&stripe->mutex);
+    struct entry *entry = find(stripe, h, key);
+    if (entry != NULL && copy->data != NULL && entry->ver <= copy->ver) {
+        replace(copies, stripe, entry, key, copy);
+    } else if (entry != NULL && copy->data == NULL && entry->ver < copy->ver) {
+        drop(stripe, entry);
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+}
+
+/* ---- flights ---- */
+
+static struct flight *find_flight(struct stripe *stripe, const struct copy_key *key)
+{
+    struct flight *flight = stripe->flights;
+
+    while (flight != NULL && !is_key(&flight->key, key)) {
+        flight = flight->next;
+    }
+    return flight;
+}
+
+bool copies_lead(struct copies *copies, struct flight *flight)
+{
+    struct stripe *stripe = stripe_of(copies, hash(&flight->key));
+
+    pthread_mutex_lock(&stripe->mutex);
+    bool leads = find_flight(stripe, &flight->key) == NULL;
+    if (leads) {
+        flight->passengers = NULL;
+        flight->next = stripe->flights;
+        stripe->flights = flight;
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+    return leads;
+}
+
+void copies_land(struct copies *copies, struct flight *flight)
+{
+    struct stripe *stripe = stripe_of(copies, hash(&flight->key));
+    struct flight **link = &stripe->flights;
+
+    pthread_mutex_lock(&stripe->mutex);
+    while (*link != flight) {
+        link = &(*link)->next;
+    }
+    *link = flight->next;
+    struct flight_passenger *passenger = flight->passengers;
+    pthread_mutex_unlock(&stripe->mutex);
+    while (passenger != NULL) {
+        struct flight_passenger *next = passenger->next;
+        parker_post(&passenger->parker); /* and PASSENGER may be gone */
+        passenger = next;
+    }
+}
+
+/* Get off the flight of KEY before it has landed. False: it has, and the news come. */
+static bool get_off(struct stripe *stripe, const struct copy_key *key,
+                    struct flight_passenger *self)
+{
+    pthread_mutex_lock(&stripe->mutex);
+    struct flight *flight = find_flight(stripe, key);
+    struct flight_passenger **link = flight == NULL ? NULL : &flight->passengers;
+    while (link != NULL && *link != NULL && *link != self) {
+        link = &(*link)->next;
+    }
+    bool is_aboard = link != NULL && *link == self;
+    if (is_aboard) {
+        *link = self->next;
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+    return is_aboard;
+}
+
+bool copies_wait(struct copies *copies, const struct copy_key *key, int64_t deadline_ms)
+{
+    struct stripe *stripe = stripe_of(copies, hash(key));
+    struct flight_passenger self = {.next = NULL};
+
+    parker_init(&self.parker);
+    pthread_mutex_lock(&stripe->mutex);
+    struct flight *flight = find_flight(stripe, key);
+    if (flight != NULL) {
+        self.next = flight->passengers;
+        flight->passengers = &self;
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+    bool has_landed = flight == NULL || parker_wait(&self.parker, deadline_ms);
+    if (!has_landed && !get_off(stripe, key, &self)) {
+        CHECK(parker_wait(&self.parker, WAIT_FOR_EVER));
+        has_landed = true;
+    }
+    parker_release(&self.parker);
+    return has_landed;
+}
+
+void copies_state(struct copies *copies, unsigned kind, struct copies_state *state)
+{
+    *state = (struct copies_state){.n = 0};
+    for (size_t i = 0; i < STRIPES; i++) {
+        struct stripe *stripe = &copies->stripes[i];
+        pthread_mutex_lock(&stripe->mutex);
+        state->n += stripe->kinds[kind].n;
+        state->bytes += stripe->kinds[kind].bytes;
+        pthread_mutex_unlock(&stripe->mutex);
+    }
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the cache keeps of users and videos: the parts of their cards that have a version
+ * each, as bytes.
+ *
+ *   CACHE_USER     what the user himself changes: name, pictures, whom he follows ..
+ *   CACHE_INBOUND  what others change of him: followers, likes received
+ *   CACHE_VIDEO    the video, and who its author is
+ *
+ * The format is of this process and its equals: a number is 8 bytes, little-endian, a text
+ * has its NUL. Who upgrades and finds other bytes reads them as nothing. */
+#ifndef DOUSHARD_PARTS_H
+#define DOUSHARD_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/cache.h"
+#include "shard/dbresult.h"
+#include "shard/proc.h"
+#include "shard/publish.h"
+#include "shard/router_call.h"
+#include "shard/user.h"
+
+/* Parts come from different columns of these answers. */
+enum part_source {
+    PART_OF_CARDS,  /* user_get(), video_get() and lists of videos */
+    PART_OF_WRITES, /* _op_user_answer(), _op_inbound_answer(), _op_video_answer() */
+};
+
+/* Most bytes of one. */
+#define PART_BYTES_MAX 2048
+
+struct part {
+    uint64_t ver;
+    size_t len; /* 0: the row says that there is no such thing (any more) */
+    char bytes[PART_BYTES_MAX];
+};
+
+/* Read the part of KIND from ROW. False: it cannot be read. */
+bool part_read(enum cache_kind kind, enum part_source source,
+               const struct dbresult *result, size_t row, struct part *part) MUST_CHECK;
+
+/* A row of a video that a shard answered SINCE has its author as well: let the cache of
+ * ROUTER have them, in this process. */
+void parts_offer_author(struct router *router, const struct cache_since *since,
+                        const struct dbresult *result, size_t row);
+void parts_offer_video(struct router *router, const struct cache_since *since,
+                       const struct dbresult *result, size_t row);
+
+/* Told of each row that was answered, with the item it is of. */
+typedef void parts_row_fn(void *context, const struct cache_item *item,
+                          const struct router_answer *answer);
+
+/* Ask the shards for the N ITEMS by PROC, user_get or video_get; those of one owner are
+ * neighbours. ROW may be NULL. The outcome is OK when every shard answered. */
+enum outcome parts_load(struct router *router, struct call *call, enum proc_id proc,
+                        struct cache_item **items, size_t n, parts_row_fn *row,
+                        void *context);
+
+/* Fill in the members of CARD, a struct user_card or for CACHE_VIDEO a struct video_card,
+ * of which BYTES tell; texts point into them. False: they are none. */
+bool part_show(enum cache_kind kind, const char *bytes, size_t len,
+               void *card) MUST_CHECK;
+
+#endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One cached thing in Redis. */
+#include "shard/rentry.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/crc32.h"
+
+/* What the header takes: "dsc1" and three doubles. */
+#define HEADER "28"
+
+/* Shared by the scripts. clock(): ms. look(): version, confirmed, since and the whole of
+ * what is there, nil when that is none of ours. put(): store. */
+#define COMMON                                                                           \
+    "local key = KEYS[1]\n"                                                              \
+    "local function clock()\n"                                                           \
+    "  local t = redis.call('TIME')\n"                                                   \
+    "  return t[1] * 1000 + math.floor(t[2] / 1000)\n"                                   \
+    "end\n"                                                                              \
+    "local function look()\n"                                                            \
+    "  local s = redis.pcall('GET', key)\n"                                              \
+    "  if type(s) == 'string' and #s >= " HEADER " and string.sub(s, 1, 4) == 'dsc1' "   \
+    "then\n"                                                                             \
+    "    local ver, confirmed, since = struct.unpack('<ddd', string.sub(s, 5, " HEADER   \
+    "))\n"                                                                               \
+    "    return ver, confirmed, since, s\n"                                              \
+    "  end\n"                                                                            \
+    "  if s then redis.call('DEL', key) end\n"                                           \
+    "end\n"                                                                              \
+    "local function put(ver, confirmed, since, value, ttl)\n"                            \
+    "  redis.call('SET', key, 'dsc1' .. struct.pack('<ddd', ver, confirmed, since) .. "  \
+    "value, 'PX', ttl)\n"                                                                \
+    "end\n"
+
+/* ARGV: ms that a new place lasts. Answers {clock, version, age, value}, {clock, version}
+ * where there is no value. */
+static struct rscript read_script = {
+    .text = COMMON "local now = clock()\n"
+                   "local ver, confirmed, since, s = look()\n"
+                   "if not ver then\n"
+                   "  put(0, 0, now, '', ARGV[1])\n"
+                   "  return {now, 0}\n"
+                   "end\n"
+                   "if #s == " HEADER " then return {now, ver} end\n"
+                   "local age = now - confirmed\n"
+                   "return {now, ver, age, string.sub(s, " HEADER " + 1)}\n"};
+
+/* ARGV: version, place, ttl, value or "" to confirm what is there. 1: stored. */
+static struct rscript fill_script = {
+    .text = COMMON "local ver, confirmed, since, s = look()\n"
+                   "local new, place = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
+                   "if not ver or place < since or ver > new then return 0 end\n"
+                   "local value = ARGV[4]\n"
+                   "if value == '' then\n"
+                   "  if ver ~= new or #s == " HEADER " then return 0 end\n"
+                   "  value = string.sub(s, " HEADER " + 1)\n"
+                   "end\n"
+                   "if ver == new then place = math.max(confirmed, place) end\n"
+                   "put(new, place, since, value, ARGV[3])\n"
+                   "return 1\n"};
+
+/* ARGV: version, ttl, value or "" for a marker, ms that a marker lasts. 1: stored, 2:
+ * marked. What it says is not confirmed by anybody who asked: that stays as it was. */
+static struct rscript write_script = {
+    .text = COMMON "local ver, confirmed, since, s = look()\n"
+                   "local new = tonumber(ARGV[1])\n"
+                   "if not ver or ver > new then return 0 end\n"
+                   "if ARGV[3] ~= '' then\n"
+                   "  put(new, confirmed, since, ARGV[3], ARGV[2])\n"
+                   "  return 1\n"
+                   "end\n"
+                   "if ver == new and #s > " HEADER " then return 0 end\n"
+                   "put(new, 0, since, '', ARGV[4])\n"
+                   "return 2\n"};
+
+/* ARGV: ms that a marker lasts. 2: marked. A millisecond has room for somebody who reads
+ * after this: the next one counts. */
+static struct rscript strike_script = {
+    .text = COMMON "if not look() then return 0 end\n"
+                   "local now = clock() + 1\n"
+                   "put(now, 0, now, '', ARGV[1])\n"
+                   "return 2\n"};
+
+void rentry_init(void)
+{
+    rscript_init(&read_script);
+    rscript_init(&fill_script);
+    rscript_init(&write_script);
+    rscript_init(&strike_script);
+}
+
+/* ---- values ---- */
+
+#define SUM_BYTES 4
+
+/* The value as it is stored, in front of whose DATA HEAD goes. */
+struct sealed {
+    char bytes[1 + SUM_BYTES];
+    size_t len;
+};
+
+static struct sealed seal(const char *data, size_t len)
+{
+    struct sealed head = {.bytes = {'0'}, .len = 1};
+
+    if (len > 0) {
+        uint32_t sum = crc32_iso(data, len);
+        head.bytes[0] = '1';
+        for (size_t i = 0; i < SUM_BYTES; i++) {
+            head.bytes[1 + i] = (char)(unsigned char)(sum >> (8 * i));
+        }
+        head.len = sizeof head.bytes;
+    }
+    return head;
+}
+
+/* The value in STORED into ENTRY. False: it is none. */
+static bool unseal(const char *stored, size_t len, struct rentry *entry)
+{
+    if (len == 1 && stored[0] == '0') {
+        entry->data = "";
+        entry->len = 0;
+        return true;
+    }
+    if (len <= 1 + SUM_BYTES) {
+        return false;
+    }
+    struct sealed want = seal(stored + 1 + SUM_BYTES, len - 1 - SUM_BYTES);
+    if (memcmp(want.bytes, stored, want.len) != 0) {
+        return false;
+    }
+    entry->data = stored + want.len;
+    entry->len = len - want.len;
+    return true;
+}
+
+/* ---- commands ---- */
+
+#define NUMBER_BYTES 24
+
+/* Numbers as arguments of a script, with room for a value. */
+struct arguments {
+    char numbers[3][NUMBER_BYTES];
+    const char *argv[4];
+    size_t lens[4];
+    int n;
+};
+
+static void add_number(struct arguments *args, size_t place, int64_t number)
+{
+    int len = snprintf(args->numbers[place], NUMBER_BYTES, "%" PRId64, number);
+
+    args->argv[args->n] = args->numbers[place];
+    args->lens[args->n++] = (size_t)len;
+}
+
+static void add_bytes(struct arguments *args, const char *bytes, size_t len)
+{
+    args->argv[args->n] = bytes;
+    args->lens[args->n++] = len;
+}
+
+bool rentry_add_read(struct rbatch *batch, const char *key)
+{
+    struct arguments args = {.n = 0};
+
+    add_number(&args, 0, RENTRY_PLACE_MS);
+    return rbatch_add_script(batch, &read_script, key, args.n, args.argv, args.lens);
+}
+
+/* The sealed value of ENTRY in ROOM bytes at TEXT, and how many they are; "" without a
+ * value. */
+static size_t write_value(const struct rentry *entry, char *text)
+{
+    if (entry->data == NULL) {
+        return 0;
+    }
+    struct sealed head = seal(entry->data, entry->len);
+    memcpy(text, head.bytes, head.len);
+    if (entry->len > 0) {
+        memcpy(text + head.len, entry->data, entry->len);
+    }
+    return head.len + entry->len;
+}
+
+bool rentry_add_fill(struct rbatch *batch, const char *key, const struct rentry *entry,
+                     int ttl_ms)
+{
+    struct arguments args = {.n = 0};
+    char value[1 + SUM_BYTES + RENTRY_VALUE_MAX];
+
+    CHECK(entry->data != NULL && entry->len <= RENTRY_VALUE_MAX);
+    add_number(&args, 0, (int64_t)entry->ver);
+    add_number(&args, 1, entry->now_ms);
+    add_number(&args, 2, ttl_ms);
+    add_bytes(&args, value, write_value(entry, value));
+    return rbatch_add_script(batch, &fill_script, key, args.n, args.argv, args.lens);
+}
+
+bool rentry_add_confirm(struct rbatch *batch, const char *key, uint64_t ver,
+                        int64_t place_ms, int ttl_ms)
+{
+    struct arguments args = {.n = 0};
+
+    add_number(&args, 0, (int64_t)ver);
+    add_number(&args, 1, place_ms);
+    add_number(&args, 2, ttl_ms);
+    add_bytes(&args, "", 0);
+    return rbatch_add_script(batch, &fill_script, key, args.n, args.argv, args.lens);
+}
+
+bool rentry_add_write(struct rbatch *batch, const char *key, const struct rentry *entry,
+                      int ttl_ms)
+{
+    struct arguments args = {.n = 0};
+    char value[1 + SUM_BYTES + RENTRY_VALUE_MAX];
+
+    CHECK(entry->data == NULL || entry->len <= RENTRY_VALUE_MAX);
+    add_number(&args, 0, (int64_t)entry->ver);
+    add_number(&args, 1, ttl_ms);
+    add_bytes(&args, value, write_value(entry, value));
+    add_number(&args, 2, RENTRY_PLACE_MS);
+    return rbatch_add_script(batch, &write_script, key, args.n, args.argv, args.lens);
+}
+
+bool rentry_add_strike(struct rbatch *batch, const char *key)
+{
+    struct arguments args = {.n = 0};
+
+    add_number(&args, 0, RENTRY_PLACE_MS);
+    return rbatch_add_script(batch, &strike_script, key, args.n, args.argv, args.lens);
+}
+
+/* ---- answers ---- */
+
+static const struct rreply *reply_of(const struct rbatch *batch, size_t i,
+                                     enum rreply_kind kind)
+{
+    const struct rreply *reply =
+        rbatch_status(batch, i) == RSTATUS_OK ? rbatch_reply(batch, i) : NULL;
+
+    return reply != NULL && reply->kind == kind ? reply : NULL;
+}
+
+/* Has REPLY so many elements, of which the first are integers? */
+static bool has_integers(const struct rreply *reply, size_t n)
+{
+    if (reply->len < n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (reply->elements[i]->kind != RREPLY_INTEGER) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
+                 struct rentry *entry)
+{
+    const struct rreply *reply = reply_of(batch, i, RREPLY_ARRAY);
+
+    *entry = (struct rentry){.age_ms = INT64_MAX};
+    if (reply == NULL || !has_integers(reply, 2)) {
+        return false;
+    }
+    entry->now_ms = reply->elements[0]->integer;
+    entry->ver = (uint64_t)reply->elements[1]->integer;
+    if (reply->len != 4 || !has_integers(reply, 3) ||
+        reply->elements[3]->kind != RREPLY_TEXT) {
+        return true;
+    }
+    const char *stored =
+        arena_strndup(arena, reply->elements[3]->text, reply->elements[3]->len);
+    if (stored != NULL && unseal(stored, reply->elements[3]->len, entry)) {
+        /* A clock that went back says nothing about the age. */
+        int64_t age_ms = reply->elements[2]->integer;
+        entry->age_ms = age_ms >= 0 ? age_ms : INT64_MAX;
+    }
+    return true;
+}
+
+enum rentry_fate rentry_fate(const struct rbatch *batch, size_t i)
+{
+    static const enum rentry_fate fates[] = {RENTRY_REFUSED, RENTRY_STORED,
+                                             RENTRY_MARKED};
+    const struct rreply *reply = reply_of(batch, i, RREPLY_INTEGER);
+
+    return reply != NULL && reply->integer >= 0 && reply->integer <= 2
+               ? fates[reply->integer]
+               : RENTRY_LOST;
+}

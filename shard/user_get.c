@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The cards of users: from the cache, else by the procedure user_get. */
+#include "shard/user.h"
+
+#include "shard/parts.h"
+#include "shard/router_call.h"
+
+/* A card is made of two parts, which are neighbours among the items. */
+#define PARTS 2
+
+static enum outcome out_of_memory(struct call *call)
+{
+    call_explain(call, "out of memory");
+    return OUTCOME_NOMEM;
+}
+
+/* Some users, all different. */
+struct users {
+    struct router *router;
+    struct call *call;
+    struct cache_item *items; /* PARTS of each */
+    size_t n;
+};
+
+static enum outcome load(void *context, struct cache_item **items, size_t n)
+{
+    const struct users *users = context;
+
+    return parts_load(users->router, users->call, PROC_USER_GET, items, n, NULL, NULL);
+}
+
+/* Fill in CARD from its PARTS; its id is 0 when there is no such user. */
+static bool show(const struct cache_item *items, struct user_card *card)
+{
+    *card = (struct user_card){.id = 0};
+    for (size_t i = 0; i < PARTS; i++) {
+        if (items[i].data == NULL || items[i].len == 0) {
+            *card = (struct user_card){.id = 0};
+            return true;
+        }
+        if (!part_show((enum cache_kind)items[i].key.kind, items[i].data, items[i].len,
+                       card)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* At most OPS_MAX users, all different. */
+static enum outcome get_some(struct router *router, struct call *call,
+                             const uint64_t *ids, size_t n, struct user_card *cards)
+{
+    struct users users = {.router = router, .call = call};
+
+    users.items = arena_calloc(call->arena, PARTS * n, sizeof *users.items);
+    if (users.items == NULL) {
+        return out_of_memory(call);
+    }
+    for (size_t i = 0; i < n; i++) {
+        users.items[PARTS * i].key =
+            (struct copy_key){.kind = CACHE_USER, .owner = ids[i]};
+        users.items[PARTS * i + 1].key =
+            (struct copy_key){.kind = CACHE_INBOUND, .owner = ids[i]};
+    }
+    enum outcome outcome = cache_read(router_cache(router), router, call, users.items,
+                                      PARTS * n, load, &users);
+    for (size_t i = 0; i < n; i++) {
+        if (!show(&users.items[PARTS * i], &cards[i])) {
+            return proc_unreadable(call, PROC_USER_GET);
+        }
+    }
+    return outcome;
+}
+
+/* The different ones of the N IDS go to UNIQUE, the place of each there to PLACE. */
+static size_t find_unique(const uint64_t *ids, size_t n, uint64_t *unique, size_t *place)
+{
+    size_t n_unique = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t j = 0;
+        while (j < n_unique && unique[j] != ids[i]) {
+            j++;
+        }
+        if (j == n_unique) {
+            unique[n_unique++] = ids[i];
+        }
+        place[i] = j;
+    }
+    return n_unique;
+}
+
+enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
+                      size_t n, struct user_card *cards)
+{
+    uint64_t *unique = arena_calloc(call->arena, n, sizeof *unique);
+    size_t *place = arena_calloc(call->arena, n, sizeof *place);
+    struct user_card *found = arena_calloc(call->arena, n, sizeof *found);
+    enum outcome outcome = OUTCOME_OK;
+
+    if (unique == NULL || place == NULL || found == NULL) {
+        return out_of_memory(call);
+    }
+    size_t n_unique = find_unique(ids, n, unique, place);
+    for (size_t done = 0; done < n_unique; done += OPS_MAX) {
+        size_t left = n_unique - done;
+        enum outcome got = get_some(router, call, unique + done,
+                                    left < OPS_MAX ? left : OPS_MAX, found + done);
+        outcome = got == OUTCOME_OK ? outcome : got;
+    }
+    for (size_t i = 0; i < n; i++) {
+        cards[i] = found[place[i]];
+    }
+    return outcome;
+}
+
+bool user_recall(struct cache *cache, struct arena *arena, uint64_t id,
+                 struct user_card *card)
+{
+    struct cache_item items[PARTS] = {{.key = {.kind = CACHE_USER, .owner = id}},
+                                      {.key = {.kind = CACHE_INBOUND, .owner = id}}};
+
+    return cache_peek(cache, arena, &items[0]) && cache_peek(cache, arena, &items[1]) &&
+           show(items, card) && card->id != 0;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What is cached, in the processes of two servers and in Redis: what a reader is shown of it. */
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { CODE } from "../lib/api.js";
+import { cachedCluster, cachedServer, callsOf, metrics } from "../lib/cached.js";
+import { plantVideos } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
+
+const cluster = await cachedCluster();
+after(() => cluster.down());
+const base_url = "http://videos.example";
+const here = await cachedServer(cluster, { base_url });
+const there = await cachedServer(cluster, { base_url });
+
+const ana = await here.register();
+const bob = await here.register();
+const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);
+
+const key = (letter, id) => `ds:{${id}}:${letter}`;
+
+/* What Redis has under KEY: {ver, confirmed, since, value}, undefined without. */
+async function entry(name) {
+  const [master] = await cluster.redis.owners([name]);
+  const text = await cluster.redis.raw(master, "GET", name);
+  if (text === null) return undefined;
+  assert.equal(text.subarray(0, 4).toString(), "dsc1");
+  const [ver, confirmed, since] = [4, 12, 20].map((at) => text.readDoubleLE(at));
+  return { ver, confirmed, since, value: text.subarray(28) };
+}
+
+test("a card that was read is in Redis, under its version; the next reader needs no shard", async () => {
+  const { user } = await here.user(bob.token, ana.id);
+  assert.equal(user.name, ana.name);
+  const kept = await entry(key("u", ana.id));
+  assert.ok(kept.ver > 0 && kept.value.length > 1, JSON.stringify(kept));
+  const before = await metrics(there);
+  assert.deepEqual((await there.user(bob.token, ana.id)).user, user);
+  const now = await metrics(there);
+  const grown = (name, kind) => now[`doushard_cache_${name}{kind="${kind}"}`] - before[`doushard_cache_${name}{kind="${kind}"}`];
+  assert.equal(grown("redis_hits_total", "USER"), 1);
+  assert.equal(grown("misses_total", "USER"), 0);
+  assert.equal(grown("misses_total", "INBOUND"), 0);
+});
+
+test("what a process writes it shows in its next answer, another one within a second", async () => {
+  for (const [writer, reader] of [[here, there], [there, here]]) {
+    const page = async (api) => (await api.user(bob.token, ana.id)).user;
+    const seen = await page(reader);
+    assert.equal((await page(writer)).follower_count, seen.follower_count);
+    const follows = seen.follower_count === 0 ? 1 : 2;
+    assert.equal((await writer.follow(bob.token, ana.id, follows)).status_code, CODE.OK);
+    assert.equal((await page(writer)).follower_count, 1 - seen.follower_count);
+    await until("the other one", async () => (await page(reader)).follower_count === 1 - seen.follower_count, { everyMs: 5 });
+  }
+});
+
+test("likes: the card of the video and those of both users", async () => {
+  const likes = async (api) => (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list;
+  assert.deepEqual(await likes(here), []);
+  await here.like(bob.token, video.id);
+  for (let i = 0; i < 3; i++) {
+    const [card] = await likes(here);
+    assert.equal(card.favorite_count, 1);
+    assert.equal(card.author.total_favorited, 1);
+    await here.like(bob.token, video.id, 2);
+    assert.deepEqual(await likes(here), []);
+    assert.equal((await here.user(bob.token, ana.id)).user.total_favorited, 0);
+    await here.like(bob.token, video.id, 1);
+  }
+});
+
+test("the newest page: no CALL once it is there, for visitors and for those who are known", async () => {
+  const newest = async (api, token) => {
+    const answer = await api.feed(token ? { token } : {});
+    assert.equal(answer.status_code, CODE.OK);
+    return answer.video_list;
+  };
+  const plain = await newest(here);
+  assert.deepEqual(plain.map(({ id }) => id), [video.id]);
+  const [flagged] = await newest(here, bob.token);
+  assert.ok(flagged.is_favorite);
+  assert.deepEqual({ ...flagged, is_favorite: false, author: { ...flagged.author, is_follow: false } }, plain[0]);
+  /* What is good for half a second may be over on a slow machine; so it is tried until all of it was quick enough. */
+  await until("feeds without a CALL", async () => {
+    await newest(here, bob.token);
+    const { calls } = await callsOf(here, async () => { for (let i = 0; i < 10; i++) { await newest(here); await newest(here, bob.token); } });
+    return calls === 0;
+  });
+});
+
+test("what a process does it shows in the next feed, another one within a second", async () => {
+  const seen = async (api, token) => (await api.feed({ token })).video_list.find(({ id }) => id === video.id);
+  for (const [writer, reader] of [[here, there], [there, here], [here, there]]) {
+    const before = await seen(reader, bob.token);
+    await writer.like(bob.token, video.id, before.is_favorite ? 2 : 1);
+    const now = await seen(writer, bob.token);
+    assert.equal(now.is_favorite, !before.is_favorite);
+    assert.equal(now.favorite_count, before.is_favorite ? 0 : 1);
+    assert.equal(now.author.total_favorited, now.favorite_count);
+    await until("the other one", async () => JSON.stringify(await seen(reader, bob.token)) === JSON.stringify(now), { everyMs: 5 });
+    await writer.follow(bob.token, ana.id, before.author.is_follow ? 2 : 1);
+    assert.equal((await seen(writer, bob.token)).author.is_follow, !before.author.is_follow);
+    await writer.comment(bob.token, video.id, "well");
+    assert.equal((await seen(writer)).comment_count, before.comment_count + 1);
+  }
+});
