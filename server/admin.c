@@ -11,9 +11,9 @@
 #include "shard/cache.h"
 #include "shard/delivery.h"
 #include "shard/rcluster.h"
-#include "shard/rslot.h"
 #include "shard/relay.h"
 #include "shard/router.h"
+#include "shard/rslot.h"
 
 #include "server/app.h"
 #include "server/config.h"
@@ -125,7 +125,9 @@ static void show_redis(struct rcluster *redis, struct buf *out)
     if (state.slots_served == RSLOTS) {
         buf_addf(out, "[+]redis ok\n");
     } else {
-        buf_addf(out, "[!]redis: %u of %u slots have a master that answers; what is cached in the others comes from the shards\n",
+        buf_addf(out,
+                 "[!]redis: %u of %u slots have a master that answers; what is cached in "
+                 "the others comes from the shards\n",
                  state.slots_served, RSLOTS);
     }
 }

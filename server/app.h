@@ -12,12 +12,12 @@ struct auth;
 struct cache;
 struct config;
 struct delivery;
-struct feed_pages;
 struct fibers;
 struct http;
 struct janitor;
 struct media;
 struct metrics;
+struct pages;
 struct rcluster;
 struct relay;
 struct router;
@@ -37,7 +37,7 @@ struct app {
 
     struct rcluster *redis;    /* Redis; NULL: none */
     struct cache *cache;       /* copies of what the shards have */
-    struct feed_pages *feed_pages; /* the newest one, ready to be sent */
+    struct pages *pages;       /* ready to be sent */
     struct router *router;     /* shards */
     struct delivery *delivery; /* second halves of writes, at once */
     struct relay *relay;       /* finishes what was left of them */

@@ -14,9 +14,9 @@
 #include "shard/base/buf.h"
 #include "shard/base/clock.h"
 #include "shard/base/fiber.h"
-#include "shard/base/line.h"
 #include "shard/base/log.h"
 
+#include "server/account.h"
 #include "server/app.h"
 #include "server/auth.h"
 #include "server/config.h"
@@ -109,74 +109,13 @@ static void answer_past_library(struct exchange *ex)
     reply_send_now(&ex->req, ex->conn->watch.fd);
 }
 
-/* " NAME=" and a number. */
-static void add_number(struct line *line, const char *name, uint64_t number)
-{
-    line_text(line, name);
-    line_number(line, number, 1);
-}
-
-/* The time from the last byte of the request to its answer: "1.234". */
-static void add_ms(struct line *line, int64_t us)
-{
-    add_number(line, " ms=", (uint64_t)us / 1000);
-    line_text(line, ".");
-    line_number(line, (uint64_t)us % 1000, 3);
-}
-
-/* The access line of a request with all its figures. CODE is that of the body, US how
- * long it took. */
-static void log_access(const struct exchange *ex, const char *end, int code, int64_t us)
-{
-    const struct request *req = &ex->req;
-    bool answered = ex->answered_us != 0;
-    struct line line;
-
-    line.used = 0;
-    line_text(&line, "route=");
-    line_text(&line, req->route != NULL ? req->route->path : "-");
-    add_number(&line, " status=", answered ? req->reply.http_status : 0);
-    if (answered) {
-        add_number(&line, " code=", (uint64_t)code);
-    } else {
-        line_text(&line, " code=-1");
-    }
-    add_ms(&line, us);
-    line_text(&line, " shard=");
-    line_text(&line, req->call.shard[0] != '\0' ? req->call.shard : "-");
-    add_number(&line, " calls=", req->call.n_calls);
-    add_number(&line, " session_calls=", req->call.n_session_calls);
-    add_number(&line, " bytes_in=", ex->body_bytes);
-    add_number(&line, " bytes=", answered ? reply_bytes(&req->reply) : 0);
-    line_text(&line, " end=");
-    line_text(&line, end);
-    if ((!answered || code != 0) && req->call.detail[0] != '\0') {
-        line_text(&line, " why=\"");
-        line_text(&line, req->call.detail);
-        line_text(&line, "\"");
-    }
-    log_scope(req->id);
-    log_write_text(LOG_INFO, "access", line_end(&line));
-    log_scope(NULL);
-}
-
 /* Say and count, once nothing more will happen to the request. */
 static void account(const struct exchange *ex, const char *end)
 {
-    const struct request *req = &ex->req;
-    bool answered = ex->answered_us != 0;
-    int64_t us = answered ? ex->answered_us - ex->ended_us : 0;
-    int code = answered ? error_info(req->reply.error)->code : 0;
-
-    if (log_enabled(LOG_INFO)) {
-        log_access(ex, end, code, us);
-    }
-    if (answered) {
-        metrics_request_done(req->app->metrics,
-                             req->route != NULL ? route_index(req->route)
-                                                : METRICS_NO_ROUTE,
-                             (int)req->reply.http_status, code, us);
-    }
+    account_write(&ex->req, &(struct account){.is_answered = ex->answered_us != 0,
+                                              .us = ex->answered_us - ex->ended_us,
+                                              .body_bytes = ex->body_bytes,
+                                              .end = end});
 }
 
 /* ---- running the handler ---------------------------------------------------------- */
@@ -456,16 +395,19 @@ static void end_form(struct exchange *ex)
     }
 }
 
-/* Is all that the answer says in memory? Then it is made here and now. */
-static bool answer_quickly(struct exchange *ex)
+/* Answer in this thread, if the route says so, or all of the answer is in memory. */
+static bool answered_here(struct exchange *ex)
 {
     struct request *req = &ex->req;
+    const struct route *route = req->route;
+    bool is_answered = (route->flags & ROUTE_INLINE) != 0;
 
-    if (req->route->quick == NULL || !ex->params_ok) {
-        return false;
-    }
     log_scope(req->id);
-    bool is_answered = req->route->quick(req);
+    if (is_answered) {
+        handle(ex);
+    } else if (route->quick != NULL && ex->params_ok) {
+        is_answered = route->quick(req);
+    }
     log_scope(NULL);
     return is_answered;
 }
@@ -493,13 +435,7 @@ static bool on_end(struct exchange *ex)
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
         return answer(ex);
     }
-    if ((req->route->flags & ROUTE_INLINE) != 0) {
-        log_scope(req->id);
-        handle(ex);
-        log_scope(NULL);
-        return answer(ex);
-    }
-    return answer_quickly(ex) ? answer(ex) : dispatch(ex);
+    return answered_here(ex) ? answer(ex) : dispatch(ex);
 }
 
 /* ---- the header ------------------------------------------------------------------- */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* /douyin/comment/: comment on a video, delete a comment, list them. */
+#include "shard/cache.h"
 #include "shard/comment.h"
 
 #include "server/app.h"
 #include "server/claim.h"
 #include "server/handlers.h"
+#include "server/page.h"
 #include "server/request.h"
 #include "server/text.h"
 #include "server/views.h"
@@ -97,22 +99,107 @@ void h_comment_action(struct request *req)
     }
 }
 
+/* ---- the list ---- */
+
+static uint64_t video_of(const struct request *req)
+{
+    return (uint64_t)request_param(req, "video_id")->integer;
+}
+
+static struct page_name first_page(const struct request *req, uint64_t ver)
+{
+    return (struct page_name){.key = {.kind = CACHE_COMMENTS,
+                                      .owner = video_of(req),
+                                      .other = request_limit(req)},
+                              .ver = ver};
+}
+
+/* Answer with PAGE and, for who is known, the flags of those who wrote. False: nobody can
+ * say what they are. */
+static bool reply_page(struct request *req, const struct page *page)
+{
+    struct user_card *users = arena_calloc(&req->arena, page->n, sizeof *users);
+    struct page_flags *flags = arena_calloc(&req->arena, page->n, sizeof *flags);
+    bool partial = users == NULL || flags == NULL;
+
+    for (size_t i = 0; !partial && i < page->n; i++) {
+        users[i].id = page->items[i].user_id;
+    }
+    if (!partial && req->who.user_id != 0) {
+        view_mark_users(req, users, page->n, &partial);
+    }
+    for (size_t i = 0; !partial && i < page->n; i++) {
+        flags[i].is_follow = users[i].is_follow;
+    }
+    if (!partial) {
+        page_reply(req, page, flags);
+    }
+    return !partial;
+}
+
+/* Answer with the page that is ready, if Redis says that it is the one. Only Redis knows
+ * of what others have acknowledged a moment ago. */
+static bool list_ready(struct request *req)
+{
+    uint64_t ver;
+
+    if (request_param(req, "cursor")->integer != 0 ||
+        !comment_list_version(req->app->router, &req->call, video_of(req), &ver)) {
+        return false;
+    }
+    struct page_name name = first_page(req, ver);
+    const struct page *page = pages_peek(req->app->pages, req, &name);
+    bool is_answered = page != NULL && reply_page(req, page);
+    page_put(page);
+    return is_answered;
+}
+
+static void reply_list(struct request *req, const struct comment_page *page)
+{
+    view_comments(reply_begin(req), req, page);
+    reply_end_page(req, page->next_cursor, page->partial);
+}
+
+/* Build the page for everybody and keep it, then answer with it. False: it cannot be
+ * kept. */
+static bool list_for_all(struct request *req, const struct comment_page *shown,
+                         const struct cache_since *since)
+{
+    struct page_name name = first_page(req, shown->ver);
+    struct page_item *items = arena_calloc(&req->arena, shown->n, sizeof *items);
+
+    if (items == NULL || shown->ver == 0 || shown->partial ||
+        !cache_is_local(req->app->cache)) {
+        return false;
+    }
+    for (size_t i = 0; i < shown->n; i++) {
+        items[i] = (struct page_item){.user_id = shown->comments[i].author.id};
+    }
+    reply_list(req, shown);
+    const struct page *page = pages_keep(req->app->pages, req, &name, since,
+                                         &(struct page){.items = items, .n = shown->n});
+    bool is_answered = page != NULL && reply_page(req, page);
+    page_put(page);
+    return is_answered;
+}
+
 void h_comment_list(struct request *req)
 {
     struct comment_page page = {.n = 0};
-    enum outcome outcome = comment_list(
-        req->app->router, &req->call, (uint64_t)request_param(req, "video_id")->integer,
-        (uint64_t)request_param(req, "cursor")->integer, request_limit(req), &page);
 
+    if (list_ready(req)) {
+        return;
+    }
+    struct cache_since since = cache_since(req->app->cache);
+    enum outcome outcome = comment_list(req->app->router, &req->call, video_of(req),
+                                        (uint64_t)request_param(req, "cursor")->integer,
+                                        request_limit(req), &page);
     if (outcome == OUTCOME_NOTFOUND) {
         reply_error(req, ERROR_NO_VIDEO, NULL);
-        return;
-    }
-    if (outcome != OUTCOME_OK) {
+    } else if (outcome != OUTCOME_OK) {
         reply_outcome(req, outcome);
-        return;
+    } else if (!list_for_all(req, &page, &since)) {
+        view_mark_comments(req, &page);
+        reply_list(req, &page);
     }
-    view_mark_comments(req, &page);
-    view_comments(reply_begin(req), req, &page);
-    reply_end_page(req, page.next_cursor, page.partial);
 }

@@ -25,12 +25,12 @@
 #include "server/app.h"
 #include "server/auth.h"
 #include "server/config.h"
-#include "server/feed_page.h"
 #include "server/http.h"
 #include "server/janitor.h"
 #include "server/media.h"
 #include "server/metrics.h"
 #include "server/notify.h"
+#include "server/page.h"
 #include "server/redis.h"
 #include "server/routes.h"
 #include "server/storage.h"
@@ -190,8 +190,8 @@ static bool start_cache(struct app *app, const struct config *config)
     }
     app->cache = cache_new(&(struct cache_options){
         .redis = app->redis, .local_bytes = config->cache_local_bytes});
-    app->feed_pages = feed_pages_new();
-    return app->cache != NULL && app->feed_pages != NULL;
+    app->pages = pages_new();
+    return app->cache != NULL && app->pages != NULL;
 }
 
 /* Start the router and look at the shards once. Shards that do not answer are no reason
@@ -348,8 +348,7 @@ static bool start_parts(struct process *process)
     }
     if (start_metrics(app) && start_auth(process) && start_words(app, config) &&
         start_media(app, config) && start_cache(app, config) && start_router(process) &&
-        start_delivery(app) &&
-        start_workers(app, config) && start_fibers(app, config) &&
+        start_delivery(app) && start_workers(app, config) && start_fibers(app, config) &&
         start_janitor(app, config) && http_start(app->http)) {
         return true;
     }
@@ -376,7 +375,7 @@ static void stop_parts(struct process *process)
     relay_free(&app->relay);
     delivery_free(&app->delivery);
     router_free(&app->router);
-    feed_pages_free(&app->feed_pages);
+    pages_free(&app->pages);
     cache_free(&app->cache);
     rcluster_free(&app->redis);
     fibers_free(&app->fibers); /* after all that could wake one */

@@ -140,8 +140,7 @@ static void keep(struct cache *cache, const struct cache_item *item, int64_t unt
     const struct copy copy = {
         .ver = item->ver, .data = item->data, .len = item->len, .until_ms = until_ms};
 
-    if (kinds[item->key.kind].is_local &&
-        item->len <= kinds[item->key.kind].bytes_max) {
+    if (kinds[item->key.kind].is_local && item->len <= kinds[item->key.kind].bytes_max) {
         copies_put(cache->copies, &item->key, &copy, item->since.ticket);
     }
 }
@@ -187,7 +186,7 @@ bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticke
 /* The items of one call of cache_read(), or those of them that a step is about. */
 struct wanted {
     struct cache *cache;
-    struct router *router;
+    const struct cache_reader *reader;
     struct call *call;
     struct cache_item **items;
     size_t n;
@@ -241,13 +240,12 @@ static void ask_redis(struct wanted *w)
 {
     char key[RENTRY_KEY_BYTES];
     struct rentry entry;
-    struct rbatch *batch =
-        w->cache->redis == NULL || w->n == 0 ? NULL : rbatch_new(w->n);
+    struct rbatch *batch = w->cache->redis == NULL || w->n == 0 ? NULL : rbatch_new(w->n);
     bool is_good = batch != NULL;
 
     for (size_t i = 0; is_good && i < w->n; i++) {
         write_key(&w->items[i]->key, key);
-        is_good = rentry_add_read(batch, key);
+        is_good = rentry_add_read(batch, key, /* wants_value= */ true);
     }
     if (is_good) {
         run(w->cache, batch, CACHE_READ_MS, w->call);
@@ -258,6 +256,25 @@ static void ask_redis(struct wanted *w)
         }
     }
     rbatch_free(&batch);
+}
+
+bool cache_version(struct cache *cache, struct call *call, const struct copy_key *key,
+                   uint64_t *ver)
+{
+    char text[RENTRY_KEY_BYTES];
+    struct rentry entry = {.age_ms = INT64_MAX};
+    struct rbatch *batch = cache == NULL || cache->redis == NULL ? NULL : rbatch_new(1);
+
+    write_key(key, text);
+    if (batch != NULL && rentry_add_read(batch, text, /* wants_value= */ false)) {
+        run(cache, batch, CACHE_READ_MS, call);
+        if (!rentry_read(batch, 0, call->arena, &entry)) {
+            entry.age_ms = INT64_MAX;
+        }
+    }
+    rbatch_free(&batch);
+    *ver = entry.ver;
+    return entry.age_ms < CACHE_CONFIRM_MS;
 }
 
 /* Tell Redis what became of the items that have a place there. */
@@ -330,7 +347,7 @@ static bool ask_versions(struct wanted *w, struct router_answer *answers, size_t
         place[i] = n_owners - 1;
     }
     if (ops != NULL) {
-        router_batch(w->router, w->call, PROC_OWNER_VERSIONS, ops, answers);
+        router_batch(w->reader->router, w->call, PROC_OWNER_VERSIONS, ops, answers);
     }
     bool has_asked = ops != NULL;
     ops_free(&ops);
@@ -344,8 +361,8 @@ static void confirm(struct wanted *w)
     struct router_answer *answers = arena_calloc(w->call->arena, w->n, sizeof *answers);
     size_t *place = arena_calloc(w->call->arena, w->n, sizeof *place);
     int64_t asked_ms = clock_mono_ms();
-    bool has_asked = w->n > 0 && answers != NULL && place != NULL &&
-                     ask_versions(w, answers, place);
+    bool has_asked =
+        w->n > 0 && answers != NULL && place != NULL && ask_versions(w, answers, place);
 
     for (size_t i = 0; i < w->n; i++) {
         struct cache_item *item = w->items[i];
@@ -361,10 +378,11 @@ static void confirm(struct wanted *w)
 }
 
 /* Have LOAD ask for the items of W, and keep what it brings. */
-static enum outcome load_items(struct wanted *w, cache_load_fn *load, void *context)
+static enum outcome load_items(struct wanted *w)
 {
     int64_t asked_ms = clock_mono_ms();
-    enum outcome outcome = w->n == 0 ? OUTCOME_OK : load(context, w->items, w->n);
+    enum outcome outcome =
+        w->n == 0 ? OUTCOME_OK : w->reader->load(w->reader->context, w->items, w->n);
 
     for (size_t i = 0; i < w->n; i++) {
         struct cache_item *item = w->items[i];
@@ -401,8 +419,8 @@ static bool is_news(const struct cache_item *item)
 }
 
 /* Those of ALL that are ours and of which IS_IT says yes go to SOME. */
-static void select_ours(const struct wanted *all, bool (*is_it)(const struct cache_item *),
-                        struct wanted *some)
+static void select_ours(const struct wanted *all,
+                        bool (*is_it)(const struct cache_item *), struct wanted *some)
 {
     some->n = 0;
     for (size_t i = 0; i < all->n; i++) {
@@ -440,7 +458,8 @@ static void share_work(struct wanted *all)
 {
     for (size_t i = 0; i < all->n; i++) {
         struct cache_item *item = all->items[i];
-        if (item->is_ours && !item->is_leading && item->data == NULL && item->place != 0) {
+        if (item->is_ours && !item->is_leading && item->data == NULL &&
+            item->place != 0) {
             lead(all->cache, item);
         }
     }
@@ -456,8 +475,7 @@ static void land(struct wanted *all)
 }
 
 /* Get what is ours to get, from Redis or the shards. */
-static enum outcome get_ours(struct wanted *all, struct wanted *some, cache_load_fn *load,
-                             void *context)
+static enum outcome get_ours(struct wanted *all, struct wanted *some)
 {
     select_ours(all, is_missing, some);
     ask_redis(some);
@@ -465,7 +483,7 @@ static enum outcome get_ours(struct wanted *all, struct wanted *some, cache_load
     confirm(some);
     share_work(all);
     select_ours(all, is_missing, some);
-    enum outcome outcome = load_items(some, load, context);
+    enum outcome outcome = load_items(some);
     select_ours(all, is_news, some);
     tell_redis(some);
     land(all);
@@ -473,8 +491,7 @@ static enum outcome get_ours(struct wanted *all, struct wanted *some, cache_load
 }
 
 /* Wait for what others get. What they did not, we ask for ourselves, for us alone. */
-static enum outcome get_theirs(struct wanted *all, struct wanted *some,
-                               cache_load_fn *load, void *context)
+static enum outcome get_theirs(struct wanted *all, struct wanted *some)
 {
     some->n = 0;
     for (size_t i = 0; i < all->n; i++) {
@@ -494,14 +511,15 @@ static enum outcome get_theirs(struct wanted *all, struct wanted *some,
             some->items[some->n++] = some->items[i];
         }
     }
-    return load_items(some, load, context);
+    return load_items(some);
 }
 
-enum outcome cache_read(struct cache *cache, struct router *router, struct call *call,
-                        struct cache_item *items, size_t n, cache_load_fn *load,
-                        void *context)
+enum outcome cache_read(const struct cache_reader *reader, struct cache_item *items,
+                        size_t n)
 {
-    struct wanted all = {.cache = cache, .router = router, .call = call, .n = n};
+    struct call *call = reader->call;
+    struct wanted all = {
+        .cache = router_cache(reader->router), .reader = reader, .call = call, .n = n};
     struct wanted some;
 
     CHECK(n <= CACHE_ITEMS_MAX);
@@ -514,12 +532,12 @@ enum outcome cache_read(struct cache *cache, struct router *router, struct call 
         all.items[i] = &items[i];
         items[i].data = NULL;
     }
-    if (cache == NULL) {
-        return n == 0 ? OUTCOME_OK : load(context, all.items, n);
+    if (all.cache == NULL) {
+        return n == 0 ? OUTCOME_OK : reader->load(reader->context, all.items, n);
     }
     look_around(&all);
-    enum outcome ours = get_ours(&all, &some, load, context);
-    enum outcome theirs = get_theirs(&all, &some, load, context);
+    enum outcome ours = get_ours(&all, &some);
+    enum outcome theirs = get_theirs(&all, &some);
     return ours != OUTCOME_OK ? ours : theirs;
 }
 
@@ -546,9 +564,8 @@ static void write_redis(struct cache *cache, const struct cache_change *changes,
         run(cache, batch, CACHE_WRITE_MS, NULL);
     }
     for (size_t i = 0; i < n; i++) {
-        static const enum counter counters[] = {[RENTRY_LOST] = LOST,
-                                                [RENTRY_STORED] = WRITES,
-                                                [RENTRY_MARKED] = MARKERS};
+        static const enum counter counters[] = {
+            [RENTRY_LOST] = LOST, [RENTRY_STORED] = WRITES, [RENTRY_MARKED] = MARKERS};
         enum rentry_fate fate = is_good ? rentry_fate(batch, i) : RENTRY_LOST;
         if (fate != RENTRY_REFUSED) {
             count(cache, changes[i].key.kind, counters[fate]);

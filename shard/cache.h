@@ -4,7 +4,8 @@
  * (rentry.h), for all processes. Never the truth, and never needed.
  *
  *   reader   cache_read()  process --none--> Redis --none, or unsure--> the shards
- *   writer   CALL commits, cache_learn() -> process and Redis, then the client is answered
+ *   writer   CALL commits, cache_learn() -> process and Redis, then the client is
+ * answered
  *
  * Why a reader is not shown what is over:
  * - everything has the version that its shard gave it, and none takes the place of a
@@ -15,8 +16,8 @@
  *   shard before it is used. So whatever was lost between a commit and Redis (a process
  *   that died, a failover, an operator's CALL) is seen by then.
  *
- * One in a process asks for a key, the others wait for him. Nothing waits for Redis longer
- * than CACHE_READ_MS or CACHE_WRITE_MS.
+ * One in a process asks for a key, the others wait for him. Nothing waits for Redis
+ * longer than CACHE_READ_MS or CACHE_WRITE_MS.
  */
 #ifndef DOUSHARD_CACHE_H
 #define DOUSHARD_CACHE_H
@@ -87,24 +88,30 @@ struct cache_item {
     /* Of the cache. */
     struct flight flight;
     struct cache_since since; /* when it was asked for */
-    int64_t place;    /* of Redis: since when it has a place there; 0: it has none */
-    bool is_ours;     /* we ask, not another one for us */
-    bool is_leading;  /* .. and others wait for us */
-    bool is_unsure;   /* Redis has it; it is to be confirmed */
-    bool is_loaded;   /* its shard has said it */
+    int64_t place;   /* of Redis: since when it has a place there; 0: it has none */
+    bool is_ours;    /* we ask, not another one for us */
+    bool is_leading; /* .. and others wait for us */
+    bool is_unsure;  /* Redis has it; it is to be confirmed */
+    bool is_loaded;  /* its shard has said it */
 };
 
 /* Ask the shards for the N ITEMS: sets ver, data (in the call's arena) and len of those
  * it gets an answer for. */
 typedef enum outcome cache_load_fn(void *context, struct cache_item **items, size_t n);
 
-/* Get the N ITEMS, at most CACHE_ITEMS_MAX, of OPS_MAX different owners, all different;
- * what neither this process nor
- * Redis has is had from LOAD, whose outcome is returned: OK when all was there. CACHE
- * NULL: all is had from LOAD. Blocks until call->deadline_ms at the latest. */
-enum outcome cache_read(struct cache *cache, struct router *router, struct call *call,
-                        struct cache_item *items, size_t n, cache_load_fn *load,
-                        void *context);
+/* Who reads, and how what nobody has is had. */
+struct cache_reader {
+    struct router *router; /* its cache is used; without one all is had from LOAD */
+    struct call *call;
+    cache_load_fn *load;
+    void *context;
+};
+
+/* Get the N ITEMS, at most CACHE_ITEMS_MAX, all different, of at most OPS_MAX owners;
+ * what neither this process nor Redis has is had from LOAD, whose outcome is returned: OK
+ * when all was there. Blocks until the call's deadline at the latest. */
+enum outcome cache_read(const struct cache_reader *reader, struct cache_item *items,
+                        size_t n);
 
 #define CACHE_ITEMS_MAX 512
 
@@ -112,6 +119,11 @@ enum outcome cache_read(struct cache *cache, struct router *router, struct call 
  * never blocks. CACHE may be NULL. */
 bool cache_peek(struct cache *cache, struct arena *arena,
                 struct cache_item *item) MUST_CHECK;
+
+/* The version of KEY that Redis has, without what it is. False: it has none that could be
+ * shown now. CACHE may be NULL. Blocks for CACHE_READ_MS at most. */
+bool cache_version(struct cache *cache, struct call *call, const struct copy_key *key,
+                   uint64_t *ver) MUST_CHECK;
 
 /* A shard has said that KEY is this. */
 struct cache_change {

@@ -29,7 +29,7 @@ static bool changes_timeline(enum proc_id proc)
 struct description {
     enum cache_kind kind;
     const char *id;
-    const char *sign; /* a column that no other one has */
+    const char *sign;     /* a column that no other one has */
     enum cache_kind list; /* what of the owner has a version of its own there, too */
     const char *list_ver; /* column; NULL: nothing */
 };
@@ -37,7 +37,7 @@ struct description {
 static const struct description descriptions[] = {
     {CACHE_USER, "user_id", "edge_ver", CACHE_SETS, "edge_ver"},
     {CACHE_INBOUND, "user_id", "follower_ver", CACHE__COUNT, NULL},
-    {CACHE_VIDEO, "video_id", "live", CACHE__COUNT, NULL},
+    {CACHE_VIDEO, "video_id", "live", CACHE_COMMENTS, "comment_ver"},
 };
 
 static void flush(struct learning *learning)
@@ -72,19 +72,24 @@ static void add(struct learning *learning, const struct copy_key *key,
         .key = *key, .ver = part->ver, .data = bytes, .len = part->len};
 }
 
-/* What is not told, but has a version, is marked. */
+/* What is not told, but has a version, is marked. With its owner it goes, too: that is
+ * newer than any version that it had. */
 static void mark_list(struct learning *learning, const struct description *description,
                       const struct dbresult *result, size_t row)
 {
+    const struct dbvalue *live = dbresult_value(result, row, "live");
     const struct dbvalue *id = dbresult_value(result, row, description->id);
-    const struct dbvalue *ver =
-        description->list_ver == NULL
-            ? NULL
-            : dbresult_value(result, row, description->list_ver);
+    const struct dbvalue *ver = description->list_ver == NULL
+                                    ? NULL
+                                    : dbresult_value(result, row, description->list_ver);
 
     if (id != NULL && !id->is_null && ver != NULL && !ver->is_null) {
         const struct copy_key key = {.kind = description->list, .owner = id->number};
-        add_marker(learning, &key, ver->number);
+        if (live != NULL && live->number == 0) {
+            add(learning, &key, &(struct part){.ver = ver->number + 1});
+        } else {
+            add_marker(learning, &key, ver->number);
+        }
     }
 }
 

@@ -7,7 +7,6 @@
 
 #include "shard/delivery.h"
 #include "shard/id.h"
-#include "shard/listing.h"
 #include "shard/router_call.h"
 
 /* What comment_action and comment_delete answer about the first half. */
@@ -127,81 +126,4 @@ enum outcome comment_delete(struct delivery *delivery, struct call *call,
     /* An author who is gone keeps nobody from deleting: the comment is deleted. */
     (void)finish(delivery, call, video_id, &first, 0);
     return outcome;
-}
-
-/* The text and the time in row ROW of comment_list(). False: they cannot be read. */
-static bool read_comment(const struct dbresult *rows, size_t row, struct comment *comment)
-{
-    const struct dbfield fields[] = {{.column = "text",
-                                      .kind = DBFIELD_TEXT,
-                                      .offset = offsetof(struct comment, text)},
-                                     {.column = "created_at",
-                                      .kind = DBFIELD_I64,
-                                      .offset = offsetof(struct comment, created_at_ms)}};
-
-    return dbresult_read(rows, row, fields, ARRAY_LEN(fields), comment);
-}
-
-/* Fill PAGE with the comments of LISTING and their authors; those whose author is gone
- * are left out. */
-static enum outcome fill_page(struct router *router, struct call *call,
-                              const struct listing *listing, struct comment_page *page)
-{
-    size_t n = listing->n;
-    struct comment *comments = arena_calloc(call->arena, n, sizeof *comments);
-    struct user_card *authors = arena_calloc(call->arena, n, sizeof *authors);
-    uint64_t *ids = arena_calloc(call->arena, n, sizeof *ids);
-    size_t kept = 0;
-
-    if (comments == NULL || authors == NULL || ids == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const struct dbvalue *author = dbresult_value(listing->rows, i, "author_id");
-        if (author == NULL || !id_is_valid(author->number)) {
-            return proc_unreadable(call, PROC_COMMENT_LIST);
-        }
-        ids[i] = author->number;
-    }
-    enum outcome outcome = user_get(router, call, ids, n, authors);
-    if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {
-        return outcome;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (authors[i].id == 0) {
-            continue;
-        }
-        comments[kept].id = listing->ids[i];
-        comments[kept].author = authors[i];
-        if (!read_comment(listing->rows, i, &comments[kept++])) {
-            return proc_unreadable(call, PROC_COMMENT_LIST);
-        }
-    }
-    *page = (struct comment_page){.comments = comments,
-                                  .n = kept,
-                                  .next_cursor = listing->next_cursor,
-                                  .partial = outcome != OUTCOME_OK};
-    return OUTCOME_OK;
-}
-
-enum outcome comment_list(struct router *router, struct call *call, uint64_t video_id,
-                          uint64_t cursor, size_t limit, struct comment_page *page)
-{
-    const struct dbarg args[] = {dbarg_number(video_id), dbarg_number(cursor),
-                                 dbarg_number(listing_ask(limit))};
-    const struct listing_spec spec = {.routine = "comment_list",
-                                      .id = "comment_id",
-                                      .cursor = "comment_id",
-                                      .limit = limit};
-    struct router_answer answer;
-    struct listing listing;
-
-    router_owner(router, call, PROC_COMMENT_LIST,
-                 (struct router_subject){.owner = video_id}, args, &answer);
-    if (answer.outcome != OUTCOME_OK) {
-        return answer.outcome;
-    }
-    enum outcome outcome = listing_read(call, &spec, answer.result, &listing);
-    return outcome == OUTCOME_OK ? fill_page(router, call, &listing, page) : outcome;
 }

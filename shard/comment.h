@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/base/check.h"
+
 #include "shard/call.h"
 #include "shard/outcome.h"
 #include "shard/user.h"
@@ -48,6 +50,7 @@ struct comment_page {
     size_t n;
     uint64_t next_cursor; /* 0 at the end */
     bool partial; /* some shard did not answer: its users' comments are left out */
+    uint64_t ver; /* of the list, as comment_list_version() has it; 0: not known */
 };
 
 /* Up to LIMIT (1 to 1000) comments of a video below CURSOR (a comment id; 0 = from the
@@ -55,5 +58,10 @@ struct comment_page {
  * end. One CALL, and one per shard for the authors. OK or NOTFOUND (no live video). */
 enum outcome comment_list(struct router *router, struct call *call, uint64_t video_id,
                           uint64_t cursor, size_t limit, struct comment_page *page);
+
+/* The version of the first page of VIDEO_ID, whatever its limit, that Redis has; false:
+ * none that could be shown now. */
+bool comment_list_version(struct router *router, struct call *call, uint64_t video_id,
+                          uint64_t *ver) MUST_CHECK;
 
 #endif

@@ -56,8 +56,8 @@ void copies_free(struct copies **copies);
 /* The number of the last write so far. */
 uint64_t copies_ticket(const struct copies *copies);
 
-/* The copy of KEY that is good at NOW_MS, its data copied into ARENA. False: there is none
- * (or memory is short). */
+/* The copy of KEY that is good at NOW_MS, its data copied into ARENA. False: there is
+ * none (or memory is short). */
 bool copies_get(struct copies *copies, const struct copy_key *key, int64_t now_ms,
                 struct arena *arena, struct copy *copy) MUST_CHECK;
 
@@ -70,8 +70,8 @@ bool copies_peek(struct copies *copies, const struct copy_key *key, struct arena
 void copies_put(struct copies *copies, const struct copy_key *key,
                 const struct copy *copy, uint64_t ticket);
 
-/* This process has written what now is COPY: older ones are replaced, and what others read
- * before this is kept away. With DATA NULL older ones are removed. */
+/* This process has written what now is COPY: older ones are replaced, and what others
+ * read before this is kept away. With DATA NULL older ones are removed. */
 void copies_write(struct copies *copies, const struct copy_key *key,
                   const struct copy *copy);
 

@@ -39,7 +39,7 @@ struct gathering {
     int64_t
         floor_ms; /* videos of this time or older may be missing from what was gathered */
     size_t n_answers;
-    enum outcome failure;   /* of a shard that did not answer */
+    enum outcome failure;     /* of a shard that did not answer */
     struct cache_since since; /* before anybody was asked */
 };
 

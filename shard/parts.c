@@ -17,11 +17,17 @@ struct part_field {
 
 #define USER(field_kind, member, column)                                                 \
     {                                                                                    \
-        field_kind, offsetof(struct user_card, member), { column, column }               \
+        field_kind, offsetof(struct user_card, member),                                  \
+        {                                                                                \
+            column, column                                                               \
+        }                                                                                \
     }
 #define VIDEO(field_kind, member, of_cards, of_writes)                                   \
     {                                                                                    \
-        field_kind, offsetof(struct video_card, member), { of_cards, of_writes }         \
+        field_kind, offsetof(struct video_card, member),                                 \
+        {                                                                                \
+            of_cards, of_writes                                                          \
+        }                                                                                \
     }
 
 static const struct part_field user_fields[] = {
@@ -170,10 +176,11 @@ void parts_offer_author(struct router *router, const struct cache_since *since,
     const struct dbvalue *id = dbresult_value(result, row, "user_id");
 
     if (cache_is_local(router_cache(router)) && id != NULL) {
+        offer(router, since, &(struct copy_key){.kind = CACHE_USER, .owner = id->number},
+              result, row);
         offer(router, since,
-              &(struct copy_key){.kind = CACHE_USER, .owner = id->number}, result, row);
-        offer(router, since,
-              &(struct copy_key){.kind = CACHE_INBOUND, .owner = id->number}, result, row);
+              &(struct copy_key){.kind = CACHE_INBOUND, .owner = id->number}, result,
+              row);
     }
 }
 
@@ -183,8 +190,8 @@ void parts_offer_video(struct router *router, const struct cache_since *since,
     const struct dbvalue *id = dbresult_value(result, row, "video_id");
 
     if (cache_is_local(router_cache(router)) && id != NULL) {
-        offer(router, since,
-              &(struct copy_key){.kind = CACHE_VIDEO, .owner = id->number}, result, row);
+        offer(router, since, &(struct copy_key){.kind = CACHE_VIDEO, .owner = id->number},
+              result, row);
         parts_offer_author(router, since, result, row);
     }
 }
@@ -221,10 +228,30 @@ static struct ops *ops_for(struct cache_item **items, size_t n, size_t *place)
     return ops;
 }
 
-enum outcome parts_load(struct router *router, struct call *call, enum proc_id proc,
-                        struct cache_item **items, size_t n, parts_row_fn *row,
-                        void *context)
+/* What ITEM is by ANSWER. */
+static enum outcome take_answer(const struct parts_query *query, struct cache_item *item,
+                                const struct router_answer *answer)
 {
+    if (answer->outcome == OUTCOME_NOTFOUND) {
+        item->data = "";
+        return OUTCOME_OK;
+    }
+    if (answer->outcome != OUTCOME_OK) {
+        return answer->outcome;
+    }
+    if (!take(query->call, item, answer)) {
+        return proc_unreadable(query->call, query->proc);
+    }
+    if (query->row != NULL) {
+        query->row(query->context, item, answer);
+    }
+    return OUTCOME_OK;
+}
+
+enum outcome parts_load(const struct parts_query *query, struct cache_item **items,
+                        size_t n)
+{
+    struct call *call = query->call;
     struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
     size_t *place = arena_calloc(call->arena, n, sizeof *place);
     struct ops *ops = answers == NULL || place == NULL ? NULL : ops_for(items, n, place);
@@ -234,19 +261,11 @@ enum outcome parts_load(struct router *router, struct call *call, enum proc_id p
         call_explain(call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    router_batch(router, call, proc, ops, answers);
+    router_batch(query->router, call, query->proc, ops, answers);
     ops_free(&ops);
     for (size_t i = 0; i < n; i++) {
-        const struct router_answer *answer = &answers[place[i]];
-        if (answer->outcome == OUTCOME_NOTFOUND) {
-            items[i]->data = "";
-        } else if (answer->outcome != OUTCOME_OK) {
-            outcome = answer->outcome;
-        } else if (!take(call, items[i], answer)) {
-            return proc_unreadable(call, proc);
-        } else if (row != NULL) {
-            row(context, items[i], answer);
-        }
+        enum outcome taken = take_answer(query, items[i], &answers[place[i]]);
+        outcome = taken != OUTCOME_OK ? taken : outcome;
     }
     return outcome;
 }

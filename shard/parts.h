@@ -7,8 +7,8 @@
  *   CACHE_INBOUND  what others change of him: followers, likes received
  *   CACHE_VIDEO    the video, and who its author is
  *
- * The format is of this process and its equals: a number is 8 bytes, little-endian, a text
- * has its NUL. Who upgrades and finds other bytes reads them as nothing. */
+ * The format is of this process and its equals: a number is 8 bytes, little-endian, a
+ * text has its NUL. Who upgrades and finds other bytes reads them as nothing. */
 #ifndef DOUSHARD_PARTS_H
 #define DOUSHARD_PARTS_H
 
@@ -55,11 +55,19 @@ void parts_offer_video(struct router *router, const struct cache_since *since,
 typedef void parts_row_fn(void *context, const struct cache_item *item,
                           const struct router_answer *answer);
 
-/* Ask the shards for the N ITEMS by PROC, user_get or video_get; those of one owner are
- * neighbours. ROW may be NULL. The outcome is OK when every shard answered. */
-enum outcome parts_load(struct router *router, struct call *call, enum proc_id proc,
-                        struct cache_item **items, size_t n, parts_row_fn *row,
-                        void *context);
+/* How the shards are asked. */
+struct parts_query {
+    struct router *router;
+    struct call *call;
+    enum proc_id proc; /* user_get or video_get */
+    parts_row_fn *row; /* may be NULL */
+    void *context;     /* of ROW */
+};
+
+/* Ask the shards for the N ITEMS; those of one owner are neighbours. The outcome is OK
+ * when every shard answered. */
+enum outcome parts_load(const struct parts_query *query, struct cache_item **items,
+                        size_t n);
 
 /* Fill in the members of CARD, a struct user_card or for CACHE_VIDEO a struct video_card,
  * of which BYTES tell; texts point into them. False: they are none. */

@@ -35,8 +35,9 @@
     "value, 'PX', ttl)\n"                                                                \
     "end\n"
 
-/* ARGV: ms that a new place lasts. Answers {clock, version, age, value}, {clock, version}
- * where there is no value. */
+/* ARGV: ms that a new place lasts, "1" where the value is not wanted. Answers {clock,
+ * version, age, value}, without the value {clock, version, age}, {clock, version} where
+ * there is none. */
 static struct rscript read_script = {
     .text = COMMON "local now = clock()\n"
                    "local ver, confirmed, since, s = look()\n"
@@ -46,6 +47,7 @@ static struct rscript read_script = {
                    "end\n"
                    "if #s == " HEADER " then return {now, ver} end\n"
                    "local age = now - confirmed\n"
+                   "if ARGV[2] == '1' then return {now, ver, age} end\n"
                    "return {now, ver, age, string.sub(s, " HEADER " + 1)}\n"};
 
 /* ARGV: version, place, ttl, value or "" to confirm what is there. 1: stored. */
@@ -78,11 +80,10 @@ static struct rscript write_script = {
 
 /* ARGV: ms that a marker lasts. 2: marked. A millisecond has room for somebody who reads
  * after this: the next one counts. */
-static struct rscript strike_script = {
-    .text = COMMON "if not look() then return 0 end\n"
-                   "local now = clock() + 1\n"
-                   "put(now, 0, now, '', ARGV[1])\n"
-                   "return 2\n"};
+static struct rscript strike_script = {.text = COMMON "if not look() then return 0 end\n"
+                                                      "local now = clock() + 1\n"
+                                                      "put(now, 0, now, '', ARGV[1])\n"
+                                                      "return 2\n"};
 
 void rentry_init(void)
 {
@@ -163,11 +164,12 @@ static void add_bytes(struct arguments *args, const char *bytes, size_t len)
     args->lens[args->n++] = len;
 }
 
-bool rentry_add_read(struct rbatch *batch, const char *key)
+bool rentry_add_read(struct rbatch *batch, const char *key, bool wants_value)
 {
     struct arguments args = {.n = 0};
 
     add_number(&args, 0, RENTRY_PLACE_MS);
+    add_bytes(&args, wants_value ? "0" : "1", 1);
     return rbatch_add_script(batch, &read_script, key, args.n, args.argv, args.lens);
 }
 
@@ -270,16 +272,19 @@ bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
     }
     entry->now_ms = reply->elements[0]->integer;
     entry->ver = (uint64_t)reply->elements[1]->integer;
-    if (reply->len != 4 || !has_integers(reply, 3) ||
-        reply->elements[3]->kind != RREPLY_TEXT) {
+    if (reply->len < 3 || !has_integers(reply, 3)) {
+        return true;
+    }
+    /* A clock that went back says nothing about the age. */
+    int64_t age_ms = reply->elements[2]->integer;
+    entry->age_ms = age_ms >= 0 ? age_ms : INT64_MAX;
+    if (reply->len < 4 || reply->elements[3]->kind != RREPLY_TEXT) {
         return true;
     }
     const char *stored =
         arena_strndup(arena, reply->elements[3]->text, reply->elements[3]->len);
-    if (stored != NULL && unseal(stored, reply->elements[3]->len, entry)) {
-        /* A clock that went back says nothing about the age. */
-        int64_t age_ms = reply->elements[2]->integer;
-        entry->age_ms = age_ms >= 0 ? age_ms : INT64_MAX;
+    if (stored == NULL || !unseal(stored, reply->elements[3]->len, entry)) {
+        entry->age_ms = INT64_MAX;
     }
     return true;
 }

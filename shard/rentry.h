@@ -39,8 +39,8 @@
 struct rentry {
     int64_t now_ms;   /* by the node: the place of who fills it */
     uint64_t ver;     /* 0: it has just been given a place */
-    int64_t age_ms;   /* since it was confirmed; INT64_MAX: nobody can say */
-    const char *data; /* in the arena; NULL: no value */
+    int64_t age_ms;   /* since it was confirmed; INT64_MAX: no value, or nobody can say */
+    const char *data; /* in the arena; NULL: no value, or it was not wanted */
     size_t len;
 };
 
@@ -58,10 +58,10 @@ void rentry_init(void);
 /* Add a command about KEY to BATCH. False: memory is short.
  *
  * Read: what is there; where nothing is, a place is given. Fill: who read it at
- * entry->now_ms has this from the shard. Confirm: its shard still has that version. Write:
- * the shard has just made this of it; without data, a newer version. Strike: for what has
- * no version, the moment counts: what was read before now is over. */
-bool rentry_add_read(struct rbatch *batch, const char *key);
+ * entry->now_ms has this from the shard. Confirm: its shard still has that version.
+ * Write: the shard has just made this of it; without data, a newer version. Strike: for
+ * what has no version, the moment counts: what was read before now is over. */
+bool rentry_add_read(struct rbatch *batch, const char *key, bool wants_value);
 bool rentry_add_fill(struct rbatch *batch, const char *key, const struct rentry *entry,
                      int ttl_ms);
 bool rentry_add_confirm(struct rbatch *batch, const char *key, uint64_t ver,

@@ -85,10 +85,11 @@ enum outcome timeline_get(struct router *router, struct call *call, size_t limit
                           struct timeline *timeline)
 {
     struct loading loading = {.router = router, .call = call, .limit = limit};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &loading};
     struct cache_item item = {.key = {.kind = CACHE_TIMELINE}};
     struct cache_item *items[] = {&item};
-    enum outcome outcome =
-        cache_read(router_cache(router), router, call, &item, 1, load, &loading);
+    enum outcome outcome = cache_read(&reader, &item, 1);
 
     if (outcome == OUTCOME_OK && !read_page(call->arena, &item, limit, timeline)) {
         outcome = load(&loading, items, 1);

@@ -18,7 +18,7 @@ struct router;
 struct timeline {
     uint64_t *ids; /* in the call's arena; newest first */
     size_t n;
-    int64_t newest_ms;    /* when the first was published, since the Unix epoch; 0: none */
+    int64_t newest_ms; /* when the first was published, since the Unix epoch; 0: none */
     int64_t next_time_ms; /* of feed_list() */
     bool partial;         /* some slot has no answer; not kept then */
 };

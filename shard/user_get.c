@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The cards of users: from the cache, else by the procedure user_get. */
-#include "shard/user.h"
-
 #include "shard/parts.h"
 #include "shard/router_call.h"
+#include "shard/user.h"
 
 /* A card is made of two parts, which are neighbours among the items. */
 #define PARTS 2
@@ -15,19 +14,9 @@ static enum outcome out_of_memory(struct call *call)
     return OUTCOME_NOMEM;
 }
 
-/* Some users, all different. */
-struct users {
-    struct router *router;
-    struct call *call;
-    struct cache_item *items; /* PARTS of each */
-    size_t n;
-};
-
 static enum outcome load(void *context, struct cache_item **items, size_t n)
 {
-    const struct users *users = context;
-
-    return parts_load(users->router, users->call, PROC_USER_GET, items, n, NULL, NULL);
+    return parts_load(context, items, n);
 }
 
 /* Fill in CARD from its PARTS; its id is 0 when there is no such user. */
@@ -51,22 +40,22 @@ static bool show(const struct cache_item *items, struct user_card *card)
 static enum outcome get_some(struct router *router, struct call *call,
                              const uint64_t *ids, size_t n, struct user_card *cards)
 {
-    struct users users = {.router = router, .call = call};
+    struct parts_query query = {.router = router, .call = call, .proc = PROC_USER_GET};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &query};
+    struct cache_item *items = arena_calloc(call->arena, PARTS * n, sizeof *items);
 
-    users.items = arena_calloc(call->arena, PARTS * n, sizeof *users.items);
-    if (users.items == NULL) {
+    if (items == NULL) {
         return out_of_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
-        users.items[PARTS * i].key =
-            (struct copy_key){.kind = CACHE_USER, .owner = ids[i]};
-        users.items[PARTS * i + 1].key =
+        items[PARTS * i].key = (struct copy_key){.kind = CACHE_USER, .owner = ids[i]};
+        items[PARTS * i + 1].key =
             (struct copy_key){.kind = CACHE_INBOUND, .owner = ids[i]};
     }
-    enum outcome outcome = cache_read(router_cache(router), router, call, users.items,
-                                      PARTS * n, load, &users);
+    enum outcome outcome = cache_read(&reader, items, PARTS * n);
     for (size_t i = 0; i < n; i++) {
-        if (!show(&users.items[PARTS * i], &cards[i])) {
+        if (!show(&items[PARTS * i], &cards[i])) {
             return proc_unreadable(call, PROC_USER_GET);
         }
     }

@@ -38,9 +38,13 @@ static void take_row(void *context, const struct cache_item *item,
 static enum outcome load(void *context, struct cache_item **items, size_t n)
 {
     struct videos *videos = context;
+    const struct parts_query query = {.router = videos->router,
+                                      .call = videos->call,
+                                      .proc = PROC_VIDEO_GET,
+                                      .row = take_row,
+                                      .context = videos};
 
-    return parts_load(videos->router, videos->call, PROC_VIDEO_GET, items, n, take_row,
-                      videos);
+    return parts_load(&query, items, n);
 }
 
 /* Put the authors to the cards that have only the id of theirs. A video whose author is
@@ -65,7 +69,8 @@ static enum outcome add_authors(struct videos *videos, const bool *lacks_author)
     for (size_t i = 0; i < videos->n; i++) {
         if (lacks_author[i]) {
             videos->cards[i].author = authors[n++];
-            videos->cards[i].id = videos->cards[i].author.id == 0 ? 0 : videos->cards[i].id;
+            videos->cards[i].id =
+                videos->cards[i].author.id == 0 ? 0 : videos->cards[i].id;
         }
     }
     return outcome;
@@ -99,6 +104,8 @@ static enum outcome get_some(struct router *router, struct call *call,
                              const uint64_t *ids, size_t n, struct video_card *cards)
 {
     struct videos videos = {.router = router, .call = call, .n = n, .cards = cards};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &videos};
 
     videos.items = arena_calloc(call->arena, n, sizeof *videos.items);
     if (videos.items == NULL) {
@@ -108,8 +115,7 @@ static enum outcome get_some(struct router *router, struct call *call,
         videos.items[i].key = (struct copy_key){.kind = CACHE_VIDEO, .owner = ids[i]};
         cards[i] = (struct video_card){.id = 0};
     }
-    enum outcome loaded =
-        cache_read(router_cache(router), router, call, videos.items, n, load, &videos);
+    enum outcome loaded = cache_read(&reader, videos.items, n);
     enum outcome shown = show_cached(&videos);
     if (videos.is_unreadable) {
         return proc_unreadable(call, PROC_VIDEO_GET);

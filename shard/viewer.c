@@ -127,7 +127,7 @@ static void mark(const struct sight *sight, const struct hits *hits)
 
 /* Ask the viewer's shard with the two JSON arrays. */
 static enum outcome ask_json(const struct sight *sight, const struct buf *users,
-                        const struct buf *videos)
+                             const struct buf *videos)
 {
     const struct dbarg args[] = {dbarg_number(sight->viewer_id),
                                  dbarg_text(users->data, users->len),
@@ -314,9 +314,8 @@ bool viewer_recall_videos(struct cache *cache, struct arena *arena, uint64_t vie
 
     for (size_t i = 0; is_known && i < n; i++) {
         struct user_card *author = &videos[i].author;
-        is_known =
-            recall(viewer_sets_follows(&sets, author->id), &author->is_follow) &&
-            recall(viewer_sets_likes(&sets, videos[i].id), &videos[i].is_favorite);
+        is_known = recall(viewer_sets_follows(&sets, author->id), &author->is_follow) &&
+                   recall(viewer_sets_likes(&sets, videos[i].id), &videos[i].is_favorite);
     }
     return is_known;
 }

@@ -94,10 +94,9 @@ static enum outcome take_rows(struct call *call, const struct dbresult *rows,
         return proc_unreadable(call, PROC_VIEWER_SETS);
     }
     size_t n_users = add_ids(rows, "user", bytes + LE64_BYTES);
-    size_t n_videos =
-        n_users == SIZE_MAX
-            ? SIZE_MAX
-            : add_ids(rows, "video", bytes + (1 + n_users) * LE64_BYTES);
+    size_t n_videos = n_users == SIZE_MAX
+                          ? SIZE_MAX
+                          : add_ids(rows, "video", bytes + (1 + n_users) * LE64_BYTES);
     if (n_videos == SIZE_MAX) {
         return proc_unreadable(call, PROC_VIEWER_SETS);
     }
@@ -131,9 +130,10 @@ enum outcome viewer_sets_get(struct router *router, struct call *call, uint64_t 
                              struct viewer_sets *sets)
 {
     struct loading loading = {.router = router, .call = call};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &loading};
     struct cache_item item = {.key = {.kind = CACHE_SETS, .owner = viewer_id}};
-    enum outcome outcome =
-        cache_read(router_cache(router), router, call, &item, 1, load, &loading);
+    enum outcome outcome = cache_read(&reader, &item, 1);
 
     if (outcome == OUTCOME_OK &&
         (item.data == NULL || !read_sets(item.data, item.len, sets))) {

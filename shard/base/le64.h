@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LE64_BYTES 8
+#define LE64_BYTES ((size_t)8)
 
 static inline void le64_write(char *bytes, uint64_t number)
 {

@@ -9,6 +9,7 @@ import { slotOfId } from "../lib/checks.js";
 import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
+import { CACHED, withRedis } from "./cached.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
 import { Script, background, bareTwin, byTurns, figure, get, load, probe, summary } from "./run.js";
 
@@ -392,6 +393,24 @@ async function idle(bench, requests) {
     note: "growth of the resident memory; the bare one has pools of 32 KiB, its default" };
 }
 
+/* What Redis costs those who write: the same likes on a server that writes through, and on one without Redis. */
+function hotLikeRedis(bench) {
+  const { data } = bench;
+  const script = edgeScript(bench, "hot-like-redis", likeLine, data.newcomers().map((i) => [i, data.videoId(7)]));
+  const connections = bench.connections(HOT_CONNECTIONS, script);
+  return withRedis(bench, async ({ server, pids }) => {
+    const changes = await edgeChanges(bench.cluster);
+    const sides = await byTurns(bench.rounds, {
+      "with Redis": () => onServer(bench, server, { script, connections, cpu: { ...bench.cpu(server), Redis: pids } }),
+      "without": () => onServer(bench, bench.server, { script, connections }),
+    });
+    const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.changed, 0);
+    await recountEdges(bench.cluster, LIKES, script, changes, acknowledged);
+    const share = sides["with Redis"].per_s.median / sides.without.per_s.median;
+    return { sides, note: `${Math.round(100 * share)} % of that without` };
+  });
+}
+
 export const ROWS = [
   { name: "hot-like", what: "like/unlike on one video by many users", unit: "likes/s",
     target: ">= 18,000/s, p99 <= 25 ms", run: hotLike },
@@ -419,6 +438,9 @@ export const ROWS = [
   { name: "works", what: "list of 30 videos of an author, cold", unit: "lists/s", target: ">= 4,000/s", run: works },
   { name: "favorites", what: "list of 30 liked videos on all shards, cold", unit: "lists/s", target: "printed",
     run: favorites },
+  ...CACHED,
+  { name: "hot-like-redis", what: "like/unlike on one video by many users, written through to Redis", unit: "likes/s",
+    target: ">= 80 % of that without", run: hotLikeRedis },
   { name: "idle-fresh", what: "10,000 connections that sent nothing", unit: "MB", target: "<= 100 MB",
     run: (bench) => idle(bench, 0) },
   { name: "idle-served", what: "10,000 connections that have served a request", unit: "MB", target: "<= 200 MB",

@@ -107,3 +107,41 @@ test("what a process does it shows in the next feed, another one within a second
     assert.equal((await seen(writer)).comment_count, before.comment_count + 1);
   }
 });
+
+test("comments: what was acknowledged is in the next list, through whichever server", async () => {
+  const listed = async (api) => (await api.comments({ video_id: video.id })).comment_list.map(({ content }) => content);
+  const before = await listed(here);
+  for (const [writer, reader] of [[here, there], [there, here]]) {
+    const texts = [];
+    for (let i = 0; i < 5; i++) {
+      await listed(reader); /* it is cached now */
+      texts.unshift(`comment ${i}`);
+      const { comment } = await writer.comment(bob.token, video.id, texts[0]);
+      assert.deepEqual(await listed(reader), [...texts, ...before], `through the other, ${i}`);
+      assert.deepEqual(await listed(writer), [...texts, ...before]);
+      if (i === 3) {
+        await writer.uncomment(bob.token, video.id, comment.id);
+        texts.shift();
+        assert.deepEqual(await listed(reader), [...texts, ...before], "deleted");
+      }
+    }
+    before.unshift(...texts);
+  }
+  const kept = await entry(key("c", video.id));
+  assert.ok(kept.value.length > 100);
+  const { calls } = await callsOf(there, () => listed(there));
+  assert.ok(calls <= 1, `${calls}`); /* the cards of who wrote may have to be confirmed, the list was a moment ago */
+});
+
+test("a deleted video is in no list that comes after", async () => {
+  const author = await here.register();
+  const [gone] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
+  await until("both to show it", async () =>
+    (await Promise.all([here, there].map((api) => api.feed()))).every((feed) => feed.video_list.some(({ id }) => id === gone.id)));
+  await here.comment(bob.token, gone.id, "nice");
+  for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).comment_list.length, 1);
+  assert.equal((await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code, CODE.OK);
+  assert.ok(!(await here.feed()).video_list.some(({ id }) => id === gone.id));
+  for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
+  await until("the other to miss it", async () => !(await there.feed()).video_list.some(({ id }) => id === gone.id), { everyMs: 5 });
+});

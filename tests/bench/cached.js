@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What is answered from the cache: pages that many look at, with Redis and without, beside a libmicrohttpd that gives
+ * the same bytes; and what Redis costs those who write. */
+
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Redis } from "../lib/redis.js";
+import { Script, bareTwin, byTurns, get, load } from "./run.js";
+
+const CONNECTIONS = 64;
+const COMMENTS = 30;
+const PAGES = 1000; /* users who are looked at */
+
+/* Three masters, and a server that uses them, as long as WORK runs. */
+async function withRedis(bench, work) {
+  const redis = await Redis.up();
+  const password = join(bench.dir, "redis.password");
+  writeFileSync(password, `${redis.password}\n`);
+  chmodSync(password, 0o600);
+  const servers = [];
+  const add = async (options) => {
+    servers.push(await bench.addServer({ cache_local_bytes: 64 << 20, ...options }));
+    return servers.at(-1);
+  };
+  try {
+    const server = await add({ redis_nodes: redis.addresses.join(","), redis_password_file: password });
+    return await work({ server, local: () => add({}), pids: redis.nodes.map((node) => node.process.pid) });
+  } finally {
+    for (const server of servers) await server.stop();
+    await redis.down();
+  }
+}
+
+/* LINES with tokens of 64 viewers; PATH is one of them, whose answer the bare server gives. */
+function reads(bench, name, lines, array) {
+  return withRedis(bench, async ({ server, local, pids }) => {
+    const alone = await local();
+    const script = new Script(bench.dir, name, lines);
+    const connections = Math.min(bench.connections(CONNECTIONS, script), lines.length);
+    const twin = await bareTwin(`${server.url}${lines[0].replace("GET ", "")}`, bench.cores);
+    const run = ({ port, pid }, cpu = {}) =>
+      () => load({ ...bench.window, script, port, connections, array, cpu: { server: [pid], ...cpu } });
+    try {
+      const sides = await byTurns(bench.rounds, {
+        warm: run(server, { ...bench.cpu(), Redis: pids }),
+        "without Redis": run(alone, bench.cpu()),
+        "bare libmicrohttpd": run(twin),
+      });
+      const share = (side) => Math.round((100 * sides[side].per_s.median) / sides["bare libmicrohttpd"].per_s.median);
+      return { sides, note: `${share("warm")} % of the bare server's, without Redis ${share("without Redis")} %; ` +
+        `${Buffer.byteLength(twin.body)} bytes` };
+    } finally {
+      await twin.stop();
+    }
+  });
+}
+
+const each = (n, line) => Array.from({ length: n }, (_, k) => line(k));
+
+const viewer = (bench, k) => bench.data.token((k % CONNECTIONS) + 1);
+
+const anonymousFeed = (bench) => reads(bench, "warm-feed", each(CONNECTIONS, () => "GET /douyin/feed/"), "video_list:30");
+
+const flaggedFeed = (bench) =>
+  reads(bench, "warm-feed-token", each(CONNECTIONS, (k) => `GET /douyin/feed/?token=${viewer(bench, k)}`), "video_list:30");
+
+const userPage = (bench) => reads(bench, "warm-user", each(PAGES, (k) =>
+  `GET /douyin/user/?user_id=${bench.data.userId((k % bench.data.users) + 1)}&token=${viewer(bench, k)}`));
+
+async function commentList(bench) {
+  const video = bench.data.videoId(8);
+  const { body } = await get(`${bench.server.url}/douyin/comment/list/?video_id=${video}&limit=${COMMENTS}`);
+  for (let i = JSON.parse(body).comment_list.length; i < COMMENTS; i++) {
+    const form = new URLSearchParams({ token: bench.data.token(i + 1), video_id: video, action_type: 1,
+      comment_text: `what a video this is, says number ${i}` });
+    const { status_code: code } = await (await fetch(`${bench.server.url}/douyin/comment/action/`, { method: "POST", body: form })).json();
+    if (code !== 0) throw new Error(`a comment was answered ${code}`);
+  }
+  return reads(bench, "warm-comments", each(CONNECTIONS, () => `GET /douyin/comment/list/?video_id=${video}&limit=${COMMENTS}`),
+    `comment_list:${COMMENTS}`);
+}
+
+export const CACHED = [
+  { name: "warm-feed", what: "feed of a visitor, warm", unit: "pages/s", target: ">= 60 % of bare libmicrohttpd", run: anonymousFeed },
+  { name: "warm-feed-token", what: "feed with a token and its flags, warm", unit: "pages/s",
+    target: ">= 30 % of bare libmicrohttpd", run: flaggedFeed },
+  { name: "warm-user", what: "user page, warm", unit: "pages/s", target: ">= 40 % of bare libmicrohttpd", run: userPage },
+  { name: "warm-comments", what: `list of ${COMMENTS} comments, warm`, unit: "lists/s", target: ">= 30 % of bare libmicrohttpd",
+    run: commentList },
+];
+
+export { withRedis };
