@@ -629,6 +629,26 @@ describe("lists and flags", () => {
     await obeysForwarding(root, app, "viewer_flags", 45, viewer.id, args);
   });
 
+  test("viewer_sets: the newest of both, under the version of the lists", async () => {
+    const [viewer, a, b] = [await newUser(app, nameIn(47)), await newUser(app, nameIn(47)), await newUser(app, nameIn(47))];
+    const videos = [await newVideo(app, a), await newVideo(app, b)];
+    for (const target of [a, b]) await batch(app, "relation_action", [{ ...ownerOp(viewer), target: Number(target.id), state: 1 }]);
+    for (const target of videos) await batch(app, "favorite_action", [{ ...ownerOp(viewer), target: Number(target.id), state: 1 }]);
+    await batch(app, "relation_action", [{ ...ownerOp(viewer), target: Number(a.id), state: 0 }]);
+    const sets = async (limit) => (await call(app, "viewer_sets", viewer.slot, 1, Number(viewer.id), limit))[0];
+    const rows = await sets(10);
+    assert.deepEqual(rows.map(({ kind, id }) => [kind, Number(id)]).sort(),
+      [["user", Number(b.id)], ...videos.map(({ id }) => ["video", Number(id)])].sort());
+    assert.equal(Number(rows[0].edge_ver), 2 ** 33 + 5);
+    assert.deepEqual((await sets(1)).map(({ kind, id }) => [kind, Number(id)]).sort(), [["user", Number(b.id)], ["video", Number(videos[1].id)]]);
+    assert.deepEqual((await call(app, "viewer_sets", a.slot, 1, Number(a.id), 5))[0].map(({ code, id }) => [code, id]), [["ok", null]]);
+    assert.equal((await call(app, "viewer_sets", 47, 1, 7, 5))[0][0].code, "notfound");
+    for (const limit of [0, 1001, null]) await refused(app, "45400", "viewer_sets", 47, 1, 7, limit);
+    const args = (epoch) => [47, epoch, Number(viewer.id), 10];
+    await obeysFence(root, app, "viewer_sets", 47, args);
+    await obeysForwarding(root, app, "viewer_sets", 47, viewer.id, args);
+  });
+
   test("video_get answers as publish_list does", async () => {
     const author = await newUser(app, nameIn(46));
     const video = await newVideo(app, author, { title: "ein Titel 😀" });

@@ -325,6 +325,39 @@ enum outcome user_get(struct router *router, struct call *call, const uint64_t *
     return fake_end(FAKE_GET, OUTCOME_OK);
 }
 
+/* Nothing is cached. */
+bool user_recall(struct cache *cache, struct arena *arena, uint64_t id,
+                 struct user_card *card)
+{
+    (void)cache;
+    (void)arena;
+    (void)id;
+    (void)card;
+    return false;
+}
+
+bool viewer_recall_videos(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                          struct video_card *videos, size_t n)
+{
+    (void)cache;
+    (void)arena;
+    (void)viewer_id;
+    (void)videos;
+    (void)n;
+    return false;
+}
+
+bool viewer_recall_users(struct cache *cache, struct arena *arena, uint64_t viewer_id,
+                         struct user_card *users, size_t n)
+{
+    (void)cache;
+    (void)arena;
+    (void)viewer_id;
+    (void)users;
+    (void)n;
+    return false;
+}
+
 enum outcome session_open(struct router *router, struct call *call, uint64_t user_id,
                           const struct session_grant *session)
 {

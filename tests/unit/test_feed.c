@@ -4,8 +4,10 @@
  * partial. The shards are in memory: this program defines what the feed asks a router. */
 #include <string.h>
 
+#include "shard/cache.h"
 #include "shard/feed.h"
 #include "shard/id.h"
+#include "shard/parts.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
@@ -73,6 +75,27 @@ size_t router_n_shards(const struct router *router)
 {
     (void)router;
     return world.n_shards;
+}
+
+struct cache *router_cache(const struct router *router)
+{
+    (void)router;
+    return NULL;
+}
+
+struct cache_since cache_since(const struct cache *cache)
+{
+    assert_null(cache);
+    return (struct cache_since){.ms = 0};
+}
+
+void parts_offer_video(struct router *router, const struct cache_since *since,
+                       const struct dbresult *result, size_t row)
+{
+    (void)router;
+    (void)since;
+    (void)result;
+    (void)row;
 }
 
 size_t router_slot_shard(struct router *router, uint32_t slot)
