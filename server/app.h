@@ -36,8 +36,8 @@ struct app {
     const struct config *_Atomic config;
 
     struct rcluster *redis;    /* Redis; NULL: none */
-    struct cache *cache;       /* copies of what the shards have */
-    struct pages *pages;       /* ready to be sent */
+    struct cache *cache;       /* copies of what the shards have; NULL: none */
+    struct pages *pages;       /* ready to be sent; NULL without a cache */
     struct router *router;     /* shards */
     struct delivery *delivery; /* second halves of writes, at once */
     struct relay *relay;       /* finishes what was left of them */

@@ -84,7 +84,8 @@ bool h_feed_quick(struct request *req)
     struct app *app = req->app;
     struct video_card *cards = NULL;
     struct page_name name = newest(req);
-    const struct page *page = pages_peek(app->pages, req, &name);
+    const struct page *page =
+        app->pages == NULL ? NULL : pages_peek(app->pages, req, &name);
     bool is_known = page != NULL && wants(req, page) && auth_recall(app->auth, req);
 
     if (is_known && req->who.user_id == 0) {

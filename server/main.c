@@ -188,6 +188,9 @@ static bool start_cache(struct app *app, const struct config *config)
         log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
         return false;
     }
+    if (app->redis == NULL && config->cache_local_bytes == 0) {
+        return true; /* there is nowhere to keep anything */
+    }
     app->cache = cache_new(&(struct cache_options){
         .redis = app->redis, .local_bytes = config->cache_local_bytes});
     app->pages = pages_new();

@@ -12,6 +12,8 @@
 #include "shard/base/clock.h"
 #include "shard/base/rnd.h"
 
+#include "shard/cache_impl.h"
+#include "shard/cache_mender.h"
 #include "shard/proc.h"
 #include "shard/rcluster.h"
 #include "shard/rentry.h"
@@ -34,6 +36,9 @@ static const struct kind kinds[] = {
 #undef KIND
 };
 
+/* Nobody waits longer for what another asks. */
+#define FLIGHT_WAIT_MS 200
+
 _Static_assert(CACHE__COUNT <= COPY_KINDS_MAX, "copies count by kind");
 
 enum counter {
@@ -50,9 +55,10 @@ enum counter {
 };
 
 struct cache {
-    struct rcluster *redis; /* (ref) may be NULL */
-    struct copies *copies;  /* owned */
-    bool is_local;          /* it may have some */
+    struct rcluster *redis;      /* (ref) may be NULL */
+    struct copies *copies;       /* owned */
+    bool is_local;               /* it may have some */
+    struct cache_mender *mender; /* owned; NULL without Redis */
     atomic_uint_fast64_t counters[CACHE__COUNT][COUNTER__COUNT];
 };
 
@@ -67,7 +73,10 @@ struct cache *cache_new(const struct cache_options *options)
     cache->redis = options->redis;
     cache->is_local = options->local_bytes > 0;
     cache->copies = copies_new(options->local_bytes);
-    if (cache->copies == NULL) {
+    if (cache->redis != NULL) {
+        cache->mender = cache_mender_new(cache);
+    }
+    if (cache->copies == NULL || (cache->redis != NULL && cache->mender == NULL)) {
         cache_free(&cache);
     }
     return cache;
@@ -76,6 +85,7 @@ struct cache *cache_new(const struct cache_options *options)
 void cache_free(struct cache **cache)
 {
     if (*cache != NULL) {
+        cache_mender_free(&(*cache)->mender);
         copies_free(&(*cache)->copies);
         free(*cache);
         *cache = NULL;
@@ -208,6 +218,7 @@ static void take_entry(struct wanted *w, struct cache_item *item,
     bool is_old = entry->age_ms >= CACHE_CONFIRM_MS;
 
     item->place = entry->now_ms;
+    item->is_garbage = entry->is_garbage;
     if (entry->data == NULL || (is_old && is_unversioned(item->key.kind))) {
         return;
     }
@@ -291,7 +302,8 @@ static void tell_redis(struct wanted *w)
                                      .data = item->data,
                                      .len = item->len};
         write_key(&item->key, key);
-        is_good = item->is_unsure
+        is_good = item->is_garbage ? rentry_add_drop(batch, key)
+                  : item->is_unsure
                       ? rentry_add_confirm(batch, key, item->ver, item->place,
                                            ttl_ms(item->key.kind))
                       : rentry_add_fill(batch, key, &entry, ttl_ms(item->key.kind));
@@ -490,14 +502,18 @@ static enum outcome get_ours(struct wanted *all, struct wanted *some)
     return outcome;
 }
 
-/* Wait for what others get. What they did not, we ask for ourselves, for us alone. */
+/* Wait for what others get, but not long: who asks for several things may be waiting for
+ * another shard than ours. What they did not get, we ask for ourselves, for us alone. */
 static enum outcome get_theirs(struct wanted *all, struct wanted *some)
 {
+    int64_t until_ms =
+        clock_earlier(all->call->deadline_ms, clock_mono_ms() + FLIGHT_WAIT_MS);
+
     some->n = 0;
     for (size_t i = 0; i < all->n; i++) {
         struct cache_item *item = all->items[i];
         if (!item->is_ours && item->data == NULL &&
-            (!copies_wait(all->cache->copies, &item->key, all->call->deadline_ms) ||
+            (!copies_wait(all->cache->copies, &item->key, until_ms) ||
              !cache_peek(all->cache, all->call->arena, item))) {
             some->items[some->n++] = item;
         }
@@ -543,7 +559,8 @@ enum outcome cache_read(const struct cache_reader *reader, struct cache_item *it
 
 /* ---- writing ---- */
 
-static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n)
+void cache_write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
+                       bool *is_lost)
 {
     char key[RENTRY_KEY_BYTES];
     struct rbatch *batch = rbatch_new(n);
@@ -570,8 +587,23 @@ static void write_redis(struct cache *cache, const struct cache_change *changes,
         if (fate != RENTRY_REFUSED) {
             count(cache, changes[i].key.kind, counters[fate]);
         }
+        is_lost[i] = fate == RENTRY_LOST;
     }
     rbatch_free(&batch);
+}
+
+/* The same, and what is lost is marked as soon as Redis answers. */
+static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n)
+{
+    bool is_lost[CACHE_CHANGES_MAX];
+
+    CHECK(n <= CACHE_CHANGES_MAX);
+    cache_write_redis(cache, changes, n, is_lost);
+    for (size_t i = 0; i < n; i++) {
+        if (is_lost[i]) {
+            cache_mender_add(cache->mender, &changes[i].key, changes[i].ver);
+        }
+    }
 }
 
 void cache_write(struct cache *cache, const struct cache_change *changes, size_t n)

@@ -93,6 +93,7 @@ struct cache_item {
     bool is_leading; /* .. and others wait for us */
     bool is_unsure;  /* Redis has it; it is to be confirmed */
     bool is_loaded;  /* its shard has said it */
+    bool is_garbage; /* Redis has what nobody can read */
 };
 
 /* Ask the shards for the N ITEMS: sets ver, data (in the call's arena) and len of those
@@ -139,8 +140,10 @@ struct cache_change {
 void cache_offer(struct cache *cache, const struct cache_change *said,
                  const struct cache_since *since);
 
-/* A write is committed: nobody is shown what was before. Blocks for CACHE_WRITE_MS at
- * most. */
+/* A write is committed: nobody is shown what was before. Of what Redis does not answer in
+ * time a thread goes on (cache_mender.h). At most CACHE_CHANGES_MAX. Blocks for
+ * CACHE_WRITE_MS at most. */
+#define CACHE_CHANGES_MAX 64
 void cache_write(struct cache *cache, const struct cache_change *changes, size_t n);
 
 /* Take over what a CALL of PROC, which writes, has answered about owners. */

@@ -6,13 +6,12 @@
 
 #include "shard/parts.h"
 
-/* Changes that go together, and their bytes. */
-#define CHANGES_MAX   64
+/* The bytes of changes that go together. */
 #define CHANGES_BYTES 16384
 
 struct learning {
     struct cache *cache;
-    struct cache_change changes[CHANGES_MAX];
+    struct cache_change changes[CACHE_CHANGES_MAX];
     size_t n;
     char bytes[CHANGES_BYTES];
     size_t used;
@@ -53,7 +52,7 @@ static void flush(struct learning *learning)
 static void add_marker(struct learning *learning, const struct copy_key *key,
                        uint64_t ver)
 {
-    if (learning->n == CHANGES_MAX) {
+    if (learning->n == CACHE_CHANGES_MAX) {
         flush(learning);
     }
     learning->changes[learning->n++] = (struct cache_change){.key = *key, .ver = ver};
@@ -62,7 +61,7 @@ static void add_marker(struct learning *learning, const struct copy_key *key,
 static void add(struct learning *learning, const struct copy_key *key,
                 const struct part *part)
 {
-    if (learning->n == CHANGES_MAX || part->len > CHANGES_BYTES - learning->used) {
+    if (learning->n == CACHE_CHANGES_MAX || part->len > CHANGES_BYTES - learning->used) {
         flush(learning);
     }
     char *bytes = learning->bytes + learning->used;

@@ -236,6 +236,13 @@ bool rentry_add_strike(struct rbatch *batch, const char *key)
     return rbatch_add_script(batch, &strike_script, key, args.n, args.argv, args.lens);
 }
 
+bool rentry_add_drop(struct rbatch *batch, const char *key)
+{
+    const char *argv[] = {"DEL", key};
+
+    return rbatch_add(batch, key, ARRAY_LEN(argv), argv, NULL);
+}
+
 /* ---- answers ---- */
 
 static const struct rreply *reply_of(const struct rbatch *batch, size_t i,
@@ -285,6 +292,7 @@ bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
         arena_strndup(arena, reply->elements[3]->text, reply->elements[3]->len);
     if (stored == NULL || !unseal(stored, reply->elements[3]->len, entry)) {
         entry->age_ms = INT64_MAX;
+        entry->is_garbage = stored != NULL;
     }
     return true;
 }

@@ -42,6 +42,7 @@ struct rentry {
     int64_t age_ms;   /* since it was confirmed; INT64_MAX: no value, or nobody can say */
     const char *data; /* in the arena; NULL: no value, or it was not wanted */
     size_t len;
+    bool is_garbage; /* none of ours wrote that value: its version says nothing either */
 };
 
 /* What became of a write or a fill. */
@@ -69,6 +70,7 @@ bool rentry_add_confirm(struct rbatch *batch, const char *key, uint64_t ver,
 bool rentry_add_write(struct rbatch *batch, const char *key, const struct rentry *entry,
                       int ttl_ms);
 bool rentry_add_strike(struct rbatch *batch, const char *key);
+bool rentry_add_drop(struct rbatch *batch, const char *key);
 
 /* What command I of BATCH, a read, was answered. False: nobody knows what is there. */
 bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,

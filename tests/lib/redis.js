@@ -36,15 +36,17 @@ export class Redis {
   nodes = []; /* { port, busPort, dir, process } */
   password = PASSWORD;
 
-  /** MASTERS that share the slots, and REPLICAS of each; SETTINGS are lines for redis.conf. */
-  static async up({ masters = 3, replicas = 0, settings = "" } = {}) {
+  /** MASTERS that share the slots, and REPLICAS of each; SETTINGS are lines for redis.conf. PROXIED: as redis_proxy.js
+   * wants it. */
+  static async up({ masters = 3, replicas = 0, settings = "", proxied = false } = {}) {
     const redis = new Redis();
     redis.dir = mkdtempSync(join(tmpdir(), "doushard-redis-"));
     redis.settings = settings;
     redis.program = await program(redis.dir);
     try {
       for (let i = 0; i < masters * (1 + replicas); i++) {
-        redis.nodes.push({ port: await freePort(), busPort: await freePort(), dir: join(redis.dir, String(i)) });
+        redis.nodes.push({ port: await freePort(), busPort: await freePort(), dir: join(redis.dir, String(i)),
+          ...(proxied && { announced: await freePort() }) });
       }
       await Promise.all(redis.nodes.map((_, i) => redis.start(i)));
       await redis.#join(masters);
@@ -62,6 +64,7 @@ export class Redis {
     mkdirSync(node.dir, { recursive: true });
     const conf = join(node.dir, "own.conf");
     writeFileSync(conf, `include ${join(ROOT, "config", "redis", "redis.conf")}\nport ${node.port}\ncluster-port ${node.busPort}\n`
+      + (node.announced ? `cluster-announce-port ${node.announced}\ncluster-preferred-endpoint-type unknown-endpoint\n` : "")
       + `dir ${node.dir}\nrequirepass ${PASSWORD}\nmasterauth ${PASSWORD}\nlogfile ${join(node.dir, "log")}\n${this.settings}\n`);
     node.process = spawn("setpriv", ["--pdeathsig", "KILL", this.program, conf], { stdio: "ignore" });
     node.ended = new Promise((done) => { node.process.on("close", done); });

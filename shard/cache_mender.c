@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Writes that Redis did not answer in time. */
+#include "shard/cache_mender.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/cache_impl.h"
+
+/* Between two tries, and what goes together. */
+#define PAUSE_MS  100
+#define BATCH_MAX 256
+
+#define STACK_BYTES (512u << 10)
+
+/* Something that is to be marked. */
+struct debt {
+    struct cache_change change;
+    int64_t until_ms; /* monotonic */
+};
+
+struct cache_mender {
+    struct cache *cache; /* (ref) */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;                 /* there is something, or stop */
+    struct debt debts[CACHE_MENDER_MAX]; /* a ring */
+    size_t first;
+    size_t n;
+    bool stop;
+};
+
+/* Take up to BATCH_MAX that are not over yet; waits for some. 0: it is time to stop. */
+static size_t take(struct cache_mender *mender, struct debt *batch)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&mender->mutex);
+    while (mender->n == 0 && !mender->stop) {
+        pthread_cond_wait(&mender->cond, &mender->mutex);
+    }
+    int64_t now_ms = clock_mono_ms();
+    while (mender->n > 0 && n < BATCH_MAX && !mender->stop) {
+        struct debt *debt = &mender->debts[mender->first];
+        mender->first = (mender->first + 1) % CACHE_MENDER_MAX;
+        mender->n--;
+        if (debt->until_ms > now_ms) {
+            batch[n++] = *debt;
+        }
+    }
+    pthread_mutex_unlock(&mender->mutex);
+    return n;
+}
+
+static void put(struct cache_mender *mender, const struct debt *debt)
+{
+    pthread_mutex_lock(&mender->mutex);
+    if (mender->n < CACHE_MENDER_MAX) {
+        mender->debts[(mender->first + mender->n) % CACHE_MENDER_MAX] = *debt;
+        mender->n++;
+        pthread_cond_signal(&mender->cond);
+    }
+    pthread_mutex_unlock(&mender->mutex);
+}
+
+/* Sleep a moment, but for the end. False: it is time to stop. */
+static bool rest(struct cache_mender *mender)
+{
+    const struct timespec until = clock_timespec(clock_mono_ms() + PAUSE_MS);
+    int late = 0;
+
+    pthread_mutex_lock(&mender->mutex);
+    while (!mender->stop && late == 0) {
+        late = pthread_cond_clockwait(&mender->cond, &mender->mutex, CLOCK_MONOTONIC,
+                                      &until);
+    }
+    bool goes_on = !mender->stop;
+    pthread_mutex_unlock(&mender->mutex);
+    return goes_on;
+}
+
+static void mend(struct cache_mender *mender, const struct debt *debts, size_t n)
+{
+    struct cache_change changes[BATCH_MAX];
+    bool is_lost[BATCH_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        changes[i] = debts[i].change;
+    }
+    cache_write_redis(mender->cache, changes, n, is_lost);
+    for (size_t i = 0; i < n; i++) {
+        if (is_lost[i]) {
+            put(mender, &debts[i]);
+        }
+    }
+}
+
+static void *mender_run(void *argument)
+{
+    struct cache_mender *mender = argument;
+    struct debt batch[BATCH_MAX];
+    bool goes_on = true;
+
+    while (goes_on) {
+        size_t n = take(mender, batch);
+        if (n > 0) {
+            mend(mender, batch, n);
+        }
+        goes_on = rest(mender);
+    }
+    return NULL;
+}
+
+struct cache_mender *cache_mender_new(struct cache *cache)
+{
+    struct cache_mender *mender = calloc(1, sizeof *mender);
+    pthread_attr_t attr;
+
+    if (mender == NULL) {
+        return NULL;
+    }
+    mender->cache = cache;
+    pthread_mutex_init(&mender->mutex, NULL);
+    pthread_cond_init(&mender->cond, NULL);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    bool is_good = pthread_create(&mender->thread, &attr, mender_run, mender) == 0;
+    pthread_attr_destroy(&attr);
+    if (!is_good) {
+        pthread_cond_destroy(&mender->cond);
+        pthread_mutex_destroy(&mender->mutex);
+        free(mender);
+        mender = NULL;
+    }
+    return mender;
+}
+
+void cache_mender_free(struct cache_mender **mender)
+{
+    struct cache_mender *m = *mender;
+
+    if (m == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&m->mutex);
+    m->stop = true;
+    pthread_cond_signal(&m->cond);
+    pthread_mutex_unlock(&m->mutex);
+    pthread_join(m->thread, NULL);
+    pthread_cond_destroy(&m->cond);
+    pthread_mutex_destroy(&m->mutex);
+    free(m);
+    *mender = NULL;
+}
+
+void cache_mender_add(struct cache_mender *mender, const struct copy_key *key,
+                      uint64_t ver)
+{
+    put(mender, &(struct debt){.change = {.key = *key, .ver = ver},
+                               .until_ms = clock_mono_ms() + CACHE_CONFIRM_MS});
+}

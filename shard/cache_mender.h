@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Writes that Redis did not answer in time: a thread marks what they were about, again
+ * and again, until Redis has said so, or for CACHE_CONFIRM_MS, after which every reader
+ * finds out for itself. */
+#ifndef DOUSHARD_CACHE_MENDER_H
+#define DOUSHARD_CACHE_MENDER_H
+
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/cache.h"
+
+struct cache_mender;
+
+/* Most that is remembered; what does not fit is left to the readers. */
+#define CACHE_MENDER_MAX 8192
+
+/* Starts the thread. CACHE (ref) is written by cache_write_redis(). NULL: no memory or no
+ * thread. */
+struct cache_mender *cache_mender_new(struct cache *cache) MUST_CHECK;
+
+/* *MENDER becomes NULL; NULL is allowed. */
+void cache_mender_free(struct cache_mender **mender);
+
+/* Mark KEY as changed to VER as soon as Redis answers. Never blocks. */
+void cache_mender_add(struct cache_mender *mender, const struct copy_key *key,
+                      uint64_t ver);
+
+#endif
