@@ -98,7 +98,17 @@ static void count(struct cache *cache, unsigned kind, enum counter counter)
     atomic_fetch_add_explicit(&cache->counters[kind][counter], 1, memory_order_relaxed);
 }
 
-static void write_key(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
+const char *cache_kind_owner(enum cache_kind kind)
+{
+    return kinds[kind].owner;
+}
+
+const char *cache_kind_version(enum cache_kind kind)
+{
+    return kinds[kind].version;
+}
+
+void cache_key_text(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
 {
     int len = snprintf(text, RENTRY_KEY_BYTES, "ds:{%" PRIu64 "}:%c", key->owner,
                        kinds[key->kind].letter);
@@ -244,7 +254,7 @@ static void ask_redis(struct wanted *w)
     bool is_good = batch != NULL;
 
     for (size_t i = 0; is_good && i < w->n; i++) {
-        write_key(&w->items[i]->key, key);
+        cache_key_text(&w->items[i]->key, key);
         is_good = rentry_add_read(batch, key, /* wants_value= */ true);
     }
     if (is_good) {
@@ -265,7 +275,7 @@ bool cache_version(struct cache *cache, struct call *call, const struct copy_key
     struct rentry entry = {.age_ms = INT64_MAX};
     struct rbatch *batch = cache == NULL || cache->redis == NULL ? NULL : rbatch_new(1);
 
-    write_key(key, text);
+    cache_key_text(key, text);
     if (batch != NULL && rentry_add_read(batch, text, /* wants_value= */ false)) {
         run(cache, batch, CACHE_READ_MS, call);
         if (!rentry_read(batch, 0, call->arena, &entry)) {
@@ -290,7 +300,7 @@ static void tell_redis(struct wanted *w)
                                      .ver = item->ver,
                                      .data = item->data,
                                      .len = item->len};
-        write_key(&item->key, key);
+        cache_key_text(&item->key, key);
         is_good = item->is_unsure
                       ? rentry_add_confirm(batch, key, item->ver, item->place,
                                            ttl_ms(item->key.kind))
@@ -555,7 +565,7 @@ static void write_redis(struct cache *cache, const struct cache_change *changes,
         const struct rentry entry = {.ver = change->ver,
                                      .data = fits ? change->data : NULL,
                                      .len = fits ? change->len : 0};
-        write_key(&change->key, key);
+        cache_key_text(&change->key, key);
         is_good = is_unversioned(change->key.kind)
                       ? rentry_add_strike(batch, key)
                       : rentry_add_write(batch, key, &entry, ttl_ms(change->key.kind));

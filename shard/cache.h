@@ -33,6 +33,7 @@
 #include "shard/dbresult.h"
 #include "shard/outcome.h"
 #include "shard/proc.h"
+#include "shard/rentry.h"
 
 struct rcluster;
 struct router;
@@ -172,7 +173,13 @@ struct cache_state {
 void cache_get_state(struct cache *cache, enum cache_kind kind,
                      struct cache_state *state);
 
-/* "user", "video" .. as in cache_kinds.def, in small letters. Static text. */
+/* As in cache_kinds.def: "USER", "VIDEO" ..; "user" or "video", whose owner_versions()
+ * knows the version in this column; "" and "" without. Static texts. */
 const char *cache_kind_name(enum cache_kind kind);
+const char *cache_kind_owner(enum cache_kind kind);
+const char *cache_kind_version(enum cache_kind kind);
+
+/* The key of KEY in Redis. */
+void cache_key_text(const struct copy_key *key, char text[RENTRY_KEY_BYTES]);
 
 #endif
