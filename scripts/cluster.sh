@@ -6,7 +6,7 @@
 # scripts/demo after lib.sh.
 #
 # Files below $VAR, all of them ours:
-#   ports               base of the port block, number of shards
+#   ports               base of the port block, number of shards and of Redis nodes
 #   pids/NAME.pid       pid, start time and boot of each process
 #   log/NAME.log        what it wrote
 #   run/                sockets (elsewhere when the path would be too long)
@@ -20,7 +20,10 @@
 . "$ROOT/scripts/template.sh"
 
 DB_NAME=doushard
-REDIS_NODES=3
+# redis1.. share the slots of Redis; with replicas, each has one: that of redis1 is redis4.
+REDIS_MASTERS=3
+REDIS_MAX=$((2 * REDIS_MASTERS))
+REDIS_NODES=$REDIS_MASTERS
 SHARDS_MAX=32
 SERVERS_MAX=5
 # From the base of a block: servers at +0 (public, admin, public, admin ..), shards at +11..,
@@ -171,7 +174,8 @@ block_ports() {
 	local i
 	for ((i = 1; i <= SERVERS_MAX; i++)); do server_port "$i"; echo; admin_port "$i"; echo; done
 	for ((i = 1; i <= SHARDS; i++)); do shard_port "$i"; echo; done
-	for ((i = 1; i <= REDIS_NODES; i++)); do
+	# Also those of replicas that a later up may add.
+	for ((i = 1; i <= REDIS_MAX; i++)); do
 		redis_port "$i"; echo
 		echo $((PORT_BASE + 80 + i + 10000))
 	done
@@ -192,8 +196,7 @@ block_free() {
 	done
 }
 
-# Sets PORT_BASE and SHARDS from what is there, or to a free block. Blocks chosen in the last
-# minute by another cluster that has not opened them yet count as taken.
+# Sets PORT_BASE, SHARDS and REDIS_NODES from what is there.
 ports_load() {
 	[[ -r $VAR/ports ]] || return 1
 	local key value
@@ -201,11 +204,15 @@ ports_load() {
 		case $key in
 		base) PORT_BASE=$value ;;
 		shards) SHARDS=$value ;;
+		redis) REDIS_NODES=$value ;;
 		esac
 	done <"$VAR/ports"
 }
 
-ports_save() { printf 'base=%s\nshards=%s\n' "$PORT_BASE" "$SHARDS" | write_file 644 "$VAR/ports"; }
+ports_save() {
+	printf 'base=%s\nshards=%s\nredis=%s\n' "$PORT_BASE" "$SHARDS" "$REDIS_NODES" |
+		write_file 644 "$VAR/ports"
+}
 
 shards_wanted() {
 	local n=${DOUSHARD_SHARDS:-4}
@@ -215,6 +222,8 @@ shards_wanted() {
 	printf '%s' "$n"
 }
 
+# Sets the same, or chooses a free block. Blocks chosen in the last minute by another cluster that
+# has not opened them yet count as taken.
 ports_choose() {
 	local first=$BLOCK_FIRST had='' blocks=$(((BLOCK_LAST - BLOCK_FIRST) / BLOCK_SIZE + 1)) i
 	if ports_load; then
@@ -487,6 +496,14 @@ shard_ready() {
 
 # ---- Redis ----------------------------------------------------------------------------
 
+redis_has_replicas() { ((REDIS_NODES > REDIS_MASTERS)); }
+
+# From now on, whatever is started; before anything is.
+redis_replicas_want() {
+	REDIS_NODES=$REDIS_MAX
+	ports_save
+}
+
 redis_call() {
 	local port
 	port=$(redis_port "$1")
@@ -516,6 +533,8 @@ redis_create() {
 			requirepass $(secret redis_password)
 			masterauth $(secret redis_password)
 			daemonize no
+			# A replica need not wait for others that might want the same copy.
+			repl-diskless-sync-delay 0
 		END
 	} | write_file 600 "$dir/redis.conf"
 	give "$dir" "$dir/redis.conf"
@@ -523,20 +542,63 @@ redis_create() {
 
 redis_launch() { launch "redis$1" "$(redis_program)" "$VAR/redis$1/redis.conf"; }
 redis_answers() { [[ $(redis_call "$1" PING) == PONG ]]; }
-redis_healthy() { redis_call "$1" CLUSTER INFO | grep -q '^cluster_state:ok'; }
 
-# Give every node its share of the 16384 hash slots and make them meet. Repeating it changes
+# The cluster is whole, and the node is of use to it: it has slots, or is a replica in step.
+redis_healthy() {
+	redis_call "$1" CLUSTER INFO | grep -q '^cluster_state:ok' || return 1
+	redis_call "$1" INFO replication | grep -q '^master_link_status:up' || redis_has_slots "$1"
+}
+
+# redis_self N: what the node says of itself: its id, flags, its master's id (of a master "-") and
+# the first slots that it has.
+redis_self() {
+	redis_call "$1" CLUSTER NODES | awk '$3 ~ /myself/ { print $1, $3, $4, $9 }'
+}
+
+redis_has_slots() { [[ $(redis_self "$1") == *" - "?* ]]; }
+
+redis_meet() { redis_call "$1" CLUSTER MEET 127.0.0.1 "$(redis_port "$2")" >/dev/null; }
+
+# Give every master its share of the 16384 hash slots and make all nodes meet. Repeating it changes
 # nothing.
 redis_join() {
 	local i owned first
 	owned=$(redis_call 1 CLUSTER INFO | sed -n 's/^cluster_slots_assigned:\([0-9]*\).*/\1/p')
-	[[ $owned != 16384 ]] || return 0
-	for ((i = 1; i <= REDIS_NODES; i++)); do
-		first=$((16384 * (i - 1) / REDIS_NODES))
+	for ((i = 1; i <= REDIS_MASTERS && owned != 16384; i++)); do
+		first=$((16384 * (i - 1) / REDIS_MASTERS))
 		redis_call "$i" CLUSTER SET-CONFIG-EPOCH "$i" >/dev/null || true
-		redis_call "$i" CLUSTER ADDSLOTSRANGE "$first" $((16384 * i / REDIS_NODES - 1)) >/dev/null || true
-		((i == 1)) || redis_call 1 CLUSTER MEET 127.0.0.1 "$(redis_port "$i")" >/dev/null
+		redis_call "$i" CLUSTER ADDSLOTSRANGE "$first" $((16384 * i / REDIS_MASTERS - 1)) >/dev/null || true
+		((i == 1)) || redis_meet 1 "$i"
 	done
+	for ((i = REDIS_MASTERS + 1; i <= REDIS_NODES; i++)); do
+		redis_healthy "$i" || redis_meet $((i - REDIS_MASTERS)) "$i"
+	done
+}
+
+# Is node N, which should be a replica, of use? One that is neither that nor a master with slots
+# (its own has failed, and it has taken over) becomes the replica of its master, when it has heard
+# of it; or of who has that one's slots by now.
+redis_attached() {
+	local id flags master
+	if redis_healthy "$1"; then return 0; fi
+	[[ $(redis_self "$1") == *myself,master* ]] || return 1
+	read -r id flags master _ <<<"$(redis_self $(($1 - REDIS_MASTERS)))" || return 1
+	[[ $flags != *slave* ]] || id=$master
+	redis_call "$1" CLUSTER REPLICATE "$id" >/dev/null || true
+	return 1
+}
+
+# Are the servers of this cluster to use it? Not after `up --no-redis`.
+REDIS_USED=1
+redis_is_used() { ((REDIS_USED)) && [[ -e $VAR/redis1 ]]; }
+
+# The options by which a server finds it.
+redis_options() {
+	local i nodes=''
+	redis_is_used || return 0
+	for ((i = 1; i <= REDIS_NODES; i++)); do nodes+="${nodes:+, }127.0.0.1:$(redis_port "$i")"; done
+	printf 'redis_nodes = "%s";\nredis_password_file = %s;\n' "$nodes" \
+		"$(quote_json "$VAR/secrets/redis_password")"
 }
 
 # ---- the server -----------------------------------------------------------------------
@@ -603,6 +665,7 @@ server_create() {
 			scrypt_p = 1;
 			media_min_free_bytes = 134217728;
 		END
+		redis_options
 		printf '%s\n' "${DOUSHARD_SERVER_OPTIONS:-}"
 	} | awk -F= '
 		/^[ \t]*(#.*)?$/ { next }
@@ -625,7 +688,7 @@ server_launch() {
 	mapfile -t files <<<"$found"
 	server_create "$1" "${files[1]}"
 	# The server only believes secrets that belong to itself or to root.
-	give "$VAR/secrets/app_password" "$VAR/secrets/token_keys"
+	give "$VAR/secrets/app_password" "$VAR/secrets/redis_password" "$VAR/secrets/token_keys"
 	# Every DOUSHARD_* variable is an option to the server; ours are not.
 	local clean=() name
 	for name in $(compgen -e DOUSHARD_ || true); do

@@ -15,6 +15,7 @@
 #include "shard/base/log.h"
 
 #include "shard/dbconn.h"
+#include "shard/id.h"
 #include "shard/router.h"
 
 #include "server/topology.h"
@@ -24,6 +25,7 @@ static const char help_head[] =
     "usage: shardctl audit [OPTION..]\n"
     "       shardctl export ID [OPTION..]\n"
     "       shardctl call STATEMENT [OPTION..]\n"
+    "       shardctl cache ID [OPTION..]\n"
     "\n"
     "  --topology=FILE       the shards, as the server reads them (topology_file);\n"
     "                        unless given, topology.conf in the directory of "
@@ -54,10 +56,12 @@ static const struct command {
     {"audit", shardctl_audit_help, "doushard_monitor", false, true, shardctl_audit},
     {"export", shardctl_export_help, "doushard_admin", true, true, shardctl_export},
     {"call", shardctl_call_help, "doushard_admin", true, false, shardctl_call},
+    {"cache", shardctl_cache_help, "doushard_admin", true, true, shardctl_cache},
 };
 
 /* Where the shards are and the password is. */
 struct place {
+    const char *demo; /* the directory, when they are a demo's */
     char topology[FILE_MAX];
     char password_file[FILE_MAX];
 };
@@ -73,20 +77,31 @@ const char *shardctl_error_text(void)
     return strerror(errno); // NOLINT(concurrency-mt-unsafe): one thread prints
 }
 
+uint64_t shardctl_read_id(const char *text)
+{
+    size_t len = strspn(text, "0123456789");
+
+    if (len == 0 || len > 16 || text[len] != '\0') {
+        return 0;
+    }
+    uint64_t id = strtoull(text, NULL, 10);
+    return id_is_valid(id) ? id : 0;
+}
+
 /* --- The way to the shards --- */
 
-static bool read_password(const char *name, char *password, size_t size)
+bool shardctl_read_secret(const char *name, char *secret, size_t size)
 {
     FILE *file = fopen(name, "r");
-    bool good = file != NULL && fgets(password, (int)size, file) != NULL;
+    bool good = file != NULL && fgets(secret, (int)size, file) != NULL;
 
     if (file != NULL) {
         (void)fclose(file);
     }
     if (good) {
-        password[strcspn(password, "\r\n")] = '\0';
+        secret[strcspn(secret, "\r\n")] = '\0';
     }
-    return good && password[0] != '\0';
+    return good && secret[0] != '\0';
 }
 
 /* Why the router does not know the owner of every slot. */
@@ -151,6 +166,7 @@ static bool find_demo(const struct shardctl_options *options, struct place *plac
     (void)snprintf(place->topology, FILE_MAX, "%s/topology.conf", var);
     (void)snprintf(place->password_file, FILE_MAX, "%s/secrets/%s_password", var,
                    account);
+    place->demo = var;
     return access(place->topology, R_OK) == 0;
 }
 
@@ -162,6 +178,7 @@ static bool find_place(const struct command *command,
         find_demo(options, place)) {
         return true;
     }
+    place->demo = NULL;
     if (options->password_file == NULL) {
         (void)shardctl_fail(command->name, "--password-file is missing, and there is no "
                                            "demo cluster in ./var");
@@ -187,7 +204,7 @@ static int run(const struct command *command, const struct shardctl_options *opt
     if (!find_place(command, options, &place)) {
         return 2;
     }
-    if (!read_password(place.password_file, password, sizeof password)) {
+    if (!shardctl_read_secret(place.password_file, password, sizeof password)) {
         return shardctl_fail(place.password_file, "cannot be read, or is empty");
     }
     if (!topology_read(&topology, place.topology, "", &err)) {
@@ -196,8 +213,10 @@ static int run(const struct command *command, const struct shardctl_options *opt
     for (size_t i = 0; i < topology.n_servers; i++) {
         topology.servers[i].durability_exempt = true; /* nothing is written */
     }
-    struct shardctl ctl = {
-        .options = *options, .topology = &topology, .password = password};
+    struct shardctl ctl = {.options = *options,
+                           .topology = &topology,
+                           .password = password,
+                           .demo = place.demo};
     int status =
         command->has_router ? run_with_router(command, &ctl) : command->run(&ctl);
     topology_release(&topology);
@@ -217,8 +236,45 @@ static const struct option long_options[] = {
     {"checkpoint", required_argument, NULL, 'c'},
     {"json", no_argument, NULL, 'j'},
     {"output", required_argument, NULL, 'o'},
+    {"redis-nodes", required_argument, NULL, 'n'},
+    {"redis-user", required_argument, NULL, 'U'},
+    {"redis-password-file", required_argument, NULL, 'P'},
+    {"redis-tls-ca", required_argument, NULL, 'A'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0}};
+
+/* Where the text of an option goes; NULL: it has none, or there is no such option. */
+static const char **text_option(struct shardctl_options *options, int which)
+{
+    switch (which) {
+    case 't':
+        return &options->topology;
+    case 'u':
+        return &options->user;
+    case 'p':
+        return &options->password_file;
+    case 'd':
+        return &options->db_name;
+    case 'a':
+        return &options->tls_ca;
+    case 's':
+        return &options->shard;
+    case 'c':
+        return &options->checkpoint;
+    case 'o':
+        return &options->output;
+    case 'n':
+        return &options->redis_nodes;
+    case 'U':
+        return &options->redis_user;
+    case 'P':
+        return &options->redis_password_file;
+    case 'A':
+        return &options->redis_tls_ca;
+    default:
+        return NULL;
+    }
+}
 
 /* False: misuse. */
 static bool read_options(int argc, char **argv, struct shardctl_options *options,
@@ -228,38 +284,14 @@ static bool read_options(int argc, char **argv, struct shardctl_options *options
 
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before the first thread
     while ((which = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (which) {
-        case 't':
-            options->topology = optarg;
-            break;
-        case 'u':
-            options->user = optarg;
-            break;
-        case 'p':
-            options->password_file = optarg;
-            break;
-        case 'd':
-            options->db_name = optarg;
-            break;
-        case 'a':
-            options->tls_ca = optarg;
-            break;
-        case 's':
-            options->shard = optarg;
-            break;
-        case 'c':
-            options->checkpoint = optarg;
-            break;
-        case 'j':
+        const char **text = text_option(options, which);
+        if (text != NULL) {
+            *text = optarg;
+        } else if (which == 'j') {
             options->is_json = true;
-            break;
-        case 'o':
-            options->output = optarg;
-            break;
-        case 'h':
+        } else if (which == 'h') {
             *help = true;
-            break;
-        default:
+        } else {
             return false;
         }
     }
@@ -295,11 +327,17 @@ static bool options_fit(const struct command *command, int n_operands,
                         const struct shardctl_options *options)
 {
     const bool is_audit = command->run == shardctl_audit;
+    const bool is_cache = command->run == shardctl_cache;
+    const bool names_redis =
+        options->redis_nodes != NULL || options->redis_user != NULL ||
+        options->redis_password_file != NULL || options->redis_tls_ca != NULL;
 
     return n_operands == (command->has_operand ? 1 : 0) &&
-           (options->shard == NULL || command->run != shardctl_export) &&
-           (is_audit || (options->checkpoint == NULL && !options->is_json)) &&
-           (options->output == NULL || command->run == shardctl_export);
+           (options->shard == NULL || is_audit || command->run == shardctl_call) &&
+           (options->checkpoint == NULL || is_audit) &&
+           (!options->is_json || is_audit || is_cache) &&
+           (options->output == NULL || command->run == shardctl_export) &&
+           (!names_redis || is_cache);
 }
 
 int main(int argc, char **argv)

@@ -7,14 +7,12 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "shard/base/clock.h"
 
 #include "shard/export.h"
-#include "shard/id.h"
 #include "shard/router.h"
 
 #include "scripts/shardctl.h"
@@ -231,22 +229,10 @@ static int export_to_file(struct run *run, const char *output)
     return status;
 }
 
-/* An id in decimal digits; 0: it is none. */
-static uint64_t read_id(const char *text)
-{
-    size_t len = strspn(text, "0123456789");
-
-    if (len == 0 || len > 16 || text[len] != '\0') {
-        return 0;
-    }
-    uint64_t id = strtoull(text, NULL, 10);
-    return id_is_valid(id) ? id : 0;
-}
-
 int shardctl_export(const struct shardctl *ctl)
 {
     struct run run = {
-        .ctl = ctl, .user_id = read_id(ctl->options.operand), .file = stdout};
+        .ctl = ctl, .user_id = shardctl_read_id(ctl->options.operand), .file = stdout};
     int status;
 
     if (run.user_id == 0) {

@@ -78,32 +78,43 @@ bool redis_nodes_are_valid(const char *list)
     return read_nodes(list, &nodes);
 }
 
+bool redis_connect(const char *list, const struct rcluster_options *options,
+                   struct rcluster **cluster, char *why, size_t size)
+{
+    struct nodes nodes;
+    struct rcluster_options all = *options;
+
+    *cluster = NULL;
+    if (!read_nodes(list, &nodes)) {
+        (void)snprintf(why, size,
+                       "the list of nodes cannot be read: write HOST:PORT, ..");
+        return false;
+    }
+    if (nodes.n == 0) {
+        return true;
+    }
+    all.nodes = nodes.node;
+    all.n_nodes = nodes.n;
+    *cluster = rcluster_new(&all, why, size);
+    return *cluster != NULL;
+}
+
 bool redis_start(const struct config *config, struct rcluster **cluster,
                  struct config_error *err)
 {
-    struct nodes nodes;
     char password[PASSWORD_BYTES];
-    char why[256] = "redis_nodes cannot be read";
+    const struct rcluster_options options = {.user = config->redis_user,
+                                             .password = password,
+                                             .tls_ca = config->redis_tls_ca,
+                                             .timeout_ms = config->redis_timeout_ms};
 
     *cluster = NULL;
     if (!config_read_secret(config->redis_password_file, password, sizeof password,
                             err)) {
         return false;
     }
-    bool is_good = read_nodes(config->redis_nodes, &nodes);
-    if (is_good && nodes.n > 0) {
-        const struct rcluster_options options = {.nodes = nodes.node,
-                                                 .n_nodes = nodes.n,
-                                                 .user = config->redis_user,
-                                                 .password = password,
-                                                 .tls_ca = config->redis_tls_ca,
-                                                 .timeout_ms = config->redis_timeout_ms};
-        *cluster = rcluster_new(&options, why, sizeof why);
-        is_good = *cluster != NULL;
-    }
+    bool is_good = redis_connect(config->redis_nodes, &options, cluster, err->text,
+                                 sizeof err->text);
     explicit_bzero(password, sizeof password);
-    if (!is_good) {
-        (void)snprintf(err->text, sizeof err->text, "%s", why);
-    }
     return is_good;
 }

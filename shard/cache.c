@@ -108,7 +108,17 @@ static void count(struct cache *cache, unsigned kind, enum counter counter)
     atomic_fetch_add_explicit(&cache->counters[kind][counter], 1, memory_order_relaxed);
 }
 
-static void write_key(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
+const char *cache_kind_owner(enum cache_kind kind)
+{
+    return kinds[kind].owner;
+}
+
+const char *cache_kind_version(enum cache_kind kind)
+{
+    return kinds[kind].version;
+}
+
+void cache_key_text(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
 {
     int len = snprintf(text, RENTRY_KEY_BYTES, "ds:{%" PRIu64 "}:%c", key->owner,
                        kinds[key->kind].letter);
@@ -219,7 +229,9 @@ static void take_entry(struct wanted *w, struct cache_item *item,
 
     item->place = entry->now_ms;
     item->is_garbage = entry->is_garbage;
-    if (entry->data == NULL || (is_old && is_unversioned(item->key.kind))) {
+    if (entry->data == NULL ||
+        copies_knows_newer(w->cache->copies, &item->key, entry->ver) ||
+        (is_old && is_unversioned(item->key.kind))) {
         return;
     }
     item->ver = entry->ver;
@@ -255,7 +267,7 @@ static void ask_redis(struct wanted *w)
     bool is_good = batch != NULL;
 
     for (size_t i = 0; is_good && i < w->n; i++) {
-        write_key(&w->items[i]->key, key);
+        cache_key_text(&w->items[i]->key, key);
         is_good = rentry_add_read(batch, key, /* wants_value= */ true);
     }
     if (is_good) {
@@ -276,7 +288,7 @@ bool cache_version(struct cache *cache, struct call *call, const struct copy_key
     struct rentry entry = {.age_ms = INT64_MAX};
     struct rbatch *batch = cache == NULL || cache->redis == NULL ? NULL : rbatch_new(1);
 
-    write_key(key, text);
+    cache_key_text(key, text);
     if (batch != NULL && rentry_add_read(batch, text, /* wants_value= */ false)) {
         run(cache, batch, CACHE_READ_MS, call);
         if (!rentry_read(batch, 0, call->arena, &entry)) {
@@ -301,7 +313,7 @@ static void tell_redis(struct wanted *w)
                                      .ver = item->ver,
                                      .data = item->data,
                                      .len = item->len};
-        write_key(&item->key, key);
+        cache_key_text(&item->key, key);
         is_good = item->is_garbage ? rentry_add_drop(batch, key)
                   : item->is_unsure
                       ? rentry_add_confirm(batch, key, item->ver, item->place,
@@ -572,7 +584,7 @@ void cache_write_redis(struct cache *cache, const struct cache_change *changes, 
         const struct rentry entry = {.ver = change->ver,
                                      .data = fits ? change->data : NULL,
                                      .len = fits ? change->len : 0};
-        write_key(&change->key, key);
+        cache_key_text(&change->key, key);
         is_good = is_unversioned(change->key.kind)
                       ? rentry_add_strike(batch, key)
                       : rentry_add_write(batch, key, &entry, ttl_ms(change->key.kind));
@@ -592,15 +604,26 @@ void cache_write_redis(struct cache *cache, const struct cache_change *changes, 
     rbatch_free(&batch);
 }
 
-/* The same, and what is lost is marked as soon as Redis answers. */
+/* The version of a change in this process: what has none is newer than all. */
+static uint64_t write_ver(const struct cache_change *change)
+{
+    return is_unversioned(change->key.kind) ? UINT64_MAX : change->ver;
+}
+
+/* The same, and what is lost is marked as soon as Redis answers. Meanwhile this process
+ * does not believe what Redis has of it. */
 static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n)
 {
+    int64_t until_ms = clock_mono_ms() + CACHE_CONFIRM_MS + CACHE_WRITE_MS;
     bool is_lost[CACHE_CHANGES_MAX];
 
     CHECK(n <= CACHE_CHANGES_MAX);
     cache_write_redis(cache, changes, n, is_lost);
     for (size_t i = 0; i < n; i++) {
         if (is_lost[i]) {
+            const struct copy newer = {.ver = write_ver(&changes[i]),
+                                       .until_ms = until_ms};
+            copies_remember(cache->copies, &changes[i].key, &newer);
             cache_mender_add(cache->mender, &changes[i].key, changes[i].ver);
         }
     }
@@ -611,8 +634,7 @@ void cache_write(struct cache *cache, const struct cache_change *changes, size_t
     int64_t until_ms = clock_mono_ms() + CACHE_LOCAL_MS;
 
     for (size_t i = 0; i < n; i++) {
-        bool is_struck = is_unversioned(changes[i].key.kind);
-        const struct copy copy = {.ver = is_struck ? UINT64_MAX : changes[i].ver,
+        const struct copy copy = {.ver = write_ver(&changes[i]),
                                   .data = changes[i].data,
                                   .len = changes[i].len,
                                   .until_ms = until_ms};

@@ -4,8 +4,7 @@
  * (rentry.h), for all processes. Never the truth, and never needed.
  *
  *   reader   cache_read()  process --none--> Redis --none, or unsure--> the shards
- *   writer   CALL commits, cache_learn() -> process and Redis, then the client is
- * answered
+ *   writer   CALL commits, cache_learn() -> process, Redis, then the client is answered
  *
  * Why a reader is not shown what is over:
  * - everything has the version that its shard gave it, and none takes the place of a
@@ -33,6 +32,7 @@
 #include "shard/dbresult.h"
 #include "shard/outcome.h"
 #include "shard/proc.h"
+#include "shard/rentry.h"
 
 struct rcluster;
 struct router;
@@ -175,7 +175,13 @@ struct cache_state {
 void cache_get_state(struct cache *cache, enum cache_kind kind,
                      struct cache_state *state);
 
-/* "user", "video" .. as in cache_kinds.def, in small letters. Static text. */
+/* As in cache_kinds.def: "USER", "VIDEO" ..; "user" or "video", whose owner_versions()
+ * knows the version in this column; "" and "" without. Static texts. */
 const char *cache_kind_name(enum cache_kind kind);
+const char *cache_kind_owner(enum cache_kind kind);
+const char *cache_kind_version(enum cache_kind kind);
+
+/* The key of KEY in Redis. */
+void cache_key_text(const struct copy_key *key, char text[RENTRY_KEY_BYTES]);
 
 #endif

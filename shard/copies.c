@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 /* Parts with a lock of their own, and lists in each. */
 #define STRIPES      64u
 #define STRIPE_LISTS 256u
@@ -117,7 +119,8 @@ static bool is_key(const struct copy_key *a, const struct copy_key *b)
 
 /* ---- one stripe, its mutex held ---- */
 
-static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
+static struct entry *find_any(struct stripe *stripe, uint64_t h,
+                              const struct copy_key *key)
 {
     struct entry *entry = *list_of(stripe, h);
 
@@ -162,6 +165,18 @@ static void drop(struct stripe *stripe, struct entry *entry)
     unlink_use(stripe, entry);
     account(stripe, entry, false);
     free(entry);
+}
+
+/* The entry of KEY; a version alone that was to be remembered for a time goes then. */
+static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
+{
+    struct entry *entry = find_any(stripe, h, key);
+
+    if (entry != NULL && !entry->has_data && entry->until_ms < clock_mono_ms()) {
+        drop(stripe, entry);
+        entry = NULL;
+    }
+    return entry;
 }
 
 /* COPY takes the place of OLD (may be NULL). Without memory there is none of both. */
@@ -247,6 +262,32 @@ void copies_put(struct copies *copies, const struct copy_key *key,
         replace(copies, stripe, entry, key, copy);
     }
     pthread_mutex_unlock(&stripe->mutex);
+}
+
+void copies_remember(struct copies *copies, const struct copy_key *key,
+                     const struct copy *newer)
+{
+    uint64_t h = hash(key);
+    struct stripe *stripe = stripe_of(copies, h);
+
+    pthread_mutex_lock(&stripe->mutex);
+    struct entry *entry = find(stripe, h, key);
+    if (entry == NULL || entry->ver < newer->ver) {
+        replace(copies, stripe, entry, key, newer);
+    }
+    pthread_mutex_unlock(&stripe->mutex);
+}
+
+bool copies_knows_newer(struct copies *copies, const struct copy_key *key, uint64_t ver)
+{
+    uint64_t h = hash(key);
+    struct stripe *stripe = stripe_of(copies, h);
+
+    pthread_mutex_lock(&stripe->mutex);
+    const struct entry *entry = find(stripe, h, key);
+    bool knows = entry != NULL && entry->ver > ver;
+    pthread_mutex_unlock(&stripe->mutex);
+    return knows;
 }
 
 /* Writes that come at the same time may have their numbers in either order: the last one

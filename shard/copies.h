@@ -75,6 +75,15 @@ void copies_put(struct copies *copies, const struct copy_key *key,
 void copies_write(struct copies *copies, const struct copy_key *key,
                   const struct copy *copy);
 
+/* Keep the version of NEWER, and nothing else, until its time is over: what is older is
+ * not. For who has told others in vain. */
+void copies_remember(struct copies *copies, const struct copy_key *key,
+                     const struct copy *newer);
+
+/* Is it known here that KEY has a newer version than VER? */
+bool copies_knows_newer(struct copies *copies, const struct copy_key *key,
+                        uint64_t ver) MUST_CHECK;
+
 /* Has this process written a key of RANGE since TICKET? */
 bool copies_written_since(const struct copies *copies, size_t range, uint64_t ticket);
 

@@ -32,6 +32,9 @@
 #define REFRESH_PAUSE_MS 100
 #define REFRESH_EVERY_MS 60000
 
+/* .. and while some slots have nobody: a replica may have taken them. */
+#define REFRESH_SICK_MS 1000
+
 #define PAUSE_MAX_MS 1000
 
 #define NOBODY UINT8_MAX
@@ -369,13 +372,21 @@ static void ask_table(struct rcluster *cluster)
     }
 }
 
+/* When the table is to be asked for. */
+static int64_t refresh_due_ms(const struct rcluster *cluster)
+{
+    if (cluster->refresh.is_wanted) {
+        return cluster->refresh.not_before_ms;
+    }
+    return atomic_load(&cluster->count.slots_served) == RSLOTS
+               ? cluster->refresh.due_ms
+               : clock_earlier(cluster->refresh.due_ms,
+                               cluster->refresh.not_before_ms + REFRESH_SICK_MS);
+}
+
 static void look_at_table(struct rcluster *cluster)
 {
-    int64_t now_ms = clock_mono_ms();
-    bool is_wanted = cluster->refresh.is_wanted || now_ms >= cluster->refresh.due_ms;
-
-    if (is_wanted && !cluster->refresh.is_asked &&
-        now_ms >= cluster->refresh.not_before_ms) {
+    if (!cluster->refresh.is_asked && clock_mono_ms() >= refresh_due_ms(cluster)) {
         ask_table(cluster);
     }
 }
@@ -433,9 +444,7 @@ static bool fall_asleep(struct rcluster *cluster)
 /* When something is due that no node knows of. */
 static int64_t next_due_ms(const struct rcluster *cluster)
 {
-    int64_t due_ms = cluster->refresh.is_asked    ? WAIT_FOR_EVER
-                     : cluster->refresh.is_wanted ? cluster->refresh.not_before_ms
-                                                  : cluster->refresh.due_ms;
+    int64_t due_ms = cluster->refresh.is_asked ? WAIT_FOR_EVER : refresh_due_ms(cluster);
 
     for (const struct rcommand *c = cluster->paused; c != NULL; c = c->next) {
         due_ms = clock_earlier(due_ms, c->due_ms);

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "shard/base/crc32.h"
+#include "shard/base/le64.h"
 
-/* What the header takes: "dsc1" and three doubles. */
-#define HEADER "28"
+/* What the header takes, in the scripts and here: "dsc1" and three doubles. */
+#define HEADER       "28"
+#define HEADER_BYTES (4 + 3 * LE64_BYTES)
+_Static_assert(HEADER_BYTES == 28, "the scripts say so");
 
 /* Shared by the scripts. clock(): ms. look(): version, confirmed, since and the whole of
  * what is there, nil when that is none of ours. put(): store. */
@@ -295,6 +298,39 @@ bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
         entry->is_garbage = stored != NULL;
     }
     return true;
+}
+
+/* The double at BYTES as a number; -1: it is none of those that are stored here. */
+static int64_t read_number(const char *bytes)
+{
+    uint64_t bits = le64_read(bytes);
+    double number;
+
+    memcpy(&number, &bits, sizeof number);
+    return number >= 0 && number <= (double)(INT64_C(1) << 53) ? (int64_t)number : -1;
+}
+
+enum rentry_form rentry_decode(const char *stored, size_t len, int64_t now_ms,
+                               struct rentry *entry)
+{
+    *entry = (struct rentry){.now_ms = now_ms, .age_ms = INT64_MAX};
+    if (len < HEADER_BYTES || memcmp(stored, "dsc1", 4) != 0) {
+        return RENTRY_NONE;
+    }
+    int64_t ver = read_number(stored + 4);
+    int64_t confirmed_ms = read_number(stored + 4 + LE64_BYTES);
+    if (ver < 0) {
+        return RENTRY_NONE;
+    }
+    entry->ver = (uint64_t)ver;
+    if (confirmed_ms > 0 && confirmed_ms <= now_ms) {
+        entry->age_ms = now_ms - confirmed_ms;
+    }
+    if (len == HEADER_BYTES) {
+        return ver == 0 ? RENTRY_PLACE : RENTRY_MARKER;
+    }
+    return unseal(stored + HEADER_BYTES, len - HEADER_BYTES, entry) ? RENTRY_VALUE
+                                                                    : RENTRY_NONE;
 }
 
 enum rentry_fate rentry_fate(const struct rbatch *batch, size_t i)

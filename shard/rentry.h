@@ -45,6 +45,14 @@ struct rentry {
     bool is_garbage; /* none of ours wrote that value: its version says nothing either */
 };
 
+/* What the bytes under a key are. */
+enum rentry_form {
+    RENTRY_NONE,   /* none of ours, or damaged: readers take it for nothing */
+    RENTRY_PLACE,  /* no value, and nothing known: given to who fills it */
+    RENTRY_MARKER, /* no value: what was here is over, by this version */
+    RENTRY_VALUE,
+};
+
 /* What became of a write or a fill. */
 enum rentry_fate {
     RENTRY_LOST,    /* no answer: nobody knows */
@@ -75,6 +83,12 @@ bool rentry_add_drop(struct rbatch *batch, const char *key);
 /* What command I of BATCH, a read, was answered. False: nobody knows what is there. */
 bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
                  struct rentry *entry) MUST_CHECK;
+
+/* To who looks without being a reader: what the LEN bytes STORED under a key say, at
+ * NOW_MS by the clock of their node. ENTRY, whose data is in STORED, is filled unless it
+ * is NONE. */
+enum rentry_form rentry_decode(const char *stored, size_t len, int64_t now_ms,
+                               struct rentry *entry) MUST_CHECK;
 
 /* What became of command I of BATCH, any other. */
 enum rentry_fate rentry_fate(const struct rbatch *batch, size_t i);

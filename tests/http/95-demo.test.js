@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Api, CODE } from "../lib/api.js";
+import { metrics } from "../lib/cached.js";
 import { buildDir, ROOT, serverEnvironment, slowdown, statusOf, troubleIn } from "../lib/cluster.js";
 import { probe, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
@@ -61,15 +62,30 @@ function running(pid) {
 const bystander = spawn("sleep", ["600"], { stdio: "ignore" });
 after(() => bystander.kill());
 
+/* What scripts/demo tells others of the cluster. */
+const endpoints = () => JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
+const readyz = async () => (await fetch(`${endpoints().admin_url}/readyz`)).text();
+
 let banner;
 let api;
+
+/* Node redisN says this to a command. */
+function redis(name, ...args) {
+  const { redis: nodes, files } = endpoints();
+  const { port } = nodes.find((node) => node.name === name);
+  const { stdout } = spawnSync("redis-cli", ["-p", String(port), ...args],
+    { encoding: "utf8", env: { ...process.env, REDISCLI_AUTH: readFileSync(files.redis_password, "utf8").trim() } });
+  return stdout.trimEnd();
+}
+/* What is cached of the owner with this id. */
+const keysOf = (id) => endpoints().redis.flatMap(({ name }) => redis(name, "--scan", "--pattern", `ds:{${id}}:*`).split("\n").filter(Boolean));
 
 test("up brings a cluster, in time, and says how to use it", async () => {
   const start = performance.now();
   banner = await must("up", "--no-build");
   assert.ok(performance.now() - start < 120000 * slowdown(), "under two minutes");
   const [url] = /https?:\/\/[^\s'"]+/.exec(banner);
-  api = new Api(url);
+  api = new Api(url, { adminUrl: endpoints().admin_url });
   assert.deepEqual((await api.get("/ping")).json, { message: "pong" }, "the first URL is the service");
   for (const pattern of [/demo use/, /demo down/, /scrypt/i, /ln=12/]) assert.match(banner, pattern);
 });
@@ -86,6 +102,18 @@ test("the demo login works, and the demo clips are in the feed and play", async 
   assert.ok(Number(probe(body).format.duration) > 0);
   assert.equal((await api.publish(token, uniqueClip(), "mine")).status_code, CODE.OK);
   assert.equal((await api.feed()).video_list[0].title, "mine");
+});
+
+test("the server caches in Redis", async () => {
+  await until("the nodes to be known", async () => /^\[\+\]redis ok$/m.test(await readyz()));
+  assert.equal((await metrics(api)).doushard_redis_nodes_up, 3);
+  const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
+  const { token, user_id } = await api.login(name, password);
+  /* For a moment the server still has the card of before, when it was one of a page. */
+  await until("the card of who is looked at", async () => {
+    await api.user(token, user_id);
+    return keysOf(user_id).includes(`ds:{${user_id}}:u`);
+  });
 });
 
 test("status has one line per process and is 0 when all are healthy", async () => {
@@ -135,7 +163,7 @@ test("a shard is killed and started by name", async () => {
 });
 
 test("a shard whose migration was broken off serves on, and is not taken back before it is finished", async () => {
-  const url = () => JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
+  const url = () => endpoints().admin_url;
   const ready = () => statusOf(`${url()}/readyz`);
   await must("use", "2", "DROP FUNCTION _install_fingerprint; SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1");
   await until("the server to look at it", async () => /seen=[1-9]/.test(
@@ -177,7 +205,7 @@ test("up may be repeated after a slot was moved: nobody gets it back", async () 
 test("a slot that two shards claim is served by none, /readyz names it, and one CALL settles it", async () => {
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
   const [, home, slot] = /^shard([12]): slot (\d+) is owned/m.exec(await must("where", name));
-  const url = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
+  const url = endpoints().admin_url;
   const ready = async () => {
     const answer = await fetch(`${url}/readyz`);
     return { status: answer.status, text: await answer.text() };
@@ -203,16 +231,14 @@ test("a slot that two shards claim is served by none, /readyz names it, and one 
 });
 
 test("what a shard has only heard is told on /readyz and stops nothing", async () => {
-  const url = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8")).admin_url;
-  const ready = async () => (await fetch(`${url}/readyz`)).text();
   const slot = await value(1, "SELECT CONCAT('slot=', MIN(slot)) FROM slot_fence WHERE state = 'owned' AND epoch = 1");
   await must("use", "2", `UPDATE slot_known SET server = 'shard9' WHERE slot = ${slot}`);
   const told = new RegExp(`^\\[!\\]shard shard2 has heard that slot ${slot} is on shard9 at epoch 1`, "m");
-  await until("the hearsay on /readyz", async () => told.test(await ready()), { timeoutMs: 30000 * slowdown() });
-  assert.match(await ready(), /^ready$/m);
+  await until("the hearsay on /readyz", async () => told.test(await readyz()), { timeoutMs: 30000 * slowdown() });
+  assert.match(await readyz(), /^ready$/m);
   assert.equal(await value(1, `SELECT CONCAT('answer=', answer) FROM slot_fence WHERE slot = ${slot}`), "ok");
   await must("use", "2", `UPDATE slot_known SET server = 'shard1' WHERE slot = ${slot}`);
-  await until("it to be gone", async () => !/\[!\]/.test(await ready()), { timeoutMs: 30000 * slowdown() });
+  await until("it to be gone", async () => !/\[!\]/.test(await readyz()), { timeoutMs: 30000 * slowdown() });
 });
 
 test("a shard whose pid file was emptied is not started twice, nor taken for stopped", async () => {
@@ -248,7 +274,7 @@ test("a secret that was emptied is not replaced behind the back of what runs", a
 
 test("a second server is started by name and is the same service", async () => {
   await must("start", "server2");
-  const { servers } = JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
+  const { servers } = endpoints();
   const { port, admin_port } = servers.find((s) => s.name === "server2");
   assert.equal(await statusOf(`http://127.0.0.1:${admin_port}/readyz`), 200);
   const other = new Api(`http://127.0.0.1:${port}`);
@@ -303,12 +329,55 @@ test("sockets are not put into a directory of somebody else", { skip: process.ge
 });
 
 test("misuse is said so, with status 2", async () => {
-  for (const args of [[], ["nonsense"], ["kill"], ["kill", "shard9"], ["kill", "init"], ["kill", "shard1;ls"], ["up", "--nonsense"], ["use", "x"]]) {
+  for (const args of [[], ["nonsense"], ["kill"], ["kill", "shard9"], ["kill", "init"], ["kill", "shard1;ls"], ["up", "--nonsense"], ["use", "x"],
+    ["kill", "redis4"], ["up", "--no-redis", "--redis-replicas"]]) {
     const { code, stderr } = await demo(...args);
     assert.equal(code, 2, args.join(" "));
     assert.ok(stderr.length > 0);
   }
   assert.match(await must("--help"), /usage/);
+});
+
+test("up --no-redis: a server that it starts does without, until it is started again", async () => {
+  const uses = () => /^redis_nodes = /m.test(readFileSync(join(directory, "server1.conf"), "utf8"));
+  assert.ok(uses());
+  await must("stop", "server1");
+  await must("up", "--no-build", "--no-seed", "--no-redis");
+  assert.ok(!uses());
+  assert.doesNotMatch(await readyz(), /redis/);
+  await must("stop", "server1");
+  await must("start", "server1");
+  assert.ok(uses());
+});
+
+test("up --redis-replicas gives every master a replica, which takes over", async () => {
+  await must("up", "--no-build", "--no-seed", "--redis-replicas");
+  const { code, members } = await status();
+  assert.equal(code, 0);
+  assert.deepEqual([...members.keys()].filter((name) => name.startsWith("redis")), [1, 2, 3, 4, 5, 6].map((n) => `redis${n}`));
+  assert.equal(endpoints().redis.length, 6);
+  for (const [n, { port }] of endpoints().redis.slice(0, 3).entries()) {
+    const [role, , master] = redis(`redis${n + 4}`, "ROLE").split("\n");
+    assert.deepEqual([role, Number(master)], ["slave", port]);
+  }
+  await must("kill", "redis1");
+  await until("redis4 to take over", () => redis("redis4", "ROLE").startsWith("master"), { timeoutMs: 30000 * slowdown() });
+  /* The server finds out when it wants something that redis1 had. */
+  await until("the server to use it", async () => {
+    const { token, id } = await api.register();
+    await api.user(token, id);
+    return /^\[\+\]redis ok$/m.test(await readyz());
+  });
+  assert.equal((await status()).members.get("redis4").state, "ok");
+  await must("start", "redis1");
+  await until("all to be healthy", async () => (await status()).code === 0);
+  assert.match(redis("redis1", "ROLE"), /^slave/);
+  await must("up", "--no-build", "--no-seed");
+  assert.match(redis("redis1", "ROLE"), /^slave/, "nobody is made master again");
+  await must("kill", "redis5");
+  assert.equal((await status()).members.get("redis5").state, "down");
+  await must("up", "--no-build", "--no-seed");
+  assert.equal((await status()).code, 0);
 });
 
 test("down ends every process and keeps the data; up brings them back; reset removes all", async () => {
@@ -326,6 +395,7 @@ test("down ends every process and keeps the data; up brings them back; reset rem
   assert.equal((await api.feed()).video_list[0].title, "mine", "what was acknowledged is there");
   const again = await status();
   assert.equal(again.code, 0);
+  assert.ok(again.members.has("redis6"), "the replicas, too");
   await must("reset");
   for (const { pid } of again.members.values()) assert.ok(!running(pid));
   assert.equal(existsSync(directory), false);

@@ -126,6 +126,27 @@ static void test_marker_removes_what_is_older(void **state)
     assert_null(there(&KEY));
 }
 
+static void test_remembers_what_others_were_told_in_vain(void **state)
+{
+    (void)state;
+    const struct copy newer = {.ver = 7, .until_ms = clock_mono_ms() + LONG_MS};
+    const struct copy over = {.ver = 9, .until_ms = clock_mono_ms() - 1};
+
+    assert_false(copies_knows_newer(copies, &KEY, 0));
+    copies_remember(copies, &KEY, &newer);
+    assert_true(copies_knows_newer(copies, &KEY, 6));
+    assert_false(copies_knows_newer(copies, &KEY, 7));
+    assert_null(there(&KEY));
+    put(&KEY, 6, "six", copies_ticket(copies));
+    assert_null(there(&KEY));
+    put(&KEY, 7, "seven", copies_ticket(copies));
+    assert_string_equal(there(&KEY), "seven");
+    copies_remember(copies, &KEY, &newer);
+    assert_string_equal(there(&KEY), "seven");
+    copies_remember(copies, &KEY, &over); /* its time is over at once */
+    assert_false(copies_knows_newer(copies, &KEY, 0));
+}
+
 static void test_ranges(void **state)
 {
     (void)state;
@@ -204,6 +225,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_ends_it, begin, end),
         cmocka_unit_test_setup_teardown(test_write_is_never_hidden, begin, end),
         cmocka_unit_test_setup_teardown(test_marker_removes_what_is_older, begin, end),
+        cmocka_unit_test_setup_teardown(test_remembers_what_others_were_told_in_vain,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(test_ranges, begin, end),
         cmocka_unit_test_setup_teardown(test_memory_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(test_one_asks_for_all, begin, end),

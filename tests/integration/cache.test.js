@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shows what `shardctl cache` says of an owner of whom Redis has nothing, something or rubbish, beside what
+ * the shard says; that it changes nothing there; and what it says when Redis or the shard is down. */
+
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { slotOfId } from "../lib/checks.js";
+import { cachedCluster, cachedServer } from "../lib/cached.js";
+import { buildDir } from "../lib/cluster.js";
+import { owners, plantVideos } from "../lib/rows.js";
+import { until } from "../lib/wait.js";
+import { read, rows } from "../lint/tables.js";
+
+const program = join(buildDir(), "shardctl");
+const KINDS = rows(read("shard/cache_kinds.def"), "KIND").map(([name, letter, owner]) => ({ name, letter: letter[1], owner }));
+const kindsOf = (owner) => KINDS.filter((kind) => kind.owner === owner).map(({ name }) => name);
+let cluster;
+let redis;
+let api;
+let ana;
+let bob;
+let video;
+
+function run(args, env = {}) {
+  return new Promise((done, failed) => {
+    const child = spawn(program, args.map(String), { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env }, timeout: 60000 });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk) => { out += chunk; });
+    child.stderr.on("data", (chunk) => { err += chunk; });
+    child.on("error", failed);
+    child.on("close", (status) => done({ status, out, err }));
+  });
+}
+
+const shards = () => [`--topology=${cluster.files.topology}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`];
+const nodes = () => [`--redis-nodes=${redis.addresses.join(", ")}`, `--redis-password-file=${cluster.cacheOptions.redis_password_file}`];
+const look = (id, ...args) => run(["cache", id, ...shards(), ...nodes(), ...args]);
+
+/** {STATUS: exit status, KIND: line ..} of ID. */
+async function seen(id) {
+  const { status, out, err } = await look(id, "--json");
+  assert.equal(err, "");
+  return { status, ...Object.fromEntries(out.trim().split("\n").map((line) => JSON.parse(line)).map((line) => [line.kind, line])) };
+}
+
+const key = (kind, id) => `ds:{${id}}:${KINDS.find(({ name }) => name === kind).letter}`;
+const nodeOf = async (id) => (await redis.owners([key("USER", id)]))[0];
+
+/* What is under the key of KIND and ID, as bytes; null for nothing. */
+const stored = async (kind, id) => redis.raw(await nodeOf(id), "GET", key(kind, id));
+
+/* Put BYTES there. */
+async function plant(kind, id, bytes) {
+  const { status } = spawnSync("redis-cli", ["-p", String(redis.nodes[await nodeOf(id)].port), "-x", "SET", key(kind, id)],
+    { input: bytes, env: { ...process.env, REDISCLI_AUTH: redis.password } });
+  assert.equal(status, 0);
+}
+
+/* An entry as shard/rentry.h has it, confirmed AGE ms ago by the clock of its node. */
+async function entry(id, ver, age, value = Buffer.alloc(0)) {
+  const [s, us] = (await redis.cli(await nodeOf(id), "TIME")).split("\n").map(Number);
+  const now = s * 1000 + Math.floor(us / 1000);
+  const header = Buffer.alloc(28, "dsc1");
+  [ver, age === null ? 0 : now - age, now - 60000].forEach((number, i) => header.writeDoubleLE(number, 4 + 8 * i));
+  return Buffer.concat([header, value]);
+}
+
+before(async () => {
+  cluster = await cachedCluster();
+  ({ redis } = cluster);
+  api = await cachedServer(cluster, { cache_local_bytes: 0 });
+  ana = await api.register();
+  bob = await api.register();
+  [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);
+});
+after(() => cluster?.down());
+
+test("says how it is used", async () => {
+  const help = await run(["cache", "--help"]);
+  assert.equal(help.status, 0);
+  assert.match(help.out, /usage: [^]*shardctl cache ID[^]*--redis-nodes[^]*VERDICT[^]*Exit status/);
+  for (const args of [["cache"], ["cache", "1", "2"], ["cache", "1", "--output=x"], ["audit", "--redis-nodes=x:1"], ["export", "1", "--json"]])
+    assert.equal((await run(args)).status, 2, args.join(" "));
+  for (const id of ["x", "0", "1e3"]) {
+    const { status, err } = await look(id);
+    assert.equal(status, 2);
+    assert.match(err, /no id of a user or video/);
+  }
+});
+
+test("of whom nothing is cached: the versions of the shard, and nothing changes", async () => {
+  const { status, ...lines } = await seen(bob.id);
+  assert.equal(status, 0);
+  assert.deepEqual(Object.keys(lines), kindsOf("user"));
+  for (const [kind, line] of Object.entries(lines)) {
+    assert.deepEqual({ ...line, shard: null }, { kind, key: key(kind, bob.id), state: "nothing", cached: null, shard: null,
+      age_ms: null, ttl_ms: null, bytes: null, verdict: null });
+    assert.ok(line.shard >= 2 ** 33);
+    assert.equal(await stored(kind, bob.id), null, "no place was given");
+  }
+  const { out } = await look(bob.id);
+  assert.match(out, new RegExp(`^${bob.id} is a user on shard[12]\nKIND +KEY +STATE +CACHED +SHARD +CONFIRMED +TTL +BYTES +VERDICT\n`));
+  assert.match(out, new RegExp(`^USER +ds:\\{${bob.id}\\}:u +nothing +- +${lines.USER.shard} +- +- +- +-$`, "m"));
+});
+
+test("what is cached: its version, age, time left and bytes, which stay as they are", async () => {
+  /* The server waits for Redis for 50 ms, and then does without. */
+  await until("the cards", async () => {
+    await api.user(bob.token, ana.id);
+    const { USER, INBOUND } = await seen(ana.id);
+    return USER.state === "value" && INBOUND.state === "value";
+  });
+  const kept = await stored("USER", ana.id);
+  const { status, USER, INBOUND } = await seen(ana.id);
+  assert.equal(status, 0);
+  for (const line of [USER, INBOUND]) {
+    assert.equal(line.state, "value");
+    assert.equal(line.cached, line.shard);
+    assert.ok(line.ttl_ms > 400000 && line.ttl_ms <= 750000, `${line.ttl_ms}`);
+  }
+  /* A machine that slept meanwhile may take both for old. */
+  assert.equal(USER.verdict, USER.age_ms < 4000 ? "ok" : "to be confirmed");
+  assert.equal(USER.bytes, kept.length);
+  assert.equal(kept.readDoubleLE(4), USER.cached);
+  assert.deepEqual(await stored("USER", ana.id), kept);
+  assert.ok((await seen(ana.id)).USER.ttl_ms <= USER.ttl_ms);
+});
+
+test("by age and version: ok, to be confirmed, older, newer; what readers are shown of the older is told by the status", async () => {
+  const { USER } = await seen(ana.id);
+  const value = (await stored("USER", ana.id)).subarray(28);
+  for (const [change, age, verdict, status] of [
+    [0, 0, "ok", 0], [0, 60000, "to be confirmed", 0], [0, null, "to be confirmed", 0],
+    [-1, 0, "older", 1], [-1, 60000, "older", 0], [-1, null, "older", 0], [1, 0, "newer", 0],
+  ]) {
+    await plant("USER", ana.id, await entry(ana.id, USER.shard + change, age, value));
+    const now = await seen(ana.id);
+    const what = `${change} after ${age}: ${JSON.stringify(now.USER)}`;
+    assert.equal(now.USER.verdict, verdict, what);
+    assert.equal(now.status, status, what);
+    assert.equal(now.USER.cached, USER.shard + change, what);
+    assert.equal(now.USER.age_ms === null, age === null, what);
+    assert.equal(now.USER.ttl_ms, null, "this one has no end");
+  }
+});
+
+test("places and markers", async () => {
+  const { USER } = await seen(ana.id);
+  await plant("USER", ana.id, await entry(ana.id, 0, null));
+  assert.deepEqual((await seen(ana.id)).USER, { ...USER, state: "place", cached: null, age_ms: null, ttl_ms: null, bytes: 28, verdict: null });
+  /* What a write makes of what is cached of whom he follows. */
+  await until("the sets", async () => {
+    await api.feed({ token: bob.token });
+    return (await seen(bob.id)).SETS.state === "value";
+  });
+  let follows = false;
+  let SETS;
+  await until("the marker", async () => {
+    follows = !follows;
+    await api.follow(bob.token, ana.id, follows ? 1 : 2);
+    ({ SETS } = await seen(bob.id));
+    return SETS.state === "marker";
+  });
+  assert.deepEqual([SETS.bytes, SETS.verdict, SETS.age_ms], [28, null, null]);
+  assert.equal(SETS.cached, SETS.shard);
+  assert.ok(SETS.ttl_ms > 0 && SETS.ttl_ms <= 20000);
+});
+
+test("what is none of ours: rubbish, a damaged value, another type", async () => {
+  const node = await nodeOf(ana.id);
+  const { shard } = (await seen(ana.id)).USER;
+  const value = await entry(ana.id, shard, 0, Buffer.from("1abcdef"));
+  const endless = Buffer.from(value);
+  endless.writeDoubleLE(Infinity, 4);
+  for (const bytes of [Buffer.from("x"), Buffer.from("dsc1"), Buffer.alloc(64), value, endless]) {
+    await plant("USER", ana.id, bytes);
+    const { status, USER } = await seen(ana.id);
+    assert.deepEqual([status, USER.state, USER.cached, USER.bytes, USER.verdict], [0, "garbage", null, bytes.length, null]);
+  }
+  await redis.cli(node, "DEL", key("USER", ana.id));
+  await redis.cli(node, "LPUSH", key("USER", ana.id), "x");
+  const { status, USER } = await seen(ana.id);
+  assert.deepEqual([status, USER.state, USER.bytes], [0, "garbage", null]);
+  assert.equal(await redis.cli(node, "TYPE", key("USER", ana.id)), "list");
+  await redis.cli(node, "DEL", key("USER", ana.id));
+});
+
+test("a video has the kinds of a video; who is nobody is gone", async () => {
+  const { status, ...lines } = await seen(video.id);
+  assert.deepEqual([status, Object.keys(lines)], [0, kindsOf("video")]);
+  for (const line of Object.values(lines)) assert.ok(line.shard >= 2 ** 33, JSON.stringify(line));
+  /* An id of the same shard that was never given. */
+  const nobody = ana.id + 8192 * 1000000;
+  let all;
+  await until("that nobody is there to be cached", async () => {
+    await api.user(ana.token, nobody);
+    all = await seen(nobody);
+    return all.USER.state === "gone";
+  });
+  assert.deepEqual(Object.keys(all).slice(1), [...kindsOf("user"), ...kindsOf("video")]);
+  assert.deepEqual([all.status, all.USER.shard], [0, null]);
+  assert.match(all.USER.verdict, /^ok$|^to be confirmed$/);
+  assert.match((await look(nobody)).out, /is neither a user nor a video/);
+  await plant("USER", nobody, await entry(nobody, 7, 0));
+  assert.equal((await seen(nobody)).USER.state, "marker");
+});
+
+test("without a place for Redis, or with a wrong one, it says what is missing", async () => {
+  const missing = await run(["cache", ana.id, ...shards()]);
+  assert.equal(missing.status, 2);
+  assert.match(missing.err, /--redis-nodes is missing: HOST:PORT/);
+  const demo = await run(["cache", ana.id], { DOUSHARD_VAR: cluster.dir });
+  assert.equal(demo.status, 2);
+  assert.match(demo.err, /demo cluster has none; scripts\/demo up starts it/);
+  for (const bad of ["nonsense", "x:0", ""]) {
+    const { status, err } = await run(["cache", ana.id, ...shards(), `--redis-nodes=${bad}`]);
+    assert.equal(status, 2, bad);
+    assert.match(err, /write HOST:PORT|names none/, bad);
+  }
+  const wrong = join(cluster.dir, "wrong.password");
+  writeFileSync(wrong, "wrong\n");
+  const refused = await run(["cache", ana.id, ...shards(), nodes()[0], `--redis-password-file=${wrong}`]);
+  assert.equal(refused.status, 2);
+  assert.match(refused.err, /WRONGPASS[^]*none of 3 nodes answers[^]*--redis-password-file/);
+});
+
+test("a shard that is down, and Redis that is: said so, with what to do", async () => {
+  const owner = await owners(cluster);
+  const shard = owner.get(slotOfId(ana.id));
+  await cluster.demo("kill", shard);
+  const dead = await look(ana.id);
+  assert.equal(dead.status, 2);
+  assert.match(dead.err, new RegExp(`shardctl: (${shard}|shards): `));
+  await cluster.demo("start", shard);
+
+  const node = await nodeOf(ana.id);
+  await redis.kill(node);
+  const one = await look(ana.id);
+  assert.deepEqual([one.status, one.out], [2, ""]);
+  assert.match(one.err, /nobody answers who has the slot of ds:\{\d+\}:u \(2 of 3 nodes do\): see what CLUSTER NODES says/);
+  await Promise.all([0, 1, 2].filter((i) => i !== node).map((i) => redis.kill(i)));
+  const all = await look(ana.id, "--json");
+  assert.deepEqual([all.status, all.out], [2, ""]);
+  assert.match(all.err, /none of 3 nodes answers: start them, or name others.*readers are answered by the shards meanwhile/);
+});
