@@ -297,7 +297,8 @@ bool cache_version(struct cache *cache, struct call *call, const struct copy_key
     }
     rbatch_free(&batch);
     *ver = entry.ver;
-    return entry.age_ms < CACHE_CONFIRM_MS;
+    return entry.age_ms < CACHE_CONFIRM_MS &&
+           !copies_knows_newer(cache->copies, key, entry.ver);
 }
 
 /* Tell Redis what became of the items that have a place there. */
