@@ -232,7 +232,7 @@ CHAOS_SECONDS ?= 600
 # The clusters are the tests' own; see tests/README.md.
 check-chaos: all $(BUILD)/tests/test_kills
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
-	    LEDGER_MUTANTS=all TEST_KILLS=10000 \
+	    LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
 
 # tests/bench/README.md says what it measures and how.

@@ -98,11 +98,12 @@ export class Histogram {
 }
 
 /**
- * Run the probe for READS reads. WORLD: { writer, readers: {name: server}, pairs: [{ actor, target, video }] } where an
- * actor {id, token} follows target {id} and likes and comments on its video, alone, with pauses of paceMs: what is true
- * again soon is not seen to be stale, and what stays long shows what is lost for long. Resolves to {name: {what: Histogram}}.
+ * Run the probe for READS reads. WORLD: { writer, readers: {name: server}, pairs: [{ actor, target, kept, video, paceMs }] }
+ * where an actor {id, token} follows kept {id} for good and target {id} and likes and comments on its video, alone, with pauses of paceMs: what is true
+ * again soon is not seen to be stale, and what stays long shows what is lost for long. Ends early when isOver(results).
+ * Resolves to {name: {what: Histogram}}.
  */
-export async function probe({ writer, readers, pairs, reads, connections = 8 }) {
+export async function probe({ writer, readers, pairs, reads, connections = 8, isOver = () => false }) {
   const writing = client({ url: writer.url, connections: pairs.length });
   const all = [];
   const results = {};
@@ -110,7 +111,7 @@ export async function probe({ writer, readers, pairs, reads, connections = 8 }) 
   let done = 0;
   /* A flag and a counter belong to different owners: one may be seen without the other. */
   const subjects = pairs.map(() => ({ follow: new Subject(false), followers: new Subject(0), like: new Subject(false),
-    likes: new Subject(0), comments: new Subject([]) }));
+    likes: new Subject(0), comments: new Subject([]), kept: new Subject(true) }));
 
   const acknowledged = async (path) => {
     const json = await writing.ask("POST", path);
@@ -151,6 +152,10 @@ export async function probe({ writer, readers, pairs, reads, connections = 8 }) 
       const card = list.find(({ id }) => id === video.id);
       return { "feed's flag": [like, card?.is_favorite], "feed's counter": [likes, card?.favorite_count] };
     },
+    async (api, { actor, kept: user }, { kept }) => {
+      const { user: card } = await api.ask("GET", `/douyin/user/?token=${actor.token}&user_id=${user.id}`);
+      return { "flag that stays": [kept, card.is_follow] };
+    },
     async (api, { video }, { comments }) => {
       const { comment_list: list } = await api.ask("GET", `/douyin/comment/list/?video_id=${video.id}&limit=5`);
       return { comments: [comments, list.map(({ content }) => content)] };
@@ -168,7 +173,7 @@ export async function probe({ writer, readers, pairs, reads, connections = 8 }) 
         histograms[what].add(subject.staleness(value, asked), JSON.stringify(value));
       }
       done++;
-      if (done >= reads) stopped = true;
+      if (done >= reads || (done % 100 === 0 && isOver(results))) stopped = true;
     }
   }
 

@@ -51,15 +51,17 @@ export class RedisProxies {
   isCut = false;
   /** Share of the writes and markers that never come. */
   loses = 0;
-  /** Up to so long fills, and what follows them, are on their way. */
+  /** Up to so long fills are on their way; they are answered at once, and nothing else waits. */
   fillMs = 0;
   lost = 0;
   #servers = [];
   #sockets = new Set();
+  #sides = new Map();
 
   /** Proxies of the server that has the loopback address HOST, for all nodes of REDIS. */
   static async up(redis, host) {
     const proxies = new RedisProxies();
+    proxies.password = redis.password;
     proxies.addresses = redis.nodes.map(({ announced }) => `${host}:${announced}`);
     await Promise.all(redis.nodes.map(({ port, announced }) => new Promise((done) => {
       const server = net.createServer((client) => proxies.#serve(client, port));
@@ -82,11 +84,27 @@ export class RedisProxies {
       from.on("close", () => { this.#sockets.delete(from); to.destroy(); });
     }
     node.pipe(client);
-    this.#forward(client, node);
+    this.#forward(client, node, port);
+  }
+
+  /* COMMAND goes to the node at PORT in a while, by a way of its own. */
+  #later(port, command) {
+    setTimeout(() => {
+      let side = this.#sides.get(port);
+      if (!side || side.destroyed) {
+        side = net.connect(port, "127.0.0.1");
+        side.on("error", () => {});
+        side.resume(); /* answers are for nobody */
+        side.write(`*2\r\n$4\r\nAUTH\r\n$${this.password.length}\r\n${this.password}\r\n`);
+        this.#sides.set(port, side);
+        this.#sockets.add(side);
+      }
+      side.write(command);
+    }, Math.random() * this.fillMs).unref();
   }
 
   /* What comes from the server goes on command by command. */
-  async #forward(client, node) {
+  async #forward(client, node, port) {
     let held = Buffer.alloc(0);
     try {
       for await (const chunk of client) {
@@ -95,10 +113,11 @@ export class RedisProxies {
         for (const { args, begin, end } of whole) {
           const kind = args[0] === "EVALSHA" ? scripts.get(args[1]) : undefined;
           if (args[0] === "SCRIPT") learn(args[2]);
-          if (kind === "fill" && this.fillMs > 0) await new Promise((done) => { setTimeout(done, Math.random() * this.fillMs); });
+          const isLate = kind === "fill" && this.fillMs > 0;
           const isLost = (kind === "write" || kind === "strike") && Math.random() < this.loses;
           this.lost += isLost;
-          node.write(isLost ? FORGED : held.subarray(begin, end));
+          if (isLate) this.#later(port, Buffer.from(held.subarray(begin, end)));
+          node.write(isLost || isLate ? FORGED : held.subarray(begin, end));
         }
         if (whole.length > 0) held = held.subarray(whole.at(-1).end);
       }

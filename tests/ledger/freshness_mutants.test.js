@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Shows that the probe of freshness finds what it is for: with a mistake put into the cache it must fail, and without
+ * one, under the same faults, it must not.
+ *
+ * LEDGER_MUTANTS=all, as in make check-chaos: all of them, else the first and no control. */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { ROOT, buildDir, program } from "../lib/cluster.js";
+import { makeChanged } from "../lib/next.js";
+import { ILL, WELL, World } from "./freshness_world.js";
+
+const isLong = process.env.LEDGER_MUTANTS === "all";
+const READS_MAX = 60000; /* until a mistake must have shown */
+const READS_CONTROL = 6000;
+
+const LATE = { fillMs: 60, loses: 0 };
+const LOSSES = { fillMs: 0, loses: 0.5 };
+const QUICK_PACES_MS = [0, 10, 20, 30, 50, 80];
+const SLOW_PACES_MS = [0, 1000, 7000, 8000, 9000, 10000];
+
+const RENTRY = "shard/rentry.c";
+/* A set of one is incomplete as soon as there are two. */
+const tinySets = ["shard/viewer_sets.c", '#include "shard/viewer_sets.h"\n',
+  '#include "shard/viewer_sets.h"\n#undef VIEWER_SET_MAX\n#define VIEWER_SET_MAX 1\n'];
+
+const mutants = [
+  { name: "no version check: a fill replaces whatever is there", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL,
+    sources: [[RENTRY, "if not ver or place < since or ver > new then return 0 end", "if not ver then return 0 end"]] },
+  { name: "what has changed is deleted instead of marked, and whoever comes fills", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL,
+    sources: [[RENTRY, "put(new, 0, since, '', ARGV[4])", "redis.call('DEL', key)"],
+      [RENTRY, "if not ver or place < since or ver > new then return 0 end",
+        "if ver and ver > new then return 0 end\\n\"\n                   \"since = 0"]] },
+  { name: "what was lost is never looked at again: nothing is confirmed", faults: LOSSES, paces: SLOW_PACES_MS, bounds: ILL,
+    sources: [["shard/cache.c", '#include "shard/cache.h"\n', '#include "shard/cache.h"\n#undef CACHE_CONFIRM_MS\n#define CACHE_CONFIRM_MS 4000000\n']] },
+  { name: "an incomplete set answers \"no\"", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL,
+    sources: [tinySets, ["shard/viewer_sets.c", "return n < VIEWER_SET_MAX ? VIEWER_NO : VIEWER_PERHAPS;", "return VIEWER_NO;"]] },
+  { name: "control: an incomplete set asks", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL, isControl: true, sources: [tinySets] },
+];
+
+const world = await World.up();
+after(() => world.down());
+
+for (const mutant of isLong ? mutants : mutants.slice(0, 1)) {
+  test(mutant.name, async (t) => {
+    const dir = mkdtempSync(join(tmpdir(), "doushard-mutant-"));
+    await world.serve(await makeChanged(ROOT, buildDir(), dir, mutant.sources));
+    for (const one of world.both) Object.assign(one, mutant.faults);
+    try {
+      const { found } = await world.probe(mutant.paces, mutant.bounds,
+        { reads: mutant.isControl ? READS_CONTROL : READS_MAX, isEager: !mutant.isControl });
+      if (mutant.isControl) assert.deepEqual(found, []);
+      else assert.ok(found.length > 0, "not caught");
+      t.diagnostic(`note: ${mutant.isControl ? "passed" : "caught"}: ${mutant.name}${found.length > 0 ? `: ${found[0]}` : ""}`);
+    } finally {
+      for (const one of world.both) Object.assign(one, { fillMs: 0, loses: 0 });
+      await world.serve(program());
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+}
