@@ -24,6 +24,7 @@
 #include "server/framing.h"
 #include "server/metrics.h"
 #include "server/multipart.h"
+#include "server/rate.h"
 #include "server/reply.h"
 #include "server/request.h"
 #include "server/workers.h"
@@ -156,7 +157,7 @@ static void handle(struct exchange *ex)
     } else if (req->upload_status != UPLOAD_OK) {
         reply_error(req, error_of_upload(req->upload_status), "%s",
                     upload_status_text(req->upload_status));
-    } else {
+    } else if (rate_admit(req)) {
         route->handler(req);
     }
 }

@@ -3,7 +3,6 @@
 /* The throttle in front of every comparison of a password. */
 #include "server/login_guard.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -16,35 +15,13 @@
 #include "server/metrics.h"
 #include "server/request.h"
 
-/* Behind a proxy that nobody named all clients are one, which they should not be. Once: a
- * client can write the header, too. */
-static void warn_of_proxy(const struct request *req, const char *proxies)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    char peer[CLIENT_TEXT_BYTES];
-
-    if (req->headers.forwarded_for == NULL || proxies[0] != '\0' ||
-        atomic_flag_test_and_set(&said)) {
-        return;
-    }
-    log_write(
-        LOG_WARN, "proxy_not_trusted",
-        "peer=%s detail=\"X-Forwarded-For is ignored: if this is your proxy, name it "
-        "in trusted_proxies\"",
-        client_text(req->peer, peer));
-}
-
 static struct throttle_try try_at(const struct request *req, enum throttle_kind kind,
                                   const void *account, size_t account_len)
 {
-    const char *proxies = app_config(req->app)->trusted_proxies;
-
-    warn_of_proxy(req, proxies);
-    return (struct throttle_try){
-        .kind = kind,
-        .account = account,
-        .account_len = account_len,
-        .address = client_behind(req->peer, req->headers.forwarded_for, proxies)};
+    return (struct throttle_try){.kind = kind,
+                                 .account = account,
+                                 .account_len = account_len,
+                                 .address = request_client(req)};
 }
 
 static bool enter(struct login_guard *guard, struct request *req,
