@@ -283,6 +283,26 @@ int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *
     return wait_ms;
 }
 
+bool throttle_is_stranger(const struct throttle_pass *pass)
+{
+    return pass->charged[COUNT_ACCOUNT] || pass->charged[COUNT_ADDRESS];
+}
+
+bool throttle_knows(struct throttle *throttle, const struct throttle_try *attempt,
+                    int64_t now_ms)
+{
+    uint64_t tag = make_tag(throttle, COUNT_PAIR, attempt);
+
+    if (tag == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&throttle->shared.lock);
+    const struct cell *pair = find_pair_locked(throttle, tag, now_ms);
+    bool is_known = pair != NULL && pair->is_known;
+    pthread_mutex_unlock(&throttle->shared.lock);
+    return is_known;
+}
+
 /* Give back what was taken from a count per hour. */
 static void hourly_return_locked(struct throttle *throttle, uint64_t tag, int64_t step)
 {

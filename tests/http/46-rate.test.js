@@ -193,19 +193,101 @@ test("SIGHUP brings other limits: what was counted makes nobody wait longer than
   assert.deepEqual(await codes(2, (api) => register(api, newAddress())), [OK, OK]);
 });
 
+test("what Redis has under a key keeps nobody out who may come: nonsense, or the time of a clock that was ahead", async () => {
+  await reload({ rate_register_per_hour: 1000000 });
+  for (const command of [["SET", "nonsense"], ["SET", "nan"], ["LPUSH", "1"], ["SET", "9000000000000000"], ["SET", "inf"]]) {
+    const address = newAddress();
+    const key = `ds:{${address}}:r:register`;
+    const [node] = await cluster.redis.owners([key]);
+    assert.match(await cluster.redis.cli(node, command[0], key, command[1]), /^(OK|1)$/);
+    await until(`Redis to count over ${command[1]}`, async () => {
+      const before = await here.alone();
+      return (await register(here, address)).status_code === OK && (await here.alone()) === before;
+    }, { timeoutMs: 20000 });
+  }
+});
+
+/* ---- failed logins ---- */
+
+/* Of three an hour two may come at once. */
+test("failed logins at an account count together, wherever they come from", async () => {
+  await reload({ login_account_max: 3, login_address_max: 0 });
+  for (const known of [false, true]) {
+    await shared([CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED], async () => {
+      const name = known ? (await here.register()).name : uniqueName("nobody");
+      return codes(4, (api) => login(api, newAddress(), name, "wrong"));
+    });
+  }
+});
+
+test("failed logins of an address count together, at whatever account", async () => {
+  await reload({ login_account_max: 0, login_address_max: 3 });
+  await shared([CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED], () => {
+    const address = newAddress();
+    return codes(4, (api) => login(api, address, uniqueName("nobody"), "wrong"));
+  });
+});
+
+test("where one limit refuses the other one is not charged", async () => {
+  await reload({ login_account_max: 1, login_address_max: 1 });
+  await shared([CODE.LOGIN, THROTTLED, THROTTLED, CODE.LOGIN, THROTTLED], async () => {
+    const [name, address] = [uniqueName("nobody"), newAddress()];
+    const found = [(await login(here, newAddress(), name, "wrong")).status_code];
+    for (const [api, whom] of [[there, name], [there, name], [there, uniqueName("nobody")], [here, uniqueName("nobody")]])
+      found.push((await login(api, address, whom, "wrong")).status_code);
+    return found;
+  });
+});
+
+test("a right password does not count, and who gave it to one server is known to all", async () => {
+  await reload({ login_account_max: 1, login_address_max: 1 });
+  await shared([OK, OK, OK, CODE.LOGIN, THROTTLED, OK, OK, CODE.LOGIN], async () => {
+    const home = newAddress();
+    const name = uniqueName();
+    const found = [(await register(here, home, name)).status_code];
+    const enter = async (api, address, password) => found.push((await login(api, address, name, password)).status_code);
+    await enter(here, newAddress(), "correct horse");
+    await enter(there, newAddress(), "correct horse");
+    await enter(here, newAddress(), "wrong");
+    await enter(there, newAddress(), "correct horse");
+    await enter(there, home, "correct horse"); /* where it was made, at the other server */
+    await enter(here, home, "correct horse");
+    await enter(there, home, "wrong");
+    return found;
+  });
+});
+
+/* ---- without Redis ---- */
+
 test("without Redis each server goes by its own count, and by what it counted before", async () => {
-  await reload({ rate_register_per_hour: 2 });
+  await reload({ rate_register_per_hour: 2, login_account_max: 3, login_address_max: 0 });
   let one;
   await shared([OK, OK], () => {
     one = newAddress();
     return codes(2, (api) => register(api, one));
+  });
+  /* What Redis refuses is not counted here. */
+  let third;
+  let somebody;
+  await shared([OK, OK, THROTTLED, THROTTLED, THROTTLED, CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED, THROTTLED], async () => {
+    [third, somebody] = [newAddress(), uniqueName("nobody")];
+    const found = [];
+    for (const api of [there, there, here, here, here]) found.push((await register(api, third)).status_code);
+    for (const api of [there, there, here, here, here]) found.push((await login(api, newAddress(), somebody, "wrong")).status_code);
+    return found;
   });
   const other = newAddress();
   const alone = await here.alone();
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.kill(i);
   assert.deepEqual(await codes(4, (api) => register(api, one)), [OK, OK, THROTTLED, THROTTLED]);
   assert.deepEqual(await codes(6, (api) => register(api, other)), [OK, OK, OK, OK, THROTTLED, THROTTLED]);
-  assert.ok((await here.alone()) >= alone + 3);
+  const onlyHere = async (send) => [(await send()).status_code, (await send()).status_code, (await send()).status_code];
+  assert.deepEqual(await onlyHere(() => register(here, third)), [OK, OK, THROTTLED]);
+  assert.deepEqual(await onlyHere(() => login(here, newAddress(), somebody, "wrong")), [CODE.LOGIN, CODE.LOGIN, THROTTLED]);
+  const nobody = uniqueName("nobody");
+  assert.deepEqual(await codes(6, (api) => login(api, newAddress(), nobody, "wrong")),
+    [CODE.LOGIN, CODE.LOGIN, CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED]);
+  assert.ok((await here.alone()) >= alone + 5);
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.start(i);
   await cluster.redis.settled();
   await until("the servers to find Redis", async () => (await register(here, newAddress())).status_code === OK
