@@ -664,6 +664,14 @@ server_create() {
 			scrypt_r = 8;
 			scrypt_p = 1;
 			media_min_free_bytes = 134217728;
+			rate_favorite_per_min = 0;
+			rate_relation_per_min = 0;
+			rate_comment_per_min = 0;
+			rate_message_per_min = 0;
+			rate_publish_per_hour = 0;
+			rate_profile_per_hour = 0;
+			rate_register_per_hour = 0;
+			rate_login_per_min = 0;
 		END
 		redis_options
 		printf '%s\n' "${DOUSHARD_SERVER_OPTIONS:-}"
@@ -673,7 +681,7 @@ server_create() {
 		!(key in line) { order[++n] = key }
 		{ line[key] = $0 }
 		END {
-			print "# Written by scripts/demo up; scrypt is weaker than in production, for speed, and the disk may be fuller."
+			print "# Written by scripts/demo up; scrypt is weaker than in production, for speed, the disk may be fuller, and no rates are limited."
 			for (i = 1; i <= n; i++) print line[order[i]]
 		}' | write_file 644 "$VAR/server$n.conf"
 }

@@ -18,6 +18,7 @@ struct janitor;
 struct media;
 struct metrics;
 struct pages;
+struct rate;
 struct rcluster;
 struct relay;
 struct router;
@@ -42,6 +43,7 @@ struct app {
     struct delivery *delivery; /* second halves of writes, at once */
     struct relay *relay;       /* finishes what was left of them */
     struct words *words;       /* the filter of texts; NULL: none */
+    struct rate *rate;         /* who did how much lately */
     struct auth *auth;         /* token keys, password hashing, session cache */
     struct storage *storage;   /* media files */
     struct uploads *uploads;   /* files being received (upload.h) */

@@ -12,6 +12,18 @@
 #include "server/request.h"
 #include "server/routes.h"
 
+bool claim_is_key(const char *key)
+{
+    size_t len = strlen(key);
+
+    for (size_t i = 0; i < len; i++) {
+        if (key[i] < '!' || key[i] > '~') {
+            return false;
+        }
+    }
+    return len >= 1 && len <= REQUEST_KEY_MAX;
+}
+
 /* Lengths go first, so that no two requests look alike. */
 static bool add_bytes(EVP_MD_CTX *hash, const void *data, uint64_t len)
 {

@@ -19,4 +19,7 @@ struct request;
  * or its shard does not answer. One CALL with a key, none without. */
 bool claim_op(struct request *req, unsigned char op[OP_BYTES]) MUST_CHECK;
 
+/* Is KEY one: 1 to REQUEST_KEY_MAX visible characters of ASCII? */
+bool claim_is_key(const char *key) MUST_CHECK;
+
 #endif

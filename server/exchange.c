@@ -19,10 +19,12 @@
 #include "server/account.h"
 #include "server/app.h"
 #include "server/auth.h"
+#include "server/claim.h"
 #include "server/config.h"
 #include "server/framing.h"
 #include "server/metrics.h"
 #include "server/multipart.h"
+#include "server/rate.h"
 #include "server/reply.h"
 #include "server/request.h"
 #include "server/workers.h"
@@ -152,14 +154,12 @@ static void handle(struct exchange *ex)
     }
     if (!ex->params_ok) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
-        return;
-    }
-    if (req->upload_status != UPLOAD_OK) {
+    } else if (req->upload_status != UPLOAD_OK) {
         reply_error(req, error_of_upload(req->upload_status), "%s",
                     upload_status_text(req->upload_status));
-        return;
+    } else if (rate_admit(req)) {
+        route->handler(req);
     }
-    route->handler(req);
 }
 
 static void run(struct work *work)
@@ -484,18 +484,6 @@ static enum MHD_Result field_cb(void *cls, enum MHD_ValueKind kind, const char *
     return MHD_YES;
 }
 
-static bool is_key(const char *key)
-{
-    size_t len = strlen(key);
-
-    for (size_t i = 0; i < len; i++) {
-        if (key[i] < '!' || key[i] > '~') {
-            return false;
-        }
-    }
-    return len >= 1 && len <= REQUEST_KEY_MAX;
-}
-
 static void take_fields(struct exchange *ex)
 {
     struct request_headers *headers = &ex->req.headers;
@@ -523,7 +511,7 @@ static void take_fields(struct exchange *ex)
             *fields.list[i].copy = NULL; /* nobody knows which one counts */
         }
     }
-    ex->key_bad = key_twice || (fields.key != NULL && !is_key(fields.key));
+    ex->key_bad = key_twice || (fields.key != NULL && !claim_is_key(fields.key));
     ex->req.idempotency_key = ex->key_bad ? NULL : fields.key;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The throttle in front of every comparison of a password. */
+/* The throttle in front of every comparison of a password, and that of all servers. */
 #include "server/login_guard.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -16,52 +15,67 @@
 #include "server/metrics.h"
 #include "server/request.h"
 
-/* Behind a proxy that nobody named all clients are one, which they should not be. Once: a
- * client can write the header, too. */
-static void warn_of_proxy(const struct request *req, const char *proxies)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    char peer[CLIENT_TEXT_BYTES];
-
-    if (req->headers.forwarded_for == NULL || proxies[0] != '\0' ||
-        atomic_flag_test_and_set(&said)) {
-        return;
-    }
-    log_write(
-        LOG_WARN, "proxy_not_trusted",
-        "peer=%s detail=\"X-Forwarded-For is ignored: if this is your proxy, name it "
-        "in trusted_proxies\"",
-        client_text(req->peer, peer));
-}
-
 static struct throttle_try try_at(const struct request *req, enum throttle_kind kind,
                                   const void *account, size_t account_len)
 {
-    const char *proxies = app_config(req->app)->trusted_proxies;
-
-    warn_of_proxy(req, proxies);
-    return (struct throttle_try){
-        .kind = kind,
-        .account = account,
-        .account_len = account_len,
-        .address = client_behind(req->peer, req->headers.forwarded_for, proxies)};
+    return (struct throttle_try){.kind = kind,
+                                 .account = account,
+                                 .account_len = account_len,
+                                 .address = request_client(req)};
 }
 
-static bool enter(struct login_guard *guard, struct request *req,
-                  const struct throttle_try *attempt)
+static struct throttle_limits limits_of(const struct config *config)
 {
-    const struct config *config = app_config(req->app);
-    const struct throttle_limits limits = {
+    return (struct throttle_limits){
         .tries = (unsigned)config->login_tries,
         .wait_max_ms = (int64_t)config->login_wait_max_s * 1000,
         .account_max = (unsigned)config->login_account_max,
         .address_max = (unsigned)config->login_address_max,
     };
+}
+
+/* How long to wait by the throttle of this process, which first learns from the others
+ * whether they know who tries. 0: it has been entered. */
+static int64_t enter_here(struct login_guard *guard, const struct throttle_limits *limits,
+                          const struct throttle_try *attempt)
+{
+    struct throttle *throttle = auth_throttle(guard->req->app->auth);
+
+    if (!throttle_knows(throttle, attempt, clock_mono_ms()) &&
+        login_shared_knows(&guard->shared)) {
+        throttle_know(throttle, attempt, clock_mono_ms());
+    }
+    return throttle_enter(throttle, limits, attempt, clock_mono_ms(), &guard->pass);
+}
+
+/* The same by what all servers count. */
+static int64_t enter_all(struct login_guard *guard)
+{
+    struct app *app = guard->req->app;
+
+    if (!throttle_is_stranger(&guard->pass)) {
+        return 0;
+    }
+    int64_t wait_ms = login_shared_enter(&guard->shared);
+    if (wait_ms > 0) {
+        throttle_leave(auth_throttle(app->auth), &guard->pass, THROTTLE_UNKNOWN,
+                       clock_mono_ms());
+    }
+    return wait_ms;
+}
+
+static bool enter(struct login_guard *guard, struct request *req,
+                  const struct throttle_try *attempt)
+{
+    const struct throttle_limits limits = limits_of(app_config(req->app));
     char text[CLIENT_TEXT_BYTES];
 
     guard->req = req;
-    int64_t wait_ms = throttle_enter(auth_throttle(req->app->auth), &limits, attempt,
-                                     clock_mono_ms(), &guard->pass);
+    login_shared_init(&guard->shared, req->app, &limits, attempt);
+    int64_t wait_ms = enter_here(guard, &limits, attempt);
+    if (wait_ms <= 0) {
+        wait_ms = enter_all(guard);
+    }
     if (wait_ms <= 0) {
         return true;
     }
@@ -89,8 +103,12 @@ bool login_guard_id(struct login_guard *guard, struct request *req, uint64_t use
 void login_guard_know(const struct request *req, const char *name)
 {
     struct throttle_try attempt = try_at(req, THROTTLE_NAME, name, strlen(name));
+    const struct throttle_limits limits = limits_of(app_config(req->app));
+    struct login_shared shared;
 
     throttle_know(auth_throttle(req->app->auth), &attempt, clock_mono_ms());
+    login_shared_init(&shared, req->app, &limits, &attempt);
+    login_shared_leave(&shared, THROTTLE_RIGHT);
 }
 
 void login_guard_leave(struct login_guard *guard, enum password_status status)
@@ -101,6 +119,7 @@ void login_guard_leave(struct login_guard *guard, enum password_status status)
                                                        : THROTTLE_UNKNOWN;
 
     throttle_leave(auth_throttle(req->app->auth), &guard->pass, end, clock_mono_ms());
+    login_shared_leave(&guard->shared, end);
     if (end == THROTTLE_WRONG) {
         metrics_add(req->app->metrics, METRIC_LOGINS_FAILED, 1);
     }

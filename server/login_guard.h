@@ -13,6 +13,7 @@
 
 #include "shard/base/check.h"
 
+#include "server/login_shared.h"
 #include "server/password.h"
 #include "server/throttle.h"
 
@@ -22,6 +23,7 @@ struct request;
 struct login_guard {
     struct request *req; /* (ref) */
     struct throttle_pass pass;
+    struct login_shared shared;
 };
 
 /* May the password of the user NAME, or of the user USER_ID, be compared for REQ? True:

@@ -31,6 +31,7 @@
 #include "server/metrics.h"
 #include "server/notify.h"
 #include "server/page.h"
+#include "server/rate.h"
 #include "server/redis.h"
 #include "server/routes.h"
 #include "server/storage.h"
@@ -261,6 +262,12 @@ static bool start_auth(struct process *process)
     return process->app.auth != NULL;
 }
 
+static bool start_rate(struct app *app)
+{
+    app->rate = rate_new();
+    return app->rate != NULL;
+}
+
 static bool start_media(struct app *app, const struct config *config)
 {
     app->storage = storage_new(config->media_dir);
@@ -349,9 +356,10 @@ static bool start_parts(struct process *process)
     if (app->http == NULL) {
         return false;
     }
-    if (start_metrics(app) && start_auth(process) && start_words(app, config) &&
-        start_media(app, config) && start_cache(app, config) && start_router(process) &&
-        start_delivery(app) && start_workers(app, config) && start_fibers(app, config) &&
+    if (start_metrics(app) && start_auth(process) && start_rate(app) &&
+        start_words(app, config) && start_media(app, config) &&
+        start_cache(app, config) && start_router(process) && start_delivery(app) &&
+        start_workers(app, config) && start_fibers(app, config) &&
         start_janitor(app, config) && http_start(app->http)) {
         return true;
     }
@@ -375,6 +383,7 @@ static void stop_parts(struct process *process)
     uploads_free(&app->uploads);
     storage_free(&app->storage);
     auth_free(&app->auth);
+    rate_free(&app->rate);
     relay_free(&app->relay);
     delivery_free(&app->delivery);
     router_free(&app->router);

@@ -4,10 +4,12 @@
 #include "server/request.h"
 
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/hex.h"
+#include "shard/base/log.h"
 #include "shard/base/rnd.h"
 
 #include "server/app.h"
@@ -50,6 +52,32 @@ void request_set_deadline(struct request *req, int64_t deadline_ms)
 {
     req->deadline_ms = deadline_ms;
     call_init(&req->call, &req->arena, deadline_ms);
+}
+
+/* Behind a proxy that nobody named all clients are one, which they should not be. Once: a
+ * client can write the header, too. */
+static void warn_of_proxy(const struct request *req, const char *proxies)
+{
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    char peer[CLIENT_TEXT_BYTES];
+
+    if (req->headers.forwarded_for == NULL || proxies[0] != '\0' ||
+        atomic_flag_test_and_set(&said)) {
+        return;
+    }
+    log_write(
+        LOG_WARN, "proxy_not_trusted",
+        "peer=%s detail=\"X-Forwarded-For is ignored: if this is your proxy, name it "
+        "in trusted_proxies\"",
+        client_text(req->peer, peer));
+}
+
+struct client_address request_client(const struct request *req)
+{
+    const char *proxies = app_config(req->app)->trusted_proxies;
+
+    warn_of_proxy(req, proxies);
+    return client_behind(req->peer, req->headers.forwarded_for, proxies);
 }
 
 int64_t request_left_ms(const struct request *req)

@@ -82,6 +82,9 @@ void request_set_route(struct request *req, const struct route *route,
 /* Set the time until which everything must be done, for the handler and its calls. */
 void request_set_deadline(struct request *req, int64_t deadline_ms);
 
+/* Who has sent it: who has connected, or whom a proxy that the options name has seen. */
+struct client_address request_client(const struct request *req);
+
 /* Milliseconds left, 0 when the deadline has passed. */
 int64_t request_left_ms(const struct request *req);
 

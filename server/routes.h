@@ -11,6 +11,7 @@
 #include "shard/base/check.h"
 
 #include "server/params.h"
+#include "server/rate.h"
 
 struct request;
 
@@ -49,6 +50,7 @@ struct route {
     enum route_auth auth;
     enum route_budget budget;
     unsigned flags;
+    enum rate_action rate; /* what it counts as; the handler runs only if it may */
     const struct param_spec *params; /* NULL: none; else ends with a name of NULL */
     const char *failure_json; /* keys added to every refusal: "\"token\":\"\"", or NULL */
     const char *doc;          /* one line */

@@ -3,12 +3,10 @@
 /* Counts of wrong passwords: a set-associative table under one lock. */
 #include "server/throttle.h"
 
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "shard/base/rnd.h"
+#include "server/tag.h"
 
 #define WAYS 8
 #define SETS 32768 /* 262144 cells, 8 MiB when all are used */
@@ -37,8 +35,7 @@ struct cell {
 };
 
 struct throttle {
-    unsigned char key[16]; /* nobody can choose names that share a set */
-    EVP_MAC *mac;
+    struct tagger tagger;
     struct {
         pthread_mutex_t lock;
         struct cell *cells; /* owned; SETS * WAYS */
@@ -52,11 +49,9 @@ struct throttle *throttle_new(void)
     if (throttle == NULL) {
         return NULL;
     }
-    throttle->mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
     throttle->shared.cells = calloc((size_t)SETS * WAYS, sizeof(struct cell));
     CHECK(pthread_mutex_init(&throttle->shared.lock, NULL) == 0);
-    rnd_bytes(throttle->key, sizeof throttle->key);
-    if (throttle->mac == NULL || throttle->shared.cells == NULL) {
+    if (!tagger_init(&throttle->tagger) || throttle->shared.cells == NULL) {
         throttle_free(&throttle);
     }
     return throttle;
@@ -65,7 +60,7 @@ struct throttle *throttle_new(void)
 void throttle_free(struct throttle **throttle)
 {
     if (*throttle != NULL) {
-        EVP_MAC_free((*throttle)->mac);
+        tagger_release(&(*throttle)->tagger);
         pthread_mutex_destroy(&(*throttle)->shared.lock);
         free((*throttle)->shared.cells);
         free(*throttle);
@@ -76,36 +71,21 @@ void throttle_free(struct throttle **throttle)
 /* ---- tags ---------------------------------------------------------------------------
  */
 
-/* A keyed hash of what is counted; never 0. 0: memory is short. */
+/* The tag of what is counted; 0: memory is short. */
 static uint64_t make_tag(const struct throttle *throttle, enum count count,
                          const struct throttle_try *attempt)
 {
     struct client_address network = client_network(attempt->address);
-    unsigned char head[2] = {(unsigned char)count, (unsigned char)attempt->kind};
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(throttle->mac);
-    unsigned char out[16] = {0};
-    size_t out_len = 0;
-    uint64_t tag = 0;
+    bool has_account = count != COUNT_ADDRESS;
+    unsigned char head[2] = {(unsigned char)count,
+                             has_account ? (unsigned char)attempt->kind : 0};
+    const struct tag_part parts[] = {
+        {head, sizeof head},
+        {network.bytes, count != COUNT_ACCOUNT ? sizeof network.bytes : 0},
+        {attempt->account, has_account ? attempt->account_len : 0},
+    };
 
-    if (count == COUNT_ADDRESS) {
-        head[1] = 0;
-    }
-    bool ok = mac != NULL &&
-              EVP_MAC_init(mac, throttle->key, sizeof throttle->key, NULL) == 1 &&
-              EVP_MAC_update(mac, head, sizeof head) == 1;
-    if (ok && count != COUNT_ACCOUNT) {
-        ok = EVP_MAC_update(mac, network.bytes, sizeof network.bytes) == 1;
-    }
-    if (ok && count != COUNT_ADDRESS) {
-        ok = EVP_MAC_update(mac, attempt->account, attempt->account_len) == 1;
-    }
-    ok = ok && EVP_MAC_final(mac, out, &out_len, sizeof out) == 1;
-    EVP_MAC_CTX_free(mac);
-    if (ok) {
-        memcpy(&tag, out, sizeof tag);
-        tag += tag == 0;
-    }
-    return tag;
+    return tag_make(&throttle->tagger, parts, ARRAY_LEN(parts));
 }
 
 /* ---- the table ----------------------------------------------------------------------
@@ -301,6 +281,26 @@ int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *
     int64_t wait_ms = enter_locked(throttle, limits, now_ms, pass);
     pthread_mutex_unlock(&throttle->shared.lock);
     return wait_ms;
+}
+
+bool throttle_is_stranger(const struct throttle_pass *pass)
+{
+    return pass->charged[COUNT_ACCOUNT] || pass->charged[COUNT_ADDRESS];
+}
+
+bool throttle_knows(struct throttle *throttle, const struct throttle_try *attempt,
+                    int64_t now_ms)
+{
+    uint64_t tag = make_tag(throttle, COUNT_PAIR, attempt);
+
+    if (tag == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&throttle->shared.lock);
+    const struct cell *pair = find_pair_locked(throttle, tag, now_ms);
+    bool is_known = pair != NULL && pair->is_known;
+    pthread_mutex_unlock(&throttle->shared.lock);
+    return is_known;
 }
 
 /* Give back what was taken from a count per hour. */

@@ -13,8 +13,8 @@
  * address from which that account has been logged in to before, so that strangers do not
  * lock its owner out.
  *
- * The counts are this process's, in a table of fixed size: when it is full, the ones that
- * changed longest ago are forgotten. */
+ * The counts are this process's (login_shared.h has those of all), in a table of fixed
+ * size: when it is full, the ones that changed longest ago are forgotten. */
 #ifndef DOUSHARD_THROTTLE_H
 #define DOUSHARD_THROTTLE_H
 
@@ -76,8 +76,15 @@ int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *
                        const struct throttle_try *attempt, int64_t now_ms,
                        struct throttle_pass *pass) MUST_CHECK;
 
+/* Was the try counted per hour, as strangers' are? */
+bool throttle_is_stranger(const struct throttle_pass *pass);
+
 void throttle_leave(struct throttle *throttle, const struct throttle_pass *pass,
                     enum throttle_end end, int64_t now_ms);
+
+/* Is this an address from which that account was ever logged in to? */
+bool throttle_knows(struct throttle *throttle, const struct throttle_try *attempt,
+                    int64_t now_ms) MUST_CHECK;
 
 /* The password of this account was given from this address just now, as with
  * THROTTLE_RIGHT: the account was made. */

@@ -30,6 +30,10 @@ export const program = () => join(buildDir(), "doushard");
 /** A sanitizer slows the server down by about this. */
 export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir())) ? 3 : 1);
 
+/** No rate limits: tests are quicker than people. */
+export const NO_RATES = Object.fromEntries(["favorite_per_min", "relation_per_min", "comment_per_min", "message_per_min",
+  "publish_per_hour", "profile_per_hour", "register_per_hour", "login_per_min"].map((name) => [`rate_${name}`, 0]));
+
 /** Options of a server that is given uploads. Others have nothing to examine them with: a server tries the
  * programs when it starts, and each of them takes a tenth of a second to say its version. */
 export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin/ffprobe" };
@@ -93,7 +97,7 @@ export class Server {
   }
 
   arguments() {
-    const flags = Object.entries(this.options).map(([k, v]) => `${flagName(k)}=${v}`);
+    const flags = Object.entries(this.options).filter(([, v]) => v !== undefined).map(([k, v]) => `${flagName(k)}=${v}`);
     return [`--config=${this.cluster.config}`, ...flags];
   }
 
@@ -300,6 +304,7 @@ export class Cluster {
       job_poll_ms: 100,
       media_min_free_bytes: 16 << 20,
       db_min_free_bytes: 0,
+      ...NO_RATES,
       cache_local_bytes: 0, /* a test may ask for one: most look at shards behind the server's back */
       ffmpeg_path: "/usr/bin/true",
       ffprobe_path: "/usr/bin/true",

@@ -215,6 +215,34 @@ static void test_taken_back(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), 2 * SECOND_MS);
 }
 
+/* ---- who is known ---- */
+
+static void test_knows(void **state)
+{
+    struct throttle_try here = {.kind = THROTTLE_NAME,
+                                .account = "alice",
+                                .account_len = strlen("alice"),
+                                .address = host(1)};
+    struct throttle_try there = here;
+    struct throttle_pass pass;
+
+    (void)state;
+    there.address = host(2);
+    assert_false(throttle_knows(throttle, &here, now_ms));
+    assert_int_equal(enter("alice", 1, &pass), 0);
+    assert_true(throttle_is_stranger(&pass));
+    throttle_leave(throttle, &pass, THROTTLE_RIGHT, now_ms);
+    assert_true(throttle_knows(throttle, &here, now_ms));
+    assert_false(throttle_knows(throttle, &there, now_ms));
+    assert_int_equal(enter("alice", 1, &pass), 0);
+    assert_false(throttle_is_stranger(&pass));
+    throttle_leave(throttle, &pass, THROTTLE_WRONG, now_ms);
+    now_ms += 29 * DAY_MS;
+    assert_true(throttle_knows(throttle, &here, now_ms));
+    now_ms += 2 * DAY_MS;
+    assert_false(throttle_knows(throttle, &here, now_ms));
+}
+
 /* ---- counts per hour ---- */
 
 /* The figure of ASVS: at most 100 in any hour. */
@@ -431,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(test_waits_double),
         WITH(test_in_a_row),
+        WITH(test_knows),
         WITH(test_forgets),
         WITH(test_others_go_on),
         WITH(test_one_network),
