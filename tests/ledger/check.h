@@ -45,10 +45,11 @@ enum ledger_invariant {
 /* A message that takes longer to the other mailbox has missed its first delivery. */
 #define LEDGER_LATE_MS 1000
 
-/* What was found. Set OUT and MOST before; the rest to zero. */
+/* What was found. Set OUT, MOST and STALE_US before; the rest to zero. */
 struct ledger_report {
-    FILE *out;     /* one line per violation; NULL: only count */
-    unsigned most; /* lines per invariant */
+    FILE *out;        /* one line per violation; NULL: only count */
+    unsigned most;    /* lines per invariant */
+    int64_t stale_us; /* counters that were read may be so old */
     size_t violations[INVARIANT__COUNT];
     size_t total;
     size_t edges;    /* looked at, by pairs of owners */

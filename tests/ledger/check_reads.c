@@ -216,16 +216,17 @@ void ledger_check_reads(struct ledger_case *c)
         }
     }
     for (size_t i = 0; i < c->history->n; i++) {
-        const struct ledger_op *op = &c->history->ops[i];
-        if (op->outcome != LEDGER_OK) {
+        struct ledger_op read = c->history->ops[i];
+        if (read.outcome != LEDGER_OK) {
             continue;
         }
-        if (op->kind == LEDGER_READ) {
+        read.invoked_us -= c->report->stale_us;
+        if (read.kind == LEDGER_READ) {
             c->report->reads++;
-            check_user(c, &line, op);
-        } else if (op->kind == LEDGER_READ_VIDEO) {
+            check_user(c, &line, &read);
+        } else if (read.kind == LEDGER_READ_VIDEO) {
             c->report->reads++;
-            check_video(c, &line, op);
+            check_video(c, &line, &read);
         }
     }
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {

@@ -105,6 +105,28 @@ export const FAULTS = [
       return name;
     } },
   { name: "disk full", perMinute: 2, needsDisk: true, strike: ({ disk, random }) => fillDisk(disk, 500 + random(1500)) },
+  { name: "redis killed", perMinute: 6,
+    strike: async ({ cluster: { redis }, random }) => {
+      const node = random(redis.nodes.length);
+      await redis.kill(node);
+      await pause(random(2000));
+      await redis.start(node);
+      return `node ${node}`;
+    } },
+  { name: "redis frozen", perMinute: 6,
+    strike: async ({ cluster: { redis }, random }) => {
+      const node = random(redis.nodes.length);
+      await redis.freeze(node);
+      await pause(200 + random(3000));
+      redis.thaw(node);
+      return `node ${node}`;
+    } },
+  { name: "redis emptied", perMinute: 4,
+    strike: async ({ cluster: { redis }, random }) => {
+      const node = random(redis.nodes.length);
+      await redis.cli(node, "FLUSHALL").catch(() => {}); /* a replica refuses */
+      return `node ${node}`;
+    } },
   { name: "replies lost", perMinute: 6, strike: (scene) => loseReplies(scene, 1000) },
   { name: "slot moved", perMinute: 60, lane: "moves", strike: moveOne },
 ];

@@ -15,13 +15,13 @@ import { makeChanged } from "../lib/next.js";
 import { ILL, WELL, World } from "./freshness_world.js";
 
 const isLong = process.env.LEDGER_MUTANTS === "all";
-const READS_MAX = 60000; /* until a mistake must have shown */
+const READS_MAX = 1000000; /* until a mistake must have shown */
 const READS_CONTROL = 6000;
 
 const LATE = { fillMs: 60, loses: 0 };
 const LOSSES = { fillMs: 0, loses: 0.5 };
 const QUICK_PACES_MS = [0, 10, 20, 30, 50, 80];
-const SLOW_PACES_MS = [0, 1000, 7000, 8000, 9000, 10000];
+const SLOW_PACES_MS = [0, 1000, 5500, 6000, 6500, 7000];
 
 const RENTRY = "shard/rentry.c";
 /* A set of one is incomplete as soon as there are two. */

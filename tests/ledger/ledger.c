@@ -17,7 +17,7 @@ static const char usage[] =
     "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. "
     "[OPTION..]\n"
     "       ledger finish --world=FILE --keys=FILE --mailboxes=FILE --server=PORT..\n"
-    "       ledger check --history=FILE --rows=FILE.. [--mailboxes=FILE] [--most=N]\n"
+    "       ledger check --history=FILE --rows=FILE.. [--mailboxes=FILE] [OPTION..]\n"
     "\n"
     "run: clients that do random things; every request becomes a line of the history.\n"
     "  --world=FILE        whom the clients know (see load.h)\n"
@@ -42,6 +42,7 @@ static const char usage[] =
     "check: prints violations and sums.\n"
     "  --rows=FILE         rows of a shard (see rows.h); may be repeated\n"
     "  --most=N            lines per invariant (5)\n"
+    "  --stale-ms=N        counters that were read may be so old (0)\n"
     "\n"
     "Exit status: 0 done, no violation; 1 violations; 2 misuse, or a file is not "
     "right.\n";
@@ -52,6 +53,7 @@ struct options {
     const char *rows[16];
     size_t n_rows;
     unsigned most;
+    unsigned stale_ms;
 };
 
 enum {
@@ -71,6 +73,7 @@ enum {
     OPTION_POLLERS,
     OPTION_MIX,
     OPTION_MOST,
+    OPTION_STALE_MS,
     OPTION_HELP
 };
 
@@ -91,6 +94,7 @@ static const struct option long_options[] = {
     {"pollers", required_argument, NULL, OPTION_POLLERS},
     {"mix", required_argument, NULL, OPTION_MIX},
     {"most", required_argument, NULL, OPTION_MOST},
+    {"stale-ms", required_argument, NULL, OPTION_STALE_MS},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
 
@@ -158,6 +162,9 @@ static bool set_number(struct options *options, int which, const char *text)
     case OPTION_POLLERS:
         load->pollers = (size_t)n;
         return n <= 64;
+    case OPTION_STALE_MS:
+        options->stale_ms = (unsigned)n;
+        return true;
     case OPTION_MOST:
         options->most = (unsigned)n;
         return true;
@@ -413,7 +420,9 @@ static int check(const struct options *options)
     struct ledger_history history = {.n = 0};
     struct ledger_mailboxes mailboxes = {.n = 0};
     struct ledger_rows rows = {.outbox = 0};
-    struct ledger_report report = {.out = stdout, .most = options->most};
+    struct ledger_report report = {.out = stdout,
+                                   .most = options->most,
+                                   .stale_us = (int64_t)options->stale_ms * 1000};
 
     if (options->history == NULL || options->n_rows == 0) {
         return fail("check", "needs --history and --rows");

@@ -205,10 +205,10 @@ function dump(cluster, shard) {
  * Read all rows and judge them by HISTORY, and by MAILBOXES if there were pollers; resolves to
  * {violations: {I1: n, ..}, text}.
  */
-export async function judge(cluster, history, mailboxes) {
+export async function judge(cluster, history, mailboxes, { staleMs = 0 } = {}) {
   const files = await parallel(cluster.shards.length, cluster.shards.map((shard) => () => dump(cluster, shard)));
   const { status, text } = await ledger(["check", `--history=${history}`, ...files.map((f) => `--rows=${f}`),
-    ...(mailboxes ? [`--mailboxes=${mailboxes}`] : [])]);
+    `--stale-ms=${staleMs}`, ...(mailboxes ? [`--mailboxes=${mailboxes}`] : [])]);
   assert.ok(status === 0 || status === 1, text);
   const violations = Object.fromEntries(
     [...text.matchAll(/^(I\d+): (\d+) violations$/gm)].map(([, i, n]) => [i, Number(n)]));
