@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who asks: token, process cache, shard. Refuses when nobody can say. */
+/* Who asks: token, process cache, Redis, shard. Refuses when nobody can say. */
 #include "server/auth.h"
 
 #include <stdio.h>
@@ -13,6 +13,8 @@
 #include "shard/base/hex.h"
 #include "shard/base/log.h"
 #include "shard/base/rnd.h"
+
+#include "shard/cache.h"
 
 #include "server/app.h"
 #include "server/config.h"
@@ -151,8 +153,8 @@ static bool is_genuine(struct auth *auth, const struct request *req, const char 
     return reason == JWT_OK;
 }
 
-/* Ask the shard whether the session is open, and remember a yes. NOW_MS is when the cache
- * did not know, TICKET what it gave then. */
+/* Ask Redis or the shard whether the session is open, and remember a yes. NOW_MS is when
+ * the cache did not know, TICKET what it gave then. */
 static enum outcome ask_shard(struct auth *auth, struct request *req,
                               const struct jwt_claims *claims,
                               const struct session_ticket *ticket, int64_t now_ms)
@@ -164,14 +166,20 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
     if (req->route->auth == AUTH_OPTIONAL) {
         req->call.deadline_ms = now_ms + request_left_ms(req) / 2;
     }
+    int64_t age_ms = 0;
+    int64_t idle_ms = (int64_t)config->session_idle_s * 1000;
+    /* Who is to be believed for a shorter time than Redis believes is asked for. */
     enum outcome outcome =
-        session_check(req->app->router, &req->call, claims->user_id, claims->session,
-                      (int64_t)config->session_idle_s * 1000);
+        config->session_cache_ms < CACHE_CONFIRM_MS
+            ? session_check(req->app->router, &req->call, claims->user_id,
+                            claims->session, idle_ms)
+            : session_recall(req->app->router, &req->call, claims->user_id,
+                             claims->session, idle_ms, &age_ms);
     req->call.deadline_ms = deadline_ms;
     if (outcome == OUTCOME_OK) {
         /* Counted from before the question: the answer is not older than that. */
         session_cache_put(auth->sessions, claims->user_id, claims->session,
-                          now_ms + config->session_cache_ms, ticket);
+                          now_ms + config->session_cache_ms - age_ms, ticket);
     }
     return outcome;
 }

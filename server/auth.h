@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who asks: from the token of a request to its user, through token, process cache and
- * shard.
+/* Who asks: from the token of a request to its user, through token, process cache, Redis
+ * and shard.
  *
  *   token --jwt_verify()--> user, session --session cache, 5 s--> known to be open
- *                                         \--session_check() on the user's shard
+ *                                         \--session_recall() in Redis, or on the
+ *                                            user's shard
  *
  * A token proves who signed it; the session it names decides. Only "yes" is remembered.
  */

@@ -179,6 +179,11 @@ void cache_offer(struct cache *cache, const struct cache_change *said,
     }
 }
 
+bool cache_is_shared(const struct cache *cache)
+{
+    return cache != NULL && cache->redis != NULL;
+}
+
 bool cache_is_local(const struct cache *cache)
 {
     return cache != NULL && cache->is_local;
@@ -238,6 +243,7 @@ static void take_entry(struct wanted *w, struct cache_item *item,
     item->data = entry->data;
     item->len = entry->len;
     item->is_unsure = is_old;
+    item->age_ms = entry->age_ms;
     if (!item->is_unsure) {
         int64_t left_ms = CACHE_CONFIRM_MS - entry->age_ms;
         count(w->cache, item->key.kind, HITS_REDIS);

@@ -83,6 +83,7 @@ struct cache_item {
     uint64_t ver;
     const char *data; /* in the call's arena; NULL: nobody could say */
     size_t len;       /* 0: there is no such thing */
+    int64_t age_ms;   /* since a shard said so, at most */
     bool is_private;  /* set by LOAD: right for who asked, and not to be kept */
 
     /* Of the cache. */
@@ -153,6 +154,9 @@ void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *
  */
 bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticket);
 size_t cache_range(const struct copy_key *key);
+
+/* Is there a Redis, for what is in no process? CACHE may be NULL. */
+bool cache_is_shared(const struct cache *cache);
 
 /* May there be copies in this process? CACHE may be NULL. */
 bool cache_is_local(const struct cache *cache);

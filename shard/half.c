@@ -9,7 +9,9 @@
 #include "shard/base/clock.h"
 #include "shard/base/hex.h"
 
+#include "shard/cache.h"
 #include "shard/id.h"
+#include "shard/message.h"
 #include "shard/router_call.h"
 
 /* What an operation takes in a batch beside its text: names of fields, ids, op. */
@@ -258,6 +260,26 @@ static void run_ops(struct router *router, struct call *call, enum proc_id proc,
     ops_free(&ops);
 }
 
+/* The mailboxes of the targets, or with IS_UNDO of the actors, may have changed. */
+static void note_mail(struct router *router, const struct half_batch *batch, bool is_undo)
+{
+    struct cache_change changes[CACHE_CHANGES_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; router_cache(router) != NULL && i < batch->n; i++) {
+        const struct half *half = &batch->halves[batch->index[i]];
+        if (half->kind == HALF_MESSAGE) {
+            changes[n++] = (struct cache_change){
+                .key = is_undo ? message_key(half->actor_id, half->target_id)
+                               : message_key(half->target_id, half->actor_id)};
+        }
+        if (n == CACHE_CHANGES_MAX || (n > 0 && i + 1 == batch->n)) {
+            cache_write(router_cache(router), changes, n);
+            n = 0;
+        }
+    }
+}
+
 static const struct half *get(const struct half_batch *batch, size_t i)
 {
     return &batch->halves[batch->index[i]];
@@ -313,6 +335,7 @@ void half_deliver(struct router *router, struct call *call,
         }
     }
     run_ops(router, call, kinds[kind].deliver, ops, batch);
+    note_mail(router, batch, /* is_undo= */ false);
 }
 
 /* Name the outbox row of HALF. */
@@ -345,6 +368,7 @@ void half_done(struct router *router, struct call *call, const struct half_batch
 void half_undo(struct router *router, struct call *call, const struct half_batch *batch)
 {
     run_ops(router, call, PROC_OUTBOX_UNDO, name_rows(batch), batch);
+    note_mail(router, batch, /* is_undo= */ true);
 }
 
 /* Pause before the next attempt after ATTEMPTS failures. */

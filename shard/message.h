@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shard/call.h"
+#include "shard/copies.h"
 #include "shard/outcome.h"
 
 struct delivery;
@@ -59,5 +60,9 @@ struct message_range {
 enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
                           uint64_t peer_id, const struct message_range *range,
                           struct message_page *page);
+
+/* Where the cache has the chat with PEER_ID in the mailbox of USER_ID; it has no version:
+ * who changes it marks it. */
+struct copy_key message_key(uint64_t user_id, uint64_t peer_id);
 
 #endif

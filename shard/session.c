@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Callers of the procedures in procedures/session/ that check a login. */
+#include "shard/base/le64.h"
 #include "shard/base/log.h"
 
+#include "shard/cache.h"
 #include "shard/router_call.h"
 #include "shard/user.h"
 
@@ -52,5 +54,61 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
     /* Sessions are counted apart, so that a request's own CALLs can be told from them. */
     call->n_session_calls += call->n_calls - calls_before;
     call->n_calls = calls_before;
+    return outcome;
+}
+
+/* ---- through the cache ---- */
+
+/* The first half of the id will do: it is random, and of one user's sessions. */
+struct copy_key session_key(uint64_t user_id, const unsigned char session[SESSION_BYTES])
+{
+    return (struct copy_key){.kind = CACHE_SESSION,
+                             .owner = user_id,
+                             .other = le64_read((const char *)session) | 1};
+}
+
+/* A question about one session. */
+struct question {
+    struct router *router;
+    struct call *call;
+    uint64_t user_id;
+    const unsigned char *session;
+    int64_t idle_ms;
+};
+
+static enum outcome load(void *context, struct cache_item **items, size_t n)
+{
+    static const char is_open[] = "open";
+    const struct question *q = context;
+    enum outcome outcome =
+        session_check(q->router, q->call, q->user_id, q->session, q->idle_ms);
+
+    CHECK(n == 1);
+    if (outcome == OUTCOME_OK) {
+        items[0]->data = is_open;
+        items[0]->len = sizeof is_open - 1;
+    }
+    return outcome;
+}
+
+enum outcome session_recall(struct router *router, struct call *call, uint64_t user_id,
+                            const unsigned char session[SESSION_BYTES], int64_t idle_ms,
+                            int64_t *age_ms)
+{
+    struct question question = {.router = router,
+                                .call = call,
+                                .user_id = user_id,
+                                .session = session,
+                                .idle_ms = idle_ms};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &question};
+    struct cache_item item = {.key = session_key(user_id, session)};
+
+    *age_ms = 0;
+    if (!cache_is_shared(router_cache(router))) {
+        return session_check(router, call, user_id, session, idle_ms);
+    }
+    enum outcome outcome = cache_read(&reader, &item, 1);
+    *age_ms = item.age_ms;
     return outcome;
 }

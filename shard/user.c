@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "shard/cache.h"
 #include "shard/id.h"
 #include "shard/router_call.h"
 
@@ -138,7 +139,12 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
         ops_add_owner(ops, user_id);
         ops_hex(ops, "session", session, SESSION_BYTES);
     }
-    return router_one(router, call, PROC_USER_LOGOUT, ops, &answer);
+    enum outcome outcome = router_one(router, call, PROC_USER_LOGOUT, ops, &answer);
+    const struct cache_change ended = {.key = session_key(user_id, session)};
+    if (router_cache(router) != NULL) {
+        cache_write(router_cache(router), &ended, 1);
+    }
+    return outcome;
 }
 
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,

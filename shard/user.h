@@ -11,6 +11,7 @@
 #include "shard/base/check.h"
 
 #include "shard/call.h"
+#include "shard/copies.h"
 #include "shard/outcome.h"
 
 struct cache;
@@ -109,5 +110,14 @@ enum outcome session_open(struct router *router, struct call *call, uint64_t use
  * session not seen for an hour is touched on the way. */
 enum outcome session_check(struct router *router, struct call *call, uint64_t user_id,
                            const unsigned char session[SESSION_BYTES], int64_t idle_ms);
+
+/* The same, but another server may have asked for us: *AGE_MS is how long ago, at most;
+ * less than CACHE_CONFIRM_MS. Only "open" is kept. */
+enum outcome session_recall(struct router *router, struct call *call, uint64_t user_id,
+                            const unsigned char session[SESSION_BYTES], int64_t idle_ms,
+                            int64_t *age_ms);
+
+/* Where the cache has it; who ends it marks it. */
+struct copy_key session_key(uint64_t user_id, const unsigned char session[SESSION_BYTES]);
 
 #endif

@@ -11,6 +11,7 @@ import { Script, bareTwin, byTurns, get, load } from "./run.js";
 const CONNECTIONS = 64;
 const COMMENTS = 30;
 const PAGES = 1000; /* users who are looked at */
+const CHANGES = 1000; /* a second, of the hot card */
 
 /* Three masters, and a server that uses them, as long as WORK runs. */
 async function withRedis(bench, work) {
@@ -56,6 +57,14 @@ function reads(bench, name, lines, array) {
   });
 }
 
+async function authorOf(bench, video) {
+  for (const { name } of bench.cluster.shards) {
+    const [row] = await bench.cluster.sql(name, `SELECT author_id AS id FROM video WHERE video_id = ${video}`);
+    if (row) return row.id;
+  }
+  throw new Error(`no shard has video ${video}`);
+}
+
 const each = (n, line) => Array.from({ length: n }, (_, k) => line(k));
 
 const viewer = (bench, k) => bench.data.token((k % CONNECTIONS) + 1);
@@ -81,6 +90,34 @@ async function commentList(bench) {
     `comment_list:${COMMENTS}`);
 }
 
+/* Everybody looks at one user, whose card changes all the while: 1,000 likes a second of his video, each of which
+ * changes a row and his card. What the databases and Redis do then is in the CPU of each request. */
+async function hotKey(bench) {
+  const { data } = bench;
+  const video = data.videoId(9);
+  const viewers = Math.min(10000, data.users);
+  const author = await authorOf(bench, video);
+  const lines = each(viewers, (k) => `GET /douyin/user/?user_id=${author}&token=${data.token(k + 1)}`);
+  return withRedis(bench, async ({ server, pids }) => {
+    const reading = new Script(bench.dir, "hot-key", lines);
+    const writing = new Script(bench.dir, "hot-key-likes",
+      data.newcomers().map((i) => `POST /douyin/favorite/action/?token=${data.token(i)}&video_id=${video}&action_type=%`));
+    const connections = bench.connections(CONNECTIONS, reading);
+    const read = () => load({ ...bench.window, script: reading, connections, port: server.port,
+      cpu: { server: [server.pid], ...bench.cpu(), Redis: pids } });
+    const notes = [];
+    const changing = async () => {
+      const seconds = bench.window.warmUp + bench.window.window + 1;
+      const likes = load({ port: server.port, script: writing, connections: 64, rate: CHANGES, warmUp: 0, window: seconds, windows: 1 });
+      const [result, { per_s: perSecond, windows }] = await Promise.all([read(), likes]);
+      notes.push(Math.round(perSecond ?? windows[0].per_s));
+      return result;
+    };
+    const sides = await byTurns(bench.rounds, { "while it changes": changing, "while it does not": read });
+    return { sides, note: `${viewers} users at one card, while it changed ${notes.join(", ")} times a second` };
+  });
+}
+
 export const CACHED = [
   { name: "warm-feed", what: "feed of a visitor, warm", unit: "pages/s", target: ">= 60 % of bare libmicrohttpd", run: anonymousFeed },
   { name: "warm-feed-token", what: "feed with a token and its flags, warm", unit: "pages/s",
@@ -88,6 +125,8 @@ export const CACHED = [
   { name: "warm-user", what: "user page, warm", unit: "pages/s", target: ">= 40 % of bare libmicrohttpd", run: userPage },
   { name: "warm-comments", what: `list of ${COMMENTS} comments, warm`, unit: "lists/s", target: ">= 30 % of bare libmicrohttpd",
     run: commentList },
+  { name: "hot-key", what: `one user's page for 10,000 users, while his card changes ${CHANGES} times a second`, unit: "pages/s",
+    target: "printed", run: hotKey },
 ];
 
 export { withRedis };

@@ -145,3 +145,36 @@ test("a deleted video is in no list that comes after", async () => {
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
   await until("the other to miss it", async () => !(await there.feed()).video_list.some(({ id }) => id === gone.id), { everyMs: 5 });
 });
+
+test("chats: both sides see at once what was acknowledged, through whichever server", async () => {
+  const chat = async (api, who, peer, pre_msg_time) =>
+    (await api.get("/douyin/message/chat/", { token: who.token, to_user_id: peer.id, pre_msg_time })).json.message_list;
+  const say = (api, who, peer, content) => api.post("/douyin/message/action/", { token: who.token, to_user_id: peer.id, action_type: 1, content });
+  const said = [];
+  let since = 0;
+  for (let i = 0; i < 40; i++) {
+    const [writer, reader] = i % 2 === 0 ? [here, there] : [there, here];
+    await chat(reader, ana, bob, since || undefined); /* it is cached now */
+    said.push(`message ${i}`);
+    assert.equal((await say(writer, bob, ana, said.at(-1))).json.status_code, CODE.OK);
+    const [polled, sent] = await Promise.all([chat(reader, ana, bob, since || undefined), chat(reader, bob, ana)]);
+    assert.deepEqual(polled.map(({ content }) => content), since ? [said.at(-1)] : said);
+    assert.deepEqual(sent.map(({ content }) => content), said);
+    since = polled.at(-1).create_time;
+  }
+  const { calls } = await callsOf(there, async () => { for (let i = 0; i < 5; i++) assert.deepEqual(await chat(there, ana, bob, since), []); });
+  assert.ok(calls < 5, `${calls} CALLs`);
+  assert.deepEqual((await chat(there, ana, bob, 1)).map(({ content }) => content), said, "older ones come from the shard");
+});
+
+test("a session that one server has asked for needs no shard at another; a logout is known to both", async () => {
+  const { token, id } = await here.register();
+  await here.user(token, id);
+  const before = await metrics(there);
+  await there.user(token, id);
+  const found = (values) => values['doushard_cache_redis_hits_total{kind="SESSION"}'];
+  assert.equal(found(await metrics(there)), found(before) + 1);
+  assert.equal((await here.post("/douyin/user/logout/", { token })).json.status_code, CODE.OK);
+  assert.equal((await here.user(token, id)).status_code, CODE.AUTH);
+  await until("the other one to refuse it", async () => (await there.user(token, id)).status_code === CODE.AUTH);
+});

@@ -326,6 +326,14 @@ enum outcome user_get(struct router *router, struct call *call, const uint64_t *
 }
 
 /* Nothing is cached. */
+enum outcome session_recall(struct router *router, struct call *call, uint64_t user_id,
+                            const unsigned char session[SESSION_BYTES], int64_t idle_ms,
+                            int64_t *age_ms)
+{
+    *age_ms = 0;
+    return session_check(router, call, user_id, session, idle_ms);
+}
+
 bool user_recall(struct cache *cache, struct arena *arena, uint64_t id,
                  struct user_card *card)
 {

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The messages of a chat: the newest from the cache, else by the procedure message_chat.
+ * Clients poll for what is newer than what they have, and mostly there is nothing. */
+#include <string.h>
+
+#include "shard/base/le64.h"
+
+#include "shard/cache.h"
+#include "shard/listing.h"
+#include "shard/message.h"
+#include "shard/router_call.h"
+#include "shard/user.h"
+
+/* ---- from the shard ---- */
+
+/* What is asked for. */
+struct chat {
+    uint64_t user_id; /* whose mailbox */
+    uint64_t peer_id;
+    const struct message_range *range;
+};
+
+struct mail {
+    uint64_t id;
+    uint32_t sent;
+    const char *text;
+    int64_t at_ms;
+};
+
+static const struct dbfield mail_fields[] = {
+    {.column = "message_id", .kind = DBFIELD_U64, .offset = offsetof(struct mail, id)},
+    {.column = "sent", .kind = DBFIELD_U32, .offset = offsetof(struct mail, sent)},
+    {.column = "text", .kind = DBFIELD_TEXT, .offset = offsetof(struct mail, text)},
+    {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct mail, at_ms)},
+};
+
+/* The messages of ROWS; a row without a message id says that there are none. ROWS hold
+ * one more than the page when there is more, at the end where it goes on. False: they
+ * cannot be read. */
+static bool read_mailbox(const struct dbresult *rows, const struct chat *chat,
+                         struct message_page *page)
+{
+    const struct message_range *range = chat->range;
+    size_t n_rows = rows->n_rows < range->limit ? rows->n_rows : range->limit;
+    size_t first = range->backwards ? rows->n_rows - n_rows : 0;
+    struct mail mail;
+
+    for (size_t row = first; row < first + n_rows; row++) {
+        const struct dbvalue *id = dbresult_value(rows, row, "message_id");
+        if (id == NULL) {
+            return false;
+        }
+        if (id->is_null) {
+            continue;
+        }
+        if (!dbresult_read(rows, row, mail_fields, ARRAY_LEN(mail_fields), &mail)) {
+            return false;
+        }
+        page->messages[page->n++] = (struct message){
+            .id = mail.id,
+            .from_user_id = mail.sent == 1 ? chat->user_id : chat->peer_id,
+            .to_user_id = mail.sent == 1 ? chat->peer_id : chat->user_id,
+            .text = mail.text,
+            .at_ms = mail.at_ms};
+    }
+    if (page->n > 0 && listing_has_more(rows->n_rows, range->limit)) {
+        page->next_ms = page->messages[range->backwards ? 0 : page->n - 1].at_ms;
+    }
+    return true;
+}
+
+/* OK or NOTFOUND: is there such a user? */
+static enum outcome find_peer(struct router *router, struct call *call, uint64_t peer_id)
+{
+    struct user_card card = {.id = 0};
+    enum outcome outcome = user_get(router, call, &peer_id, 1, &card);
+
+    return outcome == OUTCOME_OK && card.id == 0 ? OUTCOME_NOTFOUND : outcome;
+}
+
+/* Ask the shard. *HAS_CHAT: the two have one. */
+static enum outcome ask_shard(struct router *router, struct call *call,
+                              const struct chat *chat, struct message_page *page,
+                              bool *has_chat)
+{
+    const struct message_range *range = chat->range;
+    const struct dbarg args[] = {dbarg_number(chat->user_id),
+                                 dbarg_number(chat->peer_id),
+                                 dbarg_number((uint64_t)range->from_ms),
+                                 dbarg_number(range->backwards),
+                                 dbarg_number(listing_ask(range->limit)),
+                                 dbarg_number(range->received_only)};
+    struct router_answer answer;
+    struct message_page read = {.n = 0};
+
+    CHECK(range->from_ms >= 0);
+    router_owner(router, call, PROC_MESSAGE_CHAT,
+                 (struct router_subject){.owner = chat->user_id}, args, &answer);
+    if (answer.outcome != OUTCOME_OK) {
+        return answer.outcome;
+    }
+    read.messages =
+        arena_calloc(call->arena, answer.result->n_rows, sizeof *read.messages);
+    if (read.messages == NULL) {
+        call_explain(call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    const struct dbvalue *there = dbresult_value(answer.result, 0, "has_chat");
+    if (there == NULL || !read_mailbox(answer.result, chat, &read)) {
+        return proc_unreadable(call, PROC_MESSAGE_CHAT);
+    }
+    *has_chat = there->number != 0;
+    *page = read;
+    return OUTCOME_OK;
+}
+
+/* ---- the newest messages, which the cache keeps ---- */
+
+/* Kept are so many, of both directions. */
+#define KEPT_MAX 30
+
+/* Kept is whether these are all, and of each message its id, whether it was sent, the
+ * time, the text with its NUL; oldest first. */
+#define FIXED_BYTES (3 * LE64_BYTES)
+
+/* How the cache has them loaded. */
+struct loading {
+    struct router *router;
+    struct call *call;
+    const struct chat *chat;
+};
+
+static size_t bytes_of(const struct message_page *page)
+{
+    size_t len = LE64_BYTES;
+
+    for (size_t i = 0; i < page->n; i++) {
+        len += FIXED_BYTES + strlen(page->messages[i].text) + 1;
+    }
+    return len;
+}
+
+static bool write_page(struct arena *arena, const struct chat *chat,
+                       const struct message_page *page, struct cache_item *item)
+{
+    char *bytes = arena_alloc(arena, bytes_of(page));
+
+    if (bytes == NULL) {
+        return false;
+    }
+    item->data = bytes;
+    item->len = bytes_of(page);
+    le64_write(bytes, page->next_ms == 0);
+    bytes += LE64_BYTES;
+    for (size_t i = 0; i < page->n; i++) {
+        const struct message *message = &page->messages[i];
+        size_t text_bytes = strlen(message->text) + 1;
+        le64_write(bytes, message->id);
+        le64_write(bytes + LE64_BYTES, message->from_user_id == chat->user_id);
+        le64_write(bytes + 2 * LE64_BYTES, (uint64_t)message->at_ms);
+        memcpy(bytes + FIXED_BYTES, message->text, text_bytes);
+        bytes += FIXED_BYTES + text_bytes;
+    }
+    return true;
+}
+
+static enum outcome load(void *context, struct cache_item **items, size_t n)
+{
+    const struct loading *loading = context;
+    const struct message_range newest = {.backwards = true, .limit = KEPT_MAX};
+    struct chat chat = *loading->chat;
+    struct message_page page;
+    bool has_chat = false;
+
+    CHECK(n == 1);
+    chat.range = &newest;
+    enum outcome outcome =
+        ask_shard(loading->router, loading->call, &chat, &page, &has_chat);
+    if (outcome != OUTCOME_OK) {
+        return outcome;
+    }
+    if (!write_page(loading->call->arena, &chat, &page, items[0])) {
+        call_explain(loading->call, "out of memory");
+        return OUTCOME_NOMEM;
+    }
+    items[0]->is_private = page.n == 0; /* is there such a peer? the shard says */
+    return OUTCOME_OK;
+}
+
+/* Read the message at *PLACE, which is moved on. False: there is none. */
+static bool read_kept(const struct chat *chat, const char **place, const char *end,
+                      struct message *message)
+{
+    size_t left = (size_t)(end - *place);
+
+    if (left <= FIXED_BYTES) {
+        return false;
+    }
+    const char *text = *place + FIXED_BYTES;
+    size_t text_bytes = strnlen(text, left - FIXED_BYTES) + 1;
+    if (text_bytes > left - FIXED_BYTES) {
+        return false;
+    }
+    bool is_sent = le64_read(*place + LE64_BYTES) == 1;
+    *message = (struct message){.id = le64_read(*place),
+                                .from_user_id = is_sent ? chat->user_id : chat->peer_id,
+                                .to_user_id = is_sent ? chat->peer_id : chat->user_id,
+                                .at_ms = (int64_t)le64_read(*place + 2 * LE64_BYTES),
+                                .text = text};
+    *place = text + text_bytes;
+    return true;
+}
+
+/* What is kept; *IS_ALL: there are no older ones. False: it is none, or memory is short.
+ */
+static bool read_kept_page(struct arena *arena, const struct chat *chat,
+                           const struct cache_item *item, struct message_page *kept,
+                           bool *is_all)
+{
+    const char *place = item->data + LE64_BYTES;
+    const char *end = item->data + item->len;
+
+    *kept = (struct message_page){
+        .messages = arena_calloc(arena, KEPT_MAX, sizeof *kept->messages)};
+    if (item->len < LE64_BYTES || kept->messages == NULL) {
+        return false;
+    }
+    *is_all = le64_read(item->data) == 1;
+    while (kept->n < KEPT_MAX && read_kept(chat, &place, end, &kept->messages[kept->n])) {
+        kept->n++;
+    }
+    return place == end && kept->n > 0;
+}
+
+/* Of KEPT, what is newer than the range's begin, the oldest of it first. */
+static void choose_newer(const struct chat *chat, const struct message_page *kept,
+                         struct message_page *page)
+{
+    const struct message_range *range = chat->range;
+
+    for (size_t i = 0; i < kept->n; i++) {
+        const struct message *message = &kept->messages[i];
+        if (message->at_ms <= range->from_ms ||
+            (range->received_only && message->from_user_id == chat->user_id)) {
+            continue;
+        }
+        if (page->n == range->limit) {
+            page->next_ms = page->messages[page->n - 1].at_ms;
+            return;
+        }
+        page->messages[page->n++] = *message;
+    }
+}
+
+/* Choose what CHAT asks for out of KEPT. False: that is not in it, or not all of it. */
+static bool choose(struct arena *arena, const struct chat *chat,
+                   const struct message_page *kept, bool is_all,
+                   struct message_page *page)
+{
+    const struct message_range *range = chat->range;
+
+    *page = (struct message_page){
+        .messages = arena_calloc(arena, kept->n, sizeof *page->messages)};
+    if (page->messages == NULL) {
+        return false;
+    }
+    if (!range->backwards) {
+        choose_newer(chat, kept, page);
+        return is_all || kept->messages[0].at_ms <= range->from_ms;
+    }
+    size_t n = kept->n < range->limit ? kept->n : range->limit;
+    page->n = n;
+    memcpy(page->messages, kept->messages + kept->n - n, n * sizeof *page->messages);
+    page->next_ms = n < kept->n ? page->messages[0].at_ms : 0;
+    return n < kept->n || is_all;
+}
+
+struct copy_key message_key(uint64_t user_id, uint64_t peer_id)
+{
+    return (struct copy_key){.kind = CACHE_CHAT, .owner = user_id, .other = peer_id};
+}
+
+/* The page of CHAT, if it is among the newest messages. False: ask the shard. */
+static bool get_cached(struct router *router, struct call *call, const struct chat *chat,
+                       struct message_page *page)
+{
+    const struct message_range *range = chat->range;
+    struct loading loading = {.router = router, .call = call, .chat = chat};
+    const struct cache_reader reader = {
+        .router = router, .call = call, .load = load, .context = &loading};
+    struct cache_item item = {.key = message_key(chat->user_id, chat->peer_id)};
+    struct message_page kept;
+    bool is_all = false;
+
+    return cache_is_shared(router_cache(router)) &&
+           (range->backwards ? range->from_ms == 0 && !range->received_only
+                             : range->from_ms > 0) &&
+           cache_read(&reader, &item, 1) == OUTCOME_OK &&
+           read_kept_page(call->arena, chat, &item, &kept, &is_all) &&
+           choose(call->arena, chat, &kept, is_all, page);
+}
+
+enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
+                          uint64_t peer_id, const struct message_range *range,
+                          struct message_page *page)
+{
+    const struct chat chat = {.user_id = user_id, .peer_id = peer_id, .range = range};
+    bool has_chat = false;
+
+    if (get_cached(router, call, &chat, page)) {
+        return OUTCOME_OK;
+    }
+    enum outcome outcome = ask_shard(router, call, &chat, page, &has_chat);
+    /* A message that was refused leaves a chat behind, too. */
+    if (outcome == OUTCOME_OK && (!has_chat || (page->n == 0 && range->from_ms == 0))) {
+        outcome = find_peer(router, call, peer_id);
+    }
+    return outcome;
+}
