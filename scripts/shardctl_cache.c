@@ -272,7 +272,8 @@ static void read_value(struct line *line, const struct rreply *value, int64_t no
     line->bytes = 0;
     if (value->kind == RREPLY_TEXT) {
         line->bytes = value->len;
-        line->state = states[rentry_decode(value->text, value->len, now_ms, &entry)];
+        line->state =
+            states[rentry_decode(line->key, value->text, value->len, now_ms, &entry)];
         line->state = line->state == VALUE && entry.len == 0 ? GONE : line->state;
     }
     bool is_told = line->state == VALUE || line->state == GONE || line->state == MARKER;

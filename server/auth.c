@@ -168,9 +168,10 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
     }
     int64_t age_ms = 0;
     int64_t idle_ms = (int64_t)config->session_idle_s * 1000;
-    /* Who is to be believed for a shorter time than Redis believes is asked for. */
+    /* Redis believes longer than some are to be believed, and does not hear of all ends.
+     */
     enum outcome outcome =
-        config->session_cache_ms < CACHE_CONFIRM_MS
+        config->session_cache_ms < CACHE_CONFIRM_MS || ticket->is_wary
             ? session_check(req->app->router, &req->call, claims->user_id,
                             claims->session, idle_ms)
             : session_recall(req->app->router, &req->call, claims->user_id,

@@ -20,7 +20,8 @@
 #define NEWEST_MS 10000
 
 /* How often one waits for a page that another makes. */
-#define ROUNDS_MAX 3
+#define ROUNDS_MAX   3
+#define PAGE_WAIT_MS 200
 
 /* Where the next page begins. Clients send it back as latest_time and expect it to lead
  * somewhere always: an empty page repeats the time it was asked for, and one that was
@@ -66,17 +67,21 @@ static struct video_card *bare_cards(struct request *req, const struct page *pag
     return cards;
 }
 
-/* Answer with PAGE and the flags of CARDS. */
-static void reply_flagged(struct request *req, const struct page *page,
+/* Answer with PAGE and the flags of CARDS. False: memory is short. */
+static bool reply_flagged(struct request *req, const struct page *page,
                           const struct video_card *cards)
 {
     struct page_flags *flags = arena_calloc(&req->arena, page->n, sizeof *flags);
 
-    for (size_t i = 0; flags != NULL && i < page->n; i++) {
+    if (flags == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < page->n; i++) {
         flags[i] = (struct page_flags){.is_follow = cards[i].author.is_follow,
                                        .is_favorite = cards[i].is_favorite};
     }
     page_reply(req, page, flags);
+    return true;
 }
 
 bool h_feed_quick(struct request *req)
@@ -95,9 +100,7 @@ bool h_feed_quick(struct request *req)
         is_known =
             cards != NULL && viewer_recall_videos(app->cache, &req->arena,
                                                   req->who.user_id, cards, page->n);
-        if (is_known) {
-            reply_flagged(req, page, cards);
-        }
+        is_known = is_known && reply_flagged(req, page, cards);
     }
     page_put(page);
     return is_known;
@@ -160,13 +163,14 @@ static const struct page *build(struct request *req)
     return keep(req, &shown, timeline.newest_ms, &since);
 }
 
-/* The newest page, which one request builds for all. NULL as above, or a page was over at
- * once, time and again. */
+/* The newest page, which one request builds for all. NULL as above, or whoever builds it
+ * waits for a shard: then it is better to ask for what there is. */
 static const struct page *get_newest(struct request *req)
 {
     struct pages *pages = req->app->pages;
     struct page_name name = newest(req);
     struct flight flight = {.key = name.key};
+    int64_t until_ms = clock_earlier(req->deadline_ms, clock_mono_ms() + PAGE_WAIT_MS);
 
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
         const struct page *page = pages_peek(pages, req, &name);
@@ -178,11 +182,11 @@ static const struct page *get_newest(struct request *req)
             copies_land(pages_flights(pages), &flight);
             return page;
         }
-        if (!copies_wait(pages_flights(pages), &flight.key, req->deadline_ms)) {
-            break;
+        if (!copies_wait(pages_flights(pages), &flight.key, until_ms)) {
+            return NULL;
         }
     }
-    return NULL;
+    return build(req); /* one after another was over at once: we are written to a lot */
 }
 
 /* Answer with the newest page, if that is what the caller wants and it can be kept. */
@@ -202,11 +206,8 @@ static bool list_newest(struct request *req)
         shown.n = page->n;
         if (shown.videos != NULL) {
             view_mark_videos(req, &shown);
-            is_answered = !shown.partial;
+            is_answered = !shown.partial && reply_flagged(req, page, shown.videos);
         }
-    }
-    if (is_answered) {
-        reply_flagged(req, page, shown.videos);
     }
     page_put(page);
     return is_answered;

@@ -5,9 +5,9 @@
  * and not once by each server, and who knows which password, so that those are not kept
  * out by strangers who try elsewhere.
  *
- *   ds:{l:ACCOUNT}:f            failures at the account     ACCOUNT: SHA-256, for names
- * may ds:{ADDRESS}:f              failures of the address              have any
- * characters ds:{l:ACCOUNT}:k:ADDRESS    the password was given from there
+ *   ds:{l:ACCOUNT}:f          failures at the account (a SHA-256: names may have any
+ * byte) ds:{ADDRESS}:f            failures of the address ds:{l:ACCOUNT}:k:ADDRESS  the
+ * password was given from there
  *
  * Redis is waited for 50 ms; when it says nothing, the throttle of this process decides
  * alone. It always comes first. */

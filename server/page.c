@@ -14,8 +14,10 @@
 #include "server/config.h"
 #include "server/request.h"
 
-/* Pages that are kept; each has one place, by its name. */
-#define PLACES 1024u
+/* Pages that are kept; each has one place, by its name. With the largest of all, 32 MiB.
+ */
+#define PLACES    512u
+#define BYTES_MAX ((size_t)64 << 10)
 
 /* Of each item: the two parts of the user's card, and the video's; and the list itself.
  */
@@ -216,7 +218,9 @@ const struct page *pages_keep(struct pages *pages, const struct request *req,
                               const struct cache_since *since, const struct page *shown)
 {
     struct made_page *made =
-        req->reply.error == ERROR_OK ? calloc(1, sizeof *made) : NULL;
+        req->reply.error == ERROR_OK && req->reply.body_len <= BYTES_MAX
+            ? calloc(1, sizeof *made)
+            : NULL;
 
     if (made == NULL) {
         return NULL;

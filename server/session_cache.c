@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
 #include "shard/base/rnd.h"
 
 #define WAYS    8 /* entries of one set: 8 * 32 bytes are four cache lines */
@@ -22,7 +23,8 @@ struct entry {
 /* Sets whose number is congruent share a lock and a generation. */
 struct stripe {
     pthread_mutex_t lock;
-    uint64_t generation; /* raised by every drop */
+    uint64_t generation;    /* raised by every drop */
+    int64_t users_until_ms; /* of a user all was dropped: others may not have heard */
 };
 
 struct session_cache {
@@ -102,7 +104,7 @@ bool session_cache_has(struct session_cache *cache, uint64_t user_id,
     struct stripe *stripe;
     bool found = false;
 
-    ticket->generation = 0;
+    *ticket = (struct session_ticket){.is_wary = true};
     if (cache->n_sets == 0) {
         return false;
     }
@@ -111,6 +113,7 @@ bool session_cache_has(struct session_cache *cache, uint64_t user_id,
         found = is_entry(&set[i], user_id, session) && set[i].until_ms > now_ms;
     }
     ticket->generation = stripe->generation;
+    ticket->is_wary = now_ms < stripe->users_until_ms;
     pthread_mutex_unlock(&stripe->lock);
     return found;
 }
@@ -172,6 +175,9 @@ static void drop(struct session_cache *cache, uint64_t user_id,
         }
     }
     stripe->generation++;
+    if (session == NULL) {
+        stripe->users_until_ms = clock_mono_ms() + SESSION_WARY_MS;
+    }
     pthread_mutex_unlock(&stripe->lock);
 }
 

@@ -24,7 +24,12 @@ struct session_cache;
 /* What a look that found nothing leaves for the answer of the shard. */
 struct session_ticket {
     uint64_t generation;
+    bool is_wary; /* all sessions of some users were ended a moment ago: only the shard
+                   * knows of all of them */
 };
+
+/* How long a moment is: longer than anybody else believes a session. */
+#define SESSION_WARY_MS 6000
 
 /* At most ENTRIES_MAX sessions; 0 remembers nothing. NULL: no memory. The functions below
  * are thread-safe and never block for long. */

@@ -144,7 +144,7 @@ bool cache_peek(struct cache *cache, struct arena *arena, struct cache_item *ite
     struct copy copy;
 
     if (cache == NULL || !kinds[item->key.kind].is_local ||
-        !copies_get(cache->copies, &item->key, clock_mono_ms(), arena, &copy)) {
+        !copies_get(cache->copies, &item->key, arena, &copy)) {
         return false;
     }
     item->ver = copy.ver;
@@ -234,6 +234,7 @@ static void take_entry(struct wanted *w, struct cache_item *item,
 
     item->place = entry->now_ms;
     item->is_garbage = entry->is_garbage;
+    item->had_value = entry->data != NULL;
     if (entry->data == NULL ||
         copies_knows_newer(w->cache->copies, &item->key, entry->ver) ||
         (is_old && is_unversioned(item->key.kind))) {
@@ -279,7 +280,8 @@ static void ask_redis(struct wanted *w)
     if (is_good) {
         run(w->cache, batch, CACHE_READ_MS, w->call);
         for (size_t i = 0; i < w->n; i++) {
-            if (rentry_read(batch, i, w->call->arena, &entry)) {
+            cache_key_text(&w->items[i]->key, key);
+            if (rentry_read(batch, i, key, w->call->arena, &entry)) {
                 take_entry(w, w->items[i], &entry);
             }
         }
@@ -297,7 +299,7 @@ bool cache_version(struct cache *cache, struct call *call, const struct copy_key
     cache_key_text(key, text);
     if (batch != NULL && rentry_add_read(batch, text, /* wants_value= */ false)) {
         run(cache, batch, CACHE_READ_MS, call);
-        if (!rentry_read(batch, 0, call->arena, &entry)) {
+        if (!rentry_read(batch, 0, text, call->arena, &entry)) {
             entry.age_ms = INT64_MAX;
         }
     }
@@ -419,6 +421,8 @@ static enum outcome load_items(struct wanted *w)
         struct cache_item *item = w->items[i];
         count(w->cache, item->key.kind, MISSES);
         item->is_loaded = item->data != NULL;
+        /* What was there has gone without a version of its own: that would be refused. */
+        item->is_garbage |= item->is_loaded && item->len == 0 && item->had_value;
         if (is_unversioned(item->key.kind)) {
             item->ver = (uint64_t)item->place;
         }
@@ -579,7 +583,7 @@ enum outcome cache_read(const struct cache_reader *reader, struct cache_item *it
 /* ---- writing ---- */
 
 void cache_write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
-                       bool *is_lost)
+                       int64_t until_ms, bool *is_lost)
 {
     char key[RENTRY_KEY_BYTES];
     struct rbatch *batch = rbatch_new(n);
@@ -597,7 +601,7 @@ void cache_write_redis(struct cache *cache, const struct cache_change *changes, 
                       : rentry_add_write(batch, key, &entry, ttl_ms(change->key.kind));
     }
     if (is_good) {
-        run(cache, batch, CACHE_WRITE_MS, NULL);
+        rcluster_run(cache->redis, batch, until_ms);
     }
     for (size_t i = 0; i < n; i++) {
         static const enum counter counters[] = {
@@ -619,24 +623,25 @@ static uint64_t write_ver(const struct cache_change *change)
 
 /* The same, and what is lost is marked as soon as Redis answers. Meanwhile this process
  * does not believe what Redis has of it. */
-static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n)
+static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
+                        int64_t until_ms)
 {
-    int64_t until_ms = clock_mono_ms() + CACHE_CONFIRM_MS + CACHE_WRITE_MS;
+    int64_t over_ms = clock_mono_ms() + CACHE_CONFIRM_MS + CACHE_WRITE_MS;
     bool is_lost[CACHE_CHANGES_MAX];
 
     CHECK(n <= CACHE_CHANGES_MAX);
-    cache_write_redis(cache, changes, n, is_lost);
+    cache_write_redis(cache, changes, n, until_ms, is_lost);
     for (size_t i = 0; i < n; i++) {
         if (is_lost[i]) {
             const struct copy newer = {.ver = write_ver(&changes[i]),
-                                       .until_ms = until_ms};
+                                       .until_ms = over_ms};
             copies_remember(cache->copies, &changes[i].key, &newer);
             cache_mender_add(cache->mender, &changes[i].key, changes[i].ver);
         }
     }
 }
 
-void cache_write(struct cache *cache, const struct cache_change *changes, size_t n)
+static void write_local(struct cache *cache, const struct cache_change *changes, size_t n)
 {
     int64_t until_ms = clock_mono_ms() + CACHE_LOCAL_MS;
 
@@ -647,8 +652,17 @@ void cache_write(struct cache *cache, const struct cache_change *changes, size_t
                                   .until_ms = until_ms};
         copies_write(cache->copies, &changes[i].key, &copy);
     }
+}
+
+void cache_write(struct cache *cache, const struct cache_change *changes, size_t n,
+                 int64_t until_ms)
+{
+    write_local(cache, changes, n);
     if (cache->redis != NULL && n > 0) {
-        write_redis(cache, changes, n);
+        write_redis(cache, changes, n, until_ms);
+        /* Who asked Redis after the first and before the second was told what was before.
+         */
+        write_local(cache, changes, n);
     }
 }
 

@@ -94,7 +94,8 @@ struct cache_item {
     bool is_leading; /* .. and others wait for us */
     bool is_unsure;  /* Redis has it; it is to be confirmed */
     bool is_loaded;  /* its shard has said it */
-    bool is_garbage; /* Redis has what nobody can read */
+    bool had_value;  /* Redis had something */
+    bool is_garbage; /* .. that is of no use to anybody */
 };
 
 /* Ask the shards for the N ITEMS: sets ver, data (in the call's arena) and len of those
@@ -141,11 +142,12 @@ struct cache_change {
 void cache_offer(struct cache *cache, const struct cache_change *said,
                  const struct cache_since *since);
 
-/* A write is committed: nobody is shown what was before. Of what Redis does not answer in
- * time a thread goes on (cache_mender.h). At most CACHE_CHANGES_MAX. Blocks for
- * CACHE_WRITE_MS at most. */
-#define CACHE_CHANGES_MAX 64
-void cache_write(struct cache *cache, const struct cache_change *changes, size_t n);
+/* A write is committed: nobody is shown what was before. Blocks until UNTIL_MS
+ * (monotonic) at most, which is CACHE_WRITE_MS after the commit; of what Redis has not
+ * answered by then a thread goes on (cache_mender.h). At most CACHE_CHANGES_MAX. */
+#define CACHE_CHANGES_MAX 256
+void cache_write(struct cache *cache, const struct cache_change *changes, size_t n,
+                 int64_t until_ms);
 
 /* Take over what a CALL of PROC, which writes, has answered about owners. */
 void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *results);

@@ -12,6 +12,6 @@
 /* Write the N CHANGES to Redis, where something is cached; IS_LOST says of which there
  * was no answer in time. Blocks for CACHE_WRITE_MS at most. */
 void cache_write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
-                       bool *is_lost);
+                       int64_t until_ms, bool *is_lost);
 
 #endif

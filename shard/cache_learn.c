@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/parts.h"
 
 /* The bytes of changes that go together. */
-#define CHANGES_BYTES 16384
+#define CHANGES_BYTES 49152
 
 struct learning {
     struct cache *cache;
+    int64_t until_ms; /* for all of it */
     struct cache_change changes[CACHE_CHANGES_MAX];
     size_t n;
     char bytes[CHANGES_BYTES];
@@ -42,7 +45,7 @@ static const struct description descriptions[] = {
 static void flush(struct learning *learning)
 {
     if (learning->n > 0) {
-        cache_write(learning->cache, learning->changes, learning->n);
+        cache_write(learning->cache, learning->changes, learning->n, learning->until_ms);
         learning->n = 0;
         learning->used = 0;
     }
@@ -71,6 +74,16 @@ static void add(struct learning *learning, const struct copy_key *key,
         .key = *key, .ver = part->ver, .data = bytes, .len = part->len};
 }
 
+/* The deletion has raised the version of the owner, above the epoch of its slot; that of
+ * the list may be of an epoch before. */
+static uint64_t newest_ver(const struct dbresult *result, size_t row,
+                           const struct dbvalue *list_ver)
+{
+    const struct dbvalue *ver = dbresult_value(result, row, "ver");
+
+    return ver != NULL && ver->number > list_ver->number ? ver->number : list_ver->number;
+}
+
 /* What is not told, but has a version, is marked. With its owner it goes, too: that is
  * newer than any version that it had. */
 static void mark_list(struct learning *learning, const struct description *description,
@@ -85,7 +98,7 @@ static void mark_list(struct learning *learning, const struct description *descr
     if (id != NULL && !id->is_null && ver != NULL && !ver->is_null) {
         const struct copy_key key = {.kind = description->list, .owner = id->number};
         if (live != NULL && live->number == 0) {
-            add(learning, &key, &(struct part){.ver = ver->number + 1});
+            add(learning, &key, &(struct part){.ver = newest_ver(result, row, ver) + 1});
         } else {
             add_marker(learning, &key, ver->number);
         }
@@ -129,6 +142,7 @@ void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *
         return;
     }
     learning->cache = cache;
+    learning->until_ms = clock_mono_ms() + CACHE_WRITE_MS;
     learning->n = 0;
     learning->used = 0;
     for (; results != NULL; results = results->next) {

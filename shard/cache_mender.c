@@ -90,7 +90,8 @@ static void mend(struct cache_mender *mender, const struct debt *debts, size_t n
     for (size_t i = 0; i < n; i++) {
         changes[i] = debts[i].change;
     }
-    cache_write_redis(mender->cache, changes, n, is_lost);
+    cache_write_redis(mender->cache, changes, n, clock_mono_ms() + CACHE_WRITE_MS,
+                      is_lost);
     for (size_t i = 0; i < n; i++) {
         if (is_lost[i]) {
             put(mender, &debts[i]);

@@ -14,8 +14,12 @@
 
 /* Kept are: the limit that was read with, next_cursor, and of each comment its id, the
  * author, the time, the text with its NUL. */
-#define HEAD_BYTES  (2 * LE64_BYTES)
-#define FIXED_BYTES (3 * LE64_BYTES)
+#define HEAD_BYTES     (2 * LE64_BYTES)
+#define FIXED_BYTES    (3 * LE64_BYTES)
+#define KEPT_BYTES_MAX RENTRY_VALUE_MAX
+
+/* Who asks for fewer has so many read, for those who ask for more. */
+#define KEPT_LIMIT 100
 
 /* Comments of whose authors only the id is known. */
 struct bare_page {
@@ -102,26 +106,37 @@ static enum outcome ask_shard(const struct query *query, struct bare_page *page)
 
 /* ---- in the cache ---- */
 
-static size_t bytes_of(const struct bare_page *page)
+/* Cut PAGE to what can be kept, and say how many bytes that is. */
+static size_t cut_to_keep(struct bare_page *page)
 {
     size_t len = HEAD_BYTES;
 
     for (size_t i = 0; i < page->n; i++) {
-        len += FIXED_BYTES + strlen(page->comments[i].text) + 1;
+        size_t more = FIXED_BYTES + strlen(page->comments[i].text) + 1;
+        if (len + more > KEPT_BYTES_MAX && i > 0) {
+            page->n = i;
+            page->limit = i;
+            page->next_cursor = page->comments[i - 1].id;
+            break;
+        }
+        len += more;
     }
     return len;
 }
 
-static bool write_page(struct arena *arena, const struct bare_page *page,
+static bool write_page(struct arena *arena, const struct bare_page *whole,
                        struct cache_item *item)
 {
-    char *bytes = arena_alloc(arena, bytes_of(page));
+    struct bare_page kept = *whole;
+    const struct bare_page *page = &kept;
+    size_t len = cut_to_keep(&kept);
+    char *bytes = arena_alloc(arena, len);
 
     if (bytes == NULL) {
         return false;
     }
     item->data = bytes;
-    item->len = bytes_of(page);
+    item->len = len;
     le64_write(bytes, page->limit);
     le64_write(bytes + LE64_BYTES, page->next_cursor);
     bytes += HEAD_BYTES;
@@ -168,10 +183,11 @@ static bool read_page(struct arena *arena, const struct cache_item *item,
     if (item->len < HEAD_BYTES) {
         return false;
     }
+    size_t n_max = item->len / FIXED_BYTES;
     *page = (struct bare_page){.limit = (size_t)le64_read(item->data),
                                .next_cursor = le64_read(item->data + LE64_BYTES)};
-    page->comments = arena_calloc(arena, page->limit, sizeof *page->comments);
-    while (page->comments != NULL && page->n < page->limit &&
+    page->comments = arena_calloc(arena, n_max, sizeof *page->comments);
+    while (page->comments != NULL && page->n < n_max &&
            read_comment(&place, end, &page->comments[page->n])) {
         page->n++;
     }
@@ -180,9 +196,11 @@ static bool read_page(struct arena *arena, const struct cache_item *item,
 
 static enum outcome load(void *context, struct cache_item **items, size_t n)
 {
-    const struct query *query = context;
+    struct query query = *(const struct query *)context;
     struct bare_page page;
-    enum outcome outcome = ask_shard(query, &page);
+
+    query.limit = query.limit < KEPT_LIMIT ? KEPT_LIMIT : query.limit;
+    enum outcome outcome = ask_shard(&query, &page);
 
     CHECK(n == 1);
     if (outcome == OUTCOME_NOTFOUND) {
@@ -193,8 +211,8 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         return outcome;
     }
     items[0]->ver = page.ver;
-    return write_page(query->call->arena, &page, items[0]) ? OUTCOME_OK
-                                                           : out_of_memory(query->call);
+    return write_page(query.call->arena, &page, items[0]) ? OUTCOME_OK
+                                                          : out_of_memory(query.call);
 }
 
 /* Cut a page that was read with a larger limit. False: it is one with a smaller limit,

@@ -14,8 +14,11 @@
 #define STRIPES      64u
 #define STRIPE_LISTS 256u
 
+/* Versions alone that are remembered in one stripe, beside its copies. */
+#define VERSIONS_MAX 256u
+
 /* Ranges of keys that remember the last write. */
-#define RANGES 8192u
+#define RANGES 262144u
 
 struct entry {
     struct copy_key key;
@@ -33,12 +36,19 @@ struct flight_passenger {
     struct flight_passenger *next;
 };
 
-struct stripe {
-    pthread_mutex_t mutex;
-    struct entry *lists[STRIPE_LISTS];
+/* Entries by last use. */
+struct uses {
     struct entry *newest, *oldest;
+};
+
+struct stripe {
+    pthread_mutex_t mutex; /* all that follows */
+    struct entry *lists[STRIPE_LISTS];
+    struct uses copies;   /* those with data */
+    struct uses versions; /* those that are a version alone */
+    size_t n_versions;
     struct flight *flights;
-    size_t bytes;
+    size_t bytes; /* of copies */
     struct copies_state kinds[COPY_KINDS_MAX];
 };
 
@@ -69,10 +79,12 @@ void copies_free(struct copies **copies)
     }
     for (size_t i = 0; i < STRIPES; i++) {
         struct stripe *stripe = &(*copies)->stripes[i];
-        while (stripe->newest != NULL) {
-            struct entry *entry = stripe->newest;
-            stripe->newest = entry->older;
-            free(entry);
+        for (size_t list = 0; list < STRIPE_LISTS; list++) {
+            while (stripe->lists[list] != NULL) {
+                struct entry *entry = stripe->lists[list];
+                stripe->lists[list] = entry->next;
+                free(entry);
+            }
         }
         pthread_mutex_destroy(&stripe->mutex);
     }
@@ -130,28 +142,42 @@ static struct entry *find_any(struct stripe *stripe, uint64_t h,
     return entry;
 }
 
+static struct uses *uses_of(struct stripe *stripe, const struct entry *entry)
+{
+    return entry->has_data ? &stripe->copies : &stripe->versions;
+}
+
 static void unlink_use(struct stripe *stripe, struct entry *entry)
 {
-    *(entry->newer != NULL ? &entry->newer->older : &stripe->newest) = entry->older;
-    *(entry->older != NULL ? &entry->older->newer : &stripe->oldest) = entry->newer;
+    struct uses *uses = uses_of(stripe, entry);
+
+    *(entry->newer != NULL ? &entry->newer->older : &uses->newest) = entry->older;
+    *(entry->older != NULL ? &entry->older->newer : &uses->oldest) = entry->newer;
 }
 
 static void link_use(struct stripe *stripe, struct entry *entry)
 {
+    struct uses *uses = uses_of(stripe, entry);
+
     entry->newer = NULL;
-    entry->older = stripe->newest;
-    *(entry->older != NULL ? &entry->older->newer : &stripe->oldest) = entry;
-    stripe->newest = entry;
+    entry->older = uses->newest;
+    *(entry->older != NULL ? &entry->older->newer : &uses->oldest) = entry;
+    uses->newest = entry;
 }
 
 static void account(struct stripe *stripe, const struct entry *entry, bool is_there)
 {
     struct copies_state *kind = &stripe->kinds[entry->key.kind];
     size_t bytes = sizeof *entry + entry->len;
+    size_t one = is_there ? 1 : 0 - (size_t)1;
 
+    if (!entry->has_data) {
+        stripe->n_versions += one;
+        return;
+    }
     stripe->bytes += is_there ? bytes : 0 - bytes;
     kind->bytes += is_there ? bytes : 0 - bytes;
-    kind->n += is_there ? 1 : 0 - (size_t)1;
+    kind->n += one;
 }
 
 static void drop(struct stripe *stripe, struct entry *entry)
@@ -167,12 +193,12 @@ static void drop(struct stripe *stripe, struct entry *entry)
     free(entry);
 }
 
-/* The entry of KEY; a version alone that was to be remembered for a time goes then. */
+/* The entry of KEY; one whose time is over goes. */
 static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
 {
     struct entry *entry = find_any(stripe, h, key);
 
-    if (entry != NULL && !entry->has_data && entry->until_ms < clock_mono_ms()) {
+    if (entry != NULL && entry->until_ms < clock_mono_ms()) {
         drop(stripe, entry);
         entry = NULL;
     }
@@ -204,8 +230,11 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
     *list = entry;
     link_use(stripe, entry);
     account(stripe, entry, true);
-    while (stripe->bytes > copies->stripe_bytes_max && stripe->oldest != NULL) {
-        drop(stripe, stripe->oldest);
+    while (stripe->bytes > copies->stripe_bytes_max && stripe->copies.oldest != NULL) {
+        drop(stripe, stripe->copies.oldest);
+    }
+    while (stripe->n_versions > VERSIONS_MAX) {
+        drop(stripe, stripe->versions.oldest);
     }
 }
 
@@ -221,8 +250,8 @@ bool copies_written_since(const struct copies *copies, size_t range, uint64_t ti
     return atomic_load(&copies->last_write[range]) > ticket;
 }
 
-bool copies_peek(struct copies *copies, const struct copy_key *key, struct arena *arena,
-                 struct copy *copy)
+bool copies_get(struct copies *copies, const struct copy_key *key, struct arena *arena,
+                struct copy *copy)
 {
     uint64_t h = hash(key);
     struct stripe *stripe = stripe_of(copies, h);
@@ -240,12 +269,6 @@ bool copies_peek(struct copies *copies, const struct copy_key *key, struct arena
     }
     pthread_mutex_unlock(&stripe->mutex);
     return copy->data != NULL;
-}
-
-bool copies_get(struct copies *copies, const struct copy_key *key, int64_t now_ms,
-                struct arena *arena, struct copy *copy)
-{
-    return copies_peek(copies, key, arena, copy) && now_ms <= copy->until_ms;
 }
 
 void copies_put(struct copies *copies, const struct copy_key *key,
@@ -311,9 +334,11 @@ void copies_write(struct copies *copies, const struct copy_key *key,
     note_write(copies, key);
     pthread_mutex_lock(&stripe->mutex);
     struct entry *entry = find(stripe, h, key);
-    if (entry != NULL && copy->data != NULL && entry->ver <= copy->ver) {
+    /* Who writes does not know why there was nothing: a reader finds out. */
+    bool was_nothing = entry != NULL && entry->has_data && entry->len == 0;
+    if (entry != NULL && copy->data != NULL && !was_nothing && entry->ver <= copy->ver) {
         replace(copies, stripe, entry, key, copy);
-    } else if (entry != NULL && copy->data == NULL && entry->ver < copy->ver) {
+    } else if (entry != NULL && entry->has_data && entry->ver < copy->ver) {
         drop(stripe, entry);
     }
     pthread_mutex_unlock(&stripe->mutex);

@@ -56,14 +56,10 @@ void copies_free(struct copies **copies);
 /* The number of the last write so far. */
 uint64_t copies_ticket(const struct copies *copies);
 
-/* The copy of KEY that is good at NOW_MS, its data copied into ARENA. False: there is
+/* The copy of KEY whose time is not over, its data copied into ARENA. False: there is
  * none (or memory is short). */
-bool copies_get(struct copies *copies, const struct copy_key *key, int64_t now_ms,
-                struct arena *arena, struct copy *copy) MUST_CHECK;
-
-/* The same whether or not its time is over: for who knows that its version is the one. */
-bool copies_peek(struct copies *copies, const struct copy_key *key, struct arena *arena,
-                 struct copy *copy) MUST_CHECK;
+bool copies_get(struct copies *copies, const struct copy_key *key, struct arena *arena,
+                struct copy *copy) MUST_CHECK;
 
 /* Keep what was read since TICKET was taken, unless this process has written meanwhile or
  * a newer one is there. DATA is copied. */
@@ -76,7 +72,7 @@ void copies_write(struct copies *copies, const struct copy_key *key,
                   const struct copy *copy);
 
 /* Keep the version of NEWER, and nothing else, until its time is over: what is older is
- * not. For who has told others in vain. */
+ * not. For who has told others in vain; a bounded number of them, beside BYTES_MAX. */
 void copies_remember(struct copies *copies, const struct copy_key *key,
                      const struct copy *newer);
 

@@ -274,7 +274,8 @@ static void note_mail(struct router *router, const struct half_batch *batch, boo
                                : message_key(half->target_id, half->actor_id)};
         }
         if (n == CACHE_CHANGES_MAX || (n > 0 && i + 1 == batch->n)) {
-            cache_write(router_cache(router), changes, n);
+            cache_write(router_cache(router), changes, n,
+                        clock_mono_ms() + CACHE_WRITE_MS);
             n = 0;
         }
     }

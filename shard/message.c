@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/cache.h"
 #include "shard/delivery.h"
 #include "shard/id.h"
@@ -58,7 +60,7 @@ static void mark_chat(struct router *router, const struct message_action_args *a
     const struct cache_change change = {.key = message_key(args->user_id, args->peer_id)};
 
     if (router_cache(router) != NULL) {
-        cache_write(router_cache(router), &change, 1);
+        cache_write(router_cache(router), &change, 1, clock_mono_ms() + CACHE_WRITE_MS);
     }
 }
 

@@ -131,26 +131,35 @@ struct loading {
     const struct chat *chat;
 };
 
-static size_t bytes_of(const struct message_page *page)
+/* Cut PAGE to the newest that can be kept, and say how many bytes that is. */
+static size_t cut_to_keep(struct message_page *page)
 {
     size_t len = LE64_BYTES;
 
-    for (size_t i = 0; i < page->n; i++) {
-        len += FIXED_BYTES + strlen(page->messages[i].text) + 1;
+    for (size_t i = page->n; i > 0; i--) {
+        size_t more = FIXED_BYTES + strlen(page->messages[i - 1].text) + 1;
+        if (len + more > RENTRY_VALUE_MAX) {
+            page->messages += i;
+            page->n -= i;
+            page->next_ms = page->messages[0].at_ms;
+            break;
+        }
+        len += more;
     }
     return len;
 }
 
 static bool write_page(struct arena *arena, const struct chat *chat,
-                       const struct message_page *page, struct cache_item *item)
+                       struct message_page *page, struct cache_item *item)
 {
-    char *bytes = arena_alloc(arena, bytes_of(page));
+    size_t len = cut_to_keep(page);
+    char *bytes = arena_alloc(arena, len);
 
     if (bytes == NULL) {
         return false;
     }
     item->data = bytes;
-    item->len = bytes_of(page);
+    item->len = len;
     le64_write(bytes, page->next_ms == 0);
     bytes += LE64_BYTES;
     for (size_t i = 0; i < page->n; i++) {
@@ -184,7 +193,7 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         call_explain(loading->call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    items[0]->is_private = page.n == 0; /* is there such a peer? the shard says */
+    items[0]->is_private = !has_chat; /* is there such a peer? the shard says */
     return OUTCOME_OK;
 }
 
@@ -230,7 +239,7 @@ static bool read_kept_page(struct arena *arena, const struct chat *chat,
     while (kept->n < KEPT_MAX && read_kept(chat, &place, end, &kept->messages[kept->n])) {
         kept->n++;
     }
-    return place == end && kept->n > 0;
+    return place == end;
 }
 
 /* Of KEPT, what is newer than the range's begin, the oldest of it first. */
@@ -267,13 +276,13 @@ static bool choose(struct arena *arena, const struct chat *chat,
     }
     if (!range->backwards) {
         choose_newer(chat, kept, page);
-        return is_all || kept->messages[0].at_ms <= range->from_ms;
+        return is_all || (kept->n > 0 && kept->messages[0].at_ms <= range->from_ms);
     }
     size_t n = kept->n < range->limit ? kept->n : range->limit;
     page->n = n;
     memcpy(page->messages, kept->messages + kept->n - n, n * sizeof *page->messages);
     page->next_ms = n < kept->n ? page->messages[0].at_ms : 0;
-    return n < kept->n || is_all;
+    return n < kept->n || (is_all && n > 0); /* of an empty one: is there the peer? */
 }
 
 struct copy_key message_key(uint64_t user_id, uint64_t peer_id)
@@ -296,7 +305,7 @@ static bool get_cached(struct router *router, struct call *call, const struct ch
     return cache_is_shared(router_cache(router)) &&
            (range->backwards ? range->from_ms == 0 && !range->received_only
                              : range->from_ms > 0) &&
-           cache_read(&reader, &item, 1) == OUTCOME_OK &&
+           cache_read(&reader, &item, 1) == OUTCOME_OK && !item.is_private &&
            read_kept_page(call->arena, chat, &item, &kept, &is_all) &&
            choose(call->arena, chat, &kept, is_all, page);
 }

@@ -29,6 +29,13 @@ _Static_assert(HEADER_BYTES == 28, "the scripts say so");
     "then\n"                                                                             \
     "    local ver, confirmed, since = struct.unpack('<ddd', string.sub(s, 5, " HEADER   \
     "))\n"                                                                               \
+    "    local now = clock()\n"                                                          \
+    "    if confirmed > now or since > now + 1 then -- the clock went back\n"            \
+    "      confirmed, since = 0, now\n"                                                  \
+    "      s = 'dsc1' .. struct.pack('<ddd', ver, 0, now) .. string.sub(s, " HEADER      \
+    " + 1)\n"                                                                            \
+    "      redis.call('SET', key, s, 'KEEPTTL')\n"                                       \
+    "    end\n"                                                                          \
     "    return ver, confirmed, since, s\n"                                              \
     "  end\n"                                                                            \
     "  if s then redis.call('DEL', key) end\n"                                           \
@@ -68,18 +75,23 @@ static struct rscript fill_script = {
                    "return 1\n"};
 
 /* ARGV: version, ttl, value or "" for a marker, ms that a marker lasts. 1: stored, 2:
- * marked. What it says is not confirmed by anybody who asked: that stays as it was. */
+ * marked. Where there was said to be nothing it is a marker, too: who writes does not
+ * know why there was nothing. What it says is not confirmed by anybody who asked: that
+ * stays as it was. */
 static struct rscript write_script = {
-    .text = COMMON "local ver, confirmed, since, s = look()\n"
-                   "local new = tonumber(ARGV[1])\n"
-                   "if not ver or ver > new then return 0 end\n"
-                   "if ARGV[3] ~= '' then\n"
-                   "  put(new, confirmed, since, ARGV[3], ARGV[2])\n"
-                   "  return 1\n"
-                   "end\n"
-                   "if ver == new and #s > " HEADER " then return 0 end\n"
-                   "put(new, 0, since, '', ARGV[4])\n"
-                   "return 2\n"};
+    .text =
+        COMMON "local ver, confirmed, since, s = look()\n"
+               "local new = tonumber(ARGV[1])\n"
+               "if not ver or ver > new then return 0 end\n"
+               "local function first(at, text) return string.sub(text, at, at) end\n"
+               "local was_nothing = first(" HEADER " + 1, s) == '0'\n"
+               "if ARGV[3] ~= '' and (first(1, ARGV[3]) == '0' or not was_nothing) then\n"
+               "  put(new, confirmed, since, ARGV[3], ARGV[2])\n"
+               "  return 1\n"
+               "end\n"
+               "if ver == new and #s > " HEADER " then return 0 end\n"
+               "put(new, 0, since, '', ARGV[4])\n"
+               "return 2\n"};
 
 /* ARGV: ms that a marker lasts. 2: marked. A millisecond has room for somebody who reads
  * after this: the next one counts. */
@@ -106,38 +118,38 @@ struct sealed {
     size_t len;
 };
 
-static struct sealed seal(const char *data, size_t len)
+/* ENTRY under KEY: a value that gets under another key, or under another version, is none
+ * there. */
+static struct sealed seal(const char *key, const struct rentry *entry)
 {
-    struct sealed head = {.bytes = {'0'}, .len = 1};
+    char ver[LE64_BYTES];
+    struct sealed head = {.bytes = {entry->len > 0 ? '1' : '0'},
+                          .len = sizeof head.bytes};
 
-    if (len > 0) {
-        uint32_t sum = crc32_iso(data, len);
-        head.bytes[0] = '1';
-        for (size_t i = 0; i < SUM_BYTES; i++) {
-            head.bytes[1 + i] = (char)(unsigned char)(sum >> (8 * i));
-        }
-        head.len = sizeof head.bytes;
+    le64_write(ver, entry->ver);
+    uint32_t sum = crc32_iso(entry->data, entry->len) ^ crc32_iso(key, strlen(key)) ^
+                   crc32_iso(ver, sizeof ver);
+    for (size_t i = 0; i < SUM_BYTES; i++) {
+        head.bytes[1 + i] = (char)(unsigned char)(sum >> (8 * i));
     }
     return head;
 }
 
-/* The value in STORED into ENTRY. False: it is none. */
-static bool unseal(const char *stored, size_t len, struct rentry *entry)
+/* The value in STORED into ENTRY, whose version is known. False: it is none. */
+static bool unseal(const char *key, const char *stored, size_t len, struct rentry *entry)
 {
-    if (len == 1 && stored[0] == '0') {
-        entry->data = "";
-        entry->len = 0;
-        return true;
-    }
-    if (len <= 1 + SUM_BYTES) {
+    struct rentry found = *entry;
+
+    if (len < 1 + SUM_BYTES) {
         return false;
     }
-    struct sealed want = seal(stored + 1 + SUM_BYTES, len - 1 - SUM_BYTES);
+    found.data = stored + 1 + SUM_BYTES;
+    found.len = len - 1 - SUM_BYTES;
+    struct sealed want = seal(key, &found);
     if (memcmp(want.bytes, stored, want.len) != 0) {
         return false;
     }
-    entry->data = stored + want.len;
-    entry->len = len - want.len;
+    *entry = found;
     return true;
 }
 
@@ -178,12 +190,12 @@ bool rentry_add_read(struct rbatch *batch, const char *key, bool wants_value)
 
 /* The sealed value of ENTRY in ROOM bytes at TEXT, and how many they are; "" without a
  * value. */
-static size_t write_value(const struct rentry *entry, char *text)
+static size_t write_value(const char *key, const struct rentry *entry, char *text)
 {
     if (entry->data == NULL) {
         return 0;
     }
-    struct sealed head = seal(entry->data, entry->len);
+    struct sealed head = seal(key, entry);
     memcpy(text, head.bytes, head.len);
     if (entry->len > 0) {
         memcpy(text + head.len, entry->data, entry->len);
@@ -201,7 +213,7 @@ bool rentry_add_fill(struct rbatch *batch, const char *key, const struct rentry 
     add_number(&args, 0, (int64_t)entry->ver);
     add_number(&args, 1, entry->now_ms);
     add_number(&args, 2, ttl_ms);
-    add_bytes(&args, value, write_value(entry, value));
+    add_bytes(&args, value, write_value(key, entry, value));
     return rbatch_add_script(batch, &fill_script, key, args.n, args.argv, args.lens);
 }
 
@@ -226,7 +238,7 @@ bool rentry_add_write(struct rbatch *batch, const char *key, const struct rentry
     CHECK(entry->data == NULL || entry->len <= RENTRY_VALUE_MAX);
     add_number(&args, 0, (int64_t)entry->ver);
     add_number(&args, 1, ttl_ms);
-    add_bytes(&args, value, write_value(entry, value));
+    add_bytes(&args, value, write_value(key, entry, value));
     add_number(&args, 2, RENTRY_PLACE_MS);
     return rbatch_add_script(batch, &write_script, key, args.n, args.argv, args.lens);
 }
@@ -271,8 +283,8 @@ static bool has_integers(const struct rreply *reply, size_t n)
     return true;
 }
 
-bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
-                 struct rentry *entry)
+bool rentry_read(const struct rbatch *batch, size_t i, const char *key,
+                 struct arena *arena, struct rentry *entry)
 {
     const struct rreply *reply = reply_of(batch, i, RREPLY_ARRAY);
 
@@ -293,7 +305,7 @@ bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
     }
     const char *stored =
         arena_strndup(arena, reply->elements[3]->text, reply->elements[3]->len);
-    if (stored == NULL || !unseal(stored, reply->elements[3]->len, entry)) {
+    if (stored == NULL || !unseal(key, stored, reply->elements[3]->len, entry)) {
         entry->age_ms = INT64_MAX;
         entry->is_garbage = stored != NULL;
     }
@@ -310,8 +322,8 @@ static int64_t read_number(const char *bytes)
     return number >= 0 && number <= (double)(INT64_C(1) << 53) ? (int64_t)number : -1;
 }
 
-enum rentry_form rentry_decode(const char *stored, size_t len, int64_t now_ms,
-                               struct rentry *entry)
+enum rentry_form rentry_decode(const char *key, const char *stored, size_t len,
+                               int64_t now_ms, struct rentry *entry)
 {
     *entry = (struct rentry){.now_ms = now_ms, .age_ms = INT64_MAX};
     if (len < HEADER_BYTES || memcmp(stored, "dsc1", 4) != 0) {
@@ -329,8 +341,8 @@ enum rentry_form rentry_decode(const char *stored, size_t len, int64_t now_ms,
     if (len == HEADER_BYTES) {
         return ver == 0 ? RENTRY_PLACE : RENTRY_MARKER;
     }
-    return unseal(stored + HEADER_BYTES, len - HEADER_BYTES, entry) ? RENTRY_VALUE
-                                                                    : RENTRY_NONE;
+    return unseal(key, stored + HEADER_BYTES, len - HEADER_BYTES, entry) ? RENTRY_VALUE
+                                                                         : RENTRY_NONE;
 }
 
 enum rentry_fate rentry_fate(const struct rbatch *batch, size_t i)

@@ -11,8 +11,9 @@
  * value is a place that was given to who fills it, or a marker: something newer than what
  * was here is at the shard.
  *
- * The value is one byte '1', CRC-32 of what follows (little-endian), the bytes; or the
- * byte '0': there is no such thing. What is none of this is taken for nothing.
+ * The value is one byte, '1', or '0' for "there is no such thing", a sum, the bytes. The
+ * sum (little-endian) is the CRC-32 of the bytes, of the key and of the version, all
+ * three XOR. What is none of this is taken for nothing.
  */
 #ifndef DOUSHARD_RENTRY_H
 #define DOUSHARD_RENTRY_H
@@ -80,15 +81,16 @@ bool rentry_add_write(struct rbatch *batch, const char *key, const struct rentry
 bool rentry_add_strike(struct rbatch *batch, const char *key);
 bool rentry_add_drop(struct rbatch *batch, const char *key);
 
-/* What command I of BATCH, a read, was answered. False: nobody knows what is there. */
-bool rentry_read(const struct rbatch *batch, size_t i, struct arena *arena,
-                 struct rentry *entry) MUST_CHECK;
+/* What command I of BATCH, a read of KEY, was answered. False: nobody knows what is
+ * there. */
+bool rentry_read(const struct rbatch *batch, size_t i, const char *key,
+                 struct arena *arena, struct rentry *entry) MUST_CHECK;
 
 /* To who looks without being a reader: what the LEN bytes STORED under a key say, at
  * NOW_MS by the clock of their node. ENTRY, whose data is in STORED, is filled unless it
  * is NONE. */
-enum rentry_form rentry_decode(const char *stored, size_t len, int64_t now_ms,
-                               struct rentry *entry) MUST_CHECK;
+enum rentry_form rentry_decode(const char *key, const char *stored, size_t len,
+                               int64_t now_ms, struct rentry *entry) MUST_CHECK;
 
 /* What became of command I of BATCH, any other. */
 enum rentry_fate rentry_fate(const struct rbatch *batch, size_t i);

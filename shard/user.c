@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/cache.h"
 #include "shard/id.h"
 #include "shard/router_call.h"
@@ -142,7 +144,7 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
     enum outcome outcome = router_one(router, call, PROC_USER_LOGOUT, ops, &answer);
     const struct cache_change ended = {.key = session_key(user_id, session)};
     if (router_cache(router) != NULL) {
-        cache_write(router_cache(router), &ended, 1);
+        cache_write(router_cache(router), &ended, 1, clock_mono_ms() + CACHE_WRITE_MS);
     }
     return outcome;
 }

@@ -8,7 +8,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { slotOfId } from "../lib/checks.js";
+import { crc32, slotOfId } from "../lib/checks.js";
 import { cachedCluster, cachedServer } from "../lib/cached.js";
 import { buildDir } from "../lib/cluster.js";
 import { owners, plantVideos } from "../lib/rows.js";
@@ -68,6 +68,15 @@ async function entry(id, ver, age, value = Buffer.alloc(0)) {
   const header = Buffer.alloc(28, "dsc1");
   [ver, age === null ? 0 : now - age, now - 60000].forEach((number, i) => header.writeDoubleLE(number, 4 + 8 * i));
   return Buffer.concat([header, value]);
+}
+
+/* A value as shard/rentry.h has it: it is of that key and that version. */
+function sealed(name, ver, data) {
+  const number = Buffer.alloc(8);
+  number.writeBigUInt64LE(BigInt(ver));
+  const head = Buffer.from("1....");
+  head.writeInt32LE(crc32(data) ^ crc32(Buffer.from(name)) ^ crc32(number), 1);
+  return Buffer.concat([head, data]);
 }
 
 before(async () => {
@@ -133,12 +142,12 @@ test("what is cached: its version, age, time left and bytes, which stay as they 
 
 test("by age and version: ok, to be confirmed, older, newer; what readers are shown of the older is told by the status", async () => {
   const { USER } = await seen(ana.id);
-  const value = (await stored("USER", ana.id)).subarray(28);
+  const { ver, data } = { ver: USER.shard, data: (await stored("USER", ana.id)).subarray(28 + 5) };
   for (const [change, age, verdict, status] of [
     [0, 0, "ok", 0], [0, 60000, "to be confirmed", 0], [0, null, "to be confirmed", 0],
     [-1, 0, "older", 1], [-1, 60000, "older", 0], [-1, null, "older", 0], [1, 0, "newer", 0],
   ]) {
-    await plant("USER", ana.id, await entry(ana.id, USER.shard + change, age, value));
+    await plant("USER", ana.id, await entry(ana.id, ver + change, age, sealed(key("USER", ana.id), ver + change, data)));
     const now = await seen(ana.id);
     const what = `${change} after ${age}: ${JSON.stringify(now.USER)}`;
     assert.equal(now.USER.verdict, verdict, what);

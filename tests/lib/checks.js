@@ -26,12 +26,15 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return n >>> 0;
 });
 
-/** The slot of a user name: CRC32 of its UTF-8 bytes mod 1024. */
-export function slotOfName(name) {
+/** CRC-32 as SQL's CRC32(). */
+export function crc32(bytes) {
   let crc = 0xffffffff;
-  for (const byte of Buffer.from(name, "utf8")) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
-  return ((crc ^ 0xffffffff) >>> 0) % 1024;
+  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
 }
+
+/** The slot of a user name. */
+export const slotOfName = (name) => crc32(Buffer.from(name, "utf8")) % 1024;
 
 /** Milliseconds since 1970 UTC that an id names. */
 export const timeOfId = (id) => Math.floor(id / 8192) + 1735689600000;

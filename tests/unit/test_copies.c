@@ -63,7 +63,7 @@ static const char *there(const struct copy_key *key)
 {
     struct copy copy;
 
-    return copies_get(copies, key, 0, &arena, &copy) ? copy.data : NULL;
+    return copies_get(copies, key, &arena, &copy) ? copy.data : NULL;
 }
 
 static void test_newer_replaces_older(void **state)
@@ -87,12 +87,25 @@ static void test_newer_replaces_older(void **state)
 static void test_time_ends_it(void **state)
 {
     (void)state;
-    struct copy copy = copy_of(1, "x");
+    struct copy copy = copy_of(7, "seven");
 
-    copy.until_ms = 100;
+    copy.until_ms = clock_mono_ms() + LONG_MS;
     copies_put(copies, &KEY, &copy, copies_ticket(copies));
-    assert_true(copies_get(copies, &KEY, 100, &arena, &copy));
-    assert_false(copies_get(copies, &KEY, 101, &arena, &copy));
+    assert_string_equal(there(&KEY), "seven");
+    copy.until_ms = clock_mono_ms() - 1;
+    copies_put(copies, &KEY, &copy, copies_ticket(copies));
+    assert_null(there(&KEY));
+    put(&KEY, 1, "one", copies_ticket(copies)); /* nothing is left of it */
+    assert_string_equal(there(&KEY), "one");
+}
+
+static void test_nothing_is_not_written_over(void **state)
+{
+    (void)state;
+    put(&KEY, 0, "", copies_ticket(copies));
+    assert_string_equal(there(&KEY), "");
+    write_copy(&KEY, 6, "six");
+    assert_null(there(&KEY));
 }
 
 static void test_write_is_never_hidden(void **state)
@@ -194,6 +207,23 @@ static void *passenger(void *argument)
     return NULL;
 }
 
+static void test_versions_are_not_crowded_out(void **state)
+{
+    (void)state;
+    const struct copy newer = {.ver = 7, .until_ms = clock_mono_ms() + LONG_MS};
+    struct copies *none = copies_new(0);
+
+    copies_remember(none, &KEY, &newer);
+    assert_true(copies_knows_newer(none, &KEY, 6));
+    for (uint64_t i = 1; i <= 100000; i++) {
+        copies_remember(none, &(struct copy_key){.kind = 3, .owner = i}, &newer);
+    }
+    assert_true(
+        copies_knows_newer(none, &(struct copy_key){.kind = 3, .owner = 100000}, 6));
+    assert_false(copies_knows_newer(none, &(struct copy_key){.kind = 3, .owner = 1}, 6));
+    copies_free(&none);
+}
+
 static void test_one_asks_for_all(void **state)
 {
     (void)state;
@@ -223,12 +253,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_newer_replaces_older, begin, end),
         cmocka_unit_test_setup_teardown(test_time_ends_it, begin, end),
+        cmocka_unit_test_setup_teardown(test_nothing_is_not_written_over, begin, end),
         cmocka_unit_test_setup_teardown(test_write_is_never_hidden, begin, end),
         cmocka_unit_test_setup_teardown(test_marker_removes_what_is_older, begin, end),
         cmocka_unit_test_setup_teardown(test_remembers_what_others_were_told_in_vain,
                                         begin, end),
         cmocka_unit_test_setup_teardown(test_ranges, begin, end),
         cmocka_unit_test_setup_teardown(test_memory_is_bounded, begin, end),
+        cmocka_unit_test_setup_teardown(test_versions_are_not_crowded_out, begin, end),
         cmocka_unit_test_setup_teardown(test_one_asks_for_all, begin, end),
     };
 
