@@ -323,6 +323,7 @@ static void render_cache(enum metric metric, const struct cache_state *caches,
         [METRIC_CACHE_WRITES] = offsetof(struct cache_state, writes_total),
         [METRIC_CACHE_MARKERS] = offsetof(struct cache_state, markers_total),
         [METRIC_CACHE_LOST] = offsetof(struct cache_state, lost_total),
+        [METRIC_CACHE_STORED_BYTES] = offsetof(struct cache_state, stored_bytes_total),
         [METRIC_CACHE_LOCAL_COPIES] = offsetof(struct cache_state, local_copies),
         [METRIC_CACHE_LOCAL_BYTES] = offsetof(struct cache_state, local_bytes),
     };

@@ -51,6 +51,7 @@ enum counter {
     WRITES,
     MARKERS,
     LOST,
+    STORED_BYTES,
     COUNTER__COUNT
 };
 
@@ -106,6 +107,12 @@ static bool is_unversioned(unsigned kind)
 static void count(struct cache *cache, unsigned kind, enum counter counter)
 {
     atomic_fetch_add_explicit(&cache->counters[kind][counter], 1, memory_order_relaxed);
+}
+
+static void count_stored(struct cache *cache, unsigned kind, size_t bytes)
+{
+    atomic_fetch_add_explicit(&cache->counters[kind][STORED_BYTES], bytes,
+                              memory_order_relaxed);
 }
 
 const char *cache_kind_owner(enum cache_kind kind)
@@ -337,6 +344,9 @@ static void tell_redis(struct wanted *w)
                 count(w->cache, w->items[i]->key.kind,
                       fate == RENTRY_STORED ? FILLS : FILLS_REFUSED);
             }
+            if (fate == RENTRY_STORED && !w->items[i]->is_unsure) {
+                count_stored(w->cache, w->items[i]->key.kind, w->items[i]->len);
+            }
         }
     }
     rbatch_free(&batch);
@@ -413,6 +423,11 @@ static void confirm(struct wanted *w)
 /* Have LOAD ask for the items of W, and keep what it brings. */
 static enum outcome load_items(struct wanted *w)
 {
+    for (size_t i = 0; i < w->n; i++) { /* of what Redis had nothing is left */
+        w->items[i]->data = NULL;
+        w->items[i]->len = 0;
+        w->items[i]->ver = 0;
+    }
     int64_t asked_ms = clock_mono_ms();
     enum outcome outcome =
         w->n == 0 ? OUTCOME_OK : w->reader->load(w->reader->context, w->items, w->n);
@@ -610,6 +625,9 @@ void cache_write_redis(struct cache *cache, const struct cache_change *changes, 
         if (fate != RENTRY_REFUSED) {
             count(cache, changes[i].key.kind, counters[fate]);
         }
+        if (fate == RENTRY_STORED) {
+            count_stored(cache, changes[i].key.kind, changes[i].len);
+        }
         is_lost[i] = fate == RENTRY_LOST;
     }
     rbatch_free(&batch);
@@ -681,6 +699,7 @@ void cache_get_state(struct cache *cache, enum cache_kind kind, struct cache_sta
                                   .writes_total = counters[WRITES],
                                   .markers_total = counters[MARKERS],
                                   .lost_total = counters[LOST],
+                                  .stored_bytes_total = counters[STORED_BYTES],
                                   .local_copies = copies.n,
                                   .local_bytes = copies.bytes};
 }

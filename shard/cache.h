@@ -174,6 +174,7 @@ struct cache_state {
     uint64_t writes_total;        /* written through where something was cached */
     uint64_t markers_total;       /* marked as changed, likewise */
     uint64_t lost_total;          /* of both: no answer from Redis in time */
+    uint64_t stored_bytes_total;  /* of values put into Redis */
     uint64_t local_copies;
     uint64_t local_bytes;
 };

@@ -129,6 +129,7 @@ struct loading {
     struct router *router;
     struct call *call;
     const struct chat *chat;
+    bool has_no_chat; /* set by it: the shard says so */
 };
 
 /* Cut PAGE to the newest that can be kept, and say how many bytes that is. */
@@ -176,7 +177,7 @@ static bool write_page(struct arena *arena, const struct chat *chat,
 
 static enum outcome load(void *context, struct cache_item **items, size_t n)
 {
-    const struct loading *loading = context;
+    struct loading *loading = context;
     const struct message_range newest = {.backwards = true, .limit = KEPT_MAX};
     struct chat chat = *loading->chat;
     struct message_page page;
@@ -193,7 +194,8 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         call_explain(loading->call, "out of memory");
         return OUTCOME_NOMEM;
     }
-    items[0]->is_private = !has_chat; /* is there such a peer? the shard says */
+    loading->has_no_chat = !has_chat;
+    items[0]->is_private = !has_chat; /* there may be no such peer either */
     return OUTCOME_OK;
 }
 
@@ -290,9 +292,10 @@ struct copy_key message_key(uint64_t user_id, uint64_t peer_id)
     return (struct copy_key){.kind = CACHE_CHAT, .owner = user_id, .other = peer_id};
 }
 
-/* The page of CHAT, if it is among the newest messages. False: ask the shard. */
+/* The page of CHAT, if it is among the newest messages. False: ask the shard. *HAS_CHAT:
+ * the two have one. */
 static bool get_cached(struct router *router, struct call *call, const struct chat *chat,
-                       struct message_page *page)
+                       struct message_page *page, bool *has_chat)
 {
     const struct message_range *range = chat->range;
     struct loading loading = {.router = router, .call = call, .chat = chat};
@@ -302,12 +305,17 @@ static bool get_cached(struct router *router, struct call *call, const struct ch
     struct message_page kept;
     bool is_all = false;
 
-    return cache_is_shared(router_cache(router)) &&
-           (range->backwards ? range->from_ms == 0 && !range->received_only
-                             : range->from_ms > 0) &&
-           cache_read(&reader, &item, 1) == OUTCOME_OK && !item.is_private &&
-           read_kept_page(call->arena, chat, &item, &kept, &is_all) &&
-           choose(call->arena, chat, &kept, is_all, page);
+    if (!cache_is_shared(router_cache(router)) ||
+        (range->backwards ? range->from_ms != 0 || range->received_only
+                          : range->from_ms == 0) ||
+        cache_read(&reader, &item, 1) != OUTCOME_OK) {
+        return false;
+    }
+    *has_chat = !loading.has_no_chat;
+    *page = (struct message_page){.n = 0};
+    return loading.has_no_chat ||
+           (read_kept_page(call->arena, chat, &item, &kept, &is_all) &&
+            choose(call->arena, chat, &kept, is_all, page));
 }
 
 enum outcome message_chat(struct router *router, struct call *call, uint64_t user_id,
@@ -316,11 +324,9 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
 {
     const struct chat chat = {.user_id = user_id, .peer_id = peer_id, .range = range};
     bool has_chat = false;
-
-    if (get_cached(router, call, &chat, page)) {
-        return OUTCOME_OK;
-    }
-    enum outcome outcome = ask_shard(router, call, &chat, page, &has_chat);
+    enum outcome outcome = get_cached(router, call, &chat, page, &has_chat)
+                               ? OUTCOME_OK
+                               : ask_shard(router, call, &chat, page, &has_chat);
     /* A message that was refused leaves a chat behind, too. */
     if (outcome == OUTCOME_OK && (!has_chat || (page->n == 0 && range->from_ms == 0))) {
         outcome = find_peer(router, call, peer_id);

@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { CODE } from "../lib/api.js";
-import { cachedCluster, cachedServer, callsOf, metrics } from "../lib/cached.js";
-import { plantVideos } from "../lib/rows.js";
+import { cachedCluster, cachedServer, callsOf, costOf, metrics } from "../lib/cached.js";
+import { slotOfId } from "../lib/checks.js";
+import { moveSlot, owners, plantVideos } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const cluster = await cachedCluster();
@@ -177,4 +178,66 @@ test("a session that one server has asked for needs no shard at another; a logou
   assert.equal((await here.post("/douyin/user/logout/", { token })).json.status_code, CODE.OK);
   assert.equal((await here.user(token, id)).status_code, CODE.AUTH);
   await until("the other one to refuse it", async () => (await there.user(token, id)).status_code === CODE.AUTH);
+});
+
+test("a deleted video has no comments, although its slot has moved since they were listed", async () => {
+  const author = await here.register();
+  const [gone] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
+  await here.comment(bob.token, gone.id, "nice");
+  const slot = slotOfId(author.id);
+  const source = (await owners(cluster)).get(slot);
+  await moveSlot(cluster, slot, source, source === "shard1" ? "shard2" : "shard1");
+  for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).comment_list.length, 1);
+  assert.equal((await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code, CODE.OK);
+  for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
+});
+
+test("a banned user's video stays away, however often it is liked", async () => {
+  const author = await here.register();
+  const [hidden] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
+  const likes = async (api) => (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list.some(({ id }) => id === hidden.id);
+  await here.like(bob.token, hidden.id);
+  for (const api of [here, there]) assert.ok(await likes(api));
+  await cluster.sql((await owners(cluster)).get(slotOfId(author.id)), `CALL user_ban(${author.id})`);
+  for (const api of [here, there]) await until("the video to be gone", async () => !(await likes(api)));
+  for (let i = 0; i < 4; i++) {
+    await here.like(bob.token, hidden.id, 2);
+    await here.like(bob.token, hidden.id, 1);
+    for (const api of [here, there]) assert.ok(!(await likes(api)), `after ${i} likes`);
+  }
+});
+
+test("after a change of the password the old session is refused at once by who changed it", async () => {
+  const user = await here.register();
+  await there.user(user.token, user.id);
+  await here.user(user.token, user.id);
+  const { json } = await here.post("/douyin/user/password/", { token: user.token, old_password: user.password, new_password: "another horse" });
+  assert.equal(json.status_code, CODE.OK);
+  assert.equal((await here.user(user.token, user.id)).status_code, CODE.AUTH);
+  assert.equal((await here.user(json.token, user.id)).status_code, CODE.OK);
+  await until("the other one to refuse it", async () => (await there.user(user.token, user.id)).status_code === CODE.AUTH);
+});
+
+test("CALLs, cold and warm", async () => {
+  const fresh = await cachedServer(cluster, { base_url });
+  for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.cli(i, "FLUSHALL");
+  const asks = {
+    "feed of a visitor": { ask: () => fresh.get("/douyin/feed/", {}), cold: { calls: 2, session: 0 } }, /* the shards, which send cards */
+    "feed with a token": { ask: () => fresh.get("/douyin/feed/", { token: bob.token }), cold: { calls: 1, session: 1 } }, /* his sets */
+    "user page": { ask: () => fresh.get("/douyin/user/", { token: bob.token, user_id: ana.id }), cold: { calls: 1, session: 0 } },
+    comments: { ask: () => fresh.get("/douyin/comment/list/", { video_id: video.id }), cold: { calls: 2, session: 0 } }, /* list and cards */
+    chat: { ask: () => fresh.get("/douyin/message/chat/", { token: ana.token, to_user_id: bob.id, pre_msg_time: Date.now() }), cold: { calls: 1, session: 1 } },
+  };
+  for (const [what, { ask, cold }] of Object.entries(asks)) {
+    const { calls, session } = await costOf(fresh, await ask());
+    /* What an earlier one read may still be in the process; never more than this. */
+    assert.ok(calls <= cold.calls && session <= cold.session, `${what}, cold: ${calls} and ${session}`);
+    assert.ok(calls > 0 || what === "user page", `${what} was not cold`);
+    await until(`${what} without a CALL`, async () => {
+      await ask();
+      const warm = await costOf(fresh, await ask());
+      return warm.calls === 0 && warm.session === 0;
+    });
+  }
+  await fresh.server.stop();
 });

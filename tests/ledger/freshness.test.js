@@ -13,17 +13,22 @@ import { report } from "./freshness.js";
 import { ILL, WELL, World } from "./freshness_world.js";
 
 const READS = Number(process.env.FRESHNESS_READS || 8000);
+const TRIES_MAX = 3;
 const PACES_MS = [0, 20, 100, 500, 1500, 3000, ...(READS > 100000 ? [7000, 15000] : [])];
 
 const world = await World.up();
 after(() => world.down());
 const { proxies, both } = world;
 
-async function run(t, bounds, share = 0.25) {
-  const { results, lost, found } = await world.probe(PACES_MS, bounds, { reads: READS * share });
-  for (const line of report(results)) t.diagnostic(`note: ${line}`);
-  if (lost > 0) t.diagnostic(`note: ${lost} writes to Redis had no answer in time`);
-  assert.deepEqual(found, []);
+async function run(t, bounds) {
+  /* Where writes are lost that nobody loses, for the machine is busy, less is shown: then it is tried again. */
+  for (let tries = 1; ; tries++) {
+    const { results, lost, found } = await world.probe(PACES_MS, bounds, { reads: READS / 4 });
+    for (const line of report(results)) t.diagnostic(`note: ${line}`);
+    if (lost > 0) t.diagnostic(`note: ${lost} writes to Redis had no answer in time`);
+    assert.deepEqual(found, []);
+    if (lost === 0 || bounds !== WELL || tries === TRIES_MAX) return;
+  }
 }
 
 test("all is well", async (t) => {

@@ -6,6 +6,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "./cluster.js";
 import { Redis } from "./redis.js";
+import { until } from "./wait.js";
 
 /** Shards and Redis, without a server. OPTIONS as of Cluster.up(), REDIS as of Redis.up(). */
 export async function cachedCluster(options = {}, redis = {}) {
@@ -47,4 +48,11 @@ export async function callsOf(api, action) {
   const before = total(await metrics(api), "doushard_shard_calls_total");
   const result = await action();
   return { calls: total(await metrics(api), "doushard_shard_calls_total") - before, result };
+}
+
+/** What the request that was answered with ANSWER cost in CALLs, by its access line: { calls, session }. */
+export async function costOf(api, answer) {
+  const line = new RegExp(` req=${answer.headers["x-request-id"]} .*\\bcalls=(\\d+) session_calls=(\\d+)`);
+  const [, calls, session] = await until("the access line", () => line.exec(api.server.logText()));
+  return { calls: Number(calls), session: Number(session) };
 }
