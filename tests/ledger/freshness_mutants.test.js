@@ -28,6 +28,10 @@ const RENTRY = "shard/rentry.c";
 const tinySets = ["shard/viewer_sets.c", '#include "shard/viewer_sets.h"\n',
   '#include "shard/viewer_sets.h"\n#undef VIEWER_SET_MAX\n#define VIEWER_SET_MAX 1\n'];
 
+/* Redis has all the time that a busy machine takes: what is lost then is no mistake of anybody's. */
+const PATIENT_MS = 20000;
+const patient = ["shard/cache_learn.c", '#include "shard/parts.h"\n', `#include "shard/parts.h"\n#undef CACHE_WRITE_MS\n#define CACHE_WRITE_MS ${PATIENT_MS}\n`];
+
 const mutants = [
   { name: "no version check: a fill replaces whatever is there", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL,
     sources: [[RENTRY, "if not ver or place < since or ver > new then return 0 end", "if not ver then return 0 end"]] },
@@ -42,13 +46,13 @@ const mutants = [
   { name: "control: an incomplete set asks", faults: LATE, paces: QUICK_PACES_MS, bounds: WELL, isControl: true, sources: [tinySets] },
 ];
 
-const world = await World.up();
+const world = await World.up({ timeoutMs: PATIENT_MS });
 after(() => world.down());
 
 for (const mutant of isLong ? mutants : mutants.slice(0, 1)) {
   test(mutant.name, async (t) => {
     const dir = mkdtempSync(join(tmpdir(), "doushard-mutant-"));
-    await world.serve(await makeChanged(ROOT, buildDir(), dir, mutant.sources));
+    await world.serve(await makeChanged(ROOT, buildDir(), dir, [patient, ...mutant.sources]));
     for (const one of world.both) Object.assign(one, mutant.faults);
     try {
       const { found } = await world.probe(mutant.paces, mutant.bounds,

@@ -16,15 +16,15 @@ export const WELL = { here: () => 0, there: (what) => (what === "comments" ? 0 :
 export const ILL = { here: () => 5000 + CLOCK_MS, there: () => 5000 + CLOCK_MS };
 
 export class World {
-  /** Shards, Redis, proxies; PROGRAM: of the servers, unless it is the usual one. */
-  static async up({ program } = {}) {
+  /** Shards, Redis, proxies, servers. TIMEOUT_MS: when Redis is down for them. */
+  static async up({ timeoutMs = 300 } = {}) {
     const world = new World();
     world.cluster = await cachedCluster({}, { masters: 3, proxied: true });
     world.proxies = { here: await RedisProxies.up(world.cluster.redis, "127.0.0.2"), there: await RedisProxies.up(world.cluster.redis, "127.0.0.3") };
     world.both = Object.values(world.proxies);
     for (const name of ["here", "there"]) {
-      const options = { base_url: "http://videos.example", redis_timeout_ms: 300, redis_nodes: world.proxies[name].addresses.join(",") };
-      world[name] = await cachedServer(world.cluster, options, program);
+      const options = { base_url: "http://videos.example", redis_timeout_ms: timeoutMs, redis_nodes: world.proxies[name].addresses.join(",") };
+      world[name] = await cachedServer(world.cluster, options);
     }
     return world;
   }
