@@ -639,26 +639,6 @@ static uint64_t write_ver(const struct cache_change *change)
     return is_unversioned(change->key.kind) ? UINT64_MAX : change->ver;
 }
 
-/* The same, and what is lost is marked as soon as Redis answers. Meanwhile this process
- * does not believe what Redis has of it. */
-static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
-                        int64_t until_ms)
-{
-    int64_t over_ms = clock_mono_ms() + CACHE_CONFIRM_MS + CACHE_WRITE_MS;
-    bool is_lost[CACHE_CHANGES_MAX];
-
-    CHECK(n <= CACHE_CHANGES_MAX);
-    cache_write_redis(cache, changes, n, until_ms, is_lost);
-    for (size_t i = 0; i < n; i++) {
-        if (is_lost[i]) {
-            const struct copy newer = {.ver = write_ver(&changes[i]),
-                                       .until_ms = over_ms};
-            copies_remember(cache->copies, &changes[i].key, &newer);
-            cache_mender_add(cache->mender, &changes[i].key, changes[i].ver);
-        }
-    }
-}
-
 static void write_local(struct cache *cache, const struct cache_change *changes, size_t n)
 {
     int64_t until_ms = clock_mono_ms() + CACHE_LOCAL_MS;
@@ -672,15 +652,34 @@ static void write_local(struct cache *cache, const struct cache_change *changes,
     }
 }
 
+/* The same, and what is lost is marked as soon as Redis answers. Meanwhile this process
+ * does not believe what Redis has of it. */
+static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
+                        int64_t until_ms)
+{
+    int64_t over_ms = clock_mono_ms() + CACHE_CONFIRM_MS + CACHE_WRITE_MS;
+    bool is_lost[CACHE_CHANGES_MAX];
+
+    CHECK(n <= CACHE_CHANGES_MAX);
+    cache_write_redis(cache, changes, n, until_ms, is_lost);
+    /* Who has asked Redis since we corrected this process was told what was before. */
+    write_local(cache, changes, n);
+    for (size_t i = 0; i < n; i++) {
+        if (is_lost[i]) {
+            const struct copy newer = {.ver = write_ver(&changes[i]),
+                                       .until_ms = over_ms};
+            copies_remember(cache->copies, &changes[i].key, &newer);
+            cache_mender_add(cache->mender, &changes[i].key, changes[i].ver);
+        }
+    }
+}
+
 void cache_write(struct cache *cache, const struct cache_change *changes, size_t n,
                  int64_t until_ms)
 {
     write_local(cache, changes, n);
     if (cache->redis != NULL && n > 0) {
         write_redis(cache, changes, n, until_ms);
-        /* Who asked Redis after the first and before the second was told what was before.
-         */
-        write_local(cache, changes, n);
     }
 }
 

@@ -23,7 +23,8 @@
 struct entry {
     struct copy_key key;
     uint64_t ver;
-    int64_t until_ms;
+    int64_t until_ms;            /* of the data */
+    int64_t known_until_ms;      /* the version is remembered for so long, if longer */
     struct entry *next;          /* in its list */
     struct entry *newer, *older; /* by last use */
     bool has_data;
@@ -197,12 +198,27 @@ static void drop(struct stripe *stripe, struct entry *entry)
 static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
 {
     struct entry *entry = find_any(stripe, h, key);
+    int64_t now_ms = clock_mono_ms();
 
-    if (entry != NULL && entry->until_ms < clock_mono_ms()) {
+    if (entry != NULL && entry->until_ms < now_ms && entry->known_until_ms < now_ms) {
         drop(stripe, entry);
         entry = NULL;
     }
     return entry;
+}
+
+/* Make room: what is to be remembered of ENTRY stays. */
+static void evict(struct stripe *stripe, struct entry *entry)
+{
+    if (entry->known_until_ms < clock_mono_ms()) {
+        drop(stripe, entry);
+        return;
+    }
+    unlink_use(stripe, entry);
+    account(stripe, entry, false);
+    entry->has_data = false;
+    link_use(stripe, entry);
+    account(stripe, entry, true);
 }
 
 /* COPY takes the place of OLD (may be NULL). Without memory there is none of both. */
@@ -211,6 +227,7 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
 {
     struct entry **list = list_of(stripe, hash(key));
     struct entry *entry = malloc(sizeof *entry + copy->len);
+    int64_t known_until_ms = old == NULL ? 0 : old->known_until_ms;
 
     if (old != NULL) {
         drop(stripe, old);
@@ -221,6 +238,7 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
     *entry = (struct entry){.key = *key,
                             .ver = copy->ver,
                             .until_ms = copy->until_ms,
+                            .known_until_ms = known_until_ms,
                             .next = *list,
                             .has_data = copy->data != NULL,
                             .len = copy->len};
@@ -231,7 +249,7 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
     link_use(stripe, entry);
     account(stripe, entry, true);
     while (stripe->bytes > copies->stripe_bytes_max && stripe->copies.oldest != NULL) {
-        drop(stripe, stripe->copies.oldest);
+        evict(stripe, stripe->copies.oldest);
     }
     while (stripe->n_versions > VERSIONS_MAX) {
         drop(stripe, stripe->versions.oldest);
@@ -259,7 +277,7 @@ bool copies_get(struct copies *copies, const struct copy_key *key, struct arena 
     *copy = (struct copy){.data = NULL};
     pthread_mutex_lock(&stripe->mutex);
     struct entry *entry = find(stripe, h, key);
-    if (entry != NULL && entry->has_data) {
+    if (entry != NULL && entry->has_data && clock_mono_ms() <= entry->until_ms) {
         unlink_use(stripe, entry);
         link_use(stripe, entry);
         *copy = (struct copy){.ver = entry->ver,
@@ -297,6 +315,8 @@ void copies_remember(struct copies *copies, const struct copy_key *key,
     struct entry *entry = find(stripe, h, key);
     if (entry == NULL || entry->ver < newer->ver) {
         replace(copies, stripe, entry, key, newer);
+    } else if (entry->known_until_ms < newer->until_ms) {
+        entry->known_until_ms = newer->until_ms;
     }
     pthread_mutex_unlock(&stripe->mutex);
 }
@@ -339,7 +359,7 @@ void copies_write(struct copies *copies, const struct copy_key *key,
     if (entry != NULL && copy->data != NULL && !was_nothing && entry->ver <= copy->ver) {
         replace(copies, stripe, entry, key, copy);
     } else if (entry != NULL && entry->has_data && entry->ver < copy->ver) {
-        drop(stripe, entry);
+        drop(stripe, entry); /* what is remembered of it was older */
     }
     pthread_mutex_unlock(&stripe->mutex);
 }

@@ -71,8 +71,9 @@ void copies_put(struct copies *copies, const struct copy_key *key,
 void copies_write(struct copies *copies, const struct copy_key *key,
                   const struct copy *copy);
 
-/* Keep the version of NEWER, and nothing else, until its time is over: what is older is
- * not. For who has told others in vain; a bounded number of them, beside BYTES_MAX. */
+/* Remember the version of NEWER until its time is over, whatever becomes of copies: what
+ * is older is not kept. For who has told others in vain; a bounded number of them, beside
+ * BYTES_MAX. */
 void copies_remember(struct copies *copies, const struct copy_key *key,
                      const struct copy *newer);
 

@@ -111,6 +111,7 @@ export class RedisProxies {
         held = Buffer.concat([held, chunk]);
         const whole = commands(held);
         for (const { args, begin, end } of whole) {
+          if (this.isCut) return; /* nobody is told; mend() ends the connection */
           const kind = args[0] === "EVALSHA" ? scripts.get(args[1]) : undefined;
           if (args[0] === "SCRIPT") learn(args[2]);
           const isLate = kind === "fill" && this.fillMs > 0;

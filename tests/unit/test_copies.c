@@ -156,8 +156,14 @@ static void test_remembers_what_others_were_told_in_vain(void **state)
     assert_string_equal(there(&KEY), "seven");
     copies_remember(copies, &KEY, &newer);
     assert_string_equal(there(&KEY), "seven");
-    copies_remember(copies, &KEY, &over); /* its time is over at once */
-    assert_false(copies_knows_newer(copies, &KEY, 0));
+    struct copy brief = copy_of(8, "eight");
+    brief.until_ms = clock_mono_ms() - 1; /* the copy goes, what is known stays */
+    copies_put(copies, &KEY, &brief, copies_ticket(copies));
+    assert_null(there(&KEY));
+    assert_true(copies_knows_newer(copies, &KEY, 7));
+    const struct copy_key other = {.kind = 1, .owner = 8};
+    copies_remember(copies, &other, &over); /* its time is over at once */
+    assert_false(copies_knows_newer(copies, &other, 0));
 }
 
 static void test_ranges(void **state)
