@@ -14,11 +14,9 @@
 
 #include "server/app.h"
 #include "server/metrics.h"
+#include "server/redis.h"
 
 #define HOUR_MS INT64_C(3600000)
-
-/* How long Redis is waited for. */
-#define REDIS_MS 50
 
 /* That somebody knew the password is kept so long, as in throttle.c: 30 days. */
 #define KNOWN_MS "2592000000"
@@ -77,29 +75,18 @@ void login_shared_init(struct login_shared *shared, const struct app *app,
 
 /* ---- commands ---- */
 
-static bool add_text(struct rbatch *batch, const char *key, int argc, const char **argv)
-{
-    size_t lens[5];
-
-    CHECK((size_t)argc <= ARRAY_LEN(lens));
-    for (int i = 0; i < argc; i++) {
-        lens[i] = strlen(argv[i]);
-    }
-    return rbatch_add(batch, key, argc, argv, lens);
-}
-
 static bool add_exists(struct rbatch *batch, const char *key)
 {
     const char *argv[] = {"EXISTS", key};
 
-    return add_text(batch, key, 2, argv);
+    return rbatch_add(batch, key, ARRAY_LEN(argv), argv, NULL);
 }
 
 static bool add_known(struct rbatch *batch, const char *key)
 {
     const char *argv[] = {"SET", key, "1", "PX", KNOWN_MS};
 
-    return add_text(batch, key, 5, argv);
+    return rbatch_add(batch, key, ARRAY_LEN(argv), argv, NULL);
 }
 
 /* Have the N commands of BATCH done, and count it when one was not. */
@@ -107,7 +94,7 @@ static void run(const struct login_shared *shared, struct rbatch *batch, size_t 
 {
     bool is_alone = false;
 
-    rcluster_run(shared->redis, batch, clock_mono_ms() + REDIS_MS);
+    rcluster_run(shared->redis, batch, clock_mono_ms() + REDIS_WAIT_MS);
     for (size_t i = 0; i < n; i++) {
         is_alone = is_alone || rbatch_status(batch, i) != RSTATUS_OK;
     }

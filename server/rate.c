@@ -18,6 +18,7 @@
 #include "server/client.h"
 #include "server/config.h"
 #include "server/metrics.h"
+#include "server/redis.h"
 #include "server/request.h"
 #include "server/routes.h"
 #include "server/tag.h"
@@ -27,9 +28,6 @@
 
 #define MINUTE_MS 60000
 #define HOUR_MS   3600000
-
-/* How long Redis is waited for. */
-#define REDIS_MS 50
 
 /* The wait of somebody who cannot be counted. */
 #define UNCOUNTED_US 1000000
@@ -215,7 +213,7 @@ static bool ask_redis(const struct request *req, const char *key, const struct g
 
     if (batch != NULL && gcra_add_take(batch, key, rule)) {
         rcluster_run(redis, batch,
-                     clock_earlier(clock_mono_ms() + REDIS_MS, req->deadline_ms));
+                     clock_earlier(clock_mono_ms() + REDIS_WAIT_MS, req->deadline_ms));
         is_known = gcra_taken(batch, 0, wait_us);
     }
     rbatch_free(&batch);

@@ -9,6 +9,9 @@
 
 #include "shard/base/check.h"
 
+/* How long a request waits for a count that is in Redis. */
+#define REDIS_WAIT_MS 50
+
 struct config;
 struct config_error;
 struct rcluster;

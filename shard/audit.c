@@ -61,8 +61,7 @@ static enum outcome ask(const struct audit *audit, struct call *call, size_t sha
         arena_calloc(call->arena, router_n_shards(audit->router), sizeof *shares);
 
     if (shares == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     shares[shard].wanted = true;
     router_scatter(audit->router, call, proc, args, shares);
@@ -172,8 +171,7 @@ static enum outcome check_owners(const struct audit *audit, struct call *call,
     size_t n = result == NULL ? 0 : result->n_rows;
     struct owner_row *rows = arena_calloc(call->arena, n, sizeof *rows);
     if (rows == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         if (!dbresult_read(result, i, owner_fields, ARRAY_LEN(owner_fields), &rows[i])) {
@@ -307,8 +305,7 @@ static enum outcome find_partners(const struct audit *audit, struct call *call,
     size_t n_ops = 0;
 
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         if (rows[i].served == 0) {
@@ -384,8 +381,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
     struct half_row *rows = arena_calloc(call->arena, n, sizeof *rows);
     struct router_answer *answers = arena_calloc(call->arena, n, sizeof *answers);
     if (rows == NULL || answers == NULL || n > PAGE_ROWS) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         if (!dbresult_read(result, i, half_fields, ARRAY_LEN(half_fields), &rows[i])) {

@@ -260,8 +260,7 @@ static void take_entry(struct wanted *w, struct cache_item *item,
     }
 }
 
-/* Run BATCH, whose commands have been added if IS_GOOD; *BATCH is for the caller to free.
- */
+/* Have BATCH done within LIMIT_MS, and before the deadline of CALL (may be NULL). */
 static void run(struct cache *cache, struct rbatch *batch, int64_t limit_ms,
                 const struct call *call)
 {
@@ -275,20 +274,20 @@ static void run(struct cache *cache, struct rbatch *batch, int64_t limit_ms,
 
 static void ask_redis(struct wanted *w)
 {
-    char key[RENTRY_KEY_BYTES];
     struct rentry entry;
     struct rbatch *batch = w->cache->redis == NULL || w->n == 0 ? NULL : rbatch_new(w->n);
-    bool is_good = batch != NULL;
+    char(*keys)[RENTRY_KEY_BYTES] =
+        batch == NULL ? NULL : arena_calloc(w->call->arena, w->n, sizeof *keys);
+    bool is_good = keys != NULL;
 
     for (size_t i = 0; is_good && i < w->n; i++) {
-        cache_key_text(&w->items[i]->key, key);
-        is_good = rentry_add_read(batch, key, /* wants_value= */ true);
+        cache_key_text(&w->items[i]->key, keys[i]);
+        is_good = rentry_add_read(batch, keys[i], /* wants_value= */ true);
     }
     if (is_good) {
         run(w->cache, batch, CACHE_READ_MS, w->call);
         for (size_t i = 0; i < w->n; i++) {
-            cache_key_text(&w->items[i]->key, key);
-            if (rentry_read(batch, i, key, w->call->arena, &entry)) {
+            if (rentry_read(batch, i, keys[i], w->call->arena, &entry)) {
                 take_entry(w, w->items[i], &entry);
             }
         }
@@ -579,8 +578,7 @@ enum outcome cache_read(const struct cache_reader *reader, struct cache_item *it
     CHECK(n <= CACHE_ITEMS_MAX);
     all.items = arena_calloc(call->arena, n, sizeof(struct cache_item *));
     if (all.items == NULL || !choose(&all, &some)) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         all.items[i] = &items[i];

@@ -22,6 +22,12 @@ void call_explain(struct call *call, const char *fmt, ...)
     va_end(args);
 }
 
+enum outcome call_no_memory(struct call *call)
+{
+    call_explain(call, "out of memory");
+    return OUTCOME_NOMEM;
+}
+
 void own_call_begin(struct own_call *own, size_t arena_bytes, int64_t limit_ms)
 {
     arena_init(&own->arena, arena_bytes);

@@ -8,6 +8,8 @@
 
 #include "shard/base/arena.h"
 
+#include "shard/outcome.h"
+
 /* Bytes of an operation id: the idempotency key of one write. */
 #define OP_BYTES 16
 
@@ -27,6 +29,9 @@ void call_init(struct call *call, struct arena *arena, int64_t deadline_ms);
 
 /* Replace call->detail; cut to its size. */
 void call_explain(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Memory was short: call->detail says so. Returns NOMEM. */
+enum outcome call_no_memory(struct call *call);
 
 /* A call that is nobody's request, with memory of its own: what threads in the background
  * do, one step each. */

@@ -2,20 +2,18 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The comments of a video: the first page from the cache, else by the procedure
  * comment_list. Cached are who wrote what; the cards of who wrote are asked for apart. */
-#include <string.h>
-
 #include "shard/base/le64.h"
 
 #include "shard/cache.h"
 #include "shard/comment.h"
 #include "shard/id.h"
+#include "shard/kept.h"
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-/* Kept are: the limit that was read with, next_cursor, and of each comment its id, the
- * author, the time, the text with its NUL. */
+/* Kept are: the limit that was read with, next_cursor, and a row of each comment: its id,
+ * the author, the time, the text. */
 #define HEAD_BYTES     (2 * LE64_BYTES)
-#define FIXED_BYTES    (3 * LE64_BYTES)
 #define KEPT_BYTES_MAX RENTRY_VALUE_MAX
 
 /* Who asks for fewer has so many read, for those who ask for more. */
@@ -29,12 +27,6 @@ struct bare_page {
     uint64_t next_cursor;
     uint64_t ver; /* of the list */
 };
-
-static enum outcome out_of_memory(struct call *call)
-{
-    call_explain(call, "out of memory");
-    return OUTCOME_NOMEM;
-}
 
 /* ---- from the shard ---- */
 
@@ -93,7 +85,7 @@ static enum outcome ask_shard(const struct query *query, struct bare_page *page)
         .n = listing.n, .limit = query->limit, .next_cursor = listing.next_cursor};
     page->comments = arena_calloc(query->call->arena, page->n, sizeof *page->comments);
     if (page->comments == NULL) {
-        return out_of_memory(query->call);
+        return call_no_memory(query->call);
     }
     for (size_t i = 0; i < page->n; i++) {
         if (!read_row(listing.rows, i, &page->comments[i])) {
@@ -112,7 +104,7 @@ static size_t cut_to_keep(struct bare_page *page)
     size_t len = HEAD_BYTES;
 
     for (size_t i = 0; i < page->n; i++) {
-        size_t more = FIXED_BYTES + strlen(page->comments[i].text) + 1;
+        size_t more = kept_row_bytes(page->comments[i].text);
         if (len + more > KEPT_BYTES_MAX && i > 0) {
             page->n = i;
             page->limit = i;
@@ -142,34 +134,11 @@ static bool write_page(struct arena *arena, const struct bare_page *whole,
     bytes += HEAD_BYTES;
     for (size_t i = 0; i < page->n; i++) {
         const struct comment *comment = &page->comments[i];
-        size_t text_bytes = strlen(comment->text) + 1;
-        le64_write(bytes, comment->id);
-        le64_write(bytes + LE64_BYTES, comment->author.id);
-        le64_write(bytes + 2 * LE64_BYTES, (uint64_t)comment->created_at_ms);
-        memcpy(bytes + FIXED_BYTES, comment->text, text_bytes);
-        bytes += FIXED_BYTES + text_bytes;
+        bytes = kept_row_write(
+            bytes, &(struct kept_row){.numbers = {comment->id, comment->author.id,
+                                                  (uint64_t)comment->created_at_ms},
+                                      .text = comment->text});
     }
-    return true;
-}
-
-/* Read the comment at *PLACE, which is moved on. False: there is none. */
-static bool read_comment(const char **place, const char *end, struct comment *comment)
-{
-    size_t left = (size_t)(end - *place);
-
-    if (left <= FIXED_BYTES) {
-        return false;
-    }
-    const char *text = *place + FIXED_BYTES;
-    size_t text_bytes = strnlen(text, left - FIXED_BYTES) + 1;
-    if (text_bytes > left - FIXED_BYTES) {
-        return false;
-    }
-    comment->id = le64_read(*place);
-    comment->author.id = le64_read(*place + LE64_BYTES);
-    comment->created_at_ms = (int64_t)le64_read(*place + 2 * LE64_BYTES);
-    comment->text = text;
-    *place = text + text_bytes;
     return true;
 }
 
@@ -177,19 +146,23 @@ static bool read_comment(const char **place, const char *end, struct comment *co
 static bool read_page(struct arena *arena, const struct cache_item *item,
                       struct bare_page *page)
 {
-    const char *place = item->data + HEAD_BYTES;
-    const char *end = item->data + item->len;
+    struct kept_row row;
 
     if (item->len < HEAD_BYTES) {
         return false;
     }
-    size_t n_max = item->len / FIXED_BYTES;
+    const char *place = item->data + HEAD_BYTES;
+    const char *end = item->data + item->len;
     *page = (struct bare_page){.limit = (size_t)le64_read(item->data),
                                .next_cursor = le64_read(item->data + LE64_BYTES)};
-    page->comments = arena_calloc(arena, n_max, sizeof *page->comments);
-    while (page->comments != NULL && page->n < n_max &&
-           read_comment(&place, end, &page->comments[page->n])) {
-        page->n++;
+    page->comments =
+        arena_calloc(arena, item->len / KEPT_ROW_BYTES_MIN, sizeof *page->comments);
+    while (page->comments != NULL && kept_row_read(&place, end, &row)) {
+        page->comments[page->n++] =
+            (struct comment){.id = row.numbers[0],
+                             .author.id = row.numbers[1],
+                             .created_at_ms = (int64_t)row.numbers[2],
+                             .text = row.text};
     }
     return page->comments != NULL && place == end;
 }
@@ -212,7 +185,7 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
     }
     items[0]->ver = page.ver;
     return write_page(query.call->arena, &page, items[0]) ? OUTCOME_OK
-                                                          : out_of_memory(query.call);
+                                                          : call_no_memory(query.call);
 }
 
 /* Cut a page that was read with a larger limit. False: it is one with a smaller limit,
@@ -260,7 +233,7 @@ static enum outcome add_authors(const struct query *query, struct bare_page *bar
     size_t kept = 0;
 
     if (authors == NULL || ids == NULL) {
-        return out_of_memory(query->call);
+        return call_no_memory(query->call);
     }
     for (size_t i = 0; i < bare->n; i++) {
         ids[i] = bare->comments[i].author.id;

@@ -29,8 +29,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     ops_add_owner(ops, edge->actor_id);
     /* In this order the routine knows its text again (_op_clear). */

@@ -83,8 +83,7 @@ static enum outcome read_texts(struct router *router, struct call *call, uint64_
 
     if (answers == NULL || ops == NULL) {
         ops_free(&ops);
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         ops_add_owner(ops, rows[i].key[0]);
@@ -120,8 +119,7 @@ enum outcome export_read(struct router *router, struct call *call, uint64_t user
     struct export_item *items =
         arena_calloc(call->arena, answer.result->n_rows, sizeof *items);
     if (rows == NULL || items == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     if (!read_rows(answer.result, rows, &n)) {
         return proc_unreadable(call, PROC_USER_EXPORT_PAGE);

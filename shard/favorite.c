@@ -26,8 +26,7 @@ static enum outcome fill_page(struct router *router, struct call *call,
     size_t kept = 0;
 
     if (cards == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     enum outcome outcome = video_get(router, call, listing->ids, listing->n, cards);
     if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {

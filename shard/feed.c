@@ -291,8 +291,7 @@ static enum outcome fetch_cards(struct gathering *g, size_t n, struct video_card
     uint64_t *ids = arena_calloc(g->call->arena, n, sizeof *ids);
 
     if (ids == NULL) {
-        call_explain(g->call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(g->call);
     }
     for (size_t i = 0; i < n; i++) {
         ids[i] = g->entries[i].id;
@@ -309,8 +308,7 @@ static enum outcome make_page(struct gathering *g, bool is_partial,
     size_t kept = 0;
 
     if (cards == NULL) {
-        call_explain(g->call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(g->call);
     }
     enum outcome outcome =
         g->query->ids_first ? fetch_cards(g, n, cards) : read_cards(g, n, cards);
@@ -342,8 +340,7 @@ enum outcome feed_read(struct router *router, struct call *call,
 
     CHECK(query->limit > 0 && query->limit < ASK_MAX);
     if (!prepare(&g)) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     enum coverage_state state = gather(&g);
     while (is_too_few(&g)) {

@@ -15,8 +15,7 @@ enum outcome idem_claim(struct router *router, struct call *call,
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     ops_add(ops, id_name_slot((const char *)op, OP_BYTES), 0);
     ops_hex(ops, "op", op, OP_BYTES);

@@ -33,8 +33,7 @@ static enum outcome read_jobs(struct call *call, const struct dbresult *rows,
     struct job *jobs = arena_calloc(call->arena, n_rows, sizeof *jobs);
 
     if (jobs == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n_rows; i++) {
         if (!dbresult_read(rows, i, job_fields, ARRAY_LEN(job_fields), &jobs[i])) {
@@ -56,8 +55,7 @@ enum outcome job_claim(struct router *router, struct call *call, size_t shard,
 
     CHECK(shard < n_shards);
     if (shares == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     rnd_bytes(claim, sizeof claim);
     hex_encode(claim, sizeof claim, hex);
@@ -80,8 +78,7 @@ enum outcome job_finish(struct router *router, struct call *call, const struct j
 
     if (ops == NULL || reason == NULL) {
         ops_free(&ops);
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     ops_add_owner(ops, job->owner_id);
     ops_text(ops, "kind", job->kind);

@@ -65,8 +65,7 @@ enum outcome listing_read(struct call *call, const struct listing_spec *spec,
     *listing = (struct listing){.rows = rows};
     listing->ids = arena_calloc(call->arena, rows->n_rows, sizeof *listing->ids);
     if (listing->ids == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     if (!read_ids(spec, listing, &cursor) || !read_scanned(spec, rows, &scanned)) {
         call_explain(call, "%s answered columns that cannot be read", spec->routine);

@@ -73,8 +73,7 @@ enum outcome message_action(struct delivery *delivery, struct call *call,
 
     CHECK(args->user_id != args->peer_id);
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     ops_add_owner(ops, args->user_id);
     ops_number(ops, "peer", (int64_t)args->peer_id);

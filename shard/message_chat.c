@@ -7,6 +7,7 @@
 #include "shard/base/le64.h"
 
 #include "shard/cache.h"
+#include "shard/kept.h"
 #include "shard/listing.h"
 #include "shard/message.h"
 #include "shard/router_call.h"
@@ -103,8 +104,7 @@ static enum outcome ask_shard(struct router *router, struct call *call,
     read.messages =
         arena_calloc(call->arena, answer.result->n_rows, sizeof *read.messages);
     if (read.messages == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     const struct dbvalue *there = dbresult_value(answer.result, 0, "has_chat");
     if (there == NULL || !read_mailbox(answer.result, chat, &read)) {
@@ -120,9 +120,8 @@ static enum outcome ask_shard(struct router *router, struct call *call,
 /* Kept are so many, of both directions. */
 #define KEPT_MAX 30
 
-/* Kept is whether these are all, and of each message its id, whether it was sent, the
- * time, the text with its NUL; oldest first. */
-#define FIXED_BYTES (3 * LE64_BYTES)
+/* Kept is whether these are all, and a row of each message: its id, whether it was sent,
+ * the time, the text; oldest first. */
 
 /* How the cache has them loaded. */
 struct loading {
@@ -138,7 +137,7 @@ static size_t cut_to_keep(struct message_page *page)
     size_t len = LE64_BYTES;
 
     for (size_t i = page->n; i > 0; i--) {
-        size_t more = FIXED_BYTES + strlen(page->messages[i - 1].text) + 1;
+        size_t more = kept_row_bytes(page->messages[i - 1].text);
         if (len + more > RENTRY_VALUE_MAX) {
             page->messages += i;
             page->n -= i;
@@ -165,12 +164,11 @@ static bool write_page(struct arena *arena, const struct chat *chat,
     bytes += LE64_BYTES;
     for (size_t i = 0; i < page->n; i++) {
         const struct message *message = &page->messages[i];
-        size_t text_bytes = strlen(message->text) + 1;
-        le64_write(bytes, message->id);
-        le64_write(bytes + LE64_BYTES, message->from_user_id == chat->user_id);
-        le64_write(bytes + 2 * LE64_BYTES, (uint64_t)message->at_ms);
-        memcpy(bytes + FIXED_BYTES, message->text, text_bytes);
-        bytes += FIXED_BYTES + text_bytes;
+        bytes = kept_row_write(
+            bytes, &(struct kept_row){.numbers = {message->id,
+                                                  message->from_user_id == chat->user_id,
+                                                  (uint64_t)message->at_ms},
+                                      .text = message->text});
     }
     return true;
 }
@@ -191,36 +189,22 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         return outcome;
     }
     if (!write_page(loading->call->arena, &chat, &page, items[0])) {
-        call_explain(loading->call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(loading->call);
     }
     loading->has_no_chat = !has_chat;
     items[0]->is_private = !has_chat; /* there may be no such peer either */
     return OUTCOME_OK;
 }
 
-/* Read the message at *PLACE, which is moved on. False: there is none. */
-static bool read_kept(const struct chat *chat, const char **place, const char *end,
-                      struct message *message)
+static struct message message_of(const struct chat *chat, const struct kept_row *row)
 {
-    size_t left = (size_t)(end - *place);
+    bool is_sent = row->numbers[1] == 1;
 
-    if (left <= FIXED_BYTES) {
-        return false;
-    }
-    const char *text = *place + FIXED_BYTES;
-    size_t text_bytes = strnlen(text, left - FIXED_BYTES) + 1;
-    if (text_bytes > left - FIXED_BYTES) {
-        return false;
-    }
-    bool is_sent = le64_read(*place + LE64_BYTES) == 1;
-    *message = (struct message){.id = le64_read(*place),
-                                .from_user_id = is_sent ? chat->user_id : chat->peer_id,
-                                .to_user_id = is_sent ? chat->peer_id : chat->user_id,
-                                .at_ms = (int64_t)le64_read(*place + 2 * LE64_BYTES),
-                                .text = text};
-    *place = text + text_bytes;
-    return true;
+    return (struct message){.id = row->numbers[0],
+                            .from_user_id = is_sent ? chat->user_id : chat->peer_id,
+                            .to_user_id = is_sent ? chat->peer_id : chat->user_id,
+                            .at_ms = (int64_t)row->numbers[2],
+                            .text = row->text};
 }
 
 /* What is kept; *IS_ALL: there are no older ones. False: it is none, or memory is short.
@@ -229,17 +213,18 @@ static bool read_kept_page(struct arena *arena, const struct chat *chat,
                            const struct cache_item *item, struct message_page *kept,
                            bool *is_all)
 {
-    const char *place = item->data + LE64_BYTES;
-    const char *end = item->data + item->len;
+    struct kept_row row;
 
     *kept = (struct message_page){
         .messages = arena_calloc(arena, KEPT_MAX, sizeof *kept->messages)};
     if (item->len < LE64_BYTES || kept->messages == NULL) {
         return false;
     }
+    const char *place = item->data + LE64_BYTES;
+    const char *end = item->data + item->len;
     *is_all = le64_read(item->data) == 1;
-    while (kept->n < KEPT_MAX && read_kept(chat, &place, end, &kept->messages[kept->n])) {
-        kept->n++;
+    while (kept->n < KEPT_MAX && kept_row_read(&place, end, &row)) {
+        kept->messages[kept->n++] = message_of(chat, &row);
     }
     return place == end;
 }

@@ -258,8 +258,7 @@ enum outcome parts_load(const struct parts_query *query, struct cache_item **ite
     enum outcome outcome = OUTCOME_OK;
 
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     router_batch(query->router, call, query->proc, ops, answers);
     ops_free(&ops);

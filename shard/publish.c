@@ -11,12 +11,6 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-static enum outcome out_of_memory(struct call *call)
-{
-    call_explain(call, "out of memory");
-    return OUTCOME_NOMEM;
-}
-
 enum outcome publish_action(struct router *router, struct call *call,
                             const struct publish_action_args *args, uint64_t *video_id,
                             const char **media)
@@ -25,7 +19,7 @@ enum outcome publish_action(struct router *router, struct call *call,
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     ops_add_owner(ops, args->author_id);
     ops_hex(ops, "op", args->op, sizeof args->op);
@@ -106,7 +100,7 @@ enum outcome publish_delete(struct router *router, struct call *call, uint64_t u
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     ops_add_owner(ops, video_id);
     ops_number(ops, "user", (int64_t)user_id);
@@ -122,7 +116,7 @@ enum outcome media_find(struct router *router, struct call *call, uint64_t autho
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     ops_add_owner(ops, author_id);
     ops_text(ops, "media", media);

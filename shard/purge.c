@@ -27,8 +27,7 @@ enum outcome purge_step(struct router *router, struct call *call, size_t shard,
 
     CHECK(shard < n_shards && limit > 0 && limit <= PURGE_ROWS_MAX);
     if (shares == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     shares[shard].wanted = true;
     router_scatter(router, call, PROC_PURGE_STEP, &arg, shares);

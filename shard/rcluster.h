@@ -107,8 +107,8 @@ struct rbatch *rbatch_new(size_t n_max) MUST_CHECK;
  * NULL; NULL is allowed. */
 void rbatch_free(struct rbatch **batch);
 
-/* Add a command of ARGC arguments, of LENS bytes each, on KEY, which is one of them or
- * has its hash tag. It is copied. False: memory is short. */
+/* Add a command of ARGC arguments, of LENS bytes each (NULL: they are texts), on KEY,
+ * which is one of them or has its hash tag. It is copied. False: memory is short. */
 bool rbatch_add(struct rbatch *batch, const char *key, int argc, const char **argv,
                 const size_t *lens);
 

@@ -119,8 +119,7 @@ static enum outcome fill_page(struct router *router, struct call *call,
     size_t kept = 0;
 
     if (cards == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     enum outcome outcome = user_get(router, call, found->ids, found->n, cards);
     if (outcome != OUTCOME_OK && !listing_may_be_partial(outcome)) {
@@ -154,8 +153,7 @@ enum outcome relation_list(struct router *router, struct call *call,
         found.notes = arena_calloc(call->arena, query->limit, sizeof *found.notes);
     }
     if (found.ids == NULL || (is_friends && found.notes == NULL)) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     enum outcome outcome = read_list(router, call, query, &found);
     return outcome == OUTCOME_OK ? fill_page(router, call, &found, page) : outcome;

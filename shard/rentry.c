@@ -112,27 +112,26 @@ void rentry_init(void)
 
 #define SUM_BYTES 4
 
-/* The value as it is stored, in front of whose DATA HEAD goes. */
-struct sealed {
-    char bytes[1 + SUM_BYTES];
-    size_t len;
+/* What stands before the bytes of a value. */
+#define SEAL_BYTES (1 + SUM_BYTES)
+struct seal {
+    char bytes[SEAL_BYTES];
 };
 
 /* ENTRY under KEY: a value that gets under another key, or under another version, is none
  * there. */
-static struct sealed seal(const char *key, const struct rentry *entry)
+static struct seal seal_of(const char *key, const struct rentry *entry)
 {
     char ver[LE64_BYTES];
-    struct sealed head = {.bytes = {entry->len > 0 ? '1' : '0'},
-                          .len = sizeof head.bytes};
+    struct seal seal = {.bytes = {entry->len > 0 ? '1' : '0'}};
 
     le64_write(ver, entry->ver);
     uint32_t sum = crc32_iso(entry->data, entry->len) ^ crc32_iso(key, strlen(key)) ^
                    crc32_iso(ver, sizeof ver);
     for (size_t i = 0; i < SUM_BYTES; i++) {
-        head.bytes[1 + i] = (char)(unsigned char)(sum >> (8 * i));
+        seal.bytes[1 + i] = (char)(unsigned char)(sum >> (8 * i));
     }
-    return head;
+    return seal;
 }
 
 /* The value in STORED into ENTRY, whose version is known. False: it is none. */
@@ -140,13 +139,13 @@ static bool unseal(const char *key, const char *stored, size_t len, struct rentr
 {
     struct rentry found = *entry;
 
-    if (len < 1 + SUM_BYTES) {
+    if (len < SEAL_BYTES) {
         return false;
     }
-    found.data = stored + 1 + SUM_BYTES;
-    found.len = len - 1 - SUM_BYTES;
-    struct sealed want = seal(key, &found);
-    if (memcmp(want.bytes, stored, want.len) != 0) {
+    found.data = stored + SEAL_BYTES;
+    found.len = len - SEAL_BYTES;
+    struct seal wanted = seal_of(key, &found);
+    if (memcmp(wanted.bytes, stored, SEAL_BYTES) != 0) {
         return false;
     }
     *entry = found;
@@ -195,19 +194,19 @@ static size_t write_value(const char *key, const struct rentry *entry, char *tex
     if (entry->data == NULL) {
         return 0;
     }
-    struct sealed head = seal(key, entry);
-    memcpy(text, head.bytes, head.len);
+    struct seal seal = seal_of(key, entry);
+    memcpy(text, seal.bytes, SEAL_BYTES);
     if (entry->len > 0) {
-        memcpy(text + head.len, entry->data, entry->len);
+        memcpy(text + SEAL_BYTES, entry->data, entry->len);
     }
-    return head.len + entry->len;
+    return SEAL_BYTES + entry->len;
 }
 
 bool rentry_add_fill(struct rbatch *batch, const char *key, const struct rentry *entry,
                      int ttl_ms)
 {
     struct arguments args = {.n = 0};
-    char value[1 + SUM_BYTES + RENTRY_VALUE_MAX];
+    char value[SEAL_BYTES + RENTRY_VALUE_MAX];
 
     CHECK(entry->data != NULL && entry->len <= RENTRY_VALUE_MAX);
     add_number(&args, 0, (int64_t)entry->ver);
@@ -233,7 +232,7 @@ bool rentry_add_write(struct rbatch *batch, const char *key, const struct rentry
                       int ttl_ms)
 {
     struct arguments args = {.n = 0};
-    char value[1 + SUM_BYTES + RENTRY_VALUE_MAX];
+    char value[SEAL_BYTES + RENTRY_VALUE_MAX];
 
     CHECK(entry->data == NULL || entry->len <= RENTRY_VALUE_MAX);
     add_number(&args, 0, (int64_t)entry->ver);

@@ -454,8 +454,7 @@ enum outcome router_one(struct router *router, struct call *call, enum proc_id p
                         struct ops *ops, struct router_answer *answer)
 {
     if (ops == NULL) {
-        call_explain(call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(call);
     }
     router_batch(router, call, proc, ops, answer);
     ops_free(&ops);

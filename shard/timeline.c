@@ -52,8 +52,7 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         return outcome;
     }
     if (!write_page(loading->call, loading->limit, &page, items[0])) {
-        call_explain(loading->call, "out of memory");
-        return OUTCOME_NOMEM;
+        return call_no_memory(loading->call);
     }
     loading->partial = page.partial;
     items[0]->is_private = page.partial;

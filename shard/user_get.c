@@ -8,12 +8,6 @@
 /* A card is made of two parts, which are neighbours among the items. */
 #define PARTS 2
 
-static enum outcome out_of_memory(struct call *call)
-{
-    call_explain(call, "out of memory");
-    return OUTCOME_NOMEM;
-}
-
 static enum outcome load(void *context, struct cache_item **items, size_t n)
 {
     return parts_load(context, items, n);
@@ -46,7 +40,7 @@ static enum outcome get_some(struct router *router, struct call *call,
     struct cache_item *items = arena_calloc(call->arena, PARTS * n, sizeof *items);
 
     if (items == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         items[PARTS * i].key = (struct copy_key){.kind = CACHE_USER, .owner = ids[i]};
@@ -89,7 +83,7 @@ enum outcome user_get(struct router *router, struct call *call, const uint64_t *
     enum outcome outcome = OUTCOME_OK;
 
     if (unique == NULL || place == NULL || found == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     size_t n_unique = find_unique(ids, n, unique, place);
     for (size_t done = 0; done < n_unique; done += OPS_MAX) {

@@ -6,12 +6,6 @@
 #include "shard/publish.h"
 #include "shard/router_call.h"
 
-static enum outcome out_of_memory(struct call *call)
-{
-    call_explain(call, "out of memory");
-    return OUTCOME_NOMEM;
-}
-
 /* Some videos, all different. */
 struct videos {
     struct router *router;
@@ -57,7 +51,7 @@ static enum outcome add_authors(struct videos *videos, const bool *lacks_author)
     size_t n = 0;
 
     if (ids == NULL || authors == NULL) {
-        return out_of_memory(videos->call);
+        return call_no_memory(videos->call);
     }
     for (size_t i = 0; i < videos->n; i++) {
         if (lacks_author[i]) {
@@ -83,7 +77,7 @@ static enum outcome show_cached(struct videos *videos)
         arena_calloc(videos->call->arena, videos->n, sizeof *lacks_author);
 
     if (lacks_author == NULL) {
-        return out_of_memory(videos->call);
+        return call_no_memory(videos->call);
     }
     for (size_t i = 0; i < videos->n; i++) {
         const struct cache_item *item = &videos->items[i];
@@ -109,7 +103,7 @@ static enum outcome get_some(struct router *router, struct call *call,
 
     videos.items = arena_calloc(call->arena, n, sizeof *videos.items);
     if (videos.items == NULL) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         videos.items[i].key = (struct copy_key){.kind = CACHE_VIDEO, .owner = ids[i]};

@@ -39,12 +39,6 @@ struct hits {
     size_t n_videos;
 };
 
-static enum outcome out_of_memory(struct call *call)
-{
-    call_explain(call, "out of memory");
-    return OUTCOME_NOMEM;
-}
-
 /* Room for the pointers; false when memory is short. */
 static bool open_eyes(struct sight *sight, size_t n_users, size_t n_videos)
 {
@@ -166,7 +160,7 @@ static enum outcome ask(const struct sight *sight)
     buf_addf(&users, "]");
     buf_addf(&videos, "]");
     if (users.failed || videos.failed) {
-        outcome = out_of_memory(sight->call);
+        outcome = call_no_memory(sight->call);
     } else {
         outcome = ask_json(sight, &users, &videos);
     }
@@ -249,7 +243,7 @@ enum outcome viewer_mark_users(struct router *router, struct call *call,
         return mark_user(router, call, viewer_id, &users[0]);
     }
     if (!open_eyes(&sight, n, 0)) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         see_user(&sight, &users[i]);
@@ -263,7 +257,7 @@ enum outcome viewer_mark_videos(struct router *router, struct call *call,
     struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
 
     if (!open_eyes(&sight, n, n)) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         see_video(&sight, &videos[i]);
@@ -277,7 +271,7 @@ enum outcome viewer_mark_comments(struct router *router, struct call *call,
     struct sight sight = {.router = router, .call = call, .viewer_id = viewer_id};
 
     if (!open_eyes(&sight, n, 0)) {
-        return out_of_memory(call);
+        return call_no_memory(call);
     }
     for (size_t i = 0; i < n; i++) {
         see_user(&sight, &comments[i].author);

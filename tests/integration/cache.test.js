@@ -4,18 +4,17 @@
  * the shard says; that it changes nothing there; and what it says when Redis or the shard is down. */
 
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { crc32, slotOfId } from "../lib/checks.js";
 import { cachedCluster, cachedServer } from "../lib/cached.js";
-import { buildDir } from "../lib/cluster.js";
 import { owners, plantVideos } from "../lib/rows.js";
+import { shardctl } from "../lib/shardctl.js";
 import { until } from "../lib/wait.js";
 import { read, rows } from "../lint/tables.js";
 
-const program = join(buildDir(), "shardctl");
 const KINDS = rows(read("shard/cache_kinds.def"), "KIND").map(([name, letter, owner]) => ({ name, letter: letter[1], owner }));
 const kindsOf = (owner) => KINDS.filter((kind) => kind.owner === owner).map(({ name }) => name);
 let cluster;
@@ -25,17 +24,7 @@ let ana;
 let bob;
 let video;
 
-function run(args, env = {}) {
-  return new Promise((done, failed) => {
-    const child = spawn(program, args.map(String), { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env }, timeout: 60000 });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk) => { out += chunk; });
-    child.stderr.on("data", (chunk) => { err += chunk; });
-    child.on("error", failed);
-    child.on("close", (status) => done({ status, out, err }));
-  });
-}
+const run = (args, env = {}) => shardctl(args, { env: { ...process.env, ...env } });
 
 const shards = () => [`--topology=${cluster.files.topology}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`];
 const nodes = () => [`--redis-nodes=${redis.addresses.join(", ")}`, `--redis-password-file=${cluster.cacheOptions.redis_password_file}`];

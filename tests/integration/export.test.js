@@ -4,19 +4,18 @@
  * through the service, more comments than one page on both shards, nobody, and a shard that is down. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, buildDir } from "../lib/cluster.js";
+import { Cluster } from "../lib/cluster.js";
 import { owners, plantVideos } from "../lib/rows.js";
+import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { literal } from "../lib/sql.js";
 import { until } from "../lib/wait.js";
 
-const program = join(buildDir(), "shardctl");
 const PASSWORD = "correct horse battery";
 const AT = Date.now() - 3600000;
 let cluster;
@@ -26,17 +25,7 @@ let user;
 /* One on each shard. */
 let peers;
 
-function run(...args) {
-  return new Promise((done, failed) => {
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 60000 });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk) => { out += chunk; });
-    child.stderr.on("data", (chunk) => { err += chunk; });
-    child.on("error", failed);
-    child.on("close", (status) => done({ status, out, err }));
-  });
-}
+const run = (...args) => shardctl(args);
 
 const exported = (...args) => run("export", `--topology=${cluster.files.topology}`,
   `--password-file=${join(cluster.dir, "secrets", "admin_password")}`, ...args);
@@ -47,7 +36,7 @@ const ok = (answer) => {
 const shardOf = (id) => owner.get(slotOfId(id));
 
 before(async () => {
-  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+  assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
   cluster = await Cluster.up({ shards: 2 });
   ({ api } = cluster);
   owner = await owners(cluster);

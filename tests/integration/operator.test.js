@@ -5,34 +5,23 @@
  * to nobody. */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, buildDir, serverEnvironment, statusOf } from "../lib/cluster.js";
+import { Cluster, serverEnvironment, statusOf } from "../lib/cluster.js";
 import { owners, plantVideos } from "../lib/rows.js";
+import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { until } from "../lib/wait.js";
 
-const program = join(buildDir(), "shardctl");
 let cluster;
 let api;
 /* A directory with the demo cluster in ./var. */
 let dir;
 
-function run(args, { cwd = dir, env = {} } = {}) {
-  return new Promise((done, failed) => {
-    const child = spawn(program, args, { cwd, env: { ...serverEnvironment(), ...env }, stdio: ["ignore", "pipe", "pipe"], timeout: 60000 });
-    let out = "";
-    let err = "";
-    child.stdout.on("data", (chunk) => { out += chunk; });
-    child.stderr.on("data", (chunk) => { err += chunk; });
-    child.on("error", failed);
-    child.on("close", (status) => done({ status, out, err }));
-  });
-}
+const run = (args, { cwd = dir, env = {} } = {}) => shardctl(args, { cwd, env: { ...serverEnvironment(), ...env } });
 
 const call = (...args) => run(["call", ...args]);
 
@@ -43,7 +32,7 @@ const tables = (out) => out.trim().split("\n\n").map((text) => {
 });
 
 before(async () => {
-  assert.ok(existsSync(program), `${program} is not built: make ${program}`);
+  assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
   cluster = await Cluster.up({ shards: 2 });
   ({ api } = cluster);
   dir = mkdtempSync(join(tmpdir(), "operator-"));
