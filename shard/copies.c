@@ -23,7 +23,7 @@
 struct entry {
     struct copy_key key;
     uint64_t ver;
-    int64_t until_ms;            /* of the data */
+    int64_t until_ms;            /* of the data; of a version alone as the next one */
     int64_t known_until_ms;      /* the version is remembered for so long, if longer */
     struct entry *next;          /* in its list */
     struct entry *newer, *older; /* by last use */
@@ -227,9 +227,11 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
 {
     struct entry **list = list_of(stripe, hash(key));
     struct entry *entry = malloc(sizeof *entry + copy->len);
-    int64_t known_until_ms = old == NULL ? 0 : old->known_until_ms;
+    int64_t known_until_ms = copy->data == NULL ? copy->until_ms : 0;
 
     if (old != NULL) {
+        known_until_ms =
+            old->known_until_ms > known_until_ms ? old->known_until_ms : known_until_ms;
         drop(stripe, old);
     }
     if (entry == NULL) {

@@ -166,6 +166,20 @@ static void test_remembers_what_others_were_told_in_vain(void **state)
     assert_false(copies_knows_newer(copies, &other, 0));
 }
 
+/* A copy that comes after it is over sooner, and what is known is not. */
+static void test_what_is_known_outlives_a_copy(void **state)
+{
+    (void)state;
+    const struct copy newer = {.ver = 7, .until_ms = clock_mono_ms() + LONG_MS};
+    struct copy brief = copy_of(7, "seven");
+
+    copies_remember(copies, &KEY, &newer);
+    brief.until_ms = clock_mono_ms() - 1;
+    copies_put(copies, &KEY, &brief, copies_ticket(copies));
+    assert_null(there(&KEY));
+    assert_true(copies_knows_newer(copies, &KEY, 6));
+}
+
 static void test_ranges(void **state)
 {
     (void)state;
@@ -264,6 +278,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_marker_removes_what_is_older, begin, end),
         cmocka_unit_test_setup_teardown(test_remembers_what_others_were_told_in_vain,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_known_outlives_a_copy, begin, end),
         cmocka_unit_test_setup_teardown(test_ranges, begin, end),
         cmocka_unit_test_setup_teardown(test_memory_is_bounded, begin, end),
         cmocka_unit_test_setup_teardown(test_versions_are_not_crowded_out, begin, end),
