@@ -10,6 +10,7 @@
 #                           them the last two
 #   make bench-scaling      the same on 1 to 8 shards, with more data, with more connections
 #   make bench-words        how fast the filter of words is; needs no cluster
+#   make bench-plan         how even the planner makes a simulated fleet of 100 shards
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make install            program, samples, procedures and assets; honours DESTDIR
@@ -113,7 +114,7 @@ shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
 server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
-bench_mains    := $(addprefix tests/bench/,benchload.c benchprobe.c barehttp.c bench_words.c)
+bench_mains    := $(addprefix tests/bench/,benchload.c benchprobe.c barehttp.c bench_words.c bench_plan.c)
 bench_sources  := $(sort $(filter-out $(bench_mains),$(wildcard tests/bench/*.c)))
 shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
@@ -135,7 +136,7 @@ libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all programs check check-chaos bench bench-scaling bench-compare bench-words lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs check check-chaos bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -148,7 +149,7 @@ $(shardctl): $(call objects,$(shardctl_sources)) $(libraries)
 $(ledger): $(call objects,tests/ledger/ledger.c) $(libledger) $(libraries)
 $(shardctl) $(ledger):
 	$(say) LINK $@
-	$(Q)$(link) -o $@ $^ $(package_libs) $(LDLIBS)
+	$(Q)$(link) -o $@ $^ $(package_libs) -lm $(LDLIBS)
 
 $(libshard): $(call objects,$(shard_sources))
 $(libserver): $(call objects,$(server_sources))
@@ -250,6 +251,9 @@ bench-compare:
 	$(Q)$(NODE) tests/bench/compare.js '$(A)' '$(B)'
 
 bench-words: $(BUILD)/tests/bench_words
+	$(Q)$<
+
+bench-plan: $(BUILD)/tests/bench_plan
 	$(Q)$<
 
 # ---- style ---------------------------------------------------------------------------
