@@ -13,7 +13,8 @@
 #   make bench-plan         how even the planner makes a simulated fleet of 100 shards
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
-#   make install            program, samples, procedures and assets; honours DESTDIR
+#   make install            programs, manual page, unit of systemd, samples, procedures and assets;
+#                           honours DESTDIR
 #   make uninstall          remove what install put there (not the configuration)
 #   make dist               doushard-VERSION.tar.gz of the last commit
 #   make clean              remove the objects of this configuration
@@ -27,7 +28,7 @@
 #   WERROR=1                     warnings are errors
 #   V=1                          show the commands
 #   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
-#   prefix bindir sysconfdir datadir DESTDIR
+#   prefix bindir sysconfdir datadir mandir unitdir DESTDIR
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
@@ -44,6 +45,8 @@ prefix     ?= /usr/local
 bindir     ?= $(prefix)/bin
 datadir    ?= $(prefix)/share
 sysconfdir ?= /etc
+mandir     ?= $(datadir)/man
+unitdir    ?= $(prefix)/lib/systemd/system
 
 INSTALL      ?= install
 CLANG_FORMAT ?= clang-format
@@ -296,9 +299,13 @@ compile_commands.json: $(BUILD)/flags $(c_sources)
 
 # ---- installation --------------------------------------------------------------------
 
-data_files    = $(sort $(shell find procedures config server/assets -type f 2>/dev/null)) \
+data_files    = $(sort $(shell find procedures config server/assets -type f ! -name '*.service' ! -name '*.1' 2>/dev/null)) \
                 $(wildcard server/openapi.yaml)
-tool_files    = $(wildcard scripts/migrate scripts/lib.sh)
+tool_files    = $(wildcard scripts/migrate scripts/add-shard.sh scripts/backup-shard.sh \
+                scripts/restore-shard.sh scripts/deploy-procedures.sh scripts/rebalance.sh \
+                scripts/drain-shard.sh scripts/operate.sh scripts/lib.sh)
+unit_files    = $(wildcard config/*.service)
+man_pages     = $(wildcard config/*.1)
 sample_files  = $(wildcard config/doushard.conf config/topology.conf)
 
 # A configuration that is already there is never overwritten; the samples beside it are.
@@ -314,6 +321,13 @@ install: $(program) $(shardctl)
 	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$$f"); \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 755 "$$f" "$$d/" || exit; \
 	done
+	$(INSTALL) -d '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(unitdir)'
+	$(INSTALL) -m 644 $(man_pages) '$(DESTDIR)$(mandir)/man1/'
+	@for f in $(unit_files); do \
+	    t='$(DESTDIR)$(unitdir)/'"$${f##*/}" && \
+	    sed 's|/usr/local/bin|$(bindir)|; s|/etc/doushard|$(sysconfdir)/doushard|g' "$$f" >"$$t" && \
+	    chmod 644 "$$t" || exit; \
+	done
 	@for f in $(sample_files); do \
 	    t='$(DESTDIR)$(sysconfdir)/doushard/'$${f##*/}; \
 	    [ -e "$$t" ] || $(INSTALL) -m 644 "$$f" "$$t" || exit; \
@@ -321,6 +335,8 @@ install: $(program) $(shardctl)
 
 uninstall:
 	rm -f '$(DESTDIR)$(bindir)/doushard' '$(DESTDIR)$(bindir)/shardctl'
+	rm -f $(patsubst config/%,'$(DESTDIR)$(mandir)/man1/%',$(man_pages)) \
+	    $(patsubst config/%,'$(DESTDIR)$(unitdir)/%',$(unit_files))
 	rm -rf '$(DESTDIR)$(datadir)/doushard'
 	@echo 'kept: $(DESTDIR)$(sysconfdir)/doushard'
 

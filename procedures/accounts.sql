@@ -9,6 +9,7 @@
 -- doushard_app      the service: EXECUTE on the public routines, nothing else
 -- doushard_admin    the operator: EXECUTE on all public and administration routines
 -- doushard_monitor  EXECUTE on the administration routines that only read
+-- doushard_mover    EXECUTE on what a move of a slot takes
 --
 -- The accounts that log in are made with a password that nothing matches; scripts/migrate
 -- sets the real ones from files, so that none appears in SQL or in a command line.
@@ -34,6 +35,9 @@ CREATE USER IF NOT EXISTS 'doushard_admin'@'%'
     /*M!100401 IDENTIFIED VIA mysql_native_password USING 'invalid' */
     /*!80018 IDENTIFIED BY RANDOM PASSWORD */;
 CREATE USER IF NOT EXISTS 'doushard_monitor'@'%'
+    /*M!100401 IDENTIFIED VIA mysql_native_password USING 'invalid' */
+    /*!80018 IDENTIFIED BY RANDOM PASSWORD */;
+CREATE USER IF NOT EXISTS 'doushard_mover'@'%'
     /*M!100401 IDENTIFIED VIA mysql_native_password USING 'invalid' */
     /*!80018 IDENTIFIED BY RANDOM PASSWORD */;
 

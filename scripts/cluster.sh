@@ -6,13 +6,15 @@
 # scripts/demo after lib.sh.
 #
 # Files below $VAR, all of them ours:
-#   ports               base of the port block, number of shards and of Redis nodes
+#   ports               base of the port block, number of shards, of those that slots were
+#                       assigned to at first, and of Redis nodes
 #   pids/NAME.pid       pid, start time and boot of each process
 #   log/NAME.log        what it wrote
 #   run/                sockets (elsewhere when the path would be too long)
 #   secrets/            passwords and keys, readable by their user alone
 #   shardN/ redisN/     data directories with the configuration they were started with
 #   media/ upload/      files of the server; serverN.conf topology.conf endpoints.json
+#   (a mover has no files but its pid and its log)
 #
 # shellcheck disable=SC2154 # process_start and others come from lib.sh
 
@@ -25,7 +27,10 @@ REDIS_MASTERS=3
 REDIS_MAX=$((2 * REDIS_MASTERS))
 REDIS_NODES=$REDIS_MASTERS
 SHARDS_MAX=32
+# Shards that had the slots at first; those that were added later come behind.
+ASSIGNED=0
 SERVERS_MAX=5
+MOVERS_MAX=3
 # From the base of a block: servers at +0 (public, admin, public, admin ..), shards at +11..,
 # Redis at +81..; the bus of a Redis node is 10000 above it. Below 32768, because the kernel
 # gives ports from there on to outgoing connections.
@@ -187,16 +192,22 @@ ports_used() {
 	awk '$4 == "0A" { n = split($2, a, ":"); print a[n] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
-block_free() {
+ports_free() { # PORT...
 	local used port
 	used=" $(ports_used | tr '\n' ' ') "
-	for port in $(block_ports); do
+	for port; do
 		printf -v port '%04X' "$port"
 		[[ $used != *" $port "* ]] || return 1
 	done
 }
 
-# Sets PORT_BASE, SHARDS and REDIS_NODES from what is there.
+block_free() {
+	local list
+	mapfile -t list < <(block_ports)
+	ports_free "${list[@]}"
+}
+
+# Sets PORT_BASE, SHARDS, ASSIGNED and REDIS_NODES from what is there.
 ports_load() {
 	[[ -r $VAR/ports ]] || return 1
 	local key value
@@ -204,13 +215,15 @@ ports_load() {
 		case $key in
 		base) PORT_BASE=$value ;;
 		shards) SHARDS=$value ;;
+		assigned) ASSIGNED=$value ;;
 		redis) REDIS_NODES=$value ;;
 		esac
 	done <"$VAR/ports"
+	((ASSIGNED > 0)) || ASSIGNED=$SHARDS
 }
 
 ports_save() {
-	printf 'base=%s\nshards=%s\nredis=%s\n' "$PORT_BASE" "$SHARDS" "$REDIS_NODES" |
+	printf 'base=%s\nshards=%s\nassigned=%s\nredis=%s\n' "$PORT_BASE" "$SHARDS" "$ASSIGNED" "$REDIS_NODES" |
 		write_file 644 "$VAR/ports"
 }
 
@@ -227,12 +240,13 @@ shards_wanted() {
 ports_choose() {
 	local first=$BLOCK_FIRST had='' blocks=$(((BLOCK_LAST - BLOCK_FIRST) / BLOCK_SIZE + 1)) i
 	if ports_load; then
-		[[ -z ${DOUSHARD_SHARDS:-} || $DOUSHARD_SHARDS == "$SHARDS" ]] ||
+		[[ -z ${DOUSHARD_SHARDS:-} || $DOUSHARD_SHARDS == "$ASSIGNED" || $DOUSHARD_SHARDS == "$SHARDS" ]] ||
 			die "this cluster has $SHARDS shards; reset it first, or set DOUSHARD_VAR to another directory"
 		had=$PORT_BASE first=$PORT_BASE
 		if any_alive; then return 0; fi
 	else
 		SHARDS=$(shards_wanted)
+		ASSIGNED=$SHARDS
 		# Clusters of tests begin elsewhere, so that 8080 stays with the one of the checkout.
 		[[ -z ${DOUSHARD_VAR:-} ]] ||
 			first=$((BLOCK_FIRST + BLOCK_SIZE * (1 + $(path_number "$VAR") % (blocks - 1))))
@@ -280,6 +294,9 @@ members() {
 	local i
 	for ((i = 1; i <= SERVERS_MAX; i++)); do
 		if [[ -e $VAR/server$i.conf ]]; then printf 'server%d\n' "$i"; fi
+	done
+	for ((i = 1; i <= MOVERS_MAX; i++)); do
+		if mover_belongs "$i"; then printf 'mover%d\n' "$i"; fi
 	done
 	for ((i = 1; i <= SHARDS; i++)); do printf 'shard%d\n' "$i"; done
 	for ((i = 1; i <= REDIS_NODES; i++)); do
@@ -393,13 +410,13 @@ secret() {
 
 secrets_create() {
 	local name text dir=$VAR/secrets
-	for name in root_password admin_password monitor_password app_password redis_password; do
+	for name in root_password admin_password monitor_password mover_password app_password redis_password; do
 		[[ -e $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
 	done
 	[[ -e $dir/token_keys ]] || printf 'demo1 %s\n' "$(random_hex 32)" | write_file 600 "$dir/token_keys"
 	# Files are never written half: somebody has emptied it, and a new secret would not be that of
 	# what runs.
-	for name in root_password admin_password monitor_password app_password redis_password token_keys; do
+	for name in root_password admin_password monitor_password mover_password app_password redis_password token_keys; do
 		text=''
 		IFS= read -r text <"$dir/$name" || true
 		[[ $text == [![:space:]]* ]] ||
@@ -608,6 +625,21 @@ build_directory() { absolute "${DOUSHARD_BUILD_DIR:-$ROOT/build}"; }
 server_url() { printf 'http://127.0.0.1:%s' "$(server_port "$1")"; }
 admin_url() { printf 'http://127.0.0.1:%s' "$(admin_port "$1")"; }
 
+# our_program NAME: print the path of a program of the build: that of the checkout, or of a copy
+# where the account that it runs under cannot reach it.
+our_program() {
+	local program
+	program=$(build_directory)/$1
+	[[ -x $program ]] || die "$program is missing; run make, or leave out --no-build"
+	if ! as_account test -r "$program"; then
+		mkdir -p -- "$VAR/bin"
+		install -m 755 -- "$program" "$VAR/bin/$1.new"
+		mv -f -- "$VAR/bin/$1.new" "$VAR/bin/$1"
+		program=$VAR/bin/$1
+	fi
+	printf '%s' "$program"
+}
+
 # Print the program and the assets: those of the checkout, or copies where the account that
 # they run under cannot reach it.
 server_files() {
@@ -709,20 +741,42 @@ server_launch() {
 	launch "server$1" env "${clean[@]}" "${files[0]}" "--config=$VAR/server$1.conf"
 }
 
-server_ask() { curl -fsS --noproxy '*' --max-time 2 -o /dev/null "$(admin_url "$1")/$2" 2>/dev/null; }
+server_ask() { curl -fsS --noproxy '*' --max-time 2 -o "${3:-/dev/null}" "$(admin_url "$1")/$2" 2>/dev/null; }
 server_ready() { server_ask "$1" readyz; }
 server_alive() { server_ask "$1" livez; }
+# server_knows N SHARD: and finds it well.
+server_knows() { server_ask "$1" metrics - | grep -q "^doushard_shard_up{shard=\"$2\"} 1\$"; }
+
+# ---- movers ---------------------------------------------------------------------------
+# They make the moves of slots that somebody asks for. The first one belongs to every cluster with a
+# server, a further one from its start to its stop.
+
+mover_belongs() { [[ -e $VAR/pids/mover$1.pid ]] || { (($1 == 1)) && [[ -e $VAR/server1.conf ]]; }; }
+
+mover_launch() {
+	local program
+	program=$(our_program shardctl)
+	give "$VAR/secrets/mover_password"
+	launch "mover$1" "$program" mover "--topology=$VAR/topology.conf" \
+		"--password-file=$VAR/secrets/mover_password" "--db-name=$DB_NAME"
+}
+
+mover_healthy() {
+	local pid
+	pid=$(process_of "$(pid_file "mover$1")") && process_stat "$pid" && [[ $process_state != T ]]
+}
 
 # ---- any of them ----------------------------------------------------------------------
 
 # split NAME: sets kind and number, refuses what is no member's name.
 split() {
 	local limit
-	[[ $1 =~ ^(server|shard|redis)([1-9][0-9]?)$ ]] ||
-		misuse "a name is server1, shard1..shard$SHARDS or redis1..redis$REDIS_NODES, not \"$1\""
+	[[ $1 =~ ^(server|mover|shard|redis)([1-9][0-9]?)$ ]] ||
+		misuse "a name is server1, mover1, shard1..shard$SHARDS or redis1..redis$REDIS_NODES, not \"$1\""
 	kind=${BASH_REMATCH[1]} number=${BASH_REMATCH[2]}
 	case $kind in
 	server) limit=$SERVERS_MAX ;;
+	mover) limit=$MOVERS_MAX ;;
 	shard) limit=$SHARDS ;;
 	redis) limit=$REDIS_NODES ;;
 	esac
@@ -747,6 +801,7 @@ member_await() {
 		# Without one of its shards it serves the rest and never says that it is ready.
 		if shards_alive; then await "$1" 30 server_ready "$number"; fi
 		;;
+	mover) await "$1" 10 mover_healthy "$number" ;;
 	shard) await "$1" 60 shard_ready "$number" ;;
 	redis) await "$1" 20 redis_answers "$number" ;;
 	esac
@@ -756,6 +811,7 @@ member_healthy() {
 	split "$1"
 	case $kind in
 	server) server_ready "$number" ;;
+	mover) mover_healthy "$number" ;;
 	shard) timeout 3 mariadb "--defaults-file=$VAR/secrets/root.cnf" --connect-timeout=2 \
 		"--socket=$(shard_socket "$number")" -e 'SELECT 1' >/dev/null 2>&1 ;;
 	redis) redis_healthy "$number" ;;
@@ -767,6 +823,7 @@ member_stop() {
 	split "$1"
 	case $kind in
 	server) process_stop 20 "$(pid_file "$1")" ;;
+	mover) process_stop 10 "$(pid_file "$1")" ;;
 	shard) process_stop 60 "$(pid_file "$1")" ;;
 	redis) process_stop 10 "$(pid_file "$1")" ;;
 	esac
@@ -788,13 +845,14 @@ stop_all() {
 # Every path begins with a text that is quoted once; the rest of it needs no quoting.
 endpoints_create() {
 	local name pid object var sockets paths=''
-	local -A list=([server]='' [shard]='' [redis]='')
+	local -A list=([server]='' [mover]='' [shard]='' [redis]='')
 	var=$(quote_json "$VAR") sockets=$(quote_json "$SOCKETS")
 	var=${var%\"} sockets=${sockets%\"}
 	for name in $(members); do
 		split "$name"
 		pid=$(process_of "$VAR/pids/$name.pid") || pid=null
-		object="{\"name\":\"$name\",\"host\":\"127.0.0.1\",\"port\":$("${kind}_port" "$number"),"
+		object="{\"name\":\"$name\","
+		[[ $kind == mover ]] || object+="\"host\":\"127.0.0.1\",\"port\":$("${kind}_port" "$number"),"
 		case $kind in
 		server) object+="\"admin_port\":$(admin_port "$number")," ;;
 		shard) object+="\"socket\":$sockets/$name.sock\"," ;;
@@ -810,6 +868,7 @@ endpoints_create() {
 		{"base_url":"$(server_url 1)",
 		"admin_url":"$(admin_url 1)",
 		"servers":[${list[server]}],
+		"movers":[${list[mover]}],
 		"shards":[${list[shard]}],
 		"redis":[${list[redis]}],
 		"files":{$paths}}

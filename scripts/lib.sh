@@ -89,6 +89,37 @@ quote_sql() {
 	fi
 }
 
+# ---- shards ---------------------------------------------------------------------------
+
+# topology_shards FILE: lines "name host port socket" with - for what is not given.
+topology_shards() {
+	sed 's|//.*||; s/#.*//' "$1" | tr '\n' ' ' | awk '
+		function field(text, key,   v) {
+			if (!match(text, "(^|[ \t;{])" key "[ \t]*[=:][ \t]*(\"[^\"]*\"|[0-9]+)")) return "-"
+			v = substr(text, RSTART, RLENGTH)
+			sub(/^[^=:]*[=:][ \t]*/, "", v)
+			gsub(/"/, "", v)
+			return v == "" ? "-" : v
+		}
+		{
+			n = split($0, group, "{")
+			for (i = 2; i <= n; i++) {
+				sub(/}.*/, "", group[i])
+				print field(group[i], "name") "\t" field(group[i], "host") "\t" \
+					field(group[i], "port") "\t" field(group[i], "socket")
+			}
+		}'
+}
+
+# shard_options HOST PORT SOCKET: sets where, the options by which a client finds the shard.
+shard_options() {
+	where=()
+	if [[ $3 != - ]]; then where+=("--socket=$3"); else
+		[[ $1 == - ]] || where+=("--host=$1")
+		[[ $2 == - ]] || where+=("--port=$2")
+	fi
+}
+
 # ---- processes ------------------------------------------------------------------------
 # A process is a line "pid start boot" in a file: a pid alone may have been given away.
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,17 +22,13 @@
 #include "server/topology.h"
 #include "server/version.h"
 
-static const char help_head[] =
-    "usage: shardctl audit [OPTION..]\n"
-    "       shardctl export ID [OPTION..]\n"
-    "       shardctl call STATEMENT [OPTION..]\n"
-    "       shardctl cache ID [OPTION..]\n"
+static const char help_options[] =
     "\n"
     "  --topology=FILE       the shards, as the server reads them (topology_file);\n"
     "                        unless given, topology.conf in the directory of "
     "doushard.conf\n"
-    "  --user=NAME           account (of audit doushard_monitor, of the others\n"
-    "                        doushard_admin)\n"
+    "  --user=NAME           account (doushard_admin; doushard_monitor where that may\n"
+    "                        do it)\n"
     "  --password-file=FILE  its password, on the first line\n"
     "  --db-name=NAME        (doushard)\n"
     "  --tls-ca=FILE         the shards must prove themselves against this\n"
@@ -45,18 +42,12 @@ static const char help_head[] =
 #define TEXT_MAX    256
 #define FILE_MAX    4096
 
-static const struct command {
-    const char *name;
-    const char *help;
-    const char *user; /* unless another is given */
-    bool has_operand;
-    bool has_router;
-    int (*run)(const struct shardctl *ctl);
-} commands[] = {
-    {"audit", shardctl_audit_help, "doushard_monitor", false, true, shardctl_audit},
-    {"export", shardctl_export_help, "doushard_admin", true, true, shardctl_export},
-    {"call", shardctl_call_help, "doushard_admin", true, false, shardctl_call},
-    {"cache", shardctl_cache_help, "doushard_admin", true, true, shardctl_cache},
+/* The options that every command takes, as struct shardctl_command has its own. */
+static const char common_options[] = "topology user password-file db-name tls-ca help";
+
+static const struct shardctl_command *const commands[] = {
+#define COMMAND(name) &shardctl_##name,
+#include "scripts/shardctl.def"
 };
 
 /* Where the shards are and the password is. */
@@ -86,6 +77,19 @@ uint64_t shardctl_read_id(const char *text)
     }
     uint64_t id = strtoull(text, NULL, 10);
     return id_is_valid(id) ? id : 0;
+}
+
+uint64_t shardctl_read_number(const char *text, uint64_t max, uint64_t otherwise)
+{
+    if (text == NULL) {
+        return otherwise;
+    }
+    size_t len = strspn(text, "0123456789");
+    if (len == 0 || len > 19 || text[len] != '\0') {
+        return 0;
+    }
+    uint64_t number = strtoull(text, NULL, 10);
+    return number <= max ? number : 0;
 }
 
 /* --- The way to the shards --- */
@@ -128,7 +132,7 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command)
 }
 
 /* Start a router, and run COMMAND with it. */
-static int run_with_router(const struct command *command, struct shardctl *ctl)
+static int run_with_router(const struct shardctl_command *command, struct shardctl *ctl)
 {
     const struct shardctl_options *options = &ctl->options;
     const struct router_options router_options = {.servers = ctl->topology->servers,
@@ -171,7 +175,7 @@ static bool find_demo(const struct shardctl_options *options, struct place *plac
 }
 
 /* False: said on standard error. */
-static bool find_place(const struct command *command,
+static bool find_place(const struct shardctl_command *command,
                        const struct shardctl_options *options, struct place *place)
 {
     if (options->topology == NULL && options->password_file == NULL &&
@@ -194,7 +198,8 @@ static bool find_place(const struct command *command,
     return true;
 }
 
-static int run(const struct command *command, const struct shardctl_options *options)
+static int run(const struct shardctl_command *command,
+               const struct shardctl_options *options)
 {
     struct place place;
     char password[TEXT_MAX];
@@ -207,10 +212,12 @@ static int run(const struct command *command, const struct shardctl_options *opt
     if (!shardctl_read_secret(place.password_file, password, sizeof password)) {
         return shardctl_fail(place.password_file, "cannot be read, or is empty");
     }
-    if (!topology_read(&topology, place.topology, "", &err)) {
+    if (!topology_read(
+            &topology, place.topology,
+            options->durability_exempt == NULL ? "" : options->durability_exempt, &err)) {
         return shardctl_fail("topology", err.text);
     }
-    for (size_t i = 0; i < topology.n_servers; i++) {
+    for (size_t i = 0; i < topology.n_servers && !command->must_be_durable; i++) {
         topology.servers[i].durability_exempt = true; /* nothing is written */
     }
     struct shardctl ctl = {.options = *options,
@@ -226,142 +233,189 @@ static int run(const struct command *command, const struct shardctl_options *opt
 
 /* --- Options --- */
 
-static const struct option long_options[] = {
-    {"topology", required_argument, NULL, 't'},
-    {"user", required_argument, NULL, 'u'},
-    {"password-file", required_argument, NULL, 'p'},
-    {"db-name", required_argument, NULL, 'd'},
-    {"tls-ca", required_argument, NULL, 'a'},
-    {"shard", required_argument, NULL, 's'},
-    {"checkpoint", required_argument, NULL, 'c'},
-    {"json", no_argument, NULL, 'j'},
-    {"output", required_argument, NULL, 'o'},
-    {"redis-nodes", required_argument, NULL, 'n'},
-    {"redis-user", required_argument, NULL, 'U'},
-    {"redis-password-file", required_argument, NULL, 'P'},
-    {"redis-tls-ca", required_argument, NULL, 'A'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0}};
+/* What getopt_long() answers for the first of the options; the others follow. */
+#define OPTION_FIRST 256
 
-/* Where the text of an option goes; NULL: it has none, or there is no such option. */
-static const char **text_option(struct shardctl_options *options, int which)
+static const struct option_row {
+    const char *name;
+    bool is_flag;
+    size_t offset; /* in struct shardctl_options */
+} option_rows[] = {
+#define TEXT_OPTION(member, name)                                                        \
+    {name, false, offsetof(struct shardctl_options, member)},
+#define FLAG_OPTION(member, name) {name, true, offsetof(struct shardctl_options, member)},
+#include "scripts/shardctl.def"
+};
+
+#define N_OPTIONS ARRAY_LEN(option_rows)
+
+/* What somebody typed. */
+struct command_line {
+    struct shardctl_options options;
+    bool given[N_OPTIONS];
+};
+
+static void set_option(struct command_line *line, size_t which, const char *text)
 {
-    switch (which) {
-    case 't':
-        return &options->topology;
-    case 'u':
-        return &options->user;
-    case 'p':
-        return &options->password_file;
-    case 'd':
-        return &options->db_name;
-    case 'a':
-        return &options->tls_ca;
-    case 's':
-        return &options->shard;
-    case 'c':
-        return &options->checkpoint;
-    case 'o':
-        return &options->output;
-    case 'n':
-        return &options->redis_nodes;
-    case 'U':
-        return &options->redis_user;
-    case 'P':
-        return &options->redis_password_file;
-    case 'A':
-        return &options->redis_tls_ca;
-    default:
-        return NULL;
+    const struct option_row *row = &option_rows[which];
+    void *member = (char *)&line->options + row->offset;
+
+    line->given[which] = true;
+    if (row->is_flag) {
+        *(bool *)member = true;
+    } else {
+        *(const char **)member = text;
     }
 }
 
-/* False: misuse. */
-static bool read_options(int argc, char **argv, struct shardctl_options *options,
-                         bool *help)
+/* False: there is an option that shardctl does not know, or one without its value. */
+static bool read_options(int argc, char **argv, struct command_line *line)
 {
+    struct option long_options[N_OPTIONS + 1] = {{NULL}};
     int which;
 
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        long_options[i] = (struct option){
+            option_rows[i].name, option_rows[i].is_flag ? no_argument : required_argument,
+            NULL, OPTION_FIRST + (int)i};
+    }
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before the first thread
     while ((which = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        const char **text = text_option(options, which);
-        if (text != NULL) {
-            *text = optarg;
-        } else if (which == 'j') {
-            options->is_json = true;
-        } else if (which == 'h') {
-            *help = true;
-        } else {
+        if (which < OPTION_FIRST) {
             return false;
         }
+        set_option(line, (size_t)(which - OPTION_FIRST), optarg);
     }
     return true;
 }
 
 /* The command that WORD names; NULL: none. */
-static const struct command *command_named(const char *word)
+static const struct shardctl_command *command_named(const char *word)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (word != NULL && strcmp(commands[i].name, word) == 0) {
-            return &commands[i];
+        if (word != NULL && strcmp(commands[i]->name, word) == 0) {
+            return commands[i];
         }
     }
     return NULL;
 }
 
-/* The help for COMMAND, or for all of them. */
-static int print_help(const struct command *command, FILE *file)
+static bool print_usage(const struct shardctl_command *command, const char *head,
+                        FILE *file)
 {
-    bool good = fputs(help_head, file) >= 0;
+    return fprintf(file, "%-6s shardctl %s%s%s [OPTION..]\n", head, command->name,
+                   command->operands[0] == '\0' ? "" : " ", command->operands) > 0;
+}
+
+/* The first sentence of what COMMAND says of itself, its lines broken anew. */
+static bool print_sentence(const struct shardctl_command *command, FILE *file)
+{
+    const char *at = command->help + strlen(command->name) + 2;
+    const char *const end = at + strcspn(at, ".:;");
+    bool good = fprintf(file, "  %-10s", command->name) > 0;
+    size_t column = 12;
+
+    while (at < end) {
+        size_t len = strcspn(at, " \n.:;");
+        if (column + len > 86) {
+            good = fprintf(file, "\n%12s", "") > 0 && good;
+            column = 12;
+        }
+        good = fprintf(file, "%s%.*s", column == 12 ? "" : " ", (int)len, at) > 0 && good;
+        column += len + 1;
+        at += len + 1;
+    }
+    return putc('\n', file) != EOF && good;
+}
+
+/* What there is. */
+static bool print_commands(FILE *file)
+{
+    bool good = fputs("usage: shardctl COMMAND [OPERAND..] [OPTION..]\n"
+                      "       shardctl COMMAND --help\n\n",
+                      file) >= 0;
 
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        if (command == NULL || command == &commands[i]) {
-            good = fprintf(file, "\n%s", commands[i].help) > 0 && good;
-        }
+        good = print_sentence(commands[i], file) && good;
+    }
+    return fputs(help_options, file) >= 0 && good;
+}
+
+/* The help for COMMAND, or, when that is NULL, what commands there are. */
+static int print_help(const struct shardctl_command *command, FILE *file)
+{
+    bool good;
+
+    if (command == NULL) {
+        good = print_commands(file);
+    } else {
+        good = print_usage(command, "usage:", file);
+        good = fputs(help_options, file) >= 0 && good;
+        good = fprintf(file, "\n%s", command->help) > 0 && good;
     }
     return good && file != stderr ? 0 : 2;
 }
 
-/* Does every option concern this command, and is its operand there? */
-static bool options_fit(const struct command *command, int n_operands,
-                        const struct shardctl_options *options)
+/* Is WORD one of these, which blanks part? */
+static bool has_word(const char *words, const char *word)
 {
-    const bool is_audit = command->run == shardctl_audit;
-    const bool is_cache = command->run == shardctl_cache;
-    const bool names_redis =
-        options->redis_nodes != NULL || options->redis_user != NULL ||
-        options->redis_password_file != NULL || options->redis_tls_ca != NULL;
+    const size_t len = strlen(word);
 
-    return n_operands == (command->has_operand ? 1 : 0) &&
-           (options->shard == NULL || is_audit || command->run == shardctl_call) &&
-           (options->checkpoint == NULL || is_audit) &&
-           (!options->is_json || is_audit || is_cache) &&
-           (options->output == NULL || command->run == shardctl_export) &&
-           (!names_redis || is_cache);
+    for (const char *at = words; *at != '\0'; at += strspn(at, " ")) {
+        const size_t n = strcspn(at, " ");
+        if (n == len && memcmp(at, word, len) == 0) {
+            return true;
+        }
+        at += n;
+    }
+    return false;
+}
+
+/* Does every option concern this command, and are its operands there? */
+static bool line_fits(const struct shardctl_command *command,
+                      const struct command_line *line)
+{
+    const size_t n = line->options.n_operands;
+
+    for (size_t i = 0; i < N_OPTIONS; i++) {
+        if (line->given[i] && !has_word(common_options, option_rows[i].name) &&
+            !has_word(command->options, option_rows[i].name)) {
+            (void)fprintf(stderr, "shardctl: %s takes no --%s\n", command->name,
+                          option_rows[i].name);
+            return false;
+        }
+    }
+    return n >= command->n_operands_min && n <= command->n_operands_max;
 }
 
 int main(int argc, char **argv)
 {
-    struct shardctl_options options = {.db_name = "doushard", .tls_ca = ""};
-    bool help = false;
+    struct command_line line = {.options = {.db_name = "doushard", .tls_ca = ""}};
+    struct shardctl_options *options = &line.options;
 
-    if (!read_options(argc, argv, &options, &help)) {
-        return print_help(NULL, stderr);
+    if (!read_options(argc, argv, &line)) {
+        return 2; /* getopt has said why */
     }
-    const struct command *command = command_named(argv[optind]);
-    if (help) {
+    const struct shardctl_command *command = command_named(argv[optind]);
+    if (options->is_help) {
         return print_help(command, stdout);
     }
-    if (command == NULL || !options_fit(command, argc - optind - 1, &options)) {
+    if (command == NULL) {
+        return shardctl_fail(argv[optind] == NULL ? "what to do" : argv[optind],
+                             "no such command; `shardctl --help` names them");
+    }
+    options->operands = (const char *const *)&argv[optind + 1];
+    options->n_operands = (size_t)(argc - optind - 1);
+    options->operand = options->operands[0];
+    if (!line_fits(command, &line)) {
         return print_help(command, stderr);
     }
-    options.operand = argv[optind + 1];
-    if (options.user == NULL) {
-        options.user = command->user;
+    if (options->user == NULL) {
+        options->user = command->user;
     }
     log_set_level(LOG_WARN);
     if (!dbconn_library_init()) {
         return shardctl_fail("client library", "cannot be used");
     }
-    return run(command, &options);
+    return run(command, options);
 }

@@ -26,19 +26,14 @@ struct topology;
 /* Progress is reported this often. */
 #define SHARDCTL_REPORT_EVERY_MS 2000
 
-/* As given, NULL: not at all. */
+/* The options of scripts/shardctl.def as given; NULL: not at all. */
 struct shardctl_options {
-    const char *topology;
-    const char *user;
-    const char *password_file;
-    const char *db_name;
-    const char *tls_ca;
-    const char *shard;      /* audit, call */
-    const char *checkpoint; /* audit */
-    bool is_json;           /* audit, cache */
-    const char *output;     /* export */
-    const char *redis_nodes, *redis_user, *redis_password_file, *redis_tls_ca; /* cache */
-    const char *operand; /* export, cache: the id; call: the statement */
+#define TEXT_OPTION(member, name) const char *member;
+#define FLAG_OPTION(member, name) bool member;
+#include "scripts/shardctl.def"
+    const char *const *operands; /* what follows the command, NULL behind the last */
+    size_t n_operands;
+    const char *operand; /* the first of them */
 };
 
 struct shardctl {
@@ -48,6 +43,25 @@ struct shardctl {
     struct router *router;           /* (ref) NULL: the command needs none */
     const char *demo; /* (ref) directory of the cluster, if it is a demo's; else NULL */
 };
+
+/* A command, as its file defines it. To add one: a line in scripts/shardctl.def, a line
+ * there for each option that no other command has yet, and scripts/shardctl_NAME.c, which
+ * defines shardctl_NAME; nothing else. Several that differ in a word may share a file. */
+struct shardctl_command {
+    const char *name;
+    const char *operands; /* as the help names them, "" when it takes none */
+    const char *options; /* that it takes besides those of all commands, blanks between */
+    const char *help;    /* its part of the help */
+    const char *user;    /* the account that it uses unless another is given */
+    unsigned n_operands_min;
+    unsigned n_operands_max;
+    bool has_router;      /* it needs struct shardctl's */
+    bool must_be_durable; /* it refuses shards that may lose acknowledged writes */
+    int (*run)(const struct shardctl *ctl); /* answers the exit status */
+};
+
+#define COMMAND(name) extern const struct shardctl_command shardctl_##name;
+#include "scripts/shardctl.def"
 
 /* Say on standard error WHY WHAT failed; 2, the exit status for that. */
 int shardctl_fail(const char *what, const char *why);
@@ -61,23 +75,14 @@ bool shardctl_read_secret(const char *file, char *secret, size_t size) MUST_CHEC
 /* The id in decimal digits that TEXT is; 0: it is none. */
 uint64_t shardctl_read_id(const char *text);
 
+/* The number that TEXT is, 1 to MAX; NULL is OTHERWISE. 0: it is none. */
+uint64_t shardctl_read_number(const char *text, uint64_t max, uint64_t otherwise);
+
 /* The client of the Redis Cluster that the options name, or of the demo's, to be freed
  * with rcluster_free(). NULL: said on standard error. */
 struct rcluster *shardctl_redis(const struct shardctl *ctl) MUST_CHECK;
 
 /* Find the owner of every slot. False: said on standard error. */
 bool shardctl_discover(const struct shardctl *ctl, const char *command) MUST_CHECK;
-
-/* One command each; the exit status. */
-int shardctl_audit(const struct shardctl *ctl);
-int shardctl_export(const struct shardctl *ctl);
-int shardctl_call(const struct shardctl *ctl);
-int shardctl_cache(const struct shardctl *ctl);
-
-/* Their part of the help. */
-extern const char shardctl_audit_help[];
-extern const char shardctl_export_help[];
-extern const char shardctl_call_help[];
-extern const char shardctl_cache_help[];
 
 #endif

@@ -17,7 +17,7 @@
 
 #include "scripts/shardctl.h"
 
-const char shardctl_audit_help[] =
+static const char help_text[] =
     "audit: compare every counter with its rows, and both halves of every like, follow,\n"
     "comment and message, over all owners of all shards. Reads only, may run while the\n"
     "service does. One line on standard output per difference, progress on standard "
@@ -202,7 +202,7 @@ static void report_progress(struct run *run)
 /* One page, tried again while the shards are not there. */
 static enum outcome check_page(struct run *run, char *why, size_t size)
 {
-    const struct audit audit = {
+    struct audit audit = {
         .router = run->ctl->router, .found = print_difference, .context = run};
     enum outcome outcome = OUTCOME_OK;
     size_t n_rows = 0;
@@ -273,7 +273,7 @@ static int check_all(struct run *run)
     return run->n_differences == 0 ? 0 : 1;
 }
 
-int shardctl_audit(const struct shardctl *ctl)
+static int run_audit(const struct shardctl *ctl)
 {
     struct run run = {.ctl = ctl};
 
@@ -289,3 +289,15 @@ int shardctl_audit(const struct shardctl *ctl)
     }
     return shardctl_discover(ctl, "audit") ? check_all(&run) : 2;
 }
+
+const struct shardctl_command shardctl_audit = {
+    .name = "audit",
+    .operands = "",
+    .options = "shard checkpoint json",
+    .help = help_text,
+    .user = "doushard_monitor",
+    .n_operands_min = 0,
+    .n_operands_max = 0,
+    .has_router = true,
+    .run = run_audit,
+};

@@ -21,7 +21,7 @@
 
 #include "scripts/shardctl.h"
 
-const char shardctl_cache_help[] =
+static const char help_text[] =
     "cache: show what Redis has of the user or video with this id, beside what its "
     "shard\n"
     "says. Changes nothing in Redis: unlike a reader it gives no place, confirms "
@@ -486,7 +486,7 @@ static int show(struct run *run)
     return status == 0 && any(run, is_old_and_shown) ? 1 : status;
 }
 
-int shardctl_cache(const struct shardctl *ctl)
+static int run_cache(const struct shardctl *ctl)
 {
     struct run run = {.ctl = ctl, .id = shardctl_read_id(ctl->options.operand)};
 
@@ -503,3 +503,15 @@ int shardctl_cache(const struct shardctl *ctl)
     rcluster_free(&run.redis);
     return status;
 }
+
+const struct shardctl_command shardctl_cache = {
+    .name = "cache",
+    .operands = "ID",
+    .options = "json redis-nodes redis-user redis-password-file redis-tls-ca",
+    .help = help_text,
+    .user = "doushard_admin",
+    .n_operands_min = 1,
+    .n_operands_max = 1,
+    .has_router = true,
+    .run = run_cache,
+};

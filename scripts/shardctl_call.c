@@ -13,7 +13,7 @@
 
 #include "scripts/shardctl.h"
 
-const char shardctl_call_help[] =
+static const char help_text[] =
     "call: run one CALL on every shard, one after the other, and print what they answer "
     "as\n"
     "one table, the shard first in each line. More result sets are further tables.\n"
@@ -309,7 +309,7 @@ static int call_all(struct run *run)
     return good ? 0 : 1;
 }
 
-int shardctl_call(const struct shardctl *ctl)
+static int run_call(const struct shardctl *ctl)
 {
     static struct run run;
 
@@ -322,3 +322,15 @@ int shardctl_call(const struct shardctl *ctl)
     arena_release(&run.arena);
     return status;
 }
+
+const struct shardctl_command shardctl_call = {
+    .name = "call",
+    .operands = "STATEMENT",
+    .options = "shard",
+    .help = help_text,
+    .user = "doushard_admin",
+    .n_operands_min = 1,
+    .n_operands_max = 1,
+    .has_router = false,
+    .run = run_call,
+};

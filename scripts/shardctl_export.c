@@ -17,7 +17,7 @@
 
 #include "scripts/shardctl.h"
 
-const char shardctl_export_help[] =
+static const char help_text[] =
     "export: write everything that the service keeps about the user with this id as one\n"
     "JSON document: for a person who asks for it, or before CALL user_erase(id). Reads\n"
     "only, may run while the service does; what is written meanwhile may be in it or "
@@ -229,7 +229,7 @@ static int export_to_file(struct run *run, const char *output)
     return status;
 }
 
-int shardctl_export(const struct shardctl *ctl)
+static int run_export(const struct shardctl *ctl)
 {
     struct run run = {
         .ctl = ctl, .user_id = shardctl_read_id(ctl->options.operand), .file = stdout};
@@ -251,3 +251,15 @@ int shardctl_export(const struct shardctl *ctl)
     }
     return status;
 }
+
+const struct shardctl_command shardctl_export = {
+    .name = "export",
+    .operands = "ID",
+    .options = "output",
+    .help = help_text,
+    .user = "doushard_admin",
+    .n_operands_min = 1,
+    .n_operands_max = 1,
+    .has_router = true,
+    .run = run_export,
+};

@@ -93,6 +93,9 @@ static bool check_shards(struct router *router, struct buf *out)
                            : "[-]shards: not every slot has an owner that answers\n");
     for (size_t i = 0; i < router_n_shards(router); i++) {
         struct router_shard_state state;
+        if (!router_has_shard(router, i)) {
+            continue;
+        }
         router_shard_state(router, i, &state);
         if (!state.up) {
             buf_addf(out, "[-]shard %s: %s\n", state.name, state.reason);
@@ -241,6 +244,7 @@ void h_metrics(struct request *req)
 {
     struct app *app = req->app;
     size_t n_shards = router_n_shards(app->router);
+    size_t n = 0;
     struct router_shard_state *shards =
         arena_calloc(&req->arena, n_shards, sizeof *shards);
     struct relay_state *relays = arena_calloc(&req->arena, n_shards, sizeof *relays);
@@ -253,10 +257,14 @@ void h_metrics(struct request *req)
         return;
     }
     for (size_t i = 0; i < n_shards; i++) {
-        router_shard_state(app->router, i, &shards[i]);
-        if (app->relay != NULL) {
-            relay_get_state(app->relay, i, &relays[i]);
+        if (!router_has_shard(app->router, i)) {
+            continue;
         }
+        router_shard_state(app->router, i, &shards[n]);
+        if (app->relay != NULL) {
+            relay_get_state(app->relay, i, &relays[n]);
+        }
+        n++;
     }
     for (size_t i = 0; app->cache != NULL && i < CACHE__COUNT; i++) {
         cache_get_state(app->cache, (enum cache_kind)i, &caches[i]);
@@ -264,7 +272,7 @@ void h_metrics(struct request *req)
     sample->caches = app->cache != NULL ? caches : NULL;
     sample->shards = shards;
     sample->relays = app->relay != NULL ? relays : NULL;
-    sample->n_shards = n_shards;
+    sample->n_shards = n;
     take_sample(app, sample);
     buf_init(&out, ANSWER_MAX);
     if (!metrics_render(app->metrics, sample, &out)) {

@@ -92,7 +92,8 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
     return (struct janitor_shards){
         .router = router,
         .delivery = delivery,
-        .n_shards = router_n_shards(router),
+        .n_shards = router_n_shards,
+        .has_shard = router_has_shard,
         .claim = job_claim,
         .finish = job_finish,
         .find = media_find,
@@ -313,7 +314,11 @@ static void *jobs_main(void *context)
 {
     struct janitor *janitor = context;
     do {
-        for (size_t shard = 0; shard < janitor->shards.n_shards; shard++) {
+        const struct router *router = janitor->shards.router;
+        for (size_t shard = 0; shard < janitor->shards.n_shards(router); shard++) {
+            if (!janitor->shards.has_shard(router, shard)) {
+                continue;
+            }
             while (!stopping(janitor) && run_jobs(janitor, shard)) {
             }
             purge(janitor, shard);
@@ -438,7 +443,7 @@ struct janitor *janitor_new(struct storage *storage, const struct janitor_shards
     if (janitor == NULL) {
         return NULL;
     }
-    janitor->purge_at_ms = calloc(shards->n_shards, sizeof *janitor->purge_at_ms);
+    janitor->purge_at_ms = calloc(ROUTER_SHARDS_MAX, sizeof *janitor->purge_at_ms);
     if (janitor->purge_at_ms == NULL) {
         free(janitor);
         return NULL;

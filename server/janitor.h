@@ -26,7 +26,8 @@ struct storage;
 struct janitor_shards {
     struct router *router;
     struct delivery *delivery;
-    size_t n_shards;
+    size_t (*n_shards)(const struct router *);
+    bool (*has_shard)(const struct router *, size_t); /* false: it has left */
     enum outcome (*claim)(struct router *, struct call *, size_t, size_t, int64_t,
                           struct job_list *);
     enum outcome (*finish)(struct router *, struct call *, const struct job *,

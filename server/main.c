@@ -25,6 +25,7 @@
 #include "server/app.h"
 #include "server/auth.h"
 #include "server/config.h"
+#include "server/config_file.h"
 #include "server/http.h"
 #include "server/janitor.h"
 #include "server/media.h"
@@ -64,8 +65,7 @@ enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 /* The process: the parts, and what only this file needs. */
 struct process {
     struct app app;
-    struct config *config;    /* the newest snapshot, which owns the older ones */
-    struct topology topology; /* as at the start */
+    struct config *config; /* the newest snapshot, which owns the older ones */
     const struct config_args *args;
     const char *notify_socket; /* NULL: no service manager listens */
 };
@@ -203,18 +203,20 @@ static bool start_cache(struct app *app, const struct config *config)
 static bool start_router(struct process *process)
 {
     const struct config *config = process->config;
+    struct topology topology;
     struct config_error err;
     char password[PASSWORD_BYTES];
 
-    if (!topology_read(&process->topology, config->topology_file,
-                       config->durability_exempt, &err) ||
+    if (!topology_read(&topology, config->topology_file, config->durability_exempt,
+                       &err) ||
         !config_read_secret(config->db_password_file, password, sizeof password, &err)) {
         log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
+        topology_release(&topology);
         return false;
     }
     struct router_options options = {
-        .servers = process->topology.servers,
-        .n_servers = process->topology.n_servers,
+        .servers = topology.servers,
+        .n_servers = topology.n_servers,
         .db_name = config->db_name,
         .user = config->db_user,
         .password = password,
@@ -228,9 +230,12 @@ static bool start_router(struct process *process)
         .min_free_bytes = config->db_min_free_bytes,
         .idle_ms = config->db_idle_s * 1000,
         .cache = process->app.cache,
+        .load_report_ms = config->load_report_ms,
+        .has_beats = true,
     };
     process->app.router = router_new(&options);
     explicit_bzero(password, sizeof password);
+    topology_release(&topology);
     if (process->app.router == NULL) {
         return false;
     }
@@ -392,27 +397,67 @@ static void stop_parts(struct process *process)
     rcluster_free(&app->redis);
     fibers_free(&app->fibers); /* after all that could wake one */
     metrics_free(&app->metrics);
-    topology_release(&process->topology);
     config_free(&process->config);
 }
 
 /* ---- signals -------------------------------------------------------------------------
  */
 
-/* The servers are fixed at the start; say so when the file has others now. */
-static void compare_topology(const struct process *process, const struct config *next)
-{
+/* What a reload makes before it changes anything. */
+struct news {
+    struct config *config;
+    struct words_list *words;
     struct topology topology;
-    struct config_error err;
+};
 
-    if (topology_read(&topology, next->topology_file, next->durability_exempt, &err)) {
-        if (!topology_is_equal(&topology, &process->topology)) {
-            log_write(LOG_WARN, "topology_kept",
-                      "file=\"%s\" detail=\"its changes take effect at the next start\"",
-                      next->topology_file);
-        }
-        topology_release(&topology);
+static void news_free(struct news *news)
+{
+    words_list_unref(&news->words);
+    topology_release(&news->topology);
+    if (news->config != NULL) {
+        news->config->older = NULL;
+        config_free(&news->config);
     }
+}
+
+/* Read all files, and see whether the shards can be those of the topology. */
+static bool read_news(const struct process *process, struct news *news,
+                      struct config_error *err)
+{
+    char why[320];
+
+    news->config = config_reload(process->args, process->config, err);
+    if (news->config == NULL ||
+        !topology_read(&news->topology, news->config->topology_file,
+                       news->config->durability_exempt, err)) {
+        return false;
+    }
+    if (!router_check_servers(process->app.router, news->topology.servers,
+                              news->topology.n_servers, why, sizeof why)) {
+        return config_fail(err, news->config->topology_file, 0, "%s", why);
+    }
+    news->words = read_words(news->config, err);
+    return news->words != NULL;
+}
+
+/* The shards are those of the topology from now on, and so are the threads that each has.
+ */
+static bool take_servers(struct app *app, const struct topology *topology,
+                         struct config_error *err)
+{
+    char why[320];
+
+    if (!router_change_servers(app->router, topology->servers, topology->n_servers, why,
+                               sizeof why)) {
+        return config_fail(err, NULL, 0, "%s", why);
+    }
+    if (!delivery_follow(app->delivery) || !relay_follow(app->relay)) {
+        log_write(
+            LOG_ERROR, "relay_missing",
+            "detail=\"no memory or threads for a new shard: what its users write is "
+            "delivered by other servers only; reload again\"");
+    }
+    return true;
 }
 
 /* SIGHUP: everything new is valid and comes into force, or nothing changes. */
@@ -420,28 +465,24 @@ static void reload(struct process *process)
 {
     struct app *app = &process->app;
     struct config_error err;
-    struct config *next = config_reload(process->args, process->config, &err);
+    struct news news = {.config = NULL};
     struct janitor_options options;
-    struct words_list *words = NULL;
 
-    if (next != NULL) {
-        words = read_words(next, &err);
-    }
-    if (next != NULL && (words == NULL || !auth_reload(app->auth, next, err.text))) {
-        words_list_unref(&words);
-        next->older = NULL;
-        config_free(&next);
-    }
-    if (next == NULL) {
+    /* Of what follows the look at all files, nothing but a lack of memory can fail. */
+    if (!read_news(process, &news, &err) ||
+        !auth_reload(app->auth, news.config, err.text) ||
+        !take_servers(app, &news.topology, &err)) {
+        news_free(&news);
         metrics_add(app->metrics, METRIC_CONFIG_RELOADS_FAILED, 1);
         log_write(LOG_ERROR, "config_refused", "error=\"%s\" detail=\"nothing changed\"",
                   err.text);
         return;
     }
-    compare_topology(process, next);
-    process->config = next;
+    const struct config *next = news.config;
+    process->config = news.config;
     app->config = next;
-    words_replace(app->words, words);
+    words_replace(app->words, news.words);
+    topology_release(&news.topology);
     log_set_level((enum log_level)next->log_level);
     options = janitor_options(next);
     janitor_configure(app->janitor, &options);

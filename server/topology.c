@@ -278,20 +278,3 @@ void topology_release(struct topology *topology)
     free(topology->servers);
     *topology = (struct topology){0};
 }
-
-bool topology_is_equal(const struct topology *a, const struct topology *b)
-{
-    if (a->n_servers != b->n_servers) {
-        return false;
-    }
-    for (size_t i = 0; i < a->n_servers; i++) {
-        const struct router_server *one = &a->servers[i];
-        const struct router_server *other = &b->servers[i];
-        if (strcmp(one->name, other->name) != 0 || strcmp(one->host, other->host) != 0 ||
-            strcmp(one->socket, other->socket) != 0 || one->port != other->port ||
-            one->durability_exempt != other->durability_exempt) {
-            return false;
-        }
-    }
-    return true;
-}

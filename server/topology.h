@@ -15,7 +15,7 @@
 #include "server/config.h"
 
 /* Most servers of one topology. */
-#define TOPOLOGY_SERVERS_MAX 255
+#define TOPOLOGY_SERVERS_MAX ROUTER_SHARDS_MAX
 
 /* Owned by the caller; fill with topology_read(), end with topology_release(). Immutable
  * in between. */
@@ -31,9 +31,6 @@ bool topology_read(struct topology *topology, const char *file, const char *exem
                    struct config_error *err) MUST_CHECK;
 
 void topology_release(struct topology *topology);
-
-/* True when both name the same servers at the same addresses in the same order. */
-bool topology_is_equal(const struct topology *a, const struct topology *b);
 
 /* True for a numeric IPv4 or IPv6 address; a name would be looked up while requests
  * wait. */

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shard/id.h"
 #include "shard/ops.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
+#include "shard/slotset.h"
 
 /* Rows of a page at most: their other halves go into one batch. */
 #define PAGE_ROWS OPS_MAX
@@ -53,18 +55,18 @@ enum audit_part audit_part_from(const char *word)
 }
 
 /* Ask one shard. *RESULT may be NULL: no rows. */
-static enum outcome ask(const struct audit *audit, struct call *call, size_t shard,
+static enum outcome ask(struct audit *audit, struct call *call, size_t shard,
                         enum proc_id proc, const struct dbarg *args,
                         const struct dbresult **result)
 {
-    struct router_share *shares =
-        arena_calloc(call->arena, router_n_shards(audit->router), sizeof *shares);
+    size_t n_shards = router_n_shards(audit->router);
+    struct router_share *shares = arena_calloc(call->arena, n_shards, sizeof *shares);
 
     if (shares == NULL) {
         return call_no_memory(call);
     }
     shares[shard].wanted = true;
-    router_scatter(audit->router, call, proc, args, shares);
+    router_scatter(audit->router, call, proc, args, shares, n_shards);
     *result = shares[shard].results;
     return shares[shard].outcome;
 }
@@ -90,7 +92,17 @@ static uint32_t next_page_rows(uint32_t n, enum outcome outcome)
     return n < PAGE_ROWS ? n : PAGE_ROWS;
 }
 
-static void tell(const struct audit *audit, struct audit_difference *difference,
+/* What is said of a half. */
+static const char *const texts[] = {
+    [AUDIT_NEVER] = "the other party never existed",
+    [AUDIT_NO_SECOND] = "the second half is missing",
+    [AUDIT_OLD_SECOND] = "the second half is older, and nothing waits in the outbox",
+    [AUDIT_DIFFER] = "the halves have the same version and differ",
+    [AUDIT_NO_FIRST] = "the first half is missing",
+    [AUDIT_OLD_FIRST] = "the first half is older",
+};
+
+static void tell(struct audit *audit, struct audit_difference *difference,
                  const char *problem)
 {
     difference->problem = problem;
@@ -131,13 +143,15 @@ static const struct dbfield owner_fields[] = {
      .offset = offsetof(struct owner_row, bad_videos)},
 };
 
-static void check_owner(const struct audit *audit, const struct owner_row *row)
+static void check_owner(struct audit *audit, const struct owner_row *row)
 {
     static const char *const names[] = {"follow_count", "follower_count",
                                         "favorite_count", "work_count",
                                         "total_favorited"};
-    struct audit_difference difference = {
-        .part = AUDIT_OWNERS, .slot = row->slot, .owner = row->user_id};
+    struct audit_difference difference = {.part = AUDIT_OWNERS,
+                                          .fault = AUDIT_COUNTER,
+                                          .slot = row->slot,
+                                          .owner = row->user_id};
     char problem[128];
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -157,8 +171,8 @@ static void check_owner(const struct audit *audit, const struct owner_row *row)
     }
 }
 
-static enum outcome check_owners(const struct audit *audit, struct call *call,
-                                 size_t shard, struct audit_place *place, size_t *n_rows)
+static enum outcome check_owners(struct audit *audit, struct call *call, size_t shard,
+                                 struct audit_place *place, size_t *n_rows)
 {
     const struct dbarg args[] = {dbarg_number(place->slot), dbarg_number(place->owner),
                                  dbarg_number(place->page_rows)};
@@ -198,9 +212,10 @@ struct half_row {
     uint64_t seq;
     uint32_t state;
     uint64_t ver;
+    int64_t at_ms;
     const char *digest;
     uint32_t pending;
-    uint32_t served;
+    uint32_t served; /* 0: not to be compared */
 };
 
 static const struct dbfield half_fields[] = {
@@ -210,6 +225,7 @@ static const struct dbfield half_fields[] = {
     {.column = "seq", .kind = DBFIELD_U64, .offset = offsetof(struct half_row, seq)},
     {.column = "state", .kind = DBFIELD_U32, .offset = offsetof(struct half_row, state)},
     {.column = "ver", .kind = DBFIELD_U64, .offset = offsetof(struct half_row, ver)},
+    {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct half_row, at_ms)},
     {.column = "digest",
      .kind = DBFIELD_TEXT,
      .offset = offsetof(struct half_row, digest)},
@@ -257,47 +273,64 @@ static bool is_gone(const struct partner *partner)
            strcmp(partner->owner_state, "deleted") == 0;
 }
 
-/* What is wrong with a first half and its second; NULL: nothing. */
-static const char *problem_of_first(const struct half_row *row,
-                                    const struct partner *partner)
+/* What is wrong with a first half and its second. */
+static enum audit_fault fault_of_first(const struct half_row *row,
+                                       const struct partner *partner)
 {
     if (row->pending != 0) {
-        return NULL;
+        return AUDIT_NONE;
     }
     if (partner->owner_state == NULL) {
-        return row->state == 0 ? NULL : "the other party never existed";
+        return row->state == 0 ? AUDIT_NONE : AUDIT_NEVER;
     }
     if (is_gone(partner)) {
-        return NULL;
+        return AUDIT_NONE;
     }
     if (!partner->is_there) {
-        return row->state == 0 ? NULL : "the second half is missing";
+        return row->state == 0 ? AUDIT_NONE : AUDIT_NO_SECOND;
     }
     if (partner->ver < row->ver) {
-        return "the second half is older, and nothing waits in the outbox";
+        return AUDIT_OLD_SECOND;
     }
-    if (partner->ver == row->ver &&
-        (partner->state != row->state || strcmp(partner->digest, row->digest) != 0)) {
-        return "the halves have the same version and differ";
-    }
-    return NULL;
+    return partner->ver == row->ver && (partner->state != row->state ||
+                                        strcmp(partner->digest, row->digest) != 0)
+               ? AUDIT_DIFFER
+               : AUDIT_NONE;
 }
 
 /* The same of a second half. What the first can tell is left to that. */
-static const char *problem_of_second(const struct half_row *row,
-                                     const struct partner *partner)
+static enum audit_fault fault_of_second(const struct half_row *row,
+                                        const struct partner *partner)
 {
     if (partner->owner_state != NULL && is_gone(partner)) {
-        return NULL;
+        return AUDIT_NONE;
     }
     if (!partner->is_there) {
-        return row->state == 0 ? NULL : "the first half is missing"; /* it was purged */
+        return row->state == 0 ? AUDIT_NONE : AUDIT_NO_FIRST; /* it was purged */
     }
-    return partner->ver < row->ver ? "the first half is older" : NULL;
+    return partner->ver < row->ver ? AUDIT_OLD_FIRST : AUDIT_NONE;
+}
+
+/* Leave out the rows that are not to be compared: neither half is on the shard in focus,
+ * or the other one is in a slot that nobody serves. */
+static void leave_out(struct audit *audit, size_t shard, struct half_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct half_row *row = &rows[i];
+        if (row->served != 0 && audit->has_focus && shard != audit->focus &&
+            router_owner_shard(audit->router, row->other) != audit->focus) {
+            row->served = 0;
+        }
+        if (row->served != 0 && audit->skip != NULL &&
+            slotset_has(audit->skip, id_slot(row->other))) {
+            row->served = 0;
+            audit->n_skipped++;
+        }
+    }
 }
 
 /* Ask for the other halves of the served ones of N rows; ANSWERS in their order. */
-static enum outcome find_partners(const struct audit *audit, struct call *call,
+static enum outcome find_partners(struct audit *audit, struct call *call,
                                   enum audit_part part, const struct half_row *rows,
                                   size_t n, struct router_answer *answers)
 {
@@ -329,9 +362,31 @@ static enum outcome find_partners(const struct audit *audit, struct call *call,
     return OUTCOME_OK;
 }
 
+/* Tell what is wrong with a row and its PARTNER, if anything is. */
+static void compare_half(struct audit *audit, enum audit_part part,
+                         const struct half_row *row, const struct partner *partner)
+{
+    enum audit_fault fault = tables[part].is_first ? fault_of_first(row, partner)
+                                                   : fault_of_second(row, partner);
+    struct audit_difference difference = {.part = part,
+                                          .fault = fault,
+                                          .slot = row->slot,
+                                          .owner = row->owner,
+                                          .other = row->other,
+                                          .seq = row->seq,
+                                          .state = row->state,
+                                          .ver = row->ver,
+                                          .at_ms = row->at_ms,
+                                          .is_owner_lost = partner->owner_state == NULL};
+
+    if (fault != AUDIT_NONE) {
+        tell(audit, &difference, texts[fault]);
+    }
+}
+
 /* Compare the served ones of N rows with their partners. False: one cannot be read, and
  * nothing was told. */
-static bool compare_halves(const struct audit *audit, enum audit_part part,
+static bool compare_halves(struct audit *audit, enum audit_part part,
                            const struct half_row *rows, size_t n,
                            const struct router_answer *answers)
 {
@@ -345,26 +400,15 @@ static bool compare_halves(const struct audit *audit, enum audit_part part,
     }
     n_ops = 0;
     for (size_t i = 0; i < n; i++) {
-        if (rows[i].served == 0 || !read_partner(&answers[n_ops++], &partner)) {
-            continue;
-        }
-        const char *problem = tables[part].is_first
-                                  ? problem_of_first(&rows[i], &partner)
-                                  : problem_of_second(&rows[i], &partner);
-        struct audit_difference difference = {.part = part,
-                                              .slot = rows[i].slot,
-                                              .owner = rows[i].owner,
-                                              .other = rows[i].other,
-                                              .seq = rows[i].seq};
-        if (problem != NULL) {
-            tell(audit, &difference, problem);
+        if (rows[i].served != 0 && read_partner(&answers[n_ops++], &partner)) {
+            compare_half(audit, part, &rows[i], &partner);
         }
     }
     return true;
 }
 
-static enum outcome check_halves(const struct audit *audit, struct call *call,
-                                 size_t shard, struct audit_place *place, size_t *n_rows)
+static enum outcome check_halves(struct audit *audit, struct call *call, size_t shard,
+                                 struct audit_place *place, size_t *n_rows)
 {
     const char *name = tables[place->part].name;
     const struct dbarg args[] = {
@@ -388,6 +432,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
             return proc_unreadable(call, PROC_AUDIT_ROWS);
         }
     }
+    leave_out(audit, shard, rows, n);
     outcome = find_partners(audit, call, place->part, rows, n, answers);
     if (outcome != OUTCOME_OK) {
         return outcome;
@@ -407,7 +452,7 @@ static enum outcome check_halves(const struct audit *audit, struct call *call,
     return OUTCOME_OK;
 }
 
-enum outcome audit_page(const struct audit *audit, struct call *call, size_t shard,
+enum outcome audit_page(struct audit *audit, struct call *call, size_t shard,
                         struct audit_place *place, size_t *n_rows)
 {
     CHECK(place->part < AUDIT_PART__COUNT && shard < router_n_shards(audit->router));

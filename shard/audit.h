@@ -24,6 +24,7 @@
 #include "shard/outcome.h"
 
 struct router;
+struct slotset;
 
 /* What is gone through, in this order. */
 enum audit_part {
@@ -49,14 +50,31 @@ struct audit_place {
     uint32_t page_rows; /* to ask for next; 0: as many as may be. Set by audit_page() */
 };
 
+/* What is wrong. */
+enum audit_fault {
+    AUDIT_NONE,
+    AUDIT_COUNTER,    /* a counter is not that of its rows */
+    AUDIT_NEVER,      /* the other party of a first half never existed */
+    AUDIT_NO_SECOND,  /* it is missing, and nothing waits in the outbox */
+    AUDIT_OLD_SECOND, /* likewise, but an older one is there */
+    AUDIT_DIFFER,     /* same version, other content */
+    AUDIT_NO_FIRST,
+    AUDIT_OLD_FIRST,
+};
+
 /* One difference. Texts live as long as the function that is told of it. */
 struct audit_difference {
     enum audit_part part;
+    enum audit_fault fault;
     uint32_t slot;
     uint64_t owner;
     uint64_t other; /* 0: the difference is one of counters */
     uint64_t seq;   /* of a message, or id of a comment; else 0 */
     const char *problem;
+    uint32_t state; /* of the half that is there, like ver and at_ms */
+    uint64_t ver;
+    int64_t at_ms;
+    bool is_owner_lost; /* its other half's owner is not known on his shard */
 };
 
 typedef void audit_found_fn(void *context, const struct audit_difference *difference);
@@ -64,7 +82,12 @@ typedef void audit_found_fn(void *context, const struct audit_difference *differ
 struct audit {
     struct router *router; /* (ref) */
     audit_found_fn *found;
-    void *context; /* of found */
+    void *context;  /* of found */
+    bool has_focus; /* only what has a half on the shard FOCUS is compared */
+    size_t focus;
+    const struct slotset *skip; /* (ref) halves whose others are in these are counted in
+                                 * n_skipped, and not compared; NULL: none */
+    uint64_t n_skipped;
 };
 
 /* "owners", "follow". Static text. */
@@ -78,7 +101,7 @@ enum audit_part audit_part_from(const char *word);
  * done. Anything but OK: nothing was told, *PLACE is where it was and the page may be
  * tried again; call->detail says why. After TIMEOUT, since some owners have very many
  * rows, the next page is a smaller one. Blocks until call->deadline_ms at the latest. */
-enum outcome audit_page(const struct audit *audit, struct call *call, size_t shard,
+enum outcome audit_page(struct audit *audit, struct call *call, size_t shard,
                         struct audit_place *place, size_t *n_rows) MUST_CHECK;
 
 #endif

@@ -25,6 +25,11 @@
 /* Results of conn_open() are a few short values. */
 #define HELLO_ARENA_BYTES 65536
 
+const struct dbconn_target *dbconn_target(const struct dbconn *conn)
+{
+    return conn->target;
+}
+
 const char *dbconn_tag(const struct dbconn *conn)
 {
     return conn->tag;
@@ -124,7 +129,8 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
         .conn = conn, .proc = PROC_CONN_OPEN, .args = args, .arena = &arena};
     struct {
         const char *server;
-        uint32_t schema, serves, flush, sync_binlog, log_bin, doublewrite;
+        uint32_t schema, serves, flush, sync_binlog, log_bin, doublewrite, refused;
+        uint64_t beat;
     } row;
 #define ROW(name, field_kind, member)                                                    \
     {                                                                                    \
@@ -137,7 +143,9 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
                                      ROW("flush_log", DBFIELD_U32, flush),
                                      ROW("sync_binlog", DBFIELD_U32, sync_binlog),
                                      ROW("log_bin", DBFIELD_U32, log_bin),
-                                     ROW("doublewrite", DBFIELD_U32, doublewrite)};
+                                     ROW("doublewrite", DBFIELD_U32, doublewrite),
+                                     ROW("beat", DBFIELD_U64, beat),
+                                     ROW("refused", DBFIELD_U32, refused)};
 #undef ROW
     bool good = false;
 
@@ -154,6 +162,8 @@ bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello 
         hello->schema = (struct proc_version){row.schema, row.serves};
         hello->is_durable = row.flush == 1 && row.doublewrite == 1 &&
                             (row.log_bin == 0 || row.sync_binlog == 1);
+        hello->beat = row.beat;
+        hello->is_refused = row.refused != 0;
         good = true;
     }
     arena_release(&arena);
@@ -177,6 +187,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     }
     rnd_bytes(random, sizeof random);
     hex_encode(random, sizeof random, conn->tag);
+    conn->target = target;
     conn->mysql = mysql_init(NULL);
     if (conn->mysql == NULL || !set_options(conn->mysql, target)) {
         (void)snprintf(why, size, "out of memory");

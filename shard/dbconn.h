@@ -15,7 +15,8 @@
 
 struct dbconn;
 
-/* Where and as whom to connect. Borrowed by dbconn_open() for the time of the call. */
+/* Where and as whom to connect. Borrowed by dbconn_open() for the time of the call; its
+ * address is remembered, see dbconn_target(). */
 struct dbconn_target {
     const char *host; /* numeric address, so that no name look-up can block */
     unsigned port;
@@ -31,6 +32,8 @@ struct dbconn_hello {
     char server[32];
     struct proc_version schema;
     bool is_durable; /* an acknowledged write survives a power cut */
+    uint64_t beat;   /* how far the shard has counted (shard_tick) */
+    bool is_refused; /* it knows that its data is old, and serves nobody */
     unsigned error;  /* when no connection was made: the error number, 0 = none */
 };
 
@@ -71,5 +74,8 @@ bool dbconn_is_clean(const struct dbconn *conn);
 
 /* The tag of this session, DBCONN_TAG_SIZE bytes with the NUL. */
 const char *dbconn_tag(const struct dbconn *conn);
+
+/* What dbconn_open() was given. */
+const struct dbconn_target *dbconn_target(const struct dbconn *conn);
 
 #endif

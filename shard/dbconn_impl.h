@@ -30,8 +30,9 @@ enum phase {
 };
 
 struct dbconn {
-    MYSQL *mysql;                  /* owned */
-    MYSQL_STMT *stmt[PROC__COUNT]; /* owned; prepared at first use */
+    MYSQL *mysql;                       /* owned */
+    const struct dbconn_target *target; /* (ref) where it was opened to */
+    MYSQL_STMT *stmt[PROC__COUNT];      /* owned; prepared at first use */
     char tag[DBCONN_TAG_SIZE];
     enum phase phase;
     int wait;       /* MYSQL_WAIT_* flags of the operation under way, 0 = it is done */

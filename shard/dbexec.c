@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/dbconn_impl.h"
 #include "shard/dberror.h"
 
@@ -67,6 +69,7 @@ static void phase_continue(struct dbexec *exec, int events)
 static void finish(struct dbexec *exec, enum db_status status)
 {
     exec->status = status;
+    exec->took_us = clock_mono_us() - exec->begun_us;
     exec->conn->phase = PHASE_IDLE;
 }
 
@@ -216,6 +219,7 @@ static void begin(struct dbexec *exec)
     exec->is_cut = false;
     exec->error = 0;
     exec->detail[0] = '\0';
+    exec->begun_us = clock_mono_us();
     conn->ret = 0;
     conn->wait = 0;
     if (*stmt != NULL) {

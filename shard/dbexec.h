@@ -55,8 +55,10 @@ struct dbexec {
     bool is_cut; /* of DB_UNKNOWN and DB_NOT_SENT: the connection ended under it */
     unsigned error;   /* the number that the server or the library reported, 0 = none */
     char detail[160]; /* of everything else: what the server or the library said */
+    int64_t took_us;  /* from the first byte sent to the end */
 
-    struct wait_fd wait; /* of dbexec_run() */
+    struct wait_fd wait; /* of dbexec_run(), like what follows */
+    int64_t begun_us;
 };
 
 static inline struct dbarg dbarg_number(uint64_t number)

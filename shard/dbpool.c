@@ -40,6 +40,7 @@ struct dbpool {
     struct dbpool_options options; /* never changes */
     struct {
         pthread_mutex_t mutex;
+        const struct dbconn_target *target;
         bool is_up;
         char reason[160];
         unsigned n_open; /* opening, idle and busy */
@@ -60,6 +61,7 @@ struct dbpool *dbpool_new(const struct dbpool_options *options)
         return NULL;
     }
     pool->options = *options;
+    pool->shared.target = options->target;
     pool->shared.idle = calloc(options->size, sizeof *pool->shared.idle);
     if (pool->shared.idle == NULL) {
         free(pool);
@@ -110,20 +112,28 @@ static void leave_room_locked(struct dbpool *pool)
     }
 }
 
-/* Mark the pool down and take out its idle connections, which the caller must close
- * without the lock. Returns how many are in OUT. */
-static unsigned go_down_locked(struct dbpool *pool, const char *reason,
-                               struct dbconn **out)
+/* Take out the idle connections, which the caller must close without the lock. Returns
+ * how many are in OUT. */
+static unsigned empty_locked(struct dbpool *pool, struct dbconn **out)
 {
     unsigned n = pool->shared.n_idle;
 
-    snprintf(pool->shared.reason, sizeof pool->shared.reason, "%s", reason);
-    pool->shared.is_up = false;
     for (unsigned i = 0; i < n; i++) {
         out[i] = pool->shared.idle[i].conn;
     }
     pool->shared.n_idle = 0;
     pool->shared.n_open -= n;
+    return n;
+}
+
+/* Mark the pool down, and empty it. */
+static unsigned go_down_locked(struct dbpool *pool, const char *reason,
+                               struct dbconn **out)
+{
+    unsigned n = empty_locked(pool, out);
+
+    snprintf(pool->shared.reason, sizeof pool->shared.reason, "%s", reason);
+    pool->shared.is_up = false;
     while (grant_locked(pool, GRANT_REFUSED, NULL)) {
     }
     return n;
@@ -145,6 +155,21 @@ void dbpool_set_down(struct dbpool *pool, const char *reason)
     if (was_up && pool->options.went_down != NULL) {
         pool->options.went_down(pool->options.went_down_context);
     }
+}
+
+void dbpool_set_target(struct dbpool *pool, const struct dbconn_target *target)
+{
+    struct dbconn **out = calloc(pool->options.size, sizeof(struct dbconn *));
+
+    CHECK(out != NULL);
+    pthread_mutex_lock(&pool->shared.mutex);
+    pool->shared.target = target;
+    unsigned n = empty_locked(pool, out);
+    pthread_mutex_unlock(&pool->shared.mutex);
+    for (unsigned i = 0; i < n; i++) {
+        dbconn_close(&out[i]);
+    }
+    free(out);
 }
 
 void dbpool_set_up(struct dbpool *pool)
@@ -192,8 +217,11 @@ static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
     struct dbconn *opened = NULL;
 
     for (unsigned i = 0; i < CONNECTS_MAX; i++) {
+        pthread_mutex_lock(&pool->shared.mutex);
+        const struct dbconn_target *target = pool->shared.target;
+        pthread_mutex_unlock(&pool->shared.mutex);
         *hello = (struct dbconn_hello){.error = 0};
-        opened = dbconn_open(&pool->options.target, deadline_ms, hello, why, size);
+        opened = dbconn_open(target, deadline_ms, hello, why, size);
         if (opened != NULL || !dbconn_was_cut(hello)) {
             break;
         }
@@ -365,6 +393,10 @@ static struct dbconn *keep_locked(struct dbpool *pool, struct dbconn *conn)
         pool->shared.n_open--;
         return conn;
     }
+    if (dbconn_target(conn) != pool->shared.target) {
+        leave_room_locked(pool);
+        return conn;
+    }
     if (!grant_locked(pool, GRANT_CONN, conn)) {
         pool->shared.idle[pool->shared.n_idle++] =
             (struct idle){.conn = conn, .since_ms = clock_mono_ms()};
@@ -392,7 +424,7 @@ void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict v
     }
     pthread_mutex_unlock(&pool->shared.mutex);
     if (!is_clean && verdict == DBPOOL_ANSWERED) {
-        log_write(LOG_ERROR, "conn_dirty", "server=%s", pool->options.target.host);
+        log_write(LOG_ERROR, "conn_dirty", "server=%s", dbconn_target(back)->host);
     }
     dbconn_close(&back);
     if (too_many) {

@@ -34,9 +34,10 @@ struct dbpool;
 typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello, char *why,
                              size_t size);
 
-/* Copied by dbpool_new(), but for the strings of target, which must outlive the pool. */
+/* Copied by dbpool_new(). */
 struct dbpool_options {
-    struct dbconn_target target;
+    const struct dbconn_target
+        *target;          /* (ref) outlives the pool, as do all later ones */
     unsigned size;        /* most connections */
     unsigned waiters_max; /* most threads waiting for one */
     int connect_timeout_ms;
@@ -91,6 +92,10 @@ void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict v
 
 void dbpool_set_up(struct dbpool *pool);
 void dbpool_set_down(struct dbpool *pool, const char *reason);
+
+/* The shard is at TARGET (ref) from now on: connections to where it was before are closed
+ * when whoever has one gives it back. */
+void dbpool_set_target(struct dbpool *pool, const struct dbconn_target *target);
 
 /* Close connections that have been idle for too long. */
 void dbpool_reap(struct dbpool *pool);

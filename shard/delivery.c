@@ -33,7 +33,7 @@
 struct remover {
     struct delivery *delivery; /* (ref) */
     pthread_t thread;
-    bool has_thread;
+    bool has_thread; /* of who calls delivery_follow() */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond; /* queue and stop change */
@@ -47,8 +47,9 @@ struct remover {
 struct delivery {
     struct router *router; /* (ref) */
     size_t queue_max;
-    size_t n_removers;
-    struct remover *removers; /* owned; one per shard */
+    atomic_size_t n_removers; /* grows only */
+    struct remover
+        *removers; /* owned; ROUTER_SHARDS_MAX, of which there are n_removers */
 
     atomic_uint_fast64_t made_total;
     atomic_uint_fast64_t undone_total;
@@ -65,7 +66,7 @@ static bool push(struct remover *r, const struct half *half)
     size_t queue_max = r->delivery->queue_max;
 
     pthread_mutex_lock(&r->shared.mutex);
-    bool fits = r->shared.n < queue_max;
+    bool fits = r->shared.n < queue_max && !r->shared.stop;
     if (fits) {
         r->shared.queue[(r->shared.first + r->shared.n) % queue_max] =
             (struct half){.kind = half->kind,
@@ -87,7 +88,7 @@ static void enqueue(struct delivery *d, const struct half *half)
 {
     size_t shard = router_owner_shard(d->router, half->actor_id);
 
-    if (shard >= d->n_removers || !push(&d->removers[shard], half)) {
+    if (shard >= atomic_load(&d->n_removers) || !push(&d->removers[shard], half)) {
         atomic_fetch_add(&d->kept_total, 1);
     }
 }
@@ -167,45 +168,34 @@ static void *remover_run(void *argument)
 /* --- Life
  * --------------------------------------------------------------------------------- */
 
-static bool start_remover(struct delivery *d, struct remover *r)
+/* The shard with that index is new. */
+static bool add_remover(struct delivery *d)
 {
-    pthread_attr_t attr;
+    struct remover *r = &d->removers[atomic_load(&d->n_removers)];
 
     r->delivery = d;
-    pthread_mutex_init(&r->shared.mutex, NULL);
-    pthread_cond_init(&r->shared.cond, NULL);
-    d->n_removers++;
     r->shared.queue = calloc(d->queue_max, sizeof *r->shared.queue);
     if (r->shared.queue == NULL) {
         return false;
     }
+    pthread_mutex_init(&r->shared.mutex, NULL);
+    pthread_cond_init(&r->shared.cond, NULL);
+    atomic_fetch_add(&d->n_removers, 1);
+    return true;
+}
+
+static bool start_remover(struct remover *r)
+{
+    pthread_attr_t attr;
+
+    pthread_mutex_lock(&r->shared.mutex);
+    r->shared.stop = false;
+    pthread_mutex_unlock(&r->shared.mutex);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, REMOVER_STACK_BYTES);
     r->has_thread = pthread_create(&r->thread, &attr, remover_run, r) == 0;
     pthread_attr_destroy(&attr);
     return r->has_thread;
-}
-
-struct delivery *delivery_new(struct router *router, size_t queue_max)
-{
-    struct delivery *d = calloc(1, sizeof *d);
-
-    CHECK(queue_max > 0);
-    if (d == NULL) {
-        return NULL;
-    }
-    size_t n_shards = router_n_shards(router);
-    d->router = router;
-    d->queue_max = queue_max;
-    d->removers = calloc(n_shards, sizeof *d->removers);
-    bool good = d->removers != NULL;
-    for (size_t i = 0; good && i < n_shards; i++) {
-        good = start_remover(d, &d->removers[i]);
-    }
-    if (!good) {
-        delivery_free(&d);
-    }
-    return d;
 }
 
 static void tell_to_stop(struct remover *r)
@@ -216,11 +206,58 @@ static void tell_to_stop(struct remover *r)
     pthread_mutex_unlock(&r->shared.mutex);
 }
 
-static void release_remover(struct remover *r)
+static void join_remover(struct remover *r)
 {
     if (r->has_thread) {
         pthread_join(r->thread, NULL);
+        r->has_thread = false;
     }
+}
+
+bool delivery_follow(struct delivery *delivery)
+{
+    size_t n_shards = router_n_shards(delivery->router);
+    bool good = true;
+
+    for (size_t i = 0; good && i < n_shards; i++) {
+        struct remover *r = &delivery->removers[i];
+        bool is_there = router_has_shard(delivery->router, i);
+        if (i >= atomic_load(&delivery->n_removers)) {
+            good = add_remover(delivery);
+        }
+        if (good && is_there && !r->has_thread) {
+            good = start_remover(r);
+        } else if (!is_there && r->has_thread) {
+            tell_to_stop(r);
+            join_remover(r);
+        }
+    }
+    return good;
+}
+
+struct delivery *delivery_new(struct router *router, size_t queue_max)
+{
+    struct delivery *d = calloc(1, sizeof *d);
+    struct remover *removers = calloc(ROUTER_SHARDS_MAX, sizeof *removers);
+
+    CHECK(queue_max > 0);
+    if (d == NULL || removers == NULL) {
+        free(removers);
+        free(d);
+        return NULL;
+    }
+    d->router = router;
+    d->queue_max = queue_max;
+    d->removers = removers;
+    if (!delivery_follow(d)) {
+        delivery_free(&d);
+    }
+    return d;
+}
+
+static void release_remover(struct remover *r)
+{
+    join_remover(r);
     pthread_cond_destroy(&r->shared.cond);
     pthread_mutex_destroy(&r->shared.mutex);
     free(r->shared.queue);

@@ -37,6 +37,12 @@ struct delivery_state {
  * remove. ROUTER is borrowed until delivery_free(). NULL: no memory or no threads. */
 struct delivery *delivery_new(struct router *router, size_t queue_max) MUST_CHECK;
 
+/* The router has taken another list of servers: a thread for each one that is new, none
+ * for those that have left. False: not all threads could be started. One thread at a
+ * time.
+ */
+bool delivery_follow(struct delivery *delivery) MUST_CHECK;
+
 /* Remove what is queued, if the shards answer at once, and stop. No delivery_make() may
  * be running. *DELIVERY becomes NULL; NULL is allowed. */
 void delivery_free(struct delivery **delivery);

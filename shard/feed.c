@@ -29,6 +29,7 @@ struct gathering {
     struct call *call;
     const struct feed_query *query;
     size_t ask;                  /* most videos from one shard */
+    size_t n_shards;             /* that there were at the start */
     struct router_share *shares; /* wanted: to be asked in this round */
     uint64_t *gens;              /* per shard: what its answer of this round names */
     bool *has_failed;            /* per shard: it is not asked again */
@@ -100,10 +101,10 @@ static void ask_shards(struct gathering *g)
 {
     const struct dbarg args[] = {dbarg_number((uint64_t)g->query->before_ms),
                                  dbarg_number(g->ask)};
-    size_t n_shards = router_n_shards(g->router);
+    size_t n_shards = g->n_shards;
     enum proc_id proc = g->query->ids_first ? PROC_FEED_IDS : PROC_FEED_LIST;
 
-    router_scatter(g->router, g->call, proc, args, g->shares);
+    router_scatter(g->router, g->call, proc, args, g->shares, n_shards);
     for (size_t i = 0; i < n_shards; i++) {
         struct router_share *share = &g->shares[i];
         g->gens[i] = 0;
@@ -126,7 +127,7 @@ static void ask_shards(struct gathering *g)
  * generation that is not known, its map is read, once. */
 static void judge_answers(struct gathering *g)
 {
-    size_t n_shards = router_n_shards(g->router);
+    size_t n_shards = g->n_shards;
     bool is_any_unknown = false;
 
     for (size_t i = 0; i < n_shards; i++) {
@@ -135,7 +136,7 @@ static void judge_answers(struct gathering *g)
         is_any_unknown |= g->shares[i].wanted;
     }
     if (is_any_unknown) {
-        router_read_maps(g->router, g->call, g->shares);
+        router_read_maps(g->router, g->call, g->shares, n_shards);
     }
     for (size_t i = 0; i < n_shards; i++) {
         if (g->shares[i].wanted) {
@@ -152,7 +153,7 @@ enum coverage_state { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
 static enum coverage_state check_coverage(struct gathering *g)
 {
     enum coverage_state state = COVERAGE_FULL;
-    size_t n_shards = router_n_shards(g->router);
+    size_t n_shards = g->n_shards;
     struct slotset all;
 
     for (size_t i = 0; i < n_shards; i++) {
@@ -231,6 +232,7 @@ static bool prepare(struct gathering *g)
     struct arena *arena = g->call->arena;
     size_t n_shards = router_n_shards(g->router);
 
+    g->n_shards = n_shards;
     g->shares = arena_calloc(arena, n_shards, sizeof *g->shares);
     g->gens = arena_calloc(arena, n_shards, sizeof *g->gens);
     g->has_failed = arena_calloc(arena, n_shards, sizeof *g->has_failed);
@@ -249,8 +251,8 @@ static enum coverage_state gather(struct gathering *g)
     g->n = 0;
     g->floor_ms = INT64_MIN;
     *g->covered = (struct slotset){.words = {0}};
-    for (size_t i = 0; i < router_n_shards(g->router); i++) {
-        g->shares[i].wanted = !g->has_failed[i];
+    for (size_t i = 0; i < g->n_shards; i++) {
+        g->shares[i].wanted = !g->has_failed[i] && router_has_shard(g->router, i);
     }
     for (unsigned round = 0; state == COVERAGE_ASK_AGAIN; round++) {
         if (round > 0 &&

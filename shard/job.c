@@ -62,7 +62,7 @@ enum outcome job_claim(struct router *router, struct call *call, size_t shard,
     const struct dbarg args[] = {dbarg_text(hex, strlen(hex)), dbarg_number(limit),
                                  dbarg_number((uint64_t)lease_ms)};
     shares[shard].wanted = true;
-    router_scatter(router, call, PROC_JOB_CLAIM, args, shares);
+    router_scatter(router, call, PROC_JOB_CLAIM, args, shares, n_shards);
     return shares[shard].outcome == OUTCOME_OK
                ? read_jobs(call, shares[shard].results, claim, list)
                : shares[shard].outcome;

@@ -192,6 +192,13 @@ uint64_t ops_get_target(const struct ops *ops, size_t i)
     return ops->op[i].target;
 }
 
+bool ops_has_target(const struct ops *ops, size_t i, uint32_t *slot)
+{
+    CHECK(i < ops->n);
+    *slot = ops->op[i].target_slot;
+    return ops->op[i].target != 0 && ops->op[i].target_epoch != 0;
+}
+
 void ops_place_target(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch)
 {
     CHECK(i < ops->n);

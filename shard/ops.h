@@ -59,6 +59,10 @@ uint64_t ops_get_target(const struct ops *ops, size_t i);
  * is, or not at rest, and not to be told. */
 void ops_place_target(struct ops *ops, size_t i, uint32_t slot, uint64_t epoch);
 
+/* Is the procedure told where the target of operation I is? Then it does the target's
+ * part as well, in *SLOT. */
+bool ops_has_target(const struct ops *ops, size_t i, uint32_t *slot);
+
 /* A number that operations about the same owner with the same FIELD, a number or a binary
  * value, have in common, and others hardly ever; 0 when operation I has none. */
 uint64_t ops_mark(const struct ops *ops, size_t i, const char *field);

@@ -11,11 +11,41 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-enum outcome publish_action(struct router *router, struct call *call,
-                            const struct publish_action_args *args, uint64_t *video_id,
-                            const char **media)
+/* Looks for an id of an author with a slot of his own. */
+#define NUMBERS_MAX 3
+
+/* An id for a new video of an author who has a slot of his own. OUTCOME_CONFLICT: he has
+ * none. */
+static enum outcome take_number(struct router *router, struct call *call,
+                                const struct publish_action_args *args,
+                                uint64_t *video_id)
 {
     struct router_answer answer;
+    struct ops *ops = ops_new();
+
+    if (ops == NULL) {
+        return call_no_memory(call);
+    }
+    ops_add(ops, id_slot(args->author_id), 0);
+    ops_number(ops, "author", (int64_t)args->author_id);
+    ops_hex(ops, "op", args->op, sizeof args->op);
+    router_batch(router, call, PROC_PUBLISH_NUMBER, ops, &answer);
+    ops_free(&ops);
+    if (answer.outcome == OUTCOME_OK || answer.outcome == OUTCOME_SAME) {
+        const struct dbvalue *id = dbresult_value(answer.result, answer.row, "video_id");
+        if (id == NULL || !id_is_valid(id->number)) {
+            return proc_unreadable(call, PROC_PUBLISH_NUMBER);
+        }
+        *video_id = id->number;
+    }
+    return answer.outcome;
+}
+
+/* List the video, under VIDEO_ID if that is not 0. */
+static enum outcome list_video(struct router *router, struct call *call,
+                               const struct publish_action_args *args, uint64_t video_id,
+                               struct router_answer *answer)
+{
     struct ops *ops = ops_new();
 
     if (ops == NULL) {
@@ -30,9 +60,31 @@ enum outcome publish_action(struct router *router, struct call *call,
     ops_number(ops, "duration_ms", args->duration_ms);
     ops_number(ops, "width", args->width);
     ops_number(ops, "height", args->height);
-    router_batch(router, call, PROC_PUBLISH_ACTION, ops, &answer);
+    if (video_id > 0) {
+        ops_number(ops, "video_id", (int64_t)video_id);
+    }
+    router_batch(router, call, PROC_PUBLISH_ACTION, ops, answer);
     ops_free(&ops);
-    if (answer.outcome == OUTCOME_OK || answer.outcome == OUTCOME_SAME) {
+    return answer->outcome;
+}
+
+enum outcome publish_action(struct router *router, struct call *call,
+                            const struct publish_action_args *args, uint64_t *video_id,
+                            const char **media)
+{
+    struct router_answer answer = {.result = NULL};
+    uint64_t number = 0;
+    enum outcome outcome = list_video(router, call, args, number, &answer);
+
+    /* Again when he is promoted, or comes back, just then. */
+    for (unsigned i = 0; i < NUMBERS_MAX && outcome == OUTCOME_GAP; i++) {
+        outcome = take_number(router, call, args, &number);
+        if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME ||
+            outcome == OUTCOME_CONFLICT) {
+            outcome = list_video(router, call, args, number, &answer);
+        }
+    }
+    if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME) {
         const struct dbvalue *id = dbresult_value(answer.result, answer.row, "video_id");
         const struct dbvalue *name = dbresult_value(answer.result, answer.row, "media");
         if (id == NULL || !id_is_valid(id->number) || name == NULL ||
@@ -42,7 +94,7 @@ enum outcome publish_action(struct router *router, struct call *call,
         *video_id = id->number;
         *media = name->text;
     }
-    return answer.outcome;
+    return outcome == OUTCOME_GAP ? OUTCOME_BUSY : outcome;
 }
 
 /* Read the videos of a list; a row without a video id says that there are none. */

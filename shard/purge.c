@@ -30,7 +30,7 @@ enum outcome purge_step(struct router *router, struct call *call, size_t shard,
         return call_no_memory(call);
     }
     shares[shard].wanted = true;
-    router_scatter(router, call, PROC_PURGE_STEP, &arg, shares);
+    router_scatter(router, call, PROC_PURGE_STEP, &arg, shares, n_shards);
     if (shares[shard].outcome == OUTCOME_OK &&
         !dbresult_read(shares[shard].results, 0, report_fields, ARRAY_LEN(report_fields),
                        report)) {

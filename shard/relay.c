@@ -63,10 +63,11 @@ struct worker {
     struct relay *relay; /* (ref) */
     size_t shard;
     pthread_t thread;
-    bool has_thread;
+    bool has_thread;        /* of who calls relay_follow() */
+    bool stop;              /* under the relay's mutex: the shard has left */
     int64_t lease_until_ms; /* monotonic; 0: another process has it */
     int64_t lease_again_ms; /* monotonic; not to be asked for before */
-    struct lane *lanes;     /* owned; one per shard: where the rows are */
+    struct lane *lanes;     /* owned; ROUTER_SHARDS_MAX: where the rows are */
     bool is_down;           /* was so at the last look: as a target */
 
     /* Of the shard's own outbox, whoever delivers. */
@@ -82,8 +83,8 @@ struct relay {
     struct router *router; /* (ref) */
     struct relay_options options;
     char holder[2 * HOLDER_BYTES + 1]; /* name of this process in the leases */
-    size_t n_workers;
-    struct worker *workers; /* owned; one per shard */
+    atomic_size_t n_workers;           /* grows only */
+    struct worker *workers; /* owned; ROUTER_SHARDS_MAX, of which there are n_workers */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond;
@@ -112,18 +113,19 @@ static bool stopping(struct relay *relay)
     return stop;
 }
 
-/* Wait MS, or less when the relay stops. False: stop. */
-static bool rest(struct relay *relay, int64_t ms)
+/* Wait MS, or less when WORKER is to stop. False: stop. */
+static bool rest(struct worker *worker, int64_t ms)
 {
+    struct relay *relay = worker->relay;
     const struct timespec until = clock_timespec(clock_mono_ms() + ms);
     int late = 0;
 
     pthread_mutex_lock(&relay->shared.mutex);
-    while (!relay->shared.stop && late == 0) {
+    while (!relay->shared.stop && !worker->stop && late == 0) {
         late = pthread_cond_clockwait(&relay->shared.cond, &relay->shared.mutex,
                                       CLOCK_MONOTONIC, &until);
     }
-    bool go_on = !relay->shared.stop;
+    bool go_on = !relay->shared.stop && !worker->stop;
     pthread_mutex_unlock(&relay->shared.mutex);
     return go_on;
 }
@@ -145,15 +147,15 @@ static const struct dbresult *ask(struct worker *worker, struct call *call,
                                   enum proc_id proc, const struct dbarg *args)
 {
     struct router *router = worker->relay->router;
-    struct router_share *shares =
-        arena_calloc(call->arena, router_n_shards(router), sizeof *shares);
+    size_t n_shards = router_n_shards(router);
+    struct router_share *shares = arena_calloc(call->arena, n_shards, sizeof *shares);
 
     if (shares == NULL) {
         call_explain(call, "out of memory");
         return NULL;
     }
     shares[worker->shard].wanted = true;
-    router_scatter(router, call, proc, args, shares);
+    router_scatter(router, call, proc, args, shares, n_shards);
     return shares[worker->shard].outcome == OUTCOME_OK ? shares[worker->shard].results
                                                        : NULL;
 }
@@ -595,9 +597,11 @@ static int64_t deliver_all(struct worker *target)
     bool was_down = target->is_down;
     int64_t next_ms = clock_mono_ms() + jitter(relay->options.poll_ms);
 
+    size_t n_workers = atomic_load(&relay->n_workers);
+
     target->is_down = !target_is_up;
-    for (size_t i = 0; i < relay->n_workers && !stopping(relay); i++) {
-        struct worker *source = &relay->workers[(target->shard + i) % relay->n_workers];
+    for (size_t i = 0; i < n_workers && !stopping(relay); i++) {
+        struct worker *source = &relay->workers[(target->shard + i) % n_workers];
         struct lane *lane = &target->lanes[source->shard];
         if (!atomic_load(&source->is_holder)) {
             atomic_store(&lane->oldest_ms, 0);
@@ -621,10 +625,9 @@ static int64_t deliver_all(struct worker *target)
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
-    struct relay *relay = worker->relay;
-    int64_t pause_ms = jitter(relay->options.poll_ms);
+    int64_t pause_ms = jitter(worker->relay->options.poll_ms);
 
-    while (rest(relay, pause_ms)) {
+    while (rest(worker, pause_ms)) {
         keep_lease(worker);
         pause_ms = deliver_all(worker);
     }
@@ -642,26 +645,67 @@ struct relay_options relay_defaults(void)
     return (struct relay_options){.poll_ms = 500, .older_ms = 1000, .lease_ms = 10000};
 }
 
-static bool prepare_worker(struct relay *relay, size_t shard)
+/* The shard with that index is new. */
+static bool add_worker(struct relay *relay)
 {
-    struct worker *worker = &relay->workers[shard];
+    size_t n_workers = atomic_load(&relay->n_workers);
+    struct worker *worker = &relay->workers[n_workers];
 
     worker->relay = relay;
-    worker->shard = shard;
-    worker->lanes = calloc(relay->n_workers, sizeof *worker->lanes);
-    return worker->lanes != NULL;
+    worker->shard = n_workers;
+    worker->lanes = calloc(ROUTER_SHARDS_MAX, sizeof *worker->lanes);
+    if (worker->lanes == NULL) {
+        return false;
+    }
+    atomic_store(&relay->n_workers, n_workers + 1);
+    return true;
 }
 
-static bool start_worker(struct relay *relay, size_t shard)
+static bool start_worker(struct worker *worker)
 {
-    struct worker *worker = &relay->workers[shard];
     pthread_attr_t attr;
 
+    worker->stop = false;
+    worker->lease_again_ms = 0;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, WORKER_STACK_BYTES);
     worker->has_thread = pthread_create(&worker->thread, &attr, worker_run, worker) == 0;
     pthread_attr_destroy(&attr);
     return worker->has_thread;
+}
+
+/* The shard of WORKER has left, and its outbox with it: a shard that leaves has no slots.
+ */
+static void stop_worker(struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+
+    pthread_mutex_lock(&relay->shared.mutex);
+    worker->stop = true;
+    pthread_cond_broadcast(&relay->shared.cond);
+    pthread_mutex_unlock(&relay->shared.mutex);
+    pthread_join(worker->thread, NULL);
+    worker->has_thread = false;
+}
+
+bool relay_follow(struct relay *relay)
+{
+    size_t n_shards = router_n_shards(relay->router);
+    bool good = true;
+
+    for (size_t i = 0; good && i < n_shards; i++) {
+        struct worker *worker = &relay->workers[i];
+        bool is_there = router_has_shard(relay->router, i);
+        if (i >= atomic_load(&relay->n_workers)) {
+            good = add_worker(relay);
+        }
+        if (good && is_there && !worker->has_thread) {
+            good = start_worker(worker);
+        } else if (!is_there && worker->has_thread) {
+            stop_worker(worker);
+        }
+    }
+    return good;
 }
 
 struct relay *relay_new(struct router *router, const struct relay_options *options)
@@ -679,16 +723,8 @@ struct relay *relay_new(struct router *router, const struct relay_options *optio
     hex_encode(holder, sizeof holder, relay->holder);
     pthread_mutex_init(&relay->shared.mutex, NULL);
     pthread_cond_init(&relay->shared.cond, NULL);
-    relay->n_workers = router_n_shards(router);
-    relay->workers = calloc(relay->n_workers, sizeof *relay->workers);
-    bool good = relay->workers != NULL;
-    for (size_t i = 0; good && i < relay->n_workers; i++) {
-        good = prepare_worker(relay, i);
-    }
-    for (size_t i = 0; good && i < relay->n_workers; i++) {
-        good = start_worker(relay, i);
-    }
-    if (!good) {
+    relay->workers = calloc(ROUTER_SHARDS_MAX, sizeof *relay->workers);
+    if (relay->workers == NULL || !relay_follow(relay)) {
         relay_free(&relay);
     }
     return relay;
@@ -722,9 +758,13 @@ void relay_free(struct relay **relay)
 
 void relay_get_state(struct relay *relay, size_t shard, struct relay_state *state)
 {
-    CHECK(shard < relay->n_workers);
+    size_t n_workers = atomic_load(&relay->n_workers);
     struct worker *worker = &relay->workers[shard];
 
+    *state = (struct relay_state){.is_holder = false};
+    if (shard >= n_workers) { /* it is just coming */
+        return;
+    }
     *state = (struct relay_state){
         .is_holder = atomic_load(&worker->is_holder),
         .delivered_total = atomic_load(&worker->delivered_total),
@@ -733,7 +773,7 @@ void relay_get_state(struct relay *relay, size_t shard, struct relay_state *stat
         .failed_total = atomic_load(&worker->failed_total),
         .parked_total = atomic_load(&worker->parked_total),
     };
-    for (size_t i = 0; i < relay->n_workers; i++) {
+    for (size_t i = 0; i < n_workers; i++) {
         int64_t oldest_ms = atomic_load(&relay->workers[i].lanes[shard].oldest_ms);
         state->oldest_ms = oldest_ms > state->oldest_ms ? oldest_ms : state->oldest_ms;
     }

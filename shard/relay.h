@@ -47,6 +47,12 @@ struct relay_state {
 struct relay *relay_new(struct router *router,
                         const struct relay_options *options) MUST_CHECK;
 
+/* The router has taken another list of servers: a thread for each one that is new, none
+ * for those that have left. False: not all threads could be started. One thread at a
+ * time.
+ */
+bool relay_follow(struct relay *relay) MUST_CHECK;
+
 /* Stop the threads, after the batch that is on its way, and free. *RELAY becomes NULL;
  * NULL is allowed. */
 void relay_free(struct relay **relay);

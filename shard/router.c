@@ -3,6 +3,7 @@
 /* The life of a router: its shards, its map, what it tells of itself. */
 #include "shard/router.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,83 +15,31 @@
 /* A CALL under way for so long waits for something: another one may go beside it. */
 #define SLOW_MS 100
 
-/* Longest pause before a shard that takes no writes is asked again. */
-#define WRITES_HOLD_MAX_MS 5000
-
-static char *copy(const char *text)
+/* Take over what all servers have in common. False: no memory. */
+static bool set_account(struct router *router, const struct router_options *options)
 {
-    return strdup(text == NULL ? "" : text);
-}
+    struct dbconn_target *account = &router->account;
 
-/* Fill SHARD; false when memory is short. shard_release() undoes any part of it. */
-static bool shard_init(struct shard *shard, struct router *router, unsigned index,
-                       const struct router_options *options)
-{
-    const struct router_server *server = &options->servers[index];
-
-    shard->router = router;
-    shard->index = index;
-    shard->name = copy(server->name);
-    shard->durability_exempt = server->durability_exempt;
-    shard->target = (struct dbconn_target){.host = copy(server->host),
-                                           .port = server->port,
-                                           .socket = copy(server->socket),
-                                           .user = copy(options->user),
-                                           .password = copy(options->password),
-                                           .db_name = copy(options->db_name),
-                                           .tls_ca = copy(options->tls_ca)};
-    breaker_init(&shard->writes, options->hold_down_ms, WRITES_HOLD_MAX_MS);
-    atomic_store(&shard->free_bytes, -1);
-    pthread_mutex_init(&shard->shared.mutex, NULL);
-    pthread_cond_init(&shard->shared.cond, NULL);
-    const struct dbconn_target *t = &shard->target;
-    if (shard->name == NULL || t->host == NULL || t->socket == NULL || t->user == NULL ||
-        t->password == NULL || t->db_name == NULL || t->tls_ca == NULL) {
-        return false;
-    }
-    const struct dbpool_options pool = {.target = *t,
-                                        .size = options->pool_size,
-                                        .waiters_max = options->waiters_max,
-                                        .connect_timeout_ms = options->connect_timeout_ms,
-                                        .idle_ms = options->idle_ms,
-                                        .admit = minder_admit,
-                                        .admit_context = shard,
-                                        .went_down = minder_wake,
-                                        .went_down_context = shard};
-    shard->pool = dbpool_new(&pool);
-    return shard->pool != NULL;
-}
-
-/* Free a text that only this shard knew; the password leaves no trace in freed memory. */
-static void wipe(const char *text)
-{
-    char *owned = (char *)(uintptr_t)text;
-
-    if (owned != NULL) {
-        explicit_bzero(owned, strlen(owned));
-        free(owned);
-    }
-}
-
-static void shard_release(struct shard *shard)
-{
-    dbpool_free(&shard->pool);
-    breaker_destroy(&shard->writes);
-    pthread_cond_destroy(&shard->shared.cond);
-    pthread_mutex_destroy(&shard->shared.mutex);
-    wipe(shard->name);
-    wipe(shard->target.host);
-    wipe(shard->target.socket);
-    wipe(shard->target.user);
-    wipe(shard->target.password);
-    wipe(shard->target.db_name);
-    wipe(shard->target.tls_ca);
+    *account = (struct dbconn_target){.user = strdup(options->user),
+                                      .password = strdup(options->password),
+                                      .db_name = strdup(options->db_name),
+                                      .tls_ca = strdup(options->tls_ca)};
+    router->pool =
+        (struct dbpool_options){.size = options->pool_size,
+                                .waiters_max = options->waiters_max,
+                                .connect_timeout_ms = options->connect_timeout_ms,
+                                .idle_ms = options->idle_ms,
+                                .admit = minder_admit,
+                                .went_down = minder_wake};
+    return account->user != NULL && account->password != NULL &&
+           account->db_name != NULL && account->tls_ca != NULL;
 }
 
 struct router *router_new(const struct router_options *options)
 {
-    CHECK(options->n_servers >= 1 && options->n_servers < SLOTMAP_FOREIGN);
     struct router *router = calloc(1, sizeof *router);
+    char why[80];
+
     if (router == NULL || !dbconn_library_init()) {
         free(router);
         return NULL;
@@ -101,25 +50,24 @@ struct router *router_new(const struct router_options *options)
     router->min_free_bytes = options->min_free_bytes;
     router->requests_max = options->pool_size + options->waiters_max;
     router->cache = options->cache;
+    router->load_report_ms = options->load_report_ms;
+    router->load = options->load_report_ms > 0 ? slotload_new() : NULL;
+    router->has_beats = options->has_beats;
     router->map = slotmap_new();
-    router->coverage = coverage_new(options->n_servers);
+    router->flips = flips_new();
+    router->coverage = coverage_new(SLOTMAP_FOREIGN);
     router->combiner = combiner_new(&(struct combiner_options){
-        .n_shards = options->n_servers,
+        .n_shards = SLOTMAP_FOREIGN,
         .batch_max = options->batch_max,
         .waiters_max = options->waiters_max,
         .slow_ms = SLOW_MS,
         .settle_ms = options->call_timeout_ms + SHARD_KILL_MS});
-    router->shards = calloc(options->n_servers, sizeof *router->shards);
-    bool good = router->map != NULL && router->coverage != NULL &&
-                router->combiner != NULL && router->shards != NULL;
-    for (unsigned i = 0; good && i < options->n_servers; i++) {
-        router->n_shards++;
-        good = shard_init(&router->shards[i], router, i, options);
-    }
-    for (size_t i = 0; good && i < router->n_shards; i++) {
-        good = minder_start(&router->shards[i]);
-    }
-    if (!good) {
+    bool good = router->map != NULL && router->flips != NULL &&
+                router->coverage != NULL && router->combiner != NULL &&
+                (router->load != NULL || options->load_report_ms <= 0);
+    if (!set_account(router, options) || !good ||
+        !router_change_servers(router, options->servers, options->n_servers, why,
+                               sizeof why)) {
         router_free(&router);
     }
     return router;
@@ -132,16 +80,12 @@ void router_free(struct router **router)
     if (r == NULL) {
         return;
     }
-    for (size_t i = 0; i < r->n_shards; i++) {
-        minder_stop(&r->shards[i]);
-    }
-    for (size_t i = 0; i < r->n_shards; i++) {
-        shard_release(&r->shards[i]);
-    }
+    servers_free(r);
     slotmap_free(&r->map);
+    flips_free(&r->flips);
     coverage_free(&r->coverage);
     combiner_free(&r->combiner);
-    free(r->shards);
+    slotload_free(&r->load);
     free(r);
     *router = NULL;
 }
@@ -153,13 +97,20 @@ struct cache *router_cache(const struct router *router)
 
 size_t router_n_shards(const struct router *router)
 {
-    return router->n_shards;
+    return atomic_load(&router->n_shards);
+}
+
+bool router_has_shard(const struct router *router, size_t shard)
+{
+    return shard_is_there(router, shard);
 }
 
 unsigned router_server_index(const struct router *router, const char *name)
 {
-    for (size_t i = 0; i < router->n_shards; i++) {
-        if (strcmp(router->shards[i].name, name) == 0) {
+    size_t n = router_n_shards(router);
+
+    for (size_t i = 0; i < n; i++) {
+        if (shard_is_there(router, i) && strcmp(shard_at(router, i)->name, name) == 0) {
             return (unsigned)i;
         }
     }
@@ -168,16 +119,16 @@ unsigned router_server_index(const struct router *router, const char *name)
 
 const char *router_server_name(const struct router *router, unsigned index)
 {
-    return index < router->n_shards ? router->shards[index].name : "another";
+    return index < router_n_shards(router) ? shard_at(router, index)->name : "another";
 }
 
 bool router_discover(struct router *router, int64_t deadline_ms)
 {
     const struct timespec until = clock_timespec(deadline_ms);
 
-    for (size_t i = 0; i < router->n_shards; i++) {
-        struct shard *shard = &router->shards[i];
-        int late = 0;
+    for (size_t i = 0; i < router_n_shards(router); i++) {
+        struct shard *shard = shard_at(router, i);
+        int late = shard_is_there(router, i) ? 0 : ETIMEDOUT;
         pthread_mutex_lock(&shard->shared.mutex);
         while (!shard->shared.looked && late == 0) {
             late = pthread_cond_clockwait(&shard->shared.cond, &shard->shared.mutex,
@@ -197,10 +148,10 @@ bool router_is_ready(struct router *router)
 {
     bool is_up[SLOTMAP_FOREIGN + 1] = {false};
 
-    for (size_t i = 0; i < router->n_shards; i++) {
+    for (size_t i = 0; i < router_n_shards(router); i++) {
         struct router_shard_state state;
         router_shard_state(router, i, &state);
-        is_up[i] = state.up && state.paused[0] == '\0';
+        is_up[i] = shard_is_there(router, i) && state.up && state.paused[0] == '\0';
     }
     struct slotset all;
     slotmap_all(router->map, &all);
@@ -237,8 +188,7 @@ unsigned router_disputes(const struct router *router, uint32_t from,
 void router_shard_state(struct router *router, size_t shard,
                         struct router_shard_state *state)
 {
-    CHECK(shard < router->n_shards);
-    struct shard *s = &router->shards[shard];
+    struct shard *s = shard_at(router, shard);
     struct dbpool_state pool;
 
     dbpool_get_state(s->pool, &pool);
@@ -272,8 +222,8 @@ size_t router_slot_shard(struct router *router, uint32_t slot)
 {
     struct slot_place place = slotmap_get(router->map, slot);
 
-    return place.epoch == 0 || place.is_disputed || place.server >= router->n_shards
-               ? router->n_shards
+    return place.epoch == 0 || place.is_disputed || !shard_is_there(router, place.server)
+               ? router_n_shards(router)
                : place.server;
 }
 
@@ -284,6 +234,5 @@ size_t router_owner_shard(struct router *router, uint64_t owner_id)
 
 void router_look_again(struct router *router, size_t shard)
 {
-    CHECK(shard < router->n_shards);
-    minder_wake(&router->shards[shard]);
+    minder_wake(shard_at(router, shard));
 }

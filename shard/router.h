@@ -17,6 +17,9 @@
 
 struct router;
 
+/* Most shards that a router ever has. */
+#define ROUTER_SHARDS_MAX 255
+
 /* One configured server. */
 struct router_server {
     const char *name; /* as the shard calls itself */
@@ -26,12 +29,12 @@ struct router_server {
     bool durability_exempt; /* serve it although it may lose acknowledged writes */
 };
 
-/* Copied by router_new(); the strings too. */
 struct cache;
 
+/* Copied by router_new(); the strings too. */
 struct router_options {
     const struct router_server *servers;
-    size_t n_servers; /* 1 .. 255 */
+    size_t n_servers; /* 1 .. ROUTER_SHARDS_MAX */
     const char *db_name;
     const char *user;
     const char *password;
@@ -46,6 +49,8 @@ struct router_options {
     uint64_t min_free_bytes; /* no writes where fewer are free; 0 = not looked at */
     int idle_ms;             /* an idle connection is closed after this */
     struct cache *cache;     /* (ref) in front of the shards; NULL: none */
+    int load_report_ms;      /* what slots cost is reported this often; 0: not counted */
+    bool has_beats;          /* let the shards count, and refuse one whose data is old */
 };
 
 /* A slot that two servers claim at one epoch: nobody serves it until slot_settle(). */
@@ -96,7 +101,26 @@ void router_free(struct router **router);
 /* As given; NULL: none. */
 struct cache *router_cache(const struct router *router);
 
+/* The shards have indexes below this. It may grow at any time, and never shrinks: who
+ * makes an array with one element for each remembers how many it has. */
 size_t router_n_shards(const struct router *router);
+
+/* False: no topology names that shard, or not any more. */
+bool router_has_shard(const struct router *router, size_t shard);
+
+/* Take a new list of servers, while calls are running: servers with new names become
+ * shards, with new indexes; those whose names are missing leave; others may be at other
+ * addresses now. What runs on a shard that leaves, or at an old address, ends as it
+ * would.
+ *
+ * False, with WHY (SIZE bytes): nothing has changed; for one, a shard that still has
+ * slots may not leave. One thread at a time. May take as long as connecting takes. */
+bool router_change_servers(struct router *router, const struct router_server *servers,
+                           size_t n, char *why, size_t size) MUST_CHECK;
+
+/* Only find out whether router_change_servers() would refuse. */
+bool router_check_servers(struct router *router, const struct router_server *servers,
+                          size_t n, char *why, size_t size) MUST_CHECK;
 
 /* True when every slot, shared or own, has one owner, whose shard is up. */
 bool router_is_ready(struct router *router);

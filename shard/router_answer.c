@@ -11,6 +11,10 @@
 /* How long a slot that kept an operation waiting goes alone: longer than a flip takes. */
 #define RESTLESS_MS 2000
 
+/* A request that has waited so long for a slot to arrive asks whether its flip has
+ * stopped: one that goes on takes less. */
+#define HURRY_MS 100
+
 void errand_settle(struct errand *e, size_t i, enum outcome outcome)
 {
     e->tasks[i].is_pending = false;
@@ -82,8 +86,10 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
                         const struct header *header)
 {
     struct task *task = &e->tasks[i];
-    const struct slot_place news = {
-        .epoch = header->epoch, .server = router_server_index(e->router, header->server)};
+    const struct slot_place news = {.epoch = header->epoch,
+                                    .server =
+                                        router_server_index(e->router, header->server),
+                                    .told_by = parcel->shard->index};
 
     atomic_fetch_add(&parcel->shard->moved_total, 1);
     bool is_news = slotmap_adopt(e->router->map, header->slot, news);
@@ -105,6 +111,26 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
     }
     task->so_far = OUTCOME_BUSY;
     e->only_notready = false;
+}
+
+/* SLOT is still arriving on the shard of PARCEL. That, and who said that the slot is
+ * there, are looked at when it takes long: one knows what finishes the flip, the other
+ * needs it. A shard that has the slot, and is paused, is left alone. */
+static void wait_for_flip(struct errand *e, const struct parcel *parcel, uint32_t slot)
+{
+    struct slot_place place = slotmap_get(e->router->map, slot);
+    int64_t now_ms = clock_mono_ms();
+
+    if (e->hurry_at_ms == 0) {
+        e->hurry_at_ms = now_ms + HURRY_MS;
+    }
+    if (now_ms < e->hurry_at_ms || place.is_claimed) {
+        return;
+    }
+    minder_hurry(parcel->shard);
+    if (shard_is_there(e->router, place.told_by)) {
+        minder_hurry(shard_at(e->router, place.told_by));
+    }
 }
 
 /* A shard that writes what this program cannot read has written all the same. */
@@ -135,7 +161,8 @@ static void read_row(struct errand *e, struct parcel *parcel, size_t i,
     e->answers[i].result = place.result;
     e->answers[i].row = place.row;
     e->answers[i].slot = header.slot;
-    if (outcome == OUTCOME_MOVED || outcome == OUTCOME_NOTREADY) {
+    if (outcome == OUTCOME_MOVED || outcome == OUTCOME_NOTREADY ||
+        outcome == OUTCOME_BUSY) {
         set_restless(e, header.slot);
     }
     if (outcome == OUTCOME_MOVED) {
@@ -143,6 +170,11 @@ static void read_row(struct errand *e, struct parcel *parcel, size_t i,
     } else if (outcome == OUTCOME_NOTREADY) {
         e->tasks[i].so_far = OUTCOME_BUSY;
         call_explain(e->call, "slot %u is arriving on %s", header.slot, header.server);
+        wait_for_flip(e, parcel, header.slot);
+    } else if (outcome ==
+               OUTCOME_BUSY) { /* what was written must be carried over first */
+        e->tasks[i].so_far = OUTCOME_BUSY;
+        call_explain(e->call, "slot %u is leaving %s", header.slot, header.server);
     } else {
         errand_settle(e, i, outcome);
     }
@@ -210,7 +242,7 @@ bool errand_may_run(const struct errand *e, const struct call_report *report)
 void errand_kill(const struct errand *e, struct parcel *parcel, int64_t deadline_ms,
                  struct call_report *report)
 {
-    report->is_over = shard_kill(parcel->shard, parcel->tag, deadline_ms);
+    report->is_over = shard_kill(parcel->shard, &parcel->session, deadline_ms);
     log_write(LOG_WARN, "call_unknown", "shard=%s proc=%s killed=%d", parcel->shard->name,
               proc_get(e->proc)->routine, report->is_over);
 }

@@ -35,7 +35,8 @@ static enum outcome borrow(struct errand *e, struct parcel *parcel, struct dbexe
 
     if (got == OUTCOME_OK) {
         parcel->has_fair_time = e->call->deadline_ms - clock_mono_ms() >= fair_ms;
-        memcpy(parcel->tag, dbconn_tag(exec->conn), sizeof parcel->tag);
+        parcel->session.target = dbconn_target(exec->conn);
+        memcpy(parcel->session.tag, dbconn_tag(exec->conn), sizeof parcel->session.tag);
         e->call->n_replays += e->attempts > 0;
     }
     return got == OUTCOME_TIMEOUT ? OUTCOME_BUSY : got;
@@ -93,6 +94,51 @@ static void learn(const struct errand *e, const struct call_report *report,
     }
 }
 
+/* Operation I of OPS costs its owner, and its target when that is done along. */
+static void count_operation(struct slotload_tally *tally, const struct ops *ops, size_t i)
+{
+    uint32_t target_slot;
+
+    if (ops_has_target(ops, i, &target_slot)) {
+        slotload_add_both(tally, ops_slot(ops, i), ops_owner(ops, i), target_slot,
+                          ops_get_target(ops, i));
+    } else {
+        slotload_add(tally, ops_slot(ops, i), ops_owner(ops, i));
+    }
+}
+
+/* What PARCEL cost, which went alone. */
+static void count_parcel(const struct errand *e, const struct parcel *parcel,
+                         const struct dbexec *exec)
+{
+    struct slotload_tally tally =
+        slotload_begin(e->router->load, parcel->n, exec->took_us);
+
+    for (size_t i = 0; i < parcel->n; i++) {
+        const struct task *task = &e->tasks[parcel->index[i]];
+        if (e->ops != NULL) {
+            count_operation(&tally, e->ops, parcel->index[i]);
+        } else {
+            slotload_add(&tally, task->slot, task->subject.owner);
+        }
+    }
+    slotload_end(&tally);
+}
+
+/* The same of BATCH. */
+static void count_batch(const struct errand *e, const struct batch *batch,
+                        const struct dbexec *exec)
+{
+    struct slotload_tally tally =
+        slotload_begin(e->router->load, batch->n, exec->took_us);
+
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct ops_ref *ref = &batch->refs[i];
+        count_operation(&tally, ref->ops, ref->i);
+    }
+    slotload_end(&tally);
+}
+
 /* Run the parcels that have a connection, side by side, and read what came. */
 static void run_parcels(struct errand *e)
 {
@@ -105,6 +151,7 @@ static void run_parcels(struct errand *e)
         if (exec->conn != NULL) {
             parcel->is_ready = false;
             shard_count(parcel->shard, parcel->n);
+            count_parcel(e, parcel, exec);
             shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
             errand_report(e, exec, &report);
             if (errand_may_run(e, &report) && errand_may_repeat(e, &report)) {
@@ -179,6 +226,7 @@ static void run_batch(struct errand *e, struct parcel *parcel, struct batch *bat
         batch->deadline_ms - clock_mono_ms() >= attempt_fair_ms(e->router);
     shard_count(parcel->shard, batch->n);
     dbexec_run(exec, 1, limit_ms);
+    count_batch(e, batch, exec);
     shard_give_back(parcel->shard, e->call, exec, parcel->has_fair_time);
     errand_report(e, exec, report);
     if (errand_may_run(e, report)) {
@@ -331,9 +379,43 @@ static bool may_go_together(struct errand *e)
     return true;
 }
 
+/* Room for one parcel per shard that there is, in memory of the request's arena; false
+ * when that is full. */
+static bool make_room(struct errand *e)
+{
+    struct arena *arena = e->call->arena;
+    size_t n_shards = router_n_shards(e->router);
+
+    if (n_shards == e->n_shards) {
+        return true;
+    }
+    e->n_shards = n_shards;
+    e->parcels = arena_calloc(arena, n_shards, sizeof *e->parcels);
+    e->execs = arena_calloc(arena, n_shards, sizeof *e->execs);
+    bool good = e->parcels != NULL && e->execs != NULL;
+    for (size_t i = 0; good && i < n_shards; i++) {
+        e->parcels[i].index = arena_calloc(arena, e->n_tasks, sizeof(size_t));
+        good = e->parcels[i].index != NULL;
+    }
+    return good;
+}
+
+static void give_up_all(struct errand *e, enum outcome outcome)
+{
+    for (size_t i = 0; i < e->n_tasks; i++) {
+        if (e->tasks[i].is_pending) {
+            errand_give_up(e, i, outcome);
+        }
+    }
+}
+
 static void attempt(struct errand *e)
 {
     e->only_notready = true;
+    if (!make_room(e)) { /* shards were added meanwhile */
+        give_up_all(e, OUTCOME_NOMEM);
+        return;
+    }
     errand_pack(e);
     if (may_go_together(e)) {
         attempt_together(e);
@@ -403,19 +485,12 @@ static void run(struct errand *e)
 static bool prepare(struct errand *e)
 {
     struct arena *arena = e->call->arena;
-    size_t n_shards = e->router->n_shards;
 
     e->tasks = arena_calloc(arena, e->n_tasks, sizeof *e->tasks);
-    e->parcels = arena_calloc(arena, n_shards, sizeof *e->parcels);
-    e->execs = arena_calloc(arena, n_shards, sizeof *e->execs);
     e->places = arena_calloc(arena, e->n_tasks, sizeof *e->places);
     e->in_order = arena_calloc(arena, e->n_tasks, sizeof *e->in_order);
-    bool good = e->tasks != NULL && e->parcels != NULL && e->execs != NULL &&
-                e->places != NULL && e->in_order != NULL;
-    for (size_t i = 0; good && i < n_shards; i++) {
-        e->parcels[i].index = arena_calloc(arena, e->n_tasks, sizeof(size_t));
-        good = e->parcels[i].index != NULL;
-    }
+    bool good =
+        e->tasks != NULL && e->places != NULL && e->in_order != NULL && make_room(e);
     for (size_t i = 0; i < e->n_tasks; i++) {
         e->answers[i] = (struct router_answer){.outcome = OUTCOME_NOMEM};
         if (good) {

@@ -53,7 +53,7 @@ struct parcel {
     bool is_in;             /* counts among the requests of its shard, in this attempt */
     bool is_ready;          /* has its arguments, and was not sent yet in this attempt */
     bool has_fair_time;     /* silence would say something about the shard */
-    char tag[DBCONN_TAG_SIZE]; /* of the connection, to kill it by */
+    struct shard_session session; /* of the connection, to kill it by */
 };
 
 /* One request of a caller until all of its tasks have answers. */
@@ -66,8 +66,9 @@ struct errand {
     struct task *tasks;
     size_t n_tasks;
     struct router_answer *answers;
-    struct parcel *parcels; /* room for one per shard */
-    struct dbexec *execs;
+    size_t n_shards;          /* for which there is room: those with smaller indexes */
+    struct parcel *parcels;   /* room for one per shard */
+    struct dbexec *execs;     /* likewise */
     struct dbplace *places;   /* answers, one per task */
     struct dbplace *in_order; /* room for those of one parcel, in the order of its CALL */
     size_t n_parcels;
@@ -75,8 +76,9 @@ struct errand {
     unsigned attempts; /* those that did not just find a slot not ready */
     unsigned dear_attempts;
     int64_t notready_until_ms; /* give up waiting for slots then; 0 = none was met */
-    bool only_notready;        /* in this attempt */
-    bool is_dear;              /* of those that run now, one is */
+    int64_t hurry_at_ms; /* have the shards of such a slot looked at then; as above */
+    bool only_notready;  /* in this attempt */
+    bool is_dear;        /* of those that run now, one is */
 };
 
 /* The procedure has answered task I. */
@@ -89,7 +91,8 @@ void errand_give_up(struct errand *e, size_t i, enum outcome outcome);
 void errand_give_up_parcel(struct errand *e, const struct parcel *parcel,
                            enum outcome outcome);
 
-/* Pack the pending tasks into parcels; settles what has no shard. */
+/* Pack the pending tasks into parcels; settles what has no shard. A shard that came after
+ * the room was made has to wait for the next attempt. */
 void errand_pack(struct errand *e);
 
 /* Write the arguments of PARCEL, which goes alone. False: they do not fit. */

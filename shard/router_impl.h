@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Inside the router: shared by the files shard/router*.c only. */
+/* Inside the router: shared by the files shard/router*.c only.
+ *
+ * The list of shards grows and shrinks while requests run (router_servers.c), and nothing
+ * that a request has got hold of ever moves or goes away before router_free():
+ *
+ * - A shard has an index, which the slot map, the coverage, the combiner and the relay
+ *   use, and a struct shard of its own. Indexes are given in order and never again:
+ *   router->shards is an array of pointers of full size, of which the first n_shards are
+ *   set. It is written by router_change_servers() only, the pointer before the number.
+ * - n_shards only grows. Who makes an array with one element per shard remembers its
+ * size, and leaves out what came later.
+ * - A removed shard is a tombstone: is_removed is set, its minder has ended, its pool is
+ *   closed; calls that run on it end as they would, others find it unavailable. It comes
+ *   back to life, under its old index, when a server of the same name is added.
+ * - An address that was replaced is kept, for connections to it may still be out; they
+ * are closed when they come back. What is to be killed is killed where it runs. */
 #ifndef DOUSHARD_ROUTER_IMPL_H
 #define DOUSHARD_ROUTER_IMPL_H
 
@@ -16,7 +31,9 @@
 #include "shard/coverage.h"
 #include "shard/dbexec.h"
 #include "shard/dbpool.h"
+#include "shard/flips.h"
 #include "shard/router.h"
+#include "shard/slotload.h"
 #include "shard/slotmap.h"
 
 /* What a shard heard of slots and this process does not believe: another owner at the
@@ -26,30 +43,43 @@ struct shard_hearsay {
     char text[128]; /* one of them: "slot 7 is on shard3 at epoch 1" */
 };
 
-/* One configured server, with the thread that looks after it. */
+/* Where a server is, or was. */
+struct address {
+    struct dbconn_target target; /* host and socket are owned, the rest is the router's */
+    struct address *older;       /* owned */
+};
+
+/* One server, with the thread that looks after it. */
 struct shard {
-    struct router *router; /* (ref) */
-    unsigned index;        /* position in the topology */
-    char *name;            /* owned, like the strings in target */
-    struct dbconn_target target;
-    bool durability_exempt;
+    struct router *router;           /* (ref) */
+    unsigned index;                  /* in router->shards */
+    char *name;                      /* owned */
+    struct address *_Atomic address; /* owned; the newest */
+    atomic_bool is_removed;          /* the topology does not name it any more */
+    atomic_bool durability_exempt;
     struct dbpool *pool;            /* owned; closed while not even reading works */
     struct breaker writes;          /* open while only reading works */
     atomic_int_fast64_t free_bytes; /* where its files are; -1: nobody knows */
+    atomic_uint_fast64_t beat;      /* what it had counted to, and had on disk, as far as
+                                     * anybody remembers; see router_beat.h */
 
     pthread_t minder;
     bool has_minder;
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond; /* wake, stop and looked change */
+        bool go;             /* the minder may begin */
         bool wake;           /* the pool went down */
         bool stop;
-        bool looked;                  /* the shard was tried at least once */
+        bool looked; /* the shard was tried at least once */
+        bool
+            heard; /* what it remembers of others was read, or it was looked at in vain */
         struct shard_hearsay hearsay; /* of the last look */
         char paused[160];             /* what for, likewise; "": it is not paused */
     } shared;
 
-    atomic_uint n_requests; /* that run on it or wait for it */
+    atomic_int_fast64_t hurried_ms; /* monotonic; when minder_hurry() woke it last */
+    atomic_uint n_requests;         /* that run on it or wait for it */
     atomic_uint_fast64_t calls_total;
     atomic_uint_fast64_t operations_total;
     atomic_uint_fast64_t calls_failed_total;
@@ -59,26 +89,60 @@ struct shard {
 
 struct router {
     struct slotmap *map;       /* owned */
+    struct flips *flips;       /* owned */
     struct coverage *coverage; /* owned */
     struct combiner *combiner; /* owned */
     struct cache *cache;       /* (ref) may be NULL */
-    size_t n_shards;
+    struct slotload *load;     /* owned; NULL: nothing is counted */
+    int load_report_ms;
+    atomic_size_t n_shards;
+    struct shard *shards[SLOTMAP_FOREIGN]; /* owned */
     int connect_timeout_ms;
     int call_timeout_ms;
     int hold_down_ms;
     uint64_t min_free_bytes;
-    unsigned requests_max; /* per shard, at a time */
-    struct shard *shards;  /* owned */
+    bool has_beats;
+    unsigned requests_max;        /* per shard, at a time */
+    struct dbconn_target account; /* of every server; the strings are owned; no address */
+    struct dbpool_options pool;   /* likewise; no target, no contexts */
 };
 
-/* Start the thread that looks after SHARD. False: no thread. */
+/* The shard with that INDEX, which must be below n_shards; removed ones too. */
+static inline struct shard *shard_at(const struct router *router, size_t index)
+{
+    CHECK(index < atomic_load(&router->n_shards));
+    return router->shards[index];
+}
+
+/* Is there such a shard, and the topology names it? */
+static inline bool shard_is_there(const struct router *router, size_t index)
+{
+    return index < atomic_load(&router->n_shards) &&
+           !atomic_load(&router->shards[index]->is_removed);
+}
+
+/* Stop all shards and free them, and what all have in common. */
+void servers_free(struct router *router);
+
+/* Make the thread that looks after SHARD, which waits for minder_go(). False: no thread.
+ */
 bool minder_start(struct shard *shard) MUST_CHECK;
+void minder_go(struct shard *shard);
+
+/* Tell the shard of CONN what its slots have cost since the last time, and have it count
+ * the rows of a few. False, with WHY: it did not answer; what was to be told is lost,
+ * which in a rate of late nobody misses. */
+bool load_report(struct shard *shard, struct dbconn *conn, char *why,
+                 size_t size) MUST_CHECK;
 
 /* Stop it and wait for it. */
 void minder_stop(struct shard *shard);
 
 /* Look at the shard soon: its pool went down. */
 void minder_wake(void *context);
+
+/* The same on behalf of one of many requests that wait: not more often than is of use. */
+void minder_hurry(struct shard *shard);
 
 /* dbpool_admit_fn for a struct shard. */
 bool minder_admit(void *context, const struct dbconn_hello *hello, char *why,
@@ -127,8 +191,17 @@ void shard_give_back(struct shard *shard, struct call *call, struct dbexec *exec
 /* Most milliseconds that shard_kill() takes. */
 #define SHARD_KILL_MS 1500
 
-/* End the session TAG (dbconn_tag()) of SHARD. True: it has ended, and whatever it had
- * not committed by then never will be. */
-bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms) MUST_CHECK;
+/* A session of a shard: where its connection leads (dbconn_target()), and its
+ * dbconn_tag().
+ */
+struct shard_session {
+    const struct dbconn_target *target; /* (ref) */
+    char tag[DBCONN_TAG_SIZE];
+};
+
+/* End SESSION of SHARD. True: it has ended, and whatever it had not committed by then
+ * never will be. */
+bool shard_kill(struct shard *shard, const struct shard_session *session,
+                int64_t deadline_ms) MUST_CHECK;
 
 #endif

@@ -40,26 +40,28 @@ static enum kill_end run_kill(struct dbconn *conn, const char *tag, int64_t dead
     return end;
 }
 
-static enum kill_end try_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
+static enum kill_end try_kill(struct shard *shard, const struct shard_session *session,
+                              int64_t deadline_ms)
 {
     struct dbconn_hello hello = {.error = 0};
     char why[160];
     int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
     struct dbconn *conn = dbconn_open(
-        &shard->target, clock_earlier(limit_ms, deadline_ms), &hello, why, sizeof why);
+        session->target, clock_earlier(limit_ms, deadline_ms), &hello, why, sizeof why);
 
     if (conn == NULL) {
         return dbconn_was_cut(&hello) ? KILL_CUT : KILL_NOT_GONE;
     }
     enum kill_end end = KILL_NOT_GONE;
     if (minder_admit(shard, &hello, why, sizeof why)) { /* else it proves nothing */
-        end = run_kill(conn, tag, deadline_ms);
+        end = run_kill(conn, session->tag, deadline_ms);
     }
     dbconn_close(&conn);
     return end;
 }
 
-bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
+bool shard_kill(struct shard *shard, const struct shard_session *session,
+                int64_t deadline_ms)
 {
     int64_t limit_ms = clock_mono_ms() + SHARD_KILL_MS;
     struct dbpool_state state;
@@ -67,7 +69,7 @@ bool shard_kill(struct shard *shard, const char *tag, int64_t deadline_ms)
 
     dbpool_get_state(shard->pool, &state);
     for (unsigned i = 0; i < KILLS_MAX && state.is_up && end == KILL_CUT; i++) {
-        end = try_kill(shard, tag, clock_earlier(limit_ms, deadline_ms));
+        end = try_kill(shard, session, clock_earlier(limit_ms, deadline_ms));
     }
     return end == KILL_GONE;
 }

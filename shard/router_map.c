@@ -19,6 +19,7 @@ struct map_row {
     const char *server;
     const char *answer;
     uint64_t claim_epoch; /* of the shard's own claim; 0: it has none */
+    const char *token;    /* of the flip by which it gave the slot away; "": none */
 };
 
 /* Things of one kind that were found, of which one is named. */
@@ -29,7 +30,7 @@ struct tally {
 
 struct comparison {
     struct shard *shard;
-    struct lesson *lesson;
+    struct map_news *news;
     struct tally disputed;
     struct tally settled;
     struct shard_hearsay hearsay;
@@ -50,13 +51,13 @@ static void count(struct tally *tally, uint32_t slot)
 static void teach(struct comparison *c, uint32_t slot, uint64_t epoch, unsigned server,
                   bool is_claimed)
 {
-    struct lesson *lesson = c->lesson;
+    struct lesson *lesson = &c->news->lesson;
 
     if (epoch > 0 && server != SLOTMAP_FOREIGN && lesson->n < LEARN_MAX) {
         buf_addf(&lesson->json,
                  "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\",\"claimed\":%d}",
                  lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)epoch,
-                 c->shard->router->shards[server].name, is_claimed);
+                 shard_at(c->shard->router, server)->name, is_claimed);
     }
 }
 
@@ -88,7 +89,7 @@ static void note_change(struct comparison *c, uint32_t slot, struct slot_place p
 
     count(place.is_disputed ? &c->disputed : &c->settled, slot);
     if (place.is_disputed && other != SLOTMAP_FOREIGN) {
-        minder_wake(&c->shard->router->shards[other]);
+        minder_wake(shard_at(c->shard->router, other));
     }
 }
 
@@ -102,16 +103,47 @@ static void note_hearsay(struct comparison *c, const struct map_row *row)
     }
 }
 
+static void list_flip(struct flip_list *list, const struct flip *flip)
+{
+    if (list->n < FLIPS_AT_ONCE) {
+        list->flips[list->n++] = *flip;
+    }
+}
+
+/* The slot of ROW has changed hands, to be at OURS, and whoever has it now has not said
+ * so: maybe somebody died before the last step. */
+static void note_flip(struct comparison *c, const struct map_row *row,
+                      struct slot_place ours)
+{
+    const struct shard *shard = c->shard;
+    struct flips *flips = shard->router->flips;
+    struct flip flip;
+
+    if (ours.is_claimed) {
+        return;
+    }
+    if (ours.epoch == row->epoch && flip_make(&flip, row->slot, row->epoch, row->token) &&
+        !flips_has(flips, &flip)) {
+        list_flip(&c->news->given, &flip);
+    }
+    if (ours.server == shard->index && strcmp(row->answer, "notready") == 0 &&
+        flips_find(flips, row->slot, ours.epoch, &flip)) {
+        list_flip(&c->news->taken, &flip);
+    }
+}
+
 static void compare_row(struct comparison *c, const struct map_row *row)
 {
     struct slotmap *map = c->shard->router->map;
     const struct slot_place claim = {.epoch = row->claim_epoch,
                                      .server = c->shard->index,
+                                     .told_by = c->shard->index,
                                      .is_claimed = true,
                                      .is_disputed = is_stopped(row)};
     const struct slot_place theirs = {
         .epoch = row->epoch,
-        .server = router_server_index(c->shard->router, row->server)};
+        .server = router_server_index(c->shard->router, row->server),
+        .told_by = c->shard->index};
     bool was_disputed = slotmap_get(map, row->slot).is_disputed;
 
     if (row->claim_epoch > 0) {
@@ -122,12 +154,13 @@ static void compare_row(struct comparison *c, const struct map_row *row)
     if (ours.is_disputed != was_disputed) {
         note_change(c, row->slot, ours);
     }
+    note_flip(c, row, ours);
     if (ours.is_disputed && row->claim_epoch == ours.epoch && !is_stopped(row)) {
         teach(c, row->slot, ours.epoch, other_claimant(c, ours), /* is_claimed= */ true);
     } else if (ours.epoch > theirs.epoch) {
         teach_place(c, row->slot);
     } else if (theirs.epoch > ours.epoch ||
-               (theirs.server != ours.server && !ours.is_disputed)) {
+               (theirs.epoch > 0 && theirs.server != ours.server && !ours.is_disputed)) {
         note_hearsay(c, row);
     }
 }
@@ -168,7 +201,7 @@ static void keep_hearsay(struct comparison *c)
     }
 }
 
-bool map_compare(struct shard *shard, const struct dbresult *map, struct lesson *lesson)
+bool map_compare(struct shard *shard, const struct dbresult *map, struct map_news *news)
 {
     const struct dbfield fields[] = {
         {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct map_row, slot)},
@@ -183,11 +216,15 @@ bool map_compare(struct shard *shard, const struct dbresult *map, struct lesson 
          .offset = offsetof(struct map_row, answer)},
         {.column = "claim_epoch",
          .kind = DBFIELD_U64,
-         .offset = offsetof(struct map_row, claim_epoch)}};
-    struct comparison c = {.shard = shard, .lesson = lesson};
+         .offset = offsetof(struct map_row, claim_epoch)},
+        {.column = "token",
+         .kind = DBFIELD_TEXT,
+         .offset = offsetof(struct map_row, token)}};
+    struct comparison c = {.shard = shard, .news = news};
     uint32_t next = 0;
     struct map_row row;
 
+    news->given.n = news->taken.n = 0;
     for (size_t i = 0; i < map->n_rows; i++) {
         if (!dbresult_read(map, i, fields, ARRAY_LEN(fields), &row)) {
             return false;

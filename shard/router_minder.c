@@ -4,19 +4,25 @@
  *
  * It has a connection of its own. Every few seconds, and as soon as the pool goes down,
  * it asks for the shard's slot map, adopts what is newer there and teaches the shard what
- * is newer here (so that the news of a moved slot spreads even when its mover died). Only
- * this thread ever declares a shard usable. */
+ * is newer here (so that the news of a moved slot spreads even when its mover died). It
+ * lets the shard count, and spreads that, too, so that old data is noticed. Only this
+ * thread ever declares a shard usable. */
 #include <stdio.h>
 #include <string.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
+#include "shard/base/rnd.h"
 
+#include "shard/router_beat.h"
 #include "shard/router_impl.h"
 #include "shard/router_map.h"
 
 /* How often a healthy shard is looked at. */
 #define LOOK_EVERY_MS 5000
+
+/* Many requests that wait for the same have a shard looked at this often, at most. */
+#define HURRY_EVERY_MS 100
 
 /* How often one is looked at whose room comes to an end: that can go fast. */
 #define LOOK_LOW_MS 500
@@ -43,18 +49,19 @@ struct look {
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
     enum finding finding;
-    bool is_serving; /* the look before found all well */
+    bool is_serving;     /* the look before found all well */
+    int64_t load_due_ms; /* monotonic; what slots cost is reported then */
 };
 
-bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
+/* May the shard that says so of itself be used, if its data is not old? */
+static bool is_fit(const struct shard *shard, const struct dbconn_hello *hello, char *why,
+                   size_t size)
 {
-    const struct shard *shard = context;
-
     if (strcmp(hello->server, shard->name) != 0) {
         snprintf(why, size, "the server there calls itself \"%s\"", hello->server);
     } else if (!proc_is_served("schema", hello->schema, SCHEMA_VERSION, why, size)) {
         return false;
-    } else if (!hello->is_durable && !shard->durability_exempt) {
+    } else if (!hello->is_durable && !atomic_load(&shard->durability_exempt)) {
         snprintf(
             why, size,
             "it may lose acknowledged writes: needs innodb_flush_log_at_trx_commit=1, "
@@ -63,6 +70,14 @@ bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, si
         return true;
     }
     return false;
+}
+
+bool minder_admit(void *context, const struct dbconn_hello *hello, char *why, size_t size)
+{
+    struct shard *shard = context;
+
+    return is_fit(shard, hello, why, size) &&
+           beat_admit(shard, hello->beat, hello->is_refused, why, size);
 }
 
 /* CALL a procedure on the minder's connection. False, with look->why: no answer. */
@@ -150,12 +165,15 @@ static bool check_routines(struct look *look, struct arena *arena)
 static bool connect_shard(struct look *look)
 {
     struct shard *shard = look->shard;
+    const struct dbconn_target *target = &atomic_load(&shard->address)->target;
     int64_t limit_ms = clock_mono_ms() + shard->router->connect_timeout_ms;
     struct dbconn_hello hello = {.error = 0};
 
+    if (look->conn != NULL && dbconn_target(look->conn) != target) {
+        dbconn_close(&look->conn);
+    }
     if (look->conn == NULL) {
-        look->conn =
-            dbconn_open(&shard->target, limit_ms, &hello, look->why, sizeof look->why);
+        look->conn = dbconn_open(target, limit_ms, &hello, look->why, sizeof look->why);
     } else if (!dbconn_greet(look->conn, limit_ms, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
@@ -163,10 +181,68 @@ static bool connect_shard(struct look *look)
         look->finding = dbconn_was_cut(&hello)      ? FINDING_CUT
                         : dbconn_is_crowded(&hello) ? FINDING_CROWDED
                                                     : FINDING_UNFIT;
-    } else if (!minder_admit(shard, &hello, look->why, sizeof look->why)) {
+    } else if (!is_fit(shard, &hello, look->why, sizeof look->why)) {
         dbconn_close(&look->conn);
     }
     return look->conn != NULL;
+}
+
+/* The shard gave slots away, and nobody has said that they arrived: keep what finishes
+ * these flips, and see soon whether they stopped half-way. Before that, the shard's log
+ * is written out by a commit of ours: what a shard says may be lost when it falls, for a
+ * COMMIT is seen by others before it is durable, and a slot whose "moved" is lost would
+ * have two owners. */
+static void keep_flips(struct look *look, const struct flip_list *given,
+                       struct arena *arena)
+{
+    struct router *router = look->shard->router;
+    struct dbresult *rows = NULL;
+
+    if (given->n == 0 || !ask(look, PROC_SHARD_PROBE, NULL, arena, &rows)) {
+        return;
+    }
+    for (unsigned i = 0; i < given->n; i++) {
+        struct slot_place place = slotmap_get(router->map, given->flips[i].slot);
+        flips_add(router->flips, &given->flips[i]);
+        if (shard_is_there(router, place.server)) {
+            minder_wake(shard_at(router, place.server));
+        }
+    }
+}
+
+/* Make the last step of FLIP, if nobody did. */
+static bool finish_flip(struct look *look, const struct flip *flip, struct arena *arena)
+{
+    const struct dbarg args[] = {dbarg_number(flip->slot), dbarg_number(flip->epoch),
+                                 dbarg_text(flip->token, FLIP_TOKEN_LEN)};
+    struct dbresult *rows = NULL;
+
+    if (!ask(look, PROC_SLOT_TAKEOVER, args, arena, &rows)) {
+        log_write(LOG_WARN, "slot_takeover_failed", "shard=%s slot=%u why=\"%s\"",
+                  look->shard->name, flip->slot, look->why);
+        return false;
+    }
+    const struct dbvalue *code = dbresult_value(rows, 0, "code");
+    bool is_taken = code != NULL && !code->is_null && strcmp(code->text, "ok") == 0;
+    if (is_taken) {
+        log_write(LOG_WARN, "slot_taken_over", "shard=%s slot=%u epoch=%llu",
+                  look->shard->name, flip->slot, (unsigned long long)flip->epoch);
+    }
+    return is_taken;
+}
+
+/* Slots wait here for the last step of their flips; what came of it is looked at soon. */
+static void finish_flips(struct look *look, const struct flip_list *taken,
+                         struct arena *arena)
+{
+    unsigned n_taken = 0;
+
+    for (unsigned i = 0; i < taken->n && look->conn != NULL; i++) {
+        n_taken += finish_flip(look, &taken->flips[i], arena);
+    }
+    if (n_taken > 0) {
+        minder_wake(look->shard);
+    }
 }
 
 /* Tell the shard what LESSON says. */
@@ -192,11 +268,11 @@ static void teach_shard(struct look *look, struct lesson *lesson, struct arena *
 }
 
 /* Learn all that MAP says, and find what the shard is to be told. */
-static bool read_map(struct look *look, const struct dbresult *map, struct lesson *lesson)
+static bool read_map(struct look *look, const struct dbresult *map, struct map_news *news)
 {
     struct shard *shard = look->shard;
 
-    if (map_compare(shard, map, lesson) &&
+    if (map_compare(shard, map, news) &&
         coverage_learn(shard->router->coverage, shard->index, map)) {
         return true;
     }
@@ -255,6 +331,70 @@ static bool read_status(struct look *look, struct arena *arena)
     return true;
 }
 
+/* Tell the shard how far others had counted, itself among them: then it refuses itself.
+ * True: it is refused. */
+static bool teach_beats(struct look *look, struct beats *beats, struct arena *arena)
+{
+    struct dbresult *answer = NULL;
+
+    if (!buf_add(&beats->json, "]", 1)) {
+        return false;
+    }
+    const struct dbarg arg = dbarg_text(beats->json.data, beats->json.len);
+    if (!ask(look, PROC_SHARD_LEARN, &arg, arena, &answer)) {
+        log_write(LOG_WARN, "shard_learn_failed", "shard=%s why=\"%s\"",
+                  look->shard->name, look->why);
+        return false;
+    }
+    const struct dbvalue *refused = dbresult_value(answer, 0, "refused");
+    return refused != NULL && refused->number == 1;
+}
+
+/* Compare how far the shards have counted with what this one remembers, and the other way
+ * round. False: its data is older than it was, and it does not know that. */
+static bool hear(struct look *look, struct arena *arena)
+{
+    struct shard *shard = look->shard;
+    struct dbresult *rows = NULL;
+    struct beats beats;
+
+    if (!shard->router->has_beats) {
+        return true;
+    }
+    if (!ask(look, PROC_SHARD_HEARD, NULL, arena, &rows)) {
+        return false;
+    }
+    if (rows == NULL || !beats_read(&beats, shard, rows)) {
+        (void)snprintf(look->why, sizeof look->why,
+                       "shard_heard answered what cannot be read");
+        return false;
+    }
+    beats_await(shard);
+    beats_compare(&beats, shard, rows);
+    if (beats.n > 0 && breaker_due_ms(&shard->writes) == INT64_MAX) {
+        beats.is_refused = teach_beats(look, &beats, arena) || beats.is_refused;
+    }
+    buf_clear(&beats.json);
+    return beat_admit(shard, beats.own, beats.is_refused, look->why, sizeof look->why);
+}
+
+/* Let the shard count on. What it says then is on its disk. */
+static void tick(struct look *look, struct arena *arena)
+{
+    struct dbresult *answer = NULL;
+
+    if (!look->shard->router->has_beats ||
+        breaker_due_ms(&look->shard->writes) != INT64_MAX ||
+        !ask(look, PROC_SHARD_TICK, NULL, arena, &answer)) {
+        return;
+    }
+    const struct dbvalue *beat = dbresult_value(answer, 0, "beat");
+    const struct dbvalue *raised = dbresult_value(answer, 0, "raised");
+    if (beat != NULL && raised != NULL && raised->number == 1) {
+        beat_remember(look->shard, beat->number);
+    }
+}
+
 /* How much room is left; what was found last counts where there is no answer. */
 static void measure_room(struct look *look, struct arena *arena)
 {
@@ -304,12 +444,43 @@ static void tend_writes(struct look *look, struct arena *arena)
 }
 
 /* When to look again at a shard that is well enough. */
-static int64_t next_look_ms(const struct shard *shard, int64_t due_ms)
+static int64_t next_look_ms(const struct look *look)
 {
+    struct shard *shard = look->shard;
     int64_t pause_ms = is_room_below(shard, 32) ? LOOK_LOW_MS : LOOK_EVERY_MS;
+    int64_t due_ms = clock_earlier(breaker_due_ms(&shard->writes), look->load_due_ms);
     int64_t left_ms = due_ms - clock_mono_ms();
 
     return left_ms < 1 ? 1 : left_ms < pause_ms ? left_ms : pause_ms;
+}
+
+/* Report what its slots cost, when it is time and the shard takes writes. It says nothing
+ * of the shard when it fails but that the connection is gone. */
+static void tend_load(struct look *look)
+{
+    const struct shard *shard = look->shard;
+    const int report_ms = shard->router->load_report_ms;
+    const int64_t now_ms = clock_mono_ms();
+
+    if (shard->router->load == NULL) {
+        look->load_due_ms = INT64_MAX;
+        return;
+    }
+    if (look->load_due_ms == 0) { /* not all servers at once */
+        look->load_due_ms = now_ms + 1 + (int64_t)rnd_below((uint32_t)report_ms);
+    }
+    if (now_ms < look->load_due_ms) {
+        return;
+    }
+    look->load_due_ms = now_ms + report_ms;
+    if (look->conn != NULL && breaker_due_ms(&look->shard->writes) == INT64_MAX &&
+        !load_report(look->shard, look->conn, look->why, sizeof look->why)) {
+        log_write(LOG_WARN, "load_report_failed", "shard=%s why=\"%s\"", shard->name,
+                  look->why);
+        if (!dbconn_is_clean(look->conn)) {
+            dbconn_close(&look->conn);
+        }
+    }
 }
 
 /* One look: true when the shard is there, may serve, and its map was read. Routines are
@@ -317,25 +488,30 @@ static int64_t next_look_ms(const struct shard *shard, int64_t due_ms)
 static bool look_once(struct look *look)
 {
     struct arena arena;
-    struct lesson lesson;
+    struct map_news news;
     struct dbresult *map = NULL;
     bool good = false;
 
     arena_init(&arena, LOOK_ARENA_BYTES);
-    lesson_init(&lesson);
+    lesson_init(&news.lesson);
     look->finding = FINDING_UNFIT;
-    if (connect_shard(look) && check_routines(look, &arena)) {
+    if (connect_shard(look) && check_routines(look, &arena) && hear(look, &arena)) {
         good = ask(look, PROC_SLOT_MAP, NULL, &arena, &map) && map != NULL &&
-               read_map(look, map, &lesson) && read_status(look, &arena);
+               read_map(look, map, &news) && read_status(look, &arena);
     }
     if (good) {
         measure_room(look, &arena);
         tend_writes(look, &arena);
+        tick(look, &arena);
     }
-    if (good && lesson.n > 0 && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
-        teach_shard(look, &lesson, &arena);
+    if (good && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
+        keep_flips(look, &news.given, &arena);
+        finish_flips(look, &news.taken, &arena);
+        if (news.lesson.n > 0) {
+            teach_shard(look, &news.lesson, &arena);
+        }
     }
-    buf_clear(&lesson.json);
+    buf_clear(&news.lesson.json);
     arena_release(&arena);
     return good;
 }
@@ -364,6 +540,7 @@ static bool pause_minder(struct shard *shard, int64_t ms, bool may_wake)
 
     pthread_mutex_lock(&shard->shared.mutex);
     shard->shared.looked = true;
+    shard->shared.heard = true;
     pthread_cond_broadcast(&shard->shared.cond);
     while (!shard->shared.stop && !(may_wake && shard->shared.wake) && late == 0) {
         late = pthread_cond_clockwait(&shard->shared.cond, &shard->shared.mutex,
@@ -386,12 +563,24 @@ static void report(const struct look *look, bool was_up, bool is_up)
     }
 }
 
+/* Wait for minder_go(). False: stop. */
+static bool await_go(struct shard *shard)
+{
+    pthread_mutex_lock(&shard->shared.mutex);
+    while (!shard->shared.go && !shard->shared.stop) {
+        pthread_cond_wait(&shard->shared.cond, &shard->shared.mutex);
+    }
+    bool go_on = !shard->shared.stop;
+    pthread_mutex_unlock(&shard->shared.mutex);
+    return go_on;
+}
+
 static void *minder_run(void *argument)
 {
     struct shard *shard = argument;
     struct look look = {.shard = shard};
     bool was_up = true; /* so that a shard that is missing at start is reported */
-    bool go_on = true;
+    bool go_on = await_go(shard);
     bool is_first = true;
 
     while (go_on) {
@@ -400,6 +589,7 @@ static void *minder_run(void *argument)
         if (is_up) {
             dbpool_set_up(shard->pool);
             dbpool_reap(shard->pool);
+            tend_load(&look);
         } else if (was_up &&
                    (look.finding == FINDING_CROWDED || look.finding == FINDING_SICK)) {
             is_up = true; /* the connections that are open go on working, for reads */
@@ -413,10 +603,8 @@ static void *minder_run(void *argument)
         was_up = is_up;
         look.is_serving = is_up;
         is_first = false;
-        go_on = pause_minder(shard,
-                             is_up ? next_look_ms(shard, breaker_due_ms(&shard->writes))
-                                   : shard->router->hold_down_ms,
-                             is_up);
+        go_on = pause_minder(
+            shard, is_up ? next_look_ms(&look) : shard->router->hold_down_ms, is_up);
         dbpool_get_state(shard->pool, &state);
         if (go_on && is_up && !state.is_up) {
             /* The pool went down meanwhile: let the shard breathe before it is tried. */
@@ -435,11 +623,22 @@ bool minder_start(struct shard *shard)
 {
     pthread_attr_t attr;
 
+    pthread_mutex_lock(&shard->shared.mutex);
+    shard->shared.go = shard->shared.stop = shard->shared.looked = false;
+    pthread_mutex_unlock(&shard->shared.mutex);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, MINDER_STACK_BYTES);
     shard->has_minder = pthread_create(&shard->minder, &attr, minder_run, shard) == 0;
     pthread_attr_destroy(&attr);
     return shard->has_minder;
+}
+
+void minder_go(struct shard *shard)
+{
+    pthread_mutex_lock(&shard->shared.mutex);
+    shard->shared.go = true;
+    pthread_cond_broadcast(&shard->shared.cond);
+    pthread_mutex_unlock(&shard->shared.mutex);
 }
 
 void minder_stop(struct shard *shard)
@@ -463,4 +662,15 @@ void minder_wake(void *context)
     shard->shared.wake = true;
     pthread_cond_broadcast(&shard->shared.cond);
     pthread_mutex_unlock(&shard->shared.mutex);
+}
+
+void minder_hurry(struct shard *shard)
+{
+    int64_t now_ms = clock_mono_ms();
+    int_fast64_t last_ms = atomic_load(&shard->hurried_ms);
+
+    if (now_ms - last_ms >= HURRY_EVERY_MS &&
+        atomic_compare_exchange_strong(&shard->hurried_ms, &last_ms, now_ms)) {
+        minder_wake(shard);
+    }
 }

@@ -8,12 +8,13 @@
 #include "shard/router_errand.h"
 
 /* Why nobody can be asked for what is at PLACE; NULL: its server can. */
-static const char *why_nobody(struct slot_place place)
+static const char *why_nobody(const struct router *router, struct slot_place place)
 {
-    return place.epoch == 0                  ? "no shard that answered owns it"
-           : place.is_disputed               ? "two shards claim it"
-           : place.server == SLOTMAP_FOREIGN ? "its shard is not in the topology file"
-                                             : NULL;
+    return place.epoch == 0    ? "no shard that answered owns it"
+           : place.is_disputed ? "two shards claim it"
+           : !shard_is_there(router, place.server)
+               ? "its shard is not in the topology file"
+               : NULL;
 }
 
 /* Say where the target of task I is, if it is there as well, and nothing is known to keep
@@ -29,7 +30,8 @@ static void place_target(struct errand *e, size_t i, int64_t now_ms)
     }
     uint32_t slot = slotmap_home(map, target);
     struct slot_place place = slotmap_get(map, slot);
-    bool is_there = why_nobody(place) == NULL && place.server == task->server &&
+    bool is_there = why_nobody(e->router, place) == NULL &&
+                    place.server == task->server &&
                     !slotmap_is_restless(map, slot, now_ms) &&
                     !slotmap_is_restless(map, task->slot, now_ms);
     ops_place_target(e->ops, i, slot, is_there ? place.epoch : 0);
@@ -51,10 +53,12 @@ static void place_tasks(struct errand *e)
         struct slot_place place = slotmap_get(e->router->map, task->slot);
         task->epoch = place.epoch;
         task->server = place.server;
-        const char *why = why_nobody(place);
+        const char *why = why_nobody(e->router, place);
         if (why != NULL) {
             call_explain(e->call, "slot %u: %s", task->slot, why);
             errand_give_up(e, i, OUTCOME_UNAVAILABLE);
+        } else if (place.server >= e->n_shards) {
+            e->only_notready = false;
         } else if (e->ops != NULL) {
             ops_place(e->ops, i, task->slot, task->epoch);
             place_target(e, i, now_ms);
@@ -68,7 +72,7 @@ static void pack_server(struct errand *e, unsigned server)
     struct parcel *parcel = &e->parcels[e->n_parcels];
 
     parcel->n = 0;
-    parcel->shard = &e->router->shards[server];
+    parcel->shard = shard_at(e->router, server);
     for (size_t i = 0; i < e->n_tasks; i++) {
         if (e->tasks[i].is_pending && e->tasks[i].server == server) {
             parcel->index[parcel->n++] = i;
@@ -109,7 +113,7 @@ void errand_pack(struct errand *e)
 {
     e->n_parcels = 0;
     place_tasks(e);
-    for (unsigned server = 0; server < e->router->n_shards; server++) {
+    for (unsigned server = 0; server < e->n_shards; server++) {
         pack_server(e, server);
     }
 }

@@ -38,14 +38,15 @@ struct scatter {
     struct router *router;
     struct call *call;
     struct router_share *shares;
+    size_t n;
     struct dbexec *execs;
     bool *is_in; /* per shard: this is among its requests */
 };
 
 static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
 {
-    s->shares[i].outcome = shard_borrow(&s->router->shards[i], s->call, /* least_ms= */ 0,
-                                        may_wait, &s->execs[i]);
+    s->shares[i].outcome = shard_borrow(shard_at(s->router, i), s->call,
+                                        /* least_ms= */ 0, may_wait, &s->execs[i]);
     return s->shares[i].outcome == OUTCOME_OK;
 }
 
@@ -55,11 +56,11 @@ static void scatter_run(struct scatter *s)
     struct router *router = s->router;
     bool is_fair = s->call->deadline_ms - clock_mono_ms() >= attempt_fair_ms(router);
 
-    dbexec_run(s->execs, router->n_shards, attempt_deadline(router, s->call));
-    for (size_t i = 0; i < router->n_shards; i++) {
+    dbexec_run(s->execs, s->n, attempt_deadline(router, s->call));
+    for (size_t i = 0; i < s->n; i++) {
         struct dbexec *exec = &s->execs[i];
         if (exec->conn != NULL) {
-            shard_give_back(&router->shards[i], s->call, exec, is_fair);
+            shard_give_back(shard_at(router, i), s->call, exec, is_fair);
             s->shares[i].outcome = share_outcome(exec);
             s->shares[i].results = exec->status == DB_OK ? exec->results : NULL;
         }
@@ -67,10 +68,9 @@ static void scatter_run(struct scatter *s)
 }
 
 void router_scatter(struct router *router, struct call *call, enum proc_id proc,
-                    const struct dbarg *args, struct router_share *shares)
+                    const struct dbarg *args, struct router_share *shares, size_t n)
 {
-    size_t n = router->n_shards;
-    struct scatter s = {.router = router, .call = call, .shares = shares};
+    struct scatter s = {.router = router, .call = call, .shares = shares, .n = n};
 
     CHECK(proc_get(proc)->kind == PROC_SHARD);
     s.execs = arena_calloc(call->arena, n, sizeof *s.execs);
@@ -87,7 +87,7 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
      */
     for (size_t i = 0; i < n; i++) {
         s.execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};
-        s.is_in[i] = shares[i].wanted && shard_enter(&router->shards[i], call);
+        s.is_in[i] = shares[i].wanted && shard_enter(shard_at(router, i), call);
         shares[i].outcome = shares[i].wanted ? OUTCOME_BUSY : OUTCOME_NOMEM;
         if (s.is_in[i]) {
             scatter_get(&s, i, /* may_wait= */ false);
@@ -100,7 +100,7 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
             scatter_run(&s);
         }
         if (s.is_in[i]) {
-            shard_leave(&router->shards[i]);
+            shard_leave(shard_at(router, i));
         }
     }
 }
@@ -112,14 +112,14 @@ bool router_covers(struct router *router, size_t shard, uint64_t gen,
 }
 
 void router_read_maps(struct router *router, struct call *call,
-                      struct router_share *shares)
+                      struct router_share *shares, size_t n)
 {
     struct own_call own;
 
     own_call_begin(&own, MAPS_BYTES, call->deadline_ms - clock_mono_ms());
-    router_scatter(router, &own.call, PROC_SLOT_MAP, NULL, shares);
+    router_scatter(router, &own.call, PROC_SLOT_MAP, NULL, shares, n);
     call->n_calls += own.call.n_calls;
-    for (size_t i = 0; i < router->n_shards; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (shares[i].results != NULL &&
             !coverage_learn(router->coverage, i, shares[i].results)) {
             shares[i].outcome = proc_unreadable(call, PROC_SLOT_MAP);

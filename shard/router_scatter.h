@@ -21,10 +21,11 @@ struct router_share {
     const struct dbresult *results;
 };
 
-/* Ask every wanted shard. SHARES has router_n_shards() elements. Thread-safe; blocks
- * until call->deadline_ms at the latest; results live in call->arena. */
+/* Ask every wanted shard. SHARES has N elements: router_n_shards(), now or some time ago.
+ * Thread-safe; blocks until call->deadline_ms at the latest; results live in call->arena.
+ */
 void router_scatter(struct router *router, struct call *call, enum proc_id proc,
-                    const struct dbarg *args, struct router_share *shares);
+                    const struct dbarg *args, struct router_share *shares, size_t n);
 
 /* Add to SLOTS those for which an answer of SHARD speaks that names the generation GEN.
  * False: that generation is not known; see router_read_maps(). */
@@ -34,7 +35,7 @@ bool router_covers(struct router *router, size_t shard, uint64_t gen,
 /* Ask every wanted shard for its map, and remember which slots it serves. The results are
  * not kept. */
 void router_read_maps(struct router *router, struct call *call,
-                      struct router_share *shares);
+                      struct router_share *shares, size_t n);
 
 /* All slots that there are, as far as is known, shared and own ones; and in DISPUTED
  * those of them that two shards claim, which nobody serves. */

@@ -22,11 +22,13 @@ struct home {
 /* What is further above a claim than this is a mistake; slot_learn() says the same. */
 #define EPOCH_STEP_MAX 1000
 
-/* A place as one word, so that readers need no lock:
- * epoch << 18 | is_disputed << 17 | is_claimed << 16 | rival << 8 | server. */
-#define BIT_CLAIMED  16
-#define BIT_DISPUTED 17
-#define BIT_EPOCH    18
+/* A place as one word, so that readers need no lock: epoch << 26 | is_disputed << 25 |
+ * is_claimed << 24 | told_by << 16 | rival << 8 | server. */
+#define BIT_RIVAL    8
+#define BIT_TOLD_BY  16
+#define BIT_CLAIMED  24
+#define BIT_DISPUTED 25
+#define BIT_EPOCH    26
 
 struct slotmap {
     _Atomic uint64_t places[SLOTS_MAX];
@@ -62,14 +64,16 @@ static struct slot_place unpack(uint64_t word)
     return (struct slot_place){.epoch = word >> BIT_EPOCH,
                                .is_disputed = (word >> BIT_DISPUTED & 1) != 0,
                                .is_claimed = (word >> BIT_CLAIMED & 1) != 0,
-                               .rival = (unsigned)(word >> 8 & 255),
+                               .told_by = (unsigned)(word >> BIT_TOLD_BY & 255),
+                               .rival = (unsigned)(word >> BIT_RIVAL & 255),
                                .server = (unsigned)(word & 255)};
 }
 
 static uint64_t pack(struct slot_place place)
 {
     return place.epoch << BIT_EPOCH | (uint64_t)place.is_disputed << BIT_DISPUTED |
-           (uint64_t)place.is_claimed << BIT_CLAIMED | (uint64_t)place.rival << 8 |
+           (uint64_t)place.is_claimed << BIT_CLAIMED |
+           (uint64_t)place.told_by << BIT_TOLD_BY | (uint64_t)place.rival << BIT_RIVAL |
            place.server;
 }
 
@@ -100,13 +104,16 @@ static struct slot_place merge(struct slot_place known, struct slot_place news)
     if (news.is_claimed && known.is_claimed && news.epoch == known.epoch) {
         return dispute(known, news);
     }
-    bool is_better = news.is_claimed && !known.is_claimed && news.epoch == known.epoch;
+    /* A claim, or the name of a server that the topology did not have before. */
+    bool is_better = news.epoch == known.epoch && !known.is_claimed &&
+                     (news.is_claimed || (known.server == SLOTMAP_FOREIGN &&
+                                          news.server != SLOTMAP_FOREIGN));
     return news.epoch > known.epoch || is_better ? news : known;
 }
 
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place)
 {
-    CHECK(place.server <= SLOTMAP_FOREIGN);
+    CHECK(place.server <= SLOTMAP_FOREIGN && place.told_by <= SLOTMAP_FOREIGN);
     if (slot >= SLOTS_MAX || place.epoch == 0 || place.epoch >= EPOCH_END) {
         return false;
     }

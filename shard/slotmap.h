@@ -4,10 +4,11 @@
  *
  * Two kinds of news come in. A claim is what a server says of its own fence: it has the
  * slot at that epoch. Hearsay is what anybody says of another server. A higher epoch
- * replaces a lower one; at the same epoch a claim beats hearsay, and a second claim, of
- * another server, puts the slot in dispute: nobody is to be asked for it until a higher
- * epoch is heard. What is more than 1,000 epochs above a claim is taken for a mistake and
- * not believed. So the order in which news arrives does not matter.
+ * replaces a lower one; at the same epoch a claim beats hearsay, a server that the
+ * topology names beats one that it does not (it may have been added since), and a second
+ * claim, of another server, puts the slot in dispute: nobody is to be asked for it until
+ * a higher epoch is heard. What is more than 1,000 epochs above a claim is taken for a
+ * mistake and not believed. So the order in which news arrives does not matter.
  *
  * All functions are thread-safe and do not block. */
 #ifndef DOUSHARD_SLOTMAP_H
@@ -32,6 +33,7 @@ struct slot_place {
     bool is_claimed;  /* SERVER itself says so */
     bool is_disputed; /* another one claims it at the same epoch: nobody serves it */
     unsigned rival;   /* that other one; SLOTMAP_FOREIGN: it was not heard itself */
+    unsigned told_by; /* who said so first: SERVER itself, or the source of hearsay */
 };
 
 /* NULL when memory is short. */

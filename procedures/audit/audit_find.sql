@@ -23,9 +23,9 @@
 --           audit_rows)
 -- Answer 2: as _op_refusals (when this shard does not serve all owners)
 -- Codes   : ok moved notready
--- Touches : SELECT slot_fence (by slot), owner_home, user, video (by slot and id),
+-- Touches : SELECT shard_self, slot_fence (by slot), owner_home, user, video (by slot and id),
 --           follow, follower, favorite, liker, comment, commented, message (by key), in one
---           snapshot
+--           snapshot; of a shard that is refused for the operator
 -- Errors  : 45400 malformed batch
 -- Replays : reads only
 
@@ -40,7 +40,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE audit_find (
     READS SQL DATA
     COMMENT 'v1: single rows that are one half of something'
 BEGIN
-    DECLARE v_n INT;
+    DECLARE v_n    INT;
+    DECLARE v_open TINYINT DEFAULT _shard_open();
 
     CALL _op_check(in_ops);
 
@@ -95,7 +96,8 @@ BEGIN
            )) AS j
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = j.slot
-       AND f.answer = 'ok'
+       AND (f.answer = 'ok' OR (v_open AND f.answer = 'notready'
+                            AND f.state IN ('owned', 'migrating')))
        AND f.epoch >= j.epoch
       LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY)
         ON h.slot = IF(f.has_home = 1, f.slot, NULL)

@@ -14,8 +14,8 @@
 --           favorite_count, favorites, work_count, works, total_favorited, likes,
 --           bad_videos (live ones whose favorite_count or comment_count is not that of their
 --           rows)
--- Touches : SELECT slot_fence, owner_home, user, inbound, video, follow, follower, favorite, liker,
---           comment (by slot and owner), in one snapshot
+-- Touches : SELECT shard_self, slot_fence, owner_home, user, inbound, video, follow, follower,
+--           favorite, liker, comment (by slot and owner), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -32,6 +32,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE audit_owners (
     READS SQL DATA
     COMMENT 'v1: users, their counters and their rows'
 BEGIN
+    DECLARE v_open TINYINT DEFAULT _shard_open();
+
     IF NOT COALESCE(in_after_slot >= 0
                     AND in_after_id >= 0
                     AND in_limit BETWEEN 1 AND 1000, FALSE) THEN
@@ -91,7 +93,8 @@ BEGIN
       FROM user AS u FORCE INDEX (PRIMARY)
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = u.slot
-       AND f.answer = 'ok'
+       AND (f.answer = 'ok' OR (v_open AND f.answer = 'notready'
+                            AND f.state IN ('owned', 'migrating')))
       LEFT JOIN inbound AS i FORCE INDEX (PRIMARY)
         ON i.slot = u.slot
        AND i.user_id = u.user_id

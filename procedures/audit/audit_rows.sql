@@ -26,11 +26,11 @@
 -- It may be older while the outbox has to deliver it. A tombstone may have none: that is
 -- purged by itself. So may edges of a deleted video or an erased user, who refused later ones.
 --
--- Answer  : slot, owner, other, seq, state, ver, digest (of a message: id, op and text; else
---           empty), pending (1: the outbox has to deliver this version of it), served (1: this
---           shard serves the owner; follower, liker: who is live)
--- Touches : SELECT slot_fence, owner_home, user, video, follow, follower, favorite, liker, comment,
---           commented, message, outbox (by key), in one snapshot
+-- Answer  : slot, owner, other, seq, state, ver, at (ms since the Unix epoch), digest (of a
+--           message: id, op and text; else empty), pending (1: the outbox has to deliver this
+--           version of it), served (1: this shard serves the owner; follower, liker: who is live)
+-- Touches : SELECT shard_self, slot_fence, owner_home, user, video, follow, follower, favorite,
+--           liker, comment, commented, message, outbox (by key), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -48,8 +48,10 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE audit_rows (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: rows that are one half of something'
+    COMMENT 'v2 serves v1: rows that are one half of something'
 BEGIN
+    DECLARE v_open TINYINT DEFAULT _shard_open();
+
     IF NOT COALESCE(in_tbl IN ('follow', 'follower', 'favorite', 'liker', 'comment', 'commented',
                                'sent', 'received')
                     AND in_after_slot >= 0
@@ -67,9 +69,12 @@ BEGIN
            r.seq,
            r.state,
            r.ver,
+           r.at,
            r.digest,
            IF(x.ver IS NULL, 0, 1) AS pending,
-           IF(f.answer = 'ok' AND h.owner_id IS NULL
+           IF((f.answer = 'ok' OR (v_open AND f.answer = 'notready'
+                                  AND f.state IN ('owned', 'migrating')))
+              AND h.owner_id IS NULL
               AND u.user_id IS NULL AND v.video_id IS NULL, 1, 0) AS served
       FROM ((SELECT t.slot,
                     t.user_id AS owner,
@@ -77,6 +82,7 @@ BEGIN
                     0 AS seq,
                     t.state AS state,
                     t.ver AS ver,
+                    t.at AS at,
                     '' AS digest
                FROM follow AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'follow'
@@ -96,6 +102,7 @@ BEGIN
                     0 AS seq,
                     t.state AS state,
                     t.ver AS ver,
+                    t.at AS at,
                     '' AS digest
                FROM follower AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'follower'
@@ -115,6 +122,7 @@ BEGIN
                     0 AS seq,
                     t.state AS state,
                     t.ver AS ver,
+                    t.at AS at,
                     '' AS digest
                FROM favorite AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'favorite'
@@ -134,6 +142,7 @@ BEGIN
                     0 AS seq,
                     t.state AS state,
                     t.ver AS ver,
+                    t.at AS at,
                     '' AS digest
                FROM liker AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'liker'
@@ -153,6 +162,7 @@ BEGIN
                     t.comment_id AS seq,
                     IF(t.state = 'live', 1, 0) AS state,
                     t.ver AS ver,
+                    t.created_at AS at,
                     '' AS digest
                FROM comment AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'comment'
@@ -172,6 +182,7 @@ BEGIN
                     t.comment_id AS seq,
                     t.state AS state,
                     t.ver AS ver,
+                    t.at AS at,
                     '' AS digest
                FROM commented AS t FORCE INDEX (PRIMARY)
               WHERE in_tbl = 'commented'
@@ -196,6 +207,7 @@ BEGIN
                     t.seq AS seq,
                     t.state AS state,
                     IF(t.state = 1, 1, 2) AS ver,
+                    t.at AS at,
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'sent'
@@ -222,6 +234,7 @@ BEGIN
                     t.seq AS seq,
                     t.state AS state,
                     IF(t.state = 1, 1, 2) AS ver,
+                    t.at AS at,
                     MD5(CONCAT(t.message_id, HEX(t.op), t.text)) AS digest
                FROM message AS t FORCE INDEX (seq)
               WHERE in_tbl = 'received'

@@ -16,8 +16,8 @@
 -- Answer  : n, code, slot, epoch, server, last, seq, message_id, state, text, op (32 hex digits;
 --           a row without a message says that there is none)
 -- Codes   : ok notfound (no such user) moved notready
--- Touches : SELECT slot_fence, owner_home, slot_known, user, chat (by key), message (by slot,
---           user_id, peer_id, sent, seq), in one snapshot
+-- Touches : SELECT shard_self, slot_fence, owner_home, slot_known, user, chat (by key), message (by
+--           slot, user_id, peer_id, sent, seq), in one snapshot
 -- Errors  : 45400 an argument is NULL or out of range
 -- Replays : reads only
 
@@ -38,6 +38,8 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE chat_tail (
     READS SQL DATA
     COMMENT 'v1: the numbers of a direction of a chat'
 BEGIN
+    DECLARE v_open TINYINT DEFAULT _shard_open();
+
     IF NOT COALESCE(in_slot >= 0
                     AND in_epoch >= 0
                     AND in_user_id BETWEEN 1 AND 9007199254740991
@@ -52,7 +54,8 @@ BEGIN
     SELECT 1 AS n,
            CASE WHEN f.slot IS NULL OR f.epoch < in_epoch OR h.own_slot IS NOT NULL
                 THEN 'moved'
-                WHEN f.answer <> 'ok'
+                WHEN f.answer <> 'ok' AND NOT (v_open AND f.answer = 'notready'
+                                               AND f.state IN ('owned', 'migrating'))
                 THEN f.answer
                 WHEN u.user_id IS NULL
                 THEN 'notfound'
@@ -78,12 +81,18 @@ BEGIN
       LEFT JOIN slot_fence AS f
         ON f.slot = j.slot
       LEFT JOIN owner_home AS h
-        ON h.slot = IF(f.has_home = 1 AND f.answer = 'ok' AND f.epoch >= in_epoch, j.slot, NULL)
+        ON h.slot = IF(f.has_home = 1 AND f.epoch >= in_epoch
+                       AND (f.answer = 'ok' OR (v_open AND f.answer = 'notready'
+                                                AND f.state IN ('owned', 'migrating'))),
+                       j.slot, NULL)
        AND h.owner_id = in_user_id
       LEFT JOIN slot_known AS k
         ON k.slot = COALESCE(h.own_slot, j.slot)
       LEFT JOIN user AS u
-        ON u.slot = IF(f.answer = 'ok' AND f.epoch >= in_epoch AND h.own_slot IS NULL, j.slot, NULL)
+        ON u.slot = IF(f.epoch >= in_epoch AND h.own_slot IS NULL
+                       AND (f.answer = 'ok' OR (v_open AND f.answer = 'notready'
+                                                AND f.state IN ('owned', 'migrating'))),
+                       j.slot, NULL)
        AND u.user_id = in_user_id
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
         ON c.slot = u.slot

@@ -11,8 +11,8 @@
 --
 -- Answer  : server ('' before shard_init), schema_version, schema_serves (oldest version whose
 --           programs it serves), connection_id, flush_log, sync_binlog, log_bin, doublewrite
---           (1 or 0), flavour, version, now_ms
--- Touches : SELECT shard_self, schema_version; the lock of the tag
+--           (1 or 0), flavour, version, now_ms, beat (see shard_tick), refused (1: shard_refuse)
+-- Touches : SELECT shard_self, shard_beat, schema_version; the lock of the tag
 -- Errors  : 45400 no such tag   45503 the tag is in use by another connection
 -- Replays : a second call on the same connection replaces the tag
 
@@ -25,7 +25,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE conn_open (
 )
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v2: prepare a connection and describe the shard'
+    COMMENT 'v3 serves v2: prepare a connection and describe the shard'
 BEGIN
     DECLARE v_got INT;
 
@@ -66,7 +66,11 @@ BEGIN
            END AS doublewrite,
            IF(VERSION() LIKE '%MariaDB%', 'mariadb', 'mysql') AS flavour,
            VERSION() AS version,
-           _now_ms() AS now_ms;
+           _now_ms() AS now_ms,
+           COALESCE((SELECT MAX(sb.beat)
+                       FROM shard_beat AS sb), 0) AS beat,
+           (SELECT COUNT(ss.refused_at)
+              FROM shard_self AS ss) AS refused;
 END$$
 
 DELIMITER ;

@@ -42,6 +42,8 @@ BEGIN
     IF v_plain = 0 THEN
         CALL _op_judge();
 
+        CALL _slot_log_bound();
+
         SELECT MAX(o.moving)
           INTO out_moving
           FROM op AS o

@@ -70,6 +70,8 @@ BEGIN
         IF v_plain = 0 THEN
             CALL _op_judge();
 
+            CALL _slot_log_bound();
+
             UPDATE op AS o
               LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
                 ON f.slot = o.id

@@ -12,12 +12,17 @@
 --           duration_ms  0 or more
 --           width        pixels, 1 or more
 --           height       pixels, 1 or more
+--           video_id     id that publish_number gave; absent: none
+--
+-- The ids of an author with a slot of his own come from the slot of his id: until he has one for
+-- this op, the answer is gap, and publish_number on that slot gives him one. An id that is given
+-- is taken, wherever he is by then.
 --
 -- Answer  : n, code, slot, epoch, server, video_id, published_at, media
 -- Answer 2: as _op_user_answer
 -- Answer 3: as _op_video_answer
 -- Codes   : ok same mismatch (the op was used for another file) notfound (no live author)
---           moved notready
+--           gap (he needs an id first) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT video (by slot,
 --           author_id, op); slot_seq; journal
 -- Errors  : 45400 malformed batch   45503 the slot has no mint here
@@ -51,6 +56,7 @@ BEGIN
     DECLARE v_width        INT UNSIGNED;
     DECLARE v_height       INT UNSIGNED;
     DECLARE v_video_id     BIGINT UNSIGNED;
+    DECLARE v_given_id     BIGINT UNSIGNED;
     DECLARE v_published_at BIGINT;
     DECLARE v_same         BOOLEAN;
     DECLARE v_old_media    VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin;
@@ -69,7 +75,8 @@ BEGIN
                j.size_bytes,
                j.duration_ms,
                j.width,
-               j.height
+               j.height,
+               j.video_id
           FROM JSON_TABLE(in_ops, '$[*]' COLUMNS (
                    n           FOR ORDINALITY,
                    op          VARCHAR(32) PATH '$.op',
@@ -79,7 +86,8 @@ BEGIN
                    size_bytes  BIGINT PATH '$.size_bytes',
                    duration_ms INT UNSIGNED PATH '$.duration_ms',
                    width       INT UNSIGNED PATH '$.width',
-                   height      INT UNSIGNED PATH '$.height'
+                   height      INT UNSIGNED PATH '$.height',
+                   video_id    BIGINT UNSIGNED PATH '$.video_id'
                )) AS j
           JOIN op AS o
             ON o.n = j.n
@@ -107,7 +115,8 @@ BEGIN
                size_bytes  BIGINT PATH '$.size_bytes',
                duration_ms BIGINT PATH '$.duration_ms',
                width       BIGINT PATH '$.width',
-               height      BIGINT PATH '$.height'
+               height      BIGINT PATH '$.height',
+               video_id    BIGINT PATH '$.video_id'
            )) AS j
      WHERE NOT COALESCE(j.owner > 0
                         AND LENGTH(j.op) = 32 AND UNHEX(j.op) IS NOT NULL
@@ -118,7 +127,11 @@ BEGIN
                         AND j.size_bytes > 0
                         AND j.duration_ms BETWEEN 0 AND 4294967295
                         AND j.width BETWEEN 1 AND 4294967295
-                        AND j.height BETWEEN 1 AND 4294967295, FALSE);
+                        AND j.height BETWEEN 1 AND 4294967295
+                        AND (j.video_id IS NULL
+                             OR (j.video_id BETWEEN 8192 AND 9007199254740991
+                                 AND (j.video_id DIV 8) MOD 1024 = (j.owner DIV 8) MOD 1024)),
+                        FALSE);
 
     CALL _op_refuse(v_n, 'owner, op, title, media, sha256, size_bytes, duration_ms, width, height');
 
@@ -133,7 +146,7 @@ BEGIN
     OPEN c_op;
     op_loop: LOOP
         FETCH c_op INTO v_n, v_slot, v_floor, v_author_id, v_moving, v_op, v_title, v_media,
-                        v_sha256, v_size_bytes, v_duration_ms, v_width, v_height;
+                        v_sha256, v_size_bytes, v_duration_ms, v_width, v_height, v_given_id;
         IF v_done THEN
             LEAVE op_loop;
         END IF;
@@ -151,8 +164,19 @@ BEGIN
            AND v.author_id = v_author_id
            AND v.op = v_op;
 
-        IF v_video_id IS NULL THEN
-            CALL _op_mint(v_n, TRUE);
+        IF v_video_id IS NULL AND v_given_id IS NULL AND v_slot >= 1024 THEN
+            UPDATE op AS o
+               SET o.code = 'gap'
+             WHERE o.n = v_n;
+        ELSEIF v_video_id IS NULL THEN
+            IF v_given_id IS NULL THEN
+                CALL _op_mint(v_n, TRUE);
+            ELSE
+                UPDATE op AS o
+                   SET o.id = v_given_id,
+                       o.at = v_given_id DIV 8192 + 1735689600000
+                 WHERE o.n = v_n;
+            END IF;
 
             SELECT o.id,
                    o.at

@@ -52,6 +52,12 @@ CREATE TABLE IF NOT EXISTS shard_self (
         COMMENT 'account that paused it',
     paused_why   VARCHAR(200) NOT NULL DEFAULT ''
         COMMENT 'what for',
+    refused_at   BIGINT NULL
+        COMMENT 'ms since the Unix epoch; not NULL: old data, paused until shard_admit',
+    refused_why  VARCHAR(200) NOT NULL DEFAULT ''
+        COMMENT 'how that was found',
+    settled_at   BIGINT NULL
+        COMMENT 'ms since the Unix epoch; when shard_restored raised the epochs since then',
     PRIMARY KEY (one),
     CONSTRAINT shard_self_is_one_row CHECK (one = 1)
 )
@@ -77,6 +83,36 @@ CREATE TABLE IF NOT EXISTS shard_health (
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'whether this shard can take writes';
 
+-- A shard counts, every 10 seconds, and others remember what it had counted to: one whose own
+-- number is below what another remembers has old data (a backup, a copy, a replica that was
+-- behind). A number is told to others by who raised it, after the commit: it is on disk by then.
+CREATE TABLE IF NOT EXISTS shard_beat (
+    one     TINYINT UNSIGNED NOT NULL
+        COMMENT 'always 1: this table has one row, from the first beat on',
+    beat    BIGINT UNSIGNED NOT NULL
+        COMMENT 'about ms since the Unix epoch; only grows',
+    beat_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; when it was raised',
+    PRIMARY KEY (one),
+    CONSTRAINT shard_beat_is_one_row CHECK (one = 1)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'how far this shard has counted; by shard_tick';
+
+CREATE TABLE IF NOT EXISTS shard_known (
+    name     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'name of a shard; this one too, when others remember more of it',
+    beat     BIGINT UNSIGNED NOT NULL
+        COMMENT 'highest number heard of it',
+    heard_at BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; when that was heard',
+    PRIMARY KEY (name)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'how far the other shards had counted; by shard_learn';
+
 -- Epochs of a slot. Whoever has the slot has it at an epoch, and no two attempts to change that
 -- may use the same one: not a move that was given up and begun again, not a settlement, not
 -- another shard. A new epoch is above everything that any of the shards which take part ever
@@ -90,8 +126,8 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
     epoch       BIGINT UNSIGNED NOT NULL
         COMMENT 'raised by every attempt to change the owner, never used twice',
-    state       ENUM ('owned', 'migrating', 'moved', 'importing', 'ready') NOT NULL
-        COMMENT 'what this shard is to the slot at that epoch; the first two claim it',
+    state       ENUM ('owned', 'migrating', 'moved', 'importing', 'ready', 'gone') NOT NULL
+        COMMENT 'what this shard is to it at that epoch: first two claim it; gone: demoted, empty',
     server      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that has, or is to have, the slot at that epoch',
     token       BINARY(16) NULL
@@ -100,6 +136,8 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         COMMENT '1: owner_home has rows of this slot',
     journal     TINYINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT '1: writes are journaled although the slot is not migrating',
+    flip        BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'not 0 inside the transaction of a flip only: the session that it runs in',
     heard_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'highest epoch heard (slot_learn); above epoch: this shard is out of date',
     rival_epoch BIGINT UNSIGNED NOT NULL DEFAULT 0
@@ -112,7 +150,7 @@ CREATE TABLE IF NOT EXISTS slot_fence (
         GENERATED ALWAYS AS (
             CASE WHEN heard_epoch > epoch OR rival_epoch >= epoch
                  THEN 'moved'
-                 WHEN state = 'moved'
+                 WHEN state IN ('moved', 'gone')
                  THEN 'moved'
                  WHEN state IN ('owned', 'migrating') AND paused = 0
                  THEN 'ok'
@@ -141,10 +179,12 @@ CREATE TABLE IF NOT EXISTS slot_gen (
     COMMENT 'names what slot_fence says: two reads with one gen found the same fences';
 
 CREATE TABLE IF NOT EXISTS slot_seq (
-    slot INT UNSIGNED NOT NULL
+    slot     INT UNSIGNED NOT NULL
         COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
     last BIGINT NOT NULL
         COMMENT 'number of the newest id: (ms since 2025-01-01 UTC) * 8 + low bits',
+    own_last INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'of slot 0 only: the last number that was given to an own slot; none comes twice',
     PRIMARY KEY (slot),
     CONSTRAINT slot_seq_is_shared CHECK (slot < 1024)
 )
@@ -190,38 +230,168 @@ CREATE TABLE IF NOT EXISTS slot_log (
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-    COMMENT 'keys changed while their slot is moving; slot_seq is not in it, it goes with the flip';
+    COMMENT 'keys changed while their slot is moving; slot_seq goes with the flip';
 
 CREATE TABLE IF NOT EXISTS slot_move (
-    slot        INT UNSIGNED NOT NULL
-        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
-    epoch       BIGINT UNSIGNED NOT NULL
-        COMMENT 'epoch that the move leads to',
-    token       BINARY(16) NOT NULL
-        COMMENT 'same as in both fences',
-    giver       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-        COMMENT 'shard that gives the slot away',
-    taker       VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+    move_id       BIGINT UNSIGNED NOT NULL AUTO_INCREMENT
+        COMMENT 'names the move on the shard that gives',
+    slot          INT UNSIGNED NOT NULL
+        COMMENT 'what moves',
+    kind          ENUM ('move', 'promote', 'demote') NOT NULL DEFAULT 'move'
+        COMMENT 'a slot to another shard; one owner to a slot of his own, or back',
+    giver         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that gives the slot away: this one',
+    taker         VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'shard that takes it',
-    step        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-        COMMENT 'how far the move has come',
-    checkpoint  JSON NULL
-        COMMENT 'where the copy goes on after a break',
-    rows_copied BIGINT NOT NULL DEFAULT 0
-        COMMENT 'for progress and ETA',
-    pause_ms    BIGINT NULL
-        COMMENT 'how long writes waited at the flip',
-    started_at  BIGINT NOT NULL
+    owner_id      BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'promote, demote: the user; else 0',
+    own_slot      INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'promote, demote: his own slot; else 0',
+    phase         ENUM ('queued', 'preparing', 'copying', 'draining', 'verifying', 'flipping',
+                        'keeping', 'reverting', 'purging', 'undoing', 'done', 'undone', 'failed')
+                  NOT NULL DEFAULT 'queued'
+        COMMENT 'how far it has come; the last three: it is over',
+    wish          ENUM ('go', 'pause', 'cancel', 'finish', 'rollback') NOT NULL DEFAULT 'go'
+        COMMENT 'what the operator wants of it',
+    keep_ms       BIGINT NOT NULL
+        COMMENT 'so long after the flip it can be rolled back',
+    rows_per_s    INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'copied at most; 0: as many as the load of both shards allows',
+    epoch         BIGINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'that it leads to; 0: not begun',
+    token         BINARY(16) NULL
+        COMMENT 'of the mover that works on it; another one from every claim on',
+    term          INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'claims so far',
+    holder        VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'that mover: host and process',
+    claimed_until BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; then any mover may take it over',
+    rows_total    BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows of the slot when it began',
+    rows_copied   BIGINT NOT NULL DEFAULT 0
+        COMMENT 'so far',
+    bytes_copied  BIGINT NOT NULL DEFAULT 0
+        COMMENT 'so far, as JSON',
+    rows_verified BIGINT NOT NULL DEFAULT 0
+        COMMENT 'compared by their sums so far',
+    backlog       BIGINT NOT NULL DEFAULT 0
+        COMMENT 'keys in the journal',
+    rate          BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows a second, lately',
+    throttle      VARCHAR(64) NOT NULL DEFAULT ''
+        COMMENT 'why it is slower than it could be; empty: it is not',
+    flips         INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'times that the fence was locked for the flip',
+    restarts      INT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT 'times that it was begun anew, because rows differed or the journal was lost',
+    at_tbl        VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'promote, demote: table that is being copied; empty: none yet',
+    at_key        VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'promote, demote: last key that was copied of it; empty: none yet',
+    pause_us      BIGINT NULL
+        COMMENT 'how long writes of the slot waited at the flip',
+    requested_at  BIGINT NOT NULL
         COMMENT 'ms since the Unix epoch',
-    finished_at BIGINT NULL
-        COMMENT 'ms since the Unix epoch; NULL while it runs',
-    last_error  VARCHAR(200) NOT NULL DEFAULT ''
+    requested_by  VARCHAR(128) NOT NULL
+        COMMENT 'account that asked for it',
+    started_at    BIGINT NULL
+        COMMENT 'ms since the Unix epoch; first claim',
+    flipped_at    BIGINT NULL
+        COMMENT 'ms since the Unix epoch; when the other shard got the slot',
+    finished_at   BIGINT NULL
+        COMMENT 'ms since the Unix epoch; NULL: it is not over',
+    last_error    VARCHAR(255) NOT NULL DEFAULT ''
         COMMENT 'why the last attempt stopped',
-    PRIMARY KEY (slot, epoch)
+    active        INT UNSIGNED
+        GENERATED ALWAYS AS (IF(finished_at IS NULL, slot, NULL)) STORED
+        COMMENT 'one move of a slot at a time',
+    PRIMARY KEY (move_id),
+    UNIQUE KEY active (active),
+    KEY by_slot (slot, epoch)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-    COMMENT 'moves of slots, running and done';
+    COMMENT 'moves that this shard was asked to make, running and done';
+
+CREATE TABLE IF NOT EXISTS slot_import (
+    slot      INT UNSIGNED NOT NULL
+        COMMENT 'what is arriving here, or has arrived last',
+    epoch     BIGINT UNSIGNED NOT NULL
+        COMMENT 'that of the move',
+    term      INT UNSIGNED NOT NULL
+        COMMENT 'claims of the move when the mover that copies took it: none before it may',
+    giver     VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+        COMMENT 'shard that it comes from',
+    is_clean  TINYINT UNSIGNED NOT NULL DEFAULT 0
+        COMMENT '1: what lay around of the slot was removed',
+    tbl       VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'table that is being copied; empty: none yet',
+    after_key VARCHAR(512) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT ''
+        COMMENT 'last key that was copied of it; empty: none yet',
+    row_count BIGINT NOT NULL DEFAULT 0
+        COMMENT 'rows copied',
+    PRIMARY KEY (slot)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'how far the copies of arriving slots are; goes on with their rows';
+
+CREATE TABLE IF NOT EXISTS slot_lost (
+    slot INT UNSIGNED NOT NULL
+        COMMENT 'whose journal has ended',
+    at   BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; first write that is not in it',
+    PRIMARY KEY (slot)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'journals that grew too long while no mover read them: their moves begin anew';
+
+-- What slots and owners cost here and how large slots are: for plans, not for the service. It is
+-- about this shard, so it stays where it is when a slot moves. Sums halve every ten minutes
+-- (_load_decay), so that they tell of the last quarter of an hour or so.
+CREATE TABLE IF NOT EXISTS slot_load (
+    slot        INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    since       BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; counted since then; 0: never',
+    at          BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; the sums are those of then',
+    operations  DOUBLE NOT NULL DEFAULT 0
+        COMMENT 'decaying sum',
+    busy_us     DOUBLE NOT NULL DEFAULT 0
+        COMMENT 'decaying sum; time that the CALLs took as servers saw it',
+    size_rows   BIGINT UNSIGNED NULL
+        COMMENT 'in all owner tables; NULL: not measured yet',
+    size_bytes  BIGINT UNSIGNED NULL
+        COMMENT 'estimate, with indexes',
+    measured_at BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; by load_measure',
+    PRIMARY KEY (slot)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'what slots cost on this shard, and their size';
+
+CREATE TABLE IF NOT EXISTS owner_load (
+    slot       INT UNSIGNED NOT NULL
+        COMMENT 'placement; 0..1023 shared, 1024 and up one owner each',
+    owner_id   BIGINT UNSIGNED NOT NULL
+        COMMENT 'user or video',
+    since      BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; counted since then',
+    at         BIGINT NOT NULL
+        COMMENT 'ms since the Unix epoch; the sums are those of then',
+    operations DOUBLE NOT NULL
+        COMMENT 'decaying sum',
+    busy_us    DOUBLE NOT NULL
+        COMMENT 'decaying sum; time that the CALLs took as servers saw it',
+    PRIMARY KEY (slot, owner_id)
+)
+    ENGINE = InnoDB
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    COMMENT 'the owners that cost most on this shard; load_add keeps 1000';
 
 CREATE TABLE IF NOT EXISTS account (
     slot       INT UNSIGNED NOT NULL
@@ -254,7 +424,8 @@ CREATE TABLE IF NOT EXISTS owner_home (
     op        BINARY(16) NULL
         COMMENT 'idempotency key of the video; NULL for a user',
     PRIMARY KEY (slot, owner_id),
-    UNIQUE KEY op (slot, author_id, op)
+    UNIQUE KEY op (slot, author_id, op),
+    CONSTRAINT owner_home_is_shared CHECK (slot < 1024)
 )
     ENGINE = InnoDB
     DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

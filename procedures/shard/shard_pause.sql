@@ -9,7 +9,8 @@
 -- those that have passed theirs, and whoever comes after is answered notready, reader or
 -- writer, as if all slots were arriving. Routers wait for that (2 s) and then say busy, feeds
 -- leave the shard out and say so, relays and jobs find nothing to do. Slots that are elsewhere
--- are answered moved as ever. Who makes a fence takes the mark from shard_self.
+-- are answered moved as ever. Who makes a fence takes the mark from shard_self. A shard that is
+-- refused (shard_refuse) stays paused after shard_admit.
 --
 -- Answer  : server, paused_at (ms since the Unix epoch), why
 -- Touches : SELECT, UPDATE shard_self; UPDATE slot_fence (all rows),
@@ -45,7 +46,8 @@ BEGIN
     START TRANSACTION;
 
     SELECT MAX(ss.name),
-           COALESCE(MAX(ss.paused_at), _now_ms())
+           IF(MAX(ss.paused_at) > COALESCE(MAX(ss.refused_at), 0), MAX(ss.paused_at),
+              GREATEST(_now_ms(), COALESCE(MAX(ss.refused_at), 0) + 1))
       INTO v_name,
            v_paused_at
       FROM shard_self AS ss

@@ -12,7 +12,13 @@
 -- nothing newer was heard) at that epoch; 0: it does not. A claim that is answered moved was
 -- stopped because another shard claims the slot at the same epoch.
 --
--- Answer  : slot, epoch, server, answer, claim_epoch, gen
+-- An own slot whose owner came back (gone) stays with this shard, which has all that there is of
+-- it: nothing. So it is ok here; calls for it are sent to the slot of the owner's id.
+--
+-- token is that of the flip by which this shard gave the slot away, at epoch to server: what
+-- finishes it there if nobody did (slot_takeover); empty: there was none, or it is forgotten.
+--
+-- Answer  : slot, epoch, server, answer, claim_epoch, token, gen
 -- Touches : SELECT slot_known, slot_fence (all rows), slot_gen, in one snapshot
 -- Errors  : none
 -- Replays : reads only
@@ -24,7 +30,7 @@ DELIMITER $$
 CREATE DEFINER = doushard_owner@localhost PROCEDURE slot_map ()
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v3 serves v1: where every slot is'
+    COMMENT 'v4 serves v1: where every slot is'
 BEGIN
     -- The CAST keeps gen whole: COALESCE with 0 makes a signed DECIMAL, which a program
     -- cannot read as a 64-bit number from 2^63 up.
@@ -33,15 +39,17 @@ BEGIN
            IF(t.known_epoch >= t.fence_epoch, t.known_server, t.fence_server) AS server,
            t.answer,
            t.claim_epoch,
+           COALESCE(LOWER(HEX(t.token)), '') AS token,
            CAST(COALESCE(g.gen, 0) AS UNSIGNED) AS gen
       FROM (SELECT k.slot,
                    k.epoch AS known_epoch,
                    k.server AS known_server,
                    IF(f.state NOT IN ('importing', 'ready'), f.epoch, 0) AS fence_epoch,
                    COALESCE(f.server, '') AS fence_server,
-                   COALESCE(f.answer, 'moved') AS answer,
-                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
-                      f.epoch, 0) AS claim_epoch
+                   IF(f.state = 'gone', 'ok', COALESCE(f.answer, 'moved')) AS answer,
+                   IF(f.state IN ('owned', 'migrating', 'gone') AND f.heard_epoch <= f.epoch,
+                      f.epoch, 0) AS claim_epoch,
+                   IF(f.state = 'moved' AND f.epoch >= k.epoch, f.token, NULL) AS token
               FROM slot_known AS k
               LEFT JOIN slot_fence AS f
                 ON f.slot = k.slot
@@ -49,11 +57,12 @@ BEGIN
             SELECT f.slot,
                    0 AS known_epoch,
                    '' AS known_server,
-                   f.epoch AS fence_epoch,
+                   IF(f.state NOT IN ('importing', 'ready'), f.epoch, 0) AS fence_epoch,
                    f.server AS fence_server,
-                   f.answer,
-                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
-                      f.epoch, 0) AS claim_epoch
+                   IF(f.state = 'gone', 'ok', f.answer) AS answer,
+                   IF(f.state IN ('owned', 'migrating', 'gone') AND f.heard_epoch <= f.epoch,
+                      f.epoch, 0) AS claim_epoch,
+                   IF(f.state = 'moved', f.token, NULL) AS token
               FROM slot_fence AS f
               LEFT JOIN slot_known AS k
                 ON k.slot = f.slot

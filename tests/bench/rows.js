@@ -10,6 +10,7 @@ import { statusOf } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
 import { CACHED, withRedis } from "./cached.js";
+import { MOVES } from "./moves.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
 import { Script, background, bareTwin, byTurns, figure, get, load, probe, summary } from "./run.js";
 
@@ -439,6 +440,7 @@ export const ROWS = [
   { name: "favorites", what: "list of 30 liked videos on all shards, cold", unit: "lists/s", target: "printed",
     run: favorites },
   ...CACHED,
+  ...MOVES,
   { name: "hot-like-redis", what: "like/unlike on one video by many users, written through to Redis", unit: "likes/s",
     target: ">= 80 % of that without", run: hotLikeRedis },
   { name: "idle-fresh", what: "10,000 connections that sent nothing", unit: "MB", target: "<= 100 MB",

@@ -15,7 +15,8 @@ import { recountEdges } from "../bench/recount.js";
 import { figure } from "../bench/run.js";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
-  duplicates, expositionProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness, walkProblems,
+  duplicates, expositionProblems, mailboxProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness,
+  versionsBackwards, walkProblems,
 } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
@@ -103,6 +104,25 @@ test("the walk checker flags a repeated, a skipped and a misplaced video", () =>
   assert.deepEqual(walkProblems(pages, [1, 2, 3, 4]), ["missing: 4"]);
   assert.equal(walkProblems([pages[1], pages[0]], [1, 2, 3]).length, 1);
   assert.deepEqual(duplicates([1, 2, 1, 1]), [1]);
+});
+
+test("the mailbox checker flags numbers that are missing or reused, and copies that differ", () => {
+  const message = (fields) => ({ user_id: 1, peer_id: 2, sent: 1, seq: 1, message_id: 11, text: "a", ...fields });
+  const copy = (fields) => message({ user_id: 2, peer_id: 1, sent: 0, ...fields });
+  const second = { seq: 2, message_id: 12, text: "b" };
+  const good = [message(), copy(), message(second), copy(second)];
+  assert.deepEqual(mailboxProblems(good), []);
+  assert.deepEqual(mailboxProblems([...good, message({ user_id: 2, peer_id: 1 }), copy({ user_id: 1, peer_id: 2 })]), []);
+  const bad = [good.slice(0, 3), good.slice(2), [...good, copy({ message_id: 13, seq: 2 })], [...good, message({ seq: 3 }), copy({ seq: 3 })],
+    [message(), copy({ text: "b" })], [message(), copy({ message_id: 12 })]];
+  for (const messages of bad) assert.notDeepEqual(mailboxProblems(messages), [], JSON.stringify(messages));
+});
+
+test("the version checker flags one that ran backwards, of whom is still there", () => {
+  const map = (...versions) => new Map([["user 1", versions]]);
+  assert.deepEqual(versionsBackwards(map(5n, 7n), map(5n, 7n)), []);
+  assert.deepEqual(versionsBackwards(map(5n, 7n), map(6n, 6n)), ["user 1"]);
+  assert.deepEqual(versionsBackwards(map(5n), new Map()), []);
 });
 
 test("the spread checker tells even from uneven", () => {

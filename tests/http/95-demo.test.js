@@ -66,6 +66,10 @@ after(() => bystander.kill());
 const endpoints = () => JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
 const readyz = async () => (await fetch(`${endpoints().admin_url}/readyz`)).text();
 
+/* The word behind "=" in the answer. */
+const value = async (n, sql) =>
+  /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
+
 let banner;
 let api;
 
@@ -119,7 +123,7 @@ test("the server caches in Redis", async () => {
 test("status has one line per process and is 0 when all are healthy", async () => {
   const { code, members } = await status();
   assert.equal(code, 0);
-  assert.deepEqual([...members.keys()].sort(), ["redis1", "redis2", "redis3", "server1", "shard1", "shard2"]);
+  assert.deepEqual([...members.keys()].sort(), ["mover1", "redis1", "redis2", "redis3", "server1", "shard1", "shard2"]);
   for (const [name, { state, pid }] of members) assert.ok(state === "ok" && running(pid), name);
 });
 
@@ -162,6 +166,25 @@ test("a shard is killed and started by name", async () => {
   await until("all to be healthy", async () => (await status()).code === 0);
 });
 
+test("the demo has a mover: what is asked for in SQL is done; it is stopped, killed and started as the others", async () => {
+  const slot = await value(2, `SELECT CONCAT('slot=', MAX(f.slot)) FROM slot_fence f WHERE f.state = 'owned'`);
+  await must("use", "2", `CALL move_request(${slot}, 'shard1', 0)`);
+  await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "CALL move_status()")));
+  assert.match(await must("logs", "mover1"), new RegExp(`move_phase slot=${slot} .*phase=done`));
+  assert.deepEqual(endpoints().movers.map(({ name }) => name), ["mover1"]);
+  await must("kill", "mover1");
+  assert.equal((await status()).members.get("mover1").state, "down");
+  assert.equal((await status()).code, 1);
+  await must("start", "mover1", "mover2");
+  await must("pause", "mover2");
+  assert.equal((await status()).members.get("mover2").state, "paused");
+  await must("stop", "mover2");
+  const { code, members } = await status();
+  assert.deepEqual([code, members.has("mover2"), members.get("mover1").state], [0, false, "ok"]);
+  await must("use", "1", `CALL move_request(${slot}, 'shard2', 0)`);
+  await until("it to be back", async () => /\bdone\b/.test(await must("use", "1", "CALL move_status()")));
+});
+
 test("a shard whose migration was broken off serves on, and is not taken back before it is finished", async () => {
   const url = () => endpoints().admin_url;
   const ready = () => statusOf(`${url()}/readyz`);
@@ -180,17 +203,13 @@ test("a shard whose migration was broken off serves on, and is not taken back be
   await until("the whole feed", async () => (await api.feed()).partial === false);
 });
 
-/* The word behind "=" in the answer. */
-const value = async (n, sql) =>
-  /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
-
 test("up may be repeated after a slot was moved: nobody gets it back", async () => {
   const slot = await value(1, `SELECT CONCAT('slot=', MIN(f.slot)) FROM slot_fence f WHERE f.state = 'owned'
     AND NOT EXISTS (SELECT 1 FROM user u WHERE u.slot = f.slot) AND NOT EXISTS (SELECT 1 FROM account a WHERE a.slot = f.slot)`);
   for (const [n, state] of [["1", "moved"], ["2", "owned"]])
     await must("use", n, `UPDATE slot_fence SET state = '${state}', epoch = 2, server = 'shard2' WHERE slot = ${slot};
       UPDATE slot_known SET epoch = 2, server = 'shard2' WHERE slot = ${slot};
-      CALL _slot_changed(); INSERT IGNORE INTO slot_seq VALUES (${slot}, 0)`);
+      CALL _slot_changed(); INSERT IGNORE INTO slot_seq (slot, last) VALUES (${slot}, 0)`);
   const fences = async () => [await value(1, `SELECT CONCAT('n=', COUNT(*)) FROM slot_fence WHERE slot = ${slot} AND state = 'owned'`),
     await value(2, `SELECT CONCAT('is=', state, epoch) FROM slot_fence WHERE slot = ${slot}`)];
   await must("up", "--no-build", "--no-seed");
@@ -380,13 +399,67 @@ test("up --redis-replicas gives every master a replica, which takes over", async
   assert.equal((await status()).code, 0);
 });
 
+test("add-shard: one more, without slots, which the running server knows; up keeps it as it is", async () => {
+  const before = await status();
+  const out = await must("add-shard");
+  for (const pattern of [/shard3 is up/, /shardctl plan/, /shardctl balance/]) assert.match(out, pattern);
+  const { code, members } = await status();
+  assert.equal(code, 0);
+  assert.equal(members.get("shard3").state, "ok");
+  assert.equal(members.get("server1").pid, before.members.get("server1").pid, "nothing was started again");
+  assert.equal((await metrics(api))['doushard_shard_up{shard="shard3"}'], 1);
+  assert.deepEqual(endpoints().shards.map(({ name }) => name), ["shard1", "shard2", "shard3"]);
+  await must("up", "--no-build", "--no-seed");
+  assert.match(await must("use", "3", "SELECT CONCAT('own=', COUNT(*)) FROM slot_fence WHERE state = 'owned'"), /own=0/);
+});
+
+test("add-shard.sh looks at a server before it is a shard, and writes it into the topology", async () => {
+  const { shards, files } = endpoints();
+  const { socket, port } = shards[2];
+  const list = join(parent, "topology.conf");
+  const line = (shard) => `  { name = "${shard.name}"; host = "127.0.0.1"; port = ${shard.port}; } # the "}" of ${shard.name}`;
+  writeFileSync(list, `# servers = ( { name = "no"; } );\nservers = (\n${line(shards[0])},\n${line(shards[1])}\n);\n# the end }\n`.replaceAll(/ (#[^\n]*),\n/g, ", $1\n"));
+  const text = readFileSync(list, "utf8");
+  const add = (...args) => spawnSync(join(ROOT, "scripts", "add-shard.sh"),
+    [`--topology=${list}`, `--defaults-file=${files.root_cnf}`, ...args], { encoding: "utf8" });
+  const place = `--socket=${socket}`;
+  for (const [args, status_, pattern] of [
+    [["--name=shard3", place, `--app-password=${files.app_password}`, "--dry-run"], 0, /\[OK\] {2}it is named shard3/],
+    [["--name=shard4", place], 1, /\[ERR\] it is named shard3, for ever/],
+    [["--name=shard1", place], 1, /\[ERR\] .* has shard1 somewhere else/],
+    [["--name=shard3", "--host=127.0.0.1", `--port=${shards[0].port}`], 1, /\[ERR\] .*another name for this address: shard1/],
+    [["--name=shard3", `${place}.gone`], 1, /\[ERR\] it does not answer/],
+    [["--name=shard3", place, `--app-password=${files.root_cnf}`], 1, /\[ERR\] doushard_app may not come in/],
+    [["--name=Shard3", place], 2, /a name is/], [["--name=shard3", `--port=${port}`], 2, /numeric address/],
+  ]) {
+    const { status: code, stdout, stderr } = add(...args);
+    assert.equal(code, status_, `${args}: ${stdout}${stderr}`);
+    assert.match(stdout + stderr, pattern);
+    assert.equal(readFileSync(list, "utf8"), text);
+  }
+  await must("use", "3", "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+  assert.match(add("--name=shard3", place).stdout, /\[ERR\] it may lose acknowledged writes/);
+  await must("use", "3", "SET GLOBAL innodb_flush_log_at_trx_commit = 1");
+  for (let i = 0; i < 2; i++) assert.equal(add("--name=shard3", place, "--write").status, 0);
+  const written = readFileSync(list, "utf8");
+  assert.equal(written.split("\n").length, text.split("\n").length + 1);
+  assert.match(written, /"shard2"[^\n]*},\n {4}\{ name = "shard3"; socket = "[^"]*"; }/);
+  /* The server reads it, too. */
+  const accepted = async () => (await metrics(api)).doushard_config_reloads_total;
+  const before = await accepted();
+  writeFileSync(files.topology, written);
+  process.kill((await status()).members.get("server1").pid, "SIGHUP");
+  await until("the server to take the file", async () => (await accepted()) === before + 1);
+  assert.equal((await metrics(api))['doushard_shard_up{shard="shard3"}'], 1);
+});
+
 test("down ends every process and keeps the data; up brings them back; reset removes all", async () => {
   const { members } = await status();
   await must("down");
   for (const [name, { pid }] of members) assert.ok(!running(pid), `${name} still runs`);
   assert.notEqual((await demo("status")).code, 0);
   assert.equal(await must("down").then(() => 0), 0, "down twice is fine");
-  const logs = readdirSync(join(directory, "log")).filter((name) => name.startsWith("server"));
+  const logs = readdirSync(join(directory, "log")).filter((name) => /^(server|mover)/.test(name));
   assert.ok(logs.length > 0);
   for (const name of logs) assert.equal(troubleIn(readFileSync(join(directory, "log", name), "utf8")), "", name);
   const start = performance.now();

@@ -81,7 +81,7 @@ before(async () => {
 after(() => cluster?.down());
 
 test("says how it is used", async () => {
-  const help = await run("--help");
+  const help = await run("audit", "--help");
   assert.equal(help.status, 0);
   assert.match(help.lines.join("\n"), /usage: shardctl audit[^]*Exit status/);
   assert.equal((await run("audit")).status, 2);

@@ -7,7 +7,6 @@ import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { slotOfId } from "../lib/checks.js";
 import { Proxy } from "../lib/proxy.js";
-import { endMove, moveSlot, owners } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 import { randomFrom } from "./lib.js";
 
@@ -56,28 +55,16 @@ async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies) proxy.rule = null;
 }
 
-/* A slot with rows of all tables, while shards may be killed: a move that breaks is seen to its end. */
-async function moveOne({ cluster, random, slots }) {
-  const slot = slots[random(slots.length)];
-  const source = await until(`an owner of slot ${slot}`, async () => (await owners(cluster)).get(slot));
-  const others = cluster.shards.filter(({ name }) => name !== source);
-  const target = others[random(others.length)].name;
-  const what = `slot ${slot} ${source} to ${target}`;
-  try {
-    await moveSlot(cluster, slot, source, target);
-    return what;
-  } catch {
-    const moved = await until(`the end of moving ${what}`, async () =>
-      [await endMove(cluster, slot, source, target)], { everyMs: 100 });
-    return `${what}, ${moved[0] ? "broken and finished" : "broken off"}`;
-  }
+/* A slot that is written moves, or is called off on its way or rolled back, as it comes: whoever makes it, and whenever. */
+async function askForMove({ traffic }) {
+  return until("a slot that can be moved", () => traffic.ask().catch(() => false));
 }
 
 const anyOf = (list, random) => list[random(list.length)];
 
 /**
  * THE table of faults. In each lane one is at work at a time: `perMinute` times in every minute of a run, once at
- * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, slots, disk}.
+ * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, disk, movers, traffic}.
  */
 export const FAULTS = [
   { name: "server killed", perMinute: 10,
@@ -128,7 +115,15 @@ export const FAULTS = [
       return `node ${node}`;
     } },
   { name: "replies lost", perMinute: 6, strike: (scene) => loseReplies(scene, 1000) },
-  { name: "slot moved", perMinute: 60, lane: "moves", strike: moveOne },
+  { name: "slot moved", perMinute: 60, lane: "moves", strike: askForMove },
+  { name: "mover killed", perMinute: 10, lane: "movers",
+    strike: ({ movers, random }) => movers.kill(random(movers.list.length)) },
+  { name: "mover frozen", perMinute: 6, lane: "movers",
+    strike: async ({ movers, random }) => {
+      const ms = 500 + random(6000);
+      await movers.freeze(random(movers.list.length), ms);
+      return `for ${ms} ms`;
+    } },
 ];
 
 /** A proxy before each shard, and the topology of a server that goes through them: {proxies, topology_file}. */
@@ -140,7 +135,7 @@ export async function proxiesOf(cluster) {
 }
 
 /* The slots that have most to lose: of the first users and videos of a WORLD, which are asked for most often. */
-const busySlots = (world) => {
+export const busySlots = (world) => {
   const ids = (kind) => [...readFileSync(world, "utf8").matchAll(new RegExp(`^${kind} (\\d+)`, "gm"))].map(([, id]) => Number(id));
   return [...new Set([...ids("user").slice(0, 40), ...ids("video").slice(0, 20)].map(slotOfId))];
 };
@@ -157,13 +152,13 @@ function planOf(faults, seconds, random) {
  * Go through the table for SECONDS, every lane by itself. Resolves to what was done: {at (seconds), name, what}. A
  * machine that is too slow for all of it does at least one of each.
  */
-export async function nemesis(cluster, world, { seconds, seed, proxies = [], disk, faults = FAULTS }) {
+export async function nemesis(cluster, { seconds, seed, proxies = [], disk, movers, traffic, faults = FAULTS }) {
   const begin = performance.now();
   const at = () => (performance.now() - begin) / 1000;
   const done = [];
   const lanes = [...new Set(faults.map(({ lane }) => lane))];
   await Promise.all(lanes.map(async (lane, k) => {
-    const scene = { cluster, proxies, disk, random: randomFrom(seed + k), slots: busySlots(world) };
+    const scene = { cluster, proxies, disk, movers, traffic, random: randomFrom(seed + k) };
     const own = faults.filter((fault) => fault.lane === lane);
     const plan = planOf(own, seconds, scene.random);
     for (const [i, { name, strike }] of plan.entries()) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static const char usage[] =
     "  --world=FILE        whom the clients know (see load.h)\n"
     "  --keys=FILE         token_keys_file of the servers\n"
     "  --server=PORT       of a server on 127.0.0.1; may be repeated\n"
-    "  --seconds=N         how long (10)\n"
+    "  --seconds=N         how long (10); SIGTERM ends it earlier\n"
     "  --clients=N         how many (64)\n"
     "  --timeout-ms=N      of one request (10000)\n"
     "  --seed=N            everything random follows from it (1)\n"
@@ -311,6 +312,14 @@ static bool write_file(const char *name, const struct ledger_history *history,
     return good;
 }
 
+static atomic_bool stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&stop, true);
+}
+
 static int run(const struct options *options)
 {
     struct load_world world = {.n_users = 0};
@@ -327,6 +336,8 @@ static int run(const struct options *options)
     if (!open_world(options, &world)) {
         return 2;
     }
+    const struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGTERM, &action, NULL);
     struct pollers *pollers = pollers_start(&world, &options->load);
     load_run(&world, &options->load, &history, &not_sent);
     pollers_stop(&pollers, &mailboxes);
@@ -454,7 +465,8 @@ static int check(const struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.load = {.clients = 64,
+    struct options options = {.load = {.stop = &stop,
+                                       .clients = 64,
                                        .seconds = 10,
                                        .timeout_ms = 10000,
                                        .seed = 1,

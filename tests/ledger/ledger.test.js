@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Shows that nothing acknowledged is lost, done twice or half done while servers, shards and nodes of Redis are killed
- * and frozen, shards cannot write, replies are lost, the cache is emptied and slots move (the table in faults.js): 64 clients on 2,000 users and 500
+ * and frozen, shards cannot write, replies are lost, the cache is emptied, slots move, and movers are killed and frozen
+ * (the table in faults.js): 64 clients on 2,000 users and 500
  * videos of 4 shards, two servers, one of which reaches the shards through proxies, and the checker of check.h
  * afterwards. The shards keep a binary log: without one mariadbd shows what is not on disk yet, and a poll may be given
  * what a crash takes back. Four more clients poll a chat each, whose messages must come to them once each and in order.
@@ -13,10 +14,11 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cachedCluster } from "../lib/cached.js";
 import { SmallDisk, noSmallDisk } from "../lib/disk.js";
-import { removeStrays } from "../lib/rows.js";
+import { assertAtRest } from "../lib/mover.js";
 import { until } from "../lib/wait.js";
-import { FAULTS, nemesis, proxiesOf } from "./faults.js";
-import { audit, compareWithApi, finishPolls, judge, loadWorld, runClients, settle } from "./lib.js";
+import { FAULTS, busySlots, nemesis, proxiesOf } from "./faults.js";
+import { audit, compareWithApi, finishPolls, judge, loadWorld, randomFrom, runClients, settle } from "./lib.js";
+import { Movers, Traffic, anyWay, quantiles, tally } from "./moves.js";
 
 const seconds = Number(process.env.LEDGER_SECONDS || 30);
 const seed = Number(process.env.LEDGER_SEED || Date.now() % 1000000);
@@ -49,14 +51,21 @@ test("every acknowledged action survives everything that is done to servers and 
   if (NO_DISK) await t.test("a disk that is full", (s) => s.skip(NO_DISK));
   t.diagnostic(`LEDGER_SEED=${seed} LEDGER_SECONDS=${seconds}`);
   const world = await loadWorld(cluster, { seed, chats: POLLERS });
+  const movers = new Movers(cluster, 2, ["--lease-ms=3000", "--per-shard=2"]);
+  const random = randomFrom(seed);
+  const traffic = new Traffic(cluster, { random, next: anyWay(cluster, busySlots(world), random) });
   const [run, faults] = await Promise.all([
     runClients(cluster, world, { seconds, seed, pollers: POLLERS, mix: "33,23,11,6,20,1,7,3" }),
-    nemesis(cluster, world, { seconds, seed, proxies: between.proxies, disk, faults: FAULTS.filter(({ name }) => wanted.includes(name)) }),
+    nemesis(cluster, { seconds, seed, proxies: between.proxies, disk, movers, traffic, faults: FAULTS.filter(({ name }) => wanted.includes(name)) }),
   ]);
   for (const { at, name, what } of faults) t.diagnostic(`${at.toFixed(1)} s: ${name} ${what}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);
-  await removeStrays(cluster);
+  await traffic.stop();
+  await movers.stop();
   t.diagnostic(`settled after ${((await settle(cluster)) / 1000).toFixed(1)} s`);
+  await assertAtRest(cluster);
+  const { moves, phases, pauses } = await tally(cluster);
+  t.diagnostic(`${moves} moves: ${JSON.stringify(phases)}; write pauses: ${quantiles(pauses)}`);
   const polled = await finishPolls(cluster, world, run.mailboxes);
   const { violations, text } = await judge(cluster, run.history, run.mailboxes, { staleMs: STALE_MS });
   for (const line of text.trim().split("\n")) t.diagnostic(line);

@@ -91,12 +91,13 @@ export async function clearWorld(cluster) {
   await cluster.sqlAll(tables.map((table) => `DELETE FROM \`${table}\`;`).join(" "));
 }
 
-/* Run a program that was built; resolves to {status, text}. */
-function run(built, args) {
+/* Run a program that was built, or until ENDING; resolves to {status, text}. */
+function run(built, args, ending) {
   assert.ok(existsSync(built), `${built} is not there: make`);
   return new Promise((done, failed) => {
     const child = spawn("setpriv", ["--pdeathsig", "KILL", built, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const out = [];
+    ending?.then(() => child.kill("SIGTERM"));
     child.stdout.on("data", (chunk) => out.push(chunk));
     child.stderr.on("data", (chunk) => out.push(chunk));
     child.on("error", failed);
@@ -104,7 +105,7 @@ function run(built, args) {
   });
 }
 
-const ledger = (args) => run(program, args);
+const ledger = (args, ending) => run(program, args, ending);
 
 const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}=${v}`);
 
@@ -115,14 +116,14 @@ const polledOf = (text) => [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d
   .map(([, ...counts]) => counts.map(Number)).map(([polls, failures, messages]) => ({ polls, failures, messages }));
 
 /**
- * Load the servers of CLUSTER with OPTIONS of `ledger run`; resolves to {history, mailboxes, text, polled}:
- * two files, and of each poller {polls, failures, messages}.
+ * Load the servers of CLUSTER with OPTIONS of `ledger run`, or until ENDING (a promise); resolves to {history, mailboxes,
+ * text, polled}: two files, and of each poller {polls, failures, messages}.
  */
-export async function runClients(cluster, world, { name = "history", ...options } = {}) {
+export async function runClients(cluster, world, { name = "history", ending, ...options } = {}) {
   const history = join(cluster.dir, `${name}.txt`);
   const mailboxes = join(cluster.dir, `${name}-mailboxes.txt`);
   const { status, text } = await ledger(["run", ...service(cluster, world), `--history=${history}`,
-    `--mailboxes=${mailboxes}`, ...flags(options)]);
+    `--mailboxes=${mailboxes}`, ...flags(options)], ending);
   assert.equal(status, 0, text);
   return { history, mailboxes, text, polled: polledOf(text) };
 }

@@ -384,7 +384,7 @@ static void *worker_run(void *argument)
 {
     struct worker *w = argument;
 
-    while (clock_mono_ms() < w->end_ms) {
+    while (!*w->options->stop && clock_mono_ms() < w->end_ms) {
         enum ledger_kind kind = pick_kind(w);
         switch (kind) {
         case LEDGER_LIKE:

@@ -5,6 +5,7 @@
 #ifndef DOUSHARD_TESTS_LEDGER_LOAD_H
 #define DOUSHARD_TESTS_LEDGER_LOAD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,12 +55,13 @@ struct load_options {
     size_t n_servers;
     unsigned clients;
     unsigned seconds;
-    int timeout_ms;       /* of one request */
-    uint64_t seed;        /* 64 bits from which everything random follows */
-    size_t hot_users;     /* the first so many of the users .. */
-    size_t hot_videos;    /* .. and of the videos .. */
-    unsigned hot_percent; /* .. are chosen so often; else any of them */
-    size_t pollers;       /* the first so many of the chats are polled */
+    const atomic_bool *stop; /* (ref) ends it earlier */
+    int timeout_ms;          /* of one request */
+    uint64_t seed;           /* 64 bits from which everything random follows */
+    size_t hot_users;        /* the first so many of the users .. */
+    size_t hot_videos;       /* .. and of the videos .. */
+    unsigned hot_percent;    /* .. are chosen so often; else any of them */
+    size_t pollers;          /* the first so many of the chats are polled */
     struct load_mix mix;
 };
 

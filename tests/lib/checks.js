@@ -63,6 +63,30 @@ export function walkProblems(pages, expected) {
 }
 
 /**
+ * What is wrong with mailboxes: numbers that are missing or used twice, messages that are there twice, copies that
+ * differ. MESSAGES: {user_id, peer_id, sent (1, 0), seq, message_id, text}, of which none was taken back.
+ */
+export function mailboxProblems(messages) {
+  const key = ({ user_id: user, peer_id: peer, sent }) => (sent === 1 ? `${user} to ${peer}` : `${peer} to ${user}`);
+  const problems = [
+    ...duplicates(messages.map((m) => `${key(m)}, ${m.sent ? "sent" : "received"}, number ${m.seq}`)),
+    ...duplicates(messages.map((m) => `${key(m)}, ${m.sent ? "sent" : "received"}, id ${m.message_id}`)),
+  ].map((what) => `twice: ${what}`);
+  for (const direction of new Set(messages.map(key))) {
+    const [sent, received] = [1, 0].map((side) => messages.filter((m) => m.sent === side && key(m) === direction)
+      .sort((a, b) => a.seq - b.seq));
+    const said = (list) => list.map((m) => `${m.seq} ${m.message_id} ${m.text}`).join("; ");
+    if (said(sent) !== said(received)) problems.push(`${direction}: ${said(sent)} | ${said(received)}`);
+    if (sent.some((m, i) => m.seq !== i + 1)) problems.push(`${direction}: a number is missing: ${said(sent)}`);
+  }
+  return problems;
+}
+
+/** Of which owners versions ran backwards. EARLIER, NOW: Map of owner to a list of versions; who is gone does not count. */
+export const versionsBackwards = (earlier, now) => [...earlier].filter(([key, list]) =>
+  now.has(key) && list.some((version, i) => version > now.get(key)[i])).map(([key]) => key);
+
+/**
  * Pearson's chi-squared of COUNTS against equal shares, divided by the degrees of freedom: about 1 for
  * an even spread, whatever the size of the sample.
  */

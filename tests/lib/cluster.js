@@ -41,7 +41,7 @@ export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin
 const LOG_BYTES_MAX = 128 << 20;
 
 /* Whose turn it is to relay, to tidy up and to report. */
-const OWN_TABLES = new Set(["relay_lease", "purge_pass", "shard_health"]);
+const OWN_TABLES = new Set(["relay_lease", "purge_pass", "shard_health", "shard_beat", "shard_known", "slot_load", "owner_load"]);
 
 const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
 

@@ -91,7 +91,7 @@ export class RootSession {
 }
 
 /* What a shard itself knows of slots: these rows stay where they are. */
-const STAYING = ["slot_fence", "slot_known", "slot_log", "slot_move"];
+const STAYING = ["slot_fence", "slot_known", "slot_log", "slot_move", "slot_load", "owner_load", "slot_import", "slot_lost", "purge_pass"];
 
 /** The tables whose rows move with their slot. */
 export const movingTables = async (cluster) => (await cluster.tables("slot")).filter((t) => !STAYING.includes(t));
@@ -100,7 +100,7 @@ const deleteSlot = async (cluster, slot) =>
   (await movingTables(cluster)).map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join("\n");
 
 /* Statements that make the rows of one slot again. */
-async function rowsOf(cluster, shard, slot) {
+export async function rowsOf(cluster, shard, slot) {
   const tables = await movingTables(cluster);
   const columns = await cluster.sql(shard, `SELECT table_name AS t, column_name AS c, numeric_precision IS NOT NULL AS n
       FROM information_schema.columns
@@ -125,47 +125,48 @@ async function rowsOf(cluster, shard, slot) {
  * Move a slot by hand with the rows of all tables, as a mover would at the end: the source's fence is taken
  * exclusively, which drains its writers; the rows are copied; the source says "moved", then the target "owned". A
  * call that comes in between finds "ready". Rows on the source stay, as strays that nobody may see; removeStrays()
- * removes them. When this throws, a shard gave no answer: endMove() tells how it ended. No two attempts have the same
- * epoch, whoever was to get the slot; ASKED: names of the shards that may have been in one.
+ * removes them. No two attempts have the same epoch, whoever was to get the slot; ASKED: names of the shards that may have been in one.
  */
-export async function moveSlot(cluster, slot, source, target, asked = cluster.shards.map(({ name }) => name)) {
+export async function moveSlot(cluster, slot, source, target, asked) {
+  await giveSlot(cluster, slot, source, target, { asked });
+  await takeSlot(cluster, slot, target);
+}
+
+/**
+ * All of moveSlot() but the last step: the source has given the slot away, the target waits to be told that it may
+ * take it. With a TOKEN (hexadecimal) in both fences a router tells it; TAKERS: what is in the target's instead. Resolves to the
+ * epoch of the move.
+ */
+export async function giveSlot(cluster, slot, source, target,
+  { asked = cluster.shards.map(({ name }) => name), token = "", takers = token } = {}) {
   const epochs = await Promise.all(asked.map((shard) => cluster.sql(shard, `SELECT _slot_epoch_next(${slot}) AS next`)));
   const next = Math.max(...epochs.map(([row]) => row.next));
+  const binary = (hex) => (hex === "" ? "NULL" : `X'${hex}'`);
   await cluster.sql(target, `${await deleteSlot(cluster, slot)}
-    INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${slot}, ${next}, 'ready', '${target}')
-    ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}';
+    INSERT INTO slot_fence (slot, epoch, state, server, token) VALUES (${slot}, ${next}, 'ready', '${target}', ${binary(takers)})
+    ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}', token = ${binary(takers)};
     CALL _slot_changed()`);
   const session = new RootSession(cluster, source);
   try {
     const given = await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
-      server = '${target}' WHERE slot = ${slot} AND state = 'owned'; SELECT ROW_COUNT(); CALL _slot_changed()`);
+      server = '${target}', token = ${binary(token)} WHERE slot = ${slot} AND state = 'owned'; SELECT ROW_COUNT(); CALL _slot_changed()`);
     assert.equal(given.trim(), "1", `${source} does not own slot ${slot}`);
     const statements = await rowsOf(cluster, source, slot);
     if (statements.length) await cluster.sql(target, `START TRANSACTION; ${statements.join(";\n")}; COMMIT`);
     await session.run("COMMIT");
-    await takeSlot(cluster, slot, target);
+    return next;
   } finally {
     await session.close();
   }
 }
 
 /* The last step of a move; repeating it changes nothing. */
-const takeSlot = (cluster, slot, target) => cluster.sql(target, `START TRANSACTION;
+export const takeSlot = (cluster, slot, target) => cluster.sql(target, `START TRANSACTION;
   UPDATE slot_fence SET state = 'owned', has_home = EXISTS (SELECT 1 FROM owner_home WHERE slot = ${slot})
    WHERE slot = ${slot} AND server = '${target}';
   INSERT INTO slot_known (slot, epoch, server) SELECT slot, epoch, server FROM slot_fence WHERE slot = ${slot}
   ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), server = VALUES(server);
   CALL _slot_changed(); COMMIT`);
-
-/**
- * How a move that broke ended, once both shards answer: true, and the slot is taken, if the source has given it away
- * to TARGET; false if it is where it was.
- */
-export async function endMove(cluster, slot, source, target) {
-  const [{ state }] = await cluster.sql(source, `SELECT state FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
-  if (state === "moved") await takeSlot(cluster, slot, target);
-  return state === "moved";
-}
 
 /** Remove the rows of all slots that are somewhere else now, those of moves that were broken off too. */
 export async function removeStrays(cluster) {

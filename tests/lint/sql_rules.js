@@ -9,6 +9,7 @@ export const NO_FENCE = {
   slot_learn: "changes the fence itself, under its exclusive lock",
   slot_assign: "makes the fences",
   slot_settle: "raises the fence itself, under its exclusive lock",
+  slot_takeover: "changes the fence itself, under its exclusive lock",
   shard_init: "names the shard, before it has slots",
   shard_pause: "marks all fences, under their exclusive locks",
   shard_resume: "as shard_pause",
@@ -16,6 +17,14 @@ export const NO_FENCE = {
   relay_lease_take: "is about the shard's relay, not about slots",
   shard_probe: "is about the shard, not about slots",
   shard_report: "is about the shard, not about slots",
+  load_add: "is about what servers saw, wherever the slots are by now",
+  load_measure: "counts what lies on this shard, and changes none of it",
+  shard_tick: "is about the shard, not about slots",
+  shard_learn: "marks all fences, as shard_pause",
+  shard_refuse: "marks all fences, as shard_pause",
+  shard_admit: "marks all fences, as shard_pause",
+  shard_restored: "changes the fences themselves, under their exclusive locks",
+  slot_adopt: "changes the fence itself, under its exclusive lock",
 };
 
 /* Routines whose definer is not doushard_owner, and who it is. */
@@ -24,6 +33,8 @@ const DEFINERS = { conn_kill: "doushard_killer@localhost", shard_free: "doushard
 /* Public reading routines that look at owner tables without the fence. */
 export const NO_FENCE_READ = {
   slot_stats: "counts what lies on this shard, owned or not",
+  load_measure: "counts what lies on this shard",
+  load_owners: "says what ids mean that lie on this shard",
   user_tables: "counts what lies on this shard, owned or not",
   outbox_status: "counts what lies on this shard, owned or not",
   outbox_parked: "shows what lies on this shard, owned or not",
@@ -32,20 +43,39 @@ export const NO_FENCE_READ = {
   relay_status: "is about the shard's relay, not about slots",
 };
 
+/* Routines whose code says how a step of a move ended, in words of its own, and not what became of an operation. */
+const STEP_CODES = ["slot_takeover"];
+
 /* Routines that only shardctl calls, as the operator. */
-export const OPERATOR_ONLY = ["user_export_page", "comment_export"];
+export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["slot_news", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there"];
+const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_done", "move_part", "slot_back"];
 
 /* Helpers that write where _op_fences has found both slots of an edge at rest, and nowhere else: nothing is to be journaled. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
+
+/* Helpers of movers: the rows that they write are those of a slot that nobody writes here. */
+const WRITES_FOR_MOVERS = ["_move_put", "_move_drop"];
+
+/* Public routines of movers: the token of the mover is what they pass instead of a fence that serves. */
+const MOVERS = ["move", "promote", "demote"];
+const isMover = ({ domain, isPublic }) => MOVERS.includes(domain) && isPublic;
+
+/* Why a mover may be answered what it would find out anyway: the rows of its claim and of its import. */
+const READS_AFTER_COMMIT = ["move_claim", "move_beat", "move_import"];
+
+/* move_lock leaves its transaction to move_give and move_unlock, so that writers wait as long as the flip takes. */
+const FLIP = ["move_lock", "move_give", "move_unlock"];
+
+/* Routines of movers that change what a fence says of its mover, and nothing that it answers. */
+const KEEPS_ANSWERS = ["move_claim", "move_adopt", "move_lock"];
 
 /* Helpers that journal all that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo", "_purge_log"];
 
 /* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
-const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home"]);
+const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home", "slot_load", "owner_load", "slot_import", "slot_lost"]);
 
 /* Helpers that change a row of every owner of a batch: who calls them journals that table. */
 const CHANGES = { _op_user_change: "user", _op_inbound_change: "inbound", _op_video_change: "video" };
@@ -334,7 +364,8 @@ const FORBIDDEN = [
 export function forbidden({ routines }) {
   return routines.flatMap(({ path, text }) => {
     const code = stripStrings(text);
-    return FORBIDDEN.filter(([pattern]) => pattern.test(code)).map(([, what]) => `${path}: ${what}`);
+    const isPut = WRITES_FOR_MOVERS.includes(path.replace(/^.*\/|\.sql$/g, ""));
+    return FORBIDDEN.filter(([pattern, what]) => pattern.test(code) && !(isPut && what.endsWith("REPLACE"))).map(([, what]) => `${path}: ${what}`);
   });
 }
 
@@ -342,7 +373,7 @@ export function forbidden({ routines }) {
 export function transactions({ routines, byName }) {
   return routines.flatMap(({ path, base, isWhole, body, writes, reaches, wraps }) => {
     const problems = [];
-    if (wraps !== "") return problems;
+    if (wraps !== "" || FLIP.includes(base)) return problems;
     const code = stripStrings(body);
     const count = (pattern) => (code.match(pattern) ?? []).length;
     if (!isWhole) {
@@ -401,10 +432,10 @@ export function fences({ routines, tables }) {
     for (const [helper, table] of Object.entries(CHANGES)) {
       if (body.includes(`CALL ${helper}(`)) slotted.push(table);
     }
-    for (const table of base in CHANGES || WRITES_AT_REST.includes(base) ? [] : slotted) {
+    for (const table of base in CHANGES || WRITES_AT_REST.includes(base) || WRITES_FOR_MOVERS.includes(base) ? [] : slotted) {
       if (!journaled(body, table)) problems.push(`${path}: writes ${table} and does not journal it`);
     }
-    if (!isWhole || !isWriter(routine) || base in NO_FENCE) {
+    if (!isWhole || !isWriter(routine) || base in NO_FENCE || isMover(routine)) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
@@ -427,7 +458,7 @@ export function fences({ routines, tables }) {
 
 /** Who changes a fence gives the fences a new generation. */
 export function generations({ routines }) {
-  return routines.filter(({ writes, reaches }) => writes.has("slot_fence") && !reaches.has("_slot_changed"))
+  return routines.filter(({ base, writes, reaches }) => writes.has("slot_fence") && !reaches.has("_slot_changed") && !KEEPS_ANSWERS.includes(base))
     .map(({ path }) => `${path}: writes slot_fence without _slot_changed`);
 }
 
@@ -454,6 +485,26 @@ const isAnswer = (statement) => {
     || (/^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain));
 };
 
+/* Of movers: what is about slot_move alone, or moves a fence that has no token of a mover yet. */
+const NO_TOKEN = ["move_request", "move_wish", "move_throttle", "move_claim", "move_import", "move_sweep", "move_status",
+  "move_look", "move_load", "move_stuck", "move_count", "move_rest", "move_unlock",
+  "promote_number", "promote_parts", "promote_request", "demote_request"];
+
+/** What a mover does to a slot it does behind a fence that has its token, in the same transaction; and nobody but movers
+ * puts or removes rows that are not journaled. */
+export function movers({ routines }) {
+  return routines.flatMap((routine) => {
+    const { path, base, domain, body, calls } = routine;
+    const problems = [];
+    if (!MOVERS.includes(domain) && WRITES_FOR_MOVERS.some((helper) => calls.has(helper))) problems.push(`${path}: writes as a mover does`);
+    if (isMover(routine) && !NO_TOKEN.includes(base)
+      && !/UNHEX\(in_token\)[\s\S]{0,400}?FROM slot_(?:fence|move) AS|FROM slot_(?:fence|move) AS[\s\S]{0,400}?UNHEX\(in_token\)|CALL _(?:move|promote)_check\(/.test(body)) {
+      problems.push(`${path}: does not compare the token of the mover`);
+    }
+    return problems;
+  });
+}
+
 /** Who writes answers after COMMIT only, from the session's own tables, whatever it calls for that: an error after the
  * first row, or a wait for a table that somebody alters, would deny what is done. */
 export function answersAfterCommit({ routines, byName, tables }) {
@@ -468,7 +519,7 @@ export function answersAfterCommit({ routines, byName, tables }) {
     if (commit < 0) return problems;
     if (list.slice(0, commit).some(isAnswer)) problems.push(`${path}: answers before COMMIT`);
     const after = list.slice(commit + 1).join(";\n");
-    for (const table of read(after)) problems.push(`${path}: reads ${table} after COMMIT`);
+    for (const table of READS_AFTER_COMMIT.includes(routine.base) ? [] : read(after)) problems.push(`${path}: reads ${table} after COMMIT`);
     const called = [...routine.calls].filter((name) => new RegExp(`\\b${name}\\s*\\(`).test(stripStrings(after)));
     for (const name of new Set(called.flatMap((name) => [name, ...byName.get(name).reaches]))) {
       for (const table of read(byName.get(name).body)) problems.push(`${path}: reads ${table} after COMMIT, in ${name}`);
@@ -483,6 +534,7 @@ const ANSWERS = { user: "_op_user_answer", inbound: "_op_inbound_answer", video:
 /* Who changes nothing of an owner that a card, a list or a mailbox shows, or is no one's request. */
 const NO_OWNERS = {
   user_erase: "of an operator; nobody shows an erased user",
+  user_lost: "of an operator; nobody shows an erased user",
   erase_step: "of a job; nobody shows an erased user",
   user_repair: "of an operator; caches ask for versions after 5 s",
   user_password: "changes a secret",
@@ -542,7 +594,7 @@ export function versions({ routines }) {
 
 /** What is answered is what the header says, beginning with the common columns. */
 export function answers({ routines, byName }) {
-  return routines.flatMap(({ path, isPublic, isWhole, isOne, chosenBy, header: own, body, wraps }) => {
+  return routines.flatMap(({ path, base, isPublic, isWhole, isOne, chosenBy, header: own, body, wraps }) => {
     if (!isPublic && !isWhole) return [];
     const header = chosenBy?.header ?? own;
     const problems = [];
@@ -568,7 +620,7 @@ export function answers({ routines, byName }) {
     }
     if (promised.some((columns) => columns.length > COLUMNS_MAX)) problems.push(`${path}: more columns than an older server reads`);
     if (promised.some((columns) => new Set(columns).size !== columns.length)) problems.push(`${path}: two columns of one name`);
-    if ("Codes" in header.sections !== (promised[0] ?? []).includes("code")) problems.push(`${path}: Codes and the column code go together`);
+    if ("Codes" in header.sections !== ((promised[0] ?? []).includes("code") && !STEP_CODES.includes(base))) problems.push(`${path}: Codes and the column code go together`);
     if ("Codes" in header.sections && (promised[0] ?? []).slice(0, 5).join() !== COMMON_COLUMNS.join()) problems.push(`${path}: the answer does not begin with ${COMMON_COLUMNS}`);
     return problems;
   });
@@ -634,12 +686,23 @@ export function manifest({ files, routines, byName }) {
   return problems;
 }
 
+/* Partitions of own slots are made by the mover itself (shard/partition.c), of the tables that have any. */
+const ALTER_GRANT = /^GRANT ALTER, DROP ON doushard\.(\w+)\s+TO 'doushard_mover'@'%'$/;
+
 /** grants.sql: the service may call what the program calls; the operator all that is public;
  * the monitor what only reads; helpers nobody. */
 export function grants({ files, routines, byName }, procs) {
   const problems = [];
-  const given = { app: new Set(), admin: new Set(), monitor: new Set(), killer: new Set() };
+  const given = { app: new Set(), admin: new Set(), monitor: new Set(), mover: new Set(), killer: new Set() };
+  const parted = new Set(files.get("schema/0001_tables.sql").split("CREATE TABLE IF NOT EXISTS ")
+    .filter((text) => text.includes("PARTITION BY LIST")).map((text) => text.split(" ")[0]));
+  const altered = new Set();
   for (const statement of statements(files.get("grants.sql"))) {
+    const alter = ALTER_GRANT.exec(stripComments(statement).trim());
+    if (alter && parted.has(alter[1])) {
+      altered.add(alter[1]);
+      continue;
+    }
     const grant = /^GRANT EXECUTE ON PROCEDURE doushard\.(\w+)\s+TO 'doushard_(\w+)'@'(?:%|localhost)'$/.exec(stripComments(statement).trim());
     if (!grant || !(grant[2] in given)) {
       problems.push(`grants.sql: not of the one form: ${stripComments(statement).trim()}`);
@@ -654,12 +717,15 @@ export function grants({ files, routines, byName }, procs) {
     else if (to === "monitor" && !/READS SQL DATA/.test(routine.characteristics)) problems.push(`grants.sql: ${name} writes, the monitor may not`);
     if (to === "killer" && name !== "conn_kill") problems.push(`grants.sql: ${name} to the killer`);
   }
+  for (const table of parted) {
+    if (!altered.has(table)) problems.push(`grants.sql: the mover may not make partitions of ${table}`);
+  }
   const called = new Set(procs.map(({ routine }) => routine));
   for (const { base, isPublic } of routines) {
-    if (isPublic && !given.admin.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
+    if (isPublic && !given.admin.has(base) && !given.mover.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
   }
   for (const name of called) {
-    if (!given.app.has(name) && !given.monitor.has(name) && !OPERATOR_ONLY.includes(name))
+    if (!given.app.has(name) && !given.monitor.has(name) && !given.mover.has(name) && !OPERATOR_ONLY.includes(name))
       problems.push(`grants.sql: ${name} is in procs.def and not granted to the service`);
   }
   for (const name of OPERATOR_ONLY) {

@@ -26,7 +26,7 @@ describe("conn_open", () => {
     assert.equal(row.version, await root.value("SELECT VERSION()"));
     assert.deepEqual(
       { ...row, connection_id: "", now_ms: "", version: "" },
-      { server: "shard1", schema_version: "1", schema_serves: "1", connection_id: "", flush_log: "1", sync_binlog: "0", log_bin: "0", doublewrite: "1", flavour: "mariadb", version: "", now_ms: "" });
+      { server: "shard1", schema_version: "1", schema_serves: "1", connection_id: "", flush_log: "1", sync_binlog: "0", log_bin: "0", doublewrite: "1", flavour: "mariadb", version: "", now_ms: "", beat: "0", refused: "0" });
     const [set] = await session.rows(`
       SELECT @@SESSION.tx_isolation AS isolation, @@SESSION.innodb_lock_wait_timeout AS row_wait,
              @@SESSION.lock_wait_timeout AS ddl_wait, @@SESSION.time_zone AS zone`);

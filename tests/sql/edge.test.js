@@ -459,17 +459,19 @@ describe("the outbox", () => {
     await send(app);
     // Whoever is first is held up at its last step, the journal, with the other one behind it.
     await root.run("UPDATE slot_fence SET journal = 1 WHERE slot = 47");
+    await root.run("CREATE TRIGGER hold BEFORE INSERT ON slot_log FOR EACH ROW BEGIN DO GET_LOCK('hold', 600); DO RELEASE_LOCK('hold'); END");
     for (const [seq, first, second] of [[1, send, (s) => done(1, s)], [2, (s) => done(2, s), send]]) {
-      await root.run("LOCK TABLES slot_log WRITE");
+      await root.run("DO GET_LOCK('hold', 600)");
       const running = first(app);
       await until("the first is held up", async () => (await watcher.rows(
-        "SELECT 1 FROM information_schema.processlist WHERE STATE LIKE 'Waiting for table%'")).length === 1);
+        "SELECT 1 FROM information_schema.processlist WHERE STATE = 'User lock'")).length === 1);
       const waiting = second(other);
       await waitForLocks(watcher, 1);
-      await root.run("UNLOCK TABLES");
+      await root.run("DO RELEASE_LOCK('hold')");
       assert.deepEqual([(await running).code, (await waiting).code], ["ok", "ok"]);
       assert.equal(await heads(), `${seq + 1}:1`);
     }
+    await root.run("DROP TRIGGER hold");
     await root.run("UPDATE slot_fence SET journal = 0 WHERE slot = 47");
     await Promise.all([other.end(), watcher.end()]);
   });

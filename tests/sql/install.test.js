@@ -157,7 +157,7 @@ describe("the other accounts", () => {
     const bare = await Mariadb.start();
     try {
       await bare.source(PROCEDURES, ...MANIFESTS);
-      for (const name of ["app", "admin", "monitor"]) {
+      for (const name of ["app", "admin", "monitor", "mover"]) {
         for (const password of ["", "invalid"]) {
           await assert.rejects(bare.session({ user: `doushard_${name}`, password }).run("SELECT 1"), /denied/);
         }

@@ -41,7 +41,7 @@ export async function shard(options) {
   const root = server.session({ database: "doushard" });
   await root.run("CALL shard_init('shard1')");
   await root.run("CALL slot_assign(0, 1023, 'shard1')");
-  for (const name of ["app", "admin", "monitor"]) {
+  for (const name of ["app", "admin", "monitor", "mover"]) {
     await root.run(`ALTER USER 'doushard_${name}'@'%' IDENTIFIED BY 'secret ${name}'`);
   }
   return { server, root, app: account(server, "app") };

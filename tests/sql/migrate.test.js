@@ -14,7 +14,7 @@ import { Mariadb, PROCEDURES, account, call, newUser, ownerOp, until } from "./l
 import { grants, matches, objects } from "./objects.js";
 
 const ROOT = path.dirname(PROCEDURES);
-const ACCOUNTS = ["app", "admin", "monitor"];
+const ACCOUNTS = ["app", "admin", "monitor", "mover"];
 
 let server;
 let root;

@@ -232,7 +232,8 @@ describe("shard_pause, shard_resume", () => {
     const { installed_at: _, ...now } = await row(app, "shard_status");
     assert.match(now.paused_by, /^doushard_admin@/);
     assert.deepEqual({ ...now, paused_by: "" }, {
-      server: "shard1", paused_at: paused.paused_at, paused_by: "", paused_why: "a new disk", slots: "1023", served: "0" });
+      server: "shard1", paused_at: paused.paused_at, paused_by: "", paused_why: "a new disk", slots: "1023", served: "0",
+      refused_at: "0", refused_why: "", settled_at: "0" });
 
     const again = await row(admin, "shard_pause", "still");
     assert.deepEqual([again.paused_at, again.why], [paused.paused_at, "still"]);

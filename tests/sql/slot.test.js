@@ -321,7 +321,7 @@ describe("slot_map, slot_learn", () => {
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "moved");
     assert.equal(await learn(app, [rival]), "0", "a replay");
     const row = (await call(app, "slot_map"))[0].find(({ slot }) => slot === "59");
-    assert.deepEqual({ ...row, gen: "" }, { slot: "59", epoch: "1", server: "shard1", answer: "moved", claim_epoch: "1", gen: "" });
+    assert.deepEqual({ ...row, gen: "" }, { slot: "59", epoch: "1", server: "shard1", answer: "moved", claim_epoch: "1", token: "", gen: "" });
     await fence(59, "epoch = 2, state = 'owned'");
     assert.equal(await code(), "ok");
     assert.equal(await learn(app, [rival]), "0", "an old claim");
@@ -377,6 +377,92 @@ describe("slot_map, slot_learn", () => {
   });
 });
 
+describe("slot_takeover", () => {
+  const TOKEN = "a0".repeat(16);
+  const takeover = async (session, slot, epoch, token) => (await call(session, "slot_takeover", slot, epoch, token))[0][0];
+  const rowOf = async (slot) => (await root.rows(`SELECT state, epoch, LOWER(HEX(token)) AS token, journal, has_home
+    FROM slot_fence WHERE slot = ${slot}`))[0];
+  const ready = (slot, more = "") =>
+    fence(slot, `state = 'ready', epoch = 5, server = 'shard1', token = X'${TOKEN}', journal = 1, has_home = 0 ${more}`);
+  const rest = (slot) => clear(slot).then(() => fence(slot, "token = NULL, journal = 0, has_home = 0"));
+
+  test("a ready fence of that epoch and that token is owned, with all that it has; a replay changes nothing", async () => {
+    const user = await newUser(app, nameIn(44));
+    await ready(44);
+    await root.run("INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (44, 1, 1030)");
+    assert.equal((await one(app, "user_get", ownerOp(user))).code, "notready");
+    const gen = await root.value("SELECT gen FROM slot_gen");
+    assert.deepEqual(await takeover(app, 44, 5, TOKEN), { code: "ok", epoch: "5", server: "shard1" });
+    assert.deepEqual(await rowOf(44), { state: "owned", epoch: "5", token: TOKEN, journal: "1", has_home: "1" });
+    assert.deepEqual(await mapOf(44), { epoch: 5, server: "shard1", answer: "ok" });
+    assert.equal(await root.value("SELECT epoch FROM slot_known WHERE slot = 44"), "5");
+    assert.equal((await one(app, "user_get", ownerOp(user, { epoch: 5 }))).code, "ok");
+    const next = await root.value("SELECT gen FROM slot_gen");
+    assert.notEqual(next, gen);
+    for (const epoch of [4, 5]) assert.equal((await takeover(admin, 44, epoch, TOKEN.toUpperCase())).code, "same");
+    await fence(44, "state = 'migrating'");
+    assert.equal((await takeover(app, 44, 5, "00".repeat(16))).code, "same", "who has it needs no token");
+    assert.equal(await root.value("SELECT gen FROM slot_gen"), next);
+    await root.run("DELETE FROM owner_home WHERE slot = 44");
+    await rest(44);
+  });
+
+  test("anything else is refused, and stays as it is", async () => {
+    const cases = [["epoch = 6"], ["epoch = 4"], ["token = NULL"], [`token = X'${"a1".repeat(16)}'`], ["state = 'importing'"],
+      ["state = 'moved'"], ["heard_epoch = 6"], ["server = 'shard2'"], ["state = 'owned', epoch = 4"], ["state = 'migrating', epoch = 4"]];
+    const gen = await root.value("SELECT gen FROM slot_gen");
+    for (const [change] of cases) {
+      await ready(45);
+      await fence(45, change);
+      const before = await root.rows("SELECT * FROM slot_fence WHERE slot = 45");
+      assert.equal((await takeover(app, 45, 5, TOKEN)).code, "refused", change);
+      assert.deepEqual(await root.rows("SELECT * FROM slot_fence WHERE slot = 45"), before, change);
+      await rest(45);
+    }
+    assert.deepEqual(await takeover(app, 1045, 5, TOKEN), { code: "refused", epoch: "0", server: "" });
+    assert.equal(await root.value("SELECT gen FROM slot_gen"), gen);
+  });
+
+  test("two at a time: one takes it, the other finds it done", async () => {
+    const other = account(server, "app");
+    await ready(46);
+    const done = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 46 FOR UPDATE",
+      [app, (session) => takeover(session, 46, 5, TOKEN)], [other, (session) => takeover(session, 46, 5, TOKEN)]);
+    assert.deepEqual(done.map(({ code }) => code).sort(), ["ok", "same"]);
+    await other.end();
+    await rest(46);
+  });
+
+  test("slot_map tells the token of a fence that gave the slot away, with the epoch that it is for", async () => {
+    const told = async () => (await call(app, "slot_map"))[0].find(({ slot }) => slot === "47");
+    for (const [state, token] of [["owned", ""], ["migrating", ""], ["importing", ""], ["ready", ""], ["moved", TOKEN]]) {
+      await fence(47, `state = '${state}', epoch = 5, server = 'shard2', token = X'${TOKEN}'`);
+      assert.equal((await told()).token, token, state);
+    }
+    assert.deepEqual({ ...(await told()), gen: "" },
+      { slot: "47", epoch: "5", server: "shard2", answer: "moved", claim_epoch: "0", token: TOKEN, gen: "" });
+    await root.run("UPDATE slot_known SET epoch = 6, server = 'shard3' WHERE slot = 47");
+    assert.equal((await told()).token, "", "another move has followed");
+    await root.run("DELETE FROM slot_known WHERE slot = 47");
+    assert.equal((await told()).token, TOKEN);
+    await fence(47, "state = 'ready'");
+    assert.deepEqual({ ...(await told()), gen: "" },
+      { slot: "47", epoch: "0", server: "", answer: "notready", claim_epoch: "0", token: "", gen: "" }, "what arrives is not here yet");
+    await fence(47, "state = 'moved', token = NULL");
+    assert.equal((await told()).token, "");
+    await root.run("INSERT INTO slot_known VALUES (47, 1, 'shard1')");
+    await rest(47);
+  });
+
+  test("bad arguments, and who may not", async () => {
+    for (const args of [[null, 5, TOKEN], [44, null, TOKEN], [44, 5, null], [44, 0, TOKEN], [44, 1048576, TOKEN], [44, 5, ""],
+      [44, 5, TOKEN.slice(1)], [44, 5, `${TOKEN}a`], [44, 5, `x${TOKEN.slice(1)}`]]) {
+      await refused(app, "45400", "slot_takeover", ...args);
+    }
+    await assert.rejects(call(monitor, "slot_takeover", 44, 5, TOKEN), { errno: 1370 });
+  });
+});
+
 describe("slot_settle", () => {
   const settle = async (session, slot, name = "shard1") => (await call(session, "slot_settle", slot, name))[0][0];
 
@@ -390,7 +476,7 @@ describe("slot_settle", () => {
     assert.equal((await one(app, "publish_action", publishOp(user, { epoch: 2 }))).code, "ok");
     assert.deepEqual(await mapOf(43), { epoch: 2, server: "shard1", answer: "ok" });
     for (const heard of ["UPDATE slot_fence SET heard_epoch = 20 WHERE slot = 43", "UPDATE slot_known SET epoch = 30, server = 'shard2' WHERE slot = 43",
-      "INSERT INTO slot_move (slot, epoch, token, giver, taker, step, started_at) VALUES (43, 40, '', 'shard1', 'shard2', 'copy', 0)"]) {
+      "INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (43, 40, 'shard1', 'shard2', 0, 0, 'me')"]) {
       await root.run(heard);
       const { epoch } = await settle(admin, 43);
       assert.equal(Number(epoch) % 10, 1, heard);
@@ -410,7 +496,7 @@ describe("slot_settle", () => {
     assert.equal(await next(), "6");
     await fence(1044, "heard_epoch = 7");
     assert.equal(await next(), "8");
-    await root.run("INSERT INTO slot_move (slot, epoch, token, giver, taker, step, started_at) VALUES (1044, 9, '', 'shard2', 'shard1', 'given up', 0)");
+    await root.run("INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (1044, 9, 'shard2', 'shard1', 0, 0, 'me')");
     assert.equal(await next(), "10");
     for (const table of ["slot_fence", "slot_known", "slot_move"]) await root.run(`DELETE FROM ${table} WHERE slot = 1044`);
   });

@@ -162,7 +162,7 @@ describe("user_register", () => {
     const last = await root.value("SELECT last FROM slot_seq WHERE slot = 500");
     await root.run("DELETE FROM slot_seq WHERE slot = 500");
     await refused(app, "45503", "user_register", JSON.stringify([op]));
-    await root.run(`INSERT INTO slot_seq VALUES (500, ${last})`);
+    await root.run(`INSERT INTO slot_seq (slot, last) VALUES (500, ${last})`);
     assert.equal((await one(app, "user_register", op)).code, "ok");
   });
 });

@@ -32,6 +32,7 @@ struct fake_video {
 
 static struct {
     size_t n_shards;
+    size_t n_removed; /* with the indexes behind those */
     bool is_down[SHARDS_MAX];
     uint64_t gen[SHARDS_MAX];             /* of the fences */
     uint64_t read[SHARDS_MAX];            /* whose map the router has read */
@@ -74,7 +75,13 @@ static void end_world(void)
 size_t router_n_shards(const struct router *router)
 {
     (void)router;
-    return world.n_shards;
+    return world.n_shards + world.n_removed;
+}
+
+bool router_has_shard(const struct router *router, size_t shard)
+{
+    (void)router;
+    return shard < world.n_shards;
 }
 
 struct cache *router_cache(const struct router *router)
@@ -102,7 +109,7 @@ size_t router_slot_shard(struct router *router, uint32_t slot)
 {
     (void)router;
     if (slot == world.disputed_slot && slot != 0) {
-        return world.n_shards;
+        return router_n_shards(router);
     }
     return slot < SHARED_SLOTS ? slot % world.n_shards : slot - OWN_SLOT;
 }
@@ -162,10 +169,10 @@ bool router_covers(struct router *router, size_t shard, uint64_t gen,
 }
 
 void router_read_maps(struct router *router, struct call *call,
-                      struct router_share *shares)
+                      struct router_share *shares, size_t n)
 {
     (void)router;
-    for (size_t i = 0; i < world.n_shards; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (shares[i].wanted) {
             world.read[i] = world.gen[i];
             world.n_maps++;
@@ -244,13 +251,14 @@ static struct dbresult *answer_of(size_t shard, enum proc_id proc, size_t limit)
 }
 
 void router_scatter(struct router *router, struct call *call, enum proc_id proc,
-                    const struct dbarg *args, struct router_share *shares)
+                    const struct dbarg *args, struct router_share *shares, size_t n)
 {
     (void)router;
     world.last_proc = proc;
     world.last_ask = args[1].number;
-    for (size_t i = 0; i < world.n_shards; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (shares[i].wanted) {
+            assert_true(i < world.n_shards);
             bool is_down = world.is_down[i];
             call->n_calls++;
             world.n_asked[i]++;
@@ -317,6 +325,19 @@ static void test_a_hundred_shards(void **state)
     assert_int_equal(world.last_proc, PROC_FEED_IDS);
     assert_int_equal(world.last_ask, LIMIT + 1);
     assert_int_equal(request.n_calls, 100 + LIMIT); /* every winner is on another shard */
+    end_world();
+}
+
+static void test_removed_shards_are_not_asked(void **state)
+{
+    (void)state;
+    make_world(3);
+    world.n_removed = 2;
+    spread_videos(VIDEOS_MAX);
+    struct video_page page = read_page(OUTCOME_OK);
+    assert_newest(&page, LIMIT);
+    assert_false(page.partial);
+    assert_int_equal(request.n_calls, 3);
     end_world();
 }
 
@@ -588,6 +609,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hundred_shards),
         cmocka_unit_test(test_a_hundred_full_answers),
+        cmocka_unit_test(test_removed_shards_are_not_asked),
         cmocka_unit_test(test_up_to_eight_shards_send_cards),
         cmocka_unit_test(test_no_videos),
         cmocka_unit_test(test_an_unknown_generation_costs_one_map),

@@ -178,7 +178,21 @@ static enum outcome fake_repair(struct router *router, struct call *call,
     return outcome;
 }
 
-static const struct janitor_shards fakes = {.n_shards = 2,
+static size_t fake_n_shards(const struct router *router)
+{
+    (void)router;
+    return 3;
+}
+
+/* The third one has left: whatever is asked of it is wrong. */
+static bool fake_has_shard(const struct router *router, size_t shard)
+{
+    (void)router;
+    return shard < 2;
+}
+
+static const struct janitor_shards fakes = {.n_shards = fake_n_shards,
+                                            .has_shard = fake_has_shard,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
                                             .find = fake_find,

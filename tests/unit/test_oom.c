@@ -16,6 +16,8 @@
 #include "shard/base/buf.h"
 #include "shard/base/fiber.h"
 
+#include "shard/plan.h"
+
 #include "server/config.h"
 #include "server/metrics.h"
 #include "server/topology.h"
@@ -219,12 +221,46 @@ static void test_fibers(void **state)
     assert_true(fail_each(start_fibers) >= 4);
 }
 
+static bool make_plan(void)
+{
+    const struct plan_shard shards[] = {{.name = "a", .weight = 1},
+                                        {.name = "b", .weight = 1}};
+    const struct plan_slot slots[] = {
+        {.number = 1, .bytes = 9, .moving_to = PLAN_NOWHERE},
+        {.number = 2, .bytes = 9, .moving_to = PLAN_NOWHERE}};
+    const struct plan_input input = {.shards = shards,
+                                     .n_shards = 2,
+                                     .slots = slots,
+                                     .n_slots = 2,
+                                     .threshold = PLAN_THRESHOLD};
+    struct plan plan;
+    const char *problem = plan_make(&plan, &input);
+
+    assert_true(problem == NULL ? plan.n_moves == 1
+                                : strcmp(problem, "memory is short") == 0);
+    if (problem == NULL) {
+        const enum plan_step steps[] = {PLAN_WAITS};
+        size_t next[1];
+        if (plan_next(&input, &plan, steps, 1, next) == 0) {
+            problem = "nothing starts when memory is short";
+        }
+    }
+    plan_release(&plan);
+    return problem == NULL;
+}
+
+static void test_plan(void **state)
+{
+    (void)state;
+    assert_true(fail_each(make_plan) >= 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config),  cmocka_unit_test(test_topology),
         cmocka_unit_test(test_metrics), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_fibers),
+        cmocka_unit_test(test_fibers),  cmocka_unit_test(test_plan),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

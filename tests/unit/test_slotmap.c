@@ -48,6 +48,40 @@ static void test_only_newer(void **state)
     assert_int_equal(slotmap_get(map, 7).server, 3);
 }
 
+/* Who says so first is remembered; whoever repeats it is not. */
+static void test_told_by(void **state)
+{
+    struct slotmap *map = *state;
+    const struct slot_place news = {.epoch = 6, .server = 3, .told_by = 1};
+    const struct slot_place again = {.epoch = 6, .server = 3, .told_by = 2};
+    const struct slot_place own = {
+        .epoch = 6, .server = 3, .told_by = 3, .is_claimed = true};
+    const struct slot_place unheard = {
+        .epoch = 7, .server = 254, .told_by = SLOTMAP_FOREIGN};
+
+    (void)slotmap_adopt(map, 7, news);
+    (void)slotmap_adopt(map, 7, again);
+    assert_int_equal(slotmap_get(map, 7).told_by, 1);
+    (void)slotmap_adopt(map, 7, own);
+    assert_int_equal(slotmap_get(map, 7).told_by, 3);
+    assert_true(slotmap_adopt(map, 7, unheard));
+    assert_int_equal(slotmap_get(map, 7).told_by, SLOTMAP_FOREIGN);
+    assert_int_equal(slotmap_get(map, 7).server, 254);
+    assert_false(slotmap_get(map, 7).is_claimed);
+}
+
+/* A server is named that was not in the topology when the news came. */
+static void test_a_name_beats_none(void **state)
+{
+    struct slotmap *map = *state;
+
+    assert_true(adopt(map, 7, 5, SLOTMAP_FOREIGN));
+    assert_true(adopt(map, 7, 5, 3));
+    assert_false(adopt(map, 7, 5, SLOTMAP_FOREIGN));
+    assert_false(adopt(map, 7, 5, 2));
+    assert_int_equal(slotmap_get(map, 7).server, 3);
+}
+
 static void test_bounds(void **state)
 {
     struct slotmap *map = *state;
@@ -214,6 +248,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_restless_for_a_while, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_only_newer, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_told_by, make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_a_name_beats_none, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_bounds, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_two_claims_are_a_dispute, make_map,
                                         free_map),

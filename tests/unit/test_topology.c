@@ -74,28 +74,6 @@ static void test_sample(void **state)
     topology_release(&topology);
 }
 
-static void test_equal(void **state)
-{
-    struct topology one;
-    struct topology other;
-    struct config_error err;
-
-    (void)state;
-    write_text("servers = ( { name = \"a\"; host = \"127.0.0.1\"; port = 1; } );");
-    assert_true(topology_read(&one, path, "", &err));
-    assert_true(topology_read(&other, path, "", &err));
-    assert_true(topology_is_equal(&one, &other));
-    topology_release(&other);
-    assert_true(topology_read(&other, path, "a", &err));
-    assert_false(topology_is_equal(&one, &other));
-    topology_release(&other);
-    write_text("servers = ( { name = \"a\"; host = \"127.0.0.1\"; port = 2; } );");
-    assert_true(topology_read(&other, path, "", &err));
-    assert_false(topology_is_equal(&one, &other));
-    topology_release(&other);
-    topology_release(&one);
-}
-
 static void test_bad(void **state)
 {
     static const struct {
@@ -201,9 +179,11 @@ static void test_unknown_exemption(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),     cmocka_unit_test(test_sample),
-        cmocka_unit_test(test_equal),    cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_too_many), cmocka_unit_test(test_unknown_exemption),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_unknown_exemption),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

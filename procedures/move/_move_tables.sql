@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- _move_tables: the tables of a mover's session: keys of one table, entries of the journal that
+-- were read, what was read of each table.
+--
+-- Touches : CREATE TEMPORARY TABLE move_key, move_prefix, move_done, move_part
+-- Errors  : none
+-- Replays : makes what is not there
+
+DROP PROCEDURE IF EXISTS _move_tables;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE _move_tables ()
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: tables of the session of a mover'
+BEGIN
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_key (
+        n  INT UNSIGNED NOT NULL AUTO_INCREMENT
+            COMMENT 'in the order of the key',
+        k1 BIGINT UNSIGNED NULL
+            COMMENT 'numeric columns of the key after slot, in order',
+        k2 BIGINT UNSIGNED NULL,
+        k3 BIGINT UNSIGNED NULL,
+        ks VARBINARY(128) NULL
+            COMMENT 'that which is no number',
+        PRIMARY KEY (n)
+    )
+        ENGINE = MEMORY;
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_prefix (
+        k1 BIGINT UNSIGNED NULL
+            COMMENT 'begin of a key, as in slot_log',
+        k2 BIGINT UNSIGNED NULL,
+        ks VARBINARY(128) NULL
+    )
+        ENGINE = MEMORY;
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_done (
+        id BIGINT UNSIGNED NOT NULL
+            COMMENT 'entry of slot_log',
+        PRIMARY KEY (id)
+    )
+        ENGINE = MEMORY;
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_part (
+        tbl      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+            COMMENT 'the table',
+        key_text LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
+            COMMENT 'JSON array of keys',
+        row_text LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
+            COMMENT 'JSON array of the rows that they have',
+        PRIMARY KEY (tbl)
+    )
+        ENGINE = InnoDB;
+END$$
+
+DELIMITER ;

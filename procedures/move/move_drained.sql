@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- move_drained: the changes that move_drain answered on this connection are at the taker.
+--
+-- in_slot   the slot
+-- in_token  of the mover
+--
+-- Answer  : entries (removed)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); DELETE slot_log (by id)
+-- Errors  : 45409 another mover has taken over
+-- Replays : removes nothing more
+
+DROP PROCEDURE IF EXISTS move_drained;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE move_drained (
+    IN in_slot  INT UNSIGNED,
+    IN in_token VARCHAR(32)
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: changes have arrived'
+BEGIN
+    DECLARE v_count INT;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    CALL _move_tables();
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _move_check(in_slot, in_token, 'owned,migrating');
+
+    DELETE l
+      FROM move_done AS d
+     STRAIGHT_JOIN slot_log AS l FORCE INDEX (PRIMARY)
+        ON l.id = d.id;
+
+    SET v_count = ROW_COUNT();
+
+    COMMIT;
+
+    SELECT v_count AS entries;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- SPDX-FileCopyrightText: Doushard contributors
+--
+-- promote_write: rows of an owner become, in the slot to which he goes, what they are in the other.
+--
+-- in_move_id    the promotion or demotion
+-- in_token      of the mover
+-- in_batch      as in _move_apply
+-- in_tbl        table that is being copied; empty: this is no step of the copy
+-- in_after_key  last key that is copied now
+--
+-- The copy remembers in the same transaction how far it is.
+--
+-- Answer  : slot
+-- Touches : SELECT slot_fence (by slot), slot_move (by move_id) (LOCK IN SHARE MODE); DELETE,
+--           REPLACE owner tables (by key); UPDATE slot_move (by move_id)
+-- Errors  : 45409 another mover has taken over   45503 what was written reads otherwise
+-- Replays : the same rows
+
+DROP PROCEDURE IF EXISTS promote_write;
+
+DELIMITER $$
+
+CREATE DEFINER = doushard_owner@localhost PROCEDURE promote_write (
+    IN in_move_id   BIGINT UNSIGNED,
+    IN in_token     VARCHAR(32),
+    IN in_batch     LONGTEXT,
+    IN in_tbl       VARCHAR(16),
+    IN in_after_key VARCHAR(512)
+)
+    SQL SECURITY DEFINER
+    MODIFIES SQL DATA
+    COMMENT 'v1: put rows of an owner who changes his slot'
+BEGIN
+    DECLARE v_slot  INT UNSIGNED;
+    DECLARE v_owner BIGINT UNSIGNED;
+
+    DECLARE EXIT HANDLER FOR SQLEXCEPTION
+    BEGIN
+        ROLLBACK;
+        RESIGNAL;
+    END;
+
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    START TRANSACTION;
+
+    CALL _promote_check(in_move_id, in_token, 0, v_slot, v_owner);
+
+    CALL _move_apply(v_slot, in_batch);
+
+    UPDATE slot_move AS m
+       SET m.at_tbl = in_tbl,
+           m.at_key = in_after_key
+     WHERE m.move_id = in_move_id
+       AND in_tbl <> '';
+
+    COMMIT;
+
+    SELECT v_slot AS slot;
+END$$
+
+DELIMITER ;

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Empty a shard, so that its machine can be taken away: move all of its slots to the others, wait until
+# nothing of them is left, and say what remains to be done.
+#
+# usage: scripts/drain-shard.sh SHARD [OPTION..]
+#
+#   --finish                do not wait until the slots cannot be rolled back any more (--keep): make
+#                           the moves final as soon as all are made
+#   --capacity=NAME=BYTES,..   of the others, never exceeded
+#   --parallel=N            moves at a time per shard (1)
+#   --keep=TIME             so long each can be rolled back (1h)
+#   --rate=ROWS/s           copy no faster
+#   --dry-run               show the plan; change nothing
+#   --yes                   do not ask
+#   --topology=FILE --password-file=FILE --user=NAME --db-name=NAME --tls-ca=FILE
+#                           as for shardctl; not needed beside a demo cluster
+#
+# It may be ended at any time and started again: it goes on with what is left.
+#
+# Exit status: 0 the shard is empty (--dry-run: could be); 1 something is left on it; 2 misuse.
+#
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/operate.sh
+. "$ROOT/scripts/operate.sh"
+
+shard='' finish=0 terms=()
+for option in "$@"; do
+	case $option in
+	--finish) finish=1 ;;
+	--capacity=* | --parallel=* | --keep=* | --rate=*) terms+=("$option") ;;
+	-*) place_option "$option" || misuse "unknown option $option" ;;
+	*)
+		[[ -z $shard ]] || misuse "one shard at a time"
+		shard=$option
+		;;
+	esac
+done
+[[ -n $shard ]] || misuse "which shard?"
+shardctl_find
+
+# left: sets slots, gives and keeps of the shard; false when shardctl cannot say. What comes behind
+# FREE, which may have a blank, is counted from the end.
+left() {
+	local line
+	line=$({ shardctl status || true; } | awk -v shard="$shard" '
+		$1 == shard && NF >= 9 { print $4, $(NF - 2), $NF; exit }')
+	read -r slots gives keeps <<<"$line" || return 1
+	is_number "$slots" && is_number "$gives" && is_number "$keeps"
+}
+
+# Slots that it gave away and that could come back, with commas between.
+kept() {
+	{ shardctl status || true; } | awk -v shard="$shard" '
+		$1 == "slot" && $3 == shard && $4 == "->" && $6 ~ /^keeping/ { list = list sep $2; sep = "," }
+		END { print list }'
+}
+
+refuse_troubles
+status=0
+shardctl drain "$shard" "${terms[@]}" --dry-run || status=$?
+((status < 2 && DRY_RUN == 0)) || exit "$status"
+
+left || die "$shard does not say what is on it"
+if ((slots > 0)); then
+	confirm "Move all of this away from $shard?"
+	shardctl drain "$shard" "${terms[@]}" --yes ||
+		die "not everything was moved away; called again, this goes on with what is left"
+	left || die "$shard does not say what is left on it"
+fi
+if ((keeps > 0 && finish)); then
+	shardctl finish "$(kept)" --yes
+elif ((keeps > 0)); then
+	say "$keeps slots can still be rolled back to $shard: waiting until that is over (shardctl finish ends it)"
+fi
+while left && ((gives + keeps > 0)); do sleep 1; done
+left || die "$shard does not say what is left on it"
+((slots == 0)) || die "$slots slots are on $shard (again)"
+
+cat <<-END
+
+	$shard is empty: it has no slot, and no move needs it any more. Now
+
+	  1. take it out of topology.conf, on every machine with a server or a mover;
+	  2. reload the servers (systemctl reload doushard) and restart the movers
+	     (systemctl restart doushard-mover), one machine at a time;
+	  3. shardctl status shows the others alone; then stop its database. Keep its files
+	     until a backup of the other shards is newer than this.
+END

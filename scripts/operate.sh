@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+# What the scripts for whole tasks share: where shardctl is, how it reaches the shards, and being
+# asked. Sourced after lib.sh, never run.
+
+# Options for shardctl that say where the shards are, and who asks.
+PLACE=()
+DRY_RUN=0
+YES=0
+
+# place_option OPTION: true when it is one of those.
+place_option() {
+	case $1 in
+	--topology=* | --password-file=* | --user=* | --db-name=* | --tls-ca=*) PLACE+=("$1") ;;
+	--dry-run)
+		# shellcheck disable=SC2034 # for the scripts that source this
+		DRY_RUN=1
+		;;
+	--yes) YES=1 ;;
+	-h | --help) usage_exit ;;
+	*) return 1 ;;
+	esac
+}
+
+# Sets SHARDCTL: that of DOUSHARD_BUILD_DIR, of this checkout, or of the installation.
+shardctl_find() {
+	local name
+	for name in "${DOUSHARD_BUILD_DIR:-$ROOT/build}/shardctl" "$(command -v shardctl || true)"; do
+		if [[ -x $name ]]; then
+			SHARDCTL=$name
+			return 0
+		fi
+	done
+	die "shardctl is neither in $ROOT/build nor in PATH: run make, or set DOUSHARD_BUILD_DIR"
+}
+
+# One account for all: a password file is that of one.
+shardctl() {
+	local user=()
+	[[ " ${PLACE[*]} " == *" --user="* || " ${PLACE[*]} " != *" --password-file="* ]] ||
+		user=(--user=doushard_admin)
+	"$SHARDCTL" "$@" "${user[@]}" "${PLACE[@]}"
+}
+
+# confirm QUESTION: ends the script unless the answer is yes.
+confirm() {
+	local answer=''
+	((YES == 0)) || return 0
+	[[ -t 0 ]] || die "nothing was done: --yes does it where nobody can be asked"
+	read -r -p "$1 [y/N] " answer || true
+	[[ $answer == y || $answer == yes ]] || die "nothing was done"
+}
+
+# Nothing is begun while something is wrong.
+refuse_troubles() {
+	local status=0
+	shardctl status || status=$?
+	((status == 0)) || die "first mend what [ERR] names above; nothing was done"
+	echo
+}

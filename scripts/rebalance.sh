@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Even out the shards: look whether all is well, plan, show the plan, ask, make the moves, and look again.
+#
+# usage: scripts/rebalance.sh [OPTION..]
+#
+#   --by=bytes|rows|load    what is evened out (bytes)
+#   --threshold=PERCENT     so far from its share a shard may be (10)
+#   --weights=NAME=W,..     shares of shards beside each other (1)
+#   --capacity=NAME=BYTES,..   that are never exceeded
+#   --limit=N               no more moves
+#   --parallel=N            moves at a time per shard (1)
+#   --keep=TIME             so long each can be rolled back (1h)
+#   --rate=ROWS/s           copy no faster
+#   --dry-run               show the plan; change nothing
+#   --yes                   do not ask
+#   --topology=FILE --password-file=FILE --user=NAME --db-name=NAME --tls-ca=FILE
+#                           as for shardctl; not needed beside a demo cluster
+#
+# Every move makes things better: it may be ended at any time (Ctrl-C) and started again. Users notice
+# nothing but a pause of some milliseconds in writes of the slot that moves.
+#
+# Exit status: 0 even, or evened out (--dry-run: the plan was shown); 1 not all could be done; 2 misuse.
+#
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/operate.sh
+. "$ROOT/scripts/operate.sh"
+
+plan=() terms=()
+for option in "$@"; do
+	case $option in
+	--by=* | --threshold=* | --weights=* | --capacity=* | --limit=*) plan+=("$option") ;;
+	--parallel=* | --keep=* | --rate=*) terms+=("$option") ;;
+	*) place_option "$option" || misuse "unknown option $option" ;;
+	esac
+done
+shardctl_find
+
+refuse_troubles
+status=0
+shardctl plan "${plan[@]}" || status=$?
+((status < 2)) || exit "$status"
+((status == 1 && DRY_RUN == 0)) || exit 0
+
+confirm "Make these moves?"
+shardctl balance "${plan[@]}" "${terms[@]}" --yes || status=$?
+echo
+shardctl status || true
+exit "$((status > 1 ? status : 0))"

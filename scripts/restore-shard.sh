@@ -1,0 +1,353 @@
+#!/usr/bin/env bash
+# Put a backup of a shard back into an empty server, say what is lost, and settle it with the other
+# shards. It stays refused until `shardctl verify` has compared it with them and admits it.
+#
+# usage: scripts/restore-shard.sh --topology=FILE --shard=NAME --from=BACKUP [OPTION...]
+#        scripts/restore-shard.sh --topology=FILE --shard=NAME --in-place [OPTION...]
+#
+#   --topology=FILE             the shards, as the server reads them (topology_file)
+#   --shard=NAME                which
+#   --from=BACKUP               directory that scripts/backup-shard.sh has written
+#   --in-place                  the data is there already: a data directory that was put back, a
+#                               replica that was promoted
+#   --datadir=DIR               of a physical backup: the empty data directory of the stopped
+#                               server. The files are put there, and that is all: start the
+#                               server, then run this with --in-place
+#   --defaults-file=FILE        option file of the client with user and password of an
+#   --defaults-extra-file=FILE  account that may create databases, users and routines, on all shards
+#   --passwords=DIR             as in scripts/migrate: passwords for the accounts
+#   --shardctl=PROGRAM          (shardctl, or build/shardctl of the checkout)
+#   --without=NAME              go on although this other shard does not answer: what only it has
+#                               heard is not known; may be repeated
+#   --dry-run                   say what is lost, change nothing
+#   --yes                       do not ask
+#   --help
+#
+# What it does: checks every file of the backup against its sums; loads it, as an account of the
+# database server only, so that no server finds it half; refuses the shard (CALL shard_refuse);
+# loads routines, accounts and grants (scripts/migrate); asks the other shards for the epochs
+# that they have heard, and raises those of all slots above them, so that no version and no id is
+# handed out twice (CALL shard_restored); compares with the others and counts what they know of what
+# is lost here. Run again, it goes on where it was broken off.
+#
+# Slots that have moved to another shard since the backup stay there. Slots that had come to this
+# shard since have no rows here: they stay refused, are named, and what to do with them is said.
+#
+# Exit status: 0 done; 1 failed, see there; 2 misuse.
+#
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: Doushard contributors
+
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+DATABASE=doushard
+ENTRIES_MAX=2000
+
+topology='' shard='' from='' in_place=0 datadir='' passwords='' shardctl='' dry_run=0 yes=0
+defaults=() without=' '
+
+while (($# > 0)); do
+	case $1 in
+	--topology=*) topology=$(absolute "${1#*=}") ;;
+	--shard=*) shard=${1#*=} ;;
+	--from=*) from=$(absolute "${1#*=}") ;;
+	--in-place) in_place=1 ;;
+	--datadir=*) datadir=$(absolute "${1#*=}") ;;
+	--defaults-file=* | --defaults-extra-file=*)
+		[[ -r ${1#*=} ]] || die "cannot read ${1#*=}"
+		defaults=("${1%%=*}=$(absolute "${1#*=}")")
+		;;
+	--passwords=*) passwords=$(absolute "${1#*=}") ;;
+	--shardctl=*) shardctl=${1#*=} ;;
+	--without=*) without+="${1#*=} " ;;
+	--dry-run) dry_run=1 ;;
+	--yes) yes=1 ;;
+	-h | --help) usage_exit ;;
+	*) misuse "unknown argument $1" ;;
+	esac
+	shift
+done
+[[ -n $topology && -n $shard ]] || misuse "--topology and --shard are needed"
+[[ -n $from || $in_place == 1 ]] || misuse "--from=BACKUP or --in-place is needed"
+[[ -z $from || $in_place == 0 ]] || misuse "--from and --in-place exclude each other"
+[[ -r $topology ]] || die "cannot read $topology"
+command -v mariadb >/dev/null || die "the client mariadb is missing (package mariadb-client-core)"
+for program in "$shardctl" "${DOUSHARD_BUILD_DIR:-$ROOT/build}/shardctl" shardctl; do
+	if [[ -n $program ]] && command -v "$program" >/dev/null; then
+		shardctl=$program
+		break
+	fi
+done
+
+ok() { say "[OK] $*"; }
+note() { say "[!] $*"; }
+fail() {
+	say "[ERR] $*"
+	exit 1
+}
+
+# ---- the shards -----------------------------------------------------------------------
+
+mapfile -t lines < <(topology_shards "$topology")
+declare -A at_host at_port at_socket
+others=()
+for line in "${lines[@]}"; do
+	IFS=$'\t' read -r name host port socket <<<"$line"
+	at_host[$name]=$host at_port[$name]=$port at_socket[$name]=$socket
+	[[ $name == "$shard" || $without == *" $name "* ]] || others+=("$name")
+done
+[[ -n ${at_host[$shard]:-} ]] || die "$topology names no shard $shard"
+
+# on NAME [OPTION...]: statements from standard input.
+on() {
+	local where
+	shard_options "${at_host[$1]}" "${at_port[$1]}" "${at_socket[$1]}"
+	mariadb "${defaults[@]}" "${where[@]}" --batch --skip-column-names --comments --connect-timeout=10 \
+		--default-character-set=utf8mb4 "${@:2}"
+}
+
+# one NAME STATEMENT: what it answers.
+one() { on "$1" "$DATABASE" <<<"$2;"; }
+
+moment() { date -u -d "@$(($1 / 1000))" '+%Y-%m-%d %H:%M:%S UTC'; }
+
+# ---- the backup -----------------------------------------------------------------------
+
+# Sets kind, at, schema.
+backup_check() {
+	local key value said_shard='' sums='' mark
+	[[ -r $from/manifest && -r $from/manifest.sum && $from != *.part.* ]] ||
+		fail "$from is no whole backup: it has no manifest"
+	[[ $(sha256sum <"$from/manifest" | cut -c1-64) == $(<"$from/manifest.sum") ]] ||
+		fail "the manifest of $from was changed"
+	IFS= read -r mark <"$from/manifest"
+	[[ $mark == 'doushard-backup 1' ]] || fail "$from is of another version: $mark"
+	while IFS='=' read -r key value; do
+		case $key in
+		kind) kind=$value ;;
+		shard) said_shard=$value ;;
+		at) at=$value ;;
+		schema) schema=$value ;;
+		sums) sums=$value ;;
+		esac
+	done <"$from/manifest"
+	[[ $said_shard == "$shard" ]] || fail "$from is a backup of $said_shard"
+	[[ $(sha256sum <"$from/sums" | cut -c1-64) == "$sums" ]] || fail "$from/sums was changed"
+	(cd -- "$from" && sha256sum --check --strict --quiet sums >/dev/null 2>&1) ||
+		fail "files of $from are missing or not those that were written"
+	ok "backup of $shard of $(moment "$at"), schema version $schema, whole"
+}
+
+physical_put() {
+	[[ -n $datadir ]] || misuse "of a physical backup, --datadir=DIR is needed, with the server stopped"
+	[[ -d $datadir && -z $(ls -A -- "$datadir") ]] || fail "$datadir is no empty directory"
+	if ((dry_run)); then
+		say "would copy $from/data to $datadir"
+		return
+	fi
+	local owner
+	owner=$(stat -c %U:%G -- "$datadir")
+	cp -R --reflink=auto -- "$from/data/." "$datadir"
+	((EUID != 0)) || chown -R "$owner" "$datadir"
+	ok "files put into $datadir: start the server, then run this with --in-place"
+}
+
+# ---- what the others say --------------------------------------------------------------
+
+# Sets heard (what they remember that the shard had counted to), clock, and writes lines
+# "shard slot next epoch server state" to $work/epochs.
+others_ask() {
+	local name line
+	heard=0 clock=0
+	: >"$work/epochs"
+	for name in "${others[@]}"; do
+		line=$(one "$name" "SELECT COALESCE((SELECT MAX(k.beat) FROM shard_known AS k WHERE k.name = '$shard'), 0),
+			_now_ms()") || fail "$name does not answer; --without=$name goes on without what it has heard"
+		((${line%%$'\t'*} <= heard)) || heard=${line%%$'\t'*}
+		((${line##*$'\t'} <= clock)) || clock=${line##*$'\t'}
+		one "$name" "CALL slot_epochs()" | awk -v name="$name" '{ print name "\t" $0 }' >>"$work/epochs"
+	done
+	ok "${#others[@]} other shards answer"
+}
+
+loss_say() {
+	local from_ms=$1
+	if ((from_ms == 0)); then
+		note "this data does not say of when it is: what was written to $shard since is lost, but for what other shards" \
+			"know of it"
+	elif ((heard > from_ms)); then
+		note "others heard of $shard until $(moment "$heard"): what was written to it in the $(((heard - from_ms) / 1000)) s" \
+			"after $(moment "$from_ms") is lost, but for what other shards know of it"
+	else
+		note "what was written to $shard after $(moment "$from_ms") is lost, but for what other shards know of it"
+	fi
+	note "erasures, bans, deletions, passwords and sessions of that time are undone, too; repeat what must stay done"
+}
+
+confirm() {
+	local line=''
+	((yes == 0)) || return 0
+	printf '%s [y/N] ' "$1"
+	IFS= read -r line || true
+	[[ $line == [yY]* ]] || fail "not confirmed; nothing was changed"
+}
+
+# ---- loading --------------------------------------------------------------------------
+
+# Sets state: empty, loading (a run was broken off), there.
+target_state() {
+	local tables
+	tables=$(on "$shard" <<<"SELECT t.TABLE_NAME FROM information_schema.TABLES AS t
+		WHERE t.TABLE_SCHEMA = '$DATABASE' AND t.TABLE_NAME IN ('restore_mark', 'shard_self');
+		SELECT s.SCHEMA_NAME FROM information_schema.SCHEMATA AS s WHERE s.SCHEMA_NAME = '$DATABASE';") ||
+		fail "$shard does not answer"
+	case $tables in
+	'') state=empty ;;
+	*restore_mark*) state=loading ;;
+	*shard_self*)
+		# Installed and not yet named is as good as empty.
+		state=there
+		[[ $(one "$shard" "SELECT COUNT(*) FROM shard_self") != 0 ]] || state=empty
+		;;
+	*) state=there ;;
+	esac
+}
+
+# The mark goes with the last statement, which refuses the shard: before that there is no account
+# of a server there, and no routine.
+dump_load() {
+	{
+		cat <<-END
+			DROP DATABASE IF EXISTS $DATABASE;
+			CREATE DATABASE $DATABASE DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+			USE $DATABASE;
+			CREATE TABLE restore_mark (one INT PRIMARY KEY) COMMENT 'a backup is being loaded';
+		END
+		gzip -dc "$from/tables.sql.gz"
+		cat <<-END
+			;
+			UPDATE shard_self SET refused_at = $at, refused_why = 'restored from a backup', settled_at = NULL,
+			       paused_at = COALESCE(paused_at, $at),
+			       paused_why = IF(paused_why = '', 'refused: restored from a backup', paused_why);
+			UPDATE slot_fence SET paused = 1;
+			COMMIT;
+			DROP TABLE restore_mark;
+		END
+	} | on "$shard" || fail "the backup could not be loaded; run this again"
+	ok "loaded, and refused"
+}
+
+migrate() {
+	local options=("--topology=$topology" "--only=$shard" "${defaults[@]}")
+	((in_place)) || options+=(--offline)
+	[[ -z $passwords ]] || options+=("--passwords=$passwords")
+	"$ROOT/scripts/migrate" "${options[@]}" >"$work/migrate" 2>&1 ||
+		fail "scripts/migrate failed: $(tail -n 3 -- "$work/migrate")"
+	ok "$(tail -n 1 -- "$work/migrate" | cut -c1-100)"
+}
+
+# ---- settling -------------------------------------------------------------------------
+
+# Of all lines, the highest: an object per slot.
+entries() {
+	awk -F '\t' '
+		$3 > next_of[$2] + 0 { next_of[$2] = $3 }
+		$4 > epoch[$2] + 0 { epoch[$2] = $4; server[$2] = $5 }
+		END {
+			for (slot in next_of)
+				printf "{\"slot\":%d,\"next\":%d,\"epoch\":%d,\"server\":\"%s\"}\n", slot, next_of[slot],
+					epoch[slot], server[slot]
+		}' "$work/epochs"
+}
+
+# Who had SLOT before: its fence says that it was given to the shard.
+former() { awk -F '\t' -v slot="$1" '$2 == slot && $6 == "moved" { print $1; exit }' "$work/epochs"; }
+
+settle() {
+	local list=() i last line slot what epoch server giver kept gone lost now all_gone=0 all_lost=0 all_kept=0
+	one "$shard" "CALL shard_refuse('$1')" >/dev/null || fail "$shard could not be refused"
+	now=$(one "$shard" "SELECT _now_ms()")
+	((now + 2000 >= clock)) || fail "the clock of $shard is $(((clock - now) / 1000)) s behind the others': set it first," \
+		"for ids are minted from it"
+	((now <= clock)) || clock=$now
+	((heard == 0)) ||
+		one "$shard" "CALL shard_learn('[{\"name\":\"$shard\",\"beat\":$heard}]')" >/dev/null
+	one "$shard" "CALL slot_epochs()" | awk -v name="$shard" '{ print name "\t" $0 }' >>"$work/epochs"
+	mapfile -t list < <(entries)
+	((${#list[@]} > 0)) || fail "nobody knows of any slot"
+	for ((i = 0; i < ${#list[@]}; i += ENTRIES_MAX)); do
+		last=$((i + ENTRIES_MAX >= ${#list[@]}))
+		printf "CALL shard_restored('[%s]', %d, %d);\n" \
+			"$(printf '%s\n' "${list[@]:i:ENTRIES_MAX}" | paste -sd,)" "$last" "$clock" |
+			on "$shard" "$DATABASE" >"$work/settled" || fail "the epochs could not be raised; run this again"
+		{
+			read -r kept gone lost
+			all_kept=$((all_kept + kept)) all_gone=$((all_gone + gone)) all_lost=$((all_lost + lost))
+			while IFS=$'\t' read -r slot what epoch server; do
+				if [[ $what == gone ]]; then
+					note "slot $slot has moved to $server since (epoch $epoch): it stays there"
+					continue
+				fi
+				note "slot $slot had come to $shard since: its rows are not in this data, and it stays refused"
+				giver=$(former "$slot")
+				[[ -z $giver ]] ||
+					note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
+				note "  to go on with what is on $shard (nothing, or what you load): CALL slot_adopt($slot, '$shard')"
+			done
+		} <"$work/settled"
+	done
+	ok "slots: $all_kept kept at new epochs, $all_gone gone to others, $all_lost without rows"
+}
+
+# What other shards know of what is lost here.
+compare() {
+	local status=0
+	local options=(verify "--topology=$topology" "--shard=$shard" --dry-run)
+	if [[ -z $shardctl || -z $passwords || ! -r $passwords/admin_password ]]; then
+		note "to compare with the other shards and admit it: shardctl verify --shard=$shard"
+		return
+	fi
+	"$shardctl" "${options[@]}" "--password-file=$passwords/admin_password" 2>"$work/verify" || status=$?
+	((status < 2)) || fail "shardctl verify: $(tail -n 3 -- "$work/verify")"
+	note "$shard is refused until it is admitted: shardctl verify --shard=$shard"
+}
+
+# ---- all of it ------------------------------------------------------------------------
+
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+
+kind=dump at=0 schema=0
+[[ -z $from ]] || backup_check
+if [[ $kind == physical ]]; then
+	physical_put
+	exit 0
+fi
+others_ask
+target_state
+if ((in_place)); then
+	[[ $state == there ]] || fail "$shard has no data"
+	name=$(one "$shard" "SELECT ss.name FROM shard_self AS ss")
+	[[ $name == "$shard" ]] || fail "what answers there calls itself $name"
+	at=$(one "$shard" "SELECT COALESCE((SELECT MAX(sb.beat) FROM shard_beat AS sb), 0)")
+else
+	[[ $state != there ]] || fail "$shard is not empty: stop it, move its data directory away, and" \
+		"initialise a new one (mariadb-install-db); or is --in-place meant?"
+fi
+loss_say "$at"
+if ((dry_run)); then
+	say "would $( ((in_place)) || echo 'load it, ')settle the slots of $shard with ${#others[@]} other shards, and refuse it until" \
+		"shardctl verify admits it"
+	exit 0
+fi
+confirm "restore $shard?"
+if ((in_place)); then
+	one "$shard" "CALL shard_refuse('its data was put back')" >/dev/null 2>&1 || true
+else
+	dump_load
+fi
+migrate
+settle "$( ((in_place)) && echo 'its data was put back' || echo 'restored from a backup')"
+compare

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* shardctl mover: the process that makes the moves that others ask for. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shard/base/log.h"
+
+#include "shard/mover.h"
+
+#include "server/topology.h"
+
+#include "scripts/shardctl.h"
+
+static const char help[] =
+    "mover: make the moves that were asked for, on all shards, until a signal ends it.\n"
+    "Several may run, on any machines: each move is made by one of them, and by another\n"
+    "one when that does not say anything for 10 s (--lease-ms). Whatever ends a mover, "
+    "nothing is "
+    "lost:\n"
+    "the next one goes on from what the shards know.\n"
+    "\n"
+    "  --threads=N           moves at a time (2)\n"
+    "  --per-shard=N         moves that one shard gives, and takes, at a time (1)\n"
+    "  --lock-ms=N           writers wait so long for a flip that does not begin (50)\n"
+    "  --lease-ms=N          another one takes over what this one has not spoken of for "
+    "so "
+    "long\n"
+    "                        (10000)\n"
+    "  --commit-ms=N         copy at a fifth of the speed while commits take longer "
+    "(100;\n"
+    "                        0: never)\n"
+    "  --statements=N        or while one of both shards has more under way (64; 0: "
+    "never)\n"
+    "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
+    "option\n"
+    "                        db_durability_exempt of the server\n"
+    "\n"
+    "Account doushard_mover. One line in the log per phase of a move; `shardctl status`\n"
+    "and CALL move_status() show how far each is.\n"
+    "\n"
+    "    shardctl mover --topology=/etc/doushard/topology.conf \\\n"
+    "        --password-file=/etc/doushard/mover_password\n"
+    "\n"
+    "Exit status: 0 ended by SIGTERM or SIGINT, its claims given back; 2 misuse.\n";
+
+static atomic_bool stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&stop, true);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
+}
+
+/* The number that TEXT is, or DEFAULT; LEAST to MOST. False: said on standard error. */
+static bool read_number(const char *name, const char *text, unsigned least, unsigned most,
+                        unsigned *number)
+{
+    char *end;
+    char why[96];
+
+    if (text == NULL) {
+        return true;
+    }
+    unsigned long value = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < least || value > most) {
+        (void)snprintf(why, sizeof why, "needs a number from %u to %u", least, most);
+        (void)shardctl_fail(name, why);
+        return false;
+    }
+    *number = (unsigned)value;
+    return true;
+}
+
+static bool read_limits(const struct shardctl_options *options,
+                        struct mover_options *mover)
+{
+    unsigned per_shard = mover->moves_max;
+    unsigned lock_ms = (unsigned)mover->limits.lock_ms;
+    unsigned lease_ms = (unsigned)mover->limits.lease_ms;
+    unsigned commit_ms = 100;
+    unsigned statements = 64;
+
+    if (!read_number("--threads", options->threads, 1, 32, &mover->threads) ||
+        !read_number("--per-shard", options->per_shard, 1, 32, &per_shard) ||
+        !read_number("--lock-ms", options->lock_ms, 1, 1000, &lock_ms) ||
+        !read_number("--lease-ms", options->lease_ms, 1000, 3600000, &lease_ms) ||
+        !read_number("--commit-ms", options->commit_ms, 0, 60000, &commit_ms) ||
+        !read_number("--statements", options->statements, 0, 100000, &statements)) {
+        return false;
+    }
+    mover->moves_max = per_shard;
+    mover->limits.imports_max = per_shard;
+    mover->limits.lock_ms = (int)lock_ms;
+    mover->limits.lease_ms = (int)lease_ms;
+    mover->limits.commit_ms = (int)commit_ms;
+    mover->limits.statements_max = statements;
+    return true;
+}
+
+static struct mover_shard *read_shards(const struct shardctl *ctl)
+{
+    const struct shardctl_options *options = &ctl->options;
+    const struct topology *topology = ctl->topology;
+    struct mover_shard *shards = calloc(topology->n_servers, sizeof *shards);
+
+    for (size_t i = 0; shards != NULL && i < topology->n_servers; i++) {
+        const struct router_server *server = &topology->servers[i];
+        shards[i] = (struct mover_shard){.name = server->name,
+                                         .durability_exempt = server->durability_exempt,
+                                         .target = {.host = server->host,
+                                                    .port = server->port,
+                                                    .socket = server->socket,
+                                                    .user = options->user,
+                                                    .password = ctl->password,
+                                                    .db_name = options->db_name,
+                                                    .tls_ca = options->tls_ca}};
+    }
+    return shards;
+}
+
+static int run(const struct shardctl *ctl)
+{
+    struct mover_options options = mover_defaults();
+    char host[40] = "";
+    char holder[64];
+
+    if (!read_limits(&ctl->options, &options)) {
+        return 2;
+    }
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(holder, sizeof holder, "%s/%ld", host, (long)getpid());
+    options.holder = holder;
+    options.n_shards = ctl->topology->n_servers;
+    struct mover_shard *shards = read_shards(ctl);
+    if (shards == NULL) {
+        return shardctl_fail("mover", "out of memory");
+    }
+    options.shards = shards;
+    catch_signals();
+    log_set_level(LOG_INFO);
+    log_write(LOG_INFO, "mover_started", "holder=%s shards=%zu threads=%u", holder,
+              options.n_shards, options.threads);
+    bool is_good = mover_run(&options, &stop);
+    log_write(LOG_INFO, "mover_stopped", "holder=%s", holder);
+    free(shards);
+    return is_good ? 0 : shardctl_fail("mover", "no memory, or no threads");
+}
+
+const struct shardctl_command shardctl_mover = {
+    .name = "mover",
+    .operands = "",
+    .options =
+        "threads per-shard lock-ms lease-ms commit-ms statements durability-exempt",
+    .help = help,
+    .user = "doushard_mover",
+    .must_be_durable = true,
+    .run = run,
+};

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* shardctl status: the shards, the moves under way, and what is wrong. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/id.h"
+#include "shard/router.h"
+#include "shard/router_scatter.h"
+
+#include "scripts/shardctl_checks.h"
+#include "scripts/shardctl_moves.h"
+
+static const char help[] =
+    "status: the shards, the moves that are under way, and what is wrong. Reads only.\n"
+    "\n"
+    "  --json                one JSON object\n"
+    "\n"
+    "  SHARD   ROLE     STATE   SLOTS  OWN  FREE     GIVES  TAKES  KEEPS\n"
+    "  shard1  gives    up        511    0  91.2 GB      1      0      0\n"
+    "      ROLE is serves, gives, takes, gives+takes, or empty: it has no slots, a new "
+    "one\n"
+    "      or one that was drained. STATE is up, paused or down. OWN are slots of one "
+    "heavy\n"
+    "      user each. KEEPS are slots that it gave away and that can come back.\n"
+    "  slot 17 shard1 -> shard2: copying [######----------] 42%, ..\n"
+    "      as `shardctl move --help` says.\n"
+    "  [OK]   every slot has an owner that answers\n"
+    "  [ERR]  the move of slot 17 waits for a mover for 40 s: start one (shardctl "
+    "mover)\n"
+    "      What is well and what is not, and what to do about it.\n"
+    "\n"
+    "    watch -n1 shardctl status\n"
+    "    shardctl status --json | jq '.checks[] | select(.verdict != \"OK\").text'\n"
+    "\n"
+    "Exit status: 0 no [ERR]; 1 there are some; 2 misuse, or no shard answers.\n";
+
+/* A move that failed is told of for a day. */
+#define FAILED_MS 86400000
+
+/* Named one by one; of more, their number. */
+#define NAMED_MAX 8
+
+struct shard_line {
+    struct router_shard_state state;
+    unsigned n_own;
+    unsigned n_gives, n_takes, n_keeps;
+    int64_t free_bytes; /* -1: nobody knows */
+};
+
+struct run {
+    const struct shardctl *ctl;
+    struct moves moves;
+    struct shard_line *shards;
+    size_t n_shards;
+    unsigned n_shared[2]; /* shared slots without an owner, and with one that is down */
+    uint32_t orphan;      /* one of them */
+    struct checks checks;
+};
+
+/* --- Looking --- */
+
+static void count_slots(struct run *run)
+{
+    static struct slotset all;
+    static struct slotset disputed;
+
+    router_all_slots(run->ctl->router, &all, &disputed);
+    for (uint32_t slot = 0; (slot = slotset_next(&all, &disputed, slot)) < SLOTS_MAX;
+         slot++) {
+        const size_t shard = router_slot_shard(run->ctl->router, slot);
+        const bool is_known = shard < run->n_shards;
+        if (is_known && slot >= SHARED_SLOTS) {
+            run->shards[shard].n_own++;
+        }
+        if (!is_known || !run->shards[shard].state.up) {
+            run->n_shared[is_known]++;
+            run->orphan = slot;
+        }
+    }
+}
+
+static size_t shard_named(const struct run *run, const char *name)
+{
+    size_t i = 0;
+
+    while (i < run->n_shards && strcmp(run->shards[i].state.name, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static void count_moves(struct run *run)
+{
+    for (size_t i = 0; i < run->moves.n; i++) {
+        const struct move_row *row = &run->moves.rows[i];
+        const size_t giver = shard_named(run, row->giver);
+        const size_t taker = shard_named(run, row->taker);
+        if (move_is_over(row) || giver == run->n_shards) {
+            continue;
+        }
+        if (row->phase == PHASE_KEEPING) {
+            run->shards[giver].n_keeps++;
+        } else if (row->phase != PHASE_QUEUED) {
+            run->shards[giver].n_gives++;
+            if (taker < run->n_shards) {
+                run->shards[taker].n_takes++;
+            }
+        }
+    }
+}
+
+static void measure_room(struct run *run)
+{
+    struct fleet fleet;
+
+    fleet_begin(&fleet, run->ctl);
+    fleet.is_quiet = true;
+    const bool is_any = fleet_call(&fleet, PROC_SHARD_FREE, NULL, SIZE_MAX);
+    for (size_t i = 0; i < run->n_shards; i++) {
+        const struct dbvalue *left =
+            is_any ? dbresult_value(fleet.shares[i].results, 0, "free_bytes") : NULL;
+        run->shards[i].free_bytes =
+            left == NULL || left->is_null ? -1 : (int64_t)left->number;
+    }
+    fleet_end(&fleet);
+}
+
+/* False: said on standard error. */
+static bool look(struct run *run)
+{
+    struct router *router = run->ctl->router;
+
+    (void)router_discover(router, clock_mono_ms() + SHARDCTL_CONNECT_MS);
+    run->n_shards = router_n_shards(router);
+    run->shards = calloc(run->n_shards, sizeof *run->shards);
+    if (run->shards == NULL) {
+        (void)shardctl_fail("status", "out of memory");
+        return false;
+    }
+    for (size_t i = 0; i < run->n_shards; i++) {
+        router_shard_state(router, i, &run->shards[i].state);
+    }
+    if (!moves_read(&run->moves, run->ctl, /* is_quiet= */ true)) {
+        for (size_t i = 0; i < run->n_shards; i++) {
+            (void)shardctl_fail(run->shards[i].state.name, run->shards[i].state.reason);
+        }
+        return false;
+    }
+    measure_room(run);
+    count_slots(run);
+    count_moves(run);
+    return true;
+}
+
+/* --- The shards --- */
+
+static const char *role(const struct shard_line *shard)
+{
+    if (shard->n_gives > 0) {
+        return shard->n_takes > 0 ? "gives+takes" : "gives";
+    }
+    return shard->n_takes > 0             ? "takes"
+           : shard->state.slots_owned > 0 ? "serves"
+                                          : "empty";
+}
+
+static const char *state_name(const struct shard_line *shard)
+{
+    return !shard->state.up ? "down" : shard->state.paused[0] != '\0' ? "paused" : "up";
+}
+
+static void print_shards(const struct run *run)
+{
+    (void)printf("%-16s %-12s %-7s %6s %5s %10s %6s %6s %6s\n", "SHARD", "ROLE", "STATE",
+                 "SLOTS", "OWN", "FREE", "GIVES", "TAKES", "KEEPS");
+    for (size_t i = 0; i < run->n_shards; i++) {
+        const struct shard_line *shard = &run->shards[i];
+        char text[24] = "?";
+        if (shard->free_bytes >= 0) {
+            (void)fleet_bytes((double)shard->free_bytes, text);
+        }
+        (void)printf("%-16s %-12s %-7s %6u %5u %10s %6u %6u %6u\n", shard->state.name,
+                     role(shard), state_name(shard), shard->state.slots_owned,
+                     shard->n_own, text, shard->n_gives, shard->n_takes, shard->n_keeps);
+    }
+}
+
+static json_t *json_of_shards(const struct run *run)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < run->n_shards; i++) {
+        const struct shard_line *shard = &run->shards[i];
+        (void)json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I}", "shard",
+                      shard->state.name, "role", role(shard), "state", state_name(shard),
+                      "reason", shard->state.reason, "slots",
+                      (json_int_t)shard->state.slots_owned, "own_slots",
+                      (json_int_t)shard->n_own, "free_bytes",
+                      shard->free_bytes < 0 ? json_null()
+                                            : json_integer(shard->free_bytes),
+                      "gives", (json_int_t)shard->n_gives, "takes",
+                      (json_int_t)shard->n_takes, "keeps", (json_int_t)shard->n_keeps));
+    }
+    return list;
+}
+
+/* --- The moves --- */
+
+static void print_moves(const struct run *run)
+{
+    char line[MOVE_LINE];
+
+    for (size_t i = 0; i < run->moves.n; i++) {
+        if (!move_is_over(&run->moves.rows[i])) {
+            (void)puts(move_line(&run->moves.rows[i], line));
+        }
+    }
+    (void)putchar('\n');
+}
+
+static json_t *json_of_moves(const struct run *run)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < run->moves.n; i++) {
+        (void)json_array_append_new(list, move_json(&run->moves.rows[i]));
+    }
+    return list;
+}
+
+/* --- What is wrong --- */
+
+static void check_shards(struct run *run)
+{
+    unsigned n_down = 0;
+
+    for (size_t i = 0; i < run->n_shards; i++) {
+        const struct router_shard_state *state = &run->shards[i].state;
+        if (!state->up) {
+            checks_add(&run->checks, CHECK_ERR, "%s is not in use: %s", state->name,
+                       state->reason);
+        } else if (state->paused[0] != '\0') {
+            checks_add(&run->checks, CHECK_ERR,
+                       "%s is paused by %s; CALL shard_resume() there ends it",
+                       state->name, state->paused);
+        } else if (state->n_hearsay > 0) {
+            checks_add(&run->checks, CHECK_WARN,
+                       "%s has heard that %s, which is not believed (%u slots)",
+                       state->name, state->hearsay, state->n_hearsay);
+        }
+        n_down += !state->up || state->paused[0] != '\0';
+    }
+    if (n_down == 0) {
+        checks_add(&run->checks, CHECK_OK, "%zu of %zu shards answer", run->n_shards,
+                   run->n_shards);
+    }
+}
+
+static void check_slots(struct run *run)
+{
+    struct router_dispute disputes[NAMED_MAX];
+    const unsigned n = router_disputes(run->ctl->router, 0, disputes, NAMED_MAX);
+
+    for (unsigned i = 0; i < n && i < NAMED_MAX; i++) {
+        checks_add(&run->checks, CHECK_ERR,
+                   "slot %" PRIu32 ": %s and %s claim it at epoch %" PRIu64
+                   ", nobody serves it: CALL slot_settle(%" PRIu32
+                   ", ..) on the one that is to have it",
+                   disputes[i].slot, disputes[i].servers[0], disputes[i].servers[1],
+                   disputes[i].epoch, disputes[i].slot);
+    }
+    if (n > NAMED_MAX) {
+        checks_add(&run->checks, CHECK_ERR, "%u more slots are claimed twice",
+                   n - NAMED_MAX);
+    }
+    if (run->n_shared[0] > 0) {
+        checks_add(&run->checks, CHECK_ERR,
+                   "%u slots have no owner that is known, slot %" PRIu32 " for one",
+                   run->n_shared[0], run->orphan);
+    }
+    if (run->n_shared[1] > 0) {
+        checks_add(&run->checks, CHECK_ERR,
+                   "%u slots are not served: their shard is down", run->n_shared[1]);
+    }
+    if (n + run->n_shared[0] + run->n_shared[1] == 0) {
+        checks_add(&run->checks, CHECK_OK, "every slot has one owner, which answers");
+    }
+}
+
+/* Is ROW the last that was heard of its slot from its shard? */
+static bool is_newest(const struct run *run, const struct move_row *row)
+{
+    for (const struct move_row *later = row + 1; later < run->moves.rows + run->moves.n;
+         later++) {
+        if (later->shard == row->shard && later->slot == row->slot) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_moves(struct run *run)
+{
+    const unsigned n_errors = run->checks.n_errors;
+    char text[UNITS_TEXT];
+    size_t n = 0;
+
+    for (size_t i = 0; i < run->moves.n; i++) {
+        const struct move_row *row = &run->moves.rows[i];
+        const int64_t waits_ms = move_waits_ms(row);
+        n += !move_is_over(row);
+        if (waits_ms > 0 && row->last_error[0] != '\0') {
+            checks_add(&run->checks, CHECK_ERR,
+                       "the move of slot %" PRIu32 " has waited for a mover for %s: %s",
+                       row->slot, units_duration(waits_ms, text), row->last_error);
+        } else if (waits_ms > 0) {
+            checks_add(&run->checks, CHECK_ERR,
+                       "the move of slot %" PRIu32
+                       " waits for a mover for %s: start one (shardctl mover)",
+                       row->slot, units_duration(waits_ms, text));
+        } else if (row->phase == PHASE_FAILED && is_newest(run, row) &&
+                   row->now_ms - row->finished_at_ms < FAILED_MS) {
+            checks_add(&run->checks, CHECK_ERR,
+                       "the move of slot %" PRIu32 " to %s failed: %s; it stays on %s",
+                       row->slot, row->taker, row->last_error, row->giver);
+        } else if (!move_is_over(row) && row->last_error[0] != '\0') {
+            checks_add(&run->checks, CHECK_WARN, "the move of slot %" PRIu32 ": %s",
+                       row->slot, row->last_error);
+        }
+    }
+    if (n == 0) {
+        checks_add(&run->checks, CHECK_OK, "no move is under way");
+    } else if (run->checks.n_errors == n_errors) {
+        checks_add(&run->checks, CHECK_OK, "%zu move%s under way", n,
+                   n == 1 ? " is" : "s are");
+    }
+}
+
+/* --- The run --- */
+
+static void print_json(struct run *run)
+{
+    json_t *object = json_pack("{s:o, s:o, s:O, s:b}", "shards", json_of_shards(run),
+                               "moves", json_of_moves(run), "checks", run->checks.list,
+                               "is_good", run->checks.n_errors == 0);
+
+    if (object != NULL && json_dumpf(object, stdout, 0) == 0) {
+        (void)putchar('\n');
+    }
+    json_decref(object);
+}
+
+static int print(struct run *run)
+{
+    const bool is_json = run->ctl->options.is_json;
+
+    checks_begin(&run->checks, is_json);
+    if (!is_json) {
+        print_shards(run);
+        (void)putchar('\n');
+        print_moves(run);
+    }
+    check_shards(run);
+    check_slots(run);
+    check_moves(run);
+    if (is_json) {
+        print_json(run);
+    }
+    checks_end(&run->checks);
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        return shardctl_fail("standard output", shardctl_error_text());
+    }
+    return run->checks.n_errors > 0 ? 1 : 0;
+}
+
+static int run_status(const struct shardctl *ctl)
+{
+    struct run run = {.ctl = ctl};
+    int status = look(&run) ? print(&run) : 2;
+
+    moves_end(&run.moves);
+    free(run.shards);
+    return status;
+}
+
+const struct shardctl_command shardctl_status = {
+    .name = "status",
+    .operands = "",
+    .options = "json",
+    .help = help,
+    .user = "doushard_monitor",
+    .has_router = true,
+    .run = run_status,
+};

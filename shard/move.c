@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* An attempt at a move: what the fences say decides where it goes on. */
+#include "shard/move.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/move_impl.h"
+#include "shard/partition.h"
+
+#define ARENA_BYTES ((size_t)1 << 20)
+
+/* A move whose attempt ended is left alone for so long, so that others have their turn.
+ */
+#define RETRY_LEASE_MS 1000
+
+/* One shard may take so long to hear the news of a move. */
+#define NEWS_MS 1000
+
+/* --- CALLs --- */
+
+struct look_row {
+    const char *state, *token;
+    uint64_t epoch, next_epoch;
+};
+
+static const struct dbfield look_fields[] = {
+    {.column = "state", .kind = DBFIELD_TEXT, .offset = offsetof(struct look_row, state)},
+    {.column = "token", .kind = DBFIELD_TEXT, .offset = offsetof(struct look_row, token)},
+    {.column = "epoch", .kind = DBFIELD_U64, .offset = offsetof(struct look_row, epoch)},
+    {.column = "next_epoch",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct look_row, next_epoch)},
+};
+
+enum move_status run_explain(struct move_run *run, const struct move_link *link,
+                             enum move_status status)
+{
+    if (status != MOVE_OK) {
+        (void)snprintf(run->error, sizeof run->error, "%s: %s", link->name, link->why);
+    }
+    return status;
+}
+
+struct dbarg run_slot(const struct move_run *run)
+{
+    return dbarg_number(run->move->slot);
+}
+
+struct dbarg run_slot_on(const struct move_run *run, const struct move_link *link)
+{
+    return dbarg_number(link == run->from ? run->from_slot : run->to_slot);
+}
+
+struct dbarg run_owner(const struct move_run *run)
+{
+    return dbarg_number(run->move->owner_id);
+}
+
+struct dbarg run_token(const struct move_run *run)
+{
+    return link_text(run->move->token);
+}
+
+enum move_status run_call(struct move_run *run, struct move_link *link, enum proc_id proc,
+                          const struct dbarg *args)
+{
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status =
+        run_explain(run, link, link_call(link, proc, args, &arena, &results));
+    arena_release(&arena);
+    return status;
+}
+
+/* Have the session load the routine of CALL, which may take longer than it may wait for
+ * the fence. */
+static enum move_status rehearse(struct link_call call)
+{
+    call.args[0] = dbarg_number(LINK_NO_SLOT);
+    call.limit_ms = LINK_CALL_MS;
+    call.is_rehearsal = true;
+    enum move_status status = link_run(&call, 1);
+    return status == MOVE_FENCED ? MOVE_OK : status;
+}
+
+enum move_status run_locking(struct move_run *run, struct link_call *call)
+{
+    enum move_status status = MOVE_AGAIN;
+
+    for (unsigned tries = 0; status == MOVE_AGAIN; tries++) {
+        if (*run->stop) {
+            (void)snprintf(run->error, sizeof run->error, "this mover was told to stop");
+            return MOVE_LOST;
+        }
+        call->limit_ms = run_lock_bound_ms(run, tries);
+        status = rehearse(*call);
+        if (status == MOVE_OK) {
+            status = link_run(call, 1);
+        }
+        status = run_explain(run, call->link, status);
+        if (status == MOVE_AGAIN) {
+            run_sleep_ms(20);
+        }
+    }
+    return status;
+}
+
+enum move_status run_call_locking(struct move_run *run, struct link_call call)
+{
+    struct arena arena;
+
+    arena_init(&arena, ARENA_BYTES);
+    call.arena = &arena;
+    enum move_status status = run_locking(run, &call);
+    arena_release(&arena);
+    return status;
+}
+
+enum move_status run_look(struct move_run *run, struct move_link *link, struct look *look)
+{
+    const struct dbarg args[] = {run_slot(run)};
+    struct dbresult *results;
+    struct look_row row;
+    struct arena arena;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status =
+        run_explain(run, link, link_call(link, PROC_MOVE_LOOK, args, &arena, &results));
+    if (status == MOVE_OK &&
+        dbresult_read(results, 0, look_fields, ARRAY_LEN(look_fields), &row)) {
+        (void)snprintf(look->state, sizeof look->state, "%s", row.state);
+        (void)snprintf(look->token, sizeof look->token, "%s", row.token);
+        look->epoch = row.epoch;
+        look->next_epoch = row.next_epoch;
+    } else if (status == MOVE_OK) {
+        (void)snprintf(run->error, sizeof run->error, "%s: move_look cannot be read",
+                       link->name);
+        status = MOVE_REFUSED;
+    }
+    arena_release(&arena);
+    return status;
+}
+
+bool look_is(const struct look *look, const char *state)
+{
+    return strcmp(look->state, state) == 0;
+}
+
+/* --- There --- */
+
+/* How many rows the slot has. */
+static enum move_status count_rows(struct move_run *run)
+{
+    enum move_status status = MOVE_OK;
+
+    run->move->rows_total = 0;
+    for (size_t i = 0; i < MOVE_TABLES && status == MOVE_OK; i++) {
+        const struct dbarg args[] = {run_slot(run), link_text(move_tables[i].name)};
+        struct arena arena;
+        struct dbresult *results;
+        arena_init(&arena, ARENA_BYTES);
+        status =
+            run_explain(run, run->from,
+                        link_call(run->from, PROC_MOVE_COUNT, args, &arena, &results));
+        const struct dbvalue *count =
+            status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
+        run->move->rows_total += count == NULL ? 0 : count->number;
+        arena_release(&arena);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
+    }
+    return status;
+}
+
+struct import_row {
+    const char *tbl, *after_key;
+    uint32_t is_begun, is_clean;
+    uint64_t row_count;
+};
+
+static const struct dbfield import_fields[] = {
+    {.column = "is_begun",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct import_row, is_begun)},
+    {.column = "tbl", .kind = DBFIELD_TEXT, .offset = offsetof(struct import_row, tbl)},
+    {.column = "after_key",
+     .kind = DBFIELD_TEXT,
+     .offset = offsetof(struct import_row, after_key)},
+    {.column = "is_clean",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct import_row, is_clean)},
+    {.column = "row_count",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct import_row, row_count)},
+};
+
+/* TO begins, or goes on, to take the slot at EPOCH; *ROW says how far it is, in ARENA. */
+static enum move_status import_slot(struct move_run *run, uint64_t epoch,
+                                    struct arena *arena, struct import_row *row)
+{
+    const struct dbarg args[] = {run_slot(run),
+                                 dbarg_number(epoch),
+                                 run_token(run),
+                                 dbarg_number(run->move->term),
+                                 link_text(run->from->name),
+                                 dbarg_number(run->limits->imports_max)};
+    struct dbresult *results;
+    enum move_status status = run_explain(
+        run, run->to, link_call(run->to, PROC_MOVE_IMPORT, args, arena, &results));
+
+    if (status == MOVE_OK &&
+        !dbresult_read(results, 0, import_fields, ARRAY_LEN(import_fields), row)) {
+        (void)snprintf(run->error, sizeof run->error, "%s: move_import cannot be read",
+                       run->to->name);
+        status = MOVE_REFUSED;
+    }
+    if (status == MOVE_OK && row->is_begun == 0) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s takes %u slots already: waiting for its turn", run->to->name,
+                       run->limits->imports_max);
+        status = MOVE_LOST;
+    }
+    return status;
+}
+
+/* TO has nothing of the slot that is older; is_clean says that it had not. */
+static enum move_status clean_slot(struct move_run *run, uint64_t epoch, bool is_clean)
+{
+    const struct dbarg args[] = {run_slot(run), run_token(run)};
+    enum move_status status = MOVE_OK;
+
+    if (!is_clean) {
+        status = partition_make(run, run->to, run->move->slot, epoch);
+    }
+    if (status == MOVE_OK && !is_clean) {
+        status = run_purge(run, run->to, epoch);
+    }
+    return status == MOVE_OK && !is_clean ? run_call(run, run->to, PROC_MOVE_CLEAN, args)
+                                          : status;
+}
+
+enum move_status run_open(struct move_run *run)
+{
+    enum move_status status = run_call_locking(
+        run, (struct link_call){.link = run->from,
+                                .proc = PROC_MOVE_OPEN,
+                                .args = {run_slot(run), run_token(run)}});
+
+    run->is_journaled = status == MOVE_OK;
+    return status;
+}
+
+/* Choose the epoch that the slot will have: above all that either shard has heard. */
+static enum move_status choose_epoch(struct move_run *run, const struct look *giver,
+                                     const struct look *taker)
+{
+    run->move->epoch =
+        giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
+    return count_rows(run);
+}
+
+/* From the claim to the flip. */
+static enum move_status go_there(struct move_run *run, const struct look *giver,
+                                 const struct look *taker)
+{
+    struct arena arena;
+    struct import_row import = {.is_begun = 0};
+    enum move_status status = MOVE_OK;
+
+    if (run->move->epoch == 0) {
+        status = choose_epoch(run, giver, taker);
+    }
+    arena_init(&arena, ARENA_BYTES);
+    if (status == MOVE_OK) {
+        status = run_beat(run, PHASE_PREPARING);
+    }
+    if (status == MOVE_OK) {
+        status = import_slot(run, run->move->epoch, &arena, &import);
+    }
+    if (status == MOVE_OK) {
+        run->move->rows_copied = import.row_count;
+        run->rate_rows = import.row_count;
+        status = clean_slot(run, run->move->epoch, import.is_clean == 1);
+    }
+    if (status == MOVE_OK) {
+        status = run_open(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_beat(run, PHASE_COPYING);
+    }
+    if (status == MOVE_OK) {
+        status = run_copy(run, import.tbl, import.after_key);
+    }
+    arena_release(&arena);
+    return status;
+}
+
+enum move_status run_catch_up(struct move_run *run, enum move_phase draining,
+                              enum move_phase verifying, enum move_phase flipping)
+{
+    enum move_status status = run_beat(run, draining);
+
+    if (status == MOVE_OK) {
+        status = run_drain_all(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_beat(run, verifying);
+    }
+    if (status == MOVE_OK) {
+        status = run_verify(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_drain_all(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_beat(run, flipping);
+    }
+    return status;
+}
+
+void run_forget_suspects(struct move_run *run)
+{
+    for (size_t i = 0; i < MOVE_TABLES; i++) {
+        buf_clear(&run->suspects[i]);
+    }
+}
+
+/* Carry over, compare, flip. */
+static enum move_status catch_up_and_flip(struct move_run *run, enum move_phase draining,
+                                          enum move_phase verifying,
+                                          enum move_phase flipping)
+{
+    enum move_status status = run_catch_up(run, draining, verifying, flipping);
+
+    if (status == MOVE_OK) {
+        status = run_flip(run, run->move->epoch, run->move->keep_ms > 0);
+    }
+    run_forget_suspects(run);
+    return status;
+}
+
+/* --- After the flip --- */
+
+/* The fence of LINK, which is as LOOK says and at EPOCH, gets this mover's token. The
+ * mover before may sleep in the middle of a flip. */
+static enum move_status adopt(struct move_run *run, struct move_link *link,
+                              const struct look *look, uint64_t epoch)
+{
+    if (strcmp(look->token, run->move->token) == 0) {
+        return MOVE_OK;
+    }
+    if (look->token[0] != '\0') {
+        (void)link_kill(link, look->token);
+    }
+    return run_call_locking(
+        run, (struct link_call){.link = link,
+                                .proc = PROC_MOVE_ADOPT,
+                                .args = {run_slot(run), dbarg_number(epoch),
+                                         run_token(run), dbarg_number(run->move->term)}});
+}
+
+/* The flip is committed at FROM: TO takes over, if it has not yet, and both have this
+ * mover's token. */
+static enum move_status settle(struct move_run *run, const struct look *from,
+                               const struct look *to)
+{
+    const struct dbarg take[] = {run_slot(run), dbarg_number(from->epoch),
+                                 link_text(from->token)};
+    enum move_status status = MOVE_OK;
+
+    if (!look_is(to, "owned") && !look_is(to, "migrating")) {
+        /* What was read may not be on disk yet: a commit behind it is when it answers. */
+        status = run_call(run, run->from, PROC_SHARD_PROBE, NULL);
+        if (status == MOVE_OK) {
+            status = run_call(run, run->to, PROC_SLOT_TAKEOVER, take);
+        }
+    }
+    if (status == MOVE_OK) {
+        status = adopt(run, run->to, to, from->epoch);
+    }
+    if (status == MOVE_OK) {
+        status = adopt(run, run->from, from, from->epoch);
+    }
+    return status;
+}
+
+/* What they do not hear from here they hear from routers. */
+void run_spread(struct move_run *run, uint32_t slot, uint64_t epoch, const char *server)
+{
+    char entry[160];
+
+    (void)snprintf(entry, sizeof entry,
+                   "[{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\"}]", slot,
+                   (unsigned long long)epoch, server);
+    for (size_t i = 0; i < run->n_links; i++) {
+        struct arena arena;
+        struct link_call call = {.link = &run->links[i],
+                                 .proc = PROC_SLOT_LEARN,
+                                 .args = {link_text(entry)},
+                                 .arena = &arena,
+                                 .limit_ms = NEWS_MS};
+        arena_init(&arena, ARENA_BYTES);
+        if (link_run(&call, 1) != MOVE_OK) {
+            log_write(LOG_WARN, "move_news_not_told", "shard=%s slot=%u why=\"%s\"",
+                      run->links[i].name, slot, run->links[i].why);
+        }
+        arena_release(&arena);
+        if (run_tick(run) != MOVE_OK) {
+            return;
+        }
+    }
+}
+
+/* The move is final: the journal ends, the rows left behind are removed. */
+static enum move_status finish(struct move_run *run, enum move_phase end)
+{
+    enum move_status status = run_beat(run, PHASE_PURGING);
+    struct look look;
+
+    if (status == MOVE_OK) {
+        run_spread(run, run->move->slot, run->move->epoch, run->to->name);
+        status = run_look(run, run->to, &look);
+    }
+    if (status == MOVE_OK && strcmp(look.token, run->move->token) == 0) {
+        status = run_call_locking(
+            run, (struct link_call){.link = run->to,
+                                    .proc = PROC_MOVE_CLOSE,
+                                    .args = {run_slot(run), run_token(run)}});
+    }
+    if (status == MOVE_OK) {
+        status = run_sweep(run, run->to);
+    }
+    if (status == MOVE_OK) {
+        status = partition_drop(run, run->from, run->move->slot, run->move->epoch - 1);
+    }
+    if (status == MOVE_OK) {
+        status = run_purge(run, run->from, run->move->epoch);
+    }
+    if (status != MOVE_OK) {
+        return status;
+    }
+    if (!run->is_lost) {
+        run->error[0] = '\0';
+    }
+    return run_beat(run, end);
+}
+
+/* One look at a move that can still be rolled back: what was written goes back. */
+static enum move_status keep(struct move_run *run, bool *is_over)
+{
+    enum move_status status = MOVE_OK;
+    struct move_link *there = run->to;
+    uint64_t entries = DRAIN_ENTRIES;
+
+    if (run->move->wish == WISH_FINISH) {
+        *is_over = true;
+        return MOVE_OK;
+    }
+    run->to = run->from; /* rows go back */
+    run->from = there;
+    while (status == MOVE_OK && entries == DRAIN_ENTRIES) {
+        status = run_drain(run, &entries);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
+    }
+    run->from = run->to;
+    run->to = there;
+    if (status == MOVE_REFUSED && run->is_lost) { /* it cannot come back any more */
+        *is_over = true;
+        return MOVE_OK;
+    }
+    *is_over = run->move->wish != WISH_ROLLBACK &&
+               clock_wall_ms() >= run->move->flipped_at_ms + run->move->keep_ms;
+    return status;
+}
+
+/* --- Back --- */
+
+/* The giver imports again what it has all the rows of; then the same as there. */
+static enum move_status go_back(struct move_run *run, const struct look *giver,
+                                const struct look *taker)
+{
+    const struct dbarg clean[] = {run_slot(run), run_token(run)};
+    struct import_row import = {.is_begun = 0};
+    struct arena arena;
+    enum move_status status = MOVE_OK;
+
+    if (run->move->phase != PHASE_REVERTING) {
+        run->move->epoch =
+            giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
+        status = run_beat(run, PHASE_REVERTING);
+    }
+    run->from = run->taker;
+    run->to = run->giver;
+    arena_init(&arena, ARENA_BYTES);
+    if (status == MOVE_OK) {
+        status = run_open(run);
+    }
+    if (status == MOVE_OK) {
+        status = import_slot(run, run->move->epoch, &arena, &import);
+    }
+    if (status == MOVE_OK) {
+        status = run_call(run, run->to, PROC_MOVE_CLEAN, clean);
+    }
+    arena_release(&arena);
+    run->move->keep_ms = 0;
+    return status == MOVE_OK
+               ? catch_up_and_flip(run, PHASE_REVERTING, PHASE_REVERTING, PHASE_REVERTING)
+               : status;
+}
+
+/* --- Where things are --- */
+
+/* The slot has moved to the taker: keep it so for a while, go back, or clean up. */
+static enum move_status after_flip(struct move_run *run, const struct look *giver,
+                                   const struct look *taker)
+{
+    bool has_moved_on = taker->epoch > run->move->epoch;
+    bool is_over = run->move->phase == PHASE_PURGING || has_moved_on;
+    enum move_status status = has_moved_on ? adopt(run, run->from, giver, giver->epoch)
+                                           : settle(run, giver, taker);
+
+    if (status == MOVE_OK && run->move->phase != PHASE_KEEPING && !is_over) {
+        run->is_flipped = true;
+        run->move->flipped_at_ms =
+            run->move->flipped_at_ms == 0 ? clock_wall_ms() : run->move->flipped_at_ms;
+        status = run_beat(run, PHASE_KEEPING);
+        run->pause_us = 0;
+    }
+    if (status == MOVE_OK && !is_over &&
+        clock_mono_ms() - run->move->told_ms > run->limits->lease_ms / 4) {
+        status = run_beat(run, PHASE_KEEPING);
+    }
+    if (status == MOVE_OK && !is_over) {
+        status = keep(run, &is_over);
+    }
+    if (status != MOVE_OK) {
+        return status;
+    }
+    if (is_over) {
+        return finish(run, PHASE_DONE);
+    }
+    return run->move->wish == WISH_ROLLBACK ? go_back(run, giver, taker) : MOVE_OK;
+}
+
+/* It cannot go back, or is not to any more: it stays with the taker, for certain, and the
+ * giver forgets it. */
+static enum move_status stay(struct move_run *run)
+{
+    const struct dbarg text = run_token(run);
+    struct look look;
+    enum move_status status = run_call_locking(
+        run, (struct link_call){
+                 .link = run->taker,
+                 .proc = PROC_MOVE_STAY,
+                 .args = {run_slot(run), dbarg_number(run->move->epoch), text}});
+
+    if (status == MOVE_OK) {
+        status = run_look(run, run->taker, &look);
+    }
+    if (status == MOVE_OK) {
+        status = run_sweep(run, run->taker);
+    }
+    if (status == MOVE_OK) {
+        status = run_forget(run, run->giver, run->taker, look.epoch);
+    }
+    return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
+}
+
+/* It is on its way back, or has come back. */
+static enum move_status revert(struct move_run *run, const struct look *giver,
+                               const struct look *taker)
+{
+    bool has_stayed = look_is(taker, "owned") && taker->epoch > run->move->epoch;
+    enum move_status status = MOVE_OK;
+
+    run->from = run->taker;
+    run->to = run->giver;
+    if (look_is(taker, "moved") && taker->epoch == run->move->epoch) {
+        status = settle(run, taker, giver);
+        return status == MOVE_OK ? finish(run, PHASE_UNDONE) : status;
+    }
+    if (!has_stayed) {
+        status = adopt(run, run->taker, taker, taker->epoch);
+    }
+    if (status == MOVE_OK && !has_stayed && run->move->wish != WISH_CANCEL) {
+        status = go_back(run, giver, taker);
+        if (status != MOVE_REFUSED) {
+            return status == MOVE_OK ? MOVE_AGAIN : status;
+        }
+        status = MOVE_OK;
+    }
+    return status == MOVE_OK ? stay(run) : status;
+}
+
+/* Are the rows that are being removed those that a rollback left at the taker? */
+static bool has_come_back(const struct move_run *run, const struct look *taker)
+{
+    return run->move->phase == PHASE_PURGING && look_is(taker, "moved") &&
+           taker->epoch == run->move->epoch;
+}
+
+/* Has the slot come back to the giver by a move that the taker made since? Then that one
+ * has removed what this one left. */
+static bool is_history(const struct move_run *run, const struct look *giver)
+{
+    const struct move *move = run->move;
+
+    return move->epoch > 0 && giver->epoch > move->epoch &&
+           (move->flipped_at_ms > 0 || move->phase == PHASE_FLIPPING) &&
+           move->phase != PHASE_UNDOING;
+}
+
+/* One step of the attempt; MOVE_AGAIN: look again. */
+static enum move_status step(struct move_run *run)
+{
+    struct look giver = {.epoch = 0};
+    struct look taker = {.epoch = 0};
+    struct move *move = run->move;
+    enum move_status status = run_look(run, run->giver, &giver);
+
+    if (status == MOVE_OK) {
+        status = run_look(run, run->taker, &taker);
+    }
+    run->from = run->giver;
+    run->to = run->taker;
+    if (status != MOVE_OK) {
+        /* A taker that does not answer is no reason not to call the move off. */
+        return move->wish == WISH_CANCEL && run_is_before_flip(run) ? run_undo(run)
+                                                                    : status;
+    }
+    if (is_history(run, &giver)) {
+        return run_beat(run, PHASE_DONE);
+    }
+    if (move->phase == PHASE_REVERTING || has_come_back(run, &taker)) {
+        return revert(run, &giver, &taker);
+    }
+    if (move->epoch > 0 && look_is(&giver, "moved") && giver.epoch == move->epoch) {
+        return after_flip(run, &giver, &taker);
+    }
+    if (move->phase == PHASE_UNDOING || move->wish == WISH_CANCEL) {
+        return run_undo(run);
+    }
+    if (move->epoch > 0 && giver.epoch >= move->epoch) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s: the slot was settled meanwhile", run->giver->name);
+        return MOVE_REFUSED;
+    }
+    status = go_there(run, &giver, &taker);
+    if (status == MOVE_OK) {
+        status = catch_up_and_flip(run, PHASE_DRAINING, PHASE_VERIFYING, PHASE_FLIPPING);
+    }
+    return status == MOVE_OK ? MOVE_AGAIN : status;
+}
+
+/* Does the shard still have the slot under this move, or did somebody else settle it? */
+static bool is_hopeless(struct move_run *run)
+{
+    struct look giver;
+
+    return run_look(run, run->giver, &giver) == MOVE_OK &&
+           run->move->flipped_at_ms == 0 && !look_is(&giver, "owned") &&
+           !look_is(&giver, "migrating") &&
+           !(look_is(&giver, "moved") && giver.epoch == run->move->epoch);
+}
+
+static struct move_link *link_named(const struct move_run *run, const char *name)
+{
+    for (size_t i = 0; i < run->n_links; i++) {
+        if (strcmp(run->links[i].name, name) == 0) {
+            return &run->links[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_end(enum move_phase phase)
+{
+    return phase == PHASE_DONE || phase == PHASE_UNDONE || phase == PHASE_FAILED;
+}
+
+/* What the attempt ends with, told to slot_move. */
+static enum move_end conclude(struct move_run *run, enum move_status status)
+{
+    if (is_end(run->move->phase)) {
+        return MOVE_OVER;
+    }
+    if (status == MOVE_OK) {
+        return MOVE_KEEPS;
+    }
+    log_write(LOG_WARN, "move_attempt_ended", "slot=%u phase=%s why=\"%s\"",
+              run->move->slot, move_phase_name(run->move->phase), run->error);
+    if (status != MOVE_FENCED || !is_hopeless(run)) {
+        (void)run_tell(run, run->move->phase, RETRY_LEASE_MS);
+        return MOVE_RETRY;
+    }
+    (void)run_tell(run, PHASE_FAILED, 0);
+    return MOVE_OVER;
+}
+
+enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
+                           const struct move_limits *limits, const atomic_bool *stop)
+{
+    struct move_run run = {.move = move,
+                           .links = links,
+                           .n_links = n,
+                           .limits = limits,
+                           .stop = stop,
+                           .from_slot = move->slot,
+                           .to_slot = move->slot,
+                           .throttle = "",
+                           .rate_rows = move->rows_copied};
+    struct move_link other;
+    enum move_status status = MOVE_AGAIN;
+
+    run.giver = link_named(&run, move->giver);
+    run.taker = link_named(&run, move->taker);
+    if (run.giver == NULL || run.taker == NULL) {
+        log_write(LOG_ERROR, "move_unknown_shard", "slot=%u from=%s to=%s", move->slot,
+                  move->giver, move->taker);
+        return MOVE_RETRY;
+    }
+    link_init(&other, run.giver->name, run.giver->target, run.giver->durability_exempt);
+    while (status == MOVE_AGAIN) {
+        status = move->kind == MOVE_SLOT ? step(&run) : owner_step(&run, &other);
+        if (status == MOVE_REFUSED && run_is_before_flip(&run)) {
+            status = run_undo(&run); /* called off, or to be begun anew */
+        }
+    }
+    link_close(&other);
+    return conclude(&run, status);
+}

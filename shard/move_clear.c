@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a move leaves behind: rows, journals, and a move that was called off. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/move_impl.h"
+#include "shard/partition.h"
+
+/* Rows that are removed at a time, and entries of a journal. */
+#define PURGE_ROWS 1000
+
+/* A move that was begun anew so often fails: what stands against it does not go away. */
+#define RESTARTS_MAX 3
+
+#define ARENA_BYTES ((size_t)1 << 20)
+
+/* --- Removing rows --- */
+
+/* Remove all rows of the slot on LINK, where its fence has EPOCH. */
+enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_t epoch)
+{
+    enum move_status status = MOVE_OK;
+    size_t table = MOVE_TABLES; /* what is to be done (outbox, job) goes first */
+
+    while (table > 0 && status == MOVE_OK) {
+        const struct dbarg args[] = {run_slot(run), dbarg_number(epoch), run_token(run),
+                                     link_text(move_tables[table - 1].name),
+                                     dbarg_number(PURGE_ROWS)};
+        struct arena arena;
+        struct dbresult *results;
+        arena_init(&arena, ARENA_BYTES);
+        status = run_explain(run, link,
+                             link_call(link, PROC_MOVE_PURGE, args, &arena, &results));
+        if (status == MOVE_OK) {
+            const struct dbvalue *count = dbresult_value(results, 0, "row_count");
+            table -= count == NULL || count->number < PURGE_ROWS;
+            status = run_tick(run);
+        }
+        arena_release(&arena);
+    }
+    return status;
+}
+
+/* Remove a journal that nobody needs any more. */
+enum move_status run_sweep(struct move_run *run, struct move_link *link)
+{
+    const struct dbarg args[] = {run_slot(run), dbarg_number(PURGE_ROWS)};
+    enum move_status status = MOVE_OK;
+    uint64_t n = PURGE_ROWS;
+
+    while (status == MOVE_OK && n == PURGE_ROWS) {
+        struct arena arena;
+        struct dbresult *results;
+        arena_init(&arena, ARENA_BYTES);
+        status = run_explain(run, link,
+                             link_call(link, PROC_MOVE_SWEEP, args, &arena, &results));
+        const struct dbvalue *count =
+            status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
+        n = count == NULL ? 0 : count->number;
+        arena_release(&arena);
+    }
+    return status;
+}
+
+/* --- Called off --- */
+
+/* What move_cancel() answers. */
+struct cancelled {
+    uint32_t is_here;
+    uint64_t epoch;
+};
+
+static const struct dbfield cancelled_fields[] = {
+    {.column = "is_here",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct cancelled, is_here)},
+    {.column = "epoch", .kind = DBFIELD_U64, .offset = offsetof(struct cancelled, epoch)},
+};
+
+/* The slot stays with the giver, for certain, at *EPOCH. */
+static enum move_status cancel(struct move_run *run, uint64_t *epoch)
+{
+    struct cancelled row = {.is_here = 0};
+    struct arena arena;
+    struct link_call call = {.link = run->giver,
+                             .proc = PROC_MOVE_CANCEL,
+                             .args = {dbarg_number(run->move->id), run_token(run)},
+                             .arena = &arena,
+                             .limit_ms = LINK_CALL_MS};
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status = run_locking(run, &call);
+    if (status == MOVE_OK && (!dbresult_read(call.results, 0, cancelled_fields,
+                                             ARRAY_LEN(cancelled_fields), &row) ||
+                              row.is_here == 0)) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "too late to call it off: the slot has moved");
+        status = MOVE_LOST;
+    }
+    *epoch = row.epoch;
+    arena_release(&arena);
+    return status;
+}
+
+enum move_status run_forget(struct move_run *run, struct move_link *link,
+                            const struct move_link *other, uint64_t epoch)
+{
+    const struct dbarg import[] = {run_slot(run),          dbarg_number(run->move->epoch),
+                                   run_token(run),         dbarg_number(run->move->term),
+                                   link_text(other->name), dbarg_number(0)};
+    const struct dbarg args[] = {run_slot(run), run_token(run), dbarg_number(epoch),
+                                 link_text(other->name)};
+    struct look look;
+    enum move_status status = run_look(run, link, &look);
+
+    if (status != MOVE_OK || look.epoch > run->move->epoch) { /* it was done before */
+        return status;
+    }
+    status = run_call(run, link, PROC_MOVE_IMPORT, import);
+    if (status == MOVE_OK) {
+        status = partition_drop(run, link, run->move->slot, run->move->epoch);
+    }
+    if (status == MOVE_OK) {
+        status = run_purge(run, link, run->move->epoch);
+    }
+    return status == MOVE_OK ? run_call(run, link, PROC_MOVE_FORGET, args) : status;
+}
+
+enum move_status run_undo(struct move_run *run)
+{
+    const bool is_wished = run->move->wish == WISH_CANCEL;
+    uint64_t epoch;
+    enum move_status status = cancel(run, &epoch);
+
+    if (status != MOVE_OK) {
+        return status;
+    }
+    run->is_journaled = false;
+    run->move->phase = PHASE_UNDOING;
+    status = run_sweep(run, run->giver);
+    if (status == MOVE_OK && run->move->epoch > 0) {
+        status = run->move->kind == MOVE_SLOT
+                     ? run_forget(run, run->taker, run->giver, epoch)
+                     : owner_undo(run);
+    }
+    if (status != MOVE_OK) {
+        return status;
+    }
+    if (is_wished) {
+        run->error[0] = '\0';
+        return run_beat(run, PHASE_UNDONE);
+    }
+    if (run->move->restarts >= RESTARTS_MAX) {
+        return run_beat(run, PHASE_FAILED);
+    }
+    run->move->epoch = 0;
+    run->move->rows_copied = run->move->bytes_copied = 0;
+    run->is_restart = true;
+    (void)run_tell(run, PHASE_QUEUED, 0);
+    return MOVE_LOST;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Rows from one shard to another: all of them in the order of their keys, and those that
+ * the journal names. The next chunk is read while the last one is written. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "shard/base/clock.h"
+
+#include "shard/move_impl.h"
+
+/* Rows of a chunk, and bytes from which on the next one has fewer. */
+#define CHUNK_ROWS     2000
+#define CHUNK_ROWS_MIN 50
+#define CHUNK_BYTES    ((size_t)1 << 20)
+
+/* While there is a reason to be slow, pauses are so many times what chunks take. */
+#define THROTTLED 4
+
+/* A pause is cut into such pieces, in which slot_move is heard. */
+#define PACE_SLICE_MS 200
+
+/* The journal is drained while copying when it has so many entries. */
+#define BACKLOG_HIGH 2000
+
+/* So few are left when draining has caught up. */
+#define BACKLOG_LOW 500
+
+const struct move_table move_tables[MOVE_TABLES] = {
+#define MOVE_TABLE(name, n_key, has_text) {#name, n_key, has_text},
+#include "shard/move_tables.def"
+#undef MOVE_TABLE
+};
+
+/* Some rows of one table. */
+struct chunk {
+    struct arena arena;
+    size_t table;
+    uint64_t n;
+    const char *rows; /* JSON array */
+    size_t len;
+    const char *last_key;
+};
+
+/* Where the copy is. */
+struct copy {
+    struct move_run *run;
+    size_t table;
+    char after[512];
+    int limit; /* rows of the next chunk */
+    struct chunk chunks[2];
+    int64_t due_us; /* monotonic; the next chunk, not before */
+};
+
+void run_sleep_ms(int ms)
+{
+    const struct timespec pause = {.tv_sec = ms / 1000,
+                                   .tv_nsec = (long)(ms % 1000) * 1000000L};
+
+    nanosleep(&pause, NULL);
+}
+
+/* --- The journal --- */
+
+static const char *text_of(const struct dbresult *result, size_t row, const char *column)
+{
+    const struct dbvalue *value = dbresult_value(result, row, column);
+
+    return value == NULL || value->text == NULL ? "" : value->text;
+}
+
+static uint64_t number_of(const struct dbresult *result, const char *column)
+{
+    const struct dbvalue *value = dbresult_value(result, 0, column);
+
+    return value == NULL ? 0 : value->number;
+}
+
+bool run_batch(const struct dbresult *parts, struct buf *batch)
+{
+    buf_init(batch, MOVE_ARENA_BYTES);
+    buf_add(batch, "[", 1);
+    for (size_t i = 0; parts != NULL && i < parts->n_rows; i++) {
+        buf_addf(batch, "%s{\"t\":\"%s\",\"k\":[", i == 0 ? "" : ",",
+                 text_of(parts, i, "tbl"));
+        const char *keys = text_of(parts, i, "key_text");
+        const char *rows = text_of(parts, i, "row_text");
+        buf_add(batch, keys, strlen(keys));
+        buf_addf(batch, "],\"r\":[");
+        buf_add(batch, rows, strlen(rows));
+        buf_addf(batch, "]}");
+    }
+    buf_add(batch, "]", 1);
+    return !batch->failed;
+}
+
+struct link_call run_write(struct move_run *run, const struct buf *batch,
+                           const char *table, const char *last_key, uint64_t n,
+                           struct arena *arena)
+{
+    struct link_call call = {
+        .link = run->to,
+        .proc = PROC_MOVE_WRITE,
+        .args = {run_slot(run), run_token(run), dbarg_text(batch->data, batch->len),
+                 link_text(table), link_text(last_key), dbarg_number(n)},
+        .arena = arena,
+        .limit_ms = LINK_CALL_MS};
+
+    if (run->move->kind != MOVE_SLOT) {
+        call.proc = PROC_PROMOTE_WRITE;
+        call.args[0] = dbarg_number(run->move->id);
+    }
+    return call;
+}
+
+/* Write what was read of the journal, then remove those entries. */
+static enum move_status carry(struct move_run *run, const struct dbresult *parts,
+                              struct arena *arena)
+{
+    struct dbresult *results;
+    struct buf batch;
+    enum move_status status = MOVE_REFUSED;
+
+    if (!run_batch(parts, &batch)) {
+        (void)snprintf(run->error, sizeof run->error, "out of memory");
+    } else {
+        struct link_call call = run_write(run, &batch, "", "", 0, arena);
+        status = run_explain(run, run->to, link_run(&call, 1));
+    }
+    buf_clear(&batch);
+    if (status == MOVE_OK) {
+        const struct dbarg args[] = {run_slot(run), run_token(run)};
+        status =
+            run_explain(run, run->from,
+                        link_call(run->from, PROC_MOVE_DRAINED, args, arena, &results));
+    }
+    return status;
+}
+
+enum move_status run_drain(struct move_run *run, uint64_t *entries)
+{
+    const struct dbarg args[] = {run_slot(run), run_token(run),
+                                 dbarg_number(DRAIN_ENTRIES)};
+    struct dbresult *parts = NULL;
+    struct arena arena;
+
+    *entries = 0;
+    arena_init(&arena, MOVE_ARENA_BYTES);
+    enum move_status status = run_explain(
+        run, run->from, link_call(run->from, PROC_MOVE_DRAIN, args, &arena, &parts));
+    if (status == MOVE_OK && parts != NULL) {
+        *entries = number_of(parts->next, "entries");
+        if (number_of(parts->next, "is_lost") == 1) {
+            run->is_lost = true;
+            (void)snprintf(run->error, sizeof run->error,
+                           "nobody read the journal for too long: what was written is "
+                           "not known");
+            status = MOVE_REFUSED;
+        } else if (*entries > 0) {
+            status = carry(run, parts, &arena);
+        }
+    }
+    arena_release(&arena);
+    return status;
+}
+
+enum move_status run_drain_all(struct move_run *run)
+{
+    enum move_status status = MOVE_OK;
+    uint64_t entries = BACKLOG_LOW;
+
+    while (status == MOVE_OK && entries >= BACKLOG_LOW) {
+        status = run_drain(run, &entries);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
+    }
+    return status;
+}
+
+/* --- Copying --- */
+
+/* A chunk is a fifth of a second's rows at most, so that a bound is kept evenly. */
+static int chunk_limit(const struct copy *copy)
+{
+    uint32_t rows_per_s = copy->run->move->rows_per_s;
+    int64_t bound = rows_per_s == 0 ? CHUNK_ROWS : rows_per_s / 5 + 1;
+
+    return (int)clock_earlier(copy->limit, bound);
+}
+
+static struct link_call read_call(struct copy *copy, struct chunk *chunk)
+{
+    struct move_run *run = copy->run;
+
+    chunk->n = 0;
+    if (copy->table == MOVE_TABLES) {
+        return (struct link_call){.link = NULL};
+    }
+    arena_release(&chunk->arena);
+    chunk->table = copy->table;
+    return (struct link_call){
+        .link = run->from,
+        .proc = PROC_MOVE_READ,
+        .args = {run_slot_on(run, run->from), run_token(run),
+                 link_text(move_tables[copy->table].name), run_owner(run),
+                 link_text(copy->after), link_text(""),
+                 dbarg_number((uint64_t)chunk_limit(copy)), dbarg_number(0)},
+        .arena = &chunk->arena,
+        .limit_ms = LINK_CALL_MS};
+}
+
+/* Write CHUNK, if there is one; BATCH is its argument and must outlive the call. */
+static struct link_call write_call(struct copy *copy, struct chunk *chunk,
+                                   struct arena *arena, struct buf *batch)
+{
+    struct move_run *run = copy->run;
+
+    if (chunk->n == 0) {
+        return (struct link_call){.link = NULL};
+    }
+    const char *table = move_tables[chunk->table].name;
+    buf_addf(batch, "[{\"t\":\"%s\",\"k\":[],\"r\":", table);
+    buf_add(batch, chunk->rows, chunk->len);
+    buf_addf(batch, "}]");
+    return run_write(run, batch, table, chunk->last_key, chunk->n, arena);
+}
+
+/* Take what was read into CHUNK, and go on behind it. */
+static void take_chunk(struct copy *copy, struct chunk *chunk,
+                       const struct dbresult *results)
+{
+    chunk->n = number_of(results, "row_count");
+    chunk->rows = text_of(results, 0, "row_text");
+    chunk->len = strlen(chunk->rows);
+    chunk->last_key = text_of(results, 0, "last_key");
+    if (chunk->last_key[0] == '\0') { /* the end of this table */
+        copy->table++;
+        copy->after[0] = '\0';
+    } else {
+        (void)snprintf(copy->after, sizeof copy->after, "%s", chunk->last_key);
+    }
+    if (chunk->len > CHUNK_BYTES && copy->limit > CHUNK_ROWS_MIN) {
+        copy->limit /= 2;
+    } else if (chunk->len < CHUNK_BYTES / 4 && copy->limit < CHUNK_ROWS) {
+        copy->limit *= 2;
+    }
+}
+
+/* Read the next chunk into READ while WRITE is written. */
+static enum move_status copy_step(struct copy *copy, struct chunk *read,
+                                  struct chunk *write)
+{
+    struct move_run *run = copy->run;
+    struct link_call calls[2];
+    struct arena arena;
+    struct buf batch;
+
+    arena_init(&arena, MOVE_ARENA_BYTES);
+    buf_init(&batch, MOVE_ARENA_BYTES);
+    calls[0] = read_call(copy, read);
+    calls[1] = write_call(copy, write, &arena, &batch);
+    enum move_status status = batch.failed ? MOVE_REFUSED : link_run(calls, 2);
+    for (size_t i = 0; i < 2; i++) {
+        if (calls[i].status != MOVE_OK && calls[i].link != NULL) {
+            (void)run_explain(run, calls[i].link, status);
+        }
+    }
+    if (status == MOVE_OK && calls[0].link != NULL) {
+        take_chunk(copy, read, calls[0].results);
+    }
+    if (status == MOVE_OK) {
+        run->move->rows_copied += write->n;
+        run->move->bytes_copied += write->n == 0 ? 0 : write->len;
+    }
+    buf_clear(&batch);
+    arena_release(&arena);
+    return status;
+}
+
+/* Not faster than the operator or the shards allow: wait until what was copied in the
+ * last step, which began at STEP_US, is due. */
+static enum move_status keep_pace(struct copy *copy, int64_t step_us, uint64_t n)
+{
+    struct move_run *run = copy->run;
+    int64_t now_us = clock_mono_us();
+    uint32_t rows_per_s = run->move->rows_per_s;
+    enum move_status status = MOVE_OK;
+
+    if (rows_per_s > 0) {
+        /* No credit for time in which nothing could be copied. */
+        copy->due_us = copy->due_us < step_us ? step_us : copy->due_us;
+        copy->due_us += (int64_t)(n * 1000000 / rows_per_s);
+    } else {
+        copy->due_us =
+            now_us + (run->throttle[0] != '\0' ? THROTTLED * (now_us - step_us) : 0);
+    }
+    while (status == MOVE_OK && copy->due_us > now_us) {
+        int64_t left_ms = (copy->due_us - now_us) / 1000 + 1;
+        run_sleep_ms((int)clock_earlier(left_ms, PACE_SLICE_MS));
+        status = run_tick(run);
+        now_us = clock_mono_us();
+    }
+    return status;
+}
+
+enum move_status run_drain_some(struct move_run *run)
+{
+    uint64_t entries = DRAIN_ENTRIES;
+    enum move_status status = MOVE_OK;
+
+    while (status == MOVE_OK && run->backlog > BACKLOG_HIGH && entries == DRAIN_ENTRIES) {
+        status = run_drain(run, &entries);
+    }
+    return status;
+}
+
+/* Is it time to look at slot_move, or at the journal, or to be slower? */
+static bool is_pause(const struct copy *copy)
+{
+    const struct move_run *run = copy->run;
+
+    return run->move->rows_per_s > 0 || run->throttle[0] != '\0' ||
+           run->backlog > BACKLOG_HIGH || run_is_tick_due(run);
+}
+
+/* Write CHUNK, which was read ahead, before anything that is newer goes over: it would be
+ * written over that. Then look around. */
+static enum move_status pause_copy(struct copy *copy, struct chunk *chunk,
+                                   int64_t step_us, uint64_t rows)
+{
+    struct move_run *run = copy->run;
+    struct chunk none = {.n = 0};
+    size_t table = copy->table;
+    enum move_status status = MOVE_OK;
+
+    if (chunk->n > 0) {
+        copy->table = MOVE_TABLES; /* nothing is read */
+        status = copy_step(copy, &none, chunk);
+        copy->table = table;
+        chunk->n = 0;
+    }
+    if (status == MOVE_OK) {
+        status = run_tick(run);
+    }
+    if (status == MOVE_OK) {
+        status = run_drain_some(run);
+    }
+    return status == MOVE_OK ? keep_pace(copy, step_us, run->move->rows_copied - rows)
+                             : status;
+}
+
+static size_t table_named(const char *name)
+{
+    for (size_t i = 0; i < MOVE_TABLES; i++) {
+        if (strcmp(move_tables[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+enum move_status run_copy(struct move_run *run, const char *tbl, const char *after)
+{
+    struct copy copy = {.run = run, .table = table_named(tbl), .limit = CHUNK_ROWS};
+    enum move_status status = MOVE_OK;
+    unsigned turn = 0;
+
+    (void)snprintf(copy.after, sizeof copy.after, "%s", after);
+    arena_init(&copy.chunks[0].arena, MOVE_ARENA_BYTES);
+    arena_init(&copy.chunks[1].arena, MOVE_ARENA_BYTES);
+    do {
+        int64_t step_us = clock_mono_us();
+        uint64_t rows = run->move->rows_copied;
+        status = copy_step(&copy, &copy.chunks[turn], &copy.chunks[1 - turn]);
+        copy.chunks[1 - turn].n = 0;
+        turn = 1 - turn;
+        if (status == MOVE_OK && is_pause(&copy)) {
+            status = pause_copy(&copy, &copy.chunks[1 - turn], step_us, rows);
+        }
+    } while (status == MOVE_OK &&
+             (copy.table < MOVE_TABLES || copy.chunks[1 - turn].n > 0));
+    arena_release(&copy.chunks[0].arena);
+    arena_release(&copy.chunks[1].arena);
+    return status;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The flip: the only moment in which writes of the slot wait.
+ *
+ * The lock of the fence waits for the writes that have passed it, and all later ones wait
+ * behind: it is given up after some ms, and tried again, because a single transaction
+ * that was left open would otherwise stop the slot. The same holds for what is left to be
+ * carried over. On a machine that is too slow for that the bound grows in the end, so
+ * that the move comes to its end there, too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/log.h"
+
+#include "shard/move_impl.h"
+
+/* So many tries are made, of which the later ones may take longer. */
+#define TRIES_MAX       400
+#define TRIES_PER_BOUND 40
+#define BOUNDS_MAX      4
+
+/* Writers recover between two tries. */
+#define PAUSE_MS 20
+
+/* Entries of the journal that the flip itself carries over. */
+#define REST_ENTRIES 1000
+
+/* What one CALL of the flip may take once the lock is held. */
+#define STEP_MS 5000
+
+/* What the lock answers. */
+struct locked {
+    uint64_t seq_last;
+    uint32_t own_last, has_home;
+};
+
+struct flip {
+    struct move_run *run;
+    struct arena arena;
+    int64_t began_us;
+    int bound_ms;
+    uint64_t sessions; /* of both links when the flip was rehearsed last */
+    struct locked locked;
+    struct buf batch;
+};
+
+static const struct dbfield locked_fields[] = {
+    {.column = "seq_last",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct locked, seq_last)},
+    {.column = "own_last",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct locked, own_last)},
+    {.column = "has_home",
+     .kind = DBFIELD_U32,
+     .offset = offsetof(struct locked, has_home)},
+};
+
+static enum move_status flip_call(struct flip *flip, struct move_link *link,
+                                  struct link_call call, struct dbresult **results)
+{
+    call.link = link;
+    call.arena = &flip->arena;
+    enum move_status status = run_explain(flip->run, link, link_run(&call, 1));
+    *results = call.results;
+    return status;
+}
+
+/* Give the lock up: the slot stays with FROM. */
+static void unlock(struct flip *flip)
+{
+    struct dbresult *results;
+    const struct link_call call = {.proc = PROC_MOVE_UNLOCK, .limit_ms = STEP_MS};
+    char error[sizeof flip->run->error];
+
+    memcpy(error, flip->run->error, sizeof error);
+    if (flip_call(flip, flip->run->from, call, &results) != MOVE_OK) {
+        link_close(flip->run->from);
+    }
+    memcpy(flip->run->error, error, sizeof error);
+}
+
+/* MOVE_AGAIN: writers have waited long enough. */
+static enum move_status lock(struct flip *flip)
+{
+    struct move_run *run = flip->run;
+    struct dbresult *results;
+    const struct link_call call = {.proc = PROC_MOVE_LOCK,
+                                   .args = {run_slot(run), run_token(run)},
+                                   .limit_ms = flip->bound_ms};
+
+    flip->began_us = clock_mono_us();
+    run->flips++;
+    enum move_status status = flip_call(flip, run->from, call, &results);
+    if (status == MOVE_OK && !dbresult_read(results, 0, locked_fields,
+                                            ARRAY_LEN(locked_fields), &flip->locked)) {
+        unlock(flip);
+        status = MOVE_REFUSED;
+    }
+    return status;
+}
+
+/* Read what is left to be carried over, and make a batch of it. MOVE_AGAIN: it is too
+ * much, or takes too long. */
+static enum move_status read_rest(struct flip *flip)
+{
+    struct move_run *run = flip->run;
+    struct dbresult *parts;
+    const struct link_call call = {.proc = PROC_MOVE_REST,
+                                   .args = {run_slot(run), dbarg_number(REST_ENTRIES)},
+                                   .limit_ms = STEP_MS};
+
+    enum move_status status = flip_call(flip, run->from, call, &parts);
+    if (status != MOVE_OK) {
+        return status;
+    }
+    const struct dbvalue *waiting = dbresult_value(parts->next, 0, "waiting");
+    if (waiting == NULL || waiting->number > 0 ||
+        clock_mono_us() - flip->began_us > 1000 * (int64_t)flip->bound_ms) {
+        return MOVE_AGAIN;
+    }
+    return run_batch(parts, &flip->batch) ? MOVE_OK : MOVE_REFUSED;
+}
+
+/* TO gets the rest and is ready. */
+static enum move_status make_ready(struct flip *flip, bool journal)
+{
+    struct move_run *run = flip->run;
+    struct dbresult *results;
+    const struct link_call call = {
+        .proc = PROC_MOVE_READY,
+        .args = {run_slot(run), run_token(run),
+                 dbarg_text(flip->batch.data, flip->batch.len),
+                 dbarg_number(flip->locked.seq_last), dbarg_number(flip->locked.own_last),
+                 dbarg_number(flip->locked.has_home), dbarg_number(journal)},
+        .limit_ms = STEP_MS};
+
+    enum move_status status = flip_call(flip, run->to, call, &results);
+    return status == MOVE_OK && run->n_suspects > 0 ? run_check_suspects(run) : status;
+}
+
+/* FROM says "moved": from here on there is no way back but another flip. */
+static enum move_status give(struct flip *flip, uint64_t epoch)
+{
+    struct move_run *run = flip->run;
+    struct dbresult *results;
+    const struct link_call call = {.proc = PROC_MOVE_GIVE,
+                                   .args = {run_slot(run), run_token(run),
+                                            dbarg_number(epoch),
+                                            link_text(run->to->name)},
+                                   .limit_ms = STEP_MS};
+
+    return flip_call(flip, run->from, call, &results);
+}
+
+static enum move_status take_over(struct flip *flip, uint64_t epoch)
+{
+    struct move_run *run = flip->run;
+    struct dbresult *results;
+    const struct link_call call = {
+        .proc = PROC_SLOT_TAKEOVER,
+        .args = {run_slot(run), dbarg_number(epoch), run_token(run)},
+        .limit_ms = STEP_MS};
+
+    return flip_call(flip, run->to, call, &results);
+}
+
+/* Have both sessions load the routines of the flip, which takes longer than the flip:
+ * each refuses a slot that there is not. */
+static void rehearse(struct flip *flip)
+{
+    struct move_run *run = flip->run;
+    const struct dbarg slot = dbarg_number(LINK_NO_SLOT);
+    const struct dbarg none = dbarg_number(0);
+    const struct dbarg empty = link_text("[]");
+    const struct {
+        struct move_link *link;
+        struct link_call call;
+    } calls[] = {
+        {run->from, {.proc = PROC_MOVE_LOCK, .args = {slot, run_token(run)}}},
+        {run->from, {.proc = PROC_MOVE_REST, .args = {slot, dbarg_number(1)}}},
+        {run->from,
+         {.proc = PROC_MOVE_GIVE,
+          .args = {slot, run_token(run), none, link_text(run->to->name)}}},
+        {run->to,
+         {.proc = PROC_MOVE_READY,
+          .args = {slot, run_token(run), empty, none, none, none, none}}},
+        {run->to,
+         {.proc = PROC_SLOT_TAKEOVER, .args = {slot, dbarg_number(1), run_token(run)}}},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct dbresult *results;
+        struct link_call call = calls[i].call;
+        call.limit_ms = STEP_MS;
+        call.is_rehearsal = true;
+        (void)flip_call(flip, calls[i].link, call, &results);
+    }
+    run->error[0] = '\0';
+}
+
+/* One try. MOVE_AGAIN: FROM still has the slot, and everything can be tried again. */
+static enum move_status try_flip(struct flip *flip, uint64_t epoch, bool journal)
+{
+    enum move_status status = lock(flip);
+
+    if (status != MOVE_OK) {
+        return status;
+    }
+    status = read_rest(flip);
+    if (status != MOVE_OK) {
+        unlock(flip);
+        return status;
+    }
+    status = make_ready(flip, journal);
+    if (status != MOVE_OK) { /* TO may be ready: the next attempt makes it import again */
+        unlock(flip);
+        return status == MOVE_AGAIN ? MOVE_LOST : status;
+    }
+    status = give(flip, epoch);
+    if (status != MOVE_OK) {
+        link_close(flip->run->from);
+        return MOVE_LOST;
+    }
+    return take_over(flip, epoch) == MOVE_OK ? MOVE_OK : MOVE_LOST;
+}
+
+int run_lock_bound_ms(const struct move_run *run, unsigned tries)
+{
+    unsigned bounds = 1 + tries / TRIES_PER_BOUND;
+
+    return run->limits->lock_ms * (int)(bounds < BOUNDS_MAX ? bounds : BOUNDS_MAX);
+}
+
+enum move_status run_flip(struct move_run *run, uint64_t epoch, bool journal)
+{
+    struct flip flip = {.run = run};
+    enum move_status status = MOVE_AGAIN;
+
+    for (unsigned tries = 0; status == MOVE_AGAIN; tries++) {
+        flip.bound_ms = run_lock_bound_ms(run, tries);
+        arena_init(&flip.arena, MOVE_ARENA_BYTES);
+        buf_init(&flip.batch, MOVE_ARENA_BYTES);
+        if (flip.sessions != run->from->sessions + run->to->sessions) {
+            rehearse(&flip);
+            flip.sessions = run->from->sessions + run->to->sessions;
+        }
+        status = try_flip(&flip, epoch, journal);
+        if (status == MOVE_OK) {
+            run->pause_us = clock_mono_us() - flip.began_us;
+            run->is_journaled = false;
+        }
+        buf_clear(&flip.batch);
+        arena_release(&flip.arena);
+        if (status == MOVE_AGAIN && tries == TRIES_MAX) {
+            (void)snprintf(run->error, sizeof run->error,
+                           "somebody keeps the fence of the slot locked: look for a "
+                           "transaction that was left open (innodb_trx)");
+            status = MOVE_REFUSED;
+        }
+        if (status == MOVE_AGAIN) {
+            run->throttle = "waiting for writes that keep the slot's fence";
+            run_sleep_ms(PAUSE_MS);
+            enum move_status drained = run_drain_all(run);
+            status = drained == MOVE_OK ? MOVE_AGAIN : drained;
+        }
+    }
+    return status;
+}

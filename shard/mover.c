@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+#include "shard/mover.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/hex.h"
+#include "shard/base/log.h"
+#include "shard/base/rnd.h"
+
+#include "shard/move_impl.h"
+
+/* Moves that are kept for a rollback by this process. */
+#define KEPT_MAX 4096
+
+/* A kept move is looked at so often: what was written goes back. */
+#define KEEP_EVERY_MS 1000
+
+/* After an attempt that failed. */
+#define RETRY_MS 500
+
+#define THREADS_MAX 64
+
+/* A claim of this process. */
+struct task {
+    struct move move;
+    bool is_running;
+    int64_t due_ms; /* monotonic; not before */
+    struct task *next;
+};
+
+struct mover {
+    const struct mover_options *options;
+    const atomic_bool *stop;
+    struct {
+        pthread_mutex_t mutex;
+        struct task *tasks; /* owned; those to be gone on with */
+        unsigned n_active;  /* that are not just kept */
+        unsigned n_tasks;
+    } shared;
+};
+
+struct mover_options mover_defaults(void)
+{
+    return (struct mover_options){
+        .threads = 2,
+        .moves_max = 1,
+        .poll_ms = 500,
+        .limits = {.lease_ms = 10000, .imports_max = 1, .lock_ms = 50}};
+}
+
+/* --- Tasks --- */
+
+static bool is_kept(const struct task *task)
+{
+    return task->move.phase == PHASE_KEEPING;
+}
+
+/* The task that is due, marked as running; NULL: none. */
+static struct task *take_task(struct mover *mover)
+{
+    struct task *found = NULL;
+    int64_t now_ms = clock_mono_ms();
+
+    pthread_mutex_lock(&mover->shared.mutex);
+    for (struct task *t = mover->shared.tasks; t != NULL; t = t->next) {
+        if (!t->is_running && t->due_ms <= now_ms &&
+            (found == NULL || t->due_ms < found->due_ms)) {
+            found = t;
+        }
+    }
+    if (found != NULL) {
+        found->is_running = true;
+    }
+    pthread_mutex_unlock(&mover->shared.mutex);
+    return found;
+}
+
+static void drop_task(struct mover *mover, struct task *task)
+{
+    pthread_mutex_lock(&mover->shared.mutex);
+    for (struct task **t = &mover->shared.tasks; *t != NULL; t = &(*t)->next) {
+        if (*t == task) {
+            *t = task->next;
+            break;
+        }
+    }
+    mover->shared.n_tasks--;
+    pthread_mutex_unlock(&mover->shared.mutex);
+    free(task);
+}
+
+static void keep_task(struct mover *mover, struct task *task)
+{
+    pthread_mutex_lock(&mover->shared.mutex);
+    task->is_running = false;
+    task->due_ms = clock_mono_ms() + KEEP_EVERY_MS;
+    pthread_mutex_unlock(&mover->shared.mutex);
+}
+
+/* How many tasks need a thread of their own. */
+static unsigned count_active(struct mover *mover)
+{
+    unsigned n = 0;
+
+    pthread_mutex_lock(&mover->shared.mutex);
+    for (const struct task *t = mover->shared.tasks; t != NULL; t = t->next) {
+        n += t->is_running || !is_kept(t);
+    }
+    if (mover->shared.n_tasks >= KEPT_MAX) {
+        n = UINT32_MAX;
+    }
+    pthread_mutex_unlock(&mover->shared.mutex);
+    return n;
+}
+
+/* Connections of one thread, one per shard. NULL: no memory. */
+static struct move_link *links_new(const struct mover_options *options)
+{
+    struct move_link *links = calloc(options->n_shards, sizeof *links);
+
+    for (size_t i = 0; links != NULL && i < options->n_shards; i++) {
+        const struct mover_shard *shard = &options->shards[i];
+        link_init(&links[i], shard->name, &shard->target, shard->durability_exempt);
+    }
+    return links;
+}
+
+static void links_free(const struct mover_options *options, struct move_link *links)
+{
+    for (size_t i = 0; links != NULL && i < options->n_shards; i++) {
+        link_close(&links[i]);
+    }
+    free(links);
+}
+
+static void *work(void *argument)
+{
+    struct mover *mover = argument;
+    const struct mover_options *options = mover->options;
+    struct move_link *links = links_new(options);
+
+    while (links != NULL && !*mover->stop) {
+        struct task *task = take_task(mover);
+        if (task == NULL) {
+            run_sleep_ms(20);
+            continue;
+        }
+        enum move_end end = move_attempt(&task->move, links, options->n_shards,
+                                         &options->limits, mover->stop);
+        if (end == MOVE_KEEPS) {
+            keep_task(mover, task);
+        } else {
+            if (end == MOVE_RETRY && !*mover->stop) {
+                run_sleep_ms(RETRY_MS);
+            }
+            drop_task(mover, task);
+        }
+    }
+    links_free(options, links);
+    return NULL;
+}
+
+/* --- Claiming --- */
+
+/* A move cannot be claimed: end the flips of movers that sleep. */
+static void end_stuck(struct move_link *link)
+{
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, (size_t)1 << 20);
+    if (link_call(link, PROC_MOVE_STUCK, NULL, &arena, &results) == MOVE_OK) {
+        for (size_t i = 0; i < results->n_rows; i++) {
+            const struct dbvalue *token = dbresult_value(results, i, "token");
+            bool is_gone =
+                token != NULL && token->text != NULL && link_kill(link, token->text);
+            log_write(LOG_WARN, "move_flip_ended", "shard=%s ended=%d", link->name,
+                      (int)is_gone);
+        }
+    }
+    arena_release(&arena);
+}
+
+/* Claim a move on the shard of LINK, if there is one that nobody works on. */
+static bool claim(struct mover *mover, struct move_link *link)
+{
+    const struct mover_options *options = mover->options;
+    unsigned char bytes[16];
+    char token[33];
+    struct arena arena;
+
+    rnd_bytes(bytes, sizeof bytes);
+    hex_encode(bytes, sizeof bytes, token);
+    arena_init(&arena, (size_t)1 << 20);
+    struct link_call call = {.link = link,
+                             .proc = PROC_MOVE_CLAIM,
+                             .args = {link_text(options->holder), link_text(token),
+                                      dbarg_number((uint64_t)options->limits.lease_ms),
+                                      dbarg_number(options->moves_max)},
+                             .arena = &arena,
+                             .limit_ms = options->limits.lock_ms * 4};
+    enum move_status status = link_run(&call, 1);
+    struct task *task = NULL;
+    if (status == MOVE_OK && call.results != NULL && call.results->n_rows > 0) {
+        task = calloc(1, sizeof *task);
+        if (task != NULL && !move_read_claim(call.results, token, &task->move)) {
+            log_write(LOG_ERROR, "move_claim_unreadable", "shard=%s", link->name);
+            free(task);
+            task = NULL;
+        }
+    }
+    arena_release(&arena);
+    if (status == MOVE_AGAIN) {
+        end_stuck(link);
+    }
+    if (task == NULL) {
+        return false;
+    }
+    log_write(LOG_INFO, "move_claimed", "slot=%u from=%s to=%s phase=%s", task->move.slot,
+              task->move.giver, task->move.taker, move_phase_name(task->move.phase));
+    pthread_mutex_lock(&mover->shared.mutex);
+    task->next = mover->shared.tasks;
+    mover->shared.tasks = task;
+    mover->shared.n_tasks++;
+    pthread_mutex_unlock(&mover->shared.mutex);
+    return true;
+}
+
+/* Look for requests on all shards until the mover ends. */
+static void claim_all(struct mover *mover)
+{
+    const struct mover_options *options = mover->options;
+    struct move_link *links = links_new(options);
+
+    while (links != NULL && !*mover->stop) {
+        bool found = false;
+        for (size_t i = 0; i < options->n_shards && !*mover->stop; i++) {
+            if (count_active(mover) < options->threads) {
+                found |= claim(mover, &links[i]);
+            }
+        }
+        if (!found) {
+            run_sleep_ms(options->poll_ms);
+        }
+    }
+    links_free(options, links);
+}
+
+static void free_tasks(struct mover *mover)
+{
+    while (mover->shared.tasks != NULL) {
+        drop_task(mover, mover->shared.tasks);
+    }
+}
+
+bool mover_run(const struct mover_options *options, const atomic_bool *stop)
+{
+    struct mover mover = {.options = options, .stop = stop};
+    pthread_t threads[THREADS_MAX];
+    unsigned n = 0;
+
+    CHECK(options->threads > 0 && options->threads < THREADS_MAX);
+    pthread_mutex_init(&mover.shared.mutex, NULL);
+    /* One more than moves under way: kept ones must not wait for those. */
+    while (n <= options->threads &&
+           pthread_create(&threads[n], NULL, work, &mover) == 0) {
+        n++;
+    }
+    if (n > options->threads) {
+        claim_all(&mover);
+    }
+    bool is_good = n > options->threads;
+    for (unsigned i = 0; i < n; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    free_tasks(&mover);
+    pthread_mutex_destroy(&mover.shared.mutex);
+    return is_good;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+#include "shard/partition.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shard/base/clock.h"
+#include "shard/base/failpoint.h"
+
+#include "shard/dbconn_impl.h"
+#include "shard/id.h"
+#include "shard/move_impl.h"
+
+/* ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK; ER_DROP_PARTITION_NON_EXISTENT and
+ * ER_SAME_NAME_PARTITION: somebody else has done it. */
+#define LOCK_WAIT_TIMEOUT 1205
+#define LOCK_DEADLOCK     1213
+#define NO_SUCH_PARTITION 1507
+#define SAME_PARTITION    1517
+
+/* Between two tries, in which what waited behind the first goes on. */
+#define PAUSE_MS 200
+
+#define ARENA_BYTES ((size_t)1 << 20)
+
+/* A table that has partitions. */
+struct part {
+    const char *tbl;
+    uint64_t epoch; /* of that of the slot; 0: it has none */
+};
+
+static const struct dbfield part_fields[] = {
+    {.column = "tbl", .kind = DBFIELD_TEXT, .offset = offsetof(struct part, tbl)},
+    {.column = "epoch", .kind = DBFIELD_U64, .offset = offsetof(struct part, epoch)},
+};
+
+/* What a slot is in the list of a partition; as in 0001_tables.sql. */
+static unsigned long long value_of(uint32_t slot)
+{
+    return (unsigned long long)(slot / SHARED_SLOTS) * slot;
+}
+
+/* Letters and underscores only. */
+static bool is_table_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz_") == len;
+}
+
+/* Run TEXT on MYSQL. False: it failed, or (*IS_LATE) is not done in time. */
+static bool query(MYSQL *mysql, const char *text, bool *is_late)
+{
+    int64_t deadline_ms = clock_mono_ms() + LINK_CALL_MS;
+    int ret = 0;
+    int wait = mysql_real_query_start(&ret, mysql, text, strlen(text));
+
+    while (wait != 0) {
+        struct pollfd fd = {.fd = mysql_get_socket(mysql),
+                            .events = dbconn_poll_events(wait)};
+        int64_t left_ms = deadline_ms - clock_mono_ms();
+        if (left_ms <= 0) {
+            *is_late = true;
+            return false;
+        }
+        (void)poll(&fd, 1, (int)left_ms);
+        if (fd.revents != 0) {
+            wait = mysql_real_query_cont(&ret, mysql, dbconn_happened(fd.revents, wait));
+        }
+    }
+    return ret == 0;
+}
+
+/* Run TEXT once on LINK. */
+static enum move_status run_text(struct move_run *run, struct move_link *link,
+                                 const char *text)
+{
+    failpoint("alter_table", "before");
+    MYSQL *mysql = link->conn->mysql;
+    bool is_late = false;
+    bool is_done = query(mysql, "SET SESSION lock_wait_timeout = 1", &is_late) &&
+                   query(mysql, text, &is_late);
+    unsigned error = is_done || is_late ? 0 : mysql_errno(mysql);
+    failpoint("alter_table", "after");
+    if (is_done || error == NO_SUCH_PARTITION || error == SAME_PARTITION) {
+        return MOVE_OK;
+    }
+    (void)snprintf(link->why, sizeof link->why, "%s: %s", text,
+                   is_late ? "no answer in time" : mysql_error(mysql));
+    (void)run_explain(run, link, MOVE_LOST);
+    return error == LOCK_WAIT_TIMEOUT || error == LOCK_DEADLOCK ? MOVE_AGAIN : MOVE_LOST;
+}
+
+/* Run TEXT until it is done: no longer than the mover runs, or the claim lasts. */
+static enum move_status alter(struct move_run *run, struct move_link *link,
+                              const char *text)
+{
+    enum move_status status = run_text(run, link, text);
+
+    while (status == MOVE_AGAIN) {
+        run_sleep_ms(PAUSE_MS);
+        status = run_tick(run);
+        status = status == MOVE_OK ? run_text(run, link, text) : status;
+    }
+    if (status == MOVE_OK) {
+        run->error[0] = '\0';
+    }
+    return status;
+}
+
+static enum move_status drop(struct move_run *run, struct move_link *link, uint32_t slot,
+                             const struct part *part)
+{
+    char text[200];
+
+    (void)snprintf(text, sizeof text, "ALTER TABLE `%s` DROP PARTITION s%u_e%llu",
+                   part->tbl, slot, (unsigned long long)part->epoch);
+    return alter(run, link, text);
+}
+
+static enum move_status make(struct move_run *run, struct move_link *link, uint32_t slot,
+                             uint64_t epoch, const struct part *part)
+{
+    char text[240];
+
+    (void)snprintf(
+        text, sizeof text,
+        "ALTER TABLE `%s` ADD PARTITION (PARTITION s%u_e%llu VALUES IN (%llu))",
+        part->tbl, slot, (unsigned long long)epoch, value_of(slot));
+    return alter(run, link, text);
+}
+
+/* Drop those up to UPTO, and make those of EPOCH, if it is not 0. */
+static enum move_status change(struct move_run *run, struct move_link *link,
+                               uint32_t slot, uint64_t upto, uint64_t epoch)
+{
+    const struct dbarg args[] = {dbarg_number(slot)};
+    struct move_link own;
+    struct arena arena;
+    struct dbresult *parts;
+
+    if (slot < SHARED_SLOTS) {
+        return MOVE_OK;
+    }
+    /* Its settings are not for other CALLs. */
+    link_init(&own, link->name, link->target, link->durability_exempt);
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status =
+        run_explain(run, &own, link_call(&own, PROC_PROMOTE_PARTS, args, &arena, &parts));
+    for (size_t i = 0; status == MOVE_OK && parts != NULL && i < parts->n_rows; i++) {
+        struct part part;
+        if (!dbresult_read(parts, i, part_fields, ARRAY_LEN(part_fields), &part) ||
+            !is_table_name(part.tbl)) {
+            (void)snprintf(run->error, sizeof run->error,
+                           "%s: promote_parts cannot be read", link->name);
+            status = MOVE_REFUSED;
+            continue;
+        }
+        bool is_there = part.epoch > 0 && part.epoch <= upto && part.epoch != epoch;
+        if (is_there) {
+            status = drop(run, &own, slot, &part);
+        }
+        if (status == MOVE_OK && epoch > 0 && (is_there || part.epoch == 0)) {
+            status = make(run, &own, slot, epoch, &part);
+        }
+    }
+    link_close(&own);
+    arena_release(&arena);
+    return status;
+}
+
+enum move_status partition_make(struct move_run *run, struct move_link *link,
+                                uint32_t slot, uint64_t epoch)
+{
+    return change(run, link, slot, epoch, epoch);
+}
+
+enum move_status partition_drop(struct move_run *run, struct move_link *link,
+                                uint32_t slot, uint64_t upto)
+{
+    return change(run, link, slot, upto, 0);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Slots that move: how fast rows go over, and how long writes of the slot wait at the flip, without writers and with many
+ * who like a video of that slot all the time. */
+
+import { slotOfId } from "../lib/checks.js";
+import { Mover, requestMove, untilMove } from "../lib/mover.js";
+import { owners } from "../lib/rows.js";
+import { Script, figure, load, quantile } from "./run.js";
+
+const ROWS = 1_000_000;
+const WRITERS = [0, 8, 64];
+const FLIPS = 20; /* for each number of writers */
+const CHUNK = 100_000;
+
+/* Between which shards the slot moves: where it is, and another one. */
+async function ways(cluster, slot) {
+  const here = (await owners(cluster)).get(slot);
+  return [here, cluster.shards.find(({ name }) => name !== here).name];
+}
+
+const timeOf = (text, slot, phase) => {
+  const line = text.split("\n").filter((l) => l.includes(` slot=${slot} `) && l.includes(` phase=${phase} `)).at(-1);
+  return Date.parse(line.split(" ")[0]);
+};
+
+/** One move to its end, without a time in which it can be rolled back. */
+async function move(bench, slot, from, to) {
+  await requestMove(bench.cluster, slot, from, to, 0);
+  const done = await untilMove(bench.cluster, from, slot, ["done"], { everyMs: 20, timeoutMs: 600_000 });
+  if (done.restarts > 0) throw new Error(`slot ${slot} was begun anew ${done.restarts} times: ${done.last_error}`);
+  return done;
+}
+
+async function withMover(bench, work) {
+  const mover = Mover.start(bench.cluster);
+  try {
+    return await work(mover);
+  } finally {
+    await mover.stop();
+  }
+}
+
+/** 1,000,000 rows: follows and likes, as a slot has most of. */
+async function plant(bench, shard, slot) {
+  const owner = 5000 * 8192 + slot * 8;
+  for (let from = 1; from <= ROWS; from += CHUNK) {
+    const half = CHUNK / 2;
+    const seq = `seq_${from}_to_${from + half - 1}`;
+    await bench.cluster.sql(shard, `INSERT INTO follower (slot, user_id, follower_id, state, ver, at, pos)
+        SELECT ${slot}, ${owner} + seq DIV 500 * 8192, 700000000000 + seq * 8192, 1, 8589934593, 1790000000000, 8589934592 + seq FROM ${seq};
+      INSERT INTO liker (slot, video_id, user_id, state, ver, at)
+        SELECT ${slot}, ${owner} + seq DIV 500 * 8192, 700000000000 + seq * 8192, 1, 8589934593, 1790000000000 FROM ${seq}`);
+  }
+}
+
+/** Rows that go over a second, the other way in every round; and what comparing them costs. */
+async function copied(bench) {
+  const slot = slotOfId(Number(bench.data.userId(3)));
+  let [from, to] = await ways(bench.cluster, slot);
+  await plant(bench, from, slot);
+  return withMover(bench, async (mover) => {
+    const rates = { copied: [], compared: [], removed: [] };
+    for (let round = 0; round < bench.rounds; round++) {
+      const { rows_copied: rows } = await move(bench, slot, from, to);
+      const at = Object.fromEntries(["copying", "draining", "verifying", "flipping", "purging", "done"]
+        .map((phase) => [phase, timeOf(mover.text, slot, phase)]));
+      const perS = (a, b) => (rows * 1000) / Math.max(1, at[b] - at[a]);
+      rates.copied.push(perS("copying", "draining"));
+      rates.compared.push(perS("verifying", "flipping"));
+      rates.removed.push(perS("purging", "done"));
+      [from, to] = [to, from];
+    }
+    const sides = Object.fromEntries(Object.entries(rates).map(([name, all]) => [name, { value: figure(all) }]));
+    return { sides, note: `${ROWS.toLocaleString("en-US")} rows, no writers` };
+  });
+}
+
+/** FLIPS moves of the slot of a video while N clients like it; each gives its pause. */
+async function paused(bench, mover, script, slot, n) {
+  let [from, to] = await ways(bench.cluster, slot);
+  const pauses = [];
+  let tries = 0;
+  let isOver = false;
+  let worstMs = 0;
+  let answered = 0;
+  const writing = n === 0 ? Promise.resolve() : (async () => {
+    while (!isOver) {
+      const { windows } = await load({ port: bench.server.port, script, connections: n, warmUp: 0, window: 2, windows: 1 });
+      for (const w of windows) {
+        worstMs = Math.max(worstMs, w.latency.max_us / 1000);
+        answered += w.answered;
+      }
+    }
+  })();
+  try {
+    for (let i = 0; i < FLIPS; i++) {
+      const done = await move(bench, slot, from, to);
+      pauses.push(done.pause_us / 1000);
+      tries += done.flips;
+      [from, to] = [to, from];
+    }
+  } finally {
+    isOver = true;
+    await writing;
+  }
+  return { pauses, tries, worstMs, answered };
+}
+
+async function pauses(bench) {
+  const { data } = bench;
+  const video = data.videoId(3);
+  const slot = slotOfId(Number(video));
+  const script = new Script(bench.dir, "moved-like", data.newcomers().slice(0, 1000).map((i) =>
+    `POST /douyin/favorite/action/?token=${data.token(i)}&video_id=${video}&action_type=%`));
+  return withMover(bench, async (mover) => {
+    const sides = {};
+    const notes = [];
+    for (const n of WRITERS) {
+      const run = await paused(bench, mover, script, slot, n);
+      sides[`${n} writers`] = { value: figure(run.pauses) };
+      notes.push(`${n} writers: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
+        `fence locked ${run.tries} times for ${FLIPS} flips` +
+        (n ? `, ${run.answered} likes answered, the slowest in ${run.worstMs.toFixed(0)} ms` : ""));
+    }
+    return { sides, note: notes.join("\n") };
+  });
+}
+
+export const MOVES = [
+  { name: "move-copy", what: "rows of a slot that moves", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
+  { name: "move-pause", what: "writes of a slot wait at the flip of its move", unit: "ms", target: "p99 <= 10 ms with 0 and 8 writers",
+    run: pauses },
+];

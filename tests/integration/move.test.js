@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A slot moves while it is served: asked for by SQL, made by a mover, with every row of every table; and back. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { CODE } from "../lib/api.js";
+import { slotOfId } from "../lib/checks.js";
+import { Cluster } from "../lib/cluster.js";
+import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
+import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
+import { parallel, until } from "../lib/wait.js";
+import { audit } from "../ledger/lib.js";
+
+const TEXTS = ['he said "x" \\ \u{1F600} é', "tab\there, line\nthere", "'; DROP TABLE user; --", "[1,2,{\"a\":null}]"];
+
+let cluster;
+let api;
+let users;
+let video;
+let slot;
+let from;
+let to;
+
+before(async () => {
+  cluster = await Cluster.up({ shards: 2 });
+  ({ api } = cluster);
+  users = await parallel(8, Array.from({ length: 12 }, () => () => api.register()));
+  slot = slotOfId(users[0].id);
+  from = (await owners(cluster)).get(slot);
+  to = from === "shard1" ? "shard2" : "shard1";
+  [video] = await plantVideos(cluster, [{ author: users[0].id, at: Date.now() - 5000 }]);
+  await cluster.sql(from, `UPDATE user SET work_count = 1 WHERE slot = ${slot} AND user_id = ${users[0].id}`);
+  for (const [i, user] of users.slice(1).entries()) await actAs(user, TEXTS[i % TEXTS.length]);
+});
+after(() => cluster?.down());
+
+/** Everything that a user can do to the first one and his video, and the first one to him. */
+async function actAs(user, text) {
+  const [first] = users;
+  const act = (who, path, query) => api.post(`/douyin/${path}/action/`, { token: who.token, action_type: 1, ...query });
+  const answers = [
+    await act(user, "favorite", { video_id: video.id }), await act(user, "relation", { to_user_id: first.id }),
+    await act(user, "comment", { video_id: video.id, comment_text: text }),
+    await act(user, "message", { to_user_id: first.id, content: text }),
+    await act(first, "message", { to_user_id: user.id, content: text }), await act(first, "relation", { to_user_id: user.id }),
+  ];
+  for (const { json } of answers) assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
+}
+
+/** Move and wait; a failure shows what the mover said. */
+async function moved(mover, source, target, keepMs, phases) {
+  await requestMove(cluster, slot, source, target, keepMs);
+  try {
+    return await untilMove(cluster, source, slot, phases);
+  } catch (error) {
+    throw new Error(`${error.message}\n${mover.text}`);
+  }
+}
+
+/** The rows of the slot when nothing is under way that changes them. */
+async function restingRows(shard) {
+  await until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
+  return rowsOf(cluster, shard, slot);
+}
+
+/** Both halves of everything, and all counts. */
+async function agree() {
+  const { status, text } = await audit(cluster);
+  assert.equal(status, 0, text);
+}
+
+const fenceOf = async (shard) => (await cluster.sql(shard, `SELECT state, epoch, server, journal, token IS NULL AS free
+  FROM slot_fence WHERE slot = ${slot}`))[0];
+
+describe("a slot", () => {
+  let mover;
+  before(() => { mover = Mover.start(cluster); });
+  after(() => mover.stop());
+
+  test("moves with every row of every table, and nothing stays behind", async () => {
+    const rows = await restingRows(from);
+    for (const table of ["user", "inbound", "session", "video", "liker", "follower", "follow", "comment", "message", "chat", "slot_seq"])
+      assert.ok(rows.some((text) => text.startsWith(`REPLACE INTO \`${table}\``)), `the slot has rows of ${table}`);
+    const move = await moved(mover, from, to, 0, ["done"]);
+    assert.deepEqual(await rowsOf(cluster, to, slot), rows);
+    const left = (await movingTables(cluster)).map((table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`);
+    assert.deepEqual((await cluster.sql(from, left.join(" UNION ALL "))).filter(({ t }) => t !== "slot_seq"), []);
+    assert.deepEqual({ ...await fenceOf(to) }, { state: "owned", epoch: move.epoch, server: to, journal: 0, free: 1 });
+    assert.deepEqual({ ...await fenceOf(from), free: 0 }, { state: "moved", epoch: move.epoch, server: to, journal: 0, free: 0 });
+    assert.ok(move.pause_us > 0 && move.rows_copied === move.rows_total && move.rows_verified === move.rows_total, JSON.stringify(move));
+    await actAs(users[1], "after");
+  });
+
+  test("is rolled back with what was written since, and its numbers go on", async () => {
+    await moved(mover, to, from, 600000, ["keeping"]);
+    for (const user of users.slice(1, 5)) await actAs(user, "while it is kept");
+    // The journal names all sessions at once, and then one of them.
+    await cluster.sql(from, `CALL session_end_all(${users[0].id})`);
+    assert.equal((await api.login(users[0].name, users[0].password)).status_code, CODE.OK);
+    const like = { token: users[2].token, video_id: video.id, action_type: 2 };
+    assert.equal((await api.post("/douyin/favorite/action/", like)).json.status_code, CODE.OK);
+    const rows = await restingRows(from);
+    await cluster.sql(to, `CALL move_wish(${slot}, 'rollback')`);
+    await untilMove(cluster, to, slot, ["undone"]);
+    assert.deepEqual(await rowsOf(cluster, to, slot), rows);
+    assert.equal((await owners(cluster)).get(slot), to);
+    users[0].token = (await api.login(users[0].name, users[0].password)).token;
+    for (const user of users.slice(1, 3)) await actAs(user, "and back");
+    await agree();
+  });
+
+  test("that can be rolled back is not moved on; finish ends that", async () => {
+    await moved(mover, to, from, 600000, ["keeping"]);
+    await assert.rejects(requestMove(cluster, slot, from, to), /can still be rolled back/);
+    await assert.rejects(requestMove(cluster, slot, to, from), /not served by this shard/);
+    await cluster.sql(to, `CALL move_wish(${slot}, 'finish')`);
+    await untilMove(cluster, to, slot, ["done"]);
+    assert.equal((await fenceOf(from)).journal, 0);
+    assert.deepEqual(await cluster.sql(from, `SELECT id FROM slot_log WHERE slot = ${slot}`), []);
+  });
+});
+
+describe("a move", () => {
+  test("that is called off leaves the slot where it was, above the epoch of the move, and nothing at the taker", async () => {
+    const before = await fenceOf(from);
+    const rows = await restingRows(from);
+    const mover = Mover.start(cluster, { failpoint: "move_write:after:3" });
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    mover.go();
+    const move = await untilMove(cluster, from, slot, ["undone"]);
+    await mover.stop();
+    assert.deepEqual(await rowsOf(cluster, from, slot), rows);
+    const now = await fenceOf(from);
+    assert.ok(now.state === "owned" && now.epoch > move.epoch && move.epoch > before.epoch, JSON.stringify([before, move, now]));
+    const left = (await movingTables(cluster)).map((table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`);
+    assert.deepEqual(await cluster.sql(to, left.join(" UNION ALL ")), []);
+    assert.equal((await fenceOf(to)).state, "moved");
+    await actAs(users[3], "after all");
+  });
+
+  test("finds a row that is wrong at the taker and names it; when that does not end, it fails, and the slot stays", async () => {
+    const before = await fenceOf(from);
+    await cluster.sql(to, `CREATE TRIGGER spoil BEFORE INSERT ON user FOR EACH ROW SET NEW.signature = 'spoilt'`);
+    const mover = Mover.start(cluster);
+    await requestMove(cluster, slot, from, to);
+    const move = await untilMove(cluster, from, slot, ["failed"]);
+    await cluster.sql(to, "DROP TRIGGER spoil");
+    await mover.stop();
+    assert.match(move.last_error, new RegExp(`rows of user differ on both sides, among them key \\[${users[0].id},null,null,null\\]`));
+    const now = await fenceOf(from);
+    assert.ok(now.state === "owned" && now.epoch > before.epoch && move.flipped_at === 0, JSON.stringify([now, move]));
+    assert.equal((await fenceOf(to)).state, "moved");
+  });
+
+  test("of a mover that slept is refused to it when another one has taken over", async () => {
+    const zombie = Mover.start(cluster, { failpoint: "move_write:before:4" });
+    await requestMove(cluster, slot, from, to);
+    await zombie.stopped();
+    await cluster.sql(from, `UPDATE slot_move SET claimed_until = 0 WHERE active = ${slot}`);
+    const mover = Mover.start(cluster);
+    await untilMove(cluster, from, slot, ["done"]);
+    const rows = await restingRows(to);
+    zombie.go();
+    await until("the zombie to be refused", () => /fenced out/.test(zombie.text));
+    assert.deepEqual(await rowsOf(cluster, to, slot), rows);
+    await zombie.stop();
+    await mover.stop();
+    await agree();
+  });
+});

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What an operator types to move slots: shardctl status, move, watch, the wishes, balance and drain, and the scripts
+ * over them; what he is told when something is wrong; and that a SQL shell alone does it, too. */
+
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Cluster, ROOT, buildDir, serverEnvironment } from "../lib/cluster.js";
+import { Mover, moveOf, untilMove } from "../lib/mover.js";
+import { idOf, owners, plantVideos } from "../lib/rows.js";
+import { SHARDCTL, shardctl } from "../lib/shardctl.js";
+import { parallel, until } from "../lib/wait.js";
+
+/* Slots of shard1 with rows, most of all rows that there are; and of shard3, which has no others. */
+const FULL = [11, 12, 13, 14];
+const LAST = [1021, 1022, 1023];
+const ROWS = 120;
+
+let cluster;
+let env;
+let mover;
+
+const run = (...args) => shardctl(args, { env });
+/** Status and the JSON objects of its lines. */
+const json = async (...args) => {
+  const { status, out, err } = await run(...args, "--json");
+  return { status, err, lines: out.split("\n").filter(Boolean).map((line) => JSON.parse(line)) };
+};
+const ok = async (...args) => {
+  const { status, out, err } = await run(...args);
+  assert.equal(status, 0, `${args.join(" ")}:\n${out}${err}`);
+  return out;
+};
+
+/** It runs beside the test: { child, lines (so far), ended (its status), err() }. */
+function begin(...args) {
+  const child = spawn(SHARDCTL, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const command = { child, out: "", err: "" };
+  child.stdout.on("data", (chunk) => { command.out += chunk; });
+  child.stderr.on("data", (chunk) => { command.err += chunk; });
+  command.ended = new Promise((done) => { child.once("close", (status, signal) => done(status ?? signal)); });
+  return command;
+}
+
+const script = (name, ...args) => new Promise((done) => {
+  execFile(join(ROOT, "scripts", name), args, { env: { ...env, DOUSHARD_BUILD_DIR: buildDir() }, stdio: ["ignore"] },
+    (error, out, err) => done({ status: error?.code ?? 0, out, err }));
+});
+
+const requests = async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM slot_move")).reduce((sum, { n }) => sum + n, 0);
+const ownerOf = async (slot) => (await owners(cluster)).get(slot);
+
+/* Give all slots of shard3 but LAST to shard1, as moves would have. */
+async function leaveFew() {
+  const range = `BETWEEN 682 AND ${LAST[0] - 1}`;
+  await cluster.sqlAll(`UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard1' WHERE slot ${range};
+    UPDATE slot_known SET epoch = 2, server = 'shard1' WHERE slot ${range}; DELETE FROM slot_seq WHERE slot ${range}`);
+  await cluster.sql("shard1", `UPDATE slot_fence SET state = 'owned' WHERE slot ${range};
+    INSERT INTO slot_seq (slot, last) SELECT slot, 0 FROM slot_fence WHERE slot ${range}`);
+  await cluster.sqlAll("CALL _slot_changed()");
+}
+
+before(async () => {
+  assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
+  cluster = await Cluster.up({ shards: 3, server: false });
+  env = { ...serverEnvironment(), DOUSHARD_VAR: cluster.dir };
+  await leaveFew();
+  const at = Date.now() - 10000;
+  await plantVideos(cluster, [...FULL, LAST[0]].flatMap((slot) =>
+    Array.from({ length: ROWS }, (_, i) => ({ author: idOf(at, slot), at: at + i }))));
+});
+after(async () => {
+  await mover?.stop();
+  await cluster?.down();
+});
+
+test("help teaches; what is typed wrongly is said, with status 2, and nothing is done", async () => {
+  const helps = [["status", /\[ERR\][^]*Exit status/], ["move", /--keep=TIME[^]*Ctrl-C[^]*Exit status/],
+    ["watch", /Exit status/], ["balance", /--parallel=N[^]*Exit status/], ["drain", /--threshold[^]*Exit status/],
+    ...["pause", "resume", "cancel", "rollback", "finish", "throttle"].map((wish) => [wish, /--dry-run[^]*Exit status/])];
+  await parallel(4, helps.map(([name, words]) => async () => {
+    const { status, out, err } = await run(name, "--help");
+    assert.deepEqual([status, err], [0, ""], name);
+    assert.match(out, new RegExp(`^usage: shardctl ${name}\\b[^]*\n${name}: `));
+    assert.match(out, words);
+  }));
+  const wrong = [
+    [["move"], /usage: shardctl move/], [["move", "17"], /--to=SHARD is missing/], [["move", "17", "18", "--to=shard2"], /usage/],
+    [["move", "17", "--to=shard9"], /shard9: the topology names no such shard/],
+    ...["", "x", "17-", "20-10", "1,,2", "-1", "65536", "1,"].map((slots) =>
+      [["move", "--to=shard2", "--", slots], /slots are numbers from 0 to 65535/]),
+    ...["1", "1y", "h", "8d", "-1s", "1.5h"].map((keep) => [["move", "17", "--to=shard2", `--keep=${keep}`], /--keep: a time/]),
+    ...["fast", "1/h", "-1"].map((rate) => [["move", "17", "--to=shard2", `--rate=${rate}`], /--rate: rows a second/]),
+    [["move", "17", "--to=shard2", "--by=rows"], /move takes no --by/],
+    [["throttle", "17"], /usage/], [["throttle", "17", "quick"], /quick: no rate/], [["pause", "x"], /slots are numbers/],
+    [["balance", "--parallel=0"], /1 to 64/], [["balance", "--by=weight"], /bytes, rows or load/], [["drain"], /usage/],
+    [["drain", "shard9"], /no such shard/], [["watch", "x"], /slots are numbers/], [["status", "x"], /usage/],
+    [["frobnicate"], /no such command/], [[], /no such command/],
+    [["move", "11", "--to=shard2"], /--yes does it where nobody can be asked/],
+  ];
+  await parallel(4, wrong.map(([args, why]) => async () => {
+    const { status, err } = await run(...args);
+    assert.equal(status, 2, `${args.join(" ")}: ${err}`);
+    assert.match(err, why, args.join(" "));
+  }));
+  assert.equal(await requests(), 0);
+});
+
+test("status: every shard with its slots, and that all is well", async () => {
+  const { status, out } = await run("status");
+  assert.equal(status, 0, out);
+  assert.match(out, /^shard1 +serves +up +\d+ .*\n^shard2 +serves +up +341 .*\n^shard3 +serves +up +3 /m);
+  assert.match(out, /^\[OK\] +3 of 3 shards answer\n\[OK\] +every slot has one owner, which answers\n\[OK\] +no move is under way$/m);
+  const [whole] = (await json("status")).lines;
+  assert.deepEqual(whole.shards.map(({ shard, state, slots }) => [shard, state, slots]),
+    [["shard1", "up", 680], ["shard2", "up", 341], ["shard3", "up", 3]]);
+  assert.deepEqual([whole.is_good, whole.moves], [true, []]);
+});
+
+test("--dry-run says what would be done, and does nothing", async () => {
+  const { status, lines: [plan] } = await json("move", `${FULL[0]},${LAST[0]},400`, "--to=shard2", "--keep=30m", "--rate=5000/s", "--dry-run");
+  assert.equal(status, 0);
+  assert.deepEqual([plan.to, plan.keep_ms, plan.rows_per_s, plan.is_good], ["shard2", 1800000, 5000, true]);
+  assert.deepEqual(plan.slots.map(({ slot, giver, taker, rows, is_there }) => [slot, giver, taker, rows, is_there]),
+    [[FULL[0], "shard1", "shard2", ROWS, false], [400, "shard2", "shard2", 0, true], [LAST[0], "shard3", "shard2", ROWS, false]]);
+  for (const words of [/slot 400 is on shard2 already/, /shard1 answers, is durable/, /shard2 answers/, /room|free/, /shard3 answers/])
+    assert.ok(plan.checks.some(({ text }) => words.test(text)), String(words));
+  assert.match(await ok("move", String(FULL[0]), "--to=shard2", "--dry-run"), /^slot 11 +shard1 -> shard2 +about 120 rows/m);
+  assert.match(await ok("balance", "--by=rows", "--dry-run"), /^ +1 +slot 1[1-4] +shard1 -> shard2/m);
+  assert.match(await ok("drain", "shard3", "--dry-run"), /^ +3 +slot \d+ +shard3 -> /m);
+  for (const args of [["rebalance.sh", "--by=rows", "--dry-run"], ["drain-shard.sh", "shard3", "--dry-run"]])
+    assert.equal((await script(...args)).status, 0, args.join(" "));
+  assert.equal(await requests(), 0);
+});
+
+test("a shard that cannot take it is named, and nothing is asked for", async () => {
+  await cluster.sql("shard2", "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
+  try {
+    const { status, out } = await run("move", String(FULL[0]), "--to=shard2", "--yes");
+    assert.equal(status, 1);
+    assert.match(out, /^\[ERR\] +shard2 .*(durable|lose)/m);
+    assert.equal((await run("move", String(FULL[0]), "--to=shard2", "--dry-run", "--durability-exempt=shard2")).status, 0);
+  } finally {
+    await cluster.sql("shard2", "SET GLOBAL innodb_flush_log_at_trx_commit = 1");
+  }
+  await cluster.sql("shard2", "CALL shard_report(1000000)");
+  const full = await run("move", String(FULL[0]), "--to=shard2", "--yes");
+  assert.equal(full.status, 1);
+  assert.match(full.out, /^\[ERR\] +shard2 has 1.0 MB free, about .* come: too little/m);
+  await cluster.sql("shard2", "CALL shard_report(1000000000000)");
+  assert.match(await ok("move", String(FULL[0]), "--to=shard2", "--dry-run"), /^\[OK\] +shard2 has 1.0 TB free/m);
+  assert.equal(await requests(), 0);
+});
+
+test("wishes are written where the move was asked for; what cannot be is said", async () => {
+  assert.match(await ok("move", "11,12,21", "--to=shard2", "--keep=0", "--detach", "--yes"), /3 moves are asked for/);
+  assert.equal(await requests(), 3);
+  const again = await run("move", "11", "--to=shard2", "--detach", "--yes");
+  assert.match(again.out, /moves there already/);
+  assert.equal(again.status, 0, again.err);
+  const other = await run("move", "11", "--to=shard3", "--yes");
+  assert.equal(other.status, 1);
+  assert.match(other.out, /^\[ERR\] +a move of it is not over/m);
+  assert.equal(await requests(), 3);
+
+  assert.match(await ok("pause", "11", "--dry-run"), /^would write: slot 11/);
+  assert.equal((await moveOf(cluster, "shard1", 11)).wish, "go");
+  for (const [args, wish] of [[["pause", "11"], "pause"], [["resume", "11"], "go"], [["pause", "11-12"], "pause"]]) {
+    assert.match(await ok(...args, "--yes"), /^written: slot 11 shard1 -> shard2: queued/m);
+    assert.equal((await moveOf(cluster, "shard1", 11)).wish, wish);
+  }
+  for (const [rate, rows] of [["5000/s", 5000], ["none", 0], ["600/min", 10], ["7", 7]]) {
+    await ok("throttle", "all", rate, "--yes");
+    assert.equal((await moveOf(cluster, "shard1", 21)).rows_per_s, rows, rate);
+  }
+  for (const [args, why] of [[["rollback", "11"], /move \d+ is queued, not keeping/], [["finish", "11"], /is queued, not keeping/],
+    [["cancel", "500"], /slot 500: no move of it is under way/]]) {
+    const { status, err } = await run(...args, "--yes");
+    assert.equal(status, 1, args.join(" "));
+    assert.match(err, why);
+  }
+  assert.equal((await json("cancel", "21", "--yes")).lines[0].written, "written");
+  assert.equal((await moveOf(cluster, "shard1", 21)).wish, "cancel");
+});
+
+test("requests that no mover takes are an error of status; then a mover comes", async () => {
+  const found = await until("status to miss a mover", async () => {
+    const status = await run("status");
+    return /\[ERR\]/.test(status.out) && status;
+  });
+  assert.equal(found.status, 1);
+  assert.match(found.out, /^\[ERR\] +the move of slot 21 waits for a mover for \d.*: start one \(shardctl mover\)$/m);
+  assert.doesNotMatch(found.out, /\[ERR\].* slot 1[12] /, "what is paused waits for somebody else");
+  mover = Mover.start(cluster);
+  assert.equal((await untilMove(cluster, "shard1", 21, ["undone"])).rows_copied, 0);
+  assert.equal((await moveOf(cluster, "shard1", 11)).phase, "queued", "it is paused");
+  await ok("resume", "all", "--yes");
+  const watched = await run("watch");
+  assert.equal(watched.status, 0, watched.out + watched.err);
+  for (const slot of [11, 12]) {
+    assert.match(watched.out, new RegExp(`^slot ${slot} shard1 -> shard2: done, 120 rows, writes paused for .* ms, took `, "m"));
+    assert.equal(await ownerOf(slot), "shard2");
+  }
+  assert.match(await ok("watch"), /no move is under way/);
+});
+
+test("a SQL shell alone starts a move", async () => {
+  const out = await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)");
+  assert.match(out, /move_id.*slot.*giver.*taker.*phase[^]*shard2[^]*shard1[^]*queued/);
+  await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "CALL move_status()")));
+  assert.equal(await ownerOf(11), "shard1");
+  assert.match(await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)").catch((error) => error.message), /not served by this shard/);
+});
+
+test("move waits and says how it goes, as text and as JSON; rollback brings it back; finish ends it", async () => {
+  await mover.stop();
+  mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
+  const moving = begin("move", "13", "--to=shard2", "--keep=10m", "--yes", "--json");
+  await mover.stopped();
+  const lines = () => moving.out.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+  await until("a line of the copy", () => lines().some(({ phase }) => phase === "copying"));
+  mover.go();
+  assert.equal(await moving.ended, 0, moving.err);
+  const [plan, ...rows] = lines();
+  assert.deepEqual([plan.to, plan.is_good], ["shard2", true]);
+  const last = rows.at(-1);
+  assert.deepEqual([last.slot, last.giver, last.taker, last.phase, last.percent, last.rows_total, last.rows_copied, last.wish],
+    [13, "shard1", "shard2", "keeping", 100, ROWS, ROWS, "go"]);
+  assert.ok(last.pause_us > 0 && last.bytes_copied > 0 && last.eta_ms > 0 && last.eta_ms <= 600000);
+  const copying = rows.find(({ phase }) => phase === "copying");
+  assert.ok(copying.percent >= 0 && copying.percent <= 100 && copying.rows_total === ROWS);
+
+  assert.match(await ok("status"), /^shard1 .* 1\nshard2 [^]*^slot 13 shard1 -> shard2: keeping, .*can be rolled back for \d+ (min|s)$/m);
+  const held = await run("move", "13", "--to=shard3", "--yes");
+  assert.equal(held.status, 1);
+  assert.match(held.out, /not over \(shardctl finish, cancel\): slot 13/);
+  await ok("rollback", "13", "--yes");
+  const watched = await run("watch", "13");
+  assert.equal(watched.status, 0, watched.out + watched.err);
+  assert.match(watched.out, /: undone, /);
+  assert.equal(await ownerOf(13), "shard1");
+
+  const text = await ok("move", "13", "--to=shard2", "--yes");
+  assert.match(text, /^slot 13 +shard1 -> shard2 +about [^]*^slot 13 shard1 -> shard2: keeping, 120 rows.* can be rolled back for 59 min$/m);
+  await ok("finish", "13", "--yes");
+  assert.equal((await run("watch", "13")).status, 0);
+  await untilMove(cluster, "shard1", 13, ["done"]);
+});
+
+test("Ctrl-C ends the waiting, not the move", async () => {
+  await mover.stop();
+  mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
+  const moving = begin("move", "14", "--to=shard2", "--keep=0", "--yes");
+  await mover.stopped();
+  await until("a line of the copy", () => /^slot 14 shard1 -> shard2: copying \[/m.test(moving.out));
+  moving.child.kill("SIGINT");
+  assert.equal(await moving.ended, 1);
+  assert.match(moving.err, /1 move goes on without.*shardctl watch/);
+  mover.go();
+  await untilMove(cluster, "shard1", 14, ["done"]);
+});
+
+test("balance evens out, one move after the other", async () => {
+  const { status, lines } = await json("balance", "--by=rows", "--keep=0", "--yes");
+  assert.equal(status, 0, JSON.stringify(lines.at(-1)));
+  const [plan] = lines;
+  const made = new Set(lines.filter(({ phase }) => ["purging", "done"].includes(phase)).map(({ slot }) => slot));
+  assert.ok(plan.moves.length > 0);
+  assert.deepEqual(made, new Set(plan.moves.map(({ slot }) => slot)));
+  assert.match(lines.at(-1).end, new RegExp(`${made.size} of ${made.size} moves are made`));
+  for (const { slot, to } of plan.moves) assert.equal(await ownerOf(slot), to);
+});
+
+test("drain-shard.sh empties a shard and says what comes next", async () => {
+  const { status, out, err } = await script("drain-shard.sh", "shard3", "--finish", "--yes");
+  assert.equal(status, 0, out + err);
+  assert.match(out, /shard3 is empty[^]*topology.conf[^]*reload/);
+  assert.ok(![...(await owners(cluster)).values()].includes("shard3"));
+  assert.match(await ok("status"), /^shard3 +empty +up +0 /m);
+  const again = await script("drain-shard.sh", "shard3", "--yes");
+  assert.equal(again.status, 0, again.out + again.err);
+});
+
+test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
+  await ok("call", "shard_pause('a new disk')", "--shard=shard2");
+  const paused = await run("status");
+  assert.equal(paused.status, 1);
+  assert.match(paused.out, /^\[ERR\] +shard2 is paused by doushard_admin.*a new disk.*shard_resume/m);
+  await ok("call", "shard_resume()", "--shard=shard2");
+  const slot = 5;
+  assert.equal(await ownerOf(slot), "shard1");
+  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'owned', server = 'shard3' WHERE slot = ${slot}; CALL _slot_changed()`);
+  const disputed = await run("status");
+  assert.equal(disputed.status, 1);
+  assert.match(disputed.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it at epoch 1.*slot_settle\(5/m);
+  const refused = await run("move", "5", "--to=shard2", "--yes");
+  assert.equal(refused.status, 1);
+  assert.match(refused.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it/m);
+  assert.notEqual((await script("rebalance.sh", "--yes")).status, 0);
+  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'moved', server = 'shard1' WHERE slot = ${slot}`);
+  await cluster.sqlAll(`UPDATE slot_fence SET rival_epoch = 0 WHERE slot = ${slot}; CALL _slot_changed()`);
+  await mover.stop();
+  mover = undefined;
+  await cluster.demo("kill", "shard2");
+  const down = await run("status");
+  assert.equal(down.status, 1);
+  assert.match(down.out, /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m);
+  const away = await run("move", "5", "--to=shard2", "--yes");
+  assert.equal(away.status, 1);
+  assert.match(away.out, /^\[ERR\] +shard2 is not in use/m);
+  const dir = mkdtempSync(join(tmpdir(), "operator-moves-"));
+  const nowhere = await shardctl(["status"], { cwd: dir, env: serverEnvironment() });
+  rmSync(dir, { recursive: true });
+  assert.equal(nowhere.status, 2);
+});

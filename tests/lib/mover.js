@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A mover (shardctl mover) on a cluster, and how the moves are. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { troubleIn } from "./cluster.js";
+import { movingTables, owners } from "./rows.js";
+import { SHARDCTL } from "./shardctl.js";
+import { until } from "./wait.js";
+
+let movers = 0;
+
+export class Mover {
+  /** Start one. FAILPOINT (routine:before|after:n): it stops itself there. */
+  static start(cluster, { failpoint = "", args = [] } = {}) {
+    const mover = new Mover();
+    movers += 1;
+    mover.log = join(cluster.dir, `mover${movers}.log`);
+    const log = openSync(mover.log, "w");
+    /* The kernel ends one that is stopped, too, should this process die. */
+    mover.child = spawn("setpriv", ["--pdeathsig", "KILL", SHARDCTL, "mover", `--topology=${cluster.files.topology}`,
+      `--password-file=${join(cluster.dir, "secrets", "mover_password")}`, ...args], {
+      stdio: ["ignore", log, log], env: { ...process.env, DOUSHARD_FAILPOINT: failpoint } });
+    closeSync(log);
+    cluster.ending.push(() => mover.child.kill("SIGKILL"));
+    mover.ended = new Promise((done) => { mover.child.once("exit", (status, signal) => done(status ?? signal)); });
+    return mover;
+  }
+
+  get pid() { return this.child.pid; }
+
+  get isOver() { return this.child.exitCode !== null || this.child.signalCode !== null; }
+
+  get isStopped() {
+    try {
+      return /^\d+ \(.*\) T /.test(readFileSync(`/proc/${this.pid}/stat`, "utf8"));
+    } catch {
+      return false;
+    }
+  }
+
+  get text() { return readFileSync(this.log, "utf8"); }
+
+  /** Resolves when it has stopped itself at its failpoint. */
+  stopped() {
+    return until("the mover to stop itself", () => this.isStopped || this.isOver, { everyMs: 5 });
+  }
+
+  go() { this.child.kill("SIGCONT"); }
+
+  async kill(signal = "SIGKILL") {
+    this.child.kill(signal);
+    if (signal !== "SIGKILL") this.child.kill("SIGCONT");
+    return this.ended;
+  }
+
+  /** End it as an operator does. */
+  async stop() {
+    if (this.isOver) return;
+    assert.equal(await this.kill("SIGTERM"), 0, this.text);
+    assert.equal(troubleIn(this.text), "");
+  }
+}
+
+/** The newest move of a slot, as the shard that was asked for it says. */
+export async function moveOf(cluster, shard, slot) {
+  const rows = await cluster.sql(shard, "CALL move_status()");
+  return rows.filter((row) => row.slot === slot).at(-1);
+}
+
+/** Ask for a move by SQL alone. */
+export const requestMove = (cluster, slot, from, to, keepMs = 0) =>
+  cluster.sql(from, `CALL move_request(${slot}, '${to}', ${keepMs})`);
+
+/** Say what is to become of a move, if it is not too late for that: did it come in time? */
+export const wishMove = (cluster, from, slot, wish) =>
+  cluster.sql(from, `CALL move_wish(${slot}, '${wish}')`).then(() => true, () => false);
+
+/** Wait until the newest move of SLOT is in one of PHASES; answers it. */
+export const untilMove = (cluster, shard, slot, phases, options) =>
+  until(`move of slot ${slot} to be ${phases}`, async () => {
+    const move = await moveOf(cluster, shard, slot);
+    if (move && phases.includes(move.phase)) return move;
+    return move?.phase === "failed" && !phases.includes("failed") ? { failed: move.last_error } : false;
+  }, options).then((move) => { assert.equal(move.failed, undefined); return move; });
+
+/** The moves of all shards that are not over. */
+export const movesUnderWay = (cluster) => cluster.sqlAll("SELECT * FROM slot_move WHERE active IS NOT NULL");
+
+/** Wait until every move is over, whoever makes it. */
+export const movesToEnd = (cluster) => until("all moves to end", async () => {
+  const moves = await movesUnderWay(cluster);
+  if (moves.length === 0) return true;
+  throw new Error(moves.map((m) => `slot ${m.slot} ${m.giver} to ${m.taker}: ${m.phase} ${m.wish} term ${m.term} ${m.last_error}`).join("; "));
+}, { everyMs: 200 });
+
+/**
+ * What must hold of slots when no move is under way: each of SLOTS is owned by exactly one shard, whose fence nothing is
+ * left in; no other shard has a row or a journal of it. Returns the owners.
+ */
+export async function assertAtRest(cluster, slots = 1024) {
+  const owner = await owners(cluster);
+  assert.equal(owner.size, slots, "every slot is owned");
+  const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
+  const strays = await cluster.sqlAll([...tables, "slot_log", "slot_lost"].map((table) =>
+    `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM \`${table}\` AS t LEFT JOIN slot_fence AS f USING (slot)
+      WHERE ${table.startsWith("slot_") ? "1" : "COALESCE(f.state NOT IN ('owned', 'migrating'), 1)"} GROUP BY t.slot`).join(" UNION ALL "));
+  assert.deepEqual(strays, [], "rows of slots outside their owner");
+  const odd = await cluster.sqlAll("SELECT slot, state, journal, flip FROM slot_fence WHERE state NOT IN ('owned', 'moved') OR journal <> 0 OR flip <> 0");
+  assert.deepEqual(odd, [], "fences at rest");
+  return owner;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/move/: who may do what to a slot that moves. The mover itself is tests/integration/move.test.js. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { SqlError, account, call, key, literal, shard, until } from "./lib.js";
+
+let server;
+let root;
+let admin;
+let mover;
+before(async () => {
+  ({ server, root } = await shard());
+  admin = account(server, "admin");
+  mover = account(server, "mover");
+});
+after(() => server?.stop());
+
+const one = async (session, routine, ...args) => (await call(session, routine, ...args))[0][0];
+const fence = async (slot) => (await root.run(`SELECT state, epoch, server, journal, LOWER(HEX(token)) AS token FROM slot_fence WHERE slot = ${slot}`))[0][0];
+/** WORK fails with STATE, and says why. */
+const refused = (work, state, pattern) =>
+  assert.rejects(work, (error) => error instanceof SqlError && error.state === state && pattern.test(error.message));
+const fencedOut = (work) => refused(work, "45409", /fenced out/);
+
+/** Ask for a move of SLOT and claim it: { id, token }. */
+async function claimed(slot, token = key()) {
+  await call(admin, "move_request", slot, "shard2", 0);
+  const row = await one(mover, "move_claim", "here/1", token, 10000, 1000);
+  assert.equal(Number(row.slot), slot);
+  await root.run(`UPDATE slot_move SET epoch = 2 WHERE move_id = ${row.move_id}`);
+  return { id: row.move_id, token };
+}
+
+describe("a request", () => {
+  test("is refused for what this shard does not serve, for itself, and while another one is under way", async () => {
+    await refused(call(admin, "move_request", 2000, "shard2", 0), "45503", /slot 2000 is not served by this shard/);
+    await refused(call(admin, "move_request", 7, "shard1", 0), "45503", /slot 7 is on shard1 already/);
+    await refused(call(admin, "move_request", 7, "no name!", 0), "45400", /needs a slot, a shard/);
+    await refused(call(admin, "move_request", 7, "shard2", 604800001), "45400", /at most 604800000 ms/);
+    await call(admin, "move_request", 7, "shard2", 0);
+    await refused(call(admin, "move_request", 7, "shard3", 0), "45503", /slot 7 is being moved already: move \d+/);
+    await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot = 7");
+  });
+
+  test("is no wish for what is not, or is past that", async () => {
+    await refused(call(admin, "move_wish", 8, "cancel"), "45503", /no move of slot 8 is under way/);
+    await refused(call(admin, "move_wish", 8, "hurry"), "45400", /needs go, pause/);
+    await refused(call(admin, "move_throttle", 8, 5), "45503", /no move of slot 8/);
+    const { id } = await claimed(8);
+    await refused(call(admin, "move_wish", 8, "rollback"), "45503", /is queued, not keeping/);
+    await root.run(`UPDATE slot_move SET flipped_at = 5 WHERE move_id = ${id}`);
+    await refused(call(admin, "move_wish", 8, "cancel"), "45503", /has moved: roll it back instead/);
+    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
+  });
+
+  test("is claimed by one mover at a time, and by another one when the lease is over", async () => {
+    const { id } = await claimed(9);
+    assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1000), undefined);
+    await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${id}`);
+    const next = await one(mover, "move_claim", "there/2", key(), 10000, 1000);
+    assert.deepEqual([next.move_id, next.term], [id, "2"]);
+    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
+  });
+
+  test("waits while as many are under way here as may be", async () => {
+    const { id } = await claimed(10);
+    await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
+    await call(admin, "move_request", 11, "shard2", 0);
+    assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined);
+    assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 2)).slot, "11");
+    await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (10, 11)");
+  });
+});
+
+describe("a mover that another one has followed", () => {
+  test("is refused by everything that it could do to the slot", async () => {
+    const old = await claimed(12);
+    await call(mover, "move_open", 12, old.token);
+    await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${old.id}`);
+    const next = { token: key() };
+    await one(mover, "move_claim", "there/2", next.token, 10000, 1000);
+    assert.equal((await fence(12)).token, next.token);
+    await fencedOut(call(mover, "move_beat", old.id, old.token, 1000, "{}"));
+    await fencedOut(call(mover, "move_open", 12, old.token));
+    await fencedOut(call(mover, "move_read", 12, old.token, "user", 0, "", "", 10, 0));
+    await fencedOut(call(mover, "move_pick", 12, old.token, "user", "[]", 0));
+    await fencedOut(call(mover, "move_drain", 12, old.token, 10));
+    await fencedOut(call(mover, "move_drained", 12, old.token));
+    await fencedOut(call(mover, "move_lock", 12, old.token));
+    await fencedOut(call(mover, "move_give", 12, old.token, 2, "shard2"));
+    await fencedOut(call(mover, "move_cancel", old.id, old.token));
+    await fencedOut(call(mover, "move_close", 12, old.token));
+    assert.equal((await one(mover, "move_cancel", old.id, next.token)).is_here, "1");
+    await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot = 12");
+  });
+
+  test("is refused at the taker, too, by its number of claims", async () => {
+    const [first, second] = [key(), key()];
+    const slot = 1001;
+    await root.run(`DELETE FROM slot_fence WHERE slot = ${slot}`);
+    const take = (token, term, epoch = 5) => one(mover, "move_import", slot, epoch, token, term, "shard9", 10);
+    assert.deepEqual(Object.values(await take(first, 1)), ["1", "0", "", "", "0"]);
+    await take(second, 2);
+    await fencedOut(take(first, 1));
+    const batch = JSON.stringify([{ t: "follow", k: [], r: [[1, 2, 1, 3, 4]] }]);
+    await fencedOut(call(mover, "move_write", slot, first, batch, "follow", "[1,2,null,null]", 1));
+    await fencedOut(call(mover, "move_purge", slot, 5, first, "follow", 10));
+    await fencedOut(call(mover, "move_clean", slot, first));
+    await fencedOut(call(mover, "move_ready", slot, first, "[]", 0, 0, 0, 0));
+    await fencedOut(call(mover, "move_forget", slot, first, 6, "shard9"));
+    await call(mover, "move_write", slot, second, batch, "follow", "[1,2,null,null]", 1);
+    assert.deepEqual(Object.values(await take(second, 2)), ["1", "0", "follow", "[1,2,null,null]", "1"]);
+    await call(mover, "move_ready", slot, second, "[]", 0, 0, 0, 1);
+    await fencedOut(call(mover, "move_write", slot, second, batch, "", "", 0));
+    await fencedOut(call(mover, "move_adopt", slot, 5, second, 2));
+    await call(mover, "slot_takeover", slot, 5, second);
+    await fencedOut(call(mover, "move_adopt", slot, 5, first, 1));
+    await fencedOut(take(second, 3));
+    assert.deepEqual(await fence(slot), { state: "owned", epoch: "5", server: "shard1", journal: "1", token: second });
+    await call(mover, "move_close", slot, second);
+    await root.run(`DELETE FROM follow WHERE slot = ${slot}; DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_import`);
+  });
+});
+
+describe("a flip", () => {
+  const slot = 14;
+  let move;
+  before(async () => {
+    move = await claimed(slot);
+    await call(mover, "move_open", slot, move.token);
+  });
+  after(() => root.run(`UPDATE slot_move SET finished_at = 1 WHERE slot = ${slot}`));
+
+  test("that was not begun on this connection is not ended by it", async () => {
+    const other = account(server, "mover");
+    await call(mover, "move_lock", slot, move.token);
+    await call(mover, "move_unlock");
+    await fencedOut(call(mover, "move_give", slot, move.token, 9, "shard2"));
+    await call(mover, "move_lock", slot, move.token);
+    await root.run("SET SESSION innodb_lock_wait_timeout = 1");
+    await assert.rejects(root.run(`SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`), /1205|Lock wait/);
+    await call(mover, "move_unlock");
+    await fencedOut(call(other, "move_give", slot, move.token, 9, "shard2"));
+    assert.equal((await fence(slot)).state, "migrating");
+  });
+
+  test("is not begun with a journal that was not kept", async () => {
+    await root.run(`INSERT INTO slot_lost (slot, at) VALUES (${slot}, 1)`);
+    await refused(call(mover, "move_lock", slot, move.token), "45503", /journal of the slot was not kept/);
+    await root.run("DELETE FROM slot_lost");
+  });
+
+  test("names who has the slot from then on", async () => {
+    await call(mover, "move_lock", slot, move.token);
+    await call(mover, "move_rest", slot, 100);
+    await call(mover, "move_give", slot, move.token, 9, "shard2");
+    assert.deepEqual(await fence(slot), { state: "moved", epoch: "9", server: "shard2", journal: "0", token: move.token });
+    assert.equal((await one(mover, "move_cancel", move.id, move.token)).is_here, "0");
+  });
+});
+
+describe("a journal", () => {
+  const slot = 15;
+
+  test("that is long makes writers wait while a mover reads it, and ends when nobody does", async () => {
+    const { id, token } = await claimed(slot);
+    await call(mover, "move_open", slot, token);
+    const fill = (first, n) => root.run(`INSERT INTO slot_log (id, slot, tbl, owner, k1) VALUES (${first}, ${slot}, 'user', 1, 1), (${first + n}, ${slot}, 'user', 1, 1)`);
+    await fill(1_000_000, 20_000);
+    const body = literal(JSON.stringify([{ slot, epoch: 1, owner: 8 * slot, op: key() }]));
+    const codes = async () => (await root.run(`SET @x = ${body}; CALL _op_open(@x); START TRANSACTION; CALL _op_fence(@m); SELECT code, moving FROM op; COMMIT`)).flat().find((row) => "moving" in row);
+    // Nine in ten.
+    await until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
+    await root.run(`UPDATE slot_move SET claimed_until = 0 WHERE move_id = ${id}`);
+    assert.deepEqual(await codes(), { code: "ok", moving: "1" });
+    await fill(2_000_000, 200_000);
+    assert.deepEqual(await codes(), { code: "ok", moving: "0" });
+    assert.equal((await root.run("SELECT slot FROM slot_lost"))[0][0].slot, String(slot));
+    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
+  });
+});

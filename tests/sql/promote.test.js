@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* procedures/promote/, procedures/demote/: who may do what to a user who changes his slot, and what that is in rows. The
+ * mover itself is tests/integration/promote.test.js. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { SqlError, account, call, key, literal, shard } from "./lib.js";
+
+let server;
+let root;
+let admin;
+let mover;
+let app;
+before(async () => {
+  ({ server, root } = await shard());
+  admin = account(server, "admin");
+  mover = account(server, "mover");
+  app = account(server, "app");
+});
+after(() => server?.stop());
+
+const SLOT = 21;
+const STAR = 8192 * 1000 + 8 * SLOT; /* ids of that slot */
+const FAN = STAR + 8192;
+const one = async (session, routine, ...args) => (await call(session, routine, ...args))[0][0];
+const refused = (work, state, pattern) =>
+  assert.rejects(work, (error) => error instanceof SqlError && error.state === state && pattern.test(error.message));
+const fencedOut = (work) => refused(work, "45409", /fenced out/);
+const fence = async (slot) => (await root.run(`SELECT state, epoch, has_home FROM slot_fence WHERE slot = ${slot}`))[0][0];
+const batch = (op) => call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: STAR, op }]));
+
+describe("numbers of own slots", () => {
+  test("grow, and none comes twice, whatever is known of own slots", async () => {
+    assert.equal((await one(mover, "promote_number")).own_slot, "1024");
+    assert.equal((await one(mover, "promote_number")).own_slot, "1025");
+    await root.run("INSERT INTO slot_known (slot, epoch, server) VALUES (1029, 3, 'shard2')");
+    assert.equal((await one(mover, "promote_number")).own_slot, "1030");
+    await root.run("DELETE FROM slot_known WHERE slot = 1029");
+    assert.equal((await one(mover, "promote_number")).own_slot, "1031");
+  });
+
+  test("are given by the shard that has slot 0 alone", async () => {
+    await root.run("UPDATE slot_fence SET state = 'moved' WHERE slot = 0");
+    assert.equal((await one(mover, "promote_number")).own_slot, "0");
+    await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 0");
+  });
+});
+
+describe("a user", () => {
+  let move;
+  const own = 1040;
+  before(() => root.run([STAR, FAN].map((id) => `INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
+      VALUES (${SLOT}, ${id}, 'u${id}', 'x', 1, ${literal(key().slice(0, 16))});
+    INSERT INTO inbound (slot, user_id) VALUES (${SLOT}, ${id})`).join(";")));
+
+  test("is asked to be promoted once, and not while his slot moves", async () => {
+    await refused(call(admin, "promote_request", 0), "45400", /needs the id/);
+    await refused(call(admin, "promote_request", STAR + 8192 * 77), "45503", /there is no user/);
+    await refused(call(admin, "demote_request", STAR), "45503", /has no slot of his own/);
+    await call(admin, "promote_request", STAR);
+    await refused(call(admin, "promote_request", FAN), "45503", /takes part in a move already/);
+    await refused(call(admin, "move_request", SLOT, "shard2", 0), "45503", /is being moved already/);
+    const token = key();
+    const row = await one(mover, "move_claim", "here/1", token, 10000, 1000);
+    assert.deepEqual([row.kind, row.slot, row.own_slot], ["promote", String(SLOT), "0"]);
+    move = { id: row.move_id, token };
+  });
+
+  test("takes his rows along, those that are journaled meanwhile too, and nobody else's", async () => {
+    await call(mover, "promote_begin", move.id, move.token, own);
+    await root.run(["user", "inbound"].map((t) => `ALTER TABLE ${t} ADD PARTITION (PARTITION s${own}_e2 VALUES IN (${own}))`).join(";"));
+    assert.deepEqual((await call(mover, "promote_parts", own))[0].filter(({ epoch }) => epoch !== "0").map(({ tbl }) => tbl), ["inbound", "user"]);
+    await fencedOut(call(mover, "promote_write", move.id, move.token, "[]", "", ""));
+    await call(mover, "move_beat", move.id, move.token, 10000, JSON.stringify({ phase: "copying", epoch: 2 }));
+    await call(mover, "move_open", SLOT, move.token);
+    const { row_text, last_key } = await one(mover, "move_read", SLOT, move.token, "user", STAR, "", "", 100, 0);
+    assert.equal(JSON.parse(row_text).length, 1);
+    await call(mover, "promote_write", move.id, move.token, `[{"t":"user","k":[],"r":${row_text}}]`, "user", last_key);
+    assert.equal((await one(mover, "promote_begin", move.id, move.token, 0)).at_tbl, "user");
+    await root.run(`INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${SLOT}, 'inbound', ${STAR}, ${STAR}), (${SLOT}, 'inbound', ${FAN}, ${FAN})`);
+    await fencedOut(call(mover, "promote_flip", move.id, key(), "[]", 500));
+    await fencedOut(call(mover, "promote_purge", move.id, move.token, 1, "user", 100));
+    assert.equal((await one(mover, "promote_flip", move.id, move.token, "[]", 1)).is_done, "0");
+    const different = JSON.stringify([{ t: "user", k: [[FAN, null, null, null]] }]);
+    await refused(call(mover, "promote_flip", move.id, move.token, different, 500), "45503", /rows of user differ/);
+    assert.equal((await fence(SLOT)).state, "migrating");
+    assert.equal((await one(mover, "promote_flip", move.id, move.token, "[]", 500)).is_done, "1");
+    assert.deepEqual(await fence(own), { state: "owned", epoch: "2", has_home: "0" });
+    assert.deepEqual(await fence(SLOT), { state: "owned", epoch: "1", has_home: "1" });
+    assert.deepEqual((await root.run(`SELECT owner_id FROM owner_home WHERE slot = ${SLOT}`))[0].map(({ owner_id }) => owner_id), [String(STAR)]);
+    for (const table of ["user", "inbound"])
+      assert.deepEqual((await root.run(`SELECT user_id FROM ${table} WHERE slot = ${own}`))[0].map(({ user_id }) => user_id), [String(STAR)], table);
+    await fencedOut(call(mover, "promote_flip", move.id, move.token, "[]", 500));
+    assert.equal((await one(mover, "move_cancel", move.id, move.token)).is_here, "0");
+  });
+
+  test("keeps his slots busy until his old rows are gone", async () => {
+    await refused(call(admin, "promote_request", FAN), "45503", /takes part in a move already/);
+    await refused(call(admin, "move_request", own, "shard2", 0), "45503", /is being moved already/);
+    await call(mover, "move_beat", move.id, move.token, 10000, JSON.stringify({ phase: "flipping" })); /* of a mover that heard no answer */
+    assert.equal((await root.run(`SELECT phase FROM slot_move WHERE move_id = ${move.id}`))[0][0].phase, "purging");
+    for (const table of ["inbound", "user"]) assert.equal((await one(mover, "promote_purge", move.id, move.token, 1, table, 100)).row_count, "1");
+    assert.deepEqual((await root.run(`SELECT user_id FROM user WHERE slot = ${SLOT}`))[0].map(({ user_id }) => user_id), [String(FAN)]);
+    await call(mover, "move_beat", move.id, move.token, 0, JSON.stringify({ phase: "done" }));
+    await refused(call(admin, "promote_request", STAR), "45503", /has slot 1040 of his own already/);
+  });
+
+  test("has ids for new videos from the slot of his id, one for each upload, also while that moves", async () => {
+    const op = key();
+    await root.run(`UPDATE slot_fence SET journal = 1 WHERE slot = ${SLOT}`);
+    const [[first]] = await batch(op);
+    const [[again]] = await batch(op);
+    assert.deepEqual([first.code, again.code, again.video_id], ["ok", "same", first.video_id]);
+    assert.equal(Number(first.video_id) / 8 % 1024 | 0, SLOT);
+    const log = (await root.run(`SELECT tbl, owner, k1 FROM slot_log WHERE slot = ${SLOT}`))[0];
+    assert.deepEqual({ ...log[0] }, { tbl: "owner_home", owner: String(STAR), k1: first.video_id });
+    await root.run(`UPDATE slot_fence SET journal = 0 WHERE slot = ${SLOT}; DELETE FROM slot_log`);
+    const [[none]] = await call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: FAN, op }]));
+    assert.equal(none.code, "conflict");
+  });
+
+  test("comes back above the epoch of his own slot, which sends to the slot of his id from then on", async () => {
+    await call(admin, "demote_request", STAR);
+    await refused(call(admin, "move_request", SLOT, "shard2", 0), "45503", /is being moved already/);
+    const token = key();
+    const { move_id } = await one(mover, "move_claim", "here/1", token, 10000, 1000);
+    await call(mover, "move_beat", move_id, token, 10000, JSON.stringify({ phase: "copying", epoch: 3 }));
+    await call(mover, "move_open", own, token);
+    for (const table of ["user", "inbound"]) {
+      const { row_text } = await one(mover, "move_read", own, token, table, 0, "", "", 100, 0);
+      await call(mover, "promote_write", move_id, token, `[{"t":"${table}","k":[],"r":${row_text}}]`, "", "");
+    }
+    assert.equal((await one(mover, "promote_flip", move_id, token, "[]", 500)).is_done, "1");
+    assert.deepEqual(await fence(SLOT), { state: "owned", epoch: "3", has_home: "0" });
+    assert.equal((await fence(own)).state, "gone");
+    const row = (await call(app, "user_get", JSON.stringify([{ slot: own, epoch: 2, owner: STAR }]))).flat().find(({ code }) => code);
+    assert.deepEqual([row.code, row.slot, row.epoch], ["moved", String(SLOT), "3"]);
+    const [map] = await call(app, "slot_map");
+    assert.equal(map.find(({ slot }) => slot === String(own)).answer, "ok");
+    assert.equal((await root.run(`SELECT COUNT(*) AS n FROM owner_home WHERE slot = ${SLOT}`))[0][0].n, "0");
+  });
+});

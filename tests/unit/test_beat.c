@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Whose data is old, and what a shard is told of the others. */
+#include <string.h>
+
+#include "shard/router_beat.h"
+
+#include "tests/unit/cmocka_all.h"
+
+static const char *const columns[] = {"name", "beat", "own", "refused"};
+
+struct row {
+    const char *name;
+    uint64_t beat, own, refused;
+};
+
+static struct dbvalue values[4][ARRAY_LEN(columns)];
+
+/* An answer of shard_heard. */
+static struct dbresult answer_of(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        values[i][0].text = rows[i].name;
+        values[i][1].number = rows[i].beat;
+        values[i][2].number = rows[i].own;
+        values[i][3].number = rows[i].refused;
+    }
+    return (struct dbresult){.columns = columns,
+                             .n_columns = ARRAY_LEN(columns),
+                             .n_rows = n,
+                             .values = &values[0][0]};
+}
+
+static char name_a[] = "a", name_b[] = "b", name_c[] = "c";
+static struct shard shards[3];
+static struct router router;
+
+static int set_up(void **state)
+{
+    char *const names[] = {name_a, name_b, name_c};
+
+    (void)state;
+    router = (struct router){.n_shards = 3, .has_beats = true};
+    for (unsigned i = 0; i < 3; i++) {
+        shards[i] = (struct shard){.router = &router, .index = i, .name = names[i]};
+        router.shards[i] = &shards[i];
+    }
+    return 0;
+}
+
+/* What shard a answers, and is told then. */
+static struct beats told(const struct row *rows, size_t n)
+{
+    struct dbresult answer = answer_of(rows, n);
+    struct beats beats;
+
+    assert_true(beats_read(&beats, &shards[0], &answer));
+    beats_compare(&beats, &shards[0], &answer);
+    return beats;
+}
+
+static void test_a_number_below_what_is_remembered(void **state)
+{
+    char why[160] = "";
+
+    (void)state;
+    assert_true(beat_admit(&shards[0], 0, false, why, sizeof why));
+    beat_remember(&shards[0], 20);
+    beat_remember(&shards[0], 10); /* heard of later, and older */
+    assert_true(beat_admit(&shards[0], 20, false, why, sizeof why));
+    assert_true(beat_admit(&shards[0], 21, false, why, sizeof why));
+    assert_string_equal(why, "");
+    assert_false(beat_admit(&shards[0], 19, false, why, sizeof why));
+    assert_non_null(strstr(why, "counted to 19, and others remember 20"));
+    assert_true(beat_admit(&shards[0], 19, true, why, sizeof why));
+    assert_true(beat_admit(&shards[1], 0, false, why, sizeof why));
+}
+
+static void test_one_that_may_lose_writes_is_not_remembered(void **state)
+{
+    char why[160];
+
+    (void)state;
+    shards[0].durability_exempt = true;
+    beat_remember(&shards[0], 20);
+    assert_true(beat_admit(&shards[0], 19, false, why, sizeof why));
+}
+
+static void test_what_a_shard_is_told(void **state)
+{
+    const struct row rows[] = {{"a", 50, 1, 0}, {"b", 7, 0, 0}, {"elsewhere", 9, 0, 0}};
+    struct beats beats;
+
+    (void)state;
+    beats = told(rows, 3); /* its own number is nobody's to tell: it may not be on disk */
+    assert_int_equal(beats.n, 0);
+    assert_int_equal(beats.own, 50);
+    assert_int_equal(atomic_load(&shards[0].beat), 0);
+    assert_int_equal(atomic_load(&shards[1].beat), 7);
+    buf_clear(&beats.json);
+
+    beat_remember(&shards[1], 8);
+    beat_remember(&shards[2], 3);
+    beat_remember(&shards[0], 50);
+    beats = told(rows, 3);
+    assert_int_equal(beats.n, 2);
+    assert_string_equal(beats.json.data,
+                        "[{\"name\":\"b\",\"beat\":8},{\"name\":\"c\",\"beat\":3}");
+    buf_clear(&beats.json);
+
+    beat_remember(&shards[0], 51);
+    beats = told(rows, 3);
+    assert_int_equal(beats.n, 3);
+    assert_non_null(strstr(beats.json.data, "{\"name\":\"a\",\"beat\":51}"));
+    buf_clear(&beats.json);
+}
+
+static void test_what_cannot_be_read(void **state)
+{
+    const struct row rows[] = {{"a", 50, 1, 0}};
+    struct dbresult answer = answer_of(rows, 1);
+    struct beats beats;
+
+    (void)state;
+    answer.columns = (const char *const[]){"name", "beat", "own", "paused"};
+    assert_false(beats_read(&beats, &shards[0], &answer));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_number_below_what_is_remembered, set_up),
+        cmocka_unit_test_setup(test_one_that_may_lose_writes_is_not_remembered, set_up),
+        cmocka_unit_test_setup(test_what_a_shard_is_told, set_up),
+        cmocka_unit_test_setup(test_what_cannot_be_read, set_up),
+    };
+
+    return cmocka_run_group_tests_name("beat", tests, NULL, NULL);
+}
