@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -34,6 +35,7 @@ struct fiber_thread {
 
     /* Of any thread. */
     _Atomic(struct work *) inbox; /* what is new and who is woken, the latest first */
+    atomic_uint n_pushing;        /* threads that are in push() */
     atomic_bool is_asleep;        /* the loop sleeps, or is about to: it must be woken */
     atomic_size_t n_work;
     atomic_size_t n_stacks;
@@ -146,14 +148,18 @@ static void rouse(struct fiber_thread *thread)
     }
 }
 
+/* What is pushed may have run before the thread that pushes it looks whether it has to
+ * rouse anybody: release_thread() waits for that. */
 static void push(struct fiber_thread *thread, struct work *work)
 {
     struct work *first = atomic_load(&thread->inbox);
 
+    (void)atomic_fetch_add(&thread->n_pushing, 1);
     do {
         work->next = first;
     } while (!atomic_compare_exchange_weak(&thread->inbox, &first, work));
     rouse(thread);
+    (void)atomic_fetch_sub(&thread->n_pushing, 1);
 }
 
 /* What tells a fiber to be woken from new work in the inbox. */
@@ -489,6 +495,9 @@ static void stop_thread(struct fiber_thread *thread)
 static void release_thread(struct fiber_thread *thread)
 {
     keep_fibers(thread, 0);
+    while (atomic_load(&thread->n_pushing) > 0) {
+        (void)sched_yield();
+    }
     if (thread->epoll_fd >= 0) {
         (void)close(thread->epoll_fd);
     }

@@ -68,9 +68,8 @@ struct fibers *fibers_new(const struct fibers_options *options) MUST_CHECK;
  * Takes as long as the work does. Once, and by one thread. */
 void fibers_stop(struct fibers *fibers);
 
-/* Stop, unless that is done, and free. Nobody may submit any more, and threads that post
- * what fibers wait for must be ended before: they may still be about to wake a thread of
- * ours when their post is long read. *FIBERS becomes NULL; NULL is allowed. */
+/* Stop, unless that is done, and free. Nobody may submit any more; threads that post what
+ * fibers wait for may go on. *FIBERS becomes NULL; NULL is allowed. */
 void fibers_free(struct fibers **fibers);
 
 /* Run WORK on a fiber of the thread that has least to do. False: work_max are under way,
