@@ -472,7 +472,7 @@ test("connections that come back dirty are closed, and none did", async () => {
 test("a request costs a fixed number of CALLs", async () => {
   heal();
   const calls = async (work) => {
-    const seen = (p) => p.statements.map((s) => s.text).filter((t) => /^CALL (?!conn_|slot_|routine_|job_|relay_|outbox_|shard_|purge_|session_touch)/.test(t));
+    const seen = (p) => p.statements.map((s) => s.text).filter((t) => /^CALL (?!conn_|slot_|routine_|job_|relay_|outbox_|shard_|purge_|load_|session_touch)/.test(t));
     const marks = Object.values(proxies).map((p) => seen(p).length);
     await work();
     const list = Object.values(proxies).flatMap((p, i) => seen(p).slice(marks[i]));
