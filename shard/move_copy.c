@@ -95,17 +95,16 @@ bool run_batch(const struct dbresult *parts, struct buf *batch)
     return !batch->failed;
 }
 
-struct link_call run_write(struct move_run *run, const struct buf *batch,
-                           const char *table, const char *last_key, uint64_t n,
-                           struct arena *arena)
+struct link_call run_write(struct move_run *run, struct dbarg batch, const char *table,
+                           const char *last_key, uint64_t n, struct arena *arena)
 {
-    struct link_call call = {
-        .link = run->to,
-        .proc = PROC_MOVE_WRITE,
-        .args = {run_slot(run), run_token(run), dbarg_text(batch->data, batch->len),
-                 link_text(table), link_text(last_key), dbarg_number(n)},
-        .arena = arena,
-        .limit_ms = LINK_CALL_MS};
+    struct link_call call = {.link = run->to,
+                             .proc = PROC_MOVE_WRITE,
+                             .args = {run_slot(run), run_token(run), batch,
+                                      link_text(table), link_text(last_key),
+                                      dbarg_number(n)},
+                             .arena = arena,
+                             .limit_ms = LINK_CALL_MS};
 
     if (run->move->kind != MOVE_SLOT) {
         call.proc = PROC_PROMOTE_WRITE;
@@ -125,7 +124,8 @@ static enum move_status carry(struct move_run *run, const struct dbresult *parts
     if (!run_batch(parts, &batch)) {
         (void)snprintf(run->error, sizeof run->error, "out of memory");
     } else {
-        struct link_call call = run_write(run, &batch, "", "", 0, arena);
+        struct link_call call =
+            run_write(run, dbarg_text(batch.data, batch.len), "", "", 0, arena);
         status = run_explain(run, run->to, link_run(&call, 1));
     }
     buf_clear(&batch);
@@ -211,20 +211,15 @@ static struct link_call read_call(struct copy *copy, struct chunk *chunk)
         .limit_ms = LINK_CALL_MS};
 }
 
-/* Write CHUNK, if there is one; BATCH is its argument and must outlive the call. */
+/* Write CHUNK, if there is one. */
 static struct link_call write_call(struct copy *copy, struct chunk *chunk,
-                                   struct arena *arena, struct buf *batch)
+                                   struct arena *arena)
 {
-    struct move_run *run = copy->run;
-
     if (chunk->n == 0) {
         return (struct link_call){.link = NULL};
     }
-    const char *table = move_tables[chunk->table].name;
-    buf_addf(batch, "[{\"t\":\"%s\",\"k\":[],\"r\":", table);
-    buf_add(batch, chunk->rows, chunk->len);
-    buf_addf(batch, "}]");
-    return run_write(run, batch, table, chunk->last_key, chunk->n, arena);
+    return run_write(copy->run, dbarg_text(chunk->rows, chunk->len),
+                     move_tables[chunk->table].name, chunk->last_key, chunk->n, arena);
 }
 
 /* Take what was read into CHUNK, and go on behind it. */
@@ -255,13 +250,11 @@ static enum move_status copy_step(struct copy *copy, struct chunk *read,
     struct move_run *run = copy->run;
     struct link_call calls[2];
     struct arena arena;
-    struct buf batch;
 
     arena_init(&arena, MOVE_ARENA_BYTES);
-    buf_init(&batch, MOVE_ARENA_BYTES);
     calls[0] = read_call(copy, read);
-    calls[1] = write_call(copy, write, &arena, &batch);
-    enum move_status status = batch.failed ? MOVE_REFUSED : link_run(calls, 2);
+    calls[1] = write_call(copy, write, &arena);
+    enum move_status status = link_run(calls, 2);
     for (size_t i = 0; i < 2; i++) {
         if (calls[i].status != MOVE_OK && calls[i].link != NULL) {
             (void)run_explain(run, calls[i].link, status);
@@ -274,7 +267,6 @@ static enum move_status copy_step(struct copy *copy, struct chunk *read,
         run->move->rows_copied += write->n;
         run->move->bytes_copied += write->n == 0 ? 0 : write->len;
     }
-    buf_clear(&batch);
     arena_release(&arena);
     return status;
 }

@@ -146,11 +146,10 @@ enum move_status run_undo(struct move_run *run) MUST_CHECK;
 enum move_status run_copy(struct move_run *run, const char *tbl,
                           const char *after) MUST_CHECK;
 
-/* Write N rows of a copy, or (TABLE is "") what the journal named: a CALL for
- * link_run(). */
-struct link_call run_write(struct move_run *run, const struct buf *batch,
-                           const char *table, const char *last_key, uint64_t n,
-                           struct arena *arena);
+/* Write BATCH, as move_write takes it: N rows of a copy, or (TABLE is "") what the
+ * journal named: a CALL for link_run(). */
+struct link_call run_write(struct move_run *run, struct dbarg batch, const char *table,
+                           const char *last_key, uint64_t n, struct arena *arena);
 
 /* Carry over what the journal names, once; *ENTRIES is how many were there. */
 enum move_status run_drain(struct move_run *run, uint64_t *entries) MUST_CHECK;

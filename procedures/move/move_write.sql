@@ -5,7 +5,7 @@
 --
 -- in_slot        the slot
 -- in_token       of the mover
--- in_batch       as in _move_apply
+-- in_batch       rows of in_tbl, as in _move_put; without a table: as in _move_apply
 -- in_tbl         table that is being copied; empty: this is no step of the copy
 -- in_after_key   last key that is copied now
 -- in_row_count   rows of it in this batch
@@ -45,14 +45,17 @@ BEGIN
 
     CALL _move_check(in_slot, in_token, 'importing,moved');
 
-    CALL _move_apply(in_slot, in_batch);
+    IF in_tbl = '' THEN
+        CALL _move_apply(in_slot, in_batch);
+    ELSE
+        CALL _move_put(in_slot, in_tbl, in_batch);
 
-    UPDATE slot_import AS i
-       SET i.tbl       = in_tbl,
-           i.after_key = in_after_key,
-           i.row_count = i.row_count + in_row_count
-     WHERE i.slot = in_slot
-       AND in_tbl <> '';
+        UPDATE slot_import AS i
+           SET i.tbl       = in_tbl,
+               i.after_key = in_after_key,
+               i.row_count = i.row_count + in_row_count
+         WHERE i.slot = in_slot;
+    END IF;
 
     COMMIT;
 

@@ -5,7 +5,7 @@
 --
 -- in_move_id    the promotion or demotion
 -- in_token      of the mover
--- in_batch      as in _move_apply
+-- in_batch      rows of in_tbl, as in _move_put; without a table: as in _move_apply
 -- in_tbl        table that is being copied; empty: this is no step of the copy
 -- in_after_key  last key that is copied now
 --
@@ -46,13 +46,16 @@ BEGIN
 
     CALL _promote_check(in_move_id, in_token, 0, v_slot, v_owner);
 
-    CALL _move_apply(v_slot, in_batch);
+    IF in_tbl = '' THEN
+        CALL _move_apply(v_slot, in_batch);
+    ELSE
+        CALL _move_put(v_slot, in_tbl, in_batch);
 
-    UPDATE slot_move AS m
-       SET m.at_tbl = in_tbl,
-           m.at_key = in_after_key
-     WHERE m.move_id = in_move_id
-       AND in_tbl <> '';
+        UPDATE slot_move AS m
+           SET m.at_tbl = in_tbl,
+               m.at_key = in_after_key
+         WHERE m.move_id = in_move_id;
+    END IF;
 
     COMMIT;
 

@@ -104,13 +104,14 @@ describe("a mover that another one has followed", () => {
     assert.deepEqual(Object.values(await take(first, 1)), ["1", "0", "", "", "0"]);
     await take(second, 2);
     await fencedOut(take(first, 1));
-    const batch = JSON.stringify([{ t: "follow", k: [], r: [[1, 2, 1, 3, 4]] }]);
-    await fencedOut(call(mover, "move_write", slot, first, batch, "follow", "[1,2,null,null]", 1));
+    const rows = JSON.stringify([[1, 2, 1, 3, 4]]);
+    const batch = `[{"t":"follow","k":[],"r":${rows}}]`;
+    await fencedOut(call(mover, "move_write", slot, first, rows, "follow", "[1,2,null,null]", 1));
     await fencedOut(call(mover, "move_purge", slot, 5, first, "follow", 10));
     await fencedOut(call(mover, "move_clean", slot, first));
     await fencedOut(call(mover, "move_ready", slot, first, "[]", 0, 0, 0, 0));
     await fencedOut(call(mover, "move_forget", slot, first, 6, "shard9"));
-    await call(mover, "move_write", slot, second, batch, "follow", "[1,2,null,null]", 1);
+    await call(mover, "move_write", slot, second, rows, "follow", "[1,2,null,null]", 1);
     assert.deepEqual(Object.values(await take(second, 2)), ["1", "0", "follow", "[1,2,null,null]", "1"]);
     await call(mover, "move_ready", slot, second, "[]", 0, 0, 0, 1);
     await fencedOut(call(mover, "move_write", slot, second, batch, "", "", 0));
