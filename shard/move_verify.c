@@ -91,22 +91,18 @@ static bool key_of(const struct move_table *table, const json_t *row, char *text
                             numbers[2], word) < size;
 }
 
-/* Add the keys of those of ROWS that are not in OTHERS, an object with all of those as
- * its keys. */
-static bool add_missing(struct move_run *run, size_t table, const json_t *rows,
+/* Add the keys of those of ROWS that are not in OTHERS; both as set_of() makes them. */
+static bool add_missing(struct move_run *run, size_t table, json_t *rows,
                         const json_t *others)
 {
     struct buf *suspects = &run->suspects[table];
-    size_t i;
+    const char *text;
     json_t *row;
 
-    json_array_foreach(rows, i, row)
+    json_object_foreach(rows, text, row)
     {
         char key[512];
-        char *text = json_dumps(row, JSON_COMPACT);
-        bool is_there = text != NULL && json_object_get(others, text) != NULL;
-        free(text);
-        if (is_there) {
+        if (json_object_get(others, text) != NULL) {
             continue;
         }
         if (!key_of(&move_tables[table], row, key, sizeof key)) {
@@ -118,7 +114,8 @@ static bool add_missing(struct move_run *run, size_t table, const json_t *rows,
     return !suspects->failed;
 }
 
-/* ROWS, an array of rows, as an object whose keys are the rows. NULL: memory. */
+/* ROWS, an array, as an object: its keys are the rows as texts, each once. NULL:
+ * memory. */
 static json_t *set_of(const json_t *rows)
 {
     json_t *set = json_object();
@@ -128,8 +125,7 @@ static json_t *set_of(const json_t *rows)
     json_array_foreach(rows, i, row)
     {
         char *text = json_dumps(row, JSON_COMPACT);
-        if (text == NULL || set == NULL ||
-            json_object_set_new(set, text, json_true()) != 0) {
+        if (text == NULL || set == NULL || json_object_set(set, text, row) != 0) {
             json_decref(set);
             set = NULL;
         }
@@ -153,12 +149,38 @@ static bool suspect_rows(struct move_run *run, size_t table, const json_t *ours,
     json_t *our_set = set_of(ours);
     json_t *their_set = set_of(theirs);
     bool is_good = our_set != NULL && their_set != NULL &&
-                   add_missing(run, table, ours, their_set) &&
-                   add_missing(run, table, theirs, our_set);
+                   add_missing(run, table, our_set, their_set) &&
+                   add_missing(run, table, their_set, our_set);
 
     json_decref(our_set);
     json_decref(their_set);
     return is_good;
+}
+
+/* Run CALLS, which answer rows of TABLE on one side each: what differs is suspect. */
+static enum move_status compare_answers(struct move_run *run, size_t table,
+                                        struct link_call calls[2])
+{
+    enum move_status status = link_run(calls, 2);
+
+    (void)run_explain(run, calls[0].status != MOVE_OK ? run->from : run->to, status);
+    if (status == MOVE_OK) {
+        json_t *ours = rows_of(calls[0].results);
+        json_t *theirs = rows_of(calls[1].results);
+        if (ours == NULL || theirs == NULL || !suspect_rows(run, table, ours, theirs)) {
+            (void)snprintf(run->error, sizeof run->error, "rows of %s cannot be compared",
+                           move_tables[table].name);
+            status = MOVE_REFUSED;
+        }
+        json_decref(ours);
+        json_decref(theirs);
+    }
+    if (status == MOVE_OK && run->n_suspects > SUSPECTS_MAX) {
+        (void)snprintf(run->error, sizeof run->error, "more than %d rows differ, in %s",
+                       SUSPECTS_MAX, move_tables[table].name);
+        status = MOVE_REFUSED;
+    }
+    return status;
 }
 
 /* The sums of RANGE differ: find which rows do. */
@@ -173,27 +195,9 @@ static enum move_status compare_rows(struct move_run *run, const struct range *r
         read_call(run, run->from, range, (uint64_t)2 * CHUNK_ROWS, false, &arenas[0]);
     calls[1] =
         read_call(run, run->to, range, (uint64_t)2 * CHUNK_ROWS, false, &arenas[1]);
-    enum move_status status = link_run(calls, 2);
-    (void)run_explain(run, calls[0].status != MOVE_OK ? run->from : run->to, status);
-    if (status == MOVE_OK) {
-        json_t *ours = rows_of(calls[0].results);
-        json_t *theirs = rows_of(calls[1].results);
-        if (ours == NULL || theirs == NULL ||
-            !suspect_rows(run, range->table, ours, theirs)) {
-            (void)snprintf(run->error, sizeof run->error, "rows of %s cannot be compared",
-                           move_tables[range->table].name);
-            status = MOVE_REFUSED;
-        }
-        json_decref(ours);
-        json_decref(theirs);
-    }
+    enum move_status status = compare_answers(run, range->table, calls);
     arena_release(&arenas[0]);
     arena_release(&arenas[1]);
-    if (status == MOVE_OK && run->n_suspects > SUSPECTS_MAX) {
-        (void)snprintf(run->error, sizeof run->error, "more than %d rows differ, in %s",
-                       SUSPECTS_MAX, move_tables[range->table].name);
-        status = MOVE_REFUSED;
-    }
     return status;
 }
 
@@ -281,28 +285,43 @@ static void clear_suspects(struct move_run *run)
     run->n_suspects = 0;
 }
 
-/* Compare those of one table. */
-static enum move_status check_table(struct move_run *run, size_t table)
+/* The rows that KEYS of TABLE name, or their sum, at LINK. */
+static struct link_call pick_call(struct move_run *run, struct move_link *link,
+                                  size_t table, const struct buf *keys, bool is_sum,
+                                  struct arena *arena)
+{
+    return (struct link_call){.link = link,
+                              .proc = PROC_MOVE_PICK,
+                              .args = {run_slot_on(run, link), run_token(run),
+                                       link_text(move_tables[table].name),
+                                       dbarg_text(keys->data, keys->len),
+                                       dbarg_number(is_sum)},
+                              .arena = arena,
+                              .limit_ms = LINK_CALL_MS};
+}
+
+/* The suspects of one table as move_pick takes them; the caller clears it. */
+static struct buf keys_of(const struct buf *suspects)
 {
     struct buf keys;
-    struct arena arena;
-    struct link_call calls[2];
 
     buf_init(&keys, KEYS_MAX + 2);
     buf_addf(&keys, "[");
-    buf_add(&keys, run->suspects[table].data, run->suspects[table].len);
+    buf_add(&keys, suspects->data, suspects->len);
     buf_addf(&keys, "]");
+    return keys;
+}
+
+/* Is the sum of those of one table the same on both sides? */
+static enum move_status check_table(struct move_run *run, size_t table)
+{
+    struct buf keys = keys_of(&run->suspects[table]);
+    struct arena arena;
+    struct link_call calls[2];
+
     arena_init(&arena, MOVE_ARENA_BYTES);
-    for (size_t i = 0; i < 2; i++) {
-        calls[i] = (struct link_call){
-            .link = i == 0 ? run->from : run->to,
-            .proc = PROC_MOVE_PICK,
-            .args = {run_slot_on(run, i == 0 ? run->from : run->to), run_token(run),
-                     link_text(move_tables[table].name), dbarg_text(keys.data, keys.len),
-                     dbarg_number(1)},
-            .arena = &arena,
-            .limit_ms = LINK_CALL_MS};
-    }
+    calls[0] = pick_call(run, run->from, table, &keys, /* is_sum= */ true, &arena);
+    calls[1] = pick_call(run, run->to, table, &keys, /* is_sum= */ true, &arena);
     enum move_status status = keys.failed ? MOVE_REFUSED : link_run(calls, 2);
     (void)run_explain(run, calls[0].status != MOVE_OK ? run->from : run->to, status);
     if (status == MOVE_OK &&
@@ -333,6 +352,40 @@ enum move_status run_check_suspects(struct move_run *run)
     return status;
 }
 
+/* Those of one table that still differ remain. */
+static enum move_status narrow_table(struct move_run *run, size_t table)
+{
+    struct buf keys = keys_of(&run->suspects[table]);
+    struct arena arenas[2];
+    struct link_call calls[2];
+
+    buf_clear(&run->suspects[table]);
+    arena_init(&arenas[0], MOVE_ARENA_BYTES);
+    arena_init(&arenas[1], MOVE_ARENA_BYTES);
+    calls[0] = pick_call(run, run->from, table, &keys, /* is_sum= */ false, &arenas[0]);
+    calls[1] = pick_call(run, run->to, table, &keys, /* is_sum= */ false, &arenas[1]);
+    enum move_status status =
+        keys.failed ? MOVE_REFUSED : compare_answers(run, table, calls);
+    buf_clear(&keys);
+    arena_release(&arenas[0]);
+    arena_release(&arenas[1]);
+    return status;
+}
+
+/* What was on its way when it was compared is the same by now. */
+static enum move_status narrow_suspects(struct move_run *run)
+{
+    enum move_status status = MOVE_OK;
+
+    run->n_suspects = 0;
+    for (size_t i = 0; i < MOVE_TABLES && status == MOVE_OK; i++) {
+        if (run->suspects[i].len > 0) {
+            status = narrow_table(run, i);
+        }
+    }
+    return status;
+}
+
 enum move_status run_verify(struct move_run *run)
 {
     enum move_status status;
@@ -346,15 +399,8 @@ enum move_status run_verify(struct move_run *run)
     for (unsigned look = 0; status == MOVE_OK && run->n_suspects > 0 && look < LOOKS_MAX;
          look++) {
         status = run_drain_all(run);
-        if (status != MOVE_OK) {
-            break;
-        }
-        status = run_check_suspects(run);
         if (status == MOVE_OK) {
-            clear_suspects(run);
-        } else if (status == MOVE_REFUSED) { /* again when less of it is on its way */
-            run->error[0] = '\0';
-            status = MOVE_OK;
+            status = narrow_suspects(run);
         }
     }
     return status;
