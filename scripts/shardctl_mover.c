@@ -36,6 +36,11 @@ static const char help[] =
     "                        0: never)\n"
     "  --statements=N        or while one of both shards has more under way (64; 0: "
     "never)\n"
+    "  --lag-query=SQL       how many ms replicas are behind, as this statement answers "
+    "on\n"
+    "                        each of both shards; nothing is copied or removed while it "
+    "is\n"
+    "                        more than --lag-ms=N (1000), or while there is no answer\n"
     "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
     "option\n"
     "                        db_durability_exempt of the server\n"
@@ -93,13 +98,15 @@ static bool read_limits(const struct shardctl_options *options,
     unsigned lease_ms = (unsigned)mover->limits.lease_ms;
     unsigned commit_ms = 100;
     unsigned statements = 64;
+    unsigned lag_ms = 1000;
 
     if (!read_number("--threads", options->threads, 1, 32, &mover->threads) ||
         !read_number("--per-shard", options->per_shard, 1, 32, &per_shard) ||
         !read_number("--lock-ms", options->lock_ms, 1, 1000, &lock_ms) ||
         !read_number("--lease-ms", options->lease_ms, 1000, 3600000, &lease_ms) ||
         !read_number("--commit-ms", options->commit_ms, 0, 60000, &commit_ms) ||
-        !read_number("--statements", options->statements, 0, 100000, &statements)) {
+        !read_number("--statements", options->statements, 0, 100000, &statements) ||
+        !read_number("--lag-ms", options->lag_ms, 1, 3600000, &lag_ms)) {
         return false;
     }
     mover->moves_max = per_shard;
@@ -108,6 +115,8 @@ static bool read_limits(const struct shardctl_options *options,
     mover->limits.lease_ms = (int)lease_ms;
     mover->limits.commit_ms = (int)commit_ms;
     mover->limits.statements_max = statements;
+    mover->limits.lag_query = options->lag_query;
+    mover->limits.lag_ms = (int)lag_ms;
     return true;
 }
 
@@ -163,8 +172,8 @@ static int run(const struct shardctl *ctl)
 const struct shardctl_command shardctl_mover = {
     .name = "mover",
     .operands = "",
-    .options =
-        "threads per-shard lock-ms lease-ms commit-ms statements durability-exempt",
+    .options = "threads per-shard lock-ms lease-ms commit-ms statements lag-query lag-ms "
+               "durability-exempt",
     .help = help,
     .user = "doushard_mover",
     .must_be_durable = true,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Inside a connection: shared by dbconn.c, dbexec.c and dbread.c only, and the one place
- * that knows <mysql.h>.
+/* Inside a connection: shared by dbconn.c, dbexec.c, dbread.c and move_query.c only, and
+ * the one place that knows <mysql.h>.
  *
  * Every operation of the library comes in two halves: x_start() begins it, x_cont() goes
  * on with it after what it waits for has happened. Both answer what to wait for

@@ -38,6 +38,8 @@ struct move_limits {
     int lock_ms;             /* writers wait so long for a flip that does not begin */
     int commit_ms;           /* a copy slows down while commits take longer; 0: never */
     unsigned statements_max; /* or while a shard has more under way at a time; 0: never */
+    const char *lag_query;   /* (ref) how far replicas are behind, in ms; NULL: none */
+    int lag_ms;              /* it stands still while they are more */
 };
 
 struct move_link;

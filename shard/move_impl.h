@@ -51,6 +51,8 @@ struct move_run {
     int commit_ms;                   /* what telling slot_move took */
     char throttle_text[64];
     const char *throttle; /* why it is slower than it could be; "": it is not */
+    bool is_halted;       /* for that reason it stands still */
+    bool has_looked;      /* how far replicas are behind */
     uint64_t rate_rows;   /* copied at the time of the last beat */
     bool is_flipped;      /* the flip is done, and slot_move has not heard so */
     bool is_lost;         /* the journal was not kept */

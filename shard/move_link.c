@@ -31,8 +31,7 @@ struct dbarg link_text(const char *text)
     return dbarg_text(text, strlen(text));
 }
 
-/* Connect, if there is no connection that works, to the shard that is meant. */
-static bool open_link(struct move_link *link)
+bool link_open(struct move_link *link)
 {
     struct dbconn_hello hello = {.error = 0};
 
@@ -64,7 +63,7 @@ bool link_kill(struct move_link *link, const char *tag)
     struct arena arena;
 
     link_init(&other, link->name, link->target, link->durability_exempt);
-    if (!open_link(&other)) {
+    if (!link_open(&other)) {
         return false;
     }
     arena_init(&arena, 65536);
@@ -172,7 +171,7 @@ enum move_status link_run(struct link_call *calls, size_t n)
         if (call->link == NULL) {
             continue;
         }
-        if (!open_link(call->link)) {
+        if (!link_open(call->link)) {
             call->status = MOVE_LOST;
         } else {
             execs[i].conn = call->link->conn;

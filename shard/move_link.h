@@ -61,6 +61,10 @@ struct link_call {
 void link_init(struct move_link *link, const char *name,
                const struct dbconn_target *target, bool durability_exempt);
 
+/* Connect, if there is no connection that works, to the shard that is meant. False:
+ * LINK->why says why. link_run() does it, too. */
+bool link_open(struct move_link *link) MUST_CHECK;
+
 /* Close the connection: an open transaction is rolled back. */
 void link_close(struct move_link *link);
 

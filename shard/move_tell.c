@@ -9,6 +9,7 @@
 #include "shard/base/log.h"
 
 #include "shard/move_impl.h"
+#include "shard/move_query.h"
 
 /* slot_move is told so often how far it is. */
 #define BEAT_MS 1000
@@ -243,12 +244,55 @@ static uint64_t statements_on(struct move_link *link)
     return n;
 }
 
-/* Is there a reason to copy more slowly? */
+/* Are replicas of LINK's shard too far behind, or does nobody know? */
+static bool is_lagging(struct move_run *run, struct move_link *link)
+{
+    const struct move_limits *limits = run->limits;
+    char text[sizeof run->throttle_text];
+    int64_t lag_ms;
+
+    bool is_known = query_number(link, limits->lag_query, &lag_ms);
+    if (is_known && lag_ms <= limits->lag_ms) {
+        return false;
+    }
+    if (is_known) {
+        (void)snprintf(text, sizeof text, "lag of %.32s is %u ms", link->name,
+                       (unsigned)clock_earlier(lag_ms, UINT32_MAX));
+    } else {
+        (void)snprintf(text, sizeof text, "lag of %.32s is not known", link->name);
+    }
+    if (!is_known && strcmp(text, run->throttle) != 0) {
+        log_write(LOG_WARN, "move_lag", "slot=%u shard=%s error=\"%s\"", run->move->slot,
+                  link->name, link->why);
+    }
+    memcpy(run->throttle_text, text, sizeof text);
+    run->throttle = run->throttle_text;
+    return true;
+}
+
+/* Must nothing be written at all? */
+static bool look_for_lag(struct move_run *run)
+{
+    enum move_phase phase = run->move->phase;
+
+    if (run->limits->lag_query == NULL ||
+        (phase != PHASE_COPYING && phase != PHASE_PURGING)) {
+        return false;
+    }
+    run->has_looked = true;
+    return is_lagging(run, run->giver) || is_lagging(run, run->taker);
+}
+
+/* Is there a reason to copy more slowly, or not at all? */
 static void look_for_load(struct move_run *run)
 {
     const struct move_limits *limits = run->limits;
     struct move_link *links[] = {run->giver, run->taker};
 
+    run->is_halted = look_for_lag(run);
+    if (run->is_halted) {
+        return;
+    }
     run->throttle = "";
     if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
         run->throttle = "commits are slow";
@@ -267,13 +311,16 @@ static void look_for_load(struct move_run *run)
 
 bool run_is_tick_due(const struct move_run *run)
 {
-    return clock_mono_ms() - run->move->told_ms >= BEAT_MS;
+    bool is_first = run->limits->lag_query != NULL && !run->has_looked &&
+                    run->move->phase == PHASE_COPYING;
+
+    return is_first || clock_mono_ms() - run->move->told_ms >= BEAT_MS;
 }
 
 enum move_status run_tick(struct move_run *run)
 {
     enum move_status status = MOVE_OK;
-    bool is_paused;
+    bool is_still;
 
     if (*run->stop) {
         (void)snprintf(run->error, sizeof run->error, "this mover was told to stop");
@@ -284,17 +331,17 @@ enum move_status run_tick(struct move_run *run)
     }
     do {
         status = run_beat(run, run->move->phase);
-        is_paused = status == MOVE_OK && run->move->wish == WISH_PAUSE;
-        if (is_paused && run->is_journaled) {
+        if (status == MOVE_OK) {
+            look_for_load(run);
+        }
+        is_still = status == MOVE_OK && (run->move->wish == WISH_PAUSE || run->is_halted);
+        if (is_still && run->is_journaled) {
             uint64_t entries;
             status = run_drain(run, &entries);
         }
-        if (is_paused) {
+        if (is_still) {
             run_sleep_ms(PAUSE_MS);
         }
-    } while (status == MOVE_OK && is_paused && !*run->stop);
-    if (status == MOVE_OK) {
-        look_for_load(run);
-    }
+    } while (status == MOVE_OK && is_still && !*run->stop);
     return status;
 }

@@ -2,16 +2,14 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 #include "shard/partition.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "shard/base/clock.h"
 #include "shard/base/failpoint.h"
 
-#include "shard/dbconn_impl.h"
 #include "shard/id.h"
 #include "shard/move_impl.h"
+#include "shard/move_query.h"
 
 /* ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK; ER_DROP_PARTITION_NON_EXISTENT and
  * ER_SAME_NAME_PARTITION: somebody else has done it. */
@@ -50,45 +48,19 @@ static bool is_table_name(const char *name)
     return len > 0 && len <= 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz_") == len;
 }
 
-/* Run TEXT on MYSQL. False: it failed, or (*IS_LATE) is not done in time. */
-static bool query(MYSQL *mysql, const char *text, bool *is_late)
-{
-    int64_t deadline_ms = clock_mono_ms() + LINK_CALL_MS;
-    int ret = 0;
-    int wait = mysql_real_query_start(&ret, mysql, text, strlen(text));
-
-    while (wait != 0) {
-        struct pollfd fd = {.fd = mysql_get_socket(mysql),
-                            .events = dbconn_poll_events(wait)};
-        int64_t left_ms = deadline_ms - clock_mono_ms();
-        if (left_ms <= 0) {
-            *is_late = true;
-            return false;
-        }
-        (void)poll(&fd, 1, (int)left_ms);
-        if (fd.revents != 0) {
-            wait = mysql_real_query_cont(&ret, mysql, dbconn_happened(fd.revents, wait));
-        }
-    }
-    return ret == 0;
-}
-
 /* Run TEXT once on LINK. */
 static enum move_status run_text(struct move_run *run, struct move_link *link,
                                  const char *text)
 {
     failpoint("alter_table", "before");
-    MYSQL *mysql = link->conn->mysql;
-    bool is_late = false;
-    bool is_done = query(mysql, "SET SESSION lock_wait_timeout = 1", &is_late) &&
-                   query(mysql, text, &is_late);
-    unsigned error = is_done || is_late ? 0 : mysql_errno(mysql);
+    unsigned error = query_run(link, "SET SESSION lock_wait_timeout = 1");
+    if (error == 0) {
+        error = query_run(link, text);
+    }
     failpoint("alter_table", "after");
-    if (is_done || error == NO_SUCH_PARTITION || error == SAME_PARTITION) {
+    if (error == 0 || error == NO_SUCH_PARTITION || error == SAME_PARTITION) {
         return MOVE_OK;
     }
-    (void)snprintf(link->why, sizeof link->why, "%s: %s", text,
-                   is_late ? "no answer in time" : mysql_error(mysql));
     (void)run_explain(run, link, MOVE_LOST);
     return error == LOCK_WAIT_TIMEOUT || error == LOCK_DEADLOCK ? MOVE_AGAIN : MOVE_LOST;
 }

@@ -141,6 +141,32 @@ describe("a move", () => {
     await actAs(users[3], "after all");
   });
 
+  test("stands still while replicas are too far behind, or nobody knows how far", async () => {
+    const shards = [from, to];
+    await Promise.all(shards.map((shard) => cluster.sql(shard, `CREATE DATABASE ops; CREATE TABLE ops.lag (ms BIGINT);
+      INSERT INTO ops.lag VALUES (0); GRANT SELECT ON ops.lag TO doushard_mover@'%'`)));
+    await cluster.sql(to, "UPDATE ops.lag SET ms = 5000");
+    const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"] });
+    await requestMove(cluster, slot, from, to);
+    const standing = (why) => until(`the move to stand still: ${why}`, async () => {
+      const move = await moveOf(cluster, from, slot);
+      return move.throttle === why && move;
+    });
+    const first = await standing(`lag of ${to} is 5000 ms`);
+    assert.ok(first.phase === "copying" && first.rows_copied < first.rows_total, JSON.stringify(first));
+    await actAs(users[4], "meanwhile");
+    await cluster.sql(to, "DELETE FROM ops.lag");
+    const second = await standing(`lag of ${to} is not known`);
+    assert.equal(second.rows_copied, first.rows_copied);
+    assert.match(mover.text, /move_lag .*answers no number/);
+    await cluster.sql(to, "INSERT INTO ops.lag VALUES (4999)");
+    const done = await untilMove(cluster, from, slot, ["done"]);
+    assert.equal(done.throttle, "");
+    await mover.stop();
+    [from, to] = [to, from];
+    await Promise.all(shards.map((shard) => cluster.sql(shard, "REVOKE SELECT ON ops.lag FROM doushard_mover@'%'; DROP DATABASE ops")));
+  });
+
   test("finds a row that is wrong at the taker and names it; when that does not end, it fails, and the slot stays", async () => {
     const before = await fenceOf(from);
     await cluster.sql(to, `CREATE TRIGGER spoil BEFORE INSERT ON user FOR EACH ROW SET NEW.signature = 'spoilt'`);

@@ -181,7 +181,7 @@ const LIBRARIES = [
 
 /* Headers that are the inside of something: header, whose inside. */
 const INSIDES = [
-  ["shard/dbconn_impl.h", /^shard\/(db(conn|exec|read)|partition)\.c$/],
+  ["shard/dbconn_impl.h", /^shard\/(db(conn|exec|read)|move_query)\.c$/],
   ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
   ["shard/router_errand.h", /^shard\/router_(call|pack|answer)\.c$/],
   ["shard/rbatch.h", /^shard\/r(batch|cluster)\.c$/],
