@@ -7,7 +7,7 @@
 --
 -- For administration, whose caller knows the id alone.
 --
--- Touches : SELECT owner_home (by slot and owner_id)
+-- Touches : see _op_home_slot
 -- Errors  : none
 -- Replays : reads only
 
@@ -24,13 +24,7 @@ CREATE DEFINER = doushard_owner@localhost FUNCTION _op_home (
     SQL SECURITY DEFINER
     COMMENT 'v1: batch of one operation on an owner'
 BEGIN
-    RETURN (SELECT JSON_ARRAY(JSON_OBJECT('slot', COALESCE(h.own_slot, j.slot),
-                                          'epoch', 0,
-                                          'owner', in_id))
-              FROM (SELECT (in_id DIV 8) MOD 1024 AS slot) AS j
-              LEFT JOIN owner_home AS h
-                ON h.slot = j.slot
-               AND h.owner_id = in_id);
+    RETURN JSON_ARRAY(JSON_OBJECT('slot', _op_home_slot(in_id), 'epoch', 0, 'owner', in_id));
 END$$
 
 DELIMITER ;

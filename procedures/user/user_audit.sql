@@ -36,10 +36,7 @@ BEGIN
         SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'user_audit needs the id of a user';
     END IF;
 
-    SET v_slot = COALESCE((SELECT h.own_slot
-                             FROM owner_home AS h
-                            WHERE h.slot = (in_id DIV 8) MOD 1024
-                              AND h.owner_id = in_id), (in_id DIV 8) MOD 1024);
+    SET v_slot = _op_home_slot(in_id);
 
     SELECT f.state AS fence,
            a.id,

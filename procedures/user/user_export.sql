@@ -48,10 +48,7 @@ BEGIN
         SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'user_export needs the id of a user';
     END IF;
 
-    SET v_slot = COALESCE((SELECT h.own_slot
-                             FROM owner_home AS h
-                            WHERE h.slot = (in_id DIV 8) MOD 1024
-                              AND h.owner_id = in_id), (in_id DIV 8) MOD 1024);
+    SET v_slot = _op_home_slot(in_id);
 
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
     START TRANSACTION WITH CONSISTENT SNAPSHOT;

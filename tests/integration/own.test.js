@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What belongs to a user who gets a slot of his own, wherever that is: what he, others and the operator do with him and with
+ * all that he has made before, meanwhile and after. */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { CODE } from "../lib/api.js";
+import { slotOfId } from "../lib/checks.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
+import { nameOn } from "../lib/load.js";
+import { uniqueClip } from "../lib/media.js";
+import { Mover, requestMove, untilMove } from "../lib/mover.js";
+import { owners, plantVideos } from "../lib/rows.js";
+import { shardctl } from "../lib/shardctl.js";
+import { until } from "../lib/wait.js";
+
+let cluster;
+let api;
+let owner; /* shard of each slot */
+
+const must = async (answer, what) => {
+  const json = await answer;
+  assert.equal(json.status_code, CODE.OK, `${what ?? ""} ${JSON.stringify(json)}`);
+  return json;
+};
+const ctl = (...args) => shardctl(args, { env: cluster.env });
+const drained = () => until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
+
+/** Everything adds up on all shards. */
+async function clean() {
+  await drained();
+  const { status, out, err } = await ctl("audit");
+  assert.deepEqual([status, out], [0, ""], err);
+}
+
+/** CALL a routine of administration on every shard, as README says: one of them does it. */
+async function operate(statement) {
+  const { status, out, err } = await ctl("call", statement);
+  assert.equal(status, 0, err);
+  assert.equal(out.match(/\b(ok|same)\b/g)?.length, 1, `${statement}: one shard does it\n${out}`);
+}
+
+before(async () => {
+  cluster = await Cluster.up({ shards: 2, options: { ...UPLOADS, session_cache_ms: 0 } });
+  ({ api } = cluster);
+  owner = await owners(cluster);
+});
+after(() => cluster?.down());
+
+/**
+ * Have a mover make the newest move of SLOT, which SHARD was asked for; MEANWHILE is done when it has written some rows by
+ * ROUTINE. Answers the move.
+ */
+async function made(shard, slot, meanwhile, routine = "promote_write") {
+  const mover = Mover.start(cluster, meanwhile ? { failpoint: `${routine}:after:2` } : {});
+  if (meanwhile) {
+    await mover.stopped();
+    await meanwhile();
+    mover.go();
+  }
+  const done = await untilMove(cluster, shard, slot, ["done"]);
+  await mover.stop();
+  return done;
+}
+
+/* Promote USER of SHARD; answers his own slot. */
+async function promote(user, shard, meanwhile) {
+  await cluster.sql(shard, `CALL promote_request(${user.id})`);
+  return (await made(shard, slotOfId(user.id), meanwhile)).own_slot;
+}
+async function demote(user, shard, own, meanwhile) {
+  await cluster.sql(shard, `CALL demote_request(${user.id})`);
+  await made(shard, own, meanwhile);
+}
+async function move(own, from, to, meanwhile) {
+  await requestMove(cluster, own, from, to);
+  await made(from, own, meanwhile, "move_write");
+}
+
+describe("a user", () => {
+  let star;
+  let fan;
+  let home;
+  let other;
+  let own = 0;
+  const videos = []; /* what is there: {id, stage}, oldest first */
+  const comments = []; /* of the star, on the fan's video: {text}; each time they wrote to each other as well */
+  let fanVideo;
+
+  const upload = async (stage) => {
+    await must(api.publish(star.token, uniqueClip()), "upload");
+    const { video_list } = await must(api.list({ user_id: star.id, token: star.token }));
+    videos.push({ id: video_list[0].id, stage });
+  };
+
+  before(async () => {
+    star = await api.register(nameOn("shard1", owner));
+    fan = await api.register(nameOn("shard2", owner));
+    [home, other] = ["shard1", "shard2"];
+    [{ id: fanVideo }] = await plantVideos(cluster, [{ author: fan.id, at: Date.now() - 60000 }]);
+    await cluster.sql("shard2", `CALL user_repair(${fan.id})`);
+    await must(api.follow(fan.token, star.id));
+    await must(api.follow(star.token, fan.id));
+  });
+
+  /* What he has is shown to the fan, by his server and by one that knows of no promotion. */
+  async function shown(by) {
+    const { user } = await must(by.user(fan.token, star.id));
+    assert.deepEqual([user.work_count, user.is_follow, user.follow_count, user.follower_count], [videos.length, true, 1, 1]);
+    const ids = videos.map(({ id }) => id).reverse();
+    const { video_list } = await must(by.list({ user_id: star.id, token: fan.token }));
+    assert.deepEqual(video_list.map(({ id }) => id), ids);
+    const feed = (await must(by.feed({ token: fan.token }))).video_list;
+    assert.deepEqual(feed.filter(({ author }) => author.id === star.id).map(({ id }) => id), ids);
+    const liked = (await must(by.favorites({ user_id: fan.id, token: fan.token }))).video_list.map(({ id }) => id);
+    assert.deepEqual(liked.sort(), [...ids].sort());
+    for (const kind of ["follow", "follower"])
+      assert.deepEqual((await must(by.relations(kind, { user_id: fan.id, token: fan.token }))).user_list.map(({ id }) => id), [star.id]);
+  }
+
+  /* The fan's and the star's own writes about the video of every stage. */
+  async function write(stage) {
+    for (const { id, stage: of } of videos) {
+      await must(api.like(fan.token, id, 2), `unlike ${of}`);
+      await must(api.like(fan.token, id), `like ${of}`);
+      const text = `${stage} on ${of}`;
+      const { comment } = await must(api.comment(fan.token, id, text), text);
+      const { comment: gone } = await must(api.comment(star.token, id, `${text}, soon gone`), text);
+      await must(api.uncomment(star.token, id, gone.id), text);
+      const { comment_list } = await must(api.comments({ video_id: id, token: star.token }));
+      assert.ok(comment_list.some((c) => c.id === comment.id && c.content === text) && !comment_list.some((c) => c.id === gone.id));
+    }
+    await must(api.like(star.token, fanVideo, 2));
+    await must(api.like(star.token, fanVideo));
+    const { comment } = await must(api.comment(star.token, fanVideo, `of the star, ${stage}`));
+    comments.push({ text: comment.content });
+    await must(api.say(star.token, fan.id, `to the fan, ${stage}`));
+    await must(api.say(fan.token, star.id, `to the star, ${stage}`));
+    await must(api.follow(fan.token, star.id, 2));
+    await must(api.follow(fan.token, star.id));
+  }
+
+  /* What he does with his account. */
+  async function account(stage) {
+    const { json } = await api.send("POST", "/douyin/user/profile/", { multipart: [["signature", stage], ["token", star.token]] });
+    await must(json, "profile");
+    assert.equal((await must(api.user(star.token, star.id))).user.signature, stage);
+    const password = `${stage} staple`;
+    const changed = await must((await api.post("/douyin/user/password/",
+      { token: star.token, old_password: star.password, new_password: password })).json, "password");
+    assert.equal((await api.login(star.name, star.password)).status_code, CODE.LOGIN);
+    star.password = password;
+    star.token = changed.token ?? star.token;
+    const { token } = await must(api.login(star.name, password));
+    await must((await api.post("/douyin/user/logout/", { token })).json);
+    assert.equal((await api.user(token, star.id)).status_code, CODE.AUTH);
+    star.token = (await must(api.login(star.name, password))).token;
+  }
+
+  /* What the operator does. */
+  async function operator(stage, shard, slot) {
+    for (const what of [star.name, star.id, ...videos.map(({ id }) => id)]) {
+      const { status, out, err } = await ctl("where", what, "--json");
+      assert.equal(status, 0, err);
+      const { slot: at, shard: on, is_own } = JSON.parse(out);
+      assert.deepEqual([at, on, is_own], [slot, shard, slot >= 1024], `where ${what}`);
+    }
+    await operate(`user_ban(${star.id})`);
+    assert.equal((await api.login(star.name, star.password)).status_code, CODE.BANNED);
+    assert.ok(!(await must(api.feed({ token: fan.token }))).video_list.some(({ author }) => author.id === star.id));
+    await operate(`user_unban(${star.id})`);
+    const { token } = await must(api.login(star.name, star.password));
+    await operate(`session_end_all(${star.id})`);
+    assert.equal((await api.user(token, star.id)).status_code, CODE.AUTH);
+    star.token = (await must(api.login(star.name, star.password))).token;
+    await operate(`user_repair(${star.id})`);
+    for (const routine of ["user_audit", "user_tables"]) {
+      const { out } = await ctl("call", `${routine}(${star.id})`, `--shard=${shard}`);
+      if (routine === "user_tables") assert.match(out, new RegExp(`\\bvideo +\\d+ +${videos.length}\\b`));
+      else assert.ok(/work_count/.test(out) && !/ 0 *$/m.test(out), out);
+    }
+    await upload(stage); /* two that go: by himself, and by the operator */
+    await upload(stage);
+    await must(api.remove(star.token, videos.pop().id));
+    await operate(`video_remove(${videos.pop().id})`);
+    const { status, out, err } = await ctl("export", star.id);
+    assert.equal(status, 0, err);
+    const document = JSON.parse(out);
+    assert.equal(document.profile.signature, stage);
+    assert.deepEqual(document.videos.filter(({ state }) => state === "live").map(({ video_id }) => video_id), videos.map(({ id }) => id));
+    for (const { text } of comments) assert.ok(document.comments.some((c) => c.text === text), text);
+    assert.equal(document.messages.length, 2 * comments.length);
+  }
+
+  const stages = {
+    "before": async () => [home, slotOfId(star.id)],
+    "in his own slot": async (meanwhile) => { own = await promote(star, home, meanwhile); return [home, own]; },
+    "on another shard": async (meanwhile) => { await move(own, home, other, meanwhile); return [other, own]; },
+    "on his shard again": async (meanwhile) => { await move(own, other, home, meanwhile); return [home, own]; },
+    "back": async (meanwhile) => { await demote(star, home, own, meanwhile); return [home, slotOfId(star.id)]; },
+  };
+  for (const [stage, go] of Object.entries(stages)) {
+    test(`${stage}: everything of his is there`, async () => {
+      const [shard, slot] = await go(async () => {
+        await upload(stage);
+        await must(api.like(fan.token, videos.at(-1).id));
+        await must(api.say(fan.token, star.id, "meanwhile"));
+        await must(api.say(star.token, fan.id, "meanwhile"));
+        comments.push({ text: (await must(api.comment(star.token, fanVideo, `meanwhile, ${stage}`))).comment.content });
+      });
+      await upload(stage);
+      await account(stage);
+      await write(stage);
+      await operator(stage, shard, slot);
+      await drained();
+      await shown(api);
+      const again = await (await cluster.addServer(UPLOADS)).start();
+      try {
+        await shown(cluster.apiOf(again));
+      } finally {
+        await again.stop();
+      }
+      await clean();
+    });
+  }
+
+  test("is erased where he is, with all that he did", async () => {
+    own = await promote(star, home);
+    await move(own, home, other);
+    await operate(`user_erase(${star.id})`);
+    await until("the job to end", async () => (await cluster.sqlAll("SELECT 1 AS x FROM job WHERE kind = 'user_erase'")).length === 0);
+    await clean();
+    assert.notEqual((await api.login(star.name, star.password)).status_code, CODE.OK);
+    assert.equal((await api.user(fan.token, star.id)).status_code, CODE.NO_USER);
+    const stranger = await api.register(); /* who has liked none of them yet */
+    for (const { id } of videos) assert.equal((await api.like(stranger.token, id)).status_code, CODE.NO_VIDEO);
+    assert.deepEqual((await must(api.comments({ video_id: fanVideo, token: fan.token }))).comment_list, []);
+    assert.ok(!(await must(api.feed({ token: fan.token }))).video_list.some(({ author }) => author.id === star.id));
+  });
+});
