@@ -156,6 +156,9 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_epochs            TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.slot_status            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_stats             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.slot_where             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.home_list              TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.home_recover           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.home_clean             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_find              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.user_tables            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.owner_versions         TO 'doushard_admin'@'%';

@@ -264,3 +264,8 @@ SOURCE promote/promote_purge.sql
 SOURCE promote/promote_request.sql
 SOURCE promote/promote_write.sql
 SOURCE demote/demote_request.sql
+
+-- What a shard that was restored has lost of promotions.
+SOURCE home/home_list.sql
+SOURCE home/home_recover.sql
+SOURCE home/home_clean.sql

@@ -157,7 +157,7 @@ physical_put() {
 # ---- what the others say --------------------------------------------------------------
 
 # Sets heard (what they remember that the shard had counted to), clock, and writes lines
-# "shard slot next epoch server state" to $work/epochs.
+# "shard slot next epoch server state homes" to $work/epochs.
 others_ask() {
 	local name line
 	heard=0 clock=0
@@ -250,23 +250,33 @@ migrate() {
 
 # ---- settling -------------------------------------------------------------------------
 
-# Of all lines, the highest: an object per slot.
+# Of all lines, the highest: an object per slot, in order. Where there are own slots, every slot is
+# raised above them, and they above all others: nobody may know from which slot to which a user has
+# gone since. No shard believes in more than 1000 epochs at a time. How many forwarding entries of the
+# others lead to an own slot is known when all of them have answered.
 entries() {
-	awk -F '\t' '
+	awk -F '\t' -v name="$shard" -v is_all="$((${#others[@]} + 1 == ${#at_host[@]}))" '
 		$3 > next_of[$2] + 0 { next_of[$2] = $3 }
+		$3 > top { top = $3 }
+		$2 >= 1024 { has_own = 1 }
 		$4 > epoch[$2] + 0 { epoch[$2] = $4; server[$2] = $5 }
+		$1 != name { homes[$2] += $7 }
+		$7 == "" { is_all = 0 }
 		END {
-			for (slot in next_of)
-				printf "{\"slot\":%d,\"next\":%d,\"epoch\":%d,\"server\":\"%s\"}\n", slot, next_of[slot],
-					epoch[slot], server[slot]
-		}' "$work/epochs"
+			for (slot in next_of) {
+				if (has_own && next_of[slot] < top)
+					next_of[slot] = top < next_of[slot] + 900 ? top : next_of[slot] + 900
+				printf "{\"slot\":%d,\"next\":%d,\"epoch\":%d,\"server\":\"%s\"%s}\n", slot, next_of[slot],
+					epoch[slot], server[slot], is_all ? sprintf(",\"homes\":%d", homes[slot]) : ""
+			}
+		}' "$work/epochs" | sort -t : -k 2n
 }
 
 # Who had SLOT before: its fence says that it was given to the shard.
 former() { awk -F '\t' -v slot="$1" '$2 == slot && $6 == "moved" { print $1; exit }' "$work/epochs"; }
 
 settle() {
-	local list=() i last line slot what epoch server giver kept gone lost now all_gone=0 all_lost=0 all_kept=0
+	local list=() i last line slot what epoch server giver kept gone lost past now all_gone=0 all_lost=0 all_kept=0 all_past=0
 	one "$shard" "CALL shard_refuse('$1')" >/dev/null || fail "$shard could not be refused"
 	now=$(one "$shard" "SELECT _now_ms()")
 	((now + 2000 >= clock)) || fail "the clock of $shard is $(((clock - now) / 1000)) s behind the others': set it first," \
@@ -283,8 +293,9 @@ settle() {
 			"$(printf '%s\n' "${list[@]:i:ENTRIES_MAX}" | paste -sd,)" "$last" "$clock" |
 			on "$shard" "$DATABASE" >"$work/settled" || fail "the epochs could not be raised; run this again"
 		{
-			read -r kept gone lost
+			read -r kept gone lost past
 			all_kept=$((all_kept + kept)) all_gone=$((all_gone + gone)) all_lost=$((all_lost + lost))
+			all_past=$((all_past + past))
 			while IFS=$'\t' read -r slot what epoch server; do
 				if [[ $what == gone ]]; then
 					note "slot $slot has moved to $server since (epoch $epoch): it stays there"
@@ -299,6 +310,7 @@ settle() {
 		} <"$work/settled"
 	done
 	ok "slots: $all_kept kept at new epochs, $all_gone gone to others, $all_lost without rows"
+	((all_past == 0)) || ok "own slots: $all_past are over, their users are in the slots of their ids"
 }
 
 # What other shards know of what is lost here.

@@ -18,7 +18,7 @@
 
 #include "server/topology.h"
 
-#include "scripts/shardctl.h"
+#include "scripts/shardctl_homes.h"
 
 static const char help_text[] =
     "verify: compare both halves of everything that a shard shares with the others, "
@@ -49,6 +49,10 @@ static const char help_text[] =
     "  deleted again    comments whose deletion was lost\n"
     "  users lost       of whom others have messages: they are entered as erased\n"
     "  chats aligned    what either mailbox has is in both afterwards, once, in order\n"
+    "  own slots        a user who was promoted after the backup, and is on another "
+    "shard,\n"
+    "                   is found there again; his old rows are removed (not by "
+    "--dry-run)\n"
     "\n"
     "Slots that had come to the shard after the backup have no rows there. They stay\n"
     "refused, and are named: see CALL slot_adopt in README.md.\n"
@@ -458,11 +462,30 @@ static int mend(struct run *run, uint64_t done[MEND__COUNT + 1])
     return status != 0 ? status : done[MEND_NONE] == 0 ? 0 : 1;
 }
 
+/* What was done about users with slots of their own. */
+static void print_homes(const struct run *run, const struct homes *homes)
+{
+    if (homes->n_recovered + homes->n_removed + homes->n_cleaned == 0) {
+        return;
+    }
+    printf(run->ctl->options.is_json
+               ? "{\"homes_recovered\":%" PRIu64 ",\"homes_removed\":%" PRIu64
+                 ",\"rows_removed\":%" PRIu64 "}\n"
+               : "own slots: %" PRIu64 " forwarding entries brought back, %" PRIu64
+                 " removed, %" PRIu64 " old rows removed\n",
+           homes->n_recovered, homes->n_removed, homes->n_cleaned);
+}
+
 static int mend_and_admit(struct run *run, bool is_refused)
 {
     uint64_t done[MEND__COUNT + 1] = {0};
-    int status = mend(run, done);
+    struct homes homes;
 
+    if (!homes_settle(run->ctl, run->focus, &homes)) {
+        return 2;
+    }
+    print_homes(run, &homes);
+    int status = mend(run, done);
     if (status == 2) {
         return status;
     }

@@ -9,6 +9,8 @@
 --               next    the lowest epoch that none of them has used, 1 to 1048575
 --               epoch   of the highest claim that one of them knows, 0 to 1048575; 0: none
 --               server  who has it at that epoch; empty: nobody
+--               homes   of an own slot: how many forwarding entries of theirs lead to it; absent:
+--                       nobody knows
 -- in_last     1: there are no more entries: the shard may be admitted
 -- in_now      the latest clock of all shards, ms since the Unix epoch
 --
@@ -18,14 +20,20 @@
 --   gone   it has moved to another shard since: the fence becomes moved; the rows here are old
 --   lost   it had moved here since: its rows are not in this data. The fence becomes importing,
 --          which refuses the slot also after shard_admit, until slot_adopt says whose rows count
+--   past   an own slot to which no forwarding entry leads, here or elsewhere: its owner was
+--          promoted after this data, and is in the slot of his id, or had come back from it. The
+--          fence becomes gone, which sends there
 -- A move that was under way is over; its journal is removed. Ids are minted after in_now, so that
 -- none is handed out twice although the clock of this shard may be behind the others'.
 --
--- Answer  : kept, gone, lost (how many slots)
+-- The slots 0 to 1023 come in one CALL, before or with the first own slots.
+--
+-- Answer  : kept, gone, lost, past (how many slots)
 -- Answer 2: slot, what (gone or lost), epoch, server
--- Touches : CREATE, DELETE, INSERT slot_back (the session's own, in memory); SELECT, UPDATE
---           shard_self; SELECT, INSERT, UPDATE slot_fence (by slot), slot_known; SELECT, UPDATE
---           slot_move; DELETE slot_log (by slot); UPDATE slot_seq; slot_gen
+-- Touches : CREATE, DELETE, INSERT slot_back, slot_led (the session's own, in memory); SELECT,
+--           UPDATE shard_self; SELECT, INSERT, UPDATE slot_fence (by slot), slot_known; SELECT,
+--           UPDATE slot_move; SELECT owner_home (all rows); DELETE slot_log (by slot); UPDATE
+--           slot_seq; slot_gen
 -- Errors  : 45400 no such array, or an entry in it is malformed   45503 the shard is not refused,
 --           or a slot has no higher epoch
 -- Replays : raises the epochs once more, which changes nothing else
@@ -47,6 +55,7 @@ BEGIN
     DECLARE v_self VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin;
     DECLARE v_kept INT;
     DECLARE v_gone INT;
+    DECLARE v_past INT;
     DECLARE v_lost INT;
     DECLARE v_text VARCHAR(128);
 
@@ -72,7 +81,8 @@ BEGIN
                slot   VARCHAR(24) PATH '$.slot',
                next   VARCHAR(24) PATH '$.next',
                epoch  VARCHAR(24) PATH '$.epoch',
-               server VARCHAR(33) PATH '$.server'
+               server VARCHAR(33) PATH '$.server',
+               homes  VARCHAR(24) PATH '$.homes'
            )) AS j
      WHERE NOT COALESCE(CAST(CAST(j.slot AS UNSIGNED) AS CHAR) = j.slot
                         AND CAST(j.slot AS UNSIGNED) <= 4294967295
@@ -80,6 +90,7 @@ BEGIN
                         AND CAST(j.next AS UNSIGNED) BETWEEN 1 AND 1048575
                         AND CAST(CAST(j.epoch AS UNSIGNED) AS CHAR) = j.epoch
                         AND CAST(j.epoch AS UNSIGNED) <= 1048575
+                        AND COALESCE(j.homes, '0') REGEXP '^[0-9]{1,18}$'
                         AND (j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$'
                              OR (j.server = '' AND j.epoch = '0')), FALSE);
 
@@ -89,16 +100,29 @@ BEGIN
         slot   INT UNSIGNED NOT NULL
             COMMENT 'what it is about',
         what   VARCHAR(4) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-            COMMENT 'kept, gone, lost; empty: it is not ours and never was',
+            COMMENT 'kept, gone, lost, past; empty: it is not ours and never was',
         epoch  BIGINT UNSIGNED NOT NULL
             COMMENT 'that the fence here is to have',
         server VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
             COMMENT 'who has the slot at that epoch',
+        next   BIGINT UNSIGNED NOT NULL
+            COMMENT 'lowest epoch that nobody has used',
+        homes  BIGINT UNSIGNED NULL
+            COMMENT 'forwarding entries that lead to it; NULL: nobody knows',
+        PRIMARY KEY (slot)
+    )
+        ENGINE = MEMORY;
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS slot_led (
+        slot INT UNSIGNED NOT NULL
+            COMMENT 'own slot to which forwarding entries lead that are in force here',
         PRIMARY KEY (slot)
     )
         ENGINE = MEMORY;
 
     DELETE FROM slot_back;
+
+    DELETE FROM slot_led;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
@@ -120,12 +144,15 @@ BEGIN
                FOR UPDATE) AS t;
 
     -- Of the highest claim, its own or one that others know.
-    INSERT INTO slot_back (slot, what, epoch, server)
+    INSERT INTO slot_back (slot, what, epoch, server, next, homes)
     SELECT t.slot,
            t.what,
            IF(t.what = 'kept', t.next, t.epoch),
-           IF(t.what IN ('kept', 'lost'), v_self, t.server)
+           IF(t.what IN ('kept', 'lost'), v_self, t.server),
+           t.next,
+           t.homes
       FROM (SELECT j.slot,
+                   j.homes,
                    GREATEST(j.next, COALESCE(f.epoch, 0) + 1, COALESCE(f.heard_epoch, 0) + 1,
                             COALESCE(k.epoch, 0) + 1,
                             COALESCE((SELECT MAX(m.epoch)
@@ -149,12 +176,34 @@ BEGIN
                        slot   INT UNSIGNED PATH '$.slot',
                        next   BIGINT UNSIGNED PATH '$.next',
                        epoch  BIGINT UNSIGNED PATH '$.epoch',
-                       server VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin PATH '$.server'
+                       server VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin PATH '$.server',
+                       homes  BIGINT UNSIGNED PATH '$.homes'
                    )) AS j
               LEFT JOIN slot_known AS k FORCE INDEX (PRIMARY)
                 ON k.slot = j.slot
               LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
                 ON f.slot = j.slot) AS t;
+
+    -- Those of slots that have left, or that are not ours, lead nobody anywhere.
+    INSERT INTO slot_led (slot)
+    SELECT DISTINCT h.own_slot
+      FROM owner_home AS h
+     STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
+        ON f.slot = h.slot
+       AND f.state IN ('owned', 'migrating')
+      LEFT JOIN slot_back AS b
+        ON b.slot = h.slot
+     WHERE COALESCE(b.what, 'kept') = 'kept';
+
+    UPDATE slot_back AS b
+      LEFT JOIN slot_led AS d
+        ON d.slot = b.slot
+       SET b.what  = 'past',
+           b.epoch = b.next
+     WHERE b.slot >= 1024
+       AND b.what IN ('kept', 'lost')
+       AND b.homes = 0
+       AND d.slot IS NULL;
 
     SELECT MIN(b.slot)
       INTO v_n
@@ -174,6 +223,8 @@ BEGIN
                 THEN 'owned'
                 WHEN 'gone'
                 THEN 'moved'
+                WHEN 'past'
+                THEN 'gone'
                 ELSE 'importing'
            END,
            b.server,
@@ -196,7 +247,7 @@ BEGIN
            b.epoch,
            b.server
       FROM slot_back AS b
-     WHERE b.what IN ('kept', 'gone')
+     WHERE b.what IN ('kept', 'gone', 'past')
      ORDER BY b.slot
         ON DUPLICATE KEY UPDATE
            server = IF(VALUES(epoch) >= slot_known.epoch, VALUES(server), slot_known.server),
@@ -227,17 +278,20 @@ BEGIN
 
     SELECT COALESCE(SUM(b.what = 'kept'), 0),
            COALESCE(SUM(b.what = 'gone'), 0),
-           COALESCE(SUM(b.what = 'lost'), 0)
+           COALESCE(SUM(b.what = 'lost'), 0),
+           COALESCE(SUM(b.what = 'past'), 0)
       INTO v_kept,
            v_gone,
-           v_lost
+           v_lost,
+           v_past
       FROM slot_back AS b;
 
     COMMIT;
 
     SELECT v_kept AS kept,
            v_gone AS gone,
-           v_lost AS lost;
+           v_lost AS lost,
+           v_past AS past;
 
     SELECT b.slot,
            b.what,

@@ -13,12 +13,16 @@
 -- none (CALL this on the restored shard, whose slot is then empty). Rows of the slot that lie
 -- elsewhere are neither merged nor removed. slot_settle is for a slot that two shards claim.
 --
+-- An own slot has no tables where its rows never were. Adopted there it is over (gone): its user is
+-- lost, and shardctl verify of the shard that has the slot of his id removes what leads to it.
+--
 -- The fence here claims the slot at an epoch above everything that this shard has heard of it;
 -- whoever else has claimed it stops, when the servers tell it, within 5 s.
 --
 -- Answer  : slot, epoch, server
--- Touches : SELECT shard_self; SELECT slot_move (by slot); SELECT, INSERT, UPDATE slot_fence (by
---           slot), slot_known, slot_seq; SELECT owner_home (by slot); slot_gen
+-- Touches : SELECT shard_self, information_schema.partitions; SELECT slot_move (by slot); SELECT,
+--           INSERT, UPDATE slot_fence (by slot), slot_known, slot_seq; SELECT owner_home (by slot);
+--           slot_gen
 -- Errors  : 45400 an argument is NULL or malformed   45503 this is another shard, it serves the
 --           slot, or there is no higher epoch
 -- Replays : refused: it serves the slot
@@ -39,6 +43,7 @@ BEGIN
     DECLARE v_paused INT;
     DECLARE v_claims INT;
     DECLARE v_epoch  BIGINT UNSIGNED;
+    DECLARE v_parts  INT DEFAULT 1;
     DECLARE v_text   VARCHAR(128);
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -50,6 +55,15 @@ BEGIN
     IF NOT COALESCE(in_slot IS NOT NULL
                     AND in_server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$', FALSE) THEN
         SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'slot_adopt needs a slot and a server';
+    END IF;
+
+    IF in_slot >= 1024 THEN
+        SELECT COUNT(*)
+          INTO v_parts
+          FROM information_schema.partitions AS p
+         WHERE p.table_schema = DATABASE()
+           AND p.table_name = 'user'
+           AND p.partition_name LIKE CONCAT('s', in_slot, '\_e%');
     END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -85,7 +99,7 @@ BEGIN
     END IF;
 
     INSERT INTO slot_fence (slot, epoch, state, server, paused, changed_at)
-    VALUES (in_slot, v_epoch, 'owned', in_server, v_paused, _now_ms())
+    VALUES (in_slot, v_epoch, IF(v_parts = 0, 'gone', 'owned'), in_server, v_paused, _now_ms())
         ON DUPLICATE KEY UPDATE
            epoch      = VALUES(epoch),
            state      = VALUES(state),

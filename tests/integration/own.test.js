@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What belongs to a user who gets a slot of his own, wherever that is: what he, others and the operator do with him and with
- * all that he has made before, meanwhile and after. */
+ * all that he has made before, meanwhile and after. Then his shard, or that of his id, loses its data and is restored. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, UPLOADS } from "../lib/cluster.js";
+import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 import { nameOn } from "../lib/load.js";
 import { uniqueClip } from "../lib/media.js";
 import { Mover, requestMove, untilMove } from "../lib/mover.js";
@@ -237,5 +240,115 @@ describe("a user", () => {
     for (const { id } of videos) assert.equal((await api.like(stranger.token, id)).status_code, CODE.NO_VIDEO);
     assert.deepEqual((await must(api.comments({ video_id: fanVideo, token: fan.token }))).comment_list, []);
     assert.ok(!(await must(api.feed({ token: fan.token }))).video_list.some(({ author }) => author.id === star.id));
+  });
+});
+
+describe("users whose shard loses its data", () => {
+  const HOME = "shard2";
+  const OTHER = "shard1";
+  const stars = {}; /* by what has become of them: {id, token, name, videos, own} */
+  let fan;
+  const script = (...args) => new Promise((done, failed) => {
+    const child = spawn(join(ROOT, "scripts", "restore-shard.sh"), [`--topology=${cluster.files.topology}`,
+      `--defaults-file=${cluster.files.root_cnf}`, `--shard=${HOME}`, `--passwords=${join(cluster.dir, "secrets")}`, "--yes", ...args],
+    { stdio: ["ignore", "pipe", "pipe"], env: cluster.env });
+    let out = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { out += chunk; });
+    child.on("error", failed);
+    child.on("close", (status) => done({ status, out }));
+  });
+  const ready = () => until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
+  const start = async () => { await cluster.demo("start", HOME); cluster.readEndpoints(); };
+
+  async function upload(star) {
+    await must(api.publish(star.token, uniqueClip()), "upload");
+    const { video_list } = await must(api.list({ user_id: star.id, token: star.token }));
+    star.videos.push(video_list[0].id);
+    await must(api.like(fan.token, video_list[0].id));
+  }
+
+  /* Versions of all users, as they are answered. */
+  const versions = async () => new Map((await cluster.sqlAll(`SELECT user_id AS id, GREATEST(u.ver, f.epoch << 33) AS ver
+    FROM user AS u JOIN slot_fence AS f USING (slot) WHERE f.state IN ('owned', 'migrating')`)).map(({ id, ver }) => [id, BigInt(ver)]));
+
+  /* Where rows of USER and his videos are that a shard would serve, whatever leads there. */
+  const placesOf = async (star) => (await cluster.sqlAll(`SELECT DISTINCT slot FROM (SELECT slot FROM user WHERE user_id = ${star.id}
+    UNION SELECT slot FROM video WHERE author_id = ${star.id}) AS t JOIN slot_fence AS f USING (slot)
+    WHERE f.state IN ('owned', 'migrating')`)).map(({ shard, slot }) => `${shard} ${slot}`);
+
+  test("are there once afterwards, however old it is beside their promotion", async () => {
+    fan = await api.register(nameOn(OTHER, owner));
+    for (const what of ["promoted since", "promoted and gone since", "gone since", "demoted since"])
+      stars[what] = { ...await api.register(nameOn(HOME, owner)), videos: [] };
+    const { "promoted since": first, "promoted and gone since": second, "gone since": third, "demoted since": fourth } = stars;
+    assert.equal(new Set(Object.values(stars).map(({ id }) => slotOfId(id))).size, 4, "slots of their own ids");
+    for (const star of [first, second, third, fourth]) {
+      await upload(star);
+      await must(api.follow(fan.token, star.id));
+    }
+    third.own = await promote(third, HOME);
+    fourth.own = await promote(fourth, HOME);
+    await drained();
+    const data = join(cluster.dir, HOME, "data");
+    await cluster.demo("stop", HOME);
+    cpSync(data, join(cluster.dir, "old"), { recursive: true, preserveTimestamps: true });
+    await start();
+    await ready();
+
+    first.own = await promote(first, HOME);
+    second.own = await promote(second, HOME);
+    await move(second.own, HOME, OTHER);
+    await move(third.own, HOME, OTHER);
+    await demote(fourth, HOME, fourth.own);
+    for (const star of [first, second, third, fourth]) await upload(star);
+    await clean();
+    const wanted = await versions();
+
+    await cluster.demo("kill", HOME);
+    rmSync(data, { recursive: true });
+    cpSync(join(cluster.dir, "old"), data, { recursive: true, preserveTimestamps: true });
+    if (process.geteuid() === 0)
+      await new Promise((done) => { spawn("chown", ["-R", `--reference=${join(data, "..", "tmp")}`, data], { stdio: "ignore" }).on("close", done); });
+    await start();
+    const { status, out } = await script("--in-place");
+    assert.equal(status, 0, out);
+    const done = await ctl("verify", `--shard=${HOME}`, "--yes");
+    assert.equal(done.status, 0, done.out + done.err);
+    await ready();
+
+    for (const star of [first, fourth]) star.videos.pop(); /* lost with the shard */
+    const places = { "promoted since": `${HOME} ${slotOfId(first.id)}`, "promoted and gone since": `${OTHER} ${second.own}`,
+      "gone since": `${OTHER} ${third.own}`, "demoted since": `${HOME} ${fourth.own}` };
+    for (const [what, star] of Object.entries(stars)) assert.deepEqual(await placesOf(star), [places[what]], what);
+    const now = await versions();
+    for (const [id, ver] of wanted) assert.ok(now.get(id) >= ver, `versions of ${id} run backwards: ${ver}, ${now.get(id)}`);
+
+    const fresh = await (await cluster.addServer(UPLOADS)).start();
+    try {
+      for (const by of [api, cluster.apiOf(fresh)]) {
+        for (const [what, star] of Object.entries(stars)) {
+          const { token } = await must(by.login(star.name, star.password), what);
+          const { video_list } = await must(by.list({ user_id: star.id, token }), what);
+          assert.deepEqual(video_list.map(({ id }) => id), [...star.videos].reverse(), what);
+          const feed = (await must(by.feed({ token }))).video_list.filter(({ author }) => author.id === star.id);
+          assert.deepEqual(feed.map(({ id }) => id), [...star.videos].reverse(), what);
+          for (const id of star.videos) {
+            await must(by.like(fan.token, id, 2), what);
+            await must(by.like(fan.token, id), what);
+          }
+          star.token = token;
+        }
+      }
+    } finally {
+      await fresh.stop();
+    }
+    for (const star of Object.values(stars)) await upload(star);
+    await clean();
+    assert.match(out, /own slots: 1 are over/);
+    assert.match(done.out, /own slots: \d+ forwarding entries brought back, 0 removed, \d+ old rows removed/);
+    assert.ok(await promote(first, HOME) > Math.max(...Object.values(stars).map((star) => star.own)), "a new number");
+    await demote(fourth, HOME, fourth.own);
+    for (const star of Object.values(stars)) await upload(star);
+    await clean();
   });
 });

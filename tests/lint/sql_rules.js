@@ -47,10 +47,10 @@ export const NO_FENCE_READ = {
 const STEP_CODES = ["slot_takeover"];
 
 /* Routines that only shardctl calls, as the operator. */
-export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit"];
+export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit", "home_list", "home_recover", "home_clean"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_done", "move_part", "slot_back"];
+const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_done", "move_part", "slot_back", "slot_led", "home_back"];
 
 /* Helpers that write where _op_fences has found both slots of an edge at rest, and nowhere else: nothing is to be journaled. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
@@ -59,7 +59,7 @@ const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
 const WRITES_FOR_MOVERS = ["_move_put", "_move_drop"];
 
 /* Public routines of movers: the token of the mover is what they pass instead of a fence that serves. */
-const MOVERS = ["move", "promote", "demote"];
+const MOVERS = ["move", "promote", "demote", "home"];
 const isMover = ({ domain, isPublic }) => MOVERS.includes(domain) && isPublic;
 
 /* Why a mover may be answered what it would find out anyway: the rows of its claim and of its import. */
@@ -488,7 +488,8 @@ const isAnswer = (statement) => {
 /* Of movers: what is about slot_move alone, or moves a fence that has no token of a mover yet. */
 const NO_TOKEN = ["move_request", "move_wish", "move_throttle", "move_claim", "move_import", "move_sweep", "move_status",
   "move_look", "move_load", "move_stuck", "move_count", "move_rest", "move_unlock",
-  "promote_number", "promote_parts", "promote_request", "demote_request"];
+  "promote_number", "promote_parts", "promote_request", "demote_request",
+  "home_list", "home_recover", "home_clean"];
 
 /** What a mover does to a slot it does behind a fence that has its token, in the same transaction; and nobody but movers
  * puts or removes rows that are not journaled. */

@@ -141,3 +141,67 @@ describe("a user", () => {
     assert.equal((await root.run(`SELECT COUNT(*) AS n FROM owner_home WHERE slot = ${SLOT}`))[0][0].n, "0");
   });
 });
+
+describe("a shard that lacks forwarding entries", () => {
+  const HERE = 33;
+  const USER = 8192 * 2000 + 8 * HERE;
+  const VIDEO = USER + 8192;
+  const OWN = 1100;
+  const entry = (over = {}) => ({ slot: OWN, owner: USER, author: 0, op: "", ...over });
+  const recover = (...entries) => one(admin, "home_recover", JSON.stringify(entries));
+  const homes = async () => (await root.run(`SELECT owner_id, own_slot, author_id FROM owner_home WHERE slot = ${HERE} ORDER BY owner_id`))[0];
+  before(() => root.run(`INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${HERE}, ${USER}, 'u', 'x', 1, ${literal(key().slice(0, 16))});
+    INSERT INTO inbound (slot, user_id) VALUES (${HERE}, ${USER})`));
+
+  test("gets those of its slots back, once, and none of an older own slot", async () => {
+    const op = key();
+    assert.deepEqual(await recover(entry(), entry({ owner: VIDEO, author: USER, op }), entry({ owner: USER + 8 * 5000 })), { recovered: "3", removed: "0" });
+    assert.deepEqual(await homes(), [{ owner_id: String(USER), own_slot: String(OWN), author_id: null },
+      { owner_id: String(VIDEO), own_slot: String(OWN), author_id: String(USER) }]);
+    assert.equal((await fence(HERE)).has_home, "1");
+    assert.deepEqual(await recover(entry(), entry({ slot: OWN - 1, owner: VIDEO, author: USER, op })), { recovered: "0", removed: "0" });
+    const row = (await call(app, "user_get", JSON.stringify([{ slot: HERE, epoch: 1, owner: USER }]))).flat().find(({ code }) => code);
+    assert.deepEqual([row.code, row.slot], ["moved", String(OWN)]);
+  });
+
+  test("removes what it has of him, and of nobody else", async () => {
+    await refused(call(admin, "home_clean", USER + 8192 * 9, "user", 10), "45503", /has not left/);
+    for (const table of ["inbound", "user"]) assert.equal((await one(admin, "home_clean", USER, table, 10)).row_count, "1");
+    assert.equal((await one(admin, "home_clean", USER, "user", 10)).row_count, "0");
+  });
+
+  test("loses those that lead to where nobody is", async () => {
+    assert.equal((await recover(entry({ owner: 0 }))).removed, "3");
+    assert.deepEqual([await homes(), (await fence(HERE)).has_home], [[], "0"]);
+  });
+
+  test("changes nothing of a slot that moves, nor by malformed entries", async () => {
+    await root.run(`UPDATE slot_fence SET state = 'migrating' WHERE slot = ${HERE}`);
+    await refused(recover(entry()), "45503", /is being moved/);
+    await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${HERE}`);
+    for (const bad of [{ slot: 1023 }, { owner: -1 }, { author: "x" }, { op: "ab" }, { op: null }])
+      await refused(recover(entry(bad)), "45400", /operation 1 needs slot, owner/);
+    await refused(call(admin, "home_recover", "[]"), "45400", /needs 1 to 1000/);
+    await refused(call(admin, "home_list", 0, 0, 0), "45400", /limit 1 to 1000/);
+    await refused(call(admin, "home_clean", 0, "user", 1), "45400", /needs a user/);
+  });
+
+  test("is told by the shard that has the own slot, page by page, who is there; its administration finds him by that", async () => {
+    const ids = [8192 * 3000, 8192 * 3001].map((id) => id + 8 * 900); /* of a slot that another shard has */
+    await root.run(`UPDATE slot_fence SET state = 'moved', server = 'shard2' WHERE slot = 900;
+      INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${OWN}, 5, 'owned', 'shard1'), (${OWN + 1}, 6, 'gone', 'shard1');
+      ALTER TABLE user ADD PARTITION (PARTITION s${OWN}_e5 VALUES IN (${OWN}));
+      ALTER TABLE video ADD PARTITION (PARTITION s${OWN}_e5 VALUES IN (${OWN}));
+      INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${OWN}, ${ids[0]}, 'far', 'x', 1, ${literal(key().slice(0, 16))});
+      INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height, published_at, op)
+        VALUES (${OWN}, ${ids[1]}, ${ids[0]}, 't', 'm', REPEAT('x', 32), 1, 1, 1, 1, 1, ${literal(key().slice(0, 16))})`);
+    const all = (await call(admin, "home_list", 0, 0, 1000))[0].filter(({ slot }) => slot >= OWN);
+    assert.deepEqual(all.map(({ slot, owner_id, author_id }) => [slot, owner_id, author_id].map(Number)),
+      [[OWN, ids[0], 0], [OWN, ids[1], ids[0]], [OWN + 1, 0, 0]]);
+    assert.match(all[1].op, /^[0-9A-F]{32}$/);
+    assert.deepEqual((await call(admin, "home_list", OWN, ids[0], 1))[0].map(({ owner_id }) => Number(owner_id)), [ids[1]]);
+    const counts = (await call(admin, "user_tables", ids[0]))[0];
+    assert.deepEqual(["user", "video"].map((t) => counts.find(({ tbl }) => tbl === t).total), ["1", "1"]);
+    assert.equal((await call(admin, "user_ban", ids[0]))[0][0].code, "ok");
+  });
+});

@@ -148,7 +148,7 @@ describe("shard_restored", () => {
       4: { next: 900, epoch: 20, server: "shard1" }, 5: { next: 902, epoch: 901, server: "shard3" },
       6: { next: 50, epoch: 40, server: "shard1" }, 7: { next: seven + 4, epoch: seven + 1, server: "shard1" },
       8: { next: 60, epoch: 1, server: "shard1" } });
-    assert.deepEqual(counts, [{ kept: "1021", gone: "1", lost: "2" }]);
+    assert.deepEqual(counts, [{ kept: "1021", gone: "1", lost: "2", past: "0" }]);
     assert.deepEqual(rows.map(({ slot, what }) => `${slot} ${what}`), ["5 gone", "6 lost", "7 lost"]);
     assert.ok(before4 < 900);
     assert.deepEqual(await fence(4), { epoch: "900", state: "owned", server: "shard1", answer: "ok" });
@@ -175,6 +175,15 @@ describe("shard_restored", () => {
     assert.equal((await status()).served, "1024");
   });
 
+  test("slot_adopt of an own slot without tables here says that it is over", async () => {
+    await call(admin, "slot_adopt", 3100, "shard1");
+    assert.deepEqual([(await fence(3100)).state, (await fence(3100)).answer], ["gone", "moved"]);
+    await root.run("ALTER TABLE user ADD PARTITION (PARTITION s3101_e4 VALUES IN (3101))");
+    await call(admin, "slot_adopt", 3101, "shard1");
+    assert.equal((await fence(3101)).state, "owned");
+    await root.run("DELETE FROM slot_fence WHERE slot >= 1024; DELETE FROM slot_known WHERE slot >= 1024");
+  });
+
   test("no version and no id runs backwards", async () => {
     const user = await newUser(app);
     const [, { epoch }] = [null, await fence(user.slot)];
@@ -191,16 +200,39 @@ describe("shard_restored", () => {
     assert.ok(Number(await root.value(`SELECT last FROM slot_seq WHERE slot = ${user.slot}`)) >= (later - 1735689600000) * 8);
   });
 
+  test("an own slot to which nothing leads is over; others stay, or are as shared ones", async () => {
+    const USER = 8192 * 7000 + 8 * 11;
+    await root.run(`INSERT INTO slot_fence (slot, epoch, state, server) VALUES (3000, 5, 'owned', 'shard1'), (3001, 5, 'owned', 'shard1'),
+        (3002, 5, 'owned', 'shard1');
+      INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (11, ${USER}, 3001), (12, ${USER + 8}, 3006);
+      UPDATE slot_fence SET has_home = 1 WHERE slot IN (11, 12)`);
+    assert.equal((await call(admin, "slot_epochs"))[0].find(({ slot }) => slot === "3001").homes, "1");
+    const twelve = Number((await fence(12)).epoch);
+    const own = (slot, homes, over = {}) => ({ slot, next: 9, epoch: 8, server: "shard1", ...(homes !== undefined && { homes }), ...over });
+    const entries = [...JSON.parse(entriesOf({ 12: { next: twelve + 2, epoch: twelve + 1, server: "shard2" } })),
+      own(3000, 0), own(3001, 0), own(3002, 4), own(3003, 0), own(3004), own(3005, 1), own(3006, 0), own(3007, 0, { server: "shard2" })];
+    await call(admin, "shard_refuse", "a test");
+    const [counts, rows] = await call(admin, "shard_restored", JSON.stringify(entries), 1, NOW());
+    await call(admin, "shard_admit", "shard1");
+    assert.deepEqual(counts, [{ kept: "1025", gone: "1", lost: "2", past: "3" }]);
+    assert.deepEqual(rows.map(({ slot, what }) => `${slot} ${what}`), ["12 gone", "3004 lost", "3005 lost"]);
+    for (const slot of [3000, 3003, 3006]) assert.deepEqual(await fence(slot), { epoch: "9", state: "gone", server: "shard1", answer: "moved" });
+    for (const slot of [3001, 3002]) assert.equal((await fence(slot)).state, "owned");
+    await refused(admin, "45503", "shard_restored", JSON.stringify(entries), 1, NOW());
+    await root.run(`DELETE FROM slot_fence WHERE slot >= 1024; DELETE FROM owner_home; DELETE FROM slot_known WHERE slot >= 1024;
+      UPDATE slot_fence SET state = 'owned', server = 'shard1', has_home = 0 WHERE slot IN (11, 12)`);
+  });
+
   test("slot_epochs says what was heard", async () => {
     const rows = (await call(account(server, "monitor"), "slot_epochs"))[0];
     assert.equal(rows.length, 1024);
     const { epoch } = await fence(9);
-    assert.deepEqual(rows[9], { slot: "9", next: String(Number(epoch) + 1), epoch, server: "shard1", state: "owned" });
+    assert.deepEqual(rows[9], { slot: "9", next: String(Number(epoch) + 1), epoch, server: "shard1", state: "owned", homes: "0" });
     await root.run(`INSERT INTO slot_known (slot, epoch, server) VALUES (2000, 9, 'shard3');
       UPDATE slot_fence SET state = 'ready', epoch = epoch + 2 WHERE slot = 9`);
     const again = (await call(admin, "slot_epochs"))[0];
-    assert.deepEqual(again.at(-1), { slot: "2000", next: "10", epoch: "9", server: "shard3", state: "-" });
-    assert.deepEqual(again[9], { slot: "9", next: String(Number(epoch) + 3), epoch, server: "shard1", state: "ready" });
+    assert.deepEqual(again.at(-1), { slot: "2000", next: "10", epoch: "9", server: "shard3", state: "-", homes: "0" });
+    assert.deepEqual(again[9], { slot: "9", next: String(Number(epoch) + 3), epoch, server: "shard1", state: "ready", homes: "0" });
     await root.run("DELETE FROM slot_known WHERE slot = 2000; UPDATE slot_fence SET state = 'owned' WHERE slot = 9");
   });
 });
