@@ -220,6 +220,7 @@ SOURCE move/_move_find.sql
 SOURCE move/_move_pick.sql
 SOURCE move/_move_put.sql
 SOURCE move/_move_count.sql
+SOURCE move/_move_owned.sql
 SOURCE move/_move_drop.sql
 SOURCE move/_move_expand.sql
 SOURCE move/_move_changes.sql
@@ -257,6 +258,7 @@ SOURCE move/move_write.sql
 SOURCE promote/_promote_check.sql
 SOURCE promote/_promote_same.sql
 SOURCE promote/promote_begin.sql
+SOURCE promote/promote_count.sql
 SOURCE promote/promote_flip.sql
 SOURCE promote/promote_number.sql
 SOURCE promote/promote_parts.sql

@@ -155,20 +155,21 @@ bool look_is(const struct look *look, const char *state)
 
 /* --- There --- */
 
-/* How many rows the slot has. */
-static enum move_status count_rows(struct move_run *run)
+enum move_status run_count_rows(struct move_run *run)
 {
+    const bool is_promotion = run->move->kind == MOVE_PROMOTE;
+    const enum proc_id proc = is_promotion ? PROC_PROMOTE_COUNT : PROC_MOVE_COUNT;
     enum move_status status = MOVE_OK;
 
     run->move->rows_total = 0;
     for (size_t i = 0; i < MOVE_TABLES && status == MOVE_OK; i++) {
-        const struct dbarg args[] = {run_slot(run), link_text(move_tables[i].name)};
+        const struct dbarg args[] = {run_slot(run), link_text(move_tables[i].name),
+                                     dbarg_number(run->move->owner_id)};
         struct arena arena;
         struct dbresult *results;
         arena_init(&arena, ARENA_BYTES);
-        status =
-            run_explain(run, run->from,
-                        link_call(run->from, PROC_MOVE_COUNT, args, &arena, &results));
+        status = run_explain(run, run->from,
+                             link_call(run->from, proc, args, &arena, &results));
         const struct dbvalue *count =
             status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
         run->move->rows_total += count == NULL ? 0 : count->number;
@@ -264,7 +265,7 @@ static enum move_status choose_epoch(struct move_run *run, const struct look *gi
 {
     run->move->epoch =
         giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
-    return count_rows(run);
+    return run_count_rows(run);
 }
 
 /* From the claim to the flip. */

@@ -144,6 +144,9 @@ enum move_status run_forget(struct move_run *run, struct move_link *link,
  * nobody wished that, it is given back to be begun anew: MOVE_LOST. */
 enum move_status run_undo(struct move_run *run) MUST_CHECK;
 
+/* How many rows are to go: rows_total. */
+enum move_status run_count_rows(struct move_run *run) MUST_CHECK;
+
 /* Copy all rows behind the checkpoint: table TBL ("": the first) and key AFTER. */
 enum move_status run_copy(struct move_run *run, const char *tbl,
                           const char *after) MUST_CHECK;

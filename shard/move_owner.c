@@ -165,8 +165,9 @@ static enum move_status look_at(struct move_run *run, uint32_t slot, struct look
     return status;
 }
 
-/* Choose the epoch of the slot to which he goes, if there is none yet: above all that
- * either has heard. MOVE_REFUSED: one of them has passed it meanwhile. */
+/* Choose the epoch of the slot to which he goes, and count his rows, if there is none
+ * yet: above all that either has heard. MOVE_REFUSED: one of them has passed it
+ * meanwhile. */
 static enum move_status choose_epoch(struct move_run *run)
 {
     struct look shared = {.epoch = 0};
@@ -179,6 +180,7 @@ static enum move_status choose_epoch(struct move_run *run)
     if (status == MOVE_OK && run->move->epoch == 0) {
         run->move->epoch =
             shared.next_epoch > own.next_epoch ? shared.next_epoch : own.next_epoch;
+        status = run_count_rows(run);
     } else if (status == MOVE_OK &&
                (shared.epoch >= run->move->epoch || own.epoch >= run->move->epoch)) {
         (void)snprintf(run->error, sizeof run->error, "%s: a slot was settled meanwhile",

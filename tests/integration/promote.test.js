@@ -179,6 +179,8 @@ describe("a heavy user", () => {
     });
     own = move.own_slot;
     assert.ok(own >= 1024, JSON.stringify(move));
+    assert.ok(move.rows_total >= Object.values(rows).reduce((sum, n) => sum + n, 0), `${move.rows_total} of ${JSON.stringify(rows)}`);
+    assert.ok(move.rows_copied > 0 && move.bytes_copied > 0 && move.rows_verified > 0, JSON.stringify(move));
     await delivered();
     assert.deepEqual(await rowsIn(home, shared), {});
     const now = await rowsIn(home, own);
@@ -279,7 +281,10 @@ describe("shardctl", () => {
     assert.match(again.out, /has slot \d+: nothing to do/);
     const down = await run("demote", star.id, "--yes", "--json");
     assert.equal(down.status, 0, JSON.stringify(down));
-    assert.equal(JSON.parse(down.out.trim().split("\n").at(-1)).phase, "done");
+    const last = JSON.parse(down.out.trim().split("\n").at(-1));
+    assert.deepEqual([last.phase, last.percent], ["done", 100]);
+    const rows = Object.values(await rowsIn(home, shared)).reduce((sum, n) => sum + n, 0);
+    assert.ok(last.rows_total > 0 && last.rows_total <= rows && last.bytes_copied > 0, `${rows} rows: ${JSON.stringify(last)}`);
     await mover.stop();
     assert.equal((await run("promote", "nobody at all", "--yes")).status, 1);
     await everythingWorks("by shardctl");

@@ -76,6 +76,8 @@ describe("a user", () => {
     await call(mover, "move_open", SLOT, move.token);
     const { row_text, last_key } = await one(mover, "move_read", SLOT, move.token, "user", STAR, "", "", 100, 0);
     assert.equal(JSON.parse(row_text).length, 1);
+    assert.equal((await one(mover, "promote_count", SLOT, "user", STAR)).row_count, "1");
+    assert.equal((await one(mover, "promote_count", SLOT, "liker", STAR)).row_count, "0");
     await call(mover, "promote_write", move.id, move.token, row_text, "user", last_key);
     assert.equal((await one(mover, "promote_begin", move.id, move.token, 0)).at_tbl, "user");
     await root.run(`INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${SLOT}, 'inbound', ${STAR}, ${STAR}), (${SLOT}, 'inbound', ${FAN}, ${FAN})`);
