@@ -263,6 +263,7 @@ GRANT EXECUTE ON PROCEDURE doushard.slot_takeover          TO 'doushard_mover'@'
 GRANT EXECUTE ON PROCEDURE doushard.move_load              TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_probe            TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.move_stay              TO 'doushard_mover'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.promote_auto           TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_begin          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_count          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_flip           TO 'doushard_mover'@'%';

@@ -257,6 +257,7 @@ SOURCE move/move_wish.sql
 SOURCE move/move_write.sql
 SOURCE promote/_promote_check.sql
 SOURCE promote/_promote_same.sql
+SOURCE promote/promote_auto.sql
 SOURCE promote/promote_begin.sql
 SOURCE promote/promote_count.sql
 SOURCE promote/promote_flip.sql

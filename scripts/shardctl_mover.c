@@ -41,6 +41,13 @@ static const char help[] =
     "                        each of both shards; nothing is copied or removed while it "
     "is\n"
     "                        more than --lag-ms=N (1000), or while there is no answer\n"
+    "  --promote-above=PERCENT   give a user a slot of his own who takes so much of what "
+    "all\n"
+    "                        slots of his shard cost of late (shardctl hot), and has "
+    "for\n"
+    "                        ten minutes (0: never)\n"
+    "  --promote-per-hour=N  promotions of a shard in an hour, at most (2)\n"
+    "  --promote-slots=N     own slots of a shard, at most (16)\n"
     "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
     "option\n"
     "                        db_durability_exempt of the server\n"
@@ -120,6 +127,17 @@ static bool read_limits(const struct shardctl_options *options,
     return true;
 }
 
+static bool read_policy(const struct shardctl_options *options,
+                        struct mover_policy *policy)
+{
+    return read_number("--promote-above", options->promote_above, 0, 100,
+                       &policy->percent) &&
+           read_number("--promote-per-hour", options->promote_per_hour, 1, 1000,
+                       &policy->per_hour) &&
+           read_number("--promote-slots", options->promote_slots, 1, 10000,
+                       &policy->slots_max);
+}
+
 static struct mover_shard *read_shards(const struct shardctl *ctl)
 {
     const struct shardctl_options *options = &ctl->options;
@@ -147,7 +165,8 @@ static int run(const struct shardctl *ctl)
     char host[40] = "";
     char holder[64];
 
-    if (!read_limits(&ctl->options, &options)) {
+    if (!read_limits(&ctl->options, &options) ||
+        !read_policy(&ctl->options, &options.policy)) {
         return 2;
     }
     (void)gethostname(host, sizeof host - 1);
@@ -173,7 +192,7 @@ const struct shardctl_command shardctl_mover = {
     .name = "mover",
     .operands = "",
     .options = "threads per-shard lock-ms lease-ms commit-ms statements lag-query lag-ms "
-               "durability-exempt",
+               "promote-above promote-per-hour promote-slots durability-exempt",
     .help = help,
     .user = "doushard_mover",
     .must_be_durable = true,

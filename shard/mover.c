@@ -20,6 +20,9 @@
 /* A kept move is looked at so often: what was written goes back. */
 #define KEEP_EVERY_MS 1000
 
+/* Whether somebody is to be promoted is asked so often. */
+#define POLICY_EVERY_MS 15000
+
 /* After an attempt that failed. */
 #define RETRY_MS 500
 
@@ -50,7 +53,8 @@ struct mover_options mover_defaults(void)
         .threads = 2,
         .moves_max = 1,
         .poll_ms = 500,
-        .limits = {.lease_ms = 10000, .imports_max = 1, .lock_ms = 50}};
+        .limits = {.lease_ms = 10000, .imports_max = 1, .lock_ms = 50},
+        .policy = {.per_hour = 2, .slots_max = 16}};
 }
 
 /* --- Tasks --- */
@@ -231,14 +235,78 @@ static bool claim(struct mover *mover, struct move_link *link)
     return true;
 }
 
+/* --- Who gets a slot of his own without being asked for --- */
+
+/* What the policy found on one shard. */
+struct hot_user {
+    uint64_t id, move_id;
+    uint32_t slot, share;
+    const char *why;
+};
+
+static const struct dbfield hot_fields[] = {
+    {.column = "user_id", .kind = DBFIELD_U64, .offset = offsetof(struct hot_user, id)},
+    {.column = "move_id",
+     .kind = DBFIELD_U64,
+     .offset = offsetof(struct hot_user, move_id)},
+    {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct hot_user, slot)},
+    {.column = "share", .kind = DBFIELD_U32, .offset = offsetof(struct hot_user, share)},
+    {.column = "why", .kind = DBFIELD_TEXT, .offset = offsetof(struct hot_user, why)},
+};
+
+/* Have the shard of LINK ask for a promotion if the policy says so. *HELD: the user of
+ * whom the log says already that he has to wait. */
+static void promote_hottest(const struct mover_policy *policy, struct move_link *link,
+                            uint64_t *held)
+{
+    const struct dbarg args[] = {dbarg_number(policy->percent),
+                                 dbarg_number(policy->per_hour),
+                                 dbarg_number(policy->slots_max)};
+    struct hot_user user;
+    struct arena arena;
+    struct dbresult *results;
+
+    arena_init(&arena, (size_t)1 << 20);
+    if (link_call(link, PROC_PROMOTE_AUTO, args, &arena, &results) == MOVE_OK &&
+        dbresult_read(results, 0, hot_fields, ARRAY_LEN(hot_fields), &user) &&
+        user.id != 0 && (user.move_id != 0 || user.id != *held)) {
+        *held = user.id;
+        log_write(LOG_INFO, user.move_id != 0 ? "promote_asked" : "promote_held",
+                  "shard=%s user=%llu slot=%u share=%u%% above=%u%% move=%llu why=\"%s\"",
+                  link->name, (unsigned long long)user.id, user.slot, user.share,
+                  policy->percent, (unsigned long long)user.move_id, user.why);
+    }
+    arena_release(&arena);
+}
+
+struct hottest {
+    int64_t due_ms; /* monotonic; not before */
+    uint64_t *held; /* owned; one per shard */
+};
+
+/* The same on all shards, when it is time again. */
+static void promote_all(const struct mover_options *options, struct move_link *links,
+                        struct hottest *hottest)
+{
+    if (options->policy.percent == 0 || clock_mono_ms() < hottest->due_ms) {
+        return;
+    }
+    for (size_t i = 0; i < options->n_shards; i++) {
+        promote_hottest(&options->policy, &links[i], &hottest->held[i]);
+    }
+    hottest->due_ms = clock_mono_ms() + POLICY_EVERY_MS;
+}
+
 /* Look for requests on all shards until the mover ends. */
 static void claim_all(struct mover *mover)
 {
     const struct mover_options *options = mover->options;
     struct move_link *links = links_new(options);
+    struct hottest hottest = {.held = calloc(options->n_shards, sizeof(uint64_t))};
 
-    while (links != NULL && !*mover->stop) {
+    while (links != NULL && hottest.held != NULL && !*mover->stop) {
         bool found = false;
+        promote_all(options, links, &hottest);
         for (size_t i = 0; i < options->n_shards && !*mover->stop; i++) {
             if (count_active(mover) < options->threads) {
                 found |= claim(mover, &links[i]);
@@ -248,6 +316,7 @@ static void claim_all(struct mover *mover)
             run_sleep_ms(options->poll_ms);
         }
     }
+    free(hottest.held);
     links_free(options, links);
 }
 

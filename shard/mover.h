@@ -24,6 +24,13 @@ struct mover_shard {
     bool durability_exempt;      /* it may lose acknowledged writes */
 };
 
+/* When a mover asks by itself for a user to get a slot of his own. */
+struct mover_policy {
+    unsigned percent;   /* of what a shard's slots cost of late; 0: never */
+    unsigned per_hour;  /* promotions of a shard at most */
+    unsigned slots_max; /* own slots of a shard at most */
+};
+
 struct mover_options {
     const struct mover_shard *shards; /* (ref) */
     size_t n_shards;
@@ -32,6 +39,7 @@ struct mover_options {
     unsigned moves_max; /* that one shard gives at a time */
     int poll_ms;        /* looks for requests so often */
     struct move_limits limits;
+    struct mover_policy policy;
 };
 
 /* Good values for all but shards, n_shards and holder. */

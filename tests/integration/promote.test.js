@@ -290,3 +290,19 @@ describe("shardctl", () => {
     await everythingWorks("by shardctl");
   });
 });
+
+describe("the policy of a mover", () => {
+  test("gives who costs most a slot of his own, and says why", async () => {
+    const busy = (n) => `'[{"slot":${shared},"operations":1,"busy_us":${n}}]'`;
+    await cluster.sql(home, `CALL load_add(${busy(10 ** 9)}, '[{"slot":${shared},"owner":${videos[0]},"operations":1,"busy_us":${10 ** 9}}]');
+      UPDATE slot_load SET since = at - 600000 WHERE slot = ${shared};
+      UPDATE owner_load SET since = at - 600000 WHERE owner_id = ${videos[0]};
+      UPDATE slot_move SET finished_at = 1`);
+    const mover = Mover.start(cluster, { args: ["--promote-above=50", "--promote-per-hour=1000"] });
+    await until("him to be promoted", async () => (await moveOf(cluster, home, shared)).requested_by.startsWith("policy: "));
+    await ended(mover, shared);
+    assert.match(mover.text, new RegExp(`promote_asked .*shard=${home} user=${star.id} slot=${shared} share=\\d+% above=50% move=\\d+`));
+    await mover.stop();
+    await everythingWorks("by the policy");
+  });
+});

@@ -488,7 +488,7 @@ const isAnswer = (statement) => {
 /* Of movers: what is about slot_move alone, or moves a fence that has no token of a mover yet. */
 const NO_TOKEN = ["move_request", "move_wish", "move_throttle", "move_claim", "move_import", "move_sweep", "move_status",
   "move_look", "move_load", "move_stuck", "move_count", "move_rest", "move_unlock",
-  "promote_number", "promote_parts", "promote_count", "promote_request", "demote_request",
+  "promote_number", "promote_parts", "promote_count", "promote_auto", "promote_request", "demote_request",
   "home_list", "home_recover", "home_clean"];
 
 /** What a mover does to a slot it does behind a fence that has its token, in the same transaction; and nobody but movers

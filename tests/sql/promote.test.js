@@ -207,3 +207,54 @@ describe("a shard that lacks forwarding entries", () => {
     assert.equal((await call(admin, "user_ban", ids[0]))[0][0].code, "ok");
   });
 });
+
+describe("the policy", () => {
+  const AT = 44;
+  const HEAVY = 8192 * 4000 + 8 * AT;
+  const HIS = HEAVY + 8192;
+  const auto = (percent = 20, perHour = 2, slots = 100) => one(mover, "promote_auto", percent, perHour, slots);
+  const load = (slots, owners) => call(admin, "load_add",
+    JSON.stringify(slots.map(([slot, busy]) => ({ slot, operations: 1, busy_us: busy }))),
+    JSON.stringify(owners.map(([owner, busy]) => ({ slot: AT, owner, operations: 1, busy_us: busy }))));
+  const old = () => root.run("UPDATE owner_load SET since = since - 600000");
+
+  test("asks for who takes more of a busy shard than it says, of himself and his videos, for long enough", async () => {
+    await root.run(`DELETE FROM slot_load; DELETE FROM owner_load; DELETE FROM slot_move;
+      INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${AT}, ${HEAVY}, 'heavy', 'x', 1, ${literal(key().slice(0, 16))});
+      INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height, published_at, op)
+        VALUES (${AT}, ${HIS}, ${HEAVY}, 't', 'm2', REPEAT('x', 32), 1, 1, 1, 1, 1, ${literal(key().slice(0, 16))})`);
+    const none = { user_id: "0", slot: "0", share: "0", move_id: "0", why: "" };
+    await load([[AT, 3000], [AT + 1, 7000]], [[HEAVY, 2000], [HIS, 1000]]);
+    await old();
+    assert.deepEqual(await auto(), none, "a shard that has nothing to do");
+    await load([[AT, 300000000], [AT + 1, 700000000]], [[HEAVY, 200000000], [HIS, 100000000]]);
+    await root.run("UPDATE owner_load SET since = at - 10000");
+    assert.deepEqual(await auto(), none, "not for a moment");
+    await root.run("UPDATE slot_load SET since = at - 600000");
+    await old();
+    assert.deepEqual(await auto(40), none, "not for less");
+    await refused(auto(0), "45400", /needs percent/);
+    assert.match((await auto(20, 2, 1)).why, /as many own slots as may be/);
+    await root.run("UPDATE slot_fence SET journal = 1 WHERE slot = " + AT);
+    assert.match((await auto()).why, /his slot moves/);
+    await root.run("UPDATE slot_fence SET journal = 0 WHERE slot = " + AT);
+    const { user_id, slot, share, move_id } = await auto();
+    assert.deepEqual([user_id, slot, share].map(Number), [HEAVY, AT, 30]);
+    const [[row]] = await root.run(`SELECT kind, owner_id, phase, requested_by FROM slot_move WHERE move_id = ${move_id}`);
+    assert.deepEqual({ ...row }, { kind: "promote", owner_id: String(HEAVY), phase: "queued", requested_by: "policy: 30 % of 20" });
+    assert.match((await auto()).why, /under way/);
+  });
+
+  test("and for nobody more in this hour, who was called off of late, or has come back", async () => {
+    const end = (kind, phase, ago) => root.run(`UPDATE slot_move SET kind = '${kind}', phase = '${phase}', requested_at = requested_at - 1,
+      finished_at = ${Date.now() - ago * 60000}`);
+    await end("promote", "done", 1);
+    assert.match((await auto(20, 1)).why, /as many promotions in this hour/);
+    await end("promote", "undone", 50);
+    assert.equal((await auto()).user_id, "0");
+    await end("demote", "done", 23 * 60);
+    assert.equal((await auto()).user_id, "0");
+    await end("demote", "done", 25 * 60);
+    assert.notEqual((await auto()).move_id, "0");
+  });
+});
