@@ -12,7 +12,7 @@ import { freePort } from "../lib/port.js";
 import { DataSet } from "./dataset.js";
 import { svgOf } from "./plot.js";
 import { machineText, rowText } from "./report.js";
-import { ROWS } from "./rows.js";
+import { ROWS, onServer } from "./rows.js";
 import { probe } from "./run.js";
 
 /* What the environment may set, as BENCH_USERS; small and short with BENCH_QUICK. */
@@ -118,6 +118,21 @@ async function addBaseline(bench, checkout) {
   return { ...(await began(server)), cluster, down: () => cluster.down({ last: false }) };
 }
 
+/** Another cluster with the same data, and a server like ours: what something is added to that the first one has not. */
+async function addTwin(bench) {
+  const { data } = bench;
+  const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false, env: shardOptions });
+  const down = () => cluster.down({ last: false });
+  try {
+    await new DataSet(data.users, data.videos, cluster, data.baseMs).load();
+    const server = await addServer(cluster, { token_keys_file: bench.cluster.files.token_keys });
+    return { ...server, cluster, down };
+  } catch (error) {
+    await down();
+    throw error;
+  }
+}
+
 async function makeBench(cluster, data) {
   const bench = {
     cluster, data, dir: join(dir, "work"), cores: availableParallelism(),
@@ -132,6 +147,8 @@ async function makeBench(cluster, data) {
     connections: (preset, script) =>
       Math.min(Number(process.env.BENCH_CONNECTIONS || preset), script?.lines.length ?? Infinity),
     addServer: (options) => addServer(cluster, options),
+    addTwin: () => addTwin(bench),
+    measure: (server, options) => onServer(bench, server, options),
   };
   mkdirSync(bench.dir, { recursive: true });
   const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`],

@@ -11,8 +11,9 @@ import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
 import { CACHED, withRedis } from "./cached.js";
 import { MOVES } from "./moves.js";
+import { OWN } from "./own.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
-import { Script, background, bareTwin, byTurns, figure, get, load, probe, summary } from "./run.js";
+import { Script, background, bareTwin, byTurns, figure, get, load, probe, residentMb, summary } from "./run.js";
 
 const HOT_CONNECTIONS = 256;
 const READ_CONNECTIONS = 64;
@@ -41,7 +42,7 @@ const costsOf = async (bench, server) =>
   ({ calls: await callsOf(server), bytes: await bytesOf(server.cluster ?? bench.cluster) });
 
 /** load() on SERVER with its CPU, MariaDB's, its CALLs and the bytes between them. */
-async function onServer(bench, server, options) {
+export async function onServer(bench, server, options) {
   const before = await costsOf(bench, server);
   const run = await load({ ...bench.window, port: server.port, cpu: bench.cpu(server), ...options });
   const after = await costsOf(bench, server);
@@ -363,7 +364,6 @@ async function ping(bench) {
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
-const residentMb = (pid) => Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
 
 /** By how much a process grows when HELD connections are open and have had REQUESTS answers, in MB. */
 async function growth(bench, { port, pid }, requests, body) {
@@ -441,6 +441,7 @@ export const ROWS = [
     run: favorites },
   ...CACHED,
   ...MOVES,
+  ...OWN,
   { name: "hot-like-redis", what: "like/unlike on one video by many users, written through to Redis", unit: "likes/s",
     target: ">= 80 % of that without", run: hotLikeRedis },
   { name: "idle-fresh", what: "10,000 connections that sent nothing", unit: "MB", target: "<= 100 MB",

@@ -3,7 +3,7 @@
 /* Running the load generator and the yardsticks, and what is made of their windows. */
 
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { join } from "node:path";
 import { buildDir } from "../lib/cluster.js";
@@ -113,6 +113,9 @@ export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = 
   for (const [group, pids] of Object.entries(cpu)) args.push(`--cpu=${group}=${pids.join(",")}`);
   return JSON.parse(await output("benchprobe", args, (warmUp + window) * 1000 + GENERATOR_GRACE_MS));
 }
+
+/** Memory of a process, in MB. */
+export const residentMb = (pid) => Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
 
 /** Sorted copy, quantile by linear interpolation. */
 export function quantile(values, q) {
