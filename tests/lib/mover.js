@@ -53,7 +53,8 @@ export class Mover {
 
   async kill(signal = "SIGKILL") {
     this.child.kill(signal);
-    if (signal !== "SIGKILL") this.child.kill("SIGCONT");
+    /* Told to go on while it looks for leaks at its end, it would lose the signal that this waits for. */
+    if (signal !== "SIGKILL" && this.isStopped) this.child.kill("SIGCONT");
     return this.ended;
   }
 
