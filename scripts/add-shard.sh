@@ -17,8 +17,8 @@
 #   --help
 #
 # Before: a server with config/mariadb/shard.cnf, and scripts/migrate with a topology file that
-# names it alone. After: SIGHUP to every server (systemctl reload doushard), then `shardctl plan`
-# and `shardctl balance`. All of it can be repeated.
+# names it alone. After: SIGHUP to every server and mover (systemctl reload doushard doushard-mover),
+# then `shardctl plan` and `shardctl balance`. All of it can be repeated.
 #
 # Exit status: 0 it is a shard, or would be; 1 something is wrong with it, and nothing was
 # written; 2 misuse.

@@ -86,8 +86,8 @@ cat <<-END
 	$shard is empty: it has no slot, and no move needs it any more. Now
 
 	  1. take it out of topology.conf, on every machine with a server or a mover;
-	  2. reload the servers (systemctl reload doushard) and restart the movers
-	     (systemctl restart doushard-mover), one machine at a time;
+	  2. reload servers and movers (systemctl reload doushard doushard-mover), one
+	     machine at a time;
 	  3. shardctl status shows the others alone; then stop its database. Keep its files
 	     until a backup of the other shards is newer than this.
 END

@@ -222,6 +222,7 @@ static int run(const struct shardctl_command *command,
     }
     struct shardctl ctl = {.options = *options,
                            .topology = &topology,
+                           .topology_file = place.topology,
                            .password = password,
                            .demo = place.demo};
     int status =

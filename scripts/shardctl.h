@@ -39,6 +39,7 @@ struct shardctl_options {
 struct shardctl {
     struct shardctl_options options;
     const struct topology *topology; /* (ref) */
+    const char *topology_file;       /* (ref) that it was read from */
     const char *password;            /* (ref) */
     struct router *router;           /* (ref) NULL: the command needs none */
     const char *demo; /* (ref) directory of the cluster, if it is a demo's; else NULL */

@@ -52,6 +52,8 @@ static const char help[] =
     "option\n"
     "                        db_durability_exempt of the server\n"
     "\n"
+    "SIGHUP makes it read the topology file again: what is under way goes on at once.\n"
+    "\n"
     "Account doushard_mover. One line in the log per phase of a move; `shardctl status`\n"
     "and CALL move_status() show how far each is.\n"
     "\n"
@@ -60,11 +62,15 @@ static const char help[] =
     "\n"
     "Exit status: 0 ended by SIGTERM or SIGINT, its claims given back; 2 misuse.\n";
 
+/* STOP ends mover_run(); without IS_ENDED it begins again. */
 static atomic_bool stop;
+static atomic_bool is_ended;
 
 static void on_signal(int number)
 {
-    (void)number;
+    if (number != SIGHUP) {
+        atomic_store(&is_ended, true);
+    }
     atomic_store(&stop, true);
 }
 
@@ -74,6 +80,7 @@ static void catch_signals(void)
 
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
 }
 
@@ -138,10 +145,10 @@ static bool read_policy(const struct shardctl_options *options,
                        &policy->slots_max);
 }
 
-static struct mover_shard *read_shards(const struct shardctl *ctl)
+static struct mover_shard *list_shards(const struct shardctl *ctl,
+                                       const struct topology *topology)
 {
     const struct shardctl_options *options = &ctl->options;
-    const struct topology *topology = ctl->topology;
     struct mover_shard *shards = calloc(topology->n_servers, sizeof *shards);
 
     for (size_t i = 0; shards != NULL && i < topology->n_servers; i++) {
@@ -159,9 +166,48 @@ static struct mover_shard *read_shards(const struct shardctl *ctl)
     return shards;
 }
 
+/* Work with the shards of TOPOLOGY until a signal comes. False: said. */
+static bool make_moves(const struct shardctl *ctl, const struct topology *topology,
+                       struct mover_options *options)
+{
+    struct mover_shard *shards = list_shards(ctl, topology);
+
+    if (shards == NULL) {
+        (void)shardctl_fail("mover", "out of memory");
+        return false;
+    }
+    options->shards = shards;
+    options->n_shards = topology->n_servers;
+    log_write(LOG_INFO, "mover_started", "holder=%s shards=%zu threads=%u",
+              options->holder, options->n_shards, options->threads);
+    bool is_good = mover_run(options, &stop);
+    log_write(LOG_INFO, "mover_stopped", "holder=%s", options->holder);
+    free(shards);
+    if (!is_good) {
+        (void)shardctl_fail("mover", "no memory, or no threads");
+    }
+    return is_good;
+}
+
+/* Read the topology again, into TOPOLOGY; what cannot be read changes nothing. */
+static void reload(const struct shardctl *ctl, struct topology *topology)
+{
+    const char *exempt = ctl->options.durability_exempt;
+    struct topology new;
+    struct config_error err;
+
+    if (topology_read(&new, ctl->topology_file, exempt == NULL ? "" : exempt, &err)) {
+        topology_release(topology);
+        *topology = new;
+    } else {
+        log_write(LOG_ERROR, "topology_refused", "why=\"%s\"", err.text);
+    }
+}
+
 static int run(const struct shardctl *ctl)
 {
     struct mover_options options = mover_defaults();
+    struct topology reread = {.servers = NULL}; /* the last one that was good */
     char host[40] = "";
     char holder[64];
 
@@ -172,20 +218,17 @@ static int run(const struct shardctl *ctl)
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(holder, sizeof holder, "%s/%ld", host, (long)getpid());
     options.holder = holder;
-    options.n_shards = ctl->topology->n_servers;
-    struct mover_shard *shards = read_shards(ctl);
-    if (shards == NULL) {
-        return shardctl_fail("mover", "out of memory");
-    }
-    options.shards = shards;
     catch_signals();
     log_set_level(LOG_INFO);
-    log_write(LOG_INFO, "mover_started", "holder=%s shards=%zu threads=%u", holder,
-              options.n_shards, options.threads);
-    bool is_good = mover_run(&options, &stop);
-    log_write(LOG_INFO, "mover_stopped", "holder=%s", holder);
-    free(shards);
-    return is_good ? 0 : shardctl_fail("mover", "no memory, or no threads");
+    bool is_good = make_moves(ctl, ctl->topology, &options);
+    /* Forgotten first: a signal that comes after that ends the next mover_run(). */
+    for (atomic_store(&stop, false); is_good && !is_ended; atomic_store(&stop, false)) {
+        reload(ctl, &reread);
+        is_good =
+            make_moves(ctl, reread.servers == NULL ? ctl->topology : &reread, &options);
+    }
+    topology_release(&reread);
+    return is_good ? 0 : 2;
 }
 
 const struct shardctl_command shardctl_mover = {

@@ -728,6 +728,11 @@ enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
     if (run.giver == NULL || run.taker == NULL) {
         log_write(LOG_ERROR, "move_unknown_shard", "slot=%u from=%s to=%s", move->slot,
                   move->giver, move->taker);
+        if (run.giver != NULL) {
+            (void)snprintf(run.error, sizeof run.error,
+                           "a mover has no %s in its topology: reload it", move->taker);
+            (void)run_tell(&run, move->phase, RETRY_LEASE_MS);
+        }
         return MOVE_RETRY;
     }
     link_init(&other, run.giver->name, run.giver->target, run.giver->durability_exempt);

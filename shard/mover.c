@@ -320,11 +320,39 @@ static void claim_all(struct mover *mover)
     links_free(options, links);
 }
 
-static void free_tasks(struct mover *mover)
+/* Give the claim of MOVE back: anybody may take it at once. */
+static void give_back(const struct move *move, struct move_link *links, size_t n)
 {
+    struct arena arena;
+    struct dbresult *results;
+    size_t i = 0;
+
+    while (i < n && strcmp(links[i].name, move->giver) != 0) {
+        i++;
+    }
+    arena_init(&arena, (size_t)1 << 20);
+    const struct dbarg args[] = {dbarg_number(move->id), link_text(move->token),
+                                 dbarg_number(0), link_text("{}")};
+    if (i == n ||
+        link_call(&links[i], PROC_MOVE_BEAT, args, &arena, &results) != MOVE_OK) {
+        log_write(LOG_WARN, "move_claim_kept", "slot=%u from=%s", move->slot,
+                  move->giver);
+    }
+    arena_release(&arena);
+}
+
+/* Those that are kept, or that no thread has begun with. */
+static void end_tasks(struct mover *mover)
+{
+    struct move_link *links = links_new(mover->options);
+
     while (mover->shared.tasks != NULL) {
+        if (links != NULL) {
+            give_back(&mover->shared.tasks->move, links, mover->options->n_shards);
+        }
         drop_task(mover, mover->shared.tasks);
     }
+    links_free(mover->options, links);
 }
 
 bool mover_run(const struct mover_options *options, const atomic_bool *stop)
@@ -347,7 +375,7 @@ bool mover_run(const struct mover_options *options, const atomic_bool *stop)
     for (unsigned i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);
     }
-    free_tasks(&mover);
+    end_tasks(&mover);
     pthread_mutex_destroy(&mover.shared.mutex);
     return is_good;
 }

@@ -5,12 +5,12 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Cluster, ROOT, buildDir, serverEnvironment } from "../lib/cluster.js";
-import { Mover, moveOf, untilMove } from "../lib/mover.js";
+import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { idOf, owners, plantVideos } from "../lib/rows.js";
 import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
@@ -262,6 +262,29 @@ test("Ctrl-C ends the waiting, not the move", async () => {
   assert.match(moving.err, /1 move goes on without.*shardctl watch/);
   mover.go();
   await untilMove(cluster, "shard1", 14, ["done"]);
+});
+
+test("a mover that ends gives back what it keeps; SIGHUP makes it read the topology again", async () => {
+  await mover.stop();
+  const whole = readFileSync(cluster.files.topology, "utf8");
+  const file = join(cluster.dir, "short-topology.conf");
+  writeFileSync(file, whole.replace(/,\s*\{ name = "shard3"[^}]*\}/, ""));
+  mover = Mover.start(cluster, { args: [`--topology=${file}`] });
+  await requestMove(cluster, 21, "shard1", "shard2", 600000);
+  await untilMove(cluster, "shard1", 21, ["keeping"]);
+  const [giver, taker] = [await ownerOf(22), "shard3"];
+  await requestMove(cluster, 22, giver, taker);
+  await until("the mover to miss shard3", async () => /no shard3 in its topology/.test((await moveOf(cluster, giver, 22)).last_error));
+  writeFileSync(file, whole);
+  mover.child.kill("SIGHUP");
+  await untilMove(cluster, giver, 22, ["done"]);
+  await untilMove(cluster, "shard1", 21, ["keeping"]);
+  await mover.stop();
+  assert.deepEqual(await cluster.sql("shard1", "SELECT claimed_until FROM slot_move WHERE slot = 21 AND active IS NOT NULL"),
+    [{ claimed_until: 0 }]);
+  mover = Mover.start(cluster);
+  await ok("rollback", "21", "--yes");
+  assert.equal((await run("watch", "21")).status, 0);
 });
 
 test("balance evens out, one move after the other", async () => {
