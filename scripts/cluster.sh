@@ -746,6 +746,11 @@ server_ready() { server_ask "$1" readyz; }
 server_alive() { server_ask "$1" livez; }
 # server_knows N SHARD: and finds it well.
 server_knows() { server_ask "$1" metrics - | grep -q "^doushard_shard_up{shard=\"$2\"} 1\$"; }
+# server_forgot N SHARD: it has no such shard any more.
+server_forgot() {
+	local metrics
+	metrics=$(server_ask "$1" metrics -) && ! grep -q "^doushard_shard_up{shard=\"$2\"}" <<<"$metrics"
+}
 
 # ---- movers ---------------------------------------------------------------------------
 # They make the moves of slots that somebody asks for. The first one belongs to every cluster with a
@@ -827,6 +832,12 @@ member_stop() {
 	shard) process_stop 60 "$(pid_file "$1")" ;;
 	redis) process_stop 10 "$(pid_file "$1")" ;;
 	esac
+}
+
+# A shard that is no member any more: its process, and its data.
+member_remove() {
+	process_stop 60 "$(pid_file "$1")" || die "$1 cannot be stopped"
+	rm -rf -- "${VAR:?}/${1:?}"
 }
 
 # stop_all NAME...: at the same time; false when one of them is still there.
