@@ -149,7 +149,7 @@ $(program): $(call objects,server/main.c) $(libraries)
 
 # The operators' tool, and the program of the ledger tests.
 $(shardctl): $(call objects,$(shardctl_sources)) $(libraries)
-$(ledger): $(call objects,tests/ledger/ledger.c) $(libledger) $(libraries)
+$(ledger): $(call objects,tests/ledger/ledger.c) $(libledger) $(libbench) $(libraries)
 $(shardctl) $(ledger):
 	$(say) LINK $@
 	$(Q)$(link) -o $@ $^ $(package_libs) -lm $(LDLIBS)

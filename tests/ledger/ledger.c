@@ -15,14 +15,16 @@
 #include "tests/ledger/poll.h"
 
 static const char usage[] =
-    "usage: ledger run --world=FILE --keys=FILE --history=FILE --server=PORT.. "
+    "usage: ledger run --world=FILE [--keys=FILE] --history=FILE --server=PORT.. "
     "[OPTION..]\n"
-    "       ledger finish --world=FILE --keys=FILE --mailboxes=FILE --server=PORT..\n"
+    "       ledger finish --world=FILE [--keys=FILE] --mailboxes=FILE --server=PORT..\n"
     "       ledger check --history=FILE --rows=FILE.. [--mailboxes=FILE] [OPTION..]\n"
     "\n"
     "run: clients that do random things; every request becomes a line of the history.\n"
     "  --world=FILE        whom the clients know (see load.h)\n"
-    "  --keys=FILE         token_keys_file of the servers\n"
+    "  --keys=FILE         token_keys_file of the servers; needless if FILE of the world "
+    "has\n"
+    "                      tokens\n"
     "  --server=PORT       of a server on 127.0.0.1; may be repeated\n"
     "  --seconds=N         how long (10); SIGTERM ends it earlier\n"
     "  --clients=N         how many (64)\n"
@@ -37,6 +39,11 @@ static const char usage[] =
     "  --pollers=N         more clients, which poll the first N chats of the world (0);\n"
     "                      half of the messages are sent there\n"
     "  --mailboxes=FILE    what they were given\n"
+    "  --strangers=PERCENT of deleted comments, so many are tried by somebody else (10)\n"
+    "  --pause-ms=N        of a client between two requests (0)\n"
+    "  --progress-ms=N     print a line about the requests so often (0: never); what "
+    "was\n"
+    "                      not done, for whatever reason, is an error there\n"
     "\n"
     "finish: polls the mailboxes once more, and tries to see them as a stranger.\n"
     "\n"
@@ -55,6 +62,7 @@ struct options {
     size_t n_rows;
     unsigned most;
     unsigned stale_ms;
+    unsigned progress_ms;
 };
 
 enum {
@@ -73,6 +81,9 @@ enum {
     OPTION_HOT_PERCENT,
     OPTION_POLLERS,
     OPTION_MIX,
+    OPTION_STRANGERS,
+    OPTION_PAUSE_MS,
+    OPTION_PROGRESS_MS,
     OPTION_MOST,
     OPTION_STALE_MS,
     OPTION_HELP
@@ -94,6 +105,9 @@ static const struct option long_options[] = {
     {"hot-percent", required_argument, NULL, OPTION_HOT_PERCENT},
     {"pollers", required_argument, NULL, OPTION_POLLERS},
     {"mix", required_argument, NULL, OPTION_MIX},
+    {"strangers", required_argument, NULL, OPTION_STRANGERS},
+    {"pause-ms", required_argument, NULL, OPTION_PAUSE_MS},
+    {"progress-ms", required_argument, NULL, OPTION_PROGRESS_MS},
     {"most", required_argument, NULL, OPTION_MOST},
     {"stale-ms", required_argument, NULL, OPTION_STALE_MS},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -163,6 +177,15 @@ static bool set_number(struct options *options, int which, const char *text)
     case OPTION_POLLERS:
         load->pollers = (size_t)n;
         return n <= 64;
+    case OPTION_STRANGERS:
+        load->stranger_percent = (unsigned)n;
+        return n <= 100;
+    case OPTION_PAUSE_MS:
+        load->pause_ms = (unsigned)n;
+        return n <= 60000;
+    case OPTION_PROGRESS_MS:
+        options->progress_ms = (unsigned)n;
+        return n <= 60000;
     case OPTION_STALE_MS:
         options->stale_ms = (unsigned)n;
         return true;
@@ -273,6 +296,13 @@ static void print_mailboxes(const struct ledger_mailboxes *mailboxes)
     }
 }
 
+static bool needs_videos(const struct load_mix *mix)
+{
+    return mix->of[LEDGER_LIKE] + mix->of[LEDGER_COMMENT] + mix->of[LEDGER_UNCOMMENT] +
+               mix->of[LEDGER_UNPUBLISH] + mix->of[LEDGER_READ_VIDEO] >
+           0;
+}
+
 /* Read the world. False: it has been said why not. */
 static bool open_world(const struct options *options, struct load_world *world)
 {
@@ -287,6 +317,11 @@ static bool open_world(const struct options *options, struct load_world *world)
     (void)fclose(file);
     if (good && options->load.pollers > world->n_chats) {
         (void)snprintf(why, sizeof why, "there are only %zu chats", world->n_chats);
+        good = false;
+    }
+    if (good && world->n_videos == world->n_ghost_videos &&
+        needs_videos(&options->load.mix)) {
+        (void)snprintf(why, sizeof why, "there is no video for what --mix has");
         good = false;
     }
     if (!good) {
@@ -320,17 +355,17 @@ static void on_signal(int number)
     atomic_store(&stop, true);
 }
 
-static int run(const struct options *options)
+static int run(struct options *options)
 {
     struct load_world world = {.n_users = 0};
     struct ledger_history history = {.n = 0};
     struct ledger_mailboxes mailboxes = {.n = 0};
     size_t not_sent = 0;
 
-    if (options->world == NULL || options->keys == NULL || options->history == NULL ||
+    if (options->world == NULL || options->history == NULL ||
         options->load.n_servers == 0 ||
         (options->load.pollers > 0 && options->mailboxes == NULL)) {
-        return fail("run", "needs --world, --keys, --history and --server, for --pollers "
+        return fail("run", "needs --world, --history and --server, for --pollers "
                            "also --mailboxes");
     }
     if (!open_world(options, &world)) {
@@ -338,8 +373,12 @@ static int run(const struct options *options)
     }
     const struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGTERM, &action, NULL);
+    if (options->progress_ms > 0) {
+        options->load.progress = progress_start(stdout, options->progress_ms);
+    }
     struct pollers *pollers = pollers_start(&world, &options->load);
     load_run(&world, &options->load, &history, &not_sent);
+    progress_stop(&options->load.progress);
     pollers_stop(&pollers, &mailboxes);
     load_world_release(&world);
 
@@ -383,9 +422,9 @@ static int finish(const struct options *options)
     struct ledger_mailboxes mailboxes = {.n = 0};
     bool good = false;
 
-    if (options->world == NULL || options->keys == NULL || options->mailboxes == NULL ||
+    if (options->world == NULL || options->mailboxes == NULL ||
         options->load.n_servers == 0) {
-        return fail("finish", "needs --world, --keys, --mailboxes and --server");
+        return fail("finish", "needs --world, --mailboxes and --server");
     }
     if (!open_world(options, &world)) {
         return 2;
@@ -473,6 +512,7 @@ int main(int argc, char **argv)
                                        .hot_users = 40,
                                        .hot_videos = 20,
                                        .hot_percent = 50,
+                                       .stranger_percent = 10,
                                        .mix = {{35, 25, 12, 6, 15, 0, 7, 0}}},
                               .most = 5};
     int which;

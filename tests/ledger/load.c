@@ -20,9 +20,8 @@
 /* A client that reaches no server, or is told to come later, does so after this. */
 #define PAUSE_NS 20000000L
 
-/* Of 1000 targets, how many never existed; of deletions, how many are by a stranger. */
-#define GHOSTS_PER_MILLE  10
-#define STRANGERS_PERCENT 10
+/* Of 1000 targets, how many never existed. */
+#define GHOSTS_PER_MILLE 10
 
 /* Of messages, how many belong to chats that are polled; of those, how many are to the
  * one who polls. */
@@ -209,6 +208,7 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
     }
     op->returned_us = clock_mono_us();
     if (status == CLIENT_NOT_SENT) {
+        progress_note(options->progress, op->returned_us - op->invoked_us, false);
         w->not_sent++;
         nanosleep(&pause, NULL);
         return false;
@@ -219,6 +219,8 @@ static bool ask(struct worker *w, const char *target, struct ledger_op *op)
         read_answer(body, http_status, op);
     }
     ledger_history_add(&w->history, op);
+    progress_note(options->progress, op->returned_us - op->invoked_us,
+                  op->outcome == LEDGER_OK);
     if (op->outcome == LEDGER_UNKNOWN) {
         nanosleep(&pause, NULL);
     }
@@ -284,7 +286,7 @@ static void do_uncomment(struct worker *w)
     const struct remembered comment = w->remembered[i];
     size_t author = (size_t)world->videos[comment.video].author;
     size_t actor = chance(w, 50) ? comment.author : author;
-    if (chance(w, STRANGERS_PERCENT)) {
+    if (chance(w, w->options->stranger_percent)) {
         actor = pick_user(w);
     }
     struct ledger_op op = {.kind = LEDGER_UNCOMMENT,
@@ -380,36 +382,47 @@ static void do_read_video(struct worker *w)
     (void)ask(w, target, &op);
 }
 
+static void do_one(struct worker *w)
+{
+    enum ledger_kind kind = pick_kind(w);
+
+    switch (kind) {
+    case LEDGER_LIKE:
+    case LEDGER_FOLLOW:
+        do_edge(w, kind);
+        break;
+    case LEDGER_COMMENT:
+        do_comment(w);
+        break;
+    case LEDGER_UNCOMMENT:
+        do_uncomment(w);
+        break;
+    case LEDGER_MESSAGE:
+        do_message(w);
+        break;
+    case LEDGER_UNPUBLISH:
+        do_unpublish(w);
+        break;
+    case LEDGER_READ:
+        do_read(w);
+        break;
+    case LEDGER_READ_VIDEO:
+    case LEDGER_KIND__COUNT:
+        do_read_video(w);
+        break;
+    }
+}
+
 static void *worker_run(void *argument)
 {
     struct worker *w = argument;
+    const struct timespec pause = {.tv_sec = w->options->pause_ms / 1000,
+                                   .tv_nsec = w->options->pause_ms % 1000 * 1000000L};
 
     while (!*w->options->stop && clock_mono_ms() < w->end_ms) {
-        enum ledger_kind kind = pick_kind(w);
-        switch (kind) {
-        case LEDGER_LIKE:
-        case LEDGER_FOLLOW:
-            do_edge(w, kind);
-            break;
-        case LEDGER_COMMENT:
-            do_comment(w);
-            break;
-        case LEDGER_UNCOMMENT:
-            do_uncomment(w);
-            break;
-        case LEDGER_MESSAGE:
-            do_message(w);
-            break;
-        case LEDGER_UNPUBLISH:
-            do_unpublish(w);
-            break;
-        case LEDGER_READ:
-            do_read(w);
-            break;
-        case LEDGER_READ_VIDEO:
-        case LEDGER_KIND__COUNT:
-            do_read_video(w);
-            break;
+        do_one(w);
+        if (w->options->pause_ms > 0) {
+            nanosleep(&pause, NULL);
         }
     }
     return NULL;

@@ -14,6 +14,7 @@
 #include "shard/base/check.h"
 
 #include "tests/ledger/history.h"
+#include "tests/ledger/progress.h"
 
 #define LOAD_SERVERS_MAX 8
 
@@ -55,19 +56,23 @@ struct load_options {
     size_t n_servers;
     unsigned clients;
     unsigned seconds;
-    const atomic_bool *stop; /* (ref) ends it earlier */
-    int timeout_ms;          /* of one request */
-    uint64_t seed;           /* 64 bits from which everything random follows */
-    size_t hot_users;        /* the first so many of the users .. */
-    size_t hot_videos;       /* .. and of the videos .. */
-    unsigned hot_percent;    /* .. are chosen so often; else any of them */
-    size_t pollers;          /* the first so many of the chats are polled */
+    const atomic_bool *stop;   /* (ref) ends it earlier */
+    int timeout_ms;            /* of one request */
+    uint64_t seed;             /* 64 bits from which everything random follows */
+    size_t hot_users;          /* the first so many of the users .. */
+    size_t hot_videos;         /* .. and of the videos .. */
+    unsigned hot_percent;      /* .. are chosen so often; else any of them */
+    size_t pollers;            /* the first so many of the chats are polled */
+    unsigned stranger_percent; /* of deleted comments, so many by somebody else */
+    unsigned pause_ms;         /* of a client between two requests */
+    struct progress *progress; /* (ref) is told of each request; NULL: nobody */
     struct load_mix mix;
 };
 
 /* Read FILE: "user ID SESSION", "video ID AUTHOR", "chat OWNER PEER", "ghost_user ID",
- * "ghost_video ID" in this order, and make tokens with the keys of KEY_FILE. False: WHY
- * (SIZE bytes) says what is wrong. */
+ * "ghost_video ID" in this order, and make tokens with the keys of KEY_FILE; a SESSION
+ * may also be a token, and when all are, KEY_FILE NULL. False: WHY (SIZE bytes) says what
+ * is wrong. */
 bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
                      char *why, size_t size) MUST_CHECK;
 void load_world_release(struct load_world *world);
