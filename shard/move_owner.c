@@ -27,9 +27,15 @@
 /* Entries of the journal that the flip itself carries over. */
 #define REST_ENTRIES 500
 
-/* As in move_flip.c. */
-#define TRIES_MAX 400
-#define PAUSE_MS  20
+/* The CALL of the flip is all of it, not the lock alone: it may take more than a lock,
+ * and more yet when it has failed some times. */
+#define BOUNDS_FIRST    2
+#define BOUNDS_MAX      12
+#define TRIES_PER_BOUND 4
+#define TRIES_MAX       150
+
+/* Writers recover between two tries. */
+#define PAUSE_MS 20
 
 /* An epoch that partitions of a slot cannot have yet. */
 #define EPOCH_END (UINT64_C(1) << 20)
@@ -314,6 +320,13 @@ static void rehearse(struct move_run *run)
     arena_release(&arena);
 }
 
+static int flip_bound_ms(const struct move_run *run, unsigned tries)
+{
+    const unsigned bounds = BOUNDS_FIRST + tries / TRIES_PER_BOUND;
+
+    return run->limits->lock_ms * (int)(bounds < BOUNDS_MAX ? bounds : BOUNDS_MAX);
+}
+
 static enum move_status flip(struct move_run *run)
 {
     enum move_status status = MOVE_AGAIN;
@@ -329,7 +342,7 @@ static enum move_status flip(struct move_run *run)
             rehearse(run);
             sessions = run->giver->sessions;
         }
-        status = try_flip(run, &keys, run_lock_bound_ms(run, tries));
+        status = try_flip(run, &keys, flip_bound_ms(run, tries));
         if (status == MOVE_AGAIN && tries == TRIES_MAX) {
             (void)snprintf(run->error, sizeof run->error,
                            "somebody keeps the fence of the slot locked");
