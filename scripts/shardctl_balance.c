@@ -58,9 +58,6 @@ static const char drain_help[] =
     "Exit status: 0 nothing is left on it; 1 something is; 2 misuse, or a shard did not\n"
     "answer.\n";
 
-/* No shard is so far from its share: nothing is done but what must be. */
-#define NO_THRESHOLD 1000.0
-
 #define PARALLEL_MAX 64
 
 struct run {
@@ -248,7 +245,7 @@ static int run_balance(const struct shardctl *ctl)
 
 static int run_drain(const struct shardctl *ctl)
 {
-    return run_planned(ctl, ctl->options.operand, NO_THRESHOLD);
+    return run_planned(ctl, ctl->options.operand, PLANNER_ANY_SHARE);
 }
 
 const struct shardctl_command shardctl_balance = {

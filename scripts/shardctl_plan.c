@@ -340,9 +340,12 @@ static void print_end(const struct planner *run)
 
     switch (plan->verdict) {
     case PLAN_EVEN:
-        printf(
-            "\nNothing needs to be done: every shard is within %.3g %% of its share.\n",
-            run->input.threshold * 100);
+        printf("\nNothing needs to be done");
+        if (run->input.threshold < PLANNER_ANY_SHARE) {
+            printf(": every shard is within %.3g %% of its share",
+                   run->input.threshold * 100);
+        }
+        printf(".\n");
         return;
     case PLAN_STUCK:
         printf("\nThis is as far as single moves can get%s.\n",

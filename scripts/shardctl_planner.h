@@ -13,6 +13,9 @@
 
 #include "scripts/shardctl_moves.h"
 
+/* A threshold that no shard is beyond: nothing is done but what must be. */
+#define PLANNER_ANY_SHARE 1000.0
+
 /* A plan, and what it was made from. */
 struct planner {
     const struct shardctl *ctl;
