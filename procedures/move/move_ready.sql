@@ -6,7 +6,7 @@
 -- in_slot      the slot
 -- in_token     of the mover
 -- in_batch     as in _move_apply
--- in_seq_last  slot_seq of the giver; 0: the slot has none
+-- in_seq_last  slot_seq of the giver; 0: no id was ever minted; own slots have no mint
 -- in_own_last  of the giver's slot_seq
 -- in_has_home  of the giver's fence
 -- in_journal   1: what is written here after the flip is journaled, so that it can be rolled back
@@ -59,7 +59,7 @@ BEGIN
 
     CALL _move_apply(in_slot, in_batch);
 
-    IF in_seq_last > 0 THEN
+    IF in_seq_last > 0 OR in_slot < 1024 THEN
         INSERT INTO slot_seq (slot, last, own_last)
         VALUES (in_slot, in_seq_last, in_own_last)
             ON DUPLICATE KEY UPDATE

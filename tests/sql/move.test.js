@@ -99,7 +99,7 @@ describe("a mover that another one has followed", () => {
   test("is refused at the taker, too, by its number of claims", async () => {
     const [first, second] = [key(), key()];
     const slot = 1001;
-    await root.run(`DELETE FROM slot_fence WHERE slot = ${slot}`);
+    await root.run(`DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_seq WHERE slot = ${slot}`);
     const take = (token, term, epoch = 5) => one(mover, "move_import", slot, epoch, token, term, "shard9", 10);
     assert.deepEqual(Object.values(await take(first, 1)), ["1", "0", "", "", "0"]);
     await take(second, 2);
@@ -114,6 +114,7 @@ describe("a mover that another one has followed", () => {
     await call(mover, "move_write", slot, second, rows, "follow", "[1,2,null,null]", 1);
     assert.deepEqual(Object.values(await take(second, 2)), ["1", "0", "follow", "[1,2,null,null]", "1"]);
     await call(mover, "move_ready", slot, second, "[]", 0, 0, 0, 1);
+    assert.equal((await root.run(`SELECT last FROM slot_seq WHERE slot = ${slot}`))[0][0].last, "0", "ids can be minted here");
     await fencedOut(call(mover, "move_write", slot, second, batch, "", "", 0));
     await fencedOut(call(mover, "move_adopt", slot, 5, second, 2));
     await call(mover, "slot_takeover", slot, 5, second);
