@@ -10,7 +10,7 @@
 -- Answer  : slot
 -- Touches : SELECT, UPDATE slot_fence (by slot, FOR UPDATE); slot_gen
 -- Errors  : 45409 another mover has taken over
--- Replays : 45409 from the second time on, when the token is gone
+-- Replays : changes nothing more, while nobody else has the slot move
 
 DROP PROCEDURE IF EXISTS move_close;
 
@@ -35,7 +35,8 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    SELECT MAX(f.token = UNHEX(in_token) AND f.state = 'owned')
+    SELECT MAX(f.state = 'owned'
+               AND (f.token = UNHEX(in_token) OR (f.token IS NULL AND f.journal = 0)))
       INTO v_good
       FROM slot_fence AS f
      WHERE f.slot = in_slot
