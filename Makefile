@@ -32,6 +32,7 @@
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
+#   SEEDS=4                      how often check-chaos kills in all steps of moves
 #   ONLY='hot-like ping'         rows of make bench; a * stands for anything
 #
 # The tests with a cluster of their own are run by scripts/check.
@@ -232,11 +233,12 @@ check: $(program) $(unit_programs) $(live_programs)
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
 
 CHAOS_SECONDS ?= 600
+SEEDS         ?= 4
 
 # The clusters are the tests' own; see tests/README.md.
 check-chaos: all $(BUILD)/tests/test_kills
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
-	    LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
+	    MOVE_SEEDS='$(SEEDS)' LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
 
 # tests/bench/README.md says what it measures and how.

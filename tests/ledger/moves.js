@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { quantile } from "../lib/checks.js";
+import { quantile, slotOfId } from "../lib/checks.js";
 import { ROOT } from "../lib/cluster.js";
 import { Mover, movesToEnd, movesUnderWay, requestMove, wishMove } from "../lib/mover.js";
 import { owners } from "../lib/rows.js";
@@ -18,13 +18,26 @@ export const MOVER_ARGS = ["--lease-ms=3000", "--per-shard=32", "--threads=4"];
 /* What changes nothing, or is called where something went wrong or took too long before. */
 const RARE = ["MOVE_STUCK", "MOVE_LOAD", "MOVE_STAY", "MOVE_UNLOCK", "SHARD_PROBE"];
 
-/** The routines that movers call in any move, as shard/ has them. */
-export function moverRoutines() {
+/* What a promotion or demotion shares with a move: the claim, how far it is, what the other side of a copy reads, how it
+ * is called off. */
+const SHARED = ["MOVE_CLAIM", "MOVE_BEAT", "MOVE_LOOK", "MOVE_OPEN", "MOVE_READ", "MOVE_PICK", "MOVE_DRAIN", "MOVE_DRAINED", "MOVE_CANCEL",
+  "MOVE_SWEEP", "SLOT_LEARN", "PROMOTE_WRITE"];
+
+/* The routines that FILES of shard/ name, and MORE of them. */
+function routinesOf(files, more = []) {
   const read = (file) => readFileSync(join(ROOT, "shard", file), "utf8");
-  const code = ["mover.c", "move.c", "move_clear.c", "move_copy.c", "move_flip.c", "move_tell.c", "move_verify.c"].map(read).join("\n");
+  const code = files.map(read).join("\n");
   return [...read("procs.def").matchAll(/^PROC\((\w+), "(\w+)", SHARD/gm)]
-    .filter(([, id]) => !RARE.includes(id) && new RegExp(`\\bPROC_${id}\\b`).test(code)).map(([, , name]) => name);
+    .filter(([, id]) => !RARE.includes(id) && (more.includes(id) || new RegExp(`\\bPROC_${id}\\b`).test(code))).map(([, , name]) => name);
 }
+
+/** The routines that movers call in any move, as shard/ has them. */
+export const moverRoutines = () =>
+  routinesOf(["mover.c", "move.c", "move_clear.c", "move_copy.c", "move_flip.c", "move_tell.c", "move_verify.c"])
+    .filter((name) => !name.startsWith("promote_"));
+
+/** Those of promotions and demotions, and the statement by which partitions come and go. */
+export const promoterRoutines = () => [...routinesOf(["move_owner.c", "partition.c"], SHARED), "alter_table"];
 
 /** Slots of GIVER that have rows. */
 export async function slotsWithRows(cluster, giver) {
@@ -35,32 +48,22 @@ export async function slotsWithRows(cluster, giver) {
 /* What becomes of a move, by chance. A copy that is slow can be called off, and meets writes. */
 const DESTINIES = {
   "done": { share: 4, keepMs: 0 },
-  "done slowly": { share: 2, keepMs: 0, rowsPerS: 20 },
+  "done slowly": { share: 2, keepMs: 0, rowsPerS: 60 },
   "rolled back": { share: 3, keepMs: 60000, wish: "rollback", at: ["keeping"] },
   "finished": { share: 1, keepMs: 60000, wish: "finish", at: ["keeping"] },
   "called off": { share: 2, keepMs: 0, rowsPerS: 4, wish: "cancel", at: ["copying", "draining", "verifying", "flipping"] },
 };
 
-/* What only becomes of some moves. */
-const NEEDS = { move_cancel: "called off", move_forget: "called off", move_drained: "done slowly", move_pick: "done slowly" };
-
-export function drawDestiny(random) {
-  const all = Object.entries(DESTINIES);
-  let left = random(all.reduce((sum, [, { share }]) => sum + share, 0));
-  return all.find(([, { share }]) => (left -= share) < 0);
-}
-
-/** Any, but often one by which a mover of CELLS meets its place. */
-export const drawFor = (cells) => (random) => {
-  const needs = cells.filter(({ mover }) => !mover?.isStopped).map(({ routine }) => NEEDS[routine]).filter(Boolean);
-  if (needs.length === 0 || random(2) === 0) return drawDestiny(random);
-  const name = needs[random(needs.length)];
+export function drawDestiny(random, names = Object.keys(DESTINIES)) {
+  let left = random(names.reduce((sum, name) => sum + DESTINIES[name].share, 0));
+  const name = names.find((one) => (left -= DESTINIES[one].share) < 0);
   return [name, DESTINIES[name]];
-};
+}
 
 /**
  * Asks for moves, and says what is to become of them when they are that far. next() resolves to {slot, from, to} of the
- * next one, or to nothing when there is none; N: so many are kept under way, for as long as halt() is not called.
+ * next one, with a request() if it is no move to another shard, or to nothing when there is none; N: so many are kept under
+ * way, for as long as halt() is not called.
  */
 export class Traffic {
   asked = 0;
@@ -78,10 +81,10 @@ export class Traffic {
   async ask() {
     const route = await this.next();
     if (!route) return undefined;
-    const { slot, from, to } = route;
+    const { slot, from, to, request = () => requestMove(this.cluster, slot, from, to, destiny.keepMs) } = route;
     const [name, destiny] = this.destiny(this.random);
     try {
-      await requestMove(this.cluster, slot, from, to, destiny.keepMs);
+      await request();
     } catch {
       return undefined; /* the shard is down, or a move of the slot is under way */
     }
@@ -135,6 +138,17 @@ export async function oneWay(cluster, giver, taker, random) {
     return slot === undefined ? undefined : { slot, from: giver, to: taker };
   };
 }
+
+/** next() for Traffic: USERS (ids) on GIVER get slots of their own, and those who have one come back. */
+export const heavyUsers = (cluster, giver, users, random) => async () => {
+  const resting = await cluster.sql(giver, `SELECT u.user_id AS id, u.slot FROM user AS u JOIN slot_fence AS f USING (slot)
+    WHERE f.state = 'owned' AND u.user_id IN (${users}) AND NOT EXISTS (SELECT 1 FROM slot_move AS m
+      WHERE m.active IS NOT NULL AND (m.owner_id = u.user_id OR m.slot = u.slot)) ORDER BY u.user_id`);
+  if (resting.length === 0) return undefined;
+  const { id, slot } = resting[random(resting.length)];
+  const what = slot < 1024 ? "promote" : "demote";
+  return { slot, from: giver, to: giver, request: () => cluster.sql(giver, `CALL ${what}_request(${id})`) };
+};
 
 /** next() for Traffic: any of SLOTS, from wherever it is. */
 export const anyWay = (cluster, slots, random) => async () => {
@@ -190,34 +204,53 @@ export async function tally(cluster, since = 0) {
 export const quantiles = (list) => (list.length === 0 ? "none"
   : `p50 ${quantile(list, 0.5).toFixed(1)} ms, p99 ${quantile(list, 0.99).toFixed(1)} ms, max ${Math.max(...list).toFixed(1)} ms`);
 
-/** How the service answered the requests in the file HISTORY: {ok, writes, unknown, codes, ms}; BEGUN and ENDED (nowUs)
- * leave out what was under way before and after. */
-export function answersOf(history, begun = 0n, ended = 1n << 62n) {
-  const answers = { ok: 0, writes: 0, unknown: 0, codes: {}, ms: [] };
-  for (const line of readFileSync(history, "utf8").trim().split("\n")) {
-    const f = line.split(" ");
-    if (BigInt(f[7]) < begun || BigInt(f[8]) > ended) continue;
-    if (f[9] === "0") answers.ok += 1;
-    if (f[9] === "0" && Number(f[2]) < 6) answers.writes += 1;
-    if (f[9] === "2") answers.unknown += 1;
-    answers.codes[f[10]] = (answers.codes[f[10]] ?? 0) + 1;
-    answers.ms.push((Number(f[8]) - Number(f[7])) / 1000);
-  }
-  return answers;
+/** The requests in the file HISTORY (history.h); times are nowUs(). */
+export const requestsOf = (history) => readFileSync(history, "utf8").trim().split("\n").map((line) => {
+  const f = line.split(" ");
+  const [begun, ended] = [Number(f[7]), Number(f[8])];
+  return { line, slots: [f[3], f[4]].map(Number).filter((id) => id > 0).map(slotOfId), isWrite: Number(f[2]) < 6, isOk: f[9] === "0",
+    isUnknown: f[9] === "2", code: f[10], begun, ended, ms: (ended - begun) / 1000 };
+});
+
+/** When slots took part in moves, as nowUs() counts: a Map of slot to [[from, to], ..]. Of own slots: those of their owners. */
+export async function movingTimes(cluster) {
+  const sinceUs = (ms) => ms * 1000 - (Date.now() * 1000 - nowUs());
+  const moves = await cluster.sqlAll(`SELECT IF(owner_id > 0, (owner_id DIV 8) MOD 1024, slot) AS slot, requested_at,
+    COALESCE(finished_at, requested_at) AS finished_at FROM slot_move`);
+  const times = new Map();
+  for (const { slot, requested_at, finished_at } of moves)
+    times.set(slot, [...times.get(slot) ?? [], [sinceUs(requested_at), sinceUs(finished_at)]]);
+  return times;
 }
 
 /** The clock of the histories. */
-export const nowUs = () => process.hrtime.bigint() / 1000n;
+export const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 
-/** Start movers that stop at the FAILPOINTS of CELLS {routine, when} while TRAFFIC feeds them; resolves when each has. */
+/** Somebody else may take over every move, as if its mover had said nothing for long. */
+export const expireClaims = (cluster) => cluster.sqlAll("UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL");
+
+/* Only who takes over a move that has flipped comes there. */
+const TAKING_OVER = "move_adopt";
+const TAKE_OVER_MS = 1000;
+
+/** Start movers that stop at the places of CELLS {routine, when} while somebody asks for moves; resolves when each has, and
+ * has written down after how many MS. */
 export async function stopAll(cluster, cells, args) {
+  const begun = performance.now();
+  let expired = begun;
   for (const cell of cells) {
     cell.mover = Mover.start(cluster, { failpoint: `${cell.routine}:${cell.when}:1`,
       args: cell.routine === "move_unlock" ? [...args, "--lock-ms=1"] : args });
   }
-  await until("every mover to stop itself", () => {
-    const left = cells.filter(({ mover }) => !mover.isStopped);
+  await until("every mover to stop itself", async () => {
+    const now = performance.now();
+    for (const cell of cells) if (cell.ms === undefined && cell.mover.isStopped) cell.ms = now - begun;
+    const left = cells.filter(({ ms }) => ms === undefined);
     if (left.length === 0) return true;
+    if (left.every(({ routine }) => routine === TAKING_OVER) && now > expired + TAKE_OVER_MS) {
+      expired = now;
+      await expireClaims(cluster);
+    }
     throw new Error(left.map(({ routine, when, mover }) => `not ${routine}:${when}: ${mover.text.slice(-1000)}`).join("\n"));
   }, { everyMs: 20 });
 }

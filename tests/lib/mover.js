@@ -11,6 +11,9 @@ import { movingTables, owners } from "./rows.js";
 import { SHARDCTL } from "./shardctl.js";
 import { until } from "./wait.js";
 
+/* Slots that ids name; those above are users' own. */
+const SHARED_SLOTS = 1024;
+
 let movers = 0;
 
 export class Mover {
@@ -98,19 +101,43 @@ export const movesToEnd = (cluster) => until("all moves to end", async () => {
   throw new Error(moves.map((m) => `slot ${m.slot} ${m.giver} to ${m.taker}: ${m.phase} ${m.wish} term ${m.term} ${m.last_error}`).join("; "));
 }, { everyMs: 200 });
 
+/* The column of each table that names the owner of a row: a user, or a video of his. */
+const OWNER_COLUMNS = { user: "user_id", inbound: "user_id", session: "user_id", video: "video_id", job: "owner_id", follow: "user_id",
+  follower: "user_id", favorite: "user_id", liker: "video_id", comment: "video_id", commented: "user_id", chat: "user_id",
+  message: "user_id", outbox: "actor_id" };
+
+/* The same of users with slots of their own: each of those slots is owned and has its partitions, and nothing of its owner is
+ * left in the slot of his id. */
+async function assertOwnersAtRest(cluster, owner) {
+  const homes = await cluster.sqlAll(`SELECT DISTINCT own_slot FROM owner_home JOIN slot_fence AS f USING (slot)
+    WHERE f.state IN ('owned', 'migrating') ORDER BY own_slot`);
+  const own = [...owner.keys()].filter((slot) => slot >= SHARED_SLOTS).sort((a, b) => a - b);
+  assert.deepEqual(own, [...new Set(homes.map(({ own_slot }) => own_slot))].sort((a, b) => a - b), "own slots have owners, and these have them");
+  const left = await cluster.sqlAll(Object.entries(OWNER_COLUMNS).map(([table, column]) =>
+    `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM owner_home AS h JOIN \`${table}\` AS t ON t.slot = h.slot AND t.${column} = h.owner_id
+      GROUP BY t.slot`).join(" UNION ALL "));
+  assert.deepEqual(left, [], "rows that owners left behind");
+  const parts = await cluster.sqlAll(`SELECT p.partition_name AS name FROM information_schema.partitions AS p
+    LEFT JOIN slot_fence AS f ON p.partition_name = CONCAT('s', f.slot, '_e', f.epoch) AND f.state = 'owned'
+    WHERE p.table_schema = 'doushard' AND p.partition_name <> 'shared' AND f.slot IS NULL GROUP BY 1`);
+  assert.deepEqual(parts, [], "partitions of nobody");
+}
+
 /**
  * What must hold of slots when no move is under way: each of SLOTS is owned by exactly one shard, whose fence nothing is
  * left in; no other shard has a row or a journal of it. Returns the owners.
  */
-export async function assertAtRest(cluster, slots = 1024) {
+export async function assertAtRest(cluster, slots = SHARED_SLOTS) {
   const owner = await owners(cluster);
-  assert.equal(owner.size, slots, "every slot is owned");
+  assert.equal([...owner.keys()].filter((slot) => slot < SHARED_SLOTS).length, slots, "every slot is owned");
   const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
   const strays = await cluster.sqlAll([...tables, "slot_log", "slot_lost"].map((table) =>
     `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM \`${table}\` AS t LEFT JOIN slot_fence AS f USING (slot)
       WHERE ${table.startsWith("slot_") ? "1" : "COALESCE(f.state NOT IN ('owned', 'migrating'), 1)"} GROUP BY t.slot`).join(" UNION ALL "));
   assert.deepEqual(strays, [], "rows of slots outside their owner");
-  const odd = await cluster.sqlAll("SELECT slot, state, journal, flip FROM slot_fence WHERE state NOT IN ('owned', 'moved') OR journal <> 0 OR flip <> 0");
+  const odd = await cluster.sqlAll(`SELECT slot, state, journal, flip FROM slot_fence WHERE state NOT IN ('owned', 'moved')
+    AND NOT (state = 'gone' AND slot >= ${SHARED_SLOTS}) OR journal <> 0 OR flip <> 0`);
   assert.deepEqual(odd, [], "fences at rest");
+  await assertOwnersAtRest(cluster, owner);
   return owner;
 }
