@@ -239,7 +239,8 @@ SEEDS         ?= 4
 check-chaos: all $(BUILD)/tests/test_kills
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' LEDGER_SECONDS='$(CHAOS_SECONDS)' \
 	    MOVE_SEEDS='$(SEEDS)' LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
-	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/ledger/*.test.js
+	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/integration/own.test.js \
+	    tests/http/95-tour.test.js tests/ledger/*.test.js
 
 # tests/bench/README.md says what it measures and how.
 bench: all $(bench_programs)

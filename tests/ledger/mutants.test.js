@@ -160,6 +160,7 @@ const mutants = [
   {
     name: "both halves at once, and the second not made",
     key: "no-there",
+    isForChaos: true,
     routines: () => [likesOne(["AND v_edge > v_last THEN", "AND FALSE THEN"]), likesBatch(["        CALL _favorite_there();\n", "        DO 0;\n"])],
     originals: original.likes,
     load: { mix: "100,0,0,0,0,0,0" },
