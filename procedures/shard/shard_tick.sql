@@ -50,6 +50,9 @@ BEGIN
             ON DUPLICATE KEY UPDATE
                one = shard_beat.one;
 
+        -- Not from before another one was waited for, who raised it at a later time.
+        SET v_now = _now_ms();
+
         UPDATE shard_beat AS sb
            SET sb.beat    = GREATEST(sb.beat + 1, v_now),
                sb.beat_at = v_now
