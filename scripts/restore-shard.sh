@@ -252,7 +252,7 @@ migrate() {
 
 # Of all lines, the highest: an object per slot, in order. Where there are own slots, every slot is
 # raised above them, and they above all others: nobody may know from which slot to which a user has
-# gone since. No shard believes in more than 1000 epochs at a time. How many forwarding entries of the
+# gone since. No shard believes in more than 1000 epochs at a time: by 900 at most. How many forwarding entries of the
 # others lead to an own slot is known when all of them have answered.
 entries() {
 	awk -F '\t' -v name="$shard" -v is_all="$((${#others[@]} + 1 == ${#at_host[@]}))" '

@@ -481,10 +481,14 @@ static int mend_and_admit(struct run *run, bool is_refused)
     uint64_t done[MEND__COUNT + 1] = {0};
     struct homes homes;
 
-    if (!homes_settle(run->ctl, run->focus, &homes)) {
-        return 2;
+    /* Of one that serves they are as they should be, or a move is about to make them so.
+     */
+    if (is_refused) {
+        if (!homes_settle(run->ctl, run->focus, &homes)) {
+            return 2;
+        }
+        print_homes(run, &homes);
     }
-    print_homes(run, &homes);
     int status = mend(run, done);
     if (status == 2) {
         return status;

@@ -54,7 +54,9 @@ BEGIN
              STRAIGHT_JOIN user AS u FORCE INDEX (PRIMARY)
                 ON u.slot = f.slot
              WHERE f.slot >= GREATEST(1024, in_slot)
-               AND f.state IN ('owned', 'migrating')
+               AND f.state IN ('owned', 'migrating', 'importing', 'ready')
+               AND f.heard_epoch <= f.epoch
+               AND f.rival_epoch < f.epoch
              UNION ALL
             SELECT v.slot,
                    v.video_id,
@@ -64,7 +66,9 @@ BEGIN
              STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
                 ON v.slot = f.slot
              WHERE f.slot >= GREATEST(1024, in_slot)
-               AND f.state IN ('owned', 'migrating')) AS t
+               AND f.state IN ('owned', 'migrating', 'importing', 'ready')
+               AND f.heard_epoch <= f.epoch
+               AND f.rival_epoch < f.epoch) AS t
      WHERE t.slot > in_slot
         OR t.owner_id > in_after
      ORDER BY t.slot,

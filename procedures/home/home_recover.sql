@@ -110,17 +110,13 @@ BEGIN
     -- Slots of ids that are here, and those of entries that lead to where nobody is.
     SELECT MIN(IF(f.state = 'owned' AND f.journal = 0, NULL, f.slot))
       INTO v_n
-      FROM (SELECT b.slot
+      FROM (SELECT DISTINCT IF(b.owner_id > 0, b.slot, h.slot) AS slot
               FROM home_back AS b
-             WHERE b.owner_id > 0
-             UNION
-            SELECT h.slot
-              FROM home_back AS b
-             STRAIGHT_JOIN owner_home AS h
+              LEFT JOIN owner_home AS h
                 ON h.own_slot = b.own_slot
-             WHERE b.owner_id = 0
+               AND b.owner_id = 0
              ORDER BY slot
-             LIMIT 1024) AS t
+             LIMIT 1025) AS t
      STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
         ON f.slot = t.slot
        AND f.state IN ('owned', 'migrating')

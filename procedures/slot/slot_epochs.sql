@@ -59,9 +59,6 @@ BEGIN
                    NULL AS state,
                    COUNT(*) AS homes
               FROM owner_home AS h
-             STRAIGHT_JOIN slot_fence AS f FORCE INDEX (PRIMARY)
-                ON f.slot = h.slot
-               AND f.state IN ('owned', 'migrating')
              GROUP BY h.own_slot) AS t
      GROUP BY t.slot
      ORDER BY t.slot;
