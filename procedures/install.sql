@@ -256,6 +256,7 @@ SOURCE move/move_unlock.sql
 SOURCE move/move_wish.sql
 SOURCE move/move_write.sql
 SOURCE promote/_promote_check.sql
+SOURCE promote/_promote_held.sql
 SOURCE promote/_promote_same.sql
 SOURCE promote/promote_auto.sql
 SOURCE promote/promote_begin.sql

@@ -256,20 +256,27 @@ static const struct dbfield hot_fields[] = {
 
 /* Have the shard of LINK ask for a promotion if the policy says so. *HELD: the user of
  * whom the log says already that he has to wait. */
-static void promote_hottest(const struct mover_policy *policy, struct move_link *link,
+static void promote_hottest(const struct mover_options *options, struct move_link *link,
                             uint64_t *held)
 {
-    const struct dbarg args[] = {dbarg_number(policy->percent),
-                                 dbarg_number(policy->per_hour),
-                                 dbarg_number(policy->slots_max)};
+    const struct mover_policy *policy = &options->policy;
+    /* Writers of a slot wait while it is locked behind one of them. */
+    struct link_call call = {.link = link,
+                             .proc = PROC_PROMOTE_AUTO,
+                             .args = {dbarg_number(policy->percent),
+                                      dbarg_number(policy->per_hour),
+                                      dbarg_number(policy->slots_max)},
+                             .limit_ms = options->limits.lock_ms * 20};
     struct hot_user user;
     struct arena arena;
-    struct dbresult *results;
 
     arena_init(&arena, (size_t)1 << 20);
-    if (link_call(link, PROC_PROMOTE_AUTO, args, &arena, &results) == MOVE_OK &&
-        dbresult_read(results, 0, hot_fields, ARRAY_LEN(hot_fields), &user) &&
-        user.id != 0 && (user.move_id != 0 || user.id != *held)) {
+    call.arena = &arena;
+    if (link_run(&call, 1) != MOVE_OK) {
+        log_write(LOG_WARN, "promote_failed", "shard=%s error=\"%s\"", link->name,
+                  link->why);
+    } else if (dbresult_read(call.results, 0, hot_fields, ARRAY_LEN(hot_fields), &user) &&
+               user.id != 0 && (user.move_id != 0 || user.id != *held)) {
         *held = user.id;
         log_write(LOG_INFO, user.move_id != 0 ? "promote_asked" : "promote_held",
                   "shard=%s user=%llu slot=%u share=%u%% above=%u%% move=%llu why=\"%s\"",
@@ -292,7 +299,7 @@ static void promote_all(const struct mover_options *options, struct move_link *l
         return;
     }
     for (size_t i = 0; i < options->n_shards; i++) {
-        promote_hottest(&options->policy, &links[i], &hottest->held[i]);
+        promote_hottest(options, &links[i], &hottest->held[i]);
     }
     hottest->due_ms = clock_mono_ms() + POLICY_EVERY_MS;
 }
@@ -320,7 +327,8 @@ static void claim_all(struct mover *mover)
     links_free(options, links);
 }
 
-/* Give the claim of MOVE back: anybody may take it at once. */
+/* Give the claim of MOVE back: anybody may take it at once. A shard that does not answer
+ * is asked once; its claims end by themselves. */
 static void give_back(const struct move *move, struct move_link *links, size_t n)
 {
     struct arena arena;
@@ -333,8 +341,9 @@ static void give_back(const struct move *move, struct move_link *links, size_t n
     arena_init(&arena, (size_t)1 << 20);
     const struct dbarg args[] = {dbarg_number(move->id), link_text(move->token),
                                  dbarg_number(0), link_text("{}")};
-    if (i == n ||
-        link_call(&links[i], PROC_MOVE_BEAT, args, &arena, &results) != MOVE_OK) {
+    bool is_asked = i < n && (links[i].conn != NULL || links[i].why[0] == '\0');
+    if (!is_asked ||
+        link_call(&links[i], PROC_MOVE_BEAT, args, &arena, &results) == MOVE_LOST) {
         log_write(LOG_WARN, "move_claim_kept", "slot=%u from=%s", move->slot,
                   move->giver);
     }

@@ -40,9 +40,6 @@ BEGIN
     DECLARE v_share  INT DEFAULT 0;
     DECLARE v_user   BIGINT UNSIGNED DEFAULT 0;
     DECLARE v_slot   INT UNSIGNED;
-    DECLARE v_recent INT;
-    DECLARE v_under  INT;
-    DECLARE v_own    INT;
     DECLARE v_rests  TINYINT;
     DECLARE v_why    VARCHAR(64) DEFAULT '';
     DECLARE v_id     BIGINT UNSIGNED DEFAULT 0;
@@ -111,6 +108,11 @@ BEGIN
     SET v_slot = (v_user DIV 8) MOD 1024;
 
     IF v_user > 0 THEN
+        SET v_why = _promote_held(in_per_hour, in_slots_max);
+    END IF;
+
+    -- Nothing is locked for a "no" that does not depend on him.
+    IF v_user > 0 AND v_why = '' THEN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         START TRANSACTION;
 
@@ -126,24 +128,10 @@ BEGIN
          WHERE f.slot = v_slot
            FOR UPDATE;
 
-        SELECT COALESCE(SUM(m.kind = 'promote' AND m.requested_at > v_now - 3600000), 0),
-               COALESCE(SUM(m.kind = 'promote' AND m.active IS NOT NULL), 0)
-          INTO v_recent,
-               v_under
-          FROM slot_move AS m;
+        SET v_why = _promote_held(in_per_hour, in_slots_max);
 
-        SELECT COUNT(*)
-          INTO v_own
-          FROM slot_fence AS f
-         WHERE f.slot >= 1024
-           AND f.state IN ('owned', 'migrating', 'importing', 'ready');
-
-        SET v_why = CASE WHEN v_under > 0
-                         THEN 'a promotion is under way'
-                         WHEN v_recent >= in_per_hour
-                         THEN 'there were as many promotions in this hour as may be'
-                         WHEN v_own >= in_slots_max
-                         THEN 'this shard has as many own slots as may be'
+        SET v_why = CASE WHEN v_why <> ''
+                         THEN v_why
                          WHEN NOT COALESCE(v_rests, 0) OR _move_busy(v_slot) IS NOT NULL
                          THEN 'his slot moves'
                          WHEN NOT EXISTS (SELECT 1
@@ -159,7 +147,7 @@ BEGIN
             INSERT INTO slot_move (slot, kind, giver, taker, owner_id, keep_ms, requested_at,
                                    requested_by)
             VALUES (v_slot, 'promote', v_self, v_self, v_user, 0, v_now,
-                    CONCAT('policy: ', v_share, ' % of ', in_percent));
+                    CONCAT('policy: ', v_share, ' %, bound ', in_percent, ' %'));
 
             SET v_id = LAST_INSERT_ID();
         END IF;

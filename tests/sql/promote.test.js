@@ -241,7 +241,7 @@ describe("the policy", () => {
     const { user_id, slot, share, move_id } = await auto();
     assert.deepEqual([user_id, slot, share].map(Number), [HEAVY, AT, 30]);
     const [[row]] = await root.run(`SELECT kind, owner_id, phase, requested_by FROM slot_move WHERE move_id = ${move_id}`);
-    assert.deepEqual({ ...row }, { kind: "promote", owner_id: String(HEAVY), phase: "queued", requested_by: "policy: 30 % of 20" });
+    assert.deepEqual({ ...row }, { kind: "promote", owner_id: String(HEAVY), phase: "queued", requested_by: "policy: 30 %, bound 20 %" });
     assert.match((await auto()).why, /under way/);
   });
 
