@@ -174,6 +174,9 @@ enum move_status run_count_rows(struct move_run *run)
             status == MOVE_OK ? dbresult_value(results, 0, "row_count") : NULL;
         run->move->rows_total += count == NULL ? 0 : count->number;
         arena_release(&arena);
+        if (status == MOVE_AGAIN) { /* it takes too long, and is for the eye alone */
+            status = MOVE_OK;
+        }
         if (status == MOVE_OK) {
             status = run_tick(run);
         }
@@ -701,7 +704,7 @@ static enum move_end conclude(struct move_run *run, enum move_status status)
     log_write(LOG_WARN, "move_attempt_ended", "slot=%u phase=%s why=\"%s\"",
               run->move->slot, move_phase_name(run->move->phase), run->error);
     if (status != MOVE_FENCED || !is_hopeless(run)) {
-        (void)run_tell(run, run->move->phase, RETRY_LEASE_MS);
+        (void)run_tell(run, run->move->phase, *run->stop ? 0 : RETRY_LEASE_MS);
         return MOVE_RETRY;
     }
     (void)run_tell(run, PHASE_FAILED, 0);

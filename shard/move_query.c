@@ -94,14 +94,15 @@ static bool first_number(MYSQL_RES *rows, int64_t *number)
     return errno == 0 && end != row[0] && (*end == '\0' || *end == '.');
 }
 
-bool query_number(struct move_link *link, const char *text, int64_t *number)
+bool query_number(struct move_link *link, const char *text, int limit_ms, int64_t *number)
 {
-    int64_t deadline_ms = clock_mono_ms() + LINK_CALL_MS;
     struct move_link own;
 
     link_init(&own, link->name, link->target, link->durability_exempt);
+    bool is_open = link_open(&own);
+    int64_t deadline_ms = clock_mono_ms() + limit_ms;
     bool is_done =
-        link_open(&own) && tell(&own, text, ask(own.conn->mysql, text, deadline_ms)) == 0;
+        is_open && tell(&own, text, ask(own.conn->mysql, text, deadline_ms)) == 0;
     if (is_done) {
         MYSQL_RES *rows = rows_of(own.conn->mysql, deadline_ms);
         is_done = first_number(rows, number);

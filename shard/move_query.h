@@ -19,8 +19,9 @@
 unsigned query_run(struct move_link *link, const char *text) MUST_CHECK;
 
 /* *NUMBER is what TEXT answers, in the first column of its first row: on a connection of
- * its own to the shard of LINK, for LINK_CALL_MS at most. False: there is none, and
- * LINK->why says why. */
-bool query_number(struct move_link *link, const char *text, int64_t *number) MUST_CHECK;
+ * its own to the shard of LINK, for LIMIT_MS at most once that is open. False: there is
+ * none, and LINK->why says why. */
+bool query_number(struct move_link *link, const char *text, int limit_ms,
+                  int64_t *number) MUST_CHECK;
 
 #endif

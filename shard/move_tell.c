@@ -17,6 +17,9 @@
 /* A paused move looks for another wish. */
 #define PAUSE_MS 200
 
+/* Of a lease, which both shards may take twice to say how far replicas are behind. */
+#define LAG_SHARE 8
+
 #define ARENA_BYTES ((size_t)1 << 20)
 
 static const char *const phase_names[PHASE__COUNT] = {
@@ -251,7 +254,8 @@ static bool is_lagging(struct move_run *run, struct move_link *link)
     char text[sizeof run->throttle_text];
     int64_t lag_ms;
 
-    bool is_known = query_number(link, limits->lag_query, &lag_ms);
+    bool is_known =
+        query_number(link, limits->lag_query, limits->lease_ms / LAG_SHARE, &lag_ms);
     if (is_known && lag_ms <= limits->lag_ms) {
         return false;
     }
@@ -340,7 +344,7 @@ enum move_status run_tick(struct move_run *run)
             status = run_drain(run, &entries);
         }
         if (is_still) {
-            run_sleep_ms(PAUSE_MS);
+            run_sleep_ms(run->is_halted ? BEAT_MS : PAUSE_MS);
         }
     } while (status == MOVE_OK && is_still && !*run->stop);
     return status;

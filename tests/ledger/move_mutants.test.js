@@ -98,7 +98,7 @@ async function findings({ notes }) {
 const movers = [];
 
 function start(failpoint = "") {
-  const mover = Mover.start(cluster, { failpoint, args: ["--lease-ms=3000"] });
+  const mover = Mover.start(cluster, { failpoint, args: ["--lease-ms=600000", "--threads=1"] });
   movers.push(mover);
   return mover;
 }
