@@ -22,8 +22,9 @@ BEGIN
     DECLARE v_count INT;
     DECLARE v_found INT;
 
+    -- A row of another version is locked, too: what follows reads it out of order.
     SELECT COUNT(*),
-           COUNT(x.ver)
+           COUNT(IF(x.ver = w.ver, 1, NULL))
       INTO v_count,
            v_found
       FROM (SELECT o.slot,
@@ -46,7 +47,6 @@ BEGIN
        AND x.kind = w.kind
        AND x.target_id = w.target
        AND x.seq = w.seq
-       AND x.ver = w.ver
        FOR UPDATE;
 
     IF v_found < v_count THEN
