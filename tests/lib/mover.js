@@ -117,8 +117,10 @@ async function assertOwnersAtRest(cluster, owner) {
     `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM owner_home AS h JOIN \`${table}\` AS t ON t.slot = h.slot AND t.${column} = h.owner_id
       GROUP BY t.slot`).join(" UNION ALL "));
   assert.deepEqual(left, [], "rows that owners left behind");
+  // A demotion that was called off raised the slot above the epoch by which its partitions are named.
   const parts = await cluster.sqlAll(`SELECT p.partition_name AS name FROM information_schema.partitions AS p
-    LEFT JOIN slot_fence AS f ON p.partition_name = CONCAT('s', f.slot, '_e', f.epoch) AND f.state = 'owned'
+    LEFT JOIN slot_fence AS f ON p.partition_name REGEXP CONCAT('^s', f.slot, '_e[0-9]+$') AND f.state = 'owned'
+      AND f.epoch >= SUBSTRING_INDEX(p.partition_name, '_e', -1)
     WHERE p.table_schema = 'doushard' AND p.partition_name <> 'shared' AND f.slot IS NULL GROUP BY 1`);
   assert.deepEqual(parts, [], "partitions of nobody");
 }
