@@ -202,5 +202,5 @@ export const report = (results) => Object.entries(results).flatMap(([name, kinds
 export const violations = (results, bounds) => Object.entries(results).flatMap(([name, kinds]) =>
   Object.entries(kinds).flatMap(([what, histogram]) => [
     ...(histogram.most > bounds[name](what) ? [`${name}, ${what}: stale by ${histogram.most.toFixed(1)} ms, ${bounds[name](what)} are allowed`] : []),
-    ...(histogram.wrong.length > 0 ? [`${name}, ${what}: ${histogram.wrong.length} that never were so: ${histogram.wrong[0].slice(0, 300)}`] : []),
+    ...(histogram.wrong.length > 0 ? [`${name}, ${what}: ${histogram.wrong.length} that never were so: ${String(histogram.wrong[0]).slice(0, 300)}`] : []),
   ]));
