@@ -93,6 +93,7 @@ static enum move_status rehearse(struct link_call call)
 enum move_status run_locking(struct move_run *run, struct link_call *call)
 {
     enum move_status status = MOVE_AGAIN;
+    bool is_ending = run->error[0] != '\0'; /* for a reason that stays */
 
     for (unsigned tries = 0; status == MOVE_AGAIN; tries++) {
         if (*run->stop) {
@@ -108,6 +109,9 @@ enum move_status run_locking(struct move_run *run, struct link_call *call)
         if (status == MOVE_AGAIN) {
             run_sleep_ms(20);
         }
+    }
+    if (status == MOVE_OK && !is_ending) {
+        run->error[0] = '\0';
     }
     return status;
 }
@@ -175,6 +179,7 @@ enum move_status run_count_rows(struct move_run *run)
         run->move->rows_total += count == NULL ? 0 : count->number;
         arena_release(&arena);
         if (status == MOVE_AGAIN) { /* it takes too long, and is for the eye alone */
+            run->error[0] = '\0';
             status = MOVE_OK;
         }
         if (status == MOVE_OK) {
