@@ -10,7 +10,9 @@ import { Script, figure, load, quantile } from "./run.js";
 
 const ROWS = 1_000_000;
 const WRITERS = [0, 8, 64];
-const FLIPS = 20; /* for each number of writers */
+/* For each number of writers: of a slot as the data set has it, and of one with ROWS more. */
+const FLIPS = 20;
+const FLIPS_LARGE = 2;
 const CHUNK = 100_000;
 
 /* Between which shards the slot moves: where it is, and another one. */
@@ -41,8 +43,11 @@ async function withMover(bench, work) {
   }
 }
 
-/** 1,000,000 rows: follows and likes, as a slot has most of. */
-async function plant(bench, shard, slot) {
+/** SLOT has 1,000,000 rows more: follows and likes, as a slot has most of. Once in a run. */
+async function planted(bench, slot) {
+  if (bench.planted === slot) return;
+  bench.planted = slot;
+  const [shard] = await ways(bench.cluster, slot);
   const owner = 5000 * 8192 + slot * 8;
   for (let from = 1; from <= ROWS; from += CHUNK) {
     const half = CHUNK / 2;
@@ -56,9 +61,9 @@ async function plant(bench, shard, slot) {
 
 /** Rows that go over a second, the other way in every round; and what comparing them costs. */
 async function copied(bench) {
-  const slot = slotOfId(Number(bench.data.userId(3)));
+  const slot = slotOfId(Number(bench.data.videoId(3)));
   let [from, to] = await ways(bench.cluster, slot);
-  await plant(bench, from, slot);
+  await planted(bench, slot);
   return withMover(bench, async (mover) => {
     const rates = { copied: [], compared: [], removed: [] };
     for (let round = 0; round < bench.rounds; round++) {
@@ -77,51 +82,59 @@ async function copied(bench) {
 }
 
 /** FLIPS moves of the slot of a video while N clients like it; each gives its pause. */
-async function paused(bench, mover, script, slot, n) {
+async function paused(bench, { script, slot, flips, n }) {
   let [from, to] = await ways(bench.cluster, slot);
-  const pauses = [];
-  let tries = 0;
+  const run = { pauses: [], tries: 0, worstMs: 0, answered: 0 };
   let isOver = false;
-  let worstMs = 0;
-  let answered = 0;
   const writing = n === 0 ? Promise.resolve() : (async () => {
     while (!isOver) {
       const { windows } = await load({ port: bench.server.port, script, connections: n, warmUp: 0, window: 2, windows: 1 });
       for (const w of windows) {
-        worstMs = Math.max(worstMs, w.latency.max_us / 1000);
-        answered += w.answered;
+        run.worstMs = Math.max(run.worstMs, w.latency.max_us / 1000);
+        run.answered += w.answered;
       }
     }
   })();
   try {
-    for (let i = 0; i < FLIPS; i++) {
+    for (let i = 0; i < flips; i++) {
       const done = await move(bench, slot, from, to);
-      pauses.push(done.pause_us / 1000);
-      tries += done.flips;
+      run.pauses.push(done.pause_us / 1000);
+      run.tries += done.flips;
       [from, to] = [to, from];
     }
   } finally {
     isOver = true;
     await writing;
   }
-  return { pauses, tries, worstMs, answered };
+  return run;
 }
 
+const noteOf = (name, run) =>
+  `${name}: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
+  `fence locked ${run.tries} times for ${run.pauses.length} flips` +
+  (run.answered ? `, ${run.answered} likes answered, the slowest in ${run.worstMs.toFixed(0)} ms` : "");
+
+/** Who likes VIDEO: newcomers, who have not. */
+const likers = (bench, name, video) => new Script(bench.dir, name, bench.data.newcomers().slice(0, 1000).map((i) =>
+  `POST /douyin/favorite/action/?token=${bench.data.token(i)}&video_id=${video}&action_type=%`));
+
 async function pauses(bench) {
-  const { data } = bench;
-  const video = data.videoId(3);
-  const slot = slotOfId(Number(video));
-  const script = new Script(bench.dir, "moved-like", data.newcomers().slice(0, 1000).map((i) =>
-    `POST /douyin/favorite/action/?token=${data.token(i)}&video_id=${video}&action_type=%`));
-  return withMover(bench, async (mover) => {
+  const [usual, large] = [2, 3].map((i) => bench.data.videoId(i));
+  const slots = { usual: slotOfId(Number(usual)), large: slotOfId(Number(large)) };
+  await planted(bench, slots.large);
+  const kinds = [
+    { rows: "", slot: slots.usual, flips: FLIPS, script: likers(bench, "usual-like", usual) },
+    { rows: `, ${ROWS.toLocaleString("en-US")} rows`, slot: slots.large, flips: FLIPS_LARGE, script: likers(bench, "large-like", large) },
+  ];
+  return withMover(bench, async () => {
     const sides = {};
     const notes = [];
-    for (const n of WRITERS) {
-      const run = await paused(bench, mover, script, slot, n);
-      sides[`${n} writers`] = { value: figure(run.pauses) };
-      notes.push(`${n} writers: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
-        `fence locked ${run.tries} times for ${FLIPS} flips` +
-        (n ? `, ${run.answered} likes answered, the slowest in ${run.worstMs.toFixed(0)} ms` : ""));
+    for (const { rows, ...kind } of kinds) {
+      for (const n of WRITERS) {
+        const run = await paused(bench, { ...kind, n });
+        sides[`${n} writers${rows}`] = { value: figure(run.pauses) };
+        notes.push(noteOf(`${n} writers${rows}`, run));
+      }
     }
     return { sides, note: notes.join("\n") };
   });
