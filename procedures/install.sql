@@ -51,6 +51,7 @@ SOURCE op/_op_author.sql
 SOURCE op/_op_distinct.sql
 SOURCE op/_op_outbox.sql
 SOURCE op/_op_outbox_lock.sql
+SOURCE op/_op_outbox_owner.sql
 SOURCE op/_op_home_slot.sql
 SOURCE op/_op_home.sql
 SOURCE op/_op_chat_last.sql

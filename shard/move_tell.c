@@ -335,10 +335,11 @@ enum move_status run_tick(struct move_run *run)
     }
     do {
         status = run_beat(run, run->move->phase);
-        if (status == MOVE_OK) {
+        is_still = status == MOVE_OK && run->move->wish == WISH_PAUSE;
+        if (status == MOVE_OK && !is_still) {
             look_for_load(run);
+            is_still = run->is_halted;
         }
-        is_still = status == MOVE_OK && (run->move->wish == WISH_PAUSE || run->is_halted);
         if (is_still && run->is_journaled) {
             uint64_t entries;
             status = run_drain(run, &entries);

@@ -96,14 +96,7 @@ BEGIN
 
         CALL _op_fence(v_moving);
 
-        -- Rows of a video go where its author goes.
-        UPDATE op AS o
-           SET o.user_id = COALESCE((SELECT v.author_id
-                                       FROM video AS v
-                                      WHERE v.slot = o.slot
-                                        AND v.video_id = o.owner), 0)
-         WHERE o.code = 'ok'
-           AND o.kind = 'comment';
+        CALL _op_outbox_owner();
 
         CALL _op_outbox_lock();
 

@@ -239,8 +239,7 @@ export async function stopAll(cluster, cells, args) {
   const begun = performance.now();
   let expired = begun;
   for (const cell of cells) {
-    cell.mover = Mover.start(cluster, { failpoint: `${cell.routine}:${cell.when}:1`,
-      args: cell.routine === "move_unlock" ? [...args, "--lock-ms=1"] : args });
+    cell.mover = Mover.start(cluster, { failpoint: `${cell.routine}:${cell.when}:1`, args });
   }
   await until("every mover to stop itself", async () => {
     const now = performance.now();
