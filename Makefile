@@ -229,7 +229,8 @@ $(BUILD)/version: FORCE
 # What scripts/check runs on shards.
 programs: $(live_programs) $(bench_programs)
 
-check: $(program) $(unit_programs) $(live_programs)
+# The manual page is compared with the help of the program when all tests run.
+check: $(program) $(unit_programs) $(live_programs) $(if $(CHECK_ARGS),,$(shardctl))
 	$(Q)NODE='$(NODE)' tests/unit/run $(BUILD) $(CHECK_ARGS)
 
 CHAOS_SECONDS ?= 600
