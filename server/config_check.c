@@ -21,6 +21,9 @@
 /* Most memory that one password hash may take. */
 #define SCRYPT_MAX_BYTES ((uint64_t)1 << 30)
 
+/* Bytes of a host and its port; no others, since it becomes a part of policies. */
+#define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]"
+
 static bool check_base_url(const char *url, struct config_error *err)
 {
     size_t scheme = strncmp(url, "http://", 7) == 0    ? 7
@@ -42,6 +45,14 @@ static bool check_base_url(const char *url, struct config_error *err)
                            "base_url is \"%.100s\": leave out the last slash, blanks, "
                            "quotes, ? and #",
                            url);
+    }
+    size_t host = strspn(url + scheme, HOST_BYTES);
+    if (url[scheme + host] != '\0' && url[scheme + host] != '/') {
+        return config_fail(
+            err, NULL, 0,
+            "base_url is \"%.100s\": a host has letters, digits, '.', '-', "
+            "'_' and a port only",
+            url);
     }
     return true;
 }

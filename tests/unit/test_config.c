@@ -413,6 +413,15 @@ static void test_bad_values(void **state)
          "/PATH where needed"},
         {"--base-url=http://a/", NULL,
          "base_url is \"http://a/\": leave out the last slash, blanks, quotes, ? and #"},
+        {"--base-url=http://a;b/c", NULL,
+         "base_url is \"http://a;b/c\": a host has letters, digits, '.', '-', '_' and a "
+         "port only"},
+        {"--base-url=https://u:p@a", NULL,
+         "base_url is \"https://u:p@a\": a host has letters, digits, '.', '-', '_' and a "
+         "port only"},
+        {"--base-url=http://*", NULL,
+         "base_url is \"http://*\": a host has letters, digits, '.', '-', '_' and a port "
+         "only"},
         {"--scrypt-ln=20", "DOUSHARD_SCRYPT_R=16",
          "scrypt_ln = 20 with scrypt_r = 16 takes 2048 MiB for each password: at most "
          "1024 are allowed"},
