@@ -13,7 +13,8 @@
 #   make bench-plan         how even the planner makes a simulated fleet of 100 shards
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
-#   make install            programs, manual page, unit of systemd, samples, procedures and assets;
+#   make web                build the client page anew, which needs Node: server/web/dist
+#   make install            programs, manual page, unit of systemd, samples and procedures;
 #                           honours DESTDIR
 #   make uninstall          remove what install put there (not the configuration)
 #   make dist               doushard-VERSION.tar.gz of the last commit
@@ -140,7 +141,13 @@ libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-.PHONY: all programs check check-chaos bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
+# Files that are part of the program: those of the second directory are built by `make web`, and
+# part of the repository, so that nothing here needs Node.
+site_roots     := server/site server/web/dist
+site_files     := $(sort $(shell find $(site_roots) -type f))
+site           := $(BUILD)/server/site
+
+.PHONY: all programs web check check-chaos bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -156,7 +163,7 @@ $(shardctl) $(ledger):
 	$(Q)$(link) -o $@ $^ $(package_libs) -lm $(LDLIBS)
 
 $(libshard): $(call objects,$(shard_sources))
-$(libserver): $(call objects,$(server_sources))
+$(libserver): $(call objects,$(server_sources)) $(site)/files.o
 $(libledger): $(call objects,$(ledger_sources))
 $(libbench): $(call objects,$(bench_sources))
 $(libshard) $(libserver) $(libledger) $(libbench):
@@ -168,7 +175,18 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(Q)$(compile) -MMD -MP -c -o $@ $<
 
-# Only this object knows the version, the commit and the directories.
+$(site)/files.c: scripts/embed $(site)/list $(site_files)
+	$(say) EMBED $@
+	$(Q)scripts/embed $(@D) $(site_roots)
+
+$(site)/files.o: $(site)/files.c $(BUILD)/flags server/site.h
+	$(say) CC $<
+	$(Q)$(compile) -c -o $@ $<
+
+web:
+	cd server/web && npm ci --no-audit --no-fund --ignore-scripts && npm run build
+
+# Only this object knows the version, the commit and the directory.
 $(BUILD)/server/version.o: extra_cppflags = $(version_flags)
 $(BUILD)/server/version.o: $(BUILD)/version
 
@@ -208,12 +226,12 @@ $(bench_programs): $(BUILD)/tests/%: $(BUILD)/tests/bench/%.o $(libbench) $(libr
 -include $(patsubst %.c,$(BUILD)/%.d,$(c_sources))
 
 # Files that change only when their contents do: everything is compiled again when the
-# flags are others, version.c when the commit is another. A tarball carries .version.
+# flags are others, version.c when the commit is another, what is embedded when a file has come
+# or gone. A tarball carries .version.
 version_words := $(shell cat .version 2>/dev/null || \
                    echo "$(VERSION) $$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)")
 version_flags  = -DDOUSHARD_VERSION='"$(firstword $(version_words))"' \
                  -DDOUSHARD_COMMIT='"$(lastword $(version_words))"' \
-                 -DDOUSHARD_DATADIR='"$(datadir)/doushard"' \
                  -DDOUSHARD_SYSCONFDIR='"$(sysconfdir)/doushard"'
 
 update = mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' >$@.new && \
@@ -223,6 +241,8 @@ $(BUILD)/flags: FORCE
 	@$(call update,$(compile) $(link))
 $(BUILD)/version: FORCE
 	@$(call update,$(version_flags))
+$(site)/list: FORCE
+	@$(call update,$(site_files))
 
 # ---- tests ---------------------------------------------------------------------------
 
@@ -266,7 +286,7 @@ bench-plan: $(BUILD)/tests/bench_plan
 # ---- style ---------------------------------------------------------------------------
 
 shell_scripts = $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
-js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs')
+js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs' ':!server/web/dist')
 
 .PHONY: lint-format lint-tidy lint-shell lint-js
 lint: lint-format lint-tidy lint-shell lint-js
@@ -303,7 +323,7 @@ compile_commands.json: $(BUILD)/flags $(c_sources)
 
 # ---- installation --------------------------------------------------------------------
 
-data_files    = $(sort $(shell find procedures config server/assets -type f ! -name '*.service' ! -name '*.1' 2>/dev/null)) \
+data_files    = $(sort $(shell find procedures config -type f ! -name '*.service' ! -name '*.1' 2>/dev/null)) \
                 $(wildcard server/openapi.yaml)
 tool_files    = $(wildcard scripts/migrate scripts/add-shard.sh scripts/backup-shard.sh \
                 scripts/restore-shard.sh scripts/deploy-procedures.sh scripts/rebalance.sh \

@@ -640,24 +640,6 @@ our_program() {
 	printf '%s' "$program"
 }
 
-# Print the program and the assets: those of the checkout, or copies where the account that
-# they run under cannot reach it.
-server_files() {
-	local program assets=$ROOT/server/assets
-	program=$(build_directory)/doushard
-	[[ -x $program ]] || die "$program is missing; run make, or leave out --no-build"
-	if ! as_account test -r "$program" -a -r "$assets"; then
-		mkdir -p -- "$VAR/bin"
-		install -m 755 -- "$program" "$VAR/bin/doushard.new"
-		mv -f -- "$VAR/bin/doushard.new" "$VAR/bin/doushard"
-		rm -rf -- "$VAR/assets"
-		cp -R -- "$assets" "$VAR/assets"
-		chmod -R u=rwX,go=rX -- "$VAR/assets"
-		program=$VAR/bin/doushard assets=$VAR/assets
-	fi
-	printf '%s\n%s\n' "$program" "$assets"
-}
-
 topology_create() {
 	local n
 	{
@@ -674,7 +656,7 @@ topology_create() {
 
 # Options of the demonstration; lines of DOUSHARD_SERVER_OPTIONS (name = value;) win.
 server_create() {
-	local n=$1 assets=$2 dir=$VAR/upload/server$1
+	local n=$1 dir=$VAR/upload/server$1
 	mkdir -p -- "$dir"
 	give "$dir"
 	{
@@ -686,7 +668,6 @@ server_create() {
 			base_url = "$(server_url "$n")";
 			media_dir = $(quote_json "$VAR/media");
 			upload_dir = $(quote_json "$dir");
-			assets_dir = $(quote_json "$assets");
 			topology_file = $(quote_json "$VAR/topology.conf");
 			token_keys_file = $(quote_json "$VAR/secrets/token_keys");
 			db_name = "$DB_NAME";
@@ -723,10 +704,9 @@ server_create() {
 jail_works() { as_account bwrap --ro-bind / / --unshare-all --die-with-parent true 2>/dev/null; }
 
 server_launch() {
-	local found files
-	found=$(server_files)
-	mapfile -t files <<<"$found"
-	server_create "$1" "${files[1]}"
+	local program
+	program=$(our_program doushard)
+	server_create "$1"
 	# The server only believes secrets that belong to itself or to root.
 	give "$VAR/secrets/app_password" "$VAR/secrets/redis_password" "$VAR/secrets/token_keys"
 	# Every DOUSHARD_* variable is an option to the server; ours are not.
@@ -738,7 +718,7 @@ server_launch() {
 			;;
 		esac
 	done
-	launch "server$1" env "${clean[@]}" "${files[0]}" "--config=$VAR/server$1.conf"
+	launch "server$1" env "${clean[@]}" "$program" "--config=$VAR/server$1.conf"
 }
 
 server_ask() { curl -fsS --noproxy '*' --max-time 2 -o "${3:-/dev/null}" "$(admin_url "$1")/$2" 2>/dev/null; }

@@ -508,19 +508,6 @@ unsigned config_threads(int wanted)
     return wanted > 0 ? (unsigned)wanted : n_cores > 0 ? (unsigned)n_cores : 1;
 }
 
-/* An option left at "" that stands for a directory of the installation. */
-static bool fill_in(struct snapshot *snapshot, struct config_error *err)
-{
-    struct place place = {.layer = LAYER_DEFAULT, .name = "assets_dir"};
-    char dir[4096];
-
-    if (snapshot->config.assets_dir[0] != '\0') {
-        return true;
-    }
-    snprintf(dir, sizeof dir, "%s/assets", version_datadir());
-    return set_string(snapshot, OPTION_assets_dir, dir, &place, err);
-}
-
 struct config *config_load(const struct config_args *args, struct config_error *err)
 {
     struct snapshot *snapshot = calloc(1, sizeof *snapshot);
@@ -532,7 +519,7 @@ struct config *config_load(const struct config_args *args, struct config_error *
     if (load_defaults(snapshot, err) &&
         (args->file == NULL || load_file(snapshot, args->file, err)) &&
         load_environment(snapshot, args->env, err) && load_flags(snapshot, args, err) &&
-        fill_in(snapshot, err) && config_check_values(&snapshot->config, err)) {
+        config_check_values(&snapshot->config, err)) {
         snapshot->config.generation = 1;
         return &snapshot->config;
     }

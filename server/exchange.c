@@ -450,7 +450,7 @@ struct field {
 
 struct fields {
     struct exchange *ex;
-    struct field list[6];
+    struct field list[7];
     const char *key; /* Idempotency-Key */
 };
 
@@ -493,6 +493,7 @@ static void take_fields(struct exchange *ex)
                  {.name = "Range", .copy = &headers->range},
                  {.name = "If-Range", .copy = &headers->if_range},
                  {.name = "If-None-Match", .copy = &headers->if_none_match},
+                 {.name = "Accept-Encoding", .copy = &headers->accept_encoding},
                  {.name = "X-Forwarded-For",
                   .copy = &headers->forwarded_for,
                   .last_counts = true},

@@ -53,6 +53,9 @@ void h_message_chat(struct request *req);
 /* static_file.c */
 void h_static_get(struct request *req);
 
+/* site.c */
+void h_site_get(struct request *req);
+
 /* admin.c; h_ping is on the public listener, the others on the operator's */
 void h_ping(struct request *req);
 void h_livez(struct request *req);

@@ -209,14 +209,20 @@ void reply_file(struct request *req, const struct reply_file *file)
     struct reply *reply = &req->reply;
 
     drop_body(reply);
-    reply->kind = REPLY_FILE;
     reply->error = ERROR_OK;
     reply->http_status = file->http_status;
     reply->content_type = file->content_type;
+    reply->cacheable = true;
+    if (file->fd < 0) {
+        reply->kind = REPLY_STATIC;
+        reply->body = file->bytes + file->offset;
+        reply->body_len = file->length;
+        return;
+    }
+    reply->kind = REPLY_FILE;
     reply->fd = file->fd;
     reply->offset = file->offset;
     reply->length = file->length;
-    reply->cacheable = true;
 }
 
 static bool is_header_value(const char *value)
@@ -233,18 +239,23 @@ static bool is_header_value(const char *value)
 
 void reply_header(struct request *req, const char *name, const char *value)
 {
-    struct reply *reply = &req->reply;
-    char *copy;
+    char *copy = NULL;
 
-    if (reply->n_headers == REPLY_HEADERS_MAX || !is_header_value(value)) {
-        return;
+    if (req->reply.n_headers < REPLY_HEADERS_MAX && is_header_value(value)) {
+        copy = arena_strndup(&req->arena, value, strlen(value));
     }
-    copy = arena_strndup(&req->arena, value, strlen(value));
-    if (copy == NULL) {
-        return;
+    if (copy != NULL) {
+        reply_header_static(req, name, copy);
     }
+}
+
+void reply_header_static(struct request *req, const char *name, const char *value)
+{
+    struct reply *reply = &req->reply;
+
+    CHECK(reply->n_headers < REPLY_HEADERS_MAX);
     reply->headers[reply->n_headers].name = name;
-    reply->headers[reply->n_headers].value = copy;
+    reply->headers[reply->n_headers].value = value;
     reply->n_headers++;
 }
 
@@ -290,19 +301,30 @@ static struct MHD_Response *make_response(struct reply *reply)
     return MHD_create_response_from_iovec(&part, 1, NULL, NULL);
 }
 
-/* What every answer has. */
+/* What every answer has, unless its handler says otherwise. */
 static const struct reply_header fixed_headers[] = {
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
     {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
 };
 
+static bool has_header(const struct reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->n_headers; i++) {
+        if (strcmp(reply->headers[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool add_headers(const struct reply *reply, struct MHD_Response *response)
 {
     bool ok = true;
 
     for (size_t i = 0; ok && i < ARRAY_LEN(fixed_headers); i++) {
-        ok = MHD_add_response_header(response, fixed_headers[i].name,
+        ok = has_header(reply, fixed_headers[i].name) ||
+             MHD_add_response_header(response, fixed_headers[i].name,
                                      fixed_headers[i].value) == MHD_YES;
     }
     if (ok && reply->content_type != NULL) {

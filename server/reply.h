@@ -25,7 +25,7 @@ struct MHD_Response;
 struct request;
 
 /* Most headers that a handler may add. */
-#define REPLY_HEADERS_MAX 8
+#define REPLY_HEADERS_MAX 12
 
 /* Bytes of an error envelope, with the route's failure_json. */
 #define REPLY_ERROR_MAX 1024
@@ -34,7 +34,7 @@ enum reply_kind { REPLY_NONE, REPLY_STATIC, REPLY_HEAP, REPLY_FILE };
 
 struct reply_header {
     const char *name;  /* static text */
-    const char *value; /* in the request's arena */
+    const char *value; /* in the request's arena, or static text */
 };
 
 struct reply {
@@ -68,12 +68,13 @@ struct reply_stock {
     } ready[REPLY_STOCK_MAX];
 };
 
-/* A part of an open file as the body. */
+/* A part of an open file, or of bytes that live for ever, as the body. */
 struct reply_file {
-    int fd; /* taken over: closed after the answer */
+    int fd;            /* taken over: closed after the answer; -1: bytes */
+    const char *bytes; /* (ref) */
     uint64_t offset;
     uint64_t length;          /* bytes from offset on; 0 is allowed */
-    unsigned http_status;     /* 200 or 206 */
+    unsigned http_status;     /* 200, 206 or 304 */
     const char *content_type; /* static text */
 };
 
@@ -121,9 +122,13 @@ void reply_static(struct request *req, unsigned http_status, const char *content
 /* A part of a file. No Cache-Control is added: the handler says it by reply_header(). */
 void reply_file(struct request *req, const struct reply_file *file);
 
-/* Add a header; NAME is static, VALUE is copied. Before or after the answer was chosen.
- * Ignored when memory is short, the list is full, or VALUE has a control byte. */
+/* Add a header, in place of the one of this name that every answer has; NAME is static,
+ * VALUE is copied. Before or after the answer was chosen. Ignored when memory is short,
+ * the list is full, or VALUE has a control byte. */
 void reply_header(struct request *req, const char *name, const char *value);
+
+/* The same for a VALUE that is static text: it is never left out. */
+void reply_header_static(struct request *req, const char *name, const char *value);
 
 /* End the connection after this answer. */
 void reply_close(struct request *req);

@@ -40,6 +40,7 @@ struct request_headers {
     const char *range;
     const char *if_range;
     const char *if_none_match;
+    const char *accept_encoding;
     const char *forwarded_for; /* X-Forwarded-For; when sent twice the last, a proxy's */
 };
 

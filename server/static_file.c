@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of files that never change under their name. */
+/* GET and HEAD of media, and what is sent of anything that has a validator. */
 #include "server/static_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,17 +15,12 @@
 #include "shard/base/log.h"
 
 #include "server/app.h"
-#include "server/config.h"
 #include "server/handlers.h"
 #include "server/request.h"
-#include "server/routes.h"
 #include "server/storage.h"
 
-/* Longest name below /assets/. */
-#define ASSET_NAME_MAX 64
-
-#define MEDIA_LIFE  "public, max-age=31536000, immutable"
-#define ASSETS_LIFE "public, max-age=86400"
+/* A name with ".mp4" or ".jpg". */
+#define MEDIA_NAME_LEN (STORAGE_NAME_LEN + 4)
 
 /* ---- What to send ---- */
 
@@ -138,16 +132,59 @@ void static_file_plan(const struct static_request *request, const char *etag,
     }
 }
 
-/* ---- Which file ---- */
+/* ---- The answer ---- */
 
-/* A file and how it is served. */
-struct source {
-    int fd; /* owned; -1: there is none */
-    const char *content_type;
-    const char *life; /* Cache-Control */
-};
+/* The body by the plan. A 304 names the length that a 200 would have; libmicrohttpd sends
+ * no body with it. */
+static void reply_body(struct request *req, const struct static_content *content,
+                       const struct static_plan *plan)
+{
+    char text[80];
 
-static struct source open_media(const struct storage *storage, const char *rest)
+    if (plan->http_status == 416) {
+        if (content->fd >= 0) {
+            (void)close(content->fd);
+        }
+        reply_static(req, plan->http_status, content->content_type, "");
+        (void)snprintf(text, sizeof text, "bytes */%" PRIu64, content->size);
+        reply_header(req, "Content-Range", text);
+        return;
+    }
+    reply_file(req, &(struct reply_file){
+                        .fd = content->fd,
+                        .bytes = content->bytes,
+                        .offset = plan->offset,
+                        .length = plan->http_status == 304 ? content->size : plan->length,
+                        .http_status = plan->http_status,
+                        .content_type = content->content_type});
+    reply_header_static(req, "Cache-Control", content->life);
+    if (plan->http_status == 206) {
+        (void)snprintf(text, sizeof text, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                       plan->offset, plan->offset + plan->length - 1, content->size);
+        reply_header(req, "Content-Range", text);
+    }
+}
+
+unsigned static_file_reply(struct request *req, const struct static_content *content)
+{
+    struct static_plan plan;
+
+    static_file_plan(
+        &(struct static_request){.range = req->headers.range,
+                                 .if_range = req->headers.if_range,
+                                 .if_none_match = req->headers.if_none_match},
+        content->etag, content->size, &plan);
+    reply_body(req, content, &plan);
+    reply_header(req, "ETag", content->etag);
+    reply_header_static(req, "Accept-Ranges", "bytes");
+    return plan.http_status;
+}
+
+/* ---- Media ---- */
+
+/* Open the media file REST, and say what it is. -1: there is none. */
+static int open_media(const struct storage *storage, const char *rest,
+                      const char **content_type)
 {
     static const struct {
         const char *ending;
@@ -157,135 +194,69 @@ static struct source open_media(const struct storage *storage, const char *rest)
         {".mp4", "video/mp4", STORAGE_VIDEO},
         {".jpg", "image/jpeg", STORAGE_COVER},
     };
-    struct source source = {.fd = -1, .life = MEDIA_LIFE};
-    size_t len = strlen(rest);
-    if (len != STORAGE_NAME_LEN + 4) {
-        return source;
+    char name[STORAGE_NAME_LEN + 1];
+
+    if (strlen(rest) != MEDIA_NAME_LEN) {
+        return -1;
     }
+    memcpy(name, rest, STORAGE_NAME_LEN);
+    name[STORAGE_NAME_LEN] = '\0';
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (strcmp(rest + STORAGE_NAME_LEN, kinds[i].ending) == 0) {
-            char name[STORAGE_NAME_LEN + 1];
-            memcpy(name, rest, STORAGE_NAME_LEN);
-            name[STORAGE_NAME_LEN] = '\0';
-            source.content_type = kinds[i].content_type;
-            source.fd = storage_open(storage, name, kinds[i].part);
+            *content_type = kinds[i].content_type;
+            return storage_open(storage, name, kinds[i].part);
         }
     }
-    return source;
-}
-
-/* Assets have names of small letters, digits, '-', '_' and one ending: no paths. */
-static struct source open_asset(const char *dir, const char *rest)
-{
-    static const struct {
-        const char *ending;
-        const char *content_type;
-    } kinds[] = {{".png", "image/png"}, {".jpg", "image/jpeg"}};
-    struct source source = {.fd = -1, .life = ASSETS_LIFE};
-    size_t stem = strspn(rest, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-    if (stem == 0 || stem > ASSET_NAME_MAX) {
-        return source;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (strcmp(rest + stem, kinds[i].ending) == 0) {
-            source.content_type = kinds[i].content_type;
-        }
-    }
-    if (source.content_type == NULL) {
-        return source;
-    }
-    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd >= 0) {
-        source.fd = openat(dir_fd, rest, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        (void)close(dir_fd);
-    }
-    return source;
-}
-
-/* ---- The handler ---- */
-
-/* Queue the answer by the plan; takes SOURCE's descriptor. A 304 names the length that a
- * 200 would have; libmicrohttpd sends no body with it. */
-static void answer(struct request *req, const struct source *source, uint64_t size,
-                   const struct static_plan *plan)
-{
-    char text[80];
-    if (plan->http_status == 416) {
-        (void)close(source->fd);
-        reply_static(req, plan->http_status, source->content_type, "");
-        (void)snprintf(text, sizeof text, "bytes */%" PRIu64, size);
-        reply_header(req, "Content-Range", text);
-        return;
-    }
-    struct reply_file file = {.fd = source->fd,
-                              .offset = plan->offset,
-                              .length = plan->http_status == 304 ? size : plan->length,
-                              .http_status = plan->http_status,
-                              .content_type = source->content_type};
-    reply_file(req, &file);
-    reply_header(req, "Cache-Control", source->life);
-    if (plan->http_status == 206) {
-        (void)snprintf(text, sizeof text, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
-                       plan->offset, plan->offset + plan->length - 1, size);
-        reply_header(req, "Content-Range", text);
-    }
+    return -1;
 }
 
 /* What a browser shows where it is, and calls it when it is kept. The name is one that
  * was found: letters, digits, '-', '_' and a dot. */
-static void name_file(struct request *req, const struct static_plan *plan)
+static void name_file(struct request *req)
 {
-    char text[sizeof "inline; filename=\"\"" + ASSET_NAME_MAX + 8];
+    char text[sizeof "inline; filename=\"\"" + MEDIA_NAME_LEN];
 
-    if (plan->http_status == 200 || plan->http_status == 206) {
-        (void)snprintf(text, sizeof text, "inline; filename=\"%s\"", req->path_rest);
-        reply_header(req, "Content-Disposition", text);
-    }
+    (void)snprintf(text, sizeof text, "inline; filename=\"%s\"", req->path_rest);
+    reply_header(req, "Content-Disposition", text);
 }
 
-/* A media file never changes under its NAME, so that the name is its validator, on every
- * server that has a copy. An asset (NULL) has its size and time. */
-static void make_etag(const char *name, const struct stat *st, char *etag, size_t size)
+/* A media file never changes under its name, so that the name is its validator, on every
+ * server that has a copy. */
+static void reply_media(struct request *req, int fd, uint64_t size,
+                        const char *content_type)
 {
-    if (name != NULL) {
-        (void)snprintf(etag, size, "\"%s\"", name);
-        return;
+    char etag[MEDIA_NAME_LEN + sizeof "\"\""];
+
+    (void)snprintf(etag, sizeof etag, "\"%s\"", req->path_rest);
+    unsigned http_status =
+        static_file_reply(req, &(struct static_content){.fd = fd,
+                                                        .size = size,
+                                                        .content_type = content_type,
+                                                        .etag = etag,
+                                                        .life = STATIC_FILE_FOREVER});
+    if (http_status == 200 || http_status == 206) {
+        name_file(req);
     }
-    (void)snprintf(etag, size, "\"%" PRIx64 "-%" PRIx64 "-%lx\"", (uint64_t)st->st_size,
-                   (uint64_t)st->st_mtim.tv_sec, (unsigned long)st->st_mtim.tv_nsec);
 }
 
 void h_static_get(struct request *req)
 {
-    bool is_media = strcmp(req->route->path, STATIC_FILE_URL) == 0;
-    struct source source =
-        is_media ? open_media(req->app->storage, req->path_rest)
-                 : open_asset(app_config(req->app)->assets_dir, req->path_rest);
+    const char *content_type = NULL;
+    int fd = open_media(req->app->storage, req->path_rest, &content_type);
     struct stat st;
-    if (source.fd < 0) {
-        if (source.content_type != NULL && errno != ENOENT) {
+
+    if (fd < 0) {
+        if (content_type != NULL && errno != ENOENT) {
             log_write(LOG_ERROR, "static_open_failed", "file=\"%s\" error=\"%s\"",
                       req->path_rest, strerrordesc_np(errno));
         }
         reply_error(req, ERROR_NO_ROUTE, NULL);
         return;
     }
-    if (fstat(source.fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        (void)close(source.fd);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        (void)close(fd);
         reply_error(req, ERROR_NO_ROUTE, NULL);
         return;
     }
-    char etag[64];
-    struct static_plan plan;
-    uint64_t size = (uint64_t)st.st_size;
-    make_etag(is_media ? req->path_rest : NULL, &st, etag, sizeof etag);
-    static_file_plan(
-        &(struct static_request){.range = req->headers.range,
-                                 .if_range = req->headers.if_range,
-                                 .if_none_match = req->headers.if_none_match},
-        etag, size, &plan);
-    answer(req, &source, size, &plan);
-    name_file(req, &plan);
-    reply_header(req, "ETag", etag);
-    reply_header(req, "Accept-Ranges", "bytes");
+    reply_media(req, fd, (uint64_t)st.st_size, content_type);
 }

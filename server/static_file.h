@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of media (/static/) and of the built-in pictures (/assets/): types,
- * validators, one range. The handler is h_static_get() (handlers.h). */
+/* GET and HEAD of media (/static/), whose handler is h_static_get() (handlers.h), and of
+ * anything else that has a validator: what is sent of it, and how that is said. */
 #ifndef DOUSHARD_STATIC_FILE_H
 #define DOUSHARD_STATIC_FILE_H
 
 #include <stdint.h>
 
-/* The prefixes of the two routes. */
-#define STATIC_FILE_URL "/static/"
-#define ASSETS_URL      "/assets/"
+struct request;
+
+/* Cache-Control of what never changes under its name. */
+#define STATIC_FILE_FOREVER "public, max-age=31536000, immutable"
 
 /* Header fields that decide what is sent; NULL: not there. */
 struct static_request {
@@ -31,5 +32,19 @@ struct static_plan {
  * Pure. */
 void static_file_plan(const struct static_request *request, const char *etag,
                       uint64_t size, struct static_plan *plan);
+
+/* What a request is for: a file, or bytes that live for ever. */
+struct static_content {
+    int fd;            /* taken over; -1: bytes */
+    const char *bytes; /* (ref) */
+    uint64_t size;
+    const char *content_type; /* static text */
+    const char *etag;         /* strong validator with its quotes; copied */
+    const char *life;         /* Cache-Control; static text */
+};
+
+/* Answer with CONTENT, or as much of it as static_file_plan() says. Headers may be added
+ * after that. Returns the status of HTTP. */
+unsigned static_file_reply(struct request *req, const struct static_content *content);
 
 #endif

@@ -10,9 +10,6 @@
 #ifndef DOUSHARD_COMMIT
 #define DOUSHARD_COMMIT "unknown"
 #endif
-#ifndef DOUSHARD_DATADIR
-#define DOUSHARD_DATADIR "/usr/local/share/doushard"
-#endif
 #ifndef DOUSHARD_SYSCONFDIR
 #define DOUSHARD_SYSCONFDIR "/etc/doushard"
 #endif
@@ -25,11 +22,6 @@ const char *version_text(void)
 const char *version_commit(void)
 {
     return DOUSHARD_COMMIT;
-}
-
-const char *version_datadir(void)
-{
-    return DOUSHARD_DATADIR;
 }
 
 const char *version_sysconfdir(void)

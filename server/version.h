@@ -7,7 +7,6 @@
 /* All static texts. */
 const char *version_text(void);       /* "0.1.0" */
 const char *version_commit(void);     /* short commit id, or "unknown" */
-const char *version_datadir(void);    /* "/usr/local/share/doushard" */
 const char *version_sysconfdir(void); /* "/etc/doushard" */
 
 #endif

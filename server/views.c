@@ -17,7 +17,7 @@
 #include "server/http.h"
 #include "server/request.h"
 
-/* Where the routes of static_file.c serve published files and those of server/assets/. */
+/* Where published files are served, and default pictures. */
 #define MEDIA_PATH  "/static/"
 #define ASSETS_PATH "/assets/"
 
@@ -43,8 +43,7 @@ static const char *listen_url(struct request *req, const struct config *config)
                         host, port);
 }
 
-/* What every URL of this answer begins with; NULL: memory is short. */
-static const char *base_url(struct request *req)
+const char *view_base_url(struct request *req)
 {
     if (req->base_url == NULL) {
         const char *url = app_config(req->app)->base_url;
@@ -58,8 +57,8 @@ static const char *base_url(struct request *req)
 static void media_url(struct json_out *out, struct request *req, const char *name,
                       const char *stem, const char *ending)
 {
-    json_out_texts(out, name, (const char *[]){base_url(req), MEDIA_PATH, stem, ending},
-                   4);
+    json_out_texts(out, name,
+                   (const char *[]){view_base_url(req), MEDIA_PATH, stem, ending}, 4);
 }
 
 /* The field NAME: the URL of a picture that a user has stored, or of the default one. */
@@ -69,7 +68,7 @@ static void picture_url(struct json_out *out, struct request *req, const char *n
     if (picture[0] != '\0') {
         media_url(out, req, name, picture, "");
     } else {
-        json_out_texts(out, name, (const char *[]){base_url(req), default_path}, 2);
+        json_out_texts(out, name, (const char *[]){view_base_url(req), default_path}, 2);
     }
 }
 

@@ -25,6 +25,10 @@ void view_mark_users(struct request *req, struct user_card *users, size_t n,
 void view_mark_videos(struct request *req, struct video_page *page);
 void view_mark_comments(struct request *req, struct comment_page *page);
 
+/* What the URLs of media in this answer begin with, by base_url. In the request's arena
+ * or the options; NULL: memory is short. */
+const char *view_base_url(struct request *req);
+
 /* Write what an answer has: objects with every field present, and lists, under their
  * names in the API, in the order given. A single object has the NAME, NULL in a list. */
 

@@ -108,8 +108,7 @@ async function addBaseline(bench, checkout) {
   };
   const server = new Server(cluster, "baseline", {
     listen_host: "127.0.0.1", listen_port: await freePort(), admin_port: await freePort(), media_dir: path("media-b"),
-    upload_dir: path("upload-b"), assets_dir: join(checkout, "server", "assets"),
-    token_keys_file: bench.cluster.files.token_keys,
+    upload_dir: path("upload-b"), token_keys_file: bench.cluster.files.token_keys,
   });
   server.program = join(checkout, "build", "doushard");
   server.url = `http://127.0.0.1:${server.options.listen_port}`;

@@ -152,7 +152,7 @@ function file(name, text) {
   writeFileSync(path, text);
   return path;
 }
-const dirs = `media_dir = "${cluster.dir}/test-media";\nupload_dir = "${cluster.dir}/test-upload";\nassets_dir = "${ROOT}/server/assets";\n`;
+const dirs = `media_dir = "${cluster.dir}/test-media";\nupload_dir = "${cluster.dir}/test-upload";\n`;
 
 test("a good configuration is said to be good", () => {
   const path = file("good.conf", base + dirs);
@@ -311,7 +311,7 @@ async function reloadable(more = "") {
   const path = file(`reload-${cluster.servers.length}.conf`, `${base}feed_limit = 1;\n${more}`);
   const server = await cluster.addServer();
   server.arguments = () => [`--config=${path}`,
-    ...["listen_host", "listen_port", "admin_port", "media_dir", "upload_dir", "assets_dir", "base_url", "scrypt_ln", "scrypt_p"]
+    ...["listen_host", "listen_port", "admin_port", "media_dir", "upload_dir", "base_url", "scrypt_ln", "scrypt_p"]
       .map((name) => `--${name.replaceAll("_", "-")}=${server.options[name]}`)];
   await server.start();
   const client = cluster.apiOf(server);

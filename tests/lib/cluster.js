@@ -296,7 +296,6 @@ export class Cluster {
       admin_port: await freePort(),
       media_dir: own("media"),
       upload_dir: own("upload"),
-      assets_dir: join(ROOT, "server", "assets"),
       base_url: "",
       pid_file: "",
       scrypt_ln: 10,

@@ -176,7 +176,9 @@ async function buildCopy(root, build, dir, compiled) {
 }
 
 const copySources = (root, dir) => {
-  for (const name of ["Makefile", "server", "shard", "scripts"]) cpSync(join(root, name), join(dir, name), { recursive: true });
+  const filter = (from) => basename(from) !== "node_modules";
+  for (const name of ["Makefile", "server", "shard", "scripts"])
+    cpSync(join(root, name), join(dir, name), { recursive: true, filter });
 };
 
 /**

@@ -15,7 +15,7 @@ import {
 /* ---- the tree ----------------------------------------------------------------------- */
 
 const TOPS = ["server", "shard", "procedures", "config", "scripts", "tests", ".ci"];
-const SKIPPED = new Set(["node_modules", "data"]);
+const SKIPPED = new Set(["node_modules", "data", "dist"]);
 
 function walk(dir) {
   if (!existsSync(join(ROOT, dir))) return [];
@@ -26,7 +26,7 @@ function walk(dir) {
   });
 }
 
-const isText = (path) => !/\.(md|png|jpg|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
+const isText = (path) => !/\.(md|png|jpg|ico|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
 const isC = (path) => /\.[ch]$/.test(path);
 
 const files = TOPS.flatMap(walk).filter(isText).map((path) => ({ path, text: read(path) }));
