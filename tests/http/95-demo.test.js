@@ -88,9 +88,10 @@ test("up brings a cluster, in time, and says how to use it", async () => {
   const start = performance.now();
   banner = await must("up", "--no-build");
   assert.ok(performance.now() - start < 120000 * slowdown(), "under two minutes");
-  const [url] = /https?:\/\/[^\s'"]+/.exec(banner);
+  const [, url] = /\n\n\s+Open (\S+)\/ in a browser\. /.exec(banner);
   api = new Api(url, { adminUrl: endpoints().admin_url });
-  assert.deepEqual((await api.get("/ping")).json, { message: "pong" }, "the first URL is the service");
+  assert.deepEqual((await api.get("/ping")).json, { message: "pong" }, "the first line names the service");
+  assert.match((await api.fetch(`${url}/`)).headers["content-type"], /^text\/html/, "what a browser shows");
   for (const pattern of [/demo use/, /demo down/, /scrypt/i, /ln=12/]) assert.match(banner, pattern);
 });
 
