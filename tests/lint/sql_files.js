@@ -17,18 +17,27 @@ export function sqlFiles() {
 
 export const readSql = (name) => readFileSync(path.join(procedures, name), "utf8");
 
-/** SQL without comments and with the contents of string literals kept. Comments that a
- * server executes (those beginning with an exclamation mark) stay. */
-export function stripComments(sql) {
-  return sql.replace(
-    /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|$)[^\n]*|#[^\n]*|\/\*(?!M?!)[\s\S]*?\*\//g,
-    (token) => (/^['"`]/.test(token) ? token : " "),
-  );
+/** READ, which makes something of a text that nobody changes, asked only once for each text: the rules see every
+ * file a hundred times, all but one of them as it was. */
+export function once(read) {
+  const known = new Map();
+  return (text) => {
+    if (!known.has(text)) known.set(text, read(text));
+    return known.get(text);
+  };
 }
 
+/** SQL without comments and with the contents of string literals kept. Comments that a
+ * server executes (those beginning with an exclamation mark) stay. */
+export const stripComments = once((sql) =>
+  sql.replace(
+    /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|$)[^\n]*|#[^\n]*|\/\*(?!M?!)[\s\S]*?\*\//g,
+    (token) => (/^['"`]/.test(token) ? token : " "),
+  ));
+
 /** The same with every string literal emptied, for looking at code only. */
-export const stripStrings = (sql) =>
-  stripComments(sql).replace(/'(?:[^'\\]|\\.|'')*'/g, "''");
+export const stripStrings = once((sql) =>
+  stripComments(sql).replace(/'(?:[^'\\]|\\.|'')*'/g, "''"));
 
 /** Statements of a file: DELIMITER is obeyed, client commands (SOURCE) are left out. */
 export function statements(sql) {
@@ -61,7 +70,7 @@ export function statements(sql) {
 }
 
 /** The CREATE of a routine, taken apart; null when SQL does not create one. */
-export function routineOf(sql) {
+export const routineOf = once((sql) => {
   const code = stripComments(sql);
   const head =
     /CREATE\s+DEFINER\s*=\s*(\S+?)\s+(PROCEDURE|FUNCTION)\s+([A-Za-z_0-9]+)\s*\(([\s\S]*?)\)\s*(?:RETURNS[^\n]*)?\n([\s\S]*?)\bBEGIN\b([\s\S]*)END\s*\$\$/.exec(
@@ -72,4 +81,4 @@ export function routineOf(sql) {
   }
   const [, definer, kind, name, parameters, characteristics, body] = head;
   return { definer, kind, name, parameters: parameters.trim(), characteristics, body };
-}
+});

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The rules that files under procedures/ must keep (checked by sql_lint.test.js). Every rule
  * takes the tree, a Map of path to text, and answers a list of problems. */
-import { routineOf, statements, stripComments, stripStrings } from "./sql_files.js";
+import { once, routineOf, statements, stripComments, stripStrings } from "./sql_files.js";
 
 /* Public writing routines that are not about owners: why they need no fence. */
 export const NO_FENCE = {
@@ -91,7 +91,7 @@ const COMMON_COLUMNS = ["n", "code", "slot", "epoch", "server"];
 /* ---- reading ------------------------------------------------------------------------ */
 
 /** The header comment of a file: { name, parameters, sections: {Answer, Codes, ..} }. */
-function headerOf(text) {
+const headerOf = once((text) => {
   const lines = [];
   for (const line of text.split("\n")) {
     if (!line.startsWith("--")) {
@@ -116,7 +116,7 @@ function headerOf(text) {
     }
   }
   return { name, parameters, sections, lines };
-}
+});
 
 /** Names and types of the parameters of a routine. */
 function parametersOf(routine) {
@@ -152,8 +152,8 @@ function versionOf(characteristics) {
 }
 
 /** Statements of a body, roughly: at semicolons outside of strings. */
-const bodyStatements = (body) =>
-  body.replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ",")).split(";").map((part) => part.trim());
+const bodyStatements = once((body) =>
+  body.replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ",")).split(";").map((part) => part.trim()));
 
 /** The column names that the SELECT list of STATEMENT answers. */
 function selectColumns(statement) {
@@ -171,7 +171,7 @@ function selectColumns(statement) {
 }
 
 /** Tables that a body writes (the session's own table op is none of them). */
-function writtenTables(body) {
+const writtenTables = once((body) => {
   const found = new Set();
   const code = stripStrings(body);
   for (const [, table] of code.matchAll(/\b(?:INSERT\s+(?:IGNORE\s+)?INTO|REPLACE\s+INTO|DELETE\s+FROM)\s+(\w+)/g)) {
@@ -195,10 +195,10 @@ function writtenTables(body) {
   }
   TEMPORARY.forEach((table) => found.delete(table));
   return found;
-}
+});
 
 /** The words that a body writes into a column or variable `code`. */
-function codesWritten(body) {
+const codesWritten = once((body) => {
   const found = new Set();
   const take = (text) => {
     for (const [, word] of text.matchAll(/'(\w+)'/g)) {
@@ -223,7 +223,7 @@ function codesWritten(body) {
     }
   }
   return found;
-}
+});
 
 /** Everything that the rules want to know about the routines of a tree. */
 export function readTree(files) {
