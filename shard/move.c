@@ -240,6 +240,17 @@ static enum move_status import_slot(struct move_run *run, uint64_t epoch,
     return status;
 }
 
+enum move_status run_import_again(struct move_run *run, uint64_t epoch)
+{
+    struct import_row import;
+    struct arena arena;
+
+    arena_init(&arena, ARENA_BYTES);
+    enum move_status status = import_slot(run, epoch, &arena, &import);
+    arena_release(&arena);
+    return status;
+}
+
 /* TO has nothing of the slot that is older; is_clean says that it had not. */
 static enum move_status clean_slot(struct move_run *run, uint64_t epoch, bool is_clean)
 {

@@ -4,9 +4,11 @@
  *
  * The lock of the fence waits for the writes that have passed it, and all later ones wait
  * behind: it is given up after some ms, and tried again, because a single transaction
- * that was left open would otherwise stop the slot. The same holds for what is left to be
- * carried over. On a machine that is too slow for that the bound grows in the end, so
- * that the move comes to its end there, too. */
+ * that was left open would otherwise stop the slot. The same holds for all that is done
+ * under the lock: past the budget the flip is undone, the taker imports again, and what
+ * was written meanwhile is carried over before the next try. On a machine that is too
+ * slow for that the budget grows in the end, so that the move comes to its end there,
+ * too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +28,13 @@
 /* Entries of the journal that the flip itself carries over. */
 #define REST_ENTRIES 1000
 
-/* What one CALL of the flip may take once the lock is held. */
+/* Beside the wait for the lock a flip may take so long: the rest, the check and the
+ * commits. More when it has failed some times after it got the lock. */
+#define CARRY_MS          100
+#define CARRIES_MAX       6
+#define LATE_TRIES_BEFORE 4
+
+/* What a CALL may take while nobody waits for it. */
 #define STEP_MS 5000
 
 /* What the lock answers. */
@@ -39,8 +47,11 @@ struct flip {
     struct move_run *run;
     struct arena arena;
     int64_t began_us;
-    int bound_ms;
-    uint64_t sessions; /* of both links when the flip was rehearsed last */
+    int bound_ms;        /* for the lock, and for reading the rest */
+    int64_t deadline_ms; /* of the whole, monotonic: writers wait no longer */
+    unsigned late_tries; /* that got the lock and were undone */
+    bool may_be_ready;   /* TO, since one of them */
+    uint64_t sessions;   /* of both links when the flip was rehearsed last */
     struct locked locked;
     struct buf batch;
 };
@@ -67,9 +78,27 @@ static enum move_status flip_call(struct flip *flip, struct move_link *link,
     return status;
 }
 
+/* CALL under the lock, no longer than the budget lasts; a CALL that did not end in time
+ * gives the lock up. MOVE_AGAIN: it is used up. */
+static enum move_status flip_step(struct flip *flip, struct move_link *link,
+                                  struct link_call call, struct dbresult **results)
+{
+    const int64_t left_ms = flip->deadline_ms - clock_mono_ms();
+
+    if (left_ms <= 0) {
+        return MOVE_AGAIN;
+    }
+    call.limit_ms = (int)left_ms;
+    call.holder = flip->run->from;
+    return flip_call(flip, link, call, results);
+}
+
 /* Give the lock up: the slot stays with FROM. */
 static void unlock(struct flip *flip)
 {
+    if (flip->run->from->conn == NULL) { /* with its session, the lock is gone */
+        return;
+    }
     struct dbresult *results;
     const struct link_call call = {.proc = PROC_MOVE_UNLOCK, .limit_ms = STEP_MS};
     char error[sizeof flip->run->error];
@@ -90,7 +119,12 @@ static enum move_status lock(struct flip *flip)
                                    .args = {run_slot(run), run_token(run)},
                                    .limit_ms = flip->bound_ms};
 
+    const unsigned carries = 1 + flip->late_tries / LATE_TRIES_BEFORE;
+
     flip->began_us = clock_mono_us();
+    flip->deadline_ms =
+        clock_mono_ms() + flip->bound_ms +
+        (int64_t)CARRY_MS * (carries < CARRIES_MAX ? carries : CARRIES_MAX);
     run->flips++;
     enum move_status status = flip_call(flip, run->from, call, &results);
     if (status == MOVE_OK && !dbresult_read(results, 0, locked_fields,
@@ -108,10 +142,9 @@ static enum move_status read_rest(struct flip *flip)
     struct move_run *run = flip->run;
     struct dbresult *parts;
     const struct link_call call = {.proc = PROC_MOVE_REST,
-                                   .args = {run_slot(run), dbarg_number(REST_ENTRIES)},
-                                   .limit_ms = STEP_MS};
+                                   .args = {run_slot(run), dbarg_number(REST_ENTRIES)}};
 
-    enum move_status status = flip_call(flip, run->from, call, &parts);
+    enum move_status status = flip_step(flip, run->from, call, &parts);
     if (status != MOVE_OK) {
         return status;
     }
@@ -133,14 +166,16 @@ static enum move_status make_ready(struct flip *flip, bool journal)
         .args = {run_slot(run), run_token(run),
                  dbarg_text(flip->batch.data, flip->batch.len),
                  dbarg_number(flip->locked.seq_last), dbarg_number(flip->locked.own_last),
-                 dbarg_number(flip->locked.has_home), dbarg_number(journal)},
-        .limit_ms = STEP_MS};
+                 dbarg_number(flip->locked.has_home), dbarg_number(journal)}};
 
-    enum move_status status = flip_call(flip, run->to, call, &results);
-    return status == MOVE_OK && run->n_suspects > 0 ? run_check_suspects(run) : status;
+    enum move_status status = flip_step(flip, run->to, call, &results);
+    return status == MOVE_OK && run->n_suspects > 0
+               ? run_check_suspects(run, flip->deadline_ms)
+               : status;
 }
 
-/* FROM says "moved": from here on there is no way back but another flip. */
+/* FROM says "moved": from here on there is no way back but another flip. MOVE_AGAIN: it
+ * did not come to that in time. */
 static enum move_status give(struct flip *flip, uint64_t epoch)
 {
     struct move_run *run = flip->run;
@@ -148,10 +183,17 @@ static enum move_status give(struct flip *flip, uint64_t epoch)
     const struct link_call call = {.proc = PROC_MOVE_GIVE,
                                    .args = {run_slot(run), run_token(run),
                                             dbarg_number(epoch),
-                                            link_text(run->to->name)},
-                                   .limit_ms = STEP_MS};
+                                            link_text(run->to->name)}};
+    struct look look;
 
-    return flip_call(flip, run->from, call, &results);
+    enum move_status status = flip_step(flip, run->from, call, &results);
+    if (status == MOVE_OK || status == MOVE_FENCED || run->from->conn != NULL) {
+        return status;
+    }
+    return status == MOVE_AGAIN && run_look(run, run->from, &look) == MOVE_OK &&
+                   look_is(&look, "migrating")
+               ? MOVE_AGAIN
+               : MOVE_LOST; /* whoever goes on finds out */
 }
 
 static enum move_status take_over(struct flip *flip, uint64_t epoch)
@@ -200,28 +242,41 @@ static void rehearse(struct flip *flip)
     run->error[0] = '\0';
 }
 
+/* From the lock to the commit; the lock is given up unless it is MOVE_OK. */
+static enum move_status carry_over(struct flip *flip, uint64_t epoch, bool journal)
+{
+    enum move_status status = read_rest(flip);
+
+    if (status == MOVE_OK) {
+        flip->may_be_ready = true;
+        status = make_ready(flip, journal);
+    }
+    if (status == MOVE_OK) {
+        status = give(flip, epoch);
+    }
+    if (status != MOVE_OK) {
+        unlock(flip);
+    }
+    return status;
+}
+
 /* One try. MOVE_AGAIN: FROM still has the slot, and everything can be tried again. */
 static enum move_status try_flip(struct flip *flip, uint64_t epoch, bool journal)
 {
-    enum move_status status = lock(flip);
+    enum move_status status =
+        flip->may_be_ready ? run_import_again(flip->run, epoch) : MOVE_OK;
 
+    if (status == MOVE_OK) {
+        flip->may_be_ready = false;
+        status = lock(flip);
+    }
     if (status != MOVE_OK) {
         return status;
     }
-    status = read_rest(flip);
+    status = carry_over(flip, epoch, journal);
     if (status != MOVE_OK) {
-        unlock(flip);
+        flip->late_tries++;
         return status;
-    }
-    status = make_ready(flip, journal);
-    if (status != MOVE_OK) { /* TO may be ready: the next attempt makes it import again */
-        unlock(flip);
-        return status == MOVE_AGAIN ? MOVE_LOST : status;
-    }
-    status = give(flip, epoch);
-    if (status != MOVE_OK) {
-        link_close(flip->run->from);
-        return MOVE_LOST;
     }
     return take_over(flip, epoch) == MOVE_OK ? MOVE_OK : MOVE_LOST;
 }
@@ -233,12 +288,24 @@ int run_lock_bound_ms(const struct move_run *run, unsigned tries)
     return run->limits->lock_ms * (int)(bounds < BOUNDS_MAX ? bounds : BOUNDS_MAX);
 }
 
+/* Say why it does not come about. */
+static void give_up(const struct flip *flip)
+{
+    (void)snprintf(flip->run->error, sizeof flip->run->error, "%s",
+                   flip->late_tries > TRIES_MAX / 2
+                       ? "carrying the rest over takes too long: one of both shards is "
+                         "slow"
+                       : "somebody keeps the fence of the slot locked: look for a "
+                         "transaction that was left open (innodb_trx)");
+}
+
 enum move_status run_flip(struct move_run *run, uint64_t epoch, bool journal)
 {
     struct flip flip = {.run = run};
     enum move_status status = MOVE_AGAIN;
 
     for (unsigned tries = 0; status == MOVE_AGAIN; tries++) {
+        const unsigned late = flip.late_tries;
         flip.bound_ms = run_lock_bound_ms(run, tries);
         arena_init(&flip.arena, MOVE_ARENA_BYTES);
         buf_init(&flip.batch, MOVE_ARENA_BYTES);
@@ -250,17 +317,19 @@ enum move_status run_flip(struct move_run *run, uint64_t epoch, bool journal)
         if (status == MOVE_OK) {
             run->pause_us = clock_mono_us() - flip.began_us;
             run->is_journaled = false;
+            run->error[0] = '\0';
         }
         buf_clear(&flip.batch);
         arena_release(&flip.arena);
         if (status == MOVE_AGAIN && tries == TRIES_MAX) {
-            (void)snprintf(run->error, sizeof run->error,
-                           "somebody keeps the fence of the slot locked: look for a "
-                           "transaction that was left open (innodb_trx)");
+            give_up(&flip);
             status = MOVE_REFUSED;
         }
         if (status == MOVE_AGAIN) {
-            run->throttle = "waiting for writes that keep the slot's fence";
+            run->throttle = flip.may_be_ready || flip.late_tries > late
+                                ? "the flip took too long, and was undone"
+                                : "waiting for writes that keep the slot's fence";
+            run->error[0] = '\0'; /* it goes on */
             run_sleep_ms(PAUSE_MS);
             enum move_status drained = run_drain_all(run);
             status = drained == MOVE_OK ? MOVE_AGAIN : drained;

@@ -172,8 +172,13 @@ bool run_batch(const struct dbresult *parts, struct buf *batch) MUST_CHECK;
 /* Compare the sums of both sides, and drain; what still differs is suspect. */
 enum move_status run_verify(struct move_run *run) MUST_CHECK;
 
-/* Are the suspects the same on both sides? MOVE_REFUSED: no, as run->error says. */
-enum move_status run_check_suspects(struct move_run *run) MUST_CHECK;
+/* Are the suspects the same on both sides? MOVE_REFUSED: no, as run->error says;
+ * MOVE_AGAIN: it was not known by DEADLINE_MS (monotonic). FROM holds locks meanwhile:
+ * a CALL that is late closes it. */
+enum move_status run_check_suspects(struct move_run *run, int64_t deadline_ms) MUST_CHECK;
+
+/* TO, which may be ready at EPOCH, imports again. */
+enum move_status run_import_again(struct move_run *run, uint64_t epoch) MUST_CHECK;
 
 /* Lock, carry the rest over, and give FROM's slot to TO at EPOCH; JOURNAL: so that it
  * could come back. */

@@ -87,6 +87,9 @@ static enum move_status end_session(struct link_call *call, const struct dbexec 
 
     (void)snprintf(tag, sizeof tag, "%s", dbconn_tag(call->link->conn));
     link_close(call->link);
+    if (call->holder != NULL) {
+        link_close(call->holder);
+    }
     return exec->is_late && link_kill(call->link, tag) ? MOVE_AGAIN : MOVE_LOST;
 }
 

@@ -45,7 +45,10 @@ struct link_call {
     struct dbarg args[PROC_ARGS_MAX];
     struct arena *arena; /* takes the results */
     int limit_ms; /* then the connection is ended, and the server's session with it */
-    bool is_rehearsal; /* its slot does not exist: no failpoint */
+    bool is_rehearsal;        /* its slot does not exist: no failpoint */
+    struct move_link *holder; /* (ref) of locks that others wait for: when the CALL is
+                                 late it is closed first, since ending a session takes
+                                 its time; NULL: none */
 
     enum move_status status;
     struct dbresult *results;

@@ -366,14 +366,14 @@ static enum move_status flip(struct move_run *run)
 
 /* --- After it --- */
 
-/* Every shard hears of SLOT. */
-static enum move_status tell(struct move_run *run, uint32_t slot)
+/* Every shard hears who has SLOT; "": nobody, its owner has left it. */
+static enum move_status tell(struct move_run *run, uint32_t slot, const char *server)
 {
     struct look look;
     enum move_status status = look_at(run, slot, &look);
 
     if (status == MOVE_OK) {
-        run_spread(run, slot, look.epoch, run->giver->name);
+        run_spread(run, slot, look.epoch, server);
     }
     return status;
 }
@@ -385,10 +385,10 @@ static enum move_status finish(struct move_run *run)
 
     run->pause_us = 0;
     if (status == MOVE_OK) {
-        status = tell(run, run->move->own_slot);
+        status = tell(run, run->move->own_slot, is_promotion(run) ? run->giver->name : "");
     }
     if (status == MOVE_OK) {
-        status = tell(run, shared_slot(run));
+        status = tell(run, shared_slot(run), run->giver->name);
     }
     if (status == MOVE_OK) {
         status = is_promotion(run)

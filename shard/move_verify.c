@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
 #include "shard/base/hex.h"
 
 #include "shard/move_impl.h"
@@ -312,8 +313,8 @@ static struct buf keys_of(const struct buf *suspects)
     return keys;
 }
 
-/* Is the sum of those of one table the same on both sides? */
-static enum move_status check_table(struct move_run *run, size_t table)
+/* Is the sum of those of one table the same on both sides? Known in LIMIT_MS. */
+static enum move_status check_table(struct move_run *run, size_t table, int limit_ms)
 {
     struct buf keys = keys_of(&run->suspects[table]);
     struct arena arena;
@@ -322,6 +323,10 @@ static enum move_status check_table(struct move_run *run, size_t table)
     arena_init(&arena, MOVE_ARENA_BYTES);
     calls[0] = pick_call(run, run->from, table, &keys, /* is_sum= */ true, &arena);
     calls[1] = pick_call(run, run->to, table, &keys, /* is_sum= */ true, &arena);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        calls[i].limit_ms = limit_ms;
+        calls[i].holder = run->from;
+    }
     enum move_status status = keys.failed ? MOVE_REFUSED : link_run(calls, 2);
     (void)run_explain(run, calls[0].status != MOVE_OK ? run->from : run->to, status);
     if (status == MOVE_OK &&
@@ -340,13 +345,14 @@ static enum move_status check_table(struct move_run *run, size_t table)
     return status;
 }
 
-enum move_status run_check_suspects(struct move_run *run)
+enum move_status run_check_suspects(struct move_run *run, int64_t deadline_ms)
 {
     enum move_status status = MOVE_OK;
 
     for (size_t i = 0; i < MOVE_TABLES && status == MOVE_OK; i++) {
+        const int64_t left_ms = deadline_ms - clock_mono_ms();
         if (run->suspects[i].len > 0) {
-            status = check_table(run, i);
+            status = left_ms > 0 ? check_table(run, i, (int)left_ms) : MOVE_AGAIN;
         }
     }
     return status;

@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
+import { Session } from "../lib/mariadb.js";
 import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
@@ -179,6 +180,33 @@ describe("a move", () => {
     const now = await fenceOf(from);
     assert.ok(now.state === "owned" && now.epoch > before.epoch && move.flipped_at === 0, JSON.stringify([now, move]));
     assert.equal((await fenceOf(to)).state, "moved");
+  });
+
+  test("holds writers up no longer than its budget: a flip that takes more is undone, and tried again", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_ready:before:1" });
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    /* The taker's fence is locked by somebody: being ready takes as long as that. */
+    const holder = new Session([`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(to).socket}`], "doushard");
+    await holder.run("START TRANSACTION");
+    await holder.run(`SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
+    mover.go();
+    await until("the flip to be undone", async () => (await moveOf(cluster, from, slot)).throttle === "the flip took too long, and was undone");
+    await actAs(users[5], "while nobody can flip");
+    const attempt = async () => (await cluster.sql(from, `SELECT term, phase, restarts FROM slot_move WHERE slot = ${slot}
+      ORDER BY move_id DESC LIMIT 1`))[0];
+    const during = await attempt();
+    assert.equal((await fenceOf(from)).state, "migrating");
+    await holder.run("ROLLBACK");
+    await holder.end();
+    const { flips, last_error: error } = await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    assert.ok(flips > 1 && error === "", `${flips} flips, ${error}`);
+    assert.deepEqual([during, await attempt()].map((row) => ({ ...row })),
+      [{ term: 1, phase: "flipping", restarts: 0 }, { term: 1, phase: "done", restarts: 0 }], "one claim, and nothing begun anew");
+    await actAs(users[6], "and afterwards");
+    await agree();
+    [from, to] = [to, from];
   });
 
   test("of a mover that slept is refused to it when another one has taken over", async () => {
