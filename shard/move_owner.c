@@ -385,7 +385,8 @@ static enum move_status finish(struct move_run *run)
 
     run->pause_us = 0;
     if (status == MOVE_OK) {
-        status = tell(run, run->move->own_slot, is_promotion(run) ? run->giver->name : "");
+        status =
+            tell(run, run->move->own_slot, is_promotion(run) ? run->giver->name : "");
     }
     if (status == MOVE_OK) {
         status = tell(run, shared_slot(run), run->giver->name);

@@ -117,6 +117,15 @@ unsigned router_server_index(const struct router *router, const char *name)
     return SLOTMAP_FOREIGN;
 }
 
+struct slot_place router_place(const struct shard *shard, uint64_t epoch,
+                               const char *name)
+{
+    return (struct slot_place){.epoch = epoch,
+                               .server = router_server_index(shard->router, name),
+                               .told_by = shard->index,
+                               .is_empty = name[0] == '\0'};
+}
+
 const char *router_server_name(const struct router *router, unsigned index)
 {
     return index < router_n_shards(router) ? shard_at(router, index)->name : "another";

@@ -86,10 +86,8 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
                         const struct header *header)
 {
     struct task *task = &e->tasks[i];
-    const struct slot_place news = {.epoch = header->epoch,
-                                    .server =
-                                        router_server_index(e->router, header->server),
-                                    .told_by = parcel->shard->index};
+    const struct slot_place news =
+        router_place(parcel->shard, header->epoch, header->server);
 
     atomic_fetch_add(&parcel->shard->moved_total, 1);
     bool is_news = slotmap_adopt(e->router->map, header->slot, news);

@@ -154,6 +154,11 @@ void shard_stop_writes(struct shard *shard, const char *why);
 /* The index of the server NAME, or SLOTMAP_FOREIGN. */
 unsigned router_server_index(const struct router *router, const char *name);
 
+/* Where SHARD says that a slot is: at EPOCH on the server NAME ("": its owner has left
+ * it). */
+struct slot_place router_place(const struct shard *shard, uint64_t epoch,
+                               const char *name);
+
 /* The name of the server with that INDEX; "another" for SLOTMAP_FOREIGN. */
 const char *router_server_name(const struct router *router, unsigned index);
 

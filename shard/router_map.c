@@ -47,25 +47,24 @@ static void count(struct tally *tally, uint32_t slot)
     tally->first = tally->n++ == 0 ? slot : tally->first;
 }
 
-/* SERVER has SLOT at EPOCH; with IS_CLAIMED it says so itself. */
-static void teach(struct comparison *c, uint32_t slot, uint64_t epoch, unsigned server,
-                  bool is_claimed)
+/* SLOT is at PLACE; with is_claimed its server says so itself. */
+static void teach(struct comparison *c, uint32_t slot, struct slot_place place)
 {
     struct lesson *lesson = &c->news->lesson;
 
-    if (epoch > 0 && server != SLOTMAP_FOREIGN && lesson->n < LEARN_MAX) {
+    if (place.epoch > 0 && (place.server != SLOTMAP_FOREIGN || place.is_empty) &&
+        lesson->n < LEARN_MAX) {
         buf_addf(&lesson->json,
                  "%s{\"slot\":%u,\"epoch\":%llu,\"server\":\"%s\",\"claimed\":%d}",
-                 lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)epoch,
-                 shard_at(c->shard->router, server)->name, is_claimed);
+                 lesson->n++ == 0 ? "[" : ",", slot, (unsigned long long)place.epoch,
+                 place.is_empty ? "" : shard_at(c->shard->router, place.server)->name,
+                 place.is_claimed);
     }
 }
 
 static void teach_place(struct comparison *c, uint32_t slot)
 {
-    struct slot_place ours = slotmap_get(c->shard->router->map, slot);
-
-    teach(c, slot, ours.epoch, ours.server, ours.is_claimed);
+    teach(c, slot, slotmap_get(c->shard->router->map, slot));
 }
 
 /* Was the shard's own claim stopped because of another's? A paused shard claims as ever.
@@ -140,10 +139,7 @@ static void compare_row(struct comparison *c, const struct map_row *row)
                                      .told_by = c->shard->index,
                                      .is_claimed = true,
                                      .is_disputed = is_stopped(row)};
-    const struct slot_place theirs = {
-        .epoch = row->epoch,
-        .server = router_server_index(c->shard->router, row->server),
-        .told_by = c->shard->index};
+    const struct slot_place theirs = router_place(c->shard, row->epoch, row->server);
     bool was_disputed = slotmap_get(map, row->slot).is_disputed;
 
     if (row->claim_epoch > 0) {
@@ -156,7 +152,10 @@ static void compare_row(struct comparison *c, const struct map_row *row)
     }
     note_flip(c, row, ours);
     if (ours.is_disputed && row->claim_epoch == ours.epoch && !is_stopped(row)) {
-        teach(c, row->slot, ours.epoch, other_claimant(c, ours), /* is_claimed= */ true);
+        teach(c, row->slot,
+              (struct slot_place){.epoch = ours.epoch,
+                                  .server = other_claimant(c, ours),
+                                  .is_claimed = true});
     } else if (ours.epoch > theirs.epoch) {
         teach_place(c, row->slot);
     } else if (theirs.epoch > ours.epoch ||

@@ -12,6 +12,7 @@ static const char *why_nobody(const struct router *router, struct slot_place pla
 {
     return place.epoch == 0    ? "no shard that answered owns it"
            : place.is_disputed ? "two shards claim it"
+           : place.is_empty    ? "its owner has left it"
            : !shard_is_there(router, place.server)
                ? "its shard is not in the topology file"
                : NULL;

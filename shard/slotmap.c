@@ -22,13 +22,14 @@ struct home {
 /* What is further above a claim than this is a mistake; slot_learn() says the same. */
 #define EPOCH_STEP_MAX 1000
 
-/* A place as one word, so that readers need no lock: epoch << 26 | is_disputed << 25 |
- * is_claimed << 24 | told_by << 16 | rival << 8 | server. */
+/* A place as one word, so that readers need no lock: is_empty << 46 | epoch << 26 |
+ * is_disputed << 25 | is_claimed << 24 | told_by << 16 | rival << 8 | server. */
 #define BIT_RIVAL    8
 #define BIT_TOLD_BY  16
 #define BIT_CLAIMED  24
 #define BIT_DISPUTED 25
 #define BIT_EPOCH    26
+#define BIT_EMPTY    46
 
 struct slotmap {
     _Atomic uint64_t places[SLOTS_MAX];
@@ -61,7 +62,8 @@ void slotmap_free(struct slotmap **map)
 
 static struct slot_place unpack(uint64_t word)
 {
-    return (struct slot_place){.epoch = word >> BIT_EPOCH,
+    return (struct slot_place){.epoch = word >> BIT_EPOCH & (EPOCH_END - 1),
+                               .is_empty = word >> BIT_EMPTY != 0,
                                .is_disputed = (word >> BIT_DISPUTED & 1) != 0,
                                .is_claimed = (word >> BIT_CLAIMED & 1) != 0,
                                .told_by = (unsigned)(word >> BIT_TOLD_BY & 255),
@@ -71,7 +73,8 @@ static struct slot_place unpack(uint64_t word)
 
 static uint64_t pack(struct slot_place place)
 {
-    return place.epoch << BIT_EPOCH | (uint64_t)place.is_disputed << BIT_DISPUTED |
+    return (uint64_t)place.is_empty << BIT_EMPTY | place.epoch << BIT_EPOCH |
+           (uint64_t)place.is_disputed << BIT_DISPUTED |
            (uint64_t)place.is_claimed << BIT_CLAIMED |
            (uint64_t)place.told_by << BIT_TOLD_BY | (uint64_t)place.rival << BIT_RIVAL |
            place.server;
@@ -114,6 +117,7 @@ static struct slot_place merge(struct slot_place known, struct slot_place news)
 bool slotmap_adopt(struct slotmap *map, uint32_t slot, struct slot_place place)
 {
     CHECK(place.server <= SLOTMAP_FOREIGN && place.told_by <= SLOTMAP_FOREIGN);
+    CHECK(!place.is_empty || place.server == SLOTMAP_FOREIGN);
     if (slot >= SLOTS_MAX || place.epoch == 0 || place.epoch >= EPOCH_END) {
         return false;
     }
@@ -148,6 +152,12 @@ void slotmap_all(struct slotmap *map, struct slotset *slots)
         slots->words[i] =
             i < SHARED_SLOTS / SLOTSET_BITS ? UINT64_MAX : atomic_load(&map->known[i]);
     }
+    for (uint32_t slot = SHARED_SLOTS;
+         (slot = slotset_next(slots, NULL, slot)) < SLOTS_MAX; slot++) {
+        if (slotmap_get(map, slot).is_empty) {
+            slotset_remove(slots, slot);
+        }
+    }
 }
 
 unsigned slotmap_count(struct slotmap *map, unsigned server)
@@ -176,7 +186,7 @@ uint32_t slotmap_home(struct slotmap *map, uint64_t owner_id)
 
     pthread_mutex_lock(&map->shared.mutex);
     const struct home *home = home_of(map, owner_id);
-    if (home->owner_id == owner_id) {
+    if (home->owner_id == owner_id && !slotmap_get(map, home->slot).is_empty) {
         slot = home->slot;
     }
     pthread_mutex_unlock(&map->shared.mutex);

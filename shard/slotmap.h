@@ -32,6 +32,7 @@ struct slot_place {
     unsigned server;  /* index in the topology, or SLOTMAP_FOREIGN */
     bool is_claimed;  /* SERVER itself says so */
     bool is_disputed; /* another one claims it at the same epoch: nobody serves it */
+    bool is_empty;    /* an own slot that its owner has left: SERVER is SLOTMAP_FOREIGN */
     unsigned rival;   /* that other one; SLOTMAP_FOREIGN: it was not heard itself */
     unsigned told_by; /* who said so first: SERVER itself, or the source of hearsay */
 };
@@ -53,14 +54,14 @@ void slotmap_set_restless(struct slotmap *map, uint32_t slot, int64_t until_ms);
 bool slotmap_is_restless(struct slotmap *map, uint32_t slot, int64_t now_ms);
 
 /* All slots that there are, as far as is known: the shared ones, and the own slots that
- * were heard of. */
+ * were heard of and have an owner. */
 void slotmap_all(struct slotmap *map, struct slotset *slots);
 
 /* How many slots SERVER has. */
 unsigned slotmap_count(struct slotmap *map, unsigned server);
 
-/* The slot in which to look for an owner: its own slot when one was heard of, else the
- * shared slot that its id names. */
+/* The slot in which to look for an owner: its own slot when one was heard of that it has
+ * not left, else the shared slot that its id names. */
 uint32_t slotmap_home(struct slotmap *map, uint64_t owner_id);
 
 /* Remember that an owner lives in a slot of its own. The memory is a bounded cache: what

@@ -27,6 +27,13 @@ static inline void slotset_add(struct slotset *set, uint32_t slot)
     }
 }
 
+static inline void slotset_remove(struct slotset *set, uint32_t slot)
+{
+    if (slot < SLOTS_MAX) {
+        set->words[slot / SLOTSET_BITS] &= ~(UINT64_C(1) << (slot % SLOTSET_BITS));
+    }
+}
+
 static inline void slotset_add_all(struct slotset *set, const struct slotset *more)
 {
     for (size_t i = 0; i < SLOTSET_WORDS; i++) {

@@ -190,6 +190,7 @@ BEGIN
 
             UPDATE slot_fence AS f
                SET f.state      = 'gone',
+                   f.server     = '',
                    f.epoch      = v_epoch,
                    f.token      = NULL,
                    f.changed_at = _now_ms()

@@ -129,7 +129,7 @@ CREATE TABLE IF NOT EXISTS slot_fence (
     state       ENUM ('owned', 'migrating', 'moved', 'importing', 'ready', 'gone') NOT NULL
         COMMENT 'what this shard is to it at that epoch: first two claim it; gone: demoted, empty',
     server      VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-        COMMENT 'shard that has, or is to have, the slot at that epoch',
+        COMMENT 'shard that has, or is to have, the slot at that epoch; empty: nobody (gone)',
     token       BINARY(16) NULL
         COMMENT 'names one move; a flip is only finished by who knows it',
     has_home    TINYINT UNSIGNED NOT NULL DEFAULT 0

@@ -8,7 +8,8 @@
 --               slot    unsigned integer
 --               next    the lowest epoch that none of them has used, 1 to 1048575
 --               epoch   of the highest claim that one of them knows, 0 to 1048575; 0: none
---               server  who has it at that epoch; empty: nobody
+--               server  who has it at that epoch; empty: nobody, or his owner has left an own
+--                       slot
 --               homes   of an own slot: how many forwarding entries of theirs lead to it; absent:
 --                       nobody knows
 -- in_last     1: there are no more entries: the shard may be admitted
@@ -92,7 +93,9 @@ BEGIN
                         AND CAST(j.epoch AS UNSIGNED) <= 1048575
                         AND COALESCE(j.homes, '0') REGEXP '^[0-9]{1,18}$'
                         AND (j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$'
-                             OR (j.server = '' AND j.epoch = '0')), FALSE);
+                             OR (j.server = '' AND (j.epoch = '0'
+                                                    OR CAST(j.slot AS UNSIGNED) >= 1024))),
+                        FALSE);
 
     CALL _op_refuse(v_n, 'slot, next, epoch and server');
 
@@ -161,14 +164,14 @@ BEGIN
                    j.epoch,
                    j.server,
                    CASE WHEN f.state IN ('owned', 'migrating')
-                             AND j.epoch > f.epoch AND j.server <> v_self
+                             AND j.epoch > f.epoch AND j.server NOT IN (v_self, '')
                         THEN 'gone'
                         WHEN f.state IN ('owned', 'migrating')
                         THEN 'kept'
                         WHEN j.server = v_self AND j.epoch > COALESCE(f.epoch, 0)
                         THEN 'lost'
                         WHEN f.state IN ('importing', 'ready') AND f.server = v_self
-                             AND j.server <> v_self AND j.epoch > 0
+                             AND j.server NOT IN (v_self, '') AND j.epoch > 0
                         THEN 'gone'
                         ELSE ''
                    END AS what
@@ -198,8 +201,9 @@ BEGIN
     UPDATE slot_back AS b
       LEFT JOIN slot_led AS d
         ON d.slot = b.slot
-       SET b.what  = 'past',
-           b.epoch = b.next
+       SET b.what   = 'past',
+           b.server = '',
+           b.epoch  = b.next
      WHERE b.slot >= 1024
        AND b.what IN ('kept', 'lost')
        AND b.homes = 0

@@ -99,7 +99,8 @@ BEGIN
     END IF;
 
     INSERT INTO slot_fence (slot, epoch, state, server, paused, changed_at)
-    VALUES (in_slot, v_epoch, IF(v_parts = 0, 'gone', 'owned'), in_server, v_paused, _now_ms())
+    VALUES (in_slot, v_epoch, IF(v_parts = 0, 'gone', 'owned'), IF(v_parts = 0, '', in_server),
+            v_paused, _now_ms())
         ON DUPLICATE KEY UPDATE
            epoch      = VALUES(epoch),
            state      = VALUES(state),
@@ -117,7 +118,7 @@ BEGIN
     CALL _slot_changed();
 
     INSERT INTO slot_known (slot, epoch, server)
-    VALUES (in_slot, v_epoch, in_server)
+    VALUES (in_slot, v_epoch, IF(v_parts = 0, '', in_server))
         ON DUPLICATE KEY UPDATE
            epoch  = VALUES(epoch),
            server = VALUES(server);

@@ -6,7 +6,8 @@
 -- in_entries  array of 1 to 2048 objects, at most 262144 bytes, each with
 --               slot     unsigned integer
 --               epoch    unsigned integer, 1 to 1048575
---               server   name of the shard that has the slot at that epoch
+--               server   name of the shard that has the slot at that epoch; empty: nobody, the
+--                        owner of an own slot has left it
 --               claimed  1: that shard's own fence says so; 0 or absent: hearsay
 --
 -- Entries that are not newer than what is known change nothing. If one is newer than the
@@ -70,7 +71,8 @@ BEGIN
                         AND CAST(j.slot AS UNSIGNED) <= 4294967295
                         AND CAST(CAST(j.epoch AS UNSIGNED) AS CHAR) = j.epoch
                         AND CAST(j.epoch AS UNSIGNED) BETWEEN 1 AND 1048575
-                        AND j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$'
+                        AND (j.server REGEXP '^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$'
+                             OR (j.server = '' AND CAST(j.slot AS UNSIGNED) >= 1024))
                         AND COALESCE(j.claimed, '0') IN ('0', '1'), FALSE);
 
     CALL _op_refuse(v_n, 'slot, epoch and server');

@@ -12,8 +12,8 @@
 -- nothing newer was heard) at that epoch; 0: it does not. A claim that is answered moved was
 -- stopped because another shard claims the slot at the same epoch.
 --
--- An own slot whose owner came back (gone) stays with this shard, which has all that there is of
--- it: nothing. So it is ok here; calls for it are sent to the slot of the owner's id.
+-- An own slot whose owner came back (gone) is nobody's: server is empty, wherever that was heard.
+-- It is ok on the shard that he left it on, which has all that there is of it: nothing.
 --
 -- token is that of the flip by which this shard gave the slot away, at epoch to server: what
 -- finishes it there if nobody did (slot_takeover); empty: there was none, or it is forgotten.
@@ -47,7 +47,7 @@ BEGIN
                    IF(f.state NOT IN ('importing', 'ready'), f.epoch, 0) AS fence_epoch,
                    COALESCE(f.server, '') AS fence_server,
                    IF(f.state = 'gone', 'ok', COALESCE(f.answer, 'moved')) AS answer,
-                   IF(f.state IN ('owned', 'migrating', 'gone') AND f.heard_epoch <= f.epoch,
+                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
                       f.epoch, 0) AS claim_epoch,
                    IF(f.state = 'moved' AND f.epoch >= k.epoch, f.token, NULL) AS token
               FROM slot_known AS k
@@ -60,7 +60,7 @@ BEGIN
                    IF(f.state NOT IN ('importing', 'ready'), f.epoch, 0) AS fence_epoch,
                    f.server AS fence_server,
                    IF(f.state = 'gone', 'ok', f.answer) AS answer,
-                   IF(f.state IN ('owned', 'migrating', 'gone') AND f.heard_epoch <= f.epoch,
+                   IF(f.state IN ('owned', 'migrating') AND f.heard_epoch <= f.epoch,
                       f.epoch, 0) AS claim_epoch,
                    IF(f.state = 'moved', f.token, NULL) AS token
               FROM slot_fence AS f

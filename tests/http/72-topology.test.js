@@ -12,6 +12,7 @@ import { after, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster, statusOf } from "../lib/cluster.js";
+import { Mover, requestMove, untilMove } from "../lib/mover.js";
 import { Proxy } from "../lib/proxy.js";
 import { giveSlot, moveSlot, movingTables, owners, takeSlot } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
@@ -241,6 +242,37 @@ test("shards come, move and leave while clients write, and no request notices", 
   });
   assert.deepEqual(problems, []);
   assert.equal((await target.stop()).code, 0);
+});
+
+test("a shard on which somebody came back from a slot of his own can leave", async () => {
+  const user = await userOn("shard1");
+  const other = users.at(-1);
+  const path = topologyFile(["shard1", "shard2", "shard3"]);
+  const target = await (await cluster.addServer({ topology_file: path })).start();
+  const client = cluster.apiOf(target);
+  const follows = async (by) => {
+    for (const on of [1, 2]) assert.equal((await by.follow(user.token, other.id, on)).status_code, CODE.OK);
+  };
+  const mover = Mover.start(cluster);
+  await requestMove(cluster, user.slot, "shard1", "shard3");
+  await untilMove(cluster, "shard1", user.slot, ["done"]);
+  await cluster.sql("shard3", `CALL promote_request(${user.id})`);
+  const { own_slot: own } = await untilMove(cluster, "shard3", user.slot, ["done"]);
+  await follows(client); /* it knows where he is */
+  await cluster.sql("shard3", `CALL demote_request(${user.id})`);
+  await untilMove(cluster, "shard3", own, ["done"]);
+  assert.deepEqual((await cluster.sqlAll(`SELECT server FROM slot_known WHERE slot = ${own}`)).map((row) => row.server), ["", "", ""]);
+  await requestMove(cluster, user.slot, "shard3", "shard1");
+  await untilMove(cluster, "shard3", user.slot, ["done"]);
+  await mover.stop();
+
+  topologyFile(["shard1", "shard2"], { path });
+  await until("shard3 to be let go", async () => await reload(target, client) === "accepted");
+  await follows(client);
+  const fresh = await (await cluster.addServer({ topology_file: path })).start();
+  for (const by of [target, fresh]) assert.equal((await fetch(`${by.adminUrl}/readyz`)).status, 200);
+  await follows(cluster.apiOf(fresh));
+  for (const each of [target, fresh]) assert.equal((await each.stop()).code, 0);
 });
 
 test("a server that starts while the newest owner is down does not believe who has an older claim", async () => {

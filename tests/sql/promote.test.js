@@ -139,7 +139,8 @@ describe("a user", () => {
     const row = (await call(app, "user_get", JSON.stringify([{ slot: own, epoch: 2, owner: STAR }]))).flat().find(({ code }) => code);
     assert.deepEqual([row.code, row.slot, row.epoch], ["moved", String(SLOT), "3"]);
     const [map] = await call(app, "slot_map");
-    assert.equal(map.find(({ slot }) => slot === String(own)).answer, "ok");
+    const { answer, server, claim_epoch: claim } = map.find(({ slot }) => slot === String(own));
+    assert.deepEqual([answer, server, claim], ["ok", "", "0"], "nobody's, and nothing is missing here");
     assert.equal((await root.run(`SELECT COUNT(*) AS n FROM owner_home WHERE slot = ${SLOT}`))[0][0].n, "0");
   });
 });

@@ -216,7 +216,7 @@ describe("shard_restored", () => {
     await call(admin, "shard_admit", "shard1");
     assert.deepEqual(counts, [{ kept: "1025", gone: "1", lost: "2", past: "3" }]);
     assert.deepEqual(rows.map(({ slot, what }) => `${slot} ${what}`), ["12 gone", "3004 lost", "3005 lost"]);
-    for (const slot of [3000, 3003, 3006]) assert.deepEqual(await fence(slot), { epoch: "9", state: "gone", server: "shard1", answer: "moved" });
+    for (const slot of [3000, 3003, 3006]) assert.deepEqual(await fence(slot), { epoch: "9", state: "gone", server: "", answer: "moved" });
     for (const slot of [3001, 3002]) assert.equal((await fence(slot)).state, "owned");
     await refused(admin, "45503", "shard_restored", JSON.stringify(entries), 1, NOW());
     await root.run(`DELETE FROM slot_fence WHERE slot >= 1024; DELETE FROM owner_home; DELETE FROM slot_known WHERE slot >= 1024;

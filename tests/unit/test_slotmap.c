@@ -243,6 +243,31 @@ static void test_restless_for_a_while(void **state)
     assert_false(slotmap_is_restless(map, SLOTS_MAX, 1000));
 }
 
+/* Its owner is in the slot of his id again, and no server is waited for. */
+static void test_an_own_slot_is_left(void **state)
+{
+    struct slotmap *map = *state;
+    const uint64_t owner = (UINT64_C(5) << 13) + (11 << 3);
+    const struct slot_place left = {
+        .epoch = 4, .server = SLOTMAP_FOREIGN, .is_empty = true};
+    struct slotset all;
+
+    assert_true(claim(map, 2000, 3, 1));
+    slotmap_set_home(map, owner, 2000);
+    assert_int_equal(slotmap_home(map, owner), 2000);
+    assert_true(slotmap_adopt(map, 2000, left));
+    assert_int_equal(slotmap_home(map, owner), 11);
+    assert_int_equal(slotmap_get(map, 2000).epoch, 4);
+    assert_int_equal(slotmap_count(map, 1), 0);
+    slotmap_all(map, &all);
+    assert_false(slotset_has(&all, 2000));
+    assert_false(claim(map, 2000, 3, 1)); /* out of date */
+    assert_true(claim(map, 2000, 5, 1));  /* it was settled */
+    slotmap_all(map, &all);
+    assert_true(slotset_has(&all, 2000));
+    assert_int_equal(slotmap_home(map, owner), 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +283,7 @@ int main(void)
                                         free_map),
         cmocka_unit_test_setup_teardown(test_what_is_far_above_a_claim_is_not_believed,
                                         make_map, free_map),
+        cmocka_unit_test_setup_teardown(test_an_own_slot_is_left, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_count, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_homes, make_map, free_map),
         cmocka_unit_test_setup_teardown(test_race_ends_with_the_newest, make_map,
