@@ -140,6 +140,7 @@ GRANT EXECUTE ON PROCEDURE doushard.erase_step             TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.shard_init             TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_pause            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_resume           TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.shard_drain            TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_refuse           TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_restored         TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.shard_admit            TO 'doushard_admin'@'%';

@@ -160,6 +160,7 @@ SOURCE shard/shard_learn.sql
 SOURCE shard/shard_init.sql
 SOURCE shard/shard_pause.sql
 SOURCE shard/shard_resume.sql
+SOURCE shard/shard_drain.sql
 SOURCE shard/shard_refuse.sql
 SOURCE shard/shard_restored.sql
 SOURCE shard/shard_admit.sql

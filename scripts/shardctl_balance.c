@@ -47,10 +47,14 @@ static const char drain_help[] =
     "  --limit=N             as `shardctl plan --help` says; with a threshold the others "
     "are\n"
     "                        evened out, too\n" TERMS "\n"
-    "It may be called again at any time, and goes on with what is left. Afterwards its "
-    "old\n"
-    "rows stay until the slots cannot be rolled back any more (--keep, `shardctl finish\n"
-    "all`). When `shardctl status` shows it as empty and KEEPS is 0, take it out of\n"
+    "It may be called again at any time, and goes on with what is left. From the first "
+    "time\n"
+    "on nothing is sent to it, whoever plans, until CALL shard_drain(0) there. "
+    "Afterwards\n"
+    "its old rows stay until the slots cannot be rolled back any more (--keep, "
+    "`shardctl\n"
+    "finish all`). When `shardctl status` shows it as empty and KEEPS is 0, take it out "
+    "of\n"
     "topology.conf; scripts/drain-shard.sh does all of that with you.\n"
     "\n"
     "    shardctl drain shard3 --keep=0 --parallel=2\n"
@@ -128,6 +132,24 @@ static void start(struct run *run, size_t i)
 {
     struct request *request = &run->requests[i];
     const char *giver = run->planner.shards[request->giver].name;
+/* Whatever else is planned meanwhile and later sends nothing to shards that are drained.
+ * False: said. */
+static bool mark_draining(const struct run *run)
+{
+    const struct dbarg on = dbarg_number(1);
+    struct fleet fleet;
+    bool good = true;
+
+    fleet_begin(&fleet, run->ctl);
+    for (size_t i = 0; good && i < run->planner.input.n_shards; i++) {
+        if (run->planner.shards[i].is_draining) {
+            good = fleet_call(&fleet, PROC_SHARD_DRAIN, &on, i);
+        }
+    }
+    fleet_end(&fleet);
+    return good;
+}
+
 
     run->steps[i] =
         request_send(run->ctl, &run->terms, request) &&
@@ -205,7 +227,7 @@ static int act(struct run *run)
         return shardctl_fail("standard output", shardctl_error_text());
     }
     if (plan->n_moves == 0) {
-        return unfinished;
+        return run->ctl->options.is_dry_run || mark_draining(run) ? unfinished : 2;
     }
     if (!list_requests(run)) {
         return 2;
@@ -243,6 +265,9 @@ static int run_balance(const struct shardctl *ctl)
     return run_planned(ctl, NULL, PLAN_THRESHOLD);
 }
 
+    if (status == 0 && !mark_draining(run)) {
+        return 2;
+    }
 static int run_drain(const struct shardctl *ctl)
 {
     return run_planned(ctl, ctl->options.operand, PLANNER_ANY_SHARE);

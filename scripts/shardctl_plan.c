@@ -26,7 +26,9 @@ static const char help_text[] =
     "                        (10); a plan ends at half of that\n"
     "  --weights=NAME=W,..   shares of shards beside each other (1)\n"
     "  --capacity=NAME=BYTES,..  that are never exceeded; k, M, G and T may follow\n"
-    "  --drain=NAME,..       shards that everything must leave\n"
+    "  --drain=NAME,..       shards that everything must leave, beside those that are "
+    "being\n"
+    "                        drained already (`shardctl drain`, CALL shard_drain)\n"
     "  --limit=N             list no more moves\n"
     "  --json                one JSON object\n"
     "\n"
@@ -44,7 +46,8 @@ static const char help_text[] =
     "any\n"
     "shard's share is left where it is, and others make room for it: `shardctl hot` "
     "shows\n"
-    "whose it is. Slots that are moving stay out of it. Rows are counted in the "
+    "whose it is. A shard that is paused or refused keeps what it has and gets nothing.\n"
+    "Slots that are moving stay out of it. Rows are counted in the "
     "background\n"
     "(load_measure); those never counted are now, for 20 s at most, and what is left is\n"
     "taken for average.\n"
@@ -190,6 +193,31 @@ static bool name_shards(struct planner *run)
     run->input.shards = run->shards;
     run->input.n_shards = n;
     return run->shards != NULL;
+}
+
+static bool is_set(const struct dbresult *result, const char *column)
+{
+    const struct dbvalue *value = dbresult_value(result, 0, column);
+
+    return value != NULL && value->number != 0;
+}
+
+/* What the shards say that is to become of them: nobody sends slots to one that is being
+ * drained, whoever began that, or that serves nothing. False: said. */
+static bool note_marks(struct planner *run)
+{
+    struct fleet *fleet = &run->fleet;
+
+    if (!fleet_call(fleet, PROC_SHARD_STATUS, NULL, SIZE_MAX) || fleet->n_silent > 0) {
+        return false;
+    }
+    for (size_t i = 0; i < run->input.n_shards; i++) {
+        const struct dbresult *status = fleet->shares[i].results;
+        run->shards[i].is_draining |= is_set(status, "draining_at");
+        run->shards[i].is_closed =
+            is_set(status, "paused_at") || is_set(status, "refused_at");
+    }
+    return true;
 }
 
 /* The slots as the planner wants them; those never measured are taken for average. */
@@ -489,7 +517,7 @@ bool planner_make(struct planner *run, const struct shardctl *ctl, const char *d
         return false;
     }
     const char *problem = list_slots(run) ? NULL : "out of memory";
-    if (problem == NULL && !note_moves(run)) {
+    if (problem == NULL && (!note_moves(run) || !note_marks(run))) {
         return false;
     }
     problem = problem == NULL ? plan_make(&run->plan, &run->input) : problem;

@@ -176,6 +176,27 @@ static void check_room(const struct shardctl *ctl, size_t taker, uint64_t bytes,
     fleet_end(&fleet);
 }
 
+/* Nothing is to come to a shard that is being drained. */
+static void check_open(const struct shardctl *ctl, size_t taker, struct checks *checks)
+{
+    struct fleet fleet;
+
+    fleet_begin(&fleet, ctl);
+    fleet.is_quiet = true;
+    const struct dbvalue *draining =
+        fleet_call(&fleet, PROC_SHARD_STATUS, NULL, taker)
+            ? dbresult_value(fleet.shares[taker].results, 0, "draining_at")
+            : NULL;
+    if (draining == NULL || draining->number != 0) {
+        checks_add(checks, CHECK_ERR,
+                   draining == NULL
+                       ? "%s does not say whether it is being drained"
+                       : "%s is being drained: CALL shard_drain(0) there ends that",
+                   name_of(ctl, taker));
+    }
+    fleet_end(&fleet);
+}
+
 void request_check_shards(const struct shardctl *ctl, const struct request *requests,
                           size_t n, struct checks *checks)
 {
@@ -204,6 +225,7 @@ void request_check_shards(const struct shardctl *ctl, const struct request *requ
             schema = hello.schema.version;
         }
         if (hello.error == 0 && takes) {
+            check_open(ctl, shard, checks);
             check_room(ctl, shard, bytes, checks);
         }
     }

@@ -50,6 +50,7 @@ struct shard_line {
     unsigned n_own;
     unsigned n_gives, n_takes, n_keeps;
     int64_t free_bytes; /* -1: nobody knows */
+    bool is_draining;
 };
 
 struct run {
@@ -130,6 +131,21 @@ static void measure_room(struct run *run)
     fleet_end(&fleet);
 }
 
+static void note_drains(struct run *run)
+{
+    struct fleet fleet;
+
+    fleet_begin(&fleet, run->ctl);
+    fleet.is_quiet = true;
+    const bool is_any = fleet_call(&fleet, PROC_SHARD_STATUS, NULL, SIZE_MAX);
+    for (size_t i = 0; i < run->n_shards; i++) {
+        const struct dbvalue *at =
+            is_any ? dbresult_value(fleet.shares[i].results, 0, "draining_at") : NULL;
+        run->shards[i].is_draining = at != NULL && at->number != 0;
+    }
+    fleet_end(&fleet);
+}
+
 /* False: said on standard error. */
 static bool look(struct run *run)
 {
@@ -152,6 +168,7 @@ static bool look(struct run *run)
         return false;
     }
     measure_room(run);
+    note_drains(run);
     count_slots(run);
     count_moves(run);
     return true;
@@ -243,6 +260,12 @@ static void check_shards(struct run *run)
 
     for (size_t i = 0; i < run->n_shards; i++) {
         const struct router_shard_state *state = &run->shards[i].state;
+        if (run->shards[i].is_draining) {
+            checks_add(&run->checks, CHECK_WARN,
+                       "%s is being drained: no slot is sent to it until CALL "
+                       "shard_drain(0) there",
+                       state->name);
+        }
         if (!state->up) {
             checks_add(&run->checks, CHECK_ERR, "%s is not in use: %s", state->name,
                        state->reason);

@@ -98,7 +98,8 @@ static bool has_room(const struct work *work, size_t shard, uint64_t bytes)
     const uint64_t capacity = work->input->shards[shard].capacity_bytes;
     const uint64_t used = work->posts[shard].bytes;
 
-    return capacity == 0 || (used <= capacity && bytes <= capacity - used);
+    return !work->input->shards[shard].is_closed &&
+           (capacity == 0 || (used <= capacity && bytes <= capacity - used));
 }
 
 static double imbalance(const struct work *work)
@@ -187,7 +188,8 @@ static void count_all(struct work *work)
         const struct plan_slot *slot = &input->slots[i];
         struct post *post = &work->posts[shard_of(slot)];
         work->values[i] = value_of(slot, input->by);
-        work->fixed[i] = slot->is_pinned || slot->moving_to != PLAN_NOWHERE;
+        work->fixed[i] = slot->is_pinned || slot->moving_to != PLAN_NOWHERE ||
+                         input->shards[slot->shard].is_closed;
         post->value += work->values[i];
         post->bytes += slot->bytes;
         total += work->values[i];
@@ -749,7 +751,8 @@ static size_t count_undrained(const struct work *work)
 static bool is_over(const struct work *work)
 {
     for (size_t i = 0; i < work->input->n_shards; i++) {
-        if (work->posts[i].weight > 0 && !has_room(work, i, 0)) {
+        if (work->posts[i].weight > 0 && !work->input->shards[i].is_closed &&
+            !has_room(work, i, 0)) {
             return true;
         }
     }

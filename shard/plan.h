@@ -55,6 +55,7 @@ struct plan_shard {
     double weight;           /* its part of the whole, beside the other weights; >= 0 */
     uint64_t capacity_bytes; /* 0: no limit */
     bool is_draining;        /* everything must leave; as weight 0 */
+    bool is_closed;          /* what is there stays, and nothing comes: it is paused */
     unsigned n_moving; /* moves under way that give or take here, but those of the plan */
 };
 

@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS shard_self (
     refused_why  VARCHAR(200) NOT NULL DEFAULT ''
         COMMENT 'how that was found',
     settled_at   BIGINT NULL
+    draining_at  BIGINT NULL
+        COMMENT 'ms since the Unix epoch; not NULL: slots are to leave, none is to come',
         COMMENT 'ms since the Unix epoch; when shard_restored raised the epochs since then',
     PRIMARY KEY (one),
     CONSTRAINT shard_self_is_one_row CHECK (one = 1)

@@ -334,6 +334,61 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
   assert.match(down.out, /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m);
   const away = await run("move", "5", "--to=shard2", "--yes");
   assert.equal(away.status, 1);
+test("nothing is sent to a shard that is being drained, or that is paused, whoever plans", async () => {
+  const takers = async (...args) => new Set((await json(...args, "--dry-run")).lines[0].moves.map(({ to }) => to));
+  assert.match(await ok("status"), /^\[WARN\] shard3 is being drained/m);
+  assert.deepEqual(await takers("drain", "shard2"), new Set(["shard1"]));
+  const moved = await run("move", "5", "--to=shard3", "--dry-run");
+  assert.equal(moved.status, 1);
+  assert.match(moved.out, /^\[ERR\] +shard3 is being drained: CALL shard_drain\(0\)/m);
+  await ok("call", "shard_drain(0)", "--shard=shard3");
+  assert.ok((await takers("drain", "shard2", "--by=rows")).has("shard3"));
+  await ok("call", "shard_pause('a new disk')", "--shard=shard3");
+  assert.deepEqual(await takers("drain", "shard2"), new Set(["shard1"]));
+  await ok("call", "shard_resume()", "--shard=shard3");
+  await ok("call", "shard_drain(1)", "--shard=shard3");
+});
+
+test("add looks at a server, and makes it a shard", async () => {
+  const { socket, port } = cluster.shard("shard3");
+  /* A list without it; what else is to be is said of it, too. */
+  const list = join(cluster.dir, "two.conf");
+  writeFileSync(list, `servers = (${["shard1", "shard2"].map((name) => ` { name = "${name}"; socket = "${cluster.shard(name).socket}"; }`).join(",")} );`);
+  const add = (...args) => run("add", ...args, `--topology=${list}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`);
+  const place = `--socket=${socket}`;
+  for (const [args, status, words] of [
+    [["shard3", place, "--dry-run"], 0, /could be a shard\. In topology.conf[^]*{ name = "shard3"; socket = ".*"; }/],
+    [["shard3", "--host=127.0.0.1", `--port=${port}`, "--dry-run"], 0, /port = \d+; }/],
+    [["shard4", place, "--yes"], 1, /^\[ERR\] +it is named shard3, for ever/m],
+    [["shard1", place, "--yes"], 1, /^\[ERR\] +the topology has shard1 somewhere else/m],
+    [["shard3", `--socket=${cluster.shard("shard1").socket}`], 1, /^\[ERR\] +.*another name for this address: shard1/m],
+    [["shard3", `${place}.gone`, "--yes"], 1, /^\[ERR\] +it does not answer/m],
+    [["Shard3", place], 2, /a name is/], [["shard3"], 2, /numeric address/], [["shard3", place, "--port=1"], 2, /either --socket/],
+  ]) {
+    const { status: is, out, err } = await add(...args);
+    assert.equal(is, status, `${args}: ${out}${err}`);
+    assert.match(out + err, words);
+  }
+  const wrong = async (shard, statement, back, words) => {
+    await cluster.sql(shard, statement);
+    const { status, out } = await add("shard3", place, "--yes", "--json");
+    await cluster.sql(shard, back);
+    const { checks, is_done: done } = JSON.parse(out);
+    assert.deepEqual([status, done], [1, false], out);
+    assert.ok(checks.some(({ verdict, text }) => verdict === "ERR" && words.test(text)), out);
+  };
+  await wrong("shard3", "SET GLOBAL innodb_flush_log_at_trx_commit = 2", "SET GLOBAL innodb_flush_log_at_trx_commit = 1", /may lose acknowledged writes/);
+  await wrong("shard3", "INSERT INTO slot_fence (slot, epoch, state, server) VALUES (4000, 1, 'owned', 'shard3'); CALL _slot_changed()",
+    "DELETE FROM slot_fence WHERE slot = 4000; CALL _slot_changed()", /it has 1 slots already/);
+  await wrong("shard1", "INSERT INTO slot_known (slot, epoch, server) VALUES (4000, 1, 'shard3')", "DELETE FROM slot_known WHERE slot = 4000",
+    /others know of 1 slots of a shard with this name/);
+  await cluster.sql("shard3", "DELETE FROM shard_self");
+  const { status, out, err } = await add("shard3", place, "--yes", "--json");
+  assert.equal(status, 0, out + err);
+  assert.equal(JSON.parse(out).is_done, true);
+  assert.deepEqual((await cluster.sql("shard3", "SELECT name FROM shard_self")).map(({ name }) => name), ["shard3"]);
+});
+
   assert.match(away.out, /^\[ERR\] +shard2 is not in use/m);
   const dir = mkdtempSync(join(tmpdir(), "operator-moves-"));
   const nowhere = await shardctl(["status"], { cwd: dir, env: serverEnvironment() });

@@ -13,6 +13,7 @@ export const NO_FENCE = {
   shard_init: "names the shard, before it has slots",
   shard_pause: "marks all fences, under their exclusive locks",
   shard_resume: "as shard_pause",
+  shard_drain: "is a mark of the shard, not about slots",
   purge_step: "takes the share locks of the slots of its rows in _purge_remove",
   relay_lease_take: "is about the shard's relay, not about slots",
   shard_probe: "is about the shard, not about slots",
@@ -47,7 +48,8 @@ export const NO_FENCE_READ = {
 const STEP_CODES = ["slot_takeover"];
 
 /* Routines that only shardctl calls, as the operator. */
-export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit", "home_list", "home_recover", "home_clean"];
+export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit", "home_list", "home_recover", "home_clean",
+  "shard_drain", "shard_init"];
 
 /* Tables of a session that helpers make beside op. */
 const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_done", "move_part", "slot_back", "slot_led", "home_back"];
@@ -791,7 +793,7 @@ export function schema({ files, tables }) {
     if (slotted && !/CHECK \(slot < 1024\)/.test(body)) {
       const text = files.get(path);
       const create = text.slice(text.indexOf(`CREATE TABLE IF NOT EXISTS ${name} (`));
-      if (!/^[^;]*?PARTITION BY LIST \(slot DIV 1024 \* slot\) \(\s+PARTITION shared VALUES IN \(0\)\s/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
+      if (!/^[^;]*?PARTITION BY LIST \(slot DIV 1024 \* slot\) \(\s*PARTITION shared VALUES IN \(0\)/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
     }
   }
   return problems;

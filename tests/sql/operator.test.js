@@ -179,6 +179,19 @@ describe("relay_status", () => {
   });
 });
 
+describe("shard_drain", () => {
+  test("is a mark that stays, with its time, until it is taken back", async () => {
+    const { server, draining_at: at } = await row(admin, "shard_drain", 1);
+    assert.ok(server === "shard1" && Number(at) > 0);
+    assert.equal((await row(admin, "shard_drain", 1)).draining_at, at);
+    assert.equal((await row(monitor, "shard_status")).draining_at, at);
+    assert.equal((await row(admin, "shard_drain", 0)).draining_at, "0");
+    assert.equal((await row(app, "shard_status")).draining_at, "0");
+    for (const what of [null, 2, -1]) await refused(admin, "45400", "shard_drain", what);
+    for (const session of [app, monitor]) await forbidden(session, "shard_drain", 1);
+  });
+});
+
 describe("shard_pause, shard_resume", () => {
   const slots = JSON.stringify(Array.from({ length: 1024 }, (_, slot) => slot));
   const waiting = async () => (await call(app, "outbox_list", slots, 10, 0))[0];
@@ -233,7 +246,7 @@ describe("shard_pause, shard_resume", () => {
     assert.match(now.paused_by, /^doushard_admin@/);
     assert.deepEqual({ ...now, paused_by: "" }, {
       server: "shard1", paused_at: paused.paused_at, paused_by: "", paused_why: "a new disk", slots: "1023", served: "0",
-      refused_at: "0", refused_why: "", settled_at: "0" });
+      refused_at: "0", refused_why: "", settled_at: "0", draining_at: "0" });
 
     const again = await row(admin, "shard_pause", "still");
     assert.deepEqual([again.paused_at, again.why], [paused.paused_at, "still"]);

@@ -160,6 +160,9 @@ static bool judge_move(const struct plan_move *move, size_t n, struct measures *
     if (weight_of(move->taker) <= 0) {
         return wrong("the taker is drained", n);
     }
+    if (shards[move->giver].is_closed || shards[move->taker].is_closed) {
+        return wrong("a shard is paused", n);
+    }
     at[move->slot] = move->taker;
     if (shards[move->taker].capacity_bytes != 0 &&
         bytes_at(move->taker) > shards[move->taker].capacity_bytes) {
@@ -372,6 +375,31 @@ static void test_drained_to_the_last(void **state)
     shards[0].weight = 0;
     shards[1].is_draining = true;
     assert_non_null(plan_make(&plan, &input));
+    plan_release(&plan);
+}
+
+static void test_a_paused_shard_is_left_alone(void **state)
+{
+    (void)state;
+    struct plan plan;
+
+    fleet(3, PLAN_LOAD);
+    add_slots(0, 10, 10);
+    add_slots(1, 30, 10);
+    shards[1].is_closed = true; /* fuller than its share, and nothing leaves */
+    shards[1].capacity_bytes = 1;
+    make(&plan);
+    assert_int_equal(plan.after[1].n_slots, 30);
+    assert_true(plan.after[2].n_slots > 0);
+    plan_release(&plan);
+
+    fleet(3, PLAN_LOAD);
+    add_slots(0, 10, 10);
+    shards[0].is_draining = true;
+    shards[1].is_closed = true;
+    make(&plan);
+    assert_int_equal(plan.after[1].n_slots, 0);
+    assert_int_equal(plan.after[2].n_slots, 10);
     plan_release(&plan);
 }
 
@@ -616,6 +644,7 @@ static void random_fleet(uint32_t number)
     for (size_t i = 0; i < input.n_shards; i++) {
         shards[i].weight = next_random(3) == 0 ? (1 + next_random(50)) / 10.0 : 1;
         shards[i].is_draining = i > 0 && next_random(6) == 0;
+        shards[i].is_closed = i > 0 && next_random(8) == 0;
         if (next_random(4) == 0) {
             shards[i].capacity_bytes = 1 + next_random(60000);
         }
@@ -821,6 +850,7 @@ int main(void)
         cmocka_unit_test(test_a_new_shard_gets_its_share),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_drained_to_the_last),
+        cmocka_unit_test(test_a_paused_shard_is_left_alone),
         cmocka_unit_test(test_capacities),
         cmocka_unit_test(test_a_giant_is_left_alone),
         cmocka_unit_test(test_what_is_on_its_way),
