@@ -7,7 +7,7 @@
 -- in_slots_max  own slots at most
 --
 -- Answer  : a reason; empty: there is none
--- Touches : SELECT slot_move, slot_fence
+-- Touches : SELECT slot_move (by kind and time, and those under way), slot_fence (own slots)
 -- Errors  : none
 -- Replays : reads only
 
@@ -25,15 +25,22 @@ CREATE DEFINER = doushard_owner@localhost FUNCTION _promote_held (
     SQL SECURITY DEFINER
     COMMENT 'v1: why nobody is promoted'
 BEGIN
+    DECLARE v_now    BIGINT DEFAULT _now_ms();
     DECLARE v_recent INT;
     DECLARE v_under  INT;
     DECLARE v_own    INT;
 
-    SELECT COALESCE(SUM(m.kind = 'promote' AND m.requested_at > _now_ms() - 3600000), 0),
-           COALESCE(SUM(m.kind = 'promote' AND m.active IS NOT NULL), 0)
-      INTO v_recent,
-           v_under
-      FROM slot_move AS m;
+    SELECT COUNT(*)
+      INTO v_recent
+      FROM slot_move AS m FORCE INDEX (by_kind)
+     WHERE m.kind = 'promote'
+       AND m.requested_at > v_now - 3600000;
+
+    SELECT COUNT(*)
+      INTO v_under
+      FROM slot_move AS m FORCE INDEX (active)
+     WHERE m.active >= 0
+       AND m.kind = 'promote';
 
     SELECT COUNT(*)
       INTO v_own

@@ -16,8 +16,8 @@
 -- Answer  : user_id (who takes most of those who may be promoted; 0: nobody takes so much), slot,
 --           share (percent), move_id (0: not asked for), why (then: in words)
 -- Touches : SELECT shard_self (FOR UPDATE), slot_load, owner_load (all rows), user, video (by slot
---           and id), owner_home (by slot and owner), slot_move; SELECT slot_fence (by slot, FOR
---           UPDATE); INSERT slot_move
+--           and id), owner_home (by slot and owner), slot_move (by owner); SELECT slot_fence (by
+--           slot, FOR UPDATE); INSERT slot_move
 -- Errors  : 45400 an argument is out of range
 -- Replays : asks for nobody else while a promotion is under way
 
@@ -90,7 +90,7 @@ BEGIN
                                     WHERE h.slot = w.slot
                                       AND h.owner_id = w.owner_id)
                    AND NOT EXISTS (SELECT 1
-                                     FROM slot_move AS m
+                                     FROM slot_move AS m FORCE INDEX (by_owner)
                                     WHERE m.owner_id = COALESCE(u.user_id, v.author_id)
                                       AND ((m.kind = 'demote'
                                             AND m.finished_at > v_now - 86400000)

@@ -35,8 +35,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
         COMMENT 'SHA-256 of the file as hex; empty when run by hand',
     PRIMARY KEY (version)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'installed versions of the tables; forward only';
 
 CREATE TABLE IF NOT EXISTS shard_self (
@@ -57,14 +56,13 @@ CREATE TABLE IF NOT EXISTS shard_self (
     refused_why  VARCHAR(200) NOT NULL DEFAULT ''
         COMMENT 'how that was found',
     settled_at   BIGINT NULL
+        COMMENT 'ms since the Unix epoch; when shard_restored raised the epochs since then',
     draining_at  BIGINT NULL
         COMMENT 'ms since the Unix epoch; not NULL: slots are to leave, none is to come',
-        COMMENT 'ms since the Unix epoch; when shard_restored raised the epochs since then',
     PRIMARY KEY (one),
     CONSTRAINT shard_self_is_one_row CHECK (one = 1)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who this shard is';
 
 CREATE TABLE IF NOT EXISTS shard_health (
@@ -81,8 +79,7 @@ CREATE TABLE IF NOT EXISTS shard_health (
     PRIMARY KEY (one),
     CONSTRAINT shard_health_is_one_row CHECK (one = 1)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'whether this shard can take writes';
 
 -- A shard counts, every 10 seconds, and others remember what it had counted to: one whose own
@@ -98,8 +95,7 @@ CREATE TABLE IF NOT EXISTS shard_beat (
     PRIMARY KEY (one),
     CONSTRAINT shard_beat_is_one_row CHECK (one = 1)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'how far this shard has counted; by shard_tick';
 
 CREATE TABLE IF NOT EXISTS shard_known (
@@ -111,8 +107,7 @@ CREATE TABLE IF NOT EXISTS shard_known (
         COMMENT 'ms since the Unix epoch; when that was heard',
     PRIMARY KEY (name)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'how far the other shards had counted; by shard_learn';
 
 -- Epochs of a slot. Whoever has the slot has it at an epoch, and no two attempts to change that
@@ -164,8 +159,7 @@ CREATE TABLE IF NOT EXISTS slot_fence (
     KEY served (answer, slot),
     CONSTRAINT slot_fence_epoch_fits CHECK (epoch BETWEEN 1 AND 1048575)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'does this shard own the slot: share-locked by every write until its commit';
 
 CREATE TABLE IF NOT EXISTS slot_gen (
@@ -176,8 +170,7 @@ CREATE TABLE IF NOT EXISTS slot_gen (
     PRIMARY KEY (one),
     CONSTRAINT slot_gen_is_one_row CHECK (one = 1)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'names what slot_fence says: two reads with one gen found the same fences';
 
 CREATE TABLE IF NOT EXISTS slot_seq (
@@ -190,8 +183,7 @@ CREATE TABLE IF NOT EXISTS slot_seq (
     PRIMARY KEY (slot),
     CONSTRAINT slot_seq_is_shared CHECK (slot < 1024)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'mint of user and video ids; the row moves with the slot';
 
 CREATE TABLE IF NOT EXISTS slot_known (
@@ -204,8 +196,7 @@ CREATE TABLE IF NOT EXISTS slot_known (
     PRIMARY KEY (slot),
     CONSTRAINT slot_known_epoch_fits CHECK (epoch BETWEEN 1 AND 1048575)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'where every slot is, as far as this shard knows';
 
 CREATE TABLE IF NOT EXISTS slot_log (
@@ -230,8 +221,7 @@ CREATE TABLE IF NOT EXISTS slot_log (
     PRIMARY KEY (id),
     KEY drain (slot, id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'keys changed while their slot is moving; slot_seq goes with the flip';
 
 CREATE TABLE IF NOT EXISTS slot_move (
@@ -310,10 +300,11 @@ CREATE TABLE IF NOT EXISTS slot_move (
         COMMENT 'one move of a slot at a time',
     PRIMARY KEY (move_id),
     UNIQUE KEY active (active),
-    KEY by_slot (slot, epoch)
+    KEY by_slot (slot, epoch),
+    KEY by_owner (owner_id, finished_at),
+    KEY by_kind (kind, requested_at)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'moves that this shard was asked to make, running and done';
 
 CREATE TABLE IF NOT EXISTS slot_import (
@@ -335,8 +326,7 @@ CREATE TABLE IF NOT EXISTS slot_import (
         COMMENT 'rows copied',
     PRIMARY KEY (slot)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'how far the copies of arriving slots are; goes on with their rows';
 
 CREATE TABLE IF NOT EXISTS slot_lost (
@@ -346,8 +336,7 @@ CREATE TABLE IF NOT EXISTS slot_lost (
         COMMENT 'ms since the Unix epoch; first write that is not in it',
     PRIMARY KEY (slot)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'journals that grew too long while no mover read them: their moves begin anew';
 
 -- What slots and owners cost here and how large slots are: for plans, not for the service. It is
@@ -372,8 +361,7 @@ CREATE TABLE IF NOT EXISTS slot_load (
         COMMENT 'ms since the Unix epoch; by load_measure',
     PRIMARY KEY (slot)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'what slots cost on this shard, and their size';
 
 CREATE TABLE IF NOT EXISTS owner_load (
@@ -391,8 +379,7 @@ CREATE TABLE IF NOT EXISTS owner_load (
         COMMENT 'decaying sum; time that the CALLs took as servers saw it',
     PRIMARY KEY (slot, owner_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'the owners that cost most on this shard; load_add keeps 1000';
 
 CREATE TABLE IF NOT EXISTS account (
@@ -410,8 +397,7 @@ CREATE TABLE IF NOT EXISTS account (
     KEY by_user (slot, user_id),
     CONSTRAINT account_is_shared CHECK (slot < 1024)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'directory of names; stays in the slot of the name when its user is promoted';
 
 CREATE TABLE IF NOT EXISTS owner_home (
@@ -429,8 +415,7 @@ CREATE TABLE IF NOT EXISTS owner_home (
     UNIQUE KEY op (slot, author_id, op),
     CONSTRAINT owner_home_is_shared CHECK (slot < 1024)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'forwarding entries of promoted owners; slot_fence.has_home says that a slot has some';
 
 CREATE TABLE IF NOT EXISTS user (
@@ -472,12 +457,9 @@ CREATE TABLE IF NOT EXISTS user (
         COMMENT 'idempotency key of the registration',
     PRIMARY KEY (slot, user_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'profiles, secrets and what their owners change'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 -- A row of its own, so that likes, follows and messages that somebody receives do not wait
 -- for his own writes, nor they for those: a popular user is written to all the time.
@@ -500,12 +482,9 @@ CREATE TABLE IF NOT EXISTS inbound (
         COMMENT 'version of the mailbox, as far as others change it',
     PRIMARY KEY (slot, user_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'the part of a user that others change'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS session (
     slot       INT UNSIGNED NOT NULL
@@ -522,12 +501,9 @@ CREATE TABLE IF NOT EXISTS session (
         COMMENT 'ms since the Unix epoch; absolute end',
     PRIMARY KEY (slot, user_id, session)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'live logins; inserted and counted under the lock of the user row'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS video (
     slot           INT UNSIGNED NOT NULL
@@ -573,12 +549,9 @@ CREATE TABLE IF NOT EXISTS video (
     KEY author (slot, author_id, state, video_id),
     KEY feed (state, published_at, video_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'videos, in the slot of their author'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS job (
     slot          INT UNSIGNED NOT NULL
@@ -606,12 +579,9 @@ CREATE TABLE IF NOT EXISTS job (
     PRIMARY KEY (slot, owner_id, kind, target_id),
     KEY due (parked, due_at)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'durable background work'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS follow (
     slot        INT UNSIGNED NOT NULL
@@ -629,12 +599,9 @@ CREATE TABLE IF NOT EXISTS follow (
     PRIMARY KEY (slot, user_id, followed_id),
     KEY newest (slot, user_id, state, ver)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'forward edge; counted in user.follow_count'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS follower (
     slot        INT UNSIGNED NOT NULL
@@ -654,12 +621,9 @@ CREATE TABLE IF NOT EXISTS follower (
     PRIMARY KEY (slot, user_id, follower_id),
     KEY newest (slot, user_id, state, pos)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'backward edge; counted in inbound.follower_count'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS favorite (
     slot     INT UNSIGNED NOT NULL
@@ -677,12 +641,9 @@ CREATE TABLE IF NOT EXISTS favorite (
     PRIMARY KEY (slot, user_id, video_id),
     KEY newest (slot, user_id, state, ver)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'forward edge; counted in user.favorite_count'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS liker (
     slot     INT UNSIGNED NOT NULL
@@ -699,12 +660,9 @@ CREATE TABLE IF NOT EXISTS liker (
         COMMENT 'ms since the Unix epoch of the last change',
     PRIMARY KEY (slot, video_id, user_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'backward edge; counted in video.favorite_count'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS comment (
     slot       INT UNSIGNED NOT NULL
@@ -729,12 +687,9 @@ CREATE TABLE IF NOT EXISTS comment (
     UNIQUE KEY op (slot, video_id, op),
     KEY newest (slot, video_id, state, comment_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'comments, at the video; counted in video.comment_count'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS commented (
     slot       INT UNSIGNED NOT NULL
@@ -753,12 +708,9 @@ CREATE TABLE IF NOT EXISTS commented (
         COMMENT 'ms since the Unix epoch of the last change',
     PRIMARY KEY (slot, user_id, video_id, comment_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'comments of a user, for export and erasure'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS chat (
     slot      INT UNSIGNED NOT NULL
@@ -779,12 +731,9 @@ CREATE TABLE IF NOT EXISTS chat (
         COMMENT '1: the owner sent it; 0: received it',
     PRIMARY KEY (slot, user_id, peer_id)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'one conversation as its owner sees it'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS message (
     slot       INT UNSIGNED NOT NULL
@@ -812,12 +761,9 @@ CREATE TABLE IF NOT EXISTS message (
     UNIQUE KEY seq (slot, user_id, peer_id, sent, seq),
     KEY received (slot, user_id, peer_id, sent, state, at)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'messages, one copy in the mailbox of each party'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS outbox (
     slot        INT UNSIGNED NOT NULL
@@ -848,12 +794,9 @@ CREATE TABLE IF NOT EXISTS outbox (
     PRIMARY KEY (slot, actor_id, kind, target_id, seq),
     KEY due (parked, head, target_slot, due_at)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'second halves still to be delivered'
-PARTITION BY LIST (slot DIV 1024 * slot) (
-    PARTITION shared VALUES IN (0)
-);
+PARTITION BY LIST (slot DIV 1024 * slot) (PARTITION shared VALUES IN (0));
 
 CREATE TABLE IF NOT EXISTS idem (
     slot       INT UNSIGNED NOT NULL
@@ -869,8 +812,7 @@ CREATE TABLE IF NOT EXISTS idem (
     PRIMARY KEY (slot, op),
     CONSTRAINT idem_is_shared CHECK (slot < 1024)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'keys that clients gave to requests, and what they asked for';
 
 CREATE TABLE IF NOT EXISTS relay_lease (
@@ -882,8 +824,7 @@ CREATE TABLE IF NOT EXISTS relay_lease (
         COMMENT 'ms since the Unix epoch; then anybody may take it',
     PRIMARY KEY (name)
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'who does the work that one process per shard does at a time';
 
 CREATE TABLE IF NOT EXISTS purge_pass (
@@ -923,8 +864,7 @@ CREATE TABLE IF NOT EXISTS purge_pass (
         older_ms >= IF(kind IN ('session', 'idem'), 86400000, 2592000000)
     )
 )
-    ENGINE = InnoDB
-    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+    ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'what is purged on this shard, how far that is, and when it goes on';
 
 -- Tombstones for 30 days, sessions and keys for a day after their end.
@@ -933,18 +873,12 @@ SELECT d.kind,
        d.older_ms,
        d.every_ms
   FROM (SELECT 'session' AS kind, 86400000 AS older_ms, 86400000 AS every_ms
-         UNION ALL
-        SELECT 'idem', 86400000, 21600000
-         UNION ALL
-        SELECT 'follow', 2592000000, 86400000
-         UNION ALL
-        SELECT 'follower', 2592000000, 86400000
-         UNION ALL
-        SELECT 'favorite', 2592000000, 86400000
-         UNION ALL
-        SELECT 'liker', 2592000000, 86400000
-         UNION ALL
-        SELECT 'commented', 2592000000, 86400000) AS d
+         UNION ALL SELECT 'idem', 86400000, 21600000
+         UNION ALL SELECT 'follow', 2592000000, 86400000
+         UNION ALL SELECT 'follower', 2592000000, 86400000
+         UNION ALL SELECT 'favorite', 2592000000, 86400000
+         UNION ALL SELECT 'liker', 2592000000, 86400000
+         UNION ALL SELECT 'commented', 2592000000, 86400000) AS d
  WHERE NOT EXISTS (SELECT 1
                      FROM purge_pass AS p
                     WHERE p.kind = d.kind);

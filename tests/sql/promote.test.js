@@ -258,4 +258,17 @@ describe("the policy", () => {
     await end("demote", "done", 25 * 60);
     assert.notEqual((await auto()).move_id, "0");
   });
+
+  test("and does not read all moves that there ever were for that", async () => {
+    const MOVES = 5000;
+    await root.run(`DELETE FROM slot_move; INSERT INTO slot_move (slot, giver, taker, owner_id, phase, keep_ms, requested_at, requested_by, finished_at)
+      SELECT seq MOD 1024, 'shard1', 'shard2', IF(seq MOD 2 = 0, 0, ${HEAVY + 8192 * 10} + 8192 * seq), 'done', 0, seq, 'somebody', seq
+        FROM seq_1_to_${MOVES}`);
+    const reads = async () => (await mover.rows("SHOW SESSION STATUS LIKE 'Handler_read%'")).reduce((sum, row) => sum + Number(row.Value), 0);
+    await auto(40);
+    const before = await reads();
+    assert.notEqual((await auto()).move_id, "0");
+    const after = await reads();
+    assert.ok(after - before < MOVES, `${after - before} rows read`);
+  });
 });
