@@ -330,7 +330,7 @@ tool_files    = $(wildcard scripts/migrate scripts/add-shard.sh scripts/backup-s
                 scripts/drain-shard.sh scripts/operate.sh scripts/lib.sh)
 unit_files    = $(wildcard config/*.service)
 man_pages     = $(wildcard config/*.1)
-sample_files  = $(wildcard config/doushard.conf config/topology.conf)
+sample_files  = $(wildcard config/doushard.conf config/topology.conf config/mover.conf)
 
 # A configuration that is already there is never overwritten; the samples beside it are.
 install: $(program) $(shardctl)

@@ -15,6 +15,7 @@
 #include "server/topology.h"
 
 #include "scripts/shardctl.h"
+#include "scripts/shardctl_policy.h"
 
 static const char help[] =
     "mover: make the moves that were asked for, on all shards, until a signal ends it.\n"
@@ -44,18 +45,17 @@ static const char help[] =
     "                        each of both shards; nothing is copied or removed while it "
     "is\n"
     "                        more than --lag-ms=N (1000), or while there is no answer\n"
-    "  --promote-above=PERCENT   give a user a slot of his own who takes so much of what "
-    "all\n"
-    "                        slots of his shard cost of late (shardctl hot), and has "
-    "for\n"
-    "                        ten minutes (0: never)\n"
-    "  --promote-per-hour=N  promotions of a shard in an hour, at most (2)\n"
-    "  --promote-slots=N     own slots of a shard, at most (16)\n"
+    "  --config=FILE         when it gives users slots of their own without being "
+    "asked:\n"
+    "                        promote_above, promote_per_hour and promote_slots, as\n"
+    "                        config/mover.conf explains them; without it: never\n"
     "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
     "option\n"
     "                        db_durability_exempt of the server\n"
     "\n"
-    "SIGHUP makes it read the topology file again: what is under way goes on at once.\n"
+    "SIGHUP makes it read the topology file and that of --config again: what is under "
+    "way\n"
+    "goes on at once.\n"
     "\n"
     "Account doushard_mover. One line in the log per phase of a move; `shardctl status`\n"
     "and CALL move_status() show how far each is.\n"
@@ -137,15 +137,14 @@ static bool read_limits(const struct shardctl_options *options,
     return true;
 }
 
-static bool read_policy(const struct shardctl_options *options,
-                        struct mover_policy *policy)
+/* The file of --config, if there is one. */
+static bool read_policy(const struct shardctl *ctl, struct mover_policy *policy,
+                        struct config_error *err)
 {
-    return read_number("--promote-above", options->promote_above, 0, 100,
-                       &policy->percent) &&
-           read_number("--promote-per-hour", options->promote_per_hour, 1, 1000,
-                       &policy->per_hour) &&
-           read_number("--promote-slots", options->promote_slots, 1, 10000,
-                       &policy->slots_max);
+    const char *file = ctl->options.config;
+
+    *policy = mover_defaults().policy;
+    return file == NULL || policy_read(policy, file, err);
 }
 
 static struct mover_shard *list_shards(const struct shardctl *ctl,
@@ -181,8 +180,9 @@ static bool make_moves(const struct shardctl *ctl, const struct topology *topolo
     }
     options->shards = shards;
     options->n_shards = topology->n_servers;
-    log_write(LOG_INFO, "mover_started", "holder=%s shards=%zu threads=%u",
-              options->holder, options->n_shards, options->threads);
+    log_write(LOG_INFO, "mover_started",
+              "holder=%s shards=%zu threads=%u promote_above=%u%%", options->holder,
+              options->n_shards, options->threads, options->policy.percent);
     bool is_good = mover_run(options, &stop);
     log_write(LOG_INFO, "mover_stopped", "holder=%s", options->holder);
     free(shards);
@@ -192,8 +192,10 @@ static bool make_moves(const struct shardctl *ctl, const struct topology *topolo
     return is_good;
 }
 
-/* Read the topology again, into TOPOLOGY; what cannot be read changes nothing. */
-static void reload(const struct shardctl *ctl, struct topology *topology)
+/* Read the files again, into TOPOLOGY and OPTIONS; what cannot be read changes nothing.
+ */
+static void reload(const struct shardctl *ctl, struct topology *topology,
+                   struct mover_options *options)
 {
     const char *exempt = ctl->options.durability_exempt;
     struct topology new;
@@ -205,6 +207,12 @@ static void reload(const struct shardctl *ctl, struct topology *topology)
     } else {
         log_write(LOG_ERROR, "topology_refused", "why=\"%s\"", err.text);
     }
+    struct mover_policy policy;
+    if (read_policy(ctl, &policy, &err)) {
+        options->policy = policy;
+    } else {
+        log_write(LOG_ERROR, "config_refused", "error=\"%s\"", err.text);
+    }
 }
 
 static int run(const struct shardctl *ctl)
@@ -213,10 +221,13 @@ static int run(const struct shardctl *ctl)
     struct topology reread = {.servers = NULL}; /* the last one that was good */
     char host[40] = "";
     char holder[64];
+    struct config_error err;
 
-    if (!read_limits(&ctl->options, &options) ||
-        !read_policy(&ctl->options, &options.policy)) {
+    if (!read_limits(&ctl->options, &options)) {
         return 2;
+    }
+    if (!read_policy(ctl, &options.policy, &err)) {
+        return shardctl_fail("--config", err.text);
     }
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(holder, sizeof holder, "%s/%ld", host, (long)getpid());
@@ -226,7 +237,7 @@ static int run(const struct shardctl *ctl)
     bool is_good = make_moves(ctl, ctl->topology, &options);
     /* Forgotten first: a signal that comes after that ends the next mover_run(). */
     for (atomic_store(&stop, false); is_good && !is_ended; atomic_store(&stop, false)) {
-        reload(ctl, &reread);
+        reload(ctl, &reread, &options);
         is_good =
             make_moves(ctl, reread.servers == NULL ? ctl->topology : &reread, &options);
     }
@@ -238,7 +249,7 @@ const struct shardctl_command shardctl_mover = {
     .name = "mover",
     .operands = "",
     .options = "threads per-shard lock-ms lease-ms commit-ms statements lag-query lag-ms "
-               "promote-above promote-per-hour promote-slots durability-exempt",
+               "config durability-exempt",
     .help = help,
     .user = "doushard_mover",
     .must_be_durable = true,

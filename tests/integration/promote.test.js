@@ -3,13 +3,14 @@
 /* A heavy user gets a slot of his own while everybody uses him, is moved to another shard, and comes back. */
 
 import assert from "node:assert/strict";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
-import { Cluster, UPLOADS } from "../lib/cluster.js";
+import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
-import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
+import { Mover, moveOf, movesUnderWay, requestMove, untilMove } from "../lib/mover.js";
 import { movingTables, owners } from "../lib/rows.js";
 import { shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
@@ -298,7 +299,24 @@ describe("the policy of a mover", () => {
       UPDATE slot_load SET since = at - 600000 WHERE slot = ${shared};
       UPDATE owner_load SET since = at - 600000 WHERE owner_id = ${videos[0]};
       UPDATE slot_move SET finished_at = 1`);
-    const mover = Mover.start(cluster, { args: ["--promote-above=50", "--promote-per-hour=1000"] });
+    const file = join(cluster.dir, "mover.conf");
+    copyFileSync(join(ROOT, "config", "mover.conf"), file); /* off, as it is installed */
+    const mover = Mover.start(cluster, { args: [`--config=${file}`] });
+    const started = (above) => until(`the mover to go by ${above} %`, () => mover.text.match(/mover_started.* promote_above=(\d+)%/g)?.at(-1)
+      .endsWith(`=${above}%`));
+    await started(0);
+    for (const bad of ["promote_above = 101;", "promote_above = \"50\";", "promote = 50;", "promote_above = "]) {
+      writeFileSync(file, bad);
+      const refused = () => mover.text.match(/config_refused error="\S*mover.conf:\d+: /g)?.length ?? 0;
+      const before = refused();
+      mover.child.kill("SIGHUP");
+      await until(`${bad} to be refused`, () => refused() > before);
+      await started(0);
+    }
+    assert.deepEqual(await movesUnderWay(cluster), [], "nobody was promoted");
+    writeFileSync(file, "promote_above = 50;\npromote_per_hour = 1000;\n");
+    mover.child.kill("SIGHUP");
+    await started(50);
     await until("him to be promoted", async () => (await moveOf(cluster, home, shared)).requested_by.startsWith("policy: "));
     await ended(mover, shared);
     assert.match(mover.text, new RegExp(`promote_asked .*shard=${home} user=${star.id} slot=${shared} share=\\d+% above=50% move=\\d+`));
