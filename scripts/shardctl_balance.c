@@ -14,6 +14,12 @@
     "  --parallel=N          so many moves at a time that one shard gives or takes "     \
     "(1);\n"                                                                             \
     "                        movers have a limit of their own (--per-shard)\n"           \
+    "  --detach              only ask for all moves, and do not wait: movers make "      \
+    "them, "                                                                             \
+    "as\n"                                                                               \
+    "                        many at a time as their --per-shard says; not with "        \
+    "--parallel\n"                                                                       \
+    "                        or --capacity\n"                                            \
     "  --keep=TIME, --rate=ROWS/s   of each move, as `shardctl move --help` says\n"      \
     "  --dry-run             print the plan; change nothing\n"                           \
     "  --yes                 do not ask\n"                                               \
@@ -126,12 +132,6 @@ static int confirm(const struct run *run)
     return units_confirm(run->ctl, question);
 }
 
-/* --- Carrying it out --- */
-
-static void start(struct run *run, size_t i)
-{
-    struct request *request = &run->requests[i];
-    const char *giver = run->planner.shards[request->giver].name;
 /* Whatever else is planned meanwhile and later sends nothing to shards that are drained.
  * False: said. */
 static bool mark_draining(const struct run *run)
@@ -150,6 +150,12 @@ static bool mark_draining(const struct run *run)
     return good;
 }
 
+/* --- Carrying it out --- */
+
+static void start(struct run *run, size_t i)
+{
+    struct request *request = &run->requests[i];
+    const char *giver = run->planner.shards[request->giver].name;
 
     run->steps[i] =
         request_send(run->ctl, &run->terms, request) &&
@@ -186,6 +192,23 @@ static size_t count(const struct run *run, enum plan_step step)
     return n;
 }
 
+/* Ask for all moves, in order, and wait for none: movers take them from there. */
+static int leave_to_movers(struct run *run)
+{
+    const size_t n_all = run->planner.plan.n_moves;
+    size_t n = 0;
+    char text[160];
+
+    while (n < n_all && request_send(run->ctl, &run->terms, &run->requests[n])) {
+        n++;
+    }
+    (void)snprintf(text, sizeof text,
+                   "%zu of %zu moves are asked for; `shardctl watch` shows how they go",
+                   n, n_all);
+    follow_say(&run->follow, "asked", text);
+    return n == n_all ? 0 : 1;
+}
+
 static int carry_out(struct run *run)
 {
     const struct planner *planner = &run->planner;
@@ -193,6 +216,11 @@ static int carry_out(struct run *run)
     bool good = true;
 
     follow_begin(&run->follow, run->ctl);
+    if (run->ctl->options.is_detached) {
+        int status = leave_to_movers(run);
+        follow_end(&run->follow);
+        return status;
+    }
     while (good) {
         const size_t n = plan_next(&planner->input, &planner->plan, run->steps,
                                    run->parallel, run->next);
@@ -237,6 +265,9 @@ static int act(struct run *run)
         return status;
     }
     status = confirm(run);
+    if (status == 0 && !mark_draining(run)) {
+        return 2;
+    }
     status = status == 0 ? carry_out(run) : status;
     return status == 0 ? unfinished : status;
 }
@@ -245,6 +276,12 @@ static int run_planned(const struct shardctl *ctl, const char *drained, double t
 {
     struct run run = {.ctl = ctl};
 
+    if (ctl->options.is_detached &&
+        (ctl->options.parallel != NULL || ctl->options.capacity != NULL)) {
+        return shardctl_fail("--detach",
+                             "nobody is left to wait with a move until it is its turn: "
+                             "not with --parallel or --capacity");
+    }
     run.parallel = (unsigned)shardctl_read_number(ctl->options.parallel, PARALLEL_MAX, 1);
     if (run.parallel == 0) {
         return shardctl_fail("--parallel", "1 to 64 moves");
@@ -265,9 +302,6 @@ static int run_balance(const struct shardctl *ctl)
     return run_planned(ctl, NULL, PLAN_THRESHOLD);
 }
 
-    if (status == 0 && !mark_draining(run)) {
-        return 2;
-    }
 static int run_drain(const struct shardctl *ctl)
 {
     return run_planned(ctl, ctl->options.operand, PLANNER_ANY_SHARE);
@@ -276,8 +310,9 @@ static int run_drain(const struct shardctl *ctl)
 const struct shardctl_command shardctl_balance = {
     .name = "balance",
     .operands = "",
-    .options = "by threshold weights capacity drain limit parallel keep rate dry-run yes "
-               "durability-exempt json",
+    .options =
+        "by threshold weights capacity drain limit parallel detach keep rate dry-run yes "
+        "durability-exempt json",
     .help = balance_help,
     .user = "doushard_admin",
     .has_router = true,
@@ -288,8 +323,9 @@ const struct shardctl_command shardctl_balance = {
 const struct shardctl_command shardctl_drain = {
     .name = "drain",
     .operands = "SHARD",
-    .options = "by threshold weights capacity limit parallel keep rate dry-run yes "
-               "durability-exempt json",
+    .options =
+        "by threshold weights capacity limit parallel detach keep rate dry-run yes "
+        "durability-exempt json",
     .help = drain_help,
     .user = "doushard_admin",
     .n_operands_min = 1,

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Cluster, ROOT, buildDir, serverEnvironment } from "../lib/cluster.js";
-import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
+import { Mover, moveOf, movesToEnd, movesUnderWay, requestMove, untilMove } from "../lib/mover.js";
 import { idOf, owners, plantVideos } from "../lib/rows.js";
 import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
@@ -306,6 +306,24 @@ test("drain-shard.sh empties a shard and says what comes next", async () => {
   assert.match(await ok("status"), /^shard3 +empty +up +0 /m);
   const again = await script("drain-shard.sh", "shard3", "--yes");
   assert.equal(again.status, 0, again.out + again.err);
+test("balance and drain --detach ask for all moves, and wait for none", async () => {
+  await mover.stop();
+  const before = await owners(cluster);
+  for (const other of ["--parallel=2", "--capacity=shard1=1G"])
+    assert.match((await run("drain", "shard3", "--detach", other, "--yes")).err, /--detach: nobody is left/);
+  const { status, lines } = await json("drain", "shard3", "--detach", "--keep=0", "--yes");
+  assert.equal(status, 0, JSON.stringify(lines));
+  const [{ moves }] = lines;
+  assert.match(lines.at(-1).asked, new RegExp(`^${moves.length} of ${moves.length} moves are asked for`));
+  assert.deepEqual((await movesUnderWay(cluster)).map(({ slot }) => slot).sort(), moves.map(({ slot }) => slot).sort());
+  assert.deepEqual(await owners(cluster), before);
+  await ok("cancel", "all", "--yes");
+  mover = Mover.start(cluster);
+  await movesToEnd(cluster);
+  assert.deepEqual(await owners(cluster), before);
+  await ok("call", "shard_drain(0)", "--shard=shard3");
+});
+
 });
 
 test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
