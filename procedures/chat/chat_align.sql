@@ -24,7 +24,7 @@
 -- Codes   : ok notfound (no such user) moved notready
 -- Touches : SELECT, UPDATE user (by slot and user_id); SELECT, INSERT, UPDATE message (by slot,
 --           user_id, peer_id, sent, seq; by slot, user_id, op); INSERT, UPDATE chat (by key);
---           INSERT, DELETE outbox (by key); journal
+--           INSERT, DELETE outbox (by key); INSERT slot_lost (by slot); journal
 -- Errors  : 45400 malformed batch
 -- Replays : changes nothing but the times in the outbox
 
@@ -315,6 +315,28 @@ BEGIN
            u.mail_ver     = GREATEST(u.mail_ver, v_floor) + 1
      WHERE u.slot = v_slot
        AND u.user_id = v_user_id;
+
+    -- The journal names the chat as a whole, which a mover reads at once: one that is too long for
+    -- that is not kept, and the move begins anew.
+    IF v_moving THEN
+        SELECT COUNT(*)
+          INTO v_count
+          FROM (SELECT m.seq
+                  FROM message AS m FORCE INDEX (PRIMARY)
+                 WHERE m.slot = v_slot
+                   AND m.user_id = v_user_id
+                   AND m.peer_id = v_peer_id
+                 LIMIT 10001) AS t;
+
+        IF v_count > 10000 THEN
+            INSERT INTO slot_lost (slot, at)
+            VALUES (v_slot, v_now)
+                ON DUPLICATE KEY UPDATE
+                   at = slot_lost.at;
+
+            SET v_moving = 0;
+        END IF;
+    END IF;
 
     CALL _slot_log_add(v_moving, v_slot, 'message', v_user_id,
                        v_user_id, v_peer_id, NULL, NULL, NULL);

@@ -163,6 +163,20 @@ test("bad arguments, fence, forwarding, journal", async () => {
   const hex = Buffer.from("message").toString("hex");
   await journals(root, 74, () => batch(app, "chat_align", [anchor]), () => [
     `message ${a.id} ${a.id},${b.id}`, `chat ${a.id} ${a.id},${b.id}`, `chat ${a.id} ${a.id},${b.id}`, `outbox ${a.id} ${a.id},${b.id} ${hex}`, `user ${a.id} ${a.id}`]);
+  const lost = async () => {
+    await root.run("DELETE FROM slot_log; UPDATE slot_fence SET journal = 1 WHERE slot = 74");
+    await codes(app, "chat_align", [anchor]);
+    const said = [await root.value("SELECT COUNT(*) FROM slot_lost WHERE slot = 74"), await root.value("SELECT COUNT(*) FROM slot_log WHERE tbl = 'message'")];
+    await root.run("DELETE FROM slot_lost; DELETE FROM slot_log; UPDATE slot_fence SET journal = 0 WHERE slot = 74");
+    return said.map(Number);
+  };
+  const fill = (from, to) => root.run(`INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, state, op)
+    SELECT 74, ${a.id}, ${b.id}, seq, seq, 0, seq, 'x', 1, RANDOM_BYTES(16) FROM seq_${from}_to_${to}`);
+  await fill(3, 10000);
+  assert.deepEqual(await lost(), [0, 1], "10,000 messages are journaled as one chat");
+  await fill(10001, 10001);
+  assert.deepEqual(await lost(), [1, 0], "of more the journal is not kept");
+  await root.run(`DELETE FROM message WHERE user_id = ${a.id} AND sent = 0`);
   const args = (epoch) => [74, epoch, Number(a.id), Number(b.id), 1, 100, 10];
   const tail = (await call(app, "chat_tail", ...changed(args(1), 6, 1)))[0];
   assert.deepEqual(tail.map((row) => [row.code, row.last, row.seq, row.text, row.state]), [["ok", "2", "2", "b", "1"]]);
