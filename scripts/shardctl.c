@@ -131,24 +131,28 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command)
     return false;
 }
 
+/* The account that may only read. */
+static const char monitor[] = "doushard_monitor";
+
 /* Start a router, and run COMMAND with it. */
 static int run_with_router(const struct shardctl_command *command, struct shardctl *ctl)
 {
     const struct shardctl_options *options = &ctl->options;
-    const struct router_options router_options = {.servers = ctl->topology->servers,
-                                                  .n_servers = ctl->topology->n_servers,
-                                                  .db_name = options->db_name,
-                                                  .user = options->user,
-                                                  .password = ctl->password,
-                                                  .tls_ca = options->tls_ca,
-                                                  .pool_size = 2,
-                                                  .waiters_max = 4,
-                                                  .batch_max = 1,
-                                                  .connect_timeout_ms =
-                                                      SHARDCTL_CONNECT_MS,
-                                                  .call_timeout_ms = SHARDCTL_CALL_MS,
-                                                  .hold_down_ms = 500,
-                                                  .idle_ms = 60000};
+    const struct router_options router_options = {
+        .servers = ctl->topology->servers,
+        .n_servers = ctl->topology->n_servers,
+        .db_name = options->db_name,
+        .user = options->user,
+        .password = ctl->password,
+        .tls_ca = options->tls_ca,
+        .pool_size = 2,
+        .waiters_max = 4,
+        .batch_max = 1,
+        .connect_timeout_ms = SHARDCTL_CONNECT_MS,
+        .call_timeout_ms = SHARDCTL_CALL_MS,
+        .hold_down_ms = 500,
+        .is_onlooker = strcmp(command->user, monitor) == 0,
+        .idle_ms = 60000};
 
     ctl->router = router_new(&router_options);
     if (ctl->router == NULL) {

@@ -53,6 +53,7 @@ struct router *router_new(const struct router_options *options)
     router->load_report_ms = options->load_report_ms;
     router->load = options->load_report_ms > 0 ? slotload_new() : NULL;
     router->has_beats = options->has_beats;
+    router->is_onlooker = options->is_onlooker;
     router->map = slotmap_new();
     router->flips = flips_new();
     router->coverage = coverage_new(SLOTMAP_FOREIGN);

@@ -50,6 +50,7 @@ struct router_options {
     int idle_ms;             /* an idle connection is closed after this */
     struct cache *cache;     /* (ref) in front of the shards; NULL: none */
     int load_report_ms;      /* what slots cost is reported this often; 0: not counted */
+    bool is_onlooker;        /* tell the shards nothing, and finish no flips */
     bool has_beats;          /* let the shards count, and refuse one whose data is old */
 };
 

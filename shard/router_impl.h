@@ -102,6 +102,7 @@ struct router {
     int hold_down_ms;
     uint64_t min_free_bytes;
     bool has_beats;
+    bool is_onlooker;
     unsigned requests_max;        /* per shard, at a time */
     struct dbconn_target account; /* of every server; the strings are owned; no address */
     struct dbpool_options pool;   /* likewise; no target, no contexts */

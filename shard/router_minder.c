@@ -243,6 +243,16 @@ static void finish_flips(struct look *look, const struct flip_list *taken,
     if (n_taken > 0) {
         minder_wake(look->shard);
     }
+/* What people typed is shown in one line: a byte that would break it becomes a space. */
+static void make_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
 }
 
 /* Tell the shard what LESSON says. */
@@ -250,6 +260,7 @@ static void teach_shard(struct look *look, struct lesson *lesson, struct arena *
 {
     struct dbresult *answer = NULL;
 
+        make_line(now);
     if (!buf_add(&lesson->json, "]", 1)) {
         return;
     }
@@ -504,7 +515,8 @@ static bool look_once(struct look *look)
         tend_writes(look, &arena);
         tick(look, &arena);
     }
-    if (good && breaker_due_ms(&look->shard->writes) == INT64_MAX) {
+    if (good && !look->shard->router->is_onlooker &&
+        breaker_due_ms(&look->shard->writes) == INT64_MAX) {
         keep_flips(look, &news.given, &arena);
         finish_flips(look, &news.taken, &arena);
         if (news.lesson.n > 0) {
