@@ -9,6 +9,8 @@
 
 #include "shard/base/clock.h"
 
+#include "shard/id.h"
+
 /* All entries of one lesson. */
 #define BEATS_BYTES ((size_t)256 * 128)
 
@@ -51,6 +53,37 @@ bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
                    ", and others remember %" PRIu64 " (scripts/restore-shard.sh)",
                    beat, known);
     return false;
+}
+
+/* Is it known of every shared slot who has it? */
+static bool is_map_known(struct slotmap *map)
+{
+    uint32_t slot = 0;
+
+    while (slot < SHARED_SLOTS && slotmap_get(map, slot).epoch > 0) {
+        slot++;
+    }
+    return slot == SHARED_SLOTS;
+}
+
+bool beats_settle(const struct beats *beats, struct shard *shard, char *why, size_t size)
+{
+    struct slotmap *map = shard->router->map;
+
+    if (beats->own > 0 || beats->is_refused || atomic_load(&shard->beat) == 0) {
+        return true;
+    }
+    if (!is_map_known(map)) {
+        (void)snprintf(
+            why, size,
+            "it has never counted, and others remember that it had: whether it "
+            "is new is known when all slots are");
+        return false;
+    }
+    if (slotmap_count(map, shard->index) == 0) {
+        atomic_store(&shard->beat, 0);
+    }
+    return true;
 }
 
 bool beats_read(struct beats *beats, struct shard *shard, const struct dbresult *rows)

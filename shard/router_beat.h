@@ -41,6 +41,12 @@ bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
 bool beats_read(struct beats *beats, struct shard *shard,
                 const struct dbresult *rows) MUST_CHECK;
 
+/* Forget what is remembered of SHARD when that is of another one, which had its name and
+ * was taken away: it has never counted itself, and nobody says that it has a slot. False,
+ * with WHY (SIZE bytes): who has which slot is not known yet. */
+bool beats_settle(const struct beats *beats, struct shard *shard, char *why,
+                  size_t size) MUST_CHECK;
+
 /* Wait until all shards were asked once, or looked at in vain: before that nobody knows
  * what they remember of SHARD. Not longer than a connect may take. */
 void beats_await(struct shard *shard);

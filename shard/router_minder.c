@@ -338,6 +338,9 @@ static bool read_status(struct look *look, struct arena *arena)
                        "shard_status answered what cannot be read");
         return false;
     }
+    if (!beats_settle(&beats, shard, look->why, sizeof look->why)) {
+        return false;
+    }
     note_status(look->shard, &status);
     return true;
 }

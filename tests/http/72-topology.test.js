@@ -275,6 +275,17 @@ test("a shard on which somebody came back from a slot of his own can leave", asy
   for (const each of [target, fresh]) assert.equal((await each.stop()).code, 0);
 });
 
+test("a shard that was taken away comes back, empty, under its name", async () => {
+  await until("others to remember what it had counted to", async () =>
+    (await cluster.sql("shard1", "SELECT 1 AS x FROM shard_known WHERE name = 'shard3'")).length > 0);
+  await cluster.sql("shard3", `START TRANSACTION; DELETE FROM shard_beat; DELETE FROM shard_known; DELETE FROM slot_fence; DELETE FROM slot_known;
+    CALL _slot_changed(); COMMIT`);
+  const status = async () => (await cluster.sql("shard3", "SELECT refused_at IS NOT NULL AS refused, (SELECT COUNT(*) FROM shard_beat) AS beats FROM shard_self"))[0];
+  await until("it to count, or to be refused", async () => { const { refused, beats } = await status(); return refused || beats > 0; });
+  assert.deepEqual({ ...await status() }, { refused: 0, beats: 1 });
+  await until("all to be well", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
+});
+
 test("a server that starts while the newest owner is down does not believe who has an older claim", async () => {
   const user = await userOn("shard1");
   const other = users.at(-1);

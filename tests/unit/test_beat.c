@@ -3,6 +3,7 @@
 /* Whose data is old, and what a shard is told of the others. */
 #include <string.h>
 
+#include "shard/id.h"
 #include "shard/router_beat.h"
 
 #include "tests/unit/cmocka_all.h"
@@ -126,11 +127,45 @@ static void test_what_cannot_be_read(void **state)
     assert_false(beats_read(&beats, &shards[0], &answer));
 }
 
+/* Shard a was taken away and is there again, empty, under its name. */
+static void test_a_new_shard_under_an_old_name(void **state)
+{
+    const struct beats never = {.own = 0};
+    const struct beats counted = {.own = 5};
+    const struct beats refused = {.is_refused = true};
+    const struct slot_place there = {.epoch = 2, .server = 0, .is_claimed = true};
+    char why[160] = "";
+
+    (void)state;
+    router.map = slotmap_new();
+    assert_non_null(router.map);
+    assert_true(beats_settle(&never, &shards[0], why, sizeof why)); /* nobody knows it */
+    beat_remember(&shards[0], 20);
+    assert_false(beats_settle(&never, &shards[0], why, sizeof why));
+    assert_non_null(strstr(why, "never counted"));
+    for (uint32_t slot = 0; slot < SHARED_SLOTS; slot++) {
+        (void)slotmap_adopt(router.map, slot,
+                            (struct slot_place){.epoch = 1, .server = 1});
+    }
+    assert_true(beats_settle(&counted, &shards[0], why, sizeof why));
+    assert_true(beats_settle(&refused, &shards[0], why, sizeof why));
+    assert_false(beat_admit(&shards[0], 0, false, why, sizeof why));
+    assert_true(beats_settle(&never, &shards[0], why, sizeof why));
+    assert_true(beat_admit(&shards[0], 0, false, why, sizeof why));
+
+    beat_remember(&shards[0], 20);
+    (void)slotmap_adopt(router.map, 7, there); /* one that has slots has lost its data */
+    assert_true(beats_settle(&never, &shards[0], why, sizeof why));
+    assert_false(beat_admit(&shards[0], 0, false, why, sizeof why));
+    slotmap_free(&router.map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_number_below_what_is_remembered, set_up),
         cmocka_unit_test_setup(test_one_that_may_lose_writes_is_not_remembered, set_up),
+        cmocka_unit_test_setup(test_a_new_shard_under_an_old_name, set_up),
         cmocka_unit_test_setup(test_what_a_shard_is_told, set_up),
         cmocka_unit_test_setup(test_what_cannot_be_read, set_up),
     };
