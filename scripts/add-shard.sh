@@ -12,6 +12,7 @@
 #   --defaults-file=FILE        option file of the client with user and password of an
 #   --defaults-extra-file=FILE  account that scripts/migrate may use (root)
 #   --app-password=FILE         db_password_file of the servers: see whether it opens this shard
+#   --password-file=FILE        of doushard_admin on all shards; not needed beside a demo cluster
 #   --write                     put the shard into FILE; else its line is printed
 #   --dry-run                   look, and change nothing
 #   --help
@@ -29,8 +30,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
-
-DATABASE=doushard
+# shellcheck source=scripts/operate.sh
+. "$ROOT/scripts/operate.sh"
 
 topology='' shard='' host=- port=- socket=- app_password='' do_write=0 dry_run=0 defaults=()
 
@@ -46,6 +47,7 @@ while (($# > 0)); do
 		defaults=("${1%%=*}=$(absolute "${1#*=}")")
 		;;
 	--app-password=*) app_password=${1#*=} ;;
+	--password-file=*) PLACE+=("$1") ;;
 	--write) do_write=1 ;;
 	--dry-run) dry_run=1 ;;
 	-h | --help) usage_exit ;;
@@ -67,6 +69,7 @@ fi
 [[ -r $topology ]] || die "cannot read $topology"
 [[ -z $app_password || -r $app_password ]] || die "cannot read $app_password"
 command -v mariadb >/dev/null || die "the client mariadb is missing (package mariadb-client-core)"
+shardctl_find
 
 failed=0
 good() { printf '[OK]  %s\n' "$*"; }
@@ -74,60 +77,11 @@ bad() {
 	printf '[ERR] %s\n' "$*"
 	failed=1
 }
-# The rest would only say the same again.
-stop() {
-	bad "$@"
-	exit 1
-}
-
 shard_options "$host" "$port" "$socket"
 client() { # OPTION...
 	mariadb "$@" "${where[@]}" --connect-timeout=5 --batch --skip-column-names \
 		--default-character-set=utf8mb4
 }
-# shellcheck disable=SC2120 # a here-document, or arguments
-sql() { client "${defaults[@]}" "$@" 2>&1; }
-
-# The topology has neither this name nor this place.
-check_topology() {
-	local name at_host at_port at_socket
-	while IFS=$'\t' read -r name at_host at_port at_socket; do
-		if [[ $name == "$shard" ]]; then
-			is_listed=1
-			[[ "$at_host $at_port $at_socket" == "$host $port $socket" ]] ||
-				stop "$topology has $shard somewhere else: $at_host $at_port $at_socket"
-		elif [[ $socket != - && $at_socket == "$socket" ]] ||
-			[[ $socket == - && $at_socket == - && "$at_host $at_port" == "$host $port" ]]; then
-			stop "$topology has another name for this address: $name"
-		fi
-	done < <(topology_shards "$topology")
-	if ((is_listed)); then good "$topology names it already"; else good "$topology has neither its name nor its address"; fi
-}
-
-# It answers, as whom we are, and says of itself what conn_open() says to servers.
-check_server() {
-	local said
-	said=$(sql -e 'SELECT VERSION()') || stop "it does not answer: $said"
-	good "it answers: $said"
-	said=$(sql -e "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '$DATABASE'") ||
-		stop "$said"
-	((said == 1)) || stop "it has no database $DATABASE: run scripts/migrate first"
-}
-
-# As the servers judge it: shard/dbconn.c.
-check_durable() {
-	local flush sync_binlog log_bin doublewrite said
-	said=$(sql -e "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.sync_binlog, @@GLOBAL.log_bin,
-		CAST(@@GLOBAL.innodb_doublewrite AS CHAR)") || stop "$said"
-	read -r flush sync_binlog log_bin doublewrite <<<"$said"
-	if [[ $flush == 1 && $doublewrite =~ ^(1|ON|DETECT_AND_RECOVER)$ ]] && [[ $log_bin == 0 || $sync_binlog == 1 ]]; then
-		good "what it acknowledges survives a power cut"
-	else
-		bad "it may lose acknowledged writes: needs innodb_flush_log_at_trx_commit=1 ($flush)," \
-			"innodb_doublewrite=ON ($doublewrite), sync_binlog=1 ($sync_binlog) with log_bin ($log_bin)"
-	fi
-}
-
 # Tables and routines are those of this checkout, and whole.
 check_version() {
 	local there
@@ -138,17 +92,6 @@ check_version() {
 	else
 		bad "its tables and routines are not those of this version, run scripts/migrate; it would say: $there"
 	fi
-}
-
-# A name is given once. A server that has slots is somebody's.
-check_name() {
-	local name slots said
-	said=$(sql "$DATABASE" -e "SELECT COALESCE((SELECT name FROM shard_self), '-'),
-		(SELECT COUNT(*) FROM slot_fence WHERE state IN ('owned', 'migrating'))") || stop "$said"
-	read -r name slots <<<"$said"
-	[[ $name == - || $name == "$shard" ]] || stop "it is named $name, for ever: it belongs to another list, or is a copy"
-	((slots == 0 || is_listed)) || stop "it has $slots slots already, and $topology does not name it"
-	if [[ $name == "$shard" ]]; then good "it is named $shard"; else good "it has no name yet"; fi
 }
 
 # The account of the servers opens it.
@@ -206,12 +149,16 @@ write_topology() {
 
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
+# What is about the server itself and the other shards is looked at by shardctl, which names it.
 is_listed=0
-check_topology
-check_server
-check_durable
+if topology_shards "$topology" | cut -f 1 | grep -qxF -e "$shard"; then is_listed=1; fi
+add=(add "$shard" "--topology=$topology")
+if [[ $socket == - ]]; then add+=("--host=$host" "--port=$port"); else add+=("--socket=$socket"); fi
+status=0
+shardctl "${add[@]}" --dry-run >"$scratch/looked" || status=$?
+grep '^\[' "$scratch/looked" || true
+((status == 0)) || exit "$status"
 check_version
-((failed)) || check_name
 check_app
 ((failed == 0)) || exit 1
 
@@ -221,7 +168,7 @@ if ((dry_run)); then
 	say
 	exit 0
 fi
-said=$(sql "$DATABASE" -e "CALL shard_init('$shard')") || stop "$said"
+shardctl "${add[@]}" --yes >"$scratch/looked" || { cat -- "$scratch/looked" && exit 1; }
 good "it is $shard"
 if ((is_listed)); then
 	:

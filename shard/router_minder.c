@@ -17,6 +17,7 @@
 #include "shard/router_beat.h"
 #include "shard/router_impl.h"
 #include "shard/router_map.h"
+#include "shard/routines.h"
 
 /* How often a healthy shard is looked at. */
 #define LOOK_EVERY_MS 5000
@@ -105,59 +106,15 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     return false;
 }
 
-/* What a routine_list says of routine NAME. */
-static struct proc_version version_of(const struct dbresult *list, const char *name)
-{
-    struct routine {
-        const char *name;
-        struct proc_version is;
-    } row;
-    const struct dbfield fields[] = {{.column = "name",
-                                      .kind = DBFIELD_TEXT,
-                                      .offset = offsetof(struct routine, name)},
-                                     {.column = "version",
-                                      .kind = DBFIELD_U32,
-                                      .offset = offsetof(struct routine, is.version)},
-                                     {.column = "serves",
-                                      .kind = DBFIELD_U32,
-                                      .offset = offsetof(struct routine, is.serves)}};
-
-    for (size_t i = 0; list != NULL && i < list->n_rows; i++) {
-        if (dbresult_read(list, i, fields, ARRAY_LEN(fields), &row) &&
-            strcmp(row.name, name) == 0) {
-            return row.is;
-        }
-    }
-    return (struct proc_version){0};
-}
-
-/* What migrate makes when all routines are loaded, and routine_list then names. */
-#define COMPLETE_MARK "_install_fingerprint"
-
-/* Does the shard have every routine that this program calls, in a version that serves it?
- * One on which migrate was broken off has them too, maybe, but not the helpers that
- * belong to them: it is not taken into service, though one that serves goes on while
- * migrate runs. */
+/* Does the shard have every routine that this program calls? One on which migrate was
+ * broken off is not taken into service, though one that serves goes on while migrate
+ * runs. */
 static bool check_routines(struct look *look, struct arena *arena)
 {
     struct dbresult *list = NULL;
 
-    if (!ask(look, PROC_ROUTINE_LIST, NULL, arena, &list)) {
-        return false;
-    }
-    for (enum proc_id id = 0; id < PROC__COUNT; id++) {
-        const struct proc *proc = proc_get(id);
-        if (!proc_is_served(proc->routine, version_of(list, proc->routine), proc->version,
-                            look->why, sizeof look->why)) {
-            return false;
-        }
-    }
-    if (!look->is_serving && version_of(list, COMPLETE_MARK).version == 0) {
-        snprintf(look->why, sizeof look->why,
-                 "its routines are not all loaded: run migrate, or wait for its end");
-        return false;
-    }
-    return true;
+    return ask(look, PROC_ROUTINE_LIST, NULL, arena, &list) &&
+           routines_serve(list, !look->is_serving, look->why, sizeof look->why);
 }
 
 /* Is the shard there, and what does it say of itself? Asked at every look: what makes
@@ -243,16 +200,6 @@ static void finish_flips(struct look *look, const struct flip_list *taken,
     if (n_taken > 0) {
         minder_wake(look->shard);
     }
-/* What people typed is shown in one line: a byte that would break it becomes a space. */
-static void make_line(char *text)
-{
-    for (; *text != '\0'; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f) {
-            *text = ' ';
-        }
-    }
-}
-
 }
 
 /* Tell the shard what LESSON says. */
@@ -260,7 +207,6 @@ static void teach_shard(struct look *look, struct lesson *lesson, struct arena *
 {
     struct dbresult *answer = NULL;
 
-        make_line(now);
     if (!buf_add(&lesson->json, "]", 1)) {
         return;
     }
@@ -297,6 +243,16 @@ struct status {
     const char *why;
 };
 
+/* What people typed is shown in one line: a byte that would break it becomes a space. */
+static void make_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = ' ';
+        }
+    }
+}
+
 /* Remember, and say when it is news, whether the shard is paused. */
 static void note_status(struct shard *shard, const struct status *status)
 {
@@ -304,6 +260,7 @@ static void note_status(struct shard *shard, const struct status *status)
 
     if (status->paused_at != 0) {
         (void)snprintf(now, sizeof now, "%s: %s", status->by, status->why);
+        make_line(now);
     }
     pthread_mutex_lock(&shard->shared.mutex);
     bool is_news = strcmp(now, shard->shared.paused) != 0;
@@ -336,9 +293,6 @@ static bool read_status(struct look *look, struct arena *arena)
     if (row == NULL || !dbresult_read(row, 0, fields, ARRAY_LEN(fields), &status)) {
         (void)snprintf(look->why, sizeof look->why,
                        "shard_status answered what cannot be read");
-        return false;
-    }
-    if (!beats_settle(&beats, shard, look->why, sizeof look->why)) {
         return false;
     }
     note_status(look->shard, &status);
@@ -384,6 +338,9 @@ static bool hear(struct look *look, struct arena *arena)
         return false;
     }
     beats_await(shard);
+    if (!beats_settle(&beats, shard, look->why, sizeof look->why)) {
+        return false;
+    }
     beats_compare(&beats, shard, rows);
     if (beats.n > 0 && breaker_due_ms(&shard->writes) == INT64_MAX) {
         beats.is_refused = teach_beats(look, &beats, arena) || beats.is_refused;

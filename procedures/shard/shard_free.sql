@@ -9,7 +9,7 @@
 -- definer of its own. It shows mounts, not links: where a directory is a link to another file
 -- system, report.
 --
--- Answer  : free_bytes (NULL: nobody knows)
+-- Answer  : free_bytes (NULL: nobody knows), now_at (its clock, ms since the Unix epoch)
 -- Touches : SELECT shard_health; information_schema.disks
 -- Errors  : none
 -- Replays : reads only
@@ -21,7 +21,7 @@ DELIMITER $$
 CREATE DEFINER = doushard_disk@localhost PROCEDURE shard_free ()
     SQL SECURITY DEFINER
     READS SQL DATA
-    COMMENT 'v1: how much room this shard has'
+    COMMENT 'v2 serves v1: how much room this shard has'
 BEGIN
     DECLARE v_free BIGINT;
 
@@ -48,7 +48,8 @@ BEGIN
          WHERE LEFT(dir.path, 1) = '/';
     END IF;
 
-    SELECT v_free AS free_bytes;
+    SELECT v_free AS free_bytes,
+           _now_ms() AS now_at;
 END$$
 
 DELIMITER ;

@@ -306,14 +306,6 @@ test("balance evens out, one move after the other", async () => {
   for (const { slot, to } of plan.moves) assert.equal(await ownerOf(slot), to);
 });
 
-test("drain-shard.sh empties a shard and says what comes next", async () => {
-  const { status, out, err } = await script("drain-shard.sh", "shard3", "--finish", "--yes");
-  assert.equal(status, 0, out + err);
-  assert.match(out, /shard3 is empty[^]*topology.conf[^]*reload/);
-  assert.ok(![...(await owners(cluster)).values()].includes("shard3"));
-  assert.match(await ok("status"), /^shard3 +empty +up +0 /m);
-  const again = await script("drain-shard.sh", "shard3", "--yes");
-  assert.equal(again.status, 0, again.out + again.err);
 test("balance and drain --detach ask for all moves, and wait for none", async () => {
   await mover.stop();
   const before = await owners(cluster);
@@ -332,34 +324,16 @@ test("balance and drain --detach ask for all moves, and wait for none", async ()
   await ok("call", "shard_drain(0)", "--shard=shard3");
 });
 
+test("drain-shard.sh empties a shard and says what comes next", async () => {
+  const { status, out, err } = await script("drain-shard.sh", "shard3", "--finish", "--yes");
+  assert.equal(status, 0, out + err);
+  assert.match(out, /shard3 is empty[^]*topology.conf[^]*reload/);
+  assert.ok(![...(await owners(cluster)).values()].includes("shard3"));
+  assert.match(await ok("status"), /^shard3 +empty +up +0 /m);
+  const again = await script("drain-shard.sh", "shard3", "--yes");
+  assert.equal(again.status, 0, again.out + again.err);
 });
 
-test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
-  await ok("call", "shard_pause('a new disk')", "--shard=shard2");
-  const paused = await run("status");
-  assert.equal(paused.status, 1);
-  assert.match(paused.out, /^\[ERR\] +shard2 is paused by doushard_admin.*a new disk.*shard_resume/m);
-  await ok("call", "shard_resume()", "--shard=shard2");
-  const slot = 5;
-  assert.equal(await ownerOf(slot), "shard1");
-  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'owned', server = 'shard3' WHERE slot = ${slot}; CALL _slot_changed()`);
-  const disputed = await run("status");
-  assert.equal(disputed.status, 1);
-  assert.match(disputed.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it at epoch 1.*slot_settle\(5/m);
-  const refused = await run("move", "5", "--to=shard2", "--yes");
-  assert.equal(refused.status, 1);
-  assert.match(refused.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it/m);
-  assert.notEqual((await script("rebalance.sh", "--yes")).status, 0);
-  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'moved', server = 'shard1' WHERE slot = ${slot}`);
-  await cluster.sqlAll(`UPDATE slot_fence SET rival_epoch = 0 WHERE slot = ${slot}; CALL _slot_changed()`);
-  await mover.stop();
-  mover = undefined;
-  await cluster.demo("kill", "shard2");
-  const down = await run("status");
-  assert.equal(down.status, 1);
-  assert.match(down.out, /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m);
-  const away = await run("move", "5", "--to=shard2", "--yes");
-  assert.equal(away.status, 1);
 test("nothing is sent to a shard that is being drained, or that is paused, whoever plans", async () => {
   const takers = async (...args) => new Set((await json(...args, "--dry-run")).lines[0].moves.map(({ to }) => to));
   assert.match(await ok("status"), /^\[WARN\] shard3 is being drained/m);
@@ -415,6 +389,32 @@ test("add looks at a server, and makes it a shard", async () => {
   assert.deepEqual((await cluster.sql("shard3", "SELECT name FROM shard_self")).map(({ name }) => name), ["shard3"]);
 });
 
+test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
+  await ok("call", "shard_pause('a new disk')", "--shard=shard2");
+  const paused = await run("status");
+  assert.equal(paused.status, 1);
+  assert.match(paused.out, /^\[ERR\] +shard2 is paused by doushard_admin.*a new disk.*shard_resume/m);
+  await ok("call", "shard_resume()", "--shard=shard2");
+  const slot = 5;
+  assert.equal(await ownerOf(slot), "shard1");
+  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'owned', server = 'shard3' WHERE slot = ${slot}; CALL _slot_changed()`);
+  const disputed = await run("status");
+  assert.equal(disputed.status, 1);
+  assert.match(disputed.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it at epoch 1.*slot_settle\(5/m);
+  const refused = await run("move", "5", "--to=shard2", "--yes");
+  assert.equal(refused.status, 1);
+  assert.match(refused.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it/m);
+  assert.notEqual((await script("rebalance.sh", "--yes")).status, 0);
+  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'moved', server = 'shard1' WHERE slot = ${slot}`);
+  await cluster.sqlAll(`UPDATE slot_fence SET rival_epoch = 0 WHERE slot = ${slot}; CALL _slot_changed()`);
+  await mover.stop();
+  mover = undefined;
+  await cluster.demo("kill", "shard2");
+  const down = await run("status");
+  assert.equal(down.status, 1);
+  assert.match(down.out, /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m);
+  const away = await run("move", "5", "--to=shard2", "--yes");
+  assert.equal(away.status, 1);
   assert.match(away.out, /^\[ERR\] +shard2 is not in use/m);
   const dir = mkdtempSync(join(tmpdir(), "operator-moves-"));
   const nowhere = await shardctl(["status"], { cwd: dir, env: serverEnvironment() });
