@@ -13,6 +13,7 @@
 
 #include "shard/id.h"
 #include "shard/router.h"
+#include "shard/slotset.h"
 
 #include "server/topology.h"
 
@@ -52,6 +53,10 @@ struct run {
     struct homes *homes;
     uint64_t users[PAGE_OWNERS]; /* of a page: whose rows may lie on the shard */
     size_t n_users;
+    bool is_look; /* only count */
+    uint64_t
+        wanted[SLOTS_MAX]; /* then: entries that lead to each own slot, of those ... */
+    struct slotset heard;  /* ... that other shards have, or know as nobody's */
 };
 
 /* The number in COLUMN of what SHARD answered. */
@@ -135,6 +140,11 @@ static bool take_page(struct run *run, const struct dbresult *rows, struct owner
                                 "home_list cannot be read");
             return false;
         }
+        if (run->is_look && run->from != run->shard && last->slot < SLOTS_MAX) {
+            slotset_add(&run->heard, last->slot);
+            run->wanted[last->slot] += is_of_shard(run, last);
+            continue;
+        }
         if (is_of_shard(run, last) && last->author == 0) {
             run->users[run->n_users++] = last->id;
         }
@@ -175,7 +185,34 @@ static bool settle_page(struct run *run, struct owner *last, bool *is_last)
     return good && clean_users(run);
 }
 
-bool homes_settle(const struct shardctl *ctl, size_t shard, struct homes *homes)
+/* Compare with what the shard has. */
+static bool compare(struct run *run)
+{
+    struct fleet fleet;
+
+    fleet_begin(&fleet, run->ctl);
+    bool good = fleet_call(&fleet, PROC_SLOT_EPOCHS, NULL, run->shard);
+    const struct dbresult *rows = good ? fleet.shares[run->shard].results : NULL;
+    for (size_t i = 0; rows != NULL && i < rows->n_rows; i++) {
+        const struct dbvalue *slot = dbresult_value(rows, i, "slot");
+        const struct dbvalue *there = dbresult_value(rows, i, "homes");
+        if (slot == NULL || there == NULL ||
+            !slotset_has(&run->heard, (uint32_t)slot->number)) {
+            continue;
+        }
+        uint64_t *wanted = &run->wanted[slot->number];
+        run->homes->n_removed += *wanted == 0 ? there->number : 0;
+        *wanted -= *wanted < there->number ? *wanted : there->number;
+    }
+    for (uint32_t slot = 0; good && slot < SLOTS_MAX; slot++) {
+        run->homes->n_recovered += run->wanted[slot];
+    }
+    fleet_end(&fleet);
+    return good;
+}
+
+static bool settle(const struct shardctl *ctl, size_t shard, struct homes *homes,
+                   bool is_look)
 {
     struct run *run = calloc(1, sizeof *run);
     bool good = run != NULL;
@@ -188,13 +225,25 @@ bool homes_settle(const struct shardctl *ctl, size_t shard, struct homes *homes)
     run->ctl = ctl;
     run->shard = shard;
     run->homes = homes;
+    run->is_look = is_look;
     for (run->from = 0; good && run->from < ctl->topology->n_servers; run->from++) {
         struct owner last = {.slot = 0};
-        bool is_last = false;
+        bool is_last = is_look && run->from == shard;
         while (good && !is_last) {
             good = settle_page(run, &last, &is_last);
         }
     }
+    good = good && (!is_look || compare(run));
     free(run);
     return good;
+}
+
+bool homes_look(const struct shardctl *ctl, size_t shard, struct homes *homes)
+{
+    return settle(ctl, shard, homes, /* is_look= */ true);
+}
+
+bool homes_settle(const struct shardctl *ctl, size_t shard, struct homes *homes)
+{
+    return settle(ctl, shard, homes, /* is_look= */ false);
 }

@@ -18,6 +18,11 @@ struct homes {
     uint64_t n_cleaned;   /* rows of users who are in their own slots */
 };
 
+/* How many forwarding entries of SHARD's slots are lost or lead to where nobody is, by
+ * their numbers per own slot; n_cleaned stays 0. Changes nothing. False: said on standard
+ * error. */
+bool homes_look(const struct shardctl *ctl, size_t shard, struct homes *homes) MUST_CHECK;
+
 /* Bring the forwarding entries of SHARD's slots back from the shards on which their
  * owners are, and remove what lies there of those. False: said on standard error; may be
  * done again. */

@@ -51,8 +51,9 @@ static const char help_text[] =
     "  chats aligned    what either mailbox has is in both afterwards, once, in order\n"
     "  own slots        a user who was promoted after the backup, and is on another "
     "shard,\n"
-    "                   is found there again; his old rows are removed (not by "
-    "--dry-run)\n"
+    "                   is found there again; his old rows, which --dry-run does not "
+    "count,\n"
+    "                   are removed\n"
     "\n"
     "Slots that had come to the shard after the backup have no rows there. They stay\n"
     "refused, and are named: see CALL slot_adopt in README.md.\n"
@@ -476,6 +477,25 @@ static void print_homes(const struct run *run, const struct homes *homes)
            homes->n_recovered, homes->n_removed, homes->n_cleaned);
 }
 
+/* The same before anything is done. STATUS is that of the rest; 1: it differs. */
+static int look_at_homes(const struct run *run, int status)
+{
+    struct homes homes;
+
+    if (status == 2 || !homes_look(run->ctl, run->focus, &homes)) {
+        return 2;
+    }
+    if (homes.n_recovered + homes.n_removed == 0) {
+        return status;
+    }
+    printf(run->ctl->options.is_json
+               ? "{\"homes_missing\":%" PRIu64 ",\"homes_stale\":%" PRIu64 "}\n"
+               : "own slots: %" PRIu64 " forwarding entries are missing, %" PRIu64
+                 " lead to where nobody is\n",
+           homes.n_recovered, homes.n_removed);
+    return 1;
+}
+
 static int mend_and_admit(struct run *run, bool is_refused)
 {
     uint64_t done[MEND__COUNT + 1] = {0};
@@ -513,7 +533,8 @@ static int verify(struct run *run)
         return 2;
     }
     if (run->ctl->options.is_dry_run) {
-        return look(run);
+        const int status = look(run);
+        return is.is_refused ? look_at_homes(run, status) : status;
     }
     if (is.is_refused && !is.is_settled) {
         return shardctl_fail(name_of(run, run->focus),

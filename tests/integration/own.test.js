@@ -312,8 +312,14 @@ describe("users whose shard loses its data", () => {
     await start();
     const { status, out } = await script("--in-place");
     assert.equal(status, 0, out);
+    const before = await cluster.sql(HOME, "SELECT * FROM owner_home ORDER BY owner_id");
+    const dry = await ctl("verify", `--shard=${HOME}`, "--dry-run");
+    assert.equal(dry.status, 1, dry.out + dry.err);
+    assert.match(dry.out, /own slots: [1-9]\d* forwarding entries are missing, 0 lead to where nobody is/);
+    assert.deepEqual(await cluster.sql(HOME, "SELECT * FROM owner_home ORDER BY owner_id"), before);
     const done = await ctl("verify", `--shard=${HOME}`, "--yes");
     assert.equal(done.status, 0, done.out + done.err);
+    assert.equal(/: (\d+) forwarding entries brought back/.exec(done.out)[1], /: (\d+) forwarding entries are missing/.exec(dry.out)[1]);
     await ready();
 
     for (const star of [first, fourth]) star.videos.pop(); /* lost with the shard */
