@@ -390,10 +390,10 @@ test("add looks at a server, and makes it a shard", async () => {
 });
 
 test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
-  await ok("call", "shard_pause('a new disk')", "--shard=shard2");
+  await cluster.sql("shard2", "CALL shard_pause('a new\\ndisk')"); /* a line break as somebody may type it */
   const paused = await run("status");
   assert.equal(paused.status, 1);
-  assert.match(paused.out, /^\[ERR\] +shard2 is paused by doushard_admin.*a new disk.*shard_resume/m);
+  assert.match(paused.out, /^\[ERR\] +shard2 is paused by root.*: a new disk; .*shard_resume/m);
   await ok("call", "shard_resume()", "--shard=shard2");
   const slot = 5;
   assert.equal(await ownerOf(slot), "shard1");
