@@ -17,7 +17,7 @@ const SHARED_SLOTS = 1024;
 let movers = 0;
 
 export class Mover {
-  /** Start one. FAILPOINT (routine:before|after:n): it stops itself there. */
+  /** Start one. FAILPOINT (routine:before|after:n, several with commas between): it stops itself there, one after the other. */
   static start(cluster, { failpoint = "", args = [] } = {}) {
     const mover = new Mover();
     movers += 1;
