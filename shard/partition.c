@@ -104,14 +104,63 @@ static enum move_status make(struct move_run *run, struct move_link *link, uint3
     return alter(run, link, text);
 }
 
+/* Is a table of PARTS being altered by somebody, so that nobody knows what it has? */
+static bool is_one_unknown(const struct dbresult *parts)
+{
+    for (size_t i = 0; parts != NULL && i < parts->n_rows; i++) {
+        const struct dbvalue *epoch = dbresult_value(parts, i, "epoch");
+        if (epoch != NULL && epoch->is_null) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The tables on LINK, in ARENA; waits until all are known. */
+static enum move_status list_parts(struct move_run *run, struct move_link *link,
+                                   uint32_t slot, struct arena *arena,
+                                   struct dbresult **parts)
+{
+    const struct dbarg args[] = {dbarg_number(slot)};
+    enum move_status status =
+        run_explain(run, link, link_call(link, PROC_PROMOTE_PARTS, args, arena, parts));
+
+    while (status == MOVE_OK && is_one_unknown(*parts)) {
+        arena_release(arena);
+        run_sleep_ms(PAUSE_MS);
+        status = run_tick(run);
+        if (status == MOVE_OK) {
+            status = run_explain(run, link,
+                                 link_call(link, PROC_PROMOTE_PARTS, args, arena, parts));
+        }
+    }
+    return status;
+}
+
+/* Drop PART, if its epoch is not above UPTO, and make one of EPOCH, if that is not 0. */
+static enum move_status change_part(struct move_run *run, struct move_link *link,
+                                    uint32_t slot, uint64_t upto, uint64_t epoch,
+                                    const struct part *part)
+{
+    bool is_there = part->epoch > 0 && part->epoch <= upto && part->epoch != epoch;
+    enum move_status status = MOVE_OK;
+
+    if (is_there) {
+        status = drop(run, link, slot, part);
+    }
+    if (status == MOVE_OK && epoch > 0 && (is_there || part->epoch == 0)) {
+        status = make(run, link, slot, epoch, part);
+    }
+    return status;
+}
+
 /* Drop those up to UPTO, and make those of EPOCH, if it is not 0. */
 static enum move_status change(struct move_run *run, struct move_link *link,
                                uint32_t slot, uint64_t upto, uint64_t epoch)
 {
-    const struct dbarg args[] = {dbarg_number(slot)};
     struct move_link own;
     struct arena arena;
-    struct dbresult *parts;
+    struct dbresult *parts = NULL;
 
     if (slot < SHARED_SLOTS) {
         return MOVE_OK;
@@ -119,8 +168,7 @@ static enum move_status change(struct move_run *run, struct move_link *link,
     /* Its settings are not for other CALLs. */
     link_init(&own, link->name, link->target, link->durability_exempt);
     arena_init(&arena, ARENA_BYTES);
-    enum move_status status =
-        run_explain(run, &own, link_call(&own, PROC_PROMOTE_PARTS, args, &arena, &parts));
+    enum move_status status = list_parts(run, &own, slot, &arena, &parts);
     for (size_t i = 0; status == MOVE_OK && parts != NULL && i < parts->n_rows; i++) {
         struct part part;
         if (!dbresult_read(parts, i, part_fields, ARRAY_LEN(part_fields), &part) ||
@@ -128,14 +176,8 @@ static enum move_status change(struct move_run *run, struct move_link *link,
             (void)snprintf(run->error, sizeof run->error,
                            "%s: promote_parts cannot be read", link->name);
             status = MOVE_REFUSED;
-            continue;
-        }
-        bool is_there = part.epoch > 0 && part.epoch <= upto && part.epoch != epoch;
-        if (is_there) {
-            status = drop(run, &own, slot, &part);
-        }
-        if (status == MOVE_OK && epoch > 0 && (is_there || part.epoch == 0)) {
-            status = make(run, &own, slot, epoch, &part);
+        } else {
+            status = change_part(run, &own, slot, upto, epoch, &part);
         }
     }
     link_close(&own);

@@ -7,8 +7,13 @@
 --
 -- Partitions are made and dropped by shard/partition.c, which names the epoch: sSLOT_eEPOCH.
 --
--- Answer  : tbl, epoch (of the partition; 0: the table has none for the slot)
--- Touches : information_schema.partitions
+-- MariaDB leaves a table out of information_schema.partitions while somebody else alters it; the
+-- names alone are there all the same, so that such a table does not pass for one without
+-- partitions.
+--
+-- Answer  : tbl, epoch (of the partition; 0: the table has none for the slot; NULL: it is being
+--           altered, ask again)
+-- Touches : information_schema.tables, information_schema.partitions
 -- Errors  : none
 -- Replays : reads only
 
@@ -23,14 +28,21 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE promote_parts (
     READS SQL DATA
     COMMENT 'v1: partitions of an own slot'
 BEGIN
-    SELECT p.table_name AS tbl,
-           CAST(MAX(IF(p.partition_name LIKE CONCAT('s', in_slot, '\_e%'),
-                       SUBSTRING_INDEX(p.partition_name, '_e', -1), 0)) AS UNSIGNED) AS epoch
-      FROM information_schema.partitions AS p
-     WHERE p.table_schema = DATABASE()
-       AND p.partition_name IS NOT NULL
-     GROUP BY p.table_name
-     ORDER BY p.table_name;
+    SELECT t.table_name AS tbl,
+           p.epoch
+      FROM information_schema.tables AS t
+      LEFT JOIN (SELECT i.table_name,
+                        MAX(i.partition_name IS NOT NULL) AS is_divided,
+                        CAST(MAX(IF(i.partition_name LIKE CONCAT('s', in_slot, '\_e%'),
+                                    SUBSTRING_INDEX(i.partition_name, '_e', -1), 0))
+                             AS UNSIGNED) AS epoch
+                   FROM information_schema.partitions AS i
+                  WHERE i.table_schema = DATABASE()
+                  GROUP BY i.table_name) AS p
+        ON p.table_name = t.table_name
+     WHERE t.table_schema = DATABASE()
+       AND COALESCE(p.is_divided, 1)
+     ORDER BY t.table_name;
 END$$
 
 DELIMITER ;

@@ -24,7 +24,7 @@
 --           INSERT, UPDATE slot_fence (by slot), slot_known, slot_seq; SELECT owner_home (by slot);
 --           slot_gen
 -- Errors  : 45400 an argument is NULL or malformed   45503 this is another shard, it serves the
---           slot, or there is no higher epoch
+--           slot, there is no higher epoch, or its tables are being altered: try again
 -- Replays : refused: it serves the slot
 
 DROP PROCEDURE IF EXISTS slot_adopt;
@@ -44,6 +44,7 @@ BEGIN
     DECLARE v_claims INT;
     DECLARE v_epoch  BIGINT UNSIGNED;
     DECLARE v_parts  INT DEFAULT 1;
+    DECLARE v_known  INT DEFAULT 1;
     DECLARE v_text   VARCHAR(128);
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -58,12 +59,14 @@ BEGIN
     END IF;
 
     IF in_slot >= 1024 THEN
-        SELECT COUNT(*)
-          INTO v_parts
+        -- MariaDB leaves a table out while somebody alters it, whoever that is for.
+        SELECT COUNT(*),
+               COALESCE(SUM(p.partition_name LIKE CONCAT('s', in_slot, '\_e%')), 0)
+          INTO v_known,
+               v_parts
           FROM information_schema.partitions AS p
          WHERE p.table_schema = DATABASE()
-           AND p.table_name = 'user'
-           AND p.partition_name LIKE CONCAT('s', in_slot, '\_e%');
+           AND p.table_name = 'user';
     END IF;
 
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
@@ -91,6 +94,8 @@ BEGIN
                                   ': adopt on the one that is to have the slot')
                       WHEN v_claims = 1
                       THEN CONCAT('this shard has slot ', in_slot)
+                      WHEN v_known = 0
+                      THEN 'the table user is being altered just now: try again'
                       WHEN v_epoch > 1048575
                       THEN CONCAT('slot ', in_slot, ' has no higher epoch')
                  END;

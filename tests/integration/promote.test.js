@@ -11,7 +11,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
 import { Mover, moveOf, movesUnderWay, requestMove, untilMove } from "../lib/mover.js";
-import { movingTables, owners } from "../lib/rows.js";
+import { RootSession, movingTables, owners } from "../lib/rows.js";
 import { shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -240,6 +240,36 @@ describe("a promotion", () => {
     assert.deepEqual(await rowsIn(home, move.own_slot), {});
     assert.deepEqual(await partitions(home), []);
     await everythingWorks("called off");
+  });
+
+  test("that is called off while somebody alters a table leaves no partition of that one either", async () => {
+    await cluster.sql(home, "CREATE TABLE zebra (id INT)");
+    const reader = new RootSession(cluster, home);
+    await reader.run("START TRANSACTION; SELECT COUNT(*) FROM zebra");
+    const mover = Mover.start(cluster, { failpoint: "move_cancel:after:1,promote_parts:after:2" });
+    await request("promote");
+    await cluster.sql(home, `CALL move_throttle(${shared}, 1)`);
+    await untilMove(cluster, home, shared, ["copying"]);
+    await cluster.sql(home, `CALL move_wish(${shared}, 'cancel')`);
+    await mover.stopped();
+    /* Who renames two tables has the first one for himself while he waits for the second. */
+    const altering = new RootSession(cluster, home);
+    const id = await altering.run("SELECT CONNECTION_ID()");
+    const altered = altering.run("SET lock_wait_timeout = 60; RENAME TABLE session TO session_gone, zebra TO zebra_gone").catch((error) => error);
+    const isAltered = () => cluster.sql(home, "SELECT COUNT(*) FROM session", { timeoutMs: 300 }).then(() => false, () => true);
+    await until("the table to be altered", isAltered);
+    mover.go();
+    await until("it to ask for partitions", () => !mover.isStopped);
+    await mover.stopped();
+    assert.ok(await isAltered());
+    await cluster.sql(home, `KILL QUERY ${id}`);
+    assert.match((await altered).message, /interrupted/);
+    await reader.run("ROLLBACK; DROP TABLE zebra");
+    await Promise.all([reader.close(), altering.close()]);
+    mover.go();
+    await ended(mover, shared, ["undone"]);
+    await mover.stop();
+    assert.deepEqual(await partitions(home), []);
   });
 
   test("of a mover that was killed, anywhere, is gone on with by the next one; its number is new", async () => {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { SqlError, account, call, key, literal, shard } from "./lib.js";
+import { SqlError, account, call, key, literal, shard, until } from "./lib.js";
 
 let server;
 let root;
@@ -206,6 +206,55 @@ describe("a shard that lacks forwarding entries", () => {
     const counts = (await call(admin, "user_tables", ids[0]))[0];
     assert.deepEqual(["user", "video"].map((t) => counts.find(({ tbl }) => tbl === t).total), ["1", "1"]);
     assert.equal((await call(admin, "user_ban", ids[0]))[0][0].code, "ok");
+  });
+});
+
+describe("the partitions of an own slot", () => {
+  const OWN = 1200;
+  const parts = async (slot = OWN) => (await call(mover, "promote_parts", slot))[0];
+  /* As a mover does: with a lock of its own, a session does not wait for those who change tables. */
+  before(() => call(mover, "conn_open", key()));
+
+  /* WORK while somebody alters TABLE, as an ALTER TABLE does in the end: who renames two tables has the first one for
+   * himself while he waits for the second, NEXT, which somebody reads. */
+  async function whileAltered(table, next, work) {
+    const reader = server.session({ database: "doushard" });
+    const changer = server.session({ database: "doushard" });
+    const id = await changer.value("SELECT CONNECTION_ID()");
+    await reader.run(`START TRANSACTION; SELECT COUNT(*) FROM ${next}`);
+    const changing = changer.run(`RENAME TABLE ${table} TO ${table}_gone, ${next} TO ${next}_gone`).catch((error) => error);
+    try {
+      await until("it to wait", () => root.value(`SELECT state LIKE '%metadata lock%' FROM information_schema.processlist WHERE id = ${id}`)
+        .then((is) => is === "1"));
+      return await work();
+    } finally {
+      await root.run(`KILL QUERY ${id}`);
+      assert.match((await changing).message, /interrupted/);
+      await reader.run("ROLLBACK");
+      await Promise.all([reader.end(), changer.end()]);
+    }
+  }
+
+  test("are told of every owner table", async () => {
+    await root.run(`ALTER TABLE session ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
+    const all = await parts();
+    assert.equal(all.length, 14);
+    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: "7" }]);
+  });
+
+  test("are not known of a table that somebody alters just then, which does not mean that it has none", async () => {
+    const all = await whileAltered("session", "user", () => parts());
+    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
+  });
+
+  test("are not taken for gone by who settles the slot just then", async () => {
+    await root.run(`ALTER TABLE user ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
+    await call(admin, "conn_open", key());
+    await whileAltered("user", "video", () => refused(call(admin, "slot_adopt", OWN, "shard1"), "45503", /user is being altered/));
+    await call(admin, "slot_adopt", OWN, "shard1");
+    assert.equal((await fence(OWN)).state, "owned");
+    await call(admin, "slot_adopt", OWN + 1, "shard1");
+    assert.equal((await fence(OWN + 1)).state, "gone");
   });
 });
 
