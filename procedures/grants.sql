@@ -268,6 +268,7 @@ GRANT EXECUTE ON PROCEDURE doushard.promote_auto           TO 'doushard_mover'@'
 GRANT EXECUTE ON PROCEDURE doushard.promote_begin          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_count          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_flip           TO 'doushard_mover'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.promote_hold           TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_number         TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_parts          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_purge          TO 'doushard_mover'@'%';

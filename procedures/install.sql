@@ -264,6 +264,7 @@ SOURCE promote/promote_auto.sql
 SOURCE promote/promote_begin.sql
 SOURCE promote/promote_count.sql
 SOURCE promote/promote_flip.sql
+SOURCE promote/promote_hold.sql
 SOURCE promote/promote_number.sql
 SOURCE promote/promote_parts.sql
 SOURCE promote/promote_purge.sql

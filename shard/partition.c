@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shard/base/failpoint.h"
+#include "shard/base/log.h"
 
 #include "shard/id.h"
 #include "shard/move_impl.h"
@@ -104,6 +105,35 @@ static enum move_status make(struct move_run *run, struct move_link *link, uint3
     return alter(run, link, text);
 }
 
+/* The session of LINK alone changes partitions of SLOT from now on, until it ends. Who
+ * did so before may sleep: that session is ended. */
+static enum move_status hold(struct move_run *run, struct move_link *link, uint32_t slot)
+{
+    const struct dbarg args[] = {dbarg_number(slot), run_token(run)};
+    enum move_status status = MOVE_AGAIN;
+    struct arena arena;
+    char tag[32];
+
+    (void)snprintf(tag, sizeof tag, "parts%u", slot);
+    arena_init(&arena, ARENA_BYTES);
+    while (status == MOVE_AGAIN) {
+        struct dbresult *results;
+        status = run_explain(run, link,
+                             link_call(link, PROC_PROMOTE_HOLD, args, &arena, &results));
+        const struct dbvalue *held =
+            status == MOVE_OK ? dbresult_value(results, 0, "is_held") : NULL;
+        if (status == MOVE_OK && (held == NULL || held->number == 0)) {
+            bool is_gone = link_kill(link, tag);
+            log_write(LOG_WARN, "move_alter_ended", "shard=%s slot=%u ended=%d",
+                      link->name, slot, (int)is_gone);
+            status = run_tick(run);
+            status = status == MOVE_OK ? MOVE_AGAIN : status;
+        }
+    }
+    arena_release(&arena);
+    return status;
+}
+
 /* Is a table of PARTS being altered by somebody, so that nobody knows what it has? */
 static bool is_one_unknown(const struct dbresult *parts)
 {
@@ -168,7 +198,10 @@ static enum move_status change(struct move_run *run, struct move_link *link,
     /* Its settings are not for other CALLs. */
     link_init(&own, link->name, link->target, link->durability_exempt);
     arena_init(&arena, ARENA_BYTES);
-    enum move_status status = list_parts(run, &own, slot, &arena, &parts);
+    enum move_status status = hold(run, &own, slot);
+    if (status == MOVE_OK) {
+        status = list_parts(run, &own, slot, &arena, &parts);
+    }
     for (size_t i = 0; status == MOVE_OK && parts != NULL && i < parts->n_rows; i++) {
         struct part part;
         if (!dbresult_read(parts, i, part_fields, ARRAY_LEN(part_fields), &part) ||

@@ -8,6 +8,9 @@
  * that slept, names one that is not there any more. A shared slot has none: everything
  * here does nothing for it.
  *
+ * One session at a time changes those of a slot (promote_hold): a mover that was followed
+ * by another makes none any more, either.
+ *
  * An ALTER TABLE waits for the transactions that use the table, and all later ones wait
  * behind it: it gives up after a second, and is tried again. */
 #ifndef DOUSHARD_PARTITION_H

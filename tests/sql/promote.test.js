@@ -242,6 +242,32 @@ describe("the partitions of an own slot", () => {
     assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: "7" }]);
   });
 
+  test("are made and dropped by one mover at a time, who has the move, until his session ends", async () => {
+    const [first, second] = [account(server, "mover"), account(server, "mover")];
+    const hold = (session, token, slot = OWN) => one(session, "promote_hold", slot, token);
+    const [token, next] = [key(), key()];
+    await fencedOut(hold(first, token));
+    await root.run(`INSERT INTO slot_move (slot, kind, giver, taker, owner_id, own_slot, keep_ms, requested_at, requested_by, token)
+      VALUES (${OWN - 1024}, 'promote', 'shard1', 'shard1', ${8 * (OWN - 1024)}, ${OWN}, 0, 1, '', X'${token}')`);
+    assert.equal((await hold(first, token)).is_held, "1");
+    assert.equal((await hold(first, token)).is_held, "1");
+    await root.run(`UPDATE slot_move SET token = X'${next}' WHERE own_slot = ${OWN}`);
+    await fencedOut(hold(first, token));
+    assert.equal((await hold(second, next)).is_held, "0");
+    assert.equal((await one(second, "conn_kill", `parts${OWN}`, 5000)).gone, "1");
+    assert.equal((await hold(second, next)).is_held, "1");
+    await root.run(`UPDATE slot_move SET phase = 'undone', finished_at = 2 WHERE own_slot = ${OWN}`);
+    await fencedOut(hold(second, next));
+    await root.run(`DELETE FROM slot_move WHERE own_slot = ${OWN};
+      INSERT INTO slot_fence (slot, epoch, state, server, token) VALUES (${OWN + 5}, 3, 'importing', 'shard1', X'${token}')`);
+    await fencedOut(hold(second, next, OWN + 5));
+    assert.equal((await hold(second, token, OWN + 5)).is_held, "1");
+    await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${OWN + 5}`);
+    await fencedOut(hold(second, token, OWN + 5));
+    await root.run(`DELETE FROM slot_fence WHERE slot = ${OWN + 5}`);
+    await Promise.all([first.end().catch(() => {}), second.end()]);
+  });
+
   test("are not known of a table that somebody alters just then, which does not mean that it has none", async () => {
     const all = await whileAltered("session", "user", () => parts());
     assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
