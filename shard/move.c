@@ -353,6 +353,12 @@ void run_forget_suspects(struct move_run *run)
     }
 }
 
+/* Is a move on its way back, which nobody wishes any more? */
+static bool is_to_stay(const struct move_run *run)
+{
+    return run->move->phase == PHASE_REVERTING && run->move->wish == WISH_CANCEL;
+}
+
 /* Carry over, compare, flip. */
 static enum move_status catch_up_and_flip(struct move_run *run, enum move_phase draining,
                                           enum move_phase verifying,
@@ -360,6 +366,10 @@ static enum move_status catch_up_and_flip(struct move_run *run, enum move_phase 
 {
     enum move_status status = run_catch_up(run, draining, verifying, flipping);
 
+    if (status == MOVE_OK && is_to_stay(run)) {
+        (void)snprintf(run->error, sizeof run->error, "not rolled back after all");
+        status = MOVE_REFUSED;
+    }
     if (status == MOVE_OK) {
         status = run_flip(run, run->move->epoch, run->move->keep_ms > 0);
     }
@@ -538,6 +548,31 @@ static enum move_status go_back(struct move_run *run, const struct look *giver,
                : status;
 }
 
+/* It cannot go back, or is not to any more: it stays with the taker, for certain, and the
+ * giver forgets it. */
+static enum move_status stay(struct move_run *run)
+{
+    const struct dbarg text = run_token(run);
+    struct look look;
+    enum move_status status = run_call_locking(
+        run, (struct link_call){
+                 .link = run->taker,
+                 .proc = PROC_MOVE_STAY,
+                 .args = {run_slot(run), dbarg_number(run->move->epoch), text}});
+
+    run->is_journaled = false;
+    if (status == MOVE_OK) {
+        status = run_look(run, run->taker, &look);
+    }
+    if (status == MOVE_OK) {
+        status = run_sweep(run, run->taker);
+    }
+    if (status == MOVE_OK) {
+        status = run_forget(run, run->giver, run->taker, look.epoch);
+    }
+    return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
+}
+
 /* --- Where things are --- */
 
 /* The slot has moved to the taker: keep it so for a while, go back, or clean up. */
@@ -569,31 +604,10 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
     if (is_over) {
         return finish(run, PHASE_DONE);
     }
-    return run->move->wish == WISH_ROLLBACK ? go_back(run, giver, taker) : MOVE_OK;
-}
-
-/* It cannot go back, or is not to any more: it stays with the taker, for certain, and the
- * giver forgets it. */
-static enum move_status stay(struct move_run *run)
-{
-    const struct dbarg text = run_token(run);
-    struct look look;
-    enum move_status status = run_call_locking(
-        run, (struct link_call){
-                 .link = run->taker,
-                 .proc = PROC_MOVE_STAY,
-                 .args = {run_slot(run), dbarg_number(run->move->epoch), text}});
-
-    if (status == MOVE_OK) {
-        status = run_look(run, run->taker, &look);
+    if (run->move->wish == WISH_ROLLBACK) {
+        status = go_back(run, giver, taker);
     }
-    if (status == MOVE_OK) {
-        status = run_sweep(run, run->taker);
-    }
-    if (status == MOVE_OK) {
-        status = run_forget(run, run->giver, run->taker, look.epoch);
-    }
-    return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
+    return status == MOVE_REFUSED && is_to_stay(run) ? stay(run) : status;
 }
 
 /* It is on its way back, or has come back. */

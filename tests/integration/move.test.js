@@ -8,7 +8,7 @@ import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Session } from "../lib/mariadb.js";
-import { Mover, moveOf, requestMove, untilMove } from "../lib/mover.js";
+import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -140,6 +140,27 @@ describe("a move", () => {
     assert.deepEqual(await cluster.sql(to, left.join(" UNION ALL ")), []);
     assert.equal((await fenceOf(to)).state, "moved");
     await actAs(users[3], "after all");
+  });
+
+  test("that is on its way back stays where it went after all, if that is wished in time, and nothing is left behind", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_open:before:2" }); /* there, and back */
+    await requestMove(cluster, slot, from, to, 600000);
+    await untilMove(cluster, from, slot, ["keeping"]);
+    await actAs(users[3], "there");
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await mover.stopped();
+    await actAs(users[3], "not yet back");
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    mover.go();
+    const move = await untilMove(cluster, from, slot, ["done", "undone"]);
+    assert.deepEqual([move.phase, move.last_error], ["done", "not rolled back after all"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    assert.equal((await owners(cluster)).get(slot), to);
+    assert.ok((await fenceOf(to)).epoch > move.epoch);
+    [from, to] = [to, from];
+    await actAs(users[3], "after all");
+    await agree();
   });
 
   test("stands still while replicas are too far behind, or nobody knows how far", async () => {
