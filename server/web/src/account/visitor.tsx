@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What a visitor sees where there is something for users only. */
+import { type Reason, askForAccount } from "../asking";
+import { words } from "../i18n";
+import { Mark } from "../ui/icons";
+import { Empty } from "../ui/states";
+
+export function Visitor({ reason }: { reason: Reason }) {
+  const w = words.value;
+  return (
+    <Empty icon={<Mark size={56} />} title={w.visitorTitle} text={w[reason]}>
+      <button type="button" class="button" onClick={() => void askForAccount(reason)}>
+        {w.logIn}
+      </button>
+    </Empty>
+  );
+}

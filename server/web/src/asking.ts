@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What needs an account: it is begun, an account is asked for, and then it goes on. */
+import { signal } from "@preact/signals";
+import { CODE, ServiceError } from "./net/errors";
+import { end, session } from "./session";
+import type { Words } from "./i18n/en";
+
+/** Why an account is asked for. */
+export type Reason = {
+  [Key in keyof Words]: Words[Key] extends string ? Key : never;
+}[keyof Words];
+
+interface Asking {
+  reason: Reason | undefined;
+  answer: (loggedIn: boolean) => void;
+}
+
+/** The question that the login dialog shows; undefined: none. */
+export const asking = signal<Asking | undefined>(undefined);
+
+/** Ask for an account; resolves to whether there is one now. */
+export function askForAccount(reason?: Reason): Promise<boolean> {
+  asking.value?.answer(false);
+  return new Promise((resolve) => {
+    asking.value = {
+      reason,
+      answer: (loggedIn) => {
+        asking.value = undefined;
+        resolve(loggedIn);
+      },
+    };
+  });
+}
+
+/**
+ * Run WORK as somebody who is logged in. Whoever is not is asked to be, for REASON, and asked again when
+ * the service says that the session is over. Resolves to undefined when the user did not want to; rejects
+ * as WORK does.
+ */
+export async function asUser<T>(reason: Reason, work: () => Promise<T>): Promise<T | undefined> {
+  if (!session.value && !(await askForAccount(reason))) return undefined;
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.reason !== CODE.notLoggedIn) throw error;
+    end();
+    return (await askForAccount("sessionOver")) ? work() : undefined;
+  }
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One conversation: its messages, and a text to be sent. */
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { draft } from "../drafts";
+import { inWords, moment, words } from "../i18n";
+import type { Id } from "../net/ids";
+import type { Message } from "../net/types";
+import { loadUser } from "../profile/load";
+import { to } from "../router";
+import { myId } from "../session";
+import { users } from "../store";
+import { Avatar } from "../ui/avatar";
+import { Composer } from "../ui/composer";
+import { BackIcon, FriendsIcon } from "../ui/icons";
+import { useLoading } from "../ui/loaded";
+import { Empty, ErrorText, Failed, Spinner } from "../ui/states";
+import { announce, tellError } from "../ui/toast";
+import { Conversation, type Outgoing } from "./conversation";
+import { everyFew } from "./polling";
+
+const LONGEST = 500;
+/* Clients of this service ask about as often. */
+const POLL_MS = 2000;
+
+function useConversation(id: Id): Conversation {
+  const conversation = useMemo(() => new Conversation(id), [id, myId.value]);
+  useEffect(() => everyFew(POLL_MS, () => conversation.poll()), [conversation]);
+  return conversation;
+}
+
+function Received({ message }: { message: Message }) {
+  const isMine = message.from_user_id === myId.value;
+  return (
+    <li class={isMine ? "bubble is-mine" : "bubble"} data-id={message.id}>
+      {isMine && <span class="sr-only">{words.value.you}: </span>}
+      <p>{message.content}</p>
+      <time>{moment(message.create_time)}</time>
+    </li>
+  );
+}
+
+function OnItsWay({ message, again }: { message: Outgoing; again: () => void }) {
+  const w = words.value;
+  const { state, content, error, time } = message;
+  return (
+    <li class={`bubble is-mine is-${state}`}>
+      <span class="sr-only">{w.you}: </span>
+      <p>{content}</p>
+      {state === "failed" && error ? (
+        <div class="bubble-failed" role="alert">
+          <span>
+            {w.notSent} {inWords(error)}
+          </span>
+          <button type="button" class="link" onClick={again}>
+            {w.tryAgain}
+          </button>
+        </div>
+      ) : (
+        <time>{state === "sending" ? w.sending : moment(time)}</time>
+      )}
+    </li>
+  );
+}
+
+/* Keeps the newest message in sight, unless the user is reading older ones. */
+function useBottom(count: number) {
+  const box = useRef<HTMLDivElement>(null);
+  const atBottom = useRef(true);
+  useLayoutEffect(() => {
+    if (box.current && atBottom.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [count]);
+  const onScroll = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current!;
+    atBottom.current = scrollHeight - scrollTop - clientHeight < 48;
+  };
+  return { box, atBottom, onScroll };
+}
+
+function Messages({ conversation }: { conversation: Conversation }) {
+  const w = words.value;
+  const received = conversation.messages.value;
+  const outgoing = conversation.outgoing.value;
+  const { box, onScroll } = useBottom(received.length + outgoing.length);
+  const last = received.at(-1);
+
+  useEffect(() => {
+    if (last && last.from_user_id === conversation.peer) announce(last.content);
+  }, [last?.id]);
+
+  if (!conversation.loaded.value && !conversation.error.value) return <Spinner />;
+  return (
+    <div class="messages" ref={box} onScroll={onScroll} tabIndex={0} role="log" aria-live="off" aria-label={w.messages}>
+      {conversation.hasOlder.value && (
+        <button type="button" class="button button-quiet" onClick={() => void conversation.older().catch(tellError)}>
+          {w.olderMessages}
+        </button>
+      )}
+      {received.length + outgoing.length === 0 && conversation.loaded.value && (
+        <Empty icon={<FriendsIcon size={32} />} title={w.noMessages} text={w.noMessagesText} />
+      )}
+      <ul>
+        {received.map((message) => (
+          <Received key={message.id} message={message} />
+        ))}
+        {outgoing.map((message) => (
+          <OnItsWay key={message.key} message={message} again={() => void conversation.again(message)} />
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+export function Chat({ id }: { id: Id }) {
+  const w = words.value;
+  const { error, again } = useLoading(() => loadUser(id), [id, myId.value]);
+  const conversation = useConversation(id);
+  const user = users.find(id)?.value;
+  if (!user) return error.value ? <Failed error={error.value} again={again} /> : <Spinner />;
+  return (
+    <section class="chat" aria-label={w.chatWith(user.name)}>
+      <header class="chat-head">
+        <a class="icon-button chat-back" href={to.friends} aria-label={w.back}>
+          <BackIcon />
+        </a>
+        <a class="chat-user" href={to.user(id)}>
+          <Avatar user={user} size={36} />
+          <h1>{user.name}</h1>
+        </a>
+      </header>
+      <Messages conversation={conversation} />
+      {conversation.error.value && <ErrorText error={conversation.error.value} />}
+      <Composer
+        text={draft(`chat.${id}`)}
+        label={w.writeMessage}
+        longest={LONGEST}
+        send={async (text) => {
+          /* It is in the list from now on, whatever becomes of it. */
+          void conversation.send(text);
+          return true;
+        }}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The messages with one user. Those of the service are asked for again and again, as it has nothing that
+ * calls back; one's own are shown before they have arrived. */
+import { computed, signal } from "@preact/signals";
+import * as api from "../net/api";
+import { CODE, type ServiceError, asServiceError } from "../net/errors";
+import { newKey } from "../net/http";
+import { type Id, NO_ID } from "../net/ids";
+import type { Message } from "../net/types";
+import { end } from "../session";
+
+/** One's own message on its way. */
+export interface Outgoing {
+  /** Names it at the service, so that sending it again does not make two of it. */
+  key: string;
+  content: string;
+  /** When it was written, by this machine's clock, in ms. */
+  time: number;
+  state: "sending" | "sent" | "failed";
+  error?: ServiceError | undefined;
+}
+
+const newestOf = (list: Message[]) => list.reduce((newest, { create_time }) => Math.max(newest, create_time), 0);
+
+function merge(before: Message[], more: Message[]): Message[] {
+  const known = new Set(before.map(({ id }) => id));
+  const fresh = more.filter(({ id }) => !known.has(id));
+  return fresh.length === 0 ? before : [...before, ...fresh].sort((a, b) => a.create_time - b.create_time);
+}
+
+export class Conversation {
+  readonly messages = signal<Message[]>([]);
+  readonly outgoing = signal<Outgoing[]>([]);
+  readonly loaded = signal(false);
+  readonly error = signal<ServiceError | undefined>(undefined);
+  readonly olderBusy = signal(false);
+  readonly hasOlder = computed(() => this.#older.value !== NO_ID);
+  #older = signal<Id>(NO_ID);
+
+  constructor(readonly peer: Id) {}
+
+  /* What the service lists has arrived: it takes the place of what is shown as sent. */
+  async #load() {
+    const sentBefore = new Set(this.outgoing.peek().filter(({ state }) => state === "sent"));
+    const { items, next } = await api.chat(this.peer);
+    if (!this.loaded.peek()) this.#older.value = next;
+    this.messages.value = merge(this.messages.peek(), items);
+    this.outgoing.value = this.outgoing.peek().filter((message) => !sentBefore.has(message));
+    this.loaded.value = true;
+  }
+
+  /* Without a message to count from, the service answers both parties' newest, as a load does. */
+  async #fetchNew() {
+    for (;;) {
+      const since = newestOf(this.messages.peek());
+      if (since === 0) return this.#load();
+      const { items, next } = await api.newMessages(this.peer, since);
+      this.messages.value = merge(this.messages.peek(), items);
+      if (next === NO_ID || items.length === 0) return;
+    }
+  }
+
+  /** Get what is new. An error is kept until the next time it works. */
+  async poll() {
+    try {
+      await (this.loaded.peek() ? this.#fetchNew() : this.#load());
+      this.error.value = undefined;
+    } catch (thrown) {
+      this.error.value = asServiceError(thrown);
+      if (this.error.value.reason === CODE.notLoggedIn) end();
+    }
+  }
+
+  async older() {
+    if (this.olderBusy.value) return;
+    this.olderBusy.value = true;
+    try {
+      const { items, next } = await api.chat(this.peer, this.#older.value);
+      this.messages.value = merge(this.messages.peek(), items);
+      this.#older.value = next;
+    } finally {
+      this.olderBusy.value = false;
+    }
+  }
+
+  #change(key: string, fields: Partial<Outgoing>) {
+    this.outgoing.value = this.outgoing.peek().map((message) => (message.key === key ? { ...message, ...fields } : message));
+  }
+
+  async #deliver({ key, content }: Outgoing) {
+    try {
+      await api.send(this.peer, content, key);
+      this.#change(key, { state: "sent" });
+    } catch (thrown) {
+      this.#change(key, { state: "failed", error: asServiceError(thrown) });
+    }
+  }
+
+  send(content: string) {
+    const message: Outgoing = { key: newKey(), content, time: Date.now(), state: "sending" };
+    this.outgoing.value = [...this.outgoing.peek(), message];
+    return this.#deliver(message);
+  }
+
+  again(message: Outgoing) {
+    this.#change(message.key, { state: "sending", error: undefined });
+    return this.#deliver(message);
+  }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The colours of a cover, without its shapes, behind a clip. A blur of that size is work for every frame
+ * that is drawn over it; a picture of few pixels that is drawn large is none. */
+import { useEffect, useRef } from "preact/hooks";
+
+const WIDTH = 6;
+const HEIGHT = 8;
+
+export function Ambient({ cover }: { cover: string }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+
+  useEffect(() => {
+    const picture = new Image();
+    picture.onload = () => canvas.current?.getContext("2d")?.drawImage(picture, 0, 0, WIDTH, HEIGHT);
+    picture.src = cover;
+    return () => {
+      picture.onload = null;
+    };
+  }, [cover]);
+
+  return <canvas ref={canvas} class="slide-ambient" width={WIDTH} height={HEIGHT} aria-hidden="true" />;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The feed of all videos, newest first. It is one list for the whole page: who comes back from a profile
+ * finds it as it was. */
+import * as api from "../net/api";
+import { type Id, NO_ID } from "../net/ids";
+import type { Page, Video } from "../net/types";
+import { putVideos } from "../store";
+import { type PagedList, pagedList } from "../ui/list";
+
+/* Where the pages that are shown began. */
+let cursors: (Id | undefined)[] = [];
+
+const timeOf = (cursor: Id | undefined) => (cursor === undefined ? undefined : Number(cursor));
+
+/* At its end the service goes on answering, with the same time and nothing new: a page on which
+ * everything is known is the end, too. */
+async function fetchPage(cursor?: Id): Promise<Page<Video>> {
+  const { video_list: items, next_time, partial } = await api.feed(timeOf(cursor));
+  const known = new Set(cursor === undefined ? [] : newest.items.peek());
+  const goesOn = items.some(({ id }) => !known.has(id));
+  cursors = cursor === undefined ? [undefined] : [...cursors, cursor];
+  return { items, next: goesOn ? (String(next_time) as Id) : NO_ID, partial };
+}
+
+export const newest: PagedList<Id> = pagedList(fetchPage, putVideos);
+
+/** Whose feed it is has changed: ask again what this user likes and whom he follows, of all that is shown. */
+export async function refreshFlags(): Promise<void> {
+  const pages = await Promise.allSettled(cursors.map((cursor) => api.feed(timeOf(cursor))));
+  for (const page of pages) if (page.status === "fulfilled") putVideos(page.value.video_list);
+}
+
+/** Which video of the feed is shown; it outlives the view. */
+export const lastShown: { id?: Id | undefined } = {};

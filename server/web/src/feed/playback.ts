@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Sound and pause, which hold from clip to clip. */
+import { signal } from "@preact/signals";
+
+/* Browsers let a page play by itself only when it is silent. */
+export const muted = signal(true);
+export const paused = signal(false);
+
+/**
+ * Play VIDEO as far as the browser allows it: one that may not be heard is played silently, one that may
+ * not be played by itself waits for the user.
+ */
+export async function start(video: HTMLVideoElement): Promise<void> {
+  try {
+    await video.play();
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+    if (video.muted) {
+      paused.value = true;
+    } else {
+      muted.value = true;
+      video.muted = true;
+      await start(video);
+    }
+  }
+}

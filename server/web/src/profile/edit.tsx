@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Change one's own picture and words. */
+import { useSignal } from "@preact/signals";
+import { useId } from "preact/hooks";
+import { lengthOf } from "../drafts";
+import { words } from "../i18n";
+import * as api from "../net/api";
+import { type ServiceError, asServiceError } from "../net/errors";
+import type { User } from "../net/types";
+import { users } from "../store";
+import { signatureOf } from "../ui/avatar";
+import { Dialog } from "../ui/dialog";
+import { ErrorText } from "../ui/states";
+import { tell } from "../ui/toast";
+
+const LONGEST = 128;
+const PICTURES = "image/jpeg,image/png,image/webp";
+
+function Picture({ name, label }: { name: string; label: string }) {
+  const chosen = useSignal("");
+  const id = useId();
+  return (
+    <div class="field">
+      <span id={`${id}-label`}>{label}</span>
+      <label class="file-field">
+        <input
+          type="file"
+          name={name}
+          accept={PICTURES}
+          class="sr-only"
+          aria-labelledby={`${id}-label`}
+          onChange={(event) => {
+            chosen.value = event.currentTarget.files?.[0]?.name ?? "";
+          }}
+        />
+        <span>{chosen.value || words.value.choosePicture}</span>
+      </label>
+    </div>
+  );
+}
+
+const picture = (fields: FormData, name: string): File | undefined => {
+  const file = fields.get(name);
+  return file instanceof File && file.size > 0 ? file : undefined;
+};
+
+/* Only what changed is sent: the service keeps the rest, and refuses a request that changes nothing. */
+function changesOf(fields: FormData, user: User) {
+  const text = String(fields.get("signature")).trim();
+  const changes: Parameters<typeof api.profile>[0] = {};
+  const avatar = picture(fields, "avatar");
+  const background = picture(fields, "background_image");
+  if (text && text !== signatureOf(user)) changes.signature = text;
+  if (avatar) changes.avatar = avatar;
+  if (background) changes.background_image = background;
+  return changes;
+}
+
+export function EditProfile({ user, close }: { user: User; close: () => void }) {
+  const w = words.value;
+  const busy = useSignal(false);
+  const error = useSignal<ServiceError | undefined>(undefined);
+  const text = useSignal(signatureOf(user) ?? "");
+  const left = LONGEST - lengthOf(text.value);
+
+  const save = async (form: HTMLFormElement) => {
+    const changes = changesOf(new FormData(form), user);
+    busy.value = true;
+    error.value = undefined;
+    try {
+      if (Object.keys(changes).length > 0) {
+        await api.profile(changes).done;
+        users.put(await api.user(user.id));
+        tell(words.value.saved);
+      }
+      close();
+    } catch (thrown) {
+      error.value = asServiceError(thrown);
+    }
+    busy.value = false;
+  };
+
+  return (
+    <Dialog label={w.editProfile} close={close}>
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!busy.value && left >= 0) void save(event.currentTarget);
+        }}
+      >
+        <Picture name="avatar" label={w.avatar} />
+        <Picture name="background_image" label={w.background} />
+        <div class="field">
+          <label for="signature">{w.signature}</label>
+          <textarea
+            id="signature"
+            name="signature"
+            rows={3}
+            value={text.value}
+            onInput={(event) => {
+              text.value = event.currentTarget.value;
+            }}
+          />
+          <small class={left < 0 ? "count-over" : ""}>{w.characters(left)}</small>
+        </div>
+        {error.value && <ErrorText error={error.value} />}
+        <button type="submit" class="button button-wide" aria-busy={busy.value} disabled={left < 0}>
+          {w.save}
+        </button>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Covers of videos, side by side. */
+import { useSignal } from "@preact/signals";
+import { deleteVideo } from "../actions";
+import { newest } from "../feed/newest";
+import { short, words } from "../i18n";
+import type { Id } from "../net/ids";
+import { type Shelf, to } from "../router";
+import { myId } from "../session";
+import { users, videos } from "../store";
+import { Dialog } from "../ui/dialog";
+import { HeartIcon, TrashIcon } from "../ui/icons";
+import type { PagedList } from "../ui/list";
+import { dropVideo } from "./shelves";
+
+function Confirm({ id, close }: { id: Id; close: () => void }) {
+  const w = words.value;
+  const remove = async () => {
+    close();
+    if (!(await deleteVideo(id))) return;
+    dropVideo(id);
+    newest.items.value = newest.items.value.filter((other) => other !== id);
+    if (myId.value) users.change(myId.value, ({ work_count }) => ({ work_count: Math.max(0, work_count - 1) }));
+  };
+  return (
+    <Dialog label={w.deleteVideo} close={close}>
+      <p class="dialog-text">{w.deleteVideoSure}</p>
+      <div class="button-row">
+        <button type="button" class="button button-quiet" onClick={close}>
+          {w.cancel}
+        </button>
+        <button type="button" class="button" onClick={() => void remove()}>
+          {w.delete}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+interface TileProps {
+  id: Id;
+  address: string;
+  remove: (() => void) | undefined;
+}
+
+function Tile({ id, address, remove }: TileProps) {
+  const w = words.value;
+  const video = videos.find(id)?.value;
+  if (!video) return null;
+  return (
+    <li class="tile">
+      <a href={address} aria-label={w.openVideo(video.title)}>
+        <img src={video.cover_url} alt="" loading="lazy" />
+        <span class="tile-title">{video.title}</span>
+        <span class="tile-count">
+          <HeartIcon size={16} on={video.is_favorite} />
+          {short(video.favorite_count)}
+        </span>
+      </a>
+      {remove && (
+        <button type="button" class="tile-delete" aria-label={`${w.deleteVideo}: ${video.title}`} onClick={remove}>
+          <TrashIcon size={18} />
+        </button>
+      )}
+    </li>
+  );
+}
+
+interface GridProps {
+  list: PagedList<Id>;
+  user: Id;
+  shelf: Shelf;
+}
+
+export function Grid({ list, user, shelf }: GridProps) {
+  const removing = useSignal<Id | undefined>(undefined);
+  const mayRemove = shelf === "works" && user === myId.value;
+  return (
+    <>
+      <ul class="grid">
+        {list.items.value.map((id) => (
+          <Tile
+            key={id}
+            id={id}
+            address={to.watch(user, shelf, id)}
+            remove={
+              mayRemove
+                ? () => {
+                    removing.value = id;
+                  }
+                : undefined
+            }
+          />
+        ))}
+      </ul>
+      {removing.value && (
+        <Confirm
+          id={removing.value}
+          close={() => {
+            removing.value = undefined;
+          }}
+        />
+      )}
+    </>
+  );
+}

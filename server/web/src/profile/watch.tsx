@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A video of a profile, in a feed of the list that it is in. */
+import { useEffect } from "preact/hooks";
+import { Feed } from "../feed/feed";
+import { words } from "../i18n";
+import type { Id } from "../net/ids";
+import { type Shelf, to } from "../router";
+import { BackIcon } from "../ui/icons";
+import { Failed, Spinner } from "../ui/states";
+import { shelfOf } from "./shelves";
+
+interface WatchProps {
+  id: Id;
+  shelf: Shelf;
+  video: Id;
+}
+
+export function Watch({ id, shelf, video }: WatchProps) {
+  const list = shelfOf(id, shelf);
+  const isThere = list.items.value.includes(video);
+  /* Whoever comes by a link has to get to the page that has the video; who does not find it starts at
+   * the newest. */
+  const isKnown = isThere || list.ended.value;
+
+  useEffect(() => {
+    if (!isKnown && !list.error.value) void list.more();
+  }, [list, isKnown, list.items.value.length]);
+
+  if (!isKnown) {
+    const { value: error } = list.error;
+    return error ? <Failed error={error} again={() => void list.more()} /> : <Spinner />;
+  }
+  return (
+    <>
+      <a class="watch-back icon-button" href={to.user(id, shelf)} aria-label={words.value.back}>
+        <BackIcon />
+      </a>
+      <Feed
+        list={list}
+        start={video}
+        onShown={(shown) => history.replaceState(null, "", to.watch(id, shelf, shown))}
+      />
+    </>
+  );
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A modal dialog: the browser's own, which keeps the focus inside, closes by Escape and gives the focus
+ * back to where it was. */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { words } from "../i18n";
+import { CloseIcon } from "./icons";
+
+interface DialogProps {
+  label: string;
+  /** A look: "sheet" comes from below on phones. */
+  kind?: "card" | "sheet";
+  close: () => void;
+  children: ComponentChildren;
+}
+
+export function Dialog({ label, kind = "card", close, children }: DialogProps) {
+  const box = useRef<HTMLDialogElement>(null);
+
+  useEffect(() => {
+    const dialog = box.current;
+    const before = document.activeElement;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+    };
+  }, []);
+
+  return (
+    <dialog
+      ref={box}
+      class={`dialog dialog-${kind}`}
+      aria-label={label}
+      onCancel={(event) => {
+        if (event.target !== box.current) return; /* of a file chooser inside */
+        event.preventDefault();
+        close();
+      }}
+      onClick={(event) => event.target === box.current && close()}
+    >
+      <div class="dialog-box">
+        <header class="dialog-head">
+          <h2>{label}</h2>
+          <button type="button" class="icon-button" aria-label={words.value.close} onClick={close}>
+            <CloseIcon size={22} />
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A box whose colour follows from data. The policy of the page allows no style in markup; what scripts
+ * set on an element is theirs. */
+import type { ComponentChildren } from "preact";
+
+interface TintedProps {
+  hue: number;
+  class: string;
+  size?: number;
+  children?: ComponentChildren;
+}
+
+export function Tinted({ hue, class: name, size, children }: TintedProps) {
+  const style: Record<string, string> = { "--hue": String(hue) };
+  if (size !== undefined) style["--size"] = `${size}px`;
+  return (
+    <span class={name} style={style} aria-hidden="true">
+      {children}
+    </span>
+  );
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Choose a clip, name it, publish it. */
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { draft, lengthOf } from "../drafts";
+import { words } from "../i18n";
+import { ServiceError } from "../net/errors";
+import { go, to } from "../router";
+import { myId } from "../session";
+import { FilmIcon } from "../ui/icons";
+import { ErrorText } from "../ui/states";
+import { file, publish, state } from "./publishing";
+
+const LONGEST = 128;
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+
+/* What the browser takes for a video or does not know is sent: the service looks at the bytes. */
+const mayBeClip = ({ type, name }: File) => type === "" || /^video\//.test(type) || /\.(mp4|mov|m4v)$/i.test(name);
+
+/* Does the service refuse the file itself? Of that it can be said more than of other errors. */
+const isRefused = (error: ServiceError) => error.reason === 1006;
+
+function Chooser() {
+  const w = words.value;
+  const over = useSignal(false);
+  const wrong = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+
+  const take = (chosen: File | undefined) => {
+    if (!chosen) return;
+    wrong.value = !mayBeClip(chosen);
+    file.value = wrong.value ? undefined : chosen;
+    state.value = { is: "idle" };
+  };
+
+  return (
+    <>
+      <label
+        class={over.value ? "drop is-over" : "drop"}
+        onDragOver={(event) => {
+          event.preventDefault();
+          over.value = true;
+        }}
+        onDragLeave={() => {
+          over.value = false;
+        }}
+        onDrop={(event) => {
+          event.preventDefault();
+          over.value = false;
+          take(event.dataTransfer?.files[0]);
+        }}
+      >
+        <input
+          ref={input}
+          type="file"
+          class="sr-only"
+          accept="video/mp4,video/quicktime,.mp4,.mov,.m4v"
+          onChange={(event) => take(event.currentTarget.files?.[0])}
+        />
+        <span class="drop-icon">
+          <FilmIcon size={36} />
+        </span>
+        {file.value ? (
+          <>
+            <strong class="drop-name">{file.value.name}</strong>
+            <span>{megabytes(file.value.size)}</span>
+            <span class="link">{w.otherClip}</span>
+          </>
+        ) : (
+          <>
+            <strong>{w.chooseClip}</strong>
+            <span>{w.dropClip}</span>
+          </>
+        )}
+      </label>
+      {wrong.value && (
+        <p class="error-text" role="alert">
+          {w.notAClip}
+        </p>
+      )}
+    </>
+  );
+}
+
+function Progress({ share, cancel }: { share: number; cancel: () => void }) {
+  const w = words.value;
+  const percent = Math.floor(share * 100);
+  const text = share < 1 ? w.publishing(percent) : w.checking;
+  return (
+    <div class="progress">
+      <div class="progress-head">
+        <span role="status">{text}</span>
+        <button type="button" class="link" onClick={cancel}>
+          {w.cancel}
+        </button>
+      </div>
+      <progress max={100} value={percent} aria-label={text} />
+    </div>
+  );
+}
+
+function Trouble({ error }: { error: ServiceError }) {
+  return (
+    <>
+      <ErrorText error={error} />
+      {isRefused(error) && <p class="page-hint">{words.value.refusedClip}</p>}
+    </>
+  );
+}
+
+export function UploadView() {
+  const w = words.value;
+  const title = draft("title");
+  const left = LONGEST - lengthOf(title.value);
+  const now = state.value;
+  const isReady = file.value !== undefined && title.value.trim() !== "" && left >= 0;
+
+  const submit = async () => {
+    if (!isReady || !(await publish(title.value.trim()))) return;
+    title.value = "";
+    if (myId.value && location.hash === to.upload) go(to.user(myId.value));
+  };
+
+  return (
+    <section class="page page-narrow">
+      <header class="page-head">
+        <h1>{w.newClip}</h1>
+      </header>
+      <form
+        class="form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
+        }}
+      >
+        <Chooser />
+        <div class="field">
+          <label for="title">{w.title}</label>
+          <input
+            id="title"
+            name="title"
+            value={title.value}
+            placeholder={w.titleHint}
+            autocomplete="off"
+            onInput={(event) => {
+              title.value = event.currentTarget.value;
+            }}
+          />
+          <small class={left < 0 ? "count-over" : ""}>{w.characters(left)}</small>
+        </div>
+        {now.is === "failed" && <Trouble error={now.error} />}
+        {now.is === "sending" ? (
+          <Progress share={now.share} cancel={now.cancel} />
+        ) : (
+          <button type="submit" class="button button-wide" disabled={!isReady}>
+            {now.is === "failed" ? w.tryAgain : w.publish}
+          </button>
+        )}
+      </form>
+    </section>
+  );
+}
