@@ -3,6 +3,9 @@
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
 #   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
+#   make check-web          the client page in Chromium, as on a desktop and as on a phone
+#   make screenshots        every view of the page, in both languages and layouts, into
+#                           var/screenshots; README=1: those that README shows, too
 #   make bench              every figure beside its yardstick, on a cluster of its own, into
 #                           var/bench/; prints, and fails only on wrong answers. One row:
 #                           make bench ONLY=hot-like; QUICK=1: small and short
@@ -147,7 +150,7 @@ site_roots     := server/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
 site           := $(BUILD)/server/site
 
-.PHONY: all programs web check check-chaos bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs web check check-chaos check-web screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -262,6 +265,13 @@ check-chaos: all $(BUILD)/tests/test_kills
 	    MOVE_SEEDS='$(SEEDS)' LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/integration/own.test.js \
 	    tests/http/95-tour.test.js tests/ledger/*.test.js
+
+# scripts/check runs the first of them.
+check-web: all
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' $(NODE) --test --test-concurrency=1 tests/web/*.test.js
+
+screenshots: all
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' SCREENSHOTS_README='$(README)' $(NODE) tests/web/screenshots.js
 
 # tests/bench/README.md says what it measures and how.
 bench: all $(bench_programs)

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* People with browsers: Debian's Chromium, because only that one plays H.264. Each has a context of their
+ * own, and whatever a page complains of or asks of another host is noted. */
+
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const CHROMIUM = "/usr/bin/chromium";
+
+export const LAYOUTS = {
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true },
+  desktop: { viewport: { width: 1440, height: 900 } },
+};
+
+/* When the first clip played, and what the browser calls the largest paint, in ms since the page was opened. */
+const WATCH = () => {
+  globalThis.seen = { playing: undefined, paint: undefined };
+  document.addEventListener("playing", () => { globalThis.seen.playing ??= performance.now(); }, true);
+  new PerformanceObserver((list) => {
+    for (const { startTime } of list.getEntries()) globalThis.seen.paint = startTime;
+  }).observe({ type: "largest-contentful-paint", buffered: true });
+};
+
+export class People {
+  #browser;
+  #contexts = [];
+  complaints = [];
+
+  /** A browser for the pages of the service at URL, in the shape of LAYOUT ("phone" or "desktop"). */
+  static async at(url, layout) {
+    const people = new People();
+    people.url = url;
+    people.layout = layout;
+    people.#browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: ["--autoplay-policy=no-user-gesture-required", ...(process.getuid() === 0 ? ["--no-sandbox"] : [])],
+    });
+    return people;
+  }
+
+  /** Somebody new, on the page. OPTIONS are those of a context; QUIET: complaints are expected. */
+  async somebody({ quiet = false, path = "/", ...options } = {}) {
+    const context = await this.#browser.newContext({ locale: "en-US", colorScheme: "dark", ...LAYOUTS[this.layout], ...options });
+    this.#contexts.push(context);
+    await context.addInitScript(WATCH);
+    context.on("request", (request) => this.#judge(request.url()));
+    const page = await context.newPage();
+    page.setDefaultTimeout(30000);
+    if (!quiet) {
+      page.on("pageerror", (error) => this.complaints.push(String(error.stack)));
+      page.on("console", (message) => {
+        if (message.type() === "error" || message.type() === "warning") this.complaints.push(message.text());
+      });
+    }
+    await page.goto(this.url + path);
+    return page;
+  }
+
+  #judge(url) {
+    if (new URL(url).origin !== this.url) this.complaints.push(`a request to another host: ${url}`);
+  }
+
+  /** No page has complained. */
+  assertQuiet() {
+    assert.deepEqual(this.complaints, []);
+  }
+
+  /** Close what everybody has open. */
+  async goHome() {
+    await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
+  }
+
+  async close() {
+    await this.#browser.close();
+  }
+}
+
+/* ---- what people do on the page, by what they see ---- */
+
+export const nav = (page, name) =>
+  page.getByRole("navigation", { name: "Main" }).getByRole("link", { name, exact: true }).click();
+
+/** Fill in the dialog that asks for an account: a new one. */
+export async function signUp(page, name, password = "a-password") {
+  const dialog = page.getByRole("dialog");
+  await dialog.getByRole("button", { name: "Sign up" }).click();
+  await fillIn(page, name, password);
+}
+
+export async function fillIn(page, name, password) {
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("User name").fill(name);
+  await dialog.getByLabel("Password", { exact: true }).fill(password);
+  await dialog.getByLabel("Password", { exact: true }).press("Enter");
+}
+
+/** The slide in sight, and its video. */
+export const shown = (page) => page.locator("article.slide:not([inert])");
+
+/** Waits until the video in sight has advanced between two looks; resolves to its time. */
+export async function plays(page) {
+  const video = shown(page).locator("video");
+  await video.waitFor({ state: "attached" });
+  return video.evaluate((player) => new Promise((done) => {
+    let first;
+    const look = () => {
+      first ??= player.currentTime;
+      if (player.readyState >= 3 && player.currentTime > first) done(player.currentTime);
+      else requestAnimationFrame(look);
+    };
+    look();
+  }));
+}

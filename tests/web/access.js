@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Who sees nothing, has no pointer, or reads Chinese. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import axe from "axe-core";
+import { uniqueName } from "../lib/api.js";
+import { nav, plays, shown, signUp } from "../lib/browser.js";
+
+/* What axe finds that would keep somebody from using the page. */
+async function seriousFaults(page) {
+  /* The colours of what is still moving are not those that are read. */
+  await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished, effect }) =>
+    Number.isFinite(effect.getComputedTiming().endTime) ? finished.catch(() => {}) : undefined)));
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
+}
+
+const focused = (page) => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName);
+
+async function tabTo(page, label) {
+  for (let presses = 0; presses < 60; presses += 1) {
+    if ((await focused(page)) === label) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`${label} cannot be reached by Tab`);
+}
+
+export function access(people, { layout }) {
+  for (const colorScheme of ["dark", "light"])
+    test(`axe finds nothing serious in any view, ${colorScheme}`, async () => {
+      const page = await people.somebody({ colorScheme });
+      const faults = {};
+      const look = async (name) => {
+        faults[name] = await seriousFaults(page);
+      };
+      await plays(page);
+      await look("feed");
+      await nav(page, "Me");
+      await look("visitor");
+      await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+      await look("login");
+      await signUp(page, uniqueName("eve"));
+      await page.getByText("No clips yet").waitFor();
+      await look("profile");
+      await page.getByRole("button", { name: "Edit profile" }).click();
+      await look("edit");
+      await page.keyboard.press("Escape");
+      await nav(page, "Upload");
+      await look("upload");
+      await nav(page, "Friends");
+      await page.getByText("No friends yet").waitFor();
+      await look("friends");
+      await nav(page, "Feed");
+      await plays(page);
+      await page.keyboard.press("c");
+      await look("comments");
+      await page.keyboard.press("Escape");
+      await page.keyboard.press("?");
+      await look("keys");
+      await page.keyboard.press("Escape");
+      assert.deepEqual(Object.entries(faults).filter(([, list]) => list.length > 0), []);
+    });
+
+  if (layout === "desktop")
+    test("everything can be done by keys alone", async () => {
+      const page = await people.somebody();
+      const { keyboard } = page;
+      const playing = () => shown(page).locator("video");
+      await plays(page);
+      const first = await shown(page).getAttribute("data-id");
+      await keyboard.press("j");
+      await page.waitForFunction((id) => document.querySelector("article.slide:not([inert])")?.dataset.id !== id, first);
+      await keyboard.press("k");
+      await page.waitForFunction((id) => document.querySelector("article.slide:not([inert])")?.dataset.id === id, first);
+      await plays(page);
+
+      await keyboard.press("Space");
+      await shown(page).getByRole("button", { name: "Play" }).waitFor();
+      assert.equal(await playing().evaluate(({ paused }) => paused), true);
+      await keyboard.press("Space");
+      await plays(page);
+      assert.equal(await playing().evaluate(({ muted }) => muted), true);
+      await keyboard.press("m");
+      await shown(page).getByRole("button", { name: "Turn the sound off" }).waitFor();
+      assert.equal(await playing().evaluate(({ muted }) => muted), false);
+
+      /* A like asks for an account, whose dialog has the focus and gives it back. */
+      await tabTo(page, "Turn the sound off");
+      await keyboard.press("l");
+      await page.getByRole("dialog").waitFor();
+      await page.getByText("No account yet?").waitFor();
+      await keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      assert.equal(await focused(page), "Turn the sound off");
+      await keyboard.press("l");
+      await page.getByText("No account yet?").waitFor();
+      for (let n = 0; n < 4; n += 1) await keyboard.press("Tab"); /* password, its eye, log in, sign up */
+      await keyboard.press("Enter");
+      await page.getByText("Have an account already?").waitFor();
+      for (let n = 0; n < 4; n += 1) await keyboard.press("Shift+Tab");
+      await keyboard.type(uniqueName("kai"));
+      await keyboard.press("Tab");
+      await keyboard.type("a-password");
+      await keyboard.press("Enter");
+      await shown(page).getByRole("button", { name: /^Like/, pressed: true }).waitFor();
+
+      await tabTo(page, "Write a comment");
+      await keyboard.type("Typed");
+      await keyboard.press("Enter");
+      await page.getByRole("complementary").getByText("Typed", { exact: true }).waitFor();
+      await page.evaluate(() => document.activeElement.blur());
+      await keyboard.press("c");
+      await page.getByRole("complementary").waitFor({ state: "detached" });
+      await keyboard.press("?");
+      await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
+      await keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    });
+
+  test("the page speaks Chinese to who prefers it, and the other language when told so", async () => {
+    const page = await people.somebody({ locale: "zh-CN" });
+    await plays(page);
+    assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+    if (layout === "desktop") await page.getByRole("navigation", { name: "主导航" }).getByRole("button", { name: "设置" }).click();
+    else await page.getByRole("button", { name: "设置" }).click();
+    await page.getByText("English").click();
+    await page.getByText("浅色").waitFor({ state: "detached" });
+    assert.equal(await page.locator("html").getAttribute("lang"), "en");
+    await page.getByText("Light", { exact: true }).click();
+    const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    assert.equal(await background(), "rgb(246, 245, 243)");
+    await page.reload();
+    await plays(page);
+    assert.equal(await page.locator("html").getAttribute("lang"), "en", "the choice is kept");
+    assert.equal(await background(), "rgb(246, 245, 243)");
+  });
+
+  test("who asked for less motion gets less", async () => {
+    const page = await people.somebody({ reducedMotion: "reduce" });
+    await plays(page);
+    const first = await shown(page).getAttribute("data-id");
+    /* One frame after the key the next slide is there: nothing scrolled. */
+    const next = await page.evaluate(() => new Promise((done) => {
+      document.dispatchEvent(new KeyboardEvent("keydown", { key: "j" }));
+      requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector(".feed").scrollTop / document.querySelector(".feed").clientHeight)));
+    }));
+    assert.equal(next, 1);
+    assert.notEqual(await shown(page).getAttribute("data-id"), first);
+  });
+
+  test("no page complained", async () => {
+    people.assertQuiet();
+    await people.goHome();
+  });
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What two people do with the page, from the first look to a chat. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { uniqueName } from "../lib/api.js";
+import { nav, plays, shown, signUp } from "../lib/browser.js";
+import { clip, uniqueClip } from "../lib/media.js";
+
+/* What would show if users' texts were taken for markup. */
+const TITLE = `<b>Bären</b> & 熊 "bears" ${"<img src=x onerror=alert(1)>"}`;
+const COMMENT = "<script>alert(1)</script> 好看！";
+
+const liked = (page) => shown(page).getByRole("button", { name: /^Like/ });
+const comments = (page, layout) =>
+  layout === "desktop" ? page.getByRole("complementary", { name: "Comments" }) : page.getByRole("dialog", { name: "Comments" });
+
+async function openComments(page, layout) {
+  if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+  return comments(page, layout);
+}
+
+export function story(people, { api, layout }) {
+  const anna = uniqueName("anna");
+  const ben = uniqueName("ben");
+  let annas;
+  let bens;
+
+  test("a visitor of an empty service is told so, signs up and publishes a clip", async () => {
+    annas = await people.somebody();
+    await annas.getByText("Nothing here yet").waitFor();
+    await nav(annas, "Upload");
+    await annas.getByText("Choose a clip").waitFor();
+    await annas.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: uniqueClip(200000) });
+    await annas.getByLabel("Title").fill(TITLE);
+    await annas.getByRole("button", { name: "Publish" }).click();
+    await annas.getByText("Log in to publish a video.").waitFor();
+    await signUp(annas, anna);
+    /* What was begun goes on. */
+    await annas.getByRole("heading", { name: anna }).waitFor();
+    await annas.getByRole("link", { name: `Play ${TITLE}` }).waitFor();
+    const [{ title }] = (await api.feed()).video_list;
+    assert.equal(title, TITLE);
+  });
+
+  test("it plays: in the feed and from the profile", async () => {
+    await annas.getByRole("link", { name: `Play ${TITLE}` }).click();
+    await plays(annas);
+    await annas.getByRole("link", { name: "Back" }).click();
+    await nav(annas, "Feed");
+    await plays(annas);
+    assert.equal(await shown(annas).locator(".caption-title").textContent(), TITLE);
+  });
+
+  test("another visitor sees it at once, likes it, and is asked for an account only then", async () => {
+    bens = await people.somebody();
+    await plays(bens);
+    assert.equal(await bens.getByRole("dialog").count(), 0);
+    await liked(bens).click();
+    await bens.getByText("Log in to like this video.").waitFor();
+    await signUp(bens, ben);
+    await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
+    const [{ favorite_count }] = (await api.feed()).video_list;
+    assert.equal(favorite_count, 1);
+    await liked(bens).click();
+    await shown(bens).getByRole("button", { name: "Like, 0 likes", pressed: false }).waitFor();
+  });
+
+  test("two taps like it, too, with a heart", async () => {
+    await shown(bens).locator(".clip-taps").dblclick();
+    await bens.locator(".tap-heart").waitFor();
+    await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
+    assert.equal(await shown(bens).locator("video").evaluate((video) => video.paused), false);
+  });
+
+  test("a comment is text, is counted, and goes when its writer deletes it", async () => {
+    const box = await openComments(bens, layout);
+    await box.getByText("No comments yet").waitFor();
+    for (const text of [COMMENT, "Again"]) {
+      await box.getByLabel("Write a comment").fill(text);
+      await box.getByRole("button", { name: "Send" }).click();
+      await box.getByText(text, { exact: true }).waitFor();
+    }
+    await box.getByRole("button", { name: `Delete the comment of ${ben}` }).first().click();
+    await box.getByText("Again", { exact: true }).waitFor({ state: "detached" });
+    assert.equal(await box.getByText(COMMENT, { exact: true }).count(), 1);
+    if (layout === "phone") await bens.keyboard.press("Escape");
+    await shown(bens).getByRole("button", { name: "1 comment" }).waitFor();
+    const [{ id }] = (await api.feed()).video_list;
+    const list = await api.comments({ video_id: id });
+    assert.deepEqual(list.comment_list.map(({ content }) => content), [COMMENT]);
+  });
+
+  test("they follow each other and are friends", async () => {
+    await shown(bens).getByRole("button", { name: `Follow ${anna}` }).click();
+    await shown(bens).getByRole("button", { name: `Unfollow ${anna}` }).waitFor();
+    await nav(annas, "Me");
+    await annas.getByRole("link", { name: /Followers/ }).click();
+    await annas.getByRole("button", { name: `Follow ${ben}` }).click();
+    await annas.getByRole("button", { name: `Unfollow ${ben}` }).waitFor();
+    await nav(annas, "Friends");
+    await annas.getByRole("link", { name: new RegExp(ben) }).waitFor();
+  });
+
+  test("they chat, and hear from each other without doing anything", async () => {
+    await nav(bens, "Friends");
+    await bens.getByRole("link", { name: new RegExp(anna) }).click();
+    await bens.getByLabel("Write a message").fill("Hello <i>Anna</i>");
+    await bens.keyboard.press("Enter");
+    await annas.getByRole("link", { name: new RegExp(ben) }).click();
+    await annas.getByText("Hello <i>Anna</i>", { exact: true }).first().waitFor();
+    await annas.getByLabel("Write a message").fill("你好，Ben");
+    await annas.keyboard.press("Enter");
+    await bens.locator(".bubble:not(.is-mine)", { hasText: "你好，Ben" }).waitFor();
+    await bens.reload();
+    const all = bens.getByRole("log").locator(".bubble p");
+    await all.filter({ hasText: "你好，Ben" }).waitFor();
+    assert.deepEqual(await all.allTextContents(), ["Hello <i>Anna</i>", "你好，Ben"]);
+  });
+
+  test("a profile shows works and likes, and can be changed", async () => {
+    await nav(bens, "Me");
+    await bens.getByRole("link", { name: /^Likes/ }).click();
+    await bens.getByRole("link", { name: `Play ${TITLE}` }).waitFor();
+    await bens.getByRole("button", { name: "Edit profile" }).click();
+    await bens.getByLabel("About you").fill("I watch bears.");
+    await bens.getByRole("button", { name: "Save" }).click();
+    await bens.getByText("I watch bears.").waitFor();
+  });
+
+  test("at most five slides are mounted, the one in sight plays, and the end leads back to the start", async () => {
+    const token = await annas.evaluate(() => JSON.parse(localStorage.getItem("doushard.session")).token);
+    for (let n = 1; n <= 7; n += 1) await api.publish(token, uniqueClip(16, clip()), `Clip ${n}`);
+    const page = await people.somebody();
+    await plays(page);
+    const titles = [];
+    for (let n = 0; n < 8; n += 1) {
+      titles.push(await shown(page).locator(".caption-title").textContent());
+      const state = await page.evaluate(() => [...document.querySelectorAll("article.slide")].map((slide) => {
+        const { paused, preload } = slide.querySelector("video");
+        return { paused, preload, inert: slide.inert };
+      }));
+      assert.ok(state.length <= 5, `${state.length} slides`);
+      const at = state.findIndex(({ inert }) => !inert);
+      assert.equal(state[at].paused, false);
+      assert.ok(state.every(({ paused }, place) => paused || place === at), "only one plays");
+      if (state[at + 1]) assert.equal(state[at + 1].preload, "auto");
+      await page.keyboard.press("ArrowDown");
+      if (n < 7) await shown(page).filter({ hasNotText: titles.at(-1) }).waitFor();
+    }
+    assert.equal(new Set(titles).size, 8, "none is shown twice");
+    await page.getByText("You have seen it all").waitFor();
+    await page.getByRole("button", { name: "Back to the newest" }).click();
+    await shown(page).getByText("Clip 7").waitFor();
+  });
+
+  test("who deletes a clip and logs out leaves nothing of it behind", async () => {
+    await nav(annas, "Me");
+    await annas.getByRole("button", { name: "Delete this clip: Clip 7" }).click();
+    await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await annas.getByRole("link", { name: "Play Clip 7" }).waitFor({ state: "detached" });
+    assert.equal((await api.feed()).video_list.some(({ title }) => title === "Clip 7"), false);
+    await annas.getByRole("main").getByRole("button", { name: "Settings" }).click();
+    await annas.getByRole("dialog").getByRole("button", { name: "Log out" }).click();
+    await annas.getByText("Make it yours").waitFor();
+    assert.equal(await annas.evaluate(() => localStorage.getItem("doushard.session")), null);
+  });
+
+  test("no page complained, and none asked another host for anything", async () => {
+    people.assertQuiet();
+    await people.goHome();
+  });
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the page says when something does not work, and what is left of what was begun. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { uniqueName } from "../lib/api.js";
+import { fillIn, nav, plays, shown, signUp } from "../lib/browser.js";
+import { masked } from "../lib/media.js";
+
+/* More than JavaScript's numbers hold: 2^53 + 1 would become 2^53. */
+const EXACT = "9007199254740993";
+
+export function trouble(people, { api, server, layout }) {
+  test("a wrong password is said in words, in the page's language, with the request's id", async () => {
+    const { name } = await api.register();
+    for (const [locale, words, request] of [
+      ["en-US", "User name or password is wrong.", /^Request [0-9a-f]{16}$/],
+      ["zh-CN", "用户名或密码错误。", /^请求编号 [0-9a-f]{16}$/],
+    ]) {
+      const page = await people.somebody({ locale, path: "/#/me" });
+      await page.getByRole("main").getByRole("button").first().click();
+      const dialog = page.getByRole("dialog");
+      await dialog.locator("[name=username]").fill(name);
+      await dialog.locator("[name=password]").fill("not-the-password");
+      await dialog.locator("[name=password]").press("Enter");
+      const alert = dialog.getByRole("alert");
+      await alert.getByText(words).waitFor();
+      assert.match(await alert.locator("small").textContent(), request);
+    }
+  });
+
+  test("a file that is no clip is refused in words, and its title is kept", async () => {
+    const page = await people.somebody({ path: "/#/upload" });
+    const choose = (name, buffer) => page.locator("input[type=file]").setInputFiles({ name, mimeType: "", buffer });
+    await choose("notes.txt", Buffer.from("no clip"));
+    await page.getByText("This does not look like a video.").waitFor();
+    await choose("clip.mp4", masked(Buffer.alloc(4000)));
+    await page.getByLabel("Title").fill("A clip that is none");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await signUp(page, uniqueName("uma"));
+    await page.getByRole("alert").getByText("The file was refused.").waitFor();
+    assert.equal(await page.getByLabel("Title").inputValue(), "A clip that is none");
+  });
+
+  test("an upload can be cancelled", async () => {
+    const { name, password } = await api.register();
+    const page = await people.somebody({ path: "/#/upload" });
+    /* It does not get to the service before it is cancelled. */
+    await page.route("**/douyin/publish/action/", () => {});
+    await page.locator("input[type=file]").setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(90000)) });
+    await page.getByLabel("Title").fill("Cancelled");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await fillIn(page, name, password);
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByText("Upload cancelled").waitFor();
+    await page.getByRole("button", { name: "Publish" }).waitFor();
+  });
+
+  test("ids are passed on as they came, digit by digit, whatever titles look like", async () => {
+    const page = await people.somebody();
+    await plays(page);
+    const title = 'he said "id": 12345678901234567890, "video_id":1';
+    let asked;
+    await page.route("**/douyin/feed/**", async (route) => {
+      const answer = await (await route.fetch()).text();
+      const json = JSON.parse(answer);
+      const one = { ...json.video_list[0], title };
+      const text = JSON.stringify({ ...json, video_list: [one] }).replace(`"id":${one.id}`, `"id":${EXACT}`);
+      assert.ok(text.includes(EXACT));
+      await route.fulfill({ body: text, contentType: "application/json" });
+    });
+    await page.route("**/douyin/comment/list/**", async (route) => {
+      asked = new URL(route.request().url()).searchParams.get("video_id");
+      await route.fulfill({ json: { status_code: 0, status_msg: "success", comment_list: [], next_cursor: 0, partial: false } });
+    });
+    await page.reload();
+    await shown(page).getByText(title).waitFor();
+    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    await page.getByText("No comments yet").waitFor();
+    assert.equal(asked, EXACT);
+  });
+
+  test("a page of the feed with nothing new ends it", async () => {
+    const page = await people.somebody();
+    await page.unrouteAll();
+    let pages = 0;
+    let first;
+    await page.route("**/douyin/feed/**", async (route) => {
+      first ??= await (await route.fetch()).json();
+      const one = first.video_list[0];
+      pages += 1;
+      await route.fulfill({ json: { ...first, video_list: [one], next_time: 1767225600000 + pages } });
+    });
+    await page.reload();
+    await plays(page);
+    await page.keyboard.press("ArrowDown");
+    await page.getByText("You have seen it all").waitFor();
+    assert.equal(pages, 2);
+    assert.equal(await page.locator("article.slide").count(), 1);
+  });
+
+  test("a session that is over is said, and what was begun goes on after the next login", async () => {
+    const { name, password, token } = await api.register();
+    const page = await people.somebody();
+    await plays(page);
+    await page.keyboard.press("l");
+    await fillIn(page, name, password);
+    await shown(page).getByRole("button", { name: /^Like/, pressed: true }).waitFor();
+    /* A change of the password ends all sessions. */
+    await api.send("POST", "/douyin/user/password/", { form: { token, old_password: password, new_password: "another" } });
+    await page.waitForLoadState("networkidle");
+    await page.keyboard.press("l");
+    await page.getByText("Your session is over.").waitFor();
+    await fillIn(page, name, "another");
+    await shown(page).getByRole("button", { name: /^Like/, pressed: false }).waitFor();
+  });
+
+  test("with the service gone it is said, what was written stays, and is sent once when it is back", async () => {
+    const user = await api.register();
+    const peer = await api.register();
+    const page = await people.somebody({ quiet: true });
+    await plays(page);
+    await nav(page, "Me");
+    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+    await fillIn(page, user.name, user.password);
+    await page.getByRole("heading", { name: user.name }).waitFor();
+    await page.evaluate((id) => {
+      location.hash = `#/chat/${id}`;
+    }, String(peer.id));
+    await page.getByText("No messages yet").waitFor();
+    await server.stop();
+    await page.getByLabel("Write a message").fill("Is anybody there?");
+    await page.keyboard.press("Enter");
+    await page.getByText("Not sent. The service cannot be reached.").waitFor();
+
+    await nav(page, "Feed");
+    const id = await shown(page).getAttribute("data-id");
+    const box = page.getByLabel("Write a comment");
+    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    await box.fill("Unsent");
+    await page.keyboard.press("Enter");
+    await page.getByText("The service cannot be reached.").first().waitFor();
+    assert.equal(await box.inputValue(), "Unsent");
+
+    await server.start();
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.locator(".comment-text", { hasText: "Unsent" }).waitFor();
+    assert.equal(await box.inputValue(), "");
+    const { comment_list } = await api.comments({ video_id: id });
+    assert.equal(comment_list.filter(({ content }) => content === "Unsent").length, 1);
+  });
+
+  test("a message whose answer was lost is sent again under the same key, and is there once", async () => {
+    const user = await api.register();
+    const peer = await api.register();
+    const page = await people.somebody({ quiet: true, path: `/#/chat/${peer.id}` });
+    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+    await fillIn(page, user.name, user.password);
+    await page.getByText("No messages yet").waitFor();
+    const keys = [];
+    await page.route("**/douyin/message/action/", async (route) => {
+      keys.push(route.request().headers()["idempotency-key"]);
+      const answer = await route.fetch();
+      if (keys.length === 1) await route.abort();
+      else await route.fulfill({ response: answer });
+    });
+    await page.getByLabel("Write a message").fill("Once");
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.locator(".bubble.is-failed").waitFor({ state: "detached" });
+    assert.equal(keys.length, 2);
+    assert.equal(keys[0], keys[1]);
+    const { message_list } = await api.chat({ token: user.token, to_user_id: peer.id });
+    assert.deepEqual(message_list.map(({ content }) => content), ["Once"]);
+  });
+
+  test("no page complained that should not", async () => {
+    people.assertQuiet();
+    await people.goHome();
+  });
+}
