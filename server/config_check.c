@@ -13,6 +13,7 @@
 #include "server/config.h"
 #include "server/config_file.h"
 #include "server/config_option.h"
+#include "server/cors.h"
 #include "server/redis.h"
 #include "server/token_keys.h"
 #include "server/topology.h"
@@ -55,6 +56,16 @@ static bool check_base_url(const char *url, struct config_error *err)
             url);
     }
     return true;
+}
+
+static bool check_origins(const char *list, struct config_error *err)
+{
+    const char *word = list;
+    const char *fault = cors_list_fault(list, &word);
+    size_t len = strcspn(word, ",");
+
+    return fault == NULL || config_fail(err, NULL, 0, "cors_origins has \"%.*s\": %s",
+                                        (int)(len < 100 ? len : 100), word, fault);
 }
 
 bool config_check_values(const struct config *config, struct config_error *err)
@@ -105,7 +116,8 @@ bool config_check_values(const struct config *config, struct config_error *err)
                            "need a directory of their own",
                            config->media_dir);
     }
-    return check_base_url(config->base_url, err);
+    return check_base_url(config->base_url, err) &&
+           check_origins(config->cors_origins, err);
 }
 
 /* Open a file that only we and root may read. -1: *ERR says why not. */

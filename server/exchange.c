@@ -21,6 +21,7 @@
 #include "server/auth.h"
 #include "server/claim.h"
 #include "server/config.h"
+#include "server/cors.h"
 #include "server/framing.h"
 #include "server/metrics.h"
 #include "server/multipart.h"
@@ -78,10 +79,19 @@ struct exchange {
 
 /* ---- the answer ------------------------------------------------------------------- */
 
+/* Say who may read the answer, which is decided. */
+static void tell_origin(struct exchange *ex)
+{
+    if (ex->place->listener == LISTENER_PUBLIC) {
+        cors_tell(&ex->req, ex->config->cors_origins);
+    }
+}
+
 /* Queue what req.reply says. */
 static bool answer(struct exchange *ex)
 {
     ex->stage = STAGE_REPLY;
+    tell_origin(ex);
     ex->answered_us = clock_mono_us();
     if (ex->ended_us == 0) {
         ex->ended_us = ex->answered_us;
@@ -105,6 +115,7 @@ static bool answer_early(struct exchange *ex)
 static void answer_past_library(struct exchange *ex)
 {
     ex->stage = STAGE_REPLY;
+    tell_origin(ex);
     ex->ended_us = clock_mono_us();
     ex->answered_us = ex->ended_us;
     ex->conn->expects_more = true;
@@ -516,6 +527,25 @@ static void take_fields(struct exchange *ex)
     ex->req.idempotency_key = ex->key_bad ? NULL : fields.key;
 }
 
+/* What is known of the page that asks; of every request, also one that no route is for.
+ */
+static void take_origin(struct exchange *ex, const char *method)
+{
+    struct request_headers *headers = &ex->req.headers;
+    const char *origin = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                                     MHD_HTTP_HEADER_ORIGIN);
+
+    if (origin == NULL || ex->config->cors_origins[0] == '\0' ||
+        ex->place->listener != LISTENER_PUBLIC) {
+        return;
+    }
+    headers->origin = arena_strndup(&ex->req.arena, origin, strlen(origin));
+    headers->is_preflight =
+        strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0 &&
+        MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                    "Access-Control-Request-Method") != NULL;
+}
+
 static enum MHD_Result query_cb(void *cls, enum MHD_ValueKind kind, const char *name,
                                 size_t name_len, const char *value, size_t value_len)
 {
@@ -588,6 +618,9 @@ static bool find_route(struct exchange *ex)
         return false;
     case ROUTE_NO_METHOD:
         req->route = match.route;
+        if (cors_preflight(req, ex->config->cors_origins, match.allow)) {
+            return false;
+        }
         reply_error(req, ERROR_NO_METHOD, "use %s", match.allow);
         reply_header(req, "Allow", match.allow);
         return false;
@@ -620,6 +653,7 @@ static bool on_header(struct exchange *ex, const char *method, const char *versi
     bool has_body;
     bool is_upload;
 
+    take_origin(ex, method);
     framing_check(framing, ex->connection, method, &ex->target, version);
     if (framing->verdict != FRAMING_OK) {
         metrics_add(req->app->metrics, METRIC_HTTP_FRAMING_REFUSED, 1);

@@ -462,6 +462,9 @@ void reply_send_now(struct request *req, int fd)
     for (size_t i = 0; i < ARRAY_LEN(fixed_headers); i++) {
         buf_addf(&buf, "%s: %s\r\n", fixed_headers[i].name, fixed_headers[i].value);
     }
+    for (size_t i = 0; i < reply->n_headers; i++) {
+        buf_addf(&buf, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
+    }
     buf_add(&buf, "\r\n", 2);
     buf_add(&buf, reply->body, reply->body_len);
     if (!buf.failed) {

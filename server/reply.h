@@ -25,7 +25,7 @@ struct MHD_Response;
 struct request;
 
 /* Most headers that a handler may add. */
-#define REPLY_HEADERS_MAX 12
+#define REPLY_HEADERS_MAX 16
 
 /* Bytes of an error envelope, with the route's failure_json. */
 #define REPLY_ERROR_MAX 1024

@@ -42,6 +42,8 @@ struct request_headers {
     const char *if_none_match;
     const char *accept_encoding;
     const char *forwarded_for; /* X-Forwarded-For; when sent twice the last, a proxy's */
+    const char *origin;        /* NULL also when cors_origins is empty */
+    bool is_preflight;         /* a browser asks what a page of this origin may send */
 };
 
 struct request {

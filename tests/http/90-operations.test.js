@@ -181,6 +181,8 @@ const BAD = {
   "a word that is none of the words": ['log_level = "loud";', 1, /log_level/],
   "an address that is none": ['listen_host = "example.org";', 0, /listen_host/],
   "a URL that is none": ['base_url = "ftp://x/";', 0, /base_url/],
+  "an origin with a path": ['cors_origins = "https://a.example, https://b.example/";', 0, /cors_origins has "https:\/\/b\.example\/": .*no slash/],
+  "every origin": ['cors_origins = "*";', 0, /cors_origins has "\*": .*wildcard/],
   "ports that are the same": ["listen_port = 8080;\nadmin_port = 8080;", 0, /listen_port/],
   "scrypt that takes 128 GiB": ["scrypt_ln = 20;\nscrypt_r = 32;", 0, /scrypt/],
 };
@@ -371,6 +373,25 @@ test("SIGHUP brings a good file into force, under load, without a failed request
   assert.equal((await client.feed()).status_code, CODE.OK, "what cannot change stays");
   assert.equal((await server.stop()).code, 0);
   assert.doesNotMatch(server.logText(), new RegExp(silent), "log_level is in force");
+});
+
+test("SIGHUP changes whose pages may read the answers, also those that were ready in memory", async () => {
+  const { server, client, hup } = await reloadable();
+  const readers = async (...origins) => {
+    const answers = await Promise.all(origins.map((origin) => client.send("GET", "/ping", { headers: { Origin: origin } })));
+    return answers.map(({ headers }) => headers["access-control-allow-origin"]);
+  };
+  const [a, b] = ["https://a.example", "https://b.example"];
+  assert.deepEqual(await readers(a, b), [undefined, undefined]);
+  await hup(`${base}cors_origins = "${a}";\n`, "reloads");
+  assert.deepEqual(await readers(a, b), [a, undefined]);
+  await hup(`${base}cors_origins = "${b}/";\n`, "reloads_failed");
+  assert.deepEqual(await readers(a, b), [a, undefined]);
+  await hup(`${base}cors_origins = "${b}";\n`, "reloads");
+  assert.deepEqual(await readers(a, b), [undefined, b]);
+  await hup(base, "reloads");
+  assert.deepEqual(await readers(a, b), [undefined, undefined]);
+  assert.equal((await server.stop()).code, 0);
 });
 
 test("SIGHUP with a bad file changes nothing, under load, without a failed request", async () => {

@@ -88,6 +88,8 @@ export class Contract {
   #responseFor(path, method, status) {
     if (status === 414 || status === 431)
       return { ...this.#resolve({ $ref: "#/components/responses/TooLong" }, ""), operation: null };
+    if (method === "OPTIONS" && status === 204)
+      return { ...this.#resolve({ $ref: "#/components/responses/Preflight" }, ""), operation: null };
     const found = this.find(path);
     const name = method === "HEAD" ? "get" : method.toLowerCase();
     const operation = found?.item[name];

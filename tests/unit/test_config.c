@@ -420,6 +420,9 @@ static void test_bad_values(void **state)
         {"--base-url=http://*", NULL,
          "base_url is \"http://*\": a host has letters, digits, '.', '-', '_' and a port "
          "only"},
+        {"--cors-origins=https://a.example, https://b.example/", NULL,
+         "cors_origins has \"https://b.example/\": an origin has no path and no slash at "
+         "its end"},
         {"--scrypt-ln=20", "DOUSHARD_SCRYPT_R=16",
          "scrypt_ln = 20 with scrypt_r = 16 takes 2048 MiB for each password: at most "
          "1024 are allowed"},
