@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { Cluster, ROOT } from "../lib/cluster.js";
+import { readDocument } from "../lib/contract.js";
 import { RawConnection } from "../lib/raw.js";
 
 const cluster = await Cluster.up({ shards: 1 });
@@ -54,8 +55,8 @@ test("every file of the repository is served under its path, as it is and compre
 test("text is compressed where that is shorter, pictures are not", async () => {
   for (const [path] of FILES) {
     const { headers } = await api.send("GET", path, gzipped);
-    if (/^(text\/(html|javascript|css)|image\/(png|jpeg))/.test(headers["content-type"]))
-      assert.equal(headers["content-encoding"], headers["content-type"].startsWith("text/") ? "gzip" : undefined, path);
+    if (/^(text\/(html|javascript|css)|application\/json|image\/(png|jpeg))/.test(headers["content-type"]))
+      assert.equal(headers["content-encoding"], !headers["content-type"].startsWith("image/") ? "gzip" : undefined, path);
   }
 });
 
@@ -69,11 +70,20 @@ test("what has its contents in its name is kept for ever, pages are asked for ea
 });
 
 const types = { "/": "text/html; charset=utf-8", "/docs/": "text/html; charset=utf-8", "/favicon.ico": "image/x-icon",
-  "/robots.txt": "text/plain; charset=utf-8", "/assets/avatar.png": "image/png" };
+  "/robots.txt": "text/plain; charset=utf-8", "/openapi.json": "application/json", "/assets/avatar.png": "image/png" };
 for (const [path, type] of Object.entries(types))
   test(`${path} is ${type}`, async () => {
     assert.equal((await api.send("GET", path)).headers["content-type"], type);
   });
+
+test("/openapi.json is the description of the repository, small on its way, and asked for each time", async () => {
+  const { json, headers, body } = await api.send("GET", "/openapi.json", gzipped);
+  assert.deepEqual(json, JSON.parse(JSON.stringify(readDocument())));
+  assert.equal(headers["content-encoding"], "gzip");
+  assert.ok(body.length < 20000);
+  const again = await api.send("GET", "/openapi.json", { headers: { ...gzipped.headers, "If-None-Match": headers.etag } });
+  assert.equal(again.status, 304);
+});
 
 /** The directives of a Content-Security-Policy: { name: [source, ..] }. */
 const policyOf = (headers) => Object.fromEntries(headers["content-security-policy"].split(";")
@@ -181,7 +191,7 @@ test("HEAD is GET without a body, in every form", async () => {
 });
 
 test("any other method is 405 and names GET and HEAD", async () => {
-  for (const path of ["/", "/web/page.js", "/docs/", "/favicon.ico", "/robots.txt", "/assets/avatar.png"])
+  for (const path of ["/", "/web/page.js", "/docs/", "/favicon.ico", "/robots.txt", "/openapi.json", "/assets/avatar.png"])
     for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
       const { status, headers } = await api.send(method, path);
       assert.deepEqual([status, headers.allow], [405, "GET, HEAD"], `${method} ${path}`);

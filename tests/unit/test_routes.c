@@ -46,6 +46,7 @@ static void test_find(void **state)
         {LISTENER_ADMIN, "GET", "/", ROUTE_NO_PATH, NULL, NULL},
         {LISTENER_PUBLIC, "GET", "/robots.txt", ROUTE_FOUND, "/robots.txt/", ""},
         {LISTENER_PUBLIC, "GET", "/robots.txt/x", ROUTE_NO_PATH, NULL, NULL},
+        {LISTENER_PUBLIC, "GET", "/openapi.json", ROUTE_FOUND, "/openapi.json/", ""},
         {LISTENER_PUBLIC, "GET", "/metrics", ROUTE_NO_PATH, NULL, NULL},
         {LISTENER_ADMIN, "GET", "/metrics", ROUTE_FOUND, "/metrics/", ""},
         {LISTENER_ADMIN, "GET", "/douyin/feed", ROUTE_NO_PATH, NULL, NULL},
