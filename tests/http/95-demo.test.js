@@ -95,6 +95,53 @@ test("up brings a cluster, in time, and says how to use it", async () => {
   for (const pattern of [/demo use/, /demo down/, /scrypt/i, /ln=12/]) assert.match(banner, pattern);
 });
 
+/** All that scripts/seed has made, as demo1 sees it. */
+async function content() {
+  const { token, user_id } = await api.login("demo1", "demo-1");
+  const { video_list } = await api.feed({ token });
+  const comments = await Promise.all(video_list.map(({ id }) => api.comments({ video_id: id })));
+  const { user_list: friends } = await api.relations("friend", { token, user_id });
+  const { id: other } = friends.find(({ name }) => name === "demo2");
+  return { videos: video_list, friends, comments: comments.map(({ comment_list }) => comment_list),
+    chat: (await api.chat({ token, to_user_id: other })).message_list };
+}
+
+test("there is something to see: clips of many shapes and lengths with sound, faces, comments in two languages, a chat", async () => {
+  const { videos, comments, friends, chat } = await content();
+  assert.equal(videos.length, 12);
+  assert.equal(new Set(videos.map(({ title }) => title)).size, 12);
+  const files = await Promise.all(videos.map(async ({ play_url }) => (await api.fetch(play_url)).body));
+  const probed = files.map((file) => probe(file));
+  for (const { streams } of probed)
+    assert.deepEqual(streams.map(({ codec_type }) => codec_type).sort(), ["audio", "video"]);
+  const pictures = probed.map(({ streams }) => streams.find(({ codec_type }) => codec_type === "video"));
+  for (const shape of [-1, 0, 1])
+    assert.ok(pictures.some(({ width, height }) => Math.sign(width - height) === shape), `of shape ${shape}`);
+  const lengths = probed.map(({ format }) => Math.round(Number(format.duration)));
+  assert.ok(Math.min(...lengths) >= 3 && Math.max(...lengths) <= 15 && new Set(lengths).size >= 8, `${lengths}`);
+  for (const { author } of videos) {
+    assert.match(author.avatar, /\/static\//);
+    assert.notEqual(author.signature, "");
+  }
+  const isChinese = (text) => /\p{Script=Han}/u.test(text);
+  for (const texts of [videos.map(({ title }) => title), comments.flat().map(({ content: text }) => text), chat.map(({ content: text }) => text)])
+    assert.ok(texts.some(isChinese) && !texts.every(isChinese), `${texts}`);
+  for (const [i, list] of comments.entries()) assert.ok(list.length > 0 && list.length === videos[i].comment_count);
+  assert.ok(videos.every(({ favorite_count }) => favorite_count > 0));
+  assert.ok(friends.length > 1 && friends.some(({ message }) => message === chat.at(-1).content));
+  assert.equal(new Set(chat.map(({ from_user_id }) => from_user_id)).size, 2);
+});
+
+test("another seed adds nothing, and more clips are more", async () => {
+  const before = await content();
+  await must("seed");
+  assert.deepEqual(await content(), before);
+  await must("seed", "--clips=13");
+  const { videos } = await content();
+  assert.deepEqual(videos.slice(1).map(({ id }) => id), before.videos.map(({ id }) => id));
+  assert.equal(videos.filter(({ title }) => title.startsWith("Dusk")).length, 2);
+});
+
 test("the demo login works, and the demo clips are in the feed and play", async () => {
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
   const { token, status_code } = await api.login(name, password);
@@ -151,7 +198,7 @@ test("what the banner names works: use, use-all, where, logs", async () => {
   const rows = await must("use", shard.slice(5), `SELECT CONCAT('id=', user_id) FROM user WHERE name = '${name}'`);
   const [, id] = /id=(\d+)/.exec(rows);
   assert.match(await must("where", id), new RegExp(`^${shard}: .*\\bowned\\b`, "m"));
-  assert.match(await must("logs", "server1"), /serving/);
+  assert.match(await must("logs", "server1"), / info access req=/);
   assert.notEqual((await demo("where", "nobody_of_this_name")).code, 0);
 });
 
