@@ -70,7 +70,8 @@ test("what has its contents in its name is kept for ever, pages are asked for ea
 });
 
 const types = { "/": "text/html; charset=utf-8", "/docs/": "text/html; charset=utf-8", "/favicon.ico": "image/x-icon",
-  "/robots.txt": "text/plain; charset=utf-8", "/openapi.json": "application/json", "/assets/avatar.png": "image/png" };
+  "/robots.txt": "text/plain; charset=utf-8", "/openapi.json": "application/json", "/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+  "/docs/swagger-ui.css": "text/css; charset=utf-8", "/assets/avatar.png": "image/png" };
 for (const [path, type] of Object.entries(types))
   test(`${path} is ${type}`, async () => {
     assert.equal((await api.send("GET", path)).headers["content-type"], type);
@@ -83,6 +84,15 @@ test("/openapi.json is the description of the repository, small on its way, and 
   assert.ok(body.length < 20000);
   const again = await api.send("GET", "/openapi.json", { headers: { ...gzipped.headers, "If-None-Match": headers.etag } });
   assert.equal(again.status, 304);
+});
+
+test("the page about the API loads nothing but what is there, and Swagger UI says under which licence it is", async () => {
+  const page = (await api.send("GET", "/docs/")).body.toString();
+  const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url);
+  for (const part of ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js"]) assert.ok(parts.includes(part), part);
+  for (const url of parts) assert.equal((await api.send("GET", url)).status, 200, url);
+  assert.match((await api.send("GET", "/docs/licenses.txt")).body.toString(), /Apache License/);
+  assert.equal((await api.send("GET", "/docs/swagger-ui-bundle.js.LICENSE.txt")).status, 200);
 });
 
 /** The directives of a Content-Security-Policy: { name: [source, ..] }. */
