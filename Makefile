@@ -3,7 +3,7 @@
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
 #   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
-#   make check-web          the client page in Chromium, as on a desktop and as on a phone
+#   make check-web          the pages in Chromium: the client as on a desktop and as on a phone, the API
 #   make screenshots        every view of the page, in both languages and layouts, into
 #                           var/screenshots; README=1: those that README shows, too
 #   make bench              every figure beside its yardstick, on a cluster of its own, into
