@@ -24,9 +24,9 @@ static const char help_text[] =
     "    shardctl call 'CALL outbox_status()'\n"
     "    shardctl call 'shard_pause(\"a new disk\")' --shard=shard2\n"
     "\n"
-    "README.md lists what there is to call. Shards that refuse it, or do not answer "
-    "within\n"
-    "30 s, are named on standard error; what they did then is not known.\n"
+    "config/README.md lists what there is to call. Shards that refuse it, or do not "
+    "answer\n"
+    "within 30 s, are named on standard error; what they did then is not known.\n"
     "\n"
     "Exit status: 0 all answered; 1 some did not; 2 misuse.\n";
 

@@ -145,7 +145,8 @@ static bool check_owners(const struct fleet *fleet)
         if (fleet->slots[i].slot == fleet->slots[i - 1].slot) {
             (void)fprintf(stderr,
                           "shardctl: slot %u: %s and %s say that they own it; if this is "
-                          "not over when you ask again, see slot_settle in README.md\n",
+                          "not over when you ask again, see slot_settle in "
+                          "config/README.md\n",
                           fleet->slots[i].slot,
                           fleet_shard(fleet, fleet->slots[i - 1].shard),
                           fleet_shard(fleet, fleet->slots[i].shard));

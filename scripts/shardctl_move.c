@@ -59,7 +59,7 @@ static const char help[] =
     "\n"
     "Exit status: 0 the slots are there (--detach: asked for; --dry-run: could be); 1 "
     "not\n"
-    "all, or not yet; 2 misuse, or a shard did not answer. In SQL: README.md.\n";
+    "all, or not yet; 2 misuse, or a shard did not answer. In SQL: config/README.md.\n";
 
 struct run {
     const struct shardctl *ctl;

@@ -56,7 +56,7 @@ static const char help_text[] =
     "                   are removed\n"
     "\n"
     "Slots that had come to the shard after the backup have no rows there. They stay\n"
-    "refused, and are named: see CALL slot_adopt in README.md.\n"
+    "refused, and are named: see CALL slot_adopt in config/README.md.\n"
     "\n"
     "Exit status: 0 nothing differs (any more), and the shard is admitted if it was "
     "refused;\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* /douyin/favorite/: like a video or no more, list the videos that a user likes. */
+/* /douyin/favorite/: like a video or take that back, list the videos that a user likes.
+ */
 #include "shard/favorite.h"
 
 #include "server/app.h"

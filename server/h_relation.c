@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* /douyin/relation/: follow a user or no more, list follows, followers and friends. */
+/* /douyin/relation/: follow a user or stop, list follows, followers and friends. */
 #include "shard/relation.h"
 
 #include "server/app.h"

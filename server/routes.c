@@ -116,7 +116,7 @@ static const struct param_spec delete_params[] = {
 static const struct param_spec favorite_params[] = {
     TOKEN,
     ID("video_id"),
-    ACTION(2), /* 1 like, 2 no more */
+    ACTION(2), /* 1 like, 2 take it back */
     END,
 };
 
@@ -136,7 +136,7 @@ static const struct param_spec comment_list_params[] = {
 static const struct param_spec relation_params[] = {
     TOKEN,
     ID("to_user_id"),
-    ACTION(2), /* 1 follow, 2 no more */
+    ACTION(2), /* 1 follow, 2 stop */
     END,
 };
 
@@ -185,7 +185,7 @@ static const struct route routes[] = {
      .handler = h_user_logout,
      .auth = AUTH_NONE, /* the handler reads the token: logging out twice is fine */
      .params = token_params,
-     .doc = "End the session of the token"},
+     .doc = "Log out: end the session of the token"},
     {.method = "POST",
      .path = "/douyin/user/password/",
      .handler = h_user_password,
@@ -233,14 +233,14 @@ static const struct route routes[] = {
      .handler = h_publish_delete,
      .auth = AUTH_REQUIRED,
      .params = delete_params,
-     .doc = "Take a video of one's own out of every list"},
+     .doc = "Delete a video of your own"},
     {.method = "POST",
      .path = "/douyin/favorite/action/",
      .handler = h_favorite_action,
      .auth = AUTH_REQUIRED,
      .rate = RATE_FAVORITE,
      .params = favorite_params,
-     .doc = "Like a video, or no more"},
+     .doc = "Like a video, or take the like back"},
     {.method = "GET",
      .path = "/douyin/favorite/list/",
      .handler = h_favorite_list,
@@ -268,14 +268,14 @@ static const struct route routes[] = {
      .auth = AUTH_REQUIRED,
      .rate = RATE_RELATION,
      .params = relation_params,
-     .doc = "Follow a user, or no more"},
+     .doc = "Follow a user, or stop following"},
     {.method = "GET",
      .path = "/douyin/relation/follow/list/",
      .handler = h_relation_follow_list,
      .auth = AUTH_REQUIRED,
      .params = list_params,
      .failure_json = "\"user_list\":[],\"next_cursor\":0,\"partial\":false",
-     .doc = "Whom a user follows"},
+     .doc = "Users whom a user follows"},
     {.method = "GET",
      .path = "/douyin/relation/follower/list/",
      .handler = h_relation_follower_list,
@@ -289,7 +289,7 @@ static const struct route routes[] = {
      .auth = AUTH_REQUIRED,
      .params = list_params,
      .failure_json = "\"user_list\":[],\"next_cursor\":0,\"partial\":false",
-     .doc = "Who follows a user and is followed, with the last message"},
+     .doc = "Friends: who follows a user and is followed back, with the last message"},
     {.method = "POST",
      .path = "/douyin/message/action/",
      .handler = h_message_action,
@@ -333,7 +333,7 @@ static const struct route routes[] = {
      .handler = h_site_get,
      .auth = AUTH_NONE,
      .flags = ROUTE_PREFIX | ROUTE_INLINE,
-     .doc = "The page about the API, and its parts"},
+     .doc = "The page about the API"},
     {.method = "GET",
      .path = "/openapi.json/",
      .handler = h_site_get,
@@ -351,7 +351,7 @@ static const struct route routes[] = {
      .handler = h_site_get,
      .auth = AUTH_NONE,
      .flags = ROUTE_INLINE,
-     .doc = "What crawlers shall leave alone"},
+     .doc = "What crawlers should leave alone"},
     {.method = "GET",
      .path = "/ping/",
      .handler = h_ping,

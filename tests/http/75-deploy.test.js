@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A new version of everything (lib/next.js), brought in as README says while requests of every kind go on:
+/* A new version of everything (lib/next.js), brought in as config/README.md says while requests of every kind go on:
  * tables and routines shard by shard, then the servers one by one. No request fails. */
 
 import assert from "node:assert/strict";

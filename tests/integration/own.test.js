@@ -37,7 +37,7 @@ async function clean() {
   assert.deepEqual([status, out], [0, ""], err);
 }
 
-/** CALL a routine of administration on every shard, as README says: one of them does it. */
+/** CALL a routine of administration on every shard, as config/README.md says: one of them does it. */
 async function operate(statement) {
   const { status, out, err } = await ctl("call", statement);
   assert.equal(status, 0, err);

@@ -206,7 +206,7 @@ static void test_a_busy_chat_catches_up(void **unused)
     relay_on();
 }
 
-/* Rows that wait for a dead shard; -DCROWD=1000000 for the figure in the README. */
+/* Rows that wait for a dead shard; -DCROWD=1000000 for the figure in shard/README.md. */
 #ifndef CROWD
 #define CROWD 20000
 #endif

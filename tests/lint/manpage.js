@@ -90,13 +90,13 @@ export function page() {
     ".B \\-\\-help",
     ".SH DESCRIPTION",
     "Every command asks the shards themselves, which know where every slot is and how far each move is;",
-    "what it does can be done in SQL, too, by the CALLs that README.md lists.",
+    "what it does can be done in SQL, too, by the CALLs that the operator\\(aqs handbook (config/README.md) lists.",
     ".SH OPTIONS OF ALL COMMANDS",
     troff(common),
     ".SH COMMANDS",
     ...parts,
     ".SH SEE ALSO",
-    "README.md, Operations; scripts/rebalance.sh, scripts/drain\\-shard.sh, scripts/migrate",
+    "config/README.md, the operator\\(aqs handbook; scripts/rebalance.sh, scripts/drain\\-shard.sh, scripts/migrate",
     "",
   ].join("\n");
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Reads the tables of the source (*.def, routes.c) and makes the tables of README from them.
+/* Reads the tables of the source (*.def, routes.c) and makes the tables of the documents from them.
  *
  * usage: node tests/lint/tables.js          print the two tables
- *        node tests/lint/tables.js --write  put them into README.md, between their marks */
+ *        node tests/lint/tables.js --write  put them there, between their marks */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -85,6 +85,7 @@ export function routes(text = read("server/routes.c")) {
       method,
       path,
       handler: /\.handler = (\w+)/.exec(rest)?.[1],
+      doc: /\.doc = "([^"]*)"/.exec(rest)?.[1],
       admin: rest.includes("ROUTE_ADMIN"),
       prefix: rest.includes("ROUTE_PREFIX"),
     }));
@@ -111,21 +112,31 @@ export function metricsTable(list = metrics()) {
   return lines.join("\n");
 }
 
-/** What README has between the marks NAME; undefined without marks. */
-export function section(readme, name) {
-  return new RegExp(`<!-- ${name} -->\\n([^]*?)\\n?<!-- /${name} -->`).exec(readme)?.[1];
+export function routesTable(list = routes()) {
+  const lines = ["| route | what it does |", "|---|---|"];
+  for (const r of list) lines.push(`| \`${r.method} ${r.path}\` | ${cell(r.doc)}${r.admin ? " (operator's listener)" : ""} |`);
+  return lines.join("\n");
+}
+
+/** Which file has which table between its marks. */
+export const TABLES = [
+  { file: "README.md", name: "routes", table: routesTable },
+  { file: "config/README.md", name: "options", table: optionsTable },
+  { file: "config/README.md", name: "metrics", table: metricsTable },
+];
+
+/** What TEXT has between the marks NAME; undefined without marks. */
+export function section(text, name) {
+  return new RegExp(`<!-- ${name} -->\\n([^]*?)\\n?<!-- /${name} -->`).exec(text)?.[1];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const tables = { options: optionsTable(), metrics: metricsTable() };
-  if (process.argv[2] === "--write") {
-    let readme = read("README.md");
-    for (const [name, table] of Object.entries(tables)) {
-      readme = readme.replace(new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- /${name} -->)`),
-        (_, open, close) => `${open}${table}\n${close}`);
+  for (const { file, name, table } of TABLES) {
+    if (process.argv[2] === "--write") {
+      writeFileSync(join(ROOT, file), read(file).replace(new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- /${name} -->)`),
+        (_, open, close) => `${open}${table()}\n${close}`));
+    } else {
+      console.log(`${table()}\n`);
     }
-    writeFileSync(join(ROOT, "README.md"), readme);
-  } else {
-    console.log(`${tables.options}\n\n${tables.metrics}`);
   }
 }

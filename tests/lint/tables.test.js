@@ -8,7 +8,7 @@ import { join } from "node:path";
 import test from "node:test";
 
 import {
-  ROOT, errors, metrics, metricsTable, options, optionsTable, outcomes, read, routes, section,
+  ROOT, TABLES, errors, metrics, options, optionsTable, outcomes, read, routes, section,
   withoutComments,
 } from "./tables.js";
 
@@ -70,18 +70,17 @@ OPTION(STRING, c, "",  0, 9,          "n", CONFIG_FIXED, "x")`),
     "a = 1;\n#b = 2;\n#d = \"\";\n#a = 1;\n"), 6);
 });
 
-/** README has this table between the marks NAME. */
-function readmeProblems(readme, name, table) {
-  const found = section(readme, name);
-  if (found === undefined) return [`README.md has no <!-- ${name} -->`];
-  return found === table ? [] : [`the ${name} in README.md are old: node tests/lint/tables.js --write`];
+/** TEXT, of FILE, has this table between the marks NAME. */
+function tableProblems(text, { file, name, table }) {
+  const found = section(text, name);
+  if (found === undefined) return [`${file} has no <!-- ${name} -->`];
+  return found === table() ? [] : [`the ${name} in ${file} are old: node tests/lint/tables.js --write`];
 }
 
-test("README has the tables of options and metrics", () => {
-  const readme = read("README.md");
-  holds([...readmeProblems(readme, "options", optionsTable()), ...readmeProblems(readme, "metrics", metricsTable())],
-    [...readmeProblems("<!-- options -->\n| old |\n<!-- /options -->", "options", optionsTable()),
-      ...readmeProblems("", "metrics", metricsTable())], 2);
+test("the documents have the tables of routes, options and metrics", () => {
+  holds(TABLES.flatMap((about) => tableProblems(read(about.file), about)),
+    TABLES.flatMap((about) => [...tableProblems(`<!-- ${about.name} -->\n| old |\n<!-- /${about.name} -->`, about), ...tableProblems("", about)]),
+    2 * TABLES.length);
 });
 
 /** Outcomes, errors and SQLSTATEs refer to each other without gaps. */
