@@ -46,7 +46,7 @@ export class People {
     await context.addInitScript(WATCH);
     context.on("request", (request) => this.#judge(request.url()));
     const page = await context.newPage();
-    page.setDefaultTimeout(30000);
+    page.setDefaultTimeout(60000);
     if (!quiet) {
       page.on("pageerror", (error) => this.complaints.push(String(error.stack)));
       page.on("console", (message) => {
