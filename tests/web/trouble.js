@@ -65,10 +65,10 @@ export function trouble(people, { api, server, layout }) {
     await page.route("**/douyin/feed/**", async (route) => {
       const answer = await (await route.fetch()).text();
       const json = JSON.parse(answer);
+      if (json.video_list.length === 0) return route.fulfill({ json }); /* the page after it */
       const one = { ...json.video_list[0], title };
       const text = JSON.stringify({ ...json, video_list: [one] }).replace(`"id":${one.id}`, `"id":${EXACT}`);
-      assert.ok(text.includes(EXACT));
-      await route.fulfill({ body: text, contentType: "application/json" });
+      return route.fulfill({ body: text, contentType: "application/json" });
     });
     await page.route("**/douyin/comment/list/**", async (route) => {
       asked = new URL(route.request().url()).searchParams.get("video_id");
