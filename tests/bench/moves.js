@@ -134,6 +134,7 @@ async function pauses(bench) {
         const run = await paused(bench, { ...kind, n });
         sides[`${n} writers${rows}`] = { value: figure(run.pauses) };
         notes.push(noteOf(`${n} writers${rows}`, run));
+        console.log(`  ${notes.at(-1)}`); /* it takes minutes */
       }
     }
     return { sides, note: notes.join("\n") };
