@@ -266,9 +266,9 @@ check-chaos: all $(BUILD)/tests/test_kills
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/integration/own.test.js \
 	    tests/http/95-tour.test.js tests/ledger/*.test.js
 
-# scripts/check runs the first of them.
+# scripts/check runs what people do with the page on a desktop.
 check-web: all
-	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' $(NODE) --test --test-concurrency=1 tests/web/*.test.js
+	$(Q)WEB_ALL=1 DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' $(NODE) --test --test-concurrency=1 tests/web/*.test.js
 
 screenshots: all
 	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' SCREENSHOTS_README='$(README)' $(NODE) tests/web/screenshots.js
