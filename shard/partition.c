@@ -146,23 +146,37 @@ static bool is_one_unknown(const struct dbresult *parts)
     return false;
 }
 
-/* The tables on LINK, in ARENA; waits until all are known. */
+/* The tables on LINK, in ARENA, as the session says that holds the partitions of SLOT: a
+ * link whose session has ended opens another one for a CALL. */
+static enum move_status ask_parts(struct move_run *run, struct move_link *link,
+                                  uint32_t slot, struct arena *arena,
+                                  struct dbresult **parts)
+{
+    const struct dbarg args[] = {dbarg_number(slot)};
+    const uint64_t held = link->sessions;
+    enum move_status status =
+        run_explain(run, link, link_call(link, PROC_PROMOTE_PARTS, args, arena, parts));
+
+    if (status == MOVE_OK && link->sessions != held) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s: the session that held the partitions has ended", link->name);
+        status = MOVE_LOST;
+    }
+    return status;
+}
+
+/* The same; waits until all are known. */
 static enum move_status list_parts(struct move_run *run, struct move_link *link,
                                    uint32_t slot, struct arena *arena,
                                    struct dbresult **parts)
 {
-    const struct dbarg args[] = {dbarg_number(slot)};
-    enum move_status status =
-        run_explain(run, link, link_call(link, PROC_PROMOTE_PARTS, args, arena, parts));
+    enum move_status status = ask_parts(run, link, slot, arena, parts);
 
     while (status == MOVE_OK && is_one_unknown(*parts)) {
         arena_release(arena);
         run_sleep_ms(PAUSE_MS);
         status = run_tick(run);
-        if (status == MOVE_OK) {
-            status = run_explain(run, link,
-                                 link_call(link, PROC_PROMOTE_PARTS, args, arena, parts));
-        }
+        status = status == MOVE_OK ? ask_parts(run, link, slot, arena, parts) : status;
     }
     return status;
 }

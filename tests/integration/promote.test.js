@@ -272,19 +272,21 @@ describe("a promotion", () => {
     assert.deepEqual(await partitions(home), []);
   });
 
-  test("whose mover slept before it made a partition gets none when that wakes up, though it was called off meanwhile", async () => {
-    const asleep = Mover.start(cluster, { failpoint: "alter_table:before:3" });
-    await request("promote");
-    await asleep.stopped();
-    await cluster.sql(home, `CALL move_wish(${shared}, 'cancel'); UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL`);
-    const mover = Mover.start(cluster);
-    await ended(mover, shared, ["undone"]);
-    assert.deepEqual(await partitions(home), []);
-    asleep.go();
-    await until("it to be refused", () => /move_attempt_ended/.test(asleep.text));
-    await Promise.all([mover.stop(), asleep.stop()]);
-    assert.deepEqual(await partitions(home), []);
-  });
+  // Who looks for partitions does so in the session that may alter them, or not at all.
+  for (const failpoint of ["promote_hold:after:1", "alter_table:before:3"])
+    test(`whose mover slept at ${failpoint} gets no partition when that wakes up, though it was called off meanwhile`, async () => {
+      const asleep = Mover.start(cluster, { failpoint });
+      await request("promote");
+      await asleep.stopped();
+      await cluster.sql(home, `CALL move_wish(${shared}, 'cancel'); UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL`);
+      const mover = Mover.start(cluster);
+      await ended(mover, shared, ["undone"]);
+      assert.deepEqual(await partitions(home), []);
+      asleep.go();
+      await until("it to be refused", () => /move_attempt_ended/.test(asleep.text));
+      await Promise.all([mover.stop(), asleep.stop()]);
+      assert.deepEqual(await partitions(home), []);
+    });
 
   test("of a mover that was killed, anywhere, is gone on with by the next one; its number is new", async () => {
     for (const [i, failpoint] of ["promote_begin:after:1", "alter_table:after:5", "promote_write:before:2", "promote_flip:before:1", "promote_flip:after:1",
