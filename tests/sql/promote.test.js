@@ -3,6 +3,8 @@
 /* procedures/promote/, procedures/demote/: who may do what to a user who changes his slot, and what that is in rows. The
  * mover itself is tests/integration/promote.test.js. */
 import assert from "node:assert/strict";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { SqlError, account, call, key, literal, shard, until } from "./lib.js";
@@ -271,6 +273,16 @@ describe("the partitions of an own slot", () => {
   test("are not known of a table that somebody alters just then, which does not mean that it has none", async () => {
     const all = await whileAltered("session", "user", () => parts());
     assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
+  });
+
+  test("are not known of a table that has no file for a moment, as while an ALTER TABLE puts another one in its place", async () => {
+    const file = join(server.dir, "data", "doushard", "session.frm");
+    renameSync(file, `${file}.away`);
+    const all = await parts().finally(() => renameSync(`${file}.away`, file));
+    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
+    const [divided] = await root.run(`SELECT DISTINCT table_name AS tbl FROM information_schema.partitions
+      WHERE table_schema = 'doushard' AND partition_name IS NOT NULL ORDER BY table_name`);
+    assert.deepEqual(all.map(({ tbl }) => tbl), divided.map(({ tbl }) => tbl));
   });
 
   test("are not taken for gone by who settles the slot just then", async () => {
