@@ -356,7 +356,7 @@ static void take_table(struct rcluster *cluster, struct rnode *node, struct rrep
     rreply_free(&reply);
 }
 
-/* Ask the next node that is up. */
+/* Ask the next node that is up; where none is, look again after a pause. */
 static void ask_table(struct rcluster *cluster)
 {
     for (size_t i = 1; i <= RNODES_MAX; i++) {
@@ -370,6 +370,9 @@ static void ask_table(struct rcluster *cluster)
             return;
         }
     }
+    cluster->refresh.is_wanted = true;
+    cluster->refresh.not_before_ms = clock_mono_ms() + REFRESH_PAUSE_MS;
+    atomic_fetch_add(&cluster->count.refreshes_failed, 1);
 }
 
 /* When the table is to be asked for. */

@@ -12,12 +12,20 @@ import { until } from "../lib/wait.js";
 
 const WORKERS = 4; /* threads, and as many fibers */
 const LOAD_MS = 4000;
+const LOOK_EVERY_MS = 100; /* REFRESH_PAUSE_MS of shard/rcluster.c */
 
 let redis;
 before(async () => { redis = await Redis.up({ masters: 3, replicas: 1 }); });
-after(() => redis?.down());
+const clients = [];
+after(async () => {
+  clients.forEach((client) => client.kill()); /* of a test that failed */
+  await redis?.down();
+});
 
-const open = (options) => new RClient(redis.addresses.slice(0, 1), { password: redis.password, ...options });
+function open(options) {
+  clients.push(new RClient(redis.addresses.slice(0, 1), { password: redis.password, ...options }));
+  return clients.at(-1);
+}
 
 test("slots are those of Redis", async () => {
   for (const key of ["", "a", "123456789", "{a}b", "b{a}c{d}", "{}x", "{", "a}", "{{a}}", "\u4f60\u597d"]) {
@@ -38,17 +46,21 @@ test("every key is found, wherever it is", async () => {
 
 test("slots move under load, and nothing is lost or refused", async (t) => {
   const client = open();
-  const load = client.say(`load ${LOAD_MS} ${WORKERS}`);
-  let moves = 0;
-  for (const end = performance.now() + LOAD_MS; performance.now() < end; moves += 2) {
-    await redis.reshard(0, 1, 150);
-    await redis.reshard(1, 0, 150);
+  /* On a busy machine the load may be over before the first slot has moved: once more. */
+  for (let rounds = 1; ; rounds++) {
+    const load = client.say(`load ${LOAD_MS} ${WORKERS}`);
+    let moves = 0;
+    for (const end = performance.now() + LOAD_MS; performance.now() < end; moves += 2) {
+      await redis.reshard(0, 1, 150);
+      await redis.reshard(1, 0, 150);
+    }
+    const said = await load;
+    const state = await client.state();
+    t.diagnostic(`${moves} times 150 slots; ${JSON.stringify(said)}; ${JSON.stringify(state)}`);
+    assert.deepEqual([said.wrong, said.refused, said.lost, said.unavailable, said.open], [0, 0, 0, 0, 0]);
+    if (said.ok > 0 && state.moved > 0) break;
+    assert.ok(rounds < 20, "no slot has moved under load");
   }
-  const said = await load;
-  const state = await client.state();
-  t.diagnostic(`${moves} times 150 slots; ${JSON.stringify(said)}; ${JSON.stringify(state)}`);
-  assert.deepEqual([said.wrong, said.refused, said.lost, said.unavailable, said.open], [0, 0, 0, 0, 0]);
-  assert.ok(said.ok > 0 && state.moved > 0);
   await redis.settled();
   await client.stop();
 });
@@ -94,6 +106,11 @@ test("with nobody there, everything is refused at once; and served when they com
   await Promise.all(redis.nodes.map((_, i) => redis.kill(i)));
   await until("it is noticed", async () => (await client.state()).up === 0);
   assert.deepEqual(await client.run("GET a"), ["unavailable"]);
+  /* Who could say where the slots are is looked for now and then, not all the time. */
+  const [before, begin] = [(await client.state()).refreshes_failed, performance.now()];
+  await until("it to look for somebody twice", async () => (await client.state()).refreshes_failed >= before + 2);
+  const looks = (await client.state()).refreshes_failed - before;
+  assert.ok(looks <= 3 + (performance.now() - begin) / LOOK_EVERY_MS, `${looks} looks`);
   await Promise.all(redis.nodes.map((_, i) => redis.start(i)));
   await redis.settled();
   await until("all slots are served", async () => (await client.state()).slots === 16384);

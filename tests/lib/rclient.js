@@ -48,6 +48,8 @@ export class RClient {
 
   state() { return this.say("state"); }
 
+  kill() { this.#process.kill("SIGKILL"); }
+
   async stop() {
     this.#process.stdin.end();
     assert.equal(await this.ended, 0, this.errors);
