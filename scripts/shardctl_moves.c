@@ -135,7 +135,8 @@ bool move_is_over(const struct move_row *row)
 bool move_is_kept(const struct move_row *row)
 {
     return row->phase == PHASE_KEEPING && strcmp(row->wish, "finish") != 0 &&
-           strcmp(row->wish, "rollback") != 0;
+           strcmp(row->wish, "rollback") != 0 &&
+           row->flipped_at_ms + row->keep_ms > row->now_ms;
 }
 
 static bool is_paused(const struct move_row *row)
