@@ -43,7 +43,12 @@ const goTo = (page, place) => page.evaluate((hash) => {
   location.hash = hash;
 }, place);
 
-const pictures = (page) => page.waitForFunction(() => [...document.images].every(({ complete }) => complete));
+/* All pictures in sight are there; the others may be left until somebody looks at them. */
+const pictures = (page) => page.waitForFunction(() => [...document.images].every((image) => {
+  const { top, bottom, left, right } = image.getBoundingClientRect();
+  const isSeen = bottom > 0 && right > 0 && top < innerHeight && left < innerWidth;
+  return image.complete || !isSeen;
+}));
 
 /* What a visitor sees, in order; each begins where the one before has ended. */
 const OF_VISITORS = {
