@@ -142,7 +142,7 @@ async function count({ api }) {
 
 async function replace(seat, program) {
   seat.open = false;
-  await until("its last answer", () => seat.running === 0, { timeoutMs: 60000 });
+  await until("its last answer", () => seat.running === 0);
   await count(seat);
   assert.equal((await seat.server.stop()).code, 0);
   seat.server.program = program;

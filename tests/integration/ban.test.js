@@ -29,7 +29,7 @@ const ok = (answer) => {
   return answer;
 };
 const settled = () => until("an empty outbox", async () =>
-  (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0), { timeoutMs: 30000 });
+  (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
 const clean = async () => {
   await settled();
   const { status, stdout, stderr } = shardctl("audit");
@@ -65,7 +65,7 @@ test("a ban, what is done meanwhile, and the end of it", async () => {
   assert.equal((await api.login(user.name, PASSWORD)).status_code, CODE.BANNED);
   assert.equal((await api.login(user.name, "another password")).status_code, CODE.LOGIN);
   /* A server remembers a session for 5 s. */
-  await until("the session to end", async () => (await api.user(user.token, user.id)).status_code === CODE.AUTH, { timeoutMs: 20000 });
+  await until("the session to end", async () => (await api.user(user.token, user.id)).status_code === CODE.AUTH);
   assert.deepEqual([await shown(), await liking(), await works()], [0, 0, 0]);
   assert.equal((await api.comments({ video_id: liked.id, token: fan.token })).status_code, CODE.NO_VIDEO);
   assert.equal((await api.comment(fan.token, liked.id, "refused")).status_code, CODE.NO_VIDEO);
@@ -91,6 +91,6 @@ test("a ban, what is done meanwhile, and the end of it", async () => {
   ok(await api.uncomment(fan.token, liked.id, comment));
   assert.equal(ok(await api.comments({ video_id: other.id, token })).comment_list.length, 1);
   assert.match(call(`session_end_all(${user.id})`), / ok .* 1\n/);
-  await until("logged out", async () => (await api.user(token, user.id)).status_code === CODE.AUTH, { timeoutMs: 20000 });
+  await until("logged out", async () => (await api.user(token, user.id)).status_code === CODE.AUTH);
   await clean();
 });

@@ -119,20 +119,20 @@ test("a shard that is paused under load: busy, never an error; the feed says par
     await until("requests of all kinds", () => said.shard1.size > 0 && said.shard2.has(CODE.OK));
     assert.equal((await call("shard_pause('a new disk')", "--shard=shard2")).status, 0);
     said.shard2.clear();
-    await until("somebody to be told busy", () => said.shard2.has(CODE.BUSY), { timeoutMs: 20000 });
+    await until("somebody to be told busy", () => said.shard2.has(CODE.BUSY));
     // What an earlier pause was for is known until the next look.
     await until("/readyz to say why", async () => {
       const answer = await fetch(`${cluster.server.adminUrl}/readyz`);
       return /\[-\]shard shard2 is paused by doushard_admin@[^:]*: a new disk\n/.test(await answer.text()) && answer.status === 503;
-    }, { timeoutMs: 20000 });
+    });
     const feed = await api.feed();
     assert.deepEqual([feed.status_code, feed.partial, feed.video_list.length], [CODE.OK, true, 0]);
     const before_ = await cluster.sql("shard2", "CHECKSUM TABLE user, follower, liker, outbox, session");
     said.shard2.clear();
-    await until("more to be told busy", () => said.shard2.has(CODE.BUSY), { timeoutMs: 20000 });
+    await until("more to be told busy", () => said.shard2.has(CODE.BUSY));
     assert.deepEqual(await cluster.sql("shard2", "CHECKSUM TABLE user, follower, liker, outbox, session"), before_);
     assert.equal((await call("shard_resume()")).status, 0);
-    await until("ready", async () => (await statusOf(`${cluster.server.adminUrl}/readyz`)) === 200, { timeoutMs: 20000 });
+    await until("ready", async () => (await statusOf(`${cluster.server.adminUrl}/readyz`)) === 200);
   } finally {
     going = false;
     await Promise.all(loads);
@@ -140,7 +140,7 @@ test("a shard that is paused under load: busy, never an error; the feed says par
   assert.deepEqual([...said.shard1], [CODE.OK]);
   assert.deepEqual([...said.shard2].filter((code) => code !== CODE.OK && code !== CODE.BUSY), []);
   assert.equal((await api.like(there.token, video.id, 1)).status_code, CODE.OK);
-  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0), { timeoutMs: 30000 });
+  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
   const audit = await run(["audit"]);
   assert.deepEqual([audit.status, audit.out], [0, ""]);
 });

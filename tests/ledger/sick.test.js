@@ -47,7 +47,7 @@ async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
     await heal(t);
   }
   const healed = performance.now();
-  await until("writes again", writable, { timeoutMs: 20000 });
+  await until("writes again", writable);
   t.diagnostic(`takes writes ${Math.round(performance.now() - healed)} ms after it was healed`);
   const { history } = await load;
   t.diagnostic(`settled after ${Math.round(await settle(cluster))} ms`);

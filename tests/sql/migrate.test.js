@@ -132,7 +132,7 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   writeFileSync(stop, `DO SLEEP(1000);\n${readFileSync(stop, "utf8")}`);
   const run = start(half);
   const id = await until("migrate to be in the middle", () => root.value(`SELECT id
-    FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'`), { timeoutMs: 30000 });
+    FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'`));
   process.kill(-run.pid, "SIGKILL");
   await run.ended;
   await root.run(`KILL CONNECTION ${id}`);
@@ -318,7 +318,7 @@ test("a step of the tables that was broken off is gone on with; what was done by
 
   await holder.run("DO GET_LOCK('hold', 0)");
   const run = start(next);
-  const id = await until("it to be in the middle", () => root.value("SELECT id FROM information_schema.processlist WHERE state = 'User lock'"), { timeoutMs: 30000 });
+  const id = await until("it to be in the middle", () => root.value("SELECT id FROM information_schema.processlist WHERE state = 'User lock'"));
   process.kill(-run.pid, "SIGKILL");
   await run.ended;
   await root.run(`KILL CONNECTION ${id}`);

@@ -15,6 +15,9 @@
 
 #define PERL "/usr/bin/perl"
 
+/* Only a program that hangs is ended by this: the runs of one test have it together. */
+#define PATIENCE_MS 600000
+
 static struct jail *jail;
 
 static int setup(void **state)
@@ -53,7 +56,7 @@ static void run_perl(const char *program, const struct jail_limits *limits, int 
 static void test_input_and_output(void **state)
 {
     (void)state;
-    struct jail_limits limits = limits_of(20000);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
     struct jail_result result;
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -103,7 +106,7 @@ static void test_doors(void **state)
                    "readdir $d) ? 'yes' : 'no')"},
         {"descriptors", "print((grep { -e \"/proc/self/fd/$_\" } 3, 5..60)?'yes':'no')"},
     };
-    struct jail_limits limits = limits_of(60000);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     int leak = dup(fd); /* not close-on-exec: must not get through all the same */
     assert_true(fd >= 0 && leak >= 0);
@@ -125,7 +128,7 @@ static void test_doors(void **state)
 static void test_threads_are_fine(void **state)
 {
     (void)state;
-    struct jail_limits limits = limits_of(20000);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
     struct jail_result result;
     run_perl("use threads; print threads->create(sub { 42 })->join", &limits, -1,
              &result);
@@ -160,7 +163,7 @@ static void test_deadline(void **state)
 static void test_limits(void **state)
 {
     (void)state;
-    struct jail_limits limits = limits_of(20000);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
     struct jail_result result;
     limits.cpu_s = 1;
     run_perl("1 while 1", &limits, -1, &result);
@@ -190,7 +193,7 @@ static void test_broken(void **state)
 {
     (void)state;
     const char *const no_program[] = {"/usr/bin/no-such-program", NULL};
-    struct jail_limits limits = limits_of(20000);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
     struct jail_result result;
     jail_run(jail, &limits, no_program, -1, &result);
     assert_int_equal(result.end, JAIL_BROKEN);
