@@ -28,6 +28,10 @@
 /* Entries of the journal that the flip itself carries over. */
 #define REST_ENTRIES 1000
 
+/* Before it, the journal is drained so far, or so often. */
+#define CLOSE_ENTRIES 16
+#define CLOSE_DRAINS  5
+
 /* Beside the wait for the lock a flip may take so long: the rest, the check and the
  * commits. More when it has failed some times after it got the lock. */
 #define CARRY_MS          100
@@ -43,15 +47,20 @@ struct locked {
     uint32_t own_last, has_home;
 };
 
+/* Steps of one try, and when each was done. */
+enum flip_step { STEP_LOCK, STEP_REST, STEP_READY, STEP_GIVE, STEP_TAKE, FLIP_STEPS };
+
 struct flip {
     struct move_run *run;
     struct arena arena;
     int64_t began_us;
-    int bound_ms;        /* for the lock, and for reading the rest */
-    int64_t deadline_ms; /* of the whole, monotonic: writers wait no longer */
-    unsigned late_tries; /* that got the lock and were undone */
-    bool may_be_ready;   /* TO, since one of them */
-    uint64_t sessions;   /* of both links when the flip was rehearsed last */
+    int64_t done_us[FLIP_STEPS]; /* 0: not come to */
+    uint64_t entries;            /* of the journal, which this try carries over */
+    int bound_ms;                /* for the lock, and for reading the rest */
+    int64_t deadline_ms;         /* of the whole, monotonic: writers wait no longer */
+    unsigned late_tries;         /* that got the lock and were undone */
+    bool may_be_ready;           /* TO, since one of them */
+    uint64_t sessions;           /* of both links when the flip was rehearsed last */
     struct locked locked;
     struct buf batch;
 };
@@ -76,6 +85,29 @@ static enum move_status flip_call(struct flip *flip, struct move_link *link,
     enum move_status status = run_explain(flip->run, link, link_run(&call, 1));
     *results = call.results;
     return status;
+}
+
+static void step_done(struct flip *flip, enum flip_step step)
+{
+    flip->done_us[step] = clock_mono_us();
+}
+
+/* What the pause is made of: microseconds from one step to the next. */
+static void log_steps(const struct flip *flip)
+{
+    long long took_us[FLIP_STEPS] = {0};
+    int64_t before_us = flip->began_us;
+
+    for (size_t i = 0; i < FLIP_STEPS && flip->done_us[i] != 0; i++) {
+        took_us[i] = flip->done_us[i] - before_us;
+        before_us = flip->done_us[i];
+    }
+    log_write(LOG_INFO, "move_flip",
+              "slot=%u lock_us=%lld rest_us=%lld entries=%llu ready_us=%lld give_us=%lld "
+              "take_us=%lld",
+              flip->run->move->slot, took_us[STEP_LOCK], took_us[STEP_REST],
+              (unsigned long long)flip->entries, took_us[STEP_READY], took_us[STEP_GIVE],
+              took_us[STEP_TAKE]);
 }
 
 /* CALL under the lock, no longer than the budget lasts; a CALL that did not end in time
@@ -122,6 +154,8 @@ static enum move_status lock(struct flip *flip)
     const unsigned carries = 1 + flip->late_tries / LATE_TRIES_BEFORE;
 
     flip->began_us = clock_mono_us();
+    memset(flip->done_us, 0, sizeof flip->done_us);
+    flip->entries = 0;
     flip->deadline_ms =
         clock_mono_ms() + flip->bound_ms +
         (int64_t)CARRY_MS * (carries < CARRIES_MAX ? carries : CARRIES_MAX);
@@ -153,6 +187,8 @@ static enum move_status read_rest(struct flip *flip)
         clock_mono_us() - flip->began_us > 1000 * (int64_t)flip->bound_ms) {
         return MOVE_AGAIN;
     }
+    const struct dbvalue *entries = dbresult_value(parts->next, 0, "entries");
+    flip->entries = entries == NULL ? 0 : entries->number;
     return run_batch(parts, &flip->batch) ? MOVE_OK : MOVE_REFUSED;
 }
 
@@ -242,22 +278,39 @@ static void rehearse(struct flip *flip)
     run->error[0] = '\0';
 }
 
+/* Leave little to be carried over under the lock, while writers go on. */
+static enum move_status come_close(struct flip *flip)
+{
+    enum move_status status = MOVE_OK;
+    uint64_t entries = CLOSE_ENTRIES + 1;
+
+    for (int i = 0; i < CLOSE_DRAINS && status == MOVE_OK && entries > CLOSE_ENTRIES;
+         i++) {
+        status = run_drain(flip->run, &entries);
+    }
+    return status;
+}
+
 /* From the lock to the commit; the lock is given up unless it is MOVE_OK. */
 static enum move_status carry_over(struct flip *flip, uint64_t epoch, bool journal)
 {
     enum move_status status = read_rest(flip);
 
     if (status == MOVE_OK) {
+        step_done(flip, STEP_REST);
         flip->may_be_ready = true;
         status = make_ready(flip, journal);
     }
     if (status == MOVE_OK) {
+        step_done(flip, STEP_READY);
         status = give(flip, epoch);
     }
     if (status != MOVE_OK) {
         unlock(flip);
+        return status;
     }
-    return status;
+    step_done(flip, STEP_GIVE);
+    return MOVE_OK;
 }
 
 /* One try. MOVE_AGAIN: FROM still has the slot, and everything can be tried again. */
@@ -268,17 +321,25 @@ static enum move_status try_flip(struct flip *flip, uint64_t epoch, bool journal
 
     if (status == MOVE_OK) {
         flip->may_be_ready = false;
+        status = come_close(flip);
+    }
+    if (status == MOVE_OK) {
         status = lock(flip);
     }
     if (status != MOVE_OK) {
         return status;
     }
+    step_done(flip, STEP_LOCK);
     status = carry_over(flip, epoch, journal);
     if (status != MOVE_OK) {
         flip->late_tries++;
-        return status;
+    } else if (take_over(flip, epoch) == MOVE_OK) {
+        step_done(flip, STEP_TAKE);
+    } else {
+        status = MOVE_LOST;
     }
-    return take_over(flip, epoch) == MOVE_OK ? MOVE_OK : MOVE_LOST;
+    log_steps(flip);
+    return status;
 }
 
 int run_lock_bound_ms(const struct move_run *run, unsigned tries)

@@ -56,13 +56,16 @@ BEGIN
             CALL _move_put(in_slot, v_tbl, v_rows);
         END IF;
 
-        -- What was written by its keys is read back at once: sums were taken before.
+        -- What was written by its keys is read back at once: sums were taken before. The begin of a
+        -- key may mean other rows than it did.
         IF v_keys <> '[]' THEN
-            DELETE FROM move_key;
+            IF v_tbl IN ('session', 'job', 'message', 'outbox') THEN
+                DELETE FROM move_key;
 
-            CALL _move_keys(v_keys);
+                CALL _move_keys(v_keys);
 
-            CALL _move_expand(in_slot, v_tbl);
+                CALL _move_expand(in_slot, v_tbl);
+            END IF;
 
             CALL _move_pick(in_slot, v_tbl, v_count, v_back);
 

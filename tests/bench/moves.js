@@ -9,11 +9,15 @@ import { owners } from "../lib/rows.js";
 import { Script, figure, load, quantile } from "./run.js";
 
 const ROWS = 1_000_000;
-const WRITERS = [0, 8, 64];
-/* For each number of writers: of a slot as the data set has it, and of one with ROWS more. */
+/* Clients who write as fast as they are answered; and those who leave most of the processors to others, as long as they
+ * reach SHARE of what they did before. */
+const WRITERS = [{ n: 0 }, { n: 8 }, { n: 8, share: 0.3 }, { n: 64 }];
+const WRITERS_LARGE = [{ n: 0 }, { n: 8 }];
+/* For each of them: of a slot as the data set has it, and of one with ROWS more. */
 const FLIPS = 20;
 const FLIPS_LARGE = 2;
 const CHUNK = 100_000;
+const WINDOW_S = 2;
 
 /* Between which shards the slot moves: where it is, and another one. */
 async function ways(cluster, slot) {
@@ -81,17 +85,19 @@ async function copied(bench) {
   });
 }
 
-/** FLIPS moves of the slot of a video while N clients like it; each gives its pause. */
-async function paused(bench, { script, slot, flips, n }) {
+/** FLIPS moves of the slot of a video while N clients like it, RATE times a second or as often as they are answered; each
+ * gives its pause. */
+async function paused(bench, { script, slot, flips, n, rate }) {
   let [from, to] = await ways(bench.cluster, slot);
-  const run = { pauses: [], tries: 0, worstMs: 0, answered: 0 };
+  const run = { pauses: [], tries: 0, worstMs: 0, answered: 0, seconds: 0 };
   let isOver = false;
   const writing = n === 0 ? Promise.resolve() : (async () => {
     while (!isOver) {
-      const { windows } = await load({ port: bench.server.port, script, connections: n, warmUp: 0, window: 2, windows: 1 });
+      const { windows } = await load({ port: bench.server.port, script, connections: n, rate, warmUp: 0, window: WINDOW_S, windows: 1 });
       for (const w of windows) {
         run.worstMs = Math.max(run.worstMs, w.latency.max_us / 1000);
         run.answered += w.answered;
+        run.seconds += WINDOW_S;
       }
     }
   })();
@@ -112,7 +118,7 @@ async function paused(bench, { script, slot, flips, n }) {
 const noteOf = (name, run) =>
   `${name}: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
   `fence locked ${run.tries} times for ${run.pauses.length} flips` +
-  (run.answered ? `, ${run.answered} likes answered, the slowest in ${run.worstMs.toFixed(0)} ms` : "");
+  (run.answered ? `, ${(run.answered / run.seconds).toFixed(0)} likes/s, the slowest in ${run.worstMs.toFixed(0)} ms` : "");
 
 /** Who likes VIDEO: newcomers, who have not. */
 const likers = (bench, name, video) => new Script(bench.dir, name, bench.data.newcomers().slice(0, 1000).map((i) =>
@@ -123,17 +129,22 @@ async function pauses(bench) {
   const slots = { usual: slotOfId(Number(usual)), large: slotOfId(Number(large)) };
   await planted(bench, slots.large);
   const kinds = [
-    { rows: "", slot: slots.usual, flips: FLIPS, script: likers(bench, "usual-like", usual) },
-    { rows: `, ${ROWS.toLocaleString("en-US")} rows`, slot: slots.large, flips: FLIPS_LARGE, script: likers(bench, "large-like", large) },
+    { rows: "", writers: WRITERS, slot: slots.usual, flips: FLIPS, script: likers(bench, "usual-like", usual) },
+    { rows: `, ${ROWS.toLocaleString("en-US")} rows`, writers: WRITERS_LARGE, slot: slots.large, flips: FLIPS_LARGE,
+      script: likers(bench, "large-like", large) },
   ];
   return withMover(bench, async () => {
     const sides = {};
     const notes = [];
-    for (const { rows, ...kind } of kinds) {
-      for (const n of WRITERS) {
-        const run = await paused(bench, { ...kind, n });
-        sides[`${n} writers${rows}`] = { value: figure(run.pauses) };
-        notes.push(noteOf(`${n} writers${rows}`, run));
+    for (const { rows, writers, ...kind } of kinds) {
+      let reached;
+      for (const { n, share } of writers) {
+        const rate = share && Math.ceil(reached * share);
+        const run = await paused(bench, { ...kind, n, rate });
+        reached = run.answered / run.seconds;
+        const name = `${n} writers${share ? `, ${100 * share} % of their pace` : ""}${rows}`;
+        sides[name] = { value: figure(run.pauses) };
+        notes.push(noteOf(name, run));
         console.log(`  ${notes.at(-1)}`); /* it takes minutes */
       }
     }
