@@ -98,17 +98,20 @@ export async function fillIn(page, name, password) {
 /** The slide in sight, and its video. */
 export const shown = (page) => page.locator("article.slide:not([inert])");
 
-/** Waits until the video in sight has advanced between two looks; resolves to its time. */
+/** Waits until the video in sight has advanced between two looks. Which one that is may change meanwhile: the
+ * slide that is left stops, and goes back to its start; so does a clip at its end. */
 export async function plays(page) {
-  const video = shown(page).locator("video");
-  await video.waitFor({ state: "attached" });
-  return video.evaluate((player) => new Promise((done) => {
-    let first;
-    const look = () => {
-      first ??= player.currentTime;
-      if (player.readyState >= 3 && player.currentTime > first) done(player.currentTime);
-      else requestAnimationFrame(look);
-    };
-    look();
-  }));
+  await page.waitForFunction((seen) => {
+    const player = document.querySelector("article.slide:not([inert]) video");
+    const before = player === seen.player ? seen.time : Infinity;
+    Object.assign(seen, { player, time: player?.currentTime });
+    return player && player.readyState >= 3 && player.currentTime > before;
+  }, await page.evaluateHandle(() => ({})));
+}
+
+/** The key to the next clip, which is waited for. */
+export async function nextClip(page) {
+  const before = await shown(page).getAttribute("data-id");
+  await page.keyboard.press("ArrowDown");
+  await page.waitForFunction((id) => (document.querySelector("article.slide:not([inert])")?.dataset.id ?? id) !== id, before);
 }
