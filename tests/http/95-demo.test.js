@@ -139,7 +139,7 @@ test("another seed adds nothing, and more clips are more", async () => {
   await must("seed", "--clips=13");
   const { videos } = await content();
   assert.deepEqual(videos.slice(1).map(({ id }) => id), before.videos.map(({ id }) => id));
-  assert.equal(videos.filter(({ title }) => title.startsWith("Dusk")).length, 2);
+  assert.equal(videos.filter(({ title }) => title.startsWith("A test card")).length, 2);
 });
 
 test("the demo login works, and the demo clips are in the feed and play", async () => {
