@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
+import { createHash } from "node:crypto";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
 /* Everything comes from one origin: what the attribute asks for would only be a second mode of
@@ -12,13 +15,34 @@ const withoutCrossorigin: Plugin = {
   },
 };
 
+const LICENSES = "web/licenses.txt";
+
+/* The licences of what is bundled are kept as long as everything else below /web/, so that their name has to
+ * change with them, too; the page says which it is. */
+const namedLicenses: Plugin = {
+  name: "named-licenses",
+  writeBundle: {
+    order: "post",
+    sequential: true,
+    handler: ({ dir = "dist" }) => {
+      const file = join(dir, LICENSES);
+      const hash = createHash("sha256").update(readFileSync(file)).digest("base64url").slice(0, 8);
+      const name = LICENSES.replace(".txt", `-${hash}.txt`);
+      renameSync(file, join(dir, name));
+      const page = join(dir, "index.html");
+      const link = `<link rel="license" href="/${name}">`;
+      writeFileSync(page, readFileSync(page, "utf8").replace("  </head>", `    ${link}\n  </head>`));
+    },
+  },
+};
+
 /* `npm run dev` shows the sources and asks this service for everything else. */
 const service = process.env.DOUSHARD_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   base: "/",
   publicDir: false,
-  plugins: [withoutCrossorigin],
+  plugins: [withoutCrossorigin, namedLicenses],
   build: {
     outDir: "dist",
     /* dist/docs is not made here. */
@@ -31,8 +55,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     sourcemap: false,
     reportCompressedSize: false,
-    /* Of what is bundled. */
-    license: { fileName: "web/licenses.txt" },
+    license: { fileName: LICENSES },
   },
   server: {
     host: "127.0.0.1",

@@ -63,6 +63,7 @@ test("text is compressed where that is shorter, pictures are not", async () => {
 test("what has its contents in its name is kept for ever, pages are asked for each time", async () => {
   for (const [path] of FILES) {
     const life = (await api.send("GET", path)).headers["cache-control"];
+    if (path.startsWith("/web/")) assert.match(path, /-[\w-]{8}\.[a-z]+$/, "its name has its contents");
     if (path.startsWith("/web/")) assert.equal(life, "public, max-age=31536000, immutable", path);
     else if (path.startsWith("/assets/")) assert.equal(life, "public, max-age=86400", path);
     else assert.equal(life, "no-cache", path);
