@@ -116,6 +116,19 @@ export function trouble(people, { api, server, layout }) {
     await shown(page).getByRole("button", { name: /^Like/, pressed: false }).waitFor();
   });
 
+  test("what a browser closes without asking can be opened again", async () => {
+    const page = await people.somebody();
+    await plays(page);
+    const comments = page.getByRole("dialog", { name: "Comments" });
+    await page.setViewportSize({ width: 600, height: 800 });
+    for (let n = 0; n < 2; n += 1) {
+      await shown(page).getByRole("button", { name: /comment/ }).click();
+      await comments.waitFor();
+      await comments.evaluate((dialog) => dialog.close());
+      await comments.waitFor({ state: "detached" });
+    }
+  });
+
   test("with the service gone it is said, what was written stays, and is sent once when it is back", async () => {
     const user = await api.register();
     const peer = await api.register();

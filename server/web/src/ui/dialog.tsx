@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A modal dialog: the browser's own, which keeps the focus inside, closes by Escape and gives the focus
- * back to where it was. */
+/* A modal dialog: the browser's own, which keeps the focus inside, closes by Escape or the way back of a
+ * phone, and gives the focus back to where it was. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../i18n";
@@ -38,6 +38,9 @@ export function Dialog({ label, kind = "card", close, children }: DialogProps) {
         event.preventDefault();
         close();
       }}
+      /* Browsers let a page keep a dialog open only once for each thing that the user does: the next one
+       * is closed without asking. */
+      onClose={(event) => event.currentTarget.isConnected && close()}
       onClick={(event) => event.target === box.current && close()}
     >
       <div class="dialog-box">
