@@ -22,6 +22,7 @@ import { everyFew } from "./polling";
 const LONGEST = 500;
 /* Clients of this service ask about as often. */
 const POLL_MS = 2000;
+const WHILE_MS = 5 * 60_000;
 
 function useConversation(id: Id): Conversation {
   const conversation = useMemo(() => new Conversation(id), [id, myId.value]);
@@ -29,20 +30,32 @@ function useConversation(id: Id): Conversation {
   return conversation;
 }
 
-function Received({ message }: { message: Message }) {
+/* A time is said where a conversation begins, and where it goes on after a while. */
+function When({ time, before }: { time: number; before: number | undefined }) {
+  if (before !== undefined && time - before < WHILE_MS) return null;
+  return (
+    <li class="when">
+      <time>{moment(time)}</time>
+    </li>
+  );
+}
+
+function Received({ message, before }: { message: Message; before: Message | undefined }) {
   const isMine = message.from_user_id === myId.value;
   return (
-    <li class={isMine ? "bubble is-mine" : "bubble"} data-id={message.id}>
-      {isMine && <span class="sr-only">{words.value.you}: </span>}
-      <p>{message.content}</p>
-      <time>{moment(message.create_time)}</time>
-    </li>
+    <>
+      <When time={message.create_time} before={before?.create_time} />
+      <li class={isMine ? "bubble is-mine" : "bubble"} data-id={message.id}>
+        {isMine && <span class="sr-only">{words.value.you}: </span>}
+        <p>{message.content}</p>
+      </li>
+    </>
   );
 }
 
 function OnItsWay({ message, again }: { message: Outgoing; again: () => void }) {
   const w = words.value;
-  const { state, content, error, time } = message;
+  const { state, content, error } = message;
   return (
     <li class={`bubble is-mine is-${state}`}>
       <span class="sr-only">{w.you}: </span>
@@ -57,7 +70,7 @@ function OnItsWay({ message, again }: { message: Outgoing; again: () => void }) 
           </button>
         </div>
       ) : (
-        <time>{state === "sending" ? w.sending : moment(time)}</time>
+        <small>{state === "sending" ? w.sending : w.sent}</small>
       )}
     </li>
   );
@@ -100,8 +113,8 @@ function Messages({ conversation }: { conversation: Conversation }) {
         <Empty icon={<FriendsIcon size={32} />} title={w.noMessages} text={w.noMessagesText} />
       )}
       <ul>
-        {received.map((message) => (
-          <Received key={message.id} message={message} />
+        {received.map((message, n) => (
+          <Received key={message.id} message={message} before={received[n - 1]} />
         ))}
         {outgoing.map((message) => (
           <OnItsWay key={message.key} message={message} again={() => void conversation.again(message)} />

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The messages with one user. Those of the service are asked for again and again, as it has nothing that
  * calls back; one's own are shown before they have arrived. */
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import * as api from "../net/api";
 import { CODE, type ServiceError, asServiceError } from "../net/errors";
 import { newKey } from "../net/http";
@@ -15,8 +15,6 @@ export interface Outgoing {
   /** Names it at the service, so that sending it again does not make two of it. */
   key: string;
   content: string;
-  /** When it was written, by this machine's clock, in ms. */
-  time: number;
   state: "sending" | "sent" | "failed";
   error?: ServiceError | undefined;
 }
@@ -44,18 +42,23 @@ export class Conversation {
   async #load() {
     const sentBefore = new Set(this.outgoing.peek().filter(({ state }) => state === "sent"));
     const { items, next } = await api.chat(this.peer);
-    if (!this.loaded.peek()) this.#older.value = next;
-    this.messages.value = merge(this.messages.peek(), items);
-    this.outgoing.value = this.outgoing.peek().filter((message) => !sentBefore.has(message));
-    this.loaded.value = true;
+    batch(() => {
+      if (!this.loaded.peek()) this.#older.value = next;
+      this.messages.value = merge(this.messages.peek(), items);
+      this.outgoing.value = this.outgoing.peek().filter((message) => !sentBefore.has(message));
+      this.loaded.value = true;
+    });
   }
 
-  /* Without a message to count from, the service answers both parties' newest, as a load does. */
+  /* Without a message to count from, the service answers both parties' newest, as a load does. With one it
+   * answers what was received: where among that one's own belong, a load knows. */
   async #fetchNew() {
     for (;;) {
       const since = newestOf(this.messages.peek());
       if (since === 0) return this.#load();
       const { items, next } = await api.newMessages(this.peer, since);
+      const isAnswer = items.length > 0 && this.outgoing.peek().some(({ state }) => state === "sent");
+      if (isAnswer && next === NO_ID) return this.#load();
       this.messages.value = merge(this.messages.peek(), items);
       if (next === NO_ID || items.length === 0) return;
     }
@@ -98,7 +101,7 @@ export class Conversation {
   }
 
   send(content: string) {
-    const message: Outgoing = { key: newKey(), content, time: Date.now(), state: "sending" };
+    const message: Outgoing = { key: newKey(), content, state: "sending" };
     this.outgoing.value = [...this.outgoing.peek(), message];
     return this.#deliver(message);
   }

@@ -48,6 +48,12 @@ function Row({ friend, isOpen }: { friend: Friend; isOpen: boolean }) {
   );
 }
 
+/* With whom there is a conversation comes before with whom there could be one. */
+const talkedFirst = (friends: Friend[]) => [
+  ...friends.filter(({ message }) => message),
+  ...friends.filter(({ message }) => !message),
+];
+
 function FriendList({ me, open }: { me: Id; open: Id | undefined }) {
   const w = words.value;
   const list = useMemo(() => friendsOf(me), [me]);
@@ -59,7 +65,7 @@ function FriendList({ me, open }: { me: Id; open: Id | undefined }) {
       }),
     [list],
   );
-  const friends = list.items.value;
+  const friends = talkedFirst(list.items.value);
   const isFirst = friends.length === 0 && !list.ended.value;
   return (
     <section class="friends">

@@ -74,6 +74,7 @@ export const en = {
   author: "Author",
   commentDeleted: "Comment deleted",
   commentSent: "Comment sent",
+  sent: "Sent",
   loadMore: "Show more",
   characters: (left: number) => `${left} left`,
 

@@ -49,7 +49,7 @@ export function monthDay(date: string): string {
 /** When a message was written, as short as it can be told apart. */
 export function moment(ms: number): string {
   const when = new Date(ms);
-  const clock = { hour: "2-digit", minute: "2-digit" } as const;
+  const clock = { hour: "numeric", minute: "2-digit" } as const;
   const today = when.toDateString() === new Date().toDateString();
   return when.toLocaleString(HTML_LANG[language.value], today ? clock : { month: "short", day: "numeric", ...clock });
 }

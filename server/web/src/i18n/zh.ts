@@ -70,6 +70,7 @@ export const zh: Words = {
   author: "作者",
   commentDeleted: "评论已删除",
   commentSent: "评论已发送",
+  sent: "已发送",
   loadMore: "显示更多",
   characters: (left) => `还可输入 ${left} 字`,
 
