@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { uniqueName } from "../lib/api.js";
-import { nav, plays, shown, signUp } from "../lib/browser.js";
+import { nav, nextClip, plays, shown, signUp } from "../lib/browser.js";
 import { clip, uniqueClip } from "../lib/media.js";
 
 /* What would show if users' texts were taken for markup. */
@@ -156,12 +156,23 @@ export function story(people, { api, layout }) {
     await shown(page).getByText("Clip 7").waitFor();
   });
 
+  test("who is in the feed and goes there gets what is new", async () => {
+    const token = await annas.evaluate(() => JSON.parse(localStorage.getItem("doushard.session")).token);
+    const page = await people.somebody();
+    await plays(page);
+    await nextClip(page);
+    await api.publish(token, uniqueClip(16, clip()), "News");
+    await nav(page, "Feed");
+    await shown(page).getByText("News").waitFor();
+    await plays(page);
+  });
+
   test("who deletes a clip and logs out leaves nothing of it behind", async () => {
     await nav(annas, "Me");
-    await annas.getByRole("button", { name: "Delete this clip: Clip 7" }).click();
+    await annas.getByRole("button", { name: "Delete this clip: News" }).click();
     await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
-    await annas.getByRole("link", { name: "Play Clip 7" }).waitFor({ state: "detached" });
-    assert.equal((await api.feed()).video_list.some(({ title }) => title === "Clip 7"), false);
+    await annas.getByRole("link", { name: "Play News" }).waitFor({ state: "detached" });
+    assert.equal((await api.feed()).video_list.some(({ title }) => title === "News"), false);
     await annas.getByRole("main").getByRole("button", { name: "Settings" }).click();
     await annas.getByRole("dialog").getByRole("button", { name: "Log out" }).click();
     await annas.getByText("Make it yours").waitFor();

@@ -4,6 +4,7 @@
 import type { ComponentChildren } from "preact";
 import { askForAccount } from "./asking";
 import { helpOpen, logOut, settingsOpen } from "./account/settings";
+import { beginAnew } from "./feed/newest";
 import { words } from "./i18n";
 import { hasSideNav, online } from "./media";
 import { type Place, place, to } from "./router";
@@ -30,12 +31,24 @@ function targets(): Target[] {
   ];
 }
 
+/* Who is in the feed already and goes there wants to see what is new. */
+const toFeed = (event: MouseEvent) => {
+  if (place.peek().at !== "feed" || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  void beginAnew();
+};
+
 function Links() {
   return (
     <ul class="nav-links">
       {targets().map(({ address, text, icon, isHere }) => (
         <li key={address}>
-          <a class={address === to.upload ? "nav-link nav-upload" : "nav-link"} href={address} aria-current={isHere ? "page" : undefined}>
+          <a
+            class={address === to.upload ? "nav-link nav-upload" : "nav-link"}
+            href={address}
+            aria-current={isHere ? "page" : undefined}
+            {...(address === to.feed ? { onClick: toFeed } : {})}
+          >
             <span class="nav-icon">{icon}</span>
             <span class="nav-text">{text}</span>
           </a>
@@ -87,7 +100,7 @@ function TopBar() {
   const w = words.value;
   return (
     <header class="top-bar">
-      <a class="brand" href={to.feed}>
+      <a class="brand" href={to.feed} onClick={toFeed}>
         <Mark size={26} />
         <span>Doushard</span>
       </a>
@@ -133,7 +146,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       {!side && isBarred(place.value) && <TopBar />}
       <nav class="nav" aria-label={w.mainNavigation}>
         {side && (
-          <a class="brand" href={to.feed}>
+          <a class="brand" href={to.feed} onClick={toFeed}>
             <Mark size={32} />
             <span>Doushard</span>
           </a>

@@ -2,11 +2,13 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The feed of all videos, newest first. It is one list for the whole page: who comes back from a profile
  * finds it as it was. */
+import { signal } from "@preact/signals";
 import * as api from "../net/api";
 import { type Id, NO_ID } from "../net/ids";
 import type { Page, Video } from "../net/types";
 import { putVideos } from "../store";
 import { type PagedList, pagedList } from "../ui/list";
+import { tellError } from "../ui/toast";
 
 /* Where the pages that are shown began. */
 let cursors: (Id | undefined)[] = [];
@@ -33,3 +35,14 @@ export async function refreshFlags(): Promise<void> {
 
 /** Which video of the feed is shown; it outlives the view. */
 export const lastShown: { id?: Id | undefined } = {};
+
+/** How often the feed was begun anew: each time with a view of its own. */
+export const beginning = signal(0);
+
+/** Back to the top, and to what is the newest now. */
+export async function beginAnew(): Promise<void> {
+  lastShown.id = undefined;
+  beginning.value += 1;
+  await newest.reload();
+  if (newest.error.value) tellError(newest.error.value);
+}
