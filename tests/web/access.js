@@ -49,6 +49,11 @@ export function access(people, { layout }) {
       await page.getByRole("button", { name: "Edit profile" }).click();
       await look("edit");
       await page.keyboard.press("Escape");
+      await page.getByRole("main").getByRole("button", { name: "Settings" }).click();
+      await look("settings");
+      await page.getByRole("button", { name: "Change password" }).click();
+      await look("password");
+      await page.keyboard.press("Escape");
       await nav(page, "Upload");
       await look("upload");
       await nav(page, "Friends");

@@ -116,6 +116,33 @@ export function trouble(people, { api, server, layout }) {
     await shown(page).getByRole("button", { name: /^Like/, pressed: false }).waitFor();
   });
 
+  test("another password takes the place of the old one, here and nowhere else", async () => {
+    const { name, password } = await api.register();
+    const page = await people.somebody({ path: "/#/me" });
+    await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
+    await fillIn(page, name, password);
+    await page.getByRole("heading", { name }).waitFor();
+    await page.getByRole("main").getByRole("button", { name: "Settings" }).click();
+    await page.getByRole("button", { name: "Change password" }).click();
+    const dialog = page.getByRole("dialog", { name: "Change password" });
+    const change = async (before) => {
+      await dialog.getByLabel("Current password").fill(before);
+      await dialog.getByLabel("New password").fill("another");
+      await dialog.getByRole("button", { name: "Change password" }).click();
+    };
+    await change("not-the-password");
+    await dialog.getByText("The current password is wrong.").waitFor();
+    await change(password);
+    await page.getByText("Password changed.").waitFor();
+    assert.equal((await api.send("POST", "/douyin/user/login/", { form: { username: name, password } })).json.status_code, 1005);
+    const { token } = await api.login(name, "another");
+    assert.ok(token);
+    /* The page has the session that was opened for it. */
+    await page.reload();
+    await page.getByRole("heading", { name }).waitFor();
+    assert.equal(await page.getByRole("dialog").count(), 0);
+  });
+
   test("what a browser closes without asking can be opened again", async () => {
     const page = await people.somebody();
     await plays(page);

@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The page: a frame, the view of the place, and what may lie over both. */
 import { useEffect } from "preact/hooks";
+import { ChangePassword } from "./account/change-password";
 import { Login } from "./account/login";
 import { Settings, helpOpen } from "./account/settings";
 import { Visitor } from "./account/visitor";
@@ -109,6 +110,7 @@ export function App() {
       </Shell>
       <Login />
       <Settings />
+      <ChangePassword />
       <Toasts />
     </>
   );

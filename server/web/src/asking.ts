@@ -11,20 +11,25 @@ export type Reason = {
   [Key in keyof Words]: Words[Key] extends string ? Key : never;
 }[keyof Words];
 
+/** With the one that there is, or with a new one. */
+export type Kind = "login" | "register";
+
 interface Asking {
   reason: Reason | undefined;
+  kind: Kind;
   answer: (loggedIn: boolean) => void;
 }
 
 /** The question that the login dialog shows; undefined: none. */
 export const asking = signal<Asking | undefined>(undefined);
 
-/** Ask for an account; resolves to whether there is one now. */
-export function askForAccount(reason?: Reason): Promise<boolean> {
+/** Ask for an account, for which KIND is suggested; resolves to whether there is one now. */
+export function askForAccount(reason?: Reason, kind: Kind = "login"): Promise<boolean> {
   asking.value?.answer(false);
   return new Promise((resolve) => {
     asking.value = {
       reason,
+      kind,
       answer: (loggedIn) => {
         asking.value = undefined;
         resolve(loggedIn);

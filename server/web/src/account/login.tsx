@@ -3,7 +3,7 @@
 /* Log in or sign up, in a dialog over whatever was begun. */
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { asking } from "../asking";
+import { type Kind, asking } from "../asking";
 import { refreshFlags } from "../feed/newest";
 import { words } from "../i18n";
 import * as api from "../net/api";
@@ -11,42 +11,9 @@ import { Attempt } from "../net/attempt";
 import { type ServiceError, asServiceError } from "../net/errors";
 import { begin } from "../session";
 import { Dialog } from "../ui/dialog";
-import { EyeIcon, Mark } from "../ui/icons";
+import { Mark } from "../ui/icons";
 import { ErrorText } from "../ui/states";
-
-type Kind = "login" | "register";
-
-function Password({ kind }: { kind: Kind }) {
-  const w = words.value;
-  const visible = useSignal(false);
-  return (
-    <div class="field">
-      <label for="password">{w.password}</label>
-      <span class="field-row">
-        <input
-          id="password"
-          name="password"
-          {...(visible.value ? { type: "text" as const } : { type: "password" as const })}
-          autocomplete={kind === "login" ? "current-password" : "new-password"}
-          aria-describedby={kind === "register" ? "password-hint" : undefined}
-          required
-        />
-        <button
-          type="button"
-          class="icon-button"
-          aria-pressed={visible.value}
-          aria-label={visible.value ? w.hidePassword : w.showPassword}
-          onClick={() => {
-            visible.value = !visible.value;
-          }}
-        >
-          <EyeIcon size={20} />
-        </button>
-      </span>
-      {kind === "register" && <small id="password-hint">{w.passwordHint}</small>}
-    </div>
-  );
-}
+import { PasswordField } from "./password-field";
 
 /* One try: the session begins, and what is shown is asked for again as this user sees it, before what was
  * begun goes on: else an older answer would take back what it did. */
@@ -96,7 +63,7 @@ function LoginForm({ kind, done }: FormProps) {
         <span>{w.userName}</span>
         <input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus />
       </label>
-      <Password kind={kind} />
+      <PasswordField name="password" label={w.password} isNew={kind === "register"} />
       {error.value && <ErrorText error={error.value} />}
       <button type="submit" class="button button-wide" aria-busy={busy.value}>
         {kind === "login" ? w.logIn : w.register}
@@ -107,7 +74,7 @@ function LoginForm({ kind, done }: FormProps) {
 
 function LoginDialog({ answer }: { answer: (loggedIn: boolean) => void }) {
   const w = words.value;
-  const kind = useSignal<Kind>("login");
+  const kind = useSignal<Kind>(asking.peek()?.kind ?? "login");
   const isLogin = kind.value === "login";
   const reason = asking.value?.reason;
   return (

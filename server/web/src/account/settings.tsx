@@ -8,7 +8,8 @@ import * as api from "../net/api";
 import { end, session } from "../session";
 import { THEMES, type Theme, theme } from "../theme";
 import { Dialog } from "../ui/dialog";
-import { LogOutIcon } from "../ui/icons";
+import { KeyIcon, LogOutIcon } from "../ui/icons";
+import { changePasswordOpen } from "./change-password";
 
 export const settingsOpen = signal(false);
 export const helpOpen = signal(false);
@@ -112,6 +113,32 @@ const closing = (open: typeof settingsOpen) => () => {
   open.value = false;
 };
 
+function Account() {
+  const w = words.value;
+  const leaving = (work: () => void) => () => {
+    settingsOpen.value = false;
+    work();
+  };
+  return (
+    <div class="button-stack">
+      <button
+        type="button"
+        class="button button-quiet button-wide"
+        onClick={leaving(() => {
+          changePasswordOpen.value = true;
+        })}
+      >
+        <KeyIcon size={20} />
+        {w.changePassword}
+      </button>
+      <button type="button" class="button button-quiet button-wide" onClick={leaving(() => void logOut())}>
+        <LogOutIcon size={20} />
+        {w.logOut}
+      </button>
+    </div>
+  );
+}
+
 export function Settings() {
   const w = words.value;
   if (helpOpen.value)
@@ -126,19 +153,7 @@ export function Settings() {
       <div class="form">
         <LanguageChoice />
         <ThemeChoice />
-        {session.value && (
-          <button
-            type="button"
-            class="button button-quiet button-wide"
-            onClick={() => {
-              settingsOpen.value = false;
-              void logOut();
-            }}
-          >
-            <LogOutIcon size={20} />
-            {w.logOut}
-          </button>
-        )}
+        {session.value && <Account />}
       </div>
     </Dialog>
   );

@@ -10,9 +10,14 @@ export function Visitor({ reason }: { reason: Reason }) {
   const w = words.value;
   return (
     <Empty icon={<Mark size={56} />} title={w.visitorTitle} text={w[reason]}>
-      <button type="button" class="button" onClick={() => void askForAccount(reason)}>
-        {w.logIn}
-      </button>
+      <div class="button-row">
+        <button type="button" class="button" onClick={() => void askForAccount(reason)}>
+          {w.logIn}
+        </button>
+        <button type="button" class="button button-quiet" onClick={() => void askForAccount(reason, "register")}>
+          {w.register}
+        </button>
+      </div>
     </Empty>
   );
 }

@@ -36,6 +36,11 @@ export const en = {
   toChat: "Log in to see your friends and write to them.",
   toSeeProfile: "Log in to see this.",
   sessionOver: "Your session is over. Log in again to go on.",
+  changePassword: "Change password",
+  oldPassword: "Current password",
+  newPassword: "New password",
+  passwordChanged: "Password changed. Other devices are logged out.",
+  wrongOldPassword: "The current password is wrong.",
   visitorTitle: "Make it yours",
   visitorText: "Like, comment, follow people and publish clips of your own.",
 

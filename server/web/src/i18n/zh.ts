@@ -34,6 +34,11 @@ export const zh: Words = {
   toChat: "登录后即可查看朋友并聊天。",
   toSeeProfile: "登录后即可查看。",
   sessionOver: "登录已失效，请重新登录后继续。",
+  changePassword: "修改密码",
+  oldPassword: "当前密码",
+  newPassword: "新密码",
+  passwordChanged: "密码已修改，其他设备已退出登录。",
+  wrongOldPassword: "当前密码不正确。",
   visitorTitle: "加入我们",
   visitorText: "点赞、评论、关注，发布你自己的作品。",
 

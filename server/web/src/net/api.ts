@@ -35,6 +35,10 @@ export const login = (username: string, password: string): Promise<Login> =>
 
 export const logout = () => post("/douyin/user/logout/", {}, token());
 
+/** Ends all sessions of the caller and opens one. */
+export const changePassword = (old_password: string, new_password: string, key: string): Promise<Login> =>
+  post<Login>("/douyin/user/password/", { old_password, new_password }, token(), key);
+
 export const user = async (user_id: Id): Promise<User> =>
   (await get<{ user: User }>("/douyin/user/", { user_id }, token())).user;
 

@@ -3,7 +3,7 @@
 /* What went wrong with a request, as one type that every view can put into words. */
 
 /** Codes that this page treats in a way of their own; the others only have words. */
-export const CODE = { notLoggedIn: 1001, noUser: 1004, throttled: 1015, unknownOutcome: 1018 } as const;
+export const CODE = { notLoggedIn: 1001, noUser: 1004, wrongPassword: 1005, refusedFile: 1006, throttled: 1015, unknownOutcome: 1018 } as const;
 
 /** Why there is no answer of the service at all. */
 export type Trouble = "offline" | "timeout" | "garbled" | "cancelled";

@@ -33,10 +33,11 @@ export function Empty({ icon, title, text, children }: EmptyProps) {
   );
 }
 
-export function ErrorText({ error }: { error: ServiceError }) {
+/** TEXT: what it means here, where that is less than what it may mean. */
+export function ErrorText({ error, text = inWords(error) }: { error: ServiceError; text?: string }) {
   return (
     <p class="error-text" role="alert">
-      {inWords(error)}
+      {text}
       {error.requestId && <small>{words.value.request(error.requestId)}</small>}
     </p>
   );

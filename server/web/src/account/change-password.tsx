@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Another password for the same account. */
+import { signal, useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { asUser } from "../asking";
+import { words } from "../i18n";
+import * as api from "../net/api";
+import { Attempt } from "../net/attempt";
+import { CODE, type ServiceError, asServiceError } from "../net/errors";
+import { begin, session } from "../session";
+import { Dialog } from "../ui/dialog";
+import { ErrorText } from "../ui/states";
+import { tell } from "../ui/toast";
+import { PasswordField } from "./password-field";
+
+export const changePasswordOpen = signal(false);
+
+const close = () => {
+  changePasswordOpen.value = false;
+};
+
+/* The service ends every session and opens one, which is the one here from now on. */
+async function change(before: string, after: string, attempt: Attempt) {
+  const name = session.value?.name ?? "";
+  const { user_id: userId, token } = await api.changePassword(before, after, attempt.keyFor(`${before}\n${after}`));
+  attempt.done();
+  begin({ userId, token, name });
+  return true;
+}
+
+function Form() {
+  const w = words.value;
+  const busy = useSignal(false);
+  const error = useSignal<ServiceError | undefined>(undefined);
+  const attempt = useRef(new Attempt()).current;
+
+  const submit = async (form: HTMLFormElement) => {
+    const fields = new FormData(form);
+    busy.value = true;
+    error.value = undefined;
+    try {
+      const done = await asUser("sessionOver", () => change(String(fields.get("old")), String(fields.get("new")), attempt));
+      if (done) {
+        tell(words.value.passwordChanged);
+        close();
+      }
+    } catch (thrown) {
+      error.value = asServiceError(thrown);
+    }
+    busy.value = false;
+  };
+
+  return (
+    <form
+      class="form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy.value) void submit(event.currentTarget);
+      }}
+    >
+      {/* Those that keep passwords want to know whose it is. */}
+      <input type="text" autocomplete="username" value={session.value?.name} readOnly hidden />
+      <PasswordField name="old" label={w.oldPassword} isNew={false} />
+      <PasswordField name="new" label={w.newPassword} isNew />
+      {error.value && (
+        <ErrorText error={error.value} {...(error.value.reason === CODE.wrongPassword ? { text: w.wrongOldPassword } : {})} />
+      )}
+      <button type="submit" class="button button-wide" aria-busy={busy.value}>
+        {w.changePassword}
+      </button>
+    </form>
+  );
+}
+
+export function ChangePassword() {
+  if (!changePasswordOpen.value) return null;
+  return (
+    <Dialog label={words.value.changePassword} close={close}>
+      <Form />
+    </Dialog>
+  );
+}
