@@ -61,11 +61,12 @@ bool site_takes_gzip(const char *accept_encoding)
 /* ---- How a file is served ---- */
 
 /* What a page may load; no code or style of its own text, so that text that was smuggled
- * into it does nothing. Media are on %s, which may be another origin than the page's. */
+ * into it does nothing. Media are on %s, which may be another origin than the page's; a
+ * clip is looked at before it is sent, and is a blob: until then. */
 #define PAGE_POLICY                                                                      \
-    "default-src 'self'; img-src 'self' %s; media-src 'self' %s; connect-src 'self' "    \
-    "%s; "                                                                               \
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' %s; media-src 'self' blob: %s; "                 \
+    "connect-src 'self' %s; object-src 'none'; base-uri 'none'; form-action 'self'; "    \
+    "frame-ancestors 'none'"
 
 /* Swagger UI writes styles into its elements, and has its icons in its style sheet. */
 #define DOCS_POLICY                                                                      \

@@ -101,11 +101,11 @@ const policyOf = (headers) => Object.fromEntries(headers["content-security-polic
   .map((directive) => directive.trim().split(/\s+/)).map(([name, ...sources]) => [name, sources]));
 
 const pageOn = (origin) => ({
-  "default-src": ["'self'"], "img-src": ["'self'", origin], "media-src": ["'self'", origin], "connect-src": ["'self'", origin],
+  "default-src": ["'self'"], "img-src": ["'self'", origin], "media-src": ["'self'", "blob:", origin], "connect-src": ["'self'", origin],
   "object-src": ["'none'"], "base-uri": ["'none'"], "form-action": ["'self'"], "frame-ancestors": ["'none'"],
 });
 
-test("the page may load from the service and from where media are, runs nothing inline, is in no frame", async () => {
+test("the page may load from the service and from where media are, play a file that is chosen, runs nothing inline, is in no frame", async () => {
   for (const options of [{}, gzipped]) {
     const { headers } = await api.send("GET", "/", options);
     assert.deepEqual(policyOf(headers), pageOn(api.baseUrl));

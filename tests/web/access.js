@@ -7,6 +7,7 @@ import { test } from "node:test";
 import axe from "axe-core";
 import { uniqueName } from "../lib/api.js";
 import { nav, plays, shown, signUp } from "../lib/browser.js";
+import { clip } from "../lib/media.js";
 
 /* What axe finds that would keep somebody from using the page. */
 async function seriousFaults(page) {
@@ -56,6 +57,9 @@ export function access(people, { layout }) {
       await page.keyboard.press("Escape");
       await nav(page, "Upload");
       await look("upload");
+      await page.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: clip() });
+      await page.getByLabel("Preview of bears.mp4").waitFor();
+      await look("chosen");
       await nav(page, "Friends");
       await page.getByText("No friends yet").waitFor();
       await look("friends");

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { uniqueName } from "../lib/api.js";
 import { nav, nextClip, plays, shown, signUp } from "../lib/browser.js";
-import { clip, uniqueClip } from "../lib/media.js";
+import { clip, jpeg, uniqueClip } from "../lib/media.js";
 
 /* What would show if users' texts were taken for markup. */
 const TITLE = `<b>Bären</b> & 熊 "bears" ${"<img src=x onerror=alert(1)>"}`;
@@ -33,6 +33,8 @@ export function story(people, { api, layout }) {
     await nav(annas, "Upload");
     await annas.getByText("Choose a clip").waitFor();
     await annas.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: uniqueClip(200000) });
+    const preview = annas.getByLabel("Preview of bears.mp4");
+    await preview.evaluate((video) => video.play());
     await annas.getByLabel("Title").fill(TITLE);
     await annas.getByRole("button", { name: "Publish" }).click();
     await annas.getByText("Log in to publish a video.").waitFor();
@@ -122,12 +124,16 @@ export function story(people, { api, layout }) {
 
   test("a profile shows works and likes, and can be changed", async () => {
     await nav(bens, "Me");
-    await bens.getByRole("link", { name: /^Likes/ }).click();
+    await bens.getByRole("link", { name: /^Liked/ }).click();
     await bens.getByRole("link", { name: `Play ${TITLE}` }).waitFor();
     await bens.getByRole("button", { name: "Edit profile" }).click();
     await bens.getByLabel("About you").fill("I watch bears.");
+    await bens.getByLabel("Picture").setInputFiles({ name: "me.jpg", mimeType: "image/jpeg", buffer: jpeg() });
+    /* It is shown before it is sent. */
+    await bens.waitForFunction(() => document.querySelector("dialog canvas")?.width > 1);
     await bens.getByRole("button", { name: "Save" }).click();
     await bens.getByText("I watch bears.").waitFor();
+    await bens.locator(".profile-head img.avatar").waitFor();
   });
 
   test("at most five slides are mounted, the one in sight plays, and the end leads back to the start", async () => {

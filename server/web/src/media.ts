@@ -16,6 +16,8 @@ function matches(query: string) {
 export const hasSideNav = matches("(min-width: 900px)");
 /** Room for comments beside the video. */
 export const hasSidePanel = matches("(min-width: 1180px)");
+/** A pointer that can rest on something, and drag something here. */
+export const canHover = matches("(hover: hover)");
 export const reducedMotion = matches("(prefers-reduced-motion: reduce)");
 
 /** How scripts scroll. */

@@ -81,7 +81,8 @@ export const en = {
   commentSent: "Comment sent",
   sent: "Sent",
   loadMore: "Show more",
-  characters: (left: number) => `${left} left`,
+  characters: (left: number) =>
+    left < 0 ? `${-left} ${plural(-left, "character", "characters")} too many` : `${left} ${plural(left, "character", "characters")} left`,
 
   /* ---- people ---- */
   follow: "Follow",
@@ -94,8 +95,8 @@ export const en = {
   likesCount: "Likes",
   message: "Message",
   worksTab: "Clips",
-  likesTab: "Likes",
-  noSignature: "No words about themselves yet.",
+  likesTab: "Liked",
+  noSignature: "No bio yet",
   noWorks: "No clips yet",
   noMyWorksText: "Your first one is a minute away.",
   noLikes: "No likes yet",
@@ -116,8 +117,10 @@ export const en = {
   /* ---- upload ---- */
   newClip: "New clip",
   chooseClip: "Choose a clip",
-  dropClip: "or drop it here. MP4 or MOV.",
+  dropClip: "or drop it here",
+  clipKinds: "MP4 or MOV",
   otherClip: "Choose another one",
+  previewOf: (name: string) => `Preview of ${name}`,
   title: "Title",
   titleHint: "What is to be seen?",
   publish: "Publish",

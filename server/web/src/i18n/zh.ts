@@ -77,7 +77,7 @@ export const zh: Words = {
   commentSent: "评论已发送",
   sent: "已发送",
   loadMore: "显示更多",
-  characters: (left) => `还可输入 ${left} 字`,
+  characters: (left) => (left < 0 ? `超出 ${-left} 字` : `还可输入 ${left} 字`),
 
   follow: "关注",
   following: "已关注",
@@ -110,8 +110,10 @@ export const zh: Words = {
 
   newClip: "发布作品",
   chooseClip: "选择视频",
-  dropClip: "或将文件拖到这里，支持 MP4 和 MOV。",
+  dropClip: "或将文件拖到这里",
+  clipKinds: "支持 MP4 和 MOV",
   otherClip: "重新选择",
+  previewOf: (name) => `预览 ${name}`,
   title: "标题",
   titleHint: "拍了些什么？",
   publish: "发布",

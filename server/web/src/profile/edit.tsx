@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Change one's own picture and words. */
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { lengthOf } from "../drafts";
 import { words } from "../i18n";
@@ -9,21 +10,32 @@ import * as api from "../net/api";
 import { type ServiceError, asServiceError } from "../net/errors";
 import type { User } from "../net/types";
 import { users } from "../store";
-import { signatureOf } from "../ui/avatar";
+import { Avatar, signatureOf } from "../ui/avatar";
+import { ChosenPicture } from "../ui/chosen";
 import { Dialog } from "../ui/dialog";
 import { ErrorText } from "../ui/states";
 import { tell } from "../ui/toast";
+import { Cover } from "./cover";
 
 const LONGEST = 128;
 const PICTURES = "image/jpeg,image/png,image/webp";
 
-function Picture({ name, label }: { name: string; label: string }) {
-  const chosen = useSignal("");
+interface PictureProps {
+  name: string;
+  label: string;
+  /** What is shown now. */
+  children: ComponentChildren;
+}
+
+function Picture({ name, label, children }: PictureProps) {
+  const w = words.value;
+  const chosen = useSignal<File | undefined>(undefined);
   const id = useId();
   return (
     <div class="field">
       <span id={`${id}-label`}>{label}</span>
-      <label class="file-field">
+      <label class={`picture-field picture-${name}`}>
+        {chosen.value ? <ChosenPicture file={chosen.value} class="picture-now" /> : children}
         <input
           type="file"
           name={name}
@@ -31,10 +43,10 @@ function Picture({ name, label }: { name: string; label: string }) {
           class="sr-only"
           aria-labelledby={`${id}-label`}
           onChange={(event) => {
-            chosen.value = event.currentTarget.files?.[0]?.name ?? "";
+            chosen.value = event.currentTarget.files?.[0];
           }}
         />
-        <span>{chosen.value || words.value.choosePicture}</span>
+        <span class="button button-quiet">{w.choosePicture}</span>
       </label>
     </div>
   );
@@ -90,8 +102,12 @@ export function EditProfile({ user, close }: { user: User; close: () => void }) 
           if (!busy.value && left >= 0) void save(event.currentTarget);
         }}
       >
-        <Picture name="avatar" label={w.avatar} />
-        <Picture name="background_image" label={w.background} />
+        <Picture name="avatar" label={w.avatar}>
+          <Avatar user={user} size={72} />
+        </Picture>
+        <Picture name="background_image" label={w.background}>
+          <Cover user={user} class="picture-now" />
+        </Picture>
         <div class="field">
           <label for="signature">{w.signature}</label>
           <textarea

@@ -12,26 +12,17 @@ import type { User } from "../net/types";
 import { type Shelf, to } from "../router";
 import { myId } from "../session";
 import { users } from "../store";
-import { Avatar, backgroundOf, hueOf, signatureOf } from "../ui/avatar";
+import { Avatar, signatureOf } from "../ui/avatar";
 import { FilmIcon, GearIcon, HeartIcon } from "../ui/icons";
 import { useLoading } from "../ui/loaded";
 import { More } from "../ui/more";
 import { Empty, Failed, Partial, Spinner } from "../ui/states";
-import { Tinted } from "../ui/tinted";
+import { Cover } from "./cover";
 import { EditProfile } from "./edit";
 import { Grid } from "./grid";
 import { loadUser } from "./load";
 import { FollowButton } from "./people";
 import { shelfOf } from "./shelves";
-
-function Cover({ user }: { user: User }) {
-  const picture = backgroundOf(user);
-  return picture ? (
-    <img class="profile-cover" src={picture} alt="" />
-  ) : (
-    <Tinted hue={hueOf(user.name)} class="profile-cover profile-cover-plain" />
-  );
-}
 
 function Figures({ user }: { user: User }) {
   const w = words.value;
@@ -155,7 +146,7 @@ export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
   }
   return (
     <section class="page profile">
-      <Cover user={user} />
+      <Cover user={user} class="profile-cover" />
       <div class="profile-head">
         <Avatar user={user} size={104} />
         <div class="profile-words">

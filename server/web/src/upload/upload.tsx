@@ -2,43 +2,46 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Choose a clip, name it, publish it. */
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
 import { draft, lengthOf } from "../drafts";
 import { words } from "../i18n";
-import { ServiceError } from "../net/errors";
+import { canHover } from "../media";
+import { CODE, type ServiceError } from "../net/errors";
 import { go, to } from "../router";
 import { myId } from "../session";
+import { ChosenClip } from "../ui/chosen";
 import { FilmIcon } from "../ui/icons";
 import { ErrorText } from "../ui/states";
 import { file, publish, state } from "./publishing";
 
 const LONGEST = 128;
 
-const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+const sizeOf = (bytes: number) =>
+  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
 /* What the browser takes for a video or does not know is sent: the service looks at the bytes. */
 const mayBeClip = ({ type, name }: File) => type === "" || /^video\//.test(type) || /\.(mp4|mov|m4v)$/i.test(name);
 
 /* Does the service refuse the file itself? Of that it can be said more than of other errors. */
-const isRefused = (error: ServiceError) => error.reason === 1006;
+const isRefused = (error: ServiceError) => error.reason === CODE.refusedFile;
 
 function Chooser() {
   const w = words.value;
   const over = useSignal(false);
   const wrong = useSignal(false);
-  const input = useRef<HTMLInputElement>(null);
+  const chosen = file.value;
 
-  const take = (chosen: File | undefined) => {
-    if (!chosen) return;
-    wrong.value = !mayBeClip(chosen);
-    file.value = wrong.value ? undefined : chosen;
+  const take = (taken: File | undefined) => {
+    if (!taken) return;
+    wrong.value = !mayBeClip(taken);
+    file.value = wrong.value ? undefined : taken;
     state.value = { is: "idle" };
   };
 
   return (
-    <>
+    <div class="chooser">
+      {chosen && <ChosenClip file={chosen} label={w.previewOf(chosen.name)} />}
       <label
-        class={over.value ? "drop is-over" : "drop"}
+        class={`drop ${chosen ? "has-file" : ""} ${over.value ? "is-over" : ""}`}
         onDragOver={(event) => {
           event.preventDefault();
           over.value = true;
@@ -53,25 +56,25 @@ function Chooser() {
         }}
       >
         <input
-          ref={input}
           type="file"
           class="sr-only"
           accept="video/mp4,video/quicktime,.mp4,.mov,.m4v"
           onChange={(event) => take(event.currentTarget.files?.[0])}
         />
-        <span class="drop-icon">
-          <FilmIcon size={36} />
-        </span>
-        {file.value ? (
+        {chosen ? (
           <>
-            <strong class="drop-name">{file.value.name}</strong>
-            <span>{megabytes(file.value.size)}</span>
+            <strong class="drop-name">{chosen.name}</strong>
+            <span>{sizeOf(chosen.size)}</span>
             <span class="link">{w.otherClip}</span>
           </>
         ) : (
           <>
+            <span class="drop-icon">
+              <FilmIcon size={36} />
+            </span>
             <strong>{w.chooseClip}</strong>
-            <span>{w.dropClip}</span>
+            {canHover.value && <span>{w.dropClip}</span>}
+            <small>{w.clipKinds}</small>
           </>
         )}
       </label>
@@ -80,7 +83,7 @@ function Chooser() {
           {w.notAClip}
         </p>
       )}
-    </>
+    </div>
   );
 }
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the user chose to send, shown before it is sent. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+
+/* As wide as it is shown at most, on a screen of twice the points. */
+const WIDTH = 800;
+
+/** The picture in FILE, or nothing when the browser knows no such pictures. It is drawn, since the policy of
+ * the page allows no pictures from anywhere but the service. */
+export function ChosenPicture({ file, class: name }: { file: File; class: string }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+
+  useEffect(() => {
+    let current = true;
+    createImageBitmap(file, { resizeWidth: WIDTH, resizeQuality: "medium" }).then(
+      (picture) => {
+        if (current && canvas.current) {
+          canvas.current.width = picture.width;
+          canvas.current.height = picture.height;
+          canvas.current.getContext("2d")?.drawImage(picture, 0, 0);
+        }
+        picture.close();
+      },
+      () => {},
+    );
+    return () => {
+      current = false;
+    };
+  }, [file]);
+
+  return <canvas ref={canvas} class={name} width={1} height={1} aria-hidden="true" />;
+}
+
+/** The clip in FILE, or nothing when the browser cannot play it; the service may know it all the same. */
+export function ChosenClip({ file, label }: { file: File; label: string }) {
+  const address = useSignal("");
+
+  useEffect(() => {
+    const made = URL.createObjectURL(file);
+    address.value = made;
+    return () => URL.revokeObjectURL(made);
+  }, [file]);
+
+  if (!address.value) return null;
+  return (
+    <video
+      class="chosen-clip"
+      src={address.value}
+      controls
+      playsInline
+      preload="auto"
+      aria-label={label}
+      onError={() => {
+        address.value = "";
+      }}
+    />
+  );
+}
