@@ -49,6 +49,8 @@ export default defineConfig({
     emptyOutDir: false,
     assetsDir: "web",
     target: "es2022",
+    /* light-dark() */
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     /* The policy of the page allows neither data: nor inline scripts and styles. */
     assetsInlineLimit: 0,
     cssCodeSplit: false,

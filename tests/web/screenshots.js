@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { LAYOUTS, People, plays, shown } from "../lib/browser.js";
+import { LAYOUTS, People, nextClip, plays, shown } from "../lib/browser.js";
 import { Cluster, ROOT, UPLOADS } from "../lib/cluster.js";
 
 const OUT = join(ROOT, "var", "screenshots");
@@ -14,12 +14,15 @@ const IN_REPOSITORY = join(ROOT, "tests", "web", "screenshots");
 const LOOKS = { en: { locale: "en-US", colorScheme: "dark" }, zh: { locale: "zh-CN", colorScheme: "light" } };
 /* Names as below, and how each is called in the repository. */
 const SHOWN_IN_README = new Map([
-  ["desktop-en-feed", "desktop"], ["phone-en-feed", "phone"], ["phone-zh-comments", "comments"], ["desktop-zh-chat", "chat"],
-  ["desktop-en-profile", "profile"],
+  ["desktop-en-feed", "desktop"], ["phone-en-feed", "phone"], ["desktop-zh-chat", "chat"], ["desktop-en-profile", "profile"],
 ]);
 
-/* Who is shown; what they did, scripts/seed has done. */
-const seeded = (api) => Promise.all([1, 2, 3].map(async (n) => ({ id: (await api.login(`demo${n}`, `demo-${n}`)).user_id })));
+/* Who is shown, and a clip; what they did, scripts/seed has done. */
+async function seeded(api) {
+  const users = await Promise.all([1, 2, 3].map(async (n) => ({ id: (await api.login(`demo${n}`, `demo-${n}`)).user_id })));
+  const [{ play_url }] = (await api.feed()).video_list;
+  return { users, clip: (await api.fetch(play_url)).body };
+}
 
 const goTo = (page, place) => page.evaluate((hash) => {
   location.hash = hash;
@@ -32,20 +35,28 @@ const pictures = (page) => page.waitForFunction(() => [...document.images].every
   return image.complete || !isSeen;
 }));
 
+/* As people do it there: a finger leaves nothing that hovers, and no focus. */
+const press = (target, { layout }) => (layout === "phone" ? target.tap() : target.click());
+const leave = (page, scene) => press(page.getByRole("dialog").locator(".dialog-head button"), scene);
+
 /* What a visitor sees, in order; each begins where the one before has ended. */
 const OF_VISITORS = {
   feed: (page) => plays(page),
-  settings: async (page, { layout }) => {
-    await page.locator(layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar button").first().click();
+  settings: async (page, scene) => {
+    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar button").first(), scene);
+    await page.getByRole("dialog").waitFor();
   },
-  visitor: async (page) => {
-    await page.keyboard.press("Escape");
+  visitor: async (page, scene) => {
+    await leave(page, scene);
     await goTo(page, "#/me");
-    await page.locator("main .button").waitFor();
+    await page.locator("main .button").first().waitFor();
   },
-  login: async (page) => {
-    await page.locator("main .button").click();
+  "sign-up": async (page, scene) => {
+    await press(page.locator("main .button").nth(1), scene);
     await page.locator("[name=username]").waitFor();
+  },
+  login: async (page, scene) => {
+    await press(page.locator(".login-other button"), scene);
   },
   "wrong-password": async (page) => {
     await page.locator("[name=username]").fill("demo1");
@@ -61,12 +72,22 @@ const OF_USERS = {
     await page.keyboard.press("Enter");
     await page.locator(".tile").first().waitFor();
   },
-  edit: async (page) => {
-    await page.locator(".profile .button-quiet").click();
+  edit: async (page, scene) => {
+    await press(page.locator(".profile .button-quiet"), scene);
+    await page.getByRole("dialog").waitFor();
   },
-  profile: async (page, { users }) => {
-    await page.keyboard.press("Escape");
-    await goTo(page, `#/user/${users[2].id}`);
+  "settings-of-user": async (page, scene) => {
+    await leave(page, scene);
+    await press(page.locator(".profile .icon-button"), scene);
+    await page.getByRole("dialog").waitFor();
+  },
+  "change-password": async (page, scene) => {
+    await press(page.getByRole("dialog").locator(".button-stack button").first(), scene);
+    await page.locator("[name=old]").waitFor();
+  },
+  profile: async (page, scene) => {
+    await leave(page, scene);
+    await goTo(page, `#/user/${scene.users[2].id}`);
     await page.locator(".tile").first().waitFor();
   },
   likes: async (page, { users }) => {
@@ -81,6 +102,12 @@ const OF_USERS = {
     await goTo(page, "#/upload");
     await page.locator("[name=title]").waitFor();
   },
+  "upload-chosen": async (page, { clip }) => {
+    await page.locator("input[type=file]").setInputFiles({ name: "sunset.mp4", mimeType: "video/mp4", buffer: clip });
+    await page.locator("[name=title]").fill("The sun goes down");
+    await page.locator("[name=title]").blur();
+    await page.waitForFunction(() => document.querySelector(".chosen-clip")?.readyState === 4);
+  },
   friends: async (page) => {
     await goTo(page, "#/friends");
     await page.locator(".friend").first().waitFor();
@@ -89,25 +116,25 @@ const OF_USERS = {
     await goTo(page, `#/chat/${users[1].id}`);
     await page.locator(".bubble").nth(4).waitFor();
   },
-  comments: async (page, { layout }) => {
+  comments: async (page, scene) => {
     await goTo(page, "#/");
     await plays(page);
-    if (layout === "phone") await page.keyboard.press("c");
+    if (scene.layout === "phone") await press(shown(page).locator(".rail-button").nth(1), scene);
     await page.locator(".comment").first().waitFor();
   },
-  paused: async (page, { layout }) => {
-    if (layout === "phone") await page.keyboard.press("Escape");
-    await page.keyboard.press("ArrowDown");
+  paused: async (page, scene) => {
+    if (scene.layout === "phone") await leave(page, scene);
+    await nextClip(page);
     await plays(page);
-    await page.keyboard.press("Space");
+    await press(shown(page).locator(".pause-button"), scene);
     await shown(page).locator(".clip-paused").waitFor();
   },
-  keys: async (page) => {
-    await page.keyboard.press("?");
+  keys: async (page, scene) => {
+    await press(page.locator(".nav-foot .nav-link").nth(1), scene);
     await page.locator("kbd").first().waitFor();
   },
-  end: async (page) => {
-    await page.keyboard.press("Escape");
+  end: async (page, scene) => {
+    if (scene.layout === "desktop") await leave(page, scene);
     await page.evaluate(() => {
       const feed = document.querySelector(".feed");
       feed.scrollTop = feed.scrollHeight;
@@ -121,7 +148,11 @@ const OF_USERS = {
   },
 };
 
+/* What no phone has. */
+const ON_DESKTOP = new Set(["keys"]);
+
 async function shoot(page, name) {
+  await page.mouse.move(0, 0); /* what it rested on looks different */
   await pictures(page);
   await page.screenshot({ path: join(OUT, `${name}.png`), animations: "disabled" });
   const kept = process.env.SCREENSHOTS_README && SHOWN_IN_README.get(name);
@@ -129,10 +160,11 @@ async function shoot(page, name) {
   console.log(name);
 }
 
-async function lookAround(people, layout, language, users) {
+async function lookAround(people, layout, language, content) {
   const page = await people.somebody({ ...LOOKS[language], reducedMotion: "reduce", quiet: true });
   for (const [view, arrive] of Object.entries({ ...OF_VISITORS, ...OF_USERS })) {
-    await arrive(page, { layout, users });
+    if (layout === "phone" && ON_DESKTOP.has(view)) continue;
+    await arrive(page, { layout, ...content });
     await shoot(page, `${layout}-${language}-${view}`);
   }
   await people.goHome();
@@ -142,12 +174,12 @@ const cluster = await Cluster.up({ shards: 2, options: UPLOADS });
 try {
   const { status, stderr } = spawnSync(join(ROOT, "scripts", "seed"), [cluster.server.url], { encoding: "utf8" });
   if (status !== 0) throw new Error(`scripts/seed: ${stderr}`);
-  const users = await seeded(cluster.api);
+  const content = await seeded(cluster.api);
   mkdirSync(OUT, { recursive: true });
   mkdirSync(IN_REPOSITORY, { recursive: true });
   for (const layout of Object.keys(LAYOUTS)) {
     const people = await People.at(cluster.server.url, layout);
-    for (const language of Object.keys(LOOKS)) await lookAround(people, layout, language, users);
+    for (const language of Object.keys(LOOKS)) await lookAround(people, layout, language, content);
     await people.close();
   }
 } finally {
