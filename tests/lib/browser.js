@@ -66,9 +66,13 @@ export class People {
     assert.deepEqual(this.complaints, []);
   }
 
-  /** Close what everybody has open. */
+  /** Close what everybody has open. What a test has put in the way of a request may be busy with one that
+   * nobody waits for any more. */
   async goHome() {
-    await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
+    const contexts = this.#contexts.splice(0);
+    const pages = contexts.flatMap((context) => context.pages());
+    await Promise.all(pages.map((page) => page.unrouteAll({ behavior: "ignoreErrors" })));
+    await Promise.all(contexts.map((context) => context.close()));
   }
 
   async close() {
