@@ -106,7 +106,8 @@ const OF_USERS = {
     await page.locator("input[type=file]").setInputFiles({ name: "sunset.mp4", mimeType: "video/mp4", buffer: clip });
     await page.locator("[name=title]").fill("The sun goes down");
     await page.locator("[name=title]").blur();
-    await page.waitForFunction(() => document.querySelector(".chosen-clip")?.readyState === 4);
+    /* The browser's own controls show that they wait until it has played. */
+    await page.locator(".chosen-clip").evaluate((player) => player.play().then(() => player.pause()));
   },
   friends: async (page) => {
     await goTo(page, "#/friends");
