@@ -9,7 +9,7 @@
 #include "server/app.h"
 #include "server/metrics.h"
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 /* " NAME=" and a number. */
 static void add_number(struct line *line, const char *name, uint64_t number)
@@ -71,9 +71,7 @@ void account_write(const struct request *req, const struct account *account)
         log_access(req, account, code, us);
     }
     if (account->is_answered) {
-        metrics_request_done(req->app->metrics,
-                             req->route != NULL ? route_index(req->route)
-                                                : METRICS_NO_ROUTE,
+        metrics_request_done(req->app->metrics, account->route,
                              (int)req->reply.http_status, code, us);
     }
 }

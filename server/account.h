@@ -5,12 +5,14 @@
 #define DOUSHARD_ACCOUNT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct request;
 
 /* What the request itself does not know. */
 struct account {
+    size_t route; /* its row of the table; METRICS_NO_ROUTE: it has none */
     bool is_answered;
     int64_t us;          /* from its last byte to the answer; not used without one */
     uint64_t body_bytes; /* that came */

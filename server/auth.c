@@ -20,7 +20,7 @@
 #include "server/config.h"
 #include "server/metrics.h"
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 #include "server/session_cache.h"
 #include "server/throttle.h"
 #include "server/token_keys.h"

@@ -10,7 +10,7 @@
 
 #include "server/app.h"
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 bool claim_is_key(const char *key)
 {

@@ -125,10 +125,16 @@ static void answer_past_library(struct exchange *ex)
 /* Say and count, once nothing more will happen to the request. */
 static void account(const struct exchange *ex, const char *end)
 {
-    account_write(&ex->req, &(struct account){.is_answered = ex->answered_us != 0,
-                                              .us = ex->answered_us - ex->ended_us,
-                                              .body_bytes = ex->body_bytes,
-                                              .end = end});
+    const struct route *route = ex->req.route;
+
+    account_write(&ex->req,
+                  &(struct account){.route = route != NULL
+                                                 ? route_index(ex->place->routes, route)
+                                                 : METRICS_NO_ROUTE,
+                                    .is_answered = ex->answered_us != 0,
+                                    .us = ex->answered_us - ex->ended_us,
+                                    .body_bytes = ex->body_bytes,
+                                    .end = end});
 }
 
 /* ---- running the handler ---------------------------------------------------------- */
@@ -609,7 +615,8 @@ static bool find_route(struct exchange *ex)
                     reason != NULL ? reason : "out of memory");
         return false;
     }
-    switch (route_find(ex->place->listener, ex->framing.method, path, &match)) {
+    switch (route_find(ex->place->routes, ex->place->listener, ex->framing.method, path,
+                       &match)) {
     case ROUTE_FOUND:
         request_set_route(req, match.route, match.rest);
         return true;

@@ -18,7 +18,7 @@
 
 #include "server/reaper.h"
 #include "server/reply.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 struct MHD_Connection;
 struct app;
@@ -26,9 +26,10 @@ struct exchange;
 
 /* Where requests come in: one thread of the library. */
 struct exchange_place {
-    struct app *app;              /* (ref) */
-    enum route_listener listener; /* which routes there are */
-    const atomic_bool *closing;   /* (ref) every answer ends its connection */
+    struct app *app;                  /* (ref) */
+    const struct route_table *routes; /* (ref) */
+    enum route_listener listener;     /* which routes there are */
+    const atomic_bool *closing;       /* (ref) every answer ends its connection */
     struct exchange *heads;   /* requests whose header is not complete; that thread's */
     struct reply_stock stock; /* that thread's; the owner releases it */
 };

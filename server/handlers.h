@@ -6,7 +6,7 @@
  * connection's thread) with checked parameters and an identified caller. On a fiber it
  * may wait for shards until req->deadline_ms, and for nothing else (shard/base/wait.h).
  * It frees nothing that is in the arena, and ends by calling one reply function of
- * reply.h. What is called *_quick is a route_quick (routes.h). */
+ * reply.h. What is called *_quick is a route_quick (route.h). */
 #ifndef DOUSHARD_HANDLERS_H
 #define DOUSHARD_HANDLERS_H
 

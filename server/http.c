@@ -61,7 +61,8 @@ struct listener {
 };
 
 struct http {
-    struct app *app; /* (ref) */
+    struct app *app;                  /* (ref) */
+    const struct route_table *routes; /* (ref) */
     struct reaper *reaper;
     struct listener listeners[N_LISTENERS];
     pthread_mutex_t mutex;
@@ -294,7 +295,7 @@ static bool open_socket(struct listener *listener, const char *host, int port)
     return true;
 }
 
-struct http *http_new(struct app *app)
+struct http *http_new(struct app *app, const struct route_table *routes)
 {
     const struct config *config = app_config(app);
     struct http *http = calloc(1, sizeof(*http));
@@ -303,6 +304,7 @@ struct http *http_new(struct app *app)
         return NULL;
     }
     http->app = app;
+    http->routes = routes;
     (void)pthread_mutex_init(&http->mutex, NULL);
     (void)pthread_cond_init(&http->quiet, NULL);
     for (size_t i = 0; i < N_LISTENERS; i++) {
@@ -355,6 +357,7 @@ static bool start_listener(struct listener *listener, unsigned n_threads,
 
         loop->listener = listener;
         loop->place.app = listener->http->app;
+        loop->place.routes = listener->http->routes;
         loop->place.listener = listener->kind;
         loop->place.closing = &listener->closing;
         if (!start_loop(loop, connections_max + REFUSED_MAX)) {

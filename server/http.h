@@ -16,15 +16,15 @@
 
 #include "shard/base/check.h"
 
-#include "server/routes.h"
+#include "server/route.h"
 
 struct app;
 struct http;
 
-/* Open both listening sockets (options listen_* and admin_*) without accepting yet. The
- * other parts of APP may still be missing. NULL: an address is bad or taken; the log says
- * which. */
-struct http *http_new(struct app *app) MUST_CHECK;
+/* Open both listening sockets (options listen_* and admin_*) for what is in ROUTES,
+ * without accepting yet. The other parts of APP may still be missing. NULL: an address is
+ * bad or taken; the log says which. */
+struct http *http_new(struct app *app, const struct route_table *routes) MUST_CHECK;
 
 /* The port that is listened on; a free one was taken when the option said 0. */
 unsigned http_port(const struct http *http, enum route_listener listener);

@@ -165,18 +165,17 @@ static void notify(const struct process *process, const char *state)
 
 static bool start_metrics(struct app *app)
 {
-    size_t n;
-    const struct route *table = route_table(&n);
-    struct metrics_route *routes = calloc(n, sizeof *routes);
+    const struct route_table *table = routes_table();
+    struct metrics_route *routes = calloc(table->n, sizeof *routes);
 
     if (routes == NULL) {
         return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        routes[i] =
-            (struct metrics_route){.method = table[i].method, .path = table[i].path};
+    for (size_t i = 0; i < table->n; i++) {
+        routes[i] = (struct metrics_route){.method = table->rows[i].method,
+                                           .path = table->rows[i].path};
     }
-    app->metrics = metrics_new(routes, n);
+    app->metrics = metrics_new(routes, table->n);
     free(routes);
     return app->metrics != NULL;
 }
@@ -357,7 +356,7 @@ static bool start_parts(struct process *process)
     struct app *app = &process->app;
     const struct config *config = process->config;
 
-    app->http = http_new(app);
+    app->http = http_new(app, routes_table());
     if (app->http == NULL) {
         return false;
     }
@@ -616,7 +615,7 @@ int main(int argc, char **argv)
         printf("doushard %s (%s)\n", version_text(), version_commit());
         return EXIT_STOPPED;
     case CONFIG_ROUTES:
-        route_print(stdout);
+        route_print(routes_table(), stdout);
         return EXIT_STOPPED;
     default:
         return (int)run(&args);

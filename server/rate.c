@@ -20,7 +20,6 @@
 #include "server/metrics.h"
 #include "server/redis.h"
 #include "server/request.h"
-#include "server/routes.h"
 #include "server/tag.h"
 
 #define WAYS 8

@@ -24,15 +24,9 @@
 
 #include "shard/gcra.h"
 
-struct request;
+#include "server/route.h"
 
-/* RATE_NONE is not counted; all others are of rate.def. */
-enum rate_action {
-    RATE_NONE,
-#define RATE(name, text, subject, option, period) RATE_##name,
-#include "server/rate.def"
-    RATE__COUNT
-};
+struct request;
 
 /* Whom a count is for. */
 enum rate_subject { RATE_OF_NOBODY, RATE_OF_USER, RATE_OF_ADDRESS };

@@ -15,7 +15,7 @@
 #include "shard/base/json_out.h"
 
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 /* A longer envelope than this is a bug: every list has a limit of rows. */
 #define ENVELOPE_BYTES_MAX ((size_t)4 << 20)

@@ -14,7 +14,7 @@
 
 #include "server/app.h"
 #include "server/config.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 void request_init(struct request *req, struct app *app, int64_t start_ms)
 {

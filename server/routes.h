@@ -1,87 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* THE route table: every path the server answers, and how a path finds its row. */
+/* THE route table: every path the server answers. */
 #ifndef DOUSHARD_ROUTES_H
 #define DOUSHARD_ROUTES_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "server/route.h"
 
-#include "shard/base/check.h"
-
-#include "server/params.h"
-#include "server/rate.h"
-
-struct request;
-
-typedef void (*route_handler)(struct request *req);
-
-/* Answer at once, in the connection's thread, by what is in memory: true. Never blocks.
- * False: nothing is answered, and the handler is to run. */
-typedef bool (*route_quick)(struct request *req);
-
-enum route_auth {
-    AUTH_NONE,     /* a token is not looked at */
-    AUTH_OPTIONAL, /* a bad or missing token means anonymous */
-    AUTH_REQUIRED, /* a bad or missing token is refused before the handler runs */
-};
-
-/* Which option is the time budget of the handler. */
-enum route_budget { BUDGET_REQUEST, BUDGET_PUBLISH };
-
-/* Takes a file part; the body may be as long as upload_limit_bytes. */
-#define ROUTE_UPLOAD 1u
-/* On the operator's listener, and only there. */
-#define ROUTE_ADMIN 2u
-/* Runs in the connection's thread: must not block. Works however busy the others are. */
-#define ROUTE_INLINE 4u
-/* Matches every path that begins so; the rest is req->path_rest. */
-#define ROUTE_PREFIX 8u
-/* Computes for long (passwords), or blocks on files and processes: runs on a thread of
- * its own. All others run on fibers (shard/base/fiber.h): they wait for shards only. */
-#define ROUTE_THREAD 16u
-
-struct route {
-    const char *method; /* "GET" answers HEAD too */
-    const char *path;   /* ends with '/'; the same path without it matches too */
-    route_handler handler;
-    route_quick quick; /* tried before it, with checked parameters; NULL: none */
-    enum route_auth auth;
-    enum route_budget budget;
-    unsigned flags;
-    enum rate_action rate; /* what it counts as; the handler runs only if it may */
-    const struct param_spec *params; /* NULL: none; else ends with a name of NULL */
-    const char *failure_json; /* keys added to every refusal: "\"token\":\"\"", or NULL */
-    const char *doc;          /* one line */
-};
-
-enum route_listener { LISTENER_PUBLIC, LISTENER_ADMIN };
-
-enum route_result {
-    ROUTE_FOUND,
-    ROUTE_NO_PATH,        /* 404 */
-    ROUTE_NO_METHOD,      /* 405 */
-    ROUTE_NO_SUCH_METHOD, /* 501: no method of HTTP that we know, or one we never serve */
-};
-
-struct route_match {
-    const struct route *route; /* ROUTE_FOUND; for ROUTE_NO_METHOD a row of this path */
-    const char *rest;          /* after the prefix; points into the path; "" else */
-    char allow[64];            /* ROUTE_NO_METHOD: value of the header Allow */
-};
-
-/* Look up a decoded path. Pure. PATH has no query. */
-enum route_result route_find(enum route_listener listener, const char *method,
-                             const char *path, struct route_match *match);
-
-/* The table; *N rows. For the metrics, --routes and tests. */
-const struct route *route_table(size_t *n);
-
-/* The index of ROUTE in the table. */
-size_t route_index(const struct route *route);
-
-/* Print the table: what `doushard --routes` shows. */
-void route_print(FILE *out);
+const struct route_table *routes_table(void);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include "server/handlers.h"
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 #include "server/static_file.h"
 #include "server/views.h"
 

@@ -25,7 +25,7 @@
 #include "server/config.h"
 #include "server/handlers.h"
 #include "server/request.h"
-#include "server/routes.h"
+#include "server/route.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

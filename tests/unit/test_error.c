@@ -126,14 +126,14 @@ static void test_details(void **state)
 {
     static const char *const details[] = {"", "\"quoted\" \\ back", "line\r\nbreak",
                                           "\x01\x7f\xff\xe4\xb8", "%s%n"};
-    size_t n;
-    const struct route *routes = route_table(&n);
+    const struct route_table *table = routes_table();
+    const struct route *routes = table->rows;
     char longest[5000];
 
     (void)state;
     memset(longest, '"', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < table->n; i++) {
         for (size_t j = 0; j <= ARRAY_LEN(details); j++) {
             struct request req;
             json_t *json;

@@ -63,8 +63,8 @@ static void test_find(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct route_match match;
-        enum route_result result =
-            route_find(cases[i].listener, cases[i].method, cases[i].path, &match);
+        enum route_result result = route_find(routes_table(), cases[i].listener,
+                                              cases[i].method, cases[i].path, &match);
 
         assert_int_equal(result, cases[i].result);
         if (cases[i].found != NULL) {
@@ -80,12 +80,12 @@ static void test_find(void **state)
 
 static void test_rows(void **state)
 {
-    size_t n;
-    const struct route *routes = route_table(&n);
+    const struct route_table *table = routes_table();
+    const struct route *routes = table->rows;
 
     (void)state;
-    assert_true(n > 0);
-    for (size_t i = 0; i < n; i++) {
+    assert_true(table->n > 0);
+    for (size_t i = 0; i < table->n; i++) {
         const struct route *route = &routes[i];
         size_t len = strlen(route->path);
         bool has_token = false;
@@ -94,7 +94,7 @@ static void test_rows(void **state)
         assert_true(route->path[0] == '/' && route->path[len - 1] == '/');
         assert_non_null(route->handler);
         assert_true(strlen(route->doc) > 0);
-        assert_int_equal(route_index(route), i);
+        assert_int_equal(route_index(table, route), i);
         for (const struct param_spec *spec = route->params;
              spec != NULL && spec->name != NULL; spec++) {
             has_token = has_token || spec->type == PARAM_TOKEN;
@@ -113,17 +113,17 @@ static void test_rows(void **state)
 
 static void test_print(void **state)
 {
-    size_t n;
-    const struct route *routes = route_table(&n);
+    const struct route_table *table = routes_table();
+    const struct route *routes = table->rows;
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
     (void)state;
     assert_non_null(out);
-    route_print(out);
+    route_print(table, out);
     assert_int_equal(fclose(out), 0);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < table->n; i++) {
         assert_non_null(strstr(text, routes[i].path));
         assert_non_null(strstr(text, routes[i].doc));
     }
