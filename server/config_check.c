@@ -13,7 +13,7 @@
 #include "server/config.h"
 #include "server/config_file.h"
 #include "server/config_option.h"
-#include "server/cors.h"
+#include "server/origin.h"
 #include "server/redis.h"
 #include "server/token_keys.h"
 #include "server/topology.h"
@@ -61,7 +61,7 @@ static bool check_base_url(const char *url, struct config_error *err)
 static bool check_origins(const char *list, struct config_error *err)
 {
     const char *word = list;
-    const char *fault = cors_list_fault(list, &word);
+    const char *fault = origin_list_fault(list, &word);
     size_t len = strcspn(word, ",");
 
     return fault == NULL || config_fail(err, NULL, 0, "cors_origins has \"%.*s\": %s",

@@ -13,14 +13,6 @@
 
 struct request;
 
-/* What is wrong with LIST, origins with commas between them, as browsers write them:
- * "https://a.example" or "http://127.0.0.1:5173". NULL: nothing; else static text, and
- * *AT is the word that it is about. */
-const char *cors_list_fault(const char *list, const char **at) MUST_CHECK;
-
-/* Is ORIGIN, byte for byte, in a LIST without fault? */
-bool cors_list_has(const char *list, const char *origin);
-
 /* Add what the answer of REQ says about LIST to a page of the origin that the request
  * names. */
 void cors_tell(struct request *req, const char *list);

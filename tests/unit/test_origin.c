@@ -3,7 +3,7 @@
 /* Which lists of origins are taken, and which origin is in one. */
 #include <string.h>
 
-#include "server/cors.h"
+#include "server/origin.h"
 
 #include "tests/unit/cmocka_all.h"
 
@@ -26,7 +26,7 @@ static void test_good_lists(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-        const char *fault = cors_list_fault(lists[i], &at);
+        const char *fault = origin_list_fault(lists[i], &at);
 
         if (fault != NULL) {
             fail_msg("\"%s\": %s", lists[i], fault);
@@ -81,7 +81,7 @@ static void test_bad_lists(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const char *at = "nothing";
-        const char *fault = cors_list_fault(rows[i].list, &at);
+        const char *fault = origin_list_fault(rows[i].list, &at);
 
         if (fault == NULL || strstr(fault, rows[i].why) == NULL ||
             strncmp(at, rows[i].about, strlen(rows[i].about)) != 0) {
@@ -114,15 +114,15 @@ static void test_has(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        assert_true(cors_list_has(list, members[i]));
-        assert_false(cors_list_has("", members[i]));
+        assert_true(origin_list_has(list, members[i]));
+        assert_false(origin_list_has("", members[i]));
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (cors_list_has(list, others[i])) {
+        if (origin_list_has(list, others[i])) {
             fail_msg("\"%s\" is no member", others[i]);
         }
     }
-    assert_false(cors_list_has("", ""));
+    assert_false(origin_list_has("", ""));
 }
 
 int main(void)
