@@ -564,26 +564,16 @@ static bool keep_fixed(struct snapshot *next, const struct config *current,
     return true;
 }
 
-struct config *config_reload(const struct config_args *args, struct config *current,
-                             struct config_error *err)
+bool config_replace(struct config *next, struct config *current, struct config_error *err)
 {
-    struct config *next;
-
     if (current->generation >= GENERATIONS_MAX) {
-        config_fail(err, NULL, 0, "reloaded %d times: restart the server first",
-                    GENERATIONS_MAX);
-        return NULL;
+        return config_fail(err, NULL, 0, "reloaded %d times: restart the server first",
+                           GENERATIONS_MAX);
     }
-    next = config_load(args, err);
-    if (next == NULL) {
-        return NULL;
-    }
-    if (!config_check_files(next, err) ||
-        !keep_fixed((struct snapshot *)(void *)next, current, err)) {
-        free_one(next);
-        return NULL;
+    if (!keep_fixed((struct snapshot *)(void *)next, current, err)) {
+        return false;
     }
     next->older = current;
     next->generation = current->generation + 1;
-    return next;
+    return true;
 }

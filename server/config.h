@@ -74,20 +74,15 @@ void config_warn_variables(const struct config_args *args);
 
 /* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
  * are checked one by one and against each other; files they name are not opened, see
- * config_check_files(). */
+ * preflight_check(). */
 struct config *config_load(const struct config_args *args,
                            struct config_error *err) MUST_CHECK;
 
-/* Look at the files and directories that CONFIG names, as a start would: the topology
- * parses, the token keys and the words parse, secrets have mode 0600, directories can be
- * written, programs can be run. */
-bool config_check_files(const struct config *config, struct config_error *err) MUST_CHECK;
-
-/* Load and check everything again. Options that cannot change while running keep the
- * value of CURRENT, each with a warning in the log. Returns the new snapshot, which owns
- * CURRENT from then on; NULL, with *ERR, when anything is wrong: nothing has changed. */
-struct config *config_reload(const struct config_args *args, struct config *current,
-                             struct config_error *err) MUST_CHECK;
+/* NEXT, of config_load(), takes the place of CURRENT, which it owns from then on. Options
+ * that cannot change while running keep the value of CURRENT, each with a warning in the
+ * log. False, with *ERR: it cannot, and both are still the caller's. */
+bool config_replace(struct config *next, struct config *current,
+                    struct config_error *err) MUST_CHECK;
 
 /* Free CONFIG and all older snapshots; *CONFIG becomes NULL. NULL is allowed. No thread
  * may still read one of them. */
@@ -95,12 +90,6 @@ void config_free(struct config **config);
 
 /* How many threads WANTED means: 0 is one per core. */
 unsigned config_threads(int wanted);
-
-/* Read the first line of FILE, at most SIZE - 1 bytes, without its line end, into SECRET.
- * The file must be ours or root's and closed to everybody else. The caller clears SECRET.
- * "" as FILE gives "", an empty first line is refused. */
-bool config_read_secret(const char *file, char *secret, size_t size,
-                        struct config_error *err) MUST_CHECK;
 
 /* Every option with its value and where it came from, as a valid file. Of a secret that
  * is the path of its file; what the file holds is never shown. */

@@ -32,9 +32,11 @@
 #include "server/metrics.h"
 #include "server/notify.h"
 #include "server/page.h"
+#include "server/preflight.h"
 #include "server/rate.h"
 #include "server/redis.h"
 #include "server/routes.h"
+#include "server/secret.h"
 #include "server/storage.h"
 #include "server/topology.h"
 #include "server/upload.h"
@@ -208,7 +210,7 @@ static bool start_router(struct process *process)
 
     if (!topology_read(&topology, config->topology_file, config->durability_exempt,
                        &err) ||
-        !config_read_secret(config->db_password_file, password, sizeof password, &err)) {
+        !secret_read(config->db_password_file, password, sizeof password, &err)) {
         log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
         topology_release(&topology);
         return false;
@@ -425,8 +427,9 @@ static bool read_news(const struct process *process, struct news *news,
 {
     char why[320];
 
-    news->config = config_reload(process->args, process->config, err);
-    if (news->config == NULL ||
+    news->config = config_load(process->args, err);
+    if (news->config == NULL || !preflight_check(news->config, err) ||
+        !config_replace(news->config, process->config, err) ||
         !topology_read(&news->topology, news->config->topology_file,
                        news->config->durability_exempt, err)) {
         return false;
@@ -584,7 +587,7 @@ static enum exit_status run(const struct config_args *args)
     }
     if (args->mode == CONFIG_PRINT) {
         config_print(args, process.config, stdout);
-    } else if (!config_check_files(process.config, &err)) {
+    } else if (!preflight_check(process.config, &err)) {
         status = refuse(err.text, EXIT_REFUSED);
     } else if (args->mode == CONFIG_CHECK) {
         printf("%s: ok\n", args->file == NULL ? "defaults" : args->file);

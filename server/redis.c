@@ -10,6 +10,7 @@
 #include "shard/rcluster.h"
 
 #include "server/config.h"
+#include "server/secret.h"
 
 /* Nodes that an option names: enough of them to find one that lives. */
 #define NODES_MAX 64
@@ -109,8 +110,7 @@ bool redis_start(const struct config *config, struct rcluster **cluster,
                                              .timeout_ms = config->redis_timeout_ms};
 
     *cluster = NULL;
-    if (!config_read_secret(config->redis_password_file, password, sizeof password,
-                            err)) {
+    if (!secret_read(config->redis_password_file, password, sizeof password, err)) {
         return false;
     }
     bool is_good = redis_connect(config->redis_nodes, &options, cluster, err->text,

@@ -12,6 +12,8 @@
 #include "shard/base/log.h"
 
 #include "server/config.h"
+#include "server/preflight.h"
+#include "server/secret.h"
 
 #include "tests/unit/cmocka_all.h"
 
@@ -81,7 +83,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* A file that config_check_files() likes, then MORE. */
+/* A file that preflight_check() likes, then MORE. */
 static void write_good(const struct fixture *fix, const char *more)
 {
     char text[4096];
@@ -476,31 +478,31 @@ static void test_secrets(void **state)
     struct config_error err;
     char secret[16];
 
-    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_true(secret_read(fix->password, secret, sizeof secret, &err));
     assert_string_equal(secret, "secret");
-    assert_true(config_read_secret("", secret, sizeof secret, &err));
+    assert_true(secret_read("", secret, sizeof secret, &err));
     assert_string_equal(secret, "");
     write_text(fix->password, "two words\r\nsecond line");
-    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_true(secret_read(fix->password, secret, sizeof secret, &err));
     assert_string_equal(secret, "two words");
     write_text(fix->password, "123456789012345");
-    assert_true(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_true(secret_read(fix->password, secret, sizeof secret, &err));
     assert_string_equal(secret, "123456789012345");
     static const char *const empty[] = {"", "\n", "\r\n", "\nsecret\n"};
     for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
         write_text(fix->password, empty[i]);
-        assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+        assert_false(secret_read(fix->password, secret, sizeof secret, &err));
         assert_non_null(strstr(err.text, fix->password));
         assert_non_null(strstr(err.text, "its first line is empty"));
     }
     write_text(fix->password, "1234567890123456");
-    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_false(secret_read(fix->password, secret, sizeof secret, &err));
     assert_null(strstr(err.text, "1234"));
     assert_int_equal(chmod(fix->password, 0640), 0);
-    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_false(secret_read(fix->password, secret, sizeof secret, &err));
     assert_non_null(strstr(err.text, "others may read this secret (mode 0640)"));
     assert_int_equal(unlink(fix->password), 0);
-    assert_false(config_read_secret(fix->password, secret, sizeof secret, &err));
+    assert_false(secret_read(fix->password, secret, sizeof secret, &err));
     assert_non_null(strstr(err.text, "No such file"));
 }
 
@@ -521,7 +523,7 @@ static void test_check_files(void **state)
         write_good(fix, cases[i].more);
         struct config *config = load(fix->file, NULL, NULL, &err);
         assert_non_null(config);
-        bool ok = config_check_files(config, &err);
+        bool ok = preflight_check(config, &err);
         assert_int_equal(ok, cases[i].expected == NULL);
         if (cases[i].expected != NULL) {
             assert_non_null(strstr(err.text, cases[i].expected));
@@ -555,7 +557,7 @@ static void test_check_words(void **state)
         write_text(words, cases[i].words);
         struct config *config = load(fix->file, flag, NULL, &err);
         assert_non_null(config);
-        assert_int_equal(config_check_files(config, &err), cases[i].expected == NULL);
+        assert_int_equal(preflight_check(config, &err), cases[i].expected == NULL);
         assert_true(cases[i].expected == NULL ||
                     (strstr(err.text, words) == err.text &&
                      strstr(err.text, cases[i].expected) != NULL));
@@ -587,7 +589,7 @@ static void test_check_files_names_the_culprit(void **state)
         struct config_error err;
         struct config *config = load(fix->file, cases[i].flag, NULL, &err);
         assert_non_null(config);
-        assert_false(config_check_files(config, &err));
+        assert_false(preflight_check(config, &err));
         assert_non_null(strstr(err.text, cases[i].expected));
         config_free(&config);
     }
@@ -608,6 +610,19 @@ static struct config_args file_args(struct fixture *fix, char *argv[3])
     return args;
 }
 
+/* What SIGHUP does. NULL: it changes nothing. */
+static struct config *reload(const struct config_args *args, struct config *current,
+                             struct config_error *err)
+{
+    struct config *next = config_load(args, err);
+
+    if (next == NULL || !preflight_check(next, err) ||
+        !config_replace(next, current, err)) {
+        config_free(&next);
+    }
+    return next;
+}
+
 static void test_reload(void **state)
 {
     struct fixture *fix = *state;
@@ -619,7 +634,7 @@ static void test_reload(void **state)
     struct config *first = config_load(&args, &err);
     assert_non_null(first);
     write_good(fix, "feed_limit = 20; listen_port = 2000; db_name = \"two\";");
-    struct config *second = config_reload(&args, first, &err);
+    struct config *second = reload(&args, first, &err);
     assert_non_null(second);
     assert_int_equal(second->generation, 2);
     assert_int_equal(second->feed_limit, 20);
@@ -644,14 +659,14 @@ static void test_bad_reload_changes_nothing(void **state)
     struct config *config = config_load(&args, &err);
     assert_non_null(config);
     write_good(fix, "feed_limit = 20; workers_max = 0;");
-    assert_null(config_reload(&args, config, &err));
+    assert_null(reload(&args, config, &err));
     assert_non_null(strstr(err.text, ":10: workers_max is 0"));
     write_good(fix, "feed_limit = 20;");
     write_text(fix->topology, "servers = (\n\n{ name = \"Bad\"; } );");
-    assert_null(config_reload(&args, config, &err));
+    assert_null(reload(&args, config, &err));
     assert_non_null(strstr(err.text, "t.conf:3: \"Bad\" is no server name"));
     assert_int_equal(unlink(fix->file), 0);
-    assert_null(config_reload(&args, config, &err));
+    assert_null(reload(&args, config, &err));
     assert_int_equal(config->feed_limit, 10);
     assert_int_equal(config->generation, 1);
     assert_null(config->older);
@@ -729,7 +744,7 @@ static void test_mutated_files_apply_whole_or_not_at_all(void **state)
         write_file(fix->file, text, mutated_len);
         memcpy(&before, config, sizeof before);
         memset(&err, 0, sizeof err);
-        struct config *next = config_reload(&args, config, &err);
+        struct config *next = reload(&args, config, &err);
         /* The snapshot in force is never touched. */
         assert_memory_equal(&before, config, sizeof before);
         if (next == NULL) {

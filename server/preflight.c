@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the files that the options name contain, and whether directories and programs can
+ * be used. */
+#include "server/preflight.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/config.h"
+#include "server/config_file.h"
+#include "server/secret.h"
+#include "server/token_keys.h"
+#include "server/topology.h"
+#include "server/words.h"
+
+static bool check_password(const char *file, struct config_error *err)
+{
+    char secret[512];
+    bool ok = secret_read(file, secret, sizeof secret, err);
+
+    explicit_bzero(secret, sizeof secret);
+    return ok;
+}
+
+static bool check_token_keys(const struct config *config, struct config_error *err)
+{
+    struct jwt_keys keys;
+    char why[sizeof err->text];
+    bool ok = token_keys_load(config->token_keys_file, &keys, why, sizeof why);
+
+    explicit_bzero(&keys, sizeof keys);
+    return ok || config_fail(err, NULL, 0, "%s", why);
+}
+
+static bool check_topology(const struct config *config, struct config_error *err)
+{
+    struct topology topology;
+    bool ok =
+        topology_read(&topology, config->topology_file, config->durability_exempt, err);
+
+    topology_release(&topology);
+    return ok;
+}
+
+static bool check_words(const struct config *config, struct config_error *err)
+{
+    char why[WORDS_WHY_BYTES];
+    struct words_list *list = words_list_read(config->words_file, why);
+
+    if (list == NULL) {
+        return config_fail(err, config->words_file, 0, "words_file: %s", why);
+    }
+    words_list_unref(&list);
+    return true;
+}
+
+static bool check_program(const char *option, const char *path, struct config_error *err)
+{
+    return access(path, X_OK) == 0 || config_fail(err, path, 0, "%s cannot be run: %s",
+                                                  option, strerrordesc_np(errno));
+}
+
+/* DIR can be written, or is missing and can be made where it should be. */
+static bool check_directory(const char *option, const char *dir, struct config_error *err)
+{
+    char parent[PATH_MAX];
+    struct stat st;
+
+    if (stat(dir, &st) == 0) {
+        return (S_ISDIR(st.st_mode) && access(dir, R_OK | W_OK | X_OK) == 0) ||
+               config_fail(err, dir, 0, "%s is no directory that we may write", option);
+    }
+    (void)snprintf(parent, sizeof parent, "%s", dir);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        slash[slash == parent] = '\0';
+    }
+    return (errno == ENOENT && access(slash != NULL ? parent : ".", W_OK | X_OK) == 0) ||
+           config_fail(err, dir, 0, "%s does not exist and cannot be made: %s", option,
+                       strerrordesc_np(errno));
+}
+
+bool preflight_check(const struct config *config, struct config_error *err)
+{
+    return check_topology(config, err) && check_password(config->db_password_file, err) &&
+           check_password(config->redis_password_file, err) &&
+           check_token_keys(config, err) && check_words(config, err) &&
+           check_directory("media_dir", config->media_dir, err) &&
+           check_directory("upload_dir", config->upload_dir, err) &&
+           check_program("ffmpeg_path", config->ffmpeg_path, err) &&
+           check_program("ffprobe_path", config->ffprobe_path, err) &&
+           check_program("bwrap_path", config->bwrap_path, err) &&
+           check_program("prlimit_path", config->prlimit_path, err);
+}
