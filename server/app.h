@@ -51,6 +51,7 @@ struct app {
     struct fibers *fibers;     /* on which requests run */
     struct workers *workers;   /* threads for those that compute or block */
     struct http *http;         /* listeners */
+    unsigned port;             /* of the public one; 0: nobody listens */
     struct janitor *janitor;   /* durable jobs, orphaned files */
     struct metrics *metrics;   /* counters */
 

@@ -362,6 +362,7 @@ static bool start_parts(struct process *process)
     if (app->http == NULL) {
         return false;
     }
+    app->port = http_port(app->http, LISTENER_PUBLIC);
     if (start_metrics(app) && start_auth(process) && start_rate(app) &&
         start_words(app, config) && start_media(app, config) &&
         start_cache(app, config) && start_router(process) && start_delivery(app) &&
@@ -543,8 +544,7 @@ static enum exit_status serve(struct process *process)
     log_start();
     if (start_parts(process) && write_pid_file(config->pid_file)) {
         log_write(LOG_INFO, "serving", "version=%s commit=%s port=%u admin_port=%u",
-                  version_text(), version_commit(),
-                  http_port(process->app.http, LISTENER_PUBLIC),
+                  version_text(), version_commit(), process->app.port,
                   http_port(process->app.http, LISTENER_ADMIN));
         notify(process, "READY=1");
         wait_for_stop(process, &signals);

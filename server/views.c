@@ -14,7 +14,6 @@
 
 #include "server/app.h"
 #include "server/config.h"
-#include "server/http.h"
 #include "server/request.h"
 
 /* Where published files are served, and default pictures. */
@@ -36,8 +35,7 @@ static const char *listen_url(struct request *req, const struct config *config)
     if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
         host = "127.0.0.1";
     }
-    unsigned port = req->app->http != NULL ? http_port(req->app->http, LISTENER_PUBLIC)
-                                           : (unsigned)config->listen_port;
+    unsigned port = req->app->port != 0 ? req->app->port : (unsigned)config->listen_port;
     return arena_printf(&req->arena,
                         strchr(host, ':') != NULL ? "http://[%s]:%u" : "http://%s:%u",
                         host, port);
