@@ -107,7 +107,7 @@ endif
 
 our_cppflags := -I. -D_GNU_SOURCE
 our_cflags    = -std=gnu11 -pthread $(warnings) $(hardening) $(sanitize) $(package_cflags)
-our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize) -Wl,-u,epoll_wait # server/epoll.c
+our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize) -Wl,-u,epoll_wait # server/http/epoll.c
 
 # Asked only when something is compiled, and once.
 package_cflags = $(eval package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages)))$(package_cflags)
@@ -119,7 +119,7 @@ link    = $(CC) $(our_ldflags) $(CFLAGS) $(LDFLAGS)
 # ---- what ----------------------------------------------------------------------------
 
 shard_sources  := $(sort $(wildcard shard/*.c shard/base/*.c))
-server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c)))
+server_sources := $(sort $(filter-out server/main.c,$(wildcard server/*.c server/*/*.c)))
 unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c))
 bench_mains    := $(addprefix tests/bench/,benchload.c benchprobe.c barehttp.c bench_words.c bench_plan.c)
@@ -129,7 +129,7 @@ ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/led
 c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) \
                   $(unit_sources) $(live_sources) $(bench_sources) $(bench_mains) $(ledger_sources) \
                   tests/ledger/ledger.c
-c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h scripts/*.h tests/*/*.h))
+c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h server/*/*.h scripts/*.h tests/*/*.h))
 
 objects         = $(patsubst %.c,$(BUILD)/%.o,$(1))
 libshard       := $(BUILD)/libshard.a
@@ -146,9 +146,9 @@ libraries      := $(libserver) $(libshard)
 
 # Files that are part of the program: those of the second directory are built by `make web`, and
 # part of the repository, so that nothing here needs Node.
-site_roots     := server/site server/web/dist
+site_roots     := server/api/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
-site           := $(BUILD)/server/site
+site           := $(BUILD)/server/api/site
 
 .PHONY: all programs web check check-chaos check-web screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
@@ -185,7 +185,7 @@ $(site)/files.c: scripts/embed $(site)/list $(site_files)
 	$(say) EMBED $@
 	$(Q)scripts/embed $(@D) $(site_roots)
 
-$(site)/files.o: $(site)/files.c $(BUILD)/flags server/site.h
+$(site)/files.o: $(site)/files.c $(BUILD)/flags server/api/site.h
 	$(say) CC $<
 	$(Q)$(compile) -c -o $@ $<
 
@@ -193,8 +193,8 @@ web:
 	cd server/web && npm ci --no-audit --no-fund --ignore-scripts && npm run build
 
 # Only this object knows the version, the commit and the directory.
-$(BUILD)/server/version.o: extra_cppflags = $(version_flags)
-$(BUILD)/server/version.o: $(BUILD)/version
+$(BUILD)/server/base/version.o: extra_cppflags = $(version_flags)
+$(BUILD)/server/base/version.o: $(BUILD)/version
 
 # Each a program of its own; those of tests/integration/ need shards.
 $(unit_programs): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libraries)
@@ -340,7 +340,7 @@ compile_commands.json: $(BUILD)/flags $(c_sources)
 # ---- installation --------------------------------------------------------------------
 
 data_files    = $(sort $(shell find procedures config -type f ! -name '*.service' ! -name '*.1' 2>/dev/null)) \
-                $(wildcard server/openapi.yaml)
+                $(wildcard server/api/openapi.yaml)
 tool_files    = $(wildcard scripts/migrate scripts/add-shard.sh scripts/backup-shard.sh \
                 scripts/restore-shard.sh scripts/deploy-procedures.sh scripts/rebalance.sh \
                 scripts/drain-shard.sh scripts/operate.sh scripts/lib.sh)
@@ -354,7 +354,7 @@ install: $(program) $(shardctl)
 	    '$(DESTDIR)$(sysconfdir)/doushard'
 	$(INSTALL) -m 755 $(program) $(shardctl) '$(DESTDIR)$(bindir)/'
 	@for f in $(data_files); do \
-	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/}"); \
+	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/api/}"); \
 	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d/" || exit; \
 	done
 	@for f in $(tool_files); do \

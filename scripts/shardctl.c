@@ -19,8 +19,8 @@
 #include "shard/id.h"
 #include "shard/router.h"
 
-#include "server/topology.h"
-#include "server/version.h"
+#include "server/base/version.h"
+#include "server/config/topology.h"
 
 static const char help_options[] =
     "\n"

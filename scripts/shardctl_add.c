@@ -12,7 +12,7 @@
 #include "shard/proc.h"
 #include "shard/routines.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_checks.h"
 #include "scripts/shardctl_fleet.h"

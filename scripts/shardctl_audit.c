@@ -13,7 +13,7 @@
 #include "shard/id.h"
 #include "shard/router.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl.h"
 

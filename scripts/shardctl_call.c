@@ -9,7 +9,7 @@
 
 #include "shard/base/arena.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl.h"
 

@@ -12,7 +12,7 @@
 
 #include "shard/router.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 /* The slots of all shards, several times over. */
 #define FLEET_BYTES ((size_t)512 << 20)

@@ -15,7 +15,7 @@
 #include "shard/router.h"
 #include "shard/slotset.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_fleet.h"
 

@@ -9,7 +9,7 @@
 
 #include "shard/id.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_fleet.h"
 

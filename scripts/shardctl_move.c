@@ -11,7 +11,7 @@
 
 #include "shard/router.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_request.h"
 

@@ -12,7 +12,7 @@
 
 #include "shard/mover.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl.h"
 #include "scripts/shardctl_policy.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 /* A mover looks for requests twice a second, and may be busy for a moment. */
 #define PATIENCE_MS 5000

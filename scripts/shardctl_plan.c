@@ -10,7 +10,7 @@
 
 #include "shard/base/clock.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_planner.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "server/config_file.h"
+#include "server/config/config_file.h"
 
 static const struct {
     const char *name;

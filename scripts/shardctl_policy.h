@@ -10,7 +10,7 @@
 
 #include "shard/mover.h"
 
-#include "server/config.h"
+#include "server/config/config.h"
 
 /* Read FILE into *POLICY; what it does not name stays as it is there. False: *ERR names
  * file and line, and *POLICY is unchanged. */

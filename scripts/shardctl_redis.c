@@ -7,7 +7,7 @@
 
 #include "shard/rcluster.h"
 
-#include "server/redis.h"
+#include "server/config/redis.h"
 
 #include "scripts/shardctl.h"
 

@@ -11,7 +11,7 @@
 
 #include "shard/dbconn.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 /* As move_request has them. */
 #define KEEP_MS     3600000

@@ -16,7 +16,7 @@
 #include "shard/router_scatter.h"
 #include "shard/slotset.h"
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "scripts/shardctl_homes.h"
 

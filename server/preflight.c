@@ -11,12 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server/config.h"
-#include "server/config_file.h"
-#include "server/secret.h"
-#include "server/token_keys.h"
-#include "server/topology.h"
-#include "server/words.h"
+#include "server/api/words.h"
+#include "server/auth/token_keys.h"
+#include "server/config/config.h"
+#include "server/config/config_file.h"
+#include "server/config/secret.h"
+#include "server/config/topology.h"
 
 static bool check_password(const char *file, struct config_error *err)
 {

@@ -21,7 +21,7 @@
  * nothing may be put into a thread-local variable there that must last over a wait (the
  * log's scope is carried along), no mutex may be held over one, and who computes for long
  * or blocks keeps all others of that thread waiting. Work of that kind belongs on threads
- * (ROUTE_THREAD in server/routes.c).
+ * (ROUTE_THREAD in server/request/route.h).
  *
  * The inbox is a list that any thread pushes on and only the loop takes from, all at once
  * (Treiber, "Systems Programming: Coping with Parallelism", IBM RJ 5118, 1986). A system

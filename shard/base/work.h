@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One piece of work, for whoever runs such: a thread (server/workers.h) or a fiber. */
+/* One piece of work, run by a thread (server/base/workers.h) or by a fiber. */
 #ifndef DOUSHARD_BASE_WORK_H
 #define DOUSHARD_BASE_WORK_H
 

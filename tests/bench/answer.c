@@ -10,8 +10,9 @@
 
 #define STATUS_LINE "HTTP/1.1 200"
 #define FIRST       "{\"status_code\":"
-/* "Busy", "unavailable" and "outcome unknown" (server/errors.def): what a service may say
- * under load. Any other refusal means that the request was not the one that was meant. */
+/* "Busy", "unavailable" and "outcome unknown" (server/request/errors.def): what a service
+ * may say under load. Any other refusal means that the request was not the one that was
+ * meant. */
 #define FIRST_EXCUSE 1016
 #define LAST_EXCUSE  1018
 #define PARTIAL      "\"partial\":true" /* a shard did not answer: less work than wanted */

@@ -9,7 +9,7 @@
 #include "shard/base/clock.h"
 #include "shard/base/utf8.h"
 
-#include "server/words.h"
+#include "server/api/words.h"
 
 #define WORDS      10000
 #define TEXT_BYTES 300 /* of one text, about a comment */

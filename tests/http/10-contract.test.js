@@ -61,7 +61,7 @@ test("the document has every route of the program and no other", local, () => {
 });
 
 test("the document's codes are those of errors.def", local, () => {
-  const text = readFileSync(join(ROOT, "server", "errors.def"), "utf8");
+  const text = readFileSync(join(ROOT, "server/request/errors.def"), "utf8");
   const rows = [...text.matchAll(/^ERR\(\w+,\s*(\d+),\s*(\d+),\s*"(.+)"\)/gm)]
     .map(([, code, http]) => ({ code: Number(code), http: Number(http) }));
   const codes = (ok) => rows.filter(({ code, http }) => code !== 0 && (http === 200) === ok)

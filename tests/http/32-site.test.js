@@ -16,7 +16,7 @@ after(() => cluster.down());
 const { api } = cluster;
 const port = Number(new URL(api.baseUrl).port);
 
-const ROOTS = [join(ROOT, "server", "site"), join(ROOT, "server", "web", "dist")];
+const ROOTS = [join(ROOT, "server/api/site"), join(ROOT, "server/web/dist")];
 /* [[path, contents]] of all files, by what is in the repository. */
 const FILES = ROOTS.flatMap((root) => readdirSync(root, { recursive: true })
   .filter((name) => name !== "SOURCES" && statSync(join(root, name)).isFile())

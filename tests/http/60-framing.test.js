@@ -292,7 +292,7 @@ test("500 clients that drip do not keep an honest one waiting", async () => {
   for (const c of drips) c.close();
 });
 
-/* libmicrohttpd takes 128 events at a time, and waits for more before it looks at them (server/epoll.c). The server stands
+/* libmicrohttpd takes 128 events at a time, and waits for more before it looks at them (server/http/epoll.c). The server stands
  * still while they come, so that it meets all of them at once. */
 test("128 requests at the same moment are answered, though nothing follows", async () => {
   const one = await (await cluster.addServer({ http_threads: 1 })).start();

@@ -55,7 +55,7 @@ test("the metrics are well formed, and those of the table, with its words", asyn
   const text = body.toString("utf8");
   assert.match(headers["content-type"], /^text\/plain; version=0\.0\.4/);
   assert.deepEqual(expositionProblems(text), []);
-  const table = readFileSync(join(ROOT, "server", "metrics.def"), "utf8");
+  const table = readFileSync(join(ROOT, "server/base/metrics.def"), "utf8");
   const rows = [...table.matchAll(/^METRIC\(\w+,\s*(\w+),\s*\w+,\s*"(\w+)",\s*"[^"]*",\s*"((?:[^"\\]|\\.)*)"\)/gms)];
   assert.ok(rows.length > 30, `only ${rows.length} rows were read`);
   const families = new Map([...text.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name, type]) => [name, type]));

@@ -8,8 +8,8 @@
 #include "shard/base/clock.h"
 #include "shard/base/hex.h"
 
-#include "server/jwt.h"
-#include "server/token_keys.h"
+#include "server/auth/jwt.h"
+#include "server/auth/token_keys.h"
 
 #include "tests/ledger/load.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The tests' HTTP client: sends what a test wants in every place where the contract allows it, and
- * judges every answer by server/openapi.yaml before the test sees it. */
+ * judges every answer by server/api/openapi.yaml before the test sees it. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

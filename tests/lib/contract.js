@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Judges an HTTP answer by server/openapi.yaml: path, status, headers, media type, body. */
+/* Judges an HTTP answer by server/api/openapi.yaml: path, status, headers, media type, body. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import YAML from "yaml";
 
-export const OPENAPI_PATH = fileURLToPath(new URL("../../server/openapi.yaml", import.meta.url));
+export const OPENAPI_PATH = fileURLToPath(new URL("../../server/api/openapi.yaml", import.meta.url));
 
 /** The parsed document, with its YAML anchors resolved. */
 export function readDocument(path = OPENAPI_PATH) {

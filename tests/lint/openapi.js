@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Makes server/site/openapi.json, which the program serves, of server/openapi.yaml, and says what the
+/* Makes server/api/site/openapi.json, which the program serves, of server/api/openapi.yaml, and says what the
  * description leaves untold.
  *
  * usage: node tests/lint/openapi.js          print the JSON
@@ -9,8 +9,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import YAML from "yaml";
 
-const YAML_PATH = fileURLToPath(new URL("../../server/openapi.yaml", import.meta.url));
-export const JSON_PATH = fileURLToPath(new URL("../../server/site/openapi.json", import.meta.url));
+const YAML_PATH = fileURLToPath(new URL("../../server/api/openapi.yaml", import.meta.url));
+export const JSON_PATH = fileURLToPath(new URL("../../server/api/site/openapi.json", import.meta.url));
 
 export const description = () => YAML.parse(readFileSync(YAML_PATH, "utf8"));
 

@@ -9,7 +9,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import YAML from "yaml";
 import { JSON_PATH, description, jsonOf, problemsOf } from "./openapi.js";
 
-test("server/site/openapi.json says what server/openapi.yaml says", () => {
+test("server/api/site/openapi.json says what server/api/openapi.yaml says", () => {
   assert.ok(readFileSync(JSON_PATH, "utf8") === jsonOf(description()), "it is old: node tests/lint/openapi.js --write");
 });
 

@@ -53,12 +53,12 @@ function unquote(arg) {
     .map((match) => match[1].replace(/\\(.)/g, "$1")).join("");
 }
 
-export function options(text = read("server/config.def")) {
+export function options(text = read("server/config/config.def")) {
   return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => (
     { kind, name, def, min: BigInt(min), max: BigInt(max), unit, reload: reload === "CONFIG_RELOAD", doc }));
 }
 
-export function metrics(text = read("server/metrics.def")) {
+export function metrics(text = read("server/base/metrics.def")) {
   return rows(text, "METRIC").map(([how, type, id, name, labels, help]) => (
     { how, type, id, name, labels, help }));
 }
@@ -67,7 +67,7 @@ export function outcomes(text = read("shard/outcome.def")) {
   return rows(text, "OUTCOME").map(([name, word, sqlstate, doc]) => ({ name, word, sqlstate, doc }));
 }
 
-export function errors(text = read("server/errors.def")) {
+export function errors(text = read("server/request/errors.def")) {
   return {
     errors: rows(text, "ERR").map(([name, code, http, message]) => (
       { name, code: Number(code), http: Number(http), message })),
@@ -76,7 +76,7 @@ export function errors(text = read("server/errors.def")) {
 }
 
 /** The rows of the route table: method, path, flags. */
-export function routes(text = read("server/routes.c")) {
+export function routes(text = read("server/api/routes.c")) {
   const source = withoutComments(text);
   const start = source.indexOf("static const struct route routes[]");
   const table = source.slice(start, source.indexOf("\n};", start));

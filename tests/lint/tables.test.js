@@ -134,7 +134,7 @@ function routeProblems(list, yaml) {
 
 test("every route is in openapi.yaml, and back", () => {
   assert.ok(routes().length >= 15);
-  holds(routeProblems(routes(), read("server/openapi.yaml")),
+  holds(routeProblems(routes(), read("server/api/openapi.yaml")),
     routeProblems(routes(`static const struct route routes[] = {
     {.method = "GET",\n     .path = "/a/",\n     .handler = h_a},
     {.method = "GET",\n     .path = "/b/",\n     .handler = h_b},\n};`),
@@ -158,7 +158,7 @@ function metricProblems(list, code) {
 }
 
 test("every metric has a good name and is changed by some code", () => {
-  const code = sources.filter(({ path }) => path.startsWith("server/") && path !== "server/metrics.c")
+  const code = sources.filter(({ path }) => path.startsWith("server/") && path !== "server/base/metrics.c")
     .map(({ text }) => withoutComments(text)).join("\n");
   holds(metricProblems(metrics(), code),
     metricProblems(metrics(`METRIC(COUNT, counter, A, "doushard_a", "", "x")
@@ -171,11 +171,11 @@ METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
 /* Libraries whose calls stay in few files: header, who may include it. */
 const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
-  ["microhttpd.h", /^(server\/(http|exchange|framing|reply|static_file|upload)|tests\/bench\/barehttp)\.c$/],
-  ["libconfig.h", /^server\/config_file\.h$/],
+  ["microhttpd.h", /^(server\/http\/(http|exchange|framing)|server\/request\/reply|tests\/bench\/barehttp)\.c$/],
+  ["libconfig.h", /^server\/config\/config_file\.h$/],
   ["hiredis.h", /^shard\/rwire\.c$/],
-  ["seccomp.h", /^server\/jail_seccomp\.c$/],
-  ["jansson.h", /^(server\/(jwt|media)\.c|shard\/move_verify\.c|scripts\/.*|tests\/.*)$/],
+  ["seccomp.h", /^server\/media\/jail_seccomp\.c$/],
+  ["jansson.h", /^(server\/(auth\/jwt|media\/media)\.c|shard\/move_verify\.c|scripts\/.*|tests\/.*)$/],
 ];
 
 /* Headers that are the inside of something: header, whose inside. */
@@ -204,9 +204,9 @@ function includeProblems({ path, text }) {
 test("includes point from server to shard to shard/base, libraries stay in their files", () => {
   const sample = (path, name) => includeProblems({ path, text: `#include ${name}\n` });
   holds(sources.flatMap(includeProblems),
-    [...sample("shard/router.c", '"server/app.h"'), ...sample("shard/base/log.c", '"shard/id.h"'),
-      ...sample("server/http.c", '"tests/unit/x.h"'), ...sample("server/auth.c", "<mysql.h>"),
-      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http.c", '"shard/id.h"'),
+    [...sample("shard/router.c", '"server/base/app.h"'), ...sample("shard/base/log.c", '"shard/id.h"'),
+      ...sample("server/http/http.c", '"tests/unit/x.h"'), ...sample("server/auth/auth.c", "<mysql.h>"),
+      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http/http.c", '"shard/id.h"'),
       ...sample("shard/dbpool.c", '"shard/dbconn_impl.h"'), ...sample("shard/feed.c", '"shard/router_impl.h"'),
       ...sample("shard/router_kill.c", '"shard/router_impl.h"')], 7);
 });

@@ -19,7 +19,7 @@ test("the built client page is not older than its sources", () => {
 
 /* Whether a file is served: its path is that below dist/, a page is found under that of its directory. */
 const isServed = (url) => existsSync(join(DIST, url.endsWith("/") ? `${url}index.html` : url)) ||
-  existsSync(join(WEB, "..", "site", url)) || /^\/douyin\//.test(url);
+  existsSync(join(WEB, "../api/site", url)) || /^\/douyin\//.test(url);
 
 /** What a page has that its policy refuses, or that is not there; STYLES: inline ones are allowed. */
 function pageProblems(html, { styles = false } = {}) {

@@ -20,12 +20,12 @@
 #include "shard/user.h"
 #include "shard/viewer.h"
 
-#include "server/app.h"
-#include "server/auth.h"
-#include "server/config.h"
-#include "server/handlers.h"
-#include "server/request.h"
-#include "server/route.h"
+#include "server/api/handlers.h"
+#include "server/auth/auth.h"
+#include "server/base/app.h"
+#include "server/config/config.h"
+#include "server/request/request.h"
+#include "server/request/route.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

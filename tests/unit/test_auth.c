@@ -4,7 +4,7 @@
  * remembered outlives a logout. */
 #include <string.h>
 
-#include "server/session_cache.h"
+#include "server/auth/session_cache.h"
 
 #include "tests/unit/fake_users.h"
 

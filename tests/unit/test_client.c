@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "server/client.h"
+#include "server/base/client.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -11,9 +11,9 @@
 
 #include "shard/base/log.h"
 
-#include "server/config.h"
+#include "server/config/config.h"
+#include "server/config/secret.h"
 #include "server/preflight.h"
-#include "server/secret.h"
 
 #include "tests/unit/cmocka_all.h"
 

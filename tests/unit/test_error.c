@@ -7,9 +7,9 @@
 
 #include "shard/base/check.h"
 
-#include "server/error.h"
-#include "server/request.h"
-#include "server/routes.h"
+#include "server/api/routes.h"
+#include "server/request/error.h"
+#include "server/request/request.h"
 
 #include "tests/unit/cmocka_all.h"
 

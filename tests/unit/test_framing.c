@@ -6,7 +6,7 @@
 
 #include "shard/base/arena.h"
 
-#include "server/framing.h"
+#include "server/http/framing.h"
 
 #include "tests/unit/cmocka_all.h"
 

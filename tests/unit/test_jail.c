@@ -9,7 +9,7 @@
 #include "shard/base/check.h"
 #include "shard/base/clock.h"
 
-#include "server/jail.h"
+#include "server/media/jail.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -12,9 +12,9 @@
 #include "shard/erase.h"
 #include "shard/purge.h"
 
-#include "server/config.h"
-#include "server/janitor.h"
-#include "server/storage.h"
+#include "server/config/config.h"
+#include "server/media/janitor.h"
+#include "server/media/storage.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

@@ -12,9 +12,9 @@
 
 #include "shard/base/hex.h"
 
-#include "server/base64.h"
-#include "server/jwt.h"
-#include "server/token_keys.h"
+#include "server/auth/base64.h"
+#include "server/auth/jwt.h"
+#include "server/auth/token_keys.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

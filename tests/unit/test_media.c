@@ -12,8 +12,8 @@
 #include "shard/base/check.h"
 #include "shard/base/clock.h"
 
-#include "server/config.h"
-#include "server/media.h"
+#include "server/config/config.h"
+#include "server/media/media.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/metrics.h"
+#include "server/base/metrics.h"
 
 #include "tests/unit/cmocka_all.h"
 

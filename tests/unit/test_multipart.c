@@ -8,7 +8,7 @@
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
 
-#include "server/multipart.h"
+#include "server/http/multipart.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -18,9 +18,9 @@
 
 #include "shard/plan.h"
 
-#include "server/config.h"
-#include "server/metrics.h"
-#include "server/topology.h"
+#include "server/base/metrics.h"
+#include "server/config/config.h"
+#include "server/config/topology.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -3,7 +3,7 @@
 /* Which lists of origins are taken, and which origin is in one. */
 #include <string.h>
 
-#include "server/origin.h"
+#include "server/base/origin.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -7,7 +7,7 @@
 
 #include "shard/base/arena.h"
 
-#include "server/params.h"
+#include "server/request/params.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -11,8 +11,8 @@
 
 #include "shard/base/clock.h"
 
-#include "server/gate.h"
-#include "server/password.h"
+#include "server/auth/password.h"
+#include "server/base/gate.h"
 
 #include "tests/unit/cmocka_all.h"
 

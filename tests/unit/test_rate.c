@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "server/rate.h"
-#include "server/routes.h"
+#include "server/api/routes.h"
+#include "server/auth/rate.h"
 
 #include "tests/unit/cmocka_all.h"
 

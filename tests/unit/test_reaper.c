@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server/app.h"
-#include "server/config.h"
-#include "server/reaper.h"
+#include "server/base/app.h"
+#include "server/config/config.h"
+#include "server/http/reaper.h"
 
 #include "tests/unit/cmocka_all.h"
 

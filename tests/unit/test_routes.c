@@ -7,7 +7,7 @@
 
 #include "shard/base/check.h"
 
-#include "server/routes.h"
+#include "server/api/routes.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -5,7 +5,7 @@
 
 #include "shard/base/check.h"
 
-#include "server/site.h"
+#include "server/api/site.h"
 
 #include "tests/unit/cmocka_all.h"
 

@@ -5,7 +5,7 @@
 
 #include "shard/base/check.h"
 
-#include "server/sniff.h"
+#include "server/media/sniff.h"
 
 #include "tests/unit/cmocka_all.h"
 

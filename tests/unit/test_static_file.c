@@ -3,7 +3,7 @@
 /* What is sent of a file for each combination of Range, If-Range and If-None-Match. */
 #include "shard/base/check.h"
 
-#include "server/static_file.h"
+#include "server/api/static_file.h"
 
 #include "tests/unit/cmocka_all.h"
 

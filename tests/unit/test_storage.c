@@ -8,7 +8,7 @@
 
 #include "shard/base/check.h"
 
-#include "server/storage.h"
+#include "server/media/storage.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/throttle.h"
+#include "server/auth/throttle.h"
 
 #include "tests/unit/cmocka_all.h"
 

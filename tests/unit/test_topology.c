@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/topology.h"
+#include "server/config/topology.h"
 
 #include "tests/unit/cmocka_all.h"
 

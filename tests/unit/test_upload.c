@@ -10,7 +10,7 @@
 
 #include "shard/base/hex.h"
 
-#include "server/upload.h"
+#include "server/media/upload.h"
 
 #include "tests/unit/cmocka_all.h"
 #include "tests/unit/scratch.h"

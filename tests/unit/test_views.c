@@ -7,10 +7,10 @@
 
 #include "shard/base/json_out.h"
 
-#include "server/app.h"
-#include "server/config.h"
-#include "server/request.h"
-#include "server/views.h"
+#include "server/api/views.h"
+#include "server/base/app.h"
+#include "server/config/config.h"
+#include "server/request/request.h"
 
 #include "tests/unit/cmocka_all.h"
 

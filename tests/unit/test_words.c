@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/words.h"
+#include "server/api/words.h"
 
 #include "tests/unit/cmocka_all.h"
 

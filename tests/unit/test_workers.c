@@ -9,7 +9,7 @@
 
 #include "shard/base/check.h"
 
-#include "server/workers.h"
+#include "server/base/workers.h"
 
 #include "tests/unit/cmocka_all.h"
 

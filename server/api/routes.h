@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* THE route table: every path the server answers. */
+#ifndef DOUSHARD_API_ROUTES_H
+#define DOUSHARD_API_ROUTES_H
+
+#include "server/request/route.h"
+
+const struct route_table *routes_table(void);
+
+#endif

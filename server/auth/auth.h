@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Who asks: from the token of a request to its user, through token, process cache, Redis
+ * and shard.
+ *
+ *   token --jwt_verify()--> user, session --session cache, 5 s--> known to be open
+ *                                         \--session_recall() in Redis, or on the
+ *                                            user's shard
+ *
+ * A token proves who signed it; the session it names decides. Only "yes" is remembered.
+ */
+#ifndef DOUSHARD_AUTH_AUTH_H
+#define DOUSHARD_AUTH_AUTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/user.h"
+
+#include "server/auth/jwt.h"
+#include "server/auth/password.h"
+
+struct auth;
+struct config;
+struct metrics;
+struct request;
+struct throttle;
+
+/* Bytes of the longest message that auth_new() and auth_reload() write, with the NUL. */
+#define AUTH_WHY_BYTES 512
+
+/* Read the token keys and prepare the rest. METRICS (ref, may be NULL) counts. NULL: WHY
+ * (AUTH_WHY_BYTES) says what is wrong. CONFIG is not kept. */
+struct auth *auth_new(const struct config *config, struct metrics *metrics,
+                      char *why) MUST_CHECK;
+
+/* Read the token keys again, on SIGHUP. False: WHY says what is wrong with them and the
+ * old ones stay. Any thread, while requests run. */
+bool auth_reload(struct auth *auth, const struct config *config, char *why) MUST_CHECK;
+
+/* Nobody may use AUTH any more. *AUTH becomes NULL; NULL is allowed. */
+void auth_free(struct auth **auth);
+
+/* Find out who asks, as the route of REQ wants it, and fill req->who. The parameter
+ * "token" counts before the header "Authorization: Bearer".
+ *
+ * True: the handler may run; req->who.user_id is 0 for an anonymous caller. False: the
+ * caller must be known and is not, or nobody can say now; the request has been answered.
+ * Blocks until the request's deadline at the latest; for AUTH_OPTIONAL at most half of
+ * the time that is left, because an anonymous answer must still be made. */
+bool auth_identify(struct auth *auth, struct request *req) MUST_CHECK;
+
+/* The same by what this process knows: never blocks, answers nothing. False: it does not
+ * know, or would refuse; auth_identify() says more. */
+bool auth_recall(struct auth *auth, struct request *req) MUST_CHECK;
+
+/* Before the body of REQ has arrived: has a token come that can never be good, be it
+ * malformed, forged or over? True: REQ has been answered. A token in the header counts
+ * only when WITH_HEADER says that none can come before it any more. Asks nobody. */
+bool auth_refuses_early(struct auth *auth, struct request *req,
+                        bool with_header) MUST_CHECK;
+
+/* What the token of REQ says, whether or not its session is still open: for logout, which
+ * may be repeated. JWT_SHAPE when there is no token. */
+enum jwt_reason auth_claims(struct auth *auth, const struct request *req,
+                            struct jwt_claims *claims) MUST_CHECK;
+
+/* A new session under the options in force: random id, absolute end, how many to keep. */
+void auth_grant(const struct request *req, struct session_grant *grant);
+
+/* The token of a session that a shard has confirmed, in the request's arena. NULL: memory
+ * is short or the library failed; it has been logged. */
+const char *auth_token(struct auth *auth, struct request *req, uint64_t user_id,
+                       const struct session_grant *grant) MUST_CHECK;
+
+/* Forget a session, or all of a user, at once. To be called after the CALL that ended
+ * them, whatever its outcome: a session check that runs meanwhile is not remembered. */
+void auth_forget_session(struct auth *auth, uint64_t user_id,
+                         const unsigned char session[SESSION_BYTES]);
+void auth_forget_user(struct auth *auth, uint64_t user_id);
+
+/* The bounded place where passwords are hashed, and the parameters in force. */
+struct password *auth_password(struct auth *auth);
+struct password_params auth_password_params(const struct request *req);
+
+/* The counts of wrong passwords; login_guard.h is the door to use. */
+struct throttle *auth_throttle(struct auth *auth);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the servers know together of failed logins, in Redis: the counts per hour that
+ * each throttle (throttle.h) also keeps for itself, so that the limits are granted once
+ * and not once by each server, and who knows which password, so that those are not kept
+ * out by strangers who try elsewhere.
+ *
+ *   ds:{l:ACCOUNT}:f          failures at the account (a SHA-256: names may have any
+ * byte) ds:{ADDRESS}:f            failures of the address ds:{l:ACCOUNT}:k:ADDRESS  the
+ * password was given from there
+ *
+ * Redis is waited for 50 ms; when it says nothing, the throttle of this process decides
+ * alone. It always comes first. */
+#ifndef DOUSHARD_AUTH_LOGIN_SHARED_H
+#define DOUSHARD_AUTH_LOGIN_SHARED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "shard/gcra.h"
+
+#include "server/auth/throttle.h"
+#include "server/base/client.h"
+
+struct app;
+struct metrics;
+struct rcluster;
+
+/* "ds:{l:" 32 digits "}:k:" an address, and the NUL. */
+#define LOGIN_KEY_BYTES (48 + CLIENT_TEXT_BYTES)
+
+/* A try that may be made. Storage is the caller's; no field is for others. */
+struct login_shared {
+    struct rcluster *redis;  /* (ref) NULL: there is nobody to tell */
+    struct metrics *metrics; /* (ref) */
+    char known_key[LOGIN_KEY_BYTES];
+    struct login_count {
+        char key[LOGIN_KEY_BYTES];
+        struct gcra rule;
+        bool taken;
+    } counts[2];
+};
+
+/* Prepare a try, with the Redis of APP, if there is one. */
+void login_shared_init(struct login_shared *shared, const struct app *app,
+                       const struct throttle_limits *limits,
+                       const struct throttle_try *attempt);
+
+/* Was the password of the account ever given from there, to any server? */
+bool login_shared_knows(const struct login_shared *shared) MUST_CHECK;
+
+/* Count the try, of a stranger, as a failure. 0: it may be made, and login_shared_leave()
+ * is due; else in so many milliseconds. */
+int64_t login_shared_enter(struct login_shared *shared) MUST_CHECK;
+
+/* As throttle_leave(), whether or not the try was counted here. */
+void login_shared_leave(struct login_shared *shared, enum throttle_end end);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Options: one table (config.def), four layers (flag, environment, file, default), and
+ * immutable snapshots that SIGHUP replaces. */
+#ifndef DOUSHARD_CONFIG_CONFIG_H
+#define DOUSHARD_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "shard/base/check.h"
+
+/* C type of each kind of option. Texts belong to the snapshot. */
+typedef int config_INT;
+typedef size_t config_SIZE;
+typedef bool config_BOOL;
+typedef const char *config_STRING;
+typedef const char *config_PATH;
+typedef const char *config_SECRET;
+typedef int config_ENUM;
+
+/* One snapshot: every option under its own name. It never changes once it was returned;
+ * any thread may read it. Snapshots live until config_free() of the newest one, so that a
+ * request may go on with the one it began with. */
+struct config {
+#define SECTION(title)
+#define OPTION(kind, name, def, min, max, unit, reload, doc) config_##kind name;
+#include "server/config/config.def"
+#undef OPTION
+#undef SECTION
+    struct config *older; /* the snapshot this one replaced, owned; NULL for the first */
+    unsigned generation;  /* 1 for the first, one more per reload that was accepted */
+};
+
+/* What is wrong, complete enough to print: "FILE:LINE: what, and what to do". */
+struct config_error {
+    char text[512];
+};
+
+/* What the command line asks for. */
+enum config_mode {
+    CONFIG_RUN,
+    CONFIG_CHECK,       /* --check-config */
+    CONFIG_PRINT,       /* --print-config */
+    CONFIG_HELP,        /* --help */
+    CONFIG_HELP_CONFIG, /* --help-config */
+    CONFIG_VERSION,     /* --version */
+    CONFIG_ROUTES       /* --routes */
+};
+
+/* The command line and the environment, both borrowed for the life of the process. Not to
+ * be copied: FILE may point into it. */
+struct config_args {
+    enum config_mode mode;
+    const char *file; /* --config, else DOUSHARD_CONFIG, else INSTALLED if there is such a
+                       * file, else NULL */
+    char installed[256]; /* where `make install` puts the file */
+    int argc;            /* of main() */
+    char *const *argv;   /* of main(); option flags are read from here again at reload */
+    char *const *env;    /* "NAME=value", ended by NULL */
+};
+
+/* Understand the command line. False: an unknown flag, a missing or bad value, *ERR says
+ * which; option values are range-checked by config_load(). */
+bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
+                 struct config_error *err) MUST_CHECK;
+
+/* Name in the log each variable DOUSHARD_... that is no option, which would be overlooked
+ * otherwise. Not refused, as in the file: environments are also filled by others (of a
+ * service called doushard, say, every process of a Kubernetes cluster gets some). */
+void config_warn_variables(const struct config_args *args);
+
+/* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
+ * are checked one by one and against each other; files they name are not opened, see
+ * preflight_check(). */
+struct config *config_load(const struct config_args *args,
+                           struct config_error *err) MUST_CHECK;
+
+/* NEXT, of config_load(), takes the place of CURRENT, which it owns from then on. Options
+ * that cannot change while running keep the value of CURRENT, each with a warning in the
+ * log. False, with *ERR: it cannot, and both are still the caller's. */
+bool config_replace(struct config *next, struct config *current,
+                    struct config_error *err) MUST_CHECK;
+
+/* Free CONFIG and all older snapshots; *CONFIG becomes NULL. NULL is allowed. No thread
+ * may still read one of them. */
+void config_free(struct config **config);
+
+/* How many threads WANTED means: 0 is one per core. */
+unsigned config_threads(int wanted);
+
+/* Every option with its value and where it came from, as a valid file. Of a secret that
+ * is the path of its file; what the file holds is never shown. */
+void config_print(const struct config_args *args, const struct config *config, FILE *out);
+
+void config_print_usage(FILE *out);   /* --help */
+void config_print_options(FILE *out); /* --help-config */
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* libconfig files, read so that no number is wrapped and every error has a line. */
+#ifndef DOUSHARD_CONFIG_CONFIG_FILE_H
+#define DOUSHARD_CONFIG_CONFIG_FILE_H
+
+#include <libconfig.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+#include "server/config/config.h"
+
+/* Largest file. libconfig keeps line numbers in 16 bits, so that lines are limited too.
+ */
+#define CONFIG_FILE_MAX_BYTES ((size_t)1 << 20)
+#define CONFIG_FILE_MAX_LINES 60000
+
+/* Say what is wrong; LINE 0 leaves the line out, FILE NULL both. Always returns false. */
+bool config_fail(struct config_error *err, const char *file, int line, const char *fmt,
+                 ...) PRINTF_LIKE(4, 5);
+
+/* Parse the regular file FILE into *PARSED, which need not be initialised; end with
+ * config_destroy(). An integer without the suffix L may have any 64-bit value. False:
+ * *ERR names file and line, *PARSED needs no end. */
+bool config_file_read(config_t *parsed, const char *file,
+                      struct config_error *err) MUST_CHECK;
+
+/* The same for LEN bytes in memory; FILE is only the name for errors. */
+bool config_file_parse(config_t *parsed, const char *text, size_t len, const char *file,
+                       struct config_error *err) MUST_CHECK;
+
+/* The integer in SETTING, whatever its width. False: it is no integer. */
+bool config_file_integer(const config_setting_t *setting, int64_t *value) MUST_CHECK;
+
+/* The line of the file that SETTING stands on. */
+int config_file_line(const config_setting_t *setting);
+
+/* "a string", "a number with a fraction", ...: what SETTING holds. Static text. */
+const char *config_file_type(const config_setting_t *setting);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* The topology file: the names and addresses of the database servers, and nothing about
+ * who owns which slot, which the shards say themselves. */
+#ifndef DOUSHARD_CONFIG_TOPOLOGY_H
+#define DOUSHARD_CONFIG_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+#include "shard/router.h"
+
+#include "server/config/config.h"
+
+/* Most servers of one topology. */
+#define TOPOLOGY_SERVERS_MAX ROUTER_SHARDS_MAX
+
+/* Owned by the caller; fill with topology_read(), end with topology_release(). Immutable
+ * in between. */
+struct topology {
+    struct router_server *servers; /* owned, with its texts; NULL when empty */
+    size_t n_servers;
+};
+
+/* Read FILE into *TOPOLOGY, which need not be initialised. EXEMPT names the servers that
+ * are allowed to lose acknowledged writes: comma-separated, each must exist. False: *ERR
+ * says what is wrong and on which line, *TOPOLOGY is empty. */
+bool topology_read(struct topology *topology, const char *file, const char *exempt,
+                   struct config_error *err) MUST_CHECK;
+
+void topology_release(struct topology *topology);
+
+/* True for a numeric IPv4 or IPv6 address; a name would be looked up while requests
+ * wait. */
+bool topology_is_address(const char *host);
+
+#endif

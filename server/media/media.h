@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Examine an uploaded video and cut its cover, with ffprobe and ffmpeg in jails. */
+#ifndef DOUSHARD_MEDIA_MEDIA_H
+#define DOUSHARD_MEDIA_MEDIA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "server/media/sniff.h"
+
+struct config;
+struct media;
+
+/* Largest cover picture. */
+#define MEDIA_COVER_BYTES ((size_t)2 << 20)
+
+/* Why a file is not taken. The second group is not the file's fault. */
+enum media_status {
+    MEDIA_OK,
+    MEDIA_NOT_VIDEO,  /* no file of the mp4/mov family, or so broken that none can read it
+                       */
+    MEDIA_TRUNCATED,  /* it ends in the middle of a box */
+    MEDIA_NO_PICTURE, /* no video stream: sound only */
+    MEDIA_TOO_BIG,    /* more pixels than media_pixels_max */
+    MEDIA_NO_LENGTH,  /* a duration of 0, or none */
+    MEDIA_TOO_LONG,   /* longer than media_duration_max_s */
+    MEDIA_STREAMS,    /* more streams than media_streams_max */
+    MEDIA_NOT_PICTURE, /* no readable picture of the kind that it began as */
+    MEDIA_UNREADABLE,  /* no picture can be decoded */
+    MEDIA_TOO_COSTLY,  /* examining it passed the limits of CPU, memory, time or output */
+
+    MEDIA_BUSY,    /* the queue is full */
+    MEDIA_TIMEOUT, /* the caller's deadline came before its turn */
+    MEDIA_FAILED,  /* the jail does not work, no memory, or a disk error */
+    MEDIA__COUNT
+};
+
+/* One sentence for the client. Static text. */
+const char *media_status_text(enum media_status status);
+
+struct media_facts {
+    int32_t duration_ms;
+    int32_t width; /* as stored, before any rotation */
+    int32_t height;
+    char *cover; /* a JPEG picture; malloc'ed, see media_facts_release() */
+    size_t cover_len;
+};
+
+/* A picture that somebody sent. */
+struct media_picture_source {
+    int fd; /* the caller's */
+    enum sniff_verdict kind;
+    int64_t deadline_ms; /* monotonic */
+};
+
+/* CONCURRENCY examinations (1 or more) at the same time, QUEUE_MAX more may wait. NULL:
+ * no memory or no seccomp. */
+struct media *media_new(unsigned concurrency, unsigned queue_max) MUST_CHECK;
+
+/* Nobody may be inside media_examine(). *MEDIA becomes NULL; NULL is allowed. */
+void media_free(struct media **media);
+
+/* Try the jail with both programs, as a start should: true when they run. The log says
+ * what is wrong and how to put it right. Blocks a few hundred ms. */
+bool media_works(struct media *media, const struct config *config) MUST_CHECK;
+
+/* Examine the file FD of SIZE_BYTES, which the caller keeps; limits and programs come
+ * from CONFIG. Waits for a turn, first come first served, then blocks; until DEADLINE_MS
+ * (monotonic) or shortly after. Sets *FACTS on MEDIA_OK only. Thread-safe. */
+enum media_status media_examine(struct media *media, const struct config *config, int fd,
+                                uint64_t size_bytes, int64_t deadline_ms,
+                                struct media_facts *facts) MUST_CHECK;
+
+/* Make a picture fit for everybody: decoded in the jail by the demuxer of KIND
+ * (SNIFF_JPEG, SNIFF_PNG or SNIFF_WEBP), within 1280 x 1280 pixels, without what else the
+ * file says (places, cameras). Limits and waiting as for media_examine(). MEDIA_OK sets
+ * *JPEG (malloc'ed, the caller frees) and *LEN. Thread-safe. */
+enum media_status media_picture(struct media *media, const struct config *config,
+                                const struct media_picture_source *source, char **jpeg,
+                                size_t *len) MUST_CHECK;
+
+void media_facts_release(struct media_facts *facts);
+
+/* For /metrics. Thread-safe. */
+void media_load(struct media *media, unsigned *running, unsigned *waiting);
+
+#endif

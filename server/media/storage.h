@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Where published videos and their covers are kept, under base names that say whose they
+ * are. The interface is what an object store can do too; this one is a local directory:
+ * DIR/ab/cd/NAME.mp4 and .jpg, where abcd are the first four random digits of NAME.
+ *
+ * All functions are thread-safe, also between processes that share the directory. */
+#ifndef DOUSHARD_MEDIA_STORAGE_H
+#define DOUSHARD_MEDIA_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "server/media/tempfile.h"
+
+struct storage;
+
+/* A base name: 14 hexadecimal digits of the author's id, then 32 random ones. */
+#define STORAGE_NAME_LEN 46
+
+enum storage_part { STORAGE_VIDEO, STORAGE_COVER, STORAGE__PARTS };
+
+enum storage_status {
+    STORAGE_OK,
+    STORAGE_FULL,  /* no room */
+    STORAGE_FAILED /* another error of the disk; the log says which */
+};
+
+/* Use the directory DIR, made if it is missing (mode 0755). NULL: it cannot be used; the
+ * log says why. */
+struct storage *storage_new(const char *dir) MUST_CHECK;
+
+/* *STORAGE becomes NULL; NULL is allowed. */
+void storage_free(struct storage **storage);
+
+/* A new base name for a video of AUTHOR_ID (< 2^56). */
+void storage_name_make(uint64_t author_id, char name[STORAGE_NAME_LEN + 1]);
+
+/* True when NAME (LEN bytes) is a base name and nothing else: no path, no capital, no
+ * ending. Sets *AUTHOR_ID unless that is NULL. */
+bool storage_name_parse(const char *name, size_t len, uint64_t *author_id) MUST_CHECK;
+
+/* Store a finished temporary file and its cover under the base name NAME, durably: when
+ * this returns OK, both are found under their names after a power cut. The temporary file
+ * is linked where it can be, copied else; close it afterwards in both cases. On failure
+ * nothing is left. Blocks for the disk. */
+enum storage_status storage_put(struct storage *storage, const char *name,
+                                const struct tempfile *video, const void *cover,
+                                size_t cover_len) MUST_CHECK;
+
+/* Store a picture, LEN bytes of jpeg, under the base name NAME, as durably: the part
+ * STORAGE_COVER alone. */
+enum storage_status storage_put_picture(struct storage *storage, const char *name,
+                                        const void *jpeg, size_t len) MUST_CHECK;
+
+/* Open one file for reading; the caller closes it. -1: there is none (errno ENOENT), or
+ * errno says what failed. */
+int storage_open(const struct storage *storage, const char *name,
+                 enum storage_part part) MUST_CHECK;
+
+/* Remove both files, durably. False: the disk refused, the log says why. Files that are
+ * gone already are fine. */
+bool storage_delete(struct storage *storage, const char *name);
+
+/* What a walk finds: one base name, and how old its youngest file is. Return false to end
+ * the walk. The callback may call storage_delete() for NAME. */
+typedef bool storage_walk_cb(void *context, const char *name, int64_t age_s);
+
+/* Call CB for every stored base name, each at least once, leaf directory by leaf
+ * directory; leftovers of broken copies are removed on the way. False when CB ended
+ * it. */
+bool storage_walk(struct storage *storage, storage_walk_cb *cb, void *context);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One file that a client is sending: temporary file, running hash, first look at it. */
+#include "server/media/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "shard/base/log.h"
+
+#include "server/media/sniff.h"
+
+struct uploads {
+    int dir_fd;
+    int media_fd;
+    atomic_uint n_running;
+    atomic_uint_fast64_t written_bytes; /* in the files that are running */
+    struct {
+        pthread_mutex_t lock;
+        uint64_t reserved_bytes;
+    } shared;
+};
+
+struct upload {
+    struct uploads *uploads; /* (ref) */
+    struct tempfile file;
+    EVP_MD_CTX *hash;
+    struct sniff sniff;
+    uint64_t size_bytes;
+    uint64_t limit_bytes;
+    unsigned char sha256[UPLOAD_SHA256_BYTES];
+};
+
+const char *upload_status_text(enum upload_status status)
+{
+    static const char *const texts[UPLOAD__COUNT] = {
+        [UPLOAD_OK] = "received",
+        [UPLOAD_BUSY] = "too many uploads at the moment",
+        [UPLOAD_TOO_LARGE] = "the file is too large",
+        [UPLOAD_NOT_VIDEO] = "this is no mp4 or mov file",
+        [UPLOAD_NOT_PICTURE] = "this is no jpeg, png or webp picture",
+        [UPLOAD_EMPTY] = "the file is empty",
+        [UPLOAD_DISK_FULL] = "no room for the file at the moment",
+        [UPLOAD_FAILED] = "the file could not be received",
+    };
+    CHECK(status < UPLOAD__COUNT);
+    return texts[status];
+}
+
+/* Is DIR, open as FD, good for temporary files? 0 or an errno value. */
+static int probe_dir(int fd)
+{
+    struct tempfile probe;
+    int error = fd < 0 ? errno : tempfile_open(&probe, fd);
+
+    if (error == 0) {
+        tempfile_close(&probe);
+    }
+    return error;
+}
+
+static int open_dir(const char *dir)
+{
+    return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+struct uploads *uploads_new(const char *dir, const char *media_dir)
+{
+    struct uploads *uploads = calloc(1, sizeof *uploads);
+    if (uploads == NULL) {
+        return NULL;
+    }
+    CHECK(pthread_mutex_init(&uploads->shared.lock, NULL) == 0);
+    (void)mkdir(dir, 0700);
+    uploads->media_fd = open_dir(media_dir);
+    int media_error = uploads->media_fd < 0 ? errno : 0;
+    uploads->dir_fd = open_dir(dir);
+    int error = probe_dir(uploads->dir_fd);
+    if (error != 0 || media_error != 0) {
+        log_write(LOG_ERROR, "upload_dir_unusable", "dir=\"%s\" error=\"%s\"",
+                  error != 0 ? dir : media_dir,
+                  strerrordesc_np(error != 0 ? error : media_error));
+        uploads_free(&uploads);
+        return NULL;
+    }
+    size_t n = tempfile_sweep(uploads->dir_fd);
+    if (n > 0) {
+        log_write(LOG_INFO, "upload_swept", "files=%zu", n);
+    }
+    return uploads;
+}
+
+void uploads_free(struct uploads **uploads)
+{
+    struct uploads *self = *uploads;
+    if (self == NULL) {
+        return;
+    }
+    *uploads = NULL;
+    CHECK(self->n_running == 0);
+    if (self->dir_fd >= 0) {
+        (void)close(self->dir_fd);
+    }
+    if (self->media_fd >= 0) {
+        (void)close(self->media_fd);
+    }
+    pthread_mutex_destroy(&self->shared.lock);
+    free(self);
+}
+
+unsigned uploads_running(const struct uploads *uploads)
+{
+    return uploads->n_running;
+}
+
+/* ---- room ---- */
+
+/* As uploads_free_bytes(), of one file system. */
+static uint64_t free_bytes_of(int fd)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(fd, &fs) != 0) {
+        log_write(LOG_ERROR, "statvfs_failed", "error=\"%s\"", strerrordesc_np(errno));
+        return 0;
+    }
+    if (fs.f_blocks == 0) {
+        return UINT64_MAX; /* one that does not count blocks */
+    }
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+uint64_t uploads_free_bytes(const struct uploads *uploads)
+{
+    uint64_t here = free_bytes_of(uploads->dir_fd);
+    uint64_t there = free_bytes_of(uploads->media_fd);
+
+    return here < there ? here : there;
+}
+
+uint64_t uploads_reserved_bytes(struct uploads *uploads)
+{
+    pthread_mutex_lock(&uploads->shared.lock);
+    uint64_t bytes = uploads->shared.reserved_bytes;
+    pthread_mutex_unlock(&uploads->shared.lock);
+    return bytes;
+}
+
+enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
+                                   uint64_t bytes, const struct upload_limits *limits)
+{
+    enum upload_status status = UPLOAD_OK;
+    uint64_t more = bytes > room->bytes ? bytes - room->bytes : 0;
+    /* What is written meanwhile is then counted twice, and never not at all. */
+    uint64_t written = atomic_load(&uploads->written_bytes);
+    uint64_t free_bytes = uploads_free_bytes(uploads);
+
+    pthread_mutex_lock(&uploads->shared.lock);
+    uint64_t reserved = uploads->shared.reserved_bytes;
+    uint64_t unwritten = reserved > written ? reserved - written : 0;
+    if (free_bytes < limits->min_free_bytes ||
+        free_bytes - limits->min_free_bytes < unwritten ||
+        free_bytes - limits->min_free_bytes - unwritten < more) {
+        status = UPLOAD_DISK_FULL;
+    } else if (reserved > limits->spool_max_bytes ||
+               limits->spool_max_bytes - reserved < more) {
+        status = more > 0 ? UPLOAD_BUSY : UPLOAD_OK;
+    }
+    if (status == UPLOAD_OK) {
+        uploads->shared.reserved_bytes += more;
+        room->bytes += more;
+    }
+    pthread_mutex_unlock(&uploads->shared.lock);
+    return status;
+}
+
+void uploads_release(struct uploads *uploads, struct upload_room *room)
+{
+    if (room->bytes == 0) {
+        return;
+    }
+    pthread_mutex_lock(&uploads->shared.lock);
+    CHECK(uploads->shared.reserved_bytes >= room->bytes);
+    uploads->shared.reserved_bytes -= room->bytes;
+    pthread_mutex_unlock(&uploads->shared.lock);
+    room->bytes = 0;
+}
+
+/* ---- one file ---- */
+
+/* What an errno value means to the sender; logged here, because the text says less. */
+static enum upload_status disk_error(const char *what, int error)
+{
+    log_write(LOG_ERROR, "upload_failed", "what=%s error=\"%s\"", what,
+              strerrordesc_np(error));
+    return error == ENOSPC || error == EDQUOT ? UPLOAD_DISK_FULL : UPLOAD_FAILED;
+}
+
+enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
+                              unsigned n_max, struct upload **upload)
+{
+    *upload = NULL;
+    struct upload *up = calloc(1, sizeof *up);
+    if (up == NULL) {
+        return UPLOAD_FAILED;
+    }
+    enum upload_status status = UPLOAD_OK;
+    up->uploads = uploads;
+    up->file.fd = -1;
+    up->limit_bytes = limit_bytes;
+    if (atomic_fetch_add(&uploads->n_running, 1) >= n_max) {
+        status = UPLOAD_BUSY;
+        goto out;
+    }
+    up->hash = EVP_MD_CTX_new();
+    if (up->hash == NULL || EVP_DigestInit_ex(up->hash, EVP_sha256(), NULL) != 1) {
+        status = UPLOAD_FAILED;
+        goto out;
+    }
+    int error = tempfile_open(&up->file, uploads->dir_fd);
+    if (error != 0) {
+        status = disk_error("open", error);
+        goto out;
+    }
+    *upload = up;
+    up = NULL;
+out:
+    upload_free(&up);
+    return status;
+}
+
+void upload_want_picture(struct upload *upload)
+{
+    upload->sniff.wish = SNIFF_WANT_PICTURE;
+}
+
+static enum upload_status not_wanted(const struct upload *upload)
+{
+    return upload->sniff.wish == SNIFF_WANT_PICTURE ? UPLOAD_NOT_PICTURE
+                                                    : UPLOAD_NOT_VIDEO;
+}
+
+enum upload_status upload_write(struct upload *upload, const void *data, size_t len)
+{
+    if (len > upload->limit_bytes - upload->size_bytes) {
+        return UPLOAD_TOO_LARGE;
+    }
+    if (sniff_feed(&upload->sniff, data, len) == SNIFF_OTHER) {
+        return not_wanted(upload);
+    }
+    if (EVP_DigestUpdate(upload->hash, data, len) != 1) {
+        return UPLOAD_FAILED;
+    }
+    int error = tempfile_write(&upload->file, data, len);
+    if (error != 0) {
+        return disk_error("write", error);
+    }
+    upload->size_bytes += len;
+    atomic_fetch_add(&upload->uploads->written_bytes, len);
+    return UPLOAD_OK;
+}
+
+enum upload_status upload_finish(struct upload *upload)
+{
+    if (upload->size_bytes == 0) {
+        return UPLOAD_EMPTY;
+    }
+    if (upload->sniff.verdict == SNIFF_MORE) { /* too short to be anything */
+        return not_wanted(upload);
+    }
+    if (EVP_DigestFinal_ex(upload->hash, upload->sha256, NULL) != 1) {
+        return UPLOAD_FAILED;
+    }
+    return UPLOAD_OK;
+}
+
+uint64_t upload_size_bytes(const struct upload *upload)
+{
+    return upload->size_bytes;
+}
+
+const unsigned char *upload_sha256(const struct upload *upload)
+{
+    return upload->sha256;
+}
+
+enum sniff_verdict upload_kind(const struct upload *upload)
+{
+    return upload->sniff.verdict;
+}
+
+const struct tempfile *upload_file(const struct upload *upload)
+{
+    return &upload->file;
+}
+
+void upload_free(struct upload **upload)
+{
+    struct upload *up = *upload;
+    if (up == NULL) {
+        return;
+    }
+    tempfile_close(&up->file);
+    EVP_MD_CTX_free(up->hash);
+    atomic_fetch_sub(&up->uploads->written_bytes, up->size_bytes);
+    atomic_fetch_sub(&up->uploads->n_running, 1);
+    free(up);
+    *upload = NULL;
+}

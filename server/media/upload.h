@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* One file that a client is sending: streamed to disk under limits, hashed and sniffed on
+ * the way.
+ *
+ * Made by the thread that receives the request (upload_new, upload_write, upload_finish),
+ * then handed with the request to a worker, which reads it and calls upload_free(); never
+ * used by two threads at once. upload_free() at any moment is the way to give up: nothing
+ * of the file remains unless storage_put() has linked it. */
+#ifndef DOUSHARD_MEDIA_UPLOAD_H
+#define DOUSHARD_MEDIA_UPLOAD_H
+
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "server/media/sniff.h"
+#include "server/media/tempfile.h"
+
+#define UPLOAD_SHA256_BYTES 32
+
+/* How receiving a file can end. Every one but OK is final: write no more, free. */
+enum upload_status {
+    UPLOAD_OK,
+    UPLOAD_BUSY,      /* as many uploads, or bytes of them, as allowed are on their way */
+    UPLOAD_TOO_LARGE, /* over the limit of bytes */
+    UPLOAD_NOT_VIDEO, /* the first bytes are not those of an mp4 or mov file */
+    UPLOAD_NOT_PICTURE, /* the first bytes are not those of a jpeg, png or webp picture */
+    UPLOAD_EMPTY,       /* the file has no bytes */
+    UPLOAD_DISK_FULL,   /* no room in upload_dir or media_dir */
+    UPLOAD_FAILED,      /* another error of the disk or of memory; the log says which */
+    UPLOAD__COUNT
+};
+
+/* One sentence for the client. Static text. */
+const char *upload_status_text(enum upload_status status);
+
+/* What all uploads share: the directory, the number of them, and the room they take. */
+struct uploads;
+
+/* Use the directory DIR, made if it is missing (mode 0700), and clear it of what a crash
+ * left. The files will be stored in MEDIA_DIR, whose room counts, too; it must exist.
+ * NULL: one of them cannot be used; the log says why. */
+struct uploads *uploads_new(const char *dir, const char *media_dir) MUST_CHECK;
+
+/* All uploads must be free. *UPLOADS becomes NULL; NULL is allowed. */
+void uploads_free(struct uploads **uploads);
+
+/* Uploads running now. Thread-safe. */
+unsigned uploads_running(const struct uploads *uploads);
+
+/* Bytes of room that requests hold now. Thread-safe. */
+uint64_t uploads_reserved_bytes(struct uploads *uploads);
+
+/* Bytes that may still be written, where there are fewer of the two directories.
+ * UINT64_MAX when the file systems do not say, 0 when they cannot be asked. */
+uint64_t uploads_free_bytes(const struct uploads *uploads);
+
+/* How much room there is for uploads. */
+struct upload_limits {
+    uint64_t spool_max_bytes; /* of all that are on their way */
+    uint64_t min_free_bytes;  /* to be left on the disk beside them */
+};
+
+/* What one request may write; part of the caller's, zero at first. */
+struct upload_room {
+    uint64_t bytes;
+};
+
+/* Let ROOM have BYTES in all, if it has fewer, and look again at the disk in any case: a
+ * request that has room is finished unless others than uploads fill the disk. BUSY,
+ * DISK_FULL or FAILED leave ROOM as it is. Thread-safe. */
+enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
+                                   uint64_t bytes,
+                                   const struct upload_limits *limits) MUST_CHECK;
+
+/* Give the room back, once the files of the request are freed. */
+void uploads_release(struct uploads *uploads, struct upload_room *room);
+
+struct upload;
+
+/* Begin a file of at most LIMIT_BYTES, unless N_MAX are running already. UPLOAD_OK sets
+ * *UPLOAD, the caller frees it; else BUSY, DISK_FULL or FAILED and *UPLOAD is NULL.
+ * Thread-safe. */
+enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
+                              unsigned n_max, struct upload **upload) MUST_CHECK;
+
+/* The file shall be a picture, not a film. Before the first upload_write(). */
+void upload_want_picture(struct upload *upload);
+
+/* Append LEN bytes. Blocks for the disk's page cache only, never for a sync. */
+enum upload_status upload_write(struct upload *upload, const void *data,
+                                size_t len) MUST_CHECK;
+
+/* The file is complete: size and hash are final. */
+enum upload_status upload_finish(struct upload *upload) MUST_CHECK;
+
+/* After upload_finish(). */
+uint64_t upload_size_bytes(const struct upload *upload);
+const unsigned char *upload_sha256(const struct upload *upload); /* 32 bytes */
+const struct tempfile *upload_file(const struct upload *upload); /* (ref in upload) */
+
+/* What its first bytes say; after upload_finish(). */
+enum sniff_verdict upload_kind(const struct upload *upload);
+
+/* Close and remove the temporary file. *UPLOAD becomes NULL; NULL is allowed. */
+void upload_free(struct upload **upload);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Everything that a client can be told; the list is errors.def. */
+#ifndef DOUSHARD_REQUEST_ERROR_H
+#define DOUSHARD_REQUEST_ERROR_H
+
+#include "shard/outcome.h"
+
+enum error_code {
+#define ERR(name, code, http, text) ERROR_##name,
+#include "server/request/errors.def"
+    ERROR__COUNT
+};
+
+/* One row of errors.def. Static storage. */
+struct error_info {
+    const char *name; /* "NAME_TAKEN" */
+    int code;         /* status_code of the envelope */
+    unsigned http;    /* HTTP status */
+    const char *text; /* status_msg, never empty */
+};
+
+/* Never NULL; CODE must be below ERROR__COUNT. */
+const struct error_info *error_info(enum error_code code);
+
+/* What to tell the client when a call on a shard ended so. ERROR_OK for OK and SAME. */
+enum error_code error_from_outcome(enum outcome outcome);
+
+#endif
