@@ -3,40 +3,13 @@
 /* The tables of the source agree with each other, with the samples and with the documents;
  * files keep the house rules. Every check is also shown a bad sample that it must refuse. */
 import assert from "node:assert/strict";
-import { readdirSync, existsSync } from "node:fs";
-import { join } from "node:path";
 import test from "node:test";
 
 import {
-  ROOT, TABLES, errors, metrics, options, optionsTable, outcomes, read, routes, section,
+  TABLES, errors, metrics, options, optionsTable, outcomes, read, routes, section,
   withoutComments,
 } from "./tables.js";
-
-/* ---- the tree ----------------------------------------------------------------------- */
-
-const TOPS = ["server", "shard", "procedures", "config", "scripts", "tests", ".ci"];
-const SKIPPED = new Set(["node_modules", "data", "dist"]);
-
-function walk(dir) {
-  if (!existsSync(join(ROOT, dir))) return [];
-  return readdirSync(join(ROOT, dir), { withFileTypes: true }).flatMap((entry) => {
-    const path = `${dir}/${entry.name}`;
-    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : walk(path);
-    return entry.isFile() ? [path] : [];
-  });
-}
-
-const isText = (path) => !/\.(md|png|jpg|ico|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
-const isC = (path) => /\.[ch]$/.test(path);
-
-const files = TOPS.flatMap(walk).filter(isText).map((path) => ({ path, text: read(path) }));
-const sources = files.filter(({ path }) => isC(path));
-
-/** No problem in the tree, and exactly COUNT in the bad sample. */
-function holds(problems, sampleProblems, count) {
-  assert.deepEqual(problems, []);
-  assert.equal(sampleProblems.length, count, `the bad sample: ${sampleProblems.join("; ")}`);
-}
+import { files, holds, isC, sources } from "./tree.js";
 
 /* ---- tables ------------------------------------------------------------------------- */
 
@@ -167,49 +140,6 @@ METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
 });
 
 /* ---- files -------------------------------------------------------------------------- */
-
-/* Libraries whose calls stay in few files: header, who may include it. */
-const LIBRARIES = [
-  ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
-  ["microhttpd.h", /^(server\/http\/(http|exchange|framing)|server\/request\/reply|tests\/bench\/barehttp)\.c$/],
-  ["libconfig.h", /^server\/config\/config_file\.h$/],
-  ["hiredis.h", /^shard\/rwire\.c$/],
-  ["seccomp.h", /^server\/media\/jail_seccomp\.c$/],
-  ["jansson.h", /^(server\/(auth\/jwt|media\/media)\.c|shard\/move_verify\.c|scripts\/.*|tests\/.*)$/],
-];
-
-/* Headers that are the inside of something: header, whose inside. */
-const INSIDES = [
-  ["shard/dbconn_impl.h", /^shard\/(db(conn|exec|read)|move_query)\.c$/],
-  ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
-  ["shard/router_errand.h", /^shard\/router_(call|pack|answer)\.c$/],
-  ["shard/rbatch.h", /^shard\/r(batch|cluster)\.c$/],
-];
-
-/** Includes point one way, and each library and each inside is known to few files. */
-function includeProblems({ path, text }) {
-  const problems = [];
-  for (const [, open, name] of text.matchAll(/^\s*#\s*include\s+([<"])([^>"]+)[>"]/gm)) {
-    const bad = open === '"'
-      ? (path.startsWith("shard/") && !name.startsWith("shard/")) ||
-        (path.startsWith("shard/base/") && !name.startsWith("shard/base/")) ||
-        (path.startsWith("server/") && !/^(server|shard)\//.test(name)) ||
-        INSIDES.some(([header, who]) => name === header && !who.test(path))
-      : LIBRARIES.some(([header, who]) => name.split("/").pop() === header && !who.test(path));
-    if (bad) problems.push(`${path} includes ${name}`);
-  }
-  return problems;
-}
-
-test("includes point from server to shard to shard/base, libraries stay in their files", () => {
-  const sample = (path, name) => includeProblems({ path, text: `#include ${name}\n` });
-  holds(sources.flatMap(includeProblems),
-    [...sample("shard/router.c", '"server/base/app.h"'), ...sample("shard/base/log.c", '"shard/id.h"'),
-      ...sample("server/http/http.c", '"tests/unit/x.h"'), ...sample("server/auth/auth.c", "<mysql.h>"),
-      ...sample("shard/router.c", "<jansson.h>"), ...sample("server/http/http.c", '"shard/id.h"'),
-      ...sample("shard/dbpool.c", '"shard/dbconn_impl.h"'), ...sample("shard/feed.c", '"shard/router_impl.h"'),
-      ...sample("shard/router_kill.c", '"shard/router_impl.h"')], 7);
-});
 
 const BANNED = /\b(strcpy|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|gmtime|localtime|rand|srand|alloca)\s*\(/g;
 const BANNED_IN_SERVICE = /\b(strcat|system|popen)\s*\(/g;
