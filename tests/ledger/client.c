@@ -147,9 +147,25 @@ static bool receive_answer(struct ledger_client *client, int64_t deadline_ms,
     return client->in.len == head + length;
 }
 
-enum client_status ledger_client_ask(struct ledger_client *client, const char *method,
-                                     const char *target, int64_t deadline_ms,
-                                     const char **body, int *http_status)
+static void write_request(struct buf *out, const struct client_request *request,
+                          uint16_t port)
+{
+    buf_addf(out, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", request->method,
+             request->target, port);
+    if (strcmp(request->method, "POST") == 0) {
+        buf_addf(out, "Content-Length: 0\r\n");
+    }
+    if (request->key != NULL) {
+        buf_addf(out, "Idempotency-Key: %s\r\n", request->key);
+    }
+    buf_addf(out, "\r\n");
+    CHECK(!out->failed);
+}
+
+enum client_status ledger_client_ask(struct ledger_client *client,
+                                     const struct client_request *request,
+                                     int64_t deadline_ms, const char **body,
+                                     int *http_status)
 {
     struct buf out;
     bool answered = false;
@@ -160,9 +176,7 @@ enum client_status ledger_client_ask(struct ledger_client *client, const char *m
         return CLIENT_NOT_SENT;
     }
     buf_init(&out, 8192);
-    buf_addf(&out, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", method, target,
-             client->port, strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
-    CHECK(!out.failed);
+    write_request(&out, request, client->port);
     answered = send_all(client->fd, out.data, out.len, deadline_ms) &&
                receive_answer(client, deadline_ms, body, http_status);
     buf_clear(&out);

@@ -27,11 +27,19 @@ enum client_status {
 void ledger_client_init(struct ledger_client *client, uint16_t port);
 void ledger_client_release(struct ledger_client *client);
 
-/* Send METHOD TARGET without a body and wait for the answer until DEADLINE_MS
- * (monotonic). ANSWERED sets *BODY (NUL-terminated, valid until the next request) and
- * *HTTP_STATUS. After anything else the connection is closed. */
-enum client_status ledger_client_ask(struct ledger_client *client, const char *method,
-                                     const char *target, int64_t deadline_ms,
-                                     const char **body, int *http_status);
+/* A request without a body. */
+struct client_request {
+    const char *method; /* (ref), like the others */
+    const char *target;
+    const char *key; /* Idempotency-Key; NULL: none */
+};
+
+/* Send REQUEST and wait for the answer until DEADLINE_MS (monotonic). ANSWERED sets *BODY
+ * (NUL-terminated, valid until the next request) and *HTTP_STATUS. After anything else
+ * the connection is closed. */
+enum client_status ledger_client_ask(struct ledger_client *client,
+                                     const struct client_request *request,
+                                     int64_t deadline_ms, const char **body,
+                                     int *http_status);
 
 #endif

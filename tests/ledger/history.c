@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test did and were told: one record per request. */
+/* What the clients of the ledger test did and were told. */
 #include "tests/ledger/history.h"
 
 #include <errno.h>
@@ -89,18 +89,18 @@ bool ledger_history_write(const struct ledger_history *history, FILE *file)
         if (fprintf(file,
                     "%" PRIu32 " %" PRIu32 " %d %" PRIu64 " %" PRIu64 " %" PRIu64
                     " %d %" PRId64 " %" PRId64 " %d %d %" PRIu32 " %" PRId64 " %" PRId64
-                    " %" PRId64 " %" PRId64 "\n",
+                    " %" PRId64 " %" PRId64 " %" PRIu32 "\n",
                     op->worker, op->n, (int)op->kind, op->actor, op->target, op->item,
                     op->on, op->invoked_us, op->returned_us, (int)op->outcome, op->code,
                     op->server, op->counts[0], op->counts[1], op->counts[2],
-                    op->counts[3]) < 0) {
+                    op->counts[3], op->repeats) < 0) {
             return false;
         }
     }
     return fflush(file) == 0;
 }
 
-#define NUMBERS 16
+#define NUMBERS 17
 
 bool ledger_read_numbers(const char **text, int64_t *numbers, size_t n)
 {
@@ -139,7 +139,8 @@ bool ledger_history_read(struct ledger_history *history, FILE *file, size_t *lin
                                      .outcome = (enum ledger_outcome)v[9],
                                      .code = (int)v[10],
                                      .server = (uint32_t)v[11],
-                                     .counts = {v[12], v[13], v[14], v[15]}};
+                                     .counts = {v[12], v[13], v[14], v[15]},
+                                     .repeats = (uint32_t)v[16]};
         ledger_history_add(history, &op);
     }
     return true;

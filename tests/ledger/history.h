@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test did and were told: one record per request. What the
- * polling ones were told is in mailboxes.h. */
+/* What the clients of the ledger test did and were told: one record per answer, but only
+ * one for what writes a text, however often that is repeated. What the polling ones were
+ * told is in mailboxes.h. */
 #ifndef DOUSHARD_TESTS_LEDGER_HISTORY_H
 #define DOUSHARD_TESTS_LEDGER_HISTORY_H
 
@@ -49,7 +50,8 @@ struct ledger_op {
     uint64_t target; /* 0: none */
     uint64_t item;   /* 0: none */
     bool on;
-    int64_t invoked_us; /* monotonic */
+    uint32_t repeats;   /* of an unknown answer, with the same key, up to this answer */
+    int64_t invoked_us; /* monotonic; of the first of them */
     int64_t returned_us;
     enum ledger_outcome outcome;
     int code;        /* status_code of the answer; -1: there was none */

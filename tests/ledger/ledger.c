@@ -41,6 +41,8 @@ static const char usage[] =
     "  --mailboxes=FILE    what they were given\n"
     "  --strangers=PERCENT of deleted comments, so many are tried by somebody else (10)\n"
     "  --pause-ms=N        of a client between two requests (0)\n"
+    "  --repeat-ms=N       what has no certain answer is asked for again, with the same\n"
+    "                      Idempotency-Key, for so long at most (0)\n"
     "  --progress-ms=N     print a line about the requests so often (0: never); what "
     "was\n"
     "                      not done, for whatever reason, is an error there\n"
@@ -83,6 +85,7 @@ enum {
     OPTION_MIX,
     OPTION_STRANGERS,
     OPTION_PAUSE_MS,
+    OPTION_REPEAT_MS,
     OPTION_PROGRESS_MS,
     OPTION_MOST,
     OPTION_STALE_MS,
@@ -107,6 +110,7 @@ static const struct option long_options[] = {
     {"mix", required_argument, NULL, OPTION_MIX},
     {"strangers", required_argument, NULL, OPTION_STRANGERS},
     {"pause-ms", required_argument, NULL, OPTION_PAUSE_MS},
+    {"repeat-ms", required_argument, NULL, OPTION_REPEAT_MS},
     {"progress-ms", required_argument, NULL, OPTION_PROGRESS_MS},
     {"most", required_argument, NULL, OPTION_MOST},
     {"stale-ms", required_argument, NULL, OPTION_STALE_MS},
@@ -183,6 +187,9 @@ static bool set_number(struct options *options, int which, const char *text)
     case OPTION_PAUSE_MS:
         load->pause_ms = (unsigned)n;
         return n <= 60000;
+    case OPTION_REPEAT_MS:
+        load->repeat_ms = (unsigned)n;
+        return n <= 600000;
     case OPTION_PROGRESS_MS:
         options->progress_ms = (unsigned)n;
         return n <= 60000;

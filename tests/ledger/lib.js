@@ -216,8 +216,8 @@ export async function compareWithApi(cluster, world, seconds = 3) {
     .map((line) => line.split("\t")).filter(([table]) => table === "user")
     .map(([, id, ...counts]) => [id, counts.slice(0, 4).join(" ")]));
   const reads = lines(history).map((line) => line.split(" "));
-  const wrong = reads.filter((f) => f[9] !== "0" || stored.get(f[3]) !== f.slice(12).join(" "))
-    .map((f) => `user ${f[3]}: code ${f[10]}, shown ${f.slice(12).join(" ")}, stored ${stored.get(f[3])}`);
+  const wrong = reads.filter((f) => f[9] !== "0" || stored.get(f[3]) !== f.slice(12, 16).join(" "))
+    .map((f) => `user ${f[3]}: code ${f[10]}, shown ${f.slice(12, 16).join(" ")}, stored ${stored.get(f[3])}`);
   return { compared: reads.length, wrong };
 }
 

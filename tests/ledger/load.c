@@ -186,44 +186,82 @@ static void read_answer(const char *body, int http_status, struct ledger_op *op)
     json_decref(answer);
 }
 
-/* Ask a server, the other ones if it cannot be reached; write down what it said. False:
- * none can be reached. */
-static bool ask(struct worker *w, const char *target, struct ledger_op *op)
+/* Ask a server, the other ones if it cannot be reached, for TARGET. False: none can be
+ * reached. */
+static bool ask_once(struct worker *w, const char *target, const char *key,
+                     struct ledger_op *op)
 {
     const struct load_options *options = w->options;
+    const struct client_request request = {
+        .method = op->kind >= LEDGER_READ ? "GET" : "POST", .target = target, .key = key};
     const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    const int64_t begun_us = clock_mono_us();
     const char *body = NULL;
     int http_status = 0;
     enum client_status status = CLIENT_NOT_SENT;
 
-    op->worker = w->number;
-    op->n = (uint32_t)w->history.n;
-    op->invoked_us = clock_mono_us();
     for (size_t i = 0; i < options->n_servers && status == CLIENT_NOT_SENT; i++) {
         w->server = (uint32_t)((w->server + 1) % options->n_servers);
         op->server = w->server;
-        status = ledger_client_ask(
-            &w->clients[w->server], op->kind >= LEDGER_READ ? "GET" : "POST", target,
-            clock_mono_ms() + options->timeout_ms, &body, &http_status);
+        status =
+            ledger_client_ask(&w->clients[w->server], &request,
+                              clock_mono_ms() + options->timeout_ms, &body, &http_status);
     }
     op->returned_us = clock_mono_us();
-    if (status == CLIENT_NOT_SENT) {
-        progress_note(options->progress, op->returned_us - op->invoked_us, false);
-        w->not_sent++;
-        nanosleep(&pause, NULL);
-        return false;
-    }
     op->outcome = LEDGER_UNKNOWN;
     op->code = -1;
     if (status == CLIENT_ANSWERED) {
         read_answer(body, http_status, op);
     }
-    ledger_history_add(&w->history, op);
-    progress_note(options->progress, op->returned_us - op->invoked_us,
+    progress_note(options->progress, op->returned_us - begun_us,
                   op->outcome == LEDGER_OK);
     if (op->outcome == LEDGER_UNKNOWN) {
         nanosleep(&pause, NULL);
     }
+    return status != CLIENT_NOT_SENT;
+}
+
+/* Of an operation that writes a text there is one record, since the text names it. Of
+ * others there is one per answer: what was asked for before may be done later on, and
+ * with that once more. */
+static bool is_text(const struct ledger_op *op)
+{
+    return op->kind == LEDGER_COMMENT || op->kind == LEDGER_MESSAGE;
+}
+
+/* Ask until the answer is certain, or for as long as the options say; write down what was
+ * answered. A repetition may be told what came of the first, so that all of them began
+ * with that. False: no server can be reached. */
+static bool ask(struct worker *w, const char *target, struct ledger_op *op)
+{
+    const int64_t end_us = clock_mono_us() + (int64_t)w->options->repeat_ms * 1000;
+    bool has_key = w->options->repeat_ms > 0 && op->kind < LEDGER_READ;
+    bool is_certain = false;
+    char key[64];
+
+    op->worker = w->number;
+    op->n = (uint32_t)w->history.n;
+    op->invoked_us = clock_mono_us();
+    (void)snprintf(key, sizeof key, "%" PRIu32 "-%" PRIu32 "-%" PRId64, op->worker, op->n,
+                   op->invoked_us);
+    if (!ask_once(w, target, has_key ? key : NULL, op)) {
+        w->not_sent++;
+        return false;
+    }
+    is_certain = op->outcome != LEDGER_UNKNOWN;
+    while (!is_certain && clock_mono_us() < end_us) {
+        if (!is_text(op)) {
+            ledger_history_add(&w->history, op);
+            op->n = (uint32_t)w->history.n;
+        }
+        op->repeats++;
+        (void)ask_once(w, target, has_key ? key : NULL, op);
+        is_certain = op->outcome != LEDGER_UNKNOWN;
+    }
+    if (is_text(op) && op->repeats > 0 && op->outcome == LEDGER_FAIL) {
+        op->outcome = LEDGER_UNKNOWN; /* it may have been done before, or be done still */
+    }
+    ledger_history_add(&w->history, op);
     return true;
 }
 

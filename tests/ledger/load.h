@@ -65,6 +65,7 @@ struct load_options {
     size_t pollers;            /* the first so many of the chats are polled */
     unsigned stranger_percent; /* of deleted comments, so many by somebody else */
     unsigned pause_ms;         /* of a client between two requests */
+    unsigned repeat_ms;        /* so long an unknown answer is repeated; 0: never */
     struct progress *progress; /* (ref) is told of each request; NULL: nobody */
     struct load_mix mix;
 };

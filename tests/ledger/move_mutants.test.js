@@ -44,7 +44,7 @@ class Notes {
   async like(user, video, on = true) {
     const begun = nowUs();
     const { status_code: code } = await api.like(user.token, video.id, on ? 1 : 2);
-    this.lines.push([1, this.lines.length, 0, user.id, video.id, 0, Number(on), begun, nowUs(), code === 0 ? 0 : 2, code, 0, 0, 0, 0, 0]);
+    this.lines.push([1, this.lines.length, 0, user.id, video.id, 0, Number(on), begun, nowUs(), code === 0 ? 0 : 2, code, 0, 0, 0, 0, 0, 0]);
     return code;
   }
 

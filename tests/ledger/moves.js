@@ -204,13 +204,18 @@ export async function tally(cluster, since = 0) {
 export const quantiles = (list) => (list.length === 0 ? "none"
   : `p50 ${quantile(list, 0.5).toFixed(1)} ms, p99 ${quantile(list, 0.99).toFixed(1)} ms, max ${Math.max(...list).toFixed(1)} ms`);
 
-/** The requests in the file HISTORY (history.h); times are nowUs(). */
-export const requestsOf = (history) => readFileSync(history, "utf8").trim().split("\n").map((line) => {
+const requestOf = (line) => {
   const f = line.split(" ");
   const [begun, ended] = [Number(f[7]), Number(f[8])];
-  return { line, slots: [f[3], f[4]].map(Number).filter((id) => id > 0).map(slotOfId), isWrite: Number(f[2]) < 6, isOk: f[9] === "0",
-    isUnknown: f[9] === "2", code: f[10], begun, ended, ms: (ended - begun) / 1000 };
-});
+  return { line, worker: f[0], slots: [f[3], f[4]].map(Number).filter((id) => id > 0).map(slotOfId), isWrite: Number(f[2]) < 6, isOk: f[9] === "0",
+    isUnknown: f[9] === "2", code: f[10], repeats: Number(f[16]), begun, ended, ms: (ended - begun) / 1000 };
+};
+
+/** The requests in the file HISTORY (history.h), each as it was answered in the end; times are nowUs(). */
+export function requestsOf(history) {
+  const all = readFileSync(history, "utf8").trim().split("\n").map(requestOf);
+  return all.filter(({ worker, begun }, i) => all[i + 1]?.worker !== worker || all[i + 1].begun !== begun);
+}
 
 /** When slots took part in moves, as nowUs() counts: a Map of slot to [[from, to], ..]. Of own slots: those of their owners. */
 export async function movingTimes(cluster) {

@@ -102,7 +102,8 @@ static enum page ask(struct poller *p, const struct load_user *viewer, uint64_t 
                    "&pre_msg_time=%" PRId64 "&limit=%d&user_id=%" PRIu64,
                    viewer->token, with, p->since_ms, PAGE_MESSAGES, p->mailbox.owner);
     p->server = (uint32_t)((p->server + 1) % p->options->n_servers);
-    if (ledger_client_ask(&p->clients[p->server], "GET", target,
+    const struct client_request request = {.method = "GET", .target = target};
+    if (ledger_client_ask(&p->clients[p->server], &request,
                           clock_mono_ms() + p->options->timeout_ms, &body,
                           &http_status) == CLIENT_ANSWERED &&
         http_status == 200) {

@@ -802,7 +802,8 @@ static void test_history(void **unused)
                                  .outcome = LEDGER_UNKNOWN,
                                  .code = -1,
                                  .server = 1,
-                                 .counts = {1, -2, 3, 4}};
+                                 .counts = {1, -2, 3, 4},
+                                 .repeats = 5};
     size_t line = 0;
     uint32_t worker = 0;
     uint32_t n = 0;
@@ -820,6 +821,7 @@ static void test_history(void **unused)
     assert_int_equal(again.ops[0].actor, op.actor);
     assert_int_equal(again.ops[0].returned_us, op.returned_us);
     assert_int_equal(again.ops[0].outcome, op.outcome);
+    assert_int_equal(again.ops[0].repeats, op.repeats);
     assert_memory_equal(again.ops[0].counts, op.counts, sizeof op.counts);
     assert_true(fputs("1 2 3\n", file) >= 0);
     rewind(file);
