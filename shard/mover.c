@@ -28,6 +28,9 @@
 
 #define THREADS_MAX 64
 
+/* Of a claim: hex digits. */
+#define TOKEN_SIZE 33
+
 /* A claim of this process. */
 struct task {
     struct move move;
@@ -190,16 +193,54 @@ static void end_stuck(struct move_link *link)
     arena_release(&arena);
 }
 
-/* Claim a move on the shard of LINK, if there is one that nobody works on. */
-static bool claim(struct mover *mover, struct move_link *link)
+static void draw_token(char token[TOKEN_SIZE])
 {
-    const struct mover_options *options = mover->options;
-    unsigned char bytes[16];
-    char token[33];
-    struct arena arena;
+    unsigned char bytes[(TOKEN_SIZE - 1) / 2];
 
     rnd_bytes(bytes, sizeof bytes);
     hex_encode(bytes, sizeof bytes, token);
+}
+
+/* The task that RESULTS of a claim with TOKEN on the shard of LINK are; NULL: none. */
+static struct task *read_task(const struct move_link *link,
+                              const struct dbresult *results, const char *token)
+{
+    struct task *task = NULL;
+
+    if (results != NULL && results->n_rows > 0) {
+        task = calloc(1, sizeof *task);
+    }
+    if (task != NULL && !move_read_claim(results, token, &task->move)) {
+        log_write(LOG_ERROR, "move_claim_unreadable", "shard=%s", link->name);
+        free(task);
+        task = NULL;
+    }
+    return task;
+}
+
+static void add_task(struct mover *mover, struct task *task)
+{
+    log_write(LOG_INFO, "move_claimed", "slot=%u from=%s to=%s phase=%s", task->move.slot,
+              task->move.giver, task->move.taker, move_phase_name(task->move.phase));
+    pthread_mutex_lock(&mover->shared.mutex);
+    task->next = mover->shared.tasks;
+    mover->shared.tasks = task;
+    mover->shared.n_tasks++;
+    pthread_mutex_unlock(&mover->shared.mutex);
+}
+
+/* Claim a move on the shard of LINK, if there is one that nobody works on. TOKEN: "", or
+ * that of a claim whose answer was lost, which is asked for again: nobody would work on
+ * what that one took, until its lease is over. */
+static bool claim(struct mover *mover, struct move_link *link, char token[TOKEN_SIZE])
+{
+    const struct mover_options *options = mover->options;
+    struct task *task = NULL;
+    struct arena arena;
+
+    if (token[0] == '\0') {
+        draw_token(token);
+    }
     arena_init(&arena, (size_t)1 << 20);
     struct link_call call = {.link = link,
                              .proc = PROC_MOVE_CLAIM,
@@ -209,30 +250,20 @@ static bool claim(struct mover *mover, struct move_link *link)
                              .arena = &arena,
                              .limit_ms = options->limits.lock_ms * 4};
     enum move_status status = link_run(&call, 1);
-    struct task *task = NULL;
-    if (status == MOVE_OK && call.results != NULL && call.results->n_rows > 0) {
-        task = calloc(1, sizeof *task);
-        if (task != NULL && !move_read_claim(call.results, token, &task->move)) {
-            log_write(LOG_ERROR, "move_claim_unreadable", "shard=%s", link->name);
-            free(task);
-            task = NULL;
-        }
+    if (status == MOVE_OK) {
+        task = read_task(link, call.results, token);
     }
     arena_release(&arena);
     if (status == MOVE_AGAIN) {
         end_stuck(link);
     }
-    if (task == NULL) {
-        return false;
+    if (status != MOVE_AGAIN && status != MOVE_LOST) {
+        token[0] = '\0';
     }
-    log_write(LOG_INFO, "move_claimed", "slot=%u from=%s to=%s phase=%s", task->move.slot,
-              task->move.giver, task->move.taker, move_phase_name(task->move.phase));
-    pthread_mutex_lock(&mover->shared.mutex);
-    task->next = mover->shared.tasks;
-    mover->shared.tasks = task;
-    mover->shared.n_tasks++;
-    pthread_mutex_unlock(&mover->shared.mutex);
-    return true;
+    if (task != NULL) {
+        add_task(mover, task);
+    }
+    return task != NULL;
 }
 
 /* --- Who gets a slot of his own without being asked for --- */
@@ -309,14 +340,16 @@ static void claim_all(struct mover *mover)
 {
     const struct mover_options *options = mover->options;
     struct move_link *links = links_new(options);
+    char(*tokens)[TOKEN_SIZE] = calloc(options->n_shards, sizeof *tokens);
     struct hottest hottest = {.held = calloc(options->n_shards, sizeof(uint64_t))};
+    const bool has_memory = links != NULL && tokens != NULL && hottest.held != NULL;
 
-    while (links != NULL && hottest.held != NULL && !*mover->stop) {
+    while (has_memory && !*mover->stop) {
         bool found = false;
         promote_all(options, links, &hottest);
         for (size_t i = 0; i < options->n_shards && !*mover->stop; i++) {
             if (count_active(mover) < options->threads) {
-                found |= claim(mover, &links[i]);
+                found |= claim(mover, &links[i], tokens[i]);
             }
         }
         if (!found) {
@@ -324,6 +357,7 @@ static void claim_all(struct mover *mover)
         }
     }
     free(hottest.held);
+    free(tokens);
     links_free(options, links);
 }
 

@@ -4,7 +4,8 @@
 -- move_claim: take a move that nobody works on.
 --
 -- in_holder    who takes it: host and process
--- in_token     of this claim, 32 random hex digits; never used before
+-- in_token     of this claim, 32 random hex digits; never used before, but for a claim whose answer
+--              was lost
 -- in_lease_ms  so long nobody else takes it; move_beat goes on
 -- in_max       moves under way here at a time: those that wait for their end (keeping) do not count
 --
@@ -17,7 +18,8 @@
 --           term (claims so far), restarts, state (of the fence; no row: nothing is to be done)
 -- Touches : SELECT, UPDATE slot_fence (by slot); SELECT, UPDATE slot_move
 -- Errors  : 45400 an argument is malformed
--- Replays : claims another one
+-- Replays : with its token the same one, as long as nobody has taken it over; else claims another
+--           one
 
 DROP PROCEDURE IF EXISTS move_claim;
 
@@ -56,18 +58,27 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Found without locks, and looked at again behind that of the fence. Who has waited longest
-    -- goes first, so that one whose taker is down does not keep the others from their turn.
-    SELECT MIN(t.move_id)
+    -- Found without locks, and looked at again behind that of the fence: what was claimed with this
+    -- token, or who has waited longest, so that one whose taker is down does not keep the others
+    -- from their turn.
+    SELECT MIN(m.move_id)
       INTO v_id
-      FROM (SELECT m.move_id
-              FROM slot_move AS m FORCE INDEX (active)
-             WHERE m.active IS NOT NULL
-               AND m.claimed_until < v_now
-               AND m.phase <> 'queued'
-             ORDER BY m.claimed_until,
-                      m.move_id
-             LIMIT 1) AS t;
+      FROM slot_move AS m FORCE INDEX (active)
+     WHERE m.active IS NOT NULL
+       AND m.token = UNHEX(in_token);
+
+    IF v_id IS NULL THEN
+        SELECT MIN(t.move_id)
+          INTO v_id
+          FROM (SELECT m.move_id
+                  FROM slot_move AS m FORCE INDEX (active)
+                 WHERE m.active IS NOT NULL
+                   AND m.claimed_until < v_now
+                   AND m.phase <> 'queued'
+                 ORDER BY m.claimed_until,
+                          m.move_id
+                 LIMIT 1) AS t;
+    END IF;
 
     IF v_id IS NULL THEN
         SELECT IF(SUM(m.phase NOT IN ('queued', 'keeping', 'undoing')) < in_max,
@@ -99,7 +110,7 @@ BEGIN
       FROM slot_move AS m
      WHERE m.move_id = v_id
        AND m.active IS NOT NULL
-       AND m.claimed_until < v_now
+       AND (m.claimed_until < v_now OR m.token = UNHEX(in_token))
        FOR UPDATE;
 
     IF v_id IS NOT NULL AND v_state = 'migrating' THEN

@@ -9,6 +9,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Session } from "../lib/mariadb.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
+import { Proxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -229,6 +230,20 @@ describe("a move", () => {
     await agree();
     [from, to] = [to, from];
   });
+
+  for (const action of ["lose-reply", "hang-reply"])
+    test(`is made by who claimed it and was not told so (${action}), though nobody else may for long`, async () => {
+      const proxy = await Proxy.start({ port: cluster.shard(from).port });
+      proxy.once(/move_claim/, action);
+      await requestMove(cluster, slot, from, to);
+      const mover = Mover.start(cluster, { args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`] });
+      await untilMove(cluster, from, slot, ["done"]);
+      const [{ term }] = await cluster.sql(from, `SELECT term FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`);
+      await mover.stop();
+      await proxy.stop();
+      assert.deepEqual([proxy.applied[action], term], [1, 2]);
+      [from, to] = [to, from];
+    });
 
   test("of a mover that slept is refused to it when another one has taken over", async () => {
     const zombie = Mover.start(cluster, { failpoint: "move_write:before:4" });

@@ -64,6 +64,18 @@ describe("a request", () => {
     await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
   });
 
+  test("is found again by the token of a claim whose answer was lost, until somebody else has it", async () => {
+    const { id, token } = await claimed(13);
+    await call(mover, "move_open", 13, token);
+    await call(admin, "move_request", 11, "shard2", 0);
+    assert.equal((await one(mover, "move_claim", "here/1", token, 10000, 1000)).move_id, id);
+    assert.equal((await fence(13)).token, token);
+    await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${id}`);
+    assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 1000)).move_id, id);
+    assert.equal((await one(mover, "move_claim", "here/1", token, 10000, 1000)).slot, "11");
+    await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (11, 13)");
+  });
+
   test("waits while as many are under way here as may be", async () => {
     const { id } = await claimed(10);
     await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
