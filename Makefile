@@ -36,7 +36,7 @@
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
-#   SEEDS=4                      how often check-chaos kills in all steps of moves
+#   SEEDS=4                      how often check-chaos kills in all steps of moves and promotions
 #   ONLY='hot-like ping'         rows of make bench; a * stands for anything
 #
 # The tests with a cluster of their own are run by scripts/check.

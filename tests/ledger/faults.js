@@ -10,16 +10,18 @@ import { Proxy } from "../lib/proxy.js";
 import { until } from "../lib/wait.js";
 import { randomFrom } from "./lib.js";
 
-/** SIGKILL, and up again at once. */
-export async function crashServer(server) {
+/** SIGKILL, and up again at once; WHENDOWN is called while it is down. */
+export async function crashServer(server, whenDown = () => {}) {
   server.kill("SIGKILL");
   await server.exited;
+  whenDown();
   await server.start({ ready: false });
 }
 
-/** SIGKILL, and up again after DOWN_MS. */
-export async function crashShard(cluster, name, downMs) {
+/** SIGKILL, and up again after DOWN_MS; WHENDOWN is called while it is down. */
+export async function crashShard(cluster, name, downMs, whenDown = () => {}) {
   await cluster.demo("kill", name);
+  whenDown();
   await pause(downMs);
   await cluster.demo("start", name);
   cluster.readEndpoints();

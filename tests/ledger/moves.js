@@ -12,11 +12,14 @@ import { Mover, movesToEnd, movesUnderWay, requestMove, wishMove } from "../lib/
 import { owners } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
+/** So long many moves may take together, beside whatever else runs. */
+export const MANY_MOVES_MS = 600000;
+
 /** What movers of tests are started with: a silent one is followed soon, and a shard gives and takes many slots. */
 export const MOVER_ARGS = ["--lease-ms=3000", "--per-shard=32", "--threads=4"];
 
-/* What changes nothing, or is called where something went wrong or took too long before. */
-const RARE = ["MOVE_STUCK", "MOVE_LOAD", "MOVE_STAY", "MOVE_UNLOCK", "SHARD_PROBE"];
+/* What changes nothing. */
+const HARMLESS = ["MOVE_STUCK", "MOVE_LOAD", "SHARD_PROBE"];
 
 /* What a promotion or demotion shares with a move: the claim, how far it is, what the other side of a copy reads, how it
  * is called off. */
@@ -28,7 +31,7 @@ function routinesOf(files, more = []) {
   const read = (file) => readFileSync(join(ROOT, "shard", file), "utf8");
   const code = files.map(read).join("\n");
   return [...read("procs.def").matchAll(/^PROC\((\w+), "(\w+)", SHARD/gm)]
-    .filter(([, id]) => !RARE.includes(id) && (more.includes(id) || new RegExp(`\\bPROC_${id}\\b`).test(code))).map(([, , name]) => name);
+    .filter(([, id]) => !HARMLESS.includes(id) && (more.includes(id) || new RegExp(`\\bPROC_${id}\\b`).test(code))).map(([, , name]) => name);
 }
 
 /** The routines that movers call in any move, as shard/ has them. */
@@ -39,31 +42,33 @@ export const moverRoutines = () =>
 /** Those of promotions and demotions, and the statement by which partitions come and go. */
 export const promoterRoutines = () => [...routinesOf(["move_owner.c", "partition.c"], SHARED), "alter_table"];
 
-/** Slots of GIVER that have rows. */
-export async function slotsWithRows(cluster, giver) {
-  const rows = await cluster.sql(giver, "SELECT DISTINCT slot FROM user JOIN slot_fence AS f USING (slot) WHERE f.state = 'owned' ORDER BY slot");
-  return rows.map(({ slot }) => slot);
+/** Slots of GIVER that have rows, but for those of OTHERS (ids of users), and own ones. */
+export async function slotsWithRows(cluster, giver, others = []) {
+  const rows = await cluster.sql(giver, `SELECT DISTINCT slot FROM user JOIN slot_fence AS f USING (slot)
+    WHERE f.state = 'owned' AND slot < 1024 ORDER BY slot`);
+  const taken = new Set(others.map(slotOfId));
+  return rows.map(({ slot }) => slot).filter((slot) => !taken.has(slot));
 }
 
-/* What becomes of a move, by chance. A copy that is slow can be called off, and meets writes. */
+/* What becomes of a move, by chance, and what is wished for that in which phase. A copy that is slow can be called off, and
+ * meets writes. */
 const DESTINIES = {
   "done": { share: 4, keepMs: 0 },
   "done slowly": { share: 2, keepMs: 0, rowsPerS: 60 },
-  "rolled back": { share: 3, keepMs: 60000, wish: "rollback", at: ["keeping"] },
-  "finished": { share: 1, keepMs: 60000, wish: "finish", at: ["keeping"] },
-  "called off": { share: 2, keepMs: 0, rowsPerS: 4, wish: "cancel", at: ["copying", "draining", "verifying", "flipping"] },
+  "rolled back": { share: 3, keepMs: 60000, wishes: [["keeping", "rollback"]] },
+  "finished": { share: 1, keepMs: 60000, wishes: [["keeping", "finish"]] },
+  "called off": { share: 2, keepMs: 0, rowsPerS: 4, wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]) },
+  "kept after all": { share: 1, keepMs: 60000, wishes: [["keeping", "rollback"], ["reverting", "cancel"]] },
 };
 
-export function drawDestiny(random, names = Object.keys(DESTINIES)) {
-  let left = random(names.reduce((sum, name) => sum + DESTINIES[name].share, 0));
-  const name = names.find((one) => (left -= DESTINIES[one].share) < 0);
-  return [name, DESTINIES[name]];
+function drawDestiny(random) {
+  let left = random(Object.values(DESTINIES).reduce((sum, { share }) => sum + share, 0));
+  return Object.entries(DESTINIES).find(([, { share }]) => (left -= share) < 0);
 }
 
 /**
  * Asks for moves, and says what is to become of them when they are that far. next() resolves to {slot, from, to} of the
- * next one, with a request() if it is no move to another shard, or to nothing when there is none; N: so many are kept under
- * way, for as long as halt() is not called.
+ * next one, or to nothing when there is none; N: so many are kept under way, for as long as halt() is not called.
  */
 export class Traffic {
   asked = 0;
@@ -72,8 +77,8 @@ export class Traffic {
   #running;
   #wanted = new Map(); /* of slot: {from, destiny} */
 
-  constructor(cluster, { random, next, n = 0, destiny = drawDestiny }) {
-    Object.assign(this, { cluster, random, next, n, destiny });
+  constructor(cluster, { random, next, n = 0 }) {
+    Object.assign(this, { cluster, random, next, n });
     this.#running = this.#run();
   }
 
@@ -81,10 +86,10 @@ export class Traffic {
   async ask() {
     const route = await this.next();
     if (!route) return undefined;
-    const { slot, from, to, request = () => requestMove(this.cluster, slot, from, to, destiny.keepMs) } = route;
-    const [name, destiny] = this.destiny(this.random);
+    const { slot, from, to } = route;
+    const [name, destiny] = drawDestiny(this.random);
     try {
-      await request();
+      await requestMove(this.cluster, slot, from, to, destiny.keepMs);
     } catch {
       return undefined; /* the shard is down, or a move of the slot is under way */
     }
@@ -99,7 +104,8 @@ export class Traffic {
     const moves = await movesUnderWay(this.cluster);
     for (const { slot, phase, wish } of moves) {
       const { from, destiny } = this.#wanted.get(slot) ?? {};
-      if (destiny?.wish && wish === "go" && destiny.at.includes(phase)) await wishMove(this.cluster, from, slot, destiny.wish);
+      const [, wished = wish] = destiny?.wishes?.find(([at]) => at === phase) ?? [];
+      if (wished !== wish) await wishMove(this.cluster, from, slot, wished);
     }
     for (let i = moves.length; i < this.n && !this.#halted; i++) if (!(await this.ask())) break;
   }
@@ -121,7 +127,7 @@ export class Traffic {
   async stop() {
     try {
       await this.halt();
-      await movesToEnd(this.cluster);
+      await movesToEnd(this.cluster, { timeoutMs: MANY_MOVES_MS });
     } finally {
       this.#ended = true;
       await this.#running;
@@ -129,25 +135,24 @@ export class Traffic {
   }
 }
 
-/** next() for Traffic: every slot of GIVER that has rows goes to TAKER, once each. */
-export async function oneWay(cluster, giver, taker, random) {
-  const slots = (await slotsWithRows(cluster, giver)).map((slot) => ({ slot, key: random(1 << 30) })).sort((a, b) => a.key - b.key);
+/** next() for Traffic and Steering: every slot of GIVER that has rows, but not of OTHERS (users), goes to TAKER, once each. */
+export async function oneWay(cluster, giver, taker, random, others = []) {
+  const slots = (await slotsWithRows(cluster, giver, others)).map((slot) => ({ slot, key: random(1 << 30) })).sort((a, b) => a.key - b.key);
   return async () => {
-    if (slots.length === 0) slots.push(...(await slotsWithRows(cluster, giver)).map((slot) => ({ slot })));
+    if (slots.length === 0) slots.push(...(await slotsWithRows(cluster, giver, others)).map((slot) => ({ slot })));
     const { slot } = slots.pop() ?? {};
     return slot === undefined ? undefined : { slot, from: giver, to: taker };
   };
 }
 
-/** next() for Traffic: USERS (ids) on GIVER get slots of their own, and those who have one come back. */
+/** next() for Steering: USERS (ids) on GIVER get slots of their own, and those who have one come back. */
 export const heavyUsers = (cluster, giver, users, random) => async () => {
   const resting = await cluster.sql(giver, `SELECT u.user_id AS id, u.slot FROM user AS u JOIN slot_fence AS f USING (slot)
     WHERE f.state = 'owned' AND u.user_id IN (${users}) AND NOT EXISTS (SELECT 1 FROM slot_move AS m
       WHERE m.active IS NOT NULL AND (m.owner_id = u.user_id OR m.slot = u.slot)) ORDER BY u.user_id`);
   if (resting.length === 0) return undefined;
   const { id, slot } = resting[random(resting.length)];
-  const what = slot < 1024 ? "promote" : "demote";
-  return { slot, from: giver, to: giver, request: () => cluster.sql(giver, `CALL ${what}_request(${id})`) };
+  return { slot, from: giver, to: giver, request: `CALL ${slot < 1024 ? "promote" : "demote"}_request(${id})` };
 };
 
 /** next() for Traffic: any of SLOTS, from wherever it is. */
@@ -231,30 +236,10 @@ export async function movingTimes(cluster) {
 /** The clock of the histories. */
 export const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 
-/** Somebody else may take over every move, as if its mover had said nothing for long. */
-export const expireClaims = (cluster) => cluster.sqlAll("UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL");
+/** The process that has claimed a move last, by its row of slot_move; and those of MOVERS, as a condition of such rows. */
+export const pidOf = ({ holder }) => Number(holder.split("/").at(-1));
+export const isHeldBy = (movers) => `SUBSTRING_INDEX(holder, '/', -1) IN (${[0, ...movers.map(({ pid }) => pid)].map((pid) => `'${pid}'`)})`;
 
-/* Only who takes over a move that has flipped comes there. */
-const TAKING_OVER = "move_adopt";
-const TAKE_OVER_MS = 1000;
-
-/** Start movers that stop at the places of CELLS {routine, when} while somebody asks for moves; resolves when each has, and
- * has written down after how many MS. */
-export async function stopAll(cluster, cells, args) {
-  const begun = performance.now();
-  let expired = begun;
-  for (const cell of cells) {
-    cell.mover = Mover.start(cluster, { failpoint: `${cell.routine}:${cell.when}:1`, args });
-  }
-  await until("every mover to stop itself", async () => {
-    const now = performance.now();
-    for (const cell of cells) if (cell.ms === undefined && cell.mover.isStopped) cell.ms = now - begun;
-    const left = cells.filter(({ ms }) => ms === undefined);
-    if (left.length === 0) return true;
-    if (left.every(({ routine }) => routine === TAKING_OVER) && now > expired + TAKE_OVER_MS) {
-      expired = now;
-      await expireClaims(cluster);
-    }
-    throw new Error(left.map(({ routine, when, mover }) => `not ${routine}:${when}: ${mover.text.slice(-1000)}`).join("\n"));
-  }, { everyMs: 20 });
-}
+/** Somebody else may take over the moves of MOVERS, as if these had said nothing for long. */
+export const expireClaims = (cluster, movers) =>
+  cluster.sqlAll(`UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL AND ${isHeldBy(movers)}`);

@@ -95,11 +95,11 @@ export const untilMove = (cluster, shard, slot, phases, options) =>
 export const movesUnderWay = (cluster) => cluster.sqlAll("SELECT * FROM slot_move WHERE active IS NOT NULL");
 
 /** Wait until every move is over, whoever makes it. */
-export const movesToEnd = (cluster) => until("all moves to end", async () => {
+export const movesToEnd = (cluster, { timeoutMs } = {}) => until("all moves to end", async () => {
   const moves = await movesUnderWay(cluster);
   if (moves.length === 0) return true;
   throw new Error(moves.map((m) => `slot ${m.slot} ${m.giver} to ${m.taker}: ${m.phase} ${m.wish} term ${m.term} ${m.last_error}`).join("; "));
-}, { everyMs: 200 });
+}, { everyMs: 200, timeoutMs });
 
 /* The column of each table that names the owner of a row: a user, or a video of his. */
 const OWNER_COLUMNS = { user: "user_id", inbound: "user_id", session: "user_id", video: "video_id", job: "owner_id", follow: "user_id",
@@ -118,7 +118,7 @@ async function assertOwnersAtRest(cluster, owner) {
       GROUP BY t.slot`).join(" UNION ALL "));
   assert.deepEqual(left, [], "rows that owners left behind");
   // A demotion that was called off raised the slot above the epoch by which its partitions are named.
-  const parts = await cluster.sqlAll(`SELECT p.partition_name AS name FROM information_schema.partitions AS p
+  const parts = await cluster.sqlAll(`SELECT p.partition_name AS name, GROUP_CONCAT(p.table_name) AS tables FROM information_schema.partitions AS p
     LEFT JOIN slot_fence AS f ON p.partition_name REGEXP CONCAT('^s', f.slot, '_e[0-9]+$') AND f.state = 'owned'
       AND f.epoch >= SUBSTRING_INDEX(p.partition_name, '_e', -1)
     WHERE p.table_schema = 'doushard' AND p.partition_name <> 'shared' AND f.slot IS NULL GROUP BY 1`);
