@@ -62,12 +62,8 @@ static void post(struct request *req)
     }
     enum outcome outcome =
         comment_action(req->app->delivery, &req->call, &args, &comment);
-    if (outcome == OUTCOME_NOTFOUND) {
-        reply_error(req, ERROR_NO_VIDEO, NULL);
-        return;
-    }
     if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
-        reply_outcome(req, outcome);
+        reply_outcome_of(req, outcome, ERROR_NO_VIDEO);
         return;
     }
     fill_author(req, &comment);
@@ -83,11 +79,7 @@ static void delete_one(struct request *req)
     enum outcome outcome = comment_delete(
         req->app->delivery, &req->call, (uint64_t)request_param(req, "video_id")->integer,
         req->who.user_id, (uint64_t)request_param(req, "comment_id")->integer);
-    if (outcome == OUTCOME_NOTFOUND) {
-        reply_error(req, ERROR_NO_COMMENT, NULL);
-        return;
-    }
-    reply_outcome(req, outcome);
+    reply_outcome_of(req, outcome, ERROR_NO_COMMENT);
 }
 
 void h_comment_action(struct request *req)
@@ -194,10 +186,8 @@ void h_comment_list(struct request *req)
     enum outcome outcome = comment_list(req->app->router, &req->call, video_of(req),
                                         (uint64_t)request_param(req, "cursor")->integer,
                                         request_limit(req), &page);
-    if (outcome == OUTCOME_NOTFOUND) {
-        reply_error(req, ERROR_NO_VIDEO, NULL);
-    } else if (outcome != OUTCOME_OK) {
-        reply_outcome(req, outcome);
+    if (outcome != OUTCOME_OK) {
+        reply_outcome_of(req, outcome, ERROR_NO_VIDEO);
     } else if (!list_for_all(req, &page, &since)) {
         view_mark_comments(req, &page);
         reply_list(req, &page);

@@ -16,11 +16,7 @@ void h_favorite_action(struct request *req)
                         (uint64_t)request_param(req, "video_id")->integer,
                         request_param(req, "action_type")->integer == 1);
 
-    if (outcome == OUTCOME_NOTFOUND) {
-        reply_error(req, ERROR_NO_VIDEO, NULL);
-        return;
-    }
-    reply_outcome(req, outcome);
+    reply_outcome_of(req, outcome, ERROR_NO_VIDEO);
 }
 
 void h_favorite_list(struct request *req)

@@ -21,19 +21,6 @@
 
 /* ---- publish/action ---- */
 
-static enum error_code media_error(enum media_status status)
-{
-    switch (status) {
-    case MEDIA_BUSY:
-    case MEDIA_TIMEOUT:
-        return ERROR_BUSY;
-    case MEDIA_FAILED:
-        return ERROR_UNAVAILABLE;
-    default:
-        return ERROR_FILE;
-    }
-}
-
 /* Examine the upload and store it with its cover under NAME. False: answered. */
 static bool store_upload(struct request *req, const char *name, struct media_facts *facts)
 {
@@ -46,7 +33,7 @@ static bool store_upload(struct request *req, const char *name, struct media_fac
                       upload_size_bytes(req->upload), req->deadline_ms, facts);
     if (examined != MEDIA_OK) {
         metrics_add(metrics, METRIC_MEDIA_PROBES_FAILED, 1);
-        reply_error(req, media_error(examined), "%s", media_status_text(examined));
+        reply_error(req, error_from_media(examined), "%s", media_status_text(examined));
         return false;
     }
     enum storage_status stored =
@@ -159,12 +146,8 @@ void h_publish_delete(struct request *req)
     enum outcome outcome =
         publish_delete(req->app->router, &req->call, req->who.user_id,
                        (uint64_t)request_param(req, "video_id")->integer);
-    if (outcome == OUTCOME_NOTFOUND) {
-        reply_error(req, ERROR_NO_VIDEO, NULL);
-        return;
-    }
     if (outcome == OUTCOME_OK) {
         janitor_poke(req->app->janitor);
     }
-    reply_outcome(req, outcome);
+    reply_outcome_of(req, outcome, ERROR_NO_VIDEO);
 }

@@ -267,12 +267,8 @@ void h_user_login(struct request *req)
     }
     auth_grant(req, &grant);
     enum outcome outcome = session_open(req->app->router, &req->call, user_id, &grant);
-    if (outcome == OUTCOME_NOTFOUND) { /* erased meanwhile */
-        reply_error(req, ERROR_LOGIN, NULL);
-        return;
-    }
     if (outcome != OUTCOME_OK && outcome != OUTCOME_SAME) {
-        reply_outcome(req, outcome);
+        reply_outcome_of(req, outcome, ERROR_LOGIN); /* not found: erased meanwhile */
         return;
     }
     if (!confirm_password(req, user_id, hash, password, &grant)) {
@@ -372,11 +368,7 @@ static bool store_picture(struct request *req, const struct upload *upload,
     enum media_status status =
         media_picture(req->app->media, app_config(req->app), &source, &jpeg, &len);
     if (status != MEDIA_OK) {
-        reply_error(req,
-                    status == MEDIA_BUSY || status == MEDIA_TIMEOUT ? ERROR_BUSY
-                    : status == MEDIA_FAILED                        ? ERROR_UNAVAILABLE
-                                                                    : ERROR_FILE,
-                    "%s", media_status_text(status));
+        reply_error(req, error_from_media(status), "%s", media_status_text(status));
         return false;
     }
     storage_name_make(req->who.user_id, picture->name);

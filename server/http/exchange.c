@@ -139,26 +139,6 @@ static void account(const struct exchange *ex, const char *end)
 
 /* ---- running the handler ---------------------------------------------------------- */
 
-static enum error_code error_of_upload(enum upload_status status)
-{
-    switch (status) {
-    case UPLOAD_BUSY:
-        return ERROR_BUSY;
-    case UPLOAD_TOO_LARGE:
-        return ERROR_TOO_LARGE;
-    case UPLOAD_NOT_VIDEO:
-    case UPLOAD_NOT_PICTURE:
-    case UPLOAD_EMPTY:
-        return ERROR_FILE;
-    case UPLOAD_OK:
-    case UPLOAD_DISK_FULL:
-    case UPLOAD_FAILED:
-    case UPLOAD__COUNT:
-        break;
-    }
-    return ERROR_UNAVAILABLE;
-}
-
 /* Everything between a complete request and its answer. Blocks, unless the route is
  * ROUTE_INLINE. Who asks comes first: a stranger learns nothing else. */
 static void handle(struct exchange *ex)
@@ -172,7 +152,7 @@ static void handle(struct exchange *ex)
     if (!ex->params_ok) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
     } else if (req->upload_status != UPLOAD_OK) {
-        reply_error(req, error_of_upload(req->upload_status), "%s",
+        reply_error(req, error_from_upload(req->upload_status), "%s",
                     upload_status_text(req->upload_status));
     } else if (rate_admit(req)) {
         route->handler(req);
@@ -647,7 +627,7 @@ static bool find_room(struct exchange *ex)
     if (status == UPLOAD_OK) {
         return true;
     }
-    reply_error(&ex->req, error_of_upload(status), "%s", upload_status_text(status));
+    reply_error(&ex->req, error_from_upload(status), "%s", upload_status_text(status));
     return false;
 }
 

@@ -21,17 +21,51 @@ static const enum error_code by_outcome[OUTCOME__COUNT] = {
 #include "server/request/errors.def"
 };
 
-/* Every outcome has its line. */
-enum {
-#define ERR_OUTCOME(outcome, name) HAS_##outcome,
+static const enum error_code by_upload[UPLOAD__COUNT] = {
+#define ERR_UPLOAD(status, name) [UPLOAD_##status] = ERROR_##name,
 #include "server/request/errors.def"
-    N_LINES
 };
-_Static_assert((int)N_LINES == (int)OUTCOME__COUNT,
+
+static const enum error_code by_media[MEDIA__COUNT] = {
+#define ERR_MEDIA(status, name) [MEDIA_##status] = ERROR_##name,
+#include "server/request/errors.def"
+};
+
+/* Everything that may happen has its line. */
+enum {
+#define ERR_OUTCOME(outcome, name) HAS_OUTCOME_##outcome,
+#include "server/request/errors.def"
+    N_OUTCOMES
+};
+enum {
+#define ERR_UPLOAD(status, name) HAS_UPLOAD_##status,
+#include "server/request/errors.def"
+    N_UPLOADS
+};
+enum {
+#define ERR_MEDIA(status, name) HAS_MEDIA_##status,
+#include "server/request/errors.def"
+    N_MEDIA
+};
+_Static_assert((int)N_OUTCOMES == (int)OUTCOME__COUNT,
                "errors.def lacks an outcome of outcome.def");
+_Static_assert((int)N_UPLOADS == (int)UPLOAD__COUNT, "errors.def lacks an upload_status");
+_Static_assert((int)N_MEDIA == (int)MEDIA__COUNT, "errors.def lacks a media_status");
 
 enum error_code error_from_outcome(enum outcome outcome)
 {
     CHECK(outcome < OUTCOME__COUNT);
     return by_outcome[outcome];
+}
+
+enum error_code error_from_upload(enum upload_status status)
+{
+    CHECK(status < UPLOAD__COUNT);
+    return by_upload[status];
+}
+
+enum error_code error_from_media(enum media_status status)
+{
+    CHECK(status < MEDIA__COUNT);
+    return by_media[status];
 }

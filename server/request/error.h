@@ -6,6 +6,9 @@
 
 #include "shard/outcome.h"
 
+#include "server/media/media.h"
+#include "server/media/upload.h"
+
 enum error_code {
 #define ERR(name, code, http, text) ERROR_##name,
 #include "server/request/errors.def"
@@ -25,5 +28,10 @@ const struct error_info *error_info(enum error_code code);
 
 /* What to tell the client when a call on a shard ended so. ERROR_OK for OK and SAME. */
 enum error_code error_from_outcome(enum outcome outcome);
+
+/* What to tell him when receiving his file, or the look at it, ended so; the status has a
+ * text of its own that says more. */
+enum error_code error_from_upload(enum upload_status status);
+enum error_code error_from_media(enum media_status status);
 
 #endif

@@ -160,15 +160,23 @@ void reply_end_page(struct request *req, uint64_t next_cursor, bool partial)
     reply_end(req);
 }
 
-void reply_outcome(struct request *req, enum outcome outcome)
+static void reply_code(struct request *req, enum error_code code)
 {
-    enum error_code code = error_from_outcome(outcome);
-
     if (code == ERROR_OK) {
         reply_ok(req);
         return;
     }
     set_error(req, code, "");
+}
+
+void reply_outcome(struct request *req, enum outcome outcome)
+{
+    reply_code(req, error_from_outcome(outcome));
+}
+
+void reply_outcome_of(struct request *req, enum outcome outcome, enum error_code missing)
+{
+    reply_code(req, outcome == OUTCOME_NOTFOUND ? missing : error_from_outcome(outcome));
 }
 
 void reply_raw(struct request *req, unsigned http_status, const char *content_type,

@@ -105,10 +105,11 @@ void reply_end_page(struct request *req, uint64_t next_cursor, bool partial);
 void reply_error(struct request *req, enum error_code code, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* The answer to an outcome by errors.def; OK and SAME answer a plain success. Handlers
- * that mean a video by NOTFOUND, or answer a body, look at the outcome themselves first.
- */
+/* The answer to an outcome by errors.def; OK and SAME answer a plain success. */
 void reply_outcome(struct request *req, enum outcome outcome);
+
+/* The same for a call to which NOTFOUND means MISSING and not the user. */
+void reply_outcome_of(struct request *req, enum outcome outcome, enum error_code missing);
 
 /* Bytes that are no envelope. BODY is malloc'ed and taken over; NULL with LEN > 0 means
  * that memory ran out. */

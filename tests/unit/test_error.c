@@ -45,6 +45,28 @@ static void test_outcomes(void **state)
     assert_int_equal(error_info(error_from_outcome(OUTCOME_MOVED))->code, 1016);
 }
 
+/* Whose fault it was decides whether a client tries again. */
+static void test_files(void **state)
+{
+    (void)state;
+    for (int i = 0; i < UPLOAD__COUNT; i++) {
+        assert_int_equal(error_from_upload((enum upload_status)i) == ERROR_OK,
+                         i == UPLOAD_OK);
+    }
+    for (int i = 0; i < MEDIA__COUNT; i++) {
+        enum error_code code = error_from_media((enum media_status)i);
+
+        assert_int_equal(code == ERROR_OK, i == MEDIA_OK);
+        assert_int_equal(code == ERROR_FILE, i != MEDIA_OK && i < MEDIA_BUSY);
+    }
+    assert_int_equal(error_from_upload(UPLOAD_BUSY), ERROR_BUSY);
+    assert_int_equal(error_from_upload(UPLOAD_TOO_LARGE), ERROR_TOO_LARGE);
+    assert_int_equal(error_from_upload(UPLOAD_NOT_PICTURE), ERROR_FILE);
+    assert_int_equal(error_from_upload(UPLOAD_DISK_FULL), ERROR_UNAVAILABLE);
+    assert_int_equal(error_from_media(MEDIA_TIMEOUT), ERROR_BUSY);
+    assert_int_equal(error_from_media(MEDIA_FAILED), ERROR_UNAVAILABLE);
+}
+
 /* What a client would read. The caller decrefs. */
 static json_t *body_of(const struct request *req)
 {
@@ -92,6 +114,8 @@ static void test_success(void **state)
     reply_outcome(&req, OUTCOME_SAME);
     assert_int_equal(code_of(&req), 0);
     assert_int_equal(req.reply.http_status, 200);
+    reply_outcome_of(&req, OUTCOME_SAME, ERROR_NO_VIDEO);
+    assert_int_equal(code_of(&req), 0);
     json_out_text(reply_begin(&req), "half", "\xff");
     reply_end(&req);
     assert_int_equal(code_of(&req), 1017);
@@ -113,6 +137,10 @@ static void test_refusal(void **state)
     assert_string_equal(json_string_value(json_object_get(json, "status_msg")),
                         "bad parameter: user_id is 5");
     json_decref(json);
+    reply_outcome_of(&req, OUTCOME_NOTFOUND, ERROR_NO_VIDEO);
+    assert_int_equal(code_of(&req), 1011);
+    reply_outcome_of(&req, OUTCOME_BUSY, ERROR_NO_VIDEO);
+    assert_int_equal(code_of(&req), 1016);
     reply_error(&req, ERROR_NO_ROUTE, NULL);
     assert_int_equal(req.reply.http_status, 404);
     assert_int_equal(code_of(&req), 1404);
@@ -220,10 +248,11 @@ static void test_op(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_outcomes),
-        cmocka_unit_test(test_success),  cmocka_unit_test(test_refusal),
-        cmocka_unit_test(test_details),  cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_replaced), cmocka_unit_test(test_op),
+        cmocka_unit_test(test_table),   cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_success),
+        cmocka_unit_test(test_refusal), cmocka_unit_test(test_details),
+        cmocka_unit_test(test_headers), cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_op),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
