@@ -18,7 +18,7 @@ const ROOMS = {
   "server/media": ["server/config", "server/base", ...SHARD],
   "server/request": ["server/media", "server/config", "server/base", ...SHARD],
   "server/auth": ["server/request", "server/config", "server/base", ...SHARD],
-  "server/http": ["server/auth", "server/request", "server/config", "server/base", "shard/base"],
+  "server/http": ["server/auth", "server/request", "server/media", "server/config", "server/base", "shard/base"],
   "server/api": ["server/auth", "server/request", "server/media", "server/config", "server/base", ...SHARD],
   "server": ["server/api", "server/http", "server/auth", "server/media", "server/config", "server/base", ...SHARD],
   "scripts": ["server/config", "server/base", ...SHARD],
@@ -27,7 +27,7 @@ const ROOMS = {
 /* Libraries whose calls stay in few files: header, who may include it. */
 const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
-  ["microhttpd.h", /^(server\/http\/(http|exchange|framing)|server\/request\/reply|tests\/bench\/barehttp)\.c$/],
+  ["microhttpd.h", /^(server\/http\/(http|exchange_\w+|framing)|server\/request\/reply|tests\/bench\/barehttp)\.c$/],
   ["libconfig.h", /^server\/config\/config_file\.h$/],
   ["hiredis.h", /^shard\/rwire\.c$/],
   ["seccomp.h", /^server\/media\/jail_seccomp\.c$/],
@@ -39,6 +39,7 @@ const INSIDES = [
   ["shard/dbconn_impl.h", /^shard\/(db(conn|exec|read)|move_query)\.c$/],
   ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
   ["shard/router_errand.h", /^shard\/router_(call|pack|answer)\.c$/],
+  ["server/http/exchange_impl.h", /^server\/http\/exchange(_\w+)?\.c$/],
   ["shard/rbatch.h", /^shard\/r(batch|cluster)\.c$/],
 ];
 

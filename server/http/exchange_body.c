@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* What the body of a request brings. */
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/auth/auth.h"
+#include "server/base/app.h"
+#include "server/base/metrics.h"
+#include "server/config/config.h"
+#include "server/http/exchange_impl.h"
+
+/* After so many bytes of an upload the disk is looked at again; an upload that did not
+ * say how long it is gets room in such steps. */
+#define ROOM_STEP_BYTES ((uint64_t)4 << 20)
+
+/* ---- Room ---- */
+
+/* Get room for the body, or look again whether there still is: for all that was
+ * announced, else for some more than there is by now. */
+static enum upload_status reserve(struct exchange *ex)
+{
+    struct app *app = ex->req.app;
+    const struct config *config = ex->config;
+    uint64_t bytes = ex->framing.content_length;
+    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
+    const struct upload_limits limits = {
+        .spool_max_bytes = config->upload_spool_max_bytes > largest
+                               ? config->upload_spool_max_bytes
+                               : largest,
+        .min_free_bytes = config->media_min_free_bytes,
+    };
+    if (ex->framing.chunked) {
+        bytes = ex->body.bytes + ROOM_STEP_BYTES;
+        bytes = bytes < ex->body.limit ? bytes : ex->body.limit;
+    }
+    enum upload_status status =
+        uploads_reserve(app->uploads, &ex->body.room, bytes, &limits);
+
+    if (status == UPLOAD_DISK_FULL) {
+        metrics_add(app->metrics, METRIC_UPLOADS_NO_ROOM, 1);
+    }
+    ex->body.next_look_bytes = ex->body.bytes + ROOM_STEP_BYTES;
+    return status;
+}
+
+/* The body has grown: is there still room for it? */
+static void look_at_room(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (ex->body.next_look_bytes == 0 || ex->body.bytes < ex->body.next_look_bytes ||
+        req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    req->upload_status = reserve(ex);
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(&req->upload);
+        upload_free(&req->second_upload);
+    }
+}
+
+/* Does a token that has come already shut the door, so that nobody need wait for the
+ * file? The others, and most clients send theirs behind the file, are looked at when the
+ * request is complete. */
+static bool is_refused_early(struct exchange *ex, bool with_header)
+{
+    struct request *req = &ex->req;
+
+    return req->route->auth == AUTH_REQUIRED &&
+           auth_refuses_early(req->app->auth, req, with_header);
+}
+
+bool exchange_body_admit(struct exchange *ex)
+{
+    if (is_refused_early(ex, false)) {
+        return false;
+    }
+    enum upload_status status = reserve(ex);
+
+    if (status == UPLOAD_OK) {
+        return true;
+    }
+    reply_error(&ex->req, error_from_upload(status), "%s", upload_status_text(status));
+    return false;
+}
+
+/* ---- Files ---- */
+
+/* Begin the file of the parameter SPEC in *FILE. */
+static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
+                                    struct upload **file)
+{
+    const struct config *config = ex->config;
+    bool is_picture = (spec->flags & PARAM_PICTURE) != 0;
+    enum upload_status status =
+        upload_new(ex->req.app->uploads,
+                   is_picture ? config->picture_limit_bytes : config->upload_limit_bytes,
+                   (unsigned)config->uploads_max, file);
+
+    if (status == UPLOAD_OK && is_picture) {
+        upload_want_picture(*file);
+    }
+    return status;
+}
+
+/* Bytes of the file NAME. What is wrong with it is kept until we know who asks. */
+static void take_file(struct exchange *ex, const char *name, bool first, const char *data,
+                      size_t len)
+{
+    struct request *req = &ex->req;
+    size_t number = 0;
+    const struct param_spec *spec = params_file(&req->params, name, &number);
+
+    if (ex->body.is_refused) {
+        return;
+    }
+    if (first) {
+        ex->body.is_refused = is_refused_early(ex, true);
+        /* The first part that is not empty counts. */
+        struct upload **file = number == 0 ? &req->upload : &req->second_upload;
+        ex->body.file =
+            *file == NULL && req->upload_status == UPLOAD_OK && !ex->body.is_refused
+                ? file
+                : NULL;
+    }
+    if (ex->body.file == NULL || len == 0 || req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    if (*ex->body.file == NULL) {
+        req->upload_status = open_file(ex, spec, ex->body.file);
+    }
+    if (req->upload_status == UPLOAD_OK) {
+        req->upload_status = upload_write(*ex->body.file, data, len);
+    }
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(ex->body.file);
+    }
+}
+
+/* ---- Forms ---- */
+
+static void part_cb(void *cls, const char *name, bool first, const char *data, size_t len)
+{
+    struct exchange *ex = cls;
+
+    if (params_is_file(&ex->req.params, name)) {
+        take_file(ex, name, first, data, len);
+    } else {
+        params_add_part(&ex->req.params, name, first, data, len);
+    }
+}
+
+bool exchange_is_type(const struct exchange *ex, const char *type)
+{
+    const char *value = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_CONTENT_TYPE);
+    size_t len = strlen(type);
+
+    return value != NULL && strncasecmp(value, type, len) == 0 &&
+           (value[len] == '\0' || strchr("; \t", value[len]) != NULL);
+}
+
+static void begin_multipart(struct exchange *ex)
+{
+    struct multipart *parts = arena_alloc(&ex->req.arena, sizeof(*parts));
+    const char *type = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
+                                                   MHD_HTTP_HEADER_CONTENT_TYPE);
+
+    if (parts == NULL) {
+        ex->req.params.no_memory = true;
+    } else if (multipart_init(parts, type, part_cb, ex)) {
+        ex->body.parts = parts;
+    } else {
+        ex->body.boundary_bad = (ex->req.route->flags & ROUTE_UPLOAD) != 0;
+    }
+}
+
+void exchange_body_begin(struct exchange *ex)
+{
+    if (exchange_is_type(ex, MHD_HTTP_POST_ENCODING_FORM_URLENCODED)) {
+        buf_init(&ex->body.form, ex->config->body_limit_bytes);
+    } else if (exchange_is_type(ex, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
+        begin_multipart(ex);
+    }
+    ex->req.params.body_unread = ex->body.parts == NULL && ex->body.form.max == 0;
+}
+
+bool exchange_body(struct exchange *ex, const char *data, size_t len)
+{
+    ex->body.bytes += len;
+    if (ex->body.bytes > ex->body.limit) {
+        reply_error(&ex->req, ERROR_TOO_LARGE, NULL); /* it must be a chunked one */
+        exchange_answer_past_library(ex);
+        return false;
+    }
+    look_at_room(ex);
+    if (ex->body.parts != NULL) {
+        ex->body.is_broken = !multipart_add(ex->body.parts, data, len);
+    } else if (ex->body.form.max > 0) {
+        (void)buf_add(&ex->body.form, data, len); /* says failed when memory is short */
+    }
+    if (ex->body.is_refused) {
+        exchange_answer_past_library(ex);
+    }
+    return !ex->body.is_refused;
+}
+
+/* *FILE, if it was begun, is complete. */
+static void end_file(struct exchange *ex, struct upload **file)
+{
+    struct request *req = &ex->req;
+
+    if (*file == NULL || req->upload_status != UPLOAD_OK) {
+        return;
+    }
+    req->upload_status = ex->body.is_broken ? UPLOAD_FAILED : upload_finish(*file);
+    if (req->upload_status != UPLOAD_OK) {
+        upload_free(file);
+    }
+}
+
+void exchange_body_end(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+
+    if (ex->body.boundary_bad ||
+        (ex->body.parts != NULL && !multipart_is_complete(ex->body.parts))) {
+        ex->body.is_broken = true;
+    }
+    if (ex->body.form.failed) {
+        req->params.no_memory = true;
+    } else if (ex->body.form.len > 0) {
+        params_add_urlencoded(&req->params, ex->body.form.data, ex->body.form.len);
+    }
+    end_file(ex, &req->upload);
+    end_file(ex, &req->second_upload);
+    /* Also where something else is wrong: who asks comes first, and the token is one of
+     * them. */
+    ex->params_ok = params_check(&req->params, &ex->params_error);
+    if (ex->body.is_broken) {
+        req->upload_status = UPLOAD_OK; /* the broken form is the reason */
+        ex->params_ok = false;
+        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+                       "the body is not a well-formed form");
+    } else if (ex->key_bad) {
+        ex->params_ok = false;
+        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+                       "Idempotency-Key is not 1 to %d visible ASCII characters",
+                       REQUEST_KEY_MAX);
+    }
+}
