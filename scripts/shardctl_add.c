@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/address.h"
 #include "shard/base/clock.h"
 
 #include "shard/move_link.h"
@@ -91,7 +92,7 @@ static bool read_place(struct run *run)
                     ? "either --socket, or --host and --port"
                 : options->socket[0] != '/' ? "--socket takes an absolute path"
                                             : NULL;
-    } else if (!topology_is_address(run->server.host) || run->server.port == 0) {
+    } else if (!address_is_numeric(run->server.host) || run->server.port == 0) {
         wrong = "--host takes a numeric address, and --port a number; or give a --socket";
     }
     if (wrong != NULL) {

@@ -3,7 +3,6 @@
 /* A connection to a Redis node: TCP, plain or under TLS, that never blocks. */
 #include "shard/rsock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -16,6 +15,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "shard/base/address.h"
 
 /* What OpenSSL says of the last failure of this thread. */
 static void explain_tls(char *why, size_t size, const char *what)
@@ -54,10 +55,7 @@ void rsock_tls_free(struct ssl_ctx_st **tls)
 /* The certificate must be for HOST. */
 static bool expect_host(SSL *ssl, const char *host)
 {
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (inet_pton(AF_INET, host, address) == 1 ||
-        inet_pton(AF_INET6, host, address) == 1) {
+    if (address_is_numeric(host)) {
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     }
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;

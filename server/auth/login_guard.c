@@ -5,12 +5,12 @@
 
 #include <string.h>
 
+#include "shard/base/address.h"
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
 #include "server/auth/auth.h"
 #include "server/base/app.h"
-#include "server/base/client.h"
 #include "server/base/metrics.h"
 #include "server/config/config.h"
 #include "server/request/request.h"
@@ -68,7 +68,7 @@ static bool enter(struct login_guard *guard, struct request *req,
                   const struct throttle_try *attempt)
 {
     const struct throttle_limits limits = limits_of(app_config(req->app));
-    char text[CLIENT_TEXT_BYTES];
+    char text[ADDRESS_TEXT_BYTES];
 
     guard->req = req;
     login_shared_init(&guard->shared, req->app, &limits, attempt);
@@ -81,7 +81,7 @@ static bool enter(struct login_guard *guard, struct request *req,
     }
     metrics_add(req->app->metrics, METRIC_LOGINS_THROTTLED, 1);
     log_write(LOG_INFO, "login_throttled", "client=%s wait_ms=%lld",
-              client_text(attempt->address, text), (long long)wait_ms);
+              address_text(attempt->address, text), (long long)wait_ms);
     reply_error(req, ERROR_THROTTLED, "%lld s", (long long)((wait_ms + 999) / 1000));
     return false;
 }

@@ -58,7 +58,7 @@ void login_shared_init(struct login_shared *shared, const struct app *app,
                        const struct throttle_try *attempt)
 {
     char account[2 + 2 * ACCOUNT_BYTES + 1] = "l:";
-    char address[CLIENT_TEXT_BYTES];
+    char address[ADDRESS_TEXT_BYTES];
 
     *shared = (struct login_shared){.redis = NULL};
     if (app->redis == NULL || !hash_account(attempt, account + 2)) {
@@ -66,7 +66,7 @@ void login_shared_init(struct login_shared *shared, const struct app *app,
     }
     shared->redis = app->redis;
     shared->metrics = app->metrics;
-    (void)client_text(client_network(attempt->address), address);
+    (void)address_text(address_network(attempt->address), address);
     (void)snprintf(shared->known_key, sizeof shared->known_key, "ds:{%s}:k:%s", account,
                    address);
     init_count(&shared->counts[0], account, limits->account_max);

@@ -17,19 +17,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shard/base/address.h"
 #include "shard/base/check.h"
 
 #include "shard/gcra.h"
 
 #include "server/auth/throttle.h"
-#include "server/base/client.h"
 
 struct app;
 struct metrics;
 struct rcluster;
 
 /* "ds:{l:" 32 digits "}:k:" an address, and the NUL. */
-#define LOGIN_KEY_BYTES (48 + CLIENT_TEXT_BYTES)
+#define LOGIN_KEY_BYTES (48 + ADDRESS_TEXT_BYTES)
 
 /* A try that may be made. Storage is the caller's; no field is for others. */
 struct login_shared {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/address.h"
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
@@ -16,7 +17,6 @@
 
 #include "server/auth/tag.h"
 #include "server/base/app.h"
-#include "server/base/client.h"
 #include "server/base/metrics.h"
 #include "server/config/config.h"
 #include "server/config/redis.h"
@@ -175,13 +175,13 @@ void rate_give(struct rate *rate, enum rate_action action, const void *who, size
 /* ---- requests ---- */
 
 /* "ds:{" an address "}:r:" a name, and the NUL. */
-#define KEY_BYTES (CLIENT_TEXT_BYTES + 32)
+#define KEY_BYTES (ADDRESS_TEXT_BYTES + 32)
 
 /* Who is counted. */
 struct subject {
-    unsigned char bytes[CLIENT_ADDRESS_BYTES];
+    unsigned char bytes[ADDRESS_BYTES];
     size_t len;
-    char text[CLIENT_TEXT_BYTES];
+    char text[ADDRESS_TEXT_BYTES];
 };
 
 static struct subject subject_of(const struct request *req, enum rate_subject kind)
@@ -194,10 +194,10 @@ static struct subject subject_of(const struct request *req, enum rate_subject ki
         memcpy(subject.bytes, &req->who.user_id, subject.len);
         (void)snprintf(subject.text, sizeof subject.text, "%" PRIu64, req->who.user_id);
     } else {
-        struct client_address network = client_network(request_client(req));
+        struct address network = address_network(request_client(req));
         subject.len = sizeof network.bytes;
         memcpy(subject.bytes, network.bytes, subject.len);
-        (void)client_text(network, subject.text);
+        (void)address_text(network, subject.text);
     }
     return subject;
 }

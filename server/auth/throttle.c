@@ -75,7 +75,7 @@ void throttle_free(struct throttle **throttle)
 static uint64_t make_tag(const struct throttle *throttle, enum count count,
                          const struct throttle_try *attempt)
 {
-    struct client_address network = client_network(attempt->address);
+    struct address network = address_network(attempt->address);
     bool has_account = count != COUNT_ADDRESS;
     unsigned char head[2] = {(unsigned char)count,
                              has_account ? (unsigned char)attempt->kind : 0};

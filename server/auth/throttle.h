@@ -22,9 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shard/base/address.h"
 #include "shard/base/check.h"
-
-#include "server/base/client.h"
 
 struct throttle;
 
@@ -44,7 +43,7 @@ struct throttle_try {
     enum throttle_kind kind;
     const void *account;
     size_t account_len;
-    struct client_address address;
+    struct address address;
 };
 
 /* How a try ended. */

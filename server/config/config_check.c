@@ -3,6 +3,8 @@
 /* What the options say together. */
 #include <string.h>
 
+#include "shard/base/address.h"
+
 #include "server/base/client.h"
 #include "server/base/origin.h"
 #include "server/config/config.h"
@@ -65,13 +67,13 @@ bool config_check_values(const struct config *config, struct config_error *err)
     uint64_t scrypt_bytes = (uint64_t)128 * (uint64_t)config->scrypt_r
                             << (unsigned)config->scrypt_ln;
 
-    if (!topology_is_address(config->listen_host)) {
+    if (!address_is_numeric(config->listen_host)) {
         return config_fail(err, NULL, 0,
                            "listen_host is \"%s\": write a numeric address, 0.0.0.0 or "
                            ":: for all",
                            config->listen_host);
     }
-    if (!topology_is_address(config->admin_host)) {
+    if (!address_is_numeric(config->admin_host)) {
         return config_fail(err, NULL, 0,
                            "admin_host is \"%s\": write a numeric address, such as "
                            "127.0.0.1",

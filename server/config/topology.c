@@ -3,10 +3,11 @@
 /* The topology file: the names and addresses of the database servers. */
 #include "server/config/topology.h"
 
-#include <arpa/inet.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "shard/base/address.h"
 
 #include "server/config/config_file.h"
 
@@ -29,14 +30,6 @@ static bool is_server_name(const char *name)
 
     return len >= 1 && len <= NAME_MAX_BYTES &&
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
-}
-
-bool topology_is_address(const char *host)
-{
-    struct in6_addr address;
-
-    return inet_pton(AF_INET, host, &address) == 1 ||
-           inet_pton(AF_INET6, host, &address) == 1;
 }
 
 /* The text in SETTING, copied to *VALUE. */
@@ -100,7 +93,7 @@ static bool check_server(const struct reader *reader, const struct router_server
                            "socket of %s must be an absolute path of at most %d bytes",
                            server->name, SOCKET_MAX_BYTES);
     }
-    if (!topology_is_address(server->host)) {
+    if (!address_is_numeric(server->host)) {
         return config_fail(
             reader->err, reader->file, reader->line,
             "host of %s is \"%.60s\": write a numeric address (names would "

@@ -32,8 +32,4 @@ bool topology_read(struct topology *topology, const char *file, const char *exem
 
 void topology_release(struct topology *topology);
 
-/* True for a numeric IPv4 or IPv6 address; a name would be looked up while requests
- * wait. */
-bool topology_is_address(const char *host);
-
 #endif

@@ -75,7 +75,7 @@ static void take_fields(struct exchange *ex)
         MHD_get_connection_info(ex->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     bool key_twice;
 
-    ex->req.peer = client_from_socket(info != NULL ? info->client_addr : NULL);
+    ex->req.peer = address_from_socket(info != NULL ? info->client_addr : NULL);
 
     (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, field_cb, &fields);
     key_twice = fields.list[ARRAY_LEN(fields.list) - 1].twice;

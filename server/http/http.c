@@ -3,10 +3,8 @@
 /* Listeners, connections and their orderly end. */
 #include "server/http/http.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "shard/base/address.h"
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
 
@@ -241,31 +240,11 @@ __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const c
 
 /* ---- life cycle ------------------------------------------------------------------- */
 
-/* Fill ADDR from a numeric address. 0: it is none. */
-static socklen_t parse_address(const char *host, int port, struct sockaddr_storage *addr)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
-
-    memset(addr, 0, sizeof(*addr));
-    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        return sizeof(*v4);
-    }
-    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        return sizeof(*v6);
-    }
-    return 0;
-}
-
 /* Open the listening socket. False: the log says why. */
 static bool open_socket(struct listener *listener, const char *host, int port)
 {
     struct sockaddr_storage addr;
-    socklen_t len = parse_address(host, port, &addr);
+    socklen_t len = address_to_socket(host, (unsigned)port, &addr);
     int one = 1;
     int fd;
 
@@ -286,9 +265,7 @@ static bool open_socket(struct listener *listener, const char *host, int port)
         return false;
     }
     listener->fd = fd;
-    listener->port =
-        ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-                                         : ((struct sockaddr_in *)&addr)->sin_port);
+    listener->port = address_port(&addr);
     log_write(LOG_INFO, "listening", "listener=%s host=\"%s\" port=%u",
               listener->kind == LISTENER_ADMIN ? "admin" : "public", host,
               listener->port);

@@ -13,6 +13,7 @@
 #include "shard/base/rnd.h"
 
 #include "server/base/app.h"
+#include "server/base/client.h"
 #include "server/config/config.h"
 #include "server/request/route.h"
 
@@ -59,7 +60,7 @@ void request_set_deadline(struct request *req, int64_t deadline_ms)
 static void warn_of_proxy(const struct request *req, const char *proxies)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
-    char peer[CLIENT_TEXT_BYTES];
+    char peer[ADDRESS_TEXT_BYTES];
 
     if (req->headers.forwarded_for == NULL || proxies[0] != '\0' ||
         atomic_flag_test_and_set(&said)) {
@@ -69,10 +70,10 @@ static void warn_of_proxy(const struct request *req, const char *proxies)
         LOG_WARN, "proxy_not_trusted",
         "peer=%s detail=\"X-Forwarded-For is ignored: if this is your proxy, name it "
         "in trusted_proxies\"",
-        client_text(req->peer, peer));
+        address_text(req->peer, peer));
 }
 
-struct client_address request_client(const struct request *req)
+struct address request_client(const struct request *req)
 {
     const char *proxies = app_config(req->app)->trusted_proxies;
 

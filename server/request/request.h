@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shard/base/address.h"
 #include "shard/base/arena.h"
 
 #include "shard/call.h"
 
-#include "server/base/client.h"
 #include "server/media/upload.h"
 #include "server/request/params.h"
 #include "server/request/reply.h"
@@ -47,15 +47,15 @@ struct request_headers {
 };
 
 struct request {
-    struct app *app;            /* (ref) */
-    const struct route *route;  /* (ref in the route table); NULL before it is known */
-    struct arena arena;         /* freed when the answer is out; handlers never free */
-    char id[17];                /* 16 hex digits, in the log and in X-Request-Id */
-    struct client_address peer; /* who has connected; client.h says who asks */
-    bool is_head;               /* HEAD: answer as for GET, the body is not sent */
-    const char *path_rest;      /* ROUTE_PREFIX: decoded path after the prefix; else "" */
-    int64_t start_ms;           /* monotonic; when the header was complete */
-    int64_t deadline_ms;        /* monotonic; counts from the end of the body */
+    struct app *app;           /* (ref) */
+    const struct route *route; /* (ref in the route table); NULL before it is known */
+    struct arena arena;        /* freed when the answer is out; handlers never free */
+    char id[17];               /* 16 hex digits, in the log and in X-Request-Id */
+    struct address peer;       /* who has connected; client.h says who asks */
+    bool is_head;              /* HEAD: answer as for GET, the body is not sent */
+    const char *path_rest;     /* ROUTE_PREFIX: decoded path after the prefix; else "" */
+    int64_t start_ms;          /* monotonic; when the header was complete */
+    int64_t deadline_ms;       /* monotonic; counts from the end of the body */
     struct params params;
     struct request_headers headers;
     /* 1..128 visible ASCII, in the arena; NULL when absent */
@@ -86,7 +86,7 @@ void request_set_route(struct request *req, const struct route *route,
 void request_set_deadline(struct request *req, int64_t deadline_ms);
 
 /* Who has sent it: who has connected, or whom a proxy that the options name has seen. */
-struct client_address request_client(const struct request *req);
+struct address request_client(const struct request *req);
 
 /* Milliseconds left, 0 when the deadline has passed. */
 int64_t request_left_ms(const struct request *req);

@@ -492,9 +492,9 @@ static struct {
     char keys_file[SCRATCH_PATH_MAX + 16];
     struct config config;
     struct app app;
-    int64_t budget_ms;          /* of every request */
-    struct client_address peer; /* likewise */
-    const char *forwarded_for;  /* likewise; NULL: no such header */
+    int64_t budget_ms;         /* of every request */
+    struct address peer;       /* likewise */
+    const char *forwarded_for; /* likewise; NULL: no such header */
 } world;
 
 static void world_write_keys(const char *text)

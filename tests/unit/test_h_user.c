@@ -539,7 +539,7 @@ static void test_login_behind_proxy(void **state)
     (void)state;
     (void)make_alice();
     limit_tries(1);
-    world.peer = (struct client_address){{[10] = 0xff, 0xff, 127, 0, 0, 1}};
+    world.peer = (struct address){{[10] = 0xff, 0xff, 127, 0, 0, 1}};
     world.forwarded_for = "203.0.113.5";
     struct answer answer = log_in("alice", "wrong");
     assert_refused(&answer, 1005);

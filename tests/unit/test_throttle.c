@@ -42,14 +42,14 @@ static int teardown(void **state)
 }
 
 /* Address number HOST, each in a network of its own. */
-static struct client_address host(unsigned number)
+static struct address host(unsigned number)
 {
-    return (struct client_address){{[0] = 0x20,
-                                    [4] = (unsigned char)(number >> 24),
-                                    [5] = (unsigned char)(number >> 16),
-                                    [6] = (unsigned char)(number >> 8),
-                                    [7] = (unsigned char)number,
-                                    [15] = 1}};
+    return (struct address){{[0] = 0x20,
+                             [4] = (unsigned char)(number >> 24),
+                             [5] = (unsigned char)(number >> 16),
+                             [6] = (unsigned char)(number >> 8),
+                             [7] = (unsigned char)number,
+                             [15] = 1}};
 }
 
 static int64_t enter(const char *name, unsigned from, struct throttle_pass *pass)

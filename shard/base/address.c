@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Numeric addresses, of IPv4 and IPv6 alike. */
+#include "shard/base/address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* An IPv4 address in an IPv6 one begins so. */
+static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+static void set_v4(struct address *address, const void *four)
+{
+    memcpy(address->bytes, mapped, sizeof mapped);
+    memcpy(address->bytes + sizeof mapped, four, 4);
+}
+
+static bool is_v4(const struct address *address)
+{
+    return memcmp(address->bytes, mapped, sizeof mapped) == 0;
+}
+
+bool address_is_known(const struct address *address)
+{
+    static const struct address unknown;
+
+    return memcmp(address, &unknown, sizeof unknown) != 0;
+}
+
+struct address address_from_socket(const struct sockaddr *socket_address)
+{
+    struct address address = {{0}};
+
+    if (socket_address != NULL && socket_address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, socket_address, sizeof v4);
+        set_v4(&address, &v4.sin_addr);
+    } else if (socket_address != NULL && socket_address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, socket_address, sizeof v6);
+        memcpy(address.bytes, &v6.sin6_addr, sizeof address.bytes);
+    }
+    return address;
+}
+
+/* The address in TEXT without brackets and port: from where, and how many bytes. */
+static const char *strip(const char *text, size_t *len)
+{
+    const char *colon;
+    const char *close;
+
+    if (*len > 0 && text[0] == '[') {
+        close = memchr(text, ']', *len);
+        if (close == NULL) {
+            *len = 0;
+            return text;
+        }
+        *len = (size_t)(close - text) - 1;
+        return text + 1;
+    }
+    colon = memchr(text, ':', *len);
+    if (colon != NULL &&
+        memchr(colon + 1, ':', *len - (size_t)(colon + 1 - text)) == NULL) {
+        *len = (size_t)(colon - text);
+    }
+    return text;
+}
+
+bool address_parse(const char *text, size_t len, struct address *address)
+{
+    char copy[ADDRESS_TEXT_BYTES];
+    struct in_addr v4;
+
+    *address = (struct address){{0}};
+    text = strip(text, &len);
+    if (len == 0 || len >= sizeof copy || memchr(text, '\0', len) != NULL) {
+        return false;
+    }
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    if (inet_pton(AF_INET, copy, &v4) == 1) {
+        set_v4(address, &v4);
+        return true;
+    }
+    return inet_pton(AF_INET6, copy, address->bytes) == 1;
+}
+
+struct address address_network(struct address address)
+{
+    if (!is_v4(&address)) {
+        memset(address.bytes + ADDRESS_BYTES / 2, 0, ADDRESS_BYTES / 2);
+    }
+    return address;
+}
+
+const char *address_text(struct address address, char *text)
+{
+    bool v4 = is_v4(&address);
+
+    if (!address_is_known(&address) ||
+        inet_ntop(v4 ? AF_INET : AF_INET6, address.bytes + (v4 ? sizeof mapped : 0), text,
+                  ADDRESS_TEXT_BYTES) == NULL) {
+        (void)snprintf(text, ADDRESS_TEXT_BYTES, "-");
+    }
+    return text;
+}
+
+socklen_t address_to_socket(const char *host, unsigned port,
+                            struct sockaddr_storage *socket_address)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)socket_address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)socket_address;
+
+    memset(socket_address, 0, sizeof *socket_address);
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        return sizeof *v4;
+    }
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        return sizeof *v6;
+    }
+    return 0;
+}
+
+unsigned address_port(const struct sockaddr_storage *socket_address)
+{
+    return ntohs(socket_address->ss_family == AF_INET6
+                     ? ((const struct sockaddr_in6 *)socket_address)->sin6_port
+                     : ((const struct sockaddr_in *)socket_address)->sin_port);
+}
+
+bool address_is_numeric(const char *host)
+{
+    struct sockaddr_storage socket_address;
+
+    return address_to_socket(host, 0, &socket_address) > 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Numeric addresses, of IPv4 and IPv6 alike. Pure: no name is ever looked up. */
+#ifndef DOUSHARD_BASE_ADDRESS_H
+#define DOUSHARD_BASE_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "shard/base/check.h"
+
+#define ADDRESS_BYTES 16
+
+/* Room for an address as text, with the NUL. */
+#define ADDRESS_TEXT_BYTES 46
+
+/* An IPv6 address; an IPv4 one as ::ffff:a.b.c.d. All zero: unknown. */
+struct address {
+    unsigned char bytes[ADDRESS_BYTES];
+};
+
+bool address_is_known(const struct address *address);
+
+/* The address of a socket; unknown when it is neither IPv4 nor IPv6. NULL is allowed. */
+struct address address_from_socket(const struct sockaddr *socket_address);
+
+/* Read a numeric address of LEN bytes, also as "[v6]", "[v6]:port" or "v4:port". False:
+ * it is none, *ADDRESS is unknown. */
+bool address_parse(const char *text, size_t len, struct address *address);
+
+/* What one household has: the address of IPv4, the first 64 bits of IPv6; the rest is 0.
+ */
+struct address address_network(struct address address);
+
+/* Write the address to TEXT (ADDRESS_TEXT_BYTES), "-" for an unknown one. Returns TEXT.
+ */
+const char *address_text(struct address address, char *text);
+
+/* Is HOST a numeric address, and nothing else? */
+bool address_is_numeric(const char *host);
+
+/* HOST, a numeric address, and PORT as the system's calls want them: the length of what
+ * is in *SOCKET_ADDRESS. 0: HOST is none. */
+socklen_t address_to_socket(const char *host, unsigned port,
+                            struct sockaddr_storage *socket_address) MUST_CHECK;
+
+/* The port of an address of IPv4 or IPv6. */
+unsigned address_port(const struct sockaddr_storage *socket_address);
+
+#endif

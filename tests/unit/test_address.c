@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Addresses as texts and as the system has them. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "shard/base/address.h"
+
+#include "tests/unit/cmocka_all.h"
+
+/* The text of an address that was read from TEXT; static storage. */
+static const char *read_as(const char *text)
+{
+    static char out[ADDRESS_TEXT_BYTES];
+    struct address address;
+
+    return address_parse(text, strlen(text), &address) ? address_text(address, out)
+                                                       : "no";
+}
+
+static void test_parse(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *expected;
+    } rows[] = {
+        {"192.0.2.1", "192.0.2.1"},
+        {"192.0.2.1:8080", "192.0.2.1"},
+        {"::ffff:192.0.2.1", "192.0.2.1"}, /* one address, however it comes */
+        {"2001:db8::1", "2001:db8::1"},
+        {"[2001:db8::1]", "2001:db8::1"},
+        {"[2001:db8::1]:443", "2001:db8::1"},
+        {"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+        {"", "no"},
+        {"unknown", "no"},
+        {"_hidden", "no"},
+        {"192.0.2.1.5", "no"},
+        {"192.0.2.256", "no"},
+        {"[2001:db8::1", "no"},
+        {"[]", "no"},
+        {":", "no"},
+        {"192.0.2.1 ", "no"},
+        {"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111", "no"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_string_equal(read_as(rows[i].text), rows[i].expected);
+    }
+}
+
+static void test_socket(void **state)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(5)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr local = {.sa_family = AF_UNIX};
+    char text[ADDRESS_TEXT_BYTES];
+
+    (void)state;
+    assert_int_equal(inet_pton(AF_INET, "192.0.2.1", &v4.sin_addr), 1);
+    assert_string_equal(address_text(address_from_socket((struct sockaddr *)&v4), text),
+                        "192.0.2.1");
+    assert_int_equal(inet_pton(AF_INET6, "2001:db8::7", &v6.sin6_addr), 1);
+    assert_string_equal(address_text(address_from_socket((struct sockaddr *)&v6), text),
+                        "2001:db8::7");
+    assert_string_equal(address_text(address_from_socket(&local), text), "-");
+    assert_string_equal(address_text(address_from_socket(NULL), text), "-");
+}
+
+/* There and back, with the port. */
+static void test_to_socket(void **state)
+{
+    static const char *const good[] = {"192.0.2.1", "2001:db8::7", "0.0.0.0", "::"};
+    static const char *const bad[] = {"", "localhost", "[::1]", "192.0.2.1:80", "::1 "};
+    struct sockaddr_storage to;
+    char text[ADDRESS_TEXT_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_true(address_is_numeric(good[i]));
+        assert_true(address_to_socket(good[i], 65535, &to) > 0);
+        assert_int_equal(address_port(&to), 65535);
+        if (strcmp(good[i], "::") != 0) { /* which looks unknown */
+            assert_string_equal(
+                address_text(address_from_socket((struct sockaddr *)&to), text), good[i]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_false(address_is_numeric(bad[i]));
+        assert_int_equal(address_to_socket(bad[i], 80, &to), 0);
+    }
+}
+
+static void test_network(void **state)
+{
+    static const struct {
+        const char *address;
+        const char *network;
+    } rows[] = {
+        {"192.0.2.1", "192.0.2.1"},
+        {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"},
+        {"2001:db8:1:2::", "2001:db8:1:2::"},
+    };
+    char text[ADDRESS_TEXT_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct address address;
+        assert_true(address_parse(rows[i].address, strlen(rows[i].address), &address));
+        assert_string_equal(address_text(address_network(address), text),
+                            rows[i].network);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_socket),
+        cmocka_unit_test(test_to_socket),
+        cmocka_unit_test(test_network),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
