@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shard/base/hex.h"
 #include "shard/base/utf8.h"
 
 /* No number that we accept needs more; "1" and 100 zeros are refused as too large. */
@@ -116,17 +117,6 @@ void params_add_query(struct params *params, const char *name, size_t name_len,
                       const char *value, size_t value_len)
 {
     add_value(params, PARAM_QUERY, name, name_len, value, value_len);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Decode '+' and %XX in place; a malformed escape stays as it is. Returns the new length.

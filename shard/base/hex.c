@@ -17,7 +17,7 @@ void hex_encode(const void *data, size_t len, char *text)
     text[2 * len] = '\0';
 }
 
-static int digit_value(char c)
+int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {
         return c - '0';
@@ -39,8 +39,8 @@ bool hex_decode(const char *text, void *data, size_t len)
         return false;
     }
     for (size_t i = 0; i < len; i++) {
-        int high = digit_value(text[2 * i]);
-        int low = digit_value(text[2 * i + 1]);
+        int high = hex_digit(text[2 * i]);
+        int low = hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0) {
             return false;
         }

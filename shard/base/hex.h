@@ -12,6 +12,9 @@
 /* Write 2 * LEN digits and a NUL to TEXT. */
 void hex_encode(const void *data, size_t len, char *text);
 
+/* The value of a digit in either case; -1: C is none. */
+int hex_digit(char c);
+
 /* Read exactly LEN bytes from 2 * LEN digits (either case). False: TEXT has another
  * length or another character; DATA may then be partly written. */
 bool hex_decode(const char *text, void *data, size_t len) MUST_CHECK;
