@@ -9,17 +9,14 @@
  */
 #include "server/api/words.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "shard/base/file.h"
 #include "shard/base/utf8.h"
 
 /* Most nodes of an automaton: they are numbered in 32 bits, and bound the memory. */
@@ -374,73 +371,20 @@ struct words_list *words_list_parse(const char *data, size_t len,
     return list;
 }
 
-/* All of the file, malloc'ed. NULL: errno says why. */
-static char *read_all(const char *path, size_t *len)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    char *data = NULL;
-    size_t size = 0;
-    ssize_t n = 0;
-
-    *len = 0;
-    if (fd < 0) {
-        return NULL;
-    }
-    if (fstat(fd, &st) != 0) {
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size < 0 || (size_t)st.st_size > WORDS_FILE_BYTES) {
-        errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
-        goto out;
-    }
-    size = (size_t)st.st_size;
-    data = malloc(size + 1);
-    while (data != NULL && *len < size) {
-        n = read(fd, data + *len, size - *len);
-        if (n <= 0) {
-            break;
-        }
-        *len += (size_t)n;
-    }
-    if (n < 0) {
-        free(data);
-        data = NULL;
-    }
-out:
-    (void)close(fd);
-    return data;
-}
-
-/* What read_all() says by errno. */
-static const char *read_problem(int error)
-{
-    switch (error) {
-    case EINVAL:
-        return "is not a regular file";
-    case EFBIG:
-        return "is too large";
-    default:
-        return strerrordesc_np(error);
-    }
-}
-
 struct words_list *words_list_read(const char *path, char why[WORDS_WHY_BYTES])
 {
-    size_t len = 0;
-    char *data = NULL;
-    struct words_list *list = NULL;
+    struct file_text text;
+    char problem[FILE_WHY_BYTES];
 
     if (path[0] == '\0') {
         return words_list_parse("", 0, why);
     }
-    data = read_all(path, &len);
-    if (data == NULL) {
-        (void)snprintf(why, WORDS_WHY_BYTES, "%s", read_problem(errno));
+    if (!file_read(path, FILE_ANY, WORDS_FILE_BYTES, &text, problem)) {
+        (void)snprintf(why, WORDS_WHY_BYTES, "%s", problem);
         return NULL;
     }
-    list = words_list_parse(data, len, why);
-    free(data);
+    struct words_list *list = words_list_parse(text.data, text.len, why);
+    file_text_release(&text);
     return list;
 }
 

@@ -4,16 +4,13 @@
  * is replaced as a whole. */
 #include "server/auth/token_keys.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "shard/base/file.h"
 #include "shard/base/hex.h"
 
 /* One set; immutable. Freed, wiped, with its last reference. */
@@ -152,58 +149,21 @@ bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys, char 
     return problem == NULL;
 }
 
-/* Read the whole file into TEXT. NULL, or what is wrong. */
-static const char *read_file(int fd, char *text, size_t size, size_t *len)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return "not a regular file";
-    }
-    if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        return "others may read or change it: chmod 600";
-    }
-    if (st.st_uid != geteuid() && st.st_uid != 0) {
-        return "it belongs to somebody else";
-    }
-    for (*len = 0; *len < size;) {
-        ssize_t n = read(fd, text + *len, size - *len);
-        if (n == 0) {
-            return NULL;
-        }
-        if (n > 0) {
-            *len += (size_t)n;
-        } else if (errno != EINTR) {
-            return "cannot be read";
-        }
-    }
-    return "larger than 8 KiB";
-}
-
 bool token_keys_load(const char *path, struct jwt_keys *keys, char *why, size_t size)
 {
-    char text[TOKEN_KEYS_FILE_MAX + 1];
+    struct file_text text;
     char detail[160];
-    size_t len = 0;
-    bool ok = false;
-    /* O_NONBLOCK: opening a FIFO must not hang; it has no effect on a regular file. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char problem[FILE_WHY_BYTES];
 
-    if (fd < 0) {
-        (void)snprintf(why, size, "%s: cannot be opened: %s", path,
-                       strerrordesc_np(errno));
+    if (!file_read(path, FILE_SECRET, TOKEN_KEYS_FILE_MAX, &text, problem)) {
+        (void)snprintf(why, size, "%s: %s", path, problem);
         return false;
     }
-    const char *problem = read_file(fd, text, sizeof text, &len);
-    if (problem != NULL) {
-        (void)snprintf(why, size, "%s: %s", path, problem);
-    } else if (!token_keys_parse(text, len, keys, detail, sizeof detail)) {
+    bool ok = token_keys_parse(text.data, text.len, keys, detail, sizeof detail);
+    if (!ok) {
         (void)snprintf(why, size, "%s: %s", path, detail);
-    } else {
-        ok = true;
     }
-    OPENSSL_cleanse(text, sizeof text);
-    (void)close(fd);
+    file_text_release(&text);
     return ok;
 }
 

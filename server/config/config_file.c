@@ -9,16 +9,14 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "shard/base/buf.h"
+#include "shard/base/file.h"
 
 bool config_fail(struct config_error *err, const char *file, int line, const char *fmt,
                  ...)
@@ -278,54 +276,16 @@ bool config_file_parse(config_t *parsed, const char *text, size_t len, const cha
     return ok;
 }
 
-/* All bytes of the open file FD; the caller frees. NULL: *ERR is set. */
-static char *read_all(int fd, const char *file, size_t *len, struct config_error *err)
-{
-    char *text = malloc(CONFIG_FILE_MAX_BYTES + 1);
-    size_t used = 0;
-    ssize_t n = 1;
-
-    if (text == NULL) {
-        config_fail(err, file, 0, "out of memory");
-        return NULL;
-    }
-    while (n > 0 && used <= CONFIG_FILE_MAX_BYTES) {
-        n = read(fd, text + used, CONFIG_FILE_MAX_BYTES + 1 - used);
-        if (n < 0 && errno == EINTR) {
-            n = 1;
-        } else if (n < 0) {
-            config_fail(err, file, 0, "cannot be read: %s", strerrordesc_np(errno));
-            free(text);
-            return NULL;
-        } else {
-            used += (size_t)n;
-        }
-    }
-    *len = used;
-    return text;
-}
-
 bool config_file_read(config_t *parsed, const char *file, struct config_error *err)
 {
-    /* O_NONBLOCK: a FIFO by mistake must not hang the start. */
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-    size_t len;
-    char *text = NULL;
-    bool ok = false;
+    struct file_text text;
+    char why[FILE_WHY_BYTES];
 
-    if (fd < 0) {
-        return config_fail(err, file, 0, "cannot be opened: %s", strerrordesc_np(errno));
+    if (!file_read(file, FILE_ANY, CONFIG_FILE_MAX_BYTES, &text, why)) {
+        return config_fail(err, file, 0, "%s", why);
     }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        config_fail(err, file, 0, "is not a regular file");
-        goto out;
-    }
-    text = read_all(fd, file, &len, err);
-    ok = text != NULL && config_file_parse(parsed, text, len, file, err);
-out:
-    free(text);
-    close(fd);
+    bool ok = config_file_parse(parsed, text.data, text.len, file, err);
+    file_text_release(&text);
     return ok;
 }
 

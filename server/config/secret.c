@@ -3,72 +3,50 @@
 /* Files that hold a secret. */
 #include "server/config/secret.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "shard/base/file.h"
 
 #include "server/config/config_file.h"
 
-/* Open a file that only we and root may read. -1: *ERR says why not. */
-static int open_secret(const char *file, struct config_error *err)
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
+/* What may stand behind the first line. */
+#define FILE_MAX_BYTES ((size_t)64 << 10)
 
-    if (fd < 0) {
-        config_fail(err, file, 0, "cannot be opened: %s", strerrordesc_np(errno));
-        return -1;
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        config_fail(err, file, 0, "is not a regular file");
-    } else if ((st.st_mode & 077) != 0) {
-        config_fail(err, file, 0, "others may read this secret (mode %04o): chmod 600",
-                    (unsigned)st.st_mode & 07777U);
-    } else if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        config_fail(err, file, 0, "belongs to user %u: it must be ours (%u) or root's",
-                    (unsigned)st.st_uid, (unsigned)geteuid());
-    } else {
-        return fd;
-    }
-    close(fd);
-    return -1;
+/* The first line of TEXT, without its end. */
+static size_t line_len(const struct file_text *text)
+{
+    const char *eol = memchr(text->data, '\n', text->len);
+    size_t len = eol != NULL ? (size_t)(eol - text->data) : text->len;
+
+    return len > 0 && text->data[len - 1] == '\r' ? len - 1 : len;
 }
 
 bool secret_read(const char *file, char *secret, size_t size, struct config_error *err)
 {
-    int fd;
-    ssize_t n;
+    struct file_text text;
+    char why[FILE_WHY_BYTES];
+    bool ok = false;
 
     secret[0] = '\0';
     if (file[0] == '\0') {
         return true;
     }
-    fd = open_secret(file, err);
-    if (fd < 0) {
-        return false;
+    if (!file_read(file, FILE_SECRET, FILE_MAX_BYTES, &text, why)) {
+        return config_fail(err, file, 0, "%s", why);
     }
-    /* A local file of some bytes comes in one read. */
-    n = read(fd, secret, size);
-    close(fd);
-    if (n < 0) {
-        return config_fail(err, file, 0, "cannot be read: %s", strerrordesc_np(errno));
-    }
-    char *eol = memchr(secret, '\n', (size_t)n);
-    size_t len = eol != NULL ? (size_t)(eol - secret) : (size_t)n;
-    len -= len > 0 && secret[len - 1] == '\r';
+    size_t len = line_len(&text);
     if (len == 0) {
-        return config_fail(err, file, 0,
-                           "its first line is empty: write the secret there, or name no "
-                           "file if there is none");
+        config_fail(err, file, 0,
+                    "its first line is empty: write the secret there, or name no file if "
+                    "there is none");
+    } else if (len >= size || memchr(text.data, '\0', len) != NULL) {
+        config_fail(err, file, 0,
+                    "the first line is no secret: at most %zu bytes of text", size - 1);
+    } else {
+        memcpy(secret, text.data, len);
+        secret[len] = '\0';
+        ok = true;
     }
-    if (len >= size || memchr(secret, '\0', len) != NULL) {
-        explicit_bzero(secret, size);
-        return config_fail(err, file, 0,
-                           "the first line is no secret: at most %zu bytes of text",
-                           size - 1);
-    }
-    explicit_bzero(secret + len, size - len);
-    return true;
+    file_text_release(&text);
+    return ok;
 }

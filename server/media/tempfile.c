@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shard/base/file.h"
 #include "shard/base/hex.h"
 #include "shard/base/rnd.h"
 
@@ -70,19 +71,7 @@ int tempfile_open(struct tempfile *file, int dir_fd)
 
 int tempfile_write(const struct tempfile *file, const void *data, size_t len)
 {
-    const char *next = data;
-
-    while (len > 0) {
-        ssize_t n = write(file->fd, next, len);
-        if (n < 0 && errno != EINTR) {
-            return errno;
-        }
-        if (n > 0) {
-            next += n;
-            len -= (size_t)n;
-        }
-    }
-    return 0;
+    return file_write(file->fd, data, len);
 }
 
 int tempfile_link(const struct tempfile *file, int dir_fd, const char *name)

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/file.h"
 
 /* Lines that are not urgent wait so long for others. */
 #define GATHER_MS 5
@@ -22,9 +22,6 @@
 /* Most bytes of one write; to a pipe no more than it takes as a whole, so that nobody
  * else who writes to it tears a line. */
 #define CHUNK_BYTES ((size_t)64 << 10)
-
-/* A descriptor that takes nothing is tried again after so long. */
-#define RETRY_MS 1000
 
 enum doing {
     DOING_WAIT,   /* there is nothing: any line wakes the thread */
@@ -126,26 +123,6 @@ uint64_t log_ring_lost(struct log_ring *ring)
 
 /* ---- the thread -------------------------------------------------------------------- */
 
-/* Write all of DATA. False: FD refuses it. */
-static bool write_all(int fd, const char *data, size_t len)
-{
-    struct pollfd room = {.fd = fd, .events = POLLOUT};
-
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-
-        if (n >= 0) {
-            data += n;
-            len -= (size_t)n;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            (void)poll(&room, 1, RETRY_MS);
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static uint64_t count_lines(const char *data, size_t len)
 {
     uint64_t n = 0;
@@ -183,7 +160,7 @@ static void tell_lost(struct log_ring *ring)
         return;
     }
     len = ring->lost_line(lost - ring->lost_told, line);
-    if (write_all(ring->fd, line, len)) {
+    if (file_write(ring->fd, line, len) == 0) {
         ring->lost_told = lost;
     }
 }
@@ -195,7 +172,7 @@ static void write_locked(struct log_ring *ring)
     size_t len = copy_out_locked(ring);
 
     (void)pthread_mutex_unlock(&ring->mutex);
-    if (write_all(ring->fd, ring->chunk_bytes, len)) {
+    if (file_write(ring->fd, ring->chunk_bytes, len) == 0) {
         tell_lost(ring);
     } else {
         (void)atomic_fetch_add(&ring->lost, count_lines(ring->chunk_bytes, len));

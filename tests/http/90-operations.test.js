@@ -224,7 +224,7 @@ test("files that are named and not good are refused with their name", () => {
     ["--token-keys-file", open, /open-keys/],
     ["--token-keys-file", short, /short-keys/],
     ["--db-password-file", open, /open-keys/],
-    ["--words-file", join(cluster.dir, "none"), /none: words_file: No such file/],
+    ["--words-file", join(cluster.dir, "none"), /none: words_file: cannot be opened: No such file/],
     ["--words-file", file("bad-words", Buffer.from([0x61, 0x0a, 0xff])), /bad-words: words_file: line 2/],
     ["--db-password-file", empty, /empty-password.*first line is empty/],
   ]) {

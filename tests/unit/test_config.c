@@ -580,7 +580,8 @@ static void test_check_files_names_the_culprit(void **state)
          "/nonexistent/media: media_dir does not exist"},
         {"--upload-dir=/dev/null", "/dev/null: upload_dir is no directory"},
         {"--ffprobe-path=/nonexistent", "/nonexistent: ffprobe_path cannot be run"},
-        {"--words-file=/nonexistent", "/nonexistent: words_file: No such file"},
+        {"--words-file=/nonexistent",
+         "/nonexistent: words_file: cannot be opened: No such file"},
         {"--words-file=/dev/null", "/dev/null: words_file: is not a regular file"},
     };
 

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Files that are read as a whole, and writes that are done as a whole. */
+#include "shard/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Does this file look as if systemd had made it (LoadCredential=)? */
+static bool is_credential(const struct stat *st)
+{
+    return st->st_uid == 0 && st->st_gid == 0 && (st->st_mode & 07777) == 0440;
+}
+
+/* False: the file is none that may be read so. */
+static bool is_good(int fd, enum file_care care, struct stat *st, char *why)
+{
+    if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
+        (void)snprintf(why, FILE_WHY_BYTES, "is not a regular file");
+        return false;
+    }
+    if (care == FILE_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
+        !is_credential(st)) {
+        (void)snprintf(why, FILE_WHY_BYTES,
+                       "others may read this secret (mode %04o): chmod 600",
+                       (unsigned)st->st_mode & 07777U);
+        return false;
+    }
+    if (care == FILE_SECRET && st->st_uid != 0 && st->st_uid != geteuid()) {
+        (void)snprintf(why, FILE_WHY_BYTES,
+                       "belongs to user %u: it must be ours (%u) or root's",
+                       (unsigned)st->st_uid, (unsigned)geteuid());
+        return false;
+    }
+    return true;
+}
+
+/* Read until the file ends or ROOM bytes are there. False: errno says why. */
+static bool fill(int fd, struct file_text *text, size_t room)
+{
+    while (text->len < room) {
+        ssize_t n = read(fd, text->data + text->len, room - text->len);
+
+        if (n == 0) {
+            return true;
+        }
+        if (n > 0) {
+            text->len += (size_t)n;
+        } else if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As file_read(), of the open file FD. */
+static bool read_open(int fd, enum file_care care, size_t max, struct file_text *text,
+                      char *why)
+{
+    struct stat st;
+
+    if (!is_good(fd, care, &st, why)) {
+        return false;
+    }
+    /* One more than there should be shows that there is more. Files in /proc do not say
+     * how long they are. */
+    size_t size = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size : max;
+    text->data = malloc(size + 1);
+    if (text->data == NULL) {
+        (void)snprintf(why, FILE_WHY_BYTES, "out of memory");
+        return false;
+    }
+    if (!fill(fd, text, size + 1)) {
+        (void)snprintf(why, FILE_WHY_BYTES, "cannot be read: %s", strerrordesc_np(errno));
+        return false;
+    }
+    if (text->len > size) {
+        (void)snprintf(why, FILE_WHY_BYTES,
+                       size < max ? "grows while it is read" : "is larger than %zu bytes",
+                       max);
+        return false;
+    }
+    text->data[text->len] = '\0';
+    return true;
+}
+
+bool file_read(const char *path, enum file_care care, size_t max, struct file_text *text,
+               char why[FILE_WHY_BYTES])
+{
+    /* O_NONBLOCK: a FIFO by mistake must not hang the start; it means nothing to others.
+     */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    *text = (struct file_text){.data = NULL};
+    if (fd < 0) {
+        (void)snprintf(why, FILE_WHY_BYTES, "cannot be opened: %s",
+                       strerrordesc_np(errno));
+        return false;
+    }
+    bool ok = read_open(fd, care, max, text, why);
+    (void)close(fd);
+    if (!ok) {
+        file_text_release(text);
+    }
+    return ok;
+}
+
+void file_text_release(struct file_text *text)
+{
+    if (text->data != NULL) {
+        explicit_bzero(text->data, text->len);
+        free(text->data);
+    }
+    *text = (struct file_text){.data = NULL};
+}
+
+int file_write(int fd, const void *data, size_t len)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    const char *next = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, next, len);
+
+        if (n >= 0) {
+            next += n;
+            len -= (size_t)n;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            (void)poll(&room, 1, -1);
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}

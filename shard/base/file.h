@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Files that are read as a whole, and writes that are done as a whole. */
+#ifndef DOUSHARD_BASE_FILE_H
+#define DOUSHARD_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shard/base/check.h"
+
+/* Room for the reason why a file cannot be read, with the NUL. */
+#define FILE_WHY_BYTES 128
+
+/* FILE_SECRET: only we or root may own the file, and nobody else may read it. Taken as
+ * well is one of root and root's group with mode 0440: so a credential of systemd looks,
+ * whose access control list names the service. */
+enum file_care { FILE_ANY, FILE_SECRET };
+
+struct file_text {
+    char *data; /* owned, a NUL behind it; NULL: none */
+    size_t len;
+};
+
+/* Read the regular file PATH, at most MAX bytes, into *TEXT; file_text_release() follows.
+ * Blocks for the disk. False: WHY says what is wrong, without the path, and *TEXT is
+ * empty. */
+bool file_read(const char *path, enum file_care care, size_t max, struct file_text *text,
+               char why[FILE_WHY_BYTES]) MUST_CHECK;
+
+/* Wipe and free it; TEXT is empty then. An empty one is allowed. */
+void file_text_release(struct file_text *text);
+
+/* Write all of DATA, whatever signals and short writes do; waits where FD, which may be
+ * one that does not block, takes no more. 0 or an errno value. */
+int file_write(int fd, const void *data, size_t len) MUST_CHECK;
+
+#endif
