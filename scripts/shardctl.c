@@ -20,6 +20,7 @@
 #include "shard/router.h"
 
 #include "server/base/version.h"
+#include "server/config/secret.h"
 #include "server/config/topology.h"
 
 static const char help_options[] =
@@ -93,20 +94,6 @@ uint64_t shardctl_read_number(const char *text, uint64_t max, uint64_t otherwise
 }
 
 /* --- The way to the shards --- */
-
-bool shardctl_read_secret(const char *name, char *secret, size_t size)
-{
-    FILE *file = fopen(name, "r");
-    bool good = file != NULL && fgets(secret, (int)size, file) != NULL;
-
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    if (good) {
-        secret[strcspn(secret, "\r\n")] = '\0';
-    }
-    return good && secret[0] != '\0';
-}
 
 /* Why the router does not know the owner of every slot. */
 static void explain_shards(struct router *router)
@@ -213,8 +200,8 @@ static int run(const struct shardctl_command *command,
     if (!find_place(command, options, &place)) {
         return 2;
     }
-    if (!shardctl_read_secret(place.password_file, password, sizeof password)) {
-        return shardctl_fail(place.password_file, "cannot be read, or is empty");
+    if (!secret_read(place.password_file, password, sizeof password, &err)) {
+        return shardctl_fail("password", err.text);
     }
     if (!topology_read(
             &topology, place.topology,

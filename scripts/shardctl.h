@@ -70,9 +70,6 @@ int shardctl_fail(const char *what, const char *why);
 /* What errno says. */
 const char *shardctl_error_text(void);
 
-/* The first line of FILE. False: it cannot be read, or there is none. */
-bool shardctl_read_secret(const char *file, char *secret, size_t size) MUST_CHECK;
-
 /* The id in decimal digits that TEXT is; 0: it is none. */
 uint64_t shardctl_read_id(const char *text);
 

@@ -7,7 +7,9 @@
 
 #include "shard/rcluster.h"
 
+#include "server/config/config.h"
 #include "server/config/redis.h"
+#include "server/config/secret.h"
 
 #include "scripts/shardctl.h"
 
@@ -86,6 +88,7 @@ struct rcluster *shardctl_redis(const struct shardctl *ctl)
     struct place place;
     char password[PASSWORD_BYTES] = "";
     char why[256] = "--redis-nodes names none";
+    struct config_error err;
     struct rcluster *redis = NULL;
     const struct shardctl_options *given = &ctl->options;
     const char *problem = find_place(ctl, &place);
@@ -99,9 +102,8 @@ struct rcluster *shardctl_redis(const struct shardctl *ctl)
         (void)shardctl_fail("redis", problem);
         return NULL;
     }
-    if (place.password_file[0] != '\0' &&
-        !shardctl_read_secret(place.password_file, password, sizeof password)) {
-        (void)shardctl_fail(place.password_file, "cannot be read, or is empty");
+    if (!secret_read(place.password_file, password, sizeof password, &err)) {
+        (void)shardctl_fail("redis", err.text);
         return NULL;
     }
     if (!redis_connect(place.nodes, &options, &redis, why, sizeof why) || redis == NULL) {

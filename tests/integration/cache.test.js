@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { crc32, slotOfId } from "../lib/checks.js";
@@ -221,8 +221,12 @@ test("without a place for Redis, or with a wrong one, it says what is missing", 
     assert.match(err, /write HOST:PORT|names none/, bad);
   }
   const wrong = join(cluster.dir, "wrong.password");
+  const ask = () => run(["cache", ana.id, ...shards(), nodes()[0], `--redis-password-file=${wrong}`]);
   writeFileSync(wrong, "wrong\n");
-  const refused = await run(["cache", ana.id, ...shards(), nodes()[0], `--redis-password-file=${wrong}`]);
+  chmodSync(wrong, 0o644);
+  assert.match((await ask()).err, /wrong\.password: others may read this secret/);
+  chmodSync(wrong, 0o600);
+  const refused = await ask();
   assert.equal(refused.status, 2);
   assert.match(refused.err, /WRONGPASS[^]*none of 3 nodes answers[^]*--redis-password-file/);
 });
