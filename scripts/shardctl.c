@@ -93,7 +93,7 @@ uint64_t shardctl_read_number(const char *text, uint64_t max, uint64_t otherwise
     return number <= max ? number : 0;
 }
 
-/* --- The way to the shards --- */
+/* ---- The way to the shards ---- */
 
 /* Why the router does not know the owner of every slot. */
 static void explain_shards(struct router *router)
@@ -223,7 +223,7 @@ static int run(const struct shardctl_command *command,
     return status;
 }
 
-/* --- Options --- */
+/* ---- Options ---- */
 
 /* What getopt_long() answers for the first of the options; the others follow. */
 #define OPTION_FIRST 256

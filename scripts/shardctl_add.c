@@ -64,7 +64,7 @@ struct run {
     bool is_named;  /* it knows its name */
 };
 
-/* --- What was typed --- */
+/* ---- What was typed ---- */
 
 static bool is_name(const char *name)
 {
@@ -101,7 +101,7 @@ static bool read_place(struct run *run)
     return wrong == NULL;
 }
 
-/* --- Checks --- */
+/* ---- Checks ---- */
 
 static bool is_place_of(const struct run *run, const struct router_server *other)
 {
@@ -317,7 +317,7 @@ static void check(struct run *run)
     }
 }
 
-/* --- And then --- */
+/* ---- And then ---- */
 
 /* False: said. */
 static bool name_it(struct run *run)

@@ -65,7 +65,7 @@ struct run {
     double begun_at; /* the share that an earlier run had done */
 };
 
-/* --- The checkpoint --- */
+/* ---- The checkpoint ---- */
 
 /* Replace the file by one line: nobody finds half of it. */
 static bool checkpoint_write(const struct run *run)
@@ -135,7 +135,7 @@ static bool checkpoint_read(struct run *run)
             strcmp(run->ctl->options.shard, shard) == 0);
 }
 
-/* --- What is printed --- */
+/* ---- What is printed ---- */
 
 static void print_difference(void *context, const struct audit_difference *d)
 {
@@ -197,7 +197,7 @@ static void report_progress(struct run *run)
                   passed_s, left_s);
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 /* One page, tried again while the shards are not there. */
 static enum outcome check_page(struct run *run, char *why, size_t size)

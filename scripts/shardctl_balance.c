@@ -81,7 +81,7 @@ struct run {
     struct follow follow;
 };
 
-/* --- Before --- */
+/* ---- Before ---- */
 
 static bool list_requests(struct run *run)
 {
@@ -150,7 +150,7 @@ static bool mark_draining(const struct run *run)
     return good;
 }
 
-/* --- Carrying it out --- */
+/* ---- Carrying it out ---- */
 
 static void start(struct run *run, size_t i)
 {

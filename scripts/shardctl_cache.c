@@ -130,7 +130,7 @@ static void pause_ms(int ms)
     nanosleep(&pause, NULL);
 }
 
-/* --- The shard --- */
+/* ---- The shard ---- */
 
 /* A line for each kind that an OWNER has; ROW, if it has one, says the versions. */
 static void add_lines(struct run *run, const char *owner,
@@ -191,7 +191,7 @@ static int ask_shard(struct run *run)
     return status == 0 && run->owner == NULL ? ask_shard_for(run, "video") : status;
 }
 
-/* --- Redis --- */
+/* ---- Redis ---- */
 
 static bool add_command(struct rbatch *batch, const char *key, const char *word, int argc)
 {
@@ -327,7 +327,7 @@ static int explain_redis(struct run *run)
     return shardctl_fail("redis", why);
 }
 
-/* --- The verdict --- */
+/* ---- The verdict ---- */
 
 static enum verdict judge(const struct line *line)
 {
@@ -379,7 +379,7 @@ static int look(struct run *run)
     return status;
 }
 
-/* --- What is printed --- */
+/* ---- What is printed ---- */
 
 /* "12.3 s", or "-" for what nobody can say. */
 static const char *seconds(int64_t ms, char text[24])

@@ -57,7 +57,7 @@ struct run {
     struct table *tables;
 };
 
-/* --- What they answered --- */
+/* ---- What they answered ---- */
 
 /* A cell, on one line whatever is in it, and never blank; NULL: out of memory. */
 static const char *cell(struct run *run, const char *text, size_t len)
@@ -148,7 +148,7 @@ static bool take_rows(struct run *run, const char *shard, MYSQL_RES *result, uns
     return table != NULL;
 }
 
-/* --- Asking --- */
+/* ---- Asking ---- */
 
 static bool set_options(MYSQL *mysql, const char *tls_ca)
 {
@@ -218,7 +218,7 @@ static bool call_shard(struct run *run, const struct router_server *server)
     return good;
 }
 
-/* --- Printing --- */
+/* ---- Printing ---- */
 
 /* Characters, as a terminal counts them. */
 static size_t width_of(const char *text)
@@ -274,7 +274,7 @@ static bool print_tables(struct run *run)
     return fflush(stdout) == 0 && good;
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 /* False: it is too long. */
 static bool write_statement(struct run *run, const char *text)

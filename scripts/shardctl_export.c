@@ -76,7 +76,7 @@ static void report_progress(struct run *run)
                   (double)(now_ms - run->begin_ms) / 1000);
 }
 
-/* --- The document --- */
+/* ---- The document ---- */
 
 /* ITEM as an object of its own; NULL: it is none, or memory is short. */
 static json_t *parse_item(const struct export_item *item, enum export_part part)
@@ -151,7 +151,7 @@ static const char *write_page(struct run *run, enum export_part part,
     return NULL;
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 /* Read one page, again while the shards are not there, and write it. 0, or the exit
  * status. */

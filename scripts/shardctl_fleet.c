@@ -84,7 +84,7 @@ bool fleet_call(struct fleet *fleet, enum proc_id proc, const struct dbarg *args
     return is_any;
 }
 
-/* --- Slots --- */
+/* ---- Slots ---- */
 
 static const struct dbfield fields[] = {
     {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct fleet_slot, slot)},

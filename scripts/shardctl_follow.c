@@ -71,7 +71,7 @@ static struct followed *find(const struct follow *follow, const char *shard,
     return NULL;
 }
 
-/* --- What is printed --- */
+/* ---- What is printed ---- */
 
 static void print_json(json_t *object)
 {
@@ -102,7 +102,7 @@ void follow_say(const struct follow *follow, const char *name, const char *text)
     (void)fflush(stdout);
 }
 
-/* --- A look --- */
+/* ---- A look ---- */
 
 /* Did ROW, which is over, end as somebody wanted? */
 static bool is_good_end(const struct follow *follow, const struct move_row *row)

@@ -66,7 +66,7 @@ struct run {
     bool is_partial;
 };
 
-/* --- Reading --- */
+/* ---- Reading ---- */
 
 static const struct dbfield fields[] = {
     {.column = "slot", .kind = DBFIELD_U32, .offset = offsetof(struct owner, slot)},
@@ -164,7 +164,7 @@ static bool read_slots(struct run *run)
     return true;
 }
 
-/* --- As text --- */
+/* ---- As text ---- */
 
 static double per_second(uint64_t per_min)
 {
@@ -213,7 +213,7 @@ static void print_text(const struct run *run)
     }
 }
 
-/* --- As JSON --- */
+/* ---- As JSON ---- */
 
 static json_t *json_of_slots(const struct run *run)
 {
@@ -267,7 +267,7 @@ static bool print_json(const struct run *run)
     return good;
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 static int show(struct run *run)
 {

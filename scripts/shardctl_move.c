@@ -73,7 +73,7 @@ struct run {
     struct moves moves;
 };
 
-/* --- What is wanted --- */
+/* ---- What is wanted ---- */
 
 static bool find_taker(struct run *run)
 {
@@ -114,7 +114,7 @@ static bool list_slots(struct run *run)
     return true;
 }
 
-/* --- What speaks against it --- */
+/* ---- What speaks against it ---- */
 
 /* Why no shard is known to have SLOT. */
 static void explain_owner(struct run *run, uint32_t slot)
@@ -206,7 +206,7 @@ static bool check(struct run *run)
     return true;
 }
 
-/* --- What is said before --- */
+/* ---- What is said before ---- */
 
 static void print_json(struct run *run)
 {
@@ -240,7 +240,7 @@ static void print_text(const struct run *run)
     }
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 static int confirm(const struct run *run)
 {

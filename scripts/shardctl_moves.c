@@ -124,7 +124,7 @@ const struct move_row *moves_of_slot(const struct moves *moves, uint32_t slot)
     return NULL;
 }
 
-/* --- What that means --- */
+/* ---- What that means ---- */
 
 bool move_is_over(const struct move_row *row)
 {
@@ -196,7 +196,7 @@ int64_t move_eta_ms(const struct move_row *row)
                : (int64_t)((row->rows_total - done) * 1000 / row->rate);
 }
 
-/* --- As text --- */
+/* ---- As text ---- */
 
 /* A line that is added to. */
 struct line {
@@ -324,7 +324,7 @@ const char *move_line(const struct move_row *row, char line[MOVE_LINE])
     return line;
 }
 
-/* --- As JSON --- */
+/* ---- As JSON ---- */
 
 json_t *move_json(const struct move_row *row)
 {

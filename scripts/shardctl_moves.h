@@ -76,7 +76,7 @@ const char *move_line(const struct move_row *row, char line[MOVE_LINE]);
 /* All that is known; NULL: memory is short. */
 json_t *move_json(const struct move_row *row);
 
-/* --- Following --- */
+/* ---- Following ---- */
 
 /* Moves that are followed, with a line a second for each. */
 struct follow {

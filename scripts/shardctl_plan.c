@@ -63,7 +63,7 @@ static const char help_text[] =
 
 #define BAR_CELLS 20
 
-/* --- Options --- */
+/* ---- Options ---- */
 
 /* What an option says of SHARD; VALUE is NULL where it says nothing but the name. False:
  * that is no value. */
@@ -179,7 +179,7 @@ static bool read_options(struct planner *run)
            read_list(run, "drain", options->drain, set_draining);
 }
 
-/* --- The input --- */
+/* ---- The input ---- */
 
 static bool name_shards(struct planner *run)
 {
@@ -289,7 +289,7 @@ static bool note_moves(struct planner *run)
     return is_read;
 }
 
-/* --- As text --- */
+/* ---- As text ---- */
 
 static const char *value_text(enum plan_by by, double value, char text[24])
 {
@@ -416,7 +416,7 @@ static void print_text(const struct planner *run)
     print_end(run);
 }
 
-/* --- As JSON --- */
+/* ---- As JSON ---- */
 
 static const char *const verdicts[] = {[PLAN_EVEN] = "even",
                                        [PLAN_MOVES] = "moves",
@@ -481,7 +481,7 @@ static bool print_json(const struct planner *run)
     return good;
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 bool planner_print(const struct planner *run)
 {

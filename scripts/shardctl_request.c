@@ -56,7 +56,7 @@ static struct dbarg text_arg(const char *text)
     return dbarg_text(text, strlen(text));
 }
 
-/* --- Sizes --- */
+/* ---- Sizes ---- */
 
 static const struct fleet_slot *find_slot(const struct fleet *fleet, uint32_t slot)
 {
@@ -110,7 +110,7 @@ bool request_sizes(const struct shardctl *ctl, struct request *requests, size_t 
     return good;
 }
 
-/* --- Checks --- */
+/* ---- Checks ---- */
 
 /* A look at one shard. */
 static void greet(const struct shardctl *ctl, size_t shard, struct dbconn_hello *hello,
@@ -236,7 +236,7 @@ void request_check_shards(const struct shardctl *ctl, const struct request *requ
     }
 }
 
-/* --- The CALLs --- */
+/* ---- The CALLs ---- */
 
 /* When no answer came: is there such a move now? */
 static bool find_move(const struct shardctl *ctl, struct request *request)

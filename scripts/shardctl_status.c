@@ -63,7 +63,7 @@ struct run {
     struct checks checks;
 };
 
-/* --- Looking --- */
+/* ---- Looking ---- */
 
 static void count_slots(struct run *run)
 {
@@ -174,7 +174,7 @@ static bool look(struct run *run)
     return true;
 }
 
-/* --- The shards --- */
+/* ---- The shards ---- */
 
 static const char *role(const struct shard_line *shard)
 {
@@ -228,7 +228,7 @@ static json_t *json_of_shards(const struct run *run)
     return list;
 }
 
-/* --- The moves --- */
+/* ---- The moves ---- */
 
 static void print_moves(const struct run *run)
 {
@@ -252,7 +252,7 @@ static json_t *json_of_moves(const struct run *run)
     return list;
 }
 
-/* --- What is wrong --- */
+/* ---- What is wrong ---- */
 
 static void check_shards(struct run *run)
 {
@@ -366,7 +366,7 @@ static void check_moves(struct run *run)
     }
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 static void print_json(struct run *run)
 {

@@ -113,7 +113,7 @@ static const char *name_of(const struct run *run, size_t shard)
     return run->ctl->topology->servers[shard].name;
 }
 
-/* --- What is found --- */
+/* ---- What is found ---- */
 
 /* Add OWNER, OTHER unless they are there. False: they are, or there is no memory. */
 static bool pairs_add(struct run *run, struct pairs *pairs, uint64_t owner,
@@ -195,7 +195,7 @@ static void report_progress(struct run *run)
     }
 }
 
-/* --- One pass over all shards --- */
+/* ---- One pass over all shards ---- */
 
 /* The mends of a page, those of one kind and table together. */
 static enum outcome mend_page(struct run *run, struct call *call)
@@ -290,7 +290,7 @@ static uint64_t n_found(const struct run *run)
     return n;
 }
 
-/* --- The shard itself --- */
+/* ---- The shard itself ---- */
 
 /* CALL a PROC_SHARD procedure there. NULL: said on standard error. The answer lives in
  * CALL's arena. */
@@ -367,7 +367,7 @@ static bool admit(struct run *run)
     return good;
 }
 
-/* --- What is said --- */
+/* ---- What is said ---- */
 
 static void print_lost(const struct run *run)
 {
@@ -421,7 +421,7 @@ static bool is_wanted(const struct run *run, bool is_refused)
            (line[0] == 'y' || line[0] == 'Y');
 }
 
-/* --- The run --- */
+/* ---- The run ---- */
 
 /* Compare only. */
 static int look(struct run *run)

@@ -78,8 +78,7 @@ static const char *variable(const char *name)
     return getenv(name); // NOLINT(concurrency-mt-unsafe)
 }
 
-/* ---- the process itself --------------------------------------------------------------
- */
+/* ---- The process itself ---- */
 
 /* Descriptors 0 to 2 are open, so that no log line ever lands in a socket. */
 static void open_standard_fds(void)
@@ -162,8 +161,7 @@ static void notify(const struct process *process, const char *state)
     }
 }
 
-/* ---- the parts -----------------------------------------------------------------------
- */
+/* ---- The parts ---- */
 
 static bool start_metrics(struct app *app)
 {
@@ -402,8 +400,7 @@ static void stop_parts(struct process *process)
     config_free(&process->config);
 }
 
-/* ---- signals -------------------------------------------------------------------------
- */
+/* ---- Signals ---- */
 
 /* What a reload makes before it changes anything. */
 struct news {
@@ -565,8 +562,7 @@ static enum exit_status serve(struct process *process)
     return status;
 }
 
-/* ---- the command line ----------------------------------------------------------------
- */
+/* ---- The command line ---- */
 
 static enum exit_status refuse(const char *why, enum exit_status status)
 {

@@ -109,7 +109,7 @@ static void tell(struct audit *audit, struct audit_difference *difference,
     audit->found(audit->context, difference);
 }
 
-/* --- Owners: their counters --- */
+/* ---- Owners: their counters ---- */
 
 struct owner_row {
     uint32_t slot;
@@ -202,7 +202,7 @@ static enum outcome check_owners(struct audit *audit, struct call *call, size_t 
     return OUTCOME_OK;
 }
 
-/* --- Halves --- */
+/* ---- Halves ---- */
 
 /* One half; the other one of it is OTHER's. */
 struct half_row {

@@ -144,7 +144,7 @@ static int ttl_ms(unsigned kind)
     return 3 * quarter_ms + (int)rnd_below(2 * (uint32_t)quarter_ms);
 }
 
-/* ---- the process ---- */
+/* ---- The process ---- */
 
 bool cache_peek(struct cache *cache, struct arena *arena, struct cache_item *item)
 {
@@ -351,7 +351,7 @@ static void tell_redis(struct wanted *w)
     rbatch_free(&batch);
 }
 
-/* ---- the shards ---- */
+/* ---- The shards ---- */
 
 /* Is what Redis has of ITEM still what its shard says in ANSWER? */
 static bool is_confirmed(const struct cache_item *item,
@@ -447,7 +447,7 @@ static enum outcome load_items(struct wanted *w)
     return outcome;
 }
 
-/* ---- reading ---- */
+/* ---- Reading ---- */
 
 static bool is_missing(const struct cache_item *item)
 {
@@ -593,7 +593,7 @@ enum outcome cache_read(const struct cache_reader *reader, struct cache_item *it
     return ours != OUTCOME_OK ? ours : theirs;
 }
 
-/* ---- writing ---- */
+/* ---- Writing ---- */
 
 void cache_write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
                        int64_t until_ms, bool *is_lost)

@@ -137,7 +137,7 @@ static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
     return lane;
 }
 
-/* --- Tickets --- */
+/* ---- Tickets ---- */
 
 /* After this the ticket may be gone: its thread goes on. */
 static void tell(struct ticket *ticket, enum ticket_state state)
@@ -169,7 +169,7 @@ static void unlink_locked(struct lane *lane, struct ticket *before, struct ticke
     ticket->next = NULL;
 }
 
-/* --- What keeps operations apart --- */
+/* ---- What keeps operations apart ---- */
 
 /* List what keeps the operations of TICKET from others. False: no memory. */
 static bool list_marks(struct ticket *ticket, enum proc_id proc)
@@ -242,7 +242,7 @@ static void mark_locked(struct lane *lane, unsigned at, const struct ticket *tic
     }
 }
 
-/* --- Leading --- */
+/* ---- Leading ---- */
 
 /* Find a free seat. False: none is, or a CALL is under way that may end any moment, and
  * what waits is to go in one with what comes until then. */
@@ -469,7 +469,7 @@ enum ticket_state combiner_wait(struct ticket *ticket)
     return state;
 }
 
-/* --- Batches --- */
+/* ---- Batches ---- */
 
 /* Is there time to find out what became of a CALL of TICKET that gets no answer? */
 static bool can_settle(const struct lane *lane, const struct ticket *ticket,

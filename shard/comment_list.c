@@ -28,7 +28,7 @@ struct bare_page {
     uint64_t ver; /* of the list */
 };
 
-/* ---- from the shard ---- */
+/* ---- From the shard ---- */
 
 /* Read row ROW of comment_list(). False: it cannot be read. */
 static bool read_row(const struct dbresult *rows, size_t row, struct comment *comment)
@@ -96,7 +96,7 @@ static enum outcome ask_shard(const struct query *query, struct bare_page *page)
     return version == NULL ? proc_unreadable(query->call, PROC_COMMENT_LIST) : OUTCOME_OK;
 }
 
-/* ---- in the cache ---- */
+/* ---- In the cache ---- */
 
 /* Cut PAGE to what can be kept, and say how many bytes that is. */
 static size_t cut_to_keep(struct bare_page *page)
@@ -220,7 +220,7 @@ static enum outcome get_first(struct query *query, struct bare_page *page)
     return OUTCOME_OK;
 }
 
-/* ---- who wrote them ---- */
+/* ---- Who wrote them ---- */
 
 /* Make PAGE of the comments of BARE and their authors; those whose author is gone are
  * left out. */

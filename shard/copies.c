@@ -93,7 +93,7 @@ void copies_free(struct copies **copies)
     *copies = NULL;
 }
 
-/* ---- where a key is ---- */
+/* ---- Where a key is ---- */
 
 /* Finalizer of MurmurHash3 (A. Appleby, public domain): every bit of the key counts. */
 static uint64_t mix(uint64_t h)
@@ -130,7 +130,7 @@ static bool is_key(const struct copy_key *a, const struct copy_key *b)
     return a->owner == b->owner && a->kind == b->kind && a->other == b->other;
 }
 
-/* ---- one stripe, its mutex held ---- */
+/* ---- One stripe, its mutex held ---- */
 
 static struct entry *find_any(struct stripe *stripe, uint64_t h,
                               const struct copy_key *key)
@@ -258,7 +258,7 @@ static void replace(struct copies *copies, struct stripe *stripe, struct entry *
     }
 }
 
-/* ---- copies ---- */
+/* ---- Copies ---- */
 
 uint64_t copies_ticket(const struct copies *copies)
 {
@@ -366,7 +366,7 @@ void copies_write(struct copies *copies, const struct copy_key *key,
     pthread_mutex_unlock(&stripe->mutex);
 }
 
-/* ---- flights ---- */
+/* ---- Flights ---- */
 
 static struct flight *find_flight(struct stripe *stripe, const struct copy_key *key)
 {

@@ -35,8 +35,7 @@ const char *dbconn_tag(const struct dbconn *conn)
     return conn->tag;
 }
 
-/* --- Waiting
- * ---------------------------------------------------------------------------- */
+/* ---- Waiting ---- */
 
 short dbconn_poll_events(int wait)
 {
@@ -62,8 +61,7 @@ int dbconn_happened(short revents, int wait)
     return flags & wait;
 }
 
-/* --- Connecting
- * ------------------------------------------------------------------------- */
+/* ---- Connecting ---- */
 
 static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
 {

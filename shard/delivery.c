@@ -58,8 +58,7 @@ struct delivery {
     atomic_uint_fast64_t kept_total;
 };
 
-/* --- The queues
- * --------------------------------------------------------------------------- */
+/* ---- The queues ---- */
 
 static bool push(struct remover *r, const struct half *half)
 {
@@ -165,8 +164,7 @@ static void *remover_run(void *argument)
     return NULL;
 }
 
-/* --- Life
- * --------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
 /* The shard with that index is new. */
 static bool add_remover(struct delivery *d)
@@ -303,8 +301,7 @@ void delivery_get_state(struct delivery *delivery, struct delivery_state *state)
     }
 }
 
-/* --- At once
- * ------------------------------------------------------------------------------ */
+/* ---- At once ---- */
 
 static enum outcome deliver(struct delivery *d, struct call *call,
                             const struct half *half)

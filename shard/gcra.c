@@ -36,7 +36,7 @@ int64_t gcra_take(const struct gcra *rule, int64_t *until_us, int64_t now_us)
     return 0;
 }
 
-/* ---- in Redis ---- */
+/* ---- In Redis ---- */
 
 /* now and until in microseconds, which a double holds exactly, and how to write them.
  * What is under the key and no number counts as nothing. */

@@ -42,13 +42,13 @@ struct gcra gcra_evenly(unsigned max, int64_t period_ms);
  * the other half comes back in the course of the period. */
 struct gcra gcra_at_most(unsigned max, int64_t period_ms);
 
-/* ---- in this process ---- */
+/* ---- In this process ---- */
 
 /* Do it at NOW_US, by the clock of *UNTIL_US (0: it was never done). 0: done. Else it is
  * not, and may be in so many microseconds. */
 int64_t gcra_take(const struct gcra *rule, int64_t *until_us, int64_t now_us) MUST_CHECK;
 
-/* ---- in Redis ---- */
+/* ---- In Redis ---- */
 
 /* Set up the scripts. Before the first use. */
 void gcra_init(void);

@@ -40,7 +40,7 @@ const char *half_word(enum half_kind kind)
     return kinds[kind].word;
 }
 
-/* --- Reading the outbox --- */
+/* ---- Reading the outbox ---- */
 
 struct half_key {
     const char *word;
@@ -125,7 +125,7 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
            (half->kind != HALF_MESSAGE || read_message(result, row, half));
 }
 
-/* --- Choosing what goes together --- */
+/* ---- Choosing what goes together ---- */
 
 enum half_state half_state_from(const struct half *half, enum outcome outcome)
 {
@@ -240,7 +240,7 @@ size_t half_merge(struct half *halves, size_t n)
     return kept;
 }
 
-/* --- Batches --- */
+/* ---- Batches ---- */
 
 /* Run OPS (taken and freed; one operation per half of BATCH). */
 static void run_ops(struct router *router, struct call *call, enum proc_id proc,

@@ -9,7 +9,7 @@
 #include "shard/router.h"
 #include "shard/router_call.h"
 
-/* --- What helps --- */
+/* ---- What helps ---- */
 
 /* A first half without its second. */
 static enum mend_kind for_first(const struct audit_difference *d)
@@ -73,7 +73,7 @@ struct mend mend_for(struct router *router, size_t restored,
     return mend;
 }
 
-/* --- Doing it --- */
+/* ---- Doing it ---- */
 
 static const char *kind_of(enum audit_part part)
 {

@@ -13,7 +13,7 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
-/* ---- from the shard ---- */
+/* ---- From the shard ---- */
 
 /* What is asked for. */
 struct chat {
@@ -115,7 +115,7 @@ static enum outcome ask_shard(struct router *router, struct call *call,
     return OUTCOME_OK;
 }
 
-/* ---- the newest messages, which the cache keeps ---- */
+/* ---- The newest messages, which the cache keeps ---- */
 
 /* Kept are so many, of both directions. */
 #define KEPT_MAX 30

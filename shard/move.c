@@ -21,7 +21,7 @@
 /* One shard may take so long to hear the news of a move. */
 #define NEWS_MS 1000
 
-/* --- CALLs --- */
+/* ---- CALLs ---- */
 
 struct look_row {
     const char *state, *token;
@@ -157,7 +157,7 @@ bool look_is(const struct look *look, const char *state)
     return strcmp(look->state, state) == 0;
 }
 
-/* --- There --- */
+/* ---- There ---- */
 
 enum move_status run_count_rows(struct move_run *run)
 {
@@ -377,7 +377,7 @@ static enum move_status catch_up_and_flip(struct move_run *run, enum move_phase 
     return status;
 }
 
-/* --- After the flip --- */
+/* ---- After the flip ---- */
 
 /* The fence of LINK, which is as LOOK says and at EPOCH, gets this mover's token. The
  * mover before may sleep in the middle of a flip. */
@@ -513,7 +513,7 @@ static enum move_status keep(struct move_run *run, bool *is_over)
     return status;
 }
 
-/* --- Back --- */
+/* ---- Back ---- */
 
 /* The giver imports again what it has all the rows of; then the same as there. */
 static enum move_status go_back(struct move_run *run, const struct look *giver,
@@ -573,7 +573,7 @@ static enum move_status stay(struct move_run *run)
     return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
 }
 
-/* --- Where things are --- */
+/* ---- Where things are ---- */
 
 /* The slot has moved to the taker: keep it so for a while, go back, or clean up. */
 static enum move_status after_flip(struct move_run *run, const struct look *giver,

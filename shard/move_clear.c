@@ -15,7 +15,7 @@
 
 #define ARENA_BYTES ((size_t)1 << 20)
 
-/* --- Removing rows --- */
+/* ---- Removing rows ---- */
 
 /* Remove all rows of the slot on LINK, where its fence has EPOCH. */
 enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_t epoch)
@@ -63,7 +63,7 @@ enum move_status run_sweep(struct move_run *run, struct move_link *link)
     return status;
 }
 
-/* --- Called off --- */
+/* ---- Called off ---- */
 
 /* What move_cancel() answers. */
 struct cancelled {

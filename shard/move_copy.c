@@ -61,7 +61,7 @@ void run_sleep_ms(int ms)
     nanosleep(&pause, NULL);
 }
 
-/* --- The journal --- */
+/* ---- The journal ---- */
 
 static const char *text_of(const struct dbresult *result, size_t row, const char *column)
 {
@@ -179,7 +179,7 @@ enum move_status run_drain_all(struct move_run *run)
     return status;
 }
 
-/* --- Copying --- */
+/* ---- Copying ---- */
 
 /* A chunk is a fifth of a second's rows at most, so that a bound is kept evenly. */
 static int chunk_limit(const struct copy *copy)

@@ -50,7 +50,7 @@ static uint32_t shared_slot(const struct move_run *run)
     return id_slot(run->move->owner_id);
 }
 
-/* --- Removing rows --- */
+/* ---- Removing rows ---- */
 
 /* Remove what the slot of his id has of him in one table. */
 static enum move_status purge_table(struct move_run *run, size_t table, bool is_over)
@@ -97,7 +97,7 @@ enum move_status owner_undo(struct move_run *run)
                : purge_owner(run, /* is_over= */ false);
 }
 
-/* --- There --- */
+/* ---- There ---- */
 
 /* Ask the shard that has slot 0 for a number. */
 static enum move_status take_number(struct move_run *run, uint64_t *number)
@@ -249,7 +249,7 @@ static enum move_status go_there(struct move_run *run)
     return status;
 }
 
-/* --- The flip --- */
+/* ---- The flip ---- */
 
 /* What differed when it was compared, as promote_flip() takes it. */
 static bool write_suspects(const struct move_run *run, struct buf *keys)
@@ -364,7 +364,7 @@ static enum move_status flip(struct move_run *run)
     return status;
 }
 
-/* --- After it --- */
+/* ---- After it ---- */
 
 /* Every shard hears who has SLOT; "": nobody, its owner has left it. */
 static enum move_status tell(struct move_run *run, uint32_t slot, const char *server)

@@ -47,7 +47,7 @@ static unsigned word_index(const char *const *names, size_t n, const char *word)
     return 0;
 }
 
-/* --- The claim --- */
+/* ---- The claim ---- */
 
 struct claim_row {
     const char *giver, *taker, *phase, *wish, *kind;
@@ -120,7 +120,7 @@ bool move_read_claim(const struct dbresult *row, const char *token, struct move 
     return true;
 }
 
-/* --- How far it is --- */
+/* ---- How far it is ---- */
 
 /* What is new, as JSON. */
 static void write_report(struct move_run *run, enum move_phase phase, int64_t since_ms,

@@ -61,7 +61,7 @@ static struct link_call read_call(struct move_run *run, struct move_link *link,
                               .limit_ms = LINK_CALL_MS};
 }
 
-/* --- Row by row --- */
+/* ---- Row by row ---- */
 
 /* The key of ROW of a table, as JSON in TEXT. False: it is no row. */
 static bool key_of(const struct move_table *table, const json_t *row, char *text,
@@ -202,7 +202,7 @@ static enum move_status compare_rows(struct move_run *run, const struct range *r
     return status;
 }
 
-/* --- Sums --- */
+/* ---- Sums ---- */
 
 /* Sum NEXT at FROM while LAST, which was summed there, is summed at TO. */
 static enum move_status sum_both(struct move_run *run, struct range *next,
@@ -276,7 +276,7 @@ static enum move_status compare_sums(struct move_run *run)
     return status;
 }
 
-/* --- Suspects --- */
+/* ---- Suspects ---- */
 
 static void clear_suspects(struct move_run *run)
 {

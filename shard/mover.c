@@ -60,7 +60,7 @@ struct mover_options mover_defaults(void)
         .policy = {.per_hour = 2, .slots_max = 16}};
 }
 
-/* --- Tasks --- */
+/* ---- Tasks ---- */
 
 static bool is_kept(const struct task *task)
 {
@@ -172,7 +172,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* --- Claiming --- */
+/* ---- Claiming ---- */
 
 /* A move cannot be claimed: end the flips of movers that sleep. */
 static void end_stuck(struct move_link *link)
@@ -266,7 +266,7 @@ static bool claim(struct mover *mover, struct move_link *link, char token[TOKEN_
     return task != NULL;
 }
 
-/* --- Who gets a slot of his own without being asked for --- */
+/* ---- Who gets a slot of his own without being asked for ---- */
 
 /* What the policy found on one shard. */
 struct hot_user {

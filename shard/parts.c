@@ -156,7 +156,7 @@ bool part_show(enum cache_kind kind, const char *bytes, size_t len, void *card)
     return bytes == end;
 }
 
-/* ---- from the shards ---- */
+/* ---- From the shards ---- */
 
 static void offer(struct router *router, const struct cache_since *since,
                   const struct copy_key *key, const struct dbresult *result, size_t row)

@@ -112,7 +112,7 @@ static double imbalance(const struct work *work)
     return highest;
 }
 
-/* --- The start --- */
+/* ---- The start ---- */
 
 static const char *check_input(const struct plan_input *input)
 {
@@ -204,7 +204,7 @@ static void count_all(struct work *work)
     work->cost_bytes = 1 + MOVE_COST * bytes / (double)(input->n_slots + 1);
 }
 
-/* --- Giants --- */
+/* ---- Giants ---- */
 
 /* The weight of the shard that SLOT will be on, when it is a giant: its own if it cannot
  * leave, else that of the greatest. */
@@ -293,7 +293,7 @@ static void move_giant(struct work *work, size_t slot, struct post *to)
     to->fair = fmax(to->fair, work->values[slot]);
 }
 
-/* --- The slots of each shard --- */
+/* ---- The slots of each shard ---- */
 
 static void find_least(struct work *work, struct post *post)
 {
@@ -338,7 +338,7 @@ static void note_fills(const struct work *work, struct plan_fill *fills)
     }
 }
 
-/* --- One move --- */
+/* ---- One move ---- */
 
 static bool is_full(const struct work *work)
 {
@@ -405,7 +405,7 @@ static size_t find_taker(const struct work *work, size_t slot)
     return best;
 }
 
-/* --- Shards that are drained --- */
+/* ---- Shards that are drained ---- */
 
 struct item {
     double key;
@@ -467,7 +467,7 @@ static bool drain(struct work *work)
     return items != NULL;
 }
 
-/* --- Shards above their capacity --- */
+/* ---- Shards above their capacity ---- */
 
 /* Is A a better one than B to get rid of EXCESS bytes: the smallest that is enough, or
  * the largest? */
@@ -516,7 +516,7 @@ static void relieve(struct work *work)
     }
 }
 
-/* --- From full to empty --- */
+/* ---- From full to empty ---- */
 
 /* A pair of shards, and what a move between them is for. */
 struct pair {
@@ -660,7 +660,7 @@ static void even_out(struct work *work)
     }
 }
 
-/* --- The fewest bytes --- */
+/* ---- The fewest bytes ---- */
 
 /* The fewest bytes that slots of so much VALUE in all can have, of the N in ITEMS, parts
  * of slots allowed; their order is lost. */
@@ -731,7 +731,7 @@ static bool find_bytes_min(const struct work *work, double *bytes_min)
     return items != NULL;
 }
 
-/* --- All together --- */
+/* ---- All together ---- */
 
 static size_t count_undrained(const struct work *work)
 {

@@ -127,7 +127,7 @@ void plan_release(struct plan *plan);
 const char *plan_by_name(enum plan_by by);
 enum plan_by plan_by_named(const char *name);
 
-/* ---- carrying it out ---- */
+/* ---- Carrying it out ---- */
 
 /* Where a move of the list is. What was given up stays where it was. */
 enum plan_step { PLAN_WAITS, PLAN_RUNS, PLAN_DONE, PLAN_GIVEN_UP };

@@ -85,7 +85,7 @@ struct rcluster {
 /* The tag of CLUSTER SLOTS. */
 static char refresh_tag;
 
-/* ---- how commands end ---- */
+/* ---- How commands end ---- */
 
 static void finish_batch(struct rbatch *batch)
 {
@@ -115,7 +115,7 @@ static void finish(struct rcluster *cluster, struct rcommand *command,
     }
 }
 
-/* ---- nodes ---- */
+/* ---- Nodes ---- */
 
 static size_t place_of(const struct rcluster *cluster, const char *host, unsigned port)
 {
@@ -177,7 +177,7 @@ static void set_slot(struct rcluster *cluster, size_t slot, size_t place)
     cluster->slots[slot] = (uint8_t)place;
 }
 
-/* ---- where commands go ---- */
+/* ---- Where commands go ---- */
 
 static bool send_to(struct rnode *node, struct rcommand *command)
 {
@@ -312,7 +312,7 @@ static void take_error(struct rcluster *cluster, struct rnode *node,
     }
 }
 
-/* ---- the table of slots ---- */
+/* ---- The table of slots ---- */
 
 static void apply(struct rcluster *cluster, const struct rrange *ranges, size_t n)
 {
@@ -410,7 +410,7 @@ static void on_reply(void *context, struct rnode *node, void *tag, struct rreply
     }
 }
 
-/* ---- the thread ---- */
+/* ---- The thread ---- */
 
 /* What has come in. False: it is time to stop. */
 static bool take_inbox(struct rcluster *cluster)
@@ -530,7 +530,7 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* ---- callers ---- */
+/* ---- Callers ---- */
 
 static void put_in(struct rcluster *cluster, struct rbatch *batch)
 {
@@ -597,7 +597,7 @@ void rcluster_state(struct rcluster *cluster, struct rcluster_state *state)
     };
 }
 
-/* ---- life ---- */
+/* ---- Life ---- */
 
 static bool copy_seeds(struct rcluster *cluster, const struct rcluster_options *options)
 {

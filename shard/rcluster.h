@@ -98,7 +98,7 @@ void rcluster_free(struct rcluster **cluster);
 /* Thread-safe. */
 void rcluster_state(struct rcluster *cluster, struct rcluster_state *state);
 
-/* ---- what is to be done ---- */
+/* ---- What is to be done ---- */
 
 /* Room for up to N_MAX commands. NULL: memory is short. One thread's or fiber's own. */
 struct rbatch *rbatch_new(size_t n_max) MUST_CHECK;

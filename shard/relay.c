@@ -102,8 +102,7 @@ struct pass {
     size_t n;
 };
 
-/* --- Help
- * --------------------------------------------------------------------------------- */
+/* ---- Help ---- */
 
 static bool stopping(struct relay *relay)
 {
@@ -169,8 +168,7 @@ static bool is_up(struct worker *worker)
     return state.up && state.writable && state.paused[0] == '\0';
 }
 
-/* --- The lease
- * ---------------------------------------------------------------------------- */
+/* ---- The lease ---- */
 
 /* Take or prolong the lease; LEASE_MS 0 gives it back. */
 static void take_lease(struct worker *worker, int64_t lease_ms)
@@ -209,8 +207,7 @@ static void keep_lease(struct worker *worker)
     worker->lease_again_ms = now_ms + jitter(lease_ms / 3);
 }
 
-/* --- Delivering
- * --------------------------------------------------------------------------- */
+/* ---- Delivering ---- */
 
 /* May one operation have spoiled the whole batch? */
 static bool is_spoiled(enum outcome outcome)
@@ -397,8 +394,7 @@ static void run_pass(struct worker *target, struct pass *pass, struct score *sco
     score->put_off += failed;
 }
 
-/* --- Looking
- * ------------------------------------------------------------------------------ */
+/* ---- Looking ---- */
 
 /* The rows of KIND go to PASS, in their order. A row that cannot be delivered, since its
  * first half is not there, has failed already. */
@@ -637,8 +633,7 @@ static void *worker_run(void *argument)
     return NULL;
 }
 
-/* --- Life
- * --------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
 struct relay_options relay_defaults(void)
 {

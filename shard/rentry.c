@@ -108,7 +108,7 @@ void rentry_init(void)
     rscript_init(&strike_script);
 }
 
-/* ---- values ---- */
+/* ---- Values ---- */
 
 #define SUM_BYTES 4
 
@@ -152,7 +152,7 @@ static bool unseal(const char *key, const char *stored, size_t len, struct rentr
     return true;
 }
 
-/* ---- commands ---- */
+/* ---- Commands ---- */
 
 #define NUMBER_BYTES 24
 
@@ -257,7 +257,7 @@ bool rentry_add_drop(struct rbatch *batch, const char *key)
     return rbatch_add(batch, key, ARRAY_LEN(argv), argv, NULL);
 }
 
-/* ---- answers ---- */
+/* ---- Answers ---- */
 
 static const struct rreply *reply_of(const struct rbatch *batch, size_t i,
                                      enum rreply_kind kind)

@@ -57,7 +57,7 @@ static const struct dbfield page_fields[] = {
     {.column = "last", .kind = DBFIELD_U64, .offset = offsetof(struct page, last)},
 };
 
-/* --- Reading --- */
+/* ---- Reading ---- */
 
 static enum outcome read_page(struct call *call, const struct dbresult *rows,
                               struct page *page)
@@ -110,7 +110,7 @@ static uint64_t find_common(const struct page *sent, const struct page *received
     return 0;
 }
 
-/* --- Steps, each with memory of its own --- */
+/* ---- Steps, each with memory of its own ---- */
 
 /* Look one page further back from *BEFORE for the last message that fits. BUSY: not yet.
  * OK: *ANCHOR has its number, *LAST the last that was received. */

@@ -51,7 +51,7 @@ struct rnode {
 /* The tag of what this file asks itself. */
 static char auth_tag;
 
-/* ---- the questions ---- */
+/* ---- The questions ---- */
 
 static bool tags_push(struct tags *tags, void *tag)
 {
@@ -80,7 +80,7 @@ static void *tags_pop(struct tags *tags)
     return tag;
 }
 
-/* ---- life ---- */
+/* ---- Life ---- */
 
 struct rnode *rnode_new(const char *host, unsigned port,
                         const struct rnode_options *options)
@@ -177,7 +177,7 @@ size_t rnode_n_waiting(const struct rnode *node)
     return node->tags.n;
 }
 
-/* ---- trouble ---- */
+/* ---- Trouble ---- */
 
 /* The connection is of no use: try again later, each time after twice the pause, with
  * jitter, so that many servers do not come at once. */
@@ -200,7 +200,7 @@ static void fail(struct rnode *node, const char *why)
     end(node);
 }
 
-/* ---- from DOWN to UP ---- */
+/* ---- From DOWN to UP ---- */
 
 static void rise(struct rnode *node)
 {

@@ -22,7 +22,7 @@
  */
 #define NOTREADY_MS 2000
 
-/* --- One attempt apart from others --- */
+/* ---- One attempt apart from others ---- */
 
 /* Borrow a connection for EXEC, an attempt of E. A repeated CALL with too little time is
  * not sent: it would only be cut off, and cost a good connection. */
@@ -191,7 +191,7 @@ static void attempt_apart(struct errand *e)
     }
 }
 
-/* --- One attempt together with others --- */
+/* ---- One attempt together with others ---- */
 
 /* Write the arguments of BATCH. False: they do not fit. */
 static bool write_batch(struct parcel *parcel, struct batch *batch, struct dbexec *exec)
@@ -426,7 +426,7 @@ static void attempt(struct errand *e)
     e->is_dear = false;
 }
 
-/* --- The loop --- */
+/* ---- The loop ---- */
 
 static bool is_done(const struct errand *e)
 {

@@ -28,7 +28,7 @@ struct change {
     size_t n_new; /* shards behind the router's own, owned until the change is in force */
 };
 
-/* --- Parts of a shard --- */
+/* ---- Parts of a shard ---- */
 
 static char *copy(const char *text)
 {
@@ -148,7 +148,7 @@ void servers_free(struct router *router)
     wipe(router->account.tls_ca);
 }
 
-/* --- May it be? --- */
+/* ---- May it be? ---- */
 
 static bool refuse(struct change *change, const char *text)
 {
@@ -231,7 +231,7 @@ static bool check_change(struct change *change)
     return true;
 }
 
-/* --- What it needs --- */
+/* ---- What it needs ---- */
 
 /* Make what SERVERS[I] needs: a shard, if none ever had its name, or an address, and a
  * thread, if it has none. */
@@ -271,7 +271,7 @@ static bool undo_change(struct change *change)
     return refuse(change, "out of memory or threads");
 }
 
-/* --- In force --- */
+/* ---- In force ---- */
 
 static void set_address(struct shard *shard, struct address *address)
 {

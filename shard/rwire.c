@@ -54,7 +54,7 @@ bool rwire_command(struct buf *buf, int argc, const char **argv, const size_t *l
     return is_added;
 }
 
-/* ---- hiredis' parser, making our replies ---- */
+/* ---- Hiredis' parser, making our replies ---- */
 
 /* A new reply in its place in the tree; NULL: memory is short, and the parser gives up.
  */

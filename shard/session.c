@@ -57,7 +57,7 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
     return outcome;
 }
 
-/* ---- through the cache ---- */
+/* ---- Through the cache ---- */
 
 /* The first half of the id will do: it is random, and of one user's sessions. */
 struct copy_key session_key(uint64_t user_id, const unsigned char session[SESSION_BYTES])

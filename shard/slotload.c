@@ -69,7 +69,7 @@ void slotload_free(struct slotload **load)
     }
 }
 
-/* --- The table of owners; its mutex is held --- */
+/* ---- The table of owners; its mutex is held ---- */
 
 static size_t home_of(uint64_t owner)
 {
@@ -145,7 +145,7 @@ static void add_owner(struct slotload *load, uint64_t owner, uint32_t slot, uint
     entry->operations++;
 }
 
-/* --- Counting --- */
+/* ---- Counting ---- */
 
 struct slotload_tally slotload_begin(struct slotload *load, size_t n, int64_t us)
 {
@@ -196,7 +196,7 @@ void slotload_end(struct slotload_tally *tally)
     *tally = (struct slotload_tally){.load = NULL};
 }
 
-/* --- Reporting --- */
+/* ---- Reporting ---- */
 
 size_t slotload_take_slots(struct slotload *load, slotload_wants_fn wants, void *context,
                            struct slotload_slot *slots, size_t max)

@@ -279,7 +279,7 @@ enum outcome viewer_mark_comments(struct router *router, struct call *call,
     return look(&sight);
 }
 
-/* ---- by what is in this process ---- */
+/* ---- By what is in this process ---- */
 
 /* False: the set does not say. */
 static bool recall(enum viewer_answer answer, bool *flag)

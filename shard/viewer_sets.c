@@ -57,7 +57,7 @@ enum viewer_answer viewer_sets_likes(const struct viewer_sets *sets, uint64_t vi
     return ask_set(sets->videos, sets->n_videos, video_id);
 }
 
-/* ---- from the shard ---- */
+/* ---- From the shard ---- */
 
 struct loading {
     struct router *router;

@@ -91,7 +91,7 @@ void h_comment_action(struct request *req)
     }
 }
 
-/* ---- the list ---- */
+/* ---- The list ---- */
 
 static uint64_t video_of(const struct request *req)
 {

@@ -34,7 +34,7 @@ static int64_t next_time_ms(const struct video_page *page, int64_t before_ms)
     return before_ms > 0 ? before_ms : clock_wall_ms();
 }
 
-/* ---- the newest page, which is ready ---- */
+/* ---- The newest page, which is ready ---- */
 
 static size_t limit_of(const struct request *req)
 {
@@ -213,7 +213,7 @@ static bool list_newest(struct request *req)
     return is_answered;
 }
 
-/* ---- any page ---- */
+/* ---- Any page ---- */
 
 static void list_older(struct request *req)
 {

@@ -19,7 +19,7 @@
 #include "server/request/claim.h"
 #include "server/request/request.h"
 
-/* ---- publish/action ---- */
+/* ---- Publish/action ---- */
 
 /* Examine the upload and store it with its cover under NAME. False: answered. */
 static bool store_upload(struct request *req, const char *name, struct media_facts *facts)
@@ -117,7 +117,7 @@ void h_publish_action(struct request *req)
     media_facts_release(&facts);
 }
 
-/* ---- publish/list ---- */
+/* ---- Publish/list ---- */
 
 void h_publish_list(struct request *req)
 {
@@ -139,7 +139,7 @@ void h_publish_list(struct request *req)
     reply_end_page(req, page.next_cursor, page.partial);
 }
 
-/* ---- publish/delete ---- */
+/* ---- Publish/delete ---- */
 
 void h_publish_delete(struct request *req)
 {

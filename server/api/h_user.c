@@ -79,7 +79,7 @@ static void drop_session(struct request *req, uint64_t user_id,
     }
 }
 
-/* ---- register ---- */
+/* ---- Register ---- */
 
 /* The account was made by an earlier attempt at this operation. That was us when its hash
  * is ours (an answer was lost on the way and the router asked again); else a client uses
@@ -154,7 +154,7 @@ void h_user_register(struct request *req)
     }
 }
 
-/* ---- login ---- */
+/* ---- Login ---- */
 
 /* Is the password that was right for HASH still right, now that the session is in the
  * shard? A change of password ends all sessions there are; one that is opened after it
@@ -278,7 +278,7 @@ void h_user_login(struct request *req)
     reply_session(req, user_id, &grant);
 }
 
-/* ---- logout, password, page ---- */
+/* ---- Logout, password, page ---- */
 
 /* The route asks for no open session: a repeated logout is as good as the first. */
 void h_user_logout(struct request *req)
@@ -343,7 +343,7 @@ void h_user_password(struct request *req)
     }
 }
 
-/* ---- profile ---- */
+/* ---- Profile ---- */
 
 /* A picture on its way into a profile. */
 struct picture {

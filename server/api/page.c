@@ -88,7 +88,7 @@ void pages_free(struct pages **pages)
     }
 }
 
-/* ---- is it still good? ---- */
+/* ---- Is it still good? ---- */
 
 static size_t place_of(const struct page_name *name)
 {
@@ -132,7 +132,7 @@ const struct page *pages_peek(struct pages *pages, const struct request *req,
     return made == NULL ? NULL : &made->page;
 }
 
-/* ---- keeping one ---- */
+/* ---- Keeping one ---- */
 
 /* Where the value of the next FLAG is, after FROM; no text of a user looks like that, for
  * its quotes are escaped. NULL: there is none. */
@@ -237,7 +237,7 @@ const struct page *pages_keep(struct pages *pages, const struct request *req,
     return &made->page;
 }
 
-/* ---- sending one ---- */
+/* ---- Sending one ---- */
 
 static void set_flag(char *body, size_t place)
 {

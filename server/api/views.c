@@ -192,7 +192,7 @@ void view_messages(struct json_out *out, const struct message_page *page)
     json_out_array_end(out);
 }
 
-/* ---- what the caller has to do with it ---- */
+/* ---- What the caller has to do with it ---- */
 
 /* The page is good without the flags; it says that something is missing. */
 static void note_marks(struct request *req, enum outcome outcome, bool *partial)

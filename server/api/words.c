@@ -57,7 +57,7 @@ struct words {
     struct words_list *list; /* one reference */
 };
 
-/* ---- characters ---- */
+/* ---- Characters ---- */
 
 /* The code point at S, well-formed; *LEN becomes its bytes. */
 static uint32_t decode(const unsigned char *s, size_t *len)
@@ -120,7 +120,7 @@ static uint32_t fold(uint32_t c)
     return c;
 }
 
-/* ---- the automaton ---- */
+/* ---- The automaton ---- */
 
 static size_t edge_hash(uint64_t key)
 {
@@ -258,7 +258,7 @@ static bool link_nodes(struct words_list *list)
     return true;
 }
 
-/* ---- reading a list ---- */
+/* ---- Reading a list ---- */
 
 static struct words_list *list_new(void)
 {
@@ -393,7 +393,7 @@ size_t words_list_count(const struct words_list *list)
     return list->n_words;
 }
 
-/* ---- the list in force ---- */
+/* ---- The list in force ---- */
 
 struct words *words_new(struct words_list *list_steal)
 {
@@ -450,7 +450,7 @@ size_t words_count(struct words *words)
     return n;
 }
 
-/* ---- filtering ---- */
+/* ---- Filtering ---- */
 
 /* A text in which something was found. */
 struct finding {

@@ -24,7 +24,7 @@
 /* Bytes of the hash that are in a key. */
 #define ACCOUNT_BYTES 16
 
-/* ---- keys ---- */
+/* ---- Keys ---- */
 
 /* False: the library failed. */
 static bool hash_account(const struct throttle_try *attempt,
@@ -73,7 +73,7 @@ void login_shared_init(struct login_shared *shared, const struct app *app,
     init_count(&shared->counts[1], address, limits->address_max);
 }
 
-/* ---- commands ---- */
+/* ---- Commands ---- */
 
 static bool add_exists(struct rbatch *batch, const char *key)
 {

@@ -102,7 +102,7 @@ void rate_free(struct rate **rate)
     }
 }
 
-/* ---- the count of this process ---- */
+/* ---- The count of this process ---- */
 
 /* The cell of TAG; NULL: none. */
 static struct cell *find_locked(struct rate *rate, uint64_t tag)
@@ -172,7 +172,7 @@ void rate_give(struct rate *rate, enum rate_action action, const void *who, size
     pthread_mutex_unlock(&rate->shared.lock);
 }
 
-/* ---- requests ---- */
+/* ---- Requests ---- */
 
 /* "ds:{" an address "}:r:" a name, and the NUL. */
 #define KEY_BYTES (ADDRESS_TEXT_BYTES + 32)

@@ -45,7 +45,7 @@ void rate_free(struct rate **rate);
  * False: REQ has been answered. Blocks for 50 ms at the longest. */
 bool rate_admit(struct request *req) MUST_CHECK;
 
-/* ---- the count of this process, for rate.c and its test ---- */
+/* ---- The count of this process, for rate.c and its test ---- */
 
 /* Count ACTION for the LEN bytes WHO, as many for all of an action, as gcra_take(). */
 int64_t rate_take(struct rate *rate, enum rate_action action, const void *who, size_t len,

@@ -68,8 +68,7 @@ void throttle_free(struct throttle **throttle)
     }
 }
 
-/* ---- tags ---------------------------------------------------------------------------
- */
+/* ---- Tags ---- */
 
 /* The tag of what is counted; 0: memory is short. */
 static uint64_t make_tag(const struct throttle *throttle, enum count count,
@@ -88,8 +87,7 @@ static uint64_t make_tag(const struct throttle *throttle, enum count count,
     return tag_make(&throttle->tagger, parts, ARRAY_LEN(parts));
 }
 
-/* ---- the table ----------------------------------------------------------------------
- */
+/* ---- The table ---- */
 
 static int64_t later(int64_t a_ms, int64_t b_ms)
 {
@@ -147,8 +145,7 @@ static struct cell *claim_locked(struct throttle *throttle, uint64_t tag, int64_
     return found;
 }
 
-/* ---- the two kinds of limit ----------------------------------------------------------
- */
+/* ---- The two kinds of limit ---- */
 
 /* What one try takes from a count of MAX per hour: half of them may be used at once, the
  * other half comes back in the course of an hour, so that no hour has more than MAX. */
@@ -221,8 +218,7 @@ static struct cell *find_pair_locked(struct throttle *throttle, uint64_t tag,
     return cell;
 }
 
-/* ---- enter, leave --------------------------------------------------------------------
- */
+/* ---- Enter, leave ---- */
 
 /* How long until the counts per hour let a stranger try. */
 static int64_t stranger_wait_locked(struct throttle *throttle,

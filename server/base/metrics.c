@@ -114,8 +114,7 @@ int64_t metrics_get(const struct metrics *metrics, enum metric metric)
                : atomic_load_explicit(&metrics->value[metric], memory_order_relaxed);
 }
 
-/* ---- requests ------------------------------------------------------------------------
- */
+/* ---- Requests ---- */
 
 static uint64_t series_key(size_t route, int http_status, int status_code)
 {
@@ -167,8 +166,7 @@ void metrics_request_done(struct metrics *metrics, size_t route, int http_status
                               memory_order_relaxed);
 }
 
-/* ---- the text ------------------------------------------------------------------------
- */
+/* ---- The text ---- */
 
 static void render_requests(const struct metrics *metrics, const char *name,
                             struct buf *out)

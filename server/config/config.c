@@ -51,8 +51,7 @@ static void *field_mut(struct config *config, const struct config_option *option
     return (char *)config + option->offset;
 }
 
-/* ---- one value -----------------------------------------------------------------------
- */
+/* ---- One value ---- */
 
 static bool fail_at(struct config_error *err, const struct place *place, const char *fmt,
                     ...) PRINTF_LIKE(3, 4);
@@ -186,8 +185,7 @@ static bool set_setting(struct snapshot *snapshot, size_t id,
                    wants_text ? "a text in quotes" : "a whole number, without quotes");
 }
 
-/* ---- the layers ----------------------------------------------------------------------
- */
+/* ---- The layers ---- */
 
 static bool apply(struct snapshot *snapshot, size_t id, const char *text,
                   const struct place *place, struct config_error *err)
@@ -355,8 +353,7 @@ void config_warn_variables(const struct config_args *args)
     }
 }
 
-/* ---- the command line ----------------------------------------------------------------
- */
+/* ---- The command line ---- */
 
 /* One word of the command line, or two: "--name=value", "--name value", "--mode". */
 struct word {
@@ -479,8 +476,7 @@ static bool load_flags(struct snapshot *snapshot, const struct config_args *args
     return true;
 }
 
-/* ---- snapshots -----------------------------------------------------------------------
- */
+/* ---- Snapshots ---- */
 
 static void free_one(struct config *config)
 {

@@ -64,7 +64,7 @@ struct exchange {
 /* All are called in the connection's thread, and those that return a bool answer as
  * exchange_step() where nothing else is said. */
 
-/* ---- exchange.c ---- */
+/* ---- Exchange.c ---- */
 
 /* Queue what req.reply says. */
 bool exchange_answer(struct exchange *ex) MUST_CHECK;
@@ -75,7 +75,7 @@ bool exchange_answer_early(struct exchange *ex) MUST_CHECK;
 /* Answer where the library takes no answer; the connection must end then. */
 void exchange_answer_past_library(struct exchange *ex);
 
-/* ---- exchange_refuse.c ---- */
+/* ---- Exchange_refuse.c ---- */
 
 /* The list of requests whose header is not complete. Leaving it twice is once. */
 void exchange_enter_heads(struct exchange *ex);
@@ -90,14 +90,14 @@ bool exchange_is_target_too_long(const struct exchange *ex);
 /* Answer that, and end the connection. */
 void exchange_refuse_target(struct exchange *ex);
 
-/* ---- exchange_header.c ---- */
+/* ---- Exchange_header.c ---- */
 
 /* The header is complete. Whatever is answered here ends the connection, because the
  * library does so when it is answered at this point. */
 bool exchange_header(struct exchange *ex, const char *method,
                      const char *version) MUST_CHECK;
 
-/* ---- exchange_body.c ---- */
+/* ---- Exchange_body.c ---- */
 
 /* Is TYPE the media type of the body, whatever its parameters are? */
 bool exchange_is_type(const struct exchange *ex, const char *type);
@@ -116,7 +116,7 @@ bool exchange_body(struct exchange *ex, const char *data, size_t len) MUST_CHECK
 /* The body is complete: collect what it holds, then check all of the request. */
 void exchange_body_end(struct exchange *ex);
 
-/* ---- exchange_work.c ---- */
+/* ---- Exchange_work.c ---- */
 
 /* The request is complete: have it handled, or refuse it. */
 bool exchange_work(struct exchange *ex) MUST_CHECK;

@@ -68,7 +68,7 @@ struct http {
     pthread_cond_t quiet; /* the last connection of a closing listener ended */
 };
 
-/* ---- libmicrohttpd's callbacks ---------------------------------------------------- */
+/* ---- The library's callbacks ---- */
 
 static struct exchange_conn *conn_of(struct MHD_Connection *connection)
 {
@@ -238,7 +238,7 @@ __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const c
     }
 }
 
-/* ---- life cycle ------------------------------------------------------------------- */
+/* ---- Life cycle ---- */
 
 /* Open the listening socket. False: the log says why. */
 static bool open_socket(struct listener *listener, const char *host, int port)

@@ -121,7 +121,7 @@ unsigned uploads_running(const struct uploads *uploads)
     return uploads->n_running;
 }
 
-/* ---- room ---- */
+/* ---- Room ---- */
 
 /* As uploads_free_bytes(), of one file system. */
 static uint64_t free_bytes_of(int fd)
@@ -194,7 +194,7 @@ void uploads_release(struct uploads *uploads, struct upload_room *room)
     room->bytes = 0;
 }
 
-/* ---- one file ---- */
+/* ---- One file ---- */
 
 /* What an errno value means to the sender; logged here, because the text says less. */
 static enum upload_status disk_error(const char *what, int error)

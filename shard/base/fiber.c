@@ -89,7 +89,7 @@ int fiber_epoll_fd(const struct fiber *fiber)
     return fiber->thread->epoll_fd;
 }
 
-/* --- Waiting and waking, on the fiber's own thread --- */
+/* ---- Waiting and waking, on the fiber's own thread ---- */
 
 static void make_ready(struct fiber *fiber)
 {
@@ -137,7 +137,7 @@ bool fiber_block(struct fiber *fiber, int64_t deadline_ms)
     return !fiber->is_late;
 }
 
-/* --- The inbox --- */
+/* ---- The inbox ---- */
 
 static void rouse(struct fiber_thread *thread)
 {
@@ -213,7 +213,7 @@ static void read_inbox(struct fiber_thread *thread)
     }
 }
 
-/* --- Fibers --- */
+/* ---- Fibers ---- */
 
 /* The life of a fiber: it runs one piece of work after another. */
 static void fiber_main(void)
@@ -306,7 +306,7 @@ static void trim(struct fiber_thread *thread, int64_t now_ms)
     thread->trim_ms = now_ms + TRIM_MS;
 }
 
-/* --- The loop --- */
+/* ---- The loop ---- */
 
 /* Give fibers to what has none. */
 static void begin_work(struct fiber_thread *thread)
@@ -448,7 +448,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* --- All threads --- */
+/* ---- All threads ---- */
 
 static bool add_fibers(struct fiber_thread *thread)
 {

@@ -17,7 +17,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* --- What the sanitizers want to know --- */
+/* ---- What the sanitizers want to know ---- */
 
 static void leaving(struct fiber_context *from, const struct fiber_context *to)
 {
@@ -50,7 +50,7 @@ void fiber_switched(struct fiber_context *from)
 #endif
 }
 
-/* --- Stacks --- */
+/* ---- Stacks ---- */
 
 /* Larger than what a function of a library moves the stack by without touching it. */
 #define GUARD_BYTES ((size_t)64 << 10)
@@ -85,7 +85,7 @@ void fiber_stack_free(char *low, size_t bytes)
     CHECK(munmap(low - GUARD_BYTES, GUARD_BYTES + bytes) == 0);
 }
 
-/* --- The switch --- */
+/* ---- The switch ---- */
 
 #if FIBER_SWITCH_OWN
 

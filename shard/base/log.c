@@ -173,8 +173,7 @@ void log_write_text(enum log_level level, const char *event, const char *text)
     errno = saved_errno;
 }
 
-/* ---- the thread that writes ----------------------------------------------------------
- */
+/* ---- The thread that writes ---- */
 
 static size_t lost_line(uint64_t lost, char *out)
 {

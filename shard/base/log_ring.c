@@ -53,7 +53,7 @@ struct log_ring {
     char bytes[];
 };
 
-/* ---- who hands over ---------------------------------------------------------------- */
+/* ---- Who hands over ---- */
 
 static void copy_in_locked(struct log_ring *ring, size_t used, const char *line,
                            size_t len)
@@ -121,7 +121,7 @@ uint64_t log_ring_lost(struct log_ring *ring)
     return atomic_load(&ring->lost);
 }
 
-/* ---- the thread -------------------------------------------------------------------- */
+/* ---- The thread ---- */
 
 static uint64_t count_lines(const char *data, size_t len)
 {
@@ -220,7 +220,7 @@ static void *ring_main(void *arg)
     return NULL;
 }
 
-/* ---- life cycle -------------------------------------------------------------------- */
+/* ---- Life cycle ---- */
 
 struct log_ring *log_ring_new(int fd, size_t bytes, log_ring_lost_line lost)
 {

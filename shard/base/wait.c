@@ -16,7 +16,7 @@ _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI &
                    POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
                "poll(2) and epoll(7) have bits of their own");
 
-/* --- File descriptors --- */
+/* ---- File descriptors ---- */
 
 static bool poll_fds(struct wait_fd *fds, int timeout_ms)
 {
@@ -107,7 +107,7 @@ void wait_fds_end(struct wait_fd *fds)
     }
 }
 
-/* --- The clock --- */
+/* ---- The clock ---- */
 
 void wait_ms(int64_t ms)
 {
@@ -122,7 +122,7 @@ void wait_ms(int64_t ms)
     }
 }
 
-/* --- The others --- */
+/* ---- The others ---- */
 
 void parker_init(struct parker *parker)
 {

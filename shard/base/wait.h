@@ -27,7 +27,7 @@ struct fiber;
 /* A deadline that never comes. */
 #define WAIT_FOR_EVER INT64_MAX
 
-/* --- File descriptors --- */
+/* ---- File descriptors ---- */
 
 /* One that is waited for. The caller sets the first group, all else to 0; it must stay
  * where it is until wait_fds_end() or until something has happened to it. */
@@ -53,12 +53,12 @@ bool wait_fds(struct wait_fd *fds, int64_t deadline_ms) MUST_CHECK;
  * happened to. */
 void wait_fds_end(struct wait_fd *fds);
 
-/* --- The clock --- */
+/* ---- The clock ---- */
 
 /* Wait for MS milliseconds. */
 void wait_ms(int64_t ms);
 
-/* --- The others --- */
+/* ---- The others ---- */
 
 enum parker_state { PARKER_EMPTY, PARKER_WAITED, PARKER_POSTED };
 

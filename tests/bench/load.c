@@ -102,8 +102,7 @@ static void count_latency(struct worker *worker, int64_t due_ns, int64_t now)
     }
 }
 
-/* ---- connections ---------------------------------------------------------------------
- */
+/* ---- Connections ---- */
 
 static void queue_init(struct queue *queue)
 {
@@ -228,8 +227,7 @@ static void retry_conns(struct worker *worker, int64_t now)
     }
 }
 
-/* ---- requests ------------------------------------------------------------------------
- */
+/* ---- Requests ---- */
 
 static void send_more(struct worker *worker, struct conn *conn)
 {
@@ -272,8 +270,7 @@ static void begin_due(struct worker *worker, int64_t now)
     }
 }
 
-/* ---- answers -------------------------------------------------------------------------
- */
+/* ---- Answers ---- */
 
 static void note_wrong(struct load_result *result, const char *bytes, size_t len)
 {
@@ -385,8 +382,7 @@ static void receive(struct worker *worker, struct conn *conn)
     }
 }
 
-/* ---- a thread ------------------------------------------------------------------------
- */
+/* ---- A thread ---- */
 
 static int64_t min_ns(int64_t a, int64_t b)
 {
@@ -463,8 +459,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* ---- all of them ---------------------------------------------------------------------
- */
+/* ---- All of them ---- */
 
 static bool worker_init(struct worker *worker, const struct load_options *options,
                         struct script *script, size_t i)

@@ -42,8 +42,7 @@ static void explain(char *why, size_t size, const char *what, const char *detail
     snprintf(why, size, "%s: %s", what, detail);
 }
 
-/* ---- connections
- * ----------------------------------------------------------------------- */
+/* ---- Connections ---- */
 
 static bool connect_to(struct probe *probe, size_t i, char *why, size_t size)
 {
@@ -102,8 +101,7 @@ static bool execute(MYSQL_STMT *statement, char *text, unsigned long len, size_t
     return status == -1;
 }
 
-/* ---- reads
- * ----------------------------------------------------------------------------- */
+/* ---- Reads ---- */
 
 static bool read_owners(struct probe *probe, char *why, size_t size)
 {
@@ -227,8 +225,7 @@ static bool once_router(struct probe *probe)
     return outcome == OUTCOME_OK && card.id == id;
 }
 
-/* ---- writes
- * ---------------------------------------------------------------------------- */
+/* ---- Writes ---- */
 
 static bool once_write(struct probe *probe)
 {
@@ -281,8 +278,7 @@ static bool begin_disk(struct probe *probe, char *why, size_t size)
     return good;
 }
 
-/* ---- all of them
- * ----------------------------------------------------------------------- */
+/* ---- All of them ---- */
 
 static bool begin_router(struct probe *probe, char *why, size_t size)
 {

@@ -24,7 +24,7 @@ const OPEN_SHARE = 0.7;
 const READ_LINES = 20000;
 const CHATS = 100;
 
-/* ---- what a server does for a run ------------------------------------------------------- */
+/* ---- What a server does for a run ---- */
 
 /* CALLs that a server has sent, those of its background threads included. */
 async function callsOf(server) {
@@ -63,7 +63,7 @@ async function withUnbatched(bench, work) {
 /** RUN for the server of another version, where there is one, as a side. */
 const onBaseline = (bench, run) => (bench.baseline ? { baseline: () => run(bench.baseline) } : {});
 
-/* ---- writes ----------------------------------------------------------------------------- */
+/* ---- Writes ---- */
 
 const likeLine = (token, video) => `POST /douyin/favorite/action/?token=${token}&video_id=${video}&action_type=%`;
 const followLine = (token, user) => `POST /douyin/relation/action/?token=${token}&to_user_id=${user}&action_type=%`;
@@ -289,7 +289,7 @@ async function killedAdditions(bench, name, lines, target, tables) {
   });
 }
 
-/* ---- reads ------------------------------------------------------------------------------ */
+/* ---- Reads ---- */
 
 /** Reads with 64 clients, /ping beside them. LINE makes line K. */
 async function reads(bench, name, line, array) {
@@ -362,7 +362,7 @@ async function ping(bench) {
   }
 }
 
-/* ---- memory ----------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
 
 /** By how much a process grows when HELD connections are open and have had REQUESTS answers, in MB. */

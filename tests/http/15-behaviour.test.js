@@ -42,7 +42,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/* ---- accounts ----------------------------------------------------------------------- */
+/* ---- Accounts ---- */
 
 test("register, login and user: the owner, another user and a visitor", async () => {
   const user = await api.register();
@@ -60,7 +60,7 @@ test("register, login and user: the owner, another user and a visitor", async ()
   assert.equal((await api.user(undefined, user.id)).status_code, CODE.AUTH, "a visitor");
 });
 
-/* ---- videos and likes --------------------------------------------------------------- */
+/* ---- Videos and likes ---- */
 
 test("feed and publish/list show flags and counts to whom they concern", async () => {
   const video = await film();
@@ -146,7 +146,7 @@ test("publish/delete: only the owner; likes leave his total, new ones are refuse
   assert.deepEqual(ids(ok(await api.favorites({ token: fan.token })).video_list), [kept.id]);
 });
 
-/* ---- comments ----------------------------------------------------------------------- */
+/* ---- Comments ---- */
 
 test("a comment is there at once for everybody, under the id that was answered", async () => {
   const video = await film();
@@ -200,7 +200,7 @@ test("comments of many authors come page by page", async () => {
   assert.deepEqual(paged, posted);
 });
 
-/* ---- follows and friends ------------------------------------------------------------ */
+/* ---- Follows and friends ---- */
 
 test("a follow counts once, on both sides, and is seen by whom it concerns", async () => {
   const [a, b] = [await api.register(), await api.register()];
@@ -278,7 +278,7 @@ test("friends follow each other; the list has the last message and its direction
   assert.equal(await friend(a), undefined, "one of them stopped");
 });
 
-/* ---- messages ----------------------------------------------------------------------- */
+/* ---- Messages ---- */
 
 test("a message is there for both at once, and for nobody else", async () => {
   const [a, b] = [await api.register(), await api.register()];
@@ -394,7 +394,7 @@ test("a poll that does not fit a page goes on by next_cursor with what was recei
   assert.equal(rest.next_cursor, 0);
 });
 
-/* ---- keys --------------------------------------------------------------------------- */
+/* ---- Keys ---- */
 
 const keyed = () => ({ headers: { "Idempotency-Key": uniqueName("key") } });
 

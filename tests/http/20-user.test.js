@@ -291,7 +291,7 @@ test("a profile that is not there", async () => {
   assert.equal((await api.list({ user_id: 1 })).status_code, CODE.NO_USER);
 });
 
-/* ---- tokens ---- */
+/* ---- Tokens ---- */
 
 const base64url = (data) => Buffer.from(data).toString("base64url");
 const part = (object) => base64url(typeof object === "string" ? object : JSON.stringify(object));
@@ -468,7 +468,7 @@ test("a queue of passwords that is full answers busy at once, and the rest goes 
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- wrong passwords ---- */
+/* ---- Wrong passwords ---- */
 
 /* LOGIN from the client 198.51.100.HOST, as a proxy on this machine would pass it on. */
 const loginFrom = async (other, host, username, password) =>

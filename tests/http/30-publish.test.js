@@ -74,7 +74,7 @@ async function leavesNothing(work) {
   });
 }
 
-/* ---- going in ---- */
+/* ---- Going in ---- */
 
 const ORDERS = {
   "file, token, title (as the official client)": (f) => [f.data, f.token, f.title],
@@ -232,7 +232,7 @@ test("titles have 1 to 128 code points", async () => {
   assert.match(refused.status_msg, /title/);
 });
 
-/* ---- what must not get in ---- */
+/* ---- What must not get in ---- */
 
 const HOSTILE = {
   "nothing": () => Buffer.alloc(0),
@@ -387,7 +387,7 @@ test("without a file, without a token, with a bad token: nothing is left", local
     }
 }));
 
-/* ---- a token that comes before the file ---- */
+/* ---- A token that comes before the file ---- */
 
 /** TOKEN with other CLAIMS, signed as the service would. */
 function signed(token, claims) {
@@ -468,7 +468,7 @@ test("a token that may still be good is waited for", local, async () => {
   await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
 });
 
-/* ---- a client that leaves ---- */
+/* ---- A client that leaves ---- */
 
 test("a client that leaves half-way leaves nothing behind", local, () => leavesNothing(async () => {
   const { body, type } = multipart([["token", author.token], ["title", "gone"],
@@ -506,7 +506,7 @@ test("a client that leaves before the answer: the video is there whole or not at
   });
 });
 
-/* ---- going out ---- */
+/* ---- Going out ---- */
 
 test("a file is served whole, in parts, and not again to who has it", async () => {
   const clip = media.uniqueClip(5000);
@@ -580,7 +580,7 @@ test("two reads of one file at the same time, one slow, get the same bytes", asy
   assert.equal(sha256(answer.body), sha256(clip));
 });
 
-/* ---- lists and deletion ---- */
+/* ---- Lists and deletion ---- */
 
 test("the list of an author is newest first, in pages that neither skip nor repeat", async () => {
   const user = await api.register();

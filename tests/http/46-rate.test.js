@@ -207,7 +207,7 @@ test("what Redis has under a key keeps nobody out who may come: nonsense, or the
   }
 });
 
-/* ---- failed logins ---- */
+/* ---- Failed logins ---- */
 
 /* Of three an hour two may come at once. */
 test("failed logins at an account count together, wherever they come from", async () => {
@@ -257,7 +257,7 @@ test("a right password does not count, and who gave it to one server is known to
   });
 });
 
-/* ---- without Redis ---- */
+/* ---- Without Redis ---- */
 
 test("without Redis each server goes by its own count, and by what it counted before", async () => {
   await reload({ rate_register_per_hour: 2, login_account_max: 3, login_address_max: 0 });

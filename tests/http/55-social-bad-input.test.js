@@ -115,7 +115,7 @@ test("the longest and the strangest good texts come back as they were sent", asy
   ok(await api.say(user.token, peer.id, "🐻".repeat(500)));
 });
 
-/* ---- words -------------------------------------------------------------------------- */
+/* ---- Words ---- */
 
 /** A server with WORDS; reload(words) brings others into force. */
 async function wordsServer(name, words) {
@@ -173,7 +173,7 @@ test("a request that is repeated under its key after the words changed is the sa
   assert.equal((await client.comment(b.token, own.id, "a *******, other", keys.comment)).status_code, CODE.KEY_REUSED);
 });
 
-/* ---- CALLs -------------------------------------------------------------------------- */
+/* ---- CALLs ---- */
 
 /** What requests cost, as the access lines of a server say: {calls, session}. */
 const meter = (server, client) => async (method, path, fields, headers) => {

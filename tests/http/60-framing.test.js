@@ -130,7 +130,7 @@ test("Expect: 100-continue is answered before the body is sent", async () => {
   connection.close();
 });
 
-/* ---- slowness ---- */
+/* ---- Slowness ---- */
 
 /** Send a byte every 50 ms until the server has had enough; resolves to the time it took. */
 async function trickle(connection, byte) {

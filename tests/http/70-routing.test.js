@@ -328,7 +328,7 @@ test("two servers are one service", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- an answer that is lost ---- */
+/* ---- An answer that is lost ---- */
 
 const onAll = (set) => Object.values(proxies).forEach(set);
 const heal = () => onAll((p) => { p.rule = null; p.blackHole = false; p.refuse = false; p.replyDelayMs = 0; p.applied = {}; });

@@ -63,7 +63,7 @@ async function underLoad(client, user, work) {
   return problems;
 }
 
-/* ---- flips that stop half-way ---- */
+/* ---- Flips that stop half-way ---- */
 
 test("a flip whose mover died between the two steps is finished by a router, while clients wait", async () => {
   const user = await userOn("shard1");
@@ -113,7 +113,7 @@ test("a ready fence of another attempt is never taken over", async () => {
   }
 });
 
-/* ---- servers with different lists of shards; shards that come and go ---- */
+/* ---- Servers with different lists of shards; shards that come and go ---- */
 
 /** A file that names the shards NAMES, of which some are to be reached through PORTS[NAME]. */
 let files = 0;

@@ -32,7 +32,7 @@ function run(args, env = {}) {
   });
 }
 
-/* ---- health and metrics ---- */
+/* ---- Health and metrics ---- */
 
 test("the operator's listener says how it is", async () => {
   for (const path of ["/livez", "/readyz"]) {
@@ -106,7 +106,7 @@ test("metrics and health answer while no shard does", async () => {
   await Promise.all(proxies.map((p) => p.stop()));
 });
 
-/* ---- purging ---- */
+/* ---- Purging ---- */
 
 test("a server purges what is of no use any more, and goes on where another one stopped", async () => {
   const owner = await owners(cluster);
@@ -142,7 +142,7 @@ test("a server purges what is of no use any more, and goes on where another one 
   assert.ok((await cluster.apiOf(server).metric("doushard_rows_purged_total")) >= gone / 2);
 });
 
-/* ---- configuration ---- */
+/* ---- Configuration ---- */
 
 const base = readFileSync(cluster.config, "utf8");
 
@@ -306,7 +306,7 @@ test("port 0 takes a free one, logs it, and names it to clients", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- reload ---- */
+/* ---- Reload ---- */
 
 /** A server whose options come from a file that the test may change. */
 async function reloadable(more = "") {
@@ -441,7 +441,7 @@ test("token keys are rotated by SIGHUP without ending a session", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- the end ---- */
+/* ---- The end ---- */
 
 test("SIGTERM under load: what was begun is finished, nothing new is taken, and the process ends well", async () => {
   const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
@@ -533,7 +533,7 @@ test("the pid file is there while the server is", async () => {
   assert.throws(() => readFileSync(path), { code: "ENOENT" });
 });
 
-/* ---- logs and secrets ---- */
+/* ---- Logs and secrets ---- */
 
 test("one access line per request: route, status, ms, shard, CALLs, request id", async () => {
   const server = await (await cluster.addServer()).start();

@@ -31,8 +31,7 @@ static struct {
     struct relay *relay; /* NULL between relay_off() and relay_on() */
 } fixture;
 
-/* --- Help
- * --------------------------------------------------------------------------------- */
+/* ---- Help ---- */
 
 static inline void pause_ms(long ms)
 {

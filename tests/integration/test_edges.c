@@ -24,8 +24,7 @@
 
 #include "tests/integration/edges.h"
 
-/* --- Edges
- * -------------------------------------------------------------------------------- */
+/* ---- Edges ---- */
 
 static void test_calls_of_a_like(void **unused)
 {
@@ -256,8 +255,7 @@ static void test_crowd_agrees(void **unused)
     assert_int_equal(card_of(author).total_favorited, likes);
 }
 
-/* --- Refused
- * ------------------------------------------------------------------------------ */
+/* ---- Refused ---- */
 
 static void test_refused_is_taken_back(void **unused)
 {
@@ -312,8 +310,7 @@ static void test_refused_is_taken_back(void **unused)
     work_end(&work);
 }
 
-/* --- Comments
- * ----------------------------------------------------------------------------- */
+/* ---- Comments ---- */
 
 static void test_calls_of_comments(void **unused)
 {
@@ -398,8 +395,7 @@ static void test_calls_of_comments(void **unused)
     }
 }
 
-/* --- The rest
- * ----------------------------------------------------------------------------- */
+/* ---- The rest ---- */
 
 static void test_profile_and_keys(void **unused)
 {
@@ -526,8 +522,7 @@ static void test_erased_user_leaves_nothing(void **unused)
     work_end(&work);
 }
 
-/* --- The feed
- * ----------------------------------------------------------------------------- */
+/* ---- The feed ---- */
 
 /* The videos of each shard that are on PAGE, which is the newest first. */
 static size_t shards_on(const struct video_page *page)

@@ -175,7 +175,7 @@ static void do_state(struct rcluster *cluster)
     print(&out);
 }
 
-/* ---- load: what was written is what is read ---- */
+/* ---- Load: what was written is what is read ---- */
 
 /* One writer of its own keys. A value is a number that only grows. */
 struct worker {
@@ -307,7 +307,7 @@ static void do_load(struct rcluster *cluster, int64_t ms, size_t n)
     fibers_free(&fibers);
 }
 
-/* ---- the lines ---- */
+/* ---- The lines ---- */
 
 static const char *setting(const char *name, const char *preset)
 {

@@ -37,8 +37,7 @@ struct fixture {
 
 static struct fixture fixture;
 
-/* --- Help
- * --------------------------------------------------------------------------------- */
+/* ---- Help ---- */
 
 /* Run SQL as root on a shard; the first value it answers (or "") is in static storage. */
 static const char *sql(size_t shard, const char *text)
@@ -128,8 +127,7 @@ static void assert_state(size_t shard, struct router_shard_state *state)
     assert_int_equal(state->conns_busy, 0);
 }
 
-/* --- Tests
- * -------------------------------------------------------------------------------- */
+/* ---- Tests ---- */
 
 static void test_discovers_all_slots(void **unused)
 {
@@ -615,8 +613,7 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     work_end(&work);
 }
 
-/* --- Two owners
- * --------------------------------------------------------------------------- */
+/* ---- Two owners ---- */
 
 PRINTF_LIKE(2, 3) static const char *sql_of(size_t shard, const char *fmt, ...)
 {

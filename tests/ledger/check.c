@@ -23,7 +23,7 @@ void ledger_violation(struct ledger_report *report, enum ledger_invariant invari
     va_end(args);
 }
 
-/* --- Order --- */
+/* ---- Order ---- */
 
 static int compare_ops(const void *a, const void *b)
 {
@@ -133,7 +133,7 @@ static void put_in_order(struct ledger_case *c)
     sort(rows->messages, rows->n_messages, sizeof *rows->messages, compare_messages);
 }
 
-/* --- Look-ups --- */
+/* ---- Look-ups ---- */
 
 const struct ledger_user *ledger_user_of(const struct ledger_case *c, uint64_t id)
 {
@@ -185,7 +185,7 @@ size_t ledger_first_op(const struct ledger_history *history, enum ledger_kind ki
     return low;
 }
 
-/* --- Counters --- */
+/* ---- Counters ---- */
 
 /* What the rows of a user or a video say. */
 struct sums {
@@ -314,7 +314,7 @@ void ledger_check_counters(struct ledger_case *c)
     free(videos);
 }
 
-/* --- All of it --- */
+/* ---- All of it ---- */
 
 /* Every like raises the version of its video once, every follow that of two users; see
  * procedures/favorite/ and relation/. What only an unlucky order of two deliveries leaves

@@ -65,7 +65,7 @@ struct ledger_report {
 void ledger_check(struct ledger_history *history, struct ledger_rows *rows,
                   const struct ledger_mailboxes *mailboxes, struct ledger_report *report);
 
-/* --- Between the files of the checker --- */
+/* ---- Between the files of the checker ---- */
 
 /* Everything that a part of the checker needs. */
 struct ledger_case {

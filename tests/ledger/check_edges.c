@@ -188,7 +188,7 @@ void ledger_check_edges(struct ledger_case *c)
     }
 }
 
-/* --- What an actor can have had at some moment of a read --- */
+/* ---- What an actor can have had at some moment of a read ---- */
 
 /* Of the operations of one edge, those that set one state: begun before the read ended.
  */

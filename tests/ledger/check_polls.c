@@ -37,7 +37,7 @@ static const struct ledger_op *writer_of(const struct ledger_case *c,
                                                        : NULL;
 }
 
-/* --- The answers --- */
+/* ---- The answers ---- */
 
 /* Only what the peer has sent, except in an answer to who has nothing yet. */
 static void check_parties(const struct ledger_case *c,
@@ -88,7 +88,7 @@ static void check_answers(const struct ledger_case *c,
     }
 }
 
-/* --- All of them together --- */
+/* ---- All of them together ---- */
 
 static int compare_given(const void *a, const void *b)
 {

@@ -75,7 +75,7 @@ static int64_t count(const struct moments *moments, uint64_t key, int64_t at_us)
     return (int64_t)(before(moments, &end) - before(moments, &first));
 }
 
-/* --- The timeline --- */
+/* ---- The timeline ---- */
 
 static void add_edges(const struct ledger_case *c, struct timeline *line)
 {
@@ -146,7 +146,7 @@ static void add_comments(const struct ledger_case *c, struct timeline *line)
     }
 }
 
-/* --- The reads --- */
+/* ---- The reads ---- */
 
 static void check_count(const struct ledger_case *c, const struct ledger_op *read,
                         const char *name, int64_t number, struct ledger_bounds bounds)

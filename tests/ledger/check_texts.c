@@ -63,7 +63,7 @@ static unsigned *seen_new(const struct ledger_case *c)
     return seen;
 }
 
-/* --- Comments --- */
+/* ---- Comments ---- */
 
 /* Where the deletion OP stands to those of COMMENT: as ledger_compare(). */
 static int compare_deletion(const struct ledger_op *op,
@@ -170,7 +170,7 @@ void ledger_check_comments(struct ledger_case *c)
     free(seen);
 }
 
-/* --- Messages --- */
+/* ---- Messages ---- */
 
 /* One direction of one chat, in the order of its numbers. */
 struct direction {

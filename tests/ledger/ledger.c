@@ -238,7 +238,7 @@ static int fail(const char *what, const char *why)
     return 2;
 }
 
-/* --- run --- */
+/* ---- run ---- */
 
 static int compare_durations(const void *a, const void *b)
 {
@@ -400,7 +400,7 @@ static int run(struct options *options)
     return good ? 0 : 2;
 }
 
-/* --- Files that run has written, and rows --- */
+/* ---- Files that run has written, and rows ---- */
 
 static bool read_file(const char *name, struct ledger_history *history,
                       struct ledger_mailboxes *mailboxes, struct ledger_rows *rows)
@@ -421,7 +421,7 @@ static bool read_file(const char *name, struct ledger_history *history,
     return good;
 }
 
-/* --- finish --- */
+/* ---- finish ---- */
 
 static int finish(const struct options *options)
 {
@@ -449,7 +449,7 @@ static int finish(const struct options *options)
     return good ? 0 : 2;
 }
 
-/* --- check --- */
+/* ---- check ---- */
 
 static void print_report(const struct ledger_history *history,
                          const struct ledger_report *report)

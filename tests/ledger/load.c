@@ -125,7 +125,7 @@ static enum ledger_kind pick_kind(struct worker *w)
     return kind;
 }
 
-/* --- One request --- */
+/* ---- One request ---- */
 
 /* One that is missing is as wrong as one below zero. */
 static int64_t read_count(const json_t *object, const char *name)

@@ -218,7 +218,7 @@ void pollers_stop(struct pollers **pollers, struct ledger_mailboxes *mailboxes)
     *pollers = NULL;
 }
 
-/* --- Afterwards --- */
+/* ---- Afterwards ---- */
 
 /* Somebody who is no party of the chat. */
 static const struct load_user *stranger_to(const struct load_world *world,

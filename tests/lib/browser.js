@@ -80,7 +80,7 @@ export class People {
   }
 }
 
-/* ---- what people do on the page, by what they see ---- */
+/* ---- What people do on the page, by what they see ---- */
 
 export const nav = (page, name) =>
   page.getByRole("navigation", { name: "Main" }).getByRole("link", { name, exact: true }).click();

@@ -90,7 +90,7 @@ const COLUMNS_MAX = 32;
 
 const COMMON_COLUMNS = ["n", "code", "slot", "epoch", "server"];
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- Reading ---- */
 
 /** The header comment of a file: { name, parameters, sections: {Answer, Codes, ..} }. */
 const headerOf = once((text) => {
@@ -282,7 +282,7 @@ export function readTree(files) {
   return { files, routines: [...routines.values()], byName, tables };
 }
 
-/* ---- rules -------------------------------------------------------------------------- */
+/* ---- Rules ---- */
 
 /** Each file makes the routine that its name says, in the directory that its name says. */
 export function filesAndNames({ routines }) {

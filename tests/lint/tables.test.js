@@ -11,7 +11,7 @@ import {
 } from "./tables.js";
 import { files, holds, isC, sources } from "./tree.js";
 
-/* ---- tables ------------------------------------------------------------------------- */
+/* ---- Tables ---- */
 
 /** Every option once in the sample, at its default, and nothing else there. */
 function optionProblems(list, sample) {
@@ -139,7 +139,7 @@ METRIC(LEVEL, gauge, B, "doushard_b", "", "x")
 METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
 });
 
-/* ---- files -------------------------------------------------------------------------- */
+/* ---- Files ---- */
 
 const BANNED = /\b(strcpy|sprintf|vsprintf|gets|strtok|atoi|atol|atoll|atof|gmtime|localtime|rand|srand|alloca)\s*\(/g;
 const BANNED_IN_SERVICE = /\b(strcat|system|popen)\s*\(/g;

@@ -53,7 +53,7 @@ export const account = (server, name, options = {}) =>
     user: `doushard_${name}`, password: `secret ${name}`, database: "doushard", ...options,
   });
 
-/* ---- values ------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 /** An SQL literal. */
 export function literal(value) {
@@ -117,7 +117,7 @@ export function nameIn(slot) {
 /** LIST with another VALUE at I. */
 export const changed = (list, i, value) => list.map((old, at) => (at === i ? value : old));
 
-/* ---- calls -------------------------------------------------------------------------- */
+/* ---- Calls ---- */
 
 export const call = (session, routine, ...args) =>
   session.run(`CALL ${routine}(${args.map(literal).join(", ")})`);
@@ -211,7 +211,7 @@ export async function newVideo(session, user, fields = {}) {
 export const deleteOp = (video, userId) => (
   { slot: video.slot, epoch: 1, owner: Number(video.id), user: Number(userId) });
 
-/* ---- cases that many routines share ------------------------------------------------- */
+/* ---- Cases that many routines share ---- */
 
 /** A batch routine refuses what is no batch, and operations whose FIELDS are missing, null,
  * or one of the bad values given: { field: [values] }. */

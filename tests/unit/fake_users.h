@@ -483,7 +483,7 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
     return fake_end(FAKE_CHECK, outcome);
 }
 
-/* ---- a process with one auth, and requests to it ---- */
+/* ---- A process with one auth, and requests to it ---- */
 
 #define FAKE_KEY "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 

@@ -51,7 +51,7 @@ static bool known_with(const struct route *route, const char *token)
     return known;
 }
 
-/* ---- auth_identify ---- */
+/* ---- Auth_identify ---- */
 
 static void test_no_token(void **state)
 {
@@ -194,7 +194,7 @@ static void test_no_cache(void **state)
     assert_int_equal(fake.n_calls[FAKE_CHECK], 2);
 }
 
-/* ---- what is forgotten ---- */
+/* ---- What is forgotten ---- */
 
 static struct fake_session *only_session(void)
 {
@@ -254,7 +254,7 @@ static void test_check_overtaken_by_password(void **state)
     assert_false(known_with(&required, token));
 }
 
-/* ---- options ---- */
+/* ---- Options ---- */
 
 static void test_reload(void **state)
 {
@@ -294,7 +294,7 @@ static void test_new_refuses(void **state)
     assert_false(auth_reload(world.app.auth, &config, why));
 }
 
-/* ---- the table of sessions ---- */
+/* ---- The table of sessions ---- */
 
 static const unsigned char S1[SESSION_BYTES] = {1};
 static const unsigned char S2[SESSION_BYTES] = {2};

@@ -23,8 +23,7 @@
 #define WHY_BYTES  200
 #define PATH_BYTES 64
 
-/* ---- histogram
- * ------------------------------------------------------------------------- */
+/* ---- Histogram ---- */
 
 /* A value that is read back is within 1/256 of what was recorded, wherever it lies. */
 static void test_hist_precision(void **state)
@@ -70,8 +69,7 @@ static void test_hist_edges(void **state)
     assert_true(hist_quantile_ns(&hist, 1) >= (UINT64_C(1) << HIST_TOP_BITS) / 256 * 255);
 }
 
-/* ---- pace
- * ------------------------------------------------------------------------------ */
+/* ---- Pace ---- */
 
 /* After days at a rate that divides nothing, the count is still what the rate says. */
 static void test_pace(void **state)
@@ -91,8 +89,7 @@ static void test_pace(void **state)
     }
 }
 
-/* ---- answers
- * --------------------------------------------------------------------------- */
+/* ---- Answers ---- */
 
 #define OK   "HTTP/1.1 200 OK"
 #define GOOD "{\"status_code\":0,\"status_msg\":\"success\"}"
@@ -218,8 +215,7 @@ static void test_answer_closes(void **state)
     assert_true(closes);
 }
 
-/* ---- scripts
- * --------------------------------------------------------------------------- */
+/* ---- Scripts ---- */
 
 /* A file with TEXT; PATH gets its name. */
 static void make_file(char *path, const char *text)
@@ -337,8 +333,7 @@ static void test_script_bad(void **state)
     assert_false(script_load(&script, "/nowhere", why, sizeof why));
 }
 
-/* ---- CPU
- * ------------------------------------------------------------------------------- */
+/* ---- CPU ---- */
 
 static void test_cpu(void **state)
 {

@@ -14,7 +14,7 @@
 
 #include "tests/unit/wish.h"
 
-/* --- Many threads --- */
+/* ---- Many threads ---- */
 
 #define THREADS 24
 #define ROUNDS  400

@@ -113,8 +113,7 @@ static struct config *load(const char *file, const char *flag, const char *varia
     return config_load(&args, err);
 }
 
-/* ---- good files ----------------------------------------------------------------------
- */
+/* ---- Good files ---- */
 
 static void test_defaults(void **state)
 {
@@ -265,8 +264,7 @@ static void test_layers(void **state)
     }
 }
 
-/* ---- bad input -----------------------------------------------------------------------
- */
+/* ---- Bad input ---- */
 
 static void test_bad_files(void **state)
 {
@@ -469,8 +467,7 @@ static void test_modes(void **state)
     }
 }
 
-/* ---- files that the options name -----------------------------------------------------
- */
+/* ---- Files that the options name ---- */
 
 static void test_secrets(void **state)
 {
@@ -596,8 +593,7 @@ static void test_check_files_names_the_culprit(void **state)
     }
 }
 
-/* ---- reload --------------------------------------------------------------------------
- */
+/* ---- Reload ---- */
 
 static struct config_args file_args(struct fixture *fix, char *argv[3])
 {

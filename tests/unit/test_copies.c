@@ -210,7 +210,7 @@ static void test_memory_is_bounded(void **state)
     assert_int_equal(kept.n + kept.bytes, 0);
 }
 
-/* ---- flights ---- */
+/* ---- Flights ---- */
 
 static atomic_uint n_aboard;
 static atomic_uint n_landed;

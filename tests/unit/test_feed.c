@@ -70,7 +70,7 @@ static void end_world(void)
     arena_release(&arena);
 }
 
-/* --- The router --- */
+/* ---- The router ---- */
 
 size_t router_n_shards(const struct router *router)
 {
@@ -184,7 +184,7 @@ void router_read_maps(struct router *router, struct call *call,
     }
 }
 
-/* --- Results --- */
+/* ---- Results ---- */
 
 static const char *const columns[] = {
     "video_id",
@@ -286,7 +286,7 @@ enum outcome video_get(struct router *router, struct call *call, const uint64_t 
     return world.cards_outcome;
 }
 
-/* --- Pages --- */
+/* ---- Pages ---- */
 
 static struct video_page read_page(enum outcome expected)
 {
@@ -386,7 +386,7 @@ static void test_no_videos(void **state)
     end_world();
 }
 
-/* --- Coverage --- */
+/* ---- Coverage ---- */
 
 static void test_an_unknown_generation_costs_one_map(void **state)
 {
@@ -500,7 +500,7 @@ static void test_shards_that_are_down(void **state)
     end_world();
 }
 
-/* --- Cards that are asked for later --- */
+/* ---- Cards that are asked for later ---- */
 
 static void test_a_video_that_vanishes(void **state)
 {
@@ -536,7 +536,7 @@ static void test_a_shard_that_fails_before_the_cards(void **state)
     end_world();
 }
 
-/* --- Equal times --- */
+/* ---- Equal times ---- */
 
 /* 700 videos of one time, most of them on one shard, are one page. */
 static void test_a_large_group_of_equal_times(void **state)

@@ -63,7 +63,7 @@ static struct fibers *new_fibers(unsigned n_threads, size_t work_max)
     return fibers;
 }
 
-/* --- Something to run on a fiber, which says whether it went well --- */
+/* ---- Something to run on a fiber, which says whether it went well ---- */
 
 struct errand {
     struct work work;
@@ -101,7 +101,7 @@ static void both_ways(bool (*what)(void))
     fibers_free(&fibers);
 }
 
-/* --- File descriptors --- */
+/* ---- File descriptors ---- */
 
 /* Wait until something has happened, or the deadline passes. */
 static bool wait_until(struct wait_fd *fds, int64_t deadline_ms)
@@ -196,7 +196,7 @@ static void test_fds(void **state)
     both_ways(one_of_two);
 }
 
-/* --- The clock, and news --- */
+/* ---- The clock, and news ---- */
 
 static bool sleep_well(void)
 {
@@ -265,7 +265,7 @@ static void test_news(void **state)
     both_ways(news_from_thread);
 }
 
-/* --- News that race with deadlines --- */
+/* ---- News that race with deadlines ---- */
 
 #define N_BOXES 12
 #define ROUNDS  1500
@@ -366,7 +366,7 @@ static void test_races(void **state)
     free(office);
 }
 
-/* --- Many at a time --- */
+/* ---- Many at a time ---- */
 
 /* Work that waits for the test to open the gate, and checks that nobody has touched what
  * it left on its stack. */
@@ -646,7 +646,7 @@ static void test_no_fds(void **state)
     assert_null(fibers);
 }
 
-/* --- A stack that overflows --- */
+/* ---- A stack that overflows ---- */
 
 // NOLINTNEXTLINE(misc-no-recursion): that is the point
 static int go_deeper(const volatile char *above, int depth)

@@ -57,7 +57,7 @@ static const struct route user_route = {.handler = h_user_get,
 
 #define ALICE UINT64_C(8192)
 
-/* ---- short forms ---- */
+/* ---- Short forms ---- */
 
 static struct answer enter(const struct route *route, const char *name,
                            const char *password, const char *key)
@@ -139,7 +139,7 @@ static const char *make_alice(void)
     return token;
 }
 
-/* ---- register ---- */
+/* ---- Register ---- */
 
 static void test_register(void **state)
 {
@@ -319,7 +319,7 @@ static void test_register_again_after_change(void **state)
     answer_free(&answer);
 }
 
-/* ---- login ---- */
+/* ---- Login ---- */
 
 static void test_login(void **state)
 {
@@ -452,7 +452,7 @@ static void test_login_overtaken_by_rehash(void **state)
     answer_free(&answer);
 }
 
-/* ---- too many wrong passwords ---- */
+/* ---- Too many wrong passwords ---- */
 
 static void limit_tries(int tries)
 {
@@ -587,7 +587,7 @@ static void test_other_doors_throttled(void **state)
     assert_int_equal(n_hashes(), n_before);
 }
 
-/* ---- busy ---- */
+/* ---- Busy ---- */
 
 static void *hash_slowly(void *arg)
 {
@@ -658,7 +658,7 @@ static void test_no_turn_too_late(void **state)
     assert_refused(&answer, 1016);
 }
 
-/* ---- logout ---- */
+/* ---- Logout ---- */
 
 static void test_logout(void **state)
 {
@@ -696,7 +696,7 @@ static void test_logout_refused(void **state)
     assert_int_equal(page_code(token), 1001);
 }
 
-/* ---- password ---- */
+/* ---- Password ---- */
 
 static void test_password(void **state)
 {
@@ -754,7 +754,7 @@ static void test_password_refused(void **state)
     assert_int_equal(page_code(token), 1001);
 }
 
-/* ---- user ---- */
+/* ---- User ---- */
 
 static struct answer page(const char *token, const char *user_id)
 {

@@ -96,7 +96,7 @@ static void expect(const char *what, enum jwt_reason got, enum jwt_reason wanted
     }
 }
 
-/* ---- base64 ---- */
+/* ---- Base64 ---- */
 
 static void test_base64_vectors(void **state)
 {
@@ -310,7 +310,7 @@ static void test_every_change_is_seen(void **state)
     free(token);
 }
 
-/* ---- the corpus: rightly signed, and wrong ---- */
+/* ---- The corpus: rightly signed, and wrong ---- */
 
 static void test_bad_headers(void **state)
 {
@@ -558,7 +558,7 @@ static void test_time_bounds(void **state)
     }
 }
 
-/* ---- the file of keys ---- */
+/* ---- The file of keys ---- */
 
 static void test_keys_parse(void **state)
 {

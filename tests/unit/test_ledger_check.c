@@ -430,7 +430,7 @@ static void test_messages(void **unused)
     }
 }
 
-/* --- Polls --- */
+/* ---- Polls ---- */
 
 /* What Bob, or another viewer, was given. */
 struct poll_answer {
@@ -642,7 +642,7 @@ static void test_mailboxes(void **unused)
     ledger_mailboxes_release(&again);
 }
 
-/* --- Counters that were read --- */
+/* ---- Counters that were read ---- */
 
 /* Ann's favorite_count, read from FROM_S to TO_S, after a like at 1-2 and an unlike at
  * 5-6 s. */

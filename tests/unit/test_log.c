@@ -156,7 +156,7 @@ static void test_full(void **state)
     close(fds[1]);
 }
 
-/* ---- how a process ends ------------------------------------------------------------ */
+/* ---- How a process ends ---- */
 
 #define N_LAST 300
 

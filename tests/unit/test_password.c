@@ -21,7 +21,7 @@
 /* Cheap ones: what they cost is not what is tested. */
 static const struct password_params CHEAP = {.ln = 4, .r = 8, .p = 1};
 
-/* ---- gate ---- */
+/* ---- Gate ---- */
 
 struct visitor {
     pthread_t thread;
@@ -191,7 +191,7 @@ static void test_gate_crowd(void **state)
     gate_release(&gate);
 }
 
-/* ---- password ---- */
+/* ---- Password ---- */
 
 static struct password *pool(void)
 {

@@ -59,7 +59,7 @@ static void add_slots(size_t shard, size_t n, uint64_t bytes)
     }
 }
 
-/* --- The judge: written from plan.h alone, and slowly --- */
+/* ---- The judge: written from plan.h alone, and slowly ---- */
 
 struct measures {
     size_t undrained;
@@ -217,7 +217,7 @@ static void make(struct plan *plan)
     }
 }
 
-/* --- Small fleets --- */
+/* ---- Small fleets ---- */
 
 static void test_even_is_left_alone(void **state)
 {
@@ -549,7 +549,7 @@ static void test_bad_input(void **state)
     assert_string_equal(plan_by_name(PLAN_LOAD), "load");
 }
 
-/* --- The judge itself --- */
+/* ---- The judge itself ---- */
 
 /* A plan of one move or two, as somebody else might have made it. */
 static bool judges(size_t slot, size_t taker, size_t slot2, size_t taker2)
@@ -603,7 +603,7 @@ static void test_the_judge_finds_mistakes(void **state)
     assert_non_null(strstr(why, "move 1: the taker is above"));
 }
 
-/* --- Random fleets --- */
+/* ---- Random fleets ---- */
 
 static uint32_t seed;
 
@@ -713,7 +713,7 @@ static void test_easy_fleets_reach_the_goal(void **state)
     print_message("# seeds 1..100: at most %.3f times the fewest bytes\n", worst);
 }
 
-/* --- Which may start --- */
+/* ---- Which may start ---- */
 
 static size_t n_started(const struct plan *plan, const enum plan_step *steps,
                         unsigned max, size_t *next)

@@ -72,7 +72,7 @@ static unsigned hammer(uint64_t who, const struct gcra *rule, int64_t for_us)
     return n;
 }
 
-/* ---- the rule ---- */
+/* ---- The rule ---- */
 
 static void test_evenly(void **state)
 {
@@ -147,7 +147,7 @@ static void test_rule_changes(void **state)
     assert_int_equal(at_once(1, &strict), 1);
 }
 
-/* ---- the table ---- */
+/* ---- The table ---- */
 
 static void test_who_and_what(void **state)
 {
@@ -218,7 +218,7 @@ static void test_threads(void **state)
     assert_int_equal(sum, 1000);
 }
 
-/* ---- the route table ---- */
+/* ---- The route table ---- */
 
 /* Every action is counted somewhere, for whom the route knows, and where it may wait. */
 static void test_routes(void **state)

@@ -88,7 +88,7 @@ static unsigned hammer(const char *name, unsigned from, int64_t for_ms)
     return n;
 }
 
-/* ---- one address at one account ---- */
+/* ---- One address at one account ---- */
 
 static void test_waits_double(void **state)
 {
@@ -215,7 +215,7 @@ static void test_taken_back(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), 2 * SECOND_MS);
 }
 
-/* ---- who is known ---- */
+/* ---- Who is known ---- */
 
 static void test_knows(void **state)
 {
@@ -243,7 +243,7 @@ static void test_knows(void **state)
     assert_false(throttle_knows(throttle, &here, now_ms));
 }
 
-/* ---- counts per hour ---- */
+/* ---- Counts per hour ---- */
 
 /* The figure of ASVS: at most 100 in any hour. */
 static void test_account_from_one_address(void **state)
@@ -389,7 +389,7 @@ static void test_off(void **state)
     assert_int_equal(attempt("dave", 2, THROTTLE_WRONG), 0);
 }
 
-/* ---- the table ---- */
+/* ---- The table ---- */
 
 /* A flood of other names makes room for itself and goes on being counted; what it pushes
  * out is what changed longest ago. */

@@ -203,7 +203,7 @@ static void test_bad_directory(void **state)
     assert_null(uploads_new("/tmp", "/proc/doushard"));
 }
 
-/* ---- room ---- */
+/* ---- Room ---- */
 
 static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
                                   uint64_t bytes)
