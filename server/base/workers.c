@@ -176,7 +176,7 @@ static bool start_thread(struct workers *workers)
 
 struct workers *workers_new(const struct workers_options *options)
 {
-    struct workers *workers = calloc(1, sizeof(*workers));
+    struct workers *workers = calloc(1, sizeof *workers);
 
     CHECK(options->n_min >= 1 && options->n_min <= options->n_max);
     if (workers == NULL) {

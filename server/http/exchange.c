@@ -89,7 +89,7 @@ struct exchange *exchange_new(struct exchange_place *place,
                               struct MHD_Connection *connection,
                               struct exchange_conn *conn, const char *target)
 {
-    struct exchange *ex = malloc(sizeof(*ex));
+    struct exchange *ex = malloc(sizeof *ex);
 
     if (ex == NULL) {
         return NULL;

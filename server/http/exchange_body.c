@@ -165,7 +165,7 @@ bool exchange_is_type(const struct exchange *ex, const char *type)
 
 static void begin_multipart(struct exchange *ex)
 {
-    struct multipart *parts = arena_alloc(&ex->req.arena, sizeof(*parts));
+    struct multipart *parts = arena_alloc(&ex->req.arena, sizeof *parts);
     const char *type = MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND,
                                                    MHD_HTTP_HEADER_CONTENT_TYPE);
 
@@ -243,11 +243,11 @@ void exchange_body_end(struct exchange *ex)
     if (ex->body.is_broken) {
         req->upload_status = UPLOAD_OK; /* the broken form is the reason */
         ex->params_ok = false;
-        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+        (void)snprintf(ex->params_error.reason, sizeof ex->params_error.reason,
                        "the body is not a well-formed form");
     } else if (ex->key_bad) {
         ex->params_ok = false;
-        (void)snprintf(ex->params_error.reason, sizeof(ex->params_error.reason),
+        (void)snprintf(ex->params_error.reason, sizeof ex->params_error.reason,
                        "Idempotency-Key is not 1 to %d visible ASCII characters",
                        REQUEST_KEY_MAX);
     }

@@ -58,7 +58,7 @@ void framing_begin(struct framing *framing, const char *method,
     size_t version_len = strlen(version);
     const char *query;
 
-    memset(framing, 0, sizeof(*framing));
+    memset(framing, 0, sizeof *framing);
     framing->method = method;
     framing->target = target->text;
     framing->target_len = strlen(framing->target);

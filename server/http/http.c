@@ -193,7 +193,7 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        conn = info != NULL ? calloc(1, sizeof(*conn)) : NULL;
+        conn = info != NULL ? calloc(1, sizeof *conn) : NULL;
         *context = conn;
         if (conn != NULL) {
             begin_connection(listener, conn, info->connect_fd);
@@ -232,7 +232,7 @@ __attribute__((format(printf, 2, 0))) static void library_log(void *cls, const c
         exchange_refuse_header(&loop->place);
     }
     if (log_enabled(LOG_DEBUG)) {
-        (void)vsnprintf(text, sizeof(text), fmt, args);
+        (void)vsnprintf(text, sizeof text, fmt, args);
         text[strcspn(text, "\n")] = '\0';
         log_write(LOG_DEBUG, "microhttpd", "text=\"%s\"", text);
     }
@@ -254,7 +254,7 @@ static bool open_socket(struct listener *listener, const char *host, int port)
         return false;
     }
     fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
         bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, LISTEN_BACKLOG) != 0 ||
         getsockname(fd, (struct sockaddr *)&addr, &len) != 0) {
         log_write(LOG_ERROR, "listen_failed", "host=\"%s\" port=%d errno=%d", host, port,
@@ -275,7 +275,7 @@ static bool open_socket(struct listener *listener, const char *host, int port)
 struct http *http_new(struct app *app, const struct route_table *routes)
 {
     const struct config *config = app_config(app);
-    struct http *http = calloc(1, sizeof(*http));
+    struct http *http = calloc(1, sizeof *http);
 
     if (http == NULL) {
         return NULL;

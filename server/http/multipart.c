@@ -68,10 +68,10 @@ bool multipart_init(struct multipart *multipart, const char *content_type,
 {
     char boundary[MULTIPART_BOUNDARY_MAX + 1];
 
-    memset(multipart, 0, sizeof(*multipart));
+    memset(multipart, 0, sizeof *multipart);
     multipart->cb = cb;
     multipart->cls = cls;
-    if (!find_parameter(content_type, "boundary", boundary, sizeof(boundary)) ||
+    if (!find_parameter(content_type, "boundary", boundary, sizeof boundary) ||
         strpbrk(boundary, "\r\n") != NULL) {
         return false;
     }
@@ -111,7 +111,7 @@ static void begin_part(struct multipart *multipart)
     field = find_field(multipart, "Content-Disposition");
     multipart->name[0] = '\0';
     if (field != NULL && strncasecmp(field, "form-data", strlen("form-data")) == 0 &&
-        find_parameter(field, "name", multipart->name, sizeof(multipart->name))) {
+        find_parameter(field, "name", multipart->name, sizeof multipart->name)) {
         multipart->cb(multipart->cls, multipart->name, true, "", 0);
     }
     multipart->head_len = 0;

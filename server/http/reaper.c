@@ -106,7 +106,7 @@ static struct look look_at(int fd, enum reaper_phase phase)
 {
     struct look look = {.known = false};
     struct tcp_info info;
-    socklen_t len = sizeof(info);
+    socklen_t len = sizeof info;
     int unread = 0;
 
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
@@ -240,7 +240,7 @@ static bool keep_lingering(const struct lingerer *linger, int64_t now_ms)
     int rounds = 64; /* one sender shall not keep the thread */
 
     do {
-        n = recv(linger->fd, sink, sizeof(sink), MSG_DONTWAIT);
+        n = recv(linger->fd, sink, sizeof sink, MSG_DONTWAIT);
     } while (n > 0 && --rounds > 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
         return false;
@@ -273,7 +273,7 @@ static void linger_locked(struct reaper *reaper, int64_t now_ms)
     struct lingerers *newcomers = &reaper->shared.newcomers;
 
     memcpy(mine->list + mine->n, newcomers->list,
-           newcomers->n * sizeof(newcomers->list[0]));
+           newcomers->n * sizeof newcomers->list[0]);
     mine->n += newcomers->n;
     newcomers->n = 0;
     if (mine->n == 0) {
@@ -344,7 +344,7 @@ static void *reaper_main(void *arg)
 
 struct reaper *reaper_new(struct app *app)
 {
-    struct reaper *reaper = calloc(1, sizeof(*reaper));
+    struct reaper *reaper = calloc(1, sizeof *reaper);
 
     if (reaper == NULL) {
         return NULL;
@@ -391,7 +391,7 @@ void reaper_free(struct reaper **reaper)
 
 void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)
 {
-    memset(conn, 0, sizeof(*conn));
+    memset(conn, 0, sizeof *conn);
     conn->fd = fd;
     reaper_enter(conn, PHASE_IDLE);
     (void)pthread_mutex_lock(&reaper->mutex);

@@ -21,7 +21,7 @@
 void params_init(struct params *params, struct arena *arena,
                  const struct param_spec *specs)
 {
-    memset(params, 0, sizeof(*params));
+    memset(params, 0, sizeof *params);
     params->arena = arena;
     params->specs = specs;
     for (const struct param_spec *s = specs; s != NULL && s->name != NULL; s++) {
@@ -86,7 +86,7 @@ static size_t bytes_max(const struct param_spec *spec)
 /* There is no memory for a value: the request as a whole will be refused. */
 static void lose(struct params *params, struct param_raw *raw)
 {
-    memset(raw, 0, sizeof(*raw));
+    memset(raw, 0, sizeof *raw);
     params->no_memory = true;
 }
 
@@ -318,7 +318,7 @@ static bool refuse(struct params_error *error, const struct param_spec *spec,
                    const char *reason)
 {
     error->name = spec->name;
-    (void)snprintf(error->reason, sizeof(error->reason), "%s %s", spec->name, reason);
+    (void)snprintf(error->reason, sizeof error->reason, "%s %s", spec->name, reason);
     return false;
 }
 
@@ -341,7 +341,7 @@ static bool check_integer(const struct param_spec *spec, const struct param_raw 
         return refuse(error, spec, "is negative");
     }
     if (value->integer < min || value->integer > max) {
-        (void)snprintf(reason, sizeof(reason), "is not in %lld..%lld", (long long)min,
+        (void)snprintf(reason, sizeof reason, "is not in %lld..%lld", (long long)min,
                        (long long)max);
         return refuse(error, spec, reason);
     }
@@ -355,7 +355,7 @@ static bool check_text(const struct param_spec *spec, const struct param_raw *ra
     char reason[64];
 
     if (raw->overlong || n > spec->max) {
-        (void)snprintf(reason, sizeof(reason), "is longer than %lld characters",
+        (void)snprintf(reason, sizeof reason, "is longer than %lld characters",
                        (long long)spec->max);
         return refuse(error, spec, reason);
     }
@@ -366,7 +366,7 @@ static bool check_text(const struct param_spec *spec, const struct param_raw *ra
         return refuse(error, spec, "contains a NUL byte");
     }
     if (n < spec->min) {
-        (void)snprintf(reason, sizeof(reason), "is shorter than %lld characters",
+        (void)snprintf(reason, sizeof reason, "is shorter than %lld characters",
                        (long long)spec->min);
         return refuse(error, spec, reason);
     }
@@ -439,7 +439,7 @@ bool params_check(struct params *params, struct params_error *error)
             if (needed) {
                 error->name = spec->name;
                 (void)params_missing(params, spec->name, error->reason,
-                                     sizeof(error->reason));
+                                     sizeof error->reason);
                 return false;
             }
             continue;

@@ -76,18 +76,18 @@ static void set_envelope(struct reply *reply, enum error_code code, const char *
 {
     const struct error_info *info = error_info(code);
     size_t tail = 4 + (keys != NULL ? strlen(keys) : 0);
-    size_t size = sizeof(reply->error_body) - tail;
+    size_t size = sizeof reply->error_body - tail;
     int begin;
     size_t len;
 
-    CHECK(tail < sizeof(reply->error_body) / 2);
+    CHECK(tail < sizeof reply->error_body / 2);
     drop_body(reply);
     begin = snprintf(reply->error_body, size, "{\"status_code\":%d,\"status_msg\":\"%s%s",
                      info->code, info->text, detail[0] != '\0' ? ": " : "");
     CHECK(begin > 0 && (size_t)begin < size);
     len = (size_t)begin;
     add_escaped(reply->error_body, &len, size, detail);
-    (void)snprintf(reply->error_body + len, sizeof(reply->error_body) - len, "\"%s%s}",
+    (void)snprintf(reply->error_body + len, sizeof reply->error_body - len, "\"%s%s}",
                    keys != NULL ? "," : "", keys != NULL ? keys : "");
     reply->kind = REPLY_STATIC;
     reply->error = code;
@@ -110,7 +110,7 @@ void reply_error(struct request *req, enum error_code code, const char *fmt, ...
 
     if (fmt != NULL) {
         va_start(args, fmt);
-        (void)vsnprintf(detail, sizeof(detail), fmt, args);
+        (void)vsnprintf(detail, sizeof detail, fmt, args);
         va_end(args);
     }
     set_error(req, code, detail);
@@ -461,7 +461,7 @@ void reply_send_now(struct request *req, int fd)
     const struct error_info *info = error_info(reply->error);
     struct buf buf;
 
-    buf_init(&buf, sizeof(reply->error_body) * 2);
+    buf_init(&buf, sizeof reply->error_body * 2);
     buf_addf(&buf,
              "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\n"
              "Content-Length: %zu\r\nCache-Control: no-store\r\nX-Request-Id: %s\r\n",

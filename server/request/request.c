@@ -25,8 +25,8 @@ void request_init(struct request *req, struct app *app, int64_t start_ms)
     req->app = app;
     req->path_rest = "";
     req->start_ms = start_ms;
-    rnd_name(id, sizeof(id));
-    hex_encode(id, sizeof(id), req->id);
+    rnd_name(id, sizeof id);
+    hex_encode(id, sizeof id, req->id);
     arena_init(&req->arena, REQUEST_ARENA_BYTES);
     params_init(&req->params, &req->arena, NULL);
     reply_init(&req->reply);

@@ -56,7 +56,7 @@ enum route_result route_find(const struct route_table *table,
     bool admin = listener == LISTENER_ADMIN;
     const char *rest;
 
-    memset(match, 0, sizeof(*match));
+    memset(match, 0, sizeof *match);
     match->rest = "";
     if (!is_known_method(method)) {
         return ROUTE_NO_SUCH_METHOD;
@@ -73,7 +73,7 @@ enum route_result route_find(const struct route_table *table,
             match->rest = rest;
             return ROUTE_FOUND;
         }
-        add_allowed(match->allow, sizeof(match->allow), route->method);
+        add_allowed(match->allow, sizeof match->allow, route->method);
     }
     return match->route != NULL ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 }

@@ -224,7 +224,7 @@ static void *ring_main(void *arg)
 
 struct log_ring *log_ring_new(int fd, size_t bytes, log_ring_lost_line lost)
 {
-    struct log_ring *ring = malloc(sizeof(*ring) + bytes);
+    struct log_ring *ring = malloc(sizeof *ring + bytes);
     struct stat info;
 
     CHECK(bytes >= (size_t)4 * LOG_RING_LINE_MAX);

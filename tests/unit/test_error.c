@@ -159,8 +159,8 @@ static void test_details(void **state)
     char longest[5000];
 
     (void)state;
-    memset(longest, '"', sizeof(longest) - 1);
-    longest[sizeof(longest) - 1] = '\0';
+    memset(longest, '"', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
     for (size_t i = 0; i < table->n; i++) {
         for (size_t j = 0; j <= ARRAY_LEN(details); j++) {
             struct request req;

@@ -129,13 +129,13 @@ static void test_binary(void **state)
     static const char parts[] = "data=\0\xff\r\0\r\n\0--b";
 
     (void)state;
-    for (size_t step = 1; step < sizeof(body); step++) {
+    for (size_t step = 1; step < sizeof body; step++) {
         struct buf out;
 
         buf_init(&out, 10000);
-        assert_int_equal(parse(B, body, sizeof(body) - 1, step, &out), COMPLETE);
-        assert_int_equal(out.len, sizeof(parts) - 1);
-        assert_memory_equal(out.data, parts, sizeof(parts) - 1);
+        assert_int_equal(parse(B, body, sizeof body - 1, step, &out), COMPLETE);
+        assert_int_equal(out.len, sizeof parts - 1);
+        assert_memory_equal(out.data, parts, sizeof parts - 1);
         buf_clear(&out);
     }
     {
@@ -181,9 +181,9 @@ static void test_boundary(void **state)
             assert_string_equal(multipart.delimiter + 4, cases[i].boundary);
         }
     }
-    (void)snprintf(type, sizeof(type), "x; boundary=%0200d", 1);
+    (void)snprintf(type, sizeof type, "x; boundary=%0200d", 1);
     assert_true(multipart_init(&multipart, type, collect, NULL));
-    (void)snprintf(type, sizeof(type), "x; boundary=%0201d", 1);
+    (void)snprintf(type, sizeof type, "x; boundary=%0201d", 1);
     assert_false(multipart_init(&multipart, type, collect, NULL));
 }
 
@@ -196,19 +196,19 @@ static void test_limits(void **state)
     (void)state;
     buf_init(&out, 10000);
     len =
-        snprintf(body, sizeof(body),
+        snprintf(body, sizeof body,
                  "--b\r\nContent-Disposition: form-data; name=\"%064d\"\r\n\r\n1" END, 1);
     assert_int_equal(parse(B, body, (size_t)len, 1000, &out), COMPLETE);
     assert_int_equal(out.len, 64 + 2);
     buf_clear(&out);
     len =
-        snprintf(body, sizeof(body),
+        snprintf(body, sizeof body,
                  "--b\r\nContent-Disposition: form-data; name=\"%065d\"\r\n\r\n1" END, 1);
     assert_int_equal(parse(B, body, (size_t)len, 1000, &out), COMPLETE);
     assert_int_equal(out.len, 0);
     buf_clear(&out);
-    len = snprintf(body, sizeof(body), "--b\r\nX: %0*d\r\n\r\n1" END, MULTIPART_HEAD_MAX,
-                   1);
+    len =
+        snprintf(body, sizeof body, "--b\r\nX: %0*d\r\n\r\n1" END, MULTIPART_HEAD_MAX, 1);
     assert_int_equal(parse(B, body, (size_t)len, 1000, &out), BROKEN);
     buf_clear(&out);
 }
@@ -238,7 +238,7 @@ static void test_random(void **state)
 
         for (int i = 0; i < 12; i++) {
             seed = seed * 1664525U + 1013904223U;
-            len += (size_t)snprintf(body + len, sizeof(body) - len, "%s",
+            len += (size_t)snprintf(body + len, sizeof body - len, "%s",
                                     words[(seed >> 16) % ARRAY_LEN(words)]);
         }
         buf_init(&whole, 10000);

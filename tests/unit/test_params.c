@@ -122,10 +122,10 @@ static void test_integer_forms_agree(void **state)
         seed ^= seed >> 7;
         seed ^= seed << 17;
         want = (int64_t)(seed & (TWO_53 - 1)) >> (i % 53);
-        (void)snprintf(text, sizeof(text), "%lld", (long long)want);
+        (void)snprintf(text, sizeof text, "%lld", (long long)want);
         assert_null(param_parse_integer(text, strlen(text), &got));
         assert_int_equal(got, want);
-        (void)snprintf(text, sizeof(text), "%.15e", (double)want);
+        (void)snprintf(text, sizeof text, "%.15e", (double)want);
         assert_null(param_parse_integer(text, strlen(text), &got));
         assert_int_equal(got, want);
     }
@@ -171,7 +171,7 @@ static const char *check_query(struct arena *arena, struct params *params,
     }
     assert_string_equal(error.name, name);
     assert_int_equal(strncmp(error.reason, name, strlen(name)), 0);
-    memcpy(reason, error.reason, sizeof(reason));
+    memcpy(reason, error.reason, sizeof reason);
     return reason;
 }
 
@@ -209,7 +209,7 @@ static void test_bad_values(void **state)
     (void)state;
     arena_init(&arena, 1 << 20);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        (void)snprintf(want, sizeof(want), "%s %s", cases[i].name, cases[i].reason);
+        (void)snprintf(want, sizeof want, "%s %s", cases[i].name, cases[i].reason);
         assert_string_equal(
             check_query(&arena, &params, cases[i].name, cases[i].value, cases[i].len),
             want);
@@ -225,13 +225,13 @@ static void test_long_numbers(void **state)
 
     (void)state;
     arena_init(&arena, 1 << 20);
-    memset(digits, '1', sizeof(digits));
-    assert_string_equal(check_query(&arena, &params, "user_id", digits, sizeof(digits)),
+    memset(digits, '1', sizeof digits);
+    assert_string_equal(check_query(&arena, &params, "user_id", digits, sizeof digits),
                         "user_id is too long for a number");
     assert_string_equal(check_query(&arena, &params, "user_id", digits, 100),
                         "user_id is 2^53 or more");
     assert_string_equal(
-        check_query(&arena, &params, "latest_time", digits, sizeof(digits)), "");
+        check_query(&arena, &params, "latest_time", digits, sizeof digits), "");
     assert_int_equal(params_get(&params, "latest_time")->integer, 0);
     arena_release(&arena);
 }
@@ -348,7 +348,7 @@ static void test_missing(void **state)
     assert_false(params_is_file(&params, "token"));
     assert_false(params_is_file(&params, "x"));
     params.body_unread = false;
-    assert_string_equal(params_missing(&params, "data", text, sizeof(text)),
+    assert_string_equal(params_missing(&params, "data", text, sizeof text),
                         "data is missing");
     arena_release(&arena);
 }

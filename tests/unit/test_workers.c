@@ -160,7 +160,7 @@ static void *submit_many(void *arg)
     struct submitter *self = arg;
 
     for (unsigned i = 0; i < 5000; i++) {
-        struct counted_job *job = calloc(1, sizeof(*job));
+        struct counted_job *job = calloc(1, sizeof *job);
 
         job->job.run = run_counted;
         job->count = self->count;
