@@ -681,7 +681,7 @@ void cache_write(struct cache *cache, const struct cache_change *changes, size_t
     }
 }
 
-void cache_get_state(struct cache *cache, enum cache_kind kind, struct cache_state *state)
+void cache_state(struct cache *cache, enum cache_kind kind, struct cache_state *state)
 {
     struct copies_state copies;
     const atomic_uint_fast64_t *counters = cache->counters[kind];

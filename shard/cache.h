@@ -179,8 +179,7 @@ struct cache_state {
     uint64_t local_bytes;
 };
 
-void cache_get_state(struct cache *cache, enum cache_kind kind,
-                     struct cache_state *state);
+void cache_state(struct cache *cache, enum cache_kind kind, struct cache_state *state);
 
 /* As in cache_kinds.def: "USER", "VIDEO" ..; "user" or "video", whose owner_versions()
  * knows the version in this column; "" and "" without. Static texts. */

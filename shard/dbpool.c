@@ -432,7 +432,7 @@ void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict v
     }
 }
 
-void dbpool_get_state(struct dbpool *pool, struct dbpool_state *state)
+void dbpool_state(struct dbpool *pool, struct dbpool_state *state)
 {
     pthread_mutex_lock(&pool->shared.mutex);
     state->is_up = pool->shared.is_up;

@@ -100,6 +100,6 @@ void dbpool_set_target(struct dbpool *pool, const struct dbconn_target *target);
 /* Close connections that have been idle for too long. */
 void dbpool_reap(struct dbpool *pool);
 
-void dbpool_get_state(struct dbpool *pool, struct dbpool_state *state);
+void dbpool_state(struct dbpool *pool, struct dbpool_state *state);
 
 #endif

@@ -284,7 +284,7 @@ struct router *delivery_router(const struct delivery *delivery)
     return delivery->router;
 }
 
-void delivery_get_state(struct delivery *delivery, struct delivery_state *state)
+void delivery_state(struct delivery *delivery, struct delivery_state *state)
 {
     *state = (struct delivery_state){
         .made_total = atomic_load(&delivery->made_total),

@@ -56,6 +56,6 @@ struct router *delivery_router(const struct delivery *delivery);
 enum outcome delivery_make(struct delivery *delivery, struct call *call,
                            const struct half *half);
 
-void delivery_get_state(struct delivery *delivery, struct delivery_state *state);
+void delivery_state(struct delivery *delivery, struct delivery_state *state);
 
 #endif

@@ -751,7 +751,7 @@ void relay_free(struct relay **relay)
     *relay = NULL;
 }
 
-void relay_get_state(struct relay *relay, size_t shard, struct relay_state *state)
+void relay_state(struct relay *relay, size_t shard, struct relay_state *state)
 {
     size_t n_workers = atomic_load(&relay->n_workers);
     struct worker *worker = &relay->workers[shard];

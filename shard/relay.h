@@ -58,6 +58,6 @@ bool relay_follow(struct relay *relay) MUST_CHECK;
 void relay_free(struct relay **relay);
 
 /* SHARD: 0 .. router_n_shards() - 1. Thread-safe. */
-void relay_get_state(struct relay *relay, size_t shard, struct relay_state *state);
+void relay_state(struct relay *relay, size_t shard, struct relay_state *state);
 
 #endif

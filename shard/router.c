@@ -201,7 +201,7 @@ void router_shard_state(struct router *router, size_t shard,
     struct shard *s = shard_at(router, shard);
     struct dbpool_state pool;
 
-    dbpool_get_state(s->pool, &pool);
+    dbpool_state(s->pool, &pool);
     *state = (struct router_shard_state){
         .name = s->name,
         .up = pool.is_up,

@@ -67,7 +67,7 @@ bool shard_kill(struct shard *shard, const struct shard_session *session,
     struct dbpool_state state;
     enum kill_end end = KILL_CUT;
 
-    dbpool_get_state(shard->pool, &state);
+    dbpool_state(shard->pool, &state);
     for (unsigned i = 0; i < KILLS_MAX && state.is_up && end == KILL_CUT; i++) {
         end = try_kill(shard, session, clock_earlier(limit_ms, deadline_ms));
     }

@@ -577,7 +577,7 @@ static void *minder_run(void *argument)
         is_first = false;
         go_on = pause_minder(
             shard, is_up ? next_look_ms(&look) : shard->router->hold_down_ms, is_up);
-        dbpool_get_state(shard->pool, &state);
+        dbpool_state(shard->pool, &state);
         if (go_on && is_up && !state.is_up) {
             /* The pool went down meanwhile: let the shard breathe before it is tried. */
             snprintf(look.why, sizeof look.why, "%s", state.reason);

@@ -153,13 +153,6 @@ void h_readyz(struct request *req)
     reply_buf(req, is_ready ? 200 : 503, TEXT_PLAIN, &out);
 }
 
-static int64_t free_bytes(const struct uploads *uploads)
-{
-    uint64_t bytes = uploads_free_bytes(uploads);
-
-    return bytes < INT64_MAX ? (int64_t)bytes : INT64_MAX;
-}
-
 static void sample_redis(struct rcluster *redis, int64_t *value)
 {
     struct rcluster_state state;
@@ -182,8 +175,6 @@ static void sample_redis(struct rcluster *redis, int64_t *value)
 static void take_sample(struct app *app, struct metrics_sample *sample)
 {
     int64_t *value = sample->value;
-    unsigned running;
-    unsigned waiting;
 
     value[METRIC_READY] = router_is_ready(app->router) && !atomic_load(&app->draining);
     value[METRIC_SLOTS_DISPUTED] = router_disputes(app->router, 0, NULL, 0);
@@ -204,22 +195,26 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         value[METRIC_FIBER_STACKS] = (int64_t)state.n_stacks;
     }
     if (app->uploads != NULL) {
-        value[METRIC_UPLOADS_RUNNING] = uploads_running(app->uploads);
-        value[METRIC_UPLOADS_RESERVED] = (int64_t)uploads_reserved_bytes(app->uploads);
-        value[METRIC_MEDIA_FREE] = free_bytes(app->uploads);
+        struct uploads_state state;
+        uploads_state(app->uploads, &state);
+        value[METRIC_UPLOADS_RUNNING] = state.n_running;
+        value[METRIC_UPLOADS_RESERVED] = (int64_t)state.reserved_bytes;
+        value[METRIC_MEDIA_FREE] =
+            state.free_bytes < INT64_MAX ? (int64_t)state.free_bytes : INT64_MAX;
     }
     if (app->media != NULL) {
-        media_load(app->media, &running, &waiting);
-        value[METRIC_MEDIA_RUNNING] = running;
-        value[METRIC_MEDIA_WAITING] = waiting;
+        struct media_state state;
+        media_state(app->media, &state);
+        value[METRIC_MEDIA_RUNNING] = state.n_running;
+        value[METRIC_MEDIA_WAITING] = state.n_waiting;
     }
     if (app->janitor != NULL) {
-        struct janitor_counts counts;
-        janitor_counts(app->janitor, &counts);
-        value[METRIC_JOBS_DONE] = (int64_t)counts.jobs_done;
-        value[METRIC_JOBS_FAILED] = (int64_t)counts.jobs_failed;
-        value[METRIC_ROWS_PURGED] = (int64_t)counts.rows_purged;
-        value[METRIC_ORPHANS_REMOVED] = (int64_t)counts.orphans_removed;
+        struct janitor_state state;
+        janitor_state(app->janitor, &state);
+        value[METRIC_JOBS_DONE] = (int64_t)state.jobs_done;
+        value[METRIC_JOBS_FAILED] = (int64_t)state.jobs_failed;
+        value[METRIC_ROWS_PURGED] = (int64_t)state.rows_purged;
+        value[METRIC_ORPHANS_REMOVED] = (int64_t)state.orphans_removed;
     }
     if (app->words != NULL) {
         value[METRIC_WORDS] = (int64_t)words_count(app->words);
@@ -229,7 +224,7 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
     }
     if (app->delivery != NULL) {
         struct delivery_state state;
-        delivery_get_state(app->delivery, &state);
+        delivery_state(app->delivery, &state);
         value[METRIC_HALVES_MADE] = (int64_t)state.made_total;
         value[METRIC_HALVES_UNDONE] = (int64_t)state.undone_total;
         value[METRIC_HALVES_LEFT] = (int64_t)state.left_total;
@@ -262,12 +257,12 @@ void h_metrics(struct request *req)
         }
         router_shard_state(app->router, i, &shards[n]);
         if (app->relay != NULL) {
-            relay_get_state(app->relay, i, &relays[n]);
+            relay_state(app->relay, i, &relays[n]);
         }
         n++;
     }
     for (size_t i = 0; app->cache != NULL && i < CACHE__COUNT; i++) {
-        cache_get_state(app->cache, (enum cache_kind)i, &caches[i]);
+        cache_state(app->cache, (enum cache_kind)i, &caches[i]);
     }
     sample->caches = app->cache != NULL ? caches : NULL;
     sample->shards = shards;

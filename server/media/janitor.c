@@ -70,7 +70,7 @@ struct janitor {
         pthread_mutex_t lock;
         pthread_cond_t changed; /* stop, poked or the options */
         struct janitor_options options;
-        struct janitor_counts counts;
+        struct janitor_state counts;
         bool stop;
         bool poked;
     } shared;
@@ -482,10 +482,10 @@ void janitor_poke(struct janitor *janitor)
     (void)pthread_mutex_unlock(&janitor->shared.lock);
 }
 
-void janitor_counts(struct janitor *janitor, struct janitor_counts *counts)
+void janitor_state(struct janitor *janitor, struct janitor_state *state)
 {
     (void)pthread_mutex_lock(&janitor->shared.lock);
-    *counts = janitor->shared.counts;
+    *state = janitor->shared.counts;
     (void)pthread_mutex_unlock(&janitor->shared.lock);
 }
 

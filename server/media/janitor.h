@@ -68,8 +68,8 @@ void janitor_configure(struct janitor *janitor, const struct janitor_options *op
  */
 void janitor_poke(struct janitor *janitor);
 
-/* Counters since the start, for /metrics. */
-struct janitor_counts {
+/* Counters since the start. */
+struct janitor_state {
     uint64_t jobs_done;
     uint64_t jobs_failed; /* tries that will be repeated */
     uint64_t rows_purged;
@@ -77,7 +77,8 @@ struct janitor_counts {
     uint64_t sweeps; /* complete ones */
 };
 
-void janitor_counts(struct janitor *janitor, struct janitor_counts *counts);
+/* Thread-safe. */
+void janitor_state(struct janitor *janitor, struct janitor_state *state);
 
 /* Stop the threads, after the job or the question that is running, and free. *JANITOR
  * becomes NULL; NULL is allowed. */

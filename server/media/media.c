@@ -109,9 +109,9 @@ void media_free(struct media **media)
     }
 }
 
-void media_load(struct media *media, unsigned *running, unsigned *waiting)
+void media_state(struct media *media, struct media_state *state)
 {
-    gate_load(&media->gate, running, waiting);
+    gate_load(&media->gate, &state->n_running, &state->n_waiting);
 }
 
 void media_facts_release(struct media_facts *facts)

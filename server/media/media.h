@@ -85,7 +85,13 @@ enum media_status media_picture(struct media *media, const struct config *config
 
 void media_facts_release(struct media_facts *facts);
 
-/* For /metrics. Thread-safe. */
-void media_load(struct media *media, unsigned *running, unsigned *waiting);
+/* Examinations now. */
+struct media_state {
+    unsigned n_running;
+    unsigned n_waiting;
+};
+
+/* Thread-safe. */
+void media_state(struct media *media, struct media_state *state);
 
 #endif

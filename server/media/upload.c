@@ -116,14 +116,9 @@ void uploads_free(struct uploads **uploads)
     free(self);
 }
 
-unsigned uploads_running(const struct uploads *uploads)
-{
-    return uploads->n_running;
-}
-
 /* ---- Room ---- */
 
-/* As uploads_free_bytes(), of one file system. */
+/* As uploads_state.free_bytes, of one file system. */
 static uint64_t free_bytes_of(int fd)
 {
     struct statvfs fs;
@@ -138,7 +133,8 @@ static uint64_t free_bytes_of(int fd)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-uint64_t uploads_free_bytes(const struct uploads *uploads)
+/* Where there are fewer of the two directories. */
+static uint64_t free_bytes_now(const struct uploads *uploads)
 {
     uint64_t here = free_bytes_of(uploads->dir_fd);
     uint64_t there = free_bytes_of(uploads->media_fd);
@@ -146,12 +142,13 @@ uint64_t uploads_free_bytes(const struct uploads *uploads)
     return here < there ? here : there;
 }
 
-uint64_t uploads_reserved_bytes(struct uploads *uploads)
+void uploads_state(struct uploads *uploads, struct uploads_state *state)
 {
+    state->n_running = uploads->n_running;
+    state->free_bytes = free_bytes_now(uploads);
     pthread_mutex_lock(&uploads->shared.lock);
-    uint64_t bytes = uploads->shared.reserved_bytes;
+    state->reserved_bytes = uploads->shared.reserved_bytes;
     pthread_mutex_unlock(&uploads->shared.lock);
-    return bytes;
 }
 
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
@@ -161,7 +158,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
     uint64_t more = bytes > room->bytes ? bytes - room->bytes : 0;
     /* What is written meanwhile is then counted twice, and never not at all. */
     uint64_t written = atomic_load(&uploads->written_bytes);
-    uint64_t free_bytes = uploads_free_bytes(uploads);
+    uint64_t free_bytes = free_bytes_now(uploads);
 
     pthread_mutex_lock(&uploads->shared.lock);
     uint64_t reserved = uploads->shared.reserved_bytes;

@@ -46,15 +46,17 @@ struct uploads *uploads_new(const char *dir, const char *media_dir) MUST_CHECK;
 /* All uploads must be free. *UPLOADS becomes NULL; NULL is allowed. */
 void uploads_free(struct uploads **uploads);
 
-/* Uploads running now. Thread-safe. */
-unsigned uploads_running(const struct uploads *uploads);
+/* Uploads now, and their room. */
+struct uploads_state {
+    unsigned n_running;
+    uint64_t reserved_bytes; /* of room that requests hold */
+    /* That may still be written, where there are fewer of the two directories. UINT64_MAX
+     * when the file systems do not say, 0 when they cannot be asked. */
+    uint64_t free_bytes;
+};
 
-/* Bytes of room that requests hold now. Thread-safe. */
-uint64_t uploads_reserved_bytes(struct uploads *uploads);
-
-/* Bytes that may still be written, where there are fewer of the two directories.
- * UINT64_MAX when the file systems do not say, 0 when they cannot be asked. */
-uint64_t uploads_free_bytes(const struct uploads *uploads);
+/* Thread-safe. Asks the file systems. */
+void uploads_state(struct uploads *uploads, struct uploads_state *state);
 
 /* How much room there is for uploads. */
 struct upload_limits {

@@ -12,7 +12,7 @@ static struct relay_state relay_state_of(size_t shard)
 {
     struct relay_state state;
 
-    relay_get_state(fixture.relay, shard, &state);
+    relay_state(fixture.relay, shard, &state);
     return state;
 }
 
@@ -36,7 +36,7 @@ static void test_relay_delivers_what_was_left(void **unused)
     assert_int_equal(like(me, near, true), OUTCOME_OK);
     assert_int_equal(likes_of(near), 1);
     assert_int_equal(card_of(me).favorite_count, 3);
-    relay_get_state(fixture.relay, 0, &before);
+    relay_state(fixture.relay, 0, &before);
     WAIT_FOR(relay_state_of(0).oldest_ms > 0); /* it sees that something waits */
     thaw(frozen);
     settle();
@@ -560,7 +560,7 @@ static void test_full_queue_leaves_rows(void **unused)
         assert_int_equal(like(me, live_video(fixture.router, author), true), OUTCOME_OK);
     }
     fixture.delivery = mine;
-    delivery_get_state(narrow, &state);
+    delivery_state(narrow, &state);
     assert_int_equal(state.made_total, 10);
     assert_true(state.queued <= 1);
     settle();

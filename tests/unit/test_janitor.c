@@ -281,7 +281,7 @@ static struct janitor *start(const struct janitor_options *options)
 static void test_jobs(void **state)
 {
     (void)state;
-    struct janitor_counts counts;
+    struct janitor_state counts;
     for (unsigned i = 0; i < JOBS_MAX; i++) {
         put(i, shards.names[i]);
         add_job("media_delete", shards.names[i], 1);
@@ -292,7 +292,7 @@ static void test_jobs(void **state)
     assert_null(janitor);
     assert_int_equal(scratch_count_files(&scratch), 0);
     janitor = start(&quiet);
-    janitor_counts(janitor, &counts);
+    janitor_state(janitor, &counts);
     assert_int_equal(counts.jobs_done, 0);
     janitor_free(&janitor);
 }
@@ -303,7 +303,7 @@ static void test_purge(void **state)
 {
     (void)state;
     struct janitor_options often = quiet;
-    struct janitor_counts counts;
+    struct janitor_state counts;
     often.job_poll_ms = 1;
     (void)pthread_mutex_lock(&shards.lock);
     shards.purge_steps = 50;
@@ -319,7 +319,7 @@ static void test_purge(void **state)
     await_count(&shards.n_purged, 50);
     janitor_poke(janitor); /* its next look is far away */
     do {
-        janitor_counts(janitor, &counts);
+        janitor_state(janitor, &counts);
     } while (counts.rows_purged < UINT64_C(350));
     janitor_free(&janitor);
     assert_int_equal(counts.rows_purged, UINT64_C(350));
@@ -415,7 +415,7 @@ static void test_bad_jobs(void **state)
 static unsigned files_after_sweep(enum outcome outcome, bool live, int64_t orphan_age_s)
 {
     struct janitor_options options = quiet;
-    struct janitor_counts counts = {0};
+    struct janitor_state counts = {0};
     shards.find_outcome = outcome;
     shards.find_live = live;
     shards.n_asked = 0;
@@ -424,7 +424,7 @@ static unsigned files_after_sweep(enum outcome outcome, bool live, int64_t orpha
     struct janitor *janitor = start(&options);
     int64_t until_ms = clock_mono_ms() + 60000;
     while (counts.sweeps < 2 && clock_mono_ms() < until_ms) {
-        janitor_counts(janitor, &counts);
+        janitor_state(janitor, &counts);
         (void)poll(NULL, 0, 1); /* nobody signals the end of a sweep */
     }
     janitor_free(&janitor);

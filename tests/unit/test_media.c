@@ -312,10 +312,9 @@ static void test_queue(void **state)
     }
     assert_int_equal(n_done + n_busy, ARRAY_LEN(threads));
     assert_true(n_done >= 2 && n_busy >= 1);
-    unsigned running = 1;
-    unsigned waiting = 1;
-    media_load(media, &running, &waiting);
-    assert_int_equal(running + waiting, 0);
+    struct media_state now;
+    media_state(media, &now);
+    assert_int_equal(now.n_running + now.n_waiting, 0);
 }
 
 static void test_deadline(void **state)

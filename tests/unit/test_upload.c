@@ -87,6 +87,14 @@ static int teardown(void **state)
     return 0;
 }
 
+static struct uploads_state state_of(const struct fixture *fixture)
+{
+    struct uploads_state state;
+
+    uploads_state(fixture->uploads, &state);
+    return state;
+}
+
 static void test_receives(void **state)
 {
     struct fixture *fixture = *state;
@@ -94,7 +102,7 @@ static void test_receives(void **state)
     char sha256[2 * UPLOAD_SHA256_BYTES + 1];
     char back[HEAD_LEN + 3];
     assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
-    assert_int_equal(uploads_running(fixture->uploads), 1);
+    assert_int_equal(state_of(fixture).n_running, 1);
     for (size_t i = 0; i < HEAD_LEN; i++) {
         assert_int_equal(upload_write(upload, &HEAD[i], 1), UPLOAD_OK);
     }
@@ -111,7 +119,7 @@ static void test_receives(void **state)
     assert_int_equal(scratch_count_files(&fixture->scratch), 0);
     upload_free(&upload);
     assert_null(upload);
-    assert_int_equal(uploads_running(fixture->uploads), 0);
+    assert_int_equal(state_of(fixture).n_running, 0);
 }
 
 static void test_limit(void **state)
@@ -156,7 +164,7 @@ static void test_at_once(void **state)
     assert_int_equal(upload_new(fixture->uploads, 10, 2, &uploads[2]), UPLOAD_OK);
     upload_free(&uploads[1]);
     upload_free(&uploads[2]);
-    assert_int_equal(uploads_running(fixture->uploads), 0);
+    assert_int_equal(state_of(fixture).n_running, 0);
 }
 
 /* A full disk is told apart: /dev/full refuses every byte. */
@@ -218,19 +226,19 @@ static void test_room_on_disk(void **state)
     struct upload_room first = {0};
     struct upload_room second = {0};
     assert_int_equal(reserve(fixture, &first, 90 * MEGABYTE + 1), UPLOAD_DISK_FULL);
-    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 0);
+    assert_int_equal(state_of(fixture).reserved_bytes, 0);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE + 1), UPLOAD_DISK_FULL);
     assert_int_equal(second.bytes, 0);
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
-    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 90 * MEGABYTE);
+    assert_int_equal(state_of(fixture).reserved_bytes, 90 * MEGABYTE);
     uploads_release(fixture->uploads, &first);
     assert_int_equal(first.bytes, 0);
     uploads_release(fixture->uploads, &first);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &first);
     uploads_release(fixture->uploads, &second);
-    assert_int_equal(uploads_reserved_bytes(fixture->uploads), 0);
+    assert_int_equal(state_of(fixture).reserved_bytes, 0);
 }
 
 /* The disk of the two that has less decides. */
@@ -239,7 +247,7 @@ static void test_room_where_less_is(void **state)
     struct fixture *fixture = *state;
     struct upload_room room = {0};
     set_free(100 * MEGABYTE, 9 * MEGABYTE);
-    assert_int_equal(uploads_free_bytes(fixture->uploads), 9 * MEGABYTE);
+    assert_int_equal(state_of(fixture).free_bytes, 9 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
     set_free(9 * MEGABYTE, 100 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
