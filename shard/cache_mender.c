@@ -25,12 +25,14 @@ struct debt {
 struct cache_mender {
     struct cache *cache; /* (ref) */
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;                 /* there is something, or stop */
-    struct debt debts[CACHE_MENDER_MAX]; /* a ring */
-    size_t first;
-    size_t n;
-    bool stop;
+    struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;              /* there is something, or stop */
+        struct debt debts[CACHE_MENDER_MAX]; /* a ring */
+        size_t first;
+        size_t n;
+        bool stop;
+    } shared;
 };
 
 /* Take up to BATCH_MAX that are not over yet; waits for some. 0: it is time to stop. */
@@ -38,32 +40,33 @@ static size_t take(struct cache_mender *mender, struct debt *batch)
 {
     size_t n = 0;
 
-    pthread_mutex_lock(&mender->mutex);
-    while (mender->n == 0 && !mender->stop) {
-        pthread_cond_wait(&mender->cond, &mender->mutex);
+    pthread_mutex_lock(&mender->shared.mutex);
+    while (mender->shared.n == 0 && !mender->shared.stop) {
+        pthread_cond_wait(&mender->shared.changed, &mender->shared.mutex);
     }
     int64_t now_ms = clock_mono_ms();
-    while (mender->n > 0 && n < BATCH_MAX && !mender->stop) {
-        struct debt *debt = &mender->debts[mender->first];
-        mender->first = (mender->first + 1) % CACHE_MENDER_MAX;
-        mender->n--;
+    while (mender->shared.n > 0 && n < BATCH_MAX && !mender->shared.stop) {
+        struct debt *debt = &mender->shared.debts[mender->shared.first];
+        mender->shared.first = (mender->shared.first + 1) % CACHE_MENDER_MAX;
+        mender->shared.n--;
         if (debt->until_ms > now_ms) {
             batch[n++] = *debt;
         }
     }
-    pthread_mutex_unlock(&mender->mutex);
+    pthread_mutex_unlock(&mender->shared.mutex);
     return n;
 }
 
 static void put(struct cache_mender *mender, const struct debt *debt)
 {
-    pthread_mutex_lock(&mender->mutex);
-    if (mender->n < CACHE_MENDER_MAX) {
-        mender->debts[(mender->first + mender->n) % CACHE_MENDER_MAX] = *debt;
-        mender->n++;
-        pthread_cond_signal(&mender->cond);
+    pthread_mutex_lock(&mender->shared.mutex);
+    if (mender->shared.n < CACHE_MENDER_MAX) {
+        mender->shared
+            .debts[(mender->shared.first + mender->shared.n) % CACHE_MENDER_MAX] = *debt;
+        mender->shared.n++;
+        pthread_cond_signal(&mender->shared.changed);
     }
-    pthread_mutex_unlock(&mender->mutex);
+    pthread_mutex_unlock(&mender->shared.mutex);
 }
 
 /* Sleep a moment, but for the end. False: it is time to stop. */
@@ -72,13 +75,13 @@ static bool rest(struct cache_mender *mender)
     const struct timespec until = clock_timespec(clock_mono_ms() + PAUSE_MS);
     int late = 0;
 
-    pthread_mutex_lock(&mender->mutex);
-    while (!mender->stop && late == 0) {
-        late = pthread_cond_clockwait(&mender->cond, &mender->mutex, CLOCK_MONOTONIC,
-                                      &until);
+    pthread_mutex_lock(&mender->shared.mutex);
+    while (!mender->shared.stop && late == 0) {
+        late = pthread_cond_clockwait(&mender->shared.changed, &mender->shared.mutex,
+                                      CLOCK_MONOTONIC, &until);
     }
-    bool goes_on = !mender->stop;
-    pthread_mutex_unlock(&mender->mutex);
+    bool goes_on = !mender->shared.stop;
+    pthread_mutex_unlock(&mender->shared.mutex);
     return goes_on;
 }
 
@@ -124,15 +127,15 @@ struct cache_mender *cache_mender_new(struct cache *cache)
         return NULL;
     }
     mender->cache = cache;
-    pthread_mutex_init(&mender->mutex, NULL);
-    pthread_cond_init(&mender->cond, NULL);
+    pthread_mutex_init(&mender->shared.mutex, NULL);
+    pthread_cond_init(&mender->shared.changed, NULL);
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     bool is_good = pthread_create(&mender->thread, &attr, mender_run, mender) == 0;
     pthread_attr_destroy(&attr);
     if (!is_good) {
-        pthread_cond_destroy(&mender->cond);
-        pthread_mutex_destroy(&mender->mutex);
+        pthread_cond_destroy(&mender->shared.changed);
+        pthread_mutex_destroy(&mender->shared.mutex);
         free(mender);
         mender = NULL;
     }
@@ -146,13 +149,13 @@ void cache_mender_free(struct cache_mender **mender)
     if (m == NULL) {
         return;
     }
-    pthread_mutex_lock(&m->mutex);
-    m->stop = true;
-    pthread_cond_signal(&m->cond);
-    pthread_mutex_unlock(&m->mutex);
+    pthread_mutex_lock(&m->shared.mutex);
+    m->shared.stop = true;
+    pthread_cond_signal(&m->shared.changed);
+    pthread_mutex_unlock(&m->shared.mutex);
     pthread_join(m->thread, NULL);
-    pthread_cond_destroy(&m->cond);
-    pthread_mutex_destroy(&m->mutex);
+    pthread_cond_destroy(&m->shared.changed);
+    pthread_mutex_destroy(&m->shared.mutex);
     free(m);
     *mender = NULL;
 }

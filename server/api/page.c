@@ -37,8 +37,10 @@ struct made_page {
 
 struct pages {
     struct copies *flights; /* owned; who makes one, and who waits for it */
-    pthread_mutex_t mutex;
-    struct made_page *ready[PLACES]; /* one reference to each is ours */
+    struct {
+        pthread_mutex_t mutex;
+        struct made_page *ready[PLACES]; /* one reference to each is ours */
+    } shared;
 };
 
 struct pages *pages_new(void)
@@ -46,7 +48,7 @@ struct pages *pages_new(void)
     struct pages *pages = calloc(1, sizeof *pages);
 
     if (pages != NULL) {
-        pthread_mutex_init(&pages->mutex, NULL);
+        pthread_mutex_init(&pages->shared.mutex, NULL);
         pages->flights = copies_new(0);
         if (pages->flights == NULL) {
             pages_free(&pages);
@@ -79,10 +81,10 @@ void pages_free(struct pages **pages)
 {
     if (*pages != NULL) {
         for (size_t i = 0; i < PLACES; i++) {
-            unref((*pages)->ready[i]);
+            unref((*pages)->shared.ready[i]);
         }
         copies_free(&(*pages)->flights);
-        pthread_mutex_destroy(&(*pages)->mutex);
+        pthread_mutex_destroy(&(*pages)->shared.mutex);
         free(*pages);
         *pages = NULL;
     }
@@ -119,12 +121,12 @@ static bool is_good(const struct made_page *made, const struct page_name *name,
 const struct page *pages_peek(struct pages *pages, const struct request *req,
                               const struct page_name *name)
 {
-    pthread_mutex_lock(&pages->mutex);
-    struct made_page *made = pages->ready[place_of(name)];
+    pthread_mutex_lock(&pages->shared.mutex);
+    struct made_page *made = pages->shared.ready[place_of(name)];
     if (made != NULL) {
         atomic_fetch_add(&made->refs, 1);
     }
-    pthread_mutex_unlock(&pages->mutex);
+    pthread_mutex_unlock(&pages->shared.mutex);
     if (made != NULL && !is_good(made, name, req->app)) {
         unref(made);
         made = NULL;
@@ -205,11 +207,11 @@ static bool fill(struct made_page *made, const struct request *req,
 static void set_ready(struct pages *pages, struct made_page *made)
 {
     atomic_fetch_add(&made->refs, 1);
-    pthread_mutex_lock(&pages->mutex);
-    struct made_page **place = &pages->ready[place_of(&made->name)];
+    pthread_mutex_lock(&pages->shared.mutex);
+    struct made_page **place = &pages->shared.ready[place_of(&made->name)];
     struct made_page *old = *place;
     *place = made;
-    pthread_mutex_unlock(&pages->mutex);
+    pthread_mutex_unlock(&pages->shared.mutex);
     unref(old);
 }
 

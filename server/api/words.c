@@ -53,8 +53,10 @@ struct words_list {
 };
 
 struct words {
-    pthread_mutex_t lock;
-    struct words_list *list; /* one reference */
+    struct {
+        pthread_mutex_t mutex;
+        struct words_list *list; /* one reference */
+    } shared;
 };
 
 /* ---- Characters ---- */
@@ -403,16 +405,16 @@ struct words *words_new(struct words_list *list_steal)
         words_list_unref(&list_steal);
         return NULL;
     }
-    (void)pthread_mutex_init(&words->lock, NULL);
-    words->list = list_steal;
+    (void)pthread_mutex_init(&words->shared.mutex, NULL);
+    words->shared.list = list_steal;
     return words;
 }
 
 void words_free(struct words **words)
 {
     if (*words != NULL) {
-        words_list_unref(&(*words)->list);
-        (void)pthread_mutex_destroy(&(*words)->lock);
+        words_list_unref(&(*words)->shared.list);
+        (void)pthread_mutex_destroy(&(*words)->shared.mutex);
         free(*words);
         *words = NULL;
     }
@@ -422,10 +424,10 @@ void words_replace(struct words *words, struct words_list *list_steal)
 {
     struct words_list *old;
 
-    (void)pthread_mutex_lock(&words->lock);
-    old = words->list;
-    words->list = list_steal;
-    (void)pthread_mutex_unlock(&words->lock);
+    (void)pthread_mutex_lock(&words->shared.mutex);
+    old = words->shared.list;
+    words->shared.list = list_steal;
+    (void)pthread_mutex_unlock(&words->shared.mutex);
     words_list_unref(&old);
 }
 
@@ -434,10 +436,10 @@ static struct words_list *list_ref(struct words *words)
 {
     struct words_list *list;
 
-    (void)pthread_mutex_lock(&words->lock);
-    list = words->list;
+    (void)pthread_mutex_lock(&words->shared.mutex);
+    list = words->shared.list;
     (void)atomic_fetch_add(&list->n_refs, 1);
-    (void)pthread_mutex_unlock(&words->lock);
+    (void)pthread_mutex_unlock(&words->shared.mutex);
     return list;
 }
 

@@ -39,7 +39,7 @@ struct cell {
 struct rate {
     struct tagger tagger;
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         struct cell *cells; /* owned; SETS * WAYS */
     } shared;
 };
@@ -84,7 +84,7 @@ struct rate *rate_new(void)
     }
     gcra_init();
     rate->shared.cells = calloc((size_t)SETS * WAYS, sizeof(struct cell));
-    CHECK(pthread_mutex_init(&rate->shared.lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&rate->shared.mutex, NULL) == 0);
     if (!tagger_init(&rate->tagger) || rate->shared.cells == NULL) {
         rate_free(&rate);
     }
@@ -95,7 +95,7 @@ void rate_free(struct rate **rate)
 {
     if (*rate != NULL) {
         tagger_release(&(*rate)->tagger);
-        pthread_mutex_destroy(&(*rate)->shared.lock);
+        pthread_mutex_destroy(&(*rate)->shared.mutex);
         free((*rate)->shared.cells);
         free(*rate);
         *rate = NULL;
@@ -150,9 +150,9 @@ int64_t rate_take(struct rate *rate, enum rate_action action, const void *who, s
     if (tag == 0) {
         return UNCOUNTED_US;
     }
-    pthread_mutex_lock(&rate->shared.lock);
+    pthread_mutex_lock(&rate->shared.mutex);
     int64_t wait_us = gcra_take(rule, &claim_locked(rate, tag)->until_us, now_us);
-    pthread_mutex_unlock(&rate->shared.lock);
+    pthread_mutex_unlock(&rate->shared.mutex);
     return wait_us;
 }
 
@@ -164,12 +164,12 @@ void rate_give(struct rate *rate, enum rate_action action, const void *who, size
     if (tag == 0) {
         return;
     }
-    pthread_mutex_lock(&rate->shared.lock);
+    pthread_mutex_lock(&rate->shared.mutex);
     struct cell *cell = find_locked(rate, tag);
     if (cell != NULL) {
         cell->until_us -= rule->step_us;
     }
-    pthread_mutex_unlock(&rate->shared.lock);
+    pthread_mutex_unlock(&rate->shared.mutex);
 }
 
 /* ---- Requests ---- */

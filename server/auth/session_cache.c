@@ -20,9 +20,9 @@ struct entry {
     int64_t until_ms;
 };
 
-/* Sets whose number is congruent share a lock and a generation. */
+/* Sets whose number is congruent share a mutex and a generation. */
 struct stripe {
-    pthread_mutex_t lock;
+    pthread_mutex_t mutex;
     uint64_t generation;    /* raised by every drop */
     int64_t users_until_ms; /* of a user all was dropped: others may not have heard */
 };
@@ -53,7 +53,7 @@ struct session_cache *session_cache_new(size_t entries_max)
     }
     rnd_bytes(&cache->seed, sizeof cache->seed);
     for (size_t i = 0; i < STRIPES; i++) {
-        CHECK(pthread_mutex_init(&cache->stripes[i].lock, NULL) == 0);
+        CHECK(pthread_mutex_init(&cache->stripes[i].mutex, NULL) == 0);
     }
     return cache;
 }
@@ -62,7 +62,7 @@ void session_cache_free(struct session_cache **cache)
 {
     if (*cache != NULL) {
         for (size_t i = 0; i < STRIPES; i++) {
-            pthread_mutex_destroy(&(*cache)->stripes[i].lock);
+            pthread_mutex_destroy(&(*cache)->stripes[i].mutex);
         }
         free((*cache)->entries);
         free(*cache);
@@ -86,7 +86,7 @@ static struct entry *lock_set(struct session_cache *cache, uint64_t user_id,
     size_t set = (size_t)(mix(user_id ^ cache->seed) % cache->n_sets);
 
     *stripe = &cache->stripes[set % STRIPES];
-    pthread_mutex_lock(&(*stripe)->lock);
+    pthread_mutex_lock(&(*stripe)->mutex);
     return &cache->entries[set * cache->n_ways];
 }
 
@@ -114,7 +114,7 @@ bool session_cache_has(struct session_cache *cache, uint64_t user_id,
     }
     ticket->generation = stripe->generation;
     ticket->is_wary = now_ms < stripe->users_until_ms;
-    pthread_mutex_unlock(&stripe->lock);
+    pthread_mutex_unlock(&stripe->mutex);
     return found;
 }
 
@@ -154,7 +154,7 @@ bool session_cache_put(struct session_cache *cache, uint64_t user_id,
         memcpy(entry->session, session, SESSION_BYTES);
         entry->until_ms = until_ms;
     }
-    pthread_mutex_unlock(&stripe->lock);
+    pthread_mutex_unlock(&stripe->mutex);
     return is_current;
 }
 
@@ -178,7 +178,7 @@ static void drop(struct session_cache *cache, uint64_t user_id,
     if (session == NULL) {
         stripe->users_until_ms = clock_mono_ms() + SESSION_WARY_MS;
     }
-    pthread_mutex_unlock(&stripe->lock);
+    pthread_mutex_unlock(&stripe->mutex);
 }
 
 void session_cache_drop(struct session_cache *cache, uint64_t user_id,

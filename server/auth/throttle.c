@@ -37,7 +37,7 @@ struct cell {
 struct throttle {
     struct tagger tagger;
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         struct cell *cells; /* owned; SETS * WAYS */
     } shared;
 };
@@ -50,7 +50,7 @@ struct throttle *throttle_new(void)
         return NULL;
     }
     throttle->shared.cells = calloc((size_t)SETS * WAYS, sizeof(struct cell));
-    CHECK(pthread_mutex_init(&throttle->shared.lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&throttle->shared.mutex, NULL) == 0);
     if (!tagger_init(&throttle->tagger) || throttle->shared.cells == NULL) {
         throttle_free(&throttle);
     }
@@ -61,7 +61,7 @@ void throttle_free(struct throttle **throttle)
 {
     if (*throttle != NULL) {
         tagger_release(&(*throttle)->tagger);
-        pthread_mutex_destroy(&(*throttle)->shared.lock);
+        pthread_mutex_destroy(&(*throttle)->shared.mutex);
         free((*throttle)->shared.cells);
         free(*throttle);
         *throttle = NULL;
@@ -273,9 +273,9 @@ int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *
             return WAIT_MS; /* memory is short: nobody is let in uncounted */
         }
     }
-    pthread_mutex_lock(&throttle->shared.lock);
+    pthread_mutex_lock(&throttle->shared.mutex);
     int64_t wait_ms = enter_locked(throttle, limits, now_ms, pass);
-    pthread_mutex_unlock(&throttle->shared.lock);
+    pthread_mutex_unlock(&throttle->shared.mutex);
     return wait_ms;
 }
 
@@ -292,10 +292,10 @@ bool throttle_knows(struct throttle *throttle, const struct throttle_try *attemp
     if (tag == 0) {
         return false;
     }
-    pthread_mutex_lock(&throttle->shared.lock);
+    pthread_mutex_lock(&throttle->shared.mutex);
     const struct cell *pair = find_pair_locked(throttle, tag, now_ms);
     bool is_known = pair != NULL && pair->is_known;
-    pthread_mutex_unlock(&throttle->shared.lock);
+    pthread_mutex_unlock(&throttle->shared.mutex);
     return is_known;
 }
 
@@ -338,9 +338,9 @@ void throttle_know(struct throttle *throttle, const struct throttle_try *attempt
     uint64_t tag = make_tag(throttle, COUNT_PAIR, attempt);
 
     if (tag != 0) {
-        pthread_mutex_lock(&throttle->shared.lock);
+        pthread_mutex_lock(&throttle->shared.mutex);
         know_locked(throttle, tag, now_ms);
-        pthread_mutex_unlock(&throttle->shared.lock);
+        pthread_mutex_unlock(&throttle->shared.mutex);
     }
 }
 
@@ -350,7 +350,7 @@ void throttle_leave(struct throttle *throttle, const struct throttle_pass *pass,
     if (end == THROTTLE_WRONG) {
         return;
     }
-    pthread_mutex_lock(&throttle->shared.lock);
+    pthread_mutex_lock(&throttle->shared.mutex);
     if (end == THROTTLE_RIGHT) {
         know_locked(throttle, pass->tags[COUNT_PAIR], now_ms);
     } else {
@@ -362,5 +362,5 @@ void throttle_leave(struct throttle *throttle, const struct throttle_pass *pass,
     if (pass->charged[COUNT_ADDRESS]) {
         hourly_return_locked(throttle, pass->tags[COUNT_ADDRESS], pass->address_step_ms);
     }
-    pthread_mutex_unlock(&throttle->shared.lock);
+    pthread_mutex_unlock(&throttle->shared.mutex);
 }

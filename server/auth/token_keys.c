@@ -21,7 +21,7 @@ struct generation {
 
 struct token_keys {
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         struct generation *current;
     } shared;
 };
@@ -205,7 +205,7 @@ struct token_keys *token_keys_new(const char *path, char *why, size_t size)
         free(holder);
         return NULL;
     }
-    CHECK(pthread_mutex_init(&holder->shared.lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&holder->shared.mutex, NULL) == 0);
     return holder;
 }
 
@@ -214,7 +214,7 @@ void token_keys_free(struct token_keys **holder)
     if (*holder != NULL) {
         CHECK((*holder)->shared.current->n_refs == 1);
         drop_locked((*holder)->shared.current);
-        pthread_mutex_destroy(&(*holder)->shared.lock);
+        pthread_mutex_destroy(&(*holder)->shared.mutex);
         free(*holder);
         *holder = NULL;
     }
@@ -228,19 +228,19 @@ bool token_keys_reload(struct token_keys *holder, const char *path, char *why,
     if (fresh == NULL) {
         return false;
     }
-    pthread_mutex_lock(&holder->shared.lock);
+    pthread_mutex_lock(&holder->shared.mutex);
     drop_locked(holder->shared.current);
     holder->shared.current = fresh;
-    pthread_mutex_unlock(&holder->shared.lock);
+    pthread_mutex_unlock(&holder->shared.mutex);
     return true;
 }
 
 const struct jwt_keys *token_keys_ref(struct token_keys *holder)
 {
-    pthread_mutex_lock(&holder->shared.lock);
+    pthread_mutex_lock(&holder->shared.mutex);
     struct generation *generation = holder->shared.current;
     generation->n_refs++;
-    pthread_mutex_unlock(&holder->shared.lock);
+    pthread_mutex_unlock(&holder->shared.mutex);
     return &generation->keys;
 }
 
@@ -250,8 +250,8 @@ void token_keys_unref(struct token_keys *holder, const struct jwt_keys **keys)
      * only the caller's view of it is. */
     struct generation *generation = (struct generation *)(uintptr_t)*keys;
 
-    pthread_mutex_lock(&holder->shared.lock);
+    pthread_mutex_lock(&holder->shared.mutex);
     drop_locked(generation);
-    pthread_mutex_unlock(&holder->shared.lock);
+    pthread_mutex_unlock(&holder->shared.mutex);
     *keys = NULL;
 }

@@ -22,13 +22,13 @@ void gate_init(struct gate *gate, unsigned width, unsigned queue_max)
 {
     CHECK(width > 0);
     *gate = (struct gate){.width = width, .queue_max = queue_max};
-    CHECK(pthread_mutex_init(&gate->shared.lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&gate->shared.mutex, NULL) == 0);
 }
 
 void gate_release(struct gate *gate)
 {
     CHECK(gate->shared.n_inside == 0 && gate->shared.n_waiting == 0);
-    pthread_mutex_destroy(&gate->shared.lock);
+    pthread_mutex_destroy(&gate->shared.mutex);
 }
 
 static void enqueue_locked(struct gate *gate, struct gate_waiter *waiter)
@@ -68,7 +68,7 @@ static enum gate_status wait_locked(struct gate *gate, int64_t deadline_ms)
     CHECK(pthread_cond_init(&waiter.cond, NULL) == 0);
     enqueue_locked(gate, &waiter);
     while (!waiter.is_inside && rc != ETIMEDOUT) {
-        rc = pthread_cond_clockwait(&waiter.cond, &gate->shared.lock, CLOCK_MONOTONIC,
+        rc = pthread_cond_clockwait(&waiter.cond, &gate->shared.mutex, CLOCK_MONOTONIC,
                                     &deadline);
         CHECK(rc == 0 || rc == ETIMEDOUT);
     }
@@ -83,7 +83,7 @@ enum gate_status gate_enter(struct gate *gate, int64_t deadline_ms)
 {
     enum gate_status status = GATE_ENTERED;
 
-    pthread_mutex_lock(&gate->shared.lock);
+    pthread_mutex_lock(&gate->shared.mutex);
     if (gate->shared.n_inside < gate->width) {
         /* A free place means that nobody waits: places are handed over, not freed. */
         gate->shared.n_inside++;
@@ -92,13 +92,13 @@ enum gate_status gate_enter(struct gate *gate, int64_t deadline_ms)
     } else {
         status = wait_locked(gate, deadline_ms);
     }
-    pthread_mutex_unlock(&gate->shared.lock);
+    pthread_mutex_unlock(&gate->shared.mutex);
     return status;
 }
 
 void gate_leave(struct gate *gate)
 {
-    pthread_mutex_lock(&gate->shared.lock);
+    pthread_mutex_lock(&gate->shared.mutex);
     struct gate_waiter *waiter = gate->shared.first;
     CHECK(gate->shared.n_inside > 0);
     if (waiter != NULL) {
@@ -108,17 +108,17 @@ void gate_leave(struct gate *gate)
     } else {
         gate->shared.n_inside--;
     }
-    pthread_mutex_unlock(&gate->shared.lock);
+    pthread_mutex_unlock(&gate->shared.mutex);
 }
 
 void gate_load(struct gate *gate, unsigned *n_inside, unsigned *n_waiting)
 {
-    pthread_mutex_lock(&gate->shared.lock);
+    pthread_mutex_lock(&gate->shared.mutex);
     if (n_inside != NULL) {
         *n_inside = gate->shared.n_inside;
     }
     if (n_waiting != NULL) {
         *n_waiting = gate->shared.n_waiting;
     }
-    pthread_mutex_unlock(&gate->shared.lock);
+    pthread_mutex_unlock(&gate->shared.mutex);
 }

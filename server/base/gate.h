@@ -21,7 +21,7 @@ struct gate {
     unsigned width;     /* threads inside at once */
     unsigned queue_max; /* threads waiting at once */
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         unsigned n_inside;
         unsigned n_waiting;
         struct gate_waiter *first; /* (ref on the stacks of waiting threads) */

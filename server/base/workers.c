@@ -21,9 +21,9 @@ struct idler {
 
 struct workers {
     struct workers_options options;
-    pthread_mutex_t mutex;
-    pthread_cond_t gone; /* a thread ended */
     struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t gone; /* a thread ended */
         struct work *head;
         struct work *tail;
         size_t n_queued;
@@ -33,7 +33,7 @@ struct workers {
         bool stopping;
         bool has_last;  /* last is a thread that ended and was not joined yet */
         pthread_t last; /* each ending thread joins the one before it */
-    } shared;           /* under mutex */
+    } shared;
 };
 
 size_t workers_stack_bytes(void)
@@ -101,7 +101,8 @@ static bool idle_locked(struct workers *workers)
 
     add_idler_locked(workers, &self);
     while (self.link != NULL && rc != ETIMEDOUT) {
-        rc = pthread_cond_clockwait(&self.wake, &workers->mutex, CLOCK_MONOTONIC, &until);
+        rc = pthread_cond_clockwait(&self.wake, &workers->shared.mutex, CLOCK_MONOTONIC,
+                                    &until);
     }
     if (self.link != NULL) {
         remove_idler_locked(workers, &self);
@@ -131,19 +132,19 @@ static void *worker_main(void *arg)
     pthread_t previous;
     bool has_previous;
 
-    (void)pthread_mutex_lock(&workers->mutex);
+    (void)pthread_mutex_lock(&workers->shared.mutex);
     while ((job = next_job_locked(workers)) != NULL) {
-        (void)pthread_mutex_unlock(&workers->mutex);
+        (void)pthread_mutex_unlock(&workers->shared.mutex);
         job->run(job);
-        (void)pthread_mutex_lock(&workers->mutex);
+        (void)pthread_mutex_lock(&workers->shared.mutex);
     }
     previous = workers->shared.last;
     has_previous = workers->shared.has_last;
     workers->shared.last = pthread_self();
     workers->shared.has_last = true;
     workers->shared.n_threads--;
-    (void)pthread_cond_signal(&workers->gone);
-    (void)pthread_mutex_unlock(&workers->mutex);
+    (void)pthread_cond_signal(&workers->shared.gone);
+    (void)pthread_mutex_unlock(&workers->shared.mutex);
     if (has_previous) {
         (void)pthread_join(previous, NULL);
     }
@@ -167,9 +168,9 @@ static bool start_thread(struct workers *workers)
     }
     if (rc != 0) {
         log_write(LOG_WARN, "worker_not_started", "errno=%d", rc);
-        (void)pthread_mutex_lock(&workers->mutex);
+        (void)pthread_mutex_lock(&workers->shared.mutex);
         workers->shared.n_threads--;
-        (void)pthread_mutex_unlock(&workers->mutex);
+        (void)pthread_mutex_unlock(&workers->shared.mutex);
     }
     return rc == 0;
 }
@@ -186,12 +187,12 @@ struct workers *workers_new(const struct workers_options *options)
     if (workers->options.stack_bytes == 0) {
         workers->options.stack_bytes = workers_stack_bytes();
     }
-    (void)pthread_mutex_init(&workers->mutex, NULL);
-    (void)pthread_cond_init(&workers->gone, NULL);
+    (void)pthread_mutex_init(&workers->shared.mutex, NULL);
+    (void)pthread_cond_init(&workers->shared.gone, NULL);
     for (unsigned i = 0; i < options->n_min; i++) {
-        (void)pthread_mutex_lock(&workers->mutex);
+        (void)pthread_mutex_lock(&workers->shared.mutex);
         workers->shared.n_threads++;
-        (void)pthread_mutex_unlock(&workers->mutex);
+        (void)pthread_mutex_unlock(&workers->shared.mutex);
         if (!start_thread(workers)) {
             workers_free(&workers);
             return NULL;
@@ -205,16 +206,16 @@ void workers_stop(struct workers *workers)
     if (workers == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&workers->mutex);
+    (void)pthread_mutex_lock(&workers->shared.mutex);
     workers->shared.stopping = true;
     while (wake_one_locked(workers)) {
     }
     while (workers->shared.n_threads > 0) {
-        (void)pthread_cond_wait(&workers->gone, &workers->mutex);
+        (void)pthread_cond_wait(&workers->shared.gone, &workers->shared.mutex);
     }
     bool has_last = workers->shared.has_last;
     workers->shared.has_last = false;
-    (void)pthread_mutex_unlock(&workers->mutex);
+    (void)pthread_mutex_unlock(&workers->shared.mutex);
     if (has_last) {
         (void)pthread_join(workers->shared.last, NULL);
     }
@@ -229,8 +230,8 @@ void workers_free(struct workers **workers)
     }
     *workers = NULL;
     workers_stop(self);
-    (void)pthread_cond_destroy(&self->gone);
-    (void)pthread_mutex_destroy(&self->mutex);
+    (void)pthread_cond_destroy(&self->shared.gone);
+    (void)pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }
 
@@ -250,10 +251,10 @@ bool workers_submit(struct workers *workers, struct work *job)
 {
     bool grow = false;
 
-    (void)pthread_mutex_lock(&workers->mutex);
+    (void)pthread_mutex_lock(&workers->shared.mutex);
     if (workers->shared.n_queued >= workers->options.queue_max ||
         workers->shared.stopping) {
-        (void)pthread_mutex_unlock(&workers->mutex);
+        (void)pthread_mutex_unlock(&workers->shared.mutex);
         return false;
     }
     push_locked(workers, job);
@@ -261,7 +262,7 @@ bool workers_submit(struct workers *workers, struct work *job)
         workers->shared.n_threads++;
         grow = true;
     }
-    (void)pthread_mutex_unlock(&workers->mutex);
+    (void)pthread_mutex_unlock(&workers->shared.mutex);
     if (grow) {
         /* Without it the job waits for one of the threads there are. */
         (void)start_thread(workers);
@@ -271,9 +272,9 @@ bool workers_submit(struct workers *workers, struct work *job)
 
 void workers_state(struct workers *workers, struct workers_state *state)
 {
-    (void)pthread_mutex_lock(&workers->mutex);
+    (void)pthread_mutex_lock(&workers->shared.mutex);
     state->n_threads = workers->shared.n_threads;
     state->n_busy = workers->shared.n_threads - workers->shared.n_idle;
     state->n_queued = workers->shared.n_queued;
-    (void)pthread_mutex_unlock(&workers->mutex);
+    (void)pthread_mutex_unlock(&workers->shared.mutex);
 }

@@ -64,8 +64,10 @@ struct http {
     const struct route_table *routes; /* (ref) */
     struct reaper *reaper;
     struct listener listeners[N_LISTENERS];
-    pthread_mutex_t mutex;
-    pthread_cond_t quiet; /* the last connection of a closing listener ended */
+    struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t quiet; /* the last connection of a closing listener ended */
+    } shared;
 };
 
 /* ---- The library's callbacks ---- */
@@ -214,9 +216,9 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
     free(conn);
     metrics_add(http->app->metrics, METRIC_HTTP_CONNECTIONS, -1);
     if (atomic_fetch_sub(&listener->n_conns, 1) == 1 && atomic_load(&listener->closing)) {
-        (void)pthread_mutex_lock(&http->mutex);
-        (void)pthread_cond_signal(&http->quiet);
-        (void)pthread_mutex_unlock(&http->mutex);
+        (void)pthread_mutex_lock(&http->shared.mutex);
+        (void)pthread_cond_signal(&http->shared.quiet);
+        (void)pthread_mutex_unlock(&http->shared.mutex);
     }
 }
 
@@ -282,8 +284,8 @@ struct http *http_new(struct app *app, const struct route_table *routes)
     }
     http->app = app;
     http->routes = routes;
-    (void)pthread_mutex_init(&http->mutex, NULL);
-    (void)pthread_cond_init(&http->quiet, NULL);
+    (void)pthread_mutex_init(&http->shared.mutex, NULL);
+    (void)pthread_cond_init(&http->shared.quiet, NULL);
     for (size_t i = 0; i < N_LISTENERS; i++) {
         http->listeners[i].http = http;
         http->listeners[i].kind = (enum route_listener)i;
@@ -383,11 +385,12 @@ unsigned http_drain(struct http *http, int64_t deadline_ms)
     const struct listener *listener = &http->listeners[LISTENER_PUBLIC];
     int rc = 0;
 
-    (void)pthread_mutex_lock(&http->mutex);
+    (void)pthread_mutex_lock(&http->shared.mutex);
     while (atomic_load(&listener->n_conns) > 0 && rc != ETIMEDOUT) {
-        rc = pthread_cond_clockwait(&http->quiet, &http->mutex, CLOCK_MONOTONIC, &until);
+        rc = pthread_cond_clockwait(&http->shared.quiet, &http->shared.mutex,
+                                    CLOCK_MONOTONIC, &until);
     }
-    (void)pthread_mutex_unlock(&http->mutex);
+    (void)pthread_mutex_unlock(&http->shared.mutex);
     return atomic_load(&listener->n_active);
 }
 
@@ -416,7 +419,7 @@ void http_free(struct http **http)
         }
     }
     reaper_free(&self->reaper);
-    (void)pthread_cond_destroy(&self->quiet);
-    (void)pthread_mutex_destroy(&self->mutex);
+    (void)pthread_cond_destroy(&self->shared.quiet);
+    (void)pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }

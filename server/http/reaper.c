@@ -53,16 +53,16 @@ struct lingerers {
 struct reaper {
     struct app *app;
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
     struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t wake;
         struct reaper_conn *head;
         bool draining;
         bool hurry; /* look now */
         bool stopping;
         struct lingerers newcomers; /* not looked at yet */
         size_t n_lingering;         /* with those that the thread has */
-    } shared;                       /* under mutex */
+    } shared;
     /* The thread's own: it reads and closes them without the mutex, which every
      * connection needs when it begins and ends. */
     struct lingerers lingering;
@@ -279,9 +279,9 @@ static void linger_locked(struct reaper *reaper, int64_t now_ms)
     if (mine->n == 0) {
         return;
     }
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
     look_lingering(mine, now_ms);
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     reaper->shared.n_lingering = mine->n + newcomers->n;
 }
 
@@ -314,7 +314,7 @@ static void *reaper_main(void *arg)
     int64_t wake_at_ms;
     struct timespec until;
 
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     while (!reaper->shared.stopping) {
         const struct config *config = app_config(reaper->app);
         int64_t now_ms = clock_mono_ms();
@@ -335,10 +335,10 @@ static void *reaper_main(void *arg)
             wake_at_ms = now_ms + LOOK_MS_MIN;
         }
         until = clock_timespec(wake_at_ms);
-        (void)pthread_cond_clockwait(&reaper->wake, &reaper->mutex, CLOCK_MONOTONIC,
-                                     &until);
+        (void)pthread_cond_clockwait(&reaper->shared.wake, &reaper->shared.mutex,
+                                     CLOCK_MONOTONIC, &until);
     }
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
     return NULL;
 }
 
@@ -350,11 +350,11 @@ struct reaper *reaper_new(struct app *app)
         return NULL;
     }
     reaper->app = app;
-    (void)pthread_mutex_init(&reaper->mutex, NULL);
-    (void)pthread_cond_init(&reaper->wake, NULL);
+    (void)pthread_mutex_init(&reaper->shared.mutex, NULL);
+    (void)pthread_cond_init(&reaper->shared.wake, NULL);
     if (pthread_create(&reaper->thread, NULL, reaper_main, reaper) != 0) {
-        (void)pthread_cond_destroy(&reaper->wake);
-        (void)pthread_mutex_destroy(&reaper->mutex);
+        (void)pthread_cond_destroy(&reaper->shared.wake);
+        (void)pthread_mutex_destroy(&reaper->shared.mutex);
         free(reaper);
         return NULL;
     }
@@ -376,16 +376,16 @@ void reaper_free(struct reaper **reaper)
         return;
     }
     *reaper = NULL;
-    (void)pthread_mutex_lock(&self->mutex);
+    (void)pthread_mutex_lock(&self->shared.mutex);
     self->shared.stopping = true;
-    (void)pthread_cond_signal(&self->wake);
-    (void)pthread_mutex_unlock(&self->mutex);
+    (void)pthread_cond_signal(&self->shared.wake);
+    (void)pthread_mutex_unlock(&self->shared.mutex);
     (void)pthread_join(self->thread, NULL);
     CHECK(self->shared.head == NULL);
     close_all(&self->lingering);
     close_all(&self->shared.newcomers);
-    (void)pthread_cond_destroy(&self->wake);
-    (void)pthread_mutex_destroy(&self->mutex);
+    (void)pthread_cond_destroy(&self->shared.wake);
+    (void)pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }
 
@@ -394,18 +394,18 @@ void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)
     memset(conn, 0, sizeof *conn);
     conn->fd = fd;
     reaper_enter(conn, PHASE_IDLE);
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     conn->next = reaper->shared.head;
     if (conn->next != NULL) {
         conn->next->prev = conn;
     }
     reaper->shared.head = conn;
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
 }
 
 void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
 {
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     if (conn->prev != NULL) {
         conn->prev->next = conn->next;
     } else {
@@ -414,7 +414,7 @@ void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
     if (conn->next != NULL) {
         conn->next->prev = conn->prev;
     }
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
 }
 
 bool reaper_linger(struct reaper *reaper, int fd)
@@ -426,15 +426,15 @@ bool reaper_linger(struct reaper *reaper, int fd)
     if (copy < 0) {
         return false;
     }
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     taken = reaper->shared.n_lingering < LINGER_MAX && !reaper->shared.stopping;
     if (taken) {
         newcomers->list[newcomers->n++] =
             (struct lingerer){.fd = copy, .until_ms = clock_mono_ms() + LINGER_MS};
         reaper->shared.n_lingering++;
-        (void)pthread_cond_signal(&reaper->wake);
+        (void)pthread_cond_signal(&reaper->shared.wake);
     }
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
     if (taken) {
         (void)shutdown(fd, SHUT_WR); /* the copy may be closed by now */
     } else {
@@ -445,9 +445,9 @@ bool reaper_linger(struct reaper *reaper, int fd)
 
 void reaper_drain(struct reaper *reaper)
 {
-    (void)pthread_mutex_lock(&reaper->mutex);
+    (void)pthread_mutex_lock(&reaper->shared.mutex);
     reaper->shared.draining = true;
     reaper->shared.hurry = true;
-    (void)pthread_cond_signal(&reaper->wake);
-    (void)pthread_mutex_unlock(&reaper->mutex);
+    (void)pthread_cond_signal(&reaper->shared.wake);
+    (void)pthread_mutex_unlock(&reaper->shared.mutex);
 }

@@ -39,7 +39,7 @@ enum reaper_phase {
 
 /* One connection; embedded in the caller's. */
 struct reaper_conn {
-    struct reaper_conn *next; /* under the reaper's lock */
+    struct reaper_conn *next; /* under the reaper's mutex */
     struct reaper_conn *prev;
     int fd;
     /* Written by the connection's thread: phase, a number that changes with each change

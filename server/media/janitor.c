@@ -67,7 +67,7 @@ struct janitor {
     int64_t *purge_at_ms; /* the job thread's own: per shard, monotonic; owned */
     bool sweep_is_unsure; /* the sweeper's own: some question has no definite answer */
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         pthread_cond_t changed; /* stop, poked or the options */
         struct janitor_options options;
         struct janitor_state counts;
@@ -114,17 +114,17 @@ static void step_begin(struct own_call *own)
 
 static bool stopping(struct janitor *janitor)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     bool stop = janitor->shared.stop;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
     return stop;
 }
 
 static struct janitor_options options_now(struct janitor *janitor)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     struct janitor_options options = janitor->shared.options;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
     return options;
 }
 
@@ -134,24 +134,24 @@ static bool rest(struct janitor *janitor, int64_t pause_ms, bool for_poke)
 {
     struct timespec until = clock_timespec(clock_mono_ms() + pause_ms);
     int rc = 0;
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     while (rc == 0 && !janitor->shared.stop && !(for_poke && janitor->shared.poked)) {
-        rc = pthread_cond_clockwait(&janitor->shared.changed, &janitor->shared.lock,
+        rc = pthread_cond_clockwait(&janitor->shared.changed, &janitor->shared.mutex,
                                     CLOCK_MONOTONIC, &until);
     }
     if (for_poke) {
         janitor->shared.poked = false;
     }
     bool go_on = !janitor->shared.stop;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
     return go_on;
 }
 
 static void count(struct janitor *janitor, uint64_t *counter, uint64_t n)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     *counter += n;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
 }
 
 /* ---- Jobs ---- */
@@ -420,10 +420,10 @@ static void wake_locked(struct janitor *janitor)
 
 static void stop_threads(struct janitor *janitor, unsigned n_threads)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     janitor->shared.stop = true;
     wake_locked(janitor);
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
     if (n_threads > 0) {
         (void)pthread_join(janitor->jobs, NULL);
     }
@@ -431,7 +431,7 @@ static void stop_threads(struct janitor *janitor, unsigned n_threads)
         (void)pthread_join(janitor->sweeper, NULL);
     }
     (void)pthread_cond_destroy(&janitor->shared.changed);
-    (void)pthread_mutex_destroy(&janitor->shared.lock);
+    (void)pthread_mutex_destroy(&janitor->shared.mutex);
     free(janitor->purge_at_ms);
     free(janitor);
 }
@@ -451,7 +451,7 @@ struct janitor *janitor_new(struct storage *storage, const struct janitor_shards
     janitor->storage = storage;
     janitor->shards = *shards;
     janitor->shared.options = *options;
-    (void)pthread_mutex_init(&janitor->shared.lock, NULL);
+    (void)pthread_mutex_init(&janitor->shared.mutex, NULL);
     (void)pthread_cond_init(&janitor->shared.changed, NULL);
     if (pthread_create(&janitor->jobs, NULL, jobs_main, janitor) != 0) {
         stop_threads(janitor, 0);
@@ -466,9 +466,9 @@ struct janitor *janitor_new(struct storage *storage, const struct janitor_shards
 
 void janitor_configure(struct janitor *janitor, const struct janitor_options *options)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     janitor->shared.options = *options;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
 }
 
 void janitor_poke(struct janitor *janitor)
@@ -476,17 +476,17 @@ void janitor_poke(struct janitor *janitor)
     if (janitor == NULL) {
         return;
     }
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     janitor->shared.poked = true;
     wake_locked(janitor);
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
 }
 
 void janitor_state(struct janitor *janitor, struct janitor_state *state)
 {
-    (void)pthread_mutex_lock(&janitor->shared.lock);
+    (void)pthread_mutex_lock(&janitor->shared.mutex);
     *state = janitor->shared.counts;
-    (void)pthread_mutex_unlock(&janitor->shared.lock);
+    (void)pthread_mutex_unlock(&janitor->shared.mutex);
 }
 
 void janitor_free(struct janitor **janitor)

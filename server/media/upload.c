@@ -24,7 +24,7 @@ struct uploads {
     atomic_uint n_running;
     atomic_uint_fast64_t written_bytes; /* in the files that are running */
     struct {
-        pthread_mutex_t lock;
+        pthread_mutex_t mutex;
         uint64_t reserved_bytes;
     } shared;
 };
@@ -78,7 +78,7 @@ struct uploads *uploads_new(const char *dir, const char *media_dir)
     if (uploads == NULL) {
         return NULL;
     }
-    CHECK(pthread_mutex_init(&uploads->shared.lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&uploads->shared.mutex, NULL) == 0);
     (void)mkdir(dir, 0700);
     uploads->media_fd = open_dir(media_dir);
     int media_error = uploads->media_fd < 0 ? errno : 0;
@@ -112,7 +112,7 @@ void uploads_free(struct uploads **uploads)
     if (self->media_fd >= 0) {
         (void)close(self->media_fd);
     }
-    pthread_mutex_destroy(&self->shared.lock);
+    pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }
 
@@ -146,9 +146,9 @@ void uploads_state(struct uploads *uploads, struct uploads_state *state)
 {
     state->n_running = uploads->n_running;
     state->free_bytes = free_bytes_now(uploads);
-    pthread_mutex_lock(&uploads->shared.lock);
+    pthread_mutex_lock(&uploads->shared.mutex);
     state->reserved_bytes = uploads->shared.reserved_bytes;
-    pthread_mutex_unlock(&uploads->shared.lock);
+    pthread_mutex_unlock(&uploads->shared.mutex);
 }
 
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
@@ -160,7 +160,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
     uint64_t written = atomic_load(&uploads->written_bytes);
     uint64_t free_bytes = free_bytes_now(uploads);
 
-    pthread_mutex_lock(&uploads->shared.lock);
+    pthread_mutex_lock(&uploads->shared.mutex);
     uint64_t reserved = uploads->shared.reserved_bytes;
     uint64_t unwritten = reserved > written ? reserved - written : 0;
     if (free_bytes < limits->min_free_bytes ||
@@ -175,7 +175,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
         uploads->shared.reserved_bytes += more;
         room->bytes += more;
     }
-    pthread_mutex_unlock(&uploads->shared.lock);
+    pthread_mutex_unlock(&uploads->shared.mutex);
     return status;
 }
 
@@ -184,10 +184,10 @@ void uploads_release(struct uploads *uploads, struct upload_room *room)
     if (room->bytes == 0) {
         return;
     }
-    pthread_mutex_lock(&uploads->shared.lock);
+    pthread_mutex_lock(&uploads->shared.mutex);
     CHECK(uploads->shared.reserved_bytes >= room->bytes);
     uploads->shared.reserved_bytes -= room->bytes;
-    pthread_mutex_unlock(&uploads->shared.lock);
+    pthread_mutex_unlock(&uploads->shared.mutex);
     room->bytes = 0;
 }
 

@@ -35,19 +35,20 @@ struct log_ring {
     size_t chunk;
     log_ring_lost_line lost_line;
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake; /* of the thread */
-    pthread_cond_t done; /* the thread has ended */
-    /* Bytes from tail on that are not written. Changed under mutex; read by who dies. */
+    /* Bytes from tail on that are not written. Changed under the mutex; read by who dies.
+     */
     atomic_size_t used;
     _Atomic uint64_t lost;
     struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t wake; /* of the thread */
+        pthread_cond_t done; /* the thread has ended */
         size_t tail;
         enum doing doing;
         bool hurry; /* an urgent line is there */
         bool closed;
         bool ended;
-    } shared;                   /* under mutex */
+    } shared;
     uint64_t lost_told;         /* the thread's own */
     char chunk_bytes[64 << 10]; /* the thread's own: lines on their way */
     char bytes[];
@@ -86,7 +87,7 @@ bool log_ring_put(struct log_ring *ring, const char *line, size_t len, bool urge
     bool closed;
     size_t used;
 
-    (void)pthread_mutex_lock(&ring->mutex);
+    (void)pthread_mutex_lock(&ring->shared.mutex);
     closed = ring->shared.closed;
     used = atomic_load_explicit(&ring->used, memory_order_relaxed);
     if (!closed && ring->size - used >= len + reserve) {
@@ -96,9 +97,9 @@ bool log_ring_put(struct log_ring *ring, const char *line, size_t len, bool urge
     } else if (!closed) {
         (void)atomic_fetch_add(&ring->lost, 1);
     }
-    (void)pthread_mutex_unlock(&ring->mutex);
+    (void)pthread_mutex_unlock(&ring->shared.mutex);
     if (wake) {
-        (void)pthread_cond_signal(&ring->wake);
+        (void)pthread_cond_signal(&ring->shared.wake);
     }
     return !closed;
 }
@@ -171,13 +172,13 @@ static void write_locked(struct log_ring *ring)
 {
     size_t len = copy_out_locked(ring);
 
-    (void)pthread_mutex_unlock(&ring->mutex);
+    (void)pthread_mutex_unlock(&ring->shared.mutex);
     if (file_write(ring->fd, ring->chunk_bytes, len) == 0) {
         tell_lost(ring);
     } else {
         (void)atomic_fetch_add(&ring->lost, count_lines(ring->chunk_bytes, len));
     }
-    (void)pthread_mutex_lock(&ring->mutex);
+    (void)pthread_mutex_lock(&ring->shared.mutex);
     ring->shared.tail = (ring->shared.tail + len) % ring->size;
     (void)atomic_fetch_sub(&ring->used, len);
 }
@@ -190,13 +191,14 @@ static void wait_locked(struct log_ring *ring)
 
     while (atomic_load(&ring->used) == 0 && !ring->shared.closed) {
         ring->shared.doing = DOING_WAIT;
-        (void)pthread_cond_wait(&ring->wake, &ring->mutex);
+        (void)pthread_cond_wait(&ring->shared.wake, &ring->shared.mutex);
     }
     until = clock_timespec(clock_mono_ms() + GATHER_MS);
     ring->shared.doing = DOING_GATHER;
     while (!ring->shared.hurry && !ring->shared.closed && rc != ETIMEDOUT &&
            ring->shared.doing == DOING_GATHER) {
-        rc = pthread_cond_clockwait(&ring->wake, &ring->mutex, CLOCK_MONOTONIC, &until);
+        rc = pthread_cond_clockwait(&ring->shared.wake, &ring->shared.mutex,
+                                    CLOCK_MONOTONIC, &until);
     }
     ring->shared.doing = DOING_WRITE;
     ring->shared.hurry = false;
@@ -206,7 +208,7 @@ static void *ring_main(void *arg)
 {
     struct log_ring *ring = arg;
 
-    (void)pthread_mutex_lock(&ring->mutex);
+    (void)pthread_mutex_lock(&ring->shared.mutex);
     while (!ring->shared.closed || atomic_load(&ring->used) > 0) {
         wait_locked(ring);
         while (atomic_load(&ring->used) > 0) {
@@ -214,8 +216,8 @@ static void *ring_main(void *arg)
         }
     }
     ring->shared.ended = true;
-    (void)pthread_cond_signal(&ring->done);
-    (void)pthread_mutex_unlock(&ring->mutex);
+    (void)pthread_cond_signal(&ring->shared.done);
+    (void)pthread_mutex_unlock(&ring->shared.mutex);
     tell_lost(ring);
     return NULL;
 }
@@ -237,9 +239,9 @@ struct log_ring *log_ring_new(int fd, size_t bytes, log_ring_lost_line lost)
     ring->chunk =
         fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode) ? PIPE_BUF : CHUNK_BYTES;
     ring->lost_line = lost;
-    (void)pthread_mutex_init(&ring->mutex, NULL);
-    (void)pthread_cond_init(&ring->wake, NULL);
-    (void)pthread_cond_init(&ring->done, NULL);
+    (void)pthread_mutex_init(&ring->shared.mutex, NULL);
+    (void)pthread_cond_init(&ring->shared.wake, NULL);
+    (void)pthread_cond_init(&ring->shared.done, NULL);
     if (pthread_create(&ring->thread, NULL, ring_main, ring) != 0) {
         ring->shared.ended = true;
         log_ring_free(&ring);
@@ -253,14 +255,15 @@ bool log_ring_close(struct log_ring *ring, int timeout_ms)
     int rc = 0;
     bool ended;
 
-    (void)pthread_mutex_lock(&ring->mutex);
+    (void)pthread_mutex_lock(&ring->shared.mutex);
     ring->shared.closed = true;
-    (void)pthread_cond_signal(&ring->wake);
+    (void)pthread_cond_signal(&ring->shared.wake);
     while (!ring->shared.ended && rc != ETIMEDOUT) {
-        rc = pthread_cond_clockwait(&ring->done, &ring->mutex, CLOCK_MONOTONIC, &until);
+        rc = pthread_cond_clockwait(&ring->shared.done, &ring->shared.mutex,
+                                    CLOCK_MONOTONIC, &until);
     }
     ended = ring->shared.ended;
-    (void)pthread_mutex_unlock(&ring->mutex);
+    (void)pthread_mutex_unlock(&ring->shared.mutex);
     if (ended) {
         (void)pthread_join(ring->thread, NULL);
     }
@@ -276,8 +279,8 @@ void log_ring_free(struct log_ring **ring)
     }
     CHECK(self->shared.ended);
     *ring = NULL;
-    (void)pthread_cond_destroy(&self->done);
-    (void)pthread_cond_destroy(&self->wake);
-    (void)pthread_mutex_destroy(&self->mutex);
+    (void)pthread_cond_destroy(&self->shared.done);
+    (void)pthread_cond_destroy(&self->shared.wake);
+    (void)pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }
