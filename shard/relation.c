@@ -31,8 +31,8 @@ static bool read_note(const struct dbresult *rows, size_t row, struct relation_n
         return false;
     }
     if (has_message->number == 1 && text->text != NULL) {
-        *note = (struct relation_note){
-            .text = text->text, .has_message = true, .is_sent = is_sent->number == 1};
+        *note =
+            (struct relation_note){.text = text->text, .is_sent = is_sent->number == 1};
     }
     return true;
 }

@@ -30,8 +30,7 @@ enum relation_kind {
 /* The last message between the user and a friend. */
 struct relation_note {
     const char *text; /* "" = they never wrote to each other */
-    bool has_message;
-    bool is_sent; /* by the user; else received */
+    bool is_sent;     /* by the user; else received */
 };
 
 /* Everything lives in the call's arena. */

@@ -8,7 +8,7 @@
  * with it; whether they were carried out is unknown then.
  *
  *   state        what goes on                            ends with
- *   DOWN         a pause, longer after each failure      rnode_due_ms(): it connects
+ *   DOWN         a pause, longer after each failure      its end: it connects
  *   RESOLVING    the host's name is looked up            an address, or a failure
  *   CONNECTING   TCP, TLS, AUTH                          UP, or a failure
  *   UP           commands and replies                    a failure

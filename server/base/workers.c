@@ -36,7 +36,8 @@ struct workers {
     } shared;
 };
 
-size_t workers_stack_bytes(void)
+/* Enough for a handler; more in builds with sanitizers, whose frames are larger. */
+static size_t stack_bytes(void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return (size_t)1 << 20;
@@ -160,7 +161,7 @@ static bool start_thread(struct workers *workers)
     int rc = pthread_attr_init(&attr);
 
     if (rc == 0) {
-        rc = pthread_attr_setstacksize(&attr, workers->options.stack_bytes);
+        rc = pthread_attr_setstacksize(&attr, stack_bytes());
         if (rc == 0) {
             rc = pthread_create(&thread, &attr, worker_main, workers);
         }
@@ -184,9 +185,6 @@ struct workers *workers_new(const struct workers_options *options)
         return NULL;
     }
     workers->options = *options;
-    if (workers->options.stack_bytes == 0) {
-        workers->options.stack_bytes = workers_stack_bytes();
-    }
     (void)pthread_mutex_init(&workers->shared.mutex, NULL);
     (void)pthread_cond_init(&workers->shared.gone, NULL);
     for (unsigned i = 0; i < options->n_min; i++) {

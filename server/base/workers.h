@@ -18,11 +18,10 @@
 struct workers;
 
 struct workers_options {
-    unsigned n_min;     /* threads that never end; at least 1 */
-    unsigned n_max;     /* most threads; at least n_min */
-    size_t queue_max;   /* most jobs that wait */
-    int idle_ms;        /* a thread above n_min ends after so long without work */
-    size_t stack_bytes; /* of each thread; 0: workers_stack_bytes() */
+    unsigned n_min;   /* threads that never end; at least 1 */
+    unsigned n_max;   /* most threads; at least n_min */
+    size_t queue_max; /* most jobs that wait */
+    int idle_ms;      /* a thread above n_min ends after so long without work */
 };
 
 struct workers_state {
@@ -30,9 +29,6 @@ struct workers_state {
     unsigned n_busy;
     size_t n_queued;
 };
-
-/* Enough for a handler; more in builds with sanitizers, whose frames are larger. */
-size_t workers_stack_bytes(void);
 
 /* Start n_min threads. NULL when memory or threads are short. */
 struct workers *workers_new(const struct workers_options *options) MUST_CHECK;

@@ -119,7 +119,6 @@ bool framing_parse_length(const char *text, size_t len, uint64_t *length)
 static void check_length(struct framing *framing, const char *value, size_t len)
 {
     framing->n_length++;
-    framing->has_length = true;
     if (!framing_parse_length(value, len, &framing->content_length)) {
         bad(framing, "Content-Length is malformed");
     } else if (framing->n_length > 1) {

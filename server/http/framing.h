@@ -37,7 +37,6 @@ struct framing {
 
     bool must_close;         /* well-formed, but no second request may follow */
     bool chunked;            /* the body is chunked: its length is not known */
-    bool has_length;         /* there is a Content-Length */
     uint64_t content_length; /* 0 when there is none */
 
     const char *method;

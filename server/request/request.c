@@ -24,7 +24,6 @@ void request_init(struct request *req, struct app *app, int64_t start_ms)
     memset(req, 0, offsetof(struct request, reply));
     req->app = app;
     req->path_rest = "";
-    req->start_ms = start_ms;
     rnd_name(id, sizeof id);
     hex_encode(id, sizeof id, req->id);
     arena_init(&req->arena, REQUEST_ARENA_BYTES);

@@ -54,7 +54,6 @@ struct request {
     struct address peer;       /* who has connected; client.h says who asks */
     bool is_head;              /* HEAD: answer as for GET, the body is not sent */
     const char *path_rest;     /* ROUTE_PREFIX: decoded path after the prefix; else "" */
-    int64_t start_ms;          /* monotonic; when the header was complete */
     int64_t deadline_ms;       /* monotonic; counts from the end of the body */
     struct params params;
     struct request_headers headers;

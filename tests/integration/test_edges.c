@@ -181,7 +181,6 @@ static void test_calls_of_lists_and_flags(void **unused)
     assert_true(users.users[0].is_follow);
     assert_int_equal(list_users(call, RELATION_FRIENDS, me, &users), OUTCOME_OK);
     assert_true(users.n == 1 && users.users[0].id == others[1]);
-    assert_false(users.notes[0].has_message);
     assert_string_equal(users.notes[0].text, "");
     assert_int_equal(list_users(call, RELATION_FOLLOWERS, me + 8192, &users),
                      OUTCOME_NOTFOUND);

@@ -264,9 +264,9 @@ static void test_friends(void **state)
 {
     const struct user_card cards[] = {CARD, CARD, CARD};
     const struct relation_note notes[] = {
-        {.text = "", .has_message = false, .is_sent = false},
-        {.text = "\xe4\xbd\xa0", .has_message = true, .is_sent = false},
-        {.text = "x", .has_message = true, .is_sent = true},
+        {.text = "", .is_sent = false},
+        {.text = "\xe4\xbd\xa0", .is_sent = false},
+        {.text = "x", .is_sent = true},
     };
 
     (void)state;
