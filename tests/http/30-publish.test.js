@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import http from "node:http";
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
@@ -748,6 +748,23 @@ test("as many uploads as allowed, then busy, and the rest goes on", local, async
   held[1].reset();
   await until("room", async () => (await other.metric("doushard_uploads_running")) === 0);
   assert.equal((await other.publish(author.token, media.uniqueClip(), "fourth")).status_code, CODE.OK);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("what the log says of an upload that fails has the id of its request", local, async () => {
+  const dir = join(cluster.dir, "vanishing");
+  mkdirSync(dir);
+  const server = await cluster.addServer({ ...UPLOADS, upload_dir: dir });
+  await server.start();
+  rmdirSync(dir); /* nothing can be made in it any more */
+  const answer = await cluster.apiOf(server).send("POST", ACTION, {
+    multipart: [["token", author.token], ["title", "x"], { name: "data", filename: "x.mp4", data: media.uniqueClip() }],
+  });
+  assert.equal(answer.json.status_code, CODE.UNAVAILABLE, answer.body.toString());
+  const id = answer.headers["x-request-id"];
+  const said = (await server.wholeLog()).split("\n").filter((line) => line.includes(" upload_failed "));
+  assert.equal(said.length, 1, said.join("\n"));
+  assert.match(said[0], new RegExp(` req=${id} `));
   assert.equal((await server.stop()).code, 0);
 });
 
