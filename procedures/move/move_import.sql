@@ -44,6 +44,7 @@ BEGIN
     DECLARE v_term   INT UNSIGNED;
     DECLARE v_others INT;
     DECLARE v_paused TINYINT;
+    DECLARE v_begins TINYINT;
     DECLARE v_text   VARCHAR(128);
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -93,7 +94,13 @@ BEGIN
      WHERE f.state IN ('importing', 'ready')
        AND f.slot <> in_slot;
 
-    IF (v_others < in_max AND NOT v_paused) OR in_max = 0 THEN
+    -- Who is among those that arrive already goes on: two that began at once may be one too many,
+    -- and all would wait for each other.
+    SET v_begins = in_max = 0
+                OR (NOT v_paused
+                    AND (v_others < in_max OR COALESCE(v_state IN ('importing', 'ready'), FALSE)));
+
+    IF v_begins THEN
         INSERT INTO slot_fence (slot, epoch, state, server, token, paused, changed_at)
         VALUES (in_slot, in_to_epoch, 'importing', v_self, UNHEX(in_token), v_paused, _now_ms())
             ON DUPLICATE KEY UPDATE
@@ -120,7 +127,7 @@ BEGIN
 
     COMMIT;
 
-    SELECT (v_others < in_max AND NOT v_paused) OR in_max = 0 AS is_begun,
+    SELECT v_begins AS is_begun,
            COALESCE(MAX(i.is_clean), 0) AS is_clean,
            COALESCE(MAX(i.tbl), '') AS tbl,
            COALESCE(MAX(i.after_key), '') AS after_key,

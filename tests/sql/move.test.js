@@ -108,6 +108,17 @@ describe("a mover that another one has followed", () => {
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot = 12");
   });
 
+  test("goes on with what arrives already, also when that is one slot more than may", async () => {
+    const slots = [1011, 1012, 1013];
+    const token = key();
+    await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}, 1014); DELETE FROM slot_seq WHERE slot IN (${slots}, 1014)`);
+    const take = async (slot, max) => (await one(mover, "move_import", slot, 5, token, 1, "shard9", max)).is_begun;
+    for (const slot of slots) assert.equal(await take(slot, 10), "1");
+    for (const slot of slots) assert.equal(await take(slot, 2), "1", "three that began at once do not wait for each other");
+    assert.equal(await take(1014, 2), "0");
+    await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_import WHERE slot IN (${slots})`);
+  });
+
   test("is refused at the taker, too, by its number of claims", async () => {
     const [first, second] = [key(), key()];
     const slot = 1001;
