@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shard/base/hex.h"
+
 /* No length that anybody means is so large. */
 #define LENGTH_LIMIT (UINT64_C(1) << 53)
 
@@ -230,20 +232,6 @@ void framing_check(struct framing *framing, struct MHD_Connection *connection,
     framing_end(framing, info != NULL ? info->header_size : 0);
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    if (c >= 'A' && c <= 'F') {
-        return c - 'A' + 10;
-    }
-    return -1;
-}
-
 /* The target without "http://host", which every server has to accept. */
 static const char *skip_authority(const char *target)
 {
@@ -283,9 +271,9 @@ const char *framing_path(const struct framing *framing, struct arena *arena,
     for (size_t i = 0; i < len; i++) {
         char c = path[i];
 
-        if (c == '%' && i + 2 < len && hex_value(path[i + 1]) >= 0 &&
-            hex_value(path[i + 2]) >= 0) {
-            c = (char)(hex_value(path[i + 1]) * 16 + hex_value(path[i + 2]));
+        if (c == '%' && i + 2 < len && hex_digit(path[i + 1]) >= 0 &&
+            hex_digit(path[i + 2]) >= 0) {
+            c = (char)(hex_digit(path[i + 1]) * 16 + hex_digit(path[i + 2]));
             i += 2;
         }
         if (is_control(c)) {
