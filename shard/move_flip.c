@@ -28,10 +28,6 @@
 /* Entries of the journal that the flip itself carries over. */
 #define REST_ENTRIES 1000
 
-/* Before it, the journal is drained so far, or so often. */
-#define CLOSE_ENTRIES 16
-#define CLOSE_DRAINS  5
-
 /* Beside the wait for the lock a flip may take so long: the rest, the check and the
  * commits. More when it has failed some times after it got the lock. */
 #define CARRY_MS          100
@@ -278,19 +274,6 @@ static void rehearse(struct flip *flip)
     run->error[0] = '\0';
 }
 
-/* Leave little to be carried over under the lock, while writers go on. */
-static enum move_status come_close(struct flip *flip)
-{
-    enum move_status status = MOVE_OK;
-    uint64_t entries = CLOSE_ENTRIES + 1;
-
-    for (int i = 0; i < CLOSE_DRAINS && status == MOVE_OK && entries > CLOSE_ENTRIES;
-         i++) {
-        status = run_drain(flip->run, &entries);
-    }
-    return status;
-}
-
 /* From the lock to the commit; the lock is given up unless it is MOVE_OK. */
 static enum move_status carry_over(struct flip *flip, uint64_t epoch, bool journal)
 {
@@ -321,9 +304,6 @@ static enum move_status try_flip(struct flip *flip, uint64_t epoch, bool journal
 
     if (status == MOVE_OK) {
         flip->may_be_ready = false;
-        status = come_close(flip);
-    }
-    if (status == MOVE_OK) {
         status = lock(flip);
     }
     if (status != MOVE_OK) {
