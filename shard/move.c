@@ -548,29 +548,29 @@ static enum move_status go_back(struct move_run *run, const struct look *giver,
                : status;
 }
 
-/* It cannot go back, or is not to any more: it stays with the taker, for certain, and the
- * giver forgets it. */
-static enum move_status stay(struct move_run *run)
+/* The slot has stayed with the taker, which may have given it on since: the giver, where
+ * it was to arrive again, forgets it at the epoch that it stayed with (move_stay). */
+static enum move_status forget_way_back(struct move_run *run)
 {
-    const struct dbarg text = run_token(run);
-    struct look look;
-    enum move_status status = run_call_locking(
-        run, (struct link_call){
-                 .link = run->taker,
-                 .proc = PROC_MOVE_STAY,
-                 .args = {run_slot(run), dbarg_number(run->move->epoch), text}});
+    enum move_status status = run_sweep(run, run->taker);
 
     run->is_journaled = false;
     if (status == MOVE_OK) {
-        status = run_look(run, run->taker, &look);
-    }
-    if (status == MOVE_OK) {
-        status = run_sweep(run, run->taker);
-    }
-    if (status == MOVE_OK) {
-        status = run_forget(run, run->giver, run->taker, look.epoch);
+        status = run_forget(run, run->giver, run->taker, run->move->epoch + 1);
     }
     return status == MOVE_OK ? run_beat(run, PHASE_DONE) : status;
+}
+
+/* It cannot go back, or is not to any more: it stays with the taker, for certain. */
+static enum move_status stay(struct move_run *run)
+{
+    enum move_status status = run_call_locking(
+        run, (struct link_call){.link = run->taker,
+                                .proc = PROC_MOVE_STAY,
+                                .args = {run_slot(run), dbarg_number(run->move->epoch),
+                                         run_token(run)}});
+
+    return status == MOVE_OK ? forget_way_back(run) : status;
 }
 
 /* ---- Where things are ---- */
@@ -614,19 +614,19 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
 static enum move_status revert(struct move_run *run, const struct look *giver,
                                const struct look *taker)
 {
-    bool has_stayed = look_is(taker, "owned") && taker->epoch > run->move->epoch;
-    enum move_status status = MOVE_OK;
+    enum move_status status;
 
     run->from = run->taker;
     run->to = run->giver;
+    if (taker->epoch > run->move->epoch) {
+        return forget_way_back(run);
+    }
     if (look_is(taker, "moved") && taker->epoch == run->move->epoch) {
         status = settle(run, taker, giver);
         return status == MOVE_OK ? finish(run, PHASE_UNDONE) : status;
     }
-    if (!has_stayed) {
-        status = adopt(run, run->taker, taker, taker->epoch);
-    }
-    if (status == MOVE_OK && !has_stayed && run->move->wish != WISH_CANCEL) {
+    status = adopt(run, run->taker, taker, taker->epoch);
+    if (status == MOVE_OK && run->move->wish != WISH_CANCEL) {
         status = go_back(run, giver, taker);
         if (status != MOVE_REFUSED) {
             return status == MOVE_OK ? MOVE_AGAIN : status;

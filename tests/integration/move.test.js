@@ -13,6 +13,7 @@ import { Proxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
+import { expireClaims } from "../ledger/moves.js";
 
 const TEXTS = ['he said "x" \\ \u{1F600} é', "tab\there, line\nthere", "'; DROP TABLE user; --", "[1,2,{\"a\":null}]"];
 
@@ -25,7 +26,7 @@ let from;
 let to;
 
 before(async () => {
-  cluster = await Cluster.up({ shards: 2 });
+  cluster = await Cluster.up({ shards: 3 });
   ({ api } = cluster);
   users = await parallel(8, Array.from({ length: 12 }, () => () => api.register()));
   slot = slotOfId(users[0].id);
@@ -161,6 +162,31 @@ describe("a move", () => {
     assert.ok((await fenceOf(to)).epoch > move.epoch);
     [from, to] = [to, from];
     await actAs(users[3], "after all");
+    await agree();
+  });
+
+  test("whose mover died before the giver had forgotten the way back ends, though the slot has moved on since", async () => {
+    const further = cluster.shards.map(({ name }) => name).find((name) => name !== from && name !== to);
+    const victim = Mover.start(cluster, { failpoint: "move_open:before:2,move_forget:before:1" });
+    await requestMove(cluster, slot, from, to, 600000);
+    await untilMove(cluster, from, slot, ["keeping"]);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await victim.stopped();
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    victim.go();
+    await until("the mover to stop itself before the end", async () => victim.isStopped && (await fenceOf(to)).state === "owned");
+    await victim.kill();
+    assert.equal((await fenceOf(from)).state, "importing");
+    const mover = Mover.start(cluster);
+    await moved(mover, to, further, 0, ["done"]);
+    await expireClaims(cluster, [victim]);
+    await untilMove(cluster, from, slot, ["done"]);
+    assert.equal((await fenceOf(from)).state, "moved");
+    await moved(mover, further, to, 0, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    [from, to] = [to, from];
+    await actAs(users[3], "and further");
     await agree();
   });
 

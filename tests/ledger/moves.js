@@ -58,6 +58,7 @@ const DESTINIES = {
   "rolled back": { share: 3, keepMs: 60000, wishes: [["keeping", "rollback"]] },
   "finished": { share: 1, keepMs: 60000, wishes: [["keeping", "finish"]] },
   "called off": { share: 2, keepMs: 0, rowsPerS: 4, wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]) },
+  "kept after all": { share: 1, keepMs: 60000, wishes: [["keeping", "rollback"], ["reverting", "cancel"]] },
 };
 
 function drawDestiny(random) {
