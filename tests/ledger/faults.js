@@ -49,11 +49,12 @@ async function fillDisk(disk, fullMs) {
 }
 
 /* Of what goes through the proxies, one CALL in ten is not answered: the reply is lost with the connection or
- * without it, or the shard never sees the CALL. */
+ * without it, or the shard never sees the CALL. The server behind them may be down: the first time waits for it. */
 async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies)
     proxy.rule = (text) => (/^CALL/.test(text) && random(10) === 0 ? ["lose-reply", "hang-reply", "cut"][random(3)] : undefined);
   await pause(forMs);
+  await until("a CALL to be left without an answer", () => proxies.some(({ applied }) => Object.keys(applied).length > 0));
   for (const proxy of proxies) proxy.rule = null;
 }
 
