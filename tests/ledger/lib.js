@@ -227,6 +227,14 @@ export const audit = (cluster) => run(join(buildDir(), "shardctl"), ["audit",
 
 /* ---- mutants ---- */
 
+/** N of LIST by chance, in its order: scripts/check has no time for all mistakes, and draws others every time. */
+export function drawn(list, n, seed) {
+  const random = randomFrom(seed);
+  const left = [...list];
+  while (left.length > n) left.splice(random(left.length), 1);
+  return left;
+}
+
 /**
  * The text of the routine NAME in procedures/DOMAIN/ after EDITS, pairs of a text or pattern and what
  * replaces it: each must occur.
