@@ -4,7 +4,7 @@
 -- _move_tables: the tables of a mover's session: keys of one table, entries of the journal that
 -- were read, what was read of each table.
 --
--- Touches : CREATE TEMPORARY TABLE move_key, move_prefix, move_done, move_part
+-- Touches : CREATE TEMPORARY TABLE move_key, move_prefix, move_entry, move_change, move_part
 -- Errors  : none
 -- Replays : makes what is not there
 
@@ -38,10 +38,30 @@ BEGIN
     )
         ENGINE = MEMORY;
 
-    CREATE TEMPORARY TABLE IF NOT EXISTS move_done (
-        id BIGINT UNSIGNED NOT NULL
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_entry (
+        id  BIGINT UNSIGNED NOT NULL
             COMMENT 'entry of slot_log',
+        tbl VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+            COMMENT 'as there; empty: it is of another owner',
+        k1  BIGINT UNSIGNED NULL,
+        k2  BIGINT UNSIGNED NULL,
+        k3  BIGINT UNSIGNED NULL,
+        ks  VARBINARY(128) NULL,
         PRIMARY KEY (id)
+    )
+        ENGINE = MEMORY;
+
+    CREATE TEMPORARY TABLE IF NOT EXISTS move_change (
+        n   INT UNSIGNED NOT NULL AUTO_INCREMENT
+            COMMENT 'in the order in which keys and rows are answered',
+        tbl VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
+            COMMENT 'the table',
+        k1  BIGINT UNSIGNED NULL
+            COMMENT 'key as in move_key, or the begin of one',
+        k2  BIGINT UNSIGNED NULL,
+        k3  BIGINT UNSIGNED NULL,
+        ks  VARBINARY(128) NULL,
+        PRIMARY KEY (n)
     )
         ENGINE = MEMORY;
 

@@ -52,11 +52,11 @@ BEGIN
       FROM move_part AS p
      ORDER BY p.tbl;
 
-    SELECT COUNT(d.id) AS entries,
+    SELECT COUNT(e.id) AS entries,
            EXISTS (SELECT 1
                      FROM slot_lost AS x
                     WHERE x.slot = in_slot) AS is_lost
-      FROM move_done AS d;
+      FROM move_entry AS e;
 END$$
 
 DELIMITER ;

@@ -39,9 +39,9 @@ BEGIN
     CALL _move_check(in_slot, in_token, 'owned,migrating');
 
     DELETE l
-      FROM move_done AS d
+      FROM move_entry AS e
      STRAIGHT_JOIN slot_log AS l FORCE INDEX (PRIMARY)
-        ON l.id = d.id;
+        ON l.id = e.id;
 
     SET v_count = ROW_COUNT();
 

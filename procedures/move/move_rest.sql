@@ -46,9 +46,9 @@ BEGIN
       FROM move_part AS p
      ORDER BY p.tbl;
 
-    SELECT COUNT(d.id) AS entries,
+    SELECT COUNT(e.id) AS entries,
            v_left AS waiting
-      FROM move_done AS d;
+      FROM move_entry AS e;
 END$$
 
 DELIMITER ;

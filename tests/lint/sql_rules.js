@@ -52,7 +52,7 @@ export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find",
   "shard_drain", "shard_init"];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_done", "move_part", "slot_back", "slot_led", "home_back"];
+const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_entry", "move_change", "move_part", "slot_back", "slot_led", "home_back"];
 
 /* Helpers that write where _op_fences has found both slots of an edge at rest, and nowhere else: nothing is to be journaled. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
