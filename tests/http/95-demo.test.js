@@ -5,11 +5,13 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { Api, CODE } from "../lib/api.js";
 import { metrics } from "../lib/cached.js";
+import { slotOfName } from "../lib/checks.js";
 import { buildDir, ROOT, serverEnvironment, slowdown, statusOf, troubleIn } from "../lib/cluster.js";
 import { probe, uniqueClip } from "../lib/media.js";
 import { until } from "../lib/wait.js";
@@ -130,6 +132,13 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
   assert.ok(videos.every(({ favorite_count }) => favorite_count > 0));
   assert.ok(friends.length > 1 && friends.some(({ message }) => message === chat.at(-1).content));
   assert.equal(new Set(chat.map(({ from_user_id }) => from_user_id)).size, 2);
+});
+
+test("every shard has some of the people, also when there are four", async () => {
+  const { videos } = await content();
+  const authors = videos.map(({ author: { name } }) => name);
+  for (const n of [2, 4])
+    assert.equal(new Set(authors.map((name) => Math.floor(slotOfName(name) * n / 1024))).size, n, `of ${n} shards`);
 });
 
 test("another seed adds nothing, and more clips are more", async () => {
