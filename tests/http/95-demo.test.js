@@ -206,7 +206,9 @@ test("what the banner names works: use, use-all, where, logs", async () => {
   const [, shard] = /^(shard[12]): .*\bowned\b/m.exec(where);
   const rows = await must("use", shard.slice(5), `SELECT CONCAT('id=', user_id) FROM user WHERE name = '${name}'`);
   const [, id] = /id=(\d+)/.exec(rows);
-  assert.match(await must("where", id), new RegExp(`^${shard}: .*\\bowned\\b`, "m"));
+  const lines = await must("where", id);
+  assert.match(lines, new RegExp(`^${shard}: slot \\d+ is owned, with ${shard}, epoch 1$`, "m"));
+  assert.match(lines, new RegExp(`^shard[12]: slot \\d+ is not here, with ${shard}, epoch 1$`, "m"), "it never was on the other one");
   assert.match(await must("logs", "server1"), / info access req=/);
   assert.notEqual((await demo("where", "nobody_of_this_name")).code, 0);
 });
