@@ -699,10 +699,6 @@ server_create() {
 		}' | write_file 644 "$VAR/server$n.conf"
 }
 
-# Uploads are examined in a jail that the account makes for itself; not every container and
-# no chroot lets it.
-jail_works() { as_account bwrap --ro-bind / / --unshare-all --die-with-parent true 2>/dev/null; }
-
 server_launch() {
 	local program
 	program=$(our_program doushard)

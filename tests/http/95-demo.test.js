@@ -165,6 +165,53 @@ test("the demo login works, and the demo clips are in the feed and play", async 
   assert.equal((await api.feed()).video_list[0].title, "mine");
 });
 
+/* A directory of programs that go first: bwrap as it is where the kernel gives no namespaces. */
+function withoutNamespaces() {
+  const programs = join(parent, "bin");
+  mkdirSync(programs, { recursive: true });
+  writeFileSync(join(programs, "bwrap"), "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n", { mode: 0o755 });
+  return { PATH: `${programs}:${process.env.PATH}` };
+}
+
+test("where no jail can be made, up says so first, with the reason and what to do, and goes on; seed does nothing", async () => {
+  const env = withoutNamespaces();
+  const seeded = await demoIn(env, "seed");
+  assert.equal(seeded.code, 1);
+  for (const { stderr } of [seeded, await demoIn(env, "up", "--no-build", "--no-seed")]) {
+    assert.match(stderr, /no upload can be examined here/);
+    assert.match(stderr, /^ {4}bwrap: No permissions to create new namespace\n\S.*(namespaces|chroot)/m, "and what to do");
+  }
+  const { code, stdout } = await demoIn(env, "up", "--no-build");
+  assert.equal(code, 0);
+  assert.match(stdout, /^Everything else works[^]*no videos[^]*^ +videos +none/m);
+  assert.doesNotMatch(banner, /videos +none/);
+});
+
+test("seed ends with the first upload that the server cannot examine", async () => {
+  const uploads = [];
+  const answers = {
+    "/douyin/user/register/": { token: "t", user_id: 1 }, "/douyin/publish/list/": { video_list: [] },
+    "/douyin/user/": { user: { avatar: "http://h/assets/avatar.png" } },
+  };
+  const service = createServer((request, response) => {
+    const { pathname } = new URL(request.url, "http://h");
+    request.resume().on("end", () => {
+      if (answers[pathname] === undefined) uploads.push(pathname);
+      response.end(JSON.stringify({ status_code: answers[pathname] ? 0 : 1500,
+        status_msg: "videos cannot be examined at the moment", ...answers[pathname] }));
+    });
+  });
+  await new Promise((done) => { service.listen(0, "127.0.0.1", done); });
+  const child = spawn(join(ROOT, "scripts", "seed"), [`http://127.0.0.1:${service.address().port}`], { stdio: ["ignore", "ignore", "pipe"] });
+  let stderr = "";
+  child.stderr.on("data", (chunk) => { stderr += chunk; });
+  const code = await new Promise((done) => { child.on("close", done); });
+  service.close();
+  assert.equal(code, 1);
+  assert.deepEqual(uploads, ["/douyin/user/profile/"]);
+  assert.match(stderr, /cannot make the jail .*media_jail_broken/);
+});
+
 test("the server caches in Redis", async () => {
   await until("the nodes to be known", async () => /^\[\+\]redis ok$/m.test(await readyz()));
   assert.equal((await metrics(api)).doushard_redis_nodes_up, 3);
