@@ -5,6 +5,7 @@
 #
 #   --by=bytes|rows|load    what is evened out (bytes)
 #   --threshold=PERCENT     so far from its share a shard may be (10)
+#   --floor=N               a move that wins less costs more than it gives (1048576 bytes)
 #   --weights=NAME=W,..     shares of shards beside each other (1)
 #   --capacity=NAME=BYTES,..   that are never exceeded
 #   --limit=N               no more moves
@@ -33,7 +34,7 @@ set -euo pipefail
 plan=() terms=()
 for option in "$@"; do
 	case $option in
-	--by=* | --threshold=* | --weights=* | --capacity=* | --limit=*) plan+=("$option") ;;
+	--by=* | --threshold=* | --floor=* | --weights=* | --capacity=* | --limit=*) plan+=("$option") ;;
 	--parallel=* | --keep=* | --rate=*) terms+=("$option") ;;
 	*) place_option "$option" || misuse "unknown option $option" ;;
 	esac

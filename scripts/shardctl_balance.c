@@ -32,8 +32,9 @@ static const char balance_help[] =
     "balance: even out the shards: print the plan of `shardctl plan`, ask, and make its\n"
     "moves in order, with a line a second for each.\n"
     "\n"
-    "  --by=WHAT, --threshold=PERCENT, --weights=NAME=W,.., --capacity=NAME=BYTES,..,\n"
-    "  --drain=NAME,.., --limit=N   as `shardctl plan --help` says\n" TERMS "\n"
+    "  --by=WHAT, --threshold=PERCENT, --floor=N, --weights=NAME=W,..,\n"
+    "  --capacity=NAME=BYTES,.., --drain=NAME,.., --limit=N   as `shardctl plan --help` "
+    "says\n" TERMS "\n"
     "Each single move makes things better: Ctrl-C, or whatever ends this, is no harm at\n"
     "any time. Moves that were asked for go on; to go on with the rest, call it again.\n"
     "\n"
@@ -49,8 +50,9 @@ static const char drain_help[] =
     "a\n"
     "line a second for each move.\n"
     "\n"
-    "  --by=WHAT, --threshold=PERCENT, --weights=NAME=W,.., --capacity=NAME=BYTES,..,\n"
-    "  --limit=N             as `shardctl plan --help` says; with a threshold the others "
+    "  --by=WHAT, --threshold=PERCENT, --floor=N, --weights=NAME=W,..,\n"
+    "  --capacity=NAME=BYTES,.., --limit=N   as `shardctl plan --help` says; with a "
+    "threshold the others "
     "are\n"
     "                        evened out, too\n" TERMS "\n"
     "It may be called again at any time, and goes on with what is left. From the first "
@@ -310,9 +312,9 @@ static int run_drain(const struct shardctl *ctl)
 const struct shardctl_command shardctl_balance = {
     .name = "balance",
     .operands = "",
-    .options =
-        "by threshold weights capacity drain limit parallel detach keep rate dry-run yes "
-        "durability-exempt json",
+    .options = "by threshold floor weights capacity drain limit parallel detach keep "
+               "rate dry-run yes "
+               "durability-exempt json",
     .help = balance_help,
     .user = "doushard_admin",
     .has_router = true,
@@ -324,7 +326,7 @@ const struct shardctl_command shardctl_drain = {
     .name = "drain",
     .operands = "SHARD",
     .options =
-        "by threshold weights capacity limit parallel detach keep rate dry-run yes "
+        "by threshold floor weights capacity limit parallel detach keep rate dry-run yes "
         "durability-exempt json",
     .help = drain_help,
     .user = "doushard_admin",

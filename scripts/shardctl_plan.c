@@ -24,6 +24,11 @@ static const char help_text[] =
     "  --threshold=PERCENT   so far from its share a shard may be before anything is "
     "done\n"
     "                        (10); a plan ends at half of that\n"
+    "  --floor=N             a move that wins fewer bytes, rows, or ms/s of load than "
+    "that\n"
+    "                        costs more than it gives, and is not made; k, M, G and T "
+    "may\n"
+    "                        follow (1048576 bytes; nothing for rows and load)\n"
     "  --weights=NAME=W,..   shares of shards beside each other (1)\n"
     "  --capacity=NAME=BYTES,..  that are never exceeded; k, M, G and T may follow\n"
     "  --drain=NAME,..       shards that everything must leave, beside those that are "
@@ -63,6 +68,9 @@ static const char help_text[] =
 
 #define BAR_CELLS 20
 
+/* Load is in us per minute. */
+#define LOAD_MS_PER_S 60000
+
 /* ---- Options ---- */
 
 /* What an option says of SHARD; VALUE is NULL where it says nothing but the name. False:
@@ -78,21 +86,29 @@ static bool set_weight(struct plan_shard *shard, const char *value)
            shard->weight >= 0;
 }
 
-static bool set_capacity(struct plan_shard *shard, const char *value)
+/* "1.5G"; -1: it is no number from 0 to 1e18. */
+static double read_amount(const char *text)
 {
     static const char units[] = "kMGT";
     char *end = NULL;
-    double bytes = value == NULL ? -1 : strtod(value, &end);
+    double amount = text == NULL ? -1 : strtod(text, &end);
 
-    if (value == NULL || end == value || !(bytes >= 1 && bytes < 1e15)) {
-        return false;
+    if (text == NULL || end == text || !(amount >= 0 && amount < 1e15)) {
+        return -1;
     }
     if (*end != '\0' && strchr(units, *end) != NULL) {
-        bytes *= pow(1000, (double)(strchr(units, *end) - units) + 1);
+        amount *= pow(1000, (double)(strchr(units, *end) - units) + 1);
         end++;
     }
-    shard->capacity_bytes = bytes < 1e18 ? (uint64_t)bytes : 0;
-    return *end == '\0' && shard->capacity_bytes > 0;
+    return *end == '\0' && amount < 1e18 ? amount : -1;
+}
+
+static bool set_capacity(struct plan_shard *shard, const char *value)
+{
+    const double bytes = read_amount(value);
+
+    shard->capacity_bytes = bytes >= 1 ? (uint64_t)bytes : 0;
+    return shard->capacity_bytes > 0;
 }
 
 static bool set_draining(struct plan_shard *shard, const char *value)
@@ -153,6 +169,22 @@ static double read_percent(const char *text)
                : 0;
 }
 
+/* False: said. */
+static bool read_floor(struct planner *run)
+{
+    const char *text = run->ctl->options.floor;
+    struct plan_input *input = &run->input;
+
+    input->floor = input->by == PLAN_BYTES ? PLAN_FLOOR_BYTES : 0;
+    if (text != NULL) {
+        input->floor = read_amount(text) * (input->by == PLAN_LOAD ? LOAD_MS_PER_S : 1);
+    }
+    if (input->floor < 0) {
+        (void)shardctl_fail("--floor", "0 or more; k, M, G and T may follow");
+    }
+    return input->floor >= 0;
+}
+
 static bool read_options(struct planner *run)
 {
     const struct shardctl_options *options = &run->ctl->options;
@@ -174,7 +206,7 @@ static bool read_options(struct planner *run)
         (void)shardctl_fail("--limit", "1 to 1000000 moves");
         return false;
     }
-    return read_list(run, "weights", options->weights, set_weight) &&
+    return read_floor(run) && read_list(run, "weights", options->weights, set_weight) &&
            read_list(run, "capacity", options->capacity, set_capacity) &&
            read_list(run, "drain", options->drain, set_draining);
 }
@@ -294,8 +326,8 @@ static bool note_moves(struct planner *run)
 static const char *value_text(enum plan_by by, double value, char text[24])
 {
     switch (by) {
-    case PLAN_LOAD: /* us per minute */
-        (void)snprintf(text, 24, "%.1f ms/s", value / 60000);
+    case PLAN_LOAD:
+        (void)snprintf(text, 24, "%.1f ms/s", value / LOAD_MS_PER_S);
         return text;
     case PLAN_ROWS:
         (void)snprintf(text, 24, "%.0f rows", value);
@@ -361,6 +393,23 @@ static void print_moves(const struct planner *run)
     }
 }
 
+/* Why nothing needs to be done. */
+static void print_even(const struct planner *run)
+{
+    char text[24];
+
+    printf("\nNothing needs to be done");
+    if (run->plan.is_floored) {
+        printf(": no move would win %s, about what it costs. --floor=0 plans them all "
+               "the same",
+               value_text(run->input.by, run->input.floor, text));
+    } else if (run->input.threshold < PLANNER_ANY_SHARE) {
+        printf(": every shard is within %.3g %% of its share",
+               run->input.threshold * 100);
+    }
+    printf(".\n");
+}
+
 static void print_end(const struct planner *run)
 {
     const struct plan *plan = &run->plan;
@@ -368,12 +417,7 @@ static void print_end(const struct planner *run)
 
     switch (plan->verdict) {
     case PLAN_EVEN:
-        printf("\nNothing needs to be done");
-        if (run->input.threshold < PLANNER_ANY_SHARE) {
-            printf(": every shard is within %.3g %% of its share",
-                   run->input.threshold * 100);
-        }
-        printf(".\n");
+        print_even(run);
         return;
     case PLAN_STUCK:
         printf("\nThis is as far as single moves can get%s.\n",
@@ -389,6 +433,9 @@ static void print_end(const struct planner *run)
     printf("%zu moves, %s; no plan that gets there moves less than %s.\n", plan->n_moves,
            fleet_bytes(plan->bytes_moved, text[0]),
            fleet_bytes(plan->bytes_min, text[1]));
+    if (plan->is_floored) {
+        printf("What is left to win costs more than it gives (--floor).\n");
+    }
     if (plan->n_undrained > 0) {
         printf("%zu slots stay on shards that are to be drained: they are moving, or "
                "nobody has room.\n",
@@ -466,9 +513,9 @@ static bool print_json(const struct planner *run)
 {
     const struct plan *plan = &run->plan;
     json_t *object = json_pack(
-        "{s:s, s:s, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}", "by",
-        plan_by_name(run->input.by), "verdict", verdicts[plan->verdict],
-        "imbalance_before", plan->imbalance_before, "imbalance_after",
+        "{s:s, s:s, s:b, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}", "by",
+        plan_by_name(run->input.by), "verdict", verdicts[plan->verdict], "is_floored",
+        plan->is_floored, "imbalance_before", plan->imbalance_before, "imbalance_after",
         plan->imbalance_after, "bytes_moved", (json_int_t)plan->bytes_moved, "bytes_min",
         (json_int_t)plan->bytes_min, "undrained", (json_int_t)plan->n_undrained,
         "unmeasured", (json_int_t)run->fleet.n_unmeasured, "shards", json_of_shards(run),
@@ -550,7 +597,7 @@ static int run_plan(const struct shardctl *ctl)
 const struct shardctl_command shardctl_plan = {
     .name = "plan",
     .operands = "",
-    .options = "by threshold weights capacity drain limit json",
+    .options = "by threshold floor weights capacity drain limit json",
     .help = help_text,
     .user = "doushard_admin",
     .has_router = true,

@@ -26,6 +26,7 @@ struct post {
     double weight; /* 0: everything leaves */
     double fair;   /* what it should have */
     double span;   /* a fair share without giants: what thresholds are parts of */
+    double floor;  /* so near to it is near enough, too */
     double value;
     uint64_t bytes;
     size_t begin, n; /* its slots that may move and count, in struct work's order[] */
@@ -125,6 +126,9 @@ static const char *check_input(const struct plan_input *input)
     if (input->by >= PLAN_BY__COUNT || !(input->threshold > 0) ||
         !(input->goal >= 0 && input->goal <= input->threshold)) {
         return "the threshold must be above 0, and the goal not above it";
+    }
+    if (!(input->floor >= 0) || !isfinite(input->floor)) {
+        return "the floor is below 0";
     }
     for (size_t i = 0; i < input->n_shards; i++) {
         const struct plan_shard *shard = &input->shards[i];
@@ -250,6 +254,7 @@ static void share_out(struct work *work)
     for (size_t i = 0; i < work->input->n_shards; i++) {
         work->posts[i].fair = work->posts[i].span =
             work->ordinary * work->posts[i].weight;
+        work->posts[i].floor = work->input->floor;
     }
     for (size_t i = 0; i < work->input->n_slots; i++) {
         struct post *post = &work->posts[shard_of(&work->input->slots[i])];
@@ -261,12 +266,12 @@ static void share_out(struct work *work)
 
 static double upper_of(const struct post *post, double part)
 {
-    return post->fair + part * post->span;
+    return post->fair + fmax(part * post->span, post->floor);
 }
 
 static double lower_of(const struct post *post, double part)
 {
-    return post->fair - part * post->span;
+    return post->fair - fmax(part * post->span, post->floor);
 }
 
 static bool is_above(const struct post *post, double part)
@@ -557,7 +562,7 @@ static size_t best_slot(const struct work *work, const struct pair *pair)
         const size_t slot = work->order[i];
         const double won = gain(pair, work->values[slot], work->mean);
         const double score = won / ((double)slots[slot].bytes + work->cost_bytes);
-        if (won <= 0 || score < best_score ||
+        if (won <= 0 || won < from->floor || score < best_score ||
             !has_room(work, pair->taker, slots[slot].bytes)) {
             continue;
         }
@@ -614,9 +619,9 @@ static struct pair pair_of(const struct work *work, size_t giver, size_t taker,
         .gain_least = cheap ? GAIN_CHEAP : GAIN_LEAST};
 }
 
-/* Make the move from the fullest to the emptiest that there is one between, of which at
- * least one is not within the goal. False: there is none. */
-static bool even_out_once(struct work *work, size_t n, bool cheap)
+/* The slot to move from the fullest to the emptiest shard that there is one between, of
+ * which at least one is not within the goal. PLAN_NOWHERE: there is none. */
+static size_t find_move(const struct work *work, size_t n, bool cheap, size_t *taker)
 {
     const struct rank *ranks = work->ranks;
 
@@ -630,12 +635,21 @@ static bool even_out_once(struct work *work, size_t n, bool cheap)
                 pair_of(work, ranks[full].shard, ranks[empty].shard, cheap);
             const size_t slot = best_slot(work, &pair);
             if (slot != PLAN_NOWHERE) {
-                move(work, slot, pair.taker);
-                return true;
+                *taker = pair.taker;
+                return slot;
             }
         }
     }
-    return false;
+    return PLAN_NOWHERE;
+}
+
+/* What is cheap first. */
+static size_t next_move(struct work *work, size_t *taker)
+{
+    const size_t n = rank_shards(work);
+    const size_t slot = find_move(work, n, true, taker);
+
+    return slot != PLAN_NOWHERE ? slot : find_move(work, n, false, taker);
 }
 
 /* Is every shard's value as it should be, but for that PART? */
@@ -655,9 +669,28 @@ static void even_out(struct work *work)
     bool going = true;
 
     while (going && !is_full(work) && !is_within(work, work->goal)) {
-        const size_t n = rank_shards(work);
-        going = even_out_once(work, n, true) || even_out_once(work, n, false);
+        size_t taker = PLAN_NOWHERE;
+        const size_t slot = next_move(work, &taker);
+        going = slot != PLAN_NOWHERE;
+        if (going) {
+            move(work, slot, taker);
+        }
     }
+}
+
+/* Would more be done, for shards that are not within that PART, if there were no floor?
+ * There is none afterwards. */
+static bool lift_floor(struct work *work, double part)
+{
+    size_t taker;
+
+    if (work->input->floor <= 0) {
+        return false;
+    }
+    for (size_t i = 0; i < work->input->n_shards; i++) {
+        work->posts[i].floor = 0;
+    }
+    return !is_within(work, part) && next_move(work, &taker) != PLAN_NOWHERE;
 }
 
 /* ---- The fewest bytes ---- */
@@ -765,15 +798,22 @@ static enum plan_verdict make_moves(struct work *work)
 
     if (plan->n_moves == 0 && count_undrained(work) == 0 && !is_over(work) &&
         is_within(work, work->input->threshold)) {
-        plan->bytes_min = 0;
+        plan->is_floored = lift_floor(work, work->input->threshold);
         return PLAN_EVEN;
     }
     relieve(work);
     even_out(work);
-    if (count_undrained(work) == 0 && !is_over(work) && is_within(work, work->goal)) {
-        return PLAN_MOVES;
+    if (is_full(work)) {
+        return count_undrained(work) == 0 && !is_over(work) && is_within(work, work->goal)
+                   ? PLAN_MOVES
+                   : PLAN_CUT_SHORT;
     }
-    return is_full(work) ? PLAN_CUT_SHORT : PLAN_STUCK;
+    const bool is_good = is_within(work, work->goal);
+    plan->is_floored = lift_floor(work, work->goal);
+    if (count_undrained(work) > 0 || is_over(work) || !(is_good || plan->is_floored)) {
+        return PLAN_STUCK;
+    }
+    return plan->n_moves > 0 ? PLAN_MOVES : PLAN_EVEN;
 }
 
 /* How many slots every shard has before and after. */
@@ -809,6 +849,7 @@ static const char *make(struct work *work)
         return "memory is short";
     }
     plan->verdict = make_moves(work);
+    plan->bytes_min = plan->verdict == PLAN_EVEN ? 0 : plan->bytes_min;
     plan->n_undrained = count_undrained(work);
     plan->imbalance_after = imbalance(work);
     note_fills(work, plan->after);

@@ -29,6 +29,10 @@
  * nothing else, and the other shards share the rest; thresholds are then parts of what is
  * theirs.
  *
+ * Moving has a price of its own: where so little lies that no move wins the floor,
+ * nothing needs to be done, however uneven it is. A floor stops neither drains nor what a
+ * capacity asks for.
+ *
  * Nothing here depends on time or chance: the same input, the same plan; among equals the
  * lower number comes first. */
 #ifndef DOUSHARD_PLAN_H
@@ -47,6 +51,10 @@
 #define PLAN_NOWHERE SIZE_MAX
 
 #define PLAN_THRESHOLD 0.10
+
+/* A floor for bytes. A move of an empty slot takes about as long as copying 8,000 rows,
+ * a MiB of them, and costs its writers the same pause. */
+#define PLAN_FLOOR_BYTES 1048576.0
 
 enum plan_by { PLAN_BYTES, PLAN_ROWS, PLAN_LOAD, PLAN_BY__COUNT };
 
@@ -76,7 +84,9 @@ struct plan_input {
     size_t n_slots;
     enum plan_by by;
     double threshold; /* fills within 1 -+ this need nothing; > 0 */
-    double goal; /* a plan ends when all are within 1 -+ this; 0: half the threshold */
+    double goal;  /* a plan ends when all are within 1 -+ this; 0: half the threshold */
+    double floor; /* of what is evened out: a move that wins less is not made, and a shard
+                   * so near to its share needs nothing; >= 0 */
     size_t moves_max; /* list no more; 0: all */
 };
 
@@ -106,6 +116,7 @@ enum plan_verdict {
 
 struct plan {
     enum plan_verdict verdict;
+    bool is_floored;         /* it would go on but for the floor */
     struct plan_move *moves; /* owned */
     size_t n_moves;
     struct plan_fill

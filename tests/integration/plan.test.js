@@ -39,7 +39,7 @@ test("say how they are used", async () => {
     assert.match(help.out, words);
   }
   for (const args of [["plan", "x"], ["plan", "--shard=shard1"], ["hot", "--by=load"], ["where"], ["where", "a", "b"],
-    ["plan", "--by=weight"], ["plan", "--threshold=0"], ["plan", "--threshold=x"], ["plan", "--limit=0"],
+    ["plan", "--by=weight"], ["plan", "--threshold=0"], ["plan", "--threshold=x"], ["plan", "--floor=-1"], ["plan", "--floor=x"], ["plan", "--limit=0"],
     ["plan", "--weights=shard1"], ["plan", "--weights=shard1=-1"], ["plan", "--weights=shard9=1"],
     ["plan", "--capacity=shard1=5X"], ["plan", "--capacity=shard1="], ["plan", "--drain=shard1=3"],
     ["plan", "--drain=shard1,shard2"], ["hot", "--limit=1001"], ["where", "x".repeat(129)]]) {
@@ -138,8 +138,13 @@ test("a plan by rows, bytes and load, and carried out by hand: then nothing need
   assert.deepEqual([after_.verdict, after_.status, after_.moves], ["even", 0, []]);
   assert.match((await run("plan", "--by=rows", "--threshold=20")).out, /Nothing needs to be done/);
 
-  const bytes = await json("plan", "--threshold=50");
-  assert.equal(bytes.by, "bytes");
+  /* Bytes are as uneven as it gets when all that is there weighs on shard2 alone, and still too few to be moved. */
+  const bytes = await json("plan", "--weights=shard1=1,shard2=100");
+  assert.deepEqual([bytes.by, bytes.status, bytes.verdict, bytes.is_floored, bytes.moves], ["bytes", 0, "even", true, []]);
+  assert.match((await run("plan", "--weights=shard1=1,shard2=100")).out, /Nothing needs to be done: no move would win [^]*--floor=0/);
+  const all = await json("plan", "--weights=shard1=1,shard2=100", "--floor=0");
+  assert.deepEqual([all.status, all.is_floored], [1, false]);
+  assert.ok(all.moves.length > 0);
   const load = await json("plan", "--by=load", "--threshold=1000");
   assert.equal(load.verdict, "even");
 });

@@ -163,6 +163,10 @@ static bool judge_move(const struct plan_move *move, size_t n, struct measures *
     if (shards[move->giver].is_closed || shards[move->taker].is_closed) {
         return wrong("a shard is paused", n);
     }
+    if (weight_of(move->giver) > 0 && shards[move->giver].capacity_bytes == 0 &&
+        value_of(move->slot) < input.floor) {
+        return wrong("it cannot win the floor", n);
+    }
     at[move->slot] = move->taker;
     if (shards[move->taker].capacity_bytes != 0 &&
         bytes_at(move->taker) > shards[move->taker].capacity_bytes) {
@@ -203,7 +207,7 @@ static bool judge(const struct plan *plan)
         fabs(now.highest - plan->imbalance_after) > TINY) {
         return wrong("the sums after the last one", plan->n_moves);
     }
-    if (plan->verdict == PLAN_MOVES && bytes < plan->bytes_min - 1) {
+    if (plan->verdict == PLAN_MOVES && !plan->is_floored && bytes < plan->bytes_min - 1) {
         return wrong("fewer bytes than the least", plan->n_moves);
     }
     return true;
@@ -521,6 +525,9 @@ static void test_bad_input(void **state)
     input.threshold = NAN;
     refuses();
     input.threshold = 0.1;
+    input.floor = -1;
+    refuses();
+    input.floor = 0;
     input.goal = 0.2;
     refuses();
     input.goal = 0;
@@ -640,6 +647,7 @@ static void random_fleet(uint32_t number)
     random_slots();
     input.threshold = 0.02 + next_random(30) / 100.0;
     input.goal = next_random(2) * input.threshold / (1 + next_random(4));
+    input.floor = next_random(4) == 0 ? next_random(1500) : 0;
     input.moves_max = next_random(4) == 0 ? 1 + next_random(30) : 0;
     for (size_t i = 0; i < input.n_shards; i++) {
         shards[i].weight = next_random(3) == 0 ? (1 + next_random(50)) / 10.0 : 1;
