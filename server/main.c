@@ -426,7 +426,7 @@ static bool read_news(const struct process *process, struct news *news,
     char why[320];
 
     news->config = config_load(process->args, err);
-    if (news->config == NULL || !preflight_check(news->config, err) ||
+    if (news->config == NULL || !preflight_check(news->config, NULL, err) ||
         !config_replace(news->config, process->config, err) ||
         !topology_read(&news->topology, news->config->topology_file,
                        news->config->durability_exempt, err)) {
@@ -573,18 +573,20 @@ static enum exit_status refuse(const char *why, enum exit_status status)
 static enum exit_status run(const struct config_args *args)
 {
     struct process process = {.args = args, .notify_socket = variable("NOTIFY_SOCKET")};
+    struct config_report report = {
+        .out = stderr, .prefix = "doushard: ", .file = args->file};
     struct config_error err;
     enum exit_status status = EXIT_STOPPED;
 
     config_warn_variables(args);
-    process.config = config_load(args, &err);
-    if (process.config == NULL) {
-        return refuse(err.text, EXIT_REFUSED);
+    process.config = config_load_all(args, &report);
+    if (process.config != NULL && args->mode != CONFIG_PRINT) {
+        (void)!preflight_check(process.config, &report, &err); /* all of it is told */
     }
-    if (args->mode == CONFIG_PRINT) {
+    if (process.config == NULL || report.n_errors > 0) {
+        status = EXIT_REFUSED;
+    } else if (args->mode == CONFIG_PRINT) {
         config_print(args, process.config, stdout);
-    } else if (!preflight_check(process.config, &err)) {
-        status = refuse(err.text, EXIT_REFUSED);
     } else if (args->mode == CONFIG_CHECK) {
         printf("%s: ok\n", args->file == NULL ? "defaults" : args->file);
     } else {

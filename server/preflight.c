@@ -15,16 +15,27 @@
 #include "server/auth/token_keys.h"
 #include "server/config/config.h"
 #include "server/config/config_file.h"
+#include "server/config/config_option.h"
 #include "server/config/secret.h"
 #include "server/config/topology.h"
 
-static bool check_password(const char *file, struct config_error *err)
+static bool check_secret(const char *file, struct config_error *err)
 {
     char secret[512];
     bool ok = secret_read(file, secret, sizeof secret, err);
 
     explicit_bzero(secret, sizeof secret);
     return ok;
+}
+
+static bool check_db_password(const struct config *config, struct config_error *err)
+{
+    return check_secret(config->db_password_file, err);
+}
+
+static bool check_redis_password(const struct config *config, struct config_error *err)
+{
+    return check_secret(config->redis_password_file, err);
 }
 
 static bool check_token_keys(const struct config *config, struct config_error *err)
@@ -65,6 +76,26 @@ static bool check_program(const char *option, const char *path, struct config_er
                                                   option, strerrordesc_np(errno));
 }
 
+static bool check_ffmpeg(const struct config *config, struct config_error *err)
+{
+    return check_program("ffmpeg_path", config->ffmpeg_path, err);
+}
+
+static bool check_ffprobe(const struct config *config, struct config_error *err)
+{
+    return check_program("ffprobe_path", config->ffprobe_path, err);
+}
+
+static bool check_bwrap(const struct config *config, struct config_error *err)
+{
+    return check_program("bwrap_path", config->bwrap_path, err);
+}
+
+static bool check_prlimit(const struct config *config, struct config_error *err)
+{
+    return check_program("prlimit_path", config->prlimit_path, err);
+}
+
 /* DIR can be written, or is missing and can be made where it should be. */
 static bool check_directory(const char *option, const char *dir, struct config_error *err)
 {
@@ -85,15 +116,51 @@ static bool check_directory(const char *option, const char *dir, struct config_e
                        strerrordesc_np(errno));
 }
 
-bool preflight_check(const struct config *config, struct config_error *err)
+static bool check_media_dir(const struct config *config, struct config_error *err)
 {
-    return check_topology(config, err) && check_password(config->db_password_file, err) &&
-           check_password(config->redis_password_file, err) &&
-           check_token_keys(config, err) && check_words(config, err) &&
-           check_directory("media_dir", config->media_dir, err) &&
-           check_directory("upload_dir", config->upload_dir, err) &&
-           check_program("ffmpeg_path", config->ffmpeg_path, err) &&
-           check_program("ffprobe_path", config->ffprobe_path, err) &&
-           check_program("bwrap_path", config->bwrap_path, err) &&
-           check_program("prlimit_path", config->prlimit_path, err);
+    return check_directory("media_dir", config->media_dir, err);
+}
+
+static bool check_upload_dir(const struct config *config, struct config_error *err)
+{
+    return check_directory("upload_dir", config->upload_dir, err);
+}
+
+/* What is looked at, and the option that names it. */
+static const struct {
+    const char *option;
+    bool (*check)(const struct config *config, struct config_error *err);
+} checks[] = {
+    {"topology_file", check_topology},
+    {"db_password_file", check_db_password},
+    {"redis_password_file", check_redis_password},
+    {"token_keys_file", check_token_keys},
+    {"words_file", check_words},
+    {"media_dir", check_media_dir},
+    {"upload_dir", check_upload_dir},
+    {"ffmpeg_path", check_ffmpeg},
+    {"ffprobe_path", check_ffprobe},
+    {"bwrap_path", check_bwrap},
+    {"prlimit_path", check_prlimit},
+};
+
+/* Has it been told that the option has no value? */
+static bool is_told(const struct config *config, const char *name,
+                    const struct config_report *report)
+{
+    const size_t id = config_option_find(name, strlen(name));
+
+    return report != NULL && config_option_text(config, config_option(id))[0] == '\0';
+}
+
+bool preflight_check(const struct config *config, struct config_report *report,
+                     struct config_error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+        if (!is_told(config, checks[i].option, report) && !checks[i].check(config, err) &&
+            !config_told_of(report, config, checks[i].option, err)) {
+            return false;
+        }
+    }
+    return true;
 }

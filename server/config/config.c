@@ -40,10 +40,30 @@ struct place {
                                    */
 };
 
+/* A snapshot while it is made. */
+struct loading {
+    struct snapshot *snapshot;
+    struct config_report *report; /* (ref) NULL: the first mistake is the end */
+    struct config_error *err;     /* (ref) */
+};
+
 struct config_origin config_option_origin(const struct config *config, size_t id)
 {
     CHECK(id < OPTION__COUNT);
     return ((const struct snapshot *)(const void *)config)->origins[id];
+}
+
+bool config_told_of(struct config_report *report, const struct config *config,
+                    const char *name, const struct config_error *err)
+{
+    const size_t id = config_option_find(name, strlen(name));
+    const struct config_origin origin = config_option_origin(config, id);
+    struct config_error placed = *err;
+
+    if (report != NULL && report->file != NULL && origin.layer == LAYER_FILE) {
+        config_fail(&placed, report->file, origin.line, "%s", err->text);
+    }
+    return config_told(report, &placed);
 }
 
 static void *field_mut(struct config *config, const struct config_option *option)
@@ -187,19 +207,41 @@ static bool set_setting(struct snapshot *snapshot, size_t id,
 
 /* ---- The layers ---- */
 
-static bool apply(struct snapshot *snapshot, size_t id, const char *text,
-                  const struct place *place, struct config_error *err)
+/* What was wrong with option ID is in err. False: that is the end. A path that somebody
+ * wanted and did not get is no path, so that the default is not looked for instead. */
+static bool go_on(struct loading *loading, size_t id)
 {
-    snapshot->origins[id] = (struct config_origin){.layer = place->layer};
-    return set_text(snapshot, id, text, place, err);
+    const struct config_option *option = config_option(id);
+
+    if (!config_told(loading->report, loading->err)) {
+        return false;
+    }
+    if (option->kind == KIND_PATH || option->kind == KIND_SECRET) {
+        char *none = strdup("");
+        config_STRING *value = field_mut(&loading->snapshot->config, option);
+        if (none == NULL) {
+            return config_fail(loading->err, NULL, 0, "out of memory");
+        }
+        free((void *)(uintptr_t)*value);
+        *value = none;
+    }
+    return true;
 }
 
-static bool load_defaults(struct snapshot *snapshot, struct config_error *err)
+static bool apply(struct loading *loading, size_t id, const char *text,
+                  const struct place *place)
+{
+    loading->snapshot->origins[id] = (struct config_origin){.layer = place->layer};
+    return set_text(loading->snapshot, id, text, place, loading->err) ||
+           go_on(loading, id);
+}
+
+static bool load_defaults(struct loading *loading)
 {
     for (size_t id = 0; id < OPTION__COUNT; id++) {
         struct place place = {.layer = LAYER_DEFAULT};
         snprintf(place.name, sizeof place.name, "%s", config_option(id)->name);
-        if (!apply(snapshot, id, config_option(id)->def, &place, err)) {
+        if (!apply(loading, id, config_option(id)->def, &place)) {
             return false;
         }
     }
@@ -247,33 +289,42 @@ static const struct config_option *nearest(const char *name)
     return best;
 }
 
-static bool load_file(struct snapshot *snapshot, const char *file,
-                      struct config_error *err)
+static bool load_setting(struct loading *loading, const char *file,
+                         const config_setting_t *setting)
+{
+    const char *name = config_setting_name(setting);
+    const size_t id = config_option_find(name, strlen(name));
+    struct place place = {
+        .layer = LAYER_FILE, .file = file, .line = config_file_line(setting)};
+
+    snprintf(place.name, sizeof place.name, "%.60s", name);
+    if (id == OPTION__COUNT) {
+        const struct config_option *near = nearest(place.name);
+        return fail_at(loading->err, &place, "is no option%s%s; see --help-config",
+                       near == NULL ? "" : ", did you mean ",
+                       near == NULL ? "" : near->name) ||
+               config_told(loading->report, loading->err);
+    }
+    loading->snapshot->origins[id] =
+        (struct config_origin){.layer = LAYER_FILE, .line = place.line};
+    return set_setting(loading->snapshot, id, setting, &place, loading->err) ||
+           go_on(loading, id);
+}
+
+static bool load_file(struct loading *loading, const char *file)
 {
     config_t parsed;
     bool ok = true;
 
-    if (!config_file_read(&parsed, file, err)) {
+    if (file == NULL) {
+        return true;
+    }
+    if (!config_file_read(&parsed, file, loading->err)) {
         return false;
     }
     const config_setting_t *root = config_root_setting(&parsed);
     for (int i = 0; ok && i < config_setting_length(root); i++) {
-        const config_setting_t *setting = config_setting_get_elem(root, (unsigned)i);
-        const char *name = config_setting_name(setting);
-        size_t id = config_option_find(name, strlen(name));
-        struct place place = {
-            .layer = LAYER_FILE, .file = file, .line = config_file_line(setting)};
-        snprintf(place.name, sizeof place.name, "%.60s", name);
-        if (id == OPTION__COUNT) {
-            const struct config_option *near = nearest(place.name);
-            ok = fail_at(err, &place, "is no option%s%s; see --help-config",
-                         near == NULL ? "" : ", did you mean ",
-                         near == NULL ? "" : near->name);
-            break;
-        }
-        snapshot->origins[id] =
-            (struct config_origin){.layer = LAYER_FILE, .line = place.line};
-        ok = set_setting(snapshot, id, setting, &place, err);
+        ok = load_setting(loading, file, config_setting_get_elem(root, (unsigned)i));
     }
     config_destroy(&parsed);
     return ok;
@@ -292,14 +343,13 @@ static const char *find_variable(char *const *env, const char *name)
     return NULL;
 }
 
-static bool load_environment(struct snapshot *snapshot, char *const *env,
-                             struct config_error *err)
+static bool load_environment(struct loading *loading, char *const *env)
 {
     for (size_t id = 0; id < OPTION__COUNT; id++) {
         struct place place = {.layer = LAYER_ENVIRONMENT};
         config_option_variable(config_option(id), place.name);
         const char *value = find_variable(env, place.name);
-        if (value != NULL && !apply(snapshot, id, value, &place, err)) {
+        if (value != NULL && !apply(loading, id, value, &place)) {
             return false;
         }
     }
@@ -456,12 +506,11 @@ bool config_args(struct config_args *args, int argc, char *const *argv, char *co
     return true;
 }
 
-static bool load_flags(struct snapshot *snapshot, const struct config_args *args,
-                       struct config_error *err)
+static bool load_flags(struct loading *loading, const struct config_args *args)
 {
     for (int at = 1; at < args->argc;) {
         struct word word;
-        if (!next_word(args, &at, &word, err)) {
+        if (!next_word(args, &at, &word, loading->err)) {
             return false;
         }
         if (word.mode != CONFIG_RUN || word.is_file) {
@@ -469,7 +518,7 @@ static bool load_flags(struct snapshot *snapshot, const struct config_args *args
         }
         struct place place = {.layer = LAYER_FLAG};
         config_option_flag(config_option(word.id), place.name);
-        if (!apply(snapshot, word.id, word.value, &place, err)) {
+        if (!apply(loading, word.id, word.value, &place)) {
             return false;
         }
     }
@@ -504,23 +553,49 @@ unsigned config_threads(int wanted)
     return wanted > 0 ? (unsigned)wanted : n_cores > 0 ? (unsigned)n_cores : 1;
 }
 
-struct config *config_load(const struct config_args *args, struct config_error *err)
+/* All layers, but nothing that is about several options. NULL: err says why. */
+static struct config *load_layers(const struct config_args *args,
+                                  struct config_report *report, struct config_error *err)
 {
-    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    struct loading loading = {
+        .snapshot = calloc(1, sizeof *loading.snapshot), .report = report, .err = err};
 
-    if (snapshot == NULL) {
+    if (loading.snapshot == NULL) {
         config_fail(err, NULL, 0, "out of memory");
         return NULL;
     }
-    if (load_defaults(snapshot, err) &&
-        (args->file == NULL || load_file(snapshot, args->file, err)) &&
-        load_environment(snapshot, args->env, err) && load_flags(snapshot, args, err) &&
-        config_check_values(&snapshot->config, err)) {
-        snapshot->config.generation = 1;
-        return &snapshot->config;
+    if (load_defaults(&loading) && load_file(&loading, args->file) &&
+        load_environment(&loading, args->env) && load_flags(&loading, args)) {
+        loading.snapshot->config.generation = 1;
+        return &loading.snapshot->config;
     }
-    free_one(&snapshot->config);
+    free_one(&loading.snapshot->config);
     return NULL;
+}
+
+struct config *config_load(const struct config_args *args, struct config_error *err)
+{
+    struct config *config = load_layers(args, NULL, err);
+
+    if (config != NULL && !config_check_values(config, NULL, err)) {
+        free_one(config);
+        return NULL;
+    }
+    return config;
+}
+
+struct config *config_load_all(const struct config_args *args,
+                               struct config_report *report)
+{
+    struct config_error err;
+    struct config *config = load_layers(args, report, &err);
+
+    if (config == NULL) {
+        (void)config_told(report, &err);
+    } else {
+        (void)!config_check_values(config, report, &err); /* all of it is told */
+    }
+    return config;
 }
 
 static bool is_equal(const struct config *a, const struct config *b,

@@ -39,6 +39,17 @@ struct config_error {
     char text[512];
 };
 
+/* Where all mistakes are told, when the first is not to be the end. */
+struct config_report {
+    FILE *out;          /* (ref) a line for each */
+    const char *prefix; /* (ref) of each line */
+    const char *file;   /* (ref) the configuration; or NULL */
+    unsigned n_errors;
+};
+
+/* Tell ERR. True: go on and look for more; false: REPORT is NULL, *ERR is the end. */
+bool config_told(struct config_report *report, const struct config_error *err);
+
 /* What the command line asks for. */
 enum config_mode {
     CONFIG_RUN,
@@ -77,6 +88,13 @@ void config_warn_variables(const struct config_args *args);
  * preflight_check(). */
 struct config *config_load(const struct config_args *args,
                            struct config_error *err) MUST_CHECK;
+
+/* The same, but every mistake is told in REPORT, and the value is left as it was. NULL:
+ * what was read is not worth a preflight_check(): a file was unreadable, or memory is
+ * short. Where there were mistakes, the snapshot is for that alone: a path in which there
+ * was one is empty. */
+struct config *config_load_all(const struct config_args *args,
+                               struct config_report *report) MUST_CHECK;
 
 /* NEXT, of config_load(), takes the place of CURRENT, which it owns from then on. Options
  * that cannot change while running keep the value of CURRENT, each with a warning in the

@@ -19,8 +19,9 @@
 /* Bytes of a host and its port; no others, since it becomes a part of policies. */
 #define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]"
 
-static bool check_base_url(const char *url, struct config_error *err)
+static bool check_base_url(const struct config *config, struct config_error *err)
 {
+    const char *url = config->base_url;
     size_t scheme = strncmp(url, "http://", 7) == 0    ? 7
                     : strncmp(url, "https://", 8) == 0 ? 8
                                                        : 0;
@@ -52,64 +53,103 @@ static bool check_base_url(const char *url, struct config_error *err)
     return true;
 }
 
-static bool check_origins(const char *list, struct config_error *err)
+static bool check_origins(const struct config *config, struct config_error *err)
 {
-    const char *word = list;
-    const char *fault = origin_list_fault(list, &word);
+    const char *word = config->cors_origins;
+    const char *fault = origin_list_fault(config->cors_origins, &word);
     size_t len = strcspn(word, ",");
 
     return fault == NULL || config_fail(err, NULL, 0, "cors_origins has \"%.*s\": %s",
                                         (int)(len < 100 ? len : 100), word, fault);
 }
 
-bool config_check_values(const struct config *config, struct config_error *err)
+static bool check_listen_host(const struct config *config, struct config_error *err)
 {
-    uint64_t scrypt_bytes = (uint64_t)128 * (uint64_t)config->scrypt_r
-                            << (unsigned)config->scrypt_ln;
+    return address_is_numeric(config->listen_host) ||
+           config_fail(err, NULL, 0,
+                       "listen_host is \"%s\": write a numeric address, 0.0.0.0 or "
+                       ":: for all",
+                       config->listen_host);
+}
 
-    if (!address_is_numeric(config->listen_host)) {
-        return config_fail(err, NULL, 0,
-                           "listen_host is \"%s\": write a numeric address, 0.0.0.0 or "
-                           ":: for all",
-                           config->listen_host);
+static bool check_admin_host(const struct config *config, struct config_error *err)
+{
+    return address_is_numeric(config->admin_host) ||
+           config_fail(err, NULL, 0,
+                       "admin_host is \"%s\": write a numeric address, such as "
+                       "127.0.0.1",
+                       config->admin_host);
+}
+
+static bool check_proxies(const struct config *config, struct config_error *err)
+{
+    return client_list_is_valid(config->trusted_proxies) ||
+           config_fail(err, NULL, 0,
+                       "trusted_proxies is \"%.200s\": write numeric addresses with "
+                       "commas between them",
+                       config->trusted_proxies);
+}
+
+static bool check_redis_nodes(const struct config *config, struct config_error *err)
+{
+    return redis_nodes_are_valid(config->redis_nodes) ||
+           config_fail(err, NULL, 0,
+                       "redis_nodes is \"%.200s\": write HOST:PORT, at most 64 of "
+                       "them with commas between; IPv6 addresses in brackets",
+                       config->redis_nodes);
+}
+
+static bool check_ports(const struct config *config, struct config_error *err)
+{
+    return config->listen_port == 0 || config->listen_port != config->admin_port ||
+           config_fail(err, NULL, 0,
+                       "listen_port and admin_port are both %d: the operator's "
+                       "listener needs a port of its own",
+                       config->listen_port);
+}
+
+static bool check_scrypt(const struct config *config, struct config_error *err)
+{
+    const uint64_t bytes = (uint64_t)128 * (uint64_t)config->scrypt_r
+                           << (unsigned)config->scrypt_ln;
+
+    return bytes <= SCRYPT_MAX_BYTES ||
+           config_fail(err, NULL, 0,
+                       "scrypt_ln = %d with scrypt_r = %d takes %llu MiB for each "
+                       "password: at most 1024 are allowed",
+                       config->scrypt_ln, config->scrypt_r,
+                       (unsigned long long)(bytes >> 20));
+}
+
+static bool check_directories(const struct config *config, struct config_error *err)
+{
+    return config->media_dir[0] == '\0' ||
+           strcmp(config->media_dir, config->upload_dir) != 0 ||
+           config_fail(err, NULL, 0,
+                       "media_dir and upload_dir are both %.200s: unfinished uploads "
+                       "need a directory of their own",
+                       config->media_dir);
+}
+
+static const struct {
+    const char *option; /* of those it is about, the one to look at */
+    bool (*check)(const struct config *config, struct config_error *err);
+} checks[] = {
+    {"listen_host", check_listen_host}, {"admin_host", check_admin_host},
+    {"trusted_proxies", check_proxies}, {"redis_nodes", check_redis_nodes},
+    {"admin_port", check_ports},        {"scrypt_ln", check_scrypt},
+    {"upload_dir", check_directories},  {"base_url", check_base_url},
+    {"cors_origins", check_origins},
+};
+
+bool config_check_values(const struct config *config, struct config_report *report,
+                         struct config_error *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+        if (!checks[i].check(config, err) &&
+            !config_told_of(report, config, checks[i].option, err)) {
+            return false;
+        }
     }
-    if (!address_is_numeric(config->admin_host)) {
-        return config_fail(err, NULL, 0,
-                           "admin_host is \"%s\": write a numeric address, such as "
-                           "127.0.0.1",
-                           config->admin_host);
-    }
-    if (!client_list_is_valid(config->trusted_proxies)) {
-        return config_fail(err, NULL, 0,
-                           "trusted_proxies is \"%.200s\": write numeric addresses with "
-                           "commas between them",
-                           config->trusted_proxies);
-    }
-    if (!redis_nodes_are_valid(config->redis_nodes)) {
-        return config_fail(err, NULL, 0,
-                           "redis_nodes is \"%.200s\": write HOST:PORT, at most 64 of "
-                           "them with commas between; IPv6 addresses in brackets",
-                           config->redis_nodes);
-    }
-    if (config->listen_port != 0 && config->listen_port == config->admin_port) {
-        return config_fail(err, NULL, 0,
-                           "listen_port and admin_port are both %d: the operator's "
-                           "listener needs a port of its own",
-                           config->listen_port);
-    }
-    if (scrypt_bytes > SCRYPT_MAX_BYTES) {
-        return config_fail(err, NULL, 0,
-                           "scrypt_ln = %d with scrypt_r = %d takes %llu MiB for each "
-                           "password: at most 1024 are allowed",
-                           config->scrypt_ln, config->scrypt_r,
-                           (unsigned long long)(scrypt_bytes >> 20));
-    }
-    if (strcmp(config->media_dir, config->upload_dir) == 0) {
-        return config_fail(err, NULL, 0,
-                           "media_dir and upload_dir are both %.200s: unfinished uploads "
-                           "need a directory of their own",
-                           config->media_dir);
-    }
-    return check_base_url(config->base_url, err) &&
-           check_origins(config->cors_origins, err);
+    return true;
 }

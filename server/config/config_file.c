@@ -36,6 +36,15 @@ bool config_fail(struct config_error *err, const char *file, int line, const cha
     return false;
 }
 
+bool config_told(struct config_report *report, const struct config_error *err)
+{
+    if (report != NULL) {
+        report->n_errors++;
+        (void)fprintf(report->out, "%s%s\n", report->prefix, err->text);
+    }
+    return report != NULL;
+}
+
 /* One pass over a text: what was read and what libconfig shall see. */
 struct scan {
     const char *at;

@@ -161,7 +161,8 @@ test("a good configuration is said to be good", () => {
   assert.match(stdout, /ok/);
 });
 
-/* name: [lines after the good ones, line of the error counted from there, what it must name]. */
+/* name: [lines after the good ones, line of the error counted from there, what it must name, "flags": a server of
+ * these tests has this from flags, which win]. */
 const BAD = {
   "syntax": ["listen_port = = 1;", 1, /syntax/i],
   "an unknown key": ["feed_limit = 20;\nfeed_limmit = 20;", 2, /feed_limmit/],
@@ -179,24 +180,39 @@ const BAD = {
   "negative bytes": ["upload_limit_bytes = -1;", 1, /upload_limit_bytes/],
   "twice": ["feed_limit = 20;\nfeed_limit = 21;", 2, /feed_limit|duplicate/i],
   "a word that is none of the words": ['log_level = "loud";', 1, /log_level/],
-  "an address that is none": ['listen_host = "example.org";', 0, /listen_host/],
-  "a URL that is none": ['base_url = "ftp://x/";', 0, /base_url/],
-  "an origin with a path": ['cors_origins = "https://a.example, https://b.example/";', 0, /cors_origins has "https:\/\/b\.example\/": .*no slash/],
-  "every origin": ['cors_origins = "*";', 0, /cors_origins has "\*": .*wildcard/],
-  "ports that are the same": ["listen_port = 8080;\nadmin_port = 8080;", 0, /listen_port/],
-  "scrypt that takes 128 GiB": ["scrypt_ln = 20;\nscrypt_r = 32;", 0, /scrypt/],
+  "an address that is none": ['listen_host = "example.org";', 1, /listen_host/, "flags"],
+  "a URL that is none": ['base_url = "ftp://x/";', 1, /base_url/, "flags"],
+  "an origin with a path": ['cors_origins = "https://a.example, https://b.example/";', 1, /cors_origins has "https:\/\/b\.example\/": .*no slash/],
+  "every origin": ['cors_origins = "*";', 1, /cors_origins has "\*": .*wildcard/],
+  "ports that are the same": ["listen_port = 8080;\nadmin_port = 8080;", 2, /listen_port/, "flags"],
+  "scrypt that takes 128 GiB": ["scrypt_ln = 20;\nscrypt_r = 32;", 1, /scrypt/, "flags"],
 };
 for (const [name, [lines, at, pattern]] of Object.entries(BAD))
   test(`a bad configuration is refused with file and line: ${name}`, () => {
-    const path = file("bad.conf", `${base}${lines}\n`);
+    const path = file("bad.conf", `${base}${lines}\n${dirs}`);
     for (const mode of [["--check-config"], ["--print-config"], []]) {
       const { status, stderr } = run([...mode, `--config=${path}`]);
       assert.equal(status, 1, `${mode} ${stderr}`);
       assert.match(stderr, pattern);
-      if (at > 0) assert.ok(stderr.includes(`${path}:${base.split("\n").length - 1 + at}`), stderr);
+      assert.ok(stderr.includes(`${path}:${base.split("\n").length - 1 + at}: `), stderr);
       assert.equal(stderr.trim().split("\n").length, 1, stderr);
     }
   });
+
+test("all mistakes are named in one run, each with file and line", () => {
+  const path = file("bad.conf", `feed_limmit = 20;\nlisten_port = "x";\n${dirs}token_keys_file = "/none/keys";\nbase_url = "x";\n`);
+  const at = (line) => `doushard: ${path}:${line}: `;
+  const n = dirs.trimEnd().split("\n").length;
+  for (const mode of [["--check-config"], []]) {
+    const { status, stderr } = run([...mode, `--config=${path}`, "--topology-file=/none/list"], { DOUSHARD_FEED_LIMIT: "x" });
+    assert.equal(status, 1);
+    const lines = stderr.trimEnd().split("\n");
+    for (const [i, start] of [`${at(1)}feed_limmit is no option`, `${at(2)}listen_port is a text`, "doushard: DOUSHARD_FEED_LIMIT is",
+      `${at(n + 4)}base_url is`, "doushard: /none/list: ", "doushard: /etc/", `${at(n + 3)}/none/keys: `].entries())
+      assert.ok(lines[i].startsWith(start), `${lines[i]} begins with ${start}`);
+    assert.equal(lines.length, 7, stderr);
+  }
+});
 
 test("files that are named and not good are refused with their name", () => {
   let n = 0;
@@ -397,8 +413,7 @@ test("SIGHUP changes whose pages may read the answers, also those that were read
 test("SIGHUP with a bad file changes nothing, under load, without a failed request", async () => {
   const { server, client, path, hup } = await reloadable();
   const load = busy(client);
-  /* Those without a line are about options that this server has from flags. */
-  for (const [name, [lines]] of Object.entries(BAD).filter(([, [, at]]) => at > 0)) {
+  for (const [name, [lines]] of Object.entries(BAD).filter(([, [, , , layer]]) => layer !== "flags")) {
     await hup(`${base}feed_limit = 2;\n${lines.replaceAll("feed_limit = 2", "list_limit = 2")}\n`, "reloads_failed");
     assert.equal((await client.feed()).video_list.length, 1, name);
   }

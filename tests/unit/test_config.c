@@ -520,13 +520,94 @@ static void test_check_files(void **state)
         write_good(fix, cases[i].more);
         struct config *config = load(fix->file, NULL, NULL, &err);
         assert_non_null(config);
-        bool ok = preflight_check(config, &err);
+        bool ok = preflight_check(config, NULL, &err);
         assert_int_equal(ok, cases[i].expected == NULL);
         if (cases[i].expected != NULL) {
             assert_non_null(strstr(err.text, cases[i].expected));
         }
         config_free(&config);
     }
+}
+
+/* What is told of the file: mistakes, each on a line that begins with its place. */
+static void test_all_mistakes_are_told(void **state)
+{
+    static const char *const more = "listen_prot = 1;\n"            /* 10 */
+                                    "feed_limit = 5000000;\n"       /* 11 */
+                                    "admin_host = \"localhost\";\n" /* 12 */
+                                    "words_file = \"/nowhere/w\";\n"
+                                    "redis_password_file = 7;\n"
+                                    "log_level = \"loud\";\n"
+                                    "media_memory_bytes = 1.5;\n";
+    static const char *const expected[] = {
+        ":10: listen_prot is no option, did you mean listen_port; see --help-config",
+        ":11: feed_limit is 5000000: it must be from ",
+        ":14: redis_password_file is a number: write a text in quotes",
+        ":15: log_level is \"loud\": it must be one of ",
+        ":16: media_memory_bytes is a number with a fraction: write ",
+        "DOUSHARD_WORKERS_MAX is \"x\": write a whole number",
+        "--db-pool-size is \"many\": write a whole number",
+        ":12: admin_host is \"localhost\": write a numeric address",
+        ":3: /", /* the password is gone */
+        ":13: /nowhere/w: words_file: ",
+    };
+    struct fixture *fix = *state;
+    char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
+                    fix->file, (char *)(uintptr_t) "--db-pool-size=many", NULL};
+    char *env[] = {(char *)(uintptr_t) "DOUSHARD_WORKERS_MAX=x", NULL};
+    struct config_args args;
+    struct config_error err;
+    char *text = NULL;
+    size_t len = 0;
+
+    write_good(fix, more);
+    assert_int_equal(unlink(fix->password), 0);
+    assert_true(config_args(&args, 4, argv, env, &err));
+    struct config_report report = {
+        .out = open_memstream(&text, &len), .prefix = "", .file = args.file};
+    assert_non_null(report.out);
+    struct config *config = config_load_all(&args, &report);
+    assert_non_null(config);
+    assert_true(preflight_check(config, &report, &err));
+    assert_int_equal(fclose(report.out), 0);
+    const char *line = text;
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        const bool has_place = expected[i][0] == ':';
+        const size_t place = has_place ? strlen(fix->file) : 0;
+        assert_memory_equal(line, fix->file, place);
+        assert_memory_equal(line + place, expected[i], strlen(expected[i]));
+        line = strchr(line, '\n') + 1;
+    }
+    assert_string_equal(line, "");
+    assert_int_equal(report.n_errors, ARRAY_LEN(expected));
+    free(text);
+    config_free(&config);
+
+    /* The first of them is the one that ends a reload. */
+    assert_null(load(fix->file, NULL, NULL, &err));
+    assert_non_null(strstr(err.text, ":10: listen_prot is no option"));
+    write_text(fix->password, "secret\n");
+}
+
+static void test_an_unreadable_file_is_all_that_is_told(void **state)
+{
+    struct fixture *fix = *state;
+    char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
+                    fix->file, NULL};
+    struct config_args args;
+    struct config_error err;
+    char *text = NULL;
+    size_t len = 0;
+
+    write_text(fix->file, "listen_port = 1\nadmin_port 2;\n");
+    assert_true(config_args(&args, 3, argv, NULL, &err));
+    struct config_report report = {
+        .out = open_memstream(&text, &len), .prefix = "", .file = args.file};
+    assert_null(config_load_all(&args, &report));
+    assert_int_equal(fclose(report.out), 0);
+    assert_int_equal(report.n_errors, 1);
+    assert_non_null(strstr(text, ":2: syntax error"));
+    free(text);
 }
 
 static void test_check_words(void **state)
@@ -554,7 +635,7 @@ static void test_check_words(void **state)
         write_text(words, cases[i].words);
         struct config *config = load(fix->file, flag, NULL, &err);
         assert_non_null(config);
-        assert_int_equal(preflight_check(config, &err), cases[i].expected == NULL);
+        assert_int_equal(preflight_check(config, NULL, &err), cases[i].expected == NULL);
         assert_true(cases[i].expected == NULL ||
                     (strstr(err.text, words) == err.text &&
                      strstr(err.text, cases[i].expected) != NULL));
@@ -587,7 +668,7 @@ static void test_check_files_names_the_culprit(void **state)
         struct config_error err;
         struct config *config = load(fix->file, cases[i].flag, NULL, &err);
         assert_non_null(config);
-        assert_false(preflight_check(config, &err));
+        assert_false(preflight_check(config, NULL, &err));
         assert_non_null(strstr(err.text, cases[i].expected));
         config_free(&config);
     }
@@ -613,7 +694,7 @@ static struct config *reload(const struct config_args *args, struct config *curr
 {
     struct config *next = config_load(args, err);
 
-    if (next == NULL || !preflight_check(next, err) ||
+    if (next == NULL || !preflight_check(next, NULL, err) ||
         !config_replace(next, current, err)) {
         config_free(&next);
     }
@@ -773,6 +854,8 @@ int main(void)
         cmocka_unit_test(test_modes),
         WITH_FILES(test_secrets),
         WITH_FILES(test_check_files),
+        WITH_FILES(test_all_mistakes_are_told),
+        WITH_FILES(test_an_unreadable_file_is_all_that_is_told),
         WITH_FILES(test_check_words),
         WITH_FILES(test_check_files_names_the_culprit),
         WITH_FILES(test_reload),
