@@ -17,8 +17,8 @@
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make web                build the client page anew, which needs Node: server/web/dist
-#   make install            programs, manual page, unit of systemd, samples and procedures;
-#                           honours DESTDIR
+#   make install            programs, manual page, units of systemd, samples, procedures, and the
+#                           directories for videos; honours DESTDIR
 #   make uninstall          remove what install put there (not the configuration)
 #   make dist               doushard-VERSION.tar.gz of the last commit
 #   make clean              remove the objects of this configuration
@@ -32,7 +32,7 @@
 #   WERROR=1                     warnings are errors
 #   V=1                          show the commands
 #   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
-#   prefix bindir sysconfdir datadir mandir unitdir DESTDIR
+#   prefix bindir sysconfdir datadir mandir unitdir statedir DESTDIR
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, seven times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
@@ -52,6 +52,8 @@ datadir    ?= $(prefix)/share
 sysconfdir ?= /etc
 mandir     ?= $(datadir)/man
 unitdir    ?= $(prefix)/lib/systemd/system
+# Below it media and upload, as the options media_dir and upload_dir have them.
+statedir   ?= /var/lib/doushard
 
 INSTALL      ?= install
 CLANG_FORMAT ?= clang-format
@@ -372,13 +374,16 @@ install: $(program) $(shardctl)
 	    t='$(DESTDIR)$(sysconfdir)/doushard/'$${f##*/}; \
 	    [ -e "$$t" ] || $(INSTALL) -m 644 "$$f" "$$t" || exit; \
 	done
+	@for d in '$(DESTDIR)$(statedir)' '$(DESTDIR)$(statedir)/media' '$(DESTDIR)$(statedir)/upload'; do \
+	    [ -d "$$d" ] || $(INSTALL) -d -m 750 "$$d" || exit; \
+	done
 
 uninstall:
 	rm -f '$(DESTDIR)$(bindir)/doushard' '$(DESTDIR)$(bindir)/shardctl'
 	rm -f $(patsubst config/%,'$(DESTDIR)$(mandir)/man1/%',$(man_pages)) \
 	    $(patsubst config/%,'$(DESTDIR)$(unitdir)/%',$(unit_files))
 	rm -rf '$(DESTDIR)$(datadir)/doushard'
-	@echo 'kept: $(DESTDIR)$(sysconfdir)/doushard'
+	@echo 'kept: $(DESTDIR)$(sysconfdir)/doushard $(DESTDIR)$(statedir)'
 
 # ---- the rest ------------------------------------------------------------------------
 
