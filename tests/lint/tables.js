@@ -112,9 +112,12 @@ export function metricsTable(list = metrics()) {
   return lines.join("\n");
 }
 
+/* The table of the source has every path with a slash at its end; a file is asked for without. */
+const asWritten = (path) => path.replace(/(\.[a-z]+)\/$/, "$1");
+
 export function routesTable(list = routes()) {
   const lines = ["| route | what it does |", "|---|---|"];
-  for (const r of list) lines.push(`| \`${r.method} ${r.path}\` | ${cell(r.doc)}${r.admin ? " (operator's listener)" : ""} |`);
+  for (const r of list) lines.push(`| \`${r.method} ${asWritten(r.path)}\` | ${cell(r.doc)}${r.admin ? " (operator's listener)" : ""} |`);
   return lines.join("\n");
 }
 
