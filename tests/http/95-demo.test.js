@@ -103,7 +103,7 @@ async function content() {
   const { video_list } = await api.feed({ token });
   const comments = await Promise.all(video_list.map(({ id }) => api.comments({ video_id: id })));
   const { user_list: friends } = await api.relations("friend", { token, user_id });
-  const { id: other } = friends.find(({ name }) => name === "demo2");
+  const { id: other } = friends.find(({ name }) => name === "harbour walks");
   return { videos: video_list, friends, comments: comments.map(({ comment_list }) => comment_list),
     chat: (await api.chat({ token, to_user_id: other })).message_list };
 }
@@ -117,6 +117,7 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
   for (const { streams } of probed)
     assert.deepEqual(streams.map(({ codec_type }) => codec_type).sort(), ["audio", "video"]);
   const pictures = probed.map(({ streams }) => streams.find(({ codec_type }) => codec_type === "video"));
+  assert.ok(pictures.every(({ sample_aspect_ratio: ratio }) => ratio === "1:1"), "browsers show no others");
   for (const shape of [-1, 0, 1])
     assert.ok(pictures.some(({ width, height }) => Math.sign(width - height) === shape), `of shape ${shape}`);
   const lengths = probed.map(({ format }) => Math.round(Number(format.duration)));
@@ -148,7 +149,7 @@ test("another seed adds nothing, and more clips are more", async () => {
   await must("seed", "--clips=13");
   const { videos } = await content();
   assert.deepEqual(videos.slice(1).map(({ id }) => id), before.videos.map(({ id }) => id));
-  assert.equal(videos.filter(({ title }) => title.startsWith("A test card")).length, 2);
+  assert.equal(videos.filter(({ title }) => title.startsWith("Out of the train window")).length, 2);
 });
 
 test("the demo login works, and the demo clips are in the feed and play", async () => {
