@@ -85,6 +85,15 @@ export class People {
 export const nav = (page, name) =>
   page.getByRole("navigation", { name: "Main" }).getByRole("link", { name, exact: true }).click();
 
+/** A conversation on a phone has the window for itself. */
+export async function leaveChat(page, layout) {
+  if (layout === "phone") await page.getByRole("link", { name: "Back" }).click();
+}
+
+export const openSettings = (page, layout) =>
+  (layout === "phone" ? page.getByRole("main") : page.getByRole("navigation", { name: "Main" }))
+    .getByRole("button", { name: "Settings" }).click();
+
 /** Fill in the dialog that asks for an account: a new one. */
 export async function signUp(page, name, password = "a-password") {
   const dialog = page.getByRole("dialog");
@@ -94,7 +103,7 @@ export async function signUp(page, name, password = "a-password") {
 
 export async function fillIn(page, name, password) {
   const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("User name").fill(name);
+  await dialog.getByLabel("Username").fill(name);
   await dialog.getByLabel("Password", { exact: true }).fill(password);
   await dialog.getByLabel("Password", { exact: true }).press("Enter");
 }

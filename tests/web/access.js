@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import axe from "axe-core";
 import { uniqueName } from "../lib/api.js";
-import { nav, plays, shown, signUp } from "../lib/browser.js";
+import { nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
 import { clip } from "../lib/media.js";
 
 /* What axe finds that would keep somebody from using the page. */
@@ -50,12 +50,12 @@ export function access(people, { layout }) {
       await page.getByRole("button", { name: "Edit profile" }).click();
       await look("edit");
       await page.keyboard.press("Escape");
-      await page.getByRole("main").getByRole("button", { name: "Settings" }).click();
+      await openSettings(page, layout);
       await look("settings");
       await page.getByRole("button", { name: "Change password" }).click();
       await look("password");
       await page.keyboard.press("Escape");
-      await nav(page, "Upload");
+      await nav(page, "Post");
       await look("upload");
       await page.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: clip() });
       await page.getByLabel("Preview of bears.mp4").waitFor();
@@ -109,8 +109,7 @@ export function access(people, { layout }) {
       await page.getByText("No account yet?").waitFor();
       for (let n = 0; n < 4; n += 1) await keyboard.press("Tab"); /* password, its eye, log in, sign up */
       await keyboard.press("Enter");
-      await page.getByText("Have an account already?").waitFor();
-      for (let n = 0; n < 4; n += 1) await keyboard.press("Shift+Tab");
+      await page.getByText("Have an account already?").waitFor(); /* and the name has the focus */
       await keyboard.type(uniqueName("kai"));
       await keyboard.press("Tab");
       await keyboard.type("a-password");
@@ -125,10 +124,45 @@ export function access(people, { layout }) {
       await keyboard.press("c");
       await page.getByRole("complementary").waitFor({ state: "detached" });
       await keyboard.press("?");
-      await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
+      await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
       await keyboard.press("Escape");
       await page.getByRole("dialog").waitFor({ state: "detached" });
     });
+
+  test("a clip goes on where it is told to", async () => {
+    const page = await people.somebody();
+    await plays(page);
+    await page.keyboard.press("Space");
+    const player = shown(page).locator("video");
+    const half = await player.evaluate(({ duration }) => Math.floor(duration * 5) / 10);
+    await shown(page).getByLabel("Position").fill(String(half));
+    assert.equal(await player.evaluate(({ currentTime }) => Math.round(currentTime * 10) / 10), half);
+  });
+
+  if (layout === "phone")
+    test("how to go on is said until somebody does", async () => {
+      const page = await people.somebody();
+      await plays(page);
+      const hint = page.getByText("Swipe up for the next clip");
+      await hint.waitFor();
+      await nextClip(page);
+      await hint.waitFor({ state: "detached" });
+      await page.reload();
+      await plays(page);
+      assert.equal(await hint.count(), 0);
+    });
+
+  test("a visitor is asked for an account before writing a comment, and finds the way to one", async () => {
+    const page = await people.somebody();
+    await plays(page);
+    const around = layout === "desktop" ? page.getByRole("navigation", { name: "Main" }) : page.getByRole("banner");
+    await around.getByRole("button", { name: "Log in" }).waitFor();
+    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    assert.equal(await page.getByLabel("Write a comment").count(), 0);
+    await page.getByRole("button", { name: "Log in to comment" }).click();
+    await signUp(page, uniqueName("vic"));
+    await page.getByLabel("Write a comment").waitFor();
+  });
 
   test("the page speaks Chinese to who prefers it, and the other language when told so", async () => {
     const page = await people.somebody({ locale: "zh-CN" });

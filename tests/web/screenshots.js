@@ -19,7 +19,8 @@ const SHOWN_IN_README = new Map([
 
 /* Who is shown, and a clip; what they did, scripts/seed has done. */
 async function seeded(api) {
-  const users = await Promise.all([1, 2, 3].map(async (n) => ({ id: (await api.login(`demo${n}`, `demo-${n}`)).user_id })));
+  const names = ["demo1", "harbour walks", "六点的厨房"];
+  const users = await Promise.all(names.map(async (name, n) => ({ id: (await api.login(name, `demo-${n + 1}`)).user_id })));
   const [{ play_url }] = (await api.feed()).video_list;
   return { users, clip: (await api.fetch(play_url)).body };
 }
@@ -43,7 +44,7 @@ const leave = (page, scene) => press(page.getByRole("dialog").locator(".dialog-h
 const OF_VISITORS = {
   feed: (page) => plays(page),
   settings: async (page, scene) => {
-    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar button").first(), scene);
+    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar .icon-button").first(), scene);
     await page.getByRole("dialog").waitFor();
   },
   visitor: async (page, scene) => {
@@ -52,7 +53,7 @@ const OF_VISITORS = {
     await page.locator("main .button").first().waitFor();
   },
   "sign-up": async (page, scene) => {
-    await press(page.locator("main .button").nth(1), scene);
+    await press(page.locator("main .button").first(), scene);
     await page.locator("[name=username]").waitFor();
   },
   login: async (page, scene) => {
@@ -78,12 +79,18 @@ const OF_USERS = {
   },
   "settings-of-user": async (page, scene) => {
     await leave(page, scene);
-    await press(page.locator(".profile .icon-button"), scene);
+    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".profile .icon-button-filled").first(), scene);
     await page.getByRole("dialog").waitFor();
   },
   "change-password": async (page, scene) => {
     await press(page.getByRole("dialog").locator(".button-stack button").first(), scene);
     await page.locator("[name=old]").waitFor();
+  },
+  delete: async (page, scene) => {
+    await leave(page, scene);
+    await press(page.locator(".grid-head .link"), scene);
+    await press(page.locator(".tile-delete").first(), scene);
+    await page.getByRole("dialog").waitFor();
   },
   profile: async (page, scene) => {
     await leave(page, scene);
@@ -106,8 +113,10 @@ const OF_USERS = {
     await page.locator("input[type=file]").setInputFiles({ name: "sunset.mp4", mimeType: "video/mp4", buffer: clip });
     await page.locator("[name=title]").fill("The sun goes down");
     await page.locator("[name=title]").blur();
-    /* The browser's own controls show that they wait until it has played. */
-    await page.locator(".chosen-clip").evaluate((player) => player.play().then(() => player.pause()));
+    await page.locator(".chosen-clip video").evaluate((player) => new Promise((done) => {
+      player.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(done)), { once: true });
+      player.currentTime = 1;
+    }));
   },
   friends: async (page) => {
     await goTo(page, "#/friends");
@@ -116,6 +125,8 @@ const OF_USERS = {
   chat: async (page, { users }) => {
     await goTo(page, `#/chat/${users[1].id}`);
     await page.locator(".bubble").nth(4).waitFor();
+    await page.locator(".composer textarea").fill("See you there");
+    await page.locator(".composer textarea").blur();
   },
   comments: async (page, scene) => {
     await goTo(page, "#/");
@@ -127,7 +138,7 @@ const OF_USERS = {
     if (scene.layout === "phone") await leave(page, scene);
     await nextClip(page);
     await plays(page);
-    await press(shown(page).locator(".pause-button"), scene);
+    await press(shown(page).locator(".clip-taps"), scene);
     await shown(page).locator(".clip-paused").waitFor();
   },
   keys: async (page, scene) => {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { uniqueName } from "../lib/api.js";
-import { nav, nextClip, plays, shown, signUp } from "../lib/browser.js";
+import { leaveChat, nav, nextClip, openSettings, plays, shown, signUp } from "../lib/browser.js";
 import { clip, jpeg, uniqueClip } from "../lib/media.js";
 
 /* What would show if users' texts were taken for markup. */
@@ -30,14 +30,14 @@ export function story(people, { api, layout }) {
   test("a visitor of an empty service is told so, signs up and publishes a clip", async () => {
     annas = await people.somebody();
     await annas.getByText("Nothing here yet").waitFor();
-    await nav(annas, "Upload");
+    await nav(annas, "Post");
     await annas.getByText("Choose a clip").waitFor();
     await annas.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: uniqueClip(200000) });
     const preview = annas.getByLabel("Preview of bears.mp4");
     await preview.evaluate((video) => video.play());
     await annas.getByLabel("Title").fill(TITLE);
-    await annas.getByRole("button", { name: "Publish" }).click();
-    await annas.getByText("Log in to publish a video.").waitFor();
+    await annas.getByRole("button", { name: "Post", exact: true }).click();
+    await annas.getByText("Log in to post a clip.").waitFor();
     await signUp(annas, anna);
     /* What was begun goes on. */
     await annas.getByRole("heading", { name: anna }).waitFor();
@@ -60,7 +60,7 @@ export function story(people, { api, layout }) {
     await plays(bens);
     assert.equal(await bens.getByRole("dialog").count(), 0);
     await liked(bens).click();
-    await bens.getByText("Log in to like this video.").waitFor();
+    await bens.getByText("Log in to like this clip.").waitFor();
     await signUp(bens, ben);
     await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
     const [{ favorite_count }] = (await api.feed()).video_list;
@@ -74,6 +74,20 @@ export function story(people, { api, layout }) {
     await bens.locator(".tap-heart").waitFor();
     await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
     assert.equal(await shown(bens).locator("video").evaluate((video) => video.paused), false);
+  });
+
+  test("the way back from somebody's profile leads to the clip that one came from", async () => {
+    const id = await shown(bens).getAttribute("data-id");
+    await shown(bens).locator(".caption-name").click();
+    await bens.getByRole("heading", { name: anna }).waitFor();
+    const lit = bens.getByRole("navigation", { name: "Main" }).locator("[aria-current]");
+    assert.deepEqual(await lit.allTextContents(), ["Feed"], "the place that one came from stays lit");
+    /* Another shelf of the same profile is no step of its own. */
+    await bens.getByRole("link", { name: /^Liked/ }).click();
+    await bens.getByText("No likes yet").waitFor();
+    await bens.getByRole("link", { name: "Back" }).click();
+    await plays(bens);
+    assert.equal(await shown(bens).getAttribute("data-id"), id);
   });
 
   test("a comment is text, is counted, and goes when its writer deletes it", async () => {
@@ -120,6 +134,8 @@ export function story(people, { api, layout }) {
       await all.filter({ hasText: "你好，Ben" }).waitFor();
       assert.deepEqual(await all.allTextContents(), ["Hello <i>Anna</i>", "你好，Ben"]);
     }
+    await leaveChat(annas, layout);
+    await leaveChat(bens, layout);
   });
 
   test("a profile shows works and likes, and can be changed", async () => {
@@ -127,8 +143,8 @@ export function story(people, { api, layout }) {
     await bens.getByRole("link", { name: /^Liked/ }).click();
     await bens.getByRole("link", { name: `Play ${TITLE}` }).waitFor();
     await bens.getByRole("button", { name: "Edit profile" }).click();
-    await bens.getByLabel("About you").fill("I watch bears.");
-    await bens.getByLabel("Picture").setInputFiles({ name: "me.jpg", mimeType: "image/jpeg", buffer: jpeg() });
+    await bens.getByLabel("Bio").fill("I watch bears.");
+    await bens.getByLabel("Profile photo").setInputFiles({ name: "me.jpg", mimeType: "image/jpeg", buffer: jpeg() });
     /* It is shown before it is sent. */
     await bens.waitForFunction(() => document.querySelector("dialog canvas")?.width > 1);
     await bens.getByRole("button", { name: "Save" }).click();
@@ -158,7 +174,7 @@ export function story(people, { api, layout }) {
     }
     assert.equal(new Set(titles).size, 8, "none is shown twice");
     await page.getByText("You have seen it all").waitFor();
-    await page.getByRole("button", { name: "Back to the newest" }).click();
+    await page.getByRole("button", { name: "Watch again from the newest" }).click();
     await shown(page).getByText("Clip 7").waitFor();
   });
 
@@ -175,13 +191,18 @@ export function story(people, { api, layout }) {
 
   test("who deletes a clip and logs out leaves nothing of it behind", async () => {
     await nav(annas, "Me");
+    const deletes = annas.getByRole("button", { name: /^Delete this clip/ });
+    await annas.getByRole("link", { name: "Play News" }).waitFor();
+    assert.equal(await deletes.count(), 0, "not beside what is pressed every day");
+    await annas.getByRole("button", { name: "Manage" }).click();
     await annas.getByRole("button", { name: "Delete this clip: News" }).click();
+    await annas.getByRole("dialog").getByText('Delete "News" for good?').waitFor();
     await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
     await annas.getByRole("link", { name: "Play News" }).waitFor({ state: "detached" });
     assert.equal((await api.feed()).video_list.some(({ title }) => title === "News"), false);
-    await annas.getByRole("main").getByRole("button", { name: "Settings" }).click();
+    await openSettings(annas, layout);
     await annas.getByRole("dialog").getByRole("button", { name: "Log out" }).click();
-    await annas.getByText("Make it yours").waitFor();
+    await annas.getByText("Join Doushard").waitFor();
     assert.equal(await annas.evaluate(() => localStorage.getItem("doushard.session")), null);
   });
 

@@ -41,9 +41,52 @@ function placeOf(hash: string): Place {
 
 export const place = signal<Place>(placeOf(location.hash));
 
-addEventListener("hashchange", () => {
+/** What the navigation leads to; everything else is on the way from one of these. */
+export type Tab = "feed" | "friends" | "upload" | "me";
+
+function tabOf({ at }: Place): Tab | undefined {
+  if (at === "chat") return "friends";
+  return at === "feed" || at === "friends" || at === "upload" || at === "me" ? at : undefined;
+}
+
+/** The one that one came from. */
+export const tab = signal<Tab>(tabOf(place.peek()) ?? "feed");
+
+function arrive() {
   place.value = placeOf(location.hash);
+  tab.value = tabOf(place.value) ?? tab.peek();
+}
+
+/* How many places of this page lie before this one in the history of the window: it is kept with each, so
+ * that it is known after the browser's own way back, too. */
+const depthOf = (state: unknown) => (state as { depth?: number } | null)?.depth;
+let depth = depthOf(history.state) ?? 0;
+
+addEventListener("hashchange", () => {
+  depth = depthOf(history.state) ?? depth + 1;
+  history.replaceState({ depth }, "");
+  arrive();
 });
+
+/** Back to where one came from; false when that is not in this page. */
+export function goBack(): boolean {
+  if (depth === 0) return false;
+  history.back();
+  return true;
+}
+
+/** Another address in the place of this one: there is no way back to what was here. */
+export function becomes(address: string) {
+  history.replaceState({ depth }, "", address);
+}
+
+/** For links to another part of the same place: it takes the place of this one, so that the way back leads out. */
+export function turn(event: MouseEvent) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  becomes((event.currentTarget as HTMLAnchorElement).hash);
+  arrive();
+}
 
 /** Addresses, for links. */
 export const to = {

@@ -3,31 +3,31 @@
 /* The frame around every view: navigation at the side or below. */
 import type { ComponentChildren } from "preact";
 import { askForAccount } from "./asking";
-import { helpOpen, logOut, settingsOpen } from "./account/settings";
+import { helpOpen, settingsOpen } from "./account/settings";
 import { beginAnew } from "./feed/newest";
 import { words } from "./i18n";
 import { hasSideNav, online } from "./media";
-import { type Place, place, to } from "./router";
+import { type Place, type Tab, place, tab, to } from "./router";
 import { session } from "./session";
-import { FeedIcon, FriendsIcon, GearIcon, KeyboardIcon, LogOutIcon, Mark, PersonIcon, PlusIcon } from "./ui/icons";
+import { FeedIcon, FriendsIcon, GearIcon, KeyboardIcon, Mark, PersonIcon, PlusIcon } from "./ui/icons";
 
 interface Target {
   address: string;
   text: string;
   icon: ComponentChildren;
-  isHere: boolean;
+  name: Tab;
 }
 
-const isMine = (now: Place) => now.at === "me" || ("id" in now && now.at !== "chat" && now.id === session.value?.userId);
+/* One's own profile is a place of the navigation wherever one came from. */
+const isMine = (now: Place) => "id" in now && now.at !== "chat" && now.id === session.value?.userId;
 
 function targets(): Target[] {
   const w = words.value;
-  const now = place.value;
   return [
-    { address: to.feed, text: w.feed, icon: <FeedIcon />, isHere: now.at === "feed" },
-    { address: to.friends, text: w.friends, icon: <FriendsIcon />, isHere: now.at === "friends" || now.at === "chat" },
-    { address: to.upload, text: w.upload, icon: <PlusIcon />, isHere: now.at === "upload" },
-    { address: to.me, text: w.me, icon: <PersonIcon />, isHere: isMine(now) },
+    { address: to.feed, text: w.feed, icon: <FeedIcon />, name: "feed" },
+    { address: to.friends, text: w.friends, icon: <FriendsIcon />, name: "friends" },
+    { address: to.upload, text: w.upload, icon: <PlusIcon />, name: "upload" },
+    { address: to.me, text: w.me, icon: <PersonIcon />, name: "me" },
   ];
 }
 
@@ -39,14 +39,17 @@ const toFeed = (event: MouseEvent) => {
 };
 
 function Links() {
+  const now = place.value;
+  const here = isMine(now) ? "me" : tab.value;
+  const isThere = now.at === here || here === "me";
   return (
     <ul class="nav-links">
-      {targets().map(({ address, text, icon, isHere }) => (
+      {targets().map(({ address, text, icon, name }) => (
         <li key={address}>
           <a
             class={address === to.upload ? "nav-link nav-upload" : "nav-link"}
             href={address}
-            aria-current={isHere ? "page" : undefined}
+            aria-current={name === here ? (isThere ? "page" : "true") : undefined}
             {...(address === to.feed ? { onClick: toFeed } : {})}
           >
             <span class="nav-icon">{icon}</span>
@@ -62,15 +65,23 @@ const opening = (open: typeof settingsOpen) => () => {
   open.value = true;
 };
 
+/* What is for users only asks for an account in its own words. */
+const asksItself = ({ at }: Place) => at === "me" || at === "friends" || at === "chat" || at === "people";
+
 /* What a side has room for; on a phone it is in the profile. */
 function SideFoot() {
   const w = words.value;
   return (
     <div class="nav-foot">
-      {!session.value && (
-        <button type="button" class="button button-wide" onClick={() => void askForAccount()}>
-          {w.logIn}
-        </button>
+      {!session.value && !asksItself(place.value) && (
+        <div class="nav-account">
+          <button type="button" class="button" onClick={() => void askForAccount(undefined, "register")}>
+            {w.register}
+          </button>
+          <button type="button" class="button button-quiet" onClick={() => void askForAccount()}>
+            {w.logIn}
+          </button>
+        </div>
       )}
       <button type="button" class="nav-link" onClick={opening(settingsOpen)}>
         <span class="nav-icon">
@@ -84,14 +95,6 @@ function SideFoot() {
         </span>
         <span class="nav-text">{w.keys}</span>
       </button>
-      {session.value && (
-        <button type="button" class="nav-link" onClick={() => void logOut()}>
-          <span class="nav-icon">
-            <LogOutIcon />
-          </span>
-          <span class="nav-text">{w.logOut}</span>
-        </button>
-      )}
     </div>
   );
 }
@@ -104,6 +107,11 @@ function TopBar() {
         <Mark size={26} />
         <span>Doushard</span>
       </a>
+      {!session.value && !asksItself(place.value) && (
+        <button type="button" class="top-log-in" onClick={() => void askForAccount()}>
+          {w.logIn}
+        </button>
+      )}
       <button type="button" class="icon-button" aria-label={w.settings} onClick={opening(settingsOpen)}>
         <GearIcon size={22} />
       </button>
@@ -125,7 +133,10 @@ function Offline() {
 }
 
 /* The bar lies over the video; elsewhere it is only where settings would be out of reach. */
-const isBarred = (now: Place) => now.at === "feed" || (now.at === "me" && !session.value);
+const isBarred = (now: Place) => now.at === "feed" || (!session.value && asksItself(now));
+
+/* A conversation needs the room on a phone, and has a way back. */
+const isAlone = (now: Place) => now.at === "chat" && session.value !== undefined;
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const w = words.value;
@@ -144,16 +155,19 @@ export function Shell({ children }: { children: ComponentChildren }) {
         {w.skipToContent}
       </a>
       {!side && isBarred(place.value) && <TopBar />}
-      <nav class="nav" aria-label={w.mainNavigation}>
-        {side && (
-          <a class="brand" href={to.feed} onClick={toFeed}>
-            <Mark size={32} />
-            <span>Doushard</span>
-          </a>
-        )}
-        <Links />
-        {side && <SideFoot />}
-      </nav>
+      {(side || !isAlone(place.value)) && (
+        <nav class="nav" aria-label={w.mainNavigation}>
+          {side && (
+            <a class="brand" href={to.feed} onClick={toFeed}>
+              <Mark size={32} />
+              <span>Doushard</span>
+            </a>
+          )}
+          {side && !session.value && <p class="tagline">{w.tagline}</p>}
+          <Links />
+          {side && <SideFoot />}
+        </nav>
+      )}
       <main id="content" class="content" tabIndex={-1}>
         <Offline />
         {children}

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Another password for the same account. */
-import { signal, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { signal } from "@preact/signals";
 import { asUser } from "../asking";
 import { words } from "../i18n";
 import * as api from "../net/api";
-import { Attempt } from "../net/attempt";
-import { CODE, type ServiceError, asServiceError } from "../net/errors";
+import type { Attempt } from "../net/attempt";
+import { CODE } from "../net/errors";
 import { begin, session } from "../session";
 import { Dialog } from "../ui/dialog";
 import { ErrorText } from "../ui/states";
+import { useSubmit } from "../ui/submit";
 import { tell } from "../ui/toast";
 import { PasswordField } from "./password-field";
 
@@ -31,41 +31,22 @@ async function change(before: string, after: string, attempt: Attempt) {
 
 function Form() {
   const w = words.value;
-  const busy = useSignal(false);
-  const error = useSignal<ServiceError | undefined>(undefined);
-  const attempt = useRef(new Attempt()).current;
-
-  const submit = async (form: HTMLFormElement) => {
+  const { busy, error, onSubmit } = useSubmit(async (form, attempt) => {
     const fields = new FormData(form);
-    busy.value = true;
-    error.value = undefined;
-    try {
-      const done = await asUser("sessionOver", () => change(String(fields.get("old")), String(fields.get("new")), attempt));
-      if (done) {
-        tell(words.value.passwordChanged);
-        close();
-      }
-    } catch (thrown) {
-      error.value = asServiceError(thrown);
-    }
-    busy.value = false;
-  };
+    const done = await asUser("sessionOver", () => change(String(fields.get("old")), String(fields.get("new")), attempt));
+    if (!done) return;
+    tell(words.value.passwordChanged);
+    close();
+  });
+  const isWrong = error.value?.reason === CODE.wrongPassword;
 
   return (
-    <form
-      class="form"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!busy.value) void submit(event.currentTarget);
-      }}
-    >
+    <form class="form" onSubmit={onSubmit}>
       {/* Those that keep passwords want to know whose it is. */}
       <input type="text" autocomplete="username" value={session.value?.name} readOnly hidden />
-      <PasswordField name="old" label={w.oldPassword} isNew={false} />
+      <PasswordField name="old" label={w.oldPassword} isNew={false} isWrong={isWrong} />
       <PasswordField name="new" label={w.newPassword} isNew />
-      {error.value && (
-        <ErrorText error={error.value} {...(error.value.reason === CODE.wrongPassword ? { text: w.wrongOldPassword } : {})} />
-      )}
+      {error.value && <ErrorText error={error.value} {...(isWrong ? { text: w.wrongOldPassword } : {})} />}
       <button type="submit" class="button button-wide" aria-busy={busy.value}>
         {w.changePassword}
       </button>

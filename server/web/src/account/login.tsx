@@ -2,17 +2,18 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Log in or sign up, in a dialog over whatever was begun. */
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Kind, asking } from "../asking";
 import { refreshFlags } from "../feed/newest";
 import { words } from "../i18n";
 import * as api from "../net/api";
-import { Attempt } from "../net/attempt";
-import { type ServiceError, asServiceError } from "../net/errors";
+import type { Attempt } from "../net/attempt";
+import { CODE } from "../net/errors";
 import { begin } from "../session";
 import { Dialog } from "../ui/dialog";
 import { Mark } from "../ui/icons";
 import { ErrorText } from "../ui/states";
+import { useSubmit } from "../ui/submit";
 import { PasswordField } from "./password-field";
 
 /* One try: the session begins, and what is shown is asked for again as this user sees it, before what was
@@ -33,40 +34,49 @@ interface FormProps {
 
 function LoginForm({ kind, done }: FormProps) {
   const w = words.value;
-  const busy = useSignal(false);
-  const error = useSignal<ServiceError | undefined>(undefined);
-  const attempt = useRef(new Attempt()).current;
-
-  const submit = async (form: HTMLFormElement) => {
+  const isNew = kind === "register";
+  const name = useRef<HTMLInputElement>(null);
+  const { busy, error, onSubmit } = useSubmit(async (form, attempt) => {
     const fields = new FormData(form);
-    busy.value = true;
-    error.value = undefined;
     try {
       await enter(kind, String(fields.get("username")).trim(), String(fields.get("password")), attempt);
-      done();
     } catch (thrown) {
-      error.value = asServiceError(thrown);
       form.querySelector<HTMLInputElement>("[name=password]")?.focus();
+      throw thrown;
     }
-    busy.value = false;
-  };
+    done();
+  });
+  const reason = error.value?.reason;
+  const isWrong = reason === CODE.wrongPassword;
+
+  /* Whoever changes his mind about which it is begins with the name again. */
+  useLayoutEffect(() => {
+    error.value = undefined;
+    name.current?.focus();
+  }, [kind]);
 
   return (
-    <form
-      class="form"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (!busy.value) void submit(event.currentTarget);
-      }}
-    >
-      <label class="field">
-        <span>{w.userName}</span>
-        <input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus />
-      </label>
-      <PasswordField name="password" label={w.password} isNew={kind === "register"} />
+    <form class="form" onSubmit={onSubmit}>
+      <div class="field">
+        <label for="username">{w.userName}</label>
+        <input
+          ref={name}
+          id="username"
+          name="username"
+          autocomplete="username"
+          autocapitalize="none"
+          spellcheck={false}
+          aria-describedby={isNew ? "username-hint" : undefined}
+          aria-invalid={isWrong || reason === CODE.nameTaken}
+          required
+          autofocus
+        />
+        {isNew && <small id="username-hint">{w.userNameHint}</small>}
+      </div>
+      <PasswordField key={kind} name="password" label={w.password} isNew={isNew} isWrong={isWrong} />
       {error.value && <ErrorText error={error.value} />}
       <button type="submit" class="button button-wide" aria-busy={busy.value}>
-        {kind === "login" ? w.logIn : w.register}
+        {isNew ? w.register : w.logIn}
       </button>
     </form>
   );
@@ -76,12 +86,13 @@ function LoginDialog({ answer }: { answer: (loggedIn: boolean) => void }) {
   const w = words.value;
   const kind = useSignal<Kind>(asking.peek()?.kind ?? "login");
   const isLogin = kind.value === "login";
-  const reason = asking.value?.reason;
+  /* What an account is good for is no news to who has one. */
+  const reason = isLogin && asking.value?.reason === "visitorText" ? undefined : asking.value?.reason;
   return (
-    <Dialog label={isLogin ? w.logIn : w.register} close={() => answer(false)}>
+    <Dialog label={isLogin ? w.logIn : w.register} hasHead={false} close={() => answer(false)}>
       <div class="login">
         <Mark size={44} />
-        <p class="login-title">{isLogin ? w.welcomeBack : w.makeAccount}</p>
+        <h2 class="login-title">{isLogin ? w.welcomeBack : w.makeAccount}</h2>
         {reason && <p class="login-reason">{w[reason]}</p>}
         <LoginForm kind={kind.value} done={() => answer(true)} />
         <p class="login-other">

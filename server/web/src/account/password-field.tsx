@@ -2,32 +2,50 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A password is written blindly, unless its owner wants to see it. */
 import { useSignal } from "@preact/signals";
-import { useId } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { lengthOf } from "../drafts";
 import { words } from "../i18n";
 import { EyeIcon } from "../ui/icons";
+
+/* The service takes any length from 1; what is thought up here should not be guessed at once. */
+const SHORTEST = 8;
+const LONGEST = 32;
 
 interface PasswordFieldProps {
   name: string;
   label: string;
-  /** It is thought up here: what the browser keeps for this page is not offered. */
+  /** It is thought up here: it has to be long enough, and what the browser keeps for this page is not offered. */
   isNew: boolean;
+  isWrong?: boolean;
 }
 
-export function PasswordField({ name, label, isNew }: PasswordFieldProps) {
+export function PasswordField({ name, label, isNew, isWrong = false }: PasswordFieldProps) {
   const w = words.value;
   const visible = useSignal(false);
+  const text = useSignal("");
+  const input = useRef<HTMLInputElement>(null);
   const id = useId();
+  const length = lengthOf(text.value);
+  const fault = isNew && length < SHORTEST ? w.passwordHint : isNew && length > LONGEST ? w.passwordTooLong : "";
+
+  useLayoutEffect(() => input.current?.setCustomValidity(fault), [fault]);
+
   return (
     <div class="field">
       <label for={id}>{label}</label>
       <span class="field-row">
         <input
+          ref={input}
           id={id}
           name={name}
           {...(visible.value ? { type: "text" as const } : { type: "password" as const })}
           autocomplete={isNew ? "new-password" : "current-password"}
           aria-describedby={isNew ? `${id}-hint` : undefined}
+          aria-invalid={isWrong}
           required
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+          }}
         />
         <button
           type="button"

@@ -83,8 +83,9 @@ export function ThemeChoice() {
 }
 
 const keysOf = (w: Words): [string[], string][] => [
-  [["↑", "↓", "K", "J"], w.keyUpDown],
-  [["Space"], w.keySpace],
+  [["↑", "K"], w.keyUp],
+  [["↓", "J"], w.keyDown],
+  [[w.spaceKey], w.keySpace],
   [["L"], w.keyLike],
   [["M"], w.keySound],
   [["C"], w.keyComments],
@@ -98,8 +99,11 @@ function Keys() {
       {keysOf(words.value).map(([keys, text]) => (
         <div key={text}>
           <dt>
-            {keys.map((key) => (
-              <kbd key={key}>{key}</kbd>
+            {keys.map((key, n) => (
+              <span key={key}>
+                {n > 0 && "/ "}
+                <kbd>{key}</kbd>
+              </span>
             ))}
           </dt>
           <dd>{text}</dd>
@@ -131,7 +135,7 @@ function Account() {
         <KeyIcon size={20} />
         {w.changePassword}
       </button>
-      <button type="button" class="button button-quiet button-wide" onClick={leaving(() => void logOut())}>
+      <button type="button" class="button button-plain button-wide" onClick={leaving(() => void logOut())}>
         <LogOutIcon size={20} />
         {w.logOut}
       </button>

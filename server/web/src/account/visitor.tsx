@@ -11,11 +11,11 @@ export function Visitor({ reason }: { reason: Reason }) {
   return (
     <Empty icon={<Mark size={56} />} title={w.visitorTitle} text={w[reason]}>
       <div class="button-row">
-        <button type="button" class="button" onClick={() => void askForAccount(reason)}>
-          {w.logIn}
-        </button>
-        <button type="button" class="button button-quiet" onClick={() => void askForAccount(reason, "register")}>
+        <button type="button" class="button" onClick={() => void askForAccount(reason, "register")}>
           {w.register}
+        </button>
+        <button type="button" class="button button-quiet" onClick={() => void askForAccount(reason)}>
+          {w.logIn}
         </button>
       </div>
     </Empty>

@@ -11,13 +11,15 @@ import { to } from "../router";
 import { myId } from "../session";
 import { users } from "../store";
 import { Avatar } from "../ui/avatar";
+import { Back } from "../ui/back";
 import { Composer } from "../ui/composer";
-import { BackIcon, FriendsIcon } from "../ui/icons";
+import { FriendsIcon } from "../ui/icons";
 import { useLoading } from "../ui/loaded";
 import { Empty, ErrorText, Failed, Spinner } from "../ui/states";
 import { announce, tellError } from "../ui/toast";
 import { Conversation, type Outgoing } from "./conversation";
 import { everyFew } from "./polling";
+import { markRead } from "./read";
 
 const LONGEST = 500;
 /* Clients of this service ask about as often. */
@@ -98,7 +100,9 @@ function Messages({ conversation }: { conversation: Conversation }) {
   const last = received.at(-1);
 
   useEffect(() => {
-    if (last && last.from_user_id === conversation.peer) announce(last.content);
+    if (last?.from_user_id !== conversation.peer) return;
+    announce(last.content);
+    markRead(conversation.peer, last.content);
   }, [last?.id]);
 
   if (!conversation.loaded.value && !conversation.error.value) return <Spinner />;
@@ -129,13 +133,18 @@ export function Chat({ id }: { id: Id }) {
   const { error, again } = useLoading(() => loadUser(id), [id, myId.value]);
   const conversation = useConversation(id);
   const user = users.find(id)?.value;
-  if (!user) return error.value ? <Failed error={error.value} again={again} /> : <Spinner />;
+  const back = <Back otherwise={to.friends} class="chat-back" />;
+  if (!user)
+    return (
+      <section class="chat">
+        <header class="chat-head">{back}</header>
+        {error.value ? <Failed error={error.value} again={again} /> : <Spinner />}
+      </section>
+    );
   return (
     <section class="chat" aria-label={w.chatWith(user.name)}>
       <header class="chat-head">
-        <a class="icon-button chat-back" href={to.friends} aria-label={w.back}>
-          <BackIcon />
-        </a>
+        {back}
         <a class="chat-user" href={to.user(id)}>
           <Avatar user={user} size={36} />
           <h1>{user.name}</h1>

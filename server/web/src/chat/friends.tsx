@@ -18,6 +18,7 @@ import { More } from "../ui/more";
 import { Empty, Partial } from "../ui/states";
 import { Chat } from "./chat";
 import { everyFew } from "./polling";
+import { lastRead } from "./read";
 
 const POLL_MS = 5000;
 
@@ -34,15 +35,21 @@ const friendsOf = (id: Id) =>
 function Row({ friend, isOpen }: { friend: Friend; isOpen: boolean }) {
   const w = words.value;
   const { message, msgType } = friend;
+  const isNew = message !== "" && msgType === 0 && !isOpen && lastRead(friend.id) !== message;
   const last = message && msgType === 1 ? w.youWrote(message) : message;
   return (
     <li>
-      <a class="person person-link friend" href={to.chat(friend.id)} aria-current={isOpen ? "page" : undefined}>
+      <a class={`person person-link friend ${isNew ? "is-new" : ""}`} href={to.chat(friend.id)} aria-current={isOpen ? "page" : undefined}>
         <Avatar user={friend} size={48} />
         <span class="person-words">
           <strong>{friend.name}</strong>
-          <span>{last || w.noMessages}</span>
+          <span>{last || w.noMessagesText}</span>
         </span>
+        {isNew && (
+          <span class="unread">
+            <span class="sr-only">{w.unread}</span>
+          </span>
+        )}
       </a>
     </li>
   );
@@ -72,7 +79,6 @@ function FriendList({ me, open }: { me: Id; open: Id | undefined }) {
       <header class="page-head">
         <h1>{w.friendsTitle}</h1>
       </header>
-      <p class="page-hint">{w.friendsHint}</p>
       <Partial partial={list.partial.value} />
       <ul class="people">
         {friends.map((friend) => (

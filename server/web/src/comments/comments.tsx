@@ -3,7 +3,7 @@
 /* The comments of a video with what is needed to add one. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { asUser } from "../asking";
+import { askForAccount, asUser } from "../asking";
 import { draft } from "../drafts";
 import { monthDay, short, words } from "../i18n";
 import type { Id } from "../net/ids";
@@ -115,7 +115,15 @@ export function Comments({ videoId, isSheet = false }: CommentsProps) {
         )}
         {awaited.value ? <Spinner /> : <More list={list} />}
       </div>
-      <Composer text={draft(`comment.${videoId}`)} label={w.writeComment} longest={LONGEST} send={post} />
+      {myId.value ? (
+        <Composer text={draft(`comment.${videoId}`)} label={w.writeComment} longest={LONGEST} send={post} />
+      ) : (
+        <div class="composer">
+          <button type="button" class="composer-log-in" onClick={() => void askForAccount("toComment")}>
+            {w.toComment}
+          </button>
+        </div>
+      )}
     </div>
   );
 }

@@ -8,6 +8,8 @@ import { words } from "../i18n";
 import type { Video } from "../net/types";
 import { PlayIcon } from "../ui/icons";
 import { muted, paused, start } from "./playback";
+import { Progress } from "./progress";
+import { tellShape } from "./shapes";
 
 export type Nearness = "shown" | "next" | "far";
 
@@ -70,15 +72,6 @@ function useHearts() {
 
 const FILLED_HEART = "M12 20.3s-7.8-4.6-7.8-10.5A4.5 4.5 0 0 1 12 6.9a4.5 4.5 0 0 1 7.8 2.9c0 5.9-7.8 10.5-7.8 10.5z";
 
-/* The shape of the clip decides the shape of its box, as soon as it is known. */
-function fit(video: HTMLVideoElement) {
-  const { videoWidth: width, videoHeight: height } = video;
-  const box = video.closest<HTMLElement>(".slide");
-  if (!width || !height || !box) return;
-  box.style.setProperty("--ratio", String(width / height));
-  box.dataset.shape = width > height * 0.8 ? "wide" : "tall";
-}
-
 interface ClipProps {
   video: Video;
   nearness: Nearness;
@@ -86,7 +79,6 @@ interface ClipProps {
 
 export function Clip({ video, nearness }: ClipProps) {
   const element = usePlaying(nearness);
-  const bar = useRef<HTMLSpanElement>(null);
   const broken = useSignal(false);
   const { hearts, add } = useHearts();
   const tapped = useTaps(
@@ -98,10 +90,6 @@ export function Clip({ video, nearness }: ClipProps) {
       void like(video.id, true);
     },
   );
-  const showProgress = (player: HTMLVideoElement) => {
-    const share = player.duration > 0 ? player.currentTime / player.duration : 0;
-    if (bar.current) bar.current.style.transform = `scaleX(${share})`;
-  };
 
   /* Keys and buttons do what taps do. */
   return (
@@ -116,8 +104,7 @@ export function Clip({ video, nearness }: ClipProps) {
         loop
         playsInline
         aria-label={video.title}
-        onLoadedMetadata={(event) => fit(event.currentTarget)}
-        onTimeUpdate={(event) => showProgress(event.currentTarget)}
+        onLoadedMetadata={(event) => tellShape(video.id, event.currentTarget)}
         onError={() => {
           broken.value = true;
         }}
@@ -139,9 +126,7 @@ export function Clip({ video, nearness }: ClipProps) {
           {words.value.clipBroken}
         </p>
       )}
-      <span class="clip-progress">
-        <span ref={bar} />
-      </span>
+      {nearness === "shown" && <Progress player={element} />}
     </div>
   );
 }

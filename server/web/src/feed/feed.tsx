@@ -5,7 +5,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { toggleLike } from "../actions";
 import { Comments } from "../comments/comments";
-import { words } from "../i18n";
+import { short, words } from "../i18n";
 import { hasSidePanel } from "../media";
 import type { Id } from "../net/ids";
 import { to } from "../router";
@@ -17,6 +17,7 @@ import type { PagedList } from "../ui/list";
 import { Empty, Failed, Spinner } from "../ui/states";
 import { muted, paused } from "./playback";
 import { type Scroller, useScroller } from "./scroller";
+import { ratioOf } from "./shapes";
 import { Slide } from "./slide";
 import { panelOpen } from "./panel";
 
@@ -44,7 +45,7 @@ function Tail({ list, restart }: TailProps) {
       </Empty>
     );
   return (
-    <Empty icon={<CheckIcon size={36} />} title={w.feedEnd} text={w.feedEndText}>
+    <Empty icon={<CheckIcon size={36} />} title={w.feedEnd}>
       <button type="button" class="button" onClick={restart}>
         {w.fromTheTop}
       </button>
@@ -83,11 +84,18 @@ function useCommands(scroller: Scroller, shown: () => Id | undefined, openCommen
   });
 }
 
-function Steps({ scroller, last }: { scroller: Scroller; last: number }) {
+interface StepsProps {
+  scroller: Scroller;
+  last: number;
+  /** Of the clip in sight, above whose buttons these are. */
+  ratio: number;
+}
+
+function Steps({ scroller, last, ratio }: StepsProps) {
   const w = words.value;
   const { index, step } = scroller;
   return (
-    <div class="steps">
+    <div class="steps" style={{ "--ratio": String(ratio) }}>
       <button type="button" class="step" aria-label={w.previousVideo} disabled={index.value === 0} onClick={() => step(-1)}>
         <UpIcon />
       </button>
@@ -157,25 +165,30 @@ export function Feed({ list, start, onShown }: FeedProps) {
   return (
     <div class={hasSidePanel.value && panelOpen.value && shown ? "stage has-panel" : "stage"}>
       <Announcer id={shown} />
-      <div
-        class="feed"
-        role="feed"
-        tabIndex={0}
-        aria-label={words.value.feedLabel}
-        aria-busy={list.busy.value}
-        ref={scroller.box}
-        onScroll={scroller.onScroll}
-        onScrollEnd={scroller.onScrollEnd}
-        onTouchStart={scroller.release}
-        onWheel={scroller.release}
-      >
-        {Array.from({ length: places }, (_, place) => (
-          <div key={place} class="place">
-            {Math.abs(place - index) <= REACH && content(place)}
-          </div>
-        ))}
+      <div class="feed-note" role="status">
+        {list.partial.value && <p>{words.value.clipsMissing}</p>}
       </div>
-      <Steps scroller={scroller} last={places - 1} />
+      <div class="feed-area">
+        <div
+          class="feed"
+          role="feed"
+          tabIndex={0}
+          aria-label={words.value.feedLabel}
+          aria-busy={list.busy.value}
+          ref={scroller.box}
+          onScroll={scroller.onScroll}
+          onScrollEnd={scroller.onScrollEnd}
+          onTouchStart={scroller.release}
+          onWheel={scroller.release}
+        >
+          {Array.from({ length: places }, (_, place) => (
+            <div key={place} class="place">
+              {Math.abs(place - index) <= REACH && content(place)}
+            </div>
+          ))}
+        </div>
+        <Steps scroller={scroller} last={places - 1} ratio={ratioOf(shown)} />
+      </div>
       {shown && hasSidePanel.value && panelOpen.value && (
         <aside class="side-panel" aria-label={words.value.commentsTitle}>
           <Comments videoId={shown} />
@@ -185,6 +198,7 @@ export function Feed({ list, start, onShown }: FeedProps) {
         <Dialog
           label={words.value.commentsTitle}
           kind="sheet"
+          count={short(videos.find(shown)?.value.comment_count ?? 0)}
           close={() => {
             sheet.value = false;
           }}

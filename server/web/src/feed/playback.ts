@@ -7,6 +7,14 @@ import { signal } from "@preact/signals";
 export const muted = signal(true);
 export const paused = signal(false);
 
+const OFFER_MS = 6000;
+
+/** Sound is offered in words at first; who does not want it is left alone. */
+export const offersSound = signal(true);
+setTimeout(() => {
+  offersSound.value = false;
+}, OFFER_MS);
+
 /**
  * Play VIDEO as far as the browser allows it: one that may not be heard is played silently, one that may
  * not be played by itself waits for the user.

@@ -12,7 +12,8 @@ import { Avatar } from "../ui/avatar";
 import { CheckIcon, CommentIcon, HeartIcon, MutedIcon, PauseIcon, PlayIcon, PlusIcon, SoundIcon } from "../ui/icons";
 import { Ambient } from "./ambient";
 import { Clip, type Nearness } from "./clip";
-import { muted, paused } from "./playback";
+import { muted, offersSound, paused } from "./playback";
+import { isWide, ratioOf } from "./shapes";
 
 function FollowBadge({ author }: { author: User }) {
   const w = words.value;
@@ -72,22 +73,23 @@ function Rail({ video, author, openComments }: RailProps) {
 
 function Controls() {
   const w = words.value;
+  const isOffered = muted.value && offersSound.value;
   return (
     <div class="controls">
       <button
         type="button"
-        class={muted.value ? "sound-button is-muted" : "sound-button"}
+        class={isOffered ? "sound-button is-offered" : "sound-button"}
         aria-label={muted.value ? w.sound : w.soundOff}
         onClick={() => {
           muted.value = !muted.value;
         }}
       >
         {muted.value ? <MutedIcon size={20} /> : <SoundIcon size={20} />}
-        {muted.value && <span>{w.sound}</span>}
+        {isOffered && <span>{w.sound}</span>}
       </button>
       <button
         type="button"
-        class="sound-button pause-button"
+        class={paused.value ? "sound-button pause-button is-paused" : "sound-button pause-button"}
         aria-label={paused.value ? w.play : w.pause}
         onClick={() => {
           paused.value = !paused.value;
@@ -120,6 +122,8 @@ export function Slide({ id, position, nearness, openComments }: SlideProps) {
       aria-label={words.value.nowShowing(video.title, author.name)}
       inert={!shown}
       data-id={id}
+      data-shape={isWide(id) ? "wide" : "tall"}
+      style={{ "--ratio": String(ratioOf(id)) }}
     >
       <Ambient cover={video.cover_url} />
       <div class="slide-row">

@@ -46,10 +46,6 @@ export function monthDay(date: string): string {
   return when.toLocaleDateString(HTML_LANG[language.value], { month: "short", day: "numeric", timeZone: "UTC" });
 }
 
-/** When a message was written, as short as it can be told apart. */
-export function moment(ms: number): string {
-  const when = new Date(ms);
-  const clock = { hour: "numeric", minute: "2-digit" } as const;
-  const today = when.toDateString() === new Date().toDateString();
-  return when.toLocaleString(HTML_LANG[language.value], today ? clock : { month: "short", day: "numeric", ...clock });
-}
+/** When a message was written. */
+export const moment = (ms: number): string =>
+  new Date(ms).toLocaleString(HTML_LANG[language.value], { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });

@@ -3,7 +3,17 @@
 /* What went wrong with a request, as one type that every view can put into words. */
 
 /** Codes that this page treats in a way of their own; the others only have words. */
-export const CODE = { notLoggedIn: 1001, noUser: 1004, wrongPassword: 1005, refusedFile: 1006, throttled: 1015, unknownOutcome: 1018 } as const;
+export const CODE = {
+  notLoggedIn: 1001,
+  nameTaken: 1003,
+  noUser: 1004,
+  wrongPassword: 1005,
+  refusedFile: 1006,
+  throttled: 1015,
+} as const;
+
+/* What people meet every day: they did something that cannot be, or not now. */
+const EVERYDAY = new Set([1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1010, 1011, 1012, 1013, 1014, 1015, 1019]);
 
 /** Why there is no answer of the service at all. */
 export type Trouble = "offline" | "timeout" | "garbled" | "cancelled";
@@ -20,6 +30,12 @@ export class ServiceError extends Error {
   ) {
     super(detail || String(reason));
     this.name = "ServiceError";
+  }
+
+  /** It has to do with the service and not with what was asked of it: the same again may well work, and who
+   * asks for help needs to name the request. */
+  get isOfService(): boolean {
+    return typeof this.reason === "string" || !EVERYDAY.has(this.reason);
   }
 
   /** Seconds after which it may be tried again, when the service said so. */

@@ -7,13 +7,13 @@ import { useId } from "preact/hooks";
 import { lengthOf } from "../drafts";
 import { words } from "../i18n";
 import * as api from "../net/api";
-import { type ServiceError, asServiceError } from "../net/errors";
 import type { User } from "../net/types";
 import { users } from "../store";
 import { Avatar, signatureOf } from "../ui/avatar";
 import { ChosenPicture } from "../ui/chosen";
 import { Dialog } from "../ui/dialog";
 import { ErrorText } from "../ui/states";
+import { useSubmit } from "../ui/submit";
 import { tell } from "../ui/toast";
 import { Cover } from "./cover";
 
@@ -23,12 +23,12 @@ const PICTURES = "image/jpeg,image/png,image/webp";
 interface PictureProps {
   name: string;
   label: string;
+  change: string;
   /** What is shown now. */
   children: ComponentChildren;
 }
 
-function Picture({ name, label, children }: PictureProps) {
-  const w = words.value;
+function Picture({ name, label, change, children }: PictureProps) {
   const chosen = useSignal<File | undefined>(undefined);
   const id = useId();
   return (
@@ -46,7 +46,7 @@ function Picture({ name, label, children }: PictureProps) {
             chosen.value = event.currentTarget.files?.[0];
           }}
         />
-        <span class="button button-quiet">{w.choosePicture}</span>
+        <span class="button button-quiet">{change}</span>
       </label>
     </div>
   );
@@ -71,41 +71,26 @@ function changesOf(fields: FormData, user: User) {
 
 export function EditProfile({ user, close }: { user: User; close: () => void }) {
   const w = words.value;
-  const busy = useSignal(false);
-  const error = useSignal<ServiceError | undefined>(undefined);
   const text = useSignal(signatureOf(user) ?? "");
   const left = LONGEST - lengthOf(text.value);
-
-  const save = async (form: HTMLFormElement) => {
+  const { busy, error, onSubmit } = useSubmit(async (form) => {
+    if (left < 0) return;
     const changes = changesOf(new FormData(form), user);
-    busy.value = true;
-    error.value = undefined;
-    try {
-      if (Object.keys(changes).length > 0) {
-        await api.profile(changes).done;
-        users.put(await api.user(user.id));
-        tell(words.value.saved);
-      }
-      close();
-    } catch (thrown) {
-      error.value = asServiceError(thrown);
+    if (Object.keys(changes).length > 0) {
+      await api.profile(changes).done;
+      users.put(await api.user(user.id));
+      tell(words.value.saved);
     }
-    busy.value = false;
-  };
+    close();
+  });
 
   return (
     <Dialog label={w.editProfile} close={close}>
-      <form
-        class="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (!busy.value && left >= 0) void save(event.currentTarget);
-        }}
-      >
-        <Picture name="avatar" label={w.avatar}>
+      <form class="form" onSubmit={onSubmit}>
+        <Picture name="avatar" label={w.avatar} change={w.changeAvatar}>
           <Avatar user={user} size={72} />
         </Picture>
-        <Picture name="background_image" label={w.background}>
+        <Picture name="background_image" label={w.background} change={w.changeBackground}>
           <Cover user={user} class="picture-now" />
         </Picture>
         <div class="field">

@@ -10,7 +10,7 @@ import { type Shelf, to } from "../router";
 import { myId } from "../session";
 import { users, videos } from "../store";
 import { Dialog } from "../ui/dialog";
-import { HeartIcon, TrashIcon } from "../ui/icons";
+import { HeartIcon, PlusIcon, TrashIcon } from "../ui/icons";
 import type { PagedList } from "../ui/list";
 import { dropVideo } from "./shelves";
 
@@ -25,7 +25,7 @@ function Confirm({ id, close }: { id: Id; close: () => void }) {
   };
   return (
     <Dialog label={w.deleteVideo} close={close}>
-      <p class="dialog-text">{w.deleteVideoSure}</p>
+      <p class="dialog-text">{w.deleteVideoSure(videos.find(id)?.value.title ?? "")}</p>
       <div class="button-row">
         <button type="button" class="button button-quiet" onClick={close}>
           {w.cancel}
@@ -41,10 +41,12 @@ function Confirm({ id, close }: { id: Id; close: () => void }) {
 interface TileProps {
   id: Id;
   address: string;
+  /** In a list of clips of many. */
+  withAuthor: boolean;
   remove: (() => void) | undefined;
 }
 
-function Tile({ id, address, remove }: TileProps) {
+function Tile({ id, address, withAuthor, remove }: TileProps) {
   const w = words.value;
   const video = videos.find(id)?.value;
   if (!video) return null;
@@ -52,10 +54,15 @@ function Tile({ id, address, remove }: TileProps) {
     <li class="tile">
       <a href={address} aria-label={w.openVideo(video.title)}>
         <img src={video.cover_url} alt="" loading="lazy" />
-        <span class="tile-title">{video.title}</span>
-        <span class="tile-count">
-          <HeartIcon size={16} on={video.is_favorite} />
-          {short(video.favorite_count)}
+        <span class="tile-words">
+          <span class="tile-title">{video.title}</span>
+          <span class="tile-foot">
+            {withAuthor && <span class="tile-author">@{video.author.name}</span>}
+            <span class="tile-count">
+              <HeartIcon size={16} on={video.is_favorite} />
+              {short(video.favorite_count)}
+            </span>
+          </span>
         </span>
       </a>
       {remove && (
@@ -67,6 +74,9 @@ function Tile({ id, address, remove }: TileProps) {
   );
 }
 
+/* So few clips leave room for the next one. */
+const FEW = 6;
+
 interface GridProps {
   list: PagedList<Id>;
   user: Id;
@@ -74,18 +84,37 @@ interface GridProps {
 }
 
 export function Grid({ list, user, shelf }: GridProps) {
+  const w = words.value;
   const removing = useSignal<Id | undefined>(undefined);
-  const mayRemove = shelf === "works" && user === myId.value;
+  const managing = useSignal(false);
+  const isMine = shelf === "works" && user === myId.value;
+  const count = list.items.value.length;
   return (
     <>
+      {/* What cannot be taken back is not beside what is pressed every day. */}
+      {isMine && count > 0 && (
+        <div class="grid-head">
+          <button
+            type="button"
+            class="link"
+            aria-pressed={managing.value}
+            onClick={() => {
+              managing.value = !managing.value;
+            }}
+          >
+            {managing.value ? w.manageDone : w.manage}
+          </button>
+        </div>
+      )}
       <ul class="grid">
         {list.items.value.map((id) => (
           <Tile
             key={id}
             id={id}
             address={to.watch(user, shelf, id)}
+            withAuthor={shelf === "likes"}
             remove={
-              mayRemove
+              isMine && managing.value
                 ? () => {
                     removing.value = id;
                   }
@@ -93,6 +122,14 @@ export function Grid({ list, user, shelf }: GridProps) {
             }
           />
         ))}
+        {isMine && list.ended.value && count > 0 && count < FEW && (
+          <li class="tile tile-more">
+            <a href={to.upload}>
+              <PlusIcon size={28} />
+              {w.uploadAnother}
+            </a>
+          </li>
+        )}
       </ul>
       {removing.value && (
         <Confirm

@@ -3,37 +3,47 @@
 /* Whom a user follows, or who follows him. */
 import { useEffect, useMemo } from "preact/hooks";
 import { follow } from "../actions";
-import { words } from "../i18n";
+import { short, words } from "../i18n";
 import * as api from "../net/api";
 import type { Id } from "../net/ids";
-import { type Crowd, to } from "../router";
+import { type Crowd, to, turn } from "../router";
 import { myId } from "../session";
 import { putUsers, users } from "../store";
 import { Avatar, signatureOf } from "../ui/avatar";
-import { BackIcon, FriendsIcon } from "../ui/icons";
+import { Back } from "../ui/back";
+import { CheckIcon, FriendsIcon } from "../ui/icons";
 import { pagedList } from "../ui/list";
+import { useLoading } from "../ui/loaded";
 import { More } from "../ui/more";
 import { Empty, Partial } from "../ui/states";
 import { Visitor } from "../account/visitor";
+import { loadUser } from "./load";
 
-export function FollowButton({ id }: { id: Id }) {
+interface FollowProps {
+  id: Id;
+  /** This user is known to follow the caller. */
+  followsMe?: boolean;
+}
+
+export function FollowButton({ id, followsMe = false }: FollowProps) {
   const w = words.value;
   const user = users.find(id)?.value;
   if (!user || id === myId.value) return null;
   return (
     <button
       type="button"
-      class={user.is_follow ? "button button-quiet" : "button"}
+      class={user.is_follow ? "button button-outlined" : "button"}
       aria-pressed={user.is_follow}
       aria-label={user.is_follow ? w.unfollowName(user.name) : w.followName(user.name)}
       onClick={() => void follow(id, !user.is_follow)}
     >
-      {user.is_follow ? w.following : w.follow}
+      {user.is_follow && <CheckIcon size={16} />}
+      {!user.is_follow ? w.follow : followsMe ? w.mutual : w.following}
     </button>
   );
 }
 
-function Person({ id }: { id: Id }) {
+function Person({ id, followsMe }: { id: Id; followsMe: boolean }) {
   const user = users.find(id)?.value;
   if (!user) return null;
   return (
@@ -45,8 +55,33 @@ function Person({ id }: { id: Id }) {
           <span>{signatureOf(user) ?? words.value.noSignature}</span>
         </span>
       </a>
-      <FollowButton id={id} />
+      <FollowButton id={id} followsMe={followsMe} />
     </li>
+  );
+}
+
+const CROWDS: Crowd[] = ["followers", "follows"];
+
+/* Counted by the user's card, which is there when one comes from the profile. */
+function Tabs({ id, crowd }: { id: Id; crowd: Crowd }) {
+  const w = words.value;
+  const user = users.find(id)?.value;
+  const texts = { follows: w.followsCount, followers: w.followersCount };
+  const counts = { follows: user?.follow_count, followers: user?.follower_count };
+  return (
+    <nav class="tabs" aria-label={user?.name ?? w.profile}>
+      {CROWDS.map((which) => (
+        <a
+          key={which}
+          class="tab"
+          href={to.people(id, which)}
+          onClick={turn}
+          aria-current={which === crowd ? "page" : undefined}
+        >
+          {texts[which]} <span>{counts[which] !== undefined && short(counts[which])}</span>
+        </a>
+      ))}
+    </nav>
   );
 }
 
@@ -60,23 +95,23 @@ export function People({ id, crowd }: { id: Id; crowd: Crowd }) {
   useEffect(() => {
     if (me) void list.more();
   }, [list]);
+  useLoading(() => loadUser(id), [id, me]);
 
   return (
     <section class="page page-narrow">
       <header class="page-head">
-        <a class="icon-button" href={to.user(id)} aria-label={w.back}>
-          <BackIcon />
-        </a>
-        <h1>{crowd === "follows" ? w.followsCount : w.followersCount}</h1>
+        <Back otherwise={to.user(id)} />
+        <h1>{users.find(id)?.value.name ?? w.profile}</h1>
       </header>
       {!me ? (
         <Visitor reason="toSeeProfile" />
       ) : (
         <>
+          <Tabs id={id} crowd={crowd} />
           <Partial partial={list.partial.value} />
           <ul class="people">
             {list.items.value.map((user) => (
-              <Person key={user} id={user} />
+              <Person key={user} id={user} followsMe={id === me && crowd === "followers"} />
             ))}
           </ul>
           {list.ended.value && list.items.value.length === 0 && <Empty icon={<FriendsIcon size={36} />} title={w.nobody} />}

@@ -6,13 +6,15 @@ import { useEffect } from "preact/hooks";
 import { Visitor } from "../account/visitor";
 import { settingsOpen } from "../account/settings";
 import { short, words } from "../i18n";
+import { hasSideNav } from "../media";
 import { CODE } from "../net/errors";
 import type { Id } from "../net/ids";
 import type { User } from "../net/types";
-import { type Shelf, to } from "../router";
+import { type Shelf, to, turn } from "../router";
 import { myId } from "../session";
 import { users } from "../store";
 import { Avatar, signatureOf } from "../ui/avatar";
+import { Back } from "../ui/back";
 import { FilmIcon, GearIcon, HeartIcon } from "../ui/icons";
 import { useLoading } from "../ui/loaded";
 import { More } from "../ui/more";
@@ -40,7 +42,7 @@ function Figures({ user }: { user: User }) {
       </li>
       <li>
         <span>
-          <strong>{short(user.total_favorited)}</strong> {w.likesCount}
+          <strong>{short(user.total_favorited)}</strong> {w.likesCount(user.total_favorited)}
         </span>
       </li>
     </ul>
@@ -70,16 +72,19 @@ function Actions({ user }: { user: User }) {
       >
         {w.editProfile}
       </button>
-      <button
-        type="button"
-        class="icon-button icon-button-filled"
-        aria-label={w.settings}
-        onClick={() => {
-          settingsOpen.value = true;
-        }}
-      >
-        <GearIcon size={22} />
-      </button>
+      {/* Where there is a side, they are there. */}
+      {!hasSideNav.value && (
+        <button
+          type="button"
+          class="icon-button icon-button-filled"
+          aria-label={w.settings}
+          onClick={() => {
+            settingsOpen.value = true;
+          }}
+        >
+          <GearIcon size={22} />
+        </button>
+      )}
       {editing.value && (
         <EditProfile
           user={user}
@@ -95,7 +100,7 @@ function Actions({ user }: { user: User }) {
 function Tabs({ user, shelf }: { user: User; shelf: Shelf }) {
   const w = words.value;
   const tab = (which: Shelf, text: string, count: number) => (
-    <a class="tab" href={to.user(user.id, which)} aria-current={which === shelf ? "page" : undefined}>
+    <a class="tab" href={to.user(user.id, which)} onClick={turn} aria-current={which === shelf ? "page" : undefined}>
       {text} <span>{short(count)}</span>
     </a>
   );
@@ -120,6 +125,7 @@ function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
   return (
     <>
       <Partial partial={list.partial.value} />
+      {isMine && shelf === "likes" && <p class="page-hint">{w.likesOpen}</p>}
       <Grid list={list} user={user} shelf={shelf} />
       {isEmpty && shelf === "likes" && <Empty icon={<HeartIcon size={36} />} title={w.noLikes} />}
       {isEmpty && shelf === "works" && (
@@ -136,7 +142,7 @@ function ShelfView({ user, shelf }: { user: Id; shelf: Shelf }) {
   );
 }
 
-export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
+function ProfileView({ id, shelf }: { id: Id; shelf: Shelf }) {
   const { busy, error, again } = useLoading(() => loadUser(id), [id, myId.value]);
   const user = users.find(id)?.value;
   if (!user) {
@@ -145,7 +151,7 @@ export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
     return busy.value ? <Spinner /> : null;
   }
   return (
-    <section class="page profile">
+    <>
       <Cover user={user} class="profile-cover" />
       <div class="profile-head">
         <Avatar user={user} size={104} />
@@ -158,6 +164,17 @@ export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
       </div>
       <Tabs user={user} shelf={shelf} />
       <ShelfView key={`${shelf} ${myId.value}`} user={id} shelf={shelf} />
+    </>
+  );
+}
+
+export function Profile({ id, shelf }: { id: Id; shelf: Shelf }) {
+  const isOther = id !== myId.value;
+  const isOver = users.find(id) !== undefined && !hasSideNav.value;
+  return (
+    <section class="page profile">
+      {isOther && <Back otherwise={to.feed} {...(isOver ? { class: "over-clip" } : { isNamed: true })} />}
+      <ProfileView id={id} shelf={shelf} />
     </section>
   );
 }

@@ -3,10 +3,9 @@
 /* A video of a profile, in a feed of the list that it is in. */
 import { useEffect } from "preact/hooks";
 import { Feed } from "../feed/feed";
-import { words } from "../i18n";
 import type { Id } from "../net/ids";
-import { type Shelf, to } from "../router";
-import { BackIcon } from "../ui/icons";
+import { type Shelf, becomes, to } from "../router";
+import { Back } from "../ui/back";
 import { Failed, Spinner } from "../ui/states";
 import { shelfOf } from "./shelves";
 
@@ -33,13 +32,11 @@ export function Watch({ id, shelf, video }: WatchProps) {
   }
   return (
     <>
-      <a class="watch-back icon-button" href={to.user(id, shelf)} aria-label={words.value.back}>
-        <BackIcon />
-      </a>
+      <Back otherwise={to.user(id, shelf)} class="over-clip" />
       <Feed
         list={list}
         start={video}
-        onShown={(shown) => history.replaceState(null, "", to.watch(id, shelf, shown))}
+        onShown={(shown) => becomes(to.watch(id, shelf, shown))}
       />
     </>
   );

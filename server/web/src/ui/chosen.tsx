@@ -3,6 +3,8 @@
 /* What the user chose to send, shown before it is sent. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { words } from "../i18n";
+import { PauseIcon, PlayIcon } from "./icons";
 
 /* As wide as it is shown at most, on a screen of twice the points. */
 const WIDTH = 800;
@@ -36,6 +38,8 @@ export function ChosenPicture({ file, class: name }: { file: File; class: string
 /** The clip in FILE, or nothing when the browser cannot play it; the service may know it all the same. */
 export function ChosenClip({ file, label }: { file: File; label: string }) {
   const address = useSignal("");
+  const plays = useSignal(false);
+  const player = useRef<HTMLVideoElement>(null);
 
   useEffect(() => {
     const made = URL.createObjectURL(file);
@@ -43,18 +47,34 @@ export function ChosenClip({ file, label }: { file: File; label: string }) {
     return () => URL.revokeObjectURL(made);
   }, [file]);
 
+  const w = words.value;
   if (!address.value) return null;
+  const toggle = () => {
+    if (player.current?.paused) void player.current.play();
+    else player.current?.pause();
+  };
   return (
-    <video
-      class="chosen-clip"
-      src={address.value}
-      controls
-      playsInline
-      preload="auto"
-      aria-label={label}
-      onError={() => {
-        address.value = "";
-      }}
-    />
+    <div class="chosen-clip">
+      <video
+        ref={player}
+        src={address.value}
+        playsInline
+        loop
+        preload="auto"
+        aria-label={label}
+        onPlay={() => {
+          plays.value = true;
+        }}
+        onPause={() => {
+          plays.value = false;
+        }}
+        onError={() => {
+          address.value = "";
+        }}
+      />
+      <button type="button" aria-label={plays.value ? w.pause : w.play} onClick={toggle}>
+        {plays.value ? <PauseIcon size={22} /> : <PlayIcon size={22} on />}
+      </button>
+    </div>
   );
 }

@@ -11,11 +11,15 @@ interface DialogProps {
   label: string;
   /** A look: "sheet" comes from below on phones. */
   kind?: "card" | "sheet";
+  /** Shown beside the label: how much there is in it. */
+  count?: string;
+  /** False when what is inside has a title of its own. */
+  hasHead?: boolean;
   close: () => void;
   children: ComponentChildren;
 }
 
-export function Dialog({ label, kind = "card", close, children }: DialogProps) {
+export function Dialog({ label, kind = "card", count, hasHead = true, close, children }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
 
   useEffect(() => {
@@ -44,8 +48,13 @@ export function Dialog({ label, kind = "card", close, children }: DialogProps) {
       onClick={(event) => event.target === box.current && close()}
     >
       <div class="dialog-box">
-        <header class="dialog-head">
-          <h2>{label}</h2>
+        {kind === "sheet" && <span class="dialog-grip" aria-hidden="true" />}
+        <header class={hasHead ? "dialog-head" : "dialog-head dialog-headless"}>
+          {hasHead && (
+            <h2>
+              {label} {count !== undefined && <span>{count}</span>}
+            </h2>
+          )}
           <button type="button" class="icon-button" aria-label={words.value.close} onClick={close}>
             <CloseIcon size={22} />
           </button>

@@ -70,6 +70,7 @@ export const EyeIcon = drawn("M2.8 12S6 5.8 12 5.8 21.2 12 21.2 12 18 18.2 12 18
 export const FilmIcon = drawn("M4 5h16v14H4z", "M8 5v14M16 5v14M4 9.7h4M4 14.3h4M16 9.7h4M16 14.3h4");
 export const KeyIcon = drawn("M8 16.8a3.8 3.8 0 1 0 0-7.6 3.8 3.8 0 0 0 0 7.6z", "M11.4 11.4 19 5M15.4 8l2.8 3");
 export const LogOutIcon = drawn("M14 4.5H5.5v15H14M10 12h10.5M17 8.5l3.5 3.5-3.5 3.5");
+export const WarningIcon = drawn("M12 3.6 21.4 20H2.6z", "M12 10v4.2M12 17.2h.01");
 export const CloudOffIcon = drawn("M7 18.5h10a4 4 0 0 0 1.6-7.7 6.5 6.5 0 0 0-11.4-2.4", "M6.4 9.7A4.5 4.5 0 0 0 7 18.5M3.5 3.5l17 17");
 
 /** The mark: a play button in shards. */

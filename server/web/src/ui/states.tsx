@@ -2,9 +2,10 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What is shown where there is nothing else: waiting, empty, failed. */
 import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
 import { inWords, words } from "../i18n";
 import type { ServiceError } from "../net/errors";
-import { CloudOffIcon } from "./icons";
+import { CloudOffIcon, WarningIcon } from "./icons";
 
 export function Spinner({ label = words.value.loading }: { label?: string }) {
   return (
@@ -33,28 +34,59 @@ export function Empty({ icon, title, text, children }: EmptyProps) {
   );
 }
 
-/** TEXT: what it means here, where that is less than what it may mean. */
-export function ErrorText({ error, text = inWords(error) }: { error: ServiceError; text?: string }) {
+/* For who asks for help; nobody else needs to see it. */
+function RequestName({ error }: { error: ServiceError }) {
+  if (!error.requestId || !error.isOfService) return null;
   return (
-    <p class="error-text" role="alert">
-      {text}
-      {error.requestId && <small>{words.value.request(error.requestId)}</small>}
-    </p>
+    <details class="request">
+      <summary>{words.value.details}</summary>
+      <p>{words.value.request(error.requestId)}</p>
+    </details>
   );
 }
 
+/** TEXT: what it means here, where that is less than what it may mean. */
+export function ErrorText({ error, text = inWords(error) }: { error: ServiceError; text?: string }) {
+  return (
+    <div class="error-text" role="alert">
+      <WarningIcon size={20} />
+      <div>
+        <p>{text}</p>
+        <RequestName error={error} />
+      </div>
+    </div>
+  );
+}
+
+/* As often it is tried again by itself. */
+const RETRY_MS = 8000;
+
 export function Failed({ error, again }: { error: ServiceError; again: () => void }) {
   const w = words.value;
+  const isPassing = error.isOfService;
+
+  useEffect(() => {
+    if (!isPassing) return undefined;
+    const timer = setTimeout(again, RETRY_MS);
+    return () => clearTimeout(timer);
+  }, [error]);
+
+  const title = error.reason === "offline" ? w.cannotConnect : w.failed;
   return (
     <div class="empty" role="alert">
       <span class="empty-icon">
         <CloudOffIcon size={36} />
       </span>
-      <p class="empty-title">{inWords(error)}</p>
-      {error.requestId && <p class="empty-text">{w.request(error.requestId)}</p>}
+      <p class="empty-title">{isPassing ? title : inWords(error)}</p>
+      {isPassing && (
+        <p class="empty-text">
+          {inWords(error)} {w.retries}
+        </p>
+      )}
       <button type="button" class="button" onClick={again}>
         {w.tryAgain}
       </button>
+      <RequestName error={error} />
     </div>
   );
 }

@@ -30,7 +30,7 @@ export const tell = (text: string) => show({ text, requestId: "", isError: false
 /** Tell what failed, in words. What the user has cancelled is no news. */
 export function tellError(thrown: unknown) {
   const error = asServiceError(thrown);
-  if (error.reason !== "cancelled") show({ text: inWords(error), requestId: error.requestId, isError: true });
+  if (error.reason !== "cancelled") show({ text: inWords(error), requestId: error.isOfService ? error.requestId : "", isError: true });
 }
 
 const announced = signal("");

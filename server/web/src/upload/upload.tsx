@@ -24,7 +24,7 @@ const mayBeClip = ({ type, name }: File) => type === "" || /^video\//.test(type)
 /* Does the service refuse the file itself? Of that it can be said more than of other errors. */
 const isRefused = (error: ServiceError) => error.reason === CODE.refusedFile;
 
-function Chooser() {
+function Chooser({ isMissing }: { isMissing: boolean }) {
   const w = words.value;
   const over = useSignal(false);
   const wrong = useSignal(false);
@@ -38,10 +38,10 @@ function Chooser() {
   };
 
   return (
-    <div class="chooser">
+    <div class={chosen ? "chooser has-file" : "chooser"}>
       {chosen && <ChosenClip file={chosen} label={w.previewOf(chosen.name)} />}
       <label
-        class={`drop ${chosen ? "has-file" : ""} ${over.value ? "is-over" : ""}`}
+        class={`${chosen ? "chosen-file" : "drop"} ${over.value ? "is-over" : ""}`}
         onDragOver={(event) => {
           event.preventDefault();
           over.value = true;
@@ -58,14 +58,15 @@ function Chooser() {
         <input
           type="file"
           class="sr-only"
+          aria-invalid={wrong.value || (isMissing && !chosen)}
           accept="video/mp4,video/quicktime,.mp4,.mov,.m4v"
           onChange={(event) => take(event.currentTarget.files?.[0])}
         />
         {chosen ? (
           <>
-            <strong class="drop-name">{chosen.name}</strong>
+            <strong>{chosen.name}</strong>
             <span>{sizeOf(chosen.size)}</span>
-            <span class="link">{w.otherClip}</span>
+            <span class="button button-quiet">{w.otherClip}</span>
           </>
         ) : (
           <>
@@ -78,9 +79,9 @@ function Chooser() {
           </>
         )}
       </label>
-      {wrong.value && (
-        <p class="error-text" role="alert">
-          {w.notAClip}
+      {(wrong.value || (isMissing && !chosen)) && (
+        <p class="field-fault" role="alert">
+          {wrong.value ? w.notAClip : w.noClipChosen}
         </p>
       )}
     </div>
@@ -118,10 +119,18 @@ export function UploadView() {
   const title = draft("title");
   const left = LONGEST - lengthOf(title.value);
   const now = state.value;
-  const isReady = file.value !== undefined && title.value.trim() !== "" && left >= 0;
+  const isTried = useSignal(false);
+  const hasTitle = title.value.trim() !== "";
+  const lacksTitle = isTried.value && !hasTitle;
 
-  const submit = async () => {
-    if (!isReady || !(await publish(title.value.trim()))) return;
+  const submit = async (form: HTMLFormElement) => {
+    isTried.value = true;
+    if (!file.value || !hasTitle || left < 0) {
+      form.querySelector<HTMLInputElement>(file.value ? "[name=title]" : "[type=file]")?.focus();
+      return;
+    }
+    if (!(await publish(title.value.trim()))) return;
+    isTried.value = false;
     title.value = "";
     if (myId.value && location.hash === to.upload) go(to.user(myId.value));
   };
@@ -135,10 +144,10 @@ export function UploadView() {
         class="form"
         onSubmit={(event) => {
           event.preventDefault();
-          void submit();
+          void submit(event.currentTarget);
         }}
       >
-        <Chooser />
+        <Chooser isMissing={isTried.value} />
         <div class="field">
           <label for="title">{w.title}</label>
           <input
@@ -147,17 +156,21 @@ export function UploadView() {
             value={title.value}
             placeholder={w.titleHint}
             autocomplete="off"
+            aria-invalid={lacksTitle || left < 0}
+            aria-describedby="title-note"
             onInput={(event) => {
               title.value = event.currentTarget.value;
             }}
           />
-          <small class={left < 0 ? "count-over" : ""}>{w.characters(left)}</small>
+          <small id="title-note" class={lacksTitle || left < 0 ? "count-over" : ""}>
+            {lacksTitle ? w.noTitle : w.characters(left)}
+          </small>
         </div>
         {now.is === "failed" && <Trouble error={now.error} />}
         {now.is === "sending" ? (
           <Progress share={now.share} cancel={now.cancel} />
         ) : (
-          <button type="submit" class="button button-wide" disabled={!isReady}>
+          <button type="submit" class="button button-wide">
             {now.is === "failed" ? w.tryAgain : w.publish}
           </button>
         )}
