@@ -291,15 +291,18 @@ bool auth_recall(struct auth *auth, struct request *req)
     return true;
 }
 
-bool auth_refuses_early(struct auth *auth, struct request *req, bool with_header)
+bool auth_refuses_early(struct auth *auth, struct request *req, uint64_t *user_id)
 {
-    const char *token = params_peek_token(&req->params, "token");
+    const char *param = params_peek_token(&req->params, "token");
+    const char *token = param != NULL ? param : find_bearer(req);
     struct jwt_claims claims;
 
-    if (token == NULL && with_header) {
-        token = find_bearer(req);
+    *user_id = 0;
+    if (token != NULL && verify(auth, token, &claims) == JWT_OK) {
+        *user_id = claims.user_id;
+        return false;
     }
-    if (token == NULL || is_genuine(auth, req, token, &claims)) {
+    if (param == NULL || is_genuine(auth, req, param, &claims)) {
         return false;
     }
     refuse(req, VERDICT_REFUSED, OUTCOME_OK);

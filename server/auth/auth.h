@@ -57,11 +57,13 @@ bool auth_identify(struct auth *auth, struct request *req) MUST_CHECK;
  * know, or would refuse; auth_identify() says more. */
 bool auth_recall(struct auth *auth, struct request *req) MUST_CHECK;
 
-/* Before the body of REQ has arrived: has a token come that can never be good, be it
- * malformed, forged or over? True: REQ has been answered. A token in the header counts
- * only when WITH_HEADER says that none can come before it any more. Asks nobody. */
+/* Before the body of REQ has arrived: has a parameter "token" come that can never be
+ * good, be it malformed, forged or over? True: REQ has been answered. Else *USER_ID is
+ * who signed in with the token that has come, in the header where no parameter has one;
+ * 0: nobody can say yet, because a parameter behind the file may still name somebody.
+ * Asks no shard whether the session is open. */
 bool auth_refuses_early(struct auth *auth, struct request *req,
-                        bool with_header) MUST_CHECK;
+                        uint64_t *user_id) MUST_CHECK;
 
 /* What the token of REQ says, whether or not its session is still open: for logout, which
  * may be repeated. JWT_SHAPE when there is no token. */

@@ -18,23 +18,19 @@
 
 /* ---- Room ---- */
 
-/* Get room for the body, or look again whether there still is: for all that was
- * announced, else for some more than there is by now. */
+/* Get room for the body, or look again whether there still is: for all that was announced
+ * by somebody who is known, else for some more than there is by now. */
 static enum upload_status reserve(struct exchange *ex)
 {
     struct app *app = ex->req.app;
-    const struct config *config = ex->config;
-    uint64_t bytes = ex->framing.content_length;
-    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
-    const struct upload_limits limits = {
-        .spool_max_bytes = config->upload_spool_max_bytes > largest
-                               ? config->upload_spool_max_bytes
-                               : largest,
-        .min_free_bytes = config->media_min_free_bytes,
-    };
-    if (ex->framing.chunked) {
+    const struct upload_limits limits = upload_limits(ex->config);
+    uint64_t announced =
+        ex->framing.chunked ? ex->body.limit : ex->framing.content_length;
+    uint64_t bytes = announced;
+
+    if (ex->framing.chunked || ex->body.room.user_id == 0) {
         bytes = ex->body.bytes + ROOM_STEP_BYTES;
-        bytes = bytes < ex->body.limit ? bytes : ex->body.limit;
+        bytes = bytes < announced ? bytes : announced;
     }
     enum upload_status status =
         uploads_reserve(app->uploads, &ex->body.room, bytes, &limits);
@@ -64,43 +60,117 @@ static void look_at_room(struct exchange *ex)
 
 /* Does a token that has come already shut the door, so that nobody need wait for the
  * file? The others, and most clients send theirs behind the file, are looked at when the
- * request is complete. */
-static bool is_refused_early(struct exchange *ex, bool with_header)
+ * request is complete. *USER_ID is whose it is, 0 when nobody can say yet. */
+static bool is_refused_early(struct exchange *ex, uint64_t *user_id)
 {
     struct request *req = &ex->req;
 
+    *user_id = 0;
     return req->route->auth == AUTH_REQUIRED &&
-           auth_refuses_early(req->app->auth, req, with_header);
+           auth_refuses_early(req->app->auth, req, user_id);
+}
+
+/* Answer that there is no place or no room. */
+static void refuse(struct exchange *ex, enum upload_status status)
+{
+    reply_error(&ex->req, error_from_upload(status), "%s", upload_status_text(status));
+}
+
+/* Take a place, unless there is one already, and room for USER_ID (0: a stranger). */
+static enum upload_status take_place(struct exchange *ex, uint64_t user_id)
+{
+    struct uploads *uploads = ex->req.app->uploads;
+    struct upload_room *room = &ex->body.room;
+    const struct upload_limits limits = upload_limits(ex->config);
+    enum upload_status status = UPLOAD_OK;
+
+    if (room->link == NULL) {
+        room->user_id = user_id;
+        room->network = address_network(request_client(&ex->req));
+        status = uploads_enter(uploads, room, &limits);
+    } else if (user_id != 0) {
+        status = uploads_identify(uploads, room, user_id, &limits);
+    }
+    return status == UPLOAD_OK ? reserve(ex) : status;
 }
 
 bool exchange_body_admit(struct exchange *ex)
 {
-    if (is_refused_early(ex, false)) {
+    uint64_t user_id;
+
+    if (is_refused_early(ex, &user_id)) {
         return false;
     }
-    enum upload_status status = reserve(ex);
+    /* A stranger takes a place with the first file, and may be known by then. */
+    const struct upload_limits limits = upload_limits(ex->config);
+    enum upload_status status =
+        user_id != 0 ? take_place(ex, user_id)
+                     : uploads_reserve(ex->req.app->uploads, &ex->body.room, 0, &limits);
 
-    if (status == UPLOAD_OK) {
-        return true;
+    if (status == UPLOAD_DISK_FULL && user_id == 0) {
+        metrics_add(ex->req.app->metrics, METRIC_UPLOADS_NO_ROOM, 1);
     }
-    reply_error(&ex->req, error_from_upload(status), "%s", upload_status_text(status));
-    return false;
+    if (status != UPLOAD_OK) {
+        refuse(ex, status);
+    }
+    return status == UPLOAD_OK;
+}
+
+/* A file begins: a field before it may have had the token. False: answered. */
+static bool admit_file(struct exchange *ex)
+{
+    uint64_t user_id;
+
+    if (is_refused_early(ex, &user_id)) {
+        return false;
+    }
+    enum upload_status status = take_place(ex, user_id);
+
+    if (status != UPLOAD_OK) {
+        refuse(ex, status);
+    }
+    return status == UPLOAD_OK;
+}
+
+void exchange_body_identify(struct exchange *ex)
+{
+    struct request *req = &ex->req;
+    const struct upload_limits limits = upload_limits(ex->config);
+
+    if (ex->body.room.link != NULL && req->who.user_id != 0 &&
+        req->upload_status == UPLOAD_OK) {
+        req->upload_status = uploads_identify(req->app->uploads, &ex->body.room,
+                                              req->who.user_id, &limits);
+    }
 }
 
 /* ---- Files ---- */
+
+static uint64_t file_limit(const struct config *config, const struct param_spec *spec)
+{
+    return (spec->flags & PARAM_PICTURE) != 0 ? config->picture_limit_bytes
+                                              : config->upload_limit_bytes;
+}
+
+uint64_t exchange_body_largest(const struct exchange *ex)
+{
+    const struct param_spec *spec = ex->req.route->params;
+    uint64_t bytes = ex->config->body_limit_bytes;
+
+    for (; spec != NULL && spec->name != NULL; spec++) {
+        bytes += spec->type == PARAM_FILE ? file_limit(ex->config, spec) : 0;
+    }
+    return bytes;
+}
 
 /* Begin the file of the parameter SPEC in *FILE. */
 static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
                                     struct upload **file)
 {
-    const struct config *config = ex->config;
-    bool is_picture = (spec->flags & PARAM_PICTURE) != 0;
-    enum upload_status status =
-        upload_new(ex->req.app->uploads,
-                   is_picture ? config->picture_limit_bytes : config->upload_limit_bytes,
-                   (unsigned)config->uploads_max, file);
+    enum upload_status status = upload_new(ex->req.app->uploads, &ex->body.room,
+                                           file_limit(ex->config, spec), file);
 
-    if (status == UPLOAD_OK && is_picture) {
+    if (status == UPLOAD_OK && (spec->flags & PARAM_PICTURE) != 0) {
         upload_want_picture(*file);
     }
     return status;
@@ -118,7 +188,7 @@ static void take_file(struct exchange *ex, const char *name, bool first, const c
         return;
     }
     if (first) {
-        ex->body.is_refused = is_refused_early(ex, true);
+        ex->body.is_refused = !admit_file(ex);
         /* The first part that is not empty counts. */
         struct upload **file = number == 0 ? &req->upload : &req->second_upload;
         ex->body.file =

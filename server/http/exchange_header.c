@@ -187,7 +187,7 @@ bool exchange_header(struct exchange *ex, const char *method, const char *versio
     is_upload = has_body && (req->route->flags & ROUTE_UPLOAD) != 0 &&
                 exchange_is_type(ex, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA);
     if (is_upload) {
-        ex->body.limit += ex->config->upload_limit_bytes;
+        ex->body.limit = exchange_body_largest(ex);
     }
     if (framing->content_length > ex->body.limit) {
         reply_error(req, ERROR_TOO_LARGE, NULL);

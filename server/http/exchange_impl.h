@@ -103,8 +103,16 @@ bool exchange_header(struct exchange *ex, const char *method,
 bool exchange_is_type(const struct exchange *ex, const char *type);
 
 /* May the upload come that the header announces? False: answered, because the token is
- * bad, or there is no room. */
+ * bad, or there is no place or no room. */
 bool exchange_body_admit(struct exchange *ex) MUST_CHECK;
+
+/* The caller is known, by a token behind the file perhaps: the upload, if there is one,
+ * counts for them, or its status says that they have too many. In the handler's thread.
+ */
+void exchange_body_identify(struct exchange *ex);
+
+/* The most bytes that a body of the request's route may have when files may be in it. */
+uint64_t exchange_body_largest(const struct exchange *ex);
 
 /* Prepare to read a body. */
 void exchange_body_begin(struct exchange *ex);

@@ -27,6 +27,7 @@ static void handle(struct exchange *ex)
     if (route->auth != AUTH_NONE && !auth_identify(req->app->auth, req)) {
         return;
     }
+    exchange_body_identify(ex);
     if (!ex->params_ok) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
     } else if (req->upload_status != UPLOAD_OK) {

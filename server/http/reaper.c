@@ -177,6 +177,19 @@ static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
     conn->window_bytes = look->bytes;
 }
 
+/* A body has its rate, and an end: the rate alone would let one of 256 MiB take days. */
+static void look_body_locked(struct reaper *reaper, struct reaper_conn *conn,
+                             const struct look *look, int64_t now_ms)
+{
+    int64_t since_ms = state_since_ms(conn->seen_state);
+
+    if (now_ms - since_ms >= app_config(reaper->app)->body_timeout_ms) {
+        shut_locked(reaper, conn, "timeout");
+    } else {
+        look_rate_locked(reaper, conn, look, now_ms);
+    }
+}
+
 /* The connection changed its phase since the last look. */
 static void begin_phase_locked(struct reaper_conn *conn, uint64_t state,
                                const struct look *look)
@@ -226,7 +239,7 @@ static void look_locked(struct reaper *reaper, struct reaper_conn *conn, int64_t
     } else if (phase == PHASE_IDLE) {
         look_idle_locked(reaper, conn, &look, now_ms);
     } else if (phase == PHASE_BODY) {
-        look_rate_locked(reaper, conn, &look, now_ms);
+        look_body_locked(reaper, conn, &look, now_ms);
     } else if (now_ms - conn->window_ms >= app_config(reaper->app)->header_timeout_ms) {
         shut_locked(reaper, conn, "slow");
     }
@@ -293,6 +306,7 @@ static int look_ms(const struct config *config)
     ms = config->idle_timeout_ms < ms ? config->idle_timeout_ms : ms;
     ms = config->header_timeout_ms < ms ? config->header_timeout_ms : ms;
     ms = config->stall_timeout_ms < ms ? config->stall_timeout_ms : ms;
+    ms = config->body_timeout_ms < ms ? config->body_timeout_ms : ms;
     ms /= 4;
     return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms;
 }

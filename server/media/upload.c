@@ -16,6 +16,7 @@
 
 #include "shard/base/log.h"
 
+#include "server/config/config.h"
 #include "server/media/sniff.h"
 
 struct uploads {
@@ -26,15 +27,19 @@ struct uploads {
     struct {
         pthread_mutex_t mutex;
         uint64_t reserved_bytes;
+        uint64_t strangers_bytes;  /* of them */
+        struct upload_room *rooms; /* that have a place */
     } shared;
 };
 
 struct upload {
-    struct uploads *uploads; /* (ref) */
+    struct uploads *uploads;  /* (ref) */
+    struct upload_room *room; /* (ref) */
     struct tempfile file;
     EVP_MD_CTX *hash;
     struct sniff sniff;
     uint64_t size_bytes;
+    uint64_t written_bytes; /* also in files that are gone */
     uint64_t limit_bytes;
     unsigned char sha256[UPLOAD_SHA256_BYTES];
 };
@@ -151,6 +156,140 @@ void uploads_state(struct uploads *uploads, struct uploads_state *state)
     pthread_mutex_unlock(&uploads->shared.mutex);
 }
 
+struct upload_limits upload_limits(const struct config *config)
+{
+    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
+
+    return (struct upload_limits){
+        .spool_max_bytes = config->upload_spool_max_bytes > largest
+                               ? config->upload_spool_max_bytes
+                               : largest,
+        .largest_bytes = largest,
+        .min_free_bytes = config->media_min_free_bytes,
+        .n_max = (unsigned)config->uploads_max,
+        .user_max = (unsigned)config->uploads_per_user,
+        .address_max = (unsigned)config->uploads_per_address,
+    };
+}
+
+/* ---- Places ---- */
+
+/* Who has places. */
+struct places {
+    unsigned n;
+    unsigned n_strangers;
+    unsigned n_mine; /* of the user, or of strangers at the address */
+};
+
+static struct places count_locked(const struct uploads *uploads, uint64_t user_id,
+                                  const struct address *network)
+{
+    struct places places = {.n = 0};
+
+    for (const struct upload_room *room = uploads->shared.rooms; room != NULL;
+         room = room->next) {
+        bool is_mine =
+            room->user_id == user_id &&
+            (user_id != 0 || memcmp(&room->network, network, sizeof *network) == 0);
+        places.n++;
+        places.n_strangers += room->user_id == 0 ? 1 : 0;
+        places.n_mine += is_mine ? 1 : 0;
+    }
+    return places;
+}
+
+/* Half of all, and one at least. */
+static unsigned strangers_max(const struct upload_limits *limits)
+{
+    return (limits->n_max + 1) / 2;
+}
+
+static bool has_place_locked(const struct uploads *uploads,
+                             const struct upload_room *room,
+                             const struct upload_limits *limits)
+{
+    struct places places = count_locked(uploads, room->user_id, &room->network);
+
+    return places.n < limits->n_max &&
+           (room->user_id != 0 ? places.n_mine < limits->user_max
+                               : places.n_mine < limits->address_max &&
+                                     places.n_strangers < strangers_max(limits));
+}
+
+enum upload_status uploads_enter(struct uploads *uploads, struct upload_room *room,
+                                 const struct upload_limits *limits)
+{
+    CHECK(room->link == NULL);
+    pthread_mutex_lock(&uploads->shared.mutex);
+    bool has_place = has_place_locked(uploads, room, limits);
+    if (has_place) {
+        room->link = &uploads->shared.rooms;
+        room->next = uploads->shared.rooms;
+        if (room->next != NULL) {
+            room->next->link = &room->next;
+        }
+        uploads->shared.rooms = room;
+    }
+    pthread_mutex_unlock(&uploads->shared.mutex);
+    return has_place ? UPLOAD_OK : UPLOAD_BUSY;
+}
+
+enum upload_status uploads_identify(struct uploads *uploads, struct upload_room *room,
+                                    uint64_t user_id, const struct upload_limits *limits)
+{
+    enum upload_status status = UPLOAD_OK;
+
+    CHECK(room->link != NULL && user_id != 0);
+    pthread_mutex_lock(&uploads->shared.mutex);
+    if (room->user_id != user_id) {
+        struct places places = count_locked(uploads, user_id, NULL);
+        status = places.n_mine < limits->user_max ? UPLOAD_OK : UPLOAD_BUSY;
+    }
+    if (status == UPLOAD_OK && room->user_id == 0) {
+        uploads->shared.strangers_bytes -= room->bytes;
+    }
+    if (status == UPLOAD_OK) {
+        room->user_id = user_id;
+    }
+    pthread_mutex_unlock(&uploads->shared.mutex);
+    return status;
+}
+
+/* What strangers have together of the spool. */
+static uint64_t strangers_max_bytes(const struct upload_limits *limits)
+{
+    uint64_t half = limits->spool_max_bytes / 2;
+
+    return half > limits->largest_bytes ? half : limits->largest_bytes;
+}
+
+/* Does the spool hold MORE bytes of ROOM? */
+static bool spool_holds_locked(const struct uploads *uploads,
+                               const struct upload_room *room, uint64_t more,
+                               const struct upload_limits *limits)
+{
+    uint64_t reserved = uploads->shared.reserved_bytes;
+    uint64_t strangers = uploads->shared.strangers_bytes;
+    uint64_t theirs = strangers_max_bytes(limits);
+
+    if (more == 0) {
+        return true;
+    }
+    return reserved <= limits->spool_max_bytes &&
+           limits->spool_max_bytes - reserved >= more &&
+           (room->user_id != 0 || (strangers <= theirs && theirs - strangers >= more));
+}
+
+/* Does the disk, on which FREE_BYTES are left, hold MORE, and the UNWRITTEN that others
+ * have room for? */
+static bool disk_holds(uint64_t free_bytes, uint64_t unwritten, uint64_t more,
+                       const struct upload_limits *limits)
+{
+    return free_bytes >= limits->min_free_bytes &&
+           free_bytes - limits->min_free_bytes >= unwritten &&
+           free_bytes - limits->min_free_bytes - unwritten >= more;
+}
+
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
                                    uint64_t bytes, const struct upload_limits *limits)
 {
@@ -160,19 +299,17 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
     uint64_t written = atomic_load(&uploads->written_bytes);
     uint64_t free_bytes = free_bytes_now(uploads);
 
+    CHECK(room->link != NULL || bytes == 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     uint64_t reserved = uploads->shared.reserved_bytes;
     uint64_t unwritten = reserved > written ? reserved - written : 0;
-    if (free_bytes < limits->min_free_bytes ||
-        free_bytes - limits->min_free_bytes < unwritten ||
-        free_bytes - limits->min_free_bytes - unwritten < more) {
+    if (!disk_holds(free_bytes, unwritten, more, limits)) {
         status = UPLOAD_DISK_FULL;
-    } else if (reserved > limits->spool_max_bytes ||
-               limits->spool_max_bytes - reserved < more) {
-        status = more > 0 ? UPLOAD_BUSY : UPLOAD_OK;
-    }
-    if (status == UPLOAD_OK) {
+    } else if (!spool_holds_locked(uploads, room, more, limits)) {
+        status = UPLOAD_BUSY;
+    } else {
         uploads->shared.reserved_bytes += more;
+        uploads->shared.strangers_bytes += room->user_id == 0 ? more : 0;
         room->bytes += more;
     }
     pthread_mutex_unlock(&uploads->shared.mutex);
@@ -181,14 +318,19 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
 
 void uploads_release(struct uploads *uploads, struct upload_room *room)
 {
-    if (room->bytes == 0) {
+    if (room->link == NULL) {
         return;
     }
     pthread_mutex_lock(&uploads->shared.mutex);
     CHECK(uploads->shared.reserved_bytes >= room->bytes);
     uploads->shared.reserved_bytes -= room->bytes;
+    uploads->shared.strangers_bytes -= room->user_id == 0 ? room->bytes : 0;
+    *room->link = room->next;
+    if (room->next != NULL) {
+        room->next->link = room->link;
+    }
     pthread_mutex_unlock(&uploads->shared.mutex);
-    room->bytes = 0;
+    *room = (struct upload_room){.link = NULL};
 }
 
 /* ---- One file ---- */
@@ -201,8 +343,8 @@ static enum upload_status disk_error(const char *what, int error)
     return error == ENOSPC || error == EDQUOT ? UPLOAD_DISK_FULL : UPLOAD_FAILED;
 }
 
-enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
-                              unsigned n_max, struct upload **upload)
+enum upload_status upload_new(struct uploads *uploads, struct upload_room *room,
+                              uint64_t limit_bytes, struct upload **upload)
 {
     *upload = NULL;
     struct upload *up = calloc(1, sizeof *up);
@@ -211,12 +353,10 @@ enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
     }
     enum upload_status status = UPLOAD_OK;
     up->uploads = uploads;
+    up->room = room;
     up->file.fd = -1;
     up->limit_bytes = limit_bytes;
-    if (atomic_fetch_add(&uploads->n_running, 1) >= n_max) {
-        status = UPLOAD_BUSY;
-        goto out;
-    }
+    atomic_fetch_add(&uploads->n_running, 1);
     up->hash = EVP_MD_CTX_new();
     if (up->hash == NULL || EVP_DigestInit_ex(up->hash, EVP_sha256(), NULL) != 1) {
         status = UPLOAD_FAILED;
@@ -245,6 +385,12 @@ static enum upload_status not_wanted(const struct upload *upload)
                                                     : UPLOAD_NOT_VIDEO;
 }
 
+static void count_written(struct upload *upload, uint64_t bytes)
+{
+    upload->written_bytes += bytes;
+    atomic_fetch_add(&upload->uploads->written_bytes, bytes);
+}
+
 enum upload_status upload_write(struct upload *upload, const void *data, size_t len)
 {
     if (len > upload->limit_bytes - upload->size_bytes) {
@@ -261,7 +407,7 @@ enum upload_status upload_write(struct upload *upload, const void *data, size_t 
         return disk_error("write", error);
     }
     upload->size_bytes += len;
-    atomic_fetch_add(&upload->uploads->written_bytes, len);
+    count_written(upload, len);
     return UPLOAD_OK;
 }
 
@@ -299,6 +445,36 @@ const struct tempfile *upload_file(const struct upload *upload)
     return &upload->file;
 }
 
+enum upload_status upload_copy(struct upload *upload, uint64_t max_bytes,
+                               const struct upload_limits *limits, struct tempfile *copy)
+{
+    struct upload_room *room = upload->room;
+    enum upload_status status =
+        uploads_reserve(upload->uploads, room, room->bytes + max_bytes, limits);
+
+    *copy = (struct tempfile){.fd = -1};
+    if (status != UPLOAD_OK) {
+        return status;
+    }
+    int error = tempfile_open(copy, upload->uploads->dir_fd);
+    return error == 0 ? UPLOAD_OK : disk_error("open", error);
+}
+
+enum upload_status upload_copied(struct upload *upload, struct tempfile *copy)
+{
+    struct stat st;
+
+    if (fstat(copy->fd, &st) != 0) {
+        return disk_error("stat", errno);
+    }
+    tempfile_close(&upload->file);
+    upload->file = *copy;
+    *copy = (struct tempfile){.fd = -1};
+    upload->size_bytes = (uint64_t)st.st_size;
+    count_written(upload, upload->size_bytes);
+    return UPLOAD_OK;
+}
+
 void upload_free(struct upload **upload)
 {
     struct upload *up = *upload;
@@ -307,7 +483,7 @@ void upload_free(struct upload **upload)
     }
     tempfile_close(&up->file);
     EVP_MD_CTX_free(up->hash);
-    atomic_fetch_sub(&up->uploads->written_bytes, up->size_bytes);
+    atomic_fetch_sub(&up->uploads->written_bytes, up->written_bytes);
     atomic_fetch_sub(&up->uploads->n_running, 1);
     free(up);
     *upload = NULL;

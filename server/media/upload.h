@@ -12,12 +12,15 @@
 
 #include <stdint.h>
 
+#include "shard/base/address.h"
 #include "shard/base/check.h"
 
 #include "server/media/sniff.h"
 #include "server/media/tempfile.h"
 
 #define UPLOAD_SHA256_BYTES 32
+
+struct config;
 
 /* How receiving a file can end. Every one but OK is final: write no more, free. */
 enum upload_status {
@@ -48,7 +51,7 @@ void uploads_free(struct uploads **uploads);
 
 /* Uploads now, and their room. */
 struct uploads_state {
-    unsigned n_running;
+    unsigned n_running;      /* files */
     uint64_t reserved_bytes; /* of room that requests hold */
     /* That may still be written, where there are fewer of the two directories. UINT64_MAX
      * when the file systems do not say, 0 when they cannot be asked. */
@@ -58,34 +61,59 @@ struct uploads_state {
 /* Thread-safe. Asks the file systems. */
 void uploads_state(struct uploads *uploads, struct uploads_state *state);
 
-/* How much room there is for uploads. */
+/* How much room there is for uploads, and for how many. */
 struct upload_limits {
     uint64_t spool_max_bytes; /* of all that are on their way */
+    uint64_t largest_bytes;   /* of one request; strangers have room for one at least */
     uint64_t min_free_bytes;  /* to be left on the disk beside them */
+    unsigned n_max;           /* requests that upload at the same time */
+    unsigned user_max;        /* of them of one user */
+    unsigned address_max;     /* of them of strangers at one address */
 };
 
-/* What one request may write; part of the caller's, zero at first. */
+/* What CONFIG says of them. */
+struct upload_limits upload_limits(const struct config *config);
+
+/* What one request may write, and for whom; part of the caller's, zero at first.
+ * Strangers are those of whom no token has come yet: together they get at most half of
+ * all places and of the spool, so that those who are known always find some. */
 struct upload_room {
+    struct upload_room *next; /* under the mutex of all uploads, as all of it */
+    struct upload_room **link;
+    uint64_t user_id;       /* 0: a stranger */
+    struct address network; /* that a stranger counts for (address_network()) */
     uint64_t bytes;
 };
 
+/* Take a place for ROOM, whose user_id and network are set and which stays where it is
+ * until uploads_release(). BUSY: all are taken, those of the user, or those of strangers
+ * or of this address. Thread-safe, as the others. */
+enum upload_status uploads_enter(struct uploads *uploads, struct upload_room *room,
+                                 const struct upload_limits *limits) MUST_CHECK;
+
+/* A token has shown that ROOM, which has a place, is for USER_ID: it counts for them from
+ * now on. BUSY: they have all their places; ROOM stays as it is. */
+enum upload_status uploads_identify(struct uploads *uploads, struct upload_room *room,
+                                    uint64_t user_id,
+                                    const struct upload_limits *limits) MUST_CHECK;
+
 /* Let ROOM have BYTES in all, if it has fewer, and look again at the disk in any case: a
  * request that has room is finished unless others than uploads fill the disk. BUSY,
- * DISK_FULL or FAILED leave ROOM as it is. Thread-safe. */
+ * DISK_FULL or FAILED leave ROOM as it is. Without a place it is only asked, for 0. */
 enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *room,
                                    uint64_t bytes,
                                    const struct upload_limits *limits) MUST_CHECK;
 
-/* Give the room back, once the files of the request are freed. */
+/* Give room and place back, once the files of the request are freed. Twice is once. */
 void uploads_release(struct uploads *uploads, struct upload_room *room);
 
 struct upload;
 
-/* Begin a file of at most LIMIT_BYTES, unless N_MAX are running already. UPLOAD_OK sets
- * *UPLOAD, the caller frees it; else BUSY, DISK_FULL or FAILED and *UPLOAD is NULL.
+/* Begin a file of at most LIMIT_BYTES in the ROOM (ref) of its request. UPLOAD_OK sets
+ * *UPLOAD, the caller frees it; else DISK_FULL or FAILED and *UPLOAD is NULL.
  * Thread-safe. */
-enum upload_status upload_new(struct uploads *uploads, uint64_t limit_bytes,
-                              unsigned n_max, struct upload **upload) MUST_CHECK;
+enum upload_status upload_new(struct uploads *uploads, struct upload_room *room,
+                              uint64_t limit_bytes, struct upload **upload) MUST_CHECK;
 
 /* The file shall be a picture, not a film. Before the first upload_write(). */
 void upload_want_picture(struct upload *upload);
@@ -97,10 +125,21 @@ enum upload_status upload_write(struct upload *upload, const void *data,
 /* The file is complete: size and hash are final. */
 enum upload_status upload_finish(struct upload *upload) MUST_CHECK;
 
-/* After upload_finish(). */
+/* After upload_finish(): the size of the file as it is now, the hash of what was sent. */
 uint64_t upload_size_bytes(const struct upload *upload);
 const unsigned char *upload_sha256(const struct upload *upload); /* 32 bytes */
 const struct tempfile *upload_file(const struct upload *upload); /* (ref in upload) */
+
+/* Make COPY, an empty file beside that of the finished UPLOAD, for at most MAX_BYTES, and
+ * find room for them. OK: upload_copied() or tempfile_close() is due; BUSY, DISK_FULL or
+ * FAILED: COPY is empty. */
+enum upload_status upload_copy(struct upload *upload, uint64_t max_bytes,
+                               const struct upload_limits *limits,
+                               struct tempfile *copy) MUST_CHECK;
+
+/* COPY, which somebody has written, is the file of UPLOAD from now on, and COPY is empty.
+ * FAILED: it cannot be asked for its size; nothing has changed. */
+enum upload_status upload_copied(struct upload *upload, struct tempfile *copy) MUST_CHECK;
 
 /* What its first bytes say; after upload_finish(). */
 enum sniff_verdict upload_kind(const struct upload *upload);

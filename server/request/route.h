@@ -38,7 +38,7 @@ enum route_auth {
 /* Which option is the time budget of the handler. */
 enum route_budget { BUDGET_REQUEST, BUDGET_PUBLISH };
 
-/* Takes a file part; the body may be as long as upload_limit_bytes. */
+/* Takes the files of its parameters; the body may be as long as their limits together. */
 #define ROUTE_UPLOAD 1u
 /* On the operator's listener, and only there. */
 #define ROUTE_ADMIN 2u

@@ -64,6 +64,7 @@ static int setup(void **state)
     world.config.header_timeout_ms = 100000;
     world.config.idle_timeout_ms = 100000;
     world.config.stall_timeout_ms = 100000;
+    world.config.body_timeout_ms = 100000;
     world.app.config = &world.config;
     atomic_store(&reading.held, false);
     atomic_store(&reading.gave_up, false);

@@ -26,6 +26,7 @@ struct fixture {
     struct scratch scratch;
     struct uploads *uploads;
     struct upload_limits limits;
+    struct upload_room room;
 };
 
 /* What the file systems say, upload_dir's first: how many bytes are free, whether they
@@ -74,7 +75,12 @@ static int setup(void **state)
     scratch_make(&fixture.scratch);
     fixture.uploads = uploads_new(fixture.scratch.path, fixture.scratch.path);
     fixture.limits = (struct upload_limits){.spool_max_bytes = 1000 * MEGABYTE,
-                                            .min_free_bytes = 10 * MEGABYTE};
+                                            .largest_bytes = 20 * MEGABYTE,
+                                            .min_free_bytes = 10 * MEGABYTE,
+                                            .n_max = 8,
+                                            .user_max = 2,
+                                            .address_max = 2};
+    fixture.room = (struct upload_room){.link = NULL};
     *state = &fixture;
     return fixture.uploads == NULL;
 }
@@ -82,6 +88,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
+    uploads_release(fixture->uploads, &fixture->room);
     uploads_free(&fixture->uploads);
     scratch_remove(&fixture->scratch);
     return 0;
@@ -95,13 +102,47 @@ static struct uploads_state state_of(const struct fixture *fixture)
     return state;
 }
 
+/* A place for ROOM, of USER_ID or of a stranger at 10.0.0.HOST. */
+static enum upload_status enter(struct fixture *fixture, struct upload_room *room,
+                                uint64_t user_id, unsigned host)
+{
+    char text[16];
+    int len = snprintf(text, sizeof text, "10.0.0.%u", host);
+
+    *room = (struct upload_room){.user_id = user_id};
+    assert_true(address_parse(text, (size_t)len, &room->network));
+    return uploads_enter(fixture->uploads, room, &fixture->limits);
+}
+
+/* A ROOM without a place gets one, of a user of its own. */
+static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
+                                  uint64_t bytes)
+{
+    if (room->link == NULL) {
+        room->user_id = (uint64_t)(uintptr_t)room;
+        assert_int_equal(uploads_enter(fixture->uploads, room, &fixture->limits),
+                         UPLOAD_OK);
+    }
+    return uploads_reserve(fixture->uploads, room, bytes, &fixture->limits);
+}
+
+/* Begin a file in a room of the fixture. */
+static enum upload_status begin(struct fixture *fixture, uint64_t limit_bytes,
+                                struct upload **upload)
+{
+    if (fixture->room.link == NULL) {
+        assert_int_equal(enter(fixture, &fixture->room, 7, 1), UPLOAD_OK);
+    }
+    return upload_new(fixture->uploads, &fixture->room, limit_bytes, upload);
+}
+
 static void test_receives(void **state)
 {
     struct fixture *fixture = *state;
     struct upload *upload = NULL;
     char sha256[2 * UPLOAD_SHA256_BYTES + 1];
     char back[HEAD_LEN + 3];
-    assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
     assert_int_equal(state_of(fixture).n_running, 1);
     for (size_t i = 0; i < HEAD_LEN; i++) {
         assert_int_equal(upload_write(upload, &HEAD[i], 1), UPLOAD_OK);
@@ -126,7 +167,7 @@ static void test_limit(void **state)
 {
     struct fixture *fixture = *state;
     struct upload *upload = NULL;
-    assert_int_equal(upload_new(fixture->uploads, HEAD_LEN, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, HEAD_LEN, &upload), UPLOAD_OK);
     assert_int_equal(upload_write(upload, HEAD, HEAD_LEN), UPLOAD_OK);
     assert_int_equal(upload_write(upload, "", 0), UPLOAD_OK);
     assert_int_equal(upload_write(upload, "x", 1), UPLOAD_TOO_LARGE);
@@ -137,34 +178,113 @@ static void test_first_bytes(void **state)
 {
     struct fixture *fixture = *state;
     struct upload *upload = NULL;
-    assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
     assert_int_equal(upload_write(upload, "#EXTM3U", 7), UPLOAD_OK);
     assert_int_equal(upload_write(upload, "\n#EXT-X-VERSION:3\n", 18), UPLOAD_NOT_VIDEO);
     upload_free(&upload);
 
-    assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
     assert_int_equal(upload_finish(upload), UPLOAD_EMPTY);
     upload_free(&upload);
 
-    assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
     assert_int_equal(upload_write(upload, HEAD, 8), UPLOAD_OK);
     assert_int_equal(upload_finish(upload), UPLOAD_NOT_VIDEO);
     upload_free(&upload);
 }
 
-static void test_at_once(void **state)
+/* A user has so many places, wherever they are; others have theirs. */
+static void test_places_of_users(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload *uploads[3] = {NULL};
-    assert_int_equal(upload_new(fixture->uploads, 10, 2, &uploads[0]), UPLOAD_OK);
-    assert_int_equal(upload_new(fixture->uploads, 10, 2, &uploads[1]), UPLOAD_OK);
-    assert_int_equal(upload_new(fixture->uploads, 10, 2, &uploads[2]), UPLOAD_BUSY);
-    assert_null(uploads[2]);
-    upload_free(&uploads[0]);
-    assert_int_equal(upload_new(fixture->uploads, 10, 2, &uploads[2]), UPLOAD_OK);
-    upload_free(&uploads[1]);
-    upload_free(&uploads[2]);
-    assert_int_equal(state_of(fixture).n_running, 0);
+    struct upload_room rooms[9];
+    assert_int_equal(enter(fixture, &rooms[0], 1, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[1], 1, 2), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[2], 1, 3), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[2], 2, 1), UPLOAD_OK);
+    uploads_release(fixture->uploads, &rooms[0]);
+    assert_int_equal(enter(fixture, &rooms[0], 1, 3), UPLOAD_OK);
+    for (unsigned i = 3; i < 8; i++) {
+        assert_int_equal(enter(fixture, &rooms[i], i, 1), UPLOAD_OK);
+    }
+    assert_int_equal(enter(fixture, &rooms[8], 8, 1), UPLOAD_BUSY);
+    for (unsigned i = 0; i < 9; i++) {
+        uploads_release(fixture->uploads, &rooms[i]);
+    }
+}
+
+/* Strangers share an address's places, and half of all, whoever else is there. */
+static void test_places_of_strangers(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room rooms[6];
+    assert_int_equal(enter(fixture, &rooms[0], 0, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[1], 0, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[2], 0, 1), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[2], 0, 2), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[3], 0, 2), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &rooms[4], 0, 3), UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[4], 1, 1), UPLOAD_OK);
+    /* Who shows a token makes room for the next. */
+    assert_int_equal(uploads_identify(fixture->uploads, &rooms[0], 1, &fixture->limits),
+                     UPLOAD_OK);
+    assert_int_equal(uploads_identify(fixture->uploads, &rooms[1], 1, &fixture->limits),
+                     UPLOAD_BUSY);
+    assert_int_equal(enter(fixture, &rooms[5], 0, 3), UPLOAD_OK);
+    for (unsigned i = 0; i < 6; i++) {
+        uploads_release(fixture->uploads, &rooms[i]);
+    }
+}
+
+/* Of the spool, too, strangers get half, but room for one of the largest. */
+static void test_spool_of_strangers(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload_room stranger;
+    struct upload_room known;
+    fixture->limits.spool_max_bytes = 60 * MEGABYTE;
+    assert_int_equal(enter(fixture, &stranger, 0, 1), UPLOAD_OK);
+    assert_int_equal(enter(fixture, &known, 1, 1), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &stranger, 30 * MEGABYTE + 1), UPLOAD_BUSY);
+    assert_int_equal(reserve(fixture, &stranger, 30 * MEGABYTE), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &known, 30 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &known);
+    assert_int_equal(uploads_identify(fixture->uploads, &stranger, 1, &fixture->limits),
+                     UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &stranger, 40 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &stranger);
+    fixture->limits.spool_max_bytes = 20 * MEGABYTE;
+    assert_int_equal(enter(fixture, &stranger, 0, 1), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &stranger, 20 * MEGABYTE), UPLOAD_OK);
+    uploads_release(fixture->uploads, &stranger);
+}
+
+/* What takes the place of the file is its file, and has room of its own. */
+static void test_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct upload *upload = NULL;
+    struct tempfile copy;
+    unsigned char hash[UPLOAD_SHA256_BYTES];
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
+    assert_int_equal(reserve(fixture, &fixture->room, MEGABYTE), UPLOAD_OK);
+    assert_int_equal(upload_write(upload, HEAD, HEAD_LEN), UPLOAD_OK);
+    assert_int_equal(upload_finish(upload), UPLOAD_OK);
+    memcpy(hash, upload_sha256(upload), sizeof hash);
+    assert_int_equal(upload_copy(upload, 90 * MEGABYTE, &fixture->limits, &copy),
+                     UPLOAD_DISK_FULL);
+    assert_int_equal(copy.fd, -1);
+    assert_int_equal(upload_copy(upload, 2 * MEGABYTE, &fixture->limits, &copy),
+                     UPLOAD_OK);
+    assert_int_equal(state_of(fixture).reserved_bytes, 3 * MEGABYTE);
+    assert_int_equal(tempfile_write(&copy, "abc", 3), 0);
+    int fd = copy.fd;
+    assert_int_equal(upload_copied(upload, &copy), UPLOAD_OK);
+    assert_int_equal(copy.fd, -1);
+    assert_int_equal(upload_file(upload)->fd, fd);
+    assert_int_equal(upload_size_bytes(upload), 3);
+    assert_memory_equal(upload_sha256(upload), hash, sizeof hash);
+    upload_free(&upload);
 }
 
 /* A full disk is told apart: /dev/full refuses every byte. */
@@ -172,7 +292,7 @@ static void test_disk_full(void **state)
 {
     struct fixture *fixture = *state;
     struct upload *upload = NULL;
-    assert_int_equal(upload_new(fixture->uploads, 1000, 2, &upload), UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     assert_true(full >= 0);
     assert_int_equal(dup2(full, upload_file(upload)->fd), upload_file(upload)->fd);
@@ -213,18 +333,12 @@ static void test_bad_directory(void **state)
 
 /* ---- Room ---- */
 
-static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
-                                  uint64_t bytes)
-{
-    return uploads_reserve(fixture->uploads, room, bytes, &fixture->limits);
-}
-
 /* What was promised to others counts, whether it is written by now or not. */
 static void test_room_on_disk(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room first = {0};
-    struct upload_room second = {0};
+    struct upload_room first = {.link = NULL};
+    struct upload_room second = {.link = NULL};
     assert_int_equal(reserve(fixture, &first, 90 * MEGABYTE + 1), UPLOAD_DISK_FULL);
     assert_int_equal(state_of(fixture).reserved_bytes, 0);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
@@ -234,7 +348,7 @@ static void test_room_on_disk(void **state)
     assert_int_equal(state_of(fixture).reserved_bytes, 90 * MEGABYTE);
     uploads_release(fixture->uploads, &first);
     assert_int_equal(first.bytes, 0);
-    uploads_release(fixture->uploads, &first);
+    uploads_release(fixture->uploads, &first); /* twice is once */
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &first);
     uploads_release(fixture->uploads, &second);
@@ -245,7 +359,7 @@ static void test_room_on_disk(void **state)
 static void test_room_where_less_is(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room room = {0};
+    struct upload_room room = {.link = NULL};
     set_free(100 * MEGABYTE, 9 * MEGABYTE);
     assert_int_equal(state_of(fixture).free_bytes, 9 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
@@ -261,6 +375,7 @@ static void test_room_where_less_is(void **state)
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
     disk.fails = false;
     disk.counts_none = false;
+    uploads_release(fixture->uploads, &room);
 }
 
 /* What an upload has written the disk shows already: it is not counted twice. */
@@ -268,13 +383,12 @@ static void test_room_that_is_written(void **state)
 {
     static char block[1 << 20];
     struct fixture *fixture = *state;
-    struct upload_room first = {0};
-    struct upload_room second = {0};
+    struct upload_room first = {.link = NULL};
+    struct upload_room second = {.link = NULL};
     struct upload *upload = NULL;
     memcpy(block, HEAD, HEAD_LEN);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
-    assert_int_equal(upload_new(fixture->uploads, 1000 * MEGABYTE, 2, &upload),
-                     UPLOAD_OK);
+    assert_int_equal(begin(fixture, 1000 * MEGABYTE, &upload), UPLOAD_OK);
     for (unsigned i = 1; i <= 20; i++) {
         assert_int_equal(upload_write(upload, block, sizeof block), UPLOAD_OK);
         set_free((100 - i) * MEGABYTE, (100 - i) * MEGABYTE);
@@ -296,8 +410,8 @@ static void test_room_that_is_written(void **state)
 static void test_spool(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room first = {0};
-    struct upload_room second = {0};
+    struct upload_room first = {.link = NULL};
+    struct upload_room second = {.link = NULL};
     fixture->limits.spool_max_bytes = 50 * MEGABYTE;
     assert_int_equal(reserve(fixture, &first, 50 * MEGABYTE + 1), UPLOAD_BUSY);
     assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE), UPLOAD_OK);
@@ -323,7 +437,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_receives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_places_of_users, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_places_of_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_spool_of_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
         cmocka_unit_test(test_bad_directory),

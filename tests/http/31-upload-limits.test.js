@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Strangers who announce much, send slowly or come in crowds do not keep others from uploading. */
+
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { CODE, multipart, uniqueName } from "../lib/api.js";
+import { Cluster, UPLOADS } from "../lib/cluster.js";
+import * as media from "../lib/media.js";
+import { RawConnection } from "../lib/raw.js";
+import { until } from "../lib/wait.js";
+
+const MEGABYTE = 1 << 20;
+const STEP = 4 * MEGABYTE; /* what a stranger gets room for at a time */
+const ACTION = "/douyin/publish/action/";
+const cluster = await Cluster.up({ remote: false, options: { ...UPLOADS, trusted_proxies: "127.0.0.1" } });
+after(() => cluster.down());
+const { api } = cluster;
+const author = await api.register();
+
+/** Begin a publish of LENGTH bytes and send the first SENT of its file; resolves to the connection. */
+async function begin({ port = cluster.server.options.listen_port, length = 256 * MEGABYTE, sent = 1000, from, token, path = ACTION, name = "data" } = {}) {
+  const { body, type } = multipart([{ name, filename: "x.mp4", data: media.clipOfSize(Math.max(sent, 40000)) }]);
+  const connection = await RawConnection.open(port);
+  await connection.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n` +
+    (from ? `X-Forwarded-For: ${from}\r\n` : "") + (token ? `Authorization: Bearer ${token}\r\n` : "") + "\r\n");
+  await connection.send(body.subarray(0, 200 + sent));
+  return connection;
+}
+const codeOf = async (connection) => JSON.parse((await connection.answers(1))[0].body).status_code;
+const running = (of = api) => of.metric("doushard_uploads_running");
+const reserved = (of = api) => of.metric("doushard_uploads_reserved_bytes");
+const quiet = () => until("no upload to run", async () => (await running()) === 0 && (await reserved()) === 0);
+
+/* As clients send it whose token is behind the file, and as others do. */
+async function uploads(user = author, from = "198.51.100.99", of = api) {
+  const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+  const title = () => ["title", uniqueName("t")];
+  const send = async (parts) =>
+    (await of.send("POST", ACTION, { multipart: parts, headers: { "X-Forwarded-For": from } })).json.status_code;
+  return { behind: await send([file, title(), ["token", user.token]]), before: await send([["token", user.token], title(), file]) };
+}
+
+test("32 who announce 256 MiB each take room for what they have sent, and others upload meanwhile", async () => {
+  const held = [];
+  for (let i = 0; i < 32; i++) held.push(await begin({ from: `198.51.100.${i % 2}` }));
+  await until("32 uploads, or those that may", async () => (await running()) >= 16);
+  const bytes = await reserved();
+  assert.ok(bytes < 33 * STEP, `${bytes}: room for a step each, and not for what they say`);
+  assert.equal((await uploads()).before, CODE.OK, "whoever shows a token first");
+  for (const connection of held) connection.reset();
+  await quiet();
+});
+
+test("64 slow ones from one address have its places and no more; others upload meanwhile, in any order", async () => {
+  const held = [];
+  for (let i = 0; i < 64; i++) held.push(await begin({ from: "198.51.100.7", sent: 500 }));
+  await until("all places of the address to be taken", async () => (await running()) === 16);
+  const refused = await Promise.all(held.slice(16).map(codeOf));
+  assert.deepEqual(new Set(refused), new Set([CODE.BUSY]));
+  assert.deepEqual(await uploads(), { behind: CODE.OK, before: CODE.OK });
+  assert.equal((await uploads(author, "198.51.100.7")).before, CODE.OK, "at the same address, with the token first");
+  for (const connection of held) connection.reset();
+  await quiet();
+});
+
+test("an IPv6 network of 64 bits is one address", async () => {
+  const held = [];
+  for (let i = 0; i < 17; i++) held.push(await begin({ from: `2001:db8::${i.toString(16)}` }));
+  assert.equal(await codeOf(held[16]), CODE.BUSY);
+  assert.equal((await uploads(author, "2001:db8:0:1::1")).behind, CODE.OK, "another network");
+  for (const connection of held) connection.reset();
+  await quiet();
+});
+
+test("a user has so many uploads, wherever they come from, and others have theirs", async () => {
+  const user = await api.register();
+  const held = [];
+  for (let i = 0; i < 8; i++) held.push(await begin({ from: `198.51.100.${i}`, token: user.token, length: MEGABYTE }));
+  await until("eight uploads", async () => (await running()) === 8);
+  assert.equal(await reserved(), 8 * MEGABYTE, "who is known has room for all of it");
+  assert.deepEqual(await uploads(user), { behind: CODE.BUSY, before: CODE.BUSY });
+  assert.deepEqual(await uploads(), { behind: CODE.OK, before: CODE.OK });
+  held.pop().reset();
+  await until("room for one", async () => (await running()) === 7);
+  assert.deepEqual(await uploads(user), { behind: CODE.OK, before: CODE.OK });
+  for (const connection of held) connection.reset();
+  await quiet();
+});
+
+test("a body that comes steadily but does not end is ended", async () => {
+  const server = await (await cluster.addServer({ ...UPLOADS, body_timeout_ms: 1500, min_rate_bytes: 0 })).start();
+  const of = cluster.apiOf(server);
+  const connection = await begin({ port: server.options.listen_port, token: author.token });
+  const drip = setInterval(() => connection.send(Buffer.alloc(1000)), 50);
+  await connection.closed();
+  clearInterval(drip);
+  await until("no upload to run", async () => (await running(of)) === 0 && (await reserved(of)) === 0);
+  assert.deepEqual(Cluster.filesIn(server.options.upload_dir), []);
+  assert.equal((await uploads(author, undefined, of)).before, CODE.OK);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("a profile's pictures have limits of their own", async () => {
+  const path = "/douyin/user/profile/";
+  const limit = 2 * 10485760 + 65536;
+  const large = await begin({ path, name: "avatar", length: limit + 1, token: author.token });
+  assert.equal(await codeOf(large), CODE.TOO_LARGE, "before it is sent");
+  await large.closed();
+  const largest = await begin({ path, name: "signature", length: limit, token: author.token });
+  await until("room for it", async () => (await reserved()) === limit);
+  assert.equal(largest.received.length, 0);
+  largest.reset();
+  await quiet();
+});
+
+test("a stale token in the header does not end an upload that has a good one behind the file", async () => {
+  const gone = await api.register();
+  assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
+  for (const stale of [gone.token, "nonsense", `${gone.token.slice(0, -3)}AAA`]) {
+    const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+    const send = async (parts) => (await api.send("POST", ACTION, {
+      multipart: [["title", uniqueName("t")], file, ...parts], headers: { Authorization: `Bearer ${stale}` } })).json.status_code;
+    assert.equal(await send([["token", author.token]]), CODE.OK, stale);
+    assert.equal(await send([]), CODE.AUTH, "without one it is what counts");
+  }
+  await quiet();
+});
