@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -30,13 +31,19 @@
 /* What a killed run gets to disappear before the wait for its output is given up. */
 #define GRACE_MS 2000
 
-/* Largest file in the jail; not 0, because bubblewrap itself writes some bytes to /proc.
- */
-#define FILE_SIZE_MAX "--fsize=65536"
+/* Largest file in the jail at least; not 0, because bubblewrap itself writes some bytes
+ * to /proc. */
+#define FILE_BYTES_MIN 65536
+
+/* What the kernel lets a program do. */
+struct filter {
+    void *program; /* owned */
+    size_t len;
+};
 
 struct jail {
-    void *seccomp; /* owned */
-    size_t seccomp_len;
+    struct filter reads;
+    struct filter writes; /* for runs with an output */
 };
 
 /* One run while it runs. Descriptors are -1 when closed. */
@@ -59,8 +66,9 @@ struct jail *jail_new(void)
     if (jail == NULL) {
         return NULL;
     }
-    jail->seccomp = jail_seccomp_program(&jail->seccomp_len);
-    if (jail->seccomp == NULL) {
+    jail->reads.program = jail_seccomp_program(false, &jail->reads.len);
+    jail->writes.program = jail_seccomp_program(true, &jail->writes.len);
+    if (jail->reads.program == NULL || jail->writes.program == NULL) {
         jail_free(&jail);
     }
     return jail;
@@ -69,7 +77,8 @@ struct jail *jail_new(void)
 void jail_free(struct jail **jail)
 {
     if (*jail != NULL) {
-        free((*jail)->seccomp);
+        free((*jail)->reads.program);
+        free((*jail)->writes.program);
         free(*jail);
         *jail = NULL;
     }
@@ -103,11 +112,21 @@ static bool make_pipe(int ends[2])
 
 /* A file of memory that bubblewrap reads the filter from, once per run: the position in
  * it is shared by all who have it. */
-static bool make_seccomp_fd(const struct jail *jail, int *fd)
+static bool make_seccomp_fd(const struct filter *filter, int *fd)
 {
     *fd = memfd_create("seccomp", MFD_CLOEXEC);
     return move_up(fd) &&
-           pwrite(*fd, jail->seccomp, jail->seccomp_len, 0) == (ssize_t)jail->seccomp_len;
+           pwrite(*fd, filter->program, filter->len, 0) == (ssize_t)filter->len;
+}
+
+/* Where standard output goes: into a pipe that we read, or the file OUTPUT_FD. */
+static bool make_stdout(struct run *run, int output_fd)
+{
+    if (output_fd < 0) {
+        return make_pipe(run->out);
+    }
+    run->out[1] = fcntl(output_fd, F_DUPFD_CLOEXEC, SPARE_FD);
+    return run->out[1] >= 0;
 }
 
 /* The input, opened anew for reading only: the descriptor we were given may write, and
@@ -132,6 +151,7 @@ struct command {
     size_t n;
     char memory[48];
     char cpu[48];
+    char file[48];
 };
 
 static void command_add(struct command *command, const char *const *args, size_t n)
@@ -150,10 +170,13 @@ static void command_make(struct command *command, const struct jail_limits *limi
     /* SIGXCPU at the first, SIGKILL at the second number. */
     (void)snprintf(command->cpu, sizeof command->cpu, "--cpu=%d:%d", limits->cpu_s,
                    limits->cpu_s + 1);
+    (void)snprintf(command->file, sizeof command->file, "--fsize=%" PRIu64,
+                   limits->file_bytes > FILE_BYTES_MIN ? limits->file_bytes
+                                                       : (uint64_t)FILE_BYTES_MIN);
     // clang-format off
     const char *const wrappers[] = {
         limits->prlimit_path, command->memory, command->cpu,
-        FILE_SIZE_MAX, "--nofile=64", "--core=0", "--",
+        command->file, "--nofile=64", "--core=0", "--",
         limits->bwrap_path,
         /* --disable-userns wants to be told of the user namespace by name */
         "--unshare-user", "--unshare-all", "--disable-userns",
@@ -267,12 +290,22 @@ static int spawn(struct run *run, const struct command *command)
     return error;
 }
 
-static bool start(struct run *run, const struct jail *jail, const struct command *command,
+/* The descriptors of RUN. False: there are too few. */
+static bool make_fds(struct run *run, const struct jail *jail,
+                     const struct jail_limits *limits, int input_fd)
+{
+    bool has_output = limits->file_bytes > 0;
+
+    return make_stdin_fd(input_fd, &run->stdin_fd) &&
+           make_seccomp_fd(has_output ? &jail->writes : &jail->reads, &run->seccomp_fd) &&
+           make_stdout(run, has_output ? limits->output_fd : -1) && make_pipe(run->err);
+}
+
+static bool start(struct run *run, const struct jail *jail,
+                  const struct jail_limits *limits, const struct command *command,
                   int input_fd)
 {
-    if (!make_stdin_fd(input_fd, &run->stdin_fd) ||
-        !make_seccomp_fd(jail, &run->seccomp_fd) || !make_pipe(run->out) ||
-        !make_pipe(run->err)) {
+    if (!make_fds(run, jail, limits, input_fd)) {
         (void)snprintf(run->result->errors, sizeof run->result->errors,
                        "no descriptors: %s", strerrordesc_np(errno));
         return false;
@@ -408,7 +441,7 @@ void jail_run(const struct jail *jail, const struct jail_limits *limits,
     *result = (struct jail_result){.end = JAIL_BROKEN};
     buf_init(&run.output, limits->stdout_bytes);
     command_make(&command, limits, argv);
-    if (start(&run, jail, &command, input_fd)) {
+    if (start(&run, jail, limits, &command, input_fd)) {
         watch(&run, limits->deadline_ms);
         reap(&run, limits->deadline_ms);
         result->output = buf_detach(&run.output, &result->output_len);

@@ -5,7 +5,8 @@
  *
  * Inside there is no network, no other process, no environment, nothing writable and no
  * file but the program, its libraries and the input, which is open for reading as
- * descriptor 0 and has the name JAIL_INPUT. */
+ * descriptor 0 and has the name JAIL_INPUT; and, where the limits name one, the output,
+ * which is descriptor 1 and has the name JAIL_OUTPUT. */
 #ifndef DOUSHARD_MEDIA_JAIL_H
 #define DOUSHARD_MEDIA_JAIL_H
 
@@ -17,8 +18,9 @@
 
 struct jail;
 
-/* The input's name inside the jail. */
-#define JAIL_INPUT "/proc/self/fd/0"
+/* The names of input and output inside the jail. */
+#define JAIL_INPUT  "/proc/self/fd/0"
+#define JAIL_OUTPUT "/proc/self/fd/1"
 
 /* How much of the program's standard error is kept. */
 #define JAIL_STDERR_BYTES 2048
@@ -34,6 +36,10 @@ struct jail_limits {
     size_t memory_bytes; /* address space */
     size_t stdout_bytes; /* a program that writes more is killed */
     int64_t deadline_ms; /* monotonic; the program is killed then */
+    /* 0, and standard output is caught. Else the program may open JAIL_OUTPUT, the file
+     * OUTPUT_FD, for writing, and make it so many bytes long. */
+    uint64_t file_bytes;
+    int output_fd; /* the caller's; not used when file_bytes is 0 */
 };
 
 enum jail_end {
@@ -68,7 +74,10 @@ void jail_run(const struct jail *jail, const struct jail_limits *limits,
 void jail_result_release(struct jail_result *result);
 
 /* The filter as the kernel takes it, for jail.c: an array of struct sock_filter, LEN
- * bytes, malloc'ed. NULL: libseccomp refused or no memory. */
-void *jail_seccomp_program(size_t *len) MUST_CHECK;
+ * bytes, malloc'ed. MAY_WRITE: files may be opened for writing; there is none in the jail
+ * but the output, and the input by whoever owns it. NULL: libseccomp refused or no
+ * memory.
+ */
+void *jail_seccomp_program(bool may_write, size_t *len) MUST_CHECK;
 
 #endif

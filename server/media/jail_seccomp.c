@@ -50,7 +50,7 @@ static const int allowed[] = {
 };
 // clang-format on
 
-static int add_rules(scmp_filter_ctx filter)
+static int add_rules(scmp_filter_ctx filter, bool may_write)
 {
     int error = 0;
     for (size_t i = 0; i < ARRAY_LEN(allowed) && error == 0; i++) {
@@ -58,11 +58,15 @@ static int add_rules(scmp_filter_ctx filter)
             error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
         }
     }
-    /* Opening, for reading only: the input could be reached for writing as well. */
-    const scmp_datum_t writes = O_ACCMODE | O_CREAT | O_TRUNC;
+    /* Opening, mostly for reading only: the input could be reached for writing as well.
+     */
+    const scmp_datum_t writes = may_write ? 0 : O_ACCMODE | O_CREAT | O_TRUNC;
     if (error == 0) {
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
                                  SCMP_A2(SCMP_CMP_MASKED_EQ, writes, O_RDONLY));
+    }
+    if (error == 0 && may_write) {
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ftruncate), 0);
     }
     if (error == 0 && SCMP_SYS(open) >= 0) {
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(open), 1,
@@ -107,13 +111,14 @@ static void *export_program(scmp_filter_ctx filter, size_t *len)
     return program;
 }
 
-void *jail_seccomp_program(size_t *len)
+void *jail_seccomp_program(bool may_write, size_t *len)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL) {
         return NULL;
     }
-    void *program = add_rules(filter) == 0 ? export_program(filter, len) : NULL;
+    void *program =
+        add_rules(filter, may_write) == 0 ? export_program(filter, len) : NULL;
     seccomp_release(filter);
     return program;
 }

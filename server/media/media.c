@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "shard/base/clock.h"
@@ -33,14 +34,16 @@ static const char cover_filter[] =
 
 /* What ffprobe is asked. */
 static const char probe_entries[] =
-    "format=duration:stream=codec_type,width,height,duration:"
+    "format=duration:format_tags:"
+    "stream=codec_type,codec_tag_string,width,height,duration:stream_tags:"
     "stream_disposition=attached_pic";
 
-/* The input as both programs name it. */
+/* Input and output as both programs name them. */
 static const char input_url[] = "file:" JAIL_INPUT;
+static const char output_url[] = "file:" JAIL_OUTPUT;
 
-/* Most that ffprobe has to say about a file. */
-#define PROBE_BYTES ((size_t)64 << 10)
+/* Most that ffprobe has to say about a file: editors put their whole history into XMP. */
+#define PROBE_BYTES ((size_t)4 << 20)
 
 /* Boxes at the top of one file: a quarter of an hour in fragments of 100 ms has 18,000.
  */
@@ -56,6 +59,8 @@ struct exam {
     struct media *media;         /* (ref) */
     const struct config *config; /* (ref) */
     int fd;
+    int output_fd;       /* for a run that writes a file */
+    uint64_t file_bytes; /* of it at most; 0: no run does */
     int64_t deadline_ms;
     char streams_max[16];
     char pixels_max[24]; /* for the decoder */
@@ -74,6 +79,7 @@ const char *media_status_text(enum media_status status)
         [MEDIA_STREAMS] = "the file has too many streams",
         [MEDIA_NOT_PICTURE] = "this is no readable picture",
         [MEDIA_UNREADABLE] = "no picture of the video can be decoded",
+        [MEDIA_TAGS] = "what the file says of its maker cannot be removed",
         [MEDIA_TOO_COSTLY] = "examining the file takes too long or too much memory",
         [MEDIA_BUSY] = "too many videos are being examined at the moment",
         [MEDIA_TIMEOUT] = "the video could not be examined in time",
@@ -180,6 +186,8 @@ static enum media_status run(const struct exam *exam, const char *const argv[],
         .memory_bytes = config->media_memory_bytes,
         .stdout_bytes = stdout_bytes,
         .deadline_ms = clock_earlier(limit_ms, exam->deadline_ms),
+        .file_bytes = exam->file_bytes,
+        .output_fd = exam->output_fd,
     };
     jail_run(exam->media->jail, &limits, argv, exam->fd, result);
     log_write(LOG_DEBUG, "media_run", "program=\"%s\" end=%d status=%d errors=\"%s\"",
@@ -248,6 +256,61 @@ static const json_t *find_video(const json_t *streams)
     return NULL;
 }
 
+/* Tags of which no program's or camera's file is free, and that tell nothing else. */
+static bool is_plain_tag(const char *name)
+{
+    static const char *const plain[] = {
+        "major_brand", "minor_version", "compatible_brands", "encoder", "handler_name",
+        "vendor_id",   "language",      "timecode",          "rotate",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+        if (strcasecmp(name, plain[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_tags(const json_t *object)
+{
+    const json_t *tags = json_object_get(object, "tags");
+
+    /* Only read. jansson wants it to be otherwise: json_object_iter() takes no const. */
+    for (void *at = json_object_iter((json_t *)(uintptr_t)tags); at != NULL;
+         at = json_object_iter_next((json_t *)(uintptr_t)tags, at)) {
+        if (!is_plain_tag(json_object_iter_key(at))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is STREAM a track of positions, movements and what else cameras note? Time codes and
+ * chapters are not. */
+static bool is_notes(const json_t *stream)
+{
+    const char *type = json_string_value(json_object_get(stream, "codec_type"));
+    const char *tag = json_string_value(json_object_get(stream, "codec_tag_string"));
+
+    if (type == NULL || (strcmp(type, "data") != 0 && strcmp(type, "attachment") != 0)) {
+        return type == NULL;
+    }
+    return tag == NULL || (strcmp(tag, "tmcd") != 0 && strcmp(tag, "text") != 0);
+}
+
+static bool is_tagged(const json_t *format, const json_t *streams)
+{
+    size_t i;
+    const json_t *stream;
+    json_array_foreach(streams, i, stream)
+    {
+        if (has_tags(stream) || is_notes(stream)) {
+            return true;
+        }
+    }
+    return has_tags(format);
+}
+
 /* Compare what ffprobe found with the limits. */
 static enum media_status judge(const struct config *config, const json_t *root,
                                struct media_facts *facts)
@@ -282,6 +345,7 @@ static enum media_status judge(const struct config *config, const json_t *root,
     facts->duration_ms = (int32_t)length_ms;
     facts->width = (int32_t)width;
     facts->height = (int32_t)height;
+    facts->is_tagged = is_tagged(format, streams);
     return MEDIA_OK;
 }
 
@@ -290,7 +354,8 @@ static enum media_status probe(const struct exam *exam, struct media_facts *fact
     // clang-format off
     const char *const argv[] = {
         exam->config->ffprobe_path, "-v", "error",
-        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
+        "-protocol_whitelist", "file", "-f", "mov", "-export_xmp", "1",
+        "-max_streams", exam->streams_max,
         "-max_pixels", exam->pixels_max, "-threads", "1", "-show_entries",
         probe_entries,
         "-of", "json=c=1", input_url, NULL,
@@ -300,7 +365,7 @@ static enum media_status probe(const struct exam *exam, struct media_facts *fact
     enum media_status status = run(exam, argv, PROBE_BYTES, &result);
     json_t *root = NULL;
     if (status == MEDIA_OK && result.output != NULL) {
-        root = json_loadb(result.output, result.output_len, JSON_REJECT_DUPLICATES, NULL);
+        root = json_loadb(result.output, result.output_len, 0, NULL);
         status = root == NULL ? MEDIA_NOT_VIDEO : judge(exam->config, root, facts);
     }
     if (status == MEDIA_NOT_VIDEO || status == MEDIA_UNREADABLE) {
@@ -413,6 +478,69 @@ enum media_status media_examine(struct media *media, const struct config *config
     if (status == MEDIA_OK) {
         *facts = found;
     }
+    return status;
+}
+
+/* ---- A copy that says nothing ---- */
+
+/* Copy into a file of the kind MUXER. */
+static enum media_status copy_streams(const struct exam *exam, const char *muxer)
+{
+    // clang-format off
+    const char *const argv[] = {
+        exam->config->ffmpeg_path, "-nostdin", "-v", "error", "-y",
+        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
+        "-i", input_url, "-map", "0:V", "-map", "0:a?", "-map", "0:s?", "-c", "copy",
+        "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
+        "-fflags", "+bitexact", "-write_tmcd", "0", "-movflags", "+faststart",
+        "-f", muxer, output_url, NULL,
+    };
+    // clang-format on
+    struct jail_result result;
+    enum media_status status = run(exam, argv, 0, &result);
+    jail_result_release(&result);
+    return status == MEDIA_NOT_VIDEO ? MEDIA_TAGS : status;
+}
+
+/* Is the copy what it should be? */
+static enum media_status look_at_copy(const struct exam *exam)
+{
+    struct exam again = *exam;
+    struct media_facts facts = {0};
+
+    again.fd = exam->output_fd;
+    again.file_bytes = 0;
+    enum media_status status = probe(&again, &facts);
+    return status == MEDIA_OK && facts.is_tagged ? MEDIA_TAGS : status;
+}
+
+uint64_t media_copy_max_bytes(uint64_t size_bytes)
+{
+    return size_bytes + size_bytes / 8 + ((uint64_t)1 << 20);
+}
+
+enum media_status media_strip(struct media *media, const struct config *config,
+                              const struct media_copy *copy)
+{
+    switch (gate_enter(&media->gate, copy->deadline_ms)) {
+    case GATE_FULL:
+        return MEDIA_BUSY;
+    case GATE_LATE:
+        return MEDIA_TIMEOUT;
+    case GATE_ENTERED:
+        break;
+    }
+    struct exam exam = exam_make(media, config, copy->fd, copy->deadline_ms);
+    exam.output_fd = copy->copy_fd;
+    exam.file_bytes = media_copy_max_bytes(copy->size_bytes);
+    enum media_status status = copy_streams(&exam, "mp4");
+    if (status == MEDIA_TAGS) {
+        status = copy_streams(&exam, "mov"); /* which holds every kind of sound */
+    }
+    if (status == MEDIA_OK) {
+        status = look_at_copy(&exam);
+    }
+    gate_leave(&media->gate);
     return status;
 }
 

@@ -31,6 +31,7 @@ enum media_status {
     MEDIA_STREAMS,    /* more streams than media_streams_max */
     MEDIA_NOT_PICTURE, /* no readable picture of the kind that it began as */
     MEDIA_UNREADABLE,  /* no picture can be decoded */
+    MEDIA_TAGS,        /* what it says of its maker cannot be taken out of it */
     MEDIA_TOO_COSTLY,  /* examining it passed the limits of CPU, memory, time or output */
 
     MEDIA_BUSY,    /* the queue is full */
@@ -46,6 +47,9 @@ struct media_facts {
     int32_t duration_ms;
     int32_t width; /* as stored, before any rotation */
     int32_t height;
+    /* It says where, when, with what or by whom it was made: in any tag but those that
+     * every program writes, or in a track that is neither picture, sound nor text. */
+    bool is_tagged;
     char *cover; /* a JPEG picture; malloc'ed, see media_facts_release() */
     size_t cover_len;
 };
@@ -74,6 +78,23 @@ bool media_works(struct media *media, const struct config *config) MUST_CHECK;
 enum media_status media_examine(struct media *media, const struct config *config, int fd,
                                 uint64_t size_bytes, int64_t deadline_ms,
                                 struct media_facts *facts) MUST_CHECK;
+
+/* A film that is to be stored without what it says of its maker. */
+struct media_copy {
+    int fd;      /* the film, readable for its owner only: 0400 */
+    int copy_fd; /* an empty file beside it */
+    uint64_t size_bytes;
+    int64_t deadline_ms; /* monotonic */
+};
+
+/* The largest copy of a film of SIZE_BYTES. */
+uint64_t media_copy_max_bytes(uint64_t size_bytes);
+
+/* Copy pictures, sound and subtitles of a film that media_examine() has taken, as they
+ * are, with their rotation, and nothing else of it; then look at the copy. Its index
+ * comes first. Limits and waiting as for media_examine(). Thread-safe. */
+enum media_status media_strip(struct media *media, const struct config *config,
+                              const struct media_copy *copy) MUST_CHECK;
 
 /* Make a picture fit for everybody: decoded in the jail by the demuxer of KIND
  * (SNIFF_JPEG, SNIFF_PNG or SNIFF_WEBP), within 1280 x 1280 pixels, without what else the

@@ -92,8 +92,11 @@ test("a picture tells nothing of where it was taken", async () => {
   const path = join(cluster.dir, "placed.jpg");
   assert.equal(spawnSync("ffmpeg", ["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=s=64x48:d=1", "-frames:v", "1",
     "-metadata", "comment=SECRETPLACE", path]).status, 0);
-  const placed = Buffer.concat([readFileSync(path).subarray(0, 2), Buffer.from([0xff, 0xfe, 0, 13]),
-    Buffer.from("SECRETPLACE"), readFileSync(path).subarray(2)]);
+  /* A comment, and EXIF with the description of an image. */
+  const exif = Buffer.concat([Buffer.from("Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x0c\0\0\0\x1a\0\0\0\0\0\0\0", "latin1"),
+    Buffer.from("SECRETPLACE\0")]);
+  const placed = Buffer.concat([readFileSync(path).subarray(0, 2), Buffer.from([0xff, 0xe1, 0, exif.length + 2]), exif,
+    Buffer.from([0xff, 0xfe, 0, 13]), Buffer.from("SECRETPLACE"), readFileSync(path).subarray(2)]);
   ok(await profile(user, part("avatar", placed)));
   const { body } = await api.fetch((await card(user)).avatar);
   assert.ok(isJpeg(body));

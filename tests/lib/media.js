@@ -3,7 +3,7 @@
 /* Clips, and files that must not pass for clips. Made by ffmpeg on first use, kept for the test. */
 
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +43,13 @@ export const clipIndexLast = () => ffmpeg("last.mp4", [...PICTURE, ...SOUND, ...
 
 /** A QuickTime movie. */
 export const clipMov = () => ffmpeg("clip.mov", [...PICTURE, ...H264, "-f", "mov"]);
+
+/** A good clip, muxed again with ARGS: tags, rotation. */
+export const clipWith = (args) => {
+  const source = onDisk("source.mp4", clip());
+  return ffmpeg(`with-${createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16)}.mp4`,
+    ["-i", source, "-c", "copy", ...args]);
+};
 
 /** A good clip with bytes of its own: BASE and a `free` box of SIZE random bytes. */
 export function uniqueClip(size = 16, base = clip()) {

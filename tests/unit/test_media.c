@@ -147,6 +147,90 @@ static void test_good(void **state)
     expect("tall.mp4", MEDIA_OK);
 }
 
+/* ---- What a file says of its maker ---- */
+
+static bool is_tagged(const char *file)
+{
+    struct media_facts facts;
+    assert_int_equal(examine(file, &config, &facts), MEDIA_OK);
+    bool tagged = facts.is_tagged;
+    media_facts_release(&facts);
+    return tagged;
+}
+
+/* Strip the film FILE into the file COPY. */
+static enum media_status strip(const char *file, const char *copy)
+{
+    char path[SCRATCH_PATH_MAX + 64];
+    struct stat st = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", scratch.path, file);
+    struct media_copy job = {.fd = open(path, O_RDWR | O_CLOEXEC),
+                             .deadline_ms = clock_mono_ms() + 60000};
+    (void)snprintf(path, sizeof path, "%s/%s", scratch.path, copy);
+    job.copy_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(job.fd >= 0 && job.copy_fd >= 0 && fstat(job.fd, &st) == 0);
+    job.size_bytes = (uint64_t)st.st_size;
+    enum media_status status = media_strip(media, &config, &job);
+    (void)close(job.fd);
+    (void)close(job.copy_fd);
+    return status;
+}
+
+static void test_tags(void **state)
+{
+    (void)state;
+    assert_false(is_tagged("clip.mp4"));
+    ffmpeg("-i clip.mp4 -c copy -metadata location=+48.2+016.3/ place.mp4");
+    ffmpeg("-i clip.mp4 -c copy -metadata creation_time=2020-01-02T03:04:05Z "
+           "time.mp4");
+    ffmpeg("-i clip.mp4 -c copy -movflags use_metadata_tags -metadata "
+           "com.apple.quicktime.make=Canary phone.mov");
+    assert_true(is_tagged("place.mp4"));
+    assert_true(is_tagged("time.mp4"));
+    assert_true(is_tagged("phone.mov"));
+    assert_int_equal(strip("place.mp4", "no-place.mp4"), MEDIA_OK);
+    assert_false(is_tagged("no-place.mp4"));
+    shell("! grep -q 016.3 no-place.mp4");
+    assert_int_equal(strip("phone.mov", "no-phone.mp4"), MEDIA_OK);
+    shell("! grep -q Canary no-phone.mp4");
+}
+
+/* Packets and rotation stay, the index comes first, and sound that mp4 does not hold is
+ * no reason to refuse a film. */
+static void test_strip_keeps(void **state)
+{
+    (void)state;
+    ffmpeg("-i clip.mp4 -c copy -metadata:s:v rotate=90 -metadata title=me turned.mp4");
+    assert_int_equal(strip("turned.mp4", "kept.mp4"), MEDIA_OK);
+    for (int i = 0; i < 2; i++) {
+        shell("ffmpeg -v error -i %s -c copy -f streamhash - > %s.sum",
+              i == 0 ? "turned.mp4" : "kept.mp4", i == 0 ? "turned" : "kept");
+        shell("ffprobe -v error -show_entries stream_side_data=rotation %s > %s.turn",
+              i == 0 ? "turned.mp4" : "kept.mp4", i == 0 ? "turned" : "kept");
+    }
+    shell("cmp turned.sum kept.sum && grep -q rotation=90 kept.turn");
+    shell("cmp turned.turn kept.turn");
+    shell("test $(grep -abo moov kept.mp4 | cut -d: -f1) -lt "
+          "$(grep -abo mdat kept.mp4 | cut -d: -f1)");
+    ffmpeg(PATTERN SOUND X264 "-c:a pcm_s16le -metadata title=me sound.mov");
+    assert_int_equal(strip("sound.mov", "sound-kept.mov"), MEDIA_OK);
+    shell("ffprobe -v error -show_entries stream=codec_name sound-kept.mov | "
+          "grep -q pcm_s16le");
+}
+
+/* The program may write a copy and no more than that. */
+static void test_strip_bounds(void **state)
+{
+    (void)state;
+    struct config small = config;
+    small.media_wall_ms = 1;
+    struct media_copy job = {.fd = -1, .deadline_ms = clock_mono_ms() + 60000};
+    job.copy_fd = open(scratch.path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    assert_int_equal(media_strip(media, &small, &job), MEDIA_TOO_COSTLY);
+    assert_int_equal(media_strip(media, &config, &job), MEDIA_TAGS);
+    (void)close(job.copy_fd);
+}
+
 static void test_no_video(void **state)
 {
     (void)state;
@@ -335,13 +419,14 @@ static void test_deadline(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_works),     cmocka_unit_test(test_clip),
-        cmocka_unit_test(test_good),      cmocka_unit_test(test_no_video),
-        cmocka_unit_test(test_truncated), cmocka_unit_test(test_disguised),
-        cmocka_unit_test(test_bombs),     cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_streams),   cmocka_unit_test(test_rubbish),
-        cmocka_unit_test(test_costly),    cmocka_unit_test(test_queue),
-        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_works),        cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_tags),         cmocka_unit_test(test_strip_keeps),
+        cmocka_unit_test(test_strip_bounds), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_no_video),     cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_disguised),    cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_durations),    cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_rubbish),      cmocka_unit_test(test_costly),
+        cmocka_unit_test(test_queue),        cmocka_unit_test(test_deadline),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
