@@ -118,6 +118,25 @@ static void register_again(struct request *req, const struct user_register_args 
     }
 }
 
+/* Is the name free, before a password is hashed for it? False: answered. Behind a key the
+ * account may be that of the same client, which only the hash can tell. */
+static bool is_name_free(struct request *req, const char *name)
+{
+    uint64_t found_id = 0;
+    const char *stored = NULL;
+
+    if (req->idempotency_key != NULL) {
+        return true;
+    }
+    enum outcome outcome =
+        user_login(req->app->router, &req->call, name, &found_id, &stored);
+    if (outcome == OUTCOME_NOTFOUND) {
+        return true; /* or is taken in a moment: user_register() decides */
+    }
+    reply_outcome(req, outcome == OUTCOME_OK ? OUTCOME_TAKEN : outcome);
+    return false;
+}
+
 void h_user_register(struct request *req)
 {
     const struct param *name = request_param(req, "username");
@@ -132,7 +151,7 @@ void h_user_register(struct request *req)
         reply_error(req, ERROR_PARAM, "username %s", problem);
         return;
     }
-    if (!claim_op(req, args.op)) {
+    if (!claim_op(req, args.op) || !is_name_free(req, args.name)) {
         return;
     }
     enum password_status status =

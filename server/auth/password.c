@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Password hashes: scrypt behind a gate, so that logins cannot take the machine. */
+/* Password hashes: scrypt behind a gate, on threads that give way to all others, so that
+ * logins cannot take the machine. */
 #include "server/auth/password.h"
 
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <semaphore.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +19,7 @@
 #include "server/auth/base64.h"
 #include "server/base/gate.h"
 #include "server/base/metrics.h"
+#include "server/base/workers.h"
 
 #define SALT_BYTES     16 /* of a new hash */
 #define KEY_BYTES      32 /* of a new hash */
@@ -26,8 +31,13 @@
 #define R_MAX  32
 #define P_MAX  16
 
+/* How much the threads that hash give way. A hash takes a tenth of a second of a core; a
+ * feed page that finds one at work on its core should not wait for its turn. */
+#define HASH_NICE 10
+
 struct password {
     struct gate gate;
+    struct workers *workers; /* owned; one for each who is inside */
     struct metrics *metrics; /* (ref) or NULL */
     atomic_uint_fast64_t hashes_total;
     unsigned char dummy_salt[SALT_BYTES]; /* for users who do not exist */
@@ -52,12 +62,22 @@ bool password_params_are_valid(const struct password_params *params)
 struct password *password_new(unsigned concurrency, unsigned queue_max,
                               struct metrics *metrics)
 {
+    const struct workers_options options = {.n_min = concurrency,
+                                            .n_max = concurrency,
+                                            .queue_max = concurrency,
+                                            .idle_ms = INT_MAX,
+                                            .nice = HASH_NICE};
     struct password *password = calloc(1, sizeof *password);
 
-    if (password != NULL) {
-        gate_init(&password->gate, concurrency, queue_max);
-        password->metrics = metrics;
-        rnd_bytes(password->dummy_salt, sizeof password->dummy_salt);
+    if (password == NULL) {
+        return NULL;
+    }
+    gate_init(&password->gate, concurrency, queue_max);
+    password->metrics = metrics;
+    rnd_bytes(password->dummy_salt, sizeof password->dummy_salt);
+    password->workers = workers_new(&options);
+    if (password->workers == NULL) {
+        password_free(&password);
     }
     return password;
 }
@@ -65,6 +85,7 @@ struct password *password_new(unsigned concurrency, unsigned queue_max,
 void password_free(struct password **password)
 {
     if (*password != NULL) {
+        workers_free(&(*password)->workers);
         gate_release(&(*password)->gate);
         free(*password);
         *password = NULL;
@@ -85,6 +106,41 @@ static uint64_t memory_limit(const struct password_params *params)
     return block * ((UINT64_C(1) << params->ln) + params->p + 2) + (1U << 20);
 }
 
+/* One hash on its way; on the stack of who waits for it. */
+struct hash {
+    struct work work;
+    sem_t done;
+    const struct parsed *parsed;
+    const char *text;
+    size_t len;
+    unsigned char *key;
+    bool ok;
+};
+
+static void compute(struct work *work)
+{
+    struct hash *hash = (struct hash *)((char *)work - offsetof(struct hash, work));
+    const struct parsed *parsed = hash->parsed;
+    const struct password_params *params = &parsed->params;
+
+    hash->ok = EVP_PBE_scrypt(hash->text, hash->len, parsed->salt, parsed->salt_len,
+                              UINT64_C(1) << params->ln, params->r, params->p,
+                              memory_limit(params), hash->key, parsed->key_len) == 1;
+    (void)sem_post(&hash->done);
+}
+
+/* Have HASH computed, and wait for it. */
+static bool run_hash(struct password *password, struct hash *hash)
+{
+    CHECK(sem_init(&hash->done, 0, 0) == 0);
+    hash->work.run = compute;
+    bool is_taken = workers_submit(password->workers, &hash->work);
+    while (is_taken && sem_wait(&hash->done) != 0) {
+    }
+    (void)sem_destroy(&hash->done);
+    return is_taken && hash->ok;
+}
+
 /* Wait for a turn, then compute parsed->key_len bytes of KEY for TEXT. */
 static enum password_status derive(struct password *password, const struct parsed *parsed,
                                    const char *text, size_t len, int64_t deadline_ms,
@@ -103,11 +159,11 @@ static enum password_status derive(struct password *password, const struct parse
     }
     atomic_fetch_add_explicit(&password->hashes_total, 1, memory_order_relaxed);
     metrics_add(password->metrics, METRIC_PASSWORD_HASHES, 1);
-    int ok = EVP_PBE_scrypt(text, len, parsed->salt, parsed->salt_len,
-                            UINT64_C(1) << params->ln, params->r, params->p,
-                            memory_limit(params), key, parsed->key_len);
+    struct hash hash = {.parsed = parsed, .text = text, .len = len};
+    hash.key = key;
+    bool ok = run_hash(password, &hash);
     gate_leave(&password->gate);
-    return ok == 1 ? PASSWORD_OK : PASSWORD_FAILED;
+    return ok ? PASSWORD_OK : PASSWORD_FAILED;
 }
 
 /* Read NAME and a decimal number without sign or leading zero at *TEXT, followed by END.

@@ -36,9 +36,9 @@ struct password;
 /* True when scrypt is defined for these (N < 2^(16 r)) and they are in range. Pure. */
 bool password_params_are_valid(const struct password_params *params) MUST_CHECK;
 
-/* At most CONCURRENCY (> 0) threads hash and QUEUE_MAX wait for that, in order. METRICS
- * (ref, may be NULL) counts hashes and refusals. NULL: no memory. The functions below are
- * thread-safe. */
+/* CONCURRENCY (> 0) threads hash, which give way to all others, and QUEUE_MAX callers
+ * wait for that, in order. METRICS (ref, may be NULL) counts hashes and refusals. NULL:
+ * no memory or threads. The functions below are thread-safe. */
 struct password *password_new(unsigned concurrency, unsigned queue_max,
                               struct metrics *metrics) MUST_CHECK;
 

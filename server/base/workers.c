@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/log.h"
@@ -133,6 +135,12 @@ static void *worker_main(void *arg)
     pthread_t previous;
     bool has_previous;
 
+    if (workers->options.nice > 0) {
+        /* Of this thread alone, on Linux; one that cannot give way works all the same. */
+        id_t self = (id_t)gettid();
+        int now = getpriority(PRIO_PROCESS, self);
+        (void)setpriority(PRIO_PROCESS, self, now + workers->options.nice);
+    }
     (void)pthread_mutex_lock(&workers->shared.mutex);
     while ((job = next_job_locked(workers)) != NULL) {
         (void)pthread_mutex_unlock(&workers->shared.mutex);

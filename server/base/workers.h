@@ -22,6 +22,7 @@ struct workers_options {
     unsigned n_max;   /* most threads; at least n_min */
     size_t queue_max; /* most jobs that wait */
     int idle_ms;      /* a thread above n_min ends after so long without work */
+    int nice;         /* 0, or how much the threads give way to all others: up to 19 */
 };
 
 struct workers_state {

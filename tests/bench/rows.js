@@ -63,6 +63,35 @@ async function withUnbatched(bench, work) {
 /** RUN for the server of another version, where there is one, as a side. */
 const onBaseline = (bench, run) => (bench.baseline ? { baseline: () => run(bench.baseline) } : {});
 
+/* ---- Logins beside reads ---- */
+
+const LOGINS = 500;
+const BESIDE_RATE = 200;
+
+/* A visitor's feed at a rate that two cores bear easily, alone and beside 500 logins at once, each of which costs a
+ * hash: of names that nobody has, which cost the same. */
+async function feedBesideLogins(bench) {
+  const twin = await bench.addServer({ rate_login_per_min: 0, login_tries: 0, login_account_max: 0, login_address_max: 0 });
+  const feed = new Script(bench.dir, "feed-beside", Array.from({ length: 1000 }, () => "GET /douyin/feed/?latest_time=0"));
+  const logins = new Script(bench.dir, "logins", Array.from({ length: LOGINS }, (_, i) =>
+    `POST /douyin/user/login/?username=nobody${i}&password=wrong`));
+  const quiet = () => load({ ...bench.window, port: twin.port, script: feed, connections: 16, rate: BESIDE_RATE, cpu: bench.cpu(twin) });
+  const beside = async () => {
+    const crowd = load({ port: twin.port, script: logins, connections: LOGINS, warmUp: 0,
+      window: bench.window.warmUp + bench.window.window + 1, windows: 1 });
+    const run = await quiet();
+    await crowd;
+    return run;
+  };
+  try {
+    const sides = await byTurns(bench.rounds, { [`beside ${LOGINS} logins`]: beside, alone: quiet });
+    const [crowded, alone] = Object.values(sides).map((side) => side.p99_ms.median);
+    return { sides, note: `p99 is ${(crowded / alone).toFixed(2)} times that without logins` };
+  } finally {
+    await twin.stop();
+  }
+}
+
 /* ---- Writes ---- */
 
 const likeLine = (token, video) => `POST /douyin/favorite/action/?token=${token}&video_id=${video}&action_type=%`;
@@ -435,6 +464,8 @@ export const ROWS = [
   { name: "one-read", what: "one cold read through router and procedure", unit: "reads/s",
     target: ">= 70 % of a bare CALL loop", run: oneRead },
   { name: "feed", what: "feed page of 30, cold", unit: "pages/s", target: ">= 2,500/s", run: feed },
+  { name: "feed-logins", what: "feed page at 200/s, beside 500 logins at once", unit: "pages/s",
+    target: "p99 <= 2 times without", run: feedBesideLogins },
   { name: "user", what: "user page, cold", unit: "pages/s", target: ">= 12,000/s", run: userPage },
   { name: "works", what: "list of 30 videos of an author, cold", unit: "lists/s", target: ">= 4,000/s", run: works },
   { name: "favorites", what: "list of 30 liked videos on all shards, cold", unit: "lists/s", target: "printed",

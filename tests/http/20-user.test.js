@@ -122,6 +122,9 @@ test("an unknown user costs one scrypt, as a known one does", local, async () =>
   };
   const name = uniqueName();
   assert.equal(await hashes(() => api.register(name, "right")), 1, "register");
+  assert.equal(await hashes(async () => {
+    assert.equal((await register({ username: name, password: "right" })).status_code, CODE.TAKEN);
+  }), 0, "a name that is taken");
   assert.equal(await hashes(() => api.login(name, "right")), 1, "right password");
   assert.equal(await hashes(() => api.login(name, "wrong")), 1, "wrong password");
   assert.equal(await hashes(() => api.login(uniqueName("nobody"), "wrong")), 1, "unknown user");

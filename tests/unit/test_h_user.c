@@ -338,6 +338,7 @@ static void test_login_tells_nothing(void **state)
 {
     (void)make_alice();
     uint64_t n_before = n_hashes();
+    unsigned n_asked = fake.n_calls[FAKE_LOGIN];
     struct answer wrong = log_in("alice", "Secret");
     uint64_t n_wrong = n_hashes();
     struct answer unknown = log_in("nobody", "secret");
@@ -345,7 +346,7 @@ static void test_login_tells_nothing(void **state)
     (void)state;
     assert_int_equal(n_wrong - n_before, 1);
     assert_int_equal(n_hashes() - n_wrong, 1);
-    assert_int_equal(fake.n_calls[FAKE_LOGIN], 2);
+    assert_int_equal(fake.n_calls[FAKE_LOGIN] - n_asked, 2);
     assert_int_equal(fake.n_calls[FAKE_OPEN] + fake.n_calls[FAKE_SECRET], 0);
     assert_int_equal(wrong.code, 1005);
     assert_true(json_equal(wrong.body, unknown.body));

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "shard/base/check.h"
 
@@ -204,12 +206,42 @@ static void test_storm(void **state)
     assert_true(n_taken > 0);
 }
 
+struct polite_job {
+    struct work job;
+    atomic_int nice;
+};
+
+static void run_polite(struct work *job)
+{
+    struct polite_job *self = (struct polite_job *)job; /* its first member */
+
+    atomic_store(&self->nice, getpriority(PRIO_PROCESS, (id_t)gettid()));
+}
+
+/* Threads that give way do, and nobody else does. */
+static void test_gives_way(void **state)
+{
+    const struct workers_options options = {
+        .n_min = 1, .n_max = 1, .queue_max = 1, .idle_ms = 60000, .nice = 10};
+    int mine = getpriority(PRIO_PROCESS, 0);
+    struct workers *workers = workers_new(&options);
+    struct polite_job job = {.job = {.run = run_polite}};
+
+    (void)state;
+    assert_true(workers_submit(workers, &job.job));
+    workers_stop(workers);
+    assert_int_equal(atomic_load(&job.nice), mine + 10 < 19 ? mine + 10 : 19);
+    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)gettid()), mine);
+    workers_free(&workers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grows_and_refuses),
         cmocka_unit_test(test_shrinks),
         cmocka_unit_test(test_storm),
+        cmocka_unit_test(test_gives_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
