@@ -288,6 +288,7 @@ static bool start_media(struct app *app, const struct config *config)
     return true;
 }
 
+/* Two pools: a disk that hangs may keep all threads of the one, and logins go on. */
 static bool start_workers(struct app *app, const struct config *config)
 {
     unsigned n_max = (unsigned)config->workers_max;
@@ -299,7 +300,9 @@ static bool start_workers(struct app *app, const struct config *config)
     };
 
     app->workers = workers_new(&options);
-    return app->workers != NULL;
+    app->disk = workers_new(&options);
+    return app->workers != NULL && app->disk != NULL &&
+           uploads_watch(app->uploads, app->disk);
 }
 
 static bool start_fibers(struct app *app, const struct config *config)
@@ -379,10 +382,13 @@ static void stop_parts(struct process *process)
     struct app *app = &process->app;
 
     workers_stop(app->workers);
+    workers_stop(app->disk);
     fibers_stop(app->fibers);
     http_free(&app->http);
     janitor_free(&app->janitor);
     workers_free(&app->workers);
+    uploads_unwatch(app->uploads);
+    workers_free(&app->disk);
     words_free(&app->words);
     media_free(&app->media);
     uploads_free(&app->uploads);

@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Every handler that the route table names.
  *
- * A handler runs on a fiber (ROUTE_THREAD: on a thread of its own, ROUTE_INLINE: in the
- * connection's thread) with checked parameters and an identified caller. On a fiber it
- * may wait for shards until req->deadline_ms, and for nothing else (shard/base/wait.h).
- * It frees nothing that is in the arena, and ends by calling one reply function of
- * reply.h. What is called *_quick is a route_quick (route.h). */
+ * A handler runs on a fiber (ROUTE_THREAD, ROUTE_FILES: on a thread of its own,
+ * ROUTE_INLINE: in the connection's thread) with checked parameters and an identified
+ * caller. On a fiber it may wait for shards until req->deadline_ms, and for nothing else
+ * (shard/base/wait.h). It frees nothing that is in the arena, and ends by calling one
+ * reply function of reply.h. What is called *_quick is a route_quick (route.h). */
 #ifndef DOUSHARD_API_HANDLERS_H
 #define DOUSHARD_API_HANDLERS_H
 

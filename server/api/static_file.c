@@ -22,6 +22,10 @@
 /* A name with ".mp4" or ".jpg". */
 #define MEDIA_NAME_LEN (STORAGE_NAME_LEN + 4)
 
+/* What is no longer is read when it is asked for, as most covers; the rest of a file when
+ * the client takes it. */
+#define SMALL_BYTES ((uint64_t)64 << 10)
+
 /* ---- What to send ---- */
 
 /* True when the list of entity tags LIST has ETAG, by the weak comparison, or is "*". */
@@ -134,6 +138,23 @@ void static_file_plan(const struct static_request *request, const char *etag,
 
 /* ---- The answer ---- */
 
+/* The LENGTH bytes from OFFSET on of a small file, in the arena; its descriptor is closed
+ * then. NULL: they are to be read from it. */
+static const char *read_small(struct request *req, const struct static_content *content,
+                              const struct static_plan *plan)
+{
+    if (content->fd < 0 || plan->http_status == 304 || plan->length > SMALL_BYTES) {
+        return NULL;
+    }
+    char *bytes = arena_alloc(&req->arena, (size_t)plan->length + 1);
+    if (bytes == NULL || pread(content->fd, bytes, (size_t)plan->length,
+                               (off_t)plan->offset) != (ssize_t)plan->length) {
+        return NULL;
+    }
+    (void)close(content->fd);
+    return bytes;
+}
+
 /* The body by the plan. A 304 names the length that a 200 would have; libmicrohttpd sends
  * no body with it. */
 static void reply_body(struct request *req, const struct static_content *content,
@@ -150,10 +171,12 @@ static void reply_body(struct request *req, const struct static_content *content
         reply_header(req, "Content-Range", text);
         return;
     }
+    const char *small = read_small(req, content, plan);
+
     reply_file(req, &(struct reply_file){
-                        .fd = content->fd,
-                        .bytes = content->bytes,
-                        .offset = plan->offset,
+                        .fd = small != NULL ? -1 : content->fd,
+                        .bytes = small != NULL ? small : content->bytes,
+                        .offset = small != NULL ? 0 : plan->offset,
                         .length = plan->http_status == 304 ? content->size : plan->length,
                         .http_status = plan->http_status,
                         .content_type = content->content_type});

@@ -49,7 +49,8 @@ struct app {
     struct uploads *uploads;   /* files being received (upload.h) */
     struct media *media;       /* probing and cover cutting in jails */
     struct fibers *fibers;     /* on which requests run */
-    struct workers *workers;   /* threads for those that compute or block */
+    struct workers *workers;   /* threads for those that compute */
+    struct workers *disk;      /* threads for all that touches media files */
     struct http *http;         /* listeners */
     unsigned port;             /* of the public one; 0: nobody listens */
     struct janitor *janitor;   /* durable jobs, orphaned files */

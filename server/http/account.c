@@ -8,6 +8,7 @@
 
 #include "server/base/app.h"
 #include "server/base/metrics.h"
+#include "server/config/config.h"
 #include "server/request/request.h"
 #include "server/request/route.h"
 
@@ -67,7 +68,7 @@ void account_write(const struct request *req, const struct account *account)
     int64_t us = account->is_answered ? account->us : 0;
     int code = account->is_answered ? error_info(req->reply.error)->code : 0;
 
-    if (log_enabled(LOG_INFO)) {
+    if (log_enabled(LOG_INFO) && app_config(req->app)->access_log != 0) {
         log_access(req, account, code, us);
     }
     if (account->is_answered) {

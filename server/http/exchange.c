@@ -134,10 +134,16 @@ static bool step(struct exchange *ex, const char *method, const char *version,
 }
 
 bool exchange_step(struct exchange *ex, const char *method, const char *version,
-                   const char *data, size_t len)
+                   const char *data, size_t *len)
 {
+    size_t n = *len;
+
+    if (n > 0 && atomic_load(&ex->flushing)) {
+        return true; /* the library looks again when the connection is resumed */
+    }
+    *len = 0;
     log_scope(ex->req.id);
-    bool go_on = step(ex, method, version, data, len);
+    bool go_on = step(ex, method, version, data, n);
     log_scope(NULL);
     return go_on;
 }

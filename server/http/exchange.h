@@ -47,10 +47,11 @@ struct exchange *exchange_new(struct exchange_place *place,
                               struct MHD_Connection *connection,
                               struct exchange_conn *conn, const char *target) MUST_CHECK;
 
-/* The library's next call: the header is complete, LEN more bytes of the body are there,
- * or (LEN 0) all of it, or the connection was resumed. False: close the connection. */
+/* The library's next call: the header is complete, *LEN more bytes of the body are there,
+ * or (0) all of it, or the connection was resumed. *LEN becomes what was not taken, to be
+ * offered again. False: close the connection. */
 bool exchange_step(struct exchange *ex, const char *method, const char *version,
-                   const char *data, size_t len) MUST_CHECK;
+                   const char *data, size_t *len) MUST_CHECK;
 
 /* The library is about to refuse a Content-Length that it cannot read, of one of the
  * requests in PLACE. It would send the head of its answer twice, so we answer that

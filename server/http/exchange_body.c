@@ -2,13 +2,17 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What the body of a request brings. */
 #include <microhttpd.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "shard/base/log.h"
+
 #include "server/auth/auth.h"
 #include "server/base/app.h"
 #include "server/base/metrics.h"
+#include "server/base/workers.h"
 #include "server/config/config.h"
 #include "server/http/exchange_impl.h"
 
@@ -42,6 +46,14 @@ static enum upload_status reserve(struct exchange *ex)
     return status;
 }
 
+/* Give up on the files, for the reason STATUS. */
+static void drop_files(struct request *req, enum upload_status status)
+{
+    req->upload_status = status;
+    upload_free(&req->upload);
+    upload_free(&req->second_upload);
+}
+
 /* The body has grown: is there still room for it? */
 static void look_at_room(struct exchange *ex)
 {
@@ -51,10 +63,9 @@ static void look_at_room(struct exchange *ex)
         req->upload_status != UPLOAD_OK) {
         return;
     }
-    req->upload_status = reserve(ex);
-    if (req->upload_status != UPLOAD_OK) {
-        upload_free(&req->upload);
-        upload_free(&req->second_upload);
+    enum upload_status status = reserve(ex);
+    if (status != UPLOAD_OK) {
+        drop_files(req, status);
     }
 }
 
@@ -258,6 +269,53 @@ void exchange_body_begin(struct exchange *ex)
     ex->req.params.body_unread = ex->body.parts == NULL && ex->body.form.max == 0;
 }
 
+/* ---- To disk ---- */
+
+static enum upload_status flush_file(struct upload *file)
+{
+    return file != NULL ? upload_flush(file) : UPLOAD_OK;
+}
+
+static void flush_run(struct work *work)
+{
+    struct exchange *ex =
+        (struct exchange *)((char *)work - offsetof(struct exchange, flush));
+    struct request *req = &ex->req;
+
+    log_scope(req->id);
+    enum upload_status status = flush_file(req->upload);
+    if (status == UPLOAD_OK) {
+        status = flush_file(req->second_upload);
+    }
+    if (status != UPLOAD_OK) {
+        drop_files(req, status);
+    }
+    log_scope(NULL);
+    atomic_store(&ex->flushing, false);
+    MHD_resume_connection(ex->connection); /* EX may be gone after this */
+}
+
+static bool is_flush_due(const struct request *req)
+{
+    return req->upload_status == UPLOAD_OK &&
+           ((req->upload != NULL && upload_is_due(req->upload)) ||
+            (req->second_upload != NULL && upload_is_due(req->second_upload)));
+}
+
+/* Have what has come written by a thread that may wait for a disk; no more of the body is
+ * taken meanwhile. The request is the other thread's from here on. */
+static void flush(struct exchange *ex)
+{
+    ex->flush.run = flush_run;
+    atomic_store(&ex->flushing, true);
+    MHD_suspend_connection(ex->connection);
+    if (!workers_submit(ex->req.app->disk, &ex->flush)) {
+        drop_files(&ex->req, UPLOAD_BUSY);
+        atomic_store(&ex->flushing, false);
+        MHD_resume_connection(ex->connection);
+    }
+}
+
 bool exchange_body(struct exchange *ex, const char *data, size_t len)
 {
     ex->body.bytes += len;
@@ -274,8 +332,12 @@ bool exchange_body(struct exchange *ex, const char *data, size_t len)
     }
     if (ex->body.is_refused) {
         exchange_answer_past_library(ex);
+        return false;
     }
-    return !ex->body.is_refused;
+    if (is_flush_due(&ex->req)) {
+        flush(ex);
+    }
+    return true;
 }
 
 /* *FILE, if it was begun, is complete. */
@@ -286,10 +348,16 @@ static void end_file(struct exchange *ex, struct upload **file)
     if (*file == NULL || req->upload_status != UPLOAD_OK) {
         return;
     }
-    req->upload_status = ex->body.is_broken ? UPLOAD_FAILED : upload_finish(*file);
+    req->upload_status = upload_finish(*file);
     if (req->upload_status != UPLOAD_OK) {
         upload_free(file);
     }
+}
+
+void exchange_body_finish(struct exchange *ex)
+{
+    end_file(ex, &ex->req.upload);
+    end_file(ex, &ex->req.second_upload);
 }
 
 void exchange_body_end(struct exchange *ex)
@@ -305,8 +373,6 @@ void exchange_body_end(struct exchange *ex)
     } else if (ex->body.form.len > 0) {
         params_add_urlencoded(&req->params, ex->body.form.data, ex->body.form.len);
     }
-    end_file(ex, &req->upload);
-    end_file(ex, &req->second_upload);
     /* Also where something else is wrong: who asks comes first, and the token is one of
      * them. */
     ex->params_ok = params_check(&req->params, &ex->params_error);

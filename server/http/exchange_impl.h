@@ -10,6 +10,7 @@
 #ifndef DOUSHARD_HTTP_EXCHANGE_IMPL_H
 #define DOUSHARD_HTTP_EXCHANGE_IMPL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,7 +54,9 @@ struct exchange {
     struct framing_target target; /* text in the request's arena */
     struct framing framing;
     struct exchange_body body;
-    bool key_bad; /* Idempotency-Key is malformed */
+    struct work flush;    /* what came of files goes to disk, while nothing more comes */
+    atomic_bool flushing; /* it does */
+    bool key_bad;         /* Idempotency-Key is malformed */
     bool params_ok;
     struct params_error params_error;
     int64_t ended_us;    /* monotonic: the last byte of the request was there */
@@ -123,6 +126,9 @@ bool exchange_body(struct exchange *ex, const char *data, size_t len) MUST_CHECK
 
 /* The body is complete: collect what it holds, then check all of the request. */
 void exchange_body_end(struct exchange *ex);
+
+/* Its files are: write the rest of them. Blocks; in the handler's thread. */
+void exchange_body_finish(struct exchange *ex);
 
 /* ---- Exchange_work.c ---- */
 

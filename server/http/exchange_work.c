@@ -28,6 +28,9 @@ static void handle(struct exchange *ex)
         return;
     }
     exchange_body_identify(ex);
+    if (ex->params_ok) {
+        exchange_body_finish(ex);
+    }
     if (!ex->params_ok) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
     } else if (req->upload_status != UPLOAD_OK) {
@@ -59,10 +62,14 @@ static bool submit(struct exchange *ex)
 {
     struct app *app = ex->req.app;
 
+    unsigned flags = ex->req.route->flags;
+
     ex->work.run = run;
-    return (ex->req.route->flags & ROUTE_THREAD) != 0
-               ? workers_submit(app->workers, &ex->work)
-               : fibers_submit(app->fibers, &ex->work);
+    if ((flags & ROUTE_FILES) != 0) {
+        return workers_submit(app->disk, &ex->work);
+    }
+    return (flags & ROUTE_THREAD) != 0 ? workers_submit(app->workers, &ex->work)
+                                       : fibers_submit(app->fibers, &ex->work);
 }
 
 static bool dispatch(struct exchange *ex)

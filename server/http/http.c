@@ -103,7 +103,6 @@ static enum MHD_Result request_cb(void *cls, struct MHD_Connection *connection,
                                   void **context)
 {
     struct exchange *ex = *context;
-    size_t len = *data_len;
 
     (void)cls;
     (void)connection;
@@ -111,8 +110,7 @@ static enum MHD_Result request_cb(void *cls, struct MHD_Connection *connection,
     if (ex == NULL) {
         return MHD_NO; /* there was no memory when the request began */
     }
-    *data_len = 0;
-    return exchange_step(ex, method, version, data, len) ? MHD_YES : MHD_NO;
+    return exchange_step(ex, method, version, data, data_len) ? MHD_YES : MHD_NO;
 }
 
 static void completed_cb(void *cls, struct MHD_Connection *connection, void **context,

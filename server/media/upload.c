@@ -8,20 +8,46 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "shard/base/buf.h"
+#include "shard/base/clock.h"
 #include "shard/base/log.h"
+#include "shard/base/work.h"
 
+#include "server/base/workers.h"
 #include "server/config/config.h"
 #include "server/media/sniff.h"
+
+/* So many bytes gather before they are written. */
+#define GATHER_BYTES ((size_t)128 << 10)
+
+/* Most that may gather: more than the library hands over at once, beside those. */
+#define GATHER_MAX_BYTES (GATHER_BYTES + ((size_t)2 << 20))
+
+/* How often the file systems are asked, and after how long one that does not answer has
+ * no room. */
+#define LOOK_MS  1000
+#define STALE_MS 5000
+
+/* What a look at the file systems found. */
+struct space {
+    uint64_t free_bytes;    /* where there are fewer of the two directories */
+    uint64_t written_bytes; /* by then, in files under way */
+    int64_t at_ms;          /* monotonic */
+};
 
 struct uploads {
     int dir_fd;
     int media_fd;
+    struct workers *disk; /* (ref) closes files; NULL: who frees them does */
+    pthread_t watcher;
+    bool has_watcher;
     atomic_uint n_running;
     atomic_uint_fast64_t written_bytes; /* in the files that are running */
     struct {
@@ -29,13 +55,18 @@ struct uploads {
         uint64_t reserved_bytes;
         uint64_t strangers_bytes;  /* of them */
         struct upload_room *rooms; /* that have a place */
+        struct space space;        /* as the file systems said last */
+        pthread_cond_t wake;       /* of the watcher */
+        bool stopping;
     } shared;
 };
 
 struct upload {
     struct uploads *uploads;  /* (ref) */
     struct upload_room *room; /* (ref) */
+    struct work work;         /* to be closed */
     struct tempfile file;
+    struct buf gathered; /* not written yet */
     EVP_MD_CTX *hash;
     struct sniff sniff;
     uint64_t size_bytes;
@@ -84,6 +115,7 @@ struct uploads *uploads_new(const char *dir, const char *media_dir)
         return NULL;
     }
     CHECK(pthread_mutex_init(&uploads->shared.mutex, NULL) == 0);
+    CHECK(pthread_cond_init(&uploads->shared.wake, NULL) == 0);
     (void)mkdir(dir, 0700);
     uploads->media_fd = open_dir(media_dir);
     int media_error = uploads->media_fd < 0 ? errno : 0;
@@ -100,6 +132,7 @@ struct uploads *uploads_new(const char *dir, const char *media_dir)
     if (n > 0) {
         log_write(LOG_INFO, "upload_swept", "files=%zu", n);
     }
+    uploads_look(uploads);
     return uploads;
 }
 
@@ -110,6 +143,7 @@ void uploads_free(struct uploads **uploads)
         return;
     }
     *uploads = NULL;
+    uploads_unwatch(self);
     CHECK(self->n_running == 0);
     if (self->dir_fd >= 0) {
         (void)close(self->dir_fd);
@@ -117,6 +151,7 @@ void uploads_free(struct uploads **uploads)
     if (self->media_fd >= 0) {
         (void)close(self->media_fd);
     }
+    pthread_cond_destroy(&self->shared.wake);
     pthread_mutex_destroy(&self->shared.mutex);
     free(self);
 }
@@ -138,20 +173,76 @@ static uint64_t free_bytes_of(int fd)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-/* Where there are fewer of the two directories. */
-static uint64_t free_bytes_now(const struct uploads *uploads)
+void uploads_look(struct uploads *uploads)
 {
+    /* First: what is written meanwhile is then counted twice, and never not at all. */
+    struct space space = {.written_bytes = atomic_load(&uploads->written_bytes)};
     uint64_t here = free_bytes_of(uploads->dir_fd);
     uint64_t there = free_bytes_of(uploads->media_fd);
 
-    return here < there ? here : there;
+    space.free_bytes = here < there ? here : there;
+    space.at_ms = clock_mono_ms();
+    pthread_mutex_lock(&uploads->shared.mutex);
+    uploads->shared.space = space;
+    pthread_mutex_unlock(&uploads->shared.mutex);
+}
+
+static void *watcher_main(void *arg)
+{
+    struct uploads *uploads = arg;
+
+    pthread_mutex_lock(&uploads->shared.mutex);
+    while (!uploads->shared.stopping) {
+        struct timespec until = clock_timespec(clock_mono_ms() + LOOK_MS);
+
+        (void)pthread_cond_clockwait(&uploads->shared.wake, &uploads->shared.mutex,
+                                     CLOCK_MONOTONIC, &until);
+        if (!uploads->shared.stopping) {
+            pthread_mutex_unlock(&uploads->shared.mutex);
+            uploads_look(uploads);
+            pthread_mutex_lock(&uploads->shared.mutex);
+        }
+    }
+    pthread_mutex_unlock(&uploads->shared.mutex);
+    return NULL;
+}
+
+bool uploads_watch(struct uploads *uploads, struct workers *disk)
+{
+    uploads->disk = disk;
+    uploads->has_watcher =
+        pthread_create(&uploads->watcher, NULL, watcher_main, uploads) == 0;
+    return uploads->has_watcher;
+}
+
+void uploads_unwatch(struct uploads *uploads)
+{
+    if (uploads == NULL || !uploads->has_watcher) {
+        return;
+    }
+    pthread_mutex_lock(&uploads->shared.mutex);
+    uploads->shared.stopping = true;
+    pthread_cond_signal(&uploads->shared.wake);
+    pthread_mutex_unlock(&uploads->shared.mutex);
+    pthread_join(uploads->watcher, NULL);
+    uploads->has_watcher = false;
+    uploads->disk = NULL;
+}
+
+/* Bytes that are free, 0 when nobody has said so lately. */
+static uint64_t free_bytes_locked(const struct uploads *uploads)
+{
+    const struct space *space = &uploads->shared.space;
+    bool is_stale = uploads->has_watcher && clock_mono_ms() - space->at_ms > STALE_MS;
+
+    return is_stale ? 0 : space->free_bytes;
 }
 
 void uploads_state(struct uploads *uploads, struct uploads_state *state)
 {
     state->n_running = uploads->n_running;
-    state->free_bytes = free_bytes_now(uploads);
     pthread_mutex_lock(&uploads->shared.mutex);
+    state->free_bytes = free_bytes_locked(uploads);
     state->reserved_bytes = uploads->shared.reserved_bytes;
     pthread_mutex_unlock(&uploads->shared.mutex);
 }
@@ -295,15 +386,16 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
 {
     enum upload_status status = UPLOAD_OK;
     uint64_t more = bytes > room->bytes ? bytes - room->bytes : 0;
-    /* What is written meanwhile is then counted twice, and never not at all. */
-    uint64_t written = atomic_load(&uploads->written_bytes);
-    uint64_t free_bytes = free_bytes_now(uploads);
+    uint64_t now = atomic_load(&uploads->written_bytes);
 
     CHECK(room->link != NULL || bytes == 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     uint64_t reserved = uploads->shared.reserved_bytes;
+    /* Of those that the look saw, some may have ended since. */
+    uint64_t seen = uploads->shared.space.written_bytes;
+    uint64_t written = seen < now ? seen : now;
     uint64_t unwritten = reserved > written ? reserved - written : 0;
-    if (!disk_holds(free_bytes, unwritten, more, limits)) {
+    if (!disk_holds(free_bytes_locked(uploads), unwritten, more, limits)) {
         status = UPLOAD_DISK_FULL;
     } else if (!spool_holds_locked(uploads, room, more, limits)) {
         status = UPLOAD_BUSY;
@@ -362,11 +454,7 @@ enum upload_status upload_new(struct uploads *uploads, struct upload_room *room,
         status = UPLOAD_FAILED;
         goto out;
     }
-    int error = tempfile_open(&up->file, uploads->dir_fd);
-    if (error != 0) {
-        status = disk_error("open", error);
-        goto out;
-    }
+    buf_init(&up->gathered, GATHER_MAX_BYTES);
     *upload = up;
     up = NULL;
 out:
@@ -399,15 +487,42 @@ enum upload_status upload_write(struct upload *upload, const void *data, size_t 
     if (sniff_feed(&upload->sniff, data, len) == SNIFF_OTHER) {
         return not_wanted(upload);
     }
-    if (EVP_DigestUpdate(upload->hash, data, len) != 1) {
+    if (!buf_add(&upload->gathered, data, len)) {
         return UPLOAD_FAILED;
     }
-    int error = tempfile_write(&upload->file, data, len);
+    upload->size_bytes += len;
+    return UPLOAD_OK;
+}
+
+bool upload_is_due(const struct upload *upload)
+{
+    return upload->gathered.len >= GATHER_BYTES;
+}
+
+enum upload_status upload_flush(struct upload *upload)
+{
+    struct buf *gathered = &upload->gathered;
+    int error = 0;
+
+    if (gathered->len == 0) {
+        return UPLOAD_OK;
+    }
+    if (upload->file.fd < 0) {
+        error = tempfile_open(&upload->file, upload->uploads->dir_fd);
+    }
+    if (error != 0) {
+        return disk_error("open", error);
+    }
+    if (EVP_DigestUpdate(upload->hash, gathered->data, gathered->len) != 1) {
+        return UPLOAD_FAILED;
+    }
+    error = tempfile_write(&upload->file, gathered->data, gathered->len);
     if (error != 0) {
         return disk_error("write", error);
     }
-    upload->size_bytes += len;
-    count_written(upload, len);
+    count_written(upload, gathered->len);
+    gathered->len = 0;
+    gathered->data[0] = '\0';
     return UPLOAD_OK;
 }
 
@@ -418,6 +533,10 @@ enum upload_status upload_finish(struct upload *upload)
     }
     if (upload->sniff.verdict == SNIFF_MORE) { /* too short to be anything */
         return not_wanted(upload);
+    }
+    enum upload_status status = upload_flush(upload);
+    if (status != UPLOAD_OK) {
+        return status;
     }
     if (EVP_DigestFinal_ex(upload->hash, upload->sha256, NULL) != 1) {
         return UPLOAD_FAILED;
@@ -475,16 +594,29 @@ enum upload_status upload_copied(struct upload *upload, struct tempfile *copy)
     return UPLOAD_OK;
 }
 
+static void close_file(struct work *work)
+{
+    struct upload *up = (struct upload *)((char *)work - offsetof(struct upload, work));
+    struct uploads *uploads = up->uploads;
+
+    tempfile_close(&up->file);
+    atomic_fetch_sub(&uploads->written_bytes, up->written_bytes);
+    free(up);
+    atomic_fetch_sub(&uploads->n_running, 1);
+}
+
 void upload_free(struct upload **upload)
 {
     struct upload *up = *upload;
     if (up == NULL) {
         return;
     }
-    tempfile_close(&up->file);
-    EVP_MD_CTX_free(up->hash);
-    atomic_fetch_sub(&up->uploads->written_bytes, up->written_bytes);
-    atomic_fetch_sub(&up->uploads->n_running, 1);
-    free(up);
     *upload = NULL;
+    EVP_MD_CTX_free(up->hash);
+    buf_clear(&up->gathered);
+    up->work.run = close_file;
+    if (up->file.fd < 0 || up->uploads->disk == NULL ||
+        !workers_submit(up->uploads->disk, &up->work)) {
+        close_file(&up->work);
+    }
 }

@@ -3,13 +3,16 @@
 /* One file that a client is sending: streamed to disk under limits, hashed and sniffed on
  * the way.
  *
- * Made by the thread that receives the request (upload_new, upload_write, upload_finish),
- * then handed with the request to a worker, which reads it and calls upload_free(); never
- * used by two threads at once. upload_free() at any moment is the way to give up: nothing
- * of the file remains unless storage_put() has linked it. */
+ * Made by the thread that receives the request (upload_new, upload_write), which touches
+ * no disk: bytes gather in memory, and when there are many upload_flush() is due, on a
+ * thread that may block, while the request waits. The handler's thread calls
+ * upload_finish(). Never used by two threads at once. upload_free() at any moment is the
+ * way to give up: nothing of the file remains unless storage_put() has linked it. */
 #ifndef DOUSHARD_MEDIA_UPLOAD_H
 #define DOUSHARD_MEDIA_UPLOAD_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shard/base/address.h"
@@ -21,6 +24,7 @@
 #define UPLOAD_SHA256_BYTES 32
 
 struct config;
+struct workers;
 
 /* How receiving a file can end. Every one but OK is final: write no more, free. */
 enum upload_status {
@@ -49,16 +53,28 @@ struct uploads *uploads_new(const char *dir, const char *media_dir) MUST_CHECK;
 /* All uploads must be free. *UPLOADS becomes NULL; NULL is allowed. */
 void uploads_free(struct uploads **uploads);
 
+/* Start the thread that asks the file systems every second how much is free, so that
+ * nobody else need wait for them, and let the threads of DISK (ref) close files. False:
+ * no thread. */
+bool uploads_watch(struct uploads *uploads, struct workers *disk) MUST_CHECK;
+
+/* End that thread, and close files at once from now on. NULL is allowed, as is twice.
+ * Waits for a file system that does not answer. */
+void uploads_unwatch(struct uploads *uploads);
+
+/* Ask the file systems now; what that thread does. */
+void uploads_look(struct uploads *uploads);
+
 /* Uploads now, and their room. */
 struct uploads_state {
     unsigned n_running;      /* files */
     uint64_t reserved_bytes; /* of room that requests hold */
-    /* That may still be written, where there are fewer of the two directories. UINT64_MAX
-     * when the file systems do not say, 0 when they cannot be asked. */
+    /* That could be written a second ago, where there are fewer of the two directories.
+     * UINT64_MAX when the file systems do not say, 0 when they do not answer. */
     uint64_t free_bytes;
 };
 
-/* Thread-safe. Asks the file systems. */
+/* Thread-safe. Touches no disk. */
 void uploads_state(struct uploads *uploads, struct uploads_state *state);
 
 /* How much room there is for uploads, and for how many. */
@@ -110,19 +126,25 @@ void uploads_release(struct uploads *uploads, struct upload_room *room);
 struct upload;
 
 /* Begin a file of at most LIMIT_BYTES in the ROOM (ref) of its request. UPLOAD_OK sets
- * *UPLOAD, the caller frees it; else DISK_FULL or FAILED and *UPLOAD is NULL.
- * Thread-safe. */
+ * *UPLOAD, the caller frees it; else FAILED and *UPLOAD is NULL. Thread-safe. */
 enum upload_status upload_new(struct uploads *uploads, struct upload_room *room,
                               uint64_t limit_bytes, struct upload **upload) MUST_CHECK;
 
 /* The file shall be a picture, not a film. Before the first upload_write(). */
 void upload_want_picture(struct upload *upload);
 
-/* Append LEN bytes. Blocks for the disk's page cache only, never for a sync. */
+/* Append LEN bytes, in memory. */
 enum upload_status upload_write(struct upload *upload, const void *data,
                                 size_t len) MUST_CHECK;
 
-/* The file is complete: size and hash are final. */
+/* Have so many bytes gathered that they should go to disk before more comes? */
+bool upload_is_due(const struct upload *upload);
+
+/* Write and hash what has gathered. Blocks for the disk's page cache, never for a sync.
+ */
+enum upload_status upload_flush(struct upload *upload) MUST_CHECK;
+
+/* The file is complete: size and hash are final. Blocks as upload_flush(). */
 enum upload_status upload_finish(struct upload *upload) MUST_CHECK;
 
 /* After upload_finish(): the size of the file as it is now, the hash of what was sent. */
@@ -144,7 +166,8 @@ enum upload_status upload_copied(struct upload *upload, struct tempfile *copy) M
 /* What its first bytes say; after upload_finish(). */
 enum sniff_verdict upload_kind(const struct upload *upload);
 
-/* Close and remove the temporary file. *UPLOAD becomes NULL; NULL is allowed. */
+/* Close and remove the temporary file, soon, on a thread that may block. *UPLOAD becomes
+ * NULL; NULL is allowed. */
 void upload_free(struct upload **upload);
 
 #endif

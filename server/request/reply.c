@@ -14,6 +14,8 @@
 #include "shard/base/buf.h"
 #include "shard/base/json_out.h"
 
+#include "server/base/app.h"
+#include "server/request/reply_file.h"
 #include "server/request/request.h"
 #include "server/request/route.h"
 
@@ -278,14 +280,18 @@ uint64_t reply_bytes(const struct reply *reply)
 }
 
 /* The body, whose memory or descriptor then belongs to the response. */
-static struct MHD_Response *make_response(struct reply *reply)
+static struct MHD_Response *make_response(struct request *req,
+                                          struct MHD_Connection *connection)
 {
+    struct reply *reply = &req->reply;
     struct MHD_Response *response;
     struct MHD_IoVec part;
 
     if (reply->kind == REPLY_FILE && reply->length > 0) {
-        response = MHD_create_response_from_fd_at_offset64(reply->length, reply->fd,
-                                                           reply->offset);
+        response = reply_file_response(&(struct file_part){.fd = reply->fd,
+                                                           .offset = reply->offset,
+                                                           .length = reply->length},
+                                       connection, req->app->disk);
         if (response != NULL) {
             reply->fd = -1;
         }
@@ -381,7 +387,8 @@ static bool is_common(const struct reply *reply)
 }
 
 /* The response with all its headers. NULL: memory is short. */
-static struct MHD_Response *dress_response(struct request *req, struct reply_stock *stock)
+static struct MHD_Response *dress_response(struct request *req, struct reply_stock *stock,
+                                           struct MHD_Connection *connection)
 {
     struct reply *reply = &req->reply;
     bool common = is_common(reply);
@@ -389,7 +396,7 @@ static struct MHD_Response *dress_response(struct request *req, struct reply_sto
     bool ok = true;
 
     if (response == NULL) {
-        response = make_response(reply);
+        response = make_response(req, connection);
         ok = response != NULL && add_headers(reply, response);
     }
     if (ok && add_id(req, response)) {
@@ -412,7 +419,7 @@ bool reply_queue(struct request *req, struct reply_stock *stock,
     if (reply->kind == REPLY_NONE) {
         set_error(req, ERROR_INTERNAL, "");
     }
-    response = dress_response(req, stock);
+    response = dress_response(req, stock, connection);
     if (response == NULL) {
         return false;
     }

@@ -46,9 +46,12 @@ enum route_budget { BUDGET_REQUEST, BUDGET_PUBLISH };
 #define ROUTE_INLINE 4u
 /* Matches every path that begins so; the rest is req->path_rest. */
 #define ROUTE_PREFIX 8u
-/* Computes for long (passwords), or blocks on files and processes: runs on a thread of
- * its own. All others run on fibers (shard/base/fiber.h): they wait for shards only. */
+/* Computes for long (passwords): runs on a thread of its own. */
 #define ROUTE_THREAD 16u
+/* Blocks on files and processes: runs on a thread of its own, of those that a disk which
+ * hangs may keep. All others run on fibers (shard/base/fiber.h): they wait for shards
+ * only. */
+#define ROUTE_FILES 32u
 
 struct route {
     const char *method; /* "GET" answers HEAD too */

@@ -67,6 +67,12 @@ static void set_free(uint64_t here, uint64_t there)
     disk.free_bytes[1] = there;
 }
 
+static void look(struct fixture *fixture, uint64_t here, uint64_t there)
+{
+    set_free(here, there);
+    uploads_look(fixture->uploads);
+}
+
 static int setup(void **state)
 {
     static struct fixture fixture;
@@ -293,11 +299,14 @@ static void test_disk_full(void **state)
     struct fixture *fixture = *state;
     struct upload *upload = NULL;
     assert_int_equal(begin(fixture, 1000, &upload), UPLOAD_OK);
+    assert_int_equal(upload_write(upload, HEAD, HEAD_LEN), UPLOAD_OK);
+    assert_int_equal(upload_flush(upload), UPLOAD_OK);
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
     assert_true(full >= 0);
     assert_int_equal(dup2(full, upload_file(upload)->fd), upload_file(upload)->fd);
     (void)close(full);
-    assert_int_equal(upload_write(upload, HEAD, HEAD_LEN), UPLOAD_DISK_FULL);
+    assert_int_equal(upload_write(upload, "x", 1), UPLOAD_OK);
+    assert_int_equal(upload_flush(upload), UPLOAD_DISK_FULL);
     upload_free(&upload);
 }
 
@@ -360,18 +369,20 @@ static void test_room_where_less_is(void **state)
 {
     struct fixture *fixture = *state;
     struct upload_room room = {.link = NULL};
-    set_free(100 * MEGABYTE, 9 * MEGABYTE);
+    look(fixture, 100 * MEGABYTE, 9 * MEGABYTE);
     assert_int_equal(state_of(fixture).free_bytes, 9 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
-    set_free(9 * MEGABYTE, 100 * MEGABYTE);
+    look(fixture, 9 * MEGABYTE, 100 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
-    set_free(11 * MEGABYTE, 12 * MEGABYTE);
+    look(fixture, 11 * MEGABYTE, 12 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &room);
     disk.counts_none = true;
+    uploads_look(fixture->uploads);
     assert_int_equal(reserve(fixture, &room, 500 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &room);
     disk.fails = true;
+    uploads_look(fixture->uploads);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
     disk.fails = false;
     disk.counts_none = false;
@@ -391,18 +402,21 @@ static void test_room_that_is_written(void **state)
     assert_int_equal(begin(fixture, 1000 * MEGABYTE, &upload), UPLOAD_OK);
     for (unsigned i = 1; i <= 20; i++) {
         assert_int_equal(upload_write(upload, block, sizeof block), UPLOAD_OK);
-        set_free((100 - i) * MEGABYTE, (100 - i) * MEGABYTE);
+        assert_true(upload_is_due(upload));
+        assert_int_equal(upload_flush(upload), UPLOAD_OK);
+        assert_false(upload_is_due(upload));
+        look(fixture, (100 - i) * MEGABYTE, (100 - i) * MEGABYTE);
         assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
     }
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE + 1), UPLOAD_DISK_FULL);
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
     /* Somebody else fills the disk: who looks next gives up, and the other goes on. */
-    set_free(79 * MEGABYTE, 79 * MEGABYTE);
+    look(fixture, 79 * MEGABYTE, 79 * MEGABYTE);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_DISK_FULL);
     assert_int_equal(first.bytes, 60 * MEGABYTE);
     upload_free(&upload);
     uploads_release(fixture->uploads, &first);
-    set_free(99 * MEGABYTE, 99 * MEGABYTE);
+    look(fixture, 99 * MEGABYTE, 99 * MEGABYTE);
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &second);
 }

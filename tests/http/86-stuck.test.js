@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A log that nobody reads and a disk that hangs stop what needs them, and nothing else. */
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdirSync, openSync, readSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { CODE, multipart, uniqueName } from "../lib/api.js";
+import { Cluster, UPLOADS, statusOf } from "../lib/cluster.js";
+import { HangFs, noHangFs } from "../lib/hangfs.js";
+import * as media from "../lib/media.js";
+import { RawConnection } from "../lib/raw.js";
+import { until } from "../lib/wait.js";
+
+const cluster = await Cluster.up({ options: UPLOADS });
+after(() => cluster.down());
+const { api } = cluster;
+const author = await api.register();
+assert.equal((await api.publish(author.token, media.clipOfSize(900000), "there")).status_code, CODE.OK);
+const [{ id: videoId }] = (await api.list({ user_id: author.id })).video_list;
+
+/* What goes on whatever happens to logs and disks: reads, writes, logins, and what the operator asks. */
+async function goesOn(of, server) {
+  assert.equal((await of.feed()).status_code, CODE.OK);
+  assert.equal((await of.like(author.token, videoId)).status_code, CODE.OK);
+  assert.equal((await of.like(author.token, videoId, 2)).status_code, CODE.OK);
+  assert.equal((await of.login(author.name, author.password)).status_code, CODE.OK);
+  assert.equal(await statusOf(`${server.adminUrl}/livez`), 200);
+  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
+  assert.ok((await of.metric("doushard_uploads_running")) >= 0);
+}
+
+test("a log pipe that nobody reads costs lines, which are counted, and no request", async () => {
+  const server = await cluster.addServer();
+  execFileSync("mkfifo", [server.log]);
+  const reader = openSync(server.log, constants.O_RDWR | constants.O_NONBLOCK);
+  await server.start();
+  const of = cluster.apiOf(server);
+  const lost = () => of.metric("doushard_log_lines_lost_total");
+  const chunk = Array.from({ length: 200 }, () => 0);
+  await until("the pipe and all that is kept beside it to be full", async () => {
+    await Promise.all(chunk.map(() => of.get("/ping")));
+    return (await lost()) > 0;
+  });
+  await goesOn(of, server);
+  /* Somebody reads again: it is told, and lines come. */
+  let text = "";
+  const bytes = Buffer.alloc(1 << 16);
+  await until("the log to say what is missing", () => {
+    try {
+      text += bytes.toString("utf8", 0, readSync(reader, bytes));
+    } catch (error) {
+      assert.equal(error.code, "EAGAIN");
+    }
+    return / warn log_lines_lost lines=\d+/.test(text);
+  });
+  server.log = join(cluster.dir, "read.log");
+  const stopped = server.stop();
+  await until("the server to end", () => {
+    try {
+      readSync(reader, bytes);
+    } catch (error) {
+      assert.equal(error.code, "EAGAIN");
+    }
+    return !server.running;
+  });
+  assert.equal((await stopped).code, 0);
+  closeSync(reader);
+});
+
+test("access lines can be left out", async () => {
+  const server = await (await cluster.addServer({ access_log: "off" })).start();
+  const of = cluster.apiOf(server);
+  await goesOn(of, server);
+  assert.equal((await server.stop()).code, 0);
+  assert.ok(!server.logText().includes(" access "));
+  assert.ok(server.logText().includes(" info serving "), "all else is said");
+});
+
+const skip = noHangFs(join(cluster.dir, "tried")) || false;
+
+/* Begin to send a film of SIZE bytes. */
+async function beginUpload(server, size) {
+  const { body, type } = multipart([["token", author.token], ["title", uniqueName("t")],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(size) }]);
+  const connection = await RawConnection.open(server.options.listen_port);
+  await connection.send(`POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  connection.send(body); /* all of it is taken only when the disk is */
+  return connection;
+}
+
+test("a disk of uploads that hangs stops uploads and nothing else", { skip }, async () => {
+  const dir = join(cluster.dir, "hanging-uploads");
+  mkdirSync(dir);
+  const fs = await HangFs.on(dir, cluster);
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_dir: dir, http_threads: 1, media_min_free_bytes: 0 })).start();
+  const of = cluster.apiOf(server);
+  await fs.hang("write", "statfs", "unlink", "flush");
+  const held = [];
+  for (let i = 0; i < 4; i++) held.push(await beginUpload(server, 2 << 20));
+  await until("four uploads to wait for the disk", async () => (await of.metric("doushard_uploads_running")) === 4);
+  for (let i = 0; i < 3; i++) await goesOn(of, server);
+  await until("nobody to know how much is free", async () => (await of.metric("doushard_media_free_bytes")) === 0);
+  assert.equal((await of.publish(author.token, media.uniqueClip(), "no room")).status_code, CODE.UNAVAILABLE);
+  held[0].reset();
+  await goesOn(of, server);
+  await fs.end();
+  for (const connection of held.slice(1))
+    assert.equal(JSON.parse((await connection.answers(1))[0].body).status_code, CODE.UNAVAILABLE);
+  await until("no upload to run", async () => (await of.metric("doushard_uploads_running")) === 0);
+  await goesOn(of, server);
+  assert.equal((await server.stop()).code, 0);
+});
+
+test("a disk of films that hangs stops films and nothing else", { skip }, async () => {
+  const server = await (await cluster.addServer({ ...UPLOADS, http_threads: 1, workers_max: 8 })).start();
+  const of = cluster.apiOf(server);
+  const { video_list } = await of.list({ user_id: author.id });
+  const { pathname } = new URL(video_list[0].play_url, server.url);
+  const [stored] = readdirSync(server.options.media_dir, { recursive: true }).filter((name) => name.endsWith(".mp4"));
+  const fs = await HangFs.on(dirname(join(server.options.media_dir, stored)), cluster);
+  await fs.hang("lookup");
+  const held = [];
+  for (let i = 0; i < 12; i++) { /* more than there are threads */
+    const connection = await RawConnection.open(server.options.listen_port);
+    await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    held.push(connection);
+  }
+  for (let i = 0; i < 3; i++) await goesOn(of, server);
+  assert.ok(held.every((connection) => !connection.received.includes("video/mp4")), "nobody has the film");
+  await fs.end();
+  for (const connection of held) assert.ok([200, 404].includes((await connection.answers(1))[0].status)); /* or "busy" */
+  await goesOn(of, server);
+  assert.equal((await of.fetch(new URL(pathname, server.url).href)).body.length, 900000);
+  assert.equal((await server.stop()).code, 0);
+});
