@@ -40,6 +40,9 @@
 #define STATE_PHASE_BITS  4
 #define STATE_NUMBER_BITS 20
 
+/* So many connections are looked at before others may begin and end again. */
+#define BATCH_MAX 64
+
 struct lingerer {
     int fd; /* owned */
     int64_t until_ms;
@@ -56,16 +59,19 @@ struct reaper {
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t wake;
+        pthread_cond_t looked; /* a batch was */
         struct reaper_conn *head;
+        struct reaper_conn *next; /* to be looked at in this round; NULL: none */
         bool draining;
         bool hurry; /* look now */
         bool stopping;
         struct lingerers newcomers; /* not looked at yet */
         size_t n_lingering;         /* with those that the thread has */
     } shared;
-    /* The thread's own: it reads and closes them without the mutex, which every
+    /* The thread's own: it asks, reads and closes without the mutex, which every
      * connection needs when it begins and ends. */
     struct lingerers lingering;
+    bool draining; /* as in shared, when the round began */
 };
 
 static enum reaper_phase state_phase(uint64_t state)
@@ -120,7 +126,7 @@ static struct look look_at(int fd, enum reaper_phase phase)
     return look;
 }
 
-static void shut_locked(struct reaper *reaper, struct reaper_conn *conn, const char *why)
+static void shut(struct reaper *reaper, struct reaper_conn *conn, const char *why)
 {
     static const char *const names[] = {[PHASE_IDLE] = "idle",
                                         [PHASE_HEAD] = "head",
@@ -136,8 +142,8 @@ static void shut_locked(struct reaper *reaper, struct reaper_conn *conn, const c
 }
 
 /* A connection without a request: has one begun, and is it late? */
-static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
-                             const struct look *look, int64_t now_ms)
+static void look_idle(struct reaper *reaper, struct reaper_conn *conn,
+                      const struct look *look, int64_t now_ms)
 {
     const struct config *config = app_config(reaper->app);
 
@@ -147,19 +153,19 @@ static void look_idle_locked(struct reaper *reaper, struct reaper_conn *conn,
     }
     if (conn->head_began) {
         if (now_ms - conn->window_ms >= config->header_timeout_ms) {
-            shut_locked(reaper, conn, "slow");
+            shut(reaper, conn, "slow");
         }
-    } else if (reaper->shared.draining &&
+    } else if (reaper->draining &&
                now_ms - state_since_ms(conn->seen_state) >= DRAIN_IDLE_MS) {
-        shut_locked(reaper, conn, "drain");
+        shut(reaper, conn, "drain");
     } else if (now_ms - state_since_ms(conn->seen_state) >= config->idle_timeout_ms) {
-        shut_locked(reaper, conn, "timeout");
+        shut(reaper, conn, "timeout");
     }
 }
 
 /* A body or an answer: has enough moved in the window that ends now? */
-static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
-                             const struct look *look, int64_t now_ms)
+static void look_rate(struct reaper *reaper, struct reaper_conn *conn,
+                      const struct look *look, int64_t now_ms)
 {
     const struct config *config = app_config(reaper->app);
     int64_t window_ms = now_ms - conn->window_ms;
@@ -170,7 +176,7 @@ static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
     }
     wanted = (uint64_t)config->min_rate_bytes * (uint64_t)window_ms / 1000;
     if (look->bytes - conn->window_bytes < wanted) {
-        shut_locked(reaper, conn, "slow");
+        shut(reaper, conn, "slow");
         return;
     }
     conn->window_ms = now_ms;
@@ -178,21 +184,20 @@ static void look_rate_locked(struct reaper *reaper, struct reaper_conn *conn,
 }
 
 /* A body has its rate, and an end: the rate alone would let one of 256 MiB take days. */
-static void look_body_locked(struct reaper *reaper, struct reaper_conn *conn,
-                             const struct look *look, int64_t now_ms)
+static void look_body(struct reaper *reaper, struct reaper_conn *conn,
+                      const struct look *look, int64_t now_ms)
 {
     int64_t since_ms = state_since_ms(conn->seen_state);
 
     if (now_ms - since_ms >= app_config(reaper->app)->body_timeout_ms) {
-        shut_locked(reaper, conn, "timeout");
+        shut(reaper, conn, "timeout");
     } else {
-        look_rate_locked(reaper, conn, look, now_ms);
+        look_rate(reaper, conn, look, now_ms);
     }
 }
 
 /* The connection changed its phase since the last look. */
-static void begin_phase_locked(struct reaper_conn *conn, uint64_t state,
-                               const struct look *look)
+static void begin_phase(struct reaper_conn *conn, uint64_t state, const struct look *look)
 {
     enum reaper_phase phase = state_phase(state);
     bool first = state_number(state) == 1; /* the one of reaper_add() */
@@ -209,7 +214,7 @@ static void begin_phase_locked(struct reaper_conn *conn, uint64_t state,
 
 /* True when the client left in the middle of a request and the library has not noticed.
  * Twice in a row, because what was read last may just be on its way to a handler. */
-static bool is_deserted_locked(struct reaper_conn *conn, const struct look *look)
+static bool is_deserted(struct reaper_conn *conn, const struct look *look)
 {
     bool deserted = conn->peer_left && look->peer_left;
 
@@ -217,7 +222,7 @@ static bool is_deserted_locked(struct reaper_conn *conn, const struct look *look
     return deserted;
 }
 
-static void look_locked(struct reaper *reaper, struct reaper_conn *conn, int64_t now_ms)
+static void judge(struct reaper *reaper, struct reaper_conn *conn, int64_t now_ms)
 {
     uint64_t state = atomic_load_explicit(&conn->state, memory_order_relaxed);
     enum reaper_phase phase = state_phase(state);
@@ -228,20 +233,20 @@ static void look_locked(struct reaper *reaper, struct reaper_conn *conn, int64_t
     }
     look = look_at(conn->fd, phase);
     if (state != conn->seen_state) {
-        begin_phase_locked(conn, state, &look);
+        begin_phase(conn, state, &look);
     }
     if (phase == PHASE_WRITE) {
-        look_rate_locked(reaper, conn, &look, now_ms);
+        look_rate(reaper, conn, &look, now_ms);
         return;
     }
-    if (is_deserted_locked(conn, &look)) {
-        shut_locked(reaper, conn, "left");
+    if (is_deserted(conn, &look)) {
+        shut(reaper, conn, "left");
     } else if (phase == PHASE_IDLE) {
-        look_idle_locked(reaper, conn, &look, now_ms);
+        look_idle(reaper, conn, &look, now_ms);
     } else if (phase == PHASE_BODY) {
-        look_body_locked(reaper, conn, &look, now_ms);
+        look_body(reaper, conn, &look, now_ms);
     } else if (now_ms - conn->window_ms >= app_config(reaper->app)->header_timeout_ms) {
-        shut_locked(reaper, conn, "slow");
+        shut(reaper, conn, "slow");
     }
 }
 
@@ -311,13 +316,42 @@ static int look_ms(const struct config *config)
     return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms;
 }
 
+/* Take the next connections of the round; they stay where they are until all of the batch
+ * were looked at. */
+static size_t take_batch_locked(struct reaper *reaper, struct reaper_conn **batch)
+{
+    size_t n = 0;
+
+    while (reaper->shared.next != NULL && n < BATCH_MAX) {
+        struct reaper_conn *conn = reaper->shared.next;
+
+        reaper->shared.next = conn->next;
+        if (!conn->shut) {
+            conn->is_looked_at = true;
+            batch[n++] = conn;
+        }
+    }
+    return n;
+}
+
+/* One round, with the mutex open while the kernel is asked. */
 static void look_all_locked(struct reaper *reaper, int64_t now_ms)
 {
-    for (struct reaper_conn *conn = reaper->shared.head; conn != NULL;
-         conn = conn->next) {
-        if (!conn->shut) {
-            look_locked(reaper, conn, now_ms);
+    struct reaper_conn *batch[BATCH_MAX];
+    size_t n;
+
+    reaper->draining = reaper->shared.draining;
+    reaper->shared.next = reaper->shared.head;
+    while ((n = take_batch_locked(reaper, batch)) > 0) {
+        (void)pthread_mutex_unlock(&reaper->shared.mutex);
+        for (size_t i = 0; i < n; i++) {
+            judge(reaper, batch[i], now_ms);
         }
+        (void)pthread_mutex_lock(&reaper->shared.mutex);
+        for (size_t i = 0; i < n; i++) {
+            batch[i]->is_looked_at = false;
+        }
+        (void)pthread_cond_broadcast(&reaper->shared.looked);
     }
 }
 
@@ -366,7 +400,9 @@ struct reaper *reaper_new(struct app *app)
     reaper->app = app;
     (void)pthread_mutex_init(&reaper->shared.mutex, NULL);
     (void)pthread_cond_init(&reaper->shared.wake, NULL);
+    (void)pthread_cond_init(&reaper->shared.looked, NULL);
     if (pthread_create(&reaper->thread, NULL, reaper_main, reaper) != 0) {
+        (void)pthread_cond_destroy(&reaper->shared.looked);
         (void)pthread_cond_destroy(&reaper->shared.wake);
         (void)pthread_mutex_destroy(&reaper->shared.mutex);
         free(reaper);
@@ -398,6 +434,7 @@ void reaper_free(struct reaper **reaper)
     CHECK(self->shared.head == NULL);
     close_all(&self->lingering);
     close_all(&self->shared.newcomers);
+    (void)pthread_cond_destroy(&self->shared.looked);
     (void)pthread_cond_destroy(&self->shared.wake);
     (void)pthread_mutex_destroy(&self->shared.mutex);
     free(self);
@@ -420,6 +457,12 @@ void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd)
 void reaper_remove(struct reaper *reaper, struct reaper_conn *conn)
 {
     (void)pthread_mutex_lock(&reaper->shared.mutex);
+    while (conn->is_looked_at) {
+        (void)pthread_cond_wait(&reaper->shared.looked, &reaper->shared.mutex);
+    }
+    if (reaper->shared.next == conn) {
+        reaper->shared.next = conn->next;
+    }
     if (conn->prev != NULL) {
         conn->prev->next = conn->next;
     } else {

@@ -42,6 +42,7 @@ enum reaper_phase {
 struct reaper_conn {
     struct reaper_conn *next; /* under the reaper's mutex */
     struct reaper_conn *prev;
+    bool is_looked_at; /* it must stay for a moment */
     int fd;
     /* Written by the connection's thread: phase, a number that changes with each change
      * of phase, and when it began. */
@@ -66,7 +67,8 @@ void reaper_free(struct reaper **reaper);
 /* Watch a connection, which is idle; FD stays the caller's. Thread-safe. */
 void reaper_add(struct reaper *reaper, struct reaper_conn *conn, int fd);
 
-/* Stop watching; must come before FD is closed. Thread-safe. */
+/* Stop watching; must come before FD is closed. Waits while the connection is looked at,
+ * some system calls long. Thread-safe. */
 void reaper_remove(struct reaper *reaper, struct reaper_conn *conn);
 
 /* The connection enters a phase. By the connection's own thread, takes no lock. */
