@@ -70,6 +70,7 @@ struct process {
     struct config *config; /* the newest snapshot, which owns the older ones */
     const struct config_args *args;
     const char *notify_socket; /* NULL: no service manager listens */
+    bool has_pid_file;
 };
 
 static const char *variable(const char *name)
@@ -136,22 +137,31 @@ static void block_signals(sigset_t *set)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static bool write_pid_file(const char *path)
+/* Before the first request is served: whoever got an answer finds the process. */
+static bool write_pid_file(struct process *process)
 {
+    const char *path = process->config->pid_file;
     FILE *out;
-    bool ok;
 
     if (path[0] == '\0') {
         return true;
     }
     out = fopen(path, "we");
-    ok = out != NULL && fprintf(out, "%ld\n", (long)getpid()) > 0;
+    bool ok = out != NULL && fprintf(out, "%ld\n", (long)getpid()) > 0;
+    process->has_pid_file = out != NULL;
     ok = (out == NULL || fclose(out) == 0) && ok;
     if (!ok) {
         log_write(LOG_ERROR, "pid_file", "file=\"%s\" error=\"%s\"", path,
                   strerrordesc_np(errno));
     }
     return ok;
+}
+
+static void remove_pid_file(const struct process *process)
+{
+    if (process->has_pid_file) {
+        (void)unlink(process->config->pid_file);
+    }
 }
 
 static void notify(const struct process *process, const char *state)
@@ -257,11 +267,11 @@ static bool start_delivery(struct app *app)
 
 static bool start_auth(struct process *process)
 {
-    char why[AUTH_WHY_BYTES];
+    struct config_error err;
 
-    process->app.auth = auth_new(process->config, process->app.metrics, why);
+    process->app.auth = auth_new(process->config, process->app.metrics, &err);
     if (process->app.auth == NULL) {
-        log_write(LOG_ERROR, "start", "error=\"%s\"", why);
+        log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
     }
     return process->app.auth != NULL;
 }
@@ -329,12 +339,11 @@ static bool start_janitor(struct app *app, const struct config *config)
 static struct words_list *read_words(const struct config *config,
                                      struct config_error *err)
 {
-    char why[WORDS_WHY_BYTES];
-    struct words_list *list = words_list_read(config->words_file, why);
+    struct config_error why;
+    struct words_list *list = words_list_read(config->words_file, &why);
 
     if (list == NULL) {
-        (void)snprintf(err->text, sizeof err->text, "words_file: %.200s: %.200s",
-                       config->words_file, why);
+        (void)config_fail(err, config->words_file, 0, "words_file: %.200s", why.text);
     }
     return list;
 }
@@ -368,7 +377,7 @@ static bool start_parts(struct process *process)
         start_words(app, config) && start_media(app, config) &&
         start_cache(app, config) && start_router(process) && start_delivery(app) &&
         start_workers(app, config) && start_fibers(app, config) &&
-        start_janitor(app, config) && http_start(app->http)) {
+        start_janitor(app, config) && write_pid_file(process) && http_start(app->http)) {
         return true;
     }
     log_write(LOG_ERROR, "start", "error=\"a part of the server could not be started\"");
@@ -475,8 +484,7 @@ static void reload(struct process *process)
     struct janitor_options options;
 
     /* Of what follows the look at all files, nothing but a lack of memory can fail. */
-    if (!read_news(process, &news, &err) ||
-        !auth_reload(app->auth, news.config, err.text) ||
+    if (!read_news(process, &news, &err) || !auth_reload(app->auth, news.config, &err) ||
         !take_servers(app, &news.topology, &err)) {
         news_free(&news);
         metrics_add(app->metrics, METRIC_CONFIG_RELOADS_FAILED, 1);
@@ -545,7 +553,7 @@ static enum exit_status serve(struct process *process)
     raise_fd_limit(config);
     block_signals(&signals);
     log_start();
-    if (start_parts(process) && write_pid_file(config->pid_file)) {
+    if (start_parts(process)) {
         log_write(LOG_INFO, "serving", "version=%s commit=%s port=%u admin_port=%u",
                   version_text(), version_commit(), process->app.port,
                   http_port(process->app.http, LISTENER_ADMIN));
@@ -559,9 +567,7 @@ static enum exit_status serve(struct process *process)
         log_stop();
         _exit(EXIT_STOPPED);
     }
-    if (status == EXIT_STOPPED && config->pid_file[0] != '\0') {
-        (void)unlink(config->pid_file);
-    }
+    remove_pid_file(process);
     stop_parts(process);
     log_write(LOG_INFO, "stopped", "status=%d", (int)status);
     log_stop();

@@ -60,11 +60,11 @@ static bool check_topology(const struct config *config, struct config_error *err
 
 static bool check_words(const struct config *config, struct config_error *err)
 {
-    char why[WORDS_WHY_BYTES];
-    struct words_list *list = words_list_read(config->words_file, why);
+    struct config_error why;
+    struct words_list *list = words_list_read(config->words_file, &why);
 
     if (list == NULL) {
-        return config_fail(err, config->words_file, 0, "words_file: %s", why);
+        return config_fail(err, config->words_file, 0, "words_file: %.200s", why.text);
     }
     words_list_unref(&list);
     return true;

@@ -19,6 +19,8 @@
 #include "shard/base/file.h"
 #include "shard/base/utf8.h"
 
+#include "server/config/config_file.h"
+
 /* Most nodes of an automaton: they are numbered in 32 bits, and bound the memory. */
 #define NODES_MAX ((size_t)1 << 22)
 
@@ -333,13 +335,8 @@ static void trim(const char **line, size_t *len)
     }
 }
 
-static void explain(char why[WORDS_WHY_BYTES], size_t line, const char *problem)
-{
-    (void)snprintf(why, WORDS_WHY_BYTES, "line %zu: %s", line, problem);
-}
-
 struct words_list *words_list_parse(const char *data, size_t len,
-                                    char why[WORDS_WHY_BYTES])
+                                    struct config_error *err)
 {
     struct words_list *list = list_new();
     const char *problem = list == NULL ? "out of memory" : NULL;
@@ -367,25 +364,25 @@ struct words_list *words_list_parse(const char *data, size_t len,
         problem = "out of memory";
     }
     if (problem != NULL) {
-        explain(why, number, problem);
+        (void)config_fail(err, NULL, 0, "line %zu: %s", number, problem);
         words_list_unref(&list);
     }
     return list;
 }
 
-struct words_list *words_list_read(const char *path, char why[WORDS_WHY_BYTES])
+struct words_list *words_list_read(const char *path, struct config_error *err)
 {
     struct file_text text;
     char problem[FILE_WHY_BYTES];
 
     if (path[0] == '\0') {
-        return words_list_parse("", 0, why);
+        return words_list_parse("", 0, err);
     }
     if (!file_read(path, FILE_ANY, WORDS_FILE_BYTES, &text, problem)) {
-        (void)snprintf(why, WORDS_WHY_BYTES, "%s", problem);
+        (void)config_fail(err, NULL, 0, "%s", problem);
         return NULL;
     }
-    struct words_list *list = words_list_parse(text.data, text.len, why);
+    struct words_list *list = words_list_parse(text.data, text.len, err);
     file_text_release(&text);
     return list;
 }

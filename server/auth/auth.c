@@ -22,6 +22,7 @@
 #include "server/base/app.h"
 #include "server/base/metrics.h"
 #include "server/config/config.h"
+#include "server/config/config_file.h"
 #include "server/request/request.h"
 #include "server/request/route.h"
 
@@ -49,25 +50,25 @@ static struct password_params params_of(const struct config *config)
 
 /* Options are checked one by one when they are read; scrypt is not defined for every
  * combination. */
-static bool check_options(const struct config *config, char *why)
+static bool check_options(const struct config *config, struct config_error *err)
 {
     struct password_params params = params_of(config);
 
     if (!password_params_are_valid(&params)) {
-        (void)snprintf(why, AUTH_WHY_BYTES,
-                       "scrypt is not defined for scrypt_ln = %u with scrypt_r = %u: "
-                       "raise scrypt_r",
-                       params.ln, params.r);
-        return false;
+        return config_fail(err, NULL, 0,
+                           "scrypt is not defined for scrypt_ln = %u with scrypt_r = "
+                           "%u: raise scrypt_r",
+                           params.ln, params.r);
     }
     return true;
 }
 
-struct auth *auth_new(const struct config *config, struct metrics *metrics, char *why)
+struct auth *auth_new(const struct config *config, struct metrics *metrics,
+                      struct config_error *err)
 {
     struct auth *auth;
 
-    if (!check_options(config, why)) {
+    if (!check_options(config, err)) {
         return NULL;
     }
     auth = calloc(1, sizeof *auth);
@@ -79,21 +80,22 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics, char
     }
     if (auth == NULL || auth->password == NULL || auth->sessions == NULL ||
         auth->throttle == NULL) {
-        (void)snprintf(why, AUTH_WHY_BYTES, "out of memory");
+        (void)config_fail(err, NULL, 0, "out of memory");
         auth_free(&auth);
         return NULL;
     }
-    auth->keys = token_keys_new(config->token_keys_file, why, AUTH_WHY_BYTES);
+    auth->keys = token_keys_new(config->token_keys_file, err->text, sizeof err->text);
     if (auth->keys == NULL) {
         auth_free(&auth);
     }
     return auth;
 }
 
-bool auth_reload(struct auth *auth, const struct config *config, char *why)
+bool auth_reload(struct auth *auth, const struct config *config, struct config_error *err)
 {
-    return check_options(config, why) &&
-           token_keys_reload(auth->keys, config->token_keys_file, why, AUTH_WHY_BYTES);
+    return check_options(config, err) &&
+           token_keys_reload(auth->keys, config->token_keys_file, err->text,
+                             sizeof err->text);
 }
 
 void auth_free(struct auth **auth)

@@ -25,21 +25,20 @@
 
 struct auth;
 struct config;
+struct config_error;
 struct metrics;
 struct request;
 struct throttle;
 
-/* Bytes of the longest message that auth_new() and auth_reload() write, with the NUL. */
-#define AUTH_WHY_BYTES 512
-
-/* Read the token keys and prepare the rest. METRICS (ref, may be NULL) counts. NULL: WHY
- * (AUTH_WHY_BYTES) says what is wrong. CONFIG is not kept. */
+/* Read the token keys and prepare the rest. METRICS (ref, may be NULL) counts. NULL: *ERR
+ * says what is wrong. CONFIG is not kept. */
 struct auth *auth_new(const struct config *config, struct metrics *metrics,
-                      char *why) MUST_CHECK;
+                      struct config_error *err) MUST_CHECK;
 
-/* Read the token keys again, on SIGHUP. False: WHY says what is wrong with them and the
+/* Read the token keys again, on SIGHUP. False: *ERR says what is wrong with them and the
  * old ones stay. Any thread, while requests run. */
-bool auth_reload(struct auth *auth, const struct config *config, char *why) MUST_CHECK;
+bool auth_reload(struct auth *auth, const struct config *config,
+                 struct config_error *err) MUST_CHECK;
 
 /* Nobody may use AUTH any more. *AUTH becomes NULL; NULL is allowed. */
 void auth_free(struct auth **auth);

@@ -10,6 +10,7 @@
 #include "shard/base/utf8.h"
 
 #include "server/api/words.h"
+#include "server/config/config.h"
 
 #define WORDS      10000
 #define TEXT_BYTES 300 /* of one text, about a comment */
@@ -65,7 +66,7 @@ static size_t make_word(char *to, unsigned *seed)
 static struct words *make_words(struct text *sample)
 {
     char *file = malloc((size_t)WORDS * 16);
-    char why[WORDS_WHY_BYTES];
+    struct config_error err;
     unsigned seed = 1;
     size_t len = 0;
 
@@ -81,7 +82,7 @@ static struct words *make_words(struct text *sample)
         len += n;
         file[len++] = '\n';
     }
-    struct words_list *list = words_list_parse(file, len, why);
+    struct words_list *list = words_list_parse(file, len, &err);
     free(file);
     return list != NULL ? words_new(list) : NULL;
 }

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -546,6 +547,26 @@ test("the pid file is there while the server is", async () => {
   await until("the file", () => existsSync(path) && readFileSync(path, "utf8") === `${server.pid}\n`);
   await server.stop();
   assert.throws(() => readFileSync(path), { code: "ENOENT" });
+});
+
+test("the pid file is there before the first request is served", async () => {
+  const path = join(cluster.dir, "pid.fifo");
+  spawnSync("mkfifo", [path]);
+  const server = await cluster.addServer({ pid_file: path });
+  const started = server.start(); /* stops at the file until somebody reads it */
+  await until("the listener", () => / listening listener=public /.test(server.logText()));
+  const early = await RawConnection.open(server.options.listen_port);
+  await early.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+  const OPENAT = /^(257|56) /; /* x86-64, aarch64 */
+  await until("the server to wait at the file", () => OPENAT.test(readFileSync(`/proc/${server.pid}/syscall`, "utf8")));
+  assert.equal(early.received.length, 0, "nobody was answered before");
+  const written = Number((await readFile(path, "utf8")).trim());
+  await started;
+  await early.answers(1);
+  early.close();
+  assert.equal(Number(readFileSync(`/proc/${written}/stat`, "utf8").split(" ")[0]), server.pid);
+  assert.equal((await server.stop()).code, 0);
+  assert.ok(!existsSync(path), "and gone with the process");
 });
 
 /* ---- Logs and secrets ---- */

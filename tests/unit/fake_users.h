@@ -508,7 +508,7 @@ static void world_write_keys(const char *text)
 
 static int world_begin(void **state)
 {
-    char why[AUTH_WHY_BYTES];
+    struct config_error err;
 
     (void)state;
     memset(&fake, 0, sizeof fake);
@@ -534,7 +534,7 @@ static int world_begin(void **state)
     world.config.listen_port = 8080;
     world.budget_ms = 10000;
     world.app.config = &world.config;
-    world.app.auth = auth_new(&world.config, NULL, why);
+    world.app.auth = auth_new(&world.config, NULL, &err);
     assert_non_null(world.app.auth);
     return 0;
 }

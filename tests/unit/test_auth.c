@@ -258,40 +258,40 @@ static void test_check_overtaken_by_password(void **state)
 
 static void test_reload(void **state)
 {
-    char why[AUTH_WHY_BYTES] = "";
+    struct config_error err;
     const char *token = world_token(USER);
 
     (void)state;
     world.config.session_cache_ms = 0;
     world_write_keys("broken\n");
-    assert_false(auth_reload(world.app.auth, &world.config, why));
-    assert_non_null(strstr(why, "line 1"));
+    assert_false(auth_reload(world.app.auth, &world.config, &err));
+    assert_non_null(strstr(err.text, "line 1"));
     assert_true(known_with(&required, token));
     /* A new first key; the old one still verifies. */
     world_write_keys("k2 00" FAKE_KEY "\nk1 " FAKE_KEY "\n");
-    assert_true(auth_reload(world.app.auth, &world.config, why));
+    assert_true(auth_reload(world.app.auth, &world.config, &err));
     assert_true(known_with(&required, token));
     /* Without it, nothing that it signed is good. */
     world_write_keys("k2 00" FAKE_KEY "\n");
-    assert_true(auth_reload(world.app.auth, &world.config, why));
+    assert_true(auth_reload(world.app.auth, &world.config, &err));
     assert_false(known_with(&required, token));
 }
 
 static void test_new_refuses(void **state)
 {
     struct config config = world.config;
-    char why[AUTH_WHY_BYTES] = "";
+    struct config_error err;
 
     (void)state;
     config.token_keys_file = "/nonexistent/keys";
-    assert_null(auth_new(&config, NULL, why));
-    assert_non_null(strstr(why, "/nonexistent/keys"));
+    assert_null(auth_new(&config, NULL, &err));
+    assert_non_null(strstr(err.text, "/nonexistent/keys"));
     config = world.config;
     config.scrypt_ln = 16;
     config.scrypt_r = 1;
-    assert_null(auth_new(&config, NULL, why));
-    assert_non_null(strstr(why, "scrypt_r"));
-    assert_false(auth_reload(world.app.auth, &config, why));
+    assert_null(auth_new(&config, NULL, &err));
+    assert_non_null(strstr(err.text, "scrypt_r"));
+    assert_false(auth_reload(world.app.auth, &config, &err));
 }
 
 /* ---- The table of sessions ---- */

@@ -641,13 +641,13 @@ static void test_busy(void **state)
  * a queue that is never empty would let everybody in too late. */
 static void test_no_turn_too_late(void **state)
 {
-    char why[AUTH_WHY_BYTES];
+    struct config_error err;
     atomic_bool done;
 
     (void)state;
     auth_free(&world.app.auth);
     world.config.scrypt_queue_max = 1;
-    world.app.auth = auth_new(&world.config, NULL, why);
+    world.app.auth = auth_new(&world.config, NULL, &err);
     assert_non_null(world.app.auth);
     (void)make_alice();
     pthread_t thread = take_place(&done);

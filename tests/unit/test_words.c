@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/api/words.h"
+#include "server/config/config.h"
 
 #include "tests/unit/cmocka_all.h"
 
@@ -32,11 +33,11 @@ static int end(void **state)
 
 static struct words *words_of(const char *text)
 {
-    char why[WORDS_WHY_BYTES] = "";
-    struct words_list *list = words_list_parse(text, strlen(text), why);
+    struct config_error err;
+    struct words_list *list = words_list_parse(text, strlen(text), &err);
 
     if (list == NULL) {
-        fail_msg("%s", why);
+        fail_msg("%s", err.text);
     }
     struct words *words = words_new(list);
     assert_non_null(words);
@@ -213,38 +214,38 @@ static void test_bad_lists(void **state)
         {"12345678901234567890123456789012345678901234567890123456789012345", 65,
          "line 1: the word is too long"},
     };
-    char why[WORDS_WHY_BYTES];
+    struct config_error err;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        assert_null(words_list_parse(rows[i].data, rows[i].len, why));
-        if (strncmp(why, rows[i].why, strlen(rows[i].why)) != 0) {
-            fail_msg("row %zu: %s", i, why);
+        assert_null(words_list_parse(rows[i].data, rows[i].len, &err));
+        if (strncmp(err.text, rows[i].why, strlen(rows[i].why)) != 0) {
+            fail_msg("row %zu: %s", i, err.text);
         }
     }
-    assert_null(words_list_read("/nowhere/at/all", why));
-    assert_true(strlen(why) > 0);
-    assert_null(words_list_read("/", why));
-    assert_null(words_list_read("/dev/null", why));
+    assert_null(words_list_read("/nowhere/at/all", &err));
+    assert_true(strlen(err.text) > 0);
+    assert_null(words_list_read("/", &err));
+    assert_null(words_list_read("/dev/null", &err));
 }
 
 static void test_file(void **state)
 {
-    char why[WORDS_WHY_BYTES];
+    struct config_error err;
     char path[] = "/tmp/doushard-words-XXXXXX";
     int fd = mkstemp(path);
 
     (void)state;
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "one\ntwo", 7), 7);
-    struct words_list *list = words_list_read(path, why);
+    struct words_list *list = words_list_read(path, &err);
     assert_non_null(list);
     assert_int_equal(words_list_count(list), 2);
     words_list_unref(&list);
     assert_null(list);
     assert_int_equal(close(fd), 0);
     assert_int_equal(unlink(path), 0);
-    list = words_list_read("", why);
+    list = words_list_read("", &err);
     assert_int_equal(words_list_count(list), 0);
     words_list_unref(&list);
 }
@@ -278,13 +279,13 @@ static void test_replace(void **state)
 {
     static const char *const lists[] = {"two", "one"};
     struct racer racer = {.words = words_of("one")};
-    char why[WORDS_WHY_BYTES];
+    struct config_error err;
     pthread_t thread;
 
     (void)state;
     assert_int_equal(pthread_create(&thread, NULL, race, &racer), 0);
     for (size_t i = 0; i < 200; i++) {
-        struct words_list *list = words_list_parse(lists[i % 2], 3, why);
+        struct words_list *list = words_list_parse(lists[i % 2], 3, &err);
         assert_non_null(list);
         words_replace(racer.words, list);
     }
