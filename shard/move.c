@@ -278,12 +278,16 @@ enum move_status run_open(struct move_run *run)
     return status;
 }
 
+static uint64_t epoch_above(const struct look *giver, const struct look *taker)
+{
+    return giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
+}
+
 /* Choose the epoch that the slot will have: above all that either shard has heard. */
 static enum move_status choose_epoch(struct move_run *run, const struct look *giver,
                                      const struct look *taker)
 {
-    run->move->epoch =
-        giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
+    run->move->epoch = epoch_above(giver, taker);
     return run_count_rows(run);
 }
 
@@ -515,6 +519,21 @@ static enum move_status keep(struct move_run *run, bool *is_over)
 
 /* ---- Back ---- */
 
+/* From here on it is on its way back, at an epoch above all that either shard has heard.
+ */
+static enum move_status turn_back(struct move_run *run, const struct look *giver,
+                                  const struct look *taker)
+{
+    const uint64_t flipped_epoch = run->move->epoch;
+
+    run->move->epoch = epoch_above(giver, taker);
+    enum move_status status = run_beat(run, PHASE_REVERTING);
+    if (status != MOVE_OK) { /* nobody may be told the one without the other */
+        run->move->epoch = flipped_epoch;
+    }
+    return status;
+}
+
 /* The giver imports again what it has all the rows of; then the same as there. */
 static enum move_status go_back(struct move_run *run, const struct look *giver,
                                 const struct look *taker)
@@ -522,13 +541,9 @@ static enum move_status go_back(struct move_run *run, const struct look *giver,
     const struct dbarg clean[] = {run_slot(run), run_token(run)};
     struct import_row import = {.is_begun = 0};
     struct arena arena;
-    enum move_status status = MOVE_OK;
+    enum move_status status =
+        run->move->phase == PHASE_REVERTING ? MOVE_OK : turn_back(run, giver, taker);
 
-    if (run->move->phase != PHASE_REVERTING) {
-        run->move->epoch =
-            giver->next_epoch > taker->next_epoch ? giver->next_epoch : taker->next_epoch;
-        status = run_beat(run, PHASE_REVERTING);
-    }
     run->from = run->taker;
     run->to = run->giver;
     arena_init(&arena, ARENA_BYTES);
@@ -575,6 +590,15 @@ static enum move_status stay(struct move_run *run)
 
 /* ---- Where things are ---- */
 
+/* slot_move hears with the next beat that the slot has moved, if it has not. */
+static void note_flip(struct move_run *run)
+{
+    if (run->move->flipped_at_ms == 0) {
+        run->move->flipped_at_ms = clock_wall_ms();
+        run->is_flipped = true;
+    }
+}
+
 /* The slot has moved to the taker: keep it so for a while, go back, or clean up. */
 static enum move_status after_flip(struct move_run *run, const struct look *giver,
                                    const struct look *taker)
@@ -584,10 +608,10 @@ static enum move_status after_flip(struct move_run *run, const struct look *give
     enum move_status status = has_moved_on ? adopt(run, run->from, giver, giver->epoch)
                                            : settle(run, giver, taker);
 
+    if (status == MOVE_OK) {
+        note_flip(run);
+    }
     if (status == MOVE_OK && run->move->phase != PHASE_KEEPING && !is_over) {
-        run->is_flipped = true;
-        run->move->flipped_at_ms =
-            run->move->flipped_at_ms == 0 ? clock_wall_ms() : run->move->flipped_at_ms;
         status = run_beat(run, PHASE_KEEPING);
         run->pause_us = 0;
     }
@@ -650,7 +674,8 @@ static bool is_history(const struct move_run *run, const struct look *giver)
     const struct move *move = run->move;
 
     return move->epoch > 0 && giver->epoch > move->epoch &&
-           (move->flipped_at_ms > 0 || move->phase == PHASE_FLIPPING) &&
+           (move->flipped_at_ms > 0 || move->phase == PHASE_FLIPPING ||
+            move->phase == PHASE_PURGING) &&
            move->phase != PHASE_UNDOING;
 }
 
@@ -688,6 +713,11 @@ static enum move_status step(struct move_run *run)
         (void)snprintf(run->error, sizeof run->error,
                        "%s: the slot was settled meanwhile", run->giver->name);
         return MOVE_REFUSED;
+    }
+    if (!look_is(&giver, "owned") && !look_is(&giver, "migrating")) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s does not have the slot any more", run->giver->name);
+        return MOVE_FENCED; /* before anything is there that nobody would remove */
     }
     status = go_there(run, &giver, &taker);
     if (status == MOVE_OK) {
@@ -769,7 +799,7 @@ enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
         return MOVE_RETRY;
     }
     link_init(&other, run.giver->name, run.giver->target, run.giver->durability_exempt);
-    while (status == MOVE_AGAIN) {
+    while (status == MOVE_AGAIN && !*stop) {
         status = move->kind == MOVE_SLOT ? step(&run) : owner_step(&run, &other);
         if (status == MOVE_REFUSED && run_is_before_flip(&run)) {
             status = run_undo(&run); /* called off, or to be begun anew */

@@ -96,7 +96,7 @@ static enum move_status cancel(struct move_run *run, uint64_t *epoch)
                               row.is_here == 0)) {
         (void)snprintf(run->error, sizeof run->error,
                        "too late to call it off: the slot has moved");
-        status = MOVE_LOST;
+        status = MOVE_FENCED;
     }
     *epoch = row.epoch;
     arena_release(&arena);

@@ -63,7 +63,7 @@ BEGIN
 
     SELECT MAX(f.slot = v_slot AND f.answer = 'ok'),
            MAX(f.slot = v_home AND f.answer = 'ok'),
-           MAX(f.journal)
+           MAX(f.journal = 1 OR f.state = 'migrating')
       INTO v_is,
            v_own,
            v_kept

@@ -117,7 +117,8 @@ BEGIN
         UPDATE slot_fence AS f
            SET f.token = UNHEX(in_token)
          WHERE f.slot = v_slot
-           AND f.state = 'migrating';
+           AND f.state = 'migrating'
+           AND f.epoch < v_epoch;
     END IF;
 
     UPDATE slot_move AS m

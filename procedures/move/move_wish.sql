@@ -32,6 +32,7 @@ BEGIN
     DECLARE v_id    BIGINT UNSIGNED;
     DECLARE v_phase VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin;
     DECLARE v_flown TINYINT;
+    DECLARE v_keep  BIGINT;
     DECLARE v_text  VARCHAR(128);
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -50,10 +51,12 @@ BEGIN
 
     SELECT MAX(m.move_id),
            MAX(m.phase),
-           MAX(m.flipped_at IS NOT NULL)
+           MAX(m.flipped_at IS NOT NULL),
+           MAX(m.keep_ms)
       INTO v_id,
            v_phase,
-           v_flown
+           v_flown,
+           v_keep
       FROM slot_move AS m
      WHERE m.active = in_slot
        FOR UPDATE;
@@ -64,6 +67,8 @@ BEGIN
                       THEN CONCAT('slot ', in_slot, ' has moved: roll it back instead')
                       WHEN in_wish IN ('finish', 'rollback') AND v_phase <> 'keeping'
                       THEN CONCAT('move ', v_id, ' is ', v_phase, ', not keeping')
+                      WHEN in_wish = 'rollback' AND v_keep = 0
+                      THEN CONCAT('move ', v_id, ' was asked for without a way back')
                  END;
     IF v_text IS NOT NULL THEN
         SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = v_text;

@@ -13,7 +13,7 @@
 -- Before the flip the slot that he leaves is migrating, with the token, or it was called off and
 -- what was copied is removed. Both slots are here, so that its fence guards both.
 --
--- Touches : SELECT slot_fence (by slot), slot_move (by move_id) (LOCK IN SHARE MODE)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE)
 -- Errors  : 45409 another mover has taken over, or the slot is not as it should be
 -- Replays : nothing stays
 
@@ -57,6 +57,8 @@ BEGIN
      WHERE f.slot IN (v_shared, v_own)
       LOCK IN SHARE MODE;
 
+    -- Some callers write it: did they share it first, they and a wish of an operator that waits for
+    -- it would wait for each other.
     SELECT MAX(m.token = UNHEX(in_token) AND (m.flipped_at IS NOT NULL) = in_is_over),
            MAX(m.phase = 'undoing')
       INTO v_mine,
@@ -64,7 +66,7 @@ BEGIN
       FROM slot_move AS m
      WHERE m.move_id = in_move_id
        AND m.active IS NOT NULL
-      LOCK IN SHARE MODE;
+       FOR UPDATE;
 
     IF NOT COALESCE(v_mine AND (v_good OR v_undone OR in_is_over), 0) THEN
         SIGNAL SQLSTATE '45409' SET MESSAGE_TEXT = 'fenced out: another mover has taken the move';

@@ -13,8 +13,8 @@
 -- Whose video a row is about is known by video: its rows go last.
 --
 -- Answer  : row_count (removed; fewer than the limit: the table has no more)
--- Touches : SELECT slot_fence (by slot), slot_move (by move_id) (LOCK IN SHARE MODE); DELETE the
---           table (by key)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE);
+--           DELETE the table (by key)
 -- Errors  : 45400 the limit is out of range   45409 another mover has taken over, or the rows are
 --           served
 -- Replays : removes nothing more

@@ -54,7 +54,7 @@ BEGIN
       FROM shard_self AS ss;
 
     SELECT MAX(f.answer = 'ok'),
-           MAX(f.journal)
+           MAX(f.journal = 1 OR f.state = 'migrating')
       INTO v_is,
            v_kept
       FROM slot_fence AS f

@@ -12,8 +12,8 @@
 -- The copy remembers in the same transaction how far it is.
 --
 -- Answer  : slot
--- Touches : SELECT slot_fence (by slot), slot_move (by move_id) (LOCK IN SHARE MODE); DELETE,
---           REPLACE owner tables (by key); UPDATE slot_move (by move_id)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE);
+--           DELETE, REPLACE owner tables (by key); UPDATE slot_move (by move_id)
 -- Errors  : 45409 another mover has taken over   45503 what was written reads otherwise
 -- Replays : the same rows
 

@@ -190,6 +190,30 @@ describe("a move", () => {
     await agree();
   });
 
+  test("that is on its way back is not moved on meanwhile, and one without a way back has none", async () => {
+    const further = cluster.shards.map(({ name }) => name).find((name) => name !== from && name !== to);
+    const mover = Mover.start(cluster, { failpoint: "move_import:before:2" }); /* there, and back */
+    await requestMove(cluster, slot, from, to, 600000);
+    await untilMove(cluster, from, slot, ["keeping"]);
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await mover.stopped();
+    assert.equal((await fenceOf(to)).state, "migrating");
+    await assert.rejects(requestMove(cluster, slot, to, further), /can still be rolled back/);
+    mover.go();
+    await untilMove(cluster, from, slot, ["undone"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    const other = Mover.start(cluster, { failpoint: "move_close:before:1" });
+    await requestMove(cluster, slot, from, to, 0);
+    await other.stopped();
+    await cluster.sql(from, `UPDATE slot_move SET phase = 'keeping' WHERE active = ${slot}`); /* as it was a moment before */
+    await assert.rejects(cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`), /without a way back/);
+    other.go();
+    await untilMove(cluster, from, slot, ["done"]);
+    await other.stop();
+    [from, to] = [to, from];
+  });
+
   test("stands still while replicas are too far behind, or nobody knows how far", async () => {
     const shards = [from, to];
     await Promise.all(shards.map((shard) => cluster.sql(shard, `CREATE DATABASE ops; CREATE TABLE ops.lag (ms BIGINT);
