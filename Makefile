@@ -34,7 +34,7 @@
 #   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
 #   prefix bindir sysconfdir datadir mandir unitdir statedir DESTDIR
 #   CHECK_ARGS="config metrics"  run only these unit tests
-#   TIDY_NODES=225000            make lint looks deeper, seven times as long
+#   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
 #   SEEDS=4                      how often check-chaos kills in all steps of moves and promotions
 #   ONLY='hot-like ping'         rows of make bench; a * stands for anything
@@ -59,8 +59,8 @@ INSTALL      ?= install
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY   ?= clang-tidy
 # How far its analyzer follows the paths of one function. Most of the time of clang-tidy goes into a
-# few functions with very many paths: a seventh of it remains, of 225000, which is clang's own limit.
-TIDY_NODES   ?= 10000
+# few functions with very many paths: a third of it remains, of 225000, which is clang's own limit.
+TIDY_NODES   ?= 50000
 SHELLCHECK   ?= shellcheck
 NODE         ?= node
 PKG_CONFIG   ?= pkg-config

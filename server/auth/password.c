@@ -33,7 +33,7 @@
 
 /* How much the threads that hash give way. A hash takes a tenth of a second of a core; a
  * feed page that finds one at work on its core should not wait for its turn. */
-#define HASH_NICE 10
+#define HASH_NICE 2
 
 struct password {
     struct gate gate;
