@@ -69,12 +69,15 @@ const LOGINS = 500;
 const BESIDE_RATE = 200;
 
 /* A visitor's feed at a rate that two cores bear easily, alone and beside 500 logins at once, each of which costs a
- * hash: of names that nobody has, which cost the same. */
+ * hash. */
 async function feedBesideLogins(bench) {
   const twin = await bench.addServer({ rate_login_per_min: 0, login_tries: 0, login_account_max: 0, login_address_max: 0 });
   const feed = new Script(bench.dir, "feed-beside", Array.from({ length: 1000 }, () => "GET /douyin/feed/?latest_time=0"));
+  const people = Array.from({ length: 50 }, (_, i) => `username=login${i}&password=right`);
+  for (const person of people)
+    await fetch(`http://127.0.0.1:${twin.port}/douyin/user/register/?${person}`, { method: "POST" });
   const logins = new Script(bench.dir, "logins", Array.from({ length: LOGINS }, (_, i) =>
-    `POST /douyin/user/login/?username=nobody${i}&password=wrong`));
+    `POST /douyin/user/login/?${people[i % people.length]}`));
   const quiet = () => load({ ...bench.window, port: twin.port, script: feed, connections: 16, rate: BESIDE_RATE, cpu: bench.cpu(twin) });
   const beside = async () => {
     const crowd = load({ port: twin.port, script: logins, connections: LOGINS, warmUp: 0,
