@@ -32,6 +32,16 @@ static bool is_server_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The text in SETTING, copied to *VALUE. */
 static bool read_text(const struct reader *reader, const config_setting_t *setting,
                       const char **value)
@@ -41,8 +51,14 @@ static bool read_text(const struct reader *reader, const config_setting_t *setti
                            "%s is %s: write a text in quotes",
                            config_setting_name(setting), config_file_type(setting));
     }
+    const char *text = config_setting_get_string(setting);
+    if (has_control(text)) { /* lists of servers are lines with tabs in between */
+        return config_fail(reader->err, reader->file, config_file_line(setting),
+                           "%s must have no control characters",
+                           config_setting_name(setting));
+    }
     free((void *)(uintptr_t)*value);
-    *value = strdup(config_setting_get_string(setting));
+    *value = strdup(text);
     return *value != NULL || config_fail(reader->err, reader->file, 0, "out of memory");
 }
 

@@ -113,6 +113,10 @@ static void test_bad(void **state)
          ":1: a has neither port nor socket"},
         {"servers = ( { name = \"a\"; socket = \"run/a.sock\"; } );",
          ":1: socket of a must be an absolute path of at most 107 bytes"},
+        {"servers = ( { name = \"a\";\nsocket = \"/run/a\\tb\"; } );",
+         ":2: socket must have no control characters"},
+        {"servers = ( { name = \"a\"; socket = \"/a\";\nhost = \"a\\x0ab\"; } );",
+         ":2: host must have no control characters"},
         {"servers = (\n{ name = \"a\"; host = \"127.0.0.1\"; port = 1; },\n"
          "{ name = \"a\"; host = \"127.0.0.1\"; port = 2; } );",
          ":3: the name a is used twice"},
