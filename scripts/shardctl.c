@@ -174,12 +174,13 @@ static bool find_place(const struct shardctl_command *command,
         return true;
     }
     place->demo = NULL;
-    if (options->password_file == NULL) {
+    if (options->password_file == NULL && !command->is_local) {
         (void)shardctl_fail(command->name, "--password-file is missing, and there is no "
                                            "demo cluster in ./var");
         return false;
     }
-    (void)snprintf(place->password_file, FILE_MAX, "%s", options->password_file);
+    (void)snprintf(place->password_file, FILE_MAX, "%s",
+                   options->password_file == NULL ? "" : options->password_file);
     if (options->topology != NULL) {
         (void)snprintf(place->topology, FILE_MAX, "%s", options->topology);
     } else {
@@ -193,14 +194,15 @@ static int run(const struct shardctl_command *command,
                const struct shardctl_options *options)
 {
     struct place place;
-    char password[TEXT_MAX];
+    char password[TEXT_MAX] = "";
     struct topology topology;
     struct config_error err;
 
     if (!find_place(command, options, &place)) {
         return 2;
     }
-    if (!secret_read(place.password_file, password, sizeof password, &err)) {
+    if (!command->is_local &&
+        !secret_read(place.password_file, password, sizeof password, &err)) {
         return shardctl_fail("password", err.text);
     }
     if (!topology_read(

@@ -57,6 +57,7 @@ struct shardctl_command {
     unsigned n_operands_min;
     unsigned n_operands_max;
     bool has_router;      /* it needs struct shardctl's */
+    bool is_local;        /* it asks no shard, and needs no password */
     bool must_be_durable; /* it refuses shards that may lose acknowledged writes */
     int (*run)(const struct shardctl *ctl); /* answers the exit status */
 };

@@ -89,7 +89,7 @@ export function page() {
     ".I COMMAND",
     ".B \\-\\-help",
     ".SH DESCRIPTION",
-    "Every command asks the shards themselves, which know where every slot is and how far each move is;",
+    "Every command but servers asks the shards themselves, which know where every slot is and how far each move is;",
     "what it does can be done in SQL, too, by the CALLs that the operator\\(aqs handbook (config/README.md) lists.",
     ".SH OPTIONS OF ALL COMMANDS",
     troff(common),
