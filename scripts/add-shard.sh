@@ -85,7 +85,7 @@ client() { # OPTION...
 # Tables and routines are those of this checkout, and whole.
 check_version() {
 	local there
-	shard_line >"$scratch/topology.conf"
+	printf 'servers = (\n%s\n);\n' "$(shard_line)" >"$scratch/topology.conf"
 	if there=$("$ROOT/scripts/migrate" "--topology=$scratch/topology.conf" "${defaults[@]}" --dry-run 2>&1) &&
 		[[ $there == *": up to date, "* ]]; then
 		good "its tables and routines are those of this version: ${there##*: up to date, }"
@@ -121,7 +121,18 @@ shard_line() {
 # The file with the shard behind the last one; comments, and what they contain, stay as they are.
 with_shard() {
 	SHARD_LINE=$(shard_line) awk '
-		{ line[NR] = $0; bare = $0; sub(/(#|\/\/).*/, "", bare); if (index(bare, "}")) last = NR; plain[NR] = bare }
+		# What is neither a text nor a comment, each character where it was.
+		function code(rest,   out, text) {
+			while (match(rest, /"([^"\\]|\\.)*"|#|\/\//)) {
+				if (RLENGTH < 3 && substr(rest, RSTART, 1) != "\"") return out substr(rest, 1, RSTART - 1)
+				text = substr(rest, RSTART, RLENGTH)
+				gsub(/./, " ", text)
+				out = out substr(rest, 1, RSTART - 1) text
+				rest = substr(rest, RSTART + RLENGTH)
+			}
+			return out rest
+		}
+		{ line[NR] = $0; plain[NR] = code($0); if (index(plain[NR], "}")) last = NR }
 		END {
 			for (n = 1; n <= NR; n++) {
 				if (n != last) { print line[n]; continue }
@@ -139,8 +150,7 @@ write_topology() {
 	local new=$topology.new.$$
 	cp -p -- "$topology" "$new"
 	with_shard >"$new"
-	if [[ $(topology_shards "$new" | head -n -1) != "$(topology_shards "$topology")" ]] ||
-		[[ $(topology_shards "$new" | tail -n 1) != "$shard"$'\t'"$host"$'\t'"$port"$'\t'"$socket" ]]; then
+	if [[ $(topology_shards "$new" 2>/dev/null) != "$shards"$'\n'"$shard"$'\t'"$host"$'\t'"$port"$'\t'"$socket" ]]; then
 		rm -f -- "$new"
 		die "$topology is of a form that this script does not know: add the line yourself"
 	fi
@@ -151,7 +161,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
 # What is about the server itself and the other shards is looked at by shardctl, which names it.
 is_listed=0
-if topology_shards "$topology" | cut -f 1 | grep -qxF -e "$shard"; then is_listed=1; fi
+shards=$(topology_shards "$topology")
+if cut -f 1 <<<"$shards" | grep -qxF -e "$shard"; then is_listed=1; fi
 add=(add "$shard" "--topology=$topology")
 if [[ $socket == - ]]; then add+=("--host=$host" "--port=$port"); else add+=("--socket=$socket"); fi
 status=0

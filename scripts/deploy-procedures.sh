@@ -93,13 +93,13 @@ await_content() {
 		"$(curl --silent --noproxy '*' --max-time 5 "${urls[@]}" | grep -E '^\[-\]' | head -n 3)"
 }
 
+shards=$(topology_shards "$topology")
 declare -A line_of
 names=() todo=()
 while IFS= read -r line; do
 	names+=("${line%%$'\t'*}")
 	line_of[${line%%$'\t'*}]=$line
-done < <(topology_shards "$topology")
-((${#names[@]} > 0)) || die "$topology names no servers"
+done <<<"$shards"
 
 for name in "${names[@]}"; do
 	said=$(migrate "$name" --dry-run) || fail "$name cannot be brought to this version; nothing was changed: $said"

@@ -91,24 +91,27 @@ quote_sql() {
 
 # ---- shards ---------------------------------------------------------------------------
 
-# topology_shards FILE: lines "name host port socket" with - for what is not given.
+# Sets SHARDCTL, unless a script that called this one has: the program of DOUSHARD_BUILD_DIR, of this
+# checkout, of the installation that this script is a part of, or of PATH.
+SHARDCTL=${SHARDCTL:-}
+shardctl_find() {
+	local name
+	[[ -z $SHARDCTL ]] || return 0
+	for name in "${DOUSHARD_BUILD_DIR:-$ROOT/build}/shardctl" "${ROOT%/share/doushard}/bin/shardctl" \
+		"$(type -P shardctl || true)"; do
+		if [[ -x $name ]]; then
+			SHARDCTL=$name
+			return 0
+		fi
+	done
+	die "shardctl is neither in ${DOUSHARD_BUILD_DIR:-$ROOT/build} nor installed: run make, or set DOUSHARD_BUILD_DIR"
+}
+
+# topology_shards FILE: lines "name host port socket", tabs in between, - for what is not given.
+# False: shardctl, which reads the file as the servers do, has said what is wrong with it.
 topology_shards() {
-	sed 's|//.*||; s/#.*//' "$1" | tr '\n' ' ' | awk '
-		function field(text, key,   v) {
-			if (!match(text, "(^|[ \t;{])" key "[ \t]*[=:][ \t]*(\"[^\"]*\"|[0-9]+)")) return "-"
-			v = substr(text, RSTART, RLENGTH)
-			sub(/^[^=:]*[=:][ \t]*/, "", v)
-			gsub(/"/, "", v)
-			return v == "" ? "-" : v
-		}
-		{
-			n = split($0, group, "{")
-			for (i = 2; i <= n; i++) {
-				sub(/}.*/, "", group[i])
-				print field(group[i], "name") "\t" field(group[i], "host") "\t" \
-					field(group[i], "port") "\t" field(group[i], "socket")
-			}
-		}'
+	shardctl_find
+	"$SHARDCTL" servers "--topology=$1" || return 1
 }
 
 # shard_options HOST PORT SOCKET: sets where, the options by which a client finds the shard.

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
-# What the scripts for whole tasks share: where shardctl is, how it reaches the shards, and being
-# asked. Sourced after lib.sh, never run.
+# What the scripts for whole tasks share: how shardctl reaches the shards, and being asked. Sourced after lib.sh, never run.
 
 # Options for shardctl that say where the shards are, and who asks.
 PLACE=()
@@ -21,18 +20,6 @@ place_option() {
 	-h | --help) usage_exit ;;
 	*) return 1 ;;
 	esac
-}
-
-# Sets SHARDCTL: that of DOUSHARD_BUILD_DIR, of this checkout, or of the installation.
-shardctl_find() {
-	local name
-	for name in "${DOUSHARD_BUILD_DIR:-$ROOT/build}/shardctl" "$(command -v shardctl || true)"; do
-		if [[ -x $name ]]; then
-			SHARDCTL=$name
-			return 0
-		fi
-	done
-	die "shardctl is neither in $ROOT/build nor in PATH: run make, or set DOUSHARD_BUILD_DIR"
 }
 
 # One account for all: a password file is that of one.

@@ -16,7 +16,7 @@
 #   --defaults-file=FILE        option file of the client with user and password of an
 #   --defaults-extra-file=FILE  account that may create databases, users and routines, on all shards
 #   --passwords=DIR             as in scripts/migrate: passwords for the accounts
-#   --shardctl=PROGRAM          (shardctl, or build/shardctl of the checkout)
+#   --shardctl=PROGRAM          (that of the checkout or the installation)
 #   --without=NAME              go on although this other shard does not answer: what only it has
 #                               heard is not known; may be repeated
 #   --dry-run                   say what is lost, change nothing
@@ -45,7 +45,7 @@ set -euo pipefail
 DATABASE=doushard
 ENTRIES_MAX=2000
 
-topology='' shard='' from='' in_place=0 datadir='' passwords='' shardctl='' dry_run=0 yes=0
+topology='' shard='' from='' in_place=0 datadir='' passwords='' dry_run=0 yes=0
 defaults=() without=' '
 
 while (($# > 0)); do
@@ -60,7 +60,10 @@ while (($# > 0)); do
 		defaults=("${1%%=*}=$(absolute "${1#*=}")")
 		;;
 	--passwords=*) passwords=$(absolute "${1#*=}") ;;
-	--shardctl=*) shardctl=${1#*=} ;;
+	--shardctl=*)
+		SHARDCTL=$(type -P -- "${1#*=}") || die "${1#*=} is no program"
+		export SHARDCTL # for scripts/migrate
+		;;
 	--without=*) without+="${1#*=} " ;;
 	--dry-run) dry_run=1 ;;
 	--yes) yes=1 ;;
@@ -74,12 +77,7 @@ done
 [[ -z $from || $in_place == 0 ]] || misuse "--from and --in-place exclude each other"
 [[ -r $topology ]] || die "cannot read $topology"
 command -v mariadb >/dev/null || die "the client mariadb is missing (package mariadb-client-core)"
-for program in "$shardctl" "${DOUSHARD_BUILD_DIR:-$ROOT/build}/shardctl" shardctl; do
-	if [[ -n $program ]] && command -v "$program" >/dev/null; then
-		shardctl=$program
-		break
-	fi
-done
+shardctl_find
 
 ok() { say "[OK] $*"; }
 note() { say "[!] $*"; }
@@ -90,7 +88,8 @@ fail() {
 
 # ---- the shards -----------------------------------------------------------------------
 
-mapfile -t lines < <(topology_shards "$topology")
+shards=$(topology_shards "$topology")
+mapfile -t lines <<<"$shards"
 declare -A at_host at_port at_socket
 others=()
 for line in "${lines[@]}"; do
@@ -317,11 +316,11 @@ settle() {
 compare() {
 	local status=0
 	local options=(verify "--topology=$topology" "--shard=$shard" --dry-run)
-	if [[ -z $shardctl || -z $passwords || ! -r $passwords/admin_password ]]; then
+	if [[ -z $passwords || ! -r $passwords/admin_password ]]; then
 		note "to compare with the other shards and admit it: shardctl verify --shard=$shard"
 		return
 	fi
-	"$shardctl" "${options[@]}" "--password-file=$passwords/admin_password" 2>"$work/verify" || status=$?
+	"$SHARDCTL" "${options[@]}" "--password-file=$passwords/admin_password" 2>"$work/verify" || status=$?
 	((status < 2)) || fail "shardctl verify: $(tail -n 3 -- "$work/verify")"
 	note "$shard is refused until it is admitted: shardctl verify --shard=$shard"
 }

@@ -151,7 +151,7 @@ async function replace(seat, program) {
 }
 
 const migrate = (...args) => promisify(execFile)(join(next, "scripts", "migrate"),
-  [`--topology=${cluster.files.topology}`, `--defaults-file=${cluster.files.root_cnf}`, ...args]).then(({ stdout }) => stdout);
+  [`--topology=${cluster.files.topology}`, `--defaults-file=${cluster.files.root_cnf}`, ...args], { env: cluster.env }).then(({ stdout }) => stdout);
 
 test("new tables, routines and servers while requests of every kind go on: none fails", async (t) => {
   const old = cluster.server.program;

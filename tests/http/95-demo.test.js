@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -524,8 +524,12 @@ test("add-shard.sh looks at a server before it is a shard, and writes it into th
   const { shards, files } = endpoints();
   const { socket, port } = shards[2];
   const list = join(parent, "topology.conf");
-  const line = (shard) => `  { name = "${shard.name}"; host = "127.0.0.1"; port = ${shard.port}; } # the "}" of ${shard.name}`;
-  writeFileSync(list, `# servers = ( { name = "no"; } );\nservers = (\n${line(shards[0])},\n${line(shards[1])}\n);\n# the end }\n`.replaceAll(/ (#[^\n]*),\n/g, ", $1\n"));
+  const odd = join(parent, "a#b", "sock"); /* what looks like comments, as it stands in the file */
+  mkdirSync(join(parent, "a#b"));
+  symlinkSync(shards[1].socket, odd);
+  const line = (shard, at) => `  { name = "${shard.name}"; ${at}; } # the "}" of ${shard.name}`;
+  writeFileSync(list, `# servers = ( { name = "no"; } );\nservers = (\n${line(shards[0], `host = "127.0.0.1"; port = ${shards[0].port}`)},\n${
+    line(shards[1], `socket = "${odd.replace("/a#b/", "//a#b//")}"`)}\n);\n# the end }\n`.replaceAll(/ (#[^\n]*),\n/g, ", $1\n"));
   const text = readFileSync(list, "utf8");
   const add = (...args) => spawnSync(join(ROOT, "scripts", "add-shard.sh"),
     [`--topology=${list}`, `--defaults-file=${files.root_cnf}`, `--password-file=${join(directory, "secrets", "admin_password")}`, ...args],
@@ -555,7 +559,7 @@ test("add-shard.sh looks at a server before it is a shard, and writes it into th
   /* The server reads it, too. */
   const accepted = async () => (await metrics(api)).doushard_config_reloads_total;
   const before = await accepted();
-  writeFileSync(files.topology, written);
+  writeFileSync(files.topology, written.replace(/"[^"]*a#b[^"]*"/, `"${shards[1].socket}"`));
   process.kill((await status()).members.get("server1").pid, "SIGHUP");
   await until("the server to take the file", async () => (await accepted()) === before + 1);
   assert.equal((await metrics(api))['doushard_shard_up{shard="shard3"}'], 1);

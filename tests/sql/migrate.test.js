@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* scripts/migrate on one shard: from nothing, again, only what has changed, after a run that was killed in
- * the middle; and without a moment in which a CALL misses its routine or waits for long. */
+/* scripts/migrate: from nothing, again, only what has changed, after a run that was killed in the middle, two runs
+ * at once; several shards, as the topology file has them; and without a moment in which a CALL misses its routine
+ * or waits for long. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
+import { buildDir } from "../lib/cluster.js";
 import { nextHelpers, nextProcedures } from "../lib/next.js";
+import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { Mariadb, PROCEDURES, account, call, newUser, ownerOp, until } from "./lib.js";
 import { grants, matches, objects } from "./objects.js";
 
@@ -21,6 +24,7 @@ let root;
 let dir;
 let passwords;
 before(async () => {
+  assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
   server = await Mariadb.start();
   dir = mkdtempSync(path.join(tmpdir(), "doushard-migrate-"));
   passwords = path.join(dir, "passwords");
@@ -45,7 +49,8 @@ function copy(name) {
 /* A process group of its own, so that all of it can be killed at once. */
 function start(from, ...args) {
   const child = spawn(path.join(from, "scripts", "migrate"), [`--topology=${dir}/topology.conf`,
-    `--defaults-file=${dir}/root.cnf`, `--passwords=${passwords}`, ...args], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    `--defaults-file=${dir}/root.cnf`, `--passwords=${passwords}`, ...args],
+    { detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DOUSHARD_BUILD_DIR: buildDir() } });
   child.text = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { child.text += chunk; });
   child.ended = new Promise((resolve) => child.once("close", (status) => resolve({ status, text: child.text })));
@@ -152,6 +157,104 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   await isAsExpected();
   assert.ok(await isComplete());
   assert.match(await succeeds(ROOT), /up to date/);
+});
+
+/* A topology file; resolves to the option that names it. */
+function topology(name, text) {
+  writeFileSync(path.join(dir, name), text);
+  return `--topology=${path.join(dir, name)}`;
+}
+
+test("the topology is what servers read: quoted # and //, comments with servers in them", async () => {
+  const odd = path.join(dir, "a#b");
+  mkdirSync(odd);
+  symlinkSync(server.socket, path.join(odd, "sock"));
+  const file = topology("odd.conf", `# servers = ( { name = "shard7"; socket = "/nowhere/7"; } );
+servers = (
+  /* { name = "shard8"; socket = "/nowhere/8";
+     }, */
+  // { name = "shard9"; socket = "/nowhere/9"; },
+  { socket = "${odd}//sock"; port : 0x10; name = "shard" /* { */ "1"; } # the "}"
+);
+`);
+  const listed = await shardctl(["servers", file]);
+  assert.deepEqual([listed.status, listed.out, listed.err], [0, `shard1\t-\t16\t${odd}//sock\n`, ""]);
+  assert.match(await succeeds(ROOT, file), /^shard1: up to date, schema version \d$/);
+});
+
+test("a topology that servers would refuse: file and line, and nothing is done", async () => {
+  await root.run("DROP PROCEDURE slot_where");
+  for (const [text, said] of [
+    [`servers = (\n{ name = "shard1"; socket = "${server.socket}"; },\n{ name = "shard1"; socket = "/x"; } );`, /bad\.conf:3: the name shard1 is used twice/],
+    [`servers = (\n{ name = "shard1"; sokcet = "${server.socket}"; } );`, /bad\.conf:2: sokcet is not known/],
+    [`servers = ( { name = "shard1"; socket = "${server.socket}\\t"; } );`, /bad\.conf:1: socket must have no control/],
+    ["servers = ( );", /bad\.conf:1: has 0 servers/],
+  ]) {
+    const { status, text: out } = await migrate(ROOT, topology("bad.conf", text));
+    assert.equal(status, 1, out);
+    assert.match(out, said);
+    assert.equal(out.trim().split("\n").length, 1, out);
+  }
+  assert.equal((await bodies()).slot_where, undefined);
+});
+
+test("several shards, in order: stops at the first that fails, does --only those that are named", async () => {
+  const other = await Mariadb.start();
+  try {
+    const third = other.session();
+    const isTouched = async () => await third.value("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = 'doushard'") !== "0";
+    const line = (name, socket) => `{ name = "${name}"; socket = "${socket}"; }`;
+    const three = topology("three.conf",
+      `servers = ( ${line("shard1", server.socket)}, ${line("shard2", `${dir}/nobody`)}, ${line("shard3", other.socket)} );`);
+
+    const unknown = await migrate(ROOT, three, "--only=shard1", "--only=shard9");
+    assert.deepEqual([unknown.status, unknown.text], [1, `migrate: ${dir}/three.conf names no shard shard9\n`]);
+    assert.equal((await bodies()).slot_where, undefined, "shard1 is as it was");
+
+    assert.match(await succeeds(ROOT, three, "--only=shard3"), /^shard3: loaded schema version 0 to \d .*$/);
+    assert.equal((await bodies()).slot_where, undefined, "shard1 is as it was");
+    await third.run("DROP DATABASE doushard");
+
+    const stopped = await migrate(ROOT, three);
+    assert.equal(stopped.status, 1);
+    assert.match(stopped.text, /^shard1: loaded 1 of \d+ routines \(slot_where\), grants$/m);
+    assert.match(stopped.text, /shard2 failed, see above; the shards after it were not touched$/m);
+    assert.doesNotMatch(stopped.text, /shard3/);
+    assert.ok(!(await isTouched()));
+
+    const both = topology("both.conf", `servers = ( ${line("shard3", other.socket)}, ${line("shard1", server.socket)} );`);
+    assert.match(await succeeds(ROOT, both), /^shard3: loaded schema version 0 to \d .*\nshard1: up to date, schema version \d$/);
+  } finally {
+    await other.stop();
+  }
+});
+
+test("two runs at once on one shard: one waits, and then finds what the other has done", async () => {
+  const slow = copy("first");
+  const install = readFileSync(path.join(slow, "procedures", "install.sql"), "utf8");
+  const names = [...install.matchAll(/^SOURCE .*\/(\w+)\.sql$/gm)].map(([, name]) => name);
+  const last = names.findLast((name) => !name.startsWith("_"));
+  assert.ok(names.indexOf("slot_where") < names.indexOf(last));
+  const at = path.join(slow, "procedures", "slot", "slot_where.sql");
+  writeFileSync(at, `DO GET_LOCK('hold', 600);\n${readFileSync(at, "utf8")}`);
+  await root.run(`DROP PROCEDURE ${last}`);
+  const holder = server.session();
+  await holder.run("DO GET_LOCK('hold', 0)");
+  const waits = (what) => async () => await root.value(`SELECT COUNT(*) FROM information_schema.processlist
+    WHERE state = 'User lock' AND info LIKE '%${what}%'`) === "1";
+
+  const first = start(slow);
+  await until("the first to be in the middle", waits("hold"));
+  const second = start(ROOT);
+  await until("the second to wait for it", waits("doushard:migrate"));
+  assert.equal((await bodies())[last], undefined);
+  await holder.run("DO RELEASE_LOCK('hold')");
+  const [one, two] = await Promise.all([first.ended, second.ended]);
+  assert.deepEqual([one.status, two.status], [0, 0], one.text + two.text);
+  assert.match(one.text, new RegExp(`loaded 2 of \\d+ routines \\((?=.*slot_where).*${last}.*\\)`));
+  assert.match(two.text, /^shard1: loaded 1 of \d+ routines \(slot_where\), grants\n$/);
+  await isAsExpected();
+  await holder.end();
 });
 
 test("a password file without a password is refused before anything is done", async () => {
