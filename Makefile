@@ -17,10 +17,10 @@
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make web                build the client page anew, which needs Node: server/web/dist
-#   make install            programs, manual page, units of systemd, samples, procedures, and the
-#                           directories for videos; honours DESTDIR
-#   make uninstall          remove what install put there (not the configuration)
-#   make dist               doushard-VERSION.tar.gz of the last commit
+#   make install            programs, manual page, units of systemd, samples, procedures, licence, and
+#                           the directories for videos; honours DESTDIR
+#   make uninstall          remove what install put there (not the configuration, not the videos)
+#   make dist               doushard-VERSION.tar.gz of the last commit, in the directory distdir (.)
 #   make clean              remove the objects of this configuration
 #   make distclean          remove everything that make ever made
 #   make compile_commands.json   for clang-tidy and editors
@@ -300,30 +300,41 @@ bench-plan: $(BUILD)/tests/bench_plan
 
 # ---- style ---------------------------------------------------------------------------
 
-shell_scripts = $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' $$(git ls-files scripts .ci tests procedures) 2>/dev/null)
-js_files      = $(shell git ls-files '*.js' '*.mjs' '*.cjs' ':!server/web/dist')
+# The files of the project: what git knows, or, in a tarball, what is there and was not made since.
+tree := $(if $(wildcard .version),find * .ci -type f,git ls-files) | \
+        grep -Ev '(^|/)(node_modules|build|build-[^/]*|var|var\.[^/]*)/|^server/web/dist/'
+# Asked only when they are looked at, and once.
+shell_scripts = $(eval shell_scripts := $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' \
+                  $$($(tree) | grep -E '^(scripts|\.ci|tests|procedures)/') /dev/null))$(shell_scripts)
+js_files      = $(eval js_files := $(shell $(tree) | grep -E '\.[cm]?js$$'))$(js_files)
+
+# looks_at NAME,FILES: says at how many; to have looked at none is a failure.
+define looks_at
+$(say) $(1) '$(words $(2)) files'
+$(if $(strip $(2)),,@echo '$@ has looked at nothing: there are no such files here' >&2; exit 1)
+endef
 
 .PHONY: lint-format lint-tidy lint-shell lint-js
 lint: lint-format lint-tidy lint-shell lint-js
 
 lint-format:
-	$(say) FORMAT '$(words $(c_sources) $(c_headers)) files'
+	$(call looks_at,FORMAT,$(c_sources) $(c_headers))
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
 
 # Paths are not followed through tests: these run under the sanitizers, every one of them.
 tidy = printf '%s\n' $(1) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p . \
        $(addprefix --extra-arg=,-Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES))
 lint-tidy: compile_commands.json
-	$(say) TIDY '$(words $(c_sources)) files'
+	$(call looks_at,TIDY,$(c_sources))
 	$(Q)$(call tidy,$(filter-out tests/%,$(c_sources)))
 	$(Q)$(call tidy,$(filter tests/%,$(c_sources))) --checks='-clang-analyzer-*'
 
 lint-shell:
-	$(say) SHELL '$(words $(shell_scripts)) files'
-	$(Q)$(if $(shell_scripts),$(SHELLCHECK) -x -S style $(shell_scripts))
+	$(call looks_at,SHELL,$(shell_scripts))
+	$(Q)$(SHELLCHECK) -x -S style $(shell_scripts)
 
 lint-js:
-	$(say) NODE '$(words $(js_files)) files'
+	$(call looks_at,NODE,$(js_files))
 	$(Q)$(foreach f,$(js_files),$(NODE) --check $(f) &&) :
 
 format:
@@ -342,7 +353,7 @@ compile_commands.json: $(BUILD)/flags $(c_sources)
 # ---- installation --------------------------------------------------------------------
 
 data_files    = $(sort $(shell find procedures config -type f ! -name '*.service' ! -name '*.1' 2>/dev/null)) \
-                $(wildcard server/api/openapi.yaml)
+                $(wildcard server/api/openapi.yaml LICENSE)
 tool_files    = $(wildcard scripts/migrate scripts/add-shard.sh scripts/backup-shard.sh \
                 scripts/restore-shard.sh scripts/deploy-procedures.sh scripts/rebalance.sh \
                 scripts/drain-shard.sh scripts/operate.sh scripts/lib.sh)
@@ -388,11 +399,12 @@ uninstall:
 # ---- the rest ------------------------------------------------------------------------
 
 tarball := doushard-$(VERSION)
+distdir ?= .
 
 dist:
-	git archive --prefix=$(tarball)/ \
-	    --add-virtual-file='$(tarball)/.version:$(version_words)' HEAD \
-	    | gzip -9n >$(tarball).tar.gz
+	git archive --format=tar --prefix=$(tarball)/ --output='$(distdir)/$(tarball).tar' \
+	    --add-virtual-file='$(tarball)/.version:$(version_words)' HEAD
+	gzip -9nf '$(distdir)/$(tarball).tar'
 
 clean:
 	rm -rf $(BUILD)
