@@ -361,19 +361,18 @@ unit_files    = $(wildcard config/*.service)
 man_pages     = $(wildcard config/*.1)
 sample_files  = $(wildcard config/doushard.conf config/topology.conf config/mover.conf)
 
+# install_shared MODE,FILES: each below the shared directory as it is here, a directory at a time.
+install_shared = @set -e; $(foreach d,$(sort $(dir $(2))), \
+    t='$(DESTDIR)$(datadir)/doushard/$(patsubst server/api/%,%,$(d))'; $(INSTALL) -d "$$t"; \
+    $(INSTALL) -m $(1) $(foreach f,$(2),$(if $(filter $(d),$(dir $(f))),$(f))) "$$t";)
+
 # A configuration that is already there is never overwritten; the samples beside it are.
 install: $(program) $(shardctl)
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(datadir)/doushard' \
 	    '$(DESTDIR)$(sysconfdir)/doushard'
 	$(INSTALL) -m 755 $(program) $(shardctl) '$(DESTDIR)$(bindir)/'
-	@for f in $(data_files); do \
-	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$${f#server/api/}"); \
-	    $(INSTALL) -d "$$d" && $(INSTALL) -m 644 "$$f" "$$d/" || exit; \
-	done
-	@for f in $(tool_files); do \
-	    d='$(DESTDIR)$(datadir)/doushard/'$$(dirname "$$f"); \
-	    $(INSTALL) -d "$$d" && $(INSTALL) -m 755 "$$f" "$$d/" || exit; \
-	done
+	$(call install_shared,644,$(data_files))
+	$(call install_shared,755,$(tool_files))
 	$(INSTALL) -d '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(unitdir)'
 	$(INSTALL) -m 644 $(man_pages) '$(DESTDIR)$(mandir)/man1/'
 	@for f in $(unit_files); do \
