@@ -590,9 +590,11 @@ static enum move_status stay(struct move_run *run)
 
 /* ---- Where things are ---- */
 
-/* slot_move hears with the next beat that the slot has moved, if it has not. */
+/* slot_move hears with the next beat that the slot has moved, if it has not. What made
+ * the copy slow is over. */
 static void note_flip(struct move_run *run)
 {
+    run->throttle = "";
     if (run->move->flipped_at_ms == 0) {
         run->move->flipped_at_ms = clock_wall_ms();
         run->is_flipped = true;

@@ -298,7 +298,8 @@ static void look_for_load(struct move_run *run)
         return;
     }
     run->throttle = "";
-    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms) {
+    if (limits->commit_ms > 0 && run->commit_ms > limits->commit_ms &&
+        run->move->phase == PHASE_COPYING) {
         run->throttle = "commits are slow";
     }
     for (size_t i = 0; i < ARRAY_LEN(links) && limits->statements_max > 0 &&
