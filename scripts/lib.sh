@@ -19,6 +19,9 @@ die() {
 	exit 1
 }
 
+# Processes are known by /proc, and bash needs /dev/fd, which leads there.
+[[ -r /proc/self/stat ]] || die "/proc is not mounted here: mount -t proc proc /proc"
+
 # The header comment of the running script is its help.
 usage() { sed -n '/^#!/d; /^# SPDX-/d; /^[^#]/q; /^$/q; s/^# \{0,1\}//p' "$0"; }
 

@@ -188,6 +188,12 @@ test("where no jail can be made, up says so first, with the reason and what to d
   assert.doesNotMatch(banner, /videos +none/);
 });
 
+test("without /proc no script begins, and says what is missing", () => {
+  const { status, stderr } = spawnSync("bwrap", ["--dev-bind", "/", "/", "--tmpfs", "/proc", join(ROOT, "scripts", "demo"), "down"],
+    { encoding: "utf8", env: { ...process.env, ...environment } });
+  assert.deepEqual([status, stderr], [1, "demo: /proc is not mounted here: mount -t proc proc /proc\n"]);
+});
+
 test("seed ends with the first upload that the server cannot examine", async () => {
   const uploads = [];
   const answers = {
