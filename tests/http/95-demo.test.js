@@ -184,8 +184,8 @@ test("where no jail can be made, up says so first, with the reason and what to d
   }
   const { code, stdout } = await demoIn(env, "up", "--no-build");
   assert.equal(code, 0);
-  assert.match(stdout, /^Everything else works[^]*no videos[^]*^ +videos +none/m);
-  assert.doesNotMatch(banner, /videos +none/);
+  assert.match(stdout, /^Everything else works[^]*no videos were made[^]*^ +videos +uploads are refused/m);
+  assert.doesNotMatch(banner, /uploads are refused/);
 });
 
 test("without /proc no script begins, and says what is missing", () => {
