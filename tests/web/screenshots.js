@@ -19,7 +19,7 @@ const SHOWN_IN_README = new Map([
 
 /* Who is shown, and a clip; what they did, scripts/seed has done. */
 async function seeded(api) {
-  const names = ["demo1", "harbour walks", "六点的厨房"];
+  const names = ["demo1", "harbour walks", "六点厨房"];
   const users = await Promise.all(names.map(async (name, n) => ({ id: (await api.login(name, `demo-${n + 1}`)).user_id })));
   const [{ play_url }] = (await api.feed()).video_list;
   return { users, clip: (await api.fetch(play_url)).body };
