@@ -95,7 +95,7 @@ static enum upload_status take_place(struct exchange *ex, uint64_t user_id)
     const struct upload_limits limits = upload_limits(ex->config);
     enum upload_status status = UPLOAD_OK;
 
-    if (room->link == NULL) {
+    if (!room->has_place) {
         room->user_id = user_id;
         room->network = address_network(request_client(&ex->req));
         status = uploads_enter(uploads, room, &limits);
@@ -148,7 +148,7 @@ void exchange_body_identify(struct exchange *ex)
     struct request *req = &ex->req;
     const struct upload_limits limits = upload_limits(ex->config);
 
-    if (ex->body.room.link != NULL && req->who.user_id != 0 &&
+    if (ex->body.room.has_place && req->who.user_id != 0 &&
         req->upload_status == UPLOAD_OK) {
         req->upload_status = uploads_identify(req->app->uploads, &ex->body.room,
                                               req->who.user_id, &limits);

@@ -310,10 +310,11 @@ static bool has_place_locked(const struct uploads *uploads,
 enum upload_status uploads_enter(struct uploads *uploads, struct upload_room *room,
                                  const struct upload_limits *limits)
 {
-    CHECK(room->link == NULL);
+    CHECK(!room->has_place);
     pthread_mutex_lock(&uploads->shared.mutex);
     bool has_place = has_place_locked(uploads, room, limits);
     if (has_place) {
+        room->has_place = true;
         room->link = &uploads->shared.rooms;
         room->next = uploads->shared.rooms;
         if (room->next != NULL) {
@@ -330,7 +331,7 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
 {
     enum upload_status status = UPLOAD_OK;
 
-    CHECK(room->link != NULL && user_id != 0);
+    CHECK(room->has_place && user_id != 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     if (room->user_id != user_id) {
         struct places places = count_locked(uploads, user_id, NULL);
@@ -388,7 +389,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
     uint64_t more = bytes > room->bytes ? bytes - room->bytes : 0;
     uint64_t now = atomic_load(&uploads->written_bytes);
 
-    CHECK(room->link != NULL || bytes == 0);
+    CHECK(room->has_place || bytes == 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     uint64_t reserved = uploads->shared.reserved_bytes;
     /* Of those that the look saw, some may have ended since. */
@@ -410,7 +411,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
 
 void uploads_release(struct uploads *uploads, struct upload_room *room)
 {
-    if (room->link == NULL) {
+    if (!room->has_place) {
         return;
     }
     pthread_mutex_lock(&uploads->shared.mutex);
@@ -422,7 +423,7 @@ void uploads_release(struct uploads *uploads, struct upload_room *room)
         room->next->link = room->link;
     }
     pthread_mutex_unlock(&uploads->shared.mutex);
-    *room = (struct upload_room){.link = NULL};
+    *room = (struct upload_room){.has_place = false};
 }
 
 /* ---- One file ---- */

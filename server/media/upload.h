@@ -94,10 +94,11 @@ struct upload_limits upload_limits(const struct config *config);
  * Strangers are those of whom no token has come yet: together they get at most half of
  * all places and of the spool, so that those who are known always find some. */
 struct upload_room {
-    struct upload_room *next; /* under the mutex of all uploads, as all of it */
-    struct upload_room **link;
-    uint64_t user_id;       /* 0: a stranger */
-    struct address network; /* that a stranger counts for (address_network()) */
+    bool has_place;            /* for its owner alone */
+    struct upload_room *next;  /* under the mutex of all uploads, as all that follows */
+    struct upload_room **link; /* also written by who comes next */
+    uint64_t user_id;          /* 0: a stranger */
+    struct address network;    /* that a stranger counts for (address_network()) */
     uint64_t bytes;
 };
 

@@ -86,7 +86,7 @@ static int setup(void **state)
                                             .n_max = 8,
                                             .user_max = 2,
                                             .address_max = 2};
-    fixture.room = (struct upload_room){.link = NULL};
+    fixture.room = (struct upload_room){.has_place = false};
     *state = &fixture;
     return fixture.uploads == NULL;
 }
@@ -124,7 +124,7 @@ static enum upload_status enter(struct fixture *fixture, struct upload_room *roo
 static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
                                   uint64_t bytes)
 {
-    if (room->link == NULL) {
+    if (!room->has_place) {
         room->user_id = (uint64_t)(uintptr_t)room;
         assert_int_equal(uploads_enter(fixture->uploads, room, &fixture->limits),
                          UPLOAD_OK);
@@ -136,7 +136,7 @@ static enum upload_status reserve(struct fixture *fixture, struct upload_room *r
 static enum upload_status begin(struct fixture *fixture, uint64_t limit_bytes,
                                 struct upload **upload)
 {
-    if (fixture->room.link == NULL) {
+    if (!fixture->room.has_place) {
         assert_int_equal(enter(fixture, &fixture->room, 7, 1), UPLOAD_OK);
     }
     return upload_new(fixture->uploads, &fixture->room, limit_bytes, upload);
@@ -346,8 +346,8 @@ static void test_bad_directory(void **state)
 static void test_room_on_disk(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room first = {.link = NULL};
-    struct upload_room second = {.link = NULL};
+    struct upload_room first = {.has_place = false};
+    struct upload_room second = {.has_place = false};
     assert_int_equal(reserve(fixture, &first, 90 * MEGABYTE + 1), UPLOAD_DISK_FULL);
     assert_int_equal(state_of(fixture).reserved_bytes, 0);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
@@ -368,7 +368,7 @@ static void test_room_on_disk(void **state)
 static void test_room_where_less_is(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room room = {.link = NULL};
+    struct upload_room room = {.has_place = false};
     look(fixture, 100 * MEGABYTE, 9 * MEGABYTE);
     assert_int_equal(state_of(fixture).free_bytes, 9 * MEGABYTE);
     assert_int_equal(reserve(fixture, &room, 0), UPLOAD_DISK_FULL);
@@ -394,8 +394,8 @@ static void test_room_that_is_written(void **state)
 {
     static char block[1 << 20];
     struct fixture *fixture = *state;
-    struct upload_room first = {.link = NULL};
-    struct upload_room second = {.link = NULL};
+    struct upload_room first = {.has_place = false};
+    struct upload_room second = {.has_place = false};
     struct upload *upload = NULL;
     memcpy(block, HEAD, HEAD_LEN);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
@@ -424,8 +424,8 @@ static void test_room_that_is_written(void **state)
 static void test_spool(void **state)
 {
     struct fixture *fixture = *state;
-    struct upload_room first = {.link = NULL};
-    struct upload_room second = {.link = NULL};
+    struct upload_room first = {.has_place = false};
+    struct upload_room second = {.has_place = false};
     fixture->limits.spool_max_bytes = 50 * MEGABYTE;
     assert_int_equal(reserve(fixture, &first, 50 * MEGABYTE + 1), UPLOAD_BUSY);
     assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE), UPLOAD_OK);
