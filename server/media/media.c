@@ -384,6 +384,29 @@ static bool is_jpeg(const char *data, size_t len)
            memcmp(data + len - 2, "\xff\xd9", 2) == 0;
 }
 
+/* Run ARGV, which prints a picture: *JPEG, malloc'ed, and *LEN. FAILURE is what it says
+ * of a file of which none can be made. */
+static enum media_status run_for_jpeg(const struct exam *exam, const char *const argv[],
+                                      enum media_status failure, char **jpeg, size_t *len)
+{
+    struct jail_result result;
+    enum media_status status = run(exam, argv, MEDIA_COVER_BYTES, &result);
+
+    if (status == MEDIA_OK &&
+        (result.output == NULL || !is_jpeg(result.output, result.output_len))) {
+        status = failure;
+    }
+    if (status == MEDIA_OK) {
+        *jpeg = result.output;
+        *len = result.output_len;
+        result.output = NULL;
+    } else if (status == MEDIA_NOT_VIDEO || status == failure) {
+        status = reason(&result, failure);
+    }
+    jail_result_release(&result);
+    return status;
+}
+
 static enum media_status cut_cover(const struct exam *exam, struct media_facts *facts)
 {
     // clang-format off
@@ -397,24 +420,24 @@ static enum media_status cut_cover(const struct exam *exam, struct media_facts *
         "-c:v", "mjpeg", "-q:v", "4", "-f", "image2pipe", "pipe:1", NULL,
     };
     // clang-format on
-    struct jail_result result;
-    enum media_status status = run(exam, argv, MEDIA_COVER_BYTES, &result);
-    if (status == MEDIA_OK &&
-        (result.output == NULL || !is_jpeg(result.output, result.output_len))) {
-        status = MEDIA_UNREADABLE;
-    }
-    if (status == MEDIA_OK) {
-        facts->cover = result.output;
-        facts->cover_len = result.output_len;
-        result.output = NULL;
-    } else if (status == MEDIA_NOT_VIDEO || status == MEDIA_UNREADABLE) {
-        status = reason(&result, MEDIA_UNREADABLE);
-    }
-    jail_result_release(&result);
-    return status;
+    return run_for_jpeg(exam, argv, MEDIA_UNREADABLE, &facts->cover, &facts->cover_len);
 }
 
 /* ---- Both ---- */
+
+/* Only so many files are examined at a time; gate_leave() is due after MEDIA_OK. */
+static enum media_status wait_for_turn(struct media *media, int64_t deadline_ms)
+{
+    switch (gate_enter(&media->gate, deadline_ms)) {
+    case GATE_FULL:
+        return MEDIA_BUSY;
+    case GATE_LATE:
+        return MEDIA_TIMEOUT;
+    case GATE_ENTERED:
+        break;
+    }
+    return MEDIA_OK;
+}
 
 static struct exam exam_make(struct media *media, const struct config *config, int fd,
                              int64_t deadline_ms)
@@ -460,13 +483,9 @@ enum media_status media_examine(struct media *media, const struct config *config
     if (status != MEDIA_OK) {
         return status;
     }
-    switch (gate_enter(&media->gate, deadline_ms)) {
-    case GATE_FULL:
-        return MEDIA_BUSY;
-    case GATE_LATE:
-        return MEDIA_TIMEOUT;
-    case GATE_ENTERED:
-        break;
+    status = wait_for_turn(media, deadline_ms);
+    if (status != MEDIA_OK) {
+        return status;
     }
     struct exam exam = exam_make(media, config, fd, deadline_ms);
     struct media_facts found = {0};
@@ -522,18 +541,14 @@ uint64_t media_copy_max_bytes(uint64_t size_bytes)
 enum media_status media_strip(struct media *media, const struct config *config,
                               const struct media_copy *copy)
 {
-    switch (gate_enter(&media->gate, copy->deadline_ms)) {
-    case GATE_FULL:
-        return MEDIA_BUSY;
-    case GATE_LATE:
-        return MEDIA_TIMEOUT;
-    case GATE_ENTERED:
-        break;
+    enum media_status status = wait_for_turn(media, copy->deadline_ms);
+    if (status != MEDIA_OK) {
+        return status;
     }
     struct exam exam = exam_make(media, config, copy->fd, copy->deadline_ms);
     exam.output_fd = copy->copy_fd;
     exam.file_bytes = media_copy_max_bytes(copy->size_bytes);
-    enum media_status status = copy_streams(&exam, "mp4");
+    status = copy_streams(&exam, "mp4");
     if (status == MEDIA_TAGS) {
         status = copy_streams(&exam, "mov"); /* which holds every kind of sound */
     }
@@ -579,21 +594,7 @@ static enum media_status convert(const struct exam *exam, const char *demuxer,
         "-c:v", "mjpeg", "-q:v", "3", "-f", "image2pipe", "pipe:1", NULL,
     };
     // clang-format on
-    struct jail_result result;
-    enum media_status status = run(exam, argv, MEDIA_COVER_BYTES, &result);
-    if (status == MEDIA_OK &&
-        (result.output == NULL || !is_jpeg(result.output, result.output_len))) {
-        status = MEDIA_NOT_PICTURE;
-    }
-    if (status == MEDIA_OK) {
-        *jpeg = result.output;
-        *len = result.output_len;
-        result.output = NULL;
-    } else if (status == MEDIA_NOT_VIDEO || status == MEDIA_NOT_PICTURE) {
-        status = reason(&result, MEDIA_NOT_PICTURE);
-    }
-    jail_result_release(&result);
-    return status;
+    return run_for_jpeg(exam, argv, MEDIA_NOT_PICTURE, jpeg, len);
 }
 
 enum media_status media_picture(struct media *media, const struct config *config,
@@ -604,18 +605,14 @@ enum media_status media_picture(struct media *media, const struct config *config
     if (demuxer == NULL) {
         return MEDIA_NOT_PICTURE;
     }
-    switch (gate_enter(&media->gate, source->deadline_ms)) {
-    case GATE_FULL:
-        return MEDIA_BUSY;
-    case GATE_LATE:
-        return MEDIA_TIMEOUT;
-    case GATE_ENTERED:
-        break;
+    enum media_status status = wait_for_turn(media, source->deadline_ms);
+    if (status != MEDIA_OK) {
+        return status;
     }
     struct exam exam = exam_make(media, config, source->fd, source->deadline_ms);
     (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%d",
                    config->picture_pixels_max);
-    enum media_status status = convert(&exam, demuxer, jpeg, len);
+    status = convert(&exam, demuxer, jpeg, len);
     gate_leave(&media->gate);
     return status;
 }
