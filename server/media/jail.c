@@ -57,7 +57,8 @@ struct run {
     struct buf output;
     struct jail_result *result;
     size_t errors_len;
-    bool killed; /* by us */
+    int64_t deadline_ms; /* monotonic; once killed: when the wait for it is given up */
+    bool killed;         /* by us */
 };
 
 struct jail *jail_new(void)
@@ -181,7 +182,7 @@ static void command_make(struct command *command, const struct jail_limits *limi
         /* --disable-userns wants to be told of the user namespace by name */
         "--unshare-user", "--unshare-all", "--disable-userns",
         "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL",
-        "--die-with-parent", "--new-session", "--clearenv", "--hostname", "jail",
+        "--die-with-parent", "--clearenv", "--hostname", "jail",
         "--ro-bind", argv[0], argv[0],
         "--ro-bind-try", "/usr/lib", "/usr/lib",
         "--ro-bind-try", "/usr/lib64", "/usr/lib64",
@@ -211,13 +212,17 @@ static void command_make(struct command *command, const struct jail_limits *limi
 
 /* ---- Start ---- */
 
-/* Killing bubblewrap ends its whole process namespace (--die-with-parent). */
+/* The whole session, not bubblewrap alone: its first process in the new namespace asks to
+ * die with it (--die-with-parent) only after it has started the program, and whoever asks
+ * after the parent's death is never told (PR_SET_PDEATHSIG(2const)). That process is in
+ * the group, too, and takes the namespace with it. */
 static void kill_run(struct run *run, enum jail_end why)
 {
     if (!run->killed) {
         run->killed = true;
         run->result->end = why;
-        (void)kill(run->pid, SIGKILL);
+        run->deadline_ms = clock_mono_ms() + GRACE_MS;
+        (void)kill(-run->pid, SIGKILL);
     }
 }
 
@@ -241,8 +246,9 @@ static int set_files(posix_spawn_file_actions_t *actions, const struct run *run)
     return error;
 }
 
-/* The child starts with no signal blocked and none ignored, whatever the server does. */
-static int set_signals(posix_spawnattr_t *attr)
+/* The child starts with no signal blocked and none ignored, whatever the server does, in
+ * a session of its own: no terminal to write to, and one group to kill. */
+static int set_session(posix_spawnattr_t *attr)
 {
     sigset_t none;
     sigset_t all;
@@ -253,8 +259,8 @@ static int set_signals(posix_spawnattr_t *attr)
         error = posix_spawnattr_setsigdefault(attr, &all);
     }
     if (error == 0) {
-        error = posix_spawnattr_setflags(attr,
-                                         POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        error = posix_spawnattr_setflags(
+            attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     }
     return error;
 }
@@ -275,7 +281,7 @@ static int spawn(struct run *run, const struct command *command)
     }
     error = set_files(&actions, run);
     if (error == 0) {
-        error = set_signals(&attr);
+        error = set_session(&attr);
     }
     if (error == 0) {
         /* posix_spawn() takes char *const[] but changes nothing. */
@@ -358,16 +364,15 @@ static void drain(struct run *run, int *fd, bool is_output)
 }
 
 /* Read both pipes to their ends: then everything that could write is gone. */
-static void watch(struct run *run, int64_t deadline_ms)
+static void watch(struct run *run)
 {
     while (run->out[0] >= 0 || run->err[0] >= 0) {
-        int64_t left = deadline_ms - clock_mono_ms();
+        int64_t left = run->deadline_ms - clock_mono_ms();
         if (left <= 0) {
             if (run->killed) {
                 return; /* somebody outlives a SIGKILL: the kernel will end it */
             }
             kill_run(run, JAIL_TIMED_OUT);
-            deadline_ms = clock_mono_ms() + GRACE_MS;
             continue;
         }
         /* A closed pipe is -1, which poll() skips. */
@@ -405,14 +410,14 @@ static void judge(struct jail_result *result, bool exited, int status)
 }
 
 /* Wait for the process itself, which may have closed its output before its end. */
-static void reap(struct run *run, int64_t deadline_ms)
+static void reap(struct run *run)
 {
     struct pollfd exited = {.fd = run->pidfd, .events = POLLIN};
-    int64_t left = deadline_ms - clock_mono_ms();
+    int64_t left = run->deadline_ms - clock_mono_ms();
     if (!run->killed && run->pidfd >= 0 && left > 0) {
         while (poll(&exited, 1, left > INT_MAX ? INT_MAX : (int)left) < 0 &&
                errno == EINTR) {
-            left = deadline_ms - clock_mono_ms();
+            left = run->deadline_ms - clock_mono_ms();
             left = left > 0 ? left : 0;
         }
     }
@@ -437,13 +442,14 @@ void jail_run(const struct jail *jail, const struct jail_limits *limits,
                       .seccomp_fd = -1,
                       .out = {-1, -1},
                       .err = {-1, -1},
-                      .result = result};
+                      .result = result,
+                      .deadline_ms = limits->deadline_ms};
     *result = (struct jail_result){.end = JAIL_BROKEN};
     buf_init(&run.output, limits->stdout_bytes);
     command_make(&command, limits, argv);
     if (start(&run, jail, limits, &command, input_fd)) {
-        watch(&run, limits->deadline_ms);
-        reap(&run, limits->deadline_ms);
+        watch(&run);
+        reap(&run);
         result->output = buf_detach(&run.output, &result->output_len);
     }
     buf_clear(&run.output);

@@ -3,7 +3,10 @@
 /* What a program in the jail can and cannot do, tried out by small Perl programs. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shard/base/check.h"
@@ -15,7 +18,7 @@
 
 #define PERL "/usr/bin/perl"
 
-/* Only a program that hangs is ended by this: the runs of one test have it together. */
+/* Only a program that hangs is ended by this. */
 #define PATIENCE_MS 600000
 
 static struct jail *jail;
@@ -170,6 +173,7 @@ static void test_limits(void **state)
     assert_int_equal(result.end, JAIL_KILLED);
     jail_result_release(&result);
 
+    limits = limits_of(PATIENCE_MS);
     run_perl("print 'x' x 4096", &limits, -1, &result);
     assert_int_equal(result.end, JAIL_EXITED);
     assert_int_equal(result.output_len, 4096);
@@ -187,6 +191,35 @@ static void test_limits(void **state)
     run_perl("my $x = 'x' x 400_000_000; print length $x", &limits, -1, &result);
     assert_true(result.end != JAIL_EXITED || result.exit_status != 0);
     jail_result_release(&result);
+}
+
+/* Bubblewrap's first process in the jail asks to die with bubblewrap only after the
+ * program has begun: a run that is killed before that must end, too. In its place a
+ * script whose child never asks; the lock on it is held until both are gone. */
+static void test_all_are_killed(void **state)
+{
+    (void)state;
+    static const char script[] = "#!/bin/sh\n"
+                                 "exec 9<\"$0\"; flock 9\n"
+                                 "sleep 1000 &\n"
+                                 "head -c 5000 /dev/zero; wait\n";
+    char path[] = "/tmp/test_jail.XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, script, strlen(script)), strlen(script));
+    assert_int_equal(fchmod(fd, 0700), 0);
+    (void)close(fd);
+    struct jail_limits limits = limits_of(PATIENCE_MS);
+    limits.bwrap_path = path;
+    struct jail_result result;
+    run_perl("", &limits, -1, &result);
+    assert_int_equal(result.end, JAIL_TOO_LOUD);
+    jail_result_release(&result);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    (void)close(fd);
+    assert_int_equal(unlink(path), 0);
 }
 
 static void test_broken(void **state)
@@ -241,8 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_input_and_output), cmocka_unit_test(test_doors),
         cmocka_unit_test(test_threads_are_fine), cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_limits),           cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_no_leak),
+        cmocka_unit_test(test_limits),           cmocka_unit_test(test_all_are_killed),
+        cmocka_unit_test(test_broken),           cmocka_unit_test(test_no_leak),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
