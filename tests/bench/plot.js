@@ -8,11 +8,11 @@ const LABEL = 190;
 const CURVE = 300;
 const COLOURS = ["#0b6e99", "#d9730d", "#6940a5", "#0f7b6c", "#ad1a72"];
 
-const escape = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const xml = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const round = (v) => Math.round(v * 10) / 10;
 const label = (v) => (v >= 100 ? Math.round(v).toLocaleString("en-US") : v.toPrecision(3));
 
-const text = (x, y, what, more = "") => `<text x="${round(x)}" y="${round(y)}" ${more}>${escape(what)}</text>`;
+const text = (x, y, what, more = "") => `<text x="${round(x)}" y="${round(y)}" ${more}>${xml(what)}</text>`;
 const line = (x1, y1, x2, y2, colour) =>
   `<line x1="${round(x1)}" y1="${round(y1)}" x2="${round(x2)}" y2="${round(y2)}" stroke="${colour}"/>`;
 

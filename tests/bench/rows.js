@@ -3,7 +3,7 @@
 /* What is measured: one entry per row of the table. `run` takes the bench and resolves to {sides, note}: the first
  * side is the figure, the others are what it is compared with, measured by turns in the same run. */
 
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { slotOfId } from "../lib/checks.js";
 import { statusOf } from "../lib/cluster.js";

@@ -21,7 +21,7 @@ import {
 import { Cluster } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
 import * as media from "../lib/media.js";
-import { CommandReader, PacketReader, Proxy } from "../lib/proxy.js";
+import { CommandReader, PacketReader, TcpProxy } from "../lib/proxy.js";
 import { parseAnswers, RawConnection } from "../lib/raw.js";
 import { literal, rowsFrom } from "../lib/sql.js";
 import { until } from "../lib/wait.js";
@@ -205,7 +205,7 @@ async function echoShard() {
 
 test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => {
   const shard = await echoShard();
-  const proxy = await Proxy.start({ port: shard.port });
+  const proxy = await TcpProxy.start({ port: shard.port });
   const say = async (text) => {
     const connection = await RawConnection.open(proxy.port);
     await connection.send(packet(0, [0x03], text));

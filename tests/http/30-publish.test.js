@@ -273,7 +273,7 @@ async function disguises() {
   const secret = media.uniqueClip(64);
   const path = media.onDisk("canary.mp4", secret);
   let knocks = 0;
-  const listener = http.createServer((req, res) => {
+  const listener = http.createServer((_req, res) => {
     knocks += 1;
     res.end(secret);
   });

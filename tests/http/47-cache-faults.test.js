@@ -40,7 +40,7 @@ const expected = () => ({
   commented: truth.comments.length, comments: truth.comments,
 });
 
-async function toggle(api, set, user, send) {
+async function toggle(set, user, send) {
   const on = !set.has(user.id);
   assert.equal((await send(on ? 1 : 2)).status_code, CODE.OK);
   if (on) set.add(user.id);
@@ -50,8 +50,8 @@ async function toggle(api, set, user, send) {
 /** Change everything through API; what it says then is right at once, and what the other one says soon. */
 async function live(api, other) {
   for (const user of [bob, eve]) {
-    await toggle(api, truth.likers, user, (action) => api.like(user.token, video.id, action));
-    await toggle(api, truth.followers, user, (action) => api.follow(user.token, ana.id, action));
+    await toggle(truth.likers, user, (action) => api.like(user.token, video.id, action));
+    await toggle(truth.followers, user, (action) => api.follow(user.token, ana.id, action));
     truth.comments.unshift(`comment ${truth.comments.length}`);
     assert.equal((await api.comment(user.token, video.id, truth.comments[0])).status_code, CODE.OK);
     assert.deepEqual(await seen(api), expected());

@@ -9,7 +9,7 @@ import { CODE, uniqueName } from "../lib/api.js";
 import { duplicates, slotOfId, strayRows, timeOfId, unevenness } from "../lib/checks.js";
 import { Cluster, UPLOADS, slowdown } from "../lib/cluster.js";
 import { uniqueClip } from "../lib/media.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, moveSlot, owners, removeStrays, RootSession, RUNNING_CALLS } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -58,7 +58,7 @@ await publishBatches();
 
 /* A server whose way to every shard leads through a proxy of ours. */
 const proxies = Object.fromEntries(await Promise.all(cluster.shards.map(async ({ name, port }) =>
-  [name, await Proxy.start({ port })])));
+  [name, await TcpProxy.start({ port })])));
 after(() => Promise.all(Object.values(proxies).map((p) => p.stop())));
 const lossy = await cluster.addServer({
   ...UPLOADS,

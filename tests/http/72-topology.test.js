@@ -13,7 +13,7 @@ import { CODE } from "../lib/api.js";
 import { slotOfId } from "../lib/checks.js";
 import { Cluster, statusOf } from "../lib/cluster.js";
 import { Mover, requestMove, untilMove } from "../lib/mover.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { giveSlot, moveSlot, movingTables, owners, takeSlot } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
@@ -203,7 +203,7 @@ test("shards come, move and leave while clients write, and no request notices", 
   const user = await userOn("shard1");
   const far = await userOn("shard2");
   const has = async (shard) => (await client.metrics()).has(`doushard_shard_up{shard="${shard}"}`);
-  const proxy = await Proxy.start({ port: cluster.shard("shard2").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard2").port });
   after(() => proxy.stop());
 
   const problems = await underLoad(client, user, async (more) => {

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { after, test } from "node:test";
 import { CODE, uniqueName } from "../lib/api.js";
 import { Cluster, slowdown } from "../lib/cluster.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
@@ -18,7 +18,7 @@ after(() => cluster.down());
 const { api } = cluster;
 
 /* A second server whose way to the shard leads through a proxy of ours. */
-const proxy = await Proxy.start({ port: cluster.shard(SHARD).port });
+const proxy = await TcpProxy.start({ port: cluster.shard(SHARD).port });
 after(() => proxy.stop());
 const lossy = await cluster.addServer({
   topology_file: cluster.topology({ [SHARD]: proxy.port }), db_call_timeout_ms: 1000 * slowdown(),

@@ -9,7 +9,7 @@ import { duplicates, quantile, slotOfId } from "../lib/checks.js";
 import { Cluster, UPLOADS, slowdown, statusOf } from "../lib/cluster.js";
 import { nameOn, startLoad } from "../lib/load.js";
 import { uniqueClip } from "../lib/media.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { owners, RUNNING_CALLS } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
@@ -168,7 +168,7 @@ test("an upload to a shard that is down is refused and leaves nothing; one elsew
 
 test("300 connections to a pool of 8: all are answered, and the pool stays 8", async () => {
   const [user] = users.get("shard1");
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   /* This process is the clients and the proxy: on a busy machine it is what is slow. */
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 8,
@@ -198,7 +198,7 @@ test("300 connections to a pool of 8: all are answered, and the pool stays 8", a
 
 test("more requests than may wait: busy at once, and all the others are served", async () => {
   const [user] = users.get("shard1");
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
     db_connect_timeout_ms: 10000, db_call_timeout_ms: 10000, request_timeout_ms: 20000,
@@ -223,7 +223,7 @@ test("more requests than may wait: busy at once, and all the others are served",
 test("requests of all kinds for one shard are bounded together: those for others find room", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
     db_call_timeout_ms: 60000, request_timeout_ms: 120000,
@@ -259,7 +259,7 @@ test("cards from two shards, one without an answer: who asks the other one has h
     const { json } = await api.post("/douyin/relation/action/", { token: who.token, to_user_id: whom.id, action_type: 1 });
     assert.equal(json.status_code, CODE.OK);
   }
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_call_timeout_ms: 60000, request_timeout_ms: 120000,
   });
@@ -287,7 +287,7 @@ test("cards from two shards, one without an answer: who asks the other one has h
 test("requests_max are under way: busy at once, but for what needs no fiber; then all as before", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), requests_max: 4, fiber_threads: 2,
     db_call_timeout_ms: 60000, request_timeout_ms: 120000,
@@ -338,7 +338,7 @@ test("connections that a DBA kills are replaced without an error", async () => {
 });
 
 test("a connection that is cut in the middle of everything, again and again", async () => {
-  const proxy = await Proxy.start({ port: cluster.shard("shard2").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard2").port });
   const server = await (await cluster.addServer({ topology_file: cluster.topology({ shard2: proxy.port }) })).start();
   const cutApi = cluster.apiOf(server);
   const own = new Map([["shard2", users.get("shard2")]]);

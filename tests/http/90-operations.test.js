@@ -14,7 +14,7 @@ import { CODE, multipart, uniqueName } from "../lib/api.js";
 import { expositionProblems, slotOfId } from "../lib/checks.js";
 import { Cluster, ROOT, UPLOADS, program, serverEnvironment, slowdown, statusOf } from "../lib/cluster.js";
 import { clipOfSize, uniqueClip } from "../lib/media.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { RawConnection } from "../lib/raw.js";
 import { idOf, owners } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
@@ -87,7 +87,7 @@ test("requests are counted under their route and code, unknown paths under one l
 });
 
 test("metrics and health answer while no shard does", async () => {
-  const proxies = await Promise.all(cluster.shards.map(({ port }) => Proxy.start({ port })));
+  const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
   const server = await (await cluster.addServer({ topology_file: cluster.topology(ports) })).start();
   const other = cluster.apiOf(server);
@@ -460,7 +460,7 @@ test("token keys are rotated by SIGHUP without ending a session", async () => {
 /* ---- The end ---- */
 
 test("SIGTERM under load: what was begun is finished, nothing new is taken, and the process ends well", async () => {
-  const proxy = await Proxy.start({ port: cluster.shard("shard1").port });
+  const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await (await cluster.addServer({ ...UPLOADS, topology_file: cluster.topology({ shard1: proxy.port }) })).start();
   const client = cluster.apiOf(server);
   await client.feed();
@@ -514,7 +514,7 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
 });
 
 test("a request that hangs delays the end by the drain timeout and no longer", async () => {
-  const proxies = await Promise.all(cluster.shards.map(({ port }) => Proxy.start({ port })));
+  const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
   const server = await (await cluster.addServer({
     topology_file: cluster.topology(ports), drain_timeout_ms: 1000, request_timeout_ms: 60000, db_call_timeout_ms: 60000,

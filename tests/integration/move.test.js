@@ -9,7 +9,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Session } from "../lib/mariadb.js";
 import { Mover, assertAtRest, moveOf, requestMove, untilMove } from "../lib/mover.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { movingTables, owners, plantVideos, rowsOf } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
@@ -283,7 +283,7 @@ describe("a move", () => {
 
   for (const action of ["lose-reply", "hang-reply"])
     test(`is made by who claimed it and was not told so (${action}), though nobody else may for long`, async () => {
-      const proxy = await Proxy.start({ port: cluster.shard(from).port });
+      const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
       proxy.once(/move_claim/, action);
       await requestMove(cluster, slot, from, to);
       const mover = Mover.start(cluster, { args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`] });

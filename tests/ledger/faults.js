@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { slotOfId } from "../lib/checks.js";
-import { Proxy } from "../lib/proxy.js";
+import { TcpProxy } from "../lib/proxy.js";
 import { until } from "../lib/wait.js";
 import { randomFrom } from "./lib.js";
 
@@ -131,7 +131,7 @@ export const FAULTS = [
 
 /** A proxy before each shard, and the topology of a server that goes through them: {proxies, topology_file}. */
 export async function proxiesOf(cluster) {
-  const proxies = await Promise.all(cluster.shards.map(({ port }) => Proxy.start({ port })));
+  const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   for (const proxy of proxies) proxy.remembers = false;
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
   return { proxies, topology_file: cluster.topology(ports) };

@@ -46,7 +46,7 @@ async function without({ cluster }, cells, crash) {
 
 /* What is done when all movers have stopped, to those of CELLS. */
 const strikes = {
-  mover: (scene, cells) => Promise.all(moversOf(cells).map((mover) => mover.kill())),
+  mover: (_scene, cells) => Promise.all(moversOf(cells).map((mover) => mover.kill())),
   sleeper: ({ cluster }, cells) => expireClaims(cluster, moversOf(cells)),
   source: (scene, cells) => without(scene, cells, (whenDown) => crashShard(scene.cluster, scene.from, DOWN_MS, whenDown)),
   target: (scene, cells) => without(scene, cells, (whenDown) => crashShard(scene.cluster, scene.to, DOWN_MS, whenDown)),

@@ -10,7 +10,6 @@ import { quantile, slotOfId } from "../lib/checks.js";
 import { ROOT } from "../lib/cluster.js";
 import { Mover, movesToEnd, movesUnderWay, requestMove, wishMove } from "../lib/mover.js";
 import { owners } from "../lib/rows.js";
-import { until } from "../lib/wait.js";
 
 /** So long many moves may take together, beside whatever else runs. */
 export const MANY_MOVES_MS = 600000;

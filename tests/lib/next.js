@@ -155,7 +155,7 @@ const namesBelow = (dir, ending) => readdirSync(dir, { recursive: true }).filter
 
 /* Build the server of the tree DIR, a changed copy of ROOT, which is built in BUILD: only the objects COMPILED are made
  * again. Resolves to its path. */
-async function buildCopy(root, build, dir, compiled) {
+async function buildCopy(build, dir, compiled) {
   const to = join(dir, basename(build));
   for (const part of ["server", "shard"]) cpSync(join(build, part), join(to, part), { recursive: true });
   for (const name of ["flags", "version"]) cpSync(join(build, name), join(to, name));
@@ -190,7 +190,7 @@ export async function makeNext(root, build, dir) {
   writeAll(dir, nextSources(readAll(root, SOURCES)));
   const procedures = join(root, "procedures");
   writeAll(join(dir, "procedures"), nextHelpers(nextProcedures(readAll(procedures, namesBelow(procedures, ".sql")))));
-  return buildCopy(root, build, dir, COMPILED);
+  return buildCopy(build, dir, COMPILED);
 }
 
 /** The server of the tree ROOT, built in BUILD, with EDITS [[file, from, to], ..] of its .c files, made in DIR. */
@@ -199,5 +199,5 @@ export async function makeChanged(root, build, dir, edits) {
   const files = readAll(root, [...new Set(edits.map(([file]) => file))]);
   for (const [file, from, to] of edits) edit(files, file, from, to);
   writeAll(dir, files);
-  return buildCopy(root, build, dir, [...files.keys()].map((file) => file.replace(/\.c$/, "")));
+  return buildCopy(build, dir, [...files.keys()].map((file) => file.replace(/\.c$/, "")));
 }

@@ -90,7 +90,7 @@ class Forger {
   #inRows = false;
   #firstSet = 0;
 
-  /** FORGERY: {error, text, late} or "no-rows", as in Proxy.rule. */
+  /** FORGERY: {error, text, late} or "no-rows", as in TcpProxy.rule. */
   constructor(forgery) {
     this.forgery = forgery;
   }
@@ -129,7 +129,7 @@ class Forger {
   }
 }
 
-export class Proxy {
+export class TcpProxy {
   /** Decides about each statement: (text) => undefined, or one of
    *  "lose-reply" the shard runs it, the answer is thrown away and the connection cut;
    *  "hang-reply" the shard runs it, the answer never comes, the connection stays;
@@ -154,7 +154,7 @@ export class Proxy {
   #links = new Set();
 
   static async start(target) {
-    const proxy = new Proxy();
+    const proxy = new TcpProxy();
     proxy.target = target;
     proxy.server = net.createServer({ pauseOnConnect: false }, (client) => proxy.#accept(client));
     await new Promise((resolve, reject) => {

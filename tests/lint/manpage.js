@@ -29,7 +29,7 @@ function help(...args) {
 }
 
 /** Text as troff has it: nothing in it is a request. */
-const escape = (text) => text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/, "\\&$1");
+const plain = (text) => text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/, "\\&$1");
 
 /** A help text as troff: options as a list, what is indented otherwise as it is, the rest filled. */
 export function troff(text) {
@@ -48,15 +48,15 @@ export function troff(text) {
       mode = "";
     } else if (option) {
       enter("option");
-      out.push(".TP", `.B ${escape(option[1])}`, ...option[2] ? [escape(option[2])] : []);
+      out.push(".TP", `.B ${plain(option[1])}`, ...option[2] ? [plain(option[2])] : []);
     } else if (mode === "option" && /^ {10}/.test(line)) {
-      out.push(escape(line.trim()));
+      out.push(plain(line.trim()));
     } else if (line.startsWith("  ")) {
       enter("verbatim");
-      out.push(escape(line.slice(2)));
+      out.push(plain(line.slice(2)));
     } else {
       enter("text");
-      out.push(escape(line));
+      out.push(plain(line));
     }
   }
   enter("");
@@ -71,7 +71,7 @@ export function page() {
     const text = help(name);
     const usage = text.slice("usage: shardctl ".length, text.indexOf("\n"));
     const body = text.slice(text.indexOf(`\n${name}: `) + 1);
-    return `.SS ${escape(usage)}\n${troff(body.slice(name.length + 2))}`;
+    return `.SS ${plain(usage)}\n${troff(body.slice(name.length + 2))}`;
   });
   return [
     '.\\" SPDX-License-Identifier: MIT',

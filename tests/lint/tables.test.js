@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  TABLES, errors, metrics, options, optionsTable, outcomes, read, routes, section,
+  TABLES, errors, metrics, options, outcomes, read, routes, section,
   withoutComments,
 } from "./tables.js";
 import { files, holds, isC, sources } from "./tree.js";

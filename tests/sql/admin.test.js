@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, counted, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding,
+  account, batch, call, changed, counted, deleteOp, journals, key, newUser, newVideo, nameIn, obeysFence, obeysForwarding,
   one, outboxList, ownerOp,
   race, refused, refusesBadBatch, shard, version, waitForLocks,
 } from "./lib.js";

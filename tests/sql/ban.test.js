@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, call, codes, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
+  FAR, account, call, codes, deleteOp, journals, key, nameIn, newUser, newVideo,
   obeysForwarding, one, ownerOp, publishOp, race, refused, shard,
 } from "./lib.js";
 

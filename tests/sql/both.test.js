@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { account, batch, call, newUser, newVideo, nameIn, one, ownerOp, owners, race, shard, version } from "./lib.js";
+import { account, batch, newUser, newVideo, nameIn, one, ownerOp, owners, race, shard, version } from "./lib.js";
 
 let server;
 let root;
@@ -115,7 +115,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
         }
         assert.equal(await backward(is, target, user), undefined);
         const [row] = await send(both(user, target, 0, { target_slot: 1023 }));
-        assert.deepEqual([row.code, row.pending], ["notfound", null].map((x, i) => (state === 0 ? ["same", "1"][i] : ["ok", "0"][i])));
+        assert.deepEqual([row.code, row.pending], ["notfound", null].map((_x, i) => (state === 0 ? ["same", "1"][i] : ["ok", "0"][i])));
         await root.run(`UPDATE slot_fence SET state = 'moved', server = 'shard2', epoch = 2 WHERE slot = 30`);
         assert.equal((await send(both(user, target, 1)))[0].code, "moved");
         await root.run(`UPDATE slot_fence SET state = 'owned', server = 'shard1', epoch = 1 WHERE slot = 30`);

@@ -340,7 +340,7 @@ describe("likes and deletion of the video", () => {
         const target = videos[(i + s) % videos.length];
         const first = await batch(session, "favorite_action", users.map((user) => actionOp(user, target, (i + s) % 2)));
         const applied = users.map((user, at) => deliverOp(target, user, (i + s) % 2, Number(first[at].ver)))
-          .filter((op, at) => first[at].code === "ok");
+          .filter((_op, at) => first[at].code === "ok");
         if (applied.length > 0) await batch(session, "favorite_deliver", applied);
         const done = users.map((user, at) => outboxOp(user, "favorite", target, Number(first[at].ver))).filter((op) => op.ver > 0);
         if (done.length > 0) await batch(session, "outbox_done", done);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import {
-  FAR, account, call, codes, deleteOp, journals, key, nameIn, newName, newUser, newVideo, obeysFence,
+  FAR, account, call, codes, deleteOp, journals, key, nameIn, newName, newUser, newVideo,
   obeysForwarding, one, ownerOp, publishOp, refused, sha256, shard, tableSums, waitForLocks, rowsOf,
 } from "./lib.js";
 

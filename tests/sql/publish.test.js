@@ -222,7 +222,7 @@ describe("publish_list", () => {
       await newVideo(app, other);
     }
     await one(app, "publish_delete", deleteOp({ ...user, id: ids[1] }, user.id));
-    const live = ids.filter((id, i) => i !== 1);
+    const live = ids.filter((_id, i) => i !== 1);
     const rows = await list(user);
     assert.deepEqual(rows.map((row) => row.video_id), live);
     assert.deepEqual((await list(user, 0, 2)).map((row) => row.video_id), live.slice(0, 2));

@@ -692,7 +692,7 @@ describe("the fence", () => {
     const login = (user) => ownerOp(user, { session: key(), expires_at: FAR, max: 3 });
     const work = async (session) => {
       for (let i = 0; i < 25; i++) {
-        const some = users.filter((user, at) => at === i % 10 || Math.random() < 0.6);
+        const some = users.filter((_user, at) => at === i % 10 || Math.random() < 0.6);
         const [routine, make] = i % 5 === 0 ? ["session_open", login] : ["publish_action", publishOp];
         const answers = await codes(session, routine, some.map((user) => make(user)));
         assert.ok(answers.every((code) => code === "ok"));

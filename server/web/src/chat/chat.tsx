@@ -86,7 +86,8 @@ function useBottom(count: number) {
     if (box.current && atBottom.current) box.current.scrollTop = box.current.scrollHeight;
   }, [count]);
   const onScroll = () => {
-    const { scrollTop, scrollHeight, clientHeight } = box.current!;
+    if (!box.current) return;
+    const { scrollTop, scrollHeight, clientHeight } = box.current;
     atBottom.current = scrollHeight - scrollTop - clientHeight < 48;
   };
   return { box, atBottom, onScroll };

@@ -3,7 +3,7 @@
 /* Which slide of a scrolling box is in sight, and how to get to another one. Every slide is as high as the
  * box, so that both are arithmetic. */
 import { type Signal, useSignal } from "@preact/signals";
-import { type RefObject } from "preact";
+import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { scrollBehavior } from "../media";
 
