@@ -63,7 +63,7 @@ CLANG_TIDY   ?= clang-tidy
 TIDY_NODES   ?= 50000
 SHELLCHECK   ?= shellcheck
 NODE         ?= node
-BIOME        ?= tests/node_modules/.bin/biome
+ESLINT       ?= tests/node_modules/.bin/eslint
 PKG_CONFIG   ?= pkg-config
 
 .DELETE_ON_ERROR:
@@ -307,7 +307,7 @@ tree := $(if $(wildcard .version),find * .ci -type f,git ls-files) | \
 # Asked only when they are looked at, and once.
 shell_scripts = $(eval shell_scripts := $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' \
                   $$($(tree) | grep -E '^(scripts|\.ci|tests|procedures)/') /dev/null))$(shell_scripts)
-js_files      = $(eval js_files := $(shell $(tree) | grep -E '\.([cm]?js|tsx?)$$'))$(js_files)
+js_files      = $(eval js_files := $(shell $(tree) | grep -E '\.[cm]?js$$'))$(js_files)
 
 # looks_at NAME,FILES: says at how many; to have looked at none is a failure.
 define looks_at
@@ -334,11 +334,10 @@ lint-shell:
 	$(call looks_at,SHELL,$(shell_scripts))
 	$(Q)$(SHELLCHECK) -x -S style $(shell_scripts)
 
-biome_options := --config-path=tests/lint/biome.config.json --max-diagnostics=50
 lint-js:
-	$(call looks_at,BIOME,$(js_files))
-	@command -v $(BIOME) >/dev/null || { echo '$@: no $(BIOME): npm ci --prefix tests' >&2; exit 1; }
-	$(Q)$(BIOME) lint $(biome_options) --error-on-warnings $(js_files)
+	$(call looks_at,ESLINT,$(js_files))
+	@command -v $(ESLINT) >/dev/null || { echo '$@: no $(ESLINT): npm ci --prefix tests' >&2; exit 1; }
+	$(Q)$(ESLINT) -c tests/lint/eslint.config.js $(js_files)
 
 format:
 	$(Q)$(CLANG_FORMAT) -i $(c_sources) $(c_headers)

@@ -122,10 +122,10 @@ test("install from the tarball brings what install from the checkout brings", { 
 });
 
 test("lint looks at the same files in the tarball; where there are none it says so, and fails", { skip }, () => {
-  const tools = ["SHELLCHECK=true", "BIOME=true", "CLANG_FORMAT=true", "CLANG_TIDY=true"];
+  const tools = ["SHELLCHECK=true", "ESLINT=true", "CLANG_FORMAT=true", "CLANG_TIDY=true"];
   const targets = ["lint-format", "lint-shell", "lint-js"];
   const there = run("make", ["--no-print-directory", "-C", unpacked, ...targets, ...tools], { GIT_DIR: "/nonexistent" });
-  assert.match(there, /^ {2}FORMAT +\d{3} files\n {2}SHELL +\d{2} files\n {2}BIOME +\d{3} files\n$/);
+  assert.match(there, /^ {2}FORMAT +\d{3} files\n {2}SHELL +\d{2} files\n {2}ESLINT +\d{3} files\n$/);
   if (isCommitted) assert.equal(there, run("make", ["--no-print-directory", "-C", ROOT, ...targets, ...tools]));
 
   const empty = join(work, "empty");
