@@ -25,8 +25,10 @@ CREATE DEFINER = doushard_disk@localhost PROCEDURE shard_free ()
 BEGIN
     DECLARE v_free BIGINT;
 
+    -- without /etc/mtab the plugin has nothing to read
+    DECLARE e_no_mounts CONDITION FOR 1105;
     DECLARE e_no_plugin CONDITION FOR 1109;
-    DECLARE CONTINUE HANDLER FOR e_no_plugin BEGIN END;
+    DECLARE CONTINUE HANDLER FOR e_no_mounts, e_no_plugin BEGIN END;
 
     SET v_free = (SELECT sh.free_bytes
                     FROM shard_health AS sh
