@@ -80,7 +80,7 @@ for (const [path, type] of Object.entries(types))
 
 test("/openapi.json is the description of the repository, small on its way, and asked for each time", async () => {
   const { json, headers, body } = await api.send("GET", "/openapi.json", gzipped);
-  assert.deepEqual(json, JSON.parse(JSON.stringify(readDocument())));
+  assert.deepEqual(json, readDocument());
   assert.equal(headers["content-encoding"], "gzip");
   assert.ok(body.length < 20000);
   const again = await api.send("GET", "/openapi.json", { headers: { ...gzipped.headers, "If-None-Match": headers.etag } });
