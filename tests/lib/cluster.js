@@ -300,7 +300,7 @@ export class Cluster {
       pid_file: "",
       scrypt_ln: 10,
       scrypt_p: 1,
-      job_poll_ms: 100,
+      job_poll_ms: 500,
       media_min_free_bytes: 16 << 20,
       db_min_free_bytes: 0,
       ...NO_RATES,

@@ -20,7 +20,9 @@ function objection(statement) {
   return (lexerError ?? parserError)?.message ?? "";
 }
 
-for (const file of sqlFiles()) {
+/* A check reads a third of them, in turns. */
+const turn = Number(process.env.CHECK_TURN);
+for (const file of sqlFiles().filter((_file, i) => Number.isNaN(turn) || i % 3 === turn)) {
   test(`${file} is MySQL`, () => {
     const found = statements(readSql(file));
     assert.ok(found.length > 0 || file === "install.sql");
