@@ -150,6 +150,7 @@ static bool take_rows(struct run *run, const char *shard, MYSQL_RES *result, uns
 
 /* ---- Asking ---- */
 
+/* TLS_CA: NULL for a shard that need not prove itself. */
 static bool set_options(MYSQL *mysql, const char *tls_ca)
 {
     const unsigned connect_s = SHARDCTL_CONNECT_MS / 1000;
@@ -163,7 +164,7 @@ static bool set_options(MYSQL *mysql, const char *tls_ca)
            mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no) == 0 &&
            mysql_options(mysql, MYSQL_INIT_COMMAND, "SET time_zone = '+00:00'") == 0 &&
            mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") == 0 &&
-           (tls_ca[0] == '\0' ||
+           (tls_ca == NULL ||
             (mysql_options(mysql, MYSQL_OPT_SSL_CA, tls_ca) == 0 &&
              mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes) == 0 &&
              mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes) == 0));
@@ -174,13 +175,14 @@ static bool connect_to(const struct run *run, const struct router_server *server
 {
     const struct shardctl_options *options = &run->ctl->options;
     const bool is_local = server->socket[0] != '\0';
+    const bool wants_tls = !is_local && options->tls_ca[0] != '\0';
 
-    return set_options(mysql, options->tls_ca) &&
+    return set_options(mysql, wants_tls ? options->tls_ca : NULL) &&
            mysql_real_connect(mysql, is_local ? NULL : server->host, options->user,
                               run->ctl->password, options->db_name, server->port,
                               is_local ? server->socket : NULL,
                               CLIENT_MULTI_RESULTS) != NULL &&
-           (options->tls_ca[0] == '\0' || mysql_get_ssl_cipher(mysql) != NULL);
+           (!wants_tls || mysql_get_ssl_cipher(mysql) != NULL);
 }
 
 /* Run the statement; false: mysql_error() says why, or nothing when memory was short. */

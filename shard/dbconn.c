@@ -63,6 +63,11 @@ int dbconn_happened(short revents, int wait)
 
 /* ---- Connecting ---- */
 
+static bool wants_tls(const struct dbconn_target *target)
+{
+    return target->tls_ca[0] != '\0' && target->socket[0] == '\0';
+}
+
 static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
 {
     const unsigned int no = 0;
@@ -74,7 +79,7 @@ static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
         mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0) {
         return false;
     }
-    if (target->tls_ca[0] == '\0') {
+    if (!wants_tls(target)) {
         return true;
     }
     /* ENFORCE alone accepts any certificate: all three are needed. */
@@ -110,7 +115,7 @@ static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
         (void)snprintf(why, size, "%u %s", mysql_errno(mysql), mysql_error(mysql));
         return false;
     }
-    if (target->tls_ca[0] != '\0' && mysql_get_ssl_cipher(mysql) == NULL) {
+    if (wants_tls(target) && mysql_get_ssl_cipher(mysql) == NULL) {
         (void)snprintf(why, size, "the server does not speak TLS");
         return false;
     }

@@ -24,7 +24,9 @@ struct dbconn_target {
     const char *user;
     const char *password;
     const char *db_name;
-    const char *tls_ca; /* "" = no TLS; else the server must prove itself against this */
+    /* "" = no TLS; else the server must prove by this that it is HOST. Nothing is asked
+     * of a socket, which is a file of this machine. */
+    const char *tls_ca;
 };
 
 /* What the shard says of itself when a connection is opened. */

@@ -85,6 +85,29 @@ test("again, over what somebody has changed: configuration and videos stay, also
   assert.ok(!existsSync(at("opt/ds/share/doushard")));
 });
 
+/* ---- What the compiler and the linker are asked for ---- */
+
+test("the programs cannot be put in one place, nor their tables or stacks be written and run", { skip: !isBuilt && "nothing is built" }, () => {
+  for (const program of ["doushard", "shardctl"]) {
+    const elf = run("readelf", ["-W", "--file-header", "--program-headers", "--dynamic", join(resolve(ROOT, build), program)]);
+    assert.match(elf, /Type: +DYN \(Position-Independent Executable/, program);
+    assert.match(elf, /GNU_STACK .* RW +0x/, program);
+    assert.match(elf, /GNU_RELRO/, program);
+    assert.match(elf, /\(FLAGS_1\) .*NOW/, program);
+  }
+});
+
+test("a release checks its stack, the lengths of what it formats, and where it jumps", () => {
+  const dir = mkdtempSync(join(tmpdir(), "release-"));
+  const object = join(dir, "shard/base/log.o");
+  run("make", ["-s", "-C", ROOT, `BUILD=${dir}`, "SANITIZE=", "CFLAGS=-O2", object]);
+  const names = run("readelf", ["-W", "--symbols", "--notes", object]);
+  assert.match(names, /UND __stack_chk_fail$/m);
+  assert.match(names, /UND __v?snprintf_chk$/m);
+  if (process.arch === "x64") assert.match(names, /x86 feature: IBT$/m);
+  rmSync(dir, { recursive: true });
+});
+
 /* ---- The tarball ---- */
 
 const git = (...args) => spawnSync("git", ["-C", ROOT, ...args], { encoding: "utf8" });
