@@ -5,10 +5,8 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, test } from "node:test";
+import { Authority, REFUSED } from "../lib/certificates.js";
 import { array, bulk, close, fakeNodes, slotOf } from "../lib/fake_redis.js";
 import { RClient } from "../lib/rclient.js";
 import { until } from "../lib/wait.js";
@@ -291,38 +289,27 @@ test("at its end, what is under way goes nowhere", async () => {
 
 /* ---- TLS ---- */
 
-const dir = mkdtempSync(join(tmpdir(), "doushard-tls-"));
-after(() => rmSync(dir, { recursive: true }));
-
-const openssl = (...args) => execFileSync("openssl", args, { cwd: dir, stdio: ["ignore", "ignore", "pipe"] });
-
-/* A certificate NAME for SUBJECT, signed by the authority CA, or by itself; valid for DAYS. */
-function certificate(name, { ca, san = "IP:127.0.0.1", days = 2 } = {}) {
-  openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", `/CN=${name}`, "-days", String(days),
-    "-keyout", `${name}.key`, "-out", `${name}.pem`,
-    ...(ca ? ["-CA", `${ca}.pem`, "-CAkey", `${ca}.key`, "-addext", `subjectAltName=${san}`, "-addext", "basicConstraints=critical,CA:FALSE"] : []));
-  return { key: readFileSync(join(dir, `${name}.key`)), cert: readFileSync(join(dir, `${name}.pem`)) };
-}
+const authority = new Authority();
+after(() => authority.remove());
 
 test("TLS: a good certificate serves", async (t) => {
-  certificate("ca");
-  const { client, nodes: [a] } = await scene(t, { n: 1, secure: certificate("good", { ca: "ca" }), ca: join(dir, "ca.pem"), password: "right" });
+  const { client, nodes: [a] } = await scene(t, { n: 1, secure: authority.issue("good"), ca: authority.file, password: "right" });
   a.password = "right";
   const long = "x".repeat(30000);
   a.expect(["GET", low], bulk(long)).expect(["SET", low, long], "+OK");
   assert.deepEqual(await client.run([`GET ${low}`, `SET ${low} ${long}`]), [`ok ${long}`, "ok OK"]);
 });
 
-for (const [name, options, why] of [["self", {}, /certificate verify failed/], ["elsewhere", { ca: "ca", san: "DNS:other.example" }, /certificate verify failed/]]) {
-  test(`TLS: a certificate that is ${name} is refused`, async (t) => {
-    const { client } = await scene(t, { n: 1, secure: certificate(name, options), ca: join(dir, "ca.pem") });
-    await until("it is said", () => why.test(client.errors));
+for (const [what, options] of Object.entries(REFUSED)) {
+  test(`TLS: a certificate ${what} is refused`, async (t) => {
+    const { client } = await scene(t, { n: 1, secure: authority.issue(what.replaceAll(" ", "-"), options), ca: authority.file });
+    await until("it is said", () => /certificate verify failed/.test(client.errors));
     assert.deepEqual(await client.run(`GET ${low}`, { ms: 200 }), ["unavailable"]);
   });
 }
 
 test("TLS: a node without it is refused", async (t) => {
-  const { client, nodes: [a] } = await scene(t, { n: 1, ca: join(dir, "ca.pem"), password: "secret", timeoutMs: 500 });
+  const { client, nodes: [a] } = await scene(t, { n: 1, ca: authority.file, password: "secret", timeoutMs: 500 });
   await until("it is said", () => /redis_down/.test(client.errors));
   assert.deepEqual(await client.run(`GET ${low}`, { ms: 200 }), ["unavailable"]);
   assert.deepEqual(a.heard, []);
