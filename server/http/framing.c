@@ -196,12 +196,22 @@ void framing_header(struct framing *framing, const char *name, size_t name_len,
     }
 }
 
+/* The ends of the last two lines are all that is left of them. Else the last is one that
+ * the library took for the empty one, and the line before ended with LF alone. */
+static bool ends_with_empty_line(const struct framing *framing, size_t header_size)
+{
+    static const char ends[4];
+
+    return framing->end + 2 == framing->method + header_size &&
+           memcmp(framing->end - 2, ends, sizeof ends) == 0;
+}
+
 void framing_end(struct framing *framing, size_t header_size)
 {
     if (framing->verdict != FRAMING_OK) {
         return;
     }
-    if (framing->end + 2 != framing->method + header_size) {
+    if (!ends_with_empty_line(framing, header_size)) {
         bad(framing, "a line is folded, contains NUL, or ends without CR LF");
     } else if (framing->n_length > 0 && framing->n_encoding > 0) {
         bad(framing, "Content-Length together with Transfer-Encoding");

@@ -10,8 +10,11 @@
  *
  * The library parses in place: the strings it hands out point into its buffer, with the
  * byte or bytes after each one overwritten by NUL. The distances between them therefore
- * show how the lines really were, although their ends are no longer there. Only one thing
- * cannot be seen so: NUL LF looks as CR LF. */
+ * show how the lines really were, although their ends are no longer there. Three things
+ * cannot be seen so: NUL at the end of a line looks as a part of that end; a line of a
+ * colon alone that ends with LF, or is behind one that does, looks as the empty line, and
+ * for the library, too, the header ends there; before a request the library skips lines
+ * that begin with NUL as it skips empty ones. */
 #ifndef DOUSHARD_HTTP_FRAMING_H
 #define DOUSHARD_HTTP_FRAMING_H
 

@@ -116,6 +116,7 @@ static void test_headers(void **state)
         {L H "\n", 0, FRAMING_BAD, "CR LF", true},
         {"GET /a HTTP/1.1\n" H "\r\n", 0, FRAMING_BAD, "CR LF", true},
         {"GET /a HTTP/1.1\nHost: x\n\n", 0, FRAMING_BAD, "CR LF", true},
+        {L "Host: x\n\0G\n", sizeof(L "Host: x\n\0G\n") - 1, FRAMING_BAD, "CR LF", true},
         {L H "A: b\0\r\n\r\n", sizeof(L H "A: b\0\r\n\r\n") - 1, FRAMING_BAD, "NUL",
          true},
         {L H "A: b\0c\r\n\r\n", sizeof(L H "A: b\0c\r\n\r\n") - 1, FRAMING_BAD, "NUL",
