@@ -14,6 +14,8 @@
 #   make bench-scaling      the same on 1 to 8 shards, with more data, with more connections
 #   make bench-words        how fast the filter of words is; needs no cluster
 #   make bench-plan         how even the planner makes a simulated fleet of 100 shards
+#   make fuzz               what reads bytes of strangers is fed with bytes that clang's libFuzzer
+#                           thinks of, for FUZZ_SECONDS each; FUZZ_ONLY="jwt words": those alone
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make web                build the client page anew, which needs Node: server/web/dist
@@ -36,6 +38,7 @@
 #   CHECK_ARGS="config metrics"  run only these unit tests
 #   TIDY_NODES=225000            make lint looks deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
+#   FUZZ_SECONDS=10              how long make fuzz runs each target
 #   SEEDS=4                      how often check-chaos kills in all steps of moves and promotions
 #   ONLY='hot-like ping'         rows of make bench; a * stands for anything
 #
@@ -127,10 +130,11 @@ unit_sources   := $(sort $(wildcard tests/unit/test_*.c))
 live_sources   := $(sort $(wildcard tests/integration/test_*.c) tests/integration/hangfs.c)
 bench_mains    := $(addprefix tests/bench/,benchload.c benchprobe.c barehttp.c bench_words.c bench_plan.c)
 bench_sources  := $(sort $(filter-out $(bench_mains),$(wildcard tests/bench/*.c)))
+fuzz_sources   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
 c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) \
-                  $(unit_sources) $(live_sources) $(bench_sources) $(bench_mains) $(ledger_sources) \
+                  $(unit_sources) $(live_sources) $(fuzz_sources) $(bench_sources) $(bench_mains) $(ledger_sources) \
                   tests/ledger/ledger.c
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h server/*/*.h scripts/*.h tests/*/*.h))
 
@@ -153,7 +157,7 @@ site_roots     := server/api/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
 site           := $(BUILD)/server/api/site
 
-.PHONY: all programs web check check-chaos check-web screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs web check check-chaos check-web fuzz fuzz-programs screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -298,6 +302,40 @@ bench-words: $(BUILD)/tests/bench_words
 
 bench-plan: $(BUILD)/tests/bench_plan
 	$(Q)$<
+
+# ---- fuzzing -------------------------------------------------------------------------
+
+# Only what the targets need, by clang, which has libFuzzer, in a directory of its own: this Makefile
+# calls itself for that. The names of the targets are those of tests/fuzz/.
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 10
+fuzz_build   := build-fuzz
+fuzz_units   := $(addprefix shard/,dbresult.c id.c outcome.c) \
+                $(addprefix shard/base/,address.c arena.c buf.c check.c clock.c crc32.c file.c hex.c line.c \
+                log.c log_ring.c utf8.c) \
+                $(addprefix server/,api/words.c auth/base64.c auth/jwt.c base/client.c base/origin.c \
+                base/version.c http/framing.c http/multipart.c request/params.c) \
+                $(addprefix server/config/,config.c config_check.c config_file.c config_help.c \
+                config_option.c redis.c secret.c topology.c)
+libfuzz       := $(BUILD)/libfuzz.a
+fuzz_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(fuzz_sources))
+
+# FUZZ_QUICK=1 is for scripts/check: a second each, and nothing is kept.
+fuzz:
+	$(Q)$(MAKE) -s BUILD=$(fuzz_build) SANITIZE=fuzzer-no-link,address,undefined CC='$(FUZZ_CC)' \
+	    CFLAGS='-O1 -g1' fuzz-programs
+	$(Q)FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_QUICK='$(FUZZ_QUICK)' tests/fuzz/run $(fuzz_build) $(FUZZ_ONLY)
+
+fuzz-programs: $(fuzz_programs)
+
+$(libfuzz): $(call objects,$(fuzz_units))
+	$(say) AR $@
+	$(Q)rm -f $@.new && $(AR) rcs $@.new $(filter %.o,$^) && mv $@.new $@
+
+$(fuzz_programs): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(libfuzz)
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(link) -fsanitize=fuzzer -o $@ $^ $(package_libs) $(LDLIBS)
 
 # ---- style ---------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ const ROOMS = {
 /* Libraries whose calls stay in few files: header, who may include it. */
 const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
-  ["microhttpd.h", /^(server\/http\/(http|exchange_\w+|framing)|server\/request\/reply(_file)?|tests\/bench\/barehttp)\.c$/],
+  ["microhttpd.h", /^(server\/http\/(http|exchange_\w+|framing)|server\/request\/reply(_file)?|tests\/(bench\/barehttp|fuzz\/fuzz_framing))\.c$/],
   ["libconfig.h", /^server\/config\/config_file\.h$/],
   ["hiredis.h", /^shard\/rwire\.c$/],
   ["seccomp.h", /^server\/media\/jail_seccomp\.c$/],

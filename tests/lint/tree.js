@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { ROOT, read } from "./tables.js";
 
 const TOPS = ["server", "shard", "procedures", "config", "scripts", "tests", ".ci"];
-const SKIPPED = new Set(["node_modules", "data", "dist"]);
+const SKIPPED = new Set(["node_modules", "data", "dist", "corpus"]);
 
 function walk(dir) {
   if (!existsSync(join(ROOT, dir))) return [];
