@@ -36,6 +36,7 @@ struct op {
 
 struct ops {
     size_t n;
+    size_t n_lost; /* behind them, for which there was no room */
     size_t room;
     struct op *op; /* owned */
     struct json_out
@@ -85,6 +86,7 @@ static struct op *add(struct ops *ops, uint64_t owner)
 {
     if (!make_room(ops)) {
         ops->out.buf.failed = true;
+        ops->n_lost++;
         return NULL;
     }
     struct op *op = &ops->op[ops->n++];
@@ -155,7 +157,12 @@ void ops_hex(struct ops *ops, const char *name, const void *data, size_t len)
 
 size_t ops_count(const struct ops *ops)
 {
-    return ops->n;
+    return ops->n + ops->n_lost;
+}
+
+bool ops_are_whole(const struct ops *ops)
+{
+    return ops->n_lost == 0;
 }
 
 uint64_t ops_owner(const struct ops *ops, size_t i)

@@ -40,7 +40,12 @@ void ops_text(struct ops *ops, const char *name, const char *value);
 void ops_number(struct ops *ops, const char *name, int64_t value);
 void ops_hex(struct ops *ops, const char *name, const void *data, size_t len);
 
+/* How many were added, also of those that could not be kept. */
 size_t ops_count(const struct ops *ops);
+
+/* Have all been kept? Else none of the functions below may be asked. */
+bool ops_are_whole(const struct ops *ops);
+
 uint64_t ops_owner(const struct ops *ops, size_t i);
 
 /* The fixed slot of operation I. False: it is to be found by the owner's id. */

@@ -489,8 +489,8 @@ static bool prepare(struct errand *e)
     e->tasks = arena_calloc(arena, e->n_tasks, sizeof *e->tasks);
     e->places = arena_calloc(arena, e->n_tasks, sizeof *e->places);
     e->in_order = arena_calloc(arena, e->n_tasks, sizeof *e->in_order);
-    bool good =
-        e->tasks != NULL && e->places != NULL && e->in_order != NULL && make_room(e);
+    bool good = (e->ops == NULL || ops_are_whole(e->ops)) && e->tasks != NULL &&
+                e->places != NULL && e->in_order != NULL && make_room(e);
     for (size_t i = 0; i < e->n_tasks; i++) {
         e->answers[i] = (struct router_answer){.outcome = OUTCOME_NOMEM};
         if (good) {

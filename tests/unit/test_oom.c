@@ -16,7 +16,9 @@
 #include "shard/base/buf.h"
 #include "shard/base/fiber.h"
 
+#include "shard/ops.h"
 #include "shard/plan.h"
+#include "shard/router_call.h"
 
 #include "server/base/metrics.h"
 #include "server/config/config.h"
@@ -255,12 +257,35 @@ static void test_plan(void **state)
     assert_true(fail_each(make_plan) >= 10);
 }
 
+/* What could not be kept of a CALL is answered all the same, and nobody is asked. */
+static void test_lost_operation(void **state)
+{
+    struct arena arena;
+    struct call call = {.arena = &arena};
+    struct router_answer answer = {.outcome = OUTCOME_OK};
+    struct ops *ops = ops_new();
+
+    (void)state;
+    assert_non_null(ops);
+    arena_init(&arena, (size_t)1 << 20);
+    countdown = 0;
+    goes_on = false;
+    ops_add(ops, 5, 7);
+    assert_int_equal(countdown, -1); /* it has failed */
+    ops_number(ops, "a", 1);
+    assert_int_equal(ops_count(ops), 1);
+    assert_int_equal(router_one(NULL, &call, PROC_USER_REGISTER, ops, &answer),
+                     OUTCOME_NOMEM);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),  cmocka_unit_test(test_topology),
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_fibers),  cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_config),         cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics),        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_fibers),         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_lost_operation),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
