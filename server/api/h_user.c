@@ -305,7 +305,12 @@ void h_user_logout(struct request *req)
     struct jwt_claims claims;
     char text[160];
 
-    if (auth_claims(req->app->auth, req, &claims) != JWT_OK) {
+    enum jwt_reason reason = auth_claims(req->app->auth, req, &claims);
+    if (reason == JWT_NO_MEMORY) {
+        reply_outcome(req, OUTCOME_NOMEM);
+        return;
+    }
+    if (reason != JWT_OK) {
         reply_error(req, ERROR_UNAUTHORIZED, "%s",
                     request_param(req, "token")->present ||
                             req->headers.authorization != NULL

@@ -143,16 +143,16 @@ static enum jwt_reason verify(struct auth *auth, const char *token,
 }
 
 /* The same for a token that somebody wants to come in with. */
-static bool is_genuine(struct auth *auth, const struct request *req, const char *token,
-                       struct jwt_claims *claims)
+static enum jwt_reason admit(struct auth *auth, const struct request *req,
+                             const char *token, struct jwt_claims *claims)
 {
     enum jwt_reason reason = verify(auth, token, claims);
 
-    if (reason != JWT_OK) {
+    if (reason != JWT_OK && reason != JWT_NO_MEMORY) {
         metrics_add(req->app->metrics, METRIC_TOKENS_REFUSED, 1);
         log_write(LOG_INFO, "token_refused", "reason=%s", jwt_reason_name(reason));
     }
-    return reason == JWT_OK;
+    return reason;
 }
 
 /* Ask Redis or the shard whether the session is open, and remember a yes. NOW_MS is when
@@ -224,10 +224,15 @@ static enum verdict find_caller(struct auth *auth, struct request *req,
     if (token == NULL) {
         return VERDICT_NO_TOKEN;
     }
-    if (!is_genuine(auth, req, token, claims)) {
+    switch (admit(auth, req, token, claims)) {
+    case JWT_OK:
+        return check_session(auth, req, claims, outcome);
+    case JWT_NO_MEMORY:
+        *outcome = OUTCOME_NOMEM;
+        return VERDICT_UNKNOWN;
+    default:
         return VERDICT_REFUSED;
     }
-    return check_session(auth, req, claims, outcome);
 }
 
 static void refuse(struct request *req, enum verdict verdict, enum outcome outcome)
@@ -304,7 +309,8 @@ bool auth_refuses_early(struct auth *auth, struct request *req, uint64_t *user_i
         *user_id = claims.user_id;
         return false;
     }
-    if (param == NULL || is_genuine(auth, req, param, &claims)) {
+    enum jwt_reason reason = param != NULL ? admit(auth, req, param, &claims) : JWT_OK;
+    if (reason == JWT_OK || reason == JWT_NO_MEMORY) {
         return false;
     }
     refuse(req, VERDICT_REFUSED, OUTCOME_OK);

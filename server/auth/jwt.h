@@ -61,6 +61,7 @@ enum jwt_reason {
     JWT_AUDIENCE,  /* iss, aud or typ is not ours: made for something else */
     JWT_EARLY,     /* issued, or valid from, in the future */
     JWT_EXPIRED,
+    JWT_NO_MEMORY, /* nobody knows: it may be a good one */
     JWT__COUNT
 };
 

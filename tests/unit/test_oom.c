@@ -20,6 +20,7 @@
 #include "shard/plan.h"
 #include "shard/router_call.h"
 
+#include "server/auth/jwt.h"
 #include "server/base/metrics.h"
 #include "server/config/config.h"
 #include "server/config/topology.h"
@@ -279,13 +280,39 @@ static void test_lost_operation(void **state)
     arena_release(&arena);
 }
 
+static const struct jwt_keys keys = {
+    .n = 1,
+    .key = {{.kid = "a", .secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}},
+};
+
+/* A good token is never called a bad one, nor anybody else's. */
+static bool verify_token(void)
+{
+    static const struct jwt_claims wanted = {.user_id = 9007199254740991,
+                                             .expires_at_s = 2000};
+    struct jwt_claims claims = {.user_id = 0};
+    char text[JWT_SIGNED_MAX + 1];
+    size_t len = jwt_sign(&keys, &wanted, 1000, text);
+    enum jwt_reason reason = jwt_verify(&keys, text, len, 1000, &claims);
+
+    assert_int_equal(reason, has_failed ? JWT_NO_MEMORY : JWT_OK);
+    assert_true(claims.user_id == (has_failed ? 0 : wanted.user_id));
+    return reason == JWT_OK;
+}
+
+static void test_token(void **state)
+{
+    (void)state;
+    assert_true(fail_each(verify_token) >= 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),         cmocka_unit_test(test_topology),
-        cmocka_unit_test(test_metrics),        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_fibers),         cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_lost_operation),
+        cmocka_unit_test(test_config),  cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_fibers),  cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_token),   cmocka_unit_test(test_lost_operation),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
