@@ -49,7 +49,7 @@ account_prepare() {
 	((EUID == 0)) || return 0
 	if ! getent passwd "$ACCOUNT" >/dev/null; then
 		useradd --system --user-group --no-create-home --home-dir /nonexistent \
-			--shell /usr/sbin/nologin "$ACCOUNT" ||
+			--shell /usr/sbin/nologin "$ACCOUNT" || getent passwd "$ACCOUNT" >/dev/null ||
 			die "cannot create the account $ACCOUNT, under which the databases run"
 		step "created the system account $ACCOUNT: as root, databases and server run under it"
 	fi

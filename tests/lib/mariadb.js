@@ -7,7 +7,7 @@
  *   const sets = await root.run("SELECT 1 AS one");   // [[{ one: "1" }]]
  *   await server.stop();
  *
- * The server runs under the account `nobody` when the tests are run by root, in a directory
+ * The server runs under an account of its own when the tests are run by root, in a directory
  * of its own, and ends with this process, however that ends. */
 import { execFile, spawn } from "node:child_process";
 import {
@@ -26,8 +26,12 @@ const isRoot = process.getuid() === 0;
  * runs into it fails. */
 const PATIENCE_MS = 60_000;
 
-async function nobody() {
-  const { stdout } = await run("getent", ["passwd", "nobody"]);
+/* The account of scripts/cluster.sh, made where it is missing; another suite may be making it, too. */
+const ACCOUNT = "doushard-demo";
+async function account() {
+  const known = () => run("getent", ["passwd", ACCOUNT]);
+  const { stdout } = await known().catch(() => run("useradd", ["--system", "--user-group", "--no-create-home",
+    "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT]).then(known, known));
   const [, , uid, gid] = stdout.split(":");
   return { uid: Number(uid), gid: Number(gid) };
 }
@@ -112,7 +116,7 @@ export class Mariadb {
     server.port = await freePort();
     server.sessions = new Set();
     const data = path.join(server.dir, "data");
-    const owner = isRoot ? await nobody() : null;
+    const owner = isRoot ? await account() : null;
     /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
     const temporary = path.join(server.dir, "tmp");
     mkdirSync(temporary);
@@ -132,11 +136,11 @@ export class Mariadb {
   }
 
   #spawn(data, owner, options) {
-    const account = owner
+    const as = owner
       ? [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups"]
       : [];
     this.process = spawn("setpriv", [
-      ...account, "--pdeathsig=KILL", "mariadbd",
+      ...as, "--pdeathsig=KILL", "mariadbd",
       "--no-defaults", `--datadir=${data}`, `--socket=${this.socket}`, `--port=${this.port}`,
       "--bind-address=127.0.0.1", `--pid-file=${path.join(this.dir, "pid")}`,
       "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=64M",

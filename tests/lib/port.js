@@ -9,21 +9,31 @@ import net from "node:net";
 const FIRST = 23000;
 const N = 9000;
 
-/* Suites that run at one time have numbers near to each other, and none of them starts so many servers. */
+/* Where to begin, so that suites seldom meet. */
 let at = (process.pid * 97) % N;
 
-const isFree = (port) => new Promise((done) => {
-  const probe = net.createServer();
-  probe.once("error", () => done(false));
-  probe.listen(port, "127.0.0.1", () => probe.close(() => done(true)));
+/* Listen WHERE; resolves to the listener, or to null where somebody else is. */
+const listen = (where) => new Promise((done) => {
+  const listener = net.createServer();
+  listener.once("error", () => done(null));
+  listener.listen(where, () => done(listener));
 });
 
-/** A TCP port of 127.0.0.1 that nobody listens on; each call answers another one. */
+/* No other suite gets PORT before this process ends: a name without a file that one process at a time may have. */
+async function take(port) {
+  const mine = await listen({ path: `\0doushard-test-port-${port}` });
+  mine?.unref();
+  const probe = mine && (await listen({ port, host: "127.0.0.1" }));
+  await new Promise((done) => { if (probe) probe.close(done); else done(); });
+  return probe !== null;
+}
+
+/** A TCP port of 127.0.0.1 that nobody listens on, and that no other call of any process answers meanwhile. */
 export async function freePort() {
   for (let tries = 0; tries < N; tries++) {
     at = (at + 1) % N;
     const port = FIRST + at;
-    if (await isFree(port)) return port;
+    if (await take(port)) return port;
   }
   throw new Error(`no port from ${FIRST} to ${FIRST + N - 1} is free`);
 }
