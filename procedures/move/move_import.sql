@@ -88,10 +88,14 @@ BEGIN
         SIGNAL SQLSTATE '45409' SET MESSAGE_TEXT = v_text;
     END IF;
 
+    -- What no move fills any more does not count: shard_restored left it without a token, or the
+    -- slot was claimed elsewhere since.
     SELECT COUNT(*)
       INTO v_others
       FROM slot_fence AS f
      WHERE f.state IN ('importing', 'ready')
+       AND f.token IS NOT NULL
+       AND f.heard_epoch <= f.epoch
        AND f.slot <> in_slot;
 
     -- Who is among those that arrive already goes on: two that began at once may be one too many,

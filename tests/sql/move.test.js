@@ -119,6 +119,19 @@ describe("a mover that another one has followed", () => {
     await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_import WHERE slot IN (${slots})`);
   });
 
+  test("does not wait for what arrives no more: a slot lost with the data of a shard, or claimed elsewhere since", async () => {
+    const slots = [1011, 1012, 1013];
+    await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_seq WHERE slot IN (${slots})`);
+    const take = async (slot) => (await one(mover, "move_import", slot, 5, key(), 1, "shard9", 1)).is_begun;
+    await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1011, 5, 'importing', 'shard1')"); /* as shard_restored leaves it */
+    assert.equal(await take(1012), "1");
+    assert.equal(await take(1013), "0");
+    await call(account(server, "app"), "slot_learn", JSON.stringify([{ slot: 1012, epoch: 6, server: "shard9" }]));
+    assert.equal(await take(1013), "1");
+    await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_import WHERE slot IN (${slots});
+      DELETE FROM slot_known WHERE slot = 1012; INSERT INTO slot_known (slot, epoch, server) VALUES (1012, 1, 'shard1')`);
+  });
+
   test("is refused at the taker, too, by its number of claims", async () => {
     const [first, second] = [key(), key()];
     const slot = 1001;
