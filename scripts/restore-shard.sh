@@ -27,7 +27,8 @@
 # database server only, so that no server finds it half; refuses the shard (CALL shard_refuse);
 # loads routines, accounts and grants (scripts/migrate); asks the other shards for the epochs
 # that they have heard, and raises those of all slots above them, so that no version and no id is
-# handed out twice (CALL shard_restored); compares with the others and counts what they know of what
+# handed out twice (CALL shard_restored); ends what other shards keep for a rollback to it (CALL
+# slot_settle there); compares with the others and counts what they know of what
 # is lost here. Run again, it goes on where it was broken off.
 #
 # Slots that have moved to another shard since the backup stay there. Slots that had come to this
@@ -312,6 +313,29 @@ settle() {
 	((all_past == 0)) || ok "own slots: $all_past are over, their users are in the slots of their ids"
 }
 
+# Slots that came from the shard by moves of which its data knows nothing any more, or which are over with it,
+# and that could still be rolled back: who has them goes on journaling for that, and neither gives nor promotes
+# them. They stay there.
+moves_end() {
+	local name line slot epoch n
+	for name in "${others[@]}"; do
+		one "$name" "SELECT f.slot, f.epoch FROM slot_fence AS f JOIN slot_import AS i ON i.slot = f.slot AND i.epoch = f.epoch
+			WHERE i.giver = '$shard' AND (f.state = 'migrating' OR f.state = 'owned' AND f.journal = 1) AND f.heard_epoch <= f.epoch
+			AND NOT EXISTS (SELECT 1 FROM slot_move AS m WHERE m.active = f.slot)" >"$work/kept" || fail "$name does not answer"
+		while IFS=$'\t' read -r -u 3 slot epoch; do
+			line=$(one "$shard" "SELECT COUNT(*) FROM slot_fence AS f
+				WHERE f.slot = $slot AND (f.state IN ('owned', 'migrating') OR f.epoch > $epoch)") || fail "$shard does not answer"
+			[[ $line == 0 ]] || continue
+			one "$name" "CALL slot_settle($slot, '$name')" >/dev/null || fail "slot $slot could not be settled on $name; run this again"
+			n=20000
+			while ((n == 20000)); do
+				n=$(one "$name" "CALL move_sweep($slot, 20000)") || fail "$name does not answer"
+			done
+			note "slot $slot could still be rolled back from $name to $shard: not any more"
+		done 3<"$work/kept"
+	done
+}
+
 # What other shards know of what is lost here.
 compare() {
 	local status=0
@@ -361,4 +385,5 @@ else
 fi
 migrate
 settle "$( ((in_place)) && echo 'its data was put back' || echo 'restored from a backup')"
+moves_end
 compare

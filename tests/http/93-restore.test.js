@@ -12,6 +12,7 @@ import { CODE } from "../lib/api.js";
 import { mailboxProblems, slotOfId, versionsBackwards } from "../lib/checks.js";
 import { Cluster, ROOT } from "../lib/cluster.js";
 import { nameOn } from "../lib/load.js";
+import { Mover, requestMove, untilMove } from "../lib/mover.js";
 import { moveSlot, owners, plantVideos, removeStrays } from "../lib/rows.js";
 import { shardctl } from "../lib/shardctl.js";
 import { until } from "../lib/wait.js";
@@ -229,6 +230,15 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   assert.equal((await api.login(lost.name, lost.password)).status_code !== CODE.OK, true);
 });
 
+/* SLOT, which shard1 has, can be moved on, and nothing is journaled. */
+async function assertFinal(slot) {
+  const [fence] = await cluster.sql("shard1", `SELECT state, journal, token FROM slot_fence WHERE slot = ${slot}`);
+  assert.deepEqual({ ...fence }, { state: "owned", journal: 0, token: null });
+  assert.deepEqual(await cluster.sql("shard1", `SELECT id FROM slot_log WHERE slot = ${slot}`), []);
+  await requestMove(cluster, slot, "shard1", "shard2");
+  await cluster.sql("shard1", `UPDATE slot_move SET phase = 'undone', finished_at = 1 WHERE active = ${slot}`);
+}
+
 test("old data that is put back by hand is noticed, refused, settled in place and admitted; slots that moved since", async () => {
   const data = join(cluster.dir, "shard2", "data");
   const old = join(cluster.dir, "shard2", "old");
@@ -242,7 +252,11 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   await cluster.sql("shard2", "UPDATE shard_beat SET beat_at = 0");
   await heardOf(Number(beat));
   await moveSlot(cluster, came, "shard1", "shard2");
-  await moveSlot(cluster, left, "shard2", "shard1");
+  /* It could be rolled back when the shard is lost, and nobody knows of that any more. */
+  const mover = Mover.start(cluster);
+  await requestMove(cluster, left, "shard2", "shard1", 600000);
+  await untilMove(cluster, "shard2", left, ["keeping"]);
+  await mover.stop();
   await round(4);
   await drained();
   const wanted = await versions();
@@ -267,6 +281,8 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   const settled = await restore("--in-place");
   assert.equal(settled.status, 0, settled.out);
   assert.match(settled.out, new RegExp(`slot ${left} has moved to shard1 since`));
+  assert.match(settled.out, new RegExp(`slot ${left} could still be rolled back from shard1 to shard2: not any more`));
+  await assertFinal(left);
   assert.match(settled.out, new RegExp(`slot ${came} had come to shard2 since[^]*CALL slot_adopt\\(${came}, 'shard1'\\) there`));
   assert.match(settled.out, /slots: 511 kept at new epochs, 1 gone to others, 1 without rows/);
   const mended = await verify("--yes");
