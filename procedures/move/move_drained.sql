@@ -6,8 +6,12 @@
 -- in_slot   the slot
 -- in_token  of the mover
 --
+-- That writers may be told to wait (_slot_log_bound) rests on what is noted here: on the shard that
+-- was asked for the move in slot_move, on the one that it may come back from in slot_import.
+--
 -- Answer  : entries (removed)
--- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); DELETE slot_log (by id)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); DELETE slot_log (by id); UPDATE
+--           slot_move, slot_import (by slot)
 -- Errors  : 45409 another mover has taken over
 -- Replays : removes nothing more
 
@@ -44,6 +48,16 @@ BEGIN
         ON l.id = e.id;
 
     SET v_count = ROW_COUNT();
+
+    UPDATE slot_move AS m
+       SET m.drained_at = _now_ms()
+     WHERE m.active = in_slot;
+
+    IF ROW_COUNT() = 0 THEN
+        UPDATE slot_import AS i
+           SET i.drained_at = _now_ms()
+         WHERE i.slot = in_slot;
+    END IF;
 
     COMMIT;
 

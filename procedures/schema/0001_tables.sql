@@ -269,6 +269,8 @@ CREATE TABLE IF NOT EXISTS slot_move (
         COMMENT 'compared by their sums so far',
     backlog       BIGINT NOT NULL DEFAULT 0
         COMMENT 'keys in the journal',
+    drained_at    BIGINT NOT NULL DEFAULT 0
+        COMMENT 'ms since the Unix epoch; when keys of the journal had arrived last',
     rate          BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows a second, lately',
     throttle      VARCHAR(64) NOT NULL DEFAULT ''
@@ -324,6 +326,8 @@ CREATE TABLE IF NOT EXISTS slot_import (
         COMMENT 'last key that was copied of it; empty: none yet',
     row_count BIGINT NOT NULL DEFAULT 0
         COMMENT 'rows copied',
+    drained_at BIGINT NOT NULL DEFAULT 0
+        COMMENT 'as in slot_move, of the journal that is kept for a rollback',
     PRIMARY KEY (slot)
 )
     ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin

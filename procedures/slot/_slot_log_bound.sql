@@ -4,12 +4,15 @@
 -- _slot_log_bound: what becomes of the writes of a batch whose slots are journaled, when a journal
 -- is long.
 --
--- No journal grows without bound. While a mover reads it, writes are told to wait ("busy", more of
--- them the longer it is), until it is shorter: so the move comes to its end. If nobody reads it, it
--- ends (slot_lost), and the next mover begins anew: a mover that died costs its work, not the
--- service.
+-- No journal grows without bound. While what it names arrives at the other shard, writes are told
+-- to wait ("busy", more of them the longer it is), until it is shorter: so the move comes to its
+-- end, or back. If nothing has arrived for some seconds (the mover died, or the other shard is down
+-- or full) nobody waits for that; in the end the journal ends (slot_lost), and the next mover
+-- begins anew: that costs its work, not the service. Nor does anybody wait for the sake of a
+-- rollback that nobody has asked for (owned).
 --
--- Touches : SELECT, UPDATE op; SELECT slot_log, slot_move (by slot); INSERT slot_lost
+-- Touches : SELECT, UPDATE op; SELECT slot_log, slot_move, slot_import, slot_fence (by slot);
+--           SELECT, INSERT slot_lost
 -- Errors  : none
 -- Replays : the same
 
@@ -25,6 +28,8 @@ BEGIN
     DECLARE v_slot INT UNSIGNED;
     DECLARE v_span BIGINT;
     DECLARE v_read TINYINT;
+    DECLARE v_lost TINYINT;
+    DECLARE v_late BIGINT DEFAULT _now_ms() - 5000;
 
     SELECT MIN(o.slot)
       INTO v_slot
@@ -45,17 +50,33 @@ BEGIN
           FROM slot_move AS m
          WHERE m.active = v_slot
            AND m.flipped_at IS NULL
-           AND m.claimed_until > _now_ms()
+           AND m.drained_at > v_late
            AND v_span > 100;
 
-        IF v_read > 0 THEN
+        SELECT GREATEST(COALESCE(MAX(1), 0), v_read)
+          INTO v_read
+          FROM slot_import AS i
+         STRAIGHT_JOIN slot_fence AS f
+            ON f.slot = i.slot
+           AND f.state = 'migrating'
+         WHERE i.slot = v_slot
+           AND i.drained_at > v_late
+           AND v_span > 100;
+
+        SELECT COUNT(*)
+          INTO v_lost
+          FROM slot_lost AS x
+         WHERE x.slot = v_slot
+           AND v_span > 100;
+
+        IF v_read > 0 AND v_lost = 0 THEN
             UPDATE op AS o
                SET o.code = 'busy'
              WHERE o.slot = v_slot
                AND o.code = 'ok'
                AND RAND() < IF(v_read = 2, LEAST(v_span / 1000, 0.9),
                                LEAST((v_span - 10000) / 10000, 0.9));
-        ELSEIF v_span > 200000 THEN
+        ELSEIF v_lost > 0 OR v_span > 200000 THEN
             INSERT INTO slot_lost (slot, at)
             VALUES (v_slot, _now_ms())
                 ON DUPLICATE KEY UPDATE

@@ -203,20 +203,48 @@ describe("a flip", () => {
 describe("a journal", () => {
   const slot = 15;
 
-  test("that is long makes writers wait while a mover reads it, and ends when nobody does", async () => {
+  const fill = (first, n) => root.run(`INSERT INTO slot_log (id, slot, tbl, owner, k1) VALUES (${first}, ${slot}, 'user', 1, 1), (${first + n}, ${slot}, 'user', 1, 1)`);
+  const body = literal(JSON.stringify([{ slot, epoch: 1, owner: 8 * slot, op: key() }]));
+  const codes = async () => (await root.run(`SET @x = ${body}; CALL _op_open(@x); START TRANSACTION; CALL _op_fence(@m); SELECT code, moving FROM op; COMMIT`)).flat().find((row) => "moving" in row);
+  /* Nine in ten are. */
+  const isBusy = () => until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
+  const isNeverBusy = async (moving) => {
+    for (let i = 0; i < 30; i++) assert.deepEqual(await codes(), { code: "ok", moving });
+  };
+  /* Two entries of the journal arrive. */
+  async function drain(token) {
+    await call(mover, "move_drain", slot, token, 2);
+    assert.equal((await one(mover, "move_drained", slot, token)).entries, "2");
+  }
+
+  test("that is long makes writers wait while it arrives, and ends when it does not", async () => {
     const { id, token } = await claimed(slot);
     await call(mover, "move_open", slot, token);
-    const fill = (first, n) => root.run(`INSERT INTO slot_log (id, slot, tbl, owner, k1) VALUES (${first}, ${slot}, 'user', 1, 1), (${first + n}, ${slot}, 'user', 1, 1)`);
-    await fill(1_000_000, 20_000);
-    const body = literal(JSON.stringify([{ slot, epoch: 1, owner: 8 * slot, op: key() }]));
-    const codes = async () => (await root.run(`SET @x = ${body}; CALL _op_open(@x); START TRANSACTION; CALL _op_fence(@m); SELECT code, moving FROM op; COMMIT`)).flat().find((row) => "moving" in row);
-    // Nine in ten.
-    await until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
-    await root.run(`UPDATE slot_move SET claimed_until = 0 WHERE move_id = ${id}`);
-    assert.deepEqual(await codes(), { code: "ok", moving: "1" });
+    await fill(1_000_000, 1);
+    await fill(1_100_000, 20_000);
+    await isNeverBusy("1"); /* nothing has arrived: the taker may be down, the claim says nothing */
+    await drain(token);
+    await isBusy();
+    await root.run(`UPDATE slot_move SET drained_at = drained_at - 5000 WHERE move_id = ${id}`);
+    await isNeverBusy("1");
     await fill(2_000_000, 200_000);
     assert.deepEqual(await codes(), { code: "ok", moving: "0" });
     assert.equal((await root.run("SELECT slot FROM slot_lost"))[0][0].slot, String(slot));
-    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
+    await root.run(`UPDATE slot_move SET drained_at = drained_at + 60000 WHERE move_id = ${id}`);
+    await isNeverBusy("0"); /* it is lost already */
+    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}; DELETE FROM slot_lost; DELETE FROM slot_log`);
+  });
+
+  test("of a slot that goes back makes writers wait, too; of one that only could, never", async () => {
+    const token = key();
+    await root.run(`UPDATE slot_fence SET state = 'owned', journal = 1, token = UNHEX('${token}') WHERE slot = ${slot};
+      INSERT INTO slot_import (slot, epoch, term, giver) VALUES (${slot}, 1, 1, 'shard9')`);
+    await fill(3_000_000, 1);
+    await fill(3_100_000, 20_000);
+    await drain(token);
+    await isNeverBusy("1");
+    await root.run(`UPDATE slot_fence SET state = 'migrating', journal = 0 WHERE slot = ${slot}`);
+    await isBusy();
+    await root.run(`UPDATE slot_fence SET state = 'owned', token = NULL WHERE slot = ${slot}; DELETE FROM slot_import; DELETE FROM slot_log`);
   });
 });
