@@ -37,6 +37,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE move_claim (
 BEGIN
     DECLARE v_now   BIGINT DEFAULT _now_ms();
     DECLARE v_id    BIGINT UNSIGNED;
+    DECLARE v_busy  INT;
     DECLARE v_slot  INT UNSIGNED;
     DECLARE v_epoch BIGINT UNSIGNED;
     DECLARE v_state VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin;
@@ -81,13 +82,27 @@ BEGIN
     END IF;
 
     IF v_id IS NULL THEN
-        SELECT IF(SUM(m.phase NOT IN ('queued', 'keeping', 'undoing')) < in_max,
-                  MIN(IF(m.phase = 'queued' AND m.claimed_until < v_now AND m.wish <> 'pause',
-                         m.move_id, NULL)),
-                  NULL)
-          INTO v_id
+        -- What was claimed says only later that it is under way.
+        SELECT COUNT(*)
+          INTO v_busy
           FROM slot_move AS m FORCE INDEX (active)
-         WHERE m.active IS NOT NULL;
+         WHERE m.active IS NOT NULL
+           AND m.phase NOT IN ('keeping', 'undoing')
+           AND (m.phase <> 'queued' OR m.claimed_until >= v_now);
+    END IF;
+
+    IF v_id IS NULL AND v_busy < in_max THEN
+        SELECT MIN(t.move_id)
+          INTO v_id
+          FROM (SELECT m.move_id
+                  FROM slot_move AS m FORCE INDEX (active)
+                 WHERE m.active IS NOT NULL
+                   AND m.claimed_until < v_now
+                   AND m.phase = 'queued'
+                   AND m.wish <> 'pause'
+                 ORDER BY m.claimed_until,
+                          m.move_id
+                 LIMIT 1) AS t;
     END IF;
 
     SELECT MAX(m.slot)

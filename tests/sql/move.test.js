@@ -70,17 +70,25 @@ describe("a request", () => {
     await call(admin, "move_request", 11, "shard2", 0);
     assert.equal((await one(mover, "move_claim", "here/1", token, 10000, 1000)).move_id, id);
     assert.equal((await fence(13)).token, token);
-    await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${id}`);
+    await root.run(`UPDATE slot_move SET claimed_until = 1, phase = 'copying' WHERE move_id = ${id}`);
     assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 1000)).move_id, id);
     assert.equal((await one(mover, "move_claim", "here/1", token, 10000, 1000)).slot, "11");
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (11, 13)");
   });
 
-  test("waits while as many are under way here as may be", async () => {
+  test("waits while as many are under way here as may be, from the claim on", async () => {
     const { id } = await claimed(10);
-    await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
     await call(admin, "move_request", 11, "shard2", 0);
+    assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined, "nothing but the claim says so yet");
+    await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
     assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined);
+    assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 2)).slot, "11");
+    await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (10, 11)");
+  });
+
+  test("is claimed behind those that nobody has tried since", async () => {
+    for (const slot of [10, 11]) await call(admin, "move_request", slot, "shard2", 0);
+    await root.run("UPDATE slot_move SET claimed_until = 1 WHERE active = 10");
     assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 2)).slot, "11");
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (10, 11)");
   });
