@@ -90,6 +90,7 @@ struct move {
     uint32_t rows_per_s; /* copied at most; 0: no bound */
     uint64_t rows_total, rows_copied, bytes_copied, rows_verified;
     int64_t flipped_at_ms; /* since the Unix epoch; 0: not yet */
+    uint64_t way_back;     /* after the flip: keys that had not gone back of late */
     int64_t told_ms;       /* monotonic; when slot_move heard of this claim last */
 };
 

@@ -33,6 +33,9 @@ const struct move_table move_tables[MOVE_TABLES] = {
 #undef MOVE_TABLE
 };
 
+/* On the way back it is drained so often: the giver, which counts, has none of it. */
+#define BACK_DRAIN_MS 1000
+
 /* Some rows of one table. */
 struct chunk {
     struct arena arena;
@@ -135,6 +138,9 @@ static enum move_status carry(struct move_run *run, const struct dbresult *parts
             run_explain(run, run->from,
                         link_call(run->from, PROC_MOVE_DRAINED, args, arena, &results));
     }
+    if (status == MOVE_OK && run->from != run->giver) {
+        run->move->way_back = number_of(results, "backlog");
+    }
     return status;
 }
 
@@ -146,6 +152,8 @@ enum move_status run_drain(struct move_run *run, uint64_t *entries)
     struct arena arena;
 
     *entries = 0;
+    run->move->way_back = 0;
+    run->drained_ms = clock_mono_ms();
     arena_init(&arena, MOVE_ARENA_BYTES);
     enum move_status status = run_explain(
         run, run->from, link_call(run->from, PROC_MOVE_DRAIN, args, &arena, &parts));
@@ -299,11 +307,16 @@ static enum move_status keep_pace(struct copy *copy, int64_t step_us, uint64_t n
 
 enum move_status run_drain_some(struct move_run *run)
 {
-    uint64_t entries = DRAIN_ENTRIES;
+    const bool is_due =
+        run->from != run->giver && clock_mono_ms() - run->drained_ms >= BACK_DRAIN_MS;
+    uint64_t entries = is_due || run->backlog > BACKLOG_HIGH ? DRAIN_ENTRIES : 0;
     enum move_status status = MOVE_OK;
 
-    while (status == MOVE_OK && run->backlog > BACKLOG_HIGH && entries == DRAIN_ENTRIES) {
+    while (status == MOVE_OK && entries == DRAIN_ENTRIES) {
         status = run_drain(run, &entries);
+        if (status == MOVE_OK) {
+            status = run_tick(run);
+        }
     }
     return status;
 }

@@ -58,6 +58,7 @@ struct move_run {
     bool is_lost;         /* the journal was not kept */
     bool is_restart;      /* it is given back to be begun anew */
     uint64_t backlog;     /* as the last beat answered */
+    int64_t drained_ms;   /* monotonic; when the journal was read last */
     unsigned flips;       /* since the last beat */
     int64_t pause_us;     /* of the flip; 0: none yet */
     struct buf suspects[MOVE_TABLES]; /* keys that differed, with commas between */
@@ -159,7 +160,7 @@ struct link_call run_write(struct move_run *run, struct dbarg batch, const char 
 /* Carry over what the journal names, once; *ENTRIES is how many were there. */
 enum move_status run_drain(struct move_run *run, uint64_t *entries) MUST_CHECK;
 
-/* The same while it is long, so that it does not grow. */
+/* The same while it is long, so that it does not grow; on the way back once a second. */
 enum move_status run_drain_some(struct move_run *run) MUST_CHECK;
 
 /* The same until hardly anything is left. */

@@ -142,6 +142,9 @@ static void write_report(struct move_run *run, enum move_phase phase, int64_t si
     json_out_integer(out, "flips", run->flips);
     json_out_integer(out, "restarts", run->is_restart);
     json_out_text(out, "throttle", run->throttle);
+    if (phase == PHASE_KEEPING || phase == PHASE_REVERTING) {
+        json_out_integer(out, "backlog", (int64_t)move->way_back);
+    }
     if (run->pause_us > 0) {
         json_out_integer(out, "pause_us", run->pause_us);
     }

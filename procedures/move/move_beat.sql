@@ -8,7 +8,7 @@
 -- in_lease_ms  so long nobody else takes it; 0: give it back
 -- in_report    JSON object with what is new: phase, epoch, rows_total, rows_copied, bytes_copied,
 --              rows_verified, rate, throttle, flips, restarts (how many more), pause_us, flipped
---              (1), error
+--              (1), error, backlog (of the journal at the other shard; absent: it is the one here)
 --
 -- A move that is being undone (move_cancel) does not go back to an earlier phase: a mover may
 -- have had no answer to that, and say what it was in before.
@@ -64,6 +64,8 @@ BEGIN
       INTO v_backlog
       FROM slot_log AS l FORCE INDEX (drain)
      WHERE l.slot = v_slot;
+
+    SET v_backlog = COALESCE(JSON_VALUE(in_report, '$.backlog'), v_backlog);
 
     UPDATE slot_move AS m
        SET m.claimed_until = IF(in_lease_ms = 0, 0, v_now + in_lease_ms),

@@ -9,9 +9,9 @@
 -- That writers may be told to wait (_slot_log_bound) rests on what is noted here: on the shard that
 -- was asked for the move in slot_move, on the one that it may come back from in slot_import.
 --
--- Answer  : entries (removed)
--- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); DELETE slot_log (by id); UPDATE
---           slot_move, slot_import (by slot)
+-- Answer  : entries (removed), backlog (that are left, at most)
+-- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); SELECT slot_log (by slot); DELETE
+--           slot_log (by id); UPDATE slot_move, slot_import (by slot)
 -- Errors  : 45409 another mover has taken over
 -- Replays : removes nothing more
 
@@ -28,6 +28,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE move_drained (
     COMMENT 'v1: changes have arrived'
 BEGIN
     DECLARE v_count INT;
+    DECLARE v_left  BIGINT;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
     BEGIN
@@ -59,9 +60,16 @@ BEGIN
          WHERE i.slot = in_slot;
     END IF;
 
+    -- No fewer than there are: numbers of other slots may lie between.
+    SELECT COALESCE(MAX(l.id) - MIN(l.id) + 1, 0)
+      INTO v_left
+      FROM slot_log AS l FORCE INDEX (drain)
+     WHERE l.slot = in_slot;
+
     COMMIT;
 
-    SELECT v_count AS entries;
+    SELECT v_count AS entries,
+           v_left AS backlog;
 END$$
 
 DELIMITER ;

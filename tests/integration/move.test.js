@@ -76,6 +76,14 @@ async function agree() {
 const fenceOf = async (shard) => (await cluster.sql(shard, `SELECT state, epoch, server, journal, token IS NULL AS free
   FROM slot_fence WHERE slot = ${slot}`))[0];
 
+/** A session that has run STATEMENT in a transaction, and leaves it open. */
+async function open(shard, statement) {
+  const holder = new Session([`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`], "doushard");
+  await holder.run("START TRANSACTION");
+  await holder.run(statement);
+  return holder;
+}
+
 describe("a slot", () => {
   let mover;
   before(() => { mover = Mover.start(cluster); });
@@ -259,9 +267,7 @@ describe("a move", () => {
     await requestMove(cluster, slot, from, to);
     await mover.stopped();
     /* The taker's fence is locked by somebody: being ready takes as long as that. */
-    const holder = new Session([`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(to).socket}`], "doushard");
-    await holder.run("START TRANSACTION");
-    await holder.run(`SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
+    const holder = await open(to, `SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
     mover.go();
     await until("the flip to be undone", async () => (await moveOf(cluster, from, slot)).throttle === "the flip took too long, and was undone");
     await actAs(users[5], "while nobody can flip");
@@ -279,6 +285,27 @@ describe("a move", () => {
     await actAs(users[6], "and afterwards");
     await agree();
     [from, to] = [to, from];
+  });
+
+  test("that goes back carries over what is written while rows are compared", async () => {
+    const there = Mover.start(cluster);
+    await moved(there, from, to, 600000, ["keeping"]);
+    await there.stop();
+    const mover = Mover.start(cluster, { failpoint: "move_read:before:6,move_read:before:20" }); /* of some thirty */
+    await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
+    await mover.stopped();
+    await cluster.sql(to, `INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${slot}, 'user', ${users[0].id}, ${users[0].id})`);
+    await until("a second to have passed since it told", async () => (await cluster.sql(from,
+      `SELECT claimed_until - 10000 < _now_ms() - 1000 AS is_due FROM slot_move WHERE active = ${slot}`))[0].is_due === 1);
+    mover.go();
+    await until("the mover to go on", () => !mover.isStopped, { everyMs: 1 });
+    await mover.stopped();
+    const { phase } = await moveOf(cluster, from, slot);
+    assert.equal(phase, "reverting");
+    assert.deepEqual(await cluster.sql(to, `SELECT id FROM slot_log WHERE slot = ${slot}`), []);
+    mover.go();
+    await untilMove(cluster, from, slot, ["undone"]);
+    await mover.stop();
   });
 
   for (const action of ["lose-reply", "hang-reply"])

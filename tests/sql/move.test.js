@@ -222,7 +222,7 @@ describe("a journal", () => {
   /* Two entries of the journal arrive. */
   async function drain(token) {
     await call(mover, "move_drain", slot, token, 2);
-    assert.equal((await one(mover, "move_drained", slot, token)).entries, "2");
+    assert.deepEqual(await one(mover, "move_drained", slot, token), { entries: "2", backlog: "20001" });
   }
 
   test("that is long makes writers wait while it arrives, and ends when it does not", async () => {
@@ -231,7 +231,10 @@ describe("a journal", () => {
     await fill(1_000_000, 1);
     await fill(1_100_000, 20_000);
     await isNeverBusy("1"); /* nothing has arrived: the taker may be down, the claim says nothing */
+    assert.equal((await one(mover, "move_beat", id, token, 10000, "{}")).backlog, "120001");
     await drain(token);
+    assert.equal((await one(mover, "move_beat", id, token, 10000, "{}")).backlog, "20001");
+    assert.equal((await one(mover, "move_beat", id, token, 10000, '{"backlog":7}')).backlog, "7", "that of the other shard");
     await isBusy();
     await root.run(`UPDATE slot_move SET drained_at = drained_at - 5000 WHERE move_id = ${id}`);
     await isNeverBusy("1");
