@@ -512,7 +512,7 @@ static enum move_status keep(struct move_run *run, bool *is_over)
         *is_over = true;
         return MOVE_OK;
     }
-    *is_over = run->move->wish != WISH_ROLLBACK &&
+    *is_over = run->move->wish != WISH_ROLLBACK && run->move->wish != WISH_PAUSE &&
                clock_wall_ms() >= run->move->flipped_at_ms + run->move->keep_ms;
     return status;
 }

@@ -117,7 +117,8 @@ enum move_status run_beat(struct move_run *run, enum move_phase phase) MUST_CHEC
 /* Has a second passed since the last time? */
 bool run_is_tick_due(const struct move_run *run);
 
-/* The same when a second has passed since the last time; waits while a pause is wished.
+/* The same when a second has passed since the last time; waits while a pause is wished,
+ * but not while the move is kept only: what is written goes back all the same.
  * Not OK: the attempt ends, as run->error says, or because a cancellation is wished
  * (MOVE_OK is never answered then before the flip). */
 enum move_status run_tick(struct move_run *run) MUST_CHECK;

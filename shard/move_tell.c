@@ -339,7 +339,8 @@ enum move_status run_tick(struct move_run *run)
     }
     do {
         status = run_beat(run, run->move->phase);
-        is_still = status == MOVE_OK && run->move->wish == WISH_PAUSE;
+        is_still = status == MOVE_OK && run->move->wish == WISH_PAUSE &&
+                   run->move->phase != PHASE_KEEPING;
         if (status == MOVE_OK && !is_still) {
             look_for_load(run);
             is_still = run->is_halted;

@@ -4,7 +4,8 @@
 -- move_wish: say what is to become of the move of a slot; on the shard that gives it.
 --
 -- in_slot  the slot
--- in_wish  pause     stop at the next step; the journal goes on being written
+-- in_wish  pause     stop at the next step; the journal goes on being written. What can be rolled
+--                    back stays so, however long that lasts
 --          go        go on
 --          cancel    give it up: the slot stays where it is; before the flip, or on the way back
 --          finish    end the time in which it can be rolled back; after the flip

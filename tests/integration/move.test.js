@@ -76,6 +76,15 @@ async function agree() {
 const fenceOf = async (shard) => (await cluster.sql(shard, `SELECT state, epoch, server, journal, token IS NULL AS free
   FROM slot_fence WHERE slot = ${slot}`))[0];
 
+/** The mover has told N times more how far the move that SHARD gives is. */
+async function told(shard, n) {
+  const at = async () => (await cluster.sql(shard, `SELECT claimed_until AS at FROM slot_move WHERE active = ${slot}`))[0].at;
+  for (let i = 0; i < n; i++) {
+    const last = await at();
+    await until("the mover to tell", async () => (await at()) !== last);
+  }
+}
+
 /** A session that has run STATEMENT in a transaction, and leaves it open. */
 async function open(shard, statement) {
   const holder = new Session([`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`], "doushard");
@@ -105,7 +114,11 @@ describe("a slot", () => {
 
   test("is rolled back with what was written since, and its numbers go on", async () => {
     await moved(mover, to, from, 600000, ["keeping"]);
+    /* To pause it does not keep what is written from going back. */
+    await cluster.sql(to, `CALL move_wish(${slot}, 'pause')`);
+    await told(to, 2);
     for (const user of users.slice(1, 5)) await actAs(user, "while it is kept");
+    await until("the journal to be read", async () => (await cluster.sql(from, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0);
     // The journal names all sessions at once, and then one of them.
     await cluster.sql(from, `CALL session_end_all(${users[0].id})`);
     assert.equal((await api.login(users[0].name, users[0].password)).status_code, CODE.OK);
