@@ -21,6 +21,13 @@
 /* One shard may take so long to hear the news of a move. */
 #define NEWS_MS 1000
 
+/* So often the lock of a fence is tried; in between, writers have a pause that doubles
+ * some times. */
+#define LOCK_TRIES_MAX       400
+#define LOCK_TRIES_PER_PAUSE 40
+#define LOCK_PAUSE_MS        20
+#define LOCK_DOUBLINGS_MAX   5
+
 /* ---- CALLs ---- */
 
 struct look_row {
@@ -90,28 +97,54 @@ static enum move_status rehearse(struct link_call call)
     return status == MOVE_FENCED ? MOVE_OK : status;
 }
 
+/* One try to get the lock, number TRIES. */
+static enum move_status try_locking(struct move_run *run, struct link_call *call,
+                                    unsigned tries)
+{
+    call->limit_ms = run_lock_bound_ms(run, tries);
+    enum move_status status = rehearse(*call);
+    if (status == MOVE_OK) {
+        status = link_run(call, 1);
+    }
+    return run_explain(run, call->link, status);
+}
+
+/* Number TRIES was one in vain: writers have their turn, longer and longer. MOVE_AGAIN:
+ * try again. */
+static enum move_status wait_locking(struct move_run *run, unsigned tries)
+{
+    const unsigned doublings = tries / LOCK_TRIES_PER_PAUSE;
+    enum move_status status = MOVE_OK;
+
+    if (*run->stop || tries == LOCK_TRIES_MAX) {
+        (void)snprintf(run->error, sizeof run->error, "%s",
+                       *run->stop ? "this mover was told to stop" : FENCE_LOCKED);
+        return MOVE_LOST;
+    }
+    run->throttle = FENCE_WAITS;
+    if (run_is_tick_due(run)) {
+        status = run_explain(run, run->giver,
+                             run_tell(run, run->move->phase, run->limits->lease_ms));
+    }
+    run_sleep_ms(LOCK_PAUSE_MS << (doublings < LOCK_DOUBLINGS_MAX ? doublings
+                                                                  : LOCK_DOUBLINGS_MAX));
+    return status == MOVE_OK ? MOVE_AGAIN : status;
+}
+
 enum move_status run_locking(struct move_run *run, struct link_call *call)
 {
     enum move_status status = MOVE_AGAIN;
-    bool is_ending = run->error[0] != '\0'; /* for a reason that stays */
+    char reason[sizeof run->error]; /* for which the attempt ends anyway */
 
+    memcpy(reason, run->error, sizeof reason);
     for (unsigned tries = 0; status == MOVE_AGAIN; tries++) {
-        if (*run->stop) {
-            (void)snprintf(run->error, sizeof run->error, "this mover was told to stop");
-            return MOVE_LOST;
-        }
-        call->limit_ms = run_lock_bound_ms(run, tries);
-        status = rehearse(*call);
-        if (status == MOVE_OK) {
-            status = link_run(call, 1);
-        }
-        status = run_explain(run, call->link, status);
+        status = try_locking(run, call, tries);
         if (status == MOVE_AGAIN) {
-            run_sleep_ms(20);
+            memcpy(run->error, reason, sizeof reason);
+            status = wait_locking(run, tries);
+        } else if (tries > 0) {
+            run->throttle = "";
         }
-    }
-    if (status == MOVE_OK && !is_ending) {
-        run->error[0] = '\0';
     }
     return status;
 }

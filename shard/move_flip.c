@@ -336,8 +336,7 @@ static void give_up(const struct flip *flip)
                    flip->late_tries > TRIES_MAX / 2
                        ? "carrying the rest over takes too long: one of both shards is "
                          "slow"
-                       : "somebody keeps the fence of the slot locked: look for a "
-                         "transaction that was left open (innodb_trx)");
+                       : FENCE_LOCKED);
 }
 
 enum move_status run_flip(struct move_run *run, uint64_t epoch, bool journal)
@@ -369,7 +368,7 @@ enum move_status run_flip(struct move_run *run, uint64_t epoch, bool journal)
         if (status == MOVE_AGAIN) {
             run->throttle = flip.may_be_ready || flip.late_tries > late
                                 ? "the flip took too long, and was undone"
-                                : "waiting for writes that keep the slot's fence";
+                                : FENCE_WAITS;
             run->error[0] = '\0'; /* it goes on */
             run_sleep_ms(PAUSE_MS);
             enum move_status drained = run_drain_all(run);

@@ -34,6 +34,12 @@ extern const struct move_table move_tables[MOVE_TABLES];
 /* Most bytes that one CALL may answer. */
 #define MOVE_ARENA_BYTES ((size_t)64 << 20)
 
+/* What slot_move says while the lock of a fence is not got, and when that is given up. */
+#define FENCE_WAITS "waiting for writes that keep the slot's fence"
+#define FENCE_LOCKED                                                                     \
+    "somebody keeps the fence of the slot locked: look for a transaction that was left " \
+    "open (innodb_trx)"
+
 /* Entries of the journal that are carried over at a time. */
 #define DRAIN_ENTRIES 2000
 
@@ -94,7 +100,8 @@ enum move_status run_call(struct move_run *run, struct move_link *link, enum pro
 int run_lock_bound_ms(const struct move_run *run, unsigned tries);
 
 /* CALL a routine that takes the exclusive lock of a fence that is served: writers wait
- * behind it, so it is given up after some ms and tried again. */
+ * behind it, so it is given up after some ms and tried again, ever more rarely; slot_move
+ * hears of it. MOVE_LOST in the end. */
 enum move_status run_locking(struct move_run *run, struct link_call *call) MUST_CHECK;
 
 /* The same where the answer does not matter. */

@@ -344,12 +344,11 @@ static enum move_status flip(struct move_run *run)
         }
         status = try_flip(run, &keys, flip_bound_ms(run, tries));
         if (status == MOVE_AGAIN && tries == TRIES_MAX) {
-            (void)snprintf(run->error, sizeof run->error,
-                           "somebody keeps the fence of the slot locked");
+            (void)snprintf(run->error, sizeof run->error, FENCE_LOCKED);
             status = MOVE_REFUSED;
         }
         if (status == MOVE_AGAIN) {
-            run->throttle = "waiting for writes that keep the slot's fence";
+            run->throttle = FENCE_WAITS;
             run_sleep_ms(PAUSE_MS);
             enum move_status drained = run_drain_all(run);
             status = drained == MOVE_OK ? MOVE_AGAIN : drained;

@@ -300,6 +300,22 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
+  test("says what it waits for when somebody keeps a transaction open, and goes on behind it", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_open:before:1" });
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    const holder = await open(from, `SELECT 1 FROM slot_fence WHERE slot = ${slot} LOCK IN SHARE MODE`);
+    mover.go();
+    await until("the mover to say so", async () => (await moveOf(cluster, from, slot)).throttle === "waiting for writes that keep the slot's fence");
+    await told(from, 1);
+    await holder.run("ROLLBACK");
+    await holder.end();
+    const done = await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    assert.deepEqual([done.throttle, done.last_error], ["", ""]);
+    [from, to] = [to, from];
+  });
+
   test("that goes back carries over what is written while rows are compared", async () => {
     const there = Mover.start(cluster);
     await moved(there, from, to, 600000, ["keeping"]);
