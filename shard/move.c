@@ -704,12 +704,16 @@ static bool has_come_back(const struct move_run *run, const struct look *taker)
 
 /* Has the slot come back to the giver by a move that the taker made since? Then that one
  * has removed what this one left. */
-static bool is_history(const struct move_run *run, const struct look *giver)
+static bool is_history(const struct move_run *run, const struct look *giver,
+                       const struct look *taker)
 {
     const struct move *move = run->move;
+    /* While the taker waits to get it, it was settled at the giver. */
+    const bool has_arrived = taker->epoch != move->epoch ||
+                             (!look_is(taker, "importing") && !look_is(taker, "ready"));
 
     return move->epoch > 0 && giver->epoch > move->epoch &&
-           (move->flipped_at_ms > 0 || move->phase == PHASE_FLIPPING ||
+           (move->flipped_at_ms > 0 || (move->phase == PHASE_FLIPPING && has_arrived) ||
             move->phase == PHASE_PURGING) &&
            move->phase != PHASE_UNDOING;
 }
@@ -732,7 +736,7 @@ static enum move_status step(struct move_run *run)
         return move->wish == WISH_CANCEL && run_is_before_flip(run) ? run_undo(run)
                                                                     : status;
     }
-    if (is_history(run, &giver)) {
+    if (is_history(run, &giver, &taker)) {
         return run_beat(run, PHASE_DONE);
     }
     if (move->phase == PHASE_REVERTING || has_come_back(run, &taker)) {

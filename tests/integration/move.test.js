@@ -316,6 +316,19 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
+  test("whose slot was settled at the giver just before the flip is not done, and begins anew", async () => {
+    const mover = Mover.start(cluster, { failpoint: "move_lock:before:1" });
+    await requestMove(cluster, slot, from, to);
+    await mover.stopped();
+    await cluster.sql(from, `CALL slot_settle(${slot}, '${from}')`);
+    mover.go();
+    const done = await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    assert.equal(done.restarts, 1);
+    assert.equal((await owners(cluster)).get(slot), to);
+    [from, to] = [to, from];
+  });
+
   test("that goes back carries over what is written while rows are compared", async () => {
     const there = Mover.start(cluster);
     await moved(there, from, to, 600000, ["keeping"]);
