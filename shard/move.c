@@ -810,6 +810,27 @@ static enum move_end conclude(struct move_run *run, enum move_status status)
     return MOVE_OVER;
 }
 
+/* The topology lacks a shard of the move. It can be called off all the same: what the
+ * taker has of it is below the epoch that the giver goes on with. */
+static enum move_end attempt_alone(struct move_run *run)
+{
+    const struct move *move = run->move;
+
+    log_write(LOG_ERROR, "move_unknown_shard", "slot=%u from=%s to=%s", move->slot,
+              move->giver, move->taker);
+    if (run->giver == NULL) {
+        return MOVE_RETRY;
+    }
+    if (move->phase == PHASE_UNDOING ||
+        (move->wish == WISH_CANCEL && run_is_before_flip(run))) {
+        return conclude(run, run_undo(run));
+    }
+    (void)snprintf(run->error, sizeof run->error,
+                   "a mover has no %s in its topology: reload it", move->taker);
+    (void)run_tell(run, move->phase, RETRY_LEASE_MS);
+    return MOVE_RETRY;
+}
+
 enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
                            const struct move_limits *limits, const atomic_bool *stop)
 {
@@ -828,14 +849,7 @@ enum move_end move_attempt(struct move *move, struct move_link *links, size_t n,
     run.giver = link_named(&run, move->giver);
     run.taker = link_named(&run, move->taker);
     if (run.giver == NULL || run.taker == NULL) {
-        log_write(LOG_ERROR, "move_unknown_shard", "slot=%u from=%s to=%s", move->slot,
-                  move->giver, move->taker);
-        if (run.giver != NULL) {
-            (void)snprintf(run.error, sizeof run.error,
-                           "a mover has no %s in its topology: reload it", move->taker);
-            (void)run_tell(&run, move->phase, RETRY_LEASE_MS);
-        }
-        return MOVE_RETRY;
+        return attempt_alone(&run);
     }
     link_init(&other, run.giver->name, run.giver->target, run.giver->durability_exempt);
     while (status == MOVE_AGAIN && !*stop) {

@@ -127,6 +127,37 @@ enum move_status run_forget(struct move_run *run, struct move_link *link,
     return status == MOVE_OK ? run_call(run, link, PROC_MOVE_FORGET, args) : status;
 }
 
+/* What the other side has of the copy is removed, at EPOCH. */
+static enum move_status undo_copy(struct move_run *run, uint64_t epoch)
+{
+    if (run->move->kind != MOVE_SLOT) {
+        return owner_undo(run);
+    }
+    if (run->taker == NULL) {
+        return MOVE_OK;
+    }
+    enum move_status status = run_forget(run, run->taker, run->giver, epoch);
+    if (status == MOVE_LOST && run->move->wish == WISH_CANCEL &&
+        run->taker->conn == NULL) {
+        const size_t len = strlen(run->error);
+        (void)snprintf(run->error + len, sizeof run->error - len,
+                       " (if it is gone for good, take it out of the topology)");
+    }
+    return status;
+}
+
+/* It was wished: it is over. */
+static enum move_status end_undone(struct move_run *run)
+{
+    run->error[0] = '\0';
+    if (run->taker == NULL) {
+        (void)snprintf(run->error, sizeof run->error,
+                       "%s is in no topology: what was copied stays there",
+                       run->move->taker);
+    }
+    return run_beat(run, PHASE_UNDONE);
+}
+
 enum move_status run_undo(struct move_run *run)
 {
     const bool is_wished = run->move->wish == WISH_CANCEL;
@@ -140,16 +171,13 @@ enum move_status run_undo(struct move_run *run)
     run->move->phase = PHASE_UNDOING;
     status = run_sweep(run, run->giver);
     if (status == MOVE_OK && run->move->epoch > 0) {
-        status = run->move->kind == MOVE_SLOT
-                     ? run_forget(run, run->taker, run->giver, epoch)
-                     : owner_undo(run);
+        status = undo_copy(run, epoch);
     }
     if (status != MOVE_OK) {
         return status;
     }
     if (is_wished) {
-        run->error[0] = '\0';
-        return run_beat(run, PHASE_UNDONE);
+        return end_undone(run);
     }
     if (run->move->restarts >= RESTARTS_MAX) {
         return run_beat(run, PHASE_FAILED);

@@ -50,7 +50,8 @@ struct move_run {
     size_t n_links;
     const struct move_limits *limits; /* (ref) */
     const atomic_bool *stop;
-    struct move_link *giver, *taker; /* (ref) as in slot_move */
+    struct move_link *giver, *taker; /* (ref) as in slot_move; taker may be NULL in
+                                        run_undo(): it is in no topology */
     struct move_link *from, *to;     /* the direction of rows now: one of them each */
     uint32_t from_slot, to_slot;     /* differ when an owner changes his slot */
     bool is_journaled;               /* FROM journals: a pause must go on draining */

@@ -350,6 +350,27 @@ describe("a move", () => {
     await mover.stop();
   });
 
+  test("whose taker is gone for good is called off by a mover that does not know it, and the slot can move again", async () => {
+    const first = Mover.start(cluster, { failpoint: "move_write:after:3" });
+    await requestMove(cluster, slot, from, to);
+    await first.stopped();
+    await first.kill();
+    await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
+    await expireClaims(cluster, [first]);
+    const without = Mover.start(cluster, { args: [`--topology=${cluster.topology({}, [to])}`] });
+    const { last_error: error } = await untilMove(cluster, from, slot, ["undone"]);
+    await without.stop();
+    assert.equal(error, `${to} is in no topology: what was copied stays there`);
+    assert.deepEqual([(await fenceOf(from)).state, (await fenceOf(to)).state], ["owned", "importing"]);
+    const mover = Mover.start(cluster);
+    await moved(mover, from, to, 0, ["done"]);
+    await mover.stop();
+    await assertAtRest(cluster);
+    [from, to] = [to, from];
+    await actAs(users[7], "and afterwards");
+    await agree();
+  });
+
   for (const action of ["lose-reply", "hang-reply"])
     test(`is made by who claimed it and was not told so (${action}), though nobody else may for long`, async () => {
       const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
