@@ -207,6 +207,23 @@ describe("a heavy user", () => {
     await assert.rejects(request("demote"), /is on another shard: move it to/);
   });
 
+  test("is rolled back with his slot, with what was written meanwhile", async () => {
+    await requestMove(cluster, own, other, home, 600000);
+    await untilMove(cluster, other, own, ["keeping"]);
+    await everythingWorks("for a while");
+    await delivered();
+    const rows = await rowsIn(home, own);
+    await underLoad(async () => {
+      await cluster.sql(other, `CALL move_wish(${own}, 'rollback')`);
+      await untilMove(cluster, other, own, ["undone"]);
+    });
+    await delivered();
+    assert.deepEqual(await rowsIn(home, own), {});
+    assert.deepEqual([await partitions(home), (await partitions(other)).length], [[], 1]);
+    const now = await rowsIn(other, own);
+    for (const [table, n] of Object.entries(rows)) assert.ok(now[table] >= n, `${table}: ${n} rows, now ${now[table]}`);
+  });
+
   test("comes back to the slot of his id", async () => {
     await requestMove(cluster, own, other, home);
     await untilMove(cluster, other, own, ["done"]);
