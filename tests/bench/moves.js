@@ -12,12 +12,15 @@ const ROWS = 1_000_000;
 /* Clients who write as fast as they are answered; and those who leave most of the processors to others, as long as they
  * reach SHARE of what they did before. */
 const WRITERS = [{ n: 0 }, { n: 8 }, { n: 8, share: 0.3 }, { n: 64 }];
-const WRITERS_LARGE = [{ n: 0 }, { n: 8 }];
+const WRITERS_LARGE = [{ n: 0 }, { n: 8 }, { n: 64 }];
 /* For each of them: of a slot as the data set has it, and of one with ROWS more. */
 const FLIPS = 20;
 const FLIPS_LARGE = 2;
 const CHUNK = 100_000;
 const WINDOW_S = 2;
+/* Who likes videos of other slots than the one that moves: so many, at this share of what they reach at most. */
+const OTHERS = 8;
+const OTHERS_SHARE = 0.3;
 
 /* Between which shards the slot moves: where it is, and another one. */
 async function ways(cluster, slot) {
@@ -85,11 +88,15 @@ async function copied(bench) {
   });
 }
 
+/* Rows that went over a second in the move of SLOT that the mover has just made. */
+const copyRate = (mover, slot, { rows_copied: rows }) =>
+  (rows * 1000) / Math.max(1, timeOf(mover.text, slot, "draining") - timeOf(mover.text, slot, "copying"));
+
 /** FLIPS moves of the slot of a video while N clients like it, RATE times a second or as often as they are answered; each
  * gives its pause. */
-async function paused(bench, { script, slot, flips, n, rate }) {
+async function paused(bench, mover, { script, slot, flips, n, rate }) {
   let [from, to] = await ways(bench.cluster, slot);
-  const run = { pauses: [], tries: 0, worstMs: 0, answered: 0, seconds: 0 };
+  const run = { pauses: [], rates: [], tries: 0, worstMs: 0, answered: 0, seconds: 0 };
   let isOver = false;
   const writing = n === 0 ? Promise.resolve() : (async () => {
     while (!isOver) {
@@ -105,6 +112,7 @@ async function paused(bench, { script, slot, flips, n, rate }) {
     for (let i = 0; i < flips; i++) {
       const done = await move(bench, slot, from, to);
       run.pauses.push(done.pause_us / 1000);
+      run.rates.push(copyRate(mover, slot, done));
       run.tries += done.flips;
       [from, to] = [to, from];
     }
@@ -117,7 +125,7 @@ async function paused(bench, { script, slot, flips, n, rate }) {
 
 const noteOf = (name, run) =>
   `${name}: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
-  `fence locked ${run.tries} times for ${run.pauses.length} flips` +
+  `fence locked ${run.tries} times for ${run.pauses.length} flips, ${quantile(run.rates, 0.5).toFixed(0)} rows copied/s` +
   (run.answered ? `, ${(run.answered / run.seconds).toFixed(0)} likes/s, the slowest in ${run.worstMs.toFixed(0)} ms` : "");
 
 /** Who likes VIDEO: newcomers, who have not. */
@@ -133,14 +141,14 @@ async function pauses(bench) {
     { rows: `, ${ROWS.toLocaleString("en-US")} rows`, writers: WRITERS_LARGE, slot: slots.large, flips: FLIPS_LARGE,
       script: likers(bench, "large-like", large) },
   ];
-  return withMover(bench, async () => {
+  return withMover(bench, async (mover) => {
     const sides = {};
     const notes = [];
     for (const { rows, writers, ...kind } of kinds) {
       let reached;
       for (const { n, share } of writers) {
         const rate = share && Math.ceil(reached * share);
-        const run = await paused(bench, { ...kind, n, rate });
+        const run = await paused(bench, mover, { ...kind, n, rate });
         reached = run.answered / run.seconds;
         const name = `${n} writers${share ? `, ${100 * share} % of their pace` : ""}${rows}`;
         sides[name] = { value: figure(run.pauses) };
@@ -152,8 +160,40 @@ async function pauses(bench) {
   });
 }
 
+/** How long likes of other slots take while a large one moves, and the same beside no move: p99 of every window. */
+async function others(bench) {
+  const [usual, large] = [2, 3].map((i) => bench.data.videoId(i));
+  const slot = slotOfId(Number(large));
+  await planted(bench, slot);
+  let [from, to] = await ways(bench.cluster, slot);
+  const script = likers(bench, "others-like", usual);
+  const window = async (rate) => {
+    const { windows: [w] } = await load({ port: bench.server.port, script, connections: OTHERS, rate, warmUp: 0, window: WINDOW_S, windows: 1 });
+    return w;
+  };
+  const rate = Math.ceil(((await window()).answered / WINDOW_S) * OTHERS_SHARE);
+  const p99 = { idle: [], moving: [] };
+  const look = async (side) => p99[side].push((await window(rate)).latency.p99_us / 1000);
+  await withMover(bench, async () => {
+    for (let round = 0; round < bench.rounds; round++) {
+      await look("idle");
+      let isOver = false;
+      const moving = move(bench, slot, from, to).finally(() => { isOver = true; });
+      moving.catch(() => {}); /* it is awaited below */
+      while (!isOver) await look("moving");
+      await moving;
+      [from, to] = [to, from];
+    }
+  });
+  const sides = Object.fromEntries(Object.entries(p99).map(([name, all]) => [name, { value: figure(all) }]));
+  const ratio = quantile(p99.moving, 0.5) / quantile(p99.idle, 0.5);
+  return { sides, note: `${rate} likes/s by ${OTHERS} clients, ${ROWS.toLocaleString("en-US")} rows on their way: ${ratio.toFixed(2)} times as long` };
+}
+
 export const MOVES = [
   { name: "move-copy", what: "rows of a slot that moves", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
   { name: "move-pause", what: "writes of a slot wait at the flip of its move", unit: "ms", target: "p99 <= 10 ms with 0 and 8 writers",
     run: pauses },
+  { name: "move-others", what: "p99 of likes of other slots while one moves, at 30 % of their peak", unit: "ms",
+    target: "<= 1.5 times that beside no move", run: others },
 ];
