@@ -551,7 +551,8 @@ CREATE TABLE IF NOT EXISTS video (
     PRIMARY KEY (slot, video_id),
     UNIQUE KEY op (slot, author_id, op),
     KEY author (slot, author_id, state, video_id),
-    KEY feed (state, published_at, video_id)
+    KEY feed (state, published_at, video_id),
+    KEY media (slot, author_id, media, state)
 )
     ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
     COMMENT 'videos, in the slot of their author'

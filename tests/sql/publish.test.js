@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
+  account, batch, call, changed, codes, counted, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
   obeysForwarding, one, ownerOp, publishOp, race, refused, refusesBadBatch, sha256, shard,
   slotOfId, timeOfId, version,
 } from "./lib.js";
@@ -309,6 +309,35 @@ describe("media_find", () => {
     assert.equal((await one(app, "media_find", find(user, "twice"))).state, "live");
     await one(app, "publish_delete", deleteOp(b, user.id));
     assert.equal((await one(app, "media_find", find(user, "twice"))).state, "deleted");
+  });
+
+  test("a picture is live while the profile of its author shows it", async () => {
+    const [user, other] = [await newUser(app), await newUser(app)];
+    const [avatar, background] = [key(), key()];
+    const change = async (fields) => assert.equal((await one(app, "user_profile", ownerOp(user, fields))).code, "ok");
+    const states = async () => (await batch(app, "media_find",
+      [avatar, background].flatMap((name) => [find(user, name), find(other, name), find(user, name.slice(0, -1))])
+        .sort((a, b) => a.slot - b.slot))).filter((row) => row.code === "ok").map((row) => [row.slot, row.state].join());
+    assert.deepEqual(await states(), []);
+    await change({ avatar: `${avatar}.jpg`, background_image: `${background}.jpg` });
+    assert.deepEqual(await states(), [`${user.slot},live`, `${user.slot},live`]);
+    await change({ avatar: "another.jpg" });
+    assert.equal((await one(app, "media_find", find(user, avatar))).code, "notfound");
+    assert.equal((await one(app, "media_find", find(user, background))).state, "live");
+    await erase(user);
+    assert.deepEqual(await states(), []);
+  });
+
+  test("what else the author has published costs nothing", async () => {
+    const [quiet, busy] = [await newUser(app), await newUser(app)];
+    const [{ media }] = [await newVideo(app, quiet)];
+    const video = await newVideo(app, busy);
+    for (let i = 0; i < 40; i++) await newVideo(app, busy);
+    const reads = async (user, name) =>
+      (await counted(root, (session) => one(session, "media_find", find(user, name)))).reads;
+    await reads(quiet, media); /* the first one loads the routine */
+    assert.equal(await reads(busy, video.media), await reads(quiet, media));
+    assert.equal(await reads(busy, key()), await reads(quiet, key()));
   });
 
   test("bad arguments", async () => {
