@@ -24,6 +24,7 @@ GRANT EXECUTE ON PROCEDURE doushard.publish_delete         TO 'doushard_app'@'%'
 GRANT EXECUTE ON PROCEDURE doushard.feed_list              TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.feed_ids               TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.media_find             TO 'doushard_app'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.media_lease_take       TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_get              TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.favorite_action        TO 'doushard_app'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.favorite_deliver       TO 'doushard_app'@'%';
@@ -96,6 +97,7 @@ GRANT EXECUTE ON PROCEDURE doushard.publish_delete         TO 'doushard_admin'@'
 GRANT EXECUTE ON PROCEDURE doushard.feed_list              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.feed_ids               TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.media_find             TO 'doushard_admin'@'%';
+GRANT EXECUTE ON PROCEDURE doushard.media_lease_take       TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.video_get              TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.favorite_action        TO 'doushard_admin'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.favorite_deliver       TO 'doushard_admin'@'%';

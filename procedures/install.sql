@@ -89,6 +89,7 @@ SOURCE publish/publish_delete.sql
 SOURCE feed/feed_list.sql
 SOURCE feed/feed_ids.sql
 SOURCE media/media_find.sql
+SOURCE media/media_lease_take.sql
 SOURCE video/video_get.sql
 
 -- What joins two owners: first halves, second halves, lists.

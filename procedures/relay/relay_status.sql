@@ -6,7 +6,7 @@
 -- Answer  : name, holder (process that has the lease, or had it last), left_ms (how long it
 --           still holds; 0: nobody has it), late_ms (how long the row of the outbox that has
 --           been due longest has been so; 0: none is due)
--- Touches : SELECT relay_lease (all rows), outbox (by parked and due_at)
+-- Touches : SELECT relay_lease (by name), outbox (by parked and due_at)
 -- Errors  : none
 -- Replays : reads only
 
@@ -28,7 +28,7 @@ BEGIN
                                         FROM outbox AS x FORCE INDEX (due)
                                        WHERE x.parked = 0), 0), 0) AS late_ms
       FROM relay_lease AS rl
-     ORDER BY rl.name;
+     WHERE rl.name = 'relay';
 END$$
 
 DELIMITER ;

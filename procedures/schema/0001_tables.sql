@@ -822,7 +822,7 @@ CREATE TABLE IF NOT EXISTS idem (
 
 CREATE TABLE IF NOT EXISTS relay_lease (
     name     VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-        COMMENT 'what is leased: relay',
+        COMMENT 'what is leased: relay, media',
     holder   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
         COMMENT 'process that has it',
     until_at BIGINT NOT NULL
@@ -830,7 +830,7 @@ CREATE TABLE IF NOT EXISTS relay_lease (
     PRIMARY KEY (name)
 )
     ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
-    COMMENT 'who does the work that one process per shard does at a time';
+    COMMENT 'who does the work that one process does at a time';
 
 CREATE TABLE IF NOT EXISTS purge_pass (
     kind          VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL

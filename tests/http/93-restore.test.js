@@ -109,8 +109,8 @@ async function chatProblems() {
 
 /* The relay of shard1 has gone on for a while. */
 async function relayed() {
-  const [{ end }] = await cluster.sql("shard1", "SELECT until_at AS end FROM relay_lease");
-  await until("the relay's next lease", async () => (await cluster.sql("shard1", "SELECT 1 FROM relay_lease WHERE until_at > " + end)).length > 0);
+  const [{ end }] = await cluster.sql("shard1", "SELECT until_at AS end FROM relay_lease WHERE name = 'relay'");
+  await until("the relay's next lease", async () => (await cluster.sql("shard1", "SELECT 1 FROM relay_lease WHERE name = 'relay' AND until_at > " + end)).length > 0);
 }
 
 const drained = () => until("the outboxes to be empty", async () =>

@@ -16,6 +16,7 @@ export const NO_FENCE = {
   shard_drain: "is a mark of the shard, not about slots",
   purge_step: "takes the share locks of the slots of its rows in _purge_remove",
   relay_lease_take: "is about the shard's relay, not about slots",
+  media_lease_take: "is about who looks through files; the shard of slot 0 only keeps it",
   shard_probe: "is about the shard, not about slots",
   shard_report: "is about the shard, not about slots",
   load_add: "is about what servers saw, wherever the slots are by now",

@@ -545,4 +545,28 @@ describe("idempotency keys and the lease", () => {
     assert.equal(await take("a", 1000), "1");
     for (const args of [["", 1], [null, 1], ["ä", 1], ["a", -1], ["a", 600_001], ["a", null]]) await refused(app, "45400", "relay_lease_take", ...args);
   });
+
+  test("one search for files at a time, by the shard that has slot 0", async () => {
+    const take = async (holder, ms, session = app) => (await call(session, "media_lease_take", holder, ms))[0][0].got;
+    await root.run("DELETE FROM relay_lease");
+    await call(app, "relay_lease_take", "r", 60_000);
+    assert.deepEqual([await take("a", 60_000), await take("b", 60_000), await take("a", 60_000), await take("a", 0), await take("b", 60_000), await take("a", 60_000)],
+      ["1", "0", "1", "0", "1", "0"]);
+    await root.run("UPDATE relay_lease SET until_at = _now_ms() - 1 WHERE name = 'media'");
+    assert.deepEqual([await take("a", 60_000), await take("b", 1000)], ["1", "0"]); /* who died has it no longer */
+    for (const args of [["", 1], [null, 1], ["ä", 1], ["a", -1], ["a", 600_001], ["a", null]]) await refused(app, "45400", "media_lease_take", ...args);
+
+    for (const state of ["moved", "ready", "importing"]) {
+      await root.run(`UPDATE slot_fence SET state = '${state}', epoch = 2, server = 'shard2' WHERE slot = 0`);
+      assert.deepEqual([await take("a", 60_000), await take("c", 60_000)], ["0", "0"], state);
+    }
+    await root.run("DELETE FROM relay_lease WHERE name = 'media'");
+    assert.equal(await take("a", 60_000), "0", "nor where there was none before");
+    await root.run("UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1' WHERE slot = 0");
+
+    const other = account(server, "app");
+    assert.deepEqual((await Promise.all([take("a", 60_000), take("b", 60_000, other)])).sort(), ["0", "1"]);
+    await other.end();
+    assert.deepEqual(await root.rows("SELECT holder FROM relay_lease WHERE name = 'relay'"), [{ holder: "r" }]);
+  });
 });

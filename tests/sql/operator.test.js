@@ -159,6 +159,7 @@ describe("job_status, job_parked, job_retry", () => {
 describe("relay_status", () => {
   test("who has the lease, for how long, and how late it is", async () => {
     assert.deepEqual((await call(monitor, "relay_status"))[0], []);
+    await call(app, "media_lease_take", "server2:9", 60_000); /* another one's */
     await call(app, "relay_lease_take", "server1:7", 60_000);
     const held = await row(monitor, "relay_status");
     assert.deepEqual([held.name, held.holder, held.late_ms], ["relay", "server1:7", "0"]);
