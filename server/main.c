@@ -40,6 +40,7 @@
 #include "server/media/janitor.h"
 #include "server/media/media.h"
 #include "server/media/storage.h"
+#include "server/media/sweep.h"
 #include "server/media/upload.h"
 #include "server/notify.h"
 #include "server/preflight.h"
@@ -326,13 +327,17 @@ static bool start_fibers(struct app *app, const struct config *config)
     return app->fibers != NULL;
 }
 
+/* What is done behind the requests. */
 static bool start_janitor(struct app *app, const struct config *config)
 {
     struct janitor_options options = janitor_options(config);
     struct janitor_shards shards = janitor_shards(app->router, app->delivery);
+    struct sweep_options sweeps = sweep_options(config);
+    struct sweep_shards asked = sweep_shards(app->router);
 
     app->janitor = janitor_new(app->storage, &shards, &options);
-    return app->janitor != NULL;
+    app->sweep = sweep_new(app->storage, &asked, &sweeps);
+    return app->janitor != NULL && app->sweep != NULL;
 }
 
 /* The list that CONFIG names. NULL: ERR says why there is none. */
@@ -394,6 +399,7 @@ static void stop_parts(struct process *process)
     workers_stop(app->disk);
     fibers_stop(app->fibers);
     http_free(&app->http);
+    sweep_free(&app->sweep);
     janitor_free(&app->janitor);
     workers_free(&app->workers);
     uploads_unwatch(app->uploads);
@@ -482,6 +488,7 @@ static void reload(struct process *process)
     struct config_error err;
     struct news news = {.config = NULL};
     struct janitor_options options;
+    struct sweep_options sweeps;
 
     /* Of what follows the look at all files, nothing but a lack of memory can fail. */
     if (!read_news(process, &news, &err) || !auth_reload(app->auth, news.config, &err) ||
@@ -500,6 +507,8 @@ static void reload(struct process *process)
     log_set_level((enum log_level)next->log_level);
     options = janitor_options(next);
     janitor_configure(app->janitor, &options);
+    sweeps = sweep_options(next);
+    sweep_configure(app->sweep, &sweeps);
     metrics_add(app->metrics, METRIC_CONFIG_RELOADS, 1);
     log_write(LOG_INFO, "config_reloaded", "generation=%u", next->generation);
 }

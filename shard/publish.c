@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Callers of the procedures in procedures/publish/, procedures/video/ and
- * procedures/media/. */
+/* Callers of the procedures in procedures/publish/ and procedures/video/. */
 #include "shard/publish.h"
 
 #include <string.h>
@@ -158,28 +157,5 @@ enum outcome publish_delete(struct router *router, struct call *call, uint64_t u
     ops_number(ops, "user", (int64_t)user_id);
     router_batch(router, call, PROC_PUBLISH_DELETE, ops, &answer);
     ops_free(&ops);
-    return answer.outcome;
-}
-
-enum outcome media_find(struct router *router, struct call *call, uint64_t author_id,
-                        const char *media, bool *live)
-{
-    struct router_answer answer;
-    struct ops *ops = ops_new();
-
-    if (ops == NULL) {
-        return call_no_memory(call);
-    }
-    ops_add_owner(ops, author_id);
-    ops_text(ops, "media", media);
-    router_batch(router, call, PROC_MEDIA_FIND, ops, &answer);
-    ops_free(&ops);
-    if (answer.outcome == OUTCOME_OK) {
-        const struct dbvalue *state = dbresult_value(answer.result, answer.row, "state");
-        if (state == NULL || state->text == NULL) {
-            return proc_unreadable(call, PROC_MEDIA_FIND);
-        }
-        *live = strcmp(state->text, "live") == 0;
-    }
     return answer.outcome;
 }

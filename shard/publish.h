@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Callers of the procedures in procedures/publish/, procedures/video/ and
- * procedures/media/. */
+/* Callers of the procedures in procedures/publish/ and procedures/video/. */
 #ifndef DOUSHARD_PUBLISH_H
 #define DOUSHARD_PUBLISH_H
 
@@ -72,10 +71,5 @@ enum outcome video_get(struct router *router, struct call *call, const uint64_t 
  * FORBIDDEN. */
 enum outcome publish_delete(struct router *router, struct call *call, uint64_t user_id,
                             uint64_t video_id);
-
-/* Does a live video of AUTHOR_ID use the files MEDIA? OK sets *LIVE; NOTFOUND: no row
- * ever named them. For the janitor. */
-enum outcome media_find(struct router *router, struct call *call, uint64_t author_id,
-                        const char *media, bool *live);
 
 #endif

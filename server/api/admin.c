@@ -23,6 +23,7 @@
 #include "server/config/config.h"
 #include "server/media/janitor.h"
 #include "server/media/media.h"
+#include "server/media/sweep.h"
 #include "server/media/upload.h"
 #include "server/request/reply.h"
 #include "server/request/request.h"
@@ -214,7 +215,17 @@ static void take_sample(struct app *app, struct metrics_sample *sample)
         value[METRIC_JOBS_DONE] = (int64_t)state.jobs_done;
         value[METRIC_JOBS_FAILED] = (int64_t)state.jobs_failed;
         value[METRIC_ROWS_PURGED] = (int64_t)state.rows_purged;
-        value[METRIC_ORPHANS_REMOVED] = (int64_t)state.orphans_removed;
+    }
+    if (app->sweep != NULL) {
+        struct sweep_state state;
+        sweep_state(app->sweep, &state);
+        value[METRIC_ORPHANS_REMOVED] = (int64_t)state.removed;
+        value[METRIC_SWEEP_HOLDER] = state.is_holder;
+        value[METRIC_SWEEP_FILES] = (int64_t)state.files;
+        value[METRIC_SWEEP_PAGES] = (int64_t)state.pages;
+        value[METRIC_SWEEP_UNSURE] = (int64_t)state.unsure;
+        value[METRIC_SWEEPS] = (int64_t)state.sweeps;
+        value[METRIC_SWEEP_SECONDS] = state.last_ms / 1000;
     }
     if (app->words != NULL) {
         value[METRIC_WORDS] = (int64_t)words_count(app->words);

@@ -23,6 +23,7 @@ struct rcluster;
 struct relay;
 struct router;
 struct storage;
+struct sweep;
 struct uploads;
 struct words;
 struct workers;
@@ -53,7 +54,8 @@ struct app {
     struct workers *disk;      /* threads for all that touches media files */
     struct http *http;         /* listeners */
     unsigned port;             /* of the public one; 0: nobody listens */
-    struct janitor *janitor;   /* durable jobs, orphaned files */
+    struct janitor *janitor;   /* durable jobs */
+    struct sweep *sweep;       /* files that no row names */
     struct metrics *metrics;   /* counters */
 
     int64_t start_wall_ms; /* when this process started, ms since 1970 UTC */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Two threads behind the requests: one does the jobs that the shards hold, and between
- * them purges their rows, step by step; one asks of old files whether any row still names
- * them. Both may die at any point and begin anew: a job stays until it is reported done,
- * a shard remembers how far it is purged, and removing a file twice is once. */
+/* A thread behind the requests, which does the jobs that the shards hold, and between
+ * them purges their rows, step by step. It may die at any point and begin anew: a job
+ * stays until it is reported done, a shard remembers how far it is purged. */
 #include "server/media/janitor.h"
 
 #include <pthread.h>
@@ -49,23 +48,11 @@
 #define CALL_TIMEOUT_MS 3000
 #define CALL_BYTES      ((size_t)256 << 10)
 
-/* The sweep asks slowly: it has all day. */
-#define SWEEP_PAUSE_MS 20
-#define SWEEP_EVERY_MS 3600000
-
-/* But it comes back soon when a shard or the disk did not answer. */
-#define SWEEP_AGAIN_MS 60000
-
-/* How much longer than any request may take a file must have been without a row. */
-#define ORPHAN_SLACK_S 60
-
 struct janitor {
     struct storage *storage; /* (ref) */
     struct janitor_shards shards;
-    pthread_t jobs;
-    pthread_t sweeper;
-    int64_t *purge_at_ms; /* the job thread's own: per shard, monotonic; owned */
-    bool sweep_is_unsure; /* the sweeper's own: some question has no definite answer */
+    pthread_t thread;
+    int64_t *purge_at_ms; /* the thread's own: per shard, monotonic; owned */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t changed; /* stop, poked or the options */
@@ -78,13 +65,7 @@ struct janitor {
 
 struct janitor_options janitor_options(const struct config *config)
 {
-    int64_t least_s = config->publish_timeout_ms / 1000 + ORPHAN_SLACK_S;
-    return (struct janitor_options){
-        .job_poll_ms = config->job_poll_ms,
-        .orphan_age_s = config->orphan_age_s > least_s ? config->orphan_age_s : least_s,
-        .sweep_pause_ms = SWEEP_PAUSE_MS,
-        .sweep_every_ms = SWEEP_EVERY_MS,
-    };
+    return (struct janitor_options){.job_poll_ms = config->job_poll_ms};
 }
 
 struct janitor_shards janitor_shards(struct router *router, struct delivery *delivery)
@@ -96,15 +77,13 @@ struct janitor_shards janitor_shards(struct router *router, struct delivery *del
         .has_shard = router_has_shard,
         .claim = job_claim,
         .finish = job_finish,
-        .find = media_find,
-        .users = user_get,
         .erase = erase_user,
         .purge = purge_step,
         .repair = repair_chat,
     };
 }
 
-/* One step of a job, or one question of the sweep. */
+/* One step of a job. */
 static void step_begin(struct own_call *own)
 {
     own_call_begin(own, CALL_BYTES, CALL_TIMEOUT_MS);
@@ -327,109 +306,16 @@ static void *jobs_main(void *context)
     return NULL;
 }
 
-/* ---- Orphans ---- */
-
-/* Does the profile of USER_ID show the picture NAME? As ask(). */
-static enum outcome ask_profile(struct janitor *janitor, uint64_t user_id,
-                                const char *name)
-{
-    struct own_call own;
-    struct user_card card = {.id = 0};
-    if (janitor->shards.users == NULL) {
-        return OUTCOME_NOTFOUND;
-    }
-    step_begin(&own);
-    enum outcome outcome =
-        janitor->shards.users(janitor->shards.router, &own.call, &user_id, 1, &card);
-    if (outcome == OUTCOME_OK &&
-        (card.id == 0 || (strncmp(card.avatar, name, STORAGE_NAME_LEN) != 0 &&
-                          strncmp(card.background_image, name, STORAGE_NAME_LEN) != 0))) {
-        outcome = OUTCOME_NOTFOUND;
-    }
-    own_call_end(&own);
-    return outcome;
-}
-
-/* Does a live row name the files NAME? OK: yes. NOTFOUND: no, for certain. Any other
- * outcome: nobody knows just now. */
-static enum outcome ask(struct janitor *janitor, const char *name)
-{
-    uint64_t author_id = 0;
-    bool live = true;
-    struct own_call own;
-    if (!storage_name_parse(name, strlen(name), &author_id)) {
-        return OUTCOME_OK;
-    }
-    step_begin(&own);
-    enum outcome outcome =
-        janitor->shards.find(janitor->shards.router, &own.call, author_id, name, &live);
-    log_write(LOG_DEBUG, "orphan_asked", "media=%s outcome=%s live=%d detail=\"%s\"",
-              name, outcome_name(outcome), (int)live, own.call.detail);
-    own_call_end(&own);
-    if (outcome == OUTCOME_NOTFOUND) { /* of no video: a picture of a profile? */
-        return ask_profile(janitor, author_id, name);
-    }
-    return outcome == OUTCOME_OK && !live ? OUTCOME_NOTFOUND : outcome;
-}
-
-static bool sweep_cb(void *context, const char *name, int64_t age_s)
-{
-    struct janitor *janitor = context;
-    struct janitor_options options = options_now(janitor);
-    if (age_s < options.orphan_age_s) {
-        return !stopping(janitor);
-    }
-    enum outcome outcome = ask(janitor, name);
-    if (outcome == OUTCOME_NOTFOUND && storage_delete(janitor->storage, name)) {
-        count(janitor, &janitor->shared.counts.orphans_removed, 1);
-        log_write(LOG_INFO, "orphan_removed", "media=%s age_s=%lld", name,
-                  (long long)age_s);
-    } else if (outcome != OUTCOME_OK) {
-        janitor->sweep_is_unsure = true;
-    }
-    return rest(janitor, options.sweep_pause_ms, /* for_poke= */ false);
-}
-
-/* One sweep. Returns the pause until the next. */
-static int64_t sweep(struct janitor *janitor)
-{
-    janitor->sweep_is_unsure = false;
-    if (storage_walk(janitor->storage, sweep_cb, janitor)) {
-        count(janitor, &janitor->shared.counts.sweeps, 1);
-    }
-    int64_t pause_ms = options_now(janitor).sweep_every_ms;
-    return janitor->sweep_is_unsure && pause_ms > SWEEP_AGAIN_MS ? SWEEP_AGAIN_MS
-                                                                 : pause_ms;
-}
-
-static void *sweeper_main(void *context)
-{
-    struct janitor *janitor = context;
-    while (rest(janitor, sweep(janitor), /* for_poke= */ false)) {
-    }
-    return NULL;
-}
-
 /* ---- Life ---- */
 
-/* Let both threads see that something changed. */
+/* Let the thread see that something changed. */
 static void wake_locked(struct janitor *janitor)
 {
     (void)pthread_cond_broadcast(&janitor->shared.changed);
 }
 
-static void stop_threads(struct janitor *janitor, unsigned n_threads)
+static void release(struct janitor *janitor)
 {
-    (void)pthread_mutex_lock(&janitor->shared.mutex);
-    janitor->shared.stop = true;
-    wake_locked(janitor);
-    (void)pthread_mutex_unlock(&janitor->shared.mutex);
-    if (n_threads > 0) {
-        (void)pthread_join(janitor->jobs, NULL);
-    }
-    if (n_threads > 1) {
-        (void)pthread_join(janitor->sweeper, NULL);
-    }
     (void)pthread_cond_destroy(&janitor->shared.changed);
     (void)pthread_mutex_destroy(&janitor->shared.mutex);
     free(janitor->purge_at_ms);
@@ -453,12 +339,8 @@ struct janitor *janitor_new(struct storage *storage, const struct janitor_shards
     janitor->shared.options = *options;
     (void)pthread_mutex_init(&janitor->shared.mutex, NULL);
     (void)pthread_cond_init(&janitor->shared.changed, NULL);
-    if (pthread_create(&janitor->jobs, NULL, jobs_main, janitor) != 0) {
-        stop_threads(janitor, 0);
-        return NULL;
-    }
-    if (pthread_create(&janitor->sweeper, NULL, sweeper_main, janitor) != 0) {
-        stop_threads(janitor, 1);
+    if (pthread_create(&janitor->thread, NULL, jobs_main, janitor) != 0) {
+        release(janitor);
         return NULL;
     }
     return janitor;
@@ -491,8 +373,15 @@ void janitor_state(struct janitor *janitor, struct janitor_state *state)
 
 void janitor_free(struct janitor **janitor)
 {
-    if (*janitor != NULL) {
-        stop_threads(*janitor, 2);
-        *janitor = NULL;
+    struct janitor *old = *janitor;
+    if (old == NULL) {
+        return;
     }
+    (void)pthread_mutex_lock(&old->shared.mutex);
+    old->shared.stop = true;
+    wake_locked(old);
+    (void)pthread_mutex_unlock(&old->shared.mutex);
+    (void)pthread_join(old->thread, NULL);
+    release(old);
+    *janitor = NULL;
 }

@@ -333,7 +333,7 @@ bool storage_delete(struct storage *storage, const char *name)
     return false;
 }
 
-/* ---- Walk ---- */
+/* ---- List ---- */
 
 /* The base name of a stored file. False: FILE is something else. */
 static bool base_of(const char *file, char name[STORAGE_NAME_LEN + 1])
@@ -352,73 +352,59 @@ static bool base_of(const char *file, char name[STORAGE_NAME_LEN + 1])
     return false;
 }
 
-/* How long ago the younger file of NAME got its name; INT64_MAX when both are gone. The
- * change time counts: linking sets it, and nobody can set it back. */
-static int64_t age_of(int leaf_fd, const char *name)
+bool storage_age(const struct storage *storage, const char *name, int64_t *age_s)
 {
-    int64_t age_s = INT64_MAX;
+    int leaf_fd = open_leaf(storage, name);
+    if (leaf_fd < 0) {
+        return false;
+    }
+    bool is_known = false;
+    int error = 0;
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    for (size_t part = 0; part < STORAGE__PARTS; part++) {
+    *age_s = INT64_MAX;
+    for (size_t part = 0; part < STORAGE__PARTS && error == 0; part++) {
         struct stat st;
         struct file_name file = file_of(name, (enum storage_part)part);
-        if (fstatat(leaf_fd, file.text, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            int64_t age = (int64_t)now.tv_sec - (int64_t)st.st_ctim.tv_sec;
-            age_s = age < age_s ? age : age_s;
+        if (fstatat(leaf_fd, file.text, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+            error = errno == ENOENT ? 0 : errno;
+            continue;
         }
+        /* The change time: linking sets it, and nobody can set it back. */
+        int64_t age = (int64_t)now.tv_sec - (int64_t)st.st_ctim.tv_sec;
+        *age_s = age < *age_s ? age : *age_s;
+        is_known = true;
     }
-    return age_s;
+    (void)close(leaf_fd);
+    return is_known && error == 0;
 }
 
-static DIR *open_dir(int dir_fd, const char *name)
+bool storage_list(struct storage *storage, unsigned leaf, storage_list_cb *cb,
+                  void *context)
 {
-    int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (dir == NULL && fd >= 0) {
-        (void)close(fd);
+    char path[LEAF_BYTES];
+    CHECK(leaf < STORAGE_LEAVES);
+    (void)snprintf(path, sizeof path, "%02x/%02x", leaf >> 8, leaf & 0xff);
+    int fd =
+        openat(storage->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return true;
     }
-    return dir;
-}
-
-static bool walk_leaf(int dir_fd, const char *leaf, storage_walk_cb *cb, void *context)
-{
-    DIR *dir = open_dir(dir_fd, leaf);
+    (void)tempfile_sweep(fd);
+    DIR *dir = fdopendir(fd);
     if (dir == NULL) {
+        (void)close(fd);
         return true;
     }
     bool go_on = true;
     struct dirent *entry;
-    (void)tempfile_sweep(dirfd(dir));
     /* Only this thread reads DIR. NOLINTNEXTLINE(concurrency-mt-unsafe) */
     while (go_on && (entry = readdir(dir)) != NULL) {
         char name[STORAGE_NAME_LEN + 1];
-        if (!base_of(entry->d_name, name)) {
-            continue;
-        }
-        int64_t age_s = age_of(dirfd(dir), name);
-        if (age_s != INT64_MAX) {
-            go_on = cb(context, name, age_s);
+        if (base_of(entry->d_name, name)) {
+            go_on = cb(context, name);
         }
     }
     (void)closedir(dir);
-    return go_on;
-}
-
-bool storage_walk(struct storage *storage, storage_walk_cb *cb, void *context)
-{
-    bool go_on = true;
-    for (unsigned upper = 0; upper < 256 && go_on; upper++) {
-        char name[4];
-        (void)snprintf(name, sizeof name, "%02x", upper);
-        DIR *dir = open_dir(storage->dir_fd, name);
-        if (dir == NULL) {
-            continue;
-        }
-        for (unsigned lower = 0; lower < 256 && go_on; lower++) {
-            (void)snprintf(name, sizeof name, "%02x", lower);
-            go_on = walk_leaf(dirfd(dir), name, cb, context);
-        }
-        (void)closedir(dir);
-    }
     return go_on;
 }

@@ -65,13 +65,23 @@ int storage_open(const struct storage *storage, const char *name,
  * gone already are fine. */
 bool storage_delete(struct storage *storage, const char *name);
 
-/* What a walk finds: one base name, and how old its youngest file is. Return false to end
- * the walk. The callback may call storage_delete() for NAME. */
-typedef bool storage_walk_cb(void *context, const char *name, int64_t age_s);
+/* How long ago the younger of the files of NAME got its name; below 0: in the future. The
+ * clock is that of this machine, the other end that of the file system. False: there is
+ * none, or the disk does not say. */
+bool storage_age(const struct storage *storage, const char *name,
+                 int64_t *age_s) MUST_CHECK;
 
-/* Call CB for every stored base name, each at least once, leaf directory by leaf
- * directory; leftovers of broken copies are removed on the way. False when CB ended
- * it. */
-bool storage_walk(struct storage *storage, storage_walk_cb *cb, void *context);
+/* Leaf directories, by number from 0 on: names are spread over them evenly. */
+#define STORAGE_LEAVES 65536
+
+/* Called with the base name of each file. Return false to end the list. The callback may
+ * call storage_delete() for any name. */
+typedef bool storage_list_cb(void *context, const char *name);
+
+/* Call CB for every stored file of LEAF: twice for a video with its cover. Leftovers of
+ * broken copies are removed on the way. Reads no more of the disk than names. False when
+ * CB ended it. Blocks for the disk. */
+bool storage_list(struct storage *storage, unsigned leaf, storage_list_cb *cb,
+                  void *context);
 
 #endif

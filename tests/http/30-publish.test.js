@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import http from "node:http";
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, readlinkSync, rmSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { CODE, multipart, uniqueName } from "../lib/api.js";
@@ -13,6 +13,7 @@ import { slotOfId } from "../lib/checks.js";
 import { Cluster, UPLOADS, statusOf } from "../lib/cluster.js";
 import * as media from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
+import { idOf, plantVideos } from "../lib/rows.js";
 import { parallel, until } from "../lib/wait.js";
 
 const LIMIT = 1 << 20;
@@ -687,11 +688,32 @@ test("the files of a deleted video vanish although the server died in between", 
 });
 
 test("files that no row names go once they are old, and files that a row names stay", local, async () => {
-  const video = await published();
-  const kept = cluster.mediaFiles().filter((f) => f.includes(video.play_url.split("/").at(-1).slice(0, -4)));
-  assert.equal(kept.length, 2);
-  const orphans = ["mp4", "jpg"].map((ending) => kept[0].replace(/[0-9a-f]{4}\.\w+$/, `ffff.${ending}`));
-  for (const path of orphans) writeFileSync(path, "orphan");
+  await published();
+  const pictured = await api.register();
+  const answer = await api.send("POST", "/douyin/user/profile/", {
+    multipart: [["token", pictured.token], { name: "avatar", filename: "p.jpg", data: media.jpeg() }],
+  });
+  assert.equal(answer.json.status_code, CODE.OK);
+  const kept = cluster.mediaFiles();
+  /* Many more, so that there are pages of them, of authors on both shards. */
+  const title = uniqueName("planted");
+  const planted = await plantVideos(cluster, Array.from({ length: 1500 }, (_, i) => ({ author: idOf(Date.now(), i % 1024), at: Date.now() - i, title })));
+  const leafOf = (name) => join(cluster.server.options.media_dir, name.slice(14, 16), name.slice(16, 18));
+  const plant = (name, ending = "mp4") => {
+    mkdirSync(leafOf(name), { recursive: true });
+    writeFileSync(join(leafOf(name), `${name}.${ending}`), "planted");
+  };
+  for (const { media: name } of planted) plant(name);
+  const named = cluster.mediaFiles();
+  assert.equal(named.length, kept.length + planted.length);
+  /* Of an author who has a video, of one who has a picture, of nobody. */
+  const unnamed = [author, pictured, { id: idOf(Date.now() + 3600000, 5) }]
+    .map(({ id }) => id.toString(16).padStart(14, "0") + randomBytes(16).toString("hex"));
+  for (const name of unnamed) ["mp4", "jpg"].forEach((ending) => plant(name, ending));
+
+  assert.equal((await cluster.server.stop()).code, 0);
+  /* One that was killed has the lease for 10 s more; do not wait for that. */
+  await cluster.sqlAll("UPDATE relay_lease SET until_at = 0 WHERE name = 'media'");
   /* The age of a file is that of its name, which nobody can set back: so the clock goes forward. */
   const server = await cluster.addServer({ orphan_age_s: 3600 });
   await server.start({
@@ -700,10 +722,20 @@ test("files that no row names go once they are old, and files that a row names s
       FAKETIME_DONT_FAKE_MONOTONIC: "1", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:verify_asan_link_order=0`,
     },
   });
-  await until("the orphans to vanish", () => !orphans.some(existsSync));
-  assert.ok(kept.every(existsSync), "a row names them");
-  await until("it to be counted", async () => await cluster.apiOf(server).metric("doushard_orphans_removed_total") === 1);
+  const other = cluster.apiOf(server);
+  await cluster.server.start();
+  assert.deepEqual([await other.metric("doushard_sweep_holder"), await api.metric("doushard_sweep_holder")], [1, 0], "one at a time");
+  await until("the search", async () => await other.metric("doushard_sweeps_total") === 1);
+  assert.deepEqual(cluster.mediaFiles().sort(), named.sort());
+  assert.equal(await other.metric("doushard_orphans_removed_total"), unnamed.length);
+  assert.equal(await other.metric("doushard_sweep_unsure_total"), 0);
+  assert.equal(await other.metric("doushard_sweep_files_total"), named.length + 2 * unnamed.length);
+  /* All names by pages of 256 of each shard, and those without a row once more. */
+  const names = new Set(named.map((path) => path.slice(0, -4))).size;
+  assert.ok(await other.metric("doushard_sweep_pages_total") <= names / 256 + 2 + 1);
   assert.equal((await server.stop()).code, 0);
+  await cluster.sqlAll(`DELETE FROM video WHERE title = '${title}'`);
+  for (const { media: name } of planted) rmSync(join(leafOf(name), `${name}.mp4`));
 });
 
 test("what a crash left in the upload directory goes at the next start", local, async () => {

@@ -23,6 +23,7 @@
 #include "shard/feed.h"
 #include "shard/id.h"
 #include "shard/job.h"
+#include "shard/media.h"
 #include "shard/publish.h"
 #include "shard/router.h"
 #include "shard/router_call.h"
@@ -254,7 +255,6 @@ static void test_publish_list_delete(void **unused)
     uint64_t other = user_on_shard(fixture.router, 0);
     uint64_t videos[3];
     struct video_page page;
-    bool live = false;
 
     for (size_t i = 0; i < 3; i++) {
         publish(author, "a title", &videos[i]);
@@ -287,11 +287,60 @@ static void test_publish_list_delete(void **unused)
                      OUTCOME_OK);
     assert_int_equal(page.n, 2);
     assert_int_equal(page.videos[0].author.work_count, 2);
-    assert_int_equal(media_find(fixture.router, &work.call, author, "nothing", &live),
-                     OUTCOME_NOTFOUND);
+    work_end(&work);
+}
+
+/* A page of names of several shards, among them one that nobody has. */
+static void test_names_of_files(void **unused)
+{
+    (void)unused;
+    struct work work;
+    struct media_query queries[OPS_MAX];
+    uint64_t video = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < fixture.live.n_shards; i++) {
+        uint64_t author = user_on_shard(fixture.router, i);
+        publish(author, "a title", &video);
+        queries[n++] = (struct media_query){author, "0123456789abcdef", OUTCOME_BUSY};
+        queries[n++] = (struct media_query){author, "nothing", OUTCOME_BUSY};
+    }
+    work_begin(&work, 5000);
+    media_find(fixture.router, &work.call, queries, n);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(queries[i].outcome, i % 2 == 0 ? OUTCOME_OK : OUTCOME_NOTFOUND);
+    }
+    assert_int_equal(work.call.n_calls, fixture.live.n_shards);
+    work_end(&work);
+    work_begin(&work, 5000);
     assert_int_equal(
-        media_find(fixture.router, &work.call, author, "0123456789abcdef", &live),
+        publish_delete(fixture.router, &work.call, queries[n - 2].author_id, video),
         OUTCOME_OK);
+    media_find(fixture.router, &work.call, &queries[n - 2], 1);
+    assert_int_equal(queries[n - 2].outcome, OUTCOME_NOTFOUND);
+    work_end(&work);
+}
+
+/* One of two gets it, wherever slot 0 is. */
+static void test_lease_of_the_search(void **unused)
+{
+    (void)unused;
+    struct work work;
+    bool got[3] = {false, true, false};
+
+    work_begin(&work, 5000);
+    assert_int_equal(media_lease_take(fixture.router, &work.call, "one", 60000, &got[0]),
+                     OUTCOME_OK);
+    assert_int_equal(media_lease_take(fixture.router, &work.call, "two", 60000, &got[1]),
+                     OUTCOME_OK);
+    assert_int_equal(media_lease_take(fixture.router, &work.call, "one", 0, &got[2]),
+                     OUTCOME_OK);
+    assert_true(got[0] && !got[1] && !got[2]);
+    assert_int_equal(media_lease_take(fixture.router, &work.call, "two", 60000, &got[1]),
+                     OUTCOME_OK);
+    assert_true(got[1]);
+    assert_int_equal(media_lease_take(fixture.router, &work.call, "two", 0, &got[1]),
+                     OUTCOME_OK);
     work_end(&work);
 }
 
@@ -808,6 +857,8 @@ int main(void)
         cmocka_unit_test(test_cards_of_several_shards_in_order),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_publish_list_delete),
+        cmocka_unit_test(test_names_of_files),
+        cmocka_unit_test(test_lease_of_the_search),
         cmocka_unit_test(test_deleted_files_are_a_job),
         cmocka_unit_test(test_feed_covers_all_shards),
         cmocka_unit_test(test_deadline_is_kept),

@@ -39,7 +39,7 @@ export async function plantVideos(cluster, videos) {
     const media = author.toString(16).padStart(14, "0") + randomBytes(16).toString("hex");
     const row = [slot, id, author, title, media, randomBytes(32), 1000, 1000, 160, 120, at, randomBytes(16)];
     byShard.set(shard, [...(byShard.get(shard) ?? []), `(${row.map(literal).join(", ")})`]);
-    return { id, author, at, title, shard };
+    return { id, author, at, title, shard, media };
   });
   await Promise.all([...byShard].map(([shard, rows]) =>
     cluster.sql(shard, `INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Durable jobs and orphaned files, with shards that the test plays itself. */
+/* Durable jobs and purging, with shards that the test plays itself. */
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,12 +33,7 @@ static struct {
     int64_t last_retry_ms;
     bool last_progress;
     char last_error[64];
-    unsigned n_asked; /* media_find */
     enum outcome claim_outcome;
-    enum outcome find_outcome;
-    bool find_live;
-    enum outcome users_outcome;
-    char avatar[MEDIA_NAME_MAX + 1]; /* what the profile shows; "": no such user */
     unsigned n_erase_calls;
     unsigned erase_busy; /* so many calls leave something */
     unsigned erase_rows; /* undone by each */
@@ -93,38 +87,6 @@ static enum outcome fake_finish(struct router *router, struct call *call,
     (void)pthread_cond_broadcast(&shards.changed);
     (void)pthread_mutex_unlock(&shards.lock);
     return OUTCOME_OK;
-}
-
-static enum outcome fake_find(struct router *router, struct call *call,
-                              uint64_t author_id, const char *media, bool *live)
-{
-    uint64_t expected = 0;
-    (void)router;
-    (void)call;
-    assert_true(storage_name_parse(media, strlen(media), &expected));
-    assert_int_equal(author_id, expected);
-    (void)pthread_mutex_lock(&shards.lock);
-    shards.n_asked++;
-    *live = shards.find_live;
-    enum outcome outcome = shards.find_outcome;
-    (void)pthread_cond_broadcast(&shards.changed);
-    (void)pthread_mutex_unlock(&shards.lock);
-    return outcome;
-}
-
-static enum outcome fake_users(struct router *router, struct call *call,
-                               const uint64_t *ids, size_t n, struct user_card *cards)
-{
-    (void)router;
-    (void)call;
-    assert_int_equal(n, 1);
-    (void)pthread_mutex_lock(&shards.lock);
-    cards[0] = (struct user_card){.id = shards.avatar[0] != '\0' ? ids[0] : 0,
-                                  .avatar = shards.avatar,
-                                  .background_image = ""};
-    enum outcome outcome = shards.users_outcome;
-    (void)pthread_mutex_unlock(&shards.lock);
-    return outcome;
 }
 
 static enum outcome fake_erase(struct delivery *delivery, struct call *call,
@@ -195,17 +157,12 @@ static const struct janitor_shards fakes = {.n_shards = fake_n_shards,
                                             .has_shard = fake_has_shard,
                                             .claim = fake_claim,
                                             .finish = fake_finish,
-                                            .find = fake_find,
-                                            .users = fake_users,
                                             .erase = fake_erase,
                                             .purge = fake_purge,
                                             .repair = fake_repair};
 
 /* Nothing happens by itself within a test. */
-static const struct janitor_options quiet = {.job_poll_ms = 3600000,
-                                             .orphan_age_s = 3600,
-                                             .sweep_pause_ms = 0,
-                                             .sweep_every_ms = 3600000};
+static const struct janitor_options quiet = {.job_poll_ms = 3600000};
 
 static int setup(void **state)
 {
@@ -215,12 +172,8 @@ static int setup(void **state)
     (void)snprintf(path, sizeof path, "%s/media", scratch.path);
     storage = storage_new(path);
     upload_fd = open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    shards.n_jobs = shards.n_done = shards.n_retried = shards.n_asked = 0;
+    shards.n_jobs = shards.n_done = shards.n_retried = 0;
     shards.claim_outcome = OUTCOME_OK;
-    shards.find_outcome = OUTCOME_UNAVAILABLE;
-    shards.find_live = false;
-    shards.users_outcome = OUTCOME_OK;
-    shards.avatar[0] = '\0';
     memset(shards.claimed, 0, sizeof shards.claimed);
     return storage == NULL;
 }
@@ -411,96 +364,11 @@ static void test_bad_jobs(void **state)
     assert_int_equal(shards.n_done, 0);
 }
 
-/* One sweep over a young and an old world: what stays after it. */
-static unsigned files_after_sweep(enum outcome outcome, bool live, int64_t orphan_age_s)
-{
-    struct janitor_options options = quiet;
-    struct janitor_state counts = {0};
-    shards.find_outcome = outcome;
-    shards.find_live = live;
-    shards.n_asked = 0;
-    options.orphan_age_s = orphan_age_s;
-    options.sweep_every_ms = 5;
-    struct janitor *janitor = start(&options);
-    int64_t until_ms = clock_mono_ms() + 60000;
-    while (counts.sweeps < 2 && clock_mono_ms() < until_ms) {
-        janitor_state(janitor, &counts);
-        (void)poll(NULL, 0, 1); /* nobody signals the end of a sweep */
-    }
-    janitor_free(&janitor);
-    assert_true(counts.sweeps >= 2);
-    return scratch_count_files(&scratch);
-}
-
-static void test_sweep(void **state)
-{
-    (void)state;
-    char name[STORAGE_NAME_LEN + 1];
-    put(1, name);
-    put(2, name);
-    /* young: nobody is asked */
-    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 3600), 4);
-    assert_int_equal(shards.n_asked, 0);
-    /* old, but the answer is not definite, or a live row has them */
-    static const enum outcome unsure[] = {
-        OUTCOME_UNAVAILABLE, OUTCOME_TIMEOUT,  OUTCOME_BUSY,  OUTCOME_MOVED,
-        OUTCOME_NOTREADY,    OUTCOME_INTERNAL, OUTCOME_NOMEM, OUTCOME_BADARG};
-    for (size_t i = 0; i < ARRAY_LEN(unsure); i++) {
-        assert_int_equal(files_after_sweep(unsure[i], false, 0), 4);
-        assert_true(shards.n_asked >= 4);
-    }
-    assert_int_equal(files_after_sweep(OUTCOME_OK, true, 0), 4);
-    /* definite */
-    assert_int_equal(files_after_sweep(OUTCOME_OK, false, 0), 0);
-    put(1, name);
-    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, true, 0), 0);
-}
-
-/* What no video names may be a picture: the profile is asked, too. */
-static void test_sweep_of_pictures(void **state)
-{
-    char name[STORAGE_NAME_LEN + 1];
-    (void)state;
-    storage_name_make(1, name);
-    assert_int_equal(storage_put_picture(storage, name, "jpeg", 4), STORAGE_OK);
-    (void)snprintf(shards.avatar, sizeof shards.avatar, "%s.jpg", name);
-    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 1);
-    shards.users_outcome = OUTCOME_UNAVAILABLE; /* nobody knows just now */
-    shards.avatar[0] = '\0';
-    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 1);
-    shards.users_outcome = OUTCOME_OK;
-    (void)snprintf(shards.avatar, sizeof shards.avatar, "another.jpg");
-    assert_int_equal(files_after_sweep(OUTCOME_NOTFOUND, false, 0), 0);
-}
-
-/* In the middle of the longest pauses it stops at once. */
-static void test_stops(void **state)
-{
-    (void)state;
-    char name[STORAGE_NAME_LEN + 1];
-    struct janitor_options slow = quiet;
-    slow.orphan_age_s = 0;
-    slow.sweep_pause_ms = 3600000;
-    put(1, name);
-    put(2, name);
-    struct janitor *janitor = start(&slow);
-    await_count(&shards.n_asked, 1);
-    int64_t start_ms = clock_mono_ms();
-    janitor_free(&janitor);
-    assert_in_range(clock_mono_ms() - start_ms, 0, 60000);
-    janitor_free(&janitor);
-}
-
 static void test_options(void **state)
 {
     (void)state;
-    struct config config = {
-        .job_poll_ms = 2000, .orphan_age_s = 3600, .publish_timeout_ms = 60000};
-    assert_int_equal(janitor_options(&config).orphan_age_s, 3600);
+    struct config config = {.job_poll_ms = 2000};
     assert_int_equal(janitor_options(&config).job_poll_ms, 2000);
-    /* never younger than a request that may still be running */
-    config.orphan_age_s = 60;
-    assert_int_equal(janitor_options(&config).orphan_age_s, 120);
 }
 
 int main(void)
@@ -512,9 +380,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repair, setup, teardown),
         cmocka_unit_test_setup_teardown(test_poke, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_jobs, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_sweep_of_pictures, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stops, setup, teardown),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stored files: names, put, open, delete, walk, and failures that leave nothing. */
+/* Stored files: names, put, open, delete, list, and failures that leave nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "shard/base/check.h"
 
@@ -172,24 +173,31 @@ static void test_other_file_system(void **state)
 struct seen {
     unsigned n;
     unsigned stop_after;
-    int64_t oldest_s;
 };
 
-static bool see(void *context, const char *name, int64_t age_s)
+static bool see(void *context, const char *name)
 {
     struct seen *seen = context;
     assert_true(storage_name_parse(name, strlen(name), NULL));
-    seen->oldest_s = age_s > seen->oldest_s ? age_s : seen->oldest_s;
     return ++seen->n != seen->stop_after;
 }
 
-static bool drop(void *context, const char *name, int64_t age_s)
+static bool drop(void *context, const char *name)
 {
-    (void)age_s;
     return storage_delete(context, name);
 }
 
-static void test_walk(void **state)
+/* List all leaves; the number of those that were listed to their end. */
+static unsigned list_all(struct fixture *fixture, storage_list_cb *cb, void *context)
+{
+    unsigned leaf = 0;
+    while (leaf < STORAGE_LEAVES && storage_list(fixture->storage, leaf, cb, context)) {
+        leaf++;
+    }
+    return leaf;
+}
+
+static void test_list(void **state)
 {
     struct fixture *fixture = *state;
     char path[SCRATCH_PATH_MAX + 80];
@@ -210,14 +218,40 @@ static void test_walk(void **state)
     (void)close(fd);
 
     struct seen seen = {0};
-    assert_true(storage_walk(fixture->storage, see, &seen));
-    assert_in_range(seen.n, 21, 42);
-    assert_in_range(seen.oldest_s, 0, 60);
+    assert_int_equal(list_all(fixture, see, &seen), STORAGE_LEAVES);
+    assert_int_equal(seen.n, 42);
     seen = (struct seen){.stop_after = 3};
-    assert_false(storage_walk(fixture->storage, see, &seen));
+    assert_in_range(list_all(fixture, see, &seen), 0, STORAGE_LEAVES - 1);
     assert_int_equal(seen.n, 3);
-    assert_true(storage_walk(fixture->storage, drop, fixture->storage));
+    seen = (struct seen){0};
+    assert_true(storage_list(fixture->storage, 0xdead, see, &seen));
+    assert_in_range(seen.n, 2, 42);
+    (void)list_all(fixture, drop, fixture->storage);
     assert_int_equal(scratch_count_files(&fixture->scratch), 1); /* README */
+}
+
+/* The younger file counts, and when it got its name. */
+static void test_age(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[SCRATCH_PATH_MAX + 80];
+    struct stat st;
+    struct timespec before, after;
+    int64_t age_s = -1;
+    assert_false(storage_age(fixture->storage, NAME, &age_s));
+    assert_int_equal(put(fixture, NAME), STORAGE_OK);
+    (void)snprintf(path, sizeof path, "%s/media/de/ad/%s.jpg", fixture->scratch.path,
+                   NAME);
+    const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(stat(path, &st), 0);
+    (void)clock_gettime(CLOCK_REALTIME, &before);
+    assert_true(storage_age(fixture->storage, NAME, &age_s));
+    (void)clock_gettime(CLOCK_REALTIME, &after);
+    assert_in_range(age_s, before.tv_sec - st.st_ctim.tv_sec,
+                    after.tv_sec - st.st_ctim.tv_sec);
+    assert_int_equal(unlink(path), 0); /* of one file as of two */
+    assert_true(storage_age(fixture->storage, NAME, &age_s));
 }
 
 static void test_bad_directory(void **state)
@@ -235,7 +269,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_never_replaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failed_put_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_file_system, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_walk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_age, setup, teardown),
         cmocka_unit_test(test_bad_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
