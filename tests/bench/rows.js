@@ -11,6 +11,7 @@ import { until } from "../lib/wait.js";
 import { install, routine } from "../ledger/lib.js";
 import { CACHED, withRedis } from "./cached.js";
 import { MOVES } from "./moves.js";
+import { ORPHANS } from "./orphans.js";
 import { OWN } from "./own.js";
 import { added, edgeChanges, recountEdges } from "./recount.js";
 import { Script, background, bareTwin, byTurns, figure, get, load, probe, residentMb, summary } from "./run.js";
@@ -474,6 +475,7 @@ export const ROWS = [
     run: favorites },
   ...CACHED,
   ...MOVES,
+  ...ORPHANS,
   ...OWN,
   { name: "hot-like-redis", what: "like/unlike on one video by many users, written through to Redis", unit: "likes/s",
     target: ">= 80 % of that without", run: hotLikeRedis },
