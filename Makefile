@@ -315,7 +315,7 @@ fuzz_units   := $(addprefix shard/,dbresult.c id.c outcome.c) \
                 log.c log_ring.c utf8.c) \
                 $(addprefix server/,api/words.c auth/base64.c auth/jwt.c base/client.c base/origin.c \
                 base/version.c http/framing.c http/multipart.c request/params.c) \
-                $(addprefix server/config/,config.c config_check.c config_file.c config_help.c \
+                $(addprefix server/config/,config.c config_check.c config_file.c config_help.c config_number.c \
                 config_option.c redis.c secret.c topology.c)
 libfuzz       := $(BUILD)/libfuzz.a
 fuzz_programs := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(fuzz_sources))

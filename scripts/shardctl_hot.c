@@ -33,7 +33,7 @@ static const char help_text[] =
     "      remembers 1000 of these.\n"
     "\n"
     "Rates halve ten minutes after their cause ends. Servers report every "
-    "load_report_ms\n"
+    "load_report\n"
     "(10 s); feed pages, which are of all slots, are not counted.\n"
     "\n"
     "    shardctl hot --limit=3\n"

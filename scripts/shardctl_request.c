@@ -20,7 +20,7 @@
 /* Of a row that nobody has measured, with its indexes. */
 #define ROW_BYTES 400
 
-/* What is to be left on the taker's disk: the default of db_min_free_bytes. */
+/* What is to be left on the taker's disk: the default of db_min_free. */
 #define FREE_BYTES_MIN ((uint64_t)1 << 30)
 
 static const char *const tables[] = {

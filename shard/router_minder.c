@@ -400,7 +400,7 @@ static void tend_writes(struct look *look, struct arena *arena)
     if (is_room_below(shard, due_ms == INT64_MAX ? 8 : 9)) {
         (void)snprintf(why, sizeof why,
                        "%lld bytes are free for its files, %llu must be "
-                       "(db_min_free_bytes)",
+                       "(db_min_free)",
                        (long long)atomic_load(&shard->free_bytes),
                        (unsigned long long)shard->router->min_free_bytes);
         shard_stop_writes(shard, why);

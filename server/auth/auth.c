@@ -173,7 +173,7 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
     /* Redis believes longer than some are to be believed, and does not hear of all ends.
      */
     enum outcome outcome =
-        config->session_cache_ms < CACHE_CONFIRM_MS || ticket->is_wary
+        config->session_cache_time_ms < CACHE_CONFIRM_MS || ticket->is_wary
             ? session_check(req->app->router, &req->call, claims->user_id,
                             claims->session, idle_ms)
             : session_recall(req->app->router, &req->call, claims->user_id,
@@ -182,7 +182,7 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
     if (outcome == OUTCOME_OK) {
         /* Counted from before the question: the answer is not older than that. */
         session_cache_put(auth->sessions, claims->user_id, claims->session,
-                          now_ms + config->session_cache_ms - age_ms, ticket);
+                          now_ms + config->session_cache_time_ms - age_ms, ticket);
     }
     return outcome;
 }

@@ -4,8 +4,6 @@
  * snapshots that SIGHUP replaces. */
 #include "server/config/config.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 
 #include "server/base/version.h"
 #include "server/config/config_file.h"
+#include "server/config/config_number.h"
 #include "server/config/config_option.h"
 
 /* Snapshots are never freed while the process serves; this bounds what a script that
@@ -89,21 +88,44 @@ static bool fail_at(struct config_error *err, const struct place *place, const c
                        "%s %s", place->name, what);
 }
 
-static bool set_integer(struct snapshot *snapshot, size_t id, int64_t value,
-                        const struct place *place, struct config_error *err)
+/* The number that the table says for an option. */
+static int64_t bound(enum config_kind kind, const char *text)
+{
+    int64_t value;
+
+    CHECK(config_number_parse(kind, text, &value));
+    return value;
+}
+
+static void store_integer(struct snapshot *snapshot, size_t id, int64_t value)
 {
     const struct config_option *option = config_option(id);
 
-    if (value < option->min || value > option->max) {
-        return fail_at(err, place, "is %lld: it must be from %lld to %lld (%s)",
-                       (long long)value, (long long)option->min, (long long)option->max,
-                       option->unit);
-    }
     if (option->kind == KIND_SIZE) {
         *(config_SIZE *)field_mut(&snapshot->config, option) = (size_t)value;
     } else {
         *(config_INT *)field_mut(&snapshot->config, option) = (int)value;
     }
+}
+
+static bool set_number(struct snapshot *snapshot, size_t id, const char *text,
+                       const struct place *place, struct config_error *err)
+{
+    const struct config_option *option = config_option(id);
+    const char *unit = config_option_has_unit(option) ? NULL : option->unit;
+    int64_t value;
+
+    if (!config_number_parse(option->kind, text, &value)) {
+        return fail_at(err, place, "is \"%.40s\": write %s", text,
+                       config_number_form(option->kind));
+    }
+    if (value < bound(option->kind, option->min) ||
+        value > bound(option->kind, option->max)) {
+        return fail_at(err, place, "is %.40s: it must be from %s to %s%s%s", text,
+                       option->min, option->max, unit == NULL ? "" : " ",
+                       unit == NULL ? "" : unit);
+    }
+    store_integer(snapshot, id, value);
     return true;
 }
 
@@ -125,12 +147,12 @@ static bool set_string(struct snapshot *snapshot, size_t id, const char *text,
     int64_t len = (int64_t)strlen(text);
     char *duplicate;
 
-    if (len < option->min) {
+    if (len < bound(KIND_INT, option->min)) {
         return fail_at(err, place, "is empty: give a %s", option->unit);
     }
-    if (len > option->max) {
-        return fail_at(err, place, "has %lld bytes: at most %lld are allowed",
-                       (long long)len, (long long)option->max);
+    if (len > bound(KIND_INT, option->max)) {
+        return fail_at(err, place, "has %lld bytes: at most %s are allowed",
+                       (long long)len, option->max);
     }
     if (has_control_byte(text)) {
         return fail_at(err, place, "contains a control character");
@@ -153,7 +175,8 @@ static bool set_word(struct snapshot *snapshot, size_t id, const char *text,
     for (int64_t i = 0; (word = config_option_word(config_option(id), i, &len)) != NULL;
          i++) {
         if (strlen(text) == len && memcmp(text, word, len) == 0) {
-            return set_integer(snapshot, id, i, place, err);
+            store_integer(snapshot, id, i);
+            return true;
         }
     }
     return fail_at(err, place, "is \"%.40s\": it must be one of %s", text,
@@ -170,20 +193,7 @@ static bool set_text(struct snapshot *snapshot, size_t id, const char *text,
     if (config_option(id)->kind == KIND_ENUM) {
         return set_word(snapshot, id, text, place, err);
     }
-    size_t digits = strspn(text + (*text == '-'), "0123456789");
-    errno = 0;
-    char *end;
-    long long value = strtoll(text, &end, 10);
-    if (digits == 0 || *end != '\0' || !(isdigit((unsigned char)*text) || *text == '-')) {
-        return fail_at(err, place, "is \"%.40s\": write a whole number (%s)", text,
-                       config_option(id)->unit);
-    }
-    if (errno == ERANGE) {
-        return fail_at(err, place, "is %.40s: it must be from %lld to %lld (%s)", text,
-                       (long long)config_option(id)->min,
-                       (long long)config_option(id)->max, config_option(id)->unit);
-    }
-    return set_integer(snapshot, id, value, place, err);
+    return set_number(snapshot, id, text, place, err);
 }
 
 /* A value from the file, which has a type of its own. */
@@ -191,18 +201,21 @@ static bool set_setting(struct snapshot *snapshot, size_t id,
                         const config_setting_t *setting, const struct place *place,
                         struct config_error *err)
 {
-    bool wants_text =
-        config_option_is_text(config_option(id)) || config_option(id)->kind == KIND_ENUM;
+    const struct config_option *option = config_option(id);
+    bool is_text = config_option_is_text(option) || option->kind == KIND_ENUM;
+    char number[CONFIG_NUMBER_BYTES];
     int64_t value;
 
-    if (wants_text && config_setting_type(setting) == CONFIG_TYPE_STRING) {
+    if (option->kind != KIND_INT && config_setting_type(setting) == CONFIG_TYPE_STRING) {
         return set_text(snapshot, id, config_setting_get_string(setting), place, err);
     }
-    if (!wants_text && config_file_integer(setting, &value)) {
-        return set_integer(snapshot, id, value, place, err);
+    if (!is_text && config_file_integer(setting, &value)) {
+        return set_text(snapshot, id, config_number_text(KIND_INT, value, number), place,
+                        err);
     }
-    return fail_at(err, place, "is %s: write %s", config_file_type(setting),
-                   wants_text ? "a text in quotes" : "a whole number, without quotes");
+    return fail_at(err, place, "is %s: write %s%s", config_file_type(setting),
+                   is_text ? "a text" : config_number_form(option->kind),
+                   option->kind == KIND_INT ? ", without quotes" : " in quotes");
 }
 
 /* ---- The layers ---- */
@@ -614,7 +627,6 @@ static bool keep_fixed(struct snapshot *next, const struct config *current,
     for (size_t id = 0; id < OPTION__COUNT; id++) {
         const struct config_option *option = config_option(id);
         struct place place = {.layer = LAYER_KEPT};
-        bool ok;
 
         if (option->change == CONFIG_RELOAD || is_equal(&next->config, current, option)) {
             continue;
@@ -624,11 +636,10 @@ static bool keep_fixed(struct snapshot *next, const struct config *current,
                   option->name);
         snprintf(place.name, sizeof place.name, "%s", option->name);
         next->origins[id] = (struct config_origin){.layer = LAYER_KEPT};
-        ok = config_option_is_text(option)
-                 ? set_string(next, id, config_option_text(current, option), &place, err)
-                 : set_integer(next, id, config_option_integer(current, option), &place,
-                               err);
-        if (!ok) {
+        if (!config_option_is_text(option)) {
+            store_integer(next, id, config_option_integer(current, option));
+        } else if (!set_string(next, id, config_option_text(current, option), &place,
+                               err)) {
             return false;
         }
     }

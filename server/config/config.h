@@ -15,18 +15,30 @@
 /* C type of each kind of option. Texts belong to the snapshot. */
 typedef int config_INT;
 typedef size_t config_SIZE;
-typedef bool config_BOOL;
+typedef int config_TIME_MS;
+typedef int config_TIME_S;
 typedef const char *config_STRING;
 typedef const char *config_PATH;
 typedef const char *config_SECRET;
 typedef int config_ENUM;
 
-/* One snapshot: every option under its own name. It never changes once it was returned;
- * any thread may read it. Snapshots live until config_free() of the newest one, so that a
- * request may go on with the one it began with. */
+/* Field of each kind: the name of the option, and the unit where it has one. */
+#define CONFIG_FIELD_INT(name)     name
+#define CONFIG_FIELD_SIZE(name)    name##_bytes
+#define CONFIG_FIELD_TIME_MS(name) name##_ms
+#define CONFIG_FIELD_TIME_S(name)  name##_s
+#define CONFIG_FIELD_STRING(name)  name
+#define CONFIG_FIELD_PATH(name)    name
+#define CONFIG_FIELD_SECRET(name)  name
+#define CONFIG_FIELD_ENUM(name)    name
+
+/* One snapshot: every option in a field of its own. It never changes once it was
+ * returned; any thread may read it. Snapshots live until config_free() of the newest one,
+ * so that a request may go on with the one it began with. */
 struct config {
 #define SECTION(title)
-#define OPTION(kind, name, def, min, max, unit, reload, doc) config_##kind name;
+#define OPTION(kind, name, def, min, max, unit, reload, doc)                             \
+    config_##kind CONFIG_FIELD_##kind(name);
 #include "server/config/config.def"
 #undef OPTION
 #undef SECTION

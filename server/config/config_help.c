@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/config/config.h"
+#include "server/config/config_number.h"
 #include "server/config/config_option.h"
 
 /* Width of an explanation, without the "# " before it. */
@@ -72,19 +73,22 @@ static void print_rule(FILE *out, const struct config_option *option)
     } else if (config_option_is_text(option)) {
         fprintf(out, "# A %s%s; %s.\n", option->unit,
                 option->kind == KIND_SECRET ? " of a file with mode 0600" : "", when);
+    } else if (config_option_has_unit(option)) {
+        fprintf(out, "# A %s, %s to %s; %s.\n", option->unit, option->min, option->max,
+                when);
     } else {
-        fprintf(out, "# %lld to %lld %s; %s.\n", (long long)option->min,
-                (long long)option->max, option->unit, when);
+        fprintf(out, "# %s to %s %s; %s.\n", option->min, option->max, option->unit,
+                when);
     }
 }
 
 static void print_default(FILE *out, const struct config_option *option)
 {
     fprintf(out, "#%s = ", option->name);
-    if (config_option_is_text(option) || option->kind == KIND_ENUM) {
-        print_quoted(out, option->def);
-    } else {
+    if (option->kind == KIND_INT) {
         fputs(option->def, out);
+    } else {
+        print_quoted(out, option->def);
     }
     fputs(";\n", out);
 }
@@ -98,6 +102,10 @@ void config_print_options(FILE *out)
         "\n# text. Flags (--listen-port=8080) win over environment variables\n"
         "# (DOUSHARD_LISTEN_PORT), these over this file, and this file over the "
         "defaults.\n"
+        "# A size is a number of bytes, or has a unit of 1024 bytes and its powers: "
+        "\"64K\",\n"
+        "# \"256M\", \"1G\", \"1T\". A time always has a unit: \"200ms\", \"30s\", "
+        "\"5min\", \"2h\", \"7d\".\n"
         "# Check a change with `doushard --check-config`, bring it into force with "
         "SIGHUP.\n",
         out);
@@ -178,21 +186,34 @@ static void print_origin(FILE *out, const struct config_args *args,
     }
 }
 
+/* The value as it is written in a file. */
+static void print_value(FILE *out, const struct config *config,
+                        const struct config_option *option)
+{
+    char number[CONFIG_NUMBER_BYTES];
+
+    if (config_option_is_text(option)) {
+        print_quoted(out, config_option_text(config, option));
+        return;
+    }
+    const int64_t value = config_option_integer(config, option);
+    if (option->kind == KIND_ENUM) {
+        size_t len = 0;
+        const char *word = config_option_word(option, value, &len);
+        fprintf(out, "\"%.*s\"", (int)len, word);
+    } else if (config_option_has_unit(option)) {
+        print_quoted(out, config_number_text(option->kind, value, number));
+    } else {
+        fputs(config_number_text(option->kind, value, number), out);
+    }
+}
+
 void config_print(const struct config_args *args, const struct config *config, FILE *out)
 {
     for (size_t id = 0; id < OPTION__COUNT; id++) {
         const struct config_option *option = config_option(id);
         fprintf(out, "%s = ", option->name);
-        if (config_option_is_text(option)) {
-            print_quoted(out, config_option_text(config, option));
-        } else if (option->kind == KIND_ENUM) {
-            size_t len = 0;
-            const char *word =
-                config_option_word(option, config_option_integer(config, option), &len);
-            fprintf(out, "\"%.*s\"", (int)len, word);
-        } else {
-            fprintf(out, "%lld", (long long)config_option_integer(config, option));
-        }
+        print_value(out, config, option);
         fputs(";  # ", out);
         print_origin(out, args, config, id);
         fputc('\n', out);

@@ -17,7 +17,7 @@ static const struct config_option options[] = {
      .doc = (doc_),                                                                      \
      .kind = KIND_##kind_,                                                               \
      .change = (change_),                                                                \
-     .offset = offsetof(struct config, name_)},
+     .offset = offsetof(struct config, CONFIG_FIELD_##kind_(name_))},
 #include "server/config/config.def"
 #undef OPTION
 #undef SECTION
@@ -43,6 +43,12 @@ bool config_option_is_text(const struct config_option *option)
 {
     return option->kind == KIND_STRING || option->kind == KIND_PATH ||
            option->kind == KIND_SECRET;
+}
+
+bool config_option_has_unit(const struct config_option *option)
+{
+    return option->kind == KIND_SIZE || option->kind == KIND_TIME_MS ||
+           option->kind == KIND_TIME_S;
 }
 
 static const void *field(const struct config *config, const struct config_option *option)

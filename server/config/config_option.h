@@ -13,7 +13,16 @@
 /* Room for the longest name of an option, flag or variable. */
 #define CONFIG_NAME_BYTES 64
 
-enum config_kind { KIND_INT, KIND_SIZE, KIND_STRING, KIND_PATH, KIND_SECRET, KIND_ENUM };
+enum config_kind {
+    KIND_INT,
+    KIND_SIZE,
+    KIND_TIME_MS,
+    KIND_TIME_S,
+    KIND_STRING,
+    KIND_PATH,
+    KIND_SECRET,
+    KIND_ENUM
+};
 
 /* CONFIG_FIXED: a change needs a restart. */
 enum config_change { CONFIG_FIXED, CONFIG_RELOAD };
@@ -29,9 +38,9 @@ enum config_option_id {
 
 struct config_option {
     const char *name;
-    const char *def; /* the default, as text */
-    int64_t min;     /* of a number; of a text its length in bytes */
-    int64_t max;
+    const char *def; /* this and the next two are written as in the file */
+    const char *min; /* of a number; of a text its length in bytes */
+    const char *max;
     const char *unit; /* for KIND_ENUM the words, separated by '|' */
     const char *doc;
     enum config_kind kind;
@@ -62,7 +71,10 @@ size_t config_option_find(const char *name, size_t len);
 /* True for options whose value is a text. */
 bool config_option_is_text(const struct config_option *option);
 
-/* Value of a number or of the word's index; of a text. */
+/* True for options that are written with a unit: "256M", "30s". */
+bool config_option_has_unit(const struct config_option *option);
+
+/* Value of a number, in the unit of its field, or of the word's index; of a text. */
 int64_t config_option_integer(const struct config *config,
                               const struct config_option *option);
 const char *config_option_text(const struct config *config,

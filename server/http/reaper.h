@@ -5,10 +5,10 @@
  * libmicrohttpd's own timeout starts again with every byte, so that a client that sends
  * one byte now and then holds a connection for ever. Here one thread looks at all
  * connections several times a second and shuts down those that
- *   - do not begin a request within idle_timeout_ms,
- *   - do not complete its header within header_timeout_ms of the first byte,
- *   - do not complete its body within body_timeout_ms,
- *   - send the body or read the answer slower than min_rate_bytes over stall_timeout_ms,
+ *   - do not begin a request within idle_timeout,
+ *   - do not complete its header within header_timeout of the first byte,
+ *   - do not complete its body within body_timeout,
+ *   - send the body or read the answer slower than min_rate over stall_timeout,
  * by what the kernel has received and what the peer has acknowledged (TCP_INFO), and
  * those whose client has left in the middle of a request: the library misses that when
  * the last bytes and the end come together. While a handler works its own deadline

@@ -178,11 +178,11 @@ static enum media_status run(const struct exam *exam, const char *const argv[],
                              size_t stdout_bytes, struct jail_result *result)
 {
     const struct config *config = exam->config;
-    int64_t limit_ms = clock_mono_ms() + config->media_wall_ms;
+    int64_t limit_ms = clock_mono_ms() + config->media_timeout_ms;
     struct jail_limits limits = {
         .prlimit_path = config->prlimit_path,
         .bwrap_path = config->bwrap_path,
-        .cpu_s = config->media_cpu_s,
+        .cpu_s = config->media_cpu_time_s,
         .memory_bytes = config->media_memory_bytes,
         .stdout_bytes = stdout_bytes,
         .deadline_ms = clock_earlier(limit_ms, exam->deadline_ms),
@@ -457,7 +457,7 @@ bool media_works(struct media *media, const struct config *config)
 {
     const char *const programs[] = {config->ffprobe_path, config->ffmpeg_path};
     struct exam exam =
-        exam_make(media, config, -1, clock_mono_ms() + config->media_wall_ms);
+        exam_make(media, config, -1, clock_mono_ms() + config->media_timeout_ms);
     for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
         const char *const argv[] = {programs[i], "-hide_banner", "-version", NULL};
         struct jail_result result;

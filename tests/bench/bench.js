@@ -38,7 +38,7 @@ function connectionsMax() {
 }
 
 /* Defaults again, where the clusters of the tests have something else. */
-const SERVER = { job_poll_ms: 2000, scrypt_ln: 15, scrypt_p: 3, connections_max: connectionsMax() };
+const SERVER = { job_poll: "2s", scrypt_ln: 15, scrypt_p: 3, connections_max: connectionsMax() };
 
 /* What else the databases are told, one setting per line or semicolon: BENCH_SHARD_OPTIONS="log_bin = binlog". */
 const shardOptions = { DOUSHARD_SHARD_OPTIONS: (process.env.BENCH_SHARD_OPTIONS || "").replaceAll(";", "\n") };

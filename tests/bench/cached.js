@@ -21,7 +21,7 @@ async function withRedis(bench, work) {
   chmodSync(password, 0o600);
   const servers = [];
   const add = async (options) => {
-    servers.push(await bench.addServer({ cache_local_bytes: 64 << 20, ...options }));
+    servers.push(await bench.addServer({ cache_local: "64M", ...options }));
     return servers.at(-1);
   };
   try {

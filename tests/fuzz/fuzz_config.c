@@ -9,6 +9,7 @@
 
 #include "server/config/config.h"
 #include "server/config/config_file.h"
+#include "server/config/config_number.h"
 #include "server/config/config_option.h"
 
 #include "tests/fuzz/fuzz_file.h"
@@ -65,6 +66,16 @@ static bool has_control(const char *text)
     return false;
 }
 
+/* The number that the table says for OPTION; of a text, of its bytes. */
+static int64_t bound(const struct config_option *option, const char *text)
+{
+    int64_t value;
+
+    RIGHT(config_number_parse(config_option_has_unit(option) ? option->kind : KIND_INT,
+                              text, &value));
+    return value;
+}
+
 static void check_ranges(const struct config *config)
 {
     for (size_t id = 0; id < OPTION__COUNT; id++) {
@@ -81,7 +92,8 @@ static void check_ranges(const struct config *config)
         if (option->kind == KIND_ENUM) {
             RIGHT(config_option_word(option, value, &len) != NULL && len > 0);
         } else {
-            RIGHT(value >= option->min && value <= option->max);
+            RIGHT(value >= bound(option, option->min) &&
+                  value <= bound(option, option->max));
         }
     }
 }
@@ -137,7 +149,7 @@ static bool is_plain_number(const char *value)
  * frees. NULL: a number is written differently in a file. */
 static char *as_line(const struct config_option *option, const char *value)
 {
-    bool is_text = config_option_is_text(option) || option->kind == KIND_ENUM;
+    bool is_text = option->kind != KIND_INT;
     char *line = NULL;
     size_t len = 0;
     FILE *out;

@@ -195,7 +195,7 @@ test("of two password changes at the same time one wins", async () => {
 });
 
 test("the oldest sessions give way when there are too many", local, async () => {
-  const server = await (await cluster.addServer({ sessions_per_user: 3, session_cache_ms: 0 })).start();
+  const server = await (await cluster.addServer({ sessions_per_user: 3, session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
   const { name, password, token } = await other.register();
   const tokens = [token];
@@ -208,7 +208,7 @@ test("the oldest sessions give way when there are too many", local, async () => 
 
 test("a session that was idle too long, or is past its end, is over", local, async () => {
   const { token, id } = await api.register();
-  const server = await (await cluster.addServer({ session_cache_ms: 0 })).start();
+  const server = await (await cluster.addServer({ session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
   assert.equal((await other.user(token)).user.id, id);
   const rows = await cluster.sqlAll(
@@ -224,7 +224,7 @@ test("a session that was idle too long, or is past its end, is over", local, asy
 
 test("a session that is used is marked as seen, at most once an hour", local, async () => {
   const { token, id } = await api.register();
-  const server = await (await cluster.addServer({ session_cache_ms: 0 })).start();
+  const server = await (await cluster.addServer({ session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
   const seen = async () => (await cluster.sqlAll(`SELECT seen_at FROM session WHERE user_id = ${id}`))[0].seen_at;
   const first = await seen();
@@ -480,7 +480,7 @@ const loginFrom = async (other, host, username, password) =>
 
 test("wrong passwords are slowed for their sender, and nobody else", local, async () => {
   const server = await (await cluster.addServer({
-    login_tries: 5, login_wait_max_s: 600, trusted_proxies: "127.0.0.1", scrypt_concurrency: 2,
+    login_tries: 5, login_wait_max: "10min", trusted_proxies: "127.0.0.1", scrypt_concurrency: 2,
   })).start();
   const other = cluster.apiOf(server);
   const { name, password, id, token } = await api.register();

@@ -19,7 +19,7 @@ import { parallel, until } from "../lib/wait.js";
 const LIMIT = 1 << 20;
 const cluster = await Cluster.up({
   remote: true,
-  options: { ...UPLOADS, upload_limit_bytes: LIMIT, base_url: "http://localhost:9/behind/a/proxy" },
+  options: { ...UPLOADS, upload_limit: LIMIT, base_url: "http://localhost:9/behind/a/proxy" },
 });
 after(() => cluster.down());
 const { api } = cluster;
@@ -662,7 +662,7 @@ test("deleting at the same time counts once", async () => {
 });
 
 test("the files of a deleted video vanish although the server died in between", local, async () => {
-  const other = await cluster.addServer({ job_poll_ms: 600000 });
+  const other = await cluster.addServer({ job_poll: "10min" });
   const user = await api.register();
   const video = await published(user);
   const name = video.play_url.split("/").at(-1).replace(/\.\w+$/, "");
@@ -715,7 +715,7 @@ test("files that no row names go once they are old, and files that a row names s
   /* One that was killed has the lease for 10 s more; do not wait for that. */
   await cluster.sqlAll("UPDATE relay_lease SET until_at = 0 WHERE name = 'media'");
   /* The age of a file is that of its name, which nobody can set back: so the clock goes forward. */
-  const server = await cluster.addServer({ orphan_age_s: 3600 });
+  const server = await cluster.addServer({ orphan_age: "1h" });
   await server.start({
     env: {
       LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", FAKETIME: "+2h", NO_FAKE_STAT: "1",
@@ -806,11 +806,11 @@ const chunk = (bytes) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)
 
 test("with too little room on the disk uploads are refused before they are sent, and all else goes on", local, async () => {
   const path = join(cluster.dir, "full.conf");
-  const config = (bytes) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free_bytes = ${bytes};\n`);
-  config("4611686018427387904L");
+  const config = (size) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free = ${size};\n`);
+  config('"1024T"');
   const server = await cluster.addServer(UPLOADS);
   const { arguments: usual } = server;
-  server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free-bytes)=/.test(flag)).concat(`--config=${path}`);
+  server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free)=/.test(flag)).concat(`--config=${path}`);
   await server.start();
   const other = cluster.apiOf(server);
   for (const length of [300000, undefined]) {
@@ -839,7 +839,7 @@ test("with too little room on the disk uploads are refused before they are sent,
 
 test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
   const limit = 12 << 20;
-  const server = await (await cluster.addServer({ ...UPLOADS, upload_limit_bytes: limit, upload_spool_max_bytes: 0 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_limit: limit, upload_spool_max: 0 })).start();
   const other = cluster.apiOf(server);
   const reserved = (bytes) => until(`${bytes} bytes to be reserved`,
     async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes);

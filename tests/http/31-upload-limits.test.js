@@ -94,7 +94,7 @@ test("a user has so many uploads, wherever they come from, and others have their
 });
 
 test("a body that comes steadily but does not end is ended", async () => {
-  const server = await (await cluster.addServer({ ...UPLOADS, body_timeout_ms: 1500, min_rate_bytes: 0 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, body_timeout: "1500ms", min_rate: 0 })).start();
   const of = cluster.apiOf(server);
   const connection = await begin({ port: server.options.listen_port, token: author.token });
   const drip = setInterval(() => connection.send(Buffer.alloc(1000)), 50);

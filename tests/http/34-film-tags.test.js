@@ -57,7 +57,7 @@ test("a tagged film that is sent twice with one key is one film", async () => {
 });
 
 test("where the disk has no room for the copy the film is refused and nothing is left", async () => {
-  const server = await (await cluster.addServer({ ...UPLOADS, upload_limit_bytes: 200000, upload_spool_max_bytes: 0 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_limit: 200000, upload_spool_max: 0 })).start();
   const of = cluster.apiOf(server);
   const files = cluster.mediaFiles().length;
   const base = media.clipWith(["-metadata", "title=CANARY"]);

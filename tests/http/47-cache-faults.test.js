@@ -12,7 +12,7 @@ import { parallel, until } from "../lib/wait.js";
 const cluster = await cachedCluster({}, { masters: 3, replicas: 1 });
 after(() => cluster.down());
 const { redis } = cluster;
-const options = { base_url: "http://videos.example", redis_timeout_ms: 300 };
+const options = { base_url: "http://videos.example", redis_timeout: "300ms" };
 const here = await cachedServer(cluster, options);
 const there = await cachedServer(cluster, options);
 

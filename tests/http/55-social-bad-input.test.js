@@ -187,7 +187,7 @@ const meter = (server, client) => async (method, path, fields, headers) => {
 
 for (const n of [1, 2, 4])
   test(`what a request costs in CALLs on ${n} shard${n > 1 ? "s" : ""}`, async () => {
-    const own = await Cluster.up({ shards: n, options: { ...UPLOADS, session_cache_ms: 0 } });
+    const own = await Cluster.up({ shards: n, options: { ...UPLOADS, session_cache_time: 0 } });
     try {
       const client = own.api;
       const owner = await owners(own);

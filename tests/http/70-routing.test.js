@@ -63,7 +63,7 @@ after(() => Promise.all(Object.values(proxies).map((p) => p.stop())));
 const lossy = await cluster.addServer({
   ...UPLOADS,
   topology_file: cluster.topology(Object.fromEntries(Object.entries(proxies).map(([n, p]) => [n, p.port]))),
-  db_call_timeout_ms: 500 * slowdown(),
+  db_call_timeout: `${500 * slowdown()}ms`,
 });
 await lossy.start();
 const lossyApi = cluster.apiOf(lossy);

@@ -13,7 +13,7 @@ import { until } from "../lib/wait.js";
 
 const SHARD = "shard1";
 /* Time for all attempts of a request, also where each of them waits a second for a lock. */
-const cluster = await Cluster.up({ shards: 1, options: { request_timeout_ms: 15000 } });
+const cluster = await Cluster.up({ shards: 1, options: { request_timeout: "15s" } });
 after(() => cluster.down());
 const { api } = cluster;
 
@@ -21,7 +21,7 @@ const { api } = cluster;
 const proxy = await TcpProxy.start({ port: cluster.shard(SHARD).port });
 after(() => proxy.stop());
 const lossy = await cluster.addServer({
-  topology_file: cluster.topology({ [SHARD]: proxy.port }), db_call_timeout_ms: 1000 * slowdown(),
+  topology_file: cluster.topology({ [SHARD]: proxy.port }), db_call_timeout: `${slowdown()}s`,
 });
 await lossy.start();
 const lossyApi = cluster.apiOf(lossy);

@@ -172,7 +172,7 @@ test("300 connections to a pool of 8: all are answered, and the pool stays 8", a
   /* This process is the clients and the proxy: on a busy machine it is what is slow. */
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 8,
-    db_connect_timeout_ms: 10000, db_call_timeout_ms: 10000, request_timeout_ms: 20000,
+    db_connect_timeout: "10s", db_call_timeout: "10s", request_timeout: "20s",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
@@ -201,7 +201,7 @@ test("more requests than may wait: busy at once, and all the others are served",
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
-    db_connect_timeout_ms: 10000, db_call_timeout_ms: 10000, request_timeout_ms: 20000,
+    db_connect_timeout: "10s", db_call_timeout: "10s", request_timeout: "20s",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
@@ -226,7 +226,7 @@ test("requests of all kinds for one shard are bounded together: those for others
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
-    db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+    db_call_timeout: "1min", request_timeout: "2min",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
@@ -261,7 +261,7 @@ test("cards from two shards, one without an answer: who asks the other one has h
   }
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+    topology_file: cluster.topology({ shard1: proxy.port }), db_call_timeout: "1min", request_timeout: "2min",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
@@ -290,7 +290,7 @@ test("requests_max are under way: busy at once, but for what needs no fiber; the
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }), requests_max: 4, fiber_threads: 2,
-    db_call_timeout_ms: 60000, request_timeout_ms: 120000,
+    db_call_timeout: "1min", request_timeout: "2min",
   });
   await server.start();
   const few = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, timeoutMs: 120000 });

@@ -13,7 +13,7 @@ import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ options: { ...UPLOADS, uploads_per_user: 12, scrypt_queue_max: 1000, session_cache_ms: 50 } });
+const cluster = await Cluster.up({ options: { ...UPLOADS, uploads_per_user: 12, scrypt_queue_max: 1000, session_cache_time: "50ms" } });
 after(() => cluster.down());
 const { server } = cluster;
 const api = new Api(server.url, {

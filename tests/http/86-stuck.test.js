@@ -95,7 +95,7 @@ test("a disk of uploads that hangs stops uploads and nothing else", { skip }, as
   const dir = join(cluster.dir, "hanging-uploads");
   mkdirSync(dir);
   const fs = await HangFs.on(dir, cluster);
-  const server = await (await cluster.addServer({ ...UPLOADS, upload_dir: dir, http_threads: 1, media_min_free_bytes: 0 })).start();
+  const server = await (await cluster.addServer({ ...UPLOADS, upload_dir: dir, http_threads: 1, media_min_free: 0 })).start();
   const of = cluster.apiOf(server);
   await fs.hang("write", "statfs", "unlink", "flush");
   const held = [];

@@ -130,7 +130,7 @@ test("a server purges what is of no use any more, and goes on where another one 
   /* Another server has done two steps of a pass, and died. */
   await onShard("UPDATE purge_pass SET due_at = 0 WHERE kind = 'liker'; CALL purge_step(100); CALL purge_step(100)");
   await onShard("UPDATE purge_pass SET due_at = 0");
-  const server = await (await cluster.addServer({ job_poll_ms: 50 })).start();
+  const server = await (await cluster.addServer({ job_poll: "50ms" })).start();
   const started = Date.now();
   await until("the passes", async () =>
     (await onShard("CALL purge_status()")).every(({ running, due_at }) => running === 0 && due_at > started), { timeoutMs: 60000 });
@@ -176,9 +176,12 @@ const BAD = {
   "too large": ["listen_port = 65536;", 1, /listen_port/],
   "wrapped at 32 bits": ["feed_limit = 4294967306;", 1, /feed_limit/],
   "wrapped at 32 bits, long": ["feed_limit = 4294967306L;", 1, /feed_limit/],
-  "wrapped at 64 bits": ["upload_limit_bytes = 18446744073710600192L;", 1, /upload_limit_bytes|range|large/],
+  "wrapped at 64 bits": ["upload_limit = 18446744073710600192L;", 1, /upload_limit|range|large/],
   "hexadecimal that wraps": ["feed_limit = 0x10000000A;", 1, /feed_limit/],
-  "negative bytes": ["upload_limit_bytes = -1;", 1, /upload_limit_bytes/],
+  "negative bytes": ["upload_limit = -1;", 1, /upload_limit/],
+  "a size in an unknown unit": ['upload_limit = "256 parsecs";', 1, /upload_limit is "256 parsecs": write a size such as .*256M/],
+  "a time without its unit": ["drain_timeout = 10;", 1, /drain_timeout is "10": write a time such as .*30s/],
+  "a time that is too long": ['drain_timeout = "2h";', 1, /drain_timeout is 2h: it must be from 0 to 10min/],
   "twice": ["feed_limit = 20;\nfeed_limit = 21;", 2, /feed_limit|duplicate/i],
   "a word that is none of the words": ['log_level = "loud";', 1, /log_level/],
   "an address that is none": ['listen_host = "example.org";', 1, /listen_host/, "flags"],
@@ -253,12 +256,13 @@ test("files that are named and not good are refused with their name", () => {
 });
 
 test("flags win over the environment, that over the file, that over the default", () => {
-  const path = file("layers.conf", `${base}feed_limit = 11;\nlist_limit = 12;\nuploads_max = 13;\n`);
-  const { stdout, status } = run(["--print-config", `--config=${path}`, "--uploads-max=33"],
-    { DOUSHARD_LIST_LIMIT: "22", DOUSHARD_UPLOADS_MAX: "23" });
+  const path = file("layers.conf", `${base}feed_limit = 11;\nlist_limit = 12;\nuploads_max = 13;\nidle_timeout = "90s";\n`);
+  const { stdout, status } = run(["--print-config", `--config=${path}`, "--uploads-max=33", "--min-rate=2048"],
+    { DOUSHARD_LIST_LIMIT: "22", DOUSHARD_UPLOADS_MAX: "23", DOUSHARD_SESSION_IDLE: "48h" });
   assert.equal(status, 0);
   const value = (name) => new RegExp(`^${name} = (.*);`, "m").exec(stdout)?.[1];
   assert.deepEqual(["feed_limit", "list_limit", "uploads_max", "scrypt_ln"].map(value), ["11", "22", "33", "15"]);
+  assert.deepEqual(["idle_timeout", "min_rate", "session_idle"].map(value), ['"90s"', '"2K"', '"2d"']);
   const again = file("printed.conf", stdout);
   assert.equal(run(["--print-config", `--config=${again}`]).status, 0, "what it prints it reads");
 });
@@ -283,6 +287,8 @@ test("bad flags and variables are refused", () => {
     [["--no-such-flag"], {}, 2, /no-such-flag/], [["--feed-limit"], {}, 2, /feed-limit/], [["stray"], {}, 2, /stray/],
     [["--feed-limit=0"], {}, 1, /feed.limit/], [["--feed-limit=1e9"], {}, 1, /feed.limit/],
     [["--feed-limit= 1"], {}, 1, /feed.limit/],
+    [["--idle-timeout=60"], {}, 1, /--idle-timeout is "60": write a time/],
+    [[], { DOUSHARD_UPLOAD_LIMIT: "1 M" }, 1, /DOUSHARD_UPLOAD_LIMIT is "1 M": write a size/],
     [[], { DOUSHARD_FEED_LIMIT: "x" }, 1, /FEED_LIMIT|feed_limit/], [[], { DOUSHARD_FEED_LIMIT: "4294967297" }, 1, /FEED_LIMIT|feed_limit/],
   ]) {
     const done = run(["--check-config", `--config=${path}`, ...args], env);
@@ -517,7 +523,7 @@ test("a request that hangs delays the end by the drain timeout and no longer", a
   const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
   const server = await (await cluster.addServer({
-    topology_file: cluster.topology(ports), drain_timeout_ms: 1000, request_timeout_ms: 60000, db_call_timeout_ms: 60000,
+    topology_file: cluster.topology(ports), drain_timeout: "1s", request_timeout: "1min", db_call_timeout: "1min",
   })).start();
   assert.equal((await cluster.apiOf(server).list({ user_id: user.id })).status_code, CODE.OK);
   for (const proxy of proxies) proxy.once(/publish_list/, "hang-reply");
@@ -533,7 +539,7 @@ test("a request that hangs delays the end by the drain timeout and no longer", a
 });
 
 test("an idle server ends at once", async () => {
-  const server = await (await cluster.addServer({ drain_timeout_ms: 60000 })).start();
+  const server = await (await cluster.addServer({ drain_timeout: "1min" })).start();
   const idle = await RawConnection.open(server.options.listen_port);
   const start = performance.now();
   assert.equal((await server.stop()).code, 0);

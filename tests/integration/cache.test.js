@@ -71,7 +71,7 @@ function sealed(name, ver, data) {
 before(async () => {
   cluster = await cachedCluster();
   ({ redis } = cluster);
-  api = await cachedServer(cluster, { cache_local_bytes: 0 });
+  api = await cachedServer(cluster, { cache_local: 0 });
   ana = await api.register();
   bob = await api.register();
   [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);

@@ -45,7 +45,7 @@ async function operate(statement) {
 }
 
 before(async () => {
-  cluster = await Cluster.up({ shards: 2, options: { ...UPLOADS, session_cache_ms: 0 } });
+  cluster = await Cluster.up({ shards: 2, options: { ...UPLOADS, session_cache_time: 0 } });
   ({ api } = cluster);
   owner = await owners(cluster);
 });

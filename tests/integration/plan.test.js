@@ -25,7 +25,7 @@ const json = async (...args) => {
 
 before(async () => {
   assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
-  cluster = await Cluster.up({ shards: 2, options: { load_report_ms: 200 } });
+  cluster = await Cluster.up({ shards: 2, options: { load_report: "200ms" } });
   ({ api } = cluster);
   owner = await owners(cluster);
 });

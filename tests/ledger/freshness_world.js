@@ -23,7 +23,7 @@ export class World {
     world.proxies = { here: await RedisProxies.up(world.cluster.redis, "127.0.0.2"), there: await RedisProxies.up(world.cluster.redis, "127.0.0.3") };
     world.both = Object.values(world.proxies);
     for (const name of ["here", "there"]) {
-      const options = { base_url: "http://videos.example", redis_timeout_ms: timeoutMs, redis_nodes: world.proxies[name].addresses.join(",") };
+      const options = { base_url: "http://videos.example", redis_timeout: `${timeoutMs}ms`, redis_nodes: world.proxies[name].addresses.join(",") };
       world[name] = await cachedServer(world.cluster, options);
     }
     return world;

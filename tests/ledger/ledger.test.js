@@ -39,7 +39,7 @@ before(async () => {
   if (!NO_DISK) disk = await SmallDisk.under(cluster, "shard4", (200 + seconds) << 20);
   between = await proxiesOf(cluster);
   for (const options of [{}, { topology_file: between.topology_file }])
-    await cluster.addServer({ log_level: "warn", ...cluster.cacheOptions, redis_timeout_ms: 300, ...options }).then((s) => s.start());
+    await cluster.addServer({ log_level: "warn", ...cluster.cacheOptions, redis_timeout: "300ms", ...options }).then((s) => s.start());
 });
 
 after(async () => {

@@ -25,7 +25,7 @@ const [FROM, TO] = ["shard1", "shard2"];
 /* A kept move ends when that is wished. */
 const LONG_MS = 600000;
 /* A write waits for what happens to a move: nothing gives up before it does. */
-const PATIENT = { db_call_timeout_ms: 20000, request_timeout_ms: 30000 };
+const PATIENT = { db_call_timeout: "20s", request_timeout: "30s" };
 let cluster;
 let api;
 let files = 0;

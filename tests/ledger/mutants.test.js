@@ -236,7 +236,7 @@ let cluster;
 
 before(async () => {
   cluster = await Cluster.up({ shards: 2, server: false });
-  const options = { log_level: "warn", db_call_timeout_ms: CALL_TIMEOUT_MS, db_pool_size: 16 };
+  const options = { log_level: "warn", db_call_timeout: `${CALL_TIMEOUT_MS}ms`, db_pool_size: 16 };
   for (let i = 0; i < 2; i++) await cluster.addServer(options).then((s) => s.start());
 });
 

@@ -21,7 +21,7 @@ const WATERMARK = 24 * MIB;
 const ROOM = 3 * WATERMARK;
 const SKIP = noSmallDisk() || false;
 
-const cluster = await Cluster.up({ shards: 2, options: { db_min_free_bytes: WATERMARK, log_level: "warn" } });
+const cluster = await Cluster.up({ shards: 2, options: { db_min_free: WATERMARK, log_level: "warn" } });
 let disk;
 after(() => cluster.down());
 const { api } = cluster;

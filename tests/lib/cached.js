@@ -15,7 +15,7 @@ export async function cachedCluster(options = {}, redis = {}) {
   const password = join(cluster.dir, "redis.password");
   writeFileSync(password, `${cluster.redis.password}\n`);
   chmodSync(password, 0o600);
-  cluster.cacheOptions = { redis_nodes: cluster.redis.addresses.join(","), redis_password_file: password, cache_local_bytes: 64 << 20 };
+  cluster.cacheOptions = { redis_nodes: cluster.redis.addresses.join(","), redis_password_file: password, cache_local: "64M" };
   cluster.ending.push(() => cluster.redis.end());
   return cluster;
 }

@@ -300,11 +300,11 @@ export class Cluster {
       pid_file: "",
       scrypt_ln: 10,
       scrypt_p: 1,
-      job_poll_ms: 500,
-      media_min_free_bytes: 16 << 20,
-      db_min_free_bytes: 0,
+      job_poll: "500ms",
+      media_min_free: "16M",
+      db_min_free: 0,
       ...NO_RATES,
-      cache_local_bytes: 0, /* a test may ask for one: most look at shards behind the server's back */
+      cache_local: 0, /* a test may ask for one: most look at shards behind the server's back */
       ffmpeg_path: "/usr/bin/true",
       ffprobe_path: "/usr/bin/true",
       ...options,

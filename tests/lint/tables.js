@@ -55,8 +55,14 @@ function unquote(arg) {
 
 export function options(text = read("server/config/config.def")) {
   return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => (
-    { kind, name, def, min: BigInt(min), max: BigInt(max), unit, reload: reload === "CONFIG_RELOAD", doc }));
+    { kind, name, def, min, max, unit, reload: reload === "CONFIG_RELOAD", doc }));
 }
+
+/* Kinds of numbers that are written with their unit. */
+const UNITS = ["SIZE", "TIME_MS", "TIME_S"];
+
+/** The default as it stands in a file. */
+export const defaultOf = ({ kind, def }) => (kind === "INT" ? def : `"${def}"`);
 
 export function metrics(text = read("server/base/metrics.def")) {
   return rows(text, "METRIC").map(([how, type, id, name, labels, help]) => (
@@ -96,10 +102,10 @@ const cell = (text) => text.replaceAll("|", "\\|");
 export function optionsTable(list = options()) {
   const lines = ["| option | default | range | | what it does |", "|---|---|---|---|---|"];
   for (const o of list) {
-    const text = ["STRING", "PATH", "SECRET"].includes(o.kind);
-    const def = text || o.kind === "ENUM" ? `"${o.def}"` : o.def;
-    const range = o.kind === "ENUM" ? o.unit.split("|").join(", ") : text ? o.unit : `${o.min} to ${o.max} ${o.unit}`;
-    lines.push(`| \`${o.name}\` | \`${def}\` | ${cell(range)} | ${o.reload ? "R" : ""} | ${cell(o.doc)} |`);
+    const range = o.kind === "ENUM" ? o.unit.split("|").join(", ")
+      : o.kind === "INT" ? `${o.min} to ${o.max} ${o.unit}`
+      : UNITS.includes(o.kind) ? `${o.unit}, ${o.min} to ${o.max}` : o.unit;
+    lines.push(`| \`${o.name}\` | \`${defaultOf(o)}\` | ${cell(range)} | ${o.reload ? "R" : ""} | ${cell(o.doc)} |`);
   }
   return lines.join("\n");
 }

@@ -520,7 +520,7 @@ static int world_begin(void **state)
     world.config.token_keys_file = world.keys_file;
     world.config.token_lifetime_s = 3600;
     world.config.session_idle_s = 600;
-    world.config.session_cache_ms = 5000;
+    world.config.session_cache_time_ms = 5000;
     world.config.session_cache_max = 1024;
     world.config.sessions_per_user = 32;
     world.config.scrypt_ln = 4;

@@ -188,7 +188,7 @@ static void test_no_cache(void **state)
     const char *token = world_token(USER);
 
     (void)state;
-    world.config.session_cache_ms = 0;
+    world.config.session_cache_time_ms = 0;
     assert_true(known_with(&required, token));
     assert_true(known_with(&required, token));
     assert_int_equal(fake.n_calls[FAKE_CHECK], 2);
@@ -262,7 +262,7 @@ static void test_reload(void **state)
     const char *token = world_token(USER);
 
     (void)state;
-    world.config.session_cache_ms = 0;
+    world.config.session_cache_time_ms = 0;
     world_write_keys("broken\n");
     assert_false(auth_reload(world.app.auth, &world.config, &err));
     assert_non_null(strstr(err.text, "line 1"));

@@ -192,14 +192,14 @@ static void test_wide_numbers(void **state)
         const char *text;
         size_t expected;
     } cases[] = {
-        {"upload_limit_bytes = 3000000000;", 3000000000},
-        {"upload_limit_bytes = 3000000000L;", 3000000000},
-        {"upload_limit_bytes = 0xB2D05E00;", 3000000000},
-        {"upload_limit_bytes = 17179869184;", 17179869184},
-        {"upload_limit_bytes : 2048", 2048},
-        {"upload_limit_bytes = 0x800;", 2048},
-        {"/* upload_limit_bytes = 1; */ upload_limit_bytes = 5000; # = 9;", 5000},
-        {"db_name = \"a 99999999999999999999 \\\" b\"; upload_limit_bytes=5000", 5000},
+        {"upload_limit = 3000000000;", 3000000000},
+        {"upload_limit = 3000000000L;", 3000000000},
+        {"upload_limit = 0xB2D05E00;", 3000000000},
+        {"upload_limit = 17179869184;", 17179869184},
+        {"upload_limit : 2048", 2048},
+        {"upload_limit = 0x800;", 2048},
+        {"/* upload_limit = 1; */ upload_limit = 5000; # = 9;", 5000},
+        {"db_name = \"a 99999999999999999999 \\\" b\"; upload_limit=5000", 5000},
     };
     struct fixture *fix = *state;
     struct config_error err;
@@ -276,17 +276,17 @@ static void test_bad_files(void **state)
          ":2: listen_prot is no option, did you mean listen_port; see --help-config"},
         {"zzz = 2;", ":1: zzz is no option; see --help-config"},
         {"\n\nlisten_port = 70000;",
-         ":3: listen_port is 70000: it must be from 0 to 65535 (port)"},
-        {"listen_port = -1;", ":1: listen_port is -1: it must be from 0 to 65535 (port)"},
+         ":3: listen_port is 70000: it must be from 0 to 65535 port"},
+        {"listen_port = -1;", ":1: listen_port is -1: it must be from 0 to 65535 port"},
         /* 2^32 + 80 wraps to 80 in libconfig. */
         {"listen_port = 4294967376;",
-         ":1: listen_port is 4294967376: it must be from 0 to 65535 (port)"},
+         ":1: listen_port is 4294967376: it must be from 0 to 65535 port"},
         {"listen_port = 5000000000L;",
-         ":1: listen_port is 5000000000: it must be from 0 to 65535 (port)"},
+         ":1: listen_port is 5000000000: it must be from 0 to 65535 port"},
         {"listen_port = 3000000000;",
-         ":1: listen_port is 3000000000: it must be from 0 to 65535 (port)"},
+         ":1: listen_port is 3000000000: it must be from 0 to 65535 port"},
         {"listen_port = 0xFFFFFFFF;",
-         ":1: listen_port is 4294967295: it must be from 0 to 65535 (port)"},
+         ":1: listen_port is 4294967295: it must be from 0 to 65535 port"},
         {"# x\nlisten_port = 9223372036854775808;",
          ":2: 9223372036854775808 is larger than any number can be"},
         {"listen_port = 18446744073709551696L;",
@@ -304,6 +304,18 @@ static void test_bad_files(void **state)
                                 "without quotes"},
         {"listen_port = [1, 2];", ":1: listen_port is a group or list: write a whole "
                                   "number, without quotes"},
+        {"idle_timeout = 60;", ":1: idle_timeout is \"60\": write a time such as 200ms, "
+                               "30s, 5min or 2h"},
+        {"session_idle = \"900ms\";", ":1: session_idle is \"900ms\": write a time such "
+                                      "as 30s, 5min, 2h or 7d"},
+        {"\nupload_limit = \"30 parsecs\";", ":2: upload_limit is \"30 parsecs\": write "
+                                             "a size such as 512, 64K, 256M or 1G"},
+        {"upload_limit = \"1023\";",
+         ":1: upload_limit is 1023: it must be from 1K to 16G"},
+        {"drain_timeout = \"11min\";",
+         ":1: drain_timeout is 11min: it must be from 0 to 10min"},
+        {"drain_timeout = 0.5;", ":1: drain_timeout is a number with a fraction: write a "
+                                 "time such as 200ms, 30s, 5min or 2h in quotes"},
         {"db_name = 5;", ":1: db_name is a number: write a text in quotes"},
         {"\ndb_name = { a = 1; };",
          ":2: db_name is a group or list: write a text in quotes"},
@@ -376,18 +388,19 @@ static void test_bad_values(void **state)
         const char *variable;
         const char *expected;
     } cases[] = {
-        {"--listen-port=http", NULL,
-         "--listen-port is \"http\": write a whole number (port)"},
-        {"--listen-port=", NULL, "--listen-port is \"\": write a whole number (port)"},
-        {"--listen-port= 5", NULL,
-         "--listen-port is \" 5\": write a whole number (port)"},
-        {"--listen-port=5x", NULL,
-         "--listen-port is \"5x\": write a whole number (port)"},
-        {"--listen-port=-", NULL, "--listen-port is \"-\": write a whole number (port)"},
+        {"--listen-port=http", NULL, "--listen-port is \"http\": write a whole number"},
+        {"--listen-port=", NULL, "--listen-port is \"\": write a whole number"},
+        {"--listen-port= 5", NULL, "--listen-port is \" 5\": write a whole number"},
+        {"--listen-port=5x", NULL, "--listen-port is \"5x\": write a whole number"},
+        {"--listen-port=-", NULL, "--listen-port is \"-\": write a whole number"},
         {"--listen-port=99999999999999999999", NULL,
-         "--listen-port is 99999999999999999999: it must be from 0 to 65535 (port)"},
+         "--listen-port is 99999999999999999999: it must be from 0 to 65535 port"},
         {NULL, "DOUSHARD_FEED_LIMIT=0",
-         "DOUSHARD_FEED_LIMIT is 0: it must be from 1 to 100 (videos)"},
+         "DOUSHARD_FEED_LIMIT is 0: it must be from 1 to 100 videos"},
+        {"--header-timeout=10", NULL,
+         "--header-timeout is \"10\": write a time such as 200ms, 30s, 5min or 2h"},
+        {NULL, "DOUSHARD_CACHE_LOCAL=2000T",
+         "DOUSHARD_CACHE_LOCAL is 2000T: it must be from 0 to 1T"},
         {"--log-level=trace", NULL,
          "--log-level is \"trace\": it must be one of error|warn|info|debug"},
         {"--listen-prot=1", NULL,
@@ -538,13 +551,13 @@ static void test_all_mistakes_are_told(void **state)
                                     "words_file = \"/nowhere/w\";\n"
                                     "redis_password_file = 7;\n"
                                     "log_level = \"loud\";\n"
-                                    "media_memory_bytes = 1.5;\n";
+                                    "media_memory = 1.5;\n";
     static const char *const expected[] = {
         ":10: listen_prot is no option, did you mean listen_port; see --help-config",
         ":11: feed_limit is 5000000: it must be from ",
         ":14: redis_password_file is a number: write a text in quotes",
         ":15: log_level is \"loud\": it must be one of ",
-        ":16: media_memory_bytes is a number with a fraction: write ",
+        ":16: media_memory is a number with a fraction: write ",
         "DOUSHARD_WORKERS_MAX is \"x\": write a whole number",
         "--db-pool-size is \"many\": write a whole number",
         ":12: admin_host is \"localhost\": write a numeric address",
@@ -806,7 +819,7 @@ static void test_mutated_files_apply_whole_or_not_at_all(void **state)
     char original[4096];
 
     write_good(fix, "feed_limit = 10;\nlist_limit = 0x14; // twenty\n"
-                    "upload_limit_bytes = 3000000000;\n/* note */ log_level = \"warn\";\n"
+                    "upload_limit = \"3G\";\n/* note */ log_level = \"warn\";\n"
                     "base_url = \"https://example.org\";\nscrypt_ln = 12;\n");
     int fd = open(fix->file, O_RDONLY | O_CLOEXEC);
     ssize_t len = read(fd, original, sizeof original);

@@ -30,9 +30,9 @@ static const struct config config = {
     .ffprobe_path = "/usr/bin/ffprobe",
     .bwrap_path = "/usr/bin/bwrap",
     .prlimit_path = "/usr/bin/prlimit",
-    .media_cpu_s = 20,
+    .media_cpu_time_s = 20,
     .media_memory_bytes = (size_t)512 << 20,
-    .media_wall_ms = 600000,
+    .media_timeout_ms = 600000,
     .media_pixels_max = 4096 * 2176,
     .media_duration_max_s = 900,
     .media_streams_max = 16,
@@ -223,7 +223,7 @@ static void test_strip_bounds(void **state)
 {
     (void)state;
     struct config small = config;
-    small.media_wall_ms = 1;
+    small.media_timeout_ms = 1;
     struct media_copy job = {.fd = -1, .deadline_ms = clock_mono_ms() + 60000};
     job.copy_fd = open(scratch.path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     assert_int_equal(media_strip(media, &small, &job), MEDIA_TOO_COSTLY);
@@ -357,7 +357,7 @@ static void test_costly(void **state)
     (void)state;
     struct config poor = config;
     struct media_facts facts;
-    poor.media_wall_ms = 1;
+    poor.media_timeout_ms = 1;
     assert_int_equal(examine("clip.mp4", &poor, &facts), MEDIA_TOO_COSTLY);
     poor = config;
     poor.media_memory_bytes = (size_t)190 << 20;

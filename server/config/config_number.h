@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* Numbers as people write them: 8080, "256M", "30s". Pure. */
+#ifndef DOUSHARD_CONFIG_CONFIG_NUMBER_H
+#define DOUSHARD_CONFIG_CONFIG_NUMBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shard/base/check.h"
+
+#include "server/config/config_option.h"
+
+/* Room for a number and its unit, with the NUL. */
+#define CONFIG_NUMBER_BYTES 24
+
+/* Read TEXT as a number of this KIND: whole, with a unit where the kind has units. A size
+ * may go without, it is then in bytes; of times only 0 may. *VALUE is in bytes,
+ * milliseconds (KIND_TIME_MS) or seconds (KIND_TIME_S); the largest or smallest there is
+ * where the text says more. False: TEXT is none, see config_number_form(). */
+bool config_number_parse(enum config_kind kind, const char *text,
+                         int64_t *value) MUST_CHECK;
+
+/* Write VALUE to TEXT (CONFIG_NUMBER_BYTES) with the largest unit that has no fraction.
+ * Returns TEXT. */
+const char *config_number_text(enum config_kind kind, int64_t value, char *text);
+
+/* "a time such as 200ms, 30s, 5min or 2h": what is accepted. Static text. */
+const char *config_number_form(enum config_kind kind);
+
+#endif
