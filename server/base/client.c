@@ -3,6 +3,7 @@
 /* Whom a proxy may speak for. */
 #include "server/base/client.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The last word before *END in the comma-separated LIST, without blanks; *END moves to
@@ -24,15 +25,37 @@ static const char *last_word(const char *list, const char **end, size_t *len)
     return begin;
 }
 
-bool client_list_is_valid(const char *list)
+static bool check_word(const char *word, size_t len, char *why)
+{
+    const int shown = (int)(len < 60 ? len : 60);
+    struct address_range range;
+    char meant[ADDRESS_RANGE_BYTES];
+
+    if (!address_range_parse(word, len, &range)) {
+        (void)snprintf(why, CLIENT_WHY_BYTES,
+                       "\"%.*s\": write numeric addresses, or ranges such as 10.0.0.0/8 "
+                       "or 2001:db8::/32, with commas between them",
+                       shown, word);
+        return false;
+    }
+    const struct address first = address_range_first(&range);
+    if (memcmp(&first, &range.address, sizeof first) == 0) {
+        return true;
+    }
+    (void)snprintf(why, CLIENT_WHY_BYTES,
+                   "\"%.*s\": write %s for that range, or the address without /BITS",
+                   shown, word, address_range_text(&range, meant));
+    return false;
+}
+
+bool client_list_check(const char *list, char *why)
 {
     const char *end = list + strlen(list);
-    struct address address;
     size_t len;
 
     while (list[0] != '\0' && end != NULL) {
         const char *word = last_word(list, &end, &len);
-        if (len == 0 || !address_parse(word, len, &address)) {
+        if (!check_word(word, len, why)) {
             return false;
         }
     }
@@ -42,13 +65,12 @@ bool client_list_is_valid(const char *list)
 static bool list_has(const char *list, const struct address *wanted)
 {
     const char *end = list + strlen(list);
-    struct address address;
+    struct address_range range;
     size_t len;
 
     while (end != NULL) {
         const char *word = last_word(list, &end, &len);
-        if (address_parse(word, len, &address) &&
-            memcmp(&address, wanted, sizeof address) == 0) {
+        if (address_range_parse(word, len, &range) && address_range_has(&range, wanted)) {
             return true;
         }
     }

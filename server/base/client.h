@@ -10,12 +10,18 @@
 #include "shard/base/address.h"
 #include "shard/base/check.h"
 
-/* Is every word of the comma-separated LIST a numeric address? "" is a list of none. */
-bool client_list_is_valid(const char *list) MUST_CHECK;
+/* Room for what client_list_check() says. */
+#define CLIENT_WHY_BYTES 256
+
+/* Is every word of the comma-separated LIST a numeric address, or a range of them that
+ * begins at its first? "" is a list of none. False: WHY (CLIENT_WHY_BYTES) says which
+ * word is not, and what to write. */
+bool client_list_check(const char *list, char *why) MUST_CHECK;
 
 /* Who is behind PEER? FORWARDED is the header X-Forwarded-For (NULL: none), to which each
  * proxy appends whom it has seen. It is believed from right to left, as long as those who
- * say so are in the list PROXIES: what a client wrote itself is never reached. */
+ * say so are in the list PROXIES, which was checked: what a client wrote itself is never
+ * reached. */
 struct address client_behind(struct address peer, const char *forwarded,
                              const char *proxies);
 

@@ -83,11 +83,10 @@ static bool check_admin_host(const struct config *config, struct config_error *e
 
 static bool check_proxies(const struct config *config, struct config_error *err)
 {
-    return client_list_is_valid(config->trusted_proxies) ||
-           config_fail(err, NULL, 0,
-                       "trusted_proxies is \"%.200s\": write numeric addresses with "
-                       "commas between them",
-                       config->trusted_proxies);
+    char why[CLIENT_WHY_BYTES];
+
+    return client_list_check(config->trusted_proxies, why) ||
+           config_fail(err, NULL, 0, "trusted_proxies has %s", why);
 }
 
 static bool check_redis_nodes(const struct config *config, struct config_error *err)

@@ -69,13 +69,13 @@ static const char *strip(const char *text, size_t *len)
     return text;
 }
 
-bool address_parse(const char *text, size_t len, struct address *address)
+/* An address and nothing else. */
+static bool parse_bare(const char *text, size_t len, struct address *address)
 {
     char copy[ADDRESS_TEXT_BYTES];
     struct in_addr v4;
 
     *address = (struct address){{0}};
-    text = strip(text, &len);
     if (len == 0 || len >= sizeof copy || memchr(text, '\0', len) != NULL) {
         return false;
     }
@@ -88,23 +88,100 @@ bool address_parse(const char *text, size_t len, struct address *address)
     return inet_pton(AF_INET6, copy, address->bytes) == 1;
 }
 
+bool address_parse(const char *text, size_t len, struct address *address)
+{
+    text = strip(text, &len);
+    return parse_bare(text, len, address);
+}
+
+/* The number of LEN digits at TEXT, up to MAX. */
+static bool parse_bits(const char *text, size_t len, unsigned max, unsigned *bits)
+{
+    *bits = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9' || *bits > max) {
+            return false;
+        }
+        *bits = 10 * *bits + (unsigned)(text[i] - '0');
+    }
+    return len > 0 && *bits <= max && (len == 1 || text[0] != '0');
+}
+
+bool address_range_parse(const char *text, size_t len, struct address_range *range)
+{
+    const char *slash = memchr(text, '/', len);
+    const size_t address_len = slash == NULL ? len : (size_t)(slash - text);
+
+    range->bits = 8 * ADDRESS_BYTES;
+    if (!parse_bare(text, address_len, &range->address)) {
+        return false;
+    }
+    if (slash == NULL) {
+        return true;
+    }
+    /* As it was written, not as it is kept: "::ffff:10.0.0.0/104" is 10.0.0.0/8. */
+    const unsigned own = memchr(text, ':', address_len) == NULL ? 8 * sizeof mapped : 0;
+    if (!parse_bits(slash + 1, len - address_len - 1, range->bits - own, &range->bits)) {
+        return false;
+    }
+    range->bits += own;
+    return true;
+}
+
+struct address address_range_first(const struct address_range *range)
+{
+    struct address first = range->address;
+
+    for (unsigned i = 0; i < ADDRESS_BYTES; i++) {
+        const unsigned bits = range->bits < 8 * i ? 0 : range->bits - 8 * i;
+        if (bits < 8) {
+            first.bytes[i] &= (unsigned char)(0xff << (8 - bits));
+        }
+    }
+    return first;
+}
+
+bool address_range_has(const struct address_range *range, const struct address *address)
+{
+    const struct address_range other = {.address = *address, .bits = range->bits};
+    const struct address first = address_range_first(range);
+    const struct address other_first = address_range_first(&other);
+
+    return is_v4(&first) == is_v4(address) &&
+           memcmp(&first, &other_first, sizeof first) == 0;
+}
+
 struct address address_network(struct address address)
 {
-    if (!is_v4(&address)) {
-        memset(address.bytes + ADDRESS_BYTES / 2, 0, ADDRESS_BYTES / 2);
-    }
-    return address;
+    const struct address_range household = {.address = address, .bits = 64};
+
+    return is_v4(&address) ? address : address_range_first(&household);
+}
+
+static bool print(const struct address *address, char *text)
+{
+    const bool v4 = is_v4(address);
+
+    return inet_ntop(v4 ? AF_INET : AF_INET6, address->bytes + (v4 ? sizeof mapped : 0),
+                     text, ADDRESS_TEXT_BYTES) != NULL;
 }
 
 const char *address_text(struct address address, char *text)
 {
-    bool v4 = is_v4(&address);
-
-    if (!address_is_known(&address) ||
-        inet_ntop(v4 ? AF_INET : AF_INET6, address.bytes + (v4 ? sizeof mapped : 0), text,
-                  ADDRESS_TEXT_BYTES) == NULL) {
+    if (!address_is_known(&address) || !print(&address, text)) {
         (void)snprintf(text, ADDRESS_TEXT_BYTES, "-");
     }
+    return text;
+}
+
+const char *address_range_text(const struct address_range *range, char *text)
+{
+    const struct address first = address_range_first(range);
+    const unsigned own = is_v4(&first) ? 8 * sizeof mapped : 0;
+    char address[ADDRESS_TEXT_BYTES] = "";
+
+    CHECK(print(&first, address));
+    (void)snprintf(text, ADDRESS_RANGE_BYTES, "%s/%u", address, range->bits - own);
     return text;
 }
 

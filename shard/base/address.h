@@ -15,6 +15,9 @@
 /* Room for an address as text, with the NUL. */
 #define ADDRESS_TEXT_BYTES 46
 
+/* The same for "ADDRESS/BITS". */
+#define ADDRESS_RANGE_BYTES (ADDRESS_TEXT_BYTES + 4)
+
 /* An IPv6 address; an IPv4 one as ::ffff:a.b.c.d. All zero: unknown. */
 struct address {
     unsigned char bytes[ADDRESS_BYTES];
@@ -32,6 +35,27 @@ bool address_parse(const char *text, size_t len, struct address *address);
 /* What one household has: the address of IPv4, the first 64 bits of IPv6; the rest is 0.
  */
 struct address address_network(struct address address);
+
+/* All addresses that begin with the same bits. */
+struct address_range {
+    struct address address; /* one of them */
+    unsigned bits;          /* of 128; those of IPv4 begin with 96 of their own */
+};
+
+/* Read a range of LEN bytes, "10.0.0.0/8" or "2001:db8::/32"; an address without /BITS is
+ * a range of one. False: it is none. */
+bool address_range_parse(const char *text, size_t len,
+                         struct address_range *range) MUST_CHECK;
+
+/* The first address of RANGE. */
+struct address address_range_first(const struct address_range *range);
+
+/* Write RANGE to TEXT (ADDRESS_RANGE_BYTES), its first address before the slash. Returns
+ * TEXT. */
+const char *address_range_text(const struct address_range *range, char *text);
+
+/* Is ADDRESS in RANGE? One of IPv4 is in no range of IPv6, "::/0" neither. */
+bool address_range_has(const struct address_range *range, const struct address *address);
 
 /* Write the address to TEXT (ADDRESS_TEXT_BYTES), "-" for an unknown one. Returns TEXT.
  */

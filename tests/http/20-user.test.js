@@ -529,7 +529,7 @@ test("what a client says of its address counts only behind a proxy that is named
   assert.match(await server.wholeLog(), / warn proxy_not_trusted .*peer=127\.0\.0\.1/);
   assert.equal((await server.stop()).code, 0);
 
-  const behind = await (await cluster.addServer({ ...one, trusted_proxies: "127.0.0.1" })).start();
+  const behind = await (await cluster.addServer({ ...one, trusted_proxies: "10.0.0.0/8, 127.0.0.0/29" })).start();
   /* What the client sent, then what the proxy has appended: in one line or in two. */
   const body = `username=${name}&password=x`;
   const codes = [];

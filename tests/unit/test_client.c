@@ -9,27 +9,36 @@
 
 static void test_list(void **state)
 {
+#define WRITE "write numeric addresses, or ranges such as 10.0.0.0/8 or 2001:db8::/32"
     static const struct {
         const char *list;
-        bool valid;
+        const char *why; /* how it begins; "": nothing is wrong */
     } rows[] = {
-        {"", true},
-        {"127.0.0.1", true},
-        {" 127.0.0.1 ,\t::1, 2001:db8::1", true},
-        {",", false},
-        {"127.0.0.1,", false},
-        {",127.0.0.1", false},
-        {"127.0.0.1 ::1", false},
-        {"10.0.0.0/8", false},
-        {"localhost", false},
+        {"", ""},
+        {"127.0.0.1", ""},
+        {" 127.0.0.1 ,\t::1, 2001:db8::1", ""},
+        {"10.0.0.0/8,2001:db8::/32 , 192.0.2.1/32", ""},
+        {",", "\"\": " WRITE},
+        {"127.0.0.1,", "\"\": " WRITE},
+        {",127.0.0.1", "\"\": " WRITE},
+        {"127.0.0.1 ::1", "\"127.0.0.1 ::1\": " WRITE},
+        {"127.0.0.1:80", "\"127.0.0.1:80\": " WRITE},
+        {"10.0.0.0/33, ::1", "\"10.0.0.0/33\": " WRITE},
+        {"localhost", "\"localhost\": " WRITE},
+        {"::1, 10.1.2.3/8", "\"10.1.2.3/8\": write 10.0.0.0/8 for that range, or "},
+        {"2001:db8::1/32", "\"2001:db8::1/32\": write 2001:db8::/32 for that range"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (client_list_is_valid(rows[i].list) != rows[i].valid) {
-            fail_msg("list \"%s\"", rows[i].list);
+        char why[CLIENT_WHY_BYTES] = "";
+        bool is_right = client_list_check(rows[i].list, why);
+        if (is_right != (rows[i].why[0] == '\0') ||
+            strncmp(why, rows[i].why, strlen(rows[i].why)) != 0) {
+            fail_msg("list \"%s\": %s", rows[i].list, why);
         }
     }
+#undef WRITE
 }
 
 /* Only what a named proxy has written counts; what stands before that is the client's. */
@@ -51,6 +60,10 @@ static void test_behind(void **state)
         {"192.0.2.1", "6.6.6.6, 203.0.113.9, 192.0.2.2", "192.0.2.1,192.0.2.2",
          "203.0.113.9"},
         {"192.0.2.1", "203.0.113.9 ,192.0.2.2\t", "192.0.2.1,192.0.2.2", "203.0.113.9"},
+        {"192.0.2.1", "6.6.6.6, 203.0.113.9, 192.0.2.200", "198.51.100.7,192.0.2.0/24",
+         "203.0.113.9"},
+        {"192.0.3.1", "203.0.113.9", "192.0.2.0/24", "192.0.3.1"},
+        {"2001:db8::5", "2001:db8:ffff::1, 2001:db9::1", "2001:db8::/32", "2001:db9::1"},
         /* All the way are proxies: the one who spoke first. */
         {"192.0.2.1", "192.0.2.2", "192.0.2.1,192.0.2.2", "192.0.2.2"},
         /* What is no address is nobody: the last one that was. */

@@ -411,8 +411,11 @@ static void test_bad_values(void **state)
         {"--listen-host=localhost", NULL,
          "listen_host is \"localhost\": write a numeric address, 0.0.0.0 or :: for all"},
         {"--trusted-proxies=127.0.0.1, proxy", NULL,
-         "trusted_proxies is \"127.0.0.1, proxy\": write numeric addresses with commas "
-         "between them"},
+         "trusted_proxies has \"proxy\": write numeric addresses, or ranges such as "
+         "10.0.0.0/8 or 2001:db8::/32, with commas between them"},
+        {"--trusted-proxies=127.0.0.1, 10.9.0.0/8", NULL,
+         "trusted_proxies has \"10.9.0.0/8\": write 10.0.0.0/8 for that range, or the "
+         "address without /BITS"},
         {"--admin-port=8080", NULL,
          "listen_port and admin_port are both 8080: the operator's listener needs a port "
          "of its own"},
