@@ -205,9 +205,7 @@ static int run(const struct shardctl_command *command,
         !secret_read(place.password_file, password, sizeof password, &err)) {
         return shardctl_fail("password", err.text);
     }
-    if (!topology_read(
-            &topology, place.topology,
-            options->durability_exempt == NULL ? "" : options->durability_exempt, &err)) {
+    if (!topology_read(&topology, place.topology, &err)) {
         return shardctl_fail("topology", err.text);
     }
     for (size_t i = 0; i < topology.n_servers && !command->must_be_durable; i++) {

@@ -23,7 +23,6 @@
     "  --keep=TIME, --rate=ROWS/s   of each move, as `shardctl move --help` says\n"      \
     "  --dry-run             print the plan; change nothing\n"                           \
     "  --yes                 do not ask\n"                                               \
-    "  --durability-exempt=LIST   shards that may lose acknowledged writes\n"            \
     "  --json                one JSON object per line: the plan, then each move once "   \
     "a\n"                                                                                \
     "                        second\n"
@@ -313,8 +312,7 @@ const struct shardctl_command shardctl_balance = {
     .name = "balance",
     .operands = "",
     .options = "by threshold floor weights capacity drain limit parallel detach keep "
-               "rate dry-run yes "
-               "durability-exempt json",
+               "rate dry-run yes json",
     .help = balance_help,
     .user = "doushard_admin",
     .has_router = true,
@@ -325,9 +323,8 @@ const struct shardctl_command shardctl_balance = {
 const struct shardctl_command shardctl_drain = {
     .name = "drain",
     .operands = "SHARD",
-    .options =
-        "by threshold floor weights capacity limit parallel detach keep rate dry-run yes "
-        "durability-exempt json",
+    .options = "by threshold floor weights capacity limit parallel detach keep rate "
+               "dry-run yes json",
     .help = drain_help,
     .user = "doushard_admin",
     .n_operands_min = 1,

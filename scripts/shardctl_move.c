@@ -28,9 +28,6 @@ static const char help[] =
     "  --detach              only ask for it, and do not wait\n"
     "  --dry-run             say what would be done; change nothing\n"
     "  --yes                 do not ask\n"
-    "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
-    "option\n"
-    "                        db_durability_exempt of the server\n"
     "  --json                one JSON object per line: what is done, then each move once "
     "a\n"
     "                        second\n"
@@ -337,7 +334,7 @@ static int run_move(const struct shardctl *ctl)
 const struct shardctl_command shardctl_move = {
     .name = "move",
     .operands = "SLOT[,SLOT..|A-B]",
-    .options = "to keep rate detach dry-run yes durability-exempt json",
+    .options = "to keep rate detach dry-run yes json",
     .help = help,
     .user = "doushard_admin",
     .n_operands_min = 1,

@@ -49,9 +49,6 @@ static const char help[] =
     "asked:\n"
     "                        promote_above, promote_per_hour and promote_slots, as\n"
     "                        config/mover.conf explains them; without it: never\n"
-    "  --durability-exempt=LIST   shards that may lose acknowledged writes, as the "
-    "option\n"
-    "                        db_durability_exempt of the server\n"
     "\n"
     "SIGHUP makes it read the topology file and that of --config again: what is under "
     "way\n"
@@ -197,11 +194,10 @@ static bool make_moves(const struct shardctl *ctl, const struct topology *topolo
 static void reload(const struct shardctl *ctl, struct topology *topology,
                    struct mover_options *options)
 {
-    const char *exempt = ctl->options.durability_exempt;
     struct topology new;
     struct config_error err;
 
-    if (topology_read(&new, ctl->topology_file, exempt == NULL ? "" : exempt, &err)) {
+    if (topology_read(&new, ctl->topology_file, &err)) {
         topology_release(topology);
         *topology = new;
     } else {
@@ -249,7 +245,7 @@ const struct shardctl_command shardctl_mover = {
     .name = "mover",
     .operands = "",
     .options = "threads per-shard lock-ms lease-ms commit-ms statements lag-query lag-ms "
-               "config durability-exempt",
+               "config",
     .help = help,
     .user = "doushard_mover",
     .must_be_durable = true,

@@ -217,8 +217,7 @@ static bool start_router(struct process *process)
     struct config_error err;
     char password[PASSWORD_BYTES];
 
-    if (!topology_read(&topology, config->topology_file, config->durability_exempt,
-                       &err) ||
+    if (!topology_read(&topology, config->topology_file, &err) ||
         !secret_read(config->db_password_file, password, sizeof password, &err)) {
         log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
         topology_release(&topology);
@@ -449,8 +448,7 @@ static bool read_news(const struct process *process, struct news *news,
     news->config = config_load(process->args, err);
     if (news->config == NULL || !preflight_check(news->config, NULL, err) ||
         !config_replace(news->config, process->config, err) ||
-        !topology_read(&news->topology, news->config->topology_file,
-                       news->config->durability_exempt, err)) {
+        !topology_read(&news->topology, news->config->topology_file, err)) {
         return false;
     }
     if (!router_check_servers(process->app.router, news->topology.servers,

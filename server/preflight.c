@@ -51,8 +51,7 @@ static bool check_token_keys(const struct config *config, struct config_error *e
 static bool check_topology(const struct config *config, struct config_error *err)
 {
     struct topology topology;
-    bool ok =
-        topology_read(&topology, config->topology_file, config->durability_exempt, err);
+    bool ok = topology_read(&topology, config->topology_file, err);
 
     topology_release(&topology);
     return ok;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology file: the names and addresses of the database servers. */
+/* The topology file: the database servers and what is said of each. */
 #include "server/config/topology.h"
 
 #include <stdint.h>
@@ -75,6 +75,18 @@ static bool read_port(const struct reader *reader, const config_setting_t *setti
     return true;
 }
 
+static bool read_bool(const struct reader *reader, const config_setting_t *setting,
+                      bool *value)
+{
+    if (config_setting_type(setting) != CONFIG_TYPE_BOOL) {
+        return config_fail(reader->err, reader->file, config_file_line(setting),
+                           "%s is %s: write true or false", config_setting_name(setting),
+                           config_file_type(setting));
+    }
+    *value = config_setting_get_bool(setting) == CONFIG_TRUE;
+    return true;
+}
+
 static bool read_member(const struct reader *reader, const config_setting_t *setting,
                         struct router_server *server)
 {
@@ -92,8 +104,13 @@ static bool read_member(const struct reader *reader, const config_setting_t *set
     if (strcmp(name, "port") == 0) {
         return read_port(reader, setting, &server->port);
     }
+    if (strcmp(name, "durability_exempt") == 0) {
+        return read_bool(reader, setting, &server->durability_exempt);
+    }
     return config_fail(reader->err, reader->file, config_file_line(setting),
-                       "%.60s is not known: a server has name, host, port, socket", name);
+                       "%.60s is not known: a server has name, host, port, socket, "
+                       "durability_exempt",
+                       name);
 }
 
 static bool check_server(const struct reader *reader, const struct router_server *server)
@@ -221,42 +238,7 @@ static const config_setting_t *find_list(const config_t *parsed, struct reader *
     return list;
 }
 
-/* The server whose name is the LEN bytes at NAME; NULL when there is none. */
-static struct router_server *find_server(struct topology *topology, const char *name,
-                                         size_t len)
-{
-    for (size_t i = 0; i < topology->n_servers; i++) {
-        struct router_server *server = &topology->servers[i];
-        CHECK(server->name != NULL);
-        if (strlen(server->name) == len && memcmp(server->name, name, len) == 0) {
-            return server;
-        }
-    }
-    return NULL;
-}
-
-/* Set durability_exempt of every server in the comma-separated list NAMES. */
-static bool mark_exempt(struct topology *topology, const char *names,
-                        const struct reader *reader)
-{
-    size_t len;
-
-    for (names += strspn(names, ", "); *names != '\0'; names += strspn(names, ", ")) {
-        len = strcspn(names, ", ");
-        struct router_server *server = find_server(topology, names, len);
-        if (server == NULL) {
-            return config_fail(reader->err, NULL, 0,
-                               "durability_exempt names %.*s, which %.200s does not",
-                               (int)(len < 60 ? len : 60), names, reader->file);
-        }
-        server->durability_exempt = true;
-        names += len;
-    }
-    return true;
-}
-
-bool topology_read(struct topology *topology, const char *file, const char *exempt,
-                   struct config_error *err)
+bool topology_read(struct topology *topology, const char *file, struct config_error *err)
 {
     struct reader reader = {.file = file, .err = err};
     config_t parsed;
@@ -268,8 +250,7 @@ bool topology_read(struct topology *topology, const char *file, const char *exem
         return false;
     }
     list = find_list(&parsed, &reader);
-    ok = list != NULL && read_servers(topology, list, &reader) &&
-         mark_exempt(topology, exempt, &reader);
+    ok = list != NULL && read_servers(topology, list, &reader);
     config_destroy(&parsed);
     if (!ok) {
         topology_release(topology);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology file: the names and addresses of the database servers, and nothing about
- * who owns which slot, which the shards say themselves. */
+/* The topology file: the database servers, each with its name, its address and what else
+ * is said of it alone; and nothing about who owns which slot, which the shards say
+ * themselves. */
 #ifndef DOUSHARD_CONFIG_TOPOLOGY_H
 #define DOUSHARD_CONFIG_TOPOLOGY_H
 
@@ -24,10 +25,9 @@ struct topology {
     size_t n_servers;
 };
 
-/* Read FILE into *TOPOLOGY, which need not be initialised. EXEMPT names the servers that
- * are allowed to lose acknowledged writes: comma-separated, each must exist. False: *ERR
- * says what is wrong and on which line, *TOPOLOGY is empty. */
-bool topology_read(struct topology *topology, const char *file, const char *exempt,
+/* Read FILE into *TOPOLOGY, which need not be initialised. False: *ERR says what is wrong
+ * and on which line, *TOPOLOGY is empty. */
+bool topology_read(struct topology *topology, const char *file,
                    struct config_error *err) MUST_CHECK;
 
 void topology_release(struct topology *topology);

@@ -357,7 +357,7 @@ describe("a move", () => {
     await first.kill();
     await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
     await expireClaims(cluster, [first]);
-    const without = Mover.start(cluster, { args: [`--topology=${cluster.topology({}, [to])}`] });
+    const without = Mover.start(cluster, { args: [`--topology=${cluster.topology({}, { without: [to] })}`] });
     const { last_error: error } = await untilMove(cluster, from, slot, ["undone"]);
     await without.stop();
     assert.equal(error, `${to} is in no topology: what was copied stays there`);

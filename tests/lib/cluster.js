@@ -360,10 +360,10 @@ export class Cluster {
   }
 
   /** A topology file that reaches shard NAME through port PORTS[NAME]; returns its path. */
-  topology(ports, without = []) {
+  topology(ports, { without = [], exempt = "" } = {}) {
     const entries = this.shards.filter(({ name }) => !without.includes(name)).map(({ name, port }) =>
-      `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? port}; }`);
-    const path = join(this.dir, `topology-${[...Object.values(ports), ...without].join("-")}.conf`);
+      `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? port};${name === exempt ? " durability_exempt = true;" : ""} }`);
+    const path = join(this.dir, `topology-${[...Object.values(ports), ...without, exempt].join("-")}.conf`);
     writeFileSync(path, `servers = (\n${entries.join(",\n")}\n);\n`);
     return path;
   }

@@ -521,28 +521,14 @@ static void test_secrets(void **state)
 
 static void test_check_files(void **state)
 {
-    static const struct {
-        const char *more;
-        const char *expected;
-    } cases[] = {
-        {"", NULL},
-        {"durability_exempt = \"s1\";", NULL},
-        {"durability_exempt = \"s2\";", "durability_exempt names s2, which "},
-    };
     struct fixture *fix = *state;
     struct config_error err;
 
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        write_good(fix, cases[i].more);
-        struct config *config = load(fix->file, NULL, NULL, &err);
-        assert_non_null(config);
-        bool ok = preflight_check(config, NULL, &err);
-        assert_int_equal(ok, cases[i].expected == NULL);
-        if (cases[i].expected != NULL) {
-            assert_non_null(strstr(err.text, cases[i].expected));
-        }
-        config_free(&config);
-    }
+    write_good(fix, "");
+    struct config *config = load(fix->file, NULL, NULL, &err);
+    assert_non_null(config);
+    assert_true(preflight_check(config, NULL, &err));
+    config_free(&config);
 }
 
 /* What is told of the file: mistakes, each on a line that begins with its place. */

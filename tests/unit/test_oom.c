@@ -146,7 +146,7 @@ static bool read_topology(void)
 {
     struct topology topology;
     struct config_error err = {""};
-    bool ok = topology_read(&topology, topology_path, "b", &err);
+    bool ok = topology_read(&topology, topology_path, &err);
 
     assert_int_equal(!ok, strstr(err.text, "out of memory") != NULL);
     topology_release(&topology);
