@@ -229,7 +229,7 @@ static bool go_on(struct loading *loading, size_t id)
     if (!config_told(loading->report, loading->err)) {
         return false;
     }
-    if (option->kind == KIND_PATH || option->kind == KIND_SECRET) {
+    if (option->kind == KIND_PATH) {
         char *none = strdup("");
         config_STRING *value = field_mut(&loading->snapshot->config, option);
         if (none == NULL) {

@@ -19,7 +19,6 @@ typedef int config_TIME_MS;
 typedef int config_TIME_S;
 typedef const char *config_STRING;
 typedef const char *config_PATH;
-typedef const char *config_SECRET;
 typedef int config_ENUM;
 
 /* Field of each kind: the name of the option, and the unit where it has one. */
@@ -29,7 +28,6 @@ typedef int config_ENUM;
 #define CONFIG_FIELD_TIME_S(name)  name##_s
 #define CONFIG_FIELD_STRING(name)  name
 #define CONFIG_FIELD_PATH(name)    name
-#define CONFIG_FIELD_SECRET(name)  name
 #define CONFIG_FIELD_ENUM(name)    name
 
 /* One snapshot: every option in a field of its own. It never changes once it was

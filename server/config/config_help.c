@@ -71,8 +71,7 @@ static void print_rule(FILE *out, const struct config_option *option)
     if (option->kind == KIND_ENUM) {
         fprintf(out, "# One of %s; %s.\n", option->unit, when);
     } else if (config_option_is_text(option)) {
-        fprintf(out, "# A %s%s; %s.\n", option->unit,
-                option->kind == KIND_SECRET ? " of a file with mode 0600" : "", when);
+        fprintf(out, "# A %s; %s.\n", option->unit, when);
     } else if (config_option_has_unit(option)) {
         fprintf(out, "# A %s, %s to %s; %s.\n", option->unit, option->min, option->max,
                 when);

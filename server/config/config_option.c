@@ -41,8 +41,7 @@ size_t config_option_find(const char *name, size_t len)
 
 bool config_option_is_text(const struct config_option *option)
 {
-    return option->kind == KIND_STRING || option->kind == KIND_PATH ||
-           option->kind == KIND_SECRET;
+    return option->kind == KIND_STRING || option->kind == KIND_PATH;
 }
 
 bool config_option_has_unit(const struct config_option *option)

@@ -20,7 +20,6 @@ enum config_kind {
     KIND_TIME_S,
     KIND_STRING,
     KIND_PATH,
-    KIND_SECRET,
     KIND_ENUM
 };
 
