@@ -674,7 +674,6 @@ server_create() {
 			db_user = "doushard_app";
 			db_password_file = $(quote_json "$VAR/secrets/app_password");
 			scrypt_ln = 12;
-			scrypt_r = 8;
 			scrypt_p = 1;
 			media_min_free = "128M";
 			rate_favorite_per_min = 0;

@@ -4,6 +4,7 @@
  * stop the parts in reverse. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,14 @@
 #define OTHER_FDS 1024
 
 #define PASSWORD_BYTES 512
+
+/* After a failed connect a shard is left alone for this long; after an error that says
+ * that it cannot write, its writes are. */
+#define DB_HOLD_DOWN_MS 500
+
+/* A connection to a shard that is not used for so long is closed, long before the shard
+ * does it (wait_timeout, 8 h). */
+#define DB_IDLE_MS 300000
 
 /* Outbox rows of one shard that wait to be removed; what does not fit is left to the
  * relay. */
@@ -235,9 +244,9 @@ static bool start_router(struct process *process)
         .batch_max = (unsigned)config->db_batch_max,
         .connect_timeout_ms = config->db_connect_timeout_ms,
         .call_timeout_ms = config->db_call_timeout_ms,
-        .hold_down_ms = config->db_hold_down_ms,
+        .hold_down_ms = DB_HOLD_DOWN_MS,
         .min_free_bytes = config->db_min_free_bytes,
-        .idle_ms = config->db_idle_s * 1000,
+        .idle_ms = DB_IDLE_MS,
         .cache = process->app.cache,
         .load_report_ms = config->load_report_ms,
         .has_beats = true,
@@ -286,8 +295,8 @@ static bool start_media(struct app *app, const struct config *config)
 {
     app->storage = storage_new(config->media_dir);
     app->uploads = uploads_new(config->upload_dir, config->media_dir);
-    app->media =
-        media_new((unsigned)config->media_concurrency, (unsigned)config->media_queue_max);
+    /* Who waits has a place among uploads_max: these are no more than can be. */
+    app->media = media_new((unsigned)config->media_concurrency, UINT_MAX);
     if (app->storage == NULL || app->uploads == NULL || app->media == NULL) {
         return false;
     }

@@ -18,6 +18,7 @@
 #include "server/config/config_option.h"
 #include "server/config/secret.h"
 #include "server/config/topology.h"
+#include "server/media/jail.h"
 
 static bool check_secret(const char *file, struct config_error *err)
 {
@@ -87,12 +88,8 @@ static bool check_ffprobe(const struct config *config, struct config_error *err)
 
 static bool check_bwrap(const struct config *config, struct config_error *err)
 {
-    return check_program("bwrap_path", config->bwrap_path, err);
-}
-
-static bool check_prlimit(const struct config *config, struct config_error *err)
-{
-    return check_program("prlimit_path", config->prlimit_path, err);
+    return check_program("bwrap_path", config->bwrap_path, err) &&
+           check_program("prlimit (util-linux)", JAIL_PRLIMIT, err);
 }
 
 /* DIR can be written, or is missing and can be made where it should be. */
@@ -140,7 +137,6 @@ static const struct {
     {"ffmpeg_path", check_ffmpeg},
     {"ffprobe_path", check_ffprobe},
     {"bwrap_path", check_bwrap},
-    {"prlimit_path", check_prlimit},
 };
 
 /* Has it been told that the option has no value? */

@@ -13,9 +13,6 @@
 #include "server/config/redis.h"
 #include "server/config/topology.h"
 
-/* Most memory that one password hash may take. */
-#define SCRYPT_MAX_BYTES ((uint64_t)1 << 30)
-
 /* Bytes of a host and its port; no others, since it becomes a part of policies. */
 #define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]"
 
@@ -107,19 +104,6 @@ static bool check_ports(const struct config *config, struct config_error *err)
                        config->listen_port);
 }
 
-static bool check_scrypt(const struct config *config, struct config_error *err)
-{
-    const uint64_t bytes = (uint64_t)128 * (uint64_t)config->scrypt_r
-                           << (unsigned)config->scrypt_ln;
-
-    return bytes <= SCRYPT_MAX_BYTES ||
-           config_fail(err, NULL, 0,
-                       "scrypt_ln = %d with scrypt_r = %d takes %llu MiB for each "
-                       "password: at most 1024 are allowed",
-                       config->scrypt_ln, config->scrypt_r,
-                       (unsigned long long)(bytes >> 20));
-}
-
 static bool check_directories(const struct config *config, struct config_error *err)
 {
     return config->media_dir[0] == '\0' ||
@@ -136,9 +120,8 @@ static const struct {
 } checks[] = {
     {"listen_host", check_listen_host}, {"admin_host", check_admin_host},
     {"trusted_proxies", check_proxies}, {"redis_nodes", check_redis_nodes},
-    {"admin_port", check_ports},        {"scrypt_ln", check_scrypt},
-    {"upload_dir", check_directories},  {"base_url", check_base_url},
-    {"cors_origins", check_origins},
+    {"admin_port", check_ports},        {"upload_dir", check_directories},
+    {"base_url", check_base_url},       {"cors_origins", check_origins},
 };
 
 bool config_check_values(const struct config *config, struct config_report *report,

@@ -20,6 +20,10 @@
 #include "server/request/reply.h"
 #include "server/request/route.h"
 
+/* Buffer of one connection: bounds the request line and all headers together, and is
+ * zeroed after each request. */
+#define HTTP_CONNECTION_BYTES ((size_t)17920)
+
 struct MHD_Connection;
 struct app;
 struct exchange;

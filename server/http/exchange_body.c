@@ -166,7 +166,7 @@ static uint64_t file_limit(const struct config *config, const struct param_spec 
 uint64_t exchange_body_largest(const struct exchange *ex)
 {
     const struct param_spec *spec = ex->req.route->params;
-    uint64_t bytes = ex->config->body_limit_bytes;
+    uint64_t bytes = UPLOAD_REST_BYTES;
 
     for (; spec != NULL && spec->name != NULL; spec++) {
         bytes += spec->type == PARAM_FILE ? file_limit(ex->config, spec) : 0;
@@ -262,7 +262,7 @@ static void begin_multipart(struct exchange *ex)
 void exchange_body_begin(struct exchange *ex)
 {
     if (exchange_is_type(ex, MHD_HTTP_POST_ENCODING_FORM_URLENCODED)) {
-        buf_init(&ex->body.form, ex->config->body_limit_bytes);
+        buf_init(&ex->body.form, UPLOAD_REST_BYTES);
     } else if (exchange_is_type(ex, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) {
         begin_multipart(ex);
     }

@@ -183,7 +183,7 @@ bool exchange_header(struct exchange *ex, const char *method, const char *versio
         ex->stage = STAGE_BODY;
         return true;
     }
-    ex->body.limit = ex->config->body_limit_bytes;
+    ex->body.limit = UPLOAD_REST_BYTES;
     is_upload = has_body && (req->route->flags & ROUTE_UPLOAD) != 0 &&
                 exchange_is_type(ex, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA);
     if (is_upload) {

@@ -90,7 +90,7 @@ void exchange_refuse_header(struct exchange_place *place)
         next = ex->next_head;
         (void)MHD_get_connection_values_n(ex->connection, MHD_HEADER_KIND, size_cb,
                                           &bytes);
-        if (bytes >= ex->config->connection_memory_bytes / 2 - HEADERS_MIN_BYTES) {
+        if (bytes >= HTTP_CONNECTION_BYTES / 2 - HEADERS_MIN_BYTES) {
             refuse_head(ex, ERROR_TARGET_TOO_LONG, "with all headers");
         }
     }
@@ -105,8 +105,7 @@ bool exchange_is_target_too_long(const struct exchange *ex)
         len++;
         bytes += *p == '&' ? 1 + QUERY_RECORD_BYTES : 1;
     }
-    return len > TARGET_MAX_BYTES ||
-           bytes + HEADERS_MIN_BYTES > ex->config->connection_memory_bytes;
+    return len > TARGET_MAX_BYTES || bytes + HEADERS_MIN_BYTES > HTTP_CONNECTION_BYTES;
 }
 
 void exchange_refuse_target(struct exchange *ex)

@@ -307,8 +307,6 @@ unsigned http_port(const struct http *http, enum route_listener listener)
 
 static bool start_loop(struct loop *loop, unsigned connections_max)
 {
-    const struct config *config = app_config(loop->listener->http->app);
-
     loop->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_ERROR_LOG,
@@ -316,7 +314,7 @@ static bool start_loop(struct loop *loop, unsigned connections_max)
         /* first, so that it sees what is wrong with the others */
         MHD_OPTION_EXTERNAL_LOGGER, library_log, loop, MHD_OPTION_LISTEN_SOCKET,
         loop->listener->fd, MHD_OPTION_CONNECTION_LIMIT, connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, config->connection_memory_bytes,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, READ_INCREMENT_BYTES,
         MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_URI_LOG_CALLBACK, target_cb, loop,
         MHD_OPTION_NOTIFY_COMPLETED, completed_cb, loop, MHD_OPTION_NOTIFY_CONNECTION,

@@ -28,6 +28,9 @@ struct jail;
 /* Largest number of arguments of the program. */
 #define JAIL_ARGS_MAX 64
 
+/* Where util-linux has prlimit. */
+#define JAIL_PRLIMIT "/usr/bin/prlimit"
+
 /* The limits of one run. */
 struct jail_limits {
     const char *prlimit_path; /* the two wrappers */

@@ -45,6 +45,13 @@ static const char output_url[] = "file:" JAIL_OUTPUT;
 /* Most that ffprobe has to say about a file: editors put their whole history into XMP. */
 #define PROBE_BYTES ((size_t)4 << 20)
 
+/* Most streams in one film, and the same for the programs. */
+#define STREAMS_MAX      16
+#define STREAMS_MAX_TEXT "16"
+
+/* Most pixels of a picture that is no film: what phones make, twice. */
+#define PICTURE_PIXELS_MAX 25000000
+
 /* Boxes at the top of one file: a quarter of an hour in fragments of 100 ms has 18,000.
  */
 #define TOP_BOXES_MAX 65536
@@ -62,7 +69,6 @@ struct exam {
     int output_fd;       /* for a run that writes a file */
     uint64_t file_bytes; /* of it at most; 0: no run does */
     int64_t deadline_ms;
-    char streams_max[16];
     char pixels_max[24]; /* for the decoder */
 };
 
@@ -180,9 +186,9 @@ static enum media_status run(const struct exam *exam, const char *const argv[],
     const struct config *config = exam->config;
     int64_t limit_ms = clock_mono_ms() + config->media_timeout_ms;
     struct jail_limits limits = {
-        .prlimit_path = config->prlimit_path,
+        .prlimit_path = JAIL_PRLIMIT,
         .bwrap_path = config->bwrap_path,
-        .cpu_s = config->media_cpu_time_s,
+        .cpu_s = (config->media_timeout_ms + 999) / 1000,
         .memory_bytes = config->media_memory_bytes,
         .stdout_bytes = stdout_bytes,
         .deadline_ms = clock_earlier(limit_ms, exam->deadline_ms),
@@ -317,7 +323,7 @@ static enum media_status judge(const struct config *config, const json_t *root,
 {
     const json_t *format = json_object_get(root, "format");
     const json_t *streams = json_object_get(root, "streams");
-    if (json_array_size(streams) > (size_t)config->media_streams_max) {
+    if (json_array_size(streams) > STREAMS_MAX) {
         return MEDIA_STREAMS;
     }
     const json_t *video = find_video(streams);
@@ -355,7 +361,7 @@ static enum media_status probe(const struct exam *exam, struct media_facts *fact
     const char *const argv[] = {
         exam->config->ffprobe_path, "-v", "error",
         "-protocol_whitelist", "file", "-f", "mov", "-export_xmp", "1",
-        "-max_streams", exam->streams_max,
+        "-max_streams", STREAMS_MAX_TEXT,
         "-max_pixels", exam->pixels_max, "-threads", "1", "-show_entries",
         probe_entries,
         "-of", "json=c=1", input_url, NULL,
@@ -412,7 +418,7 @@ static enum media_status cut_cover(const struct exam *exam, struct media_facts *
     // clang-format off
     const char *const argv[] = {
         exam->config->ffmpeg_path, "-nostdin", "-v", "error",
-        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
+        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", STREAMS_MAX_TEXT,
         "-max_pixels", exam->pixels_max, "-threads", "1", "-t", COVER_SECONDS_S,
         "-i", input_url, "-map", "0:V:0", "-map_metadata", "-1",
         "-vf", cover_filter,
@@ -444,8 +450,6 @@ static struct exam exam_make(struct media *media, const struct config *config, i
 {
     struct exam exam = {
         .media = media, .config = config, .fd = fd, .deadline_ms = deadline_ms};
-    (void)snprintf(exam.streams_max, sizeof exam.streams_max, "%d",
-                   config->media_streams_max);
     /* judge() holds the declared size to the limit. This one stops a stream that lies
      * about its size; decoders count whole blocks, so it has slack. */
     (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%lld",
@@ -508,7 +512,7 @@ static enum media_status copy_streams(const struct exam *exam, const char *muxer
     // clang-format off
     const char *const argv[] = {
         exam->config->ffmpeg_path, "-nostdin", "-v", "error", "-y",
-        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", exam->streams_max,
+        "-protocol_whitelist", "file", "-f", "mov", "-max_streams", STREAMS_MAX_TEXT,
         "-i", input_url, "-map", "0:V", "-map", "0:a?", "-map", "0:s?", "-c", "copy",
         "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
         "-fflags", "+bitexact", "-write_tmcd", "0", "-movflags", "+faststart",
@@ -610,8 +614,7 @@ enum media_status media_picture(struct media *media, const struct config *config
         return status;
     }
     struct exam exam = exam_make(media, config, source->fd, source->deadline_ms);
-    (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%d",
-                   config->picture_pixels_max);
+    (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%d", PICTURE_PIXELS_MAX);
     status = convert(&exam, demuxer, jpeg, len);
     gate_leave(&media->gate);
     return status;

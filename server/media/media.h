@@ -27,8 +27,8 @@ enum media_status {
     MEDIA_NO_PICTURE, /* no video stream: sound only */
     MEDIA_TOO_BIG,    /* more pixels than media_pixels_max */
     MEDIA_NO_LENGTH,  /* a duration of 0, or none */
-    MEDIA_TOO_LONG,   /* longer than media_duration_max_s */
-    MEDIA_STREAMS,    /* more streams than media_streams_max */
+    MEDIA_TOO_LONG,   /* longer than media_duration_max */
+    MEDIA_STREAMS,    /* too many streams */
     MEDIA_NOT_PICTURE, /* no readable picture of the kind that it began as */
     MEDIA_UNREADABLE,  /* no picture can be decoded */
     MEDIA_TAGS,        /* what it says of its maker cannot be taken out of it */

@@ -249,7 +249,7 @@ void uploads_state(struct uploads *uploads, struct uploads_state *state)
 
 struct upload_limits upload_limits(const struct config *config)
 {
-    uint64_t largest = config->upload_limit_bytes + config->body_limit_bytes;
+    uint64_t largest = config->upload_limit_bytes + UPLOAD_REST_BYTES;
 
     return (struct upload_limits){
         .spool_max_bytes = config->upload_spool_max_bytes > largest

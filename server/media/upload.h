@@ -26,6 +26,9 @@
 struct config;
 struct workers;
 
+/* What a body may have beside its files; all of one that has none. */
+#define UPLOAD_REST_BYTES ((size_t)64 << 10)
+
 /* How receiving a file can end. Every one but OK is final: write no more, free. */
 enum upload_status {
     UPLOAD_OK,

@@ -189,7 +189,6 @@ const BAD = {
   "an origin with a path": ['cors_origins = "https://a.example, https://b.example/";', 1, /cors_origins has "https:\/\/b\.example\/": .*no slash/],
   "every origin": ['cors_origins = "*";', 1, /cors_origins has "\*": .*wildcard/],
   "ports that are the same": ["listen_port = 8080;\nadmin_port = 8080;", 2, /listen_port/, "flags"],
-  "scrypt that takes 128 GiB": ["scrypt_ln = 20;\nscrypt_r = 32;", 1, /scrypt/, "flags"],
 };
 for (const [name, [lines, at, pattern]] of Object.entries(BAD))
   test(`a bad configuration is refused with file and line: ${name}`, () => {

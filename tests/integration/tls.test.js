@@ -22,7 +22,7 @@ before(async () => {
   cluster = await Cluster.up({ shards: 1, server: false });
   topology = join(cluster.dir, "remote.conf"); /* by its address alone: a socket needs no TLS */
   writeFileSync(topology, `servers = ({ name = "shard1"; host = "127.0.0.1"; port = ${cluster.shard("shard1").port}; });\n`);
-  server = await cluster.addServer({ db_tls_ca: authority.file, db_hold_down: "100ms", topology_file: topology });
+  server = await cluster.addServer({ db_tls_ca: authority.file, topology_file: topology });
 });
 after(() => cluster?.down());
 

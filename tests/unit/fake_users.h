@@ -524,7 +524,6 @@ static int world_begin(void **state)
     world.config.session_cache_max = 1024;
     world.config.sessions_per_user = 32;
     world.config.scrypt_ln = 4;
-    world.config.scrypt_r = 8;
     world.config.scrypt_p = 1;
     world.config.scrypt_concurrency = 1;
     world.config.scrypt_queue_max = 0;

@@ -92,7 +92,7 @@ static void write_good(const struct fixture *fix, const char *more)
              "topology_file = \"%s\";\ntoken_keys_file = \"%s\";\n"
              "db_password_file = \"%s\";\nmedia_dir = \"%s\";\nupload_dir = \"%s\";\n"
              "ffmpeg_path = \"/bin/sh\";\nffprobe_path = \"/bin/sh\";\n"
-             "bwrap_path = \"/bin/sh\";\nprlimit_path = \"/bin/sh\";\n%s",
+             "bwrap_path = \"/bin/sh\";\n# more:\n%s",
              fix->topology, fix->keys, fix->password, fix->media, fix->upload, more);
     write_text(fix->file, text);
 }
@@ -181,7 +181,7 @@ static void test_sample_file_is_the_defaults(void **state)
     struct config *config = load(fix->file, NULL, NULL, &err);
     assert_string_equal(err.text, "");
     assert_non_null(config);
-    assert_int_equal(config->db_idle_s, 300);
+    assert_int_equal(config->session_idle_s, 604800);
     config_free(&config);
 }
 
@@ -439,9 +439,6 @@ static void test_bad_values(void **state)
         {"--cors-origins=https://a.example, https://b.example/", NULL,
          "cors_origins has \"https://b.example/\": an origin has no path and no slash at "
          "its end"},
-        {"--scrypt-ln=20", "DOUSHARD_SCRYPT_R=16",
-         "scrypt_ln = 20 with scrypt_r = 16 takes 2048 MiB for each password: at most "
-         "1024 are allowed"},
         {"--media-dir=/var/lib/doushard/upload", NULL,
          "media_dir and upload_dir are both /var/lib/doushard/upload: unfinished uploads "
          "need a directory of their own"},

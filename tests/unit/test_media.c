@@ -29,13 +29,10 @@ static const struct config config = {
     .ffmpeg_path = "/usr/bin/ffmpeg",
     .ffprobe_path = "/usr/bin/ffprobe",
     .bwrap_path = "/usr/bin/bwrap",
-    .prlimit_path = "/usr/bin/prlimit",
-    .media_cpu_time_s = 20,
     .media_memory_bytes = (size_t)512 << 20,
     .media_timeout_ms = 600000,
     .media_pixels_max = 4096 * 2176,
     .media_duration_max_s = 900,
-    .media_streams_max = 16,
 };
 
 static void shell(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -328,17 +325,15 @@ static void test_streams(void **state)
     (void)state;
     char command[512];
     size_t len = (size_t)snprintf(command, sizeof command, "%s", PATTERN);
-    for (unsigned i = 0; i < 17; i++) {
+    for (unsigned i = 1; i <= 17; i++) {
         len += (size_t)snprintf(command + len, sizeof command - len, "-map 0:v ");
+        if (i >= 16) {
+            (void)snprintf(command + len, sizeof command - len, "-c:v mpeg4 s%u.mp4", i);
+            ffmpeg(command);
+        }
     }
-    (void)snprintf(command + len, sizeof command - len, "-c:v mpeg4 streams.mp4");
-    ffmpeg(command);
-    expect("streams.mp4", MEDIA_STREAMS);
-    struct config more = config;
-    struct media_facts facts;
-    more.media_streams_max = 17;
-    assert_int_equal(examine("streams.mp4", &more, &facts), MEDIA_OK);
-    media_facts_release(&facts);
+    expect("s16.mp4", MEDIA_OK);
+    expect("s17.mp4", MEDIA_STREAMS);
 }
 
 /* A good index over rubbish: nothing can be decoded. */
