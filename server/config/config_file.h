@@ -12,18 +12,15 @@
 
 #include "server/config/config.h"
 
-/* Largest file. libconfig keeps line numbers in 16 bits, so that lines are limited too.
- */
+/* Largest file. */
 #define CONFIG_FILE_MAX_BYTES ((size_t)1 << 20)
-#define CONFIG_FILE_MAX_LINES 60000
 
 /* Say what is wrong; LINE 0 leaves the line out, FILE NULL both. Always returns false. */
 bool config_fail(struct config_error *err, const char *file, int line, const char *fmt,
                  ...) PRINTF_LIKE(4, 5);
 
 /* Parse the regular file FILE into *PARSED, which need not be initialised; end with
- * config_destroy(). An integer without the suffix L may have any 64-bit value. False:
- * *ERR names file and line, *PARSED needs no end. */
+ * config_destroy(). False: *ERR names file and line, *PARSED needs no end. */
 bool config_file_read(config_t *parsed, const char *file,
                       struct config_error *err) MUST_CHECK;
 

@@ -41,7 +41,7 @@ enum param_type {
 /* A password: no digest of it is kept either. */
 #define PARAM_SECRET 2u
 
-/* A PARAM_FILE that shall be a picture, of at most picture_limit_bytes. */
+/* A PARAM_FILE that shall be a picture, of at most picture_limit bytes. */
 #define PARAM_PICTURE 4u
 
 /* One parameter that a route takes. A list of them ends with a name of NULL. */

@@ -104,7 +104,8 @@ static void test_bad(void **state)
         {"servers = ( { name = \"a\"; host = \"127.0.0.1\";\nport = 0; } );",
          ":2: port must be a whole number from 1 to 65535"},
         {"servers = ( { name = \"a\"; host = \"127.0.0.1\";\nport = 4294967297; } );",
-         ":2: port must be a whole number from 1 to 65535"},
+         ":2: 4294967297 is larger than a number can be; a size is written with its "
+         "unit: \"4G\""},
         {"servers = ( { name = \"a\"; host = \"127.0.0.1\";\nport = \"1\"; } );",
          ":2: port must be a whole number from 1 to 65535"},
         {"servers = ( { host = \"127.0.0.1\"; port = 1; } );",
