@@ -67,7 +67,7 @@ async function looked(bench) {
     await plantRows(cluster);
     mkdirSync(dir);
     const n = plantFiles(dir);
-    const server = await cluster.addServer({ media_dir: dir, job_poll_ms: 2000 });
+    const server = await cluster.addServer({ media_dir: dir, job_poll: "2s" });
     await server.start();
     const begin = performance.now();
     const api = cluster.apiOf(server);
