@@ -67,6 +67,7 @@ TIDY_NODES   ?= 50000
 SHELLCHECK   ?= shellcheck
 NODE         ?= node
 ESLINT       ?= tests/node_modules/.bin/eslint
+PRETTIER     ?= tests/node_modules/.bin/prettier
 PKG_CONFIG   ?= pkg-config
 
 .DELETE_ON_ERROR:
@@ -353,6 +354,10 @@ $(say) $(1) '$(words $(2)) files'
 $(if $(strip $(2)),,@echo '$@ has looked at nothing: there are no such files here' >&2; exit 1)
 endef
 
+# of_turn FILES: all, or with LINT_TURN=0, 1 or 2 a third of them: what takes long.
+LINT_TURN ?= all
+of_turn    = $(shell printf '%s\n' $(1) | awk '"$(LINT_TURN)" == "all" || NR % 3 == "$(LINT_TURN)"')
+
 .PHONY: lint-format lint-tidy lint-shell lint-js
 lint: lint-format lint-tidy lint-shell lint-js
 
@@ -360,12 +365,10 @@ lint-format:
 	$(call looks_at,FORMAT,$(c_sources) $(c_headers))
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
 
-# Paths are not followed through tests: these run under the sanitizers, every one of them. TIDY_TURN=0, 1
-# or 2: only through a third of the rest, because that takes three quarters of the time.
+# Paths are not followed through tests: these run under the sanitizers, every one of them.
 tidy = printf '%s\n' $(1) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p . \
        $(addprefix --extra-arg=,-Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES))
-TIDY_TURN  ?= all
-tidy_paths  = $(shell printf '%s\n' $(filter-out tests/%,$(c_sources)) | awk '"$(TIDY_TURN)" == "all" || NR % 3 == "$(TIDY_TURN)"')
+tidy_paths = $(call of_turn,$(filter-out tests/%,$(c_sources)))
 lint-tidy: compile_commands.json
 	$(call looks_at,TIDY,$(c_sources))
 	$(Q)$(call tidy,$(tidy_paths))
@@ -375,13 +378,16 @@ lint-shell:
 	$(call looks_at,SHELL,$(shell_scripts))
 	$(Q)$(SHELLCHECK) -x -S style $(shell_scripts)
 
+prettier_options := --no-config --print-width=120 --log-level=warn
 lint-js:
 	$(call looks_at,ESLINT,$(js_files))
 	@command -v $(ESLINT) >/dev/null || { echo '$@: no $(ESLINT): npm ci --prefix tests' >&2; exit 1; }
-	$(Q)$(ESLINT) -c tests/lint/eslint.config.js $(js_files)
+	$(Q)$(ESLINT) -c tests/lint/eslint.config.js $(call of_turn,$(js_files))
+	$(Q)$(PRETTIER) $(prettier_options) --check $(call of_turn,$(js_files))
 
 format:
 	$(Q)$(CLANG_FORMAT) -i $(c_sources) $(c_headers)
+	$(Q)$(PRETTIER) $(prettier_options) --write $(js_files)
 
 # One entry per C file with the command above, whatever is built already.
 compile_commands.json: $(BUILD)/flags $(c_sources)

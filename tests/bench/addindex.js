@@ -17,16 +17,25 @@ const ROWS = Number(process.argv[2] ?? 1e7);
 const WRITERS = Number(process.argv[3] ?? 8);
 const CHUNK = 250000;
 
-const cluster = await Cluster.up({ shards: 1, server: false,
-  env: { DOUSHARD_SHARD_OPTIONS: "innodb_buffer_pool_size = 2G\ninnodb_log_file_size = 512M\nlog_bin = ../binlog/log\nsync_binlog = 1" } });
+const cluster = await Cluster.up({
+  shards: 1,
+  server: false,
+  env: {
+    DOUSHARD_SHARD_OPTIONS:
+      "innodb_buffer_pool_size = 2G\ninnodb_log_file_size = 512M\nlog_bin = ../binlog/log\nsync_binlog = 1",
+  },
+});
 const shard = "shard1";
 
 async function fill() {
   const begin = performance.now();
   for (let from = 1; from <= ROWS; from += CHUNK) {
     const to = Math.min(ROWS, from + CHUNK - 1);
-    await cluster.sql(shard, `SET sql_log_bin = 0; INSERT INTO follow (slot, user_id, followed_id, state, ver, at)
-      SELECT seq DIV 10000, seq DIV 100 + 1, seq, 1, seq, seq FROM seq_${from}_to_${to}`);
+    await cluster.sql(
+      shard,
+      `SET sql_log_bin = 0; INSERT INTO follow (slot, user_id, followed_id, state, ver, at)
+      SELECT seq DIV 10000, seq DIV 100 + 1, seq, 1, seq, seq FROM seq_${from}_to_${to}`,
+    );
   }
   console.log(`${ROWS} rows in ${((performance.now() - begin) / 1000).toFixed(0)} s`);
 }
@@ -45,7 +54,8 @@ function writers() {
       await session.run(`UPDATE follow SET state = 1 - state, ver = ver + 1 WHERE slot = ${Math.floor(seq / 10000)}
         AND user_id = ${Math.floor(seq / 100) + 1} AND followed_id = ${seq}`);
       took.push(performance.now() - begin);
-      if (performance.now() - begin >= longest.ms) longest = { ms: performance.now() - begin, at: (begin - since) / 1000 };
+      if (performance.now() - begin >= longest.ms)
+        longest = { ms: performance.now() - begin, at: (begin - since) / 1000 };
     }
     await session.close();
   };
@@ -53,14 +63,18 @@ function writers() {
   return {
     mark() {
       const seconds = (performance.now() - since) / 1000;
-      const said = `${Math.round(took.length / seconds)} writes/s, p50 ${quantile(took, 0.5).toFixed(1)} ms, ` +
+      const said =
+        `${Math.round(took.length / seconds)} writes/s, p50 ${quantile(took, 0.5).toFixed(1)} ms, ` +
         `p99 ${quantile(took, 0.99).toFixed(1)} ms, longest ${longest.ms.toFixed(0)} ms, from ${longest.at.toFixed(1)} s on`;
       took = [];
       longest = { ms: 0, at: 0 };
       since = performance.now();
       return said;
     },
-    stop: () => { going = false; return Promise.all(running); },
+    stop: () => {
+      going = false;
+      return Promise.all(running);
+    },
   };
 }
 

@@ -46,7 +46,10 @@ const shardOptions = { DOUSHARD_SHARD_OPTIONS: (process.env.BENCH_SHARD_OPTIONS 
 async function began(server) {
   await server.start();
   return {
-    port: server.options.listen_port, adminUrl: server.adminUrl, pid: server.pid, url: server.url,
+    port: server.options.listen_port,
+    adminUrl: server.adminUrl,
+    pid: server.pid,
+    url: server.url,
     stop: () => server.stop(),
     /** As a crash would end it; then it is started again. */
     crash: async () => {
@@ -59,8 +62,16 @@ async function began(server) {
 
 const addServer = async (cluster, options = {}) => began(await cluster.addServer({ ...SERVER, ...options }));
 
-const DURABILITY = ["version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "innodb_doublewrite",
-  "innodb_flush_method", "innodb_buffer_pool_size", "innodb_log_file_size"];
+const DURABILITY = [
+  "version",
+  "innodb_flush_log_at_trx_commit",
+  "sync_binlog",
+  "log_bin",
+  "innodb_doublewrite",
+  "innodb_flush_method",
+  "innodb_buffer_pool_size",
+  "innodb_log_file_size",
+];
 
 /** One record written and flushed where the shards are: what every durable write waits for, at least. */
 async function commitTime(cluster) {
@@ -70,8 +81,11 @@ async function commitTime(cluster) {
 }
 
 async function describe(cluster) {
-  const settings = await cluster.sql("shard1", `SHOW GLOBAL VARIABLES WHERE variable_name IN
-    (${DURABILITY.map((name) => `'${name}'`).join(", ")})`);
+  const settings = await cluster.sql(
+    "shard1",
+    `SHOW GLOBAL VARIABLES WHERE variable_name IN
+    (${DURABILITY.map((name) => `'${name}'`).join(", ")})`,
+  );
   return {
     at: new Date().toISOString(),
     program: execFileSync(program(), ["--version"], { encoding: "utf8", env: serverEnvironment() }).trim(),
@@ -87,7 +101,9 @@ async function describe(cluster) {
 async function busyShare() {
   const read = () => readFileSync("/proc/stat", "utf8").split("\n")[0].split(/\s+/).slice(1, 9).map(Number);
   const before = read();
-  await new Promise((done) => { setTimeout(done, 1000); });
+  await new Promise((done) => {
+    setTimeout(done, 1000);
+  });
   const spent = read().map((v, i) => v - before[i]);
   const all = spent.reduce((a, b) => a + b, 0);
   return all > 0 ? 1 - (spent[3] + spent[4]) / all : 0;
@@ -107,8 +123,12 @@ async function addBaseline(bench, checkout) {
     return join(cluster.dir, what);
   };
   const server = new Server(cluster, "baseline", {
-    listen_host: "127.0.0.1", listen_port: await freePort(), admin_port: await freePort(), media_dir: path("media-b"),
-    upload_dir: path("upload-b"), token_keys_file: bench.cluster.files.token_keys,
+    listen_host: "127.0.0.1",
+    listen_port: await freePort(),
+    admin_port: await freePort(),
+    media_dir: path("media-b"),
+    upload_dir: path("upload-b"),
+    token_keys_file: bench.cluster.files.token_keys,
   });
   server.program = join(checkout, "build", "doushard");
   server.url = `http://127.0.0.1:${server.options.listen_port}`;
@@ -134,13 +154,17 @@ async function addTwin(bench) {
 
 async function makeBench(cluster, data) {
   const bench = {
-    cluster, data, dir: join(dir, "work"), cores: availableParallelism(),
+    cluster,
+    data,
+    dir: join(dir, "work"),
+    cores: availableParallelism(),
     rounds: number("ROUNDS"),
     window: { warmUp: number("WARM_UP"), window: number("SECONDS"), windows: 1 },
     server: await addServer(cluster),
     /** Whose CPU counts in a run on a server, and MariaDB's; without one MariaDB's alone. */
     cpu: (server) => ({
-      ...(server && { server: [server.pid] }), MariaDB: (server?.cluster ?? cluster).shards.map(({ pid }) => pid),
+      ...(server && { server: [server.pid] }),
+      MariaDB: (server?.cluster ?? cluster).shards.map(({ pid }) => pid),
     }),
     /* So many connections, unless told otherwise or there are fewer lines. */
     connections: (preset, script) =>
@@ -150,8 +174,10 @@ async function makeBench(cluster, data) {
     measure: (server, options) => onServer(bench, server, options),
   };
   mkdirSync(bench.dir, { recursive: true });
-  const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`],
-    { encoding: "utf8", env: serverEnvironment() });
+  const options = execFileSync(program(), ["--print-config", `--config=${cluster.config}`], {
+    encoding: "utf8",
+    env: serverEnvironment(),
+  });
   if (process.env.BENCH_BASELINE) bench.baseline = await addBaseline(bench, process.env.BENCH_BASELINE);
   bench.batches = /\bdb_batch_max\b/.test(options);
   return bench;
@@ -193,8 +219,13 @@ async function main() {
     if (busy > 0.1) machine.warning = "something else runs on this machine: the figures are not what it can do";
     const data = new DataSet(number("USERS"), number("VIDEOS"), cluster);
     const loaded = await data.load();
-    machine.data = { users: data.users, videos: data.videos, load_s: Number(loaded.seconds.toFixed(1)), rows: loaded.rows,
-      counters_audited: await data.audit() };
+    machine.data = {
+      users: data.users,
+      videos: data.videos,
+      load_s: Number(loaded.seconds.toFixed(1)),
+      rows: loaded.rows,
+      counters_audited: await data.audit(),
+    };
     console.log(machineText(machine));
     bench = await makeBench(cluster, data);
     const done = [];

@@ -40,8 +40,10 @@ function reads(bench, name, lines, array) {
     const script = new Script(bench.dir, name, lines);
     const connections = Math.min(bench.connections(CONNECTIONS, script), lines.length);
     const twin = await bareTwin(`${server.url}${lines[0].replace("GET ", "")}`, bench.cores);
-    const run = ({ port, pid }, cpu = {}) =>
-      () => load({ ...bench.window, script, port, connections, array, cpu: { server: [pid], ...cpu } });
+    const run =
+      ({ port, pid }, cpu = {}) =>
+      () =>
+        load({ ...bench.window, script, port, connections, array, cpu: { server: [pid], ...cpu } });
     try {
       const sides = await byTurns(bench.rounds, {
         warm: run(server, { ...bench.cpu(), Redis: pids }),
@@ -49,8 +51,12 @@ function reads(bench, name, lines, array) {
         "bare libmicrohttpd": run(twin),
       });
       const share = (side) => Math.round((100 * sides[side].per_s.median) / sides["bare libmicrohttpd"].per_s.median);
-      return { sides, note: `${share("warm")} % of the bare server's, without Redis ${share("without Redis")} %; ` +
-        `${Buffer.byteLength(twin.body)} bytes` };
+      return {
+        sides,
+        note:
+          `${share("warm")} % of the bare server's, without Redis ${share("without Redis")} %; ` +
+          `${Buffer.byteLength(twin.body)} bytes`,
+      };
     } finally {
       await twin.stop();
     }
@@ -69,25 +75,53 @@ const each = (n, line) => Array.from({ length: n }, (_, k) => line(k));
 
 const viewer = (bench, k) => bench.data.token((k % CONNECTIONS) + 1);
 
-const anonymousFeed = (bench) => reads(bench, "warm-feed", each(CONNECTIONS, () => "GET /douyin/feed/"), "video_list:30");
+const anonymousFeed = (bench) =>
+  reads(
+    bench,
+    "warm-feed",
+    each(CONNECTIONS, () => "GET /douyin/feed/"),
+    "video_list:30",
+  );
 
 const flaggedFeed = (bench) =>
-  reads(bench, "warm-feed-token", each(CONNECTIONS, (k) => `GET /douyin/feed/?token=${viewer(bench, k)}`), "video_list:30");
+  reads(
+    bench,
+    "warm-feed-token",
+    each(CONNECTIONS, (k) => `GET /douyin/feed/?token=${viewer(bench, k)}`),
+    "video_list:30",
+  );
 
-const userPage = (bench) => reads(bench, "warm-user", each(PAGES, (k) =>
-  `GET /douyin/user/?user_id=${bench.data.userId((k % bench.data.users) + 1)}&token=${viewer(bench, k)}`));
+const userPage = (bench) =>
+  reads(
+    bench,
+    "warm-user",
+    each(
+      PAGES,
+      (k) => `GET /douyin/user/?user_id=${bench.data.userId((k % bench.data.users) + 1)}&token=${viewer(bench, k)}`,
+    ),
+  );
 
 async function commentList(bench) {
   const video = bench.data.videoId(8);
   const { body } = await get(`${bench.server.url}/douyin/comment/list/?video_id=${video}&limit=${COMMENTS}`);
   for (let i = JSON.parse(body).comment_list.length; i < COMMENTS; i++) {
-    const form = new URLSearchParams({ token: bench.data.token(i + 1), video_id: video, action_type: 1,
-      comment_text: `what a video this is, says number ${i}` });
-    const { status_code: code } = await (await fetch(`${bench.server.url}/douyin/comment/action/`, { method: "POST", body: form })).json();
+    const form = new URLSearchParams({
+      token: bench.data.token(i + 1),
+      video_id: video,
+      action_type: 1,
+      comment_text: `what a video this is, says number ${i}`,
+    });
+    const { status_code: code } = await (
+      await fetch(`${bench.server.url}/douyin/comment/action/`, { method: "POST", body: form })
+    ).json();
     if (code !== 0) throw new Error(`a comment was answered ${code}`);
   }
-  return reads(bench, "warm-comments", each(CONNECTIONS, () => `GET /douyin/comment/list/?video_id=${video}&limit=${COMMENTS}`),
-    `comment_list:${COMMENTS}`);
+  return reads(
+    bench,
+    "warm-comments",
+    each(CONNECTIONS, () => `GET /douyin/comment/list/?video_id=${video}&limit=${COMMENTS}`),
+    `comment_list:${COMMENTS}`,
+  );
 }
 
 /* Everybody looks at one user, whose card changes all the while: 1,000 likes a second of his video, each of which
@@ -100,15 +134,34 @@ async function hotKey(bench) {
   const lines = each(viewers, (k) => `GET /douyin/user/?user_id=${author}&token=${data.token(k + 1)}`);
   return withRedis(bench, async ({ server, pids }) => {
     const reading = new Script(bench.dir, "hot-key", lines);
-    const writing = new Script(bench.dir, "hot-key-likes",
-      data.newcomers().map((i) => `POST /douyin/favorite/action/?token=${data.token(i)}&video_id=${video}&action_type=%`));
+    const writing = new Script(
+      bench.dir,
+      "hot-key-likes",
+      data
+        .newcomers()
+        .map((i) => `POST /douyin/favorite/action/?token=${data.token(i)}&video_id=${video}&action_type=%`),
+    );
     const connections = bench.connections(CONNECTIONS, reading);
-    const read = () => load({ ...bench.window, script: reading, connections, port: server.port,
-      cpu: { server: [server.pid], ...bench.cpu(), Redis: pids } });
+    const read = () =>
+      load({
+        ...bench.window,
+        script: reading,
+        connections,
+        port: server.port,
+        cpu: { server: [server.pid], ...bench.cpu(), Redis: pids },
+      });
     const notes = [];
     const changing = async () => {
       const seconds = bench.window.warmUp + bench.window.window + 1;
-      const likes = load({ port: server.port, script: writing, connections: 64, rate: CHANGES, warmUp: 0, window: seconds, windows: 1 });
+      const likes = load({
+        port: server.port,
+        script: writing,
+        connections: 64,
+        rate: CHANGES,
+        warmUp: 0,
+        window: seconds,
+        windows: 1,
+      });
       const [result, { per_s: perSecond, windows }] = await Promise.all([read(), likes]);
       notes.push(Math.round(perSecond ?? windows[0].per_s));
       return result;
@@ -119,14 +172,41 @@ async function hotKey(bench) {
 }
 
 export const CACHED = [
-  { name: "warm-feed", what: "feed of a visitor, warm", unit: "pages/s", target: ">= 60 % of bare libmicrohttpd", run: anonymousFeed },
-  { name: "warm-feed-token", what: "feed with a token and its flags, warm", unit: "pages/s",
-    target: ">= 30 % of bare libmicrohttpd", run: flaggedFeed },
-  { name: "warm-user", what: "user page, warm", unit: "pages/s", target: ">= 40 % of bare libmicrohttpd", run: userPage },
-  { name: "warm-comments", what: `list of ${COMMENTS} comments, warm`, unit: "lists/s", target: ">= 30 % of bare libmicrohttpd",
-    run: commentList },
-  { name: "hot-key", what: `one user's page for 10,000 users, while his card changes ${CHANGES} times a second`, unit: "pages/s",
-    target: "printed", run: hotKey },
+  {
+    name: "warm-feed",
+    what: "feed of a visitor, warm",
+    unit: "pages/s",
+    target: ">= 60 % of bare libmicrohttpd",
+    run: anonymousFeed,
+  },
+  {
+    name: "warm-feed-token",
+    what: "feed with a token and its flags, warm",
+    unit: "pages/s",
+    target: ">= 30 % of bare libmicrohttpd",
+    run: flaggedFeed,
+  },
+  {
+    name: "warm-user",
+    what: "user page, warm",
+    unit: "pages/s",
+    target: ">= 40 % of bare libmicrohttpd",
+    run: userPage,
+  },
+  {
+    name: "warm-comments",
+    what: `list of ${COMMENTS} comments, warm`,
+    unit: "lists/s",
+    target: ">= 30 % of bare libmicrohttpd",
+    run: commentList,
+  },
+  {
+    name: "hot-key",
+    what: `one user's page for 10,000 users, while his card changes ${CHANGES} times a second`,
+    unit: "pages/s",
+    target: "printed",
+    run: hotKey,
+  },
 ];
 
 export { withRedis };

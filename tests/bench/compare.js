@@ -40,25 +40,32 @@ export function differences(a, b) {
 }
 
 /** Settings of the machine that are not the same: names. */
-export const otherMachine = (a, b) => ["processor", "kernel", "shards", "settings", "data"].filter((name) => {
-  const { load_s: _a, ...left } = Object(a.machine[name]);
-  const { load_s: _b, ...right } = Object(b.machine[name]);
-  return String(a.machine[name]) !== String(b.machine[name]) || JSON.stringify(left) !== JSON.stringify(right);
-});
+export const otherMachine = (a, b) =>
+  ["processor", "kernel", "shards", "settings", "data"].filter((name) => {
+    const { load_s: _a, ...left } = Object(a.machine[name]);
+    const { load_s: _b, ...right } = Object(b.machine[name]);
+    return String(a.machine[name]) !== String(b.machine[name]) || JSON.stringify(left) !== JSON.stringify(right);
+  });
 
-const read = (path) => JSON.parse(readFileSync(statSync(path).isDirectory() ? join(path, "result.json") : path, "utf8"));
+const read = (path) =>
+  JSON.parse(readFileSync(statSync(path).isDirectory() ? join(path, "result.json") : path, "utf8"));
 
 function main([pathA, pathB]) {
   const [a, b] = [read(pathA), read(pathB)];
   console.log(`A ${a.machine.at} ${a.machine.program}\nB ${b.machine.at} ${b.machine.program}`);
   for (const name of otherMachine(a, b)) console.log(`not the same in both: ${name}`);
-  for (const [name, { machine }] of [["A", a], ["B", b]])
+  for (const [name, { machine }] of [
+    ["A", a],
+    ["B", b],
+  ])
     if (machine.warning) console.log(`${name}: ${machine.warning} (${machine.busy_before} busy)`);
   const both = b.rows.filter(({ name }) => a.rows.some((row) => row.name === name));
   const found = differences(a, b);
   for (const d of found)
-    console.log(`${d.row.padEnd(12)} ${d.side.padEnd(20)} ${d.figure.padEnd(20)} ${d.a.toPrecision(4).padStart(10)} -> ` +
-      `${d.b.toPrecision(4).padStart(10)}  ${d.change > 0 ? "+" : ""}${d.change.toFixed(0)} %`);
+    console.log(
+      `${d.row.padEnd(12)} ${d.side.padEnd(20)} ${d.figure.padEnd(20)} ${d.a.toPrecision(4).padStart(10)} -> ` +
+        `${d.b.toPrecision(4).padStart(10)}  ${d.change > 0 ? "+" : ""}${d.change.toFixed(0)} %`,
+    );
   console.log(`${both.length} rows in both, ${found.length} figures differ beyond the noise`);
 }
 

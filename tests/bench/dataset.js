@@ -60,7 +60,13 @@ export class DataSet {
     const now = Math.floor(Date.now() / 1000);
     const sid = createHash("md5").update(`session${i}`).digest("hex");
     const text = `${this.head}.${part({
-      iss: "doushard", aud: "doushard-api", typ: "access", sub: String(this.userId(i)), sid, iat: now, exp: now + 86400,
+      iss: "doushard",
+      aud: "doushard-api",
+      typ: "access",
+      sub: String(this.userId(i)),
+      sid,
+      iat: now,
+      exp: now + 86400,
     })}`;
     return `${text}.${createHmac("sha256", this.secret).update(text).digest("base64url")}`;
   }
@@ -71,7 +77,7 @@ export class DataSet {
   }
 
   collectors() {
-    return Array.from({ length: Math.floor(this.users * 0.98 / 20) }, (_, k) => (k + 1) * 20);
+    return Array.from({ length: Math.floor((this.users * 0.98) / 20) }, (_, k) => (k + 1) * 20);
   }
 
   newcomers() {
@@ -84,14 +90,24 @@ export class DataSet {
     const text = readFileSync(file, "utf8");
     const begin = performance.now();
     const { shards } = this.cluster;
-    await parallel(shards.length, shards.map((shard) => () => this.cluster.sql(shard, `${text}
+    await parallel(
+      shards.length,
+      shards.map(
+        (shard) => () =>
+          this.cluster.sql(
+            shard,
+            `${text}
       CALL bench_prepare(${this.users}, ${this.videos}, ${this.baseMs});
       CALL bench_load_users(${this.baseMs});
       CALL bench_load_videos(${this.baseMs});
       CALL bench_load_likes(${this.baseMs});
       CALL bench_load_follows(${this.baseMs});
       ANALYZE NO_WRITE_TO_BINLOG TABLE doushard.user, doushard.video, doushard.favorite,
-        doushard.liker, doushard.follow, doushard.follower, doushard.session;`, { timeoutMs: LOAD_TIMEOUT_MS })));
+        doushard.liker, doushard.follow, doushard.follower, doushard.session;`,
+            { timeoutMs: LOAD_TIMEOUT_MS },
+          ),
+      ),
+    );
     const seconds = (performance.now() - begin) / 1000;
     const rows = await this.cluster.rowCounts(["user", "video", "favorite", "liker", "follow", "follower", "session"]);
     return { seconds, rows };
@@ -99,7 +115,13 @@ export class DataSet {
 
   /** Every counter of some users, the most followed and liked among them, against its rows; throws when one is off. */
   async audit() {
-    const some = [1, 2, 3, this.users, ...Array.from({ length: 16 }, (_, k) => 1 + k * Math.floor((this.users - 1) / 16))];
+    const some = [
+      1,
+      2,
+      3,
+      this.users,
+      ...Array.from({ length: 16 }, (_, k) => 1 + k * Math.floor((this.users - 1) / 16)),
+    ];
     const calls = [...new Set(some)].map((i) => `CALL user_audit(${this.userId(i)});`).join("\n");
     const found = (await this.cluster.sqlAll(calls)).filter((row) => row.fence === "owned");
     const bad = found.filter((row) => row.good !== 1);

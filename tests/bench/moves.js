@@ -29,7 +29,10 @@ async function ways(cluster, slot) {
 }
 
 const timeOf = (text, slot, phase) => {
-  const line = text.split("\n").filter((l) => l.includes(` slot=${slot} `) && l.includes(` phase=${phase} `)).at(-1);
+  const line = text
+    .split("\n")
+    .filter((l) => l.includes(` slot=${slot} `) && l.includes(` phase=${phase} `))
+    .at(-1);
   return Date.parse(line.split(" ")[0]);
 };
 
@@ -59,10 +62,13 @@ async function planted(bench, slot) {
   for (let from = 1; from <= ROWS; from += CHUNK) {
     const half = CHUNK / 2;
     const seq = `seq_${from}_to_${from + half - 1}`;
-    await bench.cluster.sql(shard, `INSERT INTO follower (slot, user_id, follower_id, state, ver, at, pos)
+    await bench.cluster.sql(
+      shard,
+      `INSERT INTO follower (slot, user_id, follower_id, state, ver, at, pos)
         SELECT ${slot}, ${owner} + seq DIV 500 * 8192, 700000000000 + seq * 8192, 1, 8589934593, 1790000000000, 8589934592 + seq FROM ${seq};
       INSERT INTO liker (slot, video_id, user_id, state, ver, at)
-        SELECT ${slot}, ${owner} + seq DIV 500 * 8192, 700000000000 + seq * 8192, 1, 8589934593, 1790000000000 FROM ${seq}`);
+        SELECT ${slot}, ${owner} + seq DIV 500 * 8192, 700000000000 + seq * 8192, 1, 8589934593, 1790000000000 FROM ${seq}`,
+    );
   }
 }
 
@@ -75,8 +81,12 @@ async function copied(bench) {
     const rates = { copied: [], compared: [], removed: [] };
     for (let round = 0; round < bench.rounds; round++) {
       const { rows_copied: rows } = await move(bench, slot, from, to);
-      const at = Object.fromEntries(["copying", "draining", "verifying", "flipping", "purging", "done"]
-        .map((phase) => [phase, timeOf(mover.text, slot, phase)]));
+      const at = Object.fromEntries(
+        ["copying", "draining", "verifying", "flipping", "purging", "done"].map((phase) => [
+          phase,
+          timeOf(mover.text, slot, phase),
+        ]),
+      );
       const perS = (a, b) => (rows * 1000) / Math.max(1, at[b] - at[a]);
       rates.copied.push(perS("copying", "draining"));
       rates.compared.push(perS("verifying", "flipping"));
@@ -98,16 +108,27 @@ async function paused(bench, mover, { script, slot, flips, n, rate }) {
   let [from, to] = await ways(bench.cluster, slot);
   const run = { pauses: [], rates: [], tries: 0, worstMs: 0, answered: 0, seconds: 0 };
   let isOver = false;
-  const writing = n === 0 ? Promise.resolve() : (async () => {
-    while (!isOver) {
-      const { windows } = await load({ port: bench.server.port, script, connections: n, rate, warmUp: 0, window: WINDOW_S, windows: 1 });
-      for (const w of windows) {
-        run.worstMs = Math.max(run.worstMs, w.latency.max_us / 1000);
-        run.answered += w.answered;
-        run.seconds += WINDOW_S;
-      }
-    }
-  })();
+  const writing =
+    n === 0
+      ? Promise.resolve()
+      : (async () => {
+          while (!isOver) {
+            const { windows } = await load({
+              port: bench.server.port,
+              script,
+              connections: n,
+              rate,
+              warmUp: 0,
+              window: WINDOW_S,
+              windows: 1,
+            });
+            for (const w of windows) {
+              run.worstMs = Math.max(run.worstMs, w.latency.max_us / 1000);
+              run.answered += w.answered;
+              run.seconds += WINDOW_S;
+            }
+          }
+        })();
   try {
     for (let i = 0; i < flips; i++) {
       const done = await move(bench, slot, from, to);
@@ -126,11 +147,20 @@ async function paused(bench, mover, { script, slot, flips, n, rate }) {
 const noteOf = (name, run) =>
   `${name}: p99 ${quantile(run.pauses, 0.99).toFixed(1)} ms, largest ${Math.max(...run.pauses).toFixed(1)} ms, ` +
   `fence locked ${run.tries} times for ${run.pauses.length} flips, ${quantile(run.rates, 0.5).toFixed(0)} rows copied/s` +
-  (run.answered ? `, ${(run.answered / run.seconds).toFixed(0)} likes/s, the slowest in ${run.worstMs.toFixed(0)} ms` : "");
+  (run.answered
+    ? `, ${(run.answered / run.seconds).toFixed(0)} likes/s, the slowest in ${run.worstMs.toFixed(0)} ms`
+    : "");
 
 /** Who likes VIDEO: newcomers, who have not. */
-const likers = (bench, name, video) => new Script(bench.dir, name, bench.data.newcomers().slice(0, 1000).map((i) =>
-  `POST /douyin/favorite/action/?token=${bench.data.token(i)}&video_id=${video}&action_type=%`));
+const likers = (bench, name, video) =>
+  new Script(
+    bench.dir,
+    name,
+    bench.data
+      .newcomers()
+      .slice(0, 1000)
+      .map((i) => `POST /douyin/favorite/action/?token=${bench.data.token(i)}&video_id=${video}&action_type=%`),
+  );
 
 async function pauses(bench) {
   const [usual, large] = [2, 3].map((i) => bench.data.videoId(i));
@@ -138,8 +168,13 @@ async function pauses(bench) {
   await planted(bench, slots.large);
   const kinds = [
     { rows: "", writers: WRITERS, slot: slots.usual, flips: FLIPS, script: likers(bench, "usual-like", usual) },
-    { rows: `, ${ROWS.toLocaleString("en-US")} rows`, writers: WRITERS_LARGE, slot: slots.large, flips: FLIPS_LARGE,
-      script: likers(bench, "large-like", large) },
+    {
+      rows: `, ${ROWS.toLocaleString("en-US")} rows`,
+      writers: WRITERS_LARGE,
+      slot: slots.large,
+      flips: FLIPS_LARGE,
+      script: likers(bench, "large-like", large),
+    },
   ];
   return withMover(bench, async (mover) => {
     const sides = {};
@@ -168,7 +203,17 @@ async function others(bench) {
   let [from, to] = await ways(bench.cluster, slot);
   const script = likers(bench, "others-like", usual);
   const window = async (rate) => {
-    const { windows: [w] } = await load({ port: bench.server.port, script, connections: OTHERS, rate, warmUp: 0, window: WINDOW_S, windows: 1 });
+    const {
+      windows: [w],
+    } = await load({
+      port: bench.server.port,
+      script,
+      connections: OTHERS,
+      rate,
+      warmUp: 0,
+      window: WINDOW_S,
+      windows: 1,
+    });
     return w;
   };
   const rate = Math.ceil(((await window()).answered / WINDOW_S) * OTHERS_SHARE);
@@ -178,7 +223,9 @@ async function others(bench) {
     for (let round = 0; round < bench.rounds; round++) {
       await look("idle");
       let isOver = false;
-      const moving = move(bench, slot, from, to).finally(() => { isOver = true; });
+      const moving = move(bench, slot, from, to).finally(() => {
+        isOver = true;
+      });
       moving.catch(() => {}); /* it is awaited below */
       while (!isOver) await look("moving");
       await moving;
@@ -187,13 +234,26 @@ async function others(bench) {
   });
   const sides = Object.fromEntries(Object.entries(p99).map(([name, all]) => [name, { value: figure(all) }]));
   const ratio = quantile(p99.moving, 0.5) / quantile(p99.idle, 0.5);
-  return { sides, note: `${rate} likes/s by ${OTHERS} clients, ${ROWS.toLocaleString("en-US")} rows on their way: ${ratio.toFixed(2)} times as long` };
+  return {
+    sides,
+    note: `${rate} likes/s by ${OTHERS} clients, ${ROWS.toLocaleString("en-US")} rows on their way: ${ratio.toFixed(2)} times as long`,
+  };
 }
 
 export const MOVES = [
   { name: "move-copy", what: "rows of a slot that moves", unit: "rows/s", target: ">= 50,000 copied/s", run: copied },
-  { name: "move-pause", what: "writes of a slot wait at the flip of its move", unit: "ms", target: "p99 <= 10 ms with 0 and 8 writers",
-    run: pauses },
-  { name: "move-others", what: "p99 of likes of other slots while one moves, at 30 % of their peak", unit: "ms",
-    target: "<= 1.5 times that beside no move", run: others },
+  {
+    name: "move-pause",
+    what: "writes of a slot wait at the flip of its move",
+    unit: "ms",
+    target: "p99 <= 10 ms with 0 and 8 writers",
+    run: pauses,
+  },
+  {
+    name: "move-others",
+    what: "p99 of likes of other slots while one moves, at 30 % of their peak",
+    unit: "ms",
+    target: "<= 1.5 times that beside no move",
+    run: others,
+  },
 ];

@@ -21,7 +21,9 @@ const LONGEST_MS = 3_600_000;
 const hex = (text) => createHash("md5").update(text).digest("hex");
 
 /** The rows: each shard those of its slots. Names follow from slot and number, as in plantFiles(). */
-const plantRows = (cluster) => cluster.sqlAll(`
+const plantRows = (cluster) =>
+  cluster.sqlAll(
+    `
   INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
     SELECT f.slot, (1 + s.seq) * 8192 + f.slot * 8, CONCAT('author', f.slot, '.', s.seq), 'none', 1, UNHEX(MD5(CONCAT(f.slot, '.', s.seq)))
       FROM slot_fence AS f JOIN seq_0_to_${Math.floor(PER_SLOT / PER_AUTHOR)} AS s WHERE f.state = 'owned';
@@ -30,7 +32,9 @@ const plantRows = (cluster) => cluster.sqlAll(`
            CONCAT(LPAD(LOWER(HEX((1 + s.seq DIV ${PER_AUTHOR}) * 8192 + f.slot * 8)), 14, '0'), MD5(CONCAT(f.slot, '.', s.seq))),
            REPEAT('0', 32), 1, 1, 1, 1, 1735689601000 + s.seq, UNHEX(MD5(CONCAT(f.slot, '.', s.seq)))
       FROM slot_fence AS f JOIN seq_0_to_${PER_SLOT - 1} AS s WHERE f.state = 'owned';
-  ANALYZE NO_WRITE_TO_BINLOG TABLE user, video`, { timeoutMs: LONGEST_MS });
+  ANALYZE NO_WRITE_TO_BINLOG TABLE user, video`,
+    { timeoutMs: LONGEST_MS },
+  );
 
 /** Their files; answers how many. */
 function plantFiles(dir) {
@@ -55,10 +59,11 @@ function plantFiles(dir) {
   return n;
 }
 
-const cpuSeconds = (pids) => pids.reduce((sum, pid) => {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
-  return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
-}, 0);
+const cpuSeconds = (pids) =>
+  pids.reduce((sum, pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
+  }, 0);
 
 async function looked(bench) {
   const cluster = await Cluster.up({ shards: bench.cluster.shards.length, server: false });
@@ -72,17 +77,29 @@ async function looked(bench) {
     const begin = performance.now();
     const api = cluster.apiOf(server);
     const before = cpuSeconds(cluster.shards.map(({ pid }) => pid));
-    await until("the search", async () => await api.metric("doushard_sweeps_total") === 1, { everyMs: 500, timeoutMs: LONGEST_MS });
+    await until("the search", async () => (await api.metric("doushard_sweeps_total")) === 1, {
+      everyMs: 500,
+      timeoutMs: LONGEST_MS,
+    });
     const seconds = (performance.now() - begin) / 1000;
-    const cpu = { server: cpuSeconds([server.pid]), MariaDB: cpuSeconds(cluster.shards.map(({ pid }) => pid)) - before };
+    const cpu = {
+      server: cpuSeconds([server.pid]),
+      MariaDB: cpuSeconds(cluster.shards.map(({ pid }) => pid)) - before,
+    };
     const count = (name) => api.metric(`doushard_${name}_total`);
-    const [files, pages, removed, unsure] = [await count("sweep_files"), await count("sweep_pages"),
-      await count("orphans_removed"), await count("sweep_unsure")];
-    if (files !== n || removed > 0 || unsure > 0) throw new Error(`${files} of ${n} files looked at, ${removed} removed, ${unsure} left alone`);
+    const [files, pages, removed, unsure] = [
+      await count("sweep_files"),
+      await count("sweep_pages"),
+      await count("orphans_removed"),
+      await count("sweep_unsure"),
+    ];
+    if (files !== n || removed > 0 || unsure > 0)
+      throw new Error(`${files} of ${n} files looked at, ${removed} removed, ${unsure} left alone`);
     return {
       sides: { "one search": { value: figure([files / seconds]) } },
-      note: `${files.toLocaleString("en-US")} files in ${seconds.toFixed(0)} s, ${pages} questions; CPU of the server ${cpu.server.toFixed(1)} s, ` +
-        `of MariaDB ${cpu.MariaDB.toFixed(1)} s, start and what idle ones do included: ${(100 * (cpu.server + cpu.MariaDB) / seconds).toFixed(0)} % of one processor`,
+      note:
+        `${files.toLocaleString("en-US")} files in ${seconds.toFixed(0)} s, ${pages} questions; CPU of the server ${cpu.server.toFixed(1)} s, ` +
+        `of MariaDB ${cpu.MariaDB.toFixed(1)} s, start and what idle ones do included: ${((100 * (cpu.server + cpu.MariaDB)) / seconds).toFixed(0)} % of one processor`,
     };
   } finally {
     await cluster.down({ last: false });
@@ -91,6 +108,11 @@ async function looked(bench) {
 }
 
 export const ORPHANS = [
-  { name: "orphans", what: `files looked through for those that no row names, ${FILES.toLocaleString("en-US")} of them`,
-    unit: "files/s", target: "1,000,000 in 10 minutes", run: looked },
+  {
+    name: "orphans",
+    what: `files looked through for those that no row names, ${FILES.toLocaleString("en-US")} of them`,
+    unit: "files/s",
+    target: "1,000,000 in 10 minutes",
+    run: looked,
+  },
 ];

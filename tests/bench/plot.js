@@ -20,13 +20,15 @@ const line = (x1, y1, x2, y2, colour) =>
 function bars(sides, unit, top) {
   const most = Math.max(...sides.map(({ high }) => high)) || 1;
   const x = (v) => LABEL + ((WIDTH - LABEL - 130) * v) / most;
-  return sides.map(({ name, median, low, high }, i) => {
-    const y = top + i * BAR;
-    const middle = y + BAR / 2 - 3;
-    return `${text(LABEL - 8, middle + 4, name, 'text-anchor="end"')}
+  return sides
+    .map(({ name, median, low, high }, i) => {
+      const y = top + i * BAR;
+      const middle = y + BAR / 2 - 3;
+      return `${text(LABEL - 8, middle + 4, name, 'text-anchor="end"')}
 <rect x="${LABEL}" y="${y}" width="${round(x(median) - LABEL)}" height="${BAR - 6}" fill="${COLOURS[i % COLOURS.length]}"/>
 ${line(x(low), middle, x(high), middle, "#000")}${text(x(Math.max(median, high)) + 8, middle + 4, `${label(median)} ${unit}`)}`;
-  }).join("\n");
+    })
+    .join("\n");
 }
 
 /* 10^E microseconds. */
@@ -60,8 +62,12 @@ function curves(sides, top) {
 
 /** The picture of ROW; "" where there is nothing to show. */
 export function svgOf(row) {
-  const sides = Object.entries(row.sides).map(([name, side], i) =>
-    ({ name, colour: COLOURS[i % COLOURS.length], curve: side.curve ?? [], ...(side.per_s ?? side.value) }));
+  const sides = Object.entries(row.sides).map(([name, side], i) => ({
+    name,
+    colour: COLOURS[i % COLOURS.length],
+    curve: side.curve ?? [],
+    ...(side.per_s ?? side.value),
+  }));
   if (sides.length === 0) return "";
   const timed = sides.filter(({ curve }) => curve.length > 1);
   const top = 40 + sides.length * BAR + 30;

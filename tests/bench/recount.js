@@ -16,8 +16,12 @@ export async function edgeChanges(cluster) {
 }
 
 /* Target and owner of the rows of each half of an edge. */
-const COLUMNS = { favorite: "user_id, video_id AS target", liker: "user_id, video_id AS target",
-  follow: "user_id, followed_id AS target", follower: "follower_id AS user_id, user_id AS target" };
+const COLUMNS = {
+  favorite: "user_id, video_id AS target",
+  liker: "user_id, video_id AS target",
+  follow: "user_id, followed_id AS target",
+  follower: "follower_id AS user_id, user_id AS target",
+};
 
 const changedRows = async (cluster, table) => {
   const rows = await cluster.sqlAll(`SELECT ${COLUMNS[table]}, state FROM ${table} WHERE ver > ${LOADED_VER}`);
@@ -46,8 +50,9 @@ export async function recountEdges(cluster, tables, script, changes, done) {
   const states = readFileSync(script.states).subarray(HEAD_BYTES);
   for (const table of tables) {
     const rows = await changedRows(cluster, table);
-    const wrong = script.pairs.filter(([user, target], i) =>
-      states[i] !== UNKNOWN && (rows.get(`${user} ${target}`) ?? 0) !== states[i]);
+    const wrong = script.pairs.filter(
+      ([user, target], i) => states[i] !== UNKNOWN && (rows.get(`${user} ${target}`) ?? 0) !== states[i],
+    );
     if (wrong.length > 0) throw new Error(`${wrong.length} rows of ${table} are not what was acknowledged`);
   }
   return made;

@@ -16,18 +16,39 @@ export const columns = (rows) => {
 /** The median of a figure that may be missing. */
 export const median = (f) => (f ? number(f.median) : "");
 
-const cpuText = (cpu) => Object.entries(cpu).map(([name, f]) => `${name} ${number(f.median)}`).join(", ");
+const cpuText = (cpu) =>
+  Object.entries(cpu)
+    .map(([name, f]) => `${name} ${number(f.median)}`)
+    .join(", ");
 
 function loadLines(row) {
   const sides = Object.entries(row.sides).filter(([, side]) => side.per_s);
   if (sides.length === 0) return [];
   const first = sides[0][1].per_s.median;
-  const head = ["", row.unit, "share", "p50 ms", "p99 ms", "99.9 % ms", "clients", "CALLs", "SQL bytes", "CPU us per request"];
-  return columns([head, ...sides.map(([name, s], i) => [
-    name, spread(s.per_s), i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`,
-    ...[s.p50_ms, s.p99_ms, s.p999_ms].map(median), `${s.connections}${s.rate > 0 ? " open" : ""}`,
-    ...[s.calls, s.db_bytes].map(median), cpuText(s.cpu_us),
-  ])]);
+  const head = [
+    "",
+    row.unit,
+    "share",
+    "p50 ms",
+    "p99 ms",
+    "99.9 % ms",
+    "clients",
+    "CALLs",
+    "SQL bytes",
+    "CPU us per request",
+  ];
+  return columns([
+    head,
+    ...sides.map(([name, s], i) => [
+      name,
+      spread(s.per_s),
+      i === 0 || s.rate > 0 ? "" : `${number((100 * first) / s.per_s.median)} %`,
+      ...[s.p50_ms, s.p99_ms, s.p999_ms].map(median),
+      `${s.connections}${s.rate > 0 ? " open" : ""}`,
+      ...[s.calls, s.db_bytes].map(median),
+      cpuText(s.cpu_us),
+    ]),
+  ]);
 }
 
 function valueLines(row) {
@@ -41,13 +62,18 @@ export function rowText(row) {
   const title = `${row.name}: ${row.what}   [${row.target}]`;
   if (row.error) return [title, `  FAILED: ${row.error}`].join("\n");
   const refused = Object.entries(row.sides).filter(([, side]) => side.refused > 0);
-  const notes = [row.note, ...refused.map(([name, side]) =>
-    `${name}: ${side.refused} requests were refused (${side.refusal}) and count nowhere`)].filter(Boolean);
+  const notes = [
+    row.note,
+    ...refused.map(
+      ([name, side]) => `${name}: ${side.refused} requests were refused (${side.refusal}) and count nowhere`,
+    ),
+  ].filter(Boolean);
   return [title, ...[...loadLines(row), ...valueLines(row), ...notes].map((line) => `  ${line}`)].join("\n");
 }
 
 /** Lines about the machine and the settings. */
 export function machineText(machine) {
-  return Object.entries(machine).map(([name, value]) =>
-    `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join("\n");
+  return Object.entries(machine)
+    .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
+    .join("\n");
 }

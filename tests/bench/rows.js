@@ -39,8 +39,10 @@ async function bytesOf(cluster) {
   return rows.reduce((sum, { Value }) => sum + Value, 0);
 }
 
-const costsOf = async (bench, server) =>
-  ({ calls: await callsOf(server), bytes: await bytesOf(server.cluster ?? bench.cluster) });
+const costsOf = async (bench, server) => ({
+  calls: await callsOf(server),
+  bytes: await bytesOf(server.cluster ?? bench.cluster),
+});
 
 /** load() on SERVER with its CPU, MariaDB's, its CALLs and the bytes between them. */
 export async function onServer(bench, server, options) {
@@ -72,12 +74,24 @@ const BESIDE_RATE = 200;
 /* A visitor's feed at a rate that two cores bear easily, alone and beside 500 logins that begin at once, each of which
  * costs a hash, or is refused because too many wait. */
 async function feedBesideLogins(bench) {
-  const twin = await bench.addServer({ rate_login_per_min: 0, login_tries: 0, login_account_max: 0, login_address_max: 0 });
-  const post = (what, i) => fetch(`http://127.0.0.1:${twin.port}/douyin/user/${what}/?username=login${i % 50}&password=right`,
-    { method: "POST" }).then((answer) => answer.json());
+  const twin = await bench.addServer({
+    rate_login_per_min: 0,
+    login_tries: 0,
+    login_account_max: 0,
+    login_address_max: 0,
+  });
+  const post = (what, i) =>
+    fetch(`http://127.0.0.1:${twin.port}/douyin/user/${what}/?username=login${i % 50}&password=right`, {
+      method: "POST",
+    }).then((answer) => answer.json());
   for (let i = 0; i < 50; i++) await post("register", i);
-  const feed = new Script(bench.dir, "feed-beside", Array.from({ length: 1000 }, () => "GET /douyin/feed/?latest_time=0"));
-  const quiet = () => load({ ...bench.window, port: twin.port, script: feed, connections: 16, rate: BESIDE_RATE, cpu: bench.cpu(twin) });
+  const feed = new Script(
+    bench.dir,
+    "feed-beside",
+    Array.from({ length: 1000 }, () => "GET /douyin/feed/?latest_time=0"),
+  );
+  const quiet = () =>
+    load({ ...bench.window, port: twin.port, script: feed, connections: 16, rate: BESIDE_RATE, cpu: bench.cpu(twin) });
   const answers = {};
   const beside = async () => {
     const run = quiet();
@@ -89,7 +103,10 @@ async function feedBesideLogins(bench) {
   try {
     const sides = await byTurns(bench.rounds, { [`beside ${LOGINS} logins`]: beside, alone: quiet });
     const [crowded, alone] = Object.values(sides).map((side) => side.p99_ms.median);
-    return { sides, note: `p99 is ${(crowded / alone).toFixed(2)} times that without logins; these were answered ${JSON.stringify(answers)}` };
+    return {
+      sides,
+      note: `p99 is ${(crowded / alone).toFixed(2)} times that without logins; these were answered ${JSON.stringify(answers)}`,
+    };
   } finally {
     await twin.stop();
   }
@@ -106,7 +123,11 @@ const messageLine = (token, user) =>
 
 /** A script of edges that are not made yet, of [user number, target id]. */
 function edgeScript(bench, name, line, edges) {
-  const script = new Script(bench.dir, name, edges.map(([i, target]) => line(bench.data.token(i), target)));
+  const script = new Script(
+    bench.dir,
+    name,
+    edges.map(([i, target]) => line(bench.data.token(i), target)),
+  );
   script.pairs = edges.map(([i, target]) => [bench.data.userId(i), target]);
   return script;
 }
@@ -114,10 +135,16 @@ function edgeScript(bench, name, line, edges) {
 /** Closed loop on the server and its twins, then an open loop that the server bears; edges are counted afterwards. */
 async function edges(bench, script, tables, { connections, open = true }) {
   const changes = await edgeChanges(bench.cluster);
-  const run = (server, options = {}) => () => onServer(bench, server, { script, connections, ...options });
-  const sides = await withUnbatched(bench, (twins) => byTurns(bench.rounds, {
-    server: run(bench.server), ...Object.fromEntries(Object.entries(twins).map(([name, twin]) => [name, run(twin)])),
-  }));
+  const run =
+    (server, options = {}) =>
+    () =>
+      onServer(bench, server, { script, connections, ...options });
+  const sides = await withUnbatched(bench, (twins) =>
+    byTurns(bench.rounds, {
+      server: run(bench.server),
+      ...Object.fromEntries(Object.entries(twins).map(([name, twin]) => [name, run(twin)])),
+    }),
+  );
   const rate = Math.max(50, Math.floor(sides.server.per_s.median * OPEN_SHARE));
   const slower = { [`${OPEN_SHARE * 100} % of it`]: run(bench.server, { rate }) };
   if (open) Object.assign(sides, await byTurns(bench.rounds, slower));
@@ -132,13 +159,23 @@ const FOLLOWS = ["follow", "follower"];
 
 function hotLike(bench) {
   const { data } = bench;
-  const script = edgeScript(bench, "hot-like", likeLine, data.newcomers().map((i) => [i, data.videoId(1)]));
+  const script = edgeScript(
+    bench,
+    "hot-like",
+    likeLine,
+    data.newcomers().map((i) => [i, data.videoId(1)]),
+  );
   return edges(bench, script, LIKES, { connections: bench.connections(HOT_CONNECTIONS, script) });
 }
 
 function hotFollow(bench) {
   const { data } = bench;
-  const script = edgeScript(bench, "hot-follow", followLine, data.newcomers().map((i) => [i, data.userId(1)]));
+  const script = edgeScript(
+    bench,
+    "hot-follow",
+    followLine,
+    data.newcomers().map((i) => [i, data.userId(1)]),
+  );
   return edges(bench, script, FOLLOWS, { connections: bench.connections(HOT_CONNECTIONS, script), open: false });
 }
 
@@ -151,16 +188,29 @@ async function spreadLikes(bench) {
       JOIN favorite AS e ON e.slot = u.slot AND e.user_id = u.user_id AND e.video_id = v.video_id AND e.state = 1`);
   const taken = new Set(there.map(({ i }) => i));
   const pairs = Array.from({ length: data.users }, (_, k) => k + 1).filter((i) => !taken.has(i));
-  const script = edgeScript(bench, "likes", likeLine, pairs.map((i) => [i, data.videoId(video(i))]));
+  const script = edgeScript(
+    bench,
+    "likes",
+    likeLine,
+    pairs.map((i) => [i, data.videoId(video(i))]),
+  );
   return edges(bench, script, LIKES, { connections: bench.connections(HOT_CONNECTIONS, script) });
 }
 
 /** Requests that each add rows to TABLES, so many as TABLES says; those are counted afterwards. */
 async function additions(bench, script, tables, connections) {
   const before = await added(bench.cluster, Object.keys(tables));
-  const sides = await withUnbatched(bench, (twins) => byTurns(bench.rounds,
-    Object.fromEntries([["server", bench.server], ...Object.entries(twins)].map(([name, server]) =>
-      [name, () => onServer(bench, server, { script, connections })]))));
+  const sides = await withUnbatched(bench, (twins) =>
+    byTurns(
+      bench.rounds,
+      Object.fromEntries(
+        [["server", bench.server], ...Object.entries(twins)].map(([name, server]) => [
+          name,
+          () => onServer(bench, server, { script, connections }),
+        ]),
+      ),
+    ),
+  );
   const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.right, 0);
   const after = await added(bench.cluster, Object.keys(tables));
   for (const [table, rows] of Object.entries(tables)) {
@@ -191,8 +241,18 @@ function chats(bench) {
 /* One client who waits for each answer, beside the least that two durable writes cost. */
 async function quietLike(bench) {
   const { data, cluster } = bench;
-  const script = edgeScript(bench, "quiet-like", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
-  const theirs = edgeScript(bench, "quiet-like-baseline", likeLine, data.newcomers().map((i) => [i, data.videoId(3)]));
+  const script = edgeScript(
+    bench,
+    "quiet-like",
+    likeLine,
+    data.newcomers().map((i) => [i, data.videoId(3)]),
+  );
+  const theirs = edgeScript(
+    bench,
+    "quiet-like-baseline",
+    likeLine,
+    data.newcomers().map((i) => [i, data.videoId(3)]),
+  );
   const changes = await edgeChanges(cluster);
   const sides = await byTurns(bench.rounds, {
     like: () => onServer(bench, bench.server, { script, connections: 1 }),
@@ -207,7 +267,12 @@ async function quietLike(bench) {
 /* Ask URL once a second, which must be refused each time; resolves to a function that stops, and says how often. */
 function everySecond(url) {
   const asked = [];
-  const ask = () => asked.push(fetch(url, { method: "POST" }).then((r) => r.json()).then((json) => json.status_code));
+  const ask = () =>
+    asked.push(
+      fetch(url, { method: "POST" })
+        .then((r) => r.json())
+        .then((json) => json.status_code),
+    );
   const timer = setInterval(ask, 1000);
   ask();
   return async () => {
@@ -221,14 +286,28 @@ function everySecond(url) {
 const TRANSACTION = "    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n";
 
 /* Likes of the video BAD are refused by the shards, and with each all that goes in the same CALL. */
-const refusing = (bad) => [["_favorite_action_batch", `EXISTS (SELECT 1 FROM op AS o WHERE o.target = ${bad})`],
-  ["_favorite_action_one", `v_target = ${bad}`]].map(([name, what]) => routine("favorite", name, [[TRANSACTION,
-  `    IF ${what} THEN\n        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'refused by the benchmark';\n    END IF;\n${TRANSACTION}`]]));
+const refusing = (bad) =>
+  [
+    ["_favorite_action_batch", `EXISTS (SELECT 1 FROM op AS o WHERE o.target = ${bad})`],
+    ["_favorite_action_one", `v_target = ${bad}`],
+  ].map(([name, what]) =>
+    routine("favorite", name, [
+      [
+        TRANSACTION,
+        `    IF ${what} THEN\n        SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'refused by the benchmark';\n    END IF;\n${TRANSACTION}`,
+      ],
+    ]),
+  );
 
 /* One operation a second that spoils its batch. */
 async function poison(bench) {
   const { data, cluster } = bench;
-  const script = edgeScript(bench, "poison", likeLine, data.newcomers().map((i) => [i, data.videoId(5)]));
+  const script = edgeScript(
+    bench,
+    "poison",
+    likeLine,
+    data.newcomers().map((i) => [i, data.videoId(5)]),
+  );
   const bad = data.videoId(6);
   const connections = bench.connections(HOT_CONNECTIONS, script);
   const run = () => onServer(bench, bench.server, { script, connections });
@@ -238,7 +317,9 @@ async function poison(bench) {
   try {
     const sides = await byTurns(bench.rounds, {
       "one bad a second": async () => {
-        const stop = everySecond(bench.server.url + likeLine(data.token(1), bad).replace("POST ", "").replace("%", "1"));
+        const stop = everySecond(
+          bench.server.url + likeLine(data.token(1), bad).replace("POST ", "").replace("%", "1"),
+        );
         const result = await run();
         refused += await stop();
         return result;
@@ -250,14 +331,20 @@ async function poison(bench) {
     const [bent, straight] = Object.values(sides).map((side) => side.p99_ms.median);
     return { sides, note: `${refused} were refused; p99 is ${(bent / straight).toFixed(2)} times that without` };
   } finally {
-    await install(cluster, ["_favorite_action_batch", "_favorite_action_one"].map((name) => routine("favorite", name, [])));
+    await install(
+      cluster,
+      ["_favorite_action_batch", "_favorite_action_one"].map((name) => routine("favorite", name, [])),
+    );
   }
 }
 
 /** The shard that has a user or video. */
 async function shardOf(cluster, id) {
   for (const { name } of cluster.shards) {
-    const own = await cluster.sql(name, `SELECT slot FROM slot_fence WHERE slot = ${slotOfId(Number(id))} AND state = 'owned'`);
+    const own = await cluster.sql(
+      name,
+      `SELECT slot FROM slot_fence WHERE slot = ${slotOfId(Number(id))} AND state = 'owned'`,
+    );
     if (own.length > 0) return name;
   }
   throw new Error(`no shard has ${id}`);
@@ -273,9 +360,23 @@ async function killed(bench, script, connections, target, count) {
   const { cluster } = bench;
   const seconds = 4 * bench.window.window + 12;
   const first = await shardOf(cluster, target);
-  const victims = [first, ...cluster.shards.map(({ name }) => name).filter((name) => name !== first).slice(0, 1)];
+  const victims = [
+    first,
+    ...cluster.shards
+      .map(({ name }) => name)
+      .filter((name) => name !== first)
+      .slice(0, 1),
+  ];
   try {
-    const running = load({ port: server.port, script, connections, warmUp: 0, window: seconds, windows: 1, lossy: true });
+    const running = load({
+      port: server.port,
+      script,
+      connections,
+      warmUp: 0,
+      window: seconds,
+      windows: 1,
+      lossy: true,
+    });
     const kills = (async () => {
       await pause(bench.window.window);
       await server.crash();
@@ -297,16 +398,26 @@ async function killed(bench, script, connections, target, count) {
 
 const KILLED = "the server, the shard of what all want, and another one killed";
 
-const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
+const pause = (seconds) =>
+  new Promise((done) => {
+    setTimeout(done, seconds * 1000);
+  });
 
 async function killedEdges(bench, name, line, target, tables) {
   const { data, cluster } = bench;
-  const script = edgeScript(bench, name, line, data.newcomers().map((i) => [i, target]));
+  const script = edgeScript(
+    bench,
+    name,
+    line,
+    data.newcomers().map((i) => [i, target]),
+  );
   const changes = await edgeChanges(cluster);
   return killed(bench, script, bench.connections(HOT_CONNECTIONS, script), target, async (run) => {
     const made = await recountEdges(cluster, tables, script, changes, run.changed);
-    return `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
-      `change a row, ${made} did; every edge is as it was left (of ${run.switches_unknown} nobody knows)`;
+    return (
+      `${KILLED}: ${run.right} acknowledged, ${run.lost} without an answer; ${run.changed} were to ` +
+      `change a row, ${made} did; every edge is as it was left (of ${run.switches_unknown} nobody knows)`
+    );
   });
 }
 
@@ -346,7 +457,8 @@ function feed(bench) {
 }
 
 /* Every client has a login of its own; whose pages they look at has no order. */
-const viewer = (bench, k) => bench.data.token((k % Math.min(bench.connections(READ_CONNECTIONS), bench.data.users)) + 1);
+const viewer = (bench, k) =>
+  bench.data.token((k % Math.min(bench.connections(READ_CONNECTIONS), bench.data.users)) + 1);
 
 const page = (bench, k) => bench.data.userId(((k * 7919) % bench.data.users) + 1);
 
@@ -356,15 +468,23 @@ const userPage = (bench) =>
 function works(bench) {
   const authors = bench.data.authors();
   const author = (k) => bench.data.userId(authors[(k * 7919) % authors.length]);
-  return reads(bench, "works", (k) => `GET /douyin/publish/list/?user_id=${author(k)}&token=${viewer(bench, k)}`,
-    "video_list:30");
+  return reads(
+    bench,
+    "works",
+    (k) => `GET /douyin/publish/list/?user_id=${author(k)}&token=${viewer(bench, k)}`,
+    "video_list:30",
+  );
 }
 
 function favorites(bench) {
   const collectors = bench.data.collectors();
   const who = (k) => bench.data.userId(collectors[(k * 7919) % collectors.length]);
-  return reads(bench, "favorites", (k) => `GET /douyin/favorite/list/?user_id=${who(k)}&token=${viewer(bench, k)}`,
-    "video_list:30");
+  return reads(
+    bench,
+    "favorites",
+    (k) => `GET /douyin/favorite/list/?user_id=${who(k)}&token=${viewer(bench, k)}`,
+    "video_list:30",
+  );
 }
 
 /* One thread, one user after the other. */
@@ -373,10 +493,12 @@ async function oneRead(bench) {
   const owners = join(bench.dir, "owners");
   writeFileSync(owners, `${Array.from({ length: READ_LINES }, (_, k) => page(bench, k)).join("\n")}\n`);
   const cpu = bench.cpu();
-  return { sides: await byTurns(bench.rounds, {
-    router: () => probe("router", { ...bench.window, cluster, owners, cpu }),
-    "bare CALL loop": () => probe("call", { ...bench.window, cluster, owners, cpu }),
-  }) };
+  return {
+    sides: await byTurns(bench.rounds, {
+      router: () => probe("router", { ...bench.window, cluster, owners, cpu }),
+      "bare CALL loop": () => probe("call", { ...bench.window, cluster, owners, cpu }),
+    }),
+  };
 }
 
 async function ping(bench) {
@@ -384,11 +506,13 @@ async function ping(bench) {
   const script = new Script(bench.dir, "ping", ["GET /ping"]);
   const common = { script, connections: bench.connections(READ_CONNECTIONS), body: twin.body };
   try {
-    return { sides: await byTurns(bench.rounds, {
-      "/ping": () => onServer(bench, bench.server, common),
-      "bare libmicrohttpd": () => load({ ...bench.window, ...common, port: twin.port, cpu: { server: [twin.pid] } }),
-      ...onBaseline(bench, (server) => onServer(bench, server, common)),
-    }) };
+    return {
+      sides: await byTurns(bench.rounds, {
+        "/ping": () => onServer(bench, bench.server, common),
+        "bare libmicrohttpd": () => load({ ...bench.window, ...common, port: twin.port, cpu: { server: [twin.pid] } }),
+        ...onBaseline(bench, (server) => onServer(bench, server, common)),
+      }),
+    };
   } finally {
     await twin.stop();
   }
@@ -396,13 +520,17 @@ async function ping(bench) {
 
 /* ---- Memory ---- */
 
-
 /** By how much a process grows when HELD connections are open and have had REQUESTS answers, in MB. */
 async function growth(bench, { port, pid }, requests, body) {
   const script = new Script(bench.dir, "held", ["GET /ping"]);
   const before = residentMb(pid);
-  const held = await background("benchload", [`--port=${port}`, `--script=${script.path}`, `--connections=${HELD}`,
-    `--hold=${requests}`, `--body=${body}`]);
+  const held = await background("benchload", [
+    `--port=${port}`,
+    `--script=${script.path}`,
+    `--connections=${HELD}`,
+    `--hold=${requests}`,
+    `--body=${body}`,
+  ]);
   await until("all connections", () => readdirSync(`/proc/${pid}/fd`).length >= HELD);
   const grown = residentMb(pid) - before;
   await held.stop();
@@ -418,24 +546,31 @@ async function idle(bench, requests) {
     const twin = await bareTwin(`${server.url}/ping`, bench.cores);
     ours.push(await growth(bench, server, requests, twin.body));
     bare.push(await growth(bench, twin, requests, twin.body));
-    if (await statusOf(`${server.adminUrl}/livez`) !== 200) throw new Error("the server does not answer any more");
+    if ((await statusOf(`${server.adminUrl}/livez`)) !== 200) throw new Error("the server does not answer any more");
     await server.stop();
     await twin.stop();
   }
-  return { sides: { server: { value: figure(ours) }, "bare libmicrohttpd": { value: figure(bare) } },
-    note: "growth of the resident memory; the bare one has pools of 32 KiB, its default" };
+  return {
+    sides: { server: { value: figure(ours) }, "bare libmicrohttpd": { value: figure(bare) } },
+    note: "growth of the resident memory; the bare one has pools of 32 KiB, its default",
+  };
 }
 
 /* What Redis costs those who write: the same likes on a server that writes through, and on one without Redis. */
 function hotLikeRedis(bench) {
   const { data } = bench;
-  const script = edgeScript(bench, "hot-like-redis", likeLine, data.newcomers().map((i) => [i, data.videoId(7)]));
+  const script = edgeScript(
+    bench,
+    "hot-like-redis",
+    likeLine,
+    data.newcomers().map((i) => [i, data.videoId(7)]),
+  );
   const connections = bench.connections(HOT_CONNECTIONS, script);
   return withRedis(bench, async ({ server, pids }) => {
     const changes = await edgeChanges(bench.cluster);
     const sides = await byTurns(bench.rounds, {
       "with Redis": () => onServer(bench, server, { script, connections, cpu: { ...bench.cpu(server), Redis: pids } }),
-      "without": () => onServer(bench, bench.server, { script, connections }),
+      without: () => onServer(bench, bench.server, { script, connections }),
     });
     const acknowledged = Object.values(sides).reduce((sum, side) => sum + side.changed, 0);
     await recountEdges(bench.cluster, LIKES, script, changes, acknowledged);
@@ -445,42 +580,114 @@ function hotLikeRedis(bench) {
 }
 
 export const ROWS = [
-  { name: "hot-like", what: "like/unlike on one video by many users", unit: "likes/s",
-    target: ">= 18,000/s, p99 <= 25 ms", run: hotLike },
+  {
+    name: "hot-like",
+    what: "like/unlike on one video by many users",
+    unit: "likes/s",
+    target: ">= 18,000/s, p99 <= 25 ms",
+    run: hotLike,
+  },
   { name: "ping", what: "/ping", unit: "requests/s", target: ">= 80 % of bare libmicrohttpd", run: ping },
-  { name: "likes", what: "likes over all videos by all users", unit: "likes/s", target: ">= 15,000/s", run: spreadLikes },
+  {
+    name: "likes",
+    what: "likes over all videos by all users",
+    unit: "likes/s",
+    target: ">= 15,000/s",
+    run: spreadLikes,
+  },
   { name: "hot-comment", what: "comments on one video", unit: "comments/s", target: "printed", run: hotComment },
   { name: "hot-follow", what: "follow/unfollow of one user", unit: "follows/s", target: "printed", run: hotFollow },
   { name: "chats", what: "messages in 100 chats", unit: "messages/s", target: "printed", run: chats },
-  { name: "kill-like", what: "likes on one video, SIGKILL of server and shards in the middle", unit: "likes/s",
-    target: "none lost", run: (bench) => killedEdges(bench, "kill-like", likeLine, bench.data.videoId(4), LIKES) },
-  { name: "kill-follow", what: "follows of one user, the same", unit: "follows/s", target: "none lost",
-    run: (bench) => killedEdges(bench, "kill-follow", followLine, bench.data.userId(2), FOLLOWS) },
-  { name: "kill-comment", what: "comments on one video, the same", unit: "comments/s", target: "none lost",
-    run: (bench) => killedAdditions(bench, "kill-comment", commentLines(bench), bench.data.videoId(2), { comment: 1, commented: 1 }) },
-  { name: "kill-chats", what: "messages in 100 chats, the same", unit: "messages/s", target: "none lost",
-    run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), bench.data.userId(1), { message: 2 }) },
-  { name: "poison", what: "likes on one video, and one operation a second that spoils its batch", unit: "likes/s",
-    target: "p99 <= 2 times without", run: poison },
-  { name: "quiet-like", what: "like at low load, one client", unit: "likes/s",
-    target: "p50 <= 1.5 times one bare durable two-shard write", run: quietLike },
-  { name: "one-read", what: "one cold read through router and procedure", unit: "reads/s",
-    target: ">= 70 % of a bare CALL loop", run: oneRead },
+  {
+    name: "kill-like",
+    what: "likes on one video, SIGKILL of server and shards in the middle",
+    unit: "likes/s",
+    target: "none lost",
+    run: (bench) => killedEdges(bench, "kill-like", likeLine, bench.data.videoId(4), LIKES),
+  },
+  {
+    name: "kill-follow",
+    what: "follows of one user, the same",
+    unit: "follows/s",
+    target: "none lost",
+    run: (bench) => killedEdges(bench, "kill-follow", followLine, bench.data.userId(2), FOLLOWS),
+  },
+  {
+    name: "kill-comment",
+    what: "comments on one video, the same",
+    unit: "comments/s",
+    target: "none lost",
+    run: (bench) =>
+      killedAdditions(bench, "kill-comment", commentLines(bench), bench.data.videoId(2), { comment: 1, commented: 1 }),
+  },
+  {
+    name: "kill-chats",
+    what: "messages in 100 chats, the same",
+    unit: "messages/s",
+    target: "none lost",
+    run: (bench) => killedAdditions(bench, "kill-chats", chatLines(bench), bench.data.userId(1), { message: 2 }),
+  },
+  {
+    name: "poison",
+    what: "likes on one video, and one operation a second that spoils its batch",
+    unit: "likes/s",
+    target: "p99 <= 2 times without",
+    run: poison,
+  },
+  {
+    name: "quiet-like",
+    what: "like at low load, one client",
+    unit: "likes/s",
+    target: "p50 <= 1.5 times one bare durable two-shard write",
+    run: quietLike,
+  },
+  {
+    name: "one-read",
+    what: "one cold read through router and procedure",
+    unit: "reads/s",
+    target: ">= 70 % of a bare CALL loop",
+    run: oneRead,
+  },
   { name: "feed", what: "feed page of 30, cold", unit: "pages/s", target: ">= 2,500/s", run: feed },
-  { name: "feed-logins", what: "feed page at 200/s, beside 500 logins at once", unit: "pages/s",
-    target: "p99 <= 2 times without", run: feedBesideLogins },
+  {
+    name: "feed-logins",
+    what: "feed page at 200/s, beside 500 logins at once",
+    unit: "pages/s",
+    target: "p99 <= 2 times without",
+    run: feedBesideLogins,
+  },
   { name: "user", what: "user page, cold", unit: "pages/s", target: ">= 12,000/s", run: userPage },
   { name: "works", what: "list of 30 videos of an author, cold", unit: "lists/s", target: ">= 4,000/s", run: works },
-  { name: "favorites", what: "list of 30 liked videos on all shards, cold", unit: "lists/s", target: "printed",
-    run: favorites },
+  {
+    name: "favorites",
+    what: "list of 30 liked videos on all shards, cold",
+    unit: "lists/s",
+    target: "printed",
+    run: favorites,
+  },
   ...CACHED,
   ...MOVES,
   ...ORPHANS,
   ...OWN,
-  { name: "hot-like-redis", what: "like/unlike on one video by many users, written through to Redis", unit: "likes/s",
-    target: ">= 80 % of that without", run: hotLikeRedis },
-  { name: "idle-fresh", what: "10,000 connections that sent nothing", unit: "MB", target: "<= 100 MB",
-    run: (bench) => idle(bench, 0) },
-  { name: "idle-served", what: "10,000 connections that have served a request", unit: "MB", target: "<= 200 MB",
-    run: (bench) => idle(bench, 1) },
+  {
+    name: "hot-like-redis",
+    what: "like/unlike on one video by many users, written through to Redis",
+    unit: "likes/s",
+    target: ">= 80 % of that without",
+    run: hotLikeRedis,
+  },
+  {
+    name: "idle-fresh",
+    what: "10,000 connections that sent nothing",
+    unit: "MB",
+    target: "<= 100 MB",
+    run: (bench) => idle(bench, 0),
+  },
+  {
+    name: "idle-served",
+    what: "10,000 connections that have served a request",
+    unit: "MB",
+    target: "<= 200 MB",
+    run: (bench) => idle(bench, 1),
+  },
 ];

@@ -33,7 +33,9 @@ export function output(name, args, timeoutMs) {
 /** A program of ours that runs until stop(); `line` is the first that it printed. */
 export function background(name, args) {
   const child = spawn(tool(name), args, { stdio: ["pipe", "pipe", "inherit"] });
-  const ended = new Promise((done) => { child.once("exit", done); });
+  const ended = new Promise((done) => {
+    child.once("exit", done);
+  });
   const stop = () => {
     child.stdin.end();
     return ended;
@@ -52,11 +54,13 @@ export function background(name, args) {
 /** Header fields and body of one answer. */
 export function get(url) {
   return new Promise((done, failed) => {
-    http.get(url, { agent: false }, (res) => {
-      const chunks = [];
-      res.on("data", (chunk) => chunks.push(chunk));
-      res.on("end", () => done({ fields: res.rawHeaders, body: Buffer.concat(chunks).toString("utf8") }));
-    }).on("error", failed);
+    http
+      .get(url, { agent: false }, (res) => {
+        const chunks = [];
+        res.on("data", (chunk) => chunks.push(chunk));
+        res.on("end", () => done({ fields: res.rawHeaders, body: Buffer.concat(chunks).toString("utf8") }));
+      })
+      .on("error", failed);
   });
 }
 
@@ -89,10 +93,19 @@ export class Script {
  * array, cpu ({name: [pid]}) what is not the default; LOSSY: requests may stay without an answer. Resolves to its JSON.
  */
 export async function load({ port, script, cpu = {}, lossy = false, ...options }) {
-  const names = { connections: "connections", threads: "threads", rate: "rate", warmUp: "warm-up", window: "window",
-    windows: "windows", body: "body", array: "array" };
+  const names = {
+    connections: "connections",
+    threads: "threads",
+    rate: "rate",
+    warmUp: "warm-up",
+    window: "window",
+    windows: "windows",
+    body: "body",
+    array: "array",
+  };
   const args = [`--port=${port}`, `--script=${script.path}`, `--states=${script.states}`];
-  for (const [key, flag] of Object.entries(names)) if (options[key] !== undefined) args.push(`--${flag}=${options[key]}`);
+  for (const [key, flag] of Object.entries(names))
+    if (options[key] !== undefined) args.push(`--${flag}=${options[key]}`);
   for (const [name, pids] of Object.entries(cpu)) args.push(`--cpu=${name}=${pids.join(",")}`);
   const seconds = (options.warmUp ?? 1) + (options.window ?? 5) * (options.windows ?? 1);
   const result = JSON.parse(await output("benchload", args, seconds * 1000 + GENERATOR_GRACE_MS));
@@ -106,8 +119,14 @@ export async function load({ port, script, cpu = {}, lossy = false, ...options }
  */
 export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = {} }) {
   const { files, shards } = cluster;
-  const args = [name, `--warm-up=${warmUp}`, `--window=${window}`, `--defaults-file=${files.root_cnf}`,
-    `--password-file=${files.app_password}`, ...shards.map((shard) => `--shard=${shard.name}=${shard.socket}`)];
+  const args = [
+    name,
+    `--warm-up=${warmUp}`,
+    `--window=${window}`,
+    `--defaults-file=${files.root_cnf}`,
+    `--password-file=${files.app_password}`,
+    ...shards.map((shard) => `--shard=${shard.name}=${shard.socket}`),
+  ];
   if (owners) args.push(`--owners=${owners}`);
   if (dir) args.push(`--dir=${dir}`);
   for (const [group, pids] of Object.entries(cpu)) args.push(`--cpu=${group}=${pids.join(",")}`);
@@ -115,7 +134,8 @@ export async function probe(name, { cluster, warmUp, window, owners, dir, cpu = 
 }
 
 /** Memory of a process, in MB. */
-export const residentMb = (pid) => Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
+export const residentMb = (pid) =>
+  Number(/^Rss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]) / 1024;
 
 /** Sorted copy, quantile by linear interpolation. */
 export function quantile(values, q) {
@@ -133,9 +153,13 @@ export function figure(samples) {
 }
 
 /* CALLs of the server and bytes of the shards per request that was answered, where they were counted. */
-const costPerRequest = (runs) => (runs[0].calls === undefined ? {}
-  : { calls: figure(runs.map((run) => run.calls / Math.max(1, run.right))),
-    db_bytes: figure(runs.map((run) => run.db_bytes / Math.max(1, run.right))) });
+const costPerRequest = (runs) =>
+  runs[0].calls === undefined
+    ? {}
+    : {
+        calls: figure(runs.map((run) => run.calls / Math.max(1, run.right))),
+        db_bytes: figure(runs.map((run) => run.db_bytes / Math.max(1, run.right))),
+      };
 
 /** What the windows of several runs say together. */
 export function summary(runs) {
@@ -145,11 +169,18 @@ export function summary(runs) {
   const latency = (name) => figure(windows.map((w) => w.latency[name] / 1000));
   return {
     per_s: figure(windows.map((w) => w.per_s)),
-    p50_ms: latency("p50_us"), p99_ms: latency("p99_us"), p999_ms: latency("p999_us"), max_ms: latency("max_us"),
+    p50_ms: latency("p50_us"),
+    p99_ms: latency("p99_us"),
+    p999_ms: latency("p999_us"),
+    max_ms: latency("max_us"),
     cpu_us: Object.fromEntries(Object.keys(windows[0].cpu_s).map((name) => [name, per(name)])),
-    changed: sum("changed"), right: sum("right"), refused: sum("refused"),
+    changed: sum("changed"),
+    right: sum("right"),
+    refused: sum("refused"),
     refusal: Math.max(...runs.map(({ refusal }) => refusal ?? 0)),
-    connections: runs[0].connections, rate: runs[0].rate, ...costPerRequest(runs),
+    connections: runs[0].connections,
+    rate: runs[0].rate,
+    ...costPerRequest(runs),
     curve: runs[0].curve,
   };
 }

@@ -18,10 +18,17 @@ const WRITES_AND_READS = "hot-like likes feed user works favorites";
 /* Name and environment of each run. */
 const runs = [
   ...list("SHARDS", "1 2 4 8").map((n) => ({ name: `${n} shards`, BENCH_SHARDS: n, BENCH_ONLY: WRITES_AND_READS })),
-  ...list("DATA", "10").map((n) => ({ name: `data x ${n}`, BENCH_USERS: n * small.USERS, BENCH_VIDEOS: n * small.VIDEOS,
-    BENCH_ONLY: WRITES_AND_READS })),
-  ...list("CONNECTIONS", "100 1000 10000").map((n) => ({ name: `${n} connections`, BENCH_CONNECTIONS: n,
-    BENCH_ONLY: "ping likes user" })),
+  ...list("DATA", "10").map((n) => ({
+    name: `data x ${n}`,
+    BENCH_USERS: n * small.USERS,
+    BENCH_VIDEOS: n * small.VIDEOS,
+    BENCH_ONLY: WRITES_AND_READS,
+  })),
+  ...list("CONNECTIONS", "100 1000 10000").map((n) => ({
+    name: `${n} connections`,
+    BENCH_CONNECTIONS: n,
+    BENCH_ONLY: "ping likes user",
+  })),
 ];
 
 function run({ name, ...settings }) {
@@ -42,12 +49,30 @@ function run({ name, ...settings }) {
 /* One line per row and setting: the first side of each. */
 function table(results) {
   const names = [...new Set(results.flatMap(({ result }) => result.rows.map((row) => row.name)))];
-  const lines = names.flatMap((row) => results.flatMap(({ name, result }) => {
-    const side = Object.values(result.rows.find((r) => r.name === row)?.sides ?? {})[0];
-    return side ? [[row, name, median(side.per_s), median(side.p99_ms), median(side.calls), median(side.db_bytes),
-      median(side.cpu_us.server), median(side.cpu_us.MariaDB), String(side.refused)]] : [];
-  }));
-  return columns([["row", "setting", "per s", "p99 ms", "CALLs", "SQL bytes", "server us", "MariaDB us", "refused"], ...lines]);
+  const lines = names.flatMap((row) =>
+    results.flatMap(({ name, result }) => {
+      const side = Object.values(result.rows.find((r) => r.name === row)?.sides ?? {})[0];
+      return side
+        ? [
+            [
+              row,
+              name,
+              median(side.per_s),
+              median(side.p99_ms),
+              median(side.calls),
+              median(side.db_bytes),
+              median(side.cpu_us.server),
+              median(side.cpu_us.MariaDB),
+              String(side.refused),
+            ],
+          ]
+        : [];
+    }),
+  );
+  return columns([
+    ["row", "setting", "per s", "p99 ms", "CALLs", "SQL bytes", "server us", "MariaDB us", "refused"],
+    ...lines,
+  ]);
 }
 
 mkdirSync(dir, { recursive: true });

@@ -15,8 +15,17 @@ import { recountEdges } from "../bench/recount.js";
 import { figure } from "../bench/run.js";
 import { multipart, percent, urlencode } from "../lib/api.js";
 import {
-  duplicates, expositionProblems, mailboxProblems, quantile, slotOfId, slotOfName, strayRows, timeOfId, unevenness,
-  versionsBackwards, walkProblems,
+  duplicates,
+  expositionProblems,
+  mailboxProblems,
+  quantile,
+  slotOfId,
+  slotOfName,
+  strayRows,
+  timeOfId,
+  unevenness,
+  versionsBackwards,
+  walkProblems,
 } from "../lib/checks.js";
 import { Cluster } from "../lib/cluster.js";
 import { Contract } from "../lib/contract.js";
@@ -31,7 +40,10 @@ const contract = new Contract();
 function answer(body, { method = "GET", path = "/douyin/feed/", status = 200, headers = {} } = {}) {
   const bytes = Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   return {
-    method, path, status, body: bytes,
+    method,
+    path,
+    status,
+    body: bytes,
     headers: { "content-type": "application/json", "content-length": String(bytes.length), ...headers },
   };
 }
@@ -76,9 +88,17 @@ test("the judge refuses: a redirect, a wrong type, a wrong length, 405 without A
 test("the judge refuses ids at 2^53 and relative URLs", () => {
   const user = contract.problems.bind(contract, "#/components/schemas/User");
   const good = {
-    id: 2 ** 53 - 1, name: "a", follow_count: 0, follower_count: 0, is_follow: false,
-    avatar: "http://h/a.png", background_image: "http://h/b.png", signature: "s", total_favorited: 0,
-    work_count: 0, favorite_count: 0,
+    id: 2 ** 53 - 1,
+    name: "a",
+    follow_count: 0,
+    follower_count: 0,
+    is_follow: false,
+    avatar: "http://h/a.png",
+    background_image: "http://h/b.png",
+    signature: "s",
+    total_favorited: 0,
+    work_count: 0,
+    favorite_count: 0,
   };
   assert.equal(user(good), "");
   assert.notEqual(user({ ...good, id: 2 ** 53 }), "");
@@ -98,7 +118,13 @@ test("the placement checker flags a planted stray row", () => {
 });
 
 test("the walk checker flags a repeated, a skipped and a misplaced video", () => {
-  const pages = [[{ id: 3, at: 30 }, { id: 2, at: 20 }], [{ id: 1, at: 10 }]];
+  const pages = [
+    [
+      { id: 3, at: 30 },
+      { id: 2, at: 20 },
+    ],
+    [{ id: 1, at: 10 }],
+  ];
   assert.deepEqual(walkProblems(pages, [1, 2, 3]), []);
   assert.deepEqual(walkProblems([...pages, [{ id: 2, at: 10 }]], [1, 2, 3]), ["twice: 2"]);
   assert.deepEqual(walkProblems(pages, [1, 2, 3, 4]), ["missing: 4"]);
@@ -112,9 +138,18 @@ test("the mailbox checker flags numbers that are missing or reused, and copies t
   const second = { seq: 2, message_id: 12, text: "b" };
   const good = [message(), copy(), message(second), copy(second)];
   assert.deepEqual(mailboxProblems(good), []);
-  assert.deepEqual(mailboxProblems([...good, message({ user_id: 2, peer_id: 1 }), copy({ user_id: 1, peer_id: 2 })]), []);
-  const bad = [good.slice(0, 3), good.slice(2), [...good, copy({ message_id: 13, seq: 2 })], [...good, message({ seq: 3 }), copy({ seq: 3 })],
-    [message(), copy({ text: "b" })], [message(), copy({ message_id: 12 })]];
+  assert.deepEqual(
+    mailboxProblems([...good, message({ user_id: 2, peer_id: 1 }), copy({ user_id: 1, peer_id: 2 })]),
+    [],
+  );
+  const bad = [
+    good.slice(0, 3),
+    good.slice(2),
+    [...good, copy({ message_id: 13, seq: 2 })],
+    [...good, message({ seq: 3 }), copy({ seq: 3 })],
+    [message(), copy({ text: "b" })],
+    [message(), copy({ message_id: 12 })],
+  ];
   for (const messages of bad) assert.notDeepEqual(mailboxProblems(messages), [], JSON.stringify(messages));
 });
 
@@ -147,7 +182,10 @@ test("parameters are encoded byte by byte", () => {
   assert.equal(percent(Buffer.from([0, 0xff])), "%00%ff");
   assert.equal(urlencode({ a: 1, b: undefined, c: "" }), "a=1&c=");
   const { body } = multipart([["a", "1"], { name: "f", filename: "x", data: Buffer.from([0, 1]) }], "B");
-  assert.match(body.toString("latin1"), /^--B\r\n.*name="a"\r\n\r\n1\r\n--B\r\n.*filename="x"\r\n.*\r\n\r\n\0\x01\r\n--B--\r\n$/s);
+  assert.match(
+    body.toString("latin1"),
+    /^--B\r\n.*name="a"\r\n\r\n1\r\n--B\r\n.*filename="x"\r\n.*\r\n\r\n\0\x01\r\n--B--\r\n$/s,
+  );
 });
 
 test("answers on a raw socket are told apart", () => {
@@ -158,8 +196,17 @@ test("answers on a raw socket are told apart", () => {
 });
 
 test("rows of all result sets, with integers as numbers; literals that nothing can end", () => {
-  const sets = [{ names: ["a", "b"], rows: [["1", "x\ty"], [null, "9007199254740993"]] }, { names: ["c"], rows: [] },
-    { names: ["a"], rows: [["-5"], [""]] }];
+  const sets = [
+    {
+      names: ["a", "b"],
+      rows: [
+        ["1", "x\ty"],
+        [null, "9007199254740993"],
+      ],
+    },
+    { names: ["c"], rows: [] },
+    { names: ["a"], rows: [["-5"], [""]] },
+  ];
   assert.deepEqual(rowsFrom(sets), [{ a: 1, b: "x\ty" }, { a: null, b: "9007199254740993" }, { a: -5 }, { a: "" }]);
   assert.equal(literal("a'b"), "X'612762'");
   assert.equal(literal(""), "''");
@@ -199,7 +246,9 @@ async function echoShard() {
       }
     });
   });
-  await new Promise((done) => { server.listen(0, "127.0.0.1", done); });
+  await new Promise((done) => {
+    server.listen(0, "127.0.0.1", done);
+  });
   return { seen, port: server.address().port, stop: () => server.close() };
 }
 
@@ -211,8 +260,7 @@ test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => 
     await connection.send(packet(0, [0x03], text));
     return connection;
   };
-  const answered = (connection) =>
-    until("an answer", () => connection.received.length > 0, { everyMs: 5 });
+  const answered = (connection) => until("an answer", () => connection.received.length > 0, { everyMs: 5 });
   try {
     const plain = await say("CALL plain()");
     await answered(plain);
@@ -284,8 +332,14 @@ test("a report of a sanitizer in a server's log fails the file, also when the di
     const cluster = new Cluster();
     const dir = mkdtempSync(join(tmpdir(), "doushard-test-"));
     const server = { name: "server1", child: {}, running: false, stop: () => ({ code: 0 }), logText: () => log };
-    Object.assign(cluster, { local: true, dir, env: { ...process.env, DOUSHARD_VAR: dir }, servers: [server], shards: [],
-      guard: { stdin: { destroy() {} } } });
+    Object.assign(cluster, {
+      local: true,
+      dir,
+      env: { ...process.env, DOUSHARD_VAR: dir },
+      servers: [server],
+      shards: [],
+      guard: { stdin: { destroy() {} } },
+    });
     return cluster.down({ last: false }).finally(() => rmSync(dir, { recursive: true, force: true }));
   };
   try {
@@ -301,7 +355,10 @@ test("a report of a sanitizer in a server's log fails the file, also when the di
 });
 
 test("waiting in vain says what for", async () => {
-  await assert.rejects(until("godot", () => false, { timeoutMs: 30, everyMs: 5 }), /godot/);
+  await assert.rejects(
+    until("godot", () => false, { timeoutMs: 30, everyMs: 5 }),
+    /godot/,
+  );
 });
 
 /* Shards that answer what the recount asks: `forward` and `backward` are states of [user 1, user 2, ..] at video 9. */
@@ -319,10 +376,23 @@ test("a benchmark whose likes are not there is noticed", async (t) => {
   t.after(() => rmSync(dir, { recursive: true }));
   const states = join(dir, "states");
   writeFileSync(states, Buffer.from([...Array(24).fill(0), 1, 0, 0, 2])); /* on, off, never sent, nobody knows */
-  const script = { states, pairs: [[1, 9], [2, 9], [3, 9], [4, 9]] };
+  const script = {
+    states,
+    pairs: [
+      [1, 9],
+      [2, 9],
+      [3, 9],
+      [4, 9],
+    ],
+  };
   const recount = (rows) =>
-    recountEdges(countedCluster({ changes: 13, forward: [1, 0, null, 1], backward: [1, 0, null, 0], ...rows }),
-      ["favorite", "liker"], script, 10, 3);
+    recountEdges(
+      countedCluster({ changes: 13, forward: [1, 0, null, 1], backward: [1, 0, null, 0], ...rows }),
+      ["favorite", "liker"],
+      script,
+      10,
+      3,
+    );
   assert.equal(await recount({}), 3);
   await assert.rejects(recount({ changes: 12 }), /3 requests were acknowledged, 2 changed a row/);
   await assert.rejects(recount({ forward: [1, 1, null, 1] }), /1 rows of favorite/);
@@ -331,14 +401,40 @@ test("a benchmark whose likes are not there is noticed", async (t) => {
 });
 
 test("of two benchmarks only what is beyond the noise differs", () => {
-  const machine = { processor: "p", kernel: "k", shards: 4, settings: { log_bin: "OFF" }, data: { users: 5, load_s: 1 } };
-  const result = (samples, cpu) => ({ machine, rows: [{ name: "ping", what: "/ping", unit: "requests/s", sides: {
-    "/ping": { per_s: figure(samples), p50_ms: figure([1]), p99_ms: figure([2]), cpu_us: { server: figure(cpu) }, curve: [[100, 0], [900, 0.9]] },
-  } }] });
+  const machine = {
+    processor: "p",
+    kernel: "k",
+    shards: 4,
+    settings: { log_bin: "OFF" },
+    data: { users: 5, load_s: 1 },
+  };
+  const result = (samples, cpu) => ({
+    machine,
+    rows: [
+      {
+        name: "ping",
+        what: "/ping",
+        unit: "requests/s",
+        sides: {
+          "/ping": {
+            per_s: figure(samples),
+            p50_ms: figure([1]),
+            p99_ms: figure([2]),
+            cpu_us: { server: figure(cpu) },
+            curve: [
+              [100, 0],
+              [900, 0.9],
+            ],
+          },
+        },
+      },
+    ],
+  });
   const a = result([100, 101, 99, 100, 130], [10, 10, 10]);
   assert.deepEqual(differences(a, result([100, 98, 101, 102, 80], [10.1, 10.1, 10.1])), []); /* noise; 1 % */
-  assert.deepEqual(differences(a, result([150, 151, 149, 150, 90], [10, 10, 10])),
-    [{ row: "ping", side: "/ping", figure: "per second", a: 100, b: 150, change: 50 }]);
+  assert.deepEqual(differences(a, result([150, 151, 149, 150, 90], [10, 10, 10])), [
+    { row: "ping", side: "/ping", figure: "per second", a: 100, b: 150, change: 50 },
+  ]);
   assert.deepEqual(otherMachine(a, { machine: { ...machine, shards: 2, data: { users: 5, load_s: 9 } } }), ["shards"]);
   const svg = svgOf(a.rows[0]);
   assert.match(svg, /<polyline [^>]*points="[\d., ]+"/);

@@ -20,8 +20,7 @@ after(() => cluster.down());
 const { api } = cluster;
 const local = { skip: cluster.local ? false : "another service is tested" };
 
-const PUBLIC = new Contract(document).operations()
-  .filter(({ item }) => !item.servers);
+const PUBLIC = new Contract(document).operations().filter(({ item }) => !item.servers);
 
 test("the document is valid OpenAPI 3.1", async () => {
   const { valid, errors } = await new Validator().validate(structuredClone(document));
@@ -31,9 +30,13 @@ test("the document is valid OpenAPI 3.1", async () => {
 test("the examples in the document keep its own schemas", () => {
   const contract = new Contract(document);
   let n = 0;
-  const resolve = (node) => (node?.$ref
-    ? node.$ref.slice(2).split("/").reduce((at, key) => at[key], document)
-    : node);
+  const resolve = (node) =>
+    node?.$ref
+      ? node.$ref
+          .slice(2)
+          .split("/")
+          .reduce((at, key) => at[key], document)
+      : node;
   const judge = (pointer, example) => {
     n += 1;
     assert.equal(contract.problems(`${pointer}/schema`, example), "", pointer);
@@ -52,9 +55,11 @@ test("the examples in the document keep its own schemas", () => {
 
 test("the document has every route of the program and no other", local, () => {
   const shown = execFileSync(program(), ["--routes"], { encoding: "utf8" });
-  const routes = [...shown.matchAll(/^\s*(GET|POST|PUT|DELETE|HEAD)\s+(\/\S*)/gm)]
-    .map(([, method, path]) => `${method} ${path.replace(/\/$/, "").replace(/\/[{<*][^/]*$/, "")}`);
-  const written = new Contract(document).operations()
+  const routes = [...shown.matchAll(/^\s*(GET|POST|PUT|DELETE|HEAD)\s+(\/\S*)/gm)].map(
+    ([, method, path]) => `${method} ${path.replace(/\/$/, "").replace(/\/[{<*][^/]*$/, "")}`,
+  );
+  const written = new Contract(document)
+    .operations()
     .map(({ method, template }) => `${method} ${template.replace(/\/$/, "").replace(/\/\{\w+\}$/, "")}`);
   assert.ok(routes.length > 10, shown);
   assert.deepEqual([...new Set(routes)].sort(), [...new Set(written)].sort());
@@ -62,10 +67,15 @@ test("the document has every route of the program and no other", local, () => {
 
 test("the document's codes are those of errors.def", local, () => {
   const text = readFileSync(join(ROOT, "server/request/errors.def"), "utf8");
-  const rows = [...text.matchAll(/^ERR\(\w+,\s*(\d+),\s*(\d+),\s*"(.+)"\)/gm)]
-    .map(([, code, http]) => ({ code: Number(code), http: Number(http) }));
-  const codes = (ok) => rows.filter(({ code, http }) => code !== 0 && (http === 200) === ok)
-    .map(({ code }) => code).sort();
+  const rows = [...text.matchAll(/^ERR\(\w+,\s*(\d+),\s*(\d+),\s*"(.+)"\)/gm)].map(([, code, http]) => ({
+    code: Number(code),
+    http: Number(http),
+  }));
+  const codes = (ok) =>
+    rows
+      .filter(({ code, http }) => code !== 0 && (http === 200) === ok)
+      .map(({ code }) => code)
+      .sort();
   assert.deepEqual([...document.components.schemas.Code.enum].sort(), codes(true));
   assert.deepEqual([...document.components.schemas.Refusal.properties.status_code.enum].sort(), codes(false));
 });
@@ -77,7 +87,9 @@ async function someone() {
     const user = await api.register();
     const published = await api.publish(user.token, uniqueClip(), "a video");
     assert.equal(published.status_code, CODE.OK, JSON.stringify(published));
-    const { video_list: [video] } = await api.list({ user_id: user.id });
+    const {
+      video_list: [video],
+    } = await api.list({ user_id: user.id });
     return { ...user, video };
   })();
   return fixture;
@@ -92,60 +104,75 @@ async function goodRequest(id) {
   const user = await someone();
   const fresh = () => api.register();
   switch (id) {
-    case "ping": return {};
-    case "feed_list": return { token: user.token, latest_time: 0 };
-    case "user_register": return { username: uniqueName(), password: "secret" };
-    case "user_login": return { username: user.name, password: user.password };
-    case "user_logout": return { token: (await fresh()).token };
+    case "ping":
+      return {};
+    case "feed_list":
+      return { token: user.token, latest_time: 0 };
+    case "user_register":
+      return { username: uniqueName(), password: "secret" };
+    case "user_login":
+      return { username: user.name, password: user.password };
+    case "user_logout":
+      return { token: (await fresh()).token };
     case "user_password": {
       const other = await fresh();
       return { token: other.token, old_password: other.password, new_password: "another" };
     }
-    case "user_get": return { user_id: user.id, token: user.token };
-    case "user_profile": return { token: user.token, signature: "I film bears." };
-    case "publish_action": return { token: user.token, title: "another video" };
+    case "user_get":
+      return { user_id: user.id, token: user.token };
+    case "user_profile":
+      return { token: user.token, signature: "I film bears." };
+    case "publish_action":
+      return { token: user.token, title: "another video" };
     case "publish_list":
     case "favorite_list":
     case "relation_follow_list":
     case "relation_follower_list":
-    case "relation_friend_list": return { user_id: user.id, token: user.token };
-    case "favorite_action": return { token: user.token, video_id: user.video.id, action_type: 1 };
+    case "relation_friend_list":
+      return { user_id: user.id, token: user.token };
+    case "favorite_action":
+      return { token: user.token, video_id: user.video.id, action_type: 1 };
     case "comment_action":
       return { token: user.token, video_id: user.video.id, action_type: 1, comment_text: "评论 This is a comment" };
-    case "comment_list": return { token: user.token, video_id: user.video.id };
-    case "relation_action": return { token: user.token, to_user_id: (await someoneElse()).id, action_type: 1 };
+    case "comment_list":
+      return { token: user.token, video_id: user.video.id };
+    case "relation_action":
+      return { token: user.token, to_user_id: (await someoneElse()).id, action_type: 1 };
     case "message_action":
       return { token: user.token, to_user_id: (await someoneElse()).id, action_type: 1, content: "你好 hello" };
-    case "message_chat": return { token: user.token, to_user_id: (await someoneElse()).id, pre_msg_time: 0 };
+    case "message_chat":
+      return { token: user.token, to_user_id: (await someoneElse()).id, pre_msg_time: 0 };
     case "publish_delete": {
       const title = uniqueName("t");
       assert.equal((await api.publish(user.token, uniqueClip(), title)).status_code, CODE.OK);
       const { video_list } = await api.list({ user_id: user.id });
       return { token: user.token, video_id: video_list.find((v) => v.title === title).id };
     }
-    default: throw new Error(`no request for ${id}`);
+    default:
+      throw new Error(`no request for ${id}`);
   }
 }
 
 /* Files have a suite of their own, 32-site. */
-const ENDPOINTS = PUBLIC.filter(({ template, operation }) => !template.includes("{") && !operation.tags.includes("pages"));
+const ENDPOINTS = PUBLIC.filter(
+  ({ template, operation }) => !template.includes("{") && !operation.tags.includes("pages"),
+);
 
 for (const { method, template, operation } of ENDPOINTS) {
   const id = operation.operationId;
-  const parts = (fields) => [
-    { name: "data", filename: "bear.mp4", data: uniqueClip() }, ...Object.entries(fields),
-  ];
-  const ways = id === "publish_action"
-    ? {
-        "in the form": (fields) => ({ multipart: parts(fields) }),
-        "in the query": (fields) => ({ query: fields, multipart: parts({}) }),
-      }
-    : {
-        "in the query": (fields) => ({ query: fields }),
-        "in an urlencoded body": (fields) => ({ form: fields }),
-        "in query and body": (fields) => ({ query: fields, form: fields }),
-        "in a multipart body": (fields) => ({ multipart: Object.entries(fields) }),
-      };
+  const parts = (fields) => [{ name: "data", filename: "bear.mp4", data: uniqueClip() }, ...Object.entries(fields)];
+  const ways =
+    id === "publish_action"
+      ? {
+          "in the form": (fields) => ({ multipart: parts(fields) }),
+          "in the query": (fields) => ({ query: fields, multipart: parts({}) }),
+        }
+      : {
+          "in the query": (fields) => ({ query: fields }),
+          "in an urlencoded body": (fields) => ({ form: fields }),
+          "in query and body": (fields) => ({ query: fields, form: fields }),
+          "in a multipart body": (fields) => ({ multipart: Object.entries(fields) }),
+        };
 
   for (const [where, make] of Object.entries(ways))
     test(`${method} ${template} works with parameters ${where}`, async () => {
@@ -167,9 +194,10 @@ for (const { method, template, operation } of ENDPOINTS) {
     test(`${method} ${template} without ${name} is refused with 200 and all keys`, async () => {
       const fields = await goodRequest(id);
       delete fields[name];
-      const options = id === "publish_action"
-        ? { multipart: name === "data" ? Object.entries(fields) : parts(fields) }
-        : { query: fields };
+      const options =
+        id === "publish_action"
+          ? { multipart: name === "data" ? Object.entries(fields) : parts(fields) }
+          : { query: fields };
       const { status, json } = await api.send(method, template, options);
       assert.equal(status, 200);
       assert.equal(json.status_code, name === "token" ? CODE.AUTH : CODE.PARAM, JSON.stringify(json));
@@ -209,9 +237,26 @@ for (const { method, template, operation } of ENDPOINTS) {
 }
 
 test("an unknown path is 404, also below a known one, and never a file of the server", async () => {
-  const paths = ["/douyin/", "/douyin/nothing/", "/douyin/feed/more", "/douyin/feed//", "/static/", "/static",
-    "/assets/", "/web/", "/static/nothing.mp4", "/static/..%2f..%2fetc%2fpasswd", "/static/%2e%2e/%2e%2e/etc/passwd",
-    "/assets/../openapi.yaml", "/index.html", "/assets/%2e%2e%2fh_user.c", "/metrics", "/livez", "/readyz", "/healthz"];
+  const paths = [
+    "/douyin/",
+    "/douyin/nothing/",
+    "/douyin/feed/more",
+    "/douyin/feed//",
+    "/static/",
+    "/static",
+    "/assets/",
+    "/web/",
+    "/static/nothing.mp4",
+    "/static/..%2f..%2fetc%2fpasswd",
+    "/static/%2e%2e/%2e%2e/etc/passwd",
+    "/assets/../openapi.yaml",
+    "/index.html",
+    "/assets/%2e%2e%2fh_user.c",
+    "/metrics",
+    "/livez",
+    "/readyz",
+    "/healthz",
+  ];
   const port = Number(new URL(api.baseUrl).port);
   for (const path of paths) {
     const connection = await RawConnection.open(port);
@@ -235,7 +280,9 @@ test("ids are accepted in exponent form, as clients that think in doubles send t
   const forms = [
     `${mantissa[0]}.${mantissa.slice(1)}e+${mantissa.length - 1}`,
     `${mantissa[0]}.${mantissa.slice(1)}E${mantissa.length - 1}`,
-    `${mantissa}.0`, `${mantissa}e0`, `${mantissa}0e-1`,
+    `${mantissa}.0`,
+    `${mantissa}e0`,
+    `${mantissa}0e-1`,
   ];
   for (const user_id of forms) {
     const answer = await api.user(user.token, user_id);
@@ -247,8 +294,11 @@ test("ids are accepted in exponent form, as clients that think in doubles send t
 test("an empty value is an absent one", async () => {
   const user = await someone();
   assert.equal((await api.user(user.token, "")).user.id, user.id);
-  const { json } = await api.post("/douyin/user/login/", { username: user.name, password: user.password },
-    { query: { username: "", password: "" } });
+  const { json } = await api.post(
+    "/douyin/user/login/",
+    { username: user.name, password: user.password },
+    { query: { username: "", password: "" } },
+  );
   assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
   const feed = await api.feed({ latest_time: "", token: "" });
   assert.equal(feed.status_code, CODE.OK);
@@ -258,32 +308,58 @@ test("an empty value is an absent one", async () => {
 test("the first non-empty value counts, the query before the body", async () => {
   const user = await someone();
   const other = await api.register();
-  const { json } = await api.get("/douyin/user/", [["user_id", user.id], ["user_id", other.id]],
-    { form: { token: user.token, user_id: other.id } });
+  const { json } = await api.get(
+    "/douyin/user/",
+    [
+      ["user_id", user.id],
+      ["user_id", other.id],
+    ],
+    { form: { token: user.token, user_id: other.id } },
+  );
   assert.equal(json.user.id, user.id);
-  const second = await api.get("/douyin/user/", [["user_id", ""], ["user_id", other.id]],
-    { form: { token: user.token, user_id: user.id } });
+  const second = await api.get(
+    "/douyin/user/",
+    [
+      ["user_id", ""],
+      ["user_id", other.id],
+    ],
+    { form: { token: user.token, user_id: user.id } },
+  );
   assert.equal(second.json.user.id, other.id);
-  const body = await api.get("/douyin/user/", {}, {
-    form: [["token", user.token], ["user_id", ""], ["user_id", other.id], ["user_id", user.id]],
-  });
+  const body = await api.get(
+    "/douyin/user/",
+    {},
+    {
+      form: [
+        ["token", user.token],
+        ["user_id", ""],
+        ["user_id", other.id],
+        ["user_id", user.id],
+      ],
+    },
+  );
   assert.equal(body.json.user.id, other.id);
 });
 
 test("the caller is who the token says, whatever the query claims", async () => {
   const user = await someone();
   const other = await api.register();
-  const answer = await api.post("/douyin/publish/delete/", { token: other.token, video_id: user.video.id },
-    { query: { user_id: user.id, user: user.id, author_id: user.id } });
+  const answer = await api.post(
+    "/douyin/publish/delete/",
+    { token: other.token, video_id: user.video.id },
+    { query: { user_id: user.id, user: user.id, author_id: user.id } },
+  );
   assert.equal(answer.json.status_code, CODE.NOT_YOURS, JSON.stringify(answer.json));
   assert.ok((await api.list({ user_id: user.id })).video_list.some((v) => v.id === user.video.id));
 });
 
 test("unknown parameters and headers are ignored, gzip may be asked for", async () => {
   const user = await someone();
-  const { json } = await api.get("/douyin/user/",
+  const { json } = await api.get(
+    "/douyin/user/",
     { token: user.token, user_id: user.id, is_admin: 1, "a[]": "b", "%00": "x" },
-    { headers: { "X-Whatever": "1", "Accept-Encoding": "gzip", Authorization: "Basic eDp5", Cookie: "a=b" } });
+    { headers: { "X-Whatever": "1", "Accept-Encoding": "gzip", Authorization: "Basic eDp5", Cookie: "a=b" } },
+  );
   assert.equal(json.status_code, CODE.OK);
 });
 
@@ -308,15 +384,20 @@ test("a body that is no form means no body parameters", async () => {
 test("percent signs, plus signs and spaces in the query are read as clients write them", async () => {
   const name = `${uniqueName()} +&=é#`;
   const user = await api.register(name);
-  const { json } = await api.send("POST",
-    `/douyin/user/login/?username=${encodeURIComponent(name).replaceAll("%20", "+")}&password=correct+horse`, {});
+  const { json } = await api.send(
+    "POST",
+    `/douyin/user/login/?username=${encodeURIComponent(name).replaceAll("%20", "+")}&password=correct+horse`,
+    {},
+  );
   assert.equal(json.user_id, user.id, JSON.stringify(json));
 
   const spaced = `${uniqueName()} with spaces`;
   const second = await api.register(spaced);
   const connection = await RawConnection.open(Number(new URL(api.baseUrl).port));
-  await connection.send(`POST /douyin/user/login/?username=${spaced}&password=correct horse HTTP/1.1\r\n` +
-    "Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  await connection.send(
+    `POST /douyin/user/login/?username=${spaced}&password=correct horse HTTP/1.1\r\n` +
+      "Host: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+  );
   const [answer] = await connection.answers(1);
   assert.equal(answer.status, 200);
   assert.equal(JSON.parse(answer.body.toString("utf8")).user_id, second.id, answer.body.toString("utf8"));

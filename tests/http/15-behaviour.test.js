@@ -66,10 +66,17 @@ test("feed and publish/list show flags and counts to whom they concern", async (
   const video = await film();
   ok(await api.like(other.token, video.id));
   ok(await api.follow(other.token, owner.id));
-  for (const [viewer, favorite, follow] of [[other, true, true], [owner, false, false], [third, false, false], [undefined, false, false]]) {
+  for (const [viewer, favorite, follow] of [
+    [other, true, true],
+    [owner, false, false],
+    [third, false, false],
+    [undefined, false, false],
+  ]) {
     const seen = await shown(video, viewer);
     assert.deepEqual([seen.is_favorite, seen.author.is_follow, seen.favorite_count], [favorite, follow, 1]);
-    const feed = ok(await api.feed({ token: viewer?.token, latest_time: 0 })).video_list.find(({ id }) => id === video.id);
+    const feed = ok(await api.feed({ token: viewer?.token, latest_time: 0 })).video_list.find(
+      ({ id }) => id === video.id,
+    );
     if (cluster.local || feed) assert.deepEqual(feed, seen, "the feed says the same");
   }
   ok(await api.follow(other.token, owner.id, 2));
@@ -109,8 +116,15 @@ test("favorite/list: newest like first, for any user with a token, page by page"
   assert.ok(own.video_list.every((v) => v.is_favorite && v.favorite_count === 1));
   const seen = ok(await api.favorites({ user_id: fan.id, token: third.token }));
   assert.deepEqual(ids(seen.video_list), wanted);
-  assert.ok(seen.video_list.every((v) => !v.is_favorite), "another user's flags are his own");
-  assert.deepEqual(ids(ok(await api.favorites({ token: fan.token })).video_list), wanted, "without user_id: the caller");
+  assert.ok(
+    seen.video_list.every((v) => !v.is_favorite),
+    "another user's flags are his own",
+  );
+  assert.deepEqual(
+    ids(ok(await api.favorites({ token: fan.token })).video_list),
+    wanted,
+    "without user_id: the caller",
+  );
   assert.equal((await api.favorites({ user_id: fan.id })).status_code, CODE.AUTH, "a visitor");
 
   const paged = [];
@@ -165,7 +179,10 @@ test("a comment is there at once for everybody, under the id that was answered",
   }
   ok(await api.follow(third.token, other.id));
   const seen = ok(await api.comments({ video_id: video.id, token: third.token })).comment_list;
-  assert.deepEqual(seen.map(({ user }) => user.is_follow), [false, true]);
+  assert.deepEqual(
+    seen.map(({ user }) => user.is_follow),
+    [false, true],
+  );
   ok(await api.follow(third.token, other.id, 2));
 });
 
@@ -237,10 +254,17 @@ test("follow and follower lists: newest first, page by page, with the viewer's f
   ok(await api.follow(hub.token, people[1].id, 2));
   ok(await api.follow(hub.token, people[1].id)); /* the newest again */
   const order = [people[1], people[4], people[3], people[2], people[0]].map(({ id }) => id);
-  for (const [kind, wanted] of [["follow", order], ["follower", people.map(({ id }) => id).reverse()], ["friend", order]]) {
+  for (const [kind, wanted] of [
+    ["follow", order],
+    ["follower", people.map(({ id }) => id).reverse()],
+    ["friend", order],
+  ]) {
     const all = ok(await api.relations(kind, { user_id: hub.id, token: hub.token })).user_list;
     assert.deepEqual(ids(all), wanted, kind);
-    assert.ok(all.every((user) => user.is_follow), "hub follows all of them");
+    assert.ok(
+      all.every((user) => user.is_follow),
+      "hub follows all of them",
+    );
     const paged = [];
     for (let cursor = 0, pages = 0; pages < 9; pages += 1) {
       const page = ok(await api.relations(kind, { user_id: hub.id, token: third.token, limit: 2, cursor }));
@@ -289,9 +313,16 @@ test("a message is there for both at once, and for nobody else", async () => {
   for (const [i, text] of texts.entries()) {
     const [from, to] = i === 1 ? [b, a] : [a, b];
     ok(await api.say(from.token, to.id, text));
-    for (const [user, peer] of [[a, b], [b, a]]) {
+    for (const [user, peer] of [
+      [a, b],
+      [b, a],
+    ]) {
       const list = await chat(user, peer);
-      assert.deepEqual(list.map(({ content }) => content), texts.slice(0, i + 1), "ascending");
+      assert.deepEqual(
+        list.map(({ content }) => content),
+        texts.slice(0, i + 1),
+        "ascending",
+      );
       const last = list.at(-1);
       assert.deepEqual([last.from_user_id, last.to_user_id], [from.id, to.id]);
     }
@@ -320,17 +351,28 @@ test("polling with the last create_time gives what was received since, in ms and
   ok(await api.say(a.token, b.id, "second"));
   ok(await api.say(a.token, b.id, "third"));
   const since = await poll(b, a, first.create_time);
-  assert.deepEqual(since.map(({ content }) => content), ["second", "third"], "not what b sent");
-  assert.deepEqual((await poll(a, b, first.create_time - 1000)).map(({ content }) => content), ["mine"]);
+  assert.deepEqual(
+    since.map(({ content }) => content),
+    ["second", "third"],
+    "not what b sent",
+  );
+  assert.deepEqual(
+    (await poll(a, b, first.create_time - 1000)).map(({ content }) => content),
+    ["mine"],
+  );
   const early = Math.floor(first.create_time / 1000) - 10;
-  assert.deepEqual((await poll(b, a, early)).map(({ content }) => content), ["first", "second", "third"], "seconds");
+  assert.deepEqual(
+    (await poll(b, a, early)).map(({ content }) => content),
+    ["first", "second", "third"],
+    "seconds",
+  );
   assert.equal((await poll(b, a, "garbage")).length, 4, "no time is all");
 });
 
 /** Pages of a chat from QUERY on, by next_cursor until it is 0: arrays of texts. */
 async function pagesOf(query) {
   const pages = [];
-  for (let cursor; cursor !== 0; ) {
+  for (let cursor; cursor !== 0;) {
     assert.ok(pages.length < 20, "there is no end");
     const page = ok(await api.chat({ ...query, cursor: cursor ?? query.cursor }));
     pages.push(page.message_list.map(({ content }) => content));
@@ -360,10 +402,13 @@ test("a long chat: next_cursor leads from the newest to the first message, or fr
   const newest = ok(await api.chat({ ...query, limit: 2 }));
   ok(await api.say(b.token, a.id, "meanwhile"));
   const older = ok(await api.chat({ ...query, limit: 2, cursor: newest.next_cursor }));
-  assert.deepEqual(older.message_list.map(({ content }) => content), texts.slice(2, 4));
+  assert.deepEqual(
+    older.message_list.map(({ content }) => content),
+    texts.slice(2, 4),
+  );
   const since = await pagesOf({ ...query, pre_msg_time: newest.message_list.at(-1).create_time });
   assert.deepEqual(since, [["meanwhile"]]);
-  const wrong = await api.chat({ ...query, cursor: newest.next_cursor - newest.next_cursor % 4 });
+  const wrong = await api.chat({ ...query, cursor: newest.next_cursor - (newest.next_cursor % 4) });
   assert.deepEqual([wrong.status_code, /cursor/.test(wrong.status_msg)], [CODE.PARAM, true]);
 });
 
@@ -376,8 +421,14 @@ test("a poll that does not fit a page goes on by next_cursor with what was recei
     ok(await api.say(b.token, a.id, `got ${i}`));
     ok(await api.say(a.token, b.id, `sent ${i}`));
   }
-  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time }), [["got 0", "got 1"], ["got 2", "got 3"]]);
-  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time, limit: 3 }), [["got 0", "got 1", "got 2"], ["got 3"]]);
+  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time }), [
+    ["got 0", "got 1"],
+    ["got 2", "got 3"],
+  ]);
+  assert.deepEqual(await pagesOf({ ...query, pre_msg_time: create_time, limit: 3 }), [
+    ["got 0", "got 1", "got 2"],
+    ["got 3"],
+  ]);
   /* The same without cursors: each poll asks with the last time it was given. */
   const polled = [];
   for (let pre_msg_time = create_time, list; list?.length !== 0; pre_msg_time = list.at(-1)?.create_time) {
@@ -389,8 +440,10 @@ test("a poll that does not fit a page goes on by next_cursor with what was recei
   const both = cluster.apiOf(await (await cluster.addServer({ chat_poll: "both" })).start());
   const page = ok(await both.chat({ ...query, pre_msg_time: create_time, limit: 5 }));
   const rest = ok(await both.chat({ ...query, cursor: page.next_cursor, limit: 5 }));
-  assert.deepEqual([...page.message_list, ...rest.message_list].map(({ content }) => content),
-    [0, 1, 2, 3].flatMap((i) => [`got ${i}`, `sent ${i}`]));
+  assert.deepEqual(
+    [...page.message_list, ...rest.message_list].map(({ content }) => content),
+    [0, 1, 2, 3].flatMap((i) => [`got ${i}`, `sent ${i}`]),
+  );
   assert.equal(rest.next_cursor, 0);
 });
 
@@ -475,10 +528,18 @@ test("an Idempotency-Key is good for a day; then it is as if it had never been u
   assert.notEqual(second, first);
   for (const work of [say, publish]) ok(await work("same"));
   assert.equal((await register()).status_code, CODE.TAKEN, "a name is good for ever");
-  assert.deepEqual(await rows(), [["same", "same"], ["same", "same"], ["same", "same"]]);
+  assert.deepEqual(await rows(), [
+    ["same", "same"],
+    ["same", "same"],
+    ["same", "same"],
+  ]);
   assert.equal(ok(await comment("same")).comment.id, second);
   for (const work of [comment, say, publish]) assert.equal((await work("other")).status_code, CODE.KEY_REUSED);
   await age(86400000);
   for (const work of [comment, say, publish]) ok(await work("other"));
-  assert.deepEqual(await rows(), [["other", "same", "same"], ["same", "same", "other"], ["other", "same", "same"]]);
+  assert.deepEqual(await rows(), [
+    ["other", "same", "same"],
+    ["same", "same", "other"],
+    ["other", "same", "same"],
+  ]);
 });

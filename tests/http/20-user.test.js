@@ -30,8 +30,19 @@ test("a new user is logged in, shown with defaults, and can log in again", async
   const { user } = await api.user(token);
   assert.deepEqual(
     { ...user, avatar: "", background_image: "", signature: "" },
-    { id, name, follow_count: 0, follower_count: 0, is_follow: false, avatar: "", background_image: "",
-      signature: "", total_favorited: 0, work_count: 0, favorite_count: 0 }
+    {
+      id,
+      name,
+      follow_count: 0,
+      follower_count: 0,
+      is_follow: false,
+      avatar: "",
+      background_image: "",
+      signature: "",
+      total_favorited: 0,
+      work_count: 0,
+      favorite_count: 0,
+    },
   );
   const again = await api.login(name, password);
   assert.equal(again.user_id, id);
@@ -52,8 +63,7 @@ test("the default pictures are there", async () => {
 
 test("a name is given once, also to 20 who ask at the same time", async () => {
   const username = uniqueName("race");
-  const answers = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => register({ username, password: `pass${i}` })));
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => register({ username, password: `pass${i}` })));
   const winners = answers.filter((a) => a.status_code === CODE.OK);
   assert.equal(winners.length, 1, JSON.stringify(answers.map((a) => a.status_code)));
   for (const loser of answers.filter((a) => a.status_code !== CODE.OK)) {
@@ -66,14 +76,26 @@ test("a name is given once, also to 20 who ask at the same time", async () => {
   if (cluster.local) {
     const rows = await cluster.sqlAll(
       `SELECT (SELECT COUNT(*) FROM account WHERE name = '${username}') AS accounts,
-              (SELECT COUNT(*) FROM user WHERE name = '${username}') AS users`);
-    assert.deepEqual(rows.reduce((sum, r) => [sum[0] + r.accounts, sum[1] + r.users], [0, 0]), [1, 1]);
+              (SELECT COUNT(*) FROM user WHERE name = '${username}') AS users`,
+    );
+    assert.deepEqual(
+      rows.reduce((sum, r) => [sum[0] + r.accounts, sum[1] + r.users], [0, 0]),
+      [1, 1],
+    );
   }
 });
 
 test("names differ by case and by accents, and may be in any script", async () => {
   const base = uniqueName();
-  const names = [base, base.toUpperCase(), `${base}é`, `${base}e`, `${base} `, `张伟${base}`.slice(0, 32), "😀".repeat(24) + base.slice(-8)];
+  const names = [
+    base,
+    base.toUpperCase(),
+    `${base}é`,
+    `${base}e`,
+    `${base} `,
+    `张伟${base}`.slice(0, 32),
+    "😀".repeat(24) + base.slice(-8),
+  ];
   const ids = new Set();
   for (const name of names) {
     const { id, token } = await api.register(name);
@@ -93,8 +115,10 @@ test("names and passwords have 1 to 32 code points, whatever their bytes", async
   assert.equal((await api.login(name, password)).user_id, user_id);
   assert.equal((await api.login(name, "密".repeat(31))).status_code, CODE.LOGIN);
   for (const fields of [
-    { username: `${name}x`, password }, { username: "x".repeat(33), password },
-    { username: uniqueName(), password: `${password}x` }, { username: uniqueName(), password: "😀".repeat(33) },
+    { username: `${name}x`, password },
+    { username: "x".repeat(33), password },
+    { username: uniqueName(), password: `${password}x` },
+    { username: uniqueName(), password: "😀".repeat(33) },
   ])
     assert.equal((await register(fields)).status_code, CODE.PARAM, JSON.stringify(fields));
 });
@@ -122,9 +146,13 @@ test("an unknown user costs one scrypt, as a known one does", local, async () =>
   };
   const name = uniqueName();
   assert.equal(await hashes(() => api.register(name, "right")), 1, "register");
-  assert.equal(await hashes(async () => {
-    assert.equal((await register({ username: name, password: "right" })).status_code, CODE.TAKEN);
-  }), 0, "a name that is taken");
+  assert.equal(
+    await hashes(async () => {
+      assert.equal((await register({ username: name, password: "right" })).status_code, CODE.TAKEN);
+    }),
+    0,
+    "a name that is taken",
+  );
   assert.equal(await hashes(() => api.login(name, "right")), 1, "right password");
   assert.equal(await hashes(() => api.login(name, "wrong")), 1, "wrong password");
   assert.equal(await hashes(() => api.login(uniqueName("nobody"), "wrong")), 1, "unknown user");
@@ -134,7 +162,8 @@ test("an unknown user costs one scrypt, as a known one does", local, async () =>
 test("hashes are salted scrypt with their parameters, and no answer shows one", local, async () => {
   const users = await Promise.all([1, 2].map(() => api.register(uniqueName(), "the same")));
   const rows = await cluster.sqlAll(
-    `SELECT user_id, password_hash FROM user WHERE user_id IN (${users.map((u) => u.id)})`);
+    `SELECT user_id, password_hash FROM user WHERE user_id IN (${users.map((u) => u.id)})`,
+  );
   assert.equal(rows.length, 2);
   for (const { password_hash } of rows)
     assert.match(password_hash, /^\$scrypt\$ln=10,r=8,p=1\$[A-Za-z0-9+/_-]{22,}\$[A-Za-z0-9+/_-]{43}$/);
@@ -146,8 +175,9 @@ test("a logout ends that session and no other", async () => {
   const second = (await api.login(name, password)).token;
   assert.equal((await api.user(token)).status_code, CODE.OK);
   assert.equal((await logout(token)).status_code, CODE.OK);
-  await until("the session to end", async () => (await api.user(token)).status_code === CODE.AUTH,
-    { timeoutMs: SESSION_BELIEVED_MS });
+  await until("the session to end", async () => (await api.user(token)).status_code === CODE.AUTH, {
+    timeoutMs: SESSION_BELIEVED_MS,
+  });
   assert.equal((await api.user(second)).user.id, id);
   assert.equal((await logout(token)).status_code, CODE.OK, "a logout may be repeated");
   assert.equal((await api.feed({ token })).status_code, CODE.OK, "the feed is open to all");
@@ -159,8 +189,10 @@ test("another server believes a session 5 s after its logout at the longest", lo
   const { token, id } = await api.register();
   assert.equal((await other.user(token)).user.id, id);
   assert.equal((await logout(token)).status_code, CODE.OK);
-  await until("the other server to notice", async () => (await other.user(token)).status_code === CODE.AUTH,
-    { timeoutMs: SESSION_BELIEVED_MS, everyMs: 100 });
+  await until("the other server to notice", async () => (await other.user(token)).status_code === CODE.AUTH, {
+    timeoutMs: SESSION_BELIEVED_MS,
+    everyMs: 100,
+  });
   assert.equal((await api.user(token)).status_code, CODE.AUTH);
   assert.equal((await server.stop()).code, 0);
 });
@@ -177,19 +209,24 @@ test("a password change ends all sessions but the one it opens", async () => {
   assert.equal(done.user_id, id);
   assert.equal((await api.user(done.token)).user.id, id);
   for (const old of [token, second])
-    await until("the old sessions to end", async () => (await api.user(old)).status_code === CODE.AUTH,
-      { timeoutMs: SESSION_BELIEVED_MS });
+    await until("the old sessions to end", async () => (await api.user(old)).status_code === CODE.AUTH, {
+      timeoutMs: SESSION_BELIEVED_MS,
+    });
   assert.equal((await api.login(name, password)).status_code, CODE.LOGIN);
   assert.equal((await api.login(name, "new one")).user_id, id);
 });
 
 test("of two password changes at the same time one wins", async () => {
   const { name, password, token } = await api.register();
-  const answers = await Promise.all(["first", "second"].map((new_password) =>
-    change({ token, old_password: password, new_password })));
+  const answers = await Promise.all(
+    ["first", "second"].map((new_password) => change({ token, old_password: password, new_password })),
+  );
   const codes = answers.map((a) => a.status_code);
   assert.equal(codes.filter((c) => c === CODE.OK).length, 1, JSON.stringify(codes));
-  assert.ok(codes.some((c) => [CODE.CHANGED, CODE.LOGIN, CODE.AUTH].includes(c)), JSON.stringify(codes));
+  assert.ok(
+    codes.some((c) => [CODE.CHANGED, CODE.LOGIN, CODE.AUTH].includes(c)),
+    JSON.stringify(codes),
+  );
   const winner = ["first", "second"][codes.indexOf(CODE.OK)];
   assert.equal((await api.login(name, winner)).status_code, CODE.OK);
 });
@@ -212,8 +249,12 @@ test("a session that was idle too long, or is past its end, is over", local, asy
   const other = cluster.apiOf(server);
   assert.equal((await other.user(token)).user.id, id);
   const rows = await cluster.sqlAll(
-    `UPDATE session SET seen_at = seen_at - 8 * 86400000 WHERE user_id = ${id}; SELECT ROW_COUNT() AS n`);
-  assert.equal(rows.reduce((sum, r) => sum + r.n, 0), 1);
+    `UPDATE session SET seen_at = seen_at - 8 * 86400000 WHERE user_id = ${id}; SELECT ROW_COUNT() AS n`,
+  );
+  assert.equal(
+    rows.reduce((sum, r) => sum + r.n, 0),
+    1,
+  );
   assert.equal((await other.user(token)).status_code, CODE.AUTH, "idle for 8 days");
   await cluster.sqlAll(`UPDATE session SET seen_at = seen_at + 8 * 86400000 WHERE user_id = ${id}`);
   assert.equal((await other.user(token)).user.id, id);
@@ -238,8 +279,7 @@ test("a session that is used is marked as seen, at most once an hour", local, as
 
 test("a login under stronger parameters stores the password under them, sessions stay", local, async () => {
   const { name, password, token, id } = await api.register();
-  const hash = async () =>
-    (await cluster.sqlAll(`SELECT password_hash AS h FROM user WHERE user_id = ${id}`))[0].h;
+  const hash = async () => (await cluster.sqlAll(`SELECT password_hash AS h FROM user WHERE user_id = ${id}`))[0].h;
   assert.match(await hash(), /ln=10,r=8,p=1/);
   const server = await (await cluster.addServer({ scrypt_ln: 11, scrypt_p: 2 })).start();
   const other = cluster.apiOf(server);
@@ -279,8 +319,9 @@ test("somebody else's Idempotency-Key opens no session: the password must be the
 test("20 registers under one key at the same time are one account", async () => {
   const username = uniqueName();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
-  const answers = await Promise.all(Array.from({ length: 20 }, () =>
-    register({ username, password: "p" }, { headers })));
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => register({ username, password: "p" }, { headers })),
+  );
   assert.deepEqual([...new Set(answers.map((a) => a.status_code))], [CODE.OK]);
   assert.equal(new Set(answers.map((a) => a.user_id)).size, 1);
 });
@@ -300,7 +341,8 @@ const base64url = (data) => Buffer.from(data).toString("base64url");
 const part = (object) => base64url(typeof object === "string" ? object : JSON.stringify(object));
 
 test("of forged and bent tokens none is taken", local, async () => {
-  const line = readFileSync(cluster.files.token_keys, "utf8").split("\n")
+  const line = readFileSync(cluster.files.token_keys, "utf8")
+    .split("\n")
     .find((l) => l.trim() && !l.startsWith("#"));
   const [kid, hex] = line.trim().split(/\s+/);
   const secret = Buffer.from(hex, "hex");
@@ -350,15 +392,17 @@ test("of forged and bent tokens none is taken", local, async () => {
     "another key": sign(head, claims, randomBytes(32)),
     "an empty key": sign(head, claims, Buffer.alloc(0)),
     "the key as text": sign(head, claims, Buffer.from(hex)),
-    "padding": `${h}=.${p}.${s}`,
+    padding: `${h}=.${p}.${s}`,
     "signature with padding": `${h}.${p}.${s}=`,
     "base64 instead of base64url": (() => {
       const letters = Array.from({ length: 4 }, (_, n) => part({ ...claims, x: `${"a".repeat(n)}???>>>` }))
-        .find((text) => /[-_]/.test(text)).replaceAll("_", "/").replaceAll("-", "+");
+        .find((text) => /[-_]/.test(text))
+        .replaceAll("_", "/")
+        .replaceAll("-", "+");
       return `${h}.${letters}.${mac(`${h}.${letters}`)}`;
     })(),
     "loose last bits": `${h}.${p}.${s.slice(0, -1)}${String.fromCharCode(s.charCodeAt(s.length - 1) + 1)}`,
-    "spaces": ` ${token} `,
+    spaces: ` ${token} `,
     "a line break inside": `${h}.\n${p}.${s}`,
     "alg none": `${part({ alg: "none", typ: "JWT", kid })}.${p}.`,
     "alg none with a signature": sign({ ...head, alg: "none" }, claims),
@@ -376,17 +420,21 @@ test("of forged and bent tokens none is taken", local, async () => {
     "an unknown kid": sign({ ...head, kid: "nobody" }, claims),
     "a kid that is a path": sign({ ...head, kid: "../../dev/null" }, claims, Buffer.alloc(0)),
     "a kid that is a number": sign({ ...head, kid: 0 }, claims),
-    "an own key": sign({ ...head, jwk: { kty: "oct", k: base64url("x".repeat(32)) } }, claims, Buffer.from("x".repeat(32))),
-    "jku": sign({ ...head, jku: "http://127.0.0.1:1/keys" }, claims),
-    "x5u": sign({ ...head, x5u: "http://127.0.0.1:1/keys" }, claims),
-    "crit": sign({ ...head, crit: ["exp"] }, claims),
+    "an own key": sign(
+      { ...head, jwk: { kty: "oct", k: base64url("x".repeat(32)) } },
+      claims,
+      Buffer.from("x".repeat(32)),
+    ),
+    jku: sign({ ...head, jku: "http://127.0.0.1:1/keys" }, claims),
+    x5u: sign({ ...head, x5u: "http://127.0.0.1:1/keys" }, claims),
+    crit: sign({ ...head, crit: ["exp"] }, claims),
     "header no object": sign([head], claims),
     "payload no object": sign(head, [claims]),
     "payload no JSON": sign(head, "claims"),
     "payload with a NUL": sign(head, `${JSON.stringify(claims)}\0`),
     "payload twice": sign(head, JSON.stringify(claims) + JSON.stringify(claims)),
     "a claim twice": sign(head, JSON.stringify(claims).replace("{", `{"sub":"${other.id}",`)),
-    "expired": sign(head, { ...claims, iat: now - 1000, exp: now - 120 }),
+    expired: sign(head, { ...claims, iat: now - 1000, exp: now - 120 }),
     "exp 0": sign(head, { ...claims, exp: 0 }),
     "exp -1": sign(head, { ...claims, exp: -1 }),
     "exp 2^63-1": sign(head, JSON.stringify(claims).replace(/"exp":\d+/, '"exp":9223372036854775807')),
@@ -422,15 +470,18 @@ test("of forged and bent tokens none is taken", local, async () => {
   assert.ok(Object.keys(bad).length >= 60, `${Object.keys(bad).length} tokens`);
 
   const taken = [];
-  await parallel(8, Object.entries(bad).map(([name, value]) => async () => {
-    const { json } = await api.post("/douyin/user/logout/", { token: value });
-    if (json.status_code !== CODE.AUTH && !/session that never|user that never|another's (session|id)/.test(name))
-      taken.push(`logout: ${name} -> ${json.status_code}`);
-    const answer = await api.get("/douyin/user/", {}, { form: { token: value } });
-    if (answer.json.status_code !== CODE.AUTH) taken.push(`user: ${name} -> ${JSON.stringify(answer.json)}`);
-    const feed = await api.get("/douyin/feed/", {}, { form: { token: value } });
-    if (feed.json.status_code !== CODE.OK) taken.push(`feed: ${name} -> ${JSON.stringify(feed.json)}`);
-  }));
+  await parallel(
+    8,
+    Object.entries(bad).map(([name, value]) => async () => {
+      const { json } = await api.post("/douyin/user/logout/", { token: value });
+      if (json.status_code !== CODE.AUTH && !/session that never|user that never|another's (session|id)/.test(name))
+        taken.push(`logout: ${name} -> ${json.status_code}`);
+      const answer = await api.get("/douyin/user/", {}, { form: { token: value } });
+      if (answer.json.status_code !== CODE.AUTH) taken.push(`user: ${name} -> ${JSON.stringify(answer.json)}`);
+      const feed = await api.get("/douyin/feed/", {}, { form: { token: value } });
+      if (feed.json.status_code !== CODE.OK) taken.push(`feed: ${name} -> ${JSON.stringify(feed.json)}`);
+    }),
+  );
   assert.deepEqual(taken, []);
   assert.equal((await api.user(token)).user.id, id, "the true token lives through all of this");
 });
@@ -457,15 +508,24 @@ test("who asks matters: required, optional, none", async () => {
 });
 
 test("a queue of passwords that is full answers busy at once, and the rest goes on", local, async () => {
-  const server = await (await cluster.addServer({
-    scrypt_ln: 14, scrypt_p: 4, scrypt_concurrency: 1, scrypt_queue_max: 2,
-  })).start();
+  const server = await (
+    await cluster.addServer({
+      scrypt_ln: 14,
+      scrypt_p: 4,
+      scrypt_concurrency: 1,
+      scrypt_queue_max: 2,
+    })
+  ).start();
   const other = cluster.apiOf(server);
-  const codes = (await Promise.all(Array.from({ length: 24 }, () =>
-    other.login(uniqueName("nobody"), "x")))).map((a) => a.status_code);
+  const codes = (await Promise.all(Array.from({ length: 24 }, () => other.login(uniqueName("nobody"), "x")))).map(
+    (a) => a.status_code,
+  );
   assert.ok(codes.includes(CODE.BUSY), JSON.stringify(codes));
   assert.ok(codes.includes(CODE.LOGIN), JSON.stringify(codes));
-  assert.deepEqual(codes.filter((c) => c !== CODE.BUSY && c !== CODE.LOGIN), []);
+  assert.deepEqual(
+    codes.filter((c) => c !== CODE.BUSY && c !== CODE.LOGIN),
+    [],
+  );
   assert.ok((await other.metric("doushard_password_refused_total")) > 0);
   assert.equal((await other.login(uniqueName("nobody"), "x")).status_code, CODE.LOGIN);
   assert.equal((await server.stop()).code, 0);
@@ -475,21 +535,32 @@ test("a queue of passwords that is full answers busy at once, and the rest goes 
 
 /* LOGIN from the client 198.51.100.HOST, as a proxy on this machine would pass it on. */
 const loginFrom = async (other, host, username, password) =>
-  (await other.post("/douyin/user/login/", { username, password },
-    { headers: { "X-Forwarded-For": `198.51.100.${host}` } })).json;
+  (
+    await other.post(
+      "/douyin/user/login/",
+      { username, password },
+      { headers: { "X-Forwarded-For": `198.51.100.${host}` } },
+    )
+  ).json;
 
 test("wrong passwords are slowed for their sender, and nobody else", local, async () => {
-  const server = await (await cluster.addServer({
-    login_tries: 5, login_wait_max: "10min", trusted_proxies: "127.0.0.1", scrypt_concurrency: 2,
-  })).start();
+  const server = await (
+    await cluster.addServer({
+      login_tries: 5,
+      login_wait_max: "10min",
+      trusted_proxies: "127.0.0.1",
+      scrypt_concurrency: 2,
+    })
+  ).start();
   const other = cluster.apiOf(server);
   const { name, password, id, token } = await api.register();
   let failed = 0;
   const attack = async (username) => {
     const hashes = await other.metric("doushard_password_hashes_total");
     const start = performance.now();
-    const answers = await Promise.all(Array.from({ length: 60 }, (_, i) =>
-      loginFrom(other, 66, username, `guess ${i}`)));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => loginFrom(other, 66, username, `guess ${i}`)),
+    );
     const seconds = (performance.now() - start) / 1000;
     const compared = (await other.metric("doushard_password_hashes_total")) - hashes;
     /* One more after 1 s, another 2 s later, and so on. */
@@ -509,10 +580,14 @@ test("wrong passwords are slowed for their sender, and nobody else", local, asyn
   assert.equal((await loginFrom(other, 67, name, password)).user_id, id, "the owner, from elsewhere");
   assert.equal((await other.user(token)).user.id, id, "the owner's session");
   /* One more each time the wait is over, and then twice as long. */
-  const again = await until("the end of the wait", async () => {
-    const answer = await loginFrom(other, 66, name, "guess");
-    return answer.status_code !== CODE.THROTTLED && answer;
-  }, { everyMs: 100 });
+  const again = await until(
+    "the end of the wait",
+    async () => {
+      const answer = await loginFrom(other, 66, name, "guess");
+      return answer.status_code !== CODE.THROTTLED && answer;
+    },
+    { everyMs: 100 },
+  );
   assert.equal(again.status_code, CODE.LOGIN);
   assert.equal(await other.metric("doushard_logins_failed_total"), failed + 2);
   assert.ok((await other.metric("doushard_logins_throttled_total")) >= 120 - failed);
@@ -540,8 +615,10 @@ test("what a client says of its address counts only behind a proxy that is named
     "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 198.51.100.9\r\n",
   ]) {
     const connection = await RawConnection.open(behind.options.listen_port);
-    await connection.send(`POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\n${headers}` +
-      `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await connection.send(
+      `POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\n${headers}` +
+        `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
     const [answer] = await connection.answers(1);
     codes.push(JSON.parse(answer.body).status_code);
     connection.close();

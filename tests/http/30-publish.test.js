@@ -53,13 +53,17 @@ async function state() {
 function openFiles() {
   const { media_dir, upload_dir } = cluster.server.options;
   const fds = `/proc/${cluster.server.pid}/fd`;
-  return readdirSync(fds).map((fd) => {
-    try {
-      return readlinkSync(join(fds, fd));
-    } catch {
-      return ""; /* closed meanwhile */
-    }
-  }).filter((path) => path.startsWith(`${media_dir}/`) || path.startsWith(`${upload_dir}/`) || /^\/.*\(deleted\)$/.test(path))
+  return readdirSync(fds)
+    .map((fd) => {
+      try {
+        return readlinkSync(join(fds, fd));
+      } catch {
+        return ""; /* closed meanwhile */
+      }
+    })
+    .filter(
+      (path) => path.startsWith(`${media_dir}/`) || path.startsWith(`${upload_dir}/`) || /^\/.*\(deleted\)$/.test(path),
+    )
     .filter((path) => !path.startsWith("/memfd:") && !path.startsWith("/dev/"));
 }
 
@@ -81,8 +85,13 @@ const ORDERS = {
   "file, token, title (as the official client)": (f) => [f.data, f.token, f.title],
   "token, title, file": (f) => [f.token, f.title, f.data],
   "title, file, token": (f) => [f.title, f.data, f.token],
-  "an unknown part and an unknown file before": (f) =>
-    [["comment", "x"], { name: "other", filename: "x.bin", data: randomBytes(5000) }, f.data, f.token, f.title],
+  "an unknown part and an unknown file before": (f) => [
+    ["comment", "x"],
+    { name: "other", filename: "x.bin", data: randomBytes(5000) },
+    f.data,
+    f.token,
+    f.title,
+  ],
 };
 for (const [name, order] of Object.entries(ORDERS))
   test(`parts may come in any order: ${name}`, async () => {
@@ -91,7 +100,8 @@ for (const [name, order] of Object.entries(ORDERS))
     const { json } = await api.send("POST", ACTION, {
       multipart: order({
         data: { name: "data", filename: "bear.mp4", data: clip },
-        token: ["token", author.token], title: ["title", title],
+        token: ["token", author.token],
+        title: ["title", title],
       }),
     });
     assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
@@ -114,16 +124,22 @@ test("token and title may be in the query", async () => {
 test("a chunked upload is an upload", async () => {
   const title = uniqueName("t");
   const clip = media.uniqueClip(200000);
-  const { body, type } = multipart([["token", author.token], ["title", title],
-    { name: "data", filename: "x.mp4", data: clip }]);
+  const { body, type } = multipart([
+    ["token", author.token],
+    ["title", title],
+    { name: "data", filename: "x.mp4", data: clip },
+  ]);
   const url = new URL(api.baseUrl + ACTION);
   const answer = await new Promise((done, failed) => {
-    const req = http.request(url, { method: "POST", headers: { "Content-Type": type, "Transfer-Encoding": "chunked" } },
+    const req = http.request(
+      url,
+      { method: "POST", headers: { "Content-Type": type, "Transfer-Encoding": "chunked" } },
       (res) => {
         const chunks = [];
         res.on("data", (c) => chunks.push(c));
         res.on("end", () => done(JSON.parse(Buffer.concat(chunks).toString("utf8"))));
-      });
+      },
+    );
     req.on("error", failed);
     for (let at = 0; at < body.length; at += 7001) req.write(body.subarray(at, at + 7001));
     req.end();
@@ -135,7 +151,8 @@ test("a chunked upload is an upload", async () => {
 
 test("what is stored is byte for byte what came, whatever its container and index", async () => {
   for (const [name, make, type] of [
-    ["index first", media.clip, /^video\/mp4$/], ["index last", media.clipIndexLast, /^video\/mp4$/],
+    ["index first", media.clip, /^video\/mp4$/],
+    ["index last", media.clipIndexLast, /^video\/mp4$/],
     ["QuickTime", media.clipMov, /^video\/(mp4|quicktime)$/],
   ]) {
     const clip = media.uniqueClip(16, make());
@@ -148,11 +165,20 @@ test("what is stored is byte for byte what came, whatever its container and inde
 });
 
 test("the file's name and declared type say nothing", async () => {
-  for (const [filename, type] of [["bear.mp4", "application/octet-stream"], ["../../../etc/passwd", "text/plain"],
-    ["", "video/mp4"], ["x".repeat(300), "image/png"], ["a;b%00c.exe", "application/x-msdownload"]]) {
+  for (const [filename, type] of [
+    ["bear.mp4", "application/octet-stream"],
+    ["../../../etc/passwd", "text/plain"],
+    ["", "video/mp4"],
+    ["x".repeat(300), "image/png"],
+    ["a;b%00c.exe", "application/x-msdownload"],
+  ]) {
     const title = uniqueName("t");
     const { json } = await api.send("POST", ACTION, {
-      multipart: [{ name: "data", filename, type, data: media.uniqueClip() }, ["token", author.token], ["title", title]],
+      multipart: [
+        { name: "data", filename, type, data: media.uniqueClip() },
+        ["token", author.token],
+        ["title", title],
+      ],
     });
     assert.equal(json.status_code, CODE.OK, `${filename}: ${JSON.stringify(json)}`);
   }
@@ -219,8 +245,11 @@ test("an Idempotency-Key makes a repeated upload one video", async () => {
   const otherFile = await api.publish(user.token, media.uniqueClip(), "once", { headers });
   assert.equal(otherFile.status_code, CODE.KEY_REUSED, JSON.stringify(otherFile));
   const somebody = await api.register();
-  assert.equal((await api.publish(somebody.token, clip, "mine", { headers })).status_code, CODE.OK,
-    "another user's key is another key");
+  assert.equal(
+    (await api.publish(somebody.token, clip, "mine", { headers })).status_code,
+    CODE.OK,
+    "another user's key is another key",
+  );
   assert.equal((await api.list({ user_id: user.id })).video_list.length, 1);
   assert.equal((await api.user(user.token)).user.work_count, 1);
 });
@@ -236,14 +265,14 @@ test("titles have 1 to 128 code points", async () => {
 /* ---- What must not get in ---- */
 
 const HOSTILE = {
-  "nothing": () => Buffer.alloc(0),
+  nothing: () => Buffer.alloc(0),
   "one byte": () => Buffer.from("x"),
   "a text": () => Buffer.from("#!/bin/sh\necho hello\n".repeat(500)),
-  "zeros": () => Buffer.alloc(100000),
-  "noise": () => randomBytes(100000),
+  zeros: () => Buffer.alloc(100000),
+  noise: () => randomBytes(100000),
   "a picture": media.jpeg,
   "an animation": media.gif,
-  "Matroska": media.matroska,
+  Matroska: media.matroska,
   "MPEG-TS": media.transportStream,
   "sound only": media.soundOnly,
   "half a clip": () => media.truncated(0.5),
@@ -257,12 +286,14 @@ const HOSTILE = {
   "a picture bomb": media.pictureBomb,
 };
 for (const [name, make] of Object.entries(HOSTILE))
-  test(`refused and forgotten: ${name}`, local, () => leavesNothing(async () => {
-    const answer = await api.publish(author.token, make(), uniqueName("bad"));
-    const expected = name === "nothing" ? [CODE.FILE, CODE.PARAM] : [CODE.FILE];
-    assert.ok(expected.includes(answer.status_code), JSON.stringify(answer));
-    assert.ok(!/[/\\]|ffmpeg|ffprobe|bwrap|0x/.test(answer.status_msg), answer.status_msg);
-  }));
+  test(`refused and forgotten: ${name}`, local, () =>
+    leavesNothing(async () => {
+      const answer = await api.publish(author.token, make(), uniqueName("bad"));
+      const expected = name === "nothing" ? [CODE.FILE, CODE.PARAM] : [CODE.FILE];
+      assert.ok(expected.includes(answer.status_code), JSON.stringify(answer));
+      assert.ok(!/[/\\]|ffmpeg|ffprobe|bwrap|0x/.test(answer.status_msg), answer.status_msg);
+    }),
+  );
 
 test("a playlist in disguise opens no other file and no connection", local, async () => {
   /* A stored clip, which the playlists below name in every way they can. */
@@ -278,11 +309,20 @@ async function disguises() {
     knocks += 1;
     res.end(secret);
   });
-  await new Promise((done) => { listener.listen(0, "127.0.0.1", done); });
+  await new Promise((done) => {
+    listener.listen(0, "127.0.0.1", done);
+  });
   const stored = cluster.mediaFiles().find((f) => f.endsWith(".mp4"));
   const targets = [
-    path, `file://${path}`, `file:${path}`, stored, stored.split("/").at(-1), `../${stored.split("/").at(-1)}`,
-    `http://127.0.0.1:${listener.address().port}/x.mp4`, "/etc/passwd", "concat:/etc/passwd",
+    path,
+    `file://${path}`,
+    `file:${path}`,
+    stored,
+    stored.split("/").at(-1),
+    `../${stored.split("/").at(-1)}`,
+    `http://127.0.0.1:${listener.address().port}/x.mp4`,
+    "/etc/passwd",
+    "concat:/etc/passwd",
     `subfile,,start,0,end,0,,:${path}`,
   ];
   try {
@@ -298,23 +338,25 @@ async function disguises() {
   assert.equal(knocks, 0);
 }
 
-test("a clip that names another file as its data shows nothing of it", local, () => leavesNothing(async () => {
-  /* A QuickTime data reference (`alis`/`url `) to a file outside, in place of "in this file". */
-  const path = media.onDisk("outside.mp4", media.uniqueClip(64));
-  const clip = Buffer.from(media.clip());
-  const at = clip.indexOf("url \0\0\0\x01");
-  assert.ok(at > 0);
-  clip.writeUInt32BE(0, at + 4); /* flags: the data is elsewhere */
-  const answer = await api.publish(author.token, clip, path);
-  if (answer.status_code === CODE.OK) {
-    /* A reader may ignore the reference and read its own data: then the file is what it was. */
-    const { video_list } = await api.list({ user_id: author.id });
-    assert.equal(sha256((await api.fetch(reach(video_list[0].play_url))).body), sha256(clip));
-    await api.remove(author.token, video_list[0].id);
-    await until("the job", async () => (await cluster.rowCounts(["job"])).job === 0);
-    await cluster.sqlAll(`DELETE FROM video WHERE video_id = ${video_list[0].id}`);
-  } else assert.equal(answer.status_code, CODE.FILE, JSON.stringify(answer));
-}));
+test("a clip that names another file as its data shows nothing of it", local, () =>
+  leavesNothing(async () => {
+    /* A QuickTime data reference (`alis`/`url `) to a file outside, in place of "in this file". */
+    const path = media.onDisk("outside.mp4", media.uniqueClip(64));
+    const clip = Buffer.from(media.clip());
+    const at = clip.indexOf("url \0\0\0\x01");
+    assert.ok(at > 0);
+    clip.writeUInt32BE(0, at + 4); /* flags: the data is elsewhere */
+    const answer = await api.publish(author.token, clip, path);
+    if (answer.status_code === CODE.OK) {
+      /* A reader may ignore the reference and read its own data: then the file is what it was. */
+      const { video_list } = await api.list({ user_id: author.id });
+      assert.equal(sha256((await api.fetch(reach(video_list[0].play_url))).body), sha256(clip));
+      await api.remove(author.token, video_list[0].id);
+      await until("the job", async () => (await cluster.rowCounts(["job"])).job === 0);
+      await cluster.sqlAll(`DELETE FROM video WHERE video_id = ${video_list[0].id}`);
+    } else assert.equal(answer.status_code, CODE.FILE, JSON.stringify(answer));
+  }),
+);
 
 test("the server lives, and its limits hold, after all of that", local, async () => {
   assert.equal((await published()).author.id, author.id);
@@ -333,112 +375,180 @@ test("a file of exactly the limit is taken, one byte more is not", local, async 
   });
 });
 
-test("a body that says beforehand that it is too large is refused before it is sent", local, () => leavesNothing(async () => {
-  const connection = await RawConnection.open(cluster.server.options.listen_port);
-  await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n` +
-    `Content-Length: ${1e12}\r\n\r\n--b\r\n`);
-  const [answer] = await connection.answers(1);
-  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.TOO_LARGE);
-  await connection.closed();
-}));
+test("a body that says beforehand that it is too large is refused before it is sent", local, () =>
+  leavesNothing(async () => {
+    const connection = await RawConnection.open(cluster.server.options.listen_port);
+    await connection.send(
+      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n` +
+        `Content-Length: ${1e12}\r\n\r\n--b\r\n`,
+    );
+    const [answer] = await connection.answers(1);
+    assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.TOO_LARGE);
+    await connection.closed();
+  }),
+);
 
-test("a form field that is too large is refused, and a body that is too large where no file is wanted", local, async () => {
-  await leavesNothing(async () => {
-    const answer = await api.send("POST", ACTION, {
-      multipart: [["token", author.token], ["title", "x".repeat(300000)],
-        { name: "data", filename: "x.mp4", data: media.uniqueClip() }],
+test(
+  "a form field that is too large is refused, and a body that is too large where no file is wanted",
+  local,
+  async () => {
+    await leavesNothing(async () => {
+      const answer = await api.send("POST", ACTION, {
+        multipart: [
+          ["token", author.token],
+          ["title", "x".repeat(300000)],
+          { name: "data", filename: "x.mp4", data: media.uniqueClip() },
+        ],
+      });
+      assert.ok([CODE.PARAM, CODE.TOO_LARGE].includes(answer.json.status_code), JSON.stringify(answer.json));
     });
-    assert.ok([CODE.PARAM, CODE.TOO_LARGE].includes(answer.json.status_code), JSON.stringify(answer.json));
-  });
-  const { json } = await api.post("/douyin/user/login/", { username: "x", password: "x", filler: "x".repeat(100000) });
-  assert.equal(json.status_code, CODE.TOO_LARGE, JSON.stringify(json));
-});
+    const { json } = await api.post("/douyin/user/login/", {
+      username: "x",
+      password: "x",
+      filler: "x".repeat(100000),
+    });
+    assert.equal(json.status_code, CODE.TOO_LARGE, JSON.stringify(json));
+  },
+);
 
-test("without a file, without a token, with a bad token: nothing is left", local, () => leavesNothing(async () => {
-  const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
-  const cases = [
-    [[["token", author.token], ["title", "t"]], CODE.PARAM],
-    [[["token", author.token], ["title", "t"], ["data", "a field, not a file"]], CODE.FILE],
-    [[file, ["title", "t"]], CODE.AUTH],
-    [[["title", "t"], ["token", "bad"], file], CODE.AUTH],
-    [[file, ["token", "bad"], ["title", "t"]], CODE.AUTH],
-    [[file, ["token", author.token]], CODE.PARAM],
-    [[file, ["token", author.token], ["title", ""]], CODE.PARAM],
-  ];
-  for (const [parts, code] of cases) {
-    const { json } = await api.send("POST", ACTION, { multipart: parts });
-    assert.equal(json.status_code, code, `${parts.map((p) => p.name ?? p[0])}: ${JSON.stringify(json)}`);
-  }
-  const { json } = await api.send("POST", ACTION, { form: { token: author.token, title: "t", data: "x" } });
-  assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
-  const broken = multipart([["token", author.token], ["title", "t"], file]);
-  const answer = await api.send("POST", ACTION, { body: broken.body.subarray(10), headers: { "Content-Type": broken.type } });
-  assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, the token, is lost");
-  /* Wherever the token is or would be: it is the body that is wrong. */
-  for (const [what, body, type] of [
-    ["cut at its end", broken.body.subarray(0, broken.body.length - 20), broken.type],
-    ["cut before the token", broken.body.subarray(0, 30), broken.type],
-    ["of another boundary", broken.body, "multipart/form-data; boundary=another"],
-    ["of no boundary", broken.body, "multipart/form-data"],
-  ])
-    for (const query of [{}, { token: author.token, title: "t" }]) {
-      const answer = await api.send("POST", ACTION, { query, body, headers: { "Content-Type": type } });
-      assert.equal(answer.json.status_code, CODE.PARAM, `a body ${what}: ${JSON.stringify(answer.json)}`);
-      assert.match(answer.json.status_msg, /form/, what);
+test("without a file, without a token, with a bad token: nothing is left", local, () =>
+  leavesNothing(async () => {
+    const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
+    const cases = [
+      [
+        [
+          ["token", author.token],
+          ["title", "t"],
+        ],
+        CODE.PARAM,
+      ],
+      [
+        [
+          ["token", author.token],
+          ["title", "t"],
+          ["data", "a field, not a file"],
+        ],
+        CODE.FILE,
+      ],
+      [[file, ["title", "t"]], CODE.AUTH],
+      [[["title", "t"], ["token", "bad"], file], CODE.AUTH],
+      [[file, ["token", "bad"], ["title", "t"]], CODE.AUTH],
+      [[file, ["token", author.token]], CODE.PARAM],
+      [[file, ["token", author.token], ["title", ""]], CODE.PARAM],
+    ];
+    for (const [parts, code] of cases) {
+      const { json } = await api.send("POST", ACTION, { multipart: parts });
+      assert.equal(json.status_code, code, `${parts.map((p) => p.name ?? p[0])}: ${JSON.stringify(json)}`);
     }
-}));
+    const { json } = await api.send("POST", ACTION, { form: { token: author.token, title: "t", data: "x" } });
+    assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
+    const broken = multipart([["token", author.token], ["title", "t"], file]);
+    const answer = await api.send("POST", ACTION, {
+      body: broken.body.subarray(10),
+      headers: { "Content-Type": broken.type },
+    });
+    assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, the token, is lost");
+    /* Wherever the token is or would be: it is the body that is wrong. */
+    for (const [what, body, type] of [
+      ["cut at its end", broken.body.subarray(0, broken.body.length - 20), broken.type],
+      ["cut before the token", broken.body.subarray(0, 30), broken.type],
+      ["of another boundary", broken.body, "multipart/form-data; boundary=another"],
+      ["of no boundary", broken.body, "multipart/form-data"],
+    ])
+      for (const query of [{}, { token: author.token, title: "t" }]) {
+        const answer = await api.send("POST", ACTION, { query, body, headers: { "Content-Type": type } });
+        assert.equal(answer.json.status_code, CODE.PARAM, `a body ${what}: ${JSON.stringify(answer.json)}`);
+        assert.match(answer.json.status_msg, /form/, what);
+      }
+  }),
+);
 
 /* ---- A token that comes before the file ---- */
 
 /** TOKEN with other CLAIMS, signed as the service would. */
 function signed(token, claims) {
-  const line = readFileSync(cluster.files.token_keys, "utf8").split("\n").find((l) => l.trim() && !l.startsWith("#"));
+  const line = readFileSync(cluster.files.token_keys, "utf8")
+    .split("\n")
+    .find((l) => l.trim() && !l.startsWith("#"));
   const [head, body] = token.split(".");
   const changed = { ...JSON.parse(Buffer.from(body, "base64url")), ...claims };
   const text = `${head}.${Buffer.from(JSON.stringify(changed)).toString("base64url")}`;
-  return `${text}.${createHmac("sha256", Buffer.from(line.trim().split(/\s+/)[1], "hex")).update(text).digest("base64url")}`;
+  return `${text}.${createHmac("sha256", Buffer.from(line.trim().split(/\s+/)[1], "hex"))
+    .update(text)
+    .digest("base64url")}`;
 }
 
 /** Begin an upload that stops in the middle of its file; resolves to the connection. */
 async function beginUpload({ query = "", headers = "", before = [] }) {
-  const { body, boundary } = multipart([...before, { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) }]);
+  const { body, boundary } = multipart([
+    ...before,
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) },
+  ]);
   const connection = await RawConnection.open(cluster.server.options.listen_port);
-  await connection.send(`POST ${ACTION}${query} HTTP/1.1\r\nHost: x\r\n${headers}` +
-    `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  await connection.send(
+    `POST ${ACTION}${query} HTTP/1.1\r\nHost: x\r\n${headers}` +
+      `Content-Type: multipart/form-data; boundary=${boundary}\r\nContent-Length: ${LIMIT}\r\n\r\n`,
+  );
   await connection.send(body.subarray(0, 200000));
   return connection;
 }
 
-test("a token that is no good and comes before the file ends the upload at once", local, () => leavesNothing(async () => {
-  const now = Math.floor(Date.now() / 1000);
-  const flipped = author.token.slice(0, -5) + (author.token.at(-5) === "A" ? "B" : "A") + author.token.slice(-4);
-  const refused = await api.metric("doushard_tokens_refused_total");
-  let n = 0;
-  for (const bad of ["nonsense", flipped, signed(author.token, { iat: now - 1000, exp: now - 500 }), "x".repeat(5000), "\u00e9"])
-    for (const where of [
-      { query: `?token=${encodeURIComponent(bad)}` },
-      { before: [["title", "t"], ["token", bad]] },
-      { before: [["token", bad], ["token", author.token]] },
-      { before: [["token", bad], ["title", "t"]], headers: `Authorization: Bearer ${author.token}\r\n` },
-    ]) {
-      const connection = await beginUpload(where);
-      const [answer] = await connection.answers(1);
-      const json = JSON.parse(answer.body);
-      assert.equal(json.status_code, CODE.AUTH, `${JSON.stringify(where).slice(0, 200)}: ${JSON.stringify(json)}`);
-      assert.equal(answer.status, 200);
-      assert.equal(answer.headers.connection?.toLowerCase(), "close");
-      assert.match(answer.headers["content-type"], /^application\/json/);
-      await connection.closed();
-      n += 1;
-    }
-  assert.equal((await api.metric("doushard_tokens_refused_total")) - refused, n);
-  await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
-}));
+test("a token that is no good and comes before the file ends the upload at once", local, () =>
+  leavesNothing(async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const flipped = author.token.slice(0, -5) + (author.token.at(-5) === "A" ? "B" : "A") + author.token.slice(-4);
+    const refused = await api.metric("doushard_tokens_refused_total");
+    let n = 0;
+    for (const bad of [
+      "nonsense",
+      flipped,
+      signed(author.token, { iat: now - 1000, exp: now - 500 }),
+      "x".repeat(5000),
+      "\u00e9",
+    ])
+      for (const where of [
+        { query: `?token=${encodeURIComponent(bad)}` },
+        {
+          before: [
+            ["title", "t"],
+            ["token", bad],
+          ],
+        },
+        {
+          before: [
+            ["token", bad],
+            ["token", author.token],
+          ],
+        },
+        {
+          before: [
+            ["token", bad],
+            ["title", "t"],
+          ],
+          headers: `Authorization: Bearer ${author.token}\r\n`,
+        },
+      ]) {
+        const connection = await beginUpload(where);
+        const [answer] = await connection.answers(1);
+        const json = JSON.parse(answer.body);
+        assert.equal(json.status_code, CODE.AUTH, `${JSON.stringify(where).slice(0, 200)}: ${JSON.stringify(json)}`);
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.connection?.toLowerCase(), "close");
+        assert.match(answer.headers["content-type"], /^application\/json/);
+        await connection.closed();
+        n += 1;
+      }
+    assert.equal((await api.metric("doushard_tokens_refused_total")) - refused, n);
+    await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
+  }),
+);
 
-test("who would send a large body on \"continue\" is told before that its token is no good", local, async () => {
+test('who would send a large body on "continue" is told before that its token is no good', local, async () => {
   const connection = await RawConnection.open(cluster.server.options.listen_port);
-  await connection.send(`POST ${ACTION}?token=nonsense HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n` +
-    `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${LIMIT}\r\n\r\n`);
+  await connection.send(
+    `POST ${ACTION}?token=nonsense HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n` +
+      `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${LIMIT}\r\n\r\n`,
+  );
   const [answer] = await connection.answers(1);
   assert.equal(JSON.parse(answer.body).status_code, CODE.AUTH);
   assert.ok(!connection.received.toString("latin1").includes("100 Continue"));
@@ -447,17 +557,34 @@ test("who would send a large body on \"continue\" is told before that its token 
 
 test("a token that may still be good is waited for", local, async () => {
   const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
-  const send = async (parts, options = {}) => (await api.send("POST", ACTION, {
-    multipart: [...parts, ["title", uniqueName("t")]], ...options })).json.status_code;
+  const send = async (parts, options = {}) =>
+    (
+      await api.send("POST", ACTION, {
+        multipart: [...parts, ["title", uniqueName("t")]],
+        ...options,
+      })
+    ).json.status_code;
   const good = ["token", author.token];
   const basic = { headers: { Authorization: "Basic eDp5" } };
   assert.equal(await send([file, good]), CODE.OK, "as the official client");
   assert.equal(await send([file, good], basic), CODE.OK, "with a header that is no bearer's");
   assert.equal(await send([["token", ""], file, good]), CODE.OK, "an empty one is none");
   assert.equal(await send([good, file, ["token", "bad"]]), CODE.OK, "the first one counts");
-  assert.equal(await send([["token", "bad"], file], { query: { token: author.token } }), CODE.OK, "the query counts first");
-  assert.equal(await send([good, file], { headers: { Authorization: "Bearer bad" } }), CODE.OK, "the field before the header");
-  assert.equal(await send([file], { headers: { Authorization: `Bearer ${author.token}` } }), CODE.OK, "the header alone");
+  assert.equal(
+    await send([["token", "bad"], file], { query: { token: author.token } }),
+    CODE.OK,
+    "the query counts first",
+  );
+  assert.equal(
+    await send([good, file], { headers: { Authorization: "Bearer bad" } }),
+    CODE.OK,
+    "the field before the header",
+  );
+  assert.equal(
+    await send([file], { headers: { Authorization: `Bearer ${author.token}` } }),
+    CODE.OK,
+    "the header alone",
+  );
   const gone = await api.register();
   assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
   assert.equal(await send([["token", gone.token], file]), CODE.AUTH, "a session that is over is known at the end only");
@@ -470,27 +597,43 @@ test("a token that may still be good is waited for", local, async () => {
 
 /* ---- A client that leaves ---- */
 
-test("a client that leaves half-way leaves nothing behind", local, () => leavesNothing(async () => {
-  const { body, type } = multipart([["token", author.token], ["title", "gone"],
-    { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) }]);
-  const head = Buffer.from(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
-    `Content-Length: ${body.length}\r\n\r\n`);
-  const offsets = [0, 1, 100, 400, 65536, 131072, 196608, 262144, body.length - 1];
-  await parallel(4, offsets.flatMap((offset) => ["reset", "close"].map((how) => async () => {
-    const connection = await RawConnection.open(cluster.server.options.listen_port);
-    await connection.send(head);
-    await connection.send(body.subarray(0, offset));
-    connection[how]();
-  })));
-}));
+test("a client that leaves half-way leaves nothing behind", local, () =>
+  leavesNothing(async () => {
+    const { body, type } = multipart([
+      ["token", author.token],
+      ["title", "gone"],
+      { name: "data", filename: "x.mp4", data: media.clipOfSize(300000) },
+    ]);
+    const head = Buffer.from(
+      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` + `Content-Length: ${body.length}\r\n\r\n`,
+    );
+    const offsets = [0, 1, 100, 400, 65536, 131072, 196608, 262144, body.length - 1];
+    await parallel(
+      4,
+      offsets.flatMap((offset) =>
+        ["reset", "close"].map((how) => async () => {
+          const connection = await RawConnection.open(cluster.server.options.listen_port);
+          await connection.send(head);
+          await connection.send(body.subarray(0, offset));
+          connection[how]();
+        }),
+      ),
+    );
+  }),
+);
 
 test("a client that leaves before the answer: the video is there whole or not at all", local, async () => {
   const user = await api.register();
   for (let i = 0; i < 4; i++) {
-    const { body, type } = multipart([["token", user.token], ["title", `gone ${i}`],
-      { name: "data", filename: "x.mp4", data: media.uniqueClip() }]);
+    const { body, type } = multipart([
+      ["token", user.token],
+      ["title", `gone ${i}`],
+      { name: "data", filename: "x.mp4", data: media.uniqueClip() },
+    ]);
     const connection = await RawConnection.open(cluster.server.options.listen_port);
-    await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await connection.send(
+      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
     await connection.send(body);
     connection.reset();
   }
@@ -521,9 +664,16 @@ test("a file is served whole, in parts, and not again to who has it", async () =
 
   const n = clip.length;
   const parts = [
-    ["bytes=0-99", 0, 99], ["bytes=100-199", 100, 199], ["bytes=100-100", 100, 100], [`bytes=${n - 1}-`, n - 1, n - 1],
-    ["bytes=0-", 0, n - 1], ["bytes=-1", n - 1, n - 1], ["bytes=-500", n - 500, n - 1],
-    [`bytes=-${n * 2}`, 0, n - 1], [`bytes=5-${n * 2}`, 5, n - 1], ["bytes=5-99999999999999999999", 5, n - 1],
+    ["bytes=0-99", 0, 99],
+    ["bytes=100-199", 100, 199],
+    ["bytes=100-100", 100, 100],
+    [`bytes=${n - 1}-`, n - 1, n - 1],
+    ["bytes=0-", 0, n - 1],
+    ["bytes=-1", n - 1, n - 1],
+    ["bytes=-500", n - 500, n - 1],
+    [`bytes=-${n * 2}`, 0, n - 1],
+    [`bytes=5-${n * 2}`, 5, n - 1],
+    ["bytes=5-99999999999999999999", 5, n - 1],
     ["Bytes=1-2", 1, 2],
   ];
   for (const [range, from, to] of parts) {
@@ -538,7 +688,16 @@ test("a file is served whole, in parts, and not again to who has it", async () =
     assert.equal(none.status, 416, range);
     assert.equal(none.headers["content-range"], `bytes */${n}`, range);
   }
-  for (const range of ["bytes=5-4", "bytes=a-b", "bytes", "bytes=", "bytes=-", "chunks=0-5", "bytes=0 - 5x", "bytes=--5"]) {
+  for (const range of [
+    "bytes=5-4",
+    "bytes=a-b",
+    "bytes",
+    "bytes=",
+    "bytes=-",
+    "chunks=0-5",
+    "bytes=0 - 5x",
+    "bytes=--5",
+  ]) {
     const all = await get({ Range: range });
     assert.equal(all.status, 200, range);
     assert.equal(all.body.length, n, range);
@@ -590,7 +749,10 @@ test("the list of an author is newest first, in pages that neither skip nor repe
     await published(user, media.uniqueClip(), titles[0]);
   }
   const all = await api.list({ user_id: user.id });
-  assert.deepEqual(all.video_list.map((v) => v.title), titles);
+  assert.deepEqual(
+    all.video_list.map((v) => v.title),
+    titles,
+  );
   assert.equal(all.next_cursor, 0);
   const walked = [];
   let cursor = 0;
@@ -611,7 +773,11 @@ test("a list that is asked for without a limit is capped, and says where to go o
   const other = cluster.apiOf(server);
   for (const limit of [undefined, 2, 1000]) {
     const page = await other.list({ user_id: user.id, limit });
-    assert.deepEqual(page.video_list.map((v) => v.id), ids.slice(0, 2), String(limit));
+    assert.deepEqual(
+      page.video_list.map((v) => v.id),
+      ids.slice(0, 2),
+      String(limit),
+    );
     assert.notEqual(page.next_cursor, 0);
     const rest = await other.list({ user_id: user.id, cursor: page.next_cursor });
     assert.deepEqual([rest.video_list.map((v) => v.id), rest.next_cursor], [ids.slice(2), 0]);
@@ -637,7 +803,10 @@ test("a deleted video is gone from feed and lists at once, its files soon", asyn
 
   assert.equal((await api.remove(user.token, video.id)).status_code, CODE.OK);
   assert.ok(!(await api.feed()).video_list.some((v) => v.id === video.id));
-  assert.deepEqual((await api.list({ user_id: user.id })).video_list.map((v) => v.id), [keep.id]);
+  assert.deepEqual(
+    (await api.list({ user_id: user.id })).video_list.map((v) => v.id),
+    [keep.id],
+  );
   assert.equal((await api.user(user.token)).user.work_count, 1);
   assert.equal((await api.remove(user.token, video.id)).status_code, CODE.OK, "again");
   assert.equal((await api.user(user.token)).user.work_count, 1, "again changes nothing");
@@ -646,7 +815,10 @@ test("a deleted video is gone from feed and lists at once, its files soon", asyn
     await until(`${url} to vanish`, async () => (await api.fetch(reach(url))).status === 404);
   assert.equal((await api.fetch(reach(keep.play_url))).status, 200);
   if (cluster.local) {
-    const name = video.play_url.split("/").at(-1).replace(/\.\w+$/, "");
+    const name = video.play_url
+      .split("/")
+      .at(-1)
+      .replace(/\.\w+$/, "");
     assert.ok(!cluster.mediaFiles().some((f) => f.includes(name)));
     await until("the job to be done", async () => (await cluster.rowCounts(["job"])).job === 0);
   }
@@ -665,7 +837,10 @@ test("the files of a deleted video vanish although the server died in between", 
   const other = await cluster.addServer({ job_poll: "10min" });
   const user = await api.register();
   const video = await published(user);
-  const name = video.play_url.split("/").at(-1).replace(/\.\w+$/, "");
+  const name = video.play_url
+    .split("/")
+    .at(-1)
+    .replace(/\.\w+$/, "");
   /* The first server is stopped so that only one that dies at once can know of the job. */
   const { code } = await cluster.server.stop();
   assert.equal(code, 0);
@@ -697,7 +872,10 @@ test("files that no row names go once they are old, and files that a row names s
   const kept = cluster.mediaFiles();
   /* Many more, so that there are pages of them, of authors on both shards. */
   const title = uniqueName("planted");
-  const planted = await plantVideos(cluster, Array.from({ length: 1500 }, (_, i) => ({ author: idOf(Date.now(), i % 1024), at: Date.now() - i, title })));
+  const planted = await plantVideos(
+    cluster,
+    Array.from({ length: 1500 }, (_, i) => ({ author: idOf(Date.now(), i % 1024), at: Date.now() - i, title })),
+  );
   const leafOf = (name) => join(cluster.server.options.media_dir, name.slice(14, 16), name.slice(16, 18));
   const plant = (name, ending = "mp4") => {
     mkdirSync(leafOf(name), { recursive: true });
@@ -707,8 +885,9 @@ test("files that no row names go once they are old, and files that a row names s
   const named = cluster.mediaFiles();
   assert.equal(named.length, kept.length + planted.length);
   /* Of an author who has a video, of one who has a picture, of nobody. */
-  const unnamed = [author, pictured, { id: idOf(Date.now() + 3600000, 5) }]
-    .map(({ id }) => id.toString(16).padStart(14, "0") + randomBytes(16).toString("hex"));
+  const unnamed = [author, pictured, { id: idOf(Date.now() + 3600000, 5) }].map(
+    ({ id }) => id.toString(16).padStart(14, "0") + randomBytes(16).toString("hex"),
+  );
   for (const name of unnamed) ["mp4", "jpg"].forEach((ending) => plant(name, ending));
 
   assert.equal((await cluster.server.stop()).code, 0);
@@ -718,21 +897,28 @@ test("files that no row names go once they are old, and files that a row names s
   const server = await cluster.addServer({ orphan_age: "1h" });
   await server.start({
     env: {
-      LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", FAKETIME: "+2h", NO_FAKE_STAT: "1",
-      FAKETIME_DONT_FAKE_MONOTONIC: "1", ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:verify_asan_link_order=0`,
+      LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+      FAKETIME: "+2h",
+      NO_FAKE_STAT: "1",
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+      ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ""}:verify_asan_link_order=0`,
     },
   });
   const other = cluster.apiOf(server);
   await cluster.server.start();
-  assert.deepEqual([await other.metric("doushard_sweep_holder"), await api.metric("doushard_sweep_holder")], [1, 0], "one at a time");
-  await until("the search", async () => await other.metric("doushard_sweeps_total") === 1);
+  assert.deepEqual(
+    [await other.metric("doushard_sweep_holder"), await api.metric("doushard_sweep_holder")],
+    [1, 0],
+    "one at a time",
+  );
+  await until("the search", async () => (await other.metric("doushard_sweeps_total")) === 1);
   assert.deepEqual(cluster.mediaFiles().sort(), named.sort());
   assert.equal(await other.metric("doushard_orphans_removed_total"), unnamed.length);
   assert.equal(await other.metric("doushard_sweep_unsure_total"), 0);
   assert.equal(await other.metric("doushard_sweep_files_total"), named.length + 2 * unnamed.length);
   /* All names by pages of 256 of each shard, and those without a row once more. */
   const names = new Set(named.map((path) => path.slice(0, -4))).size;
-  assert.ok(await other.metric("doushard_sweep_pages_total") <= names / 256 + 2 + 1);
+  assert.ok((await other.metric("doushard_sweep_pages_total")) <= names / 256 + 2 + 1);
   assert.equal((await server.stop()).code, 0);
   await cluster.sqlAll(`DELETE FROM video WHERE title = '${title}'`);
   for (const { media: name } of planted) rmSync(join(leafOf(name), `${name}.mp4`));
@@ -744,10 +930,15 @@ test("what a crash left in the upload directory goes at the next start", local, 
   const server = await cluster.addServer({ ...UPLOADS, upload_dir: dir });
   await server.start();
   const user = await api.register();
-  const { body, type } = multipart([["token", user.token], ["title", "x"],
-    { name: "data", filename: "x.mp4", data: media.clipOfSize(500000) }]);
+  const { body, type } = multipart([
+    ["token", user.token],
+    ["title", "x"],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(500000) },
+  ]);
   const connection = await RawConnection.open(server.options.listen_port);
-  await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await connection.send(
+    `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
   await connection.send(body.subarray(0, 400000));
   const other = cluster.apiOf(server);
   await until("the upload to run", async () => (await other.metric("doushard_uploads_running")) === 1);
@@ -761,12 +952,17 @@ test("what a crash left in the upload directory goes at the next start", local, 
 test("as many uploads as allowed, then busy, and the rest goes on", local, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, uploads_max: 2 })).start();
   const other = cluster.apiOf(server);
-  const { body, type } = multipart([["token", author.token], ["title", "held"],
-    { name: "data", filename: "x.mp4", data: media.clipOfSize(200000) }]);
+  const { body, type } = multipart([
+    ["token", author.token],
+    ["title", "held"],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(200000) },
+  ]);
   const held = [];
   for (let i = 0; i < 2; i++) {
     const connection = await RawConnection.open(server.options.listen_port);
-    await connection.send(`POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+    await connection.send(
+      `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+    );
     await connection.send(body.subarray(0, 100000));
     held.push(connection);
   }
@@ -800,51 +996,66 @@ test("what the log says of an upload that fails has the id of its request", loca
 });
 
 /* The head of a publish of BODY, chunked or not. */
-const head = (type, length) => `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
+const head = (type, length) =>
+  `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
   (length === undefined ? "Transfer-Encoding: chunked\r\n\r\n" : `Content-Length: ${length}\r\n\r\n`);
 const chunk = (bytes) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
 
-test("with too little room on the disk uploads are refused before they are sent, and all else goes on", local, async () => {
-  const path = join(cluster.dir, "full.conf");
-  const config = (size) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free = ${size};\n`);
-  config('"1024T"');
-  const server = await cluster.addServer(UPLOADS);
-  const { arguments: usual } = server;
-  server.arguments = () => usual.call(server).filter((flag) => !/^--(config|media-min-free)=/.test(flag)).concat(`--config=${path}`);
-  await server.start();
-  const other = cluster.apiOf(server);
-  for (const length of [300000, undefined]) {
-    const connection = await RawConnection.open(server.options.listen_port);
-    await connection.send(head("multipart/form-data; boundary=b", length));
-    const [answer] = await connection.answers(1);
-    const json = JSON.parse(answer.body.toString("utf8"));
-    assert.equal(json.status_code, CODE.UNAVAILABLE, JSON.stringify(json));
-    assert.match(json.status_msg, /no room/);
-    await connection.closed();
-  }
-  assert.equal(await other.metric("doushard_uploads_no_room_total"), 2);
-  assert.ok((await other.metric("doushard_media_free_bytes")) > 0);
-  assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
-  const { video_list } = await other.list({ user_id: author.id });
-  assert.ok(video_list.length > 0);
-  assert.equal((await other.send("HEAD", reach(video_list[0].play_url), {})).status, 200);
+test(
+  "with too little room on the disk uploads are refused before they are sent, and all else goes on",
+  local,
+  async () => {
+    const path = join(cluster.dir, "full.conf");
+    const config = (size) => writeFileSync(path, `${readFileSync(cluster.config, "utf8")}media_min_free = ${size};\n`);
+    config('"1024T"');
+    const server = await cluster.addServer(UPLOADS);
+    const { arguments: usual } = server;
+    server.arguments = () =>
+      usual
+        .call(server)
+        .filter((flag) => !/^--(config|media-min-free)=/.test(flag))
+        .concat(`--config=${path}`);
+    await server.start();
+    const other = cluster.apiOf(server);
+    for (const length of [300000, undefined]) {
+      const connection = await RawConnection.open(server.options.listen_port);
+      await connection.send(head("multipart/form-data; boundary=b", length));
+      const [answer] = await connection.answers(1);
+      const json = JSON.parse(answer.body.toString("utf8"));
+      assert.equal(json.status_code, CODE.UNAVAILABLE, JSON.stringify(json));
+      assert.match(json.status_msg, /no room/);
+      await connection.closed();
+    }
+    assert.equal(await other.metric("doushard_uploads_no_room_total"), 2);
+    assert.ok((await other.metric("doushard_media_free_bytes")) > 0);
+    assert.equal(await statusOf(`${server.adminUrl}/readyz`), 200);
+    const { video_list } = await other.list({ user_id: author.id });
+    assert.ok(video_list.length > 0);
+    assert.equal((await other.send("HEAD", reach(video_list[0].play_url), {})).status, 200);
 
-  config("0");
-  server.kill("SIGHUP");
-  await until("the reload", async () => (await other.metric("doushard_config_generation")) === 2);
-  assert.equal((await other.publish(author.token, media.uniqueClip(), "room again")).status_code, CODE.OK);
-  await until("the room to be given back", async () => (await other.metric("doushard_uploads_reserved_bytes")) === 0);
-  assert.equal((await server.stop()).code, 0);
-});
+    config("0");
+    server.kill("SIGHUP");
+    await until("the reload", async () => (await other.metric("doushard_config_generation")) === 2);
+    assert.equal((await other.publish(author.token, media.uniqueClip(), "room again")).status_code, CODE.OK);
+    await until("the room to be given back", async () => (await other.metric("doushard_uploads_reserved_bytes")) === 0);
+    assert.equal((await server.stop()).code, 0);
+  },
+);
 
 test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
   const limit = 12 << 20;
   const server = await (await cluster.addServer({ ...UPLOADS, upload_limit: limit, upload_spool_max: 0 })).start();
   const other = cluster.apiOf(server);
-  const reserved = (bytes) => until(`${bytes} bytes to be reserved`,
-    async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes);
-  const { body, type } = multipart([{ name: "data", filename: "x.mp4", data: media.clipOfSize(limit - 1000) },
-    ["token", author.token], ["title", "large"]]);
+  const reserved = (bytes) =>
+    until(
+      `${bytes} bytes to be reserved`,
+      async () => (await other.metric("doushard_uploads_reserved_bytes")) === bytes,
+    );
+  const { body, type } = multipart([
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(limit - 1000) },
+    ["token", author.token],
+    ["title", "large"],
+  ]);
 
   /* Who is known gets room for all that is announced. */
   const first = await RawConnection.open(server.options.listen_port);
@@ -892,10 +1103,14 @@ test("the media program's trouble is not the file's fault and leaves nothing", l
   await broken.stop();
 });
 
-test("the sample clip of the demonstration is a good clip, where it is given", {
-  skip: process.env.SAMPLE_CLIP ? false : "SAMPLE_CLIP names no file",
-}, async () => {
-  const clip = readFileSync(process.env.SAMPLE_CLIP);
-  const video = await published(author, clip);
-  assert.equal(sha256((await api.fetch(reach(video.play_url))).body), sha256(clip));
-});
+test(
+  "the sample clip of the demonstration is a good clip, where it is given",
+  {
+    skip: process.env.SAMPLE_CLIP ? false : "SAMPLE_CLIP names no file",
+  },
+  async () => {
+    const clip = readFileSync(process.env.SAMPLE_CLIP);
+    const video = await published(author, clip);
+    assert.equal(sha256((await api.fetch(reach(video.play_url))).body), sha256(clip));
+  },
+);

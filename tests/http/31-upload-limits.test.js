@@ -19,11 +19,23 @@ const { api } = cluster;
 const author = await api.register();
 
 /** Begin a publish of LENGTH bytes and send the first SENT of its file; resolves to the connection. */
-async function begin({ port = cluster.server.options.listen_port, length = 256 * MEGABYTE, sent = 1000, from, token, path = ACTION, name = "data" } = {}) {
+async function begin({
+  port = cluster.server.options.listen_port,
+  length = 256 * MEGABYTE,
+  sent = 1000,
+  from,
+  token,
+  path = ACTION,
+  name = "data",
+} = {}) {
   const { body, type } = multipart([{ name, filename: "x.mp4", data: media.clipOfSize(Math.max(sent, 40000)) }]);
   const connection = await RawConnection.open(port);
-  await connection.send(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n` +
-    (from ? `X-Forwarded-For: ${from}\r\n` : "") + (token ? `Authorization: Bearer ${token}\r\n` : "") + "\r\n");
+  await connection.send(
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${length}\r\n` +
+      (from ? `X-Forwarded-For: ${from}\r\n` : "") +
+      (token ? `Authorization: Bearer ${token}\r\n` : "") +
+      "\r\n",
+  );
   await connection.send(body.subarray(0, 200 + sent));
   return connection;
 }
@@ -38,7 +50,10 @@ async function uploads(user = author, from = "198.51.100.99", of = api) {
   const title = () => ["title", uniqueName("t")];
   const send = async (parts) =>
     (await of.send("POST", ACTION, { multipart: parts, headers: { "X-Forwarded-For": from } })).json.status_code;
-  return { behind: await send([file, title(), ["token", user.token]]), before: await send([["token", user.token], title(), file]) };
+  return {
+    behind: await send([file, title(), ["token", user.token]]),
+    before: await send([["token", user.token], title(), file]),
+  };
 }
 
 test("32 who announce 256 MiB each take room for what they have sent, and others upload meanwhile", async () => {
@@ -124,8 +139,13 @@ test("a stale token in the header does not end an upload that has a good one beh
   assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
   for (const stale of [gone.token, "nonsense", `${gone.token.slice(0, -3)}AAA`]) {
     const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
-    const send = async (parts) => (await api.send("POST", ACTION, {
-      multipart: [["title", uniqueName("t")], file, ...parts], headers: { Authorization: `Bearer ${stale}` } })).json.status_code;
+    const send = async (parts) =>
+      (
+        await api.send("POST", ACTION, {
+          multipart: [["title", uniqueName("t")], file, ...parts],
+          headers: { Authorization: `Bearer ${stale}` },
+        })
+      ).json.status_code;
     assert.equal(await send([["token", author.token]]), CODE.OK, stale);
     assert.equal(await send([]), CODE.AUTH, "without one it is what counts");
   }

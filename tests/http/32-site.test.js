@@ -18,9 +18,11 @@ const port = Number(new URL(api.baseUrl).port);
 
 const ROOTS = [join(ROOT, "server/api/site"), join(ROOT, "server/web/dist")];
 /* [[path, contents]] of all files, by what is in the repository. */
-const FILES = ROOTS.flatMap((root) => readdirSync(root, { recursive: true })
-  .filter((name) => name !== "SOURCES" && statSync(join(root, name)).isFile())
-  .map((name) => [`/${name}`.replace(/\/index\.html$/, "/"), readFileSync(join(root, name))]));
+const FILES = ROOTS.flatMap((root) =>
+  readdirSync(root, { recursive: true })
+    .filter((name) => name !== "SOURCES" && statSync(join(root, name)).isFile())
+    .map((name) => [`/${name}`.replace(/\/index\.html$/, "/"), readFileSync(join(root, name))]),
+);
 const gzipped = { headers: { "Accept-Encoding": "gzip" } };
 
 const etagOf = async (path, options) => {
@@ -48,15 +50,25 @@ test("every file of the repository is served under its path, as it is and compre
       assert.equal(packed.headers.vary, undefined, path);
     }
   }
-  assert.ok(FILES.some(([path]) => path === "/"), "there is a page");
-  assert.ok(FILES.some(([path]) => path.startsWith("/web/")), "which has parts");
+  assert.ok(
+    FILES.some(([path]) => path === "/"),
+    "there is a page",
+  );
+  assert.ok(
+    FILES.some(([path]) => path.startsWith("/web/")),
+    "which has parts",
+  );
 });
 
 test("text is compressed where that is shorter, pictures are not", async () => {
   for (const [path] of FILES) {
     const { headers } = await api.send("GET", path, gzipped);
     if (/^(text\/(html|javascript|css)|application\/json|image\/(png|jpeg))/.test(headers["content-type"]))
-      assert.equal(headers["content-encoding"], !headers["content-type"].startsWith("image/") ? "gzip" : undefined, path);
+      assert.equal(
+        headers["content-encoding"],
+        !headers["content-type"].startsWith("image/") ? "gzip" : undefined,
+        path,
+      );
   }
 });
 
@@ -70,9 +82,16 @@ test("what has its contents in its name is kept for ever, pages are asked for ea
   }
 });
 
-const types = { "/": "text/html; charset=utf-8", "/docs/": "text/html; charset=utf-8", "/favicon.ico": "image/x-icon",
-  "/robots.txt": "text/plain; charset=utf-8", "/openapi.json": "application/json", "/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-  "/docs/swagger-ui.css": "text/css; charset=utf-8", "/assets/avatar.png": "image/png" };
+const types = {
+  "/": "text/html; charset=utf-8",
+  "/docs/": "text/html; charset=utf-8",
+  "/favicon.ico": "image/x-icon",
+  "/robots.txt": "text/plain; charset=utf-8",
+  "/openapi.json": "application/json",
+  "/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+  "/docs/swagger-ui.css": "text/css; charset=utf-8",
+  "/assets/avatar.png": "image/png",
+};
 for (const [path, type] of Object.entries(types))
   test(`${path} is ${type}`, async () => {
     assert.equal((await api.send("GET", path)).headers["content-type"], type);
@@ -83,26 +102,40 @@ test("/openapi.json is the description of the repository, small on its way, and 
   assert.deepEqual(json, readDocument());
   assert.equal(headers["content-encoding"], "gzip");
   assert.ok(body.length < 20000);
-  const again = await api.send("GET", "/openapi.json", { headers: { ...gzipped.headers, "If-None-Match": headers.etag } });
+  const again = await api.send("GET", "/openapi.json", {
+    headers: { ...gzipped.headers, "If-None-Match": headers.etag },
+  });
   assert.equal(again.status, 304);
 });
 
 test("the page about the API loads nothing but what is there, and Swagger UI says under which licence it is", async () => {
   const page = (await api.send("GET", "/docs/")).body.toString();
   const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url);
-  for (const part of ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js"]) assert.ok(parts.includes(part), part);
+  for (const part of ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js"])
+    assert.ok(parts.includes(part), part);
   for (const url of parts) assert.equal((await api.send("GET", url)).status, 200, url);
   assert.match((await api.send("GET", "/docs/licenses.txt")).body.toString(), /Apache License/);
   assert.equal((await api.send("GET", "/docs/swagger-ui-bundle.js.LICENSE.txt")).status, 200);
 });
 
 /** The directives of a Content-Security-Policy: { name: [source, ..] }. */
-const policyOf = (headers) => Object.fromEntries(headers["content-security-policy"].split(";")
-  .map((directive) => directive.trim().split(/\s+/)).map(([name, ...sources]) => [name, sources]));
+const policyOf = (headers) =>
+  Object.fromEntries(
+    headers["content-security-policy"]
+      .split(";")
+      .map((directive) => directive.trim().split(/\s+/))
+      .map(([name, ...sources]) => [name, sources]),
+  );
 
 const pageOn = (origin) => ({
-  "default-src": ["'self'"], "img-src": ["'self'", origin], "media-src": ["'self'", "blob:", origin], "connect-src": ["'self'", origin],
-  "object-src": ["'none'"], "base-uri": ["'none'"], "form-action": ["'self'"], "frame-ancestors": ["'none'"],
+  "default-src": ["'self'"],
+  "img-src": ["'self'", origin],
+  "media-src": ["'self'", "blob:", origin],
+  "connect-src": ["'self'", origin],
+  "object-src": ["'none'"],
+  "base-uri": ["'none'"],
+  "form-action": ["'self'"],
+  "frame-ancestors": ["'none'"],
 });
 
 test("the page may load from the service and from where media are, play a file that is chosen, runs nothing inline, is in no frame", async () => {
@@ -137,14 +170,26 @@ test("the page about the API may have inline styles, and no inline code", async 
 });
 
 test("what is no page, and a refusal, may load nothing", async () => {
-  for (const path of [...FILES.map(([name]) => name).filter((name) => !name.endsWith("/")), "/nothing", "/web/nothing.js"]) {
+  for (const path of [
+    ...FILES.map(([name]) => name).filter((name) => !name.endsWith("/")),
+    "/nothing",
+    "/web/nothing.js",
+  ]) {
     const { headers } = await api.send("GET", path);
     assert.deepEqual(policyOf(headers), { "default-src": ["'none'"], "frame-ancestors": ["'none'"] }, path);
   }
 });
 
-for (const [value, coding] of Object.entries({ gzip: "gzip", "br, gzip;q=0.5": "gzip", "*": "gzip", "gzip;q=0": undefined,
-  "*, gzip;q=0.0": undefined, identity: undefined, br: undefined, "": undefined }))
+for (const [value, coding] of Object.entries({
+  gzip: "gzip",
+  "br, gzip;q=0.5": "gzip",
+  "*": "gzip",
+  "gzip;q=0": undefined,
+  "*, gzip;q=0.0": undefined,
+  identity: undefined,
+  br: undefined,
+  "": undefined,
+}))
   test(`Accept-Encoding "${value}" is answered with ${coding ?? "the file as it is"}`, async () => {
     const { headers } = await api.send("GET", "/", { headers: { "Accept-Encoding": value } });
     assert.equal(headers["content-encoding"], coding);
@@ -202,7 +247,15 @@ test("HEAD is GET without a body, in every form", async () => {
 });
 
 test("any other method is 405 and names GET and HEAD", async () => {
-  for (const path of ["/", "/web/page.js", "/docs/", "/favicon.ico", "/robots.txt", "/openapi.json", "/assets/avatar.png"])
+  for (const path of [
+    "/",
+    "/web/page.js",
+    "/docs/",
+    "/favicon.ico",
+    "/robots.txt",
+    "/openapi.json",
+    "/assets/avatar.png",
+  ])
     for (const method of ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
       const { status, headers } = await api.send(method, path);
       assert.deepEqual([status, headers.allow], [405, "GET, HEAD"], `${method} ${path}`);
@@ -212,14 +265,43 @@ test("any other method is 405 and names GET and HEAD", async () => {
 /* [target, status]: nothing that a path says leads to another file. */
 const LONG = "a".repeat(8000);
 const HOSTILE = [
-  ["/web/../", 404], ["/web/../robots.txt", 404], ["/web/%2e%2e/robots.txt", 404], ["/web/..%2frobots.txt", 404],
-  ["/web/%2e%2e%2f%2e%2e%2fetc/passwd", 404], ["/docs/../../../etc/passwd", 404], ["/docs/..\\..\\robots.txt", 404],
-  ["/./", 404], ["/.", 404], ["/..", 404], ["//", 404], ["//robots.txt", 404], ["/robots.txt//", 404], ["///", 404],
-  ["/web//", 404], ["/web/", 404], ["/web", 404], ["/docs//", 404], ["/docs/index.html", 404], ["/index.html", 404],
-  ["/SOURCES", 404], ["/web/SOURCES", 404], ["/ROBOTS.TXT", 404], ["/robots.txt.gz", 404], ["/%252e%252e/robots.txt", 404],
-  ["/robots%2etxt", 200], ["/robots.txt?x=/../", 200], ["/?page=../", 200],
-  ["/%00", 400], ["/robots.txt%00", 400], ["/robots.txt%00.png", 400], ["/web/%00/robots.txt", 400], ["/web/%0d%0aX:%20y", 400],
-  [`/${LONG}`, 404], [`/web/${LONG}.js`, 404], [`/web/${"../".repeat(2000)}robots.txt`, 404], [`/${LONG.repeat(3)}`, 414],
+  ["/web/../", 404],
+  ["/web/../robots.txt", 404],
+  ["/web/%2e%2e/robots.txt", 404],
+  ["/web/..%2frobots.txt", 404],
+  ["/web/%2e%2e%2f%2e%2e%2fetc/passwd", 404],
+  ["/docs/../../../etc/passwd", 404],
+  ["/docs/..\\..\\robots.txt", 404],
+  ["/./", 404],
+  ["/.", 404],
+  ["/..", 404],
+  ["//", 404],
+  ["//robots.txt", 404],
+  ["/robots.txt//", 404],
+  ["///", 404],
+  ["/web//", 404],
+  ["/web/", 404],
+  ["/web", 404],
+  ["/docs//", 404],
+  ["/docs/index.html", 404],
+  ["/index.html", 404],
+  ["/SOURCES", 404],
+  ["/web/SOURCES", 404],
+  ["/ROBOTS.TXT", 404],
+  ["/robots.txt.gz", 404],
+  ["/%252e%252e/robots.txt", 404],
+  ["/robots%2etxt", 200],
+  ["/robots.txt?x=/../", 200],
+  ["/?page=../", 200],
+  ["/%00", 400],
+  ["/robots.txt%00", 400],
+  ["/robots.txt%00.png", 400],
+  ["/web/%00/robots.txt", 400],
+  ["/web/%0d%0aX:%20y", 400],
+  [`/${LONG}`, 404],
+  [`/web/${LONG}.js`, 404],
+  [`/web/${"../".repeat(2000)}robots.txt`, 404],
+  [`/${LONG.repeat(3)}`, 414],
 ];
 test("a hostile path finds nothing", async () => {
   for (const [target, expected] of HOSTILE) {

@@ -24,10 +24,13 @@ assert.equal(published.status_code, CODE.OK);
 const [{ play_url, cover_url }] = (await api.feed()).video_list;
 
 /** The headers of an answer that are about origins. */
-const told = (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("access-control-")));
+const told = (headers) =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("access-control-")));
 const varies = (headers) => (headers.vary ?? "").split(/,\s*/).includes("Origin");
-const EXPOSED = { "access-control-expose-headers":
-  "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Range, ETag, X-Request-Id" };
+const EXPOSED = {
+  "access-control-expose-headers":
+    "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Range, ETag, X-Request-Id",
+};
 const readableBy = (origin) => ({ "access-control-allow-origin": origin, ...EXPOSED });
 
 /* Every kind of answer: [what, method, path, options, status]. */
@@ -53,7 +56,10 @@ const ANSWERS = [
 ];
 
 const ask = (method, path, options, origin) =>
-  api.send(method, path, { ...options, headers: { ...options.headers, ...(origin === undefined ? {} : { Origin: origin }) } });
+  api.send(method, path, {
+    ...options,
+    headers: { ...options.headers, ...(origin === undefined ? {} : { Origin: origin }) },
+  });
 
 for (const [what, method, path, options, status] of ANSWERS)
   test(`${what}: pages of the list may read it, others not, and caches know`, async () => {
@@ -72,8 +78,22 @@ for (const [what, method, path, options, status] of ANSWERS)
   });
 
 test("the origin is compared byte for byte", async () => {
-  for (const origin of ["https://APP.example", "HTTPS://app.example", `${APP}/`, `${APP}:443`, `${APP}:8443`, "http://app.example",
-    "https://app.example.evil.example", "https://xapp.example", "app.example", "*", "", `${APP}, ${DEV}`, "http://127.0.0.1", "http://127.0.0.1:51730"])
+  for (const origin of [
+    "https://APP.example",
+    "HTTPS://app.example",
+    `${APP}/`,
+    `${APP}:443`,
+    `${APP}:8443`,
+    "http://app.example",
+    "https://app.example.evil.example",
+    "https://xapp.example",
+    "app.example",
+    "*",
+    "",
+    `${APP}, ${DEV}`,
+    "http://127.0.0.1",
+    "http://127.0.0.1:51730",
+  ])
     assert.deepEqual(told((await ask("GET", "/ping", {}, origin)).headers), {}, origin);
 });
 
@@ -93,9 +113,11 @@ test("what varies for another reason says both", async () => {
 
 test("a refusal in the middle of a body can be read", async () => {
   const connection = await RawConnection.open(port);
-  await connection.send("POST /douyin/publish/action/?token=x.y.z HTTP/1.1\r\nHost: x\r\n" +
-    `Origin: ${APP}\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n`);
-  await connection.send("46\r\n--b\r\nContent-Disposition: form-data; name=\"data\"; filename=\"a\"\r\n\r\nabcdef\r\n");
+  await connection.send(
+    "POST /douyin/publish/action/?token=x.y.z HTTP/1.1\r\nHost: x\r\n" +
+      `Origin: ${APP}\r\nContent-Type: multipart/form-data; boundary=b\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  );
+  await connection.send('46\r\n--b\r\nContent-Disposition: form-data; name="data"; filename="a"\r\n\r\nabcdef\r\n');
   const [answer] = await connection.answers(1);
   assert.equal(JSON.parse(answer.body).status_code, CODE.AUTH);
   assert.equal(answer.headers["access-control-allow-origin"], APP);
@@ -103,8 +125,14 @@ test("a refusal in the middle of a body can be read", async () => {
 });
 
 /** A preflight as a browser sends it. */
-const preflight = (path, method, names, origin = APP) => api.send("OPTIONS", path, { headers: { Origin: origin,
-  "Access-Control-Request-Method": method, ...(names ? { "Access-Control-Request-Headers": names } : {}) } });
+const preflight = (path, method, names, origin = APP) =>
+  api.send("OPTIONS", path, {
+    headers: {
+      Origin: origin,
+      "Access-Control-Request-Method": method,
+      ...(names ? { "Access-Control-Request-Headers": names } : {}),
+    },
+  });
 const list = (value) => value.toLowerCase().split(/,\s*/);
 
 /* [path, method, headers that a page wants to send]. */
@@ -144,8 +172,10 @@ test("a preflight of anybody else, of no known path, or that asks nothing is ref
 test("a connection serves on after a preflight", async () => {
   const connection = await RawConnection.open(port);
   const head = `Host: x\r\nOrigin: ${APP}\r\n`;
-  await connection.send(`OPTIONS /douyin/feed/ HTTP/1.1\r\n${head}Access-Control-Request-Method: GET\r\n\r\n` +
-    `GET /ping HTTP/1.1\r\n${head}\r\n`);
+  await connection.send(
+    `OPTIONS /douyin/feed/ HTTP/1.1\r\n${head}Access-Control-Request-Method: GET\r\n\r\n` +
+      `GET /ping HTTP/1.1\r\n${head}\r\n`,
+  );
   const [first, second] = await connection.answers(2);
   assert.deepEqual([first.status, second.status], [204, 200]);
   connection.close();
@@ -156,8 +186,11 @@ test("nothing of what a page of the list does is different: it publishes, once f
   const options = { headers: { Origin: APP, Authorization: `Bearer ${token}`, "Idempotency-Key": uniqueName("key") } };
   const data = uniqueClip();
   for (let i = 0; i < 2; i++) {
-    const { json, headers } = await api.send("POST", "/douyin/publish/action/", { ...options,
-      multipart: [{ name: "data", filename: "a.mp4", data }, ["title", title]], timeoutMs: 60000 });
+    const { json, headers } = await api.send("POST", "/douyin/publish/action/", {
+      ...options,
+      multipart: [{ name: "data", filename: "a.mp4", data }, ["title", title]],
+      timeoutMs: 60000,
+    });
     assert.equal(json.status_code, CODE.OK);
     assert.deepEqual(told(headers), readableBy(APP));
   }
@@ -166,8 +199,10 @@ test("nothing of what a page of the list does is different: it publishes, once f
 
 test("the operator's listener never says anything about origins", async () => {
   for (const method of ["GET", "OPTIONS"]) {
-    const { headers } = await api.send(method, "/livez", { admin: true,
-      headers: { Origin: APP, "Access-Control-Request-Method": "GET" } });
+    const { headers } = await api.send(method, "/livez", {
+      admin: true,
+      headers: { Origin: APP, "Access-Control-Request-Method": "GET" },
+    });
     assert.deepEqual(told(headers), {});
     assert.equal(headers.vary, undefined);
   }
@@ -182,8 +217,9 @@ test("by default no answer says anything about origins", async () => {
     assert.deepEqual(told(answer.headers), {}, what);
     assert.ok(!varies(answer.headers), what);
   }
-  const { status, headers } = await client.send("OPTIONS", "/douyin/feed/",
-    { headers: { Origin: APP, "Access-Control-Request-Method": "GET" } });
+  const { status, headers } = await client.send("OPTIONS", "/douyin/feed/", {
+    headers: { Origin: APP, "Access-Control-Request-Method": "GET" },
+  });
   assert.deepEqual([status, headers.allow, told(headers)], [405, "GET, HEAD", {}]);
   assert.equal((await server.stop()).code, 0);
 });

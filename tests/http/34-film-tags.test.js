@@ -23,9 +23,20 @@ const published = async (clip) => {
 };
 
 test("a film is served without the place, the time and the telephone it was made with; its picture stays upright", async () => {
-  const tagged = media.clipWith(["-metadata", "location=+48.2082+016.3738/", "-metadata", "location-eng=+48.2082+016.3738/",
-    "-metadata", "com.apple.quicktime.model=CANARYPHONE", "-metadata", "creation_time=2021-02-03T04:05:06Z",
-    "-metadata:s:v", "rotate=90", "-movflags", "use_metadata_tags"]);
+  const tagged = media.clipWith([
+    "-metadata",
+    "location=+48.2082+016.3738/",
+    "-metadata",
+    "location-eng=+48.2082+016.3738/",
+    "-metadata",
+    "com.apple.quicktime.model=CANARYPHONE",
+    "-metadata",
+    "creation_time=2021-02-03T04:05:06Z",
+    "-metadata:s:v",
+    "rotate=90",
+    "-movflags",
+    "use_metadata_tags",
+  ]);
   assert.ok(tagged.includes("CANARYPHONE") && tagged.includes("+016.3738"), "the test's own file");
   const stripped = await api.metric("doushard_media_stripped_total");
   const body = await published(tagged);
@@ -33,9 +44,13 @@ test("a film is served without the place, the time and the telephone it was made
   for (const secret of ["CANARYPHONE", "+016.3738", "+48.2082"]) assert.ok(!body.includes(secret), secret);
   const { format, streams } = media.probe(body);
   assert.equal(format.tags.creation_time, undefined);
-  const rotation = (all) => all.find((s) => s.codec_type === "video").side_data_list.find((d) => d.rotation !== undefined).rotation;
+  const rotation = (all) =>
+    all.find((s) => s.codec_type === "video").side_data_list.find((d) => d.rotation !== undefined).rotation;
   assert.equal(rotation(streams), rotation(media.probe(tagged).streams));
-  assert.deepEqual(streams.map((s) => [s.codec_name, s.nb_frames]), media.probe(tagged).streams.map((s) => [s.codec_name, s.nb_frames]));
+  assert.deepEqual(
+    streams.map((s) => [s.codec_name, s.nb_frames]),
+    media.probe(tagged).streams.map((s) => [s.codec_name, s.nb_frames]),
+  );
   assert.ok(body.indexOf("moov") < body.indexOf("mdat"), "the index comes first");
 });
 
@@ -51,7 +66,8 @@ test("a tagged film that is sent twice with one key is one film", async () => {
   const headers = { "Idempotency-Key": uniqueName("key") };
   const user = await api.register();
   const before = cluster.mediaFiles().length;
-  for (let i = 0; i < 2; i++) assert.equal((await api.publish(user.token, clip, "once", { headers })).status_code, CODE.OK);
+  for (let i = 0; i < 2; i++)
+    assert.equal((await api.publish(user.token, clip, "once", { headers })).status_code, CODE.OK);
   assert.equal((await api.list({ user_id: user.id })).video_list.length, 1);
   await until("one film and its cover", () => cluster.mediaFiles().length === before + 2);
 });

@@ -20,15 +20,26 @@ const { api } = cluster;
 /** A picture of WIDTH x HEIGHT in the format that ENDING names. */
 function picture(ending, width = 64, height = 48) {
   const path = join(cluster.dir, `picture-${width}x${height}.${ending}`);
-  const made = spawnSync("ffmpeg", ["-v", "error", "-y", "-f", "lavfi", "-i",
-    `testsrc=s=${width}x${height}:d=1`, "-frames:v", "1", path]);
+  const made = spawnSync("ffmpeg", [
+    "-v",
+    "error",
+    "-y",
+    "-f",
+    "lavfi",
+    "-i",
+    `testsrc=s=${width}x${height}:d=1`,
+    "-frames:v",
+    "1",
+    path,
+  ]);
   assert.equal(made.status, 0, String(made.stderr));
   return readFileSync(path);
 }
 
 const part = (name, data) => ({ name, filename: `${name}.bin`, data });
 const profile = async (user, ...parts) =>
-  (await api.send("POST", "/douyin/user/profile/", { multipart: [...parts, ["token", user.token]], timeoutMs: 60000 })).json;
+  (await api.send("POST", "/douyin/user/profile/", { multipart: [...parts, ["token", user.token]], timeoutMs: 60000 }))
+    .json;
 const ok = (answer) => assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
 const card = async (user) => (await api.user(user.token)).user;
 const isJpeg = (body) => body.subarray(0, 2).equals(Buffer.from([0xff, 0xd8]));
@@ -63,15 +74,15 @@ test("what is no picture, too large or nothing at all is refused, and no file re
   const png = picture("png");
   const refused = {
     "a video": [part("avatar", uniqueClip()), CODE.FILE],
-    "text": [part("avatar", Buffer.from("no picture, however long it may be")), CODE.FILE],
+    text: [part("avatar", Buffer.from("no picture, however long it may be")), CODE.FILE],
     "few bytes": [part("avatar", Buffer.from([0xff, 0xd8])), CODE.FILE],
     "half a picture": [part("avatar", png.subarray(0, 40)), CODE.FILE],
     "a signature alone": [part("avatar", Buffer.concat([png.subarray(0, 8), Buffer.alloc(5000, 1)])), CODE.FILE],
-    "SVG": [part("background_image", Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')), CODE.FILE],
+    SVG: [part("background_image", Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>')), CODE.FILE],
     "too many pixels": [part("avatar", picture("png", 6000, 5000)), CODE.FILE],
     "too many bytes": [part("avatar", Buffer.concat([png, Buffer.alloc(11 << 20)])), CODE.TOO_LARGE],
-    "nothing": [["x", "y"], CODE.PARAM],
-    "empty": [part("avatar", Buffer.alloc(0)), CODE.PARAM],
+    nothing: [["x", "y"], CODE.PARAM],
+    empty: [part("avatar", Buffer.alloc(0)), CODE.PARAM],
     "a control character": [["signature", "a\u0007"], CODE.PARAM],
     "an over-long signature": [["signature", "长".repeat(129)], CODE.PARAM],
   };
@@ -79,7 +90,11 @@ test("what is no picture, too large or nothing at all is refused, and no file re
     const answer = await profile(user, sent);
     assert.equal(answer.status_code, code, `${what}: ${JSON.stringify(answer)}`);
   }
-  const both = await profile(user, part("avatar", png), part("background_image", Buffer.concat([png.subarray(0, 8), Buffer.alloc(99)])));
+  const both = await profile(
+    user,
+    part("avatar", png),
+    part("background_image", Buffer.concat([png.subarray(0, 8), Buffer.alloc(99)])),
+  );
   assert.equal(both.status_code, CODE.FILE, JSON.stringify(both));
   assert.equal((await profile({ token: "x" }, part("avatar", png))).status_code, CODE.AUTH);
   assert.deepEqual(await card(user), before);
@@ -90,13 +105,36 @@ test("what is no picture, too large or nothing at all is refused, and no file re
 test("a picture tells nothing of where it was taken", async () => {
   const user = await api.register();
   const path = join(cluster.dir, "placed.jpg");
-  assert.equal(spawnSync("ffmpeg", ["-v", "error", "-y", "-f", "lavfi", "-i", "testsrc=s=64x48:d=1", "-frames:v", "1",
-    "-metadata", "comment=SECRETPLACE", path]).status, 0);
+  assert.equal(
+    spawnSync("ffmpeg", [
+      "-v",
+      "error",
+      "-y",
+      "-f",
+      "lavfi",
+      "-i",
+      "testsrc=s=64x48:d=1",
+      "-frames:v",
+      "1",
+      "-metadata",
+      "comment=SECRETPLACE",
+      path,
+    ]).status,
+    0,
+  );
   /* A comment, and EXIF with the description of an image. */
-  const exif = Buffer.concat([Buffer.from("Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x0c\0\0\0\x1a\0\0\0\0\0\0\0", "latin1"),
-    Buffer.from("SECRETPLACE\0")]);
-  const placed = Buffer.concat([readFileSync(path).subarray(0, 2), Buffer.from([0xff, 0xe1, 0, exif.length + 2]), exif,
-    Buffer.from([0xff, 0xfe, 0, 13]), Buffer.from("SECRETPLACE"), readFileSync(path).subarray(2)]);
+  const exif = Buffer.concat([
+    Buffer.from("Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x0c\0\0\0\x1a\0\0\0\0\0\0\0", "latin1"),
+    Buffer.from("SECRETPLACE\0"),
+  ]);
+  const placed = Buffer.concat([
+    readFileSync(path).subarray(0, 2),
+    Buffer.from([0xff, 0xe1, 0, exif.length + 2]),
+    exif,
+    Buffer.from([0xff, 0xfe, 0, 13]),
+    Buffer.from("SECRETPLACE"),
+    readFileSync(path).subarray(2),
+  ]);
   ok(await profile(user, part("avatar", placed)));
   const { body } = await api.fetch((await card(user)).avatar);
   assert.ok(isJpeg(body));

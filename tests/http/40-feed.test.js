@@ -19,7 +19,10 @@ const { api } = cluster;
 const narrow = cluster.apiOf(await (await cluster.addServer({ feed_limit: 3 })).start());
 
 /* 100 users whose slots all differ. */
-const candidates = await parallel(8, Array.from({ length: 125 }, () => () => api.register()));
+const candidates = await parallel(
+  8,
+  Array.from({ length: 125 }, () => () => api.register()),
+);
 const users = [...new Map(candidates.map((u) => [slotOfId(u.id), u])).values()].slice(0, 100);
 assert.equal(users.length, 100);
 const initialOwners = await owners(cluster);
@@ -29,7 +32,10 @@ beforeEach(() => clearVideos(cluster));
 
 /** Plant videos [user index, time] and return Map of id to time. */
 async function plant(list) {
-  const planted = await plantVideos(cluster, list.map(([i, at]) => ({ author: users[i].id, at })));
+  const planted = await plantVideos(
+    cluster,
+    list.map(([i, at]) => ({ author: users[i].id, at })),
+  );
   return new Map(planted.map(({ id, at }) => [id, at]));
 }
 
@@ -68,7 +74,10 @@ test("the clocks of the shards are 200 ms apart", async () => {
 test("newest first, 30 at most, every video once", async () => {
   const times = await plant(Array.from({ length: 100 }, (_, i) => [i, NOW - 1000 * ((i * 37) % 100)]));
   const pages = await walk(api, times);
-  assert.deepEqual(pages.map((p) => p.length), [30, 30, 30, 10]);
+  assert.deepEqual(
+    pages.map((p) => p.length),
+    [30, 30, 30, 10],
+  );
   assert.deepEqual(walkProblems(pages, times.keys()), []);
 });
 
@@ -95,11 +104,21 @@ test("videos come from all shards, with their authors", async () => {
 test("100 videos of one time are one page, and the only one", async () => {
   const times = await plant(users.map((_, i) => [i, NOW - 5000]));
   const pages = await walk(api, times);
-  assert.deepEqual(pages.map((p) => p.length), [100]);
+  assert.deepEqual(
+    pages.map((p) => p.length),
+    [100],
+  );
   assert.deepEqual(walkProblems(pages, times.keys()), []);
 });
 
-for (const sizes of [[25, 25, 25, 25], [29, 2, 30, 31, 1, 7], [30, 30, 30, 10], [31, 31, 31, 7], [1, 99], [99, 1]])
+for (const sizes of [
+  [25, 25, 25, 25],
+  [29, 2, 30, 31, 1, 7],
+  [30, 30, 30, 10],
+  [31, 31, 31, 7],
+  [1, 99],
+  [99, 1],
+])
   test(`groups of equal times are never cut: ${sizes.join(", ")}`, async () => {
     const list = [];
     for (const [g, size] of sizes.entries())
@@ -130,7 +149,10 @@ test("a video of the shard whose clock is ahead is listed at once, without a bou
     assert.equal((await api.publish(user.token, uniqueClip(), titles.at(-1))).status_code, CODE.OK);
     for (const query of [{}, { latest_time: 0 }, { latest_time: "" }]) {
       const { video_list } = await api.feed(query);
-      assert.ok(video_list.some((v) => v.title === titles.at(-1)), JSON.stringify(query));
+      assert.ok(
+        video_list.some((v) => v.title === titles.at(-1)),
+        JSON.stringify(query),
+      );
     }
   }
   const rows = await cluster.sqlAll("SELECT video_id AS id, published_at AS at FROM video");
@@ -155,17 +177,28 @@ test("what is published while pages are read neither hides nor repeats what was 
 });
 
 test("a deleted video is on no page", async () => {
-  const times = await plant([[0, NOW - 1], [1, NOW - 2], [2, NOW - 3]]);
+  const times = await plant([
+    [0, NOW - 1],
+    [1, NOW - 2],
+    [2, NOW - 3],
+  ]);
   const [, second] = [...times.keys()];
   assert.equal((await api.remove(users[1].token, second)).status_code, CODE.OK);
-  assert.deepEqual((await walk(api, times)).flat().map(({ id }) => id), [...times.keys()].filter((id) => id !== second));
+  assert.deepEqual(
+    (await walk(api, times)).flat().map(({ id }) => id),
+    [...times.keys()].filter((id) => id !== second),
+  );
 });
 
 test("latest_time is in ms from 10^11 on, in s below, and nonsense is no bound", async () => {
   const second = Math.floor(NOW / 1000) * 1000 - 10000;
-  const times = await plant([[0, second + 999], [1, second + 1], [2, second], [3, second - 1]]);
-  const at = async (latest_time) =>
-    (await api.feed({ latest_time })).video_list.map((v) => times.get(v.id) - second);
+  const times = await plant([
+    [0, second + 999],
+    [1, second + 1],
+    [2, second],
+    [3, second - 1],
+  ]);
+  const at = async (latest_time) => (await api.feed({ latest_time })).video_list.map((v) => times.get(v.id) - second);
   assert.deepEqual(await at(second + 1), [0, -1]);
   assert.deepEqual(await at(second), [-1], "strictly before");
   assert.deepEqual(await at(second / 1000), [-1], "seconds");
@@ -174,7 +207,21 @@ test("latest_time is in ms from 10^11 on, in s below, and nonsense is no bound",
   assert.deepEqual(await at(1e11), [], "1973 in ms");
   assert.deepEqual(await at(1), [], "1970 in s");
   const all = [999, 1, 0, -1];
-  for (const value of [undefined, "", 0, -1, "-5e3", "now", "1.5x", "0x10", "1e400", "9".repeat(40), "NaN", "\u0000", " "])
+  for (const value of [
+    undefined,
+    "",
+    0,
+    -1,
+    "-5e3",
+    "now",
+    "1.5x",
+    "0x10",
+    "1e400",
+    "9".repeat(40),
+    "NaN",
+    "\u0000",
+    " ",
+  ])
     assert.deepEqual(await at(value), all, JSON.stringify(value));
 });
 
@@ -192,7 +239,10 @@ test("next_time is usable also when nothing is left", async () => {
 });
 
 test("the feed is the same for a caller, for nobody, and for a token that is over", async () => {
-  const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
+  const times = await plant([
+    [0, NOW - 1],
+    [1, NOW - 2],
+  ]);
   const ids = async (token) => (await api.feed({ token })).video_list.map((v) => v.id);
   for (const token of [undefined, users[5].token, "old.token.here"])
     assert.deepEqual(await ids(token), [...times.keys()]);
@@ -216,7 +266,9 @@ test("a slot that changes its owner while pages are read: no video is skipped or
     /* Where a move takes longer than a page waits for it, the page says that something is missing. */
     while (moves < 12)
       for (const client of [narrow, api])
-        problems.push(...walkProblems(await walk(client, times, { most: client === api ? 30 : 3, seldom: 100 }), times.keys()));
+        problems.push(
+          ...walkProblems(await walk(client, times, { most: client === api ? 30 : 3, seldom: 100 }), times.keys()),
+        );
   } finally {
     stop = true;
     await mover;
@@ -226,7 +278,10 @@ test("a slot that changes its owner while pages are read: no video is skipped or
 });
 
 test("the rows that a slot left behind on its old shard are on no page", async () => {
-  const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
+  const times = await plant([
+    [0, NOW - 1],
+    [1, NOW - 2],
+  ]);
   const [left, stayed] = [...times.keys()];
   const slot = slotOfId(left);
   const from = (await owners(cluster)).get(slot);
@@ -235,19 +290,28 @@ test("the rows that a slot left behind on its old shard are on no page", async (
   assert.equal((await api.remove(users[0].token, left)).status_code, CODE.OK);
   const behind = await cluster.sql(from, `SELECT state FROM video WHERE video_id = ${left}`);
   assert.deepEqual(behind, [{ state: "live" }], "the old shard knows nothing of it");
-  assert.deepEqual((await api.feed()).video_list.map((v) => v.id), [stayed]);
+  assert.deepEqual(
+    (await api.feed()).video_list.map((v) => v.id),
+    [stayed],
+  );
   assert.deepEqual((await api.list({ user_id: users[0].id })).video_list, []);
 });
 
 test("a slot that nobody owns for a moment is waited for; for long, it is said to be missing", async () => {
-  const times = await plant([[0, NOW - 1], [1, NOW - 2]]);
+  const times = await plant([
+    [0, NOW - 1],
+    [1, NOW - 2],
+  ]);
   const slot = slotOfId(users[0].id);
   const owner = (await owners(cluster)).get(slot);
   await cluster.sql(owner, `UPDATE slot_fence SET state = 'importing' WHERE slot = ${slot}; CALL _slot_changed()`);
   const page = await api.feed();
   assert.equal(page.status_code, CODE.OK);
   assert.equal(page.partial, true);
-  assert.deepEqual(page.video_list.map((v) => v.id), [...times.keys()].slice(1));
+  assert.deepEqual(
+    page.video_list.map((v) => v.id),
+    [...times.keys()].slice(1),
+  );
   await cluster.sql(owner, `UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot}; CALL _slot_changed()`);
   await until("the whole feed", async () => (await api.feed()).partial === false);
   assert.equal((await api.feed()).video_list.length, 2);
@@ -272,7 +336,10 @@ test("a shard that is down: the others' videos are served, and the page says so"
       latest = page.next_time;
     }
     assert.deepEqual(ids.sort(), there.sort());
-    await until("a page that does not wait for the dead shard", async () => (await api.get("/douyin/feed/", {})).ms < 1000);
+    await until(
+      "a page that does not wait for the dead shard",
+      async () => (await api.get("/douyin/feed/", {})).ms < 1000,
+    );
   } finally {
     await cluster.demo("start", down);
   }

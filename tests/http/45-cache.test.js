@@ -40,26 +40,33 @@ test("a card that was read is in Redis, under its version; the next reader needs
   const before = await metrics(there);
   assert.deepEqual((await there.user(bob.token, ana.id)).user, user);
   const now = await metrics(there);
-  const grown = (name, kind) => now[`doushard_cache_${name}{kind="${kind}"}`] - before[`doushard_cache_${name}{kind="${kind}"}`];
+  const grown = (name, kind) =>
+    now[`doushard_cache_${name}{kind="${kind}"}`] - before[`doushard_cache_${name}{kind="${kind}"}`];
   assert.equal(grown("redis_hits_total", "USER"), 1);
   assert.equal(grown("misses_total", "USER"), 0);
   assert.equal(grown("misses_total", "INBOUND"), 0);
 });
 
 test("what a process writes it shows in its next answer, another one within a second", async () => {
-  for (const [writer, reader] of [[here, there], [there, here]]) {
+  for (const [writer, reader] of [
+    [here, there],
+    [there, here],
+  ]) {
     const page = async (api) => (await api.user(bob.token, ana.id)).user;
     const seen = await page(reader);
     assert.equal((await page(writer)).follower_count, seen.follower_count);
     const follows = seen.follower_count === 0 ? 1 : 2;
     assert.equal((await writer.follow(bob.token, ana.id, follows)).status_code, CODE.OK);
     assert.equal((await page(writer)).follower_count, 1 - seen.follower_count);
-    await until("the other one", async () => (await page(reader)).follower_count === 1 - seen.follower_count, { everyMs: 5 });
+    await until("the other one", async () => (await page(reader)).follower_count === 1 - seen.follower_count, {
+      everyMs: 5,
+    });
   }
 });
 
 test("likes: the card of the video and those of both users", async () => {
-  const likes = async (api) => (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list;
+  const likes = async (api) =>
+    (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list;
   assert.deepEqual(await likes(here), []);
   await here.like(bob.token, video.id);
   for (let i = 0; i < 3; i++) {
@@ -80,28 +87,42 @@ test("the newest page: no CALL once it is there, for visitors and for those who 
     return answer.video_list;
   };
   const plain = await newest(here);
-  assert.deepEqual(plain.map(({ id }) => id), [video.id]);
+  assert.deepEqual(
+    plain.map(({ id }) => id),
+    [video.id],
+  );
   const [flagged] = await newest(here, bob.token);
   assert.ok(flagged.is_favorite);
   assert.deepEqual({ ...flagged, is_favorite: false, author: { ...flagged.author, is_follow: false } }, plain[0]);
   /* What is good for half a second may be over on a slow machine; so it is tried until all of it was quick enough. */
   await until("feeds without a CALL", async () => {
     await newest(here, bob.token);
-    const { calls } = await callsOf(here, async () => { for (let i = 0; i < 10; i++) { await newest(here); await newest(here, bob.token); } });
+    const { calls } = await callsOf(here, async () => {
+      for (let i = 0; i < 10; i++) {
+        await newest(here);
+        await newest(here, bob.token);
+      }
+    });
     return calls === 0;
   });
 });
 
 test("what a process does it shows in the next feed, another one within a second", async () => {
   const seen = async (api, token) => (await api.feed({ token })).video_list.find(({ id }) => id === video.id);
-  for (const [writer, reader] of [[here, there], [there, here], [here, there]]) {
+  for (const [writer, reader] of [
+    [here, there],
+    [there, here],
+    [here, there],
+  ]) {
     const before = await seen(reader, bob.token);
     await writer.like(bob.token, video.id, before.is_favorite ? 2 : 1);
     const now = await seen(writer, bob.token);
     assert.equal(now.is_favorite, !before.is_favorite);
     assert.equal(now.favorite_count, before.is_favorite ? 0 : 1);
     assert.equal(now.author.total_favorited, now.favorite_count);
-    await until("the other one", async () => JSON.stringify(await seen(reader, bob.token)) === JSON.stringify(now), { everyMs: 5 });
+    await until("the other one", async () => JSON.stringify(await seen(reader, bob.token)) === JSON.stringify(now), {
+      everyMs: 5,
+    });
     await writer.follow(bob.token, ana.id, before.author.is_follow ? 2 : 1);
     assert.equal((await seen(writer, bob.token)).author.is_follow, !before.author.is_follow);
     await writer.comment(bob.token, video.id, "well");
@@ -112,7 +133,10 @@ test("what a process does it shows in the next feed, another one within a second
 test("comments: what was acknowledged is in the next list, through whichever server", async () => {
   const listed = async (api) => (await api.comments({ video_id: video.id })).comment_list.map(({ content }) => content);
   const before = await listed(here);
-  for (const [writer, reader] of [[here, there], [there, here]]) {
+  for (const [writer, reader] of [
+    [here, there],
+    [there, here],
+  ]) {
     const texts = [];
     for (let i = 0; i < 5; i++) {
       await listed(reader); /* it is cached now */
@@ -131,26 +155,38 @@ test("comments: what was acknowledged is in the next list, through whichever ser
   const kept = await entry(key("c", video.id));
   assert.ok(kept.value.length > 100);
   /* On a slow machine the list was confirmed longer ago than a moment: then it is now, and the next one is not. */
-  await until("a list that costs the cards of who wrote, at most", async () => (await callsOf(there, () => listed(there))).calls <= 1);
+  await until(
+    "a list that costs the cards of who wrote, at most",
+    async () => (await callsOf(there, () => listed(there))).calls <= 1,
+  );
 });
 
 test("a deleted video is in no list that comes after", async () => {
   const author = await here.register();
   const [gone] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
   await until("both to show it", async () =>
-    (await Promise.all([here, there].map((api) => api.feed()))).every((feed) => feed.video_list.some(({ id }) => id === gone.id)));
+    (await Promise.all([here, there].map((api) => api.feed()))).every((feed) =>
+      feed.video_list.some(({ id }) => id === gone.id),
+    ),
+  );
   await here.comment(bob.token, gone.id, "nice");
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).comment_list.length, 1);
-  assert.equal((await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code, CODE.OK);
+  assert.equal(
+    (await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code,
+    CODE.OK,
+  );
   assert.ok(!(await here.feed()).video_list.some(({ id }) => id === gone.id));
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
-  await until("the other to miss it", async () => !(await there.feed()).video_list.some(({ id }) => id === gone.id), { everyMs: 5 });
+  await until("the other to miss it", async () => !(await there.feed()).video_list.some(({ id }) => id === gone.id), {
+    everyMs: 5,
+  });
 });
 
 test("chats: both sides see at once what was acknowledged, through whichever server", async () => {
   const chat = async (api, who, peer, pre_msg_time) =>
     (await api.get("/douyin/message/chat/", { token: who.token, to_user_id: peer.id, pre_msg_time })).json.message_list;
-  const say = (api, who, peer, content) => api.post("/douyin/message/action/", { token: who.token, to_user_id: peer.id, action_type: 1, content });
+  const say = (api, who, peer, content) =>
+    api.post("/douyin/message/action/", { token: who.token, to_user_id: peer.id, action_type: 1, content });
   const said = [];
   let since = 0;
   for (let i = 0; i < 40; i++) {
@@ -159,13 +195,25 @@ test("chats: both sides see at once what was acknowledged, through whichever ser
     said.push(`message ${i}`);
     assert.equal((await say(writer, bob, ana, said.at(-1))).json.status_code, CODE.OK);
     const [polled, sent] = await Promise.all([chat(reader, ana, bob, since || undefined), chat(reader, bob, ana)]);
-    assert.deepEqual(polled.map(({ content }) => content), since ? [said.at(-1)] : said);
-    assert.deepEqual(sent.map(({ content }) => content), said);
+    assert.deepEqual(
+      polled.map(({ content }) => content),
+      since ? [said.at(-1)] : said,
+    );
+    assert.deepEqual(
+      sent.map(({ content }) => content),
+      said,
+    );
     since = polled.at(-1).create_time;
   }
-  const { calls } = await callsOf(there, async () => { for (let i = 0; i < 5; i++) assert.deepEqual(await chat(there, ana, bob, since), []); });
+  const { calls } = await callsOf(there, async () => {
+    for (let i = 0; i < 5; i++) assert.deepEqual(await chat(there, ana, bob, since), []);
+  });
   assert.ok(calls < 5, `${calls} CALLs`);
-  assert.deepEqual((await chat(there, ana, bob, 1)).map(({ content }) => content), said, "older ones come from the shard");
+  assert.deepEqual(
+    (await chat(there, ana, bob, 1)).map(({ content }) => content),
+    said,
+    "older ones come from the shard",
+  );
 });
 
 test("a session that one server has asked for needs no shard at another; a logout is known to both", async () => {
@@ -188,14 +236,20 @@ test("a deleted video has no comments, although its slot has moved since they we
   const source = (await owners(cluster)).get(slot);
   await moveSlot(cluster, slot, source, source === "shard1" ? "shard2" : "shard1");
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).comment_list.length, 1);
-  assert.equal((await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code, CODE.OK);
+  assert.equal(
+    (await here.post("/douyin/publish/delete/", { token: author.token, video_id: gone.id })).json.status_code,
+    CODE.OK,
+  );
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
 });
 
 test("a banned user's video stays away, however often it is liked", async () => {
   const author = await here.register();
   const [hidden] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
-  const likes = async (api) => (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list.some(({ id }) => id === hidden.id);
+  const likes = async (api) =>
+    (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list.some(
+      ({ id }) => id === hidden.id,
+    );
   await here.like(bob.token, hidden.id);
   for (const api of [here, there]) assert.ok(await likes(api));
   await cluster.sql((await owners(cluster)).get(slotOfId(author.id)), `CALL user_ban(${author.id})`);
@@ -211,22 +265,44 @@ test("after a change of the password the old session is refused at once by who c
   const user = await here.register();
   await there.user(user.token, user.id);
   await here.user(user.token, user.id);
-  const { json } = await here.post("/douyin/user/password/", { token: user.token, old_password: user.password, new_password: "another horse" });
+  const { json } = await here.post("/douyin/user/password/", {
+    token: user.token,
+    old_password: user.password,
+    new_password: "another horse",
+  });
   assert.equal(json.status_code, CODE.OK);
   assert.equal((await here.user(user.token, user.id)).status_code, CODE.AUTH);
   assert.equal((await here.user(json.token, user.id)).status_code, CODE.OK);
-  await until("the other one to refuse it", async () => (await there.user(user.token, user.id)).status_code === CODE.AUTH);
+  await until(
+    "the other one to refuse it",
+    async () => (await there.user(user.token, user.id)).status_code === CODE.AUTH,
+  );
 });
 
 test("CALLs, cold and warm", async () => {
   const fresh = await cachedServer(cluster, { base_url });
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.cli(i, "FLUSHALL");
   const asks = {
-    "feed of a visitor": { ask: () => fresh.get("/douyin/feed/", {}), cold: { calls: 2, session: 0 } }, /* the shards, which send cards */
-    "feed with a token": { ask: () => fresh.get("/douyin/feed/", { token: bob.token }), cold: { calls: 1, session: 1 } }, /* his sets */
-    "user page": { ask: () => fresh.get("/douyin/user/", { token: bob.token, user_id: ana.id }), cold: { calls: 1, session: 0 } },
-    comments: { ask: () => fresh.get("/douyin/comment/list/", { video_id: video.id }), cold: { calls: 2, session: 0 } }, /* list and cards */
-    chat: { ask: () => fresh.get("/douyin/message/chat/", { token: ana.token, to_user_id: bob.id, pre_msg_time: Date.now() }), cold: { calls: 1, session: 1 } },
+    "feed of a visitor": {
+      ask: () => fresh.get("/douyin/feed/", {}),
+      cold: { calls: 2, session: 0 },
+    } /* the shards, which send cards */,
+    "feed with a token": {
+      ask: () => fresh.get("/douyin/feed/", { token: bob.token }),
+      cold: { calls: 1, session: 1 },
+    } /* his sets */,
+    "user page": {
+      ask: () => fresh.get("/douyin/user/", { token: bob.token, user_id: ana.id }),
+      cold: { calls: 1, session: 0 },
+    },
+    comments: {
+      ask: () => fresh.get("/douyin/comment/list/", { video_id: video.id }),
+      cold: { calls: 2, session: 0 },
+    } /* list and cards */,
+    chat: {
+      ask: () => fresh.get("/douyin/message/chat/", { token: ana.token, to_user_id: bob.id, pre_msg_time: Date.now() }),
+      cold: { calls: 1, session: 1 },
+    },
   };
   for (const [what, { ask, cold }] of Object.entries(asks)) {
     const { calls, session } = await costOf(fresh, await ask());

@@ -20,8 +20,17 @@ const flagless = Object.fromEntries(Object.keys(NO_RATES).map((name) => [name, u
 let limits = {};
 const setLimits = (changes) => {
   limits = { ...NO_RATES, ...changes };
-  const base = { topology_file: cluster.files.topology, token_keys_file: cluster.files.token_keys, db_password_file: cluster.files.app_password };
-  writeFileSync(cluster.config, Object.entries({ ...base, ...limits }).map(([name, value]) => `${name} = ${JSON.stringify(value)};\n`).join(""));
+  const base = {
+    topology_file: cluster.files.topology,
+    token_keys_file: cluster.files.token_keys,
+    db_password_file: cluster.files.app_password,
+  };
+  writeFileSync(
+    cluster.config,
+    Object.entries({ ...base, ...limits })
+      .map(([name, value]) => `${name} = ${JSON.stringify(value)};\n`)
+      .join(""),
+  );
 };
 setLimits({});
 
@@ -47,7 +56,10 @@ async function reload(changes) {
 
 /* An address that no other test uses, and requests that a proxy passes on for it. */
 let n_addresses = 0;
-const newAddress = () => { n_addresses += 1; return `10.66.${n_addresses >> 8}.${n_addresses & 255}`; };
+const newAddress = () => {
+  n_addresses += 1;
+  return `10.66.${n_addresses >> 8}.${n_addresses & 255}`;
+};
 const from = (address) => ({ headers: { "X-Forwarded-For": address } });
 const register = async (api, address, name = uniqueName()) =>
   (await api.post("/douyin/user/register/", { username: name, password: "correct horse" }, from(address))).json;
@@ -82,13 +94,14 @@ const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }])
 test("all servers count together, and say in how many seconds to come again", async () => {
   await reload({ rate_publish_per_hour: 2 });
   /* What is asked for counts, whatever comes of it: none of these has a file. */
-  const publish = (api, user) => api.post("/douyin/publish/action/", { token: user.token, title: "x" }).then(({ json }) => json);
+  const publish = (api, user) =>
+    api.post("/douyin/publish/action/", { token: user.token, title: "x" }).then(({ json }) => json);
   const refused = async () => (await here.refused()) + (await there.refused());
   let user;
   await shared([CODE.PARAM, CODE.PARAM, THROTTLED, THROTTLED, 2], async () => {
     user = await here.register();
     const before = await refused();
-    return [...await codes(4, (api) => publish(api, user)), (await refused()) - before];
+    return [...(await codes(4, (api) => publish(api, user))), (await refused()) - before];
   });
   const answer = await publish(here, user);
   const [, seconds] = answer.status_msg.match(/^too often, try again later: (\d+) s$/);
@@ -103,11 +116,14 @@ test("what has a mistake, and who is not known, does not count", async () => {
   await reload({ rate_profile_per_hour: 1 });
   await shared([CODE.PARAM, CODE.AUTH, OK, THROTTLED, "z0"], async () => {
     const user = await here.register();
-    const profile = async (api, fields) => (await api.post("/douyin/user/profile/", { token: user.token, ...fields })).json;
-    const found = [(await profile(here, { signature: "x".repeat(129) })).status_code,
-      (await profile(here, { signature: "y", token: "bad" })).status_code];
+    const profile = async (api, fields) =>
+      (await api.post("/douyin/user/profile/", { token: user.token, ...fields })).json;
+    const found = [
+      (await profile(here, { signature: "x".repeat(129) })).status_code,
+      (await profile(here, { signature: "y", token: "bad" })).status_code,
+    ];
     let n = 0;
-    found.push(...await codes(2, (api) => profile(api, { signature: `z${n++}` })));
+    found.push(...(await codes(2, (api) => profile(api, { signature: `z${n++}` }))));
     return [...found, (await here.user(user.token)).user.signature];
   });
 });
@@ -121,10 +137,14 @@ for (const [option, what, send] of [
   test(`${what} are counted for each user`, async () => {
     await reload({ [option]: 1 });
     let user;
-    await shared([OK, THROTTLED, THROTTLED], async () => {
-      user = await here.register();
-      return codes(3, (api) => send(api, user));
-    }, 55000);
+    await shared(
+      [OK, THROTTLED, THROTTLED],
+      async () => {
+        user = await here.register();
+        return codes(3, (api) => send(api, user));
+      },
+      55000,
+    );
     const other = await there.register();
     assert.equal((await send(there, other)).status_code, OK);
     assert.equal((await here.feed({ token: user.token })).status_code, OK, "reading is not counted");
@@ -143,23 +163,36 @@ test("accounts are counted for each address, and of IPv6 for each network", asyn
   await shared([OK, OK, THROTTLED], () => {
     let host = 0;
     network += 1;
-    return codes(3, (api) => register(api, `2001:db8:1:${network}::${host += 1}`));
+    return codes(3, (api) => register(api, `2001:db8:1:${network}::${(host += 1)}`));
   });
   assert.equal((await register(here, `2001:db8:1:${network + 1}::1`)).status_code, OK);
   const name = uniqueName();
   assert.equal((await register(there, one, name)).status_code, THROTTLED);
-  assert.equal((await register(here, newAddress(), name)).status_code, OK, "the name was not taken by what was refused");
+  assert.equal(
+    (await register(here, newAddress(), name)).status_code,
+    OK,
+    "the name was not taken by what was refused",
+  );
 });
 
 test("logins are counted for each address, right or wrong", async () => {
   await reload({ rate_login_per_min: 2 });
-  await shared([OK, CODE.LOGIN, THROTTLED, THROTTLED], async () => {
-    const address = newAddress();
-    const found = [];
-    for (const [api, password] of [[here, ana.password], [there, "wrong"], [here, ana.password], [there, "wrong"]])
-      found.push((await login(api, address, ana.name, password)).status_code);
-    return found;
-  }, 25000);
+  await shared(
+    [OK, CODE.LOGIN, THROTTLED, THROTTLED],
+    async () => {
+      const address = newAddress();
+      const found = [];
+      for (const [api, password] of [
+        [here, ana.password],
+        [there, "wrong"],
+        [here, ana.password],
+        [there, "wrong"],
+      ])
+        found.push((await login(api, address, ana.name, password)).status_code);
+      return found;
+    },
+    25000,
+  );
   assert.equal((await login(here, newAddress(), ana.name, ana.password)).status_code, OK);
 });
 
@@ -174,7 +207,7 @@ test("what a client says of its address counts only behind a proxy that is named
   await shared([OK, OK, THROTTLED], () => {
     const address = newAddress();
     let lie = 0;
-    return codes(3, (api) => register(api, `198.51.100.${lie += 1}, ${address}`));
+    return codes(3, (api) => register(api, `198.51.100.${(lie += 1)}, ${address}`));
   });
 });
 
@@ -195,15 +228,25 @@ test("SIGHUP brings other limits: what was counted makes nobody wait longer than
 
 test("what Redis has under a key keeps nobody out who may come: nonsense, or the time of a clock that was ahead", async () => {
   await reload({ rate_register_per_hour: 1000000 });
-  for (const command of [["SET", "nonsense"], ["SET", "nan"], ["LPUSH", "1"], ["SET", "9000000000000000"], ["SET", "inf"]]) {
+  for (const command of [
+    ["SET", "nonsense"],
+    ["SET", "nan"],
+    ["LPUSH", "1"],
+    ["SET", "9000000000000000"],
+    ["SET", "inf"],
+  ]) {
     const address = newAddress();
     const key = `ds:{${address}}:r:register`;
     const [node] = await cluster.redis.owners([key]);
     assert.match(await cluster.redis.cli(node, command[0], key, command[1]), /^(OK|1)$/);
-    await until(`Redis to count over ${command[1]}`, async () => {
-      const before = await here.alone();
-      return (await register(here, address)).status_code === OK && (await here.alone()) === before;
-    }, { timeoutMs: 20000 });
+    await until(
+      `Redis to count over ${command[1]}`,
+      async () => {
+        const before = await here.alone();
+        return (await register(here, address)).status_code === OK && (await here.alone()) === before;
+      },
+      { timeoutMs: 20000 },
+    );
   }
 });
 
@@ -233,7 +276,12 @@ test("where one limit refuses the other one is not charged", async () => {
   await shared([CODE.LOGIN, THROTTLED, THROTTLED, CODE.LOGIN, THROTTLED], async () => {
     const [name, address] = [uniqueName("nobody"), newAddress()];
     const found = [(await login(here, newAddress(), name, "wrong")).status_code];
-    for (const [api, whom] of [[there, name], [there, name], [there, uniqueName("nobody")], [here, uniqueName("nobody")]])
+    for (const [api, whom] of [
+      [there, name],
+      [there, name],
+      [there, uniqueName("nobody")],
+      [here, uniqueName("nobody")],
+    ])
       found.push((await login(api, address, whom, "wrong")).status_code);
     return found;
   });
@@ -269,13 +317,17 @@ test("without Redis each server goes by its own count, and by what it counted be
   /* What Redis refuses is not counted here. */
   let third;
   let somebody;
-  await shared([OK, OK, THROTTLED, THROTTLED, THROTTLED, CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED, THROTTLED], async () => {
-    [third, somebody] = [newAddress(), uniqueName("nobody")];
-    const found = [];
-    for (const api of [there, there, here, here, here]) found.push((await register(api, third)).status_code);
-    for (const api of [there, there, here, here, here]) found.push((await login(api, newAddress(), somebody, "wrong")).status_code);
-    return found;
-  });
+  await shared(
+    [OK, OK, THROTTLED, THROTTLED, THROTTLED, CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED, THROTTLED],
+    async () => {
+      [third, somebody] = [newAddress(), uniqueName("nobody")];
+      const found = [];
+      for (const api of [there, there, here, here, here]) found.push((await register(api, third)).status_code);
+      for (const api of [there, there, here, here, here])
+        found.push((await login(api, newAddress(), somebody, "wrong")).status_code);
+      return found;
+    },
+  );
   const other = newAddress();
   const alone = await here.alone();
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.kill(i);
@@ -283,15 +335,29 @@ test("without Redis each server goes by its own count, and by what it counted be
   assert.deepEqual(await codes(6, (api) => register(api, other)), [OK, OK, OK, OK, THROTTLED, THROTTLED]);
   const onlyHere = async (send) => [(await send()).status_code, (await send()).status_code, (await send()).status_code];
   assert.deepEqual(await onlyHere(() => register(here, third)), [OK, OK, THROTTLED]);
-  assert.deepEqual(await onlyHere(() => login(here, newAddress(), somebody, "wrong")), [CODE.LOGIN, CODE.LOGIN, THROTTLED]);
+  assert.deepEqual(await onlyHere(() => login(here, newAddress(), somebody, "wrong")), [
+    CODE.LOGIN,
+    CODE.LOGIN,
+    THROTTLED,
+  ]);
   const nobody = uniqueName("nobody");
-  assert.deepEqual(await codes(6, (api) => login(api, newAddress(), nobody, "wrong")),
-    [CODE.LOGIN, CODE.LOGIN, CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED]);
+  assert.deepEqual(await codes(6, (api) => login(api, newAddress(), nobody, "wrong")), [
+    CODE.LOGIN,
+    CODE.LOGIN,
+    CODE.LOGIN,
+    CODE.LOGIN,
+    THROTTLED,
+    THROTTLED,
+  ]);
   assert.ok((await here.alone()) >= alone + 5);
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.start(i);
   await cluster.redis.settled();
-  await until("the servers to find Redis", async () => (await register(here, newAddress())).status_code === OK
-    && (await Promise.all(servers.map((api) => api.metric("doushard_redis_slots_served")))).every((n) => n === 16384));
+  await until(
+    "the servers to find Redis",
+    async () =>
+      (await register(here, newAddress())).status_code === OK &&
+      (await Promise.all(servers.map((api) => api.metric("doushard_redis_slots_served")))).every((n) => n === 16384),
+  );
   /* Redis has forgotten all of it; the servers have not. */
   assert.deepEqual(await codes(2, (api) => register(api, other)), [THROTTLED, THROTTLED]);
 });

@@ -16,7 +16,10 @@ const options = { base_url: "http://videos.example", redis_timeout: "300ms" };
 const here = await cachedServer(cluster, options);
 const there = await cachedServer(cluster, options);
 
-const [ana, bob, eve] = await parallel(3, [1, 2, 3].map(() => () => here.register()));
+const [ana, bob, eve] = await parallel(
+  3,
+  [1, 2, 3].map(() => () => here.register()),
+);
 const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);
 
 /* What the service is to say, kept by hand. */
@@ -25,19 +28,34 @@ const truth = { likers: new Set(), followers: new Set(), comments: [] };
 /** Everything there is to see of it, through API. */
 async function seen(api) {
   const [feed, page, { comment_list: comments }] = await Promise.all([
-    api.feed({ token: bob.token }), api.user(eve.token, ana.id), api.comments({ video_id: video.id })]);
+    api.feed({ token: bob.token }),
+    api.user(eve.token, ana.id),
+    api.comments({ video_id: video.id }),
+  ]);
   const card = feed.video_list.find(({ id }) => id === video.id);
   return {
-    likes: card?.favorite_count, is_favorite: card?.is_favorite, is_follow: card?.author.is_follow, received: card?.author.total_favorited,
-    followers: page.user?.follower_count, page_received: page.user?.total_favorited, follows: page.user?.is_follow,
-    commented: card?.comment_count, comments: comments?.map(({ content }) => content),
+    likes: card?.favorite_count,
+    is_favorite: card?.is_favorite,
+    is_follow: card?.author.is_follow,
+    received: card?.author.total_favorited,
+    followers: page.user?.follower_count,
+    page_received: page.user?.total_favorited,
+    follows: page.user?.is_follow,
+    commented: card?.comment_count,
+    comments: comments?.map(({ content }) => content),
   };
 }
 
 const expected = () => ({
-  likes: truth.likers.size, is_favorite: truth.likers.has(bob.id), is_follow: truth.followers.has(bob.id), received: truth.likers.size,
-  followers: truth.followers.size, page_received: truth.likers.size, follows: truth.followers.has(eve.id),
-  commented: truth.comments.length, comments: truth.comments,
+  likes: truth.likers.size,
+  is_favorite: truth.likers.has(bob.id),
+  is_follow: truth.followers.has(bob.id),
+  received: truth.likers.size,
+  followers: truth.followers.size,
+  page_received: truth.likers.size,
+  follows: truth.followers.has(eve.id),
+  commented: truth.comments.length,
+  comments: truth.comments,
 });
 
 async function toggle(set, user, send) {
@@ -56,10 +74,20 @@ async function live(api, other) {
     assert.equal((await api.comment(user.token, video.id, truth.comments[0])).status_code, CODE.OK);
     assert.deepEqual(await seen(api), expected());
   }
-  await until("the other one to say so", async () => { assert.deepEqual(await seen(other), expected()); return true; }, { everyMs: 10 });
+  await until(
+    "the other one to say so",
+    async () => {
+      assert.deepEqual(await seen(other), expected());
+      return true;
+    },
+    { everyMs: 10 },
+  );
 }
 
-const bothLive = async () => { await live(here, there); await live(there, here); };
+const bothLive = async () => {
+  await live(here, there);
+  await live(there, here);
+};
 
 /** Until reads are answered by Redis again. */
 async function isUsedAgain() {
@@ -79,7 +107,14 @@ const masters = async () => {
 
 /** All keys of all masters: [node, key]. */
 async function keys() {
-  const lists = await Promise.all((await masters()).map(async (i) => (await redis.cli(i, "KEYS", "*")).split("\n").filter(Boolean).map((key) => [i, key])));
+  const lists = await Promise.all(
+    (await masters()).map(async (i) =>
+      (await redis.cli(i, "KEYS", "*"))
+        .split("\n")
+        .filter(Boolean)
+        .map((key) => [i, key]),
+    ),
+  );
   return lists.flat();
 }
 
@@ -91,17 +126,30 @@ test("all is well", async () => {
 
 test("all keys are garbage", async () => {
   /* The last ones have a header of ours, of all versions the lowest and the highest. */
-  const values = ["''", "'x'", "'dsc1'", "string.rep('z', 5000)", "string.rep('\\127', 28)", "'dsc1' .. string.rep('\\0', 24) .. '1abcdrubbish'",
-    "'dsc1' .. struct.pack('<ddd', 2^53, redis.call('TIME')[1] * 1000, 0) .. '1abcdrubbish'"];
+  const values = [
+    "''",
+    "'x'",
+    "'dsc1'",
+    "string.rep('z', 5000)",
+    "string.rep('\\127', 28)",
+    "'dsc1' .. string.rep('\\0', 24) .. '1abcdrubbish'",
+    "'dsc1' .. struct.pack('<ddd', 2^53, redis.call('TIME')[1] * 1000, 0) .. '1abcdrubbish'",
+  ];
   for (const value of values) {
-    for (const [node, key] of await keys()) assert.equal(await redis.cli(node, "EVAL", `return redis.call('SET', KEYS[1], ${value})`, 1, key), "OK");
+    for (const [node, key] of await keys())
+      assert.equal(await redis.cli(node, "EVAL", `return redis.call('SET', KEYS[1], ${value})`, 1, key), "OK");
     await live(here, there);
   }
   await isUsedAgain();
 });
 
 test("all keys are of another type", async () => {
-  const kinds = [["RPUSH", "a", "b"], ["HSET", "v", "7"], ["SADD", "x"], ["ZADD", "1", "x"]];
+  const kinds = [
+    ["RPUSH", "a", "b"],
+    ["HSET", "v", "7"],
+    ["SADD", "x"],
+    ["ZADD", "1", "x"],
+  ];
   for (const [command, ...rest] of kinds) {
     for (const [node, key] of await keys()) {
       await redis.cli(node, "DEL", key);
@@ -149,8 +197,13 @@ test("a master and its replica are killed", async () => {
   await redis.settled();
   const [victim] = await masters();
   const id = await redis.cli(victim, "CLUSTER", "MYID");
-  const replicas = (await redis.cli(victim, "CLUSTER", "REPLICAS", id)).split("\n").map((line) => /:(\d+)@/.exec(line)?.[1]);
-  const victims = [victim, ...redis.nodes.map(({ port }, i) => (replicas.includes(String(port)) ? i : -1)).filter((i) => i >= 0)];
+  const replicas = (await redis.cli(victim, "CLUSTER", "REPLICAS", id))
+    .split("\n")
+    .map((line) => /:(\d+)@/.exec(line)?.[1]);
+  const victims = [
+    victim,
+    ...redis.nodes.map(({ port }, i) => (replicas.includes(String(port)) ? i : -1)).filter((i) => i >= 0),
+  ];
   assert.equal(victims.length, 2);
   await Promise.all(victims.map((i) => redis.kill(i)));
   await bothLive();
@@ -172,9 +225,14 @@ test("all of Redis is gone: slower, complete, ready", async () => {
 
 test("a crowd at one cold card is one question", async () => {
   const zoe = await here.register();
-  const { calls } = await callsOf(there, () => parallel(64, Array.from({ length: 200 }, () => async () => {
-    assert.equal((await there.user(bob.token, zoe.id)).user.id, zoe.id);
-  })));
+  const { calls } = await callsOf(there, () =>
+    parallel(
+      64,
+      Array.from({ length: 200 }, () => async () => {
+        assert.equal((await there.user(bob.token, zoe.id)).user.id, zoe.id);
+      }),
+    ),
+  );
   assert.ok(calls < 60, `${calls} CALLs`); /* 400 without; a copy may end in the middle, and the session is asked for */
 });
 

@@ -17,9 +17,13 @@ after(() => cluster.down());
 const { api } = cluster;
 const document = readDocument();
 
-const resolve = (node) => (node.$ref
-  ? node.$ref.slice(2).split("/").reduce((at, key) => at[key], document)
-  : node);
+const resolve = (node) =>
+  node.$ref
+    ? node.$ref
+        .slice(2)
+        .split("/")
+        .reduce((at, key) => at[key], document)
+    : node;
 
 const user = await api.register();
 assert.equal((await api.publish(user.token, uniqueClip(), "a video")).status_code, CODE.OK);
@@ -38,19 +42,46 @@ const BROKEN_UTF8 = {
 const bytes = (list) => Buffer.from(list);
 
 const NUMBERS = {
-  "negative": "-1", "negative exponent form": "-1e3", "2^53": "9007199254740992",
-  "2^63": "9223372036854775808", "2^64": "18446744073709551616", "2^64 + 1": "18446744073709551617",
-  "1e3x": "1e3x", "1.5": "1.5", "1e400": "1e400", "1e-1": "1e-1", "1e": "1e", "e5": "e5", ".": ".", "-": "-",
-  "hexadecimal": "0x10", "NaN": "NaN", "Infinity": "Infinity", "a letter": "a", "a space before": " 1",
-  "a space after": "1 ", "two numbers": "1,2", "digits of another script": "１２", "5000 digits": "9".repeat(5000),
-  "1e with 3000 digits": `1e${"9".repeat(3000)}`, "a line break": "1\n", "NUL": bytes([0]), "a NUL after": "1\u0000",
-  "9007199254740991.5": "9007199254740991.5", "9.007199254740993e15": "9.007199254740993e15",
-  "SQL": "1 OR 1=1", "a quote": "1'--",
+  negative: "-1",
+  "negative exponent form": "-1e3",
+  "2^53": "9007199254740992",
+  "2^63": "9223372036854775808",
+  "2^64": "18446744073709551616",
+  "2^64 + 1": "18446744073709551617",
+  "1e3x": "1e3x",
+  1.5: "1.5",
+  "1e400": "1e400",
+  "1e-1": "1e-1",
+  "1e": "1e",
+  e5: "e5",
+  ".": ".",
+  "-": "-",
+  hexadecimal: "0x10",
+  NaN: "NaN",
+  Infinity: "Infinity",
+  "a letter": "a",
+  "a space before": " 1",
+  "a space after": "1 ",
+  "two numbers": "1,2",
+  "digits of another script": "１２",
+  "5000 digits": "9".repeat(5000),
+  "1e with 3000 digits": `1e${"9".repeat(3000)}`,
+  "a line break": "1\n",
+  NUL: bytes([0]),
+  "a NUL after": "1\u0000",
+  "9007199254740991.5": "9007199254740991.5",
+  "9.007199254740993e15": "9.007199254740993e15",
+  SQL: "1 OR 1=1",
+  "a quote": "1'--",
 };
 
 const textValues = (max) => ({
-  "over-long": "x".repeat(max + 1), "over-long in another script": "长".repeat(max + 1),
-  "60,000 bytes": "x".repeat(60000), "NUL": bytes([0]), "a NUL inside": "a\u0000b", "a NUL after": "a\u0000",
+  "over-long": "x".repeat(max + 1),
+  "over-long in another script": "长".repeat(max + 1),
+  "60,000 bytes": "x".repeat(60000),
+  NUL: bytes([0]),
+  "a NUL inside": "a\u0000b",
+  "a NUL after": "a\u0000",
   ...Object.fromEntries(Object.entries(BROKEN_UTF8).map(([name, list]) => [name, bytes(list)])),
 });
 
@@ -60,13 +91,14 @@ const TIMES = new Set(["latest_time", "pre_msg_time"]);
 /* What each parameter must not be, and the code that says so. */
 function badValues(name, schema) {
   const numbers = Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.PARAM]]));
-  if (TIMES.has(name)) /* garbage means no bound */
+  if (TIMES.has(name))
+    /* garbage means no bound */
     return Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.OK]]));
   if (name === "token")
-    return Object.fromEntries(Object.entries({ ...textValues(1024), ...NUMBERS, "an old one": "a.b.c" })
-      .map(([k, v]) => [k, [v, CODE.AUTH]]));
-  if (schema.type === "integer")
-    return schema.minimum === 1 ? { ...numbers, zero: ["0", CODE.PARAM] } : numbers;
+    return Object.fromEntries(
+      Object.entries({ ...textValues(1024), ...NUMBERS, "an old one": "a.b.c" }).map(([k, v]) => [k, [v, CODE.AUTH]]),
+    );
+  if (schema.type === "integer") return schema.minimum === 1 ? { ...numbers, zero: ["0", CODE.PARAM] } : numbers;
   return Object.fromEntries(Object.entries(textValues(schema.maxLength)).map(([k, v]) => [k, [v, CODE.PARAM]]));
 }
 
@@ -96,18 +128,20 @@ const GOOD = {
 const ANONYMOUS = new Set(["feed_list", "publish_list", "comment_list"]);
 
 const clip = uniqueClip();
-const waysOf = (id) => (id === "publish_action"
-  ? {
-      query: (fields) => ({ query: fields, multipart: [{ name: "data", filename: "x.mp4", data: clip }] }),
-      multipart: (fields) => ({ multipart: [{ name: "data", filename: "x.mp4", data: clip }, ...fields] }),
-    }
-  : {
-      query: (fields) => ({ query: fields }),
-      form: (fields) => ({ form: fields }),
-      multipart: (fields) => ({ multipart: fields }),
-    });
+const waysOf = (id) =>
+  id === "publish_action"
+    ? {
+        query: (fields) => ({ query: fields, multipart: [{ name: "data", filename: "x.mp4", data: clip }] }),
+        multipart: (fields) => ({ multipart: [{ name: "data", filename: "x.mp4", data: clip }, ...fields] }),
+      }
+    : {
+        query: (fields) => ({ query: fields }),
+        form: (fields) => ({ form: fields }),
+        multipart: (fields) => ({ multipart: fields }),
+      };
 
-const operations = new Contract(document).operations()
+const operations = new Contract(document)
+  .operations()
   .filter(({ item, template }) => !item.servers && template.startsWith("/douyin/"));
 
 test("the table below knows every endpoint", () => {
@@ -122,31 +156,36 @@ for (const { method, template, operation } of operations) {
   for (const parameter of parameters) {
     const schema = resolve(parameter.schema);
     const cases = Object.entries(badValues(parameter.name, schema)).flatMap(([what, [value, code]]) =>
-      Object.entries(waysOf(id)).map(([place, make]) => ({ what, value, code, place, make })));
+      Object.entries(waysOf(id)).map(([place, make]) => ({ what, value, code, place, make })),
+    );
 
     test(`${template}: bad ${parameter.name} (${cases.length} requests)`, async () => {
       const before = await cluster.rowCounts();
       const problems = [];
-      await parallel(8, cases.map(({ what, value, code, place, make }) => async () => {
-        const expected = code === CODE.AUTH && ANONYMOUS.has(id) ? CODE.OK : code;
-        const fields = Object.entries({ ...GOOD[id](), [parameter.name]: value });
-        let answer;
-        try {
-          answer = await api.send(method, template, make(fields));
-        } catch (error) {
-          problems.push(`${what} in ${place}: ${error.message}`);
-          return;
-        }
-        const { status, json } = answer;
-        /* A value longer than a request may be is refused with the request. */
-        const long = Buffer.byteLength(value) > 30000 && (status === 414 || status === 431
-          || json?.status_code === CODE.TOO_LARGE);
-        if (long) return;
-        if (status !== 200 || json.status_code !== expected)
-          problems.push(`${what} in ${place}: ${status} ${JSON.stringify(json)}, expected ${expected}`);
-        else if (expected === CODE.PARAM && !json.status_msg.includes(parameter.name))
-          problems.push(`${what} in ${place}: does not name the parameter: ${json.status_msg}`);
-      }));
+      await parallel(
+        8,
+        cases.map(({ what, value, code, place, make }) => async () => {
+          const expected = code === CODE.AUTH && ANONYMOUS.has(id) ? CODE.OK : code;
+          const fields = Object.entries({ ...GOOD[id](), [parameter.name]: value });
+          let answer;
+          try {
+            answer = await api.send(method, template, make(fields));
+          } catch (error) {
+            problems.push(`${what} in ${place}: ${error.message}`);
+            return;
+          }
+          const { status, json } = answer;
+          /* A value longer than a request may be is refused with the request. */
+          const long =
+            Buffer.byteLength(value) > 30000 &&
+            (status === 414 || status === 431 || json?.status_code === CODE.TOO_LARGE);
+          if (long) return;
+          if (status !== 200 || json.status_code !== expected)
+            problems.push(`${what} in ${place}: ${status} ${JSON.stringify(json)}, expected ${expected}`);
+          else if (expected === CODE.PARAM && !json.status_msg.includes(parameter.name))
+            problems.push(`${what} in ${place}: does not name the parameter: ${json.status_msg}`);
+        }),
+      );
       assert.deepEqual(problems, []);
       assert.deepEqual(await cluster.rowCounts(), before, "rows");
     });
@@ -157,7 +196,9 @@ for (const { method, template, operation } of operations) {
         const before = await cluster.rowCounts();
         for (const value of [undefined, ""])
           for (const [place, make] of Object.entries(waysOf(id))) {
-            const fields = Object.entries({ ...GOOD[id](), [parameter.name]: value }).filter(([, v]) => v !== undefined);
+            const fields = Object.entries({ ...GOOD[id](), [parameter.name]: value }).filter(
+              ([, v]) => v !== undefined,
+            );
             const { status, json } = await api.send(method, template, make(fields));
             assert.equal(status, 200);
             assert.equal(json.status_code, CODE.PARAM, `${place}: ${JSON.stringify(json)}`);
@@ -171,8 +212,17 @@ for (const { method, template, operation } of operations) {
 test("the largest and the strangest good values are good", async () => {
   for (const user_id of ["9007199254740991", "9.007199254740991e15", "1e3", "1000.000", "0001000", "1E+3"])
     assert.equal((await api.user(user.token, user_id)).status_code, CODE.NO_USER, user_id);
-  for (const title of ["'; DROP TABLE video; --", "\"\\", "<script>alert(1)</script>", "%s%n", "\u200f\ufffe", "𝒳",
-    "👩‍👩‍👧‍👦🐻", " ", "长".repeat(128)]) {
+  for (const title of [
+    "'; DROP TABLE video; --",
+    '"\\',
+    "<script>alert(1)</script>",
+    "%s%n",
+    "\u200f\ufffe",
+    "𝒳",
+    "👩‍👩‍👧‍👦🐻",
+    " ",
+    "长".repeat(128),
+  ]) {
     const answer = await api.publish(user.token, uniqueClip(), title);
     assert.equal(answer.status_code, CODE.OK, `${JSON.stringify(title)}: ${JSON.stringify(answer)}`);
     assert.equal((await api.list({ user_id: user.id })).video_list[0].title, title);
@@ -182,9 +232,22 @@ test("the largest and the strangest good values are good", async () => {
 test("a title is one line of characters that can be seen", async () => {
   const before = await cluster.rowCounts();
   const files = cluster.mediaFiles().length;
-  for (const [title, problem] of [["a\nb", /control/], ["\r", /control/], ["a\tb", /control/], ["\u0001", /control/], ["\u001b[31m", /control/],
-    ["\u007f", /control/], ["\u0080", /control/], ["\u009f", /control/], ["a\u2028b", /control/], ["\u2029", /control/],
-    ["\u202a", /direction/], ["\u202egpj.exe", /direction/], ["\u2066", /direction/], ["\u2069", /direction/]])
+  for (const [title, problem] of [
+    ["a\nb", /control/],
+    ["\r", /control/],
+    ["a\tb", /control/],
+    ["\u0001", /control/],
+    ["\u001b[31m", /control/],
+    ["\u007f", /control/],
+    ["\u0080", /control/],
+    ["\u009f", /control/],
+    ["a\u2028b", /control/],
+    ["\u2029", /control/],
+    ["\u202a", /direction/],
+    ["\u202egpj.exe", /direction/],
+    ["\u2066", /direction/],
+    ["\u2069", /direction/],
+  ])
     for (const query of [{}, { title }]) {
       const answer = await api.publish(user.token, clip, query.title ? "unread" : title, { query });
       assert.equal(answer.status_code, CODE.PARAM, `${JSON.stringify(title)}: ${JSON.stringify(answer)}`);
@@ -199,21 +262,38 @@ const BODIES = {
   "percent signs that say nothing": ["application/x-www-form-urlencoded", "username=&password=%zz%4&%&=%"],
   "only separators": ["application/x-www-form-urlencoded", "&&&===&&&"],
   "a name without a value": ["application/x-www-form-urlencoded", "username&password"],
-  "ten thousand fields": ["application/x-www-form-urlencoded", Array.from({ length: 10000 }, (_, i) => `f${i}=1`).join("&").slice(0, 60000)],
+  "ten thousand fields": [
+    "application/x-www-form-urlencoded",
+    Array.from({ length: 10000 }, (_, i) => `f${i}=1`)
+      .join("&")
+      .slice(0, 60000),
+  ],
   "a name of 50,000 bytes": ["application/x-www-form-urlencoded", `${"n".repeat(50000)}=1`],
-  "bytes": ["application/x-www-form-urlencoded", Buffer.from(Array.from({ length: 256 }, (_, i) => i))],
-  "JSON": ["application/json", '{"username":"a","password":"b"}'],
-  "XML": ["text/xml", "<username>a</username>"],
+  bytes: ["application/x-www-form-urlencoded", Buffer.from(Array.from({ length: 256 }, (_, i) => i))],
+  JSON: ["application/json", '{"username":"a","password":"b"}'],
+  XML: ["text/xml", "<username>a</username>"],
   "an unknown type": ["x/y", "username=a&password=b"],
   "a type that is none": ["\u00ff;;;", "username=a&password=b"],
   "multipart without a boundary": ["multipart/form-data", "--x\r\n\r\n--x--\r\n"],
   "multipart with an empty boundary": ["multipart/form-data; boundary=", "--\r\n\r\n----\r\n"],
   "multipart that never begins": ["multipart/form-data; boundary=x", "username=a&password=b"],
-  "multipart that never ends": ["multipart/form-data; boundary=x", '--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nabc'],
+  "multipart that never ends": [
+    "multipart/form-data; boundary=x",
+    '--x\r\nContent-Disposition: form-data; name="username"\r\n\r\nabc',
+  ],
   "multipart without part headers": ["multipart/form-data; boundary=x", "--x\r\n\r\nabc\r\n--x--\r\n"],
-  "multipart with a part without a name": ["multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--x--\r\n"],
-  "multipart with a part header of 50,000 bytes": ["multipart/form-data; boundary=x", `--x\r\nX: ${"y".repeat(50000)}\r\n\r\nabc\r\n--x--\r\n`],
-  "multipart in multipart": ["multipart/form-data; boundary=x", '--x\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\nContent-Disposition: file; filename="f"\r\n\r\nabc\r\n--y--\r\n--x--\r\n'],
+  "multipart with a part without a name": [
+    "multipart/form-data; boundary=x",
+    "--x\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--x--\r\n",
+  ],
+  "multipart with a part header of 50,000 bytes": [
+    "multipart/form-data; boundary=x",
+    `--x\r\nX: ${"y".repeat(50000)}\r\n\r\nabc\r\n--x--\r\n`,
+  ],
+  "multipart in multipart": [
+    "multipart/form-data; boundary=x",
+    '--x\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\nContent-Disposition: file; filename="f"\r\n\r\nabc\r\n--y--\r\n--x--\r\n',
+  ],
   "a boundary of 3,000 bytes": [`multipart/form-data; boundary=${"b".repeat(3000)}`, `--${"b".repeat(3000)}--\r\n`],
 };
 for (const [name, [type, body]] of Object.entries(BODIES))
@@ -226,7 +306,10 @@ for (const [name, [type, body]] of Object.entries(BODIES))
       });
       assert.ok(status === 200 || status === 400, `${path}: ${status}`);
       if (status === 200)
-        assert.ok([CODE.PARAM, CODE.AUTH, CODE.TOO_LARGE].includes(json.status_code), `${path}: ${JSON.stringify(json)}`);
+        assert.ok(
+          [CODE.PARAM, CODE.AUTH, CODE.TOO_LARGE].includes(json.status_code),
+          `${path}: ${JSON.stringify(json)}`,
+        );
     }
     assert.deepEqual(await cluster.rowCounts(), before, "rows");
   });
@@ -259,7 +342,8 @@ test("a target of 16 KiB is taken; a longer one is 414, so is one with too many 
 test("an Idempotency-Key that is empty, over-long or strange is refused or used, never a crash", async () => {
   for (const key of ["", " ", "x".repeat(256), "x".repeat(10000), "a\tb", "\u00e9", "'; DROP TABLE user; --"]) {
     const username = uniqueName();
-    const register = () => api.post("/douyin/user/register/", { username, password: "p" }, { headers: { "Idempotency-Key": key } });
+    const register = () =>
+      api.post("/douyin/user/register/", { username, password: "p" }, { headers: { "Idempotency-Key": key } });
     const { json } = await register();
     assert.ok([CODE.OK, CODE.PARAM].includes(json.status_code), `${key.slice(0, 20)}: ${JSON.stringify(json)}`);
     const again = (await register()).json.status_code;
@@ -273,7 +357,10 @@ test("with a good token it is the Idempotency-Key that is blamed; a broken body 
   const fields = { token: user.token, to_user_id: peer.id, action_type: 1, content: "x" };
   for (const key of ["x".repeat(129), "a b", "a\tb", "\u00e9"])
     for (const place of ["query", "form"]) {
-      const { json } = await api.send("POST", "/douyin/message/action/", { [place]: fields, headers: { "Idempotency-Key": key } });
+      const { json } = await api.send("POST", "/douyin/message/action/", {
+        [place]: fields,
+        headers: { "Idempotency-Key": key },
+      });
       assert.equal(json.status_code, CODE.PARAM, JSON.stringify(json));
       assert.match(json.status_msg, /Idempotency-Key/);
     }
@@ -289,9 +376,14 @@ test("with a good token it is the Idempotency-Key that is blamed; a broken body 
 });
 
 test("each bad value at the end of a multipart body that comes byte by byte", async () => {
-  const { body, type } = multipart([["username", Buffer.from([0xe5, 0xbc])], ["password", "p"]]);
+  const { body, type } = multipart([
+    ["username", Buffer.from([0xe5, 0xbc])],
+    ["password", "p"],
+  ]);
   const connection = await RawConnection.open(cluster.server.options.listen_port);
-  await connection.send(`POST /douyin/user/register/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await connection.send(
+    `POST /douyin/user/register/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
   for (const byte of body) await connection.send(Buffer.from([byte]));
   const [answer] = await connection.answers(1);
   assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.PARAM);
@@ -305,10 +397,14 @@ test("no answer says what is inside, and none was an internal error", async () =
     await api.post("/douyin/user/login/", { username: Buffer.from([0xff]), password: "x" }),
   ];
   for (const { json } of answers)
-    assert.ok(!/select|insert|mysql|mariadb|errno|\.c:|\/tmp|shard\d|0x[0-9a-f]/i.test(json.status_msg), json.status_msg);
+    assert.ok(
+      !/select|insert|mysql|mariadb|errno|\.c:|\/tmp|shard\d|0x[0-9a-f]/i.test(json.status_msg),
+      json.status_msg,
+    );
   const samples = await api.metrics();
-  const internal = [...samples].filter(([name, n]) =>
-    name.startsWith("doushard_http_requests_total") && name.includes('status_code="1500"') && n > 0);
+  const internal = [...samples].filter(
+    ([name, n]) => name.startsWith("doushard_http_requests_total") && name.includes('status_code="1500"') && n > 0,
+  );
   assert.deepEqual(internal, []);
   assert.equal(await api.metric("doushard_shard_pool_dirty_total"), 0);
   assert.equal(await api.metric("doushard_shard_calls_failed_total"), 0);

@@ -38,7 +38,8 @@ const comment = ok(await api.comment(peer.token, video.id, "mine")).comment;
 const LIVE = ["follow", "follower", "favorite", "liker", "comment", "commented", "message"];
 const settled = async () => {
   await until("an empty outbox", async () =>
-    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
   const rows = LIVE.map((t) => `(SELECT COUNT(*) FROM \`${t}\` WHERE state = 1) AS \`${t}\``).join(", ");
   const sums = `(SELECT CONCAT_WS(",", SUM(follow_count), SUM(follower_count), SUM(favorite_count),
     SUM(total_favorited), SUM(work_count)) FROM user JOIN inbound USING (slot, user_id)) AS users,
@@ -59,15 +60,24 @@ const REFUSED = {
   "another's comment": [() => api.uncomment(user.token, video.id, comment.id), CODE.NOT_YOURS, /not yours/],
   "a comment that never was": [() => api.uncomment(user.token, video.id, comment.id + 8), CODE.NO_COMMENT, /comment/],
   "a comment of another video": [() => api.uncomment(peer.token, gone.id, comment.id), CODE.NO_COMMENT, /comment/],
-  "a comment deleted without its id":
-    [() => api.post("/douyin/comment/action/", { token: user.token, video_id: video.id, action_type: 2 }).then(({ json }) => json),
-      CODE.PARAM, /comment_id is missing/],
+  "a comment deleted without its id": [
+    () =>
+      api
+        .post("/douyin/comment/action/", { token: user.token, video_id: video.id, action_type: 2 })
+        .then(({ json }) => json),
+    CODE.PARAM,
+    /comment_id is missing/,
+  ],
   "a comment without text": [() => api.comment(user.token, video.id, ""), CODE.PARAM, /comment_text is missing/],
   "an over-long comment": [() => api.comment(user.token, video.id, "长".repeat(301)), CODE.PARAM, /comment_text.*300/],
   "a follow of oneself": [() => api.follow(user.token, user.id), CODE.SELF, /yourself/],
   "a follow of nobody": [() => api.follow(user.token, NOBODY), CODE.NO_USER, /user/],
   "a follow of a video": [() => api.follow(user.token, video.id), CODE.NO_USER, /user/],
-  "a list of nobody's follows": [() => api.relations("follow", { token: user.token, user_id: NOBODY }), CODE.NO_USER, /user/],
+  "a list of nobody's follows": [
+    () => api.relations("follow", { token: user.token, user_id: NOBODY }),
+    CODE.NO_USER,
+    /user/,
+  ],
   "a list of nobody's likes": [() => api.favorites({ token: user.token, user_id: NOBODY }), CODE.NO_USER, /user/],
   "a message to oneself": [() => api.say(user.token, user.id, "x"), CODE.SELF, /yourself/],
   "a message to nobody": [() => api.say(user.token, NOBODY, "x"), CODE.NO_USER, /user/],
@@ -77,17 +87,35 @@ const REFUSED = {
   "a message without text": [() => api.say(user.token, peer.id, ""), CODE.PARAM, /content is missing/],
   "an over-long message": [() => api.say(user.token, peer.id, "长".repeat(501)), CODE.PARAM, /content.*500/],
 };
-for (const [what, action] of [["like", (type) => api.like(user.token, video.id, type)],
+for (const [what, action] of [
+  ["like", (type) => api.like(user.token, video.id, type)],
   ["follow", (type) => api.follow(user.token, peer.id, type)],
-  ["comment", (action_type) => api.post("/douyin/comment/action/",
-    { token: user.token, video_id: video.id, action_type, comment_text: "x" }).then(({ json }) => json)],
-  ["message", (action_type) => api.post("/douyin/message/action/",
-    { token: user.token, to_user_id: peer.id, action_type, content: "x" }).then(({ json }) => json)]])
+  [
+    "comment",
+    (action_type) =>
+      api
+        .post("/douyin/comment/action/", { token: user.token, video_id: video.id, action_type, comment_text: "x" })
+        .then(({ json }) => json),
+  ],
+  [
+    "message",
+    (action_type) =>
+      api
+        .post("/douyin/message/action/", { token: user.token, to_user_id: peer.id, action_type, content: "x" })
+        .then(({ json }) => json),
+  ],
+])
   for (const type of what === "message" ? ["0", "2", "3", "x"] : ["0", "3", "x"])
     REFUSED[`${what} with action_type ${type}`] = [() => action(type), CODE.PARAM, /action_type/];
-for (const [what, text, problem] of [["a bell", "a\u0007b", /control/], ["an escape", "\u001b[31m", /control/],
-  ["a carriage return", "a\rb", /control/], ["DEL", "\u007f", /control/], ["a C1 control", "\u0085", /control/],
-  ["a right-to-left override", "\u202egnp.exe", /direction/], ["an isolate", "a\u2066b", /direction/]]) {
+for (const [what, text, problem] of [
+  ["a bell", "a\u0007b", /control/],
+  ["an escape", "\u001b[31m", /control/],
+  ["a carriage return", "a\rb", /control/],
+  ["DEL", "\u007f", /control/],
+  ["a C1 control", "\u0085", /control/],
+  ["a right-to-left override", "\u202egnp.exe", /direction/],
+  ["an isolate", "a\u2066b", /direction/],
+]) {
   REFUSED[`a comment with ${what}`] = [() => api.comment(user.token, video.id, text), CODE.PARAM, problem];
   REFUSED[`a message with ${what}`] = [() => api.say(user.token, peer.id, text), CODE.PARAM, problem];
 }
@@ -97,15 +125,26 @@ test(`refused: ${Object.keys(REFUSED).length} requests leave no live row and no 
   const problems = [];
   for (const [what, [work, code, message]] of Object.entries(REFUSED)) {
     const answer = await work();
-    if (answer.status_code !== code || !message.test(answer.status_msg)) problems.push(`${what}: ${JSON.stringify(answer)}`);
+    if (answer.status_code !== code || !message.test(answer.status_msg))
+      problems.push(`${what}: ${JSON.stringify(answer)}`);
   }
   assert.deepEqual(problems, []);
   assert.deepEqual(await settled(), before);
 });
 
 test("the longest and the strangest good texts come back as they were sent", async () => {
-  const texts = ["🐻".repeat(300), "长".repeat(300), "'; DROP TABLE comment; --", "<script>\"\\\n\t</script>", "%s%n",
-    "👩‍👩‍👧‍👦 é é", "\u200f\u200e", "\ufffe\u{10ffff}", " ", "*"];
+  const texts = [
+    "🐻".repeat(300),
+    "长".repeat(300),
+    "'; DROP TABLE comment; --",
+    '<script>"\\\n\t</script>',
+    "%s%n",
+    "👩‍👩‍👧‍👦 é é",
+    "\u200f\u200e",
+    "\ufffe\u{10ffff}",
+    " ",
+    "*",
+  ];
   for (const text of texts) {
     assert.equal(ok(await api.comment(user.token, video.id, text)).comment.content, text);
     assert.equal(ok(await api.comments({ video_id: video.id })).comment_list[0].content, text);
@@ -137,7 +176,10 @@ test("words of the list become stars; a new list needs no restart, a bad one is 
   const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
   assert.equal(await said("a BadWord, ｂａｄｗｏｒｄ and 很敏感的"), "a *******, ******* and 很**的");
   ok(await client.say(user.token, peer.id, "badword!"));
-  assert.equal(ok(await client.chat({ token: peer.token, to_user_id: user.id })).message_list.at(-1).content, "*******!");
+  assert.equal(
+    ok(await client.chat({ token: peer.token, to_user_id: user.id })).message_list.at(-1).content,
+    "*******!",
+  );
   ok(await client.publish(user.token, uniqueClip(), "my badword"));
   assert.equal(ok(await client.list({ user_id: user.id })).video_list[0].title, "my *******");
   await reload("other\n");
@@ -152,7 +194,9 @@ test("a request that is repeated under its key after the words changed is the sa
   const { client, reload } = await wordsServer("words-keys.txt", "badword\n");
   const [a, b] = [await client.register(), await client.register()];
   const own = await film(a, client);
-  const keys = Object.fromEntries(["comment", "message", "video"].map((what) => [what, { headers: { "Idempotency-Key": `words-${what}` } }]));
+  const keys = Object.fromEntries(
+    ["comment", "message", "video"].map((what) => [what, { headers: { "Idempotency-Key": `words-${what}` } }]),
+  );
   const clip = uniqueClip();
   const requests = async () => {
     const { comment: said } = ok(await client.comment(b.token, own.id, "a badword, other", keys.comment));
@@ -164,11 +208,22 @@ test("a request that is repeated under its key after the words changed is the sa
   assert.equal(first[1], "a *******, other");
   await reload("other\n");
   assert.deepEqual(await requests(), first, "what is stored, not what the words of today make of it");
-  assert.deepEqual(ok(await client.comments({ video_id: own.id })).comment_list.map(({ id, content }) => [id, content]), [first]);
-  for (const [user_, peer_] of [[a, b], [b, a]])
-    assert.deepEqual(ok(await client.chat({ token: user_.token, to_user_id: peer_.id })).message_list.map(({ content }) => content),
-      ["a *******, other"]);
-  assert.deepEqual(ok(await client.list({ user_id: b.id })).video_list.map(({ title }) => title), ["a *******, other"]);
+  assert.deepEqual(
+    ok(await client.comments({ video_id: own.id })).comment_list.map(({ id, content }) => [id, content]),
+    [first],
+  );
+  for (const [user_, peer_] of [
+    [a, b],
+    [b, a],
+  ])
+    assert.deepEqual(
+      ok(await client.chat({ token: user_.token, to_user_id: peer_.id })).message_list.map(({ content }) => content),
+      ["a *******, other"],
+    );
+  assert.deepEqual(
+    ok(await client.list({ user_id: b.id })).video_list.map(({ title }) => title),
+    ["a *******, other"],
+  );
   /* The key still names what the client sent, not what was stored. */
   assert.equal((await client.comment(b.token, own.id, "a *******, other", keys.comment)).status_code, CODE.KEY_REUSED);
 });
@@ -180,7 +235,11 @@ const meter = (server, client) => async (method, path, fields, headers) => {
   const answer = await client.send(method, path, { query: fields, headers });
   ok(answer.json);
   const line = await until("the access line", () =>
-    server.logText().split("\n").find((l) => l.includes(" access ") && l.includes(answer.headers["x-request-id"])));
+    server
+      .logText()
+      .split("\n")
+      .find((l) => l.includes(" access ") && l.includes(answer.headers["x-request-id"])),
+  );
   const [, calls, session] = / calls=(\d+) session_calls=(\d+)/.exec(line).map(Number);
   return { calls, session, json: answer.json };
 };
@@ -193,8 +252,10 @@ for (const n of [1, 2, 4])
       const owner = await owners(own);
       const shardsOf = (ids) => new Set(ids.map((id) => owner.get(slotOfId(id)))).size;
       const measure = meter(own.server, client);
-      const delivered = () => until("an empty outbox", async () =>
-        (await own.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every((row) => row.n === 0));
+      const delivered = () =>
+        until("an empty outbox", async () =>
+          (await own.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every((row) => row.n === 0),
+        );
       /* The CALLs; asking for the session, which nobody remembers here, is one more. */
       const cost = async (method, path, fields, headers) => {
         const { calls, session } = await measure(method, path, fields, headers);
@@ -224,8 +285,16 @@ for (const n of [1, 2, 4])
       }
       const to_user_id = others[0].id;
       const video_id = videos[0].id;
-      for (const [what, work, id] of [["like", like, video_id], ["follow", follow, to_user_id]])
-        for (const [action, calls, how] of [[1, 1, "again"], [2, halves(id), "no more"], [2, 1, "no more, again"], [1, halves(id), "once more"]]) {
+      for (const [what, work, id] of [
+        ["like", like, video_id],
+        ["follow", follow, to_user_id],
+      ])
+        for (const [action, calls, how] of [
+          [1, 1, "again"],
+          [2, halves(id), "no more"],
+          [2, 1, "no more, again"],
+          [1, halves(id), "once more"],
+        ]) {
           await delivered();
           assert.equal(await work(id, action), calls, `${what} ${how}`);
         }
@@ -250,7 +319,10 @@ for (const n of [1, 2, 4])
 
       const version = (count) => 2 ** 33 + count; /* the slots' epoch is 1 */
       /* 9000 newer follows of people who do not follow back: four CALLs look at 8000 of them. */
-      const many = Array.from({ length: 9000 }, (_, i) => `(${slotOfId(me.id)}, ${me.id}, ${NOBODY + 8192 * i}, 1, ${version(1000 + i)}, 0)`);
+      const many = Array.from(
+        { length: 9000 },
+        (_, i) => `(${slotOfId(me.id)}, ${me.id}, ${NOBODY + 8192 * i}, 1, ${version(1000 + i)}, 0)`,
+      );
       await own.sql(owner.get(slotOfId(me.id)), `INSERT INTO follow VALUES ${many.join(",")}`);
       const friends = "/douyin/relation/friend/list/";
       assert.equal(await get(friends, { token }), 4, "no friend so far");
@@ -258,10 +330,21 @@ for (const n of [1, 2, 4])
       assert.deepEqual([first.user_list, first.next_cursor], [[], version(2000)]);
       assert.equal(await get(friends, { token, cursor: first.next_cursor }), 1 + cards + 1, "friends at last");
       const rest = ok((await client.get(friends, { token, cursor: first.next_cursor })).json);
-      assert.deepEqual([rest.user_list.map(({ id }) => id), rest.next_cursor], [[ids[0], ...ids.slice(1).toReversed()], 0]);
+      assert.deepEqual(
+        [rest.user_list.map(({ id }) => id), rest.next_cursor],
+        [[ids[0], ...ids.slice(1).toReversed()], 0],
+      );
 
-      assert.equal(await get("/douyin/comment/list/", { video_id }), 1 + shardsOf([...ids, me.id]), "comments, a visitor");
-      assert.equal(await get("/douyin/comment/list/", { video_id, token }), 1 + shardsOf([...ids, me.id]) + 1, "comments");
+      assert.equal(
+        await get("/douyin/comment/list/", { video_id }),
+        1 + shardsOf([...ids, me.id]),
+        "comments, a visitor",
+      );
+      assert.equal(
+        await get("/douyin/comment/list/", { video_id, token }),
+        1 + shardsOf([...ids, me.id]) + 1,
+        "comments",
+      );
       assert.equal(await get("/douyin/publish/list/", { user_id: ids[0] }), 1, "videos, a visitor");
       assert.equal(await get("/douyin/publish/list/", { user_id: ids[0], token }), 2, "videos");
       assert.equal(await get("/douyin/feed/", {}), n, "feed, a visitor");
@@ -279,6 +362,12 @@ test("a session that is remembered costs no CALL", async () => {
   const { token } = await api.login(user.name, user.password);
   const costs = [];
   for (let i = 0; i < 3; i += 1) costs.push(await measure("GET", "/douyin/feed/", { token }));
-  assert.deepEqual(costs.map(({ session }) => session), [1, 0, 0]);
-  assert.deepEqual(costs.map(({ calls }) => calls), [3, 3, 3]);
+  assert.deepEqual(
+    costs.map(({ session }) => session),
+    [1, 0, 0],
+  );
+  assert.deepEqual(
+    costs.map(({ calls }) => calls),
+    [3, 3, 3],
+  );
 });

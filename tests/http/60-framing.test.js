@@ -22,10 +22,16 @@ const user = await api.register();
 const HEADER_MS = 700;
 const IDLE_MS = 900;
 const STALL_MS = 800;
-const slow = await (await cluster.addServer({
-  ...UPLOADS, header_timeout: `${HEADER_MS}ms`, idle_timeout: `${IDLE_MS}ms`, stall_timeout: `${STALL_MS}ms`, min_rate: 2000,
-  upload_limit: "64M",
-})).start();
+const slow = await (
+  await cluster.addServer({
+    ...UPLOADS,
+    header_timeout: `${HEADER_MS}ms`,
+    idle_timeout: `${IDLE_MS}ms`,
+    stall_timeout: `${STALL_MS}ms`,
+    min_rate: 2000,
+    upload_limit: "64M",
+  })
+).start();
 const slowApi = cluster.apiOf(slow);
 /* Less than the patience that it would have without these options. */
 const SLACK = 8000;
@@ -64,7 +70,8 @@ async function play({ name, bytes, expect }, say) {
     const first = answers[0]?.status ?? 0;
     if (!expect.status.includes(first) && !(first === 0 && connection.error && bytes.length > 100000))
       complain(`status ${first}, expected ${expect.status}`);
-    if (answers.length > expect.responses) complain(`${answers.length} answers: a second request was read from the rest`);
+    if (answers.length > expect.responses)
+      complain(`${answers.length} answers: a second request was read from the rest`);
     for (const { status, headers, body } of answers.filter((a) => a.body.length > 0 && a.headers["content-type"])) {
       if (!/^application\/json/.test(headers["content-type"])) continue;
       const json = JSON.parse(body.toString("utf8"));
@@ -84,7 +91,12 @@ for (const [manner, say] of Object.entries(MANNERS))
   test(`${framingCases.length} requests, well and badly framed, sent ${manner}`, async () => {
     const cases = framingCases.filter(({ bytes }) => manner === "at once" || bytes.length < 5000);
     assert.ok(cases.length > 80);
-    const problems = (await parallel(8, cases.map((c) => () => play(c, say)))).flat();
+    const problems = (
+      await parallel(
+        8,
+        cases.map((c) => () => play(c, say)),
+      )
+    ).flat();
     assert.deepEqual(problems, []);
   });
 
@@ -92,10 +104,15 @@ test("the player of cases is not easily pleased", async () => {
   const wrong = { name: "x", bytes: PING, expect: { status: [400], closes: false, responses: 1 } };
   assert.equal((await play(wrong, MANNERS["at once"])).length, 1, "a wrong status");
   const more = { name: "x", bytes: PING + PING, expect: { status: [200], closes: false, responses: 1 } };
-  assert.ok((await play(more, async (connection, bytes) => {
-    await connection.send(bytes);
-    await connection.answers(2);
-  })).length >= 1, "a second answer");
+  assert.ok(
+    (
+      await play(more, async (connection, bytes) => {
+        await connection.send(bytes);
+        await connection.answers(2);
+      })
+    ).length >= 1,
+    "a second answer",
+  );
 });
 
 test("what was refused is counted, and the server is well", async () => {
@@ -106,17 +123,26 @@ test("what was refused is counted, and the server is well", async () => {
 
 test("twenty requests in one packet are answered in order", async () => {
   const connection = await RawConnection.open(port);
-  await connection.send(Array.from({ length: 20 }, (_, i) =>
-    `GET ${i % 2 ? "/ping" : `/nowhere${i}`} HTTP/1.1\r\nHost: x\r\n\r\n`).join(""));
+  await connection.send(
+    Array.from({ length: 20 }, (_, i) => `GET ${i % 2 ? "/ping" : `/nowhere${i}`} HTTP/1.1\r\nHost: x\r\n\r\n`).join(
+      "",
+    ),
+  );
   const answers = await connection.answers(20);
-  assert.deepEqual(answers.map((a) => a.status), Array.from({ length: 20 }, (_, i) => (i % 2 ? 200 : 404)));
+  assert.deepEqual(
+    answers.map((a) => a.status),
+    Array.from({ length: 20 }, (_, i) => (i % 2 ? 200 : 404)),
+  );
   connection.close();
 });
 
 test("requests that wait for a shard are answered in order, too", async () => {
   const connection = await RawConnection.open(port);
-  await connection.send(Array.from({ length: 6 }, (_, i) =>
-    (i % 2 ? PING : `GET /douyin/user/?token=${user.token}&user_id=${user.id} HTTP/1.1\r\nHost: x\r\n\r\n`)).join(""));
+  await connection.send(
+    Array.from({ length: 6 }, (_, i) =>
+      i % 2 ? PING : `GET /douyin/user/?token=${user.token}&user_id=${user.id} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    ).join(""),
+  );
   const answers = await connection.answers(6);
   for (const [i, { body }] of answers.entries())
     assert.match(body.toString("utf8"), i % 2 ? /pong/ : new RegExp(user.name));
@@ -126,8 +152,10 @@ test("requests that wait for a shard are answered in order, too", async () => {
 test("Expect: 100-continue is answered before the body is sent", async () => {
   const form = `username=${user.name}&password=${encodeURIComponent(user.password)}`;
   const connection = await RawConnection.open(port);
-  await connection.send("POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" +
-    `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n`);
+  await connection.send(
+    "POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" +
+      `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n`,
+  );
   await until("the word to go on", () => connection.received.toString("latin1").startsWith("HTTP/1.1 100"));
   await connection.send(form);
   const [answer] = await connection.answers(1);
@@ -140,16 +168,22 @@ test("Expect: 100-continue is answered before the body is sent", async () => {
 /** Send a byte every 50 ms until the server has had enough; resolves to the time it took. */
 async function trickle(connection, byte) {
   const start = performance.now();
-  await until("the server to have had enough", async () => {
-    if (!connection.ended) await connection.send(byte);
-    return connection.ended;
-  }, { everyMs: 50 });
+  await until(
+    "the server to have had enough",
+    async () => {
+      if (!connection.ended) await connection.send(byte);
+      return connection.ended;
+    },
+    { everyMs: 50 },
+  );
   return performance.now() - start;
 }
 
 test("a connection that says nothing, half a header, or a byte at a time is closed by the header timeout", async () => {
   const starts = {
-    "nothing at all": "", "half a request line": "GET /pi", "half a header": "GET /ping HTTP/1.1\r\nHost: x\r\nX-A: ",
+    "nothing at all": "",
+    "half a request line": "GET /pi",
+    "half a header": "GET /ping HTTP/1.1\r\nHost: x\r\nX-A: ",
   };
   for (const [name, bytes] of Object.entries(starts)) {
     const silent = await RawConnection.open(slow.options.listen_port);
@@ -178,14 +212,19 @@ test("a second header on a kept connection is timed, too", async () => {
 test("a body or an upload below the slowest rate is given up, a slow one above it is not", async () => {
   const before = cluster.uploadFiles();
   const small = await RawConnection.open(slow.options.listen_port);
-  await small.send("POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
-    "Content-Length: 60000\r\n\r\nusername=");
+  await small.send(
+    "POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n" +
+      "Content-Length: 60000\r\n\r\nusername=",
+  );
   const smallMs = await trickle(small, "x");
   assert.ok(smallMs < 2 * STALL_MS + SLACK, `${smallMs} ms`);
   small.close();
 
-  const { body, type } = multipart([["token", user.token], ["title", "slow"],
-    { name: "data", filename: "x.mp4", data: clipOfSize(60000) }]);
+  const { body, type } = multipart([
+    ["token", user.token],
+    ["title", "slow"],
+    { name: "data", filename: "x.mp4", data: clipOfSize(60000) },
+  ]);
   const head = `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`;
   const upload = await RawConnection.open(slow.options.listen_port);
   await upload.send(head);
@@ -198,11 +237,15 @@ test("a body or an upload below the slowest rate is given up, a slow one above i
   const steady = await RawConnection.open(slow.options.listen_port);
   await steady.send(head);
   let at = 0;
-  await until("the upload to be sent", async () => {
-    await steady.send(body.subarray(at, at + 1000));
-    at += 1000;
-    return at >= body.length;
-  }, { everyMs: 40 });
+  await until(
+    "the upload to be sent",
+    async () => {
+      await steady.send(body.subarray(at, at + 1000));
+      at += 1000;
+      return at >= body.length;
+    },
+    { everyMs: 40 },
+  );
   const [answer] = await steady.answers(1);
   assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "25 KB/s is enough");
   steady.close();
@@ -217,9 +260,11 @@ test("a client that does not read its answer is given up", async () => {
   connection.socket.pause();
   const reaped = await slowApi.metric("doushard_http_connections_reaped_total");
   await connection.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-  await until("the connection to be given up", async () =>
-    (await slowApi.metric("doushard_http_connections_reaped_total")) > reaped,
-    { everyMs: 100 });
+  await until(
+    "the connection to be given up",
+    async () => (await slowApi.metric("doushard_http_connections_reaped_total")) > reaped,
+    { everyMs: 100 },
+  );
   connection.close();
 });
 
@@ -244,7 +289,7 @@ test("a request that takes long is not taken for a slow client", async () => {
   assert.equal(status_code, CODE.OK);
 });
 
-test("who comes when all connections are taken is told \"busy\" at once, and served when one is free", async () => {
+test('who comes when all connections are taken is told "busy" at once, and served when one is free', async () => {
   const { options } = await (await cluster.addServer({ connections_max: 16 })).start();
   const client = cluster.apiOf(cluster.servers.at(-1));
   const seats = await Promise.all(Array.from({ length: 16 }, () => RawConnection.open(options.listen_port)));
@@ -270,29 +315,42 @@ test("requests that workers answer and such that none need, mixed on many connec
   const get = (target) => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
   const [quick, slow] = [get("/ping"), get("/douyin/feed/")];
   const isQuick = (answer) => answer.body.toString().includes("pong");
-  await parallel(60, Array.from({ length: 60 }, (_, number) => async () => {
-    const connection = await RawConnection.open(cluster.server.options.listen_port);
-    const expected = [];
-    for (let round = 0; round < 12; round++) {
-      const burst = Array.from({ length: 1 + ((number + round) % 4) }, (_, k) => (number + round + k) % 3 > 0);
-      expected.push(...burst);
-      await connection.send(burst.map((q) => (q ? quick : slow)).join(""));
-      const answers = await connection.answers(expected.length);
-      assert.deepEqual(answers.map(isQuick), expected, `connection ${number}, round ${round}`);
-    }
-    connection.close();
-  }));
+  await parallel(
+    60,
+    Array.from({ length: 60 }, (_, number) => async () => {
+      const connection = await RawConnection.open(cluster.server.options.listen_port);
+      const expected = [];
+      for (let round = 0; round < 12; round++) {
+        const burst = Array.from({ length: 1 + ((number + round) % 4) }, (_, k) => (number + round + k) % 3 > 0);
+        expected.push(...burst);
+        await connection.send(burst.map((q) => (q ? quick : slow)).join(""));
+        const answers = await connection.answers(expected.length);
+        assert.deepEqual(answers.map(isQuick), expected, `connection ${number}, round ${round}`);
+      }
+      connection.close();
+    }),
+  );
   assert.equal((await client.get("/ping")).status, 200);
 });
 
 test("500 clients that drip do not keep an honest one waiting", async () => {
   /* As patient as servers are: all of them are still there when the honest one has been served. */
-  const { options } = await (await cluster.addServer({ header_timeout: "10min", idle_timeout: "10min", stall_timeout: "10min" })).start();
+  const { options } = await (
+    await cluster.addServer({ header_timeout: "10min", idle_timeout: "10min", stall_timeout: "10min" })
+  ).start();
   const honest = cluster.apiOf(cluster.servers.at(-1));
   const drips = await Promise.all(Array.from({ length: 500 }, () => RawConnection.open(options.listen_port)));
-  await Promise.all(drips.map((c, i) => c.send(i % 2 ? "GET /ping HTTP/1.1\r\nX-A: " :
-    "POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 500\r\n\r\nu")));
-  for (let i = 0; i < 20; i++) assert.equal((await honest.get("/douyin/user/", { token: user.token })).json.user.id, user.id);
+  await Promise.all(
+    drips.map((c, i) =>
+      c.send(
+        i % 2
+          ? "GET /ping HTTP/1.1\r\nX-A: "
+          : "POST /douyin/user/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 500\r\n\r\nu",
+      ),
+    ),
+  );
+  for (let i = 0; i < 20; i++)
+    assert.equal((await honest.get("/douyin/user/", { token: user.token })).json.user.id, user.id);
   assert.equal(drips.filter((c) => c.ended).length, 0);
   for (const c of drips) c.close();
 });

@@ -21,10 +21,19 @@ const cluster = await Cluster.up({ shards: 3 });
 after(() => cluster.down());
 const { api, server } = cluster;
 
-const users = await parallel(8, Array.from({ length: 60 }, () => () => api.register()));
+const users = await parallel(
+  8,
+  Array.from({ length: 60 }, () => () => api.register()),
+);
 const newToken = () => randomBytes(16).toString("hex");
-const fenceOf = async (shard, slot) => (await cluster.sql(shard, `SELECT state, epoch, COALESCE(LOWER(HEX(token)), '') AS token
-  FROM slot_fence WHERE slot = ${slot}`))[0];
+const fenceOf = async (shard, slot) =>
+  (
+    await cluster.sql(
+      shard,
+      `SELECT state, epoch, COALESCE(LOWER(HEX(token)), '') AS token
+  FROM slot_fence WHERE slot = ${slot}`,
+    )
+  )[0];
 
 /** A user who lives on SHARD, alone in its slot among ours; nobody gets the same one twice. */
 const used = new Set();
@@ -106,10 +115,16 @@ test("a ready fence of another attempt is never taken over", async () => {
   const answers = await Promise.all([strange, none, later].map((user) => api.follow(user.token, users.at(-1).id, 1)));
   for (const { status_code } of answers) assert.equal(status_code, CODE.BUSY);
   assert.deepEqual(await Promise.all([strange, none, later].map(({ slot }) => fenceOf("shard2", slot))), before);
-  assert.deepEqual(before.map(({ state }) => state), ["ready", "ready", "ready"]);
+  assert.deepEqual(
+    before.map(({ state }) => state),
+    ["ready", "ready", "ready"],
+  );
   for (const { slot } of [strange, none, later]) await takeSlot(cluster, slot, "shard2");
   for (const user of [strange, none, later]) {
-    await until("the user to be served", async () => (await api.follow(user.token, users.at(-1).id, 1)).status_code === CODE.OK);
+    await until(
+      "the user to be served",
+      async () => (await api.follow(user.token, users.at(-1).id, 1)).status_code === CODE.OK,
+    );
   }
 });
 
@@ -118,13 +133,17 @@ test("a ready fence of another attempt is never taken over", async () => {
 /** A file that names the shards NAMES, of which some are to be reached through PORTS[NAME]. */
 let files = 0;
 function topologyFile(names, { path = join(cluster.dir, `list${++files}.conf`), ports = {} } = {}) {
-  const entries = names.map((name) => `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? cluster.shard(name).port}; }`);
+  const entries = names.map(
+    (name) => `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? cluster.shard(name).port}; }`,
+  );
   writeFileSync(path, `servers = (\n${entries.join(",\n")}\n);\n`);
   return path;
 }
 
 const reloads = async (client) => ({
-  accepted: await client.metric("doushard_config_reloads_total"), refused: await client.metric("doushard_config_reloads_failed_total") });
+  accepted: await client.metric("doushard_config_reloads_total"),
+  refused: await client.metric("doushard_config_reloads_failed_total"),
+});
 
 /** SIGHUP, and wait until it was accepted or refused; resolves to which. */
 async function reload(target, client) {
@@ -132,7 +151,10 @@ async function reload(target, client) {
   target.kill("SIGHUP");
   const [what] = await until("the reload", async () => {
     const now = await reloads(client);
-    return Object.keys(now).filter((key) => now[key] > before[key]).slice(0, 1).map((key) => [key])[0];
+    return Object.keys(now)
+      .filter((key) => now[key] > before[key])
+      .slice(0, 1)
+      .map((key) => [key])[0];
   });
   return what;
 }
@@ -140,10 +162,20 @@ async function reload(target, client) {
 /** What the shard has of one slot. */
 async function digestOf(shard, slot) {
   const tables = await movingTables(cluster);
-  const columns = await cluster.sql(shard, `SELECT table_name AS t, GROUP_CONCAT(CONCAT("COALESCE(HEX(\`", column_name, "\`), '-')")) AS c
-    FROM information_schema.columns WHERE table_schema = 'doushard' GROUP BY table_name`);
-  return cluster.sql(shard, tables.map((t) => `SELECT '${t}' AS t, COUNT(*) AS n,
-    COALESCE(BIT_XOR(CRC32(CONCAT_WS(':', ${columns.find((row) => row.t === t).c}))), 0) AS sum FROM \`${t}\` WHERE slot = ${slot}`).join(";\n"));
+  const columns = await cluster.sql(
+    shard,
+    `SELECT table_name AS t, GROUP_CONCAT(CONCAT("COALESCE(HEX(\`", column_name, "\`), '-')")) AS c
+    FROM information_schema.columns WHERE table_schema = 'doushard' GROUP BY table_name`,
+  );
+  return cluster.sql(
+    shard,
+    tables
+      .map(
+        (t) => `SELECT '${t}' AS t, COUNT(*) AS n,
+    COALESCE(BIT_XOR(CRC32(CONCAT_WS(':', ${columns.find((row) => row.t === t).c}))), 0) AS sum FROM \`${t}\` WHERE slot = ${slot}`,
+      )
+      .join(";\n"),
+  );
 }
 
 test("two servers with different lists never write to two owners", async () => {
@@ -152,13 +184,19 @@ test("two servers with different lists never write to two owners", async () => {
   const client = cluster.apiOf(few);
   const user = await userOn("shard1");
   const other = users.at(-1);
-  await until("the first two shards", async () => (await client.follow(user.token, other.id, 1)).status_code === CODE.OK);
+  await until(
+    "the first two shards",
+    async () => (await client.follow(user.token, other.id, 1)).status_code === CODE.OK,
+  );
 
   await moveSlot(cluster, user.slot, "shard1", "shard3");
   const left = await digestOf("shard1", user.slot);
   const seen = { ok: 0, unavailable: 0 };
   for (let i = 0; i < 10; i++) {
-    const [here, there] = await Promise.all([api.follow(user.token, other.id, 1 + (i % 2)), client.follow(user.token, other.id, 1 + (i % 2))]);
+    const [here, there] = await Promise.all([
+      api.follow(user.token, other.id, 1 + (i % 2)),
+      client.follow(user.token, other.id, 1 + (i % 2)),
+    ]);
     assert.equal(here.status_code, CODE.OK);
     assert.equal(there.status_code, CODE.UNAVAILABLE, JSON.stringify(there));
     seen.ok += 1;
@@ -177,24 +215,46 @@ test("two servers with different lists never write to two owners", async () => {
 /** Shard FROM has slots and no rows: give all of them to TO. */
 async function giveAll(from, to) {
   const own = (await cluster.sql(from, "SELECT slot FROM slot_fence WHERE state = 'owned'")).map(({ slot }) => slot);
-  await cluster.sql(from, `START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = epoch + 1, server = '${to}' WHERE state = 'owned';
+  await cluster.sql(
+    from,
+    `START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = epoch + 1, server = '${to}' WHERE state = 'owned';
     UPDATE slot_known AS k JOIN slot_fence AS f USING (slot) SET k.epoch = f.epoch, k.server = f.server WHERE f.server = '${to}';
-    CALL _slot_changed(); COMMIT`);
-  const rows = await cluster.sql(from, `SELECT slot, epoch, (SELECT last FROM slot_seq AS s WHERE s.slot = f.slot) AS last
-    FROM slot_fence AS f WHERE slot IN (${own.join(", ")})`);
-  await cluster.sql(to, `START TRANSACTION;
-    ${rows.map(({ slot, epoch, last }) => `REPLACE INTO slot_seq (slot, last) VALUES (${slot}, ${last ?? 0});
+    CALL _slot_changed(); COMMIT`,
+  );
+  const rows = await cluster.sql(
+    from,
+    `SELECT slot, epoch, (SELECT last FROM slot_seq AS s WHERE s.slot = f.slot) AS last
+    FROM slot_fence AS f WHERE slot IN (${own.join(", ")})`,
+  );
+  await cluster.sql(
+    to,
+    `START TRANSACTION;
+    ${rows
+      .map(
+        ({ slot, epoch, last }) => `REPLACE INTO slot_seq (slot, last) VALUES (${slot}, ${last ?? 0});
       UPDATE slot_fence SET state = 'owned', epoch = ${epoch}, server = '${to}' WHERE slot = ${slot};
-      UPDATE slot_known SET epoch = ${epoch}, server = '${to}' WHERE slot = ${slot};`).join("\n")}
-    CALL _slot_changed(); COMMIT`);
+      UPDATE slot_known SET epoch = ${epoch}, server = '${to}' WHERE slot = ${slot};`,
+      )
+      .join("\n")}
+    CALL _slot_changed(); COMMIT`,
+  );
 }
 
 test("shards come, move and leave while clients write, and no request notices", async () => {
   const tables = await movingTables(cluster);
   /* Whoever lives on shard3 moves, with its slot; what is empty goes at once. */
-  const full = new Set((await cluster.sql("shard3", tables.map((t) => `SELECT DISTINCT slot FROM \`${t}\`${t === "slot_seq" ? " WHERE last > 0" : ""}`).join(" UNION ")))
-    .map(({ slot }) => slot));
-  for (const [slot, shard] of await owners(cluster)) if (shard === "shard3" && full.has(slot)) await moveSlot(cluster, slot, "shard3", "shard1");
+  const full = new Set(
+    (
+      await cluster.sql(
+        "shard3",
+        tables
+          .map((t) => `SELECT DISTINCT slot FROM \`${t}\`${t === "slot_seq" ? " WHERE last > 0" : ""}`)
+          .join(" UNION "),
+      )
+    ).map(({ slot }) => slot),
+  );
+  for (const [slot, shard] of await owners(cluster))
+    if (shard === "shard3" && full.has(slot)) await moveSlot(cluster, slot, "shard3", "shard1");
   await giveAll("shard3", "shard1");
 
   const path = topologyFile(["shard1", "shard2"]);
@@ -208,17 +268,24 @@ test("shards come, move and leave while clients write, and no request notices", 
 
   const problems = await underLoad(client, user, async (more) => {
     assert.equal(await has("shard3"), false);
-    for (let round = 0; round < 2; round++) { /* the second time it comes back */
+    for (let round = 0; round < 2; round++) {
+      /* the second time it comes back */
       topologyFile(["shard1", "shard2", "shard3"], { path });
       assert.equal(await reload(target, client), "accepted");
       assert.equal(await has("shard3"), true);
-      await until("shard3 to be up", async () => (await client.metrics()).get('doushard_shard_up{shard="shard3"}') === 1);
+      await until(
+        "shard3 to be up",
+        async () => (await client.metrics()).get('doushard_shard_up{shard="shard3"}') === 1,
+      );
       await moveSlot(cluster, user.slot, "shard1", "shard3");
       await more(20);
 
       topologyFile(["shard1", "shard2"], { path });
       assert.equal(await reload(target, client), "refused");
-      assert.match(target.logText(), /config_refused error=".*shard3 is not named any more, and still has 1 slots: drain it first/);
+      assert.match(
+        target.logText(),
+        /config_refused error=".*shard3 is not named any more, and still has 1 slots: drain it first/,
+      );
       await more(5);
       await moveSlot(cluster, user.slot, "shard3", "shard1");
       await more(20);
@@ -261,13 +328,16 @@ test("a shard on which somebody came back from a slot of his own can leave", asy
   await follows(client); /* it knows where he is */
   await cluster.sql("shard3", `CALL demote_request(${user.id})`);
   await untilMove(cluster, "shard3", own, ["done"]);
-  assert.deepEqual((await cluster.sqlAll(`SELECT server FROM slot_known WHERE slot = ${own}`)).map((row) => row.server), ["", "", ""]);
+  assert.deepEqual(
+    (await cluster.sqlAll(`SELECT server FROM slot_known WHERE slot = ${own}`)).map((row) => row.server),
+    ["", "", ""],
+  );
   await requestMove(cluster, user.slot, "shard3", "shard1");
   await untilMove(cluster, "shard3", user.slot, ["done"]);
   await mover.stop();
 
   topologyFile(["shard1", "shard2"], { path });
-  await until("shard3 to be let go", async () => await reload(target, client) === "accepted");
+  await until("shard3 to be let go", async () => (await reload(target, client)) === "accepted");
   await follows(client);
   const fresh = await (await cluster.addServer({ topology_file: path })).start();
   for (const by of [target, fresh]) assert.equal((await fetch(`${by.adminUrl}/readyz`)).status, 200);
@@ -276,13 +346,27 @@ test("a shard on which somebody came back from a slot of his own can leave", asy
 });
 
 test("a shard that was taken away comes back, empty, under its name", async () => {
-  await until("others to remember what it had counted to", async () =>
-    (await cluster.sql("shard1", "SELECT 1 AS x FROM shard_known WHERE name = 'shard3'")).length > 0);
-  await cluster.sql("shard3", `START TRANSACTION; DELETE FROM shard_beat; DELETE FROM shard_known; DELETE FROM slot_fence; DELETE FROM slot_known;
-    CALL _slot_changed(); COMMIT`);
-  const status = async () => (await cluster.sql("shard3", "SELECT refused_at IS NOT NULL AS refused, (SELECT COUNT(*) FROM shard_beat) AS beats FROM shard_self"))[0];
-  await until("it to count, or to be refused", async () => { const { refused, beats } = await status(); return refused || beats > 0; });
-  assert.deepEqual({ ...await status() }, { refused: 0, beats: 1 });
+  await until(
+    "others to remember what it had counted to",
+    async () => (await cluster.sql("shard1", "SELECT 1 AS x FROM shard_known WHERE name = 'shard3'")).length > 0,
+  );
+  await cluster.sql(
+    "shard3",
+    `START TRANSACTION; DELETE FROM shard_beat; DELETE FROM shard_known; DELETE FROM slot_fence; DELETE FROM slot_known;
+    CALL _slot_changed(); COMMIT`,
+  );
+  const status = async () =>
+    (
+      await cluster.sql(
+        "shard3",
+        "SELECT refused_at IS NOT NULL AS refused, (SELECT COUNT(*) FROM shard_beat) AS beats FROM shard_self",
+      )
+    )[0];
+  await until("it to count, or to be refused", async () => {
+    const { refused, beats } = await status();
+    return refused || beats > 0;
+  });
+  assert.deepEqual({ ...(await status()) }, { refused: 0, beats: 1 });
   await until("all to be well", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
 });
 
@@ -296,9 +380,12 @@ test("a server that starts while the newest owner is down does not believe who h
   await cluster.sql("shard3", `CALL slot_learn('[{"slot":${user.slot},"epoch":${epoch},"server":"shard2"}]')`);
   await server.stop();
   /* shard1 is from before the move: it has the rows, and says that it owns the slot. */
-  await cluster.sql("shard1", `START TRANSACTION;
+  await cluster.sql(
+    "shard1",
+    `START TRANSACTION;
     UPDATE slot_fence SET state = 'owned', epoch = ${before.epoch}, server = 'shard1', heard_epoch = 0 WHERE slot = ${user.slot};
-    UPDATE slot_known SET epoch = ${before.epoch}, server = 'shard1' WHERE slot = ${user.slot}; CALL _slot_changed(); COMMIT`);
+    UPDATE slot_known SET epoch = ${before.epoch}, server = 'shard1' WHERE slot = ${user.slot}; CALL _slot_changed(); COMMIT`,
+  );
   const left = await digestOf("shard1", user.slot);
   await cluster.freeze("shard2");
   try {
@@ -308,12 +395,18 @@ test("a server that starts while the newest owner is down does not believe who h
       assert.equal(status_code, CODE.UNAVAILABLE);
     }
     assert.equal(await statusOf(`${server.adminUrl}/readyz`), 503);
-    await until("shard1 to hear of it", async () =>
-      (await cluster.sql("shard1", `SELECT answer FROM slot_fence WHERE slot = ${user.slot}`))[0].answer === "moved");
+    await until(
+      "shard1 to hear of it",
+      async () =>
+        (await cluster.sql("shard1", `SELECT answer FROM slot_fence WHERE slot = ${user.slot}`))[0].answer === "moved",
+    );
     assert.deepEqual(await digestOf("shard1", user.slot), left);
   } finally {
     cluster.thaw("shard2");
   }
-  await until("the newest owner to be asked again", async () => (await api.follow(user.token, other.id, 1)).status_code === CODE.OK);
+  await until(
+    "the newest owner to be asked again",
+    async () => (await api.follow(user.token, other.id, 1)).status_code === CODE.OK,
+  );
   assert.deepEqual(await digestOf("shard1", user.slot), left);
 });

@@ -21,17 +21,23 @@ const { api } = cluster;
 const proxy = await TcpProxy.start({ port: cluster.shard(SHARD).port });
 after(() => proxy.stop());
 const lossy = await cluster.addServer({
-  topology_file: cluster.topology({ [SHARD]: proxy.port }), db_call_timeout: `${slowdown()}s`,
+  topology_file: cluster.topology({ [SHARD]: proxy.port }),
+  db_call_timeout: `${slowdown()}s`,
 });
 await lossy.start();
 const lossyApi = cluster.apiOf(lossy);
 
 const [ann, ben] = [await api.register(), await api.register()];
-const sent = async (text) => (await cluster.sql(SHARD,
-  `SELECT message_id FROM message WHERE user_id = ${ann.id} AND sent = 1 AND text = '${text}'`)).length;
+const sent = async (text) =>
+  (
+    await cluster.sql(
+      SHARD,
+      `SELECT message_id FROM message WHERE user_id = ${ann.id} AND sent = 1 AND text = '${text}'`,
+    )
+  ).length;
 
-const served = () => until("the shard to be served", async () =>
-  (await lossyApi.user(ann.token, ben.id)).status_code === CODE.OK);
+const served = () =>
+  until("the shard to be served", async () => (await lossyApi.user(ann.token, ben.id)).status_code === CODE.OK);
 
 /* Every way in which a shard can commit and then not say so. */
 const RIDDLES = {
@@ -92,16 +98,28 @@ for (const table of ["message", "outbox"])
     assert.equal((await api.say(ann.token, ben.id, uniqueName("first"))).status_code, CODE.OK);
     const text = uniqueName("text");
     const [reader, holder, changer] = [1, 2, 3].map(() => new RootSession(cluster, SHARD));
-    const waits = (what, query) => until(what, async () => (await cluster.sql(SHARD, query)).length > 0,
-      { everyMs: 150 }); /* innodb_trx shows old rows to who reads it more often than every 100 ms */
+    const waits = (what, query) =>
+      until(what, async () => (await cluster.sql(SHARD, query)).length > 0, {
+        everyMs: 150,
+      }); /* innodb_trx shows old rows to who reads it more often than every 100 ms */
     try {
       await reader.run(`START TRANSACTION; SELECT COUNT(*) FROM ${table}`);
-      await holder.run(`START TRANSACTION; SELECT * FROM chat WHERE user_id = ${ann.id} AND peer_id = ${ben.id} FOR UPDATE`);
+      await holder.run(
+        `START TRANSACTION; SELECT * FROM chat WHERE user_id = ${ann.id} AND peer_id = ${ben.id} FOR UPDATE`,
+      );
       const answered = api.say(ann.token, ben.id, text);
-      await waits("the message to wait", "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'");
-      const changed = changer.run(`SET lock_wait_timeout = 60; ALTER TABLE ${table} COMMENT = 'changed', ALGORITHM = INSTANT`);
-      await waits("the ALTER to wait", `SELECT id FROM information_schema.processlist
-        WHERE state LIKE 'Waiting for table metadata%' AND info LIKE 'ALTER%'`);
+      await waits(
+        "the message to wait",
+        "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+      );
+      const changed = changer.run(
+        `SET lock_wait_timeout = 60; ALTER TABLE ${table} COMMENT = 'changed', ALGORITHM = INSTANT`,
+      );
+      await waits(
+        "the ALTER to wait",
+        `SELECT id FROM information_schema.processlist
+        WHERE state LIKE 'Waiting for table metadata%' AND info LIKE 'ALTER%'`,
+      );
       await holder.run("ROLLBACK");
       const answer = await answered;
       await reader.run("ROLLBACK");

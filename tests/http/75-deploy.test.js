@@ -26,8 +26,10 @@ const building = makeNext(ROOT, buildDir(), next);
 building.catch(() => {}); /* awaited below */
 
 /* Two servers, and who of them is given requests: { api, running }. */
-const seats = [cluster.server, await cluster.addServer({ ...UPLOADS, scrypt_queue_max: 1000 }).then((s) => s.start())]
-  .map((server) => ({ server, api: cluster.apiOf(server), running: 0, open: true }));
+const seats = [
+  cluster.server,
+  await cluster.addServer({ ...UPLOADS, scrypt_queue_max: 1000 }).then((s) => s.start()),
+].map((server) => ({ server, api: cluster.apiOf(server), running: 0, open: true }));
 let turn = 0;
 
 const failures = [];
@@ -55,22 +57,29 @@ async function request(kind, work) {
 }
 
 const key = () => ({ headers: { "Idempotency-Key": randomBytes(16).toString("hex") } });
-const post = (kind, path, form, options) => request(kind, (api) => api.post(path, form, options).then(({ json }) => json));
+const post = (kind, path, form, options) =>
+  request(kind, (api) => api.post(path, form, options).then(({ json }) => json));
 const get = (kind, path, query) => request(kind, (api) => api.get(path, query).then(({ json }) => json));
 
 async function newcomer() {
   const name = uniqueName("d");
-  const { user_id: id, token } = await post("register", "/douyin/user/register/", { username: name, password: "one" }, key());
+  const { user_id: id, token } = await post(
+    "register",
+    "/douyin/user/register/",
+    { username: name, password: "one" },
+    key(),
+  );
   return { id, token, name };
 }
 
 const published = (user) => request("publish", (api) => api.publish(user.token, uniqueClip(), uniqueName("t"), key()));
-const videosOf = async (user) => (await get("videos", "/douyin/publish/list/", { user_id: user.id, token: user.token })).video_list ?? [];
+const videosOf = async (user) =>
+  (await get("videos", "/douyin/publish/list/", { user_id: user.id, token: user.token })).video_list ?? [];
 
 /* Two users, who meet the users of the other rounds, do everything that can be done. */
 let known = null;
 async function round() {
-  const [me, you] = [await newcomer(), known ?? await newcomer()];
+  const [me, you] = [await newcomer(), known ?? (await newcomer())];
   const { token } = me;
   await published(me);
   const [mine] = await videosOf(me);
@@ -87,16 +96,38 @@ async function round() {
   await post("follow back", "/douyin/relation/action/", { token: you.token, to_user_id: me.id, action_type: 1 });
   for (const list of ["follow", "follower", "friend"])
     await get(`list of ${list}`, `/douyin/relation/${list}/list/`, { token, user_id: me.id });
-  const { comment } = await post("comment", "/douyin/comment/action/",
-    { token, video_id: theirs?.id, action_type: 1, comment_text: "seen" }, key());
+  const { comment } = await post(
+    "comment",
+    "/douyin/comment/action/",
+    { token, video_id: theirs?.id, action_type: 1, comment_text: "seen" },
+    key(),
+  );
   await get("comments", "/douyin/comment/list/", { token, video_id: theirs?.id });
-  await post("uncomment", "/douyin/comment/action/", { token, video_id: theirs?.id, action_type: 2, comment_id: comment?.id });
-  await post("message", "/douyin/message/action/", { token, to_user_id: you.id, action_type: 1, content: "hello" }, key());
+  await post("uncomment", "/douyin/comment/action/", {
+    token,
+    video_id: theirs?.id,
+    action_type: 2,
+    comment_id: comment?.id,
+  });
+  await post(
+    "message",
+    "/douyin/message/action/",
+    { token, to_user_id: you.id, action_type: 1, content: "hello" },
+    key(),
+  );
   await get("chat", "/douyin/message/chat/", { token, to_user_id: you.id });
   await post("unlike", "/douyin/favorite/action/", like(2));
   await post("unfollow", "/douyin/relation/action/", edge(2));
-  await request("profile", (api) => api.send("POST", "/douyin/user/profile/",
-    { multipart: [["signature", phase], ["token", token]] }).then(({ json }) => json));
+  await request("profile", (api) =>
+    api
+      .send("POST", "/douyin/user/profile/", {
+        multipart: [
+          ["signature", phase],
+          ["token", token],
+        ],
+      })
+      .then(({ json }) => json),
+  );
   const old = known;
   known = me;
   if (!old) return;
@@ -114,8 +145,11 @@ const load = async () => {
 
 /** Say that the rest happens in WHAT, after both servers have done everything in what was before. */
 async function enter(what) {
-  await until(`everything to be done by both servers in ${phase}`, () => seen.size === KINDS * seats.length || failures.length > 0,
-    { timeoutMs: 120000 });
+  await until(
+    `everything to be done by both servers in ${phase}`,
+    () => seen.size === KINDS * seats.length || failures.length > 0,
+    { timeoutMs: 120000 },
+  );
   assert.deepEqual(failures, []);
   phase = what;
   seen = new Set();
@@ -136,7 +170,11 @@ const complaint = async (program) => {
 
 const calls = { total: 0, failed: 0, replays: 0 };
 async function count({ api }) {
-  for (const [name, metric] of [["total", "calls"], ["failed", "calls_failed"], ["replays", "replays"]])
+  for (const [name, metric] of [
+    ["total", "calls"],
+    ["failed", "calls_failed"],
+    ["replays", "replays"],
+  ])
     calls[name] += await api.metric(`doushard_shard_${metric}_total`);
 }
 
@@ -150,8 +188,12 @@ async function replace(seat, program) {
   seat.open = true;
 }
 
-const migrate = (...args) => promisify(execFile)(join(next, "scripts", "migrate"),
-  [`--topology=${cluster.files.topology}`, `--defaults-file=${cluster.files.root_cnf}`, ...args], { env: cluster.env }).then(({ stdout }) => stdout);
+const migrate = (...args) =>
+  promisify(execFile)(
+    join(next, "scripts", "migrate"),
+    [`--topology=${cluster.files.topology}`, `--defaults-file=${cluster.files.root_cnf}`, ...args],
+    { env: cluster.env },
+  ).then(({ stdout }) => stdout);
 
 test("new tables, routines and servers while requests of every kind go on: none fails", async (t) => {
   const old = cluster.server.program;
@@ -161,18 +203,34 @@ test("new tables, routines and servers while requests of every kind go on: none 
   const clients = Array.from({ length: CLIENTS }, load);
   try {
     await enter("tables and routines of shard1");
-    assert.match(await migrate("--only=shard1"), /shard1: loaded schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/);
+    assert.match(
+      await migrate("--only=shard1"),
+      /shard1: loaded schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/,
+    );
     /* On shard2 somebody reads the table that is to get a column. */
     await enter("tables and routines of shard2, which wait for a reader");
     const reader = new RootSession(cluster, "shard2");
     await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
     const waiting = migrate();
-    await until("the column to wait", async () => (await cluster.sql("shard2", `SELECT id FROM information_schema.processlist
-      WHERE state = 'Waiting for table metadata lock' AND info LIKE 'ALTER TABLE idem%'`)).length > 0, { timeoutMs: 30000, everyMs: 5 });
+    await until(
+      "the column to wait",
+      async () =>
+        (
+          await cluster.sql(
+            "shard2",
+            `SELECT id FROM information_schema.processlist
+      WHERE state = 'Waiting for table metadata lock' AND info LIKE 'ALTER TABLE idem%'`,
+          )
+        ).length > 0,
+      { timeoutMs: 30000, everyMs: 5 },
+    );
     seen = new Set();
     await enter("tables and routines of shard2");
     await reader.run("COMMIT");
-    assert.match(await waiting, /shard1: up to date[\s\S]*shard2: waiting to ALTER TABLE idem[\s\S]*shard2: loaded schema version 1 to 2/);
+    assert.match(
+      await waiting,
+      /shard1: up to date[\s\S]*shard2: waiting to ALTER TABLE idem[\s\S]*shard2: loaded schema version 1 to 2/,
+    );
     await reader.close();
     await enter("one new server");
     await replace(seats[0], program);
@@ -190,9 +248,14 @@ test("new tables, routines and servers while requests of every kind go on: none 
   assert.deepEqual([...new Set(notes.map(({ note }) => note))].sort(), [0, 7], JSON.stringify(notes));
   for (const { server } of seats) assert.doesNotMatch(await server.wholeLog(), /shard_down/);
   for (const seat of seats) await count(seat);
-  t.diagnostic(`note: ${requests} requests, none failed; of ${calls.total} CALLs ${calls.failed} were refused, ${calls.replays} were repeats`);
+  t.diagnostic(
+    `note: ${requests} requests, none failed; of ${calls.total} CALLs ${calls.failed} were refused, ${calls.replays} were repeats`,
+  );
 
   /* Tables that no longer serve the old program. */
   await cluster.sqlAll("UPDATE schema_version SET serves = 2 WHERE version = 2");
-  assert.match(await complaint(old), /its schema serves programs from version 2 on, this one knows 1: upgrade this program/);
+  assert.match(
+    await complaint(old),
+    /its schema serves programs from version 2 on, this one knows 1: upgrade this program/,
+  );
 });

@@ -50,7 +50,7 @@ before(async () => {
   load = (async () => {
     for (let i = 0; going; i++) {
       const [a, b] = [users[i % 8], users[(i + 3) % 8]];
-      codes.push((await cluster.api.follow(a.token, b.id, 1 + (i >> 3) % 2)).status_code);
+      codes.push((await cluster.api.follow(a.token, b.id, 1 + ((i >> 3) % 2))).status_code);
     }
   })();
 });
@@ -59,11 +59,22 @@ after(() => cluster?.down());
 /* Resolves to { status, out }. */
 function deploy(...args) {
   return new Promise((done, failed) => {
-    const child = spawn(join(next, "scripts", "deploy-procedures.sh"), [`--topology=${cluster.files.topology}`,
-      `--defaults-file=${cluster.files.root_cnf}`, `--readyz=${cluster.server.adminUrl}/readyz`, "--soak=0", ...args],
-      { stdio: ["ignore", "pipe", "pipe"], env: cluster.env });
+    const child = spawn(
+      join(next, "scripts", "deploy-procedures.sh"),
+      [
+        `--topology=${cluster.files.topology}`,
+        `--defaults-file=${cluster.files.root_cnf}`,
+        `--readyz=${cluster.server.adminUrl}/readyz`,
+        "--soak=0",
+        ...args,
+      ],
+      { stdio: ["ignore", "pipe", "pipe"], env: cluster.env },
+    );
     let out = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { out += chunk; });
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk) => {
+        out += chunk;
+      });
     child.on("error", failed);
     child.on("close", (status) => done({ status, out }));
   });
@@ -74,14 +85,18 @@ const versions = async () => (await cluster.sqlAll("SELECT MAX(version) AS v FRO
 test("asks all shards first, stops at the first that fails, goes on from there; nobody notices", async () => {
   const dry = await deploy("--dry-run");
   assert.equal(dry.status, 0, dry.out);
-  for (const name of ["shard1", "shard2"]) assert.match(dry.out, new RegExp(`${name}: would load schema version 1 to 2[^]*1 of \\d+ routines`));
+  for (const name of ["shard1", "shard2"])
+    assert.match(dry.out, new RegExp(`${name}: would load schema version 1 to 2[^]*1 of \\d+ routines`));
   assert.deepEqual(await versions(), [1, 1]);
 
   const file = join(next, "procedures", "schema", "0002_note.sql");
   writeFileSync(file, STEP.replace("       1,\n       0,", "       2,\n       0,"));
   const harm = await deploy();
   assert.equal(harm.status, 1, harm.out);
-  assert.match(harm.out, /\[ERR\] shard1 cannot be brought to this version; nothing was changed: [^]*does not serve version 1 of the tables/);
+  assert.match(
+    harm.out,
+    /\[ERR\] shard1 cannot be brought to this version; nothing was changed: [^]*does not serve version 1 of the tables/,
+  );
   assert.deepEqual(await versions(), [1, 1]);
   writeFileSync(file, STEP);
 
@@ -90,14 +105,20 @@ test("asks all shards first, stops at the first that fails, goes on from there; 
   await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
   const stopped = await deploy("--patience=3");
   assert.equal(stopped.status, 1, stopped.out);
-  assert.match(stopped.out, /\[OK\] shard1: loaded schema version 1 to 2[^]*\[ERR\] shard2: [^]*gave up after 3 s[^]*the same command goes on/);
+  assert.match(
+    stopped.out,
+    /\[OK\] shard1: loaded schema version 1 to 2[^]*\[ERR\] shard2: [^]*gave up after 3 s[^]*the same command goes on/,
+  );
   assert.deepEqual(await versions(), [2, 1]);
   await reader.run("COMMIT");
   await reader.close();
 
   const done = await deploy();
   assert.equal(done.status, 0, done.out);
-  assert.match(done.out, /\[OK\] shard1: up to date[^]*\[OK\] shard2: loaded schema version 1 to 2[^]*\[OK\] 1 of 2 shards brought up to date/);
+  assert.match(
+    done.out,
+    /\[OK\] shard1: up to date[^]*\[OK\] shard2: loaded schema version 1 to 2[^]*\[OK\] 1 of 2 shards brought up to date/,
+  );
   assert.deepEqual(await versions(), [2, 2]);
   assert.equal((await deploy()).out.match(/up to date, schema version 2/g).length, 2);
 
@@ -107,8 +128,10 @@ test("asks all shards first, stops at the first that fails, goes on from there; 
 });
 
 test("a server that is not content stops it before the first shard", async () => {
-  writeFileSync(join(next, "procedures", "slot", "slot_stats.sql"),
-    readFileSync(join(next, "procedures", "slot", "slot_stats.sql"), "utf8").replace("COMMENT 'v2", "COMMENT 'v3"));
+  writeFileSync(
+    join(next, "procedures", "slot", "slot_stats.sql"),
+    readFileSync(join(next, "procedures", "slot", "slot_stats.sql"), "utf8").replace("COMMENT 'v2", "COMMENT 'v3"),
+  );
   await cluster.sql("shard2", "CALL shard_pause('a test')");
   await until("the server to find it", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 503);
   const stopped = await deploy("--patience=1");

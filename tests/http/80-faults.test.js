@@ -21,7 +21,13 @@ const owner = await owners(cluster);
 
 const users = new Map();
 for (const shard of SHARDS)
-  users.set(shard, await parallel(4, Array.from({ length: 4 }, () => () => api.register(nameOn(shard, owner)))));
+  users.set(
+    shard,
+    await parallel(
+      4,
+      Array.from({ length: 4 }, () => () => api.register(nameOn(shard, owner))),
+    ),
+  );
 
 const REQUEST_TIMEOUT_MS = 5000;
 /* And what a slow machine needs besides; a request that is forgotten takes longer. */
@@ -49,29 +55,48 @@ async function nothingLost(load) {
 
 /* What the other shards' users must see while VICTIM is ill, and what its own. */
 function judge(samples, victim, from, to) {
-  const p99 = (list) => quantile(list.map((s) => s.ms), 0.99);
+  const p99 = (list) =>
+    quantile(
+      list.map((s) => s.ms),
+      0.99,
+    );
   const healthy = p99(samples.filter((s) => s.at + s.ms < from));
   const during = samples.filter((s) => s.at + s.ms >= from && s.at <= to);
   const others = during.filter((s) => s.shard !== victim);
   const own = during.filter((s) => s.shard === victim);
   assert.ok(others.length > 20, `only ${others.length} requests to others`);
   assert.ok(own.length > 0, "no request to the victim");
-  assert.deepEqual(others.filter((s) => s.code !== CODE.OK), [], "others notice nothing");
+  assert.deepEqual(
+    others.filter((s) => s.code !== CODE.OK),
+    [],
+    "others notice nothing",
+  );
   assert.ok(p99(others) < 1000 * slowdown() + 10 * healthy, `others' p99 is ${p99(others)} ms, before ${healthy} ms`);
-  assert.deepEqual(own.filter((s) => s.code !== CODE.OK && !REFUSALS.includes(s.code)), [], "a clear answer");
-  assert.deepEqual(own.filter((s) => s.ms > DEADLINE_MS), [], "within the deadline");
+  assert.deepEqual(
+    own.filter((s) => s.code !== CODE.OK && !REFUSALS.includes(s.code)),
+    [],
+    "a clear answer",
+  );
+  assert.deepEqual(
+    own.filter((s) => s.ms > DEADLINE_MS),
+    [],
+    "within the deadline",
+  );
   return own;
 }
 
 const FAULTS = {
-  "killed": {
-    strike: (shard) => cluster.demo("kill", shard), heal: (shard) => cluster.demo("start", shard),
+  killed: {
+    strike: (shard) => cluster.demo("kill", shard),
+    heal: (shard) => cluster.demo("start", shard),
   },
-  "paused": {
-    strike: (shard) => cluster.freeze(shard), heal: (shard) => cluster.thaw(shard),
+  paused: {
+    strike: (shard) => cluster.freeze(shard),
+    heal: (shard) => cluster.thaw(shard),
   },
-  "restarted": {
-    strike: (shard) => cluster.demo("stop", shard), heal: (shard) => cluster.demo("start", shard),
+  restarted: {
+    strike: (shard) => cluster.demo("stop", shard),
+    heal: (shard) => cluster.demo("start", shard),
   },
 };
 
@@ -83,17 +108,31 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
     let healed;
     try {
       await until("load", () => load.samples.length > 60);
-      assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK), [], "healthy at first");
+      assert.deepEqual(
+        load.samples.filter((s) => s.code !== CODE.OK),
+        [],
+        "healthy at first",
+      );
       struck = performance.now();
       await strike(victim);
       const own = () => load.samples.filter((s) => s.shard === victim && s.at > struck && s.code !== CODE.OK);
       await until("its users to be told", () => own().length >= 3);
       /* Later requests are refused at once: nobody waits for the same dead shard again and again. */
-      await until("quick refusals", () => own().slice(-3).every((s) => s.ms < REQUEST_TIMEOUT_MS / 2) && own().length >= 8);
+      await until(
+        "quick refusals",
+        () =>
+          own()
+            .slice(-3)
+            .every((s) => s.ms < REQUEST_TIMEOUT_MS / 2) && own().length >= 8,
+      );
       assert.equal(await shardUp(victim), 0);
       for (const token of [undefined, users.get(victim)[0].token]) {
         const feed = await api.feed({ token });
-        assert.deepEqual([feed.status_code, feed.partial], [CODE.OK, true], "the feed is served, also to whom nobody can name");
+        assert.deepEqual(
+          [feed.status_code, feed.partial],
+          [CODE.OK, true],
+          "the feed is served, also to whom nobody can name",
+        );
       }
     } finally {
       await heal(victim);
@@ -103,7 +142,8 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
       await until("the shard to be taken back", () => serves(victim));
       const mark = performance.now();
       await until("acknowledged writes on it again", () =>
-        load.acknowledged().some((s) => s.shard === victim && s.at > mark));
+        load.acknowledged().some((s) => s.shard === victim && s.at > mark),
+      );
     } finally {
       await load.stop();
     }
@@ -118,10 +158,13 @@ test("a paused shard costs others no worker and no connection", async () => {
   const victim = "shard2";
   const timed = async () => {
     const start = performance.now();
-    const others = await parallel(16, Array.from({ length: 200 }, (_, i) => async () => {
-      const shard = SHARDS.filter((s) => s !== victim)[i % 3];
-      return (await api.list({ user_id: users.get(shard)[i % 4].id })).status_code;
-    }));
+    const others = await parallel(
+      16,
+      Array.from({ length: 200 }, (_, i) => async () => {
+        const shard = SHARDS.filter((s) => s !== victim)[i % 3];
+        return (await api.list({ user_id: users.get(shard)[i % 4].id })).status_code;
+      }),
+    );
     assert.deepEqual([...new Set(others)], [CODE.OK]);
     return performance.now() - start;
   };
@@ -130,12 +173,21 @@ test("a paused shard costs others no worker and no connection", async () => {
   try {
     const stuck = Array.from({ length: 100 }, () => {
       const [user] = users.get(victim);
-      return api.list({ user_id: user.id }).then((j) => j.status_code, (e) => e.message);
+      return api.list({ user_id: user.id }).then(
+        (j) => j.status_code,
+        (e) => e.message,
+      );
     });
     const pausedMs = await timed();
-    assert.ok(pausedMs < 5 * healthyMs + (REQUEST_TIMEOUT_MS * slowdown()) / 2, `${pausedMs} ms, before ${healthyMs} ms`);
+    assert.ok(
+      pausedMs < 5 * healthyMs + (REQUEST_TIMEOUT_MS * slowdown()) / 2,
+      `${pausedMs} ms, before ${healthyMs} ms`,
+    );
     const codes = await Promise.all(stuck);
-    assert.deepEqual(codes.filter((c) => !REFUSALS.includes(c)), []);
+    assert.deepEqual(
+      codes.filter((c) => !REFUSALS.includes(c)),
+      [],
+    );
     assert.equal(await statusOf(`${cluster.server.adminUrl}/livez`), 200);
   } finally {
     cluster.thaw(victim);
@@ -171,18 +223,30 @@ test("300 connections to a pool of 8: all are answered, and the pool stays 8", a
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   /* This process is the clients and the proxy: on a busy machine it is what is slow. */
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 8,
-    db_connect_timeout: "10s", db_call_timeout: "10s", request_timeout: "20s",
+    topology_file: cluster.topology({ shard1: proxy.port }),
+    db_pool_size: 8,
+    db_connect_timeout: "10s",
+    db_call_timeout: "10s",
+    request_timeout: "20s",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
   try {
     proxy.replyDelayMs = 10;
     let most = 0;
-    const watch = setInterval(() => { most = Math.max(most, proxy.connections); }, 5);
-    const codes = await Promise.all(Array.from({ length: 300 }, (_, i) => (i % 3 === 0
-      ? many.user(user.token, user.id)
-      : i % 3 === 1 ? many.list({ user_id: user.id }) : many.feed()).then((j) => j.status_code)));
+    const watch = setInterval(() => {
+      most = Math.max(most, proxy.connections);
+    }, 5);
+    const codes = await Promise.all(
+      Array.from({ length: 300 }, (_, i) =>
+        (i % 3 === 0
+          ? many.user(user.token, user.id)
+          : i % 3 === 1
+            ? many.list({ user_id: user.id })
+            : many.feed()
+        ).then((j) => j.status_code),
+      ),
+    );
     clearInterval(watch);
     assert.deepEqual([...new Set(codes)], [CODE.OK]);
     /* A pool of 8, and one more that may be on its way to end another. */
@@ -200,16 +264,24 @@ test("more requests than may wait: busy at once, and all the others are served",
   const [user] = users.get("shard1");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
-    db_connect_timeout: "10s", db_call_timeout: "10s", request_timeout: "20s",
+    topology_file: cluster.topology({ shard1: proxy.port }),
+    db_pool_size: 2,
+    db_waiters_max: 8,
+    db_connect_timeout: "10s",
+    db_call_timeout: "10s",
+    request_timeout: "20s",
   });
   await server.start();
   const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 300 });
   try {
     proxy.replyDelayMs = 50;
-    const codes = await Promise.all(Array.from({ length: 300 }, () =>
-      many.list({ user_id: user.id }).then((j) => j.status_code)));
-    assert.deepEqual(codes.filter((c) => c !== CODE.OK && c !== CODE.BUSY), []);
+    const codes = await Promise.all(
+      Array.from({ length: 300 }, () => many.list({ user_id: user.id }).then((j) => j.status_code)),
+    );
+    assert.deepEqual(
+      codes.filter((c) => c !== CODE.OK && c !== CODE.BUSY),
+      [],
+    );
     assert.ok(codes.includes(CODE.OK) && codes.includes(CODE.BUSY), JSON.stringify(codes));
     proxy.replyDelayMs = 0;
     assert.equal((await many.list({ user_id: user.id })).status_code, CODE.OK);
@@ -225,21 +297,34 @@ test("requests of all kinds for one shard are bounded together: those for others
   const [other] = users.get("shard2");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), db_pool_size: 2, db_waiters_max: 8,
-    db_call_timeout: "1min", request_timeout: "2min",
+    topology_file: cluster.topology({ shard1: proxy.port }),
+    db_pool_size: 2,
+    db_waiters_max: 8,
+    db_call_timeout: "1min",
+    request_timeout: "2min",
   });
   await server.start();
-  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
+  const many = new Api(server.url, {
+    adminUrl: server.adminUrl,
+    contract: cluster.contract,
+    maxSockets: 100,
+    timeoutMs: 120000,
+  });
   try {
     let busy = 0;
     proxy.rule = (text) => (/^CALL (publish_list|favorite_list|user_get)/.test(text) ? "hang-reply" : undefined);
-    const answers = Array.from({ length: 60 }, (_, i) => [
+    const reads = [
       () => many.list({ user_id: user.id }),
       () => many.favorites({ user_id: user.id, token: user.token }),
       () => many.user(user.token, user.id),
-    ][i % 3]().then(({ status_code: code }) => { busy += code === CODE.BUSY; return code; }));
+    ];
+    const answers = Array.from({ length: 60 }, async (_, i) => {
+      const { status_code: code } = await reads[i % 3]();
+      busy += code === CODE.BUSY;
+      return code;
+    });
     await until("all but a pool and a line of them to be told", () => busy >= 50);
-    assert.ok(await many.metric("doushard_fibers") <= 10);
+    assert.ok((await many.metric("doushard_fibers")) <= 10);
     assert.equal((await many.list({ user_id: other.id })).status_code, CODE.OK);
     proxy.rule = null;
     proxy.cutAll();
@@ -255,22 +340,41 @@ test("requests of all kinds for one shard are bounded together: those for others
 
 test("cards from two shards, one without an answer: who asks the other one has his, though both share its CALLs", async () => {
   const [[near], [far], [both, one]] = ["shard1", "shard2", "shard3"].map((shard) => users.get(shard));
-  for (const [who, whom] of [[both, near], [both, far], [one, far]]) {
-    const { json } = await api.post("/douyin/relation/action/", { token: who.token, to_user_id: whom.id, action_type: 1 });
+  for (const [who, whom] of [
+    [both, near],
+    [both, far],
+    [one, far],
+  ]) {
+    const { json } = await api.post("/douyin/relation/action/", {
+      token: who.token,
+      to_user_id: whom.id,
+      action_type: 1,
+    });
     assert.equal(json.status_code, CODE.OK);
   }
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), db_call_timeout: "1min", request_timeout: "2min",
+    topology_file: cluster.topology({ shard1: proxy.port }),
+    db_call_timeout: "1min",
+    request_timeout: "2min",
   });
   await server.start();
-  const many = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 100, timeoutMs: 120000 });
+  const many = new Api(server.url, {
+    adminUrl: server.adminUrl,
+    contract: cluster.contract,
+    maxSockets: 100,
+    timeoutMs: 120000,
+  });
   const follows = async ({ id, token }) =>
     (await many.relations("follow", { user_id: id, token })).user_list?.map((user) => user.id).sort();
   try {
     proxy.rule = (text) => (/^CALL user_get/.test(text) ? "hang-reply" : undefined);
     let told = 0;
-    const stuck = Array.from({ length: 20 }, () => follows(both).finally(() => { told += 1; }));
+    const stuck = Array.from({ length: 20 }, () =>
+      follows(both).finally(() => {
+        told += 1;
+      }),
+    );
     await until("all to be under way", async () => (await many.metric("doushard_fibers")) === 20);
     for (let i = 0; i < 20; i++) assert.deepEqual(await follows(one), [far.id]);
     assert.equal(told, 0);
@@ -289,8 +393,11 @@ test("requests_max are under way: busy at once, but for what needs no fiber; the
   const [other] = users.get("shard2");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
-    topology_file: cluster.topology({ shard1: proxy.port }), requests_max: 4, fiber_threads: 2,
-    db_call_timeout: "1min", request_timeout: "2min",
+    topology_file: cluster.topology({ shard1: proxy.port }),
+    requests_max: 4,
+    fiber_threads: 2,
+    db_call_timeout: "1min",
+    request_timeout: "2min",
   });
   await server.start();
   const few = new Api(server.url, { adminUrl: server.adminUrl, contract: cluster.contract, timeoutMs: 120000 });
@@ -323,8 +430,10 @@ test("connections that a DBA kills are replaced without an error", async () => {
     for (let i = 0; i < 60; i++) {
       await load.turn();
       for (const shard of SHARDS.slice(0, 2)) {
-        const ids = await cluster.sql(shard,
-          "SELECT ID FROM information_schema.processlist WHERE USER IN ('doushard_app', 'doushard_owner')");
+        const ids = await cluster.sql(
+          shard,
+          "SELECT ID FROM information_schema.processlist WHERE USER IN ('doushard_app', 'doushard_owner')",
+        );
         await cluster.sql(shard, ids.map(({ ID }) => `KILL CONNECTION ${ID};`).join(" "), {}).catch((error) => {
           if (!/Unknown thread id/.test(error.message)) throw error;
         });
@@ -333,7 +442,10 @@ test("connections that a DBA kills are replaced without an error", async () => {
   } finally {
     await load.stop();
   }
-  assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK), []);
+  assert.deepEqual(
+    load.samples.filter((s) => s.code !== CODE.OK),
+    [],
+  );
   await nothingLost(load);
 });
 
@@ -357,7 +469,10 @@ test("a connection that is cut in the middle of everything, again and again", as
   await load.stop();
   proxy.rule = null;
   assert.ok(proxy.applied.cut > 5 && proxy.applied["lose-reply"] > 5, JSON.stringify(proxy.applied));
-  assert.deepEqual(load.samples.filter((s) => s.code !== CODE.OK).map((s) => [s.what, s.code, s.error]), []);
+  assert.deepEqual(
+    load.samples.filter((s) => s.code !== CODE.OK).map((s) => [s.what, s.code, s.error]),
+    [],
+  );
   await nothingLost(load);
   assert.ok((await cutApi.metric("doushard_shard_replays_total")) > 0);
   assert.equal((await server.stop()).code, 0);
@@ -385,12 +500,29 @@ test("a server that is killed between the halves of writes that must not be leav
   const actor = await api.register(nameOn("shard1", owner));
   const server = await (await cluster.addServer()).start();
   const other = cluster.apiOf(server);
-  const halves = async () => (await cluster.sql("shard1", [["favorite", "video_id"], ["follow", "followed_id"], ["message", "peer_id"]]
-    .map(([table, column]) => `SELECT '${table}' AS t FROM ${table} WHERE user_id = ${actor.id} AND ${column} = ${nobody} AND state = 1`)
-    .join(" UNION ALL "))).length;
+  const halves = async () =>
+    (
+      await cluster.sql(
+        "shard1",
+        [
+          ["favorite", "video_id"],
+          ["follow", "followed_id"],
+          ["message", "peer_id"],
+        ]
+          .map(
+            ([table, column]) =>
+              `SELECT '${table}' AS t FROM ${table} WHERE user_id = ${actor.id} AND ${column} = ${nobody} AND state = 1`,
+          )
+          .join(" UNION ALL "),
+      )
+    ).length;
   await cluster.freeze("shard2");
   try {
-    const requests = Promise.allSettled([other.like(actor.token, nobody), other.follow(actor.token, nobody), other.say(actor.token, nobody, "anybody?")]);
+    const requests = Promise.allSettled([
+      other.like(actor.token, nobody),
+      other.follow(actor.token, nobody),
+      other.say(actor.token, nobody, "anybody?"),
+    ]);
     await until("the first halves", async () => (await halves()) === 3);
     server.kill();
     await server.exited;
@@ -398,14 +530,27 @@ test("a server that is killed between the halves of writes that must not be leav
   } finally {
     cluster.thaw("shard2");
   }
-  await until("the other server's relay to take them back", async () =>
-    (await halves()) === 0 && (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0);
+  await until(
+    "the other server's relay to take them back",
+    async () =>
+      (await halves()) === 0 &&
+      (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0,
+  );
   const { user } = await api.user(actor.token, actor.id);
   assert.deepEqual([user.follow_count, user.favorite_count], [0, 0]);
-  const left = await cluster.sqlAll(["follower", "liker", "message", "chat"].map((table) =>
-    `SELECT '${table}' AS t FROM ${table} WHERE ${table === "liker" ? "video_id" : "user_id"} = ${nobody}`).join(" UNION ALL "));
+  const left = await cluster.sqlAll(
+    ["follower", "liker", "message", "chat"]
+      .map(
+        (table) =>
+          `SELECT '${table}' AS t FROM ${table} WHERE ${table === "liker" ? "video_id" : "user_id"} = ${nobody}`,
+      )
+      .join(" UNION ALL "),
+  );
   assert.deepEqual(left, []);
-  for (const list of [await api.favorites({ token: actor.token, user_id: actor.id }), await api.relations("follow", { token: actor.token, user_id: actor.id })])
+  for (const list of [
+    await api.favorites({ token: actor.token, user_id: actor.id }),
+    await api.relations("follow", { token: actor.token, user_id: actor.id }),
+  ])
     assert.deepEqual([list.status_code, (list.video_list ?? list.user_list).length], [CODE.OK, 0]);
 });
 
@@ -436,14 +581,19 @@ test("a shard that may lose acknowledged writes is not served, unless the topolo
   const victim = "shard3";
   await cluster.sql(victim, "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
   try {
-    for (const [exempt, expected] of [[undefined, false], [victim, true]]) {
+    for (const [exempt, expected] of [
+      [undefined, false],
+      [victim, true],
+    ]) {
       const server = await cluster.addServer({ topology_file: cluster.topology({}, { exempt }) });
       await server.start({ ready: expected });
       const other = cluster.apiOf(server);
       const [user] = users.get(victim);
       const [neighbour] = users.get("shard1");
-      await until("the others to be served", async () =>
-        (await other.list({ user_id: neighbour.id })).status_code === CODE.OK);
+      await until(
+        "the others to be served",
+        async () => (await other.list({ user_id: neighbour.id })).status_code === CODE.OK,
+      );
       const { status_code } = await other.list({ user_id: user.id });
       if (expected) assert.equal(status_code, CODE.OK);
       else {
@@ -463,8 +613,10 @@ test("an address where another shard answers is not served", async () => {
   const server = await cluster.addServer({ topology_file: cluster.topology(ports) });
   await server.start({ ready: false });
   const other = cluster.apiOf(server);
-  await until("a shard that is right to be served", async () =>
-    (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK);
+  await until(
+    "a shard that is right to be served",
+    async () => (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK,
+  );
   for (const shard of ["shard1", "shard2"]) {
     const { json } = await other.post("/douyin/user/register/", { username: nameOn(shard, owner), password: "p" });
     assert.ok(REFUSALS.includes(json.status_code), JSON.stringify(json));
@@ -488,8 +640,7 @@ test("all shards gone and back: errors in between, then everything as before", a
   } finally {
     await Promise.all(SHARDS.map((shard) => cluster.demo("start", shard)));
   }
-  for (const shard of SHARDS)
-    await until(`${shard} to be taken back`, () => serves(shard));
+  for (const shard of SHARDS) await until(`${shard} to be taken back`, () => serves(shard));
   for (const list of users.values())
     for (const user of list) {
       assert.equal((await api.login(user.name, user.password)).user_id, user.id);

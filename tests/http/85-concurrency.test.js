@@ -13,11 +13,16 @@ import { clipOfSize, uniqueClip } from "../lib/media.js";
 import { RawConnection } from "../lib/raw.js";
 import { parallel, until } from "../lib/wait.js";
 
-const cluster = await Cluster.up({ options: { ...UPLOADS, uploads_per_user: 12, scrypt_queue_max: 1000, session_cache_time: "50ms" } });
+const cluster = await Cluster.up({
+  options: { ...UPLOADS, uploads_per_user: 12, scrypt_queue_max: 1000, session_cache_time: "50ms" },
+});
 after(() => cluster.down());
 const { server } = cluster;
 const api = new Api(server.url, {
-  adminUrl: server.adminUrl, contract: cluster.contract, maxSockets: 128, timeoutMs: 30000 * slowdown(),
+  adminUrl: server.adminUrl,
+  contract: cluster.contract,
+  maxSockets: 128,
+  timeoutMs: 30000 * slowdown(),
 });
 after(() => api.close());
 
@@ -32,11 +37,17 @@ async function life() {
   assert.equal((await api.login(name, "wrong")).status_code, CODE.LOGIN);
   const title = uniqueName("t");
   ok(await api.publish(user.token, uniqueClip(), title), "publish");
-  const { video_list: [video] } = await api.list({ user_id: user.id });
+  const {
+    video_list: [video],
+  } = await api.list({ user_id: user.id });
   assert.equal(video.title, title);
   assert.equal((await api.fetch(video.play_url)).status, 200);
   assert.equal((await api.send("GET", video.cover_url, { headers: { Range: "bytes=0-9" } })).status, 206);
-  const changed = await post("/douyin/user/password/", { token: user.token, old_password: "first", new_password: "second" });
+  const changed = await post("/douyin/user/password/", {
+    token: user.token,
+    old_password: "first",
+    new_password: "second",
+  });
   ok(changed, "password");
   ok(await api.remove(changed.token, video.id), "delete");
   assert.deepEqual((await api.list({ user_id: user.id })).video_list, []);
@@ -62,11 +73,16 @@ test("40 whole lives at the same time, beside readers, reloads and clients that 
     }
   };
   const leaver = async () => {
-    const { body, type } = multipart([["token", "x"], ["title", "t"],
-      { name: "data", filename: "x.mp4", data: clipOfSize(100000) }]);
+    const { body, type } = multipart([
+      ["token", "x"],
+      ["title", "t"],
+      { name: "data", filename: "x.mp4", data: clipOfSize(100000) },
+    ]);
     while (!stop) {
       const connection = await RawConnection.open(server.options.listen_port);
-      await connection.send(`POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+      await connection.send(
+        `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      );
       await connection.send(body.subarray(0, Math.floor(Math.random() * body.length)));
       if (Math.random() < 0.5) connection.reset();
       else connection.close();
@@ -75,7 +91,10 @@ test("40 whole lives at the same time, beside readers, reloads and clients that 
   const others = [watcher(), watcher(), reloader(), leaver()];
   let users;
   try {
-    users = await parallel(10, Array.from({ length: 40 }, () => life));
+    users = await parallel(
+      10,
+      Array.from({ length: 40 }, () => life),
+    );
   } finally {
     stop = true;
     await Promise.all(others);
@@ -89,14 +108,19 @@ test("40 whole lives at the same time, beside readers, reloads and clients that 
     return true;
   });
   const counts = await cluster.sqlAll("SELECT COUNT(*) AS n FROM user WHERE work_count <> 0");
-  assert.deepEqual(counts.map(({ n }) => n), [0, 0]);
+  assert.deepEqual(
+    counts.map(({ n }) => n),
+    [0, 0],
+  );
 });
 
 test("the same write from many at the same time has one effect", async () => {
   const user = await api.register();
   const clip = uniqueClip();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
-  const answers = await Promise.all(Array.from({ length: 12 }, () => api.publish(user.token, clip, "once", { headers })));
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, () => api.publish(user.token, clip, "once", { headers })),
+  );
   assert.deepEqual([...new Set(answers.map((a) => a.status_code))], [CODE.OK]);
   const { video_list } = await api.list({ user_id: user.id });
   assert.equal(video_list.length, 1);
@@ -109,17 +133,23 @@ test("the same write from many at the same time has one effect", async () => {
 
 test("logins, logouts and checks of one user's sessions at the same time", async () => {
   const user = await api.register();
-  await parallel(16, Array.from({ length: 60 }, () => async () => {
-    const { token } = await api.login(user.name, user.password);
-    assert.equal((await api.user(token)).user?.id, user.id);
-    ok(await post("/douyin/user/logout/", { token }), "logout");
-    await until("the session to end", async () => (await api.user(token)).status_code === CODE.AUTH);
-  }));
+  await parallel(
+    16,
+    Array.from({ length: 60 }, () => async () => {
+      const { token } = await api.login(user.name, user.password);
+      assert.equal((await api.user(token)).user?.id, user.id);
+      ok(await post("/douyin/user/logout/", { token }), "logout");
+      await until("the session to end", async () => (await api.user(token)).status_code === CODE.AUTH);
+    }),
+  );
   assert.equal((await api.user(user.token)).user.id, user.id);
 });
 
 test("a shard goes and comes while everything runs", async () => {
-  const users = await parallel(8, Array.from({ length: 16 }, () => () => api.register()));
+  const users = await parallel(
+    8,
+    Array.from({ length: 16 }, () => () => api.register()),
+  );
   let stop = false;
   const codes = new Set();
   const clients = Array.from({ length: 12 }, async (_, i) => {
@@ -135,18 +165,22 @@ test("a shard goes and comes while everything runs", async () => {
     await until("somebody to be told", () => codes.has(CODE.UNAVAILABLE));
   } finally {
     await cluster.demo("start", "shard2");
-    await until("everybody to be served", async () => (await Promise.all(users.map((u) => api.list({ user_id: u.id }))))
-      .every((j) => j.status_code === CODE.OK));
+    await until("everybody to be served", async () =>
+      (await Promise.all(users.map((u) => api.list({ user_id: u.id })))).every((j) => j.status_code === CODE.OK),
+    );
     stop = true;
     await Promise.all(clients);
   }
-  assert.deepEqual([...codes].filter((c) => ![CODE.OK, CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.BUSY].includes(c)), []);
+  assert.deepEqual(
+    [...codes].filter((c) => ![CODE.OK, CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.BUSY].includes(c)),
+    [],
+  );
 });
 
 test("it ends well with requests under way", async () => {
   let answers = 0;
   const clients = Array.from({ length: 50 }, async () => {
-    for (;; answers++) await api.feed();
+    for (; ; answers++) await api.feed();
   });
   const last = Promise.allSettled(clients);
   await until("all to be busy", () => answers > 200);

@@ -83,10 +83,15 @@ const skip = noHangFs(join(cluster.dir, "tried")) || false;
 
 /* Begin to send a film of SIZE bytes. */
 async function beginUpload(server, size) {
-  const { body, type } = multipart([["token", author.token], ["title", uniqueName("t")],
-    { name: "data", filename: "x.mp4", data: media.clipOfSize(size) }]);
+  const { body, type } = multipart([
+    ["token", author.token],
+    ["title", uniqueName("t")],
+    { name: "data", filename: "x.mp4", data: media.clipOfSize(size) },
+  ]);
   const connection = await RawConnection.open(server.options.listen_port);
-  await connection.send(`POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await connection.send(
+    `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
   connection.send(body); /* all of it is taken only when the disk is */
   return connection;
 }
@@ -95,7 +100,9 @@ test("a disk of uploads that hangs stops uploads and nothing else", { skip }, as
   const dir = join(cluster.dir, "hanging-uploads");
   mkdirSync(dir);
   const fs = await HangFs.on(dir, cluster);
-  const server = await (await cluster.addServer({ ...UPLOADS, upload_dir: dir, http_threads: 1, media_min_free: 0 })).start();
+  const server = await (
+    await cluster.addServer({ ...UPLOADS, upload_dir: dir, http_threads: 1, media_min_free: 0 })
+  ).start();
   const of = cluster.apiOf(server);
   await fs.hang("write", "statfs", "unlink", "flush");
   const held = [];
@@ -123,15 +130,20 @@ test("a disk of films that hangs stops films and nothing else", { skip }, async 
   const fs = await HangFs.on(dirname(join(server.options.media_dir, stored)), cluster);
   await fs.hang("lookup");
   const held = [];
-  for (let i = 0; i < 12; i++) { /* more than there are threads */
+  for (let i = 0; i < 12; i++) {
+    /* more than there are threads */
     const connection = await RawConnection.open(server.options.listen_port);
     await connection.send(`GET ${pathname} HTTP/1.1\r\nHost: x\r\n\r\n`);
     held.push(connection);
   }
   for (let i = 0; i < 3; i++) await goesOn(of, server);
-  assert.ok(held.every((connection) => !connection.received.includes("video/mp4")), "nobody has the film");
+  assert.ok(
+    held.every((connection) => !connection.received.includes("video/mp4")),
+    "nobody has the film",
+  );
   await fs.end();
-  for (const connection of held) assert.ok([200, 404].includes((await connection.answers(1))[0].status)); /* or "busy" */
+  for (const connection of held)
+    assert.ok([200, 404].includes((await connection.answers(1))[0].status)); /* or "busy" */
   await goesOn(of, server);
   assert.equal((await of.fetch(new URL(pathname, server.url).href)).body.length, 900000);
   assert.equal((await server.stop()).code, 0);

@@ -29,7 +29,10 @@ const admin = (path, method = "GET") => api.send(method, path, { admin: true });
 /** Run the program to its end. */
 function run(args, env = {}) {
   return spawnSync(program(), args, {
-    encoding: "utf8", timeout: 30000, cwd: ROOT, env: { ...serverEnvironment(), ...env },
+    encoding: "utf8",
+    timeout: 30000,
+    cwd: ROOT,
+    env: { ...serverEnvironment(), ...env },
   });
 }
 
@@ -100,7 +103,10 @@ test("metrics and health answer while no shard does", async () => {
   }
   await until("not ready", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 503);
   const codes = await Promise.all(stuck);
-  assert.deepEqual(codes.filter((c) => ![CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN].includes(c)), []);
+  assert.deepEqual(
+    codes.filter((c) => ![CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN].includes(c)),
+    [],
+  );
   for (const proxy of proxies) proxy.blackHole = false;
   await until("ready again", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
   assert.equal((await server.stop()).code, 0);
@@ -115,8 +121,11 @@ test("a server purges what is of no use any more, and goes on where another one 
   const onShard = (text) => cluster.sql(shard, text);
   /* On another shard, so that the like is there for a moment; and it never was. */
   const missing = idOf(Date.now() - 1000, [...owner].find(([, name]) => name !== shard)[0]);
-  await until("the end of the first passes", async () =>
-    (await onShard("CALL purge_status()")).every(({ finished_at }) => finished_at > 0), { timeoutMs: 60000 });
+  await until(
+    "the end of the first passes",
+    async () => (await onShard("CALL purge_status()")).every(({ finished_at }) => finished_at > 0),
+    { timeoutMs: 60000 },
+  );
   assert.notEqual((await api.like(user.token, missing)).status_code, CODE.OK);
   assert.deepEqual(await onShard(`SELECT state, at FROM favorite WHERE video_id = ${missing}`), [{ state: 0, at: 0 }]);
   /* 2,500 edges, of which every fifth can go. */
@@ -132,8 +141,12 @@ test("a server purges what is of no use any more, and goes on where another one 
   await onShard("UPDATE purge_pass SET due_at = 0");
   const server = await (await cluster.addServer({ job_poll: "50ms" })).start();
   const started = Date.now();
-  await until("the passes", async () =>
-    (await onShard("CALL purge_status()")).every(({ running, due_at }) => running === 0 && due_at > started), { timeoutMs: 60000 });
+  await until(
+    "the passes",
+    async () =>
+      (await onShard("CALL purge_status()")).every(({ running, due_at }) => running === 0 && due_at > started),
+    { timeoutMs: 60000 },
+  );
   const status = new Map((await onShard("CALL purge_status()")).map((row) => [row.kind, row]));
   assert.deepEqual(await onShard(counted), [{ gone: 0, kept }]);
   assert.equal((await onShard("SELECT COUNT(*) AS n FROM session WHERE expires_at = 1"))[0].n, 0);
@@ -165,7 +178,7 @@ test("a good configuration is said to be good", () => {
 /* name: [lines after the good ones, line of the error counted from there, what it must name, "flags": a server of
  * these tests has this from flags, which win]. */
 const BAD = {
-  "syntax": ["listen_port = = 1;", 1, /syntax/i],
+  syntax: ["listen_port = = 1;", 1, /syntax/i],
   "an unknown key": ["feed_limit = 20;\nfeed_limmit = 20;", 2, /feed_limmit/],
   "an unknown group": ["server = { listen_port = 1; };", 1, /server/],
   "a text where a number belongs": ['feed_limit = "20";', 1, /feed_limit/],
@@ -179,15 +192,23 @@ const BAD = {
   "wrapped at 64 bits": ["upload_limit = 18446744073710600192L;", 1, /18446744073710600192L is larger/],
   "hexadecimal that wraps": ["feed_limit = 0x10000000A;", 1, /0x10000000A is larger/],
   "negative bytes": ["upload_limit = -1;", 1, /upload_limit/],
-  "a size in an unknown unit": ['upload_limit = "256 parsecs";', 1, /upload_limit is "256 parsecs": write a size such as .*256M/],
+  "a size in an unknown unit": [
+    'upload_limit = "256 parsecs";',
+    1,
+    /upload_limit is "256 parsecs": write a size such as .*256M/,
+  ],
   "a time without its quotes": ["drain_timeout = 10s;", 1, /10s is no number; .*in quotes: "10s"/],
   "a time without its unit": ["drain_timeout = 10;", 1, /drain_timeout is "10": write a time such as .*30s/],
   "a time that is too long": ['drain_timeout = "2h";', 1, /drain_timeout is 2h: it must be from 0 to 10min/],
-  "twice": ["feed_limit = 20;\nfeed_limit = 21;", 2, /feed_limit|duplicate/i],
+  twice: ["feed_limit = 20;\nfeed_limit = 21;", 2, /feed_limit|duplicate/i],
   "a word that is none of the words": ['log_level = "loud";', 1, /log_level/],
   "an address that is none": ['listen_host = "example.org";', 1, /listen_host/, "flags"],
   "a URL that is none": ['base_url = "ftp://x/";', 1, /base_url/, "flags"],
-  "an origin with a path": ['cors_origins = "https://a.example, https://b.example/";', 1, /cors_origins has "https:\/\/b\.example\/": .*no slash/],
+  "an origin with a path": [
+    'cors_origins = "https://a.example, https://b.example/";',
+    1,
+    /cors_origins has "https:\/\/b\.example\/": .*no slash/,
+  ],
   "every origin": ['cors_origins = "*";', 1, /cors_origins has "\*": .*wildcard/],
   "ports that are the same": ["listen_port = 8080;\nadmin_port = 8080;", 2, /listen_port/, "flags"],
 };
@@ -204,15 +225,27 @@ for (const [name, [lines, at, pattern]] of Object.entries(BAD))
   });
 
 test("all mistakes are named in one run, each with file and line", () => {
-  const path = file("bad.conf", `feed_limmit = 20;\nlisten_port = "x";\n${dirs}token_keys_file = "/none/keys";\nbase_url = "x";\n`);
+  const path = file(
+    "bad.conf",
+    `feed_limmit = 20;\nlisten_port = "x";\n${dirs}token_keys_file = "/none/keys";\nbase_url = "x";\n`,
+  );
   const at = (line) => `doushard: ${path}:${line}: `;
   const n = dirs.trimEnd().split("\n").length;
   for (const mode of [["--check-config"], []]) {
-    const { status, stderr } = run([...mode, `--config=${path}`, "--topology-file=/none/list"], { DOUSHARD_FEED_LIMIT: "x" });
+    const { status, stderr } = run([...mode, `--config=${path}`, "--topology-file=/none/list"], {
+      DOUSHARD_FEED_LIMIT: "x",
+    });
     assert.equal(status, 1);
     const lines = stderr.trimEnd().split("\n");
-    for (const [i, start] of [`${at(1)}feed_limmit is no option`, `${at(2)}listen_port is a text`, "doushard: DOUSHARD_FEED_LIMIT is",
-      `${at(n + 4)}base_url is`, "doushard: /none/list: ", "doushard: /etc/", `${at(n + 3)}/none/keys: `].entries())
+    for (const [i, start] of [
+      `${at(1)}feed_limmit is no option`,
+      `${at(2)}listen_port is a text`,
+      "doushard: DOUSHARD_FEED_LIMIT is",
+      `${at(n + 4)}base_url is`,
+      "doushard: /none/list: ",
+      "doushard: /etc/",
+      `${at(n + 3)}/none/keys: `,
+    ].entries())
       assert.ok(lines[i].startsWith(start), `${lines[i]} begins with ${start}`);
     assert.equal(lines.length, 7, stderr);
   }
@@ -220,7 +253,7 @@ test("all mistakes are named in one run, each with file and line", () => {
 
 test("files that are named and not good are refused with their name", () => {
   let n = 0;
-  const topology = (text) => file(`bad-topology-${n += 1}.conf`, text);
+  const topology = (text) => file(`bad-topology-${(n += 1)}.conf`, text);
   const secret = randomBytes(32).toString("hex");
   const keys = file("keys", `k1 ${secret}\n`);
   chmodSync(keys, 0o600);
@@ -236,10 +269,20 @@ test("files that are named and not good are refused with their name", () => {
     ["--config", join(cluster.dir, "none.conf"), /none\.conf/],
     ["--config", cluster.dir, /doushard-test/],
     ["--topology-file", join(cluster.dir, "none"), /none/],
-    ["--topology-file", topology("servers = (\n  { name = \"a\"; host = \"127.0.0.1\"; port = 0; }\n);\n"), /bad-topology-1\.conf:2/],
-    ["--topology-file", topology("servers = ( { name = \"a\"; prot = 1; } );\n"), /bad-topology-2\.conf:1.*prot/],
+    [
+      "--topology-file",
+      topology('servers = (\n  { name = "a"; host = "127.0.0.1"; port = 0; }\n);\n'),
+      /bad-topology-1\.conf:2/,
+    ],
+    ["--topology-file", topology('servers = ( { name = "a"; prot = 1; } );\n'), /bad-topology-2\.conf:1.*prot/],
     ["--topology-file", topology("servers = ();\n"), /bad-topology-3\.conf/],
-    ["--topology-file", topology("servers = (\n{ name = \"a\"; host = \"127.0.0.1\"; port = 1; },\n{ name = \"a\"; host = \"127.0.0.1\"; port = 2; } );\n"), /bad-topology-4\.conf:3/],
+    [
+      "--topology-file",
+      topology(
+        'servers = (\n{ name = "a"; host = "127.0.0.1"; port = 1; },\n{ name = "a"; host = "127.0.0.1"; port = 2; } );\n',
+      ),
+      /bad-topology-4\.conf:3/,
+    ],
     ["--token-keys-file", join(cluster.dir, "none"), /none/],
     ["--token-keys-file", open, /open-keys/],
     ["--token-keys-file", short, /short-keys/],
@@ -248,7 +291,11 @@ test("files that are named and not good are refused with their name", () => {
     ["--words-file", file("bad-words", Buffer.from([0x61, 0x0a, 0xff])), /bad-words: words_file: line 2/],
     ["--db-password-file", empty, /empty-password.*first line is empty/],
   ]) {
-    const { status, stderr } = run(["--check-config", ...(flag === "--config" ? [] : [`--config=${join(cluster.dir, "good.conf")}`]), `${flag}=${path}`]);
+    const { status, stderr } = run([
+      "--check-config",
+      ...(flag === "--config" ? [] : [`--config=${join(cluster.dir, "good.conf")}`]),
+      `${flag}=${path}`,
+    ]);
     assert.equal(status, 1, `${flag}=${path}: ${stderr}`);
     assert.match(stderr, pattern);
     assert.ok(!stderr.includes("abcd") && !stderr.includes(secret), "a secret is shown");
@@ -256,9 +303,15 @@ test("files that are named and not good are refused with their name", () => {
 });
 
 test("flags win over the environment, that over the file, that over the default", () => {
-  const path = file("layers.conf", `${base}feed_limit = 11;\nlist_limit = 12;\nuploads_max = 13;\nidle_timeout = "90s";\n`);
-  const { stdout, status } = run(["--print-config", `--config=${path}`, "--uploads-max=33", "--min-rate=2048"],
-    { DOUSHARD_LIST_LIMIT: "22", DOUSHARD_UPLOADS_MAX: "23", DOUSHARD_SESSION_IDLE: "48h" });
+  const path = file(
+    "layers.conf",
+    `${base}feed_limit = 11;\nlist_limit = 12;\nuploads_max = 13;\nidle_timeout = "90s";\n`,
+  );
+  const { stdout, status } = run(["--print-config", `--config=${path}`, "--uploads-max=33", "--min-rate=2048"], {
+    DOUSHARD_LIST_LIMIT: "22",
+    DOUSHARD_UPLOADS_MAX: "23",
+    DOUSHARD_SESSION_IDLE: "48h",
+  });
   assert.equal(status, 0);
   const value = (name) => new RegExp(`^${name} = (.*);`, "m").exec(stdout)?.[1];
   assert.deepEqual(["feed_limit", "list_limit", "uploads_max", "scrypt_ln"].map(value), ["11", "22", "33", "15"]);
@@ -271,7 +324,11 @@ test("a variable that is no option is named, and the one that was meant", () => 
   const path = file("good.conf", base + dirs);
   const check = (env) => run(["--check-config"], { DOUSHARD_CONFIG: path, ...env });
   assert.equal(check({ DOUSHARD_FEED_LIMIT: "5" }).stderr, "");
-  const { status, stdout, stderr } = check({ DOUSHARD_FEED_LIMITT: "5", DOUSHARD_PORT_8080_TCP_PROTO: "tcp", OTHER: "x" });
+  const { status, stdout, stderr } = check({
+    DOUSHARD_FEED_LIMITT: "5",
+    DOUSHARD_PORT_8080_TCP_PROTO: "tcp",
+    OTHER: "x",
+  });
   assert.equal(status, 0, stderr);
   assert.match(stdout, /ok/);
   const lines = stderr.trim().split("\n");
@@ -284,12 +341,16 @@ test("a variable that is no option is named, and the one that was meant", () => 
 test("bad flags and variables are refused", () => {
   const path = file("good.conf", base + dirs);
   for (const [args, env, status, pattern] of [
-    [["--no-such-flag"], {}, 2, /no-such-flag/], [["--feed-limit"], {}, 2, /feed-limit/], [["stray"], {}, 2, /stray/],
-    [["--feed-limit=0"], {}, 1, /feed.limit/], [["--feed-limit=1e9"], {}, 1, /feed.limit/],
+    [["--no-such-flag"], {}, 2, /no-such-flag/],
+    [["--feed-limit"], {}, 2, /feed-limit/],
+    [["stray"], {}, 2, /stray/],
+    [["--feed-limit=0"], {}, 1, /feed.limit/],
+    [["--feed-limit=1e9"], {}, 1, /feed.limit/],
     [["--feed-limit= 1"], {}, 1, /feed.limit/],
     [["--idle-timeout=60"], {}, 1, /--idle-timeout is "60": write a time/],
     [[], { DOUSHARD_UPLOAD_LIMIT: "1 M" }, 1, /DOUSHARD_UPLOAD_LIMIT is "1 M": write a size/],
-    [[], { DOUSHARD_FEED_LIMIT: "x" }, 1, /FEED_LIMIT|feed_limit/], [[], { DOUSHARD_FEED_LIMIT: "4294967297" }, 1, /FEED_LIMIT|feed_limit/],
+    [[], { DOUSHARD_FEED_LIMIT: "x" }, 1, /FEED_LIMIT|feed_limit/],
+    [[], { DOUSHARD_FEED_LIMIT: "4294967297" }, 1, /FEED_LIMIT|feed_limit/],
   ]) {
     const done = run(["--check-config", `--config=${path}`, ...args], env);
     assert.equal(done.status, status, `${args} ${JSON.stringify(env)}: ${done.stderr}`);
@@ -298,7 +359,12 @@ test("bad flags and variables are refused", () => {
 });
 
 test("help and version are given freely", () => {
-  for (const [flag, pattern] of [["--help", /--check-config/], ["--version", /\d+\.\d+/], ["--help-config", /feed_limit/], ["--routes", /\/douyin\/feed\//]]) {
+  for (const [flag, pattern] of [
+    ["--help", /--check-config/],
+    ["--version", /\d+\.\d+/],
+    ["--help-config", /feed_limit/],
+    ["--routes", /\/douyin\/feed\//],
+  ]) {
     const { status, stdout, stderr } = run([flag]);
     assert.deepEqual([status, stderr], [0, ""], flag);
     assert.match(stdout, pattern);
@@ -307,9 +373,16 @@ test("help and version are given freely", () => {
 
 test("a server that cannot start says why and ends", async () => {
   const taken = net.createServer();
-  await new Promise((done) => { taken.listen(0, "127.0.0.1", done); });
+  await new Promise((done) => {
+    taken.listen(0, "127.0.0.1", done);
+  });
   const { port } = taken.address();
-  const { status, stderr } = run([`--config=${file("good.conf", base + dirs)}`, "--listen-host=127.0.0.1", `--listen-port=${port}`, "--admin-port=0"]);
+  const { status, stderr } = run([
+    `--config=${file("good.conf", base + dirs)}`,
+    "--listen-host=127.0.0.1",
+    `--listen-port=${port}`,
+    "--admin-port=0",
+  ]);
   taken.close();
   assert.equal(status, 1, stderr);
   assert.match(stderr, new RegExp(String(port)));
@@ -335,14 +408,20 @@ test("port 0 takes a free one, logs it, and names it to clients", async () => {
 async function reloadable(more = "") {
   const path = file(`reload-${cluster.servers.length}.conf`, `${base}feed_limit = 1;\n${more}`);
   const server = await cluster.addServer();
-  server.arguments = () => [`--config=${path}`,
-    ...["listen_host", "listen_port", "admin_port", "media_dir", "upload_dir", "base_url", "scrypt_ln", "scrypt_p"]
-      .map((name) => `--${name.replaceAll("_", "-")}=${server.options[name]}`)];
+  server.arguments = () => [
+    `--config=${path}`,
+    ...["listen_host", "listen_port", "admin_port", "media_dir", "upload_dir", "base_url", "scrypt_ln", "scrypt_p"].map(
+      (name) => `--${name.replaceAll("_", "-")}=${server.options[name]}`,
+    ),
+  ];
   await server.start();
   const client = cluster.apiOf(server);
   const count = (name) => client.metric(`doushard_config_${name}_total`);
   return {
-    server, client, path, count,
+    server,
+    client,
+    path,
+    count,
     async hup(text, name) {
       const before = await count(name);
       if (text !== undefined) writeFileSync(path, text);
@@ -401,7 +480,9 @@ test("SIGHUP brings a good file into force, under load, without a failed request
 test("SIGHUP changes whose pages may read the answers, also those that were ready in memory", async () => {
   const { server, client, hup } = await reloadable();
   const readers = async (...origins) => {
-    const answers = await Promise.all(origins.map((origin) => client.send("GET", "/ping", { headers: { Origin: origin } })));
+    const answers = await Promise.all(
+      origins.map((origin) => client.send("GET", "/ping", { headers: { Origin: origin } })),
+    );
     return answers.map(({ headers }) => headers["access-control-allow-origin"]);
   };
   const [a, b] = ["https://a.example", "https://b.example"];
@@ -431,7 +512,10 @@ test("SIGHUP with a bad file changes nothing, under load, without a failed reque
   }
   const keys = file("reload-keys", "k1 nonsense\n");
   chmodSync(keys, 0o600);
-  await hup(`${base.replace(/token_keys_file.*\n/, "")}token_keys_file = "${keys}";\nfeed_limit = 2;\n`, "reloads_failed");
+  await hup(
+    `${base.replace(/token_keys_file.*\n/, "")}token_keys_file = "${keys}";\nfeed_limit = 2;\n`,
+    "reloads_failed",
+  );
   assert.equal((await client.feed()).video_list.length, 1);
   await hup(`${base}topology_file = "/none";\n`.replace(/^topology_file.*\n/, ""), "reloads_failed");
   assert.equal((await client.feed()).video_list.length, 1);
@@ -467,7 +551,9 @@ test("token keys are rotated by SIGHUP without ending a session", async () => {
 
 test("SIGTERM under load: what was begun is finished, nothing new is taken, and the process ends well", async () => {
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
-  const server = await (await cluster.addServer({ ...UPLOADS, topology_file: cluster.topology({ shard1: proxy.port }) })).start();
+  const server = await (
+    await cluster.addServer({ ...UPLOADS, topology_file: cluster.topology({ shard1: proxy.port }) })
+  ).start();
   const client = cluster.apiOf(server);
   await client.feed();
   /* So that there are requests in flight. */
@@ -479,7 +565,11 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
     while (!stop) {
       const name = uniqueName("drain");
       try {
-        const { json } = await client.post("/douyin/user/register/", { username: name, password: "p" }, { fresh: true });
+        const { json } = await client.post(
+          "/douyin/user/register/",
+          { username: name, password: "p" },
+          { fresh: true },
+        );
         results.push({ name, code: json.status_code, id: json.user_id });
       } catch (error) {
         results.push({ name, error: error.code ?? error.message });
@@ -488,18 +578,30 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
     }
   });
   /* An upload that is half-way when the signal comes. */
-  const { body, type } = multipart([["token", user.token], ["title", "drained"],
-    { name: "data", filename: "x.mp4", data: clipOfSize(200000) }]);
+  const { body, type } = multipart([
+    ["token", user.token],
+    ["title", "drained"],
+    { name: "data", filename: "x.mp4", data: clipOfSize(200000) },
+  ]);
   const upload = await RawConnection.open(server.options.listen_port);
-  await upload.send(`POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`);
+  await upload.send(
+    `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
   await upload.send(body.subarray(0, 100000));
   const idle = await RawConnection.open(server.options.listen_port);
   await until("load", async () => results.length > 10 && (await client.metric("doushard_uploads_running")) === 1);
 
   const before = results.length;
   server.child.kill("SIGTERM");
-  await until("no new connection", () => RawConnection.open(server.options.listen_port).then(
-    (connection) => { connection.close(); return false; }, () => true));
+  await until("no new connection", () =>
+    RawConnection.open(server.options.listen_port).then(
+      (connection) => {
+        connection.close();
+        return false;
+      },
+      () => true,
+    ),
+  );
   assert.ok(server.running, "the upload is still waited for");
   await upload.send(body.subarray(100000));
   const [answer] = await upload.answers(1);
@@ -508,13 +610,15 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
   const { code, signal } = await server.exited;
   await Promise.all(registers);
   assert.deepEqual([code, signal], [0, null]);
-  assert.ok(results.slice(before).some((r) => r.code === CODE.OK), "requests in flight were answered");
+  assert.ok(
+    results.slice(before).some((r) => r.code === CODE.OK),
+    "requests in flight were answered",
+  );
   /* Every request was answered, or never taken. */
   const odd = results.filter((r) => r.code !== CODE.OK && !["ECONNREFUSED", "ECONNRESET"].includes(r.error));
   assert.deepEqual(odd, []);
   const there = new Set((await cluster.sqlAll("SELECT name FROM user WHERE name LIKE 'drain%'")).map((r) => r.name));
-  for (const { name, code: status } of results)
-    assert.equal(there.has(name), status === CODE.OK, `${name}: ${status}`);
+  for (const { name, code: status } of results) assert.equal(there.has(name), status === CODE.OK, `${name}: ${status}`);
   idle.close();
   await proxy.stop();
 });
@@ -522,9 +626,14 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
 test("a request that hangs delays the end by the drain timeout and no longer", async () => {
   const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
-  const server = await (await cluster.addServer({
-    topology_file: cluster.topology(ports), drain_timeout: "1s", request_timeout: "1min", db_call_timeout: "1min",
-  })).start();
+  const server = await (
+    await cluster.addServer({
+      topology_file: cluster.topology(ports),
+      drain_timeout: "1s",
+      request_timeout: "1min",
+      db_call_timeout: "1min",
+    })
+  ).start();
   assert.equal((await cluster.apiOf(server).list({ user_id: user.id })).status_code, CODE.OK);
   for (const proxy of proxies) proxy.once(/publish_list/, "hang-reply");
   const stuck = await RawConnection.open(server.options.listen_port);
@@ -580,7 +689,11 @@ test("the pid file is there before the first request is served", async () => {
 test("one access line per request: route, status, ms, shard, CALLs, request id", async () => {
   const server = await (await cluster.addServer()).start();
   const client = cluster.apiOf(server);
-  const access = () => server.logText().split("\n").filter((l) => / access /.test(l) && !/route=\/(livez|readyz|metrics)/.test(l));
+  const access = () =>
+    server
+      .logText()
+      .split("\n")
+      .filter((l) => / access /.test(l) && !/route=\/(livez|readyz|metrics)/.test(l));
   const requests = [
     () => client.get("/douyin/user/", { token: user.token, user_id: user.id }),
     () => client.get("/douyin/user/", { token: "bad" }),
@@ -614,18 +727,26 @@ test("no secret is in logs, command lines, the environment, or what the program 
   const made = await client.register(name, passwords[0]);
   await client.login(name, canary("pw"));
   await client.send("POST", `/douyin/user/login/?username=${name}&password=${passwords[0]}`, {});
-  const { json } = await client.post("/douyin/user/password/",
-    { token: made.token, old_password: passwords[0], new_password: passwords[1] });
+  const { json } = await client.post("/douyin/user/password/", {
+    token: made.token,
+    old_password: passwords[0],
+    new_password: passwords[1],
+  });
   const forged = `${made.token.slice(0, -5)}AAAAA`;
   await client.user(forged);
   await client.get("/douyin/feed/", { token: json.token });
-  await client.publish(json.token, uniqueClip(), "t", { headers: { Authorization: `Bearer ${json.token}`, "Idempotency-Key": canary("key") } });
+  await client.publish(json.token, uniqueClip(), "t", {
+    headers: { Authorization: `Bearer ${json.token}`, "Idempotency-Key": canary("key") },
+  });
   await client.send("GET", `/douyin/user/?token=${json.token}\n`, {}).catch(() => {});
   const [row] = await cluster.sqlAll(`SELECT password_hash AS h FROM user WHERE name = '${name}'`);
   const keys = readFileSync(cluster.files.token_keys, "utf8").match(/[0-9a-f]{64,}/g);
   const secrets = {
-    "a password": passwords, "any canary": ["canary-pw", "canary-key"], "a token": [made.token, json.token, forged, json.token.split(".")[2]],
-    "a token key": keys, "the database password": [readFileSync(cluster.files.app_password, "utf8").trim()],
+    "a password": passwords,
+    "any canary": ["canary-pw", "canary-key"],
+    "a token": [made.token, json.token, forged, json.token.split(".")[2]],
+    "a token key": keys,
+    "the database password": [readFileSync(cluster.files.app_password, "utf8").trim()],
     "a password hash": [row.h, row.h.split("$").at(-1)],
   };
   const print = run(["--print-config", ...server.arguments()]);
@@ -665,7 +786,10 @@ test("nobody can forge a log line", async () => {
 });
 
 test("many servers may start and stop at the same time on one cluster", async () => {
-  const servers = await parallel(3, Array.from({ length: 3 }, () => async () => (await cluster.addServer()).start()));
+  const servers = await parallel(
+    3,
+    Array.from({ length: 3 }, () => async () => (await cluster.addServer()).start()),
+  );
   const ids = await Promise.all(servers.map(async (s) => (await cluster.apiOf(s).user(user.token)).user.id));
   assert.deepEqual(new Set(ids), new Set([user.id]));
   for (const { code } of await Promise.all(servers.map((s) => s.stop()))) assert.equal(code, 0);

@@ -29,7 +29,10 @@ before(async () => {
   owner = await owners(cluster);
   for (const shard of ["shard1", "shard2"]) {
     for (let i = 0; i < 3; i++) users[shard].push(await api.register(nameOn(shard, owner)));
-    videos[shard] = await plantVideos(cluster, users[shard].map(({ id }, i) => ({ author: id, at: Date.now() - 1000 * i })));
+    videos[shard] = await plantVideos(
+      cluster,
+      users[shard].map(({ id }, i) => ({ author: id, at: Date.now() - 1000 * i })),
+    );
     for (const { id } of users[shard]) await cluster.sql(shard, `CALL user_repair(${id})`);
   }
 });
@@ -38,30 +41,45 @@ after(() => cluster?.down());
 /** Run a script of ours; resolves to { status, out }. */
 function script(name, ...args) {
   return new Promise((done, failed) => {
-    const child = spawn(join(ROOT, "scripts", name), [`--topology=${cluster.files.topology}`,
-      `--defaults-file=${cluster.files.root_cnf}`, "--shard=shard2", ...args], { stdio: ["ignore", "pipe", "pipe"], env: cluster.env });
+    const child = spawn(
+      join(ROOT, "scripts", name),
+      [`--topology=${cluster.files.topology}`, `--defaults-file=${cluster.files.root_cnf}`, "--shard=shard2", ...args],
+      { stdio: ["ignore", "pipe", "pipe"], env: cluster.env },
+    );
     let out = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { out += chunk; });
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk) => {
+        out += chunk;
+      });
     child.on("error", failed);
     child.on("close", (status) => done({ status, out }));
   });
 }
-const restore = (...args) => script("restore-shard.sh", `--passwords=${join(cluster.dir, "secrets")}`, "--yes", ...args);
+const restore = (...args) =>
+  script("restore-shard.sh", `--passwords=${join(cluster.dir, "secrets")}`, "--yes", ...args);
 const verify = (...args) => shardctl(["verify", "--shard=shard2", ...args], { env: cluster.env });
 const good = async (answer, what) => {
   const json = await answer;
   assert.equal(json.status_code, CODE.OK, `${what}: ${JSON.stringify(json)}`);
   return json;
 };
-const refusedAt = async () => (await cluster.sql("shard2", "SELECT COALESCE(refused_at, 0) AS at FROM shard_self"))[0].at;
-const heardOf = (beat) => until("shard1 to hear more of shard2", async () =>
-  Number((await cluster.sql("shard1", "SELECT beat FROM shard_known WHERE name = 'shard2'"))[0].beat) > beat);
+const refusedAt = async () =>
+  (await cluster.sql("shard2", "SELECT COALESCE(refused_at, 0) AS at FROM shard_self"))[0].at;
+const heardOf = (beat) =>
+  until(
+    "shard1 to hear more of shard2",
+    async () =>
+      Number((await cluster.sql("shard1", "SELECT beat FROM shard_known WHERE name = 'shard2'"))[0].beat) > beat,
+  );
 const ready = () => until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
 
 /* What users do to those of the other shard, and to each other; resolves to the comments. */
 async function round(n) {
   const comments = [];
-  for (const [here, there] of [["shard1", "shard2"], ["shard2", "shard1"]]) {
+  for (const [here, there] of [
+    ["shard1", "shard2"],
+    ["shard2", "shard1"],
+  ]) {
     for (const [i, user] of users[here].entries()) {
       const peer = users[there][(i + n) % 3];
       await good(api.follow(user.token, peer.id, n % 3 === 2 ? 2 : 1), "follow");
@@ -91,30 +109,47 @@ const versionsText = `SELECT 'user' AS t, user_id AS id, CONCAT_WS(' ', GREATEST
       FROM video ${OWNED}`;
 
 /* What shard1 has made and not taken back. */
-const made = async () => (await cluster.sql("shard1", `SELECT CONCAT('follow ', user_id, ' ', followed_id) AS k FROM follow WHERE state = 1
+const made = async () =>
+  (
+    await cluster.sql(
+      "shard1",
+      `SELECT CONCAT('follow ', user_id, ' ', followed_id) AS k FROM follow WHERE state = 1
   UNION ALL SELECT CONCAT('follower ', user_id, ' ', follower_id) FROM follower WHERE state = 1
   UNION ALL SELECT CONCAT('favorite ', user_id, ' ', video_id) FROM favorite WHERE state = 1
   UNION ALL SELECT CONCAT('liker ', video_id, ' ', user_id) FROM liker WHERE state = 1
   UNION ALL SELECT CONCAT('comment ', comment_id) FROM comment WHERE state = 'live'
   UNION ALL SELECT CONCAT('commented ', comment_id) FROM commented WHERE state = 1
-  UNION ALL SELECT CONCAT('message ', user_id, ' ', message_id) FROM message WHERE state = 1`)).map(({ k }) => k);
+  UNION ALL SELECT CONCAT('message ', user_id, ' ', message_id) FROM message WHERE state = 1`,
+    )
+  ).map(({ k }) => k);
 
 /* What is wrong with the chats of those who stay. */
 async function chatProblems() {
   const rows = await cluster.sqlAll(
-    `SELECT user_id, peer_id, sent, seq, message_id, text FROM message AS m ${OWNED} AND m.state = 1`);
-  const stay = new Set(Object.values(users).flat().map(({ id }) => id));
+    `SELECT user_id, peer_id, sent, seq, message_id, text FROM message AS m ${OWNED} AND m.state = 1`,
+  );
+  const stay = new Set(
+    Object.values(users)
+      .flat()
+      .map(({ id }) => id),
+  );
   return mailboxProblems(rows.filter((m) => stay.has(m.user_id) && stay.has(m.peer_id)));
 }
 
 /* The relay of shard1 has gone on for a while. */
 async function relayed() {
   const [{ end }] = await cluster.sql("shard1", "SELECT until_at AS end FROM relay_lease WHERE name = 'relay'");
-  await until("the relay's next lease", async () => (await cluster.sql("shard1", "SELECT 1 FROM relay_lease WHERE name = 'relay' AND until_at > " + end)).length > 0);
+  await until(
+    "the relay's next lease",
+    async () =>
+      (await cluster.sql("shard1", "SELECT 1 FROM relay_lease WHERE name = 'relay' AND until_at > " + end)).length > 0,
+  );
 }
 
-const drained = () => until("the outboxes to be empty", async () =>
-  (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+const drained = () =>
+  until("the outboxes to be empty", async () =>
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
 
 async function agree() {
   await drained();
@@ -143,11 +178,14 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   for (const name of readdirSync(backup)) {
     const text = readFileSync(join(backup, name), "latin1");
     for (const secret of ["root", "app", "admin"])
-      assert.ok(!text.includes(readFileSync(join(cluster.dir, "secrets", `${secret}_password`), "utf8").trim()), `${name} has a password`);
+      assert.ok(
+        !text.includes(readFileSync(join(cluster.dir, "secrets", `${secret}_password`), "utf8").trim()),
+        `${name} has a password`,
+      );
   }
 
   /* What comes after it. */
-  const comments = [...await round(1), ...await round(2)];
+  const comments = [...(await round(1)), ...(await round(2))];
   const lost = await api.register(nameOn("shard2", owner));
   const [friend] = users.shard1;
   await good(api.follow(lost.token, friend.id), "follow");
@@ -172,7 +210,10 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   const broken = join(dir, "broken");
   cpSync(backup, broken, { recursive: true });
   appendFileSync(join(broken, "tables.sql.gz"), "x");
-  for (const [how, from] of [["not those that were written", broken], ["no whole backup", dir]]) {
+  for (const [how, from] of [
+    ["not those that were written", broken],
+    ["no whole backup", dir],
+  ]) {
     const { status, out } = await restore(`--from=${from}`);
     assert.equal(status, 1, out);
     assert.ok(out.includes(how), out);
@@ -190,13 +231,22 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
 
   /* Refused: whoever needs it is told so, and what others have of it stays as it is. */
   await until("the reason on /readyz", async () =>
-    /shard shard2 is paused by [^:]*: refused: restored from a backup/.test(await (await fetch(`${cluster.server.adminUrl}/readyz`)).text()));
+    /shard shard2 is paused by [^:]*: refused: restored from a backup/.test(
+      await (await fetch(`${cluster.server.adminUrl}/readyz`)).text(),
+    ),
+  );
   assert.equal((await api.user(friend.token, users.shard2[0].id)).status_code, CODE.BUSY);
-  for (const ask of [() => api.like(friend.token, videos.shard2[0].id), () => api.say(friend.token, users.shard2[0].id, "while refused")])
+  for (const ask of [
+    () => api.like(friend.token, videos.shard2[0].id),
+    () => api.say(friend.token, users.shard2[0].id, "while refused"),
+  ])
     assert.ok([CODE.OK, CODE.BUSY].includes((await ask()).status_code));
   await relayed();
   const now = new Set(await made());
-  assert.deepEqual(wanted.made.filter((key) => !now.has(key)), []);
+  assert.deepEqual(
+    wanted.made.filter((key) => !now.has(key)),
+    [],
+  );
 
   /* The checkers see what is wrong now, and what would be if the epochs had not been raised. */
   assert.notDeepEqual(await chatProblems(), []);
@@ -213,9 +263,24 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   const { rows: _r2, skipped: _s2, found: _f, ...expected } = found;
   assert.ok(admitted);
   assert.deepEqual(counts, expected);
-  assert.deepEqual([counts.users_lost, counts.not_mended, counts.given_up > 0, counts.brought_back > 0, counts.made_again > 0, counts.chats > 0],
-    [1, 0, true, true, true, true], JSON.stringify(counts));
-  for (const [key, word] of [["brought_back", "brought back"], ["made_again", "made again"], ["given_up", "given up"], ["chats", "chats aligned"]])
+  assert.deepEqual(
+    [
+      counts.users_lost,
+      counts.not_mended,
+      counts.given_up > 0,
+      counts.brought_back > 0,
+      counts.made_again > 0,
+      counts.chats > 0,
+    ],
+    [1, 0, true, true, true, true],
+    JSON.stringify(counts),
+  );
+  for (const [key, word] of [
+    ["brought_back", "brought back"],
+    ["made_again", "made again"],
+    ["given_up", "given up"],
+    ["chats", "chats aligned"],
+  ])
     assert.match(done.out, new RegExp(`${word} +${counts[key]}\n`));
   assert.equal(await refusedAt(), 0);
 
@@ -225,7 +290,9 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   assert.deepEqual(versionsBackwards(wanted.versions, await versions()), []);
   await round(3);
   await agree();
-  const live = new Set((await cluster.sqlAll("SELECT comment_id AS id FROM comment WHERE state = 'live'")).map(({ id }) => id));
+  const live = new Set(
+    (await cluster.sqlAll("SELECT comment_id AS id FROM comment WHERE state = 'live'")).map(({ id }) => id),
+  );
   for (const { on, id } of comments) assert.equal(live.has(id), on === "shard1", `comment ${id} on ${on}`);
   assert.equal((await api.login(lost.name, lost.password)).status_code !== CODE.OK, true);
 });
@@ -273,7 +340,10 @@ test("old data that is put back by hand is noticed, refused, settled in place an
     return (await refusedAt()) > 0;
   });
   assert.equal(acknowledged, 0, "it served before it was refused");
-  assert.match((await cluster.sql("shard2", "SELECT refused_why AS why FROM shard_self"))[0].why, /counted to \d+, and others remember \d+/);
+  assert.match(
+    (await cluster.sql("shard2", "SELECT refused_why AS why FROM shard_self"))[0].why,
+    /counted to \d+, and others remember \d+/,
+  );
   const early = await verify("--yes");
   assert.equal(early.status, 2);
   assert.match(early.err, /its epochs are not raised/);
@@ -283,7 +353,10 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   assert.match(settled.out, new RegExp(`slot ${left} has moved to shard1 since`));
   assert.match(settled.out, new RegExp(`slot ${left} could still be rolled back from shard1 to shard2: not any more`));
   await assertFinal(left);
-  assert.match(settled.out, new RegExp(`slot ${came} had come to shard2 since[^]*CALL slot_adopt\\(${came}, 'shard1'\\) there`));
+  assert.match(
+    settled.out,
+    new RegExp(`slot ${came} had come to shard2 since[^]*CALL slot_adopt\\(${came}, 'shard1'\\) there`),
+  );
   assert.match(settled.out, /slots: 511 kept at new epochs, 1 gone to others, 1 without rows/);
   const mended = await verify("--yes");
   assert.equal(mended.status, 0, mended.out + mended.err);

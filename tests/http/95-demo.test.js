@@ -4,7 +4,20 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,18 +32,29 @@ import { until } from "../lib/wait.js";
 const parent = mkdtempSync(join(tmpdir(), "doushard-demo-"));
 const directory = join(parent, "var");
 const environment = {
-  ...serverEnvironment(), DOUSHARD_VAR: directory, DOUSHARD_SHARDS: "2", DOUSHARD_BUILD_DIR: buildDir(),
+  ...serverEnvironment(),
+  DOUSHARD_VAR: directory,
+  DOUSHARD_SHARDS: "2",
+  DOUSHARD_BUILD_DIR: buildDir(),
 };
 /* As root the databases run under another account, which has to reach the directory. */
 spawn("chmod", ["755", parent]);
 
 function demoIn(env, ...args) {
   return new Promise((done, failed) => {
-    const child = spawn(join(ROOT, "scripts", "demo"), args, { env: { ...environment, ...env }, cwd: "/", stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(join(ROOT, "scripts", "demo"), args, {
+      env: { ...environment, ...env },
+      cwd: "/",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let stdout = "";
     let stderr = "";
-    child.stdout.on("data", (chunk) => { stdout += chunk; });
-    child.stderr.on("data", (chunk) => { stderr += chunk; });
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
     child.on("error", failed);
     child.on("exit", (code) => done({ code, stdout, stderr }));
   });
@@ -49,7 +73,10 @@ after(async () => {
 /** Map of name to {state, pid} from `status`. */
 async function status() {
   const { code, stdout } = await demo("status");
-  const lines = stdout.trim().split("\n").map((line) => line.trim().split(/\s+/));
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/));
   return { code, members: new Map(lines.map(([name, state, , pid]) => [name, { state, pid: Number(pid) }])) };
 }
 /* One that has ended and that nobody has collected yet does not count. */
@@ -69,8 +96,7 @@ const endpoints = () => JSON.parse(readFileSync(join(directory, "endpoints.json"
 const readyz = async () => (await fetch(`${endpoints().admin_url}/readyz`)).text();
 
 /* The word behind "=" in the answer. */
-const value = async (n, sql) =>
-  /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
+const value = async (n, sql) => /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
 
 let banner;
 let api;
@@ -79,12 +105,17 @@ let api;
 function redis(name, ...args) {
   const { redis: nodes, files } = endpoints();
   const { port } = nodes.find((node) => node.name === name);
-  const { stdout } = spawnSync("redis-cli", ["-p", String(port), ...args],
-    { encoding: "utf8", env: { ...process.env, REDISCLI_AUTH: readFileSync(files.redis_password, "utf8").trim() } });
+  const { stdout } = spawnSync("redis-cli", ["-p", String(port), ...args], {
+    encoding: "utf8",
+    env: { ...process.env, REDISCLI_AUTH: readFileSync(files.redis_password, "utf8").trim() },
+  });
   return stdout.trimEnd();
 }
 /* What is cached of the owner with this id. */
-const keysOf = (id) => endpoints().redis.flatMap(({ name }) => redis(name, "--scan", "--pattern", `ds:{${id}}:*`).split("\n").filter(Boolean));
+const keysOf = (id) =>
+  endpoints().redis.flatMap(({ name }) =>
+    redis(name, "--scan", "--pattern", `ds:{${id}}:*`).split("\n").filter(Boolean),
+  );
 
 test("up brings a cluster, in time, and says how to use it", async () => {
   const start = performance.now();
@@ -104,8 +135,12 @@ async function content() {
   const comments = await Promise.all(video_list.map(({ id }) => api.comments({ video_id: id })));
   const { user_list: friends } = await api.relations("friend", { token, user_id });
   const { id: other } = friends.find(({ name }) => name === "harbour walks");
-  return { videos: video_list, friends, comments: comments.map(({ comment_list }) => comment_list),
-    chat: (await api.chat({ token, to_user_id: other })).message_list };
+  return {
+    videos: video_list,
+    friends,
+    comments: comments.map(({ comment_list }) => comment_list),
+    chat: (await api.chat({ token, to_user_id: other })).message_list,
+  };
 }
 
 test("there is something to see: clips of many shapes and lengths with sound, faces, comments in two languages, a chat", async () => {
@@ -117,9 +152,15 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
   for (const { streams } of probed)
     assert.deepEqual(streams.map(({ codec_type }) => codec_type).sort(), ["audio", "video"]);
   const pictures = probed.map(({ streams }) => streams.find(({ codec_type }) => codec_type === "video"));
-  assert.ok(pictures.every(({ sample_aspect_ratio: ratio }) => ratio === "1:1"), "browsers show no others");
+  assert.ok(
+    pictures.every(({ sample_aspect_ratio: ratio }) => ratio === "1:1"),
+    "browsers show no others",
+  );
   for (const shape of [-1, 0, 1])
-    assert.ok(pictures.some(({ width, height }) => Math.sign(width - height) === shape), `of shape ${shape}`);
+    assert.ok(
+      pictures.some(({ width, height }) => Math.sign(width - height) === shape),
+      `of shape ${shape}`,
+    );
   const lengths = probed.map(({ format }) => Math.round(Number(format.duration)));
   assert.ok(Math.min(...lengths) >= 3 && Math.max(...lengths) <= 15 && new Set(lengths).size >= 8, `${lengths}`);
   for (const { author } of videos) {
@@ -127,7 +168,11 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
     assert.notEqual(author.signature, "");
   }
   const isChinese = (text) => /\p{Script=Han}/u.test(text);
-  for (const texts of [videos.map(({ title }) => title), comments.flat().map(({ content: text }) => text), chat.map(({ content: text }) => text)])
+  for (const texts of [
+    videos.map(({ title }) => title),
+    comments.flat().map(({ content: text }) => text),
+    chat.map(({ content: text }) => text),
+  ])
     assert.ok(texts.some(isChinese) && !texts.every(isChinese), `${texts}`);
   for (const [i, list] of comments.entries()) assert.ok(list.length > 0 && list.length === videos[i].comment_count);
   assert.ok(videos.every(({ favorite_count }) => favorite_count > 0));
@@ -139,7 +184,7 @@ test("every shard has some of the people, also when there are four", async () =>
   const { videos } = await content();
   const authors = videos.map(({ author: { name } }) => name);
   for (const n of [2, 4])
-    assert.equal(new Set(authors.map((name) => Math.floor(slotOfName(name) * n / 1024))).size, n, `of ${n} shards`);
+    assert.equal(new Set(authors.map((name) => Math.floor((slotOfName(name) * n) / 1024))).size, n, `of ${n} shards`);
 });
 
 test("another seed adds nothing, and more clips are more", async () => {
@@ -148,7 +193,10 @@ test("another seed adds nothing, and more clips are more", async () => {
   assert.deepEqual(await content(), before);
   await must("seed", "--clips=13");
   const { videos } = await content();
-  assert.deepEqual(videos.slice(1).map(({ id }) => id), before.videos.map(({ id }) => id));
+  assert.deepEqual(
+    videos.slice(1).map(({ id }) => id),
+    before.videos.map(({ id }) => id),
+  );
   assert.equal(videos.filter(({ title }) => title.startsWith("Out of the train window")).length, 2);
 });
 
@@ -170,7 +218,11 @@ test("the demo login works, and the demo clips are in the feed and play", async 
 function withoutNamespaces() {
   const programs = join(parent, "bin");
   mkdirSync(programs, { recursive: true });
-  writeFileSync(join(programs, "bwrap"), "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n", { mode: 0o755 });
+  writeFileSync(
+    join(programs, "bwrap"),
+    "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n",
+    { mode: 0o755 },
+  );
   return { PATH: `${programs}:${process.env.PATH}` };
 }
 
@@ -180,7 +232,11 @@ test("where no jail can be made, up says so first, with the reason and what to d
   assert.equal(seeded.code, 1);
   for (const { stderr } of [seeded, await demoIn(env, "up", "--no-build", "--no-seed")]) {
     assert.match(stderr, /no upload can be examined here/);
-    assert.match(stderr, /^ {4}bwrap: No permissions to create new namespace\n\S.*(namespaces|chroot)/m, "and what to do");
+    assert.match(
+      stderr,
+      /^ {4}bwrap: No permissions to create new namespace\n\S.*(namespaces|chroot)/m,
+      "and what to do",
+    );
   }
   const { code, stdout } = await demoIn(env, "up", "--no-build");
   assert.equal(code, 0);
@@ -189,30 +245,47 @@ test("where no jail can be made, up says so first, with the reason and what to d
 });
 
 test("without /proc no script begins, and says what is missing", () => {
-  const { status, stderr } = spawnSync("bwrap", ["--dev-bind", "/", "/", "--tmpfs", "/proc", join(ROOT, "scripts", "demo"), "down"],
-    { encoding: "utf8", env: { ...process.env, ...environment } });
+  const { status, stderr } = spawnSync(
+    "bwrap",
+    ["--dev-bind", "/", "/", "--tmpfs", "/proc", join(ROOT, "scripts", "demo"), "down"],
+    { encoding: "utf8", env: { ...process.env, ...environment } },
+  );
   assert.deepEqual([status, stderr], [1, "demo: /proc is not mounted here: mount -t proc proc /proc\n"]);
 });
 
 test("seed ends with the first upload that the server cannot examine", async () => {
   const uploads = [];
   const answers = {
-    "/douyin/user/register/": { token: "t", user_id: 1 }, "/douyin/publish/list/": { video_list: [] },
+    "/douyin/user/register/": { token: "t", user_id: 1 },
+    "/douyin/publish/list/": { video_list: [] },
     "/douyin/user/": { user: { avatar: "http://h/assets/avatar.png" } },
   };
   const service = createServer((request, response) => {
     const { pathname } = new URL(request.url, "http://h");
     request.resume().on("end", () => {
       if (answers[pathname] === undefined) uploads.push(pathname);
-      response.end(JSON.stringify({ status_code: answers[pathname] ? 0 : 1500,
-        status_msg: "videos cannot be examined at the moment", ...answers[pathname] }));
+      response.end(
+        JSON.stringify({
+          status_code: answers[pathname] ? 0 : 1500,
+          status_msg: "videos cannot be examined at the moment",
+          ...answers[pathname],
+        }),
+      );
     });
   });
-  await new Promise((done) => { service.listen(0, "127.0.0.1", done); });
-  const child = spawn(join(ROOT, "scripts", "seed"), [`http://127.0.0.1:${service.address().port}`], { stdio: ["ignore", "ignore", "pipe"] });
+  await new Promise((done) => {
+    service.listen(0, "127.0.0.1", done);
+  });
+  const child = spawn(join(ROOT, "scripts", "seed"), [`http://127.0.0.1:${service.address().port}`], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let stderr = "";
-  child.stderr.on("data", (chunk) => { stderr += chunk; });
-  const code = await new Promise((done) => { child.on("close", done); });
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const code = await new Promise((done) => {
+    child.on("close", done);
+  });
   service.close();
   assert.equal(code, 1);
   assert.deepEqual(uploads, ["/douyin/user/profile/"]);
@@ -239,7 +312,11 @@ test("status has one line per process and is 0 when all are healthy", async () =
 });
 
 test("the shards are durable, as in production", async () => {
-  const out = await must("use", "1", "SELECT CONCAT('flush=', @@innodb_flush_log_at_trx_commit, ' doublewrite=', @@innodb_doublewrite)");
+  const out = await must(
+    "use",
+    "1",
+    "SELECT CONCAT('flush=', @@innodb_flush_log_at_trx_commit, ' doublewrite=', @@innodb_doublewrite)",
+  );
   assert.match(out, /flush=1 doublewrite=(1|ON)/);
 });
 
@@ -262,7 +339,11 @@ test("what the banner names works: use, use-all, where, logs", async () => {
   const [, id] = /id=(\d+)/.exec(rows);
   const lines = await must("where", id);
   assert.match(lines, new RegExp(`^${shard}: slot \\d+ is owned, with ${shard}, epoch 1$`, "m"));
-  assert.match(lines, new RegExp(`^shard[12]: slot \\d+ is not here, with ${shard}, epoch 1$`, "m"), "it never was on the other one");
+  assert.match(
+    lines,
+    new RegExp(`^shard[12]: slot \\d+ is not here, with ${shard}, epoch 1$`, "m"),
+    "it never was on the other one",
+  );
   assert.match(await must("logs", "server1"), / info access req=/);
   assert.notEqual((await demo("where", "nobody_of_this_name")).code, 0);
 });
@@ -284,7 +365,10 @@ test("the demo has a mover: what is asked for in SQL is done; it is stopped, kil
   await must("use", "2", `CALL move_request(${slot}, 'shard1', 0)`);
   await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "CALL move_status()")));
   assert.match(await must("logs", "mover1"), new RegExp(`move_phase slot=${slot} .*phase=done`));
-  assert.deepEqual(endpoints().movers.map(({ name }) => name), ["mover1"]);
+  assert.deepEqual(
+    endpoints().movers.map(({ name }) => name),
+    ["mover1"],
+  );
   await must("kill", "mover1");
   assert.equal((await status()).members.get("mover1").state, "down");
   assert.equal((await status()).code, 1);
@@ -302,29 +386,49 @@ test("a shard whose migration was broken off serves on, and is not taken back be
   const url = () => endpoints().admin_url;
   const ready = () => statusOf(`${url()}/readyz`);
   await must("use", "2", "DROP FUNCTION _install_fingerprint; SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1");
-  await until("the server to look at it", async () => /seen=[1-9]/.test(
-    await must("use", "2", "SELECT CONCAT('seen=', COUNT(*)) FROM mysql.general_log WHERE argument LIKE 'CALL routine_list%'")));
+  await until("the server to look at it", async () =>
+    /seen=[1-9]/.test(
+      await must(
+        "use",
+        "2",
+        "SELECT CONCAT('seen=', COUNT(*)) FROM mysql.general_log WHERE argument LIKE 'CALL routine_list%'",
+      ),
+    ),
+  );
   assert.equal(await ready(), 200);
   assert.equal((await api.feed()).partial, false);
   await must("kill", "shard2");
   await until("the server to miss it", async () => (await ready()) !== 200);
   await must("start", "shard2");
-  await until("the reason", async () => /shard2.*not all loaded: run migrate/.test(
-    await (await fetch(`${url()}/readyz`)).text()));
+  await until("the reason", async () =>
+    /shard2.*not all loaded: run migrate/.test(await (await fetch(`${url()}/readyz`)).text()),
+  );
   assert.equal((await api.feed()).partial, true);
   await must("up", "--no-build", "--no-seed");
   await until("the whole feed", async () => (await api.feed()).partial === false);
 });
 
 test("up may be repeated after a slot was moved: nobody gets it back", async () => {
-  const slot = await value(1, `SELECT CONCAT('slot=', MIN(f.slot)) FROM slot_fence f WHERE f.state = 'owned'
-    AND NOT EXISTS (SELECT 1 FROM user u WHERE u.slot = f.slot) AND NOT EXISTS (SELECT 1 FROM account a WHERE a.slot = f.slot)`);
-  for (const [n, state] of [["1", "moved"], ["2", "owned"]])
-    await must("use", n, `UPDATE slot_fence SET state = '${state}', epoch = 2, server = 'shard2' WHERE slot = ${slot};
+  const slot = await value(
+    1,
+    `SELECT CONCAT('slot=', MIN(f.slot)) FROM slot_fence f WHERE f.state = 'owned'
+    AND NOT EXISTS (SELECT 1 FROM user u WHERE u.slot = f.slot) AND NOT EXISTS (SELECT 1 FROM account a WHERE a.slot = f.slot)`,
+  );
+  for (const [n, state] of [
+    ["1", "moved"],
+    ["2", "owned"],
+  ])
+    await must(
+      "use",
+      n,
+      `UPDATE slot_fence SET state = '${state}', epoch = 2, server = 'shard2' WHERE slot = ${slot};
       UPDATE slot_known SET epoch = 2, server = 'shard2' WHERE slot = ${slot};
-      CALL _slot_changed(); INSERT IGNORE INTO slot_seq (slot, last) VALUES (${slot}, 0)`);
-  const fences = async () => [await value(1, `SELECT CONCAT('n=', COUNT(*)) FROM slot_fence WHERE slot = ${slot} AND state = 'owned'`),
-    await value(2, `SELECT CONCAT('is=', state, epoch) FROM slot_fence WHERE slot = ${slot}`)];
+      CALL _slot_changed(); INSERT IGNORE INTO slot_seq (slot, last) VALUES (${slot}, 0)`,
+    );
+  const fences = async () => [
+    await value(1, `SELECT CONCAT('n=', COUNT(*)) FROM slot_fence WHERE slot = ${slot} AND state = 'owned'`),
+    await value(2, `SELECT CONCAT('is=', state, epoch) FROM slot_fence WHERE slot = ${slot}`),
+  ];
   await must("up", "--no-build", "--no-seed");
   assert.deepEqual(await fences(), ["0", "owned2"]);
   /* Also when the first owner has forgotten that it ever had a fence of it. */
@@ -344,22 +448,37 @@ test("a slot that two shards claim is served by none, /readyz names it, and one 
   };
   const other = home === "1" ? "2" : "1";
   assert.equal((await ready()).status, 200);
-  await must("use", other, `UPDATE slot_fence SET state = 'owned', server = 'shard${other}' WHERE slot = ${slot}; CALL _slot_changed()`);
-  const claimed = new RegExp(`^\\[-\\]slot ${slot}: shard[12] and shard[12] claim it at epoch 1:.*slot_settle\\(${slot},`, "m");
+  await must(
+    "use",
+    other,
+    `UPDATE slot_fence SET state = 'owned', server = 'shard${other}' WHERE slot = ${slot}; CALL _slot_changed()`,
+  );
+  const claimed = new RegExp(
+    `^\\[-\\]slot ${slot}: shard[12] and shard[12] claim it at epoch 1:.*slot_settle\\(${slot},`,
+    "m",
+  );
   await until("the slot on /readyz", async () => claimed.test((await ready()).text));
   assert.equal((await ready()).status, 503);
-  assert.match(await must("logs", "server1"), new RegExp(` error slot_disputed slot=${slot} epoch=1 claimed_by=shard[12],shard[12] `));
+  assert.match(
+    await must("logs", "server1"),
+    new RegExp(` error slot_disputed slot=${slot} epoch=1 claimed_by=shard[12],shard[12] `),
+  );
   const { status_code, status_msg } = await api.login(name, password);
   assert.notEqual(status_code, CODE.OK);
   assert.match(status_msg, /try again/);
   for (const n of ["1", "2"])
-    await until(`shard${n} to stop`, async () => (await value(n,
-      `SELECT CONCAT('answer=', answer) FROM slot_fence WHERE slot = ${slot}`)) === "moved");
+    await until(
+      `shard${n} to stop`,
+      async () => (await value(n, `SELECT CONCAT('answer=', answer) FROM slot_fence WHERE slot = ${slot}`)) === "moved",
+    );
   await must("use", home, `CALL slot_settle(${slot}, 'shard${home}')`);
   await until("the server to be ready", async () => (await ready()).status === 200);
   assert.equal((await api.login(name, password)).status_code, CODE.OK);
-  await until("the other shard to know", async () => (await value(other,
-    `SELECT CONCAT('heard=', heard_epoch) FROM slot_fence WHERE slot = ${slot}`)) === "2");
+  await until(
+    "the other shard to know",
+    async () =>
+      (await value(other, `SELECT CONCAT('heard=', heard_epoch) FROM slot_fence WHERE slot = ${slot}`)) === "2",
+  );
 });
 
 test("what a shard has only heard is told on /readyz and stops nothing", async () => {
@@ -380,7 +499,10 @@ test("a shard whose pid file was emptied is not started twice, nor taken for sto
   const text = readFileSync(file, "utf8");
   truncateSync(file);
   const told = new RegExp(`shard1 runs as process ${pid}, .*kill ${pid}`);
-  for (const args of [["up", "--no-build", "--no-seed"], ["start", "shard1"]]) {
+  for (const args of [
+    ["up", "--no-build", "--no-seed"],
+    ["start", "shard1"],
+  ]) {
     const { code, stderr } = await demo(...args);
     assert.equal(code, 1, args.join(" "));
     assert.match(stderr, told);
@@ -424,7 +546,10 @@ test("an up that waits for a reset begins anew", async () => {
   /* Somebody has the lock until both wait for it. */
   const lock = join(env.DOUSHARD_VAR, "lock");
   const inode = `:${statSync(lock).ino} `;
-  const waiting = () => readFileSync("/proc/locks", "utf8").split("\n").filter((l) => l.includes("->") && l.includes(inode)).length;
+  const waiting = () =>
+    readFileSync("/proc/locks", "utf8")
+      .split("\n")
+      .filter((l) => l.includes("->") && l.includes(inode)).length;
   const holder = spawn("flock", [lock, "cat"], { stdio: ["pipe", "ignore", "inherit"] });
   await until("the lock to be held", () => readFileSync("/proc/locks", "utf8").includes(inode));
   const reset = demoIn(env, "reset");
@@ -442,27 +567,41 @@ test("an up that waits for a reset begins anew", async () => {
   assert.equal(existsSync(env.DOUSHARD_VAR), false);
 });
 
-test("sockets are not put into a directory of somebody else", { skip: process.getuid() !== 0 && "only root can make one" }, async () => {
-  const env = { DOUSHARD_VAR: join(parent, "x".repeat(100)), DOUSHARD_SHARDS: "1" };
-  const sum = spawnSync("cksum", { input: env.DOUSHARD_VAR, encoding: "utf8" }).stdout.split(" ")[0];
-  const foreign = `/tmp/doushard-0-${sum}`;
-  mkdirSync(foreign);
-  chmodSync(foreign, 0o777);
-  chownSync(foreign, 65534, 65534);
-  try {
-    const { code, stderr } = await demoIn(env, "up", "--no-build", "--no-seed", "--no-server", "--no-redis");
-    assert.equal(code, 1);
-    assert.match(stderr, /belongs to somebody else/);
-    assert.equal(statSync(foreign).uid, 65534, "it was not taken over");
-  } finally {
-    rmSync(foreign, { recursive: true });
-    rmSync(env.DOUSHARD_VAR, { recursive: true, force: true });
-  }
-});
+test(
+  "sockets are not put into a directory of somebody else",
+  { skip: process.getuid() !== 0 && "only root can make one" },
+  async () => {
+    const env = { DOUSHARD_VAR: join(parent, "x".repeat(100)), DOUSHARD_SHARDS: "1" };
+    const sum = spawnSync("cksum", { input: env.DOUSHARD_VAR, encoding: "utf8" }).stdout.split(" ")[0];
+    const foreign = `/tmp/doushard-0-${sum}`;
+    mkdirSync(foreign);
+    chmodSync(foreign, 0o777);
+    chownSync(foreign, 65534, 65534);
+    try {
+      const { code, stderr } = await demoIn(env, "up", "--no-build", "--no-seed", "--no-server", "--no-redis");
+      assert.equal(code, 1);
+      assert.match(stderr, /belongs to somebody else/);
+      assert.equal(statSync(foreign).uid, 65534, "it was not taken over");
+    } finally {
+      rmSync(foreign, { recursive: true });
+      rmSync(env.DOUSHARD_VAR, { recursive: true, force: true });
+    }
+  },
+);
 
 test("misuse is said so, with status 2", async () => {
-  for (const args of [[], ["nonsense"], ["kill"], ["kill", "shard9"], ["kill", "init"], ["kill", "shard1;ls"], ["up", "--nonsense"], ["use", "x"],
-    ["kill", "redis4"], ["up", "--no-redis", "--redis-replicas"]]) {
+  for (const args of [
+    [],
+    ["nonsense"],
+    ["kill"],
+    ["kill", "shard9"],
+    ["kill", "init"],
+    ["kill", "shard1;ls"],
+    ["up", "--nonsense"],
+    ["use", "x"],
+    ["kill", "redis4"],
+    ["up", "--no-redis", "--redis-replicas"],
+  ]) {
     const { code, stderr } = await demo(...args);
     assert.equal(code, 2, args.join(" "));
     assert.ok(stderr.length > 0);
@@ -486,7 +625,10 @@ test("up --redis-replicas gives every master a replica, which takes over", async
   await must("up", "--no-build", "--no-seed", "--redis-replicas");
   const { code, members } = await status();
   assert.equal(code, 0);
-  assert.deepEqual([...members.keys()].filter((name) => name.startsWith("redis")), [1, 2, 3, 4, 5, 6].map((n) => `redis${n}`));
+  assert.deepEqual(
+    [...members.keys()].filter((name) => name.startsWith("redis")),
+    [1, 2, 3, 4, 5, 6].map((n) => `redis${n}`),
+  );
   assert.equal(endpoints().redis.length, 6);
   for (const [n, { port }] of endpoints().redis.slice(0, 3).entries()) {
     const [role, , master] = redis(`redis${n + 4}`, "ROLE").split("\n");
@@ -521,9 +663,15 @@ test("add-shard: one more, without slots, which the running server knows; up kee
   assert.equal(members.get("shard3").state, "ok");
   assert.equal(members.get("server1").pid, before.members.get("server1").pid, "nothing was started again");
   assert.equal((await metrics(api))['doushard_shard_up{shard="shard3"}'], 1);
-  assert.deepEqual(endpoints().shards.map(({ name }) => name), ["shard1", "shard2", "shard3"]);
+  assert.deepEqual(
+    endpoints().shards.map(({ name }) => name),
+    ["shard1", "shard2", "shard3"],
+  );
   await must("up", "--no-build", "--no-seed");
-  assert.match(await must("use", "3", "SELECT CONCAT('own=', COUNT(*)) FROM slot_fence WHERE state = 'owned'"), /own=0/);
+  assert.match(
+    await must("use", "3", "SELECT CONCAT('own=', COUNT(*)) FROM slot_fence WHERE state = 'owned'"),
+    /own=0/,
+  );
 });
 
 test("add-shard.sh looks at a server before it is a shard, and writes it into the topology", async () => {
@@ -534,21 +682,39 @@ test("add-shard.sh looks at a server before it is a shard, and writes it into th
   mkdirSync(join(parent, "a#b"));
   symlinkSync(shards[1].socket, odd);
   const line = (shard, at) => `  { name = "${shard.name}"; ${at}; } # the "}" of ${shard.name}`;
-  writeFileSync(list, `# servers = ( { name = "no"; } );\nservers = (\n${line(shards[0], `host = "127.0.0.1"; port = ${shards[0].port}`)},\n${
-    line(shards[1], `socket = "${odd.replace("/a#b/", "//a#b//")}"`)}\n);\n# the end }\n`.replaceAll(/ (#[^\n]*),\n/g, ", $1\n"));
+  writeFileSync(
+    list,
+    `# servers = ( { name = "no"; } );\nservers = (\n${line(shards[0], `host = "127.0.0.1"; port = ${shards[0].port}`)},\n${line(
+      shards[1],
+      `socket = "${odd.replace("/a#b/", "//a#b//")}"`,
+    )}\n);\n# the end }\n`.replaceAll(/ (#[^\n]*),\n/g, ", $1\n"),
+  );
   const text = readFileSync(list, "utf8");
-  const add = (...args) => spawnSync(join(ROOT, "scripts", "add-shard.sh"),
-    [`--topology=${list}`, `--defaults-file=${files.root_cnf}`, `--password-file=${join(directory, "secrets", "admin_password")}`, ...args],
-    { encoding: "utf8", env: { ...process.env, DOUSHARD_BUILD_DIR: buildDir() } });
+  const add = (...args) =>
+    spawnSync(
+      join(ROOT, "scripts", "add-shard.sh"),
+      [
+        `--topology=${list}`,
+        `--defaults-file=${files.root_cnf}`,
+        `--password-file=${join(directory, "secrets", "admin_password")}`,
+        ...args,
+      ],
+      { encoding: "utf8", env: { ...process.env, DOUSHARD_BUILD_DIR: buildDir() } },
+    );
   const place = `--socket=${socket}`;
   for (const [args, status_, pattern] of [
     [["--name=shard3", place, `--app-password=${files.app_password}`, "--dry-run"], 0, /\[OK\] +it is named shard3/],
     [["--name=shard4", place], 1, /\[ERR\] +it is named shard3, for ever/],
     [["--name=shard1", place], 1, /\[ERR\] .*has shard1 somewhere else/],
-    [["--name=shard3", "--host=127.0.0.1", `--port=${shards[0].port}`], 1, /\[ERR\] .*another name for this address: shard1/],
+    [
+      ["--name=shard3", "--host=127.0.0.1", `--port=${shards[0].port}`],
+      1,
+      /\[ERR\] .*another name for this address: shard1/,
+    ],
     [["--name=shard3", `${place}.gone`], 1, /\[ERR\] +it does not answer/],
     [["--name=shard3", place, `--app-password=${files.root_cnf}`], 1, /\[ERR\] doushard_app may not come in/],
-    [["--name=Shard3", place], 2, /a name is/], [["--name=shard3", `--port=${port}`], 2, /numeric address/],
+    [["--name=Shard3", place], 2, /a name is/],
+    [["--name=shard3", `--port=${port}`], 2, /numeric address/],
   ]) {
     const { status: code, stdout, stderr } = add(...args);
     assert.equal(code, status_, `${args}: ${stdout}${stderr}`);

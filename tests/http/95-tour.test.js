@@ -20,12 +20,22 @@ const SMALL = ["--users=12", "--clients=2", "--clips=1", "--seconds=1", "--step-
 
 /** It runs: {out() so far, ended (its status), interrupt() as Ctrl-C does}. */
 function tour(args, env = {}) {
-  const child = spawn(join(ROOT, "scripts", "tour"), args, { cwd: "/", detached: true, stdio: ["ignore", "pipe", "pipe"],
-    env: { ...serverEnvironment(), TMPDIR: parent, DOUSHARD_BUILD_DIR: buildDir(), ...env } });
+  const child = spawn(join(ROOT, "scripts", "tour"), args, {
+    cwd: "/",
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...serverEnvironment(), TMPDIR: parent, DOUSHARD_BUILD_DIR: buildDir(), ...env },
+  });
   let out = "";
-  child.stdout.on("data", (chunk) => { out += chunk; });
-  child.stderr.on("data", (chunk) => { out += chunk; });
-  const ended = new Promise((done) => { child.once("close", (status, signal) => done(status ?? signal)); });
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    out += chunk;
+  });
+  const ended = new Promise((done) => {
+    child.once("close", (status, signal) => done(status ?? signal));
+  });
   return { out: () => out, ended, interrupt: () => process.kill(-child.pid, "SIGINT") };
 }
 
@@ -35,14 +45,29 @@ test("from 2 shards to 4 and back: no client sees an error, nothing is lost, not
   const { out, ended } = tour(SMALL);
   assert.equal(await ended, 0, out());
   const text = out();
-  for (const command of ["scripts/demo add-shard", "scripts/rebalance.sh --by=rows", "shardctl promote demo1", "shardctl move 1024 --to=shard4",
-    "scripts/drain-shard.sh shard3", "shardctl demote demo1", "scripts/demo remove-shard", "shardctl audit"])
+  for (const command of [
+    "scripts/demo add-shard",
+    "scripts/rebalance.sh --by=rows",
+    "shardctl promote demo1",
+    "shardctl move 1024 --to=shard4",
+    "scripts/drain-shard.sh shard3",
+    "shardctl demote demo1",
+    "scripts/demo remove-shard",
+    "shardctl audit",
+  ])
     assert.ok(text.includes(`${command}`) && /^ {4}\$ /m.test(text), command);
   assert.match(text, /^ {4}shard4 +\|#+ +\| .*demo1 alone$/m, "the fleet in the middle");
-  assert.match(text, /^ {4}shard1 .*people in \d+ slots\n {4}shard2 .*people in \d+ slots\n {4}\d.* ms, 0 errors\n\n8\. /m, "and at the end");
+  assert.match(
+    text,
+    /^ {4}shard1 .*people in \d+ slots\n {4}shard2 .*people in \d+ slots\n {4}\d.* ms, 0 errors\n\n8\. /m,
+    "and at the end",
+  );
   const rows = [...text.matchAll(/^ {4}\S.*? +(\d+\.\d) +\d+ +\d+\.\d ms +(\d+)$/gm)];
   assert.equal(rows.length, 7, "a line of the table for each step");
-  assert.ok(rows.every(([, , errors]) => errors === "0"), text);
+  assert.ok(
+    rows.every(([, , errors]) => errors === "0"),
+    text,
+  );
   const [, requests, writes] = /^ {4}(\d+) requests in .*; (\d+) writes acknowledged, none lost/m.exec(text);
   assert.ok(Number(requests) > Number(writes) && Number(writes) > 0);
   assert.deepEqual(leftovers(), []);

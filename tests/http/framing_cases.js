@@ -18,8 +18,7 @@ const get = (fields, target = "/ping") => `GET ${target} HTTP/1.1\r\n${HOST}${fi
 
 const FORM = "Content-Type: application/x-www-form-urlencoded\r\n";
 const BODY = "username=nobody&password=nothing";
-const post = (fields, body = BODY) =>
-  `POST /douyin/user/login/ HTTP/1.1\r\n${HOST}${FORM}${fields}\r\n${body}`;
+const post = (fields, body = BODY) => `POST /douyin/user/login/ HTTP/1.1\r\n${HOST}${FORM}${fields}\r\n${body}`;
 
 const CHUNKED_BODY = `20\r\n${BODY}\r\n0\r\n\r\n`;
 
@@ -62,10 +61,7 @@ export const framingCases = [
     "a chunked body with bare LF after the sizes",
     post("Transfer-Encoding: chunked\r\n", CHUNKED_BODY.replaceAll("\r\n", "\n")),
   ),
-  last(
-    "a chunk with an extension",
-    post("Transfer-Encoding: chunked\r\n", CHUNKED_BODY.replace("20", "20;a=b")),
-  ),
+  last("a chunk with an extension", post("Transfer-Encoding: chunked\r\n", CHUNKED_BODY.replace("20", "20;a=b"))),
 
   // Content-Length.
   refused("two lengths that differ", post("Content-Length: 32\r\nContent-Length: 5\r\n"), 400),
@@ -81,16 +77,8 @@ export const framingCases = [
   refused("a length above the limit", post("Content-Length: 1000000000\r\n"), 200, 413),
 
   // Transfer-Encoding.
-  refused(
-    "a length and chunks",
-    post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", CHUNKED_BODY),
-    400,
-  ),
-  refused(
-    "chunks and a length",
-    post("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", CHUNKED_BODY),
-    400,
-  ),
+  refused("a length and chunks", post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", CHUNKED_BODY), 400),
+  refused("chunks and a length", post("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", CHUNKED_BODY), 400),
   refused("the coding xchunked", post("Transfer-Encoding: xchunked\r\n", CHUNKED_BODY), 501),
   refused("the codings gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n"), 501),
   refused("the coding identity", post("Transfer-Encoding: identity\r\n"), 501),

@@ -18,7 +18,10 @@ let cluster;
 let api;
 
 const shardctl = (...args) =>
-  spawnSync(join(buildDir(), "shardctl"), args, { env: { ...process.env, DOUSHARD_VAR: cluster.dir }, encoding: "utf8" });
+  spawnSync(join(buildDir(), "shardctl"), args, {
+    env: { ...process.env, DOUSHARD_VAR: cluster.dir },
+    encoding: "utf8",
+  });
 const call = (statement) => {
   const { status, stdout, stderr } = shardctl("call", statement);
   assert.equal(status, 0, stderr);
@@ -28,8 +31,10 @@ const ok = (answer) => {
   assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
   return answer;
 };
-const settled = () => until("an empty outbox", async () =>
-  (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+const settled = () =>
+  until("an empty outbox", async () =>
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
 const clean = async () => {
   await settled();
   const { status, stdout, stderr } = shardctl("audit");
@@ -47,8 +52,12 @@ test("a ban, what is done meanwhile, and the end of it", async () => {
   const shardOf = (id) => owner.get(slotOfId(id));
   const user = await api.register(`banned${Date.now()}`, PASSWORD);
   let fan;
-  do fan = await api.register(); while (shardOf(fan.id) === shardOf(user.id));
-  const videos = await plantVideos(cluster, [1, 2, 3].map((age) => ({ author: user.id, at: Date.now() - age * 1000 })));
+  do fan = await api.register();
+  while (shardOf(fan.id) === shardOf(user.id));
+  const videos = await plantVideos(
+    cluster,
+    [1, 2, 3].map((age) => ({ author: user.id, at: Date.now() - age * 1000 })),
+  );
   call(`user_repair(${user.id})`); /* plantVideos counts nothing */
   const [liked, other, late] = videos;
   for (const video of [liked, other]) ok(await api.like(fan.token, video.id));
@@ -87,7 +96,10 @@ test("a ban, what is done meanwhile, and the end of it", async () => {
   const back = ok(await api.user(token, user.id)).user;
   assert.deepEqual([back.follower_count, Number(back.total_favorited)], [0, 2]);
   const chat = ok(await api.chat({ token, to_user_id: fan.id, pre_msg_time: 0 })).message_list;
-  assert.deepEqual(chat.map(({ content }) => content), ["before", "during"]);
+  assert.deepEqual(
+    chat.map(({ content }) => content),
+    ["before", "during"],
+  );
   ok(await api.uncomment(fan.token, liked.id, comment));
   assert.equal(ok(await api.comments({ video_id: other.id, token })).comment_list.length, 1);
   assert.match(call(`session_end_all(${user.id})`), / ok .* 1\n/);

@@ -19,17 +19,30 @@ test("rows are measured, and what was written is there", (t) => {
   chmodSync(dir, 0o755); /* the databases run under another account */
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const env = {
-    ...process.env, BENCH_DIR: dir, BENCH_ONLY: ROWS.join(" "), BENCH_USERS: "1000", BENCH_VIDEOS: "90",
-    BENCH_SHARDS: "2", BENCH_ROUNDS: "1", BENCH_SECONDS: "0.1", BENCH_WARM_UP: "0.1",
+    ...process.env,
+    BENCH_DIR: dir,
+    BENCH_ONLY: ROWS.join(" "),
+    BENCH_USERS: "1000",
+    BENCH_VIDEOS: "90",
+    BENCH_SHARDS: "2",
+    BENCH_ROUNDS: "1",
+    BENCH_SECONDS: "0.1",
+    BENCH_WARM_UP: "0.1",
   };
   delete env.NODE_TEST_CONTEXT;
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, "tests", "bench", "bench.js")],
-    { env, encoding: "utf8", timeout: PATIENCE_MS });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(ROOT, "tests", "bench", "bench.js")], {
+    env,
+    encoding: "utf8",
+    timeout: PATIENCE_MS,
+  });
   assert.equal(status, 0, `${stdout}\n${stderr}`);
   const { machine, rows } = JSON.parse(readFileSync(join(dir, "result.json"), "utf8"));
   assert.equal(machine.data.rows.favorite, machine.data.rows.liker);
   assert.equal(machine.data.rows.follow, machine.data.rows.follower);
-  assert.deepEqual(rows.map(({ name }) => name), ROWS);
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    ROWS,
+  );
   for (const { name, sides } of rows)
     for (const [side, { right }] of Object.entries(sides)) assert.ok(right > 0, `${name}: ${side} did nothing`);
 });

@@ -15,7 +15,11 @@ import { shardctl } from "../lib/shardctl.js";
 import { until } from "../lib/wait.js";
 import { read, rows } from "../lint/tables.js";
 
-const KINDS = rows(read("shard/cache_kinds.def"), "KIND").map(([name, letter, owner]) => ({ name, letter: letter[1], owner }));
+const KINDS = rows(read("shard/cache_kinds.def"), "KIND").map(([name, letter, owner]) => ({
+  name,
+  letter: letter[1],
+  owner,
+}));
 const kindsOf = (owner) => KINDS.filter((kind) => kind.owner === owner).map(({ name }) => name);
 let cluster;
 let redis;
@@ -26,15 +30,30 @@ let video;
 
 const run = (args, env = {}) => shardctl(args, { env: { ...process.env, ...env } });
 
-const shards = () => [`--topology=${cluster.files.topology}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`];
-const nodes = () => [`--redis-nodes=${redis.addresses.join(", ")}`, `--redis-password-file=${cluster.cacheOptions.redis_password_file}`];
+const shards = () => [
+  `--topology=${cluster.files.topology}`,
+  `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
+];
+const nodes = () => [
+  `--redis-nodes=${redis.addresses.join(", ")}`,
+  `--redis-password-file=${cluster.cacheOptions.redis_password_file}`,
+];
 const look = (id, ...args) => run(["cache", id, ...shards(), ...nodes(), ...args]);
 
 /** {STATUS: exit status, KIND: line ..} of ID. */
 async function seen(id) {
   const { status, out, err } = await look(id, "--json");
   assert.equal(err, "");
-  return { status, ...Object.fromEntries(out.trim().split("\n").map((line) => JSON.parse(line)).map((line) => [line.kind, line])) };
+  return {
+    status,
+    ...Object.fromEntries(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+        .map((line) => [line.kind, line]),
+    ),
+  };
 }
 
 const key = (kind, id) => `ds:{${id}}:${KINDS.find(({ name }) => name === kind).letter}`;
@@ -45,8 +64,11 @@ const stored = async (kind, id) => redis.raw(await nodeOf(id), "GET", key(kind, 
 
 /* Put BYTES there. */
 async function plant(kind, id, bytes) {
-  const { status } = spawnSync("redis-cli", ["-p", String(redis.nodes[await nodeOf(id)].port), "-x", "SET", key(kind, id)],
-    { input: bytes, env: { ...process.env, REDISCLI_AUTH: redis.password } });
+  const { status } = spawnSync(
+    "redis-cli",
+    ["-p", String(redis.nodes[await nodeOf(id)].port), "-x", "SET", key(kind, id)],
+    { input: bytes, env: { ...process.env, REDISCLI_AUTH: redis.password } },
+  );
   assert.equal(status, 0);
 }
 
@@ -82,7 +104,13 @@ test("says how it is used", async () => {
   const help = await run(["cache", "--help"]);
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl cache ID[^]*--redis-nodes[^]*VERDICT[^]*Exit status/);
-  for (const args of [["cache"], ["cache", "1", "2"], ["cache", "1", "--output=x"], ["audit", "--redis-nodes=x:1"], ["export", "1", "--json"]])
+  for (const args of [
+    ["cache"],
+    ["cache", "1", "2"],
+    ["cache", "1", "--output=x"],
+    ["audit", "--redis-nodes=x:1"],
+    ["export", "1", "--json"],
+  ])
     assert.equal((await run(args)).status, 2, args.join(" "));
   for (const id of ["x", "0", "1e3"]) {
     const { status, err } = await look(id);
@@ -96,13 +124,28 @@ test("of whom nothing is cached: the versions of the shard, and nothing changes"
   assert.equal(status, 0);
   assert.deepEqual(Object.keys(lines), kindsOf("user"));
   for (const [kind, line] of Object.entries(lines)) {
-    assert.deepEqual({ ...line, shard: null }, { kind, key: key(kind, bob.id), state: "nothing", cached: null, shard: null,
-      age_ms: null, ttl_ms: null, bytes: null, verdict: null });
+    assert.deepEqual(
+      { ...line, shard: null },
+      {
+        kind,
+        key: key(kind, bob.id),
+        state: "nothing",
+        cached: null,
+        shard: null,
+        age_ms: null,
+        ttl_ms: null,
+        bytes: null,
+        verdict: null,
+      },
+    );
     assert.ok(line.shard >= 2 ** 33);
     assert.equal(await stored(kind, bob.id), null, "no place was given");
   }
   const { out } = await look(bob.id);
-  assert.match(out, new RegExp(`^${bob.id} is a user on shard[12]\nKIND +KEY +STATE +CACHED +SHARD +CONFIRMED +TTL +BYTES +VERDICT\n`));
+  assert.match(
+    out,
+    new RegExp(`^${bob.id} is a user on shard[12]\nKIND +KEY +STATE +CACHED +SHARD +CONFIRMED +TTL +BYTES +VERDICT\n`),
+  );
   assert.match(out, new RegExp(`^USER +ds:\\{${bob.id}\\}:u +nothing +- +${lines.USER.shard} +- +- +- +-$`, "m"));
 });
 
@@ -133,10 +176,19 @@ test("by age and version: ok, to be confirmed, older, newer; what readers are sh
   const { USER } = await seen(ana.id);
   const { ver, data } = { ver: USER.shard, data: (await stored("USER", ana.id)).subarray(28 + 5) };
   for (const [change, age, verdict, status] of [
-    [0, 0, "ok", 0], [0, 60000, "to be confirmed", 0], [0, null, "to be confirmed", 0],
-    [-1, 0, "older", 1], [-1, 60000, "older", 0], [-1, null, "older", 0], [1, 0, "newer", 0],
+    [0, 0, "ok", 0],
+    [0, 60000, "to be confirmed", 0],
+    [0, null, "to be confirmed", 0],
+    [-1, 0, "older", 1],
+    [-1, 60000, "older", 0],
+    [-1, null, "older", 0],
+    [1, 0, "newer", 0],
   ]) {
-    await plant("USER", ana.id, await entry(ana.id, ver + change, age, sealed(key("USER", ana.id), ver + change, data)));
+    await plant(
+      "USER",
+      ana.id,
+      await entry(ana.id, ver + change, age, sealed(key("USER", ana.id), ver + change, data)),
+    );
     const now = await seen(ana.id);
     const what = `${change} after ${age}: ${JSON.stringify(now.USER)}`;
     assert.equal(now.USER.verdict, verdict, what);
@@ -150,7 +202,15 @@ test("by age and version: ok, to be confirmed, older, newer; what readers are sh
 test("places and markers", async () => {
   const { USER } = await seen(ana.id);
   await plant("USER", ana.id, await entry(ana.id, 0, null));
-  assert.deepEqual((await seen(ana.id)).USER, { ...USER, state: "place", cached: null, age_ms: null, ttl_ms: null, bytes: 28, verdict: null });
+  assert.deepEqual((await seen(ana.id)).USER, {
+    ...USER,
+    state: "place",
+    cached: null,
+    age_ms: null,
+    ttl_ms: null,
+    bytes: 28,
+    verdict: null,
+  });
   /* What a write makes of what is cached of whom he follows. */
   await until("the sets", async () => {
     await api.feed({ token: bob.token });
@@ -178,7 +238,10 @@ test("what is none of ours: rubbish, a damaged value, another type", async () =>
   for (const bytes of [Buffer.from("x"), Buffer.from("dsc1"), Buffer.alloc(64), value, endless]) {
     await plant("USER", ana.id, bytes);
     const { status, USER } = await seen(ana.id);
-    assert.deepEqual([status, USER.state, USER.cached, USER.bytes, USER.verdict], [0, "garbage", null, bytes.length, null]);
+    assert.deepEqual(
+      [status, USER.state, USER.cached, USER.bytes, USER.verdict],
+      [0, "garbage", null, bytes.length, null],
+    );
   }
   await redis.cli(node, "DEL", key("USER", ana.id));
   await redis.cli(node, "LPUSH", key("USER", ana.id), "x");
@@ -244,9 +307,15 @@ test("a shard that is down, and Redis that is: said so, with what to do", async 
   await redis.kill(node);
   const one = await look(ana.id);
   assert.deepEqual([one.status, one.out], [2, ""]);
-  assert.match(one.err, /nobody answers who has the slot of ds:\{\d+\}:u \(2 of 3 nodes do\): see what CLUSTER NODES says/);
+  assert.match(
+    one.err,
+    /nobody answers who has the slot of ds:\{\d+\}:u \(2 of 3 nodes do\): see what CLUSTER NODES says/,
+  );
   await Promise.all([0, 1, 2].filter((i) => i !== node).map((i) => redis.kill(i)));
   const all = await look(ana.id, "--json");
   assert.deepEqual([all.status, all.out], [2, ""]);
-  assert.match(all.err, /none of 3 nodes answers: start them, or name others.*readers are answered by the shards meanwhile/);
+  assert.match(
+    all.err,
+    /none of 3 nodes answers: start them, or name others.*readers are answered by the shards meanwhile/,
+  );
 });

@@ -27,8 +27,13 @@ let peers;
 
 const run = (...args) => shardctl(args);
 
-const exported = (...args) => run("export", `--topology=${cluster.files.topology}`,
-  `--password-file=${join(cluster.dir, "secrets", "admin_password")}`, ...args);
+const exported = (...args) =>
+  run(
+    "export",
+    `--topology=${cluster.files.topology}`,
+    `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
+    ...args,
+  );
 const ok = (answer) => {
   assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
   return answer;
@@ -55,7 +60,13 @@ test("says how it is used", async () => {
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl export ID[^]*--output[^]*Exit status/);
   assert.doesNotMatch(help.out, /--checkpoint/);
-  for (const args of [["export"], ["export", "1", "2"], ["export", "1", "--json"], ["export", "x", "--nonsense"], ["audit", "--output=x"]])
+  for (const args of [
+    ["export"],
+    ["export", "1", "2"],
+    ["export", "1", "--json"],
+    ["export", "x", "--nonsense"],
+    ["audit", "--output=x"],
+  ])
     assert.equal((await run(...args)).status, 2, args.join(" "));
   for (const id of ["x", "0", "-5", "1e3", "99999999999999999999"]) {
     const { status, err, out } = await exported(id);
@@ -65,8 +76,10 @@ test("says how it is used", async () => {
 });
 
 test("writes what was done through the service, texts from the videos' shards, and nothing secret", async () => {
-  const videos = await plantVideos(cluster, [{ author: user.id, at: AT, title: "mine" },
-    ...peers.map(({ id }, i) => ({ author: id, at: AT + 1 + i }))]);
+  const videos = await plantVideos(cluster, [
+    { author: user.id, at: AT, title: "mine" },
+    ...peers.map(({ id }, i) => ({ author: id, at: AT + 1 + i })),
+  ]);
   const [own, ...others] = videos;
   const texts = ['quote " and \\ 🐻', "two\nlines"];
   const comments = [];
@@ -83,47 +96,112 @@ test("writes what was done through the service, texts from the videos' shards, a
   ok(await api.follow(peers[0].token, user.id));
   ok(await api.follow(user.token, peers[1].id, 2));
   await until("an empty outbox", async () =>
-    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
 
   const { status, out, err } = await exported(String(user.id));
   assert.equal(status, 0, err);
   const found = JSON.parse(out);
-  assert.deepEqual(Object.keys(found), ["format", "user_id", "profile", "sessions", "videos", "follows", "followers",
-    "favorites", "comments", "messages"]);
-  assert.deepEqual([found.format, found.user_id, found.profile.user_id, found.profile.name, found.profile.state],
-    ["doushard-export-1", user.id, user.id, user.name, "live"]);
-  const [card] = await cluster.sql(shardOf(user.id), `SELECT * FROM user JOIN inbound USING (slot, user_id)
-    WHERE user_id = ${user.id}`);
+  assert.deepEqual(Object.keys(found), [
+    "format",
+    "user_id",
+    "profile",
+    "sessions",
+    "videos",
+    "follows",
+    "followers",
+    "favorites",
+    "comments",
+    "messages",
+  ]);
+  assert.deepEqual(
+    [found.format, found.user_id, found.profile.user_id, found.profile.name, found.profile.state],
+    ["doushard-export-1", user.id, user.id, user.name, "live"],
+  );
+  const [card] = await cluster.sql(
+    shardOf(user.id),
+    `SELECT * FROM user JOIN inbound USING (slot, user_id)
+    WHERE user_id = ${user.id}`,
+  );
   for (const [name, value] of Object.entries(found.profile)) assert.equal(value, card[name], name);
-  assert.deepEqual(found.videos.map(({ video_id, title }) => [video_id, title]), [[own.id, "mine"]]);
+  assert.deepEqual(
+    found.videos.map(({ video_id, title }) => [video_id, title]),
+    [[own.id, "mine"]],
+  );
   const byId = (a, b) => a[0] - b[0];
-  assert.deepEqual(found.follows.map((f) => [f.followed_id, f.state]), [[peers[0].id, 1], [peers[1].id, 0]].sort(byId));
-  assert.deepEqual(found.followers.map((f) => [f.follower_id, f.state]), [[peers[0].id, 1]]);
-  assert.deepEqual(found.favorites.map((f) => [f.video_id, f.state]), others.map(({ id }) => [id, 1]).sort(byId));
-  assert.deepEqual(found.comments.map((c) => [c.comment_id, c.video_id, c.state, c.text]).sort(byId),
-    [...comments.map((id, i) => [id, others[i].id, 1, texts[i]]), [taken, others[0].id, 0, null]].sort(byId));
-  assert.deepEqual(found.messages.map((m) => [m.peer_id, m.sent, m.text]).sort(),
-    peers.flatMap(({ id }, i) => [[id, 1, `to ${i}`], [id, 0, `from ${i}`]]).sort());
+  assert.deepEqual(
+    found.follows.map((f) => [f.followed_id, f.state]),
+    [
+      [peers[0].id, 1],
+      [peers[1].id, 0],
+    ].sort(byId),
+  );
+  assert.deepEqual(
+    found.followers.map((f) => [f.follower_id, f.state]),
+    [[peers[0].id, 1]],
+  );
+  assert.deepEqual(
+    found.favorites.map((f) => [f.video_id, f.state]),
+    others.map(({ id }) => [id, 1]).sort(byId),
+  );
+  assert.deepEqual(
+    found.comments.map((c) => [c.comment_id, c.video_id, c.state, c.text]).sort(byId),
+    [...comments.map((id, i) => [id, others[i].id, 1, texts[i]]), [taken, others[0].id, 0, null]].sort(byId),
+  );
+  assert.deepEqual(
+    found.messages.map((m) => [m.peer_id, m.sent, m.text]).sort(),
+    peers
+      .flatMap(({ id }, i) => [
+        [id, 1, `to ${i}`],
+        [id, 0, `from ${i}`],
+      ])
+      .sort(),
+  );
   assert.equal(found.sessions.length, 1);
 
-  const [{ session }] = await cluster.sql(shardOf(user.id), `SELECT HEX(session) AS session FROM session WHERE user_id = ${user.id}`);
-  for (const secret of [PASSWORD, card.password_hash, session, user.token, readFileSync(cluster.files.admin_cnf, "utf8").match(/password=(\S+)/)[1]])
+  const [{ session }] = await cluster.sql(
+    shardOf(user.id),
+    `SELECT HEX(session) AS session FROM session WHERE user_id = ${user.id}`,
+  );
+  for (const secret of [
+    PASSWORD,
+    card.password_hash,
+    session,
+    user.token,
+    readFileSync(cluster.files.admin_cnf, "utf8").match(/password=(\S+)/)[1],
+  ])
     for (const text of [out, err]) assert.ok(!text.toLowerCase().includes(String(secret).toLowerCase()), secret);
 });
 
 test("as many comments as there are, in pages, into a file that only its owner reads", async () => {
   const hub = await api.register();
-  const clips = await plantVideos(cluster, peers.flatMap(({ id }) =>
-    Array.from({ length: 20 }, (_, i) => ({ author: id, at: AT + 1000 + i }))));
-  const planted = clips.flatMap(({ id }, i) => Array.from({ length: 16 }, (_, k) => (
-    { video: id, comment: id + 8192 * (k + 1), text: `comment ${i} ${k}` })));
+  const clips = await plantVideos(
+    cluster,
+    peers.flatMap(({ id }) => Array.from({ length: 20 }, (_, i) => ({ author: id, at: AT + 1000 + i }))),
+  );
+  const planted = clips.flatMap(({ id }, i) =>
+    Array.from({ length: 16 }, (_, k) => ({ video: id, comment: id + 8192 * (k + 1), text: `comment ${i} ${k}` })),
+  );
   assert.equal(planted.length, 640);
-  await Promise.all(cluster.shards.map(({ name }) => cluster.sql(name,
-    `INSERT INTO comment (slot, video_id, comment_id, author_id, text, state, ver, created_at, op) VALUES ${planted
-      .filter(({ video }) => shardOf(video) === name)
-      .map((c) => `(${[slotOfId(c.video), c.video, c.comment, hub.id, c.text, "live", 1, AT, randomBytes(16)].map(literal)})`)}`)));
-  await cluster.sql(shardOf(hub.id), `INSERT INTO commented VALUES ${planted
-    .map((c) => `(${[slotOfId(hub.id), hub.id, c.video, c.comment, 1, 1, AT]})`)}`);
+  await Promise.all(
+    cluster.shards.map(({ name }) =>
+      cluster.sql(
+        name,
+        `INSERT INTO comment (slot, video_id, comment_id, author_id, text, state, ver, created_at, op) VALUES ${planted
+          .filter(({ video }) => shardOf(video) === name)
+          .map(
+            (c) =>
+              `(${[slotOfId(c.video), c.video, c.comment, hub.id, c.text, "live", 1, AT, randomBytes(16)].map(literal)})`,
+          )}`,
+      ),
+    ),
+  );
+  await cluster.sql(
+    shardOf(hub.id),
+    `INSERT INTO commented VALUES ${planted.map(
+      (c) => `(${[slotOfId(hub.id), hub.id, c.video, c.comment, 1, 1, AT]})`,
+    )}`,
+  );
 
   const file = join(cluster.dir, "export.json");
   writeFileSync(file, "what was there before", { mode: 0o644 });
@@ -151,6 +229,9 @@ test("nobody: 1, a shard that is down: 2; no file, and the one before is left al
   await cluster.demo("start", other.name);
   assert.equal((await exported(String(user.id), `--output=${join(cluster.dir, "none", "export.json")}`)).status, 2);
   assert.equal(readFileSync(file, "utf8"), before_);
-  assert.deepEqual(readdirSync(cluster.dir).filter((name) => name.endsWith(".new")), []);
+  assert.deepEqual(
+    readdirSync(cluster.dir).filter((name) => name.endsWith(".new")),
+    [],
+  );
   assert.equal((await exported(String(user.id), `--output=${file}`)).status, 0);
 });

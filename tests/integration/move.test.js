@@ -15,7 +15,7 @@ import { parallel, until } from "../lib/wait.js";
 import { audit } from "../ledger/lib.js";
 import { expireClaims } from "../ledger/moves.js";
 
-const TEXTS = ['he said "x" \\ \u{1F600} é', "tab\there, line\nthere", "'; DROP TABLE user; --", "[1,2,{\"a\":null}]"];
+const TEXTS = ['he said "x" \\ \u{1F600} é', "tab\there, line\nthere", "'; DROP TABLE user; --", '[1,2,{"a":null}]'];
 
 let cluster;
 let api;
@@ -28,7 +28,10 @@ let to;
 before(async () => {
   cluster = await Cluster.up({ shards: 3 });
   ({ api } = cluster);
-  users = await parallel(8, Array.from({ length: 12 }, () => () => api.register()));
+  users = await parallel(
+    8,
+    Array.from({ length: 12 }, () => () => api.register()),
+  );
   slot = slotOfId(users[0].id);
   from = (await owners(cluster)).get(slot);
   to = from === "shard1" ? "shard2" : "shard1";
@@ -43,10 +46,12 @@ async function actAs(user, text) {
   const [first] = users;
   const act = (who, path, query) => api.post(`/douyin/${path}/action/`, { token: who.token, action_type: 1, ...query });
   const answers = [
-    await act(user, "favorite", { video_id: video.id }), await act(user, "relation", { to_user_id: first.id }),
+    await act(user, "favorite", { video_id: video.id }),
+    await act(user, "relation", { to_user_id: first.id }),
     await act(user, "comment", { video_id: video.id, comment_text: text }),
     await act(user, "message", { to_user_id: first.id, content: text }),
-    await act(first, "message", { to_user_id: user.id, content: text }), await act(first, "relation", { to_user_id: user.id }),
+    await act(first, "message", { to_user_id: user.id, content: text }),
+    await act(first, "relation", { to_user_id: user.id }),
   ];
   for (const { json } of answers) assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
 }
@@ -63,7 +68,10 @@ async function moved(mover, source, target, keepMs, phases) {
 
 /** The rows of the slot when nothing is under way that changes them. */
 async function restingRows(shard) {
-  await until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
+  await until(
+    "second halves to be delivered",
+    async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0,
+  );
   return rowsOf(cluster, shard, slot);
 }
 
@@ -73,12 +81,19 @@ async function agree() {
   assert.equal(status, 0, text);
 }
 
-const fenceOf = async (shard) => (await cluster.sql(shard, `SELECT state, epoch, server, journal, token IS NULL AS free
-  FROM slot_fence WHERE slot = ${slot}`))[0];
+const fenceOf = async (shard) =>
+  (
+    await cluster.sql(
+      shard,
+      `SELECT state, epoch, server, journal, token IS NULL AS free
+  FROM slot_fence WHERE slot = ${slot}`,
+    )
+  )[0];
 
 /** The mover has told N times more how far the move that SHARD gives is. */
 async function told(shard, n) {
-  const at = async () => (await cluster.sql(shard, `SELECT claimed_until AS at FROM slot_move WHERE active = ${slot}`))[0].at;
+  const at = async () =>
+    (await cluster.sql(shard, `SELECT claimed_until AS at FROM slot_move WHERE active = ${slot}`))[0].at;
   for (let i = 0; i < n; i++) {
     const last = await at();
     await until("the mover to tell", async () => (await at()) !== last);
@@ -87,7 +102,10 @@ async function told(shard, n) {
 
 /** A session that has run STATEMENT in a transaction, and leaves it open. */
 async function open(shard, statement) {
-  const holder = new Session([`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`], "doushard");
+  const holder = new Session(
+    [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`],
+    "doushard",
+  );
   await holder.run("START TRANSACTION");
   await holder.run(statement);
   return holder;
@@ -95,20 +113,51 @@ async function open(shard, statement) {
 
 describe("a slot", () => {
   let mover;
-  before(() => { mover = Mover.start(cluster); });
+  before(() => {
+    mover = Mover.start(cluster);
+  });
   after(() => mover.stop());
 
   test("moves with every row of every table, and nothing stays behind", async () => {
     const rows = await restingRows(from);
-    for (const table of ["user", "inbound", "session", "video", "liker", "follower", "follow", "comment", "message", "chat", "slot_seq"])
-      assert.ok(rows.some((text) => text.startsWith(`REPLACE INTO \`${table}\``)), `the slot has rows of ${table}`);
+    for (const table of [
+      "user",
+      "inbound",
+      "session",
+      "video",
+      "liker",
+      "follower",
+      "follow",
+      "comment",
+      "message",
+      "chat",
+      "slot_seq",
+    ])
+      assert.ok(
+        rows.some((text) => text.startsWith(`REPLACE INTO \`${table}\``)),
+        `the slot has rows of ${table}`,
+      );
     const move = await moved(mover, from, to, 0, ["done"]);
     assert.deepEqual(await rowsOf(cluster, to, slot), rows);
-    const left = (await movingTables(cluster)).map((table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`);
-    assert.deepEqual((await cluster.sql(from, left.join(" UNION ALL "))).filter(({ t }) => t !== "slot_seq"), []);
-    assert.deepEqual({ ...await fenceOf(to) }, { state: "owned", epoch: move.epoch, server: to, journal: 0, free: 1 });
-    assert.deepEqual({ ...await fenceOf(from), free: 0 }, { state: "moved", epoch: move.epoch, server: to, journal: 0, free: 0 });
-    assert.ok(move.pause_us > 0 && move.rows_copied === move.rows_total && move.rows_verified === move.rows_total, JSON.stringify(move));
+    const left = (await movingTables(cluster)).map(
+      (table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`,
+    );
+    assert.deepEqual(
+      (await cluster.sql(from, left.join(" UNION ALL "))).filter(({ t }) => t !== "slot_seq"),
+      [],
+    );
+    assert.deepEqual(
+      { ...(await fenceOf(to)) },
+      { state: "owned", epoch: move.epoch, server: to, journal: 0, free: 1 },
+    );
+    assert.deepEqual(
+      { ...(await fenceOf(from)), free: 0 },
+      { state: "moved", epoch: move.epoch, server: to, journal: 0, free: 0 },
+    );
+    assert.ok(
+      move.pause_us > 0 && move.rows_copied === move.rows_total && move.rows_verified === move.rows_total,
+      JSON.stringify(move),
+    );
     await actAs(users[1], "after");
   });
 
@@ -118,7 +167,10 @@ describe("a slot", () => {
     await cluster.sql(to, `CALL move_wish(${slot}, 'pause')`);
     await told(to, 2);
     for (const user of users.slice(1, 5)) await actAs(user, "while it is kept");
-    await until("the journal to be read", async () => (await cluster.sql(from, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0);
+    await until(
+      "the journal to be read",
+      async () => (await cluster.sql(from, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0,
+    );
     // The journal names all sessions at once, and then one of them.
     await cluster.sql(from, `CALL session_end_all(${users[0].id})`);
     assert.equal((await api.login(users[0].name, users[0].password)).status_code, CODE.OK);
@@ -158,8 +210,13 @@ describe("a move", () => {
     await mover.stop();
     assert.deepEqual(await rowsOf(cluster, from, slot), rows);
     const now = await fenceOf(from);
-    assert.ok(now.state === "owned" && now.epoch > move.epoch && move.epoch > before.epoch, JSON.stringify([before, move, now]));
-    const left = (await movingTables(cluster)).map((table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`);
+    assert.ok(
+      now.state === "owned" && now.epoch > move.epoch && move.epoch > before.epoch,
+      JSON.stringify([before, move, now]),
+    );
+    const left = (await movingTables(cluster)).map(
+      (table) => `SELECT '${table}' AS t FROM \`${table}\` WHERE slot = ${slot}`,
+    );
     assert.deepEqual(await cluster.sql(to, left.join(" UNION ALL ")), []);
     assert.equal((await fenceOf(to)).state, "moved");
     await actAs(users[3], "after all");
@@ -195,7 +252,10 @@ describe("a move", () => {
     await victim.stopped();
     await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
     victim.go();
-    await until("the mover to stop itself before the end", async () => victim.isStopped && (await fenceOf(to)).state === "owned");
+    await until(
+      "the mover to stop itself before the end",
+      async () => victim.isStopped && (await fenceOf(to)).state === "owned",
+    );
     await victim.kill();
     assert.equal((await fenceOf(from)).state, "importing");
     const mover = Mover.start(cluster);
@@ -227,7 +287,10 @@ describe("a move", () => {
     const other = Mover.start(cluster, { failpoint: "move_close:before:1" });
     await requestMove(cluster, slot, from, to, 0);
     await other.stopped();
-    await cluster.sql(from, `UPDATE slot_move SET phase = 'keeping' WHERE active = ${slot}`); /* as it was a moment before */
+    await cluster.sql(
+      from,
+      `UPDATE slot_move SET phase = 'keeping' WHERE active = ${slot}`,
+    ); /* as it was a moment before */
     await assert.rejects(cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`), /without a way back/);
     other.go();
     await untilMove(cluster, from, slot, ["done"]);
@@ -237,15 +300,23 @@ describe("a move", () => {
 
   test("stands still while replicas are too far behind, or nobody knows how far", async () => {
     const shards = [from, to];
-    await Promise.all(shards.map((shard) => cluster.sql(shard, `CREATE DATABASE ops; CREATE TABLE ops.lag (ms BIGINT);
-      INSERT INTO ops.lag VALUES (0); GRANT SELECT ON ops.lag TO doushard_mover@'%'`)));
+    await Promise.all(
+      shards.map((shard) =>
+        cluster.sql(
+          shard,
+          `CREATE DATABASE ops; CREATE TABLE ops.lag (ms BIGINT);
+      INSERT INTO ops.lag VALUES (0); GRANT SELECT ON ops.lag TO doushard_mover@'%'`,
+        ),
+      ),
+    );
     await cluster.sql(to, "UPDATE ops.lag SET ms = 5000");
     const mover = Mover.start(cluster, { args: ["--lag-query=SELECT MAX(ms) FROM ops.lag", "--lag-ms=4999"] });
     await requestMove(cluster, slot, from, to);
-    const standing = (why) => until(`the move to stand still: ${why}`, async () => {
-      const move = await moveOf(cluster, from, slot);
-      return move.throttle === why && move;
-    });
+    const standing = (why) =>
+      until(`the move to stand still: ${why}`, async () => {
+        const move = await moveOf(cluster, from, slot);
+        return move.throttle === why && move;
+      });
     const first = await standing(`lag of ${to} is 5000 ms`);
     assert.ok(first.phase === "copying" && first.rows_copied < first.rows_total, JSON.stringify(first));
     await actAs(users[4], "meanwhile");
@@ -258,7 +329,9 @@ describe("a move", () => {
     assert.equal(done.throttle, "");
     await mover.stop();
     [from, to] = [to, from];
-    await Promise.all(shards.map((shard) => cluster.sql(shard, "REVOKE SELECT ON ops.lag FROM doushard_mover@'%'; DROP DATABASE ops")));
+    await Promise.all(
+      shards.map((shard) => cluster.sql(shard, "REVOKE SELECT ON ops.lag FROM doushard_mover@'%'; DROP DATABASE ops")),
+    );
   });
 
   test("finds a row that is wrong at the taker and names it; when that does not end, it fails, and the slot stays", async () => {
@@ -269,7 +342,10 @@ describe("a move", () => {
     const move = await untilMove(cluster, from, slot, ["failed"]);
     await cluster.sql(to, "DROP TRIGGER spoil");
     await mover.stop();
-    assert.match(move.last_error, new RegExp(`rows of user differ on both sides, among them key \\[${users[0].id},null,null,null\\]`));
+    assert.match(
+      move.last_error,
+      new RegExp(`rows of user differ on both sides, among them key \\[${users[0].id},null,null,null\\]`),
+    );
     const now = await fenceOf(from);
     assert.ok(now.state === "owned" && now.epoch > before.epoch && move.flipped_at === 0, JSON.stringify([now, move]));
     assert.equal((await fenceOf(to)).state, "moved");
@@ -282,10 +358,19 @@ describe("a move", () => {
     /* The taker's fence is locked by somebody: being ready takes as long as that. */
     const holder = await open(to, `SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
     mover.go();
-    await until("the flip to be undone", async () => (await moveOf(cluster, from, slot)).throttle === "the flip took too long, and was undone");
+    await until(
+      "the flip to be undone",
+      async () => (await moveOf(cluster, from, slot)).throttle === "the flip took too long, and was undone",
+    );
     await actAs(users[5], "while nobody can flip");
-    const attempt = async () => (await cluster.sql(from, `SELECT term, phase, restarts FROM slot_move WHERE slot = ${slot}
-      ORDER BY move_id DESC LIMIT 1`))[0];
+    const attempt = async () =>
+      (
+        await cluster.sql(
+          from,
+          `SELECT term, phase, restarts FROM slot_move WHERE slot = ${slot}
+      ORDER BY move_id DESC LIMIT 1`,
+        )
+      )[0];
     const during = await attempt();
     assert.equal((await fenceOf(from)).state, "migrating");
     await holder.run("ROLLBACK");
@@ -293,8 +378,14 @@ describe("a move", () => {
     const { flips, last_error: error } = await untilMove(cluster, from, slot, ["done"]);
     await mover.stop();
     assert.ok(flips > 1 && error === "", `${flips} flips, ${error}`);
-    assert.deepEqual([during, await attempt()].map((row) => ({ ...row })),
-      [{ term: 1, phase: "flipping", restarts: 0 }, { term: 1, phase: "done", restarts: 0 }], "one claim, and nothing begun anew");
+    assert.deepEqual(
+      [during, await attempt()].map((row) => ({ ...row })),
+      [
+        { term: 1, phase: "flipping", restarts: 0 },
+        { term: 1, phase: "done", restarts: 0 },
+      ],
+      "one claim, and nothing begun anew",
+    );
     await actAs(users[6], "and afterwards");
     await agree();
     [from, to] = [to, from];
@@ -306,7 +397,10 @@ describe("a move", () => {
     await mover.stopped();
     const holder = await open(from, `SELECT 1 FROM slot_fence WHERE slot = ${slot} LOCK IN SHARE MODE`);
     mover.go();
-    await until("the mover to say so", async () => (await moveOf(cluster, from, slot)).throttle === "waiting for writes that keep the slot's fence");
+    await until(
+      "the mover to say so",
+      async () => (await moveOf(cluster, from, slot)).throttle === "waiting for writes that keep the slot's fence",
+    );
     await told(from, 1);
     await holder.run("ROLLBACK");
     await holder.end();
@@ -336,9 +430,20 @@ describe("a move", () => {
     const mover = Mover.start(cluster, { failpoint: "move_read:before:6,move_read:before:20" }); /* of some thirty */
     await cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`);
     await mover.stopped();
-    await cluster.sql(to, `INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${slot}, 'user', ${users[0].id}, ${users[0].id})`);
-    await until("a second to have passed since it told", async () => (await cluster.sql(from,
-      `SELECT claimed_until - 10000 < _now_ms() - 1000 AS is_due FROM slot_move WHERE active = ${slot}`))[0].is_due === 1);
+    await cluster.sql(
+      to,
+      `INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${slot}, 'user', ${users[0].id}, ${users[0].id})`,
+    );
+    await until(
+      "a second to have passed since it told",
+      async () =>
+        (
+          await cluster.sql(
+            from,
+            `SELECT claimed_until - 10000 < _now_ms() - 1000 AS is_due FROM slot_move WHERE active = ${slot}`,
+          )
+        )[0].is_due === 1,
+    );
     mover.go();
     await until("the mover to go on", () => !mover.isStopped, { everyMs: 1 });
     await mover.stopped();
@@ -376,9 +481,14 @@ describe("a move", () => {
       const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
       proxy.once(/move_claim/, action);
       await requestMove(cluster, slot, from, to);
-      const mover = Mover.start(cluster, { args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`] });
+      const mover = Mover.start(cluster, {
+        args: ["--lease-ms=600000", `--topology=${cluster.topology({ [from]: proxy.port })}`],
+      });
       await untilMove(cluster, from, slot, ["done"]);
-      const [{ term }] = await cluster.sql(from, `SELECT term FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`);
+      const [{ term }] = await cluster.sql(
+        from,
+        `SELECT term FROM slot_move WHERE slot = ${slot} ORDER BY move_id DESC LIMIT 1`,
+      );
       await mover.stop();
       await proxy.stop();
       assert.deepEqual([proxy.applied[action], term], [1, 2]);

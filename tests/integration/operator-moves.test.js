@@ -28,7 +28,14 @@ const run = (...args) => shardctl(args, { env });
 /** Status and the JSON objects of its lines. */
 const json = async (...args) => {
   const { status, out, err } = await run(...args, "--json");
-  return { status, err, lines: out.split("\n").filter(Boolean).map((line) => JSON.parse(line)) };
+  return {
+    status,
+    err,
+    lines: out
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line)),
+  };
 };
 const ok = async (...args) => {
   const { status, out, err } = await run(...args);
@@ -40,18 +47,30 @@ const ok = async (...args) => {
 function begin(...args) {
   const child = spawn(SHARDCTL, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const command = { child, out: "", err: "" };
-  child.stdout.on("data", (chunk) => { command.out += chunk; });
-  child.stderr.on("data", (chunk) => { command.err += chunk; });
-  command.ended = new Promise((done) => { child.once("close", (status, signal) => done(status ?? signal)); });
+  child.stdout.on("data", (chunk) => {
+    command.out += chunk;
+  });
+  child.stderr.on("data", (chunk) => {
+    command.err += chunk;
+  });
+  command.ended = new Promise((done) => {
+    child.once("close", (status, signal) => done(status ?? signal));
+  });
   return command;
 }
 
-const script = (name, ...args) => new Promise((done) => {
-  execFile(join(ROOT, "scripts", name), args, { env: { ...env, DOUSHARD_BUILD_DIR: buildDir() }, stdio: ["ignore"] },
-    (error, out, err) => done({ status: error?.code ?? 0, out, err }));
-});
+const script = (name, ...args) =>
+  new Promise((done) => {
+    execFile(
+      join(ROOT, "scripts", name),
+      args,
+      { env: { ...env, DOUSHARD_BUILD_DIR: buildDir() }, stdio: ["ignore"] },
+      (error, out, err) => done({ status: error?.code ?? 0, out, err }),
+    );
+  });
 
-const requests = async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM slot_move")).reduce((sum, { n }) => sum + n, 0);
+const requests = async () =>
+  (await cluster.sqlAll("SELECT COUNT(*) AS n FROM slot_move")).reduce((sum, { n }) => sum + n, 0);
 const ownerOf = async (slot) => (await owners(cluster)).get(slot);
 
 /* Give all slots of shard3 but LAST to shard1, as moves would have. */
@@ -59,8 +78,11 @@ async function leaveFew() {
   const range = `BETWEEN 682 AND ${LAST[0] - 1}`;
   await cluster.sqlAll(`UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard1' WHERE slot ${range};
     UPDATE slot_known SET epoch = 2, server = 'shard1' WHERE slot ${range}; DELETE FROM slot_seq WHERE slot ${range}`);
-  await cluster.sql("shard1", `UPDATE slot_fence SET state = 'owned' WHERE slot ${range};
-    INSERT INTO slot_seq (slot, last) SELECT slot, 0 FROM slot_fence WHERE slot ${range}`);
+  await cluster.sql(
+    "shard1",
+    `UPDATE slot_fence SET state = 'owned' WHERE slot ${range};
+    INSERT INTO slot_seq (slot, last) SELECT slot, 0 FROM slot_fence WHERE slot ${range}`,
+  );
   await cluster.sqlAll("CALL _slot_changed()");
 }
 
@@ -70,8 +92,12 @@ before(async () => {
   env = { ...serverEnvironment(), DOUSHARD_VAR: cluster.dir };
   await leaveFew();
   const at = Date.now() - 10000;
-  await plantVideos(cluster, [...FULL, LAST[0]].flatMap((slot) =>
-    Array.from({ length: ROWS }, (_, i) => ({ author: idOf(at, slot), at: at + i }))));
+  await plantVideos(
+    cluster,
+    [...FULL, LAST[0]].flatMap((slot) =>
+      Array.from({ length: ROWS }, (_, i) => ({ author: idOf(at, slot), at: at + i })),
+    ),
+  );
 });
 after(async () => {
   await mover?.stop();
@@ -79,34 +105,62 @@ after(async () => {
 });
 
 test("help teaches; what is typed wrongly is said, with status 2, and nothing is done", async () => {
-  const helps = [["status", /\[ERR\][^]*Exit status/], ["move", /--keep=TIME[^]*Ctrl-C[^]*Exit status/],
-    ["watch", /Exit status/], ["balance", /--parallel=N[^]*Exit status/], ["drain", /--threshold[^]*Exit status/],
-    ...["pause", "resume", "cancel", "rollback", "finish", "throttle"].map((wish) => [wish, /--dry-run[^]*Exit status/])];
-  await parallel(4, helps.map(([name, words]) => async () => {
-    const { status, out, err } = await run(name, "--help");
-    assert.deepEqual([status, err], [0, ""], name);
-    assert.match(out, new RegExp(`^usage: shardctl ${name}\\b[^]*\n${name}: `));
-    assert.match(out, words);
-  }));
+  const helps = [
+    ["status", /\[ERR\][^]*Exit status/],
+    ["move", /--keep=TIME[^]*Ctrl-C[^]*Exit status/],
+    ["watch", /Exit status/],
+    ["balance", /--parallel=N[^]*Exit status/],
+    ["drain", /--threshold[^]*Exit status/],
+    ...["pause", "resume", "cancel", "rollback", "finish", "throttle"].map((wish) => [
+      wish,
+      /--dry-run[^]*Exit status/,
+    ]),
+  ];
+  await parallel(
+    4,
+    helps.map(([name, words]) => async () => {
+      const { status, out, err } = await run(name, "--help");
+      assert.deepEqual([status, err], [0, ""], name);
+      assert.match(out, new RegExp(`^usage: shardctl ${name}\\b[^]*\n${name}: `));
+      assert.match(out, words);
+    }),
+  );
   const wrong = [
-    [["move"], /usage: shardctl move/], [["move", "17"], /--to=SHARD is missing/], [["move", "17", "18", "--to=shard2"], /usage/],
+    [["move"], /usage: shardctl move/],
+    [["move", "17"], /--to=SHARD is missing/],
+    [["move", "17", "18", "--to=shard2"], /usage/],
     [["move", "17", "--to=shard9"], /shard9: the topology names no such shard/],
-    ...["", "x", "17-", "20-10", "1,,2", "-1", "65536", "1,"].map((slots) =>
-      [["move", "--to=shard2", "--", slots], /slots are numbers from 0 to 65535/]),
-    ...["1", "1y", "h", "8d", "-1s", "1.5h"].map((keep) => [["move", "17", "--to=shard2", `--keep=${keep}`], /--keep: a time/]),
+    ...["", "x", "17-", "20-10", "1,,2", "-1", "65536", "1,"].map((slots) => [
+      ["move", "--to=shard2", "--", slots],
+      /slots are numbers from 0 to 65535/,
+    ]),
+    ...["1", "1y", "h", "8d", "-1s", "1.5h"].map((keep) => [
+      ["move", "17", "--to=shard2", `--keep=${keep}`],
+      /--keep: a time/,
+    ]),
     ...["fast", "1/h", "-1"].map((rate) => [["move", "17", "--to=shard2", `--rate=${rate}`], /--rate: rows a second/]),
     [["move", "17", "--to=shard2", "--by=rows"], /move takes no --by/],
-    [["throttle", "17"], /usage/], [["throttle", "17", "quick"], /quick: no rate/], [["pause", "x"], /slots are numbers/],
-    [["balance", "--parallel=0"], /1 to 64/], [["balance", "--by=weight"], /bytes, rows or load/], [["drain"], /usage/],
-    [["drain", "shard9"], /no such shard/], [["watch", "x"], /slots are numbers/], [["status", "x"], /usage/],
-    [["frobnicate"], /no such command/], [[], /no such command/],
+    [["throttle", "17"], /usage/],
+    [["throttle", "17", "quick"], /quick: no rate/],
+    [["pause", "x"], /slots are numbers/],
+    [["balance", "--parallel=0"], /1 to 64/],
+    [["balance", "--by=weight"], /bytes, rows or load/],
+    [["drain"], /usage/],
+    [["drain", "shard9"], /no such shard/],
+    [["watch", "x"], /slots are numbers/],
+    [["status", "x"], /usage/],
+    [["frobnicate"], /no such command/],
+    [[], /no such command/],
     [["move", "11", "--to=shard2"], /--yes does it where nobody can be asked/],
   ];
-  await parallel(4, wrong.map(([args, why]) => async () => {
-    const { status, err } = await run(...args);
-    assert.equal(status, 2, `${args.join(" ")}: ${err}`);
-    assert.match(err, why, args.join(" "));
-  }));
+  await parallel(
+    4,
+    wrong.map(([args, why]) => async () => {
+      const { status, err } = await run(...args);
+      assert.equal(status, 2, `${args.join(" ")}: ${err}`);
+      assert.match(err, why, args.join(" "));
+    }),
+  );
   assert.equal(await requests(), 0);
 });
 
@@ -114,15 +168,28 @@ test("status: every shard with its slots, and that all is well", async () => {
   const { status, out } = await run("status");
   assert.equal(status, 0, out);
   assert.match(out, /^shard1 +serves +up +\d+ .*\n^shard2 +serves +up +341 .*\n^shard3 +serves +up +3 /m);
-  assert.match(out, /^\[OK\] +3 of 3 shards answer\n\[OK\] +every slot has one owner, which answers\n\[OK\] +no move is under way$/m);
+  assert.match(
+    out,
+    /^\[OK\] +3 of 3 shards answer\n\[OK\] +every slot has one owner, which answers\n\[OK\] +no move is under way$/m,
+  );
   const [whole] = (await json("status")).lines;
-  assert.deepEqual(whole.shards.map(({ shard, state, slots }) => [shard, state, slots]),
-    [["shard1", "up", 680], ["shard2", "up", 341], ["shard3", "up", 3]]);
+  assert.deepEqual(
+    whole.shards.map(({ shard, state, slots }) => [shard, state, slots]),
+    [
+      ["shard1", "up", 680],
+      ["shard2", "up", 341],
+      ["shard3", "up", 3],
+    ],
+  );
   assert.deepEqual([whole.is_good, whole.moves], [true, []]);
 });
 
 test("status tells no shard what others know, which its account may not", async () => {
-  await Promise.all([1, 2, 3].map((n) => cluster.sql(`shard${n}`, `INSERT INTO slot_known (slot, epoch, server) VALUES (${5000 + n}, 3, '')`)));
+  await Promise.all(
+    [1, 2, 3].map((n) =>
+      cluster.sql(`shard${n}`, `INSERT INTO slot_known (slot, epoch, server) VALUES (${5000 + n}, 3, '')`),
+    ),
+  );
   const { status, err } = await run("status");
   assert.deepEqual([status, err], [0, ""]);
   assert.equal((await cluster.sqlAll("SELECT 1 AS x FROM slot_known WHERE slot > 5000")).length, 3);
@@ -130,17 +197,41 @@ test("status tells no shard what others know, which its account may not", async 
 });
 
 test("--dry-run says what would be done, and does nothing", async () => {
-  const { status, lines: [plan] } = await json("move", `${FULL[0]},${LAST[0]},400`, "--to=shard2", "--keep=30m", "--rate=5000/s", "--dry-run");
+  const {
+    status,
+    lines: [plan],
+  } = await json("move", `${FULL[0]},${LAST[0]},400`, "--to=shard2", "--keep=30m", "--rate=5000/s", "--dry-run");
   assert.equal(status, 0);
   assert.deepEqual([plan.to, plan.keep_ms, plan.rows_per_s, plan.is_good], ["shard2", 1800000, 5000, true]);
-  assert.deepEqual(plan.slots.map(({ slot, giver, taker, rows, is_there }) => [slot, giver, taker, rows, is_there]),
-    [[FULL[0], "shard1", "shard2", ROWS, false], [400, "shard2", "shard2", 0, true], [LAST[0], "shard3", "shard2", ROWS, false]]);
-  for (const words of [/slot 400 is on shard2 already/, /shard1 answers, is durable/, /shard2 answers/, /room|free/, /shard3 answers/])
-    assert.ok(plan.checks.some(({ text }) => words.test(text)), String(words));
-  assert.match(await ok("move", String(FULL[0]), "--to=shard2", "--dry-run"), /^slot 11 +shard1 -> shard2 +about 120 rows/m);
+  assert.deepEqual(
+    plan.slots.map(({ slot, giver, taker, rows, is_there }) => [slot, giver, taker, rows, is_there]),
+    [
+      [FULL[0], "shard1", "shard2", ROWS, false],
+      [400, "shard2", "shard2", 0, true],
+      [LAST[0], "shard3", "shard2", ROWS, false],
+    ],
+  );
+  for (const words of [
+    /slot 400 is on shard2 already/,
+    /shard1 answers, is durable/,
+    /shard2 answers/,
+    /room|free/,
+    /shard3 answers/,
+  ])
+    assert.ok(
+      plan.checks.some(({ text }) => words.test(text)),
+      String(words),
+    );
+  assert.match(
+    await ok("move", String(FULL[0]), "--to=shard2", "--dry-run"),
+    /^slot 11 +shard1 -> shard2 +about 120 rows/m,
+  );
   assert.match(await ok("balance", "--by=rows", "--dry-run"), /^ +1 +slot 1[1-4] +shard1 -> shard2/m);
   assert.match(await ok("drain", "shard3", "--dry-run"), /^ +3 +slot \d+ +shard3 -> /m);
-  for (const args of [["rebalance.sh", "--by=rows", "--dry-run"], ["drain-shard.sh", "shard3", "--dry-run"]])
+  for (const args of [
+    ["rebalance.sh", "--by=rows", "--dry-run"],
+    ["drain-shard.sh", "shard3", "--dry-run"],
+  ])
     assert.equal((await script(...args)).status, 0, args.join(" "));
   assert.equal(await requests(), 0);
 });
@@ -151,8 +242,14 @@ test("a shard that cannot take it is named, and nothing is asked for", async () 
     const { status, out } = await run("move", String(FULL[0]), "--to=shard2", "--yes");
     assert.equal(status, 1);
     assert.match(out, /^\[ERR\] +shard2 .*(durable|lose)/m);
-    const exempt = await run("move", String(FULL[0]), "--to=shard2", "--dry-run", `--topology=${cluster.topology({}, "shard2")}`,
-      `--password-file=${join(cluster.dir, "secrets", "admin_password")}`);
+    const exempt = await run(
+      "move",
+      String(FULL[0]),
+      "--to=shard2",
+      "--dry-run",
+      `--topology=${cluster.topology({}, "shard2")}`,
+      `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
+    );
     assert.equal(exempt.status, 0, exempt.out + exempt.err);
   } finally {
     await cluster.sql("shard2", "SET GLOBAL innodb_flush_log_at_trx_commit = 1");
@@ -179,16 +276,28 @@ test("wishes are written where the move was asked for; what cannot be is said", 
 
   assert.match(await ok("pause", "11", "--dry-run"), /^would write: slot 11/);
   assert.equal((await moveOf(cluster, "shard1", 11)).wish, "go");
-  for (const [args, wish] of [[["pause", "11"], "pause"], [["resume", "11"], "go"], [["pause", "11-12"], "pause"]]) {
+  for (const [args, wish] of [
+    [["pause", "11"], "pause"],
+    [["resume", "11"], "go"],
+    [["pause", "11-12"], "pause"],
+  ]) {
     assert.match(await ok(...args, "--yes"), /^written: slot 11 shard1 -> shard2: queued/m);
     assert.equal((await moveOf(cluster, "shard1", 11)).wish, wish);
   }
-  for (const [rate, rows] of [["5000/s", 5000], ["none", 0], ["600/min", 10], ["7", 7]]) {
+  for (const [rate, rows] of [
+    ["5000/s", 5000],
+    ["none", 0],
+    ["600/min", 10],
+    ["7", 7],
+  ]) {
     await ok("throttle", "all", rate, "--yes");
     assert.equal((await moveOf(cluster, "shard1", 21)).rows_per_s, rows, rate);
   }
-  for (const [args, why] of [[["rollback", "11"], /move \d+ is queued, not keeping/], [["finish", "11"], /is queued, not keeping/],
-    [["cancel", "500"], /slot 500: no move of it is under way/]]) {
+  for (const [args, why] of [
+    [["rollback", "11"], /move \d+ is queued, not keeping/],
+    [["finish", "11"], /is queued, not keeping/],
+    [["cancel", "500"], /slot 500: no move of it is under way/],
+  ]) {
     const { status, err } = await run(...args, "--yes");
     assert.equal(status, 1, args.join(" "));
     assert.match(err, why);
@@ -212,7 +321,10 @@ test("requests that no mover takes are an error of status; then a mover comes", 
   const watched = await run("watch");
   assert.equal(watched.status, 0, watched.out + watched.err);
   for (const slot of [11, 12]) {
-    assert.match(watched.out, new RegExp(`^slot ${slot} shard1 -> shard2: done, 120 rows, writes paused for .* ms, took `, "m"));
+    assert.match(
+      watched.out,
+      new RegExp(`^slot ${slot} shard1 -> shard2: done, 120 rows, writes paused for .* ms, took `, "m"),
+    );
     assert.equal(await ownerOf(slot), "shard2");
   }
   assert.match(await ok("watch"), /no move is under way/);
@@ -223,7 +335,10 @@ test("a SQL shell alone starts a move", async () => {
   assert.match(out, /move_id.*slot.*giver.*taker.*phase[^]*shard2[^]*shard1[^]*queued/);
   await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "CALL move_status()")));
   assert.equal(await ownerOf(11), "shard1");
-  assert.match(await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)").catch((error) => error.message), /not served by this shard/);
+  assert.match(
+    await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)").catch((error) => error.message),
+    /not served by this shard/,
+  );
 });
 
 test("move waits and says how it goes, as text and as JSON; rollback brings it back; finish ends it", async () => {
@@ -231,20 +346,29 @@ test("move waits and says how it goes, as text and as JSON; rollback brings it b
   mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
   const moving = begin("move", "13", "--to=shard2", "--keep=10m", "--yes", "--json");
   await mover.stopped();
-  const lines = () => moving.out.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+  const lines = () =>
+    moving.out
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
   await until("a line of the copy", () => lines().some(({ phase }) => phase === "copying"));
   mover.go();
   assert.equal(await moving.ended, 0, moving.err);
   const [plan, ...rows] = lines();
   assert.deepEqual([plan.to, plan.is_good], ["shard2", true]);
   const last = rows.at(-1);
-  assert.deepEqual([last.slot, last.giver, last.taker, last.phase, last.percent, last.rows_total, last.rows_copied, last.wish],
-    [13, "shard1", "shard2", "keeping", 100, ROWS, ROWS, "go"]);
+  assert.deepEqual(
+    [last.slot, last.giver, last.taker, last.phase, last.percent, last.rows_total, last.rows_copied, last.wish],
+    [13, "shard1", "shard2", "keeping", 100, ROWS, ROWS, "go"],
+  );
   assert.ok(last.pause_us > 0 && last.bytes_copied > 0 && last.eta_ms > 0 && last.eta_ms <= 600000);
   const copying = rows.find(({ phase }) => phase === "copying");
   assert.ok(copying.percent >= 0 && copying.percent <= 100 && copying.rows_total === ROWS);
 
-  assert.match(await ok("status"), /^shard1 .* 1\nshard2 [^]*^slot 13 shard1 -> shard2: keeping, .*can be rolled back for \d+ (min|s)$/m);
+  assert.match(
+    await ok("status"),
+    /^shard1 .* 1\nshard2 [^]*^slot 13 shard1 -> shard2: keeping, .*can be rolled back for \d+ (min|s)$/m,
+  );
   const held = await run("move", "13", "--to=shard3", "--yes");
   assert.equal(held.status, 1);
   assert.match(held.out, /not over \(shardctl finish, cancel\): slot 13/);
@@ -255,7 +379,10 @@ test("move waits and says how it goes, as text and as JSON; rollback brings it b
   assert.equal(await ownerOf(13), "shard1");
 
   const text = await ok("move", "13", "--to=shard2", "--yes");
-  assert.match(text, /^slot 13 +shard1 -> shard2 +about [^]*^slot 13 shard1 -> shard2: keeping, 120 rows.* can be rolled back for 59 min$/m);
+  assert.match(
+    text,
+    /^slot 13 +shard1 -> shard2 +about [^]*^slot 13 shard1 -> shard2: keeping, 120 rows.* can be rolled back for 59 min$/m,
+  );
   await ok("finish", "13", "--yes");
   assert.equal((await run("watch", "13")).status, 0);
   await untilMove(cluster, "shard1", 13, ["done"]);
@@ -284,14 +411,18 @@ test("a mover that ends gives back what it keeps; SIGHUP makes it read the topol
   await untilMove(cluster, "shard1", 21, ["keeping"]);
   const [giver, taker] = [await ownerOf(22), "shard3"];
   await requestMove(cluster, 22, giver, taker);
-  await until("the mover to miss shard3", async () => /no shard3 in its topology/.test((await moveOf(cluster, giver, 22)).last_error));
+  await until("the mover to miss shard3", async () =>
+    /no shard3 in its topology/.test((await moveOf(cluster, giver, 22)).last_error),
+  );
   writeFileSync(file, whole);
   mover.child.kill("SIGHUP");
   await untilMove(cluster, giver, 22, ["done"]);
   await untilMove(cluster, "shard1", 21, ["keeping"]);
   await mover.stop();
-  assert.deepEqual(await cluster.sql("shard1", "SELECT claimed_until FROM slot_move WHERE slot = 21 AND active IS NOT NULL"),
-    [{ claimed_until: 0 }]);
+  assert.deepEqual(
+    await cluster.sql("shard1", "SELECT claimed_until FROM slot_move WHERE slot = 21 AND active IS NOT NULL"),
+    [{ claimed_until: 0 }],
+  );
   mover = Mover.start(cluster);
   await ok("rollback", "21", "--yes");
   assert.equal((await run("watch", "21")).status, 0);
@@ -355,8 +486,12 @@ test("add looks at a server, and makes it a shard", async () => {
   const { socket, port } = cluster.shard("shard3");
   /* A list without it; what else is to be is said of it, too. */
   const list = join(cluster.dir, "two.conf");
-  writeFileSync(list, `servers = (${["shard1", "shard2"].map((name) => ` { name = "${name}"; socket = "${cluster.shard(name).socket}"; }`).join(",")} );`);
-  const add = (...args) => run("add", ...args, `--topology=${list}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`);
+  writeFileSync(
+    list,
+    `servers = (${["shard1", "shard2"].map((name) => ` { name = "${name}"; socket = "${cluster.shard(name).socket}"; }`).join(",")} );`,
+  );
+  const add = (...args) =>
+    run("add", ...args, `--topology=${list}`, `--password-file=${join(cluster.dir, "secrets", "admin_password")}`);
   const place = `--socket=${socket}`;
   for (const [args, status, words] of [
     [["shard3", place, "--dry-run"], 0, /could be a shard\. In topology.conf[^]*{ name = "shard3"; socket = ".*"; }/],
@@ -365,7 +500,9 @@ test("add looks at a server, and makes it a shard", async () => {
     [["shard1", place, "--yes"], 1, /^\[ERR\] +the topology has shard1 somewhere else/m],
     [["shard3", `--socket=${cluster.shard("shard1").socket}`], 1, /^\[ERR\] +.*another name for this address: shard1/m],
     [["shard3", `${place}.gone`, "--yes"], 1, /^\[ERR\] +it does not answer/m],
-    [["Shard3", place], 2, /a name is/], [["shard3"], 2, /numeric address/], [["shard3", place, "--port=1"], 2, /either --socket/],
+    [["Shard3", place], 2, /a name is/],
+    [["shard3"], 2, /numeric address/],
+    [["shard3", place, "--port=1"], 2, /either --socket/],
   ]) {
     const { status: is, out, err } = await add(...args);
     assert.equal(is, status, `${args}: ${out}${err}`);
@@ -377,18 +514,37 @@ test("add looks at a server, and makes it a shard", async () => {
     await cluster.sql(shard, back);
     const { checks, is_done: done } = JSON.parse(out);
     assert.deepEqual([status, done], [1, false], out);
-    assert.ok(checks.some(({ verdict, text }) => verdict === "ERR" && words.test(text)), out);
+    assert.ok(
+      checks.some(({ verdict, text }) => verdict === "ERR" && words.test(text)),
+      out,
+    );
   };
-  await wrong("shard3", "SET GLOBAL innodb_flush_log_at_trx_commit = 2", "SET GLOBAL innodb_flush_log_at_trx_commit = 1", /may lose acknowledged writes/);
-  await wrong("shard3", "INSERT INTO slot_fence (slot, epoch, state, server) VALUES (4000, 1, 'owned', 'shard3'); CALL _slot_changed()",
-    "DELETE FROM slot_fence WHERE slot = 4000; CALL _slot_changed()", /it has 1 slots already/);
-  await wrong("shard1", "INSERT INTO slot_known (slot, epoch, server) VALUES (4000, 1, 'shard3')", "DELETE FROM slot_known WHERE slot = 4000",
-    /others know of 1 slots of a shard with this name/);
+  await wrong(
+    "shard3",
+    "SET GLOBAL innodb_flush_log_at_trx_commit = 2",
+    "SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+    /may lose acknowledged writes/,
+  );
+  await wrong(
+    "shard3",
+    "INSERT INTO slot_fence (slot, epoch, state, server) VALUES (4000, 1, 'owned', 'shard3'); CALL _slot_changed()",
+    "DELETE FROM slot_fence WHERE slot = 4000; CALL _slot_changed()",
+    /it has 1 slots already/,
+  );
+  await wrong(
+    "shard1",
+    "INSERT INTO slot_known (slot, epoch, server) VALUES (4000, 1, 'shard3')",
+    "DELETE FROM slot_known WHERE slot = 4000",
+    /others know of 1 slots of a shard with this name/,
+  );
   await cluster.sql("shard3", "DELETE FROM shard_self");
   const { status, out, err } = await add("shard3", place, "--yes", "--json");
   assert.equal(status, 0, out + err);
   assert.equal(JSON.parse(out).is_done, true);
-  assert.deepEqual((await cluster.sql("shard3", "SELECT name FROM shard_self")).map(({ name }) => name), ["shard3"]);
+  assert.deepEqual(
+    (await cluster.sql("shard3", "SELECT name FROM shard_self")).map(({ name }) => name),
+    ["shard3"],
+  );
 });
 
 test("status names what is wrong: a dispute, a shard that is paused or down, a move that failed", async () => {
@@ -399,7 +555,10 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
   await ok("call", "shard_resume()", "--shard=shard2");
   const slot = 5;
   assert.equal(await ownerOf(slot), "shard1");
-  await cluster.sql("shard3", `UPDATE slot_fence SET state = 'owned', server = 'shard3' WHERE slot = ${slot}; CALL _slot_changed()`);
+  await cluster.sql(
+    "shard3",
+    `UPDATE slot_fence SET state = 'owned', server = 'shard3' WHERE slot = ${slot}; CALL _slot_changed()`,
+  );
   const disputed = await run("status");
   assert.equal(disputed.status, 1);
   assert.match(disputed.out, /^\[ERR\] +slot 5: shard[13] and shard[13] claim it at epoch 1.*slot_settle\(5/m);
@@ -414,7 +573,10 @@ test("status names what is wrong: a dispute, a shard that is paused or down, a m
   await cluster.demo("kill", "shard2");
   const down = await run("status");
   assert.equal(down.status, 1);
-  assert.match(down.out, /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m);
+  assert.match(
+    down.out,
+    /^shard2 +\S+ +down .*\n[^]*^\[ERR\] +shard2 is not in use: .+\n[^]*^\[ERR\] +\d+ slots are not served/m,
+  );
   const away = await run("move", "5", "--to=shard2", "--yes");
   assert.equal(away.status, 1);
   assert.match(away.out, /^\[ERR\] +shard2 is not in use/m);

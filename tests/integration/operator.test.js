@@ -26,10 +26,14 @@ const run = (args, { cwd = dir, env = {} } = {}) => shardctl(args, { cwd, env: {
 const call = (...args) => run(["call", ...args]);
 
 /** The tables of an answer: [[{column: cell}]], cells are apart by two blanks or more. */
-const tables = (out) => out.trim().split("\n\n").map((text) => {
-  const [names, ...lines] = text.split("\n").map((line) => line.split(/ {2,}/));
-  return lines.map((cells) => Object.fromEntries(names.map((name, i) => [name, cells[i]])));
-});
+const tables = (out) =>
+  out
+    .trim()
+    .split("\n\n")
+    .map((text) => {
+      const [names, ...lines] = text.split("\n").map((line) => line.split(/ {2,}/));
+      return lines.map((cells) => Object.fromEntries(names.map((name, i) => [name, cells[i]])));
+    });
 
 before(async () => {
   assert.ok(existsSync(SHARDCTL), `${SHARDCTL} is not built: make ${SHARDCTL}`);
@@ -48,8 +52,15 @@ test("says how it is used", async () => {
   const help = await call("--help");
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl call STATEMENT[^]*on every shard[^]*Exit status/);
-  for (const args of [["call"], ["call", "a", "b"], ["call", "slot_map()", "--json"], ["call", "x()", "--output=x"],
-    ["call", "x()", "--checkpoint=x"], ["export", "1", "--shard=shard1"], ["audit", "x"]])
+  for (const args of [
+    ["call"],
+    ["call", "a", "b"],
+    ["call", "slot_map()", "--json"],
+    ["call", "x()", "--output=x"],
+    ["call", "x()", "--checkpoint=x"],
+    ["export", "1", "--shard=shard1"],
+    ["audit", "x"],
+  ])
     assert.equal((await run(args)).status, 2, args.join(" "));
   const misuse = await call("x()", "--output=x");
   assert.deepEqual([misuse.out, misuse.err.split("\n")[0]], ["", "shardctl: call takes no --output"]);
@@ -65,13 +76,23 @@ test("one CALL on every shard, one table, no option in a directory with a demo c
     const { status, out, err } = await call(statement);
     assert.deepEqual([status, err], [0, ""], statement);
     const [rows] = tables(out);
-    assert.deepEqual(rows.map(({ shard, server, slots, served }) => [shard, server, slots, served]),
-      [["shard1", "shard1", "512", "512"], ["shard2", "shard2", "512", "512"]]);
+    assert.deepEqual(
+      rows.map(({ shard, server, slots, served }) => [shard, server, slots, served]),
+      [
+        ["shard1", "shard1", "512", "512"],
+        ["shard2", "shard2", "512", "512"],
+      ],
+    );
     assert.equal(out.split("\n").length, 4);
   }
   const found = await call(`user_find('${user.name}')`);
-  const codes = tables(found.out)[0].map(({ code, user_id: id }) => [code, id]).sort();
-  assert.deepEqual(codes, [["moved", "NULL"], ["ok", String(user.id)]]);
+  const codes = tables(found.out)[0]
+    .map(({ code, user_id: id }) => [code, id])
+    .sort();
+  assert.deepEqual(codes, [
+    ["moved", "NULL"],
+    ["ok", String(user.id)],
+  ]);
 
   const elsewhere = { cwd: tmpdir(), env: { DOUSHARD_VAR: cluster.dir } };
   assert.equal((await run(["call", "shard_status()"], elsewhere)).status, 0);
@@ -84,7 +105,10 @@ test("one CALL on every shard, one table, no option in a directory with a demo c
 
 test("one shard alone; several result sets; texts that would break a line", async () => {
   const { out } = await call("shard_status()", "--shard=shard2");
-  assert.deepEqual(tables(out)[0].map(({ shard }) => shard), ["shard2"]);
+  assert.deepEqual(
+    tables(out)[0].map(({ shard }) => shard),
+    ["shard2"],
+  );
   const feed = await call("feed_list(0, 1)");
   assert.equal(feed.status, 0);
   assert.ok(feed.out.trim().split("\n\n").length > 1, feed.out);
@@ -123,7 +147,10 @@ test("a shard that is paused under load: busy, never an error; the feed says par
     // What an earlier pause was for is known until the next look.
     await until("/readyz to say why", async () => {
       const answer = await fetch(`${cluster.server.adminUrl}/readyz`);
-      return /\[-\]shard shard2 is paused by doushard_admin@[^:]*: a new disk\n/.test(await answer.text()) && answer.status === 503;
+      return (
+        /\[-\]shard shard2 is paused by doushard_admin@[^:]*: a new disk\n/.test(await answer.text()) &&
+        answer.status === 503
+      );
     });
     const feed = await api.feed();
     assert.deepEqual([feed.status_code, feed.partial, feed.video_list.length], [CODE.OK, true, 0]);
@@ -138,9 +165,14 @@ test("a shard that is paused under load: busy, never an error; the feed says par
     await Promise.all(loads);
   }
   assert.deepEqual([...said.shard1], [CODE.OK]);
-  assert.deepEqual([...said.shard2].filter((code) => code !== CODE.OK && code !== CODE.BUSY), []);
+  assert.deepEqual(
+    [...said.shard2].filter((code) => code !== CODE.OK && code !== CODE.BUSY),
+    [],
+  );
   assert.equal((await api.like(there.token, video.id, 1)).status_code, CODE.OK);
-  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+  await until("an empty outbox", async () =>
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
   const audit = await run(["audit"]);
   assert.deepEqual([audit.status, audit.out], [0, ""]);
 });
@@ -160,6 +192,9 @@ test("a refusal and a shard that is down: the others answer, and who did not is 
   await cluster.demo("kill", "shard1");
   const { status, out, err } = await call("shard_status()");
   assert.equal(status, 1);
-  assert.deepEqual(tables(out)[0].map(({ shard }) => shard), ["shard2"]);
+  assert.deepEqual(
+    tables(out)[0].map(({ shard }) => shard),
+    ["shard2"],
+  );
   assert.match(err, /^shardctl: shard1: /);
 });

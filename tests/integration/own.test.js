@@ -28,7 +28,8 @@ const must = async (answer, what) => {
   return json;
 };
 const ctl = (...args) => shardctl(args, { env: cluster.env });
-const drained = () => until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
+const drained = () =>
+  until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
 
 /** Everything adds up on all shards. */
 async function clean() {
@@ -110,16 +111,28 @@ describe("a user", () => {
   /* What he has is shown to the fan, by his server and by one that knows of no promotion. */
   async function shown(by) {
     const { user } = await must(by.user(fan.token, star.id));
-    assert.deepEqual([user.work_count, user.is_follow, user.follow_count, user.follower_count], [videos.length, true, 1, 1]);
+    assert.deepEqual(
+      [user.work_count, user.is_follow, user.follow_count, user.follower_count],
+      [videos.length, true, 1, 1],
+    );
     const ids = videos.map(({ id }) => id).reverse();
     const { video_list } = await must(by.list({ user_id: star.id, token: fan.token }));
-    assert.deepEqual(video_list.map(({ id }) => id), ids);
+    assert.deepEqual(
+      video_list.map(({ id }) => id),
+      ids,
+    );
     const feed = (await must(by.feed({ token: fan.token }))).video_list;
-    assert.deepEqual(feed.filter(({ author }) => author.id === star.id).map(({ id }) => id), ids);
+    assert.deepEqual(
+      feed.filter(({ author }) => author.id === star.id).map(({ id }) => id),
+      ids,
+    );
     const liked = (await must(by.favorites({ user_id: fan.id, token: fan.token }))).video_list.map(({ id }) => id);
     assert.deepEqual(liked.sort(), [...ids].sort());
     for (const kind of ["follow", "follower"])
-      assert.deepEqual((await must(by.relations(kind, { user_id: fan.id, token: fan.token }))).user_list.map(({ id }) => id), [star.id]);
+      assert.deepEqual(
+        (await must(by.relations(kind, { user_id: fan.id, token: fan.token }))).user_list.map(({ id }) => id),
+        [star.id],
+      );
   }
 
   /* The fan's and the star's own writes about the video of every stage. */
@@ -132,7 +145,10 @@ describe("a user", () => {
       const { comment: gone } = await must(api.comment(star.token, id, `${text}, soon gone`), text);
       await must(api.uncomment(star.token, id, gone.id), text);
       const { comment_list } = await must(api.comments({ video_id: id, token: star.token }));
-      assert.ok(comment_list.some((c) => c.id === comment.id && c.content === text) && !comment_list.some((c) => c.id === gone.id));
+      assert.ok(
+        comment_list.some((c) => c.id === comment.id && c.content === text) &&
+          !comment_list.some((c) => c.id === gone.id),
+      );
     }
     await must(api.like(star.token, fanVideo, 2));
     await must(api.like(star.token, fanVideo));
@@ -146,12 +162,25 @@ describe("a user", () => {
 
   /* What he does with his account. */
   async function account(stage) {
-    const { json } = await api.send("POST", "/douyin/user/profile/", { multipart: [["signature", stage], ["token", star.token]] });
+    const { json } = await api.send("POST", "/douyin/user/profile/", {
+      multipart: [
+        ["signature", stage],
+        ["token", star.token],
+      ],
+    });
     await must(json, "profile");
     assert.equal((await must(api.user(star.token, star.id))).user.signature, stage);
     const password = `${stage} staple`;
-    const changed = await must((await api.post("/douyin/user/password/",
-      { token: star.token, old_password: star.password, new_password: password })).json, "password");
+    const changed = await must(
+      (
+        await api.post("/douyin/user/password/", {
+          token: star.token,
+          old_password: star.password,
+          new_password: password,
+        })
+      ).json,
+      "password",
+    );
     assert.equal((await api.login(star.name, star.password)).status_code, CODE.LOGIN);
     star.password = password;
     star.token = changed.token ?? star.token;
@@ -191,17 +220,36 @@ describe("a user", () => {
     assert.equal(status, 0, err);
     const document = JSON.parse(out);
     assert.equal(document.profile.signature, stage);
-    assert.deepEqual(document.videos.filter(({ state }) => state === "live").map(({ video_id }) => video_id), videos.map(({ id }) => id));
-    for (const { text } of comments) assert.ok(document.comments.some((c) => c.text === text), text);
+    assert.deepEqual(
+      document.videos.filter(({ state }) => state === "live").map(({ video_id }) => video_id),
+      videos.map(({ id }) => id),
+    );
+    for (const { text } of comments)
+      assert.ok(
+        document.comments.some((c) => c.text === text),
+        text,
+      );
     assert.equal(document.messages.length, 2 * comments.length);
   }
 
   const stages = {
-    "before": async () => [home, slotOfId(star.id)],
-    "in his own slot": async (meanwhile) => { own = await promote(star, home, meanwhile); return [home, own]; },
-    "on another shard": async (meanwhile) => { await move(own, home, other, meanwhile); return [other, own]; },
-    "on his shard again": async (meanwhile) => { await move(own, other, home, meanwhile); return [home, own]; },
-    "back": async (meanwhile) => { await demote(star, home, own, meanwhile); return [home, slotOfId(star.id)]; },
+    before: async () => [home, slotOfId(star.id)],
+    "in his own slot": async (meanwhile) => {
+      own = await promote(star, home, meanwhile);
+      return [home, own];
+    },
+    "on another shard": async (meanwhile) => {
+      await move(own, home, other, meanwhile);
+      return [other, own];
+    },
+    "on his shard again": async (meanwhile) => {
+      await move(own, other, home, meanwhile);
+      return [home, own];
+    },
+    back: async (meanwhile) => {
+      await demote(star, home, own, meanwhile);
+      return [home, slotOfId(star.id)];
+    },
   };
   for (const [stage, go] of Object.entries(stages)) {
     test(`${stage}: everything of his is there`, async () => {
@@ -232,7 +280,10 @@ describe("a user", () => {
     own = await promote(star, home);
     await move(own, home, other);
     await operate(`user_erase(${star.id})`);
-    await until("the job to end", async () => (await cluster.sqlAll("SELECT 1 AS x FROM job WHERE kind = 'user_erase'")).length === 0);
+    await until(
+      "the job to end",
+      async () => (await cluster.sqlAll("SELECT 1 AS x FROM job WHERE kind = 'user_erase'")).length === 0,
+    );
     await clean();
     assert.notEqual((await api.login(star.name, star.password)).status_code, CODE.OK);
     assert.equal((await api.user(fan.token, star.id)).status_code, CODE.NO_USER);
@@ -248,17 +299,34 @@ describe("users whose shard loses its data", () => {
   const OTHER = "shard1";
   const stars = {}; /* by what has become of them: {id, token, name, videos, own} */
   let fan;
-  const script = (...args) => new Promise((done, failed) => {
-    const child = spawn(join(ROOT, "scripts", "restore-shard.sh"), [`--topology=${cluster.files.topology}`,
-      `--defaults-file=${cluster.files.root_cnf}`, `--shard=${HOME}`, `--passwords=${join(cluster.dir, "secrets")}`, "--yes", ...args],
-    { stdio: ["ignore", "pipe", "pipe"], env: cluster.env });
-    let out = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { out += chunk; });
-    child.on("error", failed);
-    child.on("close", (status) => done({ status, out }));
-  });
-  const ready = () => until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
-  const start = async () => { await cluster.demo("start", HOME); cluster.readEndpoints(); };
+  const script = (...args) =>
+    new Promise((done, failed) => {
+      const child = spawn(
+        join(ROOT, "scripts", "restore-shard.sh"),
+        [
+          `--topology=${cluster.files.topology}`,
+          `--defaults-file=${cluster.files.root_cnf}`,
+          `--shard=${HOME}`,
+          `--passwords=${join(cluster.dir, "secrets")}`,
+          "--yes",
+          ...args,
+        ],
+        { stdio: ["ignore", "pipe", "pipe"], env: cluster.env },
+      );
+      let out = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.on("data", (chunk) => {
+          out += chunk;
+        });
+      child.on("error", failed);
+      child.on("close", (status) => done({ status, out }));
+    });
+  const ready = () =>
+    until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
+  const start = async () => {
+    await cluster.demo("start", HOME);
+    cluster.readEndpoints();
+  };
 
   async function upload(star) {
     await must(api.publish(star.token, uniqueClip()), "upload");
@@ -268,19 +336,32 @@ describe("users whose shard loses its data", () => {
   }
 
   /* Versions of all users, as they are answered. */
-  const versions = async () => new Map((await cluster.sqlAll(`SELECT user_id AS id, GREATEST(u.ver, f.epoch << 33) AS ver
-    FROM user AS u JOIN slot_fence AS f USING (slot) WHERE f.state IN ('owned', 'migrating')`)).map(({ id, ver }) => [id, BigInt(ver)]));
+  const versions = async () =>
+    new Map(
+      (
+        await cluster.sqlAll(`SELECT user_id AS id, GREATEST(u.ver, f.epoch << 33) AS ver
+    FROM user AS u JOIN slot_fence AS f USING (slot) WHERE f.state IN ('owned', 'migrating')`)
+      ).map(({ id, ver }) => [id, BigInt(ver)]),
+    );
 
   /* Where rows of USER and his videos are that a shard would serve, whatever leads there. */
-  const placesOf = async (star) => (await cluster.sqlAll(`SELECT DISTINCT slot FROM (SELECT slot FROM user WHERE user_id = ${star.id}
+  const placesOf = async (star) =>
+    (
+      await cluster.sqlAll(`SELECT DISTINCT slot FROM (SELECT slot FROM user WHERE user_id = ${star.id}
     UNION SELECT slot FROM video WHERE author_id = ${star.id}) AS t JOIN slot_fence AS f USING (slot)
-    WHERE f.state IN ('owned', 'migrating')`)).map(({ shard, slot }) => `${shard} ${slot}`);
+    WHERE f.state IN ('owned', 'migrating')`)
+    ).map(({ shard, slot }) => `${shard} ${slot}`);
 
   test("are there once afterwards, however old it is beside their promotion", async () => {
     fan = await api.register(nameOn(OTHER, owner));
     for (const what of ["promoted since", "promoted and gone since", "gone since", "demoted since"])
-      stars[what] = { ...await api.register(nameOn(HOME, owner)), videos: [] };
-    const { "promoted since": first, "promoted and gone since": second, "gone since": third, "demoted since": fourth } = stars;
+      stars[what] = { ...(await api.register(nameOn(HOME, owner))), videos: [] };
+    const {
+      "promoted since": first,
+      "promoted and gone since": second,
+      "gone since": third,
+      "demoted since": fourth,
+    } = stars;
     assert.equal(new Set(Object.values(stars).map(({ id }) => slotOfId(id))).size, 4, "slots of their own ids");
     for (const star of [first, second, third, fourth]) {
       await upload(star);
@@ -308,7 +389,9 @@ describe("users whose shard loses its data", () => {
     rmSync(data, { recursive: true });
     cpSync(join(cluster.dir, "old"), data, { recursive: true, preserveTimestamps: true });
     if (process.geteuid() === 0)
-      await new Promise((done) => { spawn("chown", ["-R", `--reference=${join(data, "..", "tmp")}`, data], { stdio: "ignore" }).on("close", done); });
+      await new Promise((done) => {
+        spawn("chown", ["-R", `--reference=${join(data, "..", "tmp")}`, data], { stdio: "ignore" }).on("close", done);
+      });
     await start();
     const { status, out } = await script("--in-place");
     assert.equal(status, 0, out);
@@ -319,15 +402,23 @@ describe("users whose shard loses its data", () => {
     assert.deepEqual(await cluster.sql(HOME, "SELECT * FROM owner_home ORDER BY owner_id"), before);
     const done = await ctl("verify", `--shard=${HOME}`, "--yes");
     assert.equal(done.status, 0, done.out + done.err);
-    assert.equal(/: (\d+) forwarding entries brought back/.exec(done.out)[1], /: (\d+) forwarding entries are missing/.exec(dry.out)[1]);
+    assert.equal(
+      /: (\d+) forwarding entries brought back/.exec(done.out)[1],
+      /: (\d+) forwarding entries are missing/.exec(dry.out)[1],
+    );
     await ready();
 
     for (const star of [first, fourth]) star.videos.pop(); /* lost with the shard */
-    const places = { "promoted since": `${HOME} ${slotOfId(first.id)}`, "promoted and gone since": `${OTHER} ${second.own}`,
-      "gone since": `${OTHER} ${third.own}`, "demoted since": `${HOME} ${fourth.own}` };
+    const places = {
+      "promoted since": `${HOME} ${slotOfId(first.id)}`,
+      "promoted and gone since": `${OTHER} ${second.own}`,
+      "gone since": `${OTHER} ${third.own}`,
+      "demoted since": `${HOME} ${fourth.own}`,
+    };
     for (const [what, star] of Object.entries(stars)) assert.deepEqual(await placesOf(star), [places[what]], what);
     const now = await versions();
-    for (const [id, ver] of wanted) assert.ok(now.get(id) >= ver, `versions of ${id} run backwards: ${ver}, ${now.get(id)}`);
+    for (const [id, ver] of wanted)
+      assert.ok(now.get(id) >= ver, `versions of ${id} run backwards: ${ver}, ${now.get(id)}`);
 
     const fresh = await (await cluster.addServer(UPLOADS)).start();
     try {
@@ -335,9 +426,17 @@ describe("users whose shard loses its data", () => {
         for (const [what, star] of Object.entries(stars)) {
           const { token } = await must(by.login(star.name, star.password), what);
           const { video_list } = await must(by.list({ user_id: star.id, token }), what);
-          assert.deepEqual(video_list.map(({ id }) => id), [...star.videos].reverse(), what);
+          assert.deepEqual(
+            video_list.map(({ id }) => id),
+            [...star.videos].reverse(),
+            what,
+          );
           const feed = (await must(by.feed({ token }))).video_list.filter(({ author }) => author.id === star.id);
-          assert.deepEqual(feed.map(({ id }) => id), [...star.videos].reverse(), what);
+          assert.deepEqual(
+            feed.map(({ id }) => id),
+            [...star.videos].reverse(),
+            what,
+          );
           for (const id of star.videos) {
             await must(by.like(fan.token, id, 2), what);
             await must(by.like(fan.token, id), what);
@@ -352,7 +451,7 @@ describe("users whose shard loses its data", () => {
     await clean();
     assert.match(out, /own slots: 1 are over/);
     assert.match(done.out, /own slots: \d+ forwarding entries brought back, 0 removed, \d+ old rows removed/);
-    assert.ok(await promote(first, HOME) > Math.max(...Object.values(stars).map((star) => star.own)), "a new number");
+    assert.ok((await promote(first, HOME)) > Math.max(...Object.values(stars).map((star) => star.own)), "a new number");
     await demote(fourth, HOME, fourth.own);
     for (const star of Object.values(stars)) await upload(star);
     await clean();

@@ -32,17 +32,37 @@ before(async () => {
 after(() => cluster?.down());
 
 test("say how they are used", async () => {
-  for (const [name, words] of [["plan", /--capacity=[^]*Exit status/], ["hot", /--limit=[^]*Exit status/],
-    ["where", /shardctl where ID\|NAME[^]*Exit status/]]) {
+  for (const [name, words] of [
+    ["plan", /--capacity=[^]*Exit status/],
+    ["hot", /--limit=[^]*Exit status/],
+    ["where", /shardctl where ID\|NAME[^]*Exit status/],
+  ]) {
     const help = await run(name, "--help");
     assert.deepEqual([help.status, help.err], [0, ""]);
     assert.match(help.out, words);
   }
-  for (const args of [["plan", "x"], ["plan", "--shard=shard1"], ["hot", "--by=load"], ["where"], ["where", "a", "b"],
-    ["plan", "--by=weight"], ["plan", "--threshold=0"], ["plan", "--threshold=x"], ["plan", "--floor=-1"], ["plan", "--floor=x"], ["plan", "--limit=0"],
-    ["plan", "--weights=shard1"], ["plan", "--weights=shard1=-1"], ["plan", "--weights=shard9=1"],
-    ["plan", "--capacity=shard1=5X"], ["plan", "--capacity=shard1="], ["plan", "--drain=shard1=3"],
-    ["plan", "--drain=shard1,shard2"], ["hot", "--limit=1001"], ["where", "x".repeat(129)]]) {
+  for (const args of [
+    ["plan", "x"],
+    ["plan", "--shard=shard1"],
+    ["hot", "--by=load"],
+    ["where"],
+    ["where", "a", "b"],
+    ["plan", "--by=weight"],
+    ["plan", "--threshold=0"],
+    ["plan", "--threshold=x"],
+    ["plan", "--floor=-1"],
+    ["plan", "--floor=x"],
+    ["plan", "--limit=0"],
+    ["plan", "--weights=shard1"],
+    ["plan", "--weights=shard1=-1"],
+    ["plan", "--weights=shard9=1"],
+    ["plan", "--capacity=shard1=5X"],
+    ["plan", "--capacity=shard1="],
+    ["plan", "--drain=shard1=3"],
+    ["plan", "--drain=shard1,shard2"],
+    ["hot", "--limit=1001"],
+    ["where", "x".repeat(129)],
+  ]) {
     const answer = await run(...args);
     assert.deepEqual([answer.status, answer.out], [2, ""], args.join(" "));
     assert.match(answer.err, /^shardctl|^usage/, args.join(" "));
@@ -55,8 +75,7 @@ test("what a server was asked for is known to the shard, by slot and by owner", 
   const [video] = await plantVideos(cluster, [{ author: user.id, at: Date.now() }]);
   assert.equal((await run("call", `user_repair(${user.id})`)).status, 0);
   const like = async () => {
-    for (let i = 0; i < 40; i++)
-      assert.equal((await api.like(fan.token, video.id, 1 + (i % 2))).status_code, CODE.OK);
+    for (let i = 0; i < 40; i++) assert.equal((await api.like(fan.token, video.id, 1 + (i % 2))).status_code, CODE.OK);
   };
   const found = await until("the video among the dearest", async () => {
     await like();
@@ -66,16 +85,24 @@ test("what a server was asked for is known to the shard, by slot and by owner", 
     return seen && [seen, hot];
   });
   const [seen, hot] = found;
-  assert.deepEqual([seen.kind, seen.user_id, seen.slot, seen.shard],
-    ["video", user.id, slotOfId(video.id), owner.get(slotOfId(video.id))]);
+  assert.deepEqual(
+    [seen.kind, seen.user_id, seen.slot, seen.shard],
+    ["video", user.id, slotOfId(video.id), owner.get(slotOfId(video.id))],
+  );
   assert.ok(seen.operations_per_s > 0 && seen.busy_ms_per_s > 0);
   const slot = hot.slots.find(({ slot: number }) => number === seen.slot);
   assert.ok(slot.operations_per_s > 0 && slot.busy_ms_per_s > 0);
   assert.ok(hot.busy_ms_per_s >= slot.busy_ms_per_s);
-  assert.deepEqual(hot.slots.map(({ busy_ms_per_s: ms }) => ms), hot.slots.map(({ busy_ms_per_s: ms }) => ms).sort((a, b) => b - a));
+  assert.deepEqual(
+    hot.slots.map(({ busy_ms_per_s: ms }) => ms),
+    hot.slots.map(({ busy_ms_per_s: ms }) => ms).sort((a, b) => b - a),
+  );
   assert.equal((await json("hot", "--limit=1")).slots.length, 1);
   const text = await run("hot");
-  assert.match(text.out, new RegExp(`SHARD +SLOT +OPS/S[^]*SHARE[^]*${seen.shard} +${seen.slot} +video +${video.id} +${user.id} `));
+  assert.match(
+    text.out,
+    new RegExp(`SHARD +SLOT +OPS/S[^]*SHARE[^]*${seen.shard} +${seen.slot} +video +${video.id} +${user.id} `),
+  );
 });
 
 test("where somebody is, by id and by name", async () => {
@@ -118,7 +145,10 @@ test("a plan by rows, bytes and load, and carried out by hand: then nothing need
   const plan = await json("plan", "--by=rows");
   assert.deepEqual([plan.status, plan.err, plan.unmeasured, plan.undrained], [1, "", 0, 0]);
   assert.ok(plan.imbalance_before > 1.3 && plan.imbalance_after < plan.imbalance_before, JSON.stringify(plan));
-  assert.deepEqual(plan.shards.map(({ shard }) => shard), ["shard1", "shard2"]);
+  assert.deepEqual(
+    plan.shards.map(({ shard }) => shard),
+    ["shard1", "shard2"],
+  );
   let last = plan.imbalance_before;
   for (const move of plan.moves) {
     assert.deepEqual([move.from, move.to, owner.get(move.slot)], ["shard1", "shard2", "shard1"]);
@@ -140,8 +170,14 @@ test("a plan by rows, bytes and load, and carried out by hand: then nothing need
 
   /* Bytes are as uneven as it gets when all that is there weighs on shard2 alone, and still too few to be moved. */
   const bytes = await json("plan", "--weights=shard1=1,shard2=100");
-  assert.deepEqual([bytes.by, bytes.status, bytes.verdict, bytes.is_floored, bytes.moves], ["bytes", 0, "even", true, []]);
-  assert.match((await run("plan", "--weights=shard1=1,shard2=100")).out, /Nothing needs to be done: no move would win [^]*--floor=0/);
+  assert.deepEqual(
+    [bytes.by, bytes.status, bytes.verdict, bytes.is_floored, bytes.moves],
+    ["bytes", 0, "even", true, []],
+  );
+  assert.match(
+    (await run("plan", "--weights=shard1=1,shard2=100")).out,
+    /Nothing needs to be done: no move would win [^]*--floor=0/,
+  );
   const all = await json("plan", "--weights=shard1=1,shard2=100", "--floor=0");
   assert.deepEqual([all.status, all.is_floored], [1, false]);
   assert.ok(all.moves.length > 0);
@@ -153,11 +189,20 @@ test("drains, weights and capacities", async () => {
   const drained = await json("plan", "--drain=shard2");
   assert.deepEqual([drained.status, drained.verdict, drained.undrained], [1, "moves", 0]);
   const [here, there] = drained.shards;
-  assert.deepEqual([there.after.slots, there.is_draining, here.after.slots], [0, true, here.before.slots + there.before.slots]);
+  assert.deepEqual(
+    [there.after.slots, there.is_draining, here.after.slots],
+    [0, true, here.before.slots + there.before.slots],
+  );
   const tight = await json("plan", "--drain=shard2", "--capacity=shard1=1k");
   assert.deepEqual([tight.status, tight.verdict], [1, "stuck"]);
-  assert.ok(tight.undrained > 0 && tight.moves.every(({ bytes }) => bytes <= 1000), "slots without rows always find room");
-  assert.match((await run("plan", "--drain=shard2", "--capacity=shard1=1k")).out, /not everything can leave[^]*nobody has room/);
+  assert.ok(
+    tight.undrained > 0 && tight.moves.every(({ bytes }) => bytes <= 1000),
+    "slots without rows always find room",
+  );
+  assert.match(
+    (await run("plan", "--drain=shard2", "--capacity=shard1=1k")).out,
+    /not everything can leave[^]*nobody has room/,
+  );
   const weighted = await json("plan", "--by=rows", "--weights=shard1=3,shard2=1");
   const [one, two] = weighted.shards.map(({ after: { value } }) => value);
   assert.ok(one > 2 * two, `${one} beside ${two}`);

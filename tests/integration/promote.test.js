@@ -28,7 +28,10 @@ let home; /* shard of the slot of his id */
 let other;
 const videos = []; /* ids, oldest first */
 
-const must = (json) => { assert.equal(json.status_code, CODE.OK, JSON.stringify(json)); return json; };
+const must = (json) => {
+  assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
+  return json;
+};
 
 async function upload() {
   must(await api.publish(star.token, uniqueClip()));
@@ -49,7 +52,10 @@ async function actAs(fan, text, video = videos[0]) {
 before(async () => {
   cluster = await Cluster.up({ shards: 2, options: UPLOADS });
   ({ api } = cluster);
-  [star, ...fans] = await parallel(4, Array.from({ length: 9 }, () => () => api.register()));
+  [star, ...fans] = await parallel(
+    4,
+    Array.from({ length: 9 }, () => () => api.register()),
+  );
   shared = slotOfId(star.id);
   home = (await owners(cluster)).get(shared);
   other = home === "shard1" ? "shard2" : "shard1";
@@ -70,13 +76,38 @@ afterEach(async () => {
 
 /* Rows of the star and his videos, by table, that a slot has. */
 async function rowsIn(shard, slot) {
-  const mine = { user: "user_id", inbound: "user_id", session: "user_id", video: "author_id", job: "owner_id", follow: "user_id",
-    follower: "user_id", favorite: "user_id", liker: "video_id", comment: "video_id", commented: "user_id", chat: "user_id",
-    message: "user_id", outbox: "actor_id" };
-  assert.deepEqual((await movingTables(cluster)).filter((t) => !(t in mine)).sort(), ["account", "idem", "owner_home", "slot_seq"]);
+  const mine = {
+    user: "user_id",
+    inbound: "user_id",
+    session: "user_id",
+    video: "author_id",
+    job: "owner_id",
+    follow: "user_id",
+    follower: "user_id",
+    favorite: "user_id",
+    liker: "video_id",
+    comment: "video_id",
+    commented: "user_id",
+    chat: "user_id",
+    message: "user_id",
+    outbox: "actor_id",
+  };
+  assert.deepEqual((await movingTables(cluster)).filter((t) => !(t in mine)).sort(), [
+    "account",
+    "idem",
+    "owner_home",
+    "slot_seq",
+  ]);
   const ids = [star.id, ...videos].join(",");
-  const counts = await cluster.sql(shard, Object.entries(mine).map(([table, column]) =>
-    `SELECT '${table}' AS t, COUNT(*) AS n FROM \`${table}\` WHERE slot = ${slot} AND ${column} IN (${ids})`).join(" UNION ALL "));
+  const counts = await cluster.sql(
+    shard,
+    Object.entries(mine)
+      .map(
+        ([table, column]) =>
+          `SELECT '${table}' AS t, COUNT(*) AS n FROM \`${table}\` WHERE slot = ${slot} AND ${column} IN (${ids})`,
+      )
+      .join(" UNION ALL "),
+  );
   return Object.fromEntries(counts.filter(({ n }) => n > 0).map(({ t, n }) => [t, n]));
 }
 
@@ -91,7 +122,10 @@ async function pages(token, by = api) {
     comments: must(await by.comments({ video_id: videos[0], token })).comment_list,
   };
   const feed = must(await by.feed({ token })).video_list;
-  assert.deepEqual(feed.filter(({ author }) => author.id === star.id).map(({ id }) => id), [...videos].reverse());
+  assert.deepEqual(
+    feed.filter(({ author }) => author.id === star.id).map(({ id }) => id),
+    [...videos].reverse(),
+  );
   assert.equal(answers.works.length, videos.length);
   return answers;
 }
@@ -158,18 +192,37 @@ async function ended(mover, slot, phases = ["done"]) {
   }
 }
 const fences = (slot) => cluster.sqlAll(`SELECT state, epoch, server FROM slot_fence WHERE slot = ${slot}`);
-const partitions = async (shard) => (await cluster.sql(shard, `SELECT DISTINCT partition_name AS p FROM information_schema.partitions
-  WHERE table_schema = 'doushard' AND partition_name <> 'shared'`)).map(({ p }) => p);
+const partitions = async (shard) =>
+  (
+    await cluster.sql(
+      shard,
+      `SELECT DISTINCT partition_name AS p FROM information_schema.partitions
+  WHERE table_schema = 'doushard' AND partition_name <> 'shared'`,
+    )
+  ).map(({ p }) => p);
 
 describe("a heavy user", () => {
   let mover;
-  before(() => { mover = Mover.start(cluster); });
+  before(() => {
+    mover = Mover.start(cluster);
+  });
   after(() => mover.stop());
 
   test("gets a slot of his own while he is used; all of his rows are there and none is left", async () => {
     await delivered();
     const rows = await rowsIn(home, shared);
-    for (const table of ["user", "inbound", "session", "video", "follow", "follower", "liker", "comment", "chat", "message"])
+    for (const table of [
+      "user",
+      "inbound",
+      "session",
+      "video",
+      "follow",
+      "follower",
+      "liker",
+      "comment",
+      "chat",
+      "message",
+    ])
       assert.ok(rows[table] > 0, `he has rows of ${table}`);
     const [{ epoch }] = await cluster.sql(home, `SELECT epoch FROM slot_fence WHERE slot = ${shared}`);
     let move;
@@ -180,7 +233,10 @@ describe("a heavy user", () => {
     });
     own = move.own_slot;
     assert.ok(own >= 1024, JSON.stringify(move));
-    assert.ok(move.rows_total >= Object.values(rows).reduce((sum, n) => sum + n, 0), `${move.rows_total} of ${JSON.stringify(rows)}`);
+    assert.ok(
+      move.rows_total >= Object.values(rows).reduce((sum, n) => sum + n, 0),
+      `${move.rows_total} of ${JSON.stringify(rows)}`,
+    );
     assert.ok(move.rows_copied > 0 && move.bytes_copied > 0 && move.rows_verified > 0, JSON.stringify(move));
     await delivered();
     assert.deepEqual(await rowsIn(home, shared), {});
@@ -240,7 +296,7 @@ describe("a heavy user", () => {
     for (const [table, n] of Object.entries(rows)) assert.ok(now[table] >= n, `${table}: ${n} rows, now ${now[table]}`);
     const [fence] = await cluster.sql(home, `SELECT state, epoch, has_home FROM slot_fence WHERE slot = ${shared}`);
     assert.ok(fence.epoch > highest && fence.has_home === 0, JSON.stringify([fence, highest]));
-    assert.deepEqual([...await partitions(home), ...await partitions(other)], []);
+    assert.deepEqual([...(await partitions(home)), ...(await partitions(other))], []);
     await everythingWorks("back");
   });
 });
@@ -272,8 +328,14 @@ describe("a promotion", () => {
     /* Who renames two tables has the first one for himself while he waits for the second. */
     const altering = new RootSession(cluster, home);
     const id = await altering.run("SELECT CONNECTION_ID()");
-    const altered = altering.run("SET lock_wait_timeout = 60; RENAME TABLE session TO session_gone, zebra TO zebra_gone").catch((error) => error);
-    const isAltered = () => cluster.sql(home, "SELECT COUNT(*) FROM session", { timeoutMs: 300 }).then(() => false, () => true);
+    const altered = altering
+      .run("SET lock_wait_timeout = 60; RENAME TABLE session TO session_gone, zebra TO zebra_gone")
+      .catch((error) => error);
+    const isAltered = () =>
+      cluster.sql(home, "SELECT COUNT(*) FROM session", { timeoutMs: 300 }).then(
+        () => false,
+        () => true,
+      );
     await until("the table to be altered", isAltered);
     mover.go();
     await until("it to ask for partitions", () => !mover.isStopped);
@@ -295,7 +357,10 @@ describe("a promotion", () => {
       const asleep = Mover.start(cluster, { failpoint });
       await request("promote");
       await asleep.stopped();
-      await cluster.sql(home, `CALL move_wish(${shared}, 'cancel'); UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL`);
+      await cluster.sql(
+        home,
+        `CALL move_wish(${shared}, 'cancel'); UPDATE slot_move SET claimed_until = 0 WHERE active IS NOT NULL`,
+      );
       const mover = Mover.start(cluster);
       await ended(mover, shared, ["undone"]);
       assert.deepEqual(await partitions(home), []);
@@ -306,8 +371,14 @@ describe("a promotion", () => {
     });
 
   test("of a mover that was killed, anywhere, is gone on with by the next one; its number is new", async () => {
-    for (const [i, failpoint] of ["promote_begin:after:1", "alter_table:after:5", "promote_write:before:2", "promote_flip:before:1", "promote_flip:after:1",
-      "promote_purge:after:4"].entries()) {
+    for (const [i, failpoint] of [
+      "promote_begin:after:1",
+      "alter_table:after:5",
+      "promote_write:before:2",
+      "promote_flip:before:1",
+      "promote_flip:after:1",
+      "promote_purge:after:4",
+    ].entries()) {
       const killed = Mover.start(cluster, { failpoint });
       await request(i % 2 === 0 ? "promote" : "demote");
       const slot = i % 2 === 0 ? shared : own;
@@ -328,8 +399,12 @@ describe("a promotion", () => {
 });
 
 describe("shardctl", () => {
-  const run = (...args) => shardctl([...args, `--topology=${cluster.files.topology}`,
-    `--password-file=${join(cluster.dir, "secrets", "admin_password")}`]);
+  const run = (...args) =>
+    shardctl([
+      ...args,
+      `--topology=${cluster.files.topology}`,
+      `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
+    ]);
 
   test("promotes and demotes a user by his name or id, and says how it goes", async () => {
     const dry = await run("promote", star.name, "--dry-run");
@@ -348,7 +423,10 @@ describe("shardctl", () => {
     const last = JSON.parse(down.out.trim().split("\n").at(-1));
     assert.deepEqual([last.phase, last.percent], ["done", 100]);
     const rows = Object.values(await rowsIn(home, shared)).reduce((sum, n) => sum + n, 0);
-    assert.ok(last.rows_total > 0 && last.rows_total <= rows && last.bytes_copied > 0, `${rows} rows: ${JSON.stringify(last)}`);
+    assert.ok(
+      last.rows_total > 0 && last.rows_total <= rows && last.bytes_copied > 0,
+      `${rows} rows: ${JSON.stringify(last)}`,
+    );
     await mover.stop();
     assert.equal((await run("promote", "nobody at all", "--yes")).status, 1);
     await everythingWorks("by shardctl");
@@ -358,17 +436,25 @@ describe("shardctl", () => {
 describe("the policy of a mover", () => {
   test("gives who costs most a slot of his own, and says why", async () => {
     const busy = (n) => `'[{"slot":${shared},"operations":1,"busy_us":${n}}]'`;
-    await cluster.sql(home, `CALL load_add(${busy(10 ** 9)}, '[{"slot":${shared},"owner":${videos[0]},"operations":1,"busy_us":${10 ** 9}}]');
+    await cluster.sql(
+      home,
+      `CALL load_add(${busy(10 ** 9)}, '[{"slot":${shared},"owner":${videos[0]},"operations":1,"busy_us":${10 ** 9}}]');
       UPDATE slot_load SET since = at - 600000 WHERE slot = ${shared};
       UPDATE owner_load SET since = at - 600000 WHERE owner_id = ${videos[0]};
-      UPDATE slot_move SET finished_at = 1`);
+      UPDATE slot_move SET finished_at = 1`,
+    );
     const file = join(cluster.dir, "mover.conf");
     copyFileSync(join(ROOT, "config", "mover.conf"), file); /* off, as it is installed */
     const mover = Mover.start(cluster, { args: [`--config=${file}`] });
-    const started = (above) => until(`the mover to go by ${above} %`, () => mover.text.match(/mover_started.* promote_above=(\d+)%/g)?.at(-1)
-      .endsWith(`=${above}%`));
+    const started = (above) =>
+      until(`the mover to go by ${above} %`, () =>
+        mover.text
+          .match(/mover_started.* promote_above=(\d+)%/g)
+          ?.at(-1)
+          .endsWith(`=${above}%`),
+      );
     await started(0);
-    for (const bad of ["promote_above = 101;", "promote_above = \"50\";", "promote = 50;", "promote_above = "]) {
+    for (const bad of ["promote_above = 101;", 'promote_above = "50";', "promote = 50;", "promote_above = "]) {
       writeFileSync(file, bad);
       const refused = () => mover.text.match(/config_refused error="\S*mover.conf:\d+: /g)?.length ?? 0;
       const before = refused();
@@ -380,9 +466,14 @@ describe("the policy of a mover", () => {
     writeFileSync(file, "promote_above = 50;\npromote_per_hour = 1000;\n");
     mover.child.kill("SIGHUP");
     await started(50);
-    await until("him to be promoted", async () => (await moveOf(cluster, home, shared)).requested_by.startsWith("policy: "));
+    await until("him to be promoted", async () =>
+      (await moveOf(cluster, home, shared)).requested_by.startsWith("policy: "),
+    );
     await ended(mover, shared);
-    assert.match(mover.text, new RegExp(`promote_asked .*shard=${home} user=${star.id} slot=${shared} share=\\d+% above=50% move=\\d+`));
+    assert.match(
+      mover.text,
+      new RegExp(`promote_asked .*shard=${home} user=${star.id} slot=${shared} share=\\d+% above=50% move=\\d+`),
+    );
     await mover.stop();
     await everythingWorks("by the policy");
   });

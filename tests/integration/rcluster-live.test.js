@@ -15,7 +15,9 @@ const LOAD_MS = 4000;
 const LOOK_EVERY_MS = 100; /* REFRESH_PAUSE_MS of shard/rcluster.c */
 
 let redis;
-before(async () => { redis = await Redis.up({ masters: 3, replicas: 1 }); });
+before(async () => {
+  redis = await Redis.up({ masters: 3, replicas: 1 });
+});
 const clients = [];
 after(async () => {
   clients.forEach((client) => client.kill()); /* of a test that failed */
@@ -71,9 +73,15 @@ test("a node that stands still keeps nobody else waiting, and serves again", asy
   await redis.freeze(2);
   try {
     const keys = Array.from({ length: 60 }, (_, i) => `s${i}`);
-    const answers = await client.run(keys.slice(0, 30).map((key) => `SET ${key} 1`), { ms: 20000 });
+    const answers = await client.run(
+      keys.slice(0, 30).map((key) => `SET ${key} 1`),
+      { ms: 20000 },
+    );
     assert.deepEqual(new Set(answers), new Set(["ok OK", "lost"]));
-    const again = await client.run(keys.slice(0, 30).map((key) => `SET ${key} 1`), { ms: 20000 });
+    const again = await client.run(
+      keys.slice(0, 30).map((key) => `SET ${key} 1`),
+      { ms: 20000 },
+    );
     assert.ok(again.includes("ok OK"));
   } finally {
     redis.thaw(2);
@@ -86,7 +94,10 @@ test("a node that stands still keeps nobody else waiting, and serves again", asy
 test("a node dies under load: what it had is served by its replica, without help", async (t) => {
   const client = open();
   const load = client.say(`load ${LOAD_MS} ${WORKERS}`);
-  await until("there is load", async () => Number(/instantaneous_ops_per_sec:(\d+)/.exec(await redis.cli(1, "INFO", "stats"))[1]) > 100);
+  await until(
+    "there is load",
+    async () => Number(/instantaneous_ops_per_sec:(\d+)/.exec(await redis.cli(1, "INFO", "stats"))[1]) > 100,
+  );
   await redis.kill(1);
   const said = await load;
   t.diagnostic(JSON.stringify(said));

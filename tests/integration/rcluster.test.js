@@ -23,30 +23,46 @@ async function scene(t, { n = 2, seeds, secure, ...options } = {}) {
   return { client, nodes };
 }
 
-const halves = ([a, b]) => [[0, 8191, a], [8192, 16383, b]];
-const low = "b";  /* slot 3300 */
+const halves = ([a, b]) => [
+  [0, 8191, a],
+  [8192, 16383, b],
+];
+const low = "b"; /* slot 3300 */
 const high = "a"; /* slot 15495 */
 
 test("commands go to who has their slot, and answers back to who asked", async (t) => {
   assert.ok(slotOf(low) < 8192 && slotOf(high) > 8191);
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   a.slots = b.slots = halves([a, b]);
   a.expect(["GET", low], bulk("low")).expect(["LRANGE", low, "0", "1"], array(bulk("x"), ":7", "$-1"));
   b.expect(["GET", high], "$-1").expect(["INCR", high], ":42").expect(["LPUSH", high, "x"], "-WRONGTYPE no list");
   assert.deepEqual(
     await client.run([`GET ${low}`, `GET ${high}`, `INCR ${high}`, `LRANGE ${low} 0 1`, `LPUSH ${high} x`]),
-    ["ok low", "ok", "ok 42", "ok x,7,false", "refused WRONGTYPE no list"]);
+    ["ok low", "ok", "ok 42", "ok x,7,false", "refused WRONGTYPE no list"],
+  );
 });
 
 test("commands of one batch at one node stay in order, also those that wait for the table", async (t) => {
-  const { client, nodes: [a] } = await scene(t, { n: 1 });
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t, { n: 1 });
   for (let i = 0; i < 10; i++) a.expect(["SET", low, String(i)], "+OK");
   await client.run(Array.from({ length: 10 }, (_, i) => `SET ${low} ${i}`));
 });
 
 test("MOVED: the command goes there, and so do the next ones", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
-  a.expect(["GET", low], () => { a.slots = b.slots = [[0, 16383, b]]; return `-MOVED ${slotOf(low)} ${b.address}`; });
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
+  a.expect(["GET", low], () => {
+    a.slots = b.slots = [[0, 16383, b]];
+    return `-MOVED ${slotOf(low)} ${b.address}`;
+  });
   b.expect(["GET", low], bulk("1")).expect(["GET", low], bulk("2"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 2"]);
@@ -55,22 +71,34 @@ test("MOVED: the command goes there, and so do the next ones", async (t) => {
 });
 
 test("MOVED without a host means the host that was asked", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   a.expect(["GET", low], `-MOVED ${slotOf(low)} :${b.port}`);
   b.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
 });
 
 test("MOVED to a node that nobody has heard of", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t, { seeds: 1 });
-  a.expect(["GET", low], () => { a.slots = b.slots = [[0, 16383, b]]; return `-MOVED ${slotOf(low)} ${b.address}`; });
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t, { seeds: 1 });
+  a.expect(["GET", low], () => {
+    a.slots = b.slots = [[0, 16383, b]];
+    return `-MOVED ${slotOf(low)} ${b.address}`;
+  });
   b.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
   await until("both are known", async () => (await client.state()).up === 2);
 });
 
 test("MOVED to and fro ends", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   for (let i = 0; i < 3; i++) {
     a.expect(["GET", low], `-MOVED ${slotOf(low)} ${b.address}`);
     b.expect(["GET", low], `-MOVED ${slotOf(low)} ${a.address}`);
@@ -79,9 +107,19 @@ test("MOVED to and fro ends", async (t) => {
 });
 
 test("a redirection that leads nowhere is no answer", async (t) => {
-  const { client, nodes: [a] } = await scene(t);
-  const wrong = ["-MOVED", "-MOVED x", `-MOVED 16384 ${a.address}`, `-MOVED ${slotOf(low)} ?:1`, `-ASK ${slotOf(low)} 127.0.0.1:0`,
-    `-ASK ${slotOf(low)}`, `-MOVED -1 ${a.address}`];
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t);
+  const wrong = [
+    "-MOVED",
+    "-MOVED x",
+    `-MOVED 16384 ${a.address}`,
+    `-MOVED ${slotOf(low)} ?:1`,
+    `-ASK ${slotOf(low)} 127.0.0.1:0`,
+    `-ASK ${slotOf(low)}`,
+    `-MOVED -1 ${a.address}`,
+  ];
   for (const said of wrong) {
     a.expect(["GET", low], said);
     assert.deepEqual(await client.run(`GET ${low}`), ["unavailable"], said);
@@ -89,7 +127,10 @@ test("a redirection that leads nowhere is no answer", async (t) => {
 });
 
 test("a storm of MOVED asks for the table a few times only", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   await until("the table is known", async () => (await client.state()).slots === 16384);
   const before = a.tables + b.tables;
   const start = performance.now();
@@ -100,7 +141,10 @@ test("a storm of MOVED asks for the table a few times only", async (t) => {
     /* the table that comes meanwhile says a, which then has it */
     const [said] = await client.run(`GET ${low}`);
     assert.ok(["ok 1", "unavailable"].includes(said), said);
-    while (a.missing() > 0 || b.missing() > 0) { a.forget(); b.forget(); }
+    while (a.missing() > 0 || b.missing() > 0) {
+      a.forget();
+      b.forget();
+    }
   }
   const budget = (performance.now() - start) / 100 + 2; /* REFRESH_PAUSE_MS */
   assert.ok(a.tables + b.tables - before <= budget, `${a.tables + b.tables - before} tables, ${budget} at most`);
@@ -108,7 +152,10 @@ test("a storm of MOVED asks for the table a few times only", async (t) => {
 });
 
 test("ASK: this once, after ASKING; the next one goes where it went before", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   a.expect(["GET", low], `-ASK ${slotOf(low)} ${b.address}`).expect(["GET", low], bulk("2"));
   b.expectAsking(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
@@ -117,23 +164,40 @@ test("ASK: this once, after ASKING; the next one goes where it went before", asy
 });
 
 test("TRYAGAIN: in a moment", async (t) => {
-  const { client, nodes: [a] } = await scene(t);
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t);
   a.expect(["GET", low], "-TRYAGAIN Multiple keys request during rehashing of slot")
-    .expect(["GET", low], "-TRYAGAIN ..").expect(["GET", low], bulk("1"));
+    .expect(["GET", low], "-TRYAGAIN ..")
+    .expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
   assert.equal((await client.state()).tryagain, 2);
 });
 
 test("TRYAGAIN for ever ends", async (t) => {
-  const { client, nodes: [a] } = await scene(t);
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t);
   for (let i = 0; i < 6; i++) a.expect(["GET", low], "-TRYAGAIN ..");
   assert.deepEqual(await client.run(`GET ${low}`), ["unavailable"]);
 });
 
-for (const said of ["-CLUSTERDOWN The cluster is down", "-LOADING Redis is loading", "-MASTERDOWN Link with MASTER is down"]) {
+for (const said of [
+  "-CLUSTERDOWN The cluster is down",
+  "-LOADING Redis is loading",
+  "-MASTERDOWN Link with MASTER is down",
+]) {
   test(`${said.split(" ")[0].slice(1)}: nobody serves it, and the table is asked for`, async (t) => {
-    const { client, nodes: [a, b] } = await scene(t);
-    a.expect(["GET", low], () => { a.slots = b.slots = [[0, 16383, b]]; return said; });
+    const {
+      client,
+      nodes: [a, b],
+    } = await scene(t);
+    a.expect(["GET", low], () => {
+      a.slots = b.slots = [[0, 16383, b]];
+      return said;
+    });
     assert.deepEqual(await client.run(`GET ${low}`), ["unavailable"]);
     const before = a.tables + b.tables;
     await until("the new table", () => a.tables + b.tables > before);
@@ -148,23 +212,33 @@ for (const said of ["-CLUSTERDOWN The cluster is down", "-LOADING Redis is loadi
 }
 
 test("slots that nobody has are unavailable, the others are served", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   a.slots = b.slots = [[0, 8191, a]];
   a.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "unavailable"]);
 });
 
 test("a script that a node does not have is given to it", async (t) => {
-  const { client, nodes: [a] } = await scene(t);
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t);
   const text = "return {KEYS[1], unpack(ARGV)}";
   const sha = execFileSync("sha1sum", { input: text, encoding: "utf8" }).slice(0, 40);
   a.expect(["EVALSHA", sha, "1", low, "x"], "-NOSCRIPT No matching script. Please use EVAL.")
-    .expect(["SCRIPT", "LOAD", text], bulk(sha)).expect(["EVALSHA", sha, "1", low, "x"], array(bulk(low), bulk("x")));
+    .expect(["SCRIPT", "LOAD", text], bulk(sha))
+    .expect(["EVALSHA", sha, "1", low, "x"], array(bulk(low), bulk("x")));
   assert.deepEqual(await client.say(`script 60000 ${low} x`), [{ status: "ok", reply: [low, "x"] }]);
 });
 
 test("a connection that ends loses what was asked, and is made again", async (t) => {
-  const { client, nodes: [a] } = await scene(t);
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t);
   a.expect(["INCR", low], ":1").expect(["INCR", low], close);
   assert.deepEqual(await client.run(`INCR ${low}`), ["ok 1"]);
   assert.deepEqual(await client.run([`INCR ${low}`]), ["lost"]);
@@ -175,7 +249,10 @@ test("a connection that ends loses what was asked, and is made again", async (t)
 });
 
 test("a node that is gone is refused at once, and the others serve", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   a.slots = b.slots = halves([a, b]);
   a.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
@@ -190,7 +267,10 @@ test("a node that is gone is refused at once, and the others serve", async (t) =
 });
 
 test("a node that says nothing for too long is down, and keeps nobody else", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t, { timeoutMs: 5000 });
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t, { timeoutMs: 5000 });
   a.slots = b.slots = halves([a, b]);
   a.expect(["GET", low], bulk("1"));
   b.expect(["GET", high], null);
@@ -198,10 +278,19 @@ test("a node that says nothing for too long is down, and keeps nobody else", asy
 });
 
 test("who waits no longer knows nothing, and his answer goes to nobody else", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
   let release;
   a.slots = b.slots = halves([a, b]);
-  a.expect(["GET", low], () => new Promise((done) => { release = () => done(bulk("late")); })).expect(["GET", low], bulk("next"));
+  a.expect(
+    ["GET", low],
+    () =>
+      new Promise((done) => {
+        release = () => done(bulk("late"));
+      }),
+  ).expect(["GET", low], bulk("next"));
   b.expect(["GET", high], bulk("other"));
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`], { ms: 1000 }), ["open", "ok other"]);
   const next = client.run(`GET ${low}`);
@@ -211,25 +300,46 @@ test("who waits no longer knows nothing, and his answer goes to nobody else", as
 });
 
 test("a host that a table leaves out is that of who was asked", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t, { seeds: 1 });
-  a.slots = b.slots = [[0, 8191, { host: "", port: a.port }], [8192, 16383, { host: null, port: b.port }]];
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t, { seeds: 1 });
+  a.slots = b.slots = [
+    [0, 8191, { host: "", port: a.port }],
+    [8192, 16383, { host: null, port: b.port }],
+  ];
   a.expect(["GET", low], bulk("1"));
   b.expect(["GET", high], bulk("2"));
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "ok 2"]);
 });
 
 test("a master that does not know where it is serves nobody yet", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t);
-  a.slots = b.slots = [[0, 8191, a], [8192, 16383, { host: "?", port: b.port }]];
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t);
+  a.slots = b.slots = [
+    [0, 8191, a],
+    [8192, 16383, { host: "?", port: b.port }],
+  ];
   a.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "unavailable"]);
 });
 
 test("a table that makes no sense is refused, and another node is asked", async () => {
   const good = (port) => array(":0", ":16383", array(bulk("127.0.0.1"), `:${port}`));
-  const tables = ["-ERR This instance has cluster support disabled", "*0", ":1", bulk("x"), "*1\r\n*0", array(array(":0", ":16383")),
-    array(array(":0", ":16384", array(bulk("127.0.0.1"), ":1"))), array(array(":9", ":8", array(bulk("127.0.0.1"), ":1"))),
-    array(array(":0", bulk("1"), array(bulk("127.0.0.1"), ":1"))), array(array(":0", ":1", array(bulk("127.0.0.1"), ":0")))];
+  const tables = [
+    "-ERR This instance has cluster support disabled",
+    "*0",
+    ":1",
+    bulk("x"),
+    "*1\r\n*0",
+    array(array(":0", ":16383")),
+    array(array(":0", ":16384", array(bulk("127.0.0.1"), ":1"))),
+    array(array(":9", ":8", array(bulk("127.0.0.1"), ":1"))),
+    array(array(":0", bulk("1"), array(bulk("127.0.0.1"), ":1"))),
+    array(array(":0", ":1", array(bulk("127.0.0.1"), ":0"))),
+  ];
   for (const table of tables) {
     const [a, b] = await fakeNodes(2);
     a.slots = table;
@@ -243,8 +353,17 @@ test("a table that makes no sense is refused, and another node is asked", async 
 });
 
 test("what is no Redis is down", async (t) => {
-  for (const said of ["HTTP/1.1 400 Bad Request", "*99999999", "$-7", "+OK\r\n+OK", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1"]) {
-    const { client, nodes: [a] } = await scene(t, { n: 1 });
+  for (const said of [
+    "HTTP/1.1 400 Bad Request",
+    "*99999999",
+    "$-7",
+    "+OK\r\n+OK",
+    "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1",
+  ]) {
+    const {
+      client,
+      nodes: [a],
+    } = await scene(t, { n: 1 });
     a.expect(["GET", low], said);
     const [answer] = await client.run(`GET ${low}`);
     assert.ok(answer === "lost" || answer === "ok OK", `${said}: ${answer}`);
@@ -253,7 +372,10 @@ test("what is no Redis is down", async (t) => {
 });
 
 test("a wrong password is said once, and not shown", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t, { password: "wrong-one", user: "app" });
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t, { password: "wrong-one", user: "app" });
   a.password = b.password = "right";
   await until("it is said", () => /WRONGPASS/.test(client.errors));
   assert.deepEqual(await client.run(`GET ${low}`, { ms: 200 }), ["unavailable"]);
@@ -263,7 +385,10 @@ test("a wrong password is said once, and not shown", async (t) => {
 });
 
 test("AUTH comes before all else", async (t) => {
-  const { client, nodes: [a, b] } = await scene(t, { password: "right" });
+  const {
+    client,
+    nodes: [a, b],
+  } = await scene(t, { password: "right" });
   a.password = b.password = "right";
   a.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
@@ -272,7 +397,10 @@ test("AUTH comes before all else", async (t) => {
 test("a name is resolved, and one that does not exist is down", async (t) => {
   const [a] = await fakeNodes(1);
   const client = new RClient([`localhost:${a.port}`, "no-such-host.invalid:1"]);
-  t.after(async () => { await client.stop(); await a.stop(); });
+  t.after(async () => {
+    await client.stop();
+    await a.stop();
+  });
   a.expect(["GET", low], bulk("1"));
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
   await until("it is noticed", () => /redis_down node=no-such-host/.test(client.errors));
@@ -293,7 +421,10 @@ const authority = new Authority();
 after(() => authority.remove());
 
 test("TLS: a good certificate serves", async (t) => {
-  const { client, nodes: [a] } = await scene(t, { n: 1, secure: authority.issue("good"), ca: authority.file, password: "right" });
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t, { n: 1, secure: authority.issue("good"), ca: authority.file, password: "right" });
   a.password = "right";
   const long = "x".repeat(30000);
   a.expect(["GET", low], bulk(long)).expect(["SET", low, long], "+OK");
@@ -302,14 +433,21 @@ test("TLS: a good certificate serves", async (t) => {
 
 for (const [what, options] of Object.entries(REFUSED)) {
   test(`TLS: a certificate ${what} is refused`, async (t) => {
-    const { client } = await scene(t, { n: 1, secure: authority.issue(what.replaceAll(" ", "-"), options), ca: authority.file });
+    const { client } = await scene(t, {
+      n: 1,
+      secure: authority.issue(what.replaceAll(" ", "-"), options),
+      ca: authority.file,
+    });
     await until("it is said", () => /certificate verify failed/.test(client.errors));
     assert.deepEqual(await client.run(`GET ${low}`, { ms: 200 }), ["unavailable"]);
   });
 }
 
 test("TLS: a node without it is refused", async (t) => {
-  const { client, nodes: [a] } = await scene(t, { n: 1, ca: authority.file, password: "secret", timeoutMs: 500 });
+  const {
+    client,
+    nodes: [a],
+  } = await scene(t, { n: 1, ca: authority.file, password: "secret", timeoutMs: 500 });
   await until("it is said", () => /redis_down/.test(client.errors));
   assert.deepEqual(await client.run(`GET ${low}`, { ms: 200 }), ["unavailable"]);
   assert.deepEqual(a.heard, []);

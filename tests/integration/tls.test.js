@@ -21,13 +21,21 @@ let topology;
 before(async () => {
   cluster = await Cluster.up({ shards: 1, server: false });
   topology = join(cluster.dir, "remote.conf"); /* by its address alone: a socket needs no TLS */
-  writeFileSync(topology, `servers = ({ name = "shard1"; host = "127.0.0.1"; port = ${cluster.shard("shard1").port}; });\n`);
+  writeFileSync(
+    topology,
+    `servers = ({ name = "shard1"; host = "127.0.0.1"; port = ${cluster.shard("shard1").port}; });\n`,
+  );
   server = await cluster.addServer({ db_tls_ca: authority.file, topology_file: topology });
 });
 after(() => cluster?.down());
 
-const status = () => shardctl(["status", `--topology=${topology}`, `--tls-ca=${authority.file}`,
-  `--password-file=${join(cluster.dir, "secrets", "monitor_password")}`]);
+const status = () =>
+  shardctl([
+    "status",
+    `--topology=${topology}`,
+    `--tls-ca=${authority.file}`,
+    `--password-file=${join(cluster.dir, "secrets", "monitor_password")}`,
+  ]);
 const isReady = async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200;
 
 /* Neither has a connection, and both say WHY. */
@@ -39,8 +47,11 @@ async function refused(why) {
   const { status: code, out, err } = await status();
   assert.notEqual(code, 0);
   assert.match(out + err, why);
-  const [{ n }] = await cluster.sql("shard1", `SELECT COUNT(*) AS n FROM information_schema.processlist
-    WHERE user NOT IN ('root', 'system user', 'event_scheduler', 'unauthenticated user')`);
+  const [{ n }] = await cluster.sql(
+    "shard1",
+    `SELECT COUNT(*) AS n FROM information_schema.processlist
+    WHERE user NOT IN ('root', 'system user', 'event_scheduler', 'unauthenticated user')`,
+  );
   assert.equal(n, 0);
 }
 
@@ -64,7 +75,10 @@ describe("a shard with TLS", () => {
   const change = async (name, options) => {
     use(name, options);
     await cluster.sql("shard1", "FLUSH SSL");
-    for (const { id } of await cluster.sql("shard1", "SELECT id FROM information_schema.processlist WHERE user LIKE 'doushard%'"))
+    for (const { id } of await cluster.sql(
+      "shard1",
+      "SELECT id FROM information_schema.processlist WHERE user LIKE 'doushard%'",
+    ))
       await cluster.sql("shard1", `KILL ${id}`).catch(() => {});
   };
 

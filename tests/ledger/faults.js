@@ -52,9 +52,12 @@ async function fillDisk(disk, fullMs) {
  * without it, or the shard never sees the CALL. The server behind them may be down: the first time waits for it. */
 async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies)
-    proxy.rule = (text) => (/^CALL/.test(text) && random(10) === 0 ? ["lose-reply", "hang-reply", "cut"][random(3)] : undefined);
+    proxy.rule = (text) =>
+      /^CALL/.test(text) && random(10) === 0 ? ["lose-reply", "hang-reply", "cut"][random(3)] : undefined;
   await pause(forMs);
-  await until("a CALL to be left without an answer", () => proxies.some(({ applied }) => Object.keys(applied).length > 0));
+  await until("a CALL to be left without an answer", () =>
+    proxies.some(({ applied }) => Object.keys(applied).length > 0),
+  );
   for (const proxy of proxies) proxy.rule = null;
 }
 
@@ -70,63 +73,97 @@ const anyOf = (list, random) => list[random(list.length)];
  * least. strike(scene) may resolve to a word about what it did. SCENE: {cluster, random, proxies, disk, movers, traffic}.
  */
 export const FAULTS = [
-  { name: "server killed", perMinute: 10,
+  {
+    name: "server killed",
+    perMinute: 10,
     strike: async ({ cluster, random }) => {
       const server = anyOf(cluster.servers, random);
       await crashServer(server);
       return server.name;
-    } },
-  { name: "shard killed", perMinute: 4,
+    },
+  },
+  {
+    name: "shard killed",
+    perMinute: 4,
     strike: async ({ cluster, random }) => {
       const { name } = anyOf(cluster.shards, random);
       await crashShard(cluster, name, 500 + random(1500));
       return name;
-    } },
-  { name: "shard frozen", perMinute: 4,
+    },
+  },
+  {
+    name: "shard frozen",
+    perMinute: 4,
     strike: async ({ cluster, random }) => {
       const { name } = anyOf(cluster.shards, random);
       await freezeShard(cluster, name, 200 + random(4000));
       return name;
-    } },
-  { name: "shard read-only", perMinute: 4,
+    },
+  },
+  {
+    name: "shard read-only",
+    perMinute: 4,
     strike: async ({ cluster, random }) => {
       const { name } = anyOf(cluster.shards, random);
       await stopWrites(cluster, name, 200 + random(2000));
       return name;
-    } },
-  { name: "disk full", perMinute: 2, needsDisk: true, strike: ({ disk, random }) => fillDisk(disk, 500 + random(1500)) },
-  { name: "redis killed", perMinute: 6,
+    },
+  },
+  {
+    name: "disk full",
+    perMinute: 2,
+    needsDisk: true,
+    strike: ({ disk, random }) => fillDisk(disk, 500 + random(1500)),
+  },
+  {
+    name: "redis killed",
+    perMinute: 6,
     strike: async ({ cluster: { redis }, random }) => {
       const node = random(redis.nodes.length);
       await redis.kill(node);
       await pause(random(2000));
       await redis.start(node);
       return `node ${node}`;
-    } },
-  { name: "redis frozen", perMinute: 6,
+    },
+  },
+  {
+    name: "redis frozen",
+    perMinute: 6,
     strike: async ({ cluster: { redis }, random }) => {
       const node = random(redis.nodes.length);
       await redis.freeze(node);
       await pause(200 + random(3000));
       redis.thaw(node);
       return `node ${node}`;
-    } },
-  { name: "redis emptied", perMinute: 4,
+    },
+  },
+  {
+    name: "redis emptied",
+    perMinute: 4,
     strike: async ({ cluster: { redis }, random }) => {
       const node = random(redis.nodes.length);
       await redis.cli(node, "FLUSHALL").catch(() => {}); /* a replica refuses */
       return `node ${node}`;
-    } },
+    },
+  },
   { name: "replies lost", perMinute: 6, strike: (scene) => loseReplies(scene, 1000) },
   { name: "slot moved", perMinute: 60, lane: "moves", strike: askForMove },
-  { name: "mover killed", perMinute: 10, lane: "movers",
-    strike: ({ movers, random }) => movers.kill(random(movers.list.length)) },
-  { name: "mover frozen", perMinute: 6, lane: "movers",
+  {
+    name: "mover killed",
+    perMinute: 10,
+    lane: "movers",
+    strike: ({ movers, random }) => movers.kill(random(movers.list.length)),
+  },
+  {
+    name: "mover frozen",
+    perMinute: 6,
+    lane: "movers",
     strike: async ({ movers, random }) => {
       const ms = 500 + random(6000);
       await movers.freeze(random(movers.list.length), ms);
       return `for ${ms} ms`;
-    } },
+    },
+  },
 ];
 
 /** A proxy before each shard, and the topology of a server that goes through them: {proxies, topology_file}. */
@@ -139,14 +176,18 @@ export async function proxiesOf(cluster) {
 
 /* The slots that have most to lose: of the first users and videos of a WORLD, which are asked for most often. */
 export const busySlots = (world) => {
-  const ids = (kind) => [...readFileSync(world, "utf8").matchAll(new RegExp(`^${kind} (\\d+)`, "gm"))].map(([, id]) => Number(id));
+  const ids = (kind) =>
+    [...readFileSync(world, "utf8").matchAll(new RegExp(`^${kind} (\\d+)`, "gm"))].map(([, id]) => Number(id));
   return [...new Set([...ids("user").slice(0, 40), ...ids("video").slice(0, 20)].map(slotOfId))];
 };
 
 /* One of each first, so that a slow machine has them all, then in any order. */
 function planOf(faults, seconds, random) {
-  const shuffle = (list) => list.map((fault) => ({ fault, key: random(1 << 30) })).sort((a, b) => a.key - b.key)
-    .map(({ fault }) => fault);
+  const shuffle = (list) =>
+    list
+      .map((fault) => ({ fault, key: random(1 << 30) }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ fault }) => fault);
   const further = (fault) => Array.from({ length: Math.round((fault.perMinute * seconds) / 60) - 1 }, () => fault);
   return [...shuffle(faults), ...shuffle(faults.flatMap(further))];
 }
@@ -160,16 +201,18 @@ export async function nemesis(cluster, { seconds, seed, proxies = [], disk, move
   const at = () => (performance.now() - begin) / 1000;
   const done = [];
   const lanes = [...new Set(faults.map(({ lane }) => lane))];
-  await Promise.all(lanes.map(async (lane, k) => {
-    const scene = { cluster, proxies, disk, movers, traffic, random: randomFrom(seed + k) };
-    const own = faults.filter((fault) => fault.lane === lane);
-    const plan = planOf(own, seconds, scene.random);
-    for (const [i, { name, strike }] of plan.entries()) {
-      if (i >= own.length && at() > seconds) break;
-      await pause(Math.max(0, (((i + 0.5) * seconds) / plan.length - at()) * 1000));
-      const begun = at();
-      done.push({ at: begun, name, what: (await strike(scene)) ?? "" });
-    }
-  }));
+  await Promise.all(
+    lanes.map(async (lane, k) => {
+      const scene = { cluster, proxies, disk, movers, traffic, random: randomFrom(seed + k) };
+      const own = faults.filter((fault) => fault.lane === lane);
+      const plan = planOf(own, seconds, scene.random);
+      for (const [i, { name, strike }] of plan.entries()) {
+        if (i >= own.length && at() > seconds) break;
+        await pause(Math.max(0, (((i + 0.5) * seconds) / plan.length - at()) * 1000));
+        const begun = at();
+        done.push({ at: begun, name, what: (await strike(scene)) ?? "" });
+      }
+    }),
+  );
   return done;
 }

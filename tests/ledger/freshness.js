@@ -19,23 +19,24 @@ const BUCKETS = [1, 10, 100, 250, 500, 1000, 2000, 5000, Infinity];
 function client({ url, connections }) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const { hostname, port } = new URL(url);
-  const ask = (method, path) => new Promise((done, failed) => {
-    const req = request({ hostname, port, method, path, agent, timeout: 30000 }, (res) => {
-      const chunks = [];
-      res.on("data", (chunk) => chunks.push(chunk));
-      res.on("end", () => {
-        try {
-          done(JSON.parse(Buffer.concat(chunks).toString()));
-        } catch (error) {
-          failed(error);
-        }
+  const ask = (method, path) =>
+    new Promise((done, failed) => {
+      const req = request({ hostname, port, method, path, agent, timeout: 30000 }, (res) => {
+        const chunks = [];
+        res.on("data", (chunk) => chunks.push(chunk));
+        res.on("end", () => {
+          try {
+            done(JSON.parse(Buffer.concat(chunks).toString()));
+          } catch (error) {
+            failed(error);
+          }
+        });
+        res.on("error", failed);
       });
-      res.on("error", failed);
+      req.on("timeout", () => req.destroy(new Error("no answer")));
+      req.on("error", failed);
+      req.end();
     });
-    req.on("timeout", () => req.destroy(new Error("no answer")));
-    req.on("error", failed);
-    req.end();
-  });
   return { ask, close: () => agent.destroy() };
 }
 
@@ -92,7 +93,9 @@ export class Histogram {
   }
 
   toString() {
-    const parts = BUCKETS.map((bound, i) => (this.counts[i] > 0 ? `${bound === Infinity ? "more" : `<= ${bound} ms`}: ${this.counts[i]}` : ""));
+    const parts = BUCKETS.map((bound, i) =>
+      this.counts[i] > 0 ? `${bound === Infinity ? "more" : `<= ${bound} ms`}: ${this.counts[i]}` : "",
+    );
     return `${this.reads} reads, ${this.fresh} fresh${["", ...parts.filter(Boolean)].join(", ")}; at most ${this.most.toFixed(1)} ms; ${this.wrong.length} wrong`;
   }
 }
@@ -110,8 +113,14 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
   let stopped = false;
   let done = 0;
   /* A flag and a counter belong to different owners: one may be seen without the other. */
-  const subjects = pairs.map(() => ({ follow: new Subject(false), followers: new Subject(0), like: new Subject(false),
-    likes: new Subject(0), comments: new Subject([]), kept: new Subject(true) }));
+  const subjects = pairs.map(() => ({
+    follow: new Subject(false),
+    followers: new Subject(0),
+    like: new Subject(false),
+    likes: new Subject(0),
+    comments: new Subject([]),
+    kept: new Subject(true),
+  }));
 
   const acknowledged = async (path) => {
     const json = await writing.ask("POST", path);
@@ -132,12 +141,21 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
     for (let on = 1; !stopped; on = 1 - on) {
       await pause(paceMs, undefined, { ref: false });
       const action = on ? 1 : 2;
-      await become(`/douyin/relation/action/?token=${actor.token}&to_user_id=${target.id}&action_type=${action}`,
-        [follow, on === 1], [followers, on]);
-      await become(`/douyin/favorite/action/?token=${actor.token}&video_id=${video.id}&action_type=${action}`, [like, on === 1], [likes, on]);
+      await become(
+        `/douyin/relation/action/?token=${actor.token}&to_user_id=${target.id}&action_type=${action}`,
+        [follow, on === 1],
+        [followers, on],
+      );
+      await become(
+        `/douyin/favorite/action/?token=${actor.token}&video_id=${video.id}&action_type=${action}`,
+        [like, on === 1],
+        [likes, on],
+      );
       texts.unshift(`c${texts.length}`);
-      await become(`/douyin/comment/action/?token=${actor.token}&video_id=${video.id}&action_type=1&comment_text=${texts[0]}`,
-        [comments, texts.slice(0, 5)]);
+      await become(
+        `/douyin/comment/action/?token=${actor.token}&video_id=${video.id}&action_type=1&comment_text=${texts[0]}`,
+        [comments, texts.slice(0, 5)],
+      );
     }
   }
 
@@ -185,7 +203,10 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
     results[name] = {};
     for (let k = 0; k < connections; k++) all.push(read(api, results[name], k));
   }
-  const fail = (error) => { stopped = true; throw error; };
+  const fail = (error) => {
+    stopped = true;
+    throw error;
+  };
   try {
     await Promise.all(all.map((one) => one.catch(fail)));
   } finally {
@@ -195,12 +216,22 @@ export async function probe({ writer, readers, pairs, reads, connections = 8, is
 }
 
 /** One line for each kind of read through each server. */
-export const report = (results) => Object.entries(results).flatMap(([name, kinds]) =>
-  Object.entries(kinds).map(([what, histogram]) => `${name}, ${what}: ${histogram}`));
+export const report = (results) =>
+  Object.entries(results).flatMap(([name, kinds]) =>
+    Object.entries(kinds).map(([what, histogram]) => `${name}, ${what}: ${histogram}`),
+  );
 
 /** What is beyond BOUNDS {name: what => ms}, in words. */
-export const violations = (results, bounds) => Object.entries(results).flatMap(([name, kinds]) =>
-  Object.entries(kinds).flatMap(([what, histogram]) => [
-    ...(histogram.most > bounds[name](what) ? [`${name}, ${what}: stale by ${histogram.most.toFixed(1)} ms, ${bounds[name](what)} are allowed`] : []),
-    ...(histogram.wrong.length > 0 ? [`${name}, ${what}: ${histogram.wrong.length} that never were so: ${String(histogram.wrong[0]).slice(0, 300)}`] : []),
-  ]));
+export const violations = (results, bounds) =>
+  Object.entries(results).flatMap(([name, kinds]) =>
+    Object.entries(kinds).flatMap(([what, histogram]) => [
+      ...(histogram.most > bounds[name](what)
+        ? [`${name}, ${what}: stale by ${histogram.most.toFixed(1)} ms, ${bounds[name](what)} are allowed`]
+        : []),
+      ...(histogram.wrong.length > 0
+        ? [
+            `${name}, ${what}: ${histogram.wrong.length} that never were so: ${String(histogram.wrong[0]).slice(0, 300)}`,
+          ]
+        : []),
+    ]),
+  );

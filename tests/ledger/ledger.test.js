@@ -35,11 +35,16 @@ let between;
 let disk; /* of one shard, small enough to be filled */
 
 before(async () => {
-  cluster = await cachedCluster({ shards: SHARDS, env: { DOUSHARD_SHARD_OPTIONS: "log_bin = ../binlog/log" } }, { replicas: 1 });
+  cluster = await cachedCluster(
+    { shards: SHARDS, env: { DOUSHARD_SHARD_OPTIONS: "log_bin = ../binlog/log" } },
+    { replicas: 1 },
+  );
   if (!NO_DISK) disk = await SmallDisk.under(cluster, "shard4", (200 + seconds) << 20);
   between = await proxiesOf(cluster);
   for (const options of [{}, { topology_file: between.topology_file }])
-    await cluster.addServer({ log_level: "warn", ...cluster.cacheOptions, redis_timeout: "300ms", ...options }).then((s) => s.start());
+    await cluster
+      .addServer({ log_level: "warn", ...cluster.cacheOptions, redis_timeout: "300ms", ...options })
+      .then((s) => s.start());
 });
 
 after(async () => {
@@ -56,7 +61,15 @@ test("every acknowledged action survives everything that is done to servers and 
   const traffic = new Traffic(cluster, { random, next: anyWay(cluster, busySlots(world), random) });
   const [run, faults] = await Promise.all([
     runClients(cluster, world, { seconds, seed, pollers: POLLERS, mix: "33,23,11,6,20,1,7,3" }),
-    nemesis(cluster, { seconds, seed, proxies: between.proxies, disk, movers, traffic, faults: FAULTS.filter(({ name }) => wanted.includes(name)) }),
+    nemesis(cluster, {
+      seconds,
+      seed,
+      proxies: between.proxies,
+      disk,
+      movers,
+      traffic,
+      faults: FAULTS.filter(({ name }) => wanted.includes(name)),
+    }),
   ]);
   for (const { at, name, what } of faults) t.diagnostic(`${at.toFixed(1)} s: ${name} ${what}`);
   for (const line of run.text.trim().split("\n")) t.diagnostic(line);
@@ -70,11 +83,22 @@ test("every acknowledged action survives everything that is done to servers and 
   const { violations, text } = await judge(cluster, run.history, run.mailboxes, { staleMs: STALE_MS });
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   assert.deepEqual(violations, {}, text);
-  assert.deepEqual(wanted.filter((name) => !faults.some((fault) => fault.name === name)), [], "faults that never were");
-  if (wanted.includes("replies lost")) assert.ok(between.proxies.some(({ applied }) => Object.values(applied).some((n) => n > 0)));
+  assert.deepEqual(
+    wanted.filter((name) => !faults.some((fault) => fault.name === name)),
+    [],
+    "faults that never were",
+  );
+  if (wanted.includes("replies lost"))
+    assert.ok(between.proxies.some(({ applied }) => Object.values(applied).some((n) => n > 0)));
   assert.equal(polled.length, POLLERS);
-  assert.ok(run.polled.some(({ messages }) => messages > 0), JSON.stringify(run.polled));
-  assert.ok(polled.every(({ failures, messages }) => failures > 0 && messages > 0), JSON.stringify(polled));
+  assert.ok(
+    run.polled.some(({ messages }) => messages > 0),
+    JSON.stringify(run.polled),
+  );
+  assert.ok(
+    polled.every(({ failures, messages }) => failures > 0 && messages > 0),
+    JSON.stringify(polled),
+  );
   assert.match(text, /^\d+ messages polled, [1-9]\d* of them late$/m);
 
   const { compared } = await until("the service to show what is stored", async () => {

@@ -33,7 +33,9 @@ const insert = (table, columns, rows) =>
 /* COUNT pairs of PEOPLE, nobody twice. The two are on different shards if that is possible, and so are the
  * first ones of all pairs. */
 function pairsOf(people, count, random) {
-  const left = people.map((person) => ({ person, key: random(1 << 30) })).sort((a, b) => a.key - b.key)
+  const left = people
+    .map((person) => ({ person, key: random(1 << 30) }))
+    .sort((a, b) => a.key - b.key)
     .map(({ person }) => person);
   const take = (isGood) => left.splice(Math.max(0, left.findIndex(isGood)), 1)[0];
   const firsts = [];
@@ -49,39 +51,65 @@ function pairsOf(people, count, random) {
  * clients whom they know, CHATS of the first users, which may be polled, and GHOSTS ids of each sort that
  * nobody ever had. Returns the file.
  */
-export async function loadWorld(cluster, { users = 2000, videos = 500, chats = 4, ghosts = 20, seed = 1,
-  name = "world" } = {}) {
+export async function loadWorld(
+  cluster,
+  { users = 2000, videos = 500, chats = 4, ghosts = 20, seed = 1, name = "world" } = {},
+) {
   const random = randomFrom(seed);
   const owner = await owners(cluster);
   const now = Date.now();
   const from = now - 86400000 + 1000 * (seed % 3600); /* other ids for another world */
   const people = Array.from({ length: users }, (_, i) => ({
-    id: idOf(from + Math.floor(i / 1024), (i * 37) % 1024), slot: (i * 37) % 1024, session: randomBytes(16),
+    id: idOf(from + Math.floor(i / 1024), (i * 37) % 1024),
+    slot: (i * 37) % 1024,
+    session: randomBytes(16),
     shard: owner.get((i * 37) % 1024),
   }));
   const byShard = new Map(cluster.shards.map(({ name: shard }) => [shard, []]));
   for (const user of people) byShard.get(user.shard).push(user);
-  await Promise.all([...byShard].map(([shard, list]) => cluster.sql(shard, [
-    insert("user", "slot, user_id, name, password_hash, created_at, op",
-      list.map((u) => [u.slot, u.id, `u${u.id}`, "$none$", from, randomBytes(16)])),
-    insert("inbound", "slot, user_id", list.map((u) => [u.slot, u.id])),
-    insert("session", "slot, user_id, session, created_at, seen_at, expires_at",
-      list.map((u) => [u.slot, u.id, u.session, now, now, now + 86400000])),
-  ].join("\n"))));
-  const clips = await plantVideos(cluster, Array.from({ length: videos }, (_, i) => (
-    { author: people[random(users)].id, at: from + 10000 + i })));
+  await Promise.all(
+    [...byShard].map(([shard, list]) =>
+      cluster.sql(
+        shard,
+        [
+          insert(
+            "user",
+            "slot, user_id, name, password_hash, created_at, op",
+            list.map((u) => [u.slot, u.id, `u${u.id}`, "$none$", from, randomBytes(16)]),
+          ),
+          insert(
+            "inbound",
+            "slot, user_id",
+            list.map((u) => [u.slot, u.id]),
+          ),
+          insert(
+            "session",
+            "slot, user_id, session, created_at, seen_at, expires_at",
+            list.map((u) => [u.slot, u.id, u.session, now, now, now + 86400000]),
+          ),
+        ].join("\n"),
+      ),
+    ),
+  );
+  const clips = await plantVideos(
+    cluster,
+    Array.from({ length: videos }, (_, i) => ({ author: people[random(users)].id, at: from + 10000 + i })),
+  );
   await cluster.sqlAll(`UPDATE user AS u SET u.work_count = (SELECT COUNT(*) FROM video AS v
     WHERE v.slot = u.slot AND v.author_id = u.user_id AND v.state = 'live')`);
   const file = join(cluster.dir, `${name}.txt`);
   const ghost = (i) => idOf(from + 100000 + i, random(1024), 5);
-  writeFileSync(file, [
-    ...people.map((u) => `user ${u.id} ${u.session.toString("hex")}`),
-    ...clips.map((v) => `video ${v.id} ${v.author}`),
-    ...pairsOf(people.slice(0, 40), chats, random).map(([a, b]) => `chat ${a.id} ${b.id}`),
-    ...Array.from({ length: ghosts }, (_, i) => `ghost_user ${ghost(i)}`),
-    ...Array.from({ length: ghosts }, (_, i) => `ghost_video ${ghost(ghosts + i)}`),
-    "",
-  ].join("\n"));
+  writeFileSync(
+    file,
+    [
+      ...people.map((u) => `user ${u.id} ${u.session.toString("hex")}`),
+      ...clips.map((v) => `video ${v.id} ${v.author}`),
+      ...pairsOf(people.slice(0, 40), chats, random).map(([a, b]) => `chat ${a.id} ${b.id}`),
+      ...Array.from({ length: ghosts }, (_, i) => `ghost_user ${ghost(i)}`),
+      ...Array.from({ length: ghosts }, (_, i) => `ghost_video ${ghost(ghosts + i)}`),
+      "",
+    ].join("\n"),
+  );
   return file;
 }
 
@@ -109,11 +137,16 @@ const ledger = (args, ending) => run(program, args, ending);
 
 const flags = (options) => Object.entries(options).map(([name, v]) => `--${name}=${v}`);
 
-const service = (cluster, world) => [`--world=${world}`, `--keys=${cluster.files.token_keys}`,
-  ...cluster.servers.map((s) => `--server=${s.options.listen_port}`)];
+const service = (cluster, world) => [
+  `--world=${world}`,
+  `--keys=${cluster.files.token_keys}`,
+  ...cluster.servers.map((s) => `--server=${s.options.listen_port}`),
+];
 
-const polledOf = (text) => [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d+) messages$/gm)]
-  .map(([, ...counts]) => counts.map(Number)).map(([polls, failures, messages]) => ({ polls, failures, messages }));
+const polledOf = (text) =>
+  [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d+) messages$/gm)]
+    .map(([, ...counts]) => counts.map(Number))
+    .map(([polls, failures, messages]) => ({ polls, failures, messages }));
 
 /**
  * Load the servers of CLUSTER with OPTIONS of `ledger run`, or until ENDING (a promise); resolves to {history, mailboxes,
@@ -122,8 +155,10 @@ const polledOf = (text) => [...text.matchAll(/: (\d+) polls, (\d+) failures, (\d
 export async function runClients(cluster, world, { name = "history", ending, ...options } = {}) {
   const history = join(cluster.dir, `${name}.txt`);
   const mailboxes = join(cluster.dir, `${name}-mailboxes.txt`);
-  const { status, text } = await ledger(["run", ...service(cluster, world), `--history=${history}`,
-    `--mailboxes=${mailboxes}`, ...flags(options)], ending);
+  const { status, text } = await ledger(
+    ["run", ...service(cluster, world), `--history=${history}`, `--mailboxes=${mailboxes}`, ...flags(options)],
+    ending,
+  );
   assert.equal(status, 0, text);
   return { history, mailboxes, text, polled: polledOf(text) };
 }
@@ -156,17 +191,24 @@ const COUNTED = `SELECT CONCAT_WS(' ',
 export async function settle(cluster, timeoutMs = PATIENCE_MS) {
   const begin = performance.now();
   let last = "";
-  await Promise.all(cluster.servers.map((server) => until(`${server.name} ready`,
-    () => fetch(`${server.adminUrl}/readyz`).then((r) => r.ok), { timeoutMs })));
-  await until("everything to settle", async () => {
-    const rows = await cluster.sqlAll(COUNTED);
-    const now = JSON.stringify(rows.map(({ shard, counted }) => [shard, counted]));
-    const quiet = rows.every((r) => r.waiting === 0 && r.transactions === 0 && r.running === 0);
-    const same = now === last;
-    last = quiet ? now : "";
-    if (!quiet) throw new Error(JSON.stringify(rows));
-    return same;
-  }, { timeoutMs, everyMs: 2000 });
+  await Promise.all(
+    cluster.servers.map((server) =>
+      until(`${server.name} ready`, () => fetch(`${server.adminUrl}/readyz`).then((r) => r.ok), { timeoutMs }),
+    ),
+  );
+  await until(
+    "everything to settle",
+    async () => {
+      const rows = await cluster.sqlAll(COUNTED);
+      const now = JSON.stringify(rows.map(({ shard, counted }) => [shard, counted]));
+      const quiet = rows.every((r) => r.waiting === 0 && r.transactions === 0 && r.running === 0);
+      const same = now === last;
+      last = quiet ? now : "";
+      if (!quiet) throw new Error(JSON.stringify(rows));
+      return same;
+    },
+    { timeoutMs, everyMs: 2000 },
+  );
   return performance.now() - begin;
 }
 
@@ -177,8 +219,18 @@ function dump(cluster, shard) {
   const file = join(cluster.dir, `rows-${shard.name}.txt`);
   const out = openSync(file, "w");
   return new Promise((done, failed) => {
-    const child = spawn("mariadb", [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${shard.socket}`, "--batch",
-      "--skip-column-names", "--quick", "doushard"], { stdio: ["pipe", out, "inherit"] });
+    const child = spawn(
+      "mariadb",
+      [
+        `--defaults-file=${cluster.files.root_cnf}`,
+        `--socket=${shard.socket}`,
+        "--batch",
+        "--skip-column-names",
+        "--quick",
+        "doushard",
+      ],
+      { stdio: ["pipe", out, "inherit"] },
+    );
     child.on("error", failed);
     child.on("close", (code) => {
       closeSync(out);
@@ -194,12 +246,21 @@ function dump(cluster, shard) {
  * {violations: {I1: n, ..}, text}.
  */
 export async function judge(cluster, history, mailboxes, { staleMs = 0 } = {}) {
-  const files = await parallel(cluster.shards.length, cluster.shards.map((shard) => () => dump(cluster, shard)));
-  const { status, text } = await ledger(["check", `--history=${history}`, ...files.map((f) => `--rows=${f}`),
-    `--stale-ms=${staleMs}`, ...(mailboxes ? [`--mailboxes=${mailboxes}`] : [])]);
+  const files = await parallel(
+    cluster.shards.length,
+    cluster.shards.map((shard) => () => dump(cluster, shard)),
+  );
+  const { status, text } = await ledger([
+    "check",
+    `--history=${history}`,
+    ...files.map((f) => `--rows=${f}`),
+    `--stale-ms=${staleMs}`,
+    ...(mailboxes ? [`--mailboxes=${mailboxes}`] : []),
+  ]);
   assert.ok(status === 0 || status === 1, text);
   const violations = Object.fromEntries(
-    [...text.matchAll(/^(I\d+): (\d+) violations$/gm)].map(([, i, n]) => [i, Number(n)]));
+    [...text.matchAll(/^(I\d+): (\d+) violations$/gm)].map(([, i, n]) => [i, Number(n)]),
+  );
   assert.equal(status, Object.keys(violations).length > 0 ? 1 : 0, text);
   return { violations, text };
 }
@@ -209,21 +270,35 @@ export async function judge(cluster, history, mailboxes, { staleMs = 0 } = {}) {
  * Resolves to how many answers were compared, and what was wrong.
  */
 export async function compareWithApi(cluster, world, seconds = 3) {
-  const { history } = await runClients(cluster, world,
-    { name: "reads", seconds, clients: 8, mix: "0,0,0,0,0,0,1", "hot-percent": 0 });
+  const { history } = await runClients(cluster, world, {
+    name: "reads",
+    seconds,
+    clients: 8,
+    mix: "0,0,0,0,0,0,1",
+    "hot-percent": 0,
+  });
   const lines = (file) => readFileSync(file, "utf8").trim().split("\n");
-  const stored = new Map(cluster.shards.flatMap(({ name }) => lines(join(cluster.dir, `rows-${name}.txt`)))
-    .map((line) => line.split("\t")).filter(([table]) => table === "user")
-    .map(([, id, ...counts]) => [id, counts.slice(0, 4).join(" ")]));
+  const stored = new Map(
+    cluster.shards
+      .flatMap(({ name }) => lines(join(cluster.dir, `rows-${name}.txt`)))
+      .map((line) => line.split("\t"))
+      .filter(([table]) => table === "user")
+      .map(([, id, ...counts]) => [id, counts.slice(0, 4).join(" ")]),
+  );
   const reads = lines(history).map((line) => line.split(" "));
-  const wrong = reads.filter((f) => f[9] !== "0" || stored.get(f[3]) !== f.slice(12, 16).join(" "))
+  const wrong = reads
+    .filter((f) => f[9] !== "0" || stored.get(f[3]) !== f.slice(12, 16).join(" "))
     .map((f) => `user ${f[3]}: code ${f[10]}, shown ${f.slice(12, 16).join(" ")}, stored ${stored.get(f[3])}`);
   return { compared: reads.length, wrong };
 }
 
 /** What `shardctl audit` says of the cluster: {status, text}. */
-export const audit = (cluster) => run(join(buildDir(), "shardctl"), ["audit",
-  `--topology=${cluster.files.topology}`, `--password-file=${join(cluster.dir, "secrets", "monitor_password")}`]);
+export const audit = (cluster) =>
+  run(join(buildDir(), "shardctl"), [
+    "audit",
+    `--topology=${cluster.files.topology}`,
+    `--password-file=${join(cluster.dir, "secrets", "monitor_password")}`,
+  ]);
 
 /* ---- mutants ---- */
 

@@ -16,12 +16,18 @@ const DOWN_MS = 300;
  * there are. A mover that stands still in the flip of a move keeps others from altering tables, so that each has rounds of
  * its own. */
 export const MOVES = {
-  name: "moves", kinds: ["move"], routines: moverRoutines, victims: ["mover", "source", "target", "server"],
+  name: "moves",
+  kinds: ["move"],
+  routines: moverRoutines,
+  victims: ["mover", "source", "target", "server"],
   rounds: [["mover", "server"], ["source"], ["target"]],
   next: ({ cluster, heavy, random }, from, to) => oneWay(cluster, from, to, random, heavy),
 };
 export const PROMOTIONS = {
-  name: "promotions", kinds: ["promote", "demote"], routines: promoterRoutines, victims: ["mover", "sleeper", "source", "server"],
+  name: "promotions",
+  kinds: ["promote", "demote"],
+  routines: promoterRoutines,
+  victims: ["mover", "sleeper", "source", "server"],
   rounds: [["mover", "sleeper"], ["server"], ["source"]],
   next: ({ cluster, heavy, random }, from) => heavyUsers(cluster, from, heavy, random),
 };
@@ -29,29 +35,39 @@ export const PROMOTIONS = {
 /** Every place of KIND, before and after each CALL, by whom is killed there: OFFSET turns that round. */
 export function drawn({ routines, victims }, offset) {
   const rounds = Object.fromEntries(victims.map((victim) => [victim, []]));
-  for (const [i, place] of routines().flatMap((routine) => ["before", "after"].map((when) => ({ routine, when }))).entries())
+  for (const [i, place] of routines()
+    .flatMap((routine) => ["before", "after"].map((when) => ({ routine, when })))
+    .entries())
     rounds[victims[(((i + (i >> 2) - offset) % 4) + 4) % 4]].push(place);
   return rounds;
 }
 
-const goOn = (cells) => { for (const { mover } of cells) mover.go(); };
+const goOn = (cells) => {
+  for (const { mover } of cells) mover.go();
+};
 const moversOf = (cells) => cells.map(({ mover }) => mover);
 
 /* CRASH kills a shard or a server, and the movers go on when it is down; until all servers serve again. */
 async function without({ cluster }, cells, crash) {
   await crash(() => goOn(cells));
-  await Promise.all(cluster.servers.map((server) => until(`${server.name} ready`,
-    () => fetch(`${server.adminUrl}/readyz`).then((r) => r.ok))));
+  await Promise.all(
+    cluster.servers.map((server) =>
+      until(`${server.name} ready`, () => fetch(`${server.adminUrl}/readyz`).then((r) => r.ok)),
+    ),
+  );
 }
 
 /* What is done when all movers have stopped, to those of CELLS. */
 const strikes = {
   mover: (_scene, cells) => Promise.all(moversOf(cells).map((mover) => mover.kill())),
   sleeper: ({ cluster }, cells) => expireClaims(cluster, moversOf(cells)),
-  source: (scene, cells) => without(scene, cells, (whenDown) => crashShard(scene.cluster, scene.from, DOWN_MS, whenDown)),
+  source: (scene, cells) =>
+    without(scene, cells, (whenDown) => crashShard(scene.cluster, scene.from, DOWN_MS, whenDown)),
   target: (scene, cells) => without(scene, cells, (whenDown) => crashShard(scene.cluster, scene.to, DOWN_MS, whenDown)),
   server: (scene, cells) =>
-    without(scene, cells, (whenDown) => crashServer(scene.cluster.servers[scene.random(scene.cluster.servers.length)], whenDown)),
+    without(scene, cells, (whenDown) =>
+      crashServer(scene.cluster.servers[scene.random(scene.cluster.servers.length)], whenDown),
+    ),
 };
 
 /* The movers that stopped leave the rest to others, whatever became of what they last asked for. */
@@ -64,13 +80,16 @@ async function leave({ cluster }, cells) {
 async function wake(cells) {
   goOn(cells);
   await until("those who slept to be refused", () =>
-    cells.every(({ routine, mover }) => routine === "move_claim" || /move_attempt_ended/.test(mover.text)));
+    cells.every(({ routine, mover }) => routine === "move_claim" || /move_attempt_ended/.test(mover.text)),
+  );
   await Promise.all(moversOf(cells).map((mover) => mover.stop()));
 }
 
 /* The shard that has more, then the other. */
 async function byRows(cluster) {
-  const sizes = await Promise.all(cluster.shards.map(async ({ name }) => [(await slotsWithRows(cluster, name)).length, name]));
+  const sizes = await Promise.all(
+    cluster.shards.map(async ({ name }) => [(await slotsWithRows(cluster, name)).length, name]),
+  );
   return sizes.sort((a, b) => b[0] - a[0]).map(([, name]) => name);
 }
 
@@ -78,15 +97,21 @@ async function byRows(cluster) {
 function wordsOf({ from, to }, { kind, parts, asked, begun, met, struck }) {
   const second = (a, b) => ((b - a) / 1000).toFixed(1);
   const cells = parts.flatMap((part) => part.cells).sort((a, b) => b.ms - a.ms);
-  return `${kind.name}, killed: ${parts.map(({ victim }) => victim).join(", ")}; ${from} to ${to}: ${asked} asked for, ${cells.length} places met after ${
-    second(begun, met)} s, strike ${second(met, struck)} s, over after ${second(struck, performance.now())} s more: ${
-    cells.map(({ routine, when, ms }) => `${routine}:${when} ${(ms / 1000).toFixed(1)}`).join(", ")}`;
+  return `${kind.name}, killed: ${parts.map(({ victim }) => victim).join(", ")}; ${from} to ${to}: ${asked} asked for, ${cells.length} places met after ${second(
+    begun,
+    met,
+  )} s, strike ${second(met, struck)} s, over after ${second(struck, performance.now())} s more: ${cells
+    .map(({ routine, when, ms }) => `${routine}:${when} ${(ms / 1000).toFixed(1)}`)
+    .join(", ")}`;
 }
 
 /* Everything comes to its end after the strike: who sleeps wakes when others have done his work. */
 async function recover(scene, steering, cells, sleepers) {
   const movers = new Movers(scene.cluster, 2, PATIENT_ARGS);
-  await leave(scene, cells.filter((cell) => !sleepers.includes(cell)));
+  await leave(
+    scene,
+    cells.filter((cell) => !sleepers.includes(cell)),
+  );
   await steering.over();
   await wake(sleepers);
   await movers.stop();

@@ -41,12 +41,20 @@ const STALE_MS = 5010;
 const KNOWN = ["0", "1010", "1012"];
 const WANTED = new RegExp(process.env.MOVE_ROUNDS || "");
 /* Clients that pause leave the movers a part of a small machine. */
-const CLIENTS = { clients: 8, "pause-ms": 40, "repeat-ms": 60000, "hot-users": HEAVY, "hot-percent": 30, mix: "35,25,12,6,15,0,7,0" };
+const CLIENTS = {
+  clients: 8,
+  "pause-ms": 40,
+  "repeat-ms": 60000,
+  "hot-users": HEAVY,
+  "hot-percent": 30,
+  mix: "35,25,12,6,15,0,7,0",
+};
 let cluster;
 
 before(async () => {
   cluster = await cachedCluster({ shards: 2 });
-  for (let i = 0; i < 2; i++) await cluster.addServer({ log_level: "warn", ...cluster.cacheOptions }).then((s) => s.start());
+  for (let i = 0; i < 2; i++)
+    await cluster.addServer({ log_level: "warn", ...cluster.cacheOptions }).then((s) => s.start());
 });
 after(() => cluster?.down());
 
@@ -61,7 +69,7 @@ async function quietly(random) {
   await traffic.stop();
   const ended = nowUs();
   await movers.stop();
-  return { idle, begun, ended, asked: traffic.asked, ...await tally(cluster, since) };
+  return { idle, begun, ended, asked: traffic.asked, ...(await tally(cluster, since)) };
 }
 
 /* Whoever has a slot of his own comes back. */
@@ -77,11 +85,17 @@ async function comeHome() {
 function roundsOf(random, offset) {
   const [moves, promotions] = [MOVES, PROMOTIONS].map((kind) => {
     const cells = drawn(kind, offset);
-    return kind.rounds.map((victims) => [kind, victims.filter((victim) => WANTED.test(`${kind.name} ${victim}`))
-      .map((victim) => ({ victim, cells: cells[victim] }))]).filter(([, parts]) => parts.length > 0);
+    return kind.rounds
+      .map((victims) => [
+        kind,
+        victims
+          .filter((victim) => WANTED.test(`${kind.name} ${victim}`))
+          .map((victim) => ({ victim, cells: cells[victim] })),
+      ])
+      .filter(([, parts]) => parts.length > 0);
   });
   const isAll = IS_LONG || process.env.MOVE_ROUNDS !== undefined;
-  return [...moves, ...isAll ? promotions : [promotions[random(promotions.length)]]];
+  return [...moves, ...(isAll ? promotions : [promotions[random(promotions.length)]])];
 }
 
 /* What the clients of one seed saw: of REQUESTS the errors, how many were repeated, and those of slots that never moved
@@ -93,10 +107,18 @@ async function judgeAnswers(requests, quiet) {
   const isQuiet = (r) => r.begun >= quiet.idle && r.ended <= quiet.ended;
   const errors = requests.filter((r) => r.isUnknown || !KNOWN.includes(r.code));
   const repeated = requests.filter((r) => r.repeats > 0);
-  const resting = requests.filter((r) => !r.slots.some((slot) => times.get(slot)?.some((time) => meets({ begun: quiet.begun, ended: quiet.ended }, time))));
+  const resting = requests.filter(
+    (r) =>
+      !r.slots.some((slot) => times.get(slot)?.some((time) => meets({ begun: quiet.begun, ended: quiet.ended }, time))),
+  );
   const within = (from, to) => resting.filter((r) => r.begun >= from && r.ended <= to).map(({ ms }) => ms);
-  return { errors: errors.map((r) => `${r.line}: ${r.code}`), repeated: repeated.length, repeatedQuietly: repeated.filter(isQuiet).length,
-    idle: { ms: within(quiet.idle, quiet.begun), us: quiet.begun - quiet.idle }, moving: { ms: within(quiet.begun, quiet.ended), us: quiet.ended - quiet.begun } };
+  return {
+    errors: errors.map((r) => `${r.line}: ${r.code}`),
+    repeated: repeated.length,
+    repeatedQuietly: repeated.filter(isQuiet).length,
+    idle: { ms: within(quiet.idle, quiet.begun), us: quiet.begun - quiet.idle },
+    moving: { ms: within(quiet.begun, quiet.ended), us: quiet.ended - quiet.begun },
+  };
 }
 
 /* Requests for which there was no server at all, by what the clients say at their end. */
@@ -108,7 +130,9 @@ async function killEverywhere(t, seed, sum) {
   const world = await loadWorld(cluster, { users: 200, videos: 60, chats: 0, ghosts: 0, seed, name: `world${seed}` });
   const heavy = [...readFileSync(world, "utf8").matchAll(/^user (\d+)/gm)].slice(0, HEAVY).map(([, id]) => id);
   let end;
-  const ending = new Promise((done) => { end = done; });
+  const ending = new Promise((done) => {
+    end = done;
+  });
   const running = runClients(cluster, world, { name: `history${seed}`, ending, seconds: 3600, seed, ...CLIENTS });
   let quiet;
   try {
@@ -137,8 +161,13 @@ async function oneSeed(t, seed, sum) {
   for (const line of text.trim().split("\n")) t.diagnostic(line);
   const requests = requestsOf(run.history);
   const answers = await judgeAnswers(requests, quiet);
-  sum.add({ ...answers, writes: requests.filter(({ isWrite, isOk }) => isWrite && isOk).length, losses: violations.I1 ?? 0,
-    unsent: unsentIn(run.text), pauses: quiet.pauses });
+  sum.add({
+    ...answers,
+    writes: requests.filter(({ isWrite, isOk }) => isWrite && isOk).length,
+    losses: violations.I1 ?? 0,
+    unsent: unsentIn(run.text),
+    pauses: quiet.pauses,
+  });
   assert.deepEqual(violations, {}, text);
   assert.ok(answers.moving.ms.length > 0);
   const audited = await audit(cluster);
@@ -172,26 +201,40 @@ class Sum {
     }
   }
 
-  get faults() { return Object.values(this.struck).reduce((a, b) => a + b); }
+  get faults() {
+    return Object.values(this.struck).reduce((a, b) => a + b);
+  }
 }
 
 const per = ({ ms, us }) => `${(ms.length / (us / 1e6)).toFixed(0)}/s, ${quantiles(ms)}`;
 
-const listed = (counts) => Object.entries(counts).filter(([, n]) => n > 0).map(([name, n]) => `${n} ${name}`).join(", ");
+const listed = (counts) =>
+  Object.entries(counts)
+    .filter(([, n]) => n > 0)
+    .map(([name, n]) => `${n} ${name}`)
+    .join(", ");
 
 /* In words; MOVES: as tally() has them. */
-const told = ({ seeds, places, faults, struck, counts, errors, pauses, idle, moving }, moves) => `${seeds} seeds: ${
-  moves.moves} moves (${listed(moves.phases)}), ${faults} faults (${listed(struck)}) at ${places} places, ${counts.writes} acknowledged writes, ${
-  counts.losses} lost, ${errors.length + counts.unsent} errors for clients; ${counts.repeated} requests were repeated until they had an answer (${
-  counts.repeatedQuietly} without faults); write pauses without faults: ${quantiles(pauses)}, of all moves: ${
-  quantiles(moves.pauses)}; requests to slots at rest: ${per(idle)} while nothing moves, ${per(moving)} during moves`;
+const told = ({ seeds, places, faults, struck, counts, errors, pauses, idle, moving }, moves) =>
+  `${seeds} seeds: ${
+    moves.moves
+  } moves (${listed(moves.phases)}), ${faults} faults (${listed(struck)}) at ${places} places, ${counts.writes} acknowledged writes, ${
+    counts.losses
+  } lost, ${errors.length + counts.unsent} errors for clients; ${counts.repeated} requests were repeated until they had an answer (${
+    counts.repeatedQuietly
+  } without faults); write pauses without faults: ${quantiles(pauses)}, of all moves: ${quantiles(
+    moves.pauses,
+  )}; requests to slots at rest: ${per(idle)} while nothing moves, ${per(moving)} during moves`;
 
 test("moves end well wherever a mover, a shard or a server is killed", async (t) => {
   const sum = new Sum();
   try {
     for (let i = 0; i < SEEDS; i++) await oneSeed(t, first + i, sum);
   } finally {
-    await tally(cluster).then((moves) => t.diagnostic(`note: ${told(sum, moves)}`), () => {}); /* a shard may be down */
+    await tally(cluster).then(
+      (moves) => t.diagnostic(`note: ${told(sum, moves)}`),
+      () => {},
+    ); /* a shard may be down */
   }
   assert.deepEqual(sum.errors, []);
   assert.equal(sum.counts.unsent, 0, "no server could be reached");

@@ -46,7 +46,25 @@ class Notes {
   async like(user, video, on = true) {
     const begun = nowUs();
     const { status_code: code } = await api.like(user.token, video.id, on ? 1 : 2);
-    this.lines.push([1, this.lines.length, 0, user.id, video.id, 0, Number(on), begun, nowUs(), code === 0 ? 0 : 2, code, 0, 0, 0, 0, 0, 0]);
+    this.lines.push([
+      1,
+      this.lines.length,
+      0,
+      user.id,
+      video.id,
+      0,
+      Number(on),
+      begun,
+      nowUs(),
+      code === 0 ? 0 : 2,
+      code,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+    ]);
     return code;
   }
 
@@ -62,7 +80,10 @@ async function newScene() {
   const owner = await owners(cluster);
   const user = await api.register(nameOn(FROM, owner));
   const author = await api.register(nameOn(TO, owner));
-  const videos = await plantVideos(cluster, [1, 2].map((i) => ({ author: author.id, at: Date.now() - 1000 * i })));
+  const videos = await plantVideos(
+    cluster,
+    [1, 2].map((i) => ({ author: author.id, at: Date.now() - 1000 * i })),
+  );
   await cluster.sql(TO, `UPDATE user SET work_count = 2 WHERE user_id = ${author.id}`);
   const scene = { user, videos, slot: slotOfId(user.id), notes: new Notes() };
   scene.like = (i, on) => scene.notes.like(user, videos[i], on);
@@ -76,7 +97,10 @@ const delivered = () =>
 
 /** The slot as it was in the beginning, without anything in it, whatever has happened to it. */
 async function forget({ slot }) {
-  const [{ epoch }] = await cluster.sql(FROM, `SELECT MAX(GREATEST(epoch, heard_epoch)) + 10 AS epoch FROM slot_fence WHERE slot = ${slot}`);
+  const [{ epoch }] = await cluster.sql(
+    FROM,
+    `SELECT MAX(GREATEST(epoch, heard_epoch)) + 10 AS epoch FROM slot_fence WHERE slot = ${slot}`,
+  );
   await cluster.sqlAll(`DELETE FROM slot_move; DELETE FROM slot_log; DELETE FROM slot_lost; DELETE FROM slot_import;
     UPDATE slot_fence SET state = IF((SELECT name FROM shard_self) = '${FROM}', 'owned', 'moved'), epoch = ${epoch}, server = '${FROM}',
       token = NULL, journal = 0, flip = 0, heard_epoch = 0, rival_epoch = 0 WHERE slot = ${slot};
@@ -91,7 +115,8 @@ async function findings({ notes }) {
   await assertAtRest(cluster).catch((error) => found.push(`at rest: ${error.message.split("\n")[0]}`));
   const { violations } = await judge(cluster, notes.write());
   found.push(...Object.keys(violations));
-  if (found.length === 0 && (await audit(cluster)).status !== 0) found.push("audit"); /* it waits for slots that nobody has */
+  if (found.length === 0 && (await audit(cluster)).status !== 0)
+    found.push("audit"); /* it waits for slots that nobody has */
   return found;
 }
 
@@ -133,9 +158,15 @@ async function writeAcrossMove(scene) {
   await until("the write to come to the gate", () => isOnShard("IS_USED_LOCK('before the gate') IS NOT NULL"));
   const mover = start();
   await requestMove(cluster, scene.slot, FROM, TO, LONG_MS);
-  await until("the flip, or the mover to wait for the write", () => isOnShard(
-    `EXISTS (SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT')
-     OR EXISTS (SELECT 1 FROM slot_move WHERE slot = ${scene.slot} AND phase = 'keeping')`), { everyMs: 200 }); /* innodb_trx is not read anew more often */
+  await until(
+    "the flip, or the mover to wait for the write",
+    () =>
+      isOnShard(
+        `EXISTS (SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT')
+     OR EXISTS (SELECT 1 FROM slot_move WHERE slot = ${scene.slot} AND phase = 'keeping')`,
+      ),
+    { everyMs: 200 },
+  ); /* innodb_trx is not read anew more often */
   await keeper.close();
   assert.equal(await written, 0);
   await moveIs(scene, ["keeping"]);
@@ -156,8 +187,13 @@ const writeAt = (failpoint) => async (scene) => {
 /** Which write of a copy has the rows of TABLE: the tables before it that have any, and one. */
 async function writeOf(table, { slot }) {
   const tables = ["account", "owner_home", "session", "idem", "follow", "follower", "favorite"];
-  const rows = await cluster.sql(FROM, tables.slice(0, tables.indexOf(table)).map((t) =>
-    `SELECT COUNT(*) > 0 AS some FROM \`${t}\` WHERE slot = ${slot}`).join(" UNION ALL "));
+  const rows = await cluster.sql(
+    FROM,
+    tables
+      .slice(0, tables.indexOf(table))
+      .map((t) => `SELECT COUNT(*) > 0 AS some FROM \`${t}\` WHERE slot = ${slot}`)
+      .join(" UNION ALL "),
+  );
   return rows.filter(({ some }) => Number(some) === 1).length + 1;
 }
 
@@ -214,7 +250,10 @@ async function dieBeforeMoved(scene) {
 }
 
 const deleteRows = async ({ slot }) =>
-  (await movingTables(cluster)).filter((t) => t !== "slot_seq").map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`).join("\n");
+  (await movingTables(cluster))
+    .filter((t) => t !== "slot_seq")
+    .map((t) => `DELETE FROM \`${t}\` WHERE slot = ${slot};`)
+    .join("\n");
 
 /* The slot has moved there and back when its shard is started with the data that it had before; then somebody notices,
  * and puts the right data back. */
@@ -223,11 +262,19 @@ async function oldData(scene) {
     const [fence] = await cluster.sql(FROM, `SELECT epoch FROM slot_fence WHERE slot = ${scene.slot}`);
     return { epoch: fence.epoch, rows: await rowsOf(cluster, FROM, scene.slot) };
   };
-  const put = async ({ epoch, rows }) => cluster.sql(FROM, `START TRANSACTION; ${await deleteRows(scene)} ${rows.join(";\n")};
+  const put = async ({ epoch, rows }) =>
+    cluster.sql(
+      FROM,
+      `START TRANSACTION; ${await deleteRows(scene)} ${rows.join(";\n")};
     UPDATE slot_fence SET epoch = ${epoch}, heard_epoch = 0 WHERE slot = ${scene.slot};
-    UPDATE slot_known SET epoch = ${epoch} WHERE slot = ${scene.slot}; CALL _slot_changed(); COMMIT`);
+    UPDATE slot_known SET epoch = ${epoch} WHERE slot = ${scene.slot}; CALL _slot_changed(); COMMIT`,
+    );
   const old = await save();
-  for (const [from, to, on] of [[FROM, TO, true], [TO, FROM, false]]) { /* the server hears of both moves */
+  for (const [from, to, on] of [
+    [FROM, TO, true],
+    [TO, FROM, false],
+  ]) {
+    /* the server hears of both moves */
     await moveSlot(cluster, scene.slot, from, to);
     await removeStrays(cluster);
     assert.equal(await scene.like(1, on), 0);
@@ -249,36 +296,79 @@ const fence = (...edits) => ["_op_fence", "_op_fences"].map((name) => routine("o
 const check = (...edits) => routine("move", "_move_check", edits);
 
 /* Between the lock of the fence and what follows it. */
-const GATE = ["        -- The row of the user is locked", `        DO GET_LOCK('before the gate', 60);
+const GATE = [
+  "        -- The row of the user is locked",
+  `        DO GET_LOCK('before the gate', 60);
         DO GET_LOCK('gate', 60);
         DO RELEASE_ALL_LOCKS();
-        -- The row of the user is locked`];
+        -- The row of the user is locked`,
+];
 
 /* play(scene) resolves to what the mover itself has found, if it did. `caught`: what must be found, some of it at least; by
  * the control nothing is, but what `noticed` says, which mends itself. `slowly`: routines of the control. */
 const mistakes = [
-  { name: "a fence that is read without its lock", play: writeAcrossMove, caught: ["I1"],
-    slowly: () => [like(GATE)], routines: () => [like(GATE, [LOCK, ""])], originals: () => [like()] },
-  { name: "a routine that does not journal", play: writeAt("move_lock:before:1"), caught: ["I1"],
+  {
+    name: "a fence that is read without its lock",
+    play: writeAcrossMove,
+    caught: ["I1"],
+    slowly: () => [like(GATE)],
+    routines: () => [like(GATE, [LOCK, ""])],
+    originals: () => [like()],
+  },
+  {
+    name: "a routine that does not journal",
+    play: writeAt("move_lock:before:1"),
+    caught: ["I1"],
     routines: () => [routine("favorite", "_favorite_action_batch", [["CALL _slot_log_add_ops('favorite');", ""]])],
-    originals: () => [routine("favorite", "_favorite_action_batch", [])] },
-  { name: "the same, while there is time to compare", play: writeAt("move_drain:before:1"), caught: ["verification"],
+    originals: () => [routine("favorite", "_favorite_action_batch", [])],
+  },
+  {
+    name: "the same, while there is time to compare",
+    play: writeAt("move_drain:before:1"),
+    caught: ["verification"],
     routines: () => [routine("favorite", "_favorite_action_batch", [["CALL _slot_log_add_ops('favorite');", ""]])],
-    originals: () => [routine("favorite", "_favorite_action_batch", [])] },
-  { name: "writes of a mover that are not fenced by its token", play: sleeperWrites, caught: ["I1"],
-    routines: () => [check(["f.token = UNHEX(in_token) AND ", ""])], originals: () => [check()] },
-  { name: "a mover that begins although its term is over", play: sleeperBegins, caught: ["at rest: every slot is owned"],
-    routines: () => [routine("move", "move_import", [[" OR v_term > in_term", ""]])], originals: () => [routine("move", "move_import", [])] },
-  { name: "nothing compared, and one row damaged", play: damage, caught: ["I1"], noticed: ["verification"],
-    routines: () => [routine("move", "move_read", [["COALESCE(MD5(v_rows), '')", "''"]])], originals: () => [routine("move", "move_read", [])] },
-  { name: "a taker that owns the slot before the giver says that it has moved", play: dieBeforeMoved,
+    originals: () => [routine("favorite", "_favorite_action_batch", [])],
+  },
+  {
+    name: "writes of a mover that are not fenced by its token",
+    play: sleeperWrites,
+    caught: ["I1"],
+    routines: () => [check(["f.token = UNHEX(in_token) AND ", ""])],
+    originals: () => [check()],
+  },
+  {
+    name: "a mover that begins although its term is over",
+    play: sleeperBegins,
+    caught: ["at rest: every slot is owned"],
+    routines: () => [routine("move", "move_import", [[" OR v_term > in_term", ""]])],
+    originals: () => [routine("move", "move_import", [])],
+  },
+  {
+    name: "nothing compared, and one row damaged",
+    play: damage,
+    caught: ["I1"],
+    noticed: ["verification"],
+    routines: () => [routine("move", "move_read", [["COALESCE(MD5(v_rows), '')", "''"]])],
+    originals: () => [routine("move", "move_read", [])],
+  },
+  {
+    name: "a taker that owns the slot before the giver says that it has moved",
+    play: dieBeforeMoved,
     caught: [/^at rest: slot \d+ is owned by/],
     routines: () => [routine("move", "move_ready", [["f.state      = 'ready'", "f.state      = 'owned'"]])],
-    originals: () => [routine("move", "move_ready", [])] },
-  { name: "no look at epochs, and an old owner with old data", play: oldData, caught: ["I1"],
-    routines: () => [like(["f.slot = v_slot AND f.epoch = v_epoch", "f.slot = v_slot"]), ...fence(),
-      routine("slot", "slot_learn", [["GREATEST(f.heard_epoch, w.epoch)", "f.heard_epoch"]])],
-    originals: () => [like(), ...fence(), routine("slot", "slot_learn", [])] },
+    originals: () => [routine("move", "move_ready", [])],
+  },
+  {
+    name: "no look at epochs, and an old owner with old data",
+    play: oldData,
+    caught: ["I1"],
+    routines: () => [
+      like(["f.slot = v_slot AND f.epoch = v_epoch", "f.slot = v_slot"]),
+      ...fence(),
+      routine("slot", "slot_learn", [["GREATEST(f.heard_epoch, w.epoch)", "f.heard_epoch"]]),
+    ],
+    originals: () => [like(), ...fence(), routine("slot", "slot_learn", [])],
+  },
 ];
 
 /** Play, and resolve to all that was found. */
@@ -287,7 +377,7 @@ async function found(mistake) {
   try {
     const noticed = await mistake.play(scene);
     await delivered();
-    return [...noticed ?? [], ...await findings(scene)];
+    return [...(noticed ?? []), ...(await findings(scene))];
   } finally {
     await Promise.all(movers.splice(0).map((mover) => mover.kill()));
     await forget(scene);

@@ -22,29 +22,52 @@ const HARMLESS = ["MOVE_STUCK", "MOVE_LOAD", "SHARD_PROBE"];
 
 /* What a promotion or demotion shares with a move: the claim, how far it is, what the other side of a copy reads, how it
  * is called off. */
-const SHARED = ["MOVE_CLAIM", "MOVE_BEAT", "MOVE_LOOK", "MOVE_OPEN", "MOVE_READ", "MOVE_PICK", "MOVE_DRAIN", "MOVE_DRAINED", "MOVE_CANCEL",
-  "MOVE_SWEEP", "SLOT_LEARN", "PROMOTE_WRITE"];
+const SHARED = [
+  "MOVE_CLAIM",
+  "MOVE_BEAT",
+  "MOVE_LOOK",
+  "MOVE_OPEN",
+  "MOVE_READ",
+  "MOVE_PICK",
+  "MOVE_DRAIN",
+  "MOVE_DRAINED",
+  "MOVE_CANCEL",
+  "MOVE_SWEEP",
+  "SLOT_LEARN",
+  "PROMOTE_WRITE",
+];
 
 /* The routines that FILES of shard/ name, and MORE of them. */
 function routinesOf(files, more = []) {
   const read = (file) => readFileSync(join(ROOT, "shard", file), "utf8");
   const code = files.map(read).join("\n");
   return [...read("procs.def").matchAll(/^PROC\((\w+), "(\w+)", SHARD/gm)]
-    .filter(([, id]) => !HARMLESS.includes(id) && (more.includes(id) || new RegExp(`\\bPROC_${id}\\b`).test(code))).map(([, , name]) => name);
+    .filter(([, id]) => !HARMLESS.includes(id) && (more.includes(id) || new RegExp(`\\bPROC_${id}\\b`).test(code)))
+    .map(([, , name]) => name);
 }
 
 /** The routines that movers call in any move, as shard/ has them. */
 export const moverRoutines = () =>
-  routinesOf(["mover.c", "move.c", "move_clear.c", "move_copy.c", "move_flip.c", "move_tell.c", "move_verify.c"])
-    .filter((name) => !name.startsWith("promote_"));
+  routinesOf([
+    "mover.c",
+    "move.c",
+    "move_clear.c",
+    "move_copy.c",
+    "move_flip.c",
+    "move_tell.c",
+    "move_verify.c",
+  ]).filter((name) => !name.startsWith("promote_"));
 
 /** Those of promotions and demotions, and the statement by which partitions come and go. */
 export const promoterRoutines = () => [...routinesOf(["move_owner.c", "partition.c"], SHARED), "alter_table"];
 
 /** Slots of GIVER that have rows, but for those of OTHERS (ids of users), and own ones. */
 export async function slotsWithRows(cluster, giver, others = []) {
-  const rows = await cluster.sql(giver, `SELECT DISTINCT slot FROM user JOIN slot_fence AS f USING (slot)
-    WHERE f.state = 'owned' AND slot < 1024 ORDER BY slot`);
+  const rows = await cluster.sql(
+    giver,
+    `SELECT DISTINCT slot FROM user JOIN slot_fence AS f USING (slot)
+    WHERE f.state = 'owned' AND slot < 1024 ORDER BY slot`,
+  );
   const taken = new Set(others.map(slotOfId));
   return rows.map(({ slot }) => slot).filter((slot) => !taken.has(slot));
 }
@@ -52,12 +75,24 @@ export async function slotsWithRows(cluster, giver, others = []) {
 /* What becomes of a move, by chance, and what is wished for that in which phase. A copy that is slow can be called off, and
  * meets writes. */
 const DESTINIES = {
-  "done": { share: 4, keepMs: 0 },
+  done: { share: 4, keepMs: 0 },
   "done slowly": { share: 2, keepMs: 0, rowsPerS: 60 },
   "rolled back": { share: 3, keepMs: 60000, wishes: [["keeping", "rollback"]] },
-  "finished": { share: 1, keepMs: 60000, wishes: [["keeping", "finish"]] },
-  "called off": { share: 2, keepMs: 0, rowsPerS: 4, wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]) },
-  "kept after all": { share: 1, keepMs: 60000, wishes: [["keeping", "rollback"], ["reverting", "cancel"]] },
+  finished: { share: 1, keepMs: 60000, wishes: [["keeping", "finish"]] },
+  "called off": {
+    share: 2,
+    keepMs: 0,
+    rowsPerS: 4,
+    wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]),
+  },
+  "kept after all": {
+    share: 1,
+    keepMs: 60000,
+    wishes: [
+      ["keeping", "rollback"],
+      ["reverting", "cancel"],
+    ],
+  },
 };
 
 function drawDestiny(random) {
@@ -94,7 +129,8 @@ export class Traffic {
     }
     this.#wanted.set(slot, { from, destiny });
     this.asked += 1;
-    if (destiny.rowsPerS) await this.cluster.sql(from, `CALL move_throttle(${slot}, ${destiny.rowsPerS})`).catch(() => {});
+    if (destiny.rowsPerS)
+      await this.cluster.sql(from, `CALL move_throttle(${slot}, ${destiny.rowsPerS})`).catch(() => {});
     return `slot ${slot} ${from} to ${to}, to be ${name}`;
   }
 
@@ -119,7 +155,8 @@ export class Traffic {
   /** Ask for no more, and let none be slow any more. */
   async halt() {
     this.#halted = true;
-    for (const [slot, { from }] of this.#wanted) await this.cluster.sql(from, `CALL move_throttle(${slot}, 0)`).catch(() => {});
+    for (const [slot, { from }] of this.#wanted)
+      await this.cluster.sql(from, `CALL move_throttle(${slot}, 0)`).catch(() => {});
   }
 
   /** Wait until all are over, too. */
@@ -136,7 +173,9 @@ export class Traffic {
 
 /** next() for Traffic and Steering: every slot of GIVER that has rows, but not of OTHERS (users), goes to TAKER, once each. */
 export async function oneWay(cluster, giver, taker, random, others = []) {
-  const slots = (await slotsWithRows(cluster, giver, others)).map((slot) => ({ slot, key: random(1 << 30) })).sort((a, b) => a.key - b.key);
+  const slots = (await slotsWithRows(cluster, giver, others))
+    .map((slot) => ({ slot, key: random(1 << 30) }))
+    .sort((a, b) => a.key - b.key);
   return async () => {
     if (slots.length === 0) slots.push(...(await slotsWithRows(cluster, giver, others)).map((slot) => ({ slot })));
     const { slot } = slots.pop() ?? {};
@@ -146,9 +185,12 @@ export async function oneWay(cluster, giver, taker, random, others = []) {
 
 /** next() for Steering: USERS (ids) on GIVER get slots of their own, and those who have one come back. */
 export const heavyUsers = (cluster, giver, users, random) => async () => {
-  const resting = await cluster.sql(giver, `SELECT u.user_id AS id, u.slot FROM user AS u JOIN slot_fence AS f USING (slot)
+  const resting = await cluster.sql(
+    giver,
+    `SELECT u.user_id AS id, u.slot FROM user AS u JOIN slot_fence AS f USING (slot)
     WHERE f.state = 'owned' AND u.user_id IN (${users}) AND NOT EXISTS (SELECT 1 FROM slot_move AS m
-      WHERE m.active IS NOT NULL AND (m.owner_id = u.user_id OR m.slot = u.slot)) ORDER BY u.user_id`);
+      WHERE m.active IS NOT NULL AND (m.owner_id = u.user_id OR m.slot = u.slot)) ORDER BY u.user_id`,
+  );
   if (resting.length === 0) return undefined;
   const { id, slot } = resting[random(resting.length)];
   return { slot, from: giver, to: giver, request: `CALL ${slot < 1024 ? "promote" : "demote"}_request(${id})` };
@@ -196,23 +238,49 @@ export class Movers {
 
 /** What the moves came to that were asked for SINCE (ms since the Unix epoch): {moves, phases, errors, pauses in ms}. */
 export async function tally(cluster, since = 0) {
-  const moves = await cluster.sqlAll(`SELECT phase, pause_us, last_error FROM slot_move WHERE requested_at >= ${since}`);
+  const moves = await cluster.sqlAll(
+    `SELECT phase, pause_us, last_error FROM slot_move WHERE requested_at >= ${since}`,
+  );
   const phases = {};
   for (const { phase } of moves) phases[phase] = (phases[phase] ?? 0) + 1;
   /* 1: somebody else than who began it ended the flip. */
-  const pauses = moves.map((m) => m.pause_us).filter((us) => us > 1).map((us) => us / 1000);
-  return { moves: moves.length, phases, errors: moves.filter((m) => m.phase === "failed").map((m) => m.last_error), pauses };
+  const pauses = moves
+    .map((m) => m.pause_us)
+    .filter((us) => us > 1)
+    .map((us) => us / 1000);
+  return {
+    moves: moves.length,
+    phases,
+    errors: moves.filter((m) => m.phase === "failed").map((m) => m.last_error),
+    pauses,
+  };
 }
 
 /** Numbers of milliseconds as a text. */
-export const quantiles = (list) => (list.length === 0 ? "none"
-  : `p50 ${quantile(list, 0.5).toFixed(1)} ms, p99 ${quantile(list, 0.99).toFixed(1)} ms, max ${Math.max(...list).toFixed(1)} ms`);
+export const quantiles = (list) =>
+  list.length === 0
+    ? "none"
+    : `p50 ${quantile(list, 0.5).toFixed(1)} ms, p99 ${quantile(list, 0.99).toFixed(1)} ms, max ${Math.max(...list).toFixed(1)} ms`;
 
 const requestOf = (line) => {
   const f = line.split(" ");
   const [begun, ended] = [Number(f[7]), Number(f[8])];
-  return { line, worker: f[0], slots: [f[3], f[4]].map(Number).filter((id) => id > 0).map(slotOfId), isWrite: Number(f[2]) < 6, isOk: f[9] === "0",
-    isUnknown: f[9] === "2", code: f[10], repeats: Number(f[16]), begun, ended, ms: (ended - begun) / 1000 };
+  return {
+    line,
+    worker: f[0],
+    slots: [f[3], f[4]]
+      .map(Number)
+      .filter((id) => id > 0)
+      .map(slotOfId),
+    isWrite: Number(f[2]) < 6,
+    isOk: f[9] === "0",
+    isUnknown: f[9] === "2",
+    code: f[10],
+    repeats: Number(f[16]),
+    begun,
+    ended,
+    ms: (ended - begun) / 1000,
+  };
 };
 
 /** The requests in the file HISTORY (history.h), each as it was answered in the end; times are nowUs(). */
@@ -228,7 +296,7 @@ export async function movingTimes(cluster) {
     COALESCE(finished_at, requested_at) AS finished_at FROM slot_move`);
   const times = new Map();
   for (const { slot, requested_at, finished_at } of moves)
-    times.set(slot, [...times.get(slot) ?? [], [sinceUs(requested_at), sinceUs(finished_at)]]);
+    times.set(slot, [...(times.get(slot) ?? []), [sinceUs(requested_at), sinceUs(finished_at)]]);
   return times;
 }
 
@@ -237,7 +305,8 @@ export const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 
 /** The process that has claimed a move last, by its row of slot_move; and those of MOVERS, as a condition of such rows. */
 export const pidOf = ({ holder }) => Number(holder.split("/").at(-1));
-export const isHeldBy = (movers) => `SUBSTRING_INDEX(holder, '/', -1) IN (${[0, ...movers.map(({ pid }) => pid)].map((pid) => `'${pid}'`)})`;
+export const isHeldBy = (movers) =>
+  `SUBSTRING_INDEX(holder, '/', -1) IN (${[0, ...movers.map(({ pid }) => pid)].map((pid) => `'${pid}'`)})`;
 
 /** Somebody else may take over the moves of MOVERS, as if these had said nothing for long. */
 export const expireClaims = (cluster, movers) =>

@@ -36,25 +36,36 @@ const lateAnswer = [COMMIT, `${COMMIT}    IF RAND() < 0.05 THEN DO SLEEP(2); END
 const likesOne = (...edits) => routine("favorite", "_favorite_action_one", edits);
 const likesBatch = (...edits) => routine("favorite", "_favorite_action_batch", edits);
 const likes = (...edits) => [likesOne(...edits), likesBatch(...edits)];
-const edges = (...edits) =>
-  [...likes(...edits), routine("relation", "_relation_action_one", edits), routine("relation", "_relation_action_batch", edits)];
+const edges = (...edits) => [
+  ...likes(...edits),
+  routine("relation", "_relation_action_one", edits),
+  routine("relation", "_relation_action_batch", edits),
+];
 const messages = (...edits) => [routine("message", "message_action", edits)];
 const counting = (...edits) => [routine("op", "_op_user_change", edits)];
 const original = {
-  edges: () => edges(), likes: () => likes(), messages: () => messages(), counting: () => [...counting(), likesOne()],
+  edges: () => edges(),
+  likes: () => likes(),
+  messages: () => messages(),
+  counting: () => [...counting(), likesOne()],
   kill: () => [routine("conn", "conn_kill", [])],
 };
 
 const fewEdges = { mix: "65,15,0,0,0,0,20", "hot-users": 10, "hot-videos": 6, "hot-percent": 95 };
 
 /* Every third batch is refused as a whole. */
-const refused = ["    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n", `    IF (SELECT COUNT(*) FROM op) > 1 AND RAND() < 0.34 THEN
+const refused = [
+  "    SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\n",
+  `    IF (SELECT COUNT(*) FROM op) > 1 AND RAND() < 0.34 THEN
         SIGNAL SQLSTATE '45400';
     END IF;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-`];
-const delivering = (...edits) =>
-  [routine("favorite", "_favorite_deliver_one", edits), routine("favorite", "_favorite_deliver_batch", edits)];
+`,
+];
+const delivering = (...edits) => [
+  routine("favorite", "_favorite_deliver_one", edits),
+  routine("favorite", "_favorite_deliver_batch", edits),
+];
 const crowd = { mix: "100,0,0,0,0,0,0", "hot-users": 40, "hot-videos": 2, "hot-percent": 95 };
 const combiner = "shard/combiner.c";
 
@@ -72,11 +83,14 @@ const mutants = [
   {
     name: "replay without killing the first attempt",
     key: "no-kill",
-    routines: () => [...edges(lateStart), routine("conn", "conn_kill", [
-      ["KILL CONNECTION v_id;", "DO 0;"],
-      ["IF v_gone OR v_left <= 0 THEN", "IF TRUE THEN"],
-      ["SELECT v_gone AS gone;", "SELECT 1 AS gone;"],
-    ])],
+    routines: () => [
+      ...edges(lateStart),
+      routine("conn", "conn_kill", [
+        ["KILL CONNECTION v_id;", "DO 0;"],
+        ["IF v_gone OR v_left <= 0 THEN", "IF TRUE THEN"],
+        ["SELECT v_gone AS gone;", "SELECT 1 AS gone;"],
+      ]),
+    ],
     originals: () => [...original.edges(), ...original.kill()],
     load: fewEdges,
     caught: ["I1", "I6"],
@@ -93,8 +107,11 @@ const mutants = [
   {
     name: "no op",
     key: "no-op",
-    routines: () => messages(lateAnswer,
-      ["           t.text,\n           o.op\n      FROM", "           t.text,\n           UNHEX(REPLACE(UUID(), '-', ''))\n      FROM"]),
+    routines: () =>
+      messages(lateAnswer, [
+        "           t.text,\n           o.op\n      FROM",
+        "           t.text,\n           UNHEX(REPLACE(UUID(), '-', ''))\n      FROM",
+      ]),
     originals: original.messages,
     load: { mix: "10,10,0,0,80,0,0" },
     caught: ["I3"],
@@ -115,15 +132,24 @@ const mutants = [
   {
     name: "counter changed without a state transition",
     key: "no-transition",
-    routines: () => [...counting([/SUM\(IF\(o\.kind = 'favorite', o\.state - o\.was, 0\)\) AS favorites/g,
-      "SUM(IF(o.kind = 'favorite', IF(o.state = 1, 1, -1), 0)) AS favorites"],
-    [/WHERE o\.code = 'ok'/g, "WHERE o.code IN ('ok', 'same')"]),
-    likesOne(["    ELSEIF v_code = 'same' THEN\n", `    ELSEIF v_code = 'same' THEN
+    routines: () => [
+      ...counting(
+        [
+          /SUM\(IF\(o\.kind = 'favorite', o\.state - o\.was, 0\)\) AS favorites/g,
+          "SUM(IF(o.kind = 'favorite', IF(o.state = 1, 1, -1), 0)) AS favorites",
+        ],
+        [/WHERE o\.code = 'ok'/g, "WHERE o.code IN ('ok', 'same')"],
+      ),
+      likesOne([
+        "    ELSEIF v_code = 'same' THEN\n",
+        `    ELSEIF v_code = 'same' THEN
         UPDATE user AS u
            SET u.favorite_count = u.favorite_count + IF(v_to = 1, 1, -1)
          WHERE u.slot = v_slot
            AND u.user_id = v_owner;
-`])],
+`,
+      ]),
+    ],
     originals: original.counting,
     load: { mix: "90,0,0,0,0,0,10" },
     caught: ["I5"],
@@ -131,20 +157,31 @@ const mutants = [
   {
     name: "old state read before the owner's lock",
     key: "early-read",
-    routines: () => [likesOne(
-      ["    DECLARE v_was              TINYINT;\n", "    DECLARE v_was              TINYINT;\n    DECLARE v_early            TINYINT;\n"],
-      ["               COALESCE(e.state, 0),\n", "               COALESCE(v_early, 0),\n"],
-      ["        -- The row of the user is locked", `        SELECT MAX(e.state)
+    routines: () => [
+      likesOne(
+        [
+          "    DECLARE v_was              TINYINT;\n",
+          "    DECLARE v_was              TINYINT;\n    DECLARE v_early            TINYINT;\n",
+        ],
+        ["               COALESCE(e.state, 0),\n", "               COALESCE(v_early, 0),\n"],
+        [
+          "        -- The row of the user is locked",
+          `        SELECT MAX(e.state)
           INTO v_early
           FROM favorite AS e FORCE INDEX (PRIMARY)
          WHERE e.slot = v_slot
            AND e.user_id = v_owner
            AND e.video_id = v_target;
         DO SLEEP(0.02);
-        -- The row of the user is locked`]), likesBatch(
-      ["    DECLARE v_now    BIGINT;\n", "    DECLARE v_now    BIGINT;\n    DECLARE v_was    INT;\n"],
-      ["COALESCE(e.state, 0)", "v_was"],
-      ["    CALL _op_user_lock();", `    SELECT COALESCE(MAX(e.state), 0)
+        -- The row of the user is locked`,
+        ],
+      ),
+      likesBatch(
+        ["    DECLARE v_now    BIGINT;\n", "    DECLARE v_now    BIGINT;\n    DECLARE v_was    INT;\n"],
+        ["COALESCE(e.state, 0)", "v_was"],
+        [
+          "    CALL _op_user_lock();",
+          `    SELECT COALESCE(MAX(e.state), 0)
       INTO v_was
       FROM op AS o
      STRAIGHT_JOIN favorite AS e FORCE INDEX (PRIMARY)
@@ -152,7 +189,10 @@ const mutants = [
        AND e.user_id = o.owner
        AND e.video_id = o.target;
     DO SLEEP(0.02);
-    CALL _op_user_lock();`])],
+    CALL _op_user_lock();`,
+        ],
+      ),
+    ],
     originals: original.likes,
     load: { mix: "100,0,0,0,0,0,0", "hot-users": 6, "hot-videos": 4, "hot-percent": 90 },
     caught: ["I5"],
@@ -161,7 +201,10 @@ const mutants = [
     name: "both halves at once, and the second not made",
     key: "no-there",
     isForChaos: true,
-    routines: () => [likesOne(["AND v_edge > v_last THEN", "AND FALSE THEN"]), likesBatch(["        CALL _favorite_there();\n", "        DO 0;\n"])],
+    routines: () => [
+      likesOne(["AND v_edge > v_last THEN", "AND FALSE THEN"]),
+      likesBatch(["        CALL _favorite_there();\n", "        DO 0;\n"]),
+    ],
     originals: original.likes,
     load: { mix: "100,0,0,0,0,0,0" },
     caught: ["I4", "I5"],
@@ -178,7 +221,13 @@ const mutants = [
   {
     name: "the answer to one operation given to another",
     key: "crossed-answers",
-    sources: [[combiner, "ref->ticket->places[ref->i] = batch->places[i];", "ref->ticket->places[ref->i] = batch->places[batch->n - 1 - i];"]],
+    sources: [
+      [
+        combiner,
+        "ref->ticket->places[ref->i] = batch->places[i];",
+        "ref->ticket->places[ref->i] = batch->places[batch->n - 1 - i];",
+      ],
+    ],
     routines: () => [],
     originals: () => [],
     load: crowd,
@@ -189,18 +238,25 @@ const mutants = [
     key: "lost-in-half",
     isForChaos: true,
     sources: [
-      [combiner, "    for (struct ticket *t = batch->members; t != NULL; t = t->next) {\n        for (size_t i = 0; i < t->n; i++) {",
+      [
+        combiner,
+        "    for (struct ticket *t = batch->members; t != NULL; t = t->next) {\n        for (size_t i = 0; i < t->n; i++) {",
         `    for (struct ticket *t = batch->members; t != NULL; t = t->next) {
         if (t->next == NULL && t != batch->members && t->company_max < OPS_MAX) {
             batch->n -= t->n;
             break;
         }
-        for (size_t i = 0; i < t->n; i++) {`],
-      [combiner, "    dbresult_places(results, batch->places, batch->n);\n", `    dbresult_places(results, batch->places, batch->n);
+        for (size_t i = 0; i < t->n; i++) {`,
+      ],
+      [
+        combiner,
+        "    dbresult_places(results, batch->places, batch->n);\n",
+        `    dbresult_places(results, batch->places, batch->n);
     for (struct ticket *t = batch->members; t != NULL; t = t->next) {
         t->places[t->index[0]] = batch->places[0];
     }
-`],
+`,
+      ],
     ],
     routines: () => [likesBatch(refused)],
     originals: original.likes,
@@ -211,14 +267,20 @@ const mutants = [
     name: "answered before it is known to be committed",
     key: "early-answer",
     isForChaos: true,
-    sources: [["shard/router_answer.c", "    case DB_UNKNOWN:\n", `    case DB_UNKNOWN:
+    sources: [
+      [
+        "shard/router_answer.c",
+        "    case DB_UNKNOWN:\n",
+        `    case DB_UNKNOWN:
         for (size_t i = 0; e->proc == PROC_FAVORITE_DELIVER && i < parcel->n; i++) {
             errand_settle(e, parcel->index[i], OUTCOME_OK);
         }
         if (e->proc == PROC_FAVORITE_DELIVER) {
             break;
         }
-`]],
+`,
+      ],
+    ],
     routines: () => delivering(lateStart),
     originals: () => delivering(),
     load: crowd,
@@ -246,10 +308,7 @@ after(() => cluster?.down());
 async function oneRun(t, mutant, seconds) {
   await clearWorld(cluster);
   const world = await loadWorld(cluster, { users: 300, videos: 100, ghosts: 0, seed, name: mutant.key });
-  const [run] = await Promise.all([
-    runClients(cluster, world, { seconds, seed, ...mutant.load }),
-    mutant.faults?.(),
-  ]);
+  const [run] = await Promise.all([runClients(cluster, world, { seconds, seed, ...mutant.load }), mutant.faults?.()]);
   await settle(cluster);
   const verdict = await judge(cluster, run.history);
   for (const line of `${run.text}${verdict.text}`.trim().split("\n")) t.diagnostic(line);
@@ -291,8 +350,14 @@ for (const mutant of mutants.filter(({ key }) => wanted.includes(key))) {
         if (mutant.caught.some((i) => violations[i] > 0)) break;
       }
       if (isControl) assert.deepEqual(violations, {}, text);
-      else assert.ok(mutant.caught.some((i) => violations[i] > 0), `not caught\n${text}`);
-      const broken = Object.entries(violations).map(([i, n]) => `${i} ${n} times`).join(", ");
+      else
+        assert.ok(
+          mutant.caught.some((i) => violations[i] > 0),
+          `not caught\n${text}`,
+        );
+      const broken = Object.entries(violations)
+        .map(([i, n]) => `${i} ${n} times`)
+        .join(", ");
       t.diagnostic(`note: ${broken ? "caught" : "passed"}: ${mutant.name}${broken && `: broke ${broken}`}`);
     } finally {
       await install(cluster, mutant.originals());

@@ -31,7 +31,9 @@ before(async () => {
     const status_code = codeOf(asked.filter(([other]) => other === key).length);
     response.end(JSON.stringify({ status_code, comment: { id: 7 } }));
   });
-  await new Promise((done) => { service.listen(0, "127.0.0.1", done); });
+  await new Promise((done) => {
+    service.listen(0, "127.0.0.1", done);
+  });
 });
 
 after(() => {
@@ -44,8 +46,16 @@ async function run(repeatMs, code) {
   asked = [];
   codeOf = code;
   const history = join(dir, "history.txt");
-  await promisify(execFile)(join(buildDir(), "ledger"), ["run", `--world=${join(dir, "world.txt")}`, `--history=${history}`, "--clients=1",
-    `--server=${service.address().port}`, "--seconds=1", "--mix=1,0,1,0,0,0,0,0", `--repeat-ms=${repeatMs}`]);
+  await promisify(execFile)(join(buildDir(), "ledger"), [
+    "run",
+    `--world=${join(dir, "world.txt")}`,
+    `--history=${history}`,
+    "--clients=1",
+    `--server=${service.address().port}`,
+    "--seconds=1",
+    "--mix=1,0,1,0,0,0,0,0",
+    `--repeat-ms=${repeatMs}`,
+  ]);
   return requestsOf(history);
 }
 
@@ -62,7 +72,10 @@ test("an unknown answer is asked for again with the same key until it is certain
 test("what was unknown once and is refused then may have been done: of a text that stays unknown", async () => {
   const requests = await run(60000, (n) => (n < 2 ? UNKNOWN : 1011));
   assert.ok(requests.every(({ repeats, code }) => repeats === 1 && code === "1011"));
-  assert.deepEqual(new Set(requests.map(({ line, isUnknown }) => `${line.split(" ")[2]} ${isUnknown}`)), new Set(["0 false", "2 true"]));
+  assert.deepEqual(
+    new Set(requests.map(({ line, isUnknown }) => `${line.split(" ")[2]} ${isUnknown}`)),
+    new Set(["0 false", "2 true"]),
+  );
 });
 
 test("when the time for that is over it stays unknown, and nobody repeats who is not told to", async () => {

@@ -28,7 +28,8 @@ const { api } = cluster;
 const owner = await owners(cluster);
 
 const metric = async (name, shard = VICTIM) => (await api.metrics()).get(`doushard_${name}{shard="${shard}"}`);
-const readyz = () => fetch(`${cluster.server.adminUrl}/readyz`).then(async (r) => ({ status: r.status, text: await r.text() }));
+const readyz = () =>
+  fetch(`${cluster.server.adminUrl}/readyz`).then(async (r) => ({ status: r.status, text: await r.text() }));
 const writable = async () => (await metric("shard_up")) === 1 && (await metric("shard_writable")) === 1;
 /* Run a load of SECONDS; STRIKE once it is under way, LOOK at what everybody sees while the shard takes no writes,
  * HEAL; then nothing may be missing, parked or left to do. */
@@ -52,11 +53,22 @@ async function suffer(t, name, { seconds = 5, strike, heal, look = sees }) {
   const { history } = await load;
   t.diagnostic(`settled after ${Math.round(await settle(cluster))} ms`);
   assert.equal((await api.follow(far.token, near.id)).status_code, CODE.OK);
-  for (const [one, other] of [[near, far], [far, near]])
-    assert.deepEqual(await api.user(one.token, other.id).then(({ user }) => [user.is_follow, user.follower_count]), [true, 1]);
-  await until("an empty outbox", async () => (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0));
+  for (const [one, other] of [
+    [near, far],
+    [far, near],
+  ])
+    assert.deepEqual(await api.user(one.token, other.id).then(({ user }) => [user.is_follow, user.follower_count]), [
+      true,
+      1,
+    ]);
+  await until("an empty outbox", async () =>
+    (await cluster.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every(({ n }) => n === 0),
+  );
   for (const shard of cluster.shards)
-    assert.deepEqual([await metric("relay_failed_total", shard.name), await metric("relay_parked_total", shard.name)], [0, 0]);
+    assert.deepEqual(
+      [await metric("relay_failed_total", shard.name), await metric("relay_parked_total", shard.name)],
+      [0, 0],
+    );
   assert.deepEqual(await cluster.sqlAll("SELECT kind FROM job WHERE parked <> 0"), []);
   assert.equal((await readyz()).text.includes("takes no writes"), false);
   /* These two are none of the load's. */
@@ -81,10 +93,11 @@ async function sees(near, far) {
   assert.equal((await api.follow(far.token, near.id)).status_code, CODE.BUSY, "still");
 }
 
-test("a shard that is set read-only, and back", (t) => suffer(t, "read-only", {
-  strike: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 1"),
-  heal: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 0"),
-}));
+test("a shard that is set read-only, and back", (t) =>
+  suffer(t, "read-only", {
+    strike: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 1"),
+    heal: () => cluster.sql(VICTIM, "SET GLOBAL read_only = 0"),
+  }));
 
 test("a shard whose disk fills up takes no writes before it is full", { skip: SKIP }, async (t) => {
   disk ??= await SmallDisk.under(cluster, VICTIM, ROOM);
@@ -115,15 +128,21 @@ test("a shard whose disk is full, of which nobody knew", { skip: SKIP }, async (
     strike: () => disk.fill(),
     look: async (near, far) => {
       assert.equal((await api.follow(near.token, far.id)).status_code, CODE.OK);
-      await until("the shard to have no room", async () => {
-        const { status_code } = await api.say(far.token, near.id, text).catch(() => ({ status_code: "none" }));
-        codes.set(status_code, (codes.get(status_code) ?? 0) + 1);
-        disk.fill();
-        return !(await writable());
-      }, { everyMs: 0 });
+      await until(
+        "the shard to have no room",
+        async () => {
+          const { status_code } = await api.say(far.token, near.id, text).catch(() => ({ status_code: "none" }));
+          codes.set(status_code, (codes.get(status_code) ?? 0) + 1);
+          disk.fill();
+          return !(await writable());
+        },
+        { everyMs: 0 },
+      );
     },
     heal: async () => {
-      t.diagnostic(`${(await disk.empty()) ? "mariadbd ended itself" : "mariadbd went on"}; answers ${JSON.stringify([...codes])}`);
+      t.diagnostic(
+        `${(await disk.empty()) ? "mariadbd ended itself" : "mariadbd went on"}; answers ${JSON.stringify([...codes])}`,
+      );
     },
   });
 });
@@ -139,7 +158,10 @@ test("a shard whose durability is switched off while it is in use is refused wit
   await flush(2);
   try {
     await until("the shard to be refused", async () => !(await served()));
-    assert.match(await fetch(`${server.adminUrl}/readyz`).then((r) => r.text()), /^\[-\]shard shard2: it may lose acknowledged writes/m);
+    assert.match(
+      await fetch(`${server.adminUrl}/readyz`).then((r) => r.text()),
+      /^\[-\]shard shard2: it may lose acknowledged writes/m,
+    );
   } finally {
     await flush(1);
   }
@@ -149,8 +171,11 @@ test("a shard whose durability is switched off while it is in use is refused wit
 
 /* Let every new row of TABLE on the shard end in this error while WORK is done. */
 async function failing(table, errno, work) {
-  await cluster.sql(VICTIM, `CREATE TRIGGER sick BEFORE INSERT ON ${table} FOR EACH ROW
-    SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'a test says so'`);
+  await cluster.sql(
+    VICTIM,
+    `CREATE TRIGGER sick BEFORE INSERT ON ${table} FOR EACH ROW
+    SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'a test says so'`,
+  );
   try {
     await work();
   } finally {
@@ -160,7 +185,10 @@ async function failing(table, errno, work) {
 const failed = () => metric("relay_failed_total", "shard1");
 const waiting = (actor) => cluster.sql("shard1", `SELECT attempts, parked FROM outbox WHERE actor_id = ${actor.id}`);
 
-for (const [errno, what] of [[1114, "table full"], [1030, "the engine's own"]])
+for (const [errno, what] of [
+  [1114, "table full"],
+  [1030, "the engine's own"],
+])
   test(`error ${errno}, ${what}, is the server's: second halves wait, first halves are "busy"`, async () => {
     const [near, far] = [await api.register(nameOn("shard1", owner)), await api.register(nameOn(VICTIM, owner))];
     const before = await failed();

@@ -22,7 +22,8 @@ const STEERED_ARGS = ["--per-shard=32", "--threads=1"];
 const HELD_MS = 600000;
 
 /* The slot to which the rows of MOVE go. */
-const destinationOf = ({ kind, slot, own_slot, owner_id }) => ({ move: slot, promote: own_slot, demote: slotOfId(owner_id) })[kind];
+const destinationOf = ({ kind, slot, own_slot, owner_id }) =>
+  ({ move: slot, promote: own_slot, demote: slotOfId(owner_id) })[kind];
 
 const ownersOf = ({ kind, owner_id }) => (kind === "move" ? "1" : `user_id = ${owner_id}`);
 
@@ -40,16 +41,27 @@ async function write(cluster, move) {
   return (await cluster.sql(move.giver, text)).at(-1).n > 0;
 }
 
-const CALLED_OFF = { isSlow: true, wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]) };
+const CALLED_OFF = {
+  isSlow: true,
+  wishes: ["copying", "draining", "verifying", "flipping"].map((phase) => [phase, "cancel"]),
+};
 const DONE = { wishes: [["keeping", "finish"]] };
 
 /* What has to become of a move so that its mover calls a routine: what is wished for in which phase, what is done to it while
  * it is copied, and whether others take it over. Else it is done. */
 const FATES = {
-  move_cancel: CALLED_OFF, move_sweep: CALLED_OFF, move_forget: CALLED_OFF,
+  move_cancel: CALLED_OFF,
+  move_sweep: CALLED_OFF,
+  move_forget: CALLED_OFF,
   move_drained: { ...DONE, isSlow: true, deed: write },
   move_pick: { ...DONE, isSlow: true, deed: spoil },
-  move_stay: { isKept: true, wishes: [["keeping", "rollback"], ["reverting", "cancel"]] },
+  move_stay: {
+    isKept: true,
+    wishes: [
+      ["keeping", "rollback"],
+      ["reverting", "cancel"],
+    ],
+  },
   move_adopt: { isKept: true, wishes: [], isTakenOver: true },
 };
 const fateOf = ({ routine }) => FATES[routine] ?? DONE;
@@ -71,7 +83,8 @@ function hasMet(cell) {
 }
 
 /* Was it on its way, but had not got the lock, so that there was nothing to give up? */
-const isPast = ({ viaAt, via, mover }) => viaAt !== undefined && via === undefined && !mover.isStopped && /phase=keeping/.test(mover.text);
+const isPast = ({ viaAt, via, mover }) =>
+  viaAt !== undefined && via === undefined && !mover.isStopped && /phase=keeping/.test(mover.text);
 
 const isClaimed = ({ claimed_until }) => claimed_until > Date.now();
 
@@ -98,23 +111,33 @@ export class Steering {
     for (const cell of cells) {
       cell.via = VIA[cell.routine];
       cell.viaAt = undefined;
-      const failpoint = [...cell.via ? [cell.via] : [], `${cell.routine}:${cell.when}:1`].join(",");
+      const failpoint = [...(cell.via ? [cell.via] : []), `${cell.routine}:${cell.when}:1`].join(",");
       cell.mover = Mover.start(this.cluster, { failpoint, args: STEERED_ARGS });
     }
   }
 
-  get #unmet() { return this.cells.filter(({ ms }) => ms === undefined); }
+  get #unmet() {
+    return this.cells.filter(({ ms }) => ms === undefined);
+  }
 
   /** Resolves when each mover has stopped at its place; its cell says after how many MS. */
   async met() {
     const begun = performance.now();
-    await until("every mover to stop itself", async () => {
-      const stopped = this.#unmet.filter((cell) => cell.mover && hasMet(cell));
-      if (stopped.length > 0) await this.#hold(stopped.map(({ mover }) => mover));
-      for (const cell of stopped) cell.ms = performance.now() - begun;
-      if (this.#unmet.length === 0) return true;
-      throw new Error(this.#unmet.map(({ routine, when, mover }) => `not ${routine}:${when}: ${mover?.text.slice(-1000)}`).join("\n"));
-    }, { everyMs: 20, timeoutMs: MANY_MOVES_MS });
+    await until(
+      "every mover to stop itself",
+      async () => {
+        const stopped = this.#unmet.filter((cell) => cell.mover && hasMet(cell));
+        if (stopped.length > 0) await this.#hold(stopped.map(({ mover }) => mover));
+        for (const cell of stopped) cell.ms = performance.now() - begun;
+        if (this.#unmet.length === 0) return true;
+        throw new Error(
+          this.#unmet
+            .map(({ routine, when, mover }) => `not ${routine}:${when}: ${mover?.text.slice(-1000)}`)
+            .join("\n"),
+        );
+      },
+      { everyMs: 20, timeoutMs: MANY_MOVES_MS },
+    );
   }
 
   #hold(movers) {
@@ -128,8 +151,12 @@ export class Steering {
     if (!route) return false;
     const { slot, from, to } = route;
     const fates = idle.map(fateOf);
-    const request = route.request ?? `CALL move_request(${slot}, '${to}', ${fates.some(({ isKept }) => isKept) ? KEEP_MS : 0})`;
-    await this.cluster.sql(from, `${request};${fates.some(({ isSlow }) => isSlow) ? `CALL move_throttle(${slot}, ${SLOW_ROWS_PER_S})` : ""}`);
+    const request =
+      route.request ?? `CALL move_request(${slot}, '${to}', ${fates.some(({ isKept }) => isKept) ? KEEP_MS : 0})`;
+    await this.cluster.sql(
+      from,
+      `${request};${fates.some(({ isSlow }) => isSlow) ? `CALL move_throttle(${slot}, ${SLOW_ROWS_PER_S})` : ""}`,
+    );
     this.asked += 1;
     return true;
   }
@@ -140,7 +167,8 @@ export class Steering {
     const [, wished = wish] = wishes.find(([at]) => at === phase) ?? [];
     if (wished !== wish) await wishMove(this.cluster, giver, slot, wished);
     if (deed && phase === "copying" && !this.#done.has(name) && (await deed(this.cluster, move))) this.#done.add(name);
-    if (rows_per_s > 0 && !(isSlow && !this.#done.has(name))) await this.cluster.sql(giver, `CALL move_throttle(${slot}, 0)`);
+    if (rows_per_s > 0 && !(isSlow && !this.#done.has(name)))
+      await this.cluster.sql(giver, `CALL move_throttle(${slot}, 0)`);
   }
 
   /* One look at all moves. Those of movers that have stopped, or that nobody has claimed, stay as they are until halt(). */
@@ -151,12 +179,19 @@ export class Steering {
       return;
     }
     const unmet = this.#unmet.filter(({ mover }) => mover);
-    const claims = moves.filter(isClaimed).map((move) => ({ move, cell: unmet.find(({ mover }) => mover.pid === pidOf(move)) }));
+    const claims = moves
+      .filter(isClaimed)
+      .map((move) => ({ move, cell: unmet.find(({ mover }) => mover.pid === pidOf(move)) }));
     await Promise.all(claims.filter(({ cell }) => cell).map(({ move, cell }) => this.#steer(move, fateOf(cell))));
     const kept = claims.filter(({ move, cell }) => cell && fateOf(cell).isTakenOver && move.phase === "keeping");
-    if (kept.length > 0) await expireClaims(this.cluster, kept.map(({ cell }) => cell.mover));
+    if (kept.length > 0)
+      await expireClaims(
+        this.cluster,
+        kept.map(({ cell }) => cell.mover),
+      );
     const idle = unmet.filter((cell) => !claims.some((claim) => claim.cell === cell));
-    for (let n = moves.length - claims.length; n < idle.length && !this.#halted; n++) if (!(await this.#ask(idle))) break;
+    for (let n = moves.length - claims.length; n < idle.length && !this.#halted; n++)
+      if (!(await this.#ask(idle))) break;
     for (const cell of unmet.filter(isPast)) {
       const { mover } = cell;
       this.#start([cell]);
@@ -173,7 +208,9 @@ export class Steering {
   }
 
   /** Ask for no more, and let all that go on be done. */
-  halt() { this.#halted = true; }
+  halt() {
+    this.#halted = true;
+  }
 
   /** Wait until all are over, too. */
   async over() {

@@ -10,9 +10,26 @@ import { Contract } from "./contract.js";
 
 /** Status codes of the service, by name. */
 export const CODE = Object.freeze({
-  OK: 0, AUTH: 1001, PARAM: 1002, TAKEN: 1003, NO_USER: 1004, LOGIN: 1005, FILE: 1006,
-  TOO_LARGE: 1007, SELF: 1008, NO_COMMENT: 1010, NO_VIDEO: 1011, NOT_YOURS: 1012, KEY_REUSED: 1013, CHANGED: 1014, THROTTLED: 1015, BUSY: 1016,
-  UNAVAILABLE: 1017, UNKNOWN: 1018, BANNED: 1019, INTERNAL: 1500,
+  OK: 0,
+  AUTH: 1001,
+  PARAM: 1002,
+  TAKEN: 1003,
+  NO_USER: 1004,
+  LOGIN: 1005,
+  FILE: 1006,
+  TOO_LARGE: 1007,
+  SELF: 1008,
+  NO_COMMENT: 1010,
+  NO_VIDEO: 1011,
+  NOT_YOURS: 1012,
+  KEY_REUSED: 1013,
+  CHANGED: 1014,
+  THROTTLED: 1015,
+  BUSY: 1016,
+  UNAVAILABLE: 1017,
+  UNKNOWN: 1018,
+  BANNED: 1019,
+  INTERNAL: 1500,
 });
 
 let counter = 0;
@@ -34,12 +51,13 @@ export function percent(value) {
   return out;
 }
 
-const pairs = (fields) =>
-  (Array.isArray(fields) ? fields : Object.entries(fields)).filter(([, v]) => v !== undefined);
+const pairs = (fields) => (Array.isArray(fields) ? fields : Object.entries(fields)).filter(([, v]) => v !== undefined);
 
 /** `a=1&b=2` of an object or of an array of pairs. */
 export const urlencode = (fields) =>
-  pairs(fields).map(([name, value]) => `${percent(name)}=${percent(value)}`).join("&");
+  pairs(fields)
+    .map(([name, value]) => `${percent(name)}=${percent(value)}`)
+    .join("&");
 
 /**
  * A multipart body. PARTS: array of [name, value] or {name, filename, type, data}. Returns
@@ -48,15 +66,16 @@ export const urlencode = (fields) =>
 export function multipart(parts, boundary = `doushard${randomBytes(12).toString("hex")}`) {
   const chunks = [];
   for (const part of parts) {
-    const { name, filename, type, data } = Array.isArray(part)
-      ? { name: part[0], data: part[1] }
-      : part;
+    const { name, filename, type, data } = Array.isArray(part) ? { name: part[0], data: part[1] } : part;
     let head = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"`;
     if (filename !== undefined) head += `; filename="${filename}"`;
     head += "\r\n";
     if (filename !== undefined) head += `Content-Type: ${type ?? "application/octet-stream"}\r\n`;
-    chunks.push(Buffer.from(`${head}\r\n`), Buffer.isBuffer(data) ? data : Buffer.from(String(data)),
-      Buffer.from("\r\n"));
+    chunks.push(
+      Buffer.from(`${head}\r\n`),
+      Buffer.isBuffer(data) ? data : Buffer.from(String(data)),
+      Buffer.from("\r\n"),
+    );
   }
   chunks.push(Buffer.from(`--${boundary}--\r\n`));
   return {
@@ -106,8 +125,10 @@ export class Api {
 
     const start = performance.now();
     const answer = await this.#exchange(
-      { host: url.hostname, port: url.port, method, path: target, headers: all }, body, timeoutMs,
-      options.fresh
+      { host: url.hostname, port: url.port, method, path: target, headers: all },
+      body,
+      timeoutMs,
+      options.fresh,
     );
     answer.ms = performance.now() - start;
     answer.json = this.contract.judge({ method, path: url.pathname, ...answer });
@@ -129,7 +150,7 @@ export class Api {
       });
       const timer = setTimeout(
         () => req.destroy(new Error(`no answer within ${timeoutMs} ms: ${request.method} ${request.path}`)),
-        timeoutMs
+        timeoutMs,
       );
       req.on("error", (error) => {
         clearTimeout(timer);
@@ -183,11 +204,7 @@ export class Api {
 
   async publish(token, clip, title = uniqueName("title"), options = {}) {
     const { json } = await this.send("POST", "/douyin/publish/action/", {
-      multipart: [
-        { name: "data", filename: "bear.mp4", data: clip },
-        ["token", token],
-        ["title", title],
-      ],
+      multipart: [{ name: "data", filename: "bear.mp4", data: clip }, ["token", token], ["title", title]],
       timeoutMs: 60000,
       ...options,
     });
@@ -203,7 +220,8 @@ export class Api {
   }
 
   async comment(token, video_id, comment_text, options = {}) {
-    return (await this.post("/douyin/comment/action/", { token, video_id, action_type: 1, comment_text }, options)).json;
+    return (await this.post("/douyin/comment/action/", { token, video_id, action_type: 1, comment_text }, options))
+      .json;
   }
 
   async uncomment(token, video_id, comment_id) {

@@ -16,7 +16,13 @@ export const LAYOUTS = {
 /* When the first clip played, and what the browser calls the largest paint, in ms since the page was opened. */
 const WATCH = () => {
   globalThis.seen = { playing: undefined, paint: undefined };
-  document.addEventListener("playing", () => { globalThis.seen.playing ??= performance.now(); }, true);
+  document.addEventListener(
+    "playing",
+    () => {
+      globalThis.seen.playing ??= performance.now();
+    },
+    true,
+  );
   new PerformanceObserver((list) => {
     for (const { startTime } of list.getEntries()) globalThis.seen.paint = startTime;
   }).observe({ type: "largest-contentful-paint", buffered: true });
@@ -41,7 +47,12 @@ export class People {
 
   /** Somebody new, on the page. OPTIONS are those of a context; QUIET: complaints are expected. */
   async somebody({ quiet = false, path = "/", ...options } = {}) {
-    const context = await this.#browser.newContext({ locale: "en-US", colorScheme: "dark", ...LAYOUTS[this.layout], ...options });
+    const context = await this.#browser.newContext({
+      locale: "en-US",
+      colorScheme: "dark",
+      ...LAYOUTS[this.layout],
+      ...options,
+    });
     this.#contexts.push(context);
     await context.addInitScript(WATCH);
     context.on("request", (request) => this.#judge(request.url()));
@@ -92,7 +103,8 @@ export async function leaveChat(page, layout) {
 
 export const openSettings = (page, layout) =>
   (layout === "phone" ? page.getByRole("main") : page.getByRole("navigation", { name: "Main" }))
-    .getByRole("button", { name: "Settings" }).click();
+    .getByRole("button", { name: "Settings" })
+    .click();
 
 /** Fill in the dialog that asks for an account: a new one. */
 export async function signUp(page, name, password = "a-password") {
@@ -114,17 +126,23 @@ export const shown = (page) => page.locator("article.slide:not([inert])");
 /** Waits until the video in sight has advanced between two looks. Which one that is may change meanwhile: the
  * slide that is left stops, and goes back to its start; so does a clip at its end. */
 export async function plays(page) {
-  await page.waitForFunction((seen) => {
-    const player = document.querySelector("article.slide:not([inert]) video");
-    const before = player === seen.player ? seen.time : Infinity;
-    Object.assign(seen, { player, time: player?.currentTime });
-    return player && player.readyState >= 3 && player.currentTime > before;
-  }, await page.evaluateHandle(() => ({})));
+  await page.waitForFunction(
+    (seen) => {
+      const player = document.querySelector("article.slide:not([inert]) video");
+      const before = player === seen.player ? seen.time : Infinity;
+      Object.assign(seen, { player, time: player?.currentTime });
+      return player && player.readyState >= 3 && player.currentTime > before;
+    },
+    await page.evaluateHandle(() => ({})),
+  );
 }
 
 /** The key to the next clip, which is waited for. */
 export async function nextClip(page) {
   const before = await shown(page).getAttribute("data-id");
   await page.keyboard.press("ArrowDown");
-  await page.waitForFunction((id) => (document.querySelector("article.slide:not([inert])")?.dataset.id ?? id) !== id, before);
+  await page.waitForFunction(
+    (id) => (document.querySelector("article.slide:not([inert])")?.dataset.id ?? id) !== id,
+    before,
+  );
 }

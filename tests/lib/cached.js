@@ -15,7 +15,11 @@ export async function cachedCluster(options = {}, redis = {}) {
   const password = join(cluster.dir, "redis.password");
   writeFileSync(password, `${cluster.redis.password}\n`);
   chmodSync(password, 0o600);
-  cluster.cacheOptions = { redis_nodes: cluster.redis.addresses.join(","), redis_password_file: password, cache_local: "64M" };
+  cluster.cacheOptions = {
+    redis_nodes: cluster.redis.addresses.join(","),
+    redis_password_file: password,
+    cache_local: "64M",
+  };
   cluster.ending.push(() => cluster.redis.end());
   return cluster;
 }
@@ -33,15 +37,23 @@ export async function cachedServer(cluster, options = {}) {
 /** The metrics of the server behind API, as an object: name{labels} to number. */
 export async function metrics(api) {
   const text = (await api.send("GET", "/metrics", { admin: true })).body.toString();
-  return Object.fromEntries(text.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => {
-    const at = line.lastIndexOf(" ");
-    return [line.slice(0, at), Number(line.slice(at + 1))];
-  }));
+  return Object.fromEntries(
+    text
+      .split("\n")
+      .filter((line) => line && !line.startsWith("#"))
+      .map((line) => {
+        const at = line.lastIndexOf(" ");
+        return [line.slice(0, at), Number(line.slice(at + 1))];
+      }),
+  );
 }
 
 /** The sum of the metric NAME over all its labels. */
 export const total = (values, name) =>
-  Object.entries(values).reduce((sum, [key, value]) => sum + (key === name || key.startsWith(`${name}{`) ? value : 0), 0);
+  Object.entries(values).reduce(
+    (sum, [key, value]) => sum + (key === name || key.startsWith(`${name}{`) ? value : 0),
+    0,
+  );
 
 /** How many CALLs the server behind API sent while ACTION ran. */
 export async function callsOf(api, action) {

@@ -29,7 +29,11 @@ subjectAltName = ${san}
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
 /** The form of openssl: YYMMDDHHMMSSZ, DAYS from now. */
-const date = (days) => new Date(Date.now() + days * 86400000).toISOString().replace(/[-:T]|\.\d+/g, "").slice(2);
+const date = (days) =>
+  new Date(Date.now() + days * 86400000)
+    .toISOString()
+    .replace(/[-:T]|\.\d+/g, "")
+    .slice(2);
 
 /** An authority of its own in a directory that others may read. */
 export class Authority {
@@ -41,7 +45,19 @@ export class Authority {
     chmodSync(this.dir, 0o755);
     mkdirSync(join(this.dir, "issued"));
     writeFileSync(join(this.dir, "index.txt"), "");
-    this.#openssl("req", "-x509", ...KEY, "-subj", "/CN=authority", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem");
+    this.#openssl(
+      "req",
+      "-x509",
+      ...KEY,
+      "-subj",
+      "/CN=authority",
+      "-days",
+      "2",
+      "-keyout",
+      "ca.key",
+      "-out",
+      "ca.pem",
+    );
   }
 
   #openssl(...args) {
@@ -53,9 +69,22 @@ export class Authority {
     const [key, request, cert] = ["key", "csr", "pem"].map((type) => `${name}.${type}`);
     writeFileSync(join(this.dir, "ca.cnf"), SETTINGS(this.dir, san));
     this.#openssl("req", "-new", ...KEY, "-subj", `/CN=${name}`, "-keyout", key, "-out", request);
-    this.#openssl("ca", "-batch", "-notext", "-config", "ca.cnf", "-in", request, "-out", cert,
-      "-startdate", date(Math.min(days, 0) - 1), "-enddate", date(days),
-      ...(itself ? ["-selfsign", "-keyfile", key] : ["-cert", "ca.pem", "-keyfile", "ca.key"]));
+    this.#openssl(
+      "ca",
+      "-batch",
+      "-notext",
+      "-config",
+      "ca.cnf",
+      "-in",
+      request,
+      "-out",
+      cert,
+      "-startdate",
+      date(Math.min(days, 0) - 1),
+      "-enddate",
+      date(days),
+      ...(itself ? ["-selfsign", "-keyfile", key] : ["-cert", "ca.pem", "-keyfile", "ca.key"]),
+    );
     return { key: readFileSync(join(this.dir, key)), cert: readFileSync(join(this.dir, cert)) };
   }
 

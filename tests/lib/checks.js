@@ -73,8 +73,9 @@ export function mailboxProblems(messages) {
     ...duplicates(messages.map((m) => `${key(m)}, ${m.sent ? "sent" : "received"}, id ${m.message_id}`)),
   ].map((what) => `twice: ${what}`);
   for (const direction of new Set(messages.map(key))) {
-    const [sent, received] = [1, 0].map((side) => messages.filter((m) => m.sent === side && key(m) === direction)
-      .sort((a, b) => a.seq - b.seq));
+    const [sent, received] = [1, 0].map((side) =>
+      messages.filter((m) => m.sent === side && key(m) === direction).sort((a, b) => a.seq - b.seq),
+    );
     const said = (list) => list.map((m) => `${m.seq} ${m.message_id} ${m.text}`).join("; ");
     if (said(sent) !== said(received)) problems.push(`${direction}: ${said(sent)} | ${said(received)}`);
     if (sent.some((m, i) => m.seq !== i + 1)) problems.push(`${direction}: a number is missing: ${said(sent)}`);
@@ -83,8 +84,10 @@ export function mailboxProblems(messages) {
 }
 
 /** Of which owners versions ran backwards. EARLIER, NOW: Map of owner to a list of versions; who is gone does not count. */
-export const versionsBackwards = (earlier, now) => [...earlier].filter(([key, list]) =>
-  now.has(key) && list.some((version, i) => version > now.get(key)[i])).map(([key]) => key);
+export const versionsBackwards = (earlier, now) =>
+  [...earlier]
+    .filter(([key, list]) => now.has(key) && list.some((version, i) => version > now.get(key)[i]))
+    .map(([key]) => key);
 
 /**
  * Pearson's chi-squared of COUNTS against equal shares, divided by the degrees of freedom: about 1 for
@@ -123,8 +126,7 @@ export function expositionProblems(text) {
       continue;
     }
     if (line.startsWith("#")) continue;
-    const sample =
-      /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (\S+)$/.exec(line);
+    const sample = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (\S+)$/.exec(line);
     if (!sample) {
       problems.push(`not a sample: ${line}`);
       continue;

@@ -6,8 +6,18 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
-  chmodSync, closeSync, existsSync, fstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync,
-  readdirSync, rmSync, writeFileSync,
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
 } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -31,8 +41,18 @@ export const program = () => join(buildDir(), "doushard");
 export const slowdown = () => (/address|thread|undefined/.test(basename(buildDir())) ? 3 : 1);
 
 /** No rate limits: tests are quicker than people. */
-export const NO_RATES = Object.fromEntries(["favorite_per_min", "relation_per_min", "comment_per_min", "message_per_min",
-  "publish_per_hour", "profile_per_hour", "register_per_hour", "login_per_min"].map((name) => [`rate_${name}`, 0]));
+export const NO_RATES = Object.fromEntries(
+  [
+    "favorite_per_min",
+    "relation_per_min",
+    "comment_per_min",
+    "message_per_min",
+    "publish_per_hour",
+    "profile_per_hour",
+    "register_per_hour",
+    "login_per_min",
+  ].map((name) => [`rate_${name}`, 0]),
+);
 
 /** Options of a server that is given uploads. Others have nothing to examine them with: a server tries the
  * programs when it starts, and each of them takes a tenth of a second to say its version. */
@@ -41,7 +61,15 @@ export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin
 const LOG_BYTES_MAX = 128 << 20;
 
 /* Whose turn it is to relay, to tidy up and to report. */
-const OWN_TABLES = new Set(["relay_lease", "purge_pass", "shard_health", "shard_beat", "shard_known", "slot_load", "owner_load"]);
+const OWN_TABLES = new Set([
+  "relay_lease",
+  "purge_pass",
+  "shard_health",
+  "shard_beat",
+  "shard_known",
+  "slot_load",
+  "owner_load",
+]);
 
 const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
 
@@ -97,7 +125,9 @@ export class Server {
   }
 
   arguments() {
-    const flags = Object.entries(this.options).filter(([, v]) => v !== undefined).map(([k, v]) => `${flagName(k)}=${v}`);
+    const flags = Object.entries(this.options)
+      .filter(([, v]) => v !== undefined)
+      .map(([k, v]) => `${flagName(k)}=${v}`);
     return [`--config=${this.cluster.config}`, ...flags];
   }
 
@@ -117,11 +147,10 @@ export class Server {
       this.child.once("error", (error) => done({ code: -1, signal: error.message }));
     });
     const url = `${this.adminUrl}/${ready ? "readyz" : "livez"}`;
-    await until(
-      `${this.name} at ${url}`,
-      async () => !this.running || (await statusOf(url)) === 200,
-      { timeoutMs, everyMs: 50 }
-    ).catch((error) => {
+    await until(`${this.name} at ${url}`, async () => !this.running || (await statusOf(url)) === 200, {
+      timeoutMs,
+      everyMs: 50,
+    }).catch((error) => {
       throw new Error(`${error.message}\n${this.complaints()}`);
     });
     if (!this.running) throw new Error(`${this.name} has ended:\n${this.complaints()}`);
@@ -130,7 +159,11 @@ export class Server {
 
   /** The end of the log without its access lines. */
   complaints() {
-    return this.logText().split("\n").filter((line) => !line.includes(" access ")).join("\n").slice(-3000);
+    return this.logText()
+      .split("\n")
+      .filter((line) => !line.includes(" access "))
+      .join("\n")
+      .slice(-3000);
   }
 
   /** What it wrote; of what is longer than a string may be, the end. */
@@ -192,8 +225,11 @@ export class Cluster {
     cluster.dir = mkdtempSync(join(tmpdir(), "doushard-test-"));
     chmodSync(cluster.dir, 0o755); /* the databases run under another account */
     cluster.env = {
-      ...process.env, DOUSHARD_VAR: cluster.dir, DOUSHARD_SHARDS: String(shards),
-      DOUSHARD_BUILD_DIR: buildDir(), ...env,
+      ...process.env,
+      DOUSHARD_VAR: cluster.dir,
+      DOUSHARD_SHARDS: String(shards),
+      DOUSHARD_BUILD_DIR: buildDir(),
+      ...env,
     };
     delete cluster.env.NODE_TEST_CONTEXT;
     cluster.#guard();
@@ -215,14 +251,16 @@ export class Cluster {
   /* A process of its own waits for the end of ours and cleans up then; more than once, because a start
    * that was broken off may still be making files. */
   #guard() {
-    const script = 'cat >/dev/null; n=0; while [ "$n" -lt 5 ] && [ -e "$2" ]; do "$1" down >/dev/null 2>&1; ' +
+    const script =
+      'cat >/dev/null; n=0; while [ "$n" -lt 5 ] && [ -e "$2" ]; do "$1" down >/dev/null 2>&1; ' +
       'umount --lazy "$2"/shard* 2>/dev/null; ' +
       'rm -rf -- "$2"; n=$((n + 1)); sleep 1; done';
-    this.guard = spawn(
-      "sh",
-      ["-c", script, "guard", this.script, this.dir],
-      { stdio: ["pipe", "ignore", "ignore"], detached: true, env: this.env, cwd: ROOT }
-    );
+    this.guard = spawn("sh", ["-c", script, "guard", this.script, this.dir], {
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+      env: this.env,
+      cwd: ROOT,
+    });
     this.guard.unref();
     this.guard.stdin.unref?.();
   }
@@ -230,8 +268,11 @@ export class Cluster {
   /** Run scripts/demo with ARGS on this cluster; resolves to what it printed. */
   demo(...args) {
     return new Promise((done, failed) => {
-      const child = spawn("setpriv", ["--pdeathsig", "TERM", this.script, ...args],
-        { stdio: ["ignore", "pipe", "pipe"], env: this.env, cwd: ROOT });
+      const child = spawn("setpriv", ["--pdeathsig", "TERM", this.script, ...args], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: this.env,
+        cwd: ROOT,
+      });
       const out = [];
       child.stdout.on("data", (chunk) => out.push(chunk));
       child.stderr.on("data", (chunk) => out.push(chunk));
@@ -254,12 +295,15 @@ export class Cluster {
   #writeConfig() {
     const text = (value) => JSON.stringify(value);
     this.config = join(this.dir, "test.conf");
-    writeFileSync(this.config, [
-      `topology_file = ${text(this.files.topology)};`,
-      `token_keys_file = ${text(this.files.token_keys)};`,
-      `db_password_file = ${text(this.files.app_password)};`,
-      "",
-    ].join("\n"));
+    writeFileSync(
+      this.config,
+      [
+        `topology_file = ${text(this.files.topology)};`,
+        `token_keys_file = ${text(this.files.token_keys)};`,
+        `db_password_file = ${text(this.files.app_password)};`,
+        "",
+      ].join("\n"),
+    );
   }
 
   shard(name) {
@@ -304,7 +348,7 @@ export class Cluster {
       media_min_free: "16M",
       db_min_free: 0,
       ...NO_RATES,
-      cache_local: 0, /* a test may ask for one: most look at shards behind the server's back */
+      cache_local: 0 /* a test may ask for one: most look at shards behind the server's back */,
       ffmpeg_path: "/usr/bin/true",
       ffprobe_path: "/usr/bin/true",
       ...options,
@@ -334,16 +378,23 @@ export class Cluster {
 
   /** Run SQL as root on all shards; rows get a column `shard`. */
   async sqlAll(text, options) {
-    const lists = await parallel(this.shards.length, this.shards.map((shard) => async () =>
-      (await this.sql(shard, text, options)).map((row) => ({ shard: shard.name, ...row }))));
+    const lists = await parallel(
+      this.shards.length,
+      this.shards.map(
+        (shard) => async () => (await this.sql(shard, text, options)).map((row) => ({ shard: shard.name, ...row })),
+      ),
+    );
     return lists.flat();
   }
 
   /** The names of all tables, or of those that have the column HAVING; every shard has the same. */
   async tables(having) {
-    this.#columns ??= await this.sql(this.shards[0], `SELECT c.table_name AS t, c.column_name AS c
+    this.#columns ??= await this.sql(
+      this.shards[0],
+      `SELECT c.table_name AS t, c.column_name AS c
         FROM information_schema.columns AS c JOIN information_schema.tables USING (table_schema, table_name)
-       WHERE c.table_schema = 'doushard' AND table_type = 'BASE TABLE' ORDER BY 1`);
+       WHERE c.table_schema = 'doushard' AND table_type = 'BASE TABLE' ORDER BY 1`,
+    );
     return [...new Set(this.#columns.filter(({ c }) => having === undefined || c === having).map(({ t }) => t))];
   }
 
@@ -361,8 +412,12 @@ export class Cluster {
 
   /** A topology file that reaches shard NAME through port PORTS[NAME]; returns its path. */
   topology(ports, { without = [], exempt = "" } = {}) {
-    const entries = this.shards.filter(({ name }) => !without.includes(name)).map(({ name, port }) =>
-      `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? port};${name === exempt ? " durability_exempt = true;" : ""} }`);
+    const entries = this.shards
+      .filter(({ name }) => !without.includes(name))
+      .map(
+        ({ name, port }) =>
+          `  { name = "${name}"; host = "127.0.0.1"; port = ${ports[name] ?? port};${name === exempt ? " durability_exempt = true;" : ""} }`,
+      );
     const path = join(this.dir, `topology-${[...Object.values(ports), ...without, exempt].join("-")}.conf`);
     writeFileSync(path, `servers = (\n${entries.join(",\n")}\n);\n`);
     return path;
@@ -396,8 +451,7 @@ export class Cluster {
     for (const server of this.servers.filter((s) => s.child)) {
       const expected = !server.running;
       const how = await server.stop();
-      if (!expected && how.code !== 0)
-        complaints.push(`${server.name} ended with ${JSON.stringify(how)}`);
+      if (!expected && how.code !== 0) complaints.push(`${server.name} ended with ${JSON.stringify(how)}`);
       const trouble = troubleIn(server.logText());
       if (trouble) complaints.push(`${server.name}: ${trouble}`);
     }
@@ -414,10 +468,11 @@ export class Cluster {
     else rmSync(this.dir, { recursive: true, force: true });
     this.guard.stdin.destroy();
     /* What a failed test left open, a socket or a timer, must not keep this process. */
-    if (last) setTimeout(() => {
-      console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);
-      process.exit(1);
-    }, 30000).unref();
+    if (last)
+      setTimeout(() => {
+        console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);
+        process.exit(1);
+      }, 30000).unref();
     assert.deepEqual(complaints, []);
   }
 }

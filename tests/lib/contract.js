@@ -14,8 +14,7 @@ const PATH = fileURLToPath(new URL("../../server/api/site/openapi.json", import.
 /** server/api/openapi.yaml, as the server answers it; tests/lint/openapi.test.js compares the two. */
 export const readDocument = () => JSON.parse(readFileSync(PATH, "utf8"));
 
-const escapePointer = (token) =>
-  encodeURIComponent(token.replaceAll("~", "~0").replaceAll("/", "~1"));
+const escapePointer = (token) => encodeURIComponent(token.replaceAll("~", "~0").replaceAll("/", "~1"));
 
 export class Contract {
   #doc;
@@ -32,9 +31,7 @@ export class Contract {
     this.paths = Object.entries(doc.paths).map(([template, item]) => ({
       template,
       item,
-      pattern: new RegExp(
-        `^${template.replace(/\/$/, "").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`
-      ),
+      pattern: new RegExp(`^${template.replace(/\/$/, "").replaceAll(/\{\w+\}/g, "[^/]+")}/?$`),
       /* The final slash is optional where the document writes one, and only there. */
       slash: template.endsWith("/"),
     }));
@@ -45,14 +42,12 @@ export class Contract {
     return this.paths.flatMap(({ template, item }) =>
       ["get", "post", "put", "delete"]
         .filter((method) => item[method])
-        .map((method) => ({ template, item, method: method.toUpperCase(), operation: item[method] }))
+        .map((method) => ({ template, item, method: method.toUpperCase(), operation: item[method] })),
     );
   }
 
   find(path) {
-    return this.paths.find(
-      (p) => p.pattern.test(path) && (p.slash || !path.endsWith("/") || path === "/")
-    );
+    return this.paths.find((p) => p.pattern.test(path) && (p.slash || !path.endsWith("/") || path === "/"));
   }
 
   #resolve(node, pointer) {
@@ -95,7 +90,7 @@ export class Contract {
     if (!operation) {
       assert.ok(
         status >= 400 && status <= 599,
-        `${method} ${path}: the document has no such operation, so ${status} is wrong`
+        `${method} ${path}: the document has no such operation, so ${status} is wrong`,
       );
       return { ...this.#resolve(refused.node, ""), operation: null };
     }
@@ -121,8 +116,7 @@ export class Contract {
         continue;
       }
       if (header.schema.const) assert.equal(value, header.schema.const, `${where}: ${name}`);
-      if (header.schema.pattern)
-        assert.match(value, new RegExp(header.schema.pattern), `${where}: ${name}`);
+      if (header.schema.pattern) assert.match(value, new RegExp(header.schema.pattern), `${where}: ${name}`);
     }
     if (status === 405) assert.ok(headers.allow, `${where}: no Allow`);
     if (headers["content-length"] !== undefined && method !== "HEAD" && status !== 304)
@@ -141,11 +135,7 @@ export class Contract {
       note("bytes");
       return undefined;
     }
-    assert.match(
-      headers["content-type"],
-      /^application\/json(; ?charset=utf-8)?$/i,
-      `${where}: Content-Type`
-    );
+    assert.match(headers["content-type"], /^application\/json(; ?charset=utf-8)?$/i, `${where}: Content-Type`);
     const plain = headers["content-encoding"] === "gzip" ? gunzipSync(body) : body;
     const text = new TextDecoder("utf-8", { fatal: true }).decode(plain);
     let json;

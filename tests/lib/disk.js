@@ -5,7 +5,17 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
-import { openSync, closeSync, readFileSync, renameSync, rmSync, statSync, statfsSync, symlinkSync, writeSync } from "node:fs";
+import {
+  openSync,
+  closeSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  statfsSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { until } from "./wait.js";
@@ -33,8 +43,14 @@ export class SmallDisk {
     await run("mv", [disk.dir, old]);
     await run("mkdir", [disk.dir]);
     const size = Number(stdout.split("\t")[0]) + room;
-    await run("mount", ["-t", "tmpfs", "-o",
-      `size=${size},uid=${uid},gid=${gid},mode=${(mode & 0o777).toString(8)}`, "none", disk.dir]);
+    await run("mount", [
+      "-t",
+      "tmpfs",
+      "-o",
+      `size=${size},uid=${uid},gid=${gid},mode=${(mode & 0o777).toString(8)}`,
+      "none",
+      disk.dir,
+    ]);
     await run("cp", ["--archive", `${old}/.`, disk.dir]);
     await run("rm", ["-r", old]);
     symlinkSync(`${disk.dir}.binlog`, join(disk.dir, "binlog"));
@@ -65,12 +81,13 @@ export class SmallDisk {
   /** Remove that file, and start the shard again if it ended itself: resolves to whether it did. */
   async empty() {
     rmSync(join(this.dir, "filler"), { force: true });
-    const ended = await until("the shard to write again, or to have ended", async () => {
-      if (!this.shardRuns()) return "ended";
-      if (this.isFalling()) return "";
-      await this.cluster.sql(this.name, "CALL shard_probe()");
-      return this.isFalling() ? "" : "writes";
-    }) === "ended";
+    const ended =
+      (await until("the shard to write again, or to have ended", async () => {
+        if (!this.shardRuns()) return "ended";
+        if (this.isFalling()) return "";
+        await this.cluster.sql(this.name, "CALL shard_probe()");
+        return this.isFalling() ? "" : "writes";
+      })) === "ended";
     if (ended) {
       /* It was made to fall: nobody is to take that for an accident. */
       renameSync(this.log, `${this.log}.full`);

@@ -51,18 +51,23 @@ class FakeNode {
 
   /** TLS: { key, cert } in PEM, or nothing. */
   constructor(secure) {
-    this.#server = secure ? tls.createServer(secure, (socket) => this.#serve(socket))
+    this.#server = secure
+      ? tls.createServer(secure, (socket) => this.#serve(socket))
       : net.createServer((socket) => this.#serve(socket));
     this.#server.on("tlsClientError", () => {});
   }
 
   async start(port) {
-    this.port = port ?? await freePort();
-    await new Promise((done) => { this.#server.listen(this.port, "127.0.0.1", done); });
+    this.port = port ?? (await freePort());
+    await new Promise((done) => {
+      this.#server.listen(this.port, "127.0.0.1", done);
+    });
     return this;
   }
 
-  get address() { return `127.0.0.1:${this.port}`; }
+  get address() {
+    return `127.0.0.1:${this.port}`;
+  }
 
   expect(words, answer) {
     this.#script.push({ words, answer });
@@ -70,7 +75,9 @@ class FakeNode {
   }
 
   /** As expect() with +OK for ASKING, and ANSWER for what follows. */
-  expectAsking(words, answer) { return this.expect(["ASKING"], "+OK").expect(words, answer); }
+  expectAsking(words, answer) {
+    return this.expect(["ASKING"], "+OK").expect(words, answer);
+  }
 
   done() {
     assert.deepEqual(this.surprises, [], `unexpected at ${this.address}`);
@@ -78,26 +85,42 @@ class FakeNode {
   }
 
   /** Expect nothing any more. */
-  forget() { this.#script.length = 0; }
+  forget() {
+    this.#script.length = 0;
+  }
 
-  missing() { return this.#script.length; }
+  missing() {
+    return this.#script.length;
+  }
 
   /** End all connections; the node listens on. */
-  cut() { this.#sockets.forEach((socket) => socket.destroy()); }
+  cut() {
+    this.#sockets.forEach((socket) => socket.destroy());
+  }
 
   async stop() {
     this.cut();
-    await new Promise((done) => { this.#server.close(done); });
+    await new Promise((done) => {
+      this.#server.close(done);
+    });
   }
 
   #slotsAnswer() {
     if (typeof this.slots === "string") return this.slots;
-    return array(...this.slots.map(([first, last, node]) => array(`:${first}`, `:${last}`,
-      array(node.host === null ? "$-1" : bulk(node.host ?? "127.0.0.1"), `:${node.port}`, bulk("id")))));
+    return array(
+      ...this.slots.map(([first, last, node]) =>
+        array(
+          `:${first}`,
+          `:${last}`,
+          array(node.host === null ? "$-1" : bulk(node.host ?? "127.0.0.1"), `:${node.port}`, bulk("id")),
+        ),
+      ),
+    );
   }
 
   #answer(words) {
-    if (words[0] === "AUTH") return words.at(-1) === this.password ? "+OK" : "-WRONGPASS invalid username-password pair";
+    if (words[0] === "AUTH")
+      return words.at(-1) === this.password ? "+OK" : "-WRONGPASS invalid username-password pair";
     if (words[0] === "CLUSTER") {
       this.tables += 1;
       return this.#slotsAnswer();
@@ -135,7 +158,9 @@ class FakeNode {
 /** N nodes, each of which says that all slots are with the first. */
 export async function fakeNodes(n, secure) {
   const nodes = await Promise.all(Array.from({ length: n }, () => new FakeNode(secure).start()));
-  nodes.forEach((node) => { node.slots = [[0, 16383, nodes[0]]]; });
+  nodes.forEach((node) => {
+    node.slots = [[0, 16383, nodes[0]]];
+  });
   return nodes;
 }
 

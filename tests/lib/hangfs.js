@@ -25,8 +25,12 @@ export class HangFs {
   static async on(dir, cluster) {
     const fs = new HangFs();
     fs.child = spawn("setpriv", ["--pdeathsig", "TERM", program(), dir], { stdio: ["pipe", "pipe", "inherit"] });
-    fs.child.stdout.on("data", (bytes) => { fs.#said += bytes; });
-    fs.ended = new Promise((done) => { fs.child.once("exit", done); });
+    fs.child.stdout.on("data", (bytes) => {
+      fs.#said += bytes;
+    });
+    fs.ended = new Promise((done) => {
+      fs.child.once("exit", done);
+    });
     await until("the file system", () => fs.#said === "ready\n");
     cluster.ending.push(() => fs.end());
     return fs;

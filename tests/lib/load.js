@@ -50,8 +50,12 @@ export function startLoad(api, { users, owner, clients = 2 }) {
       await tracked(shard, "list", () => api.list({ user_id: user.id }));
       if (stopping) break;
       const name = nameOn(shard, owner);
-      await tracked(shard, "register", async () =>
-        (await api.post("/douyin/user/register/", { username: name, password: "p" })).json, { name });
+      await tracked(
+        shard,
+        "register",
+        async () => (await api.post("/douyin/user/register/", { username: name, password: "p" })).json,
+        { name },
+      );
     }
   };
   const running = [...users.keys()].flatMap((shard) => Array.from({ length: clients }, () => client(shard)));

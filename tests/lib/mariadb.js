@@ -11,7 +11,16 @@
  * of its own, and ends with this process, however that ends. */
 import { execFile, spawn } from "node:child_process";
 import {
-  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
@@ -30,8 +39,18 @@ const PATIENCE_MS = 60_000;
 const ACCOUNT = "doushard-demo";
 async function account() {
   const known = () => run("getent", ["passwd", ACCOUNT]);
-  const { stdout } = await known().catch(() => run("useradd", ["--system", "--user-group", "--no-create-home",
-    "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", ACCOUNT]).then(known, known));
+  const { stdout } = await known().catch(() =>
+    run("useradd", [
+      "--system",
+      "--user-group",
+      "--no-create-home",
+      "--home-dir",
+      "/nonexistent",
+      "--shell",
+      "/usr/sbin/nologin",
+      ACCOUNT,
+    ]).then(known, known),
+  );
   const [, , uid, gid] = stdout.split(":");
   return { uid: Number(uid), gid: Number(gid) };
 }
@@ -60,27 +79,40 @@ async function cached(name, make) {
 
 async function version() {
   const { stdout } = await run("mariadbd", ["--no-defaults", "--version"]);
-  return `sql-${stdout.trim().replace(/.*Ver /, "").replace(/[^\w.+-]+/g, "_")}`;
+  return `sql-${stdout
+    .trim()
+    .replace(/.*Ver /, "")
+    .replace(/[^\w.+-]+/g, "_")}`;
 }
 
 /* The empty data directory that every server begins with a copy of: made once per version. */
-const template = async () => cached(await version(), async (data, dir) => {
-  /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
-  const temporary = path.join(dir, "tmp");
-  mkdirSync(temporary);
-  await run("mariadb-install-db", [
-    "--no-defaults", "--skip-test-db", "--skip-name-resolve", `--datadir=${data}`, `--tmpdir=${temporary}`,
-    "--innodb-log-file-size=16M", "--auth-root-authentication-method=socket",
-    `--auth-root-socket-user=${userInfo().username}`,
-    ...(isRoot ? ["--user=root"] : []), /* in a directory that only root can enter */
-  ]);
-});
+const template = async () =>
+  cached(await version(), async (data, dir) => {
+    /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
+    const temporary = path.join(dir, "tmp");
+    mkdirSync(temporary);
+    await run("mariadb-install-db", [
+      "--no-defaults",
+      "--skip-test-db",
+      "--skip-name-resolve",
+      `--datadir=${data}`,
+      `--tmpdir=${temporary}`,
+      "--innodb-log-file-size=16M",
+      "--auth-root-authentication-method=socket",
+      `--auth-root-socket-user=${userInfo().username}`,
+      ...(isRoot ? ["--user=root"] : []) /* in a directory that only root can enter */,
+    ]);
+  });
 
 /* Remove what begins with PREFIX in the directory of KNOWN, but for the latest. */
 function forgetOld(known, prefix) {
   const dir = path.dirname(known);
-  readdirSync(dir).filter((name) => name.startsWith(prefix)).map((name) => path.join(dir, name))
-    .map((file) => ({ file, at: statSync(file).mtimeMs })).sort((a, b) => b.at - a.at).slice(TEMPLATES_MAX)
+  readdirSync(dir)
+    .filter((name) => name.startsWith(prefix))
+    .map((name) => path.join(dir, name))
+    .map((file) => ({ file, at: statSync(file).mtimeMs }))
+    .sort((a, b) => b.at - a.at)
+    .slice(TEMPLATES_MAX)
     .forEach(({ file }) => rmSync(file, { recursive: true, force: true }));
 }
 
@@ -122,7 +154,7 @@ export class Mariadb {
     mkdirSync(temporary);
     chmodSync(server.dir, 0o755);
     try {
-      await run("cp", ["-R", "--reflink=auto", from ?? await template(), data]);
+      await run("cp", ["-R", "--reflink=auto", from ?? (await template()), data]);
       if (owner) {
         await run("chown", ["-R", `${owner.uid}:${owner.gid}`, data, temporary]);
         chownSync(server.dir, owner.uid, owner.gid);
@@ -136,17 +168,29 @@ export class Mariadb {
   }
 
   #spawn(data, owner, options) {
-    const as = owner
-      ? [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups"]
-      : [];
-    this.process = spawn("setpriv", [
-      ...as, "--pdeathsig=KILL", "mariadbd",
-      "--no-defaults", `--datadir=${data}`, `--socket=${this.socket}`, `--port=${this.port}`,
-      "--bind-address=127.0.0.1", `--pid-file=${path.join(this.dir, "pid")}`,
-      "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=64M",
-      "--innodb-log-file-size=16M", "--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M",
-      ...options,
-    ], { stdio: ["ignore", "ignore", "pipe"] });
+    const as = owner ? [`--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups"] : [];
+    this.process = spawn(
+      "setpriv",
+      [
+        ...as,
+        "--pdeathsig=KILL",
+        "mariadbd",
+        "--no-defaults",
+        `--datadir=${data}`,
+        `--socket=${this.socket}`,
+        `--port=${this.port}`,
+        "--bind-address=127.0.0.1",
+        `--pid-file=${path.join(this.dir, "pid")}`,
+        "--skip-name-resolve",
+        "--skip-log-bin",
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-log-file-size=16M",
+        "--key-buffer-size=1M",
+        "--aria-pagecache-buffer-size=1M",
+        ...options,
+      ],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
     this.exited = new Promise((resolve) => this.process.once("exit", resolve));
     this.onExit = () => this.process.kill("SIGKILL");
     process.once("exit", this.onExit);
@@ -183,10 +227,17 @@ export class Mariadb {
   async source(cwd, ...files) {
     for (const file of files) {
       await new Promise((resolve, reject) => {
-        const client = spawn("mariadb", [
-          "--no-defaults", "--comments", "--default-character-set=utf8mb4",
-          `--socket=${this.socket}`, "--abort-source-on-error",
-        ], { cwd, stdio: ["pipe", "ignore", "pipe"] });
+        const client = spawn(
+          "mariadb",
+          [
+            "--no-defaults",
+            "--comments",
+            "--default-character-set=utf8mb4",
+            `--socket=${this.socket}`,
+            "--abort-source-on-error",
+          ],
+          { cwd, stdio: ["pipe", "ignore", "pipe"] },
+        );
         let said = "";
         client.stderr.on("data", (chunk) => (said += chunk));
         client.once("error", reject);
@@ -238,9 +289,19 @@ export class Session {
     this.count = 0;
     this.output = "";
     this.client = spawn("sh", [
-      "-c", 'exec mariadb "$@" 2>&1', "mariadb",
-      ...options, "--no-auto-rehash", "--skip-reconnect", "--batch", "--xml", "--force", "--unbuffered", "--comments",
-      "--default-character-set=utf8mb4", ...(database ? [database] : []),
+      "-c",
+      'exec mariadb "$@" 2>&1',
+      "mariadb",
+      ...options,
+      "--no-auto-rehash",
+      "--skip-reconnect",
+      "--batch",
+      "--xml",
+      "--force",
+      "--unbuffered",
+      "--comments",
+      "--default-character-set=utf8mb4",
+      ...(database ? [database] : []),
     ]);
     this.ended = new Promise((resolve) => this.client.once("close", resolve));
     this.client.stdin.on("error", () => {});
@@ -263,9 +324,7 @@ export class Session {
         patienceMs,
       );
       this.waiting.push({ mark, resolve, reject, timer });
-      this.client.stdin.write(
-        `DELIMITER \u0001\n${statement}\n\u0001\nSELECT '${mark}' AS session_mark\u0001\n`,
-      );
+      this.client.stdin.write(`DELIMITER \u0001\n${statement}\n\u0001\nSELECT '${mark}' AS session_mark\u0001\n`);
     });
   }
 

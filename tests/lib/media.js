@@ -35,8 +35,7 @@ const H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
 const AAC = ["-c:a", "aac", "-b:a", "32k"];
 
 /** A good clip of one second, about 20 KB; its index comes first. */
-export const clip = () =>
-  ffmpeg("clip.mp4", [...PICTURE, ...SOUND, ...H264, ...AAC, "-movflags", "+faststart"]);
+export const clip = () => ffmpeg("clip.mp4", [...PICTURE, ...SOUND, ...H264, ...AAC, "-movflags", "+faststart"]);
 
 /** The same with its index at the end, as cameras write it. */
 export const clipIndexLast = () => ffmpeg("last.mp4", [...PICTURE, ...SOUND, ...H264, ...AAC]);
@@ -47,8 +46,13 @@ export const clipMov = () => ffmpeg("clip.mov", [...PICTURE, ...H264, "-f", "mov
 /** A good clip, muxed again with ARGS: tags, rotation. */
 export const clipWith = (args) => {
   const source = onDisk("source.mp4", clip());
-  return ffmpeg(`with-${createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16)}.mp4`,
-    ["-i", source, "-c", "copy", ...args]);
+  return ffmpeg(`with-${createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16)}.mp4`, [
+    "-i",
+    source,
+    "-c",
+    "copy",
+    ...args,
+  ]);
 };
 
 /** A good clip with bytes of its own: BASE and a `free` box of SIZE random bytes. */
@@ -68,8 +72,15 @@ export function clipOfSize(size) {
 
 /** One frame of 8192x8192: a few hundred KB that decode to a hundred MB. */
 export const pictureBomb = () =>
-  ffmpeg("bomb.mp4", ["-f", "lavfi", "-i", "color=c=black:size=8192x8192:rate=1:duration=1", ...H264,
-    "-movflags", "+faststart"]);
+  ffmpeg("bomb.mp4", [
+    "-f",
+    "lavfi",
+    "-i",
+    "color=c=black:size=8192x8192:rate=1:duration=1",
+    ...H264,
+    "-movflags",
+    "+faststart",
+  ]);
 
 /** Sound and no picture. */
 export const soundOnly = () => ffmpeg("sound.mp4", [...SOUND, ...AAC, "-movflags", "+faststart"]);
@@ -114,7 +125,8 @@ export function onDisk(name, bytes) {
 /** What ffprobe says of a file: {format, streams}. */
 export function probe(bytes) {
   const path = onDisk(`probe-${randomBytes(4).toString("hex")}`, bytes);
-  const text = execFileSync("ffprobe", ["-v", "error", "-show_format", "-show_streams", "-of", "json", path],
-    { timeout: 30000 });
+  const text = execFileSync("ffprobe", ["-v", "error", "-show_format", "-show_streams", "-of", "json", path], {
+    timeout: 30000,
+  });
   return JSON.parse(text.toString("utf8"));
 }

@@ -24,18 +24,37 @@ export class Mover {
     mover.log = join(cluster.dir, `mover${movers}.log`);
     const log = openSync(mover.log, "w");
     /* The kernel ends one that is stopped, too, should this process die. */
-    mover.child = spawn("setpriv", ["--pdeathsig", "KILL", SHARDCTL, "mover", `--topology=${cluster.files.topology}`,
-      `--password-file=${join(cluster.dir, "secrets", "mover_password")}`, ...args], {
-      stdio: ["ignore", log, log], env: { ...process.env, DOUSHARD_FAILPOINT: failpoint } });
+    mover.child = spawn(
+      "setpriv",
+      [
+        "--pdeathsig",
+        "KILL",
+        SHARDCTL,
+        "mover",
+        `--topology=${cluster.files.topology}`,
+        `--password-file=${join(cluster.dir, "secrets", "mover_password")}`,
+        ...args,
+      ],
+      {
+        stdio: ["ignore", log, log],
+        env: { ...process.env, DOUSHARD_FAILPOINT: failpoint },
+      },
+    );
     closeSync(log);
     cluster.ending.push(() => mover.child.kill("SIGKILL"));
-    mover.ended = new Promise((done) => { mover.child.once("exit", (status, signal) => done(status ?? signal)); });
+    mover.ended = new Promise((done) => {
+      mover.child.once("exit", (status, signal) => done(status ?? signal));
+    });
     return mover;
   }
 
-  get pid() { return this.child.pid; }
+  get pid() {
+    return this.child.pid;
+  }
 
-  get isOver() { return this.child.exitCode !== null || this.child.signalCode !== null; }
+  get isOver() {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
 
   get isStopped() {
     try {
@@ -45,14 +64,18 @@ export class Mover {
     }
   }
 
-  get text() { return readFileSync(this.log, "utf8"); }
+  get text() {
+    return readFileSync(this.log, "utf8");
+  }
 
   /** Resolves when it has stopped itself at its failpoint. */
   stopped() {
     return until("the mover to stop itself", () => this.isStopped || this.isOver, { everyMs: 5 });
   }
 
-  go() { this.child.kill("SIGCONT"); }
+  go() {
+    this.child.kill("SIGCONT");
+  }
 
   async kill(signal = "SIGKILL") {
     this.child.kill(signal);
@@ -81,30 +104,62 @@ export const requestMove = (cluster, slot, from, to, keepMs = 0) =>
 
 /** Say what is to become of a move, if it is not too late for that: did it come in time? */
 export const wishMove = (cluster, from, slot, wish) =>
-  cluster.sql(from, `CALL move_wish(${slot}, '${wish}')`).then(() => true, () => false);
+  cluster.sql(from, `CALL move_wish(${slot}, '${wish}')`).then(
+    () => true,
+    () => false,
+  );
 
 /** Wait until the newest move of SLOT is in one of PHASES; answers it. */
 export const untilMove = (cluster, shard, slot, phases, options) =>
-  until(`move of slot ${slot} to be ${phases}`, async () => {
-    const move = await moveOf(cluster, shard, slot);
-    if (move && phases.includes(move.phase)) return move;
-    return move?.phase === "failed" && !phases.includes("failed") ? { failed: move.last_error } : false;
-  }, options).then((move) => { assert.equal(move.failed, undefined); return move; });
+  until(
+    `move of slot ${slot} to be ${phases}`,
+    async () => {
+      const move = await moveOf(cluster, shard, slot);
+      if (move && phases.includes(move.phase)) return move;
+      return move?.phase === "failed" && !phases.includes("failed") ? { failed: move.last_error } : false;
+    },
+    options,
+  ).then((move) => {
+    assert.equal(move.failed, undefined);
+    return move;
+  });
 
 /** The moves of all shards that are not over. */
 export const movesUnderWay = (cluster) => cluster.sqlAll("SELECT * FROM slot_move WHERE active IS NOT NULL");
 
 /** Wait until every move is over, whoever makes it. */
-export const movesToEnd = (cluster, { timeoutMs } = {}) => until("all moves to end", async () => {
-  const moves = await movesUnderWay(cluster);
-  if (moves.length === 0) return true;
-  throw new Error(moves.map((m) => `slot ${m.slot} ${m.giver} to ${m.taker}: ${m.phase} ${m.wish} term ${m.term} ${m.last_error}`).join("; "));
-}, { everyMs: 200, timeoutMs });
+export const movesToEnd = (cluster, { timeoutMs } = {}) =>
+  until(
+    "all moves to end",
+    async () => {
+      const moves = await movesUnderWay(cluster);
+      if (moves.length === 0) return true;
+      throw new Error(
+        moves
+          .map((m) => `slot ${m.slot} ${m.giver} to ${m.taker}: ${m.phase} ${m.wish} term ${m.term} ${m.last_error}`)
+          .join("; "),
+      );
+    },
+    { everyMs: 200, timeoutMs },
+  );
 
 /* The column of each table that names the owner of a row: a user, or a video of his. */
-const OWNER_COLUMNS = { user: "user_id", inbound: "user_id", session: "user_id", video: "video_id", job: "owner_id", follow: "user_id",
-  follower: "user_id", favorite: "user_id", liker: "video_id", comment: "video_id", commented: "user_id", chat: "user_id",
-  message: "user_id", outbox: "actor_id" };
+const OWNER_COLUMNS = {
+  user: "user_id",
+  inbound: "user_id",
+  session: "user_id",
+  video: "video_id",
+  job: "owner_id",
+  follow: "user_id",
+  follower: "user_id",
+  favorite: "user_id",
+  liker: "video_id",
+  comment: "video_id",
+  commented: "user_id",
+  chat: "user_id",
+  message: "user_id",
+  outbox: "actor_id",
+};
 
 /* The same of users with slots of their own: each of those slots is owned and has its partitions, and nothing of its owner is
  * left in the slot of his id. */
@@ -112,13 +167,24 @@ async function assertOwnersAtRest(cluster, owner) {
   const homes = await cluster.sqlAll(`SELECT DISTINCT own_slot FROM owner_home JOIN slot_fence AS f USING (slot)
     WHERE f.state IN ('owned', 'migrating') ORDER BY own_slot`);
   const own = [...owner.keys()].filter((slot) => slot >= SHARED_SLOTS).sort((a, b) => a - b);
-  assert.deepEqual(own, [...new Set(homes.map(({ own_slot }) => own_slot))].sort((a, b) => a - b), "own slots have owners, and these have them");
-  const left = await cluster.sqlAll(Object.entries(OWNER_COLUMNS).map(([table, column]) =>
-    `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM owner_home AS h JOIN \`${table}\` AS t ON t.slot = h.slot AND t.${column} = h.owner_id
-      GROUP BY t.slot`).join(" UNION ALL "));
+  assert.deepEqual(
+    own,
+    [...new Set(homes.map(({ own_slot }) => own_slot))].sort((a, b) => a - b),
+    "own slots have owners, and these have them",
+  );
+  const left = await cluster.sqlAll(
+    Object.entries(OWNER_COLUMNS)
+      .map(
+        ([table, column]) =>
+          `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM owner_home AS h JOIN \`${table}\` AS t ON t.slot = h.slot AND t.${column} = h.owner_id
+      GROUP BY t.slot`,
+      )
+      .join(" UNION ALL "),
+  );
   assert.deepEqual(left, [], "rows that owners left behind");
   // A demotion that was called off raised the slot above the epoch by which its partitions are named.
-  const parts = await cluster.sqlAll(`SELECT p.partition_name AS name, GROUP_CONCAT(p.table_name) AS tables FROM information_schema.partitions AS p
+  const parts =
+    await cluster.sqlAll(`SELECT p.partition_name AS name, GROUP_CONCAT(p.table_name) AS tables FROM information_schema.partitions AS p
     LEFT JOIN slot_fence AS f ON p.partition_name REGEXP CONCAT('^s', f.slot, '_e[0-9]+$') AND f.state = 'owned'
       AND f.epoch >= SUBSTRING_INDEX(p.partition_name, '_e', -1)
     WHERE p.table_schema = 'doushard' AND p.partition_name <> 'shared' AND f.slot IS NULL GROUP BY 1`);
@@ -133,11 +199,18 @@ export async function assertAtRest(cluster, slots = SHARED_SLOTS) {
   const owner = await owners(cluster);
   assert.equal([...owner.keys()].filter((slot) => slot < SHARED_SLOTS).length, slots, "every slot is owned");
   const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
-  const strays = await cluster.sqlAll([...tables, "slot_log", "slot_lost"].map((table) =>
-    `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM \`${table}\` AS t LEFT JOIN slot_fence AS f USING (slot)
-      WHERE ${table.startsWith("slot_") ? "1" : "COALESCE(f.state NOT IN ('owned', 'migrating'), 1)"} GROUP BY t.slot`).join(" UNION ALL "));
+  const strays = await cluster.sqlAll(
+    [...tables, "slot_log", "slot_lost"]
+      .map(
+        (table) =>
+          `SELECT '${table}' AS t, t.slot, COUNT(*) AS n FROM \`${table}\` AS t LEFT JOIN slot_fence AS f USING (slot)
+      WHERE ${table.startsWith("slot_") ? "1" : "COALESCE(f.state NOT IN ('owned', 'migrating'), 1)"} GROUP BY t.slot`,
+      )
+      .join(" UNION ALL "),
+  );
   assert.deepEqual(strays, [], "rows of slots outside their owner");
-  const odd = await cluster.sqlAll(`SELECT slot, state, journal, flip FROM slot_fence WHERE state NOT IN ('owned', 'moved')
+  const odd =
+    await cluster.sqlAll(`SELECT slot, state, journal, flip FROM slot_fence WHERE state NOT IN ('owned', 'moved')
     AND NOT (state = 'gone' AND slot >= ${SHARED_SLOTS}) OR journal <> 0 OR flip <> 0`);
   assert.deepEqual(odd, [], "fences at rest");
   await assertOwnersAtRest(cluster, owner);

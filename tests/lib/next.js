@@ -22,8 +22,12 @@ function edit(files, file, from, to) {
 
 /** Raise the version of a routine, which goes on serving callers of the one before. */
 const raise = (files, file) =>
-  edit(files, file, /COMMENT 'v(\d+)(?: serves v(\d+))?:/, (_, version, serves) =>
-    `COMMENT 'v${Number(version) + 1} serves v${serves ?? version}:`);
+  edit(
+    files,
+    file,
+    /COMMENT 'v(\d+)(?: serves v(\d+))?:/,
+    (_, version, serves) => `COMMENT 'v${Number(version) + 1} serves v${serves ?? version}:`,
+  );
 
 const STEP = `-- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
@@ -55,7 +59,11 @@ function noteKeys(files) {
   raise(files, file);
   edit(files, file, "           body  64 hex", "           note  a number; may be missing\n--           body  64 hex");
   edit(files, file, /(for ok and same\))\n/, "$1, note\n");
-  edit(files, file, "\n    COMMIT;\n", `
+  edit(
+    files,
+    file,
+    "\n    COMMIT;\n",
+    `
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                slot INT UNSIGNED PATH '$.slot',
                op   VARCHAR(32) PATH '$.op',
@@ -68,7 +76,8 @@ function noteKeys(files) {
      WHERE j.note IS NOT NULL;
 
     COMMIT;
-`);
+`,
+  );
   edit(files, file, " AS created_at\n", ` AS created_at,\n           ${TOKEN} AS note\n`);
 }
 
@@ -84,7 +93,12 @@ function wrapFlags(files) {
 
   const names = [...files.get(old).matchAll(/^ {4}IN (in_\w+)/gm)].map(([, name]) => name);
   raise(files, old);
-  edit(files, old, /\nBEGIN\n[\s\S]*\nEND\$\$/, () => `\nBEGIN\n    CALL viewer_flags_2(${names.join(", ")}, 0);\nEND$$`);
+  edit(
+    files,
+    old,
+    /\nBEGIN\n[\s\S]*\nEND\$\$/,
+    () => `\nBEGIN\n    CALL viewer_flags_2(${names.join(", ")}, 0);\nEND$$`,
+  );
   edit(files, old, "server, kind", "server, more, kind");
   edit(files, "install.sql", `SOURCE ${old}\n`, `SOURCE ${file}\nSOURCE ${old}\n`);
   edit(files, "grants.sql", /^(GRANT EXECUTE ON PROCEDURE doushard\.viewer_flags) (.*)$/gm, "$1 $2\n$1_2 $2");
@@ -114,8 +128,12 @@ export function nextHelpers(files) {
   }
   assert.ok(renamed.has("_op_fence") && renamed.size > 5, [...renamed].join());
   const names = new RegExp(`\\b(${[...renamed].join("|")})\\b`, "g");
-  const next = new Map([...files].map(([file, text]) =>
-    [renamed.has(nameOf(file)) ? file.replace(".sql", "_2.sql") : file, text.replaceAll(names, "$1_2").replaceAll(TABLE, "$1$2op_2")]));
+  const next = new Map(
+    [...files].map(([file, text]) => [
+      renamed.has(nameOf(file)) ? file.replace(".sql", "_2.sql") : file,
+      text.replaceAll(names, "$1_2").replaceAll(TABLE, "$1$2op_2"),
+    ]),
+  );
   const made = "CREATE TEMPORARY TABLE IF NOT EXISTS op_2 (\n";
   const maker = [...next.keys()].find((file) => next.get(file).includes(made));
   edit(next, maker, made, `${made}        more    INT NOT NULL DEFAULT 0\n            COMMENT 'new',\n`);
@@ -127,10 +145,22 @@ const EDITS = [
   ["shard/proc.h", /(#define SCHEMA_VERSION) 1\n/, "$1 2\n"],
   ["shard/procs.def", /^(PROC\(VIEWER_FLAGS, "viewer_flags)(", OWNER, )5(, READS, )\d+\)/m, "$1_2$26$31)"],
   ["shard/procs.def", /^(PROC\(IDEM_CLAIM, .*, )(\d+)\)/m, (_, line, version) => `${line}${Number(version) + 1})`],
-  ["shard/viewer.c", "dbarg_text(videos->data, videos->len)}", `dbarg_text(videos->data, videos->len), dbarg_number(${TOKEN})}`],
-  ["shard/viewer.c", "kind == NULL || id == NULL", `kind == NULL || id == NULL || dbresult_value(rows, row, "more")->number != ${TOKEN}`],
+  [
+    "shard/viewer.c",
+    "dbarg_text(videos->data, videos->len)}",
+    `dbarg_text(videos->data, videos->len), dbarg_number(${TOKEN})}`,
+  ],
+  [
+    "shard/viewer.c",
+    "kind == NULL || id == NULL",
+    `kind == NULL || id == NULL || dbresult_value(rows, row, "more")->number != ${TOKEN}`,
+  ],
   ["shard/idem.c", /( *)ops_hex\(ops, "body"/, `$1ops_number(ops, "note", ${TOKEN});\n$&`],
-  ["shard/idem.c", "created == NULL ||", `created == NULL || dbresult_value(answer.result, answer.row, "note")->number != ${TOKEN} ||`],
+  [
+    "shard/idem.c",
+    "created == NULL ||",
+    `created == NULL || dbresult_value(answer.result, answer.row, "note")->number != ${TOKEN} ||`,
+  ],
 ];
 const COMPILED = ["shard/proc", "shard/router_minder", "shard/viewer", "shard/idem"];
 
@@ -168,7 +198,10 @@ async function buildCopy(build, dir, compiled) {
   await new Promise((done, failed) => {
     const child = spawn("make", args, { cwd: dir, stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { said += chunk; });
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk) => {
+        said += chunk;
+      });
     child.on("error", failed);
     child.on("close", (status) => (status === 0 ? done() : failed(new Error(`make ${args.join(" ")}:\n${said}`))));
   });
@@ -199,5 +232,9 @@ export async function makeChanged(root, build, dir, edits) {
   const files = readAll(root, [...new Set(edits.map(([file]) => file))]);
   for (const [file, from, to] of edits) edit(files, file, from, to);
   writeAll(dir, files);
-  return buildCopy(build, dir, [...files.keys()].map((file) => file.replace(/\.c$/, "")));
+  return buildCopy(
+    build,
+    dir,
+    [...files.keys()].map((file) => file.replace(/\.c$/, "")),
+  );
 }

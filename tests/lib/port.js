@@ -13,18 +13,22 @@ const N = 9000;
 let at = (process.pid * 97) % N;
 
 /* Listen WHERE; resolves to the listener, or to null where somebody else is. */
-const listen = (where) => new Promise((done) => {
-  const listener = net.createServer();
-  listener.once("error", () => done(null));
-  listener.listen(where, () => done(listener));
-});
+const listen = (where) =>
+  new Promise((done) => {
+    const listener = net.createServer();
+    listener.once("error", () => done(null));
+    listener.listen(where, () => done(listener));
+  });
 
 /* No other suite gets PORT before this process ends: a name without a file that one process at a time may have. */
 async function take(port) {
   const mine = await listen({ path: `\0doushard-test-port-${port}` });
   mine?.unref();
   const probe = mine && (await listen({ port, host: "127.0.0.1" }));
-  await new Promise((done) => { if (probe) probe.close(done); else done(); });
+  await new Promise((done) => {
+    if (probe) probe.close(done);
+    else done();
+  });
   return probe !== null;
 }
 

@@ -45,12 +45,16 @@ export function testProgram(name, { shards, filter }) {
     assert.ok(existsSync(program), `${program} is not built: make ${program}`);
     cluster = await Cluster.up({ shards, server: false });
     const { status, signal, stdout, stderr } = spawnSync(program, {
-      env: environment(cluster, filter), encoding: "utf8", timeout: 600000,
+      env: environment(cluster, filter),
+      encoding: "utf8",
+      timeout: 600000,
     });
     const text = `${stdout}${stderr}`;
     const lines = text.split("\n");
     tap = lines.filter((line) => IS_TEST.test(line));
-    notes = lines.filter((line) => line.trim() !== "" && ![IS_TEST, IS_FRAME, IS_LOG].some((pattern) => pattern.test(line)));
+    notes = lines.filter(
+      (line) => line.trim() !== "" && ![IS_TEST, IS_FRAME, IS_LOG].some((pattern) => pattern.test(line)),
+    );
     if (status !== 0) tap.push(`not ok 0 - the program ended with ${status ?? signal}:\n${text}`);
   });
 

@@ -123,8 +123,10 @@ class Forger {
   #forged() {
     const { error, text = "forged", late } = this.forgery;
     const before = late ? this.#held.slice(0, this.#firstSet) : [];
-    const payload = this.forgery === "no-rows" ? Buffer.from([OK, 0, 0, 2, 0, 0, 0])
-      : Buffer.concat([Buffer.from([ERR, error & 0xff, error >> 8]), Buffer.from(`#HY000${text}`)]);
+    const payload =
+      this.forgery === "no-rows"
+        ? Buffer.from([OK, 0, 0, 2, 0, 0, 0])
+        : Buffer.concat([Buffer.from([ERR, error & 0xff, error >> 8]), Buffer.from(`#HY000${text}`)]);
     return Buffer.concat([...before, packet(before.length + 1, payload)]);
   }
 }
@@ -246,8 +248,16 @@ export class TcpProxy {
         else if (action) link.losing = action;
       }
       if (this.blackHole) return;
-      if (delayMs) toShard = toShard.then(() => new Promise((done) => { setTimeout(done, delayMs); }));
-      toShard = toShard.then(() => { if (!upstream.destroyed) upstream.write(chunk); });
+      if (delayMs)
+        toShard = toShard.then(
+          () =>
+            new Promise((done) => {
+              setTimeout(done, delayMs);
+            }),
+        );
+      toShard = toShard.then(() => {
+        if (!upstream.destroyed) upstream.write(chunk);
+      });
     });
     upstream.on("data", (chunk) => {
       commands.fromServer(chunk);
@@ -264,8 +274,16 @@ export class TcpProxy {
         link.forger = null;
       }
       const delayMs = this.replyDelayMs;
-      if (delayMs) toClient = toClient.then(() => new Promise((done) => { setTimeout(done, delayMs); }));
-      toClient = toClient.then(() => { if (!client.destroyed) client.write(answer); });
+      if (delayMs)
+        toClient = toClient.then(
+          () =>
+            new Promise((done) => {
+              setTimeout(done, delayMs);
+            }),
+        );
+      toClient = toClient.then(() => {
+        if (!client.destroyed) client.write(answer);
+      });
     });
     client.on("close", () => link.end());
     upstream.on("close", () => {

@@ -85,7 +85,7 @@ export class RawConnection {
         const all = parseAnswers(this.received);
         return all.length >= n && all;
       },
-      { timeoutMs, everyMs: 10 }
+      { timeoutMs, everyMs: 10 },
     );
   }
 

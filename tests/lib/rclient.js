@@ -17,14 +17,27 @@ export class RClient {
 
   /** NODES: addresses, or objects that have one. */
   constructor(nodes, { password = "", user = "", ca = "", timeoutMs = LONG_MS } = {}) {
-    this.#process = spawn(join(buildDir(), "tests", "test_rcluster"), nodes.map((node) => node.address ?? node), {
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, TEST_REDIS_PASSWORD: password, TEST_REDIS_USER: user, TEST_REDIS_CA: ca,
-        TEST_REDIS_TIMEOUT_MS: String(timeoutMs) },
-    });
+    this.#process = spawn(
+      join(buildDir(), "tests", "test_rcluster"),
+      nodes.map((node) => node.address ?? node),
+      {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: {
+          ...process.env,
+          TEST_REDIS_PASSWORD: password,
+          TEST_REDIS_USER: user,
+          TEST_REDIS_CA: ca,
+          TEST_REDIS_TIMEOUT_MS: String(timeoutMs),
+        },
+      },
+    );
     this.errors = "";
-    this.#process.stderr.on("data", (text) => { this.errors += text; });
-    createInterface({ input: this.#process.stdout }).on("line", (line) => this.#waiting.shift()?.done(JSON.parse(line)));
+    this.#process.stderr.on("data", (text) => {
+      this.errors += text;
+    });
+    createInterface({ input: this.#process.stdout }).on("line", (line) =>
+      this.#waiting.shift()?.done(JSON.parse(line)),
+    );
     this.ended = new Promise((done) => {
       this.#process.on("close", (code, signal) => {
         this.#waiting.forEach(({ failed }) => failed(new Error(`it ended with ${code ?? signal}:\n${this.errors}`)));
@@ -46,9 +59,13 @@ export class RClient {
     return answers.map(({ status, reply }) => (reply === false ? status : `${status} ${reply}`));
   }
 
-  state() { return this.say("state"); }
+  state() {
+    return this.say("state");
+  }
 
-  kill() { this.#process.kill("SIGKILL"); }
+  kill() {
+    this.#process.kill("SIGKILL");
+  }
 
   async stop() {
     this.#process.stdin.end();

@@ -45,8 +45,12 @@ export class Redis {
     redis.program = await program(redis.dir);
     try {
       for (let i = 0; i < masters * (1 + replicas); i++) {
-        redis.nodes.push({ port: await freePort(), busPort: await freePort(), dir: join(redis.dir, String(i)),
-          ...(proxied && { announced: await freePort() }) });
+        redis.nodes.push({
+          port: await freePort(),
+          busPort: await freePort(),
+          dir: join(redis.dir, String(i)),
+          ...(proxied && { announced: await freePort() }),
+        });
       }
       await Promise.all(redis.nodes.map((_, i) => redis.start(i)));
       await redis.#join(masters);
@@ -57,51 +61,75 @@ export class Redis {
     }
   }
 
-  get addresses() { return this.nodes.map(({ port }) => `127.0.0.1:${port}`); }
+  get addresses() {
+    return this.nodes.map(({ port }) => `127.0.0.1:${port}`);
+  }
 
   async start(i) {
     const node = this.nodes[i];
     mkdirSync(node.dir, { recursive: true });
     const conf = join(node.dir, "own.conf");
-    writeFileSync(conf, `include ${join(ROOT, "config", "redis", "redis.conf")}\nport ${node.port}\ncluster-port ${node.busPort}\n`
-      + (node.announced ? `cluster-announce-port ${node.announced}\ncluster-preferred-endpoint-type unknown-endpoint\n` : "")
-      + `dir ${node.dir}\nrequirepass ${PASSWORD}\nmasterauth ${PASSWORD}\nlogfile ${join(node.dir, "log")}\n${this.settings}\n`);
+    writeFileSync(
+      conf,
+      `include ${join(ROOT, "config", "redis", "redis.conf")}\nport ${node.port}\ncluster-port ${node.busPort}\n` +
+        (node.announced
+          ? `cluster-announce-port ${node.announced}\ncluster-preferred-endpoint-type unknown-endpoint\n`
+          : "") +
+        `dir ${node.dir}\nrequirepass ${PASSWORD}\nmasterauth ${PASSWORD}\nlogfile ${join(node.dir, "log")}\n${this.settings}\n`,
+    );
     node.process = spawn("setpriv", ["--pdeathsig", "KILL", this.program, conf], { stdio: "ignore" });
-    node.ended = new Promise((done) => { node.process.on("close", done); });
+    node.ended = new Promise((done) => {
+      node.process.on("close", done);
+    });
     await until(`redis ${i} to answer`, async () => (await this.cli(i, "PING")) === "PONG");
   }
 
   /** What node I says to a command, as text; an error of Redis is text, too. */
   async cli(i, ...args) {
-    const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)],
-      { env: { ...process.env, REDISCLI_AUTH: PASSWORD }, timeout: 60000 });
+    const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)], {
+      env: { ...process.env, REDISCLI_AUTH: PASSWORD },
+      timeout: 60000,
+    });
     return stdout.trimEnd();
   }
 
   async #join(masters) {
     for (let i = 0; i < masters; i++) {
       await this.cli(i, "CLUSTER", "SET-CONFIG-EPOCH", i + 1);
-      await this.cli(i, "CLUSTER", "ADDSLOTSRANGE", Math.floor((SLOTS * i) / masters), Math.floor((SLOTS * (i + 1)) / masters) - 1);
+      await this.cli(
+        i,
+        "CLUSTER",
+        "ADDSLOTSRANGE",
+        Math.floor((SLOTS * i) / masters),
+        Math.floor((SLOTS * (i + 1)) / masters) - 1,
+      );
     }
     for (let i = 1; i < this.nodes.length; i++) {
       await this.cli(0, "CLUSTER", "MEET", "127.0.0.1", this.nodes[i].port, this.nodes[i].busPort);
     }
     await until("the nodes to know each other", async () => {
-      const known = await Promise.all(this.nodes.map(async (_, i) => (await this.cli(i, "CLUSTER", "NODES")).split("\n").length));
+      const known = await Promise.all(
+        this.nodes.map(async (_, i) => (await this.cli(i, "CLUSTER", "NODES")).split("\n").length),
+      );
       return known.every((n) => n === this.nodes.length);
     });
     for (let i = masters; i < this.nodes.length; i++) {
       assert.equal(await this.cli(i, "CLUSTER", "REPLICATE", await this.cli(i % masters, "CLUSTER", "MYID")), "OK");
     }
     await this.settled();
-    await until("the replicas to be in step", async () => (await Promise.all(this.nodes.slice(masters).map((_, i) => this.cli(masters + i, "INFO", "replication"))))
-      .every((text) => text.includes("master_link_status:up")));
+    await until("the replicas to be in step", async () =>
+      (await Promise.all(this.nodes.slice(masters).map((_, i) => this.cli(masters + i, "INFO", "replication")))).every(
+        (text) => text.includes("master_link_status:up"),
+      ),
+    );
   }
 
   /** All nodes that live say that all is well, and agree on who has what. */
   async settled() {
     await until("the cluster to be well", async () => {
-      const living = this.nodes.map((node, i) => (node.process.exitCode === null && node.process.signalCode === null ? i : -1)).filter((i) => i >= 0);
+      const living = this.nodes
+        .map((node, i) => (node.process.exitCode === null && node.process.signalCode === null ? i : -1))
+        .filter((i) => i >= 0);
       const states = await Promise.all(living.map((i) => this.cli(i, "CLUSTER", "INFO")));
       const views = await Promise.all(living.map((i) => this.cli(i, "CLUSTER", "SLOTS")));
       const ports = views.map((text) => text.match(/^\d+$/gm).join(" "));
@@ -113,9 +141,24 @@ export class Redis {
   async reshard(from, to, n) {
     await this.settled(); /* else redis-cli refuses */
     const id = (i) => this.cli(i, "CLUSTER", "MYID");
-    const { stdout } = await run("redis-cli", ["--cluster", "reshard", this.addresses[0], "--cluster-from", await id(from), "--cluster-to",
-      await id(to), "--cluster-slots", String(n), "--cluster-yes", "--cluster-pipeline", "10"],
-    { env: { ...process.env, REDISCLI_AUTH: PASSWORD }, maxBuffer: 1 << 26, timeout: 300000 });
+    const { stdout } = await run(
+      "redis-cli",
+      [
+        "--cluster",
+        "reshard",
+        this.addresses[0],
+        "--cluster-from",
+        await id(from),
+        "--cluster-to",
+        await id(to),
+        "--cluster-slots",
+        String(n),
+        "--cluster-yes",
+        "--cluster-pipeline",
+        "10",
+      ],
+      { env: { ...process.env, REDISCLI_AUTH: PASSWORD }, maxBuffer: 1 << 26, timeout: 300000 },
+    );
     return stdout;
   }
 
@@ -129,16 +172,21 @@ export class Redis {
         ranges.push({ from: Number(nodes[at - 3]), to: Number(nodes[at - 2]), node: ports.indexOf(nodes[at]) });
       }
     }
-    return Promise.all(keys.map(async (key) => {
-      const slot = Number(await this.cli(0, "CLUSTER", "KEYSLOT", key));
-      return ranges.find(({ from, to }) => slot >= from && slot <= to).node;
-    }));
+    return Promise.all(
+      keys.map(async (key) => {
+        const slot = Number(await this.cli(0, "CLUSTER", "KEYSLOT", key));
+        return ranges.find(({ from, to }) => slot >= from && slot <= to).node;
+      }),
+    );
   }
 
   /** What node I answers, as the bytes of the text; null for nothing. */
   async raw(i, ...args) {
-    const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)],
-      { env: { ...process.env, REDISCLI_AUTH: PASSWORD }, encoding: "buffer", timeout: 60000 });
+    const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)], {
+      env: { ...process.env, REDISCLI_AUTH: PASSWORD },
+      encoding: "buffer",
+      timeout: 60000,
+    });
     return stdout.length <= 1 ? null : stdout.subarray(0, -1);
   }
 
@@ -147,9 +195,13 @@ export class Redis {
     await this.nodes[i].ended;
   }
 
-  freeze(i) { return freezeProcess(this.nodes[i].process.pid); }
+  freeze(i) {
+    return freezeProcess(this.nodes[i].process.pid);
+  }
 
-  thaw(i) { this.nodes[i].process.kill("SIGCONT"); }
+  thaw(i) {
+    this.nodes[i].process.kill("SIGCONT");
+  }
 
   /** At once, without waiting. */
   end() {

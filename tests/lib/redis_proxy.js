@@ -63,11 +63,16 @@ export class RedisProxies {
     const proxies = new RedisProxies();
     proxies.password = redis.password;
     proxies.addresses = redis.nodes.map(({ announced }) => `${host}:${announced}`);
-    await Promise.all(redis.nodes.map(({ port, announced }) => new Promise((done) => {
-      const server = net.createServer((client) => proxies.#serve(client, port));
-      proxies.#servers.push(server);
-      server.listen(announced, host, done);
-    })));
+    await Promise.all(
+      redis.nodes.map(
+        ({ port, announced }) =>
+          new Promise((done) => {
+            const server = net.createServer((client) => proxies.#serve(client, port));
+            proxies.#servers.push(server);
+            server.listen(announced, host, done);
+          }),
+      ),
+    );
     return proxies;
   }
 
@@ -77,11 +82,17 @@ export class RedisProxies {
       return;
     }
     const node = net.connect(port, "127.0.0.1");
-    for (const [from, to] of [[client, node], [node, client]]) {
+    for (const [from, to] of [
+      [client, node],
+      [node, client],
+    ]) {
       from.setNoDelay(true);
       this.#sockets.add(from);
       from.on("error", () => {});
-      from.on("close", () => { this.#sockets.delete(from); to.destroy(); });
+      from.on("close", () => {
+        this.#sockets.delete(from);
+        to.destroy();
+      });
     }
     node.pipe(client);
     this.#forward(client, node, port);

@@ -41,9 +41,15 @@ export async function plantVideos(cluster, videos) {
     byShard.set(shard, [...(byShard.get(shard) ?? []), `(${row.map(literal).join(", ")})`]);
     return { id, author, at, title, shard, media };
   });
-  await Promise.all([...byShard].map(([shard, rows]) =>
-    cluster.sql(shard, `INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,
-      width, height, published_at, op) VALUES ${rows.join(",\n")}`)));
+  await Promise.all(
+    [...byShard].map(([shard, rows]) =>
+      cluster.sql(
+        shard,
+        `INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,
+      width, height, published_at, op) VALUES ${rows.join(",\n")}`,
+      ),
+    ),
+  );
   return planted;
 }
 
@@ -61,10 +67,24 @@ export class RootSession {
 
   constructor(cluster, shard) {
     const { socket } = cluster.shard(shard);
-    this.child = spawn("mariadb", [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${socket}`, "--batch",
-      "--skip-column-names", "--unbuffered", "doushard"], { stdio: ["pipe", "pipe", "pipe"] });
-    this.child.stdout.on("data", (chunk) => { this.#out += chunk; });
-    this.child.stderr.on("data", (chunk) => { this.#out += chunk; });
+    this.child = spawn(
+      "mariadb",
+      [
+        `--defaults-file=${cluster.files.root_cnf}`,
+        `--socket=${socket}`,
+        "--batch",
+        "--skip-column-names",
+        "--unbuffered",
+        "doushard",
+      ],
+      { stdio: ["pipe", "pipe", "pipe"] },
+    );
+    this.child.stdout.on("data", (chunk) => {
+      this.#out += chunk;
+    });
+    this.child.stderr.on("data", (chunk) => {
+      this.#out += chunk;
+    });
     this.child.stdin.on("error", () => {});
   }
 
@@ -73,10 +93,14 @@ export class RootSession {
     const mark = `done-${randomBytes(6).toString("hex")}`;
     const from = this.#out.length;
     this.child.stdin.write(`${text};\nSELECT '${mark}';\n`);
-    const said = await until(text.slice(0, 60), () => {
-      const all = this.#out.slice(from);
-      return (/^ERROR/m.test(all) || this.child.exitCode !== null || all.includes(mark)) && [all];
-    }, { everyMs: 2 });
+    const said = await until(
+      text.slice(0, 60),
+      () => {
+        const all = this.#out.slice(from);
+        return (/^ERROR/m.test(all) || this.child.exitCode !== null || all.includes(mark)) && [all];
+      },
+      { everyMs: 2 },
+    );
     if (!said[0].includes(mark)) throw new Error(`${text.slice(0, 60)}: ${said[0]}`);
     return said[0].slice(0, said[0].indexOf(mark));
   }
@@ -91,7 +115,17 @@ export class RootSession {
 }
 
 /* What a shard itself knows of slots: these rows stay where they are. */
-const STAYING = ["slot_fence", "slot_known", "slot_log", "slot_move", "slot_load", "owner_load", "slot_import", "slot_lost", "purge_pass"];
+const STAYING = [
+  "slot_fence",
+  "slot_known",
+  "slot_log",
+  "slot_move",
+  "slot_load",
+  "owner_load",
+  "slot_import",
+  "slot_lost",
+  "purge_pass",
+];
 
 /** The tables whose rows move with their slot. */
 export const movingTables = async (cluster) => (await cluster.tables("slot")).filter((t) => !STAYING.includes(t));
@@ -102,22 +136,32 @@ const deleteSlot = async (cluster, slot) =>
 /* Statements that make the rows of one slot again. */
 export async function rowsOf(cluster, shard, slot) {
   const tables = await movingTables(cluster);
-  const columns = await cluster.sql(shard, `SELECT table_name AS t, column_name AS c, numeric_precision IS NOT NULL AS n
+  const columns = await cluster.sql(
+    shard,
+    `SELECT table_name AS t, column_name AS c, numeric_precision IS NOT NULL AS n
       FROM information_schema.columns
      WHERE table_schema = 'doushard' AND is_generated = 'NEVER'
-       AND table_name IN (${tables.map(literal)}) ORDER BY table_name, ordinal_position`);
+       AND table_name IN (${tables.map(literal)}) ORDER BY table_name, ordinal_position`,
+  );
   const columnsOf = (table) => columns.filter(({ t }) => t === table);
-  const rows = await cluster.sql(shard, tables.map((table) => {
-    const parts = columnsOf(table).map(({ c, n }) => (n
-      ? `COALESCE(CAST(\`${c}\` AS CHAR), 'NULL')`
-      : `COALESCE(CONCAT('X\\'', HEX(\`${c}\`), '\\''), 'NULL')`));
-    return `SELECT '${table}' AS t, CONCAT('(', ${parts.join(", ',', ")}, ')') AS v FROM \`${table}\` WHERE slot = ${slot}`;
-  }).join(";\n"));
+  const rows = await cluster.sql(
+    shard,
+    tables
+      .map((table) => {
+        const parts = columnsOf(table).map(({ c, n }) =>
+          n ? `COALESCE(CAST(\`${c}\` AS CHAR), 'NULL')` : `COALESCE(CONCAT('X\\'', HEX(\`${c}\`), '\\''), 'NULL')`,
+        );
+        return `SELECT '${table}' AS t, CONCAT('(', ${parts.join(", ',', ")}, ')') AS v FROM \`${table}\` WHERE slot = ${slot}`;
+      })
+      .join(";\n"),
+  );
   return tables.flatMap((table) => {
     const values = rows.filter(({ t }) => t === table).map(({ v }) => v.replaceAll("X''", "''"));
     const names = columnsOf(table).map(({ c }) => `\`${c}\``);
-    return Array.from({ length: Math.ceil(values.length / 1000) }, (_, i) =>
-      `REPLACE INTO \`${table}\` (${names}) VALUES ${values.slice(i * 1000, (i + 1) * 1000).join(",\n")}`);
+    return Array.from(
+      { length: Math.ceil(values.length / 1000) },
+      (_, i) => `REPLACE INTO \`${table}\` (${names}) VALUES ${values.slice(i * 1000, (i + 1) * 1000).join(",\n")}`,
+    );
   });
 }
 
@@ -137,15 +181,25 @@ export async function moveSlot(cluster, slot, source, target, asked) {
  * take it. With a TOKEN (hexadecimal) in both fences a router tells it; TAKERS: what is in the target's instead. Resolves to the
  * epoch of the move.
  */
-export async function giveSlot(cluster, slot, source, target,
-  { asked = cluster.shards.map(({ name }) => name), token = "", takers = token } = {}) {
-  const epochs = await Promise.all(asked.map((shard) => cluster.sql(shard, `SELECT _slot_epoch_next(${slot}) AS next`)));
+export async function giveSlot(
+  cluster,
+  slot,
+  source,
+  target,
+  { asked = cluster.shards.map(({ name }) => name), token = "", takers = token } = {},
+) {
+  const epochs = await Promise.all(
+    asked.map((shard) => cluster.sql(shard, `SELECT _slot_epoch_next(${slot}) AS next`)),
+  );
   const next = Math.max(...epochs.map(([row]) => row.next));
   const binary = (hex) => (hex === "" ? "NULL" : `X'${hex}'`);
-  await cluster.sql(target, `${await deleteSlot(cluster, slot)}
+  await cluster.sql(
+    target,
+    `${await deleteSlot(cluster, slot)}
     INSERT INTO slot_fence (slot, epoch, state, server, token) VALUES (${slot}, ${next}, 'ready', '${target}', ${binary(takers)})
     ON DUPLICATE KEY UPDATE epoch = ${next}, state = 'ready', server = '${target}', token = ${binary(takers)};
-    CALL _slot_changed()`);
+    CALL _slot_changed()`,
+  );
   const session = new RootSession(cluster, source);
   try {
     const given = await session.run(`START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = ${next},
@@ -161,16 +215,26 @@ export async function giveSlot(cluster, slot, source, target,
 }
 
 /* The last step of a move; repeating it changes nothing. */
-export const takeSlot = (cluster, slot, target) => cluster.sql(target, `START TRANSACTION;
+export const takeSlot = (cluster, slot, target) =>
+  cluster.sql(
+    target,
+    `START TRANSACTION;
   UPDATE slot_fence SET state = 'owned', has_home = EXISTS (SELECT 1 FROM owner_home WHERE slot = ${slot})
    WHERE slot = ${slot} AND server = '${target}';
   INSERT INTO slot_known (slot, epoch, server) SELECT slot, epoch, server FROM slot_fence WHERE slot = ${slot}
   ON DUPLICATE KEY UPDATE epoch = VALUES(epoch), server = VALUES(server);
-  CALL _slot_changed(); COMMIT`);
+  CALL _slot_changed(); COMMIT`,
+  );
 
 /** Remove the rows of all slots that are somewhere else now, those of moves that were broken off too. */
 export async function removeStrays(cluster) {
   const tables = await movingTables(cluster);
-  await cluster.sqlAll(tables.map((t) => `DELETE t FROM slot_fence AS f STRAIGHT_JOIN \`${t}\` AS t USING (slot)
-    WHERE f.state NOT IN ('owned', 'migrating');`).join("\n"));
+  await cluster.sqlAll(
+    tables
+      .map(
+        (t) => `DELETE t FROM slot_fence AS f STRAIGHT_JOIN \`${t}\` AS t USING (slot)
+    WHERE f.state NOT IN ('owned', 'migrating');`,
+      )
+      .join("\n"),
+  );
 }

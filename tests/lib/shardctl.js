@@ -14,8 +14,12 @@ export function shardctl(args, options = {}) {
     const child = spawn(SHARDCTL, args.map(String), { ...options, stdio: ["ignore", "pipe", "pipe"], timeout: 60000 });
     let out = "";
     let err = "";
-    child.stdout.on("data", (chunk) => { out += chunk; });
-    child.stderr.on("data", (chunk) => { err += chunk; });
+    child.stdout.on("data", (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      err += chunk;
+    });
     child.on("error", failed);
     child.on("close", (status) => done({ status, out, err }));
   });

@@ -9,8 +9,12 @@ import { createConnection } from "mysql2";
 const CONNECT_MS = 10000;
 
 /** Rows of all result sets {names, rows} as objects; integers become numbers. */
-export const rowsFrom = (sets) => sets.flatMap(({ names, rows }) => rows.map((row) =>
-  Object.fromEntries(names.map((name, i) => [name, /^-?\d{1,15}$/.test(row[i] ?? "") ? Number(row[i]) : row[i]]))));
+export const rowsFrom = (sets) =>
+  sets.flatMap(({ names, rows }) =>
+    rows.map((row) =>
+      Object.fromEntries(names.map((name, i) => [name, /^-?\d{1,15}$/.test(row[i] ?? "") ? Number(row[i]) : row[i]])),
+    ),
+  );
 
 /** An SQL literal of a number, a text or raw bytes. */
 export function literal(v) {
@@ -21,42 +25,56 @@ export function literal(v) {
 }
 
 /* User and password of an option file that scripts/demo wrote. */
-const accountOf = (cnf) => Object.fromEntries(readFileSync(cnf, "utf8").split("\n")
-  .map((line) => /^(user|password)=(.*)$/.exec(line)).filter(Boolean).map(([, name, text]) => [name, text]));
+const accountOf = (cnf) =>
+  Object.fromEntries(
+    readFileSync(cnf, "utf8")
+      .split("\n")
+      .map((line) => /^(user|password)=(.*)$/.exec(line))
+      .filter(Boolean)
+      .map(([, name, text]) => [name, text]),
+  );
 
 /* DELIMITER is a word of the client: the server sees by itself where a compound statement ends. */
-const withoutDelimiters = (text) => text.replaceAll(/^DELIMITER (\S+)\n([^]*?)^DELIMITER ;$/gm,
-  (_, mark, statements) => statements.replaceAll(mark, ";"));
+const withoutDelimiters = (text) =>
+  text.replaceAll(/^DELIMITER (\S+)\n([^]*?)^DELIMITER ;$/gm, (_, mark, statements) =>
+    statements.replaceAll(mark, ";"),
+  );
 
 /* What a query brought, as a list of result sets {names, rows}: of one statement or of several. */
 function setsOf(results, fields) {
   const isOne = fields?.[0] && !Array.isArray(fields[0]);
   const pairs = isOne ? [[results, fields]] : [results].flat().map((rows, i) => [rows, fields?.[i]]);
-  return pairs.filter(([, columns]) => columns).map(([rows, columns]) => ({ names: columns.map(({ name }) => name), rows }));
+  return pairs
+    .filter(([, columns]) => columns)
+    .map(([rows, columns]) => ({ names: columns.map(({ name }) => name), rows }));
 }
 
 const said = ({ errno, sqlState, sqlMessage, message }) =>
   new Error(`SQL failed: ${sqlState ? `ERROR ${errno} (${sqlState}): ${sqlMessage}` : message}`);
 
 /* Run statements on a connection of their own: each start of the client `mariadb` costs more than what tests ask. */
-const ask = (account, text, timeoutMs) => new Promise((resolve, reject) => {
-  const connection = createConnection({
-    ...account, multipleStatements: true, rowsAsArray: true, connectTimeout: CONNECT_MS,
-    typeCast: (field) => field.buffer()?.toString("utf8") ?? null,
+const ask = (account, text, timeoutMs) =>
+  new Promise((resolve, reject) => {
+    const connection = createConnection({
+      ...account,
+      multipleStatements: true,
+      rowsAsArray: true,
+      connectTimeout: CONNECT_MS,
+      typeCast: (field) => field.buffer()?.toString("utf8") ?? null,
+    });
+    /* The package's own limit for a query goes on when the connection ends, and keeps the process. */
+    const timer = setTimeout(() => end(new Error(`SQL failed: no answer in ${timeoutMs} ms`)), timeoutMs);
+    const end = (error, sets) => {
+      clearTimeout(timer);
+      connection.destroy();
+      if (error) reject(error);
+      else resolve(sets);
+    };
+    connection.on("error", (error) => end(said(error)));
+    connection.query({ sql: text }, (error, results, fields) => {
+      end(error && said(error), error ? undefined : setsOf(results, fields));
+    });
   });
-  /* The package's own limit for a query goes on when the connection ends, and keeps the process. */
-  const timer = setTimeout(() => end(new Error(`SQL failed: no answer in ${timeoutMs} ms`)), timeoutMs);
-  const end = (error, sets) => {
-    clearTimeout(timer);
-    connection.destroy();
-    if (error) reject(error);
-    else resolve(sets);
-  };
-  connection.on("error", (error) => end(said(error)));
-  connection.query({ sql: text }, (error, results, fields) => {
-    end(error && said(error), error ? undefined : setsOf(results, fields));
-  });
-});
 
 /**
  * Run statements on one server as the account of the option file CNF. Resolves to the rows of

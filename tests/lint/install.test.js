@@ -7,7 +7,18 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { after, test } from "node:test";
@@ -20,82 +31,173 @@ after(() => rmSync(dest, { recursive: true, force: true }));
 
 /* A program that must succeed; answers what it prints. */
 function run(program, args, env = {}) {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", env: { PATH: process.env.PATH, ...env }, maxBuffer: 1 << 26 });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, ...env },
+    maxBuffer: 1 << 26,
+  });
   assert.equal(status, 0, `${program} ${args.join(" ")}: ${stdout}${stderr}`);
   return stdout;
 }
 /* The programs are taken as they are. */
-const make = (target, { from = ROOT, to = dest, programs = build } = {}) => run("make", ["-s", "-C", from, `BUILD=${programs}`,
-  `DESTDIR=${to}`, "prefix=/opt/ds", "sysconfdir=/opt/ds/etc", target, "-o", `${programs}/doushard`, "-o", `${programs}/shardctl`]);
+const make = (target, { from = ROOT, to = dest, programs = build } = {}) =>
+  run("make", [
+    "-s",
+    "-C",
+    from,
+    `BUILD=${programs}`,
+    `DESTDIR=${to}`,
+    "prefix=/opt/ds",
+    "sysconfdir=/opt/ds/etc",
+    target,
+    "-o",
+    `${programs}/doushard`,
+    "-o",
+    `${programs}/shardctl`,
+  ]);
 
 /* What is below a directory, by path: files as mode and sum, directories as mode. */
-const tree = (dir) => Object.fromEntries(readdirSync(dir, { recursive: true }).sort().map((name) => {
-  const [path, stat] = [join(dir, name), lstatSync(join(dir, name))];
-  return [name, (stat.mode & 0o7777).toString(8) + (stat.isFile() ? createHash("sha256").update(readFileSync(path)).digest("hex") : "/")];
-}));
+const tree = (dir) =>
+  Object.fromEntries(
+    readdirSync(dir, { recursive: true })
+      .sort()
+      .map((name) => {
+        const [path, stat] = [join(dir, name), lstatSync(join(dir, name))];
+        return [
+          name,
+          (stat.mode & 0o7777).toString(8) +
+            (stat.isFile() ? createHash("sha256").update(readFileSync(path)).digest("hex") : "/"),
+        ];
+      }),
+  );
 const at = (...path) => join(dest, ...path);
 const unit = (name) => readFileSync(at("opt/ds/lib/systemd/system", name), "utf8");
 
-test("programs, units, samples, procedures, scripts and the directories for videos", { skip: !isBuilt && "nothing is built" }, () => {
-  make("install");
-  for (const path of ["bin/doushard", "bin/shardctl", "etc/doushard.conf", "etc/topology.conf", "etc/mover.conf", "share/man/man1/shardctl.1",
-    "share/doushard/LICENSE", "share/doushard/config/mariadb/shard.cnf", "share/doushard/config/redis/redis.conf", "share/doushard/config/README.md",
-    "share/doushard/scripts/migrate", "share/doushard/scripts/add-shard.sh", "share/doushard/procedures/install.sql"])
-    assert.ok(existsSync(at("opt/ds", path.replace("etc/", "etc/doushard/"))), path);
-  for (const name of ["", "media", "upload"]) assert.equal(statSync(at("var/lib/doushard", name)).mode & 0o7777, 0o750, name);
-  assert.deepEqual(readdirSync(at("opt/ds/lib/systemd/system")).sort(), ["doushard-mover.service", "doushard.service"]);
-});
+test(
+  "programs, units, samples, procedures, scripts and the directories for videos",
+  { skip: !isBuilt && "nothing is built" },
+  () => {
+    make("install");
+    for (const path of [
+      "bin/doushard",
+      "bin/shardctl",
+      "etc/doushard.conf",
+      "etc/topology.conf",
+      "etc/mover.conf",
+      "share/man/man1/shardctl.1",
+      "share/doushard/LICENSE",
+      "share/doushard/config/mariadb/shard.cnf",
+      "share/doushard/config/redis/redis.conf",
+      "share/doushard/config/README.md",
+      "share/doushard/scripts/migrate",
+      "share/doushard/scripts/add-shard.sh",
+      "share/doushard/procedures/install.sql",
+    ])
+      assert.ok(existsSync(at("opt/ds", path.replace("etc/", "etc/doushard/"))), path);
+    for (const name of ["", "media", "upload"])
+      assert.equal(statSync(at("var/lib/doushard", name)).mode & 0o7777, 0o750, name);
+    assert.deepEqual(readdirSync(at("opt/ds/lib/systemd/system")).sort(), [
+      "doushard-mover.service",
+      "doushard.service",
+    ]);
+  },
+);
 
-test("the units name what was installed, and no place where nothing is", { skip: !isBuilt && "nothing is built" }, () => {
-  for (const [name, program] of [["doushard.service", "doushard"], ["doushard-mover.service", "shardctl"]]) {
-    const text = unit(name);
-    assert.match(text, new RegExp(`^ExecStart=/opt/ds/bin/${program} .*/opt/ds/etc/doushard/`, "m"));
-    assert.doesNotMatch(text.replaceAll(/^#.*$/gm, ""), /\/usr\/local|[ =]\/etc\//);
-  }
-  assert.match(unit("doushard.service"), /^StateDirectory=doushard doushard\/media doushard\/upload$/m);
-});
+test(
+  "the units name what was installed, and no place where nothing is",
+  { skip: !isBuilt && "nothing is built" },
+  () => {
+    for (const [name, program] of [
+      ["doushard.service", "doushard"],
+      ["doushard-mover.service", "shardctl"],
+    ]) {
+      const text = unit(name);
+      assert.match(text, new RegExp(`^ExecStart=/opt/ds/bin/${program} .*/opt/ds/etc/doushard/`, "m"));
+      assert.doesNotMatch(text.replaceAll(/^#.*$/gm, ""), /\/usr\/local|[ =]\/etc\//);
+    }
+    assert.match(unit("doushard.service"), /^StateDirectory=doushard doushard\/media doushard\/upload$/m);
+  },
+);
 
 test("the server's unit leaves the jail of uploads what it needs", () => {
-  const lines = read("config/doushard.service").split("\n").filter((line) => !line.startsWith("#"));
-  for (const bad of ["RestrictNamespaces", "SystemCallFilter", "ProtectKernelTunables", "ProtectKernelLogs", "ProtectProc", "ProcSubset"])
+  const lines = read("config/doushard.service")
+    .split("\n")
+    .filter((line) => !line.startsWith("#"));
+  for (const bad of [
+    "RestrictNamespaces",
+    "SystemCallFilter",
+    "ProtectKernelTunables",
+    "ProtectKernelLogs",
+    "ProtectProc",
+    "ProcSubset",
+  ])
     assert.ok(!lines.some((line) => line.startsWith(`${bad}=`)), bad);
 });
 
-test("a script that was installed finds the shardctl beside it, and reads the topology with it", { skip: !isBuilt && "nothing is built" }, () => {
-  const ask = (file) => spawnSync("bash", ["--norc", "-c", '. "$1" && topology_shards "$2"', "bash", at("opt/ds/share/doushard/scripts/lib.sh"), file],
-    { encoding: "utf8", env: { PATH: "/usr/bin:/bin" } });
-  const { status, stdout, stderr } = ask(at("opt/ds/etc/doushard/topology.conf"));
-  assert.deepEqual([status, stdout.split("\n").map((line) => line.split("\t")[0]), stderr], [0, ["shard1", "shard2", "shard3", "shard4", ""], ""]);
-  const bad = join(dest, "bad.conf");
-  writeFileSync(bad, "servers = (\n{ name = \"shard1\"; } );\n");
-  assert.deepEqual([ask(bad).status, ask(bad).stdout], [1, ""]);
-  assert.match(ask(bad).stderr, /bad\.conf:2: host of shard1/);
-  rmSync(bad);
-});
+test(
+  "a script that was installed finds the shardctl beside it, and reads the topology with it",
+  { skip: !isBuilt && "nothing is built" },
+  () => {
+    const ask = (file) =>
+      spawnSync(
+        "bash",
+        ["--norc", "-c", '. "$1" && topology_shards "$2"', "bash", at("opt/ds/share/doushard/scripts/lib.sh"), file],
+        { encoding: "utf8", env: { PATH: "/usr/bin:/bin" } },
+      );
+    const { status, stdout, stderr } = ask(at("opt/ds/etc/doushard/topology.conf"));
+    assert.deepEqual(
+      [status, stdout.split("\n").map((line) => line.split("\t")[0]), stderr],
+      [0, ["shard1", "shard2", "shard3", "shard4", ""], ""],
+    );
+    const bad = join(dest, "bad.conf");
+    writeFileSync(bad, 'servers = (\n{ name = "shard1"; } );\n');
+    assert.deepEqual([ask(bad).status, ask(bad).stdout], [1, ""]);
+    assert.match(ask(bad).stderr, /bad\.conf:2: host of shard1/);
+    rmSync(bad);
+  },
+);
 
-test("again, over what somebody has changed: configuration and videos stay, also after uninstall", { skip: !isBuilt && "nothing is built" }, () => {
-  const kept = [at("opt/ds/etc/doushard/doushard.conf"), at("var/lib/doushard/media/video")];
-  for (const path of kept) writeFileSync(path, "mine");
-  make("install");
-  make("uninstall");
-  for (const path of kept) assert.equal(readFileSync(path, "utf8"), "mine");
-  const left = Object.keys(tree(dest)).filter((name) => statSync(at(name)).isFile());
-  assert.deepEqual(left, ["opt/ds/etc/doushard/doushard.conf", "opt/ds/etc/doushard/mover.conf", "opt/ds/etc/doushard/topology.conf",
-    "var/lib/doushard/media/video"]);
-  assert.ok(!existsSync(at("opt/ds/share/doushard")));
-});
+test(
+  "again, over what somebody has changed: configuration and videos stay, also after uninstall",
+  { skip: !isBuilt && "nothing is built" },
+  () => {
+    const kept = [at("opt/ds/etc/doushard/doushard.conf"), at("var/lib/doushard/media/video")];
+    for (const path of kept) writeFileSync(path, "mine");
+    make("install");
+    make("uninstall");
+    for (const path of kept) assert.equal(readFileSync(path, "utf8"), "mine");
+    const left = Object.keys(tree(dest)).filter((name) => statSync(at(name)).isFile());
+    assert.deepEqual(left, [
+      "opt/ds/etc/doushard/doushard.conf",
+      "opt/ds/etc/doushard/mover.conf",
+      "opt/ds/etc/doushard/topology.conf",
+      "var/lib/doushard/media/video",
+    ]);
+    assert.ok(!existsSync(at("opt/ds/share/doushard")));
+  },
+);
 
 /* ---- What the compiler and the linker are asked for ---- */
 
-test("the programs cannot be put in one place, nor their tables or stacks be written and run", { skip: !isBuilt && "nothing is built" }, () => {
-  for (const program of ["doushard", "shardctl"]) {
-    const elf = run("readelf", ["-W", "--file-header", "--program-headers", "--dynamic", join(resolve(ROOT, build), program)]);
-    assert.match(elf, /Type: +DYN \(Position-Independent Executable/, program);
-    assert.match(elf, /GNU_STACK .* RW +0x/, program);
-    assert.match(elf, /GNU_RELRO/, program);
-    assert.match(elf, /\(FLAGS_1\) .*NOW/, program);
-  }
-});
+test(
+  "the programs cannot be put in one place, nor their tables or stacks be written and run",
+  { skip: !isBuilt && "nothing is built" },
+  () => {
+    for (const program of ["doushard", "shardctl"]) {
+      const elf = run("readelf", [
+        "-W",
+        "--file-header",
+        "--program-headers",
+        "--dynamic",
+        join(resolve(ROOT, build), program),
+      ]);
+      assert.match(elf, /Type: +DYN \(Position-Independent Executable/, program);
+      assert.match(elf, /GNU_STACK .* RW +0x/, program);
+      assert.match(elf, /GNU_RELRO/, program);
+      assert.match(elf, /\(FLAGS_1\) .*NOW/, program);
+    }
+  },
+);
 
 test("a release checks its stack, the lengths of what it formats, and where it jumps", () => {
   const dir = mkdtempSync(join(tmpdir(), "release-"));
@@ -131,23 +233,31 @@ test("dist: every file of the last commit, and which one that was", { skip }, ()
 test("the tarball has all that a build needs, and says where it is from without git", { skip }, () => {
   const commands = run("make", ["-n", "-C", unpacked, "all", "programs"], { GIT_DIR: "/nonexistent" });
   const compiled = new Set([...commands.matchAll(/ -c -o \S+ (\S+\.c)$/gm)].map(([, name]) => name));
-  for (const name of ["server/main.c", "shard/router.c", "scripts/shardctl.c", "tests/ledger/ledger.c"]) assert.ok(compiled.has(name), name);
-  assert.deepEqual(/-DDOUSHARD_VERSION='"(.*?)"' -DDOUSHARD_COMMIT='"(.*?)"'/.exec(commands).slice(1),
-    [version, git("rev-parse", "--short=12", "HEAD").stdout.trim()]);
+  for (const name of ["server/main.c", "shard/router.c", "scripts/shardctl.c", "tests/ledger/ledger.c"])
+    assert.ok(compiled.has(name), name);
+  assert.deepEqual(/-DDOUSHARD_VERSION='"(.*?)"' -DDOUSHARD_COMMIT='"(.*?)"'/.exec(commands).slice(1), [
+    version,
+    git("rev-parse", "--short=12", "HEAD").stdout.trim(),
+  ]);
 });
 
-test("install from the tarball brings what install from the checkout brings", { skip: !isBuilt && "nothing is built" ||
-  !isCommitted && "not everything here is committed" }, () => {
-  const [here, there] = ["here", "there"].map((name) => join(work, name));
-  make("install", { to: here });
-  make("install", { to: there, from: unpacked, programs: resolve(ROOT, build) });
-  assert.deepEqual(tree(there), tree(here));
-});
+test(
+  "install from the tarball brings what install from the checkout brings",
+  { skip: (!isBuilt && "nothing is built") || (!isCommitted && "not everything here is committed") },
+  () => {
+    const [here, there] = ["here", "there"].map((name) => join(work, name));
+    make("install", { to: here });
+    make("install", { to: there, from: unpacked, programs: resolve(ROOT, build) });
+    assert.deepEqual(tree(there), tree(here));
+  },
+);
 
 test("lint looks at the same files in the tarball; where there are none it says so, and fails", { skip }, () => {
-  const tools = ["SHELLCHECK=true", "ESLINT=true", "CLANG_FORMAT=true", "CLANG_TIDY=true"];
+  const tools = ["SHELLCHECK=true", "ESLINT=true", "PRETTIER=true", "CLANG_FORMAT=true", "CLANG_TIDY=true"];
   const targets = ["lint-format", "lint-shell", "lint-js"];
-  const there = run("make", ["--no-print-directory", "-C", unpacked, ...targets, ...tools], { GIT_DIR: "/nonexistent" });
+  const there = run("make", ["--no-print-directory", "-C", unpacked, ...targets, ...tools], {
+    GIT_DIR: "/nonexistent",
+  });
   assert.match(there, /^ {2}FORMAT +\d{3} files\n {2}SHELL +\d{2} files\n {2}ESLINT +\d{3} files\n$/);
   if (isCommitted) assert.equal(there, run("make", ["--no-print-directory", "-C", ROOT, ...targets, ...tools]));
 
@@ -155,7 +265,10 @@ test("lint looks at the same files in the tarball; where there are none it says 
   mkdirSync(empty);
   copyFileSync(join(ROOT, "Makefile"), join(empty, "Makefile"));
   for (const target of ["lint-shell", "lint-js"]) {
-    const { status, stderr } = spawnSync("make", ["-C", empty, target, ...tools], { encoding: "utf8", env: { PATH: process.env.PATH, GIT_DIR: "/nonexistent" } });
+    const { status, stderr } = spawnSync("make", ["-C", empty, target, ...tools], {
+      encoding: "utf8",
+      env: { PATH: process.env.PATH, GIT_DIR: "/nonexistent" },
+    });
     assert.notEqual(status, 0);
     assert.match(stderr, new RegExp(`^${target} has looked at nothing`, "m"));
   }

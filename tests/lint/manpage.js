@@ -19,8 +19,8 @@ export const isBuilt = () => existsSync(SHARDCTL);
 
 /** Names of the commands, and options as they are typed. */
 export const commands = () => rows(read("scripts/shardctl.def"), "COMMAND").map(([name]) => name);
-export const options = () => ["TEXT_OPTION", "FLAG_OPTION"]
-  .flatMap((macro) => rows(read("scripts/shardctl.def"), macro)).map(([, name]) => name);
+export const options = () =>
+  ["TEXT_OPTION", "FLAG_OPTION"].flatMap((macro) => rows(read("scripts/shardctl.def"), macro)).map(([, name]) => name);
 
 function help(...args) {
   const { stdout, status } = spawnSync(SHARDCTL, [...args, "--help"], { encoding: "utf8" });
@@ -29,7 +29,11 @@ function help(...args) {
 }
 
 /** Text as troff has it: nothing in it is a request. */
-const plain = (text) => text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^([.'])/, "\\&$1");
+const plain = (text) =>
+  text
+    .replaceAll("\\", "\\e")
+    .replaceAll("-", "\\-")
+    .replace(/^([.'])/, "\\&$1");
 
 /** A help text as troff: options as a list, what is indented otherwise as it is, the rest filled. */
 export function troff(text) {
@@ -48,7 +52,7 @@ export function troff(text) {
       mode = "";
     } else if (option) {
       enter("option");
-      out.push(".TP", `.B ${plain(option[1])}`, ...option[2] ? [plain(option[2])] : []);
+      out.push(".TP", `.B ${plain(option[1])}`, ...(option[2] ? [plain(option[2])] : []));
     } else if (mode === "option" && /^ {10}/.test(line)) {
       out.push(plain(line.trim()));
     } else if (line.startsWith("  ")) {
@@ -60,7 +64,10 @@ export function troff(text) {
     }
   }
   enter("");
-  return out.join("\n").replaceAll(/(?:\.PP\n)+\.PP/g, ".PP").replaceAll(/\.PP\n(?=\.(?:TP|PP))/g, "");
+  return out
+    .join("\n")
+    .replaceAll(/(?:\.PP\n)+\.PP/g, ".PP")
+    .replaceAll(/\.PP\n(?=\.(?:TP|PP))/g, "");
 }
 
 /** The whole page. */

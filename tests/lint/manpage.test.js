@@ -20,6 +20,8 @@ test("the page is what the help texts make of it", { skip: !isBuilt() && "shardc
 });
 
 test("a text becomes troff: nothing in it is taken for a request", () => {
-  assert.equal(troff("one: a-b\n\n  --x=N   what\n          it is\n\n    shardctl x\n.not 'this'\n"),
-    "one: a\\-b\n.TP\n.B \\-\\-x=N\nwhat\nit is\n.PP\n.RS 2\n.nf\n  shardctl x\n.fi\n.RE\n\\&.not 'this'");
+  assert.equal(
+    troff("one: a-b\n\n  --x=N   what\n          it is\n\n    shardctl x\n.not 'this'\n"),
+    "one: a\\-b\n.TP\n.B \\-\\-x=N\nwhat\nit is\n.PP\n.RS 2\n.nf\n  shardctl x\n.fi\n.RE\n\\&.not 'this'",
+  );
 });

@@ -20,10 +20,15 @@ cpSync(procedures, path.join(dir, "procedures"), { recursive: true });
 mkdirSync(path.join(dir, "tests", "sql"), { recursive: true });
 
 const run = (...args) => spawnSync(path.join(dir, "scripts", "new-procedure"), args, { encoding: "utf8" });
-const files = () => new Map(readdirSync(path.join(dir, "procedures"), { recursive: true }).filter((name) => name.endsWith(".sql"))
-  .map((name) => [name, readFileSync(path.join(dir, "procedures", name), "utf8")]));
-const procs = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PROC")
-  .map(([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }));
+const files = () =>
+  new Map(
+    readdirSync(path.join(dir, "procedures"), { recursive: true })
+      .filter((name) => name.endsWith(".sql"))
+      .map((name) => [name, readFileSync(path.join(dir, "procedures", name), "utf8")]),
+  );
+const procs = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PROC").map(
+  ([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }),
+);
 
 /* What a line of procs.def would say; the service does not call an operator's routine. */
 const KINDS = { read: ["OWNER", "3", "READS"], write: ["BATCH", "1", "WRITES"], admin: null };
@@ -38,7 +43,8 @@ for (const [word, proc] of Object.entries(KINDS))
     assert.equal(made.status, 0, made.stderr);
     if (proc) procs.push({ routine: name, kind: proc[0], count: proc[1], effect: proc[2], version: "1" });
     const tree = rules.readTree(files());
-    const problems = Object.values(rules).filter((rule) => typeof rule === "function" && rule !== rules.readTree)
+    const problems = Object.values(rules)
+      .filter((rule) => typeof rule === "function" && rule !== rules.readTree)
       .flatMap((rule) => rule(tree, rule === rules.outcomes ? readOutcomes() : procs));
     assert.deepEqual(problems, []);
     const text = files().get(`feed/${name}.sql`);
@@ -50,8 +56,17 @@ for (const [word, proc] of Object.entries(KINDS))
   });
 
 test("misuse", () => {
-  for (const args of [[], ["feed_hide"], ["feed_hide", "read"], ["Feed", "read", "x"], ["feed", "read", "x"],
-    ["feed_hide", "other", "x"], ["feed_hide", "read", "it's"], ["feed_hide", "read", "a & b"], ["feed_hide", "read", "x".repeat(61)]]) {
+  for (const args of [
+    [],
+    ["feed_hide"],
+    ["feed_hide", "read"],
+    ["Feed", "read", "x"],
+    ["feed", "read", "x"],
+    ["feed_hide", "other", "x"],
+    ["feed_hide", "read", "it's"],
+    ["feed_hide", "read", "a & b"],
+    ["feed_hide", "read", "x".repeat(61)],
+  ]) {
     assert.equal(run(...args).status, 2, args.join(" "));
   }
   assert.ok(!existsSync(path.join(dir, "procedures", "feed", "feed_hide.sql")));

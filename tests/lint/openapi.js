@@ -23,7 +23,10 @@ const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "tr
 function resolved(doc, node) {
   let at = node;
   while (at?.$ref !== undefined)
-    at = at.$ref.slice(2).split("/").reduce((from, key) => from?.[key.replaceAll("~1", "/").replaceAll("~0", "~")], doc);
+    at = at.$ref
+      .slice(2)
+      .split("/")
+      .reduce((from, key) => from?.[key.replaceAll("~1", "/").replaceAll("~0", "~")], doc);
   return at;
 }
 
@@ -41,7 +44,8 @@ function referenceProblems(doc) {
   for (const [pointer, { $ref }] of objects(doc)) {
     if (typeof $ref !== "string") continue;
     used.add($ref);
-    if (!$ref.startsWith("#/") || resolved(doc, { $ref }) === undefined) problems.push(`${pointer}: ${$ref} is not there`);
+    if (!$ref.startsWith("#/") || resolved(doc, { $ref }) === undefined)
+      problems.push(`${pointer}: ${$ref} is not there`);
   }
   for (const [kind, parts] of Object.entries(doc.components ?? {}))
     for (const name of Object.keys(parts))
@@ -61,7 +65,8 @@ function parameterProblems(doc, where, template, list) {
     names.add(name);
     if (!parameter.description) problems.push(`${where}: ${name} has no description`);
     if (parameter.schema === undefined) problems.push(`${where}: ${name} has no schema`);
-    if (parameter.in === "path" && !inPath.includes(parameter.name)) problems.push(`${where}: ${name} is not in the path`);
+    if (parameter.in === "path" && !inPath.includes(parameter.name))
+      problems.push(`${where}: ${name} is not in the path`);
   }
   for (const name of inPath) if (!names.has(`path ${name}`)) problems.push(`${where}: {${name}} is no parameter`);
   return problems;
@@ -88,7 +93,9 @@ function requiredProblems(doc, where, operation, parameters) {
   const names = new Set(parameters.map((item) => resolved(doc, item)?.name));
   for (const media of Object.values(operation.requestBody?.content ?? {}))
     for (const name of Object.keys(resolved(doc, media.schema)?.properties ?? {})) names.add(name);
-  return (operation["x-required"] ?? []).filter((name) => !names.has(name)).map((name) => `${where}: ${name} is required, and nowhere`);
+  return (operation["x-required"] ?? [])
+    .filter((name) => !names.has(name))
+    .map((name) => `${where}: ${name} is required, and nowhere`);
 }
 
 /** Sentences as list of what DOC does not tell who reads it. */
@@ -102,12 +109,17 @@ export function problemsOf(doc) {
       const where = `${method.toUpperCase()} ${path}`;
       const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])];
       if (!/^[a-z]+(_[a-z]+)*$/.test(operation.operationId ?? "")) problems.push(`${where} has no operationId`);
-      if (ids.has(operation.operationId)) problems.push(`${where}: ${operation.operationId} is the name of another one`);
+      if (ids.has(operation.operationId))
+        problems.push(`${where}: ${operation.operationId} is the name of another one`);
       ids.add(operation.operationId);
       if (!/^[A-Z].*[.?]$/.test(operation.summary ?? "")) problems.push(`${where}: its summary is no sentence`);
-      if (operation.tags?.length !== 1 || !tags.has(operation.tags[0])) problems.push(`${where} has not one of the tags`);
-      problems.push(...parameterProblems(doc, where, path, parameters), ...responseProblems(doc, where, operation.responses ?? {}),
-        ...requiredProblems(doc, where, operation, parameters));
+      if (operation.tags?.length !== 1 || !tags.has(operation.tags[0]))
+        problems.push(`${where} has not one of the tags`);
+      problems.push(
+        ...parameterProblems(doc, where, path, parameters),
+        ...responseProblems(doc, where, operation.responses ?? {}),
+        ...requiredProblems(doc, where, operation, parameters),
+      );
     }
   return problems;
 }

@@ -58,15 +58,27 @@ components:
 `;
 
 test("a bad description is found out", () => {
-  assert.deepEqual(problemsOf(YAML.parse(BAD)).sort(), [
-    "#/paths/~1douyin~1x~1{id}/get/parameters/2: #/components/parameters/gone is not there",
-    "GET /douyin/x/{id} has no operationId", "GET /douyin/x/{id} has not one of the tags", "GET /douyin/x/{id} never succeeds",
-    "GET /douyin/x/{id}: 4XX application/json has no example", "GET /douyin/x/{id}: 4XX application/json has no schema",
-    "GET /douyin/x/{id}: 4XX has no description", "GET /douyin/x/{id}: its summary is no sentence",
-    "GET /douyin/x/{id}: missing is required, and nowhere", "GET /douyin/x/{id}: query q has no description",
-    "GET /douyin/x/{id}: query q has no schema", "GET /douyin/x/{id}: query q is there twice",
-    "GET /douyin/x/{id}: undefined undefined has no description", "GET /douyin/x/{id}: undefined undefined has no schema",
-    "GET /douyin/x/{id}: {id} is no parameter", "POST /y: y is the name of another one", "POST /y: path id is not in the path",
-    "nothing refers to parameters/unused",
-  ].sort());
+  assert.deepEqual(
+    problemsOf(YAML.parse(BAD)).sort(),
+    [
+      "#/paths/~1douyin~1x~1{id}/get/parameters/2: #/components/parameters/gone is not there",
+      "GET /douyin/x/{id} has no operationId",
+      "GET /douyin/x/{id} has not one of the tags",
+      "GET /douyin/x/{id} never succeeds",
+      "GET /douyin/x/{id}: 4XX application/json has no example",
+      "GET /douyin/x/{id}: 4XX application/json has no schema",
+      "GET /douyin/x/{id}: 4XX has no description",
+      "GET /douyin/x/{id}: its summary is no sentence",
+      "GET /douyin/x/{id}: missing is required, and nowhere",
+      "GET /douyin/x/{id}: query q has no description",
+      "GET /douyin/x/{id}: query q has no schema",
+      "GET /douyin/x/{id}: query q is there twice",
+      "GET /douyin/x/{id}: undefined undefined has no description",
+      "GET /douyin/x/{id}: undefined undefined has no schema",
+      "GET /douyin/x/{id}: {id} is no parameter",
+      "POST /y: y is the name of another one",
+      "POST /y: path id is not in the path",
+      "nothing refers to parameters/unused",
+    ].sort(),
+  );
 });

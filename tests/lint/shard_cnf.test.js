@@ -14,8 +14,12 @@ const dir = mkdtempSync(join(tmpdir(), "doushard-lint-"));
 after(() => rmSync(dir, { recursive: true }));
 
 /* "innodb_x = ON" of each line that is neither empty nor a comment nor the one heading. */
-const settingsOf = (text) => text.split("\n").filter((line) => /^[^#[\s]/.test(line))
-  .map((line) => line.split("=").map((part) => part.trim().replace(/^'(.*)'$/, "$1"))).map(([name, ...value]) => `--${name}=${value.join("=")}`);
+const settingsOf = (text) =>
+  text
+    .split("\n")
+    .filter((line) => /^[^#[\s]/.test(line))
+    .map((line) => line.split("=").map((part) => part.trim().replace(/^'(.*)'$/, "$1")))
+    .map(([name, ...value]) => `--${name}=${value.join("=")}`);
 
 /* What is wrong with TEXT as an option file of MariaDB. */
 function problems(text) {
@@ -25,11 +29,25 @@ function problems(text) {
   if (parsed.status !== 0) return [parsed.stderr];
   const found = parsed.stdout.split("\n").filter(Boolean);
   /* MariaDB overlooks what is behind a heading: a sentence that lost its "#", say. */
-  const odd = text.split("\n").filter((line) => !/^(#.*|\[mariadbd\]|[a-z_]+ *= \S.*|)$/.test(line)).map((line) => `not a setting: ${line}`);
-  const wrong = settingsOf(text).filter((setting) => !found.includes(setting)).map((setting) => `${setting} is not read`);
+  const odd = text
+    .split("\n")
+    .filter((line) => !/^(#.*|\[mariadbd\]|[a-z_]+ *= \S.*|)$/.test(line))
+    .map((line) => `not a setting: ${line}`);
+  const wrong = settingsOf(text)
+    .filter((setting) => !found.includes(setting))
+    .map((setting) => `${setting} is not read`);
   /* --help: it says what it would obey, and ends. */
-  const help = spawnSync("mariadbd", [`--defaults-file=${path}`, "--user=root", "--verbose", "--help"], { encoding: "utf8", maxBuffer: 1 << 24 });
-  return [...odd, ...wrong, ...help.stderr.split("\n").filter((line) => /unknown (variable|option)|ambiguous|Wrong group|while setting value/.test(line))];
+  const help = spawnSync("mariadbd", [`--defaults-file=${path}`, "--user=root", "--verbose", "--help"], {
+    encoding: "utf8",
+    maxBuffer: 1 << 24,
+  });
+  return [
+    ...odd,
+    ...wrong,
+    ...help.stderr
+      .split("\n")
+      .filter((line) => /unknown (variable|option)|ambiguous|Wrong group|while setting value/.test(line)),
+  ];
 }
 
 test("config/mariadb/shard.cnf is read by MariaDB as it is meant", () => {

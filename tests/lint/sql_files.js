@@ -33,11 +33,11 @@ export const stripComments = once((sql) =>
   sql.replace(
     /'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|$)[^\n]*|#[^\n]*|\/\*(?!M?!)[\s\S]*?\*\//g,
     (token) => (/^['"`]/.test(token) ? token : " "),
-  ));
+  ),
+);
 
 /** The same with every string literal emptied, for looking at code only. */
-export const stripStrings = once((sql) =>
-  stripComments(sql).replace(/'(?:[^'\\]|\\.|'')*'/g, "''"));
+export const stripStrings = once((sql) => stripComments(sql).replace(/'(?:[^'\\]|\\.|'')*'/g, "''"));
 
 /** Statements of a file: DELIMITER is obeyed, client commands (SOURCE) are left out. */
 export function statements(sql) {

@@ -49,11 +49,51 @@ export const NO_FENCE_READ = {
 const STEP_CODES = ["slot_takeover"];
 
 /* Routines that only shardctl calls, as the operator. */
-export const OPERATOR_ONLY = ["user_export_page", "comment_export", "user_find", "move_request", "move_wish", "move_throttle", "promote_request", "demote_request", "outbox_again", "edge_recover", "user_lost", "shard_admit", "home_list", "home_recover", "home_clean",
-  "shard_drain", "shard_init"];
+export const OPERATOR_ONLY = [
+  "user_export_page",
+  "comment_export",
+  "user_find",
+  "move_request",
+  "move_wish",
+  "move_throttle",
+  "promote_request",
+  "demote_request",
+  "outbox_again",
+  "edge_recover",
+  "user_lost",
+  "shard_admit",
+  "home_list",
+  "home_recover",
+  "home_clean",
+  "shard_drain",
+  "shard_init",
+];
 
 /* Tables of a session that helpers make beside op. */
-const TEMPORARY = ["slot_news", "load_table", "load_size", "purge_row", "op", "op_user", "op_inbound", "op_video", "op_author", "op_place", "op_text", "op_comment", "op_drift", "op_there", "move_key", "move_prefix", "move_entry", "move_change", "move_part", "slot_back", "slot_led", "home_back"];
+const TEMPORARY = [
+  "slot_news",
+  "load_table",
+  "load_size",
+  "purge_row",
+  "op",
+  "op_user",
+  "op_inbound",
+  "op_video",
+  "op_author",
+  "op_place",
+  "op_text",
+  "op_comment",
+  "op_drift",
+  "op_there",
+  "move_key",
+  "move_prefix",
+  "move_entry",
+  "move_change",
+  "move_part",
+  "slot_back",
+  "slot_led",
+  "home_back",
+];
 
 /* Helpers that write where _op_fences has found both slots of an edge at rest, and nowhere else: nothing is to be journaled. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
@@ -78,7 +118,18 @@ const KEEPS_ANSWERS = ["move_claim", "move_adopt", "move_lock"];
 const JOURNAL_ALL = ["_slot_log_add_undo", "_purge_log"];
 
 /* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
-const PLACEMENT = new Set(["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "owner_home", "slot_load", "owner_load", "slot_import", "slot_lost"]);
+const PLACEMENT = new Set([
+  "slot_fence",
+  "slot_seq",
+  "slot_known",
+  "slot_log",
+  "slot_move",
+  "owner_home",
+  "slot_load",
+  "owner_load",
+  "slot_import",
+  "slot_lost",
+]);
 
 /* Helpers that change a row of every owner of a batch: who calls them journals that table. */
 const CHANGES = { _op_user_change: "user", _op_inbound_change: "inbound", _op_video_change: "video" };
@@ -156,7 +207,11 @@ function versionOf(characteristics) {
 
 /** Statements of a body, roughly: at semicolons outside of strings. */
 const bodyStatements = once((body) =>
-  body.replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ",")).split(";").map((part) => part.trim()));
+  body
+    .replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ","))
+    .split(";")
+    .map((part) => part.trim()),
+);
 
 /** The column names that the SELECT list of STATEMENT answers. */
 function selectColumns(statement) {
@@ -209,7 +264,9 @@ const codesWritten = once((body) => {
     }
   };
   for (const statement of bodyStatements(body)) {
-    for (const [, value] of statement.matchAll(/(?:SET|,)\s+(?:o\.code|v_code)\s*=\s*('\w+'|IF\([^;]*?'\w+', '\w+'\))/g)) {
+    for (const [, value] of statement.matchAll(
+      /(?:SET|,)\s+(?:o\.code|v_code)\s*=\s*('\w+'|IF\([^;]*?'\w+', '\w+'\))/g,
+    )) {
       take(value);
     }
     for (const [, value] of statement.matchAll(/\bIF\([^\n]*?('\w+', '\w+')\) AS code\b/g)) take(value);
@@ -219,7 +276,9 @@ const codesWritten = once((body) => {
         take(value);
       }
     }
-    for (const [, cases] of statement.matchAll(/CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO(?:\s+v_\w+,)*\s+v_code)\b)/g)) {
+    for (const [, cases] of statement.matchAll(
+      /CASE\b((?:(?!\bEND\b)[\s\S])*)END(?=\s+(?:AS\s+code|INTO(?:\s+v_\w+,)*\s+v_code)\b)/g,
+    )) {
       for (const [, value] of cases.matchAll(/(?:THEN|ELSE)\s+('\w+')/g)) {
         take(value);
       }
@@ -237,10 +296,16 @@ export function readTree(files) {
     }
     const routine = routineOf(text);
     routines.set(path, {
-      path, text, header: headerOf(text), creates: (stripComments(text).match(/\bCREATE\b(?!\s+TEMPORARY)/g) ?? []).length,
-      base: path.replace(/^.*\/|\.sql$/g, ""), domain: path.split("/")[0], ...routine,
+      path,
+      text,
+      header: headerOf(text),
+      creates: (stripComments(text).match(/\bCREATE\b(?!\s+TEMPORARY)/g) ?? []).length,
+      base: path.replace(/^.*\/|\.sql$/g, ""),
+      domain: path.split("/")[0],
+      ...routine,
       parameterList: routine ? parametersOf(routine) : [],
-      body: routine?.body ?? "", missing: routine === null,
+      body: routine?.body ?? "",
+      missing: routine === null,
     });
   }
   const byName = new Map([...routines.values()].map((routine) => [routine.base, routine]));
@@ -250,9 +315,19 @@ export function readTree(files) {
     routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
     /* A routine that only chooses between ways: one operation, perhaps many on one owner, and any number of them. */
     routine.ways = routine.isPublic
-      ? (/^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*(?:ELSE\s*CALL (_\w+_hot)\(in_ops, v_is_done\);\s*)?END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(routine.body) ?? []).slice(1).filter(Boolean) : [];
-    routine.calls = new Set([...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
-      .map((match) => match[1]).filter((name) => byName.has(name) && name !== routine.base));
+      ? (
+          /^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*(?:ELSE\s*CALL (_\w+_hot)\(in_ops, v_is_done\);\s*)?END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(
+            routine.body,
+          ) ?? []
+        )
+          .slice(1)
+          .filter(Boolean)
+      : [];
+    routine.calls = new Set(
+      [...stripStrings(routine.body).matchAll(/\b(_\w+|[a-z]+_\w+)\s*\(/g)]
+        .map((match) => match[1])
+        .filter((name) => byName.has(name) && name !== routine.base),
+    );
   }
   /* Whole: it has a transaction of its own, and answers; what it promises is in the header of who chooses it. */
   for (const routine of routines.values()) {
@@ -295,12 +370,15 @@ export function filesAndNames({ routines }) {
     if (routine.name !== base) problems.push(`${path}: makes ${routine.name}`);
     if (routine.isPublic && !base.startsWith(`${domain}_`)) problems.push(`${path}: is not of the domain ${domain}`);
     if (header.name !== base) problems.push(`${path}: the header names "${header.name}"`);
-    if (!new RegExp(`^DROP ${routine.kind} IF EXISTS ${base};$`, "m").test(routine.text)) problems.push(`${path}: no DROP before CREATE`);
+    if (!new RegExp(`^DROP ${routine.kind} IF EXISTS ${base};$`, "m").test(routine.text))
+      problems.push(`${path}: no DROP before CREATE`);
     /* scripts/migrate edits these lines. */
     for (const line of ["CREATE DEFINER = \\S+ [A-Z]+ \\w+ \\(.*", "BEGIN"]) {
-      if ((routine.text.match(new RegExp(`^${line}$`, "gm")) ?? []).length !== 1) problems.push(`${path}: not one line ${line.split(" ")[0]}`);
+      if ((routine.text.match(new RegExp(`^${line}$`, "gm")) ?? []).length !== 1)
+        problems.push(`${path}: not one line ${line.split(" ")[0]}`);
     }
-    if (!routine.text.startsWith("-- SPDX-License-Identifier: MIT\n-- SPDX-FileCopyrightText: ")) problems.push(`${path}: no licence lines`);
+    if (!routine.text.startsWith("-- SPDX-License-Identifier: MIT\n-- SPDX-FileCopyrightText: "))
+      problems.push(`${path}: no licence lines`);
     return problems;
   });
 }
@@ -315,10 +393,13 @@ export function headers({ routines }) {
     }
     const listed = header.parameters.flatMap((name) => {
       const range = /^(\w+?)(\d)\.\.\w+?(\d)$/.exec(name);
-      return range ? Array.from({ length: range[3] - range[2] + 1 }, (_, i) => `${range[1]}${Number(range[2]) + i}`) : [name];
+      return range
+        ? Array.from({ length: range[3] - range[2] + 1 }, (_, i) => `${range[1]}${Number(range[2]) + i}`)
+        : [name];
     });
     const real = parameterList.map(({ name }) => name);
-    if (listed.join() !== real.join()) problems.push(`${path}: the header lists the parameters ${listed}, the routine has ${real}`);
+    if (listed.join() !== real.join())
+      problems.push(`${path}: the header lists the parameters ${listed}, the routine has ${real}`);
     return problems;
   });
 }
@@ -335,11 +416,13 @@ export function characteristics({ routines }) {
     if (!/\b(NO SQL|READS SQL DATA|MODIFIES SQL DATA)\b/.test(clauses)) problems.push(`${path}: no data access clause`);
     const { version, serves } = versionOf(clauses);
     if (version === 0) problems.push(`${path}: no COMMENT 'vN: ..' or 'vN serves vM: ..' of at most 60 characters`);
-    else if (serves > version || clauses.includes(` serves v${version}:`)) problems.push(`${path}: version ${version} serves older ones, or says nothing of it`);
+    else if (serves > version || clauses.includes(` serves v${version}:`))
+      problems.push(`${path}: version ${version} serves older ones, or says nothing of it`);
     for (const { mode, name } of parameterList) {
       const isIn = mode === "IN" && name.startsWith("in_");
       const isOut = mode === "OUT" && name.startsWith("out_") && base.startsWith("_");
-      if (!isIn && !isOut) problems.push(`${path}: parameter ${mode} ${name} is not IN in_.., nor OUT out_.. of a helper`);
+      if (!isIn && !isOut)
+        problems.push(`${path}: parameter ${mode} ${name} is not IN in_.., nor OUT out_.. of a helper`);
     }
     if (kind === "FUNCTION" && /MODIFIES SQL DATA/.test(clauses)) problems.push(`${path}: a function that writes`);
     return problems;
@@ -368,7 +451,9 @@ export function forbidden({ routines }) {
   return routines.flatMap(({ path, text }) => {
     const code = stripStrings(text);
     const isPut = WRITES_FOR_MOVERS.includes(path.replace(/^.*\/|\.sql$/g, ""));
-    return FORBIDDEN.filter(([pattern, what]) => pattern.test(code) && !(isPut && what.endsWith("REPLACE"))).map(([, what]) => `${path}: ${what}`);
+    return FORBIDDEN.filter(([pattern, what]) => pattern.test(code) && !(isPut && what.endsWith("REPLACE"))).map(
+      ([, what]) => `${path}: ${what}`,
+    );
   });
 }
 
@@ -380,34 +465,48 @@ export function transactions({ routines, byName }) {
     const code = stripStrings(body);
     const count = (pattern) => (code.match(pattern) ?? []).length;
     if (!isWhole) {
-      if (count(/\b(START TRANSACTION|COMMIT|ROLLBACK)\b/g) > 0) problems.push(`${path}: a helper begins or ends a transaction`);
+      if (count(/\b(START TRANSACTION|COMMIT|ROLLBACK)\b/g) > 0)
+        problems.push(`${path}: a helper begins or ends a transaction`);
       return problems;
     }
     const writing = writes.size > 0 || [...reaches].some((name) => byName.get(name).writes.size > 0);
     const started = count(/\bSTART TRANSACTION\b/g);
     if (writing && started !== 1) problems.push(`${path}: writes without START TRANSACTION`);
     if (started > 0) {
-      if (!/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+(?:DO RELEASE_LOCK\([^;]*\);\s+|CALL _op_size\(in_ops\);\s+)?RESIGNAL;\s+END;/.test(code)) problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
+      if (
+        !/DECLARE EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK;\s+(?:DO RELEASE_LOCK\([^;]*\);\s+|CALL _op_size\(in_ops\);\s+)?RESIGNAL;\s+END;/.test(
+          code,
+        )
+      )
+        problems.push(`${path}: no EXIT HANDLER FOR SQLEXCEPTION with ROLLBACK and RESIGNAL`);
       if (count(/\bCOMMIT\b/g) !== 1) problems.push(`${path}: ${count(/\bCOMMIT\b/g)} COMMITs`);
-      if (code.lastIndexOf("COMMIT") < code.lastIndexOf("START TRANSACTION")) problems.push(`${path}: COMMIT before START TRANSACTION`);
+      if (code.lastIndexOf("COMMIT") < code.lastIndexOf("START TRANSACTION"))
+        problems.push(`${path}: COMMIT before START TRANSACTION`);
       const begin = writing
         ? /SET TRANSACTION ISOLATION LEVEL READ COMMITTED;\s+START TRANSACTION;/
         : /SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;\s+START TRANSACTION WITH CONSISTENT SNAPSHOT;/;
       if (!begin.test(code)) problems.push(`${path}: START TRANSACTION without its SET TRANSACTION before it`);
       const after = code.slice(code.lastIndexOf("COMMIT"));
-      if (/\b(INSERT INTO|DELETE|FOR UPDATE)\b|\bUPDATE \w+ AS/.test(after)) problems.push(`${path}: writes after COMMIT`);
+      if (/\b(INSERT INTO|DELETE|FOR UPDATE)\b|\bUPDATE \w+ AS/.test(after))
+        problems.push(`${path}: writes after COMMIT`);
     }
-    if (/^\s*ROLLBACK/m.test(code.replace(/EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK/, ""))) problems.push(`${path}: a ROLLBACK outside of the handler (${base})`);
+    if (/^\s*ROLLBACK/m.test(code.replace(/EXIT HANDLER FOR SQLEXCEPTION\s+BEGIN\s+ROLLBACK/, "")))
+      problems.push(`${path}: a ROLLBACK outside of the handler (${base})`);
     return problems;
   });
 }
 
 /** A body journals a table: by a helper with its name, by one that knows, or itself. */
 function journaled(body, table) {
-  const named = [...body.matchAll(/CALL _slot_log_add(?:_ops)?\((?:\s*\w+,\s*\w+,)?\s*'(\w+)'/g)].map((match) => match[1]);
+  const named = [...body.matchAll(/CALL _slot_log_add(?:_ops)?\((?:\s*\w+,\s*\w+,)?\s*'(\w+)'/g)].map(
+    (match) => match[1],
+  );
   const direct = bodyStatements(body).filter((statement) => /\bINSERT INTO slot_log\b/.test(statement));
-  return named.includes(table) || JOURNAL_ALL.some((helper) => body.includes(`CALL ${helper}(`))
-    || direct.some((statement) => statement.includes(`'${table}'`));
+  return (
+    named.includes(table) ||
+    JOURNAL_ALL.some((helper) => body.includes(`CALL ${helper}(`)) ||
+    direct.some((statement) => statement.includes(`'${table}'`))
+  );
 }
 
 /** A routine may leave all writing to its helpers. */
@@ -415,7 +514,8 @@ const isWriter = ({ body, writes }) => writes.size > 0 || /CALL _op_fences?\(/.t
 
 /* What lets one operation pass without a closer look: a slot that rests here, at the epoch of the caller, so that nothing
  * is to be journaled; of an edge perhaps those of both halves. */
-const PLAIN = "f\\.answer = 'ok'\\s+AND f\\.has_home = 0\\s+AND f\\.state <> 'migrating'\\s+AND f\\.journal = 0\\s+LOCK IN SHARE MODE;\\s+IF out_done THEN";
+const PLAIN =
+  "f\\.answer = 'ok'\\s+AND f\\.has_home = 0\\s+AND f\\.state <> 'migrating'\\s+AND f\\.journal = 0\\s+LOCK IN SHARE MODE;\\s+IF out_done THEN";
 const FROM_FENCE = "FROM slot_fence AS f FORCE INDEX \\(PRIMARY\\)\\s+WHERE";
 const AT_REST = [
   `START TRANSACTION;\\s+SELECT 1,\\s+f\\.epoch << 33\\s+INTO out_done,\\s+v_floor\\s+${FROM_FENCE} f\\.slot = v_slot\\s+AND f\\.epoch = v_epoch\\s+AND ${PLAIN}`,
@@ -431,37 +531,64 @@ export function fences({ routines, tables }) {
     const slotted = [...writes].filter((table) => tables.get(table)?.slotted);
     const unknown = [...writes].filter((table) => !tables.has(table));
     if (unknown.length > 0) problems.push(`${path}: writes tables that no schema file makes: ${unknown}`);
-    if (isOne) return AT_REST.some((pattern) => pattern.test(body)) ? problems : [...problems, `${path}: not just behind a fence at rest`];
+    if (isOne)
+      return AT_REST.some((pattern) => pattern.test(body))
+        ? problems
+        : [...problems, `${path}: not just behind a fence at rest`];
     for (const [helper, table] of Object.entries(CHANGES)) {
       if (body.includes(`CALL ${helper}(`)) slotted.push(table);
     }
-    for (const table of base in CHANGES || WRITES_AT_REST.includes(base) || WRITES_FOR_MOVERS.includes(base) ? [] : slotted) {
+    for (const table of base in CHANGES || WRITES_AT_REST.includes(base) || WRITES_FOR_MOVERS.includes(base)
+      ? []
+      : slotted) {
       if (!journaled(body, table)) problems.push(`${path}: writes ${table} and does not journal it`);
     }
     if (!isWhole || !isWriter(routine) || base in NO_FENCE || isMover(routine)) {
       return problems;
     }
     const at = (text) => body.indexOf(text);
-    const opened = Math.max(at("CALL _op_open("), at("CALL _op_opened("), Math.min(at("CALL _op_known("), at("CALL _op_exact(")));
-    if (opened < 0 || opened > at("START TRANSACTION")) problems.push(`${path}: neither _op_open nor _op_opened is called before the transaction`);
-    if (!/START TRANSACTION;\s+CALL _op_fences?\(/.test(body)) problems.push(`${path}: _op_fence is not first in the transaction`);
+    const opened = Math.max(
+      at("CALL _op_open("),
+      at("CALL _op_opened("),
+      Math.min(at("CALL _op_known("), at("CALL _op_exact(")),
+    );
+    if (opened < 0 || opened > at("START TRANSACTION"))
+      problems.push(`${path}: neither _op_open nor _op_opened is called before the transaction`);
+    if (!/START TRANSACTION;\s+CALL _op_fences?\(/.test(body))
+      problems.push(`${path}: _op_fence is not first in the transaction`);
     for (const helper of WRITES_AT_REST) {
-      if (body.includes(`CALL ${helper}(`) && !body.includes("CALL _op_fences(")) problems.push(`${path}: ${helper} without _op_fences`);
+      if (body.includes(`CALL ${helper}(`) && !body.includes("CALL _op_fences("))
+        problems.push(`${path}: ${helper} without _op_fences`);
     }
-    const order = [at("CALL _op_fences(") >= 0 ? "CALL _op_fences(" : "CALL _op_fence(", "CALL _slot_seq_lock(", "CALL _op_user_lock(", "CALL _favorite_there_lock(", "CALL _relation_there_lock(", "CALL _op_video_lock(", "CALL _op_inbound_lock(", "CALL _op_author_lock(", "CALL _op_outbox_lock("]
-      .filter((text) => at(text) >= 0);
+    const order = [
+      at("CALL _op_fences(") >= 0 ? "CALL _op_fences(" : "CALL _op_fence(",
+      "CALL _slot_seq_lock(",
+      "CALL _op_user_lock(",
+      "CALL _favorite_there_lock(",
+      "CALL _relation_there_lock(",
+      "CALL _op_video_lock(",
+      "CALL _op_inbound_lock(",
+      "CALL _op_author_lock(",
+      "CALL _op_outbox_lock(",
+    ].filter((text) => at(text) >= 0);
     for (let i = 1; i < order.length; i++) {
       if (at(order[i - 1]) > at(order[i])) problems.push(`${path}: ${order[i]} comes before ${order[i - 1]}`);
     }
-    if (at("CALL _op_mint(") >= 0 && at("CALL _slot_seq_lock(") < 0) problems.push(`${path}: mints without the lock of the mint`);
-    if (writes.has("user") && at("CALL _op_user_lock(") < 0) problems.push(`${path}: writes user without _op_user_lock`);
+    if (at("CALL _op_mint(") >= 0 && at("CALL _slot_seq_lock(") < 0)
+      problems.push(`${path}: mints without the lock of the mint`);
+    if (writes.has("user") && at("CALL _op_user_lock(") < 0)
+      problems.push(`${path}: writes user without _op_user_lock`);
     return problems;
   });
 }
 
 /** Who changes a fence gives the fences a new generation. */
 export function generations({ routines }) {
-  return routines.filter(({ base, writes, reaches }) => writes.has("slot_fence") && !reaches.has("_slot_changed") && !KEEPS_ANSWERS.includes(base))
+  return routines
+    .filter(
+      ({ base, writes, reaches }) =>
+        writes.has("slot_fence") && !reaches.has("_slot_changed") && !KEEPS_ANSWERS.includes(base),
+    )
     .map(({ path }) => `${path}: writes slot_fence without _slot_changed`);
 }
 
@@ -471,11 +598,14 @@ export function readers({ routines, tables }) {
     const { path, base, isPublic, body } = routine;
     if (!isPublic || isWriter(routine) || base in NO_FENCE_READ) return [];
     const touching = bodyStatements(body).filter((statement) =>
-      [...statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)].some(([, table]) => tables.get(table)?.slotted));
+      [...statement.matchAll(/\b(?:FROM|JOIN)\s+(\w+)\s+AS\b/g)].some(([, table]) => tables.get(table)?.slotted),
+    );
     const problems = [];
-    if (touching.length > 1 && !body.includes("START TRANSACTION WITH CONSISTENT SNAPSHOT")) problems.push(`${path}: reads owners in ${touching.length} statements without a snapshot`);
+    if (touching.length > 1 && !body.includes("START TRANSACTION WITH CONSISTENT SNAPSHOT"))
+      problems.push(`${path}: reads owners in ${touching.length} statements without a snapshot`);
     for (const statement of touching) {
-      if (!/\bslot_fence AS f\b/.test(statement)) problems.push(`${path}: reads an owner without the fence in the same statement`);
+      if (!/\bslot_fence AS f\b/.test(statement))
+        problems.push(`${path}: reads an owner without the fence in the same statement`);
     }
     return problems;
   });
@@ -484,15 +614,37 @@ export function readers({ routines, tables }) {
 /** A statement that sends a result set, or a helper that does. */
 const isAnswer = (statement) => {
   const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
-  return /^CALL (?:_op_\w+_answer|_op_refusals)\(/.test(plain)
-    || (/^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain));
+  return (
+    /^CALL (?:_op_\w+_answer|_op_refusals)\(/.test(plain) ||
+    (/^SELECT\b/.test(plain) && !/\n\s+INTO\b/.test(plain) && !/^SELECT[^(]*\bINTO\b/.test(plain))
+  );
 };
 
 /* Of movers: what is about slot_move alone, or moves a fence that has no token of a mover yet. */
-const NO_TOKEN = ["move_request", "move_wish", "move_throttle", "move_claim", "move_import", "move_sweep", "move_status",
-  "move_look", "move_load", "move_stuck", "move_count", "move_rest", "move_unlock",
-  "promote_number", "promote_parts", "promote_count", "promote_auto", "promote_request", "demote_request",
-  "home_list", "home_recover", "home_clean"];
+const NO_TOKEN = [
+  "move_request",
+  "move_wish",
+  "move_throttle",
+  "move_claim",
+  "move_import",
+  "move_sweep",
+  "move_status",
+  "move_look",
+  "move_load",
+  "move_stuck",
+  "move_count",
+  "move_rest",
+  "move_unlock",
+  "promote_number",
+  "promote_parts",
+  "promote_count",
+  "promote_auto",
+  "promote_request",
+  "demote_request",
+  "home_list",
+  "home_recover",
+  "home_clean",
+];
 
 /** What a mover does to a slot it does behind a fence that has its token, in the same transaction; and nobody but movers
  * puts or removes rows that are not journaled. */
@@ -500,9 +652,15 @@ export function movers({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, domain, body, calls } = routine;
     const problems = [];
-    if (!MOVERS.includes(domain) && WRITES_FOR_MOVERS.some((helper) => calls.has(helper))) problems.push(`${path}: writes as a mover does`);
-    if (isMover(routine) && !NO_TOKEN.includes(base)
-      && !/UNHEX\(in_token\)[\s\S]{0,400}?FROM slot_(?:fence|move) AS|FROM slot_(?:fence|move) AS[\s\S]{0,400}?UNHEX\(in_token\)|CALL _(?:move|promote)_check\(/.test(body)) {
+    if (!MOVERS.includes(domain) && WRITES_FOR_MOVERS.some((helper) => calls.has(helper)))
+      problems.push(`${path}: writes as a mover does`);
+    if (
+      isMover(routine) &&
+      !NO_TOKEN.includes(base) &&
+      !/UNHEX\(in_token\)[\s\S]{0,400}?FROM slot_(?:fence|move) AS|FROM slot_(?:fence|move) AS[\s\S]{0,400}?UNHEX\(in_token\)|CALL _(?:move|promote)_check\(/.test(
+        body,
+      )
+    ) {
       problems.push(`${path}: does not compare the token of the mover`);
     }
     return problems;
@@ -512,8 +670,10 @@ export function movers({ routines }) {
 /** Who writes answers after COMMIT only, from the session's own tables, whatever it calls for that: an error after the
  * first row, or a wait for a table that somebody alters, would deny what is done. */
 export function answersAfterCommit({ routines, byName, tables }) {
-  const read = (code) => [...stripStrings(code).matchAll(/\b(?:FROM|JOIN)\s+\(?\s*(?:doushard\.)?(\w+)/g)]
-    .map(([, table]) => table).filter((table) => tables.has(table));
+  const read = (code) =>
+    [...stripStrings(code).matchAll(/\b(?:FROM|JOIN)\s+\(?\s*(?:doushard\.)?(\w+)/g)]
+      .map(([, table]) => table)
+      .filter((table) => tables.has(table));
   return routines.flatMap((routine) => {
     const { path, isWhole, body } = routine;
     if (!isWhole || !isWriter(routine)) return [];
@@ -523,10 +683,12 @@ export function answersAfterCommit({ routines, byName, tables }) {
     if (commit < 0) return problems;
     if (list.slice(0, commit).some(isAnswer)) problems.push(`${path}: answers before COMMIT`);
     const after = list.slice(commit + 1).join(";\n");
-    for (const table of READS_AFTER_COMMIT.includes(routine.base) ? [] : read(after)) problems.push(`${path}: reads ${table} after COMMIT`);
+    for (const table of READS_AFTER_COMMIT.includes(routine.base) ? [] : read(after))
+      problems.push(`${path}: reads ${table} after COMMIT`);
     const called = [...routine.calls].filter((name) => new RegExp(`\\b${name}\\s*\\(`).test(stripStrings(after)));
     for (const name of new Set(called.flatMap((name) => [name, ...byName.get(name).reaches]))) {
-      for (const table of read(byName.get(name).body)) problems.push(`${path}: reads ${table} after COMMIT, in ${name}`);
+      for (const table of read(byName.get(name).body))
+        problems.push(`${path}: reads ${table} after COMMIT, in ${name}`);
     }
     return problems;
   });
@@ -575,22 +737,33 @@ export function versions({ routines }) {
       if (body.includes(`CALL ${helper}(`)) changes.add(table);
     }
     for (const table of isWhole && !isOne && !(base in NO_OWNERS) ? changes : []) {
-      if (!body.includes(`CALL ${ANSWERS[table]}(`)) problems.push(`${path}: changes ${table} and does not answer with ${ANSWERS[table]}`);
+      if (!body.includes(`CALL ${ANSWERS[table]}(`))
+        problems.push(`${path}: changes ${table} and does not answer with ${ANSWERS[table]}`);
     }
-    for (const statement of isPublic && !isWriter(routine) && !(base in NO_VERSIONS) ? bodyStatements(body).filter(isAnswer) : []) {
+    for (const statement of isPublic && !isWriter(routine) && !(base in NO_VERSIONS)
+      ? bodyStatements(body).filter(isAnswer)
+      : []) {
       const columns = selectColumns(statement);
       for (const [shown, vers] of SHOWN) {
         const column = columns.find((name) => shown.includes(name));
-        if (column && !vers.some((ver) => columns.includes(ver))) problems.push(`${path}: shows ${column} without ${vers.join(" or ")}`);
+        if (column && !vers.some((ver) => columns.includes(ver)))
+          problems.push(`${path}: shows ${column} without ${vers.join(" or ")}`);
       }
     }
     for (const statement of bodyStatements(body)) {
-      for (const [, value] of statement.matchAll(/\b[uivm]\.(?:ver|edge_ver|mail_ver|follower_ver|comment_ver)\s+=\s+([^,]*(?:\([^;]*?\)[^,]*)?)/g)) {
+      for (const [, value] of statement.matchAll(
+        /\b[uivm]\.(?:ver|edge_ver|mail_ver|follower_ver|comment_ver)\s+=\s+([^,]*(?:\([^;]*?\)[^,]*)?)/g,
+      )) {
         if (/^[uivm]\.\w+ \+/.test(value)) problems.push(`${path}: sets a version to ${value.trim()}`);
       }
     }
-    for (const statement of isPublic && !isWriter(routine) && !/^(?:audit|user_(?:audit|export|tables|repair))/.test(base) ? bodyStatements(body).filter(isAnswer) : []) {
-      for (const [, column] of statement.matchAll(/^\s+([uiv]\.\w*ver)(?: AS \w+)?,?$/gm)) problems.push(`${path}: answers ${column} without the epoch`);
+    for (const statement of isPublic &&
+    !isWriter(routine) &&
+    !/^(?:audit|user_(?:audit|export|tables|repair))/.test(base)
+      ? bodyStatements(body).filter(isAnswer)
+      : []) {
+      for (const [, column] of statement.matchAll(/^\s+([uiv]\.\w*ver)(?: AS \w+)?,?$/gm))
+        problems.push(`${path}: answers ${column} without the epoch`);
     }
     return problems;
   });
@@ -608,11 +781,16 @@ export function answers({ routines, byName }) {
         .filter((section) => /^(Answer|Codes|Errors)/.test(section) && header.sections[section] !== real[section])
         .map((section) => `${path}: ${section} is not that of ${wraps}, which it is`);
     }
-    const promised = Object.keys(header.sections).filter((key) => key.startsWith("Answer")).map((key) => {
-      const columns = header.sections[key].replace(/\([^)]*\)/g, "").split(",").map((column) => column.trim());
-      const helper = isOne ? byName.get(columns[0].replace(/^as /, "")) : undefined;
-      return helper ? selectColumns(helper.body) : columns;
-    });
+    const promised = Object.keys(header.sections)
+      .filter((key) => key.startsWith("Answer"))
+      .map((key) => {
+        const columns = header.sections[key]
+          .replace(/\([^)]*\)/g, "")
+          .split(",")
+          .map((column) => column.trim());
+        const helper = isOne ? byName.get(columns[0].replace(/^as /, "")) : undefined;
+        return helper ? selectColumns(helper.body) : columns;
+      });
     const answering = bodyStatements(body).flatMap((statement) => {
       const plain = statement.replace(/^(?:(?:[A-Z_a-z]+: )?LOOP|ELSE|THEN|IF [\s\S]*?THEN)\s+/, "");
       const helper = /^CALL (_op_\w+_answer|_op_refusals)\(/.exec(plain);
@@ -620,12 +798,18 @@ export function answers({ routines, byName }) {
       return isAnswer(statement) ? [selectColumns(statement)] : [];
     });
     if (isWhole && JSON.stringify(promised) !== JSON.stringify(answering)) {
-      problems.push(`${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`);
+      problems.push(
+        `${path}: the header promises ${JSON.stringify(promised)}, the body answers ${JSON.stringify(answering)}`,
+      );
     }
-    if (promised.some((columns) => columns.length > COLUMNS_MAX)) problems.push(`${path}: more columns than an older server reads`);
-    if (promised.some((columns) => new Set(columns).size !== columns.length)) problems.push(`${path}: two columns of one name`);
-    if ("Codes" in header.sections !== ((promised[0] ?? []).includes("code") && !STEP_CODES.includes(base))) problems.push(`${path}: Codes and the column code go together`);
-    if ("Codes" in header.sections && (promised[0] ?? []).slice(0, 5).join() !== COMMON_COLUMNS.join()) problems.push(`${path}: the answer does not begin with ${COMMON_COLUMNS}`);
+    if (promised.some((columns) => columns.length > COLUMNS_MAX))
+      problems.push(`${path}: more columns than an older server reads`);
+    if (promised.some((columns) => new Set(columns).size !== columns.length))
+      problems.push(`${path}: two columns of one name`);
+    if ("Codes" in header.sections !== ((promised[0] ?? []).includes("code") && !STEP_CODES.includes(base)))
+      problems.push(`${path}: Codes and the column code go together`);
+    if ("Codes" in header.sections && (promised[0] ?? []).slice(0, 5).join() !== COMMON_COLUMNS.join())
+      problems.push(`${path}: the answer does not begin with ${COMMON_COLUMNS}`);
     return problems;
   });
 }
@@ -649,15 +833,29 @@ export function outcomes({ routines, byName }, outcomeDef) {
     for (const state of listed) {
       if (!raised.has(state)) problems.push(`${path}: its header lists ${state}, which it does not raise`);
     }
-    const written = new Set([routine.base, ...routine.ways].flatMap((name) => [...codesWritten(byName.get(name).body)]));
+    const written = new Set(
+      [routine.base, ...routine.ways].flatMap((name) => [...codesWritten(byName.get(name).body)]),
+    );
     for (const word of written) {
       if (!words.has(word)) problems.push(`${path}: writes the code ${word}, which outcome.def does not know`);
     }
     if (isPublic) {
-      const codes = new Set((header.sections.Codes ?? "").replace(/\([^)]*\)/g, "").split(/\s+/).filter(Boolean));
-      const possible = new Set(["ok", "moved", "notready", ...written, ...helpers.flatMap((helper) => [...codesWritten(helper.body)])]);
+      const codes = new Set(
+        (header.sections.Codes ?? "")
+          .replace(/\([^)]*\)/g, "")
+          .split(/\s+/)
+          .filter(Boolean),
+      );
+      const possible = new Set([
+        "ok",
+        "moved",
+        "notready",
+        ...written,
+        ...helpers.flatMap((helper) => [...codesWritten(helper.body)]),
+      ]);
       for (const word of codes) {
-        if (!words.has(word)) problems.push(`${path}: its header lists the code ${word}, which outcome.def does not know`);
+        if (!words.has(word))
+          problems.push(`${path}: its header lists the code ${word}, which outcome.def does not know`);
         if (!possible.has(word)) problems.push(`${path}: its header lists the code ${word}, which it does not write`);
       }
       for (const word of written) {
@@ -684,7 +882,8 @@ export function manifest({ files, routines, byName }) {
   }
   for (const { path, calls } of routines) {
     for (const callee of calls) {
-      if (listed.indexOf(byName.get(callee).path) > listed.indexOf(path)) problems.push(`install.sql loads ${path} before ${callee}`);
+      if (listed.indexOf(byName.get(callee).path) > listed.indexOf(path))
+        problems.push(`install.sql loads ${path} before ${callee}`);
     }
   }
   return problems;
@@ -698,8 +897,13 @@ const ALTER_GRANT = /^GRANT ALTER, DROP ON doushard\.(\w+)\s+TO 'doushard_mover'
 export function grants({ files, routines, byName }, procs) {
   const problems = [];
   const given = { app: new Set(), admin: new Set(), monitor: new Set(), mover: new Set(), killer: new Set() };
-  const parted = new Set(files.get("schema/0001_tables.sql").split("CREATE TABLE IF NOT EXISTS ")
-    .filter((text) => text.includes("PARTITION BY LIST")).map((text) => text.split(" ")[0]));
+  const parted = new Set(
+    files
+      .get("schema/0001_tables.sql")
+      .split("CREATE TABLE IF NOT EXISTS ")
+      .filter((text) => text.includes("PARTITION BY LIST"))
+      .map((text) => text.split(" ")[0]),
+  );
   const altered = new Set();
   for (const statement of statements(files.get("grants.sql"))) {
     const alter = ALTER_GRANT.exec(stripComments(statement).trim());
@@ -707,7 +911,9 @@ export function grants({ files, routines, byName }, procs) {
       altered.add(alter[1]);
       continue;
     }
-    const grant = /^GRANT EXECUTE ON PROCEDURE doushard\.(\w+)\s+TO 'doushard_(\w+)'@'(?:%|localhost)'$/.exec(stripComments(statement).trim());
+    const grant = /^GRANT EXECUTE ON PROCEDURE doushard\.(\w+)\s+TO 'doushard_(\w+)'@'(?:%|localhost)'$/.exec(
+      stripComments(statement).trim(),
+    );
     if (!grant || !(grant[2] in given)) {
       problems.push(`grants.sql: not of the one form: ${stripComments(statement).trim()}`);
       continue;
@@ -718,7 +924,8 @@ export function grants({ files, routines, byName }, procs) {
     const routine = byName.get(name);
     if (!routine) problems.push(`grants.sql: ${name} does not exist`);
     else if (!routine.isPublic) problems.push(`grants.sql: ${name} is a helper`);
-    else if (to === "monitor" && !/READS SQL DATA/.test(routine.characteristics)) problems.push(`grants.sql: ${name} writes, the monitor may not`);
+    else if (to === "monitor" && !/READS SQL DATA/.test(routine.characteristics))
+      problems.push(`grants.sql: ${name} writes, the monitor may not`);
     if (to === "killer" && name !== "conn_kill") problems.push(`grants.sql: ${name} to the killer`);
   }
   for (const table of parted) {
@@ -726,7 +933,8 @@ export function grants({ files, routines, byName }, procs) {
   }
   const called = new Set(procs.map(({ routine }) => routine));
   for (const { base, isPublic } of routines) {
-    if (isPublic && !given.admin.has(base) && !given.mover.has(base)) problems.push(`grants.sql: ${base} is not granted to the operator`);
+    if (isPublic && !given.admin.has(base) && !given.mover.has(base))
+      problems.push(`grants.sql: ${base} is not granted to the operator`);
   }
   for (const name of called) {
     if (!given.app.has(name) && !given.monitor.has(name) && !given.mover.has(name) && !OPERATOR_ONLY.includes(name))
@@ -736,7 +944,8 @@ export function grants({ files, routines, byName }, procs) {
     if (given.app.has(name) || given.monitor.has(name)) problems.push(`grants.sql: ${name} is for the operator alone`);
   }
   for (const name of given.app) {
-    if (!called.has(name) && !byName.get(name)?.wraps) problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
+    if (!called.has(name) && !byName.get(name)?.wraps)
+      problems.push(`grants.sql: ${name} is granted to the service and not in procs.def`);
   }
   return problems;
 }
@@ -750,9 +959,11 @@ export function callers({ byName }, procs) {
     const problems = [];
     const names = routine.parameterList.map((parameter) => parameter.name);
     if (names.length !== Number(count)) problems.push(`procs.def: ${name} has ${names.length} parameters`);
-    const shape = names.join() === "in_ops" ? "BATCH" : names[0] === "in_slot" && names[1] === "in_epoch" ? "OWNER" : "SHARD";
+    const shape =
+      names.join() === "in_ops" ? "BATCH" : names[0] === "in_slot" && names[1] === "in_epoch" ? "OWNER" : "SHARD";
     if (shape !== kind) problems.push(`procs.def: ${name} is ${shape}`);
-    if (/MODIFIES SQL DATA/.test(routine.characteristics) && effect !== "WRITES") problems.push(`procs.def: ${name} writes`);
+    if (/MODIFIES SQL DATA/.test(routine.characteristics) && effect !== "WRITES")
+      problems.push(`procs.def: ${name} writes`);
     const real = versionOf(routine.characteristics);
     if (real.version !== Number(version)) problems.push(`procs.def: ${name} has version ${real.version}`);
     return problems;
@@ -763,9 +974,16 @@ export function callers({ byName }, procs) {
 function breaksOld(statement) {
   const code = stripStrings(statement);
   if (/^(DROP|RENAME) TABLE\b/.test(code)) return true;
-  return /^ALTER TABLE\b/.test(code) && splitList(code).some((clause) =>
-    /\b(DROP (?!INDEX|KEY|TEMPORARY)|RENAME|MODIFY|CHANGE)\b|\bADD (CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN)\b/.test(clause)
-    || (/\bADD (COLUMN )?\w+/.test(clause) && /\bNOT NULL\b/.test(clause) && !/\bDEFAULT\b/.test(clause)));
+  return (
+    /^ALTER TABLE\b/.test(code) &&
+    splitList(code).some(
+      (clause) =>
+        /\b(DROP (?!INDEX|KEY|TEMPORARY)|RENAME|MODIFY|CHANGE)\b|\bADD (CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN)\b/.test(
+          clause,
+        ) ||
+        (/\bADD (COLUMN )?\w+/.test(clause) && /\bNOT NULL\b/.test(clause) && !/\bDEFAULT\b/.test(clause)),
+    )
+  );
 }
 
 /** Table files: numbered without gaps, each needs the one before and records itself last;
@@ -778,23 +996,46 @@ export function schema({ files, tables }) {
     const number = Number(digits);
     if (number !== i + 1) problems.push(`${path}: is not number ${i + 1}`);
     const list = statements(files.get(path)).map((statement) => stripComments(statement).trim());
-    const serves = Number(new RegExp(`^INSERT INTO schema_version[\\s\\S]*SELECT ${number},\\s+'${slug}',\\s+(\\d+),`).exec(list.at(-1))?.[1] ?? 0);
-    if (serves < 1 || serves > number) problems.push(`${path}: does not record itself last, with the oldest version that it serves`);
-    if (number > 1 && !list.slice(0, 5).some((statement) => /^INSERT INTO predecessor/.test(statement) && statement.endsWith(`sv.version = ${number - 1}`))) problems.push(`${path}: does not ask for the version before it`);
+    const serves = Number(
+      new RegExp(`^INSERT INTO schema_version[\\s\\S]*SELECT ${number},\\s+'${slug}',\\s+(\\d+),`).exec(
+        list.at(-1),
+      )?.[1] ?? 0,
+    );
+    if (serves < 1 || serves > number)
+      problems.push(`${path}: does not record itself last, with the oldest version that it serves`);
+    if (
+      number > 1 &&
+      !list
+        .slice(0, 5)
+        .some(
+          (statement) => /^INSERT INTO predecessor/.test(statement) && statement.endsWith(`sv.version = ${number - 1}`),
+        )
+    )
+      problems.push(`${path}: does not ask for the version before it`);
     for (const statement of list) {
-      if (/^CREATE TABLE (?!IF NOT EXISTS)/.test(statement)) problems.push(`${path}: CREATE TABLE without IF NOT EXISTS`);
-      if (/\b(PROCEDURE|FUNCTION|TRIGGER|EVENT|VIEW)\b/.test(stripStrings(statement))) problems.push(`${path}: makes more than tables`);
-      if (serves < number && breaksOld(statement)) problems.push(`${path}: version ${serves}, which it serves, does not survive ${statement.slice(0, 60)}`);
+      if (/^CREATE TABLE (?!IF NOT EXISTS)/.test(statement))
+        problems.push(`${path}: CREATE TABLE without IF NOT EXISTS`);
+      if (/\b(PROCEDURE|FUNCTION|TRIGGER|EVENT|VIEW)\b/.test(stripStrings(statement)))
+        problems.push(`${path}: makes more than tables`);
+      if (serves < number && breaksOld(statement))
+        problems.push(`${path}: version ${serves}, which it serves, does not survive ${statement.slice(0, 60)}`);
     }
   });
   for (const [name, { path, body, slotted }] of tables) {
-    for (const [, column, rest] of body.matchAll(/^ {4}([a-z]\w*) +((?:[A-Z]|ENUM)[\s\S]*?)(?=,\n {4}\w|(?![\s\S]))/gm)) {
+    for (const [, column, rest] of body.matchAll(
+      /^ {4}([a-z]\w*) +((?:[A-Z]|ENUM)[\s\S]*?)(?=,\n {4}\w|(?![\s\S]))/gm,
+    )) {
       if (!/COMMENT '[^']+'/.test(rest)) problems.push(`${path}: ${name}.${column} has no comment`);
     }
     if (slotted && !/CHECK \(slot < 1024\)/.test(body)) {
       const text = files.get(path);
       const create = text.slice(text.indexOf(`CREATE TABLE IF NOT EXISTS ${name} (`));
-      if (!/^[^;]*?PARTITION BY LIST \(slot DIV 1024 \* slot\) \(\s*PARTITION shared VALUES IN \(0\)/.test(create.replace(/'[^']*'/g, "''"))) problems.push(`${path}: ${name} is not partitioned by slot`);
+      if (
+        !/^[^;]*?PARTITION BY LIST \(slot DIV 1024 \* slot\) \(\s*PARTITION shared VALUES IN \(0\)/.test(
+          create.replace(/'[^']*'/g, "''"),
+        )
+      )
+        problems.push(`${path}: ${name} is not partitioned by slot`);
     }
   }
   return problems;
@@ -806,7 +1047,8 @@ export function layout({ files }) {
   for (const [path, text] of files) {
     text.split("\n").forEach((line, i) => {
       if (/\t|\s$/.test(line)) problems.push(`${path}:${i + 1}: tab or trailing blank`);
-      if (line.length > 100 && !/^SET SESSION sql_mode/.test(line)) problems.push(`${path}:${i + 1}: ${line.length} columns`);
+      if (line.length > 100 && !/^SET SESSION sql_mode/.test(line))
+        problems.push(`${path}:${i + 1}: ${line.length} columns`);
     });
     if (!text.endsWith("\n") || text.endsWith("\n\n")) problems.push(`${path}: does not end with one line break`);
   }

@@ -16,8 +16,9 @@ export function read(path) {
 
 /** C source without comments; line breaks and texts in quotes stay. */
 export function withoutComments(text) {
-  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/.*/g,
-    (token) => (token[0] === '"' ? token : token.replace(/[^\n]/g, " ")));
+  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\*[^]*?\*\/|\/\/.*/g, (token) =>
+    token[0] === '"' ? token : token.replace(/[^\n]/g, " "),
+  );
 }
 
 /** The arguments of every call of MACRO in the text of a .def file. */
@@ -49,13 +50,20 @@ export function rows(text, macro) {
 /** "a" "b" is ab; anything else is itself. */
 function unquote(arg) {
   if (!arg.startsWith('"')) return arg;
-  return [...arg.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-    .map((match) => match[1].replace(/\\(.)/g, "$1")).join("");
+  return [...arg.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1].replace(/\\(.)/g, "$1")).join("");
 }
 
 export function options(text = read("server/config/config.def")) {
-  return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => (
-    { kind, name, def, min, max, unit, reload: reload === "CONFIG_RELOAD", doc }));
+  return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => ({
+    kind,
+    name,
+    def,
+    min,
+    max,
+    unit,
+    reload: reload === "CONFIG_RELOAD",
+    doc,
+  }));
 }
 
 /* Kinds of numbers that are written with their unit. */
@@ -65,8 +73,7 @@ const UNITS = ["SIZE", "TIME_MS", "TIME_S"];
 export const defaultOf = ({ kind, def }) => (kind === "INT" ? def : `"${def}"`);
 
 export function metrics(text = read("server/base/metrics.def")) {
-  return rows(text, "METRIC").map(([how, type, id, name, labels, help]) => (
-    { how, type, id, name, labels, help }));
+  return rows(text, "METRIC").map(([how, type, id, name, labels, help]) => ({ how, type, id, name, labels, help }));
 }
 
 export function outcomes(text = read("shard/outcome.def")) {
@@ -75,8 +82,12 @@ export function outcomes(text = read("shard/outcome.def")) {
 
 export function errors(text = read("server/request/errors.def")) {
   return {
-    errors: rows(text, "ERR").map(([name, code, http, message]) => (
-      { name, code: Number(code), http: Number(http), message })),
+    errors: rows(text, "ERR").map(([name, code, http, message]) => ({
+      name,
+      code: Number(code),
+      http: Number(http),
+      message,
+    })),
     outcomes: rows(text, "ERR_OUTCOME").map(([outcome, error]) => ({ outcome, error })),
   };
 }
@@ -86,15 +97,16 @@ export function routes(text = read("server/api/routes.c")) {
   const source = withoutComments(text);
   const start = source.indexOf("static const struct route routes[]");
   const table = source.slice(start, source.indexOf("\n};", start));
-  return [...table.matchAll(/\{\s*\.method = "(\w+)",\s*\.path = "([^"]+)",([^]*?)\}/g)]
-    .map(([, method, path, rest]) => ({
+  return [...table.matchAll(/\{\s*\.method = "(\w+)",\s*\.path = "([^"]+)",([^]*?)\}/g)].map(
+    ([, method, path, rest]) => ({
       method,
       path,
       handler: /\.handler = (\w+)/.exec(rest)?.[1],
       doc: /\.doc = "([^"]*)"/.exec(rest)?.[1],
       admin: rest.includes("ROUTE_ADMIN"),
       prefix: rest.includes("ROUTE_PREFIX"),
-    }));
+    }),
+  );
 }
 
 const cell = (text) => text.replaceAll("|", "\\|");
@@ -102,9 +114,14 @@ const cell = (text) => text.replaceAll("|", "\\|");
 export function optionsTable(list = options()) {
   const lines = ["| option | default | range | | what it does |", "|---|---|---|---|---|"];
   for (const o of list) {
-    const range = o.kind === "ENUM" ? o.unit.split("|").join(", ")
-      : o.kind === "INT" ? `${o.min} to ${o.max} ${o.unit}`
-      : UNITS.includes(o.kind) ? `${o.unit}, ${o.min} to ${o.max}` : o.unit;
+    const range =
+      o.kind === "ENUM"
+        ? o.unit.split("|").join(", ")
+        : o.kind === "INT"
+          ? `${o.min} to ${o.max} ${o.unit}`
+          : UNITS.includes(o.kind)
+            ? `${o.unit}, ${o.min} to ${o.max}`
+            : o.unit;
     lines.push(`| \`${o.name}\` | \`${defaultOf(o)}\` | ${cell(range)} | ${o.reload ? "R" : ""} | ${cell(o.doc)} |`);
   }
   return lines.join("\n");
@@ -123,7 +140,8 @@ const asWritten = (path) => path.replace(/(\.[a-z]+)\/$/, "$1");
 
 export function routesTable(list = routes()) {
   const lines = ["| route | what it does |", "|---|---|"];
-  for (const r of list) lines.push(`| \`${r.method} ${asWritten(r.path)}\` | ${cell(r.doc)}${r.admin ? " (operator's listener)" : ""} |`);
+  for (const r of list)
+    lines.push(`| \`${r.method} ${asWritten(r.path)}\` | ${cell(r.doc)}${r.admin ? " (operator's listener)" : ""} |`);
   return lines.join("\n");
 }
 
@@ -142,8 +160,13 @@ export function section(text, name) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const { file, name, table } of TABLES) {
     if (process.argv[2] === "--write") {
-      writeFileSync(join(ROOT, file), read(file).replace(new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- /${name} -->)`),
-        (_, open, close) => `${open}${table()}\n${close}`));
+      writeFileSync(
+        join(ROOT, file),
+        read(file).replace(
+          new RegExp(`(<!-- ${name} -->\\n)[^]*?(<!-- /${name} -->)`),
+          (_, open, close) => `${open}${table()}\n${close}`,
+        ),
+      );
     } else {
       console.log(`${table()}\n`);
     }

@@ -6,7 +6,15 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  TABLES, defaultOf, errors, metrics, options, outcomes, read, routes, section,
+  TABLES,
+  defaultOf,
+  errors,
+  metrics,
+  options,
+  outcomes,
+  read,
+  routes,
+  section,
   withoutComments,
 } from "./tables.js";
 import { files, holds, isC, sources } from "./tree.js";
@@ -24,7 +32,8 @@ function optionProblems(list, sample) {
   for (const option of list) {
     const { name } = option;
     if (!seen.has(name)) problems.push(`${name} is not in the sample`);
-    else if (seen.get(name) !== defaultOf(option)) problems.push(`${name} is ${seen.get(name)} in the sample, not ${defaultOf(option)}`);
+    else if (seen.get(name) !== defaultOf(option))
+      problems.push(`${name} is ${seen.get(name)} in the sample, not ${defaultOf(option)}`);
     seen.delete(name);
   }
   for (const name of seen.keys()) problems.push(`${name} in the sample is no option`);
@@ -32,12 +41,17 @@ function optionProblems(list, sample) {
 }
 
 test("every option is in config/doushard.conf, at its default", () => {
-  holds(optionProblems(options(), read("config/doushard.conf")),
-    optionProblems(options(`
+  holds(
+    optionProblems(options(), read("config/doushard.conf")),
+    optionProblems(
+      options(`
 OPTION(INT,    a, "1", "0", "9", "n", CONFIG_FIXED, "x, y (z)")
 OPTION(SIZE,   b, "1", "0", "9", "n", CONFIG_FIXED, "x")
 OPTION(STRING, c, "",  "0", "9", "n", CONFIG_FIXED, "x")`),
-    "a = 1;\n#b = 1;\n#d = \"\";\n#a = 1;\n"), 4);
+      'a = 1;\n#b = 1;\n#d = "";\n#a = 1;\n',
+    ),
+    4,
+  );
 });
 
 /** TEXT, of FILE, has this table between the marks NAME. */
@@ -48,9 +62,14 @@ function tableProblems(text, { file, name, table }) {
 }
 
 test("the documents have the tables of routes, options and metrics", () => {
-  holds(TABLES.flatMap((about) => tableProblems(read(about.file), about)),
-    TABLES.flatMap((about) => [...tableProblems(`<!-- ${about.name} -->\n| old |\n<!-- /${about.name} -->`, about), ...tableProblems("", about)]),
-    2 * TABLES.length);
+  holds(
+    TABLES.flatMap((about) => tableProblems(read(about.file), about)),
+    TABLES.flatMap((about) => [
+      ...tableProblems(`<!-- ${about.name} -->\n| old |\n<!-- /${about.name} -->`, about),
+      ...tableProblems("", about),
+    ]),
+    2 * TABLES.length,
+  );
 });
 
 /** Outcomes, errors and SQLSTATEs refer to each other without gaps. */
@@ -77,9 +96,14 @@ function errorProblems(outcomeList, errorList, procedures) {
 }
 
 test("every outcome and SQLSTATE has its answer in errors.def, and back", () => {
-  const sql = files.filter(({ path }) => path.endsWith(".sql")).map(({ text }) => text).join("\n");
-  const samples = [outcomes(`OUTCOME(A, "a", "45111", "x")\nOUTCOME(B, "b", "", "y")`),
-    errors(`ERR(OK, 0, 200, "ok")\nERR(NO, 0, 200, "")\nERR_OUTCOME(A, OK)\nERR_OUTCOME(C, BAD)`)];
+  const sql = files
+    .filter(({ path }) => path.endsWith(".sql"))
+    .map(({ text }) => text)
+    .join("\n");
+  const samples = [
+    outcomes(`OUTCOME(A, "a", "45111", "x")\nOUTCOME(B, "b", "", "y")`),
+    errors(`ERR(OK, 0, 200, "ok")\nERR(NO, 0, 200, "")\nERR_OUTCOME(A, OK)\nERR_OUTCOME(C, BAD)`),
+  ];
   holds(errorProblems(outcomes(), errors(), sql), errorProblems(...samples, "SIGNAL SQLSTATE '45999'"), 7);
 });
 
@@ -104,11 +128,16 @@ function routeProblems(list, yaml) {
 
 test("every route is in openapi.yaml, and back", () => {
   assert.ok(routes().length >= 15);
-  holds(routeProblems(routes(), read("server/api/openapi.yaml")),
-    routeProblems(routes(`static const struct route routes[] = {
+  holds(
+    routeProblems(routes(), read("server/api/openapi.yaml")),
+    routeProblems(
+      routes(`static const struct route routes[] = {
     {.method = "GET",\n     .path = "/a/",\n     .handler = h_a},
     {.method = "GET",\n     .path = "/b/",\n     .handler = h_b},\n};`),
-    "paths:\n  /a:\n    post:\n  /b/{name}:\n    get:\ncomponents:\n  /c:\n    get:\n"), 2);
+      "paths:\n  /a:\n    post:\n  /b/{name}:\n    get:\ncomponents:\n  /c:\n    get:\n",
+    ),
+    2,
+  );
 });
 
 /** Metrics are named as Prometheus wants, and every one is changed somewhere. */
@@ -128,12 +157,20 @@ function metricProblems(list, code) {
 }
 
 test("every metric has a good name and is changed by some code", () => {
-  const code = sources.filter(({ path }) => path.startsWith("server/") && path !== "server/base/metrics.c")
-    .map(({ text }) => withoutComments(text)).join("\n");
-  holds(metricProblems(metrics(), code),
-    metricProblems(metrics(`METRIC(COUNT, counter, A, "doushard_a", "", "x")
+  const code = sources
+    .filter(({ path }) => path.startsWith("server/") && path !== "server/base/metrics.c")
+    .map(({ text }) => withoutComments(text))
+    .join("\n");
+  holds(
+    metricProblems(metrics(), code),
+    metricProblems(
+      metrics(`METRIC(COUNT, counter, A, "doushard_a", "", "x")
 METRIC(LEVEL, gauge, B, "doushard_b", "", "x")
-METRIC(SHARD, gauge, C, "up", "", "x")`), "METRIC_A METRIC_BB"), 3);
+METRIC(SHARD, gauge, C, "up", "", "x")`),
+      "METRIC_A METRIC_BB",
+    ),
+    3,
+  );
 });
 
 /* ---- Files ---- */
@@ -148,16 +185,27 @@ function bannedProblems({ path, text }) {
 }
 
 test("no banned function is called", () => {
-  holds(sources.flatMap(bannedProblems), bannedProblems({ path: "x.c",
-    text: 'sprintf(a, "b"); /* gets(x) */ strtok_r(x); y = atoi (z); s = "system(1)"; // rand()\npopen(x);' }), 3);
+  holds(
+    sources.flatMap(bannedProblems),
+    bannedProblems({
+      path: "x.c",
+      text: 'sprintf(a, "b"); /* gets(x) */ strtok_r(x); y = atoi (z); s = "system(1)"; // rand()\npopen(x);',
+    }),
+    3,
+  );
 });
 
 /** The licence, and a sentence that says what the file is for, at the top. */
 function headProblems({ path, text }) {
   const problems = [];
   const lines = text.split("\n", 60);
-  const isSentence = (line) => /^\s*(\/?\*|\/\/|#|--|;|\.\\")/.test(line) && !/SPDX-|shellcheck|^#!/.test(line) &&
-    line.replace(/[^\p{L}\s]/gu, " ").trim().split(/\s+/).length >= 3;
+  const isSentence = (line) =>
+    /^\s*(\/?\*|\/\/|#|--|;|\.\\")/.test(line) &&
+    !/SPDX-|shellcheck|^#!/.test(line) &&
+    line
+      .replace(/[^\p{L}\s]/gu, " ")
+      .trim()
+      .split(/\s+/).length >= 3;
   for (const tag of ["SPDX-License-Identifier: MIT", "SPDX-FileCopyrightText: Doushard contributors"]) {
     if (!lines.some((line) => line.includes(tag))) problems.push(`${path} has no ${tag}`);
   }
@@ -167,35 +215,53 @@ function headProblems({ path, text }) {
 
 test("every file begins with its licence and its purpose", () => {
   assert.ok(files.length > 100);
-  holds(files.flatMap(headProblems), [
-    ...headProblems({ path: "a.c", text: "/* SPDX-License-Identifier: MIT */\n/* x */\nint a;\n" }),
-    ...headProblems({ path: "b", text: "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# SPDX-FileCopyrightText: Doushard contributors\n# Do this well.\n" }),
-  ], 2);
+  holds(
+    files.flatMap(headProblems),
+    [
+      ...headProblems({ path: "a.c", text: "/* SPDX-License-Identifier: MIT */\n/* x */\nint a;\n" }),
+      ...headProblems({
+        path: "b",
+        text: "#!/bin/sh\n# SPDX-License-Identifier: MIT\n# SPDX-FileCopyrightText: Doushard contributors\n# Do this well.\n",
+      }),
+    ],
+    2,
+  );
 });
 
 function sizeProblems({ path, text }) {
   const problems = [];
   if (isC(path) && text.split("\n").length > 901) problems.push(`${path} has more than 900 lines`);
-  if (/[ \t]$/m.test(text) || (text !== "" && !text.endsWith("\n"))) problems.push(`${path} has blanks at a line's end, or no last line feed`);
+  if (/[ \t]$/m.test(text) || (text !== "" && !text.endsWith("\n")))
+    problems.push(`${path} has blanks at a line's end, or no last line feed`);
   if (/\b(TO[D]O|FIX[M]E|X[X]X)\b/.test(text.replace(/X{4,}/g, ""))) problems.push(`${path} has unfinished business`);
   return problems;
 }
 
 test("files are of readable size, finished, and end well", () => {
-  holds(files.flatMap(sizeProblems), [
-    ...sizeProblems({ path: "a.c", text: "x;\n".repeat(901) }),
-    ...sizeProblems({ path: "a.c", text: "x; \n" }),
-    ...sizeProblems({ path: "a.c", text: "x;" }),
-    ...sizeProblems({ path: "a.c", text: `/* TO${"DO"}: this */\n` }),
-  ], 4);
+  holds(
+    files.flatMap(sizeProblems),
+    [
+      ...sizeProblems({ path: "a.c", text: "x;\n".repeat(901) }),
+      ...sizeProblems({ path: "a.c", text: "x; \n" }),
+      ...sizeProblems({ path: "a.c", text: "x;" }),
+      ...sizeProblems({ path: "a.c", text: `/* TO${"DO"}: this */\n` }),
+    ],
+    4,
+  );
 });
 
 test("every header has an include guard named after it", () => {
   const guardProblems = ({ path, text }) => {
-    const guard = `DOUSHARD_${path.replace(/^(server|shard)\//, "").replace(/^tests\/(unit|lib|integration)\//, "tests/")
-      .replace(/[/.]/g, "_").toUpperCase()}`;
+    const guard = `DOUSHARD_${path
+      .replace(/^(server|shard)\//, "")
+      .replace(/^tests\/(unit|lib|integration)\//, "tests/")
+      .replace(/[/.]/g, "_")
+      .toUpperCase()}`;
     return text.includes(`#ifndef ${guard}\n#define ${guard}\n`) ? [] : [`${path} has no guard ${guard}`];
   };
-  holds(sources.filter(({ path }) => path.endsWith(".h")).flatMap(guardProblems),
-    guardProblems({ path: "server/x.h", text: "#ifndef X_H\n#define X_H\n" }), 1);
+  holds(
+    sources.filter(({ path }) => path.endsWith(".h")).flatMap(guardProblems),
+    guardProblems({ path: "server/x.h", text: "#ifndef X_H\n#define X_H\n" }),
+    1,
+  );
 });

@@ -22,7 +22,9 @@ function walk(dir) {
 const isText = (path) => !/\.(md|png|jpg|ico|mp4|json|out|expected)$|\/\.[^/]+$/.test(path);
 export const isC = (path) => /\.[ch]$/.test(path);
 
-export const files = TOPS.flatMap(walk).filter(isText).map((path) => ({ path, text: read(path) }));
+export const files = TOPS.flatMap(walk)
+  .filter(isText)
+  .map((path) => ({ path, text: read(path) }));
 export const sources = files.filter(({ path }) => isC(path));
 
 /** No problem in the tree, and exactly COUNT in the bad sample. */

@@ -24,9 +24,17 @@ test("twins are what is made of the first of them", () => {
 });
 
 test("a change of one alone is found, and made in the other", () => {
-  for (const [one, twin] of [["favorite/_favorite_action_batch", "relation/_relation_action_batch"], ["favorite/favorite_list", "relation/relation_follow_list"]]) {
+  for (const [one, twin] of [
+    ["favorite/_favorite_action_batch", "relation/_relation_action_batch"],
+    ["favorite/favorite_list", "relation/relation_follow_list"],
+  ]) {
     const file = path.join(dir, "procedures", `${one}.sql`);
-    writeFileSync(file, readFileSync(file, "utf8").replace("    COMMIT;", "    DO 0;\n    COMMIT;").replace("LEFT JOIN user", "LEFT  JOIN user"));
+    writeFileSync(
+      file,
+      readFileSync(file, "utf8")
+        .replace("    COMMIT;", "    DO 0;\n    COMMIT;")
+        .replace("LEFT JOIN user", "LEFT  JOIN user"),
+    );
     const { status, text } = twins(dir, "--check");
     assert.equal(status, 1);
     assert.match(text, new RegExp(`${twin}\\.sql is not what scripts/twins makes of procedures/${one}\\.sql`));
@@ -38,8 +46,11 @@ test("a change of one alone is found, and made in the other", () => {
 test("every table that begins with a slot moves with it, or says of placement and load where it is", () => {
   const schema = readFileSync(path.join(root, "procedures/schema/0001_tables.sql"), "utf8");
   const slotted = [...schema.matchAll(/CREATE TABLE IF NOT EXISTS (\w+) \(([\s\S]*?)\n\)/g)]
-    .filter(([, , body]) => /PRIMARY KEY \(slot\b/.test(body)).map(([, name]) => name);
-  const moving = [...readFileSync(path.join(root, "shard/move_tables.def"), "utf8").matchAll(/^MOVE_TABLE\((\w+)/gm)].map(([, name]) => name);
+    .filter(([, , body]) => /PRIMARY KEY \(slot\b/.test(body))
+    .map(([, name]) => name);
+  const moving = [
+    ...readFileSync(path.join(root, "shard/move_tables.def"), "utf8").matchAll(/^MOVE_TABLE\((\w+)/gm),
+  ].map(([, name]) => name);
   const staying = ["slot_fence", "slot_known", "slot_import", "slot_lost", "slot_load", "owner_load"];
   const atTheFlip = ["slot_seq"];
   assert.deepEqual([...moving, ...staying, ...atTheFlip].sort(), slotted.sort());
@@ -52,7 +63,13 @@ test("what moves rows is what is made of the tables; a new column is found", () 
   };
   assert.deepEqual(tables(root, "--check"), { status: 0, text: "" });
   const file = path.join(dir, "procedures/schema/0001_tables.sql");
-  writeFileSync(file, readFileSync(file, "utf8").replace("    title          VARCHAR(128)", "    mood           INT NOT NULL,\n    title          VARCHAR(128)"));
+  writeFileSync(
+    file,
+    readFileSync(file, "utf8").replace(
+      "    title          VARCHAR(128)",
+      "    mood           INT NOT NULL,\n    title          VARCHAR(128)",
+    ),
+  );
   const { status, text } = tables(dir, "--check");
   assert.equal(status, 1);
   assert.match(text, /_move_pick\.sql is not what scripts\/move-tables makes of the tables/);

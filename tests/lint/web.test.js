@@ -18,8 +18,10 @@ test("the built client page is not older than its sources", () => {
 });
 
 /* Whether a file is served: its path is that below dist/, a page is found under that of its directory. */
-const isServed = (url) => existsSync(join(DIST, url.endsWith("/") ? `${url}index.html` : url)) ||
-  existsSync(join(WEB, "../api/site", url)) || /^\/douyin\//.test(url);
+const isServed = (url) =>
+  existsSync(join(DIST, url.endsWith("/") ? `${url}index.html` : url)) ||
+  existsSync(join(WEB, "../api/site", url)) ||
+  /^\/douyin\//.test(url);
 
 /** What a page has that its policy refuses, or that is not there; STYLES: inline ones are allowed. */
 function pageProblems(html, { styles = false } = {}) {
@@ -37,7 +39,14 @@ test("the pages refer to what is served, and their policy lets them", () => {
   const pages = readdirSync(DIST, { recursive: true }).filter((name) => name.endsWith(".html"));
   assert.ok(pages.includes("index.html"));
   for (const page of pages)
-    assert.deepEqual(pageProblems(readFileSync(join(DIST, page), "utf8"), { styles: page.startsWith("docs/") }), [], page);
-  assert.equal(pageProblems(`<script>x</script><p onclick="x" style="x"><script src="https://x/y.js"></script>
-    <link href="//x"><link href="/web/none.css"><link href='x.css'><a href="/robots.txt">`).length, 7);
+    assert.deepEqual(
+      pageProblems(readFileSync(join(DIST, page), "utf8"), { styles: page.startsWith("docs/") }),
+      [],
+      page,
+    );
+  assert.equal(
+    pageProblems(`<script>x</script><p onclick="x" style="x"><script src="https://x/y.js"></script>
+    <link href="//x"><link href="/web/none.css"><link href='x.css'><a href="/robots.txt">`).length,
+    7,
+  );
 });

@@ -18,7 +18,8 @@ const dir = mkdtempSync(path.join(tmpdir(), "doushard-model-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
 copyFileSync(MODEL, path.join(dir, "move.pml"));
 
-const run = (program, args) => execFileSync(program, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
+const run = (program, args) =>
+  execFileSync(program, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
 
 /** A checker for the model with these -D. COLLAPSE stores states packed, none of them left out. */
 function make(defines, ...flags) {
@@ -35,7 +36,8 @@ function check(...args) {
     errors: number(/errors: (\d+)/),
     states: number(/^ *([\d.e+]+) states, stored/m),
     depth: number(/depth reached (\d+)/),
-    violated: /assertion violated (\w+)/.exec(text)?.[1] ?? /pan:1: (acceptance cycle|invalid end state)/.exec(text)?.[1],
+    violated:
+      /assertion violated (\w+)/.exec(text)?.[1] ?? /pan:1: (acceptance cycle|invalid end state)/.exec(text)?.[1],
   };
 }
 
@@ -44,7 +46,10 @@ function complete({ text, errors, states }) {
   assert.equal(errors, 0, text);
   assert.match(text, /^Full statespace search for:$/m);
   assert.match(text, /assertion violations\t\+/);
-  assert.doesNotMatch(text, /not completed|too small|truncated|out of memory|memory bound|Bit statespace|Hash-?Compact|aborted/i);
+  assert.doesNotMatch(
+    text,
+    /not completed|too small|truncated|out of memory|memory bound|Bit statespace|Hash-?Compact|aborted/i,
+  );
   assert.ok(states > 10_000, `${states} states`);
 }
 
@@ -96,7 +101,12 @@ const MISTAKES = [
   ["the journal for the way back begins after the takeover", "JOURNAL_LATE", "NoAckedWriteLost", "-DROLLBACK"],
   ["a move is undone although the giver has moved", "UNDO_MOVED", "OwnedOrHalfFlipped"],
   ["tokens are changed on both sides, each only for the giver's old one", "ADOPT", "RefusedIsOvertaken"],
-  ["old rows are removed whatever the fence says", "PURGE_UNFENCED", "NoAckedWriteLost", "-DMOVES=2 -DMOVERS=3 -DCUTS=0 -DWRITERS=0"],
+  [
+    "old rows are removed whatever the fence says",
+    "PURGE_UNFENCED",
+    "NoAckedWriteLost",
+    "-DMOVES=2 -DMOVERS=3 -DCUTS=0 -DWRITERS=0",
+  ],
 ];
 const MISTAKES_MORE = [
   ["an old mover begins to journal", "MIGRATE_UNFENCED", "RefusedIsOvertaken"],

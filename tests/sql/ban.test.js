@@ -6,8 +6,23 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, call, codes, deleteOp, journals, key, nameIn, newUser, newVideo,
-  obeysForwarding, one, ownerOp, publishOp, race, refused, shard,
+  FAR,
+  account,
+  call,
+  codes,
+  deleteOp,
+  journals,
+  key,
+  nameIn,
+  newUser,
+  newVideo,
+  obeysForwarding,
+  one,
+  ownerOp,
+  publishOp,
+  race,
+  refused,
+  shard,
 } from "./lib.js";
 
 let server;
@@ -27,23 +42,41 @@ const open = async (user, session = key()) =>
   (await one(app, "session_open", ownerOp(user, { session, expires_at: FAR, max: 10 }))).code;
 const checked = async (user, session) =>
   (await one(app, "session_get", ownerOp(user, { session, idle_ms: 1000000 }))).code;
-const stored = (user) => root.rows(`SELECT u.follow_count, u.work_count, u.favorite_count, i.follower_count, i.total_favorited
-  FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE u.slot = ${user.slot} AND u.user_id = ${user.id}`).then(([all]) => all);
+const stored = (user) =>
+  root
+    .rows(
+      `SELECT u.follow_count, u.work_count, u.favorite_count, i.follower_count, i.total_favorited
+  FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE u.slot = ${user.slot} AND u.user_id = ${user.id}`,
+    )
+    .then(([all]) => all);
 
 /** The first half of a like or follow, and the second. */
 const edge = async (kind, user, target, state = 1) => {
   const first = await one(app, `${kind}_action`, ownerOp(user, { target: Number(target.id), state }));
   assert.equal(first.code, "ok");
-  return one(app, `${kind}_deliver`, ownerOp(target, { actor: Number(user.id), state, ver: Number(first.ver), at: Number(first.at) }));
+  return one(
+    app,
+    `${kind}_deliver`,
+    ownerOp(target, { actor: Number(user.id), state, ver: Number(first.ver), at: Number(first.at) }),
+  );
 };
-const message = (user, peer, text) => one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text }));
-const deliver = (peer, user, { seq, message_id: id, text }) => one(app, "message_deliver",
-  ownerOp(peer, { peer: Number(user.id), seq: Number(seq), message_id: Number(id), state: 1, text, op: key() }));
-const comment = (video, user) => one(app, "comment_action", ownerOp(video, { user: Number(user.id), op: key(), text: "c" }));
+const message = (user, peer, text) =>
+  one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text }));
+const deliver = (peer, user, { seq, message_id: id, text }) =>
+  one(
+    app,
+    "message_deliver",
+    ownerOp(peer, { peer: Number(user.id), seq: Number(seq), message_id: Number(id), state: 1, text, op: key() }),
+  );
+const comment = (video, user) =>
+  one(app, "comment_action", ownerOp(video, { user: Number(user.id), op: key(), text: "c" }));
 
 /** Every counter of a user is what its rows say. */
 const clean = async (user) =>
-  assert.deepEqual((await call(admin, "user_audit", Number(user.id)))[0].filter((each) => each.good === "0"), []);
+  assert.deepEqual(
+    (await call(admin, "user_audit", Number(user.id)))[0].filter((each) => each.good === "0"),
+    [],
+  );
 
 /** A user with a video that a fan likes, who follows him and wrote to him. */
 async function scene(slot) {
@@ -53,7 +86,7 @@ async function scene(slot) {
   assert.equal((await edge("relation", fan, user)).code, "ok");
   assert.equal((await edge("relation", user, fan)).code, "ok");
   assert.equal((await edge("favorite", user, other)).code, "ok");
-  assert.equal((await deliver(user, fan, { ...await message(fan, user, "m"), text: "m" })).code, "ok");
+  assert.equal((await deliver(user, fan, { ...(await message(fan, user, "m")), text: "m" })).code, "ok");
   return { user, fan, video, other };
 }
 
@@ -74,44 +107,74 @@ describe("user_ban", () => {
     assert.equal((await one(app, "user_register", user.op)).code, "taken");
     assert.equal(await open(fan), "ok");
 
-    const before_ = [await stored(user), await root.rows("CHECKSUM TABLE follow, favorite, message, outbox, video, session")];
+    const before_ = [
+      await stored(user),
+      await root.rows("CHECKSUM TABLE follow, favorite, message, outbox, video, session"),
+    ];
     const refusedOps = [
       ["favorite_action", ownerOp(user, { target: Number(other.id), state: 0 })],
       ["relation_action", ownerOp(user, { target: Number(fan.id), state: 0 })],
       ["message_action", ownerOp(user, { peer: Number(fan.id), op: key(), text: "x" })],
-      ["publish_action", publishOp(user)], ["publish_delete", deleteOp(video, user.id)],
+      ["publish_action", publishOp(user)],
+      ["publish_delete", deleteOp(video, user.id)],
       ["user_profile", ownerOp(user, { signature: "x" })],
       ["user_password", ownerOp(user, { old_hash: "hash 1", new_hash: "hash 2", session: key(), expires_at: FAR })],
     ];
     for (const [routine, op] of refusedOps) {
       assert.deepEqual(await codes(app, routine, op), ["notfound"], routine);
     }
-    assert.deepEqual([await stored(user), await root.rows("CHECKSUM TABLE follow, favorite, message, outbox, video, session")], before_);
+    assert.deepEqual(
+      [await stored(user), await root.rows("CHECKSUM TABLE follow, favorite, message, outbox, video, session")],
+      before_,
+    );
   });
 
   test("his videos are hidden everywhere, his page and his lists are not", async () => {
     const { user, fan, video, other } = await scene(32);
-    const feed = async () => (await call(app, "feed_list", 0, 1000))[0].filter((each) => each.video_id === video.id).length;
-    const works = async () => (await call(app, "publish_list", user.slot, 1, Number(user.id), 0, 10))[0].map((each) => [each.code, each.video_id]);
+    const feed = async () =>
+      (await call(app, "feed_list", 0, 1000))[0].filter((each) => each.video_id === video.id).length;
+    const works = async () =>
+      (await call(app, "publish_list", user.slot, 1, Number(user.id), 0, 10))[0].map((each) => [
+        each.code,
+        each.video_id,
+      ]);
     const card = async () => (await one(app, "video_get", ownerOp(video))).code;
     const comments = async () => (await row(app, "comment_list", video.slot, 1, Number(video.id), 0, 10)).code;
-    assert.deepEqual([await feed(), await works(), await card(), await comments()], [1, [["ok", video.id]], "ok", "ok"]);
+    assert.deepEqual(
+      [await feed(), await works(), await card(), await comments()],
+      [1, [["ok", video.id]], "ok", "ok"],
+    );
     const files = () => one(app, "media_find", ownerOp(user, { media: video.media }));
     assert.equal((await files()).state, "live");
-    const versions = () => root.rows(`SELECT u.ver, i.ver AS in_ver FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE u.user_id = ${user.id}`);
+    const versions = () =>
+      root.rows(
+        `SELECT u.ver, i.ver AS in_ver FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE u.user_id = ${user.id}`,
+      );
     const [old] = await versions();
     await ban(user);
     const [now] = await versions();
     assert.ok(BigInt(now.ver) > BigInt(old.ver) && BigInt(now.in_ver) > BigInt(old.in_ver));
-    assert.deepEqual([await feed(), await works(), await card(), await comments()], [0, [["ok", null]], "notfound", "notfound"]);
+    assert.deepEqual(
+      [await feed(), await works(), await card(), await comments()],
+      [0, [["ok", null]], "notfound", "notfound"],
+    );
     assert.equal((await comment(video, fan)).code, "notfound");
     assert.equal((await files()).state, "live"); /* else they would be removed as orphans */
 
-    assert.deepEqual((await codes(admin, "owner_versions", [ownerOp(user, { kind: "user" }), ownerOp(video, { kind: "video" })].sort((a, b) => a.owner - b.owner))).sort(),
-      ["notfound", "ok"]);
+    assert.deepEqual(
+      (
+        await codes(
+          admin,
+          "owner_versions",
+          [ownerOp(user, { kind: "user" }), ownerOp(video, { kind: "video" })].sort((a, b) => a.owner - b.owner),
+        )
+      ).sort(),
+      ["notfound", "ok"],
+    );
     const page = await one(app, "user_get", ownerOp(user));
     assert.deepEqual([page.code, page.name, page.work_count, page.total_favorited], ["ok", user.name, "1", "1"]);
-    const list = async (routine, column) => (await call(app, routine, user.slot, 1, Number(user.id), 0, 10))[0].map((each) => [each.code, each[column]]);
+    const list = async (routine, column) =>
+      (await call(app, routine, user.slot, 1, Number(user.id), 0, 10))[0].map((each) => [each.code, each[column]]);
     assert.deepEqual(await list("relation_follow_list", "peer_id"), [["ok", fan.id]]);
     assert.deepEqual(await list("relation_follower_list", "peer_id"), [["ok", fan.id]]);
     assert.deepEqual(await list("relation_friend_list", "peer_id"), [["ok", fan.id]]);
@@ -119,7 +182,10 @@ describe("user_ban", () => {
 
     assert.equal((await unban(user)).code, "ok");
     assert.equal((await unban(user)).code, "same");
-    assert.deepEqual([await feed(), await works(), await card(), await comments()], [1, [["ok", video.id]], "ok", "ok"]);
+    assert.deepEqual(
+      [await feed(), await works(), await card(), await comments()],
+      [1, [["ok", video.id]], "ok", "ok"],
+    );
     assert.equal(await open(user), "ok");
     assert.equal(await checked(user, user.op.session), "notfound");
   });
@@ -128,7 +194,16 @@ describe("user_ban", () => {
     const { user, fan, video, other } = await scene(33);
     const late = await newUser(app);
     const posted = await comment(other, user);
-    assert.equal((await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(posted.comment_id), state: 1, ver: 1, at: 1 }))).code, "ok");
+    assert.equal(
+      (
+        await one(
+          app,
+          "comment_deliver",
+          ownerOp(user, { video: Number(other.id), comment_id: Number(posted.comment_id), state: 1, ver: 1, at: 1 }),
+        )
+      ).code,
+      "ok",
+    );
     await ban(user);
     assert.equal((await edge("favorite", fan, video, 0)).code, "ok");
     assert.equal((await edge("relation", fan, user, 0)).code, "ok");
@@ -136,14 +211,32 @@ describe("user_ban", () => {
     assert.equal((await edge("relation", late, user)).code, "ok");
     const sent = await message(fan, user, "during");
     assert.equal((await deliver(user, fan, { ...sent, text: "during" })).code, "ok");
-    assert.equal((await one(app, "comment_deliver", ownerOp(user, { video: Number(other.id), comment_id: Number(posted.comment_id), state: 0, ver: 2, at: 1 }))).code, "ok");
+    assert.equal(
+      (
+        await one(
+          app,
+          "comment_deliver",
+          ownerOp(user, { video: Number(other.id), comment_id: Number(posted.comment_id), state: 0, ver: 2, at: 1 }),
+        )
+      ).code,
+      "ok",
+    );
     await clean(user);
-    assert.deepEqual(await stored(user), { follow_count: "1", work_count: "1", favorite_count: "1", follower_count: "1", total_favorited: "1" });
+    assert.deepEqual(await stored(user), {
+      follow_count: "1",
+      work_count: "1",
+      favorite_count: "1",
+      follower_count: "1",
+      total_favorited: "1",
+    });
     await unban(user);
     for (const each of [user, fan, late]) await clean(each);
     const chat = (await call(app, "message_chat", user.slot, 1, Number(user.id), Number(fan.id), 0, 0, 10, 0))[0];
     assert.ok(chat.some((each) => each.text === "during"));
-    assert.deepEqual((await call(app, "relation_follower_list", user.slot, 1, Number(user.id), 0, 10))[0].map((each) => each.peer_id), [late.id]);
+    assert.deepEqual(
+      (await call(app, "relation_follower_list", user.slot, 1, Number(user.id), 0, 10))[0].map((each) => each.peer_id),
+      [late.id],
+    );
   });
 
   test("an operator may erase him and remove his videos; who is erased is not banned", async () => {
@@ -152,8 +245,12 @@ describe("user_ban", () => {
     assert.equal((await row(admin, "video_remove", Number(video.id))).code, "ok");
     await clean(user);
     assert.equal((await row(admin, "user_erase", Number(user.id))).code, "ok");
-    assert.deepEqual(await root.rows(`SELECT u.state, i.state AS inbound FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE user_id = ${user.id}`),
-      [{ state: "erased", inbound: "erased" }]);
+    assert.deepEqual(
+      await root.rows(
+        `SELECT u.state, i.state AS inbound FROM user AS u JOIN inbound AS i USING (slot, user_id) WHERE user_id = ${user.id}`,
+      ),
+      [{ state: "erased", inbound: "erased" }],
+    );
     assert.equal((await row(admin, "user_erase", Number(user.id))).code, "same");
     assert.deepEqual([(await ban(user)).code, (await unban(user)).code], ["notfound", "notfound"]);
     const nobody = { id: 12345 * 8192 + 34 * 8 };
@@ -182,16 +279,25 @@ describe("user_ban", () => {
       await root.run("UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1' WHERE slot = 36");
     }
     const entries = [`inbound ${user.id} ${user.id}`, `session ${user.id} ${user.id}`, `user ${user.id} ${user.id}`];
-    await journals(root, 36, async () => {
-      await unban(user);
-      await open(user);
-      await root.run("DELETE FROM slot_log");
-      await ban(user);
-    }, () => entries);
+    await journals(
+      root,
+      36,
+      async () => {
+        await unban(user);
+        await open(user);
+        await root.run("DELETE FROM slot_log");
+        await ban(user);
+      },
+      () => entries,
+    );
     await root.run("UPDATE slot_fence SET state = 'migrating' WHERE slot = 36");
     await root.run("DELETE FROM slot_log");
     await unban(user);
-    assert.deepEqual((await root.rows("SELECT CONCAT(tbl, ' ', owner, ' ', k1) AS entry FROM slot_log ORDER BY tbl")).map((each) => each.entry),
-      entries.filter((entry) => !entry.startsWith("session")));
+    assert.deepEqual(
+      (await root.rows("SELECT CONCAT(tbl, ' ', owner, ' ', k1) AS entry FROM slot_log ORDER BY tbl")).map(
+        (each) => each.entry,
+      ),
+      entries.filter((entry) => !entry.startsWith("session")),
+    );
   });
 });

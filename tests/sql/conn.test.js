@@ -4,9 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import {
-  account, call, key, newUser, one, publishOp, refused, registerOp, shard, until, waitForLocks,
-} from "./lib.js";
+import { account, call, key, newUser, one, publishOp, refused, registerOp, shard, until, waitForLocks } from "./lib.js";
 
 let server;
 let root;
@@ -26,7 +24,22 @@ describe("conn_open", () => {
     assert.equal(row.version, await root.value("SELECT VERSION()"));
     assert.deepEqual(
       { ...row, connection_id: "", now_ms: "", version: "" },
-      { server: "shard1", schema_version: "1", schema_serves: "1", connection_id: "", flush_log: "1", sync_binlog: "0", log_bin: "0", doublewrite: "1", flavour: "mariadb", version: "", now_ms: "", beat: "0", refused: "0" });
+      {
+        server: "shard1",
+        schema_version: "1",
+        schema_serves: "1",
+        connection_id: "",
+        flush_log: "1",
+        sync_binlog: "0",
+        log_bin: "0",
+        doublewrite: "1",
+        flavour: "mariadb",
+        version: "",
+        now_ms: "",
+        beat: "0",
+        refused: "0",
+      },
+    );
     const [set] = await session.rows(`
       SELECT @@SESSION.tx_isolation AS isolation, @@SESSION.innodb_lock_wait_timeout AS row_wait,
              @@SESSION.lock_wait_timeout AS ddl_wait, @@SESSION.time_zone AS zone`);
@@ -54,7 +67,9 @@ describe("conn_open", () => {
     await open(first, b);
     await open(second, a);
     await first.end();
-    await until("the tag to be free", () => root.value(`SELECT IS_FREE_LOCK('doushard:${b}')`).then((free) => free === "1"));
+    await until("the tag to be free", () =>
+      root.value(`SELECT IS_FREE_LOCK('doushard:${b}')`).then((free) => free === "1"),
+    );
     await open(second, b);
     await second.end();
   });
@@ -142,7 +157,7 @@ describe("conn_kill", () => {
       INSERT INTO ballast
       SELECT a.slot * 64 + b.slot, REPEAT('x', 200) FROM slot_fence AS a JOIN slot_fence AS b ON b.slot < 64`);
     assert.equal(await kill(tag, 0), "0");
-    await until("the rollback to end", async () => await kill(tag, 1000) === "1");
+    await until("the rollback to end", async () => (await kill(tag, 1000)) === "1");
     await session.end();
     await root.run("REVOKE INSERT ON doushard.ballast FROM 'doushard_app'@'%'");
     await root.run("REVOKE SELECT ON doushard.slot_fence FROM 'doushard_app'@'%'");
@@ -162,7 +177,9 @@ describe("conn_kill", () => {
 
   test("only connections that took a tag; never the own one", async () => {
     const bystander = server.session();
-    const id = await bystander.value("SELECT GET_LOCK('backup', 0), CONNECTION_ID()") && await bystander.value("SELECT CONNECTION_ID()");
+    const id =
+      (await bystander.value("SELECT GET_LOCK('backup', 0), CONNECTION_ID()")) &&
+      (await bystander.value("SELECT CONNECTION_ID()"));
     assert.equal(await kill("backup"), "1");
     assert.equal(await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`), "1");
     await bystander.end();
@@ -173,7 +190,14 @@ describe("conn_kill", () => {
   });
 
   test("bad arguments", async () => {
-    for (const args of [[null, 1], ["a", null], ["", 1], ["a".repeat(49), 1], ["a", -1], ["a", 60_001]]) {
+    for (const args of [
+      [null, 1],
+      ["a", null],
+      ["", 1],
+      ["a".repeat(49), 1],
+      ["a", -1],
+      ["a", 60_001],
+    ]) {
       await refused(app, "45400", "conn_kill", ...args);
     }
     await refused(app, "22001", "conn_kill", "a".repeat(65), 1);
@@ -206,7 +230,10 @@ describe("a connection's transaction", () => {
     await holder.run("COMMIT");
     await holder.end();
     assert.equal(await root.value(`SELECT COUNT(*) FROM video WHERE author_id IN (${a.id}, ${b.id})`), "0");
-    assert.deepEqual((await call(session, "publish_action", ops))[0].map((row) => row.code), ["ok", "ok"]);
+    assert.deepEqual(
+      (await call(session, "publish_action", ops))[0].map((row) => row.code),
+      ["ok", "ok"],
+    );
     await session.end();
   });
 });
@@ -218,7 +245,10 @@ describe("routine_list", () => {
     assert.ok(rows.every((row) => /^[1-9]\d*$/.test(row.version) && /^[a-z]+(_[a-z]+)+(_\d)?$/.test(row.name)));
     assert.ok(rows.every((row) => Number(row.serves) >= 1 && Number(row.serves) <= Number(row.version)));
     assert.equal(new Set(rows.map((row) => row.name)).size, rows.length);
-    for (const [comment, version, serves] of [["v12: later", "12", "12"], ["v12 serves v9: with v1: in it", "12", "9"]]) {
+    for (const [comment, version, serves] of [
+      ["v12: later", "12", "12"],
+      ["v12 serves v9: with v1: in it", "12", "9"],
+    ]) {
       await root.run("DROP PROCEDURE IF EXISTS zz_test");
       await root.run(`CREATE PROCEDURE zz_test () COMMENT '${comment}' SELECT 1`);
       const more = (await call(app, "routine_list"))[0];
@@ -228,7 +258,9 @@ describe("routine_list", () => {
   });
 
   test("and the mark of a complete installation", async () => {
-    await root.run("CREATE FUNCTION _install_fingerprint () RETURNS INT DETERMINISTIC NO SQL SQL SECURITY INVOKER COMMENT 'v1: x' RETURN 1");
+    await root.run(
+      "CREATE FUNCTION _install_fingerprint () RETURNS INT DETERMINISTIC NO SQL SQL SECURITY INVOKER COMMENT 'v1: x' RETURN 1",
+    );
     const marks = (await call(app, "routine_list"))[0].filter((row) => row.name.startsWith("_"));
     assert.deepEqual(marks, [{ name: "_install_fingerprint", version: "1", serves: "1" }]);
     await root.run("DROP FUNCTION _install_fingerprint");

@@ -4,8 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
-import { call, deleteOp, nameIn, newUser, newVideo, one, refused, shard, tableSums, version,
-} from "./lib.js";
+import { call, deleteOp, nameIn, newUser, newVideo, one, refused, shard, tableSums, version } from "./lib.js";
 
 let server;
 let root;
@@ -21,7 +20,10 @@ const feed = async (before_ = 0, limit = 30, routine = "feed_list") => {
 const ids = async (...args) => {
   const { videos, gen } = await feed(...args);
   const [short, [{ gen: again }]] = await call(app, "feed_ids", args[0] ?? 0, args[1] ?? 30);
-  assert.deepEqual(short, videos.map(({ video_id, published_at }) => ({ video_id, published_at })));
+  assert.deepEqual(
+    short,
+    videos.map(({ video_id, published_at }) => ({ video_id, published_at })),
+  );
   assert.equal(again, gen);
   return videos.map((row) => row.video_id);
 };
@@ -50,12 +52,30 @@ describe("feed_list", () => {
     const video = await newVideo(app, user, { title: "t" });
     await root.run(`UPDATE user SET signature = 's', favorite_count = 2 WHERE user_id = ${user.id}`);
     await root.run(`UPDATE video SET favorite_count = 8, comment_count = 9 WHERE video_id = ${video.id}`);
-    assert.deepEqual((await feed()).videos, [{
-      slot: String(user.slot), video_id: video.id, user_id: user.id, name: user.name, avatar: "",
-      background_image: "", signature: "s", follow_count: "0", follower_count: "0",
-      total_favorited: "0", work_count: "1", favorite_count: "2", ver: version(2), in_ver: version(1), title: "t",
-      media: video.media, video_favorite_count: "8", comment_count: "9", published_at: String(video.at), video_ver: version(1),
-    }]);
+    assert.deepEqual((await feed()).videos, [
+      {
+        slot: String(user.slot),
+        video_id: video.id,
+        user_id: user.id,
+        name: user.name,
+        avatar: "",
+        background_image: "",
+        signature: "s",
+        follow_count: "0",
+        follower_count: "0",
+        total_favorited: "0",
+        work_count: "1",
+        favorite_count: "2",
+        ver: version(2),
+        in_ver: version(1),
+        title: "t",
+        media: video.media,
+        video_favorite_count: "8",
+        comment_count: "9",
+        published_at: String(video.at),
+        video_ver: version(1),
+      },
+    ]);
   });
 
   test("newest first, strictly before the bound, as many as asked for", async () => {
@@ -91,7 +111,9 @@ describe("feed_list", () => {
     const [kept, deleted] = [await newVideo(app, user), await newVideo(app, user)];
     await newVideo(app, gone);
     await one(app, "publish_delete", deleteOp(deleted, user.id));
-    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE user_id = ${gone.id}`);
+    await root.run(
+      `UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE user_id = ${gone.id}`,
+    );
     assert.deepEqual(await ids(), [kept.id]);
     assert.deepEqual(await ids(0, 1), [kept.id]);
   });
@@ -104,8 +126,16 @@ describe("feed_list", () => {
       await fence(70, `state = '${state}'`);
       const { videos, gen } = await feed();
       const slots = await covered(gen);
-      assert.deepEqual(videos.map((row) => row.video_id), served ? [video.id] : [], state);
-      assert.deepEqual([69, 70, 71].map((slot) => slots.has(slot)), [true, served, true], state);
+      assert.deepEqual(
+        videos.map((row) => row.video_id),
+        served ? [video.id] : [],
+        state,
+      );
+      assert.deepEqual(
+        [69, 70, 71].map((slot) => slots.has(slot)),
+        [true, served, true],
+        state,
+      );
     }
     await fence(70, "state = 'owned', heard_epoch = 2");
     assert.equal((await covered((await feed()).gen)).has(70), false);
@@ -120,7 +150,10 @@ describe("feed_list", () => {
     await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1030, 18, 'owned', 'shard1')");
     await fence(71, "has_home = 1");
     const { videos, gen } = await feed();
-    assert.deepEqual(videos.map((row) => row.video_id), [kept.id]);
+    assert.deepEqual(
+      videos.map((row) => row.video_id),
+      [kept.id],
+    );
     const slots = await covered(gen);
     assert.ok(slots.has(71) && slots.has(1030));
     await root.run("DELETE FROM slot_fence WHERE slot = 1030");
@@ -137,7 +170,10 @@ describe("feed_list", () => {
     let running = true;
     const mover = (async () => {
       while (running) {
-        for (const [state, published] of [["moved", "deleted"], ["owned", "live"]]) {
+        for (const [state, published] of [
+          ["moved", "deleted"],
+          ["owned", "live"],
+        ]) {
           await root.run("START TRANSACTION");
           await root.run(`UPDATE slot_fence SET state = '${state}' WHERE slot = 72`);
           await root.run(`UPDATE video SET state = '${published}' WHERE video_id = ${video.id}`);
@@ -160,7 +196,14 @@ describe("feed_list", () => {
 
   test("bad arguments", async () => {
     for (const routine of ["feed_list", "feed_ids"]) {
-      for (const args of [[null, 1], [0, null], [-1, 1], [0, 0], [0, -1], [0, 65537]]) {
+      for (const args of [
+        [null, 1],
+        [0, null],
+        [-1, 1],
+        [0, 0],
+        [0, -1],
+        [0, 65537],
+      ]) {
         await refused(app, "45400", routine, ...args);
       }
       await refused(app, "22003", routine, 18446744073709551615n, 1);
@@ -192,7 +235,7 @@ describe("feed_list", () => {
       const all = await reads(/./);
       assert.equal((await feed(4000, 30, routine)).videos.length, 30);
       /* The video, its fence and its author; not the fences of all slots. */
-      const read = await reads(/./) - all;
+      const read = (await reads(/./)) - all;
       assert.ok(read <= 30 * 4 + 10, `${routine} reads ${read} rows`);
     }
   });
@@ -206,8 +249,20 @@ describe("feed_list", () => {
         LEFT JOIN owner_home AS h FORCE INDEX (PRIMARY) ON h.slot = IF(f.has_home = 1, v.slot, NULL) AND h.owner_id = v.author_id
        WHERE v.state = 'live' AND v.published_at < 4000 AND h.owner_id IS NULL
        ORDER BY v.published_at DESC, v.video_id DESC LIMIT 30`);
-    assert.deepEqual(plan.slice(0, 2).map((row) => [row.table, row.key]), [["v", "feed"], ["f", "PRIMARY"]]);
-    assert.deepEqual(plan.slice(2).map((row) => row.key), ["PRIMARY", "PRIMARY"]);
-    assert.ok(plan.every((row) => !/filesort|temporary/i.test(row.Extra)), JSON.stringify(plan));
+    assert.deepEqual(
+      plan.slice(0, 2).map((row) => [row.table, row.key]),
+      [
+        ["v", "feed"],
+        ["f", "PRIMARY"],
+      ],
+    );
+    assert.deepEqual(
+      plan.slice(2).map((row) => row.key),
+      ["PRIMARY", "PRIMARY"],
+    );
+    assert.ok(
+      plan.every((row) => !/filesort|temporary/i.test(row.Extra)),
+      JSON.stringify(plan),
+    );
   });
 });

@@ -8,8 +8,19 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import {
-  account, batch, call, nameIn, newUser, newVideo, publishOp, registerOp, shard,
-  sha256, slotOfId, slotOfName, timeOfId,
+  account,
+  batch,
+  call,
+  nameIn,
+  newUser,
+  newVideo,
+  publishOp,
+  registerOp,
+  shard,
+  sha256,
+  slotOfId,
+  slotOfName,
+  timeOfId,
 } from "./lib.js";
 
 const TOTAL = Number(process.env.DOUSHARD_TEST_IDS ?? 20_000);
@@ -43,14 +54,19 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
       await freeze(session, `UNIX_TIMESTAMP() + ${hours * 3600}`);
       let rows;
       if (round % 4 === 3) {
-        const ops = Array.from({ length: BATCH / 10 }, () => registerOp(nameIn(slots[(round + number) % slots.length])));
+        const ops = Array.from({ length: BATCH / 10 }, () =>
+          registerOp(nameIn(slots[(round + number) % slots.length])),
+        );
         rows = await batch(session, "user_register", ops);
         made.push(...rows.map((row) => row.user_id));
       } else {
         /* Every other slot, so that two clients at a time get on and yet all meet in every slot. */
         const some = authors.filter((_, i) => (i + round + number) % 2 === 0);
-        const ops = some.flatMap((author) => Array.from(
-          { length: Math.floor(BATCH / some.length) }, () => publishOp(author, { media: "m", sha256: file })));
+        const ops = some.flatMap((author) =>
+          Array.from({ length: Math.floor(BATCH / some.length) }, () =>
+            publishOp(author, { media: "m", sha256: file }),
+          ),
+        );
         rows = await batch(session, "publish_action", ops);
         made.push(...rows.map((row) => row.video_id));
       }
@@ -75,11 +91,14 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
    * of the key: all of them at once is a sort of the whole table. */
   let found = 0;
   for (const slot of slots) {
-    const [row] = await root.rows(`
+    const [row] = await root.rows(
+      `
       SELECT COUNT(*) AS videos, SUM(v.published_at = v.before_) AS twice,
              SUM((v.video_id DIV 8) MOD 1024 <> ${slot} OR v.video_id DIV 8192 + 1735689600000 <> v.published_at) AS wrong
         FROM (SELECT video_id, published_at, LAG(published_at) OVER (ORDER BY video_id) AS before_
-                FROM video WHERE slot = ${slot}) AS v`, SCAN_MS);
+                FROM video WHERE slot = ${slot}) AS v`,
+      SCAN_MS,
+    );
     assert.deepEqual([row.twice, row.wrong], ["0", "0"], `slot ${slot}`);
     found += Number(row.videos);
   }
@@ -95,16 +114,26 @@ test("a clock that is set back goes on where it was; one that comes back is beli
     ids.push((await newVideo(app, user)).id);
   }
   await freeze(app, "DEFAULT");
-  assert.deepEqual(ids.map((id) => timeOfId(id) - NOW * 1000), [0, 1, 2, 3, 3_600_000, 3_600_001]);
+  assert.deepEqual(
+    ids.map((id) => timeOfId(id) - NOW * 1000),
+    [0, 1, 2, 3, 3_600_000, 3_600_001],
+  );
 });
 
 test("a full millisecond borrows the next one", async () => {
   const slot = 201;
   await freeze(app, NOW);
-  const rows = await batch(app, "user_register", Array.from({ length: 20 }, () => registerOp(nameIn(slot))));
+  const rows = await batch(
+    app,
+    "user_register",
+    Array.from({ length: 20 }, () => registerOp(nameIn(slot))),
+  );
   await freeze(app, "DEFAULT");
   const numbers = rows.map((row) => numberOf(row.user_id) - BigInt(NOW * 1000 - 1735689600000) * 8n);
-  assert.deepEqual(numbers, Array.from({ length: 20 }, (_, i) => BigInt(i)));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 20 }, (_, i) => BigInt(i)),
+  );
   assert.ok(rows.every((row) => slotOfId(row.user_id) === slot));
 });
 
@@ -117,7 +146,10 @@ test("a video takes a fresh millisecond, a user after it the next number", async
   const last = await newVideo(app, next);
   await freeze(app, "DEFAULT");
   const at = (id) => Number(numberOf(id) - BigInt(NOW * 1000 - 1735689600000) * 8n);
-  assert.deepEqual([user, video, next, last].map(({ id }) => at(id)), [0, 8, 9, 16]);
+  assert.deepEqual(
+    [user, video, next, last].map(({ id }) => at(id)),
+    [0, 8, 9, 16],
+  );
 });
 
 test("a batch takes its numbers in the order of the array, slots on their own", async () => {
@@ -127,9 +159,16 @@ test("a batch takes its numbers in the order of the array, slots on their own", 
   }
   authors.sort((a, b) => a.slot - b.slot || Number(BigInt(a.id) - BigInt(b.id)));
   await freeze(app, NOW);
-  const rows = await batch(app, "publish_action", authors.map((author) => publishOp(author)));
+  const rows = await batch(
+    app,
+    "publish_action",
+    authors.map((author) => publishOp(author)),
+  );
   await freeze(app, "DEFAULT");
-  assert.deepEqual(rows.map((row) => Number(row.published_at) - NOW * 1000), [0, 1, 0]);
+  assert.deepEqual(
+    rows.map((row) => Number(row.published_at) - NOW * 1000),
+    [0, 1, 0],
+  );
 });
 
 test("the time zone of the session does not matter", async () => {
@@ -177,10 +216,18 @@ test("the rows of 300 users and videos lie where slot_where says", async () => {
   for (let i = 0; i < users.length; i += 100) {
     const some = users.slice(i, i + 100);
     const rows = await batch(app, "user_register", some);
-    const authors = rows.map((row) => ({ id: row.user_id, slot: Number(row.slot) }))
+    const authors = rows
+      .map((row) => ({ id: row.user_id, slot: Number(row.slot) }))
       .sort((a, b) => a.slot - b.slot || Number(BigInt(a.id) - BigInt(b.id)));
-    const videos = await batch(app, "publish_action", authors.map((author) => publishOp(author)));
-    for (const [table, id] of [...rows.map((row) => ["user", row.user_id]), ...videos.map((row) => ["video", row.video_id])]) {
+    const videos = await batch(
+      app,
+      "publish_action",
+      authors.map((author) => publishOp(author)),
+    );
+    for (const [table, id] of [
+      ...rows.map((row) => ["user", row.user_id]),
+      ...videos.map((row) => ["video", row.video_id]),
+    ]) {
       const [{ slot, state }] = (await call(monitor, "slot_where", BigInt(id)))[0];
       assert.equal(state, "owned");
       assert.deepEqual(await root.rows(`SELECT slot FROM ${table} WHERE ${table}_id = ${id}`), [{ slot }]);

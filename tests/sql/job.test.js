@@ -5,8 +5,25 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import {
-  account, call, changed, codes, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
-  obeysForwarding, one, ownerOp, race, refused, refusesBadBatch, shard, tableSums,
+  account,
+  call,
+  changed,
+  codes,
+  deleteOp,
+  journals,
+  key,
+  nameIn,
+  newUser,
+  newVideo,
+  obeysFence,
+  obeysForwarding,
+  one,
+  ownerOp,
+  race,
+  refused,
+  refusesBadBatch,
+  shard,
+  tableSums,
 } from "./lib.js";
 
 const MINUTE = 60_000;
@@ -21,7 +38,11 @@ beforeEach(() => root.run("DELETE FROM job"));
 const claim = async (session, token, limit = 256, lease = MINUTE) =>
   (await call(session, "job_claim", token, limit, lease))[0];
 const job = async (id) =>
-  (await root.rows(`SELECT attempts, parked, last_error, due_at, claimed_until, LOWER(HEX(claim)) AS claim FROM job WHERE target_id = ${id}`))[0];
+  (
+    await root.rows(
+      `SELECT attempts, parked, last_error, due_at, claimed_until, LOWER(HEX(claim)) AS claim FROM job WHERE target_id = ${id}`,
+    )
+  )[0];
 
 /** A user with a job, as publish_delete leaves it. */
 async function newJob(name) {
@@ -38,10 +59,17 @@ describe("job_claim", () => {
   test("gives due jobs with what they need, once", async () => {
     const { user, video } = await newJob();
     const token = key();
-    assert.deepEqual(await claim(app, token), [{
-      slot: String(user.slot), epoch: "1", owner_id: user.id, kind: "media_delete",
-      target_id: video.id, payload: video.media, attempts: "1",
-    }]);
+    assert.deepEqual(await claim(app, token), [
+      {
+        slot: String(user.slot),
+        epoch: "1",
+        owner_id: user.id,
+        kind: "media_delete",
+        target_id: video.id,
+        payload: video.media,
+        attempts: "1",
+      },
+    ]);
     assert.deepEqual(await claim(app, key()), []);
     const now = Number(await root.value("SELECT _now_ms()"));
     const stored = await job(video.id);
@@ -77,7 +105,10 @@ describe("job_claim", () => {
     for (const [i, { video }] of made.entries()) {
       await root.run(`UPDATE job SET due_at = ${3 - i} WHERE target_id = ${video.id}`);
     }
-    assert.deepEqual((await claim(app, key(), 1)).map((row) => row.target_id), [made[2].video.id]);
+    assert.deepEqual(
+      (await claim(app, key(), 1)).map((row) => row.target_id),
+      [made[2].video.id],
+    );
     const rest = (await claim(app, key(), 2)).map((row) => row.target_id);
     assert.deepEqual(rest.sort(), [made[0].video.id, made[1].video.id].sort());
   });
@@ -114,7 +145,15 @@ describe("job_claim", () => {
     for (const i of good.keys()) {
       await refused(app, "45400", "job_claim", ...changed(good, i, null));
     }
-    for (const [i, bad] of [[0, ""], [0, "a".repeat(31)], [0, "g".repeat(32)], [1, 0], [1, 257], [2, 0], [2, 86_400_001]]) {
+    for (const [i, bad] of [
+      [0, ""],
+      [0, "a".repeat(31)],
+      [0, "g".repeat(32)],
+      [1, 0],
+      [1, 257],
+      [2, 0],
+      [2, 86_400_001],
+    ]) {
       await refused(app, "45400", "job_claim", ...changed(good, i, bad));
     }
     await refused(app, "22001", "job_claim", ...changed(good, 0, "a".repeat(33)));
@@ -123,9 +162,17 @@ describe("job_claim", () => {
   test("two racing claims share the jobs, none is given twice", async () => {
     const made = [await newJob(nameIn(31)), await newJob(nameIn(31)), await newJob(nameIn(31))];
     const other = account(server, "app");
-    const results = await race(server, root, "SELECT 1 FROM job FOR UPDATE",
-      [app, (session) => claim(session, key())], [other, (session) => claim(session, key())]);
-    const got = results.flat().map((row) => row.target_id).sort();
+    const results = await race(
+      server,
+      root,
+      "SELECT 1 FROM job FOR UPDATE",
+      [app, (session) => claim(session, key())],
+      [other, (session) => claim(session, key())],
+    );
+    const got = results
+      .flat()
+      .map((row) => row.target_id)
+      .sort();
     assert.deepEqual(got, made.map(({ video }) => video.id).sort());
   });
 
@@ -161,7 +208,10 @@ describe("job_finish", () => {
     assert.equal((await one(app, "job_finish", op)).code, "ok");
     const stored = await job(video.id);
     const now = Number(await root.value("SELECT _now_ms()"));
-    assert.deepEqual([stored.claim, stored.claimed_until, stored.parked, stored.last_error], [null, "0", "0", "é".repeat(200)]);
+    assert.deepEqual(
+      [stored.claim, stored.claimed_until, stored.parked, stored.last_error],
+      [null, "0", "0", "é".repeat(200)],
+    );
     assert.ok(Math.abs(Number(stored.due_at) - now - MINUTE) < 10_000);
     assert.deepEqual(await claim(app, key()), []);
   });
@@ -181,16 +231,24 @@ describe("job_finish", () => {
     const { user, video } = await newJob();
     const token = key();
     await claim(app, token);
-    assert.deepEqual(await codes(app, "job_finish", [
-      finishOp(user, video, key()), finishOp(user, { id: 1 }, token), finishOp(user, video, token, { kind: "other" }),
-    ]), ["notfound", "notfound", "notfound"]);
+    assert.deepEqual(
+      await codes(app, "job_finish", [
+        finishOp(user, video, key()),
+        finishOp(user, { id: 1 }, token),
+        finishOp(user, video, token, { kind: "other" }),
+      ]),
+      ["notfound", "notfound", "notfound"],
+    );
     assert.equal((await job(video.id)).claim, token);
   });
 
   test("bad arguments", async () => {
     const good = finishOp({ slot: 1, id: 8 }, { id: 9 }, key(), { done: 0, error: "e", retry_ms: 1 });
     await refusesBadBatch(app, "job_finish", good, {
-      owner: [0], kind: ["", "a".repeat(17), "é"], claim: ["", "a".repeat(31), "g".repeat(32)], done: [2, -1, "x"],
+      owner: [0],
+      kind: ["", "a".repeat(17), "é"],
+      claim: ["", "a".repeat(31), "g".repeat(32)],
+      done: [2, -1, "x"],
       retry_ms: [-1, 86_400_001],
     });
   });
@@ -201,8 +259,13 @@ describe("job_finish", () => {
     await claim(app, token);
     const other = account(server, "app");
     const op = finishOp(user, video, token);
-    const results = await race(server, root, "SELECT 1 FROM job FOR UPDATE",
-      [app, (session) => one(session, "job_finish", op)], [other, (session) => one(session, "job_finish", op)]);
+    const results = await race(
+      server,
+      root,
+      "SELECT 1 FROM job FOR UPDATE",
+      [app, (session) => one(session, "job_finish", op)],
+      [other, (session) => one(session, "job_finish", op)],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["notfound", "ok"]);
   });
 
@@ -213,9 +276,14 @@ describe("job_finish", () => {
     const make = (epoch) => finishOp(user, video, token, { epoch, done: 0, error: "", retry_ms: 0 });
     await obeysFence(root, app, "job_finish", 32, make);
     await obeysForwarding(root, app, "job_finish", 32, user.id, make);
-    await journals(root, 32, async () => {
-      await root.run(`UPDATE job SET claim = X'${token}' WHERE target_id = ${video.id}`);
-      assert.equal((await one(app, "job_finish", make(1))).code, "ok");
-    }, () => [`job ${user.id} ${user.id},${video.id} ${Buffer.from("media_delete").toString("hex")}`]);
+    await journals(
+      root,
+      32,
+      async () => {
+        await root.run(`UPDATE job SET claim = X'${token}' WHERE target_id = ${video.id}`);
+        assert.equal((await one(app, "job_finish", make(1))).code, "ok");
+      },
+      () => [`job ${user.id} ${user.id},${video.id} ${Buffer.from("media_delete").toString("hex")}`],
+    );
   });
 });

@@ -18,15 +18,22 @@ export const FAR = 9_999_999_999_999; /* ms: a time that no test lives to see */
 
 export const MANIFESTS = [
   "accounts.sql",
-  ...readdirSync(path.join(PROCEDURES, "schema")).sort().map((name) => `schema/${name}`),
+  ...readdirSync(path.join(PROCEDURES, "schema"))
+    .sort()
+    .map((name) => `schema/${name}`),
   "install.sql",
   "grants.sql",
 ];
 
 /* Names what is installed. */
 function fingerprint() {
-  const files = readdirSync(PROCEDURES, { recursive: true }).filter((name) => name.endsWith(".sql")).sort();
-  return sha256(files.map((name) => `${name}\n${readFileSync(path.join(PROCEDURES, name), "utf8")}`).join("\n")).slice(0, 16);
+  const files = readdirSync(PROCEDURES, { recursive: true })
+    .filter((name) => name.endsWith(".sql"))
+    .sort();
+  return sha256(files.map((name) => `${name}\n${readFileSync(path.join(PROCEDURES, name), "utf8")}`).join("\n")).slice(
+    0,
+    16,
+  );
 }
 
 /** A server with everything installed, twice, since a second time must change nothing. */
@@ -50,7 +57,10 @@ export async function shard(options) {
 /** A session of doushard_NAME. */
 export const account = (server, name, options = {}) =>
   server.session({
-    user: `doushard_${name}`, password: `secret ${name}`, database: "doushard", ...options,
+    user: `doushard_${name}`,
+    password: `secret ${name}`,
+    database: "doushard",
+    ...options,
   });
 
 /* ---- Values ---- */
@@ -119,8 +129,7 @@ export const changed = (list, i, value) => list.map((old, at) => (at === i ? val
 
 /* ---- Calls ---- */
 
-export const call = (session, routine, ...args) =>
-  session.run(`CALL ${routine}(${args.map(literal).join(", ")})`);
+export const call = (session, routine, ...args) => session.run(`CALL ${routine}(${args.map(literal).join(", ")})`);
 
 /** The rows of a batch, one for each operation, whatever result set they are in: a reader answers what is refused
  * in a further one. */
@@ -156,8 +165,7 @@ export async function one(session, routine, op) {
 }
 
 /** The codes of a batch. */
-export const codes = async (session, routine, ops) =>
-  (await batch(session, routine, ops)).map((row) => row.code);
+export const codes = async (session, routine, ops) => (await batch(session, routine, ops)).map((row) => row.code);
 
 /** The CALL is refused with STATE, and nothing is left open in the session. */
 export async function refused(session, state, routine, ...args) {
@@ -178,8 +186,15 @@ export async function counted(session, work) {
 
 export function registerOp(name = newName(), fields = {}) {
   return {
-    slot: slotOfName(name), epoch: 1, owner: 0, op: key(), name, hash: "hash 1",
-    session: key(), expires_at: FAR, ...fields,
+    slot: slotOfName(name),
+    epoch: 1,
+    owner: 0,
+    op: key(),
+    name,
+    hash: "hash 1",
+    session: key(),
+    expires_at: FAR,
+    ...fields,
   };
 }
 
@@ -191,14 +206,20 @@ export async function newUser(session, name = newName()) {
   return { id: row.user_id, slot: op.slot, name, op };
 }
 
-export const ownerOp = (user, fields = {}) => (
-  { slot: user.slot, epoch: 1, owner: Number(user.id), ...fields });
+export const ownerOp = (user, fields = {}) => ({ slot: user.slot, epoch: 1, owner: Number(user.id), ...fields });
 
 export function publishOp(user, fields = {}) {
   const media = key();
   return ownerOp(user, {
-    op: key(), title: "a title", media, sha256: sha256(media), size_bytes: 1000,
-    duration_ms: 5000, width: 640, height: 360, ...fields,
+    op: key(),
+    title: "a title",
+    media,
+    sha256: sha256(media),
+    size_bytes: 1000,
+    duration_ms: 5000,
+    width: 640,
+    height: 360,
+    ...fields,
   });
 }
 
@@ -208,8 +229,12 @@ export async function newVideo(session, user, fields = {}) {
   return { id: row.video_id, at: Number(row.published_at), media: row.media, slot: user.slot };
 }
 
-export const deleteOp = (video, userId) => (
-  { slot: video.slot, epoch: 1, owner: Number(video.id), user: Number(userId) });
+export const deleteOp = (video, userId) => ({
+  slot: video.slot,
+  epoch: 1,
+  owner: Number(video.id),
+  user: Number(userId),
+});
 
 /* ---- Cases that many routines share ---- */
 
@@ -243,7 +268,8 @@ export async function obeysFence(root, session, routine, slot, make) {
     return { code, to: Number(to), at: Number(at), server };
   };
   const set = (assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
-  const reset = () => set("state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0, has_home = 0");
+  const reset = () =>
+    set("state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0, has_home = 0");
   const snapshot = await tableSums(root);
   try {
     await set("state = 'moved', epoch = 2, server = 'shard2'");
@@ -287,8 +313,26 @@ export async function obeysForwarding(root, session, routine, slot, owner, make)
   }
 }
 
-const WRITTEN = ["account", "user", "inbound", "session", "video", "job", "follow", "follower", "favorite", "liker", "comment",
-  "commented", "chat", "message", "outbox", "idem", "slot_seq", "slot_log"];
+const WRITTEN = [
+  "account",
+  "user",
+  "inbound",
+  "session",
+  "video",
+  "job",
+  "follow",
+  "follower",
+  "favorite",
+  "liker",
+  "comment",
+  "commented",
+  "chat",
+  "message",
+  "outbox",
+  "idem",
+  "slot_seq",
+  "slot_log",
+];
 
 /** A checksum per table that routines write. */
 export async function tableSums(root) {

@@ -28,7 +28,8 @@ const status = async (slot) => (await call(monitor, "load_status"))[0].find((row
 const list = async (session, routine, ...args) => (await call(session, routine, ...args))[0];
 
 /** As if what was counted so far was so many ms older. */
-const age = (ms) => root.run(`UPDATE slot_load SET since = since - ${ms}, at = at - ${ms};
+const age = (ms) =>
+  root.run(`UPDATE slot_load SET since = since - ${ms}, at = at - ${ms};
   UPDATE owner_load SET since = since - ${ms}, at = at - ${ms}`);
 const near = (value, expected, part = 0.02) =>
   assert.ok(Math.abs(Number(value) - expected) <= expected * part + 1, `${value} is not about ${expected}`);
@@ -68,8 +69,10 @@ describe("load_add", () => {
     await root.run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 5");
     await root.run("UPDATE slot_fence SET state = 'migrating' WHERE slot = 6");
     try {
-      assert.deepEqual(await add([cost(5), cost(6), cost(70000)], [ownerCost(5, 41), ownerCost(6, 49)]),
-        { slots: "1", owners: "1" });
+      assert.deepEqual(await add([cost(5), cost(6), cost(70000)], [ownerCost(5, 41), ownerCost(6, 49)]), {
+        slots: "1",
+        owners: "1",
+      });
       assert.equal(await status(5), undefined);
       assert.equal((await status(6)).state, "migrating");
     } finally {
@@ -84,8 +87,14 @@ describe("load_add", () => {
     await add([cost(3)], batch(2000, 40000));
     assert.deepEqual(await add([cost(3)], batch(3000, 60000)), { slots: "1", owners: "1200" });
     assert.equal((await add([cost(3)])).owners, "1000", "when the next report comes");
-    const kept = await root.rows("SELECT owner_id DIV 1000 AS kind, COUNT(*) AS n FROM owner_load GROUP BY 1 ORDER BY 1");
-    assert.deepEqual(kept, [{ kind: "1", n: "200" }, { kind: "2", n: "400" }, { kind: "3", n: "400" }]);
+    const kept = await root.rows(
+      "SELECT owner_id DIV 1000 AS kind, COUNT(*) AS n FROM owner_load GROUP BY 1 ORDER BY 1",
+    );
+    assert.deepEqual(kept, [
+      { kind: "1", n: "200" },
+      { kind: "2", n: "400" },
+      { kind: "3", n: "400" },
+    ]);
   });
 
   test("what nobody has asked for in a day goes", async () => {
@@ -100,12 +109,19 @@ describe("load_add", () => {
     const many = (from) => Array.from({ length: 250 }, (_, i) => ownerCost(i % 1024, from + i, 1, 1 + i));
     await root.run("INSERT INTO slot_load (slot, at, measured_at) VALUES (3, 1, 1), (700, 1, 1)");
     try {
-      await Promise.all(sessions.map(async (session, s) => {
-        for (let i = 0; i < 8; i++) {
-          await call(session, "load_add", JSON.stringify(slots.slice(s * 100)), JSON.stringify(many(1 + 300 * (s + i))));
-          await call(session, "load_measure", 1000, 8);
-        }
-      }));
+      await Promise.all(
+        sessions.map(async (session, s) => {
+          for (let i = 0; i < 8; i++) {
+            await call(
+              session,
+              "load_add",
+              JSON.stringify(slots.slice(s * 100)),
+              JSON.stringify(many(1 + 300 * (s + i))),
+            );
+            await call(session, "load_measure", 1000, 8);
+          }
+        }),
+      );
     } finally {
       await Promise.all(sessions.map((session) => session.end()));
     }
@@ -127,12 +143,33 @@ describe("load_add", () => {
 
   test("bad arguments change nothing", async () => {
     const good = [cost(1)];
-    const bad = [null, "{}", "[]", '"x"', JSON.stringify(Array(2049).fill(cost(1))), JSON.stringify([cost(1), {}]),
-      ...[{ slot: -1 }, { slot: "x" }, { slot: 4294967296 }, { operations: -1 }, { operations: 1.5 }, { busy_us: "1e3" },
-        { busy_us: 2 ** 53 }, { busy_us: null }].map((field) => JSON.stringify([{ ...cost(1), ...field }]))];
+    const bad = [
+      null,
+      "{}",
+      "[]",
+      '"x"',
+      JSON.stringify(Array(2049).fill(cost(1))),
+      JSON.stringify([cost(1), {}]),
+      ...[
+        { slot: -1 },
+        { slot: "x" },
+        { slot: 4294967296 },
+        { operations: -1 },
+        { operations: 1.5 },
+        { busy_us: "1e3" },
+        { busy_us: 2 ** 53 },
+        { busy_us: null },
+      ].map((field) => JSON.stringify([{ ...cost(1), ...field }])),
+    ];
     for (const text of bad) await refused(app, "45400", "load_add", text, "[]");
-    for (const text of [null, "{}", JSON.stringify(Array(513).fill(ownerCost(1, 1))), JSON.stringify([cost(1)]),
-      JSON.stringify([ownerCost(1, 0)]), JSON.stringify([ownerCost(1, 2 ** 53)])])
+    for (const text of [
+      null,
+      "{}",
+      JSON.stringify(Array(513).fill(ownerCost(1, 1))),
+      JSON.stringify([cost(1)]),
+      JSON.stringify([ownerCost(1, 0)]),
+      JSON.stringify([ownerCost(1, 2 ** 53)]),
+    ])
       await refused(app, "45400", "load_add", JSON.stringify(good), text);
     assert.equal(await root.value("SELECT COUNT(*) FROM slot_load"), "0");
     await assert.rejects(call(monitor, "load_add", JSON.stringify(good), "[]"), { errno: 1370 });
@@ -144,11 +181,19 @@ describe("load_owners", () => {
     const user = await newUser(app, nameIn(11));
     const video = await newVideo(app, user);
     const id = String(video.video_id ?? video.id);
-    await add([cost(11)], [ownerCost(11, Number(user.id), 10, 1000), ownerCost(11, Number(id), 20, 9000),
-      ownerCost(11, 99, 1, 10)]);
+    await add(
+      [cost(11)],
+      [ownerCost(11, Number(user.id), 10, 1000), ownerCost(11, Number(id), 20, 9000), ownerCost(11, 99, 1, 10)],
+    );
     const found = await list(monitor, "load_owners", 10);
-    assert.deepEqual(found.map(({ owner_id, kind, user_id }) => [owner_id, kind, user_id]),
-      [[id, "video", user.id], [user.id, "user", user.id], ["99", "unknown", null]]);
+    assert.deepEqual(
+      found.map(({ owner_id, kind, user_id }) => [owner_id, kind, user_id]),
+      [
+        [id, "video", user.id],
+        [user.id, "user", user.id],
+        ["99", "unknown", null],
+      ],
+    );
     near(found[0].busy_us_per_min, 54000);
     near(found[1].operations_per_min, 60);
     assert.equal((await list(monitor, "load_owners", 1)).length, 1);
@@ -162,7 +207,17 @@ describe("load_measure", () => {
 
   test("names every table whose rows belong to slots", async () => {
     const body = readFileSync(`${PROCEDURES}/load/load_measure.sql`, "utf8");
-    const staying = ["slot_fence", "slot_seq", "slot_known", "slot_log", "slot_move", "slot_import", "slot_lost", "slot_load", "owner_load"];
+    const staying = [
+      "slot_fence",
+      "slot_seq",
+      "slot_known",
+      "slot_log",
+      "slot_move",
+      "slot_import",
+      "slot_lost",
+      "slot_load",
+      "owner_load",
+    ];
     const tables = await root.rows(`SELECT table_name AS t FROM information_schema.columns
       WHERE table_schema = 'doushard' AND column_name = 'slot' AND ordinal_position = 1 ORDER BY 1`);
     for (const { t } of tables.filter((row) => !staying.includes(row.t)))
@@ -172,13 +227,20 @@ describe("load_measure", () => {
   test("counts some slots at a time, each once, and not again for ten minutes", async () => {
     const user = await newUser(app, nameIn(12));
     await newVideo(app, user);
-    assert.deepEqual(await measure(1000000, 24).then(({ measured, unmeasured }) => [measured, unmeasured]), ["24", "1000"]);
+    assert.deepEqual(await measure(1000000, 24).then(({ measured, unmeasured }) => [measured, unmeasured]), [
+      "24",
+      "1000",
+    ]);
     assert.equal(await root.value("SELECT COUNT(*) FROM slot_load WHERE measured_at > 0"), "24");
     assert.equal((await measure(1000000, 1024)).measured, "1000");
     assert.equal((await measure(1000000, 1024)).measured, "0");
     const { size_rows: n, size_bytes: bytes, measured_at: at } = await status(12);
-    const counted = await root.value(["account", "user", "inbound", "session", "video", "job", "idem", "outbox"]
-      .map((t) => `(SELECT COUNT(*) FROM ${t} WHERE slot = 12)`).join(" + ").replace(/^/, "SELECT "));
+    const counted = await root.value(
+      ["account", "user", "inbound", "session", "video", "job", "idem", "outbox"]
+        .map((t) => `(SELECT COUNT(*) FROM ${t} WHERE slot = 12)`)
+        .join(" + ")
+        .replace(/^/, "SELECT "),
+    );
     assert.equal(n, counted);
     assert.ok(Number(n) >= 3 && Number(bytes) > 100 && Number(at) > 0);
     await root.run("UPDATE slot_load SET measured_at = measured_at - 700000 WHERE slot IN (12, 13)");
@@ -187,7 +249,9 @@ describe("load_measure", () => {
 
   test("stops after so many rows, and rests after a large slot", async () => {
     await newUser(app, nameIn(14));
-    await root.run("INSERT INTO slot_load (slot, measured_at) SELECT slot, 9999999999999 FROM slot_fence WHERE slot NOT IN (14, 15)");
+    await root.run(
+      "INSERT INTO slot_load (slot, measured_at) SELECT slot, 9999999999999 FROM slot_fence WHERE slot NOT IN (14, 15)",
+    );
     await root.run("UPDATE slot_load SET measured_at = 1");
     assert.equal((await measure(1, 1024)).counted > 0, true);
     await root.run("UPDATE slot_load SET measured_at = 1, size_rows = 0");
@@ -215,7 +279,14 @@ describe("load_measure", () => {
   });
 
   test("bad arguments, and who may", async () => {
-    for (const args of [[null, 1], [0, 1], [1, null], [1, 0], [1, 1025]]) await refused(app, "45400", "load_measure", ...args);
+    for (const args of [
+      [null, 1],
+      [0, 1],
+      [1, null],
+      [1, 0],
+      [1, 1025],
+    ])
+      await refused(app, "45400", "load_measure", ...args);
     assert.ok((await list(admin, "load_measure", 1, 1)).length === 1);
     await assert.rejects(call(monitor, "load_measure", 1, 1), { errno: 1370 });
   });

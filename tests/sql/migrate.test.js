@@ -5,7 +5,17 @@
  * or waits for long. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -48,11 +58,16 @@ function copy(name) {
 
 /* A process group of its own, so that all of it can be killed at once. */
 function start(from, ...args) {
-  const child = spawn(path.join(from, "scripts", "migrate"), [`--topology=${dir}/topology.conf`,
-    `--defaults-file=${dir}/root.cnf`, `--passwords=${passwords}`, ...args],
-    { detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DOUSHARD_BUILD_DIR: buildDir() } });
+  const child = spawn(
+    path.join(from, "scripts", "migrate"),
+    [`--topology=${dir}/topology.conf`, `--defaults-file=${dir}/root.cnf`, `--passwords=${passwords}`, ...args],
+    { detached: true, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DOUSHARD_BUILD_DIR: buildDir() } },
+  );
   child.text = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { child.text += chunk; });
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk) => {
+      child.text += chunk;
+    });
   child.ended = new Promise((resolve) => child.once("close", (status) => resolve({ status, text: child.text })));
   return child;
 }
@@ -63,10 +78,15 @@ const succeeds = async (from, ...args) => {
   return text.trim();
 };
 
-const bodies = async () => Object.fromEntries((await root.rows(`SELECT routine_name AS name, routine_definition AS body
-  FROM information_schema.routines WHERE routine_schema = 'doushard' AND routine_name <> '_install_fingerprint'`))
-  .map(({ name, body }) => [name, body]));
-const isComplete = async () => (await root.value(`SELECT COUNT(*) FROM information_schema.routines
+const bodies = async () =>
+  Object.fromEntries(
+    (
+      await root.rows(`SELECT routine_name AS name, routine_definition AS body
+  FROM information_schema.routines WHERE routine_schema = 'doushard' AND routine_name <> '_install_fingerprint'`)
+    ).map(({ name, body }) => [name, body]),
+  );
+const isComplete = async () =>
+  (await root.value(`SELECT COUNT(*) FROM information_schema.routines
   WHERE routine_schema = 'doushard' AND routine_name = '_install_fingerprint'`)) === "1";
 
 /* What the goldens say, which know nothing of the mark. */
@@ -76,7 +96,10 @@ async function isAsExpected() {
 }
 
 test("from nothing: what the goldens say; again: nothing", async () => {
-  assert.match(await succeeds(ROOT, "--dry-run"), /^shard1: would load schema version 0 to \d .*, all routines, grants$/);
+  assert.match(
+    await succeeds(ROOT, "--dry-run"),
+    /^shard1: would load schema version 0 to \d .*, all routines, grants$/,
+  );
   assert.match(await succeeds(ROOT), /^shard1: loaded schema version 0 to \d .*, all routines, grants$/);
   root = server.session({ database: "doushard" });
   await isAsExpected();
@@ -92,7 +115,10 @@ test("what was changed by hand, lost or revoked comes back, and nothing else is 
   await root.run("CREATE OR REPLACE DEFINER = doushard_owner@localhost PROCEDURE feed_list () SELECT 1");
   await root.run("DROP FUNCTION _install_fingerprint");
   await root.run("REVOKE EXECUTE ON PROCEDURE user_get FROM 'doushard_app'@'%'");
-  assert.match(await succeeds(ROOT, "--dry-run"), /^shard1: would load 2 of \d+ routines \(feed_list slot_where\), grants$/);
+  assert.match(
+    await succeeds(ROOT, "--dry-run"),
+    /^shard1: would load 2 of \d+ routines \(feed_list slot_where\), grants$/,
+  );
   assert.match(await succeeds(ROOT), /^shard1: loaded 2 of \d+ routines \(feed_list slot_where\), grants$/);
   assert.deepEqual(await bodies(), first);
   await isAsExpected();
@@ -104,7 +130,9 @@ test("no CALL misses a routine that is replaced, nor its grant", async () => {
   const run = start(ROOT, "--force");
   let calls = 0;
   let isOver = false;
-  run.ended.then(() => { isOver = true; });
+  run.ended.then(() => {
+    isOver = true;
+  });
   for (; !isOver; calls++) {
     assert.equal((await call(app, "user_get", JSON.stringify([ownerOp(user)])))[0][0].code, "ok");
   }
@@ -118,9 +146,17 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   /* An older version, in which every text was another and one routine was not there yet. */
   const old = copy("old");
   for (const name of Object.keys(wanted)) {
-    const file = path.join(old, "procedures", new RegExp(`^SOURCE (.*/${name}\\.sql)$`, "m")
-      .exec(readFileSync(path.join(PROCEDURES, "install.sql"), "utf8"))[1]);
-    writeFileSync(file, readFileSync(file, "utf8").replace(/^END\$\$$/m, () => "    -- old\nEND$$"));
+    const file = path.join(
+      old,
+      "procedures",
+      new RegExp(`^SOURCE (.*/${name}\\.sql)$`, "m").exec(
+        readFileSync(path.join(PROCEDURES, "install.sql"), "utf8"),
+      )[1],
+    );
+    writeFileSync(
+      file,
+      readFileSync(file, "utf8").replace(/^END\$\$$/m, () => "    -- old\nEND$$"),
+    );
   }
   for (const file of ["install.sql", "grants.sql"]) {
     const at = path.join(old, "procedures", file);
@@ -136,13 +172,17 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   const stop = path.join(half, "procedures", "slot", "slot_where.sql");
   writeFileSync(stop, `DO SLEEP(1000);\n${readFileSync(stop, "utf8")}`);
   const run = start(half);
-  const id = await until("migrate to be in the middle", () => root.value(`SELECT id
-    FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'`));
+  const id = await until("migrate to be in the middle", () =>
+    root.value(`SELECT id
+    FROM information_schema.processlist WHERE info LIKE 'DO SLEEP%'`),
+  );
   process.kill(-run.pid, "SIGKILL");
   await run.ended;
   await root.run(`KILL CONNECTION ${id}`);
-  await until("its session to be gone", async () =>
-    (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0");
+  await until(
+    "its session to be gone",
+    async () => (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0",
+  );
 
   assert.ok(!(await isComplete()), "a broken run passes for complete");
   const halfway = await bodies();
@@ -169,14 +209,17 @@ test("the topology is what servers read: quoted # and //, comments with servers 
   const odd = path.join(dir, "a#b");
   mkdirSync(odd);
   symlinkSync(server.socket, path.join(odd, "sock"));
-  const file = topology("odd.conf", `# servers = ( { name = "shard7"; socket = "/nowhere/7"; } );
+  const file = topology(
+    "odd.conf",
+    `# servers = ( { name = "shard7"; socket = "/nowhere/7"; } );
 servers = (
   /* { name = "shard8"; socket = "/nowhere/8";
      }, */
   // { name = "shard9"; socket = "/nowhere/9"; },
   { socket = "${odd}//sock"; port : 0x10; name = "shard" /* { */ "1"; } # the "}"
 );
-`);
+`,
+  );
   const listed = await shardctl(["servers", file]);
   assert.deepEqual([listed.status, listed.out, listed.err], [0, `shard1\t-\t16\t${odd}//sock\n`, ""]);
   assert.match(await succeeds(ROOT, file), /^shard1: up to date, schema version \d$/);
@@ -185,7 +228,10 @@ servers = (
 test("a topology that servers would refuse: file and line, and nothing is done", async () => {
   await root.run("DROP PROCEDURE slot_where");
   for (const [text, said] of [
-    [`servers = (\n{ name = "shard1"; socket = "${server.socket}"; },\n{ name = "shard1"; socket = "/x"; } );`, /bad\.conf:3: the name shard1 is used twice/],
+    [
+      `servers = (\n{ name = "shard1"; socket = "${server.socket}"; },\n{ name = "shard1"; socket = "/x"; } );`,
+      /bad\.conf:3: the name shard1 is used twice/,
+    ],
     [`servers = (\n{ name = "shard1"; sokcet = "${server.socket}"; } );`, /bad\.conf:2: sokcet is not known/],
     [`servers = ( { name = "shard1"; socket = "${server.socket}\\t"; } );`, /bad\.conf:1: socket must have no control/],
     ["servers = ( );", /bad\.conf:1: has 0 servers/],
@@ -202,10 +248,13 @@ test("several shards, in order: stops at the first that fails, does --only those
   const other = await Mariadb.start();
   try {
     const third = other.session();
-    const isTouched = async () => await third.value("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = 'doushard'") !== "0";
+    const isTouched = async () =>
+      (await third.value("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = 'doushard'")) !== "0";
     const line = (name, socket) => `{ name = "${name}"; socket = "${socket}"; }`;
-    const three = topology("three.conf",
-      `servers = ( ${line("shard1", server.socket)}, ${line("shard2", `${dir}/nobody`)}, ${line("shard3", other.socket)} );`);
+    const three = topology(
+      "three.conf",
+      `servers = ( ${line("shard1", server.socket)}, ${line("shard2", `${dir}/nobody`)}, ${line("shard3", other.socket)} );`,
+    );
 
     const unknown = await migrate(ROOT, three, "--only=shard1", "--only=shard9");
     assert.deepEqual([unknown.status, unknown.text], [1, `migrate: ${dir}/three.conf names no shard shard9\n`]);
@@ -222,8 +271,14 @@ test("several shards, in order: stops at the first that fails, does --only those
     assert.doesNotMatch(stopped.text, /shard3/);
     assert.ok(!(await isTouched()));
 
-    const both = topology("both.conf", `servers = ( ${line("shard3", other.socket)}, ${line("shard1", server.socket)} );`);
-    assert.match(await succeeds(ROOT, both), /^shard3: loaded schema version 0 to \d .*\nshard1: up to date, schema version \d$/);
+    const both = topology(
+      "both.conf",
+      `servers = ( ${line("shard3", other.socket)}, ${line("shard1", server.socket)} );`,
+    );
+    assert.match(
+      await succeeds(ROOT, both),
+      /^shard3: loaded schema version 0 to \d .*\nshard1: up to date, schema version \d$/,
+    );
   } finally {
     await other.stop();
   }
@@ -240,8 +295,9 @@ test("two runs at once on one shard: one waits, and then finds what the other ha
   await root.run(`DROP PROCEDURE ${last}`);
   const holder = server.session();
   await holder.run("DO GET_LOCK('hold', 0)");
-  const waits = (what) => async () => await root.value(`SELECT COUNT(*) FROM information_schema.processlist
-    WHERE state = 'User lock' AND info LIKE '%${what}%'`) === "1";
+  const waits = (what) => async () =>
+    (await root.value(`SELECT COUNT(*) FROM information_schema.processlist
+    WHERE state = 'User lock' AND info LIKE '%${what}%'`)) === "1";
 
   const first = start(slow);
   await until("the first to be in the middle", waits("hold"));
@@ -286,19 +342,43 @@ test("what servers that run would not survive is refused, and nothing is done", 
     }
     return to;
   };
-  const all = new Map(readdirSync(PROCEDURES, { recursive: true }).filter((name) => name.endsWith(".sql")).map((name) => [name, file(name)]));
+  const all = new Map(
+    readdirSync(PROCEDURES, { recursive: true })
+      .filter((name) => name.endsWith(".sql"))
+      .map((name) => [name, file(name)]),
+  );
   const made = "TEMPORARY TABLE IF NOT EXISTS op (\n";
   const maker = [...all.keys()].find((name) => all.get(name).includes(made));
   const was = await bodies();
   const CASES = [
-    ["a-parameter-of-a-helper", "op/_op_size.sql", "IN in_ops JSON\n", "IN in_ops JSON,\n    IN in_more INT\n",
-      /_op_size: other parameters or session tables under this name/],
-    ["a-parameter-of-a-routine", "slot/slot_where.sql", "IN in_id BIGINT UNSIGNED\n", "IN in_id BIGINT\n",
-      /slot_where: other parameters/],
-    ["a-table-of-the-session", maker, made, `${made}        more INT NOT NULL DEFAULT 0,\n`,
-      /_op_\w+: sessions keep op with other columns/],
-    ["another-table-of-the-session", maker, made, made.replace(" op ", " op3 "),
-      /_op_\w+: other parameters or session tables under this name/],
+    [
+      "a-parameter-of-a-helper",
+      "op/_op_size.sql",
+      "IN in_ops JSON\n",
+      "IN in_ops JSON,\n    IN in_more INT\n",
+      /_op_size: other parameters or session tables under this name/,
+    ],
+    [
+      "a-parameter-of-a-routine",
+      "slot/slot_where.sql",
+      "IN in_id BIGINT UNSIGNED\n",
+      "IN in_id BIGINT\n",
+      /slot_where: other parameters/,
+    ],
+    [
+      "a-table-of-the-session",
+      maker,
+      made,
+      `${made}        more INT NOT NULL DEFAULT 0,\n`,
+      /_op_\w+: sessions keep op with other columns/,
+    ],
+    [
+      "another-table-of-the-session",
+      maker,
+      made,
+      made.replace(" op ", " op3 "),
+      /_op_\w+: other parameters or session tables under this name/,
+    ],
     ["a-version", "slot/slot_where.sql", /COMMENT 'v\d+/, "COMMENT 'v9", /slot_where: serves version 9, not 1/],
   ];
   for (const [name, at, from, by, expected] of CASES) {
@@ -308,19 +388,31 @@ test("what servers that run would not survive is refused, and nothing is done", 
     assert.match(text, /servers that run now would not survive that/);
   }
   const step = copy("step");
-  writeFileSync(path.join(step, "procedures", "schema", "0002_note.sql"), STEP.replace("'note',\n       1", "'note',\n       2"));
+  writeFileSync(
+    path.join(step, "procedures", "schema", "0002_note.sql"),
+    STEP.replace("'note',\n       1", "'note',\n       2"),
+  );
   assert.match((await migrate(step)).text, /0002_note.sql: does not serve version 1 of the tables/);
   assert.deepEqual(await bodies(), was);
   assert.ok(await isComplete());
 
   /* Where nobody runs, it is taken; and what keeps the rules is taken anywhere. */
-  assert.match(await succeeds(path.join(dir, "a-version"), "--offline", "--dry-run"), /would load 1 of \d+ routines \(slot_where\)/);
-  const kept = spoilt("kept", [["slot/slot_where.sql", /COMMENT 'v(\d+):/, "COMMENT 'v9 serves v$1:"],
-    ["op/_op_size.sql", "IN in_ops JSON\n", "IN  in_ops  JSON  -- the batch\n"], [maker, "COMMENT 'number of", "COMMENT 'the number of"]]);
+  assert.match(
+    await succeeds(path.join(dir, "a-version"), "--offline", "--dry-run"),
+    /would load 1 of \d+ routines \(slot_where\)/,
+  );
+  const kept = spoilt("kept", [
+    ["slot/slot_where.sql", /COMMENT 'v(\d+):/, "COMMENT 'v9 serves v$1:"],
+    ["op/_op_size.sql", "IN in_ops JSON\n", "IN  in_ops  JSON  -- the batch\n"],
+    [maker, "COMMENT 'number of", "COMMENT 'the number of"],
+  ]);
   assert.match(await succeeds(kept, "--dry-run"), /would load 3 of \d+ routines/);
   const next = copy("whole");
   for (const [name, text] of nextHelpers(nextProcedures(all))) writeFileSync(path.join(next, "procedures", name), text);
-  assert.match(await succeeds(next, "--dry-run"), /would load schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/);
+  assert.match(
+    await succeeds(next, "--dry-run"),
+    /would load schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/,
+  );
 });
 
 /** A session that gives up what it waits for before migrate would, if that waited for its turn. */
@@ -333,13 +425,23 @@ async function impatient(name) {
 test("a routine is replaced while a CALL of it goes on, which ends as it began", async () => {
   const slow = copy("slow");
   const at = path.join(slow, "procedures", "slot", "slot_where.sql");
-  writeFileSync(at, readFileSync(at, "utf8").replace("\nBEGIN\n", "\nBEGIN\n    IF in_id = 1 THEN\n        DO GET_LOCK('hold', 600);\n    END IF;\n"));
+  writeFileSync(
+    at,
+    readFileSync(at, "utf8").replace(
+      "\nBEGIN\n",
+      "\nBEGIN\n    IF in_id = 1 THEN\n        DO GET_LOCK('hold', 600);\n    END IF;\n",
+    ),
+  );
   await succeeds(slow);
   const holder = server.session();
   await holder.run("DO GET_LOCK('hold', 0)");
   const [long, other] = [account(server, "admin"), await impatient("admin")];
   const answer = call(long, "slot_where", 1);
-  await until("it to wait", async () => (await root.value("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'")) === "1");
+  await until(
+    "it to wait",
+    async () =>
+      (await root.value("SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User lock'")) === "1",
+  );
   assert.match(await succeeds(ROOT), /loaded 1 of \d+ routines \(slot_where\)/);
   assert.equal((await call(other, "slot_where", 1))[0].length, 1);
   await holder.run("DO RELEASE_LOCK('hold')");
@@ -366,7 +468,8 @@ SELECT 2,
        1, CURRENT_USER(), @schema_checksum;
 `;
 
-const notes = () => root.value(`SELECT COUNT(*) FROM information_schema.columns
+const notes = () =>
+  root.value(`SELECT COUNT(*) FROM information_schema.columns
   WHERE table_schema = 'doushard' AND table_name = 'relay_lease' AND column_name = 'note'`);
 
 test("who reads a table for long stops neither CALLs nor, in the end, migrate", async () => {
@@ -379,7 +482,12 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
 
   const { status, text } = await migrate(next, "--patience=1");
   assert.equal(status, 1, text);
-  assert.match(text, new RegExp(`shard1: gave up after 1 s at: ALTER TABLE relay_lease .*connection ${readerId}, \\d+ s, idle in a transaction`));
+  assert.match(
+    text,
+    new RegExp(
+      `shard1: gave up after 1 s at: ALTER TABLE relay_lease .*connection ${readerId}, \\d+ s, idle in a transaction`,
+    ),
+  );
   assert.ok(await isComplete(), "the routines are as they were");
 
   const app = await impatient("app");
@@ -399,7 +507,10 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
   await reader.run("COMMIT");
   const end = await run.ended;
   assert.equal(end.status, 0, end.text);
-  assert.match(end.text, /waiting to ALTER TABLE relay_lease .*idle in a transaction[\s\S]*shard1: loaded schema version 1 to 2 \(0002_note.sql\), grants/);
+  assert.match(
+    end.text,
+    /waiting to ALTER TABLE relay_lease .*idle in a transaction[\s\S]*shard1: loaded schema version 1 to 2 \(0002_note.sql\), grants/,
+  );
   assert.equal(await notes(), "1");
   assert.match(await succeeds(next), /up to date, schema version 2/);
   await Promise.all([app.end(), reader.end()]);
@@ -409,29 +520,38 @@ test("a step of the tables that was broken off is gone on with; what was done by
   await root.run("ALTER TABLE relay_lease DROP COLUMN note");
   await root.run("DELETE FROM schema_version WHERE version = 2");
   const next = copy("broken");
-  const step = STEP.replace("\nINSERT INTO schema_version", "\nDO GET_LOCK('hold', 600);\nDO RELEASE_LOCK('hold');\n\nINSERT INTO schema_version");
+  const step = STEP.replace(
+    "\nINSERT INTO schema_version",
+    "\nDO GET_LOCK('hold', 600);\nDO RELEASE_LOCK('hold');\n\nINSERT INTO schema_version",
+  );
   writeFileSync(path.join(next, "procedures", "schema", "0002_note.sql"), step);
   const holder = server.session();
   const version = () => root.value("SELECT MAX(version) FROM schema_version");
 
   await root.run("ALTER TABLE relay_lease ADD COLUMN note TEXT");
-  for (let i = 0; i < 2; i++)
-    assert.match((await migrate(next)).text, /ERROR 1060 .* Duplicate column name 'note'/);
+  for (let i = 0; i < 2; i++) assert.match((await migrate(next)).text, /ERROR 1060 .* Duplicate column name 'note'/);
   await root.run("ALTER TABLE relay_lease DROP COLUMN note");
 
   await holder.run("DO GET_LOCK('hold', 0)");
   const run = start(next);
-  const id = await until("it to be in the middle", () => root.value("SELECT id FROM information_schema.processlist WHERE state = 'User lock'"));
+  const id = await until("it to be in the middle", () =>
+    root.value("SELECT id FROM information_schema.processlist WHERE state = 'User lock'"),
+  );
   process.kill(-run.pid, "SIGKILL");
   await run.ended;
   await root.run(`KILL CONNECTION ${id}`);
-  await until("its session to be gone", async () =>
-    (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0");
+  await until(
+    "its session to be gone",
+    async () => (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0",
+  );
   assert.deepEqual([await notes(), await version()], ["1", "1"]);
   await holder.run("DO RELEASE_LOCK('hold')");
   assert.match(await succeeds(next), /loaded schema version 1 to 2 \(0002_note.sql\), grants/);
   assert.equal(await version(), "2");
   assert.match(await succeeds(next), /up to date, schema version 2/);
-  assert.equal(await root.value("SELECT COUNT(*) FROM information_schema.routines WHERE routine_name = '_install_step'"), "0");
+  assert.equal(
+    await root.value("SELECT COUNT(*) FROM information_schema.routines WHERE routine_name = '_install_step'"),
+    "0",
+  );
   await holder.end();
 });

@@ -18,7 +18,12 @@ before(async () => {
 after(() => server?.stop());
 
 const one = async (session, routine, ...args) => (await call(session, routine, ...args))[0][0];
-const fence = async (slot) => (await root.run(`SELECT state, epoch, server, journal, LOWER(HEX(token)) AS token FROM slot_fence WHERE slot = ${slot}`))[0][0];
+const fence = async (slot) =>
+  (
+    await root.run(
+      `SELECT state, epoch, server, journal, LOWER(HEX(token)) AS token FROM slot_fence WHERE slot = ${slot}`,
+    )
+  )[0][0];
 /** WORK fails with STATE, and says why. */
 const refused = (work, state, pattern) =>
   assert.rejects(work, (error) => error instanceof SqlError && error.state === state && pattern.test(error.message));
@@ -79,7 +84,11 @@ describe("a request", () => {
   test("waits while as many are under way here as may be, from the claim on", async () => {
     const { id } = await claimed(10);
     await call(admin, "move_request", 11, "shard2", 0);
-    assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined, "nothing but the claim says so yet");
+    assert.equal(
+      await one(mover, "move_claim", "there/2", key(), 10000, 1),
+      undefined,
+      "nothing but the claim says so yet",
+    );
     await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
     assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined);
     assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 2)).slot, "11");
@@ -119,10 +128,13 @@ describe("a mover that another one has followed", () => {
   test("goes on with what arrives already, also when that is one slot more than may", async () => {
     const slots = [1011, 1012, 1013];
     const token = key();
-    await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}, 1014); DELETE FROM slot_seq WHERE slot IN (${slots}, 1014)`);
+    await root.run(
+      `DELETE FROM slot_fence WHERE slot IN (${slots}, 1014); DELETE FROM slot_seq WHERE slot IN (${slots}, 1014)`,
+    );
     const take = async (slot, max) => (await one(mover, "move_import", slot, 5, token, 1, "shard9", max)).is_begun;
     for (const slot of slots) assert.equal(await take(slot, 10), "1");
-    for (const slot of slots) assert.equal(await take(slot, 2), "1", "three that began at once do not wait for each other");
+    for (const slot of slots)
+      assert.equal(await take(slot, 2), "1", "three that began at once do not wait for each other");
     assert.equal(await take(1014, 2), "0");
     await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_import WHERE slot IN (${slots})`);
   });
@@ -131,7 +143,9 @@ describe("a mover that another one has followed", () => {
     const slots = [1011, 1012, 1013];
     await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_seq WHERE slot IN (${slots})`);
     const take = async (slot) => (await one(mover, "move_import", slot, 5, key(), 1, "shard9", 1)).is_begun;
-    await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1011, 5, 'importing', 'shard1')"); /* as shard_restored leaves it */
+    await root.run(
+      "INSERT INTO slot_fence (slot, epoch, state, server) VALUES (1011, 5, 'importing', 'shard1')",
+    ); /* as shard_restored leaves it */
     assert.equal(await take(1012), "1");
     assert.equal(await take(1013), "0");
     await call(account(server, "app"), "slot_learn", JSON.stringify([{ slot: 1012, epoch: 6, server: "shard9" }]));
@@ -158,7 +172,11 @@ describe("a mover that another one has followed", () => {
     await call(mover, "move_write", slot, second, rows, "follow", "[1,2,null,null]", 1);
     assert.deepEqual(Object.values(await take(second, 2)), ["1", "0", "follow", "[1,2,null,null]", "1"]);
     await call(mover, "move_ready", slot, second, "[]", 0, 0, 0, 1);
-    assert.equal((await root.run(`SELECT last FROM slot_seq WHERE slot = ${slot}`))[0][0].last, "0", "ids can be minted here");
+    assert.equal(
+      (await root.run(`SELECT last FROM slot_seq WHERE slot = ${slot}`))[0][0].last,
+      "0",
+      "ids can be minted here",
+    );
     await fencedOut(call(mover, "move_write", slot, second, batch, "", "", 0));
     await fencedOut(call(mover, "move_adopt", slot, 5, second, 2));
     await call(mover, "slot_takeover", slot, 5, second);
@@ -167,7 +185,9 @@ describe("a mover that another one has followed", () => {
     assert.deepEqual(await fence(slot), { state: "owned", epoch: "5", server: "shard1", journal: "1", token: second });
     await call(mover, "move_close", slot, second);
     await call(mover, "move_close", slot, second); // who ended the first CALL does not know that it was done
-    await root.run(`DELETE FROM follow WHERE slot = ${slot}; DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_import`);
+    await root.run(
+      `DELETE FROM follow WHERE slot = ${slot}; DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_import`,
+    );
   });
 });
 
@@ -203,7 +223,13 @@ describe("a flip", () => {
     await call(mover, "move_lock", slot, move.token);
     await call(mover, "move_rest", slot, 100);
     await call(mover, "move_give", slot, move.token, 9, "shard2");
-    assert.deepEqual(await fence(slot), { state: "moved", epoch: "9", server: "shard2", journal: "0", token: move.token });
+    assert.deepEqual(await fence(slot), {
+      state: "moved",
+      epoch: "9",
+      server: "shard2",
+      journal: "0",
+      token: move.token,
+    });
     assert.equal((await one(mover, "move_cancel", move.id, move.token)).is_here, "0");
   });
 });
@@ -211,11 +237,22 @@ describe("a flip", () => {
 describe("a journal", () => {
   const slot = 15;
 
-  const fill = (first, n) => root.run(`INSERT INTO slot_log (id, slot, tbl, owner, k1) VALUES (${first}, ${slot}, 'user', 1, 1), (${first + n}, ${slot}, 'user', 1, 1)`);
+  const fill = (first, n) =>
+    root.run(
+      `INSERT INTO slot_log (id, slot, tbl, owner, k1) VALUES (${first}, ${slot}, 'user', 1, 1), (${first + n}, ${slot}, 'user', 1, 1)`,
+    );
   const body = literal(JSON.stringify([{ slot, epoch: 1, owner: 8 * slot, op: key() }]));
-  const codes = async () => (await root.run(`SET @x = ${body}; CALL _op_open(@x); START TRANSACTION; CALL _op_fence(@m); SELECT code, moving FROM op; COMMIT`)).flat().find((row) => "moving" in row);
+  const codes = async () =>
+    (
+      await root.run(
+        `SET @x = ${body}; CALL _op_open(@x); START TRANSACTION; CALL _op_fence(@m); SELECT code, moving FROM op; COMMIT`,
+      )
+    )
+      .flat()
+      .find((row) => "moving" in row);
   /* Nine in ten are. */
-  const isBusy = () => until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
+  const isBusy = () =>
+    until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
   const isNeverBusy = async (moving) => {
     for (let i = 0; i < 30; i++) assert.deepEqual(await codes(), { code: "ok", moving });
   };
@@ -234,7 +271,11 @@ describe("a journal", () => {
     assert.equal((await one(mover, "move_beat", id, token, 10000, "{}")).backlog, "120001");
     await drain(token);
     assert.equal((await one(mover, "move_beat", id, token, 10000, "{}")).backlog, "20001");
-    assert.equal((await one(mover, "move_beat", id, token, 10000, '{"backlog":7}')).backlog, "7", "that of the other shard");
+    assert.equal(
+      (await one(mover, "move_beat", id, token, 10000, '{"backlog":7}')).backlog,
+      "7",
+      "that of the other shard",
+    );
     await isBusy();
     await root.run(`UPDATE slot_move SET drained_at = drained_at - 5000 WHERE move_id = ${id}`);
     await isNeverBusy("1");
@@ -243,7 +284,9 @@ describe("a journal", () => {
     assert.equal((await root.run("SELECT slot FROM slot_lost"))[0][0].slot, String(slot));
     await root.run(`UPDATE slot_move SET drained_at = drained_at + 60000 WHERE move_id = ${id}`);
     await isNeverBusy("0"); /* it is lost already */
-    await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}; DELETE FROM slot_lost; DELETE FROM slot_log`);
+    await root.run(
+      `UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}; DELETE FROM slot_lost; DELETE FROM slot_log`,
+    );
   });
 
   test("of a slot that goes back makes writers wait, too; of one that only could, never", async () => {
@@ -256,6 +299,8 @@ describe("a journal", () => {
     await isNeverBusy("1");
     await root.run(`UPDATE slot_fence SET state = 'migrating', journal = 0 WHERE slot = ${slot}`);
     await isBusy();
-    await root.run(`UPDATE slot_fence SET state = 'owned', token = NULL WHERE slot = ${slot}; DELETE FROM slot_import; DELETE FROM slot_log`);
+    await root.run(
+      `UPDATE slot_fence SET state = 'owned', token = NULL WHERE slot = ${slot}; DELETE FROM slot_import; DELETE FROM slot_log`,
+    );
   });
 });

@@ -22,9 +22,11 @@ export async function objects(session) {
                       WHERE p.specific_schema = r.routine_schema AND p.specific_name = r.specific_name
                         AND p.routine_type = r.routine_type), '') AS parameters
       FROM information_schema.routines AS r WHERE r.routine_schema = 'doushard' ORDER BY r.routine_name`)) {
-    lines.push(`${row.type} ${row.name} (${row.parameters})`,
+    lines.push(
+      `${row.type} ${row.name} (${row.parameters})`,
       `    ${row.definer}, security ${row.security}, ${row.access}, ${row.collation}`,
-      `    ${row.comment}`);
+      `    ${row.comment}`,
+    );
     assert.match(row.mode, /STRICT_TRANS_TABLES/, row.name);
   }
   for (const { name, options } of await session.rows(`
@@ -37,8 +39,14 @@ export async function objects(session) {
         FROM information_schema.columns AS c
        WHERE c.table_schema = 'doushard' AND c.table_name = '${name}' ORDER BY c.ordinal_position`)) {
       assert.notEqual(row.comment, "", `${name}.${row.name} has no comment`);
-      const words = [row.name, row.type, row.nullable === "YES" ? "null" : "not null", row.value === null ? "" : `default ${row.value}`,
-        row.collation ?? "", row.extra];
+      const words = [
+        row.name,
+        row.type,
+        row.nullable === "YES" ? "null" : "not null",
+        row.value === null ? "" : `default ${row.value}`,
+        row.collation ?? "",
+        row.extra,
+      ];
       lines.push(`    ${words.filter((word) => word !== "").join(" ")}`);
     }
     for (const row of await session.rows(`
@@ -75,6 +83,9 @@ export function matches(text, file) {
   if (process.env.UPDATE_EXPECTED) {
     writeFileSync(expected, text);
   }
-  assert.deepEqual(text.split("\n"), readFileSync(expected, "utf8").split("\n"),
-    `${file} differs; if that is meant: UPDATE_EXPECTED=1 node --test tests/sql/install.test.js`);
+  assert.deepEqual(
+    text.split("\n"),
+    readFileSync(expected, "utf8").split("\n"),
+    `${file} differs; if that is meant: UPDATE_EXPECTED=1 node --test tests/sql/install.test.js`,
+  );
 }

@@ -4,7 +4,21 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
-import { account, call, journals, key, nameIn, newUser, newVideo, obeysForwarding, one, ownerOp, refused, shard, slotOfId } from "./lib.js";
+import {
+  account,
+  call,
+  journals,
+  key,
+  nameIn,
+  newUser,
+  newVideo,
+  obeysForwarding,
+  one,
+  ownerOp,
+  refused,
+  shard,
+  slotOfId,
+} from "./lib.js";
 
 let server;
 let root;
@@ -19,10 +33,15 @@ beforeEach(() => root.run("DELETE FROM outbox"));
 
 const row = async (session, routine, ...args) => (await call(session, routine, ...args))[0][0];
 const park = (where = "1 = 1") => root.run(`UPDATE outbox SET parked = 1, attempts = 20, due_at = 5 WHERE ${where}`);
-const rows = () => root.rows("SELECT actor_id, kind, target_id, seq, parked, attempts FROM outbox ORDER BY kind, target_id, seq");
+const rows = () =>
+  root.rows("SELECT actor_id, kind, target_id, seq, parked, attempts FROM outbox ORDER BY kind, target_id, seq");
 const clean = async (user) =>
-  assert.deepEqual((await call(admin, "user_audit", Number(user.id)))[0].filter((each) => each.good === "0"), []);
-const say = async (user, peer, text) => one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text }));
+  assert.deepEqual(
+    (await call(admin, "user_audit", Number(user.id)))[0].filter((each) => each.good === "0"),
+    [],
+  );
+const say = async (user, peer, text) =>
+  one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text }));
 
 /** One of each kind, none delivered. */
 async function halves(slot) {
@@ -56,7 +75,10 @@ describe("outbox_retry_all", () => {
     await root.run("UPDATE outbox SET due_at = due_at + 1000000, attempts = 3");
     assert.equal(await retry(), 4);
     assert.ok((await rows()).every((each) => each.attempts === "3"));
-    assert.equal((await call(app, "outbox_list", JSON.stringify([...new Set([user.slot, peer.slot])]), 100, 0))[0].length, 4);
+    assert.equal(
+      (await call(app, "outbox_list", JSON.stringify([...new Set([user.slot, peer.slot])]), 100, 0))[0].length,
+      4,
+    );
   });
 
   test("256 in one call; not of slots and owners that are elsewhere", async () => {
@@ -77,29 +99,52 @@ describe("outbox_retry_all", () => {
   test("journal, bad arguments, who may", async () => {
     const { user, peer, own, other, comment, message } = await halves(43);
     const hex = (text) => Buffer.from(text).toString("hex");
-    await journals(root, 43, async () => {
-      await park();
-      await retry();
-    }, () => [`outbox ${user.id} ${user.id},${peer.id},0 ${hex("follow")}`, `outbox ${user.id} ${user.id},${other.id},0 ${hex("favorite")}`,
-      `outbox ${user.id} ${user.id},${peer.id},${message.seq} ${hex("message")}`, `outbox ${user.id} ${own.id},${peer.id},${comment.comment_id} ${hex("comment")}`]);
-    for (const args of [[null, ""], ["", null], ["likes", ""]]) await refused(admin, "45400", "outbox_retry_all", ...args);
-    for (const who of [app, account(server, "monitor")]) await assert.rejects(call(who, "outbox_retry_all", "", ""), { errno: 1370 });
+    await journals(
+      root,
+      43,
+      async () => {
+        await park();
+        await retry();
+      },
+      () => [
+        `outbox ${user.id} ${user.id},${peer.id},0 ${hex("follow")}`,
+        `outbox ${user.id} ${user.id},${other.id},0 ${hex("favorite")}`,
+        `outbox ${user.id} ${user.id},${peer.id},${message.seq} ${hex("message")}`,
+        `outbox ${user.id} ${own.id},${peer.id},${comment.comment_id} ${hex("comment")}`,
+      ],
+    );
+    for (const args of [
+      [null, ""],
+      ["", null],
+      ["likes", ""],
+    ])
+      await refused(admin, "45400", "outbox_retry_all", ...args);
+    for (const who of [app, account(server, "monitor")])
+      await assert.rejects(call(who, "outbox_retry_all", "", ""), { errno: 1370 });
   });
 });
 
 describe("outbox_drop", () => {
-  const drop = async (owner, kind, target, seq = 0) => (await row(admin, "outbox_drop", Number(owner.id), kind, Number(target.id), Number(seq))).code;
+  const drop = async (owner, kind, target, seq = 0) =>
+    (await row(admin, "outbox_drop", Number(owner.id), kind, Number(target.id), Number(seq))).code;
 
   test("only what is parked; an edge or a comment is taken back, and all adds up", async () => {
     const { user, peer, own, other, comment } = await halves(44);
-    for (const [owner, kind, target, seq] of [[user, "follow", peer], [user, "favorite", other], [own, "comment", peer, comment.comment_id]]) {
+    for (const [owner, kind, target, seq] of [
+      [user, "follow", peer],
+      [user, "favorite", other],
+      [own, "comment", peer, comment.comment_id],
+    ]) {
       assert.equal(await drop(owner, kind, target, seq), "notfound", kind);
       await park(`kind = '${kind}'`);
       assert.equal(await drop(owner, kind, { id: Number(target.id) + 8 }, seq), "notfound", kind);
       assert.equal(await drop(owner, kind, target, seq), "ok", kind);
       assert.equal(await drop(owner, kind, target, seq), "notfound", kind);
     }
-    assert.deepEqual((await rows()).map((each) => each.kind), ["message"]);
+    assert.deepEqual(
+      (await rows()).map((each) => each.kind),
+      ["message"],
+    );
     const states = ["SELECT state FROM follow WHERE user_id", "SELECT state FROM favorite WHERE user_id"];
     for (const sql of states) assert.equal(await root.value(`${sql} = ${user.id}`), "0");
     assert.equal(await root.value(`SELECT CONCAT(state, text) FROM comment WHERE video_id = ${own.id}`), "deleted");
@@ -112,7 +157,10 @@ describe("outbox_drop", () => {
     await one(app, "relation_action", ownerOp(user, { target: Number(peer.id), state: 0 }));
     await park("kind = 'follow'");
     assert.equal(await drop(user, "follow", peer), "same");
-    assert.deepEqual((await rows()).map((each) => [each.kind, each.parked]), [["follow", "1"]]);
+    assert.deepEqual(
+      (await rows()).map((each) => [each.kind, each.parked]),
+      [["follow", "1"]],
+    );
   });
 
   test("a message that is dropped goes to the peer without its text; a delivery under way does not keep it", async () => {
@@ -120,11 +168,23 @@ describe("outbox_drop", () => {
     await root.run("DELETE FROM outbox WHERE kind <> 'message'");
     await park(`seq = ${message.seq}`);
     assert.equal(await drop(user, "message", peer, message.seq), "ok");
-    const done = (ver) => one(app, "outbox_done", ownerOp(user, { kind: "message", target: Number(peer.id), seq: Number(message.seq), ver }));
+    const done = (ver) =>
+      one(
+        app,
+        "outbox_done",
+        ownerOp(user, { kind: "message", target: Number(peer.id), seq: Number(message.seq), ver }),
+      );
     assert.equal((await done(1)).code, "same", "who delivered the text");
     const [due] = (await call(app, "outbox_list", JSON.stringify([slotOfId(peer.id)]), 100, 0))[0];
     assert.deepEqual([due.state, due.text, due.ver], ["0", "", "2"]);
-    const deliver = ownerOp(peer, { peer: Number(user.id), seq: Number(due.seq), message_id: Number(due.message_id), state: Number(due.state), text: due.text, op: due.op });
+    const deliver = ownerOp(peer, {
+      peer: Number(user.id),
+      seq: Number(due.seq),
+      message_id: Number(due.message_id),
+      state: Number(due.state),
+      text: due.text,
+      op: due.op,
+    });
     assert.equal((await one(app, "message_deliver", deliver)).code, "ok");
     assert.equal((await done(2)).code, "ok");
   });
@@ -135,10 +195,22 @@ describe("outbox_drop", () => {
     await root.run("DELETE FROM outbox WHERE kind <> 'message'");
     await park(`seq = ${message.seq}`);
     assert.equal(await drop(user, "message", peer, message.seq), "ok");
-    assert.deepEqual((await rows()).map((each) => [each.seq, each.parked, each.attempts]), [["1", "0", "0"], ["2", "0", "0"]]);
+    assert.deepEqual(
+      (await rows()).map((each) => [each.seq, each.parked, each.attempts]),
+      [
+        ["1", "0", "0"],
+        ["2", "0", "0"],
+      ],
+    );
     assert.equal(await root.value(`SELECT last_text FROM chat WHERE user_id = ${user.id}`), "behind");
     const due = (await call(app, "outbox_list", JSON.stringify([slotOfId(peer.id)]), 100, 0))[0];
-    assert.deepEqual(due.map((each) => [each.seq, each.state, each.head]), [["1", "0", "1"], ["2", "1", "0"]]);
+    assert.deepEqual(
+      due.map((each) => [each.seq, each.state, each.head]),
+      [
+        ["1", "0", "1"],
+        ["2", "1", "0"],
+      ],
+    );
     await park("seq = 1");
     assert.equal(await drop(user, "message", peer, message.seq), "ok");
     assert.deepEqual(await root.rows("SELECT seq, head FROM outbox"), [{ seq: "2", head: "1" }]);
@@ -153,15 +225,32 @@ describe("outbox_drop", () => {
     assert.equal(await drop(user, "message", peer, message.seq), "notready");
     await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 46");
     const hex = (text) => Buffer.from(text).toString("hex");
-    await journals(root, 46, async () => {
-      await root.run("UPDATE message SET state = 1 WHERE slot = 46");
-      await park();
-      assert.equal(await drop(user, "message", peer, message.seq), "ok");
-    }, () => [`outbox ${user.id} ${user.id},${peer.id},${message.seq} ${hex("message")}`, `user ${user.id} ${user.id}`,
-      `message ${user.id} ${user.id},${peer.id},${message.at}`, `chat ${user.id} ${user.id},${peer.id}`]);
-    for (const bad of [[0, "follow", 1, 0], [null, "follow", 1, 0], [1, "like", 1, 0], [1, null, 1, 0], [1, "follow", 0, 0], [1, "follow", 1, null]]) {
+    await journals(
+      root,
+      46,
+      async () => {
+        await root.run("UPDATE message SET state = 1 WHERE slot = 46");
+        await park();
+        assert.equal(await drop(user, "message", peer, message.seq), "ok");
+      },
+      () => [
+        `outbox ${user.id} ${user.id},${peer.id},${message.seq} ${hex("message")}`,
+        `user ${user.id} ${user.id}`,
+        `message ${user.id} ${user.id},${peer.id},${message.at}`,
+        `chat ${user.id} ${user.id},${peer.id}`,
+      ],
+    );
+    for (const bad of [
+      [0, "follow", 1, 0],
+      [null, "follow", 1, 0],
+      [1, "like", 1, 0],
+      [1, null, 1, 0],
+      [1, "follow", 0, 0],
+      [1, "follow", 1, null],
+    ]) {
       await refused(admin, "45400", "outbox_drop", ...bad);
     }
-    for (const who of [app, account(server, "monitor")]) await assert.rejects(call(who, "outbox_drop", 1, "follow", 1, 0), { errno: 1370 });
+    for (const who of [app, account(server, "monitor")])
+      await assert.rejects(call(who, "outbox_drop", 1, "follow", 1, 0), { errno: 1370 });
   });
 });

@@ -29,8 +29,10 @@ const one = async (session, routine, ...args) => (await call(session, routine, .
 const refused = (work, state, pattern) =>
   assert.rejects(work, (error) => error instanceof SqlError && error.state === state && pattern.test(error.message));
 const fencedOut = (work) => refused(work, "45409", /fenced out/);
-const fence = async (slot) => (await root.run(`SELECT state, epoch, has_home FROM slot_fence WHERE slot = ${slot}`))[0][0];
-const batch = (op) => call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: STAR, op }]));
+const fence = async (slot) =>
+  (await root.run(`SELECT state, epoch, has_home FROM slot_fence WHERE slot = ${slot}`))[0][0];
+const batch = (op) =>
+  call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: STAR, op }]));
 
 describe("numbers of own slots", () => {
   test("grow, and none comes twice, whatever is known of own slots", async () => {
@@ -52,9 +54,17 @@ describe("numbers of own slots", () => {
 describe("a user", () => {
   let move;
   const own = 1040;
-  before(() => root.run([STAR, FAN].map((id) => `INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
+  before(() =>
+    root.run(
+      [STAR, FAN]
+        .map(
+          (id) => `INSERT INTO user (slot, user_id, name, password_hash, created_at, op)
       VALUES (${SLOT}, ${id}, 'u${id}', 'x', 1, ${literal(key().slice(0, 16))});
-    INSERT INTO inbound (slot, user_id) VALUES (${SLOT}, ${id})`).join(";")));
+    INSERT INTO inbound (slot, user_id) VALUES (${SLOT}, ${id})`,
+        )
+        .join(";"),
+    ),
+  );
 
   test("is asked to be promoted once, and not while his slot moves", async () => {
     await refused(call(admin, "promote_request", 0), "45400", /needs the id/);
@@ -71,8 +81,15 @@ describe("a user", () => {
 
   test("takes his rows along, those that are journaled meanwhile too, and nobody else's", async () => {
     await call(mover, "promote_begin", move.id, move.token, own);
-    await root.run(["user", "inbound"].map((t) => `ALTER TABLE ${t} ADD PARTITION (PARTITION s${own}_e2 VALUES IN (${own}))`).join(";"));
-    assert.deepEqual((await call(mover, "promote_parts", own))[0].filter(({ epoch }) => epoch !== "0").map(({ tbl }) => tbl), ["inbound", "user"]);
+    await root.run(
+      ["user", "inbound"]
+        .map((t) => `ALTER TABLE ${t} ADD PARTITION (PARTITION s${own}_e2 VALUES IN (${own}))`)
+        .join(";"),
+    );
+    assert.deepEqual(
+      (await call(mover, "promote_parts", own))[0].filter(({ epoch }) => epoch !== "0").map(({ tbl }) => tbl),
+      ["inbound", "user"],
+    );
     await fencedOut(call(mover, "promote_write", move.id, move.token, "[]", "", ""));
     await call(mover, "move_beat", move.id, move.token, 10000, JSON.stringify({ phase: "copying", epoch: 2 }));
     await call(mover, "move_open", SLOT, move.token);
@@ -82,7 +99,9 @@ describe("a user", () => {
     assert.equal((await one(mover, "promote_count", SLOT, "liker", STAR)).row_count, "0");
     await call(mover, "promote_write", move.id, move.token, row_text, "user", last_key);
     assert.equal((await one(mover, "promote_begin", move.id, move.token, 0)).at_tbl, "user");
-    await root.run(`INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${SLOT}, 'inbound', ${STAR}, ${STAR}), (${SLOT}, 'inbound', ${FAN}, ${FAN})`);
+    await root.run(
+      `INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${SLOT}, 'inbound', ${STAR}, ${STAR}), (${SLOT}, 'inbound', ${FAN}, ${FAN})`,
+    );
     await fencedOut(call(mover, "promote_flip", move.id, key(), "[]", 500));
     await fencedOut(call(mover, "promote_purge", move.id, move.token, 1, "user", 100));
     assert.equal((await one(mover, "promote_flip", move.id, move.token, "[]", 1)).is_done, "0");
@@ -92,9 +111,16 @@ describe("a user", () => {
     assert.equal((await one(mover, "promote_flip", move.id, move.token, "[]", 500)).is_done, "1");
     assert.deepEqual(await fence(own), { state: "owned", epoch: "2", has_home: "0" });
     assert.deepEqual(await fence(SLOT), { state: "owned", epoch: "1", has_home: "1" });
-    assert.deepEqual((await root.run(`SELECT owner_id FROM owner_home WHERE slot = ${SLOT}`))[0].map(({ owner_id }) => owner_id), [String(STAR)]);
+    assert.deepEqual(
+      (await root.run(`SELECT owner_id FROM owner_home WHERE slot = ${SLOT}`))[0].map(({ owner_id }) => owner_id),
+      [String(STAR)],
+    );
     for (const table of ["user", "inbound"])
-      assert.deepEqual((await root.run(`SELECT user_id FROM ${table} WHERE slot = ${own}`))[0].map(({ user_id }) => user_id), [String(STAR)], table);
+      assert.deepEqual(
+        (await root.run(`SELECT user_id FROM ${table} WHERE slot = ${own}`))[0].map(({ user_id }) => user_id),
+        [String(STAR)],
+        table,
+      );
     await fencedOut(call(mover, "promote_flip", move.id, move.token, "[]", 500));
     assert.equal((await one(mover, "move_cancel", move.id, move.token)).is_here, "0");
   });
@@ -102,10 +128,21 @@ describe("a user", () => {
   test("keeps his slots busy until his old rows are gone", async () => {
     await refused(call(admin, "promote_request", FAN), "45503", /takes part in a move already/);
     await refused(call(admin, "move_request", own, "shard2", 0), "45503", /is being moved already/);
-    await call(mover, "move_beat", move.id, move.token, 10000, JSON.stringify({ phase: "flipping" })); /* of a mover that heard no answer */
+    await call(
+      mover,
+      "move_beat",
+      move.id,
+      move.token,
+      10000,
+      JSON.stringify({ phase: "flipping" }),
+    ); /* of a mover that heard no answer */
     assert.equal((await root.run(`SELECT phase FROM slot_move WHERE move_id = ${move.id}`))[0][0].phase, "purging");
-    for (const table of ["inbound", "user"]) assert.equal((await one(mover, "promote_purge", move.id, move.token, 1, table, 100)).row_count, "1");
-    assert.deepEqual((await root.run(`SELECT user_id FROM user WHERE slot = ${SLOT}`))[0].map(({ user_id }) => user_id), [String(FAN)]);
+    for (const table of ["inbound", "user"])
+      assert.equal((await one(mover, "promote_purge", move.id, move.token, 1, table, 100)).row_count, "1");
+    assert.deepEqual(
+      (await root.run(`SELECT user_id FROM user WHERE slot = ${SLOT}`))[0].map(({ user_id }) => user_id),
+      [String(FAN)],
+    );
     await call(mover, "move_beat", move.id, move.token, 0, JSON.stringify({ phase: "done" }));
     await refused(call(admin, "promote_request", STAR), "45503", /has slot 1040 of his own already/);
   });
@@ -116,11 +153,15 @@ describe("a user", () => {
     const [[first]] = await batch(op);
     const [[again]] = await batch(op);
     assert.deepEqual([first.code, again.code, again.video_id], ["ok", "same", first.video_id]);
-    assert.equal(Number(first.video_id) / 8 % 1024 | 0, SLOT);
+    assert.equal(((Number(first.video_id) / 8) % 1024) | 0, SLOT);
     const log = (await root.run(`SELECT tbl, owner, k1 FROM slot_log WHERE slot = ${SLOT}`))[0];
     assert.deepEqual({ ...log[0] }, { tbl: "owner_home", owner: String(STAR), k1: first.video_id });
     await root.run(`UPDATE slot_fence SET journal = 0 WHERE slot = ${SLOT}; DELETE FROM slot_log`);
-    const [[none]] = await call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: FAN, op }]));
+    const [[none]] = await call(
+      app,
+      "publish_number",
+      JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: FAN, op }]),
+    );
     assert.equal(none.code, "conflict");
   });
 
@@ -138,7 +179,9 @@ describe("a user", () => {
     assert.equal((await one(mover, "promote_flip", move_id, token, "[]", 500)).is_done, "1");
     assert.deepEqual(await fence(SLOT), { state: "owned", epoch: "3", has_home: "0" });
     assert.equal((await fence(own)).state, "gone");
-    const row = (await call(app, "user_get", JSON.stringify([{ slot: own, epoch: 2, owner: STAR }]))).flat().find(({ code }) => code);
+    const row = (await call(app, "user_get", JSON.stringify([{ slot: own, epoch: 2, owner: STAR }])))
+      .flat()
+      .find(({ code }) => code);
     assert.deepEqual([row.code, row.slot, row.epoch], ["moved", String(SLOT), "3"]);
     const [map] = await call(app, "slot_map");
     const { answer, server, claim_epoch: claim } = map.find(({ slot }) => slot === String(own));
@@ -154,24 +197,38 @@ describe("a shard that lacks forwarding entries", () => {
   const OWN = 1100;
   const entry = (over = {}) => ({ slot: OWN, owner: USER, author: 0, op: "", ...over });
   const recover = (...entries) => one(admin, "home_recover", JSON.stringify(entries));
-  const homes = async () => (await root.run(`SELECT owner_id, own_slot, author_id FROM owner_home WHERE slot = ${HERE} ORDER BY owner_id`))[0];
-  before(() => root.run(`INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${HERE}, ${USER}, 'u', 'x', 1, ${literal(key().slice(0, 16))});
-    INSERT INTO inbound (slot, user_id) VALUES (${HERE}, ${USER})`));
+  const homes = async () =>
+    (await root.run(`SELECT owner_id, own_slot, author_id FROM owner_home WHERE slot = ${HERE} ORDER BY owner_id`))[0];
+  before(() =>
+    root.run(`INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${HERE}, ${USER}, 'u', 'x', 1, ${literal(key().slice(0, 16))});
+    INSERT INTO inbound (slot, user_id) VALUES (${HERE}, ${USER})`),
+  );
 
   test("gets those of its slots back, once, and none of an older own slot", async () => {
     const op = key();
-    assert.deepEqual(await recover(entry(), entry({ owner: VIDEO, author: USER, op }), entry({ owner: USER + 8 * 5000 })), { recovered: "3", removed: "0" });
-    assert.deepEqual(await homes(), [{ owner_id: String(USER), own_slot: String(OWN), author_id: null },
-      { owner_id: String(VIDEO), own_slot: String(OWN), author_id: String(USER) }]);
+    assert.deepEqual(
+      await recover(entry(), entry({ owner: VIDEO, author: USER, op }), entry({ owner: USER + 8 * 5000 })),
+      { recovered: "3", removed: "0" },
+    );
+    assert.deepEqual(await homes(), [
+      { owner_id: String(USER), own_slot: String(OWN), author_id: null },
+      { owner_id: String(VIDEO), own_slot: String(OWN), author_id: String(USER) },
+    ]);
     assert.equal((await fence(HERE)).has_home, "1");
-    assert.deepEqual(await recover(entry(), entry({ slot: OWN - 1, owner: VIDEO, author: USER, op })), { recovered: "0", removed: "0" });
-    const row = (await call(app, "user_get", JSON.stringify([{ slot: HERE, epoch: 1, owner: USER }]))).flat().find(({ code }) => code);
+    assert.deepEqual(await recover(entry(), entry({ slot: OWN - 1, owner: VIDEO, author: USER, op })), {
+      recovered: "0",
+      removed: "0",
+    });
+    const row = (await call(app, "user_get", JSON.stringify([{ slot: HERE, epoch: 1, owner: USER }])))
+      .flat()
+      .find(({ code }) => code);
     assert.deepEqual([row.code, row.slot], ["moved", String(OWN)]);
   });
 
   test("removes what it has of him, and of nobody else", async () => {
     await refused(call(admin, "home_clean", USER + 8192 * 9, "user", 10), "45503", /has not left/);
-    for (const table of ["inbound", "user"]) assert.equal((await one(admin, "home_clean", USER, table, 10)).row_count, "1");
+    for (const table of ["inbound", "user"])
+      assert.equal((await one(admin, "home_clean", USER, table, 10)).row_count, "1");
     assert.equal((await one(admin, "home_clean", USER, "user", 10)).row_count, "0");
   });
 
@@ -201,12 +258,24 @@ describe("a shard that lacks forwarding entries", () => {
       INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height, published_at, op)
         VALUES (${OWN}, ${ids[1]}, ${ids[0]}, 't', 'm', REPEAT('x', 32), 1, 1, 1, 1, 1, ${literal(key().slice(0, 16))})`);
     const all = (await call(admin, "home_list", 0, 0, 1000))[0].filter(({ slot }) => slot >= OWN);
-    assert.deepEqual(all.map(({ slot, owner_id, author_id }) => [slot, owner_id, author_id].map(Number)),
-      [[OWN, ids[0], 0], [OWN, ids[1], ids[0]], [OWN + 1, 0, 0]]);
+    assert.deepEqual(
+      all.map(({ slot, owner_id, author_id }) => [slot, owner_id, author_id].map(Number)),
+      [
+        [OWN, ids[0], 0],
+        [OWN, ids[1], ids[0]],
+        [OWN + 1, 0, 0],
+      ],
+    );
     assert.match(all[1].op, /^[0-9A-F]{32}$/);
-    assert.deepEqual((await call(admin, "home_list", OWN, ids[0], 1))[0].map(({ owner_id }) => Number(owner_id)), [ids[1]]);
+    assert.deepEqual(
+      (await call(admin, "home_list", OWN, ids[0], 1))[0].map(({ owner_id }) => Number(owner_id)),
+      [ids[1]],
+    );
     const counts = (await call(admin, "user_tables", ids[0]))[0];
-    assert.deepEqual(["user", "video"].map((t) => counts.find(({ tbl }) => tbl === t).total), ["1", "1"]);
+    assert.deepEqual(
+      ["user", "video"].map((t) => counts.find(({ tbl }) => tbl === t).total),
+      ["1", "1"],
+    );
     assert.equal((await call(admin, "user_ban", ids[0]))[0][0].code, "ok");
   });
 });
@@ -224,10 +293,15 @@ describe("the partitions of an own slot", () => {
     const changer = server.session({ database: "doushard" });
     const id = await changer.value("SELECT CONNECTION_ID()");
     await reader.run(`START TRANSACTION; SELECT COUNT(*) FROM ${next}`);
-    const changing = changer.run(`RENAME TABLE ${table} TO ${table}_gone, ${next} TO ${next}_gone`).catch((error) => error);
+    const changing = changer
+      .run(`RENAME TABLE ${table} TO ${table}_gone, ${next} TO ${next}_gone`)
+      .catch((error) => error);
     try {
-      await until("it to wait", () => root.value(`SELECT state LIKE '%metadata lock%' FROM information_schema.processlist WHERE id = ${id}`)
-        .then((is) => is === "1"));
+      await until("it to wait", () =>
+        root
+          .value(`SELECT state LIKE '%metadata lock%' FROM information_schema.processlist WHERE id = ${id}`)
+          .then((is) => is === "1"),
+      );
       return await work();
     } finally {
       await root.run(`KILL QUERY ${id}`);
@@ -241,7 +315,10 @@ describe("the partitions of an own slot", () => {
     await root.run(`ALTER TABLE session ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
     const all = await parts();
     assert.equal(all.length, 14);
-    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: "7" }]);
+    assert.deepEqual(
+      all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })),
+      [{ tbl: "session", epoch: "7" }],
+    );
   });
 
   test("are made and dropped by one mover at a time, who has the move, until his session ends", async () => {
@@ -272,23 +349,34 @@ describe("the partitions of an own slot", () => {
 
   test("are not known of a table that somebody alters just then, which does not mean that it has none", async () => {
     const all = await whileAltered("session", "user", () => parts());
-    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
+    assert.deepEqual(
+      all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })),
+      [{ tbl: "session", epoch: null }],
+    );
   });
 
   test("are not known of a table that has no file for a moment, as while an ALTER TABLE puts another one in its place", async () => {
     const file = join(server.dir, "data", "doushard", "session.frm");
     renameSync(file, `${file}.away`);
     const all = await parts().finally(() => renameSync(`${file}.away`, file));
-    assert.deepEqual(all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })), [{ tbl: "session", epoch: null }]);
+    assert.deepEqual(
+      all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })),
+      [{ tbl: "session", epoch: null }],
+    );
     const [divided] = await root.run(`SELECT DISTINCT table_name AS tbl FROM information_schema.partitions
       WHERE table_schema = 'doushard' AND partition_name IS NOT NULL ORDER BY table_name`);
-    assert.deepEqual(all.map(({ tbl }) => tbl), divided.map(({ tbl }) => tbl));
+    assert.deepEqual(
+      all.map(({ tbl }) => tbl),
+      divided.map(({ tbl }) => tbl),
+    );
   });
 
   test("are not taken for gone by who settles the slot just then", async () => {
     await root.run(`ALTER TABLE user ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
     await call(admin, "conn_open", key());
-    await whileAltered("user", "video", () => refused(call(admin, "slot_adopt", OWN, "shard1"), "45503", /user is being altered/));
+    await whileAltered("user", "video", () =>
+      refused(call(admin, "slot_adopt", OWN, "shard1"), "45503", /user is being altered/),
+    );
     await call(admin, "slot_adopt", OWN, "shard1");
     assert.equal((await fence(OWN)).state, "owned");
     await call(admin, "slot_adopt", OWN + 1, "shard1");
@@ -301,9 +389,13 @@ describe("the policy", () => {
   const HEAVY = 8192 * 4000 + 8 * AT;
   const HIS = HEAVY + 8192;
   const auto = (percent = 20, perHour = 2, slots = 100) => one(mover, "promote_auto", percent, perHour, slots);
-  const load = (slots, owners) => call(admin, "load_add",
-    JSON.stringify(slots.map(([slot, busy]) => ({ slot, operations: 1, busy_us: busy }))),
-    JSON.stringify(owners.map(([owner, busy]) => ({ slot: AT, owner, operations: 1, busy_us: busy }))));
+  const load = (slots, owners) =>
+    call(
+      admin,
+      "load_add",
+      JSON.stringify(slots.map(([slot, busy]) => ({ slot, operations: 1, busy_us: busy }))),
+      JSON.stringify(owners.map(([owner, busy]) => ({ slot: AT, owner, operations: 1, busy_us: busy }))),
+    );
   const old = () => root.run("UPDATE owner_load SET since = since - 600000");
 
   test("asks for who takes more of a busy shard than it says, of himself and his videos, for long enough", async () => {
@@ -312,10 +404,28 @@ describe("the policy", () => {
       INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height, published_at, op)
         VALUES (${AT}, ${HIS}, ${HEAVY}, 't', 'm2', REPEAT('x', 32), 1, 1, 1, 1, 1, ${literal(key().slice(0, 16))})`);
     const none = { user_id: "0", slot: "0", share: "0", move_id: "0", why: "" };
-    await load([[AT, 3000], [AT + 1, 7000]], [[HEAVY, 2000], [HIS, 1000]]);
+    await load(
+      [
+        [AT, 3000],
+        [AT + 1, 7000],
+      ],
+      [
+        [HEAVY, 2000],
+        [HIS, 1000],
+      ],
+    );
     await old();
     assert.deepEqual(await auto(), none, "a shard that has nothing to do");
-    await load([[AT, 300000000], [AT + 1, 700000000]], [[HEAVY, 200000000], [HIS, 100000000]]);
+    await load(
+      [
+        [AT, 300000000],
+        [AT + 1, 700000000],
+      ],
+      [
+        [HEAVY, 200000000],
+        [HIS, 100000000],
+      ],
+    );
     await root.run("UPDATE owner_load SET since = at - 10000");
     assert.deepEqual(await auto(), none, "not for a moment");
     await root.run("UPDATE slot_load SET since = at - 600000");
@@ -328,13 +438,19 @@ describe("the policy", () => {
     await root.run("UPDATE slot_fence SET journal = 0 WHERE slot = " + AT);
     const { user_id, slot, share, move_id } = await auto();
     assert.deepEqual([user_id, slot, share].map(Number), [HEAVY, AT, 30]);
-    const [[row]] = await root.run(`SELECT kind, owner_id, phase, requested_by FROM slot_move WHERE move_id = ${move_id}`);
-    assert.deepEqual({ ...row }, { kind: "promote", owner_id: String(HEAVY), phase: "queued", requested_by: "policy: 30 %, bound 20 %" });
+    const [[row]] = await root.run(
+      `SELECT kind, owner_id, phase, requested_by FROM slot_move WHERE move_id = ${move_id}`,
+    );
+    assert.deepEqual(
+      { ...row },
+      { kind: "promote", owner_id: String(HEAVY), phase: "queued", requested_by: "policy: 30 %, bound 20 %" },
+    );
     assert.match((await auto()).why, /under way/);
   });
 
   test("and for nobody more in this hour, who was called off of late, or has come back", async () => {
-    const end = (kind, phase, ago) => root.run(`UPDATE slot_move SET kind = '${kind}', phase = '${phase}', requested_at = requested_at - 1,
+    const end = (kind, phase, ago) =>
+      root.run(`UPDATE slot_move SET kind = '${kind}', phase = '${phase}', requested_at = requested_at - 1,
       finished_at = ${Date.now() - ago * 60000}`);
     await end("promote", "done", 1);
     assert.match((await auto(20, 1)).why, /as many promotions in this hour/);
@@ -351,7 +467,8 @@ describe("the policy", () => {
     await root.run(`DELETE FROM slot_move; INSERT INTO slot_move (slot, giver, taker, owner_id, phase, keep_ms, requested_at, requested_by, finished_at)
       SELECT seq MOD 1024, 'shard1', 'shard2', IF(seq MOD 2 = 0, 0, ${HEAVY + 8192 * 10} + 8192 * seq), 'done', 0, seq, 'somebody', seq
         FROM seq_1_to_${MOVES}`);
-    const reads = async () => (await mover.rows("SHOW SESSION STATUS LIKE 'Handler_read%'")).reduce((sum, row) => sum + Number(row.Value), 0);
+    const reads = async () =>
+      (await mover.rows("SHOW SESSION STATUS LIKE 'Handler_read%'")).reduce((sum, row) => sum + Number(row.Value), 0);
     await auto(40);
     const before = await reads();
     assert.notEqual((await auto()).move_id, "0");

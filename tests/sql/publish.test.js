@@ -5,9 +5,31 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  account, batch, call, changed, codes, counted, deleteOp, journals, key, nameIn, newUser, newVideo, obeysFence,
-  obeysForwarding, one, ownerOp, publishOp, race, refused, refusesBadBatch, sha256, shard,
-  slotOfId, timeOfId, version,
+  account,
+  batch,
+  call,
+  changed,
+  codes,
+  counted,
+  deleteOp,
+  journals,
+  key,
+  nameIn,
+  newUser,
+  newVideo,
+  obeysFence,
+  obeysForwarding,
+  one,
+  ownerOp,
+  publishOp,
+  race,
+  refused,
+  refusesBadBatch,
+  sha256,
+  shard,
+  slotOfId,
+  timeOfId,
+  version,
 } from "./lib.js";
 
 let server;
@@ -18,10 +40,16 @@ after(() => server?.stop());
 
 const where = (user) => `slot = ${user.slot} AND user_id = ${user.id}`;
 const card = async (user) =>
-  (await root.rows(`SELECT work_count, total_favorited, user.ver, inbound.ver AS in_ver FROM user JOIN inbound USING (slot, user_id) WHERE ${where(user)}`))[0];
-const erase = (user) => root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
-const videos = (user) =>
-  root.value(`SELECT COUNT(*) FROM video WHERE slot = ${user.slot} AND author_id = ${user.id}`);
+  (
+    await root.rows(
+      `SELECT work_count, total_favorited, user.ver, inbound.ver AS in_ver FROM user JOIN inbound USING (slot, user_id) WHERE ${where(user)}`,
+    )
+  )[0];
+const erase = (user) =>
+  root.run(
+    `UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`,
+  );
+const videos = (user) => root.value(`SELECT COUNT(*) FROM video WHERE slot = ${user.slot} AND author_id = ${user.id}`);
 
 describe("publish_action", () => {
   test("stores the row, counts it, and says when it was published", async () => {
@@ -30,7 +58,17 @@ describe("publish_action", () => {
     const row = await one(app, "publish_action", op);
     assert.deepEqual(
       { ...row, video_id: "", published_at: "" },
-      { n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "", video_id: "", published_at: "", media: op.media });
+      {
+        n: "1",
+        code: "ok",
+        slot: String(user.slot),
+        epoch: "1",
+        server: "",
+        video_id: "",
+        published_at: "",
+        media: op.media,
+      },
+    );
     assert.equal(slotOfId(row.video_id), user.slot);
     assert.equal(timeOfId(row.video_id), Number(row.published_at));
     const [stored] = await root.rows(`
@@ -38,9 +76,21 @@ describe("publish_action", () => {
              height, state, published_at, favorite_count, comment_count, ver, LOWER(HEX(op)) AS op, deleted_at
         FROM video WHERE slot = ${user.slot} AND video_id = ${row.video_id}`);
     assert.deepEqual(stored, {
-      author_id: user.id, title: op.title, media: op.media, sha256: op.sha256, size_bytes: "1000",
-      duration_ms: "5000", width: "640", height: "360", state: "live", published_at: row.published_at,
-      favorite_count: "0", comment_count: "0", ver: version(1), op: op.op, deleted_at: null,
+      author_id: user.id,
+      title: op.title,
+      media: op.media,
+      sha256: op.sha256,
+      size_bytes: "1000",
+      duration_ms: "5000",
+      width: "640",
+      height: "360",
+      state: "live",
+      published_at: row.published_at,
+      favorite_count: "0",
+      comment_count: "0",
+      ver: version(1),
+      op: op.op,
+      deleted_at: null,
     });
     assert.deepEqual(await card(user), { work_count: "1", total_favorited: "0", ver: version(2), in_ver: version(1) });
   });
@@ -53,7 +103,10 @@ describe("publish_action", () => {
       const again = await one(app, "publish_action", { ...op, ...other, media: key() });
       assert.deepEqual(again, { ...first, code: "same" });
     }
-    assert.equal(await root.value(`SELECT title FROM video WHERE slot = ${user.slot} AND video_id = ${first.video_id}`), op.title);
+    assert.equal(
+      await root.value(`SELECT title FROM video WHERE slot = ${user.slot} AND video_id = ${first.video_id}`),
+      op.title,
+    );
     await one(app, "publish_delete", deleteOp({ ...user, id: first.video_id }, user.id));
     assert.deepEqual(await one(app, "publish_action", op), { ...first, code: "same" });
     assert.equal(await videos(user), "1");
@@ -77,13 +130,18 @@ describe("publish_action", () => {
     const lost = publishOp({ ...user, id: Number(user.id) + 1 });
     assert.deepEqual(
       await codes(app, "publish_action", [ops[0], { ...ops[0], sha256: sha256("x") }, ops[1], ops[1], lost]),
-      ["same", "mismatch", "ok", "same", "notfound"]);
+      ["same", "mismatch", "ok", "same", "notfound"],
+    );
     assert.equal((await card(user)).work_count, "2");
   });
 
   test("publish times of one slot are unique, in one batch too", async () => {
     const user = await newUser(app);
-    const rows = await batch(app, "publish_action", Array.from({ length: 256 }, () => publishOp(user)));
+    const rows = await batch(
+      app,
+      "publish_action",
+      Array.from({ length: 256 }, () => publishOp(user)),
+    );
     assert.equal(new Set(rows.map((row) => row.published_at)).size, 256);
     assert.equal((await card(user)).work_count, "256");
   });
@@ -100,12 +158,22 @@ describe("publish_action", () => {
     const text = (length) => "a".repeat(length);
     const size = ["x", -1, 4294967296];
     await refusesBadBatch(app, "publish_action", publishOp({ slot: 1, id: 8 }), {
-      owner: [0], op: ["", text(31), text(33), "g".repeat(32)], title: ["", text(129), {}],
-      media: ["", text(65), "é"], sha256: ["", text(63), text(65), "g".repeat(64)],
-      size_bytes: [0, -1, "x"], duration_ms: size.slice(1), width: [0, ...size], height: [0, ...size],
+      owner: [0],
+      op: ["", text(31), text(33), "g".repeat(32)],
+      title: ["", text(129), {}],
+      media: ["", text(65), "é"],
+      sha256: ["", text(63), text(65), "g".repeat(64)],
+      size_bytes: [0, -1, "x"],
+      duration_ms: size.slice(1),
+      width: [0, ...size],
+      height: [0, ...size],
     });
     const user = await newUser(app);
-    const row = await one(app, "publish_action", publishOp(user, { title: "é".repeat(128), media: text(64), duration_ms: 0 }));
+    const row = await one(
+      app,
+      "publish_action",
+      publishOp(user, { title: "é".repeat(128), media: text(64), duration_ms: 0 }),
+    );
     assert.equal(row.code, "ok");
   });
 
@@ -113,9 +181,13 @@ describe("publish_action", () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = publishOp(user);
-    const results = await race(server, root, `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
+    const results = await race(
+      server,
+      root,
+      `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
       [app, (session) => one(session, "publish_action", op)],
-      [other, (session) => one(session, "publish_action", op)]);
+      [other, (session) => one(session, "publish_action", op)],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "same"]);
     assert.equal(results[0].video_id, results[1].video_id);
     assert.equal((await card(user)).work_count, "1");
@@ -125,8 +197,12 @@ describe("publish_action", () => {
     const user = await newUser(app, nameIn(100));
     await obeysFence(root, app, "publish_action", 100, (epoch) => publishOp(user, { epoch }));
     await obeysForwarding(root, app, "publish_action", 100, user.id, () => publishOp(user));
-    await journals(root, 100, () => newVideo(app, user),
-      (video) => [`video ${user.id} ${video.id}`, `user ${user.id} ${user.id}`]);
+    await journals(
+      root,
+      100,
+      () => newVideo(app, user),
+      (video) => [`video ${user.id} ${video.id}`, `user ${user.id} ${user.id}`],
+    );
   });
 });
 
@@ -140,9 +216,14 @@ describe("publish_delete", () => {
     const row = await one(app, "publish_delete", deleteOp(video, user.id));
     assert.deepEqual([row.code, row.media], ["ok", video.media]);
     assert.deepEqual(await card(user), { work_count: "1", total_favorited: "4", ver: version(4), in_ver: version(2) });
-    const [stored] = await root.rows(`SELECT state, deleted_at IS NOT NULL AS dated, ver FROM video WHERE video_id = ${video.id}`);
+    const [stored] = await root.rows(
+      `SELECT state, deleted_at IS NOT NULL AS dated, ver FROM video WHERE video_id = ${video.id}`,
+    );
     assert.deepEqual(stored, { state: "deleted", dated: "1", ver: version(2) });
-    const jobs = () => root.rows(`SELECT kind, target_id, payload, attempts, parked FROM job WHERE slot = ${user.slot} AND owner_id = ${user.id}`);
+    const jobs = () =>
+      root.rows(
+        `SELECT kind, target_id, payload, attempts, parked FROM job WHERE slot = ${user.slot} AND owner_id = ${user.id}`,
+      );
     const job = [{ kind: "media_delete", target_id: video.id, payload: video.media, attempts: "0", parked: "0" }];
     assert.deepEqual(await jobs(), job);
     const again = await one(app, "publish_delete", deleteOp(video, user.id));
@@ -178,16 +259,25 @@ describe("publish_delete", () => {
   });
 
   test("bad arguments", async () => {
-    await refusesBadBatch(app, "publish_delete", { slot: 1, epoch: 1, owner: 8, user: 8 }, { owner: [0], user: [0, -1, "x"] });
+    await refusesBadBatch(
+      app,
+      "publish_delete",
+      { slot: 1, epoch: 1, owner: 8, user: 8 },
+      { owner: [0], user: [0, -1, "x"] },
+    );
   });
 
   test("two racing deletes: counted once", async () => {
     const user = await newUser(app);
     const video = await newVideo(app, user);
     const other = account(server, "app");
-    const results = await race(server, root, `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
+    const results = await race(
+      server,
+      root,
+      `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
       [app, (session) => one(session, "publish_delete", deleteOp(video, user.id))],
-      [other, (session) => one(session, "publish_delete", deleteOp(video, user.id))]);
+      [other, (session) => one(session, "publish_delete", deleteOp(video, user.id))],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "same"]);
     assert.equal((await card(user)).work_count, "0");
   });
@@ -198,15 +288,22 @@ describe("publish_delete", () => {
     const make = (epoch) => ({ ...deleteOp(video, user.id), epoch });
     await obeysFence(root, app, "publish_delete", 101, make);
     await obeysForwarding(root, app, "publish_delete", 101, video.id, make);
-    await journals(root, 101, async () => {
-      const fresh = await root.value("SELECT COUNT(*) FROM slot_log") && await newVideo(app, user);
-      await root.run("DELETE FROM slot_log");
-      assert.equal((await one(app, "publish_delete", deleteOp(fresh, user.id))).code, "ok");
-      return fresh;
-    }, ({ id }) => [
-      `video ${user.id} ${id}`, `user ${user.id} ${user.id}`, `inbound ${user.id} ${user.id}`,
-      `job ${user.id} ${user.id},${id} ${Buffer.from("media_delete").toString("hex")}`,
-    ]);
+    await journals(
+      root,
+      101,
+      async () => {
+        const fresh = (await root.value("SELECT COUNT(*) FROM slot_log")) && (await newVideo(app, user));
+        await root.run("DELETE FROM slot_log");
+        assert.equal((await one(app, "publish_delete", deleteOp(fresh, user.id))).code, "ok");
+        return fresh;
+      },
+      ({ id }) => [
+        `video ${user.id} ${id}`,
+        `user ${user.id} ${user.id}`,
+        `inbound ${user.id} ${user.id}`,
+        `job ${user.id} ${user.id},${id} ${Buffer.from("media_delete").toString("hex")}`,
+      ],
+    );
   });
 });
 
@@ -224,9 +321,18 @@ describe("publish_list", () => {
     await one(app, "publish_delete", deleteOp({ ...user, id: ids[1] }, user.id));
     const live = ids.filter((_id, i) => i !== 1);
     const rows = await list(user);
-    assert.deepEqual(rows.map((row) => row.video_id), live);
-    assert.deepEqual((await list(user, 0, 2)).map((row) => row.video_id), live.slice(0, 2));
-    assert.deepEqual((await list(user, BigInt(live[1]), 2)).map((row) => row.video_id), live.slice(2));
+    assert.deepEqual(
+      rows.map((row) => row.video_id),
+      live,
+    );
+    assert.deepEqual(
+      (await list(user, 0, 2)).map((row) => row.video_id),
+      live.slice(0, 2),
+    );
+    assert.deepEqual(
+      (await list(user, BigInt(live[1]), 2)).map((row) => row.video_id),
+      live.slice(2),
+    );
     const end = await list(user, BigInt(live[3]), 2);
     assert.deepEqual([end.length, end[0].code, end[0].user_id, end[0].video_id], [1, "ok", user.id, null]);
   });
@@ -235,13 +341,34 @@ describe("publish_list", () => {
     const user = await newUser(app);
     const video = await newVideo(app, user, { title: "t" });
     await root.run(`UPDATE video SET favorite_count = 8, comment_count = 9 WHERE video_id = ${video.id}`);
-    assert.deepEqual(await list(user), [{
-      n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1", user_id: user.id,
-      name: user.name, avatar: "", background_image: "", signature: "", follow_count: "0",
-      follower_count: "0", total_favorited: "0", work_count: "1", favorite_count: "0", ver: version(2), in_ver: version(1),
-      video_id: video.id, title: "t", media: video.media, video_favorite_count: "8",
-      comment_count: "9", published_at: String(video.at), video_ver: version(1),
-    }]);
+    assert.deepEqual(await list(user), [
+      {
+        n: "1",
+        code: "ok",
+        slot: String(user.slot),
+        epoch: "1",
+        server: "shard1",
+        user_id: user.id,
+        name: user.name,
+        avatar: "",
+        background_image: "",
+        signature: "",
+        follow_count: "0",
+        follower_count: "0",
+        total_favorited: "0",
+        work_count: "1",
+        favorite_count: "0",
+        ver: version(2),
+        in_ver: version(1),
+        video_id: video.id,
+        title: "t",
+        media: video.media,
+        video_favorite_count: "8",
+        comment_count: "9",
+        published_at: String(video.at),
+        video_ver: version(1),
+      },
+    ]);
   });
 
   test("a user without videos, no such user, an erased user", async () => {
@@ -276,7 +403,11 @@ describe("publish_list", () => {
 
   test("reads the index of the author backwards and stops at the limit", async () => {
     const user = await newUser(app);
-    await batch(app, "publish_action", Array.from({ length: 200 }, () => publishOp(user)));
+    await batch(
+      app,
+      "publish_action",
+      Array.from({ length: 200 }, () => publishOp(user)),
+    );
     await app.run("FLUSH STATUS").catch(() => {});
     const reads = async () => {
       const rows = await app.rows("SHOW SESSION STATUS LIKE 'Handler_read%'");
@@ -284,7 +415,7 @@ describe("publish_list", () => {
     };
     const before_ = await reads();
     await list(user, 0, 10);
-    const spent = await reads() - before_;
+    const spent = (await reads()) - before_;
     assert.ok(spent < 80, `${spent} rows read for a page of 10`);
   });
 });
@@ -296,10 +427,21 @@ describe("media_find", () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const [live, gone] = [await newVideo(app, user), await newVideo(app, user)];
     await one(app, "publish_delete", deleteOp(gone, user.id));
-    const rows = await batch(app, "media_find",
-      [find(user, live.media), find(user, gone.media), find(user, key()), find(other, live.media)]);
-    assert.deepEqual(rows.map((row) => [row.code, row.state]),
-      [["ok", "live"], ["ok", "deleted"], ["notfound", null], ["notfound", null]]);
+    const rows = await batch(app, "media_find", [
+      find(user, live.media),
+      find(user, gone.media),
+      find(user, key()),
+      find(other, live.media),
+    ]);
+    assert.deepEqual(
+      rows.map((row) => [row.code, row.state]),
+      [
+        ["ok", "live"],
+        ["ok", "deleted"],
+        ["notfound", null],
+        ["notfound", null],
+      ],
+    );
   });
 
   test("files named twice are live while one of the videos is", async () => {
@@ -315,9 +457,18 @@ describe("media_find", () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const [avatar, background] = [key(), key()];
     const change = async (fields) => assert.equal((await one(app, "user_profile", ownerOp(user, fields))).code, "ok");
-    const states = async () => (await batch(app, "media_find",
-      [avatar, background].flatMap((name) => [find(user, name), find(other, name), find(user, name.slice(0, -1))])
-        .sort((a, b) => a.slot - b.slot))).filter((row) => row.code === "ok").map((row) => [row.slot, row.state].join());
+    const states = async () =>
+      (
+        await batch(
+          app,
+          "media_find",
+          [avatar, background]
+            .flatMap((name) => [find(user, name), find(other, name), find(user, name.slice(0, -1))])
+            .sort((a, b) => a.slot - b.slot),
+        )
+      )
+        .filter((row) => row.code === "ok")
+        .map((row) => [row.slot, row.state].join());
     assert.deepEqual(await states(), []);
     await change({ avatar: `${avatar}.jpg`, background_image: `${background}.jpg` });
     assert.deepEqual(await states(), [`${user.slot},live`, `${user.slot},live`]);
@@ -341,7 +492,12 @@ describe("media_find", () => {
   });
 
   test("bad arguments", async () => {
-    await refusesBadBatch(app, "media_find", { slot: 1, epoch: 1, owner: 8, media: "m" }, { media: ["", "a".repeat(65), {}] });
+    await refusesBadBatch(
+      app,
+      "media_find",
+      { slot: 1, epoch: 1, owner: 8, media: "m" },
+      { media: ["", "a".repeat(65), {}] },
+    );
   });
 
   test("fence and forwarding", async () => {

@@ -5,8 +5,20 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import {
-  SqlError, account, call, counted, journals, nameIn, newUser, newVideo, one, ownerOp, race, refused,
-  shard, tableSums,
+  SqlError,
+  account,
+  call,
+  counted,
+  journals,
+  nameIn,
+  newUser,
+  newVideo,
+  one,
+  ownerOp,
+  race,
+  refused,
+  shard,
+  tableSums,
 } from "./lib.js";
 
 const DAY = 86_400_000;
@@ -30,7 +42,9 @@ beforeEach(async () => {
   for (const table of [...TABLES, "outbox", "slot_log"]) {
     await root.run(`DELETE FROM ${table}`);
   }
-  await root.run("UPDATE purge_pass SET due_at = 9000000000000, running = 0, slot = 0, k1 = 0, k2 = 0, k3 = 0, ks = ''");
+  await root.run(
+    "UPDATE purge_pass SET due_at = 9000000000000, running = 0, slot = 0, k1 = 0, k2 = 0, k3 = 0, ks = ''",
+  );
 });
 
 const step = async (limit = 1000, session = app) => (await call(session, "purge_step", limit))[0][0];
@@ -59,14 +73,19 @@ const ROWS = {
   commented: (n, state, at) => `(7, ${n}, ${n + 1}, ${n + 2}, ${state}, 5, ${at})`,
 };
 const plant = (table, rows) => root.run(`INSERT INTO ${table} VALUES ${rows.join(", ")}`);
-const left = async (table) => (await root.rows(`SELECT * FROM ${table} ORDER BY 1, 2, 3`)).map((row) => Object.values(row)[1]);
+const left = async (table) =>
+  (await root.rows(`SELECT * FROM ${table} ORDER BY 1, 2, 3`)).map((row) => Object.values(row)[1]);
 
 describe("what goes and what stays", () => {
   for (const table of Object.keys(ROWS)) {
     test(`${table}: tombstones of 30 days`, async () => {
       const row = ROWS[table];
       await plant(table, [
-        row(10, 1, 1000), row(20, 0, now - MONTH - DAY), row(30, 0, now - MONTH + DAY), row(40, 0, 0), row(50, 1, now),
+        row(10, 1, 1000),
+        row(20, 0, now - MONTH - DAY),
+        row(30, 0, now - MONTH + DAY),
+        row(40, 0, 0),
+        row(50, 1, now),
       ]);
       assert.equal(await pass(table), 2);
       assert.deepEqual(await left(table), ["10", "30", "50"]);
@@ -74,7 +93,10 @@ describe("what goes and what stays", () => {
     });
   }
 
-  for (const [table, target] of [["follow", "followed_id"], ["favorite", "video_id"]]) {
+  for (const [table, target] of [
+    ["follow", "followed_id"],
+    ["favorite", "video_id"],
+  ]) {
     test(`${table}: a first half stays while its second is to be delivered`, async () => {
       await plant(table, [ROWS[table](10, 0, 1000), ROWS[table](20, 0, 1000)]);
       await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, ver, at, due_at)
@@ -101,9 +123,17 @@ describe("what goes and what stays", () => {
   });
 
   test("nothing younger can be purged by a changed setting", async () => {
-    for (const [kind, least] of [["follow", MONTH], ["liker", MONTH], ["session", DAY], ["idem", DAY]]) {
+    for (const [kind, least] of [
+      ["follow", MONTH],
+      ["liker", MONTH],
+      ["session", DAY],
+      ["idem", DAY],
+    ]) {
       const set = (ms) => root.run(`UPDATE purge_pass SET older_ms = ${ms} WHERE kind = '${kind}'`);
-      await assert.rejects(set(least - 1), (error) => error instanceof SqlError && /purge_pass_keeps/.test(error.message));
+      await assert.rejects(
+        set(least - 1),
+        (error) => error instanceof SqlError && /purge_pass_keeps/.test(error.message),
+      );
       await set(least);
     }
   });
@@ -112,10 +142,16 @@ describe("what goes and what stays", () => {
 describe("edges that are purged", () => {
   const likeOp = (user, video, state) => ownerOp(user, { target: Number(video), state });
   const like = (user, video, state) => one(app, "favorite_action", likeOp(user, video, state));
-  const deliver = (video, user, edge, state) => one(app, "favorite_deliver", {
-    slot: video.slot, epoch: 1, owner: Number(video.id), actor: Number(user.id), state,
-    ver: Number(edge.ver), at: Number(edge.at),
-  });
+  const deliver = (video, user, edge, state) =>
+    one(app, "favorite_deliver", {
+      slot: video.slot,
+      epoch: 1,
+      owner: Number(video.id),
+      actor: Number(user.id),
+      state,
+      ver: Number(edge.ver),
+      at: Number(edge.at),
+    });
   const finish = (routine, user, video, ver) =>
     one(app, routine, ownerOp(user, { kind: "favorite", target: Number(video), seq: 0, ver: Number(ver) }));
 
@@ -155,7 +191,8 @@ describe("edges that are purged", () => {
 
 describe("purge_step", () => {
   /* Rows of three slots, every third a tombstone. */
-  const many = (n) => root.run(`
+  const many = (n) =>
+    root.run(`
     INSERT INTO liker (slot, video_id, user_id, state, ver, at)
     SELECT f.slot MOD 3, f.slot DIV 100 + 1, f.slot + 1, f.slot MOD 3 <> 1, 1, 1 FROM slot_fence AS f WHERE f.slot < ${n}`);
 
@@ -184,7 +221,9 @@ describe("purge_step", () => {
   test("reads no more than it looks at, wherever it is", async () => {
     await many(1000);
     for (let i = 1; i < 20; i++) {
-      await root.run(`INSERT INTO liker SELECT slot, video_id + ${i * 100}, user_id, state, ver, at FROM liker WHERE video_id < 100`);
+      await root.run(
+        `INSERT INTO liker SELECT slot, video_id + ${i * 100}, user_id, state, ver, at FROM liker WHERE video_id < 100`,
+      );
     }
     await root.run("ANALYZE TABLE liker");
     await due("liker");
@@ -204,7 +243,10 @@ describe("purge_step", () => {
     assert.deepEqual(done, { kind: "liker", looked: "10", removed: "3" });
     assert.equal(wait_ms, String(DAY));
     const row = await status("liker");
-    assert.deepEqual([row.running, row.slot, row.looked, row.removed, Number(row.removed_total)], ["0", "0", "10", "3", total + 3]);
+    assert.deepEqual(
+      [row.running, row.slot, row.looked, row.removed, Number(row.removed_total)],
+      ["0", "0", "10", "3", total + 3],
+    );
     assert.ok(Number(row.started_at) >= now && Number(row.finished_at) >= Number(row.started_at));
     assert.equal(Number(row.due_at) - Number(row.finished_at), DAY);
     const idle = await step();
@@ -237,7 +279,9 @@ describe("purge_step", () => {
   test("rows of an own slot, in a partition of its own", async () => {
     await root.run("ALTER TABLE liker ADD PARTITION (PARTITION s2050_e3 VALUES IN (4100))");
     await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (2050, 3, 'owned', 'shard1')");
-    await root.run("INSERT INTO liker VALUES (2050, 1, 2, 0, 5, 0), (2050, 1, 3, 1, 5, 0), (2050, 4, 2, 0, 5, 0), (9, 1, 2, 0, 5, 0)");
+    await root.run(
+      "INSERT INTO liker VALUES (2050, 1, 2, 0, 5, 0), (2050, 1, 3, 1, 5, 0), (2050, 4, 2, 0, 5, 0), (9, 1, 2, 0, 5, 0)",
+    );
     assert.equal(await pass("liker", 1), 3);
     assert.equal(await root.value("SELECT COUNT(*) FROM liker"), "1");
     await root.run("ALTER TABLE liker DROP PARTITION s2050_e3");
@@ -250,30 +294,49 @@ describe("purge_step", () => {
     await root.run("DELETE FROM idem");
     await root.run("DELETE FROM session");
     const hex = (text) => Buffer.from(text).toString("hex");
-    await journals(root, 7, async () => {
-      await plant("liker", [`(7, ${video.id}, 3, 0, 5, 0)`]);
-      await plant("commented", [ROWS.commented(20, 0, 0)]);
-      await plant("follow", [ROWS.follow(30, 0, 0)]);
-      await plant("session", [`(7, 10, '${"s".repeat(16)}', 1, 1, 1)`]);
-      await plant("idem", [`(7, '${"k".repeat(16)}', REPEAT('b', 32), 1, 1)`]);
-      for (const kind of ["liker", "commented", "follow", "session", "idem"]) {
-        assert.equal(await pass(kind), 1, kind);
-      }
-    }, () => [
-      `liker ${author.id} ${video.id},3`, "commented 20 20,21,22", "follow 30 30,31",
-      `session 10 10 ${hex("s".repeat(16))}`, `idem 0  ${hex("k".repeat(16))}`,
-    ]);
+    await journals(
+      root,
+      7,
+      async () => {
+        await plant("liker", [`(7, ${video.id}, 3, 0, 5, 0)`]);
+        await plant("commented", [ROWS.commented(20, 0, 0)]);
+        await plant("follow", [ROWS.follow(30, 0, 0)]);
+        await plant("session", [`(7, 10, '${"s".repeat(16)}', 1, 1, 1)`]);
+        await plant("idem", [`(7, '${"k".repeat(16)}', REPEAT('b', 32), 1, 1)`]);
+        for (const kind of ["liker", "commented", "follow", "session", "idem"]) {
+          assert.equal(await pass(kind), 1, kind);
+        }
+      },
+      () => [
+        `liker ${author.id} ${video.id},3`,
+        "commented 20 20,21,22",
+        "follow 30 30,31",
+        `session 10 10 ${hex("s".repeat(16))}`,
+        `idem 0  ${hex("k".repeat(16))}`,
+      ],
+    );
   });
 
   test("two at a time: one after the other, each row once", async () => {
     await many(1000);
     await due("liker");
     const other = account(server, "app");
-    const answers = await race(server, root, "SELECT 1 FROM purge_pass WHERE kind = 'liker' FOR UPDATE",
-      [app, (session) => step(500, session)], [other, (session) => step(500, session)]);
+    const answers = await race(
+      server,
+      root,
+      "SELECT 1 FROM purge_pass WHERE kind = 'liker' FOR UPDATE",
+      [app, (session) => step(500, session)],
+      [other, (session) => step(500, session)],
+    );
     await other.end();
-    assert.deepEqual(answers.map((answer) => answer.looked), ["500", "500"]);
-    assert.equal(answers.reduce((sum, answer) => sum + Number(answer.removed), 0), 333);
+    assert.deepEqual(
+      answers.map((answer) => answer.looked),
+      ["500", "500"],
+    );
+    assert.equal(
+      answers.reduce((sum, answer) => sum + Number(answer.removed), 0),
+      333,
+    );
   });
 
   test("a step that fails is as if it had not been", async () => {
@@ -299,5 +362,8 @@ describe("purge_step", () => {
 
 test("purge_status: every kind, also for who may only look", async () => {
   const [rows] = await call(monitor, "purge_status");
-  assert.deepEqual(rows.map((row) => row.kind), [...TABLES].sort());
+  assert.deepEqual(
+    rows.map((row) => row.kind),
+    [...TABLES].sort(),
+  );
 });

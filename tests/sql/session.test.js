@@ -5,8 +5,22 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, batch, call, journals, key, nameIn, newUser, obeysFence, obeysForwarding, one,
-  ownerOp, race, refused, refusesBadBatch, shard,
+  FAR,
+  account,
+  batch,
+  call,
+  journals,
+  key,
+  nameIn,
+  newUser,
+  obeysFence,
+  obeysForwarding,
+  one,
+  ownerOp,
+  race,
+  refused,
+  refusesBadBatch,
+  shard,
 } from "./lib.js";
 
 const HOUR = 3_600_000;
@@ -19,10 +33,10 @@ after(() => server?.stop());
 
 const where = (user) => `slot = ${user.slot} AND user_id = ${user.id}`;
 const sessions = (user) =>
-  root.rows(`SELECT LOWER(HEX(session)) AS id FROM session WHERE ${where(user)} ORDER BY created_at, session`)
+  root
+    .rows(`SELECT LOWER(HEX(session)) AS id FROM session WHERE ${where(user)} ORDER BY created_at, session`)
     .then((rows) => rows.map((row) => row.id));
-const openOp = (user, fields = {}) =>
-  ownerOp(user, { session: key(), expires_at: FAR, max: 32, ...fields });
+const openOp = (user, fields = {}) => ownerOp(user, { session: key(), expires_at: FAR, max: 32, ...fields });
 
 describe("session_open", () => {
   test("adds a session; a replay changes nothing", async () => {
@@ -67,7 +81,10 @@ describe("session_open", () => {
     const user = await newUser(app);
     const ops = [openOp(user, { max: 2 }), openOp(user, { max: 2 }), openOp(user, { max: 2 })];
     const rows = await batch(app, "session_open", [...ops, ops[2]]);
-    assert.deepEqual(rows.map((row) => row.code), ["ok", "ok", "ok", "same"]);
+    assert.deepEqual(
+      rows.map((row) => row.code),
+      ["ok", "ok", "ok", "same"],
+    );
     assert.equal((await sessions(user)).length, 2);
     assert.ok((await sessions(user)).includes(ops[2].session));
   });
@@ -75,14 +92,19 @@ describe("session_open", () => {
   test("no such user, an erased user", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "session_open", openOp({ ...user, id: 1 }))).code, "notfound");
-    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
+    await root.run(
+      `UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`,
+    );
     assert.equal((await one(app, "session_open", openOp(user))).code, "notfound");
     assert.equal((await sessions(user)).length, 1);
   });
 
   test("bad arguments", async () => {
     await refusesBadBatch(app, "session_open", openOp({ slot: 1, id: 8 }), {
-      owner: [0], session: ["", "g".repeat(32), "a".repeat(31), `${key()}0`], expires_at: [0, -1], max: [0, -1, "x"],
+      owner: [0],
+      session: ["", "g".repeat(32), "a".repeat(31), `${key()}0`],
+      expires_at: [0, -1],
+      max: [0, -1, "x"],
     });
   });
 
@@ -90,10 +112,17 @@ describe("session_open", () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const ops = [openOp(user, { max: 1 }), openOp(user, { max: 1 })];
-    const results = await race(server, root, `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
+    const results = await race(
+      server,
+      root,
+      `SELECT 1 FROM user WHERE ${where(user)} FOR UPDATE`,
       [app, (session) => one(session, "session_open", ops[0])],
-      [other, (session) => one(session, "session_open", ops[1])]);
-    assert.deepEqual(results.map((row) => row.code), ["ok", "ok"]);
+      [other, (session) => one(session, "session_open", ops[1])],
+    );
+    assert.deepEqual(
+      results.map((row) => row.code),
+      ["ok", "ok"],
+    );
     const left = await sessions(user);
     assert.equal(left.length, 1);
     assert.ok(ops.some((op) => op.session === left[0]));
@@ -103,24 +132,35 @@ describe("session_open", () => {
     const user = await newUser(app, nameIn(90));
     await obeysFence(root, app, "session_open", 90, (epoch) => openOp(user, { epoch }));
     await obeysForwarding(root, app, "session_open", 90, user.id, () => openOp(user));
-    await journals(root, 90, async () => {
-      const op = openOp(user, { max: 1 });
-      assert.equal((await one(app, "session_open", op)).code, "ok");
-      return op.session;
-    }, (session) => [`session ${user.id} ${user.id}`, `session ${user.id} ${user.id} ${session}`]);
+    await journals(
+      root,
+      90,
+      async () => {
+        const op = openOp(user, { max: 1 });
+        assert.equal((await one(app, "session_open", op)).code, "ok");
+        return op.session;
+      },
+      (session) => [`session ${user.id} ${user.id}`, `session ${user.id} ${user.id} ${session}`],
+    );
   });
 });
 
 describe("session_get", () => {
   const checkOp = (user, session, fields = {}) => ownerOp(user, { session, idle_ms: HOUR, ...fields });
-  const check = (user, session, { idle = HOUR } = {}) => one(app, "session_get", checkOp(user, session, { idle_ms: idle }));
+  const check = (user, session, { idle = HOUR } = {}) =>
+    one(app, "session_get", checkOp(user, session, { idle_ms: idle }));
   const age = (user, seen, expires = FAR) =>
     root.run(`UPDATE session SET seen_at = _now_ms() - ${seen}, expires_at = ${expires} WHERE ${where(user)}`);
 
   test("a live session", async () => {
     const user = await newUser(app);
     assert.deepEqual(await check(user, user.op.session), {
-      n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1", touch: "0",
+      n: "1",
+      code: "ok",
+      slot: String(user.slot),
+      epoch: "1",
+      server: "shard1",
+      touch: "0",
       expires_at: String(FAR),
     });
   });
@@ -140,7 +180,9 @@ describe("session_get", () => {
     const row = await check(user, key());
     assert.deepEqual([row.code, row.touch, row.expires_at], ["notfound", null, null]);
     assert.equal((await check(other, user.op.session)).code, "notfound");
-    await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`);
+    await root.run(
+      `UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE ${where(user)}`,
+    );
     assert.equal((await check(user, user.op.session)).code, "notfound");
   });
 
@@ -148,12 +190,24 @@ describe("session_get", () => {
     const users = [await newUser(app), await newUser(app), await newUser(app, nameIn(91))];
     await age(users[1], 10 * HOUR);
     const sets = await batch(app, "session_get", [
-      checkOp(users[0], users[0].op.session), checkOp(users[1], users[1].op.session), checkOp(users[0], users[1].op.session),
-      checkOp(users[2], users[2].op.session), checkOp(users[1], users[1].op.session, { idle_ms: 11 * HOUR }),
+      checkOp(users[0], users[0].op.session),
+      checkOp(users[1], users[1].op.session),
+      checkOp(users[0], users[1].op.session),
+      checkOp(users[2], users[2].op.session),
+      checkOp(users[1], users[1].op.session, { idle_ms: 11 * HOUR }),
       checkOp(users[0], users[0].op.session.toUpperCase()),
     ]);
-    assert.deepEqual(sets.map((row) => [row.n, row.code]),
-      [["1", "ok"], ["2", "expired"], ["3", "notfound"], ["4", "ok"], ["5", "ok"], ["6", "ok"]]);
+    assert.deepEqual(
+      sets.map((row) => [row.n, row.code]),
+      [
+        ["1", "ok"],
+        ["2", "expired"],
+        ["3", "notfound"],
+        ["4", "ok"],
+        ["5", "ok"],
+        ["6", "ok"],
+      ],
+    );
   });
 
   test("session_check is the same for one", async () => {
@@ -190,7 +244,7 @@ describe("session_touch", () => {
     await root.run(`UPDATE session SET seen_at = 5 WHERE ${where(user)}`);
     assert.equal((await one(app, "session_touch", touchOp(user, user.op.session))).code, "ok");
     const now = Number(await root.value("SELECT _now_ms()"));
-    assert.ok(Math.abs(await seen(user) - now) < 60_000);
+    assert.ok(Math.abs((await seen(user)) - now) < 60_000);
     await root.run(`UPDATE session SET seen_at = ${FAR} WHERE ${where(user)}`);
     assert.equal((await one(app, "session_touch", touchOp(user, user.op.session))).code, "ok");
     assert.equal(await seen(user), FAR);
@@ -202,18 +256,28 @@ describe("session_touch", () => {
   });
 
   test("bad arguments", async () => {
-    await refusesBadBatch(app, "session_touch", { slot: 1, epoch: 1, owner: 8, session: key() }, {
-      owner: [0], session: ["", "g".repeat(32), "a".repeat(31), `${key()}00`],
-    });
+    await refusesBadBatch(
+      app,
+      "session_touch",
+      { slot: 1, epoch: 1, owner: 8, session: key() },
+      {
+        owner: [0],
+        session: ["", "g".repeat(32), "a".repeat(31), `${key()}00`],
+      },
+    );
   });
 
   test("a touch that races with a logout", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = touchOp(user, user.op.session);
-    const [touched, ended] = await race(server, root, `SELECT 1 FROM session WHERE ${where(user)} FOR UPDATE`,
+    const [touched, ended] = await race(
+      server,
+      root,
+      `SELECT 1 FROM session WHERE ${where(user)} FOR UPDATE`,
       [app, (session) => one(session, "session_touch", op)],
-      [other, (session) => one(session, "user_logout", op)]);
+      [other, (session) => one(session, "user_logout", op)],
+    );
     assert.ok(["ok", "notfound"].includes(touched.code));
     assert.equal(ended.code, "ok");
     assert.deepEqual(await sessions(user), []);
@@ -224,7 +288,11 @@ describe("session_touch", () => {
     const make = (epoch) => touchOp(user, user.op.session, { epoch });
     await obeysFence(root, app, "session_touch", 92, make);
     await obeysForwarding(root, app, "session_touch", 92, user.id, make);
-    await journals(root, 92, () => one(app, "session_touch", make(1)),
-      () => [`session ${user.id} ${user.id} ${user.op.session}`]);
+    await journals(
+      root,
+      92,
+      () => one(app, "session_touch", make(1)),
+      () => [`session ${user.id} ${user.id} ${user.op.session}`],
+    );
   });
 });

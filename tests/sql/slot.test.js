@@ -6,8 +6,24 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, call, changed, codes, key, nameIn, newUser, newVideo, one, ownerOp, publishOp, race,
-  refused, refusesBadBatch, shard, slotOfId, waitForLocks,
+  FAR,
+  account,
+  call,
+  changed,
+  codes,
+  key,
+  nameIn,
+  newUser,
+  newVideo,
+  one,
+  ownerOp,
+  publishOp,
+  race,
+  refused,
+  refusesBadBatch,
+  shard,
+  slotOfId,
+  waitForLocks,
 } from "./lib.js";
 
 let server;
@@ -24,7 +40,10 @@ after(() => server?.stop());
 
 const fence = (slot, assignment) => root.run(`UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}`);
 const clear = (slot) =>
-  root.run(`UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0 WHERE slot = ${slot}`)
+  root
+    .run(
+      `UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1', heard_epoch = 0, rival_epoch = 0 WHERE slot = ${slot}`,
+    )
     .then(() => root.run(`UPDATE slot_known SET epoch = 1, server = 'shard1' WHERE slot = ${slot}`));
 const mapOf = async (slot) => {
   const { epoch, server: at, answer } = (await call(app, "slot_map"))[0].find((row) => row.slot === String(slot));
@@ -36,7 +55,9 @@ describe("shard_init", () => {
     const made = await root.value("SELECT installed_at FROM shard_self");
     assert.equal((await call(admin, "shard_init", "shard1"))[0][0].server, "shard1");
     await refused(admin, "45503", "shard_init", "shard2");
-    assert.deepEqual(await root.rows("SELECT name, installed_at FROM shard_self"), [{ name: "shard1", installed_at: made }]);
+    assert.deepEqual(await root.rows("SELECT name, installed_at FROM shard_self"), [
+      { name: "shard1", installed_at: made },
+    ]);
   });
 
   test("bad arguments", async () => {
@@ -99,8 +120,12 @@ describe("the generation of the fences", () => {
 
 describe("slot_assign", () => {
   const assign = async (...args) => (await call(admin, "slot_assign", ...args))[0][0];
-  const forget = (from, to) => Promise.all(["slot_fence", "slot_known", "slot_seq"].map((table) =>
-    root.run(`DELETE FROM ${table} WHERE slot BETWEEN ${from} AND ${to}`)));
+  const forget = (from, to) =>
+    Promise.all(
+      ["slot_fence", "slot_known", "slot_seq"].map((table) =>
+        root.run(`DELETE FROM ${table} WHERE slot BETWEEN ${from} AND ${to}`),
+      ),
+    );
 
   test("own slots are owned with a mint, others are elsewhere", async () => {
     await forget(1000, 1023);
@@ -112,7 +137,12 @@ describe("slot_assign", () => {
        WHERE f.slot IN (1000, 1011, 1012, 1023) ORDER BY f.slot`);
     const own = { state: "owned", epoch: "1", server: "shard1", known: "1", known_server: "shard1", last: "0" };
     const other = { state: "moved", epoch: "1", server: "shard2", known: "1", known_server: "shard2", last: null };
-    assert.deepEqual(rows, [{ slot: "1000", ...own }, { slot: "1011", ...own }, { slot: "1012", ...other }, { slot: "1023", ...other }]);
+    assert.deepEqual(rows, [
+      { slot: "1000", ...own },
+      { slot: "1011", ...own },
+      { slot: "1012", ...other },
+      { slot: "1023", ...other },
+    ]);
   });
 
   test("a replay changes nothing, not the mint either", async () => {
@@ -171,7 +201,14 @@ describe("slot_assign", () => {
     for (const i of good.keys()) {
       await refused(admin, "45400", "slot_assign", ...changed(good, i, null));
     }
-    for (const args of [[-1, 0, "a"], [0, 1024, "a"], [5, 4, "a"], [0, 1, ""], [0, 1, "a b"], [0, 1, "a".repeat(33)]]) {
+    for (const args of [
+      [-1, 0, "a"],
+      [0, 1024, "a"],
+      [5, 4, "a"],
+      [0, 1, ""],
+      [0, 1, "a b"],
+      [0, 1, "a".repeat(33)],
+    ]) {
       await refused(admin, "45400", "slot_assign", ...args);
     }
     await refused(admin, "22001", "slot_assign", 0, 1, "a".repeat(65));
@@ -180,9 +217,13 @@ describe("slot_assign", () => {
   test("two racing assignments agree", async () => {
     await forget(990, 998);
     const other = account(server, "admin");
-    const results = await race(server, root, "SELECT 1 FROM shard_self FOR UPDATE",
+    const results = await race(
+      server,
+      root,
+      "SELECT 1 FROM shard_self FOR UPDATE",
       [admin, () => assign(990, 998, "shard1")],
-      [other, async (session) => (await call(session, "slot_assign", 990, 998, "shard1"))[0][0]]);
+      [other, async (session) => (await call(session, "slot_assign", 990, 998, "shard1"))[0][0]],
+    );
     assert.deepEqual(results.map((row) => Number(row.assigned)).sort(), [0, 9]);
     assert.deepEqual(await assign(990, 998, "shard1"), { assigned: "0", kept: "9" });
     await other.end();
@@ -195,7 +236,10 @@ describe("slot_map, slot_learn", () => {
 
   test("every slot once, in order", async () => {
     const rows = (await call(app, "slot_map"))[0];
-    assert.deepEqual(rows.map((row) => Number(row.slot)), Array.from({ length: 1024 }, (_, i) => i));
+    assert.deepEqual(
+      rows.map((row) => Number(row.slot)),
+      Array.from({ length: 1024 }, (_, i) => i),
+    );
   });
 
   test("the higher of fence and what was heard; what is arriving belongs to its source", async () => {
@@ -219,7 +263,11 @@ describe("slot_map, slot_learn", () => {
   test("only newer entries are news; a replay is none", async () => {
     await root.run("UPDATE slot_known SET epoch = 5, server = 'shard2' WHERE slot IN (50, 51)");
     await root.run("UPDATE slot_fence SET epoch = 5, state = 'moved', server = 'shard2' WHERE slot IN (50, 51)");
-    const entries = [{ slot: 50, epoch: 4, server: "shard3" }, { slot: 51, epoch: 6, server: "shard3" }, { slot: 1040, epoch: 1, server: "shard4" }];
+    const entries = [
+      { slot: 50, epoch: 4, server: "shard3" },
+      { slot: 51, epoch: 6, server: "shard3" },
+      { slot: 1040, epoch: 1, server: "shard4" },
+    ];
     assert.equal(await learn(app, entries), "2");
     assert.equal(await learn(app, entries), "0");
     assert.deepEqual(await mapOf(50), { epoch: 5, server: "shard2", answer: "moved" });
@@ -231,7 +279,10 @@ describe("slot_map, slot_learn", () => {
   });
 
   test("several entries for one slot: the highest stays", async () => {
-    await learn(app, [3, 2, 4].map((epoch) => ({ slot: 52, epoch, server: `shard${epoch}` })));
+    await learn(
+      app,
+      [3, 2, 4].map((epoch) => ({ slot: 52, epoch, server: `shard${epoch}` })),
+    );
     assert.deepEqual(await mapOf(52), { epoch: 4, server: "shard4", answer: "moved" });
     await clear(52);
   });
@@ -240,7 +291,10 @@ describe("slot_map, slot_learn", () => {
     const user = await newUser(app, nameIn(53));
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
     await learn(app, [{ slot: 53, epoch: 2, server: "shard2" }]);
-    for (const [routine, op] of [["user_get", ownerOp(user)], ["publish_action", publishOp(user)]]) {
+    for (const [routine, op] of [
+      ["user_get", ownerOp(user)],
+      ["publish_action", publishOp(user)],
+    ]) {
       const { code, epoch, server: at } = await one(app, routine, op);
       assert.deepEqual({ code, epoch, at }, { code: "moved", epoch: "2", at: "shard2" }, routine);
     }
@@ -268,9 +322,13 @@ describe("slot_map, slot_learn", () => {
 
   test("two racing lessons: the higher epoch stays", async () => {
     const other = account(server, "app");
-    const results = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 55 FOR UPDATE",
+    const results = await race(
+      server,
+      root,
+      "SELECT 1 FROM slot_fence WHERE slot = 55 FOR UPDATE",
       [app, (session) => learn(session, [{ slot: 55, epoch: 7, server: "shard7" }])],
-      [other, (session) => learn(session, [{ slot: 55, epoch: 8, server: "shard8" }])]);
+      [other, (session) => learn(session, [{ slot: 55, epoch: 8, server: "shard8" }])],
+    );
     assert.deepEqual(results, ["1", "1"]);
     assert.deepEqual(await mapOf(55), { epoch: 8, server: "shard8", answer: "moved" });
     await clear(55);
@@ -298,7 +356,12 @@ describe("slot_map, slot_learn", () => {
     const rival = { slot: 59, epoch: 1, server: "shard2", claimed: 1 };
     const code = async () => (await one(app, "publish_action", publishOp(user))).code;
     const stopped = () => root.value("SELECT rival_epoch FROM slot_fence WHERE slot = 59");
-    for (const harmless of [{ claimed: 0 }, { claimed: undefined }, { server: "shard1" }, { epoch: 2, server: "shard1", slot: 1042 }]) {
+    for (const harmless of [
+      { claimed: 0 },
+      { claimed: undefined },
+      { server: "shard1" },
+      { epoch: 2, server: "shard1", slot: 1042 },
+    ]) {
       await learn(app, [{ ...rival, ...harmless }]);
       assert.equal(await code(), "ok", JSON.stringify(harmless));
     }
@@ -321,7 +384,10 @@ describe("slot_map, slot_learn", () => {
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "moved");
     assert.equal(await learn(app, [rival]), "0", "a replay");
     const row = (await call(app, "slot_map"))[0].find(({ slot }) => slot === "59");
-    assert.deepEqual({ ...row, gen: "" }, { slot: "59", epoch: "1", server: "shard1", answer: "moved", claim_epoch: "1", token: "", gen: "" });
+    assert.deepEqual(
+      { ...row, gen: "" },
+      { slot: "59", epoch: "1", server: "shard1", answer: "moved", claim_epoch: "1", token: "", gen: "" },
+    );
     await fence(59, "epoch = 2, state = 'owned'");
     assert.equal(await code(), "ok");
     assert.equal(await learn(app, [rival]), "0", "an old claim");
@@ -332,7 +398,13 @@ describe("slot_map, slot_learn", () => {
   test("slot_map tells claims from hearsay: owned and migrating claim, as far as nothing newer was heard", async () => {
     const claim = async () => Number((await call(app, "slot_map"))[0].find((row) => row.slot === "42").claim_epoch);
     await clear(42);
-    for (const [state, epoch] of [["owned", 1], ["migrating", 1], ["moved", 0], ["importing", 0], ["ready", 0]]) {
+    for (const [state, epoch] of [
+      ["owned", 1],
+      ["migrating", 1],
+      ["moved", 0],
+      ["importing", 0],
+      ["ready", 0],
+    ]) {
       await fence(42, `state = '${state}'`);
       assert.equal(await claim(), epoch, state);
     }
@@ -340,7 +412,11 @@ describe("slot_map, slot_learn", () => {
     assert.equal(await claim(), 0, "out of date");
     await clear(42);
     await root.run("UPDATE slot_known SET server = 'shard2' WHERE slot = 42");
-    assert.deepEqual(await mapOf(42), { epoch: 1, server: "shard2", answer: "ok" }, "what it heard is not hidden by its own claim");
+    assert.deepEqual(
+      await mapOf(42),
+      { epoch: 1, server: "shard2", answer: "ok" },
+      "what it heard is not hidden by its own claim",
+    );
     assert.equal(await claim(), 1);
     await clear(42);
   });
@@ -349,7 +425,10 @@ describe("slot_map, slot_learn", () => {
     const teacher = account(server, "app");
     const holder = server.session({ database: "doushard" });
     const entries = [95, 94].map((slot) => ({ slot, epoch: 2, server: "shard2" }));
-    for (const [held, free] of [[94, "slot_fence WHERE slot = 95"], [95, "slot_known WHERE slot = 94"]]) {
+    for (const [held, free] of [
+      [94, "slot_fence WHERE slot = 95"],
+      [95, "slot_known WHERE slot = 94"],
+    ]) {
       await holder.run(`START TRANSACTION; SELECT 1 FROM slot_fence WHERE slot = ${held} FOR UPDATE`);
       const taught = learn(teacher, entries);
       await waitForLocks(root, 1);
@@ -364,10 +443,23 @@ describe("slot_map, slot_learn", () => {
 
   test("bad arguments", async () => {
     const good = { slot: 60, epoch: 1, server: "shard1" };
-    for (const text of [null, "", "{}", "[]", "[1]", JSON.stringify(Array(2049).fill(good)), JSON.stringify([{ ...good, pad: "a".repeat(262144) }])]) {
+    for (const text of [
+      null,
+      "",
+      "{}",
+      "[]",
+      "[1]",
+      JSON.stringify(Array(2049).fill(good)),
+      JSON.stringify([{ ...good, pad: "a".repeat(262144) }]),
+    ]) {
       await refused(app, "45400", "slot_learn", text);
     }
-    const bad = { slot: [-1, "x", 4294967296, null], epoch: [0, -1, "x", null, 1048576], server: ["", "a b", "a".repeat(33), null], claimed: [2, -1, "x", ""] };
+    const bad = {
+      slot: [-1, "x", 4294967296, null],
+      epoch: [0, -1, "x", null, 1048576],
+      server: ["", "a b", "a".repeat(33), null],
+      claimed: [2, -1, "x", ""],
+    };
     for (const [field, values] of Object.entries(bad)) {
       for (const value of values) {
         await refused(app, "45400", "slot_learn", JSON.stringify([good, { ...good, [field]: value }]));
@@ -379,11 +471,18 @@ describe("slot_map, slot_learn", () => {
 
 describe("slot_takeover", () => {
   const TOKEN = "a0".repeat(16);
-  const takeover = async (session, slot, epoch, token) => (await call(session, "slot_takeover", slot, epoch, token))[0][0];
-  const rowOf = async (slot) => (await root.rows(`SELECT state, epoch, LOWER(HEX(token)) AS token, journal, has_home
-    FROM slot_fence WHERE slot = ${slot}`))[0];
+  const takeover = async (session, slot, epoch, token) =>
+    (await call(session, "slot_takeover", slot, epoch, token))[0][0];
+  const rowOf = async (slot) =>
+    (
+      await root.rows(`SELECT state, epoch, LOWER(HEX(token)) AS token, journal, has_home
+    FROM slot_fence WHERE slot = ${slot}`)
+    )[0];
   const ready = (slot, more = "") =>
-    fence(slot, `state = 'ready', epoch = 5, server = 'shard1', token = X'${TOKEN}', journal = 1, has_home = 0 ${more}`);
+    fence(
+      slot,
+      `state = 'ready', epoch = 5, server = 'shard1', token = X'${TOKEN}', journal = 1, has_home = 0 ${more}`,
+    );
   const rest = (slot) => clear(slot).then(() => fence(slot, "token = NULL, journal = 0, has_home = 0"));
 
   test("a ready fence of that epoch and that token is owned, with all that it has; a replay changes nothing", async () => {
@@ -408,8 +507,18 @@ describe("slot_takeover", () => {
   });
 
   test("anything else is refused, and stays as it is", async () => {
-    const cases = [["epoch = 6"], ["epoch = 4"], ["token = NULL"], [`token = X'${"a1".repeat(16)}'`], ["state = 'importing'"],
-      ["state = 'moved'"], ["heard_epoch = 6"], ["server = 'shard2'"], ["state = 'owned', epoch = 4"], ["state = 'migrating', epoch = 4"]];
+    const cases = [
+      ["epoch = 6"],
+      ["epoch = 4"],
+      ["token = NULL"],
+      [`token = X'${"a1".repeat(16)}'`],
+      ["state = 'importing'"],
+      ["state = 'moved'"],
+      ["heard_epoch = 6"],
+      ["server = 'shard2'"],
+      ["state = 'owned', epoch = 4"],
+      ["state = 'migrating', epoch = 4"],
+    ];
     const gen = await root.value("SELECT gen FROM slot_gen");
     for (const [change] of cases) {
       await ready(45);
@@ -426,8 +535,13 @@ describe("slot_takeover", () => {
   test("two at a time: one takes it, the other finds it done", async () => {
     const other = account(server, "app");
     await ready(46);
-    const done = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 46 FOR UPDATE",
-      [app, (session) => takeover(session, 46, 5, TOKEN)], [other, (session) => takeover(session, 46, 5, TOKEN)]);
+    const done = await race(
+      server,
+      root,
+      "SELECT 1 FROM slot_fence WHERE slot = 46 FOR UPDATE",
+      [app, (session) => takeover(session, 46, 5, TOKEN)],
+      [other, (session) => takeover(session, 46, 5, TOKEN)],
+    );
     assert.deepEqual(done.map(({ code }) => code).sort(), ["ok", "same"]);
     await other.end();
     await rest(46);
@@ -435,19 +549,30 @@ describe("slot_takeover", () => {
 
   test("slot_map tells the token of a fence that gave the slot away, with the epoch that it is for", async () => {
     const told = async () => (await call(app, "slot_map"))[0].find(({ slot }) => slot === "47");
-    for (const [state, token] of [["owned", ""], ["migrating", ""], ["importing", ""], ["ready", ""], ["moved", TOKEN]]) {
+    for (const [state, token] of [
+      ["owned", ""],
+      ["migrating", ""],
+      ["importing", ""],
+      ["ready", ""],
+      ["moved", TOKEN],
+    ]) {
       await fence(47, `state = '${state}', epoch = 5, server = 'shard2', token = X'${TOKEN}'`);
       assert.equal((await told()).token, token, state);
     }
-    assert.deepEqual({ ...(await told()), gen: "" },
-      { slot: "47", epoch: "5", server: "shard2", answer: "moved", claim_epoch: "0", token: TOKEN, gen: "" });
+    assert.deepEqual(
+      { ...(await told()), gen: "" },
+      { slot: "47", epoch: "5", server: "shard2", answer: "moved", claim_epoch: "0", token: TOKEN, gen: "" },
+    );
     await root.run("UPDATE slot_known SET epoch = 6, server = 'shard3' WHERE slot = 47");
     assert.equal((await told()).token, "", "another move has followed");
     await root.run("DELETE FROM slot_known WHERE slot = 47");
     assert.equal((await told()).token, TOKEN);
     await fence(47, "state = 'ready'");
-    assert.deepEqual({ ...(await told()), gen: "" },
-      { slot: "47", epoch: "0", server: "", answer: "notready", claim_epoch: "0", token: "", gen: "" }, "what arrives is not here yet");
+    assert.deepEqual(
+      { ...(await told()), gen: "" },
+      { slot: "47", epoch: "0", server: "", answer: "notready", claim_epoch: "0", token: "", gen: "" },
+      "what arrives is not here yet",
+    );
     await fence(47, "state = 'moved', token = NULL");
     assert.equal((await told()).token, "");
     await root.run("INSERT INTO slot_known VALUES (47, 1, 'shard1')");
@@ -455,8 +580,17 @@ describe("slot_takeover", () => {
   });
 
   test("bad arguments, and who may not", async () => {
-    for (const args of [[null, 5, TOKEN], [44, null, TOKEN], [44, 5, null], [44, 0, TOKEN], [44, 1048576, TOKEN], [44, 5, ""],
-      [44, 5, TOKEN.slice(1)], [44, 5, `${TOKEN}a`], [44, 5, `x${TOKEN.slice(1)}`]]) {
+    for (const args of [
+      [null, 5, TOKEN],
+      [44, null, TOKEN],
+      [44, 5, null],
+      [44, 0, TOKEN],
+      [44, 1048576, TOKEN],
+      [44, 5, ""],
+      [44, 5, TOKEN.slice(1)],
+      [44, 5, `${TOKEN}a`],
+      [44, 5, `x${TOKEN.slice(1)}`],
+    ]) {
       await refused(app, "45400", "slot_takeover", ...args);
     }
     await assert.rejects(call(monitor, "slot_takeover", 44, 5, TOKEN), { errno: 1370 });
@@ -475,8 +609,11 @@ describe("slot_settle", () => {
     assert.notEqual(await root.value("SELECT gen FROM slot_gen"), gen);
     assert.equal((await one(app, "publish_action", publishOp(user, { epoch: 2 }))).code, "ok");
     assert.deepEqual(await mapOf(43), { epoch: 2, server: "shard1", answer: "ok" });
-    for (const heard of ["UPDATE slot_fence SET heard_epoch = 20 WHERE slot = 43", "UPDATE slot_known SET epoch = 30, server = 'shard2' WHERE slot = 43",
-      "INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (43, 40, 'shard1', 'shard2', 0, 0, 'me')"]) {
+    for (const heard of [
+      "UPDATE slot_fence SET heard_epoch = 20 WHERE slot = 43",
+      "UPDATE slot_known SET epoch = 30, server = 'shard2' WHERE slot = 43",
+      "INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (43, 40, 'shard1', 'shard2', 0, 0, 'me')",
+    ]) {
       await root.run(heard);
       const { epoch } = await settle(admin, 43);
       assert.equal(Number(epoch) % 10, 1, heard);
@@ -496,16 +633,20 @@ describe("slot_settle", () => {
     assert.equal(await next(), "6");
     await fence(1044, "heard_epoch = 7");
     assert.equal(await next(), "8");
-    await root.run("INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (1044, 9, 'shard2', 'shard1', 0, 0, 'me')");
+    await root.run(
+      "INSERT INTO slot_move (slot, epoch, giver, taker, keep_ms, requested_at, requested_by) VALUES (1044, 9, 'shard2', 'shard1', 0, 0, 'me')",
+    );
     assert.equal(await next(), "10");
-    for (const table of ["slot_fence", "slot_known", "slot_move"]) await root.run(`DELETE FROM ${table} WHERE slot = 1044`);
+    for (const table of ["slot_fence", "slot_known", "slot_move"])
+      await root.run(`DELETE FROM ${table} WHERE slot = 1044`);
   });
 
   test("a move that is under way is given up", async () => {
     await fence(43, "state = 'migrating', token = REPEAT('a', 16), journal = 1");
     await settle(admin, 43);
-    assert.deepEqual(await root.rows("SELECT epoch, state, token, journal FROM slot_fence WHERE slot = 43"),
-      [{ epoch: "2", state: "owned", token: null, journal: "0" }]);
+    assert.deepEqual(await root.rows("SELECT epoch, state, token, journal FROM slot_fence WHERE slot = 43"), [
+      { epoch: "2", state: "owned", token: null, journal: "0" },
+    ]);
     await clear(43);
   });
 
@@ -520,7 +661,13 @@ describe("slot_settle", () => {
     assert.equal((await settle(admin, 43)).epoch, "1048575");
     await refused(admin, "45503", "slot_settle", 43, "shard1");
     await clear(43);
-    for (const args of [[null, "shard1"], [43, null], [43, ""], [43, "a b"], [43, "a".repeat(33)]]) {
+    for (const args of [
+      [null, "shard1"],
+      [43, null],
+      [43, ""],
+      [43, "a b"],
+      [43, "a".repeat(33)],
+    ]) {
       await refused(admin, "45400", "slot_settle", ...args);
     }
     assert.deepEqual(await mapOf(43), { epoch: 1, server: "shard1", answer: "ok" });
@@ -545,8 +692,13 @@ describe("slot_settle", () => {
 
   test("two that race take two epochs", async () => {
     const other = account(server, "admin");
-    const results = await race(server, root, "SELECT 1 FROM slot_fence WHERE slot = 45 FOR UPDATE",
-      [admin, (session) => settle(session, 45)], [other, (session) => settle(session, 45)]);
+    const results = await race(
+      server,
+      root,
+      "SELECT 1 FROM slot_fence WHERE slot = 45 FOR UPDATE",
+      [admin, (session) => settle(session, 45)],
+      [other, (session) => settle(session, 45)],
+    );
     assert.deepEqual(results.map(({ epoch }) => epoch).sort(), ["2", "3"]);
     await other.end();
     await clear(45);
@@ -560,7 +712,17 @@ describe("slot_status, slot_stats, slot_where", () => {
     assert.equal(status.length, 1024);
     const { changed_at: at, ...row } = status.find(({ slot }) => slot === "61");
     assert.ok(Number(at) > 0);
-    assert.deepEqual(row, { slot: "61", state: "migrating", epoch: "1", server: "shard1", answer: "ok", heard_epoch: "0", rival_epoch: "0", journal: "1", has_home: "0" });
+    assert.deepEqual(row, {
+      slot: "61",
+      state: "migrating",
+      epoch: "1",
+      server: "shard1",
+      answer: "ok",
+      heard_epoch: "0",
+      rival_epoch: "0",
+      journal: "1",
+      has_home: "0",
+    });
     await fence(61, "state = 'owned', journal = 0");
   });
 
@@ -604,7 +766,9 @@ describe("the fence", () => {
       return row;
     });
     await waitForLocks(root, 1);
-    const flip = mover.run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 65").then(() => written);
+    const flip = mover
+      .run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 65")
+      .then(() => written);
     await waitForLocks(root, 2);
     /* A reader is not held up: it is answered from before the flip. */
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
@@ -651,7 +815,14 @@ describe("the fence", () => {
     const users = [await newUser(app, nameIn(68)), await newUser(app, nameIn(69)), await newUser(app, nameIn(70))];
     await fence(68, "state = 'ready'");
     await fence(69, "state = 'moved', server = 'shard2'");
-    assert.deepEqual(await codes(app, "publish_action", users.map((user) => publishOp(user))), ["notready", "moved", "ok"]);
+    assert.deepEqual(
+      await codes(
+        app,
+        "publish_action",
+        users.map((user) => publishOp(user)),
+      ),
+      ["notready", "moved", "ok"],
+    );
     await clear(68);
     await clear(69);
   });
@@ -662,7 +833,12 @@ describe("the fence", () => {
     await refused(app, "45400", "session_open", JSON.stringify([op(high), op(low)]));
     const twin = await newUser(app, nameIn(71));
     await refused(app, "45400", "session_open", JSON.stringify([op(twin), op(low)]));
-    assert.deepEqual(await codes(app, "session_open", [op(low), op(low), op(twin), op(high)]), ["ok", "ok", "ok", "ok"]);
+    assert.deepEqual(await codes(app, "session_open", [op(low), op(low), op(twin), op(high)]), [
+      "ok",
+      "ok",
+      "ok",
+      "ok",
+    ]);
     await refusesBadBatch(app, "session_touch", ownerOp(low, { session: key() }), {});
   });
 
@@ -672,14 +848,31 @@ describe("the fence", () => {
     const plan = await session.rows(`EXPLAIN
       SELECT j.n, f.answer FROM JSON_TABLE('${ops}', '$[*]' COLUMNS (n FOR ORDINALITY, slot INT UNSIGNED PATH '$.slot')) AS j
         LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY) ON f.slot = j.slot LOCK IN SHARE MODE`);
-    assert.deepEqual(plan.map((row) => [row.table, row.key]), [["j", null], ["f", "PRIMARY"]]);
+    assert.deepEqual(
+      plan.map((row) => [row.table, row.key]),
+      [
+        ["j", null],
+        ["f", "PRIMARY"],
+      ],
+    );
     await session.run(`CALL _op_open('${ops}')`);
     await session.run("START TRANSACTION");
     await session.run("CALL _op_fence(@moving)");
     await session.run("CALL _slot_seq_lock()");
-    const seq = await session.rows("EXPLAIN SELECT COUNT(*) FROM op AS o STRAIGHT_JOIN slot_seq AS s FORCE INDEX (PRIMARY) ON s.slot = o.slot WHERE o.code = 'ok' FOR UPDATE");
-    assert.deepEqual(seq.map((row) => [row.table, row.key]), [["o", null], ["s", "PRIMARY"]]);
-    assert.deepEqual((await session.rows("SELECT slot FROM op")).map((row) => row.slot), ["5", "6", "7"]);
+    const seq = await session.rows(
+      "EXPLAIN SELECT COUNT(*) FROM op AS o STRAIGHT_JOIN slot_seq AS s FORCE INDEX (PRIMARY) ON s.slot = o.slot WHERE o.code = 'ok' FOR UPDATE",
+    );
+    assert.deepEqual(
+      seq.map((row) => [row.table, row.key]),
+      [
+        ["o", null],
+        ["s", "PRIMARY"],
+      ],
+    );
+    assert.deepEqual(
+      (await session.rows("SELECT slot FROM op")).map((row) => row.slot),
+      ["5", "6", "7"],
+    );
     await session.run("ROLLBACK");
     await session.end();
   });
@@ -694,7 +887,11 @@ describe("the fence", () => {
       for (let i = 0; i < 25; i++) {
         const some = users.filter((_user, at) => at === i % 10 || Math.random() < 0.6);
         const [routine, make] = i % 5 === 0 ? ["session_open", login] : ["publish_action", publishOp];
-        const answers = await codes(session, routine, some.map((user) => make(user)));
+        const answers = await codes(
+          session,
+          routine,
+          some.map((user) => make(user)),
+        );
         assert.ok(answers.every((code) => code === "ok"));
       }
     };

@@ -5,9 +5,29 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
 import {
-  FAR, account, batch, call, codes, journals, key, newName, newUser, nameIn, obeysFence,
-  obeysForwarding, one, ownerOp, race, refused, refusesBadBatch, registerOp, shard, slotOfId,
-  slotOfName, timeOfId, version,
+  FAR,
+  account,
+  batch,
+  call,
+  codes,
+  journals,
+  key,
+  newName,
+  newUser,
+  nameIn,
+  obeysFence,
+  obeysForwarding,
+  one,
+  ownerOp,
+  race,
+  refused,
+  refusesBadBatch,
+  registerOp,
+  shard,
+  slotOfId,
+  slotOfName,
+  timeOfId,
+  version,
 } from "./lib.js";
 
 let server;
@@ -17,14 +37,15 @@ before(async () => ({ server, root, app } = await shard()));
 after(() => server?.stop());
 
 const sessions = (user) =>
-  root.rows(`SELECT LOWER(HEX(session)) AS id FROM session WHERE slot = ${user.slot} AND user_id = ${user.id} ORDER BY id`)
+  root
+    .rows(
+      `SELECT LOWER(HEX(session)) AS id FROM session WHERE slot = ${user.slot} AND user_id = ${user.id} ORDER BY id`,
+    )
     .then((rows) => rows.map((row) => row.id));
-const hash = (user) =>
-  root.value(`SELECT password_hash FROM user WHERE slot = ${user.slot} AND user_id = ${user.id}`);
+const hash = (user) => root.value(`SELECT password_hash FROM user WHERE slot = ${user.slot} AND user_id = ${user.id}`);
 const erase = (user, state) =>
   root.run(`UPDATE user SET state = '${state}' WHERE slot = ${user.slot} AND user_id = ${user.id}`);
-const userLock = (user) =>
-  `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
+const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 
 describe("user_register", () => {
   test("makes account, user and session in one go", async () => {
@@ -32,7 +53,8 @@ describe("user_register", () => {
     const row = await one(app, "user_register", op);
     assert.deepEqual(
       { ...row, user_id: "" },
-      { n: "1", code: "ok", slot: String(op.slot), epoch: "1", server: "", user_id: "" });
+      { n: "1", code: "ok", slot: String(op.slot), epoch: "1", server: "", user_id: "" },
+    );
     assert.equal(slotOfId(row.user_id), op.slot);
     const now = Number(await root.value("SELECT _now_ms()"));
     assert.ok(Math.abs(timeOfId(row.user_id) - now) < 60_000);
@@ -43,8 +65,14 @@ describe("user_register", () => {
         JOIN session s ON s.slot = u.slot AND s.user_id = u.user_id
        WHERE a.slot = ${op.slot} AND a.name = '${op.name}'`);
     assert.deepEqual(user, {
-      name: op.name, password_hash: "hash 1", ver: version(1), state: "live", op: op.op,
-      user_id: row.user_id, session: op.session, expires_at: String(FAR),
+      name: op.name,
+      password_hash: "hash 1",
+      ver: version(1),
+      state: "live",
+      op: op.op,
+      user_id: row.user_id,
+      session: op.session,
+      expires_at: String(FAR),
     });
   });
 
@@ -63,7 +91,11 @@ describe("user_register", () => {
   test("a replay after the password was changed opens nothing", async () => {
     const { op, ...user } = await newUser(app);
     const session = key();
-    await one(app, "user_password", ownerOp(user, { old_hash: "hash 1", new_hash: "hash 2", session, expires_at: FAR }));
+    await one(
+      app,
+      "user_password",
+      ownerOp(user, { old_hash: "hash 1", new_hash: "hash 2", session, expires_at: FAR }),
+    );
     assert.equal((await one(app, "user_register", op)).code, "taken");
     assert.deepEqual(await sessions(user), [session]);
   });
@@ -89,7 +121,10 @@ describe("user_register", () => {
     const name = newName();
     const ops = [registerOp(name), registerOp(name), registerOp(nameIn(slotOfName(name)))];
     const rows = await batch(app, "user_register", ops);
-    assert.deepEqual(rows.map((row) => row.code), ["ok", "taken", "ok"]);
+    assert.deepEqual(
+      rows.map((row) => row.code),
+      ["ok", "taken", "ok"],
+    );
     assert.equal(BigInt(rows[2].user_id) > BigInt(rows[0].user_id), true);
   });
 
@@ -123,18 +158,26 @@ describe("user_register", () => {
   test("two racing registrations of one name: one wins", async () => {
     const name = newName();
     const other = account(server, "app");
-    const results = await race(server, root, `SELECT 1 FROM slot_seq WHERE slot = ${slotOfName(name)} FOR UPDATE`,
+    const results = await race(
+      server,
+      root,
+      `SELECT 1 FROM slot_seq WHERE slot = ${slotOfName(name)} FOR UPDATE`,
       [app, (session) => one(session, "user_register", registerOp(name))],
-      [other, (session) => one(session, "user_register", registerOp(name))]);
+      [other, (session) => one(session, "user_register", registerOp(name))],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "taken"]);
   });
 
   test("two racing replays: one user, one session", async () => {
     const op = registerOp();
     const other = account(server, "app");
-    const results = await race(server, root, `SELECT 1 FROM slot_seq WHERE slot = ${op.slot} FOR UPDATE`,
+    const results = await race(
+      server,
+      root,
+      `SELECT 1 FROM slot_seq WHERE slot = ${op.slot} FOR UPDATE`,
       [app, (session) => one(session, "user_register", op)],
-      [other, (session) => one(session, "user_register", op)]);
+      [other, (session) => one(session, "user_register", op)],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "same"]);
     assert.equal(results[0].user_id, results[1].user_id);
     assert.deepEqual(await sessions({ slot: op.slot, id: results[0].user_id }), [op.session]);
@@ -147,14 +190,21 @@ describe("user_register", () => {
     const user = await newUser(app, nameIn(slot));
     const row = await obeysForwarding(root, app, "user_register", slot, user.id, () => user.op);
     assert.equal(row.user_id, user.id);
-    await journals(root, slot, async () => {
-      const made = registerOp(nameIn(slot));
-      const { user_id: id } = await one(app, "user_register", made);
-      return { id, ...made };
-    }, ({ id, name: made, session }) => [
-      `account 0 ${Buffer.from(made).toString("hex")}`.replace(" 0 ", " 0  "),
-      `user ${id} ${id}`, `inbound ${id} ${id}`, `session ${id} ${id} ${session}`,
-    ]);
+    await journals(
+      root,
+      slot,
+      async () => {
+        const made = registerOp(nameIn(slot));
+        const { user_id: id } = await one(app, "user_register", made);
+        return { id, ...made };
+      },
+      ({ id, name: made, session }) => [
+        `account 0 ${Buffer.from(made).toString("hex")}`.replace(" 0 ", " 0  "),
+        `user ${id} ${id}`,
+        `inbound ${id} ${id}`,
+        `session ${id} ${id} ${session}`,
+      ],
+    );
   });
 
   test("a slot without its mint is refused, and nothing is left of it", async () => {
@@ -174,8 +224,13 @@ describe("user_login", () => {
   test("finds the account of a name", async () => {
     const user = await newUser(app, "Löw");
     assert.deepEqual(await login("Löw"), {
-      n: "1", code: "ok", slot: String(user.slot), epoch: "1", server: "shard1",
-      user_id: user.id, password_hash: "hash 1",
+      n: "1",
+      code: "ok",
+      slot: String(user.slot),
+      epoch: "1",
+      server: "shard1",
+      user_id: user.id,
+      password_hash: "hash 1",
     });
   });
 
@@ -188,7 +243,12 @@ describe("user_login", () => {
   });
 
   test("bad arguments", async () => {
-    for (const args of [[null, 1, "a"], [1, null, "a"], [1, 1, null], [slotOfName("a") ^ 1, 1, "a"]]) {
+    for (const args of [
+      [null, 1, "a"],
+      [1, null, "a"],
+      [1, 1, null],
+      [slotOfName("a") ^ 1, 1, "a"],
+    ]) {
       await refused(app, "45400", "user_login", ...args);
     }
     await refused(app, "22001", "user_login", 1, 1, "a".repeat(129));
@@ -216,7 +276,11 @@ describe("user_secret", () => {
   });
 
   test("bad arguments", async () => {
-    for (const args of [[null, 1, 1], [1, null, 1], [1, 1, null]]) {
+    for (const args of [
+      [null, 1, 1],
+      [1, null, 1],
+      [1, 1, null],
+    ]) {
       await refused(app, "45400", "user_secret", ...args);
     }
     await refused(app, "22003", "user_secret", 1, 1, -1);
@@ -236,15 +300,38 @@ describe("user_get", () => {
     await root.run(`UPDATE user JOIN inbound USING (slot, user_id) SET signature = 'hello', follow_count = 1, follower_count = 2,
       total_favorited = 3, work_count = 4, favorite_count = 5, avatar = 'av', background_image = 'bg'
       WHERE slot = ${b.slot} AND user_id = ${b.id}`);
-    const rows = await batch(app, "user_get", [b, a, { ...a, id: 1 }, b].map((user) => ownerOp(user)));
-    assert.deepEqual(rows.map((row) => [row.n, row.code, row.user_id, row.name]), [
-      ["1", "ok", b.id, b.name], ["2", "ok", a.id, a.name], ["3", "notfound", null, null],
-      ["4", "ok", b.id, b.name],
-    ]);
+    const rows = await batch(
+      app,
+      "user_get",
+      [b, a, { ...a, id: 1 }, b].map((user) => ownerOp(user)),
+    );
+    assert.deepEqual(
+      rows.map((row) => [row.n, row.code, row.user_id, row.name]),
+      [
+        ["1", "ok", b.id, b.name],
+        ["2", "ok", a.id, a.name],
+        ["3", "notfound", null, null],
+        ["4", "ok", b.id, b.name],
+      ],
+    );
     assert.deepEqual(rows[0], {
-      n: "1", code: "ok", slot: String(b.slot), epoch: "1", server: "shard1", user_id: b.id,
-      name: b.name, avatar: "av", background_image: "bg", signature: "hello", follow_count: "1",
-      follower_count: "2", total_favorited: "3", work_count: "4", favorite_count: "5", ver: version(1), in_ver: version(1),
+      n: "1",
+      code: "ok",
+      slot: String(b.slot),
+      epoch: "1",
+      server: "shard1",
+      user_id: b.id,
+      name: b.name,
+      avatar: "av",
+      background_image: "bg",
+      signature: "hello",
+      follow_count: "1",
+      follower_count: "2",
+      total_favorited: "3",
+      work_count: "4",
+      favorite_count: "5",
+      ver: version(1),
+      in_ver: version(1),
     });
   });
 
@@ -271,8 +358,14 @@ describe("user_get", () => {
 });
 
 describe("user_password", () => {
-  const change = (user, fields = {}) => ownerOp(user, {
-    old_hash: "hash 1", new_hash: "hash 2", session: key(), expires_at: FAR, ...fields });
+  const change = (user, fields = {}) =>
+    ownerOp(user, {
+      old_hash: "hash 1",
+      new_hash: "hash 2",
+      session: key(),
+      expires_at: FAR,
+      ...fields,
+    });
 
   test("ends every other session", async () => {
     const user = await newUser(app);
@@ -306,8 +399,11 @@ describe("user_password", () => {
   test("bad arguments", async () => {
     const long = "a".repeat(256);
     await refusesBadBatch(app, "user_password", change({ slot: 1, id: 8 }), {
-      owner: [0, -1], old_hash: ["", long, "hash 2"], new_hash: ["", long, "hash 1", "häsh"],
-      session: ["", "g".repeat(32)], expires_at: [0, -1],
+      owner: [0, -1],
+      old_hash: ["", long, "hash 2"],
+      new_hash: ["", long, "hash 1", "häsh"],
+      session: ["", "g".repeat(32)],
+      expires_at: [0, -1],
     });
   });
 
@@ -315,9 +411,13 @@ describe("user_password", () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const [a, b] = [change(user, { new_hash: "hash a" }), change(user, { new_hash: "hash b" })];
-    const results = await race(server, root, userLock(user),
+    const results = await race(
+      server,
+      root,
+      userLock(user),
       [app, (session) => one(session, "user_password", a)],
-      [other, (session) => one(session, "user_password", b)]);
+      [other, (session) => one(session, "user_password", b)],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["conflict", "ok"]);
     const winner = results[0].code === "ok" ? a : b;
     assert.equal(await hash(user), winner.new_hash);
@@ -329,10 +429,17 @@ describe("user_password", () => {
     const other = account(server, "app");
     const op = change(user);
     const login = ownerOp(user, { session: key(), expires_at: FAR, max: 9 });
-    const results = await race(server, root, userLock(user),
+    const results = await race(
+      server,
+      root,
+      userLock(user),
       [app, (session) => one(session, "user_password", op)],
-      [other, (session) => one(session, "session_open", login)]);
-    assert.deepEqual(results.map((row) => row.code), ["ok", "ok"]);
+      [other, (session) => one(session, "session_open", login)],
+    );
+    assert.deepEqual(
+      results.map((row) => row.code),
+      ["ok", "ok"],
+    );
     const left = await sessions(user);
     assert.ok(left.includes(op.session) && left.length <= 2);
   });
@@ -342,14 +449,21 @@ describe("user_password", () => {
     await obeysFence(root, app, "user_password", 82, (epoch) => change(user, { epoch }));
     await obeysForwarding(root, app, "user_password", 82, user.id, () => change(user));
     let last = "hash 1";
-    await journals(root, 82, async () => {
-      const op = change(user, { old_hash: last, new_hash: `${last}+` });
-      last = op.new_hash;
-      assert.equal((await one(app, "user_password", op)).code, "ok");
-      return op.session;
-    }, (session) => [
-      `user ${user.id} ${user.id}`, `session ${user.id} ${user.id}`, `session ${user.id} ${user.id} ${session}`,
-    ]);
+    await journals(
+      root,
+      82,
+      async () => {
+        const op = change(user, { old_hash: last, new_hash: `${last}+` });
+        last = op.new_hash;
+        assert.equal((await one(app, "user_password", op)).code, "ok");
+        return op.session;
+      },
+      (session) => [
+        `user ${user.id} ${user.id}`,
+        `session ${user.id} ${user.id}`,
+        `session ${user.id} ${user.id} ${session}`,
+      ],
+    );
   });
 });
 
@@ -381,16 +495,22 @@ describe("user_rehash", () => {
   test("bad arguments", async () => {
     const long = "a".repeat(256);
     await refusesBadBatch(app, "user_rehash", rehash({ slot: 1, id: 8 }), {
-      owner: [0], old_hash: ["", long, "hash 2"], new_hash: ["", long, "hash 1", "häsh"],
+      owner: [0],
+      old_hash: ["", long, "hash 2"],
+      new_hash: ["", long, "hash 1", "häsh"],
     });
   });
 
   test("two racing rehashes: one wins", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
-    const results = await race(server, root, userLock(user),
+    const results = await race(
+      server,
+      root,
+      userLock(user),
       [app, (session) => one(session, "user_rehash", rehash(user, { new_hash: "hash a" }))],
-      [other, (session) => one(session, "user_rehash", rehash(user, { new_hash: "hash b" }))]);
+      [other, (session) => one(session, "user_rehash", rehash(user, { new_hash: "hash b" }))],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["conflict", "ok"]);
   });
 
@@ -399,11 +519,16 @@ describe("user_rehash", () => {
     await obeysFence(root, app, "user_rehash", 83, (epoch) => rehash(user, { epoch }));
     await obeysForwarding(root, app, "user_rehash", 83, user.id, () => rehash(user));
     let last = "hash 1";
-    await journals(root, 83, async () => {
-      const op = rehash(user, { old_hash: last, new_hash: `${last}+` });
-      last = op.new_hash;
-      assert.equal((await one(app, "user_rehash", op)).code, "ok");
-    }, () => [`user ${user.id} ${user.id}`]);
+    await journals(
+      root,
+      83,
+      async () => {
+        const op = rehash(user, { old_hash: last, new_hash: `${last}+` });
+        last = op.new_hash;
+        assert.equal((await one(app, "user_rehash", op)).code, "ok");
+      },
+      () => [`user ${user.id} ${user.id}`],
+    );
   });
 });
 
@@ -419,19 +544,28 @@ describe("user_logout", () => {
   });
 
   test("bad arguments", async () => {
-    await refusesBadBatch(app, "user_logout", { slot: 1, epoch: 1, owner: 8, session: key() }, {
-      owner: [0], session: ["", "g".repeat(32), `${key()}00`],
-    });
+    await refusesBadBatch(
+      app,
+      "user_logout",
+      { slot: 1, epoch: 1, owner: 8, session: key() },
+      {
+        owner: [0],
+        session: ["", "g".repeat(32), `${key()}00`],
+      },
+    );
   });
 
   test("two racing logouts: one ends it", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = ownerOp(user, { session: user.op.session });
-    const results = await race(server, root,
+    const results = await race(
+      server,
+      root,
       `SELECT 1 FROM session WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`,
       [app, (session) => one(session, "user_logout", op)],
-      [other, (session) => one(session, "user_logout", op)]);
+      [other, (session) => one(session, "user_logout", op)],
+    );
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "same"]);
   });
 
@@ -440,11 +574,16 @@ describe("user_logout", () => {
     const make = (epoch) => ownerOp(user, { epoch, session: user.op.session });
     await obeysFence(root, app, "user_logout", 84, make);
     await obeysForwarding(root, app, "user_logout", 84, user.id, make);
-    await journals(root, 84, async () => {
-      const session = key();
-      await root.run(`INSERT INTO session VALUES (84, ${user.id}, X'${session}', 1, 1, ${FAR})`);
-      assert.equal((await one(app, "user_logout", ownerOp(user, { session }))).code, "ok");
-      return session;
-    }, (session) => [`session ${user.id} ${user.id} ${session}`]);
+    await journals(
+      root,
+      84,
+      async () => {
+        const session = key();
+        await root.run(`INSERT INTO session VALUES (84, ${user.id}, X'${session}', 1, 1, ${FAR})`);
+        assert.equal((await one(app, "user_logout", ownerOp(user, { session }))).code, "ok");
+        return session;
+      },
+      (session) => [`session ${user.id} ${user.id} ${session}`],
+    );
   });
 });

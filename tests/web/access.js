@@ -12,15 +12,24 @@ import { clip } from "../lib/media.js";
 /* What axe finds that would keep somebody from using the page. */
 async function seriousFaults(page) {
   /* The colours of what is still moving are not those that are read. */
-  await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished, effect }) =>
-    Number.isFinite(effect.getComputedTiming().endTime) ? finished.catch(() => {}) : undefined)));
+  await page.evaluate(() =>
+    Promise.all(
+      document
+        .getAnimations()
+        .map(({ finished, effect }) =>
+          Number.isFinite(effect.getComputedTiming().endTime) ? finished.catch(() => {}) : undefined,
+        ),
+    ),
+  );
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
-  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
 }
 
-const focused = (page) => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName);
+const focused = (page) =>
+  page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName);
 
 async function tabTo(page, label) {
   for (let presses = 0; presses < 60; presses += 1) {
@@ -57,7 +66,9 @@ export function access(people, { layout }) {
       await page.keyboard.press("Escape");
       await nav(page, "Post");
       await look("upload");
-      await page.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: clip() });
+      await page
+        .locator("input[type=file]")
+        .setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: clip() });
       await page.getByLabel("Preview of bears.mp4").waitFor();
       await look("chosen");
       await nav(page, "Friends");
@@ -71,7 +82,10 @@ export function access(people, { layout }) {
       await page.keyboard.press("?");
       await look("keys");
       await page.keyboard.press("Escape");
-      assert.deepEqual(Object.entries(faults).filter(([, list]) => list.length > 0), []);
+      assert.deepEqual(
+        Object.entries(faults).filter(([, list]) => list.length > 0),
+        [],
+      );
     });
 
   if (layout === "desktop")
@@ -82,9 +96,15 @@ export function access(people, { layout }) {
       await plays(page);
       const first = await shown(page).getAttribute("data-id");
       await keyboard.press("j");
-      await page.waitForFunction((id) => document.querySelector("article.slide:not([inert])")?.dataset.id !== id, first);
+      await page.waitForFunction(
+        (id) => document.querySelector("article.slide:not([inert])")?.dataset.id !== id,
+        first,
+      );
       await keyboard.press("k");
-      await page.waitForFunction((id) => document.querySelector("article.slide:not([inert])")?.dataset.id === id, first);
+      await page.waitForFunction(
+        (id) => document.querySelector("article.slide:not([inert])")?.dataset.id === id,
+        first,
+      );
       await plays(page);
 
       await keyboard.press("Space");
@@ -157,7 +177,10 @@ export function access(people, { layout }) {
     await plays(page);
     const around = layout === "desktop" ? page.getByRole("navigation", { name: "Main" }) : page.getByRole("banner");
     await around.getByRole("button", { name: "Log in" }).waitFor();
-    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    if (layout === "phone")
+      await shown(page)
+        .getByRole("button", { name: /comment/ })
+        .click();
     assert.equal(await page.getByLabel("Write a comment").count(), 0);
     await page.getByRole("button", { name: "Log in to comment" }).click();
     await signUp(page, uniqueName("vic"));
@@ -168,7 +191,8 @@ export function access(people, { layout }) {
     const page = await people.somebody({ locale: "zh-CN" });
     await plays(page);
     assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
-    if (layout === "desktop") await page.getByRole("navigation", { name: "主导航" }).getByRole("button", { name: "设置" }).click();
+    if (layout === "desktop")
+      await page.getByRole("navigation", { name: "主导航" }).getByRole("button", { name: "设置" }).click();
     else await page.getByRole("button", { name: "设置" }).click();
     await page.getByText("English").click();
     await page.getByText("浅色").waitFor({ state: "detached" });
@@ -187,10 +211,17 @@ export function access(people, { layout }) {
     await plays(page);
     const first = await shown(page).getAttribute("data-id");
     /* One frame after the key the next slide is there: nothing scrolled. */
-    const next = await page.evaluate(() => new Promise((done) => {
-      document.dispatchEvent(new KeyboardEvent("keydown", { key: "j" }));
-      requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelector(".feed").scrollTop / document.querySelector(".feed").clientHeight)));
-    }));
+    const next = await page.evaluate(
+      () =>
+        new Promise((done) => {
+          document.dispatchEvent(new KeyboardEvent("keydown", { key: "j" }));
+          requestAnimationFrame(() =>
+            requestAnimationFrame(() =>
+              done(document.querySelector(".feed").scrollTop / document.querySelector(".feed").clientHeight),
+            ),
+          );
+        }),
+    );
     assert.equal(next, 1);
     assert.notEqual(await shown(page).getAttribute("data-id"), first);
   });

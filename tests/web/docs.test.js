@@ -25,8 +25,11 @@ const show = async (id) => {
   await box.getByRole("button", { name: "Execute" }).waitFor();
   return box;
 };
-const field = (box, parameter) => box.locator("tr", { has: page.locator(".parameter__name", { hasText: new RegExp(`^${parameter}`) }) })
-  .locator("input").first();
+const field = (box, parameter) =>
+  box
+    .locator("tr", { has: page.locator(".parameter__name", { hasText: new RegExp(`^${parameter}`) }) })
+    .locator("input")
+    .first();
 /** Sends what is filled in; resolves to the answer as the page shows it. */
 async function execute(box) {
   await box.getByRole("button", { name: "Execute" }).click();
@@ -40,8 +43,12 @@ let token;
 test("it shows every operation of this listener", async () => {
   await page.locator("#operations-user-user_register").waitFor();
   const { json } = await api.send("GET", "/openapi.json");
-  const expected = Object.values(json.paths).filter(({ servers }) => !servers).map(({ get, post }) => (get ?? post).operationId);
-  const shown = await page.locator(".opblock").evaluateAll((boxes) => boxes.map(({ id }) => id.replace(/^operations-[a-z]+-/, "")));
+  const expected = Object.values(json.paths)
+    .filter(({ servers }) => !servers)
+    .map(({ get, post }) => (get ?? post).operationId);
+  const shown = await page
+    .locator(".opblock")
+    .evaluateAll((boxes) => boxes.map(({ id }) => id.replace(/^operations-[a-z]+-/, "")));
   assert.deepEqual(shown.sort(), expected.sort());
 });
 

@@ -14,27 +14,36 @@ const IN_REPOSITORY = join(ROOT, "tests", "web", "screenshots");
 const LOOKS = { en: { locale: "en-US", colorScheme: "dark" }, zh: { locale: "zh-CN", colorScheme: "light" } };
 /* Names as below, and how each is called in the repository. */
 const SHOWN_IN_README = new Map([
-  ["desktop-en-feed", "desktop"], ["phone-en-feed", "phone"], ["desktop-zh-chat", "chat"], ["desktop-en-profile", "profile"],
+  ["desktop-en-feed", "desktop"],
+  ["phone-en-feed", "phone"],
+  ["desktop-zh-chat", "chat"],
+  ["desktop-en-profile", "profile"],
 ]);
 
 /* Who is shown, and a clip; what they did, scripts/seed has done. */
 async function seeded(api) {
   const names = ["demo1", "harbour walks", "六点厨房"];
-  const users = await Promise.all(names.map(async (name, n) => ({ id: (await api.login(name, `demo-${n + 1}`)).user_id })));
+  const users = await Promise.all(
+    names.map(async (name, n) => ({ id: (await api.login(name, `demo-${n + 1}`)).user_id })),
+  );
   const [{ play_url }] = (await api.feed()).video_list;
   return { users, clip: (await api.fetch(play_url)).body };
 }
 
-const goTo = (page, place) => page.evaluate((hash) => {
-  location.hash = hash;
-}, place);
+const goTo = (page, place) =>
+  page.evaluate((hash) => {
+    location.hash = hash;
+  }, place);
 
 /* All pictures in sight are there; the others may be left until somebody looks at them. */
-const pictures = (page) => page.waitForFunction(() => [...document.images].every((image) => {
-  const { top, bottom, left, right } = image.getBoundingClientRect();
-  const isSeen = bottom > 0 && right > 0 && top < innerHeight && left < innerWidth;
-  return image.complete || !isSeen;
-}));
+const pictures = (page) =>
+  page.waitForFunction(() =>
+    [...document.images].every((image) => {
+      const { top, bottom, left, right } = image.getBoundingClientRect();
+      const isSeen = bottom > 0 && right > 0 && top < innerHeight && left < innerWidth;
+      return image.complete || !isSeen;
+    }),
+  );
 
 /* As people do it there: a finger leaves nothing that hovers, and no focus. */
 const press = (target, { layout }) => (layout === "phone" ? target.tap() : target.click());
@@ -44,7 +53,10 @@ const leave = (page, scene) => press(page.getByRole("dialog").locator(".dialog-h
 const OF_VISITORS = {
   feed: (page) => plays(page),
   settings: async (page, scene) => {
-    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar .icon-button").first(), scene);
+    await press(
+      page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar .icon-button").first(),
+      scene,
+    );
     await page.getByRole("dialog").waitFor();
   },
   visitor: async (page, scene) => {
@@ -79,7 +91,10 @@ const OF_USERS = {
   },
   "settings-of-user": async (page, scene) => {
     await leave(page, scene);
-    await press(page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".profile .icon-button-filled").first(), scene);
+    await press(
+      page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".profile .icon-button-filled").first(),
+      scene,
+    );
     await page.getByRole("dialog").waitFor();
   },
   "change-password": async (page, scene) => {
@@ -113,10 +128,15 @@ const OF_USERS = {
     await page.locator("input[type=file]").setInputFiles({ name: "sunset.mp4", mimeType: "video/mp4", buffer: clip });
     await page.locator("[name=title]").fill("The sun goes down");
     await page.locator("[name=title]").blur();
-    await page.locator(".chosen-clip video").evaluate((player) => new Promise((done) => {
-      player.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(done)), { once: true });
-      player.currentTime = 1;
-    }));
+    await page.locator(".chosen-clip video").evaluate(
+      (player) =>
+        new Promise((done) => {
+          player.addEventListener("seeked", () => requestAnimationFrame(() => requestAnimationFrame(done)), {
+            once: true,
+          });
+          player.currentTime = 1;
+        }),
+    );
   },
   friends: async (page) => {
     await goTo(page, "#/friends");
@@ -168,7 +188,13 @@ async function shoot(page, name) {
   await pictures(page);
   await page.screenshot({ path: join(OUT, `${name}.png`), animations: "disabled" });
   const kept = process.env.SCREENSHOTS_README && SHOWN_IN_README.get(name);
-  if (kept) await page.screenshot({ path: join(IN_REPOSITORY, `${kept}.jpg`), type: "jpeg", quality: 82, animations: "disabled" });
+  if (kept)
+    await page.screenshot({
+      path: join(IN_REPOSITORY, `${kept}.jpg`),
+      type: "jpeg",
+      quality: 82,
+      animations: "disabled",
+    });
   console.log(name);
 }
 

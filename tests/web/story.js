@@ -14,10 +14,15 @@ const COMMENT = "<script>alert(1)</script> 好看！";
 
 const liked = (page) => shown(page).getByRole("button", { name: /^Like/ });
 const comments = (page, layout) =>
-  layout === "desktop" ? page.getByRole("complementary", { name: "Comments" }) : page.getByRole("dialog", { name: "Comments" });
+  layout === "desktop"
+    ? page.getByRole("complementary", { name: "Comments" })
+    : page.getByRole("dialog", { name: "Comments" });
 
 async function openComments(page, layout) {
-  if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+  if (layout === "phone")
+    await shown(page)
+      .getByRole("button", { name: /comment/ })
+      .click();
   return comments(page, layout);
 }
 
@@ -32,7 +37,9 @@ export function story(people, { api, layout }) {
     await annas.getByText("Nothing here yet").waitFor();
     await nav(annas, "Post");
     await annas.getByText("Choose a clip").waitFor();
-    await annas.locator("input[type=file]").setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: uniqueClip(200000) });
+    await annas
+      .locator("input[type=file]")
+      .setInputFiles({ name: "bears.mp4", mimeType: "video/mp4", buffer: uniqueClip(200000) });
     const preview = annas.getByLabel("Preview of bears.mp4");
     await preview.evaluate((video) => video.play());
     await annas.getByLabel("Title").fill(TITLE);
@@ -73,7 +80,12 @@ export function story(people, { api, layout }) {
     await shown(bens).locator(".clip-taps").dblclick();
     await bens.locator(".tap-heart").waitFor();
     await shown(bens).getByRole("button", { name: "Like, 1 like", pressed: true }).waitFor();
-    assert.equal(await shown(bens).locator("video").evaluate((video) => video.paused), false);
+    assert.equal(
+      await shown(bens)
+        .locator("video")
+        .evaluate((video) => video.paused),
+      false,
+    );
   });
 
   test("the way back from somebody's profile leads to the clip that one came from", async () => {
@@ -98,19 +110,29 @@ export function story(people, { api, layout }) {
       await box.getByRole("button", { name: "Send" }).click();
       await box.getByText(text, { exact: true }).waitFor();
     }
-    await box.getByRole("button", { name: `Delete the comment of ${ben}` }).first().click();
+    await box
+      .getByRole("button", { name: `Delete the comment of ${ben}` })
+      .first()
+      .click();
     await box.getByText("Again", { exact: true }).waitFor({ state: "detached" });
     assert.equal(await box.getByText(COMMENT, { exact: true }).count(), 1);
     if (layout === "phone") await bens.keyboard.press("Escape");
     await shown(bens).getByRole("button", { name: "1 comment" }).waitFor();
     const [{ id }] = (await api.feed()).video_list;
     const list = await api.comments({ video_id: id });
-    assert.deepEqual(list.comment_list.map(({ content }) => content), [COMMENT]);
+    assert.deepEqual(
+      list.comment_list.map(({ content }) => content),
+      [COMMENT],
+    );
   });
 
   test("they follow each other and are friends", async () => {
-    await shown(bens).getByRole("button", { name: `Follow ${anna}` }).click();
-    await shown(bens).getByRole("button", { name: `Unfollow ${anna}` }).waitFor();
+    await shown(bens)
+      .getByRole("button", { name: `Follow ${anna}` })
+      .click();
+    await shown(bens)
+      .getByRole("button", { name: `Unfollow ${anna}` })
+      .waitFor();
     await nav(annas, "Me");
     await annas.getByRole("link", { name: /Followers/ }).click();
     await annas.getByRole("button", { name: `Follow ${ben}` }).click();
@@ -160,17 +182,25 @@ export function story(people, { api, layout }) {
     const titles = [];
     for (let n = 0; n < 8; n += 1) {
       titles.push(await shown(page).locator(".caption-title").textContent());
-      const state = await page.evaluate(() => [...document.querySelectorAll("article.slide")].map((slide) => {
-        const { paused, preload } = slide.querySelector("video");
-        return { paused, preload, inert: slide.inert };
-      }));
+      const state = await page.evaluate(() =>
+        [...document.querySelectorAll("article.slide")].map((slide) => {
+          const { paused, preload } = slide.querySelector("video");
+          return { paused, preload, inert: slide.inert };
+        }),
+      );
       assert.ok(state.length <= 5, `${state.length} slides`);
       const at = state.findIndex(({ inert }) => !inert);
       assert.equal(state[at].paused, false);
-      assert.ok(state.every(({ paused }, place) => paused || place === at), "only one plays");
+      assert.ok(
+        state.every(({ paused }, place) => paused || place === at),
+        "only one plays",
+      );
       if (state[at + 1]) assert.equal(state[at + 1].preload, "auto");
       await page.keyboard.press("ArrowDown");
-      if (n < 7) await shown(page).filter({ hasNotText: titles.at(-1) }).waitFor();
+      if (n < 7)
+        await shown(page)
+          .filter({ hasNotText: titles.at(-1) })
+          .waitFor();
     }
     assert.equal(new Set(titles).size, 8, "none is shown twice");
     await page.getByText("You have seen it all").waitFor();
@@ -199,7 +229,10 @@ export function story(people, { api, layout }) {
     await annas.getByRole("dialog").getByText('Delete "News" for good?').waitFor();
     await annas.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
     await annas.getByRole("link", { name: "Play News" }).waitFor({ state: "detached" });
-    assert.equal((await api.feed()).video_list.some(({ title }) => title === "News"), false);
+    assert.equal(
+      (await api.feed()).video_list.some(({ title }) => title === "News"),
+      false,
+    );
     await openSettings(annas, layout);
     await annas.getByRole("dialog").getByRole("button", { name: "Log out" }).click();
     await annas.getByText("Join Doushard").waitFor();

@@ -14,7 +14,10 @@ const EXACT = "9007199254740993";
 export function trouble(people, { api, server, layout }) {
   test("a wrong password is said in words, in the page's language, and where", async () => {
     const { name } = await api.register();
-    for (const [locale, logIn, words] of [["en-US", "Log in", "Wrong username or password."], ["zh-CN", "登录", "用户名或密码不正确。"]]) {
+    for (const [locale, logIn, words] of [
+      ["en-US", "Log in", "Wrong username or password."],
+      ["zh-CN", "登录", "用户名或密码不正确。"],
+    ]) {
       const page = await people.somebody({ locale, path: "/#/me" });
       await page.getByRole("main").getByRole("button", { name: logIn }).click();
       const dialog = page.getByRole("dialog");
@@ -24,15 +27,21 @@ export function trouble(people, { api, server, layout }) {
       const alert = dialog.getByRole("alert");
       await alert.getByText(words).waitFor();
       assert.equal(await alert.textContent(), words, "no number: nothing went wrong in the service");
-      assert.deepEqual(await dialog.locator("[aria-invalid=true]").evaluateAll((fields) => fields.map(({ name: field }) => field)),
-        ["username", "password"]);
+      assert.deepEqual(
+        await dialog.locator("[aria-invalid=true]").evaluateAll((fields) => fields.map(({ name: field }) => field)),
+        ["username", "password"],
+      );
     }
   });
 
   test("an error of the service has the request's number, for who looks for it", async () => {
     const page = await people.somebody({ path: "/#/me" });
     await page.route("**/douyin/user/login/", (route) =>
-      route.fulfill({ json: { status_code: 1009, status_msg: "internal error", user_id: 0, token: "" }, headers: { "x-request-id": "72bb155f5f926849" } }));
+      route.fulfill({
+        json: { status_code: 1009, status_msg: "internal error", user_id: 0, token: "" },
+        headers: { "x-request-id": "72bb155f5f926849" },
+      }),
+    );
     await page.getByRole("main").getByRole("button", { name: "Log in" }).click();
     await fillIn(page, "anybody", "a-password");
     const alert = page.getByRole("alert");
@@ -46,7 +55,9 @@ export function trouble(people, { api, server, layout }) {
   test("a password that is thought up here is long enough, and the name is not sent before", async () => {
     const page = await people.somebody({ path: "/#/me" });
     let sent = 0;
-    page.on("request", (request) => { sent += request.url().includes("/register/") ? 1 : 0; });
+    page.on("request", (request) => {
+      sent += request.url().includes("/register/") ? 1 : 0;
+    });
     await page.getByRole("main").getByRole("button", { name: "Sign up" }).click();
     await fillIn(page, uniqueName("lou"), "熊熊熊熊熊熊熊");
     const field = page.getByRole("dialog").getByLabel("Password", { exact: true });
@@ -83,7 +94,9 @@ export function trouble(people, { api, server, layout }) {
     await page.getByRole("heading", { name: peer.name }).waitFor();
     await page.clock.install();
     await page.route("**/douyin/user/**", (route) => route.abort());
-    await page.evaluate((user) => { location.hash = `#/user/${user}`; }, String(id));
+    await page.evaluate((user) => {
+      location.hash = `#/user/${user}`;
+    }, String(id));
     await page.getByText("Can't connect").waitFor();
     await page.getByRole("link", { name: "Back" }).waitFor();
     await page.unroute("**/douyin/user/**");
@@ -96,7 +109,9 @@ export function trouble(people, { api, server, layout }) {
     const post = page.getByRole("button", { name: "Post", exact: true });
     await post.click();
     await page.getByText("Choose a clip first.").waitFor();
-    await page.locator("input[type=file]").setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(900)) });
+    await page
+      .locator("input[type=file]")
+      .setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(900)) });
     await post.click();
     await page.getByText("It needs a title.").waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.name), "title");
@@ -121,7 +136,9 @@ export function trouble(people, { api, server, layout }) {
     const page = await people.somebody({ path: "/#/upload" });
     /* It does not get to the service before it is cancelled. */
     await page.route("**/douyin/publish/action/", () => {});
-    await page.locator("input[type=file]").setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(90000)) });
+    await page
+      .locator("input[type=file]")
+      .setInputFiles({ name: "a.mp4", mimeType: "video/mp4", buffer: masked(Buffer.alloc(90000)) });
     await page.getByLabel("Title").fill("Cancelled");
     await page.getByRole("button", { name: "Post", exact: true }).click();
     await fillIn(page, name, password);
@@ -145,11 +162,16 @@ export function trouble(people, { api, server, layout }) {
     });
     await page.route("**/douyin/comment/list/**", async (route) => {
       asked = new URL(route.request().url()).searchParams.get("video_id");
-      await route.fulfill({ json: { status_code: 0, status_msg: "success", comment_list: [], next_cursor: 0, partial: false } });
+      await route.fulfill({
+        json: { status_code: 0, status_msg: "success", comment_list: [], next_cursor: 0, partial: false },
+      });
     });
     await page.reload();
     await shown(page).getByText(title).waitFor();
-    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    if (layout === "phone")
+      await shown(page)
+        .getByRole("button", { name: /comment/ })
+        .click();
     await page.getByText("No comments yet").waitFor();
     assert.equal(asked, EXACT);
   });
@@ -181,7 +203,9 @@ export function trouble(people, { api, server, layout }) {
     await fillIn(page, name, password);
     await shown(page).getByRole("button", { name: /^Like/, pressed: true }).waitFor();
     /* A change of the password ends all sessions. */
-    await api.send("POST", "/douyin/user/password/", { form: { token, old_password: password, new_password: "another" } });
+    await api.send("POST", "/douyin/user/password/", {
+      form: { token, old_password: password, new_password: "another" },
+    });
     await page.waitForLoadState("networkidle");
     await page.keyboard.press("l");
     await page.getByText("Your session is over.").waitFor();
@@ -207,7 +231,10 @@ export function trouble(people, { api, server, layout }) {
     await dialog.getByText("The current password is wrong.").waitFor();
     await change(password);
     await page.getByText("Password changed.").waitFor();
-    assert.equal((await api.send("POST", "/douyin/user/login/", { form: { username: name, password } })).json.status_code, 1005);
+    assert.equal(
+      (await api.send("POST", "/douyin/user/login/", { form: { username: name, password } })).json.status_code,
+      1005,
+    );
     const { token } = await api.login(name, "another-one");
     assert.ok(token);
     /* The page has the session that was opened for it. */
@@ -222,7 +249,9 @@ export function trouble(people, { api, server, layout }) {
     const comments = page.getByRole("dialog", { name: "Comments" });
     await page.setViewportSize({ width: 600, height: 800 });
     for (let n = 0; n < 2; n += 1) {
-      await shown(page).getByRole("button", { name: /comment/ }).click();
+      await shown(page)
+        .getByRole("button", { name: /comment/ })
+        .click();
       await comments.waitFor();
       await comments.evaluate((dialog) => dialog.close());
       await comments.waitFor({ state: "detached" });
@@ -251,7 +280,10 @@ export function trouble(people, { api, server, layout }) {
     await nav(page, "Feed");
     const id = await shown(page).getAttribute("data-id");
     const box = page.getByLabel("Write a comment");
-    if (layout === "phone") await shown(page).getByRole("button", { name: /comment/ }).click();
+    if (layout === "phone")
+      await shown(page)
+        .getByRole("button", { name: /comment/ })
+        .click();
     await box.fill("Unsent");
     await page.keyboard.press("Enter");
     await page.getByText("The service cannot be reached.").first().waitFor();
@@ -286,7 +318,10 @@ export function trouble(people, { api, server, layout }) {
     assert.equal(keys.length, 2);
     assert.equal(keys[0], keys[1]);
     const { message_list } = await api.chat({ token: user.token, to_user_id: peer.id });
-    assert.deepEqual(message_list.map(({ content }) => content), ["Once"]);
+    assert.deepEqual(
+      message_list.map(({ content }) => content),
+      ["Once"],
+    );
   });
 
   test("no page complained that should not", async () => {

@@ -13,12 +13,16 @@ export function weight(people) {
     const page = await people.somebody();
     await plays(page);
     const { bytes, seen } = await page.evaluate(() => {
-      const files = performance.getEntriesByType("resource").filter(({ name }) => !/\/(static|assets|douyin)\//.test(name));
+      const files = performance
+        .getEntriesByType("resource")
+        .filter(({ name }) => !/\/(static|assets|douyin)\//.test(name));
       const all = [...performance.getEntriesByType("navigation"), ...files];
       return { bytes: all.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0), seen: globalThis.seen };
     });
-    t.diagnostic(`note: the page is ${(bytes / 1024).toFixed(1)} KiB, compressed; the first clip played ` +
-      `${seen.playing.toFixed(0)} ms after it was opened, largest paint ${seen.paint?.toFixed(0)} ms`);
+    t.diagnostic(
+      `note: the page is ${(bytes / 1024).toFixed(1)} KiB, compressed; the first clip played ` +
+        `${seen.playing.toFixed(0)} ms after it was opened, largest paint ${seen.paint?.toFixed(0)} ms`,
+    );
     assert.ok(bytes > 10000, "something was counted");
     assert.ok(bytes < MOST_BYTES, `${bytes} bytes`);
   });

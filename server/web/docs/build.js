@@ -17,6 +17,11 @@ for (const name of ["index.html", "init.js"]) cpSync(join(HERE, name), join(DIST
 cpSync(join(SWAGGER, "swagger-ui-bundle.js.LICENSE.txt"), join(DIST, "swagger-ui-bundle.js.LICENSE.txt"));
 /* Without the reference to its sources, which are not served. */
 for (const name of ["swagger-ui-bundle.js", "swagger-ui.css"])
-  writeFileSync(join(DIST, name),
-    readFileSync(join(SWAGGER, name), "utf8").replace(/\n?(\/\/|\/\*)# sourceMappingURL=\S+( \*\/)?\s*$/, "\n"));
-writeFileSync(join(DIST, "licenses.txt"), ["NOTICE", "LICENSE"].map((name) => readFileSync(join(SWAGGER, name), "utf8")).join("\n"));
+  writeFileSync(
+    join(DIST, name),
+    readFileSync(join(SWAGGER, name), "utf8").replace(/\n?(\/\/|\/\*)# sourceMappingURL=\S+( \*\/)?\s*$/, "\n"),
+  );
+writeFileSync(
+  join(DIST, "licenses.txt"),
+  ["NOTICE", "LICENSE"].map((name) => readFileSync(join(SWAGGER, name), "utf8")).join("\n"),
+);

@@ -4,11 +4,16 @@
 /* global SwaggerUIBundle */
 
 const resolved = (doc, node) =>
-  node.$ref ? node.$ref.slice(2).split("/").reduce((at, key) => at[key], doc) : node;
+  node.$ref
+    ? node.$ref
+        .slice(2)
+        .split("/")
+        .reduce((at, key) => at[key], doc)
+    : node;
 
 /** The names of what the body of an operation may have. */
-const inForm = (doc, { requestBody }) => Object.values(requestBody?.content ?? {})
-  .flatMap(({ schema }) => Object.keys(resolved(doc, schema).properties));
+const inForm = (doc, { requestBody }) =>
+  Object.values(requestBody?.content ?? {}).flatMap(({ schema }) => Object.keys(resolved(doc, schema).properties));
 
 /* A parameter may come in the query or in a form, and the token in a header, too. To be tried, each is
  * shown once: in the form where a body may be sent, the token behind "Authorize". Examples of
