@@ -27,7 +27,8 @@
 
 static const char pause_help[] =
     "pause: let moves rest at their next step. The slot is served as before; what is\n"
-    "written meanwhile goes on being carried over. `shardctl resume` ends it.\n"
+    "written meanwhile goes on being carried over. What has moved can be rolled back\n"
+    "for as long as it rests. `shardctl resume` ends it.\n"
     "\n" COMMON;
 
 static const char resume_help[] = "resume: let moves that were paused go on.\n"
