@@ -247,7 +247,7 @@ test("a shard that cannot take it is named, and nothing is asked for", async () 
       String(FULL[0]),
       "--to=shard2",
       "--dry-run",
-      `--topology=${cluster.topology({}, "shard2")}`,
+      `--topology=${cluster.topology({}, { exempt: "shard2" })}`,
       `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
     );
     assert.equal(exempt.status, 0, exempt.out + exempt.err);
