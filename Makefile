@@ -16,6 +16,8 @@
 #   make bench-plan         how even the planner makes a simulated fleet of 100 shards
 #   make fuzz               what reads bytes of strangers is fed with bytes that clang's libFuzzer
 #                           thinks of, for FUZZ_SECONDS each; FUZZ_ONLY="jwt words": those alone
+#   make coverage           lines and branches of each folder that the unit tests run, in a build of its
+#                           own; SUITES="http/40-feed web/story": and these suites. Needs Node
 #   make lint               clang-format, clang-tidy, shellcheck, node --check
 #   make format             rewrite C files with clang-format
 #   make web                build the client page anew, which needs Node: server/web/dist
@@ -158,7 +160,7 @@ site_roots     := server/api/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
 site           := $(BUILD)/server/api/site
 
-.PHONY: all programs web check check-chaos check-web fuzz fuzz-programs screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs web check check-chaos check-web fuzz fuzz-programs coverage screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -337,6 +339,19 @@ $(fuzz_programs): $(BUILD)/tests/%: $(BUILD)/tests/fuzz/%.o $(libfuzz)
 	$(say) LINK $@
 	@mkdir -p $(@D)
 	$(Q)$(link) -fsanitize=fuzzer -o $@ $^ $(package_libs) $(LDLIBS)
+
+# ---- coverage ------------------------------------------------------------------------
+
+# Counts stay exact where threads share them. What ran before is forgotten; what failed is said
+# above the table, which is printed all the same.
+coverage_build := build-coverage
+coverage:
+	$(Q)find $(coverage_build) -name '*.gcda' -delete 2>/dev/null || :
+	$(Q)$(MAKE) -s BUILD=$(coverage_build) SANITIZE= LDFLAGS=--coverage \
+	    CFLAGS='-O0 -g1 --coverage -fprofile-update=prefer-atomic' check all || :
+	$(Q)$(if $(SUITES),DOUSHARD_BUILD_DIR='$(abspath $(coverage_build))' $(NODE) --test --test-concurrency=1 \
+	    $(SUITES:%=tests/%.test.js) || :)
+	$(Q)$(NODE) tests/coverage.js $(coverage_build)
 
 # ---- style ---------------------------------------------------------------------------
 
