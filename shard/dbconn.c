@@ -186,6 +186,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
 
     if (conn == NULL) {
         (void)snprintf(why, size, "out of memory");
+        hello->error = CR_OUT_OF_MEMORY;
         return NULL;
     }
     rnd_bytes(random, sizeof random);
@@ -194,6 +195,7 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
     conn->mysql = mysql_init(NULL);
     if (conn->mysql == NULL || !set_options(conn->mysql, target)) {
         (void)snprintf(why, size, "out of memory");
+        hello->error = CR_OUT_OF_MEMORY;
     } else if (!connect_until(conn->mysql, target, deadline_ms, why, size)) {
         hello->error = mysql_errno(conn->mysql);
     } else if (dbconn_greet(conn, deadline_ms, hello, why, size)) {
@@ -205,7 +207,14 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
 
 bool dbconn_is_crowded(const struct dbconn_hello *hello)
 {
-    return dberror_class(hello->error) == DBERROR_CROWDED;
+    switch (hello->error) {
+    case CR_OUT_OF_MEMORY:
+    case CR_SOCKET_CREATE_ERROR:
+    case CR_IPSOCK_ERROR:
+        return true;
+    default:
+        return dberror_class(hello->error) == DBERROR_CROWDED;
+    }
 }
 
 bool dbconn_was_cut(const struct dbconn_hello *hello)

@@ -55,8 +55,9 @@ struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_
 bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
                   char *why, size_t size) MUST_CHECK;
 
-/* After a failure: the server is alive and takes no more connections (ER_CON_COUNT_ERROR
- * and the limits per user). */
+/* After a failure: there is no room for one more connection, which says nothing against
+ * the server. It takes no more of them (ER_CON_COUNT_ERROR and the limits per user), or
+ * this process had no memory or no descriptor left for it. */
 bool dbconn_is_crowded(const struct dbconn_hello *hello);
 
 /* After a failure: the connection was ended while it was being opened, by whom is not

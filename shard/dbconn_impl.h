@@ -9,6 +9,7 @@
 #ifndef DOUSHARD_DBCONN_IMPL_H
 #define DOUSHARD_DBCONN_IMPL_H
 
+#include <errmsg.h>
 #include <mysql.h>
 #include <stdbool.h>
 #include <stddef.h>

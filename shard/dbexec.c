@@ -232,6 +232,7 @@ static void begin(struct dbexec *exec)
     if (*stmt == NULL ||
         mysql_stmt_attr_set(*stmt, STMT_ATTR_UPDATE_MAX_LENGTH, &yes) != 0) {
         (void)snprintf(exec->detail, sizeof exec->detail, "out of memory");
+        exec->error = CR_OUT_OF_MEMORY;
         conn->is_broken = true;
         finish(exec, DB_NOT_SENT);
         return;

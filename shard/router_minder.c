@@ -40,7 +40,7 @@
 /* What a look that found the shard unfit says of it. */
 enum finding {
     FINDING_UNFIT,   /* it is not there, or may not serve */
-    FINDING_CROWDED, /* it lives, but takes no more connections */
+    FINDING_CROWDED, /* there or here is no room for one more connection */
     FINDING_CUT,     /* nothing: somebody ended the connection */
     FINDING_SICK,    /* it answers, but not what was asked: its disk is full */
 };

@@ -14,8 +14,10 @@
 
 #include "shard/base/arena.h"
 #include "shard/base/buf.h"
+#include "shard/base/clock.h"
 #include "shard/base/fiber.h"
 
+#include "shard/dbpool.h"
 #include "shard/ops.h"
 #include "shard/plan.h"
 #include "shard/router_call.h"
@@ -306,13 +308,50 @@ static void test_token(void **state)
     assert_true(fail_each(verify_token) >= 20);
 }
 
+static bool admit_all(void *context, const struct dbconn_hello *hello, char *why,
+                      size_t size)
+{
+    (void)context, (void)hello, (void)why, (void)size;
+    return true;
+}
+
+/* A connection for which we have no memory says nothing against the shard. */
+static void test_connection(void **state)
+{
+    static const struct dbconn_target target = {.host = "127.0.0.1"};
+    const struct dbpool_options options = {
+        .target = &target, .size = 1, .connect_timeout_ms = 1, .admit = admit_all};
+    struct dbpool *pool = dbpool_new(&options);
+    struct dbpool_state now;
+    struct dbconn *conn = NULL;
+    char why[160];
+
+    (void)state;
+    assert_non_null(pool);
+    dbpool_set_up(pool);
+    for (int i = 0; i < 10; i++) {
+        countdown = 0;
+        goes_on = false;
+        assert_int_equal(
+            dbpool_get(pool, clock_mono_ms() + 10000, &conn, why, sizeof why),
+            OUTCOME_BUSY);
+        assert_int_equal(countdown, -1); /* it has failed */
+        assert_string_equal(why, "out of memory");
+    }
+    dbpool_state(pool, &now);
+    assert_true(now.is_up);
+    assert_int_equal(now.open, 0);
+    dbpool_free(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),  cmocka_unit_test(test_topology),
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_fibers),  cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_token),   cmocka_unit_test(test_lost_operation),
+        cmocka_unit_test(test_config),     cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics),    cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_fibers),     cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_token),      cmocka_unit_test(test_lost_operation),
+        cmocka_unit_test(test_connection),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
