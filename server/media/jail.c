@@ -358,8 +358,12 @@ static void drain(struct run *run, int *fd, bool is_output)
     }
     if (!is_output) {
         keep_errors(run, chunk, (size_t)n);
-    } else if (!buf_add(&run->output, chunk, (size_t)n)) {
+    } else if (run->output.max - run->output.len < (size_t)n) {
         kill_run(run, JAIL_TOO_LOUD);
+    } else if (!buf_add(&run->output, chunk, (size_t)n)) {
+        static const char why[] = "out of memory";
+        keep_errors(run, why, strlen(why));
+        kill_run(run, JAIL_BROKEN);
     }
 }
 

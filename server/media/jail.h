@@ -50,7 +50,8 @@ enum jail_end {
     JAIL_KILLED, /* by a signal: CPU or memory limit, forbidden deed, somebody's kill */
     JAIL_TIMED_OUT, /* by us, at the deadline */
     JAIL_TOO_LOUD,  /* by us, it wrote more than stdout_bytes */
-    JAIL_BROKEN     /* it was not started; errors says why */
+    JAIL_BROKEN     /* it was not started, or we had no memory for what it wrote; errors
+                     * says why */
 };
 
 struct jail_result {
