@@ -3,6 +3,8 @@
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
 #   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
+#   make check-torture      every allocation and every call of the system fails once, in a register, an
+#                           upload, a like, a feed page and a reload
 #   make check-web          the pages in Chromium: the client as on a desktop and as on a phone, the API
 #   make screenshots        every view of the page, in both languages and layouts, into
 #                           var/screenshots; README=1: those that README shows, too
@@ -136,7 +138,7 @@ bench_sources  := $(sort $(filter-out $(bench_mains),$(wildcard tests/bench/*.c)
 fuzz_sources   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 shardctl_sources := $(sort $(wildcard scripts/*.c))
 ledger_sources := $(sort $(filter-out tests/ledger/ledger.c,$(wildcard tests/ledger/*.c)))
-c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) \
+c_sources      := $(shard_sources) $(server_sources) server/main.c $(shardctl_sources) tests/torture/fail.c \
                   $(unit_sources) $(live_sources) $(fuzz_sources) $(bench_sources) $(bench_mains) $(ledger_sources) \
                   tests/ledger/ledger.c
 c_headers      := $(sort $(wildcard shard/*.h shard/base/*.h server/*.h server/*/*.h scripts/*.h tests/*/*.h))
@@ -149,6 +151,7 @@ shardctl       := $(BUILD)/shardctl
 libledger      := $(BUILD)/libledger.a
 ledger         := $(BUILD)/ledger
 unit_programs  := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(unit_sources))
+torture        := $(if $(filter thread,$(sanitizers)),,$(BUILD)/tests/doushard_torture)
 live_programs  := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(live_sources))
 libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
@@ -160,7 +163,7 @@ site_roots     := server/api/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
 site           := $(BUILD)/server/api/site
 
-.PHONY: all programs web check check-chaos check-web fuzz fuzz-programs coverage screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
+.PHONY: all programs web check check-chaos check-torture check-web fuzz fuzz-programs coverage screenshots bench bench-scaling bench-compare bench-words bench-plan lint format install uninstall dist clean distclean help FORCE
 
 all: $(program) $(shardctl) $(ledger)
 
@@ -220,6 +223,14 @@ $(BUILD)/tests/test_ledger_check: private extra := $(libledger)
 $(BUILD)/tests/test_bench: $(libbench)
 $(BUILD)/tests/test_bench: private extra := $(libbench)
 
+# A server some of whose calls fail; not with the thread sanitizer, which wants to be asked first. The
+# address sanitizer asks for memory before it has begun: what stands before it is compiled without.
+$(call objects,tests/torture/fail.c): private sanitize :=
+$(torture): $(call objects,server/main.c tests/torture/fail.c) $(libraries)
+	$(say) LINK $@
+	@mkdir -p $(@D)
+	$(Q)$(link) -rdynamic -o $@ $^ $(package_libs) $(LDLIBS)
+
 # Allocations of our objects go through the test.
 $(BUILD)/tests/test_oom: private wrap := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
@@ -263,7 +274,7 @@ $(site)/list: FORCE
 # ---- tests ---------------------------------------------------------------------------
 
 # What scripts/check runs on shards.
-programs: $(live_programs) $(bench_programs)
+programs: $(live_programs) $(bench_programs) $(torture)
 
 # The manual page is compared with the help of the program when all tests run.
 check: $(program) $(unit_programs) $(live_programs) $(if $(CHECK_ARGS),,$(shardctl))
@@ -278,6 +289,11 @@ check-chaos: all $(BUILD)/tests/test_kills
 	    MOVE_SEEDS='$(SEEDS)' LEDGER_MUTANTS=all TEST_KILLS=10000 FRESHNESS_READS=1000000 \
 	    $(NODE) --test --test-concurrency=1 tests/integration/kills.test.js tests/integration/own.test.js \
 	    tests/http/95-tour.test.js tests/ledger/*.test.js
+
+# TORTURE_ONLY="like memory": one of them.
+check-torture: all $(torture)
+	$(Q)DOUSHARD_BUILD_DIR='$(abspath $(BUILD))' TORTURE=all TORTURE_ONLY='$(TORTURE_ONLY)' $(NODE) --test \
+	    tests/http/87-torture.test.js
 
 # scripts/check runs what people do with the page on a desktop.
 check-web: all

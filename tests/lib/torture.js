@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: Doushard contributors */
+/* A server of which one call at a time fails: allocations or calls of the system, of all threads and libraries,
+ * counted from a moment on (tests/torture/fail.c). */
+
+import assert from "node:assert/strict";
+import { closeSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { CODE, uniqueName } from "./api.js";
+import { buildDir } from "./cluster.js";
+import { uniqueClip } from "./media.js";
+import { until } from "./wait.js";
+
+/** What may fail. */
+export const KINDS = { memory: 1, system: 2 };
+
+/* struct control of fail.c. */
+const COUNTDOWN = 0;
+const CALLS = 8;
+const FAILED = 12;
+const WHAT = 16;
+const BYTES = 512;
+
+/* The loader of the C library forgets what it has when it cannot load. */
+const LEAKS = "leak:dl_open_worker_begin\n";
+
+/* More calls than any request makes. */
+const MANY = 2 ** 40;
+
+export class Torture {
+  /** A server of CLUSTER with OPTIONS, of which nothing fails yet. */
+  static async on(cluster, options) {
+    const torture = new Torture();
+    const path = join(cluster.dir, "torture");
+    writeFileSync(path, Buffer.alloc(BYTES));
+    torture.file = openSync(path, "r+");
+    torture.server = await cluster.addServer(options);
+    torture.server.program = join(buildDir(), "tests", "doushard_torture");
+    torture.config = join(cluster.dir, "torture.conf");
+    torture.base = readFileSync(cluster.config, "utf8");
+    writeFileSync(torture.config, torture.base);
+    const flags = torture.server.arguments().slice(1);
+    torture.server.arguments = () => [`--config=${torture.config}`, ...flags];
+    const known = join(cluster.dir, "torture.leaks");
+    writeFileSync(known, LEAKS);
+    await torture.server.start({ env: { TORTURE_CONTROL: path, LSAN_OPTIONS: `suppressions=${known}:print_suppressions=0` } });
+    torture.api = cluster.apiOf(torture.server);
+    return torture;
+  }
+
+  #read() {
+    const bytes = Buffer.alloc(BYTES);
+    readSync(this.file, bytes, 0, BYTES, 0);
+    return bytes;
+  }
+
+  #write(bytes, at) {
+    assert.equal(writeSync(this.file, bytes, 0, bytes.length, at), bytes.length);
+  }
+
+  #countdown(n) {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(n);
+    this.#write(bytes, COUNTDOWN);
+  }
+
+  /** From now on the N-th call of this KIND fails. */
+  begin(kind, n) {
+    this.asked = n;
+    this.#write(Buffer.alloc(BYTES - CALLS), CALLS);
+    this.#write(Buffer.from([KINDS[kind], 0, 0, 0]), CALLS);
+    this.#countdown(BigInt(n));
+  }
+
+  /** The call that has failed since begin(), "" if none has. */
+  failed() {
+    const bytes = this.#read();
+    return bytes[FAILED] === 0 ? "" : bytes.toString("utf8", WHAT, bytes.indexOf(0, WHAT));
+  }
+
+  /** Nothing fails any more; failed(). The calls since begin() are counted in `calls`. */
+  end() {
+    if (this.asked !== 0) this.calls = this.asked - Number(this.#read().readBigInt64LE(COUNTDOWN));
+    this.asked = 0;
+    this.#countdown(0n);
+    return this.failed();
+  }
+
+  /** How many calls of this KIND are made while RUN runs. */
+  async count(kind, run) {
+    this.begin(kind, MANY);
+    await run();
+    this.end();
+    return this.calls;
+  }
+
+  /** What the server has open, as sorted texts: connections look alike. */
+  open() {
+    const dir = `/proc/${this.server.pid}/fd`;
+    return readdirSync(dir).map((fd) => {
+      try {
+        return readlinkSync(join(dir, fd)).replace(/:\[\d+\]$/, "");
+      } catch {
+        return "socket"; /* closed meanwhile */
+      }
+    }).sort();
+  }
+
+  /** Resolves once the server has no file open that is not in BEFORE (of open()), and at most MORE connections more. */
+  async isClosed(before, more) {
+    const split = (names) => [names.filter((name) => name !== "socket"), names.filter((name) => name === "socket").length];
+    const [files, n] = split(before);
+    await until(`the server to have open ${n} + ${more} connections at most and ${files}`, () => {
+      const [now, connections] = split(this.open());
+      if (connections > n + more || now.join() !== files.join()) throw new Error(`${connections}, ${now}`);
+      return true;
+    });
+  }
+
+  close() {
+    closeSync(this.file);
+  }
+}
+
+/* ---- What is tortured ---- */
+
+/* Calls without which nobody can be answered: the client is told by the end of its connection. */
+const SILENT = [
+  [/ in (doushard_torture\S+ strn?dup < )?libmicrohttpd\./, "the library ends a connection for which it has no memory or no room in its set"],
+  [/ in \S+ (arena_alloc < .*)?exchange_new /, "there is no request yet that could be answered"],
+  [/^calloc on port 0 in doushard_torture\S+ +< libmicrohttpd/, "a connection begins: there is none yet"],
+];
+
+/* The request was right: nothing else can be said of it. */
+const TRUE_ANSWERS = [CODE.OK, CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN, CODE.INTERNAL];
+
+/* A connection to the server that the failing call was about. */
+const isOwn = (what, port) => what.includes(` on port ${port} `);
+
+/* What a request was answered; null when its connection ended and might. */
+async function answerOf(torture, request) {
+  try {
+    const json = await request();
+    if (typeof json === "string") return json; /* of a reload */
+    assert.ok(TRUE_ANSWERS.includes(json.status_code) && json.status_msg !== "", JSON.stringify(json));
+    return json;
+  } catch (error) {
+    const what = torture.failed();
+    if (isOwn(what, torture.server.options.listen_port) || SILENT.some(([pattern]) => pattern.test(what))) return null;
+    throw error;
+  }
+}
+
+/* A shard to which no connection could be made is left alone for a moment, and said to be unavailable. */
+const soon = (what, ask) => until(what, async () => {
+  const json = await ask();
+  return json.status_code !== CODE.UNAVAILABLE && json;
+});
+
+const done = async (what, ask) => {
+  const json = await soon(what, ask);
+  assert.equal(json.status_code, CODE.OK, `${what}: ${JSON.stringify(json)}`);
+  return json;
+};
+
+/* Ask for a reload; resolves to the counter that has gone up. Who asks makes calls, too: the log tells of the end, and
+ * only where a call has failed, which may have been the log's, the counters are asked. */
+async function reload(torture, counts) {
+  const before = torture.server.logText().length;
+  const lines = () => torture.server.logText().slice(before);
+  torture.server.child.kill("SIGHUP");
+  await until("the reload to end", () => torture.failed() !== "" || /config_(reloaded|refused)/.test(lines()), { everyMs: 5 });
+  torture.end();
+  return until("the reload to be counted", async () => {
+    const [good, bad] = await counts();
+    assert.ok(good + bad <= counts.last[0] + counts.last[1] + 1, "one reload is counted once");
+    const which = good > counts.last[0] ? "reloads" : bad > counts.last[1] && "reloads_failed";
+    if (which) counts.last = [good, bad];
+    return which;
+  });
+}
+
+/* What prepares a reload: a file with an option that every answer shows. */
+function reloads(torture) {
+  const { api } = torture;
+  const count = (name) => api.metric(`doushard_config_${name}_total`);
+  const counts = async () => [await count("reloads"), await count("reloads_failed")];
+  const origin = (n) => `https://r${n}.example`;
+  const inForce = async (n) => {
+    const { headers } = await api.send("GET", "/ping", { fresh: true, headers: { Origin: origin(n) } });
+    return headers["access-control-allow-origin"] === origin(n);
+  };
+  let last = 0; /* in force */
+  let drawn = 0;
+  const write = () => {
+    drawn += 1;
+    writeFileSync(torture.config, `${torture.base}cors_origins = "${origin(drawn)}";\n`);
+    return drawn;
+  };
+  return async () => {
+    counts.last = await counts();
+    const next = write();
+    return {
+      async request() {
+        const answer = await reload(torture, counts);
+        if (answer === "reloads") last = next;
+        return answer;
+      },
+      async look(answer) {
+        assert.equal(await inForce(next), answer === "reloads", "what was counted is so");
+        assert.ok(last === 0 || (await inForce(last)), "what was in force stays");
+        last = write();
+        assert.equal(await reload(torture, counts), "reloads", "the next one");
+        assert.ok(await inForce(last));
+      },
+    };
+  };
+}
+
+/** The requests by name: each prepares what it needs, and gives a request and what looks at its answer. */
+export function requests(torture, user, video) {
+  const { api } = torture;
+  const send = async (method, path, options) => (await api.send(method, path, { fresh: true, ...options })).json;
+  const like = (action) => done("a like", () => api.like(user.token, video, action));
+  return {
+    async register() {
+      const form = { username: uniqueName("torture"), password: "correct horse" };
+      return {
+        request: () => send("POST", "/douyin/user/register/", { form }),
+        async look(answer) {
+          const login = await soon("a login", () => api.login(form.username, form.password));
+          if (answer?.status_code === CODE.OK) assert.equal(login.user_id, answer.user_id);
+          else assert.ok([CODE.OK, CODE.LOGIN].includes(login.status_code), JSON.stringify(login));
+          const next = { username: uniqueName("next"), password: "correct horse" };
+          await done("the next one", async () => (await api.post("/douyin/user/register/", next)).json);
+        },
+      };
+    },
+    async upload() {
+      const title = uniqueName("torture");
+      const multipart = [["token", user.token], ["title", title], { name: "data", filename: "x.mp4", data: uniqueClip() }];
+      return {
+        request: () => send("POST", "/douyin/publish/action/", { multipart }),
+        async look(answer) {
+          const { video_list } = await done("the list", () => api.list({ user_id: user.id }));
+          if (answer?.status_code === CODE.OK) assert.ok(video_list.some((v) => v.title === title), `${title} is listed`);
+          await like(1);
+        },
+      };
+    },
+    async like() {
+      await like(2);
+      const form = { token: user.token, video_id: video, action_type: 1 };
+      const isThere = async () => {
+        const { video_list } = await done("the list of likes", () => api.favorites({ token: user.token, user_id: user.id }));
+        return video_list.some(({ id }) => id === video);
+      };
+      return {
+        request: () => send("POST", "/douyin/favorite/action/", { form }),
+        async look(answer) {
+          if (answer?.status_code === CODE.OK) await until("what was acknowledged", isThere);
+          await like(1);
+          await until("the next one", isThere);
+        },
+      };
+    },
+    async feed() {
+      const query = { token: user.token };
+      const has = ({ video_list }) => video_list.some(({ id }) => id === video);
+      return {
+        request: () => send("GET", "/douyin/feed/", { query }),
+        look: () => until("the video to be in the feed", async () => has(await done("the feed", () => api.feed(query)))),
+      };
+    },
+    reload: reloads(torture),
+  };
+}
+
+/** One call of KIND, the N-th, fails in a request that PREPARE makes. False: no call was the N-th. */
+export async function failOne(torture, prepare, kind, n) {
+  const { request, look } = await prepare();
+  let answer;
+  torture.begin(kind, n);
+  try {
+    answer = await answerOf(torture, request);
+    torture.end();
+    assert.ok(torture.server.running, "the server runs");
+    await look(answer);
+  } catch (error) {
+    throw new Error(`${kind} ${n}: ${error.message}\nanswer: ${JSON.stringify(answer)}\nfailed: ${torture.end()}`, { cause: error });
+  }
+  return torture.failed() !== "";
+}
+
+/** How many calls of KIND a request makes that PREPARE makes, once everything is warm. */
+export async function countOf(torture, prepare, kind) {
+  for (let i = 0; i < 2; i++) {
+    const { request, look } = await prepare();
+    await look(await request());
+  }
+  const { request } = await prepare();
+  return torture.count(kind, request);
+}
