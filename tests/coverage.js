@@ -18,11 +18,20 @@ const of = ({ run, all }) => `${run}/${all}`;
 /** What gcov says of each of the object files with notes below DIR. */
 function gcov(dir) {
   const notes = TOPS.flatMap((top) =>
-    readdirSync(join(dir, top), { recursive: true }).filter((name) => name.endsWith(".gcno")).map((name) => join(dir, top, name)));
-  const { status, stdout, stderr } = spawnSync("gcov", ["--json-format", "--stdout", "--branch-probabilities", ...notes],
-    { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 30 });
+    readdirSync(join(dir, top), { recursive: true })
+      .filter((name) => name.endsWith(".gcno"))
+      .map((name) => join(dir, top, name)),
+  );
+  const { status, stdout, stderr } = spawnSync(
+    "gcov",
+    ["--json-format", "--stdout", "--branch-probabilities", ...notes],
+    { cwd: ROOT, encoding: "utf8", maxBuffer: 1 << 30 },
+  );
   if (status !== 0) throw new Error(`gcov: ${stderr}`);
-  return stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+  return stdout
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line));
 }
 
 /** Map of source file to Map of line to {count, branches: counts}. */

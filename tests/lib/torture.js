@@ -4,7 +4,16 @@
  * counted from a moment on (tests/torture/fail.c). */
 
 import assert from "node:assert/strict";
-import { closeSync, openSync, readFileSync, readSync, readdirSync, readlinkSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { CODE, uniqueName } from "./api.js";
 import { buildDir } from "./cluster.js";
@@ -43,7 +52,9 @@ export class Torture {
     torture.server.arguments = () => [`--config=${torture.config}`, ...flags];
     const known = join(cluster.dir, "torture.leaks");
     writeFileSync(known, LEAKS);
-    await torture.server.start({ env: { TORTURE_CONTROL: path, LSAN_OPTIONS: `suppressions=${known}:print_suppressions=0` } });
+    await torture.server.start({
+      env: { TORTURE_CONTROL: path, LSAN_OPTIONS: `suppressions=${known}:print_suppressions=0` },
+    });
     torture.api = cluster.apiOf(torture.server);
     return torture;
   }
@@ -97,18 +108,23 @@ export class Torture {
   /** What the server has open, as sorted texts: connections look alike. */
   open() {
     const dir = `/proc/${this.server.pid}/fd`;
-    return readdirSync(dir).map((fd) => {
-      try {
-        return readlinkSync(join(dir, fd)).replace(/:\[\d+\]$/, "");
-      } catch {
-        return "socket"; /* closed meanwhile */
-      }
-    }).sort();
+    return readdirSync(dir)
+      .map((fd) => {
+        try {
+          return readlinkSync(join(dir, fd)).replace(/:\[\d+\]$/, "");
+        } catch {
+          return "socket"; /* closed meanwhile */
+        }
+      })
+      .sort();
   }
 
   /** Resolves once the server has no file open that is not in BEFORE (of open()), and at most MORE connections more. */
   async isClosed(before, more) {
-    const split = (names) => [names.filter((name) => name !== "socket"), names.filter((name) => name === "socket").length];
+    const split = (names) => [
+      names.filter((name) => name !== "socket"),
+      names.filter((name) => name === "socket").length,
+    ];
     const [files, n] = split(before);
     await until(`the server to have open ${n} + ${more} connections at most and ${files}`, () => {
       const [now, connections] = split(this.open());
@@ -126,7 +142,10 @@ export class Torture {
 
 /* Calls without which nobody can be answered: the client is told by the end of its connection. */
 const SILENT = [
-  [/ in (doushard_torture\S+ strn?dup < )?libmicrohttpd\./, "the library ends a connection for which it has no memory or no room in its set"],
+  [
+    / in (doushard_torture\S+ strn?dup < )?libmicrohttpd\./,
+    "the library ends a connection for which it has no memory or no room in its set",
+  ],
   [/ in \S+ (arena_alloc < .*)?exchange_new /, "there is no request yet that could be answered"],
   [/^calloc on port 0 in doushard_torture\S+ +< libmicrohttpd/, "a connection begins: there is none yet"],
 ];
@@ -152,10 +171,11 @@ async function answerOf(torture, request) {
 }
 
 /* A shard to which no connection could be made is left alone for a moment, and said to be unavailable. */
-const soon = (what, ask) => until(what, async () => {
-  const json = await ask();
-  return json.status_code !== CODE.UNAVAILABLE && json;
-});
+const soon = (what, ask) =>
+  until(what, async () => {
+    const json = await ask();
+    return json.status_code !== CODE.UNAVAILABLE && json;
+  });
 
 const done = async (what, ask) => {
   const json = await soon(what, ask);
@@ -169,7 +189,9 @@ async function reload(torture, counts) {
   const before = torture.server.logText().length;
   const lines = () => torture.server.logText().slice(before);
   torture.server.child.kill("SIGHUP");
-  await until("the reload to end", () => torture.failed() !== "" || /config_(reloaded|refused)/.test(lines()), { everyMs: 5 });
+  await until("the reload to end", () => torture.failed() !== "" || /config_(reloaded|refused)/.test(lines()), {
+    everyMs: 5,
+  });
   torture.end();
   return until("the reload to be counted", async () => {
     const [good, bad] = await counts();
@@ -238,12 +260,20 @@ export function requests(torture, user, video) {
     },
     async upload() {
       const title = uniqueName("torture");
-      const multipart = [["token", user.token], ["title", title], { name: "data", filename: "x.mp4", data: uniqueClip() }];
+      const multipart = [
+        ["token", user.token],
+        ["title", title],
+        { name: "data", filename: "x.mp4", data: uniqueClip() },
+      ];
       return {
         request: () => send("POST", "/douyin/publish/action/", { multipart }),
         async look(answer) {
           const { video_list } = await done("the list", () => api.list({ user_id: user.id }));
-          if (answer?.status_code === CODE.OK) assert.ok(video_list.some((v) => v.title === title), `${title} is listed`);
+          if (answer?.status_code === CODE.OK)
+            assert.ok(
+              video_list.some((v) => v.title === title),
+              `${title} is listed`,
+            );
           await like(1);
         },
       };
@@ -252,7 +282,9 @@ export function requests(torture, user, video) {
       await like(2);
       const form = { token: user.token, video_id: video, action_type: 1 };
       const isThere = async () => {
-        const { video_list } = await done("the list of likes", () => api.favorites({ token: user.token, user_id: user.id }));
+        const { video_list } = await done("the list of likes", () =>
+          api.favorites({ token: user.token, user_id: user.id }),
+        );
         return video_list.some(({ id }) => id === video);
       };
       return {
@@ -269,7 +301,8 @@ export function requests(torture, user, video) {
       const has = ({ video_list }) => video_list.some(({ id }) => id === video);
       return {
         request: () => send("GET", "/douyin/feed/", { query }),
-        look: () => until("the video to be in the feed", async () => has(await done("the feed", () => api.feed(query)))),
+        look: () =>
+          until("the video to be in the feed", async () => has(await done("the feed", () => api.feed(query)))),
       };
     },
     reload: reloads(torture),
@@ -287,7 +320,9 @@ export async function failOne(torture, prepare, kind, n) {
     assert.ok(torture.server.running, "the server runs");
     await look(answer);
   } catch (error) {
-    throw new Error(`${kind} ${n}: ${error.message}\nanswer: ${JSON.stringify(answer)}\nfailed: ${torture.end()}`, { cause: error });
+    throw new Error(`${kind} ${n}: ${error.message}\nanswer: ${JSON.stringify(answer)}\nfailed: ${torture.end()}`, {
+      cause: error,
+    });
   }
   return torture.failed() !== "";
 }
