@@ -20,8 +20,8 @@
 #                           thinks of, for FUZZ_SECONDS each; FUZZ_ONLY="jwt words": those alone
 #   make coverage           lines and branches of each folder that the unit tests run, in a build of its
 #                           own; SUITES="http/40-feed web/story": and these suites. Needs Node
-#   make lint               clang-format, clang-tidy, shellcheck, node --check
-#   make format             rewrite C files with clang-format
+#   make lint               clang-format, clang-tidy, shellcheck, ESLint, Prettier
+#   make format             rewrite C with clang-format, JavaScript with Prettier
 #   make web                build the client page anew, which needs Node: server/web/dist
 #   make install            programs, manual page, units of systemd, samples, procedures, licence, and
 #                           the directories for videos; honours DESTDIR
