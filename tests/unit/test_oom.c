@@ -308,6 +308,7 @@ static void test_token(void **state)
     assert_true(fail_each(verify_token) >= 20);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): as it is declared
 static bool admit_all(void *context, const struct dbconn_hello *hello, char *why,
                       size_t size)
 {
