@@ -298,11 +298,11 @@ static bool is_unseen(const char *data, size_t len)
     for (size_t i = 0; i < len; i++) {
         bool begins = i == 0 || data[i - 1] == '\n' || data[i - 1] == '\0' ||
                       (data[i - 1] == ':' && i > 1 && data[i - 2] == '\n');
+        bool before_crlf = i + 2 < len && data[i + 1] == '\r' && data[i + 2] == '\n';
         bool ends = i + 1 < len && data[i + 1] == '\n';
-        bool short_before = i > 1 && data[i - 2] != '\r' && i + 2 < len &&
-                            data[i + 1] == '\r' && data[i + 2] == '\n';
+        bool short_before = i > 1 && data[i - 2] != '\r' && before_crlf;
 
-        if ((data[i] == '\0' && (begins || ends)) ||
+        if ((data[i] == '\0' && (begins || ends || before_crlf)) ||
             (data[i] == ':' && begins && (ends || short_before))) {
             return true;
         }
