@@ -221,12 +221,16 @@ SOURCE move/_move_other_side.sql
 SOURCE move/_move_keys.sql
 SOURCE move/_move_find.sql
 SOURCE move/_move_pick.sql
+SOURCE move/_move_changed.sql
 SOURCE move/_move_put.sql
+SOURCE move/_move_same.sql
 SOURCE move/_move_count.sql
 SOURCE move/_move_owned.sql
 SOURCE move/_move_drop.sql
 SOURCE move/_move_expand.sql
 SOURCE move/_move_changes.sql
+SOURCE move/_move_changes_of.sql
+SOURCE move/_move_answer.sql
 SOURCE move/_move_apply.sql
 SOURCE move/move_adopt.sql
 SOURCE move/move_beat.sql
@@ -261,6 +265,7 @@ SOURCE move/move_write.sql
 SOURCE promote/_promote_check.sql
 SOURCE promote/_promote_held.sql
 SOURCE promote/_promote_same.sql
+SOURCE promote/_promote_carry.sql
 SOURCE promote/promote_auto.sql
 SOURCE promote/promote_begin.sql
 SOURCE promote/promote_count.sql

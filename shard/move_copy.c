@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/crc32.h"
 
 #include "shard/move_impl.h"
 
@@ -80,22 +81,50 @@ static uint64_t number_of(const struct dbresult *result, const char *column)
     return value == NULL ? 0 : value->number;
 }
 
+/* Add the keys of PART that have no row, or else the rows, with their sums. */
+static void add_part(struct buf *batch, const struct dbresult *part, bool rows)
+{
+    const char *comma = "";
+
+    for (size_t i = 0; i < part->n_rows; i++) {
+        const char *row = text_of(part, i, "row_text");
+        const size_t len = strlen(row);
+        if ((len > 0) != rows) {
+            continue;
+        }
+        buf_add(batch, comma, strlen(comma));
+        if (rows) {
+            buf_add(batch, row, len - 1); /* without its bracket */
+            buf_addf(batch, ", %u]", (unsigned)crc32_iso(row, len));
+        } else {
+            buf_addf(batch, "%s", text_of(part, i, "key_text"));
+        }
+        comma = ",";
+    }
+}
+
 bool run_batch(const struct dbresult *parts, struct buf *batch)
 {
     buf_init(batch, MOVE_ARENA_BYTES);
     buf_add(batch, "[", 1);
-    for (size_t i = 0; parts != NULL && i < parts->n_rows; i++) {
-        buf_addf(batch, "%s{\"t\":\"%s\",\"k\":[", i == 0 ? "" : ",",
-                 text_of(parts, i, "tbl"));
-        const char *keys = text_of(parts, i, "key_text");
-        const char *rows = text_of(parts, i, "row_text");
-        buf_add(batch, keys, strlen(keys));
+    for (const struct dbresult *part = parts; part->next != NULL; part = part->next) {
+        buf_addf(batch, "%s{\"t\":\"%s\",\"k\":[", part == parts ? "" : ",",
+                 text_of(part, 0, "tbl"));
+        add_part(batch, part, /* rows= */ false);
         buf_addf(batch, "],\"r\":[");
-        buf_add(batch, rows, strlen(rows));
+        add_part(batch, part, /* rows= */ true);
         buf_addf(batch, "]}");
     }
     buf_add(batch, "]", 1);
     return !batch->failed;
+}
+
+const struct dbresult *run_last(const struct dbresult *parts)
+{
+    while (parts->next != NULL) {
+        parts = parts->next;
+    }
+    return parts;
 }
 
 struct link_call run_write(struct move_run *run, struct dbarg batch, const char *table,
@@ -158,8 +187,8 @@ enum move_status run_drain(struct move_run *run, uint64_t *entries)
     enum move_status status = run_explain(
         run, run->from, link_call(run->from, PROC_MOVE_DRAIN, args, &arena, &parts));
     if (status == MOVE_OK && parts != NULL) {
-        *entries = number_of(parts->next, "entries");
-        if (number_of(parts->next, "is_lost") == 1) {
+        *entries = number_of(run_last(parts), "entries");
+        if (number_of(run_last(parts), "is_lost") == 1) {
             run->is_lost = true;
             (void)snprintf(run->error, sizeof run->error,
                            "nobody read the journal for too long: what was written is "

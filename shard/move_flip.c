@@ -178,12 +178,12 @@ static enum move_status read_rest(struct flip *flip)
     if (status != MOVE_OK) {
         return status;
     }
-    const struct dbvalue *waiting = dbresult_value(parts->next, 0, "waiting");
+    const struct dbvalue *waiting = dbresult_value(run_last(parts), 0, "waiting");
     if (waiting == NULL || waiting->number > 0 ||
         clock_mono_us() - flip->began_us > 1000 * (int64_t)flip->bound_ms) {
         return MOVE_AGAIN;
     }
-    const struct dbvalue *entries = dbresult_value(parts->next, 0, "entries");
+    const struct dbvalue *entries = dbresult_value(run_last(parts), 0, "entries");
     flip->entries = entries == NULL ? 0 : entries->number;
     return run_batch(parts, &flip->batch) ? MOVE_OK : MOVE_REFUSED;
 }

@@ -175,9 +175,12 @@ enum move_status run_drain_some(struct move_run *run) MUST_CHECK;
 /* The same until hardly anything is left. */
 enum move_status run_drain_all(struct move_run *run) MUST_CHECK;
 
-/* Make PARTS, the first answer of move_drain(), the argument of move_write(). False:
- * memory is short. */
+/* Make PARTS, what move_drain() answers, the argument of move_write(). False: memory is
+ * short. */
 bool run_batch(const struct dbresult *parts, struct buf *batch) MUST_CHECK;
+
+/* The last answer of move_drain() or move_rest(), which says how much it was. */
+const struct dbresult *run_last(const struct dbresult *parts);
 
 /* Compare the sums of both sides, and drain; what still differs is suspect. */
 enum move_status run_verify(struct move_run *run) MUST_CHECK;

@@ -4,12 +4,12 @@
 -- _move_apply: make the rows of a slot what a batch says.
 --
 -- in_slot   the slot
--- in_batch  JSON array; an entry per table: {"t": table, "k": keys, "r": rows}, keys as [k1, k2,
---           k3, hex of ks], rows as _move_pick answers them; the rows of the keys are removed
---           first, all of a table's, then its rows are put
+-- in_batch  JSON array; an entry per table: {"t": table, "k": keys, "r": rows}: keys of which there
+--           is no row, or the begin of one, as in move_key; rows as _move_same takes them; what the
+--           keys mean is removed first, then the rows are put
 --
 -- Touches : DELETE, REPLACE owner tables (by key); move_key
--- Errors  : 45503 what was written by its keys reads otherwise
+-- Errors  : 45503 what was written reads otherwise
 -- Replays : the same rows
 
 DROP PROCEDURE IF EXISTS _move_apply;
@@ -29,13 +29,10 @@ BEGIN
     DECLARE v_tbl  VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin;
     DECLARE v_keys LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE v_rows LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-    DECLARE v_back LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
-    DECLARE v_count INT;
+    DECLARE v_bad  INT;
     DECLARE v_text VARCHAR(128);
 
     CALL _move_tables();
-
-    SET SESSION group_concat_max_len = 67108864;
 
     WHILE v_i < v_n DO
         SET v_tbl  = JSON_VALUE(in_batch, CONCAT('$[', v_i, '].t'));
@@ -52,24 +49,13 @@ BEGIN
             CALL _move_drop(in_slot, v_tbl);
         END IF;
 
+        -- What was written is read back at once: the sums of chunks were taken before.
         IF v_rows <> '[]' THEN
             CALL _move_put(in_slot, v_tbl, v_rows);
-        END IF;
 
-        -- What was written by its keys is read back at once: sums were taken before. The begin of a
-        -- key may mean other rows than it did.
-        IF v_keys <> '[]' THEN
-            IF v_tbl IN ('session', 'job', 'message', 'outbox') THEN
-                DELETE FROM move_key;
+            CALL _move_same(in_slot, v_tbl, v_rows, v_bad);
 
-                CALL _move_keys(v_keys);
-
-                CALL _move_expand(in_slot, v_tbl);
-            END IF;
-
-            CALL _move_pick(in_slot, v_tbl, v_count, v_back);
-
-            IF JSON_EXTRACT(CONCAT('[', COALESCE(v_back, ''), ']'), '$') <> v_rows THEN
+            IF v_bad > 0 THEN
                 SET v_text = CONCAT('rows of ', v_tbl, ' are not what was written');
                 SIGNAL SQLSTATE '45503' SET MESSAGE_TEXT = v_text;
             END IF;

@@ -5,7 +5,7 @@
 --
 -- in_slot  slot that they get
 -- in_tbl   the table
--- in_rows  JSON array of them
+-- in_rows  JSON array of them; what is behind the last column is not looked at
 --
 -- A row that is in the way, by its own key or by another unique one, is older and goes: it
 -- has been journaled, or is still to be copied.

@@ -4,7 +4,7 @@
 -- _move_tables: the tables of a mover's session: keys of one table, entries of the journal that
 -- were read, what was read of each table.
 --
--- Touches : CREATE TEMPORARY TABLE move_key, move_prefix, move_entry, move_change, move_part
+-- Touches : CREATE TEMPORARY TABLE move_key, move_prefix, move_entry, move_change
 -- Errors  : none
 -- Replays : makes what is not there
 
@@ -64,17 +64,6 @@ BEGIN
         PRIMARY KEY (n)
     )
         ENGINE = MEMORY;
-
-    CREATE TEMPORARY TABLE IF NOT EXISTS move_part (
-        tbl      VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL
-            COMMENT 'the table',
-        key_text LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
-            COMMENT 'JSON array of keys',
-        row_text LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
-            COMMENT 'JSON array of the rows that they have',
-        PRIMARY KEY (tbl)
-    )
-        ENGINE = InnoDB;
 END$$
 
 DELIMITER ;

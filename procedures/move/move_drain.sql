@@ -8,10 +8,10 @@
 -- in_token  of the mover
 -- in_limit  at most so many entries, 1 to 20000
 --
--- The entries stay until move_drained, on the same connection.
+-- The entries stay until move_drained, on the same connection. Each table that changed has an
+-- answer of its own before the last one, as _move_changed makes it.
 --
--- Answer  : tbl, key_text, row_text (without brackets)
--- Answer 2: entries (how many were read), is_lost (1: the journal was not kept: begin anew)
+-- Answer  : entries (how many were read), is_lost (1: the journal was not kept: begin anew)
 -- Touches : SELECT slot_fence (by slot); SELECT slot_log (by slot), owner tables (by key)
 -- Errors  : 45400 the limit is out of range   45409 another mover has taken over
 -- Replays : reads only
@@ -44,13 +44,7 @@ BEGIN
         SIGNAL SQLSTATE '45409' SET MESSAGE_TEXT = 'fenced out: another mover has taken the slot';
     END IF;
 
-    CALL _move_changes(in_slot, in_limit);
-
-    SELECT p.tbl,
-           p.key_text,
-           p.row_text
-      FROM move_part AS p
-     ORDER BY p.tbl;
+    CALL _move_answer(in_slot, in_limit);
 
     SELECT COUNT(e.id) AS entries,
            EXISTS (SELECT 1

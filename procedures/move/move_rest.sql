@@ -6,8 +6,9 @@
 -- in_slot   the slot
 -- in_limit  at most so many entries of the journal are answered, 1 to 20000
 --
--- Answer  : tbl, key_text, row_text
--- Answer 2: entries, waiting (1: there are more; unlock and drain)
+-- Each table that changed has an answer of its own before the last one, as _move_changed makes it.
+--
+-- Answer  : entries, waiting (1: there are more; unlock and drain)
 -- Touches : SELECT slot_log (by slot), owner tables (by key)
 -- Errors  : 45400 the limit is out of range
 -- Replays : reads only
@@ -30,7 +31,7 @@ BEGIN
         SIGNAL SQLSTATE '45400' SET MESSAGE_TEXT = 'move_rest needs a limit of 1 to 20000';
     END IF;
 
-    CALL _move_changes(in_slot, in_limit);
+    CALL _move_answer(in_slot, in_limit);
 
     SELECT COUNT(*)
       INTO v_left
@@ -39,12 +40,6 @@ BEGIN
              WHERE l.slot = in_slot
              ORDER BY l.id
              LIMIT in_limit, 1) AS t;
-
-    SELECT p.tbl,
-           p.key_text,
-           p.row_text
-      FROM move_part AS p
-     ORDER BY p.tbl;
 
     SELECT COUNT(e.id) AS entries,
            v_left AS waiting

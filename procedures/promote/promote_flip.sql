@@ -50,7 +50,6 @@ BEGIN
     DECLARE v_own_is TINYINT;
     DECLARE v_mine   TINYINT;
     DECLARE v_left   INT;
-    DECLARE v_batch  LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
     DECLARE v_done   TINYINT DEFAULT 0;
 
     DECLARE EXIT HANDLER FOR SQLEXCEPTION
@@ -124,14 +123,7 @@ BEGIN
              LIMIT in_limit, 1) AS t;
 
     IF v_left = 0 THEN
-        CALL _move_changes(v_from, in_limit);
-
-        SELECT CONCAT('[', COALESCE(GROUP_CONCAT('{"t":"', p.tbl, '","k":[', p.key_text,
-                                                 '],"r":[', p.row_text, ']}'), ''), ']')
-          INTO v_batch
-          FROM move_part AS p;
-
-        CALL _move_apply(IF(v_up, v_own, v_shared), v_batch);
+        CALL _promote_carry(v_from, IF(v_up, v_own, v_shared), in_limit);
 
         CALL _promote_same(v_from, IF(v_up, v_own, v_shared), in_keys);
 

@@ -89,7 +89,6 @@ const TEMPORARY = [
   "move_prefix",
   "move_entry",
   "move_change",
-  "move_part",
   "slot_back",
   "slot_led",
   "home_back",

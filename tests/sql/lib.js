@@ -85,17 +85,20 @@ export const key = () => randomBytes(16).toString("hex");
 
 export const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
-/** The slot of a name. */
-export function slotOfName(name) {
+/** As SQL's CRC32(). */
+export function crc32(text) {
   let crc = 0xffffffff;
-  for (const byte of Buffer.from(name, "utf8")) {
+  for (const byte of Buffer.from(text, "utf8")) {
     crc ^= byte;
     for (let bit = 0; bit < 8; bit++) {
       crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
     }
   }
-  return ((crc ^ 0xffffffff) >>> 0) % 1024;
+  return (crc ^ 0xffffffff) >>> 0;
 }
+
+/** The slot of a name. */
+export const slotOfName = (name) => crc32(name) % 1024;
 
 /** The slot that an id names. */
 export const slotOfId = (id) => Number((BigInt(id) >> 3n) & 1023n);

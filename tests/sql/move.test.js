@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { SqlError, account, call, key, literal, shard, until } from "./lib.js";
+import { SqlError, account, call, crc32, key, literal, shard, until } from "./lib.js";
 
 let server;
 let root;
@@ -188,6 +188,80 @@ describe("a mover that another one has followed", () => {
     await root.run(
       `DELETE FROM follow WHERE slot = ${slot}; DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_import`,
     );
+  });
+});
+
+describe("rows that the journal names", () => {
+  const [from, to] = [20, 1002];
+  const token = key();
+  let move;
+  const text = 'he said "x" \\ \u{1F600} é';
+  const messages = async (slot) =>
+    (await root.run(`SELECT at, text FROM message WHERE slot = ${slot} ORDER BY at`))[0].map(({ at, text: t }) => [
+      at,
+      t,
+    ]);
+  const write = (table, keys, rows) =>
+    call(mover, "move_write", to, token, `[{"t":"${table}","k":[${keys}],"r":[${rows}]}]`, "", "", 0);
+  const withSum = (row, sum = crc32(row)) => `${row.slice(0, -1)}, ${sum}]`;
+
+  before(async () => {
+    move = await claimed(from);
+    await call(mover, "move_open", from, move.token);
+    await root.run(`DELETE FROM slot_fence WHERE slot = ${to}; DELETE FROM slot_seq WHERE slot = ${to}`);
+    await call(mover, "move_import", to, 5, token, 1, "shard9", 10);
+    const row = (at) => `(${from}, 1, 2, ${at}, ${at}, 1, ${at}, ${literal(text)}, UNHEX('${key()}'))`;
+    await root.run(
+      `INSERT INTO message (slot, user_id, peer_id, at, message_id, sent, seq, text, op) VALUES ${row(7)}, ${row(8)}`,
+    );
+  });
+
+  test("are answered table by table, keys without a row too, and are the same once they are written", async () => {
+    await root.run(`INSERT INTO slot_log (slot, tbl, owner, k1, k2, k3)
+      VALUES (${from}, 'message', 1, 1, 2, NULL), (${from}, 'follow', 1, 1, 9, NULL), (${from}, 'follow', 1, 1, 9, NULL)`);
+    const [follows, chats, [{ entries }]] = await call(mover, "move_drain", from, move.token, 10);
+    assert.equal(entries, "3");
+    assert.deepEqual(follows, [{ tbl: "follow", key_text: "[1, 9, null, null]", row_text: null }]);
+    assert.deepEqual(
+      chats.map(({ key_text }) => key_text),
+      ["[1, 2, null, null]", "[1, 2, 7, null]", "[1, 2, 8, null]"],
+    );
+    const rows = chats.map(({ row_text }) => row_text).filter((row) => row !== null);
+    await write(
+      "message",
+      "",
+      rows.map((row) => withSum(row)),
+    );
+    assert.deepEqual(await messages(to), [
+      ["7", text],
+      ["8", text],
+    ]);
+  });
+
+  test("are refused when they read otherwise than they did, and none of the batch is there", async () => {
+    const row = "[1, 3, 1, 3, 4]";
+    await refused(
+      write("follow", "", withSum(row, crc32(row) ^ 1)),
+      "45503",
+      /rows of follow are not what was written/,
+    );
+    await refused(write("follow", "", `${withSum(row)}, [1, 4, 1, 3, 4]`), "45503", /rows of follow/);
+    assert.deepEqual(await root.run(`SELECT 1 AS x FROM follow WHERE slot = ${to}`), [[]]);
+    await write("follow", "", withSum(row));
+    assert.equal((await root.run(`SELECT 1 AS x FROM follow WHERE slot = ${to}`))[0].length, 1);
+  });
+
+  test("go with their keys, and with the begin of a key all that it means but what is put again", async () => {
+    await write("follow", "[1, 3, null, null]", "");
+    assert.deepEqual(await root.run(`SELECT 1 AS x FROM follow WHERE slot = ${to}`), [[]]);
+    const [row] = (
+      await root.run(`SELECT message_id, sent, seq, state, HEX(op) AS op FROM message
+      WHERE slot = ${to} AND at = 8`)
+    )[0];
+    const put = (await call(mover, "move_drain", from, move.token, 10))[1][2].row_text;
+    assert.ok(put.includes(row.op));
+    await write("message", "[1, 2, null, null]", withSum(put));
+    assert.deepEqual(await messages(to), [["8", text]]);
   });
 });
 

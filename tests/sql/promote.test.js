@@ -174,7 +174,7 @@ describe("a user", () => {
     await call(mover, "move_open", own, token);
     for (const table of ["user", "inbound"]) {
       const { row_text } = await one(mover, "move_read", own, token, table, 0, "", "", 100, 0);
-      await call(mover, "promote_write", move_id, token, `[{"t":"${table}","k":[],"r":${row_text}}]`, "", "");
+      await call(mover, "promote_write", move_id, token, row_text, table, "");
     }
     assert.equal((await one(mover, "promote_flip", move_id, token, "[]", 500)).is_done, "1");
     assert.deepEqual(await fence(SLOT), { state: "owned", epoch: "3", has_home: "0" });
