@@ -53,7 +53,7 @@ static const char finish_help[] =
     "\n" COMMON;
 
 static const char throttle_help[] =
-    "throttle: bound how many rows a second moves copy, from the next second on. RATE "
+    "throttle: bound how many rows a second moves copy, compare and remove. RATE "
     "is\n"
     "5000/s, or none: as many as the load of both shards allows.\n"
     "\n" COMMON;

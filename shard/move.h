@@ -87,7 +87,7 @@ struct move {
     uint32_t restarts; /* times that it was begun anew */
     char token[33];    /* of this claim */
     int64_t keep_ms;
-    uint32_t rows_per_s; /* copied at most; 0: no bound */
+    uint32_t rows_per_s; /* copied, compared and removed at most; 0: no bound */
     uint64_t rows_total, rows_copied, bytes_copied, rows_verified;
     int64_t flipped_at_ms; /* since the Unix epoch; 0: not yet */
     uint64_t way_back;     /* after the flip: keys that had not gone back of late */

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shard/base/clock.h"
+
 #include "shard/move_impl.h"
 #include "shard/partition.h"
 
@@ -22,11 +24,14 @@ enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_
 {
     enum move_status status = MOVE_OK;
     size_t table = MOVE_TABLES; /* what is to be done (outbox, job) goes first */
+    struct pace pace = {0};
 
     while (table > 0 && status == MOVE_OK) {
+        const int64_t step_us = clock_mono_us();
+        const uint64_t limit = run_chunk_rows(run, PURGE_ROWS);
         const struct dbarg args[] = {run_slot(run), dbarg_number(epoch), run_token(run),
                                      link_text(move_tables[table - 1].name),
-                                     dbarg_number(PURGE_ROWS)};
+                                     dbarg_number(limit)};
         struct arena arena;
         struct dbresult *results;
         arena_init(&arena, ARENA_BYTES);
@@ -34,8 +39,12 @@ enum move_status run_purge(struct move_run *run, struct move_link *link, uint64_
                              link_call(link, PROC_MOVE_PURGE, args, &arena, &results));
         if (status == MOVE_OK) {
             const struct dbvalue *count = dbresult_value(results, 0, "row_count");
-            table -= count == NULL || count->number < PURGE_ROWS;
+            const uint64_t n = count == NULL ? 0 : count->number;
+            table -= n < limit;
             status = run_tick(run);
+            if (status == MOVE_OK) {
+                status = run_pace(run, &pace, step_us, n);
+            }
         }
         arena_release(&arena);
     }

@@ -4,7 +4,6 @@
  * the journal names. The next chunk is read while the last one is written. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "shard/base/clock.h"
 #include "shard/base/crc32.h"
@@ -15,12 +14,6 @@
 #define CHUNK_ROWS     2000
 #define CHUNK_ROWS_MIN 50
 #define CHUNK_BYTES    ((size_t)1 << 20)
-
-/* While there is a reason to be slow, pauses are so many times what chunks take. */
-#define THROTTLED 4
-
-/* A pause is cut into such pieces, in which slot_move is heard. */
-#define PACE_SLICE_MS 200
 
 /* The journal is drained while copying when it has so many entries. */
 #define BACKLOG_HIGH 2000
@@ -54,16 +47,8 @@ struct copy {
     char after[512];
     int limit; /* rows of the next chunk */
     struct chunk chunks[2];
-    int64_t due_us; /* monotonic; the next chunk, not before */
+    struct pace pace;
 };
-
-void run_sleep_ms(int ms)
-{
-    const struct timespec pause = {.tv_sec = ms / 1000,
-                                   .tv_nsec = (long)(ms % 1000) * 1000000L};
-
-    nanosleep(&pause, NULL);
-}
 
 /* ---- The journal ---- */
 
@@ -218,15 +203,6 @@ enum move_status run_drain_all(struct move_run *run)
 
 /* ---- Copying ---- */
 
-/* A chunk is a fifth of a second's rows at most, so that a bound is kept evenly. */
-static int chunk_limit(const struct copy *copy)
-{
-    uint32_t rows_per_s = copy->run->move->rows_per_s;
-    int64_t bound = rows_per_s == 0 ? CHUNK_ROWS : rows_per_s / 5 + 1;
-
-    return (int)clock_earlier(copy->limit, bound);
-}
-
 static struct link_call read_call(struct copy *copy, struct chunk *chunk)
 {
     struct move_run *run = copy->run;
@@ -243,7 +219,8 @@ static struct link_call read_call(struct copy *copy, struct chunk *chunk)
         .args = {run_slot_on(run, run->from), run_token(run),
                  link_text(move_tables[copy->table].name), run_owner(run),
                  link_text(copy->after), link_text(""),
-                 dbarg_number((uint64_t)chunk_limit(copy)), dbarg_number(0)},
+                 dbarg_number(run_chunk_rows(run, (uint64_t)copy->limit)),
+                 dbarg_number(0)},
         .arena = &chunk->arena,
         .limit_ms = LINK_CALL_MS};
 }
@@ -308,32 +285,6 @@ static enum move_status copy_step(struct copy *copy, struct chunk *read,
     return status;
 }
 
-/* Not faster than the operator or the shards allow: wait until what was copied in the
- * last step, which began at STEP_US, is due. */
-static enum move_status keep_pace(struct copy *copy, int64_t step_us, uint64_t n)
-{
-    struct move_run *run = copy->run;
-    int64_t now_us = clock_mono_us();
-    uint32_t rows_per_s = run->move->rows_per_s;
-    enum move_status status = MOVE_OK;
-
-    if (rows_per_s > 0) {
-        /* No credit for time in which nothing could be copied. */
-        copy->due_us = copy->due_us < step_us ? step_us : copy->due_us;
-        copy->due_us += (int64_t)(n * 1000000 / rows_per_s);
-    } else {
-        copy->due_us =
-            now_us + (run->throttle[0] != '\0' ? THROTTLED * (now_us - step_us) : 0);
-    }
-    while (status == MOVE_OK && copy->due_us > now_us) {
-        int64_t left_ms = (copy->due_us - now_us) / 1000 + 1;
-        run_sleep_ms((int)clock_earlier(left_ms, PACE_SLICE_MS));
-        status = run_tick(run);
-        now_us = clock_mono_us();
-    }
-    return status;
-}
-
 enum move_status run_drain_some(struct move_run *run)
 {
     const bool is_due =
@@ -381,8 +332,9 @@ static enum move_status pause_copy(struct copy *copy, struct chunk *chunk,
     if (status == MOVE_OK) {
         status = run_drain_some(run);
     }
-    return status == MOVE_OK ? keep_pace(copy, step_us, run->move->rows_copied - rows)
-                             : status;
+    return status == MOVE_OK
+               ? run_pace(run, &copy->pace, step_us, run->move->rows_copied - rows)
+               : status;
 }
 
 static size_t table_named(const char *name)

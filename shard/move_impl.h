@@ -221,4 +221,17 @@ enum move_status owner_undo(struct move_run *run) MUST_CHECK;
 /* Sleep, no longer than that the lease lasts. */
 void run_sleep_ms(int ms);
 
+/* When the next step of a move is due; zeroed at the begin. */
+struct pace {
+    int64_t due_us; /* monotonic */
+};
+
+/* How many rows a step may have: MOST, or fewer when the operator bounds them. */
+uint64_t run_chunk_rows(const struct move_run *run, uint64_t most);
+
+/* Not faster than the operator or the shards allow: wait until the N rows which a step
+ * that began at STEP_US (monotonic) has copied, compared or removed are due. */
+enum move_status run_pace(struct move_run *run, struct pace *pace, int64_t step_us,
+                          uint64_t n) MUST_CHECK;
+
 #endif

@@ -56,12 +56,15 @@ static uint32_t shared_slot(const struct move_run *run)
 static enum move_status purge_table(struct move_run *run, size_t table, bool is_over)
 {
     enum move_status status = MOVE_OK;
-    uint64_t n = PURGE_ROWS;
+    struct pace pace = {0};
+    uint64_t limit, n;
 
-    while (status == MOVE_OK && n == PURGE_ROWS) {
+    do {
+        const int64_t step_us = clock_mono_us();
+        limit = run_chunk_rows(run, PURGE_ROWS);
         const struct dbarg args[] = {
             dbarg_number(run->move->id), run_token(run), dbarg_number(is_over),
-            link_text(move_tables[table].name), dbarg_number(PURGE_ROWS)};
+            link_text(move_tables[table].name), dbarg_number(limit)};
         struct arena arena;
         struct dbresult *results;
         arena_init(&arena, ARENA_BYTES);
@@ -73,7 +76,10 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
         n = count == NULL ? 0 : count->number;
         arena_release(&arena);
         status = status == MOVE_OK ? run_tick(run) : status;
-    }
+        if (status == MOVE_OK) {
+            status = run_pace(run, &pace, step_us, n);
+        }
+    } while (status == MOVE_OK && n == limit);
     return status;
 }
 

@@ -28,8 +28,8 @@
 struct range {
     size_t table;
     char after[512], upto[512]; /* "": from the first on; up to the last one */
-    uint64_t n;
-    char sum[33]; /* MD5 of their text */
+    uint64_t limit, n;          /* rows that it may have, and has */
+    char sum[33];               /* MD5 of their text */
 };
 
 static uint64_t number_of(const struct dbresult *result, const char *column)
@@ -213,7 +213,8 @@ static enum move_status sum_both(struct move_run *run, struct range *next,
 
     arena_init(&arena, MOVE_ARENA_BYTES);
     if (next->table < MOVE_TABLES) {
-        calls[0] = read_call(run, run->from, next, CHUNK_ROWS, true, &arena);
+        next->limit = run_chunk_rows(run, CHUNK_ROWS);
+        calls[0] = read_call(run, run->from, next, next->limit, true, &arena);
     }
     if (last->table < MOVE_TABLES) {
         calls[1] = read_call(run, run->to, last, last->n + 1, true, &arena);
@@ -224,7 +225,7 @@ static enum move_status sum_both(struct move_run *run, struct range *next,
         const struct dbvalue *key = dbresult_value(calls[0].results, 0, "last_key");
         next->n = number_of(calls[0].results, "row_count");
         (void)snprintf(next->sum, sizeof next->sum, "%s", sum_of(calls[0].results));
-        if (next->n == CHUNK_ROWS && key != NULL && key->text != NULL) {
+        if (next->n == next->limit && key != NULL && key->text != NULL) {
             (void)snprintf(next->upto, sizeof next->upto, "%s", key->text);
         }
     }
@@ -254,9 +255,11 @@ static enum move_status compare_sums(struct move_run *run)
     struct range last = {.table = MOVE_TABLES};
     struct range next = {.table = 0};
     enum move_status status = MOVE_OK;
+    struct pace pace = {0};
     bool is_same;
 
     while (status == MOVE_OK && (next.table < MOVE_TABLES || last.table < MOVE_TABLES)) {
+        const int64_t step_us = clock_mono_us();
         status = sum_both(run, &next, &last, &is_same);
         if (status == MOVE_OK && !is_same) {
             status = compare_rows(run, &last);
@@ -267,6 +270,9 @@ static enum move_status compare_sums(struct move_run *run)
         }
         if (status == MOVE_OK) {
             status = run_drain_some(run);
+        }
+        if (status == MOVE_OK) {
+            status = run_pace(run, &pace, step_us, next.n);
         }
         last = next;
         if (next.table < MOVE_TABLES) {

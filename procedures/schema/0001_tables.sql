@@ -248,7 +248,7 @@ CREATE TABLE IF NOT EXISTS slot_move (
     keep_ms       BIGINT NOT NULL
         COMMENT 'so long after the flip it can be rolled back',
     rows_per_s    INT UNSIGNED NOT NULL DEFAULT 0
-        COMMENT 'copied at most; 0: as many as the load of both shards allows',
+        COMMENT 'copied, compared, removed at most; 0: as many as the load of both shards allows',
     epoch         BIGINT UNSIGNED NOT NULL DEFAULT 0
         COMMENT 'that it leads to; 0: not begun',
     token         BINARY(16) NULL

@@ -298,6 +298,29 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
+  test("that is bounded neither copies, nor compares, nor removes more than it may", async () => {
+    const rowsPerS = 20;
+    await requestMove(cluster, slot, from, to, 0);
+    await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
+    const mover = Mover.start(cluster);
+    const { rows_total: rows } = await untilMove(cluster, from, slot, ["done"]);
+    await mover.stop();
+    [from, to] = [to, from];
+    const at = Object.fromEntries(
+      [...mover.text.matchAll(/^(\S+) .* slot=(\d+) .*phase=(\w+)/gm)]
+        .filter(([, , of]) => Number(of) === slot)
+        .map(([, time, , phase]) => [phase, Date.parse(time)]),
+    );
+    const leastMs = (1000 * (rows - 2 * Math.ceil(rowsPerS / 5))) / rowsPerS;
+    assert.ok(leastMs > 500, `${rows} rows`);
+    for (const [phase, next] of [
+      ["copying", "draining"],
+      ["verifying", "flipping"],
+      ["purging", "done"],
+    ])
+      assert.ok(at[next] - at[phase] >= leastMs, `${phase}: ${at[next] - at[phase]} ms for ${rows} rows`);
+  });
+
   test("stands still while replicas are too far behind, or nobody knows how far", async () => {
     const shards = [from, to];
     await Promise.all(
