@@ -30,6 +30,9 @@
 #include "tests/integration/freeze.h"
 #include "tests/integration/root.h"
 
+/* Operations that may wait for a connection to a shard. */
+#define LIVE_WAITERS 256
+
 struct live {
     size_t n_shards;
     char names[SHARDS_MAX][32];
@@ -77,41 +80,56 @@ static inline bool live_init(struct live *live)
     return good;
 }
 
-/* A router on all shards that has found every slot. */
-static inline struct router *live_router(const struct live *live, unsigned pool_size)
+/* What a router on all shards is made with; SERVERS is where they are named. */
+static inline struct router_options
+live_options(const struct live *live, struct router_server *servers, unsigned pool_size)
 {
-    struct router_server servers[SHARDS_MAX];
-    const struct router_options options = {.servers = servers,
-                                           .n_servers = live->n_shards,
-                                           .db_name = "doushard",
-                                           .user = "doushard_app",
-                                           .password = live->password,
-                                           .tls_ca = "",
-                                           .pool_size = pool_size,
-                                           .waiters_max = 256,
-                                           .batch_max = OPS_MAX,
-                                           .connect_timeout_ms = 1000,
-                                           .call_timeout_ms = 1500,
-                                           .hold_down_ms = 100,
-                                           .idle_ms = 60000};
-
     for (size_t i = 0; i < live->n_shards; i++) {
         servers[i] = (struct router_server){.name = live->names[i],
                                             .host = live->hosts[i],
                                             .port = live->ports[i],
                                             .socket = ""};
     }
-    struct router *router = router_new(&options);
+    return (struct router_options){.servers = servers,
+                                   .n_servers = live->n_shards,
+                                   .db_name = "doushard",
+                                   .user = "doushard_app",
+                                   .password = live->password,
+                                   .tls_ca = "",
+                                   .pool_size = pool_size,
+                                   .waiters_max = LIVE_WAITERS,
+                                   .batch_max = OPS_MAX,
+                                   .connect_timeout_ms = 1000,
+                                   .call_timeout_ms = 1500,
+                                   .hold_down_ms = 100,
+                                   .idle_ms = 60000};
+}
+
+/* A router that has asked every shard for its map. */
+static inline struct router *live_start(const struct router_options *options)
+{
+    struct router *router = router_new(options);
+
     assert_non_null(router);
     assert_true(router_discover(router, clock_mono_ms() + 10000));
+    return router;
+}
+
+/* A router on all shards that has found every slot. */
+static inline struct router *live_router(const struct live *live, unsigned pool_size)
+{
+    struct router_server servers[SHARDS_MAX];
+    const struct router_options options = live_options(live, servers, pool_size);
+    struct router *router = live_start(&options);
+
     assert_true(router_is_ready(router));
     return router;
 }
 
-/* A new user of this name. */
-static inline uint64_t live_register(struct router *router, const char *name)
+/* Ask for a new user of this name. */
+static inline enum outcome live_try_register(struct router *router, const char *name,
+                                             uint64_t *id)
 {
-    uint64_t id = 0;
     struct work work;
     struct user_register_args args = {
         .name = name,
@@ -121,8 +139,17 @@ static inline uint64_t live_register(struct router *router, const char *name)
     rnd_bytes(args.op, sizeof args.op);
     rnd_bytes(args.session.id, sizeof args.session.id);
     work_begin(&work, 10000);
-    assert_int_equal(user_register(router, &work.call, &args, &id), OUTCOME_OK);
+    enum outcome outcome = user_register(router, &work.call, &args, id);
     work_end(&work);
+    return outcome;
+}
+
+/* A new user of this name. */
+static inline uint64_t live_register(struct router *router, const char *name)
+{
+    uint64_t id = 0;
+
+    assert_int_equal(live_try_register(router, name, &id), OUTCOME_OK);
     return id;
 }
 
@@ -133,13 +160,20 @@ static inline uint32_t live_name(char *name, size_t size)
     return id_name_slot(name, strlen(name));
 }
 
+/* Such a name whose slot is on SHARD. */
+static inline void live_name_on(struct router *router, size_t shard, char *name,
+                                size_t size)
+{
+    while (router_slot_shard(router, live_name(name, size)) != shard) {
+    }
+}
+
 /* A new user whose slot is on SHARD. */
 static inline uint64_t live_user(struct router *router, size_t shard)
 {
     char name[32];
 
-    while (router_slot_shard(router, live_name(name, sizeof name)) != shard) {
-    }
+    live_name_on(router, shard, name, sizeof name);
     return live_register(router, name);
 }
 
@@ -153,8 +187,8 @@ static inline uint64_t live_user_in(struct router *router, uint32_t slot)
     return live_register(router, name);
 }
 
-/* A new video of AUTHOR. */
-static inline uint64_t live_video(struct router *router, uint64_t author)
+/* A video of AUTHOR as it is asked for, by an operation of its own. */
+static inline struct publish_action_args live_video_args(uint64_t author)
 {
     struct publish_action_args args = {.author_id = author,
                                        .title = "a title",
@@ -163,11 +197,19 @@ static inline uint64_t live_video(struct router *router, uint64_t author)
                                        .duration_ms = 1000,
                                        .width = 64,
                                        .height = 64};
+
+    rnd_bytes(args.op, sizeof args.op);
+    return args;
+}
+
+/* A new video of AUTHOR. */
+static inline uint64_t live_video(struct router *router, uint64_t author)
+{
+    const struct publish_action_args args = live_video_args(author);
     const char *media = NULL;
     uint64_t id = 0;
     struct work work;
 
-    rnd_bytes(args.op, sizeof args.op);
     work_begin(&work, 10000);
     assert_int_equal(publish_action(router, &work.call, &args, &id, &media), OUTCOME_OK);
     work_end(&work);

@@ -50,76 +50,14 @@ static const char *sql(size_t shard, const char *text)
 }
 
 /* A router that has asked every shard for its map. */
-static struct router *start_router(unsigned pool_size, unsigned waiters_max,
-                                   int connect_timeout_ms)
+static struct router *start_router(unsigned pool_size, int connect_timeout_ms)
 {
     struct router_server servers[SHARDS_MAX];
-    const struct router_options options = {.servers = servers,
-                                           .n_servers = fixture.live.n_shards,
-                                           .db_name = "doushard",
-                                           .user = "doushard_app",
-                                           .password = fixture.live.password,
-                                           .tls_ca = "",
-                                           .pool_size = pool_size,
-                                           .waiters_max = waiters_max,
-                                           .batch_max = OPS_MAX,
-                                           .connect_timeout_ms = connect_timeout_ms,
-                                           .call_timeout_ms = 2000,
-                                           .hold_down_ms = 100,
-                                           .idle_ms = 60000};
+    struct router_options options = live_options(&fixture.live, servers, pool_size);
 
-    for (size_t i = 0; i < fixture.live.n_shards; i++) {
-        servers[i] = (struct router_server){.name = fixture.live.names[i],
-                                            .host = fixture.live.hosts[i],
-                                            .port = fixture.live.ports[i],
-                                            .socket = ""};
-    }
-    struct router *router = router_new(&options);
-    assert_non_null(router);
-    assert_true(router_discover(router, clock_mono_ms() + 10000));
-    return router;
-}
-
-static struct router *make_router(unsigned pool_size, unsigned waiters_max)
-{
-    struct router *router = start_router(pool_size, waiters_max, 1000);
-
-    assert_true(router_is_ready(router));
-    return router;
-}
-
-static enum outcome register_user(struct router *router, const char *name, uint64_t *id)
-{
-    struct user_register_args args = {
-        .name = name,
-        .password_hash = "$test$",
-        .session = {.expires_at_ms = clock_wall_ms() + 3600000, .keep_max = 8}};
-    struct work work;
-
-    rnd_bytes(args.op, sizeof args.op);
-    rnd_bytes(args.session.id, sizeof args.session.id);
-    work_begin(&work, 10000);
-    enum outcome outcome = user_register(router, &work.call, &args, id);
-    work_end(&work);
-    return outcome;
-}
-
-/* A name whose slot is on SHARD. */
-static void name_on_shard(struct router *router, size_t shard, char *name, size_t size)
-{
-    do {
-        snprintf(name, size, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
-    } while (router_slot_shard(router, id_name_slot(name, strlen(name))) != shard);
-}
-
-static uint64_t user_on_shard(struct router *router, size_t shard)
-{
-    char name[32];
-    uint64_t id = 0;
-
-    name_on_shard(router, shard, name, sizeof name);
-    assert_int_equal(register_user(router, name, &id), OUTCOME_OK);
-    return id;
+    options.connect_timeout_ms = connect_timeout_ms;
+    options.call_timeout_ms = 2000;
+    return live_start(&options);
 }
 
 static void assert_state(size_t shard, struct router_shard_state *state)
@@ -153,10 +91,10 @@ static void test_register_and_read_back(void **unused)
     uint64_t id = 0, found = 0;
     const char *hash = NULL;
 
-    name_on_shard(fixture.router, 0, name, sizeof name);
-    assert_int_equal(register_user(fixture.router, name, &id), OUTCOME_OK);
+    live_name_on(fixture.router, 0, name, sizeof name);
+    assert_int_equal(live_try_register(fixture.router, name, &id), OUTCOME_OK);
     assert_int_equal(id_slot(id), id_name_slot(name, strlen(name)));
-    assert_int_equal(register_user(fixture.router, name, &found), OUTCOME_TAKEN);
+    assert_int_equal(live_try_register(fixture.router, name, &found), OUTCOME_TAKEN);
 
     work_begin(&work, 5000);
     assert_int_equal(user_login(fixture.router, &work.call, name, &found, &hash),
@@ -177,7 +115,7 @@ static void test_cards_of_several_shards_in_order(void **unused)
     struct user_card cards[5];
 
     for (size_t i = 0; i < 4; i++) {
-        ids[i] = user_on_shard(fixture.router, i % fixture.live.n_shards);
+        ids[i] = live_user(fixture.router, i % fixture.live.n_shards);
     }
     ids[4] = ids[0] + 8192; /* the same slot, nobody's id */
     work_begin(&work, 5000);
@@ -195,7 +133,7 @@ static void test_sessions(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t id = user_on_shard(fixture.router, 1 % fixture.live.n_shards);
+    uint64_t id = live_user(fixture.router, 1 % fixture.live.n_shards);
     struct session_grant grant = {.expires_at_ms = clock_wall_ms() + 60000,
                                   .keep_max = 2};
 
@@ -216,28 +154,22 @@ static void test_sessions(void **unused)
     work_end(&work);
 }
 
-static void publish(uint64_t author, const char *title, uint64_t *video)
+/* The same operation again: the same row; with another file: refused. */
+static void test_publish_again(void **unused)
 {
-    struct publish_action_args args = {.author_id = author,
-                                       .title = title,
-                                       .media = "0123456789abcdef",
-                                       .size_bytes = 1000,
-                                       .duration_ms = 1000,
-                                       .width = 64,
-                                       .height = 64};
+    (void)unused;
+    struct publish_action_args args = live_video_args(live_user(fixture.router, 0));
     const char *media = NULL;
     struct work work;
+    uint64_t video = 0, again = 0;
 
-    rnd_bytes(args.op, sizeof args.op);
     work_begin(&work, 5000);
-    assert_int_equal(publish_action(fixture.router, &work.call, &args, video, &media),
+    assert_int_equal(publish_action(fixture.router, &work.call, &args, &video, &media),
                      OUTCOME_OK);
     assert_string_equal(media, args.media);
-    /* the same operation again: the same row; with another file: refused */
-    uint64_t again = 0;
     assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
                      OUTCOME_SAME);
-    assert_true(again == *video);
+    assert_true(again == video);
     args.title = "another title";
     assert_int_equal(publish_action(fixture.router, &work.call, &args, &again, &media),
                      OUTCOME_SAME);
@@ -251,13 +183,13 @@ static void test_publish_list_delete(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t author = user_on_shard(fixture.router, 0);
-    uint64_t other = user_on_shard(fixture.router, 0);
+    uint64_t author = live_user(fixture.router, 0);
+    uint64_t other = live_user(fixture.router, 0);
     uint64_t videos[3];
     struct video_page page;
 
     for (size_t i = 0; i < 3; i++) {
-        publish(author, "a title", &videos[i]);
+        videos[i] = live_video(fixture.router, author);
         assert_int_equal(id_slot(videos[i]), id_slot(author));
     }
     assert_true(videos[0] < videos[1] && videos[1] < videos[2]);
@@ -300,8 +232,8 @@ static void test_names_of_files(void **unused)
     size_t n = 0;
 
     for (size_t i = 0; i < fixture.live.n_shards; i++) {
-        uint64_t author = user_on_shard(fixture.router, i);
-        publish(author, "a title", &video);
+        uint64_t author = live_user(fixture.router, i);
+        video = live_video(fixture.router, author);
         queries[n++] = (struct media_query){author, "0123456789abcdef", OUTCOME_BUSY};
         queries[n++] = (struct media_query){author, "nothing", OUTCOME_BUSY};
     }
@@ -348,12 +280,11 @@ static void test_deleted_files_are_a_job(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t author = user_on_shard(fixture.router, 0);
-    uint64_t video = 0;
+    uint64_t author = live_user(fixture.router, 0);
+    uint64_t video = live_video(fixture.router, author);
     struct job_list list = {.n = 0}, again = {.n = 0};
     size_t mine = SIZE_MAX;
 
-    publish(author, "to be deleted", &video);
     work_begin(&work, 5000);
     assert_int_equal(publish_delete(fixture.router, &work.call, author, video),
                      OUTCOME_OK);
@@ -388,7 +319,7 @@ static void test_feed_covers_all_shards(void **unused)
     size_t found = 0;
 
     for (size_t i = 0; i < fixture.live.n_shards; i++) {
-        publish(user_on_shard(fixture.router, i), "on every shard", &videos[i]);
+        videos[i] = live_video(fixture.router, live_user(fixture.router, i));
     }
     work_begin(&work, 5000);
     assert_int_equal(feed_list(fixture.router, &work.call, 0, 30, &page), OUTCOME_OK);
@@ -413,7 +344,7 @@ static void test_deadline_is_kept(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t id = user_on_shard(fixture.router, 0);
+    uint64_t id = live_user(fixture.router, 0);
     char lock[128];
 
     snprintf(
@@ -447,7 +378,7 @@ static void test_large_answer_is_no_refusal(void **unused)
         char name[32], count[128];
         uint64_t id = 0;
 
-        name_on_shard(fixture.router, 0, name, sizeof name);
+        live_name_on(fixture.router, 0, name, sizeof name);
         args.name = name;
         rnd_bytes(args.op, sizeof args.op);
         rnd_bytes(args.session.id, sizeof args.session.id);
@@ -510,10 +441,10 @@ static void test_silent_write_is_killed_and_repeated(void **unused)
 {
     (void)unused;
     struct work work;
-    uint64_t id = user_on_shard(fixture.router, 0);
+    uint64_t id = live_user(fixture.router, 0);
     /* One that was just made: its next look at the shard comes after the freeze. The kill
      * may take its time to connect. */
-    struct router *router = start_router(4, 16, 30000);
+    struct router *router = start_router(4, 30000);
     struct router_shard_state before, after;
     pthread_t thread;
 
@@ -545,7 +476,7 @@ static void test_open_transaction_never_returns_to_the_pool(void **unused)
     (void)unused;
     struct work work;
     struct router_shard_state before, after;
-    uint64_t id = user_on_shard(fixture.router, 0);
+    uint64_t id = live_user(fixture.router, 0);
     struct session_grant grant = {.expires_at_ms = clock_wall_ms() + 60000,
                                   .keep_max = 2};
 
@@ -607,10 +538,11 @@ static void test_pool_is_bounded_and_fair(void **unused)
 {
     (void)unused;
     /* What begins in one slot has three quarters of a queue at most. */
-    struct crowd crowd = {.router = make_router(2, 2 * CALLERS)};
+    _Static_assert(CALLERS <= LIVE_WAITERS * 3 / 4, "all callers may wait");
+    struct crowd crowd = {.router = live_router(&fixture.live, 2)};
     pthread_t threads[CALLERS];
 
-    crowd.id = user_on_shard(crowd.router, 0);
+    crowd.id = live_user(crowd.router, 0);
     for (size_t i = 0; i < CALLERS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, one_of_the_crowd, &crowd), 0);
     }
@@ -629,8 +561,8 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     struct work work;
     struct user_card card;
     size_t frozen = fixture.live.n_shards - 1;
-    uint64_t on_frozen = user_on_shard(fixture.router, frozen);
-    uint64_t elsewhere = user_on_shard(fixture.router, 0);
+    uint64_t on_frozen = live_user(fixture.router, frozen);
+    uint64_t elsewhere = live_user(fixture.router, 0);
 
     freeze_process(fixture.live.pids[frozen]);
     int64_t start_ms = clock_mono_ms();
@@ -731,7 +663,7 @@ static enum outcome read_user(uint64_t id)
 static void test_hearsay_stops_nothing(void **unused)
 {
     (void)unused;
-    uint64_t id = user_on_shard(fixture.router, 0);
+    uint64_t id = live_user(fixture.router, 0);
     unsigned slot = id_slot(id);
     struct router_shard_state state = {.n_hearsay = 0};
     struct router_dispute dispute = {.slot = 0};
@@ -756,7 +688,7 @@ static void test_hearsay_stops_nothing(void **unused)
 static void test_two_claims_stop_the_slot(void **unused)
 {
     (void)unused;
-    uint64_t id = user_on_shard(fixture.router, 0);
+    uint64_t id = live_user(fixture.router, 0);
     unsigned slot = id_slot(id);
     struct router_dispute dispute = {.slot = 0};
 
@@ -774,10 +706,10 @@ static void test_two_claims_stop_the_slot(void **unused)
     assert_int_equal(router_slot_shard(fixture.router, slot), fixture.live.n_shards);
     await_fence(0, slot, "1 1 moved");
     await_fence(1, slot, "1 1 moved");
-    assert_int_equal(read_user(user_on_shard(fixture.router, 1)), OUTCOME_OK);
+    assert_int_equal(read_user(live_user(fixture.router, 1)), OUTCOME_OK);
 
     /* A process that starts now knows it too. */
-    struct router *other = start_router(2, 2, 1000);
+    struct router *other = start_router(2, 1000);
     assert_false(router_is_ready(other));
     assert_int_equal(router_disputes(other, 0, &dispute, 1), 1);
     router_free(&other);
@@ -803,25 +735,7 @@ static void test_wrong_shard_is_refused(void **unused)
     memcpy(kept, fixture.live.names[0], sizeof kept);
     snprintf(fixture.live.names[0], sizeof fixture.live.names[0], "impostor");
     struct router_server servers[SHARDS_MAX];
-    for (size_t i = 0; i < fixture.live.n_shards; i++) {
-        servers[i] = (struct router_server){.name = fixture.live.names[i],
-                                            .host = fixture.live.hosts[i],
-                                            .port = fixture.live.ports[i],
-                                            .socket = ""};
-    }
-    const struct router_options options = {.servers = servers,
-                                           .n_servers = fixture.live.n_shards,
-                                           .db_name = "doushard",
-                                           .user = "doushard_app",
-                                           .password = fixture.live.password,
-                                           .tls_ca = "",
-                                           .pool_size = 2,
-                                           .waiters_max = 2,
-                                           .batch_max = OPS_MAX,
-                                           .connect_timeout_ms = 1000,
-                                           .call_timeout_ms = 2000,
-                                           .hold_down_ms = 100,
-                                           .idle_ms = 60000};
+    const struct router_options options = live_options(&fixture.live, servers, 2);
     struct router *router = router_new(&options);
     router_discover(router, clock_mono_ms() + 5000);
     assert_false(router_is_ready(router));
@@ -838,7 +752,8 @@ static int set_up(void **unused)
     if (!live_init(&fixture.live)) {
         return -1;
     }
-    fixture.router = make_router(8, 64);
+    fixture.router = start_router(8, 1000);
+    assert_true(router_is_ready(fixture.router));
     return 0;
 }
 
@@ -856,6 +771,7 @@ int main(void)
         cmocka_unit_test(test_register_and_read_back),
         cmocka_unit_test(test_cards_of_several_shards_in_order),
         cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_publish_again),
         cmocka_unit_test(test_publish_list_delete),
         cmocka_unit_test(test_names_of_files),
         cmocka_unit_test(test_lease_of_the_search),
