@@ -8,7 +8,6 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "shard/base/hex.h"
 
 #include "server/auth/base64.h"
+#include "server/base/json_in.h"
 
 /* The constants that tie a token to this service and to this use (RFC 8725 3.8 to 3.12).
  */
@@ -120,42 +120,24 @@ static bool split(const char *text, size_t len, struct part parts[3])
     return true;
 }
 
-/* Jansson does not always say that memory was short: it may leave out a character of a
- * text, and so name another user. This is how often it was, in this thread. */
-static _Thread_local unsigned n_short;
-
-static void *allocate(size_t size)
-{
-    void *memory = malloc(size);
-
-    n_short += memory == NULL ? 1 : 0;
-    return memory;
-}
-
-static void watch_memory(void)
-{
-    json_set_alloc_funcs(allocate, free);
-}
-
 /* Decode a part that must be one JSON object without doubled members. */
 static enum jwt_reason load_object(const struct part *part, json_t **object)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned char bytes[JWT_TEXT_MAX];
-    unsigned n_before = n_short;
     size_t len;
 
     if (!base64_decode(BASE64_URL, part->text, part->len, bytes, sizeof bytes, &len)) {
         return JWT_ENCODING;
     }
-    (void)pthread_once(&once, watch_memory);
-    *object = json_loadb((const char *)bytes, len, JSON_REJECT_DUPLICATES, NULL);
-    if (n_short == n_before && json_is_object(*object)) {
-        return JWT_OK;
+    if (!json_in((const char *)bytes, len, JSON_REJECT_DUPLICATES, object)) {
+        return JWT_NO_MEMORY;
     }
-    json_decref(*object);
-    *object = NULL;
-    return n_short == n_before ? JWT_JSON : JWT_NO_MEMORY;
+    if (!json_is_object(*object)) {
+        json_decref(*object);
+        *object = NULL;
+        return JWT_JSON;
+    }
+    return JWT_OK;
 }
 
 /* True when OBJECT has NAME as exactly this string. */

@@ -226,6 +226,23 @@ static void kill_run(struct run *run, enum jail_end why)
     }
 }
 
+static void keep_errors(struct run *run, const char *data, size_t len)
+{
+    size_t room = JAIL_STDERR_BYTES - run->errors_len;
+    if (len > room) {
+        len = room;
+    }
+    memcpy(run->result->errors + run->errors_len, data, len);
+    run->errors_len += len;
+}
+
+/* We cannot go on, for the reason WHY. */
+static void give_up(struct run *run, const char *why)
+{
+    keep_errors(run, why, strlen(why));
+    kill_run(run, JAIL_BROKEN);
+}
+
 /* Arrange the child's descriptors: 0 input, 1 and 2 pipes, 3 filter, no other. */
 static int set_files(posix_spawn_file_actions_t *actions, const struct run *run)
 {
@@ -327,43 +344,32 @@ static bool start(struct run *run, const struct jail *jail,
     close_fd(&run->err[1]);
     run->pidfd = pidfd_open(run->pid, 0);
     if (run->pidfd < 0) {
-        kill_run(run, JAIL_BROKEN);
+        give_up(run, strerrordesc_np(errno));
     }
     return true;
 }
 
 /* ---- Watch ---- */
 
-static void keep_errors(struct run *run, const char *data, size_t len)
-{
-    size_t room = JAIL_STDERR_BYTES - run->errors_len;
-    if (len > room) {
-        len = room;
-    }
-    memcpy(run->result->errors + run->errors_len, data, len);
-    run->errors_len += len;
-}
-
 /* Read what there is on one pipe; it is closed at its end. */
 static void drain(struct run *run, int *fd, bool is_output)
 {
     char chunk[16384];
     ssize_t n = read(*fd, chunk, sizeof chunk);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        close_fd(fd);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
     }
     if (n < 0) {
-        return;
+        give_up(run, strerrordesc_np(errno));
     }
-    if (!is_output) {
+    if (n <= 0) {
+        close_fd(fd);
+    } else if (!is_output) {
         keep_errors(run, chunk, (size_t)n);
     } else if (run->output.max - run->output.len < (size_t)n) {
         kill_run(run, JAIL_TOO_LOUD);
     } else if (!buf_add(&run->output, chunk, (size_t)n)) {
-        static const char why[] = "out of memory";
-        keep_errors(run, why, strlen(why));
-        kill_run(run, JAIL_BROKEN);
+        give_up(run, "out of memory");
     }
 }
 

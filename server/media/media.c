@@ -18,6 +18,7 @@
 #include "shard/base/log.h"
 
 #include "server/base/gate.h"
+#include "server/base/json_in.h"
 #include "server/config/config.h"
 #include "server/media/bytes.h"
 #include "server/media/jail.h"
@@ -135,14 +136,18 @@ void media_facts_release(struct media_facts *facts)
 
 /* ---- Boxes ---- */
 
-/* The length of the box at OFFSET of a file of SIZE bytes, 0 when it does not fit in;
- * *IS_INDEX when it describes the film (moov). */
-static uint64_t box_size(int fd, uint64_t offset, uint64_t size, bool *is_index)
+/* *BOX_LEN of the box at OFFSET of a file of SIZE bytes, 0 when it does not fit in;
+ * *IS_INDEX when it describes the film (moov). False: the disk does not give it. */
+static bool read_box(int fd, uint64_t offset, uint64_t size, uint64_t *box_len,
+                     bool *is_index)
 {
     unsigned char head[16];
     size_t want = size - offset < sizeof head ? (size_t)(size - offset) : sizeof head;
-    if (pread(fd, head, want, (off_t)offset) != (ssize_t)want) {
-        return 0;
+    ssize_t n = pread(fd, head, want, (off_t)offset);
+    if (n != (ssize_t)want) {
+        log_write(LOG_ERROR, "media_unread", "error=\"%s\"",
+                  n < 0 ? strerrordesc_np(errno) : "the file has become shorter");
+        return false;
     }
     uint64_t least = 8;
     uint64_t length = bytes_be32(head);
@@ -153,7 +158,8 @@ static uint64_t box_size(int fd, uint64_t offset, uint64_t size, bool *is_index)
         least = sizeof head;
     }
     *is_index = memcmp(head + 4, "moov", 4) == 0;
-    return length >= least && length <= size - offset ? length : 0;
+    *box_len = length >= least && length <= size - offset ? length : 0;
+    return true;
 }
 
 /* Walk the boxes at the top of the file: the last must end where the file ends. ffprobe
@@ -164,7 +170,10 @@ static enum media_status check_boxes(int fd, uint64_t size)
     bool has_index = false;
     for (unsigned n = 0; n < TOP_BOXES_MAX && size - offset >= 8; n++) {
         bool is_index = false;
-        uint64_t length = box_size(fd, offset, size, &is_index);
+        uint64_t length = 0;
+        if (!read_box(fd, offset, size, &length, &is_index)) {
+            return MEDIA_FAILED;
+        }
         if (length == 0) {
             return MEDIA_TRUNCATED;
         }
@@ -355,6 +364,23 @@ static enum media_status judge(const struct config *config, const json_t *root,
     return MEDIA_OK;
 }
 
+/* The same of what it wrote. */
+static enum media_status judge_text(const struct config *config,
+                                    const struct jail_result *result,
+                                    struct media_facts *facts)
+{
+    const char *text = result->output != NULL ? result->output : "";
+    json_t *root = NULL;
+    if (!json_in(text, result->output_len, 0, &root)) {
+        log_write(LOG_ERROR, "media_unjudged", "error=\"out of memory\"");
+        return MEDIA_FAILED;
+    }
+    enum media_status status =
+        root == NULL ? MEDIA_NOT_VIDEO : judge(config, root, facts);
+    json_decref(root);
+    return status;
+}
+
 static enum media_status probe(const struct exam *exam, struct media_facts *facts)
 {
     // clang-format off
@@ -369,15 +395,12 @@ static enum media_status probe(const struct exam *exam, struct media_facts *fact
     // clang-format on
     struct jail_result result;
     enum media_status status = run(exam, argv, PROBE_BYTES, &result);
-    json_t *root = NULL;
-    if (status == MEDIA_OK && result.output != NULL) {
-        root = json_loadb(result.output, result.output_len, 0, NULL);
-        status = root == NULL ? MEDIA_NOT_VIDEO : judge(exam->config, root, facts);
+    if (status == MEDIA_OK) {
+        status = judge_text(exam->config, &result, facts);
     }
     if (status == MEDIA_NOT_VIDEO || status == MEDIA_UNREADABLE) {
         status = reason(&result, status);
     }
-    json_decref(root);
     jail_result_release(&result);
     return status;
 }

@@ -23,6 +23,7 @@
 #include "shard/router_call.h"
 
 #include "server/auth/jwt.h"
+#include "server/base/json_in.h"
 #include "server/base/metrics.h"
 #include "server/config/config.h"
 #include "server/config/topology.h"
@@ -308,6 +309,38 @@ static void test_token(void **state)
     assert_true(fail_each(verify_token) >= 20);
 }
 
+/* A text is as it was written, or there was no memory to read it: whatever character
+ * the reader's buffer has to grow for. */
+static bool read_json(void)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+    bool ok = true;
+
+    for (int len = 10; ok && len <= 40; len++) {
+        char text[160];
+        int n = snprintf(text, sizeof text, "{\"%.*s\": [\"%.*s\", 1%0*d]}", len, letters,
+                         len, letters, len - 1, 0);
+        json_t *json = NULL;
+        ok = json_in(text, (size_t)n, JSON_DECODE_INT_AS_REAL, &json);
+        const json_t *list = json_object_iter_value(json_object_iter(json));
+        assert_int_equal(json_array_size(list), ok ? 2 : 0);
+        assert_int_equal(json_string_length(json_array_get(list, 0)), ok ? len : 0);
+        assert_true(!ok || json_real_value(json_array_get(list, 1)) >= 1e9);
+        json_decref(json);
+    }
+    return ok;
+}
+
+static void test_json(void **state)
+{
+    json_t *json = NULL;
+
+    (void)state;
+    assert_true(fail_each(read_json) >= 300);
+    assert_true(json_in("{\"a\"", 4, 0, &json));
+    assert_null(json);
+}
+
 // NOLINTNEXTLINE(readability-non-const-parameter): as it is declared
 static bool admit_all(void *context, const struct dbconn_hello *hello, char *why,
                       size_t size)
@@ -348,11 +381,11 @@ static void test_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),     cmocka_unit_test(test_topology),
-        cmocka_unit_test(test_metrics),    cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_fibers),     cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_token),      cmocka_unit_test(test_lost_operation),
-        cmocka_unit_test(test_connection),
+        cmocka_unit_test(test_config),         cmocka_unit_test(test_topology),
+        cmocka_unit_test(test_metrics),        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_fibers),         cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_token),          cmocka_unit_test(test_json),
+        cmocka_unit_test(test_lost_operation), cmocka_unit_test(test_connection),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
