@@ -330,7 +330,7 @@ FUZZ_CC      ?= clang
 FUZZ_SECONDS ?= 10
 fuzz_build   := build-fuzz
 fuzz_units   := $(addprefix shard/,dbresult.c id.c outcome.c) \
-                $(addprefix shard/base/,address.c arena.c buf.c check.c clock.c crc32.c file.c hex.c line.c \
+                $(addprefix shard/base/,address.c arena.c buf.c check.c clock.c crc32.c errmsg.c file.c hex.c line.c \
                 log.c log_ring.c utf8.c) \
                 $(addprefix server/,api/words.c auth/base64.c auth/jwt.c base/client.c base/json_in.c \
                 base/origin.c base/version.c http/framing.c http/multipart.c request/params.c) \

@@ -196,7 +196,7 @@ static int run(const struct shardctl_command *command,
     struct place place;
     char password[TEXT_MAX] = "";
     struct topology topology;
-    struct config_error err;
+    struct errmsg err;
 
     if (!find_place(command, options, &place)) {
         return 2;

@@ -136,7 +136,7 @@ static bool read_limits(const struct shardctl_options *options,
 
 /* The file of --config, if there is one. */
 static bool read_policy(const struct shardctl *ctl, struct mover_policy *policy,
-                        struct config_error *err)
+                        struct errmsg *err)
 {
     const char *file = ctl->options.config;
 
@@ -195,7 +195,7 @@ static void reload(const struct shardctl *ctl, struct topology *topology,
                    struct mover_options *options)
 {
     struct topology new;
-    struct config_error err;
+    struct errmsg err;
 
     if (topology_read(&new, ctl->topology_file, &err)) {
         topology_release(topology);
@@ -217,7 +217,7 @@ static int run(const struct shardctl *ctl)
     struct topology reread = {.servers = NULL}; /* the last one that was good */
     char host[40] = "";
     char holder[64];
-    struct config_error err;
+    struct errmsg err;
 
     if (!read_limits(&ctl->options, &options)) {
         return 2;

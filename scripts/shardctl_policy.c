@@ -19,7 +19,7 @@ static const struct {
 };
 
 static bool read_setting(struct mover_policy *policy, const config_setting_t *setting,
-                         const char *file, struct config_error *err)
+                         const char *file, struct errmsg *err)
 {
     const char *name = config_setting_name(setting);
     int64_t value;
@@ -44,7 +44,7 @@ static bool read_setting(struct mover_policy *policy, const config_setting_t *se
     return true;
 }
 
-bool policy_read(struct mover_policy *policy, const char *file, struct config_error *err)
+bool policy_read(struct mover_policy *policy, const char *file, struct errmsg *err)
 {
     struct mover_policy read = *policy;
     config_t parsed;

@@ -15,6 +15,6 @@
 /* Read FILE into *POLICY; what it does not name stays as it is there. False: *ERR names
  * file and line, and *POLICY is unchanged. */
 bool policy_read(struct mover_policy *policy, const char *file,
-                 struct config_error *err) MUST_CHECK;
+                 struct errmsg *err) MUST_CHECK;
 
 #endif

@@ -87,8 +87,7 @@ struct rcluster *shardctl_redis(const struct shardctl *ctl)
 {
     struct place place;
     char password[PASSWORD_BYTES] = "";
-    char why[256] = "--redis-nodes names none";
-    struct config_error err;
+    struct errmsg err;
     struct rcluster *redis = NULL;
     const struct shardctl_options *given = &ctl->options;
     const char *problem = find_place(ctl, &place);
@@ -106,8 +105,10 @@ struct rcluster *shardctl_redis(const struct shardctl *ctl)
         (void)shardctl_fail("redis", err.text);
         return NULL;
     }
-    if (!redis_connect(place.nodes, &options, &redis, why, sizeof why) || redis == NULL) {
-        (void)shardctl_fail("redis", why);
+    if (!redis_connect(place.nodes, &options, &redis, &err)) {
+        (void)shardctl_fail("redis", err.text);
+    } else if (redis == NULL) {
+        (void)shardctl_fail("redis", "--redis-nodes names none");
     }
     explicit_bzero(password, sizeof password);
     return redis;

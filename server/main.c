@@ -202,7 +202,7 @@ static bool start_metrics(struct app *app)
 
 static bool start_cache(struct app *app, const struct config *config)
 {
-    struct config_error err;
+    struct errmsg err;
 
     if (!redis_start(config, &app->redis, &err)) {
         log_write(LOG_ERROR, "start", "error=\"%s\"", err.text);
@@ -223,7 +223,7 @@ static bool start_router(struct process *process)
 {
     const struct config *config = process->config;
     struct topology topology;
-    struct config_error err;
+    struct errmsg err;
     char password[PASSWORD_BYTES];
 
     if (!topology_read(&topology, config->topology_file, &err) ||
@@ -276,7 +276,7 @@ static bool start_delivery(struct app *app)
 
 static bool start_auth(struct process *process)
 {
-    struct config_error err;
+    struct errmsg err;
 
     process->app.auth = auth_new(process->config, process->app.metrics, &err);
     if (process->app.auth == NULL) {
@@ -349,10 +349,9 @@ static bool start_janitor(struct app *app, const struct config *config)
 }
 
 /* The list that CONFIG names. NULL: ERR says why there is none. */
-static struct words_list *read_words(const struct config *config,
-                                     struct config_error *err)
+static struct words_list *read_words(const struct config *config, struct errmsg *err)
 {
-    struct config_error why;
+    struct errmsg why;
     struct words_list *list = words_list_read(config->words_file, &why);
 
     if (list == NULL) {
@@ -363,7 +362,7 @@ static struct words_list *read_words(const struct config *config,
 
 static bool start_words(struct app *app, const struct config *config)
 {
-    struct config_error err;
+    struct errmsg err;
     struct words_list *list = read_words(config, &err);
 
     if (list == NULL) {
@@ -450,9 +449,9 @@ static void news_free(struct news *news)
 
 /* Read all files, and see whether the shards can be those of the topology. */
 static bool read_news(const struct process *process, struct news *news,
-                      struct config_error *err)
+                      struct errmsg *err)
 {
-    char why[320];
+    struct errmsg why;
 
     news->config = config_load(process->args, err);
     if (news->config == NULL || !preflight_check(news->config, NULL, err) ||
@@ -461,8 +460,8 @@ static bool read_news(const struct process *process, struct news *news,
         return false;
     }
     if (!router_check_servers(process->app.router, news->topology.servers,
-                              news->topology.n_servers, why, sizeof why)) {
-        return config_fail(err, news->config->topology_file, 0, "%s", why);
+                              news->topology.n_servers, &why)) {
+        return config_fail(err, news->config->topology_file, 0, "%s", why.text);
     }
     news->words = read_words(news->config, err);
     return news->words != NULL;
@@ -471,13 +470,11 @@ static bool read_news(const struct process *process, struct news *news,
 /* The shards are those of the topology from now on, and so are the threads that each has.
  */
 static bool take_servers(struct app *app, const struct topology *topology,
-                         struct config_error *err)
+                         struct errmsg *err)
 {
-    char why[320];
-
-    if (!router_change_servers(app->router, topology->servers, topology->n_servers, why,
-                               sizeof why)) {
-        return config_fail(err, NULL, 0, "%s", why);
+    if (!router_change_servers(app->router, topology->servers, topology->n_servers,
+                               err)) {
+        return false;
     }
     if (!delivery_follow(app->delivery) || !relay_follow(app->relay)) {
         log_write(
@@ -492,7 +489,7 @@ static bool take_servers(struct app *app, const struct topology *topology,
 static void reload(struct process *process)
 {
     struct app *app = &process->app;
-    struct config_error err;
+    struct errmsg err;
     struct news news = {.config = NULL};
     struct janitor_options options;
     struct sweep_options sweeps;
@@ -603,7 +600,7 @@ static enum exit_status run(const struct config_args *args)
     struct process process = {.args = args, .notify_socket = variable("NOTIFY_SOCKET")};
     struct config_report report = {
         .out = stderr, .prefix = "doushard: ", .file = args->file};
-    struct config_error err;
+    struct errmsg err;
     enum exit_status status = EXIT_STOPPED;
 
     config_warn_variables(args);
@@ -627,7 +624,7 @@ static enum exit_status run(const struct config_args *args)
 int main(int argc, char **argv)
 {
     struct config_args args;
-    struct config_error err;
+    struct errmsg err;
 
     open_standard_fds();
     if (!config_args(&args, argc, argv, environ, &err)) {

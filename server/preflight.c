@@ -20,7 +20,7 @@
 #include "server/config/topology.h"
 #include "server/media/jail.h"
 
-static bool check_secret(const char *file, struct config_error *err)
+static bool check_secret(const char *file, struct errmsg *err)
 {
     char secret[512];
     bool ok = secret_read(file, secret, sizeof secret, err);
@@ -29,27 +29,26 @@ static bool check_secret(const char *file, struct config_error *err)
     return ok;
 }
 
-static bool check_db_password(const struct config *config, struct config_error *err)
+static bool check_db_password(const struct config *config, struct errmsg *err)
 {
     return check_secret(config->db_password_file, err);
 }
 
-static bool check_redis_password(const struct config *config, struct config_error *err)
+static bool check_redis_password(const struct config *config, struct errmsg *err)
 {
     return check_secret(config->redis_password_file, err);
 }
 
-static bool check_token_keys(const struct config *config, struct config_error *err)
+static bool check_token_keys(const struct config *config, struct errmsg *err)
 {
     struct jwt_keys keys;
-    char why[sizeof err->text];
-    bool ok = token_keys_load(config->token_keys_file, &keys, why, sizeof why);
+    bool ok = token_keys_load(config->token_keys_file, &keys, err);
 
     explicit_bzero(&keys, sizeof keys);
-    return ok || config_fail(err, NULL, 0, "%s", why);
+    return ok;
 }
 
-static bool check_topology(const struct config *config, struct config_error *err)
+static bool check_topology(const struct config *config, struct errmsg *err)
 {
     struct topology topology;
     bool ok = topology_read(&topology, config->topology_file, err);
@@ -58,9 +57,9 @@ static bool check_topology(const struct config *config, struct config_error *err
     return ok;
 }
 
-static bool check_words(const struct config *config, struct config_error *err)
+static bool check_words(const struct config *config, struct errmsg *err)
 {
-    struct config_error why;
+    struct errmsg why;
     struct words_list *list = words_list_read(config->words_file, &why);
 
     if (list == NULL) {
@@ -70,30 +69,30 @@ static bool check_words(const struct config *config, struct config_error *err)
     return true;
 }
 
-static bool check_program(const char *option, const char *path, struct config_error *err)
+static bool check_program(const char *option, const char *path, struct errmsg *err)
 {
     return access(path, X_OK) == 0 || config_fail(err, path, 0, "%s cannot be run: %s",
                                                   option, strerrordesc_np(errno));
 }
 
-static bool check_ffmpeg(const struct config *config, struct config_error *err)
+static bool check_ffmpeg(const struct config *config, struct errmsg *err)
 {
     return check_program("ffmpeg_path", config->ffmpeg_path, err);
 }
 
-static bool check_ffprobe(const struct config *config, struct config_error *err)
+static bool check_ffprobe(const struct config *config, struct errmsg *err)
 {
     return check_program("ffprobe_path", config->ffprobe_path, err);
 }
 
-static bool check_bwrap(const struct config *config, struct config_error *err)
+static bool check_bwrap(const struct config *config, struct errmsg *err)
 {
     return check_program("bwrap_path", config->bwrap_path, err) &&
            check_program("prlimit (util-linux)", JAIL_PRLIMIT, err);
 }
 
 /* DIR can be written, or is missing and can be made where it should be. */
-static bool check_directory(const char *option, const char *dir, struct config_error *err)
+static bool check_directory(const char *option, const char *dir, struct errmsg *err)
 {
     char parent[PATH_MAX];
     struct stat st;
@@ -112,12 +111,12 @@ static bool check_directory(const char *option, const char *dir, struct config_e
                        strerrordesc_np(errno));
 }
 
-static bool check_media_dir(const struct config *config, struct config_error *err)
+static bool check_media_dir(const struct config *config, struct errmsg *err)
 {
     return check_directory("media_dir", config->media_dir, err);
 }
 
-static bool check_upload_dir(const struct config *config, struct config_error *err)
+static bool check_upload_dir(const struct config *config, struct errmsg *err)
 {
     return check_directory("upload_dir", config->upload_dir, err);
 }
@@ -125,7 +124,7 @@ static bool check_upload_dir(const struct config *config, struct config_error *e
 /* What is looked at, and the option that names it. */
 static const struct {
     const char *option;
-    bool (*check)(const struct config *config, struct config_error *err);
+    bool (*check)(const struct config *config, struct errmsg *err);
 } checks[] = {
     {"topology_file", check_topology},
     {"db_password_file", check_db_password},
@@ -149,7 +148,7 @@ static bool is_told(const struct config *config, const char *name,
 }
 
 bool preflight_check(const struct config *config, struct config_report *report,
-                     struct config_error *err)
+                     struct errmsg *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         if (!is_told(config, checks[i].option, report) && !checks[i].check(config, err) &&

@@ -9,7 +9,7 @@
 #include "shard/base/check.h"
 
 struct config;
-struct config_error;
+struct errmsg;
 struct config_report;
 
 /* Look at the files and directories that CONFIG names, as a start would: the topology
@@ -18,6 +18,6 @@ struct config_report;
  * all that is wrong is told there, and the answer is true; empty paths are left out, as
  * config_load_all() has told why they are. */
 bool preflight_check(const struct config *config, struct config_report *report,
-                     struct config_error *err) MUST_CHECK;
+                     struct errmsg *err) MUST_CHECK;
 
 #endif

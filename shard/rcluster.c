@@ -6,13 +6,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/errmsg.h"
 #include "shard/base/log.h"
 #include "shard/base/wait.h"
 
@@ -630,7 +630,7 @@ static bool copy_options(struct rcluster *cluster, const struct rcluster_options
 }
 
 static bool begin(struct rcluster *cluster, const struct rcluster_options *options,
-                  char *why, size_t size)
+                  struct errmsg *err)
 {
     (void)pthread_mutex_init(&cluster->inbox.mutex, NULL);
     cluster->inbox.end = &cluster->inbox.first;
@@ -640,12 +640,12 @@ static bool begin(struct rcluster *cluster, const struct rcluster_options *optio
     cluster->refresh.is_wanted = true;
     cluster->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (options->tls_ca[0] != '\0') {
-        cluster->tls = rsock_tls_new(options->tls_ca, why, size);
+        cluster->tls = rsock_tls_new(options->tls_ca, err);
         if (cluster->tls == NULL) {
             return false;
         }
     }
-    (void)snprintf(why, size, "memory, threads or file descriptors are short");
+    (void)errmsg_set(err, "memory, threads or file descriptors are short");
     if (cluster->event_fd < 0 || !copy_options(cluster, options)) {
         return false;
     }
@@ -653,15 +653,14 @@ static bool begin(struct rcluster *cluster, const struct rcluster_options *optio
     return cluster->has_thread;
 }
 
-struct rcluster *rcluster_new(const struct rcluster_options *options, char *why,
-                              size_t size)
+struct rcluster *rcluster_new(const struct rcluster_options *options, struct errmsg *err)
 {
     CHECK(options->n_nodes > 0 && options->n_nodes <= RNODES_MAX / 2);
     struct rcluster *cluster = calloc(1, sizeof *cluster);
 
     if (cluster == NULL) {
-        (void)snprintf(why, size, "out of memory");
-    } else if (!begin(cluster, options, why, size)) {
+        (void)errmsg_set(err, "out of memory");
+    } else if (!begin(cluster, options, err)) {
         rcluster_free(&cluster);
     }
     return cluster;

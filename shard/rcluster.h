@@ -37,6 +37,7 @@
 /* Most commands that are under way in all; more are refused. */
 #define RCOMMANDS_MAX 16384
 
+struct errmsg;
 struct rcluster;
 struct rbatch;
 
@@ -86,10 +87,10 @@ struct rscript {
 
 void rscript_init(struct rscript *script);
 
-/* Copies the options and starts the thread. NULL, and WHY (SIZE bytes) says why; nodes
+/* Copies the options and starts the thread. NULL, and ERR says why; nodes
  * that do not answer are no reason. */
-struct rcluster *rcluster_new(const struct rcluster_options *options, char *why,
-                              size_t size) MUST_CHECK;
+struct rcluster *rcluster_new(const struct rcluster_options *options,
+                              struct errmsg *err) MUST_CHECK;
 
 /* Commands under way are UNAVAILABLE or LOST. Nobody may be in rcluster_run() any more.
  * *CLUSTER becomes NULL; NULL is allowed. */

@@ -238,7 +238,7 @@ static void begin_connect(struct rnode *node)
                                node->options->tls, node->host);
     cancel_query(node);
     if (!is_begun) {
-        fail(node, node->sock.why);
+        fail(node, node->sock.err.text);
     } else if (node->reader == NULL || !ask_auth(node)) {
         fail(node, "out of memory");
     }
@@ -291,7 +291,7 @@ static void look_connected(struct rnode *node)
     case RSOCK_WAITS:
         break;
     case RSOCK_ENDED:
-        fail(node, node->sock.why);
+        fail(node, node->sock.err.text);
         break;
     }
 }
@@ -347,7 +347,7 @@ static void send_more(struct rnode *node)
         node->n_sent += n;
     }
     if (result == RSOCK_ENDED) {
-        fail(node, node->sock.why);
+        fail(node, node->sock.err.text);
     } else if (node->n_sent >= node->out.len / 2) {
         forget_sent(node);
     }
@@ -408,7 +408,7 @@ static void read_more(struct rnode *node)
         }
     }
     if (result == RSOCK_ENDED) {
-        fail(node, node->sock.why);
+        fail(node, node->sock.err.text);
     }
 }
 

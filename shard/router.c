@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shard/base/clock.h"
+#include "shard/base/errmsg.h"
 
 #include "shard/id.h"
 #include "shard/router_impl.h"
@@ -38,7 +39,7 @@ static bool set_account(struct router *router, const struct router_options *opti
 struct router *router_new(const struct router_options *options)
 {
     struct router *router = calloc(1, sizeof *router);
-    char why[80];
+    struct errmsg err;
 
     if (router == NULL || !dbconn_library_init()) {
         free(router);
@@ -67,8 +68,7 @@ struct router *router_new(const struct router_options *options)
                 router->coverage != NULL && router->combiner != NULL &&
                 (router->load != NULL || options->load_report_ms <= 0);
     if (!set_account(router, options) || !good ||
-        !router_change_servers(router, options->servers, options->n_servers, why,
-                               sizeof why)) {
+        !router_change_servers(router, options->servers, options->n_servers, &err)) {
         router_free(&router);
     }
     return router;

@@ -15,6 +15,7 @@
 
 #include "shard/base/check.h"
 
+struct errmsg;
 struct router;
 
 /* Most shards that a router ever has. */
@@ -114,14 +115,14 @@ bool router_has_shard(const struct router *router, size_t shard);
  * addresses now. What runs on a shard that leaves, or at an old address, ends as it
  * would.
  *
- * False, with WHY (SIZE bytes): nothing has changed; for one, a shard that still has
+ * False, with ERR: nothing has changed; for one, a shard that still has
  * slots may not leave. One thread at a time. May take as long as connecting takes. */
 bool router_change_servers(struct router *router, const struct router_server *servers,
-                           size_t n, char *why, size_t size) MUST_CHECK;
+                           size_t n, struct errmsg *err) MUST_CHECK;
 
 /* Only find out whether router_change_servers() would refuse. */
 bool router_check_servers(struct router *router, const struct router_server *servers,
-                          size_t n, char *why, size_t size) MUST_CHECK;
+                          size_t n, struct errmsg *err) MUST_CHECK;
 
 /* True when every slot, shared or own, has one owner, whose shard is up. */
 bool router_is_ready(struct router *router);

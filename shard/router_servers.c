@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The list of servers: at the start, and when the topology changes. router_impl.h says
  * what a change leaves alone. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "shard/base/errmsg.h"
 #include "shard/base/log.h"
 
 #include "shard/router_impl.h"
@@ -18,8 +18,8 @@ struct change {
     struct router *router;
     const struct router_server *servers;
     size_t n;
-    char why[200]; /* what is wrong */
-    bool is_first; /* the router had no shards before */
+    struct errmsg err; /* what is wrong */
+    bool is_first;     /* the router had no shards before */
 
     /* What is made before anything changes. */
     struct shard *shards[SLOTMAP_FOREIGN]; /* per server: the shard of that name, an old
@@ -152,8 +152,7 @@ void servers_free(struct router *router)
 
 static bool refuse(struct change *change, const char *text)
 {
-    (void)snprintf(change->why, sizeof change->why, "%s", text);
-    return false;
+    return errmsg_set(&change->err, "%s", text);
 }
 
 /* The shard of that name, removed or not; NULL: there never was one. */
@@ -201,10 +200,11 @@ static bool check_leaving(struct change *change, const struct shard *shard)
     unsigned n_slots = count_slots(shard);
 
     if (n_slots > 0) {
-        (void)snprintf(change->why, sizeof change->why,
-                       "%s is not named any more, and still has %u slots: drain it first "
-                       "(shardctl drain %s)",
-                       shard->name, n_slots, shard->name);
+        (void)errmsg_set(
+            &change->err,
+            "%s is not named any more, and still has %u slots: drain it first "
+            "(shardctl drain %s)",
+            shard->name, n_slots, shard->name);
     }
     return n_slots == 0;
 }
@@ -329,12 +329,12 @@ static struct change change_to(struct router *router, const struct router_server
 }
 
 bool router_check_servers(struct router *router, const struct router_server *servers,
-                          size_t n, char *why, size_t size)
+                          size_t n, struct errmsg *err)
 {
     struct change change = change_to(router, servers, n);
     bool good = check_change(&change);
 
-    (void)snprintf(why, size, "%s", change.why);
+    *err = change.err;
     return good;
 }
 
@@ -350,12 +350,12 @@ static bool prepare_change(struct change *change)
 }
 
 bool router_change_servers(struct router *router, const struct router_server *servers,
-                           size_t n, char *why, size_t size)
+                           size_t n, struct errmsg *err)
 {
     struct change change = change_to(router, servers, n);
     bool good = check_change(&change) && prepare_change(&change);
 
-    (void)snprintf(why, size, "%s", change.why);
+    *err = change.err;
     for (size_t i = 0; good && i < n; i++) {
         put_in_force(&change, i);
     }

@@ -11,7 +11,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,23 +18,23 @@
 #include "shard/base/address.h"
 
 /* What OpenSSL says of the last failure of this thread. */
-static void explain_tls(char *why, size_t size, const char *what)
+static void explain_tls(struct errmsg *err, const char *what)
 {
     unsigned long code = ERR_get_error();
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
-    (void)snprintf(why, size, "%s: %s", what,
-                   reason != NULL ? reason : "the connection ended");
+    (void)errmsg_set(err, "%s: %s", what,
+                     reason != NULL ? reason : "the connection ended");
     ERR_clear_error();
 }
 
-struct ssl_ctx_st *rsock_tls_new(const char *ca_file, char *why, size_t size)
+struct ssl_ctx_st *rsock_tls_new(const char *ca_file, struct errmsg *err)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 
     if (tls == NULL || SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1 ||
         SSL_CTX_load_verify_file(tls, ca_file) != 1) {
-        explain_tls(why, size, ca_file);
+        explain_tls(err, ca_file);
         SSL_CTX_free(tls);
         return NULL;
     }
@@ -66,7 +65,7 @@ static bool begin_tls(struct rsock *sock, SSL_CTX *tls, const char *host)
     sock->ssl = SSL_new(tls);
     if (sock->ssl == NULL || SSL_set_fd(sock->ssl, sock->fd) != 1 ||
         !expect_host(sock->ssl, host)) {
-        explain_tls(sock->why, sizeof sock->why, "TLS");
+        explain_tls(&sock->err, "TLS");
         return false;
     }
     SSL_set_connect_state(sock->ssl);
@@ -77,9 +76,9 @@ static enum rsock_result ended(struct rsock *sock, const char *what)
 {
     char text[80];
 
-    (void)snprintf(sock->why, sizeof sock->why, "%s: %s", what,
-                   errno == 0 ? "the other side has closed it"
-                              : strerror_r(errno, text, sizeof text));
+    (void)errmsg_set(&sock->err, "%s: %s", what,
+                     errno == 0 ? "the other side has closed it"
+                                : strerror_r(errno, text, sizeof text));
     return RSOCK_ENDED;
 }
 
@@ -117,7 +116,7 @@ static enum rsock_result tls_result(struct rsock *sock, int rc, const char *what
         ERR_clear_error();
         return ended(sock, what);
     default:
-        explain_tls(sock->why, sizeof sock->why, what);
+        explain_tls(&sock->err, what);
         return RSOCK_ENDED;
     }
 }

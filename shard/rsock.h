@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 struct sockaddr;
 struct ssl_st;
@@ -20,7 +21,7 @@ struct ssl_ctx_st;
 enum rsock_result {
     RSOCK_DONE,  /* at least in part */
     RSOCK_WAITS, /* for sock->wants */
-    RSOCK_ENDED, /* sock->why says how; rsock_close() follows */
+    RSOCK_ENDED, /* sock->err says how; rsock_close() follows */
 };
 
 struct rsock {
@@ -29,18 +30,18 @@ struct rsock {
     bool is_connected;  /* TCP is; TLS, if any, may not */
     bool is_ready;      /* both are: it can be read and written */
     short wants;        /* as of poll(2) */
-    char why[160];
+    struct errmsg err;  /* why it has ended */
 };
 
-/* TLS with servers whose certificate is signed by one of CA_FILE (PEM). NULL, and WHY
- * (SIZE bytes) says why. */
-struct ssl_ctx_st *rsock_tls_new(const char *ca_file, char *why, size_t size) MUST_CHECK;
+/* TLS with servers whose certificate is signed by one of CA_FILE (PEM). NULL, and ERR
+ * says why. */
+struct ssl_ctx_st *rsock_tls_new(const char *ca_file, struct errmsg *err) MUST_CHECK;
 
 /* *TLS becomes NULL; NULL is allowed. Connections must be closed before. */
 void rsock_tls_free(struct ssl_ctx_st **tls);
 
 /* Begin to connect to ADDRESS. With TLS the certificate must be that of HOST, a name or
- * an address. False, and sock->why says why. */
+ * an address. False, and sock->err says why. */
 bool rsock_open(struct rsock *sock, const struct sockaddr *address, size_t address_len,
                 struct ssl_ctx_st *tls, const char *host) MUST_CHECK;
 

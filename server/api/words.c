@@ -335,8 +335,7 @@ static void trim(const char **line, size_t *len)
     }
 }
 
-struct words_list *words_list_parse(const char *data, size_t len,
-                                    struct config_error *err)
+struct words_list *words_list_parse(const char *data, size_t len, struct errmsg *err)
 {
     struct words_list *list = list_new();
     const char *problem = list == NULL ? "out of memory" : NULL;
@@ -370,16 +369,14 @@ struct words_list *words_list_parse(const char *data, size_t len,
     return list;
 }
 
-struct words_list *words_list_read(const char *path, struct config_error *err)
+struct words_list *words_list_read(const char *path, struct errmsg *err)
 {
     struct file_text text;
-    char problem[FILE_WHY_BYTES];
 
     if (path[0] == '\0') {
         return words_list_parse("", 0, err);
     }
-    if (!file_read(path, FILE_ANY, WORDS_FILE_BYTES, &text, problem)) {
-        (void)config_fail(err, NULL, 0, "%s", problem);
+    if (!file_read(path, FILE_ANY, WORDS_FILE_BYTES, &text, err)) {
         return NULL;
     }
     struct words_list *list = words_list_parse(text.data, text.len, err);

@@ -20,7 +20,7 @@
 #define WORDS_CHARS_MAX  64 /* code points of one word */
 #define WORDS_FILE_BYTES ((size_t)16 << 20)
 
-struct config_error;
+struct errmsg;
 
 /* A list, never changed once it is made; counted references. */
 struct words_list;
@@ -28,11 +28,11 @@ struct words_list;
 /* Read the file PATH: UTF-8, one word per line, white space around it dropped, empty
  * lines ignored. PATH "" is the list of no words. The caller owns the list. NULL: it
  * cannot be read or used; *ERR says where and why, for the log. */
-struct words_list *words_list_read(const char *path, struct config_error *err) MUST_CHECK;
+struct words_list *words_list_read(const char *path, struct errmsg *err) MUST_CHECK;
 
 /* The same from LEN bytes of memory. */
 struct words_list *words_list_parse(const char *data, size_t len,
-                                    struct config_error *err) MUST_CHECK;
+                                    struct errmsg *err) MUST_CHECK;
 
 /* How many different words it has. */
 size_t words_list_count(const struct words_list *list);

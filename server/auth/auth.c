@@ -53,7 +53,7 @@ static struct password_params params_of(const struct config *config)
 }
 
 struct auth *auth_new(const struct config *config, struct metrics *metrics,
-                      struct config_error *err)
+                      struct errmsg *err)
 {
     struct auth *auth = calloc(1, sizeof *auth);
 
@@ -69,17 +69,16 @@ struct auth *auth_new(const struct config *config, struct metrics *metrics,
         auth_free(&auth);
         return NULL;
     }
-    auth->keys = token_keys_new(config->token_keys_file, err->text, sizeof err->text);
+    auth->keys = token_keys_new(config->token_keys_file, err);
     if (auth->keys == NULL) {
         auth_free(&auth);
     }
     return auth;
 }
 
-bool auth_reload(struct auth *auth, const struct config *config, struct config_error *err)
+bool auth_reload(struct auth *auth, const struct config *config, struct errmsg *err)
 {
-    return token_keys_reload(auth->keys, config->token_keys_file, err->text,
-                             sizeof err->text);
+    return token_keys_reload(auth->keys, config->token_keys_file, err);
 }
 
 void auth_free(struct auth **auth)

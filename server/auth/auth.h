@@ -25,7 +25,7 @@
 
 struct auth;
 struct config;
-struct config_error;
+struct errmsg;
 struct metrics;
 struct request;
 struct throttle;
@@ -33,12 +33,12 @@ struct throttle;
 /* Read the token keys and prepare the rest. METRICS (ref, may be NULL) counts. NULL: *ERR
  * says what is wrong. CONFIG is not kept. */
 struct auth *auth_new(const struct config *config, struct metrics *metrics,
-                      struct config_error *err) MUST_CHECK;
+                      struct errmsg *err) MUST_CHECK;
 
 /* Read the token keys again, on SIGHUP. False: *ERR says what is wrong with them and the
  * old ones stay. Any thread, while requests run. */
 bool auth_reload(struct auth *auth, const struct config *config,
-                 struct config_error *err) MUST_CHECK;
+                 struct errmsg *err) MUST_CHECK;
 
 /* Nobody may use AUTH any more. *AUTH becomes NULL; NULL is allowed. */
 void auth_free(struct auth **auth);

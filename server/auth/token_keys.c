@@ -6,7 +6,6 @@
 
 #include <openssl/crypto.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,8 +108,8 @@ static const char *add_key(struct jwt_keys *keys, const struct jwt_key *key)
     return NULL;
 }
 
-bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys, char *why,
-                      size_t size)
+bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys,
+                      struct errmsg *err)
 {
     struct jwt_keys read = {.n = 0};
     struct jwt_key key = {.secret_len = 0};
@@ -137,10 +136,10 @@ bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys, char 
         }
     }
     if (problem != NULL) {
-        (void)snprintf(why, size, "line %u: %s", line_no, problem);
+        (void)errmsg_set(err, "line %u: %s", line_no, problem);
     } else if (read.n == 0) {
         problem = "no key";
-        (void)snprintf(why, size, "there is no key in it");
+        (void)errmsg_set(err, "there is no key in it");
     } else {
         *keys = read;
     }
@@ -149,33 +148,31 @@ bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys, char 
     return problem == NULL;
 }
 
-bool token_keys_load(const char *path, struct jwt_keys *keys, char *why, size_t size)
+bool token_keys_load(const char *path, struct jwt_keys *keys, struct errmsg *err)
 {
     struct file_text text;
-    char detail[160];
-    char problem[FILE_WHY_BYTES];
+    struct errmsg why;
 
-    if (!file_read(path, FILE_SECRET, TOKEN_KEYS_FILE_MAX, &text, problem)) {
-        (void)snprintf(why, size, "%s: %s", path, problem);
-        return false;
+    if (!file_read(path, FILE_SECRET, TOKEN_KEYS_FILE_MAX, &text, &why)) {
+        return errmsg_set(err, "%s: %s", path, why.text);
     }
-    bool ok = token_keys_parse(text.data, text.len, keys, detail, sizeof detail);
+    bool ok = token_keys_parse(text.data, text.len, keys, &why);
     if (!ok) {
-        (void)snprintf(why, size, "%s: %s", path, detail);
+        (void)errmsg_set(err, "%s: %s", path, why.text);
     }
     file_text_release(&text);
     return ok;
 }
 
-static struct generation *load_generation(const char *path, char *why, size_t size)
+static struct generation *load_generation(const char *path, struct errmsg *err)
 {
     struct generation *generation = calloc(1, sizeof *generation);
 
     if (generation == NULL) {
-        (void)snprintf(why, size, "out of memory");
+        (void)errmsg_set(err, "out of memory");
         return NULL;
     }
-    if (!token_keys_load(path, &generation->keys, why, size)) {
+    if (!token_keys_load(path, &generation->keys, err)) {
         free(generation);
         return NULL;
     }
@@ -192,15 +189,15 @@ static void drop_locked(struct generation *generation)
     }
 }
 
-struct token_keys *token_keys_new(const char *path, char *why, size_t size)
+struct token_keys *token_keys_new(const char *path, struct errmsg *err)
 {
     struct token_keys *holder = calloc(1, sizeof *holder);
 
     if (holder == NULL) {
-        (void)snprintf(why, size, "out of memory");
+        (void)errmsg_set(err, "out of memory");
         return NULL;
     }
-    holder->shared.current = load_generation(path, why, size);
+    holder->shared.current = load_generation(path, err);
     if (holder->shared.current == NULL) {
         free(holder);
         return NULL;
@@ -220,10 +217,9 @@ void token_keys_free(struct token_keys **holder)
     }
 }
 
-bool token_keys_reload(struct token_keys *holder, const char *path, char *why,
-                       size_t size)
+bool token_keys_reload(struct token_keys *holder, const char *path, struct errmsg *err)
 {
-    struct generation *fresh = load_generation(path, why, size);
+    struct generation *fresh = load_generation(path, err);
 
     if (fresh == NULL) {
         return false;

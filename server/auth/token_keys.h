@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 #include "server/auth/jwt.h"
 
@@ -21,27 +22,27 @@
 
 struct token_keys;
 
-/* Read LEN bytes in the form above. False: *KEYS is untouched and WHY (SIZE bytes) says
+/* Read LEN bytes in the form above. False: *KEYS is untouched and ERR says
  * which line is wrong and how, never what it contains. Pure. */
-bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys, char *why,
-                      size_t size) MUST_CHECK;
+bool token_keys_parse(const char *text, size_t len, struct jwt_keys *keys,
+                      struct errmsg *err) MUST_CHECK;
 
 /* Read the file PATH, which must be a regular file of ours or root's that nobody else may
  * read or write (mode 0600 or less). False: as token_keys_parse(). The caller wipes *KEYS
  * after use. */
-bool token_keys_load(const char *path, struct jwt_keys *keys, char *why,
-                     size_t size) MUST_CHECK;
+bool token_keys_load(const char *path, struct jwt_keys *keys,
+                     struct errmsg *err) MUST_CHECK;
 
-/* A holder with the keys of PATH. NULL: WHY says why. */
-struct token_keys *token_keys_new(const char *path, char *why, size_t size) MUST_CHECK;
+/* A holder with the keys of PATH. NULL: ERR says why. */
+struct token_keys *token_keys_new(const char *path, struct errmsg *err) MUST_CHECK;
 
 /* No set may be in use. *HOLDER becomes NULL; NULL is allowed. */
 void token_keys_free(struct token_keys **holder);
 
-/* Put the keys of PATH in force. False: WHY says why, and the old ones stay. Thread-safe.
+/* Put the keys of PATH in force. False: ERR says why, and the old ones stay. Thread-safe.
  */
-bool token_keys_reload(struct token_keys *holder, const char *path, char *why,
-                       size_t size) MUST_CHECK;
+bool token_keys_reload(struct token_keys *holder, const char *path,
+                       struct errmsg *err) MUST_CHECK;
 
 /* The set in force; it stays unchanged until token_keys_unref(), which is due on every
  * path and sets *KEYS to NULL. Thread-safe. */

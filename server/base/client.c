@@ -3,7 +3,6 @@
 /* Whom a proxy may speak for. */
 #include "server/base/client.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The last word before *END in the comma-separated LIST, without blanks; *END moves to
@@ -25,37 +24,36 @@ static const char *last_word(const char *list, const char **end, size_t *len)
     return begin;
 }
 
-static bool check_word(const char *word, size_t len, char *why)
+static bool check_word(const char *word, size_t len, struct errmsg *err)
 {
     const int shown = (int)(len < 60 ? len : 60);
     struct address_range range;
     char meant[ADDRESS_RANGE_BYTES];
 
     if (!address_range_parse(word, len, &range)) {
-        (void)snprintf(why, CLIENT_WHY_BYTES,
-                       "\"%.*s\": write numeric addresses, or ranges such as 10.0.0.0/8 "
-                       "or 2001:db8::/32, with commas between them",
-                       shown, word);
-        return false;
+        return errmsg_set(
+            err,
+            "\"%.*s\": write numeric addresses, or ranges such as 10.0.0.0/8 "
+            "or 2001:db8::/32, with commas between them",
+            shown, word);
     }
     const struct address first = address_range_first(&range);
     if (memcmp(&first, &range.address, sizeof first) == 0) {
         return true;
     }
-    (void)snprintf(why, CLIENT_WHY_BYTES,
-                   "\"%.*s\": write %s for that range, or the address without /BITS",
-                   shown, word, address_range_text(&range, meant));
-    return false;
+    return errmsg_set(err,
+                      "\"%.*s\": write %s for that range, or the address without /BITS",
+                      shown, word, address_range_text(&range, meant));
 }
 
-bool client_list_check(const char *list, char *why)
+bool client_list_check(const char *list, struct errmsg *err)
 {
     const char *end = list + strlen(list);
     size_t len;
 
     while (list[0] != '\0' && end != NULL) {
         const char *word = last_word(list, &end, &len);
-        if (!check_word(word, len, why)) {
+        if (!check_word(word, len, err)) {
             return false;
         }
     }

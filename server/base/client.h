@@ -9,14 +9,12 @@
 
 #include "shard/base/address.h"
 #include "shard/base/check.h"
-
-/* Room for what client_list_check() says. */
-#define CLIENT_WHY_BYTES 256
+#include "shard/base/errmsg.h"
 
 /* Is every word of the comma-separated LIST a numeric address, or a range of them that
- * begins at its first? "" is a list of none. False: WHY (CLIENT_WHY_BYTES) says which
- * word is not, and what to write. */
-bool client_list_check(const char *list, char *why) MUST_CHECK;
+ * begins at its first? "" is a list of none. False: ERR says which word is not, and what
+ * to write. */
+bool client_list_check(const char *list, struct errmsg *err) MUST_CHECK;
 
 /* Who is behind PEER? FORWARDED is the header X-Forwarded-For (NULL: none), to which each
  * proxy appends whom it has seen. It is believed from right to left, as long as those who

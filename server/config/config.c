@@ -43,7 +43,7 @@ struct place {
 struct loading {
     struct snapshot *snapshot;
     struct config_report *report; /* (ref) NULL: the first mistake is the end */
-    struct config_error *err;     /* (ref) */
+    struct errmsg *err;           /* (ref) */
 };
 
 struct config_origin config_option_origin(const struct config *config, size_t id)
@@ -53,11 +53,11 @@ struct config_origin config_option_origin(const struct config *config, size_t id
 }
 
 bool config_told_of(struct config_report *report, const struct config *config,
-                    const char *name, const struct config_error *err)
+                    const char *name, const struct errmsg *err)
 {
     const size_t id = config_option_find(name, strlen(name));
     const struct config_origin origin = config_option_origin(config, id);
-    struct config_error placed = *err;
+    struct errmsg placed = *err;
 
     if (report != NULL && report->file != NULL && origin.layer == LAYER_FILE) {
         config_fail(&placed, report->file, origin.line, "%s", err->text);
@@ -72,11 +72,10 @@ static void *field_mut(struct config *config, const struct config_option *option
 
 /* ---- One value ---- */
 
-static bool fail_at(struct config_error *err, const struct place *place, const char *fmt,
-                    ...) PRINTF_LIKE(3, 4);
+static bool fail_at(struct errmsg *err, const struct place *place, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
-static bool fail_at(struct config_error *err, const struct place *place, const char *fmt,
-                    ...)
+static bool fail_at(struct errmsg *err, const struct place *place, const char *fmt, ...)
 {
     char what[sizeof err->text / 2];
     va_list args;
@@ -109,7 +108,7 @@ static void store_integer(struct snapshot *snapshot, size_t id, int64_t value)
 }
 
 static bool set_number(struct snapshot *snapshot, size_t id, const char *text,
-                       const struct place *place, struct config_error *err)
+                       const struct place *place, struct errmsg *err)
 {
     const struct config_option *option = config_option(id);
     const char *unit = config_option_has_unit(option) ? NULL : option->unit;
@@ -140,7 +139,7 @@ static bool has_control_byte(const char *text)
 }
 
 static bool set_string(struct snapshot *snapshot, size_t id, const char *text,
-                       const struct place *place, struct config_error *err)
+                       const struct place *place, struct errmsg *err)
 {
     const struct config_option *option = config_option(id);
     config_STRING *value = field_mut(&snapshot->config, option);
@@ -167,7 +166,7 @@ static bool set_string(struct snapshot *snapshot, size_t id, const char *text,
 }
 
 static bool set_word(struct snapshot *snapshot, size_t id, const char *text,
-                     const struct place *place, struct config_error *err)
+                     const struct place *place, struct errmsg *err)
 {
     const char *word;
     size_t len = 0;
@@ -185,7 +184,7 @@ static bool set_word(struct snapshot *snapshot, size_t id, const char *text,
 
 /* A value of any kind that is written as text: flag, variable or default. */
 static bool set_text(struct snapshot *snapshot, size_t id, const char *text,
-                     const struct place *place, struct config_error *err)
+                     const struct place *place, struct errmsg *err)
 {
     if (config_option_is_text(config_option(id))) {
         return set_string(snapshot, id, text, place, err);
@@ -199,7 +198,7 @@ static bool set_text(struct snapshot *snapshot, size_t id, const char *text,
 /* A value from the file, which has a type of its own. */
 static bool set_setting(struct snapshot *snapshot, size_t id,
                         const config_setting_t *setting, const struct place *place,
-                        struct config_error *err)
+                        struct errmsg *err)
 {
     const struct config_option *option = config_option(id);
     bool is_text = config_option_is_text(option) || option->kind == KIND_ENUM;
@@ -453,7 +452,7 @@ static void option_name(const char *flag, size_t len, char *name)
 
 /* Understand argv[*AT] and move *AT behind it. */
 static bool next_word(const struct config_args *args, int *at, struct word *word,
-                      struct config_error *err)
+                      struct errmsg *err)
 {
     const char *flag = args->argv[(*at)++];
     size_t len = strcspn(flag, "=");
@@ -493,7 +492,7 @@ static bool next_word(const struct config_args *args, int *at, struct word *word
 }
 
 bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
-                 struct config_error *err)
+                 struct errmsg *err)
 {
     *args =
         (struct config_args){.mode = CONFIG_RUN, .argc = argc, .argv = argv, .env = env};
@@ -568,7 +567,7 @@ unsigned config_threads(int wanted)
 
 /* All layers, but nothing that is about several options. NULL: err says why. */
 static struct config *load_layers(const struct config_args *args,
-                                  struct config_report *report, struct config_error *err)
+                                  struct config_report *report, struct errmsg *err)
 {
     struct loading loading = {
         .snapshot = calloc(1, sizeof *loading.snapshot), .report = report, .err = err};
@@ -586,7 +585,7 @@ static struct config *load_layers(const struct config_args *args,
     return NULL;
 }
 
-struct config *config_load(const struct config_args *args, struct config_error *err)
+struct config *config_load(const struct config_args *args, struct errmsg *err)
 {
     struct config *config = load_layers(args, NULL, err);
 
@@ -600,7 +599,7 @@ struct config *config_load(const struct config_args *args, struct config_error *
 struct config *config_load_all(const struct config_args *args,
                                struct config_report *report)
 {
-    struct config_error err;
+    struct errmsg err;
     struct config *config = load_layers(args, report, &err);
 
     if (config == NULL) {
@@ -622,7 +621,7 @@ static bool is_equal(const struct config *a, const struct config *b,
 
 /* Take back the changes that need a restart. */
 static bool keep_fixed(struct snapshot *next, const struct config *current,
-                       struct config_error *err)
+                       struct errmsg *err)
 {
     for (size_t id = 0; id < OPTION__COUNT; id++) {
         const struct config_option *option = config_option(id);
@@ -646,7 +645,7 @@ static bool keep_fixed(struct snapshot *next, const struct config *current,
     return true;
 }
 
-bool config_replace(struct config *next, struct config *current, struct config_error *err)
+bool config_replace(struct config *next, struct config *current, struct errmsg *err)
 {
     if (current->generation >= GENERATIONS_MAX) {
         return config_fail(err, NULL, 0, "reloaded %d times: restart the server first",

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "shard/base/check.h"
+#include "shard/base/errmsg.h"
 
 /* C type of each kind of option. Texts belong to the snapshot. */
 typedef int config_INT;
@@ -44,11 +45,6 @@ struct config {
     unsigned generation;  /* 1 for the first, one more per reload that was accepted */
 };
 
-/* What is wrong, complete enough to print: "FILE:LINE: what, and what to do". */
-struct config_error {
-    char text[512];
-};
-
 /* Where all mistakes are told, when the first is not to be the end. */
 struct config_report {
     FILE *out;          /* (ref) a line for each */
@@ -58,7 +54,7 @@ struct config_report {
 };
 
 /* Tell ERR. True: go on and look for more; false: REPORT is NULL, *ERR is the end. */
-bool config_told(struct config_report *report, const struct config_error *err);
+bool config_told(struct config_report *report, const struct errmsg *err);
 
 /* What the command line asks for. */
 enum config_mode {
@@ -86,7 +82,7 @@ struct config_args {
 /* Understand the command line. False: an unknown flag, a missing or bad value, *ERR says
  * which; option values are range-checked by config_load(). */
 bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
-                 struct config_error *err) MUST_CHECK;
+                 struct errmsg *err) MUST_CHECK;
 
 /* Name in the log each variable DOUSHARD_... that is no option, which would be overlooked
  * otherwise. Not refused, as in the file: environments are also filled by others (of a
@@ -96,8 +92,7 @@ void config_warn_variables(const struct config_args *args);
 /* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
  * are checked one by one and against each other; files they name are not opened, see
  * preflight_check(). */
-struct config *config_load(const struct config_args *args,
-                           struct config_error *err) MUST_CHECK;
+struct config *config_load(const struct config_args *args, struct errmsg *err) MUST_CHECK;
 
 /* The same, but every mistake is told in REPORT, and the value is left as it was. NULL:
  * what was read is not worth a preflight_check(): a file was unreadable, or memory is
@@ -110,7 +105,7 @@ struct config *config_load_all(const struct config_args *args,
  * that cannot change while running keep the value of CURRENT, each with a warning in the
  * log. False, with *ERR: it cannot, and both are still the caller's. */
 bool config_replace(struct config *next, struct config *current,
-                    struct config_error *err) MUST_CHECK;
+                    struct errmsg *err) MUST_CHECK;
 
 /* Free CONFIG and all older snapshots; *CONFIG becomes NULL. NULL is allowed. No thread
  * may still read one of them. */

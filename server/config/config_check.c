@@ -16,7 +16,7 @@
 /* Bytes of a host and its port; no others, since it becomes a part of policies. */
 #define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]"
 
-static bool check_base_url(const struct config *config, struct config_error *err)
+static bool check_base_url(const struct config *config, struct errmsg *err)
 {
     const char *url = config->base_url;
     size_t scheme = strncmp(url, "http://", 7) == 0    ? 7
@@ -50,7 +50,7 @@ static bool check_base_url(const struct config *config, struct config_error *err
     return true;
 }
 
-static bool check_origins(const struct config *config, struct config_error *err)
+static bool check_origins(const struct config *config, struct errmsg *err)
 {
     const char *word = config->cors_origins;
     const char *fault = origin_list_fault(config->cors_origins, &word);
@@ -60,7 +60,7 @@ static bool check_origins(const struct config *config, struct config_error *err)
                                         (int)(len < 100 ? len : 100), word, fault);
 }
 
-static bool check_listen_host(const struct config *config, struct config_error *err)
+static bool check_listen_host(const struct config *config, struct errmsg *err)
 {
     return address_is_numeric(config->listen_host) ||
            config_fail(err, NULL, 0,
@@ -69,7 +69,7 @@ static bool check_listen_host(const struct config *config, struct config_error *
                        config->listen_host);
 }
 
-static bool check_admin_host(const struct config *config, struct config_error *err)
+static bool check_admin_host(const struct config *config, struct errmsg *err)
 {
     return address_is_numeric(config->admin_host) ||
            config_fail(err, NULL, 0,
@@ -78,15 +78,15 @@ static bool check_admin_host(const struct config *config, struct config_error *e
                        config->admin_host);
 }
 
-static bool check_proxies(const struct config *config, struct config_error *err)
+static bool check_proxies(const struct config *config, struct errmsg *err)
 {
-    char why[CLIENT_WHY_BYTES];
+    struct errmsg why;
 
-    return client_list_check(config->trusted_proxies, why) ||
-           config_fail(err, NULL, 0, "trusted_proxies has %s", why);
+    return client_list_check(config->trusted_proxies, &why) ||
+           config_fail(err, NULL, 0, "trusted_proxies has %s", why.text);
 }
 
-static bool check_redis_nodes(const struct config *config, struct config_error *err)
+static bool check_redis_nodes(const struct config *config, struct errmsg *err)
 {
     return redis_nodes_are_valid(config->redis_nodes) ||
            config_fail(err, NULL, 0,
@@ -95,7 +95,7 @@ static bool check_redis_nodes(const struct config *config, struct config_error *
                        config->redis_nodes);
 }
 
-static bool check_ports(const struct config *config, struct config_error *err)
+static bool check_ports(const struct config *config, struct errmsg *err)
 {
     return config->listen_port == 0 || config->listen_port != config->admin_port ||
            config_fail(err, NULL, 0,
@@ -104,7 +104,7 @@ static bool check_ports(const struct config *config, struct config_error *err)
                        config->listen_port);
 }
 
-static bool check_directories(const struct config *config, struct config_error *err)
+static bool check_directories(const struct config *config, struct errmsg *err)
 {
     return config->media_dir[0] == '\0' ||
            strcmp(config->media_dir, config->upload_dir) != 0 ||
@@ -116,7 +116,7 @@ static bool check_directories(const struct config *config, struct config_error *
 
 static const struct {
     const char *option; /* of those it is about, the one to look at */
-    bool (*check)(const struct config *config, struct config_error *err);
+    bool (*check)(const struct config *config, struct errmsg *err);
 } checks[] = {
     {"listen_host", check_listen_host}, {"admin_host", check_admin_host},
     {"trusted_proxies", check_proxies}, {"redis_nodes", check_redis_nodes},
@@ -125,7 +125,7 @@ static const struct {
 };
 
 bool config_check_values(const struct config *config, struct config_report *report,
-                         struct config_error *err)
+                         struct errmsg *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         if (!checks[i].check(config, err) &&

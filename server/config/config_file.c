@@ -23,8 +23,7 @@
 /* Bytes of names; a number that begins a word is not the whole of it. */
 #define WORD_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-*"
 
-bool config_fail(struct config_error *err, const char *file, int line, const char *fmt,
-                 ...)
+bool config_fail(struct errmsg *err, const char *file, int line, const char *fmt, ...)
 {
     va_list args;
     int used = 0;
@@ -41,7 +40,7 @@ bool config_fail(struct config_error *err, const char *file, int line, const cha
     return false;
 }
 
-bool config_told(struct config_report *report, const struct config_error *err)
+bool config_told(struct config_report *report, const struct errmsg *err)
 {
     if (report != NULL) {
         report->n_errors++;
@@ -54,9 +53,9 @@ bool config_told(struct config_report *report, const struct config_error *err)
 struct scan {
     const char *at;
     int line;
-    char previous;            /* last byte of the token before, 0 at the start */
-    const char *file;         /* (ref) for errors */
-    struct config_error *err; /* (ref) */
+    char previous;      /* last byte of the token before, 0 at the start */
+    const char *file;   /* (ref) for errors */
+    struct errmsg *err; /* (ref) */
 };
 
 /* Go on by N bytes, counting lines. */
@@ -177,7 +176,7 @@ static bool scan_next(struct scan *scan)
 }
 
 /* Find what libconfig would not say. TEXT ends with a line feed. */
-static bool check_text(const char *text, const char *file, struct config_error *err)
+static bool check_text(const char *text, const char *file, struct errmsg *err)
 {
     struct scan scan = {.at = text, .line = 1, .file = file, .err = err};
 
@@ -190,7 +189,7 @@ static bool check_text(const char *text, const char *file, struct config_error *
 }
 
 static bool parse(config_t *parsed, const char *text, const char *file,
-                  struct config_error *err)
+                  struct errmsg *err)
 {
     config_init(parsed);
     if (config_read_string(parsed, text) == CONFIG_TRUE) {
@@ -205,7 +204,7 @@ static bool parse(config_t *parsed, const char *text, const char *file,
 }
 
 bool config_file_parse(config_t *parsed, const char *text, size_t len, const char *file,
-                       struct config_error *err)
+                       struct errmsg *err)
 {
     char *copy;
 
@@ -225,13 +224,13 @@ bool config_file_parse(config_t *parsed, const char *text, size_t len, const cha
     return ok;
 }
 
-bool config_file_read(config_t *parsed, const char *file, struct config_error *err)
+bool config_file_read(config_t *parsed, const char *file, struct errmsg *err)
 {
     struct file_text text;
-    char why[FILE_WHY_BYTES];
+    struct errmsg why;
 
-    if (!file_read(file, FILE_ANY, CONFIG_FILE_MAX_BYTES, &text, why)) {
-        return config_fail(err, file, 0, "%s", why);
+    if (!file_read(file, FILE_ANY, CONFIG_FILE_MAX_BYTES, &text, &why)) {
+        return config_fail(err, file, 0, "%s", why.text);
     }
     bool ok = config_file_parse(parsed, text.data, text.len, file, err);
     file_text_release(&text);

@@ -16,17 +16,16 @@
 #define CONFIG_FILE_MAX_BYTES ((size_t)1 << 20)
 
 /* Say what is wrong; LINE 0 leaves the line out, FILE NULL both. Always returns false. */
-bool config_fail(struct config_error *err, const char *file, int line, const char *fmt,
-                 ...) PRINTF_LIKE(4, 5);
+bool config_fail(struct errmsg *err, const char *file, int line, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 /* Parse the regular file FILE into *PARSED, which need not be initialised; end with
  * config_destroy(). False: *ERR names file and line, *PARSED needs no end. */
-bool config_file_read(config_t *parsed, const char *file,
-                      struct config_error *err) MUST_CHECK;
+bool config_file_read(config_t *parsed, const char *file, struct errmsg *err) MUST_CHECK;
 
 /* The same for LEN bytes in memory; FILE is only the name for errors. */
 bool config_file_parse(config_t *parsed, const char *text, size_t len, const char *file,
-                       struct config_error *err) MUST_CHECK;
+                       struct errmsg *err) MUST_CHECK;
 
 /* The integer in SETTING, whatever its width. False: it is no integer. */
 bool config_file_integer(const config_setting_t *setting, int64_t *value) MUST_CHECK;

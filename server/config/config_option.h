@@ -96,11 +96,11 @@ char config_lower(char c);
 
 /* config_told() of what the option NAME is set to, with its place in the file. */
 bool config_told_of(struct config_report *report, const struct config *config,
-                    const char *name, const struct config_error *err);
+                    const char *name, const struct errmsg *err);
 
 /* Values that are right alone but not together. False: *ERR says which. With a REPORT all
  * of them are told there, and the answer is true. */
 bool config_check_values(const struct config *config, struct config_report *report,
-                         struct config_error *err) MUST_CHECK;
+                         struct errmsg *err) MUST_CHECK;
 
 #endif

@@ -80,28 +80,26 @@ bool redis_nodes_are_valid(const char *list)
 }
 
 bool redis_connect(const char *list, const struct rcluster_options *options,
-                   struct rcluster **cluster, char *why, size_t size)
+                   struct rcluster **cluster, struct errmsg *err)
 {
     struct nodes nodes;
     struct rcluster_options all = *options;
 
     *cluster = NULL;
     if (!read_nodes(list, &nodes)) {
-        (void)snprintf(why, size,
-                       "the list of nodes cannot be read: write HOST:PORT, ..");
-        return false;
+        return errmsg_set(err, "the list of nodes cannot be read: write HOST:PORT, ..");
     }
     if (nodes.n == 0) {
         return true;
     }
     all.nodes = nodes.node;
     all.n_nodes = nodes.n;
-    *cluster = rcluster_new(&all, why, size);
+    *cluster = rcluster_new(&all, err);
     return *cluster != NULL;
 }
 
 bool redis_start(const struct config *config, struct rcluster **cluster,
-                 struct config_error *err)
+                 struct errmsg *err)
 {
     char password[PASSWORD_BYTES];
     const struct rcluster_options options = {.user = config->redis_user,
@@ -113,8 +111,7 @@ bool redis_start(const struct config *config, struct rcluster **cluster,
     if (!secret_read(config->redis_password_file, password, sizeof password, err)) {
         return false;
     }
-    bool is_good = redis_connect(config->redis_nodes, &options, cluster, err->text,
-                                 sizeof err->text);
+    bool is_good = redis_connect(config->redis_nodes, &options, cluster, err);
     explicit_bzero(password, sizeof password);
     return is_good;
 }

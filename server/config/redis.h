@@ -13,7 +13,7 @@
 #define REDIS_WAIT_MS 50
 
 struct config;
-struct config_error;
+struct errmsg;
 struct rcluster;
 struct rcluster_options;
 
@@ -22,13 +22,13 @@ struct rcluster_options;
 bool redis_nodes_are_valid(const char *list) MUST_CHECK;
 
 /* Start the client of the nodes in LIST, with OPTIONS for all else. *CLUSTER is NULL when
- * there are none in it. False: WHY (SIZE bytes) says what is wrong. */
+ * there are none in it. False: ERR says what is wrong. */
 bool redis_connect(const char *list, const struct rcluster_options *options,
-                   struct rcluster **cluster, char *why, size_t size) MUST_CHECK;
+                   struct rcluster **cluster, struct errmsg *err) MUST_CHECK;
 
 /* The same, as CONFIG has it. *CLUSTER is NULL when the options name no nodes; nodes that
  * do not answer are no reason to fail. False: ERR says what is wrong. */
 bool redis_start(const struct config *config, struct rcluster **cluster,
-                 struct config_error *err) MUST_CHECK;
+                 struct errmsg *err) MUST_CHECK;
 
 #endif

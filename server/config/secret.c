@@ -21,18 +21,18 @@ static size_t line_len(const struct file_text *text)
     return len > 0 && text->data[len - 1] == '\r' ? len - 1 : len;
 }
 
-bool secret_read(const char *file, char *secret, size_t size, struct config_error *err)
+bool secret_read(const char *file, char *secret, size_t size, struct errmsg *err)
 {
     struct file_text text;
-    char why[FILE_WHY_BYTES];
+    struct errmsg why;
     bool ok = false;
 
     secret[0] = '\0';
     if (file[0] == '\0') {
         return true;
     }
-    if (!file_read(file, FILE_SECRET, FILE_MAX_BYTES, &text, why)) {
-        return config_fail(err, file, 0, "%s", why);
+    if (!file_read(file, FILE_SECRET, FILE_MAX_BYTES, &text, &why)) {
+        return config_fail(err, file, 0, "%s", why.text);
     }
     size_t len = line_len(&text);
     if (len == 0) {

@@ -21,7 +21,7 @@
 struct reader {
     const char *file;
     int line;
-    struct config_error *err;
+    struct errmsg *err;
 };
 
 static bool is_server_name(const char *name)
@@ -238,7 +238,7 @@ static const config_setting_t *find_list(const config_t *parsed, struct reader *
     return list;
 }
 
-bool topology_read(struct topology *topology, const char *file, struct config_error *err)
+bool topology_read(struct topology *topology, const char *file, struct errmsg *err)
 {
     struct reader reader = {.file = file, .err = err};
     config_t parsed;

@@ -28,7 +28,7 @@ struct topology {
 /* Read FILE into *TOPOLOGY, which need not be initialised. False: *ERR says what is wrong
  * and on which line, *TOPOLOGY is empty. */
 bool topology_read(struct topology *topology, const char *file,
-                   struct config_error *err) MUST_CHECK;
+                   struct errmsg *err) MUST_CHECK;
 
 void topology_release(struct topology *topology);
 

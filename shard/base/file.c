@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,24 +18,19 @@ static bool is_credential(const struct stat *st)
 }
 
 /* False: the file is none that may be read so. */
-static bool is_good(int fd, enum file_care care, struct stat *st, char *why)
+static bool is_good(int fd, enum file_care care, struct stat *st, struct errmsg *err)
 {
     if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
-        (void)snprintf(why, FILE_WHY_BYTES, "is not a regular file");
-        return false;
+        return errmsg_set(err, "is not a regular file");
     }
     if (care == FILE_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
         !is_credential(st)) {
-        (void)snprintf(why, FILE_WHY_BYTES,
-                       "others may read this secret (mode %04o): chmod 600",
-                       (unsigned)st->st_mode & 07777U);
-        return false;
+        return errmsg_set(err, "others may read this secret (mode %04o): chmod 600",
+                          (unsigned)st->st_mode & 07777U);
     }
     if (care == FILE_SECRET && st->st_uid != 0 && st->st_uid != geteuid()) {
-        (void)snprintf(why, FILE_WHY_BYTES,
-                       "belongs to user %u: it must be ours (%u) or root's",
-                       (unsigned)st->st_uid, (unsigned)geteuid());
-        return false;
+        return errmsg_set(err, "belongs to user %u: it must be ours (%u) or root's",
+                          (unsigned)st->st_uid, (unsigned)geteuid());
     }
     return true;
 }
@@ -61,11 +55,11 @@ static bool fill(int fd, struct file_text *text, size_t room)
 
 /* As file_read(), of the open file FD. */
 static bool read_open(int fd, enum file_care care, size_t max, struct file_text *text,
-                      char *why)
+                      struct errmsg *err)
 {
     struct stat st;
 
-    if (!is_good(fd, care, &st, why)) {
+    if (!is_good(fd, care, &st, err)) {
         return false;
     }
     /* One more than there should be shows that there is more. Files in /proc do not say
@@ -73,25 +67,21 @@ static bool read_open(int fd, enum file_care care, size_t max, struct file_text 
     size_t size = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size : max;
     text->data = malloc(size + 1);
     if (text->data == NULL) {
-        (void)snprintf(why, FILE_WHY_BYTES, "out of memory");
-        return false;
+        return errmsg_set(err, "out of memory");
     }
     if (!fill(fd, text, size + 1)) {
-        (void)snprintf(why, FILE_WHY_BYTES, "cannot be read: %s", strerrordesc_np(errno));
-        return false;
+        return errmsg_set(err, "cannot be read: %s", strerrordesc_np(errno));
     }
     if (text->len > size) {
-        (void)snprintf(why, FILE_WHY_BYTES,
-                       size < max ? "grows while it is read" : "is larger than %zu bytes",
-                       max);
-        return false;
+        return errmsg_set(
+            err, size < max ? "grows while it is read" : "is larger than %zu bytes", max);
     }
     text->data[text->len] = '\0';
     return true;
 }
 
 bool file_read(const char *path, enum file_care care, size_t max, struct file_text *text,
-               char why[FILE_WHY_BYTES])
+               struct errmsg *err)
 {
     /* O_NONBLOCK: a FIFO by mistake must not hang the start; it means nothing to others.
      */
@@ -99,11 +89,9 @@ bool file_read(const char *path, enum file_care care, size_t max, struct file_te
 
     *text = (struct file_text){.data = NULL};
     if (fd < 0) {
-        (void)snprintf(why, FILE_WHY_BYTES, "cannot be opened: %s",
-                       strerrordesc_np(errno));
-        return false;
+        return errmsg_set(err, "cannot be opened: %s", strerrordesc_np(errno));
     }
-    bool ok = read_open(fd, care, max, text, why);
+    bool ok = read_open(fd, care, max, text, err);
     (void)close(fd);
     if (!ok) {
         file_text_release(text);

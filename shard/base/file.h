@@ -8,9 +8,7 @@
 #include <stddef.h>
 
 #include "shard/base/check.h"
-
-/* Room for the reason why a file cannot be read, with the NUL. */
-#define FILE_WHY_BYTES 128
+#include "shard/base/errmsg.h"
 
 /* FILE_SECRET: only we or root may own the file, and nobody else may read it. Taken as
  * well is one of root and root's group with mode 0440: so a credential of systemd looks,
@@ -23,10 +21,10 @@ struct file_text {
 };
 
 /* Read the regular file PATH, at most MAX bytes, into *TEXT; file_text_release() follows.
- * Blocks for the disk. False: WHY says what is wrong, without the path, and *TEXT is
+ * Blocks for the disk. False: ERR says what is wrong, without the path, and *TEXT is
  * empty. */
 bool file_read(const char *path, enum file_care care, size_t max, struct file_text *text,
-               char why[FILE_WHY_BYTES]) MUST_CHECK;
+               struct errmsg *err) MUST_CHECK;
 
 /* Wipe and free it; TEXT is empty then. An empty one is allowed. */
 void file_text_release(struct file_text *text);

@@ -66,7 +66,7 @@ static size_t make_word(char *to, unsigned *seed)
 static struct words *make_words(struct text *sample)
 {
     char *file = malloc((size_t)WORDS * 16);
-    struct config_error err;
+    struct errmsg err;
     unsigned seed = 1;
     size_t len = 0;
 

@@ -18,12 +18,10 @@
 
 /* Whether a list of nodes is one is for the configuration to say; nobody connects. */
 // NOLINTNEXTLINE(readability-non-const-parameter): as it is declared
-struct rcluster *rcluster_new(const struct rcluster_options *options, char *why,
-                              size_t size)
+struct rcluster *rcluster_new(const struct rcluster_options *options, struct errmsg *err)
 {
     (void)options;
-    (void)why;
-    (void)size;
+    (void)err;
     return NULL;
 }
 
@@ -35,7 +33,7 @@ static struct config_args args_of(struct piece text, char *const *env)
 static struct config *load(struct piece text, char *const *env)
 {
     struct config_args args = args_of(text, env);
-    struct config_error err = {""};
+    struct errmsg err = {""};
     struct config *config = config_load(&args, &err);
 
     RIGHT((config != NULL) == (err.text[0] == '\0'));

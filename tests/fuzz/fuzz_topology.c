@@ -87,7 +87,7 @@ static struct piece write_out(const struct topology *topology)
 static void check_again(const struct topology *topology)
 {
     struct piece text = write_out(topology);
-    struct config_error err = {""};
+    struct errmsg err = {""};
     struct topology again;
 
     RIGHT(topology_read(&again, file_of(text), &err));
@@ -107,7 +107,7 @@ static void check_again(const struct topology *topology)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct piece text = {(const char *)data, len};
-    struct config_error err = {""};
+    struct errmsg err = {""};
     struct topology topology;
 
     if (len <= INPUT_MAX) {

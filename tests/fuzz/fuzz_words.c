@@ -213,7 +213,7 @@ static void check_filter(struct words *words, const struct set *set, struct piec
 static void check_words(struct piece list_text, struct piece text, bool is_text)
 {
     static struct set set;
-    struct config_error err = {""};
+    struct errmsg err = {""};
     char *copy = exact_copy(list_text.data, list_text.len);
     struct words_list *list = words_list_parse(copy, list_text.len, &err);
 

@@ -17,6 +17,7 @@
 
 #include "shard/base/check.h"
 #include "shard/base/clock.h"
+#include "shard/base/errmsg.h"
 #include "shard/base/fiber.h"
 #include "shard/base/json_out.h"
 #include "shard/base/log.h"
@@ -325,7 +326,7 @@ static struct rcluster *make_cluster(int argc, char **argv)
         .password = setting("TEST_REDIS_PASSWORD", ""),
         .tls_ca = setting("TEST_REDIS_CA", ""),
         .timeout_ms = (int)strtol(setting("TEST_REDIS_TIMEOUT_MS", "500"), NULL, 10)};
-    char why[160];
+    struct errmsg err;
 
     for (int i = 1; i < argc && i <= BATCH_MAX; i++) {
         char *colon = strrchr(argv[i], ':');
@@ -334,9 +335,9 @@ static struct rcluster *make_cluster(int argc, char **argv)
         nodes[options.n_nodes++] = (struct rcluster_node){
             .host = argv[i], .port = (unsigned)strtoul(colon + 1, NULL, 10)};
     }
-    struct rcluster *cluster = rcluster_new(&options, why, sizeof why);
+    struct rcluster *cluster = rcluster_new(&options, &err);
     if (cluster == NULL) {
-        (void)fprintf(stderr, "%s\n", why);
+        (void)fprintf(stderr, "%s\n", err.text);
     }
     return cluster;
 }

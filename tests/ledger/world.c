@@ -120,8 +120,10 @@ bool load_world_read(struct load_world *world, FILE *file, const char *key_file,
     struct jwt_keys keys = {.n = 0};
     size_t n = 0;
     bool good = true;
+    struct errmsg err;
 
-    if (key_file != NULL && !token_keys_load(key_file, &keys, why, size)) {
+    if (key_file != NULL && !token_keys_load(key_file, &keys, &err)) {
+        (void)snprintf(why, size, "%s", err.text);
         return false;
     }
     while (good && fgets(line, sizeof line, file) != NULL) {

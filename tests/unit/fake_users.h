@@ -508,7 +508,7 @@ static void world_write_keys(const char *text)
 
 static int world_begin(void **state)
 {
-    struct config_error err;
+    struct errmsg err;
 
     (void)state;
     memset(&fake, 0, sizeof fake);

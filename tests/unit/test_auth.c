@@ -258,7 +258,7 @@ static void test_check_overtaken_by_password(void **state)
 
 static void test_reload(void **state)
 {
-    struct config_error err;
+    struct errmsg err;
     const char *token = world_token(USER);
 
     (void)state;
@@ -280,7 +280,7 @@ static void test_reload(void **state)
 static void test_new_refuses(void **state)
 {
     struct config config = world.config;
-    struct config_error err;
+    struct errmsg err;
 
     (void)state;
     config.token_keys_file = "/nonexistent/keys";

@@ -31,11 +31,11 @@ static void test_list(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char why[CLIENT_WHY_BYTES] = "";
-        bool is_right = client_list_check(rows[i].list, why);
+        struct errmsg err = {""};
+        bool is_right = client_list_check(rows[i].list, &err);
         if (is_right != (rows[i].why[0] == '\0') ||
-            strncmp(why, rows[i].why, strlen(rows[i].why)) != 0) {
-            fail_msg("list \"%s\": %s", rows[i].list, why);
+            strncmp(err.text, rows[i].why, strlen(rows[i].why)) != 0) {
+            fail_msg("list \"%s\": %s", rows[i].list, err.text);
         }
     }
 #undef WRITE

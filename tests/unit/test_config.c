@@ -99,7 +99,7 @@ static void write_good(const struct fixture *fix, const char *more)
 
 /* Load FILE with one more flag and one more variable (each may be NULL). */
 static struct config *load(const char *file, const char *flag, const char *variable,
-                           struct config_error *err)
+                           struct errmsg *err)
 {
     char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
                     (char *)(uintptr_t)file, (char *)(uintptr_t)flag, NULL};
@@ -118,7 +118,7 @@ static struct config *load(const char *file, const char *flag, const char *varia
 static void test_defaults(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
 
     write_text(fix->file, "");
     struct config *config = load(fix->file, NULL, NULL, &err);
@@ -165,7 +165,7 @@ static void test_sample_file_is_the_table(void **state)
 static void test_sample_file_is_the_defaults(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char *text = options_text();
     char *out = text;
 
@@ -205,7 +205,7 @@ static void test_numbers(void **state)
         {"db_name = \"/*\" \"1x\"; upload_limit=5000;\r\n\r\n", 5000},
     };
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         write_text(fix->file, cases[i].text);
@@ -220,7 +220,7 @@ static void test_numbers(void **state)
 static void test_layers(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     static const struct {
         const char *flag;
         const char *variable;
@@ -279,7 +279,7 @@ static void check_bad_files(const struct fixture *fix, const struct bad_file *fi
                             size_t n_files)
 {
     for (size_t i = 0; i < n_files; i++) {
-        struct config_error err;
+        struct errmsg err;
         char expected[sizeof err.text];
         write_text(fix->file, files[i].text);
         struct config *config = load(fix->file, NULL, NULL, &err);
@@ -384,7 +384,7 @@ static void test_bad_settings(void **state)
 static void test_files_that_are_none(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
 
     assert_null(load("/nonexistent.conf", NULL, NULL, &err));
     assert_string_equal(err.text,
@@ -467,7 +467,7 @@ static void test_bad_values(void **state)
 
     write_text(fix->file, "");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct config_error err;
+        struct errmsg err;
         struct config *config = load(fix->file, cases[i].flag, cases[i].variable, &err);
         assert_string_equal(err.text, cases[i].expected);
         assert_null(config);
@@ -489,7 +489,7 @@ static void test_modes(void **state)
         {"--routes", CONFIG_ROUTES},
         {"--listen-port=1", CONFIG_RUN},
     };
-    struct config_error err;
+    struct errmsg err;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -505,7 +505,7 @@ static void test_modes(void **state)
 static void test_secrets(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char secret[16];
 
     assert_true(secret_read(fix->password, secret, sizeof secret, &err));
@@ -539,7 +539,7 @@ static void test_secrets(void **state)
 static void test_check_files(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
 
     write_good(fix, "");
     struct config *config = load(fix->file, NULL, NULL, &err);
@@ -575,7 +575,7 @@ static void test_all_mistakes_are_told(void **state)
                     fix->file, (char *)(uintptr_t) "--db-pool-size=many", NULL};
     char *env[] = {(char *)(uintptr_t) "DOUSHARD_WORKERS_MAX=x", NULL};
     struct config_args args;
-    struct config_error err;
+    struct errmsg err;
     char *text = NULL;
     size_t len = 0;
 
@@ -614,7 +614,7 @@ static void test_an_unreadable_file_is_all_that_is_told(void **state)
     char *argv[] = {(char *)(uintptr_t) "doushard", (char *)(uintptr_t) "--config",
                     fix->file, NULL};
     struct config_args args;
-    struct config_error err;
+    struct errmsg err;
     char *text = NULL;
     size_t len = 0;
 
@@ -643,7 +643,7 @@ static void test_check_words(void **state)
          "words_file: line 3: the word is too long"},
     };
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char words[160];
     char flag[192];
 
@@ -684,7 +684,7 @@ static void test_check_files_names_the_culprit(void **state)
 
     write_good(fix, "");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct config_error err;
+        struct errmsg err;
         struct config *config = load(fix->file, cases[i].flag, NULL, &err);
         assert_non_null(config);
         assert_false(preflight_check(config, NULL, &err));
@@ -698,7 +698,7 @@ static void test_check_files_names_the_culprit(void **state)
 static struct config_args file_args(struct fixture *fix, char *argv[3])
 {
     struct config_args args;
-    struct config_error err;
+    struct errmsg err;
 
     argv[0] = (char *)(uintptr_t) "doushard";
     argv[1] = (char *)(uintptr_t) "--config";
@@ -709,7 +709,7 @@ static struct config_args file_args(struct fixture *fix, char *argv[3])
 
 /* What SIGHUP does. NULL: it changes nothing. */
 static struct config *reload(const struct config_args *args, struct config *current,
-                             struct config_error *err)
+                             struct errmsg *err)
 {
     struct config *next = config_load(args, err);
 
@@ -723,7 +723,7 @@ static struct config *reload(const struct config_args *args, struct config *curr
 static void test_reload(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char *argv[3];
     struct config_args args = file_args(fix, argv);
 
@@ -748,7 +748,7 @@ static void test_reload(void **state)
 static void test_bad_reload_changes_nothing(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char *argv[3];
     struct config_args args = file_args(fix, argv);
 
@@ -817,7 +817,7 @@ static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
 static void test_mutated_files_apply_whole_or_not_at_all(void **state)
 {
     struct fixture *fix = *state;
-    struct config_error err;
+    struct errmsg err;
     char *argv[3];
     struct config_args args = file_args(fix, argv);
     uint32_t seed = 42;

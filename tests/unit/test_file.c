@@ -57,17 +57,17 @@ static void make_file(const struct fixture *fix, const char *text, mode_t mode)
 /* "" when PATH can be read, and then holds EXPECTED; else why not. Static storage. */
 static const char *read_as(const char *path, enum file_care care, const char *expected)
 {
-    static char why[FILE_WHY_BYTES];
+    static struct errmsg err;
     struct file_text text;
 
-    why[0] = '\0';
-    if (file_read(path, care, MAX_BYTES, &text, why)) {
+    err.text[0] = '\0';
+    if (file_read(path, care, MAX_BYTES, &text, &err)) {
         assert_int_equal(text.len, strlen(expected));
         assert_string_equal(text.data, expected);
         file_text_release(&text);
     }
     assert_null(text.data);
-    return why;
+    return err.text;
 }
 
 static void test_length(void **state)

@@ -641,7 +641,7 @@ static void test_busy(void **state)
  * a queue that is never empty would let everybody in too late. */
 static void test_no_turn_too_late(void **state)
 {
-    struct config_error err;
+    struct errmsg err;
     atomic_bool done;
 
     (void)state;

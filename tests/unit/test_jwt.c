@@ -39,9 +39,9 @@ static struct jwt_keys two_keys(void)
     static const char text[] = "a1 " K1 "\n"
                                "b2 " K2 "\n";
     struct jwt_keys keys;
-    char why[200];
+    struct errmsg err;
 
-    assert_true(token_keys_parse(text, sizeof text - 1, &keys, why, sizeof why));
+    assert_true(token_keys_parse(text, sizeof text - 1, &keys, &err));
     return keys;
 }
 
@@ -592,9 +592,8 @@ static void test_keys_parse(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct jwt_keys keys = {.n = 99};
-        char why[200] = "";
-        bool ok =
-            token_keys_parse(rows[i].text, strlen(rows[i].text), &keys, why, sizeof why);
+        struct errmsg err = {""};
+        bool ok = token_keys_parse(rows[i].text, strlen(rows[i].text), &keys, &err);
         if (rows[i].why == NULL) {
             assert_true(ok);
             assert_int_equal(keys.n, rows[i].n);
@@ -602,11 +601,11 @@ static void test_keys_parse(void **state)
         }
         assert_false(ok);
         assert_int_equal(keys.n, 99);
-        if (strstr(why, rows[i].why) == NULL) {
-            fail_msg("row %zu: %s", i, why);
+        if (strstr(err.text, rows[i].why) == NULL) {
+            fail_msg("row %zu: %s", i, err.text);
         }
         /* No message repeats what may be a secret. */
-        assert_null(strstr(why, "0203"));
+        assert_null(strstr(err.text, "0203"));
     }
 }
 
@@ -614,14 +613,13 @@ static void test_keys_count(void **state)
 {
     char text[TOKEN_KEYS_FILE_MAX];
     struct jwt_keys keys;
-    char why[200];
+    struct errmsg err;
     size_t len = 0;
 
     (void)state;
     for (unsigned i = 0; i <= JWT_KEYS_MAX; i++) {
         len += (size_t)snprintf(text + len, sizeof text - len, "k%u %064x\n", i, i + 1);
-        assert_int_equal(token_keys_parse(text, len, &keys, why, sizeof why),
-                         i < JWT_KEYS_MAX);
+        assert_int_equal(token_keys_parse(text, len, &keys, &err), i < JWT_KEYS_MAX);
     }
     assert_string_equal(keys.key[JWT_KEYS_MAX - 1].kid, "k15");
 }
@@ -640,39 +638,39 @@ static void test_keys_file(void **state)
 {
     struct scratch dir;
     char path[SCRATCH_PATH_MAX + 8];
-    char why[300];
+    struct errmsg err;
     struct jwt_keys loaded;
     static const mode_t open_modes[] = {0640, 0604, 0660, 0644, 0601, 0610};
 
     (void)state;
     scratch_make(&dir);
     (void)snprintf(path, sizeof path, "%s/keys", dir.path);
-    assert_false(token_keys_load(path, &loaded, why, sizeof why));
-    assert_non_null(strstr(why, "No such file"));
+    assert_false(token_keys_load(path, &loaded, &err));
+    assert_non_null(strstr(err.text, "No such file"));
 
     write_file(path, "a " K1 "\n", 0600);
-    assert_true(token_keys_load(path, &loaded, why, sizeof why));
+    assert_true(token_keys_load(path, &loaded, &err));
     for (size_t i = 0; i < ARRAY_LEN(open_modes); i++) {
         assert_int_equal(chmod(path, open_modes[i]), 0);
-        assert_false(token_keys_load(path, &loaded, why, sizeof why));
-        assert_non_null(strstr(why, "chmod 600"));
+        assert_false(token_keys_load(path, &loaded, &err));
+        assert_non_null(strstr(err.text, "chmod 600"));
     }
     assert_int_equal(chmod(path, 0400), 0);
-    assert_true(token_keys_load(path, &loaded, why, sizeof why));
+    assert_true(token_keys_load(path, &loaded, &err));
 
-    assert_false(token_keys_load(dir.path, &loaded, why, sizeof why));
-    assert_non_null(strstr(why, "regular"));
+    assert_false(token_keys_load(dir.path, &loaded, &err));
+    assert_non_null(strstr(err.text, "regular"));
 
     char big[TOKEN_KEYS_FILE_MAX + 100];
     memset(big, '#', sizeof big - 1);
     big[sizeof big - 1] = '\0';
     write_file(path, big, 0600);
-    assert_false(token_keys_load(path, &loaded, why, sizeof why));
-    assert_non_null(strstr(why, "larger than 8192 bytes"));
+    assert_false(token_keys_load(path, &loaded, &err));
+    assert_non_null(strstr(err.text, "larger than 8192 bytes"));
     unlink(path);
     /* A FIFO must not make the start hang. */
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_false(token_keys_load(path, &loaded, why, sizeof why));
+    assert_false(token_keys_load(path, &loaded, &err));
     scratch_remove(&dir);
 }
 
@@ -680,20 +678,20 @@ static void test_keys_reload(void **state)
 {
     struct scratch dir;
     char path[SCRATCH_PATH_MAX + 8];
-    char why[300];
+    struct errmsg err;
 
     (void)state;
     scratch_make(&dir);
     (void)snprintf(path, sizeof path, "%s/keys", dir.path);
     write_file(path, "broken\n", 0600);
-    assert_null(token_keys_new(path, why, sizeof why));
+    assert_null(token_keys_new(path, &err));
     write_file(path, "a " K1 "\n", 0600);
-    struct token_keys *holder = token_keys_new(path, why, sizeof why);
+    struct token_keys *holder = token_keys_new(path, &err);
     assert_non_null(holder);
 
     const struct jwt_keys *old = token_keys_ref(holder);
     write_file(path, "b " K2 "\na " K1 "\n", 0600);
-    assert_true(token_keys_reload(holder, path, why, sizeof why));
+    assert_true(token_keys_reload(holder, path, &err));
     const struct jwt_keys *fresh = token_keys_ref(holder);
     assert_string_equal(old->key[0].kid, "a"); /* still whole for who uses it */
     assert_int_equal(old->n, 1);
@@ -703,8 +701,8 @@ static void test_keys_reload(void **state)
     assert_null(old);
 
     write_file(path, "b " K2 "\nb " K1 "\n", 0600);
-    assert_false(token_keys_reload(holder, path, why, sizeof why));
-    assert_non_null(strstr(why, "line 2"));
+    assert_false(token_keys_reload(holder, path, &err));
+    assert_non_null(strstr(err.text, "line 2"));
     const struct jwt_keys *kept = token_keys_ref(holder);
     assert_ptr_equal(kept, fresh);
     token_keys_unref(holder, &kept);

@@ -135,7 +135,7 @@ static bool load_config(void)
                     conf_path};
     char *env[] = {(char *)(uintptr_t) "DOUSHARD_DB_NAME=x", NULL};
     struct config_args args;
-    struct config_error err = {""};
+    struct errmsg err = {""};
 
     assert_true(config_args(&args, 3, argv, env, &err));
     struct config *config = config_load(&args, &err);
@@ -148,7 +148,7 @@ static bool load_config(void)
 static bool read_topology(void)
 {
     struct topology topology;
-    struct config_error err = {""};
+    struct errmsg err = {""};
     bool ok = topology_read(&topology, topology_path, &err);
 
     assert_int_equal(!ok, strstr(err.text, "out of memory") != NULL);

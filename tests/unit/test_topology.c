@@ -39,7 +39,7 @@ static void write_text(const char *text)
 static void test_good(void **state)
 {
     struct topology topology;
-    struct config_error err = {""};
+    struct errmsg err = {""};
 
     (void)state;
     write_text("servers = (\n"
@@ -68,7 +68,7 @@ static void test_good(void **state)
 static void test_sample(void **state)
 {
     struct topology topology;
-    struct config_error err = {""};
+    struct errmsg err = {""};
 
     (void)state;
     assert_true(topology_read(&topology, "config/topology.conf", &err));
@@ -141,7 +141,7 @@ static void test_bad(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct topology topology;
-        struct config_error err = {""};
+        struct errmsg err = {""};
         char expected[sizeof err.text];
 
         write_text(cases[i].text);
@@ -156,7 +156,7 @@ static void test_bad(void **state)
 static void test_too_many(void **state)
 {
     struct topology topology;
-    struct config_error err;
+    struct errmsg err;
     char *text = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);

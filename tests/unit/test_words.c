@@ -33,7 +33,7 @@ static int end(void **state)
 
 static struct words *words_of(const char *text)
 {
-    struct config_error err;
+    struct errmsg err;
     struct words_list *list = words_list_parse(text, strlen(text), &err);
 
     if (list == NULL) {
@@ -214,7 +214,7 @@ static void test_bad_lists(void **state)
         {"12345678901234567890123456789012345678901234567890123456789012345", 65,
          "line 1: the word is too long"},
     };
-    struct config_error err;
+    struct errmsg err;
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -231,7 +231,7 @@ static void test_bad_lists(void **state)
 
 static void test_file(void **state)
 {
-    struct config_error err;
+    struct errmsg err;
     char path[] = "/tmp/doushard-words-XXXXXX";
     int fd = mkstemp(path);
 
@@ -279,7 +279,7 @@ static void test_replace(void **state)
 {
     static const char *const lists[] = {"two", "one"};
     struct racer racer = {.words = words_of("one")};
-    struct config_error err;
+    struct errmsg err;
     pthread_t thread;
 
     (void)state;
