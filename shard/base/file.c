@@ -20,7 +20,10 @@ static bool is_credential(const struct stat *st)
 /* False: the file is none that may be read so. */
 static bool is_good(int fd, enum file_care care, struct stat *st, struct errmsg *err)
 {
-    if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
+    if (fstat(fd, st) != 0) {
+        return errmsg_set(err, "cannot be read: %s", strerrordesc_np(errno));
+    }
+    if (!S_ISREG(st->st_mode)) {
         return errmsg_set(err, "is not a regular file");
     }
     if (care == FILE_SECRET && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0 &&
