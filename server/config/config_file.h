@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* libconfig files, read so that no number is wrapped and every error has a line. */
+/* libconfig files, read so that no number is wrapped and every error has a line.
+ * Libconfig 1.5 does not look whether it got memory: where it gets none, the program
+ * ends. */
 #ifndef DOUSHARD_CONFIG_CONFIG_FILE_H
 #define DOUSHARD_CONFIG_CONFIG_FILE_H
 

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -254,6 +255,7 @@ CALL(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at),
      (fd, data, len, at), -1, -1, ENOSPC)
 CALL(int, fsync, (int fd), (fd), -1, -1, EIO)
 CALL(int, fdatasync, (int fd), (fd), -1, -1, EIO)
+CALL(int, fchmod, (int fd, mode_t mode), (fd, mode), -1, -1, EIO)
 CALL(int, ftruncate, (int fd, off_t len), (fd, len), -1, -1, EIO)
 CALL(int, rename, (const char *from, const char *to), (from, to), -1, -1, ENOSPC)
 CALL(int, renameat, (int from_fd, const char *from, int to_fd, const char *to),
@@ -313,6 +315,7 @@ int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 CALL(void *, mmap, (void *at, size_t len, int prot, int flags, int fd, off_t offset),
      (at, len, prot, flags, fd, offset), -1, MAP_FAILED, ENOMEM)
 CALL(int, mprotect, (void *at, size_t len, int prot), (at, len, prot), -1, -1, ENOMEM)
+CALL(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags), -1, -1, EMFILE)
 CALL(int, pipe2, (int ends[2], int flags), (ends, flags), -1, -1, EMFILE)
 CALL(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*run)(void *), void *cls),
@@ -341,6 +344,22 @@ int open(const char *path, int flags, ...)
         return -1;
     }
     return next(path, flags, mode);
+}
+
+/* Only a copy of a descriptor needs room. */
+int fcntl(int fd, int command, ...)
+{
+    NEXT(fcntl)
+    va_list args;
+
+    va_start(args, command);
+    void *argument = va_arg(args, void *); /* whatever its type: the kernel's own view */
+    va_end(args);
+    if (command == F_DUPFD_CLOEXEC && fails(SYSTEM, "fcntl", -1)) {
+        errno = EMFILE;
+        return -1;
+    }
+    return next(fd, command, argument);
 }
 
 int openat(int fd, const char *path, int flags, ...)
