@@ -176,11 +176,13 @@ export function story(people, { api, layout }) {
 
   test("at most five slides are mounted, the one in sight plays, and the end leads back to the start", async () => {
     const token = await annas.evaluate(() => JSON.parse(localStorage.getItem("doushard.session")).token);
-    for (let n = 1; n <= 7; n += 1) await api.publish(token, uniqueClip(16, clip()), `Clip ${n}`);
+    const publish = (n) => api.publish(token, uniqueClip(16, clip()), `Clip ${n}`);
+    await Promise.all([1, 2, 3, 4].map(publish));
+    await publish(5);
     const page = await people.somebody();
     await plays(page);
     const titles = [];
-    for (let n = 0; n < 8; n += 1) {
+    for (let n = 0; n < 6; n += 1) {
       titles.push(await shown(page).locator(".caption-title").textContent());
       const state = await page.evaluate(() =>
         [...document.querySelectorAll("article.slide")].map((slide) => {
@@ -197,15 +199,16 @@ export function story(people, { api, layout }) {
       );
       if (state[at + 1]) assert.equal(state[at + 1].preload, "auto");
       await page.keyboard.press("ArrowDown");
-      if (n < 7)
+      if (n < 5)
         await shown(page)
           .filter({ hasNotText: titles.at(-1) })
           .waitFor();
     }
-    assert.equal(new Set(titles).size, 8, "none is shown twice");
+    assert.equal(new Set(titles).size, 6, "none is shown twice");
     await page.getByText("You have seen it all").waitFor();
     await page.getByRole("button", { name: "Watch again from the newest" }).click();
-    await shown(page).getByText("Clip 7").waitFor();
+    await shown(page).getByText("Clip 5").waitFor();
+    await page.close();
   });
 
   test("who is in the feed and goes there gets what is new", async () => {
@@ -217,6 +220,7 @@ export function story(people, { api, layout }) {
     await nav(page, "Feed");
     await shown(page).getByText("News").waitFor();
     await plays(page);
+    await page.close();
   });
 
   test("who deletes a clip and logs out leaves nothing of it behind", async () => {
