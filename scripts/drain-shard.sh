@@ -55,8 +55,12 @@ left() {
 
 # Slots that it gave away and that could come back, with commas between.
 kept() {
-	{ shardctl status || true; } | awk -v shard="$shard" '
-		$1 == "slot" && $3 == shard && $4 == "->" && $6 ~ /^keeping/ { list = list sep $2; sep = "," }
+	{ shardctl status --json || true; } | awk -v RS='{' -v giver="\"giver\": \"$shard\"," '
+		/"kind": "move",/ && index($0, giver) && /"phase": "keeping",/ {
+			match($0, /"slot": [0-9]+/)
+			list = list sep substr($0, RSTART + 8, RLENGTH - 8)
+			sep = ","
+		}
 		END { print list }'
 }
 

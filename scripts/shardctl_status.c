@@ -28,7 +28,12 @@ static const char help[] =
     "heavy\n"
     "      user each. KEEPS are slots that it gave away and that can come back.\n"
     "  slot 17 shard1 -> shard2: copying [######----------] 42%, ..\n"
-    "      as `shardctl move --help` says.\n"
+    "      as `shardctl move --help` says. Slots that are kept for a rollback share a "
+    "line,\n"
+    "      with those from and to the same shards; `--json` has each.\n"
+    "  12 slots shard1 -> shard2: keeping, 1,440 rows, can be rolled back for 37 min "
+    "(the\n"
+    "      first of them; `shardctl finish` ends it): 17,100-108,206,208\n"
     "  [OK]   every slot has an owner that answers\n"
     "  [ERR]  the move of slot 17 waits for a mover for 40 s: start one (shardctl "
     "mover)\n"
@@ -230,13 +235,98 @@ static json_t *json_of_shards(const struct run *run)
 
 /* ---- The moves ---- */
 
+/* Nothing is to be said of it but that it can come back. */
+static bool is_at_rest(const struct move_row *row)
+{
+    return move_is_kept(row) && strcmp(row->kind, "move") == 0 &&
+           strcmp(row->wish, "go") == 0 && row->last_error[0] == '\0' &&
+           move_waits_ms(row) == 0;
+}
+
+static bool rests_beside(const struct move_row *a, const struct move_row *b)
+{
+    return is_at_rest(a) && is_at_rest(b) && strcmp(a->giver, b->giver) == 0 &&
+           strcmp(a->taker, b->taker) == 0;
+}
+
+/* Moves at rest between the same shards. */
+struct resting {
+    struct slotset slots;
+    size_t n;
+    uint64_t n_rows;
+    int64_t left_ms; /* until the first of them cannot come back any more */
+};
+
+/* False: another row before FIRST is of the same, and has been printed with it. */
+static bool gather(const struct run *run, size_t first, struct resting *resting)
+{
+    const struct move_row *rows = run->moves.rows;
+
+    *resting = (struct resting){.left_ms = INT64_MAX};
+    for (size_t i = 0; i < run->moves.n; i++) {
+        if (rests_beside(&rows[i], &rows[first])) {
+            if (i < first) {
+                return false;
+            }
+            const int64_t left_ms = move_eta_ms(&rows[i]);
+            slotset_add(&resting->slots, rows[i].slot);
+            resting->n++;
+            resting->n_rows += rows[i].rows_copied;
+            resting->left_ms = left_ms < resting->left_ms ? left_ms : resting->left_ms;
+        }
+    }
+    return true;
+}
+
+/* "17,100-108", as commands take it; of many ranges, the first. */
+static void print_ranges(const struct slotset *slots)
+{
+    unsigned n = 0;
+
+    for (uint32_t from = 0; (from = slotset_next(slots, NULL, from)) < SLOTS_MAX;) {
+        uint32_t end = from + 1;
+        while (end < SLOTS_MAX && slotset_has(slots, end)) {
+            end++;
+        }
+        if (++n > NAMED_MAX) {
+            (void)printf(",..");
+            return;
+        }
+        (void)printf("%s%" PRIu32, n == 1 ? "" : ",", from);
+        if (end - from > 1) {
+            (void)printf("-%" PRIu32, end - 1);
+        }
+        from = end;
+    }
+}
+
+static void print_resting(const struct resting *resting, const struct move_row *row)
+{
+    char text[2][UNITS_TEXT];
+
+    (void)printf("%zu slots %s -> %s: keeping, %s rows, can be rolled back for %s (the "
+                 "first of them; `shardctl finish` ends it): ",
+                 resting->n, row->giver, row->taker,
+                 units_number(resting->n_rows, text[0]),
+                 units_duration(resting->left_ms, text[1]));
+    print_ranges(&resting->slots);
+    (void)putchar('\n');
+}
+
 static void print_moves(const struct run *run)
 {
+    static struct resting resting;
     char line[MOVE_LINE];
 
     for (size_t i = 0; i < run->moves.n; i++) {
-        if (!move_is_over(&run->moves.rows[i])) {
-            (void)puts(move_line(&run->moves.rows[i], line));
+        const struct move_row *row = &run->moves.rows[i];
+        if (move_is_over(row) || (is_at_rest(row) && !gather(run, i, &resting))) {
+            continue;
+        }
+        if (is_at_rest(row) && resting.n > 1) {
+            print_resting(&resting, row);
+        } else {
+            (void)puts(move_line(row, line));
         }
     }
     (void)putchar('\n');

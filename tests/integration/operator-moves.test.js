@@ -388,6 +388,33 @@ test("move waits and says how it goes, as text and as JSON; rollback brings it b
   await untilMove(cluster, "shard1", 13, ["done"]);
 });
 
+test("status has one line for all that can come back from one shard to another, and each as JSON", async () => {
+  const slots = [23, 24, 26];
+  await parallel(
+    slots.length,
+    slots.map((slot) => async () => {
+      await requestMove(cluster, slot, "shard1", "shard2", 600000);
+      await untilMove(cluster, "shard1", slot, ["keeping"]);
+    }),
+  );
+  const out = await ok("status");
+  assert.match(out, /^3 slots shard1 -> shard2: keeping, 0 rows, can be rolled back for [89] min \(.*\): 23-24,26$/m);
+  assert.doesNotMatch(out, /^slot \d+ /m);
+  const [{ moves }] = (await json("status")).lines;
+  assert.deepEqual(
+    moves.filter(({ phase }) => phase === "keeping").map(({ slot }) => slot),
+    slots,
+  );
+
+  /* Of which more is to be said than that has its own line. */
+  await ok("pause", "24", "--yes");
+  const paused = await ok("status");
+  assert.match(paused, /^2 slots shard1 -> shard2: .*: 23,26$/m);
+  assert.match(paused, /^slot 24 shard1 -> shard2: keeping, .*wish pause/m);
+  await ok("finish", "23-24,26", "--yes");
+  await movesToEnd(cluster);
+});
+
 test("Ctrl-C ends the waiting, not the move", async () => {
   await mover.stop();
   mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
