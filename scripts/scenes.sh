@@ -2,9 +2,9 @@
 # What the clips of scripts/seed show: scenes that ffmpeg draws. To be sourced.
 #
 # Each scene_NAME prints a graph of filters. It is made of layers, each drawn once, point by point, and moved
-# over the others; a layer that repeats itself may be scrolled by one repetition for ever. All scenes are put
-# together at three quarters of the size of their clips, and what layers cover is drawn at half of that: it costs the
-# square of it.
+# over the others; a layer that repeats itself may be scrolled by one repetition for ever. What a layer covers is drawn
+# at half of its size, or a quarter where it has no sharp edges: that is most of what a scene costs, and the square of
+# the size.
 #
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
@@ -20,12 +20,12 @@ sky() {
 		"scale=${size/x/:}:flags=neighbor,setsar=1,format=yuv420p,loop=-1:1:0,setpts=N/$SCENE_FPS/TB"
 }
 
-# layer NAME SIZE COLOUR COVER: one colour, as opaque at each point as COVER says, from 0 to 1, by X and Y.
+# layer NAME SIZE COLOUR COVER [DIVISOR]: one colour, as opaque at each point as COVER says, from 0 to 1, by X and Y.
 layer() {
-	local width=${2%x*} height=${2#*x} cover=$4
-	cover=${cover//X/(2*X)} cover=${cover//Y/(2*Y)}
+	local width=${2%x*} height=${2#*x} cover=$4 divisor=${5:-2}
+	cover=${cover//X/($divisor*X)} cover=${cover//Y/($divisor*Y)}
 	printf '%s' "color=$3:size=$2:rate=$SCENE_FPS:duration=0.06,format=yuv420p[colour_$1];" \
-		"color=black:size=$((width / 2))x$((height / 2)):rate=$SCENE_FPS:duration=0.06,format=gray,geq=lum='255*clip($cover,0,1)',scale=$width:$height:flags=bicubic[cover_$1];" \
+		"color=black:size=$((width / divisor))x$((height / divisor)):rate=$SCENE_FPS:duration=0.06,format=gray,geq=lum='255*clip($cover,0,1)',scale=$width:$height:flags=bicubic[cover_$1];" \
 		"[colour_$1][cover_$1]alphamerge,loop=-1:1:0,setpts=N/$SCENE_FPS/TB[$1];"
 }
 
@@ -44,7 +44,7 @@ flakes() {
 
 scene_sunset() {
 	local glitter="exp(-pow((X-270)/(40+0.16*(Y-570)),2))*clip((sin(Y*0.5-WAVE)+sin(X/14+Y/5+WAVE)+sin(X/31-Y/11))*1.3-0.7,0,1)"
-	layer far 540x960 0xff8a4c "0.85*$(glow 270 480 210)"
+	layer far 540x960 0xff8a4c "0.85*$(glow 270 480 210)" 4
 	layer sun 200x200 0xffe9b0 "$(disc 100 100 84)"
 	layer sea 540x960 0x1c1f4a "(Y-568)/2"
 	layer light 540x960 0xffc27a "gt(Y,570)*0.95*${glitter//WAVE/0}"
@@ -89,9 +89,9 @@ scene_rain() {
 		cold="max($cold,0.6*clip($(disc $((90 + n * 173 % 470)) $((280 + n * 223 % 480)) $((26 + n * 10)))+4,0,8)/8)"
 		red="max($red,0.7*clip($(disc $((150 + n * 211 % 400)) $((560 + n * 97 % 260)) $((22 + n * 7)))+4,0,8)/8)"
 	done
-	layer warm 540x960 0xffc46b "$warm"
-	layer cold 540x960 0x6fb6ff "$cold"
-	layer red 540x960 0xff5d5d "$red"
+	layer warm 540x960 0xffc46b "$warm" 4
+	layer cold 540x960 0x6fb6ff "$cold" 4
+	layer red 540x960 0xff5d5d "$red" 4
 	layer streaks 540x960 0xcfe0ff "0.35*(1.4-abs(mod(X+23*$(chance 'floor(X/30)' 3),30)-15))*gt(mod(Y+480*$(chance 'floor(X/30)' 5),480),400)"
 	layer drops 540x960 0xeaf2ff "0.55*gt($(chance 'floor(X/60)' 'floor(Y/60)'),0.55)*($(flakes 60 9 9 99))"
 	printf '%s' "$(sky 540x960 0x0a1226 0x16243f 0x2a2440 0x0d1020)[sky];" \
@@ -105,7 +105,7 @@ scene_city() {
 	house="Y-$(height 330 60 2 210)"
 	window="gt($house,26)*(4-abs(mod(X,20)-10))*(5-abs(mod(Y,30)-15))/6*gt($(chance 'floor(X/20)' 'floor(Y/30)'),"
 	layer moon 150x150 0xfff3cf "$(disc 75 75 62)-0.0"
-	layer halo 540x960 0x9fb4ff "0.5*$(glow 395 190 190)"
+	layer halo 540x960 0x9fb4ff "0.5*$(glow 395 190 190)" 4
 	layer back 540x960 0x232a55 "Y-$(height 300 45 5 360)"
 	layer front 540x960 0x0d1030 "$house"
 	layer lit 540x960 0xffcf70 "${window}0.62)"
@@ -165,7 +165,7 @@ scene_fish() {
 	layer sand 960x540 0xe6cf98 "Y-478+9*sin(X/70)"
 	layer weed 960x540 0x1f8a6a "st(0,mod(X,192)-96-14*sin(Y/34+floor(X/192)));min(11-abs(ld(0)),Y-250-60*$(chance 'floor(X/192)' 2))*lt(Y,488)"
 	layer bubbles 960x540 0xd8f4ff "0.55*clip(3-abs($(flakes 90 10 4 99)-3),0,1)"
-	layer rays 960x540 white "0.16*clip(sin((X+Y*0.5)/60),0,1)*(1-Y/540)"
+	layer rays 960x540 white "0.16*clip(sin((X+Y*0.5)/60),0,1)*(1-Y/540)" 4
 	for n in 1 2 3; do
 		layer "fish$n" 120x90 "$(cut -d' ' -f"$n" <<<'0xff8a3c 0xffd24a 0xf0577a')" "$shape"
 		layer "eye$n" 120x90 0x1b1b2b "$(disc 92 38 5)"
