@@ -51,7 +51,10 @@ const leave = (page, scene) => press(page.getByRole("dialog").locator(".dialog-h
 
 /* What a visitor sees, in order; each begins where the one before has ended. */
 const OF_VISITORS = {
-  feed: (page) => plays(page),
+  feed: async (page, { layout }) => {
+    await plays(page);
+    if (layout === "desktop") await page.locator(".comment").first().waitFor();
+  },
   settings: async (page, scene) => {
     await press(
       page.locator(scene.layout === "desktop" ? ".nav-foot .nav-link" : ".top-bar .icon-button").first(),
