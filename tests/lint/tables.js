@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Reads the tables of the source (*.def, routes.c) and makes the tables of the documents from them.
  *
- * usage: node tests/lint/tables.js          print the two tables
+ * usage: node tests/lint/tables.js          print the tables
  *        node tests/lint/tables.js --write  put them there, between their marks */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -54,20 +54,8 @@ function unquote(arg) {
 }
 
 export function options(text = read("server/config/config.def")) {
-  return rows(text, "OPTION").map(([kind, name, def, min, max, unit, reload, doc]) => ({
-    kind,
-    name,
-    def,
-    min,
-    max,
-    unit,
-    reload: reload === "CONFIG_RELOAD",
-    doc,
-  }));
+  return rows(text, "OPTION").map(([kind, name, def]) => ({ kind, name, def }));
 }
-
-/* Kinds of numbers that are written with their unit. */
-const UNITS = ["SIZE", "TIME_MS", "TIME_S"];
 
 /** The default as it stands in a file. */
 export const defaultOf = ({ kind, def }) => (kind === "INT" ? def : `"${def}"`);
@@ -111,22 +99,6 @@ export function routes(text = read("server/api/routes.c")) {
 
 const cell = (text) => text.replaceAll("|", "\\|");
 
-export function optionsTable(list = options()) {
-  const lines = ["| option | default | range | | what it does |", "|---|---|---|---|---|"];
-  for (const o of list) {
-    const range =
-      o.kind === "ENUM"
-        ? o.unit.split("|").join(", ")
-        : o.kind === "INT"
-          ? `${o.min} to ${o.max} ${o.unit}`
-          : UNITS.includes(o.kind)
-            ? `${o.unit}, ${o.min} to ${o.max}`
-            : o.unit;
-    lines.push(`| \`${o.name}\` | \`${defaultOf(o)}\` | ${cell(range)} | ${o.reload ? "R" : ""} | ${cell(o.doc)} |`);
-  }
-  return lines.join("\n");
-}
-
 export function metricsTable(list = metrics()) {
   const lines = ["| metric | type | labels | what it says |", "|---|---|---|---|"];
   for (const m of list) {
@@ -148,7 +120,6 @@ export function routesTable(list = routes()) {
 /** Which file has which table between its marks. */
 export const TABLES = [
   { file: "README.md", name: "routes", table: routesTable },
-  { file: "config/README.md", name: "options", table: optionsTable },
   { file: "config/README.md", name: "metrics", table: metricsTable },
 ];
 

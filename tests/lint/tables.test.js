@@ -61,7 +61,7 @@ function tableProblems(text, { file, name, table }) {
   return found === table() ? [] : [`the ${name} in ${file} are old: node tests/lint/tables.js --write`];
 }
 
-test("the documents have the tables of routes, options and metrics", () => {
+test("the documents have the tables of routes and metrics", () => {
   holds(
     TABLES.flatMap((about) => tableProblems(read(about.file), about)),
     TABLES.flatMap((about) => [
