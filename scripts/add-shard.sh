@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make a new database server a shard: look whether it is fit, name it, put it into the topology
-# file. It gets slots afterwards, by moves; nothing here touches those of others.
+# Make a new database server a shard: check it, name it, put it into the topology file. It gets
+# slots later, by moves; this changes nothing on other shards.
 #
 # usage: scripts/add-shard.sh --topology=FILE --name=NAME (--host=ADDRESS --port=PORT | --socket=PATH)
 #                             [OPTION...]
@@ -11,14 +11,14 @@
 #   --socket=PATH               an absolute path
 #   --defaults-file=FILE        option file of the client with user and password of an
 #   --defaults-extra-file=FILE  account that scripts/migrate may use (root)
-#   --app-password=FILE         db_password_file of the servers: see whether it opens this shard
+#   --app-password=FILE         db_password_file of the servers: check that it opens this shard
 #   --password-file=FILE        of doushard_admin on all shards; not needed beside a demo cluster
-#   --write                     put the shard into FILE; else its line is printed
-#   --dry-run                   look, and change nothing
+#   --write                     put the shard into FILE; without this its line is printed
+#   --dry-run                   check only; change nothing
 #   --help
 #
 # Before: a server with config/mariadb/shard.cnf, and scripts/migrate with a topology file that
-# names it alone. After: SIGHUP to every server and mover (systemctl reload doushard doushard-mover),
+# names only it. After: SIGHUP to every server and mover (systemctl reload doushard doushard-mover),
 # then `shardctl plan` and `shardctl balance`. All of it can be repeated.
 #
 # Exit status: 0 it is a shard, or would be; 1 something is wrong with it, and nothing was
@@ -82,7 +82,7 @@ client() { # OPTION...
 	mariadb "$@" "${where[@]}" --connect-timeout=5 --batch --skip-column-names \
 		--default-character-set=utf8mb4
 }
-# Tables and routines are those of this checkout, and whole.
+# Tables and routines are those of this checkout, and complete.
 check_version() {
 	local there
 	printf 'servers = (\n%s\n);\n' "$(shard_line)" >"$scratch/topology.conf"
@@ -118,10 +118,11 @@ shard_line() {
 	fi
 }
 
-# The file with the shard behind the last one; comments, and what they contain, stay as they are.
+# The file with the shard added after the last one; comments stay as they are, whatever they
+# contain.
 with_shard() {
 	SHARD_LINE=$(shard_line) awk '
-		# What is neither a text nor a comment, each character where it was.
+		# The line without strings and comments, every other character in its place.
 		function code(rest,   out, text) {
 			while (match(rest, /"([^"\\]|\\.)*"|#|\/\//)) {
 				if (RLENGTH < 3 && substr(rest, RSTART, 1) != "\"") return out substr(rest, 1, RSTART - 1)
@@ -152,14 +153,14 @@ write_topology() {
 	with_shard >"$new"
 	if [[ $(topology_shards "$new" 2>/dev/null) != "$shards"$'\n'"$shard"$'\t'"$host"$'\t'"$port"$'\t'"$socket" ]]; then
 		rm -f -- "$new"
-		die "$topology is of a form that this script does not know: add the line yourself"
+		die "$topology has a form that this script cannot edit: add the line yourself"
 	fi
 	mv -f -- "$new" "$topology"
 }
 
 scratch=$(mktemp -d)
 trap 'rm -rf -- "$scratch"' EXIT
-# What is about the server itself and the other shards is looked at by shardctl, which names it.
+# shardctl checks the server itself and the other shards, and names it.
 is_listed=0
 shards=$(topology_shards "$topology")
 if cut -f 1 <<<"$shards" | grep -qxF -e "$shard"; then is_listed=1; fi
@@ -174,7 +175,7 @@ check_app
 ((failed == 0)) || exit 1
 
 if ((dry_run)); then
-	say "it would be named $shard, and stand in $topology as:"
+	say "it would be named $shard, with this line in $topology:"
 	shard_line
 	say
 	exit 0

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Back up one shard while it serves, as of one moment.
+# Back up one shard while it serves: a consistent snapshot.
 #
 # usage: scripts/backup-shard.sh --topology=FILE --shard=NAME --to=DIR [OPTION...]
 #
 #   --topology=FILE             the shards, as the server reads them (topology_file)
-#   --shard=NAME                which
+#   --shard=NAME                the shard
 #   --to=DIR                    where backups are kept; this one becomes DIR/NAME-TIME
 #   --defaults-file=FILE        option file of the client with user and password of an
 #   --defaults-extra-file=FILE  account that may read everything (root)
-#   --physical                  by mariadb-backup, on the shard's own machine: faster to put back, as
-#                               large as the data directory. Else by mariadb-dump: small, and
-#                               for any version of the server
+#   --physical                  by mariadb-backup, on the shard's own machine: faster to restore, as
+#                               large as the data directory. Otherwise by mariadb-dump: small, and
+#                               good for any version of the server
 #   --dry-run                   say what would be done
 #   --help
 #
-# The backup is a directory with a manifest, which is written last, of checksums, the moment, the
-# versions, and how far the shard had counted. It has another name until it is whole: one that was
-# broken off is never taken for good, and the next run removes it. Passwords are in the option
-# file alone. No migration runs meanwhile; writes go on.
+# The backup is a directory with a manifest, written last, of checksums, the time, the versions and
+# the shard's counter. It has another name until it is complete: an unfinished one is never used,
+# and the next run removes it. Passwords are only in the option file. Migrations wait for the
+# backup; writes go on.
 #
-# What is in it are the tables; accounts and routines come from scripts/migrate
-# (--physical: everything). scripts/restore-shard.sh puts it back.
+# It contains the tables; accounts and routines come from scripts/migrate (--physical: it contains
+# everything). scripts/restore-shard.sh restores it.
 #
 # Exit status: 0 there is a backup, whose name is printed; 1 there is none; 2 misuse.
 #
@@ -82,7 +82,7 @@ ask "SELECT CONCAT_WS(' ', ss.name, _now_ms(), COALESCE((SELECT MAX(sb.beat) FRO
 	(SELECT MAX(sv.version) FROM schema_version AS sv), ss.refused_at IS NULL, VERSION()) FROM shard_self AS ss"
 read -r name at beat schema serves version <<<"$answer"
 [[ $name == "$shard" ]] || die "what answers there calls itself $name"
-((serves == 1)) || die "$shard is refused: its data is old, and not to be backed up as new"
+((serves == 1)) || die "$shard is refused because its data is old: a backup would present it as current"
 
 stamp=$(date -u -d "@$((at / 1000))" +%Y%m%dT%H%M%SZ)
 final=$to/$shard-$stamp
@@ -93,7 +93,7 @@ fi
 mkdir -p -- "$to"
 [[ ! -e $final ]] || die "$final is there already"
 
-# What was broken off: its process is gone.
+# Unfinished backups whose process is gone.
 for old in "$to/$shard"-*.part.*; do
 	if [[ -d $old ]] && ! kill -0 "${old##*.}" 2>/dev/null; then rm -rf -- "$old"; fi
 done
@@ -109,7 +109,8 @@ if [[ $kind == dump ]]; then
 	[[ $(gzip -dc "$part/tables.sql.gz" | tail -n 1) == '-- Dump completed'* ]] ||
 		die "the dump is not whole"
 else
-	# It asks for the directories itself, and comes from the socket as the account of the option file.
+	# It asks the server for its directories, and connects by the socket with the account of the option
+	# file.
 	mariadb-backup "${defaults[@]}" "${where[@]}" --backup "--target-dir=$part/data" 2>"$part/log" ||
 		die "mariadb-backup failed: $(tail -n 1 -- "$part/log")"
 	mariadb-backup --prepare "--target-dir=$part/data" 2>>"$part/log" ||

@@ -1,13 +1,12 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
-# The processes of a demonstration cluster: where their files are, which ports they have,
-# how each one is prepared, started, asked for its health and stopped. Sourced by
-# scripts/demo after lib.sh.
+# The processes of a demonstration cluster: their files and ports, and how each is prepared,
+# started, checked and stopped. Sourced by scripts/demo after lib.sh.
 #
 # Files below $VAR, all of them ours:
-#   ports               base of the port block, number of shards, of those that slots were
-#                       assigned to at first, and of Redis nodes
+#   ports               base of the port block, number of shards, of shards that had slots at first,
+#                       and of Redis nodes
 #   pids/NAME.pid       pid, start time and boot of each process
 #   log/NAME.log        what it wrote
 #   run/                sockets (elsewhere when the path would be too long)
@@ -27,7 +26,7 @@ REDIS_MASTERS=3
 REDIS_MAX=$((2 * REDIS_MASTERS))
 REDIS_NODES=$REDIS_MASTERS
 SHARDS_MAX=32
-# Shards that had the slots at first; those that were added later come behind.
+# Shards that had slots at first; the numbers of those added later follow.
 ASSIGNED=0
 SERVERS_MAX=5
 MOVERS_MAX=3
@@ -50,13 +49,13 @@ account_prepare() {
 	if ! getent passwd "$ACCOUNT" >/dev/null; then
 		useradd --system --user-group --no-create-home --home-dir /nonexistent \
 			--shell /usr/sbin/nologin "$ACCOUNT" || getent passwd "$ACCOUNT" >/dev/null ||
-			die "cannot create the account $ACCOUNT, under which the databases run"
-		step "created the system account $ACCOUNT: as root, databases and server run under it"
+			die "cannot create the account $ACCOUNT that the databases run as"
+		step "created the system account $ACCOUNT: databases and server run as it, since you are root"
 	fi
 	RUN_AS=(setpriv "--reuid=$ACCOUNT" "--regid=$ACCOUNT" --clear-groups --)
 }
 
-# give PATH...: to the account that the processes run under.
+# give PATH...: change the owner to the account that the processes run as.
 give() {
 	((EUID == 0)) || return 0
 	chown -h -- "$ACCOUNT:$ACCOUNT" "$@"
@@ -89,7 +88,7 @@ var_create() {
 		ln -s -- "$far" "$VAR"
 		VAR=$far
 	fi
-	# With its mark from the first moment: a directory without it is somebody else's.
+	# It has our mark from the first moment: a directory without it is not ours.
 	if [[ ! -e $VAR ]]; then
 		local new
 		new=$(mktemp -d -- "$VAR.XXXXXX")
@@ -106,7 +105,7 @@ var_create() {
 
 var_mark() { say "Files of scripts/demo; removed by scripts/demo reset." >"$1/.doushard"; }
 
-# What is in it; under the lock.
+# Fill it; under the lock.
 var_fill() {
 	mkdir -p -- "$VAR/pids" "$VAR/log" "$VAR/media" "$VAR/upload" "$VAR/run" "$VAR/secrets"
 	chmod 711 "$VAR/secrets"
@@ -116,8 +115,8 @@ var_fill() {
 
 var_exists() { [[ -e $VAR/.doushard ]]; }
 
-# Only one verb at a time changes a cluster. False: it was removed while we waited, and what was
-# locked is a file that nobody finds any more.
+# Only one verb at a time changes a cluster. False: the cluster was removed while we waited, and we
+# hold the lock of a deleted file.
 var_try_lock() {
 	if ! { exec {LOCK_FD}>>"$VAR/lock"; } 2>/dev/null; then
 		[[ ! -e $VAR/.doushard ]] || die "cannot write $VAR/lock"
@@ -132,14 +131,14 @@ var_try_lock() {
 
 var_lock() { var_try_lock || die "$VAR_SHOWN was removed by another scripts/demo"; }
 
-# Out of the way in one step, so that nobody ever begins anew in a directory that is half gone.
+# Rename it first, in one step, so that nobody starts anew in a directory that is half removed.
 var_remove() {
 	local gone=$VAR.removed.$$
 	mv -T -- "$VAR" "$gone" 2>/dev/null || gone=$VAR
 	rm -rf -- "$gone"
 }
 
-# The address of a Unix socket has 107 bytes.
+# The path of a Unix socket has at most 107 bytes.
 socket_directory() {
 	local dir=$VAR/run
 	if ((${#dir} + 12 > 107)); then
@@ -152,13 +151,13 @@ socket_directory() {
 	printf '%s' "$dir"
 }
 
-# A directory that this user made, or that was given to the account that the processes have.
+# A directory of this user, or of the account that the processes run as.
 is_ours() {
 	[[ -d $1 && ! -L $1 ]] || return 1
 	[[ -O $1 ]] || { ((EUID == 0)) && [[ $(stat -c %U -- "$1") == "$ACCOUNT" ]]; }
 }
 
-# What clusters of one user share; in the cluster's own directory for a user without a home.
+# Shared by all clusters of one user; for a user without a home, in the cluster's own directory.
 cache_directory() {
 	local cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/doushard
 	if [[ $cache == /.cache/* ]] || ! mkdir -p -- "$cache" 2>/dev/null || [[ ! -w $cache ]]; then
@@ -179,15 +178,15 @@ block_ports() {
 	local i
 	for ((i = 1; i <= SERVERS_MAX; i++)); do server_port "$i"; echo; admin_port "$i"; echo; done
 	for ((i = 1; i <= SHARDS; i++)); do shard_port "$i"; echo; done
-	# Also those of replicas that a later up may add.
+	# Including those of replicas that a later up may add.
 	for ((i = 1; i <= REDIS_MAX; i++)); do
 		redis_port "$i"; echo
 		echo $((PORT_BASE + 80 + i + 10000))
 	done
 }
 
-# Ports that somebody listens on, IPv4 and IPv6, as %04X. Ports of connections that are over
-# (TIME_WAIT) do not count: a server may listen on them again at once.
+# Ports that somebody listens on, IPv4 and IPv6, as %04X. Closed connections (TIME_WAIT) do not
+# count: a server may listen on their ports at once.
 ports_used() {
 	awk '$4 == "0A" { n = split($2, a, ":"); print a[n] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
@@ -235,8 +234,8 @@ shards_wanted() {
 	printf '%s' "$n"
 }
 
-# Sets the same, or chooses a free block. Blocks chosen in the last minute by another cluster that
-# has not opened them yet count as taken.
+# Sets the same, from the file or by choosing a free block. Blocks chosen in the last minute by
+# another cluster that has not opened them yet count as taken.
 ports_choose() {
 	local first=$BLOCK_FIRST had='' blocks=$(((BLOCK_LAST - BLOCK_FIRST) / BLOCK_SIZE + 1)) i
 	if ports_load; then
@@ -247,7 +246,7 @@ ports_choose() {
 	else
 		SHARDS=$(shards_wanted)
 		ASSIGNED=$SHARDS
-		# Clusters of tests begin elsewhere, so that 8080 stays with the one of the checkout.
+		# Clusters of tests begin elsewhere, so that 8080 stays free for the checkout's own.
 		[[ -z ${DOUSHARD_VAR:-} ]] ||
 			first=$((BLOCK_FIRST + BLOCK_SIZE * (1 + $(path_number "$VAR") % (blocks - 1))))
 		first=${DOUSHARD_PORT_BASE:-$first}
@@ -278,7 +277,7 @@ ports_choose() {
 	exec {fd}>&-
 	((i < blocks)) || die "no free block of ports between $BLOCK_FIRST and $BLOCK_LAST"
 	if [[ $PORT_BASE != "$first" ]]; then step "ports from $first on are taken, using $PORT_BASE"; fi
-	# The nodes of a Redis Cluster remember each other's ports, and hold nothing else of value.
+	# The nodes of a Redis Cluster remember each other's ports; nothing else there is worth keeping.
 	if [[ -n $had && $had != "$PORT_BASE" ]]; then rm -rf -- "$VAR"/redis[0-9]*; fi
 	ports_save
 }
@@ -289,7 +288,7 @@ pid_file() { printf '%s' "$VAR/pids/$1.pid"; }
 log_file() { printf '%s' "$VAR/log/$1.log"; }
 alive() { process_of "$VAR/pids/$1.pid" >/dev/null; }
 
-# Names of what belongs to the cluster now.
+# Names of the cluster's members now.
 members() {
 	local i
 	for ((i = 1; i <= SERVERS_MAX; i++)); do
@@ -304,8 +303,8 @@ members() {
 	done
 }
 
-# stray NAME: print the process that works in the directory of a shard or Redis node although its
-# pid file does not say so: a second one there would take its socket away.
+# stray NAME: print the process that runs in the directory of a shard or Redis node without being in
+# its pid file: a second one there would take over its socket.
 stray() {
 	local name=$1 dir=$VAR/$1 known='' process comm
 	[[ $name != shard* ]] || dir=$dir/data
@@ -321,7 +320,7 @@ stray() {
 	return 1
 }
 
-# refuse_stray NAME...: end here when one of them runs without our knowing.
+# refuse_stray NAME...: exit when one of them runs without being in its pid file.
 refuse_stray() {
 	local name pid
 	for name in "$@"; do
@@ -332,7 +331,7 @@ refuse_stray() {
 	done
 }
 
-# refuse_strays: any of them, before what they work in is taken for stopped.
+# refuse_strays: for all members, before their directories are treated as unused.
 refuse_strays() {
 	local n
 	for ((n = 1; n <= SHARDS; n++)); do refuse_stray "shard$n"; done
@@ -347,7 +346,7 @@ any_alive() {
 	return 1
 }
 
-# As many descriptors as may be had, within reason: a server holds one per client.
+# Raise the limit of descriptors as far as allowed, within reason: a server holds one per client.
 descriptors_raise() {
 	local hard
 	hard=$(ulimit -Hn)
@@ -371,10 +370,10 @@ launch() {
 	process_record $! "$(pid_file "$name")" || true
 }
 
-# blame NAME WHAT: why NAME is not up, as far as its log tells, and what to do.
+# blame NAME WHAT: print why NAME is not up, as far as its log tells, and what to do.
 blame() {
 	warn "$1 $2. The end of $VAR_SHOWN/log/$1.log:"
-	# Our own questions to a server that is not ready say nothing.
+	# Leave out our own requests for /readyz.
 	grep -v 'route=/readyz' -- "$(log_file "$1")" 2>/dev/null | tail -n 20 | sed 's/^/    /' >&2
 	if [[ $1 == server* ]]; then
 		warn "and its /readyz says:"
@@ -389,7 +388,7 @@ blame() {
 	exit 1
 }
 
-# await NAME SECONDS CHECK...: until CHECK succeeds; NAME's death ends the wait.
+# await NAME SECONDS CHECK...: wait until CHECK succeeds or NAME's process ends.
 await() {
 	local name=$1 limit=$2
 	shift 2
@@ -414,13 +413,12 @@ secrets_create() {
 		[[ -e $dir/$name ]] || random_hex 20 | write_file 600 "$dir/$name"
 	done
 	[[ -e $dir/token_keys ]] || printf 'demo1 %s\n' "$(random_hex 32)" | write_file 600 "$dir/token_keys"
-	# Files are never written half: somebody has emptied it, and a new secret would not be that of
-	# what runs.
+	# Files are written whole, so somebody has emptied it; a new secret would not match what runs.
 	for name in root_password admin_password monitor_password mover_password app_password redis_password token_keys; do
 		text=''
 		IFS= read -r text <"$dir/$name" || true
 		[[ $text == [![:space:]]* ]] ||
-			die "$dir/$name has no secret on its first line: put it back, or begin anew with" \
+			die "$dir/$name has no secret on its first line: restore it, or start over with" \
 				"scripts/demo reset"
 	done
 	printf '[client]\nuser=root\npassword=%s\n' "$(secret root_password)" | write_file 600 "$dir/root.cnf"
@@ -450,12 +448,12 @@ shard_create() {
 		((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 		mv -T -- "$dir/new" "$dir/data"
 	fi
-	# The latter is there for who wants a binary log (log_bin = ../binlog/log).
+	# The latter is for clusters with a binary log (log_bin = ../binlog/log).
 	local sub
 	for sub in tmp binlog; do [[ -d $dir/$sub ]] || mkdir -m 700 -- "$dir/$sub"; done
-	# In force before the first connection is accepted: there is no moment without password.
-	# The installation also made accounts for root from other hosts, this machine's name among
-	# them; init_file takes one statement per line.
+	# Runs before the first connection is accepted, so root is never without a password. The
+	# installation also made accounts for root from other hosts, such as this machine's name. init_file
+	# takes one statement per line.
 	write_file 600 "$dir/init.sql" <<-END
 		DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';
 		DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
@@ -515,7 +513,7 @@ shard_ready() {
 
 redis_has_replicas() { ((REDIS_NODES > REDIS_MASTERS)); }
 
-# From now on, whatever is started; before anything is.
+# Call it before anything is started; it then holds for this cluster for good.
 redis_replicas_want() {
 	REDIS_NODES=$REDIS_MAX
 	ports_save
@@ -560,7 +558,7 @@ redis_create() {
 redis_launch() { launch "redis$1" "$(redis_program)" "$VAR/redis$1/redis.conf"; }
 redis_answers() { [[ $(redis_call "$1" PING) == PONG ]]; }
 
-# The cluster is whole, and the node is of use to it: it has slots, or is a replica in step.
+# The cluster is complete, and the node has slots or is a replica in sync.
 redis_healthy() {
 	redis_call "$1" CLUSTER INFO | grep -q '^cluster_state:ok' || return 1
 	redis_call "$1" INFO replication | grep -q '^master_link_status:up' || redis_has_slots "$1"
@@ -592,9 +590,9 @@ redis_join() {
 	done
 }
 
-# Is node N, which should be a replica, of use? One that is neither that nor a master with slots
-# (its own has failed, and it has taken over) becomes the replica of its master, when it has heard
-# of it; or of who has that one's slots by now.
+# Is node N, which should be a replica, in its place? It may also be a master with slots, when it
+# has taken over from its own. Otherwise make it the replica of its master, once it knows that one,
+# or of the node that has that one's slots by now.
 redis_attached() {
 	local id flags master
 	if redis_healthy "$1"; then return 0; fi
@@ -605,7 +603,7 @@ redis_attached() {
 	return 1
 }
 
-# Are the servers of this cluster to use it? Not after `up --no-redis`.
+# Do the servers of this cluster use it? Not after `up --no-redis`.
 REDIS_USED=1
 redis_is_used() { ((REDIS_USED)) && [[ -e $VAR/redis1 ]]; }
 
@@ -625,8 +623,8 @@ build_directory() { absolute "${DOUSHARD_BUILD_DIR:-$ROOT/build}"; }
 server_url() { printf 'http://127.0.0.1:%s' "$(server_port "$1")"; }
 admin_url() { printf 'http://127.0.0.1:%s' "$(admin_port "$1")"; }
 
-# our_program NAME: print the path of a program of the build: that of the checkout, or of a copy
-# where the account that it runs under cannot reach it.
+# our_program NAME: print the path of a program of the build: that of the checkout, or a copy where
+# the account that it runs as cannot reach the checkout.
 our_program() {
 	local program
 	program=$(build_directory)/$1
@@ -719,9 +717,9 @@ server_launch() {
 server_ask() { curl -fsS --noproxy '*' --max-time 2 -o "${3:-/dev/null}" "$(admin_url "$1")/$2" 2>/dev/null; }
 server_ready() { server_ask "$1" readyz; }
 server_alive() { server_ask "$1" livez; }
-# server_knows N SHARD: and finds it well.
+# server_knows N SHARD: server N uses the shard.
 server_knows() { server_ask "$1" metrics - | grep -q "^doushard_shard_up{shard=\"$2\"} 1\$"; }
-# server_forgot N SHARD: it has no such shard any more.
+# server_forgot N SHARD: server N no longer has this shard.
 server_forgot() {
 	local metrics
 	metrics=$(server_ask "$1" metrics -) && ! grep -q "^doushard_shard_up{shard=\"$2\"}" <<<"$metrics"
@@ -746,9 +744,9 @@ mover_healthy() {
 	pid=$(process_of "$(pid_file "mover$1")") && process_stat "$pid" && [[ $process_state != T ]]
 }
 
-# ---- any of them ----------------------------------------------------------------------
+# ---- any member -----------------------------------------------------------------------
 
-# split NAME: sets kind and number, refuses what is no member's name.
+# split NAME: sets kind and number; refuses anything but a member's name.
 split() {
 	local limit
 	[[ $1 =~ ^(server|mover|shard|redis)([1-9][0-9]?)$ ]] ||
@@ -778,7 +776,7 @@ member_await() {
 	case $kind in
 	server)
 		await "$1" 30 server_alive "$number"
-		# Without one of its shards it serves the rest and never says that it is ready.
+		# Without one of its shards it serves the rest but never becomes ready.
 		if shards_alive; then await "$1" 30 server_ready "$number"; fi
 		;;
 	mover) await "$1" 10 mover_healthy "$number" ;;
@@ -809,13 +807,13 @@ member_stop() {
 	esac
 }
 
-# A shard that is no member any more: its process, and its data.
+# Remove the process and data of a shard that is no longer a member.
 member_remove() {
 	process_stop 60 "$(pid_file "$1")" || die "$1 cannot be stopped"
 	rm -rf -- "${VAR:?}/${1:?}"
 }
 
-# stop_all NAME...: at the same time; false when one of them is still there.
+# stop_all NAME...: stop them at the same time; false when one is still there.
 stop_all() {
 	local name failed=0 pids=() pid
 	for name in "$@"; do
@@ -826,9 +824,9 @@ stop_all() {
 	return "$failed"
 }
 
-# ---- what others read -----------------------------------------------------------------
+# ---- the file for other programs -----------------------------------------------------------------
 
-# Every path begins with a text that is quoted once; the rest of it needs no quoting.
+# Every path begins with the same directory, which is quoted once; the rest needs no quoting.
 endpoints_create() {
 	local name pid object var sockets paths=''
 	local -A list=([server]='' [mover]='' [shard]='' [redis]='')

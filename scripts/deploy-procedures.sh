@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Bring tables and routines of this directory to all shards, one after the other, while they serve.
+# Load tables and routines of this directory into all shards, one after the other, while they serve.
 #
 # usage: scripts/deploy-procedures.sh --topology=FILE [OPTION...]
 #
 #   --topology=FILE             the shards, as the server reads them (topology_file)
-#   --readyz=URL                of a server (its admin listener), http://host:port/readyz: it must say
-#                               yes before the first shard and after each; may be repeated
-#   --soak=SECONDS              how long to look on after each shard (with --readyz 6: servers look at
+#   --readyz=URL                of a server (its admin listener), http://host:port/readyz: it must
+#                               be ready before the first shard and after each; may be repeated
+#   --soak=SECONDS              how long to watch after each shard (with --readyz 6: servers check
 #                               the shards every 5 s)
 #   --defaults-file=FILE        as in scripts/migrate, like
 #   --defaults-extra-file=FILE
@@ -15,14 +15,14 @@
 #   --dry-run                   say what would be done on which shard, change nothing
 #   --help
 #
-# Before anything is changed, every shard is asked: does it answer, is it of a version from which
-# there is a way here, and would the servers that run now survive it (scripts/migrate --dry-run)?
-# If one says no, nothing is done. Then shard by shard: scripts/migrate, and afterwards the same
-# questions: does it have the wanted versions, does it serve as many slots as before, are all servers
-# content? The first no stops, and says where; versions are mixed then, which everything that was
-# deployed serves. The same command goes on where it stopped: shards that are done are passed over.
+# Before anything is changed, every shard is checked: does it answer, can its version be upgraded to
+# this one, and do the running servers support the new one (scripts/migrate --dry-run)? If one check
+# fails, nothing is done. Then, shard by shard: scripts/migrate, and more checks: does the shard
+# have the new versions, does it serve as many slots as before, are all servers ready? The first
+# failure stops the run, which says where; versions are then mixed, which servers and routines of
+# both versions support. Run the same command again to go on: finished shards are skipped.
 #
-# Exit status: 0 all shards are up to date; 1 stopped, see there; 2 misuse.
+# Exit status: 0 all shards are up to date; 1 stopped, with the reason; 2 misuse.
 #
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
@@ -66,7 +66,7 @@ fail() {
 	exit 1
 }
 
-# migrate NAME [OPTION...]: what it says, to standard output.
+# migrate NAME [OPTION...]: run it; its messages go to standard output.
 migrate() {
 	"$ROOT/scripts/migrate" "--topology=$topology" "--only=$1" "${client[@]}" "${@:2}" 2>&1
 }
@@ -118,9 +118,9 @@ for i in "${!todo[@]}"; do
 	said=$(migrate "$name" "--patience=$patience" "${options[@]}") || fail "$name: $said; $rest"
 	say "[OK] $(tail -n 1 <<<"$said")"
 	said=$(migrate "$name" --dry-run) || fail "$name: $said; $rest"
-	[[ $said == "$name: up to date"* ]] || fail "$name has other routines than it was given: $said; $rest"
+	[[ $said == "$name: up to date"* ]] || fail "$name does not have the routines that were loaded: $said; $rest"
 	after=$(served "$name")
-	((after >= before)) || fail "$name serves $after slots, and served $before before; $rest"
+	((after >= before)) || fail "$name serves $after slots, $before before; $rest"
 	sleep "$soak"
 	((${#urls[@]} == 0)) || await_content "$soak s after $name; $rest"
 done

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Empty a shard, so that its machine can be taken away: move all of its slots to the others, wait until
-# nothing of them is left, and say what remains to be done.
+# Empty a shard, so that its machine can be taken away: move all of its slots to the others, wait
+# until nothing of them is left, and say what remains to do.
 #
 # usage: scripts/drain-shard.sh SHARD [OPTION..]
 #
-#   --finish                do not wait until the slots cannot be rolled back any more (--keep): make
-#                           the moves final as soon as all are made
-#   --capacity=NAME=BYTES,..   of the others, never exceeded
+#   --finish                make the moves final as soon as all are made, instead of waiting until
+#                           the slots can no longer be rolled back (--keep)
+#   --capacity=NAME=BYTES,..   limits of the other shards
 #   --parallel=N            moves at a time per shard (1)
-#   --keep=TIME             so long each can be rolled back (1h)
+#   --keep=TIME             how long each can be rolled back (1h)
 #   --rate=ROWS/s           copy no faster
 #   --dry-run               show the plan; change nothing
 #   --yes                   do not ask
 #   --topology=FILE --password-file=FILE --user=NAME --db-name=NAME --tls-ca=FILE
 #                           as for shardctl; not needed beside a demo cluster
 #
-# It may be ended at any time and started again: it goes on with what is left.
+# It may be stopped at any time and run again: it goes on with what is left.
 #
 # Exit status: 0 the shard is empty (--dry-run: could be); 1 something is left on it; 2 misuse.
 #
@@ -43,8 +43,8 @@ done
 [[ -n $shard ]] || misuse "which shard?"
 shardctl_find
 
-# left: sets slots, gives and keeps of the shard; false when shardctl cannot say. What comes behind
-# FREE, which may have a blank, is counted from the end.
+# left: sets slots, gives and keeps of the shard; false when shardctl cannot say. Columns after
+# FREE, which may contain a blank, are counted from the end.
 left() {
 	local line
 	line=$({ shardctl status || true; } | awk -v shard="$shard" '
@@ -53,7 +53,7 @@ left() {
 	is_number "$slots" && is_number "$gives" && is_number "$keeps"
 }
 
-# Slots that it gave away and that could come back, with commas between.
+# Slots that it gave away and that can still be rolled back, separated by commas.
 kept() {
 	{ shardctl status --json || true; } | awk -v RS='{' -v giver="\"giver\": \"$shard\"," '
 		/"kind": "move",/ && index($0, giver) && /"phase": "keeping",/ {
@@ -73,13 +73,13 @@ left || die "$shard does not say what is on it"
 if ((slots > 0)); then
 	confirm "Move all of this away from $shard?"
 	shardctl drain "$shard" "${terms[@]}" --yes ||
-		die "not everything was moved away; called again, this goes on with what is left"
+		die "not everything was moved away; run this again to go on"
 	left || die "$shard does not say what is left on it"
 fi
 if ((keeps > 0 && finish)); then
 	shardctl finish "$(kept)" --yes
 elif ((keeps > 0)); then
-	say "$keeps slots can still be rolled back to $shard: waiting until that is over (shardctl finish ends it)"
+	say "$keeps slots can still be rolled back to $shard: waiting until they cannot (shardctl finish ends this)"
 fi
 while left && ((gives + keeps > 0)); do sleep 1; done
 left || die "$shard does not say what is left on it"
@@ -87,11 +87,11 @@ left || die "$shard does not say what is left on it"
 
 cat <<-END
 
-	$shard is empty: it has no slot, and no move needs it any more. Now
+	$shard is empty: it has no slot, and no move needs it. Now
 
 	  1. take it out of topology.conf, on every machine with a server or a mover;
 	  2. reload servers and movers (systemctl reload doushard doushard-mover), one
 	     machine at a time;
-	  3. shardctl status shows the others alone; then stop its database. Keep its files
+	  3. when shardctl status shows only the others, stop its database. Keep its files
 	     until a backup of the other shards is newer than this.
 END

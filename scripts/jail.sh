@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
-# Can the server examine uploads here? It runs ffmpeg in a jail of bubblewrap, for which the kernel
-# has to give it namespaces; not every container and no chroot does. Sourced by scripts/demo after
-# cluster.sh.
+# Can the server examine uploads here? It runs ffmpeg in a jail of bubblewrap, which needs
+# namespaces from the kernel; some containers and all chroots have none. Sourced by scripts/demo
+# after cluster.sh.
 #
 # shellcheck disable=SC2154 # as_account and others come from cluster.sh and lib.sh
 
-# jail_works: as the server asks for it (server/media/jail.c). False: jail_error is why, in the words of
-# bubblewrap.
+# jail_works: try the jail as the server makes it (server/media/jail.c). False: jail_error is
+# bubblewrap's message.
 jail_works() {
 	jail_error=$(as_account bwrap --unshare-user --unshare-all --disable-userns --cap-drop ALL --die-with-parent \
 		--new-session --ro-bind / / --dev-bind /dev/null /dev/null --proc /proc --remount-ro / -- true 2>&1) &&
@@ -17,7 +17,7 @@ jail_works() {
 	return 1
 }
 
-# kernel_says NAME VALUE: it has this setting, and that is its value.
+# kernel_says NAME VALUE: the kernel has this setting, with this value.
 kernel_says() {
 	local value=''
 	{ read -r value <"/proc/sys/$1"; } 2>/dev/null && [[ $value == "$2" ]]
@@ -33,7 +33,7 @@ is_container() {
 	[[ -e /.dockerenv || -e /run/.containerenv || -e /run/systemd/container || -e /run/host/container-manager ]]
 }
 
-# What to do about it, as far as one can see from here.
+# What to do about it, as far as can be told from here.
 jail_advice() {
 	if is_chroot; then
 		say "The kernel gives no user namespaces inside a chroot: run this outside of it."
@@ -52,9 +52,9 @@ jail_advice() {
 	fi
 }
 
-# jail_blame: the whole of it, on standard error.
+# jail_blame: error and advice on standard error.
 jail_blame() {
-	warn "no upload can be examined here, so that the server refuses them all. bubblewrap, the jail for" \
+	warn "uploads cannot be examined here, so the server refuses them all. bubblewrap, the jail for" \
 		"ffmpeg, says:"
 	{
 		say "    ${jail_error//$'\n'/$'\n'    }"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
-# What every script of the project shares: messages, usage, waiting, and processes that are
-# known by pid and start time. Sourced, never run.
+# What every script of the project shares: messages, usage, waiting, and processes identified by pid
+# and start time. Sourced, never run.
 
 # The checkout, or the directory that `make install` put procedures/ and scripts/ into.
 # shellcheck disable=SC2034 # for the scripts that source this
@@ -19,7 +19,7 @@ die() {
 	exit 1
 }
 
-# Processes are known by /proc, and bash needs /dev/fd, which leads there.
+# Processes are looked up in /proc, and bash needs /dev/fd, which is a link into it.
 [[ -r /proc/self/stat ]] || die "/proc is not mounted here: mount -t proc proc /proc"
 
 # The header comment of the running script is its help.
@@ -36,7 +36,7 @@ misuse() {
 	exit 2
 }
 
-# Milliseconds of a clock that is good enough for deadlines and reports.
+# Milliseconds of wall-clock time; good enough for deadlines and reports.
 now_ms() {
 	local t=${EPOCHREALTIME/[.,]/}
 	printf '%s' "$((t / 1000))"
@@ -62,11 +62,11 @@ absolute() {
 	if [[ $1 == /* ]]; then printf '%s' "$1"; else printf '%s/%s' "$PWD" "$1"; fi
 }
 
-# One number for a path: names things outside the directory that belong to it.
+# One number for a path: used in names of things outside a directory that belong to it.
 path_number() { printf '%s' "$1" | cksum | cut -d' ' -f1; }
 
-# write_file MODE FILE: standard input becomes FILE, whole or not at all. What a run that was broken off has
-# left has another mode, perhaps.
+# write_file MODE FILE: standard input becomes FILE, completely or not at all. A temporary file of
+# an interrupted run is removed first, since its mode may differ.
 write_file() {
 	[[ ! -e $2.new ]] || rm -f -- "$2.new"
 	local mask
@@ -127,7 +127,7 @@ shard_options() {
 }
 
 # ---- processes ------------------------------------------------------------------------
-# A process is a line "pid start boot" in a file: a pid alone may have been given away.
+# A process is a line "pid start boot" in a file: a pid alone may have been reused.
 
 { read -r BOOT </proc/sys/kernel/random/boot_id; } 2>/dev/null || BOOT=unknown
 
@@ -146,7 +146,7 @@ process_record() {
 	printf '%s %s %s\n' "$1" "$process_start" "$BOOT" | write_file 644 "$2"
 }
 
-# process_of FILE: print the pid when that very process still runs.
+# process_of FILE: print the pid if that same process still runs.
 process_of() {
 	local pid start boot
 	[[ -r $1 ]] || return 1
@@ -164,7 +164,7 @@ process_signal() {
 	pid=$(process_of "$2") && kill -s "$1" "$pid" 2>/dev/null
 }
 
-# process_stop SECONDS FILE: ask; after SECONDS, end it. False: it is still there.
+# process_stop SECONDS FILE: SIGTERM, and SIGKILL after SECONDS. False: it is still there.
 process_stop() {
 	process_signal TERM "$2" || {
 		rm -f -- "$2"

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
-# What the scripts for whole tasks share: how shardctl reaches the shards, and being asked. Sourced after lib.sh, never run.
+# What the scripts for whole tasks share: how shardctl reaches the shards, and asking for
+# confirmation. Sourced after lib.sh, never run.
 
-# Options for shardctl that say where the shards are, and who asks.
+# Options for shardctl that say where the shards are, and which account to use.
 PLACE=()
 DRY_RUN=0
 YES=0
@@ -22,7 +23,7 @@ place_option() {
 	esac
 }
 
-# One account for all: a password file is that of one.
+# One account for all commands: the password file is for one account.
 shardctl() {
 	local user=()
 	[[ " ${PLACE[*]} " == *" --user="* || " ${PLACE[*]} " != *" --password-file="* ]] ||
@@ -34,15 +35,15 @@ shardctl() {
 confirm() {
 	local answer=''
 	((YES == 0)) || return 0
-	[[ -t 0 ]] || die "nothing was done: --yes does it where nobody can be asked"
+	[[ -t 0 ]] || die "nothing was done: without a terminal to ask at, add --yes"
 	read -r -p "$1 [y/N] " answer || true
 	[[ $answer == y || $answer == yes ]] || die "nothing was done"
 }
 
-# Nothing is begun while something is wrong.
+# Begin nothing while something is wrong.
 refuse_troubles() {
 	local status=0
 	shardctl status || status=$?
-	((status == 0)) || die "first mend what [ERR] names above; nothing was done"
+	((status == 0)) || die "nothing was done: first fix what [ERR] names above"
 	echo
 }

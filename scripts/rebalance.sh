@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Even out the shards: look whether all is well, plan, show the plan, ask, make the moves, and look again.
+# Even out the shards: check them, make and show a plan, ask, make the moves, and check again.
 #
 # usage: scripts/rebalance.sh [OPTION..]
 #
 #   --by=bytes|rows|load    what is evened out (bytes)
-#   --threshold=PERCENT     so far from its share a shard may be (10)
-#   --floor=N               a move that wins less costs more than it gives (1048576 bytes)
-#   --weights=NAME=W,..     shares of shards beside each other (1)
-#   --capacity=NAME=BYTES,..   that are never exceeded
-#   --limit=N               no more moves
+#   --threshold=PERCENT     how far from its share a shard may be (10)
+#   --floor=N               leave out moves that gain less than this (1048576 bytes)
+#   --weights=NAME=W,..     relative shares of shards (1)
+#   --capacity=NAME=BYTES,..   limits, never exceeded
+#   --limit=N               at most so many moves
 #   --parallel=N            moves at a time per shard (1)
-#   --keep=TIME             so long each can be rolled back (1h)
+#   --keep=TIME             how long each can be rolled back (1h)
 #   --rate=ROWS/s           copy no faster
 #   --dry-run               show the plan; change nothing
 #   --yes                   do not ask
 #   --topology=FILE --password-file=FILE --user=NAME --db-name=NAME --tls-ca=FILE
 #                           as for shardctl; not needed beside a demo cluster
 #
-# Every move makes things better: it may be ended at any time (Ctrl-C) and started again. Users notice
-# nothing but a pause of some milliseconds in writes of the slot that moves.
+# Every single move improves the balance: this may be stopped at any time (Ctrl-C) and run again.
+# Users only notice a pause of some milliseconds in writes to the slot that moves.
 #
 # Exit status: 0 even, or evened out (--dry-run: the plan was shown); 1 not all could be done; 2 misuse.
 #

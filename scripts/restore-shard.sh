@@ -1,40 +1,39 @@
 #!/usr/bin/env bash
-# Put a backup of a shard back into an empty server, say what is lost, and settle it with the other
-# shards. It stays refused until `shardctl verify` has compared it with them and admits it.
+# Restore a backup of a shard into an empty server, say what is lost, and reconcile it with the
+# other shards. It stays refused until `shardctl verify` has compared it with them and admits it.
 #
 # usage: scripts/restore-shard.sh --topology=FILE --shard=NAME --from=BACKUP [OPTION...]
 #        scripts/restore-shard.sh --topology=FILE --shard=NAME --in-place [OPTION...]
 #
 #   --topology=FILE             the shards, as the server reads them (topology_file)
-#   --shard=NAME                which
-#   --from=BACKUP               directory that scripts/backup-shard.sh has written
+#   --shard=NAME                the shard
+#   --from=BACKUP               directory written by scripts/backup-shard.sh
 #   --in-place                  the data is there already: a data directory that was put back, a
 #                               replica that was promoted
-#   --datadir=DIR               of a physical backup: the empty data directory of the stopped
-#                               server. The files are put there, and that is all: start the
-#                               server, then run this with --in-place
+#   --datadir=DIR               for a physical backup: the empty data directory of the stopped
+#                               server. The files are only copied there: start the server, then run
+#                               this with --in-place
 #   --defaults-file=FILE        option file of the client with user and password of an
 #   --defaults-extra-file=FILE  account that may create databases, users and routines, on all shards
-#   --passwords=DIR             as in scripts/migrate: passwords for the accounts
+#   --passwords=DIR             passwords for the accounts, as in scripts/migrate
 #   --shardctl=PROGRAM          (that of the checkout or the installation)
-#   --without=NAME              go on although this other shard does not answer: what only it has
-#                               heard is not known; may be repeated
+#   --without=NAME              go on although this other shard does not answer, without what only
+#                               it knows; may be repeated
 #   --dry-run                   say what is lost, change nothing
 #   --yes                       do not ask
 #   --help
 #
-# What it does: checks every file of the backup against its sums; loads it, as an account of the
-# database server only, so that no server finds it half; refuses the shard (CALL shard_refuse);
-# loads routines, accounts and grants (scripts/migrate); asks the other shards for the epochs
-# that they have heard, and raises those of all slots above them, so that no version and no id is
-# handed out twice (CALL shard_restored); ends what other shards keep for a rollback to it (CALL
-# slot_settle there); compares with the others and counts what they know of what
-# is lost here. Run again, it goes on where it was broken off.
+# It checks every file of the backup against its checksum; loads the backup before the servers'
+# accounts exist there, so that no server uses it half loaded; refuses the shard (CALL
+# shard_refuse); loads routines, accounts and grants (scripts/migrate); asks the other shards for
+# the epochs that they have heard of, and raises those of all slots above them, so that no version
+# and no id is issued twice (CALL shard_restored); ends moves that other shards keep for a rollback
+# to it (CALL slot_settle there); compares with the others and counts what they know of the lost
+# writes. Run again, it goes on where it was interrupted.
 #
-# Slots that have moved to another shard since the backup stay there. Slots that had come to this
-# shard since have no rows here: they stay refused, are named, and what to do with them is said.
-#
-# Exit status: 0 done; 1 failed, see there; 2 misuse.
+# Slots that left this shard after the backup stay where they are. Slots that arrived after it have
+# no rows here: they stay refused, and the script names them and says what to do.
+# Exit status: 0 done; 1 failed, with the reason; 2 misuse.
 #
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
@@ -119,7 +118,7 @@ moment() { date -u -d "@$(($1 / 1000))" '+%Y-%m-%d %H:%M:%S UTC'; }
 backup_check() {
 	local key value said_shard='' sums='' mark
 	[[ -r $from/manifest && -r $from/manifest.sum && $from != *.part.* ]] ||
-		fail "$from is no whole backup: it has no manifest"
+		fail "$from is not a complete backup: it has no manifest"
 	[[ $(sha256sum <"$from/manifest" | cut -c1-64) == $(<"$from/manifest.sum") ]] ||
 		fail "the manifest of $from was changed"
 	IFS= read -r mark <"$from/manifest"
@@ -136,12 +135,12 @@ backup_check() {
 	[[ $said_shard == "$shard" ]] || fail "$from is a backup of $said_shard"
 	[[ $(sha256sum <"$from/sums" | cut -c1-64) == "$sums" ]] || fail "$from/sums was changed"
 	(cd -- "$from" && sha256sum --check --strict --quiet sums >/dev/null 2>&1) ||
-		fail "files of $from are missing or not those that were written"
+		fail "files of $from are missing or damaged"
 	ok "backup of $shard of $(moment "$at"), schema version $schema, whole"
 }
 
 physical_put() {
-	[[ -n $datadir ]] || misuse "of a physical backup, --datadir=DIR is needed, with the server stopped"
+	[[ -n $datadir ]] || misuse "a physical backup needs --datadir=DIR, with the server stopped"
 	[[ -d $datadir && -z $(ls -A -- "$datadir") ]] || fail "$datadir is no empty directory"
 	if ((dry_run)); then
 		say "would copy $from/data to $datadir"
@@ -156,7 +155,7 @@ physical_put() {
 
 # ---- what the others say --------------------------------------------------------------
 
-# Sets heard (what they remember that the shard had counted to), clock, and writes lines
+# Sets heard (the last counter of the shard that they remember), clock, and writes lines
 # "shard slot next epoch server state homes" to $work/epochs.
 others_ask() {
 	local name line
@@ -164,7 +163,7 @@ others_ask() {
 	: >"$work/epochs"
 	for name in "${others[@]}"; do
 		line=$(one "$name" "SELECT COALESCE((SELECT MAX(k.beat) FROM shard_known AS k WHERE k.name = '$shard'), 0),
-			_now_ms()") || fail "$name does not answer; --without=$name goes on without what it has heard"
+			_now_ms()") || fail "$name does not answer; --without=$name goes on without what it knows"
 		((${line%%$'\t'*} <= heard)) || heard=${line%%$'\t'*}
 		((${line##*$'\t'} <= clock)) || clock=${line##*$'\t'}
 		one "$name" "CALL slot_epochs()" | awk -v name="$name" '{ print name "\t" $0 }' >>"$work/epochs"
@@ -175,15 +174,15 @@ others_ask() {
 loss_say() {
 	local from_ms=$1
 	if ((from_ms == 0)); then
-		note "this data does not say of when it is: what was written to $shard since is lost, but for what other shards" \
+		note "this data does not say how old it is: later writes to $shard are lost, except what other shards" \
 			"know of it"
 	elif ((heard > from_ms)); then
-		note "others heard of $shard until $(moment "$heard"): what was written to it in the $(((heard - from_ms) / 1000)) s" \
-			"after $(moment "$from_ms") is lost, but for what other shards know of it"
+		note "others heard from $shard until $(moment "$heard"): writes to it in the $(((heard - from_ms) / 1000)) s" \
+			"after $(moment "$from_ms") are lost, except what other shards know of them"
 	else
-		note "what was written to $shard after $(moment "$from_ms") is lost, but for what other shards know of it"
+		note "writes to $shard after $(moment "$from_ms") are lost, except what other shards know of them"
 	fi
-	note "erasures, bans, deletions, passwords and sessions of that time are undone, too; repeat what must stay done"
+	note "erasures, bans, deletions, passwords and sessions of that time are gone, too; repeat those that must hold"
 }
 
 confirm() {
@@ -196,7 +195,7 @@ confirm() {
 
 # ---- loading --------------------------------------------------------------------------
 
-# Sets state: empty, loading (a run was broken off), there.
+# Sets state: empty, loading (by an interrupted run), there.
 target_state() {
 	local tables
 	tables=$(on "$shard" <<<"SELECT t.TABLE_NAME FROM information_schema.TABLES AS t
@@ -207,7 +206,7 @@ target_state() {
 	'') state=empty ;;
 	*restore_mark*) state=loading ;;
 	*shard_self*)
-		# Installed and not yet named is as good as empty.
+		# Installed but not yet named counts as empty.
 		state=there
 		[[ $(one "$shard" "SELECT COUNT(*) FROM shard_self") != 0 ]] || state=empty
 		;;
@@ -215,8 +214,8 @@ target_state() {
 	esac
 }
 
-# The mark goes with the last statement, which refuses the shard: before that there is no account
-# of a server there, and no routine.
+# The mark is removed in the last transaction, which also refuses the shard: before that the shard
+# has no server accounts and no routines.
 dump_load() {
 	{
 		cat <<-END
@@ -250,10 +249,10 @@ migrate() {
 
 # ---- settling -------------------------------------------------------------------------
 
-# Of all lines, the highest: an object per slot, in order. Where there are own slots, every slot is
-# raised above them, and they above all others: nobody may know from which slot to which a user has
-# gone since. No shard believes in more than 1000 epochs at a time: by 900 at most. How many forwarding entries of the
-# others lead to an own slot is known when all of them have answered.
+# The highest epoch of all lines: an object per slot, in order. Where there are own slots, every
+# slot is raised above them, and they above all others, because nobody may know which users have
+# moved between them since. By 900 at most, because shards disbelieve jumps of more than 1000. How
+# many forwarding entries lead to an own slot is known once all shards have answered.
 entries() {
 	awk -F '\t' -v name="$shard" -v is_all="$((${#others[@]} + 1 == ${#at_host[@]}))" '
 		$3 > next_of[$2] + 0 { next_of[$2] = $3 }
@@ -272,7 +271,7 @@ entries() {
 		}' "$work/epochs" | sort -t : -k 2n
 }
 
-# Who had SLOT before: its fence says that it was given to the shard.
+# Who had SLOT before: the shard whose fence says that it gave the slot to this one.
 former() { awk -F '\t' -v slot="$1" '$2 == slot && $6 == "moved" { print $1; exit }' "$work/epochs"; }
 
 settle() {
@@ -280,7 +279,7 @@ settle() {
 	one "$shard" "CALL shard_refuse('$1')" >/dev/null || fail "$shard could not be refused"
 	now=$(one "$shard" "SELECT _now_ms()")
 	((now + 2000 >= clock)) || fail "the clock of $shard is $(((clock - now) / 1000)) s behind the others': set it first," \
-		"for ids are minted from it"
+		"because ids are made from it"
 	((now <= clock)) || clock=$now
 	((heard == 0)) ||
 		one "$shard" "CALL shard_learn('[{\"name\":\"$shard\",\"beat\":$heard}]')" >/dev/null
@@ -298,10 +297,10 @@ settle() {
 			all_past=$((all_past + past))
 			while IFS=$'\t' read -r slot what epoch server; do
 				if [[ $what == gone ]]; then
-					note "slot $slot has moved to $server since (epoch $epoch): it stays there"
+					note "slot $slot has since moved to $server (epoch $epoch) and stays there"
 					continue
 				fi
-				note "slot $slot had come to $shard since: its rows are not in this data, and it stays refused"
+				note "slot $slot came to $shard after this data: its rows are missing, and it stays refused"
 				giver=$(former "$slot")
 				[[ -z $giver ]] ||
 					note "  if $giver still has its rows (CALL slot_stats() there), CALL slot_adopt($slot, '$giver') there"
@@ -310,12 +309,12 @@ settle() {
 		} <"$work/settled"
 	done
 	ok "slots: $all_kept kept at new epochs, $all_gone gone to others, $all_lost without rows"
-	((all_past == 0)) || ok "own slots: $all_past are over, their users are in the slots of their ids"
+	((all_past == 0)) || ok "own slots: $all_past have ended, their users are in the slots of their ids"
 }
 
-# Slots that came from the shard by moves of which its data knows nothing any more, or which are over with it,
-# and that could still be rolled back: who has them goes on journaling for that, and neither gives nor promotes
-# them. They stay there.
+# Slots that left the shard by moves that its data does not know, or knows as over, and that could
+# still be rolled back: the shard that has them goes on journaling for the rollback, and can neither
+# give nor promote them. They stay there.
 moves_end() {
 	local name line slot epoch n
 	for name in "${others[@]}"; do
@@ -331,12 +330,12 @@ moves_end() {
 			while ((n == 20000)); do
 				n=$(one "$name" "CALL move_sweep($slot, 20000)") || fail "$name does not answer"
 			done
-			note "slot $slot could still be rolled back from $name to $shard: not any more"
+			note "slot $slot can no longer be rolled back from $name to $shard"
 		done 3<"$work/kept"
 	done
 }
 
-# What other shards know of what is lost here.
+# What other shards know of the lost writes.
 compare() {
 	local status=0
 	local options=(verify "--topology=$topology" "--shard=$shard" --dry-run)
@@ -349,7 +348,7 @@ compare() {
 	note "$shard is refused until it is admitted: shardctl verify --shard=$shard"
 }
 
-# ---- all of it ------------------------------------------------------------------------
+# ---- the whole run ------------------------------------------------------------------------
 
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT

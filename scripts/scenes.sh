@@ -11,7 +11,7 @@
 
 readonly SCENE_FPS=12
 
-# sky SIZE COLOUR..: from top to bottom, without a name: what everything else lies on.
+# sky SIZE COLOUR..: a gradient from top to bottom, the background of everything else.
 sky() {
 	local size=$1 n=0 colours=''
 	shift
@@ -29,14 +29,15 @@ layer() {
 		"[colour_$1][cover_$1]alphamerge,loop=-1:1:0,setpts=N/$SCENE_FPS/TB[$1];"
 }
 
-# chance A B: a number from 0 to 1 that belongs to the numbers A and B, and looks like any other.
+# chance A B: a pseudo-random number from 0 to 1, always the same for A and B.
 chance() { printf 'mod(abs(sin((%s)*12.9898+(%s)*78.233)*43758.5),1)' "$1" "$2"; }
 
 disc() { printf '(%s)-hypot(X-(%s),Y-(%s))' "$3" "$1" "$2"; } # X Y RADIUS, with a soft edge
 
 glow() { printf 'exp(-pow(hypot(X-(%s),Y-(%s))/(%s),2))' "$1" "$2" "$3"; } # X Y REACH
 
-# flakes SIDE RADIUS SEED ROWS: a dot somewhere in every square of SIDE; it begins again after ROWS squares.
+# flakes SIDE RADIUS SEED ROWS: a dot somewhere in every square of SIDE; the pattern repeats after
+# ROWS squares.
 flakes() {
 	printf '%s' "st(0,floor(X/$1)+$3);st(1,mod(floor(Y/$1),$4));" \
 		"$2*(0.4+0.6*$(chance 'ld(1)+3' 'ld(0)'))-hypot(mod(X,$1)-$1*(0.2+0.6*$(chance 'ld(0)' 'ld(1)')),mod(Y,$1)-$1*(0.2+0.6*$(chance 'ld(1)' 'ld(0)+7')))"
@@ -57,7 +58,7 @@ scene_sunset() {
 		"[e][boat]overlay=x='60+22*t':y='500+3*sin(2*PI*t/3)'[f];[f][near]overlay"
 }
 
-# The lights are soft: they are drawn small.
+# The lights are soft, so they are drawn small.
 scene_lights() {
 	local ray="st(0,49+8*sin(X/9+2*PI*T/4)+4*sin(X/3.5-2*PI*T/4)-Y);"
 	ray+="st(1,if(gt(ld(0),0),exp(-ld(0)/24),exp(ld(0)/3.5))*(0.75+0.25*sin(X*1.3+2*sin(2*PI*T/4+X/6))));"

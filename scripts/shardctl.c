@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The operators' tool for all shards at once: options, and which command; see the help.
+/* The operators' tool for all shards at once: reads the options and runs the command; see
+ * the help.
  */
 #include "scripts/shardctl.h"
 
@@ -28,22 +29,23 @@ static const char help_options[] =
     "  --topology=FILE       the shards, as the server reads them (topology_file);\n"
     "                        unless given, topology.conf in the directory of "
     "doushard.conf\n"
-    "  --user=NAME           account (doushard_admin; doushard_monitor where that may\n"
-    "                        do it)\n"
+    "  --user=NAME           account (doushard_admin; doushard_monitor where that is\n"
+    "                        enough)\n"
     "  --password-file=FILE  its password, on the first line\n"
     "  --db-name=NAME        (doushard)\n"
-    "  --tls-ca=FILE         the shards must prove themselves against this\n"
-    "  --help                this, or after a command what concerns that one\n"
+    "  --tls-ca=FILE         certificate authority that must have signed the shards'\n"
+    "                        certificates\n"
+    "  --help                this help, or that of the command before it\n"
     "\n"
-    "With neither --topology nor --password-file, both are those of the demo cluster in\n"
-    "./var (or $DOUSHARD_VAR) when there is one: scripts/demo up, and no option is "
+    "Without --topology and --password-file, those of the demo cluster in ./var (or\n"
+    "$DOUSHARD_VAR) are used when there is one: after scripts/demo up no option is "
     "needed.\n";
 
 #define DISCOVER_MS 10000
 #define TEXT_MAX    256
 #define FILE_MAX    4096
 
-/* The options that every command takes, as struct shardctl_command has its own. */
+/* The options that every command takes; struct shardctl_command has those of each. */
 static const char common_options[] = "topology user password-file db-name tls-ca help";
 
 static const struct shardctl_command *const commands[] = {
@@ -95,7 +97,7 @@ uint64_t shardctl_read_number(const char *text, uint64_t max, uint64_t otherwise
 
 /* ---- The way to the shards ---- */
 
-/* Why the router does not know the owner of every slot. */
+/* Print why the router does not know the owner of every slot. */
 static void explain_shards(struct router *router)
 {
     struct router_shard_state state;
@@ -121,7 +123,7 @@ bool shardctl_discover(const struct shardctl *ctl, const char *command)
 /* The account that may only read. */
 static const char monitor[] = "doushard_monitor";
 
-/* Start a router, and run COMMAND with it. */
+/* Start a router and run COMMAND with it. */
 static int run_with_router(const struct shardctl_command *command, struct shardctl *ctl)
 {
     const struct shardctl_options *options = &ctl->options;
@@ -241,7 +243,7 @@ static const struct option_row {
 
 #define N_OPTIONS ARRAY_LEN(option_rows)
 
-/* What somebody typed. */
+/* The command line as typed. */
 struct command_line {
     struct shardctl_options options;
     bool given[N_OPTIONS];
@@ -281,7 +283,7 @@ static bool read_options(int argc, char **argv, struct command_line *line)
     return true;
 }
 
-/* The command that WORD names; NULL: none. */
+/* The command named WORD; NULL: there is none. */
 static const struct shardctl_command *command_named(const char *word)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
@@ -299,7 +301,7 @@ static bool print_usage(const struct shardctl_command *command, const char *head
                    command->operands[0] == '\0' ? "" : " ", command->operands) > 0;
 }
 
-/* The first sentence of what COMMAND says of itself, its lines broken anew. */
+/* Print the first sentence of the help of COMMAND, with new line breaks. */
 static bool print_sentence(const struct shardctl_command *command, FILE *file)
 {
     const char *at = command->help + strlen(command->name) + 2;
@@ -320,7 +322,7 @@ static bool print_sentence(const struct shardctl_command *command, FILE *file)
     return putc('\n', file) != EOF && good;
 }
 
-/* What there is. */
+/* Print the commands. */
 static bool print_commands(FILE *file)
 {
     bool good = fputs("usage: shardctl COMMAND [OPERAND..] [OPTION..]\n"
@@ -333,7 +335,7 @@ static bool print_commands(FILE *file)
     return fputs(help_options, file) >= 0 && good;
 }
 
-/* The help for COMMAND, or, when that is NULL, what commands there are. */
+/* Print the help for COMMAND, or, when it is NULL, the list of commands. */
 static int print_help(const struct shardctl_command *command, FILE *file)
 {
     bool good;
@@ -348,7 +350,7 @@ static int print_help(const struct shardctl_command *command, FILE *file)
     return good && file != stderr ? 0 : 2;
 }
 
-/* Is WORD one of these, which blanks part? */
+/* Is WORD one of WORDS, which are separated by blanks? */
 static bool has_word(const char *words, const char *word)
 {
     const size_t len = strlen(word);
@@ -363,7 +365,7 @@ static bool has_word(const char *words, const char *word)
     return false;
 }
 
-/* Does every option concern this command, and are its operands there? */
+/* Does COMMAND take every option given, and are its operands there? */
 static bool line_fits(const struct shardctl_command *command,
                       const struct command_line *line)
 {
@@ -394,7 +396,7 @@ int main(int argc, char **argv)
     }
     if (command == NULL) {
         return shardctl_fail(argv[optind] == NULL ? "what to do" : argv[optind],
-                             "no such command; `shardctl --help` names them");
+                             "no such command; `shardctl --help` lists them");
     }
     options->operands = (const char *const *)&argv[optind + 1];
     options->n_operands = (size_t)(argc - optind - 1);

@@ -20,27 +20,28 @@
 #include "scripts/shardctl_units.h"
 
 static const char help[] =
-    "add: make a database server a shard: look whether it is fit, and name it. It has "
-    "no\n"
-    "slots then, and nothing of the other shards is touched.\n"
+    "add: make a database server a shard: check it, and name it. It has no slots then, "
+    "and\n"
+    "nothing changes on the other shards.\n"
     "\n"
     "  NAME                  of the new shard: 1 to 31 of a-z 0-9 -\n"
     "  --host=ADDRESS --port=PORT   where it is, a numeric address; or\n"
     "  --socket=PATH         an absolute path\n"
-    "  --dry-run             only look\n"
+    "  --dry-run             only check\n"
     "  --yes                 do not ask\n"
     "  --json                one JSON object\n"
     "\n"
-    "It must answer, keep what it acknowledges, have the tables and routines of this\n"
-    "version (scripts/migrate), be empty, have no other name, and agree with the others\n"
-    "about the time; and no shard may know of slots of a shard with its name. A server\n"
-    "that is named already, in the topology or not, is looked at all the same.\n"
+    "It must answer, be durable, have the tables and routines of this version\n"
+    "(scripts/migrate), be empty, have no other name, and agree with the others about "
+    "the\n"
+    "time; and no shard may know of slots of a shard with its name. A server that "
+    "already\n"
+    "has a name, in the topology or not, is checked all the same.\n"
     "\n"
-    "Then its line belongs into topology.conf, which this prints, and servers and "
-    "movers\n"
-    "read it (SIGHUP); scripts/add-shard.sh writes the line. `shardctl plan` and "
-    "`shardctl\n"
-    "balance` give it slots.\n"
+    "Then put the line that this prints into topology.conf, and have servers and movers\n"
+    "read it (SIGHUP); scripts/add-shard.sh writes the line for you. `shardctl plan` "
+    "and\n"
+    "`shardctl balance` give it slots.\n"
     "\n"
     "    shardctl add shard5 --host=10.0.0.5 --port=3306 --dry-run\n"
     "\n"
@@ -50,7 +51,7 @@ static const char help[] =
 
 #define ARENA_BYTES ((size_t)8 << 20)
 
-/* Ids are minted from clocks. */
+/* Ids are made from clocks. */
 #define CLOCK_MS 2000
 
 struct run {
@@ -111,7 +112,7 @@ static bool is_place_of(const struct run *run, const struct router_server *other
                      strcmp(other->host, run->server.host) == 0;
 }
 
-/* The topology has neither this name nor this place, or both together. */
+/* The topology has this name and address together, or neither. */
 static void check_topology(struct run *run)
 {
     const struct topology *topology = run->ctl->topology;
@@ -137,7 +138,7 @@ static void check_topology(struct run *run)
     }
 }
 
-/* It answers; what it says of itself is in HELLO. */
+/* It answers; HELLO is what it reports. */
 static bool check_answer(struct run *run, struct dbconn_hello *hello)
 {
     const struct shardctl *ctl = run->ctl;
@@ -173,7 +174,7 @@ static void check_hello(struct run *run, const struct dbconn_hello *hello)
                    hello->server);
     } else {
         checks_add(&run->checks, CHECK_OK, run->is_named ? "it is named %s" : "%s",
-                   run->is_named ? run->server.name : "it answers, and has no name yet");
+                   run->is_named ? run->server.name : "it answers and has no name yet");
     }
     checks_add(&run->checks, hello->is_durable ? CHECK_OK : CHECK_ERR, "%s",
                hello->is_durable
@@ -189,11 +190,11 @@ static void check_hello(struct run *run, const struct dbconn_hello *hello)
     }
     if (hello->is_refused) {
         checks_add(&run->checks, CHECK_ERR,
-                   "it refuses everybody, for its data is old: empty it");
+                   "it refuses everybody because its data is old: empty it");
     }
 }
 
-/* CALL without arguments there. NULL: said. */
+/* CALL without arguments there. NULL: the reason is printed. */
 static const struct dbresult *ask(struct run *run, enum proc_id proc)
 {
     struct dbresult *results = NULL;
@@ -218,8 +219,8 @@ static void check_routines(struct run *run)
     }
 }
 
-/* Slots of the shard NAME in MAP, an answer of slot_map; NULL: any shard's that is
- * claimed. */
+/* Count the slots of shard NAME in MAP, an answer of slot_map; NULL: all claimed
+ * slots. */
 static unsigned count_slots(const struct dbresult *map, const char *name)
 {
     unsigned n = 0;
@@ -246,7 +247,7 @@ static void check_empty(struct run *run)
     }
 }
 
-/* The others know of no slots of such a shard. */
+/* The others know of no slots of a shard with this name. */
 static void check_others(struct run *run)
 {
     const struct topology *topology = run->ctl->topology;
@@ -273,7 +274,7 @@ static void check_others(struct run *run)
     fleet_end(&fleet);
 }
 
-/* Its clock is not behind those of the others, nor far ahead. */
+/* Its clock is neither behind the others' nor far ahead. */
 static void check_clock(struct run *run)
 {
     const int64_t begun_ms = clock_mono_ms();
@@ -297,8 +298,8 @@ static void check_clock(struct run *run)
     if (run->checks.n_errors == n_errors) {
         checks_add(&run->checks, good ? CHECK_OK : CHECK_ERR,
                    good ? "its clock is that of the others"
-                        : "its clock is %.0f s %s another shard's: set it first, for ids "
-                          "are minted from it",
+                        : "its clock is %.0f s %s another shard's: set it first, because "
+                          "ids are made from it",
                    (double)llabs(apart_ms) / 1000, apart_ms > 0 ? "behind" : "ahead of");
     }
 }

@@ -19,33 +19,32 @@
 
 static const char help_text[] =
     "audit: compare every counter with its rows, and both halves of every like, follow,\n"
-    "comment and message, over all owners of all shards. Reads only, may run while the\n"
+    "comment and message, over all owners of all shards. Reads only; may run while the\n"
     "service does. One line on standard output per difference, progress on standard "
     "error.\n"
     "\n"
-    "  --shard=NAME          start from the owners of this shard alone; their other "
-    "halves\n"
-    "                        are looked for on all\n"
-    "  --checkpoint=FILE     note there how far it got; when FILE exists go on from "
-    "there.\n"
+    "  --shard=NAME          check only the owners of this shard; their other halves "
+    "are\n"
+    "                        looked for on all shards\n"
+    "  --checkpoint=FILE     keep the progress there; if FILE exists, go on from there.\n"
     "                        Removed at the end\n"
     "  --json                differences as JSON objects, one per line\n"
     "\n"
     "What a line means:\n"
     "\n"
     "  shard1 slot 17 owners 139264 - : follow_count is 3, its rows are 2\n"
-    "      A counter of this user is wrong. CALL user_audit(id) says more, CALL\n"
-    "      user_repair(id) counts again; both as doushard_admin on this shard.\n"
+    "      A counter of this user is wrong. CALL user_audit(id) shows more, CALL\n"
+    "      user_repair(id) corrects it; both as doushard_admin on this shard.\n"
     "  shard1 slot 17 follow 139264 -> 147456 : the second half is missing\n"
-    "      The row is on shard1; what belongs to it in the slot of 147456 is not as it\n"
-    "      should be, and nothing waits in the outbox. Owner and other of follow, "
+    "      The row is on shard1; its counterpart in the slot of 147456 is missing or\n"
+    "      different, and nothing waits in the outbox. Owner and other of follow, "
     "follower,\n"
     "      favorite, sent and received are its user and the other party; of liker and\n"
     "      comment, the video and the user; of commented, the user and the video.\n"
     "\n"
-    "What waits in the outbox is no difference: CALL outbox_status() counts it, and "
-    "names\n"
-    "rows that were given up (parked).\n"
+    "Halves that wait in the outbox are no differences: CALL outbox_status() counts "
+    "them,\n"
+    "parked ones included.\n"
     "\n"
     "Exit status: 0 no difference; 1 differences; 2 misuse, or a shard could not be "
     "read:\n"
@@ -53,7 +52,7 @@ static const char help_text[] =
 
 #define TEXT_MAX 256
 
-/* A run of the auditor. */
+/* One run of the auditor. */
 struct run {
     const struct shardctl *ctl;
     size_t shard; /* index in the topology */
@@ -62,12 +61,12 @@ struct run {
     uint64_t n_differences;
     int64_t begin_ms;
     int64_t reported_ms;
-    double begun_at; /* the share that an earlier run had done */
+    double begun_at; /* the share done by an earlier run */
 };
 
 /* ---- The checkpoint ---- */
 
-/* Replace the file by one line: nobody finds half of it. */
+/* Replace the file atomically by one line. */
 static bool checkpoint_write(const struct run *run)
 {
     char name[4096];
@@ -104,7 +103,7 @@ static size_t shard_named(const struct topology *topology, const char *name)
     return i;
 }
 
-/* Go on from the checkpoint, if there is one. False: it is there and makes no sense. */
+/* Go on from the checkpoint, if there is one. False: it is invalid. */
 static bool checkpoint_read(struct run *run)
 {
     char shard[32];
@@ -165,7 +164,7 @@ static void print_difference(void *context, const struct audit_difference *d)
            d->problem);
 }
 
-/* How much is done, 0 to 1. Slots are taken for equally full, and parts too. */
+/* How much is done, 0 to 1, as if all slots, and all parts, were equally full. */
 static double share_done(const struct run *run)
 {
     double slot = (double)run->place.slot / SHARED_SLOTS;
@@ -199,7 +198,7 @@ static void report_progress(struct run *run)
 
 /* ---- The run ---- */
 
-/* One page, tried again while the shards are not there. */
+/* Check one page, again while shards do not answer. */
 static enum outcome check_page(struct run *run, char *why, size_t size)
 {
     struct audit audit = {
@@ -224,7 +223,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
     return outcome;
 }
 
-/* The shard from run->place on. 0: done; else the exit status. */
+/* Check the shard from run->place on. 0: done; else the exit status. */
 static int check_shard(struct run *run)
 {
     char why[TEXT_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl balance and drain: a plan, carried out. Moves are asked for when their turn
- * comes, never more at once than --parallel allows; whoever ends this in between has the
- * moves that were asked for until then, each of which made things better. */
+/* shardctl balance and drain: carry out a plan. Moves are asked for when their turn
+ * comes, never more at once than --parallel allows. If this ends early, the moves asked
+ * for until then go on; each of them improves the balance. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +34,17 @@ static const char balance_help[] =
     "  --by=WHAT, --threshold=PERCENT, --floor=N, --weights=NAME=W,..,\n"
     "  --capacity=NAME=BYTES,.., --drain=NAME,.., --limit=N   as `shardctl plan --help` "
     "says\n" TERMS "\n"
-    "Each single move makes things better: Ctrl-C, or whatever ends this, is no harm at\n"
-    "any time. Moves that were asked for go on; to go on with the rest, call it again.\n"
+    "Each single move improves the balance: ending this at any time, by Ctrl-C for "
+    "example,\n"
+    "does no harm. Moves that were asked for go on; to go on with the rest, run it "
+    "again.\n"
     "\n"
     "    shardctl balance --by=load --dry-run\n"
     "    shardctl balance --parallel=2 --rate=5000/s --yes\n"
     "\n"
-    "Exit status: 0 all moves are made, or nothing was to be done; 1 not all; 2 misuse, "
-    "or\n"
-    "a shard did not answer.\n";
+    "Exit status: 0 all moves are made, or nothing needed to be done; 1 not all are "
+    "made; 2\n"
+    "misuse, or a shard did not answer.\n";
 
 static const char drain_help[] =
     "drain: move everything away from a shard, to where there is most room for it, with "
@@ -54,12 +56,11 @@ static const char drain_help[] =
     "threshold the others "
     "are\n"
     "                        evened out, too\n" TERMS "\n"
-    "It may be called again at any time, and goes on with what is left. From the first "
-    "time\n"
-    "on nothing is sent to it, whoever plans, until CALL shard_drain(0) there. "
-    "Afterwards\n"
-    "its old rows stay until the slots cannot be rolled back any more (--keep, "
-    "`shardctl\n"
+    "It may be run again at any time, and goes on with what is left. From the first run "
+    "on\n"
+    "no plan sends slots to it, until CALL shard_drain(0) there. When its slots have "
+    "moved,\n"
+    "the old rows stay until the slots can no longer be rolled back (--keep, `shardctl\n"
     "finish all`). When `shardctl status` shows it as empty and KEEPS is 0, take it out "
     "of\n"
     "topology.conf; scripts/drain-shard.sh does all of that with you.\n"
@@ -133,8 +134,8 @@ static int confirm(const struct run *run)
     return units_confirm(run->ctl, question);
 }
 
-/* Whatever else is planned meanwhile and later sends nothing to shards that are drained.
- * False: said. */
+/* From now on no plan sends slots to shards that are drained. False: the reason is
+ * printed. */
 static bool mark_draining(const struct run *run)
 {
     const struct dbarg on = dbarg_number(1);
@@ -165,7 +166,7 @@ static void start(struct run *run, size_t i)
             : PLAN_GIVEN_UP;
 }
 
-/* What is over by now. */
+/* Note the moves that are over by now. */
 static void note_ends(struct run *run)
 {
     for (size_t i = 0; i < run->planner.plan.n_moves; i++) {
@@ -235,18 +236,17 @@ static int carry_out(struct run *run)
         note_ends(run);
     }
     const size_t n_done = count(run, PLAN_DONE);
-    (void)snprintf(text, sizeof text, "%zu of %zu moves are made%s", n_done,
-                   planner->plan.n_moves,
-                   n_done == planner->plan.n_moves
-                       ? ""
-                       : "; called again, this goes on with what is left");
+    (void)snprintf(
+        text, sizeof text, "%zu of %zu moves are made%s", n_done, planner->plan.n_moves,
+        n_done == planner->plan.n_moves ? ""
+                                        : "; run it again to go on with what is left");
     follow_say(&run->follow, "end", text);
     int status = follow_end_status(&run->follow);
     follow_end(&run->follow);
     return n_done == planner->plan.n_moves ? status : 1;
 }
 
-/* What is done about the plan. */
+/* Carry out the plan. */
 static int act(struct run *run)
 {
     const struct plan *plan = &run->planner.plan;
@@ -279,9 +279,8 @@ static int run_planned(const struct shardctl *ctl, const char *drained, double t
 
     if (ctl->options.is_detached &&
         (ctl->options.parallel != NULL || ctl->options.capacity != NULL)) {
-        return shardctl_fail("--detach",
-                             "nobody is left to wait with a move until it is its turn: "
-                             "not with --parallel or --capacity");
+        return shardctl_fail("--detach", "nothing would hold moves back until their "
+                                         "turn: not with --parallel or --capacity");
     }
     run.parallel = (unsigned)shardctl_read_number(ctl->options.parallel, PARALLEL_MAX, 1);
     if (run.parallel == 0) {

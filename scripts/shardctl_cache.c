@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* shardctl cache: what Redis has of an owner, beside what its shard says. The shard is
- * asked first: what a write has changed since then is newer in Redis, and not taken for
- * old. */
+ * asked first, so that what a write changes in between is newer in Redis, not older. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -24,66 +23,67 @@
 static const char help_text[] =
     "cache: show what Redis has of the user or video with this id, beside what its "
     "shard\n"
-    "says. Changes nothing in Redis: unlike a reader it gives no place, confirms "
+    "says. Changes nothing in Redis: unlike a reader it makes no places, confirms "
     "nothing\n"
-    "and removes nothing. What servers keep in themselves for a second is not shown.\n"
+    "and removes nothing. The servers' own caches, of a second, are not shown.\n"
     "\n"
-    "  --redis-nodes=LIST    HOST:PORT, .. as redis_nodes of the server; unless given, "
+    "  --redis-nodes=LIST    HOST:PORT, .. as redis_nodes of the server; without it, "
     "those\n"
-    "                        of the demo cluster, when the shards are also that one's\n"
+    "                        of the demo cluster, if the shards are the demo's, too\n"
     "  --redis-user=NAME     account there (the default one)\n"
     "  --redis-password-file=FILE   its password, on the first line (none)\n"
-    "  --redis-tls-ca=FILE   the nodes must prove themselves against this\n"
+    "  --redis-tls-ca=FILE   certificate authority that must have signed the nodes'\n"
+    "                        certificates\n"
     "  --json                a JSON object per line, null where there is nothing; ages "
     "and\n"
     "                        times in ms\n"
     "\n"
-    "One line for each kind of thing that is cached of such an owner:\n"
+    "One line for each kind of value that is cached for this owner:\n"
     "\n"
     "  KIND USER  KEY ds:{139264}:u  STATE value  CACHED 8589934593  SHARD 8589934595\n"
     "  CONFIRMED 1.2 s  TTL 512.0 s  BYTES 161  VERDICT older\n"
-    "      `redis-cli -c` shows the key. The version cached is not the shard's; that "
-    "this "
-    "is\n"
-    "      the present one somebody was told 1.2 s ago.\n"
+    "      `redis-cli -c` shows the key. The cached version is not the shard's; the "
+    "shard\n"
+    "      last confirmed it 1.2 s ago.\n"
     "\n"
     "  STATE    nothing  not cached; the next reader asks the shard and gives it a "
     "place\n"
     "           place    a reader asks the shard, and will fill it\n"
-    "           marker   what was cached is over; the next reader fills it\n"
+    "           marker   what was cached is outdated; the next reader fills it\n"
     "           value    it is cached\n"
-    "           gone     cached is that there is no such thing (any more)\n"
-    "           garbage  none of ours, or damaged; readers take it for nothing\n"
-    "  VERDICT  ok       the same at the shard\n"
-    "           to be confirmed   the same, but nobody has asked for 4 s: the next "
-    "reader\n"
-    "                    asks the shard for the version first\n"
-    "           older    a write was not told to Redis: the server ended between both, "
-    "or\n"
-    "                    an operator's CALL. Readers are shown it until 5 s after it "
-    "was\n"
-    "                    CONFIRMED, never later\n"
-    "           newer    the shard was restored from a backup, or an owner's slot taken "
-    "from\n"
-    "                    another shard that had more\n"
+    "           gone     it is cached that this does not exist (any more)\n"
+    "           garbage  not ours, or damaged; readers ignore it\n"
+    "  VERDICT  ok       the same version as the shard\n"
+    "           to be confirmed   the same, but not confirmed for 4 s: the next reader "
+    "asks\n"
+    "                             the shard for the version first\n"
+    "           older    Redis was not told of a write: the server ended in between, or "
+    "an\n"
+    "                    operator wrote by CALL. Readers see it until 5 s after "
+    "CONFIRMED,\n"
+    "                    never later\n"
+    "           newer    the shard was restored from a backup, or has taken over the "
+    "slot\n"
+    "                    without the latest rows\n"
     "\n"
     "    shardctl cache 139264\n"
     "    shardctl cache 139264 --redis-nodes=10.0.0.7:6379 "
     "--redis-password-file=redis_password\n"
     "\n"
-    "Exit status: 0; 1 something is older and shown to readers; 2 misuse, or the shard "
-    "or\n"
-    "Redis does not answer.\n";
+    "Exit status: 0 nothing is older; 1 something is, and readers see it; 2 misuse, or "
+    "the\n"
+    "shard or Redis does not answer.\n";
 
-/* Until when an entry may be shown: in Redis, then in a process, then in a page there. */
+/* How long after its confirmation an entry may be shown: in Redis, then in a process,
+ * then in a page there. */
 #define SHOWN_MS (CACHE_CONFIRM_MS + 2 * CACHE_LOCAL_MS)
 
-/* One look at Redis or a shard; how long nodes have to come up. */
+/* Time limits: for asking Redis or a shard once; for the connections to nodes. */
 #define LOOK_MS  1000
 #define NODES_MS 3000
 #define SHARD_MS 10000
 
-/* What is written just now differs for a moment: it is looked at so often, with pauses.
+/* A write just under way makes a difference for a moment: compare so often, with pauses.
  */
 #define LOOKS_MAX 3
 #define PAUSE_MS  100
@@ -100,7 +100,7 @@ enum verdict { NO_VERDICT, SAME, UNSURE, OLDER, NEWER };
 static const char *const verdict_names[] = {"-", "ok", "to be confirmed", "older",
                                             "newer"};
 
-/* One kind of thing. */
+/* One kind of cached value. */
 struct line {
     enum cache_kind kind;
     char key[RENTRY_KEY_BYTES];
@@ -110,7 +110,7 @@ struct line {
     uint64_t ver;   /* cached; 0: none */
     int64_t age_ms; /* since it was confirmed; INT64_MAX: nobody can say */
     int64_t ttl_ms; /* negative: none */
-    size_t bytes;   /* of all that is under the key */
+    size_t bytes;   /* of everything under the key */
 };
 
 struct run {
@@ -132,7 +132,8 @@ static void pause_ms(int ms)
 
 /* ---- The shard ---- */
 
-/* A line for each kind that an OWNER has; ROW, if it has one, says the versions. */
+/* Add a line for each kind of value that an OWNER has; ROW, unless NULL, has the
+ * versions. */
 static void add_lines(struct run *run, const char *owner,
                       const struct router_answer *answer)
 {
@@ -152,7 +153,8 @@ static void add_lines(struct run *run, const char *owner,
     }
 }
 
-/* Ask for the versions of the id as an OWNER. 0, or the exit status. */
+/* Ask for the versions of the id as an OWNER ("user" or "video"). 0, or the exit
+ * status. */
 static int ask_shard_for(struct run *run, const char *owner)
 {
     struct own_call own;
@@ -182,7 +184,8 @@ static int ask_shard_for(struct run *run, const char *owner)
     return status;
 }
 
-/* What the shard says: of a user, else of a video; of neither, nothing of both. */
+/* Ask the shard: for a user, else for a video; if it has neither, both have no lines with
+ * versions. */
 static int ask_shard(struct run *run)
 {
     run->n = 0;
@@ -201,8 +204,8 @@ static bool add_command(struct rbatch *batch, const char *key, const char *word,
     return rbatch_add(batch, key, argc, argv, lens);
 }
 
-/* Ask for the clock of the node that has the owner, and for all of his keys there. NULL:
- * memory is short. */
+/* Ask the node that has the owner for its clock and all of his keys. NULL: out of
+ * memory. */
 static struct rbatch *ask_once(struct run *run)
 {
     struct rbatch *batch = rbatch_new(1 + 2 * run->n);
@@ -231,7 +234,8 @@ static bool is_answered(const struct rbatch *batch, size_t n)
     return true;
 }
 
-/* Nodes that were asked for the first time are not up yet. NULL: there is no answer. */
+/* The same, until nodes are connected, which they are not at the first try. NULL: no
+ * answer. */
 static struct rbatch *ask_redis(struct run *run)
 {
     int64_t until_ms = clock_mono_ms() + NODES_MS;
@@ -247,7 +251,7 @@ static struct rbatch *ask_redis(struct run *run)
     return batch;
 }
 
-/* The answer to TIME in ms; 0: it is none. */
+/* The answer to TIME in ms; 0: it is not one. */
 static int64_t read_clock(const struct rreply *reply)
 {
     if (reply->kind != RREPLY_ARRAY || reply->len != 2 ||
@@ -259,7 +263,7 @@ static int64_t read_clock(const struct rreply *reply)
            strtoll(reply->elements[1]->text, NULL, 10) / 1000;
 }
 
-/* What VALUE, the answer to GET, is. */
+/* Read VALUE, the answer to GET. */
 static void read_value(struct line *line, const struct rreply *value, int64_t now_ms)
 {
     static const enum state states[] = {[RENTRY_NONE] = GARBAGE,
@@ -281,19 +285,19 @@ static void read_value(struct line *line, const struct rreply *value, int64_t no
     line->age_ms = is_told ? entry.age_ms : INT64_MAX;
 }
 
-/* Take what BATCH was answered. NULL: taken; else why it is refused. */
+/* Read the answers of BATCH. NULL: read; else why they cannot be. */
 static const char *read_answers(struct run *run, const struct rbatch *batch)
 {
     const struct rreply *time = rbatch_reply(batch, 0);
     int64_t now_ms = read_clock(time);
 
     if (now_ms == 0) {
-        return time->kind == RREPLY_ERROR ? time->text : "its answer to TIME is none";
+        return time->kind == RREPLY_ERROR ? time->text : "its answer to TIME is invalid";
     }
     for (size_t i = 0; i < run->n; i++) {
         const struct rreply *value = rbatch_reply(batch, 1 + 2 * i);
         const struct rreply *ttl = rbatch_reply(batch, 2 + 2 * i);
-        /* The key of something else is garbage as well. */
+        /* A key of another type is garbage as well. */
         if (value->kind == RREPLY_ERROR && !rreply_says(value, "WRONGTYPE")) {
             return value->text;
         }
@@ -303,7 +307,7 @@ static const char *read_answers(struct run *run, const struct rbatch *batch)
     return NULL;
 }
 
-/* Say why nobody answers, and what to do. */
+/* Print why Redis does not answer, and what to do. */
 static int explain_redis(struct run *run)
 {
     struct rcluster_state state;
@@ -320,7 +324,7 @@ static int explain_redis(struct run *run)
     } else {
         (void)snprintf(
             why, sizeof why,
-            "nobody answers who has the slot of %s (%u of %u nodes do): see what "
+            "no node answers that has the slot of %s (%u of %u nodes do): see what "
             "CLUSTER NODES says; readers are answered by the shard meanwhile",
             run->lines[0].key, state.n_up, state.n_nodes);
     }
@@ -363,7 +367,7 @@ static bool any(const struct run *run, bool (*is_it)(const struct line *))
     return is;
 }
 
-/* One look at both. 0, or the exit status. */
+/* Ask both once. 0, or the exit status. */
 static int look(struct run *run)
 {
     int status = ask_shard(run);
@@ -381,7 +385,7 @@ static int look(struct run *run)
 
 /* ---- What is printed ---- */
 
-/* "12.3 s", or "-" for what nobody can say. */
+/* "12.3 s", or "-" if unknown. */
 static const char *seconds(int64_t ms, char text[24])
 {
     if (ms < 0 || ms == INT64_MAX) {
@@ -497,7 +501,7 @@ static int run_cache(const struct shardctl *ctl)
     if (run.redis == NULL) {
         return 2;
     }
-    /* The shard of this owner suffices: the call says whether it is there. */
+    /* Only the shard of this owner is needed: the call below notices if it is missing. */
     (void)router_discover(ctl->router, clock_mono_ms() + SHARDCTL_CONNECT_MS);
     int status = show(&run);
     rcluster_free(&run.redis);

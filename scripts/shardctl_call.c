@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl call: one CALL, as somebody typed it, on every shard, and what they answer as
- * one table. The only program that sends text to a shard: it knows no columns. */
+/* shardctl call: run one CALL as typed on every shard, and print the answers as one
+ * table. The only program that sends SQL text to a shard; it knows no columns. */
 #include <mysql.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,23 +14,23 @@
 #include "scripts/shardctl.h"
 
 static const char help_text[] =
-    "call: run one CALL on every shard, one after the other, and print what they answer "
-    "as\n"
-    "one table, the shard first in each line. More result sets are further tables.\n"
+    "call: run one CALL on every shard, one after the other, and print the answers as "
+    "one\n"
+    "table, the shard first in each line. Each further result set is another table.\n"
     "\n"
-    "  --shard=NAME          on this shard alone\n"
+    "  --shard=NAME          only on this shard\n"
     "\n"
     "    shardctl call 'slot_where(139264)'\n"
     "    shardctl call 'CALL outbox_status()'\n"
     "    shardctl call 'shard_pause(\"a new disk\")' --shard=shard2\n"
     "\n"
-    "config/README.md lists what there is to call. Shards that refuse it, or do not "
-    "answer\n"
-    "within 30 s, are named on standard error; what they did then is not known.\n"
+    "config/README.md lists the CALLs. Shards that refuse it, or do not answer within 30 "
+    "s,\n"
+    "are named on standard error; a shard that did not answer may have done it.\n"
     "\n"
     "Exit status: 0 all answered; 1 some did not; 2 misuse.\n";
 
-/* Everything that is printed. */
+/* Limit for everything that is printed. */
 #define TABLES_BYTES ((size_t)256 << 20)
 
 #define STATEMENT_MAX 65536
@@ -59,7 +59,7 @@ struct run {
 
 /* ---- What they answered ---- */
 
-/* A cell, on one line whatever is in it, and never blank; NULL: out of memory. */
+/* A cell: always one line, never empty; NULL: out of memory. */
 static const char *cell(struct run *run, const char *text, size_t len)
 {
     char *copy = arena_strndup(&run->arena, len == 0 ? "-" : text, len == 0 ? 1 : len);
@@ -150,7 +150,7 @@ static bool take_rows(struct run *run, const char *shard, MYSQL_RES *result, uns
 
 /* ---- Asking ---- */
 
-/* TLS_CA: NULL for a shard that need not prove itself. */
+/* TLS_CA: NULL for no TLS. */
 static bool set_options(MYSQL *mysql, const char *tls_ca)
 {
     const unsigned connect_s = SHARDCTL_CONNECT_MS / 1000;
@@ -185,7 +185,7 @@ static bool connect_to(const struct run *run, const struct router_server *server
            (!wants_tls || mysql_get_ssl_cipher(mysql) != NULL);
 }
 
-/* Run the statement; false: mysql_error() says why, or nothing when memory was short. */
+/* Run the statement; false: mysql_error() says why, or is empty when out of memory. */
 static bool ask(struct run *run, const char *shard, MYSQL *mysql)
 {
     unsigned n = 0;

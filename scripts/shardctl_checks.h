@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Lines that say what is well and what is wrong: "[OK]   shard1 answers". */
+/* Lines that say what is right and what is wrong: "[OK]   shard1 answers". */
 #ifndef DOUSHARD_SCRIPTS_SHARDCTL_CHECKS_H
 #define DOUSHARD_SCRIPTS_SHARDCTL_CHECKS_H
 
@@ -11,11 +11,11 @@
 
 enum check_verdict {
     CHECK_OK,
-    CHECK_WARN, /* somebody should know it */
+    CHECK_WARN, /* an operator should know it */
     CHECK_ERR,  /* something has to be done, and the line says what */
 };
 
-/* Printed at once, or, as JSON, collected. */
+/* Lines are printed at once, or collected as JSON. */
 struct checks {
     json_t *list; /* owned; NULL: print */
     unsigned n_errors;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl export: one JSON document of all that the exporter of shard/export.h finds. It
- * is written page by page, so that its size is no matter of memory. */
+/* shardctl export: one JSON document of everything that the exporter of shard/export.h
+ * finds. It is written page by page, so that its size does not matter for memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,47 +18,44 @@
 #include "scripts/shardctl.h"
 
 static const char help_text[] =
-    "export: write everything that the service keeps about the user with this id as one\n"
+    "export: write everything that the service stores about the user with this id as "
+    "one\n"
     "JSON document: for a person who asks for it, or before CALL user_erase(id). Reads\n"
-    "only, may run while the service does; what is written meanwhile may be in it or "
-    "not.\n"
-    "Progress on standard error when it takes long.\n"
+    "only; may run while the service does, and may or may not contain what is written\n"
+    "meanwhile. Progress on standard error when it takes long.\n"
     "\n"
-    "  --output=FILE         write there, readable by its owner alone; FILE is replaced\n"
-    "                        when all is written, so that nobody finds half of it. "
-    "Unless\n"
-    "                        given, standard output\n"
+    "  --output=FILE         write there, readable only by its owner; FILE is replaced "
+    "when\n"
+    "                        all is written. Without it, standard output\n"
     "\n"
     "Members: format, user_id, profile (an object), and lists of objects: sessions, "
     "videos,\n"
     "follows, followers, favorites, comments and messages. Times (.._at, at) are "
     "milliseconds\n"
-    "since 1970 UTC; state 0, deleted or erased is what was taken back. Comments have "
-    "their\n"
-    "text, from the videos' shards, while they are live; else text is null. Passwords "
-    "and\n"
-    "sessions' ids are not in it; files are named by videos[].media, profile.avatar and\n"
-    "profile.background_image.\n"
+    "since 1970 UTC; state 0, deleted or erased means undone or deleted. Comments have\n"
+    "their text, from the videos' shards, while they are live; otherwise text is null.\n"
+    "Passwords and session ids are left out; files are named by videos[].media,\n"
+    "profile.avatar and profile.background_image.\n"
     "\n"
     "    shardctl export 139264 --password-file=admin_password --output=139264.json\n"
     "    jq '.comments[].text' 139264.json\n"
     "\n"
     "Exit status: 0 all of it was written; 1 there never was such a user; 2 misuse, a "
     "shard\n"
-    "could not be read, or the file not be written. Only with 0 the document is "
-    "complete.\n";
+    "could not be read, or the file could not be written. The document is complete only\n"
+    "with 0.\n";
 
 #define TEXT_MAX 256
 
-/* A run of the exporter. */
+/* One run of the exporter. */
 struct run {
     const struct shardctl *ctl;
     uint64_t user_id;
     FILE *file;
     struct export_place place;
     uint64_t n_items;      /* of all parts */
-    uint64_t n_part_items; /* of this one */
-    bool has_begun;        /* this one, in the document */
+    uint64_t n_part_items; /* of this part */
+    bool has_begun;        /* this part, in the document */
     int64_t begin_ms;
     int64_t reported_ms;
 };
@@ -78,7 +75,7 @@ static void report_progress(struct run *run)
 
 /* ---- The document ---- */
 
-/* ITEM as an object of its own; NULL: it is none, or memory is short. */
+/* ITEM as a JSON object; NULL: it is not valid, or out of memory. */
 static json_t *parse_item(const struct export_item *item, enum export_part part)
 {
     json_t *object =
@@ -96,7 +93,7 @@ static json_t *parse_item(const struct export_item *item, enum export_part part)
     return object;
 }
 
-/* What comes before the first item of a part, or without any. */
+/* Write the beginning of a part, even if it has no items. */
 static bool begin_part(const struct run *run, enum export_part part)
 {
     if (part == EXPORT_PROFILE &&
@@ -108,7 +105,7 @@ static bool begin_part(const struct run *run, enum export_part part)
                    part == EXPORT_PROFILE ? "" : "[") > 0;
 }
 
-/* Between two items, or before the first one. */
+/* Write what separates two items, or comes before the first. */
 static bool begin_item(const struct run *run, enum export_part part)
 {
     return part == EXPORT_PROFILE ||
@@ -120,7 +117,7 @@ static bool end_part(const struct run *run, enum export_part part)
     return part == EXPORT_PROFILE || fputs("\n]", run->file) >= 0;
 }
 
-/* A page of PART, behind which run->place is already. NULL: written; else why not. */
+/* Write a page of PART; run->place is already after it. NULL: written; else why not. */
 static const char *write_page(struct run *run, enum export_part part,
                               const struct export_page *page)
 {
@@ -153,7 +150,7 @@ static const char *write_page(struct run *run, enum export_part part,
 
 /* ---- The run ---- */
 
-/* Read one page, again while the shards are not there, and write it. 0, or the exit
+/* Read one page, again while shards do not answer, and write it. 0, or the exit
  * status. */
 static int export_one_page(struct run *run)
 {
@@ -211,7 +208,7 @@ static int export_to_file(struct run *run, const char *output)
     if (snprintf(name, sizeof name, "%s.new", output) >= (int)sizeof name) {
         return shardctl_fail(output, "the name is too long");
     }
-    (void)unlink(name); /* of a run that was broken off, or of somebody else */
+    (void)unlink(name); /* left by an interrupted run, or somebody else's */
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     run->file = fd < 0 ? NULL : fdopen(fd, "w");
     if (run->file == NULL) {

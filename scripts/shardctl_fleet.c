@@ -14,14 +14,14 @@
 
 #include "server/config/topology.h"
 
-/* The slots of all shards, several times over. */
+/* Enough for the slots of all shards, several times over. */
 #define FLEET_BYTES ((size_t)512 << 20)
 
 /* One step of load_measure. */
 #define MEASURE_ROWS  1000000
 #define MEASURE_SLOTS 64
 
-/* A shard that rests after a large slot is asked again after this. */
+/* Pause before asking a shard again that rests after counting a large slot. */
 #define REST_MS 50
 
 void fleet_begin(struct fleet *fleet, const struct shardctl *ctl)
@@ -41,7 +41,7 @@ const char *fleet_shard(const struct fleet *fleet, size_t shard)
     return fleet->ctl->topology->servers[shard].name;
 }
 
-/* In the words of the call where these are about it. */
+/* The call's own message, if it is about this shard. */
 const char *fleet_why(const struct fleet *fleet, size_t shard)
 {
     const char *name = fleet_shard(fleet, shard);
@@ -144,9 +144,9 @@ static bool check_owners(const struct fleet *fleet)
     for (size_t i = 1; i < fleet->n_slots; i++) {
         if (fleet->slots[i].slot == fleet->slots[i - 1].slot) {
             (void)fprintf(stderr,
-                          "shardctl: slot %u: %s and %s say that they own it; if this is "
-                          "not over when you ask again, see slot_settle in "
-                          "config/README.md\n",
+                          "shardctl: slot %u: %s and %s say that they own it; if this "
+                          "persists, see slot_settle\n"
+                          "in config/README.md\n",
                           fleet->slots[i].slot,
                           fleet_shard(fleet, fleet->slots[i - 1].shard),
                           fleet_shard(fleet, fleet->slots[i].shard));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the shards say of their slots, all together: what plan, hot and where start from.
+/* What all shards say about their slots: the input of plan, hot and where.
  */
 #ifndef DOUSHARD_SCRIPTS_SHARDCTL_FLEET_H
 #define DOUSHARD_SCRIPTS_SHARDCTL_FLEET_H
@@ -19,7 +19,7 @@
 
 #include "scripts/shardctl.h"
 
-/* A slot, as the shard says that owns it. */
+/* A slot, as reported by the shard that owns it. */
 struct fleet_slot {
     uint32_t slot;
     uint64_t epoch;
@@ -41,9 +41,9 @@ struct fleet {
     struct fleet_slot *slots;    /* by number */
     size_t n_slots;
     size_t n_unmeasured;
-    size_t
-        n_silent;  /* shards that did not answer the last CALL; said on standard error */
-    bool is_quiet; /* not said there */
+    size_t n_silent; /* shards that did not answer the last CALL; printed on standard
+                      * error */
+    bool is_quiet;   /* do not print it there */
 };
 
 void fleet_begin(struct fleet *fleet, const struct shardctl *ctl);
@@ -55,18 +55,18 @@ const char *fleet_shard(const struct fleet *fleet, size_t shard);
 /* Why SHARD did not answer the last CALL, in words. */
 const char *fleet_why(const struct fleet *fleet, size_t shard);
 
-/* CALL a procedure on every shard, or on shard ONLY (SIZE_MAX: all); fleet->shares has
- * what they answer. False: none did, or memory is short. */
+/* CALL a procedure on every shard, or only on shard ONLY (SIZE_MAX: all); fleet->shares
+ * has the answers. False: none did answer, or out of memory. */
 bool fleet_call(struct fleet *fleet, enum proc_id proc, const struct dbarg *args,
                 size_t only) MUST_CHECK;
 
-/* Read the slots of all shards. False: said on standard error; a slot that two shards own
- * is such a reason. Those of shards that do not answer are missing. */
+/* Read the slots of all shards; those of shards that do not answer are missing. False:
+ * the reason is printed on standard error, for example a slot that two shards own. */
 bool fleet_read(struct fleet *fleet) MUST_CHECK;
 
-/* Have the shards count the rows of slots that were never measured, for UNTIL_MS
- * (monotonic) at most, and read again. Where it may not or does not come to an end, some
- * are left. False as fleet_read(). */
+/* Have the shards count the rows of slots that were never measured, until UNTIL_MS
+ * (monotonic) at most, and read the slots again. Some stay unmeasured where the account
+ * may not measure or time runs out. False as fleet_read(). */
 bool fleet_measure(struct fleet *fleet, int64_t until_ms) MUST_CHECK;
 
 /* "1.5 GB"; TEXT is where it is. */

@@ -11,11 +11,11 @@
 
 #include "scripts/shardctl_moves.h"
 
-/* How often is looked, and a line printed while nothing ends. */
+/* How often the moves are read, and how often a line is printed. */
 #define LOOK_EVERY_MS 200
 #define LINE_EVERY_MS 1000
 
-/* A signal is noticed this soon. */
+/* A signal is noticed within this time. */
 #define PAUSE_MS 50
 
 static volatile sig_atomic_t is_stopped;
@@ -104,7 +104,7 @@ void follow_say(const struct follow *follow, const char *name, const char *text)
 
 /* ---- A look ---- */
 
-/* Did ROW, which is over, end as somebody wanted? */
+/* Did ROW, which is over, end as asked for? */
 static bool is_good_end(const struct follow *follow, const struct move_row *row)
 {
     const bool is_called_off =
@@ -132,14 +132,14 @@ static void note_row(struct follow *follow, struct followed *item,
     }
 }
 
-/* Its line, if it is time for it. */
+/* Print its line, if it is due. */
 static void print_due(const struct follow *follow, struct followed *item,
                       const struct move_row *row)
 {
     const int64_t now_ms = clock_mono_ms();
 
     if (item->is_over || now_ms >= item->due_ms) {
-        /* A round of looks is late by a little; lines stay a second apart. */
+        /* Reading takes a little time; lines stay a second apart. */
         item->due_ms = item->due_ms + LINE_EVERY_MS > now_ms
                            ? item->due_ms + LINE_EVERY_MS
                            : now_ms + LINE_EVERY_MS;
@@ -147,7 +147,7 @@ static void print_due(const struct follow *follow, struct followed *item,
     }
 }
 
-/* A request that is found no more ended long ago: move_status keeps the last 50. */
+/* A request that is no longer found ended long ago: move_status keeps the last 50. */
 static void note_lost(struct follow *follow, const struct moves *moves)
 {
     for (size_t i = 0; i < follow->n; i++) {
@@ -186,7 +186,7 @@ static void look(struct follow *follow)
     if (is_read) {
         note_lost(follow, &moves);
     }
-    follow->is_silent = !is_read || moves.fleet.n_silent > 0; /* said once */
+    follow->is_silent = !is_read || moves.fleet.n_silent > 0; /* print it once */
     moves_end(&moves);
 }
 

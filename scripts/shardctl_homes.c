@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Forwarding entries that a restored shard has lost. Its data may be older than a
- * promotion: then it has the rows of the user still, and would serve him beside the shard
- * on which he is. Who is in an own slot is known there. */
+/* Forwarding entries that a restored shard has lost. If its data is older than a
+ * promotion, it still has the user's rows and would serve him besides the shard on which
+ * he is. The shards of own slots know who is in them. */
 #include "scripts/shardctl_homes.h"
 
 #include <inttypes.h>
@@ -19,7 +19,7 @@
 
 #include "scripts/shardctl_fleet.h"
 
-/* Owners of a page, and rows that are removed at a time. */
+/* Owners per page, and rows removed at a time. */
 #define PAGE_OWNERS 1000
 #define CLEAN_ROWS  1000
 
@@ -48,18 +48,20 @@ static const struct dbfield fields[] = {
 
 struct run {
     const struct shardctl *ctl;
-    size_t shard; /* that was restored */
-    size_t from;  /* who is asked */
+    size_t shard; /* the restored shard */
+    size_t from;  /* the shard that is asked */
     struct homes *homes;
-    uint64_t users[PAGE_OWNERS]; /* of a page: whose rows may lie on the shard */
+    uint64_t users[PAGE_OWNERS]; /* of a page: users whose rows may be on the restored
+                                  * shard */
     size_t n_users;
     bool is_look; /* only count */
     uint64_t
-        wanted[SLOTS_MAX]; /* then: entries that lead to each own slot, of those ... */
-    struct slotset heard;  /* ... that other shards have, or know as nobody's */
+        wanted[SLOTS_MAX]; /* with is_look: entries that lead to each own slot, of those
+                            * ... */
+    struct slotset heard;  /* ... that other shards have, or know to be nobody's */
 };
 
-/* The number in COLUMN of what SHARD answered. */
+/* The number in COLUMN of the answer of SHARD. */
 static uint64_t answered(const struct fleet *fleet, size_t shard, const char *column)
 {
     const struct dbvalue *value = dbresult_value(fleet->shares[shard].results, 0, column);
@@ -67,7 +69,7 @@ static uint64_t answered(const struct fleet *fleet, size_t shard, const char *co
     return value == NULL || value->is_null ? 0 : value->number;
 }
 
-/* Remove what TABLE of the shard has of USER. */
+/* Remove the rows of USER from TABLE of the restored shard. */
 static bool clean_table(struct run *run, uint64_t user, const char *table)
 {
     const struct dbarg args[] = {dbarg_number(user), dbarg_text(table, strlen(table)),
@@ -86,7 +88,7 @@ static bool clean_table(struct run *run, uint64_t user, const char *table)
     return good;
 }
 
-/* The same of all tables, that of videos, which says what else is his, at the end. */
+/* The same for all tables; videos last, since they say what else is his. */
 static bool clean_users(struct run *run)
 {
     bool good = true;
@@ -102,7 +104,7 @@ static bool clean_users(struct run *run)
     return good;
 }
 
-/* Tell the shard what ENTRIES say. */
+/* Give ENTRIES to the restored shard. */
 static bool recover(struct run *run, struct buf *entries)
 {
     struct fleet fleet;
@@ -130,7 +132,7 @@ static bool is_of_shard(const struct run *run, const struct owner *owner)
            router_slot_shard(run->ctl->router, id_slot(owner->id)) == run->shard;
 }
 
-/* Take a page of whom one shard has. False: it cannot be read. */
+/* Read a page of owners of one shard. False: it cannot be read. */
 static bool take_page(struct run *run, const struct dbresult *rows, struct owner *last,
                       struct buf *entries)
 {
@@ -159,7 +161,7 @@ static bool take_page(struct run *run, const struct dbresult *rows, struct owner
     return true;
 }
 
-/* One page of whom run->from has, behind LAST, which becomes the last one. */
+/* One page of the owners on run->from after LAST, which becomes the last of the page. */
 static bool settle_page(struct run *run, struct owner *last, bool *is_last)
 {
     const struct dbarg args[] = {dbarg_number(last->slot), dbarg_number(last->id),

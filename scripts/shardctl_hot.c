@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl hot: the slots and the owners that cost most of late, over all shards. */
+/* shardctl hot: the slots and owners that cost most recently, over all shards. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -14,34 +14,31 @@
 #include "scripts/shardctl_fleet.h"
 
 static const char help_text[] =
-    "hot: the slots, and the users and videos, that cost most of late.\n"
+    "hot: list the slots, users and videos that cost most recently.\n"
     "\n"
-    "  --limit=N             of each (10)\n"
+    "  --limit=N             how many of each (10)\n"
     "  --json                one JSON object\n"
     "\n"
     "  SHARD   SLOT  OPS/S   BUSY        SHARE  ROWS   SIZE\n"
     "  shard2  1030  412.0   388.2 ms/s   22 %  12007  2.4 MB\n"
-    "      BUSY is the time that the CALLs for it took, as servers see it, waiting for "
-    "locks\n"
-    "      and disk included: 1000 ms/s keep one connection busy. SHARE is of all slots. "
-    "Slots\n"
-    "      from 1024 up belong to one user each.\n"
+    "      BUSY is the time that CALLs for the slot took, as servers see it, including\n"
+    "      waits for locks and disk: 1000 ms/s keep one connection busy. SHARE is the "
+    "share\n"
+    "      of all slots. Slots from 1024 up belong to one user each.\n"
     "  SHARD   SLOT  WHO            USER    OPS/S  BUSY\n"
     "  shard1  17    video 147456   139264  201.5  97.0 ms/s\n"
-    "      USER is whose video it is. Servers know the owners that cost them most, and a "
-    "shard\n"
-    "      remembers 1000 of these.\n"
+    "      USER is the author of the video. Servers know the owners that cost them "
+    "most,\n"
+    "      and a shard remembers 1000 of them.\n"
     "\n"
-    "Rates halve ten minutes after their cause ends. Servers report every "
-    "load_report\n"
-    "(10 s); feed pages, which are of all slots, are not counted.\n"
+    "Rates halve ten minutes after their cause ends. Servers report every load_report\n"
+    "(10 s); feed pages, which read all slots, are not counted.\n"
     "\n"
     "    shardctl hot --limit=3\n"
     "    shardctl where 139264\n"
     "\n"
-    "Exit status: 0; 1 some shards did not answer, and theirs are missing; 2 misuse, or "
-    "none\n"
-    "did.\n";
+    "Exit status: 0 all shards answered; 1 some did not, and their slots are missing; 2\n"
+    "misuse, or none did.\n";
 
 #define LIMIT_MAX 1000
 
@@ -62,7 +59,7 @@ struct run {
     double busy_us; /* of all slots, per minute */
     struct owner *owners;
     size_t n_owners;
-    size_t n_slots; /* of the fleet's that are shown */
+    size_t n_slots; /* of the fleet's slots, that are shown */
     bool is_partial;
 };
 

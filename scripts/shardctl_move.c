@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl move: slots to another shard. It only writes requests; movers make the moves.
+/* shardctl move: move slots to another shard. It only writes requests; movers make the
+ * moves.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,19 +19,19 @@
 static const char help[] =
     "move: move slots to another shard while they are served, and show how it goes.\n"
     "\n"
-    "  --to=SHARD            that is to have them\n"
-    "  --keep=TIME           so long after it has moved a slot can be rolled back, with "
-    "all\n"
-    "                        that was written meanwhile (1h; 0 to 7d)\n"
+    "  --to=SHARD            the shard that is to have them\n"
+    "  --keep=TIME           how long a slot can be rolled back after it has moved, "
+    "with\n"
+    "                        everything written meanwhile (1h; 0 to 7d)\n"
     "  --rate=ROWS/s         copy at most so many rows a second (as many as the load of "
     "both\n"
     "                        shards allows)\n"
-    "  --detach              only ask for it, and do not wait\n"
+    "  --detach              only ask for the moves, do not wait\n"
     "  --dry-run             say what would be done; change nothing\n"
     "  --yes                 do not ask\n"
-    "  --json                one JSON object per line: what is done, then each move once "
-    "a\n"
-    "                        second\n"
+    "  --json                one JSON object per line: what will be done, then each "
+    "move\n"
+    "                        once a second\n"
     "\n"
     "Slots are numbers and ranges: 17,19,100-120. Each is asked for on the shard that "
     "has\n"
@@ -40,23 +41,26 @@ static const char help[] =
     "  slot 17 shard1 -> shard2: copying [######----------] 42%, 12,345 of 29,000 rows,\n"
     "  3.1 MB, 50,123 rows/s, backlog 12, ETA 0.3 s\n"
     "      Percent and ETA are those of the phase: copying, then verifying. Backlog is "
-    "what\n"
-    "      was written meanwhile and is still to be carried over.\n"
+    "the\n"
+    "      number of writes since that are still to be carried over.\n"
     "  slot 17 shard1 -> shard2: keeping, 29,000 rows, writes paused for 4.2 ms, can be\n"
     "  rolled back for 59 min\n"
     "      It has moved, and this command ends. `shardctl rollback 17` brings it back,\n"
-    "      `shardctl finish 17` frees the room that it has on shard1.\n"
+    "      `shardctl finish 17` frees its space on shard1.\n"
     "\n"
-    "Whatever fails before a slot has moved, it stays where it is and is served there.\n"
-    "Ctrl-C ends the waiting, not the moves. To ask again is safe: what moves there\n"
-    "already is waited for, what is there is left alone.\n"
+    "If anything fails before a slot has moved, it stays where it is and is served "
+    "there.\n"
+    "Ctrl-C ends the waiting, not the moves. It is safe to ask again: moves that are "
+    "under\n"
+    "way are waited for, slots that are there are left alone.\n"
     "\n"
     "    shardctl move 17 --to=shard2 --dry-run\n"
     "    shardctl move 512-575 --to=shard3 --rate=5000/s --yes\n"
     "\n"
     "Exit status: 0 the slots are there (--detach: asked for; --dry-run: could be); 1 "
     "not\n"
-    "all, or not yet; 2 misuse, or a shard did not answer. In SQL: config/README.md.\n";
+    "all are, or not yet; 2 misuse, or a shard did not answer. In SQL: "
+    "config/README.md.\n";
 
 struct run {
     const struct shardctl *ctl;
@@ -111,9 +115,9 @@ static bool list_slots(struct run *run)
     return true;
 }
 
-/* ---- What speaks against it ---- */
+/* ---- Checks ---- */
 
-/* Why no shard is known to have SLOT. */
+/* Explain why no shard is known to have SLOT. */
 static void explain_owner(struct run *run, uint32_t slot)
 {
     struct router_dispute dispute = {.slot = SLOTS_MAX};
@@ -122,7 +126,7 @@ static void explain_owner(struct run *run, uint32_t slot)
         dispute.slot == slot) {
         checks_add(&run->checks, CHECK_ERR,
                    "slot %" PRIu32 ": %s and %s claim it at epoch %" PRIu64
-                   ": CALL slot_settle on the one that is to have it",
+                   ": CALL slot_settle on the one that shall have it",
                    slot, dispute.servers[0], dispute.servers[1], dispute.epoch);
     } else {
         checks_add(&run->checks, CHECK_ERR,
@@ -130,7 +134,7 @@ static void explain_owner(struct run *run, uint32_t slot)
     }
 }
 
-/* A move of the slot is under way: is it this one? */
+/* A move of the slot is under way: is it the one asked for? */
 static void check_move(struct run *run, struct request *request,
                        const struct move_row *row)
 {
@@ -143,7 +147,7 @@ static void check_move(struct run *run, struct request *request,
                    move_line(row, line));
     } else if (!request->is_there) {
         checks_add(&run->checks, CHECK_ERR,
-                   "a move of it is not over (shardctl finish, cancel): %s",
+                   "another move of it is under way (shardctl finish, cancel): %s",
                    move_line(row, line));
     }
 }
@@ -172,7 +176,7 @@ static void check_slot(struct run *run, struct request *request)
     run->n_wanted += !request->is_there;
 }
 
-/* Shards that are not in use, and why: what they have cannot be moved. */
+/* Report shards that are not in use, and why: their slots cannot be moved. */
 static void check_router(struct run *run)
 {
     struct router_shard_state state;
@@ -203,7 +207,7 @@ static bool check(struct run *run)
     return true;
 }
 
-/* ---- What is said before ---- */
+/* ---- Output before the moves ---- */
 
 static void print_json(struct run *run)
 {
@@ -251,7 +255,7 @@ static int confirm(const struct run *run)
     return units_confirm(run->ctl, question);
 }
 
-/* Ask for all, and add them to FOLLOW. 0, or the exit status. */
+/* Ask for all moves, and add them to FOLLOW. 0, or the exit status. */
 static int send(struct run *run, struct follow *follow)
 {
     int status = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl mover: the process that makes the moves that others ask for. */
+/* shardctl mover: the process that makes the moves that were asked for. */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,40 +19,40 @@
 
 static const char help[] =
     "mover: make the moves that were asked for, on all shards, until a signal ends it.\n"
-    "Several may run, on any machines: each move is made by one of them, and by another\n"
-    "one when that does not say anything for 10 s (--lease-ms). Whatever ends a mover, "
-    "nothing is "
-    "lost:\n"
-    "the next one goes on from what the shards know.\n"
+    "Several may run, on any machines: one of them makes a move, and another takes over\n"
+    "when that one is silent for 10 s (--lease-ms). Nothing is lost when a mover ends: "
+    "the\n"
+    "next one goes on from the state in the shards.\n"
     "\n"
     "  --threads=N           moves at a time (2)\n"
     "  --per-shard=N         moves that one shard gives, and takes, at a time (1)\n"
-    "  --lock-ms=N           writers wait so long for a flip that does not begin (50); "
+    "  --lock-ms=N           how long writers wait for a flip that cannot begin (50); "
     "four\n"
-    "                        times as long after many tries, twelve times when a user\n"
-    "                        gets a slot of his own\n"
-    "  --lease-ms=N          another one takes over what this one has not spoken of for "
-    "so "
-    "long\n"
-    "                        (10000)\n"
+    "                        times as long after many tries, twelve times when a user "
+    "gets\n"
+    "                        a slot of his own\n"
+    "  --lease-ms=N          another mover takes over a move for which this one has "
+    "been\n"
+    "                        silent so long (10000)\n"
     "  --commit-ms=N         copy at a fifth of the speed while commits take longer "
     "(100;\n"
     "                        0: never)\n"
-    "  --statements=N        or while one of both shards has more under way (64; 0: "
-    "never)\n"
-    "  --lag-query=SQL       how many ms replicas are behind, as this statement answers "
-    "on\n"
-    "                        each of both shards; nothing is copied or removed while it "
-    "is\n"
-    "                        more than --lag-ms=N (1000), or while there is no answer\n"
-    "  --config=FILE         when it gives users slots of their own without being "
-    "asked:\n"
-    "                        promote_above, promote_per_hour and promote_slots, as\n"
-    "                        config/mover.conf explains them; without it: never\n"
+    "  --statements=N        likewise while one of both shards runs more statements (64; "
+    "0:\n"
+    "                        never)\n"
+    "  --lag-query=SQL       statement that answers how many ms the replicas of a shard "
+    "are\n"
+    "                        behind; nothing is copied or removed while it is more than\n"
+    "                        --lag-ms=N (1000) on one of both shards, or while there is "
+    "no\n"
+    "                        answer\n"
+    "  --config=FILE         when to promote users without being asked: promote_above,\n"
+    "                        promote_per_hour and promote_slots, as config/mover.conf\n"
+    "                        explains; without it: never\n"
     "\n"
-    "SIGHUP makes it read the topology file and that of --config again: what is under "
-    "way\n"
-    "goes on at once.\n"
+    "SIGHUP makes it read the topology file and that of --config again; moves under way "
+    "go\n"
+    "on.\n"
     "\n"
     "Account doushard_mover. One line in the log per phase of a move; `shardctl status`\n"
     "and CALL move_status() show how far each is.\n"
@@ -60,9 +60,9 @@ static const char help[] =
     "    shardctl mover --topology=/etc/doushard/topology.conf \\\n"
     "        --password-file=/etc/doushard/mover_password\n"
     "\n"
-    "Exit status: 0 ended by SIGTERM or SIGINT, its claims given back; 2 misuse.\n";
+    "Exit status: 0 ended by SIGTERM or SIGINT, its claims released; 2 misuse.\n";
 
-/* STOP ends mover_run(); without IS_ENDED it begins again. */
+/* STOP ends mover_run(), which begins again unless IS_ENDED. */
 static atomic_bool stop;
 static atomic_bool is_ended;
 
@@ -84,7 +84,8 @@ static void catch_signals(void)
     (void)signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
 }
 
-/* The number that TEXT is, or DEFAULT; LEAST to MOST. False: said on standard error. */
+/* TEXT as a number from LEAST to MOST, or DEFAULT without it. False: the reason is
+ * printed on standard error. */
 static bool read_number(const char *name, const char *text, unsigned least, unsigned most,
                         unsigned *number)
 {
@@ -165,7 +166,7 @@ static struct mover_shard *list_shards(const struct shardctl *ctl,
     return shards;
 }
 
-/* Work with the shards of TOPOLOGY until a signal comes. False: said. */
+/* Work with the shards of TOPOLOGY until a signal comes. False: the reason is printed. */
 static bool make_moves(const struct shardctl *ctl, const struct topology *topology,
                        struct mover_options *options)
 {
@@ -189,7 +190,8 @@ static bool make_moves(const struct shardctl *ctl, const struct topology *topolo
     return is_good;
 }
 
-/* Read the files again, into TOPOLOGY and OPTIONS; what cannot be read changes nothing.
+/* Read the files again into TOPOLOGY and OPTIONS; a file that cannot be read changes
+ * nothing.
  */
 static void reload(const struct shardctl *ctl, struct topology *topology,
                    struct mover_options *options)
@@ -214,7 +216,7 @@ static void reload(const struct shardctl *ctl, struct topology *topology,
 static int run(const struct shardctl *ctl)
 {
     struct mover_options options = mover_defaults();
-    struct topology reread = {.servers = NULL}; /* the last one that was good */
+    struct topology reread = {.servers = NULL}; /* the last valid one */
     char host[40] = "";
     char holder[64];
     struct errmsg err;
@@ -231,7 +233,7 @@ static int run(const struct shardctl *ctl)
     catch_signals();
     log_set_level(LOG_INFO);
     bool is_good = make_moves(ctl, ctl->topology, &options);
-    /* Forgotten first: a signal that comes after that ends the next mover_run(). */
+    /* Reset first: a signal that comes after that ends the next mover_run(). */
     for (atomic_store(&stop, false); is_good && !is_ended; atomic_store(&stop, false)) {
         reload(ctl, &reread, &options);
         is_good =

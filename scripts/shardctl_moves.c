@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Reading the moves of all shards, and saying how each is. */
+/* Read the moves of all shards, and print the state of each. */
 #include "scripts/shardctl_moves.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 
 #include "server/config/topology.h"
 
-/* A mover looks for requests twice a second, and may be busy for a moment. */
+/* A mover looks for requests twice a second, but may be busy. */
 #define PATIENCE_MS 5000
 
 #define BAR_CELLS 16
@@ -156,7 +156,7 @@ int64_t move_waits_ms(const struct move_row *row)
                                                               : 0;
 }
 
-/* Rows of this phase that are done; false: it does not go by rows. */
+/* Rows of this phase that are done; false: this phase does not count rows. */
 static bool rows_done(const struct move_row *row, uint64_t *done)
 {
     *done = row->phase == PHASE_COPYING ? row->rows_copied : row->rows_verified;
@@ -198,7 +198,7 @@ int64_t move_eta_ms(const struct move_row *row)
 
 /* ---- As text ---- */
 
-/* A line that is added to. */
+/* A line under construction. */
 struct line {
     char *text;
     size_t len;
@@ -238,7 +238,7 @@ static void add_bar(struct line *line, const struct move_row *row)
     }
 }
 
-/* What is counted while rows are on their way. */
+/* Append the counts while rows are copied or compared. */
 static void add_counts(struct line *line, const struct move_row *row)
 {
     char text[3][UNITS_TEXT];
@@ -260,7 +260,7 @@ static void add_counts(struct line *line, const struct move_row *row)
     add(line, ", ETA %s", eta_ms < 0 ? "-" : units_duration(eta_ms, text[0]));
 }
 
-/* How it went, from the flip on. */
+/* Append how it went, from the flip on. */
 static void add_end(struct line *line, const struct move_row *row)
 {
     char text[UNITS_TEXT];

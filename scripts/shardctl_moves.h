@@ -37,15 +37,15 @@ struct move_row {
     size_t shard; /* that was asked: an index in the topology */
 };
 
-/* One look at all moves. Texts live until moves_end(). */
+/* All moves at one time. Texts live until moves_end(). */
 struct moves {
     struct fleet fleet;
     struct move_row *rows; /* by shard and number */
     size_t n;
 };
 
-/* Read them. False: said on standard error. Shards that do not answer (fleet.n_silent)
- * are said too, unless IS_QUIET. moves_end() in any case. */
+/* Read them. False: the reason is printed on standard error. So are shards that do not
+ * answer (fleet.n_silent), unless IS_QUIET. Call moves_end() in any case. */
 bool moves_read(struct moves *moves, const struct shardctl *ctl,
                 bool is_quiet) MUST_CHECK;
 void moves_end(struct moves *moves);
@@ -56,24 +56,25 @@ const struct move_row *moves_of_slot(const struct moves *moves, uint32_t slot);
 /* Done, undone or failed. */
 bool move_is_over(const struct move_row *row);
 
-/* The taker serves the slot, and nothing is to be done but to wait for the end of the
- * time in which it can come back. */
+/* The taker serves the slot, and the move only waits for the end of the time in which it
+ * can be rolled back. */
 bool move_is_kept(const struct move_row *row);
 
-/* Nobody works on it, although somebody could, for so long. 0: that is not so. */
+/* How long no mover has worked on it although one could. 0: a mover works on it, or need
+ * not. */
 int64_t move_waits_ms(const struct move_row *row);
 
-/* How much of the phase is done, 0 to 100; -1: nobody can say. */
+/* How much of the phase is done, 0 to 100; -1: unknown. */
 int move_percent(const struct move_row *row);
 
-/* ms until the phase is done at the present rate; -1: nobody can say. */
+/* ms until the phase is done at the present rate; -1: unknown. */
 int64_t move_eta_ms(const struct move_row *row);
 
 /* One line, without its end. */
 #define MOVE_LINE 640
 const char *move_line(const struct move_row *row, char line[MOVE_LINE]);
 
-/* All that is known; NULL: memory is short. */
+/* Everything that is known; NULL: out of memory. */
 json_t *move_json(const struct move_row *row);
 
 /* ---- Following ---- */
@@ -84,8 +85,8 @@ struct follow {
     struct followed *items; /* owned */
     size_t n;
     size_t n_left;   /* that are not over yet, and not kept */
-    size_t n_failed; /* that ended otherwise than was asked for */
-    bool is_watch;   /* a move that is called off has ended as was asked for */
+    size_t n_failed; /* that did not end as asked for */
+    bool is_watch;   /* a move that was called off counts as ended as asked for */
     bool is_silent;  /* a shard did not answer at the last look */
 };
 
@@ -95,30 +96,30 @@ struct followed {
     uint64_t move_id;
     uint32_t slot;
     bool is_over;
-    bool is_failed;     /* over, and not as was asked for */
-    int64_t due_ms;     /* monotonic; of its next line, unless it ends before */
-    bool is_mover_told; /* that no mover takes it was said */
+    bool is_failed;     /* over, but not as asked for */
+    int64_t due_ms;     /* monotonic; when its next line is due */
+    bool is_mover_told; /* that no mover takes it was printed */
 };
 
 /* Begin: SIGINT and SIGTERM end the waiting from now on. */
 void follow_begin(struct follow *follow, const struct shardctl *ctl);
 void follow_end(struct follow *follow);
 
-/* One more. False: memory is short, said. */
+/* Add one. False: out of memory, which is printed. */
 bool follow_add(struct follow *follow, const char *shard, uint64_t move_id,
                 uint32_t slot) MUST_CHECK;
 
-/* Look, and print a line for each that has ended or whose second is over; then wait until
- * it is time to look again. False: a signal came, or standard output is gone. */
+/* Read the moves, print a line for each that has ended or is due, and wait until it is
+ * time to read again. False: a signal came, or standard output is closed. */
 bool follow_step(struct follow *follow) MUST_CHECK;
 
-/* Until none is left. The exit status as below. */
+/* Follow until none is left. Returns the exit status as below. */
 int follow_all(struct follow *follow);
 
-/* 1 when one failed, or when some are left, with a word on what goes on; else 0. */
+/* 1 when one failed, or when some are left, after a line on what goes on; else 0. */
 int follow_end_status(const struct follow *follow);
 
-/* A line of its own on standard output, as text or, with --json, as object {NAME: TEXT}.
+/* Print a line on standard output, as text or, with --json, as the object {NAME: TEXT}.
  */
 void follow_say(const struct follow *follow, const char *name, const char *text);
 

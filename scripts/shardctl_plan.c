@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl plan: what the planner of shard/plan.h proposes for the shards as they are. */
+/* shardctl plan: what the planner of shard/plan.h proposes for the present shards. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -15,47 +15,43 @@
 #include "scripts/shardctl_planner.h"
 
 static const char help_text[] =
-    "plan: which slots should move where, so that every shard has its share. Moves "
+    "plan: say which slots should move where, so that every shard has its share. Moves\n"
     "nothing.\n"
     "\n"
-    "  --by=WHAT             even out bytes (unless given), rows, or load: the time that "
-    "the\n"
-    "                        CALLs for a slot took of late\n"
-    "  --threshold=PERCENT   so far from its share a shard may be before anything is "
+    "  --by=WHAT             even out bytes (the default), rows, or load: the time that\n"
+    "                        CALLs for a slot took recently\n"
+    "  --threshold=PERCENT   how far from its share a shard may be before anything is "
     "done\n"
-    "                        (10); a plan ends at half of that\n"
-    "  --floor=N             a move that wins fewer bytes, rows, or ms/s of load than "
-    "that\n"
-    "                        costs more than it gives, and is not made; k, M, G and T "
-    "may\n"
-    "                        follow (1048576 bytes; nothing for rows and load)\n"
-    "  --weights=NAME=W,..   shares of shards beside each other (1)\n"
-    "  --capacity=NAME=BYTES,..  that are never exceeded; k, M, G and T may follow\n"
-    "  --drain=NAME,..       shards that everything must leave, beside those that are "
-    "being\n"
-    "                        drained already (`shardctl drain`, CALL shard_drain)\n"
-    "  --limit=N             list no more moves\n"
+    "                        (10); a plan ends at half of this\n"
+    "  --floor=N             leave out moves that gain fewer bytes, rows, or ms/s of "
+    "load\n"
+    "                        than this, since they cost more than they gain; k, M, G and "
+    "T\n"
+    "                        may follow (1048576 bytes; 0 for rows and load)\n"
+    "  --weights=NAME=W,..   relative shares of shards (1)\n"
+    "  --capacity=NAME=BYTES,..  limits, never exceeded; k, M, G and T may follow\n"
+    "  --drain=NAME,..       shards that everything must leave, besides those that are\n"
+    "                        being drained already (`shardctl drain`, CALL shard_drain)\n"
+    "  --limit=N             list at most so many moves\n"
     "  --json                one JSON object\n"
     "\n"
     "  SHARD   SLOTS       VALUE              FILL\n"
     "  shard1  512 -> 446  1.2 GB -> 1.1 GB   |##########+++      |  1.31 -> 1.02\n"
-    "      Fill is what a shard has over its share. The bar reaches from 0 to 2: # is "
-    "what\n"
-    "      stays, + what leaves, = what comes, and | in the middle is its share.\n"
+    "      Fill is what a shard has, divided by its share. The bar goes from 0 to 2: # "
+    "is\n"
+    "      what stays, + what leaves, = what comes, and | in the middle is the share.\n"
     "  1  slot 17  shard1 -> shard2  2.4 MB  12007 rows  1.30\n"
-    "      The moves in order. Each makes things better, so that you may stop after any; "
-    "behind\n"
-    "      it is how full the fullest shard is then.\n"
+    "      The moves in order. Each improves the balance, so you may stop after any; "
+    "the\n"
+    "      last column is the fill of the fullest shard after it.\n"
     "\n"
-    "Bytes moved are shown beside the fewest that could do. A slot that is more than "
-    "any\n"
-    "shard's share is left where it is, and others make room for it: `shardctl hot` "
-    "shows\n"
+    "The bytes moved are shown beside the fewest that would do. A slot larger than any\n"
+    "shard's share stays where it is, and others make room for it: `shardctl hot` shows\n"
     "whose it is. A shard that is paused or refused keeps what it has and gets nothing.\n"
-    "Slots that are moving stay out of it. Rows are counted in the "
-    "background\n"
-    "(load_measure); those never counted are now, for 20 s at most, and what is left is\n"
-    "taken for average.\n"
+    "Slots that are moving are left out. Rows are counted in the background "
+    "(load_measure);\n"
+    "slots never counted are counted now, for 20 s at most, and the rest are taken as\n"
+    "average.\n"
     "\n"
     "    shardctl plan --by=load\n"
     "    shardctl plan --drain=shard3 --capacity=shard1=200G,shard2=200G\n"
@@ -73,8 +69,8 @@ static const char help_text[] =
 
 /* ---- Options ---- */
 
-/* What an option says of SHARD; VALUE is NULL where it says nothing but the name. False:
- * that is no value. */
+/* Set what an option says about SHARD; VALUE is NULL where the option only names it.
+ * False: the value is invalid. */
 typedef bool (*set_fn)(struct plan_shard *shard, const char *value);
 
 static bool set_weight(struct plan_shard *shard, const char *value)
@@ -86,7 +82,7 @@ static bool set_weight(struct plan_shard *shard, const char *value)
            shard->weight >= 0;
 }
 
-/* "1.5G"; -1: it is no number from 0 to 1e18. */
+/* Read "1.5G"; -1: it is not a number from 0 to 1e18. */
 static double read_amount(const char *text)
 {
     static const char units[] = "kMGT";
@@ -117,7 +113,8 @@ static bool set_draining(struct plan_shard *shard, const char *value)
     return value == NULL;
 }
 
-/* The shard of one item, NAME or NAME=VALUE of LEN characters; NULL: there is none. */
+/* The shard of one ITEM, NAME or NAME=VALUE, whose name has LEN characters; NULL: there
+ * is none. */
 static struct plan_shard *named(const struct planner *run, const char *item, size_t len)
 {
     for (size_t i = 0; i < run->input.n_shards; i++) {
@@ -129,7 +126,7 @@ static struct plan_shard *named(const struct planner *run, const char *item, siz
     return NULL;
 }
 
-/* Read LIST, of option NAME. False: said. */
+/* Read LIST, of option NAME. False: the reason is printed. */
 static bool read_list(struct planner *run, const char *name, const char *list, set_fn set)
 {
     const char *at = list;
@@ -157,7 +154,7 @@ static bool read_list(struct planner *run, const char *name, const char *list, s
     return true;
 }
 
-/* "10" or "10%" as a part; 0: it is none. */
+/* Read "10" or "10%" as a fraction; 0: it is not one. */
 static double read_percent(const char *text)
 {
     char *end = NULL;
@@ -234,8 +231,8 @@ static bool is_set(const struct dbresult *result, const char *column)
     return value != NULL && value->number != 0;
 }
 
-/* What the shards say that is to become of them: nobody sends slots to one that is being
- * drained, whoever began that, or that serves nothing. False: said. */
+/* Mark shards that say they are being drained, by whomever, or that serve nothing: no
+ * plan sends slots to them. False: the reason is printed. */
 static bool note_marks(struct planner *run)
 {
     struct fleet *fleet = &run->fleet;
@@ -252,7 +249,7 @@ static bool note_marks(struct planner *run)
     return true;
 }
 
-/* The slots as the planner wants them; those never measured are taken for average. */
+/* The slots as the planner wants them; those never measured count as average. */
 static bool list_slots(struct planner *run)
 {
     const struct fleet *fleet = &run->fleet;
@@ -282,7 +279,8 @@ static bool list_slots(struct planner *run)
     return run->slots != NULL;
 }
 
-/* What is on its way counts where it goes; what can still come back stays where it is. */
+/* A slot that is moving counts where it goes; one that can still be rolled back stays
+ * where it is. */
 static void note_move(struct planner *run, const struct move_row *row)
 {
     size_t taker = 0;
@@ -393,7 +391,7 @@ static void print_moves(const struct planner *run)
     }
 }
 
-/* Why nothing needs to be done. */
+/* Print why nothing needs to be done. */
 static void print_even(const struct planner *run)
 {
     char text[24];

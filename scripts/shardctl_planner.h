@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A plan for the shards as they are: what plan prints, and balance and drain carry out.
+/* A plan for the present shards: plan prints it, balance and drain carry it out.
  */
 #ifndef DOUSHARD_SCRIPTS_SHARDCTL_PLANNER_H
 #define DOUSHARD_SCRIPTS_SHARDCTL_PLANNER_H
@@ -13,10 +13,10 @@
 
 #include "scripts/shardctl_moves.h"
 
-/* A threshold that no shard is beyond: nothing is done but what must be. */
+/* A threshold that no shard exceeds: only what must be done is done. */
 #define PLANNER_ANY_SHARE 1000.0
 
-/* A plan, and what it was made from. */
+/* A plan and its input. */
 struct planner {
     const struct shardctl *ctl;
     struct fleet fleet;
@@ -26,14 +26,14 @@ struct planner {
     struct plan plan;
 };
 
-/* Make it as the options of `shardctl plan` say, with DRAINED (NULL: none) to be drained
- * as well, and THRESHOLD unless one is given. False: said on standard error.
- * planner_end() in any case. */
+/* Make it as the options of `shardctl plan` say, with DRAINED (NULL: none) drained as
+ * well, and THRESHOLD unless the option is given. False: the reason is printed on
+ * standard error. Call planner_end() in any case. */
 bool planner_make(struct planner *run, const struct shardctl *ctl, const char *drained,
                   double threshold) MUST_CHECK;
 void planner_end(struct planner *run);
 
-/* Print it, as text or with --json. False: standard output is gone. */
+/* Print it, as text or with --json. False: standard output is closed. */
 bool planner_print(const struct planner *run);
 
 #endif

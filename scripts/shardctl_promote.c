@@ -20,21 +20,23 @@
     "  --yes                 do not ask\n"                                               \
     "  --json                one JSON object per line\n"                                 \
     "\n"                                                                                 \
-    "USER is an id or a name. A mover (shardctl mover) does it; a line a second says\n"  \
-    "how far it is. Ctrl-C ends the waiting only. `shardctl cancel SLOT`, with the\n"    \
+    "USER is an id or a name. A mover (shardctl mover) does it; a line a second shows\n" \
+    "how far it is. Ctrl-C only ends the waiting. `shardctl cancel SLOT`, with the\n"    \
     "slot that these lines name, calls it off.\n"                                        \
     "\n"                                                                                 \
-    "Exit status: 0 done (--detach: asked for; --dry-run: could be); 1 not, or not\n"    \
+    "Exit status: 0 done (--detach: asked for; --dry-run: could be); 1 not done, or "    \
+    "not\n"                                                                              \
     "yet; 2 misuse, or a shard did not answer.\n"
 
 static const char promote_help[] =
-    "promote: give a heavy user a slot of his own, while he is served: tables of his\n"
-    "own on his shard, which `shardctl move` brings to another one. Ids stay valid.\n"
+    "promote: give a heavy user a slot of his own while he is served: tables of his own "
+    "on\n"
+    "his shard, which `shardctl move` can move to another one. Ids stay valid.\n"
     "\n" COMMON;
 
 static const char demote_help[] =
     "demote: bring a user who was promoted back to the slot of his id, while he is\n"
-    "served. His own slot is on the shard of that one first: `shardctl move` it there.\n"
+    "served. His own slot must be on the same shard: `shardctl move` it there first.\n"
     "\n" COMMON;
 
 struct run {
@@ -47,7 +49,7 @@ struct run {
     bool is_partial; /* not every slot has an owner that answers */
 };
 
-/* The number in COLUMN of what the shard answered last; 0: there is none. */
+/* The number in COLUMN of the shard's last answer; 0: there is none. */
 static uint64_t answered(const struct run *run, const char *column)
 {
     const struct dbvalue *value =
@@ -67,7 +69,7 @@ static int ask(struct run *run, enum proc_id proc, struct dbarg arg, uint32_t sl
     return fleet_call(&run->fleet, proc, &arg, run->shard) ? 0 : 1;
 }
 
-/* Who is meant, and where he is. 0, or the exit status. */
+/* Find the user and his shard. 0, or the exit status. */
 static int find_user(struct run *run)
 {
     const char *operand = run->ctl->options.operand;
@@ -92,7 +94,7 @@ static int find_user(struct run *run)
     return status;
 }
 
-/* Say what is to be done. False: nothing is. */
+/* Print what will be done. False: there is nothing to do. */
 static bool announce(const struct run *run)
 {
     const char *shard = run->ctl->topology->servers[run->shard].name;
@@ -158,7 +160,8 @@ static int run_change(const struct shardctl *ctl, bool is_promotion)
     if (len == 0 || len > 128) {
         return shardctl_fail("USER", "a name has 1 to 128 bytes");
     }
-    /* Slots whose shards do not answer are said; the user's may be none of them. */
+    /* Slots whose shards do not answer are reported; the user may not be in one of
+     * them. */
     run.is_partial = !shardctl_discover(ctl, is_promotion ? "promote" : "demote");
     fleet_begin(&run.fleet, ctl);
     int status = change(&run);

@@ -18,7 +18,7 @@
 #define LIST_BYTES     4096
 #define PASSWORD_BYTES 512
 
-/* Append "HOST:PORT" to LIST. False: NODE is none, or there is no room. */
+/* Append "HOST:PORT" to LIST. False: NODE is not valid, or there is no room. */
 static bool add_node(const json_t *node, char *list, size_t size)
 {
     const char *host = json_string_value(json_object_get(node, "host"));
@@ -30,7 +30,7 @@ static bool add_node(const json_t *node, char *list, size_t size)
     return host != NULL && more > 0 && (size_t)more < size - len;
 }
 
-/* The nodes of the cluster of scripts/demo in directory DEMO. False: it has none. */
+/* List the nodes of the cluster of scripts/demo in directory DEMO. False: it has none. */
 static bool find_demo_nodes(const char *demo, char *list, size_t size)
 {
     char name[FILE_MAX];
@@ -57,7 +57,7 @@ struct place {
     char demo_password_file[FILE_MAX];
 };
 
-/* By the options; else where the demo has it. NULL: found; else why not. */
+/* Find Redis by the options, else in the demo. NULL: found; else why not. */
 static const char *find_place(const struct shardctl *ctl, struct place *place)
 {
     const struct shardctl_options *options = &ctl->options;

@@ -17,10 +17,10 @@
 #define KEEP_MS     3600000
 #define KEEP_MS_MAX 604800000
 
-/* Of a row that nobody has measured, with its indexes. */
+/* Assumed size of a row with its indexes, if not measured. */
 #define ROW_BYTES 400
 
-/* What is to be left on the taker's disk: the default of db_min_free. */
+/* What must stay free on the taker's disk: the default of db_min_free. */
 #define FREE_BYTES_MIN ((uint64_t)1 << 30)
 
 static const char *const tables[] = {
@@ -90,7 +90,7 @@ bool request_sizes(const struct shardctl *ctl, struct request *requests, size_t 
     struct fleet fleet;
 
     fleet_begin(&fleet, ctl);
-    fleet.is_quiet = true; /* shards that are not concerned */
+    fleet.is_quiet = true; /* other shards */
     bool good = fleet_read(&fleet);
     fleet.is_quiet = false;
     for (size_t i = 0; good && i < n; i++) {
@@ -161,7 +161,7 @@ static void check_room(const struct shardctl *ctl, size_t taker, uint64_t bytes,
     }
     if (left == NULL || left->is_null) {
         checks_add(checks, CHECK_WARN,
-                   "how much room %s has nobody knows (CALL shard_report); about %s come",
+                   "nobody knows how much room %s has (CALL shard_report); about %s come",
                    name_of(ctl, taker), fleet_bytes((double)bytes, text[0]));
     } else {
         const bool is_enough = left->number >= bytes + bytes / 2 + FREE_BYTES_MIN;
@@ -176,7 +176,7 @@ static void check_room(const struct shardctl *ctl, size_t taker, uint64_t bytes,
     fleet_end(&fleet);
 }
 
-/* Nothing is to come to a shard that is being drained. */
+/* Nothing may come to a shard that is being drained. */
 static void check_open(const struct shardctl *ctl, size_t taker, struct checks *checks)
 {
     struct fleet fleet;
@@ -238,7 +238,7 @@ void request_check_shards(const struct shardctl *ctl, const struct request *requ
 
 /* ---- The CALLs ---- */
 
-/* When no answer came: is there such a move now? */
+/* After a CALL without an answer: is there such a move now? */
 static bool find_move(const struct shardctl *ctl, struct request *request)
 {
     struct moves moves;

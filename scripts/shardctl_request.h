@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Asking for moves: what speaks for and against them, and the CALLs. */
+/* Asking for moves: the checks and the CALLs. */
 #ifndef DOUSHARD_SCRIPTS_SHARDCTL_REQUEST_H
 #define DOUSHARD_SCRIPTS_SHARDCTL_REQUEST_H
 
@@ -13,7 +13,7 @@
 #include "scripts/shardctl_checks.h"
 #include "scripts/shardctl_moves.h"
 
-/* A move that is to be asked for. */
+/* A move to ask for. */
 struct request {
     uint32_t slot;
     size_t giver; /* indices in the topology */
@@ -21,7 +21,7 @@ struct request {
     uint64_t rows;    /* about */
     uint64_t bytes;   /* about */
     uint64_t move_id; /* of the giver; 0: not asked for yet */
-    bool is_there;    /* nothing is to be done: the taker has it */
+    bool is_there;    /* nothing to do: the taker has it */
 };
 
 /* How. */
@@ -30,24 +30,25 @@ struct request_terms {
     uint32_t rows_per_s; /* --rate */
 };
 
-/* The options --keep and --rate. False: said on standard error. */
+/* Read the options --keep and --rate. False: the reason is printed on standard error. */
 bool request_terms_read(struct request_terms *terms,
                         const struct shardctl *ctl) MUST_CHECK;
 
 /* Fill rows and bytes of N requests: as counted in the background, else counted now.
- * False: said on standard error. */
+ * False: the reason is printed on standard error. */
 bool request_sizes(const struct shardctl *ctl, struct request *requests,
                    size_t n) MUST_CHECK;
 
-/* Do the shards of N requests answer, are they alike and durable, is there room? */
+/* Check the shards of N requests: do they answer, are they durable, do their versions
+ * agree, is there room? */
 void request_check_shards(const struct shardctl *ctl, const struct request *requests,
                           size_t n, struct checks *checks);
 
-/* Ask for one. False: said on standard error. */
+/* Ask for one. False: the reason is printed on standard error. */
 bool request_send(const struct shardctl *ctl, const struct request_terms *terms,
                   struct request *request) MUST_CHECK;
 
-/* As JSON; NULL: memory is short. */
+/* As JSON; NULL: out of memory. */
 json_t *request_json(const struct shardctl *ctl, const struct request *request);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl servers: what the topology file says, for scripts. */
+/* shardctl servers: the contents of the topology file, for scripts. */
 #include <stdio.h>
 
 #include "shard/router.h"
@@ -10,21 +10,19 @@
 #include "scripts/shardctl.h"
 
 static const char help_text[] =
-    "servers: name, host, port and socket of each server, as the topology file has them. "
-    "No\n"
+    "servers: print name, host, port and socket of each server in the topology file. No\n"
     "shard is asked, and no password is needed.\n"
     "\n"
-    "One line per server, in the order of the file; a tab between the columns, and - for "
-    "what\n"
-    "the file does not give. Where there is a socket, host and port are not used.\n"
+    "One line per server, in the order of the file, with tabs between the columns, and "
+    "-\n"
+    "for what the file leaves out. With a socket, host and port are not used.\n"
     "\n"
     "  shard1\t10.0.0.11\t3306\t-\n"
     "  shard2\t-\t-\t/run/mysqld/mysqld.sock\n"
     "\n"
     "    shardctl servers --topology=/etc/doushard/topology.conf\n"
     "\n"
-    "Exit status: 0 the file is right; 2 it is not, and file and line are named, or "
-    "misuse.\n";
+    "Exit status: 0 the file is right; 2 it is wrong, with file and line, or misuse.\n";
 
 static const char *given(const char *text)
 {

@@ -16,17 +16,18 @@
 #include "scripts/shardctl_moves.h"
 
 static const char help[] =
-    "status: the shards, the moves that are under way, and what is wrong. Reads only.\n"
+    "status: show the shards, the moves that are under way, and what is wrong. Reads "
+    "only.\n"
     "\n"
     "  --json                one JSON object\n"
     "\n"
     "  SHARD   ROLE     STATE   SLOTS  OWN  FREE     GIVES  TAKES  KEEPS\n"
     "  shard1  gives    up        511    0  91.2 GB      1      0      0\n"
-    "      ROLE is serves, gives, takes, gives+takes, or empty: it has no slots, a new "
-    "one\n"
-    "      or one that was drained. STATE is up, paused or down. OWN are slots of one "
+    "      ROLE is serves, gives, takes, gives+takes, or empty: it has no slots, because "
+    "it\n"
+    "      is new or was drained. STATE is up, paused or down. OWN are slots of one "
     "heavy\n"
-    "      user each. KEEPS are slots that it gave away and that can come back.\n"
+    "      user each. KEEPS are slots that it gave away and that can be rolled back.\n"
     "  slot 17 shard1 -> shard2: copying [######----------] 42%, ..\n"
     "      as `shardctl move --help` says. Slots that are kept for a rollback share a "
     "line,\n"
@@ -37,24 +38,24 @@ static const char help[] =
     "  [OK]   every slot has an owner that answers\n"
     "  [ERR]  the move of slot 17 waits for a mover for 40 s: start one (shardctl "
     "mover)\n"
-    "      What is well and what is not, and what to do about it.\n"
+    "      What is right and what is wrong, and what to do about it.\n"
     "\n"
     "    watch -n1 shardctl status\n"
     "    shardctl status --json | jq '.checks[] | select(.verdict != \"OK\").text'\n"
     "\n"
     "Exit status: 0 no [ERR]; 1 there are some; 2 misuse, or no shard answers.\n";
 
-/* A move that failed is told of for a day. */
+/* A failed move is reported for a day. */
 #define FAILED_MS 86400000
 
-/* Named one by one; of more, their number. */
+/* How many are named one by one; of the rest only the number. */
 #define NAMED_MAX 8
 
 struct shard_line {
     struct router_shard_state state;
     unsigned n_own;
     unsigned n_gives, n_takes, n_keeps;
-    int64_t free_bytes; /* -1: nobody knows */
+    int64_t free_bytes; /* -1: unknown */
     bool is_draining;
 };
 
@@ -365,7 +366,7 @@ static void check_shards(struct run *run)
                        state->name, state->paused);
         } else if (state->n_hearsay > 0) {
             checks_add(&run->checks, CHECK_WARN,
-                       "%s has heard that %s, which is not believed (%u slots)",
+                       "%s has heard that %s, and does not believe it (%u slots)",
                        state->name, state->hearsay, state->n_hearsay);
         }
         n_down += !state->up || state->paused[0] != '\0';
@@ -385,7 +386,7 @@ static void check_slots(struct run *run)
         checks_add(&run->checks, CHECK_ERR,
                    "slot %" PRIu32 ": %s and %s claim it at epoch %" PRIu64
                    ", nobody serves it: CALL slot_settle(%" PRIu32
-                   ", ..) on the one that is to have it",
+                   ", ..) on the one that shall have it",
                    disputes[i].slot, disputes[i].servers[0], disputes[i].servers[1],
                    disputes[i].epoch, disputes[i].slot);
     }
@@ -395,7 +396,7 @@ static void check_slots(struct run *run)
     }
     if (run->n_shared[0] > 0) {
         checks_add(&run->checks, CHECK_ERR,
-                   "%u slots have no owner that is known, slot %" PRIu32 " for one",
+                   "%u slots have no known owner, slot %" PRIu32 " for one",
                    run->n_shared[0], run->orphan);
     }
     if (run->n_shared[1] > 0) {
@@ -407,7 +408,7 @@ static void check_slots(struct run *run)
     }
 }
 
-/* Is ROW the last that was heard of its slot from its shard? */
+/* Is ROW the latest move of its slot on its shard? */
 static bool is_newest(const struct run *run, const struct move_row *row)
 {
     for (const struct move_row *later = row + 1; later < run->moves.rows + run->moves.n;

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A number of at most 15 digits at *AT, which goes behind it. False: there is none. */
+/* Read a number of at most 15 digits at *AT, and move *AT past it. False: there is
+ * none. */
 static bool read_digits(const char **at, uint64_t *number)
 {
     const size_t len = strspn(*at, "0123456789");
@@ -139,7 +140,7 @@ int units_confirm(const struct shardctl *ctl, const char *question)
     }
     if (isatty(STDIN_FILENO) == 0) {
         return shardctl_fail("nothing was done",
-                             "--yes does it where nobody can be asked");
+                             "without a terminal to ask at, add --yes");
     }
     (void)fprintf(stderr, "%s [y/N] ", question);
     if (fgets(answer, sizeof answer, stdin) != NULL &&

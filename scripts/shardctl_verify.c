@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl verify: compare a shard that was restored with all others, mend what differs,
- * and admit it. */
+/* shardctl verify: compare a restored shard with all others, repair what differs, and
+ * admit it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,41 +22,41 @@
 
 static const char help_text[] =
     "verify: compare both halves of everything that a shard shares with the others, "
-    "mend\n"
-    "what differs, compare again, and, if the shard is refused, admit it when nothing\n"
-    "does. For a shard that was restored from a backup (scripts/restore-shard.sh), and "
-    "one\n"
-    "that has taken a slot with old rows (CALL slot_adopt): what differs is taken for "
-    "lost "
-    "on\n"
-    "this shard. May run while all others serve, may be broken off and run again.\n"
+    "repair\n"
+    "what differs, and compare again; when nothing differs, admit the shard if it is\n"
+    "refused. For a shard that was restored from a backup (scripts/restore-shard.sh) or "
+    "has\n"
+    "taken a slot with old rows (CALL slot_adopt): what differs is treated as lost on "
+    "this\n"
+    "shard. May run while all others serve, and may be interrupted and run again.\n"
     "\n"
-    "  --shard=NAME          which\n"
+    "  --shard=NAME          the shard\n"
     "  --dry-run             only say what differs; one line per difference with --json\n"
     "  --yes                 do not ask\n"
     "  --json                what was found and done as JSON objects, one per line\n"
     "\n"
-    "How the sides are brought together:\n"
+    "How differences are repaired:\n"
     "\n"
-    "  brought back     likes and follows that this shard has lost, from their second "
-    "halves\n"
-    "  made again       second halves that it has lost: they wait in the outbox of who "
-    "has\n"
-    "                   the first, until the shard is admitted\n"
-    "  given up         what others have of comments, likes and follows that are lost "
-    "here\n"
-    "                   with the comment or the user\n"
+    "  brought back     likes and follows that this shard has lost, restored from their\n"
+    "                   second halves\n"
+    "  made again       second halves that it has lost: they wait in the outbox of the\n"
+    "                   first half's shard until this shard is admitted\n"
+    "  given up         what other shards have of comments, likes and follows that are "
+    "lost\n"
+    "                   here with the comment or the user\n"
     "  deleted again    comments whose deletion was lost\n"
-    "  users lost       of whom others have messages: they are entered as erased\n"
-    "  chats aligned    what either mailbox has is in both afterwards, once, in order\n"
-    "  own slots        a user who was promoted after the backup, and is on another "
-    "shard,\n"
-    "                   is found there again; his old rows, which --dry-run does not "
-    "count,\n"
-    "                   are removed\n"
+    "  users lost       users of whom others have messages: they are entered as erased\n"
+    "  chats aligned    what either mailbox has is in both afterwards, each message "
+    "once,\n"
+    "                   in order\n"
+    "  own slots        users who were promoted after the backup and are on another "
+    "shard\n"
+    "                   are found there again; their old rows, which --dry-run does not\n"
+    "                   count, are removed\n"
     "\n"
-    "Slots that had come to the shard after the backup have no rows there. They stay\n"
-    "refused, and are named: see CALL slot_adopt in config/README.md.\n"
+    "Slots that arrived at the shard after the backup have no rows there. They stay "
+    "refused\n"
+    "and are named: see CALL slot_adopt in config/README.md.\n"
     "\n"
     "Exit status: 0 nothing differs (any more), and the shard is admitted if it was "
     "refused;\n"
@@ -64,10 +64,10 @@ static const char help_text[] =
 
 #define TEXT_MAX 256
 
-/* Mending and comparing again ends after so many times. */
+/* How often to repair and compare again at most. */
 #define PASSES_MAX 5
 
-/* What is done to users and chats is done once. */
+/* Users and chats are repaired once each. */
 struct pair {
     uint64_t owner, other;
 };
@@ -80,16 +80,16 @@ struct pairs {
 struct run {
     const struct shardctl *ctl;
     size_t focus; /* index of the shard */
-    size_t shard; /* whose rows are gone through */
+    size_t shard; /* whose rows are read */
     struct audit_place place;
     bool is_mending;
     bool is_silent;             /* differences are not printed */
     struct mend mends[OPS_MAX]; /* of one page */
     size_t n_mends;
-    bool is_full; /* there was no memory for one */
+    bool is_full; /* out of memory for one */
     struct pairs users, chats;
-    struct slotset lost;             /* slots that the shard has no rows of */
-    uint64_t found[MEND__COUNT + 1]; /* in this pass; the last: nothing helps */
+    struct slotset lost;             /* slots of which the shard has no rows */
+    uint64_t found[MEND__COUNT + 1]; /* in this pass; the last: cannot be repaired */
     uint64_t n_rows, n_skipped;
     int64_t begin_ms, reported_ms;
 };
@@ -115,7 +115,7 @@ static const char *name_of(const struct run *run, size_t shard)
 
 /* ---- What is found ---- */
 
-/* Add OWNER, OTHER unless they are there. False: they are, or there is no memory. */
+/* Add OWNER, OTHER unless they are there. False: they are, or out of memory. */
 static bool pairs_add(struct run *run, struct pairs *pairs, uint64_t owner,
                       uint64_t other)
 {
@@ -138,7 +138,7 @@ static bool pairs_add(struct run *run, struct pairs *pairs, uint64_t owner,
     return true;
 }
 
-/* Is this the first that is heard of it in this pass? */
+/* Is this the first time in this pass? */
 static bool is_new(struct run *run, const struct mend *mend)
 {
     if (mend->kind == MEND_USER) {
@@ -178,7 +178,8 @@ static void note(void *context, const struct audit_difference *d)
     }
     run->found[mend.kind]++;
     if (run->is_mending && mend.kind != MEND_NONE) {
-        CHECK(run->n_mends < OPS_MAX); /* a page has no more rows, each is told once */
+        CHECK(run->n_mends < OPS_MAX); /* a page has no more rows than this, each reported
+                                        * once */
         run->mends[run->n_mends++] = mend;
     }
 }
@@ -197,7 +198,7 @@ static void report_progress(struct run *run)
 
 /* ---- One pass over all shards ---- */
 
-/* The mends of a page, those of one kind and table together. */
+/* Make the repairs of a page, those of one kind and table together. */
 static enum outcome mend_page(struct run *run, struct call *call)
 {
     enum outcome outcome = OUTCOME_OK;
@@ -213,7 +214,7 @@ static enum outcome mend_page(struct run *run, struct call *call)
     return outcome;
 }
 
-/* One page, compared and mended; tried again while the shards are not there. */
+/* Compare and repair one page, again while shards do not answer. */
 static enum outcome check_page(struct run *run, char *why, size_t size)
 {
     struct audit audit = {.router = run->ctl->router,
@@ -235,7 +236,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
         call_init(&call, &arena, clock_mono_ms() + SHARDCTL_CALL_MS);
         outcome = audit_page(&audit, &call, run->shard, &place, &n_rows);
         if (outcome == OUTCOME_OK) {
-            run->place = place; /* what is not mended is found by the next pass */
+            run->place = place; /* what is not repaired is found by the next pass */
             run->n_rows += n_rows;
             run->n_skipped += audit.n_skipped;
             outcome = mend_page(run, &call);
@@ -252,7 +253,7 @@ static enum outcome check_page(struct run *run, char *why, size_t size)
     return outcome;
 }
 
-/* Everything once. 0: done; else the exit status. */
+/* One pass over everything. 0: done; else the exit status. */
 static int pass(struct run *run)
 {
     char why[TEXT_MAX];
@@ -261,7 +262,7 @@ static int pass(struct run *run)
     run->n_rows = run->n_skipped = 0;
     run->users.n = run->chats.n = 0;
     for (run->shard = 0; run->shard < run->ctl->topology->n_servers; run->shard++) {
-        /* Counters of the others are none of ours. */
+        /* Counters of other shards do not matter here. */
         run->place = (struct audit_place){
             .part = run->shard == run->focus ? AUDIT_OWNERS : AUDIT_FOLLOW};
         while (run->place.part < AUDIT_PART__COUNT) {
@@ -292,8 +293,8 @@ static uint64_t n_found(const struct run *run)
 
 /* ---- The shard itself ---- */
 
-/* CALL a PROC_SHARD procedure there. NULL: said on standard error. The answer lives in
- * CALL's arena. */
+/* CALL a PROC_SHARD procedure there. NULL: the reason is printed on standard error. The
+ * answer lives in CALL's arena. */
 static const struct dbresult *ask(const struct run *run, struct call *call,
                                   enum proc_id proc, const struct dbarg *args)
 {
@@ -314,7 +315,8 @@ static const struct dbresult *ask(const struct run *run, struct call *call,
     return shares[run->focus].results;
 }
 
-/* Which slots it has no rows of: it is said to have them, and refuses them by itself. */
+/* Find the slots of which it has no rows: the other shards say that it has them, and it
+ * refuses them. */
 static void read_lost(struct run *run, const struct dbresult *map)
 {
     for (size_t i = 0; i < map->n_rows; i++) {
@@ -367,7 +369,7 @@ static bool admit(struct run *run)
     return good;
 }
 
-/* ---- What is said ---- */
+/* ---- Output ---- */
 
 static void print_lost(const struct run *run)
 {
@@ -379,14 +381,14 @@ static void print_lost(const struct run *run)
         n++;
     }
     if (n > 0 && !run->ctl->options.is_json) {
-        printf("[!] %u slots (the first: %" PRIu32 ") had come to %s after the backup: "
-               "no rows, refused until CALL slot_adopt; %" PRIu64
-               " rows elsewhere are about them\n",
+        printf("[!] %u slots (the first: %" PRIu32
+               ") arrived at %s after the backup: no rows, refused until CALL "
+               "slot_adopt; %" PRIu64 " rows elsewhere are about them\n",
                n, first, name_of(run, run->focus), run->n_skipped);
     }
 }
 
-/* What a pass found, SAID with a word on what becomes of it. */
+/* Print what a pass found; SAID says what happens to it. */
 static void print_found(const struct run *run, const uint64_t *found, const char *said)
 {
     if (run->ctl->options.is_json) {
@@ -407,7 +409,7 @@ static void print_found(const struct run *run, const uint64_t *found, const char
     }
 }
 
-/* Does whoever sits there want it? */
+/* Ask for confirmation. */
 static bool is_wanted(const struct run *run, bool is_refused)
 {
     char line[16] = "";
@@ -436,7 +438,7 @@ static int look(struct run *run)
     return n_found(run) == 0 ? 0 : 1;
 }
 
-/* Mend until nothing differs; DONE counts what was done. */
+/* Repair until nothing differs; DONE counts what was done. */
 static int mend(struct run *run, uint64_t done[MEND__COUNT + 1])
 {
     run->is_mending = true;
@@ -456,14 +458,14 @@ static int mend(struct run *run, uint64_t done[MEND__COUNT + 1])
             break;
         }
     }
-    run->is_mending = false; /* once more, to say what it is */
+    run->is_mending = false; /* once more, to print what still differs */
     run->is_silent = false;
     int status = pass(run);
     done[MEND_NONE] = n_found(run);
     return status != 0 ? status : done[MEND_NONE] == 0 ? 0 : 1;
 }
 
-/* What was done about users with slots of their own. */
+/* Print what was done about users with slots of their own. */
 static void print_homes(const struct run *run, const struct homes *homes)
 {
     if (homes->n_recovered + homes->n_removed + homes->n_cleaned == 0) {
@@ -477,7 +479,8 @@ static void print_homes(const struct run *run, const struct homes *homes)
            homes->n_recovered, homes->n_removed, homes->n_cleaned);
 }
 
-/* The same before anything is done. STATUS is that of the rest; 1: it differs. */
+/* The same before anything is done. STATUS is that of the rest; returns 1 if something
+ * differs here. */
 static int look_at_homes(const struct run *run, int status)
 {
     struct homes homes;
@@ -501,7 +504,7 @@ static int mend_and_admit(struct run *run, bool is_refused)
     uint64_t done[MEND__COUNT + 1] = {0};
     struct homes homes;
 
-    /* Of one that serves they are as they should be, or a move is about to make them so.
+    /* On a shard that serves they are right, or a move is about to make them so.
      */
     if (is_refused) {
         if (!homes_settle(run->ctl, run->focus, &homes)) {
@@ -537,8 +540,9 @@ static int verify(struct run *run)
         return is.is_refused ? look_at_homes(run, status) : status;
     }
     if (is.is_refused && !is.is_settled) {
-        return shardctl_fail(name_of(run, run->focus),
-                             "its epochs are not raised: scripts/restore-shard.sh first");
+        return shardctl_fail(
+            name_of(run, run->focus),
+            "its epochs are not raised: run scripts/restore-shard.sh first");
     }
     if (!run->ctl->options.is_yes) {
         int status = look(run);

@@ -10,21 +10,21 @@
 #include "scripts/shardctl_moves.h"
 
 static const char help[] =
-    "watch: one line a second for each move that is under way, until it is over. Ends,\n"
-    "too, when all that is left is kept for a rollback. `shardctl move --help` says "
-    "what\n"
-    "the lines mean; what is asked for after the start is not followed.\n"
+    "watch: show one line a second for each move that is under way, until it is over or\n"
+    "only kept for a rollback. `shardctl move --help` says what the lines mean; moves "
+    "asked\n"
+    "for after the start are not followed.\n"
     "\n"
     "  --json                one JSON object per line\n"
     "\n"
     "    shardctl watch\n"
     "    shardctl watch 17,100-120\n"
     "\n"
-    "Exit status: 0 all ended as was asked for; 1 one failed, or Ctrl-C; 2 misuse, or "
-    "no\n"
+    "Exit status: 0 all ended as they should; 1 one failed, or Ctrl-C; 2 misuse, or no\n"
     "shard answers.\n";
 
-/* Follow what is under way, of SLOTS alone unless that is NULL. 0, or the exit status. */
+/* Follow the moves under way, only of SLOTS unless that is NULL. 0, or the exit
+ * status. */
 static int add_moves(struct follow *follow, const struct slotset *slots)
 {
     struct moves moves;

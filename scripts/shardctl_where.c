@@ -12,29 +12,29 @@
 #include "scripts/shardctl_fleet.h"
 
 static const char help_text[] =
-    "where: the slot, the shard and the epoch of a user or video, by id, or of a user "
-    "by\n"
-    "name.\n"
+    "where: show slot, shard and epoch of a user or video by id, or of a user by name.\n"
     "\n"
-    "  --name                what is given is a name, though it may look like an id\n"
+    "  --name                the operand is a name, even if it looks like an id\n"
     "  --json                one JSON object\n"
     "\n"
     "  139264: slot 17 of shard2 at epoch 3, owned\n"
     "  liu 139264: slot 1030 (his own) of shard1 at epoch 19, migrating\n"
-    "      owned: this shard serves it; migrating: it does, and another one copies it. A "
-    "user\n"
-    "      of a slot from 1024 up was promoted: it has nobody else's rows.\n"
+    "      owned: this shard serves it; migrating: this shard serves it while another "
+    "one\n"
+    "      copies it. A user in a slot from 1024 up was promoted: nobody else is in "
+    "that\n"
+    "      slot.\n"
     "\n"
-    "An id says where it belongs even if nobody has it. Names are looked up, and may be "
-    "those\n"
-    "of users who are erased.\n"
+    "The slot of an id is known even if nobody has the id. Names are looked up, "
+    "including\n"
+    "those of erased users.\n"
     "\n"
     "    shardctl where 139264\n"
     "    shardctl where 42 --name\n"
     "\n"
-    "Exit status: 0 there it is; 1 nobody has that name, or no shard owns the slot; 2 "
-    "misuse,\n"
-    "or the shard that knows does not answer.\n";
+    "Exit status: 0 found; 1 nobody has that name, or no shard owns the slot; 2 misuse, "
+    "or\n"
+    "the shard that knows does not answer.\n";
 
 struct run {
     const struct shardctl *ctl;
@@ -45,8 +45,8 @@ struct run {
     bool is_partial; /* not every slot has an owner that answers */
 };
 
-/* The slot that ARG, of PROC, is in, and whose id it is. Asked is the shard of HOME, the
- * shared slot. 0, or the exit status. */
+/* Look up ARG with PROC on the shard of HOME, the shared slot: which slot it is in, and
+ * whose id it is. 0, or the exit status. */
 static int look_up(struct run *run, enum proc_id proc, struct dbarg arg, uint32_t home)
 {
     struct fleet *fleet = &run->fleet;
@@ -71,7 +71,8 @@ static int look_up(struct run *run, enum proc_id proc, struct dbarg arg, uint32_
         run->id = id == NULL || id->is_null ? 0 : id->number;
         if (run->id == 0 && code != NULL && code->text != NULL &&
             strcmp(code->text, "notfound") != 0) {
-            return shardctl_fail(run->name, "its slot is just not served, ask again");
+            return shardctl_fail(run->name,
+                                 "its slot is not served at the moment, ask again");
         }
         if (run->id == 0) {
             (void)shardctl_fail(run->name, "nobody has this name");

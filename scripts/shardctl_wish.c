@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* shardctl pause, resume, cancel, rollback, finish, throttle: what is to become of moves
- * that are under way. Each only writes a wish beside the request; the mover does it. */
+/* shardctl pause, resume, cancel, rollback, finish, throttle: control moves that are
+ * under way. Each only writes a wish beside the request; the mover does it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,50 +17,50 @@
     "  --yes                 do not ask\n"                                               \
     "  --json                one JSON object per move\n"                                 \
     "\n"                                                                                 \
-    "Slots are numbers and ranges (17,19,100-120), or `all` of which a move is under\n"  \
+    "Slots are numbers and ranges (17,19,100-120), or `all` with a move under\n"         \
     "way. The shard that was asked for the move is found by asking all. `shardctl\n"     \
-    "watch` shows how it goes on.\n"                                                     \
+    "watch` shows how they go on.\n"                                                     \
     "\n"                                                                                 \
-    "Exit status: 0 written; 1 not for all: what stands against it is said; 2 misuse, "  \
-    "or\n"                                                                               \
+    "Exit status: 0 written; 1 not for all, with the reasons; 2 misuse, or\n"            \
     "no shard answers.\n"
 
-static const char pause_help[] =
-    "pause: let moves rest at their next step. The slot is served as before; what is\n"
-    "written meanwhile goes on being carried over. What has moved can be rolled back\n"
-    "for as long as it rests. `shardctl resume` ends it.\n"
-    "\n" COMMON;
+static const char pause_help[] = "pause: pause moves at their next step. The slot is "
+                                 "served as before; writes to it are\n"
+                                 "still carried over. A slot that has moved can be "
+                                 "rolled back as long as its move is\n"
+                                 "paused. `shardctl resume` ends it.\n"
+                                 "\n" COMMON;
 
-static const char resume_help[] = "resume: let moves that were paused go on.\n"
+static const char resume_help[] = "resume: let paused moves go on.\n"
                                   "\n" COMMON;
 
 static const char cancel_help[] =
-    "cancel: call moves off before the slot has moved: it stays where it is, and what "
-    "was\n"
-    "copied is removed. After that, `shardctl rollback` brings it back.\n"
+    "cancel: call moves off before the slot has moved: it stays where it is, and the "
+    "copy\n"
+    "is removed. Once it has moved, use `shardctl rollback`.\n"
     "\n" COMMON;
 
 static const char rollback_help[] =
-    "rollback: bring slots back that have moved, with all that was written since, in a "
-    "few\n"
-    "milliseconds of their own; while a move is `keeping` (--keep of `shardctl move`).\n"
+    "rollback: bring slots back that have moved, with everything written since, with a\n"
+    "pause of a few milliseconds; works while a move is `keeping` (--keep of `shardctl\n"
+    "move`).\n"
     "\n" COMMON;
 
 static const char finish_help[] =
-    "finish: end the time in which slots can be rolled back: the rows that they have "
-    "left\n"
-    "behind are removed. Without it that happens when the time is over.\n"
+    "finish: end the time in which slots can be rolled back: the rows that they left "
+    "behind\n"
+    "are removed. Otherwise that happens when the time is over.\n"
     "\n" COMMON;
 
 static const char throttle_help[] =
     "throttle: bound how many rows a second moves copy, compare and remove. RATE "
     "is\n"
-    "5000/s, or none: as many as the load of both shards allows.\n"
+    "for example 5000/s; none: as many as the load of both shards allows.\n"
     "\n" COMMON;
 
 struct run {
     const struct shardctl *ctl;
-    const char *wish;    /* of move_wish; NULL: move_throttle */
+    const char *wish;    /* argument of move_wish; NULL: move_throttle */
     uint32_t rows_per_s; /* of that */
     bool is_all;
     struct slotset slots;
@@ -103,7 +103,7 @@ static void print(const struct run *run, const struct move_row *row, const char 
     }
 }
 
-/* What is asked before, of all moves that are meant. */
+/* Ask for confirmation, for all chosen moves. */
 static int confirm(const struct run *run)
 {
     char question[128];
@@ -140,7 +140,7 @@ static bool write_wish(const struct run *run, const struct move_row *row)
     return good;
 }
 
-/* Name the slots of which no move is under way. */
+/* Name the slots without a move under way. */
 static int check_slots(struct run *run)
 {
     const bool is_partial = run->moves.fleet.n_silent > 0;

@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# A shard that has everything but a name, passwords and slots: what every shard of a
-# demonstration begins as a copy of. Read by cluster.sh.
+# A shard that has everything but a name, passwords and slots: every shard of a demonstration begins
+# as a copy of it. Sourced by cluster.sh.
 #
 # Loading tables and routines costs half a second of CPU, a copy 50 ms. Templates are kept in the
-# cache of the user, one per version of MariaDB and of what is loaded, and the latest few of them.
+# user's cache, one per version of MariaDB and of the sources loaded, only the latest few.
 #
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: Doushard contributors
 
 TEMPLATES_MAX=4
 
-# The directory of the template for this checkout, there or not.
+# The directory of the template for this checkout, whether it exists or not.
 template_directory() {
 	local version sum
 	version=$(mariadbd --no-defaults --version | sed 's/.*Ver \([^ ]*\).*/\1/; s/[^A-Za-z0-9.+-]/_/g')
@@ -19,21 +19,20 @@ template_directory() {
 	printf '%s/shard-%s-%s' "$(cache_directory)" "$version" "${sum:0:16}"
 }
 
-# Sets TEMPLATE, a directory to copy; looked for, or made, when a shard first needs it.
+# Sets TEMPLATE, the directory to copy, which is made when a shard first needs it.
 template_find() {
 	[[ -z ${TEMPLATE:-} ]] || return 0
 	TEMPLATE=$(template_directory)
 	if [[ -d $TEMPLATE/mysql ]]; then
-		touch -- "$TEMPLATE" # it is used: the oldest go first
+		touch -- "$TEMPLATE" # in use: the oldest are removed first
 	else
 		step "making a shard to copy: tables, procedures, accounts"
 		template_create "$TEMPLATE"
 	fi
 }
 
-# template_copy DIRECTORY: most of a template is nothing but zeros, which are holes in it: they are neither
-# read nor written. The copy has none, because mariadbd aborts when the disk is full and its log wants a
-# block.
+# template_copy DIRECTORY: most of a template is holes of zeros, which need not be read. The copy
+# has no holes, because mariadbd aborts when the disk is full and its log needs a block.
 template_copy() {
 	local file
 	cp -R --reflink=auto -- "$TEMPLATE" "$1"
@@ -42,8 +41,8 @@ template_copy() {
 	done
 }
 
-# template_create DIRECTORY: made in $VAR, where the account may write, and put in its place when
-# it is whole.
+# template_create DIRECTORY: made in $VAR, where the account may write, and renamed when it is
+# complete.
 template_create() {
 	local template=$1 dir=$VAR/template new
 	rm -rf -- "$dir"
@@ -64,7 +63,7 @@ template_create() {
 template_install() {
 	local dir=$1 log
 	log=$(log_file mariadb-install-db)
-	# Every server removes temporary tables that it finds in its tmpdir, those of others too.
+	# Every server removes all temporary tables in its tmpdir, also those of others.
 	local options=("--tmpdir=$dir/tmp")
 	((EUID != 0)) || options+=(--user=root) # in a directory that only root can enter
 	if ! mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
@@ -77,7 +76,7 @@ template_install() {
 	((EUID != 0)) || chown -R "$ACCOUNT:$ACCOUNT" "$dir"
 }
 
-# Our tables, routines and accounts; root has no password yet, and only this socket to come by.
+# Our tables, routines and accounts; root has no password yet, and can connect only by this socket.
 template_load() {
 	local dir=$1 socket=$SOCKETS/template log server
 	log=$(log_file template)
@@ -97,24 +96,24 @@ template_load() {
 	printf 'servers = ( { name = "template"; socket = %s; } );\n' "$(quote_json "$socket")" >"$dir/topology.conf"
 	printf '[client]\nuser = root\n' >"$dir/root.cnf"
 	give "$dir/my.cnf"
-	# It ends with us, however we end.
+	# It ends when we end, in whatever way.
 	"${RUN_AS[@]}" setpriv --pdeathsig KILL mariadbd "--defaults-file=$dir/my.cnf" \
 		>>"$log" 2>&1 {LOCK_FD}>&- </dev/null &
 	server=$!
 	wait_until 60 template_answers "$dir" "$socket" || blame template "does not answer"
-	# A hundred files that show what performance_schema has seen, which is off.
+	# A hundred files of views on performance_schema, which is off.
 	template_sql "$dir" "$socket" -e 'DROP DATABASE IF EXISTS sys' >>"$log" 2>&1 || blame template "keeps sys"
 	"$ROOT/scripts/migrate" "--topology=$dir/topology.conf" "--defaults-file=$dir/root.cnf" --offline \
 		>>"$log" 2>&1 {LOCK_FD}>&- || blame template "could not be loaded"
 	kill -s TERM "$server"
-	wait "$server" || blame template "did not end in order"
+	wait "$server" || blame template "did not shut down properly"
 }
 
 # template_sql DIRECTORY SOCKET [OPTION...]
 template_sql() { mariadb "--defaults-file=$1/root.cnf" "--socket=$2" "${@:3}"; }
 template_answers() { template_sql "$1" "$2" -e 'SELECT 1' >/dev/null 2>&1; }
 
-# templates_forget TEMPLATE: all of its sort but the latest.
+# templates_forget TEMPLATE: remove all of its kind but the latest few.
 templates_forget() {
 	local sort=${1##*/} list
 	mapfile -t list < <(find "${1%/*}" -maxdepth 1 -name "${sort%-*}-*" -printf '%T@ %p\n' |

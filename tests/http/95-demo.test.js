@@ -231,7 +231,7 @@ test("where no jail can be made, up says so first, with the reason and what to d
   const seeded = await demoIn(env, "seed");
   assert.equal(seeded.code, 1);
   for (const { stderr } of [seeded, await demoIn(env, "up", "--no-build", "--no-seed")]) {
-    assert.match(stderr, /no upload can be examined here/);
+    assert.match(stderr, /uploads cannot be examined here/);
     assert.match(
       stderr,
       /^ {4}bwrap: No permissions to create new namespace\n\S.*(namespaces|chroot)/m,

@@ -309,7 +309,7 @@ test("a shard that is down, and Redis that is: said so, with what to do", async 
   assert.deepEqual([one.status, one.out], [2, ""]);
   assert.match(
     one.err,
-    /nobody answers who has the slot of ds:\{\d+\}:u \(2 of 3 nodes do\): see what CLUSTER NODES says/,
+    /no node answers that has the slot of ds:\{\d+\}:u \(2 of 3 nodes do\): see what CLUSTER NODES says/,
   );
   await Promise.all([0, 1, 2].filter((i) => i !== node).map((i) => redis.kill(i)));
   const all = await look(ana.id, "--json");

@@ -151,7 +151,7 @@ test("help teaches; what is typed wrongly is said, with status 2, and nothing is
     [["status", "x"], /usage/],
     [["frobnicate"], /no such command/],
     [[], /no such command/],
-    [["move", "11", "--to=shard2"], /--yes does it where nobody can be asked/],
+    [["move", "11", "--to=shard2"], /without a terminal to ask at, add --yes/],
   ];
   await parallel(
     4,
@@ -271,7 +271,7 @@ test("wishes are written where the move was asked for; what cannot be is said", 
   assert.equal(again.status, 0, again.err);
   const other = await run("move", "11", "--to=shard3", "--yes");
   assert.equal(other.status, 1);
-  assert.match(other.out, /^\[ERR\] +a move of it is not over/m);
+  assert.match(other.out, /^\[ERR\] +another move of it is under way/m);
   assert.equal(await requests(), 3);
 
   assert.match(await ok("pause", "11", "--dry-run"), /^would write: slot 11/);
@@ -371,7 +371,7 @@ test("move waits and says how it goes, as text and as JSON; rollback brings it b
   );
   const held = await run("move", "13", "--to=shard3", "--yes");
   assert.equal(held.status, 1);
-  assert.match(held.out, /not over \(shardctl finish, cancel\): slot 13/);
+  assert.match(held.out, /under way \(shardctl finish, cancel\): slot 13/);
   await ok("rollback", "13", "--yes");
   const watched = await run("watch", "13");
   assert.equal(watched.status, 0, watched.out + watched.err);
@@ -470,7 +470,10 @@ test("balance and drain --detach ask for all moves, and wait for none", async ()
   await mover.stop();
   const before = await owners(cluster);
   for (const other of ["--parallel=2", "--capacity=shard1=1G"])
-    assert.match((await run("drain", "shard3", "--detach", other, "--yes")).err, /--detach: nobody is left/);
+    assert.match(
+      (await run("drain", "shard3", "--detach", other, "--yes")).err,
+      /--detach: nothing would hold moves back/,
+    );
   const { status, lines } = await json("drain", "shard3", "--detach", "--keep=0", "--yes");
   assert.equal(status, 0, JSON.stringify(lines));
   const [{ moves }] = lines;
