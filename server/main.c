@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The program: understand the command line, start the parts in order, wait for signals,
- * stop the parts in reverse. */
+/* The program: read the command line, start the parts in order, wait for signals, stop
+ * the parts in reverse. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -46,35 +46,36 @@
 #include "server/notify.h"
 #include "server/preflight.h"
 
-/* Time for the first look at the shards; whatever answers later is found in service. */
+/* How long the start waits for the shards; those that answer later are found while
+ * serving. */
 #define DISCOVER_MS 3000
 
-/* Threads that are there before anybody asks. */
+/* Worker threads that are always there. */
 #define WORKERS_MIN 8
 
-/* A worker above that ends after so long without work. */
+/* An additional worker ends after this long without work. */
 #define WORKERS_IDLE_MS 30000
 
-/* Descriptors beside those of clients: shards, files, listeners, ffmpeg pipes. */
+/* Descriptors besides those of clients: shards, files, listeners, ffmpeg pipes. */
 #define OTHER_FDS 1024
 
 #define PASSWORD_BYTES 512
 
-/* After a failed connect a shard is left alone for this long; after an error that says
- * that it cannot write, its writes are. */
+/* How long a shard is left alone after a failed connect, and its writes after an error
+ * that says that it cannot write. */
 #define DB_HOLD_DOWN_MS 500
 
-/* A connection to a shard that is not used for so long is closed, long before the shard
- * does it (wait_timeout, 8 h). */
+/* A connection to a shard is closed after this long without use, long before the shard
+ * would do it (wait_timeout, 8 h). */
 #define DB_IDLE_MS 300000
 
-/* Outbox rows of one shard that wait to be removed; what does not fit is left to the
- * relay. */
+/* Limit of one shard's outbox rows that wait to be removed; the relay removes those
+ * beyond it. */
 #define DELIVERY_QUEUE_MAX 16384
 
 enum exit_status { EXIT_STOPPED = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-/* The process: the parts, and what only this file needs. */
+/* The process: its parts, and what only this file needs. */
 struct process {
     struct app app;
     struct config *config; /* the newest snapshot, which owns the older ones */
@@ -115,7 +116,7 @@ static void forbid_core_dumps(void)
     }
 }
 
-/* As many descriptors as the connections need, if we may have them. */
+/* Raise the limit of descriptors to what the connections need, as far as allowed. */
 static void raise_fd_limit(const struct config *config)
 {
     rlim_t needed = (rlim_t)config->connections_max + OTHER_FDS;
@@ -147,7 +148,8 @@ static void block_signals(sigset_t *set)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* Before the first request is served: whoever got an answer finds the process. */
+/* Called before the first request is served, so that whoever has an answer finds the
+ * file. */
 static bool write_pid_file(struct process *process)
 {
     const char *path = process->config->pid_file;
@@ -209,7 +211,7 @@ static bool start_cache(struct app *app, const struct config *config)
         return false;
     }
     if (app->redis == NULL && config->cache_local_bytes == 0) {
-        return true; /* there is nowhere to keep anything */
+        return true; /* there is nothing to cache in */
     }
     app->cache = cache_new(&(struct cache_options){
         .redis = app->redis, .local_bytes = config->cache_local_bytes});
@@ -217,8 +219,8 @@ static bool start_cache(struct app *app, const struct config *config)
     return app->cache != NULL && app->pages != NULL;
 }
 
-/* Start the router and look at the shards once. Shards that do not answer are no reason
- * not to start: their slots are answered "unavailable" until they do. */
+/* Start the router and ask all shards once. The server starts even if shards do not
+ * answer: requests for their slots are answered "unavailable" until they do. */
 static bool start_router(struct process *process)
 {
     const struct config *config = process->config;
@@ -264,7 +266,7 @@ static bool start_router(struct process *process)
     return true;
 }
 
-/* What finishes writes that touch two shards. */
+/* Start the parts that finish writes to two shards. */
 static bool start_delivery(struct app *app)
 {
     const struct relay_options options = relay_defaults();
@@ -295,7 +297,7 @@ static bool start_media(struct app *app, const struct config *config)
 {
     app->storage = storage_new(config->media_dir);
     app->uploads = uploads_new(config->upload_dir, config->media_dir);
-    /* Who waits has a place among uploads_max: these are no more than can be. */
+    /* No limit of waiters: each has a place among uploads_max. */
     app->media = media_new((unsigned)config->media_concurrency, UINT_MAX);
     if (app->storage == NULL || app->uploads == NULL || app->media == NULL) {
         return false;
@@ -307,7 +309,7 @@ static bool start_media(struct app *app, const struct config *config)
     return true;
 }
 
-/* Two pools: a disk that hangs may keep all threads of the one, and logins go on. */
+/* Two pools, so that logins go on when a hanging disk blocks all threads of the other. */
 static bool start_workers(struct app *app, const struct config *config)
 {
     unsigned n_max = (unsigned)config->workers_max;
@@ -335,7 +337,7 @@ static bool start_fibers(struct app *app, const struct config *config)
     return app->fibers != NULL;
 }
 
-/* What is done behind the requests. */
+/* Start the background work. */
 static bool start_janitor(struct app *app, const struct config *config)
 {
     struct janitor_options options = janitor_options(config);
@@ -373,7 +375,8 @@ static bool start_words(struct app *app, const struct config *config)
     return app->words != NULL;
 }
 
-/* Listen first, so that a taken port is told before anything else is touched; serve last.
+/* Listen first, so that a taken port is reported before anything else is touched; serve
+ * last.
  */
 static bool start_parts(struct process *process)
 {
@@ -396,8 +399,8 @@ static bool start_parts(struct process *process)
     return false;
 }
 
-/* In reverse. No request may be running. The threads that ran them come first: one may
- * still be on its way out of the library that its answer was given to. */
+/* Stop in reverse order. No request may be running. The threads that ran requests come
+ * first: one may not have returned yet from the library after giving its answer. */
 static void stop_parts(struct process *process)
 {
     struct app *app = &process->app;
@@ -423,14 +426,14 @@ static void stop_parts(struct process *process)
     pages_free(&app->pages);
     cache_free(&app->cache);
     rcluster_free(&app->redis);
-    fibers_free(&app->fibers); /* after all that could wake one */
+    fibers_free(&app->fibers); /* after everything that could wake one */
     metrics_free(&app->metrics);
     config_free(&process->config);
 }
 
 /* ---- Signals ---- */
 
-/* What a reload makes before it changes anything. */
+/* What a reload prepares before it changes anything. */
 struct news {
     struct config *config;
     struct words_list *words;
@@ -447,7 +450,7 @@ static void news_free(struct news *news)
     }
 }
 
-/* Read all files, and see whether the shards can be those of the topology. */
+/* Read all files, and check that the shards of the new topology can be used. */
 static bool read_news(const struct process *process, struct news *news,
                       struct errmsg *err)
 {
@@ -467,7 +470,7 @@ static bool read_news(const struct process *process, struct news *news,
     return news->words != NULL;
 }
 
-/* The shards are those of the topology from now on, and so are the threads that each has.
+/* Use the shards of the topology from now on, with the threads for each.
  */
 static bool take_servers(struct app *app, const struct topology *topology,
                          struct errmsg *err)
@@ -494,7 +497,7 @@ static void reload(struct process *process)
     struct janitor_options options;
     struct sweep_options sweeps;
 
-    /* Of what follows the look at all files, nothing but a lack of memory can fail. */
+    /* After read_news() nothing but a lack of memory can fail. */
     if (!read_news(process, &news, &err) || !auth_reload(app->auth, news.config, &err) ||
         !take_servers(app, &news.topology, &err)) {
         news_free(&news);
@@ -575,8 +578,8 @@ static enum exit_status serve(struct process *process)
         status = EXIT_STOPPED;
     }
     if (status == EXIT_STOPPED && !drain(process, &signals)) {
-        /* Handlers still use the parts: end as a crash would. What they were writing is
-         * safe to repeat. */
+        /* Handlers still use the parts, so end as in a crash. Unanswered writes are safe
+         * to repeat. */
         log_stop();
         _exit(EXIT_STOPPED);
     }
@@ -606,7 +609,8 @@ static enum exit_status run(const struct config_args *args)
     config_warn_variables(args);
     process.config = config_load_all(args, &report);
     if (process.config != NULL && args->mode != CONFIG_PRINT) {
-        (void)!preflight_check(process.config, &report, &err); /* all of it is told */
+        (void)!preflight_check(process.config, &report, &err); /* all mistakes are
+                                                                * reported */
     }
     if (process.config == NULL || report.n_errors > 0) {
         status = EXIT_REFUSED;

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 /* Send STATE ("READY=1") to SOCKET, the value of NOTIFY_SOCKET: an absolute path, or '@'
- * and an abstract name. NULL or "" as SOCKET: nobody listens, nothing happens. False: it
+ * and an abstract name. With NULL or "" as SOCKET nothing happens. False: it
  * could not be sent, errno says why. Never blocks. */
 bool notify_send(const char *socket_name, const char *state);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the files that the options name contain, and whether directories and programs can
- * be used. */
+/* Checks the contents of the files that the options name, and whether directories and
+ * programs can be used. */
 #include "server/preflight.h"
 
 #include <errno.h>
@@ -121,7 +121,7 @@ static bool check_upload_dir(const struct config *config, struct errmsg *err)
     return check_directory("upload_dir", config->upload_dir, err);
 }
 
-/* What is looked at, and the option that names it. */
+/* What is checked, and the option that names it. */
 static const struct {
     const char *option;
     bool (*check)(const struct config *config, struct errmsg *err);
@@ -138,7 +138,7 @@ static const struct {
     {"bwrap_path", check_bwrap},
 };
 
-/* Has it been told that the option has no value? */
+/* Is the option empty because a mistake in it was reported? */
 static bool is_told(const struct config *config, const char *name,
                     const struct config_report *report)
 {

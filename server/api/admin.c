@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What operators and load balancers ask: alive, ready, how busy. No handler here waits
- * for a shard, so that they answer when nothing else does. */
+ * for a shard, so they answer even when nothing else does. */
 #include <stdlib.h>
 
 #include "shard/base/buf.h"
@@ -46,7 +46,7 @@ void h_livez(struct request *req)
     reply_static(req, 200, TEXT_PLAIN, "ok\n");
 }
 
-/* The contents of BUF as the answer. */
+/* Answer with the contents of BUF. */
 static void reply_buf(struct request *req, unsigned http_status, const char *type,
                       struct buf *buf)
 {
@@ -61,7 +61,7 @@ static void reply_buf(struct request *req, unsigned http_status, const char *typ
     reply_raw(req, http_status, type, text, len);
 }
 
-/* Most slots in dispute that are named. */
+/* How many disputed slots are named at most. */
 #define DISPUTES_SHOWN 16
 
 /* One line per slot that nobody serves because two shards claim it. */
@@ -83,9 +83,9 @@ static void show_disputes(struct router *router, struct buf *out)
     }
 }
 
-/* One line per shard that is down or paused, whose slots nobody serves, that takes no
- * writes (no reason to send clients elsewhere: every server finds it so), or that has
- * heard what is not so, which harms nobody. */
+/* One line per shard that is down or paused, so that nobody serves its slots; that takes
+ * no writes (no reason to send clients elsewhere, since it is the same for every server);
+ * or that has heard something wrong, which does no harm. */
 static bool check_shards(struct router *router, struct buf *out)
 {
     bool is_ready = router_is_ready(router);
@@ -117,7 +117,7 @@ static bool check_shards(struct router *router, struct buf *out)
     return is_ready;
 }
 
-/* Redis is needed by nobody: a word on it, and no reason not to be ready. */
+/* Report Redis; the server is ready without it, too. */
 static void show_redis(struct rcluster *redis, struct buf *out)
 {
     struct rcluster_state state;
@@ -138,7 +138,7 @@ static void show_redis(struct rcluster *redis, struct buf *out)
 
 /* GET /readyz: 200 when every slot has one owner that is up and no shutdown has begun,
  * else 503; the body lists each check as "[+]name ok" or "[-]name: why", and as "[!]"
- * what somebody should look at although all is served. */
+ * what needs attention although everything is served. */
 void h_readyz(struct request *req)
 {
     struct app *app = req->app;

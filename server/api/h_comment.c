@@ -25,9 +25,9 @@ static bool has_param(struct request *req, const char *name)
     return false;
 }
 
-/* The caller's card beside its new comment. The comment is committed: without an answer
- * of the caller's shard it is better to show who wrote it by the id alone than to let the
- * client post it again. */
+/* The caller's card beside its new comment. The comment is committed: if the caller's
+ * shard does not answer, showing only the author's id is better than having the client
+ * post it again. */
 static void fill_author(struct request *req, struct comment *comment)
 {
     uint64_t user_id = req->who.user_id;
@@ -106,8 +106,8 @@ static struct page_name first_page(const struct request *req, uint64_t ver)
                               .ver = ver};
 }
 
-/* Answer with PAGE and, for who is known, the flags of those who wrote. False: nobody can
- * say what they are. */
+/* Answer with PAGE and, for a known caller, the flags of the authors. False: the flags
+ * cannot be found out. */
 static bool reply_page(struct request *req, const struct page *page)
 {
     struct user_card *users = arena_calloc(&req->arena, page->n, sizeof *users);
@@ -129,8 +129,8 @@ static bool reply_page(struct request *req, const struct page *page)
     return !partial;
 }
 
-/* Answer with the page that is ready, if Redis says that it is the one. Only Redis knows
- * of what others have acknowledged a moment ago. */
+/* Answer with the page that is ready, if Redis says that it is current. Only Redis knows
+ * what other servers have acknowledged a moment ago. */
 static bool list_ready(struct request *req)
 {
     uint64_t ver;

@@ -16,16 +16,16 @@
 #include "server/config/config.h"
 #include "server/request/request.h"
 
-/* Who asks for what is older than this by our clock does not want the newest page. */
+/* A request for videos older than this by our clock does not want the newest page. */
 #define NEWEST_MS 10000
 
-/* How often one waits for a page that another makes. */
+/* How often to wait for a page that another request makes. */
 #define ROUNDS_MAX   3
 #define PAGE_WAIT_MS 200
 
-/* Where the next page begins. Clients send it back as latest_time and expect it to lead
- * somewhere always: an empty page repeats the time it was asked for, and one that was
- * asked for no time says now, where the newest are. */
+/* Where the next page begins. Clients send it back as latest_time and expect it always to
+ * lead somewhere: an empty page repeats the time it was asked for, or without one says
+ * now, where the newest are. */
 static int64_t next_time_ms(const struct video_page *page, int64_t before_ms)
 {
     if (page->next_time_ms > 0) {
@@ -34,7 +34,7 @@ static int64_t next_time_ms(const struct video_page *page, int64_t before_ms)
     return before_ms > 0 ? before_ms : clock_wall_ms();
 }
 
-/* ---- The newest page, which is ready ---- */
+/* ---- The newest page, kept ready ---- */
 
 static size_t limit_of(const struct request *req)
 {
@@ -46,7 +46,7 @@ static struct page_name newest(const struct request *req)
     return (struct page_name){.key = {.kind = CACHE_TIMELINE, .other = limit_of(req)}};
 }
 
-/* Is the caller to get PAGE, the newest? */
+/* Is PAGE, the newest, what the caller wants? */
 static bool wants(const struct request *req, const struct page *page)
 {
     int64_t before_ms = request_param(req, "latest_time")->integer;
@@ -54,7 +54,7 @@ static bool wants(const struct request *req, const struct page *page)
     return before_ms == 0 || before_ms > page->newest_ms;
 }
 
-/* Cards that have no more than ids, for their flags; in the arena. NULL: memory is short.
+/* Cards with ids only, to get their flags; in the arena. NULL: out of memory.
  */
 static struct video_card *bare_cards(struct request *req, const struct page *page)
 {
@@ -67,7 +67,7 @@ static struct video_card *bare_cards(struct request *req, const struct page *pag
     return cards;
 }
 
-/* Answer with PAGE and the flags of CARDS. False: memory is short. */
+/* Answer with PAGE and the flags of CARDS. False: out of memory. */
 static bool reply_flagged(struct request *req, const struct page *page,
                           const struct video_card *cards)
 {
@@ -106,7 +106,7 @@ bool h_feed_quick(struct request *req)
     return is_known;
 }
 
-/* The cards of TIMELINE, without those that are no more. */
+/* The cards of TIMELINE, without videos that are gone. */
 static enum outcome get_cards(struct request *req, const struct timeline *timeline,
                               struct video_page *shown)
 {
@@ -141,8 +141,8 @@ static const struct page *keep(struct request *req, const struct video_page *sho
     return items == NULL ? NULL : pages_keep(req->app->pages, req, &name, since, &page);
 }
 
-/* Make a new page. NULL: there are no videos, some shard did not answer, or memory is
- * short, so that none can be kept. */
+/* Make a new page. NULL: none can be kept, because there are no videos, a shard did not
+ * answer, or memory is out. */
 static const struct page *build(struct request *req)
 {
     struct timeline timeline;
@@ -163,8 +163,8 @@ static const struct page *build(struct request *req)
     return keep(req, &shown, timeline.newest_ms, &since);
 }
 
-/* The newest page, which one request builds for all. NULL as above, or whoever builds it
- * waits for a shard: then it is better to ask for what there is. */
+/* The newest page, which one request builds for all. NULL as above, or when the builder
+ * waits for a shard: then it is better to read what there is. */
 static const struct page *get_newest(struct request *req)
 {
     struct pages *pages = req->app->pages;
@@ -186,7 +186,7 @@ static const struct page *get_newest(struct request *req)
             return NULL;
         }
     }
-    return build(req); /* one after another was over at once: we are written to a lot */
+    return build(req); /* each was outdated at once: there are many writes */
 }
 
 /* Answer with the newest page, if that is what the caller wants and it can be kept. */

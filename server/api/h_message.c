@@ -14,7 +14,7 @@
 /* The option chat_poll. */
 enum chat_poll { CHAT_POLL_RECEIVED, CHAT_POLL_BOTH };
 
-/* The other party. 0: answered, it is the caller. */
+/* The other party. 0: it is the caller; the request has been answered. */
 static uint64_t peer_of(struct request *req)
 {
     uint64_t peer_id = (uint64_t)request_param(req, "to_user_id")->integer;
@@ -41,8 +41,8 @@ void h_message_action(struct request *req)
     reply_outcome(req, message_action(req->app->delivery, &req->call, &args, NULL));
 }
 
-/* A cursor is a time in ms, times 4, and the way on from there: the low bits are never 0,
- * so that a cursor never is, and 1 is the begin of a chat. */
+/* A cursor is a time in ms, times 4, plus the way to go on from there: the low bits are
+ * never 0, so no cursor is 0, and 1 is the beginning of a chat. */
 enum chat_way {
     CHAT_ON = 1,       /* newer messages */
     CHAT_RECEIVED = 2, /* newer ones that the caller received */
@@ -61,10 +61,10 @@ static int64_t next_cursor(const struct message_range *range,
     return page->next_ms != 0 ? page->next_ms * CURSOR_WAYS + way : 0;
 }
 
-/* What the client asks for: the page that a cursor names; else what came since a time
- * that it knows (a poll, which by default leaves out what the caller sent, because
- * clients show that themselves); else the newest of all, from where it goes back. False:
- * answered, the cursor is none of ours. */
+/* What the client asks for: the page of a cursor; else messages since a time that it
+ * knows (a poll, by default without what the caller sent, because clients show that
+ * themselves); else the newest, going back from there. False: the cursor is not ours; the
+ * request has been answered. */
 static bool read_range(struct request *req, struct message_range *range)
 {
     int64_t cursor = request_param(req, "cursor")->integer;

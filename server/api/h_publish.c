@@ -29,8 +29,8 @@ static bool reply_media(struct request *req, enum media_status status)
     return false;
 }
 
-/* The film says of its maker what is nobody's business: go on with a copy that does not.
- * False: answered. */
+/* The film has tags about its maker: go on with a copy without them. False: the request
+ * has been answered. */
 static bool strip_upload(struct request *req)
 {
     const struct config *config = app_config(req->app);
@@ -48,7 +48,7 @@ static bool strip_upload(struct request *req)
     }
     metrics_add(req->app->metrics, METRIC_MEDIA_STRIPPED, 1);
     copy.copy_fd = file.fd;
-    /* The jail may write now; this is what it may not. */
+    /* The jail has write access until here, and none from here on. */
     enum media_status status = fchmod(copy.fd, S_IRUSR) == 0
                                    ? media_strip(req->app->media, config, &copy)
                                    : MEDIA_FAILED;
@@ -86,8 +86,8 @@ static bool store_upload(struct request *req, const char *name, struct media_fac
     return true;
 }
 
-/* True when no row names the files now nor will: the shard said no, or was never asked.
- * Any other end leaves them to the janitor, which asks again when they are old. */
+/* True when no row names the files, now or later: the shard refused, or was never asked.
+ * Otherwise they are left to the janitor, which asks again when they are old. */
 static bool is_refused(enum outcome outcome, bool was_asked)
 {
     switch (outcome) {
@@ -119,7 +119,7 @@ static enum outcome publish(struct request *req, const char *name,
     enum outcome outcome =
         publish_action(req->app->router, &req->call, args, &video_id, &kept);
     bool has_row = outcome == OUTCOME_OK || outcome == OUTCOME_SAME;
-    /* A replay of a request that was done before keeps the files it had then. */
+    /* A repeated request keeps the files of the first one. */
     bool is_spare = has_row ? strcmp(kept, name) != 0
                             : is_refused(outcome, req->call.n_calls != n_calls);
     if (is_spare) {

@@ -21,7 +21,8 @@ void h_relation_action(struct request *req)
                                        request_param(req, "action_type")->integer == 1));
 }
 
-/* Only the two parties of a chat may read it: not who looks at another's friends. */
+/* Only the two parties of a chat may read it, not somebody who looks at another user's
+ * friends. */
 static void hide_notes(struct relation_page *page)
 {
     for (size_t i = 0; page->notes != NULL && i < page->n; i++) {

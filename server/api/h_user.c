@@ -50,9 +50,9 @@ static void reply_not_hashed(struct request *req, enum password_status status)
     reply_error(req, ERROR_INTERNAL, NULL);
 }
 
-/* Until when a request waits for its turn to hash: half of the time it has left. Whoever
- * got it later would hash in vain, because none is left for the shard; and when logins
- * come faster than they can be hashed, that would be everybody. */
+/* Until when a request waits for its turn to hash: half of the time it has left. Later
+ * its hash would be useless, because no time is left for the shard; and when logins come
+ * faster than they can be hashed, that would happen to all of them. */
 static int64_t turn_ms(const struct request *req)
 {
     return clock_mono_ms() + request_left_ms(req) / 2;
@@ -65,8 +65,8 @@ static enum password_status verify(struct request *req, const char *hash,
                            password->len, turn_ms(req));
 }
 
-/* End a session that was opened and must not be used. Nobody has its id, so that it does
- * no harm when this fails. */
+/* End a session that was opened and must not be used. It does no harm if this fails,
+ * since nobody has its id. */
 static void drop_session(struct request *req, uint64_t user_id,
                          const struct session_grant *grant)
 {
@@ -81,9 +81,10 @@ static void drop_session(struct request *req, uint64_t user_id,
 
 /* ---- Register ---- */
 
-/* The account was made by an earlier attempt at this operation. That was us when its hash
- * is ours (an answer was lost on the way and the router asked again); else a client uses
- * its idempotency key again, and only the password shows that it is the same client. */
+/* The account was made by an earlier attempt at this operation. If its hash is ours, it
+ * was this request (an answer was lost and the router asked again); otherwise a client
+ * uses its idempotency key again, and only the password shows that it is the same
+ * client. */
 static void register_again(struct request *req, const struct user_register_args *args,
                            uint64_t user_id, const struct param *password)
 {
@@ -95,7 +96,8 @@ static void register_again(struct request *req, const struct user_register_args 
         user_login(req->app->router, &req->call, args->name, &found_id, &stored);
 
     if (outcome != OUTCOME_OK) {
-        reply_outcome(req, OUTCOME_UNKNOWN); /* it is there; for whom was not found out */
+        reply_outcome(req, OUTCOME_UNKNOWN); /* the account exists; whose it is is
+                                              * unknown */
         return;
     }
     if (strcmp(stored, args->password_hash) != 0) {
@@ -118,8 +120,9 @@ static void register_again(struct request *req, const struct user_register_args 
     }
 }
 
-/* Is the name free, before a password is hashed for it? False: answered. Behind a key the
- * account may be that of the same client, which only the hash can tell. */
+/* Is the name free, before a password is hashed for it? False: the request has been
+ * answered. With an idempotency key the account may be the same client's, which only the
+ * hash can tell. */
 static bool is_name_free(struct request *req, const char *name)
 {
     uint64_t found_id = 0;
@@ -131,7 +134,7 @@ static bool is_name_free(struct request *req, const char *name)
     enum outcome outcome =
         user_login(req->app->router, &req->call, name, &found_id, &stored);
     if (outcome == OUTCOME_NOTFOUND) {
-        return true; /* or is taken in a moment: user_register() decides */
+        return true; /* it may be taken in a moment: user_register() decides */
     }
     reply_outcome(req, outcome == OUTCOME_OK ? OUTCOME_TAKEN : outcome);
     return false;
@@ -176,8 +179,8 @@ void h_user_register(struct request *req)
 /* ---- Login ---- */
 
 /* Is the password that was right for HASH still right, now that the session is in the
- * shard? A change of password ends all sessions there are; one that is opened after it
- * with the old password would survive. From here on any change finds this one. */
+ * shard? A password change ends all sessions; one opened after it with the old password
+ * would survive. From here on any change finds this session. */
 static bool confirm_password(struct request *req, uint64_t user_id, const char *hash,
                              const struct param *password,
                              const struct session_grant *grant)
@@ -207,8 +210,9 @@ static bool confirm_password(struct request *req, uint64_t user_id, const char *
     return false;
 }
 
-/* Keep the same password under stronger parameters, while it is at hand. Takes at most
- * half of the time that is left, and no failure matters: the next login tries again. */
+/* Hash the password again with stronger parameters, while it is at hand. Takes at most
+ * half of the time that is left; a failure does not matter, since the next login tries
+ * again. */
 static void rehash(struct request *req, uint64_t user_id, const char *old_hash,
                    const struct param *password)
 {
@@ -230,8 +234,9 @@ static void rehash(struct request *req, uint64_t user_id, const char *old_hash,
     req->call.deadline_ms = deadline_ms;
 }
 
-/* Find the account and compare the password. Not PASSWORD_OK: answered. An unknown user
- * costs and says the same as a wrong password. */
+/* Find the account and compare the password. Not PASSWORD_OK: the request has been
+ * answered. An unknown user takes as long and gets the same answer as a wrong
+ * password. */
 static enum password_status compare_login(struct request *req,
                                           const struct param *password, uint64_t *user_id,
                                           const char **hash)
@@ -259,7 +264,7 @@ static enum password_status compare_login(struct request *req,
     return status;
 }
 
-/* The same, if it may be tried now. False: answered. */
+/* The same, if it may be tried now. False: the request has been answered. */
 static bool check_login(struct request *req, const struct param *password,
                         uint64_t *user_id, const char **hash)
 {
@@ -299,7 +304,8 @@ void h_user_login(struct request *req)
 
 /* ---- Logout, password, page ---- */
 
-/* The route asks for no open session: a repeated logout is as good as the first. */
+/* The route does not need an open session, so a repeated logout succeeds like the
+ * first. */
 void h_user_logout(struct request *req)
 {
     struct jwt_claims claims;
@@ -372,10 +378,11 @@ void h_user_password(struct request *req)
 /* A picture on its way into a profile. */
 struct picture {
     char name[STORAGE_NAME_LEN + 1]; /* "": none was sent */
-    const char *file;                /* what the profile says; NULL: stays as it is */
+    const char *file;                /* what the profile will name; NULL: unchanged */
 };
 
-/* Convert and store the picture that UPLOAD has, if there is one. False: answered. */
+/* Convert and store the picture in UPLOAD, if there is one. False: the request has been
+ * answered. */
 static bool store_picture(struct request *req, const struct upload *upload,
                           struct picture *picture)
 {
@@ -414,8 +421,8 @@ static void drop_picture(struct request *req, const struct picture *picture)
     }
 }
 
-/* What was stored stays when its fate is unknown: the janitor's sweep removes what no
- * profile shows, which is also how pictures go that were replaced. */
+/* Stored pictures stay when the outcome is unknown: the janitor's sweep removes those
+ * that no profile names, which also removes replaced ones. */
 void h_user_profile(struct request *req)
 {
     struct picture avatar = {.file = NULL};

@@ -5,8 +5,8 @@
  * A handler runs on a fiber (ROUTE_THREAD, ROUTE_FILES: on a thread of its own,
  * ROUTE_INLINE: in the connection's thread) with checked parameters and an identified
  * caller. On a fiber it may wait for shards until req->deadline_ms, and for nothing else
- * (shard/base/wait.h). It frees nothing that is in the arena, and ends by calling one
- * reply function of reply.h. What is called *_quick is a route_quick (route.h). */
+ * (shard/base/wait.h). It frees nothing in the arena, and ends by calling one reply
+ * function of reply.h. Functions named *_quick are of type route_quick (route.h). */
 #ifndef DOUSHARD_API_HANDLERS_H
 #define DOUSHARD_API_HANDLERS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Pages that are ready to be sent. */
+/* Pages kept ready to be sent. */
 #include "server/api/page.h"
 
 #include <pthread.h>
@@ -14,32 +14,33 @@
 #include "server/config/config.h"
 #include "server/request/request.h"
 
-/* Pages that are kept; each has one place, by its name. With the largest of all, 32 MiB.
+/* Pages kept; each has one place, by its name. With the largest pages 32 MiB.
  */
 #define PLACES    512u
 #define BYTES_MAX ((size_t)64 << 10)
 
-/* Of each item: the two parts of the user's card, and the video's; and the list itself.
+/* Cache ranges per item: the two parts of the user's card, and the video's; and one for
+ * the list.
  */
 #define RANGES_PER_ITEM 3
 
-/* What struct page is the first member of. */
+/* A page as made here; struct page is its first member. */
 struct made_page {
     struct page page;
     struct page_name name;
     atomic_uint refs;
-    unsigned generation;      /* of the options it was made under */
+    unsigned generation;      /* of the options in force when it was made */
     struct cache_since since; /* from before it was made */
     size_t n_ranges;
-    size_t *ranges; /* owned; of the cache: what it shows is there */
+    size_t *ranges; /* owned; places in the cache of what it shows */
     char *body;     /* owned */
 };
 
 struct pages {
-    struct copies *flights; /* owned; who makes one, and who waits for it */
+    struct copies *flights; /* owned; pages being made, and who waits for them */
     struct {
         pthread_mutex_t mutex;
-        struct made_page *ready[PLACES]; /* one reference to each is ours */
+        struct made_page *ready[PLACES]; /* we hold one reference to each */
     } shared;
 };
 
@@ -136,7 +137,7 @@ const struct page *pages_peek(struct pages *pages, const struct request *req,
 
 /* ---- Keeping one ---- */
 
-/* Where the value of the next FLAG is, after FROM; no text of a user looks like that, for
+/* Where the value of the next FLAG is, after FROM; no user's text looks like this, since
  * its quotes are escaped. NULL: there is none. */
 static const char *find_flag(const char *from, const char *flag)
 {
@@ -145,7 +146,7 @@ static const char *find_flag(const char *from, const char *flag)
     return at == NULL ? NULL : at + strlen(flag);
 }
 
-/* False: a flag is not where it is to be. */
+/* False: a flag is not where it should be. */
 static bool find_flags(struct made_page *made)
 {
     const char *at = made->body;
@@ -167,7 +168,7 @@ static void add_range(struct made_page *made, const struct copy_key *key)
     made->ranges[made->n_ranges++] = cache_range(key);
 }
 
-/* Where in the cache is what the page shows? */
+/* Note where in the cache the things are that the page shows. */
 static void note_ranges(struct made_page *made)
 {
     const struct copy_key list = {.kind = made->name.key.kind,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Pages that are ready to be sent: their bytes are built once per change, not once per
+/* Pages kept ready to be sent: their bytes are built once per change, not once per
  * request.
  *
  * A page is good for CACHE_LOCAL_MS, unless this process writes something that it shows.
- * What the viewer has to do with users and videos is written over a copy: "false" and
- * "true " have the same length. A bounded number is kept; one replaces another. */
+ * The viewer's flags are written into a copy: "false" and "true " have the same length. A
+ * limited number is kept; new ones replace old ones. */
 #ifndef DOUSHARD_API_PAGE_H
 #define DOUSHARD_API_PAGE_H
 
@@ -39,32 +39,33 @@ struct page {
         newest_ms; /* of the feed: when the first was published, since the Unix epoch */
 };
 
-/* Which page: KEY as it is in the cache, where `other` is the limit. VER is the version
- * of what it lists, 0 where there is none. */
+/* Which page: KEY as in the cache, with the limit as `other`. VER is the version of the
+ * list, 0 where it has none. */
 struct page_name {
     struct copy_key key;
     uint64_t ver;
 };
 
-/* None is ready yet. NULL: memory is short. */
+/* Without pages at first. NULL: out of memory. */
 struct pages *pages_new(void) MUST_CHECK;
 
-/* Nobody has a page any more. *PAGES becomes NULL; NULL is allowed. */
+/* All pages must have been put. *PAGES becomes NULL; NULL is allowed. */
 void pages_free(struct pages **pages);
 
-/* The page NAME if it is ready and good now, or NULL. Never blocks. page_put() follows.
+/* The page NAME if it is ready and good now, or NULL. Never blocks. Call page_put()
+ * afterwards.
  */
 const struct page *pages_peek(struct pages *pages, const struct request *req,
                               const struct page_name *name);
 
 /* Keep the answer of REQ, which shows the N users and videos of ITEMS (their ids are set)
- * in that order to nobody in particular, and was made SINCE. NULL: it cannot be kept, or
- * memory is short. page_put() follows. */
+ * in that order without a viewer's flags, and was made SINCE. NULL: it cannot be kept, or
+ * out of memory. Call page_put() afterwards. */
 const struct page *pages_keep(struct pages *pages, const struct request *req,
                               const struct page_name *name,
                               const struct cache_since *since, const struct page *shown);
 
-/* PAGE, which may be NULL, is of no use any more to who got it. */
+/* The caller no longer needs PAGE, which may be NULL. */
 void page_put(const struct page *page);
 
 /* The flags of one item for one viewer. */

@@ -16,7 +16,7 @@
 /* Bytes of a token: ours have about 250. */
 #define TOKEN_MAX_BYTES 2048
 
-/* Largest page a client may ask for; the handlers cap it further by list_limit. */
+/* Largest page that a client may ask for; handlers limit it further to list_limit. */
 #define LIMIT_MAX 1000
 
 #define TOKEN                                                                            \
@@ -181,7 +181,8 @@ static const struct route routes[] = {
     {.method = "POST",
      .path = "/douyin/user/logout/",
      .handler = h_user_logout,
-     .auth = AUTH_NONE, /* the handler reads the token: logging out twice is fine */
+     .auth = AUTH_NONE, /* the handler reads the token, so that logging out twice
+                         * succeeds */
      .params = token_params,
      .doc = "Log out: end the session of the token"},
     {.method = "POST",

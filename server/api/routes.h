@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* THE route table: every path the server answers. */
+/* The route table: every path that the server answers. */
 #ifndef DOUSHARD_API_ROUTES_H
 #define DOUSHARD_API_ROUTES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of files that are part of the program. */
+/* GET and HEAD of files built into the program. */
 #include "server/api/site.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ static bool has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Do the parameters at AT, each behind a ';', give a weight of more than 0? */
+/* Do the parameters at AT, each after a ';', give a weight of more than 0? */
 static bool is_wanted(const char *at)
 {
     while (*at == ';') {
@@ -60,9 +60,9 @@ bool site_takes_gzip(const char *accept_encoding)
 
 /* ---- How a file is served ---- */
 
-/* What a page may load; no code or style of its own text, so that text that was smuggled
- * into it does nothing. Media are on %s, which may be another origin than the page's; a
- * clip is looked at before it is sent, and is a blob: until then. */
+/* What a page may load; no inline code or style, so that injected text does nothing.
+ * Media are on %s, which may be another origin than the page's; a clip is previewed as a
+ * blob: before it is sent. */
 #define PAGE_POLICY                                                                      \
     "default-src 'self'; img-src 'self' %s; media-src 'self' blob: %s; "                 \
     "connect-src 'self' %s; object-src 'none'; base-uri 'none'; form-action 'self'; "    \
@@ -92,7 +92,8 @@ static const char *page_policy(struct request *req)
                : arena_printf(&req->arena, PAGE_POLICY, origin, origin, origin);
 }
 
-/* What only a page needs. Without memory it keeps the policy that allows nothing. */
+/* Set the headers that only a page needs. Out of memory it keeps the policy that allows
+ * nothing. */
 static void protect_page(struct request *req, const struct site_file *file)
 {
     const char *policy = has_prefix(file->url, "/docs/") ? DOCS_POLICY : page_policy(req);
@@ -114,8 +115,8 @@ static const char *life_of(const struct site_file *file)
 
 /* ---- The handler ---- */
 
-/* Is URL that of the route's PATH, which ends with a slash that a file has not, and of
- * what comes behind it? */
+/* Is URL the route's PATH, whose final slash a file's path does not have, followed by
+ * PATH_REST? */
 static bool is_asked_for(const char *url, const char *path, const char *path_rest)
 {
     size_t len = strlen(path) - 1;
@@ -141,7 +142,7 @@ static const struct site_file *find_file(const struct request *req)
     return NULL;
 }
 
-/* A range is one of the file as it is. */
+/* A range refers to the uncompressed file. */
 static const struct site_form *choose_form(const struct request *req,
                                            const struct site_file *file)
 {

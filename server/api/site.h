@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of files that are part of the program: the client page, the API page,
- * default pictures. They come from server/api/site/ and server/web/dist/, each under its
- * path there, and make puts them into the program (scripts/embed), compressed, too. The
+/* GET and HEAD of files built into the program: the client page, the API page, default
+ * pictures. They come from server/api/site/ and server/web/dist/, each served under its
+ * path there, and make puts them into the program (scripts/embed), also compressed. The
  * handler is h_site_get() (handlers.h). */
 #ifndef DOUSHARD_API_SITE_H
 #define DOUSHARD_API_SITE_H
@@ -15,7 +15,7 @@
 struct site_form {
     const char *bytes; /* NULL: there is no such form */
     uint64_t size;
-    const char *etag; /* strong: of the contents, and another one for each form */
+    const char *etag; /* strong; differs by contents and form */
 };
 
 struct site_file {
@@ -28,7 +28,7 @@ struct site_file {
 /* The files, *N of them, sorted by url. Written by scripts/embed. */
 const struct site_file *site_table(size_t *n);
 
-/* Does Accept-Encoding, of which this is the value (NULL: not there), allow gzip? Pure.
+/* Does Accept-Encoding with this value (NULL: absent) allow gzip? Pure.
  */
 bool site_takes_gzip(const char *accept_encoding);
 

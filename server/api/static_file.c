@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of media, and what is sent of anything that has a validator. */
+/* GET and HEAD of media, and conditional and range answers for anything with a
+ * validator. */
 #include "server/api/static_file.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@
 /* A name with ".mp4" or ".jpg". */
 #define MEDIA_NAME_LEN (STORAGE_NAME_LEN + 4)
 
-/* What is no longer is read when it is asked for, as most covers; the rest of a file when
- * the client takes it. */
+/* Files up to this size, such as most covers, are read at once; larger ones as the client
+ * takes them. */
 #define SMALL_BYTES ((uint64_t)64 << 10)
 
 /* ---- What to send ---- */
@@ -138,8 +139,8 @@ void static_file_plan(const struct static_request *request, const char *etag,
 
 /* ---- The answer ---- */
 
-/* The LENGTH bytes from OFFSET on of a small file, in the arena; its descriptor is closed
- * then. NULL: they are to be read from it. */
+/* LENGTH bytes from OFFSET on of a small file, in the arena; its descriptor is then
+ * closed. NULL: they must be read from the descriptor. */
 static const char *read_small(struct request *req, const struct static_content *content,
                               const struct static_plan *plan)
 {
@@ -155,8 +156,8 @@ static const char *read_small(struct request *req, const struct static_content *
     return bytes;
 }
 
-/* The body by the plan. A 304 names the length that a 200 would have; libmicrohttpd sends
- * no body with it. */
+/* Answer with the body of the plan. A 304 names the length that a 200 would have;
+ * libmicrohttpd sends no body with it. */
 static void reply_body(struct request *req, const struct static_content *content,
                        const struct static_plan *plan)
 {
@@ -205,7 +206,7 @@ unsigned static_file_reply(struct request *req, const struct static_content *con
 
 /* ---- Media ---- */
 
-/* Open the media file REST, and say what it is. -1: there is none. */
+/* Open the media file REST and find out its type. -1: there is none. */
 static int open_media(const struct storage *storage, const char *rest,
                       const char **content_type)
 {
@@ -233,8 +234,8 @@ static int open_media(const struct storage *storage, const char *rest,
     return -1;
 }
 
-/* What a browser shows where it is, and calls it when it is kept. The name is one that
- * was found: letters, digits, '-', '_' and a dot. */
+/* Browsers show the file in place, and save it under this name. The file was found, so
+ * its name has only letters, digits, '-', '_' and a dot. */
 static void name_file(struct request *req)
 {
     char text[sizeof "inline; filename=\"\"" + MEDIA_NAME_LEN];
@@ -243,8 +244,7 @@ static void name_file(struct request *req)
     reply_header(req, "Content-Disposition", text);
 }
 
-/* A media file never changes under its name, so that the name is its validator, on every
- * server that has a copy. */
+/* A media file never changes, so its name is its validator on every server. */
 static void reply_media(struct request *req, int fd, uint64_t size,
                         const char *content_type)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* GET and HEAD of media (/static/), whose handler is h_static_get() (handlers.h), and of
- * anything else that has a validator: what is sent of it, and how that is said. */
+/* GET and HEAD of media (/static/), whose handler is h_static_get() (handlers.h), and
+ * conditional and range answers for anything else with a validator. */
 #ifndef DOUSHARD_API_STATIC_FILE_H
 #define DOUSHARD_API_STATIC_FILE_H
 
@@ -9,10 +9,10 @@
 
 struct request;
 
-/* Cache-Control of what never changes under its name. */
+/* Cache-Control of files that never change. */
 #define STATIC_FILE_FOREVER "public, max-age=31536000, immutable"
 
-/* Header fields that decide what is sent; NULL: not there. */
+/* Header fields that decide what is sent; NULL: absent. */
 struct static_request {
     const char *range;
     const char *if_range;
@@ -33,7 +33,7 @@ struct static_plan {
 void static_file_plan(const struct static_request *request, const char *etag,
                       uint64_t size, struct static_plan *plan);
 
-/* What a request is for: a file, or bytes that live for ever. */
+/* The content asked for: a file, or bytes that live for ever. */
 struct static_content {
     int fd;            /* taken over; -1: bytes */
     const char *bytes; /* (ref) */
@@ -43,8 +43,8 @@ struct static_content {
     const char *life;         /* Cache-Control; static text */
 };
 
-/* Answer with CONTENT, or as much of it as static_file_plan() says. Headers may be added
- * after that. Returns the status of HTTP. */
+/* Answer with CONTENT, or the part of it that static_file_plan() says. Headers may be
+ * added afterwards. Returns the HTTP status. */
 unsigned static_file_reply(struct request *req, const struct static_content *content);
 
 #endif

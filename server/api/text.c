@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Characters that nobody can see, or that change how other text is read. */
+/* Characters that are invisible, or that change how other text is read. */
 #include "server/api/text.h"
 
 #include <stdbool.h>
@@ -33,7 +33,7 @@ static bool is_override(const unsigned char *s)
            (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);   /* U+2066 .. U+2069 */
 }
 
-/* Well-formed text has the bytes behind a lead byte, so that looking at them is safe. */
+/* In well-formed text the bytes after a lead byte exist, so reading them is safe. */
 const char *text_problem(const char *text, size_t len, enum text_lines lines)
 {
     const unsigned char *s = (const unsigned char *)text;

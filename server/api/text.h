@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Texts that others will read: which characters they may have, which words are masked. */
+/* Texts that others will read: allowed characters, masked words. */
 #ifndef DOUSHARD_API_TEXT_H
 #define DOUSHARD_API_TEXT_H
 
@@ -18,12 +18,12 @@ enum text_lines {
 /* What is wrong with TEXT (LEN bytes of well-formed UTF-8): "has a control character" or
  * "has a direction override"; NULL when nothing is. Control characters are C0, DEL and
  * C1, in one line also the line and paragraph separators; overrides are U+202A to U+202E
- * and U+2066 to U+2069, which turn other people's text around. Static text. */
+ * and U+2066 to U+2069, which reverse the text around them. Static text. */
 const char *text_problem(const char *text, size_t len, enum text_lines lines);
 
-/* The text of the parameter NAME, when it has no text_problem(), with the words that
- * nobody shall read masked; in the request's arena or the parameter itself. NULL:
- * answered, it has one, or memory is short. */
+/* The text of the parameter NAME, unless it has a text_problem(), with the words of the
+ * filter masked; in the request's arena or the parameter itself. NULL: it has one, or out
+ * of memory; the request has been answered. */
 const char *text_accept(struct request *req, const char *name,
                         enum text_lines lines) MUST_CHECK;
 

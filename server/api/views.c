@@ -23,11 +23,11 @@
 #define DEFAULT_AVATAR     ASSETS_PATH "avatar.png"
 #define DEFAULT_BACKGROUND ASSETS_PATH "background.png"
 
-/* Clients show this text as it is, and some take an empty one for a failure. */
+/* Clients show this text, and some treat an empty one as a failure. */
 #define DEFAULT_SIGNATURE "Nothing here yet."
 
-/* The address to name to clients when base_url does not: a wildcard is no address, so the
- * loopback stands for it, and an IPv6 address needs brackets. */
+/* The base URL for clients when base_url is not set: loopback instead of a wildcard, and
+ * brackets around an IPv6 address. */
 static const char *listen_url(struct request *req, const struct config *config)
 {
     const char *host = config->listen_host;
@@ -121,8 +121,8 @@ void view_videos(struct json_out *out, struct request *req, const struct video_p
     json_out_array_end(out);
 }
 
-/* What makes a user a friend: the last message and its direction, which is 0 for a
- * received one. */
+/* The fields that only a friend has: the last message and its direction, 0 for a received
+ * one. */
 static void note_fields(struct json_out *out, const struct relation_note *note)
 {
     json_out_text(out, "message", note->text);
@@ -192,9 +192,9 @@ void view_messages(struct json_out *out, const struct message_page *page)
     json_out_array_end(out);
 }
 
-/* ---- What the caller has to do with it ---- */
+/* ---- The caller's flags ---- */
 
-/* The page is good without the flags; it says that something is missing. */
+/* The page can be sent without the flags; it says that something is missing. */
 static void note_marks(struct request *req, enum outcome outcome, bool *partial)
 {
     if (outcome != OUTCOME_OK) {

@@ -17,20 +17,20 @@
 struct json_out;
 struct request;
 
-/* Set is_follow and is_favorite of what is shown as the caller sees it: one CALL, none
- * for a visitor or an empty page. If the caller's shard does not answer, they are false
- * and *PARTIAL is set. Blocks until req->call.deadline_ms. */
+/* Set is_follow and is_favorite for the caller: one CALL, or none for a visitor or an
+ * empty page. If the caller's shard does not answer, they are false and *PARTIAL is set.
+ * Blocks until req->call.deadline_ms. */
 void view_mark_users(struct request *req, struct user_card *users, size_t n,
                      bool *partial);
 void view_mark_videos(struct request *req, struct video_page *page);
 void view_mark_comments(struct request *req, struct comment_page *page);
 
-/* What the URLs of media in this answer begin with, by base_url. In the request's arena
- * or the options; NULL: memory is short. */
+/* The beginning of media URLs in this answer, by base_url. In the request's arena or the
+ * options; NULL: out of memory. */
 const char *view_base_url(struct request *req);
 
-/* Write what an answer has: objects with every field present, and lists, under their
- * names in the API, in the order given. A single object has the NAME, NULL in a list. */
+/* Write objects, with every field present, and lists, under their names in the API, in
+ * the order given. A single object has the NAME, which is NULL in a list. */
 
 /* User */
 void view_user(struct json_out *out, struct request *req, const char *name,

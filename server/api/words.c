@@ -3,9 +3,9 @@
 /* An Aho-Corasick automaton over folded code points, and the list of words in force.
  *
  * Every node but the root has a failure link; edges are in one hash table, keyed by node
- * and code point, so that 10,000 words cost a few megabytes. Most steps are misses: each
- * node has a mask of the characters that may follow it, and the root has an array, which
- * settle nearly all of them without the table.
+ * and code point, so that 10,000 words cost a few megabytes. Most steps are misses; the
+ * mask of possible next characters in each node, and the array of the root, settle nearly
+ * all of them without the table.
  */
 #include "server/api/words.h"
 
@@ -21,7 +21,7 @@
 
 #include "server/config/config_file.h"
 
-/* Most nodes of an automaton: they are numbered in 32 bits, and bound the memory. */
+/* Limit of nodes: they are numbered in 32 bits, and this limits the memory. */
 #define NODES_MAX ((size_t)1 << 22)
 
 #define ROOT 0u
@@ -98,7 +98,7 @@ static uint32_t fold_latin(uint32_t c)
     return (c & 1) == (odd_capital ? 1u : 0u) ? c + 1 : c;
 }
 
-/* What a character counts as. */
+/* Map characters to the one that they count as. */
 static uint32_t fold(uint32_t c)
 {
     if (c >= 0xff01 && c <= 0xff5e) {
@@ -160,7 +160,7 @@ static void put_edge(struct words_list *list, uint32_t child)
     list->edges[i] = (struct edge){.key = key, .child = child};
 }
 
-/* Twice the room. False: no memory, or too many nodes. */
+/* Double the capacity. False: no memory, or too many nodes. */
 static bool grow(struct words_list *list)
 {
     size_t size = list->nodes_size * 2;
@@ -487,7 +487,7 @@ static void find_words(const struct words_list *list, const char *text,
     }
 }
 
-/* TEXT with what is marked as stars, in the arena. */
+/* TEXT with marked characters replaced by stars, in the arena. */
 static const char *masked(const char *text, const struct finding *finding,
                           size_t *n_masked)
 {

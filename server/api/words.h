@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The filter of words that nobody shall read: each of their characters becomes a '*'.
+/* The word filter: each character of a listed word becomes a '*'.
  *
- * Words are found anywhere in a text, whatever is around them, by one pass over its code
- * points (Aho-Corasick). Full-width letters and signs count as their ASCII ones, capitals
- * as small letters (Latin, Greek, Cyrillic). The list can be replaced while others
- * filter: whoever is at it finishes with the list he began with. */
+ * Words are found anywhere in a text, also inside other words, by one pass over its code
+ * points (Aho-Corasick). Full-width letters and signs count as ASCII ones, capitals as
+ * small letters (Latin, Greek, Cyrillic). The list can be replaced while others filter:
+ * they finish with the list they began with. */
 #ifndef DOUSHARD_API_WORDS_H
 #define DOUSHARD_API_WORDS_H
 
@@ -22,7 +22,7 @@
 
 struct errmsg;
 
-/* A list, never changed once it is made; counted references. */
+/* A list; immutable, reference-counted. */
 struct words_list;
 
 /* Read the file PATH: UTF-8, one word per line, white space around it dropped, empty
@@ -37,13 +37,13 @@ struct words_list *words_list_parse(const char *data, size_t len,
 /* How many different words it has. */
 size_t words_list_count(const struct words_list *list);
 
-/* Let go of a list. *LIST becomes NULL; NULL is allowed. */
+/* Drop a reference. *LIST becomes NULL; NULL is allowed. */
 void words_list_unref(struct words_list **list);
 
 /* The filter in force. All functions below are thread-safe. */
 struct words;
 
-/* Begin with LIST, which is taken over also on failure. NULL: no memory. */
+/* Begin with LIST, which is taken over, also on failure. NULL: no memory. */
 struct words *words_new(struct words_list *list_steal) MUST_CHECK;
 
 /* Nobody may be filtering. *WORDS becomes NULL; NULL is allowed. */
@@ -53,7 +53,7 @@ void words_free(struct words **words);
 void words_replace(struct words *words, struct words_list *list_steal);
 
 /* TEXT (LEN bytes of well-formed UTF-8, NUL-terminated) with every word masked: TEXT
- * itself when it has none, else a copy in ARENA; NULL when memory is short. *N_MASKED,
+ * itself when it has none, else a copy in ARENA; NULL when out of memory. *N_MASKED,
  * unless it is NULL, becomes the number of characters masked. WORDS may be NULL: no
  * filter. */
 const char *words_filter(struct words *words, struct arena *arena, const char *text,

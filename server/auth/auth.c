@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who asks: token, process cache, Redis, shard. Refuses when nobody can say. */
+/* Who asks: token, process cache, Redis, shard. Refuses when none of them can tell. */
 #include "server/auth/auth.h"
 
 #include <stdio.h>
@@ -33,16 +33,16 @@ struct auth {
     struct throttle *throttle;      /* owned */
 };
 
-/* What a look at a token and its session can end with. */
+/* The result of checking a token and its session. */
 enum verdict {
     VERDICT_KNOWN,
     VERDICT_NO_TOKEN,
-    VERDICT_REFUSED, /* forged, over, or its session is closed */
+    VERDICT_REFUSED, /* forged, expired, or its session is closed */
     VERDICT_UNKNOWN  /* no shard could say */
 };
 
-/* Block size of new hashes, as everybody has it: ln and p say enough of their cost. With
- * the largest ln one hash takes 1 GiB. */
+/* Block size of new hashes, the usual one: ln and p are enough to set the cost. With the
+ * largest ln one hash takes 1 GiB. */
 #define SCRYPT_R 8
 
 static struct password_params params_of(const struct config *config)
@@ -125,7 +125,7 @@ static enum jwt_reason verify(struct auth *auth, const char *token,
     return reason;
 }
 
-/* The same for a token that somebody wants to come in with. */
+/* The same for a token that is used for access: failures are counted. */
 static enum jwt_reason admit(struct auth *auth, const struct request *req,
                              const char *token, struct jwt_claims *claims)
 {
@@ -138,8 +138,8 @@ static enum jwt_reason admit(struct auth *auth, const struct request *req,
     return reason;
 }
 
-/* Ask Redis or the shard whether the session is open, and remember a yes. NOW_MS is when
- * the cache did not know, TICKET what it gave then. */
+/* Ask Redis or the shard whether the session is open, and remember a yes. NOW_MS and
+ * TICKET are of the lookup in the cache that found nothing. */
 static enum outcome ask_shard(struct auth *auth, struct request *req,
                               const struct jwt_claims *claims,
                               const struct session_ticket *ticket, int64_t now_ms)
@@ -153,7 +153,8 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
     }
     int64_t age_ms = 0;
     int64_t idle_ms = (int64_t)config->session_idle_s * 1000;
-    /* Redis believes longer than some are to be believed, and does not hear of all ends.
+    /* Redis keeps sessions longer than session_cache_time may allow, and is not told when
+     * all sessions of a user end.
      */
     enum outcome outcome =
         config->session_cache_time_ms < CACHE_CONFIRM_MS || ticket->is_wary
@@ -163,7 +164,7 @@ static enum outcome ask_shard(struct auth *auth, struct request *req,
                              claims->session, idle_ms, &age_ms);
     req->call.deadline_ms = deadline_ms;
     if (outcome == OUTCOME_OK) {
-        /* Counted from before the question: the answer is not older than that. */
+        /* Counted from before the question, so the answer is not older than it seems. */
         session_cache_put(auth->sessions, claims->user_id, claims->session,
                           now_ms + config->session_cache_time_ms - age_ms, ticket);
     }
@@ -231,7 +232,7 @@ static void refuse(struct request *req, enum verdict verdict, enum outcome outco
         reply_error(req, error_from_outcome(outcome), NULL);
         break;
     default:
-        /* Which of the reasons it was helps only who forges tokens. */
+        /* The exact reason would only help to forge tokens. */
         reply_error(req, ERROR_UNAUTHORIZED,
                     "the token is not valid or no longer valid, log in again");
         break;

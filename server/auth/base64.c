@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Base64 without padding; a text that another encoder would not write is refused, so that
- * no value has two spellings. */
+/* Base64 without padding; a text that an encoder would not write is refused, so no value
+ * has two spellings. */
 #include "server/auth/base64.h"
 
 #include <stdint.h>

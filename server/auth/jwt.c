@@ -159,8 +159,8 @@ static const struct jwt_key *find_key(const struct jwt_keys *keys, const json_t 
     return NULL;
 }
 
-/* The header chooses one of our keys and nothing else: the algorithm is not its to say,
- * and keys it brings along or points at are not ours. */
+/* The header chooses one of our keys and nothing else: it does not choose the algorithm,
+ * and keys that it contains or points at are refused. */
 static enum jwt_reason check_header(const struct jwt_keys *keys, const struct part *part,
                                     const struct jwt_key **key)
 {

@@ -34,8 +34,8 @@ static struct throttle_limits limits_of(const struct config *config)
     };
 }
 
-/* How long to wait by the throttle of this process, which first learns from the others
- * whether they know who tries. 0: it has been entered. */
+/* How long to wait by the throttle of this process, which first asks the other servers
+ * whether the address is known to the account. 0: it has been entered. */
 static int64_t enter_here(struct login_guard *guard, const struct throttle_limits *limits,
                           const struct throttle_try *attempt)
 {

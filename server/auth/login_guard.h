@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What stands in front of every comparison of a password: the throttle, under the options
- * in force, for the client of a request.
+/* The check before every comparison of a password: the throttle, under the options in
+ * force, for the client of a request.
  *
  * What it answers depends on what was tried and from where, never on whether the account
  * exists. */
@@ -33,7 +33,8 @@ bool login_guard_name(struct login_guard *guard, struct request *req,
 bool login_guard_id(struct login_guard *guard, struct request *req,
                     uint64_t user_id) MUST_CHECK;
 
-/* How it ended; all but PASSWORD_OK and PASSWORD_WRONG mean that nobody could say. */
+/* How it ended; all but PASSWORD_OK and PASSWORD_WRONG mean that the password was not
+ * compared. */
 void login_guard_leave(struct login_guard *guard, enum password_status status);
 
 /* The user NAME was made for REQ: from there its password is known. */

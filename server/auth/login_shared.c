@@ -18,10 +18,10 @@
 
 #define HOUR_MS INT64_C(3600000)
 
-/* That somebody knew the password is kept so long, as in throttle.c: 30 days. */
+/* How long it is kept that an address knew the password, as in throttle.c: 30 days. */
 #define KNOWN_MS "2592000000"
 
-/* Bytes of the hash that are in a key. */
+/* Bytes of the hash used in a key. */
 #define ACCOUNT_BYTES 16
 
 /* ---- Keys ---- */
@@ -89,7 +89,7 @@ static bool add_known(struct rbatch *batch, const char *key)
     return rbatch_add(batch, key, ARRAY_LEN(argv), argv, NULL);
 }
 
-/* Have the N commands of BATCH done, and count it when one was not. */
+/* Run the N commands of BATCH, and count a failure. */
 static void run(const struct login_shared *shared, struct rbatch *batch, size_t n)
 {
     bool is_alone = false;
@@ -116,7 +116,7 @@ bool login_shared_knows(const struct login_shared *shared)
     return is_known;
 }
 
-/* Add a take for each limit that there is, *N of them. */
+/* Add a take for each limit in force, *N of them. */
 static bool add_takes(const struct login_shared *shared, struct rbatch *batch, size_t *n)
 {
     bool ok = true;
@@ -132,7 +132,7 @@ static bool add_takes(const struct login_shared *shared, struct rbatch *batch, s
     return ok;
 }
 
-/* What these takes were answered: the longer wait in microseconds. */
+/* Read the answers of the takes: the longer wait in microseconds. */
 static int64_t read_takes(struct login_shared *shared, const struct rbatch *batch)
 {
     int64_t wait_us = 0;
@@ -161,14 +161,14 @@ int64_t login_shared_enter(struct login_shared *shared)
         wait_us = read_takes(shared, batch);
     }
     rbatch_free(&batch);
-    if (wait_us > 0) { /* by one of them: the other one is not charged for it */
+    if (wait_us > 0) { /* refused by one limit: the other one is not charged */
         login_shared_leave(shared, THROTTLE_UNKNOWN);
     }
     return (wait_us + 999) / 1000;
 }
 
-/* Add what gives back all that was taken, *N of them. What was not answered is not given
- * back: nobody knows whether it was taken. */
+/* Add commands that give back what was taken, *N of them. A take without an answer is not
+ * given back, because it may not have been done. */
 static bool add_gives(struct login_shared *shared, struct rbatch *batch, size_t *n)
 {
     bool ok = true;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the servers know together of failed logins, in Redis: the counts per hour that
- * each throttle (throttle.h) also keeps for itself, so that the limits are granted once
- * and not once by each server, and who knows which password, so that those are not kept
- * out by strangers who try elsewhere.
+/* Failed logins of all servers, in Redis: the counts per hour that each throttle
+ * (throttle.h) also keeps for itself, so that the limits hold for all servers together,
+ * and which addresses know a password, so that failures of strangers elsewhere do not
+ * lock them out.
  *
- *   ds:{l:ACCOUNT}:f          failures at the account (a SHA-256: names may have any
- * byte) ds:{ADDRESS}:f            failures of the address ds:{l:ACCOUNT}:k:ADDRESS  the
- * password was given from there
+ *   ds:{l:ACCOUNT}:f          failures at the account (a SHA-256, since names may have
+ *                             any byte)
+ *   ds:{ADDRESS}:f            failures of the address
+ *   ds:{l:ACCOUNT}:k:ADDRESS  the password was once given from this address
  *
- * Redis is waited for 50 ms; when it says nothing, the throttle of this process decides
- * alone. It always comes first. */
+ * Redis has 50 ms to answer, otherwise the throttle of this process decides alone. It is
+ * always asked first. */
 #ifndef DOUSHARD_AUTH_LOGIN_SHARED_H
 #define DOUSHARD_AUTH_LOGIN_SHARED_H
 
@@ -33,7 +34,7 @@ struct rcluster;
 
 /* A try that may be made. Storage is the caller's; no field is for others. */
 struct login_shared {
-    struct rcluster *redis;  /* (ref) NULL: there is nobody to tell */
+    struct rcluster *redis;  /* (ref) NULL: there is no Redis */
     struct metrics *metrics; /* (ref) */
     char known_key[LOGIN_KEY_BYTES];
     struct login_count {
@@ -52,7 +53,7 @@ void login_shared_init(struct login_shared *shared, const struct app *app,
 bool login_shared_knows(const struct login_shared *shared) MUST_CHECK;
 
 /* Count the try, of a stranger, as a failure. 0: it may be made, and login_shared_leave()
- * is due; else in so many milliseconds. */
+ * is due; else how many milliseconds to wait. */
 int64_t login_shared_enter(struct login_shared *shared) MUST_CHECK;
 
 /* As throttle_leave(), whether or not the try was counted here. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Password hashes: scrypt behind a gate, on threads that give way to all others, so that
- * logins cannot take the machine. */
+/* Password hashes: scrypt behind a gate, on threads of lower priority, so that logins
+ * cannot take over the machine. */
 #include "server/auth/password.h"
 
 #include <limits.h>
@@ -31,13 +31,13 @@
 #define R_MAX  32
 #define P_MAX  16
 
-/* How much the threads that hash give way. A hash takes a tenth of a second of a core; a
- * feed page that finds one at work on its core should not wait for its turn. */
+/* The nice value of the threads that hash. A hash takes a tenth of a second of a core; a
+ * feed page on the same core should not have to wait for it. */
 #define HASH_NICE 2
 
 struct password {
     struct gate gate;
-    struct workers *workers; /* owned; one for each who is inside */
+    struct workers *workers; /* owned; one thread per hash at the same time */
     struct metrics *metrics; /* (ref) or NULL */
     atomic_uint_fast64_t hashes_total;
     unsigned char dummy_salt[SALT_BYTES]; /* for users who do not exist */
@@ -97,8 +97,8 @@ uint64_t password_hashes_total(const struct password *password)
     return atomic_load_explicit(&password->hashes_total, memory_order_relaxed);
 }
 
-/* What scrypt may take: its table of N blocks, the p blocks, and some room. Without a
- * bound of ours the library refuses everything above 32 MiB. */
+/* How much memory scrypt may take: its table of N blocks, the p blocks, and some spare.
+ * Without this limit the library refuses everything above 32 MiB. */
 static uint64_t memory_limit(const struct password_params *params)
 {
     uint64_t block = UINT64_C(128) * params->r;
@@ -106,7 +106,7 @@ static uint64_t memory_limit(const struct password_params *params)
     return block * ((UINT64_C(1) << params->ln) + params->p + 2) + (1U << 20);
 }
 
-/* One hash on its way; on the stack of who waits for it. */
+/* One hash being computed; on the stack of the thread that waits for it. */
 struct hash {
     struct work work;
     sem_t done;
@@ -129,7 +129,7 @@ static void compute(struct work *work)
     (void)sem_post(&hash->done);
 }
 
-/* Have HASH computed, and wait for it. */
+/* Have a worker compute HASH, and wait for it. */
 static bool run_hash(struct password *password, struct hash *hash)
 {
     CHECK(sem_init(&hash->done, 0, 0) == 0);

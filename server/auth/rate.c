@@ -28,7 +28,7 @@
 #define MINUTE_MS 60000
 #define HOUR_MS   3600000
 
-/* The wait of somebody who cannot be counted. */
+/* The wait when memory for counting is out. */
 #define UNCOUNTED_US 1000000
 
 struct cell {
@@ -55,7 +55,7 @@ static const struct row {
 #include "server/request/rate.def"
 };
 
-/* How often by the options; 0 is no limit. */
+/* The limit in the options; 0 is no limit. */
 static int limit_of(const struct config *config, enum rate_action action)
 {
     switch (action) {
@@ -117,7 +117,7 @@ static struct cell *find_locked(struct rate *rate, uint64_t tag)
     return NULL;
 }
 
-/* The cell of TAG, which may be that of the one who has least to wait for. */
+/* The cell of TAG, if need be taken from the one with the shortest wait. */
 static struct cell *claim_locked(struct rate *rate, uint64_t tag)
 {
     struct cell *set = &rate->shared.cells[tag % SETS * WAYS];
@@ -133,7 +133,7 @@ static struct cell *claim_locked(struct rate *rate, uint64_t tag)
     return found;
 }
 
-/* 0: memory is short. */
+/* 0: out of memory. */
 static uint64_t tag_of(const struct rate *rate, enum rate_action action, const void *who,
                        size_t len)
 {
@@ -177,7 +177,7 @@ void rate_give(struct rate *rate, enum rate_action action, const void *who, size
 /* "ds:{" an address "}:r:" a name, and the NUL. */
 #define KEY_BYTES (ADDRESS_TEXT_BYTES + 32)
 
-/* Who is counted. */
+/* The user or address that is counted. */
 struct subject {
     unsigned char bytes[ADDRESS_BYTES];
     size_t len;
@@ -202,7 +202,7 @@ static struct subject subject_of(const struct request *req, enum rate_subject ki
     return subject;
 }
 
-/* The wait by what all servers have counted. False: nobody knows. */
+/* The wait by the count of all servers. False: Redis did not answer. */
 static bool ask_redis(const struct request *req, const char *key, const struct gcra *rule,
                       int64_t *wait_us)
 {

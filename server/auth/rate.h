@@ -7,12 +7,12 @@
  *                             `---------------------------`--> answered: in N s
  *
  * Redis has one number for each, "ds:{USER or ADDRESS}:r:NAME" (shard/gcra.h). The count
- * of this process goes along, and decides alone whenever Redis says nothing within 50 ms,
- * or there is none: then each server grants the limit once, but never more.
+ * of this process is always kept, and decides alone when Redis does not answer within 50
+ * ms or there is none: then the limit holds for each server.
  *
- * What counts is what was asked for, be it granted by the handler or not; what is refused
- * here does not. The count of this process is a table of fixed size: when it is full,
- * those are forgotten that have least to wait for. */
+ * Requests count whether the handler succeeds or not, except those refused here. The
+ * count of this process is a table of fixed size: when it is full, entries with the
+ * shortest wait are dropped. */
 #ifndef DOUSHARD_AUTH_RATE_H
 #define DOUSHARD_AUTH_RATE_H
 
@@ -41,17 +41,18 @@ struct rate *rate_new(void) MUST_CHECK;
 /* *RATE becomes NULL; NULL is allowed. */
 void rate_free(struct rate **rate);
 
-/* May the caller of REQ, who has been identified, do what its route counts as, now?
- * False: REQ has been answered. Blocks for 50 ms at the longest. */
+/* May the caller of REQ, who has been identified, do now what its route counts as? False:
+ * REQ has been answered. Blocks for 50 ms at most. */
 bool rate_admit(struct request *req) MUST_CHECK;
 
 /* ---- The count of this process, for rate.c and its test ---- */
 
-/* Count ACTION for the LEN bytes WHO, as many for all of an action, as gcra_take(). */
+/* Count ACTION for the LEN bytes WHO (always the same length for one action), as
+ * gcra_take(). */
 int64_t rate_take(struct rate *rate, enum rate_action action, const void *who, size_t len,
                   const struct gcra *rule, int64_t now_us) MUST_CHECK;
 
-/* One that was taken was not done after all. */
+/* Give back one that was taken but not done. */
 void rate_give(struct rate *rate, enum rate_action action, const void *who, size_t len,
                const struct gcra *rule);
 

@@ -24,7 +24,8 @@ struct entry {
 struct stripe {
     pthread_mutex_t mutex;
     uint64_t generation;    /* raised by every drop */
-    int64_t users_until_ms; /* of a user all was dropped: others may not have heard */
+    int64_t users_until_ms; /* until when all sessions of some user count as just
+                             * dropped */
 };
 
 struct session_cache {

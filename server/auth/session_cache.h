@@ -3,11 +3,11 @@
 /* Sessions that a shard has confirmed a moment ago: a bounded table of "yes" answers.
  *
  * It is set-associative: a user's sessions share one small set of entries, and a full set
- * gives up the entry that ends first. So memory is taken once, and all sessions of a user
- * are found in one place. Absent never means "closed": the caller asks the shard.
+ * gives up the entry that ends first. So memory is allocated once, and all sessions of a
+ * user are in one place. Absent never means "closed": the caller asks the shard.
  *
  * A check that began before a session was dropped must not remember it afterwards: each
- * look hands out a ticket, each drop makes the older tickets of its stripe useless. */
+ * lookup issues a ticket, each drop invalidates the older tickets of its stripe. */
 #ifndef DOUSHARD_AUTH_SESSION_CACHE_H
 #define DOUSHARD_AUTH_SESSION_CACHE_H
 
@@ -21,14 +21,14 @@
 
 struct session_cache;
 
-/* What a look that found nothing leaves for the answer of the shard. */
+/* What a lookup that found nothing keeps for the shard's answer. */
 struct session_ticket {
     uint64_t generation;
-    bool is_wary; /* all sessions of some users were ended a moment ago: only the shard
-                   * knows of all of them */
+    bool is_wary; /* all sessions of some user were ended a moment ago: only the shard may
+                   * be asked */
 };
 
-/* How long a moment is: longer than anybody else believes a session. */
+/* How long that moment is: longer than any other server believes a session. */
 #define SESSION_WARY_MS 6000
 
 /* At most ENTRIES_MAX sessions; 0 remembers nothing. NULL: no memory. The functions below

@@ -16,8 +16,8 @@
 /* The first wait. */
 #define WAIT_MS 1000
 
-/* Failures at an account are forgotten when their wait has been over for so long, and
- * that somebody once knew the password, after so long without a try. */
+/* Failures at an account are forgotten this long after their wait is over; that an
+ * address knew the password, this long after its last try. */
 #define FORGET_MS HOUR_MS
 #define KNOWN_MS  (720 * HOUR_MS)
 
@@ -27,10 +27,10 @@ enum count { COUNT_PAIR, COUNT_ACCOUNT, COUNT_ADDRESS, COUNT__N };
 struct cell {
     uint64_t tag;    /* 0: free */
     int64_t used_ms; /* when it changed last */
-    /* COUNT_PAIR: the next try is not before. Others: what was taken lasts until then; so
-     * much may be taken in advance. */
+    /* COUNT_PAIR: no try before this time. Others: when everything taken so far will have
+     * come back. */
     int64_t until_ms;
-    uint32_t failures; /* COUNT_PAIR: in a row, with those being tried now */
+    uint32_t failures; /* COUNT_PAIR: in a row, including tries under way */
     bool is_known;     /* COUNT_PAIR: the password was right once */
 };
 
@@ -70,7 +70,7 @@ void throttle_free(struct throttle **throttle)
 
 /* ---- Tags ---- */
 
-/* The tag of what is counted; 0: memory is short. */
+/* The tag of what is counted; 0: out of memory. */
 static uint64_t make_tag(const struct throttle *throttle, enum count count,
                          const struct throttle_try *attempt)
 {
@@ -101,7 +101,7 @@ static int64_t forget_ms(const struct cell *cell)
                               : cell->until_ms;
 }
 
-/* Would it make no difference to forget the whole cell? */
+/* Can the whole cell be forgotten without any difference? */
 static bool is_idle(const struct cell *cell, int64_t now_ms)
 {
     return now_ms >= forget_ms(cell) &&
@@ -121,8 +121,8 @@ static struct cell *find_locked(struct throttle *throttle, uint64_t tag)
     return NULL;
 }
 
-/* The cell of TAG, made if there is none: in place of one that says nothing any more,
- * else of the one that changed longest ago. */
+/* The cell of TAG, made if there is none: in place of an idle one, else of the one that
+ * changed longest ago. */
 static struct cell *claim_locked(struct throttle *throttle, uint64_t tag, int64_t now_ms)
 {
     struct cell *set = &throttle->shared.cells[tag % SETS * WAYS];
@@ -175,7 +175,7 @@ static void hourly_take_locked(struct throttle *throttle, uint64_t tag, int64_t 
     cell->until_ms = later(cell->until_ms, now_ms) + step;
 }
 
-/* The wait behind FAILURES in a row. */
+/* The wait after FAILURES in a row. */
 static int64_t pair_wait_ms(const struct throttle_limits *limits, uint32_t failures)
 {
     int64_t wait_ms = WAIT_MS;
@@ -202,7 +202,8 @@ static void pair_take_locked(struct throttle *throttle,
     pass->new_until_ms = cell->until_ms;
 }
 
-/* The address at the account, without what is to be forgotten; NULL: nothing is known. */
+/* The cell of the address at the account, without what must be forgotten; NULL: there is
+ * none. */
 static struct cell *find_pair_locked(struct throttle *throttle, uint64_t tag,
                                      int64_t now_ms)
 {
@@ -220,7 +221,7 @@ static struct cell *find_pair_locked(struct throttle *throttle, uint64_t tag,
 
 /* ---- Enter, leave ---- */
 
-/* How long until the counts per hour let a stranger try. */
+/* How long until the hourly counts let a stranger try. */
 static int64_t stranger_wait_locked(struct throttle *throttle,
                                     const struct throttle_limits *limits,
                                     const struct throttle_pass *pass, int64_t now_ms)
@@ -270,7 +271,7 @@ int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *
     for (enum count count = 0; count < COUNT__N; count++) {
         pass->tags[count] = make_tag(throttle, count, attempt);
         if (pass->tags[count] == 0) {
-            return WAIT_MS; /* memory is short: nobody is let in uncounted */
+            return WAIT_MS; /* out of memory: nobody is let in uncounted */
         }
     }
     pthread_mutex_lock(&throttle->shared.mutex);

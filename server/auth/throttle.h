@@ -3,18 +3,18 @@
 /* How often wrong passwords may be tried: by one address at one account, at one account
  * by all addresses together, and by one address at all accounts.
  *
- *   throttle_enter() --+--> may try: counted as a failure already, so that many at the
- *                      |    same time are no way around it --> throttle_leave(): right,
- *                      |    wrong, or nobody could say (taken back)
+ *   throttle_enter() --+--> may try: counted as a failure at once, so that many at the
+ *                      |    same time do not get around it --> throttle_leave(): right,
+ *                      |    wrong, or not compared (taken back)
  *                      +--> not now: how long to wait
  *
  * One address at one account: some tries are free, each further one must wait twice as
- * long as the one before. The two others are counts per hour. They do not hold for an
- * address from which that account has been logged in to before, so that strangers do not
- * lock its owner out.
+ * long as the one before. The two others are counts per hour. They do not apply to an
+ * address with an earlier successful login to that account, so that strangers cannot lock
+ * its owner out.
  *
- * The counts are this process's (login_shared.h has those of all), in a table of fixed
- * size: when it is full, the ones that changed longest ago are forgotten. */
+ * The counts are this process's own (login_shared.h has those of all), in a table of
+ * fixed size: when it is full, those that changed longest ago are forgotten. */
 #ifndef DOUSHARD_AUTH_THROTTLE_H
 #define DOUSHARD_AUTH_THROTTLE_H
 
@@ -35,7 +35,7 @@ struct throttle_limits {
     unsigned address_max; /* per hour and address */
 };
 
-/* What an account is called; a name and an id are never the same account. */
+/* How an account is named; a name and an id never count as the same account. */
 enum throttle_kind { THROTTLE_NAME, THROTTLE_ID };
 
 /* Who tries what. The account is borrowed for the call; it need not exist. */
@@ -70,18 +70,18 @@ struct throttle *throttle_new(void) MUST_CHECK;
 void throttle_free(struct throttle **throttle);
 
 /* May this be tried at NOW_MS (monotonic)? 0: yes, and throttle_leave() is due, once.
- * Else: in so many milliseconds, as far as is known now; *PASS is not to be used. */
+ * Else the milliseconds to wait, as far as is known now; *PASS must not be used. */
 int64_t throttle_enter(struct throttle *throttle, const struct throttle_limits *limits,
                        const struct throttle_try *attempt, int64_t now_ms,
                        struct throttle_pass *pass) MUST_CHECK;
 
-/* Was the try counted per hour, as strangers' are? */
+/* Was the try counted per hour, as those of strangers are? */
 bool throttle_is_stranger(const struct throttle_pass *pass);
 
 void throttle_leave(struct throttle *throttle, const struct throttle_pass *pass,
                     enum throttle_end end, int64_t now_ms);
 
-/* Is this an address from which that account was ever logged in to? */
+/* Has this address ever logged in to that account? */
 bool throttle_knows(struct throttle *throttle, const struct throttle_try *attempt,
                     int64_t now_ms) MUST_CHECK;
 

@@ -15,7 +15,7 @@
 /* One set; immutable. Freed, wiped, with its last reference. */
 struct generation {
     struct jwt_keys keys; /* first: a reference is a pointer to it */
-    unsigned n_refs;      /* under the holder's lock; the holder has one itself */
+    unsigned n_refs;      /* under the holder's lock; the holder itself has one */
 };
 
 struct token_keys {
@@ -36,7 +36,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* All bytes the same: a placeholder, not a secret. */
+/* Are all bytes the same? Then it is a placeholder, not a secret. */
 static bool is_placeholder(const unsigned char *secret, size_t len)
 {
     for (size_t i = 1; i < len; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The parts of one server process, handed by pointer to whoever needs them. */
+/* The parts of one server process, passed by pointer to whatever needs them. */
 #ifndef DOUSHARD_BASE_APP_H
 #define DOUSHARD_BASE_APP_H
 
@@ -38,24 +38,24 @@ struct app {
     const struct config *_Atomic config;
 
     struct rcluster *redis;    /* Redis; NULL: none */
-    struct cache *cache;       /* copies of what the shards have; NULL: none */
-    struct pages *pages;       /* ready to be sent; NULL without a cache */
+    struct cache *cache;       /* cached rows of the shards; NULL: none */
+    struct pages *pages;       /* pages ready to be sent; NULL without a cache */
     struct router *router;     /* shards */
-    struct delivery *delivery; /* second halves of writes, at once */
-    struct relay *relay;       /* finishes what was left of them */
+    struct delivery *delivery; /* delivers second halves at once */
+    struct relay *relay;       /* delivers the second halves left over */
     struct words *words;       /* the filter of texts; NULL: none */
-    struct rate *rate;         /* who did how much lately */
+    struct rate *rate;         /* rate limits */
     struct auth *auth;         /* token keys, password hashing, session cache */
     struct storage *storage;   /* media files */
     struct uploads *uploads;   /* files being received (upload.h) */
     struct media *media;       /* probing and cover cutting in jails */
-    struct fibers *fibers;     /* on which requests run */
-    struct workers *workers;   /* threads for those that compute */
-    struct workers *disk;      /* threads for all that touches media files */
+    struct fibers *fibers;     /* the threads on which requests run */
+    struct workers *workers;   /* threads for requests that compute */
+    struct workers *disk;      /* threads for everything that touches media files */
     struct http *http;         /* listeners */
-    unsigned port;             /* of the public one; 0: nobody listens */
-    struct janitor *janitor;   /* durable jobs */
-    struct sweep *sweep;       /* files that no row names */
+    unsigned port;             /* of the public listener; 0: not listening */
+    struct janitor *janitor;   /* runs durable jobs */
+    struct sweep *sweep;       /* removes files that no row names */
     struct metrics *metrics;   /* counters */
 
     int64_t start_wall_ms; /* when this process started, ms since 1970 UTC */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whom a proxy may speak for. */
+/* The client's address, and which proxies may name it. */
 #include "server/base/client.h"
 
 #include <string.h>
 
 /* The last word before *END in the comma-separated LIST, without blanks; *END moves to
- * the comma before it, NULL when there is none. */
+ * the comma before it, or to NULL. */
 static const char *last_word(const char *list, const char **end, size_t *len)
 {
     const char *begin = *end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A bounded door in front of costly work; the place inside is handed over in order. */
+/* A gate in front of costly work; places inside are handed over in order. */
 #include "server/base/gate.h"
 
 #include <errno.h>
@@ -85,7 +85,8 @@ enum gate_status gate_enter(struct gate *gate, int64_t deadline_ms)
 
     pthread_mutex_lock(&gate->shared.mutex);
     if (gate->shared.n_inside < gate->width) {
-        /* A free place means that nobody waits: places are handed over, not freed. */
+        /* A free place means that nobody waits, because places are handed over, not
+         * freed. */
         gate->shared.n_inside++;
     } else if (gate->shared.n_waiting >= gate->queue_max) {
         status = GATE_FULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A bounded door in front of costly work: so many inside, so many waiting, in order.
+/* A gate in front of costly work: limits how many are inside and how many wait, in order.
  *
  *   gate_enter() --+--> inside (at most WIDTH) --> gate_leave() --> first waiter goes in
  *                  +--> waiting (at most QUEUE_MAX), until its deadline
@@ -38,7 +38,7 @@ enum gate_status {
 /* WIDTH > 0. */
 void gate_init(struct gate *gate, unsigned width, unsigned queue_max);
 
-/* Nobody may be inside or waiting. */
+/* No thread may be inside or waiting. */
 void gate_release(struct gate *gate);
 
 /* Go in, waiting in order until DEADLINE_MS (monotonic) at the latest. After GATE_ENTERED

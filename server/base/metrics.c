@@ -307,7 +307,7 @@ static void render_relay(enum metric metric, const struct router_shard_state *sh
              value);
 }
 
-/* Of every kind, the member of its state that METRIC is. */
+/* Write METRIC for every kind of cached value. */
 static void render_cache(enum metric metric, const struct cache_state *caches,
                          struct buf *out)
 {

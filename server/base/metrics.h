@@ -25,7 +25,7 @@ enum metric {
     METRIC__COUNT
 };
 
-/* How requests are labelled: one per row of the route table. */
+/* Labels of requests: one per row of the route table. */
 struct metrics_route {
     const char *method; /* borrowed until metrics_free() */
     const char *path;   /* as in the table, never what a client sent; borrowed likewise */
@@ -34,7 +34,7 @@ struct metrics_route {
 /* The route of a request that matched none. */
 #define METRICS_NO_ROUTE SIZE_MAX
 
-/* Copies the array, not its texts. NULL when memory is short. */
+/* Copies the array, not its texts. NULL when out of memory. */
 struct metrics *metrics_new(const struct metrics_route *routes,
                             size_t n_routes) MUST_CHECK;
 
@@ -54,10 +54,9 @@ int64_t metrics_get(const struct metrics *metrics, enum metric metric);
 void metrics_request_done(struct metrics *metrics, size_t route, int http_status,
                           int status_code, int64_t duration_us);
 
-/* What the parts of the server say of themselves at one moment; zero where there is
- * nothing to say. */
+/* The state of all parts of the server at one moment; zero where a part is missing. */
 struct metrics_sample {
-    int64_t value[METRIC__COUNT];            /* of those that metrics.def marks READ */
+    int64_t value[METRIC__COUNT];            /* of metrics that metrics.def marks READ */
     const struct router_shard_state *shards; /* borrowed */
     const struct relay_state *relays;        /* borrowed; one per shard, NULL: no relay */
     size_t n_shards;
@@ -65,7 +64,7 @@ struct metrics_sample {
 };
 
 /* Append the whole exposition to OUT; asks the kernel for the state of the process. False
- * when memory was short. */
+ * when out of memory. */
 bool metrics_render(const struct metrics *metrics, const struct metrics_sample *sample,
                     struct buf *out) MUST_CHECK;
 

@@ -8,11 +8,11 @@
 
 #define BLANKS " \t"
 
-/* Bytes of a host as browsers write it; ':' in brackets only. */
+/* Bytes of a host as browsers write it; ':' only in brackets. */
 #define HOST_BYTES "abcdefghijklmnopqrstuvwxyz0123456789.-_"
 
-/* The word at *AT, without blanks, and its length; *AT moves behind the comma that ends
- * it, NULL at the end of the list. */
+/* The word at *AT, without blanks, and its length; *AT moves past the comma after it, or
+ * to NULL at the end of the list. */
 static const char *next_word(const char **at, size_t *len)
 {
     const char *word = *at + strspn(*at, BLANKS);

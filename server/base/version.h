@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What this build is and where it was told to be installed. */
+/* Version and commit of this build, and its directories. */
 #ifndef DOUSHARD_BASE_VERSION_H
 #define DOUSHARD_BASE_VERSION_H
 

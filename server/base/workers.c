@@ -18,7 +18,7 @@
 struct idler {
     pthread_cond_t wake;
     struct idler *next;
-    struct idler **link; /* what points to this one; NULL: taken out of the list */
+    struct idler **link; /* the pointer to this one; NULL: removed from the list */
 };
 
 struct workers {
@@ -29,11 +29,11 @@ struct workers {
         struct work *head;
         struct work *tail;
         size_t n_queued;
-        struct idler *idlers; /* latest first, so that the others come to their end */
+        struct idler *idlers; /* latest first, so that the others stay idle and end */
         unsigned n_idle;
         unsigned n_threads; /* started or being started */
         bool stopping;
-        bool has_last;  /* last is a thread that ended and was not joined yet */
+        bool has_last;  /* `last` is a thread that has ended and is not joined yet */
         pthread_t last; /* each ending thread joins the one before it */
     } shared;
 };
@@ -136,7 +136,8 @@ static void *worker_main(void *arg)
     bool has_previous;
 
     if (workers->options.nice > 0) {
-        /* Of this thread alone, on Linux; one that cannot give way works all the same. */
+        /* On Linux this affects only this thread; it works at normal priority, too, if
+         * this fails. */
         id_t self = (id_t)gettid();
         int now = getpriority(PRIO_PROCESS, self);
         (void)setpriority(PRIO_PROCESS, self, now + workers->options.nice);
@@ -160,7 +161,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* Start one thread that was already counted. False: there is none to be had, and it is no
+/* Start one thread that was already counted. False: it could not be started, and is no
  * longer counted. */
 static bool start_thread(struct workers *workers)
 {
@@ -270,7 +271,7 @@ bool workers_submit(struct workers *workers, struct work *job)
     }
     (void)pthread_mutex_unlock(&workers->shared.mutex);
     if (grow) {
-        /* Without it the job waits for one of the threads there are. */
+        /* If this fails, the job waits for an existing thread. */
         (void)start_thread(workers);
     }
     return true;

@@ -16,21 +16,21 @@
 #include "server/config/config_number.h"
 #include "server/config/config_option.h"
 
-/* Snapshots are never freed while the process serves; this bounds what a script that
- * reloads without end can take. */
+/* Snapshots are not freed while the process serves; this limits how much memory endless
+ * reloads can take. */
 #define GENERATIONS_MAX 10000
 
-/* Every option has a variable that begins so; one more names the file. */
+/* The prefix of the variables of options; one more variable names the file. */
 #define VARIABLE_PREFIX      "DOUSHARD_"
 #define CONFIG_FILE_VARIABLE VARIABLE_PREFIX "CONFIG"
 
-/* What config_load() really makes; the rest of the program sees the first member. */
+/* The object that config_load() makes; the rest of the program sees its first member. */
 struct snapshot {
     struct config config;
     struct config_origin origins[OPTION__COUNT];
 };
 
-/* Where a value stands, for errors. */
+/* Where a value comes from, for errors. */
 struct place {
     enum config_layer layer;
     const char *file; /* LAYER_FILE */
@@ -87,7 +87,7 @@ static bool fail_at(struct errmsg *err, const struct place *place, const char *f
                        "%s %s", place->name, what);
 }
 
-/* The number that the table says for an option. */
+/* Read a number of the option table. */
 static int64_t bound(enum config_kind kind, const char *text)
 {
     int64_t value;
@@ -219,8 +219,8 @@ static bool set_setting(struct snapshot *snapshot, size_t id,
 
 /* ---- The layers ---- */
 
-/* What was wrong with option ID is in err. False: that is the end. A path that somebody
- * wanted and did not get is no path, so that the default is not looked for instead. */
+/* Report the mistake in option ID, which is in err. False: stop. A path that was refused
+ * becomes empty, so that the default is not checked instead. */
 static bool go_on(struct loading *loading, size_t id)
 {
     const struct config_option *option = config_option(id);
@@ -450,7 +450,7 @@ static void option_name(const char *flag, size_t len, char *name)
     }
 }
 
-/* Understand argv[*AT] and move *AT behind it. */
+/* Read argv[*AT] and move *AT past it. */
 static bool next_word(const struct config_args *args, int *at, struct word *word,
                       struct errmsg *err)
 {
@@ -565,7 +565,7 @@ unsigned config_threads(int wanted)
     return wanted > 0 ? (unsigned)wanted : n_cores > 0 ? (unsigned)n_cores : 1;
 }
 
-/* All layers, but nothing that is about several options. NULL: err says why. */
+/* Read all layers, without checks between options. NULL: err says why. */
 static struct config *load_layers(const struct config_args *args,
                                   struct config_report *report, struct errmsg *err)
 {
@@ -605,7 +605,7 @@ struct config *config_load_all(const struct config_args *args,
     if (config == NULL) {
         (void)config_told(report, &err);
     } else {
-        (void)!config_check_values(config, report, &err); /* all of it is told */
+        (void)!config_check_values(config, report, &err); /* all mistakes are reported */
     }
     return config;
 }

@@ -13,7 +13,7 @@
 #include "shard/base/check.h"
 #include "shard/base/errmsg.h"
 
-/* C type of each kind of option. Texts belong to the snapshot. */
+/* The C type of each kind of option. Texts belong to the snapshot. */
 typedef int config_INT;
 typedef size_t config_SIZE;
 typedef int config_TIME_MS;
@@ -31,9 +31,9 @@ typedef int config_ENUM;
 #define CONFIG_FIELD_PATH(name)    name
 #define CONFIG_FIELD_ENUM(name)    name
 
-/* One snapshot: every option in a field of its own. It never changes once it was
- * returned; any thread may read it. Snapshots live until config_free() of the newest one,
- * so that a request may go on with the one it began with. */
+/* One snapshot: every option in a field of its own. It never changes after it is
+ * returned, and any thread may read it. Snapshots live until config_free() of the newest
+ * one, so that a request may finish with the one it began with. */
 struct config {
 #define SECTION(title)
 #define OPTION(kind, name, def, min, max, unit, reload, doc)                             \
@@ -84,9 +84,9 @@ struct config_args {
 bool config_args(struct config_args *args, int argc, char *const *argv, char *const *env,
                  struct errmsg *err) MUST_CHECK;
 
-/* Name in the log each variable DOUSHARD_... that is no option, which would be overlooked
- * otherwise. Not refused, as in the file: environments are also filled by others (of a
- * service called doushard, say, every process of a Kubernetes cluster gets some). */
+/* Log each variable DOUSHARD_... that is not an option and would be overlooked. It is not
+ * refused as it is in the file, because others also set variables (a Kubernetes service
+ * called doushard, for example, sets some in every process). */
 void config_warn_variables(const struct config_args *args);
 
 /* Read all layers into a new snapshot. NULL: *ERR says what is wrong and where. Values
@@ -94,16 +94,16 @@ void config_warn_variables(const struct config_args *args);
  * preflight_check(). */
 struct config *config_load(const struct config_args *args, struct errmsg *err) MUST_CHECK;
 
-/* The same, but every mistake is told in REPORT, and the value is left as it was. NULL:
- * what was read is not worth a preflight_check(): a file was unreadable, or memory is
- * short. Where there were mistakes, the snapshot is for that alone: a path in which there
- * was one is empty. */
+/* The same, but reports every mistake in REPORT, and leaves that value as it was. NULL:
+ * there is nothing for preflight_check() to check: a file was unreadable, or out of
+ * memory. After mistakes the snapshot is good only for preflight_check(): wrong paths are
+ * empty. */
 struct config *config_load_all(const struct config_args *args,
                                struct config_report *report) MUST_CHECK;
 
-/* NEXT, of config_load(), takes the place of CURRENT, which it owns from then on. Options
- * that cannot change while running keep the value of CURRENT, each with a warning in the
- * log. False, with *ERR: it cannot, and both are still the caller's. */
+/* NEXT, of config_load(), replaces CURRENT, and owns it from then on. Options that cannot
+ * change while running keep their value of CURRENT, with a warning in the log. False,
+ * with *ERR: not replaced, and both are still the caller's. */
 bool config_replace(struct config *next, struct config *current,
                     struct errmsg *err) MUST_CHECK;
 
@@ -111,11 +111,11 @@ bool config_replace(struct config *next, struct config *current,
  * may still read one of them. */
 void config_free(struct config **config);
 
-/* How many threads WANTED means: 0 is one per core. */
+/* The number of threads that WANTED means: 0 is one per core. */
 unsigned config_threads(int wanted);
 
-/* Every option with its value and where it came from, as a valid file. Of a secret that
- * is the path of its file; what the file holds is never shown. */
+/* Every option with its value and where it came from, as a valid file. Secrets are paths
+ * of files; what those contain is never shown. */
 void config_print(const struct config_args *args, const struct config *config, FILE *out);
 
 void config_print_usage(FILE *out);   /* --help */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the options say together. */
+/* Checks between options. */
 #include <string.h>
 
 #include "shard/base/address.h"
@@ -13,7 +13,8 @@
 #include "server/config/redis.h"
 #include "server/config/topology.h"
 
-/* Bytes of a host and its port; no others, since it becomes a part of policies. */
+/* Bytes of a host and its port; no others, since it becomes part of a
+ * Content-Security-Policy. */
 #define HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]"
 
 static bool check_base_url(const struct config *config, struct errmsg *err)

@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* libconfig files, read so that no number is wrapped and every error has a line.
  *
- * What libconfig 1.5 does without a word is looked for before it sees the text: it reads
- * 4294967376 as 80, takes all that follows a comment or a text without an end for a part
- * of it, and never frees a text that stands where none may. An @include would bring more
- * of that, under the wrong name. */
+ * The text is checked before libconfig 1.5 parses it, for what libconfig accepts
+ * silently: it reads 4294967376 as 80, swallows everything after a comment or string
+ * without an end, and leaks a string in a wrong place. @include is refused, because an
+ * included file would not be checked and errors in it would name the wrong file. */
 #include "server/config/config_file.h"
 
 #include <ctype.h>
@@ -20,7 +20,7 @@
 
 #define BLANKS " \t\r\n\f\v"
 
-/* Bytes of names; a number that begins a word is not the whole of it. */
+/* Bytes of names; a number may be only the beginning of a word. */
 #define WORD_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-*"
 
 bool config_fail(struct errmsg *err, const char *file, int line, const char *fmt, ...)
@@ -49,7 +49,7 @@ bool config_told(struct config_report *report, const struct errmsg *err)
     return report != NULL;
 }
 
-/* One pass over a text that libconfig is to read. */
+/* One pass over a text that libconfig will read. */
 struct scan {
     const char *at;
     int line;
@@ -58,7 +58,7 @@ struct scan {
     struct errmsg *err; /* (ref) */
 };
 
-/* Go on by N bytes, counting lines. */
+/* Skip N bytes, counting lines. */
 static void skip(struct scan *scan, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -104,7 +104,7 @@ static bool scan_string(struct scan *scan)
     return true;
 }
 
-/* A number without its sign: an integer must fit, a fraction may be anything. */
+/* A number without its sign: an integer must fit, a fraction may have any value. */
 static bool scan_number(struct scan *scan)
 {
     const bool is_hex = looking_at(scan, "0x") || looking_at(scan, "0X");

@@ -29,13 +29,13 @@ bool config_file_read(config_t *parsed, const char *file, struct errmsg *err) MU
 bool config_file_parse(config_t *parsed, const char *text, size_t len, const char *file,
                        struct errmsg *err) MUST_CHECK;
 
-/* The integer in SETTING, whatever its width. False: it is no integer. */
+/* The integer in SETTING, of any width. False: it is not an integer. */
 bool config_file_integer(const config_setting_t *setting, int64_t *value) MUST_CHECK;
 
-/* The line of the file that SETTING stands on. */
+/* The line of SETTING in the file. */
 int config_file_line(const config_setting_t *setting);
 
-/* "a string", "a number with a fraction", ...: what SETTING holds. Static text. */
+/* "a string", "a number with a fraction", ...: the type of SETTING. Static text. */
 const char *config_file_type(const config_setting_t *setting);
 
 #endif

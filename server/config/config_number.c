@@ -13,7 +13,7 @@ struct unit {
     int64_t factor;
 };
 
-/* From the smallest to the largest; the first is that of the field. */
+/* From the smallest to the largest; the first is the unit of the field. */
 static const struct unit no_units[] = {{"", 1}};
 static const struct unit sizes[] = {{"", 1},
                                     {"K", 1LL << 10},
@@ -39,7 +39,7 @@ static const struct {
     [KIND_TIME_S] = {times_s, ARRAY_LEN(times_s), "a time such as 30s, 5min, 2h or 7d"},
 };
 
-/* What one NAME is worth; 0 when the kind has no such unit. */
+/* The factor of the unit NAME; 0 when the kind has no such unit. */
 static int64_t factor_of(enum config_kind kind, const char *name)
 {
     for (size_t i = 0; i < kinds[kind].n_units; i++) {

@@ -11,13 +11,13 @@
 
 #include "server/config/config_option.h"
 
-/* Room for a number and its unit, with the NUL. */
+/* Size of a number and its unit, with the NUL. */
 #define CONFIG_NUMBER_BYTES 24
 
 /* Read TEXT as a number of this KIND: whole, with a unit where the kind has units. A size
- * may go without, it is then in bytes; of times only 0 may. *VALUE is in bytes,
- * milliseconds (KIND_TIME_MS) or seconds (KIND_TIME_S); the largest or smallest there is
- * where the text says more. False: TEXT is none, see config_number_form(). */
+ * without a unit is in bytes; a time without one must be 0. *VALUE is in bytes,
+ * milliseconds (KIND_TIME_MS) or seconds (KIND_TIME_S), limited to what it can hold.
+ * False: TEXT is not a number, see config_number_form(). */
 bool config_number_parse(enum config_kind kind, const char *text,
                          int64_t *value) MUST_CHECK;
 

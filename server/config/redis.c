@@ -12,7 +12,7 @@
 #include "server/config/config.h"
 #include "server/config/secret.h"
 
-/* Nodes that an option names: enough of them to find one that lives. */
+/* How many nodes an option may name: enough to find one that is up. */
 #define NODES_MAX 64
 
 #define PASSWORD_BYTES 512
@@ -32,7 +32,7 @@ static bool read_port(const char *text, unsigned *port)
     return text[digits] == '\0' && *port > 0 && *port <= 65535;
 }
 
-/* Read "HOST:PORT", into which NULs are written. */
+/* Read "HOST:PORT"; it writes NULs into WORD. */
 static bool read_node(char *word, struct rcluster_node *node)
 {
     char *colon = strrchr(word, ':');

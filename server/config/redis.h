@@ -26,8 +26,8 @@ bool redis_nodes_are_valid(const char *list) MUST_CHECK;
 bool redis_connect(const char *list, const struct rcluster_options *options,
                    struct rcluster **cluster, struct errmsg *err) MUST_CHECK;
 
-/* The same, as CONFIG has it. *CLUSTER is NULL when the options name no nodes; nodes that
- * do not answer are no reason to fail. False: ERR says what is wrong. */
+/* The same with the options in CONFIG. *CLUSTER is NULL when they name no nodes; nodes
+ * that do not answer are not an error. False: ERR says what is wrong. */
 bool redis_start(const struct config *config, struct rcluster **cluster,
                  struct errmsg *err) MUST_CHECK;
 

@@ -9,7 +9,7 @@
 
 #include "server/config/config_file.h"
 
-/* What may stand behind the first line. */
+/* Limit of the file, including what follows the first line. */
 #define FILE_MAX_BYTES ((size_t)64 << 10)
 
 /* The first line of TEXT, without its end. */

@@ -13,7 +13,7 @@ struct errmsg;
 
 /* Read the first line of FILE, at most SIZE - 1 bytes, without its line end, into SECRET.
  * The file must be ours or root's and closed to everybody else. The caller clears SECRET.
- * "" as FILE gives "", an empty first line is refused. */
+ * FILE "" gives ""; an empty first line is refused. */
 bool secret_read(const char *file, char *secret, size_t size,
                  struct errmsg *err) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology file: the database servers and what is said of each. */
+/* The topology file: the database servers and their settings. */
 #include "server/config/topology.h"
 
 #include <stdint.h>
@@ -52,7 +52,7 @@ static bool read_text(const struct reader *reader, const config_setting_t *setti
                            config_setting_name(setting), config_file_type(setting));
     }
     const char *text = config_setting_get_string(setting);
-    if (has_control(text)) { /* lists of servers are lines with tabs in between */
+    if (has_control(text)) { /* tabs and line feeds separate fields in lists of servers */
         return config_fail(reader->err, reader->file, config_file_line(setting),
                            "%s must have no control characters",
                            config_setting_name(setting));
@@ -160,7 +160,7 @@ static bool read_server(struct reader *reader, const config_setting_t *group,
     return check_server(reader, server);
 }
 
-/* No other server has this name or this place. */
+/* No other server has this name or address. */
 static bool check_unique(const struct reader *reader, const struct topology *topology,
                          const struct router_server *server)
 {
@@ -195,7 +195,7 @@ static bool read_servers(struct topology *topology, const config_setting_t *list
     }
     for (size_t i = 0; i < count; i++) {
         struct router_server *server = &topology->servers[i];
-        /* Counted first, so that a half-read one is released too. */
+        /* Counted first, so that a half-read server is released, too. */
         topology->n_servers = i + 1;
         if (!read_server(reader, config_setting_get_elem(list, (unsigned)i), server) ||
             !check_unique(reader, topology, server)) {
@@ -205,7 +205,7 @@ static bool read_servers(struct topology *topology, const config_setting_t *list
     return true;
 }
 
-/* Find the list of servers, which is all that the file may contain. */
+/* Find the list of servers; the file may contain nothing else. */
 static const config_setting_t *find_list(const config_t *parsed, struct reader *reader)
 {
     const config_setting_t *root = config_root_setting(parsed);

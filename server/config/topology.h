@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology file: the database servers, each with its name, its address and what else
- * is said of it alone; and nothing about who owns which slot, which the shards say
- * themselves. */
+/* The topology file: the database servers, each with its name, address and settings.
+ * Which shard owns which slot is not in it: the shards know that themselves. */
 #ifndef DOUSHARD_CONFIG_TOPOLOGY_H
 #define DOUSHARD_CONFIG_TOPOLOGY_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is said of a request when it is over. */
+/* What is logged and counted when a request is over. */
 #include "server/http/account.h"
 
 #include "shard/base/line.h"

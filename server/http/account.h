@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is said of a request when it is over: its access line, and the metrics. */
+/* What is logged and counted when a request is over: its access line, and the metrics. */
 #ifndef DOUSHARD_HTTP_ACCOUNT_H
 #define DOUSHARD_HTTP_ACCOUNT_H
 
@@ -10,16 +10,16 @@
 
 struct request;
 
-/* What the request itself does not know. */
+/* Facts that struct request does not have. */
 struct account {
     size_t route; /* its row of the table; METRICS_NO_ROUTE: it has none */
     bool is_answered;
     int64_t us;          /* from its last byte to the answer; not used without one */
-    uint64_t body_bytes; /* that came */
+    uint64_t body_bytes; /* received */
     const char *end;     /* how it ended: "done", "left" .. */
 };
 
-/* Once nothing more will happen to REQ. */
+/* Call it once, when nothing more will happen to REQ. */
 void account_write(const struct request *req, const struct account *account);
 
 #endif

@@ -7,16 +7,16 @@
 #include "server/request/reply.h"
 #include "server/request/request.h"
 
-/* What a page may send beside what every page may. */
+/* Headers that a page may send besides those that every page may. */
 #define REQUEST_HEADERS                                                                  \
     "Authorization, Content-Type, Idempotency-Key, If-None-Match, If-Range, Range"
 
-/* What it may read beside what every page may. */
+/* Headers that it may read besides those that every page may. */
 #define ANSWER_HEADERS                                                                   \
     "Accept-Ranges, Allow, Content-Disposition, Content-Encoding, Content-Range, ETag, " \
     "X-Request-Id"
 
-/* Browsers ask again after this; none of them waits longer than two hours. */
+/* Browsers ask again after this time; none of them caches longer than two hours. */
 #define PREFLIGHT_SECONDS "7200"
 
 static bool is_allowed(const struct request *req, const char *list)
@@ -31,7 +31,8 @@ void cors_tell(struct request *req, const char *list)
     if (list[0] == '\0') {
         return;
     }
-    /* Also without an Origin: a cache must not give this answer to a page of another one.
+    /* Also without an Origin: a cache must not give this answer to a page of another
+     * origin.
      */
     reply_header_static(req, "Vary", "Origin");
     if (is_allowed(req, list)) {

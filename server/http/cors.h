@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Cross-origin resource sharing (CORS): which pages of other origins a browser lets read
- * what we answer. The option cors_origins lists them; a page is told about no other
- * origin than its own, and never that it may send cookies, of which we have none. With an
- * empty list no answer speaks of it. Any thread that owns the request may call these. */
+/* Cross-origin resource sharing (CORS): which pages of other origins may read our answers
+ * in a browser. The option cors_origins lists them; an answer names only the origin of
+ * the page that asks, and never allows cookies, since there are none. With an empty list
+ * no answer has these headers. Any thread that owns the request may call these. */
 #ifndef DOUSHARD_HTTP_CORS_H
 #define DOUSHARD_HTTP_CORS_H
 
@@ -13,13 +13,12 @@
 
 struct request;
 
-/* Add what the answer of REQ says about LIST to a page of the origin that the request
- * names. */
+/* Add the headers of LIST for the origin that the request names to the answer of REQ. */
 void cors_tell(struct request *req, const char *list);
 
-/* Answer a preflight: may a page of this origin ask our path with the methods ALLOW?
- * True: it may, and is told so. False: nothing is answered, since it may not, or the
- * request is none. */
+/* Answer a preflight request: may a page of this origin use our path with the methods
+ * ALLOW? True: it may, and is told so. False: not answered, because it may not, or REQ is
+ * not a preflight request. */
 bool cors_preflight(struct request *req, const char *list, const char *allow) MUST_CHECK;
 
 #endif

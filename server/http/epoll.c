@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stands in front of the C library's epoll_wait(2), for libmicrohttpd.
+/* Replaces the C library's epoll_wait(2) for libmicrohttpd.
  *
- * Its loop asks for 128 events and, if it gets so many, asks for more before it looks at
- * them, but with the first timeout, which may be for ever (MHD_epoll() in its daemon.c,
- * in 0.9.75 and 1.0). When exactly 128 connections have something to say, none of them
- * is heard until another one speaks. Asked for one event less, the kernel never fills the
- * array; what is left over comes with the next call.
+ * Its loop asks for 128 events and, if it gets as many, asks for more before it handles
+ * them, with the same timeout, which may be infinite (MHD_epoll() in its daemon.c, in
+ * 0.9.75 and 1.0). When exactly 128 connections have events, none is served until another
+ * one has. With one event less asked for, the kernel never fills the array; the rest
+ * comes with the next call.
  *
- * The Makefile has every program take this file, and the linker lets it stand for the
- * library's calls, too. Not in builds with the thread sanitizer, whose own wrapper of
- * epoll_wait() knows what it orders. */
+ * The Makefile links this file into every program, where it also replaces the library's
+ * calls. Not in builds with the thread sanitizer, which needs its own wrapper of
+ * epoll_wait() to see the order of events. */
 #include <stddef.h>
 #include <sys/epoll.h>
 

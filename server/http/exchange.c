@@ -18,7 +18,7 @@
 
 /* ---- The answer ---- */
 
-/* Say who may read the answer, which is decided. */
+/* Add to the finished answer who may read it. */
 static void tell_origin(struct exchange *ex)
 {
     if (ex->place->listener == LISTENER_PUBLIC) {
@@ -58,7 +58,7 @@ void exchange_answer_past_library(struct exchange *ex)
     reply_send_now(&ex->req, ex->conn->watch.fd);
 }
 
-/* Say and count, once nothing more will happen to the request. */
+/* Log and count the request, once nothing more will happen to it. */
 static void account(const struct exchange *ex, const char *end)
 {
     const struct route *route = ex->req.route;
@@ -115,7 +115,7 @@ struct exchange *exchange_new(struct exchange_place *place,
     return ex;
 }
 
-/* What the library's call means now. */
+/* Handle the library's call, whose meaning depends on the stage. */
 static bool step(struct exchange *ex, const char *method, const char *version,
                  const char *data, size_t len)
 {
@@ -139,7 +139,7 @@ bool exchange_step(struct exchange *ex, const char *method, const char *version,
     size_t n = *len;
 
     if (n > 0 && atomic_load(&ex->flushing)) {
-        return true; /* the library looks again when the connection is resumed */
+        return true; /* the library calls again when the connection is resumed */
     }
     *len = 0;
     log_scope(ex->req.id);

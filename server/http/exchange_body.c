@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the body of a request brings. */
+/* Reading the body of a request. */
 #include <microhttpd.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,14 +16,14 @@
 #include "server/config/config.h"
 #include "server/http/exchange_impl.h"
 
-/* After so many bytes of an upload the disk is looked at again; an upload that did not
- * say how long it is gets room in such steps. */
+/* After this many bytes of an upload the free space is checked again; an upload without a
+ * Content-Length gets room in such steps. */
 #define ROOM_STEP_BYTES ((uint64_t)4 << 20)
 
 /* ---- Room ---- */
 
-/* Get room for the body, or look again whether there still is: for all that was announced
- * by somebody who is known, else for some more than there is by now. */
+/* Get room for the body, or check that there still is: for a known user as much as was
+ * announced, else a step more than has come. */
 static enum upload_status reserve(struct exchange *ex)
 {
     struct app *app = ex->req.app;
@@ -46,7 +46,7 @@ static enum upload_status reserve(struct exchange *ex)
     return status;
 }
 
-/* Give up on the files, for the reason STATUS. */
+/* Drop the files, with STATUS as the reason. */
 static void drop_files(struct request *req, enum upload_status status)
 {
     req->upload_status = status;
@@ -69,9 +69,9 @@ static void look_at_room(struct exchange *ex)
     }
 }
 
-/* Does a token that has come already shut the door, so that nobody need wait for the
- * file? The others, and most clients send theirs behind the file, are looked at when the
- * request is complete. *USER_ID is whose it is, 0 when nobody can say yet. */
+/* Can the request be refused by a token that has come already, without waiting for the
+ * file? Other tokens (most clients send theirs after the file) are checked when the
+ * request is complete. *USER_ID is the token's user, 0 when not known yet. */
 static bool is_refused_early(struct exchange *ex, uint64_t *user_id)
 {
     struct request *req = &ex->req;
@@ -112,7 +112,7 @@ bool exchange_body_admit(struct exchange *ex)
     if (is_refused_early(ex, &user_id)) {
         return false;
     }
-    /* A stranger takes a place with the first file, and may be known by then. */
+    /* A stranger takes a place only with the first file, when he may be known. */
     const struct upload_limits limits = upload_limits(ex->config);
     enum upload_status status =
         user_id != 0 ? take_place(ex, user_id)
@@ -127,7 +127,8 @@ bool exchange_body_admit(struct exchange *ex)
     return status == UPLOAD_OK;
 }
 
-/* A file begins: a field before it may have had the token. False: answered. */
+/* A file begins; a field before it may have had the token. False: the request has been
+ * answered. */
 static bool admit_file(struct exchange *ex)
 {
     uint64_t user_id;
@@ -174,7 +175,7 @@ uint64_t exchange_body_largest(const struct exchange *ex)
     return bytes;
 }
 
-/* Begin the file of the parameter SPEC in *FILE. */
+/* Begin the file of parameter SPEC in *FILE. */
 static enum upload_status open_file(struct exchange *ex, const struct param_spec *spec,
                                     struct upload **file)
 {
@@ -187,7 +188,7 @@ static enum upload_status open_file(struct exchange *ex, const struct param_spec
     return status;
 }
 
-/* Bytes of the file NAME. What is wrong with it is kept until we know who asks. */
+/* Take bytes of the file NAME. An error is kept until we know who asks. */
 static void take_file(struct exchange *ex, const char *name, bool first, const char *data,
                       size_t len)
 {
@@ -292,7 +293,7 @@ static void flush_run(struct work *work)
     }
     log_scope(NULL);
     atomic_store(&ex->flushing, false);
-    MHD_resume_connection(ex->connection); /* EX may be gone after this */
+    MHD_resume_connection(ex->connection); /* EX may be freed after this */
 }
 
 static bool is_flush_due(const struct request *req)
@@ -302,8 +303,8 @@ static bool is_flush_due(const struct request *req)
             (req->second_upload != NULL && upload_is_due(req->second_upload)));
 }
 
-/* Have what has come written by a thread that may wait for a disk; no more of the body is
- * taken meanwhile. The request is the other thread's from here on. */
+/* Have a thread that may block write what has come; no more of the body is taken
+ * meanwhile. From here on the other thread owns the request. */
 static void flush(struct exchange *ex)
 {
     ex->flush.run = flush_run;
@@ -320,7 +321,7 @@ bool exchange_body(struct exchange *ex, const char *data, size_t len)
 {
     ex->body.bytes += len;
     if (ex->body.bytes > ex->body.limit) {
-        reply_error(&ex->req, ERROR_TOO_LARGE, NULL); /* it must be a chunked one */
+        reply_error(&ex->req, ERROR_TOO_LARGE, NULL); /* only a chunked body gets here */
         exchange_answer_past_library(ex);
         return false;
     }
@@ -328,7 +329,7 @@ bool exchange_body(struct exchange *ex, const char *data, size_t len)
     if (ex->body.parts != NULL) {
         ex->body.is_broken = !multipart_add(ex->body.parts, data, len);
     } else if (ex->body.form.max > 0) {
-        (void)buf_add(&ex->body.form, data, len); /* says failed when memory is short */
+        (void)buf_add(&ex->body.form, data, len); /* out of memory shows as `failed` */
     }
     if (ex->body.is_refused) {
         exchange_answer_past_library(ex);
@@ -373,11 +374,11 @@ void exchange_body_end(struct exchange *ex)
     } else if (ex->body.form.len > 0) {
         params_add_urlencoded(&req->params, ex->body.form.data, ex->body.form.len);
     }
-    /* Also where something else is wrong: who asks comes first, and the token is one of
-     * them. */
+    /* Checked even if something else is wrong, because the token is one of them, and
+     * authentication comes first. */
     ex->params_ok = params_check(&req->params, &ex->params_error);
     if (ex->body.is_broken) {
-        req->upload_status = UPLOAD_OK; /* the broken form is the reason */
+        req->upload_status = UPLOAD_OK; /* report the broken form instead */
         ex->params_ok = false;
         (void)snprintf(ex->params_error.reason, sizeof ex->params_error.reason,
                        "the body is not a well-formed form");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the header of a request says. */
+/* Reading the header of a request. */
 #include <microhttpd.h>
 #include <string.h>
 #include <strings.h>
@@ -12,7 +12,8 @@
 #include "server/http/exchange_impl.h"
 #include "server/request/claim.h"
 
-/* Copies of the header fields that handlers may want; the library's go when it likes. */
+/* Copies of the header fields that handlers may need, because the library's may vanish at
+ * any time. */
 struct field {
     const char *name;
     const char **copy;
@@ -81,14 +82,14 @@ static void take_fields(struct exchange *ex)
     key_twice = fields.list[ARRAY_LEN(fields.list) - 1].twice;
     for (size_t i = 0; i < ARRAY_LEN(fields.list); i++) {
         if (fields.list[i].twice) {
-            *fields.list[i].copy = NULL; /* nobody knows which one counts */
+            *fields.list[i].copy = NULL; /* two of them: it is unclear which one counts */
         }
     }
     ex->key_bad = key_twice || (fields.key != NULL && !claim_is_key(fields.key));
     ex->req.idempotency_key = ex->key_bad ? NULL : fields.key;
 }
 
-/* What is known of the page that asks; of every request, also one that no route is for.
+/* Note the origin of the page that asks, also for requests without a route.
  */
 static void take_origin(struct exchange *ex, const char *method)
 {

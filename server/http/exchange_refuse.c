@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Requests that the library would refuse itself, and badly: they are answered before. */
+/* Requests that the library would refuse wrongly: they are answered before it does. */
 #include <microhttpd.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,8 +13,8 @@
 /* Longest target of a request. */
 #define TARGET_MAX_BYTES ((size_t)16 << 10)
 
-/* What of a connection's memory a request's target leaves at least to its headers and to
- * those of the answer. */
+/* How much of a connection's memory the target must leave to the headers of the request
+ * and of the answer. */
 #define HEADERS_MIN_BYTES ((size_t)1400)
 
 /* What libmicrohttpd keeps for each parameter of a query, rounded up. */

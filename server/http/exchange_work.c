@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A complete request finds its handler: in this thread, on a fiber or on a worker. */
+/* Runs the handler of a complete request: in this thread, on a fiber or on a worker. */
 #include <microhttpd.h>
 #include <stddef.h>
 
@@ -18,7 +18,7 @@
 #include "server/request/error.h"
 
 /* Everything between a complete request and its answer. Blocks, unless the route is
- * ROUTE_INLINE. Who asks comes first: a stranger learns nothing else. */
+ * ROUTE_INLINE. Authentication comes first: a stranger learns nothing else. */
 static void handle(struct exchange *ex)
 {
     struct request *req = &ex->req;
@@ -54,10 +54,11 @@ static void run(struct work *work)
         handle(ex);
     }
     log_scope(NULL);
-    MHD_resume_connection(ex->connection); /* EX may be gone after this */
+    MHD_resume_connection(ex->connection); /* EX may be freed after this */
 }
 
-/* Have the request run on a fiber, or on a thread of its own. False: too many are. */
+/* Have the request run on a fiber, or on a thread of its own. False: too many are
+ * running. */
 static bool submit(struct exchange *ex)
 {
     struct app *app = ex->req.app;
@@ -88,7 +89,7 @@ static bool dispatch(struct exchange *ex)
     return true;
 }
 
-/* Answer in this thread, if the route says so, or all of the answer is in memory. */
+/* Answer in this thread, if the route says so or the whole answer is in memory. */
 static bool answered_here(struct exchange *ex)
 {
     struct request *req = &ex->req;
@@ -108,7 +109,7 @@ bool exchange_work(struct exchange *ex)
 
     ex->ended_us = clock_mono_us();
     if (req->reply.kind != REPLY_NONE) {
-        return exchange_answer(ex); /* 404 or 405, decided when the header was there */
+        return exchange_answer(ex); /* 404 or 405, decided with the header */
     }
     budget_ms = req->route->budget == BUDGET_PUBLISH ? ex->config->publish_timeout_ms
                                                      : ex->config->request_timeout_ms;
@@ -118,7 +119,7 @@ bool exchange_work(struct exchange *ex)
         reply_error(req, ERROR_UNAVAILABLE, NULL);
         return exchange_answer(ex);
     }
-    /* A token may be in the part of the body that cannot be read: do not ask for it. */
+    /* The token may be in the part of the body that cannot be read: do not require it. */
     if (!ex->params_ok && (req->route->auth == AUTH_NONE || ex->body.is_broken)) {
         reply_error(req, ERROR_PARAM, "%s", ex->params_error.reason);
         return exchange_answer(ex);

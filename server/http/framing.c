@@ -9,7 +9,7 @@
 
 #include "shard/base/hex.h"
 
-/* No length that anybody means is so large. */
+/* No sensible length is as large as this. */
 #define LENGTH_LIMIT (UINT64_C(1) << 53)
 
 static void refuse(struct framing *framing, enum framing_verdict verdict,
@@ -47,7 +47,7 @@ static bool is_token(const char *text, size_t len)
     return len > 0;
 }
 
-/* The next line has to begin at END, which is BYTES after TEXT. */
+/* Set where the next line has to begin: BYTES after TEXT. */
 static void expect_after(struct framing *framing, const char *text, size_t bytes)
 {
     framing->end = text + bytes;
@@ -81,7 +81,7 @@ void framing_begin(struct framing *framing, const char *method,
             return;
         }
         if (*c == ' ') {
-            /* Old clients leave spaces in the query as they are. */
+            /* Old clients do not encode spaces in the query. */
             if (query == NULL || c < query) {
                 bad(framing, "the path contains a space");
                 return;
@@ -92,7 +92,7 @@ void framing_begin(struct framing *framing, const char *method,
     expect_after(framing, version, version_len + 2);
 }
 
-/* What is left of a value without the white space around it. */
+/* Trim white space around a value. */
 static void trim(const char **value, size_t *len)
 {
     while (*len > 0 && ((*value)[0] == ' ' || (*value)[0] == '\t')) {
@@ -196,8 +196,8 @@ void framing_header(struct framing *framing, const char *name, size_t name_len,
     }
 }
 
-/* The ends of the last two lines are all that is left of them. Else the last is one that
- * the library took for the empty one, and the line before ended with LF alone. */
+/* Does the header end with two CR LF, which are NUL by now? Otherwise the library took
+ * another line for the empty one, and the line before it ended with LF alone. */
 static bool ends_with_empty_line(const struct framing *framing, size_t header_size)
 {
     static const char ends[4];
@@ -218,7 +218,7 @@ void framing_end(struct framing *framing, size_t header_size)
     } else if (framing->is_http11 && framing->n_host == 0) {
         bad(framing, "no Host");
     }
-    /* Where chunks end is for the library to say, and it says it leniently. */
+    /* The library decides where chunks end, and is lenient about it. */
     framing->must_close = framing->must_close || framing->chunked;
 }
 
@@ -268,7 +268,7 @@ const char *framing_path(const struct framing *framing, struct arena *arena,
 
     *reason = NULL;
     if (len == 0 && target != framing->target) {
-        return "/"; /* "http://host" means its root */
+        return "/"; /* "http://host" means the path "/" */
     }
     if (target[0] != '/') {
         *reason = "the request target is no path";

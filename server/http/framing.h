@@ -6,14 +6,14 @@
  * what it does not know about Transfer-Encoding, ends lines at a bare LF, joins folded
  * lines and cuts at NUL bytes. A proxy in front may read such a request differently, and
  * then a client can smuggle a second request past it. So everything unusual is refused,
- * or answered and followed by the end of the connection.
+ * or answered before the connection is closed.
  *
  * The library parses in place: the strings it hands out point into its buffer, with the
  * byte or bytes after each one overwritten by NUL. The distances between them therefore
- * show how the lines really were, although their ends are no longer there. Three things
- * cannot be seen so: NUL at the end of a line looks as a part of that end; a line of a
- * colon alone that ends with LF, or is behind one that does, looks as the empty line, and
- * for the library, too, the header ends there; before a request the library skips lines
+ * show how the lines really ended, although the line ends are gone. Three things cannot
+ * be seen this way: NUL at the end of a line looks like part of the line end; a line of
+ * just a colon that ends with LF, or follows one that does, looks like the empty line
+ * (the library also ends the header there); and before a request the library skips lines
  * that begin with NUL as it skips empty ones. */
 #ifndef DOUSHARD_HTTP_FRAMING_H
 #define DOUSHARD_HTTP_FRAMING_H
@@ -49,7 +49,7 @@ struct framing {
     unsigned n_host;
     unsigned n_length;
     unsigned n_encoding;
-    const char *end; /* where the next line has to begin; NULL: not checked any more */
+    const char *end; /* where the next line has to begin; NULL: no longer checked */
 };
 
 /* The request line, as it was before the library decoded it in place. */
@@ -74,12 +74,12 @@ void framing_check(struct framing *framing, struct MHD_Connection *connection,
                    const char *method, const struct framing_target *target,
                    const char *version);
 
-/* Read a Content-Length. False: not only digits, or 2^53 and more, which nobody means. */
+/* Read a Content-Length. False: not only digits, or 2^53 or more. */
 bool framing_parse_length(const char *text, size_t len, uint64_t *length) MUST_CHECK;
 
 /* The decoded path of a target: without query, and without scheme and host if the target
  * has them. NULL and *REASON (static text) when it has a control byte, is no path, or
- * (*REASON is NULL) memory is short. */
+ * (*REASON is NULL) out of memory. */
 const char *framing_path(const struct framing *framing, struct arena *arena,
                          const char **reason) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Listeners, connections and their orderly end. */
+/* Listeners, connections, and shutting them down. */
 #include "server/http/http.h"
 
 #include <errno.h>
@@ -24,12 +24,12 @@
 #include "server/http/reaper.h"
 #include "server/request/request.h"
 
-/* A connection's buffer grows by so much. */
+/* The increment by which a connection's buffer grows. */
 #define READ_INCREMENT_BYTES  ((size_t)32 << 10)
 #define ADMIN_CONNECTIONS_MAX 64u
 #define LISTEN_BACKLOG        1024
 
-/* Connections beyond the limit that are being told so. */
+/* Limit of connections that are being told "busy". */
 #define REFUSED_MAX 1024u
 
 #define N_LISTENERS 2
@@ -51,10 +51,10 @@ struct listener {
     atomic_bool closing;  /* no connection is accepted or kept any more */
     atomic_uint n_active; /* requests begun and not finished */
     atomic_uint n_conns;  /* connections open */
-    atomic_uint n_served; /* of them those that were not refused */
+    atomic_uint n_served; /* open connections that were not refused */
     unsigned served_max;
-    /* All on one socket. Not one daemon with a thread pool: quiescing that can abort the
-     * process when one of its threads notices at the same time. */
+    /* All on one socket. Not one daemon with a thread pool, because quiescing that can
+     * abort the process when one of its threads notices at the same time. */
     struct loop *loops;
     unsigned n_loops;
 };
@@ -137,8 +137,8 @@ static void completed_cb(void *cls, struct MHD_Connection *connection, void **co
     (void)atomic_fetch_sub(&listener->n_active, 1);
 }
 
-/* Answer a connection beyond the limit at once: "busy". The library would leave it in the
- * listening socket's queue, where nobody tells it anything. */
+/* Answer a connection beyond the limit at once: "busy". The library would leave it
+ * waiting in the listening socket's queue. */
 static void refuse_newcomer(struct http *http, struct exchange_conn *conn)
 {
     struct request req;
@@ -311,7 +311,7 @@ static bool start_loop(struct loop *loop, unsigned connections_max)
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_ERROR_LOG,
         0, NULL, NULL, request_cb, loop,
-        /* first, so that it sees what is wrong with the others */
+        /* first, so that it logs errors of the other options */
         MHD_OPTION_EXTERNAL_LOGGER, library_log, loop, MHD_OPTION_LISTEN_SOCKET,
         loop->listener->fd, MHD_OPTION_CONNECTION_LIMIT, connections_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES,
@@ -401,7 +401,7 @@ void http_free(struct http **http)
     for (size_t i = 0; i < N_LISTENERS; i++) {
         struct listener *listener = &self->listeners[i];
 
-        /* Quiesced, so that the library leaves the socket to us. */
+        /* Quiesced, so that the library does not close our socket. */
         if (!atomic_load(&listener->closing)) {
             quiesce_listener(listener);
         }

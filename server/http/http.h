@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The listeners: accept, parse, have it handled, answer; limits and orderly stop.
+/* The listeners: accept, parse, run the handler, answer; limits and shutdown.
  *
  *   connection's thread          fiber or worker             connection's thread
  *   header -> body -> suspend -> identify, handler -> resume -> answer -> completion
@@ -21,16 +21,16 @@
 struct app;
 struct http;
 
-/* Open both listening sockets (options listen_* and admin_*) for what is in ROUTES,
- * without accepting yet. The other parts of APP may still be missing. NULL: an address is
- * bad or taken; the log says which. */
+/* Open both listening sockets (options listen_* and admin_*) for ROUTES, without
+ * accepting yet. The other parts of APP may still be missing. NULL: an address is bad or
+ * taken; the log says which. */
 struct http *http_new(struct app *app, const struct route_table *routes) MUST_CHECK;
 
-/* The port that is listened on; a free one was taken when the option said 0. */
+/* The port of the listener; a free one if the option is 0. */
 unsigned http_port(const struct http *http, enum route_listener listener);
 
-/* Begin to serve. All parts of APP that handlers use, and app->http, are set by now.
- * False: threads or memory are short; the log says what. */
+/* Begin to serve. All parts of APP that handlers use, and app->http, must be set. False:
+ * no threads or memory; the log says which. */
 bool http_start(struct http *http) MUST_CHECK;
 
 /* Accept no more public connections, end the idle ones after half a second, and tell the
@@ -39,8 +39,8 @@ bool http_start(struct http *http) MUST_CHECK;
 void http_quiesce(struct http *http);
 
 /* Wait after http_quiesce() until all public connections are closed, until DEADLINE_MS
- * (monotonic) at most. Returns how many requests are unanswered; if there are any the
- * process should end without http_free(), as after a crash: unanswered writes may be
+ * (monotonic) at most. Returns how many requests are unanswered; if there are any, the
+ * process should end without http_free(), as in a crash: unanswered writes may be
  * repeated safely. */
 unsigned http_drain(struct http *http, int64_t deadline_ms) MUST_CHECK;
 

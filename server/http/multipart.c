@@ -25,7 +25,7 @@ static const char *read_value(const char *text, char *value, size_t size)
             text++;
         }
         if (*text == '\0') {
-            return NULL; /* strchr() finds the end of a token too */
+            return NULL; /* the quote is open; strchr() ends a token at the NUL, too */
         }
         if (len < size) {
             value[len] = *text;
@@ -37,7 +37,7 @@ static const char *read_value(const char *text, char *value, size_t size)
     return quoted ? text + 1 : text;
 }
 
-/* Find the parameter NAME behind the first word of a field value. False: it is not there,
+/* Find the parameter NAME after the first word of a field value. False: it is not there,
  * or malformed; VALUE is "" then. */
 static bool find_parameter(const char *text, const char *name, char *value, size_t size)
 {
@@ -78,7 +78,7 @@ bool multipart_init(struct multipart *multipart, const char *content_type,
     multipart->delimiter_len = 4 + strlen(boundary);
     memcpy(multipart->delimiter, "\r\n--", 4);
     memcpy(multipart->delimiter + 4, boundary, strlen(boundary));
-    multipart->n_matched = 2; /* as if a line had just ended */
+    multipart->n_matched = 2; /* the body begins as if a line had just ended */
     return true;
 }
 
@@ -99,7 +99,7 @@ static const char *find_field(const struct multipart *multipart, const char *nam
     return NULL;
 }
 
-/* The header of a part is complete: who is it for? */
+/* The header of a part is complete: read its name. */
 static void begin_part(struct multipart *multipart)
 {
     const char *field;
@@ -136,7 +136,7 @@ static bool add_head(struct multipart *multipart, char c)
     return true;
 }
 
-/* One byte behind a boundary. False: it is malformed. */
+/* One byte after a boundary. False: it is malformed. */
 static bool add_tail(struct multipart *multipart, char c)
 {
     char last = multipart->tail;
@@ -164,9 +164,9 @@ static void give(struct multipart *multipart, const char *data, size_t len)
     }
 }
 
-/* Take data up to the next delimiter. Returns how many bytes were used. CR is the first
- * byte of a delimiter and no other, so a match that fails can only begin again with the
- * byte at which it failed. */
+/* Take data up to the next delimiter. Returns how many bytes were used. CR is only the
+ * first byte of a delimiter, so after a failed match a new one can only begin at the byte
+ * that failed. */
 static size_t add_data(struct multipart *multipart, const char *data, size_t len)
 {
     size_t used = 0;

@@ -21,15 +21,15 @@
 #include "server/base/metrics.h"
 #include "server/config/config.h"
 
-/* Bounds of the time between two looks. */
+/* Limits of the interval between two checks. */
 #define LOOK_MS_MIN 20
 #define LOOK_MS_MAX 500
 
-/* While draining, a connection that was idle for so long is ended. Others are told to
- * close with their next answer, which no client takes for an error. */
+/* While draining, a connection that has been idle this long is ended. Others are told to
+ * close with their next answer, which no client treats as an error. */
 #define DRAIN_IDLE_MS 500
 
-/* A closed connection is read from at most so long, and so many at a time. */
+/* How long at most a closed connection is read from, and how many at a time. */
 #define LINGER_MS  2000
 #define LINGER_MAX 512
 
@@ -40,7 +40,7 @@
 #define STATE_PHASE_BITS  4
 #define STATE_NUMBER_BITS 20
 
-/* So many connections are looked at before others may begin and end again. */
+/* How many connections are checked before others may begin and end again. */
 #define BATCH_MAX 64
 
 struct lingerer {
@@ -59,16 +59,16 @@ struct reaper {
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t wake;
-        pthread_cond_t looked; /* a batch was */
+        pthread_cond_t looked; /* a batch was checked */
         struct reaper_conn *head;
-        struct reaper_conn *next; /* to be looked at in this round; NULL: none */
+        struct reaper_conn *next; /* next to check in this round; NULL: none */
         bool draining;
-        bool hurry; /* look now */
+        bool hurry; /* check now */
         bool stopping;
-        struct lingerers newcomers; /* not looked at yet */
-        size_t n_lingering;         /* with those that the thread has */
+        struct lingerers newcomers; /* not taken over yet */
+        size_t n_lingering;         /* including those that the thread has */
     } shared;
-    /* The thread's own: it asks, reads and closes without the mutex, which every
+    /* Only the thread's: it polls, reads and closes without the mutex, which every
      * connection needs when it begins and ends. */
     struct lingerers lingering;
     bool draining; /* as in shared, when the round began */
@@ -101,11 +101,11 @@ void reaper_enter(struct reaper_conn *conn, enum reaper_phase phase)
                           memory_order_relaxed);
 }
 
-/* What the kernel says of a connection. */
+/* What the kernel says about a connection. */
 struct look {
     bool known;
-    uint64_t bytes; /* received, or (PHASE_WRITE) acknowledged by the peer, in all */
-    bool peer_left; /* the peer has closed its side, and all it sent was read */
+    uint64_t bytes; /* total received, or (PHASE_WRITE) acknowledged by the peer */
+    bool peer_left; /* the peer has closed its side, and everything it sent was read */
 };
 
 static struct look look_at(int fd, enum reaper_phase phase)
@@ -183,7 +183,8 @@ static void look_rate(struct reaper *reaper, struct reaper_conn *conn,
     conn->window_bytes = look->bytes;
 }
 
-/* A body has its rate, and an end: the rate alone would let one of 256 MiB take days. */
+/* A body has a deadline besides its rate: the rate alone would let one of 256 MiB take
+ * days. */
 static void look_body(struct reaper *reaper, struct reaper_conn *conn,
                       const struct look *look, int64_t now_ms)
 {
@@ -196,24 +197,26 @@ static void look_body(struct reaper *reaper, struct reaper_conn *conn,
     }
 }
 
-/* The connection changed its phase since the last look. */
+/* The connection has changed its phase since the last check. */
 static void begin_phase(struct reaper_conn *conn, uint64_t state, const struct look *look)
 {
     enum reaper_phase phase = state_phase(state);
-    bool first = state_number(state) == 1; /* the one of reaper_add() */
+    bool first = state_number(state) == 1; /* the first is that of reaper_add() */
 
     conn->seen_state = state;
-    if (phase != PHASE_HEAD || !conn->head_began) { /* else the same header goes on */
+    if (phase != PHASE_HEAD || !conn->head_began) { /* otherwise the same header goes
+                                                     * on */
         conn->window_ms = state_since_ms(state);
     }
     conn->head_began = false;
     conn->peer_left = false;
-    /* Whatever has come on a new connection belongs to its first request. */
+    /* All bytes of a new connection belong to its first request. */
     conn->window_bytes = first || !look->known ? 0 : look->bytes;
 }
 
 /* True when the client left in the middle of a request and the library has not noticed.
- * Twice in a row, because what was read last may just be on its way to a handler. */
+ * Checked twice in a row, because the last bytes read may just be on their way to a
+ * handler. */
 static bool is_deserted(struct reaper_conn *conn, const struct look *look)
 {
     bool deserted = conn->peer_left && look->peer_left;
@@ -250,12 +253,12 @@ static void judge(struct reaper *reaper, struct reaper_conn *conn, int64_t now_m
     }
 }
 
-/* Read what came. False: the peer has closed, or it took too long. */
+/* Read and drop what came. False: the peer has closed, or it took too long. */
 static bool keep_lingering(const struct lingerer *linger, int64_t now_ms)
 {
     char sink[16384];
     ssize_t n;
-    int rounds = 64; /* one sender shall not keep the thread */
+    int rounds = 64; /* one sender must not keep the thread busy */
 
     do {
         n = recv(linger->fd, sink, sizeof sink, MSG_DONTWAIT);
@@ -277,14 +280,14 @@ static void look_lingering(struct lingerers *lingering, int64_t now_ms)
             i++;
             continue;
         }
-        /* The library may still have it open, of a newcomer who was turned away. */
+        /* The library may still have a refused connection open. */
         (void)shutdown(linger->fd, SHUT_RDWR);
         (void)close(linger->fd);
         *linger = lingering->list[--lingering->n];
     }
 }
 
-/* Take over who came, and look at all of them with the mutex open meanwhile. */
+/* Take over newcomers, and check all with the mutex unlocked. */
 static void linger_locked(struct reaper *reaper, int64_t now_ms)
 {
     struct lingerers *mine = &reaper->lingering;
@@ -316,8 +319,8 @@ static int look_ms(const struct config *config)
     return ms < LOOK_MS_MIN ? LOOK_MS_MIN : ms;
 }
 
-/* Take the next connections of the round; they stay where they are until all of the batch
- * were looked at. */
+/* Take the next connections of the round; they must stay valid until the whole batch is
+ * checked. */
 static size_t take_batch_locked(struct reaper *reaper, struct reaper_conn **batch)
 {
     size_t n = 0;
@@ -334,7 +337,7 @@ static size_t take_batch_locked(struct reaper *reaper, struct reaper_conn **batc
     return n;
 }
 
-/* One round, with the mutex open while the kernel is asked. */
+/* One round, with the mutex unlocked while the kernel is asked. */
 static void look_all_locked(struct reaper *reaper, int64_t now_ms)
 {
     struct reaper_conn *batch[BATCH_MAX];
@@ -376,7 +379,7 @@ static void *reaper_main(void *arg)
         linger_locked(reaper, now_ms);
         if (reaper->shared.hurry || reaper->shared.stopping ||
             reaper->shared.newcomers.n > 0) {
-            continue; /* it was signalled while nobody waited */
+            continue; /* it was signalled while no thread waited */
         }
         wake_at_ms = look_at_ms;
         if (reaper->lingering.n > 0 && now_ms + LOOK_MS_MIN < wake_at_ms) {
@@ -493,7 +496,7 @@ bool reaper_linger(struct reaper *reaper, int fd)
     }
     (void)pthread_mutex_unlock(&reaper->shared.mutex);
     if (taken) {
-        (void)shutdown(fd, SHUT_WR); /* the copy may be closed by now */
+        (void)shutdown(fd, SHUT_WR); /* the copy may have been closed by now */
     } else {
         (void)close(copy);
     }

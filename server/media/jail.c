@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Run one program in a jail: the command line of prlimit and bubblewrap, posix_spawn, and
- * a loop that reads until the end, the deadline or the limit. */
+/* Run one program in a jail: build the command line of prlimit and bubblewrap, start it,
+ * and read its output until the end, the deadline or the limit. */
 #include "server/media/jail.h"
 
 #include <errno.h>
@@ -28,14 +28,14 @@
 /* Descriptors are moved to this number or above, away from those of the child. */
 #define SPARE_FD 16
 
-/* What a killed run gets to disappear before the wait for its output is given up. */
+/* How long to wait for a killed run before giving up on its output. */
 #define GRACE_MS 2000
 
-/* Largest file in the jail at least; not 0, because bubblewrap itself writes some bytes
+/* Lower limit of the file size limit; not 0, because bubblewrap itself writes some bytes
  * to /proc. */
 #define FILE_BYTES_MIN 65536
 
-/* What the kernel lets a program do. */
+/* A system call filter. */
 struct filter {
     void *program; /* owned */
     size_t len;
@@ -46,7 +46,7 @@ struct jail {
     struct filter writes; /* for runs with an output */
 };
 
-/* One run while it runs. Descriptors are -1 when closed. */
+/* One run. Descriptors are -1 when closed. */
 struct run {
     pid_t pid;
     int pidfd;
@@ -57,7 +57,7 @@ struct run {
     struct buf output;
     struct jail_result *result;
     size_t errors_len;
-    int64_t deadline_ms; /* monotonic; once killed: when the wait for it is given up */
+    int64_t deadline_ms; /* monotonic; once killed: when to stop waiting for it */
     bool killed;         /* by us */
 };
 
@@ -111,8 +111,8 @@ static bool make_pipe(int ends[2])
     return fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0 && move_up(&ends[1]);
 }
 
-/* A file of memory that bubblewrap reads the filter from, once per run: the position in
- * it is shared by all who have it. */
+/* A memory file that bubblewrap reads the filter from; one per run, because all users of
+ * a file share its position. */
 static bool make_seccomp_fd(const struct filter *filter, int *fd)
 {
     *fd = memfd_create("seccomp", MFD_CLOEXEC);
@@ -130,8 +130,8 @@ static bool make_stdout(struct run *run, int output_fd)
     return run->out[1] >= 0;
 }
 
-/* The input, opened anew for reading only: the descriptor we were given may write, and
- * has a position of its own. */
+/* The input, opened again for reading only: the descriptor that we were given may be
+ * writable, and has a position of its own. */
 static bool make_stdin_fd(int input_fd, int *fd)
 {
     char path[32] = "/dev/null";
@@ -179,7 +179,7 @@ static void command_make(struct command *command, const struct jail_limits *limi
         limits->prlimit_path, command->memory, command->cpu,
         command->file, "--nofile=64", "--core=0", "--",
         limits->bwrap_path,
-        /* --disable-userns wants to be told of the user namespace by name */
+        /* --disable-userns needs an explicit --unshare-user */
         "--unshare-user", "--unshare-all", "--disable-userns",
         "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL",
         "--die-with-parent", "--clearenv", "--hostname", "jail",
@@ -189,7 +189,7 @@ static void command_make(struct command *command, const struct jail_limits *limi
         "--ro-bind-try", "/usr/local/lib", "/usr/local/lib",
         "--ro-bind-try", "/lib", "/lib",
         "--ro-bind-try", "/lib64", "/lib64",
-        /* where Debian's libraries for linear algebra are found */
+        /* Debian finds its linear algebra libraries there */
         "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
         "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
         "--dev-bind", "/dev/null", "/dev/null",
@@ -212,10 +212,10 @@ static void command_make(struct command *command, const struct jail_limits *limi
 
 /* ---- Start ---- */
 
-/* The whole session, not bubblewrap alone: its first process in the new namespace asks to
- * die with it (--die-with-parent) only after it has started the program, and whoever asks
- * after the parent's death is never told (PR_SET_PDEATHSIG(2const)). That process is in
- * the group, too, and takes the namespace with it. */
+/* Kill the whole session, not only bubblewrap: its first process in the new namespace
+ * asks to die with it (--die-with-parent) only after it has started the program, and
+ * asking after the parent's death has no effect (PR_SET_PDEATHSIG(2const)). That process
+ * is in the group, too, and its end ends the namespace. */
 static void kill_run(struct run *run, enum jail_end why)
 {
     if (!run->killed) {
@@ -373,14 +373,14 @@ static void drain(struct run *run, int *fd, bool is_output)
     }
 }
 
-/* Read both pipes to their ends: then everything that could write is gone. */
+/* Read both pipes to their ends: then every process that could write has ended. */
 static void watch(struct run *run)
 {
     while (run->out[0] >= 0 || run->err[0] >= 0) {
         int64_t left = run->deadline_ms - clock_mono_ms();
         if (left <= 0) {
             if (run->killed) {
-                return; /* somebody outlives a SIGKILL: the kernel will end it */
+                return; /* a process outlives SIGKILL for now: the kernel will end it */
             }
             kill_run(run, JAIL_TIMED_OUT);
             continue;
@@ -400,8 +400,8 @@ static void watch(struct run *run)
     }
 }
 
-/* What the end of bubblewrap says about the program in it: bubblewrap exits like a shell,
- * and speaks in its own name when it could not start the program. */
+/* Derive the program's end from bubblewrap's: bubblewrap exits like a shell, and prints a
+ * message under its own name when it could not start the program. */
 static void judge(struct jail_result *result, bool exited, int status)
 {
     static const char *const wrappers[] = {"bwrap: ", "prlimit: "};
@@ -419,7 +419,7 @@ static void judge(struct jail_result *result, bool exited, int status)
     }
 }
 
-/* Wait for the process itself, which may have closed its output before its end. */
+/* Wait for the process, which may have closed its output before its end. */
 static void reap(struct run *run)
 {
     struct pollfd exited = {.fd = run->pidfd, .events = POLLIN};

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Run one program on one untrusted file where it can do no harm: prlimit and bubblewrap
- * around it, an allow-list of system calls, a deadline, output caught up to a limit.
+/* Run one program on one untrusted file where it can do no harm: inside prlimit and
+ * bubblewrap, with an allow-list of system calls, a deadline, and a limit for its output.
  *
- * Inside there is no network, no other process, no environment, nothing writable and no
+ * Inside there is no network, no other process, no environment, nothing writable, and no
  * file but the program, its libraries and the input, which is open for reading as
- * descriptor 0 and has the name JAIL_INPUT; and, where the limits name one, the output,
- * which is descriptor 1 and has the name JAIL_OUTPUT. */
+ * descriptor 0 and named JAIL_INPUT; and, if the limits name one, the output, which is
+ * descriptor 1 and named JAIL_OUTPUT. */
 #ifndef DOUSHARD_MEDIA_JAIL_H
 #define DOUSHARD_MEDIA_JAIL_H
 
@@ -35,22 +35,23 @@ struct jail;
 struct jail_limits {
     const char *prlimit_path; /* the two wrappers */
     const char *bwrap_path;
-    int cpu_s;           /* CPU time; the kernel kills at the end of it */
+    int cpu_s;           /* CPU time, after which the kernel kills the program */
     size_t memory_bytes; /* address space */
     size_t stdout_bytes; /* a program that writes more is killed */
     int64_t deadline_ms; /* monotonic; the program is killed then */
-    /* 0, and standard output is caught. Else the program may open JAIL_OUTPUT, the file
-     * OUTPUT_FD, for writing, and make it so many bytes long. */
+    /* 0: standard output is captured. Otherwise the program may open JAIL_OUTPUT, the
+     * file OUTPUT_FD, for writing, and make it this long. */
     uint64_t file_bytes;
     int output_fd; /* the caller's; not used when file_bytes is 0 */
 };
 
 enum jail_end {
-    JAIL_EXITED, /* by itself; exit_status says how */
-    JAIL_KILLED, /* by a signal: CPU or memory limit, forbidden deed, somebody's kill */
+    JAIL_EXITED,    /* by itself; exit_status says how */
+    JAIL_KILLED,    /* by a signal: CPU or memory limit, forbidden system call, kill from
+                     * outside */
     JAIL_TIMED_OUT, /* by us, at the deadline */
     JAIL_TOO_LOUD,  /* by us, it wrote more than stdout_bytes */
-    JAIL_BROKEN     /* it was not started, or we had no memory for what it wrote; errors
+    JAIL_BROKEN     /* it was not started, or we had no memory for its output; `errors`
                      * says why */
 };
 
@@ -78,9 +79,8 @@ void jail_run(const struct jail *jail, const struct jail_limits *limits,
 void jail_result_release(struct jail_result *result);
 
 /* The filter as the kernel takes it, for jail.c: an array of struct sock_filter, LEN
- * bytes, malloc'ed. MAY_WRITE: files may be opened for writing; there is none in the jail
- * but the output, and the input by whoever owns it. NULL: libseccomp refused or no
- * memory.
+ * bytes, malloc'ed. MAY_WRITE: files may be opened for writing; in the jail that is only
+ * the output, and the input if its mode allows. NULL: libseccomp refused or no memory.
  */
 void *jail_seccomp_program(bool may_write, size_t *len) MUST_CHECK;
 

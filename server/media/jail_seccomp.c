@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The system calls that a program in the jail may use: what reading one file, computing
- * and writing to a pipe needs. Anything else fails with EPERM; processes cannot be made,
- * only threads. bubblewrap installs the filter just before it starts the program. */
+/* The system calls that a program in the jail may use: those for reading one file,
+ * computing and writing to a pipe. Anything else fails with EPERM; processes cannot be
+ * made, only threads. bubblewrap installs the filter just before it starts the
+ * program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -44,8 +45,8 @@ static const int allowed[] = {
     SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getcpu), SCMP_SYS(uname),
     SCMP_SYS(sysinfo),
-    /* bubblewrap starts the program, which has nothing else to execute, and waits for it
-     * under the same filter */
+    /* for bubblewrap, which starts the program and waits for it under the same filter;
+     * the program has nothing else to execute */
     SCMP_SYS(execve), SCMP_SYS(wait4), SCMP_SYS(exit), SCMP_SYS(exit_group),
 };
 // clang-format on
@@ -58,7 +59,8 @@ static int add_rules(scmp_filter_ctx filter, bool may_write)
             error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
         }
     }
-    /* Opening, mostly for reading only: the input could be reached for writing as well.
+    /* Opening files, normally for reading only: otherwise the input could be opened for
+     * writing.
      */
     const scmp_datum_t writes = may_write ? 0 : O_ACCMODE | O_CREAT | O_TRUNC;
     if (error == 0) {
@@ -81,7 +83,7 @@ static int add_rules(scmp_filter_ctx filter, bool may_write)
     if (error == 0) {
         error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     }
-    /* Only what terminals are asked: is it one, how wide is it. */
+    /* Only questions to a terminal: is it one, how wide is it. */
     const unsigned long asked[] = {0x5401 /* TCGETS */, 0x5413 /* TIOCGWINSZ */};
     for (size_t i = 0; i < ARRAY_LEN(asked) && error == 0; i++) {
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
@@ -90,7 +92,7 @@ static int add_rules(scmp_filter_ctx filter, bool may_write)
     return error;
 }
 
-/* What FILTER compiles to. */
+/* The compiled FILTER. */
 static void *export_program(scmp_filter_ctx filter, size_t *len)
 {
     void *program = NULL;

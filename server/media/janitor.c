@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A thread behind the requests, which does the jobs that the shards hold, and between
- * them purges their rows, step by step. It may die at any point and begin anew: a job
- * stays until it is reported done, a shard remembers how far it is purged. */
+/* A background thread that does the jobs stored on the shards, and between them purges
+ * rows, step by step. It may die at any point and start again: a job stays until it is
+ * reported done, and a shard remembers how far it is purged. */
 #include "server/media/janitor.h"
 
 #include <pthread.h>
@@ -22,11 +22,12 @@
 #include "server/config/config.h"
 #include "server/media/storage.h"
 
-/* For how long others leave a claimed job alone. They are claimed one by one: a claim
- * must not run out while another job is done. */
+/* How long others leave a claimed job alone. Jobs are claimed one by one, so that no
+ * claim runs out while another job is done. */
 #define JOB_LEASE_MS 60000
 
-/* The work of one attempt at user_erase; well within the claim, and others wait for it.
+/* Time limit of one attempt at user_erase; well within the claim, and other jobs wait for
+ * it.
  */
 #define ERASE_MS 10000
 
@@ -37,14 +38,14 @@
 #define JOB_RETRY_MS     1000
 #define JOB_RETRY_MAX_MS 3600000
 
-/* Purging takes so many steps of a shard's turn, which comes again after job_poll_ms:
- * some 4,000 rows per second are looked at. Whether anything is due is asked as seldom as
- * this when nothing was, and so soon after a step that failed. */
+/* How many steps of purging a shard gets in its turn, which comes again after
+ * job_poll_ms: some 4,000 rows per second. How long to wait before asking again when
+ * nothing was due, and after a step that failed. */
 #define PURGE_STEPS    8
 #define PURGE_LOOK_MS  60000
 #define PURGE_AGAIN_MS 10000
 
-/* One question to a shard. */
+/* Time limit of one question to a shard. */
 #define CALL_TIMEOUT_MS 3000
 #define CALL_BYTES      ((size_t)256 << 10)
 
@@ -107,7 +108,7 @@ static struct janitor_options options_now(struct janitor *janitor)
     return options;
 }
 
-/* Wait PAUSE_MS, or less when the janitor stops or (FOR_POKE) somebody pokes it. True:
+/* Wait PAUSE_MS, or less when the janitor stops or (FOR_POKE) is poked. True:
  * go on. */
 static bool rest(struct janitor *janitor, int64_t pause_ms, bool for_poke)
 {
@@ -164,7 +165,7 @@ static const char *erase(struct janitor *janitor, const struct job *job,
     return outcome == OUTCOME_OK ? NULL : "something is left";
 }
 
-/* Bring the mailboxes of a chat together. NULL: they fit. */
+/* Make the two mailboxes of a chat agree. NULL: they do. */
 static const char *repair(struct janitor *janitor, const struct job *job)
 {
     struct own_call own;
@@ -179,7 +180,7 @@ static const char *repair(struct janitor *janitor, const struct job *job)
     return outcome == OUTCOME_OK ? NULL : "the mailboxes do not fit yet";
 }
 
-/* Do one job. NULL: done; else why not, and *PROGRESS says whether something was done. */
+/* Do one job. NULL: done; else why not, and *PROGRESS says whether anything was done. */
 static const char *do_job(struct janitor *janitor, const struct job *job, bool *progress)
 {
     struct erase_progress erased = {.n_undone = 0};
@@ -209,8 +210,8 @@ static int64_t retry_ms(unsigned attempts)
     return pause_ms < JOB_RETRY_MAX_MS ? pause_ms : JOB_RETRY_MAX_MS;
 }
 
-/* Do and report one claimed job. A report that fails is no harm: the claim runs out and
- * the job is done once more. True: it is done. */
+/* Do and report one claimed job. A report that fails does no harm: the claim runs out and
+ * the job is done again. True: it is done. */
 static bool run_job(struct janitor *janitor, const struct job *job)
 {
     struct own_call own;
@@ -234,8 +235,8 @@ static bool run_job(struct janitor *janitor, const struct job *job)
     return error == NULL;
 }
 
-/* Claim and do a job of one shard. True: there may be more. One that is not finished ends
- * the shard's turn, so that it does not keep those of others waiting. */
+/* Claim and do a job of one shard. True: there may be more. An unfinished job ends the
+ * shard's turn, so that it does not keep jobs of other shards waiting. */
 static bool run_jobs(struct janitor *janitor, size_t shard)
 {
     struct own_call own;
@@ -255,7 +256,7 @@ static bool run_jobs(struct janitor *janitor, size_t shard)
 
 /* ---- Purging ---- */
 
-/* One step on one shard. Returns for how long nothing is due there. */
+/* One step on one shard. Returns how long nothing will be due there. */
 static int64_t purge_once(struct janitor *janitor, size_t shard)
 {
     struct own_call own;
@@ -275,7 +276,7 @@ static int64_t purge_once(struct janitor *janitor, size_t shard)
     return report.wait_ms;
 }
 
-/* A few steps of what is due on one shard. */
+/* Purge a few steps of what is due on one shard. */
 static void purge(struct janitor *janitor, size_t shard)
 {
     int64_t wait_ms = 0;

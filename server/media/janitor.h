@@ -20,7 +20,7 @@ struct purge_report;
 struct router;
 struct storage;
 
-/* What the janitor asks of the shards; the functions of shard/job.h, shard/erase.h and
+/* The janitor's calls to the shards: the functions of shard/job.h, shard/erase.h and
  * shard/purge.h, or a test's. */
 struct janitor_shards {
     struct router *router;
@@ -38,9 +38,9 @@ struct janitor_shards {
     enum outcome (*repair)(struct router *, struct call *, uint64_t, uint64_t);
 };
 
-/* The limits that janitor work keeps. */
+/* The settings of the janitor. */
 struct janitor_options {
-    int job_poll_ms; /* pause between two looks for jobs */
+    int job_poll_ms; /* pause between two checks for jobs */
 };
 
 /* The options that CONFIG gives, and the real functions on ROUTER and
@@ -48,12 +48,12 @@ struct janitor_options {
 struct janitor_options janitor_options(const struct config *config);
 struct janitor_shards janitor_shards(struct router *router, struct delivery *delivery);
 
-/* Start the thread. STORAGE and what SHARDS refers to are borrowed until
- * janitor_free(). NULL: no memory or no thread. */
+/* Start the thread. STORAGE and everything in SHARDS are borrowed until janitor_free().
+ * NULL: no memory or no thread. */
 struct janitor *janitor_new(struct storage *storage, const struct janitor_shards *shards,
                             const struct janitor_options *options) MUST_CHECK;
 
-/* Take new options, as after SIGHUP. Thread-safe. */
+/* Use new options, as after SIGHUP. Thread-safe. */
 void janitor_configure(struct janitor *janitor, const struct janitor_options *options);
 
 /* Look for jobs now: something was deleted. Never blocks; NULL is allowed. Thread-safe.

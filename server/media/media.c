@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Examine an uploaded video: its boxes here, its streams by ffprobe and its cover by
- * ffmpeg, both in jails and with the demuxer pinned, so that nothing a file says can make
- * them read another one. */
+ * ffmpeg, both in jails and with a fixed demuxer, so that no content of a file can make
+ * them read another file. */
 #include "server/media/media.h"
 
 #include <errno.h>
@@ -23,17 +23,17 @@
 #include "server/media/bytes.h"
 #include "server/media/jail.h"
 
-/* The cover: the most typical of the first 50 pictures, within 540 x 960 pixels. They are
+/* The cover: the most typical of the first 50 frames, within 540 x 960 pixels. Frames are
  * scaled first, so that those the filter keeps are small. */
 static const char cover_filter[] =
     "scale=w='min(540,iw)':h='min(960,ih)'"
     ":force_original_aspect_ratio=decrease:force_divisible_by=2,"
     "thumbnail=50,format=yuvj420p,setsar=1";
 
-/* It is looked for in the beginning only. */
+/* Only the beginning is searched for it. */
 #define COVER_SECONDS_S "30"
 
-/* What ffprobe is asked. */
+/* What ffprobe is asked for. */
 static const char probe_entries[] =
     "format=duration:format_tags:"
     "stream=codec_type,codec_tag_string,width,height,duration:stream_tags:"
@@ -43,14 +43,14 @@ static const char probe_entries[] =
 static const char input_url[] = "file:" JAIL_INPUT;
 static const char output_url[] = "file:" JAIL_OUTPUT;
 
-/* Most that ffprobe has to say about a file: editors put their whole history into XMP. */
+/* Limit of ffprobe's output: editors put their whole history into XMP. */
 #define PROBE_BYTES ((size_t)4 << 20)
 
 /* Most streams in one film, and the same for the programs. */
 #define STREAMS_MAX      16
 #define STREAMS_MAX_TEXT "16"
 
-/* Most pixels of a picture that is no film: what phones make, twice. */
+/* Limit of pixels of an uploaded picture: twice what phones make. */
 #define PICTURE_PIXELS_MAX 25000000
 
 /* Boxes at the top of one file: a quarter of an hour in fragments of 100 ms has 18,000.
@@ -68,7 +68,7 @@ struct exam {
     const struct config *config; /* (ref) */
     int fd;
     int output_fd;       /* for a run that writes a file */
-    uint64_t file_bytes; /* of it at most; 0: no run does */
+    uint64_t file_bytes; /* limit of that file; 0: no run writes one */
     int64_t deadline_ms;
     char pixels_max[24]; /* for the decoder */
 };
@@ -223,7 +223,7 @@ static enum media_status run(const struct exam *exam, const char *const argv[],
     return MEDIA_FAILED;
 }
 
-/* Why a program gave up, when it says so in words that we know; else STATUS. */
+/* Why a program gave up, if we know its message; else STATUS. */
 static enum media_status reason(const struct jail_result *result,
                                 enum media_status status)
 {
@@ -254,7 +254,7 @@ static double duration_ms(const json_t *object)
     return isfinite(seconds) && seconds > 0 ? seconds * 1000 : 0;
 }
 
-/* The first stream that moves: pictures attached to sound are none. */
+/* The first stream with moving pictures; pictures attached to sound do not count. */
 static const json_t *find_video(const json_t *streams)
 {
     size_t i;
@@ -271,7 +271,7 @@ static const json_t *find_video(const json_t *streams)
     return NULL;
 }
 
-/* Tags of which no program's or camera's file is free, and that tell nothing else. */
+/* Tags that every program and camera writes, and that reveal nothing else. */
 static bool is_plain_tag(const char *name)
 {
     static const char *const plain[] = {
@@ -290,7 +290,7 @@ static bool has_tags(const json_t *object)
 {
     const json_t *tags = json_object_get(object, "tags");
 
-    /* Only read. jansson wants it to be otherwise: json_object_iter() takes no const. */
+    /* Only read, but json_object_iter() takes no const. */
     for (void *at = json_object_iter((json_t *)(uintptr_t)tags); at != NULL;
          at = json_object_iter_next((json_t *)(uintptr_t)tags, at)) {
         if (!is_plain_tag(json_object_iter_key(at))) {
@@ -300,7 +300,7 @@ static bool has_tags(const json_t *object)
     return false;
 }
 
-/* Is STREAM a track of positions, movements and what else cameras note? Time codes and
+/* Is STREAM a data track of a camera, such as positions and movements? Time codes and
  * chapters are not. */
 static bool is_notes(const json_t *stream)
 {
@@ -413,8 +413,8 @@ static bool is_jpeg(const char *data, size_t len)
            memcmp(data + len - 2, "\xff\xd9", 2) == 0;
 }
 
-/* Run ARGV, which prints a picture: *JPEG, malloc'ed, and *LEN. FAILURE is what it says
- * of a file of which none can be made. */
+/* Run ARGV, which prints a picture: *JPEG, malloc'ed, and *LEN. FAILURE is the status if
+ * no picture can be made of the file. */
 static enum media_status run_for_jpeg(const struct exam *exam, const char *const argv[],
                                       enum media_status failure, char **jpeg, size_t *len)
 {
@@ -454,7 +454,7 @@ static enum media_status cut_cover(const struct exam *exam, struct media_facts *
 
 /* ---- Both ---- */
 
-/* Only so many files are examined at a time; gate_leave() is due after MEDIA_OK. */
+/* A limited number of files is examined at a time; gate_leave() is due after MEDIA_OK. */
 static enum media_status wait_for_turn(struct media *media, int64_t deadline_ms)
 {
     switch (gate_enter(&media->gate, deadline_ms)) {
@@ -473,8 +473,8 @@ static struct exam exam_make(struct media *media, const struct config *config, i
 {
     struct exam exam = {
         .media = media, .config = config, .fd = fd, .deadline_ms = deadline_ms};
-    /* judge() holds the declared size to the limit. This one stops a stream that lies
-     * about its size; decoders count whole blocks, so it has slack. */
+    /* judge() checks the declared size. This limit stops a stream that lies about its
+     * size; it has slack because decoders count whole blocks. */
     (void)snprintf(exam.pixels_max, sizeof exam.pixels_max, "%lld",
                    2LL * config->media_pixels_max + 65536);
     return exam;
@@ -527,9 +527,9 @@ enum media_status media_examine(struct media *media, const struct config *config
     return status;
 }
 
-/* ---- A copy that says nothing ---- */
+/* ---- A copy without tags ---- */
 
-/* Copy into a file of the kind MUXER. */
+/* Copy the streams with MUXER. */
 static enum media_status copy_streams(const struct exam *exam, const char *muxer)
 {
     // clang-format off
@@ -588,7 +588,7 @@ enum media_status media_strip(struct media *media, const struct config *config,
 
 /* ---- Pictures of users ---- */
 
-/* Within 1280 x 1280, on what was transparent nothing. */
+/* Within 1280 x 1280, without transparency. */
 static const char picture_filter[] =
     "scale=w='min(1280,iw)':h='min(1280,ih)'"
     ":force_original_aspect_ratio=decrease,format=yuvj420p,setsar=1";

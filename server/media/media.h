@@ -18,20 +18,20 @@ struct media;
 /* Largest cover picture. */
 #define MEDIA_COVER_BYTES ((size_t)2 << 20)
 
-/* Why a file is not taken. The second group is not the file's fault. */
+/* Why a file is refused. The second group is not the file's fault. */
 enum media_status {
     MEDIA_OK,
-    MEDIA_NOT_VIDEO,  /* no file of the mp4/mov family, or so broken that none can read it
-                       */
-    MEDIA_TRUNCATED,  /* it ends in the middle of a box */
-    MEDIA_NO_PICTURE, /* no video stream: sound only */
-    MEDIA_TOO_BIG,    /* more pixels than media_pixels_max */
-    MEDIA_NO_LENGTH,  /* a duration of 0, or none */
-    MEDIA_TOO_LONG,   /* longer than media_duration_max */
-    MEDIA_STREAMS,    /* too many streams */
-    MEDIA_NOT_PICTURE, /* no readable picture of the kind that it began as */
+    MEDIA_NOT_VIDEO,   /* not of the mp4/mov family, or too broken to read
+                        */
+    MEDIA_TRUNCATED,   /* it ends in the middle of a box */
+    MEDIA_NO_PICTURE,  /* no video stream: sound only */
+    MEDIA_TOO_BIG,     /* more pixels than media_pixels_max */
+    MEDIA_NO_LENGTH,   /* a duration of 0, or none */
+    MEDIA_TOO_LONG,    /* longer than media_duration_max */
+    MEDIA_STREAMS,     /* too many streams */
+    MEDIA_NOT_PICTURE, /* not a readable picture of the kind that its first bytes say */
     MEDIA_UNREADABLE,  /* no picture can be decoded */
-    MEDIA_TAGS,        /* what it says of its maker cannot be taken out of it */
+    MEDIA_TAGS,        /* tags about its maker cannot be removed */
     MEDIA_TOO_COSTLY,  /* examining it passed the limits of CPU, memory, time or output */
 
     MEDIA_BUSY,    /* the queue is full */
@@ -47,14 +47,14 @@ struct media_facts {
     int32_t duration_ms;
     int32_t width; /* as stored, before any rotation */
     int32_t height;
-    /* It says where, when, with what or by whom it was made: in any tag but those that
-     * every program writes, or in a track that is neither picture, sound nor text. */
+    /* It may say where, when, with what or by whom it was made: it has tags besides those
+     * that every program writes, or a track that is neither picture, sound nor text. */
     bool is_tagged;
     char *cover; /* a JPEG picture; malloc'ed, see media_facts_release() */
     size_t cover_len;
 };
 
-/* A picture that somebody sent. */
+/* An uploaded picture. */
 struct media_picture_source {
     int fd; /* the caller's */
     enum sniff_verdict kind;
@@ -65,11 +65,11 @@ struct media_picture_source {
  * no memory or no seccomp. */
 struct media *media_new(unsigned concurrency, unsigned queue_max) MUST_CHECK;
 
-/* Nobody may be inside media_examine(). *MEDIA becomes NULL; NULL is allowed. */
+/* No thread may be inside media_examine(). *MEDIA becomes NULL; NULL is allowed. */
 void media_free(struct media **media);
 
-/* Try the jail with both programs, as a start should: true when they run. The log says
- * what is wrong and how to put it right. Blocks a few hundred ms. */
+/* Try the jail with both programs, at the start: true when they run. The log says what is
+ * wrong and how to fix it. Blocks a few hundred ms. */
 bool media_works(struct media *media, const struct config *config) MUST_CHECK;
 
 /* Examine the file FD of SIZE_BYTES, which the caller keeps; limits and programs come
@@ -79,7 +79,7 @@ enum media_status media_examine(struct media *media, const struct config *config
                                 uint64_t size_bytes, int64_t deadline_ms,
                                 struct media_facts *facts) MUST_CHECK;
 
-/* A film that is to be stored without what it says of its maker. */
+/* A film to store without tags about its maker. */
 struct media_copy {
     int fd;      /* the film, readable for its owner only: 0400 */
     int copy_fd; /* an empty file beside it */
@@ -90,15 +90,15 @@ struct media_copy {
 /* The largest copy of a film of SIZE_BYTES. */
 uint64_t media_copy_max_bytes(uint64_t size_bytes);
 
-/* Copy pictures, sound and subtitles of a film that media_examine() has taken, as they
- * are, with their rotation, and nothing else of it; then look at the copy. Its index
- * comes first. Limits and waiting as for media_examine(). Thread-safe. */
+/* Copy only pictures, sound and subtitles, unchanged and with their rotation, of a film
+ * that media_examine() has accepted; then check the copy. Its index comes first. Limits
+ * and waiting as for media_examine(). Thread-safe. */
 enum media_status media_strip(struct media *media, const struct config *config,
                               const struct media_copy *copy) MUST_CHECK;
 
-/* Make a picture fit for everybody: decoded in the jail by the demuxer of KIND
- * (SNIFF_JPEG, SNIFF_PNG or SNIFF_WEBP), within 1280 x 1280 pixels, without what else the
- * file says (places, cameras). Limits and waiting as for media_examine(). MEDIA_OK sets
+/* Convert a picture for everybody: decoded in the jail by the demuxer of KIND
+ * (SNIFF_JPEG, SNIFF_PNG or SNIFF_WEBP), within 1280 x 1280 pixels, without metadata
+ * (places, cameras). Limits and waiting as for media_examine(). MEDIA_OK sets
  * *JPEG (malloc'ed, the caller frees) and *LEN. Thread-safe. */
 enum media_status media_picture(struct media *media, const struct config *config,
                                 const struct media_picture_source *source, char **jpeg,

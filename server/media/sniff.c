@@ -13,7 +13,7 @@
 /* size + type + major brand + version */
 #define FTYP_BYTES_MIN 16
 
-/* A longer box is no file type box of this world. */
+/* No real file type box is longer. */
 #define FTYP_BYTES_MAX 4096
 
 /* Brands of films; '?' matches any byte. Files that name only others (heic, avif, crx)

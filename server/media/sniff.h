@@ -9,10 +9,10 @@
 
 #include "shard/base/check.h"
 
-/* A file type box longer than this is read up to here only; real ones have 16 to 60. */
+/* Only this much of a file type box is read; real ones have 16 to 60 bytes. */
 #define SNIFF_BYTES 256
 
-/* What a file shall be. */
+/* What a file should be. */
 enum sniff_wish { SNIFF_WANT_FILM, SNIFF_WANT_PICTURE };
 
 enum sniff_verdict {
@@ -24,7 +24,7 @@ enum sniff_verdict {
     SNIFF_OTHER /* something else, whatever its name says */
 };
 
-/* Storage is the caller's; all zero at the start, but for the wish. */
+/* Storage is the caller's; all zero at the start, except the wish. */
 struct sniff {
     unsigned char head[SNIFF_BYTES];
     size_t n;
@@ -32,8 +32,8 @@ struct sniff {
     enum sniff_verdict verdict;
 };
 
-/* Look at the next LEN bytes of the file. The verdict stays once it is not SNIFF_MORE.
- * It is a first filter for the sender's sake; the proof is media_examine(). */
+/* Take the next LEN bytes of the file. Once the verdict is not SNIFF_MORE it stays. This
+ * only gives the sender an early answer; media_examine() decides. */
 enum sniff_verdict sniff_feed(struct sniff *sniff, const void *data,
                               size_t len) MUST_CHECK;
 

@@ -145,8 +145,8 @@ int storage_open(const struct storage *storage, const char *name, enum storage_p
 
 /* ---- Put ---- */
 
-/* Make one level, with its entry in PARENT_FD on disk. A directory that is there was
- * perhaps made by somebody who has not synced it yet, so it is synced all the same. */
+/* Make one level, with its entry in PARENT_FD on disk. An existing directory is synced,
+ * too, since another process may just have made it. */
 static int make_dir(int parent_fd, const char *name)
 {
     if (mkdirat(parent_fd, name, DIR_MODE) != 0 && errno != EEXIST) {
@@ -370,7 +370,7 @@ bool storage_age(const struct storage *storage, const char *name, int64_t *age_s
             error = errno == ENOENT ? 0 : errno;
             continue;
         }
-        /* The change time: linking sets it, and nobody can set it back. */
+        /* The change time: linking sets it, and it cannot be set back. */
         int64_t age = (int64_t)now.tv_sec - (int64_t)st.st_ctim.tv_sec;
         *age_s = age < *age_s ? age : *age_s;
         is_known = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Where published videos and their covers are kept, under base names that say whose they
- * are. The interface is what an object store can do too; this one is a local directory:
+/* Storage of published videos and their covers, under base names that contain the author.
+ * An object store could offer the same interface; this one is a local directory:
  * DIR/ab/cd/NAME.mp4 and .jpg, where abcd are the first four random digits of NAME.
  *
  * All functions are thread-safe, also between processes that share the directory. */
@@ -26,7 +26,7 @@ enum storage_part { STORAGE_VIDEO, STORAGE_COVER, STORAGE__PARTS };
 enum storage_status {
     STORAGE_OK,
     STORAGE_FULL,  /* no room */
-    STORAGE_FAILED /* another error of the disk; the log says which */
+    STORAGE_FAILED /* another disk error; the log says which */
 };
 
 /* Use the directory DIR, made if it is missing (mode 0755). NULL: it cannot be used; the
@@ -45,13 +45,13 @@ bool storage_name_parse(const char *name, size_t len, uint64_t *author_id) MUST_
 
 /* Store a finished temporary file and its cover under the base name NAME, durably: when
  * this returns OK, both are found under their names after a power cut. The temporary file
- * is linked where it can be, copied else; close it afterwards in both cases. On failure
+ * is linked if possible, otherwise copied; close it afterwards in both cases. On failure
  * nothing is left. Blocks for the disk. */
 enum storage_status storage_put(struct storage *storage, const char *name,
                                 const struct tempfile *video, const void *cover,
                                 size_t cover_len) MUST_CHECK;
 
-/* Store a picture, LEN bytes of jpeg, under the base name NAME, as durably: the part
+/* Store a picture, LEN bytes of jpeg, under the base name NAME, as durably, as the part
  * STORAGE_COVER alone. */
 enum storage_status storage_put_picture(struct storage *storage, const char *name,
                                         const void *jpeg, size_t len) MUST_CHECK;
@@ -65,9 +65,9 @@ int storage_open(const struct storage *storage, const char *name,
  * gone already are fine. */
 bool storage_delete(struct storage *storage, const char *name);
 
-/* How long ago the younger of the files of NAME got its name; below 0: in the future. The
- * clock is that of this machine, the other end that of the file system. False: there is
- * none, or the disk does not say. */
+/* How long ago the younger of the files of NAME got its name; below 0: in the future. It
+ * compares this machine's clock with the file system's. False: there is no file, or an
+ * error. */
 bool storage_age(const struct storage *storage, const char *name,
                  int64_t *age_s) MUST_CHECK;
 
@@ -79,7 +79,7 @@ bool storage_age(const struct storage *storage, const char *name,
 typedef bool storage_list_cb(void *context, const char *name);
 
 /* Call CB for every stored file of LEAF: twice for a video with its cover. Leftovers of
- * broken copies are removed on the way. Reads no more of the disk than names. False when
+ * broken copies are removed on the way. Reads only directories. False when
  * CB ended it. Blocks for the disk. */
 bool storage_list(struct storage *storage, unsigned leaf, storage_list_cb *cb,
                   void *context);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One thread that looks through the media directory, leaf by leaf, while this process has
- * the lease. It may die at any point: who gets the lease next begins anew, anywhere in
- * the directory, so that none of it is always the last. */
+/* One thread that searches the media directory, leaf by leaf, while this process has the
+ * lease. It may die at any point: the next holder of the lease starts again at a random
+ * leaf, so that no leaf is always the last. */
 #include "server/media/sweep.h"
 
 #include <pthread.h>
@@ -22,7 +22,7 @@
 #include "server/config/config.h"
 #include "server/media/storage.h"
 
-/* One question to a shard; the last one of all when it is told to stop. */
+/* Time limits: of one question to a shard; of the last one when told to stop. */
 #define CALL_MS        3000
 #define CALL_MS_AT_END 500
 #define CALL_BYTES     ((size_t)1 << 20)
@@ -31,21 +31,21 @@
 #define LEASE_MS 10000
 #define DOUBT_MS 5000
 
-/* A fifth of the time. */
+/* Rest four times as long as it works. */
 #define RESTS 4
 
 /* A search in which a shard or the disk did not answer is repeated this soon. */
 #define AGAIN_MS 60000
 
-/* Rest when so much was done. */
+/* Rest after this much work. */
 #define WORK_US 10000
 
-/* How much longer than any request may take a file must have been without a row. */
+/* How much longer than the longest request a file must have been without a row. */
 #define ORPHAN_SLACK_S 60
 
 #define HOLDER_BYTES 16
 
-/* Names remembered, so that the second file of a video is no second question. */
+/* Names remembered, so that the second file of a video causes no second question. */
 #define SEEN_MAX 1024
 
 typedef char name_text[STORAGE_NAME_LEN + 1];
@@ -62,10 +62,10 @@ struct sweep {
     struct sweep_shards shards;
     pthread_t thread;
     char holder[2 * HOLDER_BYTES + 1];     /* name of this process in the lease */
-    int64_t lease_until_ms;                /* monotonic; 0: it is not ours */
+    int64_t lease_until_ms;                /* monotonic; 0: the lease is not ours */
     int64_t work_us;                       /* monotonic; when this piece of work began */
-    struct page *pages[ROUTER_SHARDS_MAX]; /* owned; NULL: no name yet for that shard */
-    struct page suspects;                  /* no row names them, so far */
+    struct page *pages[ROUTER_SHARDS_MAX]; /* owned; NULL: no names for that shard yet */
+    struct page suspects;                  /* names without a row so far */
     int64_t suspected_ms;      /* monotonic; when the last of them was added */
     name_text seen[SEEN_MAX];  /* by a few digits of the name */
     struct sweep_state counts; /* copied to shared now and then */
@@ -116,7 +116,7 @@ static void show_counts(struct sweep *sweep)
     (void)pthread_mutex_unlock(&sweep->shared.mutex);
 }
 
-/* Wait PAUSE_MS, or less when the thread is to stop. True: go on. */
+/* Wait PAUSE_MS, or less when the thread must stop. True: go on. */
 static bool rest(struct sweep *sweep, int64_t pause_ms)
 {
     struct timespec until = clock_timespec(clock_mono_ms() + pause_ms);
@@ -134,8 +134,8 @@ static bool rest(struct sweep *sweep, int64_t pause_ms)
 
 /* ---- The lease ---- */
 
-/* Take the lease or prolong it; LEASE_MS 0 gives it back. Without an answer it stays ours
- * as long as it was. */
+/* Take or prolong the lease; LEASE_MS 0 gives it back. Without an answer the old end
+ * holds. */
 static void take_lease(struct sweep *sweep, int64_t lease_ms)
 {
     int64_t start_ms = clock_mono_ms();
@@ -181,7 +181,7 @@ static bool rest_leased(struct sweep *sweep, int64_t pause_ms)
     return go_on;
 }
 
-/* Called between two small pieces of work: rest when they were enough. True: go on. */
+/* Called between two small pieces of work: rest when enough was done. True: go on. */
 static bool give_way(struct sweep *sweep)
 {
     int64_t worked_us = clock_mono_us() - sweep->work_us;
@@ -218,8 +218,8 @@ static bool is_old(struct sweep *sweep, const char *name)
            age_s >= options_now(sweep).orphan_age_s;
 }
 
-/* Ask again about those that no row named, after a while, and remove those that none
- * names now. False: stop. */
+/* After a while ask again about names without a row, and remove the files that still have
+ * none. False: stop. */
 static bool settle(struct sweep *sweep)
 {
     struct media_query queries[OPS_MAX];
@@ -276,7 +276,7 @@ static bool turn(struct sweep *sweep, struct page *page)
 
 /* ---- The directory ---- */
 
-/* Was this name there a moment ago? Seldom "no" of one that was. */
+/* Was this name there a moment ago? May wrongly say no, but rarely. */
 static bool is_seen(struct sweep *sweep, const char *name)
 {
     const char *digits = name + STORAGE_NAME_LEN - 3;
@@ -286,8 +286,8 @@ static bool is_seen(struct sweep *sweep, const char *name)
     return is_same;
 }
 
-/* The page of the shard to ask about files of AUTHOR_ID. NULL: nobody knows, or no
- * memory. */
+/* The page of the shard to ask about files of AUTHOR_ID. NULL: the shard is unknown, or
+ * no memory. */
 static struct page *page_of(struct sweep *sweep, uint64_t author_id)
 {
     size_t shard = sweep->shards.shard_of(sweep->shards.router, author_id);
@@ -307,7 +307,7 @@ static bool look_at(void *context, const char *name)
     uint64_t author_id = 0;
     sweep->counts.files++;
     if (is_seen(sweep, name) || !storage_name_parse(name, STORAGE_NAME_LEN, &author_id) ||
-        !id_is_valid(author_id)) { /* no server has made it */
+        !id_is_valid(author_id)) { /* not made by a server */
         return true;
     }
     struct page *page = page_of(sweep, author_id);
@@ -319,7 +319,7 @@ static bool look_at(void *context, const char *name)
     return page->n < OPS_MAX || turn(sweep, page);
 }
 
-/* All of the directory. False: stopped before its end. */
+/* Search the whole directory. False: stopped before its end. */
 static bool look_through(struct sweep *sweep)
 {
     bool go_on = true;
@@ -383,7 +383,7 @@ static void *sweep_main(void *context)
             int64_t wait_ms = search(sweep);
             due_ms = clock_mono_ms() + wait_ms;
         }
-        /* A third of the lease, more or less: processes do not march in step. */
+        /* A third of the lease, more or less, so that processes do not act in step. */
         int64_t lease_ms = options_now(sweep).lease_ms;
         pause_ms = lease_ms / 6 + rnd_below((uint32_t)lease_ms / 3 + 1);
         if (sweep->lease_until_ms != 0) {

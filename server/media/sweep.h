@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The search for stored files that no row names: what an upload left that ended between
- * its files and its row.
+/* The search for stored files that no row names: left by uploads that ended after storing
+ * files and before making the row.
  *
- * All servers share one media directory, and one of them at a time looks through it: who
- * has the lease (shard/media.h). It passes on when it is given back, or runs out because
- * its holder has died; two that believe they have it do no harm, only work twice. Names
- * are asked about by pages, each one CALL to the shard that has their authors; a fifth of
- * the time goes into that, the rest is rest. Memory is a page per shard, whatever the
- * directory holds.
+ * All servers share one media directory, and one at a time searches it: the holder of the
+ * lease (shard/media.h). The lease passes on when it is given back, or expires because
+ * its holder has died; two that believe they have it only do the work twice. Shards are
+ * asked about names by pages, each one CALL to the shard that has the authors. The thread
+ * works a fifth of the time and rests otherwise. It needs memory for a page per shard,
+ * however large the directory is.
  *
  * A file is removed when all of this holds, in this order:
  *   1. the shard that serves its author says that no row names it (a shard that is away,
- *      refused, or just giving the author's slot away says nothing; it is left alone);
+ *      refused, or just giving the author's slot away cannot say so; the file is left
+ *      alone);
  *   2. it got its name at least orphan_age_s ago;
  *   3. asked again, doubt_ms later at least, that shard says the same.
  * So no row comes afterwards. A request stores its files before it sends the CALL that

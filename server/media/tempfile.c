@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Temporary files: without a name where the file system can (O_TMPFILE), else with a name
- * and a lock that tells the living from the dead. */
+/* Temporary files: without a name if the file system supports that (O_TMPFILE), else with
+ * a name and a lock that shows whether its process still runs. */
 #include "server/media/tempfile.h"
 
 #include <dirent.h>

@@ -9,23 +9,23 @@
 
 #include "shard/base/check.h"
 
-/* Names of temporary files, where a file system needs names, begin with this. */
+/* Prefix of the names of temporary files, on file systems that need names. */
 #define TEMPFILE_PREFIX ".tmp-"
 
 /* Storage is the caller's. A file without a name (O_TMPFILE) leaves nothing behind when
  * the process dies. Where the file system cannot do that, the file has a name and a lock
- * (flock) that dies with the process; tempfile_sweep() removes what has no lock. */
+ * (flock) that dies with the process; tempfile_sweep() removes files without a lock. */
 struct tempfile {
     int fd;                                 /* open for reading and writing; -1: none */
     int dir_fd;                             /* (ref) directory of the name */
     char name[sizeof TEMPFILE_PREFIX + 32]; /* "" for a file without a name */
 };
 
-/* Make a temporary file, mode 0600, in the directory DIR_FD, which must stay open as
- * long. 0, or an errno value; FILE is then empty (fd -1). */
+/* Make a temporary file, mode 0600, in the directory DIR_FD, which must stay open as long
+ * as the file. 0, or an errno value; FILE is then empty (fd -1). */
 int tempfile_open(struct tempfile *file, int dir_fd) MUST_CHECK;
 
-/* Append LEN bytes, whatever signals and short writes do. 0 or an errno value. */
+/* Append LEN bytes, also after signals and short writes. 0 or an errno value. */
 int tempfile_write(const struct tempfile *file, const void *data, size_t len) MUST_CHECK;
 
 /* Give the file the name NAME in DIR_FD, on the same file system; never replaces a file

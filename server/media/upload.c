@@ -24,38 +24,39 @@
 #include "server/config/config.h"
 #include "server/media/sniff.h"
 
-/* So many bytes gather before they are written. */
+/* How many bytes gather before they are written. */
 #define GATHER_BYTES ((size_t)128 << 10)
 
-/* Most that may gather: more than the library hands over at once, beside those. */
+/* Limit of gathered bytes: more than the library hands over at once, in addition to the
+ * above. */
 #define GATHER_MAX_BYTES (GATHER_BYTES + ((size_t)2 << 20))
 
-/* How often the file systems are asked, and after how long one that does not answer has
- * no room. */
+/* How often the file systems are asked, and after how long one that does not answer
+ * counts as full. */
 #define LOOK_MS  1000
 #define STALE_MS 5000
 
-/* What a look at the file systems found. */
+/* The last answer of the file systems. */
 struct space {
-    uint64_t free_bytes;    /* where there are fewer of the two directories */
-    uint64_t written_bytes; /* by then, in files under way */
+    uint64_t free_bytes;    /* in that of the two directories with less */
+    uint64_t written_bytes; /* already in files under way at that time */
     int64_t at_ms;          /* monotonic */
 };
 
 struct uploads {
     int dir_fd;
     int media_fd;
-    struct workers *disk; /* (ref) closes files; NULL: who frees them does */
+    struct workers *disk; /* (ref) closes files; NULL: done where they are freed */
     pthread_t watcher;
     bool has_watcher;
     atomic_uint n_running;
-    atomic_uint_fast64_t written_bytes; /* in the files that are running */
+    atomic_uint_fast64_t written_bytes; /* in files of uploads under way */
     struct {
         pthread_mutex_t mutex;
         uint64_t reserved_bytes;
         uint64_t strangers_bytes;  /* of them */
-        struct upload_room *rooms; /* that have a place */
-        struct space space;        /* as the file systems said last */
+        struct upload_room *rooms; /* requests that have a place */
+        struct space space;        /* the last answer of the file systems */
         pthread_cond_t wake;       /* of the watcher */
         bool stopping;
     } shared;
@@ -175,7 +176,8 @@ static uint64_t free_bytes_of(int fd)
 
 void uploads_look(struct uploads *uploads)
 {
-    /* First: what is written meanwhile is then counted twice, and never not at all. */
+    /* Read this first: then bytes written meanwhile are counted twice rather than not at
+     * all. */
     struct space space = {.written_bytes = atomic_load(&uploads->written_bytes)};
     uint64_t here = free_bytes_of(uploads->dir_fd);
     uint64_t there = free_bytes_of(uploads->media_fd);
@@ -229,7 +231,7 @@ void uploads_unwatch(struct uploads *uploads)
     uploads->disk = NULL;
 }
 
-/* Bytes that are free, 0 when nobody has said so lately. */
+/* Free bytes, 0 without a recent answer. */
 static uint64_t free_bytes_locked(const struct uploads *uploads)
 {
     const struct space *space = &uploads->shared.space;
@@ -265,7 +267,7 @@ struct upload_limits upload_limits(const struct config *config)
 
 /* ---- Places ---- */
 
-/* Who has places. */
+/* Who has how many places. */
 struct places {
     unsigned n;
     unsigned n_strangers;
@@ -347,7 +349,7 @@ enum upload_status uploads_identify(struct uploads *uploads, struct upload_room 
     return status;
 }
 
-/* What strangers have together of the spool. */
+/* What strangers may have of the spool together. */
 static uint64_t strangers_max_bytes(const struct upload_limits *limits)
 {
     uint64_t half = limits->spool_max_bytes / 2;
@@ -372,8 +374,8 @@ static bool spool_holds_locked(const struct uploads *uploads,
            (room->user_id != 0 || (strangers <= theirs && theirs - strangers >= more));
 }
 
-/* Does the disk, on which FREE_BYTES are left, hold MORE, and the UNWRITTEN that others
- * have room for? */
+/* Does a disk with FREE_BYTES hold MORE, and the UNWRITTEN bytes that others have room
+ * for? */
 static bool disk_holds(uint64_t free_bytes, uint64_t unwritten, uint64_t more,
                        const struct upload_limits *limits)
 {
@@ -392,7 +394,7 @@ enum upload_status uploads_reserve(struct uploads *uploads, struct upload_room *
     CHECK(room->has_place || bytes == 0);
     pthread_mutex_lock(&uploads->shared.mutex);
     uint64_t reserved = uploads->shared.reserved_bytes;
-    /* Of those that the look saw, some may have ended since. */
+    /* Some files counted by that answer may have ended since. */
     uint64_t seen = uploads->shared.space.written_bytes;
     uint64_t written = seen < now ? seen : now;
     uint64_t unwritten = reserved > written ? reserved - written : 0;
@@ -428,7 +430,8 @@ void uploads_release(struct uploads *uploads, struct upload_room *room)
 
 /* ---- One file ---- */
 
-/* What an errno value means to the sender; logged here, because the text says less. */
+/* What an errno value means to the sender; logged here, because the client's text is less
+ * exact. */
 static enum upload_status disk_error(const char *what, int error)
 {
     log_write(LOG_ERROR, "upload_failed", "what=%s error=\"%s\"", what,
@@ -532,7 +535,7 @@ enum upload_status upload_finish(struct upload *upload)
     if (upload->size_bytes == 0) {
         return UPLOAD_EMPTY;
     }
-    if (upload->sniff.verdict == SNIFF_MORE) { /* too short to be anything */
+    if (upload->sniff.verdict == SNIFF_MORE) { /* too short to be of any kind */
         return not_wanted(upload);
     }
     enum upload_status status = upload_flush(upload);

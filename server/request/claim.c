@@ -46,7 +46,7 @@ static bool add_param(EVP_MD_CTX *hash, const struct param_spec *spec,
                       : add_bytes(hash, value->text, value->len));
 }
 
-/* SHA-256 of what the request asks for. */
+/* The SHA-256 of the request's route, parameters and file. */
 static bool hash_body(const struct request *req, unsigned char body[IDEM_BODY_BYTES])
 {
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
@@ -66,7 +66,7 @@ static bool hash_body(const struct request *req, unsigned char body[IDEM_BODY_BY
 }
 
 /* The op of the write, from the key's OP and the time of its first use: rows keep the op
- * that made them for ever, and a key that is used again after a day is as good as new. */
+ * that made them for ever, and a key that is used again after a day counts as new. */
 static bool date_op(unsigned char op[OP_BYTES], int64_t created_at_ms)
 {
     static const char domain[] = "doushard: op of a claimed key";

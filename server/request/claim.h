@@ -12,14 +12,14 @@
 
 struct request;
 
-/* Set OP to the op of this request's write. It is random unless the client gave a key;
- * that is claimed for what this request asks for: route, parameters (but token and
- * passwords) as they were sent, and file. All requests that repeat it within a day get
- * the same op, later ones another. False: answered, because the key names another request
- * or its shard does not answer. One CALL with a key, none without. */
+/* Set OP to the op of this request's write. It is random unless the client gave a key.
+ * The key is claimed for this request's route, parameters as sent (without token and
+ * passwords) and file. All requests that repeat it within a day get the same op, later
+ * ones another. False: the request has been answered, because the key names another
+ * request or its shard does not answer. One CALL with a key, none without. */
 bool claim_op(struct request *req, unsigned char op[OP_BYTES]) MUST_CHECK;
 
-/* Is KEY one: 1 to REQUEST_KEY_MAX visible characters of ASCII? */
+/* Is KEY valid: 1 to REQUEST_KEY_MAX visible ASCII characters? */
 bool claim_is_key(const char *key) MUST_CHECK;
 
 #endif

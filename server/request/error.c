@@ -31,7 +31,7 @@ static const enum error_code by_media[MEDIA__COUNT] = {
 #include "server/request/errors.def"
 };
 
-/* Everything that may happen has its line. */
+/* Every outcome and status must have its line. */
 enum {
 #define ERR_OUTCOME(outcome, name) HAS_OUTCOME_##outcome,
 #include "server/request/errors.def"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Everything that a client can be told; the list is errors.def. */
+/* All answers to a client; the list is errors.def. */
 #ifndef DOUSHARD_REQUEST_ERROR_H
 #define DOUSHARD_REQUEST_ERROR_H
 
@@ -26,11 +26,11 @@ struct error_info {
 /* Never NULL; CODE must be below ERROR__COUNT. */
 const struct error_info *error_info(enum error_code code);
 
-/* What to tell the client when a call on a shard ended so. ERROR_OK for OK and SAME. */
+/* The answer for the outcome of a call on a shard. ERROR_OK for OK and SAME. */
 enum error_code error_from_outcome(enum outcome outcome);
 
-/* What to tell him when receiving his file, or the look at it, ended so; the status has a
- * text of its own that says more. */
+/* The answer for the status of receiving or examining a file; the status has its own,
+ * more exact text. */
 enum error_code error_from_upload(enum upload_status status);
 enum error_code error_from_media(enum media_status status);
 

@@ -9,7 +9,7 @@
 #include "shard/base/hex.h"
 #include "shard/base/utf8.h"
 
-/* No number that we accept needs more; "1" and 100 zeros are refused as too large. */
+/* No accepted number needs more; "1" and 100 zeros are refused as too large. */
 #define NUMBER_BYTES_MAX 128
 
 /* Values from here on are milliseconds, below seconds: 1973 in ms, the year 5138 in s. */
@@ -65,7 +65,7 @@ bool params_is_file(const struct params *params, const char *name)
     return params_file(params, name, &number) != NULL;
 }
 
-/* The most bytes that a good value has. */
+/* The most bytes that a valid value has. */
 static size_t bytes_max(const struct param_spec *spec)
 {
     switch (spec->type) {
@@ -83,14 +83,14 @@ static size_t bytes_max(const struct param_spec *spec)
     return 0;
 }
 
-/* There is no memory for a value: the request as a whole will be refused. */
+/* There is no memory for a value: the whole request will be refused. */
 static void lose(struct params *params, struct param_raw *raw)
 {
     memset(raw, 0, sizeof *raw);
     params->no_memory = true;
 }
 
-/* A whole value. The first that is not empty wins. */
+/* Add a whole value. The first that is not empty wins. */
 static void add_value(struct params *params, enum param_source source, const char *name,
                       size_t name_len, const char *value, size_t value_len)
 {
@@ -207,9 +207,9 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Read digits from *POS on, with one point among them if it is followed by a digit.
- * False: there is none. Zeros are counted in PENDING until a digit other than zero
- * follows them, so that trailing ones end up in the scale. */
+/* Read digits from *POS on, with one point among them if a digit follows it. False: there
+ * is no digit. Zeros are counted in PENDING until another digit follows, so that trailing
+ * ones go into the scale. */
 static bool read_mantissa(const char *text, size_t len, size_t *pos, struct decimal *dec)
 {
     bool any = false;
@@ -247,8 +247,8 @@ static bool read_mantissa(const char *text, size_t len, size_t *pos, struct deci
     return any;
 }
 
-/* Read "e+06" from *POS on, if it is there. A plus sign that nobody escaped has become a
- * space on the way. False: it is malformed. */
+/* Read "e+06" from *POS on, if it is there. A plus sign that was not escaped has become a
+ * space. False: it is malformed. */
 static bool read_exponent(const char *text, size_t len, size_t *pos, struct decimal *dec)
 {
     bool negative = false;
@@ -383,7 +383,7 @@ static bool is_visible_ascii(const char *text, size_t len)
     return true;
 }
 
-/* Anything else is no token: "" then. */
+/* Is this a possible token? Otherwise it becomes "". */
 static bool is_token(const struct param_raw *raw)
 {
     return raw->data != NULL && !raw->overlong && is_visible_ascii(raw->data, raw->len);

@@ -27,21 +27,21 @@ enum param_type {
     PARAM_TIME,  /* a point in time -> ms since the Unix epoch: from 10^11 on it is taken
                   * as  ms, below as s; garbage, 0 and negative are 0, never an error */
     PARAM_TEXT,  /* UTF-8 without NUL, min .. max code points */
-    PARAM_TOKEN, /* visible ASCII up to max bytes. Never an error here: anything else is
-                  * present with the text "", which no token is; auth.c decides */
+    PARAM_TOKEN, /* visible ASCII up to max bytes. Never an error here: anything else
+                  * counts as present with the text "", which auth.c refuses */
     PARAM_FILE, /* a part of a multipart body, streamed to server/media/upload.h; no value
                  * here
                  */
 };
 
 /* The request is refused when the parameter is absent. Has no effect on PARAM_TOKEN and
- * PARAM_FILE: auth.c and the handler refuse those, see params_missing(). */
+ * PARAM_FILE, which auth.c and the handler refuse, see params_missing(). */
 #define PARAM_REQUIRED 1u
 
 /* A password: no digest of it is kept either. */
 #define PARAM_SECRET 2u
 
-/* A PARAM_FILE that shall be a picture, of at most picture_limit bytes. */
+/* A PARAM_FILE that must be a picture of at most picture_limit bytes. */
 #define PARAM_PICTURE 4u
 
 /* One parameter that a route takes. A list of them ends with a name of NULL. */
@@ -69,8 +69,8 @@ struct param_raw {
     char *data; /* in the arena; NUL-terminated */
     size_t len;
     enum param_source source;
-    bool open;     /* the body field arriving now is the one we take */
-    bool overlong; /* more bytes came than any good value has */
+    bool open;     /* the body field that is arriving is used */
+    bool overlong; /* it has more bytes than any valid value */
 };
 
 /* The parameters of one request. One thread at a time uses it. */
@@ -81,7 +81,7 @@ struct params {
     struct param_raw raw[PARAMS_MAX];
     struct param values[PARAMS_MAX];
     bool no_memory;   /* the arena could not hold a value */
-    bool body_unread; /* the body was not a form: its contents were dropped */
+    bool body_unread; /* the body was not a form, and was dropped */
 };
 
 /* What params_check() refused. */
@@ -114,20 +114,20 @@ void params_add_part(struct params *params, const char *name, bool first,
                      const char *data, size_t len);
 
 /* The PARAM_TOKEN NAME before everything has arrived, as params_check() will see it;
- * NULL: it has not come yet. To be asked between two fields of a body, never within one.
+ * NULL: it has not come yet. Call it between two fields of a body, never within one.
  */
 const char *params_peek_token(const struct params *params, const char *name);
 
 /* Check all values once everything has arrived. False: *ERROR says which parameter is bad
- * and why; the text is fit for the client. */
+ * and why; the text may be shown to the client. */
 bool params_check(struct params *params, struct params_error *error) MUST_CHECK;
 
 /* The checked value of a declared parameter; asking for another name is a bug and ends
  * the process. Never NULL. */
 const struct param *params_get(const struct params *params, const char *name);
 
-/* "NAME is missing", with a hint when the request had a body that is no form: the detail
- * of a refusal. BUF has SIZE bytes; returns BUF. */
+/* "NAME is missing", with a hint when the body was not a form: the detail of a refusal.
+ * BUF has SIZE bytes; returns BUF. */
 const char *params_missing(const struct params *params, const char *name, char *buf,
                            size_t size);
 

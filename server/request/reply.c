@@ -58,7 +58,7 @@ void reply_release(struct reply *reply)
 }
 
 /* Append TEXT as the inside of a JSON string while there is room for END more bytes.
- * Whatever is no printable ASCII becomes '?': details are ours and English. */
+ * Anything but printable ASCII becomes '?': details are our own English texts. */
 static void add_escaped(char *out, size_t *len, size_t size, const char *text)
 {
     for (; *text != '\0' && *len + 2 < size; text++) {
@@ -72,7 +72,7 @@ static void add_escaped(char *out, size_t *len, size_t size, const char *text)
     out[*len] = '\0';
 }
 
-/* An envelope with nothing else than KEYS, if any. */
+/* Set an envelope with only KEYS, if any. */
 static void set_envelope(struct reply *reply, enum error_code code, const char *detail,
                          const char *keys)
 {
@@ -279,7 +279,7 @@ uint64_t reply_bytes(const struct reply *reply)
     return reply->kind == REPLY_FILE ? reply->length : reply->body_len;
 }
 
-/* The body, whose memory or descriptor then belongs to the response. */
+/* Make the body, whose memory or descriptor then belongs to the response. */
 static struct MHD_Response *make_response(struct request *req,
                                           struct MHD_Connection *connection)
 {
@@ -315,7 +315,7 @@ static struct MHD_Response *make_response(struct request *req,
     return MHD_create_response_from_iovec(&part, 1, NULL, NULL);
 }
 
-/* What every answer has, unless its handler says otherwise. */
+/* Headers of every answer, unless its handler replaces them. */
 static const struct reply_header fixed_headers[] = {
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
@@ -379,14 +379,14 @@ static struct MHD_Response *take_ready(struct reply_stock *stock, const char *bo
     return NULL;
 }
 
-/* Can this answer be given again to somebody else? */
+/* Can this response be used again for other requests? */
 static bool is_common(const struct reply *reply)
 {
     return reply->kind == REPLY_STATIC && reply->body != reply->error_body &&
            reply->body_len > 0 && reply->n_headers == 0 && !reply->close;
 }
 
-/* The response with all its headers. NULL: memory is short. */
+/* The response with all its headers. NULL: out of memory. */
 static struct MHD_Response *dress_response(struct request *req, struct reply_stock *stock,
                                            struct MHD_Connection *connection)
 {

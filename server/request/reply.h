@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a request is answered with, and the only code that hands it to libmicrohttpd.
+/* The answer to a request, and the only code that gives it to libmicrohttpd.
  *
  * A handler ends by calling exactly one of reply_ok(), reply_end(), reply_error(),
  * reply_outcome(), reply_raw(), reply_static(), reply_file(). They only fill struct
  * reply: any thread that owns the request may call them, they do not block, and they
- * always succeed (when memory is short the answer becomes ERROR_UNAVAILABLE). */
+ * always succeed (out of memory the answer becomes ERROR_UNAVAILABLE). */
 #ifndef DOUSHARD_REQUEST_REPLY_H
 #define DOUSHARD_REQUEST_REPLY_H
 
@@ -24,7 +24,7 @@ struct MHD_Connection;
 struct MHD_Response;
 struct request;
 
-/* Most headers that a handler may add. */
+/* Limit of headers that a handler may add. */
 #define REPLY_HEADERS_MAX 16
 
 /* Bytes of an error envelope, with the route's failure_json. */
@@ -39,7 +39,8 @@ struct reply_header {
 
 struct reply {
     enum reply_kind kind;
-    enum error_code error; /* what the envelope says; ERROR_OK for files and raw bytes */
+    enum error_code error; /* the status of the envelope; ERROR_OK for files and raw
+                            * bytes */
     unsigned http_status;
     const char *content_type; /* static text */
     const char *body;         /* (ref) REPLY_STATIC, REPLY_HEAP: the bytes */
@@ -53,12 +54,13 @@ struct reply {
     bool close;      /* end the connection after this answer */
     size_t n_headers;
     struct reply_header headers[REPLY_HEADERS_MAX];
-    struct MHD_Response *response;    /* of a stock: goes back there; else NULL */
+    struct MHD_Response *response;    /* taken from a stock, and goes back there; else
+                                       * NULL */
     char error_body[REPLY_ERROR_MAX]; /* so that an error needs no memory */
 };
 
-/* Responses to reply_static() that are ready but for the request's id: making one takes
- * longer than all else that /ping does. One thread's own. */
+/* Responses of reply_static() that lack only the request's id: making one takes longer
+ * than everything else that /ping does. Used by one thread. */
 #define REPLY_STOCK_MAX 32
 struct reply_stock {
     size_t n;
@@ -86,17 +88,17 @@ void reply_release(struct reply *reply);
 /* Success: "status_code":0 and "status_msg":"success". */
 void reply_ok(struct request *req);
 
-/* Success with more fields: write them, then reply_end(). What could not be written makes
- * the answer ERROR_UNAVAILABLE then, as a whole. */
+/* Success with more fields: write them, then reply_end(). If something could not be
+ * written, the whole answer becomes ERROR_UNAVAILABLE. */
 struct json_out *reply_begin(struct request *req);
 void reply_end(struct request *req);
 
-/* A success that was written before, as reply_end() does. BODY is malloc'ed and taken
- * over; NULL means that memory ran out. */
+/* A success whose body was made before. BODY is malloc'ed and taken over; NULL means out
+ * of memory. */
 void reply_json(struct request *req, char *body_steal, size_t len);
 
-/* reply_end() of a page of a list: where the next one begins, 0 at the end, and whether a
- * shard is missing in it. */
+/* reply_end() for a page of a list: where the next one begins, 0 at the end, and whether
+ * the items of a shard are missing. */
 void reply_end_page(struct request *req, uint64_t next_cursor, bool partial);
 
 /* Refusal: the text of errors.def, then ": " and the detail unless FMT is NULL, then the
@@ -108,11 +110,11 @@ void reply_error(struct request *req, enum error_code code, const char *fmt, ...
 /* The answer to an outcome by errors.def; OK and SAME answer a plain success. */
 void reply_outcome(struct request *req, enum outcome outcome);
 
-/* The same for a call to which NOTFOUND means MISSING and not the user. */
+/* The same for a call whose NOTFOUND means MISSING instead of the user. */
 void reply_outcome_of(struct request *req, enum outcome outcome, enum error_code missing);
 
-/* Bytes that are no envelope. BODY is malloc'ed and taken over; NULL with LEN > 0 means
- * that memory ran out. */
+/* Bytes that are not an envelope. BODY is malloc'ed and taken over; NULL with LEN > 0
+ * means out of memory. */
 void reply_raw(struct request *req, unsigned http_status, const char *content_type,
                char *body_steal, size_t len);
 
@@ -120,15 +122,15 @@ void reply_raw(struct request *req, unsigned http_status, const char *content_ty
 void reply_static(struct request *req, unsigned http_status, const char *content_type,
                   const char *body);
 
-/* A part of a file. No Cache-Control is added: the handler says it by reply_header(). */
+/* A part of a file. No Cache-Control is added: the handler sets it by reply_header(). */
 void reply_file(struct request *req, const struct reply_file *file);
 
-/* Add a header, in place of the one of this name that every answer has; NAME is static,
- * VALUE is copied. Before or after the answer was chosen. Ignored when memory is short,
- * the list is full, or VALUE has a control byte. */
+/* Add a header, or replace the default one of this name; NAME is static, VALUE is copied.
+ * May be called before or after the answer is chosen. Ignored when out of memory, when
+ * the list is full, or when VALUE has a control byte. */
 void reply_header(struct request *req, const char *name, const char *value);
 
-/* The same for a VALUE that is static text: it is never left out. */
+/* The same for a VALUE that is static text; works without memory. */
 void reply_header_static(struct request *req, const char *name, const char *value);
 
 /* End the connection after this answer. */
@@ -142,16 +144,16 @@ uint64_t reply_bytes(const struct reply *reply);
 bool reply_queue(struct request *req, struct reply_stock *stock,
                  struct MHD_Connection *connection) MUST_CHECK;
 
-/* The last byte of REPLY is out: what it had of STOCK can be used again. In the same
+/* The last byte of REPLY is sent: what it took from STOCK can be used again. In the same
  * thread, before reply_release(). */
 void reply_restock(struct reply *reply, struct reply_stock *stock);
 
 /* Free what is in STOCK, which is empty then. */
 void reply_stock_release(struct reply_stock *stock);
 
-/* Write the answer, an error, straight to the socket FD, of which the caller then ends
- * the connection: for the middle of a body, where libmicrohttpd takes no answer. It may
- * be lost if the socket is full. */
+/* Write the answer, an error, directly to the socket FD, whose connection the caller then
+ * ends: for the middle of a body, where libmicrohttpd takes no answer. It is lost if the
+ * socket's buffer is full. */
 void reply_send_now(struct request *req, int fd);
 
 #endif

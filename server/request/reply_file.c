@@ -15,7 +15,7 @@
 
 #include "server/base/workers.h"
 
-/* What the library asks for at once, and what is read ahead where the disk must be asked.
+/* How much the library asks for at once, and how much is read ahead from the disk.
  */
 #define BLOCK_BYTES  ((size_t)64 << 10)
 #define WINDOW_BYTES ((size_t)256 << 10)
@@ -25,10 +25,10 @@ struct file_body {
     struct workers *disk;              /* (ref) */
     struct MHD_Connection *connection; /* (ref) */
     struct file_part part;
-    char *window;    /* owned; NULL until the disk had to be asked */
-    uint64_t begin;  /* what WINDOW has, counted from part.offset */
+    char *window;    /* owned; NULL until the disk is needed */
+    uint64_t begin;  /* position of WINDOW, counted from part.offset */
     size_t n;        /* bytes of it */
-    uint64_t wanted; /* what it shall begin with */
+    uint64_t wanted; /* where it should begin next */
     bool has_failed; /* the file cannot be read, or has become shorter */
 };
 
@@ -53,10 +53,10 @@ static void read_window(struct work *work)
     body->has_failed = n <= 0;
     body->begin = body->wanted;
     body->n = n > 0 ? (size_t)n : 0;
-    MHD_resume_connection(body->connection); /* BODY may be gone after this */
+    MHD_resume_connection(body->connection); /* BODY may be freed after this */
 }
 
-/* Have the bytes from POSITION on read; the connection waits for them. */
+/* Have another thread read the bytes from POSITION on; the connection waits. */
 static void ask_disk(struct file_body *body, uint64_t position)
 {
     body->wanted = position;
@@ -98,7 +98,7 @@ static void close_body(struct work *work)
     struct file_body *body =
         (struct file_body *)((char *)work - offsetof(struct file_body, work));
 
-    (void)close(body->part.fd); /* a file system may want to be asked about that, too */
+    (void)close(body->part.fd); /* this may block on the file system, too */
     free(body->window);
     free(body);
 }

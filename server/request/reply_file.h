@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The bytes of a file as the body of an answer, without the connection's thread ever
- * waiting for a disk: what the kernel has in memory is taken at once, all else is read by
- * another thread while the connection is suspended. */
+ * waiting for a disk: what is in the page cache is read at once, the rest by another
+ * thread while the connection is suspended. */
 #ifndef DOUSHARD_REQUEST_REPLY_FILE_H
 #define DOUSHARD_REQUEST_REPLY_FILE_H
 
@@ -22,7 +22,8 @@ struct file_part {
 };
 
 /* A response for CONNECTION with PART as its body, read by threads of DISK (ref), which
- * also close the descriptor; it is taken over. NULL: no memory, and it is the caller's.
+ * also close the descriptor, which is taken over. NULL: no memory, and the descriptor
+ * stays the caller's.
  */
 struct MHD_Response *reply_file_response(const struct file_part *part,
                                          struct MHD_Connection *connection,

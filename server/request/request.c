@@ -54,8 +54,8 @@ void request_set_deadline(struct request *req, int64_t deadline_ms)
     call_init(&req->call, &req->arena, deadline_ms);
 }
 
-/* Behind a proxy that nobody named all clients are one, which they should not be. Once: a
- * client can write the header, too. */
+/* Behind a proxy that trusted_proxies does not name, all clients seem to be one. Warned
+ * once, because clients can send the header, too. */
 static void warn_of_proxy(const struct request *req, const char *proxies)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;

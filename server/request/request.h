@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One HTTP request: who asks, what for, until when, and what it is answered.
+/* One HTTP request: its caller, parameters, deadline and answer.
  *
  * A request belongs to one thread at a time: the connection's thread while it arrives and
  * while it is answered, that of its fiber, or a worker, while the handler runs. */
@@ -49,9 +49,9 @@ struct request_headers {
 struct request {
     struct app *app;           /* (ref) */
     const struct route *route; /* (ref in the route table); NULL before it is known */
-    struct arena arena;        /* freed when the answer is out; handlers never free */
+    struct arena arena;        /* freed when the answer is sent; handlers never free */
     char id[17];               /* 16 hex digits, in the log and in X-Request-Id */
-    struct address peer;       /* who has connected; client.h says who asks */
+    struct address peer;       /* the connected peer; client.h finds the client */
     bool is_head;              /* HEAD: answer as for GET, the body is not sent */
     const char *path_rest;     /* ROUTE_PREFIX: decoded path after the prefix; else "" */
     int64_t deadline_ms;       /* monotonic; counts from the end of the body */
@@ -59,16 +59,16 @@ struct request {
     struct request_headers headers;
     /* 1..128 visible ASCII, in the arena; NULL when absent */
     const char *idempotency_key;
-    const char *base_url; /* of URLs in the answer; NULL: not asked for yet */
-    /* A finished file: owned, freed at the end unless a handler took it and set NULL;
-     * NULL when none came. */
+    const char *base_url; /* base URL of this answer; NULL: not asked for yet */
+    /* A finished file: owned, freed at the end unless a handler has taken it and set
+     * NULL; NULL when none came. */
     struct upload *upload;
     struct upload *second_upload; /* the same, of the second file that the route takes */
     /* Not OK: the request is refused once the caller is known, the handler never runs. */
     enum upload_status upload_status;
     struct auth_identity who;
     struct call call;   /* for shard/; its arena and deadline are this request's */
-    struct reply reply; /* last: not all of it is cleared for each request */
+    struct reply reply; /* last, because not all of it is cleared for each request */
 };
 
 /* A request with a new random id that began at START_MS; no route, no deadline yet. */
@@ -81,24 +81,24 @@ void request_release(struct request *req);
 void request_set_route(struct request *req, const struct route *route,
                        const char *path_rest);
 
-/* Set the time until which everything must be done, for the handler and its calls. */
+/* Set the deadline of the handler and its calls. */
 void request_set_deadline(struct request *req, int64_t deadline_ms);
 
-/* Who has sent it: who has connected, or whom a proxy that the options name has seen. */
+/* The client's address: the connected peer, or the one that a trusted proxy reports. */
 struct address request_client(const struct request *req);
 
 /* Milliseconds left, 0 when the deadline has passed. */
 int64_t request_left_ms(const struct request *req);
 
-/* An operation id for the one write of this request: made from the client's
- * Idempotency-Key and the caller's id (so after auth_identify()), then the same on every
- * call and for claim.c to make the op of; else random: call it once. */
+/* An operation id for the one write of this request. With an Idempotency-Key it is made
+ * from the key and the caller's id (so call it after auth_identify()), the same on every
+ * call, and claim.c makes the op from it; without one it is random: call it once. */
 void request_op(const struct request *req, unsigned char op[OP_BYTES]);
 
 /* The parameter "limit" of a list, or list_limit when it is absent or larger. */
 size_t request_limit(const struct request *req);
 
-/* The parameter "user_id", or the caller when it is absent; 0: neither is there. */
+/* The parameter "user_id", or the caller when it is absent; 0: there is neither. */
 uint64_t request_user(const struct request *req);
 
 /* A checked parameter: params_get(&req->params, NAME). */

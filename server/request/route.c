@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How a path finds its row of a route table, and how a table is shown. */
+/* Looks up a path in a route table, and prints the table. */
 #include "server/request/route.h"
 
 #include <string.h>
 
-/* Methods that a path may be asked with; others are not implemented. */
+/* Known methods; others are not implemented. */
 static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
                                       "PATCH", "DELETE", "OPTIONS"};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a route is: which requests it is for, what it asks of them, who answers; and how a
- * path finds its row of a table. */
+/* Routes: which requests each is for, what it requires, which function answers; and the
+ * lookup of a path in the table. */
 #ifndef DOUSHARD_REQUEST_ROUTE_H
 #define DOUSHARD_REQUEST_ROUTE_H
 
@@ -42,15 +42,15 @@ enum route_budget { BUDGET_REQUEST, BUDGET_PUBLISH };
 #define ROUTE_UPLOAD 1u
 /* On the operator's listener, and only there. */
 #define ROUTE_ADMIN 2u
-/* Runs in the connection's thread: must not block. Works however busy the others are. */
+/* Runs in the connection's thread, so it must not block; works however busy other threads
+ * are. */
 #define ROUTE_INLINE 4u
-/* Matches every path that begins so; the rest is req->path_rest. */
+/* Matches every path with this beginning; the rest is req->path_rest. */
 #define ROUTE_PREFIX 8u
 /* Computes for long (passwords): runs on a thread of its own. */
 #define ROUTE_THREAD 16u
-/* Blocks on files and processes: runs on a thread of its own, of those that a disk which
- * hangs may keep. All others run on fibers (shard/base/fiber.h): they wait for shards
- * only. */
+/* Blocks on files and processes: runs on a thread of the pool that a hanging disk may
+ * block. All others run on fibers (shard/base/fiber.h) and wait only for shards. */
 #define ROUTE_FILES 32u
 
 struct route {
@@ -61,7 +61,7 @@ struct route {
     enum route_auth auth;
     enum route_budget budget;
     unsigned flags;
-    enum rate_action rate; /* what it counts as; the handler runs only if it may */
+    enum rate_action rate;           /* what it counts as for rate limits */
     const struct param_spec *params; /* NULL: none; else ends with a name of NULL */
     const char *failure_json; /* keys added to every refusal: "\"token\":\"\"", or NULL */
     const char *doc;          /* one line */
@@ -79,7 +79,7 @@ enum route_result {
     ROUTE_FOUND,
     ROUTE_NO_PATH,        /* 404 */
     ROUTE_NO_METHOD,      /* 405 */
-    ROUTE_NO_SUCH_METHOD, /* 501: no method of HTTP that we know, or one we never serve */
+    ROUTE_NO_SUCH_METHOD, /* 501: an unknown method, or one that we never serve */
 };
 
 struct route_match {
@@ -96,7 +96,7 @@ enum route_result route_find(const struct route_table *table,
 /* The index of ROUTE in TABLE, whose row it is. */
 size_t route_index(const struct route_table *table, const struct route *route);
 
-/* Print TABLE: what `doushard --routes` shows. */
+/* Print TABLE for `doushard --routes`. */
 void route_print(const struct route_table *table, FILE *out);
 
 #endif
