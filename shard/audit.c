@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The auditor: counters against rows, first halves against second ones. */
+/* The auditor: compares counters with rows, and first halves with second ones. */
 #include "shard/audit.h"
 
 #include <inttypes.h>
@@ -14,15 +14,15 @@
 #include "shard/router_scatter.h"
 #include "shard/slotset.h"
 
-/* Rows of a page at most: their other halves go into one batch. */
+/* Limit of rows per page: their other halves are asked for in one batch. */
 #define PAGE_ROWS OPS_MAX
 
-/* After a page that took too long the next is smaller by this factor, so that two of them
- * make it one row; after one that did not it is larger by one part in GROW. */
+/* After a page that took too long the next is smaller by this factor, so that two such
+ * pages lead to one row; after any other it grows by one part in GROW. */
 #define PAGE_SHRINK 16u
 #define PAGE_GROW   8u
 
-/* A table of halves and the one that has the others. */
+/* A table of halves, and the table of their counterparts. */
 static const struct half_table {
     const char *name;
     enum audit_part partner;
@@ -71,7 +71,7 @@ static enum outcome ask(struct audit *audit, struct call *call, size_t shard,
     return shares[shard].outcome;
 }
 
-/* A short page was the last one of its part. */
+/* Move on; a short page was the last one of its part. */
 static void move_on(struct audit_place *place, size_t n_rows)
 {
     if (n_rows < place->page_rows) {
@@ -92,7 +92,7 @@ static uint32_t next_page_rows(uint32_t n, enum outcome outcome)
     return n < PAGE_ROWS ? n : PAGE_ROWS;
 }
 
-/* What is said of a half. */
+/* The text for each fault. */
 static const char *const texts[] = {
     [AUDIT_NEVER] = "the other party never existed",
     [AUDIT_NO_SECOND] = "the second half is missing",
@@ -204,7 +204,7 @@ static enum outcome check_owners(struct audit *audit, struct call *call, size_t 
 
 /* ---- Halves ---- */
 
-/* One half; the other one of it is OTHER's. */
+/* One half; its counterpart belongs to OTHER. */
 struct half_row {
     uint32_t slot;
     uint64_t owner;
@@ -215,7 +215,7 @@ struct half_row {
     int64_t at_ms;
     const char *digest;
     uint32_t pending;
-    uint32_t served; /* 0: not to be compared */
+    uint32_t served; /* 0: do not compare it */
 };
 
 static const struct dbfield half_fields[] = {
@@ -266,14 +266,14 @@ static bool read_partner(const struct router_answer *answer, struct partner *par
     return ver->is_null || (!state->is_null && digest->text != NULL);
 }
 
-/* Whoever is erased or deleted is no longer told. */
+/* Erased users and deleted videos no longer get second halves. */
 static bool is_gone(const struct partner *partner)
 {
     return strcmp(partner->owner_state, "erased") == 0 ||
            strcmp(partner->owner_state, "deleted") == 0;
 }
 
-/* What is wrong with a first half and its second. */
+/* The fault of a first half and its second. */
 static enum audit_fault fault_of_first(const struct half_row *row,
                                        const struct partner *partner)
 {
@@ -298,7 +298,7 @@ static enum audit_fault fault_of_first(const struct half_row *row,
                : AUDIT_NONE;
 }
 
-/* The same of a second half. What the first can tell is left to that. */
+/* The same for a second half; faults found from the first half are left to that. */
 static enum audit_fault fault_of_second(const struct half_row *row,
                                         const struct partner *partner)
 {
@@ -306,13 +306,14 @@ static enum audit_fault fault_of_second(const struct half_row *row,
         return AUDIT_NONE;
     }
     if (!partner->is_there) {
-        return row->state == 0 ? AUDIT_NONE : AUDIT_NO_FIRST; /* it was purged */
+        return row->state == 0 ? AUDIT_NONE : AUDIT_NO_FIRST; /* the first half was
+                                                               * purged */
     }
     return partner->ver < row->ver ? AUDIT_OLD_FIRST : AUDIT_NONE;
 }
 
-/* Leave out the rows that are not to be compared: neither half is on the shard in focus,
- * or the other one is in a slot that nobody serves. */
+/* Leave out the rows of which neither half is on the shard in focus, or whose counterpart
+ * is in a slot that nobody serves. */
 static void leave_out(struct audit *audit, size_t shard, struct half_row *rows, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -362,7 +363,7 @@ static enum outcome find_partners(struct audit *audit, struct call *call,
     return OUTCOME_OK;
 }
 
-/* Tell what is wrong with a row and its PARTNER, if anything is. */
+/* Report the fault of a row and its PARTNER, if there is one. */
 static void compare_half(struct audit *audit, enum audit_part part,
                          const struct half_row *row, const struct partner *partner)
 {
@@ -385,7 +386,7 @@ static void compare_half(struct audit *audit, enum audit_part part,
 }
 
 /* Compare the served ones of N rows with their partners. False: one cannot be read, and
- * nothing was told. */
+ * nothing was reported. */
 static bool compare_halves(struct audit *audit, enum audit_part part,
                            const struct half_row *rows, size_t n,
                            const struct router_answer *answers)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The auditor: does every counter agree with its rows, and every first half with its
- * second, over all owners of all shards?
+/* The auditor: checks for all owners of all shards that every counter agrees with its
+ * rows, and every first half with its second.
  *
- * It goes page by page through the owners and then the eight tables of halves of each
- * shard, and asks the other party's shard for the other half of each row. It reads only,
- * may run beside any load, and can go on from any place where it was.
+ * It reads the owners and then the eight tables of halves of each shard, page by page,
+ * and asks the other party's shard for the counterpart of each row. It only reads, may
+ * run under any load, and can continue from any place.
  *
- * A row that the outbox still has to deliver is no difference. Otherwise the second half
- * must have at least the version of the first, and at the same version be equal to it; a
- * second half must have a first one that is not older. Nothing is said of edges to
- * owners that are gone, whose second halves need not be there. */
+ * A row that the outbox still has to deliver is not a difference. Otherwise the second
+ * half must have at least the version of the first, and be equal to it at the same
+ * version; a second half must have a first one that is not older. Edges to owners that
+ * are gone are not reported, since their second halves need not exist. */
 #ifndef DOUSHARD_AUDIT_H
 #define DOUSHARD_AUDIT_H
 
@@ -26,7 +26,7 @@
 struct router;
 struct slotset;
 
-/* What is gone through, in this order. */
+/* The parts that are checked, in this order. */
 enum audit_part {
     AUDIT_OWNERS,
     AUDIT_FOLLOW, /* from here on: tables of halves */
@@ -40,41 +40,42 @@ enum audit_part {
     AUDIT_PART__COUNT
 };
 
-/* After which row to go on; {.part = AUDIT_OWNERS} and zeroes: at the beginning. */
+/* The row after which to go on; {.part = AUDIT_OWNERS} and zeroes: the beginning. */
 struct audit_place {
     enum audit_part part;
     uint32_t slot;
     uint64_t owner;
     uint64_t other;
     uint64_t seq;
-    uint32_t page_rows; /* to ask for next; 0: as many as may be. Set by audit_page() */
+    uint32_t page_rows; /* rows to ask for next; 0: the limit. Set by audit_page() */
 };
 
-/* What is wrong. */
+/* The kinds of faults. */
 enum audit_fault {
     AUDIT_NONE,
-    AUDIT_COUNTER,    /* a counter is not that of its rows */
+    AUDIT_COUNTER,    /* a counter differs from its rows */
     AUDIT_NEVER,      /* the other party of a first half never existed */
-    AUDIT_NO_SECOND,  /* it is missing, and nothing waits in the outbox */
-    AUDIT_OLD_SECOND, /* likewise, but an older one is there */
+    AUDIT_NO_SECOND,  /* the second half is missing, and nothing waits in the outbox */
+    AUDIT_OLD_SECOND, /* likewise, but an older second half is there */
     AUDIT_DIFFER,     /* same version, other content */
     AUDIT_NO_FIRST,
     AUDIT_OLD_FIRST,
 };
 
-/* One difference. Texts live as long as the function that is told of it. */
+/* One difference. Texts live as long as the call of `found`. */
 struct audit_difference {
     enum audit_part part;
     enum audit_fault fault;
     uint32_t slot;
     uint64_t owner;
-    uint64_t other; /* 0: the difference is one of counters */
+    uint64_t other; /* 0: a counter differs */
     uint64_t seq;   /* of a message, or id of a comment; else 0 */
     const char *problem;
-    uint32_t state; /* of the half that is there, like ver and at_ms */
+    uint32_t state; /* of the existing half, like ver and at_ms */
     uint64_t ver;
     int64_t at_ms;
-    bool is_owner_lost; /* its other half's owner is not known on his shard */
+    bool is_owner_lost; /* the owner of its counterpart is not known on that owner's
+                         * shard */
 };
 
 typedef void audit_found_fn(void *context, const struct audit_difference *difference);
@@ -83,7 +84,7 @@ struct audit {
     struct router *router; /* (ref) */
     audit_found_fn *found;
     void *context;  /* of found */
-    bool has_focus; /* only what has a half on the shard FOCUS is compared */
+    bool has_focus; /* compare only rows with a half on the shard FOCUS */
     size_t focus;
     const struct slotset *skip; /* (ref) halves whose others are in these are counted in
                                  * n_skipped, and not compared; NULL: none */
@@ -93,14 +94,14 @@ struct audit {
 /* "owners", "follow". Static text. */
 const char *audit_part_name(enum audit_part part);
 
-/* The reverse; AUDIT_PART__COUNT when WORD is none. */
+/* The reverse; AUDIT_PART__COUNT when WORD is not a part. */
 enum audit_part audit_part_from(const char *word);
 
-/* Check the next page of SHARD (index in the router) and move *PLACE behind it;
- * *N_ROWS is how many rows were checked. *PLACE with part AUDIT_PART__COUNT: the shard is
- * done. Anything but OK: nothing was told, *PLACE is where it was and the page may be
- * tried again; call->detail says why. After TIMEOUT, since some owners have very many
- * rows, the next page is a smaller one. Blocks until call->deadline_ms at the latest. */
+/* Check the next page of SHARD (index in the router) and move *PLACE past it; *N_ROWS is
+ * the number of rows checked. *PLACE with part AUDIT_PART__COUNT: the shard is done.
+ * Anything but OK: nothing was reported, *PLACE is unchanged and the page may be tried
+ * again; call->detail says why. After TIMEOUT the next page is smaller, since some owners
+ * have very many rows. Blocks until call->deadline_ms at the latest. */
 enum outcome audit_page(struct audit *audit, struct call *call, size_t shard,
                         struct audit_place *place, size_t *n_rows) MUST_CHECK;
 

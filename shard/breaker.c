@@ -7,10 +7,10 @@
 
 #include "shard/base/clock.h"
 
-/* So many in a row without an answer open it: as many as bring a pool down. */
+/* How many in a row without an answer open it: as many as bring a pool down. */
 #define FAILURES_MAX 4
 
-/* What breaks again within this time has never been well: it is tried less often. */
+/* A breaker that opens again within this time is tried less often. */
 #define RELAPSE_MS 10000
 
 void breaker_init(struct breaker *breaker, int hold_ms, int hold_max_ms)
@@ -44,7 +44,7 @@ bool breaker_lets(struct breaker *breaker, char *why, size_t size)
     return lets;
 }
 
-/* The pause before the first try: doubled where the last one did not last. */
+/* The pause before the first try: doubled if the last recovery did not last. */
 static int first_pause_locked(const struct breaker *breaker, int64_t now_ms)
 {
     int doubled_ms = 2 * breaker->shared.pause_ms;

@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A breaker: keeps work away from something that has said that it cannot do it.
  *
- * A shard has one for its writes: what only reads goes on where nothing can be written.
- * Closed, it lets everybody pass. It is opened at the first error that says so, or
- * after several failures in a row, and lets nobody pass then; the thread that looks after
- * the shard tries by itself when breaker_due_ms() has come, and closes it when that
- * works. Something that breaks again soon after is tried less often. Thread-safe. */
+ * A shard has one for its writes, so that reads go on when it cannot write. Closed, it
+ * lets all writes pass. It opens at the first error that says so, or after several
+ * failures in a row, and then lets none pass; the thread that minds the shard tries a
+ * write at breaker_due_ms(), and closes it when that works. A shard that fails again soon
+ * after is tried less often. Thread-safe. */
 #ifndef DOUSHARD_BREAKER_H
 #define DOUSHARD_BREAKER_H
 
@@ -29,23 +29,23 @@ struct breaker {
         char why[160];
         int pause_ms; /* of this time */
         int64_t due_ms;
-        int64_t closed_ms; /* when it was closed last, 0 = never */
+        int64_t closed_ms; /* when it last closed, 0 = never */
     } shared;
 };
 
 void breaker_init(struct breaker *breaker, int hold_ms, int hold_max_ms);
 void breaker_destroy(struct breaker *breaker);
 
-/* May one pass? False: counted as refused, and WHY (SIZE bytes) says why. */
+/* May a write pass? False: counted as refused, and WHY (SIZE bytes) says why. */
 bool breaker_lets(struct breaker *breaker, char *why, size_t size) MUST_CHECK;
 
-/* It cannot: open, and try again after a pause. True: it was closed before. */
+/* It cannot be written: open, and try again after a pause. True: it was closed before. */
 bool breaker_open(struct breaker *breaker, const char *why);
 
-/* One that passed got no answer. True: several in a row, it is time to open. */
+/* A write that passed got no answer. True: several in a row, open it. */
 bool breaker_fail(struct breaker *breaker);
 
-/* One that passed is done. */
+/* A write that passed succeeded. */
 void breaker_succeed(struct breaker *breaker);
 
 /* It was tried and works. */

@@ -36,7 +36,7 @@ static const struct kind kinds[] = {
 #undef KIND
 };
 
-/* Nobody waits longer for what another asks. */
+/* How long to wait at most for another reader of the same key. */
 #define FLIGHT_WAIT_MS 200
 
 _Static_assert(CACHE__COUNT <= COPY_KINDS_MAX, "copies count by kind");
@@ -58,7 +58,7 @@ enum counter {
 struct cache {
     struct rcluster *redis;      /* (ref) may be NULL */
     struct copies *copies;       /* owned */
-    bool is_local;               /* it may have some */
+    bool is_local;               /* it may have copies */
     struct cache_mender *mender; /* owned; NULL without Redis */
     atomic_uint_fast64_t counters[CACHE__COUNT][COUNTER__COUNT];
 };
@@ -98,7 +98,7 @@ const char *cache_kind_name(enum cache_kind kind)
     return kinds[kind].name;
 }
 
-/* Does the moment count, instead of a version? */
+/* Does it have a time instead of a version? */
 static bool is_unversioned(unsigned kind)
 {
     return kinds[kind].version[0] == '\0';
@@ -136,7 +136,7 @@ void cache_key_text(const struct copy_key *key, char text[RENTRY_KEY_BYTES])
     }
 }
 
-/* Not all that was stored at once goes at once. */
+/* Vary the lifetime, so that values stored at one time do not expire together. */
 static int ttl_ms(unsigned kind)
 {
     int quarter_ms = kinds[kind].ttl_s * 250;
@@ -161,7 +161,7 @@ bool cache_peek(struct cache *cache, struct arena *arena, struct cache_item *ite
     return true;
 }
 
-/* Keep ITEM for those who ask until UNTIL_MS. */
+/* Keep ITEM in the process until UNTIL_MS. */
 static void keep(struct cache *cache, const struct cache_item *item, int64_t until_ms)
 {
     const struct copy copy = {
@@ -215,7 +215,7 @@ bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticke
 
 /* ---- Redis ---- */
 
-/* The items of one call of cache_read(), or those of them that a step is about. */
+/* The items of one call of cache_read(), or the part of them that a step handles. */
 struct wanted {
     struct cache *cache;
     const struct cache_reader *reader;
@@ -224,7 +224,7 @@ struct wanted {
     size_t n;
 };
 
-/* A list with room for all items of ALL; false: memory is short. */
+/* A list with room for all items of ALL; false: out of memory. */
 static bool choose(const struct wanted *all, struct wanted *some)
 {
     *some = *all;
@@ -233,7 +233,7 @@ static bool choose(const struct wanted *all, struct wanted *some)
     return some->items != NULL;
 }
 
-/* What Redis said of ITEM. */
+/* Take what Redis answered for ITEM. */
 static void take_entry(struct wanted *w, struct cache_item *item,
                        const struct rentry *entry)
 {
@@ -260,7 +260,7 @@ static void take_entry(struct wanted *w, struct cache_item *item,
     }
 }
 
-/* Have BATCH done within LIMIT_MS, and before the deadline of CALL (may be NULL). */
+/* Run BATCH within LIMIT_MS, and before the deadline of CALL (may be NULL). */
 static void run(struct cache *cache, struct rbatch *batch, int64_t limit_ms,
                 const struct call *call)
 {
@@ -315,7 +315,7 @@ bool cache_version(struct cache *cache, struct call *call, const struct copy_key
            !copies_knows_newer(cache->copies, key, entry.ver);
 }
 
-/* Tell Redis what became of the items that have a place there. */
+/* Store the results for items that have a place in Redis. */
 static void tell_redis(struct wanted *w)
 {
     char key[RENTRY_KEY_BYTES];
@@ -353,7 +353,7 @@ static void tell_redis(struct wanted *w)
 
 /* ---- The shards ---- */
 
-/* Is what Redis has of ITEM still what its shard says in ANSWER? */
+/* Is Redis's version of ITEM still that of its shard's ANSWER? */
 static bool is_confirmed(const struct cache_item *item,
                          const struct router_answer *answer)
 {
@@ -367,14 +367,14 @@ static bool is_confirmed(const struct cache_item *item,
     return ver != NULL && !ver->is_null && ver->number == item->ver && item->len > 0;
 }
 
-/* Are both parts of one owner? Such come one after the other. */
+/* Are both of the same owner? Such items are adjacent. */
 static bool is_same_owner(const struct cache_item *a, const struct cache_item *b)
 {
     return a->key.owner == b->key.owner &&
            strcmp(kinds[a->key.kind].owner, kinds[b->key.kind].owner) == 0;
 }
 
-/* Ask for the versions of the owners of W, into ANSWERS; PLACE says which is whose. */
+/* Ask for the versions of the owners in W, into ANSWERS; PLACE maps items to answers. */
 static bool ask_versions(struct wanted *w, struct router_answer *answers, size_t *place)
 {
     struct ops *ops = ops_new();
@@ -396,8 +396,8 @@ static bool ask_versions(struct wanted *w, struct router_answer *answers, size_t
     return has_asked;
 }
 
-/* Ask for the versions of what Redis is unsure of; what has another one, or no answer, is
- * as if Redis had nothing. */
+/* Ask for the versions of items that must be confirmed; those with another version or no
+ * answer count as missing in Redis. */
 static void confirm(struct wanted *w)
 {
     struct router_answer *answers = arena_calloc(w->call->arena, w->n, sizeof *answers);
@@ -419,10 +419,10 @@ static void confirm(struct wanted *w)
     }
 }
 
-/* Have LOAD ask for the items of W, and keep what it brings. */
+/* Have LOAD read the items of W, and keep the results. */
 static enum outcome load_items(struct wanted *w)
 {
-    for (size_t i = 0; i < w->n; i++) { /* of what Redis had nothing is left */
+    for (size_t i = 0; i < w->n; i++) { /* nothing is left of Redis's values */
         w->items[i]->data = NULL;
         w->items[i]->len = 0;
         w->items[i]->ver = 0;
@@ -435,7 +435,7 @@ static enum outcome load_items(struct wanted *w)
         struct cache_item *item = w->items[i];
         count(w->cache, item->key.kind, MISSES);
         item->is_loaded = item->data != NULL;
-        /* What was there has gone without a version of its own: that would be refused. */
+        /* A deletion without a version would be refused where Redis had a value. */
         item->is_garbage |= item->is_loaded && item->len == 0 && item->had_value;
         if (is_unversioned(item->key.kind)) {
             item->ver = (uint64_t)item->place;
@@ -459,7 +459,7 @@ static bool is_unsure(const struct cache_item *item)
     return item->data != NULL && item->is_unsure;
 }
 
-/* To be told to Redis: it has a place, and there is something new to say. */
+/* Must it be stored in Redis: does it have a place there, and a new value? */
 static bool is_news(const struct cache_item *item)
 {
     return item->data != NULL && item->place != 0 && !item->is_private &&
@@ -467,7 +467,7 @@ static bool is_news(const struct cache_item *item)
            item->len <= kinds[item->key.kind].bytes_max;
 }
 
-/* Those of ALL that are ours and of which IS_IT says yes go to SOME. */
+/* Select into SOME those of ALL that are ours and for which IS_IT is true. */
 static void select_ours(const struct wanted *all,
                         bool (*is_it)(const struct cache_item *), struct wanted *some)
 {
@@ -479,7 +479,7 @@ static void select_ours(const struct wanted *all,
     }
 }
 
-/* Be the one who asks for ITEM, or let another be. */
+/* Become the one that asks for ITEM, unless another already does. */
 static void lead(struct cache *cache, struct cache_item *item)
 {
     item->flight.key = item->key;
@@ -487,7 +487,8 @@ static void lead(struct cache *cache, struct cache_item *item)
     item->is_leading = item->is_ours;
 }
 
-/* Take what is in the process. Of what is never kept here, everybody asks Redis. */
+/* Take what is in the process. For kinds that are never kept here each reader asks
+ * Redis. */
 static void look_around(struct wanted *all)
 {
     struct cache_since since = cache_since(all->cache);
@@ -502,7 +503,7 @@ static void look_around(struct wanted *all)
     }
 }
 
-/* Nobody has what is left: of each, one in the process asks its shard. */
+/* Items left are in no cache: for each, one reader in the process asks the shard. */
 static void share_work(struct wanted *all)
 {
     for (size_t i = 0; i < all->n; i++) {
@@ -523,7 +524,7 @@ static void land(struct wanted *all)
     }
 }
 
-/* Get what is ours to get, from Redis or the shards. */
+/* Get the items that are ours to ask for, from Redis or the shards. */
 static enum outcome get_ours(struct wanted *all, struct wanted *some)
 {
     select_ours(all, is_missing, some);
@@ -539,8 +540,8 @@ static enum outcome get_ours(struct wanted *all, struct wanted *some)
     return outcome;
 }
 
-/* Wait for what others get, but not long: who asks for several things may be waiting for
- * another shard than ours. What they did not get, we ask for ourselves, for us alone. */
+/* Wait for items that others ask for, but not long: they may also be waiting for a shard
+ * that we do not need. What they did not get we ask for ourselves, for us alone. */
 static enum outcome get_theirs(struct wanted *all, struct wanted *some)
 {
     int64_t until_ms =
@@ -631,7 +632,7 @@ void cache_write_redis(struct cache *cache, const struct cache_change *changes, 
     rbatch_free(&batch);
 }
 
-/* The version of a change in this process: what has none is newer than all. */
+/* The version of a change in this process: without one it is newer than all. */
 static uint64_t write_ver(const struct cache_change *change)
 {
     return is_unversioned(change->key.kind) ? UINT64_MAX : change->ver;
@@ -650,8 +651,8 @@ static void write_local(struct cache *cache, const struct cache_change *changes,
     }
 }
 
-/* The same, and what is lost is marked as soon as Redis answers. Meanwhile this process
- * does not believe what Redis has of it. */
+/* The same, and lost changes are marked as soon as Redis answers. Until then this process
+ * does not believe Redis about them. */
 static void write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
                         int64_t until_ms)
 {
@@ -660,7 +661,8 @@ static void write_redis(struct cache *cache, const struct cache_change *changes,
 
     CHECK(n <= CACHE_CHANGES_MAX);
     cache_write_redis(cache, changes, n, until_ms, is_lost);
-    /* Who has asked Redis since we corrected this process was told what was before. */
+    /* Readers that have asked Redis since our first write_local() got the old value, so
+     * write again. */
     write_local(cache, changes, n);
     for (size_t i = 0; i < n; i++) {
         if (is_lost[i]) {

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Copies of what the shards have: in this process (copies.h), behind that in Redis
- * (rentry.h), for all processes. Never the truth, and never needed.
+/* The cache: copies of rows of the shards, in this process (copies.h) and in Redis
+ * (rentry.h) for all processes. Never authoritative, and never required.
  *
  *   reader   cache_read()  process --none--> Redis --none, or unsure--> the shards
  *   writer   CALL commits, cache_learn() -> process, Redis, then the client is answered
  *
- * Why a reader is not shown what is over:
- * - everything has the version that its shard gave it, and none takes the place of a
- *   newer one, neither here nor there;
- * - what is not in Redis is given a place before it is asked for, so that a writer finds
- *   something to write to, and who asked before that has come too late;
- * - what nobody has confirmed for CACHE_CONFIRM_MS is confirmed by its version at the
- *   shard before it is used. So whatever was lost between a commit and Redis (a process
- *   that died, a failover, an operator's CALL) is seen by then.
+ * Why readers do not see stale values:
+ * - every value has the version that its shard gave it, and never replaces a newer one,
+ *   neither here nor in Redis;
+ * - before a missing value is read from its shard it gets a place in Redis, so that a
+ *   writer finds something to update, and an earlier reader comes too late;
+ * - a value not confirmed for CACHE_CONFIRM_MS is compared with the version at the shard
+ *   before it is used. So whatever was lost between a commit and Redis (a process that
+ *   died, a failover, an operator's CALL) is noticed by then.
  *
- * One in a process asks for a key, the others wait for him. Nothing waits for Redis
+ * One reader per process asks for a key, the others wait for it. Nothing waits for Redis
  * longer than CACHE_READ_MS or CACHE_WRITE_MS.
  */
 #ifndef DOUSHARD_CACHE_H
@@ -44,13 +44,13 @@ enum cache_kind {
     CACHE__COUNT
 };
 
-/* With a copy in the process, and a page made of such copies, that is 5 s. */
+/* Together with a copy in the process, and a page made of it, this is 5 s. */
 #define CACHE_CONFIRM_MS 4000
 #define CACHE_READ_MS    50
 #define CACHE_WRITE_MS   50
 
-/* A copy in the process is shown for so long, and as long a page that was made of it: a
- * second in all. */
+/* How long a copy in the process is shown, and again a page made of it: a second in
+ * all. */
 #define CACHE_LOCAL_MS 500
 
 struct cache;
@@ -60,13 +60,13 @@ struct cache_options {
     size_t local_bytes;     /* for them; 0: there are none in this process */
 };
 
-/* NULL: memory is short. */
+/* NULL: out of memory. */
 struct cache *cache_new(const struct cache_options *options) MUST_CHECK;
 
-/* Nobody may use it any more. *CACHE becomes NULL; NULL is allowed. */
+/* It must no longer be in use. *CACHE becomes NULL; NULL is allowed. */
 void cache_free(struct cache **cache);
 
-/* A moment: what is read after it is not older. */
+/* A point in time: values read after it are not older. */
 struct cache_since {
     uint64_t ticket; /* of the copies of this process */
     int64_t ms;      /* monotonic */
@@ -75,89 +75,90 @@ struct cache_since {
 /* Now. CACHE may be NULL. */
 struct cache_since cache_since(const struct cache *cache);
 
-/* One thing that is wanted, and what it is. */
+/* A value to read, and the result. */
 struct cache_item {
     struct copy_key key; /* set by the caller; the kind is an enum cache_kind */
 
     /* Set when it is known. */
     uint64_t ver;
-    const char *data; /* in the call's arena; NULL: nobody could say */
+    const char *data; /* in the call's arena; NULL: could not be read */
     size_t len;       /* 0: there is no such thing */
-    int64_t age_ms;   /* since a shard said so, at most */
-    bool is_private;  /* set by LOAD: right for who asked, and not to be kept */
+    int64_t age_ms;   /* since a shard confirmed it, at most */
+    bool is_private;  /* set by LOAD: right for this reader, but must not be kept */
 
     /* Of the cache. */
     struct flight flight;
     struct cache_since since; /* when it was asked for */
-    int64_t place;   /* of Redis: since when it has a place there; 0: it has none */
-    bool is_ours;    /* we ask, not another one for us */
-    bool is_leading; /* .. and others wait for us */
-    bool is_unsure;  /* Redis has it; it is to be confirmed */
-    bool is_loaded;  /* its shard has said it */
-    bool had_value;  /* Redis had something */
-    bool is_garbage; /* .. that is of no use to anybody */
+    int64_t place;            /* Redis: since when it has a place there; 0: it has none */
+    bool is_ours;             /* we ask, not another one for us */
+    bool is_leading;          /* others may wait for us */
+    bool is_unsure;           /* Redis has it, but it must be confirmed */
+    bool is_loaded;           /* its shard has answered */
+    bool had_value;           /* Redis had something */
+    bool is_garbage;          /* Redis had garbage */
 };
 
 /* Ask the shards for the N ITEMS: sets ver, data (in the call's arena) and len of those
- * it gets an answer for. */
+ * that are answered. */
 typedef enum outcome cache_load_fn(void *context, struct cache_item **items, size_t n);
 
-/* Who reads, and how what nobody has is had. */
+/* A reader, and how it reads what no cache has. */
 struct cache_reader {
-    struct router *router; /* its cache is used; without one all is had from LOAD */
+    struct router *router; /* its cache is used; without a cache LOAD reads everything */
     struct call *call;
     cache_load_fn *load;
     void *context;
 };
 
 /* Get the N ITEMS, at most CACHE_ITEMS_MAX, all different, of at most OPS_MAX owners;
- * what neither this process nor Redis has is had from LOAD, whose outcome is returned: OK
- * when all was there. Blocks until the call's deadline at the latest. */
+ * LOAD reads what neither this process nor Redis has, and its outcome is returned: OK
+ * when everything was cached. Blocks until the call's deadline at the latest. */
 enum outcome cache_read(const struct cache_reader *reader, struct cache_item *items,
                         size_t n);
 
 #define CACHE_ITEMS_MAX 512
 
-/* What item->key is by the copy in this process, if that may be shown now: asks nobody,
- * never blocks. CACHE may be NULL. */
+/* Read item->key from this process, if it has a copy that may be shown now; never blocks.
+ * CACHE may be NULL. */
 bool cache_peek(struct cache *cache, struct arena *arena,
                 struct cache_item *item) MUST_CHECK;
 
-/* The version of KEY that Redis has, without what it is. False: it has none that could be
+/* The version of KEY in Redis, without its value. False: it has none that could be
  * shown now. CACHE may be NULL. Blocks for CACHE_READ_MS at most. */
 bool cache_version(struct cache *cache, struct call *call, const struct copy_key *key,
                    uint64_t *ver) MUST_CHECK;
 
-/* A shard has said that KEY is this. */
+/* The new state of KEY, from its shard. */
 struct cache_change {
     struct copy_key key;
     uint64_t ver;
-    const char *data; /* NULL: only that it has changed (a marker); of a kind without
-                       * version always */
-    size_t len;       /* 0: it is gone */
+    const char *data; /* NULL: only that it has changed (a marker); always so for kinds
+                       * without version */
+    size_t len;       /* 0: it does not exist any more */
 };
 
-/* A shard has said this beside what it was asked for, SINCE: keep it in this process.
+/* A shard has answered this in addition, SINCE: keep it in this process.
  * CACHE may be NULL. */
 void cache_offer(struct cache *cache, const struct cache_change *said,
                  const struct cache_since *since);
 
-/* A write is committed: nobody is shown what was before. Blocks until UNTIL_MS
- * (monotonic) at most, which is CACHE_WRITE_MS after the commit; of what Redis has not
- * answered by then a thread goes on (cache_mender.h). At most CACHE_CHANGES_MAX. */
+/* A write is committed: update the caches, so that no reader sees the old state. Blocks
+ * until UNTIL_MS (monotonic) at most, CACHE_WRITE_MS after the commit; a thread goes on
+ * with what Redis has not answered by then (cache_mender.h). At most
+ * CACHE_CHANGES_MAX. */
 #define CACHE_CHANGES_MAX 256
 void cache_write(struct cache *cache, const struct cache_change *changes, size_t n,
                  int64_t until_ms);
 
-/* Take over what a CALL of PROC, which writes, has answered about owners. */
+/* Update the caches from what a CALL of PROC, which writes, has answered about owners. */
 void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *results);
 
-/* Has this process perhaps written a key of RANGE, as cache_range() has it, since TICKET?
+/* May this process have written a key of RANGE (see cache_range()) since TICKET?
  */
 bool cache_written_since(const struct cache *cache, size_t range, uint64_t ticket);
 size_t cache_range(const struct copy_key *key);
 
-/* Is there a Redis, for what is in no process? CACHE may be NULL. */
+/* Is there a Redis? CACHE may be NULL. */
 bool cache_is_shared(const struct cache *cache);
 
 /* May there be copies in this process? CACHE may be NULL. */
@@ -170,10 +171,12 @@ struct cache_state {
     uint64_t misses_total;        /* had from the shards */
     uint64_t confirmed_total;     /* of the found in Redis: after a look at the version */
     uint64_t fills_total;         /* put into Redis */
-    uint64_t fills_refused_total; /* not, for something newer, or nothing, was there */
+    uint64_t fills_refused_total; /* not put, because Redis had something newer or
+                                   * nothing */
     uint64_t writes_total;        /* written through where something was cached */
     uint64_t markers_total;       /* marked as changed, likewise */
-    uint64_t lost_total;          /* of both: no answer from Redis in time */
+    uint64_t lost_total;          /* writes and markers without a timely answer of
+                                   * Redis */
     uint64_t stored_bytes_total;  /* of values put into Redis */
     uint64_t local_copies;
     uint64_t local_bytes;

@@ -9,8 +9,8 @@
 
 #include "shard/cache.h"
 
-/* Write the N CHANGES to Redis, where something is cached; IS_LOST says of which there
- * was no answer in time. Blocks for CACHE_WRITE_MS at most. */
+/* Write the N CHANGES to Redis, where something is cached; IS_LOST says which of them
+ * Redis did not answer in time. Blocks for CACHE_WRITE_MS at most. */
 void cache_write_redis(struct cache *cache, const struct cache_change *changes, size_t n,
                        int64_t until_ms, bool *is_lost);
 

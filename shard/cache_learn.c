@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the CALLs that write answer about owners: it is written through. */
+/* Updates the caches from what CALLs that write answer about owners. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 
 #include "shard/parts.h"
 
-/* The bytes of changes that go together. */
+/* Limit of the bytes of changes that go together. */
 #define CHANGES_BYTES 49152
 
 struct learning {
@@ -20,7 +20,7 @@ struct learning {
     size_t used;
 };
 
-/* Writes by which videos come or go. */
+/* Does PROC add or remove videos? */
 static bool changes_timeline(enum proc_id proc)
 {
     return proc == PROC_PUBLISH_ACTION || proc == PROC_PUBLISH_DELETE ||
@@ -31,8 +31,8 @@ static bool changes_timeline(enum proc_id proc)
 struct description {
     enum cache_kind kind;
     const char *id;
-    const char *sign;     /* a column that no other one has */
-    enum cache_kind list; /* what of the owner has a version of its own there, too */
+    const char *sign;     /* a column that identifies it */
+    enum cache_kind list; /* a list of the owner that has its own version there */
     const char *list_ver; /* column; NULL: nothing */
 };
 
@@ -51,7 +51,7 @@ static void flush(struct learning *learning)
     }
 }
 
-/* Something of which only the version is known. */
+/* Add a change of which only the version is known. */
 static void add_marker(struct learning *learning, const struct copy_key *key,
                        uint64_t ver)
 {
@@ -75,7 +75,7 @@ static void add(struct learning *learning, const struct copy_key *key,
 }
 
 /* The deletion has raised the version of the owner, above the epoch of its slot; that of
- * the list may be of an epoch before. */
+ * the list may be from an earlier epoch. */
 static uint64_t newest_ver(const struct dbresult *result, size_t row,
                            const struct dbvalue *list_ver)
 {
@@ -84,8 +84,8 @@ static uint64_t newest_ver(const struct dbresult *result, size_t row,
     return ver != NULL && ver->number > list_ver->number ? ver->number : list_ver->number;
 }
 
-/* What is not told, but has a version, is marked. With its owner it goes, too: that is
- * newer than any version that it had. */
+/* A list is not in the answer, but its version is, so mark it. A deleted owner's list is
+ * gone, too, with a version newer than any that it had. */
 static void mark_list(struct learning *learning, const struct description *description,
                       const struct dbresult *result, size_t row)
 {
@@ -135,7 +135,7 @@ void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *
 {
     static const struct copy_key timeline = {.kind = CACHE_TIMELINE};
 
-    /* Without memory nothing is written through: it is as if Redis had not answered. */
+    /* Out of memory nothing is updated, as if Redis had not answered. */
     struct learning *learning = malloc(sizeof *learning);
 
     if (learning == NULL) {
@@ -146,7 +146,7 @@ void cache_learn(struct cache *cache, enum proc_id proc, const struct dbresult *
     learning->n = 0;
     learning->used = 0;
     for (; results != NULL; results = results->next) {
-        /* Those with a number are about operations. */
+        /* Result sets with a column n answer operations. */
         if (dbresult_column(results, "n") < 0) {
             learn_result(learning, results);
         }

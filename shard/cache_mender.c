@@ -10,13 +10,13 @@
 
 #include "shard/cache_impl.h"
 
-/* Between two tries, and what goes together. */
+/* The pause between two tries, and how many go together. */
 #define PAUSE_MS  100
 #define BATCH_MAX 256
 
 #define STACK_BYTES (512u << 10)
 
-/* Something that is to be marked. */
+/* A key to mark. */
 struct debt {
     struct cache_change change;
     int64_t until_ms; /* monotonic */
@@ -27,7 +27,7 @@ struct cache_mender {
     pthread_t thread;
     struct {
         pthread_mutex_t mutex;
-        pthread_cond_t changed;              /* there is something, or stop */
+        pthread_cond_t changed;              /* the ring has entries, or stop is set */
         struct debt debts[CACHE_MENDER_MAX]; /* a ring */
         size_t first;
         size_t n;
@@ -35,7 +35,7 @@ struct cache_mender {
     } shared;
 };
 
-/* Take up to BATCH_MAX that are not over yet; waits for some. 0: it is time to stop. */
+/* Take up to BATCH_MAX entries that have not expired; waits for some. 0: stop. */
 static size_t take(struct cache_mender *mender, struct debt *batch)
 {
     size_t n = 0;
@@ -69,7 +69,7 @@ static void put(struct cache_mender *mender, const struct debt *debt)
     pthread_mutex_unlock(&mender->shared.mutex);
 }
 
-/* Sleep a moment, but for the end. False: it is time to stop. */
+/* Sleep a moment, unless it must stop. False: stop. */
 static bool rest(struct cache_mender *mender)
 {
     const struct timespec until = clock_timespec(clock_mono_ms() + PAUSE_MS);

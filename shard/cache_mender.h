@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Writes that Redis did not answer in time: a thread marks what they were about, again
- * and again, until Redis has said so, or for CACHE_CONFIRM_MS, after which every reader
- * finds out for itself. */
+/* Writes that Redis did not answer in time: a thread tries to mark their keys until Redis
+ * confirms it, or for CACHE_CONFIRM_MS, after which every reader notices by itself. */
 #ifndef DOUSHARD_CACHE_MENDER_H
 #define DOUSHARD_CACHE_MENDER_H
 
@@ -14,7 +13,7 @@
 
 struct cache_mender;
 
-/* Most that is remembered; what does not fit is left to the readers. */
+/* Limit of keys remembered; more are left to the readers. */
 #define CACHE_MENDER_MAX 8192
 
 /* Starts the thread. CACHE (ref) is written by cache_write_redis(). NULL: no memory or no

@@ -17,7 +17,7 @@
 struct call {
     struct arena *arena;      /* (ref) results are allocated here and live as long */
     int64_t deadline_ms;      /* monotonic; nothing waits longer */
-    unsigned n_calls;         /* CALLs sent so far, replays included, but for: */
+    unsigned n_calls;         /* CALLs sent so far, replays included, without: */
     unsigned n_session_calls; /* those that only checked the session */
     unsigned n_replays;       /* how many of them repeated an earlier one */
     char shard[32];           /* name of the shard that was asked last, "" at first */
@@ -33,8 +33,7 @@ void call_explain(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Memory was short: call->detail says so. Returns NOMEM. */
 enum outcome call_no_memory(struct call *call);
 
-/* A call that is nobody's request, with memory of its own: what threads in the background
- * do, one step each. */
+/* A call without a request, with its own memory: one step of a background thread. */
 struct own_call {
     struct arena arena; /* owned */
     struct call call;

@@ -17,7 +17,8 @@
 bool cards_read_user(const struct dbresult *result, size_t row,
                      struct user_card *card) MUST_CHECK;
 
-/* Read the columns of a video beside those of its author. False: they cannot be read. */
+/* Read the columns of a video, which are beside those of its author. False: they cannot
+ * be read. */
 bool cards_read_video(const struct dbresult *result, size_t row,
                       struct video_card *card) MUST_CHECK;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The combiner: what many threads ask of one procedure on one shard at the same time goes
- * as one CALL. */
+/* The combiner: sends the calls of many threads to one procedure on one shard as one
+ * CALL. */
 #include "shard/combiner.h"
 
 #include <pthread.h>
@@ -13,11 +13,12 @@
 /* Arguments and results of one batch. */
 #define RESULTS_BYTES_MAX (32u << 20)
 
-/* Most fields that keep operations of one owner apart. */
+/* Limit of fields that keep operations of one owner apart. */
 #define APART_MAX 2
 
-/* Operations of one owner that have the same value in one of these fields are about one
- * thing, or are the same: procedures/op/_op_opened.sql refuses them in one batch. */
+/* Operations of one owner with the same value in one of these fields concern the same
+ * thing, or are the same operation: procedures/op/_op_opened.sql refuses them in one
+ * batch. */
 static const struct {
     bool is_combined;
     const char *apart[APART_MAX];
@@ -51,7 +52,7 @@ struct lane {
     const struct combiner_options *options; /* (ref) the combiner's */
     struct {
         pthread_mutex_t mutex;
-        struct ticket *first, *last; /* those that WAIT, in the order of their coming */
+        struct ticket *first, *last; /* tickets that WAIT, in the order of arrival */
         size_t n_waiting;
         struct seat seats[LANE_CALLS_MAX];
     } shared;
@@ -62,7 +63,7 @@ struct combiner {
     _Atomic(struct lane *) *lanes; /* owned; shard by procedure, made when first needed */
 };
 
-/* What members of one batch share. */
+/* What the members of one batch share. */
 struct shared_results {
     atomic_size_t n_refs;
     struct arena arena;
@@ -114,7 +115,7 @@ bool combiner_takes(enum proc_id proc)
     return rules[proc].is_combined;
 }
 
-/* The lane of PROC on SHARD; NULL: it has none, or no memory is left for one. */
+/* The lane of PROC on SHARD; NULL: it has none, or out of memory. */
 static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
 {
     _Atomic(struct lane *) *place = &c->lanes[shard * PROC__COUNT + proc];
@@ -139,7 +140,7 @@ static struct lane *lane_of(struct combiner *c, size_t shard, enum proc_id proc)
 
 /* ---- Tickets ---- */
 
-/* After this the ticket may be gone: its thread goes on. */
+/* After this the ticket may be freed: its thread goes on. */
 static void tell(struct ticket *ticket, enum ticket_state state)
 {
     atomic_store(&ticket->state, state);
@@ -158,7 +159,7 @@ static void append_locked(struct lane *lane, struct ticket *ticket)
     lane->shared.n_waiting++;
 }
 
-/* Take out the ticket behind BEFORE; NULL: the first. */
+/* Remove the ticket after BEFORE; NULL: the first. */
 static void unlink_locked(struct lane *lane, struct ticket *before, struct ticket *ticket)
 {
     *(before == NULL ? &lane->shared.first : &before->next) = ticket->next;
@@ -171,7 +172,8 @@ static void unlink_locked(struct lane *lane, struct ticket *before, struct ticke
 
 /* ---- What keeps operations apart ---- */
 
-/* List what keeps the operations of TICKET from others. False: no memory. */
+/* List the marks that keep the operations of TICKET apart from others. False: no
+ * memory. */
 static bool list_marks(struct ticket *ticket, enum proc_id proc)
 {
     ticket->n_marks = 0;
@@ -197,7 +199,7 @@ static bool has_mark(const struct seat *seat, uint64_t mark)
     return false;
 }
 
-/* Does nothing that is under way keep TICKET waiting? */
+/* Is TICKET free of marks that are under way? */
 static bool is_apart_locked(const struct lane *lane, const struct ticket *ticket)
 {
     for (size_t i = 0; i < ticket->n_marks; i++) {
@@ -210,7 +212,7 @@ static bool is_apart_locked(const struct lane *lane, const struct ticket *ticket
     return true;
 }
 
-/* Have A and B an operation each that are kept apart? */
+/* Have A and B operations that must be kept apart? */
 static bool shares_mark(const struct ticket *a, const struct ticket *b)
 {
     for (size_t i = 0; i < a->n_marks; i++) {
@@ -223,8 +225,8 @@ static bool shares_mark(const struct ticket *a, const struct ticket *b)
     return false;
 }
 
-/* May TICKET go? Nobody overtakes the one who has waited longest with what he waits for:
- * of many operations, one or the other might be under way for ever. */
+/* May TICKET go? Nothing may overtake the longest waiter with a mark that it waits for:
+ * otherwise among many operations one with that mark might always be under way. */
 static bool may_go_locked(const struct lane *lane, const struct ticket *ticket)
 {
     const struct ticket *oldest = lane->shared.first;
@@ -244,8 +246,8 @@ static void mark_locked(struct lane *lane, unsigned at, const struct ticket *tic
 
 /* ---- Leading ---- */
 
-/* Find a free seat. False: none is, or a CALL is under way that may end any moment, and
- * what waits is to go in one with what comes until then. */
+/* Find a free seat. False: there is none, or a CALL under way may end any moment, and
+ * waiting tickets should go together with those that come until then. */
 static bool find_seat_locked(const struct lane *lane, int64_t now_ms, unsigned *at)
 {
     bool found = false;
@@ -264,7 +266,8 @@ static bool find_seat_locked(const struct lane *lane, int64_t now_ms, unsigned *
     return found;
 }
 
-/* Of what may have to wait in the shard, one CALL at a time. */
+/* Must TICKET wait because its operations may wait in the shard? Of those only one CALL
+ * goes at a time. */
 static bool is_held_locked(const struct lane *lane, const struct ticket *ticket)
 {
     for (unsigned i = 0; i < LANE_CALLS_MAX; i++) {
@@ -289,13 +292,13 @@ static void sit_locked(struct lane *lane, unsigned at, struct ticket *ticket,
     ticket->seat = at;
 }
 
-/* May TICKET lead, where there is a seat? */
+/* May TICKET lead, if there is a seat? */
 static bool may_lead_locked(const struct lane *lane, const struct ticket *ticket)
 {
     return !is_held_locked(lane, ticket) && may_go_locked(lane, ticket);
 }
 
-/* Let those lead who have waited longest and may. */
+/* Let those lead that have waited longest and may lead. */
 static void choose_leaders_locked(struct lane *lane)
 {
     int64_t now_ms = clock_mono_ms();
@@ -317,8 +320,8 @@ static void choose_leaders_locked(struct lane *lane)
 }
 
 /* Does the slot of TICKET have all the places in the queue that one slot may have? The
- * last quarter is for the others, so that one video that everybody likes does not turn
- * away who likes another. */
+ * last quarter is for other slots, so that likes of one popular video do not keep out
+ * likes of others. */
 static bool is_full_locked(const struct lane *lane, const struct ticket *ticket)
 {
     size_t share = lane->options->waiters_max - lane->options->waiters_max / 4;
@@ -333,7 +336,7 @@ static bool is_full_locked(const struct lane *lane, const struct ticket *ticket)
     return n >= share || lane->shared.n_waiting >= lane->options->waiters_max;
 }
 
-/* It is out of the queue and DONE, without a CALL. */
+/* Remove it from the queue and make it DONE, without a CALL. */
 static void refuse(struct ticket *ticket, enum outcome why, const char *text)
 {
     atomic_store(&ticket->state, TICKET_DONE);
@@ -374,8 +377,8 @@ void combiner_enter(struct combiner *combiner, size_t shard, enum proc_id proc,
     pthread_mutex_unlock(&lane->shared.mutex);
 }
 
-/* The deadline has passed: leave the queue. Whoever was taken by now waits for as long as
- * the CALL takes, which has a deadline of its own. */
+/* The deadline has passed: leave the queue. A ticket that was taken by now waits for its
+ * CALL, which has its own deadline. */
 static void leave(struct ticket *ticket)
 {
     struct lane *lane = ticket->lane;
@@ -390,7 +393,7 @@ static void leave(struct ticket *ticket)
     if (t != NULL) {
         unlink_locked(lane, before, t);
         refuse(ticket, OUTCOME_BUSY, "waited in vain to be combined");
-        choose_leaders_locked(lane); /* some may have waited for it */
+        choose_leaders_locked(lane); /* others may have waited for it */
     }
     pthread_mutex_unlock(&lane->shared.mutex);
     if (t == NULL) {
@@ -398,9 +401,9 @@ static void leave(struct ticket *ticket)
     }
 }
 
-/* Wait for news for as long as a CALL may keep others waiting, and up to a quarter more,
- * so that many wake at one time. False: there are none. Who is taken may be put back into
- * the queue without a word, when its CALL is halved. */
+/* Wait for news as long as a CALL may keep others waiting, and up to a quarter more, so
+ * that many wake at one time. False: there are none. A taken ticket may return to the
+ * queue without news, when its CALL is halved. */
 static bool has_news_soon(struct ticket *ticket)
 {
     int slow_ms = ticket->lane->options->slow_ms;
@@ -414,7 +417,8 @@ static bool has_news_soon(struct ticket *ticket)
     return parker_wait(&ticket->news, until_ms);
 }
 
-/* See whether another CALL may go beside a slow one: the oldest of all who wait does. */
+/* Check whether another CALL may go beside a slow one; the oldest waiter of all does
+ * this. */
 static void look_for_leaders(const struct ticket *ticket)
 {
     struct lane *lane = ticket->lane;
@@ -447,7 +451,7 @@ static void drop_results(void *what)
     }
 }
 
-/* The answers of TICKET's batch stay for as long as its arena. */
+/* Keep the answers of TICKET's batch as long as its arena. */
 static void keep_results(struct ticket *ticket)
 {
     if (ticket->results != NULL) {
@@ -471,16 +475,16 @@ enum ticket_state combiner_wait(struct ticket *ticket)
 
 /* ---- Batches ---- */
 
-/* Is there time to find out what became of a CALL of TICKET that gets no answer? */
+/* Would TICKET have time to find out what became of a CALL without an answer? */
 static bool can_settle(const struct lane *lane, const struct ticket *ticket,
                        int64_t now_ms)
 {
     return ticket->deadline_ms - now_ms >= lane->options->settle_ms;
 }
 
-/* May TICKET go along? All hurry as much as the one who has the least time left: nobody
- * has twice as much as the leader, or less than half; and nobody who could find out what
- * became of his operations goes with one who could not. */
+/* May TICKET go along? The whole batch has only the time of its nearest deadline: so
+ * nobody may have twice as much time as the leader, or less than half; and nobody who
+ * could find out what became of his operations goes with one who could not. */
 static bool may_join_locked(const struct lane *lane, const struct batch *batch,
                             size_t company_max, const struct ticket *ticket,
                             int64_t now_ms)
@@ -524,7 +528,7 @@ static void fill_locked(struct lane *lane, struct batch *batch)
     }
 }
 
-/* Room for a batch that has company. */
+/* Memory for a batch of several tickets. */
 static struct shared_results *new_results(size_t n_members)
 {
     struct shared_results *results = calloc(1, sizeof *results);
@@ -536,7 +540,7 @@ static struct shared_results *new_results(size_t n_members)
     return results;
 }
 
-/* List the operations of all members. Without memory there are none. */
+/* List the operations of all members. Out of memory the list is empty. */
 static void list_operations(struct batch *batch)
 {
     size_t at = 0;
@@ -556,7 +560,7 @@ static void list_operations(struct batch *batch)
     ops_sort(batch->refs, batch->n);
 }
 
-/* A batch of TICKET alone, which leads. */
+/* A batch of only TICKET, which leads. */
 static struct batch batch_of(struct ticket *ticket)
 {
     ticket->next = NULL;
@@ -587,7 +591,7 @@ void combiner_take(struct ticket *ticket, struct batch *batch)
     }
 }
 
-/* Everybody's answers are found by where his operations stand in the batch. */
+/* Find each member's answers by the positions of its operations in the batch. */
 static void hand_out_answers(struct batch *batch, const struct dbresult *results)
 {
     dbresult_places(results, batch->places, batch->n);
@@ -597,7 +601,7 @@ static void hand_out_answers(struct batch *batch, const struct dbresult *results
     }
 }
 
-/* T is told; from then on it is not ours to touch. */
+/* Tell T, which we must not touch afterwards. */
 static void tell_report(struct batch *batch, struct ticket *t,
                         const struct call_report *report)
 {
@@ -647,8 +651,8 @@ static bool is_to_be_halved(const struct batch *batch, const struct call_report 
     return batch->n_members > 1 && is_undone;
 }
 
-/* Nothing was done. All go back to the head of the queue, to be in smaller company from
- * now on, but for those whose time is over; the leader leads on. */
+/* Nothing was done. All go back to the head of the queue, for smaller batches from now
+ * on, except those whose deadline has passed; the leader goes on leading. */
 static void halve_locked(struct lane *lane, struct batch *batch)
 {
     struct ticket *leader = batch->leader;

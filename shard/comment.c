@@ -15,7 +15,7 @@ struct first_half {
     uint64_t author_id;
     uint64_t ver;
     int64_t at_ms;
-    uint32_t pending; /* 1: the second half is still to be made */
+    uint32_t pending; /* 1: the second half must still be made */
 };
 
 #define FIRST(name, field_kind, member)                                                  \
@@ -39,7 +39,7 @@ static const struct dbfield deleted_fields[] = {
     FIRST("pending", DBFIELD_U32, pending),
 };
 
-/* Make the second half if it is still to be made. */
+/* Make the second half if it is not made yet. */
 static enum outcome finish(struct delivery *delivery, struct call *call,
                            uint64_t video_id, const struct first_half *first,
                            unsigned state)
@@ -55,8 +55,8 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
     return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
 }
 
-/* The text of the comment in the call's arena: what is stored when it was there, else
- * what was sent. NULL: memory is short. */
+/* The text of the comment in the call's arena: the stored one if the comment was there
+ * already, else the one sent. NULL: out of memory. */
 static const char *text_of(struct call *call, const struct dbvalue *stored,
                            const char *sent)
 {
@@ -123,7 +123,7 @@ enum outcome comment_delete(struct delivery *delivery, struct call *call,
                        ARRAY_LEN(deleted_fields), &first)) {
         return proc_unreadable(call, PROC_COMMENT_DELETE);
     }
-    /* An author who is gone keeps nobody from deleting: the comment is deleted. */
+    /* The outcome does not matter: the comment is deleted even if its author is gone. */
     (void)finish(delivery, call, video_id, &first, 0);
     return outcome;
 }

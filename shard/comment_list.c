@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The comments of a video: the first page from the cache, else by the procedure
- * comment_list. Cached are who wrote what; the cards of who wrote are asked for apart. */
+ * comment_list. The cache has ids, authors and texts; the authors' cards are read
+ * separately. */
 #include "shard/base/le64.h"
 
 #include "shard/cache.h"
@@ -11,15 +12,15 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-/* Kept are: the limit that was read with, next_cursor, and a row of each comment: its id,
- * the author, the time, the text. */
+/* A kept page has: the limit it was read with, next_cursor, and a row per comment: id,
+ * author, time, text. */
 #define HEAD_BYTES     (2 * LE64_BYTES)
 #define KEPT_BYTES_MAX RENTRY_VALUE_MAX
 
-/* Who asks for fewer has so many read, for those who ask for more. */
+/* A page with a smaller limit is read with this one, for readers who want more. */
 #define KEPT_LIMIT 100
 
-/* Comments of whose authors only the id is known. */
+/* Comments whose authors are known only by id. */
 struct bare_page {
     struct comment *comments; /* in the call's arena */
     size_t n;
@@ -98,7 +99,7 @@ static enum outcome ask_shard(const struct query *query, struct bare_page *page)
 
 /* ---- In the cache ---- */
 
-/* Cut PAGE to what can be kept, and say how many bytes that is. */
+/* Cut PAGE to what can be kept, and return its size in bytes. */
 static size_t cut_to_keep(struct bare_page *page)
 {
     size_t len = HEAD_BYTES;
@@ -142,7 +143,7 @@ static bool write_page(struct arena *arena, const struct bare_page *whole,
     return true;
 }
 
-/* False: the bytes are no page, or memory is short. */
+/* False: the bytes are not a page, or out of memory. */
 static bool read_page(struct arena *arena, const struct cache_item *item,
                       struct bare_page *page)
 {
@@ -188,8 +189,8 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
                                                           : call_no_memory(query.call);
 }
 
-/* Cut a page that was read with a larger limit. False: it is one with a smaller limit,
- * and not all there is. */
+/* Cut a page that was read with a larger limit. False: it was read with a smaller limit
+ * and is not complete. */
 static bool cut(struct bare_page *page, size_t limit)
 {
     if (page->n > limit) {
@@ -220,7 +221,7 @@ static enum outcome get_first(struct query *query, struct bare_page *page)
     return OUTCOME_OK;
 }
 
-/* ---- Who wrote them ---- */
+/* ---- Their authors ---- */
 
 /* Make PAGE of the comments of BARE and their authors; those whose author is gone are
  * left out. */

@@ -10,11 +10,11 @@
 
 #include "shard/base/clock.h"
 
-/* Parts with a lock of their own, and lists in each. */
+/* Parts, each with a lock of its own, and lists in each. */
 #define STRIPES      64u
 #define STRIPE_LISTS 256u
 
-/* Versions alone that are remembered in one stripe, beside its copies. */
+/* Limit of versions without data in one stripe, besides its copies. */
 #define VERSIONS_MAX 256u
 
 /* Ranges of keys that remember the last write. */
@@ -23,8 +23,9 @@
 struct entry {
     struct copy_key key;
     uint64_t ver;
-    int64_t until_ms;            /* of the data; of a version alone as the next one */
-    int64_t known_until_ms;      /* the version is remembered for so long, if longer */
+    int64_t until_ms;            /* end of the data's life; without data as the next
+                                  * one */
+    int64_t known_until_ms;      /* how long the version is remembered, if longer */
     struct entry *next;          /* in its list */
     struct entry *newer, *older; /* by last use */
     bool has_data;
@@ -46,7 +47,7 @@ struct stripe {
     pthread_mutex_t mutex; /* all that follows */
     struct entry *lists[STRIPE_LISTS];
     struct uses copies;   /* those with data */
-    struct uses versions; /* those that are a version alone */
+    struct uses versions; /* entries with only a version */
     size_t n_versions;
     struct flight *flights;
     size_t bytes; /* of copies */
@@ -194,7 +195,7 @@ static void drop(struct stripe *stripe, struct entry *entry)
     free(entry);
 }
 
-/* The entry of KEY; one whose time is over goes. */
+/* The entry of KEY; an expired one is removed. */
 static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_key *key)
 {
     struct entry *entry = find_any(stripe, h, key);
@@ -207,7 +208,7 @@ static struct entry *find(struct stripe *stripe, uint64_t h, const struct copy_k
     return entry;
 }
 
-/* Make room: what is to be remembered of ENTRY stays. */
+/* Make room: drop the data of ENTRY, but keep its version if it must be remembered. */
 static void evict(struct stripe *stripe, struct entry *entry)
 {
     if (entry->known_until_ms < clock_mono_ms()) {
@@ -221,7 +222,7 @@ static void evict(struct stripe *stripe, struct entry *entry)
     account(stripe, entry, true);
 }
 
-/* COPY takes the place of OLD (may be NULL). Without memory there is none of both. */
+/* COPY replaces OLD (may be NULL). Out of memory neither remains. */
 static void replace(struct copies *copies, struct stripe *stripe, struct entry *old,
                     const struct copy_key *key, const struct copy *copy)
 {
@@ -298,7 +299,7 @@ void copies_put(struct copies *copies, const struct copy_key *key,
     struct stripe *stripe = stripe_of(copies, h);
 
     pthread_mutex_lock(&stripe->mutex);
-    /* Under the mutex: a write has its number first, and then looks at the entry. */
+    /* Under the mutex, because a write takes its number before it looks at the entry. */
     struct entry *entry = find(stripe, h, key);
     if (!copies_written_since(copies, copies_range(key), ticket) &&
         (entry == NULL || entry->ver <= copy->ver)) {
@@ -335,8 +336,8 @@ bool copies_knows_newer(struct copies *copies, const struct copy_key *key, uint6
     return knows;
 }
 
-/* Writes that come at the same time may have their numbers in either order: the last one
- * of a range is the highest. */
+/* Simultaneous writes may store their numbers in any order: keep the highest of the
+ * range. */
 static void note_write(struct copies *copies, const struct copy_key *key)
 {
     atomic_uint_fast64_t *last = &copies->last_write[copies_range(key)];
@@ -356,12 +357,12 @@ void copies_write(struct copies *copies, const struct copy_key *key,
     note_write(copies, key);
     pthread_mutex_lock(&stripe->mutex);
     struct entry *entry = find(stripe, h, key);
-    /* Who writes does not know why there was nothing: a reader finds out. */
+    /* A writer does not know why there was nothing: leave it to a reader. */
     bool was_nothing = entry != NULL && entry->has_data && entry->len == 0;
     if (entry != NULL && copy->data != NULL && !was_nothing && entry->ver <= copy->ver) {
         replace(copies, stripe, entry, key, copy);
     } else if (entry != NULL && entry->has_data && entry->ver < copy->ver) {
-        drop(stripe, entry); /* what is remembered of it was older */
+        drop(stripe, entry); /* the remembered version was older */
     }
     pthread_mutex_unlock(&stripe->mutex);
 }
@@ -407,12 +408,13 @@ void copies_land(struct copies *copies, struct flight *flight)
     pthread_mutex_unlock(&stripe->mutex);
     while (passenger != NULL) {
         struct flight_passenger *next = passenger->next;
-        parker_post(&passenger->parker); /* and PASSENGER may be gone */
+        parker_post(&passenger->parker); /* after this PASSENGER may be gone */
         passenger = next;
     }
 }
 
-/* Get off the flight of KEY before it has landed. False: it has, and the news come. */
+/* Get off the flight of KEY before it has landed. False: it has landed, and the news will
+ * come. */
 static bool get_off(struct stripe *stripe, const struct copy_key *key,
                     struct flight_passenger *self)
 {

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Copies in the memory of this process: what was read from a shard or from Redis a moment
- * ago, for those who may see it as it was then.
+/* Copies in the memory of this process: values read from a shard or from Redis a moment
+ * ago, for readers who may see them a moment old.
  *
- * What this process itself writes is never hidden by a copy. Each write has a number, and
- * every range of keys knows the last one that struck it: what was read before that is not
- * kept, however late it comes. A reader takes the number before it asks, its ticket.
+ * A copy never hides what this process itself has written. Each write has a number, and
+ * every range of keys has the number of its last write: a value read before that is not
+ * kept, however late it comes. A reader takes the current number as its ticket before it
+ * asks.
  *
  *   copies_get() --none--> copies_lead() --true--> ask --> copies_put(), copies_land()
  *                               \--false: another asks--> copies_wait(), copies_get()
  *
- * Memory is bounded; what was not used for longest goes first. Everything is thread-safe;
+ * Memory is limited; the least recently used copy goes first. Everything is thread-safe;
  * only copies_wait() blocks.
  */
 #ifndef DOUSHARD_COPIES_H
@@ -35,29 +36,30 @@ struct copy_key {
 
 struct copy {
     uint64_t ver;     /* as the shard counts */
-    const char *data; /* any bytes; NULL: nothing but the version is known */
+    const char *data; /* any bytes; NULL: only the version is known */
     size_t len;
-    int64_t until_ms; /* monotonic; it is not given out after that */
+    int64_t until_ms; /* monotonic; it is not used after that */
 };
 
-/* One who asks for a key on behalf of all. The caller's memory, until copies_land(). */
+/* The one reader that asks for a key on behalf of all. The caller's memory, until
+ * copies_land(). */
 struct flight {
     struct copy_key key;
     struct flight *next;
     struct flight_passenger *passengers;
 };
 
-/* About BYTES_MAX bytes in all. NULL: memory is short. */
+/* About BYTES_MAX bytes in all. NULL: out of memory. */
 struct copies *copies_new(size_t bytes_max) MUST_CHECK;
 
-/* Nobody may be in it. *COPIES becomes NULL; NULL is allowed. */
+/* No call may be running. *COPIES becomes NULL; NULL is allowed. */
 void copies_free(struct copies **copies);
 
 /* The number of the last write so far. */
 uint64_t copies_ticket(const struct copies *copies);
 
-/* The copy of KEY whose time is not over, its data copied into ARENA. False: there is
- * none (or memory is short). */
+/* The copy of KEY that has not expired, its data copied into ARENA. False: there is
+ * none (or out of memory). */
 bool copies_get(struct copies *copies, const struct copy_key *key, struct arena *arena,
                 struct copy *copy) MUST_CHECK;
 
@@ -66,14 +68,14 @@ bool copies_get(struct copies *copies, const struct copy_key *key, struct arena 
 void copies_put(struct copies *copies, const struct copy_key *key,
                 const struct copy *copy, uint64_t ticket);
 
-/* This process has written what now is COPY: older ones are replaced, and what others
- * read before this is kept away. With DATA NULL older ones are removed. */
+/* This process has written COPY: it replaces older copies, and values read before this
+ * will not be kept. With DATA NULL older copies are removed. */
 void copies_write(struct copies *copies, const struct copy_key *key,
                   const struct copy *copy);
 
-/* Remember the version of NEWER until its time is over, whatever becomes of copies: what
- * is older is not kept. For who has told others in vain; a bounded number of them, beside
- * BYTES_MAX. */
+/* Remember the version of NEWER until it expires, so that older values are not kept, even
+ * if its copy is dropped. For writes that Redis did not get; a limited number of them, in
+ * addition to BYTES_MAX. */
 void copies_remember(struct copies *copies, const struct copy_key *key,
                      const struct copy *newer);
 
@@ -90,10 +92,10 @@ size_t copies_range(const struct copy_key *key);
 /* Be the one who asks for flight->key. False: another one is. */
 bool copies_lead(struct copies *copies, struct flight *flight) MUST_CHECK;
 
-/* FLIGHT is over, with a copy put or without: those who wait for it look themselves. */
+/* FLIGHT is over, with or without a copy: those that wait for it look themselves. */
 void copies_land(struct copies *copies, struct flight *flight);
 
-/* Wait until nobody asks for KEY. False: at DEADLINE_MS somebody does. */
+/* Wait until nobody is asking for KEY. False: at DEADLINE_MS somebody still is. */
 bool copies_wait(struct copies *copies, const struct copy_key *key,
                  int64_t deadline_ms) MUST_CHECK;
 

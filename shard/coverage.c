@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one shard's map said. */
+/* The map of one shard. */
 struct served {
     uint64_t gen; /* 0: no map was read yet */
     struct slotset slots;

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Which slots each shard serves, by the generation of its fences.
  *
- * A shard draws another generation whenever a fence changes, so that an answer has to
- * name the generation only, and whoever has read the map under it knows which slots the
- * answer speaks for. One generation is kept per shard, the one read last. Thread-safe. */
+ * A shard draws a new generation whenever a fence changes. So an answer only has to name
+ * the generation, and whoever has read the map of that generation knows which slots the
+ * answer covers. The last generation read is kept for each shard. Thread-safe. */
 #ifndef DOUSHARD_COVERAGE_H
 #define DOUSHARD_COVERAGE_H
 
@@ -19,7 +19,7 @@
 
 struct coverage;
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct coverage *coverage_new(size_t n_shards) MUST_CHECK;
 
 /* *COVERAGE becomes NULL; NULL is allowed. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One connection to a shard: opening it, knowing whom it leads to, closing it. */
+/* One connection to a shard: opening it, learning which shard it is, closing it. */
 #include "shard/dbconn.h"
 
 #include <poll.h>
@@ -88,7 +88,7 @@ static bool set_options(MYSQL *mysql, const struct dbconn_target *target)
            mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes) == 0;
 }
 
-/* Run the connect until it is done or DEADLINE_MS. */
+/* Run the connect until it is done, or until DEADLINE_MS. */
 static bool connect_until(MYSQL *mysql, const struct dbconn_target *target,
                           int64_t deadline_ms, char *why, size_t size)
 {
@@ -230,7 +230,7 @@ void dbconn_close(struct dbconn **conn)
         return;
     }
     if (c->mysql != NULL) {
-        /* Whatever the library still wants to send fails at once instead of waiting. */
+        /* Make whatever the library still sends fail at once instead of waiting. */
         my_socket fd = mysql_get_socket(c->mysql);
         if (fd >= 0) {
             shutdown(fd, SHUT_RDWR);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One connection to a shard: opening it, knowing whom it leads to, closing it. What runs
- * on it is dbexec.h. A connection is used by one thread at a time. */
+/* One connection to a shard: opening it, learning which shard it is, closing it. CALLs on
+ * it are in dbexec.h. A connection is used by one thread at a time. */
 #ifndef DOUSHARD_DBCONN_H
 #define DOUSHARD_DBCONN_H
 
@@ -24,17 +24,17 @@ struct dbconn_target {
     const char *user;
     const char *password;
     const char *db_name;
-    /* "" = no TLS; else the server must prove by this that it is HOST. Nothing is asked
-     * of a socket, which is a file of this machine. */
+    /* "" = no TLS; else the authority that must have signed the certificate for HOST. Not
+     * used for a Unix socket. */
     const char *tls_ca;
 };
 
-/* What the shard says of itself when a connection is opened. */
+/* What the shard reports about itself when a connection is opened. */
 struct dbconn_hello {
     char server[32];
     struct proc_version schema;
     bool is_durable; /* an acknowledged write survives a power cut */
-    uint64_t beat;   /* how far the shard has counted (shard_tick) */
+    uint64_t beat;   /* the shard's counter (shard_tick) */
     bool is_refused; /* it knows that its data is old, and serves nobody */
     unsigned error;  /* when no connection was made: the error number, 0 = none */
 };
@@ -50,25 +50,25 @@ bool dbconn_library_init(void) MUST_CHECK;
 struct dbconn *dbconn_open(const struct dbconn_target *target, int64_t deadline_ms,
                            struct dbconn_hello *hello, char *why, size_t size) MUST_CHECK;
 
-/* CALL conn_open() again on an idle connection: what the shard says of itself now. False,
+/* CALL conn_open() again on an idle connection, for the shard's present report. False,
  * with WHY (SIZE bytes): no answer. */
 bool dbconn_greet(struct dbconn *conn, int64_t deadline_ms, struct dbconn_hello *hello,
                   char *why, size_t size) MUST_CHECK;
 
-/* After a failure: there is no room for one more connection, which says nothing against
- * the server. It takes no more of them (ER_CON_COUNT_ERROR and the limits per user), or
- * this process had no memory or no descriptor left for it. */
+/* After a failure: was there only no room for one more connection? The server takes no
+ * more of them (ER_CON_COUNT_ERROR and the limits per user), or this process has no
+ * memory or descriptor for it. */
 bool dbconn_is_crowded(const struct dbconn_hello *hello);
 
-/* After a failure: the connection was ended while it was being opened, by whom is not
- * known; a server that has died refuses the next one. */
+/* After a failure: was the connection ended while it was being opened? It is not known by
+ * whom; a server that has died refuses the next one. */
 bool dbconn_was_cut(const struct dbconn_hello *hello);
 
 /* Close at once, whatever is under way: never waits for the server. *CONN becomes NULL.
  */
 void dbconn_close(struct dbconn **conn);
 
-/* False when an idle connection has something to say: the server has closed it. */
+/* False when an idle connection has input: the server has closed it. */
 bool dbconn_is_alive(const struct dbconn *conn);
 
 /* True when the connection may serve another request: nothing is under way, every result
@@ -78,7 +78,7 @@ bool dbconn_is_clean(const struct dbconn *conn);
 /* The tag of this session, DBCONN_TAG_SIZE bytes with the NUL. */
 const char *dbconn_tag(const struct dbconn *conn);
 
-/* What dbconn_open() was given. */
+/* The target given to dbconn_open(). */
 const struct dbconn_target *dbconn_target(const struct dbconn *conn);
 
 #endif

@@ -3,9 +3,9 @@
 /* Inside a connection: shared by dbconn.c, dbexec.c, dbread.c and move_query.c only, and
  * the one place that knows <mysql.h>.
  *
- * Every operation of the library comes in two halves: x_start() begins it, x_cont() goes
- * on with it after what it waits for has happened. Both answer what to wait for
- * (MYSQL_WAIT_* flags), 0 when the operation is done. */
+ * Every operation of the library has two parts: x_start() begins it, and x_cont() goes on
+ * when what it waits for has happened. Both return what to wait for (MYSQL_WAIT_* flags),
+ * or 0 when the operation is done. */
 #ifndef DOUSHARD_DBCONN_IMPL_H
 #define DOUSHARD_DBCONN_IMPL_H
 
@@ -38,17 +38,17 @@ struct dbconn {
     enum phase phase;
     int wait;       /* MYSQL_WAIT_* flags of the operation under way, 0 = it is done */
     int ret;        /* what the operation returned */
-    bool is_broken; /* a protocol error or a lost connection: only good for closing */
+    bool is_broken; /* a protocol error or a lost connection: it can only be closed */
 };
 
 /* For poll(2): what the library waits for. */
 short dbconn_poll_events(int wait);
 
-/* After it: which of what the library waits for has happened. */
+/* After poll(2): which of those events have happened. */
 int dbconn_happened(short revents, int wait);
 
-/* A whole result set is in the library's memory: copy it into ARENA, behind *RESULTS.
- * False: it does not fit, or has more columns than any routine answers. */
+/* A whole result set is in the library's memory: copy it into ARENA and append it to
+ * *RESULTS. False: it does not fit, or has more columns than any routine answers. */
 bool dbread_append(MYSQL_STMT *stmt, struct arena *arena,
                    struct dbresult **results) MUST_CHECK;
 

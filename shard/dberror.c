@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What an error number of a database server says about the CALL and about the server. */
+/* What the error numbers of database servers mean for the CALL and for the server. */
 #include "shard/dberror.h"
 
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Prepared CALLs on connections: one CALL is a chain of phases, and every phase is one
+/* Prepared CALLs on connections: a CALL is a sequence of phases, and every phase is one
  * operation of the library. */
 #include "shard/dbexec.h"
 
@@ -73,8 +73,9 @@ static void finish(struct dbexec *exec, enum db_status status)
     exec->conn->phase = PHASE_IDLE;
 }
 
-/* An error before anything was sent, or in place of an answer: the routine sends no
- * result set before it has committed, and rolls back whatever fails until then. */
+/* The status of an error before anything was sent, or in place of an answer: a routine
+ * sends no result set before it has committed, and rolls back on any failure until
+ * then. */
 static enum db_status status_of(enum dberror_class class)
 {
     switch (class) {
@@ -88,14 +89,15 @@ static enum db_status status_of(enum dberror_class class)
     }
 }
 
-/* An error behind the first result set finds a write committed, whatever its number. */
+/* Did an error come after the first result set? Then the write is committed, whatever the
+ * error. */
 static bool breaks_off(const struct dbexec *exec)
 {
     return exec->conn->phase != PHASE_EXECUTE &&
            proc_get(exec->proc)->effect == PROC_WRITES;
 }
 
-/* The statement could not be prepared: afresh the next time. */
+/* The statement could not be prepared: prepare it again the next time. */
 static void forget_statement(struct dbexec *exec)
 {
     mysql_stmt_close(stmt_of(exec));
@@ -128,7 +130,7 @@ static void fail(struct dbexec *exec)
     }
 }
 
-/* The phase's operation is complete without error: what comes next. */
+/* The phase's operation is complete without error: go to the next phase. */
 static void phase_next(struct dbexec *exec)
 {
     struct dbconn *conn = exec->conn;
@@ -255,7 +257,7 @@ static void abandon(struct dbexec *exec)
     finish(exec, sent ? DB_UNKNOWN : DB_NOT_SENT);
 }
 
-/* List what the CALLs under way wait for. NULL: none is under way. */
+/* List what the CALLs under way wait for. NULL: none are under way. */
 static struct wait_fd *list_waits(struct dbexec *execs, size_t n)
 {
     struct wait_fd *list = NULL;

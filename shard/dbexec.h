@@ -20,14 +20,14 @@
 #include "shard/outcome.h"
 #include "shard/proc.h"
 
-/* How one CALL ended, before anybody looked at its rows. */
+/* How one CALL ended, before its rows are looked at. */
 enum db_status {
     DB_OK,      /* all result sets are here */
     DB_REFUSED, /* the procedure refused with a SQLSTATE of ours; nothing was changed */
     DB_AGAIN, /* deadlock, lock wait or snapshot conflict: rolled back, worth repeating */
     DB_NOT_SENT, /* the connection was lost before the CALL went out */
-    DB_UNKNOWN,  /* lost, too late or broken off after that: it may be done or not */
-    DB_SICK,     /* the server cannot do it now, whatever was asked; rolled back */
+    DB_UNKNOWN,  /* lost, too late or interrupted after that: it may be done or not */
+    DB_SICK,     /* the server cannot do it now, for anybody; rolled back */
     DB_FAILED,   /* the server reported another error; rolled back */
     DB_NOMEM,    /* the answer does not fit the arena; a write may have been done */
 };
@@ -71,8 +71,8 @@ static inline struct dbarg dbarg_text(const char *text, size_t len)
     return (struct dbarg){.kind = DBARG_TEXT, .text = text, .len = len};
 }
 
-/* Run N CALLs side by side, each on its own connection, until all are done or
- * DEADLINE_MS. A CALL that was cut off leaves its connection unclean. */
+/* Run N CALLs side by side, each on its own connection, until all are done, or until
+ * DEADLINE_MS. An interrupted CALL leaves its connection unclean. */
 void dbexec_run(struct dbexec *execs, size_t n, int64_t deadline_ms);
 
 #endif

@@ -13,12 +13,12 @@
 #include "shard/base/log.h"
 #include "shard/base/wait.h"
 
-/* So many calls in a row without an answer bring the pool down: more than the one or two
- * that a single slow transaction can cost, few enough that a frozen shard is noticed at
+/* How many calls in a row without an answer bring the pool down: more than the one or two
+ * that a single slow transaction can cause, few enough that a frozen shard is noticed at
  * once. */
 #define FAILURES_MAX 4
 
-/* Connections that somebody may end while one is being opened. */
+/* How often a connection may be ended while it is being opened. */
 #define CONNECTS_MAX 5
 
 enum grant { GRANT_NONE, GRANT_CONN, GRANT_ROOM, GRANT_REFUSED };
@@ -104,7 +104,7 @@ static bool grant_locked(struct dbpool *pool, enum grant grant, struct dbconn *c
     return true;
 }
 
-/* One connection less: its room goes to the next waiter. */
+/* One connection less: its place goes to the next waiter. */
 static void leave_room_locked(struct dbpool *pool)
 {
     if (!grant_locked(pool, GRANT_ROOM, NULL)) {
@@ -112,8 +112,8 @@ static void leave_room_locked(struct dbpool *pool)
     }
 }
 
-/* Take out the idle connections, which the caller must close without the lock. Returns
- * how many are in OUT. */
+/* Move the idle connections to OUT, for the caller to close without the lock. Returns how
+ * many. */
 static unsigned empty_locked(struct dbpool *pool, struct dbconn **out)
 {
     unsigned n = pool->shared.n_idle;
@@ -209,8 +209,8 @@ void dbpool_reap(struct dbpool *pool)
     }
 }
 
-/* Connect; again where somebody ended the connection on its way: a server that has died
- * refuses the next one. */
+/* Connect; try again if the connection was ended while it was opened: a server that has
+ * died refuses the next one. */
 static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
                                    struct dbconn_hello *hello, char *why, size_t size)
 {
@@ -229,7 +229,7 @@ static struct dbconn *connect_anew(struct dbpool *pool, int64_t deadline_ms,
     return opened;
 }
 
-/* The caller holds room in n_open: fill it. */
+/* The caller has counted a connection in n_open: open it. */
 static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
                                     struct dbconn **conn, char *why, size_t size)
 {
@@ -253,9 +253,9 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
     bool too_many = pool->shared.is_up && pool->shared.failures >= FAILURES_MAX;
     pthread_mutex_unlock(&pool->shared.mutex);
     if (crowded) {
-        return OUTCOME_BUSY; /* the connections that are open go on working */
+        return OUTCOME_BUSY; /* the open connections go on working */
     }
-    /* One request that came with hardly any time left proves nothing against the shard.
+    /* One request that had hardly any time left says nothing about the shard.
      */
     if (too_many || limit_ms <= deadline_ms) {
         dbpool_set_down(pool, why);
@@ -263,7 +263,7 @@ static enum outcome open_connection(struct dbpool *pool, int64_t deadline_ms,
     return OUTCOME_UNAVAILABLE;
 }
 
-/* Leave the line, the deadline has passed. False: somebody has granted something. */
+/* Leave the queue, since the deadline has passed. False: something was granted. */
 static bool leave_line_locked(struct dbpool *pool, const struct waiter *waiter)
 {
     struct waiter *before = NULL;
@@ -282,7 +282,7 @@ static bool leave_line_locked(struct dbpool *pool, const struct waiter *waiter)
     return true;
 }
 
-/* Wait in line. The lock is let go meanwhile. */
+/* Wait in the queue, with the lock released. */
 static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
                               struct dbconn **conn)
 {
@@ -309,7 +309,8 @@ static enum grant wait_locked(struct dbpool *pool, int64_t deadline_ms,
     return self.grant;
 }
 
-/* A connection, room to open one, or a refusal. Called and left with the lock held. */
+/* Get a connection, a place to open one, or a refusal. Called and left with the lock
+ * held. */
 static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms, bool may_wait,
                                  struct dbconn **conn)
 {
@@ -330,7 +331,7 @@ static enum grant acquire_locked(struct dbpool *pool, int64_t deadline_ms, bool 
     return wait_locked(pool, deadline_ms, conn);
 }
 
-/* Where a refusal is explained. */
+/* Where to write the reason of a refusal. */
 struct borrow_why {
     char *text;
     size_t size;
@@ -364,7 +365,7 @@ static enum outcome borrow(struct dbpool *pool, int64_t deadline_ms, bool may_wa
             *conn = got;
             return OUTCOME_OK;
         }
-        /* The server closed it while it was idle: no fault of anybody, take another. */
+        /* The server closed it while it was idle, which is no failure: take another. */
         dbconn_close(&got);
         pthread_mutex_lock(&pool->shared.mutex);
         leave_room_locked(pool);
@@ -386,7 +387,7 @@ enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn 
                   (struct borrow_why){.text = why, .size = size});
 }
 
-/* Keep CONN as idle or hand it on; NULL when that is done, else CONN is to be closed. */
+/* Keep CONN as idle or hand it on; returns NULL, or CONN if it must be closed. */
 static struct dbconn *keep_locked(struct dbpool *pool, struct dbconn *conn)
 {
     if (!pool->shared.is_up) {

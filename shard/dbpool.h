@@ -13,9 +13,8 @@
  *
  * A pool is DOWN at first. It is UP from dbpool_set_up() on, until dbpool_set_down(), a
  * failed connect, or several calls in a row without an answer. While it is DOWN every
- * dbpool_get() fails at once: only the thread that looks after the shard
- * (router_minder.c) tries the shard, so no request ever pays for finding out that a dead
- * shard is still dead. */
+ * dbpool_get() fails at once: only the thread that minds the shard (router_minder.c)
+ * tries it, so no request ever waits to find out that a dead shard is still dead. */
 #ifndef DOUSHARD_DBPOOL_H
 #define DOUSHARD_DBPOOL_H
 
@@ -29,7 +28,8 @@
 
 struct dbpool;
 
-/* Looks at what a shard says of itself. False: the shard must not be used, WHY says why.
+/* Checks what a shard reports about itself. False: the shard must not be used, WHY says
+ * why.
  */
 typedef bool dbpool_admit_fn(void *context, const struct dbconn_hello *hello, char *why,
                              size_t size);
@@ -55,10 +55,11 @@ struct dbpool_state {
     uint64_t dirty_total; /* came back with unread results or an open transaction */
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct dbpool *dbpool_new(const struct dbpool_options *options) MUST_CHECK;
 
-/* No connection may be out and nobody may wait. *POOL becomes NULL; NULL is allowed. */
+/* No connection may be lent and no thread may wait. *POOL becomes NULL; NULL is
+ * allowed. */
 void dbpool_free(struct dbpool **pool);
 
 /* Borrow a connection, opening one if the pool is not full.
@@ -78,10 +79,10 @@ enum outcome dbpool_get(struct dbpool *pool, int64_t deadline_ms, struct dbconn 
 enum outcome dbpool_try(struct dbpool *pool, int64_t deadline_ms, struct dbconn **conn,
                         char *why, size_t size) MUST_CHECK;
 
-/* What the last call on a connection proved about its shard. */
+/* What the last call on a connection showed about its shard. */
 enum dbpool_verdict {
     DBPOOL_ANSWERED, /* it answers */
-    DBPOOL_SILENT,   /* it had a fair time and did not: several in a row, over all
+    DBPOOL_SILENT,   /* it had enough time and did not: several in a row, over all
                       * connections, bring the pool DOWN */
     DBPOOL_UNPROVEN, /* it had too little time, or lost only this connection */
 };
@@ -93,8 +94,8 @@ void dbpool_put(struct dbpool *pool, struct dbconn **conn, enum dbpool_verdict v
 void dbpool_set_up(struct dbpool *pool);
 void dbpool_set_down(struct dbpool *pool, const char *reason);
 
-/* The shard is at TARGET (ref) from now on: connections to where it was before are closed
- * when whoever has one gives it back. */
+/* The shard is at TARGET (ref) from now on: connections to its former address are closed
+ * when they are given back. */
 void dbpool_set_target(struct dbpool *pool, const struct dbconn_target *target);
 
 /* Close connections that have been idle for too long. */

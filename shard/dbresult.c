@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a CALL answered, and tables that say how a row becomes a struct. */
+/* The answer of a CALL, and tables that say how a row becomes a struct. */
 #include "shard/dbresult.h"
 
 #include <string.h>
 
-/* The position of COLUMN, looked for from FIRST on and around; n_columns: none. */
+/* The position of COLUMN, searched cyclically from FIRST on; n_columns: none. */
 static unsigned find_column(const struct dbresult *result, const char *column,
                             unsigned first)
 {
@@ -83,7 +83,7 @@ bool dbresult_read(const struct dbresult *result, size_t row,
     return true;
 }
 
-/* The rows of one result set; COLUMN is that of the operation's number. */
+/* Place the rows of one result set; COLUMN has the operation's number. */
 static void place_rows(const struct dbresult *result, unsigned column,
                        struct dbplace *places, size_t n)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a CALL answered, and tables that say how a row becomes a struct. */
+/* The answer of a CALL, and tables that say how a row becomes a struct. */
 #ifndef DOUSHARD_DBRESULT_H
 #define DOUSHARD_DBRESULT_H
 
@@ -29,7 +29,7 @@ struct dbresult {
 
 /* Where the answer to one operation is. */
 struct dbplace {
-    const struct dbresult *result; /* NULL: nobody answered it */
+    const struct dbresult *result; /* NULL: it has no answer */
     size_t row;
 };
 
@@ -54,16 +54,15 @@ int dbresult_column(const struct dbresult *result, const char *column);
 const struct dbvalue *dbresult_value(const struct dbresult *result, size_t row,
                                      const char *column);
 
-/* Fill OUT from ROW. False when a column is missing, NULL or of another type: the shard
- * answered what this version cannot read; OUT may then be partly written. */
+/* Fill OUT from ROW. False when a column is missing, NULL or of another type, so that
+ * this version cannot read the answer; OUT may then be partly written. */
 bool dbresult_read(const struct dbresult *result, size_t row,
                    const struct dbfield *fields, size_t n_fields, void *out) MUST_CHECK;
 
 /* Find the rows of the operations 1 to N of a CALL, into PLACES[0] to PLACES[N - 1].
  * Result sets with columns `n` and `code` answer operations, others are extra data. A
  * routine may answer some operations in one result set and those that it refuses in a
- * further one: the first row with an operation's number speaks for it, as it does in a
- * list. */
+ * further one: the first row with an operation's number is its answer, as in a list. */
 void dbresult_places(const struct dbresult *results, struct dbplace *places, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Second halves at once: what follows the first half within the same request. */
+/* Delivery of second halves at once, within the request that wrote the first. */
 #include "shard/delivery.h"
 
 #include <pthread.h>
@@ -12,28 +12,28 @@
 
 #include "shard/router_call.h"
 
-/* The caller waits for the target no longer than this. */
+/* How long the caller waits for the target at most. */
 #define MAKE_MS 1000
 
-/* A message that overtook the one before it is tried again for so long. */
+/* How long a message that overtook the one before it is tried again. */
 #define GAP_MS 100
 
-/* Rows are collected for so long, unless a batch is full: it saves commits, and the relay
- * looks only at rows that are much older. */
+/* How long rows are collected, unless a batch is full: this saves commits, and the relay
+ * reads only rows that are much older. */
 #define LINGER_MS 50
 
-/* One removal of rows. */
+/* Time limit of one removal of rows. */
 #define REMOVE_MS          2000
 #define REMOVE_MS_AT_END   500
 #define REMOVE_ARENA_BYTES (4u << 20)
 
 #define REMOVER_STACK_BYTES (512u << 10)
 
-/* The queue of the rows that one shard is to remove, and the thread that has it done. */
+/* The queue of rows to remove on one shard, and the thread that removes them. */
 struct remover {
     struct delivery *delivery; /* (ref) */
     pthread_t thread;
-    bool has_thread; /* of who calls delivery_follow() */
+    bool has_thread; /* used by the caller of delivery_follow() */
     struct {
         pthread_mutex_t mutex;
         pthread_cond_t cond; /* queue and stop change */
@@ -82,7 +82,8 @@ static bool push(struct remover *r, const struct half *half)
     return fits;
 }
 
-/* The half is made: its row can go. A full queue leaves that to the relay. */
+/* The half is made: queue its row for removal. If the queue is full, the relay removes
+ * it. */
 static void enqueue(struct delivery *d, const struct half *half)
 {
     size_t shard = router_owner_shard(d->router, half->actor_id);
@@ -92,7 +93,7 @@ static void enqueue(struct delivery *d, const struct half *half)
     }
 }
 
-/* Wait for rows and take a batch of them. 0: there is nothing left and we are to stop. */
+/* Wait for rows and take a batch of them. 0: nothing is left, and it must stop. */
 static size_t dequeue(struct remover *r, struct half *batch, bool *is_end)
 {
     size_t n = 0;
@@ -166,7 +167,7 @@ static void *remover_run(void *argument)
 
 /* ---- Life ---- */
 
-/* The shard with that index is new. */
+/* Add the queue of a new shard. */
 static bool add_remover(struct delivery *d)
 {
     struct remover *r = &d->removers[atomic_load(&d->n_removers)];
@@ -340,7 +341,7 @@ enum outcome delivery_make(struct delivery *delivery, struct call *call,
         enqueue(delivery, half);
         return OUTCOME_OK;
     case HALF_REFUSED:
-        half_undo(delivery->router, call, &batch); /* else the relay does it */
+        half_undo(delivery->router, call, &batch); /* on failure the relay does it */
         atomic_fetch_add(undone == OUTCOME_OK || undone == OUTCOME_SAME
                              ? &delivery->undone_total
                              : &delivery->left_total,

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Second halves at once: what follows the first half within the same request.
+/* Delivery of second halves at once, within the request that wrote the first.
  *
  * A write to two owners is answered when its first half is committed and its second is
- * made. If the target's shard gives no answer in time, it is answered all the same: the
- * write is safe, and the relay (relay.h) finishes it. Rows of the outbox whose second
- * half was made are collected and removed in bulk, by a bounded queue and a thread for
- * each shard, so that one that is slow does not delay the others; what its queue does not
- * take, or what is lost when the process dies, the relay finds. */
+ * made. If the target's shard does not answer in time, the client is answered all the
+ * same: the write is safe, and the relay (relay.h) finishes it. Outbox rows whose second
+ * half is made are collected and removed in bulk, by a queue of limited size and a thread
+ * for each shard, so that a slow shard does not delay the others; rows that do not fit
+ * into the queue, or that are lost when the process dies, are left to the relay. */
 #ifndef DOUSHARD_DELIVERY_H
 #define DOUSHARD_DELIVERY_H
 
@@ -33,17 +33,17 @@ struct delivery_state {
     size_t queued;          /* rows that wait to be removed, now */
 };
 
-/* Start the threads. QUEUE_MAX (at least 1) bounds the rows that each shard has still to
- * remove. ROUTER is borrowed until delivery_free(). NULL: no memory or no threads. */
+/* Start the threads. QUEUE_MAX (at least 1) limits the rows queued for each shard. ROUTER
+ * is borrowed until delivery_free(). NULL: no memory or no threads. */
 struct delivery *delivery_new(struct router *router, size_t queue_max) MUST_CHECK;
 
-/* The router has taken another list of servers: a thread for each one that is new, none
- * for those that have left. False: not all threads could be started. One thread at a
- * time.
+/* The router has a new list of servers: start a thread for each new one, end those of
+ * servers that have left. False: not all threads could be started. Call it from one
+ * thread at a time.
  */
 bool delivery_follow(struct delivery *delivery) MUST_CHECK;
 
-/* Remove what is queued, if the shards answer at once, and stop. No delivery_make() may
+/* Remove queued rows, if the shards answer at once, and stop. No delivery_make() may
  * be running. *DELIVERY becomes NULL; NULL is allowed. */
 void delivery_free(struct delivery **delivery);
 
@@ -51,7 +51,7 @@ void delivery_free(struct delivery **delivery);
 struct router *delivery_router(const struct delivery *delivery);
 
 /* Make the second half of a committed write. OK: made, or left to the relay. NOTFOUND:
- * the target refused it, and the first half was taken back (or will be, by the relay).
+ * the target refused it, and the first half was undone (or will be, by the relay).
  * Blocks for about a second at most, and not beyond call->deadline_ms. Thread-safe. */
 enum outcome delivery_make(struct delivery *delivery, struct call *call,
                            const struct half *half);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Edges: "user follows user" and "user likes video", both halves of one change. */
+/* Edges ("user follows user", "user likes video"): both halves of one change. */
 #include "shard/edge.h"
 
 #include "shard/delivery.h"
@@ -10,7 +10,7 @@
 struct first_half {
     uint64_t ver;
     int64_t at_ms;
-    uint32_t pending; /* 1: the second half with that version is still to be made */
+    uint32_t pending; /* 1: the second half of this version must still be made */
 };
 
 static const struct dbfield first_half_fields[] = {
@@ -32,7 +32,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
         return call_no_memory(call);
     }
     ops_add_owner(ops, edge->actor_id);
-    /* In this order the routine knows its text again (_op_clear). */
+    /* In this order the routine recognises the text of a repeat (_op_clear). */
     ops_number(ops, "target", (int64_t)edge->target_id);
     ops_number(ops, "state", is_there);
     ops_target(ops, edge->target_id);
@@ -45,11 +45,11 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
                        ARRAY_LEN(first_half_fields), &first)) {
         return proc_unreadable(call, edge->action);
     }
-    if (first.pending == 0) { /* made along with it, or long ago */
+    if (first.pending == 0) { /* made together with the first half, or long ago */
         return answer.outcome;
     }
-    /* SAME and pending: somebody wrote this and has not finished, perhaps an attempt of
-     * ours that was cut off. Its second half decides here too. */
+    /* SAME and pending: an unfinished earlier write, perhaps an interrupted attempt of
+     * ours. Its second half decides here, too. */
     const struct half half = {.kind = edge->kind,
                               .actor_id = edge->actor_id,
                               .target_id = edge->target_id,
@@ -57,7 +57,7 @@ enum outcome edge_set(struct delivery *delivery, struct call *call,
                               .state = is_there,
                               .at_ms = first.at_ms};
     enum outcome outcome = delivery_make(delivery, call, &half);
-    /* A target that is gone has nothing to be taken away: the edge is as it is to be. */
+    /* With the target gone there is nothing to take away: the edge is as it should be. */
     if (outcome == OUTCOME_OK || (!is_there && outcome == OUTCOME_NOTFOUND)) {
         return answer.outcome;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Edges: "user follows user" and "user likes video", both halves of one change. */
+/* Edges ("user follows user", "user likes video"): both halves of one change. */
 #ifndef DOUSHARD_EDGE_H
 #define DOUSHARD_EDGE_H
 

@@ -37,9 +37,8 @@ static const struct dbfield answer_fields[] = {
     {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct step_answer, at_ms)},
 };
 
-/* The comments that erase_step() named, as second halves that are to be made: each with
- * the version of a deleted one. Returns how many, at most STEP_ROWS; -1: they cannot be
- * read. */
+/* The comments named by erase_step(), as second halves to be made, each with the version
+ * of a deleted one. Returns how many, at most STEP_ROWS; -1: they cannot be read. */
 static int read_comments(const struct dbresult *rows, uint64_t user_id,
                          struct half halves[STEP_ROWS])
 {
@@ -67,7 +66,7 @@ static int read_comments(const struct dbresult *rows, uint64_t user_id,
     return n;
 }
 
-/* Delete the comments of HALVES at their videos. OUTCOMES: of each. */
+/* Delete the comments of HALVES at their videos. Sets an outcome for each. */
 static void delete_first_halves(struct router *router, struct call *call,
                                 const struct half *halves, size_t n,
                                 enum outcome *outcomes)
@@ -90,7 +89,7 @@ static void delete_first_halves(struct router *router, struct call *call,
     ops_free(&ops);
 }
 
-/* Of the N indexes in INDEX keep those whose outcome says that the thing is done. */
+/* Of the N indexes in INDEX keep those whose outcome means done. */
 static size_t keep_done(size_t *index, size_t n, const enum outcome *outcomes)
 {
     size_t kept = 0;
@@ -106,8 +105,8 @@ static size_t keep_done(size_t *index, size_t n, const enum outcome *outcomes)
 }
 
 /* Delete comments at their videos, in the list of their author, and from the outbox;
- * three CALLs for all that one shard has. A comment that is not there (any more) leaves
- * the list, too. What fails is named again. Returns how many left the list. */
+ * three CALLs for all that one shard has. A comment that is already gone leaves the list,
+ * too. One that fails will be named again. Returns how many left the list. */
 static size_t delete_comments(struct router *router, struct call *call,
                               const struct half *halves, size_t n)
 {
@@ -127,7 +126,7 @@ static size_t delete_comments(struct router *router, struct call *call,
     }
     size_t n_deleted = batch.n;
     if (batch.n > 0) {
-        half_done(router, call, &batch); /* else the relay does it */
+        half_done(router, call, &batch); /* on failure the relay does it */
     }
     return n_deleted;
 }

@@ -11,8 +11,8 @@
 
 struct delivery;
 
-/* How far the erasure of a user has come. Begins as {0}; a new one begins from the first
- * row, and finds those gone that were undone. */
+/* How far the erasure of a user has come. Begins as {0}; a new one starts at the first
+ * row again, and does not find rows already undone. */
 struct erase_progress {
     uint64_t peer_id;    /* messages after this peer */
     int64_t at_ms;       /* and this time */
@@ -23,8 +23,8 @@ struct erase_progress {
 
 /* Undo as much of an erased user's videos, edges, comments and messages as can be undone
  * before call->deadline_ms, from where PROGRESS stands. OK: nothing is left. BUSY:
- * something is, perhaps only second halves that are on their way; call again. Else
- * NOTFOUND (no erased user), or why the user's shard gives no answer. */
+ * something is, perhaps only second halves under way; call again. Else NOTFOUND (no
+ * erased user), or why the user's shard gives no answer. */
 enum outcome erase_user(struct delivery *delivery, struct call *call, uint64_t user_id,
                         struct erase_progress *progress);
 

@@ -23,7 +23,7 @@ const char *export_part_name(enum export_part part)
     return part_names[part];
 }
 
-/* One row of user_export_page; of a comment, the keys are video and comment. */
+/* One row of user_export_page; the keys of a comment are video and comment. */
 struct item_row {
     uint64_t key[2];
     const char *item;
@@ -59,7 +59,7 @@ static enum outcome read_text(struct call *call, const struct router_answer *ans
 {
     *text = NULL;
     if (answer->outcome == OUTCOME_NOTFOUND) {
-        return OUTCOME_OK; /* it was deleted, here or meanwhile there */
+        return OUTCOME_OK; /* it was deleted, here, or since then at its video */
     }
     if (answer->outcome != OUTCOME_OK) {
         return answer->outcome;

@@ -17,7 +17,7 @@
 
 struct router;
 
-/* What is gone through, in this order. */
+/* The parts of an export, in this order. */
 enum export_part {
     EXPORT_PROFILE, /* one item */
     EXPORT_SESSIONS,
@@ -33,7 +33,7 @@ enum export_part {
 /* "profile", "sessions". Static text. */
 const char *export_part_name(enum export_part part);
 
-/* After which item to go on; zeroes: at the beginning. */
+/* The item after which to go on; zeroes: the beginning. */
 struct export_place {
     enum export_part part;
     uint64_t after[2];
@@ -42,7 +42,7 @@ struct export_place {
 /* Texts live in the call's arena. */
 struct export_item {
     const char *json; /* an object */
-    const char *text; /* of a comment; NULL: of something else, or it was deleted */
+    const char *text; /* of a comment; NULL: not a comment, or it was deleted */
 };
 
 struct export_page {
@@ -50,9 +50,9 @@ struct export_page {
     size_t n;
 };
 
-/* Read the next page of USER_ID and move *PLACE behind it; *PLACE with part
- * EXPORT_PART__COUNT: all is done. NOTFOUND: there never was such a user. Anything but
- * OK: *PLACE is untouched and the page may be tried again; call->detail says why. Blocks
+/* Read the next page of USER_ID and move *PLACE past it; *PLACE with part
+ * EXPORT_PART__COUNT: the end. NOTFOUND: there never was such a user. Anything but OK:
+ * *PLACE is untouched and the page may be tried again; call->detail says why. Blocks
  * until call->deadline_ms at the latest. */
 enum outcome export_read(struct router *router, struct call *call, uint64_t user_id,
                          struct export_place *place, struct export_page *page) MUST_CHECK;

@@ -16,32 +16,33 @@
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
 
-/* A slot that changes its owner while the shards are asked may be covered by none of
- * them: ask again, for so long. */
+/* How long to ask again: a slot that changes its owner meanwhile may be in no shard's
+ * answer. */
 #define ASK_AGAIN_MS 500
 
-/* Most videos that a shard is asked for: no more can have one time. */
+/* Limit of videos to ask a shard for: no more can have the same time. */
 #define ASK_MAX SLOTS_MAX
 
-/* What was gathered so far. */
+/* The answers gathered so far. */
 struct gathering {
     struct router *router;
     struct call *call;
     const struct feed_query *query;
     size_t ask;                  /* most videos from one shard */
-    size_t n_shards;             /* that there were at the start */
-    struct router_share *shares; /* wanted: to be asked in this round */
-    uint64_t *gens;              /* per shard: what its answer of this round names */
+    size_t n_shards;             /* number of shards at the start */
+    struct router_share *shares; /* `wanted`: ask it in this round */
+    uint64_t *gens;              /* per shard: the generation named in its answer of this
+                                  * round */
     bool *has_failed;            /* per shard: it is not asked again */
     struct feed_entry *entries;  /* in call->arena */
     size_t n, room;
-    struct slotset *covered;  /* slots for which some answer speaks */
-    struct slotset *disputed; /* slots of which no video is shown */
+    struct slotset *covered;  /* slots covered by an answer */
+    struct slotset *disputed; /* slots whose videos are not shown */
     int64_t
         floor_ms; /* videos of this time or older may be missing from what was gathered */
     size_t n_answers;
     enum outcome failure;     /* of a shard that did not answer */
-    struct cache_since since; /* before anybody was asked */
+    struct cache_since since; /* taken before any shard was asked */
 };
 
 static bool reserve(struct gathering *g, size_t n)
@@ -71,7 +72,7 @@ static const struct dbfield entry_fields[] = {
      .offset = offsetof(struct feed_entry, published_at_ms)},
 };
 
-/* Take over what one shard answered: videos, and the generation of its fences. */
+/* Take one shard's answer: videos, and the generation of its fences. */
 static bool take_share(struct gathering *g, const struct dbresult *rows, uint64_t *gen)
 {
     const struct dbvalue *named =
@@ -95,8 +96,8 @@ static bool take_share(struct gathering *g, const struct dbresult *rows, uint64_
     return true;
 }
 
-/* Ask the wanted shards; one that fails, or whose answer does not fit any more, is not
- * asked again. */
+/* Ask the wanted shards; one that fails, or whose answer no longer fits, is not asked
+ * again. */
 static void ask_shards(struct gathering *g)
 {
     const struct dbarg args[] = {dbarg_number((uint64_t)g->query->before_ms),
@@ -123,8 +124,8 @@ static void ask_shards(struct gathering *g)
     }
 }
 
-/* Find out for which slots the answers of this round speak. Where a shard names a
- * generation that is not known, its map is read, once. */
+/* Find out which slots the answers of this round cover. If a shard names an unknown
+ * generation, its map is read, once. */
 static void judge_answers(struct gathering *g)
 {
     size_t n_shards = g->n_shards;
@@ -147,9 +148,9 @@ static void judge_answers(struct gathering *g)
 
 enum coverage_state { COVERAGE_FULL, COVERAGE_PARTIAL, COVERAGE_ASK_AGAIN };
 
-/* Does every slot have an answer? One without whose shard did answer is just changing its
- * owner: that shard's map is read again, and whoever should have the slot is asked again.
- * What is said of a slot that two shards claim is no answer. */
+/* Does every slot have an answer? A slot without one although its shard did answer is
+ * just changing its owner: that shard's map is read again, and the shard that should have
+ * the slot is asked again. Answers about a slot that two shards claim do not count. */
 static enum coverage_state check_coverage(struct gathering *g)
 {
     enum coverage_state state = COVERAGE_FULL;
@@ -189,7 +190,7 @@ static int compare_entries(const void *a, const void *b)
     return (left->id < right->id) - (left->id > right->id);
 }
 
-/* Sort, drop what two answers both brought, what is not above the floor, and what nobody
+/* Sort, and drop duplicates, videos not above the floor, and those of slots that nobody
  * serves. */
 static void tidy(struct gathering *g)
 {
@@ -273,7 +274,7 @@ static bool is_too_few(const struct gathering *g)
     return g->n == 0 && g->floor_ms != INT64_MIN && g->ask < ASK_MAX;
 }
 
-/* The cards of the first N entries that came along. */
+/* Read the cards of the first N entries that came with the answers. */
 static enum outcome read_cards(struct gathering *g, size_t n, struct video_card *cards)
 {
     for (size_t i = 0; i < n; i++) {
@@ -301,7 +302,7 @@ static enum outcome fetch_cards(struct gathering *g, size_t n, struct video_card
     return video_get(g->router, g->call, ids, n, cards);
 }
 
-/* Make a page of what was gathered. */
+/* Make a page of the gathered entries. */
 static enum outcome make_page(struct gathering *g, bool is_partial,
                               struct video_page *page)
 {

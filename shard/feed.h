@@ -15,16 +15,16 @@
 
 struct router;
 
-/* Up to so many shards send cards at once; of more, the cards of the page alone are asked
- * for, when it is known which they are. */
+/* Up to this many shards send cards with their answers; with more, only the cards of the
+ * page are read, once it is known. */
 #define FEED_CARDS_SHARDS_MAX 8
 
 /* About LIMIT videos published before BEFORE_MS (ms since the Unix epoch; 0 = no bound),
  * newest first. The page never ends inside a group of equal times: the group is left for
- * the next page, or returned whole if it is the whole page, so that N may exceed LIMIT
- * then; a video that vanishes meanwhile is missing. page->partial says that some slot has
- * no answer. One CALL per shard, and one more per shard with a video of the page where
- * cards do not come at once. OK unless no shard answered (UNAVAILABLE, TIMEOUT).
+ * the next page, or returned whole if it is the whole page, so that N may then exceed
+ * LIMIT; a video that vanishes meanwhile is missing. page->partial says that some slot
+ * has no answer. One CALL per shard, and one more per shard with a video of the page if
+ * cards do not come with the answers. OK unless no shard answered (UNAVAILABLE, TIMEOUT).
  * Thread-safe; blocks until call->deadline_ms at the latest. */
 enum outcome feed_list(struct router *router, struct call *call, int64_t before_ms,
                        size_t limit, struct video_page *page);
@@ -33,18 +33,18 @@ enum outcome feed_list(struct router *router, struct call *call, int64_t before_
 struct feed_query {
     int64_t before_ms;
     size_t limit;
-    bool ids_first; /* cards do not come at once */
+    bool ids_first; /* cards do not come with the answers */
 };
 
-/* The same, in the way that QUERY says. */
+/* The same, for QUERY. */
 enum outcome feed_read(struct router *router, struct call *call,
                        const struct feed_query *query, struct video_page *page);
 
-/* One video of which a shard told. */
+/* One video in a shard's answer. */
 struct feed_entry {
     uint64_t id;
     int64_t published_at_ms;
-    const struct dbresult *rows; /* where its card is, if cards came along */
+    const struct dbresult *rows; /* where its card is, if cards came with the answers */
     size_t row;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Flips that may have stopped half-way: what finishes them. */
+/* Flips that may have stopped halfway: what is needed to finish them. */
 #include "shard/flips.h"
 
 #include <pthread.h>

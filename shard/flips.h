@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Flips that may have stopped half-way: what finishes them.
+/* Flips that may have stopped halfway: what is needed to finish them.
  *
  * A slot changes hands in two steps: the giver commits "moved", then the taker's fence
- * goes from ready to owned. If whoever does that dies in between, nobody serves the slot.
- * The giver's fence names the flip by epoch and token; with these anybody may make the
- * second step (slot_takeover). Here is kept what givers said of slots that no taker has
- * claimed yet. It is a bounded cache: what is forgotten is said again. Thread-safe. */
+ * goes from ready to owned. If the mover dies in between, nobody serves the slot. The
+ * giver's fence names the flip by epoch and token; with these any process may make the
+ * second step (slot_takeover). This table keeps what givers say about slots that no taker
+ * has claimed yet. It is a cache of fixed size: givers repeat what is forgotten.
+ * Thread-safe. */
 #ifndef DOUSHARD_FLIPS_H
 #define DOUSHARD_FLIPS_H
 
@@ -20,19 +21,19 @@
 
 struct flip {
     uint32_t slot;
-    uint64_t epoch; /* that it leads to */
+    uint64_t epoch; /* the epoch that it leads to */
     char token[FLIP_TOKEN_LEN + 1];
 };
 
 struct flips;
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct flips *flips_new(void) MUST_CHECK;
 
 /* *FLIPS becomes NULL; NULL is allowed. */
 void flips_free(struct flips **flips);
 
-/* True, and *FLIP is set: the TOKEN of a giver for SLOT at EPOCH has the right form. */
+/* Set *FLIP; false: the TOKEN of a giver for SLOT at EPOCH is malformed. */
 bool flip_make(struct flip *flip, uint32_t slot, uint64_t epoch,
                const char *token) MUST_CHECK;
 

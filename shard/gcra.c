@@ -38,8 +38,8 @@ int64_t gcra_take(const struct gcra *rule, int64_t *until_us, int64_t now_us)
 
 /* ---- In Redis ---- */
 
-/* now and until in microseconds, which a double holds exactly, and how to write them.
- * What is under the key and no number counts as nothing. */
+/* now and until in microseconds, which a double holds exactly, and how to write them. A
+ * value that is not a number counts as none. */
 #define COMMON                                                                           \
     "local key, step = KEYS[1], tonumber(ARGV[1])\n"                                     \
     "local t = redis.call('TIME')\n"                                                     \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The second halves of writes that touch two owners: what the outbox remembers of them,
- * and batches of them on their way to the target and back. */
+/* The second halves of writes to two owners: their outbox rows, and batches of them sent
+ * to the target and back. */
 #include "shard/half.h"
 
 #include <string.h>
@@ -14,11 +14,12 @@
 #include "shard/message.h"
 #include "shard/router_call.h"
 
-/* What an operation takes in a batch beside its text: names of fields, ids, op. */
+/* How many bytes an operation takes in a batch besides its text: names of fields, ids,
+ * op. */
 #define OP_OVERHEAD_BYTES 400
 
-/* Pauses before the next attempt: of a row whose target's shard gave no answer, and of
- * one that failed, doubled up to a maximum with each failure. */
+/* Pauses before the next attempt: for a row whose target's shard did not answer, and for
+ * one that failed, doubled with each failure up to a maximum. */
 #define PUT_OFF_MS     1000
 #define PUT_OFF_MAX_MS 20000
 #define RETRY_MS       500
@@ -125,7 +126,7 @@ bool half_read(const struct dbresult *result, size_t row, struct half *half)
            (half->kind != HALF_MESSAGE || read_message(result, row, half));
 }
 
-/* ---- Choosing what goes together ---- */
+/* ---- Choosing batches ---- */
 
 enum half_state half_state_from(const struct half *half, enum outcome outcome)
 {
@@ -152,7 +153,7 @@ enum half_state half_state_from(const struct half *half, enum outcome outcome)
     }
 }
 
-/* Bytes of TEXT as a JSON string. */
+/* The size of TEXT as a JSON string. */
 static size_t json_bytes(const char *text)
 {
     size_t n = 0;
@@ -173,7 +174,7 @@ static bool is_same_chat(const struct half *a, const struct half *b)
            a->target_id == b->target_id;
 }
 
-/* May message I go now? Looks back to what stands before it in its chat. */
+/* May message I go now? Depends on those before it in its chat. */
 static enum half_state follow_chat(const struct half *halves,
                                    const enum half_state *states, size_t i)
 {
@@ -286,7 +287,8 @@ static const struct half *get(const struct half_batch *batch, size_t i)
     return &batch->halves[batch->index[i]];
 }
 
-/* The fields in the order in which the routine knows its text again (_op_clear). */
+/* The fields in the order in which the routine recognises the text of a repeat
+ * (_op_clear). */
 static void add_edge(struct ops *ops, const struct half *half)
 {
     ops_number(ops, "actor", (int64_t)half->actor_id);
@@ -383,8 +385,8 @@ static int64_t retry_ms(unsigned attempts)
     return pause_ms < RETRY_MAX_MS ? pause_ms : RETRY_MAX_MS;
 }
 
-/* Pause before the next look at a half whose target gave no answer: the longer it has
- * waited the longer, so that what waits for long leaves time for the others. */
+/* Pause before the next attempt at a half whose target did not answer: it grows with the
+ * time waited, so that old halves leave time for others. */
 static int64_t put_off_ms(const struct half *half)
 {
     int64_t pause_ms = (clock_wall_ms() - half->at_ms) / 8;

@@ -3,8 +3,8 @@
 /* Ids and placement of owners: the one place in C that knows the bits of an id.
  *
  * An id has 53 bits, so that it is exact in an IEEE double:
- * [40 bits ms since 2025-01-01 UTC | 10 bits shared slot | 3 low bits]. It is minted by
- * the procedures (procedures/slot/_slot_mint.sql); C only takes it apart. */
+ * [40 bits ms since 2025-01-01 UTC | 10 bits shared slot | 3 low bits]. Ids are made by
+ * the procedures (procedures/slot/_slot_mint.sql); C only reads them. */
 #ifndef DOUSHARD_ID_H
 #define DOUSHARD_ID_H
 
@@ -20,14 +20,14 @@
 
 #define ID_MAX ((UINT64_C(1) << 53) - 1)
 
-/* 1 .. ID_MAX. Whether such an owner exists only its shard knows. */
+/* 1 .. ID_MAX. Only its shard knows whether such an owner exists. */
 bool id_is_valid(uint64_t id);
 
 /* The shared slot that the id names: where its owner is, or where its forwarding entry is
  * when the owner was promoted to a slot of its own. */
 uint32_t id_slot(uint64_t id);
 
-/* When the id was minted, in ms since the Unix epoch. */
+/* When the id was made, in ms since the Unix epoch. */
 int64_t id_time_ms(uint64_t id);
 
 /* The slot in which the account of a user name is kept: CRC-32 (ISO 3309, as SQL's

@@ -12,13 +12,13 @@
 
 struct router;
 
-/* SHA-256 of what a request asks for. */
+/* SHA-256 of a request's contents. */
 #define IDEM_BODY_BYTES 32
 
 /* Claim the key OP for a request with that BODY. OK: it is new, or was last used more
  * than a day ago. SAME: the same request came before. MISMATCH: the key was used for
  * another request. OK and SAME set *CREATED_AT_MS to the time of the first use (since the
- * Unix epoch), which is the same for all requests that are to have one effect. */
+ * Unix epoch), which is the same for all repeats of a request. */
 enum outcome idem_claim(struct router *router, struct call *call,
                         const unsigned char op[OP_BYTES],
                         const unsigned char body[IDEM_BODY_BYTES],

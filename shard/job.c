@@ -11,7 +11,7 @@
 #include "shard/router_call.h"
 #include "shard/router_scatter.h"
 
-/* As much of an error as the table keeps. */
+/* The length of an error that the table stores. */
 #define ERROR_BYTES_MAX 200
 
 static const struct dbfield job_fields[] = {

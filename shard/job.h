@@ -37,10 +37,11 @@ enum outcome job_claim(struct router *router, struct call *call, size_t shard,
 
 /* How an attempt at a job ended. */
 struct job_report {
-    bool done;         /* it is removed; else it is due again */
-    bool progress;     /* not done, but something was: failures are counted anew */
+    bool done;         /* done: the job is removed; else it is due again */
+    bool progress;     /* not done, but progress was made: the count of failures starts
+                        * again */
     const char *error; /* why it is not done; cut after 200 characters */
-    int64_t retry_ms;  /* not before so long from now; 0 to 86400000 */
+    int64_t retry_ms;  /* wait at least this long; 0 to 86400000 */
 };
 
 /* Report a claimed job. The 20th failure parks it for an operator. OK, or NOTFOUND (the

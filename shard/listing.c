@@ -24,7 +24,8 @@ bool listing_may_be_partial(enum outcome outcome)
            outcome == OUTCOME_BUSY;
 }
 
-/* The ids of the page; *CURSOR is that of its last row. False: they cannot be read. */
+/* Read the ids of the page; *CURSOR is that of its last row. False: they cannot be
+ * read. */
 static bool read_ids(const struct listing_spec *spec, struct listing *listing,
                      uint64_t *cursor)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Callers of procedures/media/: which stored files the rows name, and who asks. */
+/* Callers of procedures/media/: which stored files have rows, and the lease of the
+ * search. */
 #include "shard/media.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@
 /* Where the lease of all servers is. */
 #define LEASE_SLOT 0
 
-/* What ANSWER says of the files of one query. */
+/* Read the ANSWER about the files of one query. */
 static enum outcome read_answer(struct call *call, const struct router_answer *answer)
 {
     if (answer->outcome != OUTCOME_OK) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Bringing both halves together again after one shard was restored from a backup. */
+/* Repairs differences between halves after one shard was restored from a backup. */
 #include "shard/mend.h"
 
 #include "shard/ops.h"
@@ -9,9 +9,9 @@
 #include "shard/router.h"
 #include "shard/router_call.h"
 
-/* ---- What helps ---- */
+/* ---- Choosing the repair ---- */
 
-/* A first half without its second. */
+/* The repair for a first half without its second. */
 static enum mend_kind for_first(const struct audit_difference *d)
 {
     return d->fault == AUDIT_NEVER || d->fault == AUDIT_NO_SECOND ||
@@ -20,7 +20,8 @@ static enum mend_kind for_first(const struct audit_difference *d)
                : MEND_NONE;
 }
 
-/* A second half without its first, which IS_LOST when it was on the restored shard. */
+/* The repair for a second half without its first, which IS_LOST when it was on the
+ * restored shard. */
 static enum mend_kind for_second(const struct audit_difference *d, bool is_lost)
 {
     if (d->part == AUDIT_COMMENTED) {
@@ -67,13 +68,13 @@ struct mend mend_for(struct router *router, size_t restored,
             mend.other = d->owner;
         }
         break;
-    default: /* counters: user_repair() */
+    default: /* counters: by user_repair() */
         break;
     }
     return mend;
 }
 
-/* ---- Doing it ---- */
+/* ---- Doing the repair ---- */
 
 static const char *kind_of(enum audit_part part)
 {
@@ -101,7 +102,7 @@ static void add_recover(struct ops *ops, const struct mend *mend)
     ops_number(ops, "at", mend->at_ms);
 }
 
-/* As the relay would deliver it if the first half had been taken back. */
+/* As the relay would deliver it if the first half had been undone. */
 static void add_forget(struct ops *ops, const struct mend *mend)
 {
     ops_add_owner(ops, mend->owner);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Bringing both halves together again after one shard was restored from a backup.
+/* Repairs differences between halves after one shard was restored from a backup.
  *
- * The restored shard is older than the others. What they have of it was acknowledged:
- * first halves of likes and follows that it has lost are brought back from the second
- * ones, second halves that it has lost are made again by the relay of who has the first.
- * What only it had (users, videos, comments) is gone, and what others have about that
- * comes to the end that it has when somebody is erased. Messages are aligned by
- * shard/repair.h. Everything may be done twice. */
+ * The restored shard is older than the others. What they have from it was acknowledged:
+ * first halves of likes and follows that it has lost are restored from the second ones,
+ * and second halves that it has lost are made again by the relay of the first half's
+ * shard. What only it had (users, videos, comments) is gone, and other shards treat it
+ * like something erased. Messages are aligned by shard/repair.h. Everything may be done
+ * twice. */
 #ifndef DOUSHARD_MEND_H
 #define DOUSHARD_MEND_H
 
@@ -23,14 +23,14 @@
 struct router;
 
 enum mend_kind {
-    MEND_RECOVER, /* a first half is brought back from its second one */
-    MEND_AGAIN,   /* a second half is to be made again */
-    MEND_FORGET,  /* a second half of what is lost becomes a tombstone */
-    MEND_DELETE,  /* a comment is deleted again */
-    MEND_USER,    /* a lost user, of whom others have messages, is entered as erased */
-    MEND_CHAT,    /* two mailboxes are aligned, in one direction */
+    MEND_RECOVER, /* restore a first half from its second one */
+    MEND_AGAIN,   /* make a second half again */
+    MEND_FORGET,  /* make a second half of something lost a tombstone */
+    MEND_DELETE,  /* delete a comment again */
+    MEND_USER,    /* enter a lost user, of whom others have messages, as erased */
+    MEND_CHAT,    /* align two mailboxes, in one direction */
     MEND__COUNT,
-    MEND_NONE = MEND__COUNT /* nothing that is known helps */
+    MEND_NONE = MEND__COUNT /* no known repair */
 };
 
 /* One of them. Of MEND_USER, owner; of MEND_CHAT, owner sent to other. */
@@ -45,12 +45,13 @@ struct mend {
     int64_t at_ms;
 };
 
-/* What helps against DIFFERENCE, when RESTORED is the shard that is older. */
+/* The repair for DIFFERENCE when RESTORED is the older shard. */
 struct mend mend_for(struct router *router, size_t restored,
                      const struct audit_difference *difference);
 
-/* Do N mends of one kind (at most OPS_MAX; of MEND_CHAT one), no two alike. Not OK: not
- * all is done, call->detail says why. Blocks until call->deadline_ms at the latest. */
+/* Do N repairs of one kind (at most OPS_MAX; of MEND_CHAT one), no two the same. Not OK:
+ * not all are done, call->detail says why. Blocks until call->deadline_ms at the
+ * latest. */
 enum outcome mend_do(struct router *router, struct call *call, const struct mend *mends,
                      size_t n) MUST_CHECK;
 

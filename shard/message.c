@@ -19,9 +19,8 @@ struct first_half {
     uint64_t message_id;
     uint64_t seq;
     uint64_t prev;
-    uint32_t pending; /* 1: the second half is still to be made */
-    const char
-        *text; /* what the sender's mailbox has: a replay may be worded otherwise */
+    uint32_t pending; /* 1: the second half must still be made */
+    const char *text; /* the text in the sender's mailbox: that of a replay may differ */
 };
 
 static const struct dbfield first_half_fields[] = {
@@ -35,7 +34,7 @@ static const struct dbfield first_half_fields[] = {
      .offset = offsetof(struct first_half, pending)},
 };
 
-/* Make the second half if it is still to be made. */
+/* Make the second half if it is not made yet. */
 static enum outcome finish(struct delivery *delivery, struct call *call,
                            const struct message_action_args *args,
                            const struct first_half *first)
@@ -54,7 +53,7 @@ static enum outcome finish(struct delivery *delivery, struct call *call,
     return first->pending == 0 ? OUTCOME_OK : delivery_make(delivery, call, &half);
 }
 
-/* Whatever came of it, the sender is not shown the chat as it was before. */
+/* Whatever the outcome, the sender must not see the old state of the chat. */
 static void mark_chat(struct router *router, const struct message_action_args *args)
 {
     const struct cache_change change = {.key = message_key(args->user_id, args->peer_id)};

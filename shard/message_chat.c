@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* The messages of a chat: the newest from the cache, else by the procedure message_chat.
- * Clients poll for what is newer than what they have, and mostly there is nothing. */
+ * Clients poll for newer messages, and mostly there are none. */
 #include <string.h>
 
 #include "shard/base/le64.h"
@@ -36,8 +36,8 @@ static const struct dbfield mail_fields[] = {
     {.column = "at", .kind = DBFIELD_I64, .offset = offsetof(struct mail, at_ms)},
 };
 
-/* The messages of ROWS; a row without a message id says that there are none. ROWS hold
- * one more than the page when there is more, at the end where it goes on. False: they
+/* Read the messages of ROWS; a row without a message id means that there are none. ROWS
+ * has one more than the page when there is more, at the end where it goes on. False: they
  * cannot be read. */
 static bool read_mailbox(const struct dbresult *rows, const struct chat *chat,
                          struct message_page *page)
@@ -71,7 +71,7 @@ static bool read_mailbox(const struct dbresult *rows, const struct chat *chat,
     return true;
 }
 
-/* OK or NOTFOUND: is there such a user? */
+/* Does the user exist? OK or NOTFOUND. */
 static enum outcome find_peer(struct router *router, struct call *call, uint64_t peer_id)
 {
     struct user_card card = {.id = 0};
@@ -80,7 +80,7 @@ static enum outcome find_peer(struct router *router, struct call *call, uint64_t
     return outcome == OUTCOME_OK && card.id == 0 ? OUTCOME_NOTFOUND : outcome;
 }
 
-/* Ask the shard. *HAS_CHAT: the two have one. */
+/* Ask the shard. *HAS_CHAT: the two have a chat. */
 static enum outcome ask_shard(struct router *router, struct call *call,
                               const struct chat *chat, struct message_page *page,
                               bool *has_chat)
@@ -117,21 +117,21 @@ static enum outcome ask_shard(struct router *router, struct call *call,
 
 /* ---- The newest messages, which the cache keeps ---- */
 
-/* Kept are so many, of both directions. */
+/* How many are kept, of both directions. */
 #define KEPT_MAX 30
 
-/* Kept is whether these are all, and a row of each message: its id, whether it was sent,
- * the time, the text; oldest first. */
+/* A kept page has: whether these are all, and a row per message: id, whether it was sent,
+ * time, text; oldest first. */
 
-/* How the cache has them loaded. */
+/* Context of the function that loads them for the cache. */
 struct loading {
     struct router *router;
     struct call *call;
     const struct chat *chat;
-    bool has_no_chat; /* set by it: the shard says so */
+    bool has_no_chat; /* set by the load: the shard says so */
 };
 
-/* Cut PAGE to the newest that can be kept, and say how many bytes that is. */
+/* Cut PAGE to the newest that can be kept, and return its size in bytes. */
 static size_t cut_to_keep(struct message_page *page)
 {
     size_t len = LE64_BYTES;
@@ -192,7 +192,7 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
         return call_no_memory(loading->call);
     }
     loading->has_no_chat = !has_chat;
-    items[0]->is_private = !has_chat; /* there may be no such peer either */
+    items[0]->is_private = !has_chat; /* the peer may not exist, either */
     return OUTCOME_OK;
 }
 
@@ -207,7 +207,8 @@ static struct message message_of(const struct chat *chat, const struct kept_row 
                             .text = row->text};
 }
 
-/* What is kept; *IS_ALL: there are no older ones. False: it is none, or memory is short.
+/* Read a kept page; *IS_ALL: there are no older messages. False: it is invalid, or out of
+ * memory.
  */
 static bool read_kept_page(struct arena *arena, const struct chat *chat,
                            const struct cache_item *item, struct message_page *kept,
@@ -229,7 +230,7 @@ static bool read_kept_page(struct arena *arena, const struct chat *chat,
     return place == end;
 }
 
-/* Of KEPT, what is newer than the range's begin, the oldest of it first. */
+/* Choose from KEPT the messages newer than the range's begin, the oldest first. */
 static void choose_newer(const struct chat *chat, const struct message_page *kept,
                          struct message_page *page)
 {
@@ -249,7 +250,7 @@ static void choose_newer(const struct chat *chat, const struct message_page *kep
     }
 }
 
-/* Choose what CHAT asks for out of KEPT. False: that is not in it, or not all of it. */
+/* Choose what CHAT asks for from KEPT. False: not all of it is there. */
 static bool choose(struct arena *arena, const struct chat *chat,
                    const struct message_page *kept, bool is_all,
                    struct message_page *page)
@@ -269,7 +270,8 @@ static bool choose(struct arena *arena, const struct chat *chat,
     page->n = n;
     memcpy(page->messages, kept->messages + kept->n - n, n * sizeof *page->messages);
     page->next_ms = n < kept->n ? page->messages[0].at_ms : 0;
-    return n < kept->n || (is_all && n > 0); /* of an empty one: is there the peer? */
+    return n < kept->n || (is_all && n > 0); /* if it is empty, the peer must be
+                                              * checked */
 }
 
 struct copy_key message_key(uint64_t user_id, uint64_t peer_id)
@@ -278,7 +280,7 @@ struct copy_key message_key(uint64_t user_id, uint64_t peer_id)
 }
 
 /* The page of CHAT, if it is among the newest messages. False: ask the shard. *HAS_CHAT:
- * the two have one. */
+ * the two have a chat. */
 static bool get_cached(struct router *router, struct call *call, const struct chat *chat,
                        struct message_page *page, bool *has_chat)
 {
@@ -312,7 +314,7 @@ enum outcome message_chat(struct router *router, struct call *call, uint64_t use
     enum outcome outcome = get_cached(router, call, &chat, page, &has_chat)
                                ? OUTCOME_OK
                                : ask_shard(router, call, &chat, page, &has_chat);
-    /* A message that was refused leaves a chat behind, too. */
+    /* A refused message also leaves an empty chat. */
     if (outcome == OUTCOME_OK && (!has_chat || (page->n == 0 && range->from_ms == 0))) {
         outcome = find_peer(router, call, peer_id);
     }

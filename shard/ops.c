@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A batch of operations on its way to a procedure, as one JSON array. */
+/* A batch of operations for a procedure, as one JSON array. */
 #include "shard/ops.h"
 
 #include <inttypes.h>
@@ -15,11 +15,11 @@
 /* Longest binary value of one field. */
 #define HEX_BYTES_MAX 64
 
-/* What slot, epoch and owner of one operation take, with their names, and slot and epoch
+/* The size of one operation's slot, epoch and owner, with their names, and slot and epoch
  * of its target. */
 #define PLACE_BYTES_MAX 192
 
-/* Most operations begin alone. */
+/* Initial capacity: most batches have one operation. */
 #define ROOM_MIN 4
 
 struct op {
@@ -28,19 +28,18 @@ struct op {
     uint64_t owner;
     uint64_t epoch;
     uint32_t slot;
-    bool is_fixed; /* slot was given by the caller */
+    bool is_fixed; /* the caller has given the slot */
     uint32_t target_slot;
     uint64_t target;       /* 0: none */
-    uint64_t target_epoch; /* 0: not to be told */
+    uint64_t target_epoch; /* 0: not sent */
 };
 
 struct ops {
     size_t n;
-    size_t n_lost; /* behind them, for which there was no room */
+    size_t n_lost; /* how many more had no room */
     size_t room;
-    struct op *op; /* owned */
-    struct json_out
-        out; /* the fields of all; it has failed if any addition did not fit */
+    struct op *op;       /* owned */
+    struct json_out out; /* the fields of all operations; failed if any did not fit fit */
 };
 
 struct ops *ops_new(void)
@@ -116,7 +115,7 @@ void ops_target(struct ops *ops, uint64_t target)
     }
 }
 
-/* The fields of the last operation, for one more; field_end() follows. */
+/* Begin one more field of the last operation; call field_end() afterwards. */
 static struct json_out *field(struct ops *ops)
 {
     if (ops->n == 0) {
@@ -224,8 +223,8 @@ static uint64_t mix(uint64_t hash, const void *data, size_t len)
     return hash;
 }
 
-/* The value of the field NAME in the fields of OP, up to the end of them all. What looks
- * like a name inside of a text has a backslash before its quotation mark. */
+/* The value of the field NAME in the fields of OP, up to the end of all fields. Inside a
+ * text something like a name has a backslash before its quotation mark. */
 static const char *find_value(const struct ops *ops, const struct op *op,
                               const char *name)
 {
@@ -266,8 +265,8 @@ static bool is_behind(const struct ops_ref *a, const struct ops_ref *b)
     return x->slot > y->slot || (x->slot == y->slot && x->owner > y->owner);
 }
 
-/* A batch is small and comes nearly sorted: insertion sort, which needs no context for
- * the comparison and keeps equal operations in the caller's order. */
+/* Insertion sort, because a batch is small and nearly sorted; it is stable and needs no
+ * context for the comparison. */
 void ops_sort(struct ops_ref *refs, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
@@ -281,7 +280,7 @@ void ops_sort(struct ops_ref *refs, size_t n)
     }
 }
 
-/* Write one operation; returns what is behind it. */
+/* Write one operation; returns its end. */
 static char *write_op(char *to, const struct ops_ref *ref)
 {
     const struct op *op = &ref->ops->op[ref->i];

@@ -13,13 +13,13 @@
 #include "shard/move_query.h"
 
 /* ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK; ER_DROP_PARTITION_NON_EXISTENT and
- * ER_SAME_NAME_PARTITION: somebody else has done it. */
+ * ER_SAME_NAME_PARTITION: another session has done it. */
 #define LOCK_WAIT_TIMEOUT 1205
 #define LOCK_DEADLOCK     1213
 #define NO_SUCH_PARTITION 1507
 #define SAME_PARTITION    1517
 
-/* Between two tries, in which what waited behind the first goes on. */
+/* The pause between two tries, in which statements that waited behind the first go on. */
 #define PAUSE_MS 200
 
 #define ARENA_BYTES ((size_t)1 << 20)
@@ -27,7 +27,7 @@
 /* A table that has partitions. */
 struct part {
     const char *tbl;
-    uint64_t epoch; /* of that of the slot; 0: it has none */
+    uint64_t epoch; /* epoch of the slot's partition; 0: it has none */
 };
 
 static const struct dbfield part_fields[] = {
@@ -35,7 +35,7 @@ static const struct dbfield part_fields[] = {
     {.column = "epoch", .kind = DBFIELD_U64, .offset = offsetof(struct part, epoch)},
 };
 
-/* What a slot is in the list of a partition; as in 0001_tables.sql. */
+/* The value of a slot in the list of a partition; as in 0001_tables.sql. */
 static unsigned long long value_of(uint32_t slot)
 {
     return (unsigned long long)(slot / SHARED_SLOTS) * slot;
@@ -66,7 +66,7 @@ static enum move_status run_text(struct move_run *run, struct move_link *link,
     return error == LOCK_WAIT_TIMEOUT || error == LOCK_DEADLOCK ? MOVE_AGAIN : MOVE_LOST;
 }
 
-/* Run TEXT until it is done: no longer than the mover runs, or the claim lasts. */
+/* Run TEXT until it is done, as long as the mover runs and the claim lasts. */
 static enum move_status alter(struct move_run *run, struct move_link *link,
                               const char *text)
 {
@@ -105,8 +105,8 @@ static enum move_status make(struct move_run *run, struct move_link *link, uint3
     return alter(run, link, text);
 }
 
-/* The session of LINK alone changes partitions of SLOT from now on, until it ends. Who
- * did so before may sleep: that session is ended. */
+/* From now on, until it ends, only the session of LINK changes partitions of SLOT. An
+ * earlier holder may only be stalled: its session is ended. */
 static enum move_status hold(struct move_run *run, struct move_link *link, uint32_t slot)
 {
     const struct dbarg args[] = {dbarg_number(slot), run_token(run)};
@@ -134,7 +134,7 @@ static enum move_status hold(struct move_run *run, struct move_link *link, uint3
     return status;
 }
 
-/* Is a table of PARTS being altered by somebody, so that nobody knows what it has? */
+/* Is a table of PARTS just being altered, so that its partitions are unknown? */
 static bool is_one_unknown(const struct dbresult *parts)
 {
     for (size_t i = 0; parts != NULL && i < parts->n_rows; i++) {
@@ -146,8 +146,8 @@ static bool is_one_unknown(const struct dbresult *parts)
     return false;
 }
 
-/* The tables on LINK, in ARENA, as the session says that holds the partitions of SLOT: a
- * link whose session has ended opens another one for a CALL. */
+/* List the tables on LINK, in ARENA, in the session that holds the partitions of SLOT: if
+ * that has ended, the link would open another one for the CALL. */
 static enum move_status ask_parts(struct move_run *run, struct move_link *link,
                                   uint32_t slot, struct arena *arena,
                                   struct dbresult **parts)
@@ -165,7 +165,7 @@ static enum move_status ask_parts(struct move_run *run, struct move_link *link,
     return status;
 }
 
-/* The same; waits until all are known. */
+/* The same, waiting until all are known. */
 static enum move_status list_parts(struct move_run *run, struct move_link *link,
                                    uint32_t slot, struct arena *arena,
                                    struct dbresult **parts)
@@ -181,7 +181,7 @@ static enum move_status list_parts(struct move_run *run, struct move_link *link,
     return status;
 }
 
-/* Drop PART, if its epoch is not above UPTO, and make one of EPOCH, if that is not 0. */
+/* Drop PART unless its epoch is above UPTO, and make one of EPOCH unless that is 0. */
 static enum move_status change_part(struct move_run *run, struct move_link *link,
                                     uint32_t slot, uint64_t upto, uint64_t epoch,
                                     const struct part *part)
@@ -198,7 +198,7 @@ static enum move_status change_part(struct move_run *run, struct move_link *link
     return status;
 }
 
-/* Drop those up to UPTO, and make those of EPOCH, if it is not 0. */
+/* Drop the partitions up to UPTO, and make those of EPOCH unless it is 0. */
 static enum move_status change(struct move_run *run, struct move_link *link,
                                uint32_t slot, uint64_t upto, uint64_t epoch)
 {
@@ -209,7 +209,7 @@ static enum move_status change(struct move_run *run, struct move_link *link,
     if (slot < SHARED_SLOTS) {
         return MOVE_OK;
     }
-    /* Its settings are not for other CALLs. */
+    /* A link of its own, because its session settings must not affect other CALLs. */
     link_init(&own, link->name, link->target, link->durability_exempt);
     arena_init(&arena, ARENA_BYTES);
     enum move_status status = hold(run, &own, slot);

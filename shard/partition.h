@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Partitions of own slots: the one place where SQL is put together, from integers and
- * from names of tables that the shard answered.
+/* Partitions of own slots: the one place where SQL text is built, from integers and from
+ * table names that the shard has answered.
  *
  * A slot from 1024 up has a partition of its own in every owner table. It is named by
- * slot and epoch, s1030_e18, so that whoever drops one says which: a late one, of a mover
- * that slept, names one that is not there any more. A shared slot has none: everything
- * here does nothing for it.
+ * slot and epoch, s1030_e18, so that a late drop by a stalled mover names a partition
+ * that no longer exists. A shared slot has none: nothing here has any effect on it.
  *
- * One session at a time changes those of a slot (promote_hold): a mover that was followed
- * by another makes none any more, either.
+ * One session at a time changes the partitions of a slot (promote_hold), so a mover that
+ * has been replaced cannot make any, either.
  *
  * An ALTER TABLE waits for the transactions that use the table, and all later ones wait
- * behind it: it gives up after a second, and is tried again. */
+ * behind it: so it gives up after a second, and is tried again. */
 #ifndef DOUSHARD_PARTITION_H
 #define DOUSHARD_PARTITION_H
 
@@ -24,12 +23,12 @@
 
 struct move_run;
 
-/* Have every owner table on LINK have a partition for SLOT that EPOCH names; older ones,
- * and what is in them, are dropped. */
+/* Give every owner table on LINK a partition for SLOT named by EPOCH; older ones are
+ * dropped with their rows. */
 enum move_status partition_make(struct move_run *run, struct move_link *link,
                                 uint32_t slot, uint64_t epoch) MUST_CHECK;
 
-/* Drop all partitions of SLOT on LINK that an epoch up to UPTO names. */
+/* Drop all partitions of SLOT on LINK with epochs up to UPTO. */
 enum move_status partition_drop(struct move_run *run, struct move_link *link,
                                 uint32_t slot, uint64_t upto) MUST_CHECK;
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The parts of cards that have a version each, as bytes. */
+/* The parts of cards, each with its own version, as bytes. */
 #include "shard/parts.h"
 
 #include <string.h>
 
 #include "shard/base/le64.h"
 
-/* Members of a card, in the order in which they are written; where each is found in an
- * answer. */
+/* The members of a card, in the order in which they are written, and the column of each
+ * in an answer. */
 struct part_field {
     enum dbfield_kind kind;
     size_t offset;
@@ -89,7 +89,7 @@ static bool add_value(struct part *part, enum dbfield_kind kind,
     return true;
 }
 
-/* Does the row say that a video is there no more? Rows of cards are of live ones. */
+/* Does the row say that the video is gone? Rows of cards have only live ones. */
 static bool is_gone(const struct dbresult *result, size_t row)
 {
     const struct dbvalue *live = dbresult_value(result, row, "live");
@@ -118,7 +118,7 @@ bool part_read(enum cache_kind kind, enum part_source source,
     return true;
 }
 
-/* Set the member at OUT from the bytes at *PLACE, which it moves on. */
+/* Set the member at OUT from the bytes at *PLACE, and move *PLACE on. */
 static bool show_field(enum dbfield_kind kind, const char **place, const char *end,
                        void *out)
 {
@@ -196,7 +196,7 @@ void parts_offer_video(struct router *router, const struct cache_since *since,
     }
 }
 
-/* The part of ITEM in a card that a shard answered. */
+/* Take the part for ITEM from a card in a shard's answer. */
 static bool take(struct call *call, struct cache_item *item,
                  const struct router_answer *answer)
 {
@@ -212,7 +212,7 @@ static bool take(struct call *call, struct cache_item *item,
     return item->data != NULL;
 }
 
-/* One operation for each owner; PLACE says which is whose. NULL: memory is short. */
+/* One operation for each owner; PLACE maps items to operations. NULL: out of memory. */
 static struct ops *ops_for(struct cache_item **items, size_t n, size_t *place)
 {
     struct ops *ops = ops_new();
@@ -228,7 +228,7 @@ static struct ops *ops_for(struct cache_item **items, size_t n, size_t *place)
     return ops;
 }
 
-/* What ITEM is by ANSWER. */
+/* Set ITEM from ANSWER. */
 static enum outcome take_answer(const struct parts_query *query, struct cache_item *item,
                                 const struct router_answer *answer)
 {

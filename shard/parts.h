@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the cache keeps of users and videos: the parts of their cards that have a version
- * each, as bytes.
+/* What the cache keeps of users and videos: the parts of their cards, each with its own
+ * version, as bytes.
  *
- *   CACHE_USER     what the user himself changes: name, pictures, whom he follows ..
- *   CACHE_INBOUND  what others change of him: followers, likes received
- *   CACHE_VIDEO    the video, and who its author is
+ *   CACHE_USER     what the user changes himself: name, pictures, follows ..
+ *   CACHE_INBOUND  what others change: followers, likes received
+ *   CACHE_VIDEO    the video, and its author's id
  *
- * The format is of this process and its equals: a number is 8 bytes, little-endian, a
- * text has its NUL. Who upgrades and finds other bytes reads them as nothing. */
+ * The format may change between versions: a number is 8 bytes, little-endian, a text has
+ * its NUL. After an upgrade bytes in another format count as missing. */
 #ifndef DOUSHARD_PARTS_H
 #define DOUSHARD_PARTS_H
 
@@ -36,7 +36,7 @@ enum part_source {
 
 struct part {
     uint64_t ver;
-    size_t len; /* 0: the row says that there is no such thing (any more) */
+    size_t len; /* 0: the row says that it does not exist (any more) */
     char bytes[PART_BYTES_MAX];
 };
 
@@ -44,18 +44,18 @@ struct part {
 bool part_read(enum cache_kind kind, enum part_source source,
                const struct dbresult *result, size_t row, struct part *part) MUST_CHECK;
 
-/* A row of a video that a shard answered SINCE has its author as well: let the cache of
- * ROUTER have them, in this process. */
+/* A row of a video, answered SINCE, also has its author: offer both to the cache of
+ * ROUTER in this process. */
 void parts_offer_author(struct router *router, const struct cache_since *since,
                         const struct dbresult *result, size_t row);
 void parts_offer_video(struct router *router, const struct cache_since *since,
                        const struct dbresult *result, size_t row);
 
-/* Told of each row that was answered, with the item it is of. */
+/* Called for each row answered, with its item. */
 typedef void parts_row_fn(void *context, const struct cache_item *item,
                           const struct router_answer *answer);
 
-/* How the shards are asked. */
+/* How to ask the shards. */
 struct parts_query {
     struct router *router;
     struct call *call;
@@ -64,13 +64,13 @@ struct parts_query {
     void *context;     /* of ROW */
 };
 
-/* Ask the shards for the N ITEMS; those of one owner are neighbours. The outcome is OK
+/* Ask the shards for the N ITEMS; those of one owner are adjacent. The outcome is OK
  * when every shard answered. */
 enum outcome parts_load(const struct parts_query *query, struct cache_item **items,
                         size_t n);
 
 /* Fill in the members of CARD, a struct user_card or for CACHE_VIDEO a struct video_card,
- * of which BYTES tell; texts point into them. False: they are none. */
+ * that BYTES contain; texts point into BYTES. False: they are invalid. */
 bool part_show(enum cache_kind kind, const char *bytes, size_t len,
                void *card) MUST_CHECK;
 

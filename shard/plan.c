@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A slot that is larger than the gap must win so much of what it moves: at first, and
- * when nothing else is left. */
+/* How much of its size a slot larger than the gap must gain: at first, and when nothing
+ * else is left. */
 #define GAIN_CHEAP 0.5
 #define GAIN_LEAST 0.1
 
-/* A move costs something beside its bytes: this part of an average slot's. */
+/* The fixed cost of a move besides its bytes: this fraction of an average slot. */
 #define MOVE_COST 0.25
 
-/* What is smaller than this part of a fair share is an error of arithmetic. */
+/* Differences smaller than this fraction of a fair share are rounding errors. */
 #define TINY 1e-9
 
 static const char *const by_names[] = {"bytes", "rows", "load"};
@@ -25,11 +25,11 @@ static const char *const by_names[] = {"bytes", "rows", "load"};
 struct post {
     double weight; /* 0: everything leaves */
     double fair;   /* what it should have */
-    double span;   /* a fair share without giants: what thresholds are parts of */
-    double floor;  /* so near to it is near enough, too */
+    double span;   /* a fair share without giants, to which thresholds are relative */
+    double floor;  /* a distance that is near enough in any case */
     double value;
     uint64_t bytes;
-    size_t begin, n; /* its slots that may move and count, in struct work's order[] */
+    size_t begin, n; /* its movable slots, in struct work's order[] */
     double least;    /* the smallest of their values */
 };
 
@@ -41,16 +41,16 @@ struct rank {
 struct work {
     const struct plan_input *input; /* (ref) */
     struct plan *plan;              /* (ref) */
-    double goal;                    /* so far from its fair share a shard may be */
-    double cost_bytes;              /* of a move, beside its own */
-    double mean;                    /* the whole, over the weights */
+    double goal;                    /* how far from its fair share a shard may be */
+    double cost_bytes;              /* fixed cost of a move */
+    double mean;                    /* the total divided by the sum of weights */
     double ordinary;                /* the same without giants and their shards */
     double *values;                 /* per slot */
     bool *fixed;                    /* per slot: it may not move, or has moved */
-    bool *giants;                   /* per slot: no shard has a fair share so large */
-    size_t *order, *place;          /* slots by shard, and where in that each is */
+    bool *giants;                   /* per slot: larger than any fair share */
+    size_t *order, *place;          /* slots by shard, and the place of each in it */
     struct post *posts;             /* per shard */
-    struct rank *ranks;             /* room for shards */
+    struct rank *ranks;             /* scratch array of shards */
 };
 
 const char *plan_by_name(enum plan_by by)
@@ -80,7 +80,7 @@ static double value_of(const struct plan_slot *slot, enum plan_by by)
     }
 }
 
-/* Where it counts. */
+/* The shard where a slot counts. */
 static size_t shard_of(const struct plan_slot *slot)
 {
     return slot->moving_to == PLAN_NOWHERE ? slot->shard : slot->moving_to;
@@ -158,10 +158,11 @@ static void free_work(struct work *work)
     free(work->ranks);
 }
 
-/* False: memory is short. */
+/* False: out of memory. */
 static bool alloc_all(struct work *work, struct plan *plan)
 {
-    const size_t n_slots = work->input->n_slots + 1; /* none is no reason to fail */
+    const size_t n_slots = work->input->n_slots + 1; /* never 0, so that calloc() does not
+                                                      * return NULL */
     const size_t n_shards = work->input->n_shards;
 
     work->values = calloc(n_slots, sizeof *work->values);
@@ -180,7 +181,7 @@ static bool alloc_all(struct work *work, struct plan *plan)
            plan->after != NULL;
 }
 
-/* Count what every shard has, and what it should have. */
+/* Add up what every shard has and should have. */
 static void count_all(struct work *work)
 {
     const struct plan_input *input = work->input;
@@ -219,8 +220,8 @@ static double giant_weight(const struct work *work, size_t slot, double greatest
     return work->fixed[slot] && weight > 0 ? weight : greatest;
 }
 
-/* A slot that is more than any fair share fills a shard by itself, and nothing can be
- * done about that; the others share the rest. Which slots are, and what the rest is. */
+/* Find the slots larger than any fair share, and the rest. Such a giant fills a shard by
+ * itself, which cannot be helped; the other shards share the rest. */
 static void find_giants(struct work *work)
 {
     const size_t n_shards = work->input->n_shards;
@@ -248,7 +249,7 @@ static void find_giants(struct work *work)
     }
 }
 
-/* What shards should have: their part of the ordinary, or their giant. */
+/* What shards should have: their share of the rest, or their giant. */
 static void share_out(struct work *work)
 {
     for (size_t i = 0; i < work->input->n_shards; i++) {
@@ -308,7 +309,7 @@ static void find_least(struct work *work, struct post *post)
     }
 }
 
-/* What may move to even things out, by shard. */
+/* Sort the movable slots by shard. */
 static void sort_by_shard(struct work *work)
 {
     const struct plan_input *input = work->input;
@@ -352,7 +353,7 @@ static bool is_full(const struct work *work)
     return max != 0 && work->plan->n_moves >= max;
 }
 
-/* SLOT does not move again: it leaves the list of its shard. */
+/* SLOT does not move again: take it off the list of its shard. */
 static void fix(struct work *work, size_t slot)
 {
     struct post *post = &work->posts[work->input->slots[slot].shard];
@@ -429,8 +430,9 @@ static int larger_first(const void *a_, const void *b_)
     return (a->number > b->number) - (a->number < b->number);
 }
 
-/* What must leave, the largest first: what is small finds a place in the end. By bytes
- * when capacities may leave no room. Answers how many, NULL *ITEMS: memory is short. */
+/* List the slots that must leave, the largest first, because small ones are easier to
+ * place at the end. Ordered by bytes if there are capacities. Returns how many, with NULL
+ * *ITEMS when out of memory. */
 static size_t list_drained(const struct work *work, struct item **items)
 {
     const struct plan_input *input = work->input;
@@ -456,7 +458,7 @@ static size_t list_drained(const struct work *work, struct item **items)
     return n;
 }
 
-/* False: memory is short. */
+/* False: out of memory. */
 static bool drain(struct work *work)
 {
     struct item *items;
@@ -474,8 +476,8 @@ static bool drain(struct work *work)
 
 /* ---- Shards above their capacity ---- */
 
-/* Is A a better one than B to get rid of EXCESS bytes: the smallest that is enough, or
- * the largest? */
+/* Is A better than B for removing EXCESS bytes: the smallest that is enough, else the
+ * largest? */
 static bool relieves_better(const struct plan_slot *a, const struct plan_slot *b,
                             uint64_t excess)
 {
@@ -528,12 +530,12 @@ struct pair {
     const struct post *from;
     const struct post *to;
     size_t taker;
-    double gap;        /* so much should move */
-    double gain_least; /* of what moves, so much must be won when it is more */
+    double gap;        /* how much should move */
+    double gain_least; /* how much of its size a larger slot must gain */
 };
 
-/* What is won by moving X: nothing lasts that is above the gap. 0: it is no improvement.
- * No gap is more than what makes both equal, so that less than twice that lowers the
+/* The gain of moving X: what exceeds the gap must move back. 0: no improvement. A gap is
+ * at most what makes both equal, so that moving less than twice as much lowers the
  * spread. */
 static double gain(const struct pair *pair, double x, double mean)
 {
@@ -546,7 +548,7 @@ static double gain(const struct pair *pair, double x, double mean)
     return is_lower && won > TINY * mean && won >= pair->gain_least * x ? won : 0;
 }
 
-/* The slot that wins the most for its bytes; PLAN_NOWHERE: none wins anything. */
+/* The slot with the most gain per byte; PLAN_NOWHERE: none has any. */
 static size_t best_slot(const struct work *work, const struct pair *pair)
 {
     const struct plan_slot *slots = work->input->slots;
@@ -601,8 +603,8 @@ static size_t rank_shards(const struct work *work)
     return n;
 }
 
-/* The pair for a move from FROM to TO. CHEAP: of what both have too much and too little;
- * else of what makes them equal. */
+/* The pair for a move. CHEAP: the gap is what one has too much and the other too little;
+ * else what makes them equal. */
 static struct pair pair_of(const struct work *work, size_t giver, size_t taker,
                            bool cheap)
 {
@@ -619,8 +621,8 @@ static struct pair pair_of(const struct work *work, size_t giver, size_t taker,
         .gain_least = cheap ? GAIN_CHEAP : GAIN_LEAST};
 }
 
-/* The slot to move from the fullest to the emptiest shard that there is one between, of
- * which at least one is not within the goal. PLAN_NOWHERE: there is none. */
+/* The slot to move between the fullest and the emptiest shards that have such a slot, at
+ * least one of them not within the goal. PLAN_NOWHERE: there is none. */
 static size_t find_move(const struct work *work, size_t n, bool cheap, size_t *taker)
 {
     const struct rank *ranks = work->ranks;
@@ -643,7 +645,7 @@ static size_t find_move(const struct work *work, size_t n, bool cheap, size_t *t
     return PLAN_NOWHERE;
 }
 
-/* What is cheap first. */
+/* Cheap moves first. */
 static size_t next_move(struct work *work, size_t *taker)
 {
     const size_t n = rank_shards(work);
@@ -652,7 +654,7 @@ static size_t next_move(struct work *work, size_t *taker)
     return slot != PLAN_NOWHERE ? slot : find_move(work, n, false, taker);
 }
 
-/* Is every shard's value as it should be, but for that PART? */
+/* Is every shard's value within PART of what it should be? */
 static bool is_within(const struct work *work, double part)
 {
     for (size_t i = 0; i < work->input->n_shards; i++) {
@@ -678,8 +680,8 @@ static void even_out(struct work *work)
     }
 }
 
-/* Would more be done, for shards that are not within that PART, if there were no floor?
- * There is none afterwards. */
+/* Would there be more moves, for shards not within PART, without the floor? Removes the
+ * floor. */
 static bool lift_floor(struct work *work, double part)
 {
     size_t taker;
@@ -695,8 +697,8 @@ static bool lift_floor(struct work *work, double part)
 
 /* ---- The fewest bytes ---- */
 
-/* The fewest bytes that slots of so much VALUE in all can have, of the N in ITEMS, parts
- * of slots allowed; their order is lost. */
+/* The fewest bytes that slots with a total of VALUE can have, of the N in ITEMS,
+ * fractions of slots allowed; reorders ITEMS. */
 static double least_bytes(const struct work *work, struct item *items, size_t n,
                           double value)
 {
@@ -733,8 +735,8 @@ static size_t list_givers(const struct work *work, size_t only, struct item *ite
     return n;
 }
 
-/* Before the first move: what shards must give up at least, and what others must get; the
- * larger. False: memory is short. */
+/* Before the first move: the least that shards must give up, or that others must get,
+ * whichever is more. False: out of memory. */
 static bool find_bytes_min(const struct work *work, double *bytes_min)
 {
     struct item *items = calloc(work->input->n_slots + 1, sizeof *items);

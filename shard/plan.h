@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which slots should move where, so that every shard has its share: arithmetic alone.
+/* Which slots should move where, so that every shard has its share: pure computation.
  *
- * What is evened out is one figure of the slots: bytes, rows or load. A shard's fair
+ * The plan evens out one figure of the slots: bytes, rows or load. A shard's fair
  * share is the sum over all slots times its weight, over the sum of the weights; how full
  * it is (its fill) is what it has over its fair share. The fleet's imbalance is the
  * highest fill: 1 is perfect, 1.5 means that one shard has half as much again as it
@@ -12,8 +12,8 @@
  *          |-----------|--------|--------|------------->
  *           too empty      good enough      too full
  *
- * A plan is a list of moves in order. Each alone makes things better, so that the list
- * may be stopped anywhere. Better means, the first of these that changes:
+ * A plan is a list of moves in order. Each single move is an improvement, so the list may
+ * be stopped anywhere. Improvement means, by the first of these that changes:
  *   1. fewer slots are on shards that are drained;
  *   2. fewer bytes are above a capacity;
  *   3. the sum over shards of weight * (fill - 1)^2 falls, and the highest fill does not
@@ -60,17 +60,18 @@ enum plan_by { PLAN_BYTES, PLAN_ROWS, PLAN_LOAD, PLAN_BY__COUNT };
 
 struct plan_shard {
     const char *name;        /* (ref) for messages alone */
-    double weight;           /* its part of the whole, beside the other weights; >= 0 */
+    double weight;           /* its relative share of the total; >= 0 */
     uint64_t capacity_bytes; /* 0: no limit */
     bool is_draining;        /* everything must leave; as weight 0 */
-    bool is_closed;          /* what is there stays, and nothing comes: it is paused */
-    unsigned n_moving; /* moves under way that give or take here, but those of the plan */
+    bool is_closed;          /* its slots stay and none comes, because it is paused */
+    unsigned n_moving; /* moves under way that give or take here, without those of the
+                        * plan */
 };
 
 struct plan_slot {
     unsigned number;
     size_t shard;     /* its owner, an index */
-    size_t moving_to; /* it is on its way there, and counts there; or PLAN_NOWHERE */
+    size_t moving_to; /* where it is moving and counts already; or PLAN_NOWHERE */
     bool is_pinned;   /* it stays where it is */
     uint64_t bytes;
     uint64_t rows;
@@ -83,18 +84,18 @@ struct plan_input {
     const struct plan_slot *slots; /* (ref) */
     size_t n_slots;
     enum plan_by by;
-    double threshold; /* fills within 1 -+ this need nothing; > 0 */
+    double threshold; /* fills within 1 -+ this need no move; > 0 */
     double goal;  /* a plan ends when all are within 1 -+ this; 0: half the threshold */
-    double floor; /* of what is evened out: a move that wins less is not made, and a shard
-                   * so near to its share needs nothing; >= 0 */
-    size_t moves_max; /* list no more; 0: all */
+    double floor; /* of the evened figure: a move that gains less is not made, and a shard
+                   * this near to its share needs no move; >= 0 */
+    size_t moves_max; /* list at most this many; 0: all */
 };
 
 struct plan_move {
     size_t slot; /* index in the input */
     size_t giver;
     size_t taker;
-    double value;     /* of what is evened out, that moves */
+    double value;     /* how much of the evened figure moves */
     double imbalance; /* of the fleet after it */
 };
 
@@ -110,18 +111,17 @@ enum plan_verdict {
     PLAN_EVEN,      /* nothing needs to be done */
     PLAN_MOVES,     /* the moves lead to the goal */
     PLAN_CUT_SHORT, /* there are more than moves_max */
-    PLAN_STUCK,     /* they lead as far as single moves can; or there are none at all */
+    PLAN_STUCK,     /* they lead as far as single moves can; perhaps there are none */
     PLAN__COUNT
 };
 
 struct plan {
     enum plan_verdict verdict;
-    bool is_floored;         /* it would go on but for the floor */
+    bool is_floored;         /* without the floor there would be more moves */
     struct plan_move *moves; /* owned */
     size_t n_moves;
-    struct plan_fill
-        *before; /* owned, per shard; slots on their way count where they go */
-    struct plan_fill *after; /* owned */
+    struct plan_fill *before; /* owned, per shard; moving slots count where they go */
+    struct plan_fill *after;  /* owned */
     double imbalance_before;
     double imbalance_after;
     double bytes_moved;
@@ -129,28 +129,28 @@ struct plan {
     size_t n_undrained; /* slots that stay on drained shards after the moves listed */
 };
 
-/* Make *PLAN, which is plan_release()d whatever is answered; the input's arrays stay the
- * caller's. NULL: done. Else what is wrong with the input, or that memory is short. */
+/* Make *PLAN; call plan_release() in any case; the input's arrays stay the caller's.
+ * NULL: done. Else what is wrong with the input, or "out of memory". */
 const char *plan_make(struct plan *plan, const struct plan_input *input) MUST_CHECK;
 void plan_release(struct plan *plan);
 
-/* "bytes", "rows", "load"; and the word's value, PLAN_BY__COUNT: there is no such. */
+/* "bytes", "rows", "load"; and the value of a word, PLAN_BY__COUNT if there is none. */
 const char *plan_by_name(enum plan_by by);
 enum plan_by plan_by_named(const char *name);
 
 /* ---- Carrying it out ---- */
 
-/* Where a move of the list is. What was given up stays where it was. */
+/* The state of a move in the list. One given up stays where it was. */
 enum plan_step { PLAN_WAITS, PLAN_RUNS, PLAN_DONE, PLAN_GIVEN_UP };
 
 /* Which moves of PLAN may start now, given STEPS of all of them, at most PER_SHARD_MAX at
- * once on any shard, as giver or taker, with n_moving of the input. Writes their indices
- * to NEXT, which has room for all moves, in order; answers how many.
+ * once on any shard, as giver or taker, with n_moving of the input. Writes their indexes
+ * to NEXT, which has room for all moves, in order; returns how many.
  *
- * One that must wait is overtaken only by moves whose giver does not wait for it as a
- * taker, nor the other way round: what starts early still makes things better. No taker
- * is filled above its capacity by what has not left it yet: a slot's bytes are on both
- * shards until its move is done. */
+ * A move that must wait is overtaken only by moves whose giver is not its taker, and
+ * whose taker is not its giver: so an early move is still an improvement. A taker must
+ * have room also while slots that will leave it are still there: a slot's bytes are on
+ * both shards until its move is done. */
 size_t plan_next(const struct plan_input *input, const struct plan *plan,
                  const enum plan_step *steps, unsigned per_shard_max, size_t *next);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which moves of a plan may start now: few per shard, and none that would not fit. */
+/* Which moves of a plan may start now: a few per shard, and only those that fit. */
 #include <stdlib.h>
 
 #include "shard/plan.h"
 
 /* A shard as it is now. */
 struct yard {
-    uint64_t bytes;     /* with what is on its way, at both ends */
+    uint64_t bytes;     /* including slots that are moving, at both ends */
     unsigned n_running; /* moves that give or take here */
-    bool waits_to_give; /* a move that is listed before */
+    bool waits_to_give; /* an earlier move of the list */
     bool waits_to_take;
 };
 

@@ -41,25 +41,24 @@ struct proc {
 /* Static storage. */
 const struct proc *proc_get(enum proc_id id);
 
-/* What a shard says of one of its routines, or of its tables: it is of `version` and
- * works for programs that were written for any version from `serves` on. Both 0: it is
- * not there.
+/* The version of one of a shard's routines, or of its tables: it has `version` and works
+ * for programs written for any version from `serves` on. Both 0: it does not exist.
  */
 struct proc_version {
     uint32_t version;
     uint32_t serves;
 };
 
-/* Does what a shard has of NAME work for this program, which was written for version
- * OURS? If not, WHY says which of the two is to be upgraded. */
+/* Does THEIRS of NAME work for this program, which was written for version OURS? If not,
+ * WHY says which of the two to upgrade. */
 bool proc_is_served(const char *name, struct proc_version theirs, uint32_t ours,
                     char *why, size_t size) MUST_CHECK;
 
-/* What is known when no answer of ID came: UNKNOWN of a write, TIMEOUT of a read. */
+/* The outcome when ID was not answered: UNKNOWN for a write, TIMEOUT for a read. */
 enum outcome proc_unanswered(enum proc_id id);
 
-/* ID answered what this program cannot read: says so in call->detail. UNKNOWN of a write,
- * INTERNAL of a read. */
+/* This program cannot read the answer of ID: says so in call->detail. UNKNOWN for a
+ * write, INTERNAL for a read. */
 enum outcome proc_unreadable(struct call *call, enum proc_id id);
 
 #endif

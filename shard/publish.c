@@ -10,7 +10,7 @@
 #include "shard/listing.h"
 #include "shard/router_call.h"
 
-/* Looks for an id of an author with a slot of his own. */
+/* How often to look for an id for an author with a slot of his own. */
 #define NUMBERS_MAX 3
 
 /* An id for a new video of an author who has a slot of his own. OUTCOME_CONFLICT: he has
@@ -75,7 +75,7 @@ enum outcome publish_action(struct router *router, struct call *call,
     uint64_t number = 0;
     enum outcome outcome = list_video(router, call, args, number, &answer);
 
-    /* Again when he is promoted, or comes back, just then. */
+    /* Try again if he is promoted or demoted just then. */
     for (unsigned i = 0; i < NUMBERS_MAX && outcome == OUTCOME_GAP; i++) {
         outcome = take_number(router, call, args, &number);
         if (outcome == OUTCOME_OK || outcome == OUTCOME_SAME ||

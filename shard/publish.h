@@ -41,9 +41,9 @@ struct publish_action_args {
     int32_t height;
 };
 
-/* List a stored video. OK, or SAME for a replay: title and files are what they were, and
- * *MEDIA is the name that was stored the first time (in the call's arena). Else MISMATCH
- * (the op was used for another file), NOTFOUND (no such author). */
+/* List a stored video. OK, or SAME for a replay: title and files are those of the first
+ * time, and *MEDIA is the name stored then (in the call's arena). Else MISMATCH (the op
+ * was used for another file), NOTFOUND (no such author). */
 enum outcome publish_action(struct router *router, struct call *call,
                             const struct publish_action_args *args, uint64_t *video_id,
                             const char **media);
@@ -53,7 +53,7 @@ struct video_page {
     size_t n;
     uint64_t next_cursor; /* publish_list, favorite_list: 0 at the end */
     int64_t next_time_ms; /* feed_list: 0 when there are no older videos */
-    bool partial;         /* some shard did not answer: what it has is left out */
+    bool partial;         /* a shard did not answer: its videos are left out */
 };
 
 /* Up to LIMIT live videos of one user below CURSOR (a video id; 0 = from the newest),
@@ -62,8 +62,8 @@ enum outcome publish_list(struct router *router, struct call *call, uint64_t use
                           uint64_t cursor, size_t limit, struct video_page *page);
 
 /* The cards of N videos with their authors, in the order of IDS; a card whose video is
- * not live has id 0. One CALL per shard and 256 videos. OK when every shard answered; on
- * another outcome the cards of shards that did not answer have id 0 too. */
+ * not live has id 0. One CALL per shard for each 256 videos. OK when every shard
+ * answered; otherwise the cards of shards that did not answer have id 0, too. */
 enum outcome video_get(struct router *router, struct call *call, const uint64_t *ids,
                        size_t n, struct video_card *cards);
 

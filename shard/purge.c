@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Caller of procedures/purge/: rows that are of no use any more. */
+/* Caller of procedures/purge/: removes rows that are no longer needed. */
 #include "shard/purge.h"
 
 #include "shard/router_call.h"

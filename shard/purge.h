@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Caller of procedures/purge/: rows that are of no use any more. */
+/* Caller of procedures/purge/: removes rows that are no longer needed. */
 #ifndef DOUSHARD_PURGE_H
 #define DOUSHARD_PURGE_H
 
@@ -12,14 +12,14 @@
 
 struct router;
 
-/* Most rows that one step looks at. */
+/* Limit of rows that one step reads. */
 #define PURGE_ROWS_MAX 1000
 
 /* What a step did. */
 struct purge_report {
     const char *kind; /* table; "": nothing was due. In the call's arena */
     uint64_t removed; /* rows */
-    int64_t wait_ms;  /* nothing is due for so long; 0: go on */
+    int64_t wait_ms;  /* how long nothing will be due; 0: go on */
 };
 
 /* Do one step of what is due on the shard with index SHARD: look at up to LIMIT rows (1

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Commands for a Redis Cluster that are handed over together. */
+/* Batches of commands for a Redis Cluster. */
 #include "shard/rbatch.h"
 
 #include <openssl/evp.h>

@@ -14,11 +14,11 @@
 
 #include "shard/rcluster.h"
 
-/* Who waits for a batch, and whether he still does. */
+/* Whether the caller still waits for a batch. */
 enum rbatch_phase {
     RBATCH_WAITED, /* its caller waits at the parker */
-    RBATCH_LEFT,   /* its deadline has passed: nobody does */
-    RBATCH_DONE,   /* all has ended, and the parker is posted */
+    RBATCH_LEFT,   /* its deadline has passed: nobody waits */
+    RBATCH_DONE,   /* all commands have ended, and the parker is posted */
 };
 
 struct rcommand {
@@ -30,7 +30,7 @@ struct rcommand {
     struct rreply *reply;        /* owned */
 
     /* Of the thread of the cluster. */
-    unsigned n_sent_on;    /* how often it was sent elsewhere, or again */
+    unsigned n_sent_on;    /* how often it was redirected or repeated */
     struct rcommand *next; /* in the list of those that wait */
     int64_t due_ms;        /* until when, by the monotonic clock */
 };

@@ -22,17 +22,17 @@
 #include "shard/rslot.h"
 #include "shard/rsock.h"
 
-/* How often a command is sent elsewhere, or again. */
+/* How often a command is redirected or repeated. */
 #define SENT_ON_MAX 5
 
-/* Before a command is repeated whose keys are about to move. */
+/* The pause before repeating a command whose keys are moving. */
 #define TRYAGAIN_PAUSE_MS 5
 
-/* Between two questions for the table of slots, and how old it becomes. */
+/* The pause between two requests for the table of slots, and its largest age. */
 #define REFRESH_PAUSE_MS 100
 #define REFRESH_EVERY_MS 60000
 
-/* .. and while some slots have nobody: a replica may have taken them. */
+/* The same while some slots have no master: a replica may have taken them over. */
 #define REFRESH_SICK_MS 1000
 
 #define PAUSE_MAX_MS 1000
@@ -56,7 +56,7 @@ struct rcluster {
     struct {
         pthread_mutex_t mutex;
         struct rbatch *first, **end;
-        bool is_asleep; /* or about to be: who puts something in wakes it */
+        bool is_asleep; /* or about to sleep: a thread that puts something in wakes it */
         bool is_stopping;
     } inbox;
 
@@ -65,12 +65,12 @@ struct rcluster {
     uint8_t slots[RSLOTS];           /* the place of a master in NODES, or NOBODY */
     unsigned n_slots[NOBODY + 1];    /* of each of them */
     bool has_table;
-    bool is_crowded; /* there may be nodes that have no slots any more */
-    struct rcommand *paused, **paused_end; /* until due_ms, in the order of coming */
+    bool is_crowded;                       /* there may be nodes without slots */
+    struct rcommand *paused, **paused_end; /* until due_ms, in the order of arrival */
     struct {
         bool is_wanted;
-        bool is_asked;         /* somebody is, and has not answered yet */
-        size_t last;           /* place of who was asked last */
+        bool is_asked;         /* a node has been asked and has not answered yet */
+        size_t last;           /* place of the node asked last */
         int64_t not_before_ms; /* the budget */
         int64_t due_ms;        /* when the table is old */
     } refresh;
@@ -129,7 +129,7 @@ static size_t place_of(const struct rcluster *cluster, const char *host, unsigne
     return NOBODY;
 }
 
-/* The place of the node there, which is new perhaps; NOBODY: there is no room. */
+/* The place of the node, added if it is new; NOBODY: there is no room. */
 static size_t meet(struct rcluster *cluster, const char *host, unsigned port)
 {
     size_t place = place_of(cluster, host, port);
@@ -157,7 +157,7 @@ static bool is_seed(const struct rcluster *cluster, const struct rnode *node)
     return false;
 }
 
-/* Forget nodes that have no slots any more. Not while one of them is running. */
+/* Forget nodes without slots; not called while one of them is running. */
 static void forget_nodes(struct rcluster *cluster)
 {
     for (size_t i = 0; i < RNODES_MAX && cluster->is_crowded; i++) {
@@ -194,7 +194,7 @@ static void pause_command(struct rcluster *cluster, struct rcommand *command,
     cluster->paused_end = &command->next;
 }
 
-/* May somebody still say who has which slot? Not where all have failed. */
+/* May a node still answer which slots it has? Not when all have failed. */
 static bool has_hope(const struct rcluster *cluster)
 {
     bool has = cluster->has_table;
@@ -207,7 +207,7 @@ static bool has_hope(const struct rcluster *cluster)
     return has;
 }
 
-/* To who has its slot. */
+/* Send it to the master of its slot. */
 static void dispatch(struct rcluster *cluster, struct rcommand *command)
 {
     uint8_t place = cluster->slots[command->slot];
@@ -223,7 +223,8 @@ static void dispatch(struct rcluster *cluster, struct rcommand *command)
     }
 }
 
-/* Those whose time has come; all of them when the table is new, or will not come. */
+/* Resume paused commands that are due; all of them when the table is new, or will not
+ * come. */
 static void resume_commands(struct rcluster *cluster, bool all)
 {
     int64_t now_ms = clock_mono_ms();
@@ -253,7 +254,7 @@ static bool send_plain(struct rnode *node, int argc, const char **argv, void *ta
     return is_sent;
 }
 
-/* To NODE, though the table says otherwise, with FIRST before it. */
+/* Send it to NODE, against the table, with FIRST before it. */
 static void send_after(struct rcluster *cluster, struct rnode *node,
                        struct rcommand *command, int argc, const char **first)
 {
@@ -262,7 +263,7 @@ static void send_after(struct rcluster *cluster, struct rnode *node,
     }
 }
 
-/* The node has another opinion of where SLOT is. */
+/* The node says that SLOT is elsewhere. */
 static void send_on(struct rcluster *cluster, struct rcommand *command, enum rerror error,
                     uint16_t slot, const struct rendpoint *there)
 {
@@ -356,7 +357,7 @@ static void take_table(struct rcluster *cluster, struct rnode *node, struct rrep
     rreply_free(&reply);
 }
 
-/* Ask the next node that is up; where none is, look again after a pause. */
+/* Ask the next node that is up; if there is none, try again after a pause. */
 static void ask_table(struct rcluster *cluster)
 {
     for (size_t i = 1; i <= RNODES_MAX; i++) {
@@ -375,7 +376,7 @@ static void ask_table(struct rcluster *cluster)
     atomic_fetch_add(&cluster->count.refreshes_failed, 1);
 }
 
-/* When the table is to be asked for. */
+/* When to ask for the table. */
 static int64_t refresh_due_ms(const struct rcluster *cluster)
 {
     if (cluster->refresh.is_wanted) {
@@ -412,7 +413,7 @@ static void on_reply(void *context, struct rnode *node, void *tag, struct rreply
 
 /* ---- The thread ---- */
 
-/* What has come in. False: it is time to stop. */
+/* Take what has come in. False: it is time to stop. */
 static bool take_inbox(struct rcluster *cluster)
 {
     (void)pthread_mutex_lock(&cluster->inbox.mutex);
@@ -434,7 +435,8 @@ static bool take_inbox(struct rcluster *cluster)
     return goes_on;
 }
 
-/* Is there nothing to do but to wait? Who puts something in from now on wakes it. */
+/* Is there nothing to do but wait? A thread that puts something in from now on wakes
+ * it. */
 static bool fall_asleep(struct rcluster *cluster)
 {
     (void)pthread_mutex_lock(&cluster->inbox.mutex);
@@ -444,7 +446,7 @@ static bool fall_asleep(struct rcluster *cluster)
     return is_asleep;
 }
 
-/* When something is due that no node knows of. */
+/* When something is due that does not belong to a node. */
 static int64_t next_due_ms(const struct rcluster *cluster)
 {
     int64_t due_ms = cluster->refresh.is_asked ? WAIT_FOR_EVER : refresh_due_ms(cluster);
@@ -455,7 +457,7 @@ static int64_t next_due_ms(const struct rcluster *cluster)
     return due_ms;
 }
 
-/* Wait for news of the nodes and of the inbox; HAPPENED says what there is of each. */
+/* Wait for events of the nodes and of the inbox; sets HAPPENED for each node. */
 static void wait_for_news(struct rcluster *cluster, short happened[RNODES_MAX])
 {
     struct wait_fd fds[RNODES_MAX + 1];
@@ -575,7 +577,7 @@ void rcluster_run(struct rcluster *cluster, struct rbatch *batch, int64_t deadli
     put_in(cluster, batch);
     if (!parker_wait(&batch->parker, deadline_ms) &&
         !atomic_compare_exchange_strong(&batch->phase, &phase, RBATCH_LEFT)) {
-        CHECK(parker_wait(&batch->parker, WAIT_FOR_EVER)); /* it is on its way */
+        CHECK(parker_wait(&batch->parker, WAIT_FOR_EVER)); /* it will be posted soon */
     }
     parker_release(&batch->parker);
 }
@@ -675,7 +677,7 @@ static void stop(struct rcluster *cluster)
     (void)pthread_join(cluster->thread, NULL);
 }
 
-/* What its callers have left behind; nobody waits for it. */
+/* End the batches that callers have left behind. */
 static void finish_all(struct rcluster *cluster)
 {
     cluster->has_table = true; /* nothing waits for it any more */

@@ -2,10 +2,10 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* A client of a Redis Cluster, for many threads at once.
  *
- * One thread has all connections, one to each master that it has heard of, and the table
- * of who has which slot. Requests hand it batches of commands and wait; what they ask of
- * one node at the same time goes in one write, and so do the answers come. Nothing of it
- * is shared, so that there are no locks but that of the inbox.
+ * One thread has all connections, one to each known master, and the table of slots.
+ * Requests hand it batches of commands and wait; commands to one node at the same time go
+ * in one write, and their answers come together. None of its state is shared, so the
+ * inbox has the only lock.
  *
  *   caller                       the thread of the cluster
  *   rbatch_add() ..
@@ -14,9 +14,10 @@
  *                                ASK: there, this once; TRYAGAIN: again in a moment
  *   rbatch_status() <--done---   when the last one is answered, or failed
  *
- * A table that was wrong is asked for anew (CLUSTER SLOTS, of any node), at most once in
- * REFRESH_PAUSE_MS; a command is sent on 5 times at most. Nothing here waits for a node
- * that is down: its commands fail at once, and it is tried again in the background.
+ * After a wrong entry the table is read again (CLUSTER SLOTS, from any node), at most
+ * once in REFRESH_PAUSE_MS; a command is redirected 5 times at most. Nothing here waits
+ * for a node that is down: its commands fail at once, and connecting is tried again in
+ * the background.
  *
  * Source: Redis Cluster specification, redis.io/docs/reference/cluster-spec.
  */
@@ -31,10 +32,10 @@
 
 #include "shard/rwire.h"
 
-/* Most nodes: masters, and those given to begin with. */
+/* Limit of nodes: masters, and those in the options. */
 #define RNODES_MAX 250
 
-/* Most commands that are under way in all; more are refused. */
+/* Limit of commands under way in all; more are refused. */
 #define RCOMMANDS_MAX 16384
 
 struct errmsg;
@@ -43,11 +44,11 @@ struct rbatch;
 
 /* How a command ended. */
 enum rstatus {
-    RSTATUS_OPEN,        /* it has not, by the deadline: nobody knows */
+    RSTATUS_OPEN,        /* not ended by the deadline: its effect is unknown */
     RSTATUS_OK,          /* it has a reply */
     RSTATUS_REFUSED,     /* its reply is an error: WRONGTYPE, NOPERM, a script's own .. */
-    RSTATUS_UNAVAILABLE, /* there was nobody to do it: it was not done */
-    RSTATUS_LOST,        /* its connection ended: nobody knows */
+    RSTATUS_UNAVAILABLE, /* no node could take it: it was not done */
+    RSTATUS_LOST,        /* its connection ended: its effect is unknown */
 };
 
 struct rcluster_node {
@@ -56,18 +57,19 @@ struct rcluster_node {
 };
 
 struct rcluster_options {
-    const struct rcluster_node *nodes; /* to ask first; those of them that live suffice */
+    const struct rcluster_node *nodes; /* to ask first; one of them that is up is
+                                        * enough */
     size_t n_nodes;                    /* 1 to RNODES_MAX / 2 */
     const char *user;                  /* "": the default user */
     const char *password;              /* "": none is asked for */
     const char *tls_ca;                /* file of certificates (PEM); "": no TLS */
-    int timeout_ms;                    /* a node that is silent for so long is down */
+    int timeout_ms;                    /* a node that is silent for this long is down */
 };
 
 struct rcluster_state {
     unsigned n_nodes;
     unsigned n_up;
-    unsigned slots_served; /* by a node that is up */
+    unsigned slots_served; /* by masters that are up */
     uint64_t commands_total;
     uint64_t moved_total;
     uint64_t asked_total;
@@ -78,7 +80,7 @@ struct rcluster_state {
     uint64_t refreshes_failed_total;
 };
 
-/* A script that Redis runs as one command: a node that does not have it yet is given it.
+/* A script that Redis runs as one command; it is sent to nodes that do not have it yet.
  * Static, like its text. */
 struct rscript {
     const char *text;
@@ -92,24 +94,24 @@ void rscript_init(struct rscript *script);
 struct rcluster *rcluster_new(const struct rcluster_options *options,
                               struct errmsg *err) MUST_CHECK;
 
-/* Commands under way are UNAVAILABLE or LOST. Nobody may be in rcluster_run() any more.
+/* Commands under way become UNAVAILABLE or LOST. No thread may be in rcluster_run().
  * *CLUSTER becomes NULL; NULL is allowed. */
 void rcluster_free(struct rcluster **cluster);
 
 /* Thread-safe. */
 void rcluster_state(struct rcluster *cluster, struct rcluster_state *state);
 
-/* ---- What is to be done ---- */
+/* ---- Commands ---- */
 
-/* Room for up to N_MAX commands. NULL: memory is short. One thread's or fiber's own. */
+/* Room for up to N_MAX commands. NULL: out of memory. One thread's or fiber's own. */
 struct rbatch *rbatch_new(size_t n_max) MUST_CHECK;
 
-/* Also while commands of it are under way: their replies go nowhere then. *BATCH becomes
- * NULL; NULL is allowed. */
+/* May be called while commands of it are under way: their replies are dropped. *BATCH
+ * becomes NULL; NULL is allowed. */
 void rbatch_free(struct rbatch **batch);
 
 /* Add a command of ARGC arguments, of LENS bytes each (NULL: they are texts), on KEY,
- * which is one of them or has its hash tag. It is copied. False: memory is short. */
+ * which is one of them or has the same hash tag. It is copied. False: out of memory. */
 bool rbatch_add(struct rbatch *batch, const char *key, int argc, const char **argv,
                 const size_t *lens);
 
@@ -117,8 +119,9 @@ bool rbatch_add(struct rbatch *batch, const char *key, int argc, const char **ar
 bool rbatch_add_script(struct rbatch *batch, const struct rscript *script,
                        const char *key, int argc, const char **argv, const size_t *lens);
 
-/* Have it done, once. Returns when everything has ended or at DEADLINE_MS (monotonic),
- * when what is under way goes on. Many at a time, by threads and fibers. */
+/* Run the batch, once. Returns when all commands have ended, or at DEADLINE_MS
+ * (monotonic), while those under way go on. May be called by many threads and fibers at a
+ * time. */
 void rcluster_run(struct rcluster *cluster, struct rbatch *batch, int64_t deadline_ms);
 
 /* How command I, counted from 0, ended. */

@@ -37,20 +37,20 @@ static bool read_note(const struct dbresult *rows, size_t row, struct relation_n
     return true;
 }
 
-/* CALLs for one page at most. Each looks at 2000 follows, among which there may be few
- * friends; who asks for pages without a cursor sees the friends among four times as many.
+/* Limit of CALLs for one page. Each reads 2000 follows, among which there may be few
+ * friends; a client without a cursor sees the friends among four times as many.
  */
 #define ROUNDS_MAX 4
 
-/* What has been read of a list so far. */
+/* The part of a list read so far. */
 struct found {
     uint64_t *ids;               /* room for a page */
     struct relation_note *notes; /* of friends, one per id */
     size_t n;
-    uint64_t next_cursor; /* where to go on; after a round, 0 is the end */
+    uint64_t next_cursor; /* where to go on; after a round 0 means the end */
 };
 
-/* One CALL for what the page of QUERY still lacks. FOUND is left alone unless it is OK.
+/* One CALL for what the page of QUERY still lacks. Changes FOUND only if it is OK.
  */
 static enum outcome read_round(struct router *router, struct call *call,
                                const struct relation_query *query, struct found *found)
@@ -93,8 +93,8 @@ static enum outcome read_round(struct router *router, struct call *call,
     return OUTCOME_OK;
 }
 
-/* Rounds until the page is full, the list at its end, or enough asked. What a later round
- * did not get is left to the next page. */
+/* Rounds until the page is full, the list at its end, or the limit reached. If a later
+ * round fails, the rest is left to the next page. */
 static enum outcome read_list(struct router *router, struct call *call,
                               const struct relation_query *query, struct found *found)
 {

@@ -15,9 +15,9 @@
 struct delivery;
 struct router;
 
-/* USER_ID follows TARGET_ID (another user: the caller sees to that), or does no more. OK;
- * SAME (it was like that); NOTFOUND (no such user). On TIMEOUT the outcome is unknown; it
- * is safe to repeat. */
+/* USER_ID follows TARGET_ID (another user; the caller checks that), or stops following.
+ * OK; SAME (it was so already); NOTFOUND (no such user). On TIMEOUT the outcome is
+ * unknown; it is safe to repeat. */
 enum outcome relation_action(struct delivery *delivery, struct call *call,
                              uint64_t user_id, uint64_t target_id, bool follows);
 
@@ -30,7 +30,7 @@ enum relation_kind {
 /* The last message between the user and a friend. */
 struct relation_note {
     const char *text; /* "" = they never wrote to each other */
-    bool is_sent;     /* by the user; else received */
+    bool is_sent;     /* sent by the user; else received */
 };
 
 /* Everything lives in the call's arena. */
@@ -39,7 +39,7 @@ struct relation_page {
     struct relation_note *notes; /* of RELATION_FRIENDS: one per user; else NULL */
     size_t n;
     uint64_t next_cursor; /* 0 at the end */
-    bool partial;         /* some shard did not answer: its users are left out */
+    bool partial;         /* a shard did not answer: its users are left out */
 };
 
 /* Which page of which list. */
@@ -51,10 +51,10 @@ struct relation_query {
 };
 
 /* Read a page, newest first (friends in the order in which the user followed them). Users
- * that are gone are left out, and friends are looked for among 8000 follows at most, so
- * that a page may be shorter than the limit or empty and yet not the last: only
- * next_cursor 0 is the end. One CALL (for friends, one per 2000 follows, until the page
- * is full), and one per shard for the cards. OK or NOTFOUND (no such user). */
+ * that are gone are left out, and friends are searched among 8000 follows at most, so a
+ * page may be shorter than the limit, or empty, without being the last: only a
+ * next_cursor of 0 is the end. One CALL (for friends, one per 2000 follows, until the
+ * page is full), and one per shard for the cards. OK or NOTFOUND (no such user). */
 enum outcome relation_list(struct router *router, struct call *call,
                            const struct relation_query *query,
                            struct relation_page *page);

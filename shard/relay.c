@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The relay: finishes every second half that nobody finished within a second. */
+/* The relay: finishes every second half that was not finished within a second. */
 #include "shard/relay.h"
 
 #include <inttypes.h>
@@ -20,57 +20,59 @@
 #include "shard/id.h"
 #include "shard/router_scatter.h"
 
-/* Rows of one look, so that each report about them is one batch. */
+/* Limit of rows per listing, so that each report about them is one batch. */
 #define LIST_MAX OPS_MAX
 
-/* One CALL of the relay; the last ones when it is told to stop. */
+/* Time limits: of one CALL; of the last ones when told to stop. */
 #define CALL_MS        2000
 #define CALL_MS_AT_END 500
 
-/* One list: a shard that freezes keeps the rows that others have waiting no longer. */
+/* Time limit of one listing: a frozen shard delays the rows of others no longer than
+ * this. */
 #define LIST_MS 1000
 
-/* A look at full length: 256 messages of 1000 characters. */
+/* Memory of a full listing: 256 messages of 1000 characters. */
 #define LIST_ARENA_BYTES  (16u << 20)
 #define BATCH_ARENA_BYTES (4u << 20)
 
 /* Longest pause while a shard does not answer. */
 #define PAUSE_MAX_MS 5000
 
-/* Repairs of chats asked for after one look; the others ask again when they are due. */
+/* Limit of chat repairs requested after one listing; the others are requested when their
+ * rows are due again. */
 #define REPAIRS_AT_ONCE 16
 
-/* Pause when others may be behind what was listed. */
+/* Pause when more may follow the rows listed. */
 #define NEXT_LOOK_MS 20
 
 #define WORKER_STACK_BYTES (512u << 10)
 
 #define HOLDER_BYTES 16
 
-/* What a worker knows of the rows that one shard has for its own. */
+/* What a worker knows about the rows that one shard has for the worker's shard. */
 struct lane {
-    int64_t again_ms;         /* monotonic; not to be looked at before */
-    int64_t put_off_until_ms; /* monotonic; rows were put off, and are not listed */
-    unsigned troubles;        /* looks in a row that got nothing done */
-    uint32_t first_slot;      /* where the next look begins */
+    int64_t again_ms;         /* monotonic; do not list before */
+    int64_t put_off_until_ms; /* monotonic; until when rows are put off, and not listed */
+    unsigned troubles;        /* listings in a row that got nothing done */
+    uint32_t first_slot;      /* where the next listing begins */
     atomic_int_fast64_t oldest_ms;
 };
 
-/* One shard: keeps the lease of its outbox, and delivers to it out of the outboxes of all
- * shards whose leases this process has, so that one that is slow or dead delays nobody
- * else's rows. Fields without a mutex belong to its thread. */
+/* The worker of one shard: keeps the lease of its outbox, and delivers to it from the
+ * outboxes of all shards whose leases this process has, so that a slow or dead shard
+ * delays no other shard's rows. Fields without a mutex belong to its thread. */
 struct worker {
     struct relay *relay; /* (ref) */
     size_t shard;
     pthread_t thread;
-    bool has_thread;        /* of who calls relay_follow() */
+    bool has_thread;        /* used by the caller of relay_follow() */
     bool stop;              /* under the relay's mutex: the shard has left */
     int64_t lease_until_ms; /* monotonic; 0: another process has it */
-    int64_t lease_again_ms; /* monotonic; not to be asked for before */
+    int64_t lease_again_ms; /* monotonic; do not ask for it before */
     struct lane *lanes;     /* owned; ROUTER_SHARDS_MAX: where the rows are */
-    bool is_down;           /* was so at the last look: as a target */
+    bool is_down;           /* was down at the last check, as a target */
 
-    /* Of the shard's own outbox, whoever delivers. */
+    /* Of the shard's own outbox, whichever worker delivers. */
     atomic_bool is_holder;
     atomic_uint_fast64_t delivered_total;
     atomic_uint_fast64_t undone_total;
@@ -92,7 +94,7 @@ struct relay {
     } shared;
 };
 
-/* The rows of one look, all of one kind while they are delivered. */
+/* The rows of one listing, all of one kind while they are delivered. */
 struct pass {
     struct worker *source; /* whose outbox it is */
     struct half *halves;
@@ -112,7 +114,7 @@ static bool stopping(struct relay *relay)
     return stop;
 }
 
-/* Wait MS, or less when WORKER is to stop. False: stop. */
+/* Wait MS, or less when WORKER must stop. False: stop. */
 static bool rest(struct worker *worker, int64_t ms)
 {
     struct relay *relay = worker->relay;
@@ -129,13 +131,13 @@ static bool rest(struct worker *worker, int64_t ms)
     return go_on;
 }
 
-/* PAUSE_MS, more or less, so that processes do not march in step. */
+/* PAUSE_MS, more or less, so that processes do not act in step. */
 static int64_t jitter(int64_t pause_ms)
 {
     return pause_ms / 2 + rnd_below((uint32_t)pause_ms + 1);
 }
 
-/* What the relay does is nobody's request. */
+/* Begin a step, which belongs to no request. */
 static void step_begin(struct own_call *own, struct relay *relay, size_t arena_bytes)
 {
     own_call_begin(own, arena_bytes, stopping(relay) ? CALL_MS_AT_END : CALL_MS);
@@ -159,7 +161,7 @@ static const struct dbresult *ask(struct worker *worker, struct call *call,
                                                        : NULL;
 }
 
-/* Can the shard be delivered to? One that is read-only or paused is as good as down. */
+/* Can the shard be delivered to? A read-only or paused one counts as down. */
 static bool is_up(struct worker *worker)
 {
     struct router_shard_state state;
@@ -241,8 +243,8 @@ static void deliver_some(struct pass *pass, const size_t *index, size_t n)
     own_call_end(&own);
 }
 
-/* Deliver the batch in pass->index; when one operation may have spoiled it, one by one,
- * so that only the bad one fails. */
+/* Deliver the batch in pass->index; if one operation may have spoiled it, one by one, so
+ * that only the bad one fails. */
 static void deliver_batch(struct pass *pass, size_t n)
 {
     deliver_some(pass, pass->index, n);
@@ -256,7 +258,7 @@ static void deliver_batch(struct pass *pass, size_t n)
 
 typedef void report_fn(struct router *, struct call *, const struct half_batch *);
 
-/* Report the N halves in INDEX. Returns of how many the shard has taken note. */
+/* Report the N halves in INDEX. Returns how many the shard has recorded. */
 static size_t report_some(struct pass *pass, const size_t *index, size_t n,
                           report_fn *tell)
 {
@@ -280,9 +282,9 @@ static size_t report_some(struct pass *pass, const size_t *index, size_t n,
     return noted;
 }
 
-/* Report the halves that are in STATE; one by one when one of them may have spoiled the
- * batch. What is LATER behind another message is not due, and needs no report. Returns of
- * how many the shard has taken note; the others will be listed again. */
+/* Report the halves in STATE; one by one if one of them may have spoiled the batch.
+ * Halves that are LATER because of an earlier message are not due, and need no report.
+ * Returns how many the shard has recorded; the others will be listed again. */
 static size_t report(struct pass *pass, enum half_state state, report_fn *tell)
 {
     size_t n = 0, noted = 0;
@@ -323,13 +325,13 @@ static void count_parked(struct pass *pass)
     }
 }
 
-/* What became of the rows of one look. */
+/* What became of the rows of one listing. */
 struct score {
     size_t finished;
     size_t put_off; /* failed ones, too; not listed again for a while */
 };
 
-/* Ask for the repair of the chats whose mailboxes do not fit. Their messages wait. */
+/* Request the repair of chats whose mailboxes differ. Their messages wait. */
 static void ask_for_repairs(struct pass *pass)
 {
     size_t n = 0;
@@ -366,7 +368,7 @@ static size_t count_later(const struct pass *pass)
 }
 
 /* Deliver the halves of PASS to TARGET, report them, and add them to SCORE. Rows of a
- * target that is down stay as they are: it is not looked at before it is up again. */
+ * target that is down stay as they are, and are not listed before it is up again. */
 static void run_pass(struct worker *target, struct pass *pass, struct score *score)
 {
     struct worker *source = pass->source;
@@ -394,10 +396,10 @@ static void run_pass(struct worker *target, struct pass *pass, struct score *sco
     score->put_off += failed;
 }
 
-/* ---- Looking ---- */
+/* ---- Listing ---- */
 
-/* The rows of KIND go to PASS, in their order. A row that cannot be delivered, since its
- * first half is not there, has failed already. */
+/* Put the rows of KIND into PASS, in order. A row whose first half is missing cannot be
+ * delivered and counts as failed. */
 static void select_kind(struct pass *pass, const struct dbresult *rows,
                         enum half_kind kind)
 {
@@ -445,7 +447,7 @@ static bool prepare_pass(struct pass *pass, struct arena *arena, size_t n)
            pass->index != NULL;
 }
 
-/* Was a message brought along by the one before it? Its chat may go on. */
+/* Was a message listed along with the one before it? Then its chat may have more. */
 static bool has_chats(const struct dbresult *rows)
 {
     for (size_t row = 0; row < rows->n_rows; row++) {
@@ -457,7 +459,7 @@ static bool has_chats(const struct dbresult *rows)
     return false;
 }
 
-/* How long to wait after a look that got ROWS (NULL: no answer); SCORE of those. */
+/* How long to wait after a listing of ROWS (NULL: no answer) with that SCORE. */
 static int64_t pause_after(struct worker *target, struct lane *lane,
                            const struct dbresult *rows, const struct score *score)
 {
@@ -469,7 +471,7 @@ static int64_t pause_after(struct worker *target, struct lane *lane,
         return 0; /* there may be more */
     }
     if ((is_full && score->put_off > 0) || (score->finished > 0 && has_chats(rows))) {
-        /* Others may be behind what was put off, or was brought along. */
+        /* More may follow rows that were put off, or listed along. */
         lane->troubles = 0;
         return pause_ms < NEXT_LOOK_MS ? pause_ms : NEXT_LOOK_MS;
     }
@@ -479,8 +481,8 @@ static int64_t pause_after(struct worker *target, struct lane *lane,
     return jitter(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
 }
 
-/* The slots of TARGET as a JSON array, from FIRST on and round. NULL: it has none, or
- * memory is short. */
+/* The slots of TARGET as a JSON array, cyclically from FIRST on. NULL: it has none, or
+ * out of memory. */
 static char *list_slots(struct worker *target, struct arena *arena, uint32_t first,
                         size_t *len)
 {
@@ -503,10 +505,11 @@ static char *list_slots(struct worker *target, struct arena *arena, uint32_t fir
     return text;
 }
 
-/* Where the next look at LANE begins. A list that LIMIT cut off goes on behind the slot
- * that it got to, so that a slot with a crowd of rows costs each other slot one look; as
- * lists go round, it is reached again in the next one when little else is due. Without an
- * answer (ROWS is NULL), anywhere: one slot may take all the time that a list has. */
+/* Set where the next listing of LANE begins. After a listing cut off by LIMIT it is the
+ * slot after the last one listed, so that a slot with very many rows delays other slots
+ * by one listing; as listings are cyclic, its turn comes again in the next one if little
+ * else is due. Without an answer (ROWS is NULL) it is any slot, because one slot may take
+ * all the time of a listing. */
 static void move_on(struct lane *lane, const struct dbresult *rows, size_t limit)
 {
     uint32_t furthest = 0;
@@ -527,7 +530,7 @@ static void move_on(struct lane *lane, const struct dbresult *rows, size_t limit
     lane->first_slot = (lane->first_slot + furthest + 1) % SHARED_SLOTS;
 }
 
-/* List what SOURCE has for TARGET, at most LIMIT rows; NULL: no answer. */
+/* List the rows that SOURCE has for TARGET, at most LIMIT; NULL: no answer. */
 static const struct dbresult *list_rows(struct worker *target, struct worker *source,
                                         struct call *call, size_t limit)
 {
@@ -552,7 +555,7 @@ static const struct dbresult *list_rows(struct worker *target, struct worker *so
     return rows;
 }
 
-/* Look once for what SOURCE has for TARGET, and finish what is due. */
+/* List once what SOURCE has for TARGET, and finish what is due. */
 static void look(struct worker *target, struct worker *source)
 {
     struct lane *lane = &target->lanes[source->shard];
@@ -575,7 +578,7 @@ static void look(struct worker *target, struct worker *source)
     own_call_end(&own);
 }
 
-/* The target is down: only see how long something has waited for it. */
+/* The target is down: only find out how long rows have waited for it. */
 static void look_only(struct worker *target, struct worker *source)
 {
     struct own_call own;
@@ -585,7 +588,7 @@ static void look_only(struct worker *target, struct worker *source)
     own_call_end(&own);
 }
 
-/* Look at all outboxes that are ours and due for it. Returns the pause until the next. */
+/* Work on all outboxes that are ours and due. Returns the pause until the next. */
 static int64_t deliver_all(struct worker *target)
 {
     struct relay *relay = target->relay;
@@ -640,7 +643,7 @@ struct relay_options relay_defaults(void)
     return (struct relay_options){.poll_ms = 500, .older_ms = 1000, .lease_ms = 10000};
 }
 
-/* The shard with that index is new. */
+/* Add the worker of a new shard. */
 static bool add_worker(struct relay *relay)
 {
     size_t n_workers = atomic_load(&relay->n_workers);
@@ -757,7 +760,7 @@ void relay_state(struct relay *relay, size_t shard, struct relay_state *state)
     struct worker *worker = &relay->workers[shard];
 
     *state = (struct relay_state){.is_holder = false};
-    if (shard >= n_workers) { /* it is just coming */
+    if (shard >= n_workers) { /* its worker is not made yet */
         return;
     }
     *state = (struct relay_state){

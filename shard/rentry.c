@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One cached thing in Redis. */
+/* One cache entry in Redis. */
 #include "shard/rentry.h"
 
 #include <inttypes.h>
@@ -15,8 +15,8 @@
 #define HEADER_BYTES (4 + 3 * LE64_BYTES)
 _Static_assert(HEADER_BYTES == 28, "the scripts say so");
 
-/* Shared by the scripts. clock(): ms. look(): version, confirmed, since and the whole of
- * what is there, nil when that is none of ours. put(): store. */
+/* Shared by the scripts. clock(): ms. look(): version, confirmed, since and the whole
+ * string, nil when it is not ours. put(): store. */
 #define COMMON                                                                           \
     "local key = KEYS[1]\n"                                                              \
     "local function clock()\n"                                                           \
@@ -45,8 +45,8 @@ _Static_assert(HEADER_BYTES == 28, "the scripts say so");
     "value, 'PX', ttl)\n"                                                                \
     "end\n"
 
-/* ARGV: ms that a new place lasts, "1" where the value is not wanted. Answers {clock,
- * version, age, value}, without the value {clock, version, age}, {clock, version} where
+/* ARGV: ms that a new place lasts, "1" if the value is not wanted. Answers {clock,
+ * version, age, value}; {clock, version, age} if it is not wanted; {clock, version} if
  * there is none. */
 static struct rscript read_script = {
     .text = COMMON "local now = clock()\n"
@@ -60,7 +60,7 @@ static struct rscript read_script = {
                    "if ARGV[2] == '1' then return {now, ver, age} end\n"
                    "return {now, ver, age, string.sub(s, " HEADER " + 1)}\n"};
 
-/* ARGV: version, place, ttl, value or "" to confirm what is there. 1: stored. */
+/* ARGV: version, place, ttl, value or "" to confirm the present one. 1: stored. */
 static struct rscript fill_script = {
     .text = COMMON "local ver, confirmed, since, s = look()\n"
                    "local new, place = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
@@ -75,9 +75,9 @@ static struct rscript fill_script = {
                    "return 1\n"};
 
 /* ARGV: version, ttl, value or "" for a marker, ms that a marker lasts. 1: stored, 2:
- * marked. Where there was said to be nothing it is a marker, too: who writes does not
- * know why there was nothing. What it says is not confirmed by anybody who asked: that
- * stays as it was. */
+ * marked. Over an entry that says "does not exist" it is a marker, too, since the writer
+ * does not know why. A write does not confirm anything: the time of the last confirmation
+ * stays. */
 static struct rscript write_script = {
     .text =
         COMMON "local ver, confirmed, since, s = look()\n"
@@ -93,8 +93,8 @@ static struct rscript write_script = {
                "put(new, 0, since, '', ARGV[4])\n"
                "return 2\n"};
 
-/* ARGV: ms that a marker lasts. 2: marked. A millisecond has room for somebody who reads
- * after this: the next one counts. */
+/* ARGV: ms that a marker lasts. 2: marked. A reader may still come in this millisecond,
+ * so the next one counts. */
 static struct rscript strike_script = {.text = COMMON "if not look() then return 0 end\n"
                                                       "local now = clock() + 1\n"
                                                       "put(now, 0, now, '', ARGV[1])\n"
@@ -112,14 +112,13 @@ void rentry_init(void)
 
 #define SUM_BYTES 4
 
-/* What stands before the bytes of a value. */
+/* Bytes before those of a value. */
 #define SEAL_BYTES (1 + SUM_BYTES)
 struct seal {
     char bytes[SEAL_BYTES];
 };
 
-/* ENTRY under KEY: a value that gets under another key, or under another version, is none
- * there. */
+/* The seal of ENTRY under KEY: a value under another key or version is invalid. */
 static struct seal seal_of(const char *key, const struct rentry *entry)
 {
     char ver[LE64_BYTES];
@@ -134,7 +133,7 @@ static struct seal seal_of(const char *key, const struct rentry *entry)
     return seal;
 }
 
-/* The value in STORED into ENTRY, whose version is known. False: it is none. */
+/* Read the value in STORED into ENTRY, whose version is known. False: it is invalid. */
 static bool unseal(const char *key, const char *stored, size_t len, struct rentry *entry)
 {
     struct rentry found = *entry;
@@ -187,8 +186,8 @@ bool rentry_add_read(struct rbatch *batch, const char *key, bool wants_value)
     return rbatch_add_script(batch, &read_script, key, args.n, args.argv, args.lens);
 }
 
-/* The sealed value of ENTRY in ROOM bytes at TEXT, and how many they are; "" without a
- * value. */
+/* Write the sealed value of ENTRY, "" without a value, to ROOM bytes at TEXT; returns its
+ * size. */
 static size_t write_value(const char *key, const struct rentry *entry, char *text)
 {
     if (entry->data == NULL) {
@@ -268,7 +267,7 @@ static const struct rreply *reply_of(const struct rbatch *batch, size_t i,
     return reply != NULL && reply->kind == kind ? reply : NULL;
 }
 
-/* Has REPLY so many elements, of which the first are integers? */
+/* Has REPLY N elements, of which the first are integers? */
 static bool has_integers(const struct rreply *reply, size_t n)
 {
     if (reply->len < n) {
@@ -296,7 +295,7 @@ bool rentry_read(const struct rbatch *batch, size_t i, const char *key,
     if (reply->len < 3 || !has_integers(reply, 3)) {
         return true;
     }
-    /* A clock that went back says nothing about the age. */
+    /* With a clock that went back the age is unknown. */
     int64_t age_ms = reply->elements[2]->integer;
     entry->age_ms = age_ms >= 0 ? age_ms : INT64_MAX;
     if (reply->len < 4 || reply->elements[3]->kind != RREPLY_TEXT) {
@@ -311,7 +310,7 @@ bool rentry_read(const struct rbatch *batch, size_t i, const char *key,
     return true;
 }
 
-/* The double at BYTES as a number; -1: it is none of those that are stored here. */
+/* The double at BYTES as a number; -1: not one that is stored here. */
 static int64_t read_number(const char *bytes)
 {
     uint64_t bits = le64_read(bytes);

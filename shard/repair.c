@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The work behind chat_repair(): bring the mailboxes of a chat together again. */
+/* The work of chat_repair(): make the two mailboxes of a chat agree again. */
 #include "shard/repair.h"
 
 #include <stddef.h>
@@ -38,7 +38,7 @@ struct mail {
 
 /* The newest first. */
 struct page {
-    uint64_t last; /* number of the whole direction; 0: there is none yet */
+    uint64_t last; /* last number of this direction; 0: there is none yet */
     struct mail mails[PAGE_ROWS];
     size_t n;
 };
@@ -96,7 +96,7 @@ static enum outcome fetch(const struct chat *chat, struct call *call, bool sent,
                                         : answer.outcome;
 }
 
-/* The highest number that is the same message's on both sides; 0: none of the pages'. */
+/* The highest number with the same message on both sides; 0: none on these pages. */
 static uint64_t find_common(const struct page *sent, const struct page *received)
 {
     for (size_t i = 0, j = 0; i < sent->n && j < received->n;) {
@@ -112,8 +112,8 @@ static uint64_t find_common(const struct page *sent, const struct page *received
 
 /* ---- Steps, each with memory of its own ---- */
 
-/* Look one page further back from *BEFORE for the last message that fits. BUSY: not yet.
- * OK: *ANCHOR has its number, *LAST the last that was received. */
+/* Search one more page, back from *BEFORE, for the last message that agrees. BUSY: not
+ * found yet. OK: *ANCHOR has its number, *LAST the last that was received. */
 static enum outcome search(const struct chat *chat, struct call *call, uint64_t *before,
                            uint64_t *anchor, uint64_t *last)
 {
@@ -147,8 +147,8 @@ static void add_mail(struct ops *ops, const struct chat *chat, const struct mail
     ops_text(ops, "op", mail->op);
 }
 
-/* Number what was sent behind the page of what was received that follows *ANCHOR, which
- * moves to its end. BUSY: there is more, up to LAST. */
+/* Take the page of received messages after *ANCHOR, number the sent ones after it, and
+ * move *ANCHOR to its end. BUSY: there is more, up to LAST. */
 static enum outcome align(const struct chat *chat, struct call *call, uint64_t *anchor,
                           uint64_t last)
 {

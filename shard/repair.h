@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The work behind chat_repair(): bring the mailboxes of a chat together again.
+/* The work of chat_repair(): make the two mailboxes of a chat agree again.
  *
- * After one of two shards was restored from a backup, the numbers that the sender gave
- * and those that the receiver took belong to different messages. What the receiver has is
- * the truth: it stays where it is. The last message that both have under one number is
- * looked for from the end; from there on what the receiver has is written at the sender,
- * in pages, and what it does not have is numbered behind it and waits in the outbox, for
- * the relay. Every step is a transaction and may be repeated; whoever begins anew finds a
- * later start.
+ * After one of two shards was restored from a backup, sender and receiver may have
+ * different messages under the same number. The receiver's mailbox is right and stays as
+ * it is. The last message that both have under the same number is searched from the end;
+ * from there on the receiver's messages are written at the sender, in pages, and messages
+ * that the receiver lacks are numbered after them and wait in the outbox for the relay.
+ * Every step is a transaction and may be repeated; a new run finds a later start.
  */
 #ifndef DOUSHARD_REPAIR_H
 #define DOUSHARD_REPAIR_H
@@ -20,8 +19,8 @@
 
 struct router;
 
-/* What USER_ID sent to PEER_ID. OK: the mailboxes fit, or one of the two is gone. BUSY:
- * the call's time is over; else why it could not be done. Thread-safe. */
+/* Repair what USER_ID sent to PEER_ID. OK: the mailboxes agree, or one of the two is
+ * gone. BUSY: the call's time is over; else why it could not be done. Thread-safe. */
 enum outcome repair_chat(struct router *router, struct call *call, uint64_t user_id,
                          uint64_t peer_id);
 

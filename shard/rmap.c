@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What nodes of a Redis Cluster say of who has which slot. */
+/* What the nodes of a Redis Cluster say about the slots. */
 #include "shard/rmap.h"
 
 #include <stdio.h>

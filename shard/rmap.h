@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What nodes of a Redis Cluster say of who has which slot. Pure. */
+/* What the nodes of a Redis Cluster say about the slots. Pure. */
 #ifndef DOUSHARD_RMAP_H
 #define DOUSHARD_RMAP_H
 
@@ -25,25 +25,26 @@ struct rrange {
     struct rendpoint master;
 };
 
-/* Read the answer to CLUSTER SLOTS by a node that was asked at ASKED_HOST, which stands
- * for a host that the answer leaves out. True: *RANGES (of malloc, the caller's) has the
- * *N ranges whose master says where it is. False: the answer is none that one could rely
- * on, or memory is short; WHY (SIZE bytes) says which. */
+/* Read the answer to CLUSTER SLOTS by a node that was asked at ASKED_HOST, which replaces
+ * a host that the answer leaves out. True: *RANGES (of malloc, the caller's) has the *N
+ * ranges whose master has an address. False: the answer is not reliable, or out of
+ * memory; WHY (SIZE bytes) says which. */
 bool rmap_read(const struct rreply *reply, const char *asked_host, struct rrange **ranges,
                size_t *n, char *why, size_t size) MUST_CHECK;
 
-/* What an error means for who asked. */
+/* What an error means for the client. */
 enum rerror {
     RERROR_MOVED,    /* ask there, from now on */
     RERROR_ASK,      /* ask there, this once, after ASKING */
-    RERROR_TRYAGAIN, /* some keys of the slot are here, some there: in a moment */
+    RERROR_TRYAGAIN, /* some keys of the slot are here, some there: try again in a
+                      * moment */
     RERROR_DOWN,     /* this node does not serve now: CLUSTERDOWN, LOADING, MASTERDOWN */
-    RERROR_NOSCRIPT, /* it does not have the script, and takes it */
+    RERROR_NOSCRIPT, /* it does not have the script; send it */
     RERROR_OTHER,    /* the command is wrong, or the value is of another type */
 };
 
-/* Tell the ERROR of a node that was asked at ASKED_HOST. MOVED and ASK: *SLOT and *THERE
- * are set; what names no place is RERROR_DOWN. */
+/* Classify the ERROR of a node asked at ASKED_HOST. MOVED and ASK set *SLOT and *THERE;
+ * without an address they count as RERROR_DOWN. */
 enum rerror rmap_error(const struct rreply *error, const char *asked_host, uint16_t *slot,
                        struct rendpoint *there);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One node of a Redis Cluster: its connection, and who waits for which of its answers. */
+/* One node of a Redis Cluster: its connection, and the queue of unanswered commands. */
 #include "shard/rnode.h"
 
 #include <netdb.h>
@@ -20,7 +20,7 @@
 /* Pause after the first failure. */
 #define PAUSE_MIN_MS 20
 
-/* How often it is asked whether a name is resolved: glibc tells nobody. */
+/* How often to check whether a name is resolved, since glibc does not notify us. */
 #define RESOLVE_LOOK_MS 5
 
 #define READ_BYTES 65536
@@ -44,11 +44,11 @@ struct rnode {
     struct rsock sock;
     struct rreader *reader; /* owned; NULL: not connected */
     struct buf out;
-    size_t n_sent; /* bytes of OUT that are on their way */
+    size_t n_sent; /* bytes of OUT that have been sent */
     struct tags tags;
 };
 
-/* The tag of what this file asks itself. */
+/* The tag of commands sent by this file itself. */
 static char auth_tag;
 
 /* ---- The questions ---- */
@@ -99,7 +99,7 @@ struct rnode *rnode_new(const char *host, unsigned port,
     return node;
 }
 
-/* The answer to the oldest question, or that there is none. */
+/* Deliver the answer to the oldest command, or NULL. */
 static void deliver(struct rnode *node, struct rreply *reply)
 {
     void *tag = tags_pop(&node->tags);
@@ -111,7 +111,7 @@ static void deliver(struct rnode *node, struct rreply *reply)
     }
 }
 
-/* End the connection: nobody gets an answer from it any more. */
+/* End the connection: unanswered commands are lost. */
 static void end(struct rnode *node)
 {
     rsock_close(&node->sock);
@@ -119,7 +119,7 @@ static void end(struct rnode *node)
     buf_clear(&node->out);
     node->n_sent = 0;
     node->state = RNODE_DOWN;
-    /* Those who are told may ask again, and are refused: the state is DOWN. */
+    /* Callbacks may send again, which is refused, because the state is DOWN. */
     for (size_t n = node->tags.n; n > 0; n--) {
         deliver(node, NULL);
     }
@@ -179,8 +179,8 @@ size_t rnode_n_waiting(const struct rnode *node)
 
 /* ---- Trouble ---- */
 
-/* The connection is of no use: try again later, each time after twice the pause, with
- * jitter, so that many servers do not come at once. */
+/* The connection has failed: try again later, after twice the pause each time, with
+ * jitter, so that many servers do not reconnect at once. */
 static void fail(struct rnode *node, const char *why)
 {
     bool is_news = node->state == RNODE_UP || node->why[0] == '\0';
@@ -211,7 +211,7 @@ static void rise(struct rnode *node)
     }
 }
 
-/* The first thing said on a connection. */
+/* The first command on a connection. */
 static bool ask_auth(struct rnode *node)
 {
     const char *user = node->options->user;
@@ -298,8 +298,8 @@ static void look_connected(struct rnode *node)
 
 /* ---- UP ---- */
 
-/* Commands may be queued while the first connection is made; what has failed is not
- * waited for. */
+/* Commands may be queued while the first connection is made; after a failure they are
+ * refused. */
 static bool takes_commands(struct rnode *node)
 {
     if (node->state == RNODE_DOWN && node->why[0] == '\0') {
@@ -326,7 +326,7 @@ bool rnode_send(struct rnode *node, const char *bytes, size_t len, void *tag)
     return true;
 }
 
-/* Forget what was sent, so that the buffer holds what was not. */
+/* Drop what was sent, so that the buffer has only unsent bytes. */
 static void forget_sent(struct rnode *node)
 {
     node->out.len -= node->n_sent;
@@ -353,7 +353,7 @@ static void send_more(struct rnode *node)
     }
 }
 
-/* One reply. False: the connection has ended over it. */
+/* Take one reply. False: the connection has ended because of it. */
 static bool take(struct rnode *node, struct rreply *reply)
 {
     char why[192];
@@ -377,7 +377,7 @@ static bool take(struct rnode *node, struct rreply *reply)
     return true;
 }
 
-/* All replies that are complete. False: the connection has ended. */
+/* Take all complete replies. False: the connection has ended. */
 static bool take_all(struct rnode *node)
 {
     struct rreply *reply;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One node of a Redis Cluster: its connection, and who waits for which of its answers.
+/* One node of a Redis Cluster: its connection, and the queue of unanswered commands.
  *
- * Redis answers in order, so that any number of requests share one connection: what is
- * asked is put behind what is asked already, and the next answer belongs to the oldest
- * question. A connection that ends, or says nothing for timeout_ms, takes all questions
- * with it; whether they were carried out is unknown then.
+ * Redis answers in order, so any number of requests can share one connection: commands
+ * queue, and each answer belongs to the oldest. When a connection ends, or is silent for
+ * timeout_ms, all its commands are lost, and whether they were carried out is unknown.
  *
  *   state        what goes on                            ends with
  *   DOWN         a pause, longer after each failure      its end: it connects
@@ -42,18 +41,18 @@ struct rnode_options {
     const char *password;   /* (ref) "": no AUTH */
     struct ssl_ctx_st *tls; /* (ref) NULL: no TLS */
     int timeout_ms;         /* to connect, and for the next byte of an answer */
-    int pause_max_ms;       /* longest pause before it is tried again */
+    int pause_max_ms;       /* longest pause before it connects again */
 
-    /* TAG's answer; its owner from now on. NULL: lost, and node->why says how. */
+    /* The answer to TAG, now owned by the callee. NULL: lost, and node->why says how. */
     void (*on_reply)(void *context, struct rnode *node, void *tag, struct rreply *reply);
     void *context; /* (ref) */
 };
 
-/* NULL: memory is short, or HOST is too long. It begins DOWN, and is due at once. */
+/* NULL: out of memory, or HOST is too long. It begins DOWN, and is due at once. */
 struct rnode *rnode_new(const char *host, unsigned port,
                         const struct rnode_options *options) MUST_CHECK;
 
-/* All tags are lost first. *NODE becomes NULL; NULL is allowed. */
+/* All commands are lost first. *NODE becomes NULL; NULL is allowed. */
 void rnode_free(struct rnode **node);
 
 const char *rnode_host(const struct rnode *node);
@@ -66,17 +65,16 @@ const char *rnode_why(const struct rnode *node);
 /* Questions that are not answered yet. */
 size_t rnode_n_waiting(const struct rnode *node);
 
-/* Put a command, LEN BYTES, behind the others; on_reply() follows, unless TAG is NULL:
- * nobody wants to know then. False: the node is down, or as much is queued as may be.
- * Nothing is sent before rnode_run(). */
+/* Queue a command of LEN BYTES; on_reply() will be called, unless TAG is NULL. False: the
+ * node is down, or the queue is full. Nothing is sent before rnode_run(). */
 bool rnode_send(struct rnode *node, const char *bytes, size_t len, void *tag) MUST_CHECK;
 
-/* Go on as far as that is possible without waiting. HAPPENED, as of poll(2): what has
- * happened to its connection; 0: nothing. */
+/* Go on as far as possible without waiting. HAPPENED: events of its connection as in
+ * poll(2); 0: none. */
 void rnode_run(struct rnode *node, short happened);
 
-/* What to wait for until the next rnode_run(): *EVENTS (poll(2)) of the file descriptor
- * returned, -1 and 0 if none; and until when, by the monotonic clock. */
+/* What to wait for before the next rnode_run(): *EVENTS (poll(2)) of the file descriptor
+ * returned (-1 and 0 if none), and until when, by the monotonic clock. */
 int rnode_wants(const struct rnode *node, short *events, int64_t *due_ms);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The life of a router: its shards, its map, what it tells of itself. */
+/* The life of a router: its shards, its map, its state. */
 #include "shard/router.h"
 
 #include <errno.h>
@@ -13,10 +13,10 @@
 #include "shard/id.h"
 #include "shard/router_impl.h"
 
-/* A CALL under way for so long waits for something: another one may go beside it. */
+/* A CALL under way this long is waiting for something: another one may go beside it. */
 #define SLOW_MS 100
 
-/* Take over what all servers have in common. False: no memory. */
+/* Copy what all servers have in common. False: no memory. */
 static bool set_account(struct router *router, const struct router_options *options)
 {
     struct dbconn_target *account = &router->account;

@@ -5,7 +5,7 @@
  *
  * A router owns one pool per configured server and the slot map. Every public function is
  * thread-safe. The map is learned from the shards themselves: at start from all that
- * answer, later from the answers "moved" and from a periodic look. */
+ * answer, later from answers "moved" and from periodic checks. */
 #ifndef DOUSHARD_ROUTER_H
 #define DOUSHARD_ROUTER_H
 
@@ -18,7 +18,7 @@
 struct errmsg;
 struct router;
 
-/* Most shards that a router ever has. */
+/* Limit of shards of a router. */
 #define ROUTER_SHARDS_MAX 255
 
 /* One configured server. */
@@ -43,50 +43,54 @@ struct router_options {
     unsigned pool_size;   /* connections per shard */
     unsigned waiters_max; /* threads that may wait for one of them */
     unsigned batch_max;   /* operations of several requests in one CALL, 1 .. OPS_MAX; 1:
-                           * each request's go alone */
+                           * requests are not combined */
     int connect_timeout_ms;
     int call_timeout_ms; /* one attempt; the request's deadline may be nearer */
     int hold_down_ms;    /* after a failed connect, and before a write is tried again */
-    uint64_t min_free_bytes; /* no writes where fewer are free; 0 = not looked at */
+    uint64_t min_free_bytes; /* no writes where fewer are free; 0 = not checked */
     int idle_ms;             /* an idle connection is closed after this */
     struct cache *cache;     /* (ref) in front of the shards; NULL: none */
-    int load_report_ms;      /* what slots cost is reported this often; 0: not counted */
-    bool is_onlooker;        /* tell the shards nothing, and finish no flips */
-    bool has_beats;          /* let the shards count, and refuse one whose data is old */
+    int load_report_ms;      /* how often the load of slots is reported; 0: not
+                              * measured */
+    bool is_onlooker;        /* only read: tell the shards nothing, and finish no flips */
+    bool has_beats;          /* use the shards' counters, and refuse one whose data is
+                              * old */
 };
 
 /* A slot that two servers claim at one epoch: nobody serves it until slot_settle(). */
 struct router_dispute {
     uint32_t slot;
     uint64_t epoch;
-    const char *servers[2]; /* (ref in router); "another" when it was not heard itself */
+    const char *servers[2]; /* (ref in router); "another" when it has not answered
+                             * itself */
 };
 
-/* What /readyz, /metrics and the log want to know of one shard. */
+/* The state of one shard for /readyz, /metrics and the log. */
 struct router_shard_state {
     const char *name; /* (ref in router) */
     bool up;          /* the last attempt to reach it succeeded and it was admitted */
     char reason[160]; /* why not; "" when up */
     char paused[160]; /* an operator paused it: "by whom: why"; "": nobody did */
-    bool writable;    /* it takes writes, as far as anybody knows */
+    bool writable;    /* it takes writes, as far as is known */
     char writes_reason[160]; /* why not; "" when it does */
-    int64_t free_bytes;      /* where its files are; -1: nobody knows */
+    int64_t free_bytes;      /* where its files are; -1: unknown */
     unsigned conns_open;
     unsigned conns_busy;
     unsigned waiters;
     unsigned slots_owned;
-    unsigned n_hearsay; /* slots of which it heard what is not believed */
+    unsigned n_hearsay; /* slots about which it has heard something that is not
+                         * believed */
     char hearsay[128];  /* one of them: "slot 7 is on shard3 at epoch 1" */
     uint64_t calls_total;
     uint64_t operations_total;   /* what they were asked for; at least as many */
     uint64_t calls_failed_total; /* no answer or a refused CALL */
     uint64_t replays_total;
     uint64_t moved_total;
-    uint64_t writes_refused_total; /* not sent, because it takes none */
+    uint64_t writes_refused_total; /* writes not sent, because it takes none */
     uint64_t conns_dirty_total; /* returned with an open transaction or unread results */
 };
 
-/* Start a router. NULL when memory or threads are short. Does not wait for the shards:
+/* Start a router. NULL: no memory or threads. Does not wait for the shards:
  * call router_discover(). */
 struct router *router_new(const struct router_options *options) MUST_CHECK;
 
@@ -103,17 +107,16 @@ void router_free(struct router **router);
 /* As given; NULL: none. */
 struct cache *router_cache(const struct router *router);
 
-/* The shards have indexes below this. It may grow at any time, and never shrinks: who
- * makes an array with one element for each remembers how many it has. */
+/* The shards have indexes below this. It may grow at any time, and never shrinks: a
+ * caller with an array of one element per shard must remember its size. */
 size_t router_n_shards(const struct router *router);
 
-/* False: no topology names that shard, or not any more. */
+/* False: the topology does not name this shard (any more). */
 bool router_has_shard(const struct router *router, size_t shard);
 
 /* Take a new list of servers, while calls are running: servers with new names become
- * shards, with new indexes; those whose names are missing leave; others may be at other
- * addresses now. What runs on a shard that leaves, or at an old address, ends as it
- * would.
+ * shards, with new indexes; those whose names are missing leave; others may have new
+ * addresses. Calls running on a shard that leaves, or at an old address, finish normally.
  *
  * False, with ERR: nothing has changed; for one, a shard that still has
  * slots may not leave. One thread at a time. May take as long as connecting takes. */
@@ -135,13 +138,13 @@ unsigned router_disputes(const struct router *router, uint32_t from,
 void router_shard_state(struct router *router, size_t shard,
                         struct router_shard_state *state);
 
-/* Have the map of a shard read again soon: it does not seem to have a slot any more. */
+/* Have the map of a shard read again soon, because it seems to have lost a slot. */
 void router_look_again(struct router *router, size_t shard);
 
-/* Which shard has this slot now: its index, or router_n_shards() when nobody knows. */
+/* Which shard has this slot now: its index, or router_n_shards() if unknown. */
 size_t router_slot_shard(struct router *router, uint32_t slot);
 
-/* The same of an owner, who may have been promoted. */
+/* The same for an owner, who may have been promoted. */
 size_t router_owner_shard(struct router *router, uint64_t owner_id);
 
 #endif

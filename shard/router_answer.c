@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What an attempt brought back: answers, news of moved slots, or nothing. */
+/* Handles the results of an attempt: answers, news of moved slots, or nothing. */
 #include <string.h>
 
 #include "shard/base/clock.h"
@@ -8,11 +8,11 @@
 
 #include "shard/router_errand.h"
 
-/* How long a slot that kept an operation waiting goes alone: longer than a flip takes. */
+/* How long operations of a slot that had to wait go alone: longer than a flip takes. */
 #define RESTLESS_MS 2000
 
-/* A request that has waited so long for a slot to arrive asks whether its flip has
- * stopped: one that goes on takes less. */
+/* After this wait for a slot to arrive a request asks whether its flip has stopped: a
+ * running flip takes less. */
 #define HURRY_MS 100
 
 void errand_settle(struct errand *e, size_t i, enum outcome outcome)
@@ -39,8 +39,8 @@ static bool is_write(const struct errand *e)
     return proc_get(e->proc)->effect == PROC_WRITES;
 }
 
-/* Task I may be done or not: only an answer of the procedure can say so from here on. It
- * finds what the first attempt did by the op of the task. */
+/* Task I may be done or not: from here on only an answer of the procedure can tell. It
+ * finds out by the task's op what the first attempt did. */
 static void leave_unknown(struct errand *e, size_t i, bool may_repeat)
 {
     e->tasks[i].maybe_done = is_write(e);
@@ -51,8 +51,8 @@ static void leave_unknown(struct errand *e, size_t i, bool may_repeat)
     }
 }
 
-/* May what has no answer be asked once more? DEARLY: it took all of an attempt's time, or
- * is likely to end in the same way. */
+/* May a task without an answer be tried again? DEARLY: it took the time of a whole
+ * attempt, or will probably end in the same way. */
 static bool may_ask_again(const struct errand *e, bool dearly)
 {
     return e->attempts + 1 < ATTEMPTS_MAX &&
@@ -75,13 +75,13 @@ static const struct dbfield header_fields[] = {
     {.column = "server", .kind = DBFIELD_TEXT, .offset = offsetof(struct header, server)},
 };
 
-/* Others shall not wait for what is done in SLOT. */
+/* Other slots must not wait for operations in SLOT. */
 static void set_restless(const struct errand *e, uint32_t slot)
 {
     slotmap_set_restless(e->router->map, slot, clock_mono_ms() + RESTLESS_MS);
 }
 
-/* The shard does not own the slot: follow the news, if it is news. */
+/* The shard does not own the slot: follow its news of the owner, if it is new. */
 static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
                         const struct header *header)
 {
@@ -100,7 +100,7 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
         slotmap_set_home(e->router->map, task->subject.owner, header->slot);
         is_news = true;
     }
-    /* Another thread may have learned it between our look at the map and this answer. */
+    /* Another thread may have learned it between our reading the map and this answer. */
     if (!is_news && slotmap_get(e->router->map, task->slot).epoch <= task->epoch) {
         call_explain(e->call, "%s refuses slot %u and knows no newer owner (epoch %llu)",
                      parcel->shard->name, task->slot, (unsigned long long)header->epoch);
@@ -111,9 +111,9 @@ static void follow_move(struct errand *e, struct parcel *parcel, size_t i,
     e->only_notready = false;
 }
 
-/* SLOT is still arriving on the shard of PARCEL. That, and who said that the slot is
- * there, are looked at when it takes long: one knows what finishes the flip, the other
- * needs it. A shard that has the slot, and is paused, is left alone. */
+/* SLOT is still arriving on the shard of PARCEL. If that takes long, this shard and the
+ * one that said so are checked: one knows what finishes the flip, the other needs it. A
+ * paused shard that has the slot is left alone. */
 static void wait_for_flip(struct errand *e, const struct parcel *parcel, uint32_t slot)
 {
     struct slot_place place = slotmap_get(e->router->map, slot);
@@ -131,7 +131,7 @@ static void wait_for_flip(struct errand *e, const struct parcel *parcel, uint32_
     }
 }
 
-/* A shard that writes what this program cannot read has written all the same. */
+/* A shard whose answer this program cannot read has written all the same. */
 static void miss_row(struct errand *e, const struct parcel *parcel, size_t i)
 {
     call_explain(e->call, "%s answered %s without a row that can be read",
@@ -192,8 +192,8 @@ bool errand_may_repeat(const struct errand *e, const struct call_report *report)
     return may_ask_again(e, report->is_late || report->is_likely_again);
 }
 
-/* The CALL was sent, and no answer says what it did: it is repeated only when it cannot
- * commit any more behind the back of the next attempt. */
+/* The CALL was sent, and no answer says what it did: it is repeated only when it can no
+ * longer commit beside the next attempt. */
 static void handle_unknown(struct errand *e, struct parcel *parcel,
                            const struct call_report *report)
 {

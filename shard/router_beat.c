@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How old data is noticed: what the shards have counted to, and who remembers what. */
+/* Detects old data by the shards' counters, and what others remember of them. */
 #include "shard/router_beat.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 
 #include "shard/id.h"
 
-/* All entries of one lesson. */
+/* Limit of all entries told to a shard at once. */
 #define BEATS_BYTES ((size_t)256 * 128)
 
 struct beat_row {
@@ -34,7 +34,7 @@ void beat_remember(struct shard *shard, uint64_t beat)
 {
     uint_fast64_t known = atomic_load(&shard->beat);
 
-    /* One that may lose acknowledged writes may lose this one, too. */
+    /* A shard that may lose acknowledged writes may lose its counter, too. */
     while (beat > known && !shard->durability_exempt &&
            !atomic_compare_exchange_weak(&shard->beat, &known, beat)) {
     }
@@ -55,7 +55,7 @@ bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
     return false;
 }
 
-/* Is it known of every shared slot who has it? */
+/* Is the owner of every shared slot known? */
 static bool is_map_known(struct slotmap *map)
 {
     uint32_t slot = 0;
@@ -130,7 +130,7 @@ void beats_await(struct shard *shard)
     }
 }
 
-/* What ROWS remember of the shard NAME; 0: nothing. */
+/* The counter of the shard NAME in ROWS; 0: none. */
 static uint64_t remembered(const struct dbresult *rows, const char *name)
 {
     struct beat_row row;

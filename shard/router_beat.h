@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How old data is noticed: a backup or a copy that was put back, a replica that was
- * behind.
+/* Detects old data: a restored backup or copy, a replica that was behind.
  *
- * Every shard counts (shard_tick), and the minders tell each shard what the others had
- * counted to (shard_learn). One whose own number is below what any of them remembers is
- * older than it was: it is told, and refuses itself, durably; until it has, no connection
- * to it is used. A number is told only by the process whose CALL raised it: it is on disk
- * then, so that a shard that was merely restarted is never below it. */
+ * Every shard has a counter (shard_tick), and the minders tell each shard the others'
+ * counters (shard_learn). A shard whose own counter is below what any other remembers has
+ * old data: it is told so, and refuses itself, durably; until it has, no connection to it
+ * is used. A counter is passed on only by the process whose CALL raised it, when it is on
+ * disk, so that a shard that was merely restarted is never below it. */
 #ifndef DOUSHARD_ROUTER_BEAT_H
 #define DOUSHARD_ROUTER_BEAT_H
 
@@ -21,7 +20,7 @@
 #include "shard/dbresult.h"
 #include "shard/router_impl.h"
 
-/* What a shard says of itself and remembers of others, and is to be told. */
+/* A shard's own counter, what it remembers of others, and what to tell it. */
 struct beats {
     uint64_t own;
     bool is_refused;
@@ -32,7 +31,7 @@ struct beats {
 /* SHARD had BEAT on disk. */
 void beat_remember(struct shard *shard, uint64_t beat);
 
-/* May SHARD, which has counted to BEAT, be used? It may when it refuses everybody itself.
+/* May SHARD, whose counter is BEAT, be used? Yes, if it refuses everybody itself.
  * False: WHY says why not. */
 bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
                 size_t size) MUST_CHECK;
@@ -41,17 +40,17 @@ bool beat_admit(struct shard *shard, uint64_t beat, bool is_refused, char *why,
 bool beats_read(struct beats *beats, struct shard *shard,
                 const struct dbresult *rows) MUST_CHECK;
 
-/* Forget what is remembered of SHARD when that is of another one, which had its name and
- * was taken away: it has never counted itself, and nobody says that it has a slot. False,
- * with WHY (SIZE bytes): who has which slot is not known yet. */
+/* Forget what is remembered of SHARD if that is of a former shard of the same name that
+ * was removed: it has never counted itself, and no shard says that it has a slot. False,
+ * with WHY (SIZE bytes): the owners of the slots are not known yet. */
 bool beats_settle(const struct beats *beats, struct shard *shard, char *why,
                   size_t size) MUST_CHECK;
 
-/* Wait until all shards were asked once, or looked at in vain: before that nobody knows
- * what they remember of SHARD. Not longer than a connect may take. */
+/* Wait until all shards were asked once, or could not be reached: before that it is
+ * unknown what they remember of SHARD. Not longer than a connect may take. */
 void beats_await(struct shard *shard);
 
-/* Find what SHARD is to be told. */
+/* Find what to tell SHARD. */
 void beats_compare(struct beats *beats, const struct shard *shard,
                    const struct dbresult *rows);
 

@@ -18,14 +18,14 @@
 #define PAUSE_MS     2u
 #define PAUSE_MAX_MS 50
 
-/* How long a slot may be "notready" before the request gives up: far longer than a flip.
+/* How long a slot may be "notready" before the request gives up: much longer than a flip.
  */
 #define NOTREADY_MS 2000
 
-/* ---- One attempt apart from others ---- */
+/* ---- An attempt that is not combined ---- */
 
 /* Borrow a connection for EXEC, an attempt of E. A repeated CALL with too little time is
- * not sent: it would only be cut off, and cost a good connection. */
+ * not sent: it would only be interrupted, and cost a good connection. */
 static enum outcome borrow(struct errand *e, struct parcel *parcel, struct dbexec *exec,
                            bool may_wait)
 {
@@ -54,7 +54,8 @@ static bool borrow_connection(struct errand *e, size_t i, bool may_wait)
     return got == OUTCOME_OK;
 }
 
-/* Write the arguments of every parcel; settles what does not fit, here or at its shard.
+/* Write the arguments of every parcel; settles tasks that do not fit, here or at their
+ * shard.
  */
 static void write_parcels(struct errand *e)
 {
@@ -83,8 +84,8 @@ static void place_answers(struct errand *e, const struct parcel *parcel,
     }
 }
 
-/* What a CALL that writes has answered about owners is shown from now on, before anybody
- * is told that it was done. */
+/* Update the cache from the answer of a CALL that writes, before any client is told that
+ * it was done. */
 static void learn(const struct errand *e, const struct call_report *report,
                   const struct dbresult *results)
 {
@@ -94,7 +95,7 @@ static void learn(const struct errand *e, const struct call_report *report,
     }
 }
 
-/* Operation I of OPS costs its owner, and its target when that is done along. */
+/* Count operation I of OPS for its owner, and for its target if that was changed, too. */
 static void count_operation(struct slotload_tally *tally, const struct ops *ops, size_t i)
 {
     uint32_t target_slot;
@@ -107,7 +108,7 @@ static void count_operation(struct slotload_tally *tally, const struct ops *ops,
     }
 }
 
-/* What PARCEL cost, which went alone. */
+/* Count the cost of PARCEL, which went alone. */
 static void count_parcel(const struct errand *e, const struct parcel *parcel,
                          const struct dbexec *exec)
 {
@@ -125,7 +126,7 @@ static void count_parcel(const struct errand *e, const struct parcel *parcel,
     slotload_end(&tally);
 }
 
-/* The same of BATCH. */
+/* The same for BATCH. */
 static void count_batch(const struct errand *e, const struct batch *batch,
                         const struct dbexec *exec)
 {
@@ -139,7 +140,7 @@ static void count_batch(const struct errand *e, const struct batch *batch,
     slotload_end(&tally);
 }
 
-/* Run the parcels that have a connection, side by side, and read what came. */
+/* Run the parcels that have a connection, side by side, and read the answers. */
 static void run_parcels(struct errand *e)
 {
     struct call_report report;
@@ -164,8 +165,8 @@ static void run_parcels(struct errand *e)
     }
 }
 
-/* A thread waits in line for one connection at a time and holds no other then: what is
- * free is taken and used first, so that a slow shard delays its own operations only. */
+/* A thread waits for one connection at a time and then holds no other: free connections
+ * are taken and used first, so that a slow shard delays only its own operations. */
 static void attempt_apart(struct errand *e)
 {
     bool got_any = false;
@@ -191,7 +192,7 @@ static void attempt_apart(struct errand *e)
     }
 }
 
-/* ---- One attempt together with others ---- */
+/* ---- A combined attempt ---- */
 
 /* Write the arguments of BATCH. False: they do not fit. */
 static bool write_batch(struct parcel *parcel, struct batch *batch, struct dbexec *exec)
@@ -207,9 +208,9 @@ static bool write_batch(struct parcel *parcel, struct batch *batch, struct dbexe
     return json != NULL;
 }
 
-/* The CALL of BATCH on the connection that EXEC has: nobody in it waits beyond his
- * deadline. When it has no answer, what may still run is ended, for members may want to
- * repeat it even where the leader does not. */
+/* Run the CALL of BATCH on the connection of EXEC: no member waits beyond its deadline.
+ * Without an answer a CALL that may still run is killed, because members may want to
+ * repeat it even if the leader does not. */
 static void run_batch(struct errand *e, struct parcel *parcel, struct batch *batch,
                       struct call_report *report, struct dbexec *exec)
 {
@@ -237,7 +238,7 @@ static void run_batch(struct errand *e, struct parcel *parcel, struct batch *bat
     }
 }
 
-/* TICKET leads: it gets a connection, and then takes along who is there by now. */
+/* TICKET leads: it gets a connection, and then takes along those that wait by now. */
 static void lead(struct errand *e, struct parcel *parcel, struct ticket *ticket)
 {
     struct call_report report = {.lent = OUTCOME_OK};
@@ -256,7 +257,7 @@ static void lead(struct errand *e, struct parcel *parcel, struct ticket *ticket)
     combiner_end(&batch, &report, exec.results);
 }
 
-/* PARCEL goes with what others want of the same procedure there. */
+/* Send PARCEL together with operations of others for the same procedure there. */
 static void send_together(struct errand *e, struct parcel *parcel)
 {
     struct ticket ticket = {.ops = e->ops,
@@ -284,7 +285,7 @@ static void send_together(struct errand *e, struct parcel *parcel)
     errand_digest(e, parcel, &ticket.report);
 }
 
-/* Those of an errand's parcels that have a fiber each; all on one thread. */
+/* The parcels of an errand that have a fiber each, all on one thread. */
 struct branches {
     struct errand *errand;
     const char *scope;
@@ -311,9 +312,9 @@ static void run_branch(struct work *work)
     }
 }
 
-/* Send several parcels side by side. Each has a fiber of its own: whoever leads others at
- * one shard has no other shard's answer to wait for meanwhile. This one sends the first,
- * and those for which there is no fiber. */
+/* Send several parcels side by side, each by its own fiber, so that a leader at one shard
+ * does not wait for another shard's answer. This fiber sends the first, and those without
+ * a fiber. */
 static void send_branches(struct errand *e)
 {
     struct branch *branch = arena_calloc(e->call->arena, e->n_parcels, sizeof *branch);
@@ -348,7 +349,7 @@ static void attempt_together(struct errand *e)
     }
 }
 
-/* Find the restless slot that PARCEL is about. False: it is about others as well. */
+/* Find the restless slot of PARCEL. False: it also concerns others. */
 static bool find_restless(const struct errand *e, struct parcel *parcel, int64_t now_ms)
 {
     parcel->restless_slot = SLOTS_MAX;
@@ -361,8 +362,8 @@ static bool find_restless(const struct errand *e, struct parcel *parcel, int64_t
     return parcel->restless_slot == SLOTS_MAX || parcel->n == 1;
 }
 
-/* May the parcels of E go together with those of others? Several at a time on fibers
- * only: a thread would send them one after another. */
+/* May the parcels of E be combined with others? Several at a time only on fibers: a
+ * thread would send them one after another. */
 static bool may_go_together(struct errand *e)
 {
     int64_t now_ms = clock_mono_ms();
@@ -379,8 +380,7 @@ static bool may_go_together(struct errand *e)
     return true;
 }
 
-/* Room for one parcel per shard that there is, in memory of the request's arena; false
- * when that is full. */
+/* Make room for one parcel per shard in the request's arena; false when that is full. */
 static bool make_room(struct errand *e)
 {
     struct arena *arena = e->call->arena;

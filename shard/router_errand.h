@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Inside the retry loop: one request of a caller on its way to the shards.
+/* Inside the retry loop: one request of a caller to the shards.
  *
  * An errand has tasks, one per operation. In every attempt (router_call.c) the tasks that
  * still have no answer are packed into parcels, one per shard (router_pack.c); the
@@ -24,14 +24,14 @@
 #include "shard/router_impl.h"
 
 /* Attempts of one request that ended with an answer or an error. "notready" does not
- * count: it ends by itself and only the deadline bounds it. */
+ * count: it ends by itself, and only the deadline limits it. */
 #define ATTEMPTS_MAX 6
 
-/* Attempts that took the whole call_timeout_ms without an answer, or ended with one that
- * the next attempt is likely to get again. */
+/* Limit of attempts that took the whole call_timeout_ms without an answer, or ended in a
+ * way that the next attempt probably will, too. */
 #define DEAR_ATTEMPTS_MAX 2
 
-/* One operation on its way. */
+/* One operation. */
 struct task {
     struct router_subject subject;
     bool is_pending;
@@ -40,16 +40,16 @@ struct task {
     uint64_t epoch;
     unsigned server;
     bool maybe_done; /* an earlier attempt got no answer: only an answer of the procedure
-                      * can still say whether something was done */
+                      * can now tell whether it was done */
 };
 
-/* What goes to one shard in one attempt. */
+/* The tasks for one shard in one attempt. */
 struct parcel {
     struct shard *shard;
     size_t n;
     size_t *index; /* of the tasks, which are numbered like the operations */
     struct dbarg args[PROC_ARGS_MAX];
-    uint32_t restless_slot; /* that it is about, and nothing else; SLOTS_MAX: none */
+    uint32_t restless_slot; /* the only slot that it concerns; SLOTS_MAX: none */
     bool is_in;             /* counts among the requests of its shard, in this attempt */
     bool is_ready;          /* has its arguments, and was not sent yet in this attempt */
     bool has_fair_time;     /* silence would say something about the shard */
@@ -66,7 +66,7 @@ struct errand {
     struct task *tasks;
     size_t n_tasks;
     struct router_answer *answers;
-    size_t n_shards;          /* for which there is room: those with smaller indexes */
+    size_t n_shards;          /* number of shards that there is room for */
     struct parcel *parcels;   /* room for one per shard */
     struct dbexec *execs;     /* likewise */
     struct dbplace *places;   /* answers, one per task */
@@ -76,9 +76,9 @@ struct errand {
     unsigned attempts; /* those that did not just find a slot not ready */
     unsigned dear_attempts;
     int64_t notready_until_ms; /* give up waiting for slots then; 0 = none was met */
-    int64_t hurry_at_ms; /* have the shards of such a slot looked at then; as above */
+    int64_t hurry_at_ms; /* when to have the shards of such a slot checked; as above */
     bool only_notready;  /* in this attempt */
-    bool is_dear;        /* of those that run now, one is */
+    bool is_dear;        /* one that runs now is dear */
 };
 
 /* The procedure has answered task I. */
@@ -91,18 +91,18 @@ void errand_give_up(struct errand *e, size_t i, enum outcome outcome);
 void errand_give_up_parcel(struct errand *e, const struct parcel *parcel,
                            enum outcome outcome);
 
-/* Pack the pending tasks into parcels; settles what has no shard. A shard that came after
+/* Pack the pending tasks into parcels; settles those without a shard. A shard added after
  * the room was made has to wait for the next attempt. */
 void errand_pack(struct errand *e);
 
 /* Write the arguments of PARCEL, which goes alone. False: they do not fit. */
 bool errand_write(struct errand *e, struct parcel *parcel) MUST_CHECK;
 
-/* EXEC has run for E: what those in it are to be told. */
+/* EXEC has run for E: make the report for those in it. */
 void errand_report(const struct errand *e, const struct dbexec *exec,
                    struct call_report *report);
 
-/* May the CALL of REPORT still be running, and do something? */
+/* May the CALL of REPORT still be running and change something? */
 bool errand_may_run(const struct errand *e, const struct call_report *report);
 
 /* End such a CALL, that of PARCEL, on the session it ran on, by DEADLINE_MS (monotonic);
@@ -110,7 +110,7 @@ bool errand_may_run(const struct errand *e, const struct call_report *report);
 void errand_kill(const struct errand *e, struct parcel *parcel, int64_t deadline_ms,
                  struct call_report *report);
 
-/* May E repeat what REPORT, of DB_UNKNOWN, is about, once it has ended? */
+/* May E repeat the CALL of REPORT, of DB_UNKNOWN, once it has ended? */
 bool errand_may_repeat(const struct errand *e, const struct call_report *report);
 
 /* The CALL of PARCEL is over as REPORT says, its answers are in e->places: settle its

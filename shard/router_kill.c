@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Ending a session whose answer was lost, so that what it did or did not do is final. */
+/* Ending a session whose answer was lost, so that its outcome is final. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,13 +12,13 @@
 /* How long a killed attempt may take to roll back and end. */
 #define KILL_WAIT_MS 1000
 
-/* So often it is tried where somebody ends the connection that is to do it. */
+/* How often to try if the connection for the kill is ended. */
 #define KILLS_MAX 5
 
 /* How it went. */
 enum kill_end { KILL_GONE, KILL_NOT_GONE, KILL_CUT };
 
-/* Have the session TAG killed by CONN, and wait until it has ended. */
+/* Kill the session TAG by CONN, and wait until it has ended. */
 static enum kill_end run_kill(struct dbconn *conn, const char *tag, int64_t deadline_ms)
 {
     const struct dbarg args[] = {dbarg_text(tag, strlen(tag)),
@@ -53,7 +53,8 @@ static enum kill_end try_kill(struct shard *shard, const struct shard_session *s
         return dbconn_was_cut(&hello) ? KILL_CUT : KILL_NOT_GONE;
     }
     enum kill_end end = KILL_NOT_GONE;
-    if (minder_admit(shard, &hello, why, sizeof why)) { /* else it proves nothing */
+    if (minder_admit(shard, &hello, why, sizeof why)) { /* otherwise it may be another
+                                                         * server */
         end = run_kill(conn, session->tag, deadline_ms);
     }
     dbconn_close(&conn);

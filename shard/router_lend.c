@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A connection for one attempt: borrowing it, and what its end says about the shard. */
+/* A connection for one attempt: borrowing it, and what the attempt says about the
+ * shard. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,8 +10,8 @@
 
 #include "shard/router_impl.h"
 
-/* A CALL with less time than this share of call_timeout_ms proves nothing against its
- * shard when it gets no answer: we were in a hurry. */
+/* A CALL without an answer that had less than this share of call_timeout_ms says nothing
+ * about the shard: it had too little time. */
 #define FAIR_SHARE 4
 
 int64_t attempt_deadline(const struct router *router, const struct call *call)
@@ -95,7 +96,7 @@ void shard_stop_writes(struct shard *shard, const char *why)
     }
 }
 
-/* What EXEC says of the shard's writes. */
+/* Judge the shard's writes by EXEC. */
 static void judge_write(struct shard *shard, const struct dbexec *exec,
                         enum dbpool_verdict verdict)
 {
@@ -108,8 +109,8 @@ static void judge_write(struct shard *shard, const struct dbexec *exec,
     }
 }
 
-/* What EXEC says of the shard: a server that can answer no more than that it cannot write
- * is well for those who read. */
+/* Judge the shard by EXEC: a server that only answers that it cannot write is up for
+ * readers. */
 static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_time)
 {
     bool is_silent =
@@ -121,7 +122,7 @@ static enum dbpool_verdict verdict_on(const struct dbexec *exec, bool had_fair_t
     if (!is_silent) {
         return DBPOOL_ANSWERED;
     }
-    /* Somebody ends the connections of a shard that is well: that is not silence. */
+    /* Connections of a healthy shard may be killed: that is not silence. */
     return had_fair_time && !exec->is_cut ? DBPOOL_SILENT : DBPOOL_UNPROVEN;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What slots and owners cost, on its way to their shards. */
+/* Reports the load of slots and owners to their shards. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@
 
 #define REPORT_ARENA_BYTES (1u << 20)
 
-/* A report, and the room for it. */
+/* A report, and its memory. */
 struct report {
     struct shard *shard;
     struct dbconn *conn;
@@ -78,7 +78,7 @@ static bool write_report(struct report *report)
     return good && buf_add(&report->slots_json, "]", 1) && buf_add(buf, "]", 1);
 }
 
-/* The CALLs of one report. What does not fit waits for the next one. */
+/* Send the CALLs of one report. What does not fit waits for the next one. */
 static bool send_report(struct report *report)
 {
     struct slotload *load = report->shard->router->load;
@@ -92,7 +92,7 @@ static bool send_report(struct report *report)
     if (report->n_slots > 0) {
         if (!write_report(report)) {
             (void)snprintf(report->why, report->why_size, "out of memory");
-            return true; /* no fault of the shard */
+            return true; /* not the shard's fault */
         }
         const struct dbarg add[] = {
             dbarg_text(report->slots_json.data, report->slots_json.len),

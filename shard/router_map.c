@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a shard's slot_map() tells this process, and this process the shard. */
+/* Compares a shard's slot_map() with the map of this process. */
 #include "shard/router_map.h"
 
 #include <stdio.h>
@@ -8,11 +8,11 @@
 
 #include "shard/base/log.h"
 
-/* Most slots in one slot_learn(); the rest goes with the next look. */
+/* Limit of slots in one slot_learn(); the rest goes with the next one. */
 #define LEARN_MAX   1000
 #define LEARN_BYTES ((size_t)LEARN_MAX * 128)
 
-/* One row: EPOCH and SERVER are the newest that the shard heard of. */
+/* One row: EPOCH and SERVER are the newest that the shard has heard of. */
 struct map_row {
     uint32_t slot;
     uint64_t epoch;
@@ -22,7 +22,7 @@ struct map_row {
     const char *token;    /* of the flip by which it gave the slot away; "": none */
 };
 
-/* Things of one kind that were found, of which one is named. */
+/* A count of slots, of which the first is named. */
 struct tally {
     unsigned n;
     uint32_t first; /* slot */
@@ -47,7 +47,7 @@ static void count(struct tally *tally, uint32_t slot)
     tally->first = tally->n++ == 0 ? slot : tally->first;
 }
 
-/* SLOT is at PLACE; with is_claimed its server says so itself. */
+/* Add to the lesson that SLOT is at PLACE; with is_claimed its server says so itself. */
 static void teach(struct comparison *c, uint32_t slot, struct slot_place place)
 {
     struct lesson *lesson = &c->news->lesson;
@@ -67,7 +67,8 @@ static void teach_place(struct comparison *c, uint32_t slot)
     teach(c, slot, slotmap_get(c->shard->router->map, slot));
 }
 
-/* Was the shard's own claim stopped because of another's? A paused shard claims as ever.
+/* Was the shard's own claim stopped because of another's? A paused shard keeps its
+ * claims.
  */
 static bool is_stopped(const struct map_row *row)
 {
@@ -80,8 +81,8 @@ static unsigned other_claimant(const struct comparison *c, struct slot_place pla
     return place.server == c->shard->index ? place.rival : place.server;
 }
 
-/* A slot came into dispute, or out of it. Who disputes with the shard is looked at soon,
- * so that it stops, too. */
+/* A slot came into dispute, or out of it. The other claimant is checked soon, so that it
+ * stops, too. */
 static void note_change(struct comparison *c, uint32_t slot, struct slot_place place)
 {
     unsigned other = other_claimant(c, place);
@@ -92,7 +93,7 @@ static void note_change(struct comparison *c, uint32_t slot, struct slot_place p
     }
 }
 
-/* What the shard heard and this process does not believe. */
+/* Note what the shard has heard and this process does not believe. */
 static void note_hearsay(struct comparison *c, const struct map_row *row)
 {
     if (c->hearsay.n++ == 0) {
@@ -109,8 +110,8 @@ static void list_flip(struct flip_list *list, const struct flip *flip)
     }
 }
 
-/* The slot of ROW has changed hands, to be at OURS, and whoever has it now has not said
- * so: maybe somebody died before the last step. */
+/* The slot of ROW was given away, to be at OURS, and the new owner has not claimed it:
+ * maybe the mover died before the last step. */
 static void note_flip(struct comparison *c, const struct map_row *row,
                       struct slot_place ours)
 {
@@ -164,7 +165,7 @@ static void compare_row(struct comparison *c, const struct map_row *row)
     }
 }
 
-/* Say what changed with this look. */
+/* Log what has changed with this comparison. */
 static void report(const struct comparison *c)
 {
     const struct router *router = c->shard->router;
@@ -184,7 +185,7 @@ static void report(const struct comparison *c)
     }
 }
 
-/* Keep what was heard for who asks, and log it when it is another than before. */
+/* Keep the hearsay in the shard's state, and log it when it has changed. */
 static void keep_hearsay(struct comparison *c)
 {
     struct shard *shard = c->shard;

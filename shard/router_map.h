@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a shard's slot_map() tells this process, and this process the shard. */
+/* Compares a shard's slot_map() with the map of this process. */
 #ifndef DOUSHARD_ROUTER_MAP_H
 #define DOUSHARD_ROUTER_MAP_H
 
@@ -20,7 +20,7 @@ struct lesson {
 
 void lesson_init(struct lesson *lesson);
 
-/* Flips that one look finds at most; others are found by the next. */
+/* Limit of flips found at once; others are found the next time. */
 #define FLIPS_AT_ONCE 32
 
 struct flip_list {
@@ -28,18 +28,18 @@ struct flip_list {
     unsigned n;
 };
 
-/* What one look finds that is to be done. */
+/* What one comparison finds to do. */
 struct map_news {
     struct lesson lesson;
-    struct flip_list given; /* flips by which the shard gave slots to others that have not
-                             * claimed them, as far as is known, and that are new here */
-    struct flip_list taken; /* flips that make slots the shard's, and that others began */
+    struct flip_list given; /* new flips by which the shard gave slots to others that have
+                             * not claimed them, as far as is known */
+    struct flip_list taken; /* flips, begun by others, that give slots to the shard */
 };
 
 /* Adopt the rows of MAP, the answer of SHARD's slot_map(). NEWS->lesson, initialised,
- * takes what is newer here, and whom the shard has to stop serving a slot for. Slots that
- * come into dispute, or out of it, are logged; hearsay that is not believed is kept in
- * the shard's state. False: MAP cannot be read. */
+ * gets what is newer here, and rival claims for which the shard must stop serving a slot.
+ * Slots that come into dispute, or out of it, are logged; hearsay that is not believed is
+ * kept in the shard's state. False: MAP cannot be read. */
 bool map_compare(struct shard *shard, const struct dbresult *map,
                  struct map_news *news) MUST_CHECK;
 

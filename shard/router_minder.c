@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The thread that looks after one shard: is it there, may it serve, what does it know.
+/* The thread that minds one shard: is it up, may it serve, what does it know.
  *
  * It has a connection of its own. Every few seconds, and as soon as the pool goes down,
- * it asks for the shard's slot map, adopts what is newer there and teaches the shard what
- * is newer here (so that the news of a moved slot spreads even when its mover died). It
- * lets the shard count, and spreads that, too, so that old data is noticed. Only this
+ * it asks for the shard's slot map, adopts what is newer there and tells the shard what
+ * is newer here (so the news of a moved slot spreads even if its mover died). It also
+ * raises the shard's counter, and spreads that, so that old data is noticed. Only this
  * thread ever declares a shard usable. */
 #include <stdio.h>
 #include <string.h>
@@ -19,17 +19,16 @@
 #include "shard/router_map.h"
 #include "shard/routines.h"
 
-/* How often a healthy shard is looked at. */
+/* How often a healthy shard is checked. */
 #define LOOK_EVERY_MS 5000
 
-/* Many requests that wait for the same have a shard looked at this often, at most. */
+/* How often at most waiting requests may have a shard checked. */
 #define HURRY_EVERY_MS 100
 
-/* How often one is looked at whose room comes to an end: that can go fast. */
+/* How often a shard is checked whose disk is nearly full, which can go fast. */
 #define LOOK_LOW_MS 500
 
-/* Connections that somebody may end in the middle of a look before the shard counts as
- * down. */
+/* How many connections may be ended during a check before the shard counts as down. */
 #define LOOKS_MAX 5
 
 /* A slot map of SLOTS_MAX rows fits. */
@@ -37,12 +36,12 @@
 
 #define MINDER_STACK_BYTES (512u << 10)
 
-/* What a look that found the shard unfit says of it. */
+/* What a failed check says about the shard. */
 enum finding {
-    FINDING_UNFIT,   /* it is not there, or may not serve */
-    FINDING_CROWDED, /* there or here is no room for one more connection */
-    FINDING_CUT,     /* nothing: somebody ended the connection */
-    FINDING_SICK,    /* it answers, but not what was asked: its disk is full */
+    FINDING_UNFIT,   /* it is down, or may not serve */
+    FINDING_CROWDED, /* there is no room for one more connection, there or here */
+    FINDING_CUT,     /* nothing: the connection was ended */
+    FINDING_SICK,    /* it answers, but cannot do what was asked: its disk is full */
 };
 
 struct look {
@@ -50,11 +49,11 @@ struct look {
     struct dbconn *conn; /* owned; NULL = not connected */
     char why[160];       /* what went wrong last */
     enum finding finding;
-    bool is_serving;     /* the look before found all well */
-    int64_t load_due_ms; /* monotonic; what slots cost is reported then */
+    bool is_serving;     /* the last check found everything well */
+    int64_t load_due_ms; /* monotonic; when to report the load of slots */
 };
 
-/* May the shard that says so of itself be used, if its data is not old? */
+/* May the shard be used according to its report, if its data is not old? */
 static bool is_fit(const struct shard *shard, const struct dbconn_hello *hello, char *why,
                    size_t size)
 {
@@ -88,7 +87,7 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     struct dbexec exec = {.conn = look->conn, .proc = proc, .args = args, .arena = arena};
 
     *results = NULL;
-    if (look->conn == NULL) { /* an earlier one cost it; LOOK->WHY says how */
+    if (look->conn == NULL) { /* an earlier CALL has lost it; LOOK->WHY says how */
         return false;
     }
     dbexec_run(&exec, 1, clock_mono_ms() + look->shard->router->call_timeout_ms);
@@ -106,9 +105,8 @@ static bool ask(struct look *look, enum proc_id proc, const struct dbarg *args,
     return false;
 }
 
-/* Does the shard have every routine that this program calls? One on which migrate was
- * broken off is not taken into service, though one that serves goes on while migrate
- * runs. */
+/* Does the shard have every routine that this program calls? A shard with an interrupted
+ * migration is not taken into service, but one in service goes on while migrate runs. */
 static bool check_routines(struct look *look, struct arena *arena)
 {
     struct dbresult *list = NULL;
@@ -117,8 +115,8 @@ static bool check_routines(struct look *look, struct arena *arena)
            routines_serve(list, !look->is_serving, look->why, sizeof look->why);
 }
 
-/* Is the shard there, and what does it say of itself? Asked at every look: what makes
- * writes durable can be switched off while it is in use. */
+/* Connect, or ask the shard for its report. Done at every check, because durability
+ * settings can be changed while it is in use. */
 static bool connect_shard(struct look *look)
 {
     struct shard *shard = look->shard;
@@ -144,11 +142,10 @@ static bool connect_shard(struct look *look)
     return look->conn != NULL;
 }
 
-/* The shard gave slots away, and nobody has said that they arrived: keep what finishes
- * these flips, and see soon whether they stopped half-way. Before that, the shard's log
- * is written out by a commit of ours: what a shard says may be lost when it falls, for a
- * COMMIT is seen by others before it is durable, and a slot whose "moved" is lost would
- * have two owners. */
+/* The shard gave slots away, and their arrival is not known: keep what is needed to
+ * finish these flips, and check soon whether they stopped halfway. First a commit of ours
+ * flushes the shard's log, because others see a COMMIT before it is durable: if a "moved"
+ * were lost in a crash, the slot would have two owners. */
 static void keep_flips(struct look *look, const struct flip_list *given,
                        struct arena *arena)
 {
@@ -167,7 +164,7 @@ static void keep_flips(struct look *look, const struct flip_list *given,
     }
 }
 
-/* Make the last step of FLIP, if nobody did. */
+/* Make the last step of FLIP, unless it was made. */
 static bool finish_flip(struct look *look, const struct flip *flip, struct arena *arena)
 {
     const struct dbarg args[] = {dbarg_number(flip->slot), dbarg_number(flip->epoch),
@@ -188,7 +185,8 @@ static bool finish_flip(struct look *look, const struct flip *flip, struct arena
     return is_taken;
 }
 
-/* Slots wait here for the last step of their flips; what came of it is looked at soon. */
+/* Slots wait here for the last step of their flips: make it, and check the result
+ * soon. */
 static void finish_flips(struct look *look, const struct flip_list *taken,
                          struct arena *arena)
 {
@@ -202,7 +200,7 @@ static void finish_flips(struct look *look, const struct flip_list *taken,
     }
 }
 
-/* Tell the shard what LESSON says. */
+/* Tell the shard the LESSON. */
 static void teach_shard(struct look *look, struct lesson *lesson, struct arena *arena)
 {
     struct dbresult *answer = NULL;
@@ -224,7 +222,7 @@ static void teach_shard(struct look *look, struct lesson *lesson, struct arena *
     }
 }
 
-/* Learn all that MAP says, and find what the shard is to be told. */
+/* Adopt MAP, and find what to tell the shard. */
 static bool read_map(struct look *look, const struct dbresult *map, struct map_news *news)
 {
     struct shard *shard = look->shard;
@@ -243,7 +241,7 @@ struct status {
     const char *why;
 };
 
-/* What people typed is shown in one line: a byte that would break it becomes a space. */
+/* Make text that people typed fit one line: control bytes become spaces. */
 static void make_line(char *text)
 {
     for (; *text != '\0'; text++) {
@@ -253,7 +251,7 @@ static void make_line(char *text)
     }
 }
 
-/* Remember, and say when it is news, whether the shard is paused. */
+/* Remember, and log when it changes, whether the shard is paused. */
 static void note_status(struct shard *shard, const struct status *status)
 {
     char now[sizeof shard->shared.paused] = "";
@@ -299,8 +297,8 @@ static bool read_status(struct look *look, struct arena *arena)
     return true;
 }
 
-/* Tell the shard how far others had counted, itself among them: then it refuses itself.
- * True: it is refused. */
+/* Tell the shard the counters of others and its own as remembered: if its data is old, it
+ * then refuses itself. True: it is refused. */
 static bool teach_beats(struct look *look, struct beats *beats, struct arena *arena)
 {
     struct dbresult *answer = NULL;
@@ -318,8 +316,8 @@ static bool teach_beats(struct look *look, struct beats *beats, struct arena *ar
     return refused != NULL && refused->number == 1;
 }
 
-/* Compare how far the shards have counted with what this one remembers, and the other way
- * round. False: its data is older than it was, and it does not know that. */
+/* Exchange counters with what this shard remembers. False: its data is old, and it does
+ * not know that. */
 static bool hear(struct look *look, struct arena *arena)
 {
     struct shard *shard = look->shard;
@@ -349,7 +347,7 @@ static bool hear(struct look *look, struct arena *arena)
     return beat_admit(shard, beats.own, beats.is_refused, look->why, sizeof look->why);
 }
 
-/* Let the shard count on. What it says then is on its disk. */
+/* Raise the shard's counter. The number that it answers is on its disk. */
 static void tick(struct look *look, struct arena *arena)
 {
     struct dbresult *answer = NULL;
@@ -366,7 +364,7 @@ static void tick(struct look *look, struct arena *arena)
     }
 }
 
-/* How much room is left; what was found last counts where there is no answer. */
+/* Ask how much disk space is left; without an answer the last value stays. */
 static void measure_room(struct look *look, struct arena *arena)
 {
     struct dbresult *rows = NULL;
@@ -379,7 +377,7 @@ static void measure_room(struct look *look, struct arena *arena)
     }
 }
 
-/* Is the room less than TIMES / 8 of what must be left free? */
+/* Is the free space less than TIMES / 8 of what must be left free? */
 static bool is_room_below(const struct shard *shard, unsigned times)
 {
     int64_t free_bytes = atomic_load(&shard->free_bytes);
@@ -388,8 +386,8 @@ static bool is_room_below(const struct shard *shard, unsigned times)
            (uint64_t)free_bytes / times < shard->router->min_free_bytes / 8;
 }
 
-/* Keep writes away before the disk is full (a server that finds it full ends itself), and
- * let them come again when there is room, or when one of our own works. */
+/* Stop writes before the disk is full (mariadbd exits on a full disk), and allow them
+ * again when there is space, or when a write of our own works. */
 static void tend_writes(struct look *look, struct arena *arena)
 {
     struct shard *shard = look->shard;
@@ -414,7 +412,7 @@ static void tend_writes(struct look *look, struct arena *arena)
     }
 }
 
-/* When to look again at a shard that is well enough. */
+/* When to check a shard again that is in service. */
 static int64_t next_look_ms(const struct look *look)
 {
     struct shard *shard = look->shard;
@@ -425,8 +423,8 @@ static int64_t next_look_ms(const struct look *look)
     return left_ms < 1 ? 1 : left_ms < pause_ms ? left_ms : pause_ms;
 }
 
-/* Report what its slots cost, when it is time and the shard takes writes. It says nothing
- * of the shard when it fails but that the connection is gone. */
+/* Report the load of its slots, when it is time and the shard takes writes. A failure
+ * only means that the connection is gone. */
 static void tend_load(struct look *look)
 {
     const struct shard *shard = look->shard;
@@ -454,8 +452,8 @@ static void tend_load(struct look *look)
     }
 }
 
-/* One look: true when the shard is there, may serve, and its map was read. Routines are
- * checked every time: they may be replaced while this process runs. */
+/* One check: true when the shard is up, may serve, and its map was read. Routines are
+ * checked every time, because they may be replaced while this process runs. */
 static bool look_once(struct look *look)
 {
     struct arena arena;
@@ -488,8 +486,8 @@ static bool look_once(struct look *look)
     return good;
 }
 
-/* Look, and again where a connection ended on the way: a restarted server deserves a
- * fresh one, and one that has died refuses it. */
+/* Check, and again if the connection ended meanwhile: a restarted server accepts a new
+ * one, and a dead one refuses it. */
 static bool look_again(struct look *look)
 {
     for (unsigned i = 0; i < LOOKS_MAX; i++) {
@@ -504,7 +502,7 @@ static bool look_again(struct look *look)
     return false;
 }
 
-/* Wait for MS or until somebody wakes the minder. False: stop. */
+/* Wait for MS, or until the minder is woken. False: stop. */
 static bool pause_minder(struct shard *shard, int64_t ms, bool may_wake)
 {
     const struct timespec until = clock_timespec(clock_mono_ms() + ms);
@@ -564,7 +562,7 @@ static void *minder_run(void *argument)
             tend_load(&look);
         } else if (was_up &&
                    (look.finding == FINDING_CROWDED || look.finding == FINDING_SICK)) {
-            is_up = true; /* the connections that are open go on working, for reads */
+            is_up = true; /* the open connections go on working for reads */
             if (look.finding == FINDING_SICK) {
                 shard_stop_writes(shard, look.why);
             }
@@ -579,7 +577,7 @@ static void *minder_run(void *argument)
             shard, is_up ? next_look_ms(&look) : shard->router->hold_down_ms, is_up);
         dbpool_state(shard->pool, &state);
         if (go_on && is_up && !state.is_up) {
-            /* The pool went down meanwhile: let the shard breathe before it is tried. */
+            /* The pool went down meanwhile: wait a little before trying the shard. */
             snprintf(look.why, sizeof look.why, "%s", state.reason);
             report(&look, true, false);
             was_up = false;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which shard has what: the pending tasks of an errand become one parcel per shard. */
+/* Packs the pending tasks of an errand into one parcel per shard. */
 #include <string.h>
 
 #include "shard/base/clock.h"
 
 #include "shard/router_errand.h"
 
-/* Why nobody can be asked for what is at PLACE; NULL: its server can. */
+/* Why no server can be asked for PLACE; NULL: its server can. */
 static const char *why_nobody(const struct router *router, struct slot_place place)
 {
     return place.epoch == 0    ? "no shard that answered owns it"
@@ -18,8 +18,9 @@ static const char *why_nobody(const struct router *router, struct slot_place pla
                : NULL;
 }
 
-/* Say where the target of task I is, if it is there as well, and nothing is known to keep
- * either waiting: the procedure looks itself, and makes one half where it finds that. */
+/* Tell where the target of task I is, if it is on the same shard and neither slot is
+ * known to keep operations waiting: the procedure checks this itself, and makes only one
+ * half if that is not so. */
 static void place_target(struct errand *e, size_t i, int64_t now_ms)
 {
     struct slotmap *map = e->router->map;

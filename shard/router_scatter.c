@@ -7,7 +7,7 @@
 
 #include "shard/router_impl.h"
 
-/* The slot maps of all wanted shards. */
+/* Enough for the slot maps of all wanted shards. */
 #define MAPS_BYTES ((size_t)256 << 20)
 
 static enum outcome share_outcome(const struct dbexec *exec)
@@ -50,7 +50,7 @@ static bool scatter_get(struct scatter *s, size_t i, bool may_wait)
     return s->shares[i].outcome == OUTCOME_OK;
 }
 
-/* Run what has a connection, give it back and take the results. */
+/* Run the CALLs that have a connection, give it back and take the results. */
 static void scatter_run(struct scatter *s)
 {
     struct router *router = s->router;
@@ -83,7 +83,8 @@ void router_scatter(struct router *router, struct call *call, enum proc_id proc,
         call_explain(call, "out of memory");
         return;
     }
-    /* As in the retry loop: first what is free, then one by one what one has to wait for.
+    /* As in the retry loop: first the free connections, then one by one those that must
+     * be waited for.
      */
     for (size_t i = 0; i < n; i++) {
         s.execs[i] = (struct dbexec){.proc = proc, .args = args, .arena = call->arena};

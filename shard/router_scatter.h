@@ -14,21 +14,22 @@
 #include "shard/router.h"
 #include "shard/slotset.h"
 
-/* What one shard said to a PROC_SHARD procedure. */
+/* One shard's answer to a PROC_SHARD procedure. */
 struct router_share {
     bool wanted;          /* set by the caller: ask this shard */
     enum outcome outcome; /* OK, or why there are no results */
     const struct dbresult *results;
 };
 
-/* Ask every wanted shard. SHARES has N elements: router_n_shards(), now or some time ago.
- * Thread-safe; blocks until call->deadline_ms at the latest; results live in call->arena.
+/* Ask every wanted shard. SHARES has N elements: router_n_shards() now, or as it was
+ * earlier. Thread-safe; blocks until call->deadline_ms at the latest; results live in
+ * call->arena.
  */
 void router_scatter(struct router *router, struct call *call, enum proc_id proc,
                     const struct dbarg *args, struct router_share *shares, size_t n);
 
-/* Add to SLOTS those for which an answer of SHARD speaks that names the generation GEN.
- * False: that generation is not known; see router_read_maps(). */
+/* Add to SLOTS those covered by an answer of SHARD that names the generation GEN. False:
+ * that generation is not known; see router_read_maps(). */
 bool router_covers(struct router *router, size_t shard, uint64_t gen,
                    struct slotset *slots);
 

@@ -10,7 +10,7 @@
 
 #include "shard/router_impl.h"
 
-/* Longest pause before a shard that takes no writes is asked again. */
+/* Longest pause before a shard that takes no writes is tried again. */
 #define WRITES_HOLD_MAX_MS 5000
 
 /* One change of the list. */
@@ -21,11 +21,13 @@ struct change {
     struct errmsg err; /* what is wrong */
     bool is_first;     /* the router had no shards before */
 
-    /* What is made before anything changes. */
+    /* Made before anything changes. */
     struct shard *shards[SLOTMAP_FOREIGN]; /* per server: the shard of that name, an old
                                             * or a new one */
-    struct address *addresses[SLOTMAP_FOREIGN]; /* owned; NULL: it is where it was */
-    size_t n_new; /* shards behind the router's own, owned until the change is in force */
+    struct address *addresses[SLOTMAP_FOREIGN]; /* owned; NULL: its address is
+                                                 * unchanged */
+    size_t n_new; /* new shards, after the router's own; owned until the change is in
+                   * force */
 };
 
 /* ---- Parts of a shard ---- */
@@ -46,7 +48,7 @@ static void address_free(struct address *address)
     }
 }
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 static struct address *address_new(const struct router *router,
                                    const struct router_server *server)
 {
@@ -90,7 +92,7 @@ static void shard_free(struct shard *shard)
     free(shard);
 }
 
-/* A shard without a thread; NULL when memory is short. */
+/* A shard without a thread; NULL when out of memory. */
 static struct shard *shard_new(struct router *router, size_t index,
                                const struct router_server *server)
 {
@@ -148,7 +150,7 @@ void servers_free(struct router *router)
     wipe(router->account.tls_ca);
 }
 
-/* ---- May it be? ---- */
+/* ---- Checks ---- */
 
 static bool refuse(struct change *change, const char *text)
 {
@@ -194,7 +196,7 @@ static unsigned count_slots(const struct shard *shard)
     return n;
 }
 
-/* May SHARD leave? Its slots would be nobody's. */
+/* May SHARD leave? Not with slots, which would then have no owner. */
 static bool check_leaving(struct change *change, const struct shard *shard)
 {
     unsigned n_slots = count_slots(shard);
@@ -231,9 +233,9 @@ static bool check_change(struct change *change)
     return true;
 }
 
-/* ---- What it needs ---- */
+/* ---- Preparation ---- */
 
-/* Make what SERVERS[I] needs: a shard, if none ever had its name, or an address, and a
+/* Make what SERVERS[I] needs: a shard, if none ever had its name, or a new address, and a
  * thread, if it has none. */
 static bool prepare_server(struct change *change, size_t i)
 {
@@ -281,7 +283,7 @@ static void set_address(struct shard *shard, struct address *address)
     minder_wake(shard);
 }
 
-/* SERVERS[I] is there from now on, and where it says. */
+/* SERVERS[I] is in use from now on, at its address. */
 static void put_in_force(struct change *change, size_t i)
 {
     struct router *router = change->router;
@@ -308,7 +310,7 @@ static void put_in_force(struct change *change, size_t i)
     }
 }
 
-/* What runs on SHARD ends as it would; nothing more begins. */
+/* Calls running on SHARD finish; no new ones begin. */
 static void remove_shard(struct shard *shard)
 {
     atomic_store(&shard->is_removed, true);
@@ -317,7 +319,7 @@ static void remove_shard(struct shard *shard)
     log_write(LOG_INFO, "shard_removed", "shard=%s", shard->name);
 }
 
-/* What SERVERS ask for; nothing is made or checked yet. */
+/* A change to SERVERS; nothing is made or checked yet. */
 static struct change change_to(struct router *router, const struct router_server *servers,
                                size_t n)
 {
@@ -338,7 +340,7 @@ bool router_check_servers(struct router *router, const struct router_server *ser
     return good;
 }
 
-/* Make all that CHANGE needs. False: nothing has changed. */
+/* Make everything that CHANGE needs. False: nothing has changed. */
 static bool prepare_change(struct change *change)
 {
     for (size_t i = 0; i < change->n; i++) {

@@ -7,7 +7,8 @@
 
 #include "shard/proc.h"
 
-/* What migrate makes when all routines are loaded, and routine_list then names. */
+/* A mark that migrate makes when all routines are loaded, and that routine_list then
+ * lists. */
 #define COMPLETE_MARK "_install_fingerprint"
 
 struct routine {
@@ -25,7 +26,7 @@ static const struct dbfield fields[] = {
      .offset = offsetof(struct routine, is.serves)},
 };
 
-/* What LIST says of routine NAME. */
+/* The version of routine NAME in LIST. */
 static struct proc_version version_of(const struct dbresult *list, const char *name)
 {
     struct routine row;

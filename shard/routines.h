@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Has a shard what this program needs of routines? */
+/* Does a shard have the routines that this program needs? */
 #ifndef DOUSHARD_ROUTINES_H
 #define DOUSHARD_ROUTINES_H
 
@@ -12,9 +12,9 @@
 #include "shard/dbresult.h"
 
 /* Does LIST, the answer of routine_list(), have every routine that this program calls, in
- * a version that serves it? One on which migrate was broken off has them too, maybe, but
- * not the helpers that belong to them: MUST_BE_COMPLETE refuses that. False: WHY (SIZE
- * bytes) says what is missing. */
+ * a version that serves it? After an interrupted migration it may have them without their
+ * helpers: MUST_BE_COMPLETE refuses that. False: WHY (SIZE bytes) says what is
+ * missing. */
 bool routines_serve(const struct dbresult *list, bool must_be_complete, char *why,
                     size_t size) MUST_CHECK;
 

@@ -10,8 +10,8 @@
 /* Slots of every Redis Cluster. */
 #define RSLOTS 16384u
 
-/* The slot of KEY: CRC16 of what stands between its first '{' and the next '}' if that is
- * not empty, else of the whole key; below RSLOTS. (Redis Cluster specification, "Key
+/* The slot of KEY: CRC16 of the text between its first '{' and the next '}' unless that
+ * is empty, else of the whole key; below RSLOTS. (Redis Cluster specification, "Key
  * distribution model" and "Hash tags".) */
 uint16_t rslot_of(const char *key, size_t len);
 

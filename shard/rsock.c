@@ -39,7 +39,7 @@ struct ssl_ctx_st *rsock_tls_new(const char *ca_file, struct errmsg *err)
         return NULL;
     }
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
-    /* What could not be sent is sent from elsewhere next time: the buffer has grown. */
+    /* A repeated write may have another address, because the buffer has grown. */
     SSL_CTX_set_mode(tls,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     return tls;

@@ -56,7 +56,7 @@ bool rwire_command(struct buf *buf, int argc, const char **argv, const size_t *l
 
 /* ---- Hiredis' parser, making our replies ---- */
 
-/* A new reply in its place in the tree; NULL: memory is short, and the parser gives up.
+/* A new reply in its place in the tree; NULL: out of memory, and the parser gives up.
  */
 static struct rreply *plant(const redisReadTask *task, enum rreply_kind kind)
 {
@@ -125,7 +125,7 @@ static void *make_nil(const redisReadTask *task)
     return plant(task, RREPLY_NIL);
 }
 
-/* What the parser has of a tree that it gives up. */
+/* Free a tree that the parser gives up. */
 static void drop(void *object)
 {
     struct rreply *reply = object;

@@ -11,8 +11,8 @@
 #include "shard/base/buf.h"
 #include "shard/base/check.h"
 
-/* The largest reply, and the most elements of one array: what is larger is no answer to
- * anything that is asked here, and ends the connection. */
+/* The largest reply, and the most elements of one array: no command here has a larger
+ * answer, so a larger one ends the connection. */
 #define RREPLY_BYTES_MAX    ((size_t)16 << 20)
 #define RREPLY_ELEMENTS_MAX 100000
 
@@ -25,7 +25,7 @@ enum rreply_kind {
     RREPLY_ARRAY,
 };
 
-/* What a command was answered; a tree. */
+/* The reply to a command; a tree. */
 struct rreply {
     enum rreply_kind kind;
     int64_t integer;
@@ -39,21 +39,21 @@ struct rreply {
 /* NULL is allowed; *REPLY becomes NULL. */
 void rreply_free(struct rreply **reply);
 
-/* Is REPLY a text or status that says TEXT, an error that begins with the word TEXT? */
+/* Is REPLY a text or status equal to TEXT, or an error that begins with the word TEXT? */
 bool rreply_says(const struct rreply *reply, const char *text);
 
 /* Append a command of ARGC arguments, of LENS bytes each, any bytes; LENS NULL: they are
- * texts. False: memory is short, or BUF is full. */
+ * texts. False: out of memory, or BUF is full. */
 bool rwire_command(struct buf *buf, int argc, const char **argv, const size_t *lens);
 
 struct rreader;
 
-/* NULL: memory is short. */
+/* NULL: out of memory. */
 struct rreader *rreader_new(void) MUST_CHECK;
 void rreader_free(struct rreader **reader);
 
-/* What came from the connection; LEN may be anything. False: this is no Redis, or memory
- * is short; the connection is of no use any more. */
+/* Feed any number of bytes from the connection. False: this is not Redis, or out of
+ * memory; the connection is unusable. */
 bool rreader_feed(struct rreader *reader, const char *data, size_t len) MUST_CHECK;
 
 /* The next reply, if it is complete: *REPLY is the caller's; else NULL. False as above.

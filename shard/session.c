@@ -20,7 +20,7 @@ static struct ops *about(uint64_t user_id, const unsigned char session[SESSION_B
     return ops;
 }
 
-/* Move the end of the idle time; a failure only means that it is tried again later. */
+/* Prolong the idle time; after a failure it is tried again later. */
 static void touch(struct router *router, struct call *call, uint64_t user_id,
                   const unsigned char session[SESSION_BYTES])
 {
@@ -51,7 +51,7 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
             touch(router, call, user_id, session);
         }
     }
-    /* Sessions are counted apart, so that a request's own CALLs can be told from them. */
+    /* Counted separately from the request's own CALLs. */
     call->n_session_calls += call->n_calls - calls_before;
     call->n_calls = calls_before;
     return outcome;
@@ -59,7 +59,7 @@ enum outcome session_check(struct router *router, struct call *call, uint64_t us
 
 /* ---- Through the cache ---- */
 
-/* The first half of the id will do: it is random, and of one user's sessions. */
+/* The first half of the id is enough: it is random, and among one user's sessions. */
 struct copy_key session_key(uint64_t user_id, const unsigned char session[SESSION_BYTES])
 {
     return (struct copy_key){.kind = CACHE_SESSION,

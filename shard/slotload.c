@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Counting what slots and owners cost. */
+/* Measures the load of slots and owners. */
 #include "shard/slotload.h"
 
 #include <pthread.h>
@@ -9,7 +9,7 @@
 
 #include "shard/slotset.h"
 
-/* Places in the index of owners: a power of two, twice as many at least. */
+/* Places in the index of owners: a power of two, at least twice as many. */
 #define CELLS (SLOTLOAD_OWNERS * 2)
 
 #define NO_ENTRY UINT16_MAX
@@ -29,13 +29,14 @@ struct entry {
 
 struct slotload {
     struct cell *cells;            /* owned; one per slot */
-    atomic_uint_fast64_t heard_ns; /* of owners, of late: counted */
+    atomic_uint_fast64_t heard_ns; /* of owners, recently: counted */
     atomic_uint_fast64_t lost_ns;  /* and left out */
     struct {
         pthread_mutex_t mutex; /* tried, but for taking */
         struct entry entries[SLOTLOAD_OWNERS];
-        uint64_t ranks_ns[SLOTLOAD_OWNERS]; /* with what those before them left; together,
-                                             * for the cheapest is looked for often */
+        uint64_t ranks_ns[SLOTLOAD_OWNERS]; /* including what former owners of the place
+                                             * left; in one array, because the cheapest is
+                                             * searched often */
         uint16_t index[CELLS];              /* by hash of the owner, open addressing */
     } shared;
 };
@@ -88,7 +89,7 @@ static size_t find_cell(const struct slotload *load, uint64_t owner)
     return i;
 }
 
-/* Take the cell at HOLE out of the index; those behind it close the gap. */
+/* Remove the cell at HOLE from the index; the cells after it close the gap. */
 static void remove_cell(struct slotload *load, size_t hole)
 {
     uint16_t *index = load->shared.index;
@@ -116,7 +117,7 @@ static size_t cheapest(const struct slotload *load)
     return least;
 }
 
-/* The place of OWNER, which may have been another's. */
+/* The place of OWNER, perhaps taken from another. */
 static size_t place_of(struct slotload *load, uint64_t owner)
 {
     size_t cell = find_cell(load, owner);
@@ -216,7 +217,7 @@ size_t slotload_take_slots(struct slotload *load, slotload_wants_fn wants, void 
     return n;
 }
 
-/* What is to be multiplied for what was left out. */
+/* The factor that makes up for what was left out. */
 static double correction(struct slotload *load)
 {
     const double heard = (double)atomic_load(&load->heard_ns);

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What slots and owners cost: operations, and the time that their CALLs took, as this
+/* The load of slots and owners: operations, and the time that their CALLs took, as this
  * process sees it.
  *
- * A CALL of several operations costs each the same part of its time. That is time on the
- * wire, in queues and under locks as well: a slot that keeps others waiting is dear.
+ * A CALL of several operations costs each the same part of its time. This includes time
+ * on the wire, in queues and under locks: a slot that keeps others waiting is expensive.
  *
- * Slots are counted each by itself, without locks. Owners are too many for that: of those
- * the OWNERS that cost most are kept, by the algorithm Space-Saving (Metwally, Agrawal,
- * El Abbadi: Efficient Computation of Frequent and Top-k Elements in Data Streams, 2005).
- * An owner that is not among them takes the place of the cheapest, and ranks as high as
- * that one did; whoever costs more than 1/OWNERS of all is among them for certain. What
- * is reported of an owner is what was counted since it has its place, so that nobody is
- * blamed for another. A thread that would have to wait for the table of owners leaves
- * them out, and the others count for it.
+ * Each slot has its own count, without locks. Owners are too many for that: only the
+ * SLOTLOAD_OWNERS that cost most are kept, by the algorithm Space-Saving (Metwally,
+ * Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k Elements in Data
+ * Streams, 2005). A new owner takes the place of the cheapest, and inherits its rank; an
+ * owner that costs more than 1/SLOTLOAD_OWNERS of all is certainly among them. The report
+ * of an owner has only what was counted since it got its place, so that it does not
+ * include another's. A thread that would have to wait for the table leaves its owners
+ * out, and the others are scaled up for it.
  *
  * Thread-safe; nothing here blocks. */
 #ifndef DOUSHARD_SLOTLOAD_H
@@ -42,11 +42,11 @@ struct slotload_owner {
     uint64_t busy_us;
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct slotload *slotload_new(void) MUST_CHECK;
 void slotload_free(struct slotload **load);
 
-/* A CALL while it is counted. */
+/* A CALL being counted. */
 struct slotload_tally {
     struct slotload *load; /* (ref) NULL: nothing is counted */
     uint64_t ns;           /* of each operation */
@@ -58,7 +58,7 @@ struct slotload_tally {
 struct slotload_tally slotload_begin(struct slotload *load, size_t n, int64_t us);
 void slotload_add(struct slotload_tally *tally, uint32_t slot,
                   uint64_t owner); /* 0: a name */
-/* One of them that did both halves of an edge: each of the two costs half of it. */
+/* An operation that made both halves of an edge: each owner gets half of the cost. */
 void slotload_add_both(struct slotload_tally *tally, uint32_t slot, uint64_t owner,
                        uint32_t target_slot, uint64_t target);
 void slotload_end(struct slotload_tally *tally);
@@ -66,8 +66,8 @@ void slotload_end(struct slotload_tally *tally);
 /* Does SLOT belong to the report? */
 typedef bool (*slotload_wants_fn)(void *context, uint32_t slot);
 
-/* Take what was counted of the slots that WANTS; the count of these begins anew. Writes
- * at most MAX, answers how many; what does not fit is left for the next time. */
+/* Take the counts of the slots for which WANTS is true, and reset them. Writes at most
+ * MAX, returns how many; the rest is left for the next time. */
 size_t slotload_take_slots(struct slotload *load, slotload_wants_fn wants, void *context,
                            struct slotload_slot *slots, size_t max);
 

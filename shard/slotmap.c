@@ -19,7 +19,7 @@ struct home {
 /* Epochs end here, since versions carry epoch << 33; see slot_fence. */
 #define EPOCH_END (UINT64_C(1) << 20)
 
-/* What is further above a claim than this is a mistake; slot_learn() says the same. */
+/* A step further above a claim is a mistake; slot_learn() has the same limit. */
 #define EPOCH_STEP_MAX 1000
 
 /* A place as one word, so that readers need no lock: is_empty << 46 | epoch << 26 |
@@ -95,7 +95,7 @@ static struct slot_place dispute(struct slot_place known, struct slot_place news
     return known;
 }
 
-/* What is known after NEWS. */
+/* The place known after NEWS. */
 static struct slot_place merge(struct slot_place known, struct slot_place news)
 {
     if (known.is_claimed && news.epoch > known.epoch + EPOCH_STEP_MAX) {
@@ -107,7 +107,7 @@ static struct slot_place merge(struct slot_place known, struct slot_place news)
     if (news.is_claimed && known.is_claimed && news.epoch == known.epoch) {
         return dispute(known, news);
     }
-    /* A claim, or the name of a server that the topology did not have before. */
+    /* NEWS is a claim, or names a server that the topology did not have before. */
     bool is_better = news.epoch == known.epoch && !known.is_claimed &&
                      (news.is_claimed || (known.server == SLOTMAP_FOREIGN &&
                                           news.server != SLOTMAP_FOREIGN));

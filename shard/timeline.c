@@ -9,10 +9,10 @@
 #include "shard/feed.h"
 #include "shard/router.h"
 
-/* Kept are: the limit, newest_ms, next_time_ms, and the ids. */
+/* A kept page has: the limit, newest_ms, next_time_ms, and the ids. */
 #define HEAD_NUMBERS 3
 
-/* Pages of servers with other options are no pages of ours. */
+/* Context of the load. A page kept by a server with another limit is not used. */
 struct loading {
     struct router *router;
     struct call *call;
@@ -59,7 +59,7 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
     return OUTCOME_OK;
 }
 
-/* False: it is none, or of another limit. */
+/* False: it is invalid, or has another limit. */
 static bool read_page(struct arena *arena, const struct cache_item *item, size_t limit,
                       struct timeline *timeline)
 {

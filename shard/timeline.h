@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The newest page of the feed as ids, which the cache keeps. The cards are asked for by
- * video_get(), and a video is shown with a live one only: so a deletion holds whatever
- * page of ids still has the video, and what is kept can be made anew at any time. */
+/* The newest page of the feed as ids, which the cache keeps. Cards are read by
+ * video_get(), and a video is shown only with a live card: so a deleted video does not
+ * appear even if a kept page still has its id, and a page can be made again at any
+ * time. */
 #ifndef DOUSHARD_TIMELINE_H
 #define DOUSHARD_TIMELINE_H
 
@@ -20,7 +21,7 @@ struct timeline {
     size_t n;
     int64_t newest_ms; /* when the first was published, since the Unix epoch; 0: none */
     int64_t next_time_ms; /* of feed_list() */
-    bool partial;         /* some slot has no answer; not kept then */
+    bool partial;         /* some slot has no answer; then it is not kept */
 };
 
 /* As feed_list() with no bound in time. */

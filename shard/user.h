@@ -38,7 +38,7 @@ struct user_card {
 struct session_grant {
     unsigned char id[SESSION_BYTES];
     int64_t expires_at_ms;
-    unsigned keep_max; /* newest sessions of this user that stay */
+    unsigned keep_max; /* how many sessions of this user to keep, the newest */
 };
 
 struct user_register_args {
@@ -49,7 +49,7 @@ struct user_register_args {
 };
 
 /* All functions here: thread-safe; block until call->deadline_ms at the latest; on any
- * outcome but those named they leave their results untouched and explain in call->detail.
+ * other outcome than those named they leave results unchanged, and call->detail says why.
  */
 
 /* Make an account with a first session. OK and SAME set *USER_ID; else TAKEN. */
@@ -80,25 +80,25 @@ enum outcome user_logout(struct router *router, struct call *call, uint64_t user
                          const unsigned char session[SESSION_BYTES]);
 
 /* The cards of N users, in the order of IDS; a card whose user does not exist has id 0.
- * One CALL per shard and 256 different users. OK when every shard answered; on another
- * outcome the cards of shards that did not answer have id 0 too. */
+ * One CALL per shard for each 256 different users. OK when every shard answered;
+ * otherwise the cards of shards that did not answer have id 0, too. */
 enum outcome user_get(struct router *router, struct call *call, const uint64_t *ids,
                       size_t n, struct user_card *cards);
 
-/* The card of a user by what CACHE has in this process: asks nobody, never blocks. False:
- * it does not say that there is one. */
+/* The card of a user from CACHE's copies in this process: never blocks. False: not there,
+ * or no such user. */
 bool user_recall(struct cache *cache, struct arena *arena, uint64_t id,
                  struct user_card *card) MUST_CHECK;
 
-/* What a user shows of itself. NULL: stays as it is. */
+/* Changes of a profile. NULL: unchanged. */
 struct user_profile_args {
     const char *avatar;           /* base name of the picture; "" = the default one */
     const char *background_image; /* likewise */
     const char *signature;        /* UTF-8, at most 128 code points */
 };
 
-/* Change the profile; something of ARGS must be set. OK, SAME (it was like that) or
- * NOTFOUND. */
+/* Change the profile; at least one member of ARGS must be set. OK, SAME (it was so
+ * already) or NOTFOUND. */
 enum outcome user_profile(struct router *router, struct call *call, uint64_t user_id,
                           const struct user_profile_args *args);
 
@@ -107,17 +107,17 @@ enum outcome session_open(struct router *router, struct call *call, uint64_t use
                           const struct session_grant *session);
 
 /* Is the session live? OK, NOTFOUND or EXPIRED (idle for IDLE_MS, or past its end). A
- * session not seen for an hour is touched on the way. */
+ * session not seen for an hour gets its idle time prolonged. */
 enum outcome session_check(struct router *router, struct call *call, uint64_t user_id,
                            const unsigned char session[SESSION_BYTES], int64_t idle_ms);
 
-/* The same, but another server may have asked for us: *AGE_MS is how long ago, at most;
- * less than CACHE_CONFIRM_MS. Only "open" is kept. */
+/* The same by the cache: *AGE_MS is how long ago at most the shard was asked, less than
+ * CACHE_CONFIRM_MS. Only "open" is cached. */
 enum outcome session_recall(struct router *router, struct call *call, uint64_t user_id,
                             const unsigned char session[SESSION_BYTES], int64_t idle_ms,
                             int64_t *age_ms);
 
-/* Where the cache has it; who ends it marks it. */
+/* The session's key in the cache; ending the session marks it. */
 struct copy_key session_key(uint64_t user_id, const unsigned char session[SESSION_BYTES]);
 
 #endif

@@ -5,7 +5,7 @@
 #include "shard/router_call.h"
 #include "shard/user.h"
 
-/* A card is made of two parts, which are neighbours among the items. */
+/* A card has two parts, which are adjacent items. */
 #define PARTS 2
 
 static enum outcome load(void *context, struct cache_item **items, size_t n)
@@ -56,7 +56,7 @@ static enum outcome get_some(struct router *router, struct call *call,
     return outcome;
 }
 
-/* The different ones of the N IDS go to UNIQUE, the place of each there to PLACE. */
+/* Put the different ones of the N IDS into UNIQUE, and the place of each into PLACE. */
 static size_t find_unique(const uint64_t *ids, size_t n, uint64_t *unique, size_t *place)
 {
     size_t n_unique = 0;

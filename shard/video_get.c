@@ -12,7 +12,7 @@ struct videos {
     struct call *call;
     struct cache_item *items;
     size_t n;
-    struct video_card *cards; /* of those that a shard was asked for: whole */
+    struct video_card *cards; /* cards read from a shard: complete */
     bool is_unreadable;
 };
 
@@ -41,8 +41,8 @@ static enum outcome load(void *context, struct cache_item **items, size_t n)
     return parts_load(&query, items, n);
 }
 
-/* Put the authors to the cards that have only the id of theirs. A video whose author is
- * gone is gone. */
+/* Fill in the authors of cards that have only their ids. A video whose author is gone is
+ * gone, too. */
 static enum outcome add_authors(struct videos *videos, const bool *lacks_author)
 {
     uint64_t *ids = arena_calloc(videos->call->arena, videos->n, sizeof *ids);
@@ -70,7 +70,7 @@ static enum outcome add_authors(struct videos *videos, const bool *lacks_author)
     return outcome;
 }
 
-/* The cards of those that the cache had. */
+/* Make the cards of the videos that the cache had. */
 static enum outcome show_cached(struct videos *videos)
 {
     bool *lacks_author =

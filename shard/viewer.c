@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the one who looks has to do with what is shown: is_follow and is_favorite. */
+/* The viewer's flags of what is shown: is_follow and is_favorite. */
 #include "shard/viewer.h"
 
 #include <inttypes.h>
@@ -14,13 +14,13 @@
 #include "shard/router_call.h"
 #include "shard/viewer_sets.h"
 
-/* Most ids of one kind that viewer_flags takes. */
+/* Limit of ids of one kind for viewer_flags. */
 #define CARDS_MAX 1000
 
 /* An id in a JSON array, with its comma. */
 #define ID_BYTES 17
 
-/* Whom and what to look at; pointers into the caller's cards. */
+/* The cards to mark; pointers into the caller's. */
 struct sight {
     struct router *router;
     struct call *call;
@@ -39,7 +39,7 @@ struct hits {
     size_t n_videos;
 };
 
-/* Room for the pointers; false when memory is short. */
+/* Allocate the pointers; false when out of memory. */
 static bool open_eyes(struct sight *sight, size_t n_users, size_t n_videos)
 {
     CHECK(n_users <= CARDS_MAX && n_videos <= CARDS_MAX);
@@ -169,7 +169,7 @@ static enum outcome ask(const struct sight *sight)
     return outcome;
 }
 
-/* Mark what the viewer's sets know of, and leave the rest in SIGHT. */
+/* Mark what the viewer's sets know, and leave the rest in SIGHT. */
 static void mark_known(struct sight *sight, const struct viewer_sets *sets)
 {
     size_t n_users = sight->n_users;
@@ -211,7 +211,7 @@ static enum outcome look(struct sight *sight)
     return sight->n_users + sight->n_videos == 0 ? OUTCOME_OK : ask(sight);
 }
 
-/* One user: who asks that of a shard at the same time goes in one CALL. */
+/* One user, by a batch procedure, so that several requests go in one CALL. */
 static enum outcome mark_user(struct router *router, struct call *call,
                               uint64_t viewer_id, struct user_card *user)
 {
@@ -279,9 +279,9 @@ enum outcome viewer_mark_comments(struct router *router, struct call *call,
     return look(&sight);
 }
 
-/* ---- By what is in this process ---- */
+/* ---- From this process's memory ---- */
 
-/* False: the set does not say. */
+/* False: the set does not know. */
 static bool recall(enum viewer_answer answer, bool *flag)
 {
     *flag = answer == VIEWER_YES;

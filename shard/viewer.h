@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the one who looks has to do with what is shown: is_follow and is_favorite. */
+/* The viewer's flags of what is shown: is_follow and is_favorite. */
 #ifndef DOUSHARD_VIEWER_H
 #define DOUSHARD_VIEWER_H
 
@@ -15,10 +15,10 @@
 struct cache;
 struct router;
 
-/* Set the flags of cards by what the cache has of VIEWER_ID (viewer_sets.h), and of what
- * that does not say by one CALL on his shard; none when VIEWER_ID is 0 (a visitor) or
- * there is nothing to look at. At most 1000 cards. Nobody follows himself. On any outcome
- * but OK flags that are not known are false. */
+/* Set the flags of cards from the cached sets of VIEWER_ID (viewer_sets.h), and the rest
+ * by one CALL on his shard; none when VIEWER_ID is 0 (a visitor) or nothing is left. At
+ * most 1000 cards. Nobody follows himself. On any outcome but OK unknown flags are
+ * false. */
 
 /* users[i].is_follow */
 enum outcome viewer_mark_users(struct router *router, struct call *call,
@@ -32,7 +32,7 @@ enum outcome viewer_mark_videos(struct router *router, struct call *call,
 enum outcome viewer_mark_comments(struct router *router, struct call *call,
                                   uint64_t viewer_id, struct comment *comments, size_t n);
 
-/* The same by what CACHE has in this process: never blocks. False: not all of it is
+/* The same from CACHE's copies in this process: never blocks. False: not everything is
  * known, and flags may be set or not. */
 bool viewer_recall_users(struct cache *cache, struct arena *arena, uint64_t viewer_id,
                          struct user_card *users, size_t n) MUST_CHECK;

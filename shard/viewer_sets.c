@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whom a user follows and what he likes, as far as the cache keeps it. */
+/* The users that a user follows and the videos that he likes, as far as the cache keeps
+ * them. */
 #include "shard/viewer_sets.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 #include "shard/router_call.h"
 
-/* Kept are: how many users, the users, the videos. */
+/* A kept value has: the number of users, the users, the videos. */
 
 static int compare(const void *a, const void *b)
 {
@@ -64,8 +65,8 @@ struct loading {
     struct call *call;
 };
 
-/* Append the ids of the rows that say KIND, sorted; returns how many, SIZE_MAX when they
- * cannot be read. */
+/* Append the ids of the rows of KIND, sorted; returns how many, SIZE_MAX when they cannot
+ * be read. */
 static size_t add_ids(const struct dbresult *rows, const char *kind, char *bytes)
 {
     size_t n = 0;

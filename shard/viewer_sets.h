@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whom a user follows and what he likes, as far as the cache keeps it: the newest
- * VIEWER_SET_MAX of each. A set that has fewer is complete, and says "no" of all others;
- * a full one says "yes" only, and of the others nothing. */
+/* The users that a user follows and the videos that he likes, as far as the cache keeps
+ * them: the newest VIEWER_SET_MAX of each. A set with fewer is complete, so all others
+ * are "no"; of a full set only "yes" is known. */
 #ifndef DOUSHARD_VIEWER_SETS_H
 #define DOUSHARD_VIEWER_SETS_H
 
@@ -35,7 +35,7 @@ enum viewer_answer { VIEWER_NO, VIEWER_YES, VIEWER_PERHAPS };
 enum outcome viewer_sets_get(struct router *router, struct call *call, uint64_t viewer_id,
                              struct viewer_sets *sets);
 
-/* The same without asking anybody. False: the process does not have them. */
+/* The same from this process's memory. False: the process does not have them. */
 bool viewer_sets_peek(struct cache *cache, struct arena *arena, uint64_t viewer_id,
                       struct viewer_sets *sets) MUST_CHECK;
 

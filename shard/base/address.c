@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An IPv4 address in an IPv6 one begins so. */
+/* The beginning of an IPv4 address mapped into IPv6. */
 static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 static void set_v4(struct address *address, const void *four)
@@ -46,7 +46,7 @@ struct address address_from_socket(const struct sockaddr *socket_address)
     return address;
 }
 
-/* The address in TEXT without brackets and port: from where, and how many bytes. */
+/* The address in TEXT without brackets and port: where it begins, and its length. */
 static const char *strip(const char *text, size_t *len)
 {
     const char *colon;
@@ -119,7 +119,7 @@ bool address_range_parse(const char *text, size_t len, struct address_range *ran
     if (slash == NULL) {
         return true;
     }
-    /* As it was written, not as it is kept: "::ffff:10.0.0.0/104" is 10.0.0.0/8. */
+    /* By its written form, not the stored one: "::ffff:10.0.0.0/104" is 10.0.0.0/8. */
     const unsigned own = memchr(text, ':', address_len) == NULL ? 8 * sizeof mapped : 0;
     if (!parse_bits(slash + 1, len - address_len - 1, range->bits - own, &range->bits)) {
         return false;

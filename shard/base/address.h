@@ -29,21 +29,22 @@ bool address_is_known(const struct address *address);
 struct address address_from_socket(const struct sockaddr *socket_address);
 
 /* Read a numeric address of LEN bytes, also as "[v6]", "[v6]:port" or "v4:port". False:
- * it is none, *ADDRESS is unknown. */
+ * it is not one, and *ADDRESS is unknown. */
 bool address_parse(const char *text, size_t len, struct address *address);
 
-/* What one household has: the address of IPv4, the first 64 bits of IPv6; the rest is 0.
+/* What one household has: an IPv4 address, or the first 64 bits of an IPv6 address with
+ * the rest 0.
  */
 struct address address_network(struct address address);
 
 /* All addresses that begin with the same bits. */
 struct address_range {
     struct address address; /* one of them */
-    unsigned bits;          /* of 128; those of IPv4 begin with 96 of their own */
+    unsigned bits;          /* of 128; an IPv4 range has its own 96 first */
 };
 
 /* Read a range of LEN bytes, "10.0.0.0/8" or "2001:db8::/32"; an address without /BITS is
- * a range of one. False: it is none. */
+ * a range of one. False: it is not a range. */
 bool address_range_parse(const char *text, size_t len,
                          struct address_range *range) MUST_CHECK;
 
@@ -54,7 +55,7 @@ struct address address_range_first(const struct address_range *range);
  * TEXT. */
 const char *address_range_text(const struct address_range *range, char *text);
 
-/* Is ADDRESS in RANGE? One of IPv4 is in no range of IPv6, "::/0" neither. */
+/* Is ADDRESS in RANGE? An IPv4 address is in no IPv6 range, not even in "::/0". */
 bool address_range_has(const struct address_range *range, const struct address *address);
 
 /* Write the address to TEXT (ADDRESS_TEXT_BYTES), "-" for an unknown one. Returns TEXT.
@@ -64,8 +65,8 @@ const char *address_text(struct address address, char *text);
 /* Is HOST a numeric address, and nothing else? */
 bool address_is_numeric(const char *host);
 
-/* HOST, a numeric address, and PORT as the system's calls want them: the length of what
- * is in *SOCKET_ADDRESS. 0: HOST is none. */
+/* Convert HOST, a numeric address, and PORT to a socket address; returns the length of
+ * *SOCKET_ADDRESS. 0: HOST is not an address. */
 socklen_t address_to_socket(const char *host, unsigned port,
                             struct sockaddr_storage *socket_address) MUST_CHECK;
 

@@ -81,7 +81,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     char *p = (char *)block->data + block->used;
     block->used += size;
-    memset(p, 0, size); /* not the whole block: most requests need little of it */
+    memset(p, 0, size); /* clear only this much: most requests use little of a block */
     return p;
 }
 

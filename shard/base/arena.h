@@ -16,10 +16,10 @@ struct arena {
     struct arena_block *newest; /* owned; linked list of blocks */
     size_t used_bytes;          /* taken from malloc so far */
     size_t limit_bytes;         /* refuse to take more than this */
-    struct arena_kept *kept;    /* in its own memory: what lives as long as it does */
+    struct arena_kept *kept;    /* in its own memory: what arena_release() must release */
 };
 
-/* What arena_keep() has promised to release. */
+/* Something that arena_release() will release. */
 struct arena_kept {
     struct arena_kept *next;
     void (*release)(void *what);
@@ -29,7 +29,8 @@ struct arena_kept {
 /* No memory is taken yet. */
 void arena_init(struct arena *arena, size_t limit_bytes);
 
-/* Free every allocation, and release what is kept. The arena may be used again. */
+/* Free every allocation, after releasing what arena_keep() was given. The arena may be
+ * used again. */
 void arena_release(struct arena *arena);
 
 /* SIZE bytes, aligned for any type and zeroed; NULL when the limit is reached or the
@@ -43,8 +44,8 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size) MUST_CHECK;
  * is 0. */
 char *arena_strndup(struct arena *arena, const char *data, size_t len) MUST_CHECK;
 
-/* Have RELEASE(WHAT) called by arena_release(). KEPT is room for that, allocated in ARENA
- * before there is something that must not be lost. */
+/* Have arena_release() call RELEASE(WHAT). KEPT is memory for this, allocated in ARENA
+ * beforehand, so that this cannot fail. */
 void arena_keep(struct arena *arena, struct arena_kept *kept, void (*release)(void *what),
                 void *what);
 

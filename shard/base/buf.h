@@ -16,7 +16,7 @@ struct buf {
     size_t len;
     size_t size;
     size_t max;  /* largest len */
-    bool failed; /* an addition did not fit; nothing is added after that */
+    bool failed; /* an addition did not fit; nothing is added afterwards */
 };
 
 /* No memory is taken yet. */
@@ -25,9 +25,9 @@ void buf_init(struct buf *buf, size_t max);
 /* Free the contents; the buffer is as after buf_init() with the same maximum. */
 void buf_clear(struct buf *buf);
 
-/* Append. False, and failed is set, when the maximum would be passed or memory is short;
+/* Append. False, with `failed` set, when it would exceed the maximum or is out of memory;
  * the contents are then unchanged. Callers that append much may ignore the results and
- * look at failed once at the end. */
+ * check `failed` once at the end. */
 bool buf_add(struct buf *buf, const void *data, size_t len);
 bool buf_addf(struct buf *buf, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Milliseconds since some start; never goes back, not set by anybody. */
+/* Milliseconds since some start; never goes back, cannot be set. */
 int64_t clock_mono_ms(void);
 
 /* Microseconds on the same clock. */
@@ -25,8 +25,8 @@ static inline int64_t clock_earlier(int64_t a_ms, int64_t b_ms)
 /* The same instant of the monotonic clock as a timespec, for pthread_cond_clockwait(). */
 struct timespec clock_timespec(int64_t mono_ms);
 
-/* How long it is until then, as a timeout of poll(2) or epoll_wait(2): 0 when it has
- * passed, a minute at most. */
+/* The time until then, as a timeout for poll(2) or epoll_wait(2): 0 when it has passed, a
+ * minute at most. */
 int clock_left_ms(int64_t mono_ms);
 
 #endif

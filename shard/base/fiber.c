@@ -17,13 +17,13 @@
 #include "shard/base/log.h"
 #include "shard/base/wait.h"
 
-/* What one look at epoll brings at most; the rest comes with the next. */
+/* Limit of events of one epoll_wait(2); the rest comes with the next. */
 #define EVENTS_MAX 128
 
 /* Stacks that each thread has from the start, and keeps. */
 #define STACKS_KEPT 8
 
-/* Stacks that were not used for so long are unmapped. */
+/* Stacks not used for this long are unmapped. */
 #define TRIM_MS 10000
 
 struct fiber_thread {
@@ -34,7 +34,7 @@ struct fiber_thread {
     int event_fd; /* written to wake the loop */
 
     /* Of any thread. */
-    _Atomic(struct work *) inbox; /* what is new and who is woken, the latest first */
+    _Atomic(struct work *) inbox; /* new work and woken fibers, the latest first */
     atomic_uint n_pushing;        /* threads that are in push() */
     atomic_bool is_asleep;        /* the loop sleeps, or is about to: it must be woken */
     atomic_size_t n_work;
@@ -48,11 +48,12 @@ struct fiber_thread {
     struct work *backlog; /* has no fiber yet */
     struct work **backlog_end;
     struct fiber *waiting;
-    int64_t next_ms;    /* no deadline of those is nearer; WAIT_FOR_EVER: there is none */
+    int64_t next_ms;    /* the nearest deadline of those, or earlier; WAIT_FOR_EVER: there
+                         * is none */
     struct fiber *free; /* the last used first */
     size_t n_free;
     size_t least_free; /* since the last trim */
-    int64_t trim_ms;   /* when the next one is due */
+    int64_t trim_ms;   /* when the next trim is due */
 };
 
 struct fibers {
@@ -148,8 +149,8 @@ static void rouse(struct fiber_thread *thread)
     }
 }
 
-/* What is pushed may have run before the thread that pushes it looks whether it has to
- * rouse anybody: release_thread() waits for that. */
+/* The work may already have run when the pushing thread checks whether to wake the loop;
+ * release_thread() waits for that check. */
 static void push(struct fiber_thread *thread, struct work *work)
 {
     struct work *first = atomic_load(&thread->inbox);
@@ -162,7 +163,7 @@ static void push(struct fiber_thread *thread, struct work *work)
     (void)atomic_fetch_sub(&thread->n_pushing, 1);
 }
 
-/* What tells a fiber to be woken from new work in the inbox. */
+/* The function that marks an entry of the inbox as a fiber to wake, not new work. */
 static void wake(struct work *waking)
 {
     end_wait((struct fiber *)((char *)waking - offsetof(struct fiber, waking)),
@@ -179,7 +180,7 @@ void fiber_wake(struct fiber *fiber)
     }
 }
 
-/* All that is in the inbox, in the order of its coming. */
+/* Everything in the inbox, in the order of arrival. */
 static struct work *take_all(struct fiber_thread *thread)
 {
     struct work *list = atomic_exchange(&thread->inbox, NULL);
@@ -234,7 +235,7 @@ static void fiber_main(void)
     }
 }
 
-/* Add one to those without work. False: no memory. */
+/* Add a fiber without work. False: no memory. */
 static bool add_fiber(struct fiber_thread *thread)
 {
     struct fiber *fiber = calloc(1, sizeof *fiber);
@@ -257,7 +258,7 @@ static bool add_fiber(struct fiber_thread *thread)
     return true;
 }
 
-/* Take one of those without work. NULL: no memory for one more. */
+/* Take a fiber without work. NULL: no memory for one more. */
 static struct fiber *take_fiber(struct fiber_thread *thread)
 {
     if (thread->n_free == 0 && !add_fiber(thread)) {
@@ -280,7 +281,7 @@ static void fiber_free(struct fiber *fiber)
     free(fiber);
 }
 
-/* Keep the N of those without work that were used last. */
+/* Keep N fibers without work, those used last. */
 static void keep_fibers(struct fiber_thread *thread, size_t n)
 {
     struct fiber **link = &thread->free;
@@ -296,7 +297,7 @@ static void keep_fibers(struct fiber_thread *thread, size_t n)
     }
 }
 
-/* Unmap what was of no use since the last time. */
+/* Unmap stacks that were not needed since the last trim. */
 static void trim(struct fiber_thread *thread, int64_t now_ms)
 {
     size_t n_used = thread->n_free - thread->least_free;
@@ -308,7 +309,7 @@ static void trim(struct fiber_thread *thread, int64_t now_ms)
 
 /* ---- The loop ---- */
 
-/* Give fibers to what has none. */
+/* Give fibers to work that has none. */
 static void begin_work(struct fiber_thread *thread)
 {
     struct fiber *fiber;
@@ -324,8 +325,8 @@ static void begin_work(struct fiber_thread *thread)
     }
 }
 
-/* Run all that are ready now; who becomes ready meanwhile waits for the next round, so
- * that none is kept from the events of the others. */
+/* Run all fibers that are ready now; those that become ready meanwhile wait for the next
+ * round, so that events are not kept waiting. */
 static void run_ready(struct fiber_thread *thread)
 {
     struct fiber *list = thread->ready;
@@ -351,7 +352,7 @@ static int timeout_of(const struct fiber_thread *thread)
     int64_t until_ms = thread->next_ms;
 
     if (thread->ready != NULL || thread->backlog != NULL) {
-        return thread->ready != NULL ? 0 : 1; /* a fiber may be had soon */
+        return thread->ready != NULL ? 0 : 1; /* a fiber may become free soon */
     }
     if (thread->n_free > STACKS_KEPT && thread->trim_ms < until_ms) {
         until_ms = thread->trim_ms;
@@ -359,7 +360,7 @@ static int timeout_of(const struct fiber_thread *thread)
     return until_ms == WAIT_FOR_EVER ? -1 : clock_left_ms(until_ms);
 }
 
-/* The event of EVENT_FD has done its work by coming: edge-triggered, it is never read. */
+/* The event of EVENT_FD only wakes the loop: it is edge-triggered and never read. */
 static void take_event(const struct epoll_event *event)
 {
     struct wait_fd *fd = event->data.ptr;
@@ -393,8 +394,8 @@ static void look_for_events(struct fiber_thread *thread)
     }
 }
 
-/* May the deadline end the wait of FIBER? Not where somebody has posted by now: he will
- * wake it. */
+/* May the deadline end the wait of FIBER? Not if it has been posted by now: the poster
+ * will wake it. */
 static bool claim(const struct fiber *fiber)
 {
     enum parker_state state = PARKER_WAITED;
@@ -403,8 +404,8 @@ static bool claim(const struct fiber *fiber)
            atomic_compare_exchange_strong(&fiber->parker->state, &state, PARKER_EMPTY);
 }
 
-/* Wake those whose deadline has passed. Few ever do, and many of those at one time, so
- * there is no order among them: all are looked at when the nearest has passed. */
+/* Wake the fibers whose deadline has passed. That is rare, and then concerns many at
+ * once, so they are not ordered: all are checked when the nearest deadline has passed. */
 static void wake_late(struct fiber_thread *thread, int64_t now_ms)
 {
     struct fiber *later;
@@ -460,7 +461,7 @@ static bool add_fibers(struct fiber_thread *thread)
     return true;
 }
 
-/* False: something is missing; release_thread() must follow all the same. */
+/* False: something is missing; release_thread() must be called all the same. */
 static bool start_thread(struct fiber_thread *thread)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
@@ -491,7 +492,7 @@ static void stop_thread(struct fiber_thread *thread)
     }
 }
 
-/* After all have stopped: they wake each other. */
+/* Called when all have stopped, because they wake each other. */
 static void release_thread(struct fiber_thread *thread)
 {
     keep_fibers(thread, 0);
@@ -567,7 +568,7 @@ void fibers_free(struct fibers **fibers)
     free(self);
 }
 
-/* The one that has least to do. */
+/* The thread with the least work. */
 static struct fiber_thread *choose_thread(struct fibers *fibers)
 {
     struct fiber_thread *best = &fibers->threads[0];
@@ -583,8 +584,8 @@ static struct fiber_thread *choose_thread(struct fibers *fibers)
     return best;
 }
 
-/* It is counted before it is known whether there is room for it, and whether its thread
- * goes on: a thread ends when it stops and then finds nothing counted (Dekker's pattern).
+/* Work is counted before checking for room and for the stop: a thread ends when it stops
+ * and then finds nothing counted (Dekker's pattern).
  */
 bool fibers_submit(struct fibers *fibers, struct work *work)
 {
@@ -596,7 +597,7 @@ bool fibers_submit(struct fibers *fibers, struct work *work)
         (void)atomic_fetch_sub(&fibers->n_work, 1);
         (void)atomic_fetch_sub(&thread->n_work, 1);
         if (atomic_load(&fibers->is_stopping)) {
-            rouse(thread); /* it may wait for what was counted */
+            rouse(thread); /* it may wait for the work that was counted */
         }
         return false;
     }

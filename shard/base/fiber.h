@@ -3,12 +3,12 @@
 /* Fibers: many pieces of work on few threads, each on a small stack of its own.
  *
  * A request computes for a hundred microseconds and waits for milliseconds: for a shard,
- * for a connection, for others that it shares a CALL with. With a thread each, hundreds
- * of threads take turns on a few cores, and 40 % of the server's time went into that. A
- * fiber waits without its thread: what waits (all of it is in wait.h) leaves a note of
- * what for and switches to the loop of its thread, which runs whoever is ready, then asks
- * epoll what has happened. So handlers and the shard library stay straight-line code, and
- * run on threads as well: in tools, in tests, in threads with a task of their own.
+ * for a connection, for others in the same CALL. With a thread for each request,
+ * switching between hundreds of threads on a few cores takes 40 % of the server's time. A
+ * fiber waits without its thread: waiting (always by wait.h) notes what it waits for and
+ * switches to the loop of its thread, which runs the fibers that are ready, then asks
+ * epoll for events. So handlers and the shard library stay straight-line code, and also
+ * run on threads: in tools, in tests, in background threads.
  *
  *   fibers_submit()        the loop of a thread                   a fiber
  *   any thread  --inbox--> takes work in, gives it a fiber -----> runs it
@@ -45,43 +45,43 @@ struct fibers;
 
 struct fibers_options {
     unsigned n_threads; /* at least 1 */
-    size_t work_max;    /* most pieces of work that are under way; at least 1 */
+    size_t work_max;    /* limit of work under way; at least 1 */
     size_t stack_bytes; /* of each fiber; 0: fiber_stack_bytes() */
 };
 
 struct fibers_state {
     unsigned n_threads;
-    size_t n_work;   /* pieces of work under way that were submitted */
+    size_t n_work;   /* submitted work under way */
     size_t n_stacks; /* mapped, in use or not */
 };
 
 /* Several times what a request needs; more in builds with sanitizers, whose frames are
- * larger. Only pages that were touched take memory. */
+ * larger. Only touched pages take memory. */
 size_t fiber_stack_bytes(void);
 
-/* Start the threads. NULL when memory, threads or file descriptors (two for each thread)
- * are short. */
+/* Start the threads. NULL: no memory, threads or file descriptors (two for each
+ * thread). */
 struct fibers *fibers_new(const struct fibers_options *options) MUST_CHECK;
 
-/* Wait for all that was submitted, and end the threads: when this returns, all functions
- * that work called have returned. Nothing new is accepted from now on. NULL is allowed.
- * Takes as long as the work does. Once, and by one thread. */
+/* Wait for all submitted work, and end the threads: when this returns, no work is
+ * running. No new work is accepted from now on. NULL is allowed. Takes as long as the
+ * work does. Call it once. */
 void fibers_stop(struct fibers *fibers);
 
-/* Stop, unless that is done, and free. Nobody may submit any more; threads that post what
- * fibers wait for may go on. *FIBERS becomes NULL; NULL is allowed. */
+/* Stop, unless stopped already, and free. No work may be submitted any more; threads that
+ * post to fibers may go on. *FIBERS becomes NULL; NULL is allowed. */
 void fibers_free(struct fibers **fibers);
 
-/* Run WORK on a fiber of the thread that has least to do. False: work_max are under way,
- * or it stops; WORK is still the caller's. Never blocks. Thread-safe. */
+/* Run WORK on a fiber of the least busy thread. False: work_max are under way, or it is
+ * stopping; WORK is still the caller's. Never blocks. Thread-safe. */
 bool fibers_submit(struct fibers *fibers, struct work *work) MUST_CHECK;
 
-/* Is this a fiber? Else it is a thread that runs none now. */
+/* Does the caller run on a fiber? Otherwise on a thread. */
 bool fiber_is_here(void);
 
-/* Run WORK on another fiber of this thread, which begins when the one that calls waits.
- * False: this is no fiber, or its thread has its part of work_max stacks in use, or no
- * memory for one more; WORK is still the caller's. */
+/* Run WORK on another fiber of this thread, which begins when the calling one waits.
+ * False: the caller is not on a fiber, or its thread uses its share of work_max stacks,
+ * or there is no memory; WORK is still the caller's. */
 bool fiber_spawn(struct work *work) MUST_CHECK;
 
 /* Thread-safe. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stacks, and going from one to another within a thread. */
+/* Stacks, and switching between them within a thread. */
 #include "shard/base/fiber_switch.h"
 
 #include <stdint.h>
@@ -17,7 +17,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-/* ---- What the sanitizers want to know ---- */
+/* ---- Annotations for the sanitizers ---- */
 
 static void leaving(struct fiber_context *from, const struct fiber_context *to)
 {
@@ -52,7 +52,7 @@ void fiber_switched(struct fiber_context *from)
 
 /* ---- Stacks ---- */
 
-/* Larger than what a function of a library moves the stack by without touching it. */
+/* Larger than any frame of a library function that may skip it without touching it. */
 #define GUARD_BYTES ((size_t)64 << 10)
 
 char *fiber_stack_new(size_t *bytes)
@@ -89,7 +89,7 @@ void fiber_stack_free(char *low, size_t bytes)
 
 #if FIBER_SWITCH_OWN
 
-/* Push what a function must keep, leave the stack pointer at *SAVE, and do the reverse
+/* Push the callee-saved registers, store the stack pointer at *SAVE, and do the reverse
  * with the stack TO. */
 void fiber_switch_stacks(void **save, void *to);
 
@@ -126,8 +126,8 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size fiber_switch_stacks, .-fiber_switch_stacks\n");
 
-/* Control words (as after a start), six registers, where to go on, and the return address
- * of that, none: the end of every backtrace. At its entry the stack is as after a call.
+/* Control words (as at start), six registers, the address to go on at, and its return
+ * address, 0, which ends every backtrace. At that entry the stack is as after a call.
  */
 #define FRAME_WORDS 9
 static void fill_frame(uintptr_t *frame, void (*entry)(void))
@@ -174,7 +174,7 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size fiber_switch_stacks, .-fiber_switch_stacks\n");
 
-/* x19 to x28, frame pointer, where to go on, d8 to d15. */
+/* x19 to x28, frame pointer, the address to go on at, d8 to d15. */
 #define FRAME_WORDS 20
 static void fill_frame(uintptr_t *frame, void (*entry)(void))
 {
@@ -185,8 +185,8 @@ static void fill_frame(uintptr_t *frame, void (*entry)(void))
 static void prepare(struct fiber_context *context, void (*entry)(void))
 {
     uintptr_t top = ((uintptr_t)context->low + context->bytes) & ~(uintptr_t)15;
-    /* Even, so that the stack pointer is a multiple of 16 with the frame gone, but for
-     * the return address of x86-64, which is popped by nobody. */
+    /* Even, so that the stack pointer is a multiple of 16 without the frame, except for
+     * the return address on x86-64, which is never popped. */
     uintptr_t *frame = (uintptr_t *)top - FRAME_WORDS;
 
     memset(frame, 0, FRAME_WORDS * sizeof *frame);

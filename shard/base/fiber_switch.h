@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stacks, and going from one to another within a thread: what fiber.c stands on.
+/* Stacks, and switching between them within a thread: the base of fiber.c.
  *
  * swapcontext(3) makes a system call each time, for a signal mask that is the same
- * everywhere here. So the switch is a few instructions for x86-64 and aarch64 (what the
- * ABI says a function must keep, as in the coroutines of Boost.Context and of QEMU), and
- * ucontext(3) elsewhere. The sanitizers are told of every switch; without that they take
- * the new stack for a wild pointer, or its accesses for those of another thread.
+ * everywhere here. So on x86-64 and aarch64 the switch is a few instructions (saving the
+ * callee-saved registers, like the coroutines of Boost.Context and QEMU), and elsewhere
+ * ucontext(3). The sanitizers are told of every switch; otherwise they would report the
+ * new stack as a wild pointer, or its accesses as another thread's.
  *
  * Threads: a context is entered by one thread at a time.
  */
@@ -25,44 +25,44 @@
 #include <ucontext.h>
 #endif
 
-/* Where a thread of control stands while it does not run. */
+/* The state of a thread of control that is not running. */
 struct fiber_context {
 #if FIBER_SWITCH_OWN
     void *sp; /* its registers are on its stack */
 #else
     ucontext_t ucontext;
 #endif
-    char *
-        low; /* its stack, for the sanitizers; of a thread's own stack once it was left */
+    char *low; /* its stack, for the sanitizers; of a thread's own stack known after the
+                * first switch */
     size_t bytes;
     void *fake_stack; /* of the address sanitizer */
     void *tsan; /* of the thread sanitizer; owned by a context with a stack of ours */
 };
 
-/* Map a stack of at least *BYTES with room below it that may not be touched, so that an
- * overflow is a SIGSEGV and no wrong data. *BYTES becomes what there is. Returns the low
- * end; NULL: no memory. fiber_stack_free() ends it. */
+/* Map a stack of at least *BYTES with a guard area below, so that an overflow is a
+ * SIGSEGV instead of corrupt data. *BYTES becomes its size. Returns the low end, for
+ * fiber_stack_free(); NULL: no memory. */
 char *fiber_stack_new(size_t *bytes) MUST_CHECK;
 
 /* LOW and BYTES are those of fiber_stack_new(). */
 void fiber_stack_free(char *low, size_t bytes);
 
-/* CONTEXT becomes one that runs ENTRY on the stack at LOW when it is first switched to.
- * ENTRY may not return, and begins with fiber_switched(). fiber_context_release() ends
- * it. */
+/* Prepare CONTEXT to run ENTRY on the stack at LOW when it is first switched to. ENTRY
+ * must not return, and begins with fiber_switched(). Call fiber_context_release() at the
+ * end. */
 void fiber_context_init(struct fiber_context *context, char *low, size_t bytes,
                         void (*entry)(void));
 
-/* CONTEXT will not be switched to any more. Its stack is the caller's to free. */
+/* CONTEXT will not be switched to any more. The caller frees its stack. */
 void fiber_context_release(struct fiber_context *context);
 
-/* CONTEXT becomes that of the calling thread on its own stack, to come back to. */
+/* CONTEXT becomes that of the calling thread on its own stack, to switch back to. */
 void fiber_context_of_thread(struct fiber_context *context);
 
-/* Leave FROM, which is the one that runs, for TO. Returns when somebody switches back. */
+/* Switch from FROM, the running context, to TO. Returns when something switches back. */
 void fiber_switch(struct fiber_context *from, struct fiber_context *to);
 
-/* The first thing that ENTRY calls; FROM is what was left for it. */
+/* The first thing that ENTRY calls; FROM is the context that was left. */
 void fiber_switched(struct fiber_context *from);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Files that are read as a whole, and writes that are done as a whole. */
+/* Reading whole files, and complete writes. */
 #include "shard/base/file.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Does this file look as if systemd had made it (LoadCredential=)? */
+/* Does this file look like a credential of systemd (LoadCredential=)? */
 static bool is_credential(const struct stat *st)
 {
     return st->st_uid == 0 && st->st_gid == 0 && (st->st_mode & 07777) == 0440;
@@ -65,8 +65,8 @@ static bool read_open(int fd, enum file_care care, size_t max, struct file_text 
     if (!is_good(fd, care, &st, err)) {
         return false;
     }
-    /* One more than there should be shows that there is more. Files in /proc do not say
-     * how long they are. */
+    /* One byte more than expected shows that there is more. Files in /proc do not report
+     * their length. */
     size_t size = st.st_size > 0 && (size_t)st.st_size < max ? (size_t)st.st_size : max;
     text->data = malloc(size + 1);
     if (text->data == NULL) {
@@ -86,7 +86,7 @@ static bool read_open(int fd, enum file_care care, size_t max, struct file_text 
 bool file_read(const char *path, enum file_care care, size_t max, struct file_text *text,
                struct errmsg *err)
 {
-    /* O_NONBLOCK: a FIFO by mistake must not hang the start; it means nothing to others.
+    /* O_NONBLOCK: a FIFO by mistake must not hang the start; other files ignore it.
      */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Files that are read as a whole, and writes that are done as a whole. */
+/* Reading whole files, and complete writes. */
 #ifndef DOUSHARD_BASE_FILE_H
 #define DOUSHARD_BASE_FILE_H
 
@@ -10,13 +10,13 @@
 #include "shard/base/check.h"
 #include "shard/base/errmsg.h"
 
-/* FILE_SECRET: only we or root may own the file, and nobody else may read it. Taken as
- * well is one of root and root's group with mode 0440: so a credential of systemd looks,
- * whose access control list names the service. */
+/* FILE_SECRET: only we or root may own the file, and nobody else may read it. Also
+ * accepted is mode 0440 of root and root's group: systemd's credentials, whose access
+ * control list names the service. */
 enum file_care { FILE_ANY, FILE_SECRET };
 
 struct file_text {
-    char *data; /* owned, a NUL behind it; NULL: none */
+    char *data; /* owned, followed by a NUL; NULL: none */
     size_t len;
 };
 
@@ -29,8 +29,8 @@ bool file_read(const char *path, enum file_care care, size_t max, struct file_te
 /* Wipe and free it; TEXT is empty then. An empty one is allowed. */
 void file_text_release(struct file_text *text);
 
-/* Write all of DATA, whatever signals and short writes do; waits where FD, which may be
- * one that does not block, takes no more. 0 or an errno value. */
+/* Write all of DATA, also after signals and short writes; waits while FD, which may be
+ * non-blocking, takes no more. 0 or an errno value. */
 int file_write(int fd, const void *data, size_t len) MUST_CHECK;
 
 #endif

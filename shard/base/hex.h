@@ -12,7 +12,7 @@
 /* Write 2 * LEN digits and a NUL to TEXT. */
 void hex_encode(const void *data, size_t len, char *text);
 
-/* The value of a digit in either case; -1: C is none. */
+/* The value of a digit in either case; -1: C is not a digit. */
 int hex_digit(char c);
 
 /* Read exactly LEN bytes from 2 * LEN digits (either case). False: TEXT has another

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* JSON written straight into a buffer. */
+/* JSON written directly into a buffer. */
 #include "shard/base/json_out.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ static void add_char(struct buf *buf, char c)
     (void)buf_add(buf, &c, 1);
 }
 
-/* What stands before a value. */
+/* Write what comes before a value. */
 static void begin(struct json_out *out, const char *name)
 {
     if (out->needs_comma) {
@@ -91,7 +91,7 @@ void json_out_bool(struct json_out *out, const char *name, bool value)
     (void)buf_add(&out->buf, value ? "true" : "false", value ? 4 : 5);
 }
 
-/* C, which cannot stand in a string as it is. */
+/* Write C, which must be escaped in a string. */
 static void escape_char(struct buf *buf, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
@@ -108,11 +108,11 @@ static void escape_char(struct buf *buf, unsigned char c)
     (void)buf_add(buf, text, sizeof text);
 }
 
-/* The inside of a string: TEXT with what RFC 8259, section 7, wants escaped. */
+/* Write TEXT as the inside of a string, escaped by RFC 8259, section 7. */
 static void escape(struct buf *buf, const char *text)
 {
     size_t left = strlen(text);
-    size_t plain = 0; /* bytes of TEXT that stand as they are */
+    size_t plain = 0; /* bytes of TEXT that need no escape */
 
     while (plain < left) {
         unsigned char c = (unsigned char)text[plain];

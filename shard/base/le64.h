@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Numbers as 8 bytes, the lowest first, whatever the machine does. */
+/* Numbers as 8 bytes, the lowest first, on any machine. */
 #ifndef DOUSHARD_BASE_LE64_H
 #define DOUSHARD_BASE_LE64_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A text put together in a fixed array. */
+/* A text built in a fixed array. */
 #include "shard/base/line.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A text put together in a fixed array: what does not fit is cut. For lines that are made
- * so often that the price of printf(3), some 50 ns per value, counts. */
+/* A text built in a fixed array: what does not fit is cut. For lines that are made so
+ * often that the cost of printf(3), some 50 ns per value, matters. */
 #ifndef DOUSHARD_BASE_LINE_H
 #define DOUSHARD_BASE_LINE_H
 

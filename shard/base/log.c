@@ -18,7 +18,7 @@
 /* Room for some 4,000 access lines. */
 #define RING_BYTES ((size_t)1 << 20)
 
-/* How long the end of the process waits for whoever reads the log. */
+/* How long the end of the process waits for the reader of the log. */
 #define STOP_MS  2000
 #define CRASH_MS 500
 
@@ -28,7 +28,7 @@
 static atomic_int current_level = LOG_INFO;
 static _Thread_local const char *scope_id;
 
-/* Set once; stays when it is closed, because any thread may be about to use it. */
+/* Set once; stays after it is closed, because any thread may be about to use it. */
 static _Atomic(struct log_ring *) ring;
 
 static const char *const level_names[] = {[LOG_ERROR] = "error",
@@ -67,7 +67,7 @@ const char *log_scope_now(void)
     return scope_id;
 }
 
-/* Append what FMT says. */
+/* Append formatted text. */
 static void PRINTF_LIKE(2, 0) append(struct line *line, const char *fmt, va_list args)
 {
     size_t room = LINE_BYTES - line->used;
@@ -112,7 +112,8 @@ static void begin_line(struct line *line, enum log_level level, const char *even
     line_text(line, " ");
 }
 
-/* Nobody forges a line: control bytes become '?'. The line feed has room where a NUL has.
+/* Prevent forged lines: control bytes become '?'. The line feed takes the place of the
+ * NUL.
  */
 static void end_line(struct line *line)
 {
@@ -126,7 +127,7 @@ static void end_line(struct line *line)
     line->text[line->used++] = '\n';
 }
 
-/* Hand over a line that is made, or write it. */
+/* Hand a finished line to the thread, or write it. */
 static void send_line(enum log_level level, struct line *line)
 {
     struct log_ring *through = atomic_load_explicit(&ring, memory_order_acquire);
@@ -187,14 +188,14 @@ static size_t lost_line(uint64_t lost, char *out)
     return line.used;
 }
 
-/* The process is about to end by a bug: let the thread write the last lines. */
+/* The process is about to crash: let the thread write the last lines. */
 static void on_crash(int number)
 {
     log_flush(CRASH_MS);
-    (void)raise(number); /* its default action, when this handler has returned */
+    (void)raise(number); /* takes its default action when this handler has returned */
 }
 
-/* Where nobody else, as a sanitizer, wants to know. */
+/* Handle crashes, unless something else, such as a sanitizer, does. */
 static void watch_crashes(void)
 {
     static const int numbers[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};

@@ -2,11 +2,10 @@
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* Structured log lines on standard error: one event per line, key=value.
  *
- * A program that says no more writes each line at once, by a write(2) of its own. After
- * log_start() lines are handed to a thread that writes them (log_ring.h): those of ERROR
- * and WARN without delay, the others within a few milliseconds. Nothing is lost when the
- * process ends by log_stop(), abort(), a failed CHECK or a signal that tells of a bug;
- * SIGKILL takes those last milliseconds along. */
+ * Without log_start() each line is written at once, by its own write(2). After it lines
+ * are handed to a thread that writes them (log_ring.h): ERROR and WARN without delay,
+ * others within a few milliseconds. Nothing is lost when the process ends by log_stop(),
+ * abort(), a failed CHECK or a crash signal; SIGKILL loses those last milliseconds. */
 #ifndef DOUSHARD_BASE_LOG_H
 #define DOUSHARD_BASE_LOG_H
 
@@ -33,29 +32,28 @@ bool log_enabled(enum log_level level);
  * borrowed and must outlive the scope. */
 void log_scope(const char *id);
 
-/* The ID of the scope this thread is in; NULL: none. For who goes on with another piece
- * of work in between. */
+/* The ID of this thread's scope; NULL: none. For switching to other work in between. */
 const char *log_scope_now(void);
 
-/* Write lines by a thread from now on; when there is none to be had, as before. Call
- * once, with the signals blocked that the program waits for. */
+/* Write lines by a thread from now on; if none can be started, as before. Call once, with
+ * the signals blocked that the program waits for. */
 void log_start(void);
 
-/* Write what is there, for two seconds at most, and then as before log_start(). May be
- * called without it. */
+/* Write the remaining lines, for two seconds at most, and later ones as before
+ * log_start(), without which this may also be called. */
 void log_stop(void);
 
-/* Wait until all lines are written, TIMEOUT_MS at most: before the process ends in some
+/* Wait until all lines are written, TIMEOUT_MS at most; for a process that ends in some
  * other way. Safe in a signal handler. */
 void log_flush(int timeout_ms);
 
-/* How many lines could not be written since the start, for lack of room in the ring. */
+/* How many lines were lost since the start, because the ring was full. */
 uint64_t log_lost(void);
 
 /* Write "time level event req=.. KEY=VALUE...". FMT yields the key=value pairs; values
  * that come from outside belong in double quotes: control bytes are replaced by '?' so
  * that nobody can forge a line. At most 2000 bytes, the rest is cut. Thread-safe; after
- * log_start() it never waits for whoever reads the log; errno is kept. Never pass tokens,
+ * log_start() it never waits for the reader of the log; errno is kept. Never pass tokens,
  * passwords or bodies. */
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     PRINTF_LIKE(3, 4);

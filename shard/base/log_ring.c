@@ -16,16 +16,16 @@
 #include "shard/base/clock.h"
 #include "shard/base/file.h"
 
-/* Lines that are not urgent wait so long for others. */
+/* How long lines that are not urgent wait for others. */
 #define GATHER_MS 5
 
-/* Most bytes of one write; to a pipe no more than it takes as a whole, so that nobody
- * else who writes to it tears a line. */
+/* Limit of one write; to a pipe at most what it takes atomically, so that other writers
+ * cannot split a line. */
 #define CHUNK_BYTES ((size_t)64 << 10)
 
 enum doing {
-    DOING_WAIT,   /* there is nothing: any line wakes the thread */
-    DOING_GATHER, /* an urgent line does, or many */
+    DOING_WAIT,   /* nothing to write: any line wakes the thread */
+    DOING_GATHER, /* an urgent line or many lines wake it */
     DOING_WRITE,
 };
 
@@ -35,7 +35,8 @@ struct log_ring {
     size_t chunk;
     log_ring_lost_line lost_line;
     pthread_t thread;
-    /* Bytes from tail on that are not written. Changed under the mutex; read by who dies.
+    /* Bytes from tail on that are not written yet. Changed under the mutex; read without
+     * it by crash handlers.
      */
     atomic_size_t used;
     _Atomic uint64_t lost;
@@ -45,16 +46,16 @@ struct log_ring {
         pthread_cond_t done; /* the thread has ended */
         size_t tail;
         enum doing doing;
-        bool hurry; /* an urgent line is there */
+        bool hurry; /* there is an urgent line */
         bool closed;
         bool ended;
     } shared;
     uint64_t lost_told;         /* the thread's own */
-    char chunk_bytes[64 << 10]; /* the thread's own: lines on their way */
+    char chunk_bytes[64 << 10]; /* the thread's own: lines being written */
     char bytes[];
 };
 
-/* ---- Who hands over ---- */
+/* ---- Handing over ---- */
 
 static void copy_in_locked(struct log_ring *ring, size_t used, const char *line,
                            size_t len)
@@ -67,7 +68,7 @@ static void copy_in_locked(struct log_ring *ring, size_t used, const char *line,
     atomic_store_explicit(&ring->used, used + len, memory_order_release);
 }
 
-/* Has the thread to be woken for what is there now? */
+/* Must the thread be woken for what is there now? */
 static bool must_wake_locked(struct log_ring *ring)
 {
     bool wake = ring->shared.doing == DOING_WAIT ||
@@ -134,7 +135,7 @@ static uint64_t count_lines(const char *data, size_t len)
     return n;
 }
 
-/* Copy out what goes with the next write: whole lines, of which one always fits. */
+/* Copy out the next write: whole lines, of which one always fits. */
 static size_t copy_out_locked(struct log_ring *ring)
 {
     size_t used = atomic_load_explicit(&ring->used, memory_order_relaxed);
@@ -150,7 +151,7 @@ static size_t copy_out_locked(struct log_ring *ring)
     return len;
 }
 
-/* Say how many lines are missing since this was said last. */
+/* Write how many lines were lost since this was written last. */
 static void tell_lost(struct log_ring *ring)
 {
     uint64_t lost = atomic_load(&ring->lost);
@@ -166,7 +167,7 @@ static void tell_lost(struct log_ring *ring)
     }
 }
 
-/* Write the next lines, with the mutex open meanwhile. They count as used until they are
+/* Write the next lines, with the mutex unlocked. They count as used until they are
  * written, so that log_ring_flush() waits for them. */
 static void write_locked(struct log_ring *ring)
 {

@@ -9,7 +9,7 @@
 
 #include "shard/base/check.h"
 
-/* Drawn at once for names. */
+/* Drawn at once, for names. */
 #define NAMES_BYTES 512
 
 void rnd_bytes(void *data, size_t len)

@@ -11,8 +11,8 @@
  * randomness ends the process. Thread-safe. */
 void rnd_bytes(void *data, size_t len);
 
-/* The same for names that are no secrets, as those of requests: what a thread was given
- * earlier and has not used yet, so that not every name costs a system call. */
+/* The same for names that are not secret, such as those of requests: from bytes that the
+ * thread has drawn in advance, so that not every name costs a system call. */
 void rnd_name(void *data, size_t len);
 
 /* A number in [0, BELOW); BELOW > 0. For jitter and choice, not for secrets. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Everything that a request may wait for: file descriptors, the others, the clock. */
+/* Everything that a request may wait for: file descriptors, other requests, the clock. */
 #include "shard/base/wait.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "shard/base/clock.h"
 #include "shard/base/fiber_impl.h"
 
-/* The same bits, as ever on Linux: events need no translation. */
+/* The bits are the same on Linux, so events need no translation. */
 _Static_assert(POLLIN == EPOLLIN && POLLOUT == EPOLLOUT && POLLPRI == EPOLLPRI &&
                    POLLERR == EPOLLERR && POLLHUP == EPOLLHUP,
                "poll(2) and epoll(7) have bits of their own");
@@ -44,8 +44,8 @@ static bool poll_until(struct wait_fd *fds, int64_t deadline_ms)
     return poll_fds(fds, timeout_ms) || timeout_ms > 0;
 }
 
-/* Have FIBER's thread look at W. The event is good for once; where the thread knows the
- * file descriptor from an earlier wait, it takes one system call. */
+/* Have FIBER's thread watch W, for one event; if the thread knows the file descriptor
+ * from an earlier wait, this takes one system call. */
 static bool arm(const struct fiber *fiber, struct wait_fd *w)
 {
     struct epoll_event event = {.events = (uint32_t)w->events | EPOLLONESHOT,
@@ -71,7 +71,7 @@ static bool arm_all(struct fiber *fiber, struct wait_fd *fds)
     return is_good;
 }
 
-/* There is one that epoll does not take: it is closed, or memory is short. Look once a
+/* Epoll refuses one of FDS: it is closed, or there is no memory. Poll once a
  * millisecond. */
 static bool poll_by_clock(struct wait_fd *fds, int64_t deadline_ms)
 {
@@ -122,7 +122,7 @@ void wait_ms(int64_t ms)
     }
 }
 
-/* ---- The others ---- */
+/* ---- Other requests ---- */
 
 void parker_init(struct parker *parker)
 {
@@ -140,8 +140,8 @@ void parker_release(struct parker *parker)
     }
 }
 
-/* A fiber that does not wait yet may be gone, and the parker with it, after the exchange;
- * one that does goes on waiting until it is woken, and a thread until sem_post(). */
+/* After the exchange a fiber that was not waiting yet may be gone, and the parker with
+ * it; one that was waiting waits until it is woken, and a thread until sem_post(). */
 void parker_post(struct parker *parker)
 {
     struct fiber *fiber = parker->fiber;
@@ -154,8 +154,8 @@ void parker_post(struct parker *parker)
     }
 }
 
-/* On a thread. The thread sanitizer knows nothing of sem_clockwait(), but what an atomic
- * exchange means. */
+/* On a thread. The thread sanitizer does not know sem_clockwait(), but it knows atomic
+ * exchanges. */
 static bool sem_wait_until(struct parker *parker, int64_t deadline_ms)
 {
     const struct timespec until =
@@ -170,8 +170,8 @@ static bool sem_wait_until(struct parker *parker, int64_t deadline_ms)
     return rc == 0 && atomic_exchange(&parker->state, PARKER_EMPTY) == PARKER_POSTED;
 }
 
-/* A deadline that passes makes the parker empty again, if nobody has posted by then: see
- * claim() in fiber.c. */
+/* When the deadline passes the parker becomes empty again, unless it has been posted by
+ * then: see claim() in fiber.c. */
 bool parker_wait(struct parker *parker, int64_t deadline_ms)
 {
     enum parker_state state = PARKER_EMPTY;

@@ -4,7 +4,7 @@
 #ifndef DOUSHARD_BASE_WORK_H
 #define DOUSHARD_BASE_WORK_H
 
-/* Embedded in what it works on, so that nothing is allocated to submit it. Owned by the
+/* Embedded in the object it works on, so that submitting allocates nothing. Owned by the
  * caller until RUN is called with it; RUN may free it. */
 struct work {
     void (*run)(struct work *work);
