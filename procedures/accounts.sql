@@ -4,19 +4,19 @@
 -- of times.
 --
 -- doushard_owner    definer of every routine: holds the privileges on the tables; locked
--- doushard_killer   definer of conn_kill alone: may end other connections; locked
--- doushard_disk     definer of shard_free alone: may ask how full the disks are; locked
+-- doushard_killer   definer only of conn_kill: may end other connections; locked
+-- doushard_disk     definer only of shard_free: may ask how full the disks are; locked
 -- doushard_app      the service: EXECUTE on the public routines, nothing else
 -- doushard_admin    the operator: EXECUTE on all public and administration routines
 -- doushard_monitor  EXECUTE on the administration routines that only read
--- doushard_mover    EXECUTE on what a move of a slot takes
+-- doushard_mover    EXECUTE on the routines for moving slots
 --
--- The accounts that log in are made with a password that nothing matches; scripts/migrate
--- sets the real ones from files, so that none appears in SQL or in a command line.
+-- Accounts that log in are made with a password that nothing matches; scripts/migrate sets the real
+-- ones from files, so that none appears in a command line.
 --
--- They may come from any host: a shard that listens on 127.0.0.1 or on a private network
--- is reached by TCP and by socket with the same account. To narrow that, rename the
--- account to the network of the servers, once, after this file:
+-- They may connect from any host, so that the same account works by TCP and by socket; the shard
+-- itself should listen only on 127.0.0.1 or a private network. To restrict that, rename the account
+-- to the network of the servers, once, after this file:
 --     RENAME USER 'doushard_app'@'%' TO 'doushard_app'@'10.0.0.0/255.255.255.0';
 -- and use the same name in grants.sql. An anonymous account ''@'localhost' (old
 -- installations have one) would win over 'doushard_app'@'%' for local connections: drop it.
@@ -53,7 +53,7 @@ GRANT SELECT, EXECUTE
    ON doushard.*
    TO 'doushard_disk'@'localhost';
 
--- FILE, because the plugin DISKS answers nobody else.
+-- FILE, because the plugin DISKS answers only accounts with it.
 GRANT FILE
    ON *.*
    TO 'doushard_disk'@'localhost';

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
--- Who may call which routine: the service the public ones, the operator those and the
--- administration, the monitor what only reads. Helpers (_...) are granted to nobody but
--- their definer. Run after every install.sql: a routine that is replaced loses its grants.
+-- Who may call which routine: the service the public ones, the operator also those of
+-- administration, the monitor those that only read. Helpers (_...) are granted only to their
+-- definer. Run after every install.sql, because a replaced routine loses its grants.
 
 -- The service.
 GRANT EXECUTE ON PROCEDURE doushard.user_register          TO 'doushard_app'@'%';
@@ -276,7 +276,7 @@ GRANT EXECUTE ON PROCEDURE doushard.promote_parts          TO 'doushard_mover'@'
 GRANT EXECUTE ON PROCEDURE doushard.promote_purge          TO 'doushard_mover'@'%';
 GRANT EXECUTE ON PROCEDURE doushard.promote_write          TO 'doushard_mover'@'%';
 
--- Own slots have partitions of their own: the one thing that no routine can do (shard/partition.c).
+-- Own slots have their own partitions, which no routine can make (shard/partition.c).
 GRANT ALTER, DROP ON doushard.user      TO 'doushard_mover'@'%';
 GRANT ALTER, DROP ON doushard.inbound   TO 'doushard_mover'@'%';
 GRANT ALTER, DROP ON doushard.session   TO 'doushard_mover'@'%';

@@ -3,9 +3,9 @@
 -- All routines, in the order in which they call each other. Run it from this directory,
 -- after accounts.sql and schema/*.sql and before grants.sql, any number of times:
 --     mariadb --comments < install.sql
--- (without --comments the client removes the comments from the bodies). A routine loses its
--- grants when it is replaced; grants.sql gives them back. scripts/migrate, which does all this,
--- takes the order from here, loads only what has changed, and leaves a mark when all is there,
+-- (without --comments the client removes the comments from the bodies). A routine loses its grants
+-- when it is replaced; grants.sql restores them. scripts/migrate, which does all this, takes the
+-- order from here, loads only what has changed, and leaves a mark when everything is loaded,
 -- without which no server takes the shard into service.
 
 USE doushard;
@@ -92,7 +92,7 @@ SOURCE media/media_find.sql
 SOURCE media/media_lease_take.sql
 SOURCE video/video_get.sql
 
--- What joins two owners: first halves, second halves, lists.
+-- Relations between two owners: first halves, second halves, lists.
 SOURCE favorite/_favorite_action_one.sql
 SOURCE favorite/_favorite_action_hot.sql
 SOURCE favorite/_favorite_there_lock.sql
@@ -278,7 +278,7 @@ SOURCE promote/promote_request.sql
 SOURCE promote/promote_write.sql
 SOURCE demote/demote_request.sql
 
--- What a shard that was restored has lost of promotions.
+-- Promotions that a restored shard has lost.
 SOURCE home/home_list.sql
 SOURCE home/home_recover.sql
 SOURCE home/home_clean.sql

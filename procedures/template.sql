@@ -98,13 +98,13 @@ BEGIN
          WHERE u.slot = v_slot
            AND u.user_id = v_user_id;
 
-        -- Every row that was written, in the same transaction.
+        -- Journal every row that was written, in the same transaction.
         CALL _slot_log_add(v_moving, v_slot, 'user', v_user_id,
                            v_user_id, NULL, NULL, NULL, NULL);
     END LOOP;
     CLOSE c_op;
 
-    -- What became of the owners, for who keeps copies of them.
+    -- The owners' new state, for callers that cache them.
     CALL _op_user_lock();
 
     COMMIT;

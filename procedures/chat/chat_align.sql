@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- chat_align: number what a user sent behind what the receiver has of it.
+-- chat_align: number the messages of a user after those that the receiver has.
 --
 -- in_ops  batch about one chat; owner is who sent; each operation has
 --           peer        who received
@@ -13,11 +13,11 @@
 --         The first one is the anchor, a message that both have under that number, or seq 0;
 --         only its seq counts.
 --
--- What the receiver has is there under its number afterwards: found by its op, wherever it
--- was, or, unless its sender was erased, written anew, at the time that its id names.
--- Everything else that was sent after the anchor follows it without a gap, in its order, and
--- waits in the outbox, whether it was delivered once or not: the receiver does not have it.
--- What was taken back and was not there waits again, too.
+-- Afterwards the sender has each message of the receiver under the receiver's number: found by its
+-- op under another number, or, unless its sender was erased, written again with the time of its id.
+-- All other messages sent after the anchor follow these without a gap, in order, and wait in the
+-- outbox even if they were delivered once: the receiver does not have them. What was taken back and
+-- was not there waits again, too.
 --
 -- Answer  : n, code, slot, epoch, server, waiting (messages that wait in the outbox)
 -- Answer 2: as _op_user_answer
@@ -141,7 +141,7 @@ BEGIN
      WHERE o.code = 'ok'
        AND v_slot IS NULL;
 
-    -- What is received in this chat waits.
+    -- Messages arriving in this chat wait meanwhile.
     INSERT INTO chat (slot, user_id, peer_id)
     SELECT v_slot,
            v_user_id,
@@ -151,7 +151,8 @@ BEGIN
        AND v_slot IS NOT NULL
         ON DUPLICATE KEY UPDATE peer_id = VALUES(peer_id);
 
-    -- Aside, so that no two have one number meanwhile: what the receiver does not have ...
+    -- Move aside, so that no two have the same number meanwhile: messages that the receiver lacks
+    -- ...
     UPDATE message AS m
        SET m.seq = m.seq + v_aside
      WHERE m.slot = v_slot
@@ -160,7 +161,7 @@ BEGIN
        AND m.sent = 1
        AND m.seq > v_anchor;
 
-    -- ... and from there to its number what it has. was: it is here.
+    -- ... and give the others the receiver's numbers. was: it is here.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n  FOR ORDINALITY,
                op VARCHAR(32) PATH '$.op'
@@ -183,7 +184,7 @@ BEGIN
     SET v_now = _now_ms();
 
     WHILE v_i <= v_count DO
-        -- The time of its id, or the next that is free: after the one before it.
+        -- The time of its id, or the next free one after the message before it.
         SELECT GREATEST(o.id DIV 8192 + 1735689600000, v_at + 1)
           INTO v_at
           FROM op AS o
@@ -237,7 +238,7 @@ BEGIN
        AND o.was = 0
        AND v_live = 1;
 
-    -- Back, behind what the receiver has.
+    -- Move back those put aside, after those that the receiver has.
     UPDATE (SELECT m.at,
                    ROW_NUMBER() OVER (ORDER BY m.seq) AS place
               FROM message AS m FORCE INDEX (seq)
@@ -302,7 +303,7 @@ BEGIN
         ON DUPLICATE KEY UPDATE sent_seq = VALUES(sent_seq),
                                 last_at  = GREATEST(last_at, VALUES(last_at));
 
-    -- The newest live message of the chat may be another one; its ids are not to be minted again.
+    -- The newest live message of the chat may have changed; ids in use must not be made again.
     UPDATE op AS o
        SET o.was = (o.n = 1);
 
@@ -316,8 +317,8 @@ BEGIN
      WHERE u.slot = v_slot
        AND u.user_id = v_user_id;
 
-    -- The journal names the chat as a whole, which a mover reads at once: one that is too long for
-    -- that is not kept, and the move begins anew.
+    -- The journal names the whole chat, which a mover reads at once: if that is too long for it,
+    -- the journal is given up, and the move begins again.
     IF v_moving THEN
         SELECT COUNT(*)
           INTO v_count

@@ -1,18 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- chat_repair: bring the two mailboxes of a chat together again, in one direction.
+-- chat_repair: make the two mailboxes of a chat agree again, in one direction.
 --
 -- in_user_id  who sent
 -- in_peer_id  who received
 --
--- For when one of the two shards was restored from a backup, so that the numbers of what was
--- sent and of what was received do not belong to the same messages any more. The relay asks
--- for it by itself when message_deliver says conflict, or gap to the first that waits. Leaves
--- the job chat_repair to whoever claims it: what the receiver has keeps its number there, what
--- the sender has lost of it comes back, and what the receiver does not have is numbered behind
--- it, in the order in which it was sent, and delivered. One that failed so often that it was
--- parked waits for job_retry.
+-- Needed when one of the two shards was restored from a backup, so that the same number means
+-- different messages at sender and receiver. The relay requests it by itself when message_deliver
+-- answers conflict, or gap for the first waiting message. It makes the job chat_repair: messages of
+-- the receiver keep their numbers, the sender gets back those that it has lost, and those that the
+-- receiver lacks are numbered after them, in the order in which they were sent, and delivered. A
+-- job parked after too many failures waits for job_retry.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (there is such a job) notfound (no such user) moved notready

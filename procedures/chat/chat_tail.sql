@@ -11,7 +11,7 @@
 -- in_before   those with smaller numbers
 -- in_limit    at most so many, 1 to 100
 --
--- last: the last number of the direction, 0: none yet. What was taken back is in it.
+-- last: the last number of the direction, 0: none yet. Messages taken back are included.
 --
 -- Answer  : n, code, slot, epoch, server, last, seq, message_id, state, text, op (32 hex digits;
 --           a row without a message says that there is none)

@@ -9,12 +9,12 @@
 --           text  1 to 1000 characters
 --
 -- The id has the layout of a video's (ms, slot bits of the video, low bits), is minted from
--- video.comment_last and unique per video. The outbox remembers that the second half,
--- comment_deliver, is to be made at the author of the comment. At most one operation per op.
+-- video.comment_last and unique per video. The outbox keeps the second half, comment_deliver, which
+-- must be made at the author of the comment. At most one operation per op.
 --
 -- Answer  : n, code, slot, epoch, server, comment_id, created_at (ms since the Unix epoch),
---           author_id (of the comment), ver (1), video_author_id, text (for same: what is
---           stored), pending (1: the second half is still to be made)
+--           author_id (of the comment), ver (1), video_author_id, text (for same: the stored one),
+--           pending (1: the second half must still be made)
 -- Answer 2: as _op_video_answer
 -- Codes   : ok same (also where the video is gone since) mismatch (the op was used by another
 --           user) notfound (no live video of a live user, or the comment was deleted since) moved
@@ -23,10 +23,9 @@
 --           SELECT, INSERT comment (by slot, video_id, op); SELECT, INSERT outbox (by key); journal
 -- Errors  : 45400 malformed batch, or two operations with one op   45503 the clock is beyond
 --           the 40 bits of an id
--- Replays : same with id, time and text of the first one. The text of the replay is not
---           used: words may be masked in one and not in the other, when their list has
---           changed in between. The op is looked for under the lock of the video, so that
---           two racing replays cannot both miss it.
+-- Replays : same with id, time and text of the first one. The text of the replay is not used:
+--           words may be masked differently if the list has changed in between. The op is looked
+--           for under the lock of the video, so that two racing replays cannot both miss it.
 
 DROP PROCEDURE IF EXISTS comment_action;
 
@@ -95,8 +94,8 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- Comments that are there; new ones: their numbers, for now in id, follow those of their
-    -- video. An author who was erased takes his videos along.
+    -- Existing comments; the numbers of new ones, for now in id, follow those of their video. The
+    -- videos of an erased author are gone, too.
     UPDATE op AS o
       LEFT JOIN op_video AS v
         ON v.slot = o.slot
@@ -183,7 +182,7 @@ BEGIN
 
     CALL _op_video_change();
 
-    -- What is stored, for the second half, too.
+    -- The stored texts, also for the second half.
     UPDATE op AS o
      STRAIGHT_JOIN op_text AS t
         ON t.n = o.n

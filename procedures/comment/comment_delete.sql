@@ -7,12 +7,11 @@
 --           user        who asks: the author of the comment or of the video
 --           comment_id  which comment
 --
--- At most one operation per comment. The outbox remembers that the second half,
--- comment_deliver, is to be made at the author of the comment.
+-- At most one operation per comment. The outbox keeps the second half, comment_deliver, which must
+-- be made at the author of the comment.
 --
 -- Answer  : n, code, slot, epoch, server, author_id (of the comment), ver (2), at (ms since
---           the Unix epoch, for comment_deliver), pending (1: the second half is still to be
---           made)
+--           the Unix epoch, for comment_deliver), pending (1: the second half must still be made)
 -- Answer 2: as _op_video_answer
 -- Codes   : ok same (it is deleted; also where the video is gone since) notfound (no such
 --           comment, or no live video of a live user) forbidden moved notready
@@ -43,7 +42,7 @@ BEGIN
 
     CALL _op_begin(in_ops);
 
-    -- id is who asks; target is to be the author of the comment.
+    -- id is the caller; target becomes the author of the comment.
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, id, seq, state, was, ver)
     SELECT j.n,
            j.slot,

@@ -10,9 +10,9 @@
 --           ver         1 posted, 2 deleted
 --           at          ms since the Unix epoch
 --
--- Applied only when the version is newer than that of the row. The list is for export and
--- erasure; no counter and no page shows it, so that it has no version. An erased user takes no
--- new comments, but hears of those that are deleted. At most one operation per comment.
+-- Applied only when the version is newer than that of the row. The list is for export and erasure;
+-- no counter or page shows it, so it has no version. An erased user gets no new comments, but
+-- deletions are applied. At most one operation per comment.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_inbound_answer
@@ -94,7 +94,7 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_inbound_lock();
 
-    -- What is there is there, also at a user who was erased since: the version comes first.
+    -- Check the version first: a half that is there already is `same`, also at a user erased since.
     UPDATE op AS o
       LEFT JOIN op_inbound AS i
         ON i.slot = o.slot

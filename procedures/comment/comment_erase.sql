@@ -7,9 +7,9 @@
 --           user        the author of the comment
 --           comment_id  which comment
 --
--- Under deleted videos, too, and of comments that are deleted the text. At most one operation
--- per comment. The outbox remembers that the second half, comment_deliver with version 2, is
--- to be made at the author.
+-- Also under deleted videos; of deleted comments it removes the text. At most one operation
+-- per comment. The outbox keeps the second half, comment_deliver with version 2, which must be made
+-- at the author.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_video_answer
@@ -82,7 +82,7 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- was: it is to be deleted; else it loses its text only.
+    -- was: delete it; otherwise only remove its text.
     UPDATE op AS o
       LEFT JOIN op_video AS v
         ON v.slot = o.slot

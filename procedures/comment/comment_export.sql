@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- comment_export: the texts of live comments, for the export of who wrote them.
+-- comment_export: the texts of live comments, for the export of their author.
 --
 -- in_ops  batch, in any order; owner is the video, live or not; each operation has
 --           user        who must have written it

@@ -7,9 +7,9 @@
 -- in_wait_ms  wait at most so long, 0 to 60000
 --
 -- A CALL outlives its client, so that a write whose answer was lost may still commit. After
--- gone = 1 it has either committed or will never do so: a session that ends rolls back first
--- and releases its user locks then (THD::cleanup in MariaDB 10.11 and MySQL 8), and the lock of
--- the tag is waited for. Only connections that hold a lock 'doushard:...' can be named.
+-- gone = 1 it has either committed or will never do so: a session that ends first rolls back and
+-- then releases its user locks (THD::cleanup in MariaDB 10.11 and MySQL 8), and the lock of the tag
+-- is waited for. Only connections that hold a lock 'doushard:...' can be named.
 --
 -- Nothing here reads information_schema.processlist: MariaDB looks there at the security
 -- contexts of other sessions without a lock, and that of a routine with a definer is freed as
@@ -42,7 +42,7 @@ BEGIN
     DECLARE v_gone BOOLEAN DEFAULT FALSE;
 
     DECLARE e_no_such_thread CONDITION FOR 1094;
-    -- It ended by itself between being looked up and being killed.
+    -- It ended by itself between the lookup and the kill.
     DECLARE CONTINUE HANDLER FOR e_no_such_thread BEGIN END;
 
     IF NOT COALESCE(CHAR_LENGTH(in_tag) BETWEEN 1 AND 48

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- conn_open: prepare a fresh connection and say what this shard is.
+-- conn_open: prepare a new connection and describe this shard.
 --
--- in_tag  name of the connection, 1 to 48 characters, random: conn_kill finds it by that
+-- in_tag  name of the connection, 1 to 48 characters, random: conn_kill finds it by this name
 --
 -- Takes the lock 'doushard:' + tag for as long as the connection lives, and sets the
 -- session: READ COMMITTED, UTC, waits for row locks of at most 2 s and for table

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- demote_request: ask for a user who has a slot of his own to come back to the one of his id, on
+-- demote_request: request that a user with a slot of his own comes back to the slot of his id, on
 -- the shard that has both.
 --
 -- in_user_id  the user

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- edge_recover: bring back first halves of edges that this shard has lost, from their second ones.
+-- edge_recover: restore first halves of edges that this shard has lost from their second halves.
 --
 -- in_ops  batch; owner is the user who follows or likes; each operation has
 --           kind    follow or favorite
@@ -10,9 +10,9 @@
 --           ver     version of the second half
 --           at      its time, ms since the Unix epoch
 --
--- For shardctl verify, of a shard that was restored from a backup: what the second half says
--- was acknowledged here. Applied only when the version is newer than that of the row; no new
--- version is handed out. At most one operation per edge.
+-- For shardctl verify of a shard that was restored from a backup: a second half proves that the
+-- first was acknowledged here. Applied only when the version is newer than that of the row; no new
+-- version is made. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_user_answer
@@ -142,7 +142,7 @@ BEGIN
                                 ver   = VALUES(ver),
                                 at    = VALUES(at);
 
-    -- Raises the versions of the owners, which are above that of every edge: their epoch is new.
+    -- The versions of the owners rise and are above every edge's, because their epoch is new.
     CALL _op_user_change();
 
     IF v_moving THEN

@@ -8,9 +8,8 @@
 -- in_moving   1: changes are to be journaled
 -- in_limit    at most so many of each kind
 --
--- With new versions, so that the tombstones win at the other end, where the outbox takes
--- them. Adds operations of kind follow and favorite to op, for _op_user_change to
--- count.
+-- They get new versions, so that they win at the other end, to which the outbox delivers them. Adds
+-- operations of kind follow and favorite to op, for _op_user_change to count.
 --
 -- Touches : SELECT, UPDATE follow, favorite (by slot, user_id, state, ver); INSERT, UPDATE outbox
 --           (by key); journal

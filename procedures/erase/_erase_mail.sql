@@ -12,8 +12,8 @@
 --
 -- Adds an operation per message to op, owner the user, target the peer: kind message (taken
 -- back: emptied here, and there through the outbox), mail (removed), wait (the outbox has
--- still to deliver it), and per chat of kind chat (emptied). Chats stay, so that their numbers
--- tell what was received.
+-- still to deliver it), and per chat of kind chat (emptied). Chats stay, because their numbers show
+-- what was received.
 --
 -- Touches : SELECT, UPDATE, DELETE message (by slot, user_id, peer_id, at); SELECT, UPDATE chat
 --           (by key); SELECT, INSERT, UPDATE outbox (by key); journal

@@ -38,7 +38,7 @@ BEGIN
            v_epoch
       FROM op AS o;
 
-    -- Under the lock of their author they stay live, and in number.
+    -- Under the lock of their author no video changes its state.
     INSERT INTO op (n, slot, epoch, owner, user_id, moving, kind)
     SELECT ROW_NUMBER() OVER (ORDER BY t.video_id) + v_last,
            in_slot,

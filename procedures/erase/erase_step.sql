@@ -13,12 +13,12 @@
 -- in_limit       at most so many rows of each kind, 1 to 100
 --
 -- His videos are deleted and lose their titles; what he follows and likes becomes tombstones
--- whose second halves go through the outbox. So do the messages that he sent: they are taken
--- back, and removed when nothing of them waits in the outbox; those that he received are
--- removed at once. Comments are at their videos: each row names one for which the caller calls
--- comment_erase. Called until left is 0, each time from where the answer before ended, by
--- whoever claimed the job user_erase; every step is a transaction of its own. What others
--- follow stays in their lists as an id that nobody finds.
+-- whose second halves go through the outbox. His sent messages are taken back, also through the
+-- outbox, and removed when they no longer wait there; received ones are removed at once. Comments
+-- are at their videos: each row names one for which the caller calls comment_erase. Called until
+-- left is 0, each time from where the answer before ended, by whoever claimed the job user_erase;
+-- every step is a transaction of its own. What others follow stays in their lists as an id that
+-- nobody finds.
 --
 -- Answer  : n, code, slot, epoch, server, left (1: call again), undone (rows that this step
 --           changed), peer_id, at (where to go on with messages; both 0: from the first one),
@@ -112,7 +112,7 @@ BEGIN
     CALL _slot_log_add(v_moving, v_slot, 'user', in_user_id,
                        in_user_id, NULL, NULL, NULL, NULL);
 
-    -- A full window of messages or comments has more behind it.
+    -- After a full window of messages or comments there may be more.
     SELECT SUM(o.kind IN ('message', 'mail', 'wait')),
            SUM(o.kind NOT IN ('', 'wait')),
            SUM(o.kind IN ('video', 'follow', 'favorite', 'message')),
@@ -150,8 +150,8 @@ BEGIN
 
     SET v_comments = ROW_COUNT();
 
-    -- What goes through the outbox is done when it has gone; of the rest a full window has
-    -- more behind it.
+    -- Work through the outbox is done when the outbox is empty; for the rest a full window means
+    -- that there may be more.
     SELECT v_through > 0
            OR in_limit IN (v_titles, v_chats)
            OR v_comments = in_limit

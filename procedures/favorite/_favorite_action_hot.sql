@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_action_hot: favorite_action, of many operations on one video that is here, too, at
--- slots that rest here.
+-- _favorite_action_hot: favorite_action for many operations on one video on this shard, at slots
+-- that are not moving.
 --
 -- in_ops    the batch
 -- out_done  1: done and answered; 0: nothing was done, it is for _favorite_action_batch: it is
 --           not all about one video, not as servers write it, malformed, or a fence needs a closer
 --           look
 --
--- What a popular video gets where likes are made in one transaction. The same as a batch, in which
--- the video and its author are variables. Of its operations, op.id and op.prev say in the end what
--- the second half was, and whether it is made.
+-- Used for popular videos where both halves are made in one transaction. The same as the batch,
+-- with the video and its author in variables. At the end op.id and op.prev say what the second half
+-- was, and whether it was made.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE user, video, inbound (by slot
 --           and id); SELECT, INSERT, UPDATE favorite (by slot, user_id, video_id), liker (by slot,
@@ -70,7 +70,7 @@ BEGIN
 
     SET out_done = 0;
 
-    -- How the first operation begins, and the last.
+    -- The beginnings of the first operation and of the last.
     SET v_first = SUBSTRING(in_ops, 2, 40);
     SET v_first = LEFT(v_first, LOCATE(',', v_first));
     IF v_first REGEXP '^\\{"target":[0-9]{1,18},$'
@@ -108,7 +108,7 @@ BEGIN
            AND j.target <> j.owner
            AND j.state IN (0, 1);
 
-        -- As a server writes it (_op_clear), and all about one video.
+        -- The form in which a server writes it (_op_clear), all for one video.
         SELECT COUNT(*),
                COUNT(DISTINCT o.slot, o.owner),
                MIN(o.target),
@@ -165,7 +165,7 @@ BEGIN
             SET v_now   = _now_ms(),
                 v_floor = v_target_epoch << 33;
 
-            -- What the edges are. An absent one is like a tombstone.
+            -- The present edges. A missing one counts as a tombstone.
             UPDATE op AS o
               LEFT JOIN op_user AS m
                 ON m.slot = o.slot
@@ -196,7 +196,7 @@ BEGIN
                    o.pending = o.state = COALESCE(e.state, 0) AND x.ver IS NOT NULL
              WHERE o.code = 'ok';
 
-            -- Where nothing changes the video is not locked.
+            -- If nothing changes the video is not locked.
             SELECT v.author_id,
                    v.title,
                    v.media,
@@ -239,7 +239,7 @@ BEGIN
              WHERE w.changes = 1
                FOR UPDATE;
 
-            -- Of a video that is gone nothing can be taken away: that is done.
+            -- An unlike of a video that is gone has nothing to take away: it is done.
             IF COALESCE(v_author_state = 'erased', TRUE) THEN
                 UPDATE op AS o
                    SET o.code = IF(o.state = 1, 'notfound', 'ok'),
@@ -333,7 +333,7 @@ BEGIN
                AND i.user_id = v_author_id;
         END IF;
 
-        -- What waits for an older version has nothing to wait for any more.
+        -- Outbox rows of an older version have nothing left to deliver.
         IF v_older THEN
             DELETE x
               FROM op AS o

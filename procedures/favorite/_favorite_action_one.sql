@@ -1,14 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_action_one: favorite_action, of one operation at a slot that rests here.
+-- _favorite_action_one: favorite_action for one operation at a slot that is not moving.
 --
 -- in_ops    the batch
 -- out_done  1: done and answered; 0: nothing was done, it is for _favorite_action_batch: there is
 --           not one operation, it is malformed, or the fence needs a closer look
 --
--- The same as a batch of one, in half of its statements: the session's own tables give way to
--- variables.
+-- The same as a batch of one in half as many statements: variables instead of session tables.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE user (by slot and user_id);
 --           SELECT, INSERT, UPDATE favorite (by slot, user_id, video_id); SELECT, INSERT, UPDATE,
@@ -127,7 +126,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Both fences, in the order of slots. The video's decides where its half is made.
+    -- Both fences, in the order of slots. The video's fence decides where its half is made.
     SELECT COALESCE(MAX(f.slot = v_slot AND f.epoch = v_epoch), 0),
            MAX(f.slot = v_target_slot AND f.epoch = v_target_epoch),
            v_epoch << 33,
@@ -145,8 +144,8 @@ BEGIN
       LOCK IN SHARE MODE;
 
     IF out_done THEN
-        -- The row of the user is locked before that of the edge is read, and that of the video is
-        -- not where nothing changes.
+        -- The user row is locked before the edge is read; the video row is not locked if nothing
+        -- changes.
         SELECT u.state,
                u.name,
                u.avatar,
@@ -230,7 +229,7 @@ BEGIN
            AND u.user_id = v_owner
            FOR UPDATE;
 
-        -- What the video says. Of what is gone nothing can be taken away: that is done.
+        -- Ask the video. An unlike of a video that is gone has nothing to take away: it is done.
         SET v_there_code = CASE WHEN COALESCE(v_author_state = 'erased', TRUE)
                                 THEN 'notfound'
                                 ELSE 'ok'
@@ -268,7 +267,7 @@ BEGIN
                                         attempts = 0,
                                         parked   = 0;
         ELSE
-            -- What waits for an older version has nothing to wait for any more.
+            -- Outbox rows of an older version have nothing left to deliver.
             DELETE FROM outbox
              WHERE outbox.slot = v_slot
                AND outbox.actor_id = v_owner

@@ -32,7 +32,8 @@ BEGIN
         RESIGNAL;
     END;
 
-    -- Not in the CALL: for its log, the server writes out what a statement names.
+    -- Not as an argument of the CALL, because the server copies values named in a statement for its
+    -- log.
     SET v_bytes = LENGTH(in_ops);
     CALL _op_clear(v_bytes);
 
@@ -65,7 +66,7 @@ BEGIN
        AND j.ver > 0
        AND j.at >= 0;
 
-    -- As a server writes it.
+    -- The form in which a server writes it.
     IF (SELECT CONCAT('[', GROUP_CONCAT('{"actor":', o.target,
                                            ',"state":', o.state,
                                            ',"ver":', o.ver,

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_deliver_hot: favorite_deliver, of many operations on one video, at a slot that rests
--- here.
+-- _favorite_deliver_hot: favorite_deliver for many operations on one video, at a slot that is not
+-- moving.
 --
 -- in_ops    the batch
 -- out_done  1: done and answered; 0: nothing was done, it is for _favorite_deliver_batch: it is
 --           not all about one video, not as servers write it, malformed, or the fence needs a
 --           closer look
 --
--- What a popular video gets. The same as a batch, in which the video and its author are variables:
--- every operation ends with the same slot, epoch and owner, which are read once, and of the
--- copies, groups and sorted lists that many owners need there are none.
+-- Used for popular videos. The same as the batch, with the video and its author in variables: every
+-- operation ends with the same slot, epoch and owner, which are read once, and the copies, groups
+-- and sorted lists for many owners are not needed.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE video, inbound (by slot and
 --           id); SELECT, INSERT, UPDATE liker (by slot, video_id, user_id)
@@ -64,7 +64,7 @@ BEGIN
 
     SET out_done = 0;
 
-    -- How the first operation ends, and the last.
+    -- The ends of the first operation and of the last.
     SET v_place = SUBSTRING(in_ops, LOCATE('"slot":', in_ops), 100);
     SET v_place = LEFT(v_place, LOCATE('}', v_place));
     IF v_place REGEXP '^"slot":[0-9]{1,9},"epoch":[0-9]{1,18},"owner":[0-9]{1,18}\\}$'
@@ -115,8 +115,8 @@ BEGIN
           FROM op AS o;
     END IF;
 
-    -- As a server writes it (_op_clear); of one owner, any order is right, but the rows come in
-    -- that in which they were inserted.
+    -- The form in which a server writes it (_op_clear); for one owner any order is valid, and rows
+    -- come in the order of insertion.
     IF v_count BETWEEN 1 AND 256
        AND v_actors = v_count
        AND (SELECT CONCAT('[', GROUP_CONCAT('{"actor":', o.target,

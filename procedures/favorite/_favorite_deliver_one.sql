@@ -1,14 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_deliver_one: favorite_deliver, of one operation at a slot that rests here.
+-- _favorite_deliver_one: favorite_deliver for one operation at a slot that is not moving.
 --
 -- in_ops    the batch
 -- out_done  1: done and answered; 0: nothing was done, it is for _favorite_deliver_batch: there
 --           is not one operation, it is malformed, or the fence needs a closer look
 --
--- The same as a batch of one, in half of its statements: the session's own tables give way to
--- variables.
+-- The same as a batch of one in half as many statements: variables instead of session tables.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE video, inbound (by slot and
 --           id); SELECT, INSERT, UPDATE liker (by slot, video_id, user_id)

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_there: make the second halves of likes whose first are made in this transaction.
+-- _favorite_there: make the second halves of likes whose first halves are made in this transaction.
 --
--- Those that op_there has as ok, as favorite_deliver would; the caller has locked what changes
--- (_favorite_there_lock). An outbox row that waits for an older version has nothing to wait for
--- any more. All slots are at rest, so that nothing is to be journaled.
+-- Handles those that are ok in op_there, as favorite_deliver would; the caller has locked the rows
+-- (_favorite_there_lock). An outbox row of an older version has nothing left to deliver. No slot is
+-- moving, so nothing needs to be journaled.
 --
 -- Touches : INSERT, UPDATE liker (by slot, video_id, user_id); UPDATE video, inbound (by slot and
 --           id), op_video, op_inbound (the session's own); DELETE outbox (by key); SELECT op,

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _favorite_there_lock: lock the videos of likes of which this shard makes both halves, and what
--- goes with them, and ask what they say.
+-- _favorite_there_lock: lock the videos of likes of which this shard makes both halves, with their
+-- authors' counters, and check them.
 --
--- Of the operations that are ok and whose target is here (op.prev, _op_fences). What the video
--- refuses ends with notfound, unless nothing is to be there any more. After the user rows; fills
--- op_there, op_video and op_inbound.
+-- For the operations that are ok and whose target is here (op.prev, _op_fences). A like that the
+-- video refuses ends with notfound; an unlike does not. After the user rows; fills op_there,
+-- op_video and op_inbound.
 --
 -- Touches : SELECT video, inbound (by slot and id, FOR UPDATE), liker (by slot, video_id, user_id);
 --           SELECT, UPDATE op; DELETE, INSERT op_video, op_inbound, op_there (the session's own)

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- feed_ids: which are the newest live videos of the slots that this shard serves: feed_list
--- without the cards, for those who ask many shards and show few of the answers.
+-- feed_ids: the newest live videos of the slots that this shard serves: feed_list without the
+-- cards, for callers that ask many shards and show few of the answers.
 --
--- in_before  published before this time only, ms since the Unix epoch; 0: no bound
--- in_limit   how many videos, 1 to 65536 (no more can have one time: a slot gives every
---            video a time of its own)
+-- in_before  only those published before this time, ms since the Unix epoch; 0: no bound
+-- in_limit   how many videos, 1 to 65536 (no more can have the same time, since times are
+--            unique within a slot)
 --
 -- First result: the newest, in_limit at most. When there are as many, others of the time of
 -- the last one may be missing. Second result: the generation of the fences, which says (see

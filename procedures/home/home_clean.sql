@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- home_clean: remove what lies in the slot of his id of a user who is in his own one.
+-- home_clean: remove the rows of a promoted user from the slot of his id.
 --
 -- in_user_id  the user
 -- in_tbl      the table
 -- in_limit    at most so many rows, 1 to 20000
 --
--- Of a shard with old data: rows from before he was promoted, or half a copy. Whose video a row is
--- about is known by video: its rows go last.
+-- For a shard with old data, which has rows from before the promotion, or part of a copy. The rows
+-- of table video say whose videos they are, so they go last.
 --
 -- Answer  : row_count (removed; fewer than the limit: the table has no more)
 -- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), owner_home (by slot and owner);

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- home_list: who is in the own slots of this shard, a page; for a shard that has lost his
--- forwarding entries.
+-- home_list: a page of the users and videos in own slots of this shard, for a shard that has lost
+-- their forwarding entries.
 --
 -- in_slot   slots behind this one, or
 -- in_after  in this one, users and videos behind this; both 0: from the first one
 -- in_limit  at most so many, 1 to 1000
 --
--- An own slot from which its owner came back (gone) has one line, owner_id 0: nobody is there.
+-- An own slot whose owner came back (gone) has one line with owner_id 0.
 --
 -- Answer  : slot, owner_id, author_id (0: it is a user), op (hexadecimal; empty: none)
 -- Touches : SELECT slot_fence, user, video (by slot and id)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- home_recover: bring forwarding entries back that this shard, whose data is old, has lost.
+-- home_recover: restore forwarding entries that this shard, whose data is old, has lost.
 --
 -- in_entries  array of 1 to 1000 objects, at most 262144 bytes, each as home_list of another shard
 --             answers them
@@ -10,10 +10,10 @@
 --               author  of a video; 0: it is a user
 --               op      of a video, 32 hex digits; may be empty
 --
--- Own slots are numbered in the order of promotions, and no number comes twice: an entry that
+-- Own slots are numbered in the order of promotions, and no number is used twice: an entry that
 -- leads to a higher one is newer, and stays. Entries of slots that this shard does not have are
--- left out. Those that lead to where nobody is go: their owners were lost with the slot of their
--- ids, where they had come back.
+-- skipped. Entries that lead to an empty slot are removed: their owners had come back to the slot
+-- of their ids, and were lost with it.
 --
 -- Answer  : recovered, removed (entries)
 -- Touches : CREATE, DELETE, INSERT home_back (the session's own, in memory); SELECT, UPDATE
@@ -107,7 +107,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Slots of ids that are here, and those of entries that lead to where nobody is.
+    -- Slots of ids that are here, and those of entries that lead to empty slots.
     SELECT MIN(IF(f.state = 'owned' AND f.journal = 0, NULL, f.slot))
       INTO v_n
       FROM (SELECT DISTINCT IF(b.owner_id > 0, b.slot, h.slot) AS slot

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- idem_claim: remember what a client asked for under an idempotency key.
+-- idem_claim: remember the request of an idempotency key.
 --
 -- in_ops  batch; owner is 0; each operation has
 --           op    32 hex digits, the key; slot is CRC32(its 16 bytes) MOD 1024
 --           body  64 hex digits, SHA-256 of the request
 --
--- A key is good for a day; after that it is as if it had never been used. The rows that a
--- request made keep their op for ever: who makes one of key and created_at finds those of
--- this day, and none of an earlier use. At most one operation per key.
+-- A key is valid for a day; after that it counts as never used. The rows of a request keep their op
+-- for ever: an op made from key and created_at finds those of this use and none of an earlier one.
+-- At most one operation per key.
 --
 -- Answer  : n, code, slot, epoch, server, created_at (of the first use; ms since the Unix
 --           epoch; for ok and same)
@@ -93,8 +93,8 @@ BEGIN
             LEAVE op_loop;
         END IF;
 
-        -- The insert waits for whoever is inserting the key at this moment; then the row is
-        -- there, locked, and its first use is ours or not.
+        -- The insert waits for another session that is inserting the key; then the row exists,
+        -- locked, and shows whether the first use is ours.
         INSERT INTO idem (slot, op, body, created_at, uses)
         VALUES (v_slot, v_op, v_body, v_now, 1)
             ON DUPLICATE KEY UPDATE uses = uses + 1;

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- job_claim: take due jobs of the slots that this shard serves, for a time.
+-- job_claim: claim due jobs of the slots that this shard serves, for a time.
 --
 -- in_claim     32 hex digits, random: proves later that the job is still ours
 -- in_limit     at most so many, 1 to 256
--- in_lease_ms  how long they are ours, 1 to 86400000; afterwards anybody may claim them
+-- in_lease_ms  how long they are ours, 1 to 86400000; afterwards any process may claim them
 --
 -- Answer  : slot, epoch, owner_id, kind, target_id, payload, attempts
 -- Touches : SELECT job (by parked and due_at); slot_fence (by slot, share lock); SELECT,

@@ -8,10 +8,10 @@
 --           target_id  as claimed
 --           claim      32 hex digits, as given to job_claim
 --           done       1: the job is removed; 0: it failed and is due again
---           progress   1: it did not finish, but got something done: the count of failures
---                      begins anew; may be absent
+--           progress   1: it did not finish, but made progress: the count of failures starts
+--                      again; may be absent
 --           error      why it failed; 200 characters are kept; may be absent when done
---           retry_ms   not before so long from now, 0 or more; may be absent when done
+--           retry_ms   wait at least this long, 0 or more; may be absent when done
 --
 -- A job that failed the 20th time without progress is parked for an operator.
 --

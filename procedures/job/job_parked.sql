@@ -5,8 +5,8 @@
 --
 -- in_limit  at most so many, 1 to 1000
 --
--- Those that were due first, of all slots. When the reason (error) is gone,
--- CALL job_retry(owner) lets them go.
+-- The longest due first, of all slots. When the reason (error) is gone, CALL job_retry(owner) has
+-- them tried again.
 --
 -- Answer  : slot, owner, kind, target, payload, due_at (ms since the Unix epoch), attempts,
 --           error (why the last attempt failed)

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- job_retry: let the jobs of an owner be done now.
+-- job_retry: have the jobs of an owner tried again now.
 --
 -- in_id  owner of the jobs
 --
--- What is parked gets 20 new attempts; what was put off is due at once. Jobs that somebody
--- works on are left to him.
+-- Parked jobs get 20 new attempts; jobs that were put off are due at once. Claimed jobs are left
+-- alone.
 --
 -- Answer  : n, code, slot, epoch, server, released (jobs)
 -- Codes   : ok moved notready

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- job_status: durable work that this shard still has, for operators.
+-- job_status: the durable jobs of this shard, for operators.
 --
 -- Counts jobs of all slots, also of those it does not serve (any more).
 --

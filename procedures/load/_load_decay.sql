@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _load_decay: what is left of a decaying sum, as a factor.
+-- _load_decay: the factor by which a decaying sum has shrunk.
 --
 -- in_ms  so long ago it was written
 --

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _load_per_min: the rate that a decaying sum tells of.
+-- _load_per_min: the rate that a decaying sum stands for.
 --
 -- in_sum    as it was written
 -- in_at     ms since the Unix epoch, when that was
--- in_since  when counting began; what is younger than the sum's memory is no less for that
+-- in_since  when counting began, so that a young sum is not taken for a low rate
 -- in_now    now
 --
 -- Answer  : per minute, rounded

@@ -1,18 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- load_add: a server reports what slots and owners here have cost since it did last.
+-- load_add: a server reports the load of slots and owners here since its last report.
 --
 -- in_slots   array of 1 to 2048 objects, at most 262144 bytes, each with
 --              slot        unsigned integer
 --              operations  unsigned integer, below 2^53
 --              busy_us     unsigned integer, likewise: the time that their CALLs took
 -- in_owners  array of at most 512 objects, at most 262144 bytes, each with slot, owner (id of
---            a user or video), operations and busy_us; of whom the server knows that they cost
---            most
+--            a user or video), operations and busy_us; those that cost this server most
 --
--- Of slots that are not here nothing is kept. Of owners the 1000 that cost most are, when the
--- next report comes.
+-- Slots that are not here are ignored. Of owners the 1000 that cost most are kept, at the next
+-- report.
 --
 -- Answer  : slots, owners (rows that there are now)
 -- Touches : SELECT slot_fence (by slot, without locks); INSERT, UPDATE, DELETE slot_load (by
@@ -94,8 +93,8 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- What is removed is looked for in every row, and locks it: first, and seldom, and like all
-    -- that follows in the order of the keys, so that no two servers wait for each other.
+    -- Removal reads and locks every row: so it comes first, and rarely, and like everything below
+    -- in the order of the keys, so that servers do not deadlock.
     SELECT COUNT(*)
       INTO v_slots
       FROM slot_load AS w
@@ -103,7 +102,7 @@ BEGIN
        AND w.measured_at < v_now - 86400000;
 
     IF v_slots > 0 THEN
-        -- Slots that left, or that nobody has asked for in a day and that were not measured.
+        -- Slots that left, or that had no operation in a day and were not measured.
         DELETE FROM slot_load
          WHERE slot_load.at < v_now - 86400000
            AND slot_load.measured_at < v_now - 86400000;

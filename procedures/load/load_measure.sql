@@ -6,11 +6,11 @@
 -- in_rows   stop when so many were counted; the last slot is counted whole
 -- in_slots  stop after so many slots; at most 1024
 --
--- A step of work in the background, by any number of servers: it takes slots by lot, none twice
--- within ten minutes, and rests after a large one: five rows per ms are read in the long run,
--- however often it is called. A shared slot is counted in each table by its key; its bytes are
--- that part of each table's. Of own slots, which have partitions of their own, the server's own
--- statistics are taken and nothing is read.
+-- A step of background work, by any number of servers: it takes random slots, none twice within ten
+-- minutes, and rests after a large one, so that on average five rows per ms are read, however often
+-- it is called. A shared slot is counted in each table by its key; its bytes are that part of each
+-- table's. Of own slots, which have partitions of their own, the server's own statistics are taken
+-- and nothing is read.
 --
 -- Answer  : measured (slots), counted (rows), unmeasured (slots that never were, so far)
 -- Touches : CREATE, DELETE, INSERT load_table, load_size (the session's own, in memory);
@@ -89,7 +89,7 @@ BEGIN
      WHERE f.state IN ('owned', 'migrating')
        AND COALESCE(w.measured_at, 0) < v_now - 600000;
 
-    -- To read the statistics is not for nothing, either.
+    -- Reading the statistics has a cost, too.
     IF v_due > 0 AND v_rests <= v_now THEN
         INSERT INTO load_table (tbl, row_bytes)
         SELECT i.table_name,
@@ -119,9 +119,9 @@ BEGIN
         SET v_due = 0;
     END IF;
 
-    -- By lot, in which new ones have the better chances, so that one whose count is always broken
-    -- off keeps no other from its turn. Nothing is locked while rows are counted;
-    -- a SET from a SELECT would lock what it reads.
+    -- At random, preferring new ones, so that a slot whose count is always interrupted does not
+    -- keep others from their turn. Nothing is locked while rows are counted; a SET from a SELECT
+    -- would lock what it reads.
     WHILE v_measured < v_due AND v_counted < in_rows DO
         SELECT MAX(q.slot)
           INTO v_slot

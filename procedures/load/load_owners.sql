@@ -5,10 +5,10 @@
 --
 -- in_limit  how many, at most 1000
 --
--- What a video costs is its author's: user_id is who could be promoted.
+-- The cost of a video counts for its author: user_id is the user who could be promoted.
 --
 -- Answer  : slot, owner_id, kind (user, video, or unknown: gone since), user_id (NULL: unknown),
---           operations_per_min, busy_us_per_min (of late: half of the weight is on the last ten
+--           operations_per_min, busy_us_per_min (recently: half of the weight is on the last ten
 --           minutes)
 -- Touches : SELECT slot_fence, owner_load (all rows), user, video (by slot and id)
 -- Errors  : 45400 no such limit

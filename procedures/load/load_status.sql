@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- load_status: what the slots that this shard owns cost, and how large they are, for operators.
+-- load_status: load and size of the slots that this shard owns, for operators.
 --
--- Answer  : slot, epoch, state, operations_per_min, busy_us_per_min (of late: half of the weight
---           is on the last ten minutes), size_rows, size_bytes (NULL: not measured yet),
+-- Answer  : slot, epoch, state, operations_per_min, busy_us_per_min (recently: half of the
+--           weight is on the last ten minutes), size_rows, size_bytes (NULL: not measured yet),
 --           measured_at (ms since the Unix epoch; 0: never)
 -- Touches : SELECT slot_fence, slot_load (all rows)
 -- Errors  : none

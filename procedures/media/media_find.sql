@@ -41,8 +41,8 @@ BEGIN
 
     CALL _op_refuse(v_n, 'media');
 
-    -- The LIMIT cuts nothing: without it the server looks for state twice per name. A picture is
-    -- looked for only where no video is.
+    -- The LIMIT never cuts; without it the server evaluates state twice per name. Pictures are
+    -- searched only if there is no video.
     SELECT t.n,
            IF(t.state IS NULL, 'notfound', 'ok') AS code,
            t.slot,

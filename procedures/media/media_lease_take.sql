@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- media_lease_take: take or keep the lease of who looks for files that no row names.
+-- media_lease_take: take or keep the lease of the search for files that no row names.
 --
 -- in_holder  name of the process, 1 to 64 ASCII characters, another one after each start
 -- in_ms      how long it is to hold, 1 to 600000; 0 gives it back
 --
--- There is one for all servers, on the shard that has slot 0. It does not go with that slot:
--- the shard that gets it gives the lease anew, and this one keeps nobody's any longer. Two that
--- believe they have it ask twice, and remove what the other one would have removed.
+-- There is one for all servers, on the shard that has slot 0. It does not move with that slot: the
+-- shard that gets the slot gives a new lease, and this one prolongs none. Two holders at a time do
+-- no harm: they only remove what the other would have removed.
 --
 -- Answer  : got (1: it is ours; 0: another has it, it was given back, or this shard does not
 --           serve slot 0)
@@ -46,7 +46,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Assigned from left to right: until_at is judged by the new holder.
+    -- Assigned from left to right: until_at already sees the new holder.
     INSERT INTO relay_lease (name, holder, until_at)
     VALUES ('media', in_holder, v_now + in_ms)
         ON DUPLICATE KEY UPDATE holder   = IF(until_at <= v_now, VALUES(holder), holder),

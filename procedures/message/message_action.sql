@@ -10,13 +10,13 @@
 --
 -- seq is the number of the message in its direction, without gaps; at its time in this
 -- mailbox, later than that of every message in it. The id is minted from user.message_last
--- and unique per sender. The outbox remembers that the second half, message_deliver, is to
--- be made. At most one operation per chat.
+-- and unique per sender. The outbox keeps the second half, message_deliver. At most one operation
+-- per chat.
 --
 -- Answer  : n, code, slot, epoch, server, message_id, seq, at (ms since the Unix epoch),
---           text (for same: what is stored, for the second half, too), prev (id of the
---           message before it in its direction, 0: none), pending (1: the second half is
---           still to be made)
+--           text (for same: the stored one, also for the second half), prev (id of the
+--           message before it in its direction, 0: none), pending (1: the second half must still be
+--           made)
 -- Answer 2: as _op_user_answer
 -- Codes   : ok same mismatch (the op was used for another peer) notfound (no live sender, or
 --           the message was undone since) moved notready
@@ -95,7 +95,7 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_user_lock();
 
-    -- The chats first, so that what is sent and what is received in one wait for each other.
+    -- The chats first, so that sending and receiving in the same chat wait for each other.
     INSERT INTO chat (slot, user_id, peer_id)
     SELECT o.slot,
            o.owner,
@@ -113,7 +113,7 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- Messages that are there; new ones: numbers of ids, for now in id, follow those of their
+    -- Existing messages; for new ones the numbers of ids, for now in id, follow those of their
     -- sender, seq and time those of their chat.
     UPDATE op AS o
       LEFT JOIN op_user AS u
@@ -217,7 +217,8 @@ BEGIN
                                 last_text = VALUES(last_text),
                                 last_sent = VALUES(last_sent);
 
-    -- Head of its chat, unless the one before it waits: locked, so that it cannot go unseen.
+    -- It is head of its chat, unless the message before it waits, which is locked so that it cannot
+    -- be removed unnoticed.
     INSERT INTO outbox (slot, actor_id, kind, target_id, seq, ver, at, due_at, head)
     SELECT o.slot,
            o.owner,
@@ -244,7 +245,7 @@ BEGIN
 
     CALL _op_user_change();
 
-    -- What is stored, for the second half, too.
+    -- The stored texts, also for the second half.
     UPDATE op AS o
      STRAIGHT_JOIN op_text AS t
         ON t.n = o.n
@@ -259,7 +260,7 @@ BEGIN
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
 
-        -- Whatever became of the message.
+        -- Whatever the outcome of the message.
         INSERT INTO slot_log (slot, tbl, owner, k1, k2)
         SELECT o.slot,
                'chat',

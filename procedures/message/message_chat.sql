@@ -8,16 +8,15 @@
 -- in_user_id        user
 -- in_peer_id        the other party
 -- in_from           where to begin, ms since the Unix epoch
--- in_back           0: messages later than in_from, the oldest of them, so that who polls
---                   on misses nothing; 1: earlier ones, the newest of them, and of all when
---                   in_from is 0
+-- in_back           0: the oldest messages later than in_from, so that polling misses nothing;
+--                   1: the newest ones earlier than in_from, or of all when in_from is 0
 -- in_limit          at most so many, 1 to 1000
 -- in_received_only  1: only what the user received; 0: both directions
 --
 -- An empty answer is one row whose message columns are NULL.
 --
--- Reads no more messages than it answers, however many the user sent since; in both
--- directions those that were taken back in between, too.
+-- Reads no more messages than it answers, however many the user has sent since, apart from messages
+-- taken back when it reads both directions.
 --
 -- Answer  : n, code, slot, epoch, server, mail_ver, in_mail_ver, has_chat (1: there is a chat
 --           with the peer),

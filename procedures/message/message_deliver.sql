@@ -13,12 +13,12 @@
 --           op          32 hex digits, idempotency key
 --
 -- Applied only when seq is the next of its sender, and prev the last that was received, so
--- that nothing is doubled or out of order. A message is known by its id: another one under a
--- number that is taken, or behind another one than prev, shows that one of the two mailboxes
--- was restored from a backup. Nothing changes then; chat_repair brings them together. One that
--- is taken back is emptied, or takes its place as an empty one; both are shown to nobody. at
--- is the time in this mailbox, later than that of every message in it: who polls by it misses
--- nothing. At most one operation per chat.
+-- that nothing is doubled or out of order. A message is identified by its id: another one under the
+-- same number, or after another one than prev, shows that one of the two mailboxes was restored
+-- from a backup. Nothing changes then; chat_repair makes them agree. One that is taken back is
+-- emptied, or takes its place as an empty one; both are shown to nobody. at is the time in this
+-- mailbox, later than that of every message in it: who polls by it misses nothing. At most one
+-- operation per chat.
 --
 -- Answer  : n, code, slot, epoch, server, at (ms since the Unix epoch; NULL for same)
 -- Answer 2: as _op_inbound_answer
@@ -53,7 +53,7 @@ BEGIN
 
     CALL _op_begin(in_ops);
 
-    -- The number of a message is not seq, which op keeps distinct: one per chat.
+    -- op.seq must be unique, so it is not the message's number: one per chat.
     INSERT INTO op (n, slot, epoch, owner, user_id, kind, target, op, state, ver, id, prev)
     SELECT j.n,
            j.slot,
@@ -114,7 +114,7 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _op_inbound_lock();
 
-    -- The chats first, so that what is sent and what is received in one wait for each other.
+    -- The chats first, so that sending and receiving in the same chat wait for each other.
     INSERT INTO chat (slot, user_id, peer_id)
     SELECT o.slot,
            o.owner,
@@ -132,8 +132,8 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- What is there is there, also at a user who was erased since, whose messages are gone: the
-    -- number comes first. m: who has that number, or the last one that was received.
+    -- Check the number first: a message received earlier is `same`, also at a user erased since,
+    -- whose messages are gone. m: the message with that number, or the last one received.
     UPDATE op AS o
       LEFT JOIN chat AS c FORCE INDEX (PRIMARY)
         ON c.slot = o.slot
@@ -202,7 +202,7 @@ BEGIN
      WHERE o.code = 'ok'
        AND o.was = 0;
 
-    -- A text of blanks is one: compared with '' it would be none.
+    -- A text of blanks is a text: compared with '' it would be empty.
     INSERT INTO chat (slot, user_id, peer_id, recv_seq, last_at, last_text, last_sent)
     SELECT o.slot,
            o.owner,
@@ -227,7 +227,7 @@ BEGIN
     IF v_moving THEN
         CALL _slot_log_add_ops('message');
 
-        -- Whatever became of the message.
+        -- Whatever the outcome of the message.
         INSERT INTO slot_log (slot, tbl, owner, k1, k2)
         SELECT o.slot,
                'chat',

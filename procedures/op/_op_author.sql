@@ -3,8 +3,9 @@
 --
 -- _op_author: put the authors of the videos of a batch into op.user_id.
 --
--- op.owner is the video. A video never changes its author, so that he is read without a lock: his
--- row is locked before the video's. Operations on a video that never was end with notfound.
+-- op.owner is the video. A video never changes its author, so he is read without a lock, because
+-- his row must be locked before the video's. Operations on a video that never existed end with
+-- notfound.
 --
 -- Touches : SELECT video (by slot and video_id); SELECT, UPDATE op; DELETE, INSERT op_author (the
 --           session's own)

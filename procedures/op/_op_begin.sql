@@ -5,11 +5,11 @@
 --
 -- in_ops  array of 1 to 256 objects, at most 262144 bytes
 --
--- The routine then reads the array, once, into op, leaves out what is malformed, and calls
+-- The routine then reads the array, once, into op, leaves out malformed operations, and calls
 -- _op_opened. Numbers are read twice, typed and as text, and compared: JSON_TABLE of MariaDB
--- silently makes 0 of a word, of -1 and the largest number of a too large one. An operation has
--- the unsigned integers slot, epoch (what the router believes) and owner, and they come in the
--- order (slot, owner), which is the order in which locks are taken.
+-- silently makes 0 of a word, of -1 and the largest number of a too large one. An operation has the
+-- unsigned integers slot, epoch (what the router believes) and owner, and they come in the order
+-- (slot, owner), which is the order in which locks are taken.
 --
 -- Touches : DELETE op (the session's own)
 -- Errors  : 45400 no such array

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_chat_last: let chats show the message before the ones that were taken back.
+-- _op_chat_last: let chats show the message before those that were taken back.
 --
 -- Of the operations of kind message with code ok and was 1: owner and target name the chat.
 -- The caller holds the row of its owner.

@@ -25,7 +25,7 @@ BEGIN
 
     CALL _op_size(in_ops);
 
-    -- Read as text and compared with what the number prints as: JSON_TABLE of MariaDB
+    -- Read as text and compared with the number as text: JSON_TABLE of MariaDB
     -- silently makes 0 of a word, of -1 and the largest number of a too large one.
     SELECT MIN(j.n)
       INTO v_bad

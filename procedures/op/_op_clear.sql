@@ -5,12 +5,12 @@
 --
 -- in_bytes  length of the array; NULL: there is none
 --
--- The routine then reads the array into op, numbers by their types, without looking whether that
--- is what was there (JSON_TABLE of MariaDB silently makes 0 of a word, of -1 and the largest
--- number of a too large one), and writes it out again from there, in the order (slot, owner). A
--- text that is the same was understood, is in order and has nothing else in it: _op_known looks at
--- the rest. Any other text, with other spaces or fields or mistakes, is for _op_exact. That costs
--- a third of reading all numbers as text, too.
+-- The routine then reads the array into op, numbers by their types, without checking the values
+-- (JSON_TABLE of MariaDB silently makes 0 of a word, of -1 and the largest number of a too large
+-- one), and writes it out again from there, in the order (slot, owner). If the text is the same, it
+-- was understood, is in order and has nothing else in it: _op_known checks the rest. Any other
+-- text, with other spaces or fields or mistakes, goes to _op_exact. This costs a third of also
+-- reading all numbers as text.
 --
 -- Touches : DELETE op (the session's own)
 -- Errors  : 45400 too many bytes, or none

@@ -3,12 +3,12 @@
 --
 -- _op_fence: take the share locks that make a batch of writes safe against a move.
 --
--- out_moving  1: a slot of the batch is moving, and what is written there is to be journaled
+-- out_moving  1: a slot of the batch is moving, and its writes must be journaled
 --
--- Where this shard does not own a slot, at just the epoch that the caller believes, or an owner
--- may have left it, _op_judge looks closer. The locks are held until the transaction ends: who
--- wants to change a fence waits for all writes that passed it, and nothing passes after. First in
--- every writing transaction, in the order of slots, which is that of op.
+-- If this shard does not own a slot at exactly the caller's epoch, or an owner may have left the
+-- slot, _op_judge looks closer. The locks are held until the transaction ends: a change of a fence
+-- waits for all writes that have passed it, and later writes wait for the change. First in every
+-- writing transaction, in the order of slots, which is that of op.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT op; see _op_judge
 -- Errors  : none

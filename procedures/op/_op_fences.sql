@@ -3,13 +3,13 @@
 --
 -- _op_fences: _op_fence for edges of which this shard may make both halves.
 --
--- out_moving  1: a slot of an owner is moving, and what is written there is to be journaled
+-- out_moving  1: a slot of an owner is moving, and its writes must be journaled
 -- out_there   1: op_there is empty, and some operations may make both halves
 --
--- op.id and op.prev are slot and epoch of the target, as the caller believes; prev 0: he believes
--- that it is elsewhere. Prev becomes 0 where owner and target do not both rest here, at just that
--- epoch: then the first half is for its outbox row to follow. All fences are locked in the order
--- of slots, those of owners and of targets in one.
+-- op.id and op.prev are slot and epoch of the target, as the caller believes; prev 0: it is
+-- elsewhere. prev becomes 0 unless owner and target are both here at exactly that epoch and not
+-- moving: then the outbox delivers the second half. All fences, those of owners and of targets, are
+-- locked together in the order of slots.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE op; DELETE op_there (the
 --           session's own); see _op_fence, _op_judge

@@ -5,7 +5,7 @@
 --
 -- in_id  id of a user or video
 --
--- For administration, whose caller knows the id alone.
+-- For administration, whose caller knows only the id.
 --
 -- Touches : see _op_home_slot
 -- Errors  : none

@@ -5,9 +5,9 @@
 --
 -- in_id  id of a user or video
 --
--- For administration, whose caller knows the id alone and asks every shard: forwarding entries are
+-- For administration, whose caller knows only the id and asks every shard: forwarding entries are
 -- where the slot of the id is, and the rows of a promoted owner may be on another shard, which
--- knows him by these.
+-- finds him by these rows.
 --
 -- Touches : SELECT slot_fence, owner_home (by slot and owner), user, video (by slot and id)
 -- Errors  : none

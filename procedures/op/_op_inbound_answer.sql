@@ -4,8 +4,7 @@
 -- _op_inbound_answer: answer the inbound parts of a batch, as its transaction left them, a row for
 -- each.
 --
--- After COMMIT. Also for users at whom nothing changed; not for those of operations that were
--- refused.
+-- Called after COMMIT. Includes users at whom nothing changed, but not those of refused operations.
 --
 -- Answer  : user_id, follower_count, total_favorited, in_ver (of these), follower_ver (of the list
 --           of followers), in_mail_ver (of the mailbox, as far as others change it)

@@ -4,11 +4,9 @@
 -- _op_inbound_lock: lock the inbound parts of the users of a batch, in the order (slot, user), and
 -- copy them.
 --
--- Of the operations that are ok or same, the users op.user_id. Called again before COMMIT, it
--- copies what became of them. Erased users, too.
--- After the user and video rows. The LIMIT, which no batch reaches, makes the sorted list a table
--- of its own, which drives the
--- join.
+-- For the operations that are ok or same, the users op.user_id, erased ones included. Called again
+-- before COMMIT, it copies their new state. After the user and video rows. The LIMIT, which no
+-- batch reaches, makes the sorted list a table of its own, which drives the join.
 --
 -- Touches : SELECT inbound (by slot and user_id, FOR UPDATE); SELECT op; DELETE, INSERT op_inbound
 --           (the session's own)

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_judge: say of each operation of a batch whether this shard may do it, and where to go else.
+-- _op_judge: decide for each operation of a batch whether this shard may do it, or where else to
+-- go.
 --
 -- Sets op.code: ok where this shard owns the slot, at no older epoch than the caller believes,
 -- and the owner has not left it; else moved or notready. An own slot whose owner came back (gone)
--- sends to the slot of his id. The one place that builds refusals, for
--- writers, whose fences are locked, and for readers of owners that were not served. Of a
--- shard that is refused the operator may do what nobody else may (_shard_open).
+-- refers to the slot of his id. The one place that makes refusals, for writers, whose fences are
+-- locked, and for readers, about owners not served. On a refused shard only the operator may go on
+-- (_shard_open).
 --
 -- Touches : SELECT shard_self; SELECT slot_fence (by slot), owner_home (by slot and owner, where
 --           the fence says that there are any), slot_known (by slot, where the answer is moved);

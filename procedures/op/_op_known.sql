@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_known: check a batch in op whose text is known to be what op has, in order.
+-- _op_known: check a batch whose text is known to equal the contents of op, in order.
 --
 -- in_place  1: the routine needs op.place
 --

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_mint: take a new id for one operation from the mint of its slot.
+-- _op_mint: make a new id for one operation from the counter of its slot.
 --
 -- in_n      number of the operation; op.id and op.at get the id and its time
 -- in_fresh  1: a millisecond in which this slot has no id yet, so that the time alone is

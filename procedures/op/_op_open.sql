@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_open: begin a batch of writes whose operations have no more than an owner to be read at
--- once.
+-- _op_open: begin a batch of writes of which only the owners are read at first.
 --
 -- in_ops  array of 1 to 256 objects, at most 262144 bytes; each has the unsigned integers
 --         slot, epoch (what the router believes) and owner, and they come in the order

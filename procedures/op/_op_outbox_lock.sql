@@ -22,7 +22,7 @@ BEGIN
     DECLARE v_count INT;
     DECLARE v_found INT;
 
-    -- A row of another version is locked, too: what follows reads it out of order.
+    -- A row of another version is locked, too, because later statements read it out of order.
     SELECT COUNT(*),
            COUNT(IF(x.ver = w.ver, 1, NULL))
       INTO v_count,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_outbox_owner: with whom the outbox rows of a batch leave a slot, for the journal.
+-- _op_outbox_owner: find with which user the outbox rows of a batch leave a slot, for the journal.
 --
 -- op.user_id, which is the owner, becomes the author where the owner is a video: its rows go where
 -- its author goes.

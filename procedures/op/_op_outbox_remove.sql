@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_outbox_remove: remove the outbox rows of a batch, and let the next of each chat go.
+-- _op_outbox_remove: remove the outbox rows of a batch, and let the next message of each chat go.
 --
 -- Of the operations that are ok; the caller holds the locks of their rows (_op_outbox_lock).
--- The message after a removed one is head of its chat from now on, at its own time: who adds
--- a message locks the one before it, so that it is either seen here or sees that this is gone.
+-- The message after a removed one is head of its chat from now on, with its own time: adding a
+-- message locks the one before it, so either this routine sees the new message, or that one sees
+-- that the row is gone.
 --
 -- Touches : SELECT op; DELETE, UPDATE outbox (by key); journal
 -- Errors  : none

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_refusals: where to go with the operations that a reader did not serve.
+-- _op_refusals: where to go with operations that a reading routine did not serve.
 --
 -- in_ops  the batch of the reader, checked by it; of a reader of one owner a batch of one
 --
 -- A reader answers the owners that this shard serves, and calls this if there are fewer rows
--- than owners. Answers all of the batch: the caller takes the first row of each operation. What
--- this shard serves by now is notready: a slot has arrived meanwhile.
+-- than owners. Answers all of the batch: the caller takes the first row of each operation. A slot
+-- that this shard serves by now, because it has just arrived, is answered notready.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Touches : SELECT, INSERT, DELETE op (the session's own); see _op_judge

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _op_size: is the argument of a batch routine an array of a bearable size?
+-- _op_size: is the argument of a batch routine an array of an allowed size?
 --
 -- in_ops  array of 1 to 256 objects, at most 262144 bytes
 --

@@ -6,7 +6,7 @@
 -- They are empty, live as long as the session, and are seen by it alone. op has the operations;
 -- the others hold copies of owners' rows, taken when those were locked and kept in step with
 -- them, so that they can be answered after COMMIT. A change of columns needs a new name for the
--- table: pooled connections keep the tables they have. This runs in a session that has none: a
+-- table: pooled connections keep the tables they have. This runs only in a session that has none; a
 -- table that is added later is made by the helper that fills it.
 --
 -- Touches : CREATE op, op_user, op_inbound, op_video, op_author, op_place, op_text, op_comment,

@@ -3,7 +3,7 @@
 --
 -- _op_there_table: make the table of the second halves that are made with their first.
 --
--- As those of _op_tables, beside which it came later: _op_fences makes it where it is missing.
+-- Like those of _op_tables, but added later, so _op_fences makes it where it is missing.
 --
 -- Touches : CREATE op_there (the session's own, in memory)
 -- Errors  : none

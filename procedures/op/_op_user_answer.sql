@@ -3,8 +3,7 @@
 --
 -- _op_user_answer: answer the users of a batch, as its transaction left them, a row for each.
 --
--- After COMMIT. Also for users at whom nothing changed; not for those of operations that were
--- refused.
+-- Called after COMMIT. Includes users at whom nothing changed, but not those of refused operations.
 --
 -- Answer  : user_id, name, avatar, background_image, signature, follow_count, work_count,
 --           favorite_count, ver (of these), edge_ver (of the lists follow and favorite), mail_ver

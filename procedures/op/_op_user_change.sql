@@ -30,7 +30,7 @@ BEGIN
       FROM op AS o
      WHERE o.code = 'ok';
 
-    -- A multi-table UPDATE changes a row once: where each user has one operation, that will do.
+    -- A multi-table UPDATE changes a row once, which is enough if each user has one operation.
     IF v_users = v_ops THEN
         UPDATE op AS o
          STRAIGHT_JOIN op_user AS m

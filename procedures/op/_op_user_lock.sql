@@ -3,11 +3,10 @@
 --
 -- _op_user_lock: lock the user rows of a batch, in the order (slot, user), and copy them.
 --
--- Of the operations that are ok or same, the users op.user_id. Called again before COMMIT, it
--- copies what became of them. Erased users, too.
--- Second in a writing transaction, after the fences and slot_seq. The LIMIT, which no batch
--- reaches, makes the sorted list a table of its own, which drives the
--- join.
+-- For the operations that are ok or same, the users op.user_id, erased ones included. Called again
+-- before COMMIT, it copies their new state. Second in a writing transaction, after the fences and
+-- slot_seq. The LIMIT, which no batch reaches, makes the sorted list a table of its own, which
+-- drives the join.
 --
 -- Touches : SELECT user (by slot and user_id, FOR UPDATE); SELECT op; DELETE, INSERT op_user (the
 --           session's own)

@@ -4,8 +4,8 @@
 -- _op_video_answer: answer the live videos of a batch, as its transaction left them, a row for
 -- each.
 --
--- After COMMIT. Also for videos at which nothing changed; not for those of operations that were
--- refused. A video that is not live is answered with live 0.
+-- Called after COMMIT. Includes videos at which nothing changed, but not those of refused
+-- operations. A video that is not live is answered with live 0.
 --
 -- Answer  : video_id, live, author_id, title, media, favorite_count, comment_count, published_at,
 --           ver (of these), comment_ver (of the list of comments)

@@ -3,11 +3,10 @@
 --
 -- _op_video_lock: lock the video rows of a batch, in the order (slot, video), and copy them.
 --
--- Of the operations that are ok or same, the videos op.owner, deleted ones too. Called again
--- before COMMIT, it copies what became of them. What their authors are is read without a
--- lock: who changes nothing of those waits for nobody who does. After the user rows.
--- The LIMIT, which no batch reaches, makes the sorted list a table of its own, which drives the
--- join.
+-- For the operations that are ok or same, the videos op.owner, deleted ones included. Called again
+-- before COMMIT, it copies their new state. The state of authors is read without a lock, so that a
+-- batch that does not change them does not wait for those that do. After the user rows. The LIMIT,
+-- which no batch reaches, makes the sorted list a table of its own, which drives the join.
 --
 -- Touches : SELECT video (by slot and video_id, FOR UPDATE), user (by slot and user_id); SELECT
 --           op; DELETE, INSERT op_video (the session's own)

@@ -4,7 +4,7 @@
 -- _outbox_undo: take back the first halves of a batch, and remove their outbox rows.
 --
 -- Of the operations that are ok, whose rows are locked: users, videos, outbox. See outbox_undo.
--- Sets op.was where there was anything to take back.
+-- Sets op.was where there was something to take back.
 --
 -- Touches : SELECT, UPDATE op, follow, favorite, comment, message (by key); SELECT, UPDATE chat
 --           (by key); UPDATE user, video (by slot and id); UPDATE, DELETE outbox (by key);
@@ -84,7 +84,7 @@ BEGIN
 
     CALL _slot_log_add_undo();
 
-    -- Where nothing had that version nothing has changed.
+    -- If nothing had that version, nothing has changed.
     UPDATE op AS o
        SET o.kind = ''
      WHERE o.code = 'ok'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_again: let second halves be made again that the other shard has lost.
+-- outbox_again: have second halves made again that the other shard has lost.
 --
 -- in_ops  batch; owner is the actor (comment: the video); each operation has
 --           kind    follow, favorite or comment
@@ -9,9 +9,9 @@
 --           seq     id of the comment; 0 for edges
 --           ver     version of the first half
 --
--- For shardctl verify, of a shard that was restored from a backup. Where the first half still has
--- that version, it waits in the outbox as when it was new; the relay delivers it, or takes it back
--- where its target is gone. Messages are chat_repair's.
+-- For shardctl verify of a shard that was restored from a backup. If the first half still has that
+-- version, it gets an outbox row as when it was new; the relay delivers it, or undoes it if the
+-- target is gone. Messages are repaired by chat_repair.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (it waits, or has another version) moved notready

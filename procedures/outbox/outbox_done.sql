@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_done: forget second halves that are delivered.
+-- outbox_done: remove the outbox rows of delivered second halves.
 --
 -- in_ops  batch; owner is the actor (comment: the video); each operation has
 --           kind    follow, favorite, comment or message
@@ -36,7 +36,8 @@ BEGIN
         RESIGNAL;
     END;
 
-    -- Not in the CALL: for its log, the server writes out what a statement names.
+    -- Not as an argument of the CALL, because the server copies values named in a statement for its
+    -- log.
     SET v_bytes = LENGTH(in_ops);
     CALL _op_clear(v_bytes);
 
@@ -68,7 +69,7 @@ BEGIN
        AND (j.seq = 0) = (j.kind IN ('follow', 'favorite'))
        AND j.ver > 0;
 
-    -- As a server writes it.
+    -- The form in which a server writes it.
     IF (SELECT CONCAT('[', GROUP_CONCAT('{"kind":"', o.kind,
                                            '","target":', o.target,
                                            ',"seq":', o.seq,

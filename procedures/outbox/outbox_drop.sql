@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_drop: give up a second half that is parked, and take the first back.
+-- outbox_drop: give up a parked second half, and undo the first.
 --
 -- in_owner   user, or video (of comments), whose write it is; the four as in outbox_parked
 -- in_kind    follow, favorite, comment or message
@@ -9,10 +9,10 @@
 -- in_seq     number of the message, id of the comment; 0 for edges
 --
 -- As if the target had refused it, so that both halves agree again: a follow or like becomes a
--- tombstone, a comment that was posted is deleted. A message is taken back: its parties see it
--- no more, and its number goes to the peer without a text, so that those behind it may follow;
--- dropped once more, it is removed with its number. For what no retry can mend. The target may
--- have it all the same, when only its answers were lost: see shardctl audit afterwards.
+-- tombstone, a comment that was posted is deleted. A message is taken back: its parties no longer
+-- see it, and its number goes to the peer without a text, so that later messages can follow;
+-- dropped again, it is removed with its number. Use it when no retry can help. The target may have
+-- the half all the same, if only its answers were lost: run shardctl audit afterwards.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_user_answer
@@ -69,8 +69,7 @@ BEGIN
 
     CALL _op_fence(v_moving);
 
-    -- Of the version that is there; looked at again under the lock. Rows of a video go where
-    -- its author goes.
+    -- The present version, checked again under the lock. Rows of a video move with its author.
     UPDATE op AS o
       LEFT JOIN outbox AS x FORCE INDEX (PRIMARY)
         ON x.slot = o.slot
@@ -103,7 +102,7 @@ BEGIN
      WHERE o.code IN ('ok', 'same')
        AND x.ver IS NULL;
 
-    -- What takes something away cannot be undone here: the target would keep it.
+    -- A half that takes something away cannot be undone here: the target would keep it.
     UPDATE op AS o
       LEFT JOIN follow AS fo FORCE INDEX (PRIMARY)
         ON fo.slot = IF(o.kind = 'follow', o.slot, NULL)
@@ -128,8 +127,8 @@ BEGIN
        AND o.kind <> 'message'
        AND COALESCE(fo.ver, fa.ver, co.ver) IS NULL;
 
-    -- A message with a text goes on without it, with a version that what delivers the other one
-    -- does not remove: the row stays.
+    -- A message with a text goes on without it, under a new version, so that a delivery of the old
+    -- one does not remove the row.
     UPDATE op AS o
      STRAIGHT_JOIN message AS m FORCE INDEX (seq)
         ON m.slot = o.slot

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_fail: say that second halves could not be delivered now.
+-- outbox_fail: report that second halves could not be delivered.
 --
 -- in_ops  batch; owner is the actor (comment: the video); each operation has
 --           kind    follow, favorite, comment or message
 --           target  owner of the second half
 --           seq     number of the message, id of the comment; 0 for edges
 --           ver     version that was not delivered
---           retry_ms  not before so long from now, 0 to 86400000
+--           retry_ms  wait at least this long, 0 to 86400000
 --           failed    1: counts as a failed attempt, the 20th parks the row for an operator;
---                     0: only put off (the target's shard is not there), so that others
---                     have their turn
+--                     0: only put off (the target's shard does not answer), so that others have
+--                     their turn
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (the row is gone, or waits for a newer version) moved notready

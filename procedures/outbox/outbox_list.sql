@@ -1,26 +1,24 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_list: second halves for one shard that are still to be delivered, with all that is
--- needed for it.
+-- outbox_list: second halves still to be delivered to one shard, with everything needed for that.
 --
--- in_slots     array of the slots of their targets (0 to 1023, each once, at most 1024): those
---              that the shard has to which they are to be delivered
+-- in_slots     array of the slots of their targets (0 to 1023, each once, at most 1024): those of
+--              the shard to which they must be delivered
 -- in_limit     at most so many, 1 to 1000
--- in_older_ms  only those that have been due for so long, 0 to 86400000: younger ones are
---              being delivered by whoever wrote them
+-- in_older_ms  only those due for at least this long, 0 to 86400000: younger ones are being
+--              delivered by their writers
 --
--- Of the slots that this shard serves; slot by slot in the order of in_slots, the longest due
--- first in each: a caller that begins behind the slot that a full list got to is fair to all of
--- them. What waits for other slots, is parked, or stands behind another message of its chat is not
--- read.
--- As far as there is room each first message brings along those behind it, without a gap, in
--- the order of seq, however young: one that was late would else make all that follow late,
--- too. owner, kind, target, seq and ver are as outbox_done wants them (comment: owner is the
--- video, target its author, seq the comment_id); state and at are those of the edge (comment:
--- 1 posted, 0 deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits)
--- those of a message, prev the id of the one before it. Columns that a kind does not have are
--- NULL. head: 0: it stands behind the message before it.
+-- From the slots that this shard serves; target slot by target slot in the order of in_slots, the
+-- longest due first in each: a caller that begins after the last slot of a full list is fair to all
+-- of them. Rows for other slots, parked rows, and messages after another waiting one of their chat
+-- are not read. As far as there is room each first message is followed by the later ones of its
+-- chat, without a gap, in the order of seq, however young: otherwise one late message would delay
+-- all later ones. owner, kind, target, seq and ver are as outbox_done wants them (comment: owner is
+-- the video, target its author, seq the comment_id); state and at are those of the edge (comment: 1
+-- posted, 0 deleted; message: 1 sent, 0 taken back); text, message_id and op (32 hex digits) those
+-- of a message, prev the id of the one before it. Columns that a kind does not have are NULL. head:
+-- 0: it stands behind the message before it.
 --
 -- Answer  : slot, epoch, owner, kind, target, seq, ver, state, at, attempts, text,
 --           message_id, op, prev, head

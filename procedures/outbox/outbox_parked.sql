@@ -5,8 +5,8 @@
 --
 -- in_limit  at most so many, 1 to 1000
 --
--- The oldest first, of all slots. When the reason (in the server's log, half_failed) is gone,
--- CALL outbox_retry(owner) lets them go. behind: so many messages of the chat wait for this
+-- The oldest first, of all slots. When the reason (in the server's log, half_failed) is gone, CALL
+-- outbox_retry(owner) has them tried again. behind: how many messages of the chat wait for this
 -- one.
 --
 -- Answer  : slot, owner (comment: the video), kind, target, seq, ver, at (ms since the Unix

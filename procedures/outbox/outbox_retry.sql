@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_retry: let second halves of an owner be delivered now.
+-- outbox_retry: have second halves of an owner delivered now.
 --
 -- in_id  user, or video (of comments), whose write has a second half
 --
--- What is parked gets 20 new attempts; what was put off is due at once, so that messages
--- behind a parked one follow it. At most 256 rows; called again while released is 256.
+-- Parked rows get 20 new attempts; rows that were put off are due at once, so that messages after a
+-- parked one follow it. At most 256 rows: call it again while released is 256.
 --
 -- Answer  : n, code, slot, epoch, server, released (rows)
 -- Codes   : ok moved notready
@@ -52,7 +52,7 @@ BEGIN
 
     CALL _op_fence(v_moving);
 
-    -- Rows of a video go where its author goes.
+    -- Rows of a video move with its author.
     SELECT MAX(o.slot),
            MAX(COALESCE(v.author_id, o.owner)),
            MAX(o.moving)

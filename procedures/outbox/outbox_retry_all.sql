@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_retry_all: let second halves of all owners be delivered now.
+-- outbox_retry_all: have second halves of all owners delivered now.
 --
 -- in_kind    follow, favorite, comment or message; '': all kinds
 -- in_server  only those whose targets are on this shard; '': on any
 --
--- As outbox_retry, for what one reason made fail everywhere, of the slots that this shard
--- serves. At most 256 rows; called again while released is 256. (A target that was promoted
--- counts where the slot that its id names is.)
+-- As outbox_retry, after failures with one common cause, for the slots that this shard serves. At
+-- most 256 rows: call it again while released is 256. (A target that was promoted counts where the
+-- slot that its id names is.)
 --
 -- Answer  : released (rows)
 -- Touches : SELECT outbox (by parked and due_at), slot_known (by slot); slot_fence (by slot,

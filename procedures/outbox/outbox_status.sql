@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_status: what waits to be delivered from this shard, for operators.
+-- outbox_status: second halves that wait to be delivered from this shard, for operators.
 --
 -- Counts rows of all slots, also of those it does not serve (any more).
 --

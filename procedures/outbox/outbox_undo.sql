@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- outbox_undo: take back first halves whose target refused the second.
+-- outbox_undo: undo first halves whose target refused the second.
 --
 -- in_ops  batch; owner is the actor (comment: the video); each operation has
 --           kind    follow, favorite, comment or message
@@ -14,9 +14,8 @@
 -- message           is shown to nobody any more
 -- comment           is deleted, with its text, when it was its posting (version 1) that was
 --                   refused: its author is gone
--- The counter goes back, and the outbox row is removed. Without that row, of that version,
--- nothing is taken back: somebody has delivered it, or it has a newer one. Nobody needs to
--- be live for that.
+-- The counter is corrected, and the outbox row is removed. Without a row of that version nothing is
+-- undone: it was delivered, or there is a newer one. The owners need not be live.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_user_answer

@@ -6,8 +6,8 @@
 -- in_ops  batch, in any order; owner is the user or video; each operation has
 --           kind  user or video
 --
--- For whoever keeps copies and asks whether they are those of today. What an owner of that kind
--- does not have is NULL.
+-- For callers that have copies and ask whether they are current. Versions that an owner of that
+-- kind does not have are NULL.
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the card; of a user: of the part that he
 --           changes, and of the list of his videos), in_ver (of a user's card: of the part that

@@ -2,7 +2,7 @@
 -- SPDX-FileCopyrightText: Doushard contributors
 --
 -- _promote_check: may this mover write rows of an owner who gets a slot of his own, or comes back?
--- If so, it stays so until the end of the transaction.
+-- If so, that holds until the end of the transaction.
 --
 -- in_move_id  the promotion or demotion
 -- in_token    of the mover, 32 hex digits
@@ -10,8 +10,8 @@
 -- out_slot    slot that gets his rows (before), or had them (after)
 -- out_owner   the owner
 --
--- Before the flip the slot that he leaves is migrating, with the token, or it was called off and
--- what was copied is removed. Both slots are here, so that its fence guards both.
+-- Before the flip the slot that he leaves is migrating, with the token, or the move was called off
+-- and the copy is being removed. Both slots are here, so one fence guards both.
 --
 -- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE)
 -- Errors  : 45409 another mover has taken over, or the slot is not as it should be
@@ -57,8 +57,8 @@ BEGIN
      WHERE f.slot IN (v_shared, v_own)
       LOCK IN SHARE MODE;
 
-    -- Some callers write it: did they share it first, they and a wish of an operator that waits for
-    -- it would wait for each other.
+    -- An exclusive lock, because some callers write the row: after a shared lock they and a waiting
+    -- operator's wish would deadlock.
     SELECT MAX(m.token = UNHEX(in_token) AND (m.flipped_at IS NOT NULL) = in_is_over),
            MAX(m.phase = 'undoing')
       INTO v_mine,

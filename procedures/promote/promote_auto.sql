@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- promote_auto: ask for the user to get a slot of his own who takes most of this shard, if that is
--- more than a bound.
+-- promote_auto: request a slot of his own for the user with the largest share of this shard's load,
+-- if that is above a limit.
 --
 -- in_percent    of what all slots of this shard cost of late (load_status), 1 to 100
 -- in_per_hour   at most so many promotions in an hour, whoever asked for them
 -- in_slots_max  at most so many own slots on this shard
 --
--- What his videos cost is his (load_owners). Nobody is promoted for a moment: he is counted for ten
--- minutes at least, of which the sums remember half, and the shard is busy for 100 ms in a second.
--- Who has come back from a slot of his own in the last day, or whose promotion has failed or was
+-- The cost of his videos is his (load_owners). A short peak promotes nobody: he must have been
+-- counted for at least ten minutes, half of which the sums remember, and the shard must be busy for
+-- 100 ms in each second. A user who was demoted in the last day, or whose promotion failed or was
 -- called off in the last hour, stays where he is. Like promote_request this only writes a request.
 --
 -- Answer  : user_id (who takes most of those who may be promoted; 0: nobody takes so much), slot,
@@ -111,7 +111,7 @@ BEGIN
         SET v_why = _promote_held(in_per_hour, in_slots_max);
     END IF;
 
-    -- Nothing is locked for a "no" that does not depend on him.
+    -- Reasons that do not depend on him are checked without locks.
     IF v_user > 0 AND v_why = '' THEN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
         START TRANSACTION;

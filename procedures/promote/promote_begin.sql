@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- promote_begin: where the rows of an owner are to go, and how far his copy is.
+-- promote_begin: the slot to which the rows of an owner go, and the progress of his copy.
 --
 -- in_move_id   the promotion or demotion
 -- in_token     of the mover

@@ -8,14 +8,14 @@
 -- in_keys     rows that differed when they were compared, as in _promote_same
 -- in_limit    at most so many entries of the journal are carried over, 1 to 20000
 --
--- One transaction on the shard that has both slots: nobody writes either of them meanwhile. The
--- exclusive locks wait for the writes that have passed the fences, and later ones wait for them:
--- callers end this after some ms and try again.
+-- One transaction on the shard that has both slots: nobody writes to either of them meanwhile. The
+-- exclusive locks wait for writes that have passed the fences, and later writes wait for the locks:
+-- so callers end this after some ms and try again.
 --
 -- An own slot begins above the epoch of the slot that its owner leaves, and that one goes on above
 -- the epoch of the own slot when he comes back, since versions carry the epoch.
 --
--- Answer  : is_done (0: too much is left to be carried over; nothing was done), own_slot, epoch (of
+-- Answer  : is_done (0: too much is left to carry over; nothing was done), own_slot, epoch (of
 --           the slot that has him now)
 -- Touches : SELECT, INSERT, UPDATE slot_fence (by slot); SELECT, UPDATE slot_move (by move_id);
 --           SELECT, DELETE slot_log (by slot); SELECT slot_lost, shard_self; DELETE, REPLACE owner

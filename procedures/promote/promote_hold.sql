@@ -1,15 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- promote_hold: from now on this session alone makes and drops the partitions of an own slot.
+-- promote_hold: from now on only this session makes and drops the partitions of an own slot.
 --
 -- in_slot   the own slot
 -- in_token  of the mover
 --
--- An ALTER TABLE is in no transaction that could look at a fence. So whoever is about to alter
--- takes a lock first, which the session keeps until it ends. A mover that fell asleep in between
--- keeps it, too: who follows it ends that session by the tag partsSLOT (conn_kill), and knows then
--- that it alters nothing any more.
+-- An ALTER TABLE is not in a transaction that could check a fence. So a session takes a lock before
+-- it alters, and keeps it until it ends. A stalled mover keeps it, too: its successor ends that
+-- session by the tag partsSLOT (conn_kill), and then knows that it alters nothing any more.
 --
 -- Answer  : is_held (0: another session has the lock)
 -- Touches : the lock of the slot's partitions; SELECT slot_fence (by slot), slot_move (those under
@@ -32,7 +31,7 @@ BEGIN
     DECLARE v_lock VARCHAR(32) DEFAULT CONCAT('doushard:parts', in_slot);
     DECLARE v_held TINYINT DEFAULT COALESCE(GET_LOCK(v_lock, 0), 0);
 
-    -- Behind the lock: whoever claims the move after this finds it taken.
+    -- Under the lock: a mover that claims the move after this finds it taken.
     IF NOT EXISTS (SELECT 1
                      FROM slot_fence AS f
                     WHERE f.slot = in_slot

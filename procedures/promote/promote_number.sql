@@ -3,8 +3,8 @@
 --
 -- promote_number: a number for a slot of its own; on the shard that has slot 0.
 --
--- None comes twice: the last one is in slot_seq, which goes with slot 0, and what is known of own
--- slots counts, too, should that be older (a shard that was restored).
+-- No number is used twice: the last one is in slot_seq, which moves with slot 0; known own slots
+-- count, too, in case slot_seq is older (a restored shard).
 --
 -- Answer  : own_slot (1024 and up; 0: this shard does not serve slot 0: ask another one)
 -- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE); SELECT, UPDATE slot_seq (by slot);

@@ -7,9 +7,9 @@
 --
 -- Partitions are made and dropped by shard/partition.c, which names the epoch: sSLOT_eEPOCH.
 --
--- MariaDB leaves a table out of information_schema.partitions while somebody else alters it, and
--- for a moment, in which it has no file, out of information_schema.tables. So the names are here,
--- and such a table does not pass for one without partitions.
+-- MariaDB leaves a table out of information_schema.partitions while another session alters it, and
+-- for a moment, while it has no file, out of information_schema.tables. So the names are listed
+-- here, and such a table does not count as one without partitions.
 --
 -- Answer  : tbl, epoch (of the partition; 0: the table has none for the slot; NULL: it is being
 --           altered, ask again)

@@ -10,7 +10,7 @@
 -- in_tbl      the table
 -- in_limit    at most so many rows, 1 to 20000
 --
--- Whose video a row is about is known by video: its rows go last.
+-- The rows of table video say whose videos they are, so they go last.
 --
 -- Answer  : row_count (removed; fewer than the limit: the table has no more)
 -- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE);

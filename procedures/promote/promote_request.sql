@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- promote_request: ask for a user to get a slot of his own, on the shard that has him.
+-- promote_request: request a slot of his own for a user, on the shard that has him.
 --
 -- in_user_id  the user
 --
 -- This only writes the request: a mover (shardctl mover) claims it, and move_status says how far
--- it is. move_wish pauses or cancels it, with the slot that he leaves. What brings him back is
--- demote_request.
+-- it is. move_wish pauses or cancels it, with the slot that he leaves. demote_request brings him
+-- back.
 --
 -- Answer  : move_id, slot (which he leaves), giver, taker, phase
 -- Touches : SELECT shard_self; SELECT slot_fence (by slot, FOR UPDATE); SELECT user (by slot and

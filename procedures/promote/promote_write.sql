@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- promote_write: rows of an owner become, in the slot to which he goes, what they are in the other.
+-- promote_write: bring rows of an owner in his new slot to the state that they have in the old one.
 --
 -- in_move_id    the promotion or demotion
 -- in_token      of the mover
@@ -9,7 +9,7 @@
 -- in_tbl        table that is being copied; empty: this is no step of the copy
 -- in_after_key  last key that is copied now
 --
--- The copy remembers in the same transaction how far it is.
+-- The progress of the copy is stored in the same transaction.
 --
 -- Answer  : slot
 -- Touches : SELECT slot_fence (by slot, LOCK IN SHARE MODE), slot_move (by move_id, FOR UPDATE);

@@ -15,8 +15,8 @@
 --           video_id     id that publish_number gave; absent: none
 --
 -- The ids of an author with a slot of his own come from the slot of his id: until he has one for
--- this op, the answer is gap, and publish_number on that slot gives him one. An id that is given
--- is taken, wherever he is by then.
+-- this op, the answer is gap, and publish_number on that slot makes one. A given id is used,
+-- wherever he is by then.
 --
 -- Answer  : n, code, slot, epoch, server, video_id, published_at, media
 -- Answer 2: as _op_user_answer
@@ -221,7 +221,7 @@ BEGIN
 
     CALL _op_user_lock();
 
-    -- From now on it is about the videos.
+    -- From here on the owner is the video.
     UPDATE op AS o
        SET o.owner = o.id
      WHERE o.code IN ('ok', 'same');

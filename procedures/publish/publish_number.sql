@@ -7,9 +7,8 @@
 --           author  the author
 --           op      32 hex digits, idempotency key of the upload
 --
--- The id and the entry that says where the video is to be found are made here, in one
--- transaction, before the video itself (publish_action with this id): whoever repeats the upload
--- gets this id again.
+-- The id and the forwarding entry of the video are made here, in one transaction, before the video
+-- itself (publish_action with this id): a repeated upload gets the same id.
 --
 -- Answer  : n, code, slot, epoch, server, video_id
 -- Codes   : ok same conflict (he has no slot of his own: publish_action needs no id) moved notready

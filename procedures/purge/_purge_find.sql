@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _purge_find: look at the next rows of one table, and mark those that can go.
+-- _purge_find: read the next rows of one table, and mark those that can be removed.
 --
 -- in_kind         table: follow, follower, favorite, liker, commented, session or idem
 -- in_slot         go on after the row with this key: slot,
@@ -10,8 +10,8 @@
 -- in_before       rows that were of no use before this can go, ms since the Unix epoch
 -- in_limit        look at so many
 --
--- A first half stays while the outbox has to deliver it: without it nobody could say what is
--- to be delivered. Nothing is locked: a tombstone of that age gets no outbox row any more.
+-- A first half stays while the outbox has to deliver it, because it says what to deliver. Nothing
+-- is locked: a tombstone of that age can no longer get an outbox row.
 --
 -- Touches : SELECT the table (in the order of its key), outbox (by key); CREATE, DELETE, INSERT
 --           purge_row (the session's own, in memory)

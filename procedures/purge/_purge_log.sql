@@ -5,7 +5,7 @@
 --
 -- in_kind  their table
 --
--- A video goes where its author goes; keys of requests are nobody's.
+-- A video moves with its author; keys of requests have no owner.
 --
 -- Touches : SELECT video (by slot and video_id); SELECT purge_row; INSERT slot_log
 -- Errors  : none

@@ -7,8 +7,8 @@
 -- in_before  the same as for _purge_find: a row that was written meanwhile stays
 --
 -- Takes the share locks of the fences, in the order of slots, as _op_fence does. No owner is
--- locked: no counter changes, a missing edge is what a tombstone is, and the next version of a
--- first half comes from user.edge_ver.
+-- locked: no counter changes, a missing edge means the same as a tombstone, and the next version of
+-- a first half comes from user.edge_ver.
 --
 -- Touches : SELECT slot_fence (by slot, share lock); SELECT, UPDATE purge_row; DELETE the
 --           table (by key); UPDATE purge_pass (its row); journal

@@ -3,8 +3,8 @@
 --
 -- purge_status: what is purged on this shard, how far that is, and what it removed.
 --
--- looked and removed are those of the pass that is running, or of the last one. A pass has
--- come as far as slot; 0 when none is running.
+-- looked and removed belong to the running pass, or to the last one. slot is how far the pass has
+-- come; 0 when none is running.
 --
 -- Answer  : kind, older_ms, every_ms, running, slot, looked, removed, removed_total,
 --           started_at, finished_at, due_at

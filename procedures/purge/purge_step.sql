@@ -5,11 +5,10 @@
 --
 -- in_limit  look at so many rows, 1 to 1000
 --
--- Goes through one table in the order of its key, and removes what was of no use for long
--- enough: tombstones of edges (those of likes and follows whose target never was, at once),
--- sessions that are over, keys of requests. The table purge_pass remembers, in the same
--- transaction, how far it has come: whoever calls next, from wherever, goes on there. Two
--- callers at a time do one step after the other.
+-- Reads one table in the order of its key, and removes rows not needed for long enough: tombstones
+-- of edges (those whose target never existed at once), expired sessions, keys of requests. The
+-- table purge_pass keeps the progress, in the same transaction: the next caller, from any server,
+-- goes on there. Two callers at a time do one step after the other.
 --
 -- Answer  : kind (empty: nothing is due), looked, removed (rows), wait_ms (nothing is due for
 --           so long; 0: go on)
@@ -99,7 +98,7 @@ BEGIN
             CALL _purge_remove(v_kind, v_before);
         END IF;
 
-        -- After a full look the pass goes on behind its last row; else it is over.
+        -- After a full window the pass goes on after its last row; otherwise it is over.
         UPDATE purge_pass AS p
           LEFT JOIN purge_row AS r
             ON r.n = in_limit

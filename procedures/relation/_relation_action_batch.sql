@@ -35,7 +35,8 @@ BEGIN
         RESIGNAL;
     END;
 
-    -- Not in the CALL: for its log, the server writes out what a statement names.
+    -- Not as an argument of the CALL, because the server copies values named in a statement for its
+    -- log.
     SET v_bytes = LENGTH(in_ops);
     CALL _op_clear(v_bytes);
 
@@ -67,7 +68,7 @@ BEGIN
        AND j.target <> j.owner
        AND j.state IN (0, 1);
 
-    -- As a server writes it.
+    -- The form in which a server writes it.
     IF (SELECT CONCAT('[', GROUP_CONCAT('{"target":', o.target,
                                            ',"state":', o.state,
                                            IF(o.prev = 0, '',
@@ -92,7 +93,7 @@ BEGIN
 
     SET v_now = _now_ms();
 
-    -- What the edges are. An absent one is like a tombstone.
+    -- The present edges. A missing one counts as a tombstone.
     UPDATE op AS o
       LEFT JOIN op_user AS m
         ON m.slot = o.slot

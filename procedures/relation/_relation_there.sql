@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _relation_there: make the second halves of follows whose first are made in this transaction.
+-- _relation_there: make the second halves of follows whose first halves are made in this
+-- transaction.
 --
--- Those that op_there has as ok, as relation_deliver would; the caller has locked what changes
--- (_relation_there_lock). An outbox row that waits for an older version has nothing to wait for
--- any more. All slots are at rest, so that nothing is to be journaled.
+-- Handles those that are ok in op_there, as relation_deliver would; the caller has locked the rows
+-- (_relation_there_lock). An outbox row of an older version has nothing left to deliver. No slot is
+-- moving, so nothing needs to be journaled.
 --
 -- Touches : INSERT, UPDATE follower (by slot, user_id, follower_id); UPDATE inbound (by slot and
 --           user_id), op_inbound (the session's own); DELETE outbox (by key); SELECT op, op_there
@@ -21,7 +22,7 @@ CREATE DEFINER = doushard_owner@localhost PROCEDURE _relation_there ()
     MODIFIES SQL DATA
     COMMENT 'v1: second halves of follows, with the first'
 BEGIN
-    -- What is numbered in the list of followers is so in the order of the operations.
+    -- The list of followers is numbered in the order of the operations.
     INSERT INTO follower (slot, user_id, follower_id, state, ver, at, pos)
     SELECT t.slot,
            t.owner,

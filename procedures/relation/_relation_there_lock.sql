@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _relation_there_lock: lock the inbound parts of users of whose followers this shard makes both
--- halves, and ask what they say.
+-- _relation_there_lock: lock the inbound parts of users for whose new followers this shard makes
+-- both halves, and check them.
 --
--- Of the operations that are ok and whose target is here (op.prev, _op_fences). What the target
--- refuses ends with notfound, unless nothing is to be there any more. After the user rows; fills
--- op_there and op_inbound.
+-- For the operations that are ok and whose target is here (op.prev, _op_fences). A follow that the
+-- target refuses ends with notfound; an unfollow does not. After the user rows; fills op_there and
+-- op_inbound.
 --
 -- Touches : SELECT inbound (by slot and user_id, FOR UPDATE), follower (by slot, user_id,
 --           follower_id); SELECT, UPDATE op; DELETE, INSERT op_inbound, op_there (the session's

@@ -9,13 +9,13 @@
 --         and, where the caller believes that the target is on this shard, too,
 --           target_slot, target_epoch  its slot, and the epoch of that
 --
--- The first half of the edge; the outbox remembers that the second, relation_deliver, is
--- to be made. Where both slots rest here, both halves are made in this transaction: a target that
+-- Writes the first half of the edge; the outbox keeps the second, relation_deliver. If both
+-- slots are here and not moving, both halves are made in this transaction: a target that
 -- is gone refuses its follow, of which nothing is written then, and no outbox row is left, not
 -- even an older one of the edge. At most one operation per edge.
 --
 -- Answer  : n, code, slot, epoch, server, ver (of the edge; 0: there never was one), at (its
---           time), pending (1: the second half with that version is still to be made)
+--           time), pending (1: the second half of this version must still be made)
 -- Answer 2: as _op_user_answer
 -- Answer 3: as _op_inbound_answer (where both halves are made)
 -- Codes   : ok same (the edge was like that) notfound (the user is no live user, or the target was

@@ -9,10 +9,10 @@
 -- in_cursor   only what comes after the row with this cursor; 0: from the newest
 -- in_limit    at most so many, 1 to 1000
 --
--- In the order in which the user followed them, newest first. No friend there is one row whose
--- own columns are NULL. One CALL looks at 2000 follows at most, so that who follows many and
--- has few friends costs no more than others: fewer rows than in_limit are the end only where
--- scanned_cursor is 0; else scanned_cursor is the in_cursor with which to go on.
+-- In the order in which the user followed them, newest first. Without friends there is one row
+-- whose own columns are NULL. One CALL reads 2000 follows at most, so that a user with many follows
+-- and few friends costs no more than others: fewer rows than in_limit are the end only if
+-- scanned_cursor is 0; otherwise scanned_cursor is the in_cursor with which to go on.
 --
 -- Answer  : n, code, slot, epoch, server, edge_ver, follower_ver, mail_ver, in_mail_ver, peer_id,
 --           cursor, has_message (1: there is one),

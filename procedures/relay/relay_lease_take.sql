@@ -6,8 +6,8 @@
 -- in_holder  name of the process, 1 to 64 ASCII characters, another one after each start
 -- in_ms      how long it is to hold, 1 to 600000; 0 gives it back
 --
--- Who has the lease delivers what is left in the outbox. Two that believe they have it do
--- no harm: everything they call may be called twice.
+-- The holder delivers what is left in the outbox. Two that believe they have it do no harm:
+-- everything that they call may be called twice.
 --
 -- Answer  : got (1: it is ours; 0: another has it, or it was given back)
 -- Touches : INSERT, UPDATE relay_lease (by name)
@@ -44,7 +44,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- Assigned from left to right: until_at is judged by the new holder.
+    -- Assigned from left to right: until_at already sees the new holder.
     INSERT INTO relay_lease (name, holder, until_at)
     VALUES ('relay', in_holder, v_now + in_ms)
         ON DUPLICATE KEY UPDATE holder   = IF(until_at <= v_now, VALUES(holder), holder),

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- relay_status: who finishes what this shard has begun, for operators.
+-- relay_status: which process finishes this shard's interrupted writes, for operators.
 --
 -- Answer  : name, holder (process that has the lease, or had it last), left_ms (how long it
 --           still holds; 0: nobody has it), late_ms (how long the row of the outbox that has

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- routine_list: the public routines of this shard, their versions and whom they serve.
+-- routine_list: the public routines of this shard, their versions and the oldest that they serve.
 --
 -- A routine says so in its comment: 'v3 serves v2: ..' is version 3 and works for callers that
--- were written for version 2, too; 'v3: ..' for those of version 3 alone. A caller asks this
--- before anything else but conn_open: the columns of these two stay for ever.
+-- were written for version 2, too; 'v3: ..' for those of version 3 alone. A caller asks this before
+-- anything except conn_open: the columns of these two stay for ever.
 --
 -- Beside them _install_fingerprint, the mark that scripts/migrate has loaded all of them: it is
--- missing while that runs, and where it was broken off.
+-- missing while that runs, and after an interrupted run.
 --
 -- Answer  : name, version, serves (oldest version whose callers it serves)
 -- Touches : SELECT information_schema.routines

@@ -9,7 +9,7 @@
 -- in_session     id of the session
 -- in_expires_at  its absolute end, ms since the Unix epoch
 --
--- Sessions are inserted under the lock of the user row only, so that looking first is safe.
+-- Sessions are inserted only under the lock of the user row, so checking first is safe.
 --
 -- Touches : SELECT, INSERT session (by slot, user_id, session); journal
 -- Errors  : none

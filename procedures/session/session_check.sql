@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- session_check: session_get for one session, as it was called before that.
+-- session_check: session_get for one session, for callers of older versions.
 --
 -- in_slot     slot of the user
 -- in_epoch    epoch of the slot, as the router believes

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- session_open: log in: add a session, and keep the number of sessions of a user bounded.
+-- session_open: log in: add a session, and limit the number of sessions of a user.
 --
 -- in_ops  batch; owner is the user; each operation has
 --           session     32 hex digits, id of the new session

@@ -80,7 +80,7 @@ BEGIN
             LEAVE op_loop;
         END IF;
 
-        -- Not by ROW_COUNT(): what it counts depends on a flag of the connection.
+        -- Not by ROW_COUNT(), whose meaning depends on a flag of the connection.
         SELECT COUNT(*)
           INTO v_found
           FROM session AS s

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _shard_open: may who calls see what lies on this shard although it is refused?
+-- _shard_open: may the caller see the rows of this shard although it is refused?
 --
--- 1: the shard is refused, and the caller is the operator, whose programs compare and mend what
--- lies here before they admit it (shardctl verify). Everybody else is answered notready.
+-- 1: the shard is refused, and the caller is the operator, whose programs compare and repair its
+-- rows before they admit it (shardctl verify). Everybody else is answered notready.
 --
 -- Touches : SELECT shard_self
 -- Errors  : none

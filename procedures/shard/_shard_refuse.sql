@@ -6,7 +6,7 @@
 -- in_why  how it was found
 --
 -- A pause that shard_resume does not end: all fences are locked and marked, as shard_pause does.
--- One that is refused already keeps its time and its reason, but the epochs are to be raised again.
+-- A shard that is already refused keeps time and reason, but the epochs must be raised again.
 --
 -- Touches : SELECT, UPDATE shard_self; UPDATE slot_fence (all rows), slot_gen
 -- Errors  : none

@@ -5,9 +5,9 @@
 --
 -- in_server  name of this shard, so that a CALL in the wrong place is refused
 --
--- The last step of shardctl verify. The shard counts on above all that others remember of it. What
--- was paused by an operator stays paused. An importing fence, of a slot whose rows are not here,
--- goes on refusing that slot (see slot_adopt).
+-- The last step of shardctl verify. The shard's counter goes on above everything that others
+-- remember of it. A shard paused by an operator stays paused. An importing fence, of a slot whose
+-- rows are not here, goes on refusing that slot (see slot_adopt).
 --
 -- Answer  : server, refused_ms (how long it was refused; 0: it was not)
 -- Touches : SELECT, UPDATE shard_self; SELECT shard_known; INSERT, UPDATE shard_beat; UPDATE

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_drain: slots are to leave this shard, and none is to come; or that is over.
+-- shard_drain: mark that slots should leave this shard and none may come, or remove the mark.
 --
 -- in_drain  1: from now on; 0: no longer
 --
--- A mark for who plans moves (shardctl plan, balance, drain, move), in whatever session: nothing
--- moves by it, and what is on its way here arrives.
+-- A mark for planning moves (shardctl plan, balance, drain, move): it moves nothing by itself, and
+-- moves under way to this shard go on.
 --
 -- Answer  : server, draining_at (ms since the Unix epoch; 0: it is not)
 -- Touches : SELECT, UPDATE shard_self

@@ -1,15 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_free: how much room there is where this shard keeps its files.
+-- shard_free: how much space is free where this shard keeps its files.
 --
--- What shard_report said in the last 3 minutes; else what MariaDB's plugin DISKS says of the
--- file systems that hold the data, the redo log and the binary log (the fullest counts); else
--- nobody knows. The plugin answers only who may read files, which is why this routine has a
--- definer of its own. It shows mounts, not links: where a directory is a link to another file
--- system, report.
+-- The value of shard_report in the last 3 minutes; else what MariaDB's plugin DISKS says about the
+-- file systems of the data, the redo log and the binary log (the fullest counts); else unknown. The
+-- plugin answers only accounts that may read files, so this routine has its own definer. It shows
+-- mounts, not links: if a directory is a link to another file system, use shard_report.
 --
--- Answer  : free_bytes (NULL: nobody knows), now_at (its clock, ms since the Unix epoch)
+-- Answer  : free_bytes (NULL: unknown), now_at (its clock, ms since the Unix epoch)
 -- Touches : SELECT shard_health; information_schema.disks
 -- Errors  : none
 -- Replays : reads only

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_heard: how far this shard has counted, and how far others had when it heard of them.
+-- shard_heard: this shard's counter, and the last ones that it has heard of others.
 --
 -- Answer  : name, beat, own (1: this shard's own number), refused (1: this shard is refused)
 -- Touches : SELECT shard_self, shard_beat, shard_known

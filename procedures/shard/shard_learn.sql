@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_learn: tell this shard how far the shards had counted.
+-- shard_learn: tell this shard the counters of the shards.
 --
 -- in_entries  array of 1 to 1024 objects, at most 262144 bytes, each with
 --               name  of a shard
---               beat  unsigned integer: what it had counted to, and had on disk
+--               beat  unsigned integer: its counter, as it had it on disk
 --
--- Numbers that are not higher than what is remembered change nothing. If one of this shard itself
--- is above its own, then its data is older than what it was: it refuses itself (see shard_refuse),
--- after every write that has passed its fence.
+-- Counters that are not higher than those remembered change nothing. If this shard's own entry is
+-- above its counter, its data is old: it refuses itself (see shard_refuse), after every write that
+-- has passed its fence.
 --
 -- Answer  : learned (how many numbers), refused (1: this shard is refused)
 -- Touches : SELECT, UPDATE shard_self; SELECT shard_beat; SELECT, INSERT, UPDATE shard_known
@@ -73,7 +73,7 @@ BEGIN
       INTO v_own
       FROM shard_beat AS sb;
 
-    -- What is news is found without locks.
+    -- New entries are found without locks.
     SELECT COALESCE(SUM(j.beat > COALESCE(k.beat, 0)), 0),
            COALESCE(MAX(IF(j.name = v_self, j.beat, 0)), 0)
       INTO v_news,

@@ -5,12 +5,12 @@
 --
 -- in_why  what for, 1 to 200 characters: operators read it on /readyz and in shard_status
 --
--- Every fence is locked and marked, in the order in which writers lock them: this waits for
--- those that have passed theirs, and whoever comes after is answered notready, reader or
--- writer, as if all slots were arriving. Routers wait for that (2 s) and then say busy, feeds
--- leave the shard out and say so, relays and jobs find nothing to do. Slots that are elsewhere
--- are answered moved as ever. Who makes a fence takes the mark from shard_self. A shard that is
--- refused (shard_refuse) stays paused after shard_admit.
+-- Every fence is locked and marked, in the order in which writers lock them: this waits for writes
+-- that have passed theirs, and later readers and writers are answered notready, as if all slots
+-- were arriving. Routers wait for that (2 s) and then say busy, feeds leave the shard out and say
+-- so, relays and jobs find nothing to do. Slots that are elsewhere are answered moved as usual. New
+-- fences take the mark from shard_self. A shard that is refused (shard_refuse) stays paused after
+-- shard_admit.
 --
 -- Answer  : server, paused_at (ms since the Unix epoch), why
 -- Touches : SELECT, UPDATE shard_self; UPDATE slot_fence (all rows),

@@ -31,7 +31,7 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
     START TRANSACTION;
 
-    -- A row that keeps its value is not written: what counts up changes at every call.
+    -- A row that keeps its value is not written, so a counter changes at every call.
     INSERT INTO shard_health (one, probes, probed_at)
     VALUES (1, 1, v_now)
         ON DUPLICATE KEY UPDATE

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_refuse: say that this shard has old data, so that it serves nobody until shard_admit.
+-- shard_refuse: declare that this shard has old data, so that it serves nobody until shard_admit.
 --
 -- in_why  how that was found, 1 to 190 characters
 --
--- For a data directory that was put back, a backup, a replica that was promoted: see
--- scripts/restore-shard.sh, which calls it. Servers find it by themselves and refuse the shard
--- (shard_learn), when its number is below what another shard remembers of it.
+-- For a restored data directory or backup, or a promoted replica: see scripts/restore-shard.sh,
+-- which calls it. Servers notice by themselves, and refuse the shard (shard_learn), when its
+-- counter is below what another shard remembers of it.
 --
--- Refused is like paused (shard_pause), but shard_resume does not end it: shard_restored is to
--- raise the epochs, then shardctl verify compares both halves of everything with the other shards,
--- and admits it. The operator's own calls are answered meanwhile.
+-- Refused is like paused (shard_pause), but shard_resume does not end it: shard_restored must raise
+-- the epochs, then shardctl verify compares both halves of everything with the other shards, and
+-- admits it. The operator's own calls are answered meanwhile.
 --
 -- Answer  : server, refused_at (ms since the Unix epoch), why
 -- Touches : SELECT, UPDATE shard_self; UPDATE slot_fence (all rows),

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_report: say how much room there is where this shard keeps its files.
+-- shard_report: report how much space is free where this shard keeps its files.
 --
 -- in_free_bytes  free for the server's account on its fullest file system
 --
 -- For hosts whose server cannot tell (no plugin DISKS, a container, MySQL): something that runs
 -- there calls it at least once a minute, for instance
 --     mariadb doushard -e "CALL shard_report($(df -B1 --output=avail /srv/shard1 | tail -1))"
--- What was said is believed for 3 minutes.
+-- A report is valid for 3 minutes.
 --
 -- Answer  : free_bytes
 -- Touches : INSERT, UPDATE shard_health

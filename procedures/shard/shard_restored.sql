@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_restored: settle with the other shards what this one, whose data is old, has of each slot.
+-- shard_restored: decide, with what the other shards know, which slots this one, whose data is old,
+-- keeps.
 --
 -- in_entries  array of 1 to 2048 objects, at most 262144 bytes, each with what all other shards say
 --             (slot_epochs) of one slot
@@ -146,7 +147,7 @@ BEGIN
              ORDER BY f.slot
                FOR UPDATE) AS t;
 
-    -- Of the highest claim, its own or one that others know.
+    -- The highest claim, its own or one known to others.
     INSERT INTO slot_back (slot, what, epoch, server, next, homes)
     SELECT t.slot,
            t.what,
@@ -187,7 +188,7 @@ BEGIN
               LEFT JOIN slot_fence AS f FORCE INDEX (PRIMARY)
                 ON f.slot = j.slot) AS t;
 
-    -- Those of slots that have left, or that are not ours, lead nobody anywhere.
+    -- Forwarding entries of slots that have left, or are not ours, have no effect.
     INSERT INTO slot_led (slot)
     SELECT DISTINCT h.own_slot
       FROM owner_home AS h

@@ -1,15 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- shard_tick: count on, every 10 seconds.
+-- shard_tick: raise this shard's counter, every 10 seconds.
 --
--- All servers call it every few seconds; the number is raised by the first of them after 10 s. Who
--- did that (raised: 1) may tell the others what this shard has counted to: by then it is on disk.
--- Who finds it raised may not, since a commit is seen by others before it is on disk.
+-- All servers call it every few seconds; the first of them after 10 s raises it. Only that server
+-- (raised: 1) may tell others the counter, which is then on disk. Servers that find it raised may
+-- not, since others see a commit before it is on disk.
 --
--- The number is the time, or one more than it was: what was counted before a backup was put back,
--- or by an old primary, is below what is counted after it has been admitted. A shard that is
--- refused does not count.
+-- The counter is the time, or one more than before: so values from before a backup was restored, or
+-- of an old primary, are below those after the shard is admitted. A refused shard does not count.
 --
 -- Answer  : beat, raised (1: by this call)
 -- Touches : SELECT shard_self; SELECT, INSERT, UPDATE shard_beat
@@ -50,7 +49,7 @@ BEGIN
             ON DUPLICATE KEY UPDATE
                one = shard_beat.one;
 
-        -- Not from before another one was waited for, who raised it at a later time.
+        -- Taken after the wait for the lock: another session may have raised it at a later time.
         SET v_now = _now_ms();
 
         UPDATE shard_beat AS sb

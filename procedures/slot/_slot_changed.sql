@@ -3,10 +3,9 @@
 --
 -- _slot_changed: give the fences of this shard a new generation, since one of them changes.
 --
--- Every routine that writes slot_fence calls this in the same transaction, after the fences:
--- who has read the fences under one generation knows what they are wherever that generation
--- is named. It is random, so that a shard restored from a backup never repeats one for other
--- fences.
+-- Every routine that writes slot_fence calls this in the same transaction, after the fences: a
+-- reader of the fences of one generation knows them wherever that generation is named. It is
+-- random, so that a shard restored from a backup never repeats one for other fences.
 --
 -- Touches : INSERT, UPDATE slot_gen (its row)
 -- Errors  : none

@@ -5,10 +5,9 @@
 --
 -- in_slot  the slot; the caller has locked its fence, if there is one
 --
--- Whoever makes a fence claim a slot, or begin to import it, takes an epoch that is not
--- below this, on all shards that take part; importing under a lower one is refused. So no
--- two attempts share an epoch, and what an attempt that was given up left behind (a ready
--- fence, a late flip) is never taken for the next one. See slot_fence.
+-- To claim a slot, or to begin importing it, take an epoch not below this, on all shards involved;
+-- importing under a lower one is refused. So no two attempts share an epoch, and leftovers of an
+-- abandoned attempt (a ready fence, a late flip) are never taken for the next one. See slot_fence.
 --
 -- Touches : SELECT slot_fence, slot_known, slot_move (by slot)
 -- Errors  : none

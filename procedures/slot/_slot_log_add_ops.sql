@@ -12,7 +12,7 @@
 --           message                   owner, target, at
 --           every other               owner, target
 --
--- The set-based sister of _slot_log_add.
+-- The set-based version of _slot_log_add.
 --
 -- Touches : SELECT op; INSERT slot_log
 -- Errors  : none

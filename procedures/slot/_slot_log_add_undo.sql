@@ -3,8 +3,8 @@
 --
 -- _slot_log_add_undo: journal what outbox_undo changed in slots that are moving.
 --
--- The kinds of a batch differ, so that the tables do: op.kind says which. op.was: the first
--- half was taken back. Outbox rows: _op_outbox_remove; chats: _op_chat_last.
+-- The operations have different kinds, and so different tables: op.kind says which. op.was: the
+-- first half was undone. Outbox rows: _op_outbox_remove; chats: _op_chat_last.
 --
 -- Touches : SELECT op; INSERT slot_log
 -- Errors  : none

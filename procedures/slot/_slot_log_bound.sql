@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _slot_log_bound: what becomes of the writes of a batch whose slots are journaled, when a journal
--- is long.
+-- _slot_log_bound: limit the journals of a batch's slots: delay writes, or end a journal that is
+-- too long.
 --
--- No journal grows without bound. While what it names arrives at the other shard, writes are told
--- to wait ("busy", more of them the longer it is), until it is shorter: so the move comes to its
--- end, or back. If nothing has arrived for some seconds (the mover died, or the other shard is down
--- or full) nobody waits for that; in the end the journal ends (slot_lost), and the next mover
--- begins anew: that costs its work, not the service. Nor does anybody wait for the sake of a
--- rollback that nobody has asked for (owned).
+-- No journal grows without bound. While its entries arrive at the other shard, writes are told to
+-- wait ("busy", more of them the longer it is) until it is shorter, so that the move or the
+-- rollback can finish. If nothing has arrived for some seconds (the mover died, or the other shard
+-- is down or full) writes do not wait; in the end the journal is given up (slot_lost), and the next
+-- mover begins again: this costs its work, not the service. Nor do writes wait for a rollback that
+-- was not requested (owned).
 --
 -- Touches : SELECT, UPDATE op; SELECT slot_log, slot_move, slot_import, slot_fence (by slot);
 --           SELECT, INSERT slot_lost
@@ -38,13 +38,13 @@ BEGIN
        AND o.moving = 1;
 
     WHILE v_slot IS NOT NULL DO
-        -- No fewer than there are: numbers of other slots may lie between.
+        -- An upper limit: numbers of other slots may be in between.
         SELECT COALESCE(MAX(l.id) - MIN(l.id), 0)
           INTO v_span
           FROM slot_log AS l FORCE INDEX (drain)
          WHERE l.slot = v_slot;
 
-        -- A flip waits for a journal of some entries, so that writers make room for it then.
+        -- A flip waits until the journal is short, so writers slow down for it then.
         SELECT COALESCE(MAX(IF(m.phase = 'flipping', 2, 1)), 0)
           INTO v_read
           FROM slot_move AS m

@@ -3,9 +3,9 @@
 --
 -- _slot_seq_lock: lock the mints of a batch's slots, in order.
 --
--- Between the fences and the user rows, in transactions that may mint. It also makes all
--- registrations of a slot wait for each other, so that a name is looked up and taken
--- without a gap. op was filled by one INSERT in the order of the array and drives the join.
+-- Between the fences and the user rows, in transactions that may mint. It also serialises all
+-- registrations of a slot, so that nothing comes between looking up a name and taking it. op was
+-- filled by one INSERT in the order of the array and drives the join.
 --
 -- Touches : SELECT slot_seq (by slot, FOR UPDATE); SELECT op
 -- Errors  : none

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- slot_adopt: take a slot for this shard, with the rows that lie here.
+-- slot_adopt: take a slot for this shard, with the rows that are here.
 --
 -- in_slot    the slot
 -- in_server  name of this shard, so that a CALL in the wrong place is refused
 --
 -- When: a shard was restored from a backup that is older than a move of the slot to it
--- (shard_restored said lost), so that nobody serves the slot. Nothing in the software can know
--- whose rows are to count: those that its former shard still has, when they are not purged yet
--- (slot_stats there; CALL this there); those of a backup of that shard, loaded there by hand; or
--- none (CALL this on the restored shard, whose slot is then empty). Rows of the slot that lie
--- elsewhere are neither merged nor removed. slot_settle is for a slot that two shards claim.
+-- (shard_restored said lost), so that nobody serves the slot. The software cannot know which rows
+-- should count: those that its former shard still has, if they are not purged yet (slot_stats
+-- there; CALL this there); those of a backup of that shard, loaded there by hand; or none (CALL
+-- this on the restored shard, whose slot is then empty). Rows of the slot on other shards are
+-- neither merged nor removed. slot_settle is for a slot that two shards claim.
 --
 -- An own slot has no tables where its rows never were. Adopted there it is over (gone): its user is
 -- lost, and shardctl verify of the shard that has the slot of his id removes what leads to it.
@@ -59,7 +59,7 @@ BEGIN
     END IF;
 
     IF in_slot >= 1024 THEN
-        -- MariaDB leaves a table out while somebody alters it, whoever that is for.
+        -- MariaDB leaves a table out while any session alters it.
         SELECT COUNT(*),
                COALESCE(SUM(p.partition_name LIKE CONCAT('s', in_slot, '\_e%')), 0)
           INTO v_known,

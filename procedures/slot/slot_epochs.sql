@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- slot_epochs: what this shard has heard of every slot, for a shard that was put back.
+-- slot_epochs: what this shard has heard of every slot, for a restored shard.
 --
 -- next is the lowest epoch that nothing here has used (_slot_epoch_next); epoch and server are
 -- those of the highest claim that it knows, its own or another's, epoch 0: none. state is that of

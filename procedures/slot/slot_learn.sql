@@ -10,13 +10,13 @@
 --                        owner of an own slot has left it
 --               claimed  1: that shard's own fence says so; 0 or absent: hearsay
 --
--- Entries that are not newer than what is known change nothing. If one is newer than the
--- fence of the slot on this shard, then this shard is out of date (an old primary, a backup
--- that was restored) and stops serving the slot: the fence is locked for that, so that it
--- happens after every write that passed it.
+-- Entries that are not newer than what is known change nothing. If one is newer than this shard's
+-- fence of the slot, this shard is out of date (an old primary, a backup that was restored) and
+-- stops serving the slot: the fence is locked for that, so that it happens after every write that
+-- passed it.
 --
--- If another shard claims a slot at the very epoch at which the fence here claims it, both
--- stop serving it until slot_settle raises the epoch; hearsay of that epoch stops nothing.
+-- If another shard claims a slot at the very epoch at which the fence here claims it, both stop
+-- serving it until slot_settle raises the epoch; hearsay at that epoch stops nothing.
 --
 -- What is more than 1000 above all that is known of the slot is refused: no slot moves that
 -- often unheard, and a typo or a broken peer must not use up the epochs. Who means it goes
@@ -103,7 +103,7 @@ BEGIN
       INTO v_self
       FROM shard_self AS ss;
 
-    -- What is news is found without locks, so that a lesson without any waits for nobody.
+    -- New entries are found without locks, so a call without any waits for nothing.
     INSERT INTO slot_news (n, slot, epoch, server, rival, refused)
     SELECT j.n,
            j.slot,

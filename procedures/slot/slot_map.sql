@@ -3,17 +3,17 @@
 --
 -- slot_map: where every slot is, as far as this shard knows.
 --
--- epoch and server are those of the highest epoch this shard has heard of. A slot that is
--- still arriving here belongs to whom it came from until the flip. answer is what a call
--- that needs the slot gets from this shard. gen, the same in all rows, is the generation of
--- the fences: as long as it is that one, answer is that.
+-- epoch and server are those of the highest epoch this shard has heard of. A slot that is still
+-- arriving here belongs to its source until the flip. answer is what a call that needs the slot
+-- gets from this shard. gen, the same in all rows, is the generation of the fences: while that is
+-- unchanged, so is answer.
 --
 -- claim_epoch is not hearsay: this shard's own fence claims the slot (owned or migrating, and
 -- nothing newer was heard) at that epoch; 0: it does not. A claim that is answered moved was
 -- stopped because another shard claims the slot at the same epoch.
 --
--- An own slot whose owner came back (gone) is nobody's: server is empty, wherever that was heard.
--- It is ok on the shard that he left it on, which has all that there is of it: nothing.
+-- An own slot whose owner came back (gone) has no owner: server is empty, wherever that was heard.
+-- It is ok on the shard where he left it, which has all of its rows: none.
 --
 -- token is that of the flip by which this shard gave the slot away, at epoch to server: what
 -- finishes it there if nobody did (slot_takeover); empty: there was none, or it is forgotten.

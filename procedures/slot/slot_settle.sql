@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- slot_settle: decide who has a slot that is in dispute, on the shard that is to have it.
+-- slot_settle: decide who has a disputed slot, on the shard that shall have it.
 --
 -- in_slot    the slot
 -- in_server  name of the shard that is to have it: this one, so that a CALL in the wrong
 --            place is refused
 --
 -- When: /readyz or the log (slot_disputed) says that two shards claim a slot at one epoch:
--- one is a copy of the other, or a fence was changed by hand. Both have stopped serving it
--- and go on refusing until somebody decides; nothing in the software can know whose rows
--- are the good ones. Compare them first (user_tables, slot_stats, user_audit on both), then
--- CALL this on the shard whose rows are to count. Also when a shard stopped serving a slot
--- (answer moved, state owned in slot_status) for an epoch that turns out to be a mistake.
+-- one is a copy of the other, or a fence was changed by hand. Both have stopped serving it and go
+-- on refusing until an operator decides; the software cannot know whose rows are right. Compare
+-- them first (user_tables, slot_stats, user_audit on both), then CALL this on the shard whose rows
+-- shall count. Also when a shard stopped serving a slot (answer moved, state owned in slot_status)
+-- for an epoch that turns out to be a mistake.
 --
 -- What it does: the fence here claims the slot at an epoch above everything that this shard
 -- has heard of it. Routers adopt that with their next look, within 5 s, and tell all other

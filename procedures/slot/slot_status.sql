@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- slot_status: what this shard is to every slot, for operators.
+-- slot_status: this shard's part in every slot, for operators.
 --
--- answer is what a call is answered: moved, although the state is owned or migrating, where
--- this shard is out of date (heard_epoch above epoch) or another claims the slot as well
--- (rival_epoch not below epoch; see slot_settle).
+-- answer is what a call gets: moved, although the state is owned or migrating, if this shard is out
+-- of date (heard_epoch above epoch) or another claims the slot as well (rival_epoch not below
+-- epoch; see slot_settle).
 --
 -- Answer  : slot, state, epoch, server, answer, heard_epoch, rival_epoch, journal, has_home,
 --           changed_at

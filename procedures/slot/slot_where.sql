@@ -6,7 +6,7 @@
 -- in_id  id of a user or video
 --
 -- slot is the one its bits name, or the own slot of a promoted owner (known where its
--- forwarding entry is). state is what this shard is to it: unknown when it has no fence.
+-- forwarding entry is). state is that of this shard's fence: unknown when it has none.
 --
 -- Answer  : slot, state, epoch, server
 -- Touches : SELECT owner_home (by slot and owner_id), slot_fence, slot_known (by slot)

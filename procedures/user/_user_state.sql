@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- _user_state: give the users of a batch another state.
+-- _user_state: change the state of the users of a batch.
 --
 -- in_from  state that they have
 -- in_to    state that they get

@@ -5,12 +5,12 @@
 --
 -- in_id  user
 --
--- In one snapshot, of what lies on this shard; fence says whether it is the owner (owned or
+-- In one snapshot, of the rows on this shard; fence says whether it is the owner (owned or
 -- migrating). The other halves of edges are on other shards: see audit_rows.
 --
 -- edge_ver, message_last and comment_last are the last numbers given: none of the rows may
--- have a later one. The chats of an erased user keep their numbers when their messages are
--- gone, and are not looked at.
+-- have a later one. The chats of an erased user keep their numbers when their messages are gone,
+-- and are not checked.
 --
 -- Answer  : fence, id (user, video or peer of a chat), what, counter, counted, good (1: they
 --           agree)

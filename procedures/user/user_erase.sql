@@ -5,10 +5,10 @@
 --
 -- in_id  user
 --
--- From now on nobody finds him, he cannot log in, and his name stays taken. What he wrote
--- and did is undone afterwards, in steps, by whoever claims the job user_erase and calls
--- erase_step until nothing is left. Called once more, it lets that job begin anew if it
--- failed so often that it was parked.
+-- From now on nobody finds him, he cannot log in, and his name stays taken. What he wrote and did
+-- is undone afterwards, in steps, by the server that claims the job user_erase and calls erase_step
+-- until nothing is left. Called again, it revives that job if it was parked after too many
+-- failures.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (he is erased) notfound (no such user) moved notready

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_export: everything that this service keeps about a user, for him.
+-- user_export: everything that this service stores about a user, for that user.
 --
 -- in_id  user
 --

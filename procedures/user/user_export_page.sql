@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_export_page: what user_export answers, page by page, for whoever writes it to a file.
+-- user_export_page: the answer of user_export page by page, for writing it to a file.
 --
 -- in_slot     slot of the user
 -- in_epoch    epoch of the slot, as the router believes
@@ -12,7 +12,7 @@
 -- in_limit    at most so many, 1 to 1000; the sessions, 1000 at most, always come at once
 --
 -- In the order of k1 and k2. An empty page is one row whose own columns are NULL. Erased users
--- are found. Secrets are left out. What two pages say is not of one moment.
+-- are found. Secrets are left out. Pages are not of the same snapshot.
 --
 -- Answer  : n, code, slot, epoch, server, k1, k2, item (a JSON object)
 -- Answer 2: as _op_refusals (when this shard does not serve the owner)

@@ -5,10 +5,10 @@
 --
 -- in_ops  batch; owner is the user
 --
--- For shardctl verify, of a shard that was restored from a backup: other shards have messages from
--- or to users that registered after it. As erased ones they are found by nobody, and what waits for
--- them, or is sent to them, comes to its end. Their names are free. A user that is there stays
--- as he is. At most one operation per user.
+-- For shardctl verify of a shard that was restored from a backup: other shards have messages from
+-- or to users that registered after it. As erased users nobody finds them, and messages that wait
+-- for them, or are sent to them, are finished. Their names are free. A user that is there stays as
+-- he is. At most one operation per user.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Codes   : ok same (he is there) moved notready

@@ -19,9 +19,9 @@
 --           owner_home (by slot and user_id); journal
 -- Errors  : 45400 malformed batch   45503 the slot has no mint here
 -- Replays : the same op gets the same user and its session (again), as long as the password
---           was not changed since: an old request must not open a session behind the back
---           of its owner. Is the user promoted meanwhile, then the answer is moved with
---           user_id and its own slot, where session_open does the rest.
+--           was not changed since: an old request must not open a session without its owner's
+--           knowledge. Is the user promoted meanwhile, then the answer is moved with user_id and
+--           its own slot, where session_open does the rest.
 
 DROP PROCEDURE IF EXISTS user_register;
 
@@ -108,8 +108,8 @@ BEGIN
     CALL _op_fence(v_moving);
     CALL _slot_seq_lock();
 
-    -- Whoever registers in these slots waits for us now, so that account is what it is.
-    -- Names that are there: follow their users where they went, lock those that are here.
+    -- Other registrations in these slots wait for us now, so table account cannot change. For
+    -- existing names: follow users who were promoted, lock those that are here.
     UPDATE JSON_TABLE(in_ops, '$[*]' COLUMNS (
                n    FOR ORDINALITY,
                name VARCHAR(32) PATH '$.name'

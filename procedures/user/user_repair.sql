@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_repair: set the counters of a user and of his live videos right, from their rows.
+-- user_repair: correct the counters of a user and of his live videos from their rows.
 --
 -- in_id  user, live or not
 --
--- A counter and the rows that it counts change in one transaction, so that what it is off by stays
--- the same whatever happens meanwhile. That is found out without a lock, each counter and its
--- rows in one snapshot, and then added: however many rows there are, nobody waits for them.
--- One repair of a user at a time. The last numbers that were given to edges and messages are
--- raised to those of the rows. At most 10000 videos that are off at once: call it again.
+-- A counter and its rows change in one transaction, so its error stays the same whatever happens
+-- meanwhile. The error is found without a lock, each counter and its rows in one snapshot, and then
+-- added: so nothing waits, however many rows there are. One repair of a user at a time. The last
+-- numbers that were given to edges and messages are raised to those of the rows. At most 10000
+-- videos that are off at once: call it again.
 --
 -- Answer  : n, code, slot, epoch, server, users, videos (rows that were changed)
 -- Codes   : ok same (nothing was off) busy (somebody else repairs this user) notfound (no such
@@ -70,7 +70,7 @@ BEGIN
 
     SET v_is_ours = COALESCE(GET_LOCK(CONCAT('doushard-repair:', in_id), 0), 0);
 
-    -- What is counted while the slot arrives here is not all there.
+    -- While the slot is arriving here not all rows are there to count.
     SELECT MAX(f.epoch)
       INTO v_epoch
       FROM slot_fence AS f
@@ -196,7 +196,7 @@ BEGIN
            v_floor
       FROM op AS o;
 
-    -- Only videos that are live still: the likes of the others are out of the total.
+    -- Only videos that are still live: the likes of others are not in the total.
     UPDATE op_drift AS d
      STRAIGHT_JOIN video AS v FORCE INDEX (PRIMARY)
         ON v.slot = v_slot

@@ -5,7 +5,7 @@
 --
 -- in_id  user
 --
--- Counts what lies on this shard, owned or not; liker and comment are those of his videos.
+-- Counts the rows on this shard, owned or not; liker and comment are those of his videos.
 --
 -- Answer  : tbl, total, live (without tombstones, deleted and parked rows; chats that have a
 --           live message)

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- SPDX-FileCopyrightText: Doushard contributors
 --
--- user_unban: end what user_ban began.
+-- user_unban: end a user_ban.
 --
 -- in_id  user
 --
--- He may log in again, and his videos are where they were, with what was counted meanwhile.
+-- He may log in again, and his videos are back, with everything counted meanwhile.
 --
 -- Answer  : n, code, slot, epoch, server
 -- Answer 2: as _op_user_answer

@@ -8,7 +8,7 @@
 -- in_user_id  user who looks
 -- in_limit    at most so many of each, 1 to 1000
 --
--- For whoever keeps them and answers from that: fewer than in_limit of a kind are all there are.
+-- For callers that cache them: fewer than in_limit of a kind means that these are all.
 -- One row for each; one row whose own columns are NULL when there is none.
 --
 -- Answer  : n, code, slot, epoch, server, edge_ver, kind (user or video), id
