@@ -2,7 +2,7 @@
 #
 #   make                    build/doushard and the libraries it is made of
 #   make check              tests that need no cluster; the last line is "N passed, N failed"
-#   make check-chaos        the ledger tests for long: faults under load, all seeded mutants
+#   make check-chaos        long ledger tests: faults under load, all seeded mutants
 #   make check-torture      every allocation and every call of the system fails once, in a register, an
 #                           upload, a like, a feed page and a reload
 #   make check-web          the pages in Chromium: the client as on a desktop and as on a phone, the API
@@ -11,18 +11,18 @@
 #   make bench              every figure beside its yardstick, on a cluster of its own, into
 #                           var/bench/; prints, and fails only on wrong answers. One row:
 #                           make bench ONLY=hot-like; QUICK=1: small and short
-#   make bench-compare A=.. B=..   what differs between two results beyond the noise; without
-#                           them the last two
+#   make bench-compare A=.. B=..   differences between two results beyond the noise; by default the
+#                                  last two
 #   make bench-scaling      the same on 1 to 8 shards, with more data, with more connections
-#   make bench-words        how fast the filter of words is; needs no cluster
-#   make bench-plan         how even the planner makes a simulated fleet of 100 shards
-#   make fuzz               what reads bytes of strangers is fed with bytes that clang's libFuzzer
-#                           thinks of, for FUZZ_SECONDS each; FUZZ_ONLY="jwt words": those alone
+#   make bench-words        how fast the word filter is; needs no cluster
+#   make bench-plan         how evenly the planner fills a simulated fleet of 100 shards
+#   make fuzz               feed parsers of untrusted input with inputs of clang's libFuzzer, for
+#                           FUZZ_SECONDS each; FUZZ_ONLY="jwt words": only those
 #   make coverage           lines and branches of each folder that the unit tests run, in a build of its
-#                           own; SUITES="http/40-feed web/story": and these suites. Needs Node
+#                           own; SUITES="http/40-feed web/story": also these suites. Needs Node
 #   make lint               clang-format, clang-tidy, shellcheck, ESLint, Prettier
 #   make format             rewrite C with clang-format, JavaScript with Prettier
-#   make web                build the client page anew, which needs Node: server/web/dist
+#   make web                rebuild the client page, server/web/dist; needs Node
 #   make install            programs, manual page, units of systemd, samples, procedures, licence, and
 #                           the directories for videos; honours DESTDIR
 #   make uninstall          remove what install put there (not the configuration, not the videos)
@@ -40,7 +40,7 @@
 #   CC CFLAGS CPPFLAGS LDFLAGS LDLIBS   as usual; ours are added, never replaced
 #   prefix bindir sysconfdir datadir mandir unitdir statedir DESTDIR
 #   CHECK_ARGS="config metrics"  run only these unit tests
-#   TIDY_NODES=225000            make lint looks deeper, three times as long
+#   TIDY_NODES=225000            make lint searches deeper, three times as long
 #   CHAOS_SECONDS=600            how long the load of check-chaos is
 #   FUZZ_SECONDS=10              how long make fuzz runs each target
 #   SEEDS=4                      how often check-chaos kills in all steps of moves and promotions
@@ -65,8 +65,8 @@ statedir   ?= /var/lib/doushard
 INSTALL      ?= install
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY   ?= clang-tidy
-# How far its analyzer follows the paths of one function. Most of the time of clang-tidy goes into a
-# few functions with very many paths: a third of it remains, of 225000, which is clang's own limit.
+# How far its analyzer follows the paths of one function. Most of clang-tidy's time goes into a few
+# functions with very many paths; this limit takes a third of the time of 225000, clang's default.
 TIDY_NODES   ?= 50000
 SHELLCHECK   ?= shellcheck
 NODE         ?= node
@@ -104,7 +104,7 @@ endif
 # Flags that not every compiler or machine knows.
 cc-option = $(shell $(CC) $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
 
-# No shadow stacks: fibers go from one stack to another on their own.
+# No shadow stacks, because fibers switch stacks by themselves.
 hardening := -fPIE -fstack-protector-strong $(call cc-option,-fcf-protection=branch) \
              $(call cc-option,-fstack-clash-protection)
 ifeq ($(sanitizers),)
@@ -120,7 +120,7 @@ our_cppflags := -I. -D_GNU_SOURCE
 our_cflags    = -std=gnu11 -pthread $(warnings) $(hardening) $(sanitize) $(package_cflags)
 our_ldflags   = -pthread -pie -Wl,-z,relro,-z,now $(sanitize) -Wl,-u,epoll_wait # server/http/epoll.c
 
-# Asked only when something is compiled, and once.
+# Evaluated once, and only when something is compiled.
 package_cflags = $(eval package_cflags := $(shell $(PKG_CONFIG) --cflags $(packages)))$(package_cflags)
 package_libs   = $(eval package_libs := $(shell $(PKG_CONFIG) --libs $(packages)))$(package_libs)
 
@@ -157,8 +157,8 @@ libbench       := $(BUILD)/libbench.a
 bench_programs := $(patsubst tests/bench/%.c,$(BUILD)/tests/%,$(bench_mains))
 libraries      := $(libserver) $(libshard)
 
-# Files that are part of the program: those of the second directory are built by `make web`, and
-# part of the repository, so that nothing here needs Node.
+# Files built into the program: those of the second directory are made by `make web`, and kept in
+# the repository, so that nothing here needs Node.
 site_roots     := server/api/site server/web/dist
 site_files     := $(sort $(shell find $(site_roots) -type f))
 site           := $(BUILD)/server/api/site
@@ -186,7 +186,7 @@ $(libshard) $(libserver) $(libledger) $(libbench):
 	$(say) AR $@
 	$(Q)rm -f $@.new && $(AR) rcs $@.new $(filter %.o,$^) && mv $@.new $@
 
-# Half of the time of the compiler, and nobody measures these.
+# Takes half of the compiler's time, and speed does not matter here.
 $(call objects,$(unit_sources)): private override CFLAGS += $(if $(sanitizers),-O0)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -374,12 +374,12 @@ coverage:
 # The files of the project: what git knows, or, in a tarball, what is there and was not made since.
 tree := $(if $(wildcard .version),find * .ci -type f,git ls-files) | \
         grep -Ev '(^|/)(node_modules|build|build-[^/]*|var|var\.[^/]*)/|^server/web/dist/'
-# Asked only when they are looked at, and once.
+# Evaluated once, and only when needed.
 shell_scripts = $(eval shell_scripts := $(shell grep -lE '^\#(!.*\b(ba)?sh| shellcheck shell=bash)$$' \
                   $$($(tree) | grep -E '^(scripts|\.ci|tests|procedures)/') /dev/null))$(shell_scripts)
 js_files      = $(eval js_files := $(shell $(tree) | grep -E '\.[cm]?js$$'))$(js_files)
 
-# looks_at NAME,FILES: says at how many; to have looked at none is a failure.
+# looks_at NAME,FILES: prints how many files are checked; none is a failure.
 define looks_at
 $(say) $(1) '$(words $(2)) files'
 $(if $(strip $(2)),,@echo '$@ has looked at nothing: there are no such files here' >&2; exit 1)
@@ -396,8 +396,8 @@ lint-format:
 	$(call looks_at,FORMAT,$(c_sources) $(c_headers))
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(c_sources) $(c_headers)
 
-# Paths are not followed through tests: these run under the sanitizers, every one of them. Warnings are
-# the compiler's own affair: clang has others.
+# The path analysis leaves out tests, which all run under the sanitizers. Warnings are left to the
+# compiler: clang has others.
 tidy = printf '%s\n' $(1) | xargs -P 2 -n 1 $(CLANG_TIDY) --quiet -p . --extra-arg=-Wno-error \
        $(addprefix --extra-arg=,-Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES))
 tidy_paths = $(call of_turn,$(filter-out tests/%,$(c_sources)))
@@ -421,7 +421,7 @@ format:
 	$(Q)$(CLANG_FORMAT) -i $(c_sources) $(c_headers)
 	$(Q)$(PRETTIER) $(prettier_options) --write $(js_files)
 
-# One entry per C file with the command above, whatever is built already.
+# One entry per C file with the command above, even if it is built already.
 compile_commands.json: $(BUILD)/flags $(c_sources)
 	$(say) MAKE $@
 	@printf '[' >$@
@@ -447,7 +447,7 @@ install_shared = @set -e; $(foreach d,$(sort $(dir $(2))), \
     t='$(DESTDIR)$(datadir)/doushard/$(patsubst server/api/%,%,$(d))'; $(INSTALL) -d "$$t"; \
     $(INSTALL) -m $(1) $(foreach f,$(2),$(if $(filter $(d),$(dir $(f))),$(f))) "$$t";)
 
-# A configuration that is already there is never overwritten; the samples beside it are.
+# An existing configuration is never overwritten; the samples beside it are.
 install: $(program) $(shardctl)
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(datadir)/doushard' \
 	    '$(DESTDIR)$(sysconfdir)/doushard'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger test: does what the shards hold follow from what the clients
+/* The checker of the ledger test: do the rows of the shards agree with what the clients
  * were told? Pure: a history, rows and polled mailboxes in, violations out.
  *
  *   I1   nothing that was acknowledged is lost

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A small HTTP/1.1 client: one kept connection, one request at a time, a deadline, and an
- * honest word on what became of the request. */
+/* A small HTTP/1.1 client: one kept connection, one request at a time, a deadline, and a
+ * reliable statement of what became of the request. */
 #ifndef DOUSHARD_TESTS_LEDGER_CLIENT_H
 #define DOUSHARD_TESTS_LEDGER_CLIENT_H
 
@@ -15,13 +15,13 @@
 struct ledger_client {
     uint16_t port; /* on 127.0.0.1 */
     int fd;        /* -1: not connected */
-    struct buf in; /* what the connection brought and nobody has read yet */
+    struct buf in; /* bytes received and not read yet */
 };
 
 enum client_status {
     CLIENT_ANSWERED,
-    CLIENT_NOT_SENT, /* no connection: the service does not know of the request */
-    CLIENT_SILENT    /* sent, and no whole answer */
+    CLIENT_NOT_SENT, /* no connection: the service has not got the request */
+    CLIENT_SILENT    /* sent, but no complete answer */
 };
 
 void ledger_client_init(struct ledger_client *client, uint16_t port);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is done to a cluster while the clients of the ledger are at work: THE table of faults, and the nemesis that
- * goes through it. A fault ends with the cluster whole again: what is killed is started, what is stopped goes on. */
+/* What is done to a cluster while the clients of the ledger are at work: the table of faults, and the nemesis
+ * that applies it. Each fault ends with the cluster whole again: killed processes are started, stopped ones
+ * continued. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -27,7 +28,7 @@ export async function crashShard(cluster, name, downMs, whenDown = () => {}) {
   cluster.readEndpoints();
 }
 
-/** A shard that does nothing for STOPPED_MS: connections stay, answers do not come, then all of them come. */
+/** A shard that stands still for STOPPED_MS: connections stay, and all answers come late. */
 export async function freezeShard(cluster, name, stoppedMs) {
   await cluster.freeze(name);
   await pause(stoppedMs);
@@ -48,8 +49,8 @@ async function fillDisk(disk, fullMs) {
   return `${disk.name}${(await disk.empty()) ? ", which ended itself" : ""}`;
 }
 
-/* Of what goes through the proxies, one CALL in ten is not answered: the reply is lost with the connection or
- * without it, or the shard never sees the CALL. The server behind them may be down: the first time waits for it. */
+/* One CALL in ten through the proxies is not answered: the reply is lost with or without the connection, or
+ * the shard never gets the CALL. The server behind the proxies may be down: the first fault waits for it. */
 async function loseReplies({ proxies, random }, forMs) {
   for (const proxy of proxies)
     proxy.rule = (text) =>

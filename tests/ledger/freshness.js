@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How stale is what readers are shown? Writers change what is cached through one server, readers look at it through the
- * same and through another one all the while, and every answer is held against what had been acknowledged before it
- * was asked for: by how much is it too old?
+/* How stale is what readers see? Writers change cached values through one server, readers read them all the
+ * time through the same server and another one, and every answer is compared with what had been acknowledged
+ * before the request: how stale is it?
  *
  * A subject is something with a value: a history of { value, from, until } says when it began to be so at the earliest
  * (the request that made it so was sent) and when it ended at the latest (what replaced it was acknowledged). A value
@@ -48,7 +48,7 @@ class Subject {
     this.history.push({ value: JSON.stringify(begin), from: -Infinity, until: Infinity });
   }
 
-  /** It may be VALUE from now on. end() says when it cannot be what it was before any more. */
+  /** It may be VALUE from now on. end() marks when it can no longer be the old value. */
   begin(value) {
     this.history.push({ value: JSON.stringify(value), from: performance.now(), until: Infinity });
   }

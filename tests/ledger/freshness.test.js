@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The cache does not lie: nothing that two servers show is older than it may be (freshness.js), while all is well, with
+/* Two servers show nothing older than allowed (freshness.js), while all is well, with
  * fills that come late, writes to Redis that are lost, and a server that is cut off from Redis.
  *
  * FRESHNESS_READS: how many in all; make check-chaos has a million. */
@@ -21,7 +21,7 @@ after(() => world.down());
 const { proxies, both } = world;
 
 async function run(t, bounds) {
-  /* Where writes are lost that nobody loses, for the machine is busy, less is shown: then it is tried again. */
+  /* If writes are lost only because the machine is busy, the run shows less, and is tried again. */
   for (let tries = 1; ; tries++) {
     const { results, lost, found } = await world.probe(PACES_MS, bounds, { reads: READS / 4 });
     for (const line of report(results)) t.diagnostic(`note: ${line}`);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that the probe of freshness finds what it is for: with a mistake put into the cache it must fail, and without
- * one, under the same faults, it must not.
+/* Shows that the freshness probe works: with a mistake put into the cache it must fail, and without one,
+ * under the same faults, it must not.
  *
  * LEDGER_MUTANTS=all, as in make check-chaos: all of them, else the first and no control. */
 
@@ -23,7 +23,7 @@ const READS_CONTROL_PER_MS = 8; /* of the slowest pair's pause, so that it write
 const LATE = { fillMs: 60, loses: 0 };
 const LOSSES = { fillMs: 0, loses: 0.5 };
 const CUTS = { fillMs: 0, loses: 0 };
-/* Told again when Redis can be reached, far before who reads finds out by himself. */
+/* Told again when Redis can be reached, long before readers notice by themselves. */
 const TOLD_AGAIN = { here: ILL.here, there: () => 2500 };
 const QUICK_PACES_MS = [0, 10, 20, 30, 50, 80];
 const SLOW_PACES_MS = [0, 1000, 5500, 6000, 6500, 7000];
@@ -36,7 +36,7 @@ const tinySets = [
   '#include "shard/viewer_sets.h"\n#undef VIEWER_SET_MAX\n#define VIEWER_SET_MAX 1\n',
 ];
 
-/* Redis has all the time that a busy machine takes: what is lost then is no mistake of anybody's. */
+/* Redis gets as much time as a busy machine takes: losses within it are not mistakes. */
 const PATIENT_MS = 20000;
 const patient = [
   "shard/cache_learn.c",
@@ -96,7 +96,7 @@ const mutants = [
     bounds: TOLD_AGAIN,
     sources: [
       ["shard/cache_mender.c", "    put(mender, &(struct debt)", "    if (key == NULL) put(mender, &(struct debt)"],
-      /* Who was not heard would find out as soon as he reads himself, and tell. */
+      /* A server whose update was lost would notice at its own next read, and tell. */
       ["shard/cache.c", "copies_knows_newer(w->cache->copies, &item->key, entry->ver)", "false"],
     ],
   },

@@ -41,7 +41,7 @@ export class World {
     await this.cluster.down();
   }
 
-  /** Both servers run that program from now on. */
+  /** Both servers run this program from now on. */
   async serve(program) {
     for (const { server } of [this.here, this.there]) {
       await server.stop();

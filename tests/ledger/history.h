@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* What the clients of the ledger test did and were told: one record per answer, but only
- * one for what writes a text, however often that is repeated. What the polling ones were
- * told is in mailboxes.h. */
+ * one for a write of a text, however often it is repeated. The answers to polls are in
+ * mailboxes.h. */
 #ifndef DOUSHARD_TESTS_LEDGER_HISTORY_H
 #define DOUSHARD_TESTS_LEDGER_HISTORY_H
 
@@ -25,7 +25,7 @@ enum ledger_kind {
     LEDGER_KIND__COUNT
 };
 
-/* FAIL is only what proves that nothing was changed for good: a refusal of the service.
+/* FAIL only if it proves that nothing was or will be changed: a refusal of the service.
  * Everything else that is not "ok" may have been done, or may still be. */
 enum ledger_outcome { LEDGER_OK, LEDGER_FAIL, LEDGER_UNKNOWN, LEDGER_OUTCOME__COUNT };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the ledger tests share: a world loaded in bulk, the run of the clients, waiting until everything has
+/* Shared by the ledger tests: a world loaded in bulk, the run of the clients, waiting until everything has
  * settled, the rows, and the verdict of the checker (ledger.c). Faults are in faults.js. */
 
 import assert from "node:assert/strict";
@@ -113,7 +113,7 @@ export async function loadWorld(
   return file;
 }
 
-/** Everything that requests have made, gone. */
+/** Remove everything that requests have made. */
 export async function clearWorld(cluster) {
   const tables = (await movingTables(cluster)).filter((table) => table !== "slot_seq");
   await cluster.sqlAll(tables.map((table) => `DELETE FROM \`${table}\`;`).join(" "));
@@ -292,7 +292,7 @@ export async function compareWithApi(cluster, world, seconds = 3) {
   return { compared: reads.length, wrong };
 }
 
-/** What `shardctl audit` says of the cluster: {status, text}. */
+/** Run `shardctl audit` on the cluster: {status, text}. */
 export const audit = (cluster) =>
   run(join(buildDir(), "shardctl"), [
     "audit",
@@ -302,7 +302,7 @@ export const audit = (cluster) =>
 
 /* ---- mutants ---- */
 
-/** N of LIST by chance, in its order: scripts/check has no time for all mistakes, and draws others every time. */
+/** N of LIST at random, in order: scripts/check has no time for all mistakes, and draws others each time. */
 export function drawn(list, n, seed) {
   const random = randomFrom(seed);
   const left = [...list];

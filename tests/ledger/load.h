@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The load of the ledger test: many clients that do random things and write down what
- * they were told. */
+/* The load of the ledger test: many clients that send random requests and record the
+ * answers. */
 #ifndef DOUSHARD_TESTS_LEDGER_LOAD_H
 #define DOUSHARD_TESTS_LEDGER_LOAD_H
 
@@ -34,7 +34,7 @@ struct load_chat {
     size_t peer;
 };
 
-/* Whom and what the clients know. The last users and videos are ghosts: ids that never
+/* The users and videos that the clients know. The last ones are ghosts: ids that never
  * existed. */
 struct load_world {
     struct load_user *users; /* owned, like the others */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the polling clients of the ledger test were given: every message of every answer.
+/* What the polling clients of the ledger test got: every message of every answer.
  */
 #ifndef DOUSHARD_TESTS_LEDGER_MAILBOXES_H
 #define DOUSHARD_TESTS_LEDGER_MAILBOXES_H
@@ -23,7 +23,7 @@ struct ledger_given {
     char text[32];
 };
 
-/* One chat as one of its parties sees it, who asks again and again for what is new. */
+/* One chat as seen by one of its parties, who polls it. */
 struct ledger_mailbox {
     uint64_t owner; /* who polls */
     uint64_t peer;

@@ -8,7 +8,7 @@ import { crashServer, crashShard } from "./faults.js";
 import { Steering } from "./steering.js";
 import { until } from "../lib/wait.js";
 
-/** What movers are started with of whom none is killed: what they have begun they end, however slow that is. */
+/** Options of movers that are not killed: they finish what they have begun, however slow that is. */
 export const PATIENT_ARGS = ["--lease-ms=20000", "--per-shard=32", "--threads=2"];
 const DOWN_MS = 300;
 
@@ -70,13 +70,13 @@ const strikes = {
     ),
 };
 
-/* The movers that stopped leave the rest to others, whatever became of what they last asked for. */
+/* The stopped movers are ended: others do the rest, whatever became of their last CALL. */
 async function leave({ cluster }, cells) {
   await Promise.all(moversOf(cells).map((mover) => mover.stop()));
   await expireClaims(cluster, moversOf(cells));
 }
 
-/* They go on where they stopped, though others have done their work since. */
+/* They go on where they stopped, although others have done their work since. */
 async function wake(cells) {
   goOn(cells);
   await until("those who slept to be refused", () =>
@@ -105,7 +105,7 @@ function wordsOf({ from, to }, { kind, parts, asked, begun, met, struck }) {
     .join(", ")}`;
 }
 
-/* Everything comes to its end after the strike: who sleeps wakes when others have done his work. */
+/* After the strike everything finishes: stalled movers wake when others have done their work. */
 async function recover(scene, steering, cells, sleepers) {
   const movers = new Movers(scene.cluster, 2, PATIENT_ARGS);
   await leave(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The polling clients of the ledger test: each asks for what is new in one mailbox, again
- * and again, and keeps what it was given. */
+/* The polling clients of the ledger test: each polls one mailbox for new messages, and
+ * keeps what it got. */
 #ifndef DOUSHARD_TESTS_LEDGER_POLL_H
 #define DOUSHARD_TESTS_LEDGER_POLL_H
 

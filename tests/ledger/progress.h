@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the clients of the ledger test are told, as a line now and then, for who watches:
- * how many answers a second, how long they took, how many were not "ok". */
+/* Progress of the clients of the ledger test, printed as a line now and then: answers per
+ * second, how long they took, how many were not "ok". */
 #ifndef DOUSHARD_TESTS_LEDGER_PROGRESS_H
 #define DOUSHARD_TESTS_LEDGER_PROGRESS_H
 
@@ -14,7 +14,7 @@ struct progress;
 /* Print a line to OUT every EVERY_MS, on a thread of its own. */
 struct progress *progress_start(FILE *out, unsigned every_ms);
 
-/* A request has ended after US. NULL: nobody watches. From any thread. */
+/* A request has ended after US. NULL is allowed. Called from any thread. */
 void progress_note(struct progress *progress, int64_t us, bool is_ok);
 
 /* Print the last line, and free it. */

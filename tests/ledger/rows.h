@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What all shards hold when the load is over: rows as SQL printed them. */
+/* The rows of all shards when the load is over, as printed by SQL. */
 #ifndef DOUSHARD_TESTS_LEDGER_ROWS_H
 #define DOUSHARD_TESTS_LEDGER_ROWS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The tests' HTTP client: sends what a test wants in every place where the contract allows it, and
- * judges every answer by server/api/openapi.yaml before the test sees it. */
+/* The tests' HTTP client: sends parameters in every place that the contract allows, and validates every
+ * answer against server/api/openapi.yaml before the test sees it. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -154,8 +154,8 @@ export class Api {
       );
       req.on("error", (error) => {
         clearTimeout(timer);
-        /* A kept connection that the server closed just then: nothing was answered on it, and only
-         * reads may be sent again without asking. */
+        /* The server has just closed this kept connection without an answer; only reads may be repeated
+         * safely. */
         if (req.reusedSocket && error.code === "ECONNRESET" && /^(GET|HEAD)$/.test(request.method))
           resolve(this.#exchange(request, body, timeoutMs, true));
         else reject(error);
@@ -172,14 +172,14 @@ export class Api {
     return this.send("POST", path, { form, ...options });
   }
 
-  /** GET a URL of the service that an answer named. */
+  /** GET a URL of the service found in an answer. */
   fetch(url, options = {}) {
     return this.send("GET", url, options);
   }
 
   /* The endpoints, as a client would call them. They return the JSON body. */
 
-  /** Register a user of a name nobody has. Returns {id, token, name, password}. */
+  /** Register a user with an unused name. Returns {id, token, name, password}. */
   async register(name = uniqueName(), password = "correct horse") {
     const { json } = await this.post("/douyin/user/register/", { username: name, password });
     assert.equal(json.status_code, CODE.OK, `register ${name}: ${JSON.stringify(json)}`);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* People with browsers: Debian's Chromium, because only that one plays H.264. Each has a context of their
- * own, and whatever a page complains of or asks of another host is noted. */
+/* Users with browsers: Debian's Chromium, because only that one plays H.264. Each has its own context, and
+ * errors of pages and requests to other hosts are recorded. */
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -80,8 +80,8 @@ export class People {
     assert.deepEqual(this.complaints, []);
   }
 
-  /** Close what everybody has open. What a test has put in the way of a request may be busy with one that
-   * nobody waits for any more. */
+  /** Close all contexts. A request handler of a test may still be busy with a request that is no longer
+   * awaited. */
   async goHome() {
     const contexts = this.#contexts.splice(0);
     const pages = contexts.flatMap((context) => context.pages());
@@ -94,12 +94,12 @@ export class People {
   }
 }
 
-/* ---- What people do on the page, by what they see ---- */
+/* ---- User actions, by what is visible ---- */
 
 export const nav = (page, name) =>
   page.getByRole("navigation", { name: "Main" }).getByRole("link", { name, exact: true }).click();
 
-/** A conversation on a phone has the window for itself. */
+/** On a phone a conversation fills the window. */
 export async function leaveChat(page, layout) {
   if (layout === "phone") await page.getByRole("link", { name: "Back" }).click();
 }
@@ -123,11 +123,11 @@ export async function fillIn(page, name, password) {
   await dialog.getByLabel("Password", { exact: true }).press("Enter");
 }
 
-/** The slide in sight, and its video. */
+/** The visible slide and its video. */
 export const shown = (page) => page.locator("article.slide:not([inert])");
 
-/** Waits until the video in sight has advanced between two looks. Which one that is may change meanwhile: the
- * slide that is left stops, and goes back to its start; so does a clip at its end. */
+/** Waits until the visible video has advanced between two checks. The visible video may change meanwhile: a
+ * slide that was left stops and rewinds, and so does a clip at its end. */
 export async function plays(page) {
   await page.waitForFunction(
     (seen) => {
@@ -140,7 +140,7 @@ export async function plays(page) {
   );
 }
 
-/** The key to the next clip, which is waited for. */
+/** Press the key for the next clip, and wait for it. */
 export async function nextClip(page) {
   const before = await shown(page).getAttribute("data-id");
   await page.keyboard.press("ArrowDown");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A cluster with a Redis Cluster in front of it, and servers that use it. */
+/* A cluster with a Redis Cluster, and servers that use it. */
 
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ export async function cachedCluster(options = {}, redis = {}) {
   return cluster;
 }
 
-/** Start a server of CLUSTER with its cache, and OPTIONS over that; resolves to its client. */
+/** Start a server of CLUSTER with the cache and OPTIONS; resolves to its client. */
 export async function cachedServer(cluster, options = {}) {
   const server = await (await cluster.addServer({ ...cluster.cacheOptions, ...options })).start();
   const api = cluster.apiOf(server);
@@ -62,7 +62,7 @@ export async function callsOf(api, action) {
   return { calls: total(await metrics(api), "doushard_shard_calls_total") - before, result };
 }
 
-/** What the request that was answered with ANSWER cost in CALLs, by its access line: { calls, session }. */
+/** How many CALLs the request of ANSWER took, by its access line: { calls, session }. */
 export async function costOf(api, answer) {
   const line = new RegExp(` req=${answer.headers["x-request-id"]} .*\\bcalls=(\\d+) session_calls=(\\d+)`);
   const [, calls, session] = await until("the access line", () => line.exec(api.server.logText()));

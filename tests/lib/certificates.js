@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Certificates for TLS on loopback: good ones, and each of those that nobody may accept. */
+/* Certificates for TLS on loopback: good ones, and one of each kind that must be refused. */
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/* `openssl ca` is the one that takes dates; it signs whatever is asked. */
+/* Uses `openssl ca`, because it accepts dates; it signs any request. */
 const SETTINGS = (dir, san) => `
 [ca]
 default_ca = any
@@ -38,7 +38,7 @@ const date = (days) =>
 /** An authority of its own in a directory that others may read. */
 export class Authority {
   dir = mkdtempSync(join(tmpdir(), "doushard-tls-"));
-  /** What those who connect trust. */
+  /** The certificate that clients trust. */
   file = join(this.dir, "ca.pem");
 
   constructor() {
@@ -93,7 +93,7 @@ export class Authority {
   }
 }
 
-/** What a client must refuse, by what it is: options of issue(), and what is said of it. */
+/** Certificates that a client must refuse: options of issue(), and the expected message. */
 export const REFUSED = {
   "of itself": { itself: true, why: /self.signed/i },
   "of another name": { san: "DNS:other.example,IP:127.0.0.9", why: /Validation of SSL server certificate/ },

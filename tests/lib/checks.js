@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Pure checkers: they look at what a test has collected and name what is wrong. Each has a test in
+/* Pure checkers: they examine what a test has collected and name the errors. Each has a test in
  * http/00-tools.test.js that shows it failing on a planted fault. */
 
 /**
- * Rows that lie on a shard that does not own their slot. ROWS: {shard, slot, id}; OWNER: Map of slot to
+ * Rows on a shard that does not own their slot. ROWS: {shard, slot, id}; OWNER: Map of slot to
  * the shard that `slot_where` names. Also rows whose slot is not that of WHERE(id), when WHERE is given.
  */
 export function strayRows(rows, owner, where) {
@@ -46,7 +46,7 @@ export function duplicates(keys) {
 }
 
 /**
- * What is wrong with a walk over pages. PAGES: arrays of {id, at} in the order read; EXPECTED: the
+ * The errors of a walk over pages. PAGES: arrays of {id, at} in the order read; EXPECTED: the
  * ids that had to appear, once each. Times must not increase.
  */
 export function walkProblems(pages, expected) {
@@ -63,8 +63,8 @@ export function walkProblems(pages, expected) {
 }
 
 /**
- * What is wrong with mailboxes: numbers that are missing or used twice, messages that are there twice, copies that
- * differ. MESSAGES: {user_id, peer_id, sent (1, 0), seq, message_id, text}, of which none was taken back.
+ * The errors of mailboxes: numbers that are missing or used twice, duplicate messages, copies that differ.
+ * MESSAGES: {user_id, peer_id, sent (1, 0), seq, message_id, text}, of which none was taken back.
  */
 export function mailboxProblems(messages) {
   const key = ({ user_id: user, peer_id: peer, sent }) => (sent === 1 ? `${user} to ${peer}` : `${peer} to ${user}`);
@@ -83,7 +83,8 @@ export function mailboxProblems(messages) {
   return problems;
 }
 
-/** Of which owners versions ran backwards. EARLIER, NOW: Map of owner to a list of versions; who is gone does not count. */
+/** The owners whose versions went backwards. EARLIER, NOW: Map of owner to a list of versions; owners that
+ * are gone do not count. */
 export const versionsBackwards = (earlier, now) =>
   [...earlier]
     .filter(([key, list]) => now.has(key) && list.some((version, i) => version > now.get(key)[i]))

@@ -54,13 +54,13 @@ export const NO_RATES = Object.fromEntries(
   ].map((name) => [`rate_${name}`, 0]),
 );
 
-/** Options of a server that is given uploads. Others have nothing to examine them with: a server tries the
- * programs when it starts, and each of them takes a tenth of a second to say its version. */
+/** Options of a server for uploads. Other servers have no programs to examine them with: a server tries the
+ * programs at its start, and each takes a tenth of a second to print its version. */
 export const UPLOADS = { ffmpeg_path: "/usr/bin/ffmpeg", ffprobe_path: "/usr/bin/ffprobe" };
 
 const LOG_BYTES_MAX = 128 << 20;
 
-/* Whose turn it is to relay, to tidy up and to report. */
+/* Tables that servers write in the background. */
 const OWN_TABLES = new Set([
   "relay_lease",
   "purge_pass",
@@ -73,7 +73,7 @@ const OWN_TABLES = new Set([
 
 const TROUBLE = /(ERROR|WARNING): (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed|CHECK failed/;
 
-/** The part of a program's log that tells of a sanitizer's report or a failed assertion; "" when there is none. */
+/** The part of a program's log with a sanitizer's report or a failed assertion; "" when there is none. */
 export function troubleIn(log) {
   const at = log.search(TROUBLE);
   return at < 0 ? "" : log.slice(Math.max(0, at - 200)).slice(0, 4000);
@@ -101,7 +101,7 @@ const flagName = (option) => `--${option.replaceAll("_", "-")}`;
 /** Stop process PID with all of its threads; SIGCONT ends that. */
 export async function freezeProcess(pid) {
   const tasks = `/proc/${pid}/task`;
-  process.kill(pid, "SIGSTOP"); /* each thread stops when it has its turn */
+  process.kill(pid, "SIGSTOP"); /* each thread stops when it is next scheduled */
   const isStopped = (task) => /\) T [^)]*$/.test(readFileSync(join(tasks, task, "stat"), "utf8"));
   await until(`${pid} to stop`, () => readdirSync(tasks).every(isStopped), { everyMs: 1 });
 }
@@ -134,7 +134,7 @@ export class Server {
   /** Start the process; resolves once /readyz says yes, or /livez with {ready: false}. */
   async start({ ready = true, env = {}, wrapper = [], timeoutMs = PATIENCE_MS } = {}) {
     const log = openSync(this.log, "a");
-    /* The kernel ends the server should this process die without a chance to. */
+    /* The kernel ends the server if this process dies before it can. */
     const command = ["setpriv", "--pdeathsig", "KILL", ...wrapper, this.program, ...this.arguments()];
     this.child = spawn(command[0], command.slice(1), {
       stdio: ["ignore", log, log],
@@ -166,7 +166,7 @@ export class Server {
       .slice(-3000);
   }
 
-  /** What it wrote; of what is longer than a string may be, the end. */
+  /** Its output; only the end if it is too long for a string. */
   logText() {
     if (!existsSync(this.log)) return "";
     const file = openSync(this.log, "r");
@@ -177,7 +177,7 @@ export class Server {
     return text.toString("utf8", 0, n);
   }
 
-  /** The log with all that has been said by now: lines come a little later than answers. At log_level info. */
+  /** The log with all lines up to now: lines come a little later than answers. Needs log_level info. */
   async wholeLog() {
     const id = (await fetch(`${this.adminUrl}/livez`)).headers.get("x-request-id");
     await until("the log", () => this.logText().includes(` req=${id} `));
@@ -200,7 +200,7 @@ export class Server {
 
 export class Cluster {
   servers = [];
-  /** Functions that end what a test has added, once no shard runs any more. */
+  /** Functions that clean up what a test has added, after all shards have ended. */
   ending = [];
   contract = new Contract();
   /** scripts/demo of the version that the cluster is of. */
@@ -248,8 +248,8 @@ export class Cluster {
     return cluster;
   }
 
-  /* A process of its own waits for the end of ours and cleans up then; more than once, because a start
-   * that was broken off may still be making files. */
+  /* A separate process waits for the end of ours and then cleans up; more than once, because an interrupted
+   * start may still be making files. */
   #guard() {
     const script =
       'cat >/dev/null; n=0; while [ "$n" -lt 5 ] && [ -e "$2" ]; do "$1" down >/dev/null 2>&1; ' +
@@ -348,7 +348,7 @@ export class Cluster {
       media_min_free: "16M",
       db_min_free: 0,
       ...NO_RATES,
-      cache_local: 0 /* a test may ask for one: most look at shards behind the server's back */,
+      cache_local: 0 /* only if a test asks for it: most change shards without the server */,
       ffmpeg_path: "/usr/bin/true",
       ffprobe_path: "/usr/bin/true",
       ...options,
@@ -399,8 +399,8 @@ export class Cluster {
   }
 
   /**
-   * Number of rows of each table, or of some, over all shards, as an object. Unless asked for, those are left
-   * out that a server writes when it finds the time, whatever is requested.
+   * Number of rows of each table, or of some, over all shards, as an object. Tables that a server writes in
+   * the background are left out unless they are named.
    */
   async rowCounts(tables) {
     const names = tables ?? (await this.tables()).filter((name) => !OWN_TABLES.has(name));
@@ -457,7 +457,7 @@ export class Cluster {
     }
     spawnSync(this.script, ["down"], { env: this.env, cwd: ROOT, timeout: PATIENCE_MS });
     for (const end of this.ending) end();
-    /* A shard that was killed says nothing; one that fell over by itself says where. */
+    /* A killed shard logs nothing; one that crashed by itself logs where. */
     for (const { name } of this.shards) {
       const log = join(this.dir, "log", `${name}.log`);
       const text = existsSync(log) ? readFileSync(log, "utf8") : "";
@@ -467,7 +467,7 @@ export class Cluster {
     if (process.env.DOUSHARD_TEST_KEEP) console.log(`kept: ${this.dir}`);
     else rmSync(this.dir, { recursive: true, force: true });
     this.guard.stdin.destroy();
-    /* What a failed test left open, a socket or a timer, must not keep this process. */
+    /* A socket or timer left open by a failed test must not keep this process alive. */
     if (last)
       setTimeout(() => {
         console.error(`still open: ${process.getActiveResourcesInfo().join(" ")}`);

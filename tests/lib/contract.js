@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Judges an HTTP answer by server/api/openapi.yaml: path, status, headers, media type, body. */
+/* Validates an HTTP answer against server/api/openapi.yaml: path, status, headers, media type, body. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -20,7 +20,7 @@ export class Contract {
   #doc;
   #ajv;
   #compiled = new Map();
-  /** "GET /douyin/feed/ 200 ok" and the like: what has been judged so far. */
+  /** "GET /douyin/feed/ 200 ok" and the like: the answers validated so far. */
   seen = new Set();
 
   constructor(doc = readDocument()) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A shard on a small file system of its own, that a test can fill. Its binary log, if it has one, stays where it
- * was: without room for that mariadbd does not fail but waits, a minute at a time. Needs root. */
+/* A shard on its own small file system, which a test can fill. Its binary log, if it has one, stays where it
+ * was: without space for it mariadbd does not fail but waits, a minute at a time. Needs root. */
 
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
@@ -23,7 +23,7 @@ import { until } from "./wait.js";
 const run = promisify(execFile);
 const BLOCK = Buffer.alloc(1 << 20);
 
-/** Why there can be none here, or "". */
+/** Why this is not possible here, or "". */
 export function noSmallDisk() {
   if (process.getuid() !== 0) return "only root can mount a small file system";
   const tried = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]);
@@ -89,7 +89,7 @@ export class SmallDisk {
         return this.isFalling() ? "" : "writes";
       })) === "ended";
     if (ended) {
-      /* It was made to fall: nobody is to take that for an accident. */
+      /* The test made it crash: do not report that as a failure. */
       renameSync(this.log, `${this.log}.full`);
       await this.cluster.demo("start", this.name);
     }
@@ -97,7 +97,7 @@ export class SmallDisk {
     return ended;
   }
 
-  /** Is the shard about to end itself? It answers for seconds yet, while it writes down how it came to that. */
+  /** Is the shard about to exit? It still answers for seconds while it writes its crash report. */
   isFalling() {
     return /\bgot signal \d+/.test(readFileSync(this.log, "utf8"));
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Nodes of a Redis Cluster that say what a test wants them to say.
+/* Nodes of a Redis Cluster that answer what a test wants.
  *
  *   const [a, b] = await fakeNodes(2);
  *   a.slots = b.slots = [[0, 16383, a]];                 // what CLUSTER SLOTS answers
@@ -40,8 +40,8 @@ function parse(data) {
 
 class FakeNode {
   slots = []; /* [first, last, { port, host }], or the answer */
-  tables = 0; /* how often it was asked for them */
-  connections = 0; /* made so far */
+  tables = 0; /* how often it was asked for the slots */
+  connections = 0; /* connections made so far */
   password = "";
   heard = []; /* all but AUTH and CLUSTER SLOTS */
   surprises = [];
@@ -84,7 +84,7 @@ class FakeNode {
     assert.deepEqual(this.#script, [], `missing at ${this.address}`);
   }
 
-  /** Expect nothing any more. */
+  /** Drop all expectations. */
   forget() {
     this.#script.length = 0;
   }
@@ -155,7 +155,7 @@ class FakeNode {
   }
 }
 
-/** N nodes, each of which says that all slots are with the first. */
+/** N nodes, each of which answers that the first has all slots. */
 export async function fakeNodes(n, secure) {
   const nodes = await Promise.all(Array.from({ length: n }, () => new FakeNode(secure).start()));
   nodes.forEach((node) => {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A file system that hangs when a test says so (tests/integration/hangfs.c). Needs root and /dev/fuse. */
+/* A file system that hangs at a test's command (tests/integration/hangfs.c). Needs root and /dev/fuse. */
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, rmdirSync } from "node:fs";
@@ -21,7 +21,7 @@ export function noHangFs(dir) {
 export class HangFs {
   #said = "";
 
-  /** Mounted on DIR, which is there; nothing hangs yet. CLUSTER ends it at the latest. */
+  /** Mounted on the existing directory DIR; nothing hangs yet. It ends with CLUSTER at the latest. */
   static async on(dir, cluster) {
     const fs = new HangFs();
     fs.child = spawn("setpriv", ["--pdeathsig", "TERM", program(), dir], { stdio: ["pipe", "pipe", "inherit"] });
@@ -43,7 +43,7 @@ export class HangFs {
     await until("the order to be taken", () => this.#said === "done\n");
   }
 
-  /** It is gone; who waits for it gets an error. */
+  /** End it; waiting calls get an error. */
   end() {
     this.child.stdin.end();
     return this.ended;

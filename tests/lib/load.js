@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A small load of reads and acknowledged writes on every shard, and what became of each request. */
+/* A small load of reads and acknowledged writes on every shard, with the result of each request. */
 
 import { CODE, uniqueName } from "./api.js";
 import { slotOfName } from "./checks.js";
@@ -16,7 +16,7 @@ export function nameOn(shard, owner) {
 /**
  * Keep CLIENTS busy per shard until stop(). USERS: Map of shard to [{id, token, name, password}]. Every
  * request becomes a sample {shard, what, at, ms, code, name, id}: `code` is status_code, or "none" when there
- * was no answer. turn() resolves when all that is under way by then has ended.
+ * was no answer. turn() resolves when all requests under way by then have ended.
  */
 export function startLoad(api, { users, owner, clients = 2 }) {
   const samples = [];

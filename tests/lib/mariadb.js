@@ -31,8 +31,8 @@ import { freePort } from "./port.js";
 const run = promisify(execFile);
 const isRoot = process.getuid() === 0;
 
-/** Longest wait for a server to start or, unless a test says otherwise, for a statement to end; a test that
- * runs into it fails. */
+/** Time limit for a server to start and, unless a test sets another, for a statement; a test that exceeds it
+ * fails. */
 const PATIENCE_MS = 60_000;
 
 /* The account of scripts/cluster.sh, made where it is missing; another suite may be making it, too. */
@@ -70,7 +70,7 @@ async function cached(name, make) {
     await make(data, fresh);
     renameSync(data, known);
   } catch (error) {
-    if (!existsSync(known)) throw error; /* else another test was faster, and its copy is as good */
+    if (!existsSync(known)) throw error; /* otherwise another test was faster, and its copy is as good */
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }
@@ -85,7 +85,7 @@ async function version() {
     .replace(/[^\w.+-]+/g, "_")}`;
 }
 
-/* The empty data directory that every server begins with a copy of: made once per version. */
+/* The empty data directory that every server starts with a copy of: made once per version. */
 const template = async () =>
   cached(await version(), async (data, dir) => {
     /* Every server removes temporary tables that it finds in its tmpdir, those of others too. */
@@ -104,7 +104,7 @@ const template = async () =>
     ]);
   });
 
-/* Remove what begins with PREFIX in the directory of KNOWN, but for the latest. */
+/* Remove files beginning with PREFIX in the directory of KNOWN, except the latest. */
 function forgetOld(known, prefix) {
   const dir = path.dirname(known);
   readdirSync(dir)
@@ -132,7 +132,7 @@ export class Mariadb {
       }
     });
     const now = new Date();
-    utimesSync(known, now, now); /* it is in use: the oldest go first */
+    utimesSync(known, now, now); /* in use: the oldest are removed first */
     forgetOld(known, prefix);
     return known;
   }

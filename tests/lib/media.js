@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Clips, and files that must not pass for clips. Made by ffmpeg on first use, kept for the test. */
+/* Clips, and files that must not be accepted as clips. Made by ffmpeg on first use, kept for the test. */
 
 import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -85,13 +85,13 @@ export const pictureBomb = () =>
 /** Sound and no picture. */
 export const soundOnly = () => ffmpeg("sound.mp4", [...SOUND, ...AAC, "-movflags", "+faststart"]);
 
-/** A good video of a family that is not taken. */
+/** A good video of a family that is not accepted. */
 export const matroska = () => ffmpeg("clip.mkv", [...PICTURE, ...H264]);
 export const transportStream = () => ffmpeg("clip.ts", [...PICTURE, ...H264]);
 export const gif = () => ffmpeg("clip.gif", PICTURE);
 export const jpeg = () => ffmpeg("clip.jpg", [...PICTURE, "-frames:v", "1"]);
 
-/** Playlists that name TARGET: what a demuxer chosen by content would open. */
+/** Playlists that name TARGET, which a demuxer chosen by content would open. */
 export const hlsPlaylist = (target) =>
   Buffer.from(`#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n${target}\n#EXT-X-ENDLIST\n`);
 export const concatPlaylist = (target) => Buffer.from(`ffconcat version 1.0\nfile '${target}'\n`);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A mover (shardctl mover) on a cluster, and how the moves are. */
+/* A mover (shardctl mover) on a cluster, and the state of moves. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -23,7 +23,7 @@ export class Mover {
     movers += 1;
     mover.log = join(cluster.dir, `mover${movers}.log`);
     const log = openSync(mover.log, "w");
-    /* The kernel ends one that is stopped, too, should this process die. */
+    /* The kernel ends even a stopped one if this process dies. */
     mover.child = spawn(
       "setpriv",
       [
@@ -79,7 +79,7 @@ export class Mover {
 
   async kill(signal = "SIGKILL") {
     this.child.kill(signal);
-    /* Told to go on while it looks for leaks at its end, it would lose the signal that this waits for. */
+    /* If continued while it checks for leaks at its end, it would lose the signal awaited here. */
     if (signal !== "SIGKILL" && this.isStopped) this.child.kill("SIGCONT");
     return this.ended;
   }
@@ -92,7 +92,7 @@ export class Mover {
   }
 }
 
-/** The newest move of a slot, as the shard that was asked for it says. */
+/** The newest move of a slot, as its requesting shard reports it. */
 export async function moveOf(cluster, shard, slot) {
   const rows = await cluster.sql(shard, "CALL move_status()");
   return rows.filter((row) => row.slot === slot).at(-1);
@@ -102,7 +102,7 @@ export async function moveOf(cluster, shard, slot) {
 export const requestMove = (cluster, slot, from, to, keepMs = 0) =>
   cluster.sql(from, `CALL move_request(${slot}, '${to}', ${keepMs})`);
 
-/** Say what is to become of a move, if it is not too late for that: did it come in time? */
+/** Write a wish for a move; resolves to whether it came in time. */
 export const wishMove = (cluster, from, slot, wish) =>
   cluster.sql(from, `CALL move_wish(${slot}, '${wish}')`).then(
     () => true,
@@ -127,7 +127,7 @@ export const untilMove = (cluster, shard, slot, phases, options) =>
 /** The moves of all shards that are not over. */
 export const movesUnderWay = (cluster) => cluster.sqlAll("SELECT * FROM slot_move WHERE active IS NOT NULL");
 
-/** Wait until every move is over, whoever makes it. */
+/** Wait until every move is over, whichever mover makes it. */
 export const movesToEnd = (cluster, { timeoutMs } = {}) =>
   until(
     "all moves to end",

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The next version of everything, made of this one by edits: a step of the tables with a new column, a batch
- * that takes a field more and answers a column more, a routine with an argument more, helpers that change
- * incompatibly together with the table that they keep in the session, and a server that needs all of it. */
+/* The next version of everything, made from this one by edits: a step of the tables with a new column, a
+ * batch that takes a field more and answers a column more, a routine with an argument more, helpers that
+ * change incompatibly together with the table that they keep in the session, and a server that needs all of
+ * it. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-/* What the new server sends and expects back. */
+/* What the new server sends and expects. */
 const TOKEN = 7;
 
 /** Replace in a Map of files, which must be possible. */
@@ -20,7 +21,7 @@ function edit(files, file, from, to) {
   files.set(file, changed);
 }
 
-/** Raise the version of a routine, which goes on serving callers of the one before. */
+/** Raise the version of a routine that still serves callers of the previous one. */
 const raise = (files, file) =>
   edit(
     files,
@@ -81,7 +82,7 @@ function noteKeys(files) {
   edit(files, file, " AS created_at\n", ` AS created_at,\n           ${TOKEN} AS note\n`);
 }
 
-/* An added argument: a routine of a new name, and the old one is a CALL of it. */
+/* An added argument: a routine with a new name, which the old one CALLs. */
 function wrapFlags(files) {
   const [old, file] = ["viewer/viewer_flags.sql", "viewer/viewer_flags_2.sql"];
   files.set(file, files.get(old).replaceAll(/viewer_flags(?! needs)/g, "viewer_flags_2"));

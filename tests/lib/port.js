@@ -4,15 +4,15 @@
 
 import net from "node:net";
 
-/* Below those that the kernel gives to connections (ip_local_port_range, 32768 to 60999), so that none of them
- * takes a port before its server does, and above those of scripts/demo. */
+/* Below those that the kernel gives to connections (ip_local_port_range, 32768 to 60999), so that no
+ * connection takes a server's port, and above those of scripts/demo. */
 const FIRST = 23000;
 const N = 9000;
 
-/* Where to begin, so that suites seldom meet. */
+/* Where to begin, so that suites rarely collide. */
 let at = (process.pid * 97) % N;
 
-/* Listen WHERE; resolves to the listener, or to null where somebody else is. */
+/* Listen on WHERE; resolves to the listener, or to null if it is taken. */
 const listen = (where) =>
   new Promise((done) => {
     const listener = net.createServer();
@@ -20,7 +20,8 @@ const listen = (where) =>
     listener.listen(where, () => done(listener));
   });
 
-/* No other suite gets PORT before this process ends: a name without a file that one process at a time may have. */
+/* Reserve PORT until this process ends, by an abstract socket name that only one process at a time can
+ * have. */
 async function take(port) {
   const mine = await listen({ path: `\0doushard-test-port-${port}` });
   mine?.unref();

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Cluster, buildDir } from "./cluster.js";
 
-/* What programs print: their tests, what else belongs to TAP, lines of the log. The rest is to be seen. */
+/* Output of programs: their tests, other TAP lines, lines of the log. Everything else is shown. */
 const IS_TEST = /^(?:not )?ok \d+ (?:- |# SKIP )/;
 const IS_FRAME = /^(?:#|\d+\.\.\d+$|TAP version )/;
 const IS_LOG = /^\d{4}-\d\d-\d\dT\S+Z [a-z]+ /;

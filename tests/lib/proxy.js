@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A TCP proxy in front of one shard that a test can make lie: it knows which CALL a packet carries
- * and may lose its reply, delay it, cut the connection or swallow everything.
+/* A TCP proxy in front of one shard that injects faults: it knows which CALL a packet carries and may lose
+ * its reply, delay it, cut the connection or swallow everything.
  *
  * It understands just enough of the MySQL protocol: commands begin with packet number 0; a prepared
  * statement's number comes with the answer to its preparation. */
@@ -22,7 +22,7 @@ const MORE_RESULTS = 0x0008;
 export class PacketReader {
   #held = Buffer.alloc(0);
 
-  /** Whole packets in what has come so far: [{number, payload}]. */
+  /** Complete packets received so far: [{number, payload}]. */
   push(chunk) {
     this.#held = this.#held.length ? Buffer.concat([this.#held, chunk]) : chunk;
     const packets = [];
@@ -82,7 +82,7 @@ function packet(number, payload) {
   return Buffer.concat([head, payload]);
 }
 
-/** Holds the answer to one CALL until all of it has come, and makes another one of it. */
+/** Holds the answer to one CALL until it is complete, and replaces it. */
 class Forger {
   #reader = new PacketReader();
   #held = [];
@@ -149,7 +149,7 @@ export class TcpProxy {
   replyDelayMs = 0;
   /** Statements that began to run, and `PREPARE ...` for those that were prepared: {text, at}. */
   statements = [];
-  /** False: it remembers no statements. */
+  /** False: do not record statements. */
   remembers = true;
   /** How often the rule said each thing. */
   applied = {};
@@ -164,7 +164,7 @@ export class TcpProxy {
       proxy.server.listen(0, "127.0.0.1", resolve);
     });
     proxy.port = proxy.server.address().port;
-    /* A test that fails before stop() shall not keep its process alive. */
+    /* A test that fails before stop() must not keep its process alive. */
     proxy.server.unref();
     return proxy;
   }

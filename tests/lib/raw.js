@@ -89,7 +89,7 @@ export class RawConnection {
     );
   }
 
-  /** Go away at once, without a word: a reset. */
+  /** Close at once with a reset. */
   reset() {
     this.socket.resetAndDestroy();
   }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { buildDir } from "./cluster.js";
 
-/** More than any answer that is waited for takes. */
+/** Longer than any awaited answer takes. */
 export const LONG_MS = 60000;
 
 export class RClient {

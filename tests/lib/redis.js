@@ -24,7 +24,7 @@ const run = promisify(execFile);
 const PASSWORD = "test-password";
 const SLOTS = 16384;
 
-/* Debian keeps the server's program under the name of one of its modes, which is what it then is. */
+/* Debian has the server's program under the name of one of its modes, which selects that mode. */
 async function program(dir) {
   const { stdout } = await run("sh", ["-c", "command -v redis-server || command -v redis-check-rdb"]);
   const here = join(dir, "redis-server");
@@ -84,7 +84,7 @@ export class Redis {
     await until(`redis ${i} to answer`, async () => (await this.cli(i, "PING")) === "PONG");
   }
 
-  /** What node I says to a command, as text; an error of Redis is text, too. */
+  /** The answer of node I to a command, as text, also if it is an error. */
   async cli(i, ...args) {
     const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)], {
       env: { ...process.env, REDISCLI_AUTH: PASSWORD },
@@ -124,7 +124,7 @@ export class Redis {
     );
   }
 
-  /** All nodes that live say that all is well, and agree on who has what. */
+  /** All running nodes report ok, and agree on the slots. */
   async settled() {
     await until("the cluster to be well", async () => {
       const living = this.nodes
@@ -162,7 +162,7 @@ export class Redis {
     return stdout;
   }
 
-  /** Which node has KEYS, by what the cluster says. */
+  /** Which node has KEYS, according to the cluster. */
   async owners(keys) {
     const nodes = await this.cli(0, "CLUSTER", "SLOTS").then((text) => text.split("\n"));
     const ports = this.nodes.map(({ port }) => String(port));
@@ -180,7 +180,7 @@ export class Redis {
     );
   }
 
-  /** What node I answers, as the bytes of the text; null for nothing. */
+  /** The answer of node I as bytes; null for nothing. */
   async raw(i, ...args) {
     const { stdout } = await run("redis-cli", ["-p", String(this.nodes[i].port), ...args.map(String)], {
       env: { ...process.env, REDISCLI_AUTH: PASSWORD },

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* TCP proxies between one server and each node of a Redis Cluster: a partition for that server alone, writes that are
- * lost although they were answered, fills that come late.
+/* TCP proxies between one server and each node of a Redis Cluster: a partition only for that server, writes
+ * that are lost although they were answered, late fills.
  *
  * Each server has a loopback address of its own, on which all its proxies listen; the nodes announce the ports of the
- * proxies, and no address, so that every client goes on with the address that it asked (Redis.up({ proxied: true })). */
+ * proxies, and no address, so that every client keeps using the address that it asked (Redis.up({ proxied:
+ * true })). */
 
 import { createHash } from "node:crypto";
 import net from "node:net";
 
 const FORGED = "*3\r\n$4\r\nEVAL\r\n$8\r\nreturn 0\r\n$1\r\n0\r\n";
 
-/* Which script is which, by a line that only it has; whoever loads one first tells all proxies. */
+/* Identify scripts by a line that only one has; the first proxy that sees one loaded tells all others. */
 const SIGNS = { fill: "local new, place", write: "put(new, 0, since", strike: "clock() + 1" };
 const scripts = new Map();
 
@@ -49,9 +50,9 @@ function commands(bytes) {
 
 export class RedisProxies {
   isCut = false;
-  /** Share of the writes and markers that never come. */
+  /** Share of writes and markers that are lost. */
   loses = 0;
-  /** Up to so long fills are on their way; they are answered at once, and nothing else waits. */
+  /** How long fills are delayed at most; they are answered at once, and nothing else waits. */
   fillMs = 0;
   lost = 0;
   #servers = [];
@@ -98,14 +99,14 @@ export class RedisProxies {
     this.#forward(client, node, port);
   }
 
-  /* COMMAND goes to the node at PORT in a while, by a way of its own. */
+  /* Send COMMAND to the node at PORT after a while, on a separate connection. */
   #later(port, command) {
     setTimeout(() => {
       let side = this.#sides.get(port);
       if (!side || side.destroyed) {
         side = net.connect(port, "127.0.0.1");
         side.on("error", () => {});
-        side.resume(); /* answers are for nobody */
+        side.resume(); /* answers are dropped */
         side.write(`*2\r\n$4\r\nAUTH\r\n$${this.password.length}\r\n${this.password}\r\n`);
         this.#sides.set(port, side);
         this.#sockets.add(side);
@@ -122,7 +123,7 @@ export class RedisProxies {
         held = Buffer.concat([held, chunk]);
         const whole = commands(held);
         for (const { args, begin, end } of whole) {
-          if (this.isCut) return; /* nobody is told; mend() ends the connection */
+          if (this.isCut) return; /* without notice; mend() ends the connection */
           const kind = args[0] === "EVALSHA" ? scripts.get(args[1]) : undefined;
           if (args[0] === "SCRIPT") learn(args[2]);
           const isLate = kind === "fill" && this.fillMs > 0;
@@ -138,7 +139,7 @@ export class RedisProxies {
     }
   }
 
-  /** Nothing gets through, and nobody is told: as with a cable that was pulled. */
+  /** Nothing gets through, without notice, as with a pulled cable. */
   cut() {
     this.isCut = true;
     for (const socket of this.#sockets) socket.pause();

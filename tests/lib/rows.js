@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Rows behind the service's back: planting videos at chosen times, moving a slot by hand. */
+/* Direct changes of rows: planting videos at chosen times, moving a slot by hand. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -11,7 +11,7 @@ import { until } from "./wait.js";
 
 const EPOCH_MS = 1735689600000;
 
-/** The id that names this time, slot and low number. */
+/** The id of this time, slot and low number. */
 export const idOf = (atMs, slot, low = 0) => ((atMs - EPOCH_MS) * 1024 + slot) * 8 + low;
 
 /** Map of slot to owner, as the shards themselves say. Fails when two claim a slot. */
@@ -53,8 +53,8 @@ export async function plantVideos(cluster, videos) {
   return planted;
 }
 
-/** A row where a shard runs anything beside this. What runs is not asked: to read the list of processes while sessions
- * are killed can take mariadbd down (see conn_kill). */
+/** A row if a shard runs anything besides this. It does not read the process list: reading that while
+ * sessions are killed can crash mariadbd (see conn_kill). */
 export const RUNNING_CALLS = `SELECT variable_value FROM information_schema.global_status
   WHERE variable_name = 'THREADS_RUNNING' AND variable_value > 1`;
 
@@ -226,7 +226,7 @@ export const takeSlot = (cluster, slot, target) =>
   CALL _slot_changed(); COMMIT`,
   );
 
-/** Remove the rows of all slots that are somewhere else now, those of moves that were broken off too. */
+/** Remove the rows of all slots that are elsewhere now, including those of interrupted moves. */
 export async function removeStrays(cluster) {
   const tables = await movingTables(cluster);
   await cluster.sqlAll(

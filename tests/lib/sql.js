@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The tests' root SQL shell on the shards of a cluster: looking behind the service's back, and
- * changing what only an accident would change. */
+/* The tests' root SQL shell on the shards of a cluster: reading rows directly, and making changes that
+ * otherwise only accidents make. */
 
 import { readFileSync } from "node:fs";
 import { createConnection } from "mysql2";
@@ -62,7 +62,7 @@ const ask = (account, text, timeoutMs) =>
       connectTimeout: CONNECT_MS,
       typeCast: (field) => field.buffer()?.toString("utf8") ?? null,
     });
-    /* The package's own limit for a query goes on when the connection ends, and keeps the process. */
+    /* The package's own timer for a query outlives the connection, and keeps the process alive. */
     const timer = setTimeout(() => end(new Error(`SQL failed: no answer in ${timeoutMs} ms`)), timeoutMs);
     const end = (error, sets) => {
       clearTimeout(timer);
@@ -78,7 +78,7 @@ const ask = (account, text, timeoutMs) =>
 
 /**
  * Run statements on one server as the account of the option file CNF. Resolves to the rows of
- * its result sets. Rejects with what the server said.
+ * its result sets. Rejects with the server's message.
  */
 export async function sql(cnf, { socket, host, port }, text, { database = "doushard", timeoutMs = 60000 } = {}) {
   if (text.trim() === "") return [];

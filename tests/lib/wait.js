@@ -4,7 +4,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 
-/** Longest wait for what must happen: a slow or busy machine needs more than anybody would guess. */
+/** Time limit for what must happen: generous, for slow or busy machines. */
 export const PATIENCE_MS = 120000;
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What `make lint` looks for in JavaScript; Prettier decides how it looks. TypeScript is the compiler's (make web). */
+/* What `make lint` checks in JavaScript; Prettier decides the format. TypeScript is checked by its compiler
+ * (make web). */
 import js from "@eslint/js";
 import globals from "globals";
 
@@ -14,7 +15,7 @@ export default [
         "error",
         { argsIgnorePattern: "^_", varsIgnorePattern: "^_", ignoreRestSiblings: true, caughtErrors: "none" },
       ],
-      "no-control-regex": "off" /* what clients send is what these tests are about */,
+      "no-control-regex": "off" /* these tests are about what clients send */,
       "no-regex-spaces": "off",
       "no-empty": ["error", { allowEmptyCatch: true }],
       "prefer-const": "error",

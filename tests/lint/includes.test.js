@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Includes point one way: each folder of C files is a room, which knows the rooms below it that the table
- * names, and no others. Every check is also shown a bad sample that it must refuse. */
+/* Includes point one way: each folder of C files is a room, which may include the rooms named by the table,
+ * and no others. Every check is also shown a bad sample that it must refuse. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import test from "node:test";
 
 import { holds, sources } from "./tree.js";
 
-/* Which rooms a room may include, beside itself. From the bottom up: each names only rooms above it in this list. */
+/* Which rooms a room may include besides itself. From the bottom up: each names only rooms above it in this
+ * list. */
 const SHARD = ["shard", "shard/base"];
 const ROOMS = {
   "shard/base": [],
@@ -24,7 +25,7 @@ const ROOMS = {
   scripts: ["server/config", "server/base", ...SHARD],
 };
 
-/* Libraries whose calls stay in few files: header, who may include it. */
+/* Libraries whose calls stay in few files: header, which files may include it. */
 const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
   [
@@ -40,7 +41,7 @@ const LIBRARIES = [
   ],
 ];
 
-/* Headers that are the inside of something: header, whose inside. */
+/* Private headers: header, and the files that may include it. */
 const INSIDES = [
   ["shard/dbconn_impl.h", /^shard\/(db(conn|exec|read)|move_query)\.c$/],
   ["shard/router_impl.h", /^shard\/router(_\w+)?\.[ch]$/],
@@ -54,7 +55,7 @@ const includes = (text) =>
 
 const isTest = (path) => path.startsWith("tests/");
 
-/** Rooms, insides and libraries are included only by who may. */
+/** Rooms, private headers and libraries are included only where allowed. */
 function includeProblems({ path, text }) {
   const room = dirname(path);
   const bad = ({ ours, name }) =>
@@ -90,7 +91,7 @@ test("a room includes the rooms below it that the table names, libraries stay in
   );
 });
 
-/** The table has no circle, and nothing in it that no file needs. */
+/** The table has no cycle, and nothing in it that no file needs. */
 function tableProblems(rooms, files) {
   const names = Object.keys(rooms);
   const used = new Set(

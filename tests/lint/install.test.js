@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What `make install` puts where, below a DESTDIR: nothing is missing that the handbook's first installation names,
- * nothing that somebody has changed is overwritten, and what was installed is gone after `make uninstall`. A tarball
+/* What `make install` puts where, below a DESTDIR: nothing named by the handbook's first installation is
+ * missing, no changed file is overwritten, and everything installed is gone after `make uninstall`. A tarball
  * of `make dist` has every file of the repository, and installs, builds and checks the same. */
 
 import assert from "node:assert/strict";
@@ -29,7 +29,7 @@ const isBuilt = ["doushard", "shardctl"].every((name) => existsSync(join(ROOT, b
 const dest = mkdtempSync(join(tmpdir(), "install-"));
 after(() => rmSync(dest, { recursive: true, force: true }));
 
-/* A program that must succeed; answers what it prints. */
+/* Run a program that must succeed; returns its output. */
 function run(program, args, env = {}) {
   const { status, stdout, stderr } = spawnSync(program, args, {
     encoding: "utf8",
@@ -39,7 +39,7 @@ function run(program, args, env = {}) {
   assert.equal(status, 0, `${program} ${args.join(" ")}: ${stdout}${stderr}`);
   return stdout;
 }
-/* The programs are taken as they are. */
+/* The programs are used as built. */
 const make = (target, { from = ROOT, to = dest, programs = build } = {}) =>
   run("make", [
     "-s",
@@ -56,7 +56,7 @@ const make = (target, { from = ROOT, to = dest, programs = build } = {}) =>
     `${programs}/shardctl`,
   ]);
 
-/* What is below a directory, by path: files as mode and sum, directories as mode. */
+/* The contents of a directory, by path: files as mode and checksum, directories as mode. */
 const tree = (dir) =>
   Object.fromEntries(
     readdirSync(dir, { recursive: true })
@@ -177,7 +177,7 @@ test(
   },
 );
 
-/* ---- What the compiler and the linker are asked for ---- */
+/* ---- Flags of compiler and linker ---- */
 
 test(
   "the programs cannot be put in one place, nor their tables or stacks be written and run",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Makes the manual page of shardctl from what the program says of itself.
+/* Makes the manual page of shardctl from the program's help texts.
  *
  * usage: node tests/lint/manpage.js          print it
  *        node tests/lint/manpage.js --write  put it into config/shardctl.1
@@ -28,14 +28,14 @@ function help(...args) {
   return stdout;
 }
 
-/** Text as troff has it: nothing in it is a request. */
+/** Text escaped for troff. */
 const plain = (text) =>
   text
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
     .replace(/^([.'])/, "\\&$1");
 
-/** A help text as troff: options as a list, what is indented otherwise as it is, the rest filled. */
+/** A help text as troff: options as a list, other indented text verbatim, the rest filled. */
 export function troff(text) {
   const out = [];
   let mode = "";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The manual page of shardctl says what the program says. */
+/* The manual page of shardctl equals the program's help texts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PAGE, commands, isBuilt, options, page, troff } from "./manpage.js";

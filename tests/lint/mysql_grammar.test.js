@@ -14,13 +14,13 @@ const { default: Parser } = require("ts-mysql-parser");
 /* Its listener collects the names in a statement, which nobody asks for here. */
 const parser = new Parser({ version: "8.0.22", parserListener: {} });
 
-/** What the grammar has against a statement; "" when nothing. */
+/** The grammar's error for a statement; "" without one. */
 function objection(statement) {
   const { lexerError, parserError } = parser.parse(statement);
   return (lexerError ?? parserError)?.message ?? "";
 }
 
-/* A check reads a third of them, in turns. */
+/* Each check reads a third of them, in turns. */
 const turn = Number(process.env.CHECK_TURN);
 for (const file of sqlFiles().filter((_file, i) => Number.isNaN(turn) || i % 3 === turn)) {
   test(`${file} is MySQL`, () => {

@@ -30,7 +30,7 @@ const procs = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PR
   ([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }),
 );
 
-/* What a line of procs.def would say; the service does not call an operator's routine. */
+/* The line in procs.def; the service does not call an operator's routine. */
 const KINDS = { read: ["OWNER", "3", "READS"], write: ["BATCH", "1", "WRITES"], admin: null };
 
 for (const [word, proc] of Object.entries(KINDS))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Makes server/api/site/openapi.json, which the program serves, of server/api/openapi.yaml, and says what the
- * description leaves untold.
+/* Makes server/api/site/openapi.json, which the program serves, from server/api/openapi.yaml, and reports
+ * gaps in the description.
  *
  * usage: node tests/lint/openapi.js          print the JSON
  *        node tests/lint/openapi.js --write  put it into its place */
@@ -19,7 +19,7 @@ export const jsonOf = (doc) => `${JSON.stringify(doc, null, 1)}\n`;
 
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/** What a "$ref" in DOC leads to. */
+/** The target of a "$ref" in DOC. */
 function resolved(doc, node) {
   let at = node;
   while (at?.$ref !== undefined)
@@ -88,7 +88,7 @@ function responseProblems(doc, where, responses) {
 }
 const template = (where) => where.split(" ")[1];
 
-/** What x-required says of an operation and its parameters does not. */
+/** Differences between x-required of an operation and its parameters. */
 function requiredProblems(doc, where, operation, parameters) {
   const names = new Set(parameters.map((item) => resolved(doc, item)?.name));
   for (const media of Object.values(operation.requestBody?.content ?? {}))
@@ -98,7 +98,7 @@ function requiredProblems(doc, where, operation, parameters) {
     .map((name) => `${where}: ${name} is required, and nowhere`);
 }
 
-/** Sentences as list of what DOC does not tell who reads it. */
+/** The gaps in DOC, as sentences. */
 export function problemsOf(doc) {
   const problems = referenceProblems(doc);
   const ids = new Set();

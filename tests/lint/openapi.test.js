@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The description of the API: that it is valid, tells everything, and is what the program serves. */
+/* The description of the API is valid and complete, and is what the program serves. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ test("every operation, parameter and answer is told", () => {
   assert.deepEqual(problemsOf(description()), []);
 });
 
-/* All that is wrong here. */
+/* All errors. */
 const BAD = `
 openapi: 3.1.0
 tags: [{name: a}]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* config/mariadb/shard.cnf, as MariaDB reads it: by its own parser, and by the server that is to obey it. */
+/* config/mariadb/shard.cnf as MariaDB reads it: by its own parser, and by the server. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -21,14 +21,14 @@ const settingsOf = (text) =>
     .map((line) => line.split("=").map((part) => part.trim().replace(/^'(.*)'$/, "$1")))
     .map(([name, ...value]) => `--${name}=${value.join("=")}`);
 
-/* What is wrong with TEXT as an option file of MariaDB. */
+/* The errors in TEXT as an option file of MariaDB. */
 function problems(text) {
   const path = join(dir, "shard.cnf");
   writeFileSync(path, text, { mode: 0o644 });
   const parsed = spawnSync("my_print_defaults", [`--defaults-file=${path}`, "mariadbd"], { encoding: "utf8" });
   if (parsed.status !== 0) return [parsed.stderr];
   const found = parsed.stdout.split("\n").filter(Boolean);
-  /* MariaDB overlooks what is behind a heading: a sentence that lost its "#", say. */
+  /* MariaDB ignores text after a heading, such as a sentence without its "#". */
   const odd = text
     .split("\n")
     .filter((line) => !/^(#.*|\[mariadbd\]|[a-z_]+ *= \S.*|)$/.test(line))
@@ -36,7 +36,7 @@ function problems(text) {
   const wrong = settingsOf(text)
     .filter((setting) => !found.includes(setting))
     .map((setting) => `${setting} is not read`);
-  /* --help: it says what it would obey, and ends. */
+  /* --help prints the settings that it would use, and exits. */
   const help = spawnSync("mariadbd", [`--defaults-file=${path}`, "--user=root", "--verbose", "--help"], {
     encoding: "utf8",
     maxBuffer: 1 << 24,

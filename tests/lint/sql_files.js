@@ -17,8 +17,8 @@ export function sqlFiles() {
 
 export const readSql = (name) => readFileSync(path.join(procedures, name), "utf8");
 
-/** READ, which makes something of a text that nobody changes, asked only once for each text: the rules see every
- * file a hundred times, all but one of them as it was. */
+/** READ, a pure function of a text, called only once for each text: the rules see every file a hundred times,
+ * nearly always unchanged. */
 export function once(read) {
   const known = new Map();
   return (text) => {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The stored procedures keep the rules of sql_rules.js; and every rule finds what it is for:
- * each is shown spoilt copies of the real files. */
+/* The stored procedures keep the rules of sql_rules.js, and every rule works: each is shown spoilt copies of
+ * the real files. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -58,7 +58,7 @@ const REHASH = "user/user_rehash.sql";
 const ACTION = "publish/publish_action.sql";
 const SECRET = "user/user_secret.sql";
 
-/* What is done to which file, and what must be said about it. */
+/* The change to each file, and the expected message. */
 const SAMPLES = [
   [REHASH, "PROCEDURE user_rehash (", "PROCEDURE user_rehsh (", /user_rehash.sql: makes user_rehsh/],
   [REHASH, "DROP PROCEDURE IF EXISTS user_rehash;", "", /no DROP before CREATE/],

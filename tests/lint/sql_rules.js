@@ -4,7 +4,7 @@
  * takes the tree, a Map of path to text, and answers a list of problems. */
 import { once, routineOf, statements, stripComments, stripStrings } from "./sql_files.js";
 
-/* Public writing routines that are not about owners: why they need no fence. */
+/* Public writing routines that do not concern owners: why they need no fence. */
 export const NO_FENCE = {
   slot_learn: "changes the fence itself, under its exclusive lock",
   slot_assign: "makes the fences",
@@ -45,7 +45,7 @@ export const NO_FENCE_READ = {
   relay_status: "is about the shard's relay, not about slots",
 };
 
-/* Routines whose code says how a step of a move ended, in words of its own, and not what became of an operation. */
+/* Routines whose code is the result of a step of a move, in its own words, instead of an operation's. */
 const STEP_CODES = ["slot_takeover"];
 
 /* Routines that only shardctl calls, as the operator. */
@@ -69,7 +69,7 @@ export const OPERATOR_ONLY = [
   "shard_init",
 ];
 
-/* Tables of a session that helpers make beside op. */
+/* Session tables that helpers make besides op. */
 const TEMPORARY = [
   "slot_news",
   "load_table",
@@ -94,7 +94,8 @@ const TEMPORARY = [
   "home_back",
 ];
 
-/* Helpers that write where _op_fences has found both slots of an edge at rest, and nowhere else: nothing is to be journaled. */
+/* Helpers that write only where _op_fences has found neither slot of an edge moving: they need not
+ * journal. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
 
 /* Helpers of movers: the rows that they write are those of a slot that nobody writes here. */
@@ -104,19 +105,19 @@ const WRITES_FOR_MOVERS = ["_move_put", "_move_drop"];
 const MOVERS = ["move", "promote", "demote", "home"];
 const isMover = ({ domain, isPublic }) => MOVERS.includes(domain) && isPublic;
 
-/* Why a mover may be answered what it would find out anyway: the rows of its claim and of its import. */
+/* Tables that a mover may be answered from: the rows of its claim and of its import. */
 const READS_AFTER_COMMIT = ["move_claim", "move_beat", "move_import"];
 
 /* move_lock leaves its transaction to move_give and move_unlock, so that writers wait as long as the flip takes. */
 const FLIP = ["move_lock", "move_give", "move_unlock"];
 
-/* Routines of movers that change what a fence says of its mover, and nothing that it answers. */
+/* Routines of movers that change a fence's entry about its mover, but not its answer. */
 const KEEPS_ANSWERS = ["move_claim", "move_adopt", "move_lock"];
 
-/* Helpers that journal all that their callers write. */
+/* Helpers that journal everything that their callers write. */
 const JOURNAL_ALL = ["_slot_log_add_undo", "_purge_log"];
 
-/* Tables that begin with a slot and are not an owner's: a move takes them by itself. */
+/* Tables that begin with a slot but are not an owner's: a move handles them itself. */
 const PLACEMENT = new Set([
   "slot_fence",
   "slot_seq",
@@ -130,7 +131,7 @@ const PLACEMENT = new Set([
   "slot_lost",
 ]);
 
-/* Helpers that change a row of every owner of a batch: who calls them journals that table. */
+/* Helpers that change a row of every owner of a batch: their callers journal that table. */
 const CHANGES = { _op_user_change: "user", _op_inbound_change: "inbound", _op_video_change: "video" };
 
 /* What every kind of routine must have in its header. */

@@ -107,7 +107,7 @@ export function metricsTable(list = metrics()) {
   return lines.join("\n");
 }
 
-/* The table of the source has every path with a slash at its end; a file is asked for without. */
+/* In the source every path ends with a slash; a file is requested without it. */
 const asWritten = (path) => path.replace(/(\.[a-z]+)\/$/, "$1");
 
 export function routesTable(list = routes()) {

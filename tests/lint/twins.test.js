@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Routines that differ in names only come from one source, scripts/twins; and a change of one alone is found. */
+/* Routines that differ only in names come from one source, scripts/twins; a change of only one is found. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

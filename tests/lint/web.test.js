@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What has been built in server/web/dist: that it is not older than its sources, and that a browser may load it. */
+/* The files built in server/web/dist are not older than their sources, and a browser may load them. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -23,7 +23,7 @@ const isServed = (url) =>
   existsSync(join(WEB, "../api/site", url)) ||
   /^\/douyin\//.test(url);
 
-/** What a page has that its policy refuses, or that is not there; STYLES: inline ones are allowed. */
+/** Contents of a page that its policy refuses, or that do not exist; STYLES: inline ones are allowed. */
 function pageProblems(html, { styles = false } = {}) {
   const problems = [];
   if (/<script(?![^>]*\ssrc=)/i.test(html)) problems.push("an inline script");

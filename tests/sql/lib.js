@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the tests of the procedures share: a shard of its own for each test file, the batch
- * form, and the cases that every routine must pass. */
+/* Shared by the tests of the procedures: a separate shard for each test file, the batch form, and the cases
+ * that every routine must pass. */
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
@@ -14,7 +14,7 @@ import { until } from "../lib/wait.js";
 export { Mariadb, SqlError, until };
 
 export const PROCEDURES = fileURLToPath(new URL("../../procedures", import.meta.url));
-export const FAR = 9_999_999_999_999; /* ms: a time that no test lives to see */
+export const FAR = 9_999_999_999_999; /* ms: a time after the end of any test */
 
 export const MANIFESTS = [
   "accounts.sql",
@@ -36,7 +36,7 @@ function fingerprint() {
   );
 }
 
-/** A server with everything installed, twice, since a second time must change nothing. */
+/** A server with everything installed twice, because the second time must change nothing. */
 export async function installed(options) {
   const from = await Mariadb.prepare(fingerprint(), (server) => server.source(PROCEDURES, ...MANIFESTS, ...MANIFESTS));
   return Mariadb.start({ ...options, from });
@@ -134,8 +134,8 @@ export const changed = (list, i, value) => list.map((old, at) => (at === i ? val
 
 export const call = (session, routine, ...args) => session.run(`CALL ${routine}(${args.map(literal).join(", ")})`);
 
-/** The rows of a batch, one for each operation, whatever result set they are in: a reader answers what is refused
- * in a further one. */
+/** The rows of a batch, one for each operation, in whichever result set: a reader answers refusals in another
+ * one. */
 export function rowsOf(sets) {
   const rows = new Map();
   for (const row of sets.flat()) {
@@ -150,7 +150,7 @@ export async function batch(session, routine, ops) {
   return rowsOf(await call(session, routine, JSON.stringify([ops].flat())));
 }
 
-/** The rows about owners that a batch routine answers beside those of its operations, by result set. */
+/** The rows about owners that a batch routine answers besides those of its operations, by result set. */
 export async function owners(session, routine, ops) {
   return (await call(session, routine, JSON.stringify([ops].flat()))).slice(1);
 }
@@ -170,7 +170,7 @@ export async function one(session, routine, op) {
 /** The codes of a batch. */
 export const codes = async (session, routine, ops) => (await batch(session, routine, ops)).map((row) => row.code);
 
-/** The CALL is refused with STATE, and nothing is left open in the session. */
+/** Check that the CALL is refused with STATE, and that nothing is left open in the session. */
 export async function refused(session, state, routine, ...args) {
   await assert.rejects(
     call(session, routine, ...args),
@@ -241,8 +241,8 @@ export const deleteOp = (video, userId) => ({
 
 /* ---- Cases that many routines share ---- */
 
-/** A batch routine refuses what is no batch, and operations whose FIELDS are missing, null,
- * or one of the bad values given: { field: [values] }. */
+/** Check that a batch routine refuses what is not a batch, and operations whose FIELDS are missing, null, or
+ * one of the bad values given: { field: [values] }. */
 export async function refusesBadBatch(session, routine, good, fields) {
   for (const text of [null, "", "{}", "[]", "nonsense", "[1]", "[null]", "[[]]"]) {
     await refused(session, "45400", routine, text);
@@ -356,13 +356,13 @@ export async function journals(root, slot, work, expected) {
     SELECT CONCAT_WS(' ', tbl, owner, CONCAT_WS(',', k1, k2, k3, k4), LOWER(HEX(ks))) AS entry
       FROM slot_log ORDER BY id`);
   await root.run("DELETE FROM slot_log");
-  /* What is journaled twice is copied twice: no harm. */
+  /* A key journaled twice is copied twice, which does no harm. */
   const entries = new Set(rows.map((row) => row.entry.trim()));
   assert.deepEqual([...entries].sort(), [...new Set(expected(made).map(String))].sort());
 }
 
-/** Wait until COUNT sessions of this server wait for a row lock. (Not by innodb_trx: who reads
- * that more often than every 100 ms is shown old rows.) */
+/** Wait until COUNT sessions of this server wait for a row lock. (Not by innodb_trx, which shows old rows
+ * when it is read more often than every 100 ms.) */
 export const waitForLocks = (root, count) =>
   until(`${count} sessions to wait for a lock`, async () => {
     const [{ Value: waiting }] = await root.rows("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'");
