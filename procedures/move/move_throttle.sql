@@ -4,7 +4,8 @@
 -- move_throttle: bound how fast the move of a slot goes; on the shard that gives it.
 --
 -- in_slot        the slot
--- in_rows_per_s  rows copied, compared or removed a second; 0: as many as the load of both shards allows
+-- in_rows_per_s  rows copied, compared or removed a second; 0: as many as the load of both
+--                shards allows
 --
 -- Answer  : move_id, slot, rows_per_s
 -- Touches : SELECT, UPDATE slot_move (by slot)
