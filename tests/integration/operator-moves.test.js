@@ -317,6 +317,7 @@ test("requests that no mover takes are an error of status; then a mover comes", 
   mover = Mover.start(cluster);
   assert.equal((await untilMove(cluster, "shard1", 21, ["undone"])).rows_copied, 0);
   assert.equal((await moveOf(cluster, "shard1", 11)).phase, "queued", "it is paused");
+  await ok("throttle", "all", "none", "--yes");
   await ok("resume", "all", "--yes");
   const watched = await run("watch");
   assert.equal(watched.status, 0, watched.out + watched.err);
