@@ -539,9 +539,6 @@ static void test_nobody_waits_for_a_slow_call(void **state)
 }
 
 /* What is found out about a lost CALL takes time that some of its members do not have. */
-/* Until what must not last so long comes to its end all the same. */
-#define PATIENCE_MS 600000
-
 /* Wait for W on a thread of its own, which says that it has begun to. */
 struct waiter {
     struct wish *wish;
@@ -581,19 +578,18 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
 {
     const struct call_report refused = {
         .lent = OUTCOME_OK, .status = DB_REFUSED, .refusal = OUTCOME_BADARG};
-    struct wish w[3];
+    struct jam *jam = calloc(1, sizeof *jam);
+    struct wish *w = jam->wishes;
     struct batch batch;
     struct waiter waiter = {.wish = &w[1]};
     pthread_t thread;
 
-    for (size_t i = 0; i < 3; i++) {
-        wish_init(&w[i], 100 + i, 1);
-        w[i].ticket.deadline_ms = clock_mono_ms() + PATIENCE_MS;
-        enter(*state, &w[i]);
-    }
+    jam_init(jam, *state, 3); /* nobody leads meanwhile, however long it takes */
+    jam_end(jam, 0);
     assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
     combiner_take(&w[0].ticket, &batch);
     assert_int_equal(batch.n, 3);
+    jam_end(jam, 1);
     assert_int_equal(pthread_create(&thread, NULL, wait_for_wish, &waiter), 0);
     await_asleep(&waiter);
     combiner_end(&batch, &refused, NULL);
@@ -613,6 +609,7 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
         check_answer(&w[i]);
         wish_free(&w[i]);
     }
+    free(jam);
 }
 
 static void test_whose_time_is_over_is_told_at_once(void **state)
