@@ -297,11 +297,11 @@ const check = (...edits) => routine("move", "_move_check", edits);
 
 /* Between the lock of the fence and what follows it. */
 const GATE = [
-  "        -- The row of the user is locked",
+  "        -- The user row is locked",
   `        DO GET_LOCK('before the gate', 60);
         DO GET_LOCK('gate', 60);
         DO RELEASE_ALL_LOCKS();
-        -- The row of the user is locked`,
+        -- The user row is locked`,
 ];
 
 /* play(scene) resolves to what the mover itself has found, if it did. `caught`: what must be found, some of it at least; by

@@ -165,7 +165,7 @@ const mutants = [
         ],
         ["               COALESCE(e.state, 0),\n", "               COALESCE(v_early, 0),\n"],
         [
-          "        -- The row of the user is locked",
+          "        -- The user row is locked",
           `        SELECT MAX(e.state)
           INTO v_early
           FROM favorite AS e FORCE INDEX (PRIMARY)
@@ -173,7 +173,7 @@ const mutants = [
            AND e.user_id = v_owner
            AND e.video_id = v_target;
         DO SLEEP(0.02);
-        -- The row of the user is locked`,
+        -- The user row is locked`,
         ],
       ),
       likesBatch(
