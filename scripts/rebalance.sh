@@ -11,7 +11,7 @@
 #   --limit=N               at most so many moves
 #   --parallel=N            moves at a time per shard (1)
 #   --keep=TIME             how long each can be rolled back (1h)
-#   --rate=ROWS/s           copy no faster
+#   --rate=ROWS/s           copy, compare and remove no faster
 #   --dry-run               show the plan; change nothing
 #   --yes                   do not ask
 #   --topology=FILE --password-file=FILE --user=NAME --db-name=NAME --tls-ca=FILE

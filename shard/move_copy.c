@@ -104,6 +104,14 @@ bool run_batch(const struct dbresult *parts, struct buf *batch)
     return !batch->failed;
 }
 
+enum move_status run_misread(struct move_run *run)
+{
+    (void)snprintf(run->error, sizeof run->error,
+                   "%s has procedures of another version: scripts/deploy-procedures.sh",
+                   run->from->name);
+    return MOVE_REFUSED;
+}
+
 const struct dbresult *run_last(const struct dbresult *parts)
 {
     while (parts->next != NULL) {
@@ -173,7 +181,9 @@ enum move_status run_drain(struct move_run *run, uint64_t *entries)
         run, run->from, link_call(run->from, PROC_MOVE_DRAIN, args, &arena, &parts));
     if (status == MOVE_OK && parts != NULL) {
         *entries = number_of(run_last(parts), "entries");
-        if (number_of(run_last(parts), "is_lost") == 1) {
+        if (dbresult_column(run_last(parts), "entries") < 0) {
+            status = run_misread(run);
+        } else if (number_of(run_last(parts), "is_lost") == 1) {
             run->is_lost = true;
             (void)snprintf(run->error, sizeof run->error,
                            "nobody read the journal for too long: what was written is "
@@ -349,7 +359,10 @@ static size_t table_named(const char *name)
 
 enum move_status run_copy(struct move_run *run, const char *tbl, const char *after)
 {
-    struct copy copy = {.run = run, .table = table_named(tbl), .limit = CHUNK_ROWS};
+    struct copy copy = {.run = run,
+                        .table = table_named(tbl),
+                        .limit = CHUNK_ROWS,
+                        .pace = {.drains = true}};
     enum move_status status = MOVE_OK;
     unsigned turn = 0;
 

@@ -179,7 +179,10 @@ static enum move_status read_rest(struct flip *flip)
         return status;
     }
     const struct dbvalue *waiting = dbresult_value(run_last(parts), 0, "waiting");
-    if (waiting == NULL || waiting->number > 0 ||
+    if (waiting == NULL) {
+        return run_misread(run);
+    }
+    if (waiting->number > 0 ||
         clock_mono_us() - flip->began_us > 1000 * (int64_t)flip->bound_ms) {
         return MOVE_AGAIN;
     }

@@ -182,6 +182,9 @@ bool run_batch(const struct dbresult *parts, struct buf *batch) MUST_CHECK;
 /* The last answer of move_drain() or move_rest(), which says how much it was. */
 const struct dbresult *run_last(const struct dbresult *parts);
 
+/* That answer is not what it should be: MOVE_REFUSED, as run->error says. */
+enum move_status run_misread(struct move_run *run);
+
 /* Compare the sums of both sides, and drain; what still differs is suspect. */
 enum move_status run_verify(struct move_run *run) MUST_CHECK;
 
@@ -224,9 +227,11 @@ void run_sleep_ms(int ms);
 /* When the next step of a move is due; zeroed at the begin. */
 struct pace {
     int64_t due_us; /* monotonic */
+    bool drains;    /* the journal, while it waits */
 };
 
-/* How many rows a step may have: MOST, or fewer when the operator bounds them. */
+/* How many rows a step may have: MOST, or fewer when the operator bounds them (not on the
+ * way back). */
 uint64_t run_chunk_rows(const struct move_run *run, uint64_t most);
 
 /* Not faster than the operator or the shards allow: wait until the N rows which a step

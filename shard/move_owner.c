@@ -57,14 +57,13 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
 {
     enum move_status status = MOVE_OK;
     struct pace pace = {0};
-    uint64_t limit, n;
+    uint64_t n = PURGE_ROWS;
 
-    do {
+    while (status == MOVE_OK && n == PURGE_ROWS) {
         const int64_t step_us = clock_mono_us();
-        limit = run_chunk_rows(run, PURGE_ROWS);
         const struct dbarg args[] = {
             dbarg_number(run->move->id), run_token(run), dbarg_number(is_over),
-            link_text(move_tables[table].name), dbarg_number(limit)};
+            link_text(move_tables[table].name), dbarg_number(PURGE_ROWS)};
         struct arena arena;
         struct dbresult *results;
         arena_init(&arena, ARENA_BYTES);
@@ -76,10 +75,10 @@ static enum move_status purge_table(struct move_run *run, size_t table, bool is_
         n = count == NULL ? 0 : count->number;
         arena_release(&arena);
         status = status == MOVE_OK ? run_tick(run) : status;
-        if (status == MOVE_OK) {
+        if (status == MOVE_OK && is_over) { /* before it, the journal waits */
             status = run_pace(run, &pace, step_us, n);
         }
-    } while (status == MOVE_OK && n == limit);
+    }
     return status;
 }
 

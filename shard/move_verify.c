@@ -255,7 +255,7 @@ static enum move_status compare_sums(struct move_run *run)
     struct range last = {.table = MOVE_TABLES};
     struct range next = {.table = 0};
     enum move_status status = MOVE_OK;
-    struct pace pace = {0};
+    struct pace pace = {.drains = true};
     bool is_same;
 
     while (status == MOVE_OK && (next.table < MOVE_TABLES || last.table < MOVE_TABLES)) {
