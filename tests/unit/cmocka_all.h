@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* cmocka with the headers that it needs before itself. */
+/* cmocka, after the headers that must be included before it. */
 #ifndef DOUSHARD_TESTS_CMOCKA_ALL_H
 #define DOUSHARD_TESTS_CMOCKA_ALL_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A shard of users in memory: stands in for shard/user.c and shard/session.c, can refuse,
- * and can let something happen in the middle of a call; and requests without HTTP.
+/* A shard of users in memory, in place of shard/user.c and shard/session.c. It can
+ * refuse a call, and run a function of the test in the middle of one. Also sends
+ * requests to handlers without HTTP.
  *
  * Include it in one file of a test program: it defines the functions of shard/user.h. */
 #ifndef DOUSHARD_TESTS_FAKE_USERS_H
@@ -69,21 +70,21 @@ struct fake_key {
     int64_t created_at_ms;
 };
 
-/* The state of the shard, and what the test wants of it. */
+/* The state of the shard, and how the test wants calls to end. */
 static struct {
     struct fake_user users[FAKE_USERS];
     struct fake_session sessions[FAKE_SESSIONS];
     struct fake_key keys[FAKE_KEYS];
     unsigned n_calls[FAKE__COUNT];
-    enum outcome refuse[FAKE__COUNT]; /* not OK: the call does nothing and answers this */
-    bool lose[FAKE__COUNT];           /* the call is done, and answers TIMEOUT */
-    bool same[FAKE__COUNT];           /* the call is done, and answers SAME */
-    void (*during[FAKE__COUNT])(void); /* runs once, before the call answers */
+    enum outcome refuse[FAKE__COUNT]; /* not OK: the call does nothing and returns this */
+    bool lose[FAKE__COUNT];           /* the call is done, but returns TIMEOUT */
+    bool same[FAKE__COUNT];           /* the call is done, but returns SAME */
+    void (*during[FAKE__COUNT])(void); /* called once, before the call returns */
     int64_t check_left_ms;             /* time that the last session_check() had */
     const char *user_texts;            /* signature and pictures of every card */
 } fake;
 
-/* Count the call; true when it may be done. */
+/* Counts the call; true when it is to be done. */
 static bool fake_begin(enum fake_call which, enum outcome *outcome)
 {
     fake.n_calls[which]++;
@@ -493,8 +494,8 @@ static struct {
     struct config config;
     struct app app;
     int64_t budget_ms;         /* of every request */
-    struct address peer;       /* likewise */
-    const char *forwarded_for; /* likewise; NULL: no such header */
+    struct address peer;       /* of every request */
+    const char *forwarded_for; /* of every request; NULL: no such header */
 } world;
 
 static void world_write_keys(const char *text)
@@ -546,7 +547,7 @@ static int world_end(void **state)
     return 0;
 }
 
-/* What came back. */
+/* The answer to a request. */
 struct answer {
     json_t *body;    /* owned; NULL when nothing was replied */
     int code;        /* status_code; -1 when nothing was replied */
@@ -603,7 +604,7 @@ static struct answer ask(const struct route *route, const struct field *fields)
         const char *msg = json_string_value(json_object_get(answer.body, "status_msg"));
         assert_true(msg != NULL && msg[0] != '\0');
     }
-    /* Who shortened the time for a part of the work gave it back. */
+    /* Code that shortens the deadline for a part of its work must restore it. */
     assert_int_equal(req.call.deadline_ms, req.deadline_ms);
     answer.who = req.who;
     answer.left_ms = request_left_ms(&req);
@@ -625,7 +626,7 @@ static const char *answer_text(const struct answer *answer, const char *key)
     return text;
 }
 
-/* As ask(), for who wants nothing but the code. */
+/* Like ask(), but returns the code only. */
 static inline int ask_code(const struct route *route, const struct field *fields)
 {
     struct answer answer = ask(route, fields);
@@ -635,7 +636,7 @@ static inline int ask_code(const struct route *route, const struct field *fields
     return code;
 }
 
-/* Put a user and an open session into the shard and give its token (static storage). */
+/* Puts a user with an open session into the shard; returns the token (static storage). */
 static inline const char *world_token(uint64_t user_id)
 {
     static char token[JWT_SIGNED_MAX + 1];

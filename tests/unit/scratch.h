@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A directory of a test's own, and how often something is in it. */
+/* A directory for one test, and how many files are in it. */
 #ifndef DOUSHARD_TESTS_SCRATCH_H
 #define DOUSHARD_TESTS_SCRATCH_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Addresses as texts and as the system has them. */
+/* Addresses as text and as the system stores them. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* The text of an address that was read from TEXT; static storage. */
+/* The text of the address read from TEXT; static storage. */
 static const char *read_as(const char *text)
 {
     static char out[ADDRESS_TEXT_BYTES];
@@ -68,7 +68,7 @@ static void test_socket(void **state)
     assert_string_equal(address_text(address_from_socket(NULL), text), "-");
 }
 
-/* There and back, with the port. */
+/* From text to socket address and back, with the port. */
 static void test_to_socket(void **state)
 {
     static const char *const good[] = {"192.0.2.1", "2001:db8::7", "0.0.0.0", "::"};
@@ -127,7 +127,7 @@ static void test_range_text(void **state)
 {
     static const struct {
         const char *text;
-        const char *expected; /* NULL: it is none */
+        const char *expected; /* NULL: not an address */
     } rows[] = {
         {"10.0.0.0/8", "10.0.0.0/8"},
         {"10.1.2.3/8", "10.0.0.0/8"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The auditor's pages: every owner once, and smaller pages where big ones take too long.
- */
+/* The auditor's pages: they visit every owner once, and get smaller where large ones
+ * are slow. */
 #include <string.h>
 
 #include "shard/audit.h"
@@ -18,16 +18,16 @@
 /* One shard: users 1 to N_OWNERS in slot 0, each with a wrong counter, and no other rows.
  */
 static struct {
-    unsigned heavy_from; /* a page with any of these users */
+    unsigned heavy_from; /* a page that has any of these users */
     unsigned heavy_to;
-    unsigned heavy_rows;  /* takes too long when it has more rows than this */
-    enum outcome refusal; /* or OK; else the next page is answered with this */
+    unsigned heavy_rows;  /* is too slow if it has more rows than this */
+    enum outcome refusal; /* not OK: how the next page ends */
     unsigned n_asked;
-    unsigned most_rows; /* of the last page asked for */
+    unsigned most_rows; /* in the last page asked for */
     unsigned n_late;
 } shard;
 
-/* How often each user was told of. */
+/* How often each user was reported. */
 static unsigned told[N_OWNERS + 1];
 
 static const char *const columns[] = {
@@ -126,7 +126,7 @@ static enum outcome page(struct audit_place *place)
     return outcome;
 }
 
-/* Through all owners; no page fails more often than shardctl tries it. */
+/* Visits all owners; no page fails more often than shardctl tries it. */
 static void walk(struct audit_place *place)
 {
     unsigned n_failed = 0;
@@ -161,8 +161,8 @@ static void test_light_owners(void **unused)
     }
 }
 
-/* Twenty users of whom no two can be counted at once: the run gets past them, and back to
- * big pages behind them. */
+/* Twenty users, of whom no two fit into one page in time: the run gets past them, and
+ * back to large pages after them. */
 static void test_heavy_owners(void **unused)
 {
     struct audit_place place = {.part = AUDIT_OWNERS};
@@ -172,12 +172,13 @@ static void test_heavy_owners(void **unused)
     shard.heavy_to = 319;
     shard.heavy_rows = 1;
     walk(&place);
-    /* Each page of one row is followed by one too large. */
+    /* After each page of one row a page that is too large is tried. */
     assert_true(shard.n_late > 2 && shard.n_late < 30);
     assert_int_equal(shard.most_rows, PAGE_MOST);
 }
 
-/* Pages of up to 40 rows work, and stay near that: a larger one is seldom tried. */
+/* Pages of up to 40 rows are fast enough: the size stays near that, and larger pages
+ * are seldom tried. */
 static void test_heavy_region(void **unused)
 {
     struct audit_place place = {.part = AUDIT_OWNERS};
@@ -191,7 +192,7 @@ static void test_heavy_region(void **unused)
     assert_true(shard.n_asked > 8 * shard.n_late);
 }
 
-/* One that never answers in time stays where it is. */
+/* A user whose page is always too slow: the run stops there. */
 static void test_hopeless_owner(void **unused)
 {
     struct audit_place place = {.part = AUDIT_OWNERS};
@@ -208,7 +209,7 @@ static void test_hopeless_owner(void **unused)
     assert_true(place.owner == 1);
 }
 
-/* Only what is slow gets smaller pages. */
+/* Only slowness makes pages smaller. */
 static void test_other_failures(void **unused)
 {
     static const enum outcome outcomes[] = {OUTCOME_UNAVAILABLE, OUTCOME_BUSY,

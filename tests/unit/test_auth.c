@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* auth.c and session_cache.c: who is let in, what is remembered, and that nothing
- * remembered outlives a logout. */
+/* auth.c and session_cache.c: who is let in, what is cached, and that a logout removes
+ * everything cached. */
 #include <string.h>
 
 #include "server/auth/session_cache.h"
@@ -15,7 +15,7 @@ static const struct param_spec token_params[] = {
     {.name = NULL},
 };
 
-/* Routes without a handler: what is asked is who is let in. */
+/* Routes without a handler: these tests only check who is let in. */
 static const struct route required = {.method = "GET",
                                       .path = "/r/",
                                       .auth = AUTH_REQUIRED,
@@ -29,7 +29,7 @@ static const struct route open_to_all = {.method = "GET",
                                          .auth = AUTH_NONE,
                                          .params = token_params};
 
-/* Let in as USER, or answered with CODE. */
+/* The request is let in as USER, or answered with CODE. */
 static bool is_known(const struct answer *answer)
 {
     return answer->code == -1 && answer->who.user_id == USER &&
@@ -51,7 +51,7 @@ static bool known_with(const struct route *route, const char *token)
     return known;
 }
 
-/* ---- Auth_identify ---- */
+/* ---- auth_identify() ---- */
 
 static void test_no_token(void **state)
 {
@@ -77,9 +77,9 @@ static void test_good_token(void **state)
     (void)state;
     assert_true(known_with(&required, token));
     assert_true(known_with(&optional, token));
-    /* One question; the second answer was remembered. */
+    /* One question to the shard; the second answer came from the cache. */
     assert_int_equal(fake.n_calls[FAKE_CHECK], 1);
-    /* A route that wants to know nobody does not look. */
+    /* A route that does not need to know the caller ignores the token. */
     struct answer answer =
         ask(&open_to_all, (struct field[]){{"token", token}, {NULL, NULL}});
     assert_true(is_anonymous(&answer));
@@ -106,7 +106,7 @@ static void test_header(void **state)
         assert_int_equal(answer.code, rows[i].known ? -1 : 1001);
         answer_free(&answer);
     }
-    /* The parameter counts before the header, also when it is bad. */
+    /* The parameter wins over the header, even if the parameter is bad. */
     (void)snprintf(bearer, sizeof bearer, "Bearer %s", token);
     assert_int_equal(ask_code(&required, (struct field[]){{"authorization", bearer},
                                                           {"token", "x.y.z"},
@@ -118,7 +118,7 @@ static void test_header(void **state)
     assert_true(is_known(&answer));
 }
 
-/* A forged token is refused before any shard hears of it. */
+/* A forged token is refused without asking any shard. */
 static void test_forged_token(void **state)
 {
     char token[JWT_SIGNED_MAX + 1];
@@ -142,7 +142,7 @@ static void test_forged_token(void **state)
     assert_int_equal(fake.n_calls[FAKE_CHECK], 0);
 }
 
-/* What the shard says, and what the caller hears: never let in without a "yes". */
+/* For each answer of the shard, what the caller gets: only a "yes" lets anybody in. */
 static void test_shard_says(void **state)
 {
     static const struct {
@@ -163,13 +163,14 @@ static void test_shard_says(void **state)
         struct answer answer = ask(&optional, fields);
         assert_true(is_anonymous(&answer));
     }
-    /* None of the refusals was remembered. */
+    /* None of the refusals was cached. */
     fake.refuse[FAKE_CHECK] = OUTCOME_OK;
     assert_true(known_with(&required, token));
     assert_int_equal(fake.n_calls[FAKE_CHECK], 2 * ARRAY_LEN(rows) + 1);
 }
 
-/* An optional caller's check leaves time to answer an anonymous one. */
+/* If finding out an optional caller takes too long, time remains to answer without
+ * one. */
 static void test_optional_leaves_time(void **state)
 {
     const char *token = world_token(USER);
@@ -194,7 +195,7 @@ static void test_no_cache(void **state)
     assert_int_equal(fake.n_calls[FAKE_CHECK], 2);
 }
 
-/* ---- What is forgotten ---- */
+/* ---- What is removed from the cache ---- */
 
 static struct fake_session *only_session(void)
 {
@@ -225,8 +226,8 @@ static void test_forget_session(void **state)
     assert_false(known_with(&required, token));
 }
 
-/* The shard says yes; before that arrives here, somebody logs out. The answer counts for
- * the request that asked, and must not be remembered for the next. */
+/* The shard says yes, but before its answer arrives somebody logs out. The answer
+ * holds for the request that asked, and must not be cached for the next. */
 static void test_check_overtaken_by_logout(void **state)
 {
     const char *token = world_token(USER);
@@ -271,7 +272,7 @@ static void test_reload(void **state)
     world_write_keys("k2 00" FAKE_KEY "\nk1 " FAKE_KEY "\n");
     assert_true(auth_reload(world.app.auth, &world.config, &err));
     assert_true(known_with(&required, token));
-    /* Without it, nothing that it signed is good. */
+    /* Without the old key, nothing that it signed is valid. */
     world_write_keys("k2 00" FAKE_KEY "\n");
     assert_true(auth_reload(world.app.auth, &world.config, &err));
     assert_false(known_with(&required, token));
@@ -290,7 +291,7 @@ static void test_new_refuses(void **state)
     assert_non_null(strstr(err.text, "/nonexistent/keys"));
 }
 
-/* ---- The table of sessions ---- */
+/* ---- The session cache ---- */
 
 static const unsigned char S1[SESSION_BYTES] = {1};
 static const unsigned char S2[SESSION_BYTES] = {2};
@@ -331,13 +332,13 @@ static void test_cache_tickets(void **state)
     assert_false(session_cache_put(cache, USER, S1, 200, &ticket));
     assert_false(session_cache_has(cache, USER, S1, 0, &later));
     assert_true(session_cache_put(cache, USER, S1, 200, &later));
-    /* The old ticket stays useless. */
+    /* The old ticket stays invalid. */
     assert_false(session_cache_put(cache, USER, S2, 200, &ticket));
     assert_false(session_cache_has(cache, USER, S2, 0, &later));
     session_cache_free(&cache);
 }
 
-/* Never more entries than asked for; the newest of a user's own stay. */
+/* Never more entries than the limit; the newest session of a user stays. */
 static void test_cache_bound(void **state)
 {
     static const size_t sizes[] = {1, 3, 8, 9, 100};

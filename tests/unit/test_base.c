@@ -37,7 +37,8 @@ static void test_arena_bounds(void **state)
     assert_null(arena_calloc(&arena, SIZE_MAX / 2, 3));
     assert_null(arena_strndup(&arena, "x", SIZE_MAX));
     assert_non_null(arena_alloc(&arena, 5000));
-    assert_null(arena_alloc(&arena, 5000)); /* the limit counts what was taken before */
+    /* earlier allocations count towards the limit */
+    assert_null(arena_alloc(&arena, 5000));
     assert_string_equal(arena_printf(&arena, "%d-%s", 7, "x"), "7-x");
     arena_release(&arena);
     assert_non_null(arena_alloc(&arena, 9000)); /* usable again */
@@ -57,7 +58,7 @@ static void test_buf_bounds(void **state)
     assert_false(buf_add(&buf, "e", 1));
     assert_true(buf.failed);
     assert_string_equal(buf.data, "abcd1234");
-    assert_null(buf_detach(&buf, &len)); /* never half a text */
+    assert_null(buf_detach(&buf, &len)); /* never half a string */
     assert_true(buf_add(&buf, "", 0));
     char *text = buf_detach(&buf, &len);
     assert_string_equal(text, "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Whose data is old, and what a shard is told of the others. */
+/* Which shard's data is stale, and what each shard is told about the others. */
 #include <string.h>
 
 #include "shard/id.h"
@@ -49,7 +49,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* What shard a answers, and is told then. */
+/* What shard a answers, and what it is told then. */
 static struct beats told(const struct row *rows, size_t n)
 {
     struct dbresult answer = answer_of(rows, n);
@@ -93,7 +93,8 @@ static void test_what_a_shard_is_told(void **state)
     struct beats beats;
 
     (void)state;
-    beats = told(rows, 3); /* its own number is nobody's to tell: it may not be on disk */
+    /* nobody tells a shard its own number: it may not be on disk */
+    beats = told(rows, 3);
     assert_int_equal(beats.n, 0);
     assert_int_equal(beats.own, 50);
     assert_int_equal(atomic_load(&shards[0].beat), 0);
@@ -127,7 +128,7 @@ static void test_what_cannot_be_read(void **state)
     assert_false(beats_read(&beats, &shards[0], &answer));
 }
 
-/* Shard a was taken away and is there again, empty, under its name. */
+/* Shard a was removed and is back under its name, empty. */
 static void test_a_new_shard_under_an_old_name(void **state)
 {
     const struct beats never = {.own = 0};

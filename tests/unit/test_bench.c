@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the load generator measures by: its histogram, the times of an open loop, the
- * judgement of answers, and which switches it believes to be on. */
+/* What the load generator measures with: histogram, pace of an open loop, judging of
+ * answers, states of switches, CPU time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +62,7 @@ static void test_hist_edges(void **state)
     static struct hist hist;
 
     (void)state;
-    hist_add(&hist, -5); /* clocks read in the wrong order */
+    hist_add(&hist, -5); /* two clocks read in the wrong order */
     hist_add(&hist, INT64_MAX);
     assert_int_equal(hist.n, 2);
     assert_int_equal(hist_quantile_ns(&hist, 0), 0);
@@ -71,7 +71,7 @@ static void test_hist_edges(void **state)
 
 /* ---- Pace ---- */
 
-/* After days at a rate that divides nothing, the count is still what the rate says. */
+/* Even after a day at an odd rate, the count is what the rate says. */
 static void test_pace(void **state)
 {
     const struct pace pace = {.start_ns = 1000, .per_s = 17999.7};
@@ -79,7 +79,7 @@ static void test_pace(void **state)
 
     (void)state;
     assert_int_equal(pace_due_by(&pace, 999), 0);
-    assert_int_equal(pace_due_by(&pace, 1000), 1); /* the first at once */
+    assert_int_equal(pace_due_by(&pace, 1000), 1); /* the first one at once */
     assert_int_equal(pace_due_ns(&pace, 0), 1000);
     assert_float_equal((double)pace_due_by(&pace, 1000 + day_ns), 17999.7 * 86400, 1.01);
     for (uint64_t k = 1; k < 200000; k += 977) {
@@ -96,7 +96,7 @@ static void test_pace(void **state)
 
 static const struct expectation any_json = {.body = NULL};
 
-/* Judge the first LEN bytes of TEXT, as they would lie in a buffer. */
+/* Judges the first LEN bytes of TEXT as if they lay in the receive buffer. */
 static enum verdict judge_part(const struct expectation *wanted, const char *text,
                                size_t len)
 {
@@ -110,7 +110,7 @@ static enum verdict judge_part(const struct expectation *wanted, const char *tex
     return answer_judge(wanted, bytes, len, true, &closes, &code);
 }
 
-/* An answer with STATUS line and BODY, which its head gives the length of, then TAIL. */
+/* An answer with STATUS line and BODY, a matching Content-Length, and then TAIL. */
 static void make_answer(char *text, size_t size, const char *status, const char *body,
                         const char *tail)
 {
@@ -141,7 +141,7 @@ static void test_answer_in_parts(void **state)
     assert_int_equal(judge_part(&any_json, text, strlen(text)), ANSWER_RIGHT);
 }
 
-/* What a benchmark must not take for work that was done. */
+/* Answers that a benchmark must not count as work done. */
 static void test_answer_wrong(void **state)
 {
     static const struct {
@@ -165,7 +165,7 @@ static void test_answer_wrong(void **state)
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         if (judge(&any_json, wrong[i].status, wrong[i].body, wrong[i].tail) !=
             ANSWER_WRONG) {
-            fail_msg("taken for right: %s %s", wrong[i].status, wrong[i].body);
+            fail_msg("accepted: %s %s", wrong[i].status, wrong[i].body);
         }
     }
     assert_int_equal(judge_part(&any_json, endless, sizeof endless - 1), ANSWER_WRONG);
@@ -217,7 +217,7 @@ static void test_answer_closes(void **state)
 
 /* ---- Scripts ---- */
 
-/* A file with TEXT; PATH gets its name. */
+/* Makes a file with TEXT; PATH gets its name. */
 static void make_file(char *path, const char *text)
 {
     snprintf(path, PATH_BYTES, "/tmp/doushard-bench-XXXXXX");
@@ -253,7 +253,7 @@ static void test_script_switches(void **state)
     script_write(&script, 0, out);
     assert_int_equal(out[16], '2');
 
-    /* Nobody knows whether it was switched off: the next success proves no change. */
+    /* It is not known whether it was switched off: the next success proves no change. */
     script_unknown(&script, 0);
     script_write(&script, 0, out);
     assert_int_equal(out[16], '1');
@@ -262,11 +262,11 @@ static void test_script_switches(void **state)
     assert_true(script_done(&script, 0));
 
     script_unknown(&script, 1);
-    assert_true(script_done(&script, 1)); /* no switch */
+    assert_true(script_done(&script, 1)); /* not a switch: counts as a change */
     script_release(&script);
 }
 
-/* Whatever line comes first, each line belongs to one connection. */
+/* Whichever line comes first, each line belongs to one connection. */
 static void test_script_shares(void **state)
 {
     struct script script;
@@ -312,7 +312,7 @@ static void test_script_states(void **state)
     load(&other, "POST /%\n");
     assert_false(script_load_states(&other, path));
     unlink(path);
-    assert_true(script_load_states(&other, path)); /* none: all are off */
+    assert_true(script_load_states(&other, path)); /* no such file: all are off */
     script_release(&script);
     script_release(&other);
 }
@@ -352,7 +352,8 @@ static void test_cpu(void **state)
     clock_t until = clock() + CLOCKS_PER_SEC / 20;
     while (clock() < until) {
     }
-    assert_true(cpu_seconds(&group) >= 2 * 0.03); /* counted twice, in ticks of 10 ms */
+    /* each is counted twice, in ticks of 10 ms */
+    assert_true(cpu_seconds(&group) >= 2 * 0.03);
 }
 
 int main(void)

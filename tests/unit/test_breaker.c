@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The breaker: whom it lets pass, when it is to be tried. */
+/* The breaker: which calls it lets pass, and when it allows a trial. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,7 @@ static void test_open_and_closed(void **unused)
     breaker_destroy(&breaker);
 }
 
-/* In how many ms it is to be tried, opened now. */
+/* Opens it now; returns in how many ms a trial is due. */
 static int64_t opened_for(struct breaker *breaker)
 {
     int64_t now_ms = clock_mono_ms();
@@ -57,13 +57,14 @@ static void test_what_breaks_again_is_tried_less_often(void **unused)
 
     breaker_init(&breaker, HOLD_MS, HOLD_MAX_MS);
     assert_in_range(opened_for(&breaker), HOLD_MS, HOLD_MS + 500);
-    assert_in_range(opened_for(&breaker), HOLD_MS, HOLD_MS + 500); /* still the same */
+    /* already open: no change */
+    assert_in_range(opened_for(&breaker), HOLD_MS, HOLD_MS + 500);
     breaker_close(&breaker);
     assert_in_range(opened_for(&breaker), 2 * HOLD_MS, 2 * HOLD_MS + 500);
     breaker_close(&breaker);
     assert_in_range(opened_for(&breaker), HOLD_MAX_MS, HOLD_MAX_MS + 500);
     breaker_close(&breaker);
-    breaker.shared.closed_ms -= 60000; /* it was well for a minute */
+    breaker.shared.closed_ms -= 60000; /* it was closed for a minute */
     assert_in_range(opened_for(&breaker), HOLD_MS, HOLD_MS + 500);
     breaker_destroy(&breaker);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which of the addresses in X-Forwarded-For count. */
+/* Which of the addresses in X-Forwarded-For is taken as the client's. */
 #include <string.h>
 
 #include "server/base/client.h"
@@ -12,7 +12,7 @@ static void test_list(void **state)
 #define WRITE "write numeric addresses, or ranges such as 10.0.0.0/8 or 2001:db8::/32"
     static const struct {
         const char *list;
-        const char *why; /* how it begins; "": nothing is wrong */
+        const char *why; /* how the reason begins; "": the header is good */
     } rows[] = {
         {"", ""},
         {"127.0.0.1", ""},
@@ -41,7 +41,8 @@ static void test_list(void **state)
 #undef WRITE
 }
 
-/* Only what a named proxy has written counts; what stands before that is the client's. */
+/* Only entries written by a trusted proxy count; the client may have made up all
+ * before them. */
 static void test_behind(void **state)
 {
     static const struct {
@@ -64,9 +65,9 @@ static void test_behind(void **state)
          "203.0.113.9"},
         {"192.0.3.1", "203.0.113.9", "192.0.2.0/24", "192.0.3.1"},
         {"2001:db8::5", "2001:db8:ffff::1, 2001:db9::1", "2001:db8::/32", "2001:db9::1"},
-        /* All the way are proxies: the one who spoke first. */
+        /* All of them are proxies: the first one counts. */
         {"192.0.2.1", "192.0.2.2", "192.0.2.1,192.0.2.2", "192.0.2.2"},
-        /* What is no address is nobody: the last one that was. */
+        /* Something that is not an address ends the search: the entry after it counts. */
         {"192.0.2.1", "", "192.0.2.1", "192.0.2.1"},
         {"192.0.2.1", "unknown", "192.0.2.1", "192.0.2.1"},
         {"192.0.2.1", "203.0.113.9,,192.0.2.2", "192.0.2.1,192.0.2.2", "192.0.2.2"},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The combiner: who goes along with whom, who waits, who is told what, when something
- * fails or is late. The CALLs are made by the test itself, so that it decides when each
- * ends. */
+/* The combiner: which tickets share a CALL, which wait, and what each is told when
+ * something fails or is late. The test makes the CALLs itself, so that it decides when
+ * each ends. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -27,14 +27,14 @@ static void test_alone_it_goes_at_once(void **state)
     assert_int_equal(combiner_wait(&w.ticket), TICKET_LEADS);
     combiner_take(&w.ticket, &batch);
     assert_int_equal(batch.n, 1);
-    assert_ptr_equal(batch.arena, &w.arena); /* and in its own memory */
+    assert_ptr_equal(batch.arena, &w.arena); /* and uses its own memory */
     combiner_end(&batch, &done, answer(&batch));
     assert_int_equal(combiner_wait(&w.ticket), TICKET_DONE);
     check_answer(&w);
     wish_free(&w);
 }
 
-/* Two CALLs under way, and N wishes behind them; the batches of the two. */
+/* Two CALLs under way with their batches, and N tickets that wait behind them. */
 struct jam {
     struct wish first[2];
     struct batch batches[2];
@@ -59,7 +59,7 @@ static void jam_init(struct jam *jam, struct combiner *c, size_t n)
     }
 }
 
-/* The I-th CALL is over. */
+/* Ends the CALL with number I. */
 static void jam_end(struct jam *jam, size_t i)
 {
     combiner_end(&jam->batches[i], &done, answer(&jam->batches[i]));
@@ -78,7 +78,7 @@ static void test_those_who_wait_go_together(void **state)
     assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_LEADS);
     combiner_take(&jam->wishes[0].ticket, &batch);
     assert_int_equal(batch.n, 5);
-    for (size_t i = 1; i < 5; i++) { /* in the order in which locks are taken */
+    for (size_t i = 1; i < 5; i++) { /* in the order in which rows are locked */
         assert_true(ops_owner(batch.refs[i - 1].ops, 0) <
                     ops_owner(batch.refs[i].ops, 0));
         assert_int_equal(jam->wishes[i].ticket.state, TICKET_TAKEN);
@@ -88,7 +88,7 @@ static void test_those_who_wait_go_together(void **state)
         assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
         check_answer(&jam->wishes[i]);
     }
-    wish_free(&jam->wishes[2]); /* the answers live as long as anybody needs them */
+    wish_free(&jam->wishes[2]); /* the answers live as long as any ticket needs them */
     check_answer(&jam->wishes[0]);
     check_answer(&jam->wishes[4]);
     for (size_t i = 0; i < 5; i++) {
@@ -128,7 +128,8 @@ static void test_a_batch_and_the_queue_are_bounded(void **state)
     free(jam);
 }
 
-/* Two on one edge are neither in one CALL nor in two at a time. */
+/* Two tickets for the same edge never share a CALL, and never are in two CALLs at a
+ * time. */
 static void test_one_edge_one_after_the_other(void **state)
 {
     struct wish a, b, c;
@@ -139,7 +140,8 @@ static void test_one_edge_one_after_the_other(void **state)
     wish_init(&c, 7, 2);
     enter(*state, &a);
     enter(*state, &b);
-    assert_int_equal(b.ticket.state, TICKET_WAITING); /* though a CALL may be made */
+    /* although another CALL could start */
+    assert_int_equal(b.ticket.state, TICKET_WAITING);
     enter(*state, &c);
     assert_int_equal(combiner_wait(&c.ticket), TICKET_LEADS);
     combiner_take(&a.ticket, &first);
@@ -160,7 +162,7 @@ static void test_one_edge_one_after_the_other(void **state)
     }
 }
 
-/* W leads: take it, alone, and end it. */
+/* W leads: takes it alone, and ends its CALL. */
 static void lead_alone(struct wish *w)
 {
     struct batch batch;
@@ -174,8 +176,8 @@ static void lead_alone(struct wish *w)
     wish_free(w);
 }
 
-/* Two on two edges, two more behind them on the same ones, and between them one that is
- * on both. */
+/* Two tickets on two edges, two more behind them on the same edges, and between them
+ * one that needs both edges. */
 struct squeeze {
     struct wish first[2];
     struct batch batches[2];
@@ -208,7 +210,8 @@ static void squeeze_end(struct squeeze *s, size_t i)
     wish_free(&s->first[i]);
 }
 
-/* One or the other edge is under way always, were it not for whose turn it is. */
+/* One or the other edge is always in use, so that without a queue the one in the
+ * middle would wait for ever. */
 static void test_nobody_overtakes_the_oldest(void **state)
 {
     struct squeeze s;
@@ -259,7 +262,7 @@ static void test_who_waits_too_long_leaves(void **state)
     free(jam);
 }
 
-/* One in a hurry does not make the others hurry. */
+/* A ticket with a near deadline does not shorten the deadlines of others. */
 static void test_who_is_in_a_hurry_goes_alone(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
@@ -284,8 +287,8 @@ static void test_who_is_in_a_hurry_goes_alone(void **state)
     free(jam);
 }
 
-/* Who could find out what became of an operation that got no answer does not go with one
- * who could not. */
+/* Tickets with time to find out the outcome of a lost CALL do not share one with a
+ * ticket that has none. */
 static void test_who_cannot_settle_goes_apart(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);
@@ -309,7 +312,8 @@ static void test_who_cannot_settle_goes_apart(void **state)
     free(jam);
 }
 
-/* A batch is refused, and the time of one in it is over by then: it does not wait on. */
+/* A batch is refused, and one of its members is past its deadline by then: that one
+ * does not wait for the next attempt. */
 static void test_whose_time_is_over_is_not_asked_again(void **state)
 {
     const struct call_report refused = {
@@ -328,7 +332,7 @@ static void test_whose_time_is_over_is_not_asked_again(void **state)
     wish_free(&jam->wishes[2]);
     assert_int_equal(combiner_wait(&jam->wishes[0].ticket), TICKET_LEADS);
     combiner_take(&jam->wishes[0].ticket, &batch);
-    assert_int_equal(batch.n, 2); /* half of the four, the others in their order */
+    assert_int_equal(batch.n, 2); /* half of the four; the others follow in their order */
     assert_int_equal(jam->wishes[1].ticket.state, TICKET_TAKEN);
     combiner_end(&batch, &done, answer(&batch));
     lead_alone(&jam->wishes[3]);
@@ -340,8 +344,8 @@ static void test_whose_time_is_over_is_not_asked_again(void **state)
     free(jam);
 }
 
-/* Lead whoever is to lead among the N WISHES, once; CALLs with BAD in them are refused.
- * Returns how many CALLs that were. */
+/* Makes one CALL for each of the N WISHES that leads; a CALL with BAD in it is
+ * refused. Returns the number of CALLs. */
 static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad)
 {
     const struct call_report refused = {
@@ -364,7 +368,7 @@ static unsigned lead_all(struct wish *wishes, size_t n, uint64_t bad)
     return calls;
 }
 
-/* What all begins in one slot has three quarters of the queue. */
+/* Tickets that begin in one slot get at most three quarters of the queue. */
 static void test_one_slot_leaves_places_to_others(void **state)
 {
     const size_t share = WAITERS - WAITERS / 4;
@@ -409,7 +413,7 @@ static void test_what_is_wrong_is_found_by_halving(void **state)
             more = lead_all(jam->wishes, BATCH, owner);
             calls += more;
         } while (more > 0);
-        assert_true(calls <= 7); /* 8 fail, 4 and 4, 2 and 2, 1 and 1 */
+        assert_true(calls <= 7); /* 8 fail, then 4 and 4, 2 and 2, 1 and 1 */
         for (size_t i = 0; i < BATCH; i++) {
             assert_int_equal(combiner_wait(&jam->wishes[i].ticket), TICKET_DONE);
             if (i == bad) {
@@ -424,7 +428,7 @@ static void test_what_is_wrong_is_found_by_halving(void **state)
     }
 }
 
-/* What may have been done is not asked again by the combiner: everybody is told. */
+/* The combiner does not repeat what may have been done: it tells all members. */
 static void test_an_unknown_outcome_is_everybodys(void **state)
 {
     const struct call_report lost = {
@@ -448,7 +452,8 @@ static void test_an_unknown_outcome_is_everybodys(void **state)
     free(jam);
 }
 
-/* What is done in a slot that moves goes with its like, in one CALL at a time. */
+/* Operations in a slot that moves share CALLs only with each other, one CALL at a
+ * time. */
 static void test_a_restless_slot_keeps_to_itself(void **state)
 {
     struct wish w[5];
@@ -461,12 +466,13 @@ static void test_a_restless_slot_keeps_to_itself(void **state)
         enter(*state, &w[i]);
     }
     assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
-    assert_int_equal(w[1].ticket.state, TICKET_WAITING); /* restless, and one is there */
+    /* its slot moves, and such a CALL is under way */
+    assert_int_equal(w[1].ticket.state, TICKET_WAITING);
     assert_int_equal(combiner_wait(&w[3].ticket), TICKET_LEADS);
     combiner_take(&w[3].ticket, &batches[0]);
-    assert_int_equal(batches[0].n, 2); /* w[4], of another slot at rest */
+    assert_int_equal(batches[0].n, 2); /* with w[4], whose slot does not move either */
     combiner_take(&w[0].ticket, &batches[1]);
-    assert_int_equal(batches[1].n, 2); /* w[2], of the same slot */
+    assert_int_equal(batches[1].n, 2); /* with w[2], of the same slot */
     combiner_end(&batches[0], &done, answer(&batches[0]));
     assert_int_equal(w[1].ticket.state, TICKET_WAITING);
     combiner_end(&batches[1], &done, answer(&batches[1]));
@@ -480,8 +486,8 @@ static void test_a_restless_slot_keeps_to_itself(void **state)
     }
 }
 
-/* While a CALL may end any moment, what comes waits for it, to go together; but nobody
- * waits for what a restless slot may keep. */
+/* While a CALL may end soon, tickets that arrive wait for it and then go together; but
+ * nobody waits for a CALL in a slot that moves. */
 static void test_one_call_at_a_time(void **state)
 {
     struct wish w[4];
@@ -514,7 +520,7 @@ static void test_one_call_at_a_time(void **state)
     }
 }
 
-/* A CALL that waits for a row, or for the disk, keeps nobody waiting for long. */
+/* A CALL that waits for a row or for the disk does not hold others up for long. */
 static void test_nobody_waits_for_a_slow_call(void **state)
 {
     struct wish w[3];
@@ -525,7 +531,8 @@ static void test_nobody_waits_for_a_slow_call(void **state)
         enter(*state, &w[i]);
     }
     assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
-    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_LEADS); /* by itself */
+    /* without any CALL having ended */
+    assert_int_equal(combiner_wait(&w[1].ticket), TICKET_LEADS);
     combiner_take(&w[1].ticket, &batches[1]);
     assert_int_equal(batches[1].n, 2);
     combiner_end(&batches[1], &done, answer(&batches[1]));
@@ -538,8 +545,7 @@ static void test_nobody_waits_for_a_slow_call(void **state)
     }
 }
 
-/* What is found out about a lost CALL takes time that some of its members do not have. */
-/* Wait for W on a thread of its own, which says that it has begun to. */
+/* Waits for W on a thread of its own, which publishes its id. */
 struct waiter {
     struct wish *wish;
     _Atomic pid_t tid;
@@ -572,8 +578,8 @@ static void await_asleep(struct waiter *waiter)
     }
 }
 
-/* Who was taken along, and is put back because the batch is halved, does not sleep on
- * when the CALL of the others is slow. */
+/* A ticket that was taken along, and is put back when the batch is halved, must wake
+ * up and lead if the CALL of the others is slow. */
 static void test_who_is_put_back_looks_for_a_lead(void **state)
 {
     const struct call_report refused = {
@@ -584,7 +590,8 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
     struct waiter waiter = {.wish = &w[1]};
     pthread_t thread;
 
-    jam_init(jam, *state, 3); /* nobody leads meanwhile, however long it takes */
+    /* no CALL may start in between, however slow this thread is */
+    jam_init(jam, *state, 3);
     jam_end(jam, 0);
     assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
     combiner_take(&w[0].ticket, &batch);
@@ -594,7 +601,8 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
     await_asleep(&waiter);
     combiner_end(&batch, &refused, NULL);
     assert_int_equal(combiner_wait(&w[0].ticket), TICKET_LEADS);
-    combiner_take(&w[0].ticket, &batch); /* alone: one is half of three; and it is slow */
+    /* alone: half of three is one; its CALL is slow */
+    combiner_take(&w[0].ticket, &batch);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(waiter.state, TICKET_LEADS);
     for (size_t i = 1; i < 3; i++) {
@@ -612,6 +620,8 @@ static void test_who_is_put_back_looks_for_a_lead(void **state)
     free(jam);
 }
 
+/* Finding out the outcome of a lost CALL takes time that some of its members do not
+ * have. */
 static void test_whose_time_is_over_is_told_at_once(void **state)
 {
     struct call_report lost = {.lent = OUTCOME_OK, .status = DB_UNKNOWN, .is_late = true};
@@ -640,7 +650,8 @@ static void test_whose_time_is_over_is_told_at_once(void **state)
     free(jam);
 }
 
-/* Who gets no connection has taken nobody along who would have to wait with him. */
+/* A leader that gets no connection has not taken others along yet, so only it gives
+ * up. */
 static void test_who_gives_up_does_so_alone(void **state)
 {
     const struct call_report none = {.lent = OUTCOME_BUSY, .detail = "no connection"};
@@ -664,7 +675,7 @@ static void test_who_gives_up_does_so_alone(void **state)
     free(jam);
 }
 
-/* Others' lanes are others'. */
+/* Lanes of other shards or procedures are independent. */
 static void test_lanes(void **state)
 {
     struct jam *jam = calloc(1, sizeof *jam);

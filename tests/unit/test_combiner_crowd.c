@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The combiner with many threads: whatever a shard did is answered so, once. */
+/* The combiner with many threads: everybody is told what the shard did, once. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -22,10 +22,10 @@
 struct crowd {
     struct combiner *combiner;
     pthread_mutex_t mutex;
-    unsigned under_way; /* CALLs now */
+    unsigned under_way; /* CALLs at this moment */
     unsigned most;
     size_t calls;
-    uint64_t edges[2 * BATCH]; /* owners under way */
+    uint64_t edges[2 * BATCH]; /* owners of these CALLs */
     size_t n_edges;
 };
 
@@ -61,7 +61,7 @@ static void crowd_end(struct crowd *crowd, const struct batch *batch)
     pthread_mutex_unlock(&crowd->mutex);
 }
 
-/* Ask again and again, for few owners, so that many are kept apart. */
+/* Asks again and again for few owners, so that many tickets must be kept apart. */
 static void *crowd_run(void *argument)
 {
     struct crowd *crowd = argument;
@@ -101,8 +101,8 @@ static void test_a_crowd(void **state)
     assert_int_equal(crowd.n_edges, 0);
 }
 
-/* What happens when much fails, and many have little time: whatever a shard did, is
- * answered so, once. */
+/* Many CALLs fail and many tickets have little time: still everybody is told what the
+ * shard did, once. */
 #define ROUGH_OWNERS 40
 #define ROUGH_BAD    13 /* the owner whose operations are refused */
 #define ROUGH_ROUNDS 300
@@ -114,12 +114,12 @@ struct rough {
     atomic_uint failed, refused;    /* tickets */
 };
 
-/* The shard: refuses the bad one, is lost now and then, else does what it is asked. */
+/* The shard: refuses the bad owner, loses an answer now and then, does all the rest. */
 static const struct dbresult *rough_call(struct rough *rough, struct batch *batch,
                                          unsigned chance, struct call_report *report)
 {
     for (unsigned i = 0; i < 4; i++) {
-        sched_yield(); /* others come meanwhile */
+        sched_yield(); /* let others enter meanwhile */
     }
     *report = done;
     if (has_owner(batch, ROUGH_BAD)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Options: layers, ranges, every kind of bad file with its message, and reloads that
- * change all or nothing. */
+/* Options: layers, ranges, the message for every kind of bad file, and reloads that
+ * change everything or nothing. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +17,11 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* Paths in a directory that one test run has for itself. */
+/* Paths in a directory of this test run. */
 struct fixture {
     char dir[64];
     char file[128];     /* the configuration */
-    char topology[128]; /* what it refers to, all valid */
+    char topology[128]; /* the files it refers to, all valid */
     char keys[128];
     char password[128];
     char media[128];
@@ -47,7 +47,7 @@ static int setup(void **state)
     struct fixture *fix = calloc(1, sizeof *fix);
 
     assert_non_null(fix);
-    /* Refused reloads are many here and each would say so. */
+    /* There are many refused reloads here, and each would log a line. */
     log_set_level(LOG_ERROR);
     strncpy(fix->dir, "/tmp/test_config.XXXXXX", sizeof fix->dir - 1);
     assert_non_null(mkdtemp(fix->dir));
@@ -83,7 +83,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* A file that preflight_check() likes, then MORE. */
+/* Writes a file that preflight_check() accepts, followed by MORE. */
 static void write_good(const struct fixture *fix, const char *more)
 {
     char text[4096];
@@ -97,7 +97,7 @@ static void write_good(const struct fixture *fix, const char *more)
     write_text(fix->file, text);
 }
 
-/* Load FILE with one more flag and one more variable (each may be NULL). */
+/* Loads FILE with one more flag and one more environment variable (each may be NULL). */
 static struct config *load(const char *file, const char *flag, const char *variable,
                            struct errmsg *err)
 {
@@ -133,7 +133,7 @@ static void test_defaults(void **state)
     assert_null(config);
 }
 
-/* Everything config_print_options() writes; the caller frees. */
+/* All that config_print_options() writes; the caller frees it. */
 static char *options_text(void)
 {
     char *text = NULL;
@@ -156,7 +156,7 @@ static void test_sample_file_is_the_table(void **state)
     assert_non_null(in);
     assert_true(fread(sample, 1, 99999, in) > 0);
     assert_int_equal(fclose(in), 0);
-    /* Differs? build/doushard --help-config >config/doushard.conf */
+    /* If it differs: build/doushard --help-config >config/doushard.conf */
     assert_string_equal(sample, expected);
     free(sample);
     free(expected);
@@ -169,7 +169,7 @@ static void test_sample_file_is_the_defaults(void **state)
     char *text = options_text();
     char *out = text;
 
-    /* Take the comment sign from the lines that are options. */
+    /* Uncomment the lines that are options. */
     for (const char *in = text; *in != '\0'; in++) {
         if (!(*in == '#' && (in == text || in[-1] == '\n') && in[1] >= 'a')) {
             *out++ = *in;
@@ -185,7 +185,7 @@ static void test_sample_file_is_the_defaults(void **state)
     config_free(&config);
 }
 
-/* Numbers, texts and comments that are none, and what is between them. */
+/* Numbers, and texts and comments that look like numbers. */
 static void test_numbers(void **state)
 {
     static const struct {
@@ -256,7 +256,7 @@ static void test_layers(void **state)
         assert_non_null(origin);
         assert_true(origin < strchr(line + 1, '\n'));
         assert_non_null(strstr(text, "admin_port = 8081;  # default\n"));
-        /* What was printed is a file that means the same. */
+        /* The printed text is a file that means the same. */
         write_text(fix->topology, text);
         free(text);
         struct config *again = load(fix->topology, NULL, NULL, &err);
@@ -269,7 +269,7 @@ static void test_layers(void **state)
 
 /* ---- Bad input ---- */
 
-/* A case of a file and what it is told after the file's name. */
+/* A file, and the message about it after the file's name. */
 struct bad_file {
     const char *text;
     const char *expected;
@@ -293,7 +293,7 @@ static void test_bad_files(void **state)
 {
 #define LARGE " is larger than a number can be; a size is written with its unit: \"4G\""
     static const struct bad_file files[] = {
-        /* libconfig would read 80. */
+        /* libconfig would read it as 80. */
         {"listen_port = 4294967376;", ":1: 4294967376" LARGE},
         {"listen_port = 2147483648;", ":1: 2147483648" LARGE},
         {"listen_port = 0xFFFFFFFF;", ":1: 0xFFFFFFFF" LARGE},
@@ -400,7 +400,7 @@ static void test_files_that_are_none(void **state)
     assert_non_null(strstr(err.text, "is larger than 1048576 bytes"));
 }
 
-/* Values that are right alone but not together, from flags and variables. */
+/* Bad values in flags and variables, and values that are good alone but not together. */
 static void test_bad_values(void **state)
 {
     static const struct {
@@ -548,7 +548,7 @@ static void test_check_files(void **state)
     config_free(&config);
 }
 
-/* What is told of the file: mistakes, each on a line that begins with its place. */
+/* The messages about the file: each line begins with the place of the mistake. */
 static void test_all_mistakes_are_told(void **state)
 {
     static const char *const more = "listen_prot = 1;\n"            /* 10 */
@@ -602,7 +602,7 @@ static void test_all_mistakes_are_told(void **state)
     free(text);
     config_free(&config);
 
-    /* The first of them is the one that ends a reload. */
+    /* A refused reload reports the first of them. */
     assert_null(load(fix->file, NULL, NULL, &err));
     assert_non_null(strstr(err.text, ":10: listen_prot is no option"));
     write_text(fix->password, "secret\n");
@@ -707,7 +707,7 @@ static struct config_args file_args(struct fixture *fix, char *argv[3])
     return args;
 }
 
-/* What SIGHUP does. NULL: it changes nothing. */
+/* What SIGHUP does; NULL: nothing changes. */
 static struct config *reload(const struct config_args *args, struct config *current,
                              struct errmsg *err)
 {
@@ -735,10 +735,10 @@ static void test_reload(void **state)
     assert_non_null(second);
     assert_int_equal(second->generation, 2);
     assert_int_equal(second->feed_limit, 20);
-    /* These need a restart. */
+    /* These take effect only after a restart. */
     assert_int_equal(second->listen_port, 1000);
     assert_string_equal(second->db_name, "one");
-    /* Requests that began with the first snapshot still read it. */
+    /* Requests that began with the first snapshot still use it. */
     assert_int_equal(first->feed_limit, 10);
     assert_string_equal(first->db_name, "one");
     assert_ptr_equal(second->older, first);
@@ -770,14 +770,14 @@ static void test_bad_reload_changes_nothing(void **state)
     config_free(&config);
 }
 
-/* A generator of its own, so that a failure repeats. */
+/* A generator of our own, so that a failure can be repeated. */
 static uint32_t next_random(uint32_t *seed)
 {
     *seed = *seed * 1664525 + 1013904223;
     return *seed >> 8;
 }
 
-/* Damage TEXT (LEN bytes of SIZE) in one to four places; the new length. */
+/* Damages TEXT (LEN bytes of SIZE) in one to four places; returns the new length. */
 static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
 {
     static const char *const splinters[] = {
@@ -804,7 +804,7 @@ static size_t mutate(char *text, size_t len, size_t size, uint32_t *seed)
         default:
             if (len + more < size) {
                 memmove(text + at + more, text + at, len - at);
-                /* Bytes of a file, no string. */
+                /* These are the bytes of a file, not a string. */
                 memcpy(text + at, splinter, more); // NOLINT(bugprone-not-null-*)
                 len += more;
             }
@@ -842,7 +842,7 @@ static void test_mutated_files_apply_whole_or_not_at_all(void **state)
         memcpy(&before, config, sizeof before);
         memset(&err, 0, sizeof err);
         struct config *next = reload(&args, config, &err);
-        /* The snapshot in force is never touched. */
+        /* The snapshot in use is never changed. */
         assert_memory_equal(&before, config, sizeof before);
         if (next == NULL) {
             n_refused++;

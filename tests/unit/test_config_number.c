@@ -9,7 +9,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-#define NONE INT64_C(-7) /* no row has it */
+#define NONE INT64_C(-7) /* not in any row */
 
 static int64_t read_as(enum config_kind kind, const char *text)
 {
@@ -86,7 +86,8 @@ static void test_parse(void **state)
     }
 }
 
-/* The largest unit without a fraction; and what was printed says the same. */
+/* Printed with the largest unit that needs no fraction, and read back as the same
+ * number. */
 static void test_text(void **state)
 {
     static const struct {
@@ -122,7 +123,7 @@ static void test_text(void **state)
     }
 }
 
-/* What is accepted is said in examples that are accepted. */
+/* The examples in error messages are accepted. */
 static void test_form(void **state)
 {
     static const enum config_kind kinds[] = {KIND_SIZE, KIND_TIME_MS, KIND_TIME_S};
@@ -145,7 +146,7 @@ static void test_form(void **state)
     }
 }
 
-/* Every range is one, is written in the units of the option, and fits its field. */
+/* Every range is valid, is written in the units of its option, and fits its field. */
 static void test_ranges(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Copies in the process: what replaces what, what comes too late, who waits for whom. */
+/* Copies in the process: which replaces which, which come too late, and who waits for
+ * whom. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static void write_copy(const struct copy_key *key, uint64_t ver, const char *tex
     copies_write(copies, key, &copy);
 }
 
-/* What is there of KEY; NULL: nothing. */
+/* The copy of KEY; NULL: none. */
 static const char *there(const struct copy_key *key)
 {
     struct copy copy;
@@ -157,16 +158,16 @@ static void test_remembers_what_others_were_told_in_vain(void **state)
     copies_remember(copies, &KEY, &newer);
     assert_string_equal(there(&KEY), "seven");
     struct copy brief = copy_of(8, "eight");
-    brief.until_ms = clock_mono_ms() - 1; /* the copy goes, what is known stays */
+    brief.until_ms = clock_mono_ms() - 1; /* the copy expires, the known version stays */
     copies_put(copies, &KEY, &brief, copies_ticket(copies));
     assert_null(there(&KEY));
     assert_true(copies_knows_newer(copies, &KEY, 7));
     const struct copy_key other = {.kind = 1, .owner = 8};
-    copies_remember(copies, &other, &over); /* its time is over at once */
+    copies_remember(copies, &other, &over); /* expires at once */
     assert_false(copies_knows_newer(copies, &other, 0));
 }
 
-/* A copy that comes after it is over sooner, and what is known is not. */
+/* A copy that is stored later expires earlier, and the known version stays. */
 static void test_what_is_known_outlives_a_copy(void **state)
 {
     (void)state;
@@ -255,7 +256,8 @@ static void test_one_asks_for_all(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, passenger, NULL), 0);
     }
     while (atomic_load(&n_aboard) < 8) {
-        assert_false(copies_wait(copies, &KEY, clock_mono_ms() + 1)); /* and gets off */
+        /* gives up waiting */
+        assert_false(copies_wait(copies, &KEY, clock_mono_ms() + 1));
     }
     assert_int_equal(atomic_load(&n_landed), 0);
     copies_land(copies, &flight);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which slots a shard serves under which generation, and sets of slots. */
+/* Which slots a shard serves at which generation of its fences, and sets of slots. */
 #include "shard/coverage.h"
 #include "shard/slotmap.h"
 
@@ -8,7 +8,7 @@
 
 static const char *const columns[] = {"slot", "answer", "gen"};
 
-/* An answer of slot_map: slots 0, 5, 1023, 1024 and 65535, of which 5 is elsewhere. */
+/* An answer of slot_map: slots 0, 5, 1023, 1024 and 65535; slot 5 is on another shard. */
 static const struct dbresult *map_of(uint64_t gen)
 {
     static const uint32_t slots[] = {0, 5, 1023, 1024, 65535};
@@ -33,7 +33,7 @@ static void test_one_generation_per_shard(void **state)
     struct slotset slots = {.words = {0}};
 
     assert_non_null(coverage);
-    assert_false(coverage_add(coverage, 0, 0, &slots)); /* none was read */
+    assert_false(coverage_add(coverage, 0, 0, &slots)); /* its map has not been read */
     assert_true(coverage_learn(coverage, 0, map_of(70)));
     assert_false(coverage_add(coverage, 0, 71, &slots));
     assert_false(coverage_add(coverage, 1, 70, &slots));
@@ -108,7 +108,7 @@ static void test_sets(void **state)
 
     slotset_add(&set, 63);
     slotset_add(&set, 64);
-    slotset_add(&set, SLOTS_MAX); /* is no slot */
+    slotset_add(&set, SLOTS_MAX); /* not a slot */
     slotset_add(&more, 64);
     slotset_add(&more, SLOTS_MAX - 1);
     assert_int_equal(slotset_next(&set, &more, 0), 63);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which errors are worth a repetition, which are the server's, which leave it open. */
+/* Which errors are worth a retry, which are about the server, and which leave the
+ * outcome open. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ static void test_classes(void **unused)
     }
 }
 
-/* Each number has one class: no line hides another. */
+/* Each number has one class: no entry shadows another. */
 static void test_no_line_hides_another(void **unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Rows into structs: what fits, and every way in which an answer can be unreadable. */
+/* Rows read into structs: good answers, and every way in which one can be unreadable. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,7 +46,7 @@ static void test_read(void **state)
     assert_true(row.id == UINT64_MAX);
     assert_int_equal(row.delta, -7);
 
-    assert_false(dbresult_read(&result, 1, fields, 4, &row)); /* no such row */
+    assert_false(dbresult_read(&result, 1, fields, 4, &row)); /* there is no such row */
     assert_null(dbresult_value(NULL, 0, "id"));
     values[1].number = UINT64_C(1) << 32; /* too large for its field */
     assert_false(dbresult_read(&result, 0, fields, 4, &row));
@@ -60,7 +60,7 @@ static void test_read(void **state)
     assert_false(dbresult_read(&result, 0, fields, 4, &row));
 }
 
-/* Rows of operations in several result sets, among extra data. */
+/* Rows of operations in several result sets, among unrelated rows and columns. */
 static void test_places(void **state)
 {
     (void)state;
@@ -69,13 +69,13 @@ static void test_places(void **state)
     struct dbvalue extra_values[] = {{.number = 1}, {.number = 70}};
     struct dbvalue good_values[] = {
         {.text = "ok", .len = 2},
-        {.number = 3}, /* the order of rows means nothing */
+        {.number = 3}, /* the order of rows does not matter */
         {.text = "same", .len = 4},
         {.number = 1},
         {.text = "ok", .len = 2},
-        {.number = 3}, /* a list: more rows of one operation */
+        {.number = 3}, /* a list: another row of the same operation */
         {.text = "ok", .len = 2},
-        {.number = 0}, /* numbers of no operation */
+        {.number = 0}, /* not the number of an operation */
         {.text = "ok", .len = 2},
         {.number = 5},
         {.text = "ok", .len = 2},
@@ -85,9 +85,9 @@ static void test_places(void **state)
     };
     struct dbvalue refused_values[] = {
         {.text = "moved", .len = 5},
-        {.number = 2}, /* missing above */
+        {.number = 2}, /* not in the first result set */
         {.text = "notready", .len = 8},
-        {.number = 1}, /* answered above already */
+        {.number = 1}, /* answered in the first result set already */
     };
     struct dbresult refused = {
         .columns = answers, .n_columns = 2, .n_rows = 2, .values = refused_values};
@@ -110,9 +110,9 @@ static void test_places(void **state)
     assert_int_equal(places[1].row, 0);
     assert_ptr_equal(places[2].result, &good);
     assert_int_equal(places[2].row, 0);
-    assert_null(places[3].result); /* nobody answered it */
+    assert_null(places[3].result); /* it got no answer */
 
-    good.n_rows = 0; /* all refused: the first result set is empty */
+    good.n_rows = 0; /* all were refused: the first result set is empty */
     dbresult_places(&good, places, 2);
     assert_ptr_equal(places[0].result, &refused);
     assert_int_equal(places[0].row, 1);
@@ -122,7 +122,8 @@ static void test_places(void **state)
     assert_null(places[0].result);
 }
 
-/* A shard with newer routines answers columns that we do not know, at any place. */
+/* A shard with newer routines may return columns that this program does not know, at
+ * any position. */
 static void test_more_columns(void **state)
 {
     (void)state;

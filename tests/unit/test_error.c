@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The table of errors, and the envelopes that are made from it. */
+/* The table of errors, and the JSON bodies that are made from it. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static void test_outcomes(void **state)
     assert_int_equal(error_info(error_from_outcome(OUTCOME_MOVED))->code, 1016);
 }
 
-/* Whose fault it was decides whether a client tries again. */
+/* The code tells a client whether it is worth trying again. */
 static void test_files(void **state)
 {
     (void)state;
@@ -67,7 +67,7 @@ static void test_files(void **state)
     assert_int_equal(error_from_media(MEDIA_FAILED), ERROR_UNAVAILABLE);
 }
 
-/* What a client would read. The caller decrefs. */
+/* The body as a client would parse it. The caller calls json_decref(). */
 static json_t *body_of(const struct request *req)
 {
     json_t *json =
@@ -149,7 +149,8 @@ static void test_refusal(void **state)
     request_release(&req);
 }
 
-/* Whatever the detail is, the answer is JSON and has the keys that clients rely on. */
+/* Whatever the detail says, the answer is valid JSON with the keys that clients rely
+ * on. */
 static void test_details(void **state)
 {
     static const char *const details[] = {"", "\"quoted\" \\ back", "line\r\nbreak",
@@ -200,7 +201,7 @@ static void test_headers(void **state)
     request_release(&req);
 }
 
-/* The last answer counts, and none leaks (the sanitizer looks). */
+/* The last reply counts, and none leaks (the sanitizer checks). */
 static void test_replaced(void **state)
 {
     struct request req;
@@ -230,7 +231,7 @@ static void test_op(void **state)
     request_init(&req, NULL, 0);
     request_op(&req, a);
     request_op(&req, b);
-    assert_memory_not_equal(a, b, OP_BYTES); /* no key: always another */
+    assert_memory_not_equal(a, b, OP_BYTES); /* without a key they always differ */
     req.idempotency_key = "key-1";
     request_op(&req, a);
     request_op(&req, b);

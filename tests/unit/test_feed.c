@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The feed over many shards: what is asked of whom, what makes a page, and when it is
- * partial. The shards are in memory: this program defines what the feed asks a router. */
+/* The feed over many shards: which shards are asked for what, what makes a page, and
+ * when it is partial. The shards are in memory: this program replaces the router's
+ * functions that the feed calls. */
 #include <string.h>
 
 #include "shard/cache.h"
@@ -18,26 +19,26 @@
 #define VIDEOS_MAX 2000
 #define LIMIT      30
 
-/* Memory of a page of 100 shards. */
+/* Enough for a page of 100 shards. */
 #define PAGE_BYTES ((size_t)1 << 20)
 
-/* Slots 1024 up of the test belong to one user each: shard i has OWN_SLOT + i. */
+/* In these tests shard i serves an own slot, OWN_SLOT + i. */
 #define OWN_SLOT 1500
 
 struct fake_video {
     size_t shard;
-    int64_t at_ms; /* 0: there is none */
-    bool is_gone;  /* between the ids and the cards */
+    int64_t at_ms; /* 0: no video */
+    bool is_gone;  /* was deleted between the ids and the cards */
 };
 
 static struct {
     size_t n_shards;
-    size_t n_removed; /* with the indexes behind those */
+    size_t n_removed; /* the shards with the highest indexes are removed */
     bool is_down[SHARDS_MAX];
-    uint64_t gen[SHARDS_MAX];             /* of the fences */
-    uint64_t read[SHARDS_MAX];            /* whose map the router has read */
+    uint64_t gen[SHARDS_MAX];             /* of its fences */
+    uint64_t read[SHARDS_MAX];            /* of the map that the router has read */
     bool lacks_own[SHARDS_MAX];           /* does not serve its own slot */
-    struct fake_video videos[VIDEOS_MAX]; /* newest first; the id is the index and one */
+    struct fake_video videos[VIDEOS_MAX]; /* newest first; the id is the index + 1 */
     unsigned n_asked[SHARDS_MAX];
     uint32_t disputed_slot; /* 0: none */
     unsigned n_maps;        /* maps read */
@@ -53,7 +54,7 @@ static struct {
 static struct arena arena;
 static struct call request;
 
-/* N shards, without videos; all maps are read. */
+/* N shards without videos, whose maps have all been read. */
 static void make_world(size_t n_shards)
 {
     memset(&world, 0, sizeof world);
@@ -232,7 +233,7 @@ static void add_row(struct dbresult *result, size_t video)
     values[1].number = (uint64_t)world.videos[video].at_ms;
 }
 
-/* What shard I says. */
+/* What shard I answers. */
 static struct dbresult *answer_of(size_t shard, enum proc_id proc, size_t limit)
 {
     size_t room = limit < VIDEOS_MAX ? limit : VIDEOS_MAX;
@@ -296,7 +297,7 @@ static struct video_page read_page(enum outcome expected)
     return page;
 }
 
-/* Video I is on shard I mod n, one per ms. */
+/* Video I is on shard I mod n; they are 1 ms apart. */
 static void spread_videos(size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -324,7 +325,8 @@ static void test_a_hundred_shards(void **state)
     assert_false(page.partial);
     assert_int_equal(world.last_proc, PROC_FEED_IDS);
     assert_int_equal(world.last_ask, LIMIT + 1);
-    assert_int_equal(request.n_calls, 100 + LIMIT); /* every winner is on another shard */
+    /* every video of the page is on another shard */
+    assert_int_equal(request.n_calls, 100 + LIMIT);
     end_world();
 }
 
@@ -341,7 +343,7 @@ static void test_removed_shards_are_not_asked(void **state)
     end_world();
 }
 
-/* 31 rows from each shard, which is the most there can be, fit into PAGE_BYTES. */
+/* 31 rows from each shard, the largest possible answer, fit into PAGE_BYTES. */
 static void test_a_hundred_full_answers(void **state)
 {
     (void)state;
@@ -412,7 +414,7 @@ static void change_fences(void)
     world.in_map = NULL;
 }
 
-/* The fences change again before the map is read: the shard is asked again. */
+/* The fences change again before the map is read: that shard is asked again. */
 static void test_fences_that_change_twice(void **state)
 {
     (void)state;
@@ -430,7 +432,7 @@ static void test_fences_that_change_twice(void **state)
     end_world();
 }
 
-/* An own slot that no shard serves makes a page partial, as a shared one does. */
+/* An own slot that no shard serves makes a page partial, just like a shared slot. */
 static void test_an_own_slot_that_nobody_covers(void **state)
 {
     (void)state;
@@ -466,7 +468,8 @@ static void test_an_own_slot_that_just_moves(void **state)
     end_world();
 }
 
-/* Two shards claim the slot of ids 8 to 15: neither is believed, and the page says so. */
+/* Two shards claim the slot of the ids 8 to 15: neither is believed, and the page is
+ * partial. */
 static void test_a_slot_in_dispute(void **state)
 {
     (void)state;
@@ -478,7 +481,7 @@ static void test_a_slot_in_dispute(void **state)
     for (size_t i = 0; i < page.n; i++) {
         assert_int_equal(page.videos[i].id, i < 7 ? i + 1 : i + 9);
     }
-    assert_int_equal(world.n_pauses, 0); /* no shard can be asked for it */
+    assert_int_equal(world.n_pauses, 0); /* no other shard could be asked */
     end_world();
 }
 
@@ -500,7 +503,7 @@ static void test_shards_that_are_down(void **state)
     end_world();
 }
 
-/* ---- Cards that are asked for later ---- */
+/* ---- Cards that are fetched later ---- */
 
 static void test_a_video_that_vanishes(void **state)
 {
@@ -515,7 +518,7 @@ static void test_a_video_that_vanishes(void **state)
     for (size_t i = 0; i < LIMIT; i++) {
         world.videos[i].is_gone = true;
     }
-    page = read_page(OUTCOME_OK); /* an empty page still leads on */
+    page = read_page(OUTCOME_OK); /* an empty page still leads to the next */
     assert_int_equal(page.n, 0);
     assert_int_equal(page.next_time_ms, world.videos[LIMIT - 1].at_ms);
     end_world();
@@ -538,7 +541,7 @@ static void test_a_shard_that_fails_before_the_cards(void **state)
 
 /* ---- Equal times ---- */
 
-/* 700 videos of one time, most of them on one shard, are one page. */
+/* 700 videos of the same time, most of them on one shard, make one page. */
 static void test_a_large_group_of_equal_times(void **state)
 {
     (void)state;
@@ -557,7 +560,7 @@ static void test_a_large_group_of_equal_times(void **state)
     end_world();
 }
 
-/* A group that a shard did not send whole waits for the next page. */
+/* A group of which a shard sent only a part waits for the next page. */
 static void test_a_group_at_the_end(void **state)
 {
     (void)state;

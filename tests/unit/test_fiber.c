@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Fibers run all that they are given, once; and whatever is waited for ends the wait, on
- * a fiber and on a thread alike.
+/* Fibers run every piece of work once, and everything that can be waited for ends the
+ * wait, on fibers and on threads.
  *
- * The Makefile links this program so that our objects ask here for the time and for
- * stacks. */
+ * The Makefile links this program so that our objects call the functions below for the
+ * time and for memory of stacks. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,8 +27,8 @@
 
 #include "tests/unit/cmocka_all.h"
 
-static atomic_int_fast64_t skipped_ms; /* what the clock is ahead by */
-static atomic_bool no_memory;          /* for stacks */
+static atomic_int_fast64_t skipped_ms; /* how far the clock is ahead */
+static atomic_bool no_memory;          /* mmap() fails */
 
 int64_t __real_clock_mono_ms(void);
 int64_t __wrap_clock_mono_ms(void);
@@ -50,7 +50,7 @@ void *__wrap_mmap(void *at, size_t bytes, int how, int flags, int fd, off_t offs
     return __real_mmap(at, bytes, how, flags, fd, offset);
 }
 
-/* What the headers may make of it. */
+/* The headers may call it by this name. */
 void *__wrap_mmap64(void *at, size_t bytes, int how, int flags, int fd, off_t offset)
     __attribute__((alias("__wrap_mmap")));
 
@@ -63,7 +63,7 @@ static struct fibers *new_fibers(unsigned n_threads, size_t work_max)
     return fibers;
 }
 
-/* ---- Something to run on a fiber, which says whether it went well ---- */
+/* ---- A check that runs on a fiber and returns whether it passed ---- */
 
 struct errand {
     struct work work;
@@ -91,7 +91,7 @@ static bool on_fiber(struct fibers *fibers, bool (*what)(void))
     return errand.went_well;
 }
 
-/* On this thread, which runs no fibers, and on a fiber. */
+/* Runs it on this thread, which runs no fibers, and on a fiber. */
 static void both_ways(bool (*what)(void))
 {
     struct fibers *fibers = new_fibers(1, 4);
@@ -103,7 +103,7 @@ static void both_ways(bool (*what)(void))
 
 /* ---- File descriptors ---- */
 
-/* Wait until something has happened, or the deadline passes. */
+/* Waits until an event arrives; false: the deadline passed first. */
 static bool wait_until(struct wait_fd *fds, int64_t deadline_ms)
 {
     while (wait_fds(fds, deadline_ms)) {
@@ -124,7 +124,7 @@ static bool readable_at_once(void)
 
     fd.fd = ends[0];
     good = good && wait_until(&fd, WAIT_FOR_EVER) && fd.revents == POLLIN;
-    /* And with a deadline that has passed, too. */
+    /* Also with a deadline in the past. */
     good = good && wait_until(&fd, clock_mono_ms() - 5) && fd.revents == POLLIN;
     (void)close(ends[1]);
     char byte;
@@ -161,8 +161,8 @@ static bool not_for_epoll(void)
     return good;
 }
 
-/* The one that nothing has happened to stays armed for the next call. The same numbers
- * are taken again after that, by other pipes. */
+/* The descriptor without an event stays armed for the next call. Afterwards other
+ * pipes get the same descriptor numbers. */
 static bool one_of_two(void)
 {
     bool good = true;
@@ -175,7 +175,7 @@ static bool one_of_two(void)
         struct wait_fd first = {.fd = a[0], .events = POLLIN, .next = &second};
         good = good && write(b[1], "x", 1) == 1 && wait_until(&first, WAIT_FOR_EVER) &&
                second.revents == POLLIN && first.revents == 0;
-        second.events = POLLPRI; /* nothing of that comes */
+        second.events = POLLPRI; /* this event never arrives */
         good = good && write(a[1], "x", 1) == 1 && wait_until(&first, WAIT_FOR_EVER) &&
                first.revents == POLLIN && second.revents == 0;
         wait_fds_end(&first);
@@ -196,7 +196,7 @@ static void test_fds(void **state)
     both_ways(one_of_two);
 }
 
-/* ---- The clock, and news ---- */
+/* ---- The clock and parkers ---- */
 
 static bool sleep_well(void)
 {
@@ -229,7 +229,7 @@ static bool no_news(void)
     parker_init(&parker);
     bool good = !parker_wait(&parker, until_ms) && clock_mono_ms() >= until_ms &&
                 !parker_wait(&parker, until_ms);
-    parker_post(&parker); /* it can still be used */
+    parker_post(&parker); /* it is still usable */
     good = good && parker_wait(&parker, WAIT_FOR_EVER);
     parker_release(&parker);
     return good;
@@ -265,12 +265,12 @@ static void test_news(void **state)
     both_ways(news_from_thread);
 }
 
-/* ---- News that race with deadlines ---- */
+/* ---- Posts that race with deadlines ---- */
 
 #define N_BOXES 12
 #define ROUNDS  1500
 
-/* Where one waits for news, again and again; who takes the parker out posts. */
+/* Waits for posts again and again; whoever takes its parker out posts to it. */
 struct box {
     struct work work;
     struct post_office *office; /* (ref) */
@@ -281,7 +281,7 @@ struct box {
 struct post_office {
     struct box boxes[N_BOXES];
     struct work postman;
-    atomic_uint n_open; /* boxes that still wait */
+    atomic_uint n_open; /* boxes that have not finished */
     atomic_uint n_posted;
 };
 
@@ -295,7 +295,7 @@ static void receive(struct work *work)
         atomic_store(&box->parker, &parker);
         bool is_told = parker_wait(&parker, clock_mono_ms() + i % 3);
         if (!is_told && atomic_exchange(&box->parker, NULL) == NULL) {
-            is_told = parker_wait(&parker, WAIT_FOR_EVER); /* it is on its way */
+            is_told = parker_wait(&parker, WAIT_FOR_EVER); /* the post is on its way */
         }
         box->n_received += is_told;
         parker_release(&parker);
@@ -332,8 +332,8 @@ static void *carry_on_thread(void *postman)
     return NULL;
 }
 
-/* Every post is received, whoever waits and posts; under the thread sanitizer, that
- * nobody touches a parker that is gone. */
+/* Every post is received, whether threads or fibers wait and post. The thread
+ * sanitizer checks that nobody touches a parker after its release. */
 static void test_races(void **state)
 {
     struct post_office *office = calloc(1, sizeof *office);
@@ -368,8 +368,8 @@ static void test_races(void **state)
 
 /* ---- Many at a time ---- */
 
-/* Work that waits for the test to open the gate, and checks that nobody has touched what
- * it left on its stack. */
+/* Work that waits until the test opens the gate, and checks that its stack is
+ * unchanged. */
 struct crowd {
     atomic_uint n_begun, n_done, n_broken;
     atomic_bool is_open;
@@ -444,12 +444,12 @@ static void test_crowd(void **state)
     assert_int_equal(now.n_work, 300);
     assert_int_equal(now.n_stacks, 300);
     atomic_store(&crowd.is_open, true);
-    fibers_free(&fibers); /* when all is done */
+    fibers_free(&fibers); /* returns when all work is done */
     assert_null(fibers);
     assert_int_equal(atomic_load(&crowd.n_done), 300);
     assert_int_equal(atomic_load(&crowd.n_broken), 0);
     free(guests);
-    fibers_free(&fibers); /* NULL is allowed */
+    fibers_free(&fibers); /* NULL is allowed: does nothing */
 }
 
 struct counted {
@@ -488,7 +488,7 @@ static void *submit_until_over(void *arg)
     return NULL;
 }
 
-/* Who submits while they stop is refused, or served: nothing is left lying. */
+/* Work that is submitted during a stop is refused or done: none is forgotten. */
 static void test_stop(void **state)
 {
     struct fibers *fibers = new_fibers(2, 64);
@@ -518,12 +518,12 @@ static void test_stop(void **state)
 
 #define CHILDREN 50
 
-/* What a fiber spawns; all of it on its thread. */
+/* The children of a fiber: all run on its thread. */
 struct family {
     pthread_t thread;
     struct parker done;
     unsigned n_left;
-    unsigned n_astray; /* on another thread */
+    unsigned n_astray; /* ran on another thread */
 };
 
 struct child {
@@ -558,15 +558,16 @@ static bool raise_family(void)
         family.n_left += is_spawned;
         n_spawned += is_spawned;
     }
-    bool is_first = family.n_left == n_spawned; /* none began before this one waits */
+    /* no child began before this fiber waits */
+    bool is_first = family.n_left == n_spawned;
     bool is_posted = parker_wait(&family.done, WAIT_FOR_EVER);
     parker_release(&family.done);
-    /* Half of as many stacks as there may be pieces of work; this one has one. */
+    /* There are half as many stacks as pieces of work, and this fiber has one. */
     return is_first && is_posted && n_spawned == 9 && family.n_left == 0 &&
            family.n_astray == 0;
 }
 
-/* A fiber has others run beside it, which do not count as work that was submitted. */
+/* A fiber spawns others beside itself, which do not count as submitted work. */
 static void test_spawn(void **state)
 {
     struct fibers *fibers = new_fibers(2, 20);
@@ -583,7 +584,7 @@ static void test_spawn(void **state)
     fibers_free(&fibers);
 }
 
-/* Stacks that were of no use for ten seconds are given back, but for a few. */
+/* Stacks unused for ten seconds are freed, except for a few. */
 static void test_trim(void **state)
 {
     struct fibers *fibers = new_fibers(1, 100);
@@ -607,7 +608,7 @@ static void test_trim(void **state)
     free(guests);
 }
 
-/* Without memory for more stacks, work waits for those that there are. */
+/* Without memory for more stacks, work waits for the existing ones. */
 static void test_no_memory(void **state)
 {
     const struct fibers_options options = {.n_threads = 1, .work_max = 20};
@@ -684,7 +685,7 @@ static void test_overflow(void **state)
     if (child == 0) {
         const struct rlimit no_core = {0};
         (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)close(STDERR_FILENO); /* where a sanitizer would tell */
+        (void)close(STDERR_FILENO); /* where a sanitizer would report it */
         fibers = new_fibers(1, 1);
         (void)on_fiber(fibers, overflow);
         _exit(0);

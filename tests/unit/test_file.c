@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which files are read as a whole, and that all is written whatever a descriptor takes.
- */
+/* Which files are read as a whole, and that writing goes on until everything is
+ * written. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -54,7 +54,8 @@ static void make_file(const struct fixture *fix, const char *text, mode_t mode)
     assert_int_equal(close(fd), 0);
 }
 
-/* "" when PATH can be read, and then holds EXPECTED; else why not. Static storage. */
+/* "" if PATH can be read, which then must hold EXPECTED; otherwise the error. Static
+ * storage. */
 static const char *read_as(const char *path, enum file_care care, const char *expected)
 {
     static struct errmsg err;
@@ -92,7 +93,7 @@ static void test_others(void **state)
     assert_string_equal(read_as("/dev/null", FILE_ANY, ""), "is not a regular file");
     assert_int_equal(mkfifo(fix->path, 0600), 0);
     assert_string_equal(read_as(fix->path, FILE_SECRET, ""), "is not a regular file");
-    /* It says that it is empty, and is not. */
+    /* Its size is given as 0, but it has contents. */
     assert_string_equal(read_as("/proc/self/statm", FILE_ANY, ""),
                         "is larger than 8 bytes");
 }
@@ -121,7 +122,7 @@ static void test_secret(void **state)
     }
 }
 
-/* What the descriptor in CONTEXT gives, until it ends: how many bytes. */
+/* Reads the descriptor in CONTEXT to its end; returns the number of bytes. */
 static void *drain_main(void *context)
 {
     static size_t n;
@@ -137,7 +138,7 @@ static void *drain_main(void *context)
     return &n;
 }
 
-/* A pipe that does not block and takes less than there is. */
+/* A non-blocking pipe that takes less than there is to write. */
 static void test_write(void **state)
 {
     enum { BYTES = 1 << 20 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Judging a frame from what the library leaves of it in its buffer. */
+/* Judging the framing of a request by what the library leaves in its buffer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +10,8 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* The end of a line as libmicrohttpd 0.9.75 finds it: both bytes of CR LF, or a bare LF,
- * become NUL. Returns where the next line begins. */
+/* Ends a line as libmicrohttpd 0.9.75 does: both bytes of CR LF, or a bare LF, become
+ * NUL. Returns where the next line begins. */
 static char *cut_line(char *line, const char *end)
 {
     char *at = line;
@@ -27,7 +27,7 @@ static char *cut_line(char *line, const char *end)
     return at + 1;
 }
 
-/* Parse a header in place like that library, folded lines apart, and judge it. */
+/* Parses a header in place like that library, but without folded lines, and judges it. */
 static void judge(struct framing *framing, char *buf, size_t len, char *target_text)
 {
     struct framing_target target;
@@ -77,7 +77,7 @@ static void test_headers(void **state)
         const char *bytes;
         size_t len; /* 0: strlen */
         enum framing_verdict verdict;
-        const char *reason; /* part of it */
+        const char *reason; /* a part of it */
         bool must_close;
     } cases[] = {
         {L H "\r\n", 0, FRAMING_OK, NULL, false},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* h_user.c against a shard in memory: what each endpoint answers, what it costs, and who
- * is still logged in after a race, a lost answer or a change of password. */
+/* h_user.c with a shard in memory: what each endpoint answers, what that costs, and
+ * who is still logged in after a race, a lost answer or a change of password. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -92,13 +92,13 @@ static int log_out(const char *token)
     return ask_code(&logout_route, (struct field[]){{"token", token}, {NULL, NULL}});
 }
 
-/* 0 when the token is let in. */
+/* Returns 0 if the token is accepted. */
 static int page_code(const char *token)
 {
     return ask_code(&user_route, (struct field[]){{"token", token}, {NULL, NULL}});
 }
 
-/* The answer carries a user and a token that is let in as this user. */
+/* The answer has this user's id, and a token that is accepted as this user's. */
 static void assert_session(const struct answer *answer, uint64_t user_id)
 {
     assert_int_equal(answer->code, 0);
@@ -112,7 +112,7 @@ static void assert_session(const struct answer *answer, uint64_t user_id)
     answer_free(&page);
 }
 
-/* The answer is CODE, and gives no session. */
+/* The answer is CODE and opens no session. */
 static void assert_refused(struct answer *answer, int code)
 {
     assert_int_equal(answer->code, code);
@@ -127,7 +127,7 @@ static uint64_t n_hashes(void)
     return password_hashes_total(auth_password(world.app.auth));
 }
 
-/* An account "alice" with the password "secret"; her token in static storage. */
+/* Registers "alice" with the password "secret"; returns her token (static storage). */
 static const char *make_alice(void)
 {
     static char token[JWT_SIGNED_MAX + 1];
@@ -191,7 +191,7 @@ static void test_register_names(void **state)
         if (answer.code != rows[i].code) {
             fail_msg("row %zu: %d", i, answer.code);
         }
-        /* A name that cannot be is refused before it costs anything. */
+        /* An invalid name is refused before it costs anything. */
         assert_int_equal(n_hashes() - n, rows[i].code == 0);
         if (rows[i].code == 0) {
             answer_free(&answer);
@@ -201,7 +201,8 @@ static void test_register_names(void **state)
     }
 }
 
-/* A control that is the very last code point must not be looked for behind the text. */
+/* When a control is the very last code point, nothing after the end of the text is
+ * read. */
 static void test_register_longest(void **state)
 {
     char name[32 * 4 + 1];
@@ -244,8 +245,9 @@ static void test_register_outcomes(void **state)
     }
 }
 
-/* The answer of the shard was lost and the router asked again: it hears that this was
- * done before. That was this very request, so no password need be compared. */
+/* The answer of the shard got lost and the router repeated the call: it learns that
+ * this was done before. That was this very request, so no password needs to be
+ * compared. */
 static void test_register_replayed_by_router(void **state)
 {
     (void)state;
@@ -264,27 +266,27 @@ static void test_register_again_with_key(void **state)
     (void)state;
     assert_session(&answer, ALICE);
     answer_free(&answer);
-    /* The client never saw that answer and asks again: the same user, a session of its
-     * own. */
+    /* The client did not see that answer and repeats the request: the same user, but a
+     * session of its own. */
     answer = enter(&register_route, "alice", "secret", "key-1");
     assert_session(&answer, ALICE);
     answer_free(&answer);
     assert_int_equal(fake_n_sessions(ALICE), 2);
-    /* Somebody else guesses the key: no session, and none left open. */
+    /* Somebody else guesses the key: no session is opened. */
     answer = enter(&register_route, "alice", "guess", "key-1");
     assert_refused(&answer, 1013);
     assert_int_equal(fake_n_sessions(ALICE), 2);
-    /* Another key, or none: the name is taken. */
+    /* With another key, or without one, the name is taken. */
     answer = enter(&register_route, "alice", "secret", "key-2");
     assert_refused(&answer, 1003);
     answer = sign_up("alice", "secret");
     assert_refused(&answer, 1003);
-    /* The same key for another name is another request. */
+    /* The same key with another name is another request. */
     answer = enter(&register_route, "bob", "secret", "key-1");
     assert_refused(&answer, 1013);
 }
 
-/* A day later the key is as good as new, and the name is taken. */
+/* After a day the key is forgotten, and the name is taken. */
 static void test_register_with_old_key(void **state)
 {
     struct answer answer = enter(&register_route, "alice", "secret", "key-1");
@@ -292,7 +294,7 @@ static void test_register_with_old_key(void **state)
     (void)state;
     assert_session(&answer, ALICE);
     answer_free(&answer);
-    fake.keys[0].created_at_ms += 86400000; /* claimed again, by whomever */
+    fake.keys[0].created_at_ms += 86400000; /* a day later the key may be claimed again */
     answer = enter(&register_route, "alice", "secret", "key-1");
     assert_refused(&answer, 1003);
     fake.keys[0].created_at_ms -= 86400000;
@@ -302,7 +304,7 @@ static void test_register_with_old_key(void **state)
     assert_int_equal(fake_n_sessions(ALICE), 2);
 }
 
-/* After a change of password the old one gives no session, whatever the key. */
+/* After a change of password the old password opens no session, even with the key. */
 static void test_register_again_after_change(void **state)
 {
     struct answer answer = enter(&register_route, "alice", "secret", "key-1");
@@ -332,7 +334,7 @@ static void test_login(void **state)
     assert_int_equal(fake_n_sessions(ALICE), 2);
 }
 
-/* Whether the name or the password is wrong shows neither in the answer nor in the cost:
+/* Neither the answer nor the cost shows whether the name or the password was wrong:
  * one scrypt, one call. */
 static void test_login_tells_nothing(void **state)
 {
@@ -386,13 +388,13 @@ static void test_login_rehash(void **state)
     (void)make_alice();
     memcpy(before, fake.users[0].hash, sizeof before);
     world.config.scrypt_ln = 5;
-    /* That it cannot be stored does not matter. */
+    /* A failure to store the new hash does not matter. */
     fake.refuse[FAKE_REHASH] = OUTCOME_UNAVAILABLE;
     struct answer answer = log_in("alice", "secret");
     assert_session(&answer, ALICE);
     answer_free(&answer);
     assert_string_equal(fake.users[0].hash, before);
-    /* The next login does it, and the one after has nothing to do. */
+    /* The next login stores it, and the one after that has nothing to do. */
     fake.refuse[FAKE_REHASH] = OUTCOME_OK;
     answer = log_in("alice", "secret");
     assert_session(&answer, ALICE);
@@ -402,7 +404,7 @@ static void test_login_rehash(void **state)
     assert_session(&answer, ALICE);
     answer_free(&answer);
     assert_int_equal(fake.n_calls[FAKE_REHASH], 2);
-    /* A wrong password never does. */
+    /* A wrong password never stores a hash. */
     world.config.scrypt_ln = 6;
     answer = log_in("alice", "wrong");
     assert_refused(&answer, 1005);
@@ -419,8 +421,8 @@ static void store_password(const char *text)
                      PASSWORD_OK);
 }
 
-/* The owner changes the password, which ends all sessions, after ours was compared and
- * before our session is stored. */
+/* After the password was compared and before the session is stored, the owner changes
+ * the password, which ends all sessions. */
 static void password_changes(void)
 {
     store_password("fresh");
@@ -437,7 +439,7 @@ static void test_login_overtaken_by_change(void **state)
     assert_int_equal(fake_n_sessions(ALICE), 0);
 }
 
-/* Another login stores the same password under other parameters: that is no change. */
+/* Another login stores the same password with other parameters: that is not a change. */
 static void password_is_rehashed(void)
 {
     store_password("secret");
@@ -463,8 +465,8 @@ static void limit_tries(int tries)
     world.peer.bytes[7] = 1;
 }
 
-/* Refused before anything is asked or computed, whether or not there is such a user, and
- * whatever the password is; from another address the owner gets in. */
+/* Refused before anything is asked or computed, for existing and unknown users alike
+ * and whatever the password is; from another address the owner gets in. */
 static void test_login_throttled(void **state)
 {
     static const char *const names[] = {"alice", "nobody"};
@@ -495,7 +497,7 @@ static void test_login_throttled(void **state)
     answer_free(&answer);
 }
 
-/* What nobody could compare is no failure of the user's. */
+/* An attempt that could not be compared is not a failed login. */
 static void test_login_unknown_is_no_failure(void **state)
 {
     (void)state;
@@ -514,7 +516,8 @@ static void test_login_unknown_is_no_failure(void **state)
     answer_free(&answer);
 }
 
-/* Strangers use up what an hour has for the account; where it was made it is let in. */
+/* Strangers use up the account's attempts of this hour; from the address where it was
+ * registered, the owner is still let in. */
 static void test_login_where_registered(void **state)
 {
     (void)state;
@@ -534,7 +537,7 @@ static void test_login_where_registered(void **state)
     answer_free(&answer);
 }
 
-/* Behind a proxy it is the client that counts, once the proxy is named. */
+/* Behind a proxy the client's address counts, if the proxy is trusted. */
 static void test_login_behind_proxy(void **state)
 {
     (void)state;
@@ -558,7 +561,7 @@ static void test_login_behind_proxy(void **state)
     answer_free(&answer);
 }
 
-/* Who knows an idempotency key, or has a token, guesses no faster. */
+/* Neither an idempotency key nor a token lets anybody guess faster. */
 static void test_other_doors_throttled(void **state)
 {
     struct answer answer = enter(&register_route, "alice", "secret", "key-1");
@@ -602,7 +605,7 @@ static void *hash_slowly(void *arg)
     return NULL;
 }
 
-/* Take the one place to hash; it stays taken for a second or so. */
+/* Occupies the only place for hashing for about a second. */
 static pthread_t take_place(atomic_bool *done)
 {
     uint64_t n = n_hashes();
@@ -616,8 +619,8 @@ static pthread_t take_place(atomic_bool *done)
     return thread;
 }
 
-/* With the one place taken and no queue, who needs a hash is told to come back, and what
- * needs none goes on. */
+/* While the only place is occupied and there is no queue, requests that need a hash
+ * are told to try again, and others go on. */
 static void test_busy(void **state)
 {
     const char *token = make_alice();
@@ -628,7 +631,7 @@ static void test_busy(void **state)
     struct answer answers[] = {log_in("alice", "secret"), log_in("nobody", "secret"),
                                sign_up("bob", "secret"), change(token, "secret", "f")};
     int code = page_code(token);
-    assert_false(atomic_load(&done)); /* else the test has shown nothing */
+    assert_false(atomic_load(&done)); /* otherwise the test proves nothing */
     pthread_join(thread, NULL);
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
         assert_refused(&answers[i], 1016);
@@ -637,8 +640,8 @@ static void test_busy(void **state)
     assert_int_equal(fake.n_calls[FAKE_REGISTER], 1); /* alice's own */
 }
 
-/* Who waits for its turn gives up while there is time left to do something with it: else
- * a queue that is never empty would let everybody in too late. */
+/* A request that waits for its turn gives up while there is still time to do
+ * something: otherwise a queue that is never empty would start every hash too late. */
 static void test_no_turn_too_late(void **state)
 {
     struct errmsg err;
@@ -653,7 +656,7 @@ static void test_no_turn_too_late(void **state)
     pthread_t thread = take_place(&done);
     world.budget_ms = 1000;
     struct answer answer = log_in("alice", "secret");
-    assert_false(atomic_load(&done)); /* else the test has shown nothing */
+    assert_false(atomic_load(&done)); /* otherwise the test proves nothing */
     pthread_join(thread, NULL);
     assert_true(answer.left_ms > 0);
     assert_refused(&answer, 1016);
@@ -669,7 +672,7 @@ static void test_logout(void **state)
     (void)state;
     assert_int_equal(page_code(token), 0);
     assert_int_equal(log_out(token), 0);
-    /* At once, although it was remembered; and only this one. */
+    /* At once, although the session was cached; and only this one. */
     assert_int_equal(page_code(token), 1001);
     assert_session(&second, ALICE);
     answer_free(&second);
@@ -691,7 +694,8 @@ static void test_logout_refused(void **state)
     assert_int_equal(log_out(forged), 1001);
     assert_int_equal(fake.n_calls[FAKE_LOGOUT], 0);
     assert_int_equal(page_code(token), 0);
-    /* An unknown outcome says so, and is not believed any more without asking. */
+    /* The outcome is unknown: the answer says so, and the cached session is not
+     * trusted any more. */
     fake.lose[FAKE_LOGOUT] = true;
     assert_int_equal(log_out(token), 1018);
     assert_int_equal(page_code(token), 1001);
@@ -710,7 +714,7 @@ static void test_password(void **state)
     struct answer answer = change(token, "secret", "fresh");
     assert_session(&answer, ALICE);
     answer_free(&answer);
-    /* Every older session is out at once, although both were remembered. */
+    /* All older sessions end at once, although both were cached. */
     assert_int_equal(page_code(token), 1001);
     assert_int_equal(page_code(answer_text(&second, "token")), 1001);
     answer_free(&second);
@@ -739,7 +743,7 @@ static void test_password_refused(void **state)
     assert_int_equal(fake.n_calls[FAKE_PASSWORD], 0);
     assert_string_equal(fake.users[0].hash, hash);
     assert_int_equal(page_code(token), 0);
-    /* Two at once: one of them is told. */
+    /* Of two changes at once, one is refused. */
     fake.during[FAKE_SECRET] = password_is_rehashed;
     answer = change(token, "secret", "fresh");
     assert_refused(&answer, 1014);
@@ -747,7 +751,7 @@ static void test_password_refused(void **state)
     answer = change(token, "secret", "fresh");
     assert_refused(&answer, 1017);
     fake.refuse[FAKE_SECRET] = OUTCOME_OK;
-    /* Done, but nobody says so: what was remembered is not believed any more. */
+    /* It was done, but the answer got lost: cached sessions are not trusted any more. */
     assert_int_equal(page_code(token), 0);
     fake.lose[FAKE_PASSWORD] = true;
     answer = change(token, "secret", "fresh");
@@ -779,7 +783,7 @@ static void test_user(void **state)
         json_string_value(json_object_get(json_object_get(answer.body, "user"), "name")),
         "bob");
     answer_free(&answer);
-    /* Absent and empty: the caller. Exponent form: as the clients write numbers. */
+    /* Absent and empty mean the caller. Clients may write numbers with an exponent. */
     static const char *const alices[] = {"", "8192", "8.192e3", "8.192E+03"};
     for (size_t i = 0; i < ARRAY_LEN(alices); i++) {
         answer = page(token, alices[i]);
@@ -817,7 +821,8 @@ static void test_user(void **state)
     assert_int_equal(page_code(token), 1017);
 }
 
-/* What the caller has to do with somebody: the page is good without, and says so. */
+/* Whether the caller follows the user is not known: the page is sent without, and says
+ * so. */
 static void test_user_seen_in_part(void **state)
 {
     const char *token = make_alice();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Second halves: how they are read, what goes together, and in which order. */
+/* Second halves: how they are read, which are delivered together, and in which order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,12 +51,12 @@ static void test_outcomes(void **unused)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_int_equal(half_state_from(&half, cases[i].outcome), cases[i].state);
     }
-    half.is_head = false; /* a gap is what was to be expected */
+    half.is_head = false; /* a gap is then expected */
     assert_int_equal(half_state_from(&half, OUTCOME_GAP), HALF_LATER);
     assert_int_equal(half_state_from(&half, OUTCOME_INTERNAL), HALF_FAILED);
 }
 
-/* As outbox_list() answers. */
+/* The columns of outbox_list(). */
 static const char *const columns[] = {"slot", "epoch",      "owner", "kind", "target",
                                       "seq",  "ver",        "state", "at",   "attempts",
                                       "text", "message_id", "op",    "prev", "head"};
@@ -115,7 +115,8 @@ static void test_read(void **unused)
     assert_true(half.ver == 2 && half.state == 0);
     assert_false(half.is_head);
 
-    /* the first half is gone: the key is there all the same, so that it can fail */
+    /* the first half is gone: the key is read all the same, so that this half can be
+     * marked as failed */
     values[1][10] = (struct dbvalue){.is_null = true};
     assert_false(half_read(&rows, 1, &half));
     assert_int_equal(half.kind, HALF_MESSAGE);
@@ -160,7 +161,8 @@ static void test_pick_edges(void **unused)
     assert_int_equal(half_pick(halves, states, 0, index), 0);
 }
 
-/* One message of a chat at a time, in order; a chat that stops does not stop others. */
+/* One message of a chat at a time, in order; a chat that is stuck does not stop
+ * others. */
 static void test_pick_messages(void **unused)
 {
     (void)unused;
@@ -177,21 +179,22 @@ static void test_pick_messages(void **unused)
     assert_true(index[0] == 0 && index[1] == 3 && index[2] == 5);
     states[0] = HALF_MADE;
     states[3] = HALF_LATER;
-    states[5] = HALF_REFUSED; /* nobody is there: the next will be refused too */
+    states[5] = HALF_REFUSED; /* no such receiver: the next one may be tried, too */
     assert_int_equal(half_pick(halves, states, n, index), 2);
     assert_true(index[0] == 1 && index[1] == 6);
     assert_int_equal(states[4], HALF_LATER);
     states[1] = HALF_FAILED;
     states[6] = HALF_REFUSED;
     assert_int_equal(half_pick(halves, states, n, index), 0);
-    assert_int_equal(states[2], HALF_LATER); /* its turn has not come: it did not fail */
+    /* skipped, not failed: its turn has not come */
+    assert_int_equal(states[2], HALF_LATER);
     states[1] = HALF_APART;
     states[2] = HALF_WAITING;
     assert_int_equal(half_pick(halves, states, n, index), 0);
     assert_int_equal(states[2], HALF_LATER);
 }
 
-/* A batch never has more bytes than a procedure takes. */
+/* A batch never exceeds the bytes that a procedure accepts. */
 static void test_pick_bytes(void **unused)
 {
     (void)unused;

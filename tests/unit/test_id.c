@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Ids and the placement of names, against values that MariaDB's CRC32() gave. */
+/* Ids, and the slots of names, compared with values from MariaDB's CRC32(). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ static void test_parts(void **state)
     assert_int_equal(id_slot(id), 513);
     assert_int_equal(id_time_ms(id), ID_EPOCH_MS + 1);
     assert_int_equal(id_slot(ID_MAX), 1023);
-    /* 40 bits of ms last until November 2059 */
+    /* 40 bits of milliseconds last until November 2059 */
     assert_int_equal(id_time_ms(ID_MAX), ID_EPOCH_MS + (INT64_C(1) << 40) - 1);
 }
 
@@ -34,8 +34,7 @@ static void test_validity(void **state)
     assert_true(id_is_valid(ID_MAX));
     assert_false(id_is_valid(ID_MAX + 1));
     assert_false(id_is_valid(UINT64_MAX));
-    /* the reason for 53 bits: every id survives a client that parses numbers as doubles
-     */
+    /* why 53 bits: every id survives a client that parses numbers as doubles */
     assert_true((uint64_t)(double)ID_MAX == ID_MAX);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a program in the jail can and cannot do, tried out by small Perl programs. */
+/* What a program in the jail can and cannot do, tried by small Perl programs. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 #define PERL "/usr/bin/perl"
 
-/* Only a program that hangs is ended by this. */
+/* Only programs that hang run into this limit. */
 #define PATIENCE_MS 600000
 
 static struct jail *jail;
@@ -64,7 +64,7 @@ static void test_input_and_output(void **state)
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "hello", 5), 5);
-    /* from the start, whatever position our descriptor has */
+    /* from the start of the file, although our own descriptor is elsewhere */
     run_perl("open my $f, '<', '" JAIL_INPUT "' or die; print <$f>; print STDERR 'note';"
              "print tell(STDIN); exit 3",
              &limits, fd, &result);
@@ -77,7 +77,7 @@ static void test_input_and_output(void **state)
     (void)close(fd);
 }
 
-/* Each program prints nothing but "no" for every door that it finds shut. */
+/* Each program prints "no" if it cannot do what the row is about. */
 static void test_doors(void **state)
 {
     (void)state;
@@ -111,7 +111,7 @@ static void test_doors(void **state)
     };
     struct jail_limits limits = limits_of(PATIENCE_MS);
     int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    int leak = dup(fd); /* not close-on-exec: must not get through all the same */
+    int leak = dup(fd); /* not close-on-exec: must not get into the jail anyway */
     assert_true(fd >= 0 && leak >= 0);
     for (size_t i = 0; i < ARRAY_LEN(doors); i++) {
         struct jail_result result;
@@ -151,12 +151,12 @@ static void test_deadline(void **state)
     assert_int_equal(result.end, JAIL_TIMED_OUT);
     assert_in_range(clock_mono_ms() - start_ms, 400, 60000);
     jail_result_release(&result);
-    /* also when it closes its output first */
+    /* also if it closes its output first */
     limits = limits_of(400);
     run_perl("close STDOUT; close STDERR; sleep 1000", &limits, -1, &result);
     assert_int_equal(result.end, JAIL_TIMED_OUT);
     jail_result_release(&result);
-    /* and when there is no time at all */
+    /* and if there is no time at all */
     limits.deadline_ms = clock_mono_ms() - 1;
     run_perl("sleep 1000", &limits, -1, &result);
     assert_int_equal(result.end, JAIL_TIMED_OUT);
@@ -194,8 +194,9 @@ static void test_limits(void **state)
 }
 
 /* Bubblewrap's first process in the jail asks to die with bubblewrap only after the
- * program has begun: a run that is killed before that must end, too. In its place a
- * script whose child never asks; the lock on it is held until both are gone. */
+ * program has begun: a run that is killed before that must end, too. The test puts a
+ * script in bubblewrap's place, whose child never asks; a lock on the script is held
+ * until both are gone. */
 static void test_all_are_killed(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Durable jobs and purging, with shards that the test plays itself. */
+/* Durable jobs and purging, with shards that the test plays. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 
 #define JOBS_MAX 40
 
-/* What the shards hold and what they were asked; under the lock. */
+/* What the shards store, and what they were asked; guarded by the lock. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -35,11 +35,11 @@ static struct {
     char last_error[64];
     enum outcome claim_outcome;
     unsigned n_erase_calls;
-    unsigned erase_busy; /* so many calls leave something */
-    unsigned erase_rows; /* undone by each */
+    unsigned erase_busy; /* number of calls that leave something */
+    unsigned erase_rows; /* rows deleted by each */
     enum outcome erase_outcome;
-    unsigned purge_steps; /* that are due on shard 1 */
-    unsigned n_purged;    /* steps asked for there */
+    unsigned purge_steps; /* due on shard 1 */
+    unsigned n_purged;    /* steps done there */
     unsigned n_purge_failed;
     enum outcome repair_outcome;
 } shards = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -104,7 +104,8 @@ static enum outcome fake_erase(struct delivery *delivery, struct call *call,
     return outcome;
 }
 
-/* Shard 0 does not answer; on shard 1 some steps are due, each removes 7 rows. */
+/* Shard 0 does not answer; on shard 1 some steps are due, each of which deletes 7
+ * rows. */
 static enum outcome fake_purge(struct router *router, struct call *call, size_t shard,
                                size_t limit, struct purge_report *report)
 {
@@ -146,7 +147,7 @@ static size_t fake_n_shards(const struct router *router)
     return 3;
 }
 
-/* The third one has left: whatever is asked of it is wrong. */
+/* The third shard was removed: it must not be asked anything. */
 static bool fake_has_shard(const struct router *router, size_t shard)
 {
     (void)router;
@@ -161,7 +162,7 @@ static const struct janitor_shards fakes = {.n_shards = fake_n_shards,
                                             .purge = fake_purge,
                                             .repair = fake_repair};
 
-/* Nothing happens by itself within a test. */
+/* The janitor does nothing unless the test wakes it. */
 static const struct janitor_options quiet = {.job_poll_ms = 3600000};
 
 static int setup(void **state)
@@ -208,7 +209,7 @@ static void add_job(const char *kind, const char *payload, unsigned attempts)
     (void)pthread_mutex_unlock(&shards.lock);
 }
 
-/* Wait until *COUNTER is N; fails after a minute. */
+/* Waits until *COUNTER is N; fails after a minute. */
 static void await_count(const unsigned *counter, unsigned n)
 {
     struct timespec until = clock_timespec(clock_mono_ms() + 60000);
@@ -230,7 +231,7 @@ static struct janitor *start(const struct janitor_options *options)
     return janitor;
 }
 
-/* More jobs than are claimed at once, one shard dead all the time. */
+/* More jobs than are claimed at once; one shard is down all the time. */
 static void test_jobs(void **state)
 {
     (void)state;
@@ -250,8 +251,8 @@ static void test_jobs(void **state)
     janitor_free(&janitor);
 }
 
-/* A few steps in every turn, on a shard that answers and one that does not; jobs are done
- * between them. */
+/* A few steps in every round, on a shard that answers and on one that does not; jobs
+ * are done in between. */
 static void test_purge(void **state)
 {
     (void)state;
@@ -270,18 +271,20 @@ static void test_purge(void **state)
     janitor_poke(janitor);
     await_count(&shards.n_done, 1);
     await_count(&shards.n_purged, 50);
-    janitor_poke(janitor); /* its next look is far away */
+    janitor_poke(janitor); /* it would not look again for a long time */
     do {
         janitor_state(janitor, &counts);
     } while (counts.rows_purged < UINT64_C(350));
     janitor_free(&janitor);
     assert_int_equal(counts.rows_purged, UINT64_C(350));
     assert_int_equal(shards.n_purged, 50);
-    assert_int_equal(shards.n_purge_failed, 1); /* it is left alone for a while */
+    /* after a failure the shard is left alone for a while */
+    assert_int_equal(shards.n_purge_failed, 1);
     shards.purge_steps = 0;
 }
 
-/* Called again while something is left; what is left for good is another attempt's. */
+/* Called again while something is left; what remains after that is left to the next
+ * attempt. */
 static void test_erase(void **state)
 {
     (void)state;
@@ -302,7 +305,7 @@ static void test_erase(void **state)
     assert_string_equal(shards.last_error, "something is left");
     assert_false(shards.last_progress);
     shards.n_erase_calls = 0;
-    shards.erase_rows = 5; /* it goes on from there, and has not failed */
+    shards.erase_rows = 5; /* it made progress, so the attempt did not fail */
     add_job("user_erase", "", 1);
     janitor_poke(janitor);
     await_count(&shards.n_retried, 2);
@@ -334,7 +337,7 @@ static void test_poke(void **state)
     add_job("media_delete", shards.names[0], 1);
     janitor_poke(janitor);
     await_count(&shards.n_done, 1);
-    /* files that are gone already are no failure */
+    /* it is not a failure if the files are already gone */
     add_job("media_delete", shards.names[0], 1);
     janitor_poke(janitor);
     await_count(&shards.n_done, 2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is written is what a parser of others reads: every character, every number, every
- * nesting; and what cannot be said is not said in part. */
+/* What is written can be read by another parser: every character, number and nesting.
+ * What cannot be written leaves nothing half written. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ static void test_integers(void **state)
     }
 }
 
-/* Every code point but NUL and the surrogates. */
+/* Encodes any code point except NUL and surrogates. */
 static void encode(uint32_t code, char text[5])
 {
     memset(text, 0, 5);
@@ -124,7 +124,7 @@ static void test_escapes(void **state)
     buf_clear(&out.buf);
 }
 
-/* Nothing is left of what failed, whatever is written after it. */
+/* After a failure nothing remains, whatever is written later. */
 static void test_failures(void **state)
 {
     static const char *const texts[] = {"\xff", "ab\xc3", "\xed\xa0\x80", NULL};

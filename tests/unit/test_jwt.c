@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* jwt.c, base64.c and token_keys.c: vectors of the RFCs, a corpus of bad tokens, bad key
- * files. */
+/* jwt.c, base64.c and token_keys.c: test vectors of the RFCs, a corpus of bad tokens,
+ * bad key files. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,7 +45,8 @@ static struct jwt_keys two_keys(void)
     return keys;
 }
 
-/* A token of any two texts, signed rightly with the first key. Free it. */
+/* A token of any two texts, with a valid signature by the first key. The caller frees
+ * it. */
 static char *forge(const char *header, const char *payload, size_t payload_len)
 {
     struct jwt_keys keys = two_keys();
@@ -63,7 +64,8 @@ static char *forge(const char *header, const char *payload, size_t payload_len)
     return text;
 }
 
-/* Verify in a block of exactly the token's size, so that reading past it is seen. */
+/* Verifies a copy in a block of exactly the token's size, so that a read past its end
+ * is detected. */
 static enum jwt_reason verify(const char *text, size_t len, int64_t now_s,
                               struct jwt_claims *claims)
 {
@@ -147,7 +149,7 @@ static void test_base64_refuses(void **state)
     assert_false(base64_decode(BASE64_URL, "Zm9v", 4, data, 2, &len));
 }
 
-/* Every text of up to three characters either is refused or encodes back to itself: no
+/* Every text of up to three characters is either refused or encodes back to itself: no
  * value has two spellings. */
 static void test_base64_is_canonical(void **state)
 {
@@ -218,7 +220,7 @@ static void test_round_trip(void **state)
     assert_memory_equal(out.session, in.session, sizeof in.session);
     assert_int_equal(out.issued_at_s, NOW);
     assert_int_equal(out.expires_at_s, NOW + 3600);
-    /* Nothing is reported when the token is refused. */
+    /* Nothing is returned if the token is refused. */
     struct jwt_claims untouched = {.user_id = 77};
     expect("late", verify(text, len, NOW + 999999, &untouched), JWT_EXPIRED);
     assert_int_equal(untouched.user_id, 77);
@@ -248,7 +250,7 @@ static void test_sign_refuses(void **state)
     assert_int_equal(jwt_sign(&keys, &good, -1, text), 0);
 }
 
-/* The longest name of a key still fits the buffers. */
+/* The longest possible key name still fits the buffers. */
 static void test_longest_token(void **state)
 {
     struct jwt_keys keys = two_keys();
@@ -282,12 +284,12 @@ static void test_rotation(void **state)
     expect("old key", jwt_verify(&swapped, before, n_before, NOW, &out), JWT_OK);
     expect("second key", jwt_verify(&keys, after, n_after, NOW, &out), JWT_OK);
     expect("removed", jwt_verify(&removed, before, n_before, NOW, &out), JWT_KEY);
-    /* A right name with another secret behind it. */
+    /* The name of a known key, but a signature by another secret. */
     memcpy(removed.key[0].kid, "a1", 3);
     expect("renamed", jwt_verify(&removed, before, n_before, NOW, &out), JWT_SIGNATURE);
 }
 
-/* Every single changed character and every shortening is refused. */
+/* Changing any single character, or cutting anything off, makes the token invalid. */
 static void test_every_change_is_seen(void **state)
 {
     struct jwt_claims claims;
@@ -310,7 +312,7 @@ static void test_every_change_is_seen(void **state)
     free(token);
 }
 
-/* ---- The corpus: rightly signed, and wrong ---- */
+/* ---- The corpus: wrong tokens with valid signatures ---- */
 
 static void test_bad_headers(void **state)
 {
@@ -356,7 +358,7 @@ static void test_bad_headers(void **state)
         {"{\"alg\":\"HS256\",\"kid\":\"a1 \"}", JWT_KEY},
         {"{\"alg\":\"HS256\",\"kid\":\"../../../../dev/null\"}", JWT_KEY},
         {"{\"alg\":\"HS256\",\"kid\":\"a1' UNION SELECT 'x\"}", JWT_KEY},
-        /* The name of our other key: its secret did not sign this. */
+        /* The name of our other key, whose secret did not sign this. */
         {"{\"alg\":\"HS256\",\"kid\":\"b2\"}", JWT_SIGNATURE},
         {"{\"alg\":\"HS256\",\"kid\":\"a1\",\"crit\":[\"exp\"]}", JWT_HEADER},
         {"{\"alg\":\"HS256\",\"kid\":\"a1\",\"crit\":[]}", JWT_HEADER},
@@ -511,7 +513,7 @@ static void test_bad_shapes(void **state)
     text[strlen(text) - 1] = 'A';
     EXPECT_TEXT("other signature", JWT_SIGNATURE);
     (void)snprintf(text, sizeof text, "%s", good);
-    /* The last character carries two unused bits: another spelling of the same MAC. */
+    /* The last character has two unused bits: another spelling of the same MAC. */
     text[strlen(text) - 1]++;
     EXPECT_TEXT("signature not canonical", JWT_ENCODING);
     memset(text, 'A', sizeof text);
@@ -521,7 +523,7 @@ static void test_bad_shapes(void **state)
     free(good);
 }
 
-/* 1 KiB of brackets must not reach far into the JSON parser's recursion. */
+/* 1 KiB of brackets must not make the JSON parser recurse deeply. */
 static void test_nesting(void **state)
 {
     char header[600];
@@ -558,13 +560,13 @@ static void test_time_bounds(void **state)
     }
 }
 
-/* ---- The file of keys ---- */
+/* ---- The key file ---- */
 
 static void test_keys_parse(void **state)
 {
     static const struct {
         const char *text;
-        const char *why; /* a part of the message; NULL: it is good */
+        const char *why; /* a part of the message; NULL: the file is good */
         size_t n;
     } rows[] = {
         {"a " K1, NULL, 1},
@@ -604,7 +606,7 @@ static void test_keys_parse(void **state)
         if (strstr(err.text, rows[i].why) == NULL) {
             fail_msg("row %zu: %s", i, err.text);
         }
-        /* No message repeats what may be a secret. */
+        /* No message repeats a text that may be a secret. */
         assert_null(strstr(err.text, "0203"));
     }
 }
@@ -668,7 +670,7 @@ static void test_keys_file(void **state)
     assert_false(token_keys_load(path, &loaded, &err));
     assert_non_null(strstr(err.text, "larger than 8192 bytes"));
     unlink(path);
-    /* A FIFO must not make the start hang. */
+    /* A FIFO must not make the program hang at startup. */
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_false(token_keys_load(path, &loaded, &err));
     scratch_remove(&dir);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The checker of the ledger tests: finds nothing in good histories, and each violation in
- * a history or rows made for it. */
+/* The checker of the ledger tests: it finds nothing in good histories, and each
+ * violation in a history or rows made for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 
 #include "tests/ledger/check.h"
 
-/* Two users, a video of the second, a third user, and ids that nobody has. */
+/* Two users, a video of the second, a third user, and ids that do not exist. */
 #define ANN          UINT64_C(101)
 #define BOB          UINT64_C(102)
 #define CAT          UINT64_C(103)
@@ -25,7 +25,7 @@
 #define HISTORY_MAX  32
 #define NO_VIOLATION 0
 
-/* One case: rows as text, operations as structs. Times are in seconds. */
+/* One case: rows as text, and operations. Times are in seconds. */
 struct trial {
     char rows[ROWS_MAX];
     struct ledger_history history;
@@ -46,7 +46,7 @@ static void add_row(struct trial *trial, const char *row)
                 (int)(sizeof trial->rows - len));
 }
 
-/* Users without anything but Bob's video. Columns: follow, follower, favorite,
+/* Users who have nothing but Bob's video. Columns: follow, follower, favorite,
  * total_favorited, works, edge_ver. */
 static void add_owners(struct trial *trial, const char *ann, const char *bob,
                        const char *clip)
@@ -73,7 +73,7 @@ static struct ledger_op *add_op(struct trial *trial, enum ledger_kind kind,
     return &trial->history.ops[trial->history.n - 1];
 }
 
-/* Check, and expect violations of these invariants (a bit each) and of no other. */
+/* Checks, and expects violations of these invariants (a bit each) and of no others. */
 static void expect(struct trial *trial, unsigned invariants)
 {
     struct ledger_rows rows = {.outbox = 0};
@@ -107,7 +107,7 @@ static void add_like(struct trial *trial)
     add_row(trial, "liker\t201\t101\t1\t1");
 }
 
-/* Ann liked it and does not any more. */
+/* Ann liked it, and has taken the like back. */
 static void add_unlike(struct trial *trial)
 {
     add_owners(trial, "user\t101\t0\t0\t0\t0\t0\t2", NULL, "video\t201\t102\t1\t0\t0\t3");
@@ -125,7 +125,7 @@ static void test_like(void **unused)
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2);
     expect(&trial, NO_VIOLATION);
 
-    /* Nobody asked. */
+    /* Nobody asked for it. */
     begin(&trial);
     add_like(&trial);
     expect(&trial, BIT(INVARIANT_INVENTED) | BIT(INVARIANT_TWICE));
@@ -136,13 +136,13 @@ static void test_like(void **unused)
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2)->outcome = LEDGER_FAIL;
     expect(&trial, BIT(INVARIANT_INVENTED));
 
-    /* It was acknowledged and is not there. */
+    /* It was acknowledged and is missing. */
     begin(&trial);
     add_owners(&trial, NULL, NULL, NULL);
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2);
     expect(&trial, BIT(INVARIANT_LOST));
 
-    /* It is unknown: both are right. */
+    /* Its outcome is unknown: both are right. */
     begin(&trial);
     add_owners(&trial, NULL, NULL, NULL);
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2)->outcome = LEDGER_UNKNOWN;
@@ -158,7 +158,7 @@ static void test_order(void **unused)
     struct trial trial;
     (void)unused;
 
-    /* A later unlike decides; one at the same time may. */
+    /* A later unlike counts; an unlike at the same time may count. */
     begin(&trial);
     add_unlike(&trial);
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2);
@@ -182,7 +182,7 @@ static void test_order(void **unused)
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 3, 4);
     expect(&trial, BIT(INVARIANT_LOST));
 
-    /* With an unknown like nobody can say. */
+    /* After a like of unknown outcome both are possible. */
     begin(&trial);
     add_like(&trial);
     add_op(&trial, LEDGER_LIKE, ANN, CLIP, 1, 2)->outcome = LEDGER_UNKNOWN;
@@ -211,7 +211,7 @@ static void test_halves(void **unused)
     }
     expect(&trial, BIT(INVARIANT_HALVES));
 
-    /* Of what is no longer there nothing is said. */
+    /* Nothing is checked of what no longer exists. */
     begin(&trial);
     add_owners(&trial, "user\t101\t0\t0\t1\t0\t0\t1", "user\t102\t0\t0\t0\t0\t0\t0",
                "video\t201\t102\t0\t0\t0\t2");
@@ -281,7 +281,7 @@ static void test_ghosts(void **unused)
     expect(&trial, BIT(INVARIANT_REFERENCES));
 }
 
-/* Ann's comment 301 under Bob's clip, written by operation 1-0. */
+/* Ann's comment 301 on Bob's clip, written by operation 1-0. */
 static void add_comment(struct trial *trial, const char *forward, const char *backward)
 {
     add_row(trial, "user\t101\t0\t0\t0\t0\t0\t0");
@@ -361,7 +361,7 @@ static void test_comments(void **unused)
     expect(&trial, BIT(INVARIANT_TWICE));
 }
 
-/* Ann sends Bob the messages of operations 1-0, 1-1, .. one after the other. */
+/* Ann sends Bob the messages of operations 1-0, 1-1, ... one after the other. */
 static void add_messages(struct trial *trial, const char *const *rows, size_t n)
 {
     add_owners(trial, NULL, NULL, NULL);
@@ -432,7 +432,7 @@ static void test_messages(void **unused)
 
 /* ---- Polls ---- */
 
-/* What Bob, or another viewer, was given. */
+/* What was returned to Bob, or to another viewer. */
 struct poll_answer {
     uint64_t viewer; /* 0: Bob */
     uint64_t sender; /* 0: Ann */
@@ -443,8 +443,8 @@ struct poll_answer {
     const char *text;
 };
 
-/* Ann has sent Bob two messages and he has answered one, which is in his mailbox between
- * them; he polls, and these are the answers. */
+/* Ann has sent Bob two messages, and he has sent an answer that lies between them in
+ * his mailbox. He polls, and these are the answers. */
 static void add_polls(struct trial *trial, const struct poll_answer *answers, size_t n)
 {
     static const char *const rows[] = {
@@ -503,22 +503,22 @@ static void test_good_polls(void **unused)
 
     EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND});
     EXPECT_POLLS(NO_VIOLATION, {.since_ms = 1, FIRST}, {.since_ms = 20, SECOND});
-    /* The first answer shows both directions, later ones what was received. */
+    /* The first answer has both directions, later ones only received messages. */
     EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SENT}, {.since_ms = 21, SECOND});
-    /* A stranger sees what is his own. */
+    /* A stranger sees only their own messages. */
     EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND},
                  {STRANGERS, .at = 5, .text = "text 1-3"});
     EXPECT_POLLS(NO_VIOLATION, {FIRST}, {SECOND},
                  {.viewer = CAT, .receiver = CAT, .id = 8, .at = 4, .text = "text 1-4"});
 
-    /* One that was taken back is shown to nobody. */
+    /* A message that was taken back is shown to nobody. */
     begin(&trial);
     add_polls(&trial, answers, 1);
     char *row = strstr(trial.rows, "2000\t1");
     assert_non_null(row);
     row[strlen("2000\t")] = '0';
     trial.history.ops[1].outcome = LEDGER_UNKNOWN;
-    expect(&trial, BIT(INVARIANT_MESSAGES)); /* since nobody erased its sender */
+    expect(&trial, BIT(INVARIANT_MESSAGES)); /* its sender was not erased */
     assert_int_equal(trial.report.violations[INVARIANT_MESSAGES], 1);
 
     begin(&trial);
@@ -548,29 +548,29 @@ static void test_bad_polls(void **unused)
     /* in the wrong order, in one answer or in two */
     EXPECT_POLLS(bad, {SECOND}, {FIRST});
     EXPECT_POLLS(bad, {.since_ms = 1, SECOND}, {.since_ms = 1, FIRST});
-    /* as old as what was known */
+    /* no newer than since_ms */
     EXPECT_POLLS(bad, {.since_ms = 20, FIRST}, {.since_ms = 20, SECOND});
-    /* another time, id or text than its row */
+    /* a time, id or text that differs from its row */
     EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 1999, .text = "text 1-1"});
     EXPECT_POLLS(bad, {FIRST}, {.id = 57, .at = 2000, .text = "text 1-1"});
     EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 2000, .text = "text 1-0"});
     EXPECT_POLLS(bad, {FIRST}, {.id = 56, .at = 2000, .text = "hello"});
-    /* one too many */
+    /* a message without a row */
     EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.id = 99, .at = 2001, .text = "text 1-9"});
-    /* his own, behind something that he knew */
+    /* his own message in an answer to a later poll */
     EXPECT_POLLS(bad, {FIRST}, {.since_ms = 20, SENT}, {.since_ms = 21, SECOND});
-    /* of another chat */
+    /* from another chat */
     EXPECT_POLLS(bad, {FIRST}, {SECOND},
                  {.sender = CAT, .id = 99, .at = 2001, .text = "text 1-9"});
     EXPECT_POLLS(bad, {FIRST}, {SECOND},
                  {.receiver = CAT, .id = 99, .at = 2001, .text = "text 1-9"});
-    /* a stranger sees it, as it is or as if he were a party */
+    /* shown to a stranger, as it is or as if the stranger were a party */
     EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.viewer = CAT, FIRST});
     EXPECT_POLLS(bad, {FIRST}, {SECOND}, {.viewer = CAT, .receiver = CAT, FIRST});
     EXPECT_POLLS(bad, {FIRST}, {SECOND}, {STRANGERS, .at = 20, .text = "text 1-2"});
     EXPECT_POLLS(bad, {FIRST}, {SECOND}, {STRANGERS, .at = 20, .text = "hello"});
 
-    /* Skipped, or with another text, though nobody was told that it was sent. */
+    /* Skipped, or with another text, although the sender got no acknowledgement. */
     const struct poll_answer skipped[] = {{FIRST}};
     begin(&trial);
     add_polls(&trial, skipped, ARRAY_LEN(skipped));
@@ -582,7 +582,7 @@ static void test_bad_polls(void **unused)
     trial.history.ops[1].outcome = LEDGER_UNKNOWN;
     expect(&trial, bad);
 
-    /* Acknowledged, and lost before it came to anybody. */
+    /* Acknowledged, and lost before anybody saw it. */
     const struct poll_answer answers[] = {{FIRST}, {SECOND}};
     begin(&trial);
     add_polls(&trial, answers, ARRAY_LEN(answers));
@@ -644,8 +644,8 @@ static void test_mailboxes(void **unused)
 
 /* ---- Counters that were read ---- */
 
-/* Ann's favorite_count, read from FROM_S to TO_S, after a like at 1-2 and an unlike at
- * 5-6 s. */
+/* Ann's favorite_count, read between FROM_S and TO_S, after a like at 1-2 s and an
+ * unlike at 5-6 s. */
 static void expect_read(int from_s, int to_s, int64_t count, bool good)
 {
     struct trial trial;
@@ -674,8 +674,8 @@ static void test_reads(void **unused)
     expect_read(7, 8, -1, false);
 }
 
-/* Ann likes and unlikes Bob's clip and follows and unfollows him; of all that only the
- * first halves are sure. At FROM_S to TO_S his counters are read. */
+/* Ann likes and unlikes Bob's clip, and follows and unfollows him; only the first
+ * halves of these are certain. Bob's counters are read between FROM_S and TO_S. */
 static void expect_user(int from_s, int to_s, int64_t followers, int64_t favorited,
                         bool good)
 {
@@ -705,7 +705,7 @@ static void test_late_counters(void **unused)
 {
     (void)unused;
     expect_user(0, 1, 0, 0, true);
-    expect_user(0, 1, 0, 1, false); /* nobody has begun */
+    expect_user(0, 1, 0, 1, false); /* before the first request */
     expect_user(0, 1, 1, 0, false);
     expect_user(0, 2, 0, 1, true);
     expect_user(0, 3, 1, 1, false);
@@ -713,15 +713,17 @@ static void test_late_counters(void **unused)
     expect_user(0, 4, 1, 2, false);
     expect_user(0, 4, 2, 1, false);
     expect_user(0, 4, 0, 0, true);
-    expect_user(30, 31, 1, 1, true); /* the second halves of the undoing are late */
+    /* the second halves of unlike and unfollow are late */
+    expect_user(30, 31, 1, 1, true);
     expect_user(30, 31, 2, 0, false);
     expect_user(30, 31, 0, 2, false);
     expect_user(30, 31, -1, 0, false);
     expect_user(30, 31, 0, -1, false);
 }
 
-/* Of Bob's clip: Ann's like at 1-2 s, her comments 301 at 3-4 s and 302, unknown, at 5-6
- * s; 301 is deleted at 7-8 s, and somebody may not at 3-6 s. */
+/* Bob's clip: Ann's like at 1-2 s, her comment 301 at 3-4 s, and 302, of unknown
+ * outcome, at 5-6 s; 301 is deleted at 7-8 s, and a forbidden delete is tried at 3-6
+ * s. */
 static void expect_video(int from_s, int to_s, int64_t likes, int64_t comments, bool good)
 {
     struct trial trial;
@@ -757,8 +759,8 @@ static void test_video_counters(void **unused)
     expect_video(0, 0, 0, -1, false);
     expect_video(0, 1, 1, 0, true);
     expect_video(0, 1, 2, 0, false);
-    expect_video(30, 31, 0, 0, true); /* of likes the second half is late */
-    expect_video(0, 3, 0, 1, true);   /* of comments it is not */
+    expect_video(30, 31, 0, 0, true); /* the second half of a like may be late */
+    expect_video(0, 3, 0, 1, true);   /* a comment has none */
     expect_video(0, 3, 0, 2, false);
     expect_video(4, 5, 0, 0, true); /* at the same microsecond */
     expect_video(5, 5, 0, 1, true);
@@ -770,7 +772,7 @@ static void test_video_counters(void **unused)
     expect_video(7, 7, 0, 2, true);
     expect_video(5, 9, 0, 2, true);
     expect_video(3, 8, 0, -1, false);
-    expect_video(9, 10, 0, 1, true); /* the unknown one */
+    expect_video(9, 10, 0, 1, true); /* 302 may exist */
     expect_video(9, 10, 0, 0, true);
     expect_video(9, 10, 0, 2, false);
     expect_video(9, 10, 0, -1, false);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Pages of lists: where they end and whether another follows. */
+/* Pages of lists: where they end and whether another one follows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,7 +49,7 @@ static void test_pages(void **unused)
     assert_int_equal(listing_read(&call, &spec, &rows, &listing), OUTCOME_OK);
     assert_int_equal(listing.n, 2);
     assert_true(listing.next_cursor == 0);
-    values[2].is_null = true; /* only the first row may say that there is nothing */
+    values[2].is_null = true; /* only the first row may have no id */
     assert_int_equal(listing_read(&call, &spec, &rows, &listing), OUTCOME_INTERNAL);
     values[0].is_null = true;
     rows.n_rows = 1;
@@ -62,7 +62,7 @@ static void test_pages(void **unused)
     arena_release(&arena);
 }
 
-/* A procedure that looks at so many rows and no more says how far it came. */
+/* A procedure that reads at most so many rows says how far it came. */
 static void test_short_page_goes_on(void **unused)
 {
     (void)unused;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Log lines through a thread: whole, in order, none lost but those that are counted, and
- * all of them there when the process dies. */
+/* Log lines through a thread: whole, in order, none lost without being counted, and
+ * all written when the process dies. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@ static size_t lost_line(uint64_t lost, char *line)
     return (size_t)snprintf(line, LOG_RING_LINE_MAX, "lost %" PRIu64 "\n", lost);
 }
 
-/* Put "text\n"; what is full is tried again when AGAIN. */
+/* Logs "text\n"; while the queue is full, tries again if AGAIN. */
 static void put(struct log_ring *ring, const char *text, bool urgent)
 {
     char line[LOG_RING_LINE_MAX];
@@ -57,8 +57,8 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-/* Read the lines of all writers until the end of IN. Each is whole, and they are in
- * order; with those that were lost they are all. */
+/* Reads the lines of all writers to the end of IN. Each is whole, they are in order,
+ * and together with the lost ones they are all. */
 static void check_lines(FILE *in)
 {
     unsigned next[N_WRITERS] = {0};
@@ -111,7 +111,7 @@ static void test_many_writers(void **state)
     (void)fclose(file);
 }
 
-/* Nobody reads: who logs goes on, and what is lost is counted and told. */
+/* Nobody reads the pipe: writers go on, and lost lines are counted and reported. */
 static void test_full(void **state)
 {
     const size_t n_lines = 100000;
@@ -181,7 +181,7 @@ static void end_by_signal(void)
     (void)raise(SIGFPE);
 }
 
-/* A child writes lines and ends; are they all there, and LAST behind them? */
+/* A child writes lines and dies: all of them must be there, and LAST after them. */
 static void check_end(void (*end)(void), const char *last)
 {
     char line[256];
@@ -195,7 +195,7 @@ static void check_end(void (*end)(void), const char *last)
     assert_true(child >= 0);
     if (child == 0) {
         (void)dup2(fds[1], STDERR_FILENO);
-        (void)signal(SIGFPE, SIG_DFL); /* cmocka and sanitizers have handlers */
+        (void)signal(SIGFPE, SIG_DFL); /* undo the handlers of cmocka and sanitizers */
         log_set_level(LOG_INFO);
         log_start();
         for (int i = 0; i < N_LAST; i++) {
@@ -234,7 +234,8 @@ static void test_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ends), /* first: it forks, and has no threads yet */
+        /* first, because it forks: no threads may exist yet */
+        cmocka_unit_test(test_ends),
         cmocka_unit_test(test_many_writers),
         cmocka_unit_test(test_full),
     };

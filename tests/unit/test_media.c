@@ -144,7 +144,7 @@ static void test_good(void **state)
     expect("tall.mp4", MEDIA_OK);
 }
 
-/* ---- What a file says of its maker ---- */
+/* ---- Tags about the maker of a film ---- */
 
 static bool is_tagged(const char *file)
 {
@@ -155,7 +155,7 @@ static bool is_tagged(const char *file)
     return tagged;
 }
 
-/* Strip the film FILE into the file COPY. */
+/* Writes the film FILE without tags to the file COPY. */
 static enum media_status strip(const char *file, const char *copy)
 {
     char path[SCRATCH_PATH_MAX + 64];
@@ -192,8 +192,8 @@ static void test_tags(void **state)
     shell("! grep -q Canary no-phone.mp4");
 }
 
-/* Packets and rotation stay, the index comes first, and sound that mp4 does not hold is
- * no reason to refuse a film. */
+/* Packets and rotation stay, the index is moved to the front, and a film with sound
+ * that MP4 cannot hold is not refused. */
 static void test_strip_keeps(void **state)
 {
     (void)state;
@@ -215,7 +215,7 @@ static void test_strip_keeps(void **state)
           "grep -q pcm_s16le");
 }
 
-/* The program may write a copy and no more than that. */
+/* The program in the jail may write the copy and nothing else. */
 static void test_strip_bounds(void **state)
 {
     (void)state;
@@ -233,7 +233,7 @@ static void test_no_video(void **state)
     (void)state;
     ffmpeg(SOUND "-c:a aac sound.mp4");
     expect("sound.mp4", MEDIA_NO_PICTURE);
-    /* a picture on the sleeve is no video */
+    /* cover art in an audio file is not a video */
     ffmpeg(SOUND PATTERN "-map 0 -map 1 -c:a aac -c:v mjpeg -frames:v 1 "
                          "-disposition:v:0 attached_pic sleeve.mp4");
     expect("sleeve.mp4", MEDIA_NO_PICTURE);
@@ -261,7 +261,8 @@ static void test_truncated(void **state)
     expect("nothing.mp4", MEDIA_NOT_VIDEO);
 }
 
-/* What names other files is not followed: neither read, nor found a video. */
+/* References to other files are not followed: those files are neither read nor
+ * accepted as a video. */
 static void test_disguised(void **state)
 {
     (void)state;
@@ -272,7 +273,7 @@ static void test_disguised(void **state)
     expect("hls.mp4", MEDIA_TRUNCATED); /* "#EXT" is the length of its first box */
     shell("printf \"ffconcat version 1.0\\nfile 'victim.mp4'\\n\" >concat.mp4");
     expect("concat.mp4", MEDIA_TRUNCATED);
-    /* behind a real file type box, and wrapped in well-formed boxes with an index */
+    /* after a real file type box, and inside well-formed boxes with an index */
     shell("(printf '\\0\\0\\0\\030ftypisom\\0\\0\\002\\0isommp41'; cat hls.mp4) "
           ">typed.mp4");
     expect("typed.mp4", MEDIA_TRUNCATED);
@@ -300,7 +301,7 @@ static void test_bombs(void **state)
     assert_int_equal(examine("clip.mp4", &small, &facts), MEDIA_TOO_BIG);
 }
 
-/* Write zeros over the 4 bytes that lie OFFSET behind the box type TYPE. */
+/* Overwrites with zeros the 4 bytes that lie OFFSET after the box type TYPE. */
 static void zero(const char *file, const char *type, unsigned offset)
 {
     shell("perl -0777 -pi -e 's/(%s.{%u}).{4}/$1\\0\\0\\0\\0/s' %s", type, offset, file);
@@ -336,7 +337,7 @@ static void test_streams(void **state)
     expect("s17.mp4", MEDIA_STREAMS);
 }
 
-/* A good index over rubbish: nothing can be decoded. */
+/* A good index of garbage: nothing can be decoded. */
 static void test_rubbish(void **state)
 {
     (void)state;
@@ -371,8 +372,8 @@ static void *examine_clip(void *context)
     return NULL;
 }
 
-/* One at a time, one may wait: of three at once at least one is told to come back, and
- * nobody is told anything but that or done. */
+/* One at a time, and one may wait: of three at once at least one is told to come back,
+ * and each is either told so or done. */
 static void test_queue(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What helps against a difference, and what is asked of whom for it. */
+/* Which repair fits a difference that the audit found, and which shards take part in
+ * it. */
 #include "shard/mend.h"
 #include "shard/ops.h"
 #include "shard/proc.h"
@@ -10,7 +11,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* Odd owners are on shard 1, which was restored. */
+/* Owners with odd numbers are on shard 1, which was restored from a backup. */
 #define HERE     2u
 #define THERE    3u
 #define RESTORED 1

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Counters and their text: sums from several threads, series, buckets, every family. */
+/* Counters and their text: sums over several threads, label sets, buckets, every
+ * metric. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 static const struct metrics_route routes[] = {{"GET", "/a/"}, {"POST", "/b/"}};
 
-/* The whole exposition with two shards; the caller frees. */
+/* The whole text with two shards; the caller frees it. */
 static char *render(const struct metrics *metrics)
 {
     static const struct router_shard_state shards[] = {
@@ -99,7 +100,7 @@ static void test_requests(void **state)
     metrics_free(&metrics);
 }
 
-/* More different answers than there is room for must neither loop nor overwrite. */
+/* More different answers than there is room for: no endless loop, nothing overwritten. */
 static void test_too_many_series(void **state)
 {
     struct metrics *metrics = metrics_new(routes, 2);
@@ -158,8 +159,8 @@ static void test_process(void **state)
     metrics_free(&metrics);
 }
 
-/* What promtool check metrics asks: HELP and TYPE once per family, before its samples;
- * names with the right endings; every line a sample or a comment. */
+/* What "promtool check metrics" checks: HELP and TYPE once per metric and before its
+ * samples; names with the right endings; every line is a sample or a comment. */
 static void test_text_format(void **state)
 {
     struct metrics *metrics = metrics_new(routes, 2);
@@ -187,7 +188,7 @@ static void test_text_format(void **state)
             assert_int_equal(is_total, strcmp(type, "counter") == 0);
             continue;
         }
-        /* A sample of the family that was announced last. */
+        /* The sample belongs to the last metric announced. */
         assert_int_equal(strncmp(line, family, strlen(family)), 0);
         const char *value = strrchr(line, ' ');
         assert_non_null(value);

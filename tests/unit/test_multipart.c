@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The multipart parser: every body gives the same, however it is cut into pieces. */
+/* The multipart parser: every body gives the same result, however it is cut into
+ * pieces. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static void collect(void *cls, const char *name, bool first, const char *data, s
 
 enum end { COMPLETE, CUT, BROKEN };
 
-/* Parse BODY in pieces of STEP bytes into OUT. */
+/* Parses BODY in pieces of STEP bytes into OUT. */
 static enum end parse(const char *type, const char *body, size_t len, size_t step,
                       struct buf *out)
 {
@@ -34,7 +35,7 @@ static enum end parse(const char *type, const char *body, size_t len, size_t ste
     assert_true(multipart_init(&multipart, type, collect, out));
     for (size_t pos = 0; pos < len; pos += step) {
         size_t n = len - pos < step ? len - pos : step;
-        char *piece = malloc(n); /* so that the sanitizer sees what is read */
+        char *piece = malloc(n); /* so that the sanitizer sees reads outside it */
         bool ok;
 
         memcpy(piece, body + pos, n);
@@ -79,7 +80,7 @@ static void test_bodies(void **state)
          COMPLETE, "a=1"},
         {"--b\r\nContent-Disposition: form-data; name=\"q\\\"\\\\\"\r\n\r\n1" END,
          COMPLETE, "q\"\\=1"},
-        /* parts that nobody can want */
+        /* parts that belong to no field */
         {"--b\r\n\r\n1\r\n" PART("a") "2" END, COMPLETE, "a=2"},
         {"--b\r\nContent-Disposition: form-data\r\n\r\n1" END, COMPLETE, ""},
         {"--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n1" END, COMPLETE, ""},
@@ -88,7 +89,7 @@ static void test_bodies(void **state)
         {"--b\r\nContent-Disposition: form-data; xname=\"a\"\r\n\r\n1" END, COMPLETE, ""},
         {"--b\r\nContent-Disposition: form-data; name; x\r\n\r\n1" END, COMPLETE, ""},
         {"--b\r\nXContent-Disposition: form-data; name=a\r\n\r\n1" END, COMPLETE, ""},
-        /* not to the end */
+        /* incomplete */
         {"", CUT, ""},
         {"--b", CUT, ""},
         {"--b-", CUT, ""},
@@ -213,8 +214,8 @@ static void test_limits(void **state)
     buf_clear(&out);
 }
 
-/* Bodies of the bytes that matter, at random: never a crash, and never another result
- * when they come in pieces. */
+/* Random bodies of the bytes that matter: no crash, and the same result when they
+ * arrive in pieces. */
 static void test_random(void **state)
 {
     static const char *const words[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Messages to the service manager: paths, abstract names, nobody there. */
+/* Messages to the service manager: paths, abstract names, no listener. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* A socket of the manager's kind at NAME; '@' for abstract ones. */
+/* A socket like the service manager's at NAME; '@' means an abstract name. */
 static int listen_at(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Memory runs out at every allocation in turn: each function fails cleanly, says so, and
- * leaks nothing (which the build with sanitizers sees).
+/* Memory runs out at every allocation in turn: each function fails cleanly, reports
+ * it, and leaks nothing (which the build with sanitizers detects).
  *
- * The Makefile links this program so that malloc() and its kin in our objects come here;
- * libraries keep their own. */
+ * The Makefile links this program so that malloc() and the like in our objects are
+ * replaced by functions here; libraries keep their own. */
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -79,8 +79,9 @@ char *__wrap_strdup(const char *text)
     return must_fail() ? NULL : __real_strdup(text);
 }
 
-/* Call WORK with allocation 0, 1, 2.. failing, once and for good, until it no longer gets
- * that far. WORK returns whether it succeeded. The number of allocations it makes. */
+/* Calls WORK with allocation 0, 1, 2, ... failing, once only that one and once all
+ * later ones too, until WORK no longer gets that far. WORK returns whether it
+ * succeeded. Returns the number of allocations it makes. */
 static unsigned fail_each(bool (*work)(void))
 {
     unsigned n = 0;
@@ -261,7 +262,8 @@ static void test_plan(void **state)
     assert_true(fail_each(make_plan) >= 10);
 }
 
-/* What could not be kept of a CALL is answered all the same, and nobody is asked. */
+/* A CALL that could not be stored in the cache is answered all the same, and nobody is
+ * asked again. */
 static void test_lost_operation(void **state)
 {
     struct arena arena;
@@ -275,7 +277,7 @@ static void test_lost_operation(void **state)
     countdown = 0;
     goes_on = false;
     ops_add(ops, 5, 7);
-    assert_int_equal(countdown, -1); /* it has failed */
+    assert_int_equal(countdown, -1); /* one allocation has failed */
     ops_number(ops, "a", 1);
     assert_int_equal(ops_count(ops), 1);
     assert_int_equal(router_one(NULL, &call, PROC_USER_REGISTER, ops, &answer),
@@ -288,7 +290,7 @@ static const struct jwt_keys keys = {
     .key = {{.kid = "a", .secret = "0123456789abcdef0123456789abcdef", .secret_len = 32}},
 };
 
-/* A good token is never called a bad one, nor anybody else's. */
+/* A valid token is never called invalid, nor taken for another user's. */
 static bool verify_token(void)
 {
     static const struct jwt_claims wanted = {.user_id = 9007199254740991,
@@ -309,8 +311,8 @@ static void test_token(void **state)
     assert_true(fail_each(verify_token) >= 20);
 }
 
-/* A text is as it was written, or there was no memory to read it: whatever character
- * the reader's buffer has to grow for. */
+/* A text is returned unchanged, or not at all for lack of memory, whichever character
+ * makes the reader's buffer grow. */
 static bool read_json(void)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
@@ -349,7 +351,7 @@ static bool admit_all(void *context, const struct dbconn_hello *hello, char *why
     return true;
 }
 
-/* A connection for which we have no memory says nothing against the shard. */
+/* Running out of memory for a connection does not count against the shard. */
 static void test_connection(void **state)
 {
     static const struct dbconn_target target = {.host = "127.0.0.1"};

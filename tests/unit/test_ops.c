@@ -40,12 +40,12 @@ static void test_render(void **state)
         json, "[{\"op\":\"00abff\",\"max\":-5,\"slot\":3,\"epoch\":1,\"owner\":0},"
               "{\"title\":\"a \\\"quote\\\" and \xe6\x8a\x96\",\"slot\":9,\"epoch\":7,"
               "\"owner\":42}]");
-    /* placed again for the next attempt: only the place changes */
+    /* placed again for the next attempt: only slot and epoch change */
     ops_place(ops, 1, 4, 2);
     json = ops_render(refs, 1, &arena, &len);
     assert_non_null(strstr(json, "\"slot\":4,\"epoch\":2"));
     assert_non_null(strstr(json, "\"op\":\"00abff\""));
-    /* a target is told where it was placed, and only then */
+    /* the place of a target is sent only if it was placed */
     ops_target(ops, 77);
     assert_true(ops_get_target(ops, 0) == 0 && ops_get_target(ops, 1) == 77);
     json = ops_render(&refs[0], 1, &arena, &len);
@@ -84,7 +84,7 @@ static void test_order(void **state)
     for (size_t i = 0; i < 5; i++) {
         assert_int_equal(refs[i].i, expected[i]);
     }
-    /* another's operations find their places among them */
+    /* operations of another request are sorted in among them */
     refs[5] = (struct ops_ref){.ops = others, .i = 0};
     ops_sort(refs, 6);
     assert_ptr_equal(refs[3].ops, others);
@@ -92,7 +92,7 @@ static void test_order(void **state)
     ops_free(&ops);
 }
 
-/* Operations about one thing have a mark in common, and others do not. */
+/* Operations on the same thing have a mark in common, others do not. */
 static void test_marks(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which lists of origins are taken, and which origin is in one. */
+/* Which lists of origins are accepted, and which origins are members. */
 #include <string.h>
 
 #include "server/base/origin.h"
@@ -38,8 +38,8 @@ static void test_bad_lists(void **state)
 {
     static const struct {
         const char *list;
-        const char *about; /* what the fault is about begins so */
-        const char *why;   /* and has this in its text */
+        const char *about; /* how the text that the error is about begins */
+        const char *why;   /* part of the error */
     } rows[] = {
         {"*", "*", "wildcard"},
         {"https://*.example", "https://*", "small letters"},
@@ -119,7 +119,7 @@ static void test_has(void **state)
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (origin_list_has(list, others[i])) {
-            fail_msg("\"%s\" is no member", others[i]);
+            fail_msg("\"%s\" is not a member", others[i]);
         }
     }
     assert_false(origin_list_has("", ""));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Declared parameters: every value a client can get wrong, and where values come from. */
+/* Declared parameters: every value that a client can get wrong, and where values come
+ * from. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static void test_integer(void **state)
 {
     static const struct {
         const char *text;
-        const char *wrong; /* part of what is said; NULL: good */
+        const char *wrong; /* part of the reason; NULL: the value is good */
         int64_t value;
     } cases[] = {
         {"0", NULL, 0},
@@ -107,7 +108,7 @@ static void test_integer(void **state)
     assert_non_null(param_parse_integer("1\0", 2, &(int64_t){0}));
 }
 
-/* All forms in which a client may write an id say the same. */
+/* All forms in which a client may write an id give the same number. */
 static void test_integer_forms_agree(void **state)
 {
     uint64_t seed = 88172645463325252U;
@@ -157,7 +158,7 @@ static void test_time(void **state)
     }
 }
 
-/* One query value for one parameter; the reason, or "" when it was taken. */
+/* One query value for one parameter; returns the reason, or "" if it was accepted. */
 static const char *check_query(struct arena *arena, struct params *params,
                                const char *name, const char *value, size_t len)
 {
@@ -181,7 +182,7 @@ static void test_bad_values(void **state)
         const char *name;
         const char *value;
         size_t len;
-        const char *reason; /* after the name */
+        const char *reason; /* after the parameter's name */
     } cases[] = {
         {"user_id", "0", 1, "is not in 1..9007199254740991"},
         {"user_id", "-1", 2, "is negative"},
@@ -257,15 +258,14 @@ static void test_good_values(void **state)
                         "");
     assert_string_equal(check_query(&arena, &params, "offset", "-5", 2), "");
     assert_int_equal(params_get(&params, "offset")->integer, -5);
-    /* empty is absent */
+    /* empty counts as absent */
     assert_string_equal(check_query(&arena, &params, "user_id", "", 0), "");
     assert_false(params_get(&params, "user_id")->present);
     assert_string_equal(params_get(&params, "user_id")->text, "");
     arena_release(&arena);
 }
 
-/* A token is never a bad parameter: who has it wrong is not logged in. */
-/* Before everything is there: what will count, or that nothing has come. */
+/* Before the request is complete: a value that will count, or that none has arrived. */
 static void test_peek_token(void **state)
 {
     struct arena arena;
@@ -295,6 +295,7 @@ static void test_peek_token(void **state)
     arena_release(&arena);
 }
 
+/* A bad token is never reported as a bad parameter: its sender is not logged in. */
 static void test_token(void **state)
 {
     static const struct {
@@ -343,7 +344,7 @@ static void test_missing(void **state)
         "video_id is missing; only urlencoded and multipart bodies are read");
     params_add_query(&params, "video_id", 8, "5", 1);
     assert_true(
-        params_check(&params, &error)); /* token and file are for others to miss */
+        params_check(&params, &error)); /* a missing token or file is others' business */
     assert_true(params_is_file(&params, "data"));
     assert_false(params_is_file(&params, "token"));
     assert_false(params_is_file(&params, "x"));
@@ -431,7 +432,7 @@ static void test_urlencoded(void **state)
     }
 }
 
-/* Fields of a multipart body come in pieces. */
+/* The fields of a multipart body arrive in pieces. */
 static void test_parts(void **state)
 {
     struct params_error error;

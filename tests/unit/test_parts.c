@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Parts of cards as bytes: there and back, and what is none. */
+/* Cached parts of cards as bytes: written, read back, and bad ones refused. */
 #include <string.h>
 
 #include "shard/parts.h"
@@ -51,7 +51,8 @@ static void test_what_is_none(void **state)
         assert_false(part_show(CACHE_VIDEO, part.bytes, len, &card));
     }
     assert_false(part_show(CACHE_VIDEO, part.bytes, part.len + 1, &card));
-    assert_false(part_read(CACHE_VIDEO, PART_OF_CARDS, &row, 0, &part)); /* columns */
+    /* columns are missing */
+    assert_false(part_read(CACHE_VIDEO, PART_OF_CARDS, &row, 0, &part));
     values[2].is_null = true;
     assert_false(part_read(CACHE_VIDEO, PART_OF_WRITES, &row, 0, &part));
     values[2].is_null = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* gate.c and password.c: order, bounds and deadlines of the queue; scrypt vectors; stored
- * texts that are no hashes. */
+/* gate.c and password.c: order, bounds and deadlines of the queue; scrypt test
+ * vectors; stored texts that are not valid hashes. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -18,7 +18,7 @@
 
 #define LATER (clock_mono_ms() + 60000)
 
-/* Cheap ones: what they cost is not what is tested. */
+/* Cheap parameters: these tests are not about cost. */
 static const struct password_params CHEAP = {.ln = 4, .r = 8, .p = 1};
 
 /* ---- Gate ---- */
@@ -28,7 +28,7 @@ struct visitor {
     struct gate *gate;
     int64_t deadline_ms;
     enum gate_status status;
-    unsigned rank; /* when it came in: 1 first */
+    unsigned rank; /* position of arrival: 1 is the first */
     atomic_uint *n_entered;
 };
 
@@ -99,7 +99,7 @@ static void test_gate_width(void **state)
     (void)state;
     gate_init(&gate, 3, 0);
     for (int i = 0; i < 3; i++) {
-        /* A free place needs no time. */
+        /* A free place is taken even with no time left. */
         assert_int_equal(gate_enter(&gate, past_ms), GATE_ENTERED);
     }
     assert_int_equal(gate_enter(&gate, LATER), GATE_FULL);
@@ -111,7 +111,7 @@ static void test_gate_width(void **state)
     gate_release(&gate);
 }
 
-/* One that gives up leaves the queue wherever it stands in it, and takes no place. */
+/* A thread that gives up leaves the queue from any position, and takes no place. */
 static void test_gate_deadline(void **state)
 {
     struct gate gate;
@@ -140,7 +140,7 @@ static void test_gate_deadline(void **state)
     gate_release(&gate);
 }
 
-/* Many threads, short deadlines: places are neither lost nor doubled. */
+/* Many threads with short deadlines: places are neither lost nor given twice. */
 struct crowd {
     struct gate *gate;
     atomic_int n_inside;
@@ -201,7 +201,7 @@ static struct password *pool(void)
     return password;
 }
 
-/* RFC 7914, section 12, in our form; and the same with the last byte changed. */
+/* RFC 7914, section 12, in our format; and the same with the last byte changed. */
 static void test_vectors(void **state)
 {
     static const char hash[] =
@@ -236,13 +236,13 @@ static void test_hash_form(void **state)
     assert_int_equal(password_hash(password, &CHEAP, "x", 1, LATER, one), PASSWORD_OK);
     assert_int_equal(password_hash(password, &CHEAP, "x", 1, LATER, two), PASSWORD_OK);
     assert_memory_equal(one, wanted, sizeof wanted - 1);
-    /* 16 bytes of salt, 32 of key, and never the same salt. */
+    /* 16 bytes of salt, a key of 32, and a new salt each time. */
     assert_int_equal(strlen(one), sizeof wanted - 1 + 22 + 1 + 43);
     assert_memory_not_equal(one + sizeof wanted - 1, two + sizeof wanted - 1, 22);
     password_free(&password);
 }
 
-/* Every byte counts: length, case, blanks, the last byte of the longest. */
+/* Every byte counts: length, case, spaces, the last byte of the longest password. */
 static void test_no_two_passwords_are_one(void **state)
 {
     char longest[PASSWORD_BYTES_MAX + 1];
@@ -280,7 +280,7 @@ static void test_no_two_passwords_are_one(void **state)
                 i == k ? PASSWORD_OK : PASSWORD_WRONG);
         }
     }
-    /* Longer, or with a NUL, is refused and never cut. */
+    /* Passwords that are too long or contain a NUL are refused, never cut. */
     uint64_t n = password_hashes_total(password);
     assert_int_equal(password_hash(password, &CHEAP, "a\0b", 3, LATER, hash),
                      PASSWORD_FAILED);
@@ -338,11 +338,11 @@ static void test_bad_hashes(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (password_verify(password, rows[i], "x", 1, LATER) != PASSWORD_FAILED) {
-            fail_msg("taken for a hash: %s", rows[i]);
+            fail_msg("accepted as a hash: %s", rows[i]);
         }
         assert_false(password_needs_rehash(rows[i], &CHEAP));
     }
-    /* A bad text costs nothing; the good neighbour of all of them does. */
+    /* A bad text costs nothing; a good one that is almost the same costs a hash. */
     assert_int_equal(password_hashes_total(password), 0);
     assert_int_equal(
         password_verify(password, "$scrypt$ln=4,r=8,p=1" SALT KEY, "x", 1, LATER),
@@ -372,7 +372,8 @@ static void test_bad_params(void **state)
     password_free(&password);
 }
 
-/* The production parameters need more than the library's own limit of 32 MiB. */
+/* The production parameters need more memory than the library's default limit of 32
+ * MiB. */
 static void test_production_params(void **state)
 {
     struct password_params params = {.ln = 15, .r = 8, .p = 3};
@@ -410,7 +411,7 @@ static void test_needs_rehash(void **state)
     }
 }
 
-/* An unknown user costs one scrypt too, and can never be logged in. */
+/* An unknown user costs one scrypt, too, and never gets in. */
 static void test_dummy(void **state)
 {
     struct password *password = pool();
@@ -422,7 +423,8 @@ static void test_dummy(void **state)
     password_free(&password);
 }
 
-/* A full queue and a passed deadline say BUSY at once and compute nothing. */
+/* With a full queue, or after the deadline, the result is BUSY at once and nothing is
+ * computed. */
 struct slow {
     struct password *password;
     char hash[PASSWORD_HASH_MAX + 1];
@@ -457,7 +459,7 @@ static void test_busy(void **state)
     bool was_busy = !atomic_load(&slow.done);
     pthread_join(thread, NULL);
     assert_int_equal(slow.status, PASSWORD_OK);
-    assert_true(was_busy); /* else the test has shown nothing */
+    assert_true(was_busy); /* otherwise the test proves nothing */
     assert_int_equal(status, PASSWORD_BUSY);
     assert_int_equal(password_hashes_total(slow.password), 1);
     /* The place is free again. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The planner: what it does with small fleets is written down, and what must hold of
- * every plan is asked of random ones, move by move. The judge is tried on plans that are
- * wrong. */
+/* The planner: its plans for small fleets are written down here, and what must hold
+ * for every plan is checked on random fleets, move by move. The judge itself is tested
+ * with wrong plans. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #define FLEETS     400
 #define TINY       1e-6
 
-/* A fleet, and where everything is while a plan is carried out. */
+/* A fleet, and where each slot is while a plan is carried out. */
 static struct plan_shard shards[SHARDS_MAX];
 static struct plan_slot slots[SLOTS_MAX];
 static size_t at[SLOTS_MAX];
@@ -145,7 +145,7 @@ static void start(void)
     why[0] = '\0';
 }
 
-/* Carry out one move; false: it breaks a promise. */
+/* Carries out one move; false: it breaks a rule. */
 static bool judge_move(const struct plan_move *move, size_t n, struct measures *now)
 {
     const struct measures before = *now;
@@ -232,7 +232,8 @@ static void test_even_is_left_alone(void **state)
     for (size_t i = 0; i < 3; i++) {
         add_slots(i, 10, 100);
     }
-    slots[0].bytes += 80; /* 1.05 of a fair share: above the goal, below the threshold */
+    /* 1.05 times its fair share: above the goal, below the threshold */
+    slots[0].bytes += 80;
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_EVEN);
     assert_int_equal(plan.n_moves, 0);
@@ -241,11 +242,11 @@ static void test_even_is_left_alone(void **state)
 
     input.threshold = 0.04;
     make(&plan);
-    assert_int_equal(plan.verdict, PLAN_STUCK); /* none is small enough */
+    assert_int_equal(plan.verdict, PLAN_STUCK); /* no slot is small enough to move */
     assert_int_equal(plan.n_moves, 0);
     plan_release(&plan);
 
-    fleet(2, PLAN_BYTES); /* nothing at all is even, too */
+    fleet(2, PLAN_BYTES); /* an empty fleet is even, too */
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_EVEN);
     assert_true(plan.imbalance_before == 1);
@@ -257,7 +258,7 @@ static void test_the_slot_that_fits(void **state)
     (void)state;
     struct plan plan;
 
-    fleet(2, PLAN_BYTES); /* 260 and 100: 80 too many */
+    fleet(2, PLAN_BYTES); /* 260 and 100: one has 80 more than its share */
     (void)add_slot(0, 120);
     (void)add_slot(0, 79);
     (void)add_slot(0, 30);
@@ -278,10 +279,11 @@ static void test_no_more_than_the_gap(void **state)
     (void)state;
     struct plan plan;
 
-    fleet(3, PLAN_BYTES); /* 120, 140 and 40 */
+    fleet(3, PLAN_BYTES); /* 120, 140 and 40 bytes */
     add_slots(0, 3, 40);
     (void)add_slot(1, 50);
-    (void)add_slot(1, 40); /* 4: as much as 1 has too much, though 2 wants more */
+    /* slot 4: as large as the excess of 1, although 2 lacks more */
+    (void)add_slot(1, 40);
     (void)add_slot(1, 50);
     (void)add_slot(2, 40);
     input.moves_max = 1;
@@ -289,7 +291,7 @@ static void test_no_more_than_the_gap(void **state)
     assert_int_equal(plan.moves[0].slot, 4);
     plan_release(&plan);
 
-    fleet(2, PLAN_BYTES); /* 160 and 100: 59 bytes for 1 is not worth it */
+    fleet(2, PLAN_BYTES); /* 160 and 100: moving 59 bytes to gain 1 is not worth it */
     (void)add_slot(0, 59);
     (void)add_slot(0, 101);
     (void)add_slot(1, 100);
@@ -297,7 +299,7 @@ static void test_no_more_than_the_gap(void **state)
     assert_int_equal(plan.verdict, PLAN_STUCK);
     assert_int_equal(plan.n_moves, 0);
     plan_release(&plan);
-    slots[0].bytes = 50; /* 10 for 50 is, when there is nothing better */
+    slots[0].bytes = 50; /* moving 50 bytes to gain 10 is, if there is nothing better */
     slots[1].bytes = 110;
     make(&plan);
     assert_int_equal(plan.n_moves, 1);
@@ -312,7 +314,7 @@ static void test_load_for_few_bytes(void **state)
     fleet(2, PLAN_LOAD);
     add_slots(0, 4, 1000);
     add_slots(1, 2, 1000);
-    slots[2].bytes = 10; /* as much load, in less */
+    slots[2].bytes = 10; /* the same load in fewer bytes */
     make(&plan);
     assert_int_equal(plan.n_moves, 1);
     assert_int_equal(plan.moves[0].slot, 2);
@@ -325,7 +327,8 @@ static void test_a_new_shard_gets_its_share(void **state)
     (void)state;
     struct plan plan;
 
-    fleet(11, PLAN_BYTES); /* nobody is 10 % above the mean, but the last has nothing */
+    /* nobody is 10 % above the mean, but the last shard has nothing */
+    fleet(11, PLAN_BYTES);
     for (size_t i = 0; i < 10; i++) {
         add_slots(i, 22, 10);
     }
@@ -360,7 +363,7 @@ static void test_drained_to_the_last(void **state)
     add_slots(0, 10, 10);
     add_slots(1, 10, 10);
     add_slots(2, 10, 10);
-    slots[25].load = 0; /* it leaves, too, though nothing is evened out by that */
+    slots[25].load = 0; /* it must leave as well, although that evens out nothing */
     slots[25].bytes = 0;
     shards[2].is_draining = true;
     make(&plan);
@@ -390,7 +393,7 @@ static void test_a_paused_shard_is_left_alone(void **state)
     fleet(3, PLAN_LOAD);
     add_slots(0, 10, 10);
     add_slots(1, 30, 10);
-    shards[1].is_closed = true; /* fuller than its share, and nothing leaves */
+    shards[1].is_closed = true; /* it has more than its share, but nothing leaves it */
     shards[1].capacity_bytes = 1;
     make(&plan);
     assert_int_equal(plan.after[1].n_slots, 30);
@@ -420,7 +423,8 @@ static void test_capacities(void **state)
     assert_int_equal(plan.verdict, PLAN_STUCK);
     plan_release(&plan);
 
-    fleet(3, PLAN_BYTES); /* what is above its capacity gives up, though all are even */
+    /* a shard above its capacity gives up slots, although all are even */
+    fleet(3, PLAN_BYTES);
     for (size_t i = 0; i < 3; i++) {
         add_slots(i, 10, 10);
     }
@@ -429,13 +433,13 @@ static void test_capacities(void **state)
     assert_int_equal(plan.after[0].bytes, 90);
     plan_release(&plan);
 
-    shards[1].capacity_bytes = shards[2].capacity_bytes = 100; /* nobody has room */
+    shards[1].capacity_bytes = shards[2].capacity_bytes = 100; /* no shard has room */
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_STUCK);
     assert_int_equal(plan.n_moves, 0);
     plan_release(&plan);
 
-    fleet(3, PLAN_ROWS); /* the large one needs the room that small ones would take */
+    fleet(3, PLAN_ROWS); /* the large slot needs the room that small ones would take */
     (void)add_slot(0, 10);
     (void)add_slot(0, 10);
     add_slot(0, 60)->rows = 0;
@@ -558,7 +562,7 @@ static void test_bad_input(void **state)
 
 /* ---- The judge itself ---- */
 
-/* A plan of one move or two, as somebody else might have made it. */
+/* A plan of one or two moves, as a wrong planner might make it. */
 static bool judges(size_t slot, size_t taker, size_t slot2, size_t taker2)
 {
     struct plan_move moves[] = {
@@ -588,14 +592,14 @@ static void test_the_judge_finds_mistakes(void **state)
     (void)state;
 
     fleet(3, PLAN_BYTES);
-    add_slots(0, 10, 10); /* 0..9 */
+    add_slots(0, 10, 10); /* slots 0 to 9 */
     (void)add_slot(0, 200);
-    (void)add_slot(1, 40); /* 11 */
+    (void)add_slot(1, 40); /* slot 11 */
     (void)add_slot(2, 30);
     assert_true(judges(0, 1, 1, 2));
-    assert_false(judges(11, 2, 0, 1)); /* from empty to a little fuller */
+    assert_false(judges(11, 2, 0, 1)); /* between two of the emptier shards */
     assert_non_null(strstr(why, "move 0: nothing"));
-    assert_false(judges(10, 1, 0, 1)); /* the full one changes its name, no more */
+    assert_false(judges(10, 1, 0, 1)); /* only makes another shard the full one */
     assert_false(judges(0, 1, 0, 1));
     assert_non_null(strstr(why, "twice"));
     slots[0].is_pinned = true;
@@ -690,8 +694,8 @@ static void test_random_fleets(void **state)
     }
 }
 
-/* Many small slots, nothing in the way: the goal is reached, for hardly more than the
- * least. */
+/* Many small slots and no obstacles: the goal is reached with hardly more than the
+ * least possible number of bytes. */
 static void test_easy_fleets_reach_the_goal(void **state)
 {
     (void)state;
@@ -762,7 +766,7 @@ static void test_few_at_once(void **state)
                      2); /* 0 and 1 give, 2 and 3 take */
     assert_int_equal(n_started(&plan, steps, 2, next), 4);
     assert_int_equal(n_started(&plan, steps, 0, next), 0);
-    shards[0].n_moving = 1; /* somebody else's */
+    shards[0].n_moving = 1; /* a move that somebody else started */
     assert_int_equal(n_started(&plan, steps, 1, next), 1);
     assert_int_equal(plan.moves[next[0]].giver, 1);
     plan_release(&plan);
@@ -776,7 +780,7 @@ static void test_no_room_yet(void **state)
     size_t next[SLOTS_MAX];
 
     fleet(3, PLAN_BYTES);
-    (void)add_slot(0, 50); /* 0 is drained to 1, of which 30 must first go to 2 */
+    (void)add_slot(0, 50); /* 0 is drained to 1, whose 30 bytes must first go to 2 */
     (void)add_slot(1, 30);
     shards[0].is_draining = true;
     shards[1].capacity_bytes = 60;
@@ -790,14 +794,13 @@ static void test_no_room_yet(void **state)
     assert_int_equal(n_started(&plan, steps, 9, next), 0);
     steps[0] = PLAN_DONE;
     assert_int_equal(n_started(&plan, steps, 9, next), 1);
-    shards[1].capacity_bytes = 0; /* there is room, but 1 gives first */
+    shards[1].capacity_bytes = 0; /* there is room, but 1 must give first */
     shards[2].n_moving = 9;
     steps[0] = PLAN_WAITS;
     assert_int_equal(n_started(&plan, steps, 9, next), 0);
 }
 
-/* Whatever starts and ends in whatever order: all of it is done, and nothing overflows.
- */
+/* In whatever order moves start and end: all of them get done, and nothing overflows. */
 static void carry_out(const struct plan *plan, uint32_t number)
 {
     enum plan_step steps[SLOTS_MAX] = {PLAN_WAITS};
@@ -840,7 +843,8 @@ static void test_all_is_carried_out(void **state)
         struct plan plan;
         random_fleet(number);
         for (size_t i = 0; i < input.n_slots; i++) {
-            slots[i].moving_to = PLAN_NOWHERE; /* those never end here */
+            /* moves like these never end in this test */
+            slots[i].moving_to = PLAN_NOWHERE;
         }
         assert_null(plan_make(&plan, &input));
         carry_out(&plan, number);

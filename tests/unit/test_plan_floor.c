@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The planner's floor: what is not worth a move, and what is moved all the same. That no
- * move of random fleets wins less, test_plan sees. */
+/* The planner's floor: which gains are too small for a move, and what is moved all the
+ * same. test_plan checks on random fleets that no move gains less than the floor. */
 #include <string.h>
 
 #include "shard/plan.h"
@@ -49,7 +49,7 @@ static void test_below_the_floor_nothing_needs_to_be_done(void **state)
     (void)state;
     struct plan plan;
 
-    fleet(2); /* one has all, and the other nothing */
+    fleet(2); /* one shard has everything, the other nothing */
     add_slots(0, 8, 90);
     input.floor = 100;
     make(&plan);
@@ -59,7 +59,7 @@ static void test_below_the_floor_nothing_needs_to_be_done(void **state)
     assert_true(plan.imbalance_before == 2);
     plan_release(&plan);
 
-    input.floor = 89; /* what a move wins is enough */
+    input.floor = 89; /* the gain of a move is large enough */
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_MOVES);
     assert_int_equal(plan.n_moves, 4);
@@ -86,7 +86,7 @@ static void test_a_floor_is_no_reason_to_stay(void **state)
         add_slots(i, 2, 50);
     }
     input.floor = 1000;
-    shards[2].is_draining = true; /* everything leaves, however little it is */
+    shards[2].is_draining = true; /* everything leaves, however small it is */
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_MOVES);
     assert_int_equal(plan.n_moves, 2);
@@ -104,10 +104,10 @@ static void test_a_floor_is_no_reason_to_stay(void **state)
     shards[0].capacity_bytes = 0;
     make(&plan);
     assert_int_equal(plan.verdict, PLAN_EVEN);
-    assert_false(plan.is_floored); /* it is even in any case */
+    assert_false(plan.is_floored); /* it is even anyway */
     plan_release(&plan);
 
-    fleet(2); /* 59 for 1 is not won, with or without a floor */
+    fleet(2); /* moving 59 to gain 1 is not worth it, with or without a floor */
     add_slots(0, 1, 59);
     add_slots(0, 1, 101);
     add_slots(1, 1, 100);

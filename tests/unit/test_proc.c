@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Which versions on a shard work for a program, and who is told to be upgraded. */
+/* Which versions on a shard work with a program, and which side must be upgraded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,8 @@
 static void test_versions(void **state)
 {
     (void)state;
-    /* A shard's version and the oldest it serves; ours; who is to be upgraded. */
+    /* A shard's version, the oldest version that it supports, ours, and who must be
+     * upgraded. */
     static const struct {
         struct proc_version theirs;
         uint32_t ours;
@@ -42,7 +43,7 @@ static void test_versions(void **state)
     }
 }
 
-/* What is bound to a CALL fits, whatever procs.def says. */
+/* The arguments of every CALL fit, whatever procs.def says. */
 static void test_table(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How many get through in a period, by the count of one process; the clock is the test's.
- */
+/* How many actions are let through in a period, counted by one process; the test sets
+ * the clock. */
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static void give(enum rate_action action, uint64_t who, const struct gcra *rule)
     rate_give(rate, action, &who, sizeof who, rule);
 }
 
-/* How many of WHO are let in at this moment. */
+/* How many actions of WHO are let through at this moment. */
 static unsigned at_once(uint64_t who, const struct gcra *rule)
 {
     unsigned n = 0;
@@ -58,7 +58,8 @@ static unsigned at_once(uint64_t who, const struct gcra *rule)
     return n;
 }
 
-/* How many of WHO are let in while FOR_US pass, who comes when he is told to. */
+/* How many actions of WHO are let through during FOR_US, if WHO always waits as long
+ * as told. */
 static unsigned hammer(uint64_t who, const struct gcra *rule, int64_t for_us)
 {
     int64_t end_us = now_us + for_us;
@@ -87,11 +88,11 @@ static void test_evenly(void **state)
     assert_int_equal(at_once(1, &rule), 1);
     now_us += 10 * SECOND_US;
     assert_int_equal(at_once(1, &rule), 5);
-    now_us += HOUR_US; /* it grows no further than that */
+    now_us += HOUR_US; /* it saves up no more than that */
     assert_int_equal(at_once(1, &rule), 30);
 }
 
-/* Who goes on for long gets as many as were promised, and those of the beginning. */
+/* A user who goes on for long gets the promised rate, plus the burst at the beginning. */
 static void test_in_the_long_run(void **state)
 {
     static const unsigned limits[] = {1, 2, 7, 60, 1000};
@@ -129,7 +130,7 @@ static void test_extremes(void **state)
     assert_int_equal(take(RATE_COMMENT, 2, &fastest), 0);
 }
 
-/* What was counted under another rule makes nobody wait longer than that of now does. */
+/* Counts made under another rule make nobody wait longer than the present rule would. */
 static void test_rule_changes(void **state)
 {
     const struct gcra strict = gcra_evenly(2, HOUR_MS);
@@ -172,11 +173,11 @@ static void test_give(void **state)
         give(RATE_COMMENT, 1, &rule);
     }
     assert_int_equal(at_once(1, &rule), 2);
-    give(RATE_COMMENT, 2, &rule); /* of whom nothing is known */
+    give(RATE_COMMENT, 2, &rule); /* somebody unknown */
     assert_int_equal(at_once(2, &rule), 2);
 }
 
-/* A table that is full forgets those who have least to wait for. */
+/* A full table forgets those who have the shortest time to wait. */
 static void test_full(void **state)
 {
     const struct gcra patient = gcra_evenly(2, HOUR_MS);
@@ -220,7 +221,8 @@ static void test_threads(void **state)
 
 /* ---- The route table ---- */
 
-/* Every action is counted somewhere, for whom the route knows, and where it may wait. */
+/* Every action has a limit, counted for somebody whom the route knows, on routes that
+ * may wait. */
 static void test_routes(void **state)
 {
     bool used[RATE__COUNT] = {[RATE_NONE] = true};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Connections that linger: they are read from without holding up others, so many at a
- * time, and none is left open. */
+/* Lingering connections: they are read without holding up others, there is a limit to
+ * their number, and none is left open. */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -20,12 +20,13 @@
 
 #define PATIENCE_S 10
 
-/* The reaper's recv(2): while HELD it says that it was called and waits for the test. */
+/* The reaper's recv(2): while HELD it reports that it was called, and waits for the
+ * test. */
 static struct {
     atomic_bool held;
     sem_t called;
     sem_t go_on;
-    atomic_bool gave_up; /* nobody said "go on": they could not */
+    atomic_bool gave_up; /* the test did not let it go on in time: others were blocked */
 } reading;
 
 static struct {
@@ -109,7 +110,7 @@ static void linger_and_close(int fd)
     (void)close(fd);
 }
 
-/* While one connection is read from, others begin, end and linger. */
+/* While one connection is being read, others begin, end and linger. */
 static void test_others_go_on(void **state)
 {
     struct reaper_conn conn;
@@ -132,8 +133,8 @@ static void test_others_go_on(void **state)
     (void)close(quick[1]);
 }
 
-/* The client is told that nothing more will come, and what it still sends is taken, for
- * as long as it has not closed its side. */
+/* The client is told that no more data will come, and what it still sends is read
+ * until it closes its side. */
 static void test_what_comes_is_taken(void **state)
 {
     static char data[100000];
@@ -157,7 +158,8 @@ static void test_what_comes_is_taken(void **state)
     (void)close(ends[1]);
 }
 
-/* One that has closed makes room for another at once; too many are not kept. */
+/* One that has closed makes room for another at once; those above the limit are not
+ * kept. */
 static void test_so_many(void **state)
 {
     unsigned n_before = n_open_files();
@@ -180,7 +182,7 @@ static void test_so_many(void **state)
     assert_int_equal(n_open_files(), n_before);
 }
 
-/* Those that linger at the end are closed, whether they were looked at or not. */
+/* Those that still linger at the end are closed, whether they were read or not. */
 static void test_none_is_left_open(void **state)
 {
     unsigned n_before = n_open_files();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Slots of keys, replies of any cut, and what the errors of a Redis Cluster mean. */
+/* Slots of keys, replies cut anywhere, and the errors of a Redis Cluster. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* As CLUSTER KEYSLOT of Redis 7.0 says. */
+/* As CLUSTER KEYSLOT of Redis 7.0 answers. */
 static void test_slots(void **state)
 {
     static const struct {
@@ -43,7 +43,8 @@ static void test_slots(void **state)
     assert_int_equal(rslot_of("\0{a}", 4), 15495);
 }
 
-/* The replies that are complete by now; N of them have been before. Returns how many. */
+/* Reads the replies that are complete by now; N replies came before. Returns how many
+ * there are in all. */
 static size_t check_replies(struct rreader *reader, const enum rreply_kind *kinds,
                             size_t n)
 {
@@ -64,7 +65,7 @@ static size_t check_replies(struct rreader *reader, const enum rreply_kind *kind
     return n;
 }
 
-/* Whatever the cut, the same replies. */
+/* Wherever the stream is cut, the replies are the same. */
 static void test_replies(void **state)
 {
     static const char wire[] = "+OK\r\n-ERR no\r\n:-5\r\n$-1\r\n$0\r\n\r\n$3\r\na\0b\r\n"
@@ -89,7 +90,7 @@ static void test_replies(void **state)
     }
 }
 
-/* A tree that never becomes whole is freed (the sanitizer looks). */
+/* An incomplete reply is freed (the sanitizer checks). */
 static void test_unfinished(void **state)
 {
     static const char *const wires[] = {"*2\r\n*3\r\n$1\r\nx\r\n", "*2\r\n:1\r\nx",

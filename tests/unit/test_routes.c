@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The route table is sound, and paths and methods find their row. */
+/* The route table is consistent, and paths and methods find their row. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ static void test_find(void **state)
         const char *path;
         enum route_result result;
         const char *found; /* path of the row */
-        const char *rest;  /* or value of Allow */
+        const char *rest;  /* or the value of Allow */
     } cases[] = {
         {LISTENER_PUBLIC, "GET", "/douyin/feed/", ROUTE_FOUND, "/douyin/feed/", ""},
         {LISTENER_PUBLIC, "GET", "/douyin/feed", ROUTE_FOUND, "/douyin/feed/", ""},
@@ -102,7 +102,7 @@ static void test_rows(void **state)
         }
         assert_true(route->auth == AUTH_NONE || has_token);
         assert_int_equal(has_file, (route->flags & ROUTE_UPLOAD) != 0);
-        /* an inline handler must not block, and finding out who asks may */
+        /* an inline handler must not block, but finding out the caller may */
         assert_true((route->flags & ROUTE_INLINE) == 0 || route->auth == AUTH_NONE);
         for (size_t j = 0; j < i; j++) {
             assert_false(strcmp(route->path, routes[j].path) == 0 &&

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who is sent a compressed file, and what make has put into the program. */
+/* Which clients are sent a compressed file, and which files make has built into the
+ * program. */
 #include <string.h>
 
 #include "shard/base/check.h"
@@ -30,7 +31,7 @@ static const struct {
     {"gzi", false},
     {"not-gzip", false},
     {"br gzip", false},
-    /* weights */
+    /* quality values */
     {"gzip;q=1", true},
     {"gzip;q=0.001", true},
     {"gzip ; Q=0.5", true},
@@ -44,7 +45,7 @@ static const struct {
     {"gzip;level=9", true},
     {"gzip;level=9;q=0", false},
     {"gzip;q=0;level=9", false},
-    /* what is not named */
+    /* encodings that are not named */
     {"*", true},
     {"*;q=0.5", true},
     {"*;q=0", false},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What slots and owners cost: sums are exact, the heaviest owners are found among many,
- * from several threads, and nobody is blamed for another. */
+/* The load of slots and owners: sums are exact, the heaviest owners are found among
+ * many and from several threads, and no owner is charged for another. */
 #include <pthread.h>
 #include <string.h>
 
@@ -48,10 +48,11 @@ static void test_sums(void **state)
     slotload_add(&tally, 7, 70);
     slotload_add(&tally, 7, 71);
     slotload_add(&tally, 7, 70);
-    slotload_add(&tally, SLOTS_MAX - 1, 0); /* a name */
+    slotload_add(&tally, SLOTS_MAX - 1, 0); /* a name, not an id */
     slotload_end(&tally);
-    count(load, SLOTS_MAX, 5, 10); /* there is no such slot */
-    count(load, 7, 70, -5);        /* no clock runs backwards; it is still an operation */
+    count(load, SLOTS_MAX, 5, 10); /* no such slot */
+    /* clocks do not run backwards, but the operation counts */
+    count(load, 7, 70, -5);
 
     uint32_t seven = 7;
     assert_int_equal(slotload_take_slots(load, wants_one, &seven, slots, SLOTS_MAX), 1);
@@ -80,7 +81,7 @@ static void test_sums(void **state)
     assert_int_equal(owners[0].busy_us + owners[1].busy_us, 1000);
     slotload_free(&load);
 
-    struct slotload_tally none = slotload_begin(NULL, 1, 5); /* who counts nothing */
+    struct slotload_tally none = slotload_begin(NULL, 1, 5); /* nothing is counted */
     slotload_add(&none, 1, 2);
     slotload_end(&none);
 }
@@ -99,7 +100,7 @@ static void test_what_does_not_fit_is_left(void **state)
     slotload_free(&load);
 }
 
-/* HEAVY owners have half of it all, a crowd the rest. */
+/* HEAVY owners have half of the load, a crowd of others the rest. */
 static void *count_many(void *context)
 {
     struct slotload *load = context;
@@ -135,16 +136,16 @@ static void test_the_heaviest_are_found(void **state)
         const bool is_heavy = owners[i].owner <= HEAVY;
         n_heavy += is_heavy;
         busy_us += is_heavy ? owners[i].busy_us : 0;
-        /* Of the crowd nobody has a hundredth of what a heavy one has. */
+        /* Nobody in the crowd has a hundredth of what a heavy owner has. */
         assert_true(is_heavy || owners[i].operations < ROUNDS / HEAVY);
     }
     assert_int_equal(n_heavy, HEAVY);
-    /* What was left out is made up for: all of theirs, but for what chance does. */
+    /* The estimate corrects for samples left out: it is the true load within chance. */
     assert_in_range(busy_us, THREADS * ROUNDS * 10 / 2, THREADS * ROUNDS * 10 * 3 / 2);
     slotload_free(&load);
 }
 
-/* The index stays whole while owners come, go and are taken. */
+/* The index stays consistent while owners come, go and are taken. */
 static void test_places_change_hands(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The slot map: only newer epochs are adopted, whatever the order and however many
- * threads; two claims at one epoch are a dispute, hearsay is not. */
+/* The slot map: only newer epochs are adopted, in whatever order and from however many
+ * threads; two claims at one epoch are a dispute, what others report is not. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,7 @@ static void test_only_newer(void **state)
     assert_int_equal(slotmap_get(map, 7).server, 3);
 }
 
-/* Who says so first is remembered; whoever repeats it is not. */
+/* The shard that reported it first is remembered; those that repeat it are not. */
 static void test_told_by(void **state)
 {
     struct slotmap *map = *state;
@@ -70,7 +70,7 @@ static void test_told_by(void **state)
     assert_false(slotmap_get(map, 7).is_claimed);
 }
 
-/* A server is named that was not in the topology when the news came. */
+/* The news names a server that was not in the topology yet. */
 static void test_a_name_beats_none(void **state)
 {
     struct slotmap *map = *state;
@@ -90,7 +90,7 @@ static void test_bounds(void **state)
     assert_int_equal(slotmap_get(map, SLOTS_MAX - 1).server, SLOTMAP_FOREIGN);
     assert_false(adopt(map, SLOTS_MAX, 1, 0));
     assert_int_equal(slotmap_get(map, SLOTS_MAX).epoch, 0);
-    assert_false(adopt(map, 1, UINT64_C(1) << 20, 0)); /* epochs end there */
+    assert_false(adopt(map, 1, UINT64_C(1) << 20, 0)); /* larger than any epoch */
     assert_true(adopt(map, 1, (UINT64_C(1) << 20) - 1, 0));
 }
 
@@ -116,14 +116,14 @@ static void test_two_claims_are_a_dispute(void **state)
     struct slotmap *map = *state;
 
     assert_true(claim(map, 7, 3, 1));
-    assert_false(claim(map, 7, 3, 1)); /* the same server says so again */
+    assert_false(claim(map, 7, 3, 1)); /* the same server repeats its claim */
     assert_place(map, 3, 1, false);
-    assert_false(claim(map, 7, 2, 2)); /* out of date */
+    assert_false(claim(map, 7, 2, 2)); /* outdated */
     assert_place(map, 3, 1, false);
     assert_false(claim(map, 7, 3, 2));
     assert_place(map, 3, 1, true);
     assert_int_equal(slotmap_get(map, 7).rival, 2);
-    assert_false(claim(map, 7, 3, 1)); /* saying it again settles nothing */
+    assert_false(claim(map, 7, 3, 1)); /* repeating a claim settles nothing */
     assert_false(adopt(map, 7, 3, 1));
     assert_place(map, 3, 1, true);
     assert_true(claim(map, 7, 4, 2));
@@ -137,11 +137,11 @@ static void test_hearsay_is_no_claim(void **state)
     assert_true(adopt(map, 7, 3, 1));
     assert_false(adopt(map, 7, 3, 2));
     assert_place(map, 3, 1, false);
-    assert_true(claim(map, 7, 3, 2)); /* who has it says so */
+    assert_true(claim(map, 7, 3, 2)); /* the server itself claims it */
     assert_place(map, 3, 2, false);
     assert_false(adopt(map, 7, 3, 1));
     assert_place(map, 3, 2, false);
-    assert_true(adopt(map, 7, 4, 1)); /* a newer epoch counts, whoever says so */
+    assert_true(adopt(map, 7, 4, 1)); /* a newer epoch counts, whoever reports it */
     assert_false(claim(map, 7, 3, 2));
     assert_place(map, 4, 1, false);
 }
@@ -152,7 +152,7 @@ static void test_a_stopped_claim_is_a_dispute(void **state)
     const struct slot_place stopped = {
         .epoch = 3, .server = 1, .is_claimed = true, .is_disputed = true};
 
-    assert_true(slotmap_adopt(map, 7, stopped)); /* its rival is not there */
+    assert_true(slotmap_adopt(map, 7, stopped)); /* the rival claim is not there */
     assert_place(map, 3, 1, true);
     assert_int_equal(slotmap_get(map, 7).rival, SLOTMAP_FOREIGN);
     assert_false(claim(map, 7, 3, 2));
@@ -166,7 +166,7 @@ static void test_what_is_far_above_a_claim_is_not_believed(void **state)
 {
     struct slotmap *map = *state;
 
-    assert_true(adopt(map, 7, 5000, 1)); /* nothing to compare with */
+    assert_true(adopt(map, 7, 5000, 1)); /* nothing to compare it with */
     assert_true(claim(map, 7, 3, 2));
     assert_place(map, 3, 2, false);
     assert_false(adopt(map, 7, 5000, 1));
@@ -239,11 +239,11 @@ static void test_restless_for_a_while(void **state)
     assert_true(slotmap_is_restless(map, 5, 2999));
     assert_false(slotmap_is_restless(map, 5, 3000));
     assert_false(slotmap_is_restless(map, 6, 1000));
-    slotmap_set_restless(map, SLOTS_MAX, 3000); /* there is no such slot */
+    slotmap_set_restless(map, SLOTS_MAX, 3000); /* no such slot */
     assert_false(slotmap_is_restless(map, SLOTS_MAX, 1000));
 }
 
-/* Its owner is in the slot of his id again, and no server is waited for. */
+/* The owner is back in the slot of their id, and no server is waited for. */
 static void test_an_own_slot_is_left(void **state)
 {
     struct slotmap *map = *state;
@@ -261,8 +261,8 @@ static void test_an_own_slot_is_left(void **state)
     assert_int_equal(slotmap_count(map, 1), 0);
     slotmap_all(map, &all);
     assert_false(slotset_has(&all, 2000));
-    assert_false(claim(map, 2000, 3, 1)); /* out of date */
-    assert_true(claim(map, 2000, 5, 1));  /* it was settled */
+    assert_false(claim(map, 2000, 3, 1)); /* outdated */
+    assert_true(claim(map, 2000, 5, 1));  /* the dispute was settled */
     slotmap_all(map, &all);
     assert_true(slotset_has(&all, 2000));
     assert_int_equal(slotmap_home(map, owner), 2000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The first bytes of films, and of what pretends to be one. */
+/* The first bytes of films, and of files that pretend to be films. */
 #include <string.h>
 
 #include "shard/base/check.h"
@@ -108,7 +108,7 @@ static void test_bytewise(void **state)
     }
 }
 
-/* A file type box longer than what is kept, without a known brand. */
+/* A file type box longer than what is kept, without a known brand in that part. */
 static void test_long_box(void **state)
 {
     (void)state;
@@ -127,7 +127,8 @@ static void test_long_box(void **state)
                      SNIFF_OTHER);
 }
 
-/* Pictures are told by their signatures, whole and byte by byte; films are none. */
+/* Pictures are recognised by their signatures, whole and byte by byte; films are not
+ * pictures. */
 static void test_pictures(void **state)
 {
     static const struct {

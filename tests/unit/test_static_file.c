@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is sent of a file for each combination of Range, If-Range and If-None-Match. */
+/* Which part of a file is sent for each combination of Range, If-Range and
+ * If-None-Match. */
 #include "shard/base/check.h"
 
 #include "server/api/static_file.h"
@@ -42,7 +43,7 @@ static const struct {
     {"bytes=-0", NULL, NULL, 100, 416, 0, 0},
     {"bytes=0-", NULL, NULL, 0, 416, 0, 0},
     {"bytes=-5", NULL, NULL, 0, 416, 0, 0},
-    /* nothing that we understand: the whole file */
+    /* ranges that are malformed or not supported: the whole file */
     {"bytes=", NULL, NULL, 100, 200, 0, 100},
     {"bytes=-", NULL, NULL, 100, 200, 0, 100},
     {"bytes=5", NULL, NULL, 100, 200, 0, 100},
@@ -60,7 +61,7 @@ static const struct {
     {"bytes=10-19", "W/" ETAG, NULL, 100, 200, 0, 100},
     {"bytes=10-19", "Wed, 21 Oct 2015 07:28:00 GMT", NULL, 100, 200, 0, 100},
     {"bytes=100-", "\"old\"", NULL, 100, 200, 0, 100},
-    /* If-None-Match comes first */
+    /* If-None-Match is evaluated first */
     {NULL, NULL, ETAG, 100, 304, 0, 0},
     {NULL, NULL, "W/" ETAG, 100, 304, 0, 0},
     {NULL, NULL, "*", 100, 304, 0, 0},

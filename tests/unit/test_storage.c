@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stored files: names, put, open, delete, list, and failures that leave nothing. */
+/* Stored files: names, put, open, delete, list, and failures that leave nothing
+ * behind. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 struct fixture {
     struct scratch scratch;
     struct storage *storage;
-    int upload_fd; /* directory of the temporary files */
+    int upload_fd; /* directory of temporary files */
 };
 
 static int setup(void **state)
@@ -103,7 +104,7 @@ static void test_names(void **state)
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_false(storage_name_parse(bad[i], strlen(bad[i]), NULL));
     }
-    /* a NUL inside is no name either */
+    /* a NUL inside is not a valid name either */
     memcpy(name, NAME, sizeof name);
     name[20] = '\0';
     assert_false(storage_name_parse(name, STORAGE_NAME_LEN, NULL));
@@ -121,7 +122,7 @@ static void test_put_open_delete(void **state)
     assert_int_equal(storage_open(fixture->storage, NAME, STORAGE_VIDEO), -1);
     assert_int_equal(errno, ENOENT);
     assert_true(storage_delete(fixture->storage, NAME));
-    /* a leaf directory that was never made */
+    /* the leaf directory does not exist */
     assert_true(storage_delete(fixture->storage, "00000000000abc"
                                                  "ffffffff0123456789abcdef01234567"));
 }
@@ -135,7 +136,8 @@ static void test_never_replaces(void **state)
     assert_holds(fixture, NAME, STORAGE_COVER, "picture");
 }
 
-/* A stray video under the name: the cover goes again, the stray is not ours to touch. */
+/* A foreign video has the name already: the cover is removed again, the foreign file
+ * is not touched. */
 static void test_failed_put_leaves_nothing(void **state)
 {
     struct fixture *fixture = *state;
@@ -187,7 +189,7 @@ static bool drop(void *context, const char *name)
     return storage_delete(context, name);
 }
 
-/* List all leaves; the number of those that were listed to their end. */
+/* Lists all leaves; returns the number of leaves listed to the end. */
 static unsigned list_all(struct fixture *fixture, storage_list_cb *cb, void *context)
 {
     unsigned leaf = 0;
@@ -207,7 +209,7 @@ static void test_list(void **state)
         assert_int_equal(put(fixture, name), STORAGE_OK);
     }
     assert_int_equal(put(fixture, NAME), STORAGE_OK);
-    /* what is not ours is left alone; what a copy left is removed */
+    /* foreign files are left alone; remains of an interrupted copy are removed */
     (void)snprintf(path, sizeof path, "%s/media/de/ad/README", fixture->scratch.path);
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -227,10 +229,10 @@ static void test_list(void **state)
     assert_true(storage_list(fixture->storage, 0xdead, see, &seen));
     assert_in_range(seen.n, 2, 42);
     (void)list_all(fixture, drop, fixture->storage);
-    assert_int_equal(scratch_count_files(&fixture->scratch), 1); /* README */
+    assert_int_equal(scratch_count_files(&fixture->scratch), 1); /* the README */
 }
 
-/* The younger file counts, and when it got its name. */
+/* The younger of the two files counts, and the time when it got its name. */
 static void test_age(void **state)
 {
     struct fixture *fixture = *state;
@@ -250,7 +252,7 @@ static void test_age(void **state)
     (void)clock_gettime(CLOCK_REALTIME, &after);
     assert_in_range(age_s, before.tv_sec - st.st_ctim.tv_sec,
                     after.tv_sec - st.st_ctim.tv_sec);
-    assert_int_equal(unlink(path), 0); /* of one file as of two */
+    assert_int_equal(unlink(path), 0); /* one file is treated like two */
     assert_true(storage_age(fixture->storage, NAME, &age_s));
 }
 

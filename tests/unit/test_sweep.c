@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Files that no row names, with shards that the test plays itself. */
+/* Deleting files that no row refers to, with shards that the test plays. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
@@ -22,17 +22,18 @@
 #define ASKED_MAX 1000
 #define SHARDS    3
 
-/* What the shards say and were asked; under the lock. */
+/* What the shards answer, and what they were asked; guarded by the lock. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool lease_got;
     enum outcome lease_outcome;
-    unsigned n_leases; /* times that it was asked for */
+    unsigned n_leases; /* times that the lease was asked for */
     int64_t last_lease_ms;
-    enum outcome first[AUTHORS], later[AUTHORS]; /* answers to a name's questions */
+    /* answers to the first and second question about a name */
+    enum outcome first[AUTHORS], later[AUTHORS];
     unsigned n_finds;
-    size_t n_page[ASKED_MAX]; /* names of each */
+    size_t n_page[ASKED_MAX]; /* number of names in each question */
     char asked[ASKED_MAX][STORAGE_NAME_LEN + 1];
     unsigned n_asked;
     long find_takes_ms;
@@ -90,7 +91,7 @@ static void fake_find(struct router *router, struct call *call,
         queries[i].outcome = is_first ? shards.first[author_id] : shards.later[author_id];
         assert_true(shards.n_asked < ASKED_MAX);
         memcpy(shards.asked[shards.n_asked++], queries[i].name, STORAGE_NAME_LEN + 1);
-        /* first questions are a shard's own */
+        /* a first question goes to one shard */
         assert_true(!is_first || author_id % SHARDS == queries[0].author_id % SHARDS);
     }
     shards.n_page[shards.n_finds++] = n;
@@ -102,7 +103,7 @@ static const struct sweep_shards fakes = {.shard_of = fake_shard_of,
                                           .lease = fake_lease,
                                           .find = fake_find};
 
-/* One search, without rest. */
+/* One search at full speed. */
 static const struct sweep_options once = {.orphan_age_s = 0,
                                           .every_ms = 3600000,
                                           .lease_ms = 60000,
@@ -140,7 +141,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The files of a video of AUTHOR_ID, or a picture. */
+/* Stores the files of a video of AUTHOR_ID, or a picture. */
 static void plant(uint64_t author_id, bool is_video)
 {
     char name[STORAGE_NAME_LEN + 1];
@@ -160,7 +161,7 @@ static void plant(uint64_t author_id, bool is_video)
     }
 }
 
-/* Wait until *COUNTER is N at least; fails after a minute. */
+/* Waits until *COUNTER is at least N; fails after a minute. */
 static void await_count(const unsigned *counter, unsigned n)
 {
     struct timespec until = clock_timespec(clock_mono_ms() + 60000);
@@ -181,7 +182,7 @@ static struct sweep *start(const struct sweep_options *options)
     return sweep;
 }
 
-/* Run until N searches are done; what was counted. */
+/* Runs until N searches are done; returns the counts. */
 static struct sweep_state sweep_times(const struct sweep_options *options, uint64_t n)
 {
     struct sweep_state counts = {.sweeps = 0};
@@ -198,7 +199,7 @@ static struct sweep_state sweep_times(const struct sweep_options *options, uint6
     return counts;
 }
 
-/* Each name is asked once, among others of its shard, as many as fit. */
+/* Each name is asked about once, together with others of its shard, as many as fit. */
 static void test_pages(void **state)
 {
     (void)state;
@@ -222,7 +223,7 @@ static void test_pages(void **state)
     assert_int_equal(scratch_count_files(&scratch), n_files);
 }
 
-/* Nothing is removed on a doubt, whichever question it is about. */
+/* Nothing is deleted in case of doubt, whichever question it is about. */
 static void test_removes_only_what_nobody_names(void **state)
 {
     (void)state;
@@ -236,10 +237,10 @@ static void test_removes_only_what_nobody_names(void **state)
         answer(author, OUTCOME_NOTFOUND, unsure[i]);
         plant(author++, /* is_video= */ true);
     }
-    answer(author, OUTCOME_NOTFOUND, OUTCOME_OK); /* the row has come */
+    answer(author, OUTCOME_NOTFOUND, OUTCOME_OK); /* the row exists by now */
     plant(author++, /* is_video= */ true);
     plant(author++, /* is_video= */ true);
-    plant(0, /* is_video= */ true); /* made by no server, and nobody is asked */
+    plant(0, /* is_video= */ true); /* no server made this name: nobody is asked */
     answer(0, OUTCOME_NOTFOUND, OUTCOME_NOTFOUND);
     unsigned n_kept = scratch_count_files(&scratch);
     answer(author, OUTCOME_NOTFOUND, OUTCOME_NOTFOUND);
@@ -252,7 +253,7 @@ static void test_removes_only_what_nobody_names(void **state)
     assert_int_equal(shards.n_asked, author + 1 + ARRAY_LEN(unsure) + 3);
 }
 
-/* More that nobody names than fit one page of second questions. */
+/* More files without a row than fit one page of second questions. */
 static void test_removes_many(void **state)
 {
     (void)state;
@@ -277,7 +278,7 @@ static void test_young_files_stay(void **state)
     assert_int_equal(shards.n_asked, 1);
 }
 
-/* Who has not got the lease asks about nothing, and tries to get it. */
+/* A server without the lease asks nothing, and goes on trying to get it. */
 static void test_lease_of_another(void **state)
 {
     (void)state;
@@ -287,7 +288,7 @@ static void test_lease_of_another(void **state)
     plant(1, /* is_video= */ true);
     shards.lease_got = false;
     struct sweep *sweep = start(&options);
-    await_count(&shards.n_leases, 60); /* a search would be over */
+    await_count(&shards.n_leases, 60); /* enough time for a search */
     sweep_state(sweep, &counts);
     assert_false(counts.is_holder);
     assert_int_equal(shards.n_asked, 0);
@@ -312,8 +313,8 @@ static void test_no_lease_without_an_answer(void **state)
     assert_int_equal(shards.n_asked, 0);
 }
 
-/* The lease ends between the two questions: another has it, or no shard answers for its
- * whole term. */
+/* The lease ends between the two questions: another server has it, or no shard answers
+ * for as long as it lasts. */
 static void lose_lease(bool got, enum outcome outcome)
 {
     struct sweep_options options = once;
@@ -349,7 +350,7 @@ static void test_lease_is_lost(void **state)
     lose_lease(/* got= */ true, OUTCOME_UNAVAILABLE);
 }
 
-/* After each page nine times as long a pause, whatever the page took. */
+/* After each page comes a pause nine times as long as the page took. */
 static void test_takes_a_tenth_of_the_time(void **state)
 {
     (void)state;
@@ -361,7 +362,7 @@ static void test_takes_a_tenth_of_the_time(void **state)
     assert_true(sweep_times(&options, 1).last_ms >= 2L * 20 * 10 - 2);
 }
 
-/* Between the two questions it stops at once. */
+/* It can be stopped at once between the two questions. */
 static void test_stops(void **state)
 {
     (void)state;
@@ -382,7 +383,7 @@ static void test_options(void **state)
     (void)state;
     struct config config = {.orphan_age_s = 3600, .publish_timeout_ms = 60000};
     assert_int_equal(sweep_options(&config).orphan_age_s, 3600);
-    /* never younger than a request that may still be running */
+    /* never younger than the longest request */
     config.orphan_age_s = 60;
     assert_int_equal(sweep_options(&config).orphan_age_s, 120);
 }

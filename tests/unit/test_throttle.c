@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How many wrong passwords get through in an hour, and who is kept out by them; the clock
- * is the test's. */
+/* How many wrong passwords are compared in an hour, and who is locked out by them; the
+ * test sets the clock. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Address number HOST, each in a network of its own. */
+/* Address number HOST; each is in a network of its own. */
 static struct address host(unsigned number)
 {
     return (struct address){{[0] = 0x20,
@@ -62,7 +62,7 @@ static int64_t enter(const char *name, unsigned from, struct throttle_pass *pass
                           now_ms, pass);
 }
 
-/* One try with that end: 0, or how long to wait instead. */
+/* One login attempt that ends like this; returns 0, or how long it must wait instead. */
 static int64_t attempt(const char *name, unsigned from, enum throttle_end end)
 {
     struct throttle_pass pass;
@@ -74,7 +74,8 @@ static int64_t attempt(const char *name, unsigned from, enum throttle_end end)
     return wait_ms;
 }
 
-/* Try as fast as allowed for so long: how many wrong passwords were compared? */
+/* Tries as fast as allowed for so long; returns how many wrong passwords were
+ * compared. */
 static unsigned hammer(const char *name, unsigned from, int64_t for_ms)
 {
     int64_t end_ms = now_ms + for_ms;
@@ -102,8 +103,8 @@ static void test_waits_double(void **state)
     for (size_t i = 0; i < ARRAY_LEN(waits_s); i++) {
         int64_t wait_ms = attempt("alice", 1, THROTTLE_WRONG);
         assert_int_equal(wait_ms, waits_s[i] * SECOND_MS);
-        /* Who asks too early, and even with the right password, waits no longer for it.
-         */
+        /* Trying too early, even with the right password, does not make the wait
+         * longer. */
         now_ms += wait_ms - 1;
         assert_int_equal(attempt("alice", 1, THROTTLE_RIGHT), 1);
         now_ms++;
@@ -126,7 +127,7 @@ static void test_in_a_row(void **state)
     assert_true(attempt("alice", 1, THROTTLE_WRONG) > 0);
 }
 
-/* An hour after the last wait is over everything is as at first. */
+/* An hour after the last wait everything is as at the beginning. */
 static void test_forgets(void **state)
 {
     (void)state;
@@ -140,7 +141,8 @@ static void test_forgets(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), SECOND_MS);
 }
 
-/* Nobody else is slowed: not the account elsewhere, nor another account there. */
+/* Nobody else is slowed down: neither the account from elsewhere, nor another account
+ * from there. */
 static void test_others_go_on(void **state)
 {
     (void)state;
@@ -160,14 +162,14 @@ static void test_one_network(void **state)
 
     (void)state;
     (void)hammer("alice", 1, 1);
-    other.address.bytes[15] = 77; /* another address of the same 64 bits */
+    other.address.bytes[15] = 77; /* another address with the same first 64 bits */
     for (unsigned i = 0; i + 1 < limits.tries; i++) {
         assert_int_equal(throttle_enter(throttle, &limits, &other, now_ms, &pass), 0);
     }
     assert_true(throttle_enter(throttle, &limits, &other, now_ms, &pass) > 0);
 }
 
-/* A name of eight bytes is not the id that has these bytes. */
+/* A name of eight bytes is not confused with the id that has the same bytes. */
 static void test_kinds(void **state)
 {
     struct throttle_pass pass;
@@ -179,8 +181,8 @@ static void test_kinds(void **state)
     assert_int_equal(throttle_enter(throttle, &limits, &by_id, now_ms, &pass), 0);
 }
 
-/* As many as are let in at the same time are counted when they come, not when they know
- * that they were wrong. */
+/* Attempts at the same time are counted when they begin, not when they turn out to be
+ * wrong. */
 static void test_at_the_same_time(void **state)
 {
     struct throttle_pass passes[200];
@@ -197,7 +199,8 @@ static void test_at_the_same_time(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), SECOND_MS);
 }
 
-/* What was not compared does not count, neither before nor behind the free ones. */
+/* An attempt whose password was not compared does not count, whether it was free or
+ * had to wait. */
 static void test_taken_back(void **state)
 {
     (void)state;
@@ -215,7 +218,7 @@ static void test_taken_back(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), 2 * SECOND_MS);
 }
 
-/* ---- Who is known ---- */
+/* ---- Known addresses ---- */
 
 static void test_knows(void **state)
 {
@@ -245,7 +248,7 @@ static void test_knows(void **state)
 
 /* ---- Counts per hour ---- */
 
-/* The figure of ASVS: at most 100 in any hour. */
+/* The limit of the OWASP ASVS: at most 100 in any hour. */
 static void test_account_from_one_address(void **state)
 {
     unsigned first;
@@ -277,7 +280,7 @@ static void test_account_from_many_addresses(void **state)
     assert_in_range(n_total, 24 * 50, 24 * 50 + 50);
 }
 
-/* All odd figures: never more in an hour than the option says. */
+/* Odd values: never more in an hour than the option allows. */
 static void test_account_max(void **state)
 {
     static const unsigned maxima[] = {1, 2, 3, 5, 7, 99};
@@ -296,7 +299,8 @@ static void test_account_max(void **state)
     }
 }
 
-/* Strangers use the account up; where its owner was before, the owner is let in. */
+/* Strangers use up the account's attempts; from an address where its owner has logged
+ * in before, the owner gets in. */
 static void test_owner_is_let_in(void **state)
 {
     unsigned from = 1000;
@@ -314,10 +318,10 @@ static void test_owner_is_let_in(void **state)
     assert_int_equal(attempt("alice", 1, THROTTLE_RIGHT), 0);
     assert_int_equal(attempt("alice", 2, THROTTLE_RIGHT), 0);
     assert_true(attempt("alice", 3, THROTTLE_RIGHT) > 0);
-    /* From elsewhere it takes until the next one of the hour's. */
+    /* From elsewhere the owner must wait for the next free attempt. */
     now_ms += HOUR_MS / 50;
     assert_int_equal(attempt("alice", 3, THROTTLE_RIGHT), 0);
-    /* It is remembered for 30 days without a login, and not for ever. */
+    /* The address is remembered for 30 days without a login, not for ever. */
     while (attempt("alice", ++from, THROTTLE_WRONG) == 0) {
     }
     now_ms += 29 * DAY_MS;
@@ -330,7 +334,7 @@ static void test_owner_is_let_in(void **state)
     assert_true(attempt("alice", 1, THROTTLE_RIGHT) > 0);
 }
 
-/* Where the password was right the wrong ones are slowed all the same. */
+/* An address that knew the password is slowed down after wrong ones all the same. */
 static void test_known_address_is_slowed(void **state)
 {
     (void)state;
@@ -338,7 +342,7 @@ static void test_known_address_is_slowed(void **state)
     assert_in_range(hammer("alice", 1, HOUR_MS), 35, 50);
 }
 
-/* One address goes through many accounts, with a login of its own in between. */
+/* One address tries many accounts, and logs in to its own in between. */
 static void test_address_at_many_accounts(void **state)
 {
     unsigned n = 0;
@@ -355,7 +359,7 @@ static void test_address_at_many_accounts(void **state)
     assert_in_range(n, 990, limits.address_max);
 }
 
-/* A right password costs the counts nothing. */
+/* A right password does not count. */
 static void test_right_is_free(void **state)
 {
     (void)state;
@@ -376,7 +380,7 @@ static void test_off(void **state)
     for (unsigned i = 0; i < 5000; i++) {
         assert_int_equal(attempt("alice", 1, THROTTLE_WRONG), 0);
     }
-    /* Each for itself. */
+    /* Each on its own. */
     limits.tries = 1;
     assert_int_equal(attempt("erin", 1, THROTTLE_WRONG), 0);
     assert_int_equal(attempt("erin", 1, THROTTLE_WRONG), SECOND_MS);
@@ -391,8 +395,8 @@ static void test_off(void **state)
 
 /* ---- The table ---- */
 
-/* A flood of other names makes room for itself and goes on being counted; what it pushes
- * out is what changed longest ago. */
+/* A flood of other names makes room for itself and is still counted; it pushes out the
+ * entries that changed longest ago. */
 static void test_flood(void **state)
 {
     (void)state;
@@ -406,7 +410,7 @@ static void test_flood(void **state)
         assert_int_equal(attempt(name, 2, THROTTLE_WRONG), 0);
         now_ms++;
     }
-    for (unsigned i = 0; i < limits.tries; i++) { /* it is not remembered any more */
+    for (unsigned i = 0; i < limits.tries; i++) { /* its entry is gone */
         assert_int_equal(attempt("old", 1, THROTTLE_WRONG), 0);
     }
     for (unsigned i = 0; i < limits.tries; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology file: what a good one gives, and what each bad one is told. */
+/* The topology file: what a good one gives, and the message for each bad one. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static void test_bad(void **state)
 {
     static const struct {
         const char *text;
-        const char *expected; /* after the file name */
+        const char *expected; /* after the file's name */
     } cases[] = {
         {"",
          ": must contain servers = ( { name = ...; host = ...; port = ...; }, ... );"},

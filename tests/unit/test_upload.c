@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Receiving a file: limits, first bytes, hash, and that nothing stays behind. */
+/* Receiving a file: limits, first bytes, hash, and that nothing is left behind. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -29,8 +29,8 @@ struct fixture {
     struct upload_room room;
 };
 
-/* What the file systems say, upload_dir's first: how many bytes are free, whether they
- * count blocks, and whether they answer at all. */
+/* What the file systems report, that of upload_dir first: free bytes, whether they
+ * count in blocks, and whether they answer at all. */
 static struct {
     uint64_t free_bytes[2];
     bool counts_none;
@@ -51,11 +51,11 @@ int __wrap_fstatvfs(int fd, struct statvfs *fs)
     *fs = (struct statvfs){.f_frsize = 512, .f_bsize = 1048576 /* never the unit */};
     fs->f_blocks = disk.counts_none ? 0 : 1 << 20;
     fs->f_bavail = disk.free_bytes[disk.n_asked++ % 2] / 512;
-    fs->f_bfree = fs->f_bavail * 2; /* root's share is not ours */
+    fs->f_bfree = fs->f_bavail * 2; /* blocks reserved for root are not ours */
     return 0;
 }
 
-/* What the name is where files may be large. */
+/* The name of this function with 64-bit file sizes. */
 int __wrap_fstatvfs64(int fd, struct statvfs *fs)
 {
     return __wrap_fstatvfs(fd, fs);
@@ -108,7 +108,7 @@ static struct uploads_state state_of(const struct fixture *fixture)
     return state;
 }
 
-/* A place for ROOM, of USER_ID or of a stranger at 10.0.0.HOST. */
+/* A place in ROOM for USER_ID, or for a stranger at 10.0.0.HOST. */
 static enum upload_status enter(struct fixture *fixture, struct upload_room *room,
                                 uint64_t user_id, unsigned host)
 {
@@ -120,7 +120,7 @@ static enum upload_status enter(struct fixture *fixture, struct upload_room *roo
     return uploads_enter(fixture->uploads, room, &fixture->limits);
 }
 
-/* A ROOM without a place gets one, of a user of its own. */
+/* A ROOM without a place gets one, of a new user. */
 static enum upload_status reserve(struct fixture *fixture, struct upload_room *room,
                                   uint64_t bytes)
 {
@@ -132,7 +132,7 @@ static enum upload_status reserve(struct fixture *fixture, struct upload_room *r
     return uploads_reserve(fixture->uploads, room, bytes, &fixture->limits);
 }
 
-/* Begin a file in a room of the fixture. */
+/* Begins a file in a room of the fixture. */
 static enum upload_status begin(struct fixture *fixture, uint64_t limit_bytes,
                                 struct upload **upload)
 {
@@ -162,7 +162,7 @@ static void test_receives(void **state)
         sha256, "67dab53c96021d6b285c99b8810fde74dd6c5a09883a1b2ecc83c15ddcedf820");
     assert_int_equal(pread(upload_file(upload)->fd, back, sizeof back, 0), sizeof back);
     assert_memory_equal(back, HEAD "abc", sizeof back);
-    /* nothing to find for others, and nothing to clean up after a crash */
+    /* the file has no name: others cannot find it, and a crash leaves nothing */
     assert_int_equal(scratch_count_files(&fixture->scratch), 0);
     upload_free(&upload);
     assert_null(upload);
@@ -199,7 +199,8 @@ static void test_first_bytes(void **state)
     upload_free(&upload);
 }
 
-/* A user has so many places, wherever they are; others have theirs. */
+/* A user has so many places from all addresses together; others have places of their
+ * own. */
 static void test_places_of_users(void **state)
 {
     struct fixture *fixture = *state;
@@ -219,7 +220,8 @@ static void test_places_of_users(void **state)
     }
 }
 
-/* Strangers share an address's places, and half of all, whoever else is there. */
+/* Strangers share the places of their address, and get half of all, whoever else is
+ * there. */
 static void test_places_of_strangers(void **state)
 {
     struct fixture *fixture = *state;
@@ -231,7 +233,7 @@ static void test_places_of_strangers(void **state)
     assert_int_equal(enter(fixture, &rooms[3], 0, 2), UPLOAD_OK);
     assert_int_equal(enter(fixture, &rooms[4], 0, 3), UPLOAD_BUSY);
     assert_int_equal(enter(fixture, &rooms[4], 1, 1), UPLOAD_OK);
-    /* Who shows a token makes room for the next. */
+    /* A stranger who shows a token frees a place for the next. */
     assert_int_equal(uploads_identify(fixture->uploads, &rooms[0], 1, &fixture->limits),
                      UPLOAD_OK);
     assert_int_equal(uploads_identify(fixture->uploads, &rooms[1], 1, &fixture->limits),
@@ -242,7 +244,8 @@ static void test_places_of_strangers(void **state)
     }
 }
 
-/* Of the spool, too, strangers get half, but room for one of the largest. */
+/* Strangers also get half of the spool, and at least enough for one file of the
+ * largest size. */
 static void test_spool_of_strangers(void **state)
 {
     struct fixture *fixture = *state;
@@ -265,7 +268,7 @@ static void test_spool_of_strangers(void **state)
     uploads_release(fixture->uploads, &stranger);
 }
 
-/* What takes the place of the file is its file, and has room of its own. */
+/* A file that is made to replace it counts as the same file, with room of its own. */
 static void test_copy(void **state)
 {
     struct fixture *fixture = *state;
@@ -293,7 +296,7 @@ static void test_copy(void **state)
     upload_free(&upload);
 }
 
-/* A full disk is told apart: /dev/full refuses every byte. */
+/* A full disk has its own status: /dev/full refuses every byte. */
 static void test_disk_full(void **state)
 {
     struct fixture *fixture = *state;
@@ -310,7 +313,8 @@ static void test_disk_full(void **state)
     upload_free(&upload);
 }
 
-/* Where files need names: a start removes those of the dead and leaves the living. */
+/* Where files must have names: a start removes those of dead processes and keeps those
+ * of living ones. */
 static void test_sweep(void **state)
 {
     struct fixture *fixture = *state;
@@ -342,7 +346,7 @@ static void test_bad_directory(void **state)
 
 /* ---- Room ---- */
 
-/* What was promised to others counts, whether it is written by now or not. */
+/* Room promised to others counts, whether it has been written to or not. */
 static void test_room_on_disk(void **state)
 {
     struct fixture *fixture = *state;
@@ -357,14 +361,14 @@ static void test_room_on_disk(void **state)
     assert_int_equal(state_of(fixture).reserved_bytes, 90 * MEGABYTE);
     uploads_release(fixture->uploads, &first);
     assert_int_equal(first.bytes, 0);
-    uploads_release(fixture->uploads, &first); /* twice is once */
+    uploads_release(fixture->uploads, &first); /* a second release does nothing */
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &first);
     uploads_release(fixture->uploads, &second);
     assert_int_equal(state_of(fixture).reserved_bytes, 0);
 }
 
-/* The disk of the two that has less decides. */
+/* Of the two disks, the one with less free space decides. */
 static void test_room_where_less_is(void **state)
 {
     struct fixture *fixture = *state;
@@ -389,7 +393,7 @@ static void test_room_where_less_is(void **state)
     uploads_release(fixture->uploads, &room);
 }
 
-/* What an upload has written the disk shows already: it is not counted twice. */
+/* What an upload has written is visible as used space: it is not counted twice. */
 static void test_room_that_is_written(void **state)
 {
     static char block[1 << 20];
@@ -410,7 +414,8 @@ static void test_room_that_is_written(void **state)
     }
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE + 1), UPLOAD_DISK_FULL);
     assert_int_equal(reserve(fixture, &second, 30 * MEGABYTE), UPLOAD_OK);
-    /* Somebody else fills the disk: who looks next gives up, and the other goes on. */
+    /* Somebody else fills the disk: the upload that asks next gives up, and the other
+     * goes on. */
     look(fixture, 79 * MEGABYTE, 79 * MEGABYTE);
     assert_int_equal(reserve(fixture, &first, 60 * MEGABYTE), UPLOAD_DISK_FULL);
     assert_int_equal(first.bytes, 60 * MEGABYTE);
@@ -429,14 +434,14 @@ static void test_spool(void **state)
     fixture->limits.spool_max_bytes = 50 * MEGABYTE;
     assert_int_equal(reserve(fixture, &first, 50 * MEGABYTE + 1), UPLOAD_BUSY);
     assert_int_equal(reserve(fixture, &first, 20 * MEGABYTE), UPLOAD_OK);
-    /* It grows, when it did not say how long it will be. */
+    /* Its room grows if it did not announce its length. */
     assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE), UPLOAD_OK);
     assert_int_equal(reserve(fixture, &first, 25 * MEGABYTE), UPLOAD_OK);
     assert_int_equal(first.bytes, 30 * MEGABYTE);
     assert_int_equal(reserve(fixture, &second, 20 * MEGABYTE + 1), UPLOAD_BUSY);
     assert_int_equal(reserve(fixture, &second, 20 * MEGABYTE), UPLOAD_OK);
     assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE + 1), UPLOAD_BUSY);
-    /* A bound that was lowered ends nobody who has room. */
+    /* Lowering the limit ends no upload that already has room. */
     fixture->limits.spool_max_bytes = MEGABYTE;
     assert_int_equal(reserve(fixture, &first, 30 * MEGABYTE), UPLOAD_OK);
     uploads_release(fixture->uploads, &first);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Well-formed UTF-8 and nothing else; compared with a plain decoder over all code points.
- */
+/* Only well-formed UTF-8 is accepted; compared with a simple decoder over all code
+ * points. */
 #include <stdbool.h>
 #include <string.h>
 
@@ -96,8 +96,8 @@ static void test_all_code_points(void **state)
     }
 }
 
-/* Exactly 1920 of the 65536 pairs of bytes are one code point of two bytes, and 128 * 128
- * are two of ASCII. */
+/* Of the 65536 pairs of bytes exactly 1920 are one code point of two bytes, and 128 *
+ * 128 are two ASCII characters. */
 static void test_all_pairs(void **state)
 {
     int n_one = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a user and a video look like: every field, its type, absolute URLs, and that a
- * lack of memory gives nothing rather than a part. */
+/* Users and videos as JSON: every field and its type, absolute URLs, and that a lack
+ * of memory gives nothing rather than a part. */
 #include <jansson.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* The largest id: exact in a double. */
+/* The largest id: exact as a double. */
 #define ID_TOP INT64_C(9007199254740991)
 
 static struct config config;
@@ -84,7 +84,7 @@ static struct json_out *begin_out(void)
     return &out;
 }
 
-/* What was written since begin_out(), read by a parser; NULL: it failed. */
+/* What was written since begin_out(), parsed; NULL: writing failed. */
 static json_t *written(void)
 {
     char *text = buf_detach(&out.buf, NULL);
@@ -101,7 +101,7 @@ static json_t *user_of(const struct user_card *card)
     return written();
 }
 
-/* A list is a field of the answer; LIST is taken out of it. */
+/* A list is a field of the answer; this function takes it out. */
 static json_t *list_of(const char *name)
 {
     json_out_object_end(&out);
@@ -205,7 +205,7 @@ static const struct video_card VIDEO = {.id = 8193,
                                         .comment_count = 7,
                                         .published_at_ms = 8};
 
-/* The flags of a video: the one is the author's, the other the video's. */
+/* is_follow is about the author, is_favorite about the video. */
 static void test_video(void **state)
 {
     const struct {
@@ -243,7 +243,7 @@ static void test_videos(void **state)
 
     (void)state;
     json_t *list = videos_of(&page);
-    assert_true(json_is_array(list)); /* [] and never null */
+    assert_true(json_is_array(list)); /* [], never null */
     assert_int_equal(json_array_size(list), 0);
     json_decref(list);
     page.n = 3;
@@ -258,8 +258,8 @@ static void test_videos(void **state)
     json_decref(list);
 }
 
-/* A friend is a user with the last message and its direction; others have no such keys.
- */
+/* A friend is a user plus the last message and its direction; other users lack these
+ * keys. */
 static void test_friends(void **state)
 {
     const struct user_card cards[] = {CARD, CARD, CARD};
@@ -332,7 +332,8 @@ static void test_messages(void **state)
     json_decref(list);
 }
 
-/* Without base_url it is the address listened on, in a form that can be asked. */
+/* Without base_url, URLs begin with the address that the server listens on, in a form
+ * that clients can use. */
 static void test_url(void **state)
 {
     static const struct {
@@ -358,8 +359,8 @@ static void test_url(void **state)
     }
 }
 
-/* A text that is no UTF-8, or a full arena, gives nothing and leaks nothing (the
- * sanitizer looks): never an object with a field missing. */
+/* A text that is not valid UTF-8, or a full arena, gives nothing and leaks nothing
+ * (the sanitizer checks): never an object without one of its fields. */
 static void test_no_part(void **state)
 {
     struct video_card videos[2] = {VIDEO, VIDEO};

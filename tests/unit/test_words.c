@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The filter of words: what is found and masked, folding, overlaps, a large list beside a
- * plain search, bad files, and lists replaced while others filter. */
+/* The word filter: what is found and masked, case folding, overlaps, a large list
+ * compared with a simple search, bad files, and lists that are replaced while in use. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -79,14 +79,15 @@ static void test_mask(void **state)
         {"  bad word\t\r\n", "a bad word.", "a ********."},
         {"bad", "BaD bAD", "*** ***"},
         {"BAD", "bad", "***"},
-        /* one star per character, whatever its bytes */
+        /* one star per character, however many bytes it has */
         {"\xe6\x95\x8f\xe6\x84\x9f", "\xe4\xb8\x80\xe6\x95\x8f\xe6\x84\x9f\xe8\xaf\x8d",
          "\xe4\xb8\x80**\xe8\xaf\x8d"},
         {"\xf0\x9f\x90\xbb",
          "a\xf0\x9f\x90\xbb"
          "b",
          "a*b"},
-        /* full width is ASCII, in text and list; the ideographic space is a space */
+        /* fullwidth letters equal ASCII, in text and list; the ideographic space is a
+         * space */
         {"bad",
          "\xef\xbd\x82\xef\xbc\xa1"
          "d",
@@ -96,12 +97,12 @@ static void test_mask(void **state)
          "A\xe3\x80\x80"
          "B",
          "***"},
-        /* capitals beyond ASCII */
+        /* capitals outside ASCII */
         {"\xc3\xa9t\xc3\xa9", "\xc3\x89T\xc3\x89", "***"},
         {"\xd0\xbf\xd0\xbb\xd0\xbe", "\xd0\x9f\xd0\x9b\xd0\x9e", "***"},
         {"\xce\xb1\xce\xb2", "\xce\x91\xce\x92", "**"},
         {"\xc5\xbe", "\xc5\xbd", "*"},
-        /* overlaps: all of each word, also of one within another */
+        /* overlaps: all of each word, also of one inside another */
         {"abc\nbcd", "abcd", "****"},
         {"aba", "ababa", "*****"},
         {"b", "abc", "a*c"},
@@ -109,7 +110,7 @@ static void test_mask(void **state)
         {"he\nshe\nhis\nhers", "ushers", "u*****"},
         {"abcd\nbc\nc", "xabcx", "xa**x"},
         {"a", "aaaa", "****"},
-        /* a word in two, nothing in none */
+        /* a word in two parts, empty texts */
         {"ab\nab\nAB", "ab", "**"},
         {"\xef\xbb\xbf"
          "bad",
@@ -135,7 +136,7 @@ static void test_count(void **state)
     assert_string_equal(words_filter(NULL, &arena, "x", 1, NULL), "x");
 }
 
-/* The plain way: look for every word at every place. ASCII. */
+/* The simple way: look for every word at every position. ASCII only. */
 static void mask_plainly(char *text, char (*list)[8], size_t n)
 {
     size_t len = strlen(text);
@@ -162,7 +163,7 @@ static unsigned next_random(unsigned *seed)
     return *seed >> 16;
 }
 
-/* 10,000 words over four letters find the same as a plain search. */
+/* 10,000 words over four letters: the same result as a simple search. */
 static void test_many_words(void **state)
 {
     enum { N = 10000, LEN = 300 };
@@ -201,7 +202,7 @@ static void test_many_words(void **state)
     free(file);
 }
 
-/* A list that cannot be used says in which line. */
+/* A list that cannot be used is reported with the line number. */
 static void test_bad_lists(void **state)
 {
     static const struct {
@@ -250,7 +251,8 @@ static void test_file(void **state)
     words_list_unref(&list);
 }
 
-/* Whoever filters while the list is replaced uses the one or the other, whole. */
+/* A text that is filtered while the list is replaced is filtered by either list, never
+ * by a mixture. */
 struct racer {
     struct words *words;
     atomic_bool stop;
@@ -296,7 +298,7 @@ static void test_replace(void **state)
     words_free(&racer.words);
 }
 
-/* A full arena gives NULL, never a text that is half masked. */
+/* A full arena gives NULL, never a half masked text. */
 static void test_no_memory(void **state)
 {
     struct words *words = words_of("bad");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The pool of workers: it runs everything once, grows, shrinks, refuses, ends. */
+/* The worker pool: it runs every job once, grows, shrinks, refuses, stops. */
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -15,7 +15,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-/* Jobs that wait at a gate until the test opens it. */
+/* Jobs that wait until the test opens the gate. */
 struct gate {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -124,10 +124,10 @@ static void test_shrinks(void **state)
     assert_int_equal(now.n_threads, 8);
     open_gate(&gate);
     do {
-        (void)sched_yield(); /* until all but one came to their end */
+        (void)sched_yield(); /* until all but one have ended */
         workers_state(workers, &now);
     } while (now.n_threads > 1);
-    /* and it grows again */
+    /* and the pool grows again */
     gate = new_gate();
     jobs[0] = (struct gated_job){.job.run = run_gated, .gate = &gate};
     jobs[1] = jobs[0];
@@ -148,7 +148,7 @@ static void run_counted(struct work *job)
     struct counted_job *self = (struct counted_job *)job;
 
     (void)atomic_fetch_add(self->count, 1);
-    free(self); /* a job may end its own memory */
+    free(self); /* a job may free its own memory */
 }
 
 struct submitter {
@@ -175,8 +175,8 @@ static void *submit_many(void *arg)
     return NULL;
 }
 
-/* Many threads submit, also while all stop: every job that was taken runs, exactly once.
- */
+/* Many threads submit, even while the pool stops: every accepted job runs exactly
+ * once. */
 static void test_storm(void **state)
 {
     const struct workers_options options = {
@@ -218,7 +218,7 @@ static void run_polite(struct work *job)
     atomic_store(&self->nice, getpriority(PRIO_PROCESS, (id_t)gettid()));
 }
 
-/* Threads that give way do, and nobody else does. */
+/* Workers with the option nice run at that priority, and no other thread does. */
 static void test_gives_way(void **state)
 {
     const struct workers_options options = {

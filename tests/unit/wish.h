@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What tests of the combiner ask for, and what a shard would answer. The CALLs are made
- * by the tests themselves, so that they decide when each ends. */
+/* What tests of the combiner ask for, and what a shard would answer. The tests make
+ * the CALLs themselves, so that they decide when each ends. */
 #ifndef DOUSHARD_TESTS_WISH_H
 #define DOUSHARD_TESTS_WISH_H
 
@@ -25,7 +25,7 @@
 
 #define WISH_OPS 2
 
-/* One request: the ticket of one like, or of two. */
+/* One request: the ticket of one or two likes. */
 struct wish {
     struct ticket ticket;
     struct ops *ops;
@@ -65,7 +65,7 @@ static inline void wish_free(struct wish *w)
     arena_release(&w->arena);
 }
 
-/* What a shard would answer to the operations of BATCH: its owner as the code. */
+/* What a shard would answer to the operations of BATCH: each owner as the code. */
 static inline const struct dbresult *answer(struct batch *batch)
 {
     static const char *const columns[N_ANSWER] = {"n", "code"};
@@ -88,7 +88,7 @@ static inline const struct dbresult *answer(struct batch *batch)
 
 static const struct call_report done = {.lent = OUTCOME_OK, .status = DB_OK};
 
-/* Does W have the answers to its own operations? */
+/* Whether W has the answers to its own operations. */
 static inline void check_answer(const struct wish *w)
 {
     assert_int_equal(w->ticket.report.lent, OUTCOME_OK);
@@ -111,19 +111,19 @@ static inline int setup_with(void **state, int slow_ms)
     return *state == NULL;
 }
 
-/* All CALLs are slow: there are always two. */
+/* All CALLs count as slow at once: there are always two. */
 static inline int setup(void **state)
 {
     return setup_with(state, /* slow_ms= */ 0);
 }
 
-/* None is: there is one at a time. */
+/* No CALL counts as slow: there is one at a time. */
 static inline int setup_patient(void **state)
 {
     return setup_with(state, FAR_MS);
 }
 
-/* Every CALL is slow after a moment. */
+/* Every CALL counts as slow after a moment. */
 static inline int setup_soon(void **state)
 {
     return setup_with(state, 1);
@@ -142,7 +142,7 @@ static inline void enter(struct combiner *c, struct wish *w)
     combiner_enter(c, 0, PROC, &w->ticket);
 }
 
-/* Is the operation of OWNER in BATCH? */
+/* Whether the operation of OWNER is in BATCH. */
 static inline bool has_owner(const struct batch *batch, uint64_t owner)
 {
     for (size_t i = 0; i < batch->n; i++) {
