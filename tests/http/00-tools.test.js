@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The tests' own tools: every checker is shown to fail on a planted fault. */
+/* The tests' own tools: every checker must fail on a planted fault. */
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -132,7 +132,7 @@ test("the walk checker flags a repeated, a skipped and a misplaced video", () =>
   assert.deepEqual(duplicates([1, 2, 1, 1]), [1]);
 });
 
-test("the mailbox checker flags numbers that are missing or reused, and copies that differ", () => {
+test("the mailbox checker flags missing and repeated numbers, and copies that differ", () => {
   const message = (fields) => ({ user_id: 1, peer_id: 2, sent: 1, seq: 1, message_id: 11, text: "a", ...fields });
   const copy = (fields) => message({ user_id: 2, peer_id: 1, sent: 0, ...fields });
   const second = { seq: 2, message_id: 12, text: "b" };
@@ -153,20 +153,20 @@ test("the mailbox checker flags numbers that are missing or reused, and copies t
   for (const messages of bad) assert.notDeepEqual(mailboxProblems(messages), [], JSON.stringify(messages));
 });
 
-test("the version checker flags one that ran backwards, of whom is still there", () => {
+test("the version checker flags versions that ran backwards, of owners that still exist", () => {
   const map = (...versions) => new Map([["user 1", versions]]);
   assert.deepEqual(versionsBackwards(map(5n, 7n), map(5n, 7n)), []);
   assert.deepEqual(versionsBackwards(map(5n, 7n), map(6n, 6n)), ["user 1"]);
   assert.deepEqual(versionsBackwards(map(5n), new Map()), []);
 });
 
-test("the spread checker tells even from uneven", () => {
+test("the spread checker tells an even spread from an uneven one", () => {
   assert.ok(unevenness([250, 260, 240, 250]) < 4);
   assert.ok(unevenness([400, 200, 200, 200]) > 20);
   assert.equal(quantile([5, 1, 3], 0.5), 3);
 });
 
-test("the exposition checker finds faults", () => {
+test("the checker of the metrics' text finds faults", () => {
   const good = '# HELP a_total x\n# TYPE a_total counter\na_total{r="/x"} 1\na_total{r="/y"} 2\n';
   assert.deepEqual(expositionProblems(good), []);
   assert.equal(expositionProblems(`${good}a_total{r="/x"} 1\n`).length, 1);
@@ -188,14 +188,14 @@ test("parameters are encoded byte by byte", () => {
   );
 });
 
-test("answers on a raw socket are told apart", () => {
+test("answers on a raw socket are told apart and parsed", () => {
   const one = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
   assert.equal(parseAnswers(Buffer.from(one + one)).length, 2);
   assert.throws(() => parseAnswers(Buffer.from(one.slice(0, -1))));
   assert.throws(() => parseAnswers(Buffer.from("nonsense\r\n\r\n")));
 });
 
-test("rows of all result sets, with integers as numbers; literals that nothing can end", () => {
+test("rows of all result sets are joined, integers become numbers; a literal cannot be broken out of", () => {
   const sets = [
     {
       names: ["a", "b"],
@@ -221,7 +221,7 @@ function packet(number, ...parts) {
   return Buffer.concat([head, payload]);
 }
 
-test("the proxy's reader follows statements through any cut of the bytes", () => {
+test("the proxy's reader recognises statements wherever the bytes are cut", () => {
   const reader = new CommandReader();
   const bytes = packet(0, [0x16], "CALL a(?)");
   assert.deepEqual(reader.fromClient(bytes.subarray(0, 3)), []);
@@ -252,7 +252,7 @@ async function echoShard() {
   return { seen, port: server.address().port, stop: () => server.close() };
 }
 
-test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => {
+test("the proxy can drop a reply, cut, delay, refuse and swallow", async () => {
   const shard = await echoShard();
   const proxy = await TcpProxy.start({ port: shard.port });
   const say = async (text) => {
@@ -276,7 +276,7 @@ test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => 
     proxy.once(/cut/, "cut");
     const cut = await say("CALL cut()");
     await cut.closed();
-    assert.ok(!shard.seen.includes("CALL cut()"), "the shard never saw it");
+    assert.ok(!shard.seen.includes("CALL cut()"), "the shard did not see it");
 
     proxy.once(/slow/, { delayMs: 100 });
     const start = performance.now();
@@ -305,7 +305,7 @@ test("the proxy loses a reply, cuts, delays, refuses and swallows", async () => 
   }
 });
 
-test("the clips are what they claim to be", () => {
+test("the clips have the properties that their names claim", () => {
   const { format, streams } = media.probe(media.uniqueClip());
   assert.match(format.format_name, /mp4/);
   assert.deepEqual(streams.map((s) => s.codec_type).sort(), ["audio", "video"]);
@@ -315,7 +315,7 @@ test("the clips are what they claim to be", () => {
   assert.ok(media.pictureBomb().length < 1 << 20, "a bomb is small on disk");
 });
 
-test("no test file waits outside a test once it has declared one: its cluster could end meanwhile", () => {
+test("no test file awaits anything between its tests: its cluster could be stopped meanwhile", () => {
   for (const name of readdirSync(fileURLToPath(new URL(".", import.meta.url)))) {
     if (!name.endsWith(".test.js")) continue;
     const lines = readFileSync(new URL(name, import.meta.url), "utf8").split("\n");
@@ -325,7 +325,7 @@ test("no test file waits outside a test once it has declared one: its cluster co
   }
 });
 
-test("a report of a sanitizer in a server's log fails the file, also when the directory is kept", async () => {
+test("a sanitizer's report in a server's log fails the file, even if the directory is kept", async () => {
   const report = "==7==ERROR: AddressSanitizer: heap-use-after-free";
   const kept = process.env.DOUSHARD_TEST_KEEP;
   const end = (log) => {
@@ -354,14 +354,15 @@ test("a report of a sanitizer in a server's log fails the file, also when the di
   }
 });
 
-test("waiting in vain says what for", async () => {
+test("waiting in vain reports what was waited for", async () => {
   await assert.rejects(
     until("godot", () => false, { timeoutMs: 30, everyMs: 5 }),
     /godot/,
   );
 });
 
-/* Shards that answer what the recount asks: `forward` and `backward` are states of [user 1, user 2, ..] at video 9. */
+/* Shards that answer the queries of the recount: `forward` and `backward` are the states of [user 1,
+ * user 2, ..] at video 9. */
 const countedCluster = ({ changes, forward, backward }) => ({
   rowCounts: async () => ({ outbox: 0 }),
   sqlAll: async (text) => {
@@ -371,11 +372,11 @@ const countedCluster = ({ changes, forward, backward }) => ({
   },
 });
 
-test("a benchmark whose likes are not there is noticed", async (t) => {
+test("a benchmark whose likes are missing from the shards fails", async (t) => {
   const dir = mkdtempSync(join(tmpdir(), "doushard-bench-"));
   t.after(() => rmSync(dir, { recursive: true }));
   const states = join(dir, "states");
-  writeFileSync(states, Buffer.from([...Array(24).fill(0), 1, 0, 0, 2])); /* on, off, never sent, nobody knows */
+  writeFileSync(states, Buffer.from([...Array(24).fill(0), 1, 0, 0, 2])); /* on, off, never sent, unknown */
   const script = {
     states,
     pairs: [
@@ -400,7 +401,7 @@ test("a benchmark whose likes are not there is noticed", async (t) => {
   await assert.rejects(recount({ backward: [1, 0, 1, 0] }), /1 rows of liker/);
 });
 
-test("of two benchmarks only what is beyond the noise differs", () => {
+test("when two benchmarks are compared, only differences beyond the noise are reported", () => {
   const machine = {
     processor: "p",
     kernel: "k",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The rules that hold for every endpoint: what is served, the envelope, where parameters may be. */
+/* The rules that hold for every endpoint: which routes exist, the keys of every answer, where
+ * parameters may be. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -27,7 +28,7 @@ test("the document is valid OpenAPI 3.1", async () => {
   assert.ok(valid, JSON.stringify(errors));
 });
 
-test("the examples in the document keep its own schemas", () => {
+test("the examples in the document match its schemas", () => {
   const contract = new Contract(document);
   let n = 0;
   const resolve = (node) =>
@@ -53,7 +54,7 @@ test("the examples in the document keep its own schemas", () => {
   assert.ok(n >= 10, `only ${n} examples were found`);
 });
 
-test("the document has every route of the program and no other", local, () => {
+test("the document has every route of the program and no others", local, () => {
   const shown = execFileSync(program(), ["--routes"], { encoding: "utf8" });
   const routes = [...shown.matchAll(/^\s*(GET|POST|PUT|DELETE|HEAD)\s+(\/\S*)/gm)].map(
     ([, method, path]) => `${method} ${path.replace(/\/$/, "").replace(/\/[{<*][^/]*$/, "")}`,
@@ -65,7 +66,7 @@ test("the document has every route of the program and no other", local, () => {
   assert.deepEqual([...new Set(routes)].sort(), [...new Set(written)].sort());
 });
 
-test("the document's codes are those of errors.def", local, () => {
+test("the document's codes are the codes of errors.def", local, () => {
   const text = readFileSync(join(ROOT, "server/request/errors.def"), "utf8");
   const rows = [...text.matchAll(/^ERR\(\w+,\s*(\d+),\s*(\d+),\s*"(.+)"\)/gm)].map(([, code, http]) => ({
     code: Number(code),
@@ -205,7 +206,7 @@ for (const { method, template, operation } of ENDPOINTS) {
     });
 
   if (id === "publish_list")
-    test(`${template} without user_id is the caller's own list, and nobody's without a caller`, async () => {
+    test(`${template} without user_id is the caller's own list, and refused without a caller`, async () => {
       const user = await someone();
       const { video_list } = await api.list({ token: user.token });
       assert.ok(video_list.every((v) => v.author.id === user.id) && video_list.length > 0);
@@ -236,7 +237,7 @@ for (const { method, template, operation } of ENDPOINTS) {
     });
 }
 
-test("an unknown path is 404, also below a known one, and never a file of the server", async () => {
+test("an unknown path is 404, even below a known one, and never a file of the server", async () => {
   const paths = [
     "/douyin/",
     "/douyin/nothing/",
@@ -274,7 +275,7 @@ test("ping answers pong", async () => {
   assert.deepEqual((await api.get("/ping")).json, { message: "pong" });
 });
 
-test("ids are accepted in exponent form, as clients that think in doubles send them", async () => {
+test("ids are accepted with an exponent, as clients that use doubles send them", async () => {
   const user = await someone();
   const mantissa = String(user.id);
   const forms = [
@@ -291,7 +292,7 @@ test("ids are accepted in exponent form, as clients that think in doubles send t
   }
 });
 
-test("an empty value is an absent one", async () => {
+test("an empty value counts as absent", async () => {
   const user = await someone();
   assert.equal((await api.user(user.token, "")).user.id, user.id);
   const { json } = await api.post(
@@ -305,7 +306,7 @@ test("an empty value is an absent one", async () => {
   assert.ok(feed.video_list.length > 0);
 });
 
-test("the first non-empty value counts, the query before the body", async () => {
+test("the first non-empty value counts, and the query before the body", async () => {
   const user = await someone();
   const other = await api.register();
   const { json } = await api.get(
@@ -341,7 +342,7 @@ test("the first non-empty value counts, the query before the body", async () => 
   assert.equal(body.json.user.id, other.id);
 });
 
-test("the caller is who the token says, whatever the query claims", async () => {
+test("the token says who the caller is, whatever the query claims", async () => {
   const user = await someone();
   const other = await api.register();
   const answer = await api.post(
@@ -353,7 +354,7 @@ test("the caller is who the token says, whatever the query claims", async () => 
   assert.ok((await api.list({ user_id: user.id })).video_list.some((v) => v.id === user.video.id));
 });
 
-test("unknown parameters and headers are ignored, gzip may be asked for", async () => {
+test("unknown parameters and headers are ignored, including Accept-Encoding", async () => {
   const user = await someone();
   const { json } = await api.get(
     "/douyin/user/",
@@ -363,7 +364,7 @@ test("unknown parameters and headers are ignored, gzip may be asked for", async 
   assert.equal(json.status_code, CODE.OK);
 });
 
-test("a body that is no form means no body parameters", async () => {
+test("a body that is not a form has no parameters", async () => {
   const user = await someone();
   const query = { token: user.token, user_id: user.id };
   const bodies = [
@@ -404,7 +405,7 @@ test("percent signs, plus signs and spaces in the query are read as clients writ
   connection.close();
 });
 
-test("answers say that they may not be kept or guessed at", async () => {
+test("answers forbid caching and guessing their type", async () => {
   const user = await someone();
   const answers = [
     await api.get("/douyin/user/", { token: user.token }),
@@ -419,7 +420,7 @@ test("answers say that they may not be kept or guessed at", async () => {
   }
 });
 
-test("what a call acknowledged the very next call sees, from anyone", async () => {
+test("what one call acknowledged, the next call sees, whoever makes it", async () => {
   const user = await api.register();
   const other = await api.register();
   assert.equal((await api.user(other.token, user.id)).user.name, user.name);
@@ -431,7 +432,7 @@ test("what a call acknowledged the very next call sees, from anyone", async () =
   assert.equal((await api.user(other.token, user.id)).user.work_count, 1);
 });
 
-test("every operation was seen to succeed and, where it can, to fail", () => {
+test("every operation has succeeded in this file and, where it can, also failed", () => {
   const { seen } = api.contract;
   for (const { method, template, operation } of ENDPOINTS) {
     const id = operation.operationId;

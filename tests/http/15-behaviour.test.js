@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What each endpoint does, as its owner, another user and a visitor see it. Runs against any
- * service (BASE_URL), and again on the data that an earlier run left. */
+/* What each endpoint does, as seen by an owner, another user and a visitor. Runs against any service
+ * (BASE_URL), and also on data left by an earlier run. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -23,7 +23,7 @@ const ok = (answer) => {
 };
 const ids = (list) => list.map(({ id }) => id);
 
-/** Publish a video as OWNER; returns it as the list shows it. */
+/** Publishes a video as OWNER; returns it as the list shows it. */
 async function film(author = owner) {
   const title = uniqueName("film");
   ok(await api.publish(author.token, uniqueClip(), title));
@@ -54,7 +54,7 @@ test("register, login and user: the owner, another user and a visitor", async ()
 
   const own = ok(await api.user(session.token, user.id)).user;
   assert.deepEqual(own, await card(user.id, other));
-  assert.deepEqual(own, ok(await api.user(session.token)).user, "without user_id it is the caller");
+  assert.deepEqual(own, ok(await api.user(session.token)).user, "without user_id: the caller");
   for (const key of ["follow_count", "follower_count", "total_favorited", "work_count", "favorite_count"])
     assert.equal(own[key], 0, key);
   assert.equal((await api.user(undefined, user.id)).status_code, CODE.AUTH, "a visitor");
@@ -62,7 +62,7 @@ test("register, login and user: the owner, another user and a visitor", async ()
 
 /* ---- Videos and likes ---- */
 
-test("feed and publish/list show flags and counts to whom they concern", async () => {
+test("feed and publish/list show flags and counts of the right user", async () => {
   const video = await film();
   ok(await api.like(other.token, video.id));
   ok(await api.follow(other.token, owner.id));
@@ -77,7 +77,7 @@ test("feed and publish/list show flags and counts to whom they concern", async (
     const feed = ok(await api.feed({ token: viewer?.token, latest_time: 0 })).video_list.find(
       ({ id }) => id === video.id,
     );
-    if (cluster.local || feed) assert.deepEqual(feed, seen, "the feed says the same");
+    if (cluster.local || feed) assert.deepEqual(feed, seen, "the feed has the same");
   }
   ok(await api.follow(other.token, owner.id, 2));
   ok(await api.like(other.token, video.id, 2));
@@ -85,7 +85,7 @@ test("feed and publish/list show flags and counts to whom they concern", async (
   assert.deepEqual([seen.is_favorite, seen.author.is_follow, seen.favorite_count], [false, false, 0]);
 });
 
-test("a like counts once, for the video, its author and who likes", async () => {
+test("a like counts once, for the video, its author and the user who likes it", async () => {
   const fan = await api.register();
   const author = await api.register();
   const video = await film(author);
@@ -93,8 +93,8 @@ test("a like counts once, for the video, its author and who likes", async () => 
   assert.equal((await shown(video)).favorite_count, 1);
   assert.equal((await card(author.id)).total_favorited, 1);
   assert.equal((await card(fan.id)).favorite_count, 1);
-  assert.equal((await api.like(undefined, video.id)).status_code, CODE.AUTH, "a visitor likes nothing");
-  ok(await api.like(author.token, video.id)); /* one's own, too */
+  assert.equal((await api.like(undefined, video.id)).status_code, CODE.AUTH, "a visitor cannot like");
+  ok(await api.like(author.token, video.id)); /* users may like their own videos */
   assert.equal((await card(author.id)).total_favorited, 2);
   for (let i = 0; i < 3; i += 1) ok(await api.like(fan.token, video.id, 2));
   ok(await api.like(author.token, video.id, 2));
@@ -105,7 +105,7 @@ test("a like counts once, for the video, its author and who likes", async () => 
 
 test("favorite/list: newest like first, for any user with a token, page by page", async () => {
   const fan = await api.register();
-  assert.deepEqual(ok(await api.favorites({ user_id: fan.id, token: fan.token })).video_list, [], "empty is []");
+  assert.deepEqual(ok(await api.favorites({ user_id: fan.id, token: fan.token })).video_list, [], "empty: []");
   const videos = [await film(), await film(other), await film(third), await film()];
   for (const video of videos) ok(await api.like(fan.token, video.id));
   ok(await api.like(fan.token, videos[1].id, 2));
@@ -118,7 +118,7 @@ test("favorite/list: newest like first, for any user with a token, page by page"
   assert.deepEqual(ids(seen.video_list), wanted);
   assert.ok(
     seen.video_list.every((v) => !v.is_favorite),
-    "another user's flags are his own",
+    "another user's flags are that user's own",
   );
   assert.deepEqual(
     ids(ok(await api.favorites({ token: fan.token })).video_list),
@@ -137,13 +137,13 @@ test("favorite/list: newest like first, for any user with a token, page by page"
   assert.deepEqual(paged, wanted);
 });
 
-test("publish/delete: only the owner; likes leave his total, new ones are refused", async () => {
+test("publish/delete: only the owner may; the author keeps the likes received, new ones are refused", async () => {
   const author = await api.register();
   const fan = await api.register();
   const [kept, gone] = [await film(author), await film(author)];
   for (const video of [kept, gone]) ok(await api.like(fan.token, video.id));
   ok(await api.comment(fan.token, gone.id, "soon gone"));
-  /* A like that reaches the video only after its end would be taken back. */
+  /* A like that reaches the video only after it was deleted would be taken back. */
   if (cluster.local) await until("all halves", async () => (await cluster.rowCounts(["outbox"])).outbox === 0);
   assert.equal((await api.remove(fan.token, gone.id)).status_code, CODE.NOT_YOURS);
   assert.equal((await api.remove(undefined, gone.id)).status_code, CODE.AUTH);
@@ -153,7 +153,7 @@ test("publish/delete: only the owner; likes leave his total, new ones are refuse
   assert.deepEqual([work_count, total_favorited], [1, 1]);
   assert.equal((await api.like(third.token, gone.id)).status_code, CODE.NO_VIDEO);
   assert.equal((await card(third.id)).favorite_count, 0);
-  for (const action of [1, 2, 2]) ok(await api.like(fan.token, gone.id, action)); // repeats, and no more
+  for (const action of [1, 2, 2]) ok(await api.like(fan.token, gone.id, action)); // repeating an old action changes nothing
   assert.equal((await api.like(fan.token, gone.id)).status_code, CODE.NO_VIDEO);
   assert.equal((await api.comment(fan.token, gone.id, "too late")).status_code, CODE.NO_VIDEO);
   assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
@@ -162,7 +162,7 @@ test("publish/delete: only the owner; likes leave his total, new ones are refuse
 
 /* ---- Comments ---- */
 
-test("a comment is there at once for everybody, under the id that was answered", async () => {
+test("a comment is there at once for everybody, with the id that was answered", async () => {
   const video = await film();
   const before = new Date().toISOString().slice(5, 10);
   const { comment } = ok(await api.comment(other.token, video.id, "第一条评论 🐻\n\tsecond line"));
@@ -186,7 +186,7 @@ test("a comment is there at once for everybody, under the id that was answered",
   ok(await api.follow(third.token, other.id, 2));
 });
 
-test("only its author and the video's author delete a comment", async () => {
+test("a comment can be deleted by its author and by the video's author only", async () => {
   const video = await film();
   const post = async (text) => ok(await api.comment(other.token, video.id, text)).comment.id;
   const [first, second] = [await post("one"), await post("two")];
@@ -194,9 +194,9 @@ test("only its author and the video's author delete a comment", async () => {
   assert.equal((await api.uncomment(undefined, video.id, first)).status_code, CODE.AUTH);
   assert.equal((await shown(video)).comment_count, 2);
   const deleted = ok(await api.uncomment(other.token, video.id, first));
-  assert.ok(!("comment" in deleted), "no comment when one was deleted");
+  assert.ok(!("comment" in deleted), "no comment after deleting one");
   ok(await api.uncomment(other.token, video.id, first)); /* again: no change */
-  ok(await api.uncomment(owner.token, video.id, second)); /* the author of the video */
+  ok(await api.uncomment(owner.token, video.id, second)); /* by the author of the video */
   assert.equal((await shown(video)).comment_count, 0);
   assert.deepEqual(ok(await api.comments({ video_id: video.id })).comment_list, []);
 });
@@ -219,7 +219,7 @@ test("comments of many authors come page by page", async () => {
 
 /* ---- Follows and friends ---- */
 
-test("a follow counts once, on both sides, and is seen by whom it concerns", async () => {
+test("a follow counts once on both sides, and is_follow shows it to the right user", async () => {
   const [a, b] = [await api.register(), await api.register()];
   for (let i = 0; i < 3; i += 1) ok(await api.follow(a.token, b.id));
   assert.equal((await card(a.id)).follow_count, 1);
@@ -227,7 +227,7 @@ test("a follow counts once, on both sides, and is seen by whom it concerns", asy
   assert.equal((await card(b.id, a)).is_follow, true);
   assert.equal((await card(a.id, b)).is_follow, false, "not the other way round");
   assert.equal((await card(b.id, third)).is_follow, false);
-  assert.equal((await card(b.id, b)).is_follow, false, "nobody follows himself");
+  assert.equal((await card(b.id, b)).is_follow, false, "nobody follows themselves");
   const follows = ok(await api.relations("follow", { user_id: a.id, token: third.token })).user_list;
   const followers = ok(await api.relations("follower", { user_id: b.id, token: a.token })).user_list;
   assert.deepEqual(ids(follows), [b.id]);
@@ -252,7 +252,7 @@ test("follow and follower lists: newest first, page by page, with the viewer's f
     ok(await api.follow(person.token, hub.id));
   }
   ok(await api.follow(hub.token, people[1].id, 2));
-  ok(await api.follow(hub.token, people[1].id)); /* the newest again */
+  ok(await api.follow(hub.token, people[1].id)); /* follow again: now the newest */
   const order = [people[1], people[4], people[3], people[2], people[0]].map(({ id }) => id);
   for (const [kind, wanted] of [
     ["follow", order],
@@ -293,18 +293,18 @@ test("friends follow each other; the list has the last message and its direction
   ok(await api.say(b.token, a.id, "你好"));
   [ofA, ofB] = [await friend(a), await friend(b)];
   assert.deepEqual([ofA.message, ofA.msgType, ofB.message, ofB.msgType], ["你好", 0, "你好", 1]);
-  ok(await api.say(a.token, b.id, "  ")); // blanks are a message, too
+  ok(await api.say(a.token, b.id, "  ")); // spaces are a message, too
   [ofA, ofB] = [await friend(a), await friend(b)];
   assert.deepEqual([ofA.message, ofA.msgType, ofB.message, ofB.msgType], ["  ", 1, "  ", 0]);
   const seen = await friend(a, third.token);
-  assert.deepEqual([seen.id, seen.message, seen.msgType], [b.id, "", 0], "messages are for the two alone");
+  assert.deepEqual([seen.id, seen.message, seen.msgType], [b.id, "", 0], "messages are private");
   ok(await api.follow(b.token, a.id, 2));
-  assert.equal(await friend(a), undefined, "one of them stopped");
+  assert.equal(await friend(a), undefined, "one of them unfollowed");
 });
 
 /* ---- Messages ---- */
 
-test("a message is there for both at once, and for nobody else", async () => {
+test("a message is there for both users at once, and for nobody else", async () => {
   const [a, b] = [await api.register(), await api.register()];
   const chat = async (user, peer, more = {}) =>
     ok(await api.chat({ token: user.token, to_user_id: peer.id, ...more })).message_list;
@@ -332,14 +332,14 @@ test("a message is there for both at once, and for nobody else", async () => {
   assert.equal(new Set(ids(ofA)).size, 3);
   for (const list of [ofA, ofB])
     for (let i = 1; i < list.length; i += 1) assert.ok(list[i].create_time > list[i - 1].create_time);
-  assert.deepEqual(await chat(third, a), [], "a third has a chat of his own");
+  assert.deepEqual(await chat(third, a), [], "a third user has an empty chat of their own");
   assert.equal((await api.chat({ to_user_id: b.id })).status_code, CODE.AUTH, "a visitor");
   assert.equal((await api.say(undefined, b.id, "x")).status_code, CODE.AUTH);
   ok(await api.say(a.token, b.id, "in the query", { query: { content: "in the query" } }));
   assert.equal((await chat(b, a)).at(-1).content, "in the query");
 });
 
-test("polling with the last create_time gives what was received since, in ms and in s", async () => {
+test("polling with the last create_time returns what was received since, in ms and in s", async () => {
   const [a, b] = [await api.register(), await api.register()];
   const poll = async (user, peer, pre_msg_time) =>
     ok(await api.chat({ token: user.token, to_user_id: peer.id, pre_msg_time })).message_list;
@@ -366,10 +366,10 @@ test("polling with the last create_time gives what was received since, in ms and
     ["first", "second", "third"],
     "seconds",
   );
-  assert.equal((await poll(b, a, "garbage")).length, 4, "no time is all");
+  assert.equal((await poll(b, a, "garbage")).length, 4, "not a time: everything");
 });
 
-/** Pages of a chat from QUERY on, by next_cursor until it is 0: arrays of texts. */
+/** The pages of a chat from QUERY on, by next_cursor until it is 0: arrays of texts. */
 async function pagesOf(query) {
   const pages = [];
   for (let cursor; cursor !== 0;) {
@@ -381,7 +381,7 @@ async function pagesOf(query) {
   return pages;
 }
 
-test("a long chat: next_cursor leads from the newest to the first message, or from 1 to the last", async () => {
+test("a long chat: next_cursor leads from the newest message back to the first, or from cursor 1 on to the last", async () => {
   const [a, b] = [await api.register(), await api.register()];
   const texts = Array.from({ length: 6 }, (_, i) => `message ${i}`);
   for (const [i, text] of texts.entries()) ok(await api.say((i % 2 ? a : b).token, (i % 2 ? b : a).id, text));
@@ -394,11 +394,12 @@ test("a long chat: next_cursor leads from the newest to the first message, or fr
       back.push(texts.slice(Math.max(texts.length - i - limit, 0), texts.length - i));
     }
     assert.deepEqual(await pagesOf({ ...query, limit }), back, `back, ${limit} a page`);
-    assert.deepEqual(await pagesOf({ ...query, limit, pre_msg_time: 0, cursor: 0 }), back, "0 is as absent");
+    assert.deepEqual(await pagesOf({ ...query, limit, pre_msg_time: 0, cursor: 0 }), back, "0 is the same as absent");
     assert.deepEqual(await pagesOf({ ...query, limit, cursor: 1 }), forward, `forward, ${limit} a page`);
     assert.deepEqual(await pagesOf({ ...query, limit, cursor: 1, pre_msg_time: Date.now() }), forward, "a cursor wins");
   }
-  /* What comes meanwhile neither moves the older pages nor is lost to who polls. */
+  /* Messages that arrive meanwhile neither shift the older pages nor get lost for a client that
+   * polls. */
   const newest = ok(await api.chat({ ...query, limit: 2 }));
   ok(await api.say(b.token, a.id, "meanwhile"));
   const older = ok(await api.chat({ ...query, limit: 2, cursor: newest.next_cursor }));
@@ -412,7 +413,7 @@ test("a long chat: next_cursor leads from the newest to the first message, or fr
   assert.deepEqual([wrong.status_code, /cursor/.test(wrong.status_msg)], [CODE.PARAM, true]);
 });
 
-test("a poll that does not fit a page goes on by next_cursor with what was received", async () => {
+test("a poll that does not fit one page goes on by next_cursor, with received messages only", async () => {
   const [a, b] = [await api.register(), await api.register()];
   ok(await api.say(b.token, a.id, "known"));
   const query = { token: a.token, to_user_id: b.id, limit: 2 };
@@ -429,7 +430,7 @@ test("a poll that does not fit a page goes on by next_cursor with what was recei
     ["got 0", "got 1", "got 2"],
     ["got 3"],
   ]);
-  /* The same without cursors: each poll asks with the last time it was given. */
+  /* The same without cursors: each poll sends the last time that it was given. */
   const polled = [];
   for (let pre_msg_time = create_time, list; list?.length !== 0; pre_msg_time = list.at(-1)?.create_time) {
     list = ok(await api.chat({ ...query, pre_msg_time, limit: 3 })).message_list;
@@ -451,7 +452,7 @@ test("a poll that does not fit a page goes on by next_cursor with what was recei
 
 const keyed = () => ({ headers: { "Idempotency-Key": uniqueName("key") } });
 
-test("an Idempotency-Key makes one comment and one message of many requests", async () => {
+test("many requests with one Idempotency-Key make one comment and one message", async () => {
   const video = await film();
   const one = keyed();
   const first = ok(await api.comment(other.token, video.id, "once", one));
@@ -473,7 +474,7 @@ test("an Idempotency-Key makes one comment and one message of many requests", as
   assert.equal(ok(await api.chat({ token: b.token, to_user_id: a.id })).message_list.length, 2);
 });
 
-test("an Idempotency-Key makes one account and one video of many requests", async () => {
+test("many requests with one Idempotency-Key make one account and one video", async () => {
   const form = { username: uniqueName(), password: "secret" };
   const register = (fields, options) => api.post("/douyin/user/register/", fields, options).then(({ json }) => json);
   const one = keyed();
@@ -495,7 +496,7 @@ test("an Idempotency-Key makes one account and one video of many requests", asyn
   assert.equal((await card(author.id)).work_count, 1);
 });
 
-test("an Idempotency-Key is good for a day; then it is as if it had never been used", async (t) => {
+test("an Idempotency-Key is kept for a day; after that it is as good as new", async (t) => {
   if (!cluster.local) return t.skip("needs the rows of the shards");
   const one = keyed();
   const [a, b, video] = [await api.register(), await api.register(), await film()];
@@ -527,7 +528,7 @@ test("an Idempotency-Key is good for a day; then it is as if it had never been u
   const second = ok(await comment("same")).comment.id;
   assert.notEqual(second, first);
   for (const work of [say, publish]) ok(await work("same"));
-  assert.equal((await register()).status_code, CODE.TAKEN, "a name is good for ever");
+  assert.equal((await register()).status_code, CODE.TAKEN, "a name stays taken");
   assert.deepEqual(await rows(), [
     ["same", "same"],
     ["same", "same"],

@@ -16,8 +16,8 @@ after(() => cluster.down());
 const { api } = cluster;
 const local = { skip: cluster.local ? false : "another service is tested" };
 
-/* DESIGN: a session's end is effective this long after its answer at the latest. */
-/* 5 s, and what a slow machine needs to ask. */
+/* DESIGN: another server stops accepting a session at most 5 s after its end. The rest is for a slow
+ * machine to ask. */
 const SESSION_BELIEVED_MS = 15000;
 
 const register = (fields, options) => api.post("/douyin/user/register/", fields, options).then((a) => a.json);
@@ -47,10 +47,10 @@ test("a new user is logged in, shown with defaults, and can log in again", async
   const again = await api.login(name, password);
   assert.equal(again.user_id, id);
   assert.notEqual(again.token, token);
-  assert.equal((await api.user(token)).user.id, id, "the first session lives on");
+  assert.equal((await api.user(token)).user.id, id, "the first session is still valid");
 });
 
-test("the default pictures are there", async () => {
+test("the default pictures are served", async () => {
   const { token } = await api.register();
   const { user } = await api.user(token);
   for (const url of [user.avatar, user.background_image]) {
@@ -61,7 +61,7 @@ test("the default pictures are there", async () => {
   }
 });
 
-test("a name is given once, also to 20 who ask at the same time", async () => {
+test("a name is given only once, even if 20 ask for it at the same time", async () => {
   const username = uniqueName("race");
   const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => register({ username, password: `pass${i}` })));
   const winners = answers.filter((a) => a.status_code === CODE.OK);
@@ -85,7 +85,7 @@ test("a name is given once, also to 20 who ask at the same time", async () => {
   }
 });
 
-test("names differ by case and by accents, and may be in any script", async () => {
+test("names that differ by case or accents are different, and any script is allowed", async () => {
   const base = uniqueName();
   const names = [
     base,
@@ -106,7 +106,7 @@ test("names differ by case and by accents, and may be in any script", async () =
   assert.equal(ids.size, names.length);
 });
 
-test("names and passwords have 1 to 32 code points, whatever their bytes", async () => {
+test("names and passwords have 1 to 32 code points, however many bytes that is", async () => {
   const mark = randomBytes(4).toString("hex");
   const name = `${mark}${"😀".repeat(24)}`;
   const password = "密".repeat(32);
@@ -123,14 +123,14 @@ test("names and passwords have 1 to 32 code points, whatever their bytes", async
     assert.equal((await register(fields)).status_code, CODE.PARAM, JSON.stringify(fields));
 });
 
-test("no byte of a password is left out", async () => {
+test("every byte of a password counts", async () => {
   const { name } = await api.register(uniqueName(), "pass word");
   for (const password of ["pass word ", "pass wor", "Pass word", " pass word", "pass  word"])
     assert.equal((await api.login(name, password)).status_code, CODE.LOGIN, password);
   assert.equal((await api.login(name, "pass word")).status_code, CODE.OK);
 });
 
-test("a login never says which of name and password was wrong", async () => {
+test("a login never says whether the name or the password was wrong", async () => {
   const { name } = await api.register();
   const wrong = await api.login(name, "wrong");
   const unknown = await api.login(uniqueName("nobody"), "wrong");
@@ -138,7 +138,7 @@ test("a login never says which of name and password was wrong", async () => {
   assert.deepEqual(unknown, wrong);
 });
 
-test("an unknown user costs one scrypt, as a known one does", local, async () => {
+test("a login of an unknown user costs one scrypt, like that of a known one", local, async () => {
   const hashes = async (work) => {
     const before = await api.metric("doushard_password_hashes_total");
     await work();
@@ -156,10 +156,10 @@ test("an unknown user costs one scrypt, as a known one does", local, async () =>
   assert.equal(await hashes(() => api.login(name, "right")), 1, "right password");
   assert.equal(await hashes(() => api.login(name, "wrong")), 1, "wrong password");
   assert.equal(await hashes(() => api.login(uniqueName("nobody"), "wrong")), 1, "unknown user");
-  assert.equal(await hashes(() => api.get("/douyin/user/", { token: "x" })), 0, "no password at all");
+  assert.equal(await hashes(() => api.get("/douyin/user/", { token: "x" })), 0, "not a password at all");
 });
 
-test("hashes are salted scrypt with their parameters, and no answer shows one", local, async () => {
+test("hashes are salted scrypt with their parameters, and no answer contains one", local, async () => {
   const users = await Promise.all([1, 2].map(() => api.register(uniqueName(), "the same")));
   const rows = await cluster.sqlAll(
     `SELECT user_id, password_hash FROM user WHERE user_id IN (${users.map((u) => u.id)})`,
@@ -183,7 +183,7 @@ test("a logout ends that session and no other", async () => {
   assert.equal((await api.feed({ token })).status_code, CODE.OK, "the feed is open to all");
 });
 
-test("another server believes a session 5 s after its logout at the longest", local, async () => {
+test("another server accepts a session for at most 5 s after its logout", local, async () => {
   const server = await (await cluster.addServer()).start();
   const other = cluster.apiOf(server);
   const { token, id } = await api.register();
@@ -197,7 +197,7 @@ test("another server believes a session 5 s after its logout at the longest", lo
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a password change ends all sessions but the one it opens", async () => {
+test("a change of password ends all sessions except the one it opens", async () => {
   const { name, password, token, id } = await api.register();
   const second = (await api.login(name, password)).token;
   const refused = await change({ token, old_password: "wrong", new_password: "new one" });
@@ -216,7 +216,7 @@ test("a password change ends all sessions but the one it opens", async () => {
   assert.equal((await api.login(name, "new one")).user_id, id);
 });
 
-test("of two password changes at the same time one wins", async () => {
+test("of two changes of password at the same time, one wins", async () => {
   const { name, password, token } = await api.register();
   const answers = await Promise.all(
     ["first", "second"].map((new_password) => change({ token, old_password: password, new_password })),
@@ -231,7 +231,7 @@ test("of two password changes at the same time one wins", async () => {
   assert.equal((await api.login(name, winner)).status_code, CODE.OK);
 });
 
-test("the oldest sessions give way when there are too many", local, async () => {
+test("the oldest sessions end when there are too many", local, async () => {
   const server = await (await cluster.addServer({ sessions_per_user: 3, session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
   const { name, password, token } = await other.register();
@@ -243,7 +243,7 @@ test("the oldest sessions give way when there are too many", local, async () => 
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a session that was idle too long, or is past its end, is over", local, async () => {
+test("a session that was idle too long, or is past its end, is not accepted", local, async () => {
   const { token, id } = await api.register();
   const server = await (await cluster.addServer({ session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
@@ -263,7 +263,7 @@ test("a session that was idle too long, or is past its end, is over", local, asy
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a session that is used is marked as seen, at most once an hour", local, async () => {
+test("a session that is used is marked as seen at most once an hour", local, async () => {
   const { token, id } = await api.register();
   const server = await (await cluster.addServer({ session_cache_time: 0 })).start();
   const other = cluster.apiOf(server);
@@ -277,7 +277,7 @@ test("a session that is used is marked as seen, at most once an hour", local, as
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a login under stronger parameters stores the password under them, sessions stay", local, async () => {
+test("a login with stronger parameters stores a new hash with them, and sessions stay", local, async () => {
   const { name, password, token, id } = await api.register();
   const hash = async () => (await cluster.sqlAll(`SELECT password_hash AS h FROM user WHERE user_id = ${id}`))[0].h;
   assert.match(await hash(), /ln=10,r=8,p=1/);
@@ -293,7 +293,7 @@ test("a login under stronger parameters stores the password under them, sessions
   assert.equal((await server.stop()).code, 0);
 });
 
-test("an Idempotency-Key makes a repeated register one account", async () => {
+test("a register that is repeated with its Idempotency-Key makes one account", async () => {
   const username = uniqueName();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
   const first = await register({ username, password: "p" }, { headers });
@@ -304,7 +304,7 @@ test("an Idempotency-Key makes a repeated register one account", async () => {
   assert.equal((await api.user(again.token)).user.id, first.user_id);
   assert.equal((await register({ username, password: "p" })).status_code, CODE.TAKEN, "without the key");
   const foreign = await register({ username, password: "p" }, { headers: { "Idempotency-Key": "another" } });
-  assert.equal(foreign.status_code, CODE.TAKEN, "under another key");
+  assert.equal(foreign.status_code, CODE.TAKEN, "with another key");
 });
 
 test("somebody else's Idempotency-Key opens no session: the password must be the same", async () => {
@@ -316,7 +316,7 @@ test("somebody else's Idempotency-Key opens no session: the password must be the
   assert.equal(thief.token, "");
 });
 
-test("20 registers under one key at the same time are one account", async () => {
+test("20 registers with one key at the same time make one account", async () => {
   const username = uniqueName();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
   const answers = await Promise.all(
@@ -326,7 +326,7 @@ test("20 registers under one key at the same time are one account", async () => 
   assert.equal(new Set(answers.map((a) => a.user_id)).size, 1);
 });
 
-test("a profile that is not there", async () => {
+test("the profile of a user who does not exist", async () => {
   const { token, id } = await api.register();
   for (const user_id of [1, id + 8 * 1024, 2 ** 53 - 1]) {
     const answer = await api.user(token, user_id);
@@ -340,7 +340,7 @@ test("a profile that is not there", async () => {
 const base64url = (data) => Buffer.from(data).toString("base64url");
 const part = (object) => base64url(typeof object === "string" ? object : JSON.stringify(object));
 
-test("of forged and bent tokens none is taken", local, async () => {
+test("forged and damaged tokens are refused", local, async () => {
   const line = readFileSync(cluster.files.token_keys, "utf8")
     .split("\n")
     .find((l) => l.trim() && !l.startsWith("#"));
@@ -361,7 +361,7 @@ test("of forged and bent tokens none is taken", local, async () => {
   assert.deepEqual(head, { alg: "HS256", typ: "JWT", kid });
   for (const name of ["exp", "iat", "iss", "aud", "typ"]) assert.ok(name in claims, `no claim ${name}`);
 
-  /* Positive controls: what we sign ourselves is taken, so that a refusal below has its own reason. */
+  /* What we sign ourselves is accepted, so that each refusal below is for its own reason. */
   for (const [name, good] of Object.entries({
     "as issued": token,
     "signed again": sign(head, claims),
@@ -465,7 +465,7 @@ test("of forged and bent tokens none is taken", local, async () => {
     "a NUL at the end": Buffer.concat([Buffer.from(token), Buffer.from([0])]),
     "a NUL and more": Buffer.concat([Buffer.from(token), Buffer.from("\0x")]),
   };
-  /* This one may by chance have no letter; then it is the token itself. */
+  /* By chance this one may have no letter; then it is the token itself. */
   if (claims.sid === claims.sid.toUpperCase()) delete bad["sid in capitals"];
   assert.ok(Object.keys(bad).length >= 60, `${Object.keys(bad).length} tokens`);
 
@@ -483,10 +483,10 @@ test("of forged and bent tokens none is taken", local, async () => {
     }),
   );
   assert.deepEqual(taken, []);
-  assert.equal((await api.user(token)).user.id, id, "the true token lives through all of this");
+  assert.equal((await api.user(token)).user.id, id, "the genuine token is still valid after all of this");
 });
 
-test("a token may come as a bearer, too, and the parameter counts before it", async () => {
+test("a token may also be sent as a bearer header, and the parameter wins over it", async () => {
   const user = await api.register();
   const other = await api.register();
   const bearer = (token) => ({ headers: { Authorization: `Bearer ${token}` } });
@@ -495,7 +495,7 @@ test("a token may come as a bearer, too, and the parameter counts before it", as
   assert.equal(both.json.user.id, other.id);
 });
 
-test("who asks matters: required, optional, none", async () => {
+test("without a valid token: refused where one is needed, answered where it is optional", async () => {
   const user = await api.register();
   for (const token of [undefined, "", "nonsense"]) {
     assert.equal((await api.user(token, user.id)).status_code, CODE.AUTH);
@@ -507,7 +507,7 @@ test("who asks matters: required, optional, none", async () => {
   }
 });
 
-test("a queue of passwords that is full answers busy at once, and the rest goes on", local, async () => {
+test("a full queue for hashing passwords answers busy at once, and other requests go on", local, async () => {
   const server = await (
     await cluster.addServer({
       scrypt_ln: 14,
@@ -533,7 +533,7 @@ test("a queue of passwords that is full answers busy at once, and the rest goes 
 
 /* ---- Wrong passwords ---- */
 
-/* LOGIN from the client 198.51.100.HOST, as a proxy on this machine would pass it on. */
+/* Sends LOGIN as client 198.51.100.HOST, as a proxy on this machine would pass it on. */
 const loginFrom = async (other, host, username, password) =>
   (
     await other.post(
@@ -543,7 +543,7 @@ const loginFrom = async (other, host, username, password) =>
     )
   ).json;
 
-test("wrong passwords are slowed for their sender, and nobody else", local, async () => {
+test("wrong passwords slow down their sender, and nobody else", local, async () => {
   const server = await (
     await cluster.addServer({
       login_tries: 5,
@@ -563,7 +563,7 @@ test("wrong passwords are slowed for their sender, and nobody else", local, asyn
     );
     const seconds = (performance.now() - start) / 1000;
     const compared = (await other.metric("doushard_password_hashes_total")) - hashes;
-    /* One more after 1 s, another 2 s later, and so on. */
+    /* One more after 1 s, the next 2 s later, and so on. */
     assert.ok(compared >= 5 && compared <= 5 + Math.floor(Math.log2(seconds + 1)), `${compared} in ${seconds} s`);
     const codes = answers.map((a) => a.status_code);
     assert.equal(codes.filter((c) => c === CODE.LOGIN).length, compared, JSON.stringify(codes));
@@ -575,11 +575,11 @@ test("wrong passwords are slowed for their sender, and nobody else", local, asyn
   const known = await attack(name);
   const unknown = await attack(uniqueName("nobody"));
   assert.match(known.status_msg, /: N s$/);
-  assert.deepEqual(unknown, known, "the refusal tells whether there is such a user");
+  assert.deepEqual(unknown, known, "the refusal gives away whether the user exists");
   assert.equal((await loginFrom(other, 66, uniqueName("nobody"), "x")).status_code, CODE.LOGIN, "another account");
   assert.equal((await loginFrom(other, 67, name, password)).user_id, id, "the owner, from elsewhere");
   assert.equal((await other.user(token)).user.id, id, "the owner's session");
-  /* One more each time the wait is over, and then twice as long. */
+  /* One more each time a wait ends, and then the wait doubles. */
   const again = await until(
     "the end of the wait",
     async () => {
@@ -594,7 +594,7 @@ test("wrong passwords are slowed for their sender, and nobody else", local, asyn
   assert.equal((await server.stop()).code, 0);
 });
 
-test("what a client says of its address counts only behind a proxy that is named", local, async () => {
+test("what a client says about its address counts only behind a trusted proxy", local, async () => {
   const one = { login_tries: 0, login_account_max: 0, login_address_max: 1 };
   const server = await (await cluster.addServer(one)).start();
   const other = cluster.apiOf(server);
@@ -605,7 +605,7 @@ test("what a client says of its address counts only behind a proxy that is named
   assert.equal((await server.stop()).code, 0);
 
   const behind = await (await cluster.addServer({ ...one, trusted_proxies: "10.0.0.0/8, 127.0.0.0/29" })).start();
-  /* What the client sent, then what the proxy has appended: in one line or in two. */
+  /* What the client sent, then what the proxy appended: in one line or in two. */
   const body = `username=${name}&password=x`;
   const codes = [];
   for (const headers of [

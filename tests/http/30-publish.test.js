@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A video goes in and comes out; what is no video does not, and nothing is left of it. */
+/* Videos are published and served; other files are refused, and nothing of them is left. */
 
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomBytes } from "node:crypto";
@@ -27,13 +27,13 @@ const local = { skip: cluster.local ? false : "another service is tested" };
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/* The path below the configured base URL, on the server that we can reach. */
+/* The path below the configured base URL, on the server that the test can reach. */
 const reach = (url) => (cluster.local ? url.replace(cluster.server.options.base_url, "") : url);
 const ACTION = "/douyin/publish/action/";
 
 const author = await api.register();
 
-/** Publish a clip and return its entry in the list. */
+/** Publishes a clip and returns its entry in the list. */
 async function published(user = author, clip = media.uniqueClip(), title = uniqueName("t"), options = {}) {
   const answer = await api.publish(user.token, clip, title, options);
   assert.equal(answer.status_code, CODE.OK, JSON.stringify(answer));
@@ -43,13 +43,13 @@ async function published(user = author, clip = media.uniqueClip(), title = uniqu
   return video;
 }
 
-/* Everything that a refused upload must not change. */
+/* All that a refused upload must not change. */
 async function state() {
   const files = [...cluster.mediaFiles(), ...cluster.uploadFiles()].sort();
   return { files, ...(await cluster.rowCounts(["video", "job", "slot_log"])) };
 }
 
-/* File descriptors of the server that point into the upload or media directory. */
+/* The server's file descriptors in the upload or media directory. */
 function openFiles() {
   const { media_dir, upload_dir } = cluster.server.options;
   const fds = `/proc/${cluster.server.pid}/fd`;
@@ -67,7 +67,7 @@ function openFiles() {
     .filter((path) => !path.startsWith("/memfd:") && !path.startsWith("/dev/"));
 }
 
-/** WORK leaves rows and files as they were, and no file open. */
+/** Fails unless WORK leaves rows and files as they were, and no file open. */
 async function leavesNothing(work) {
   const before = await state();
   await work();
@@ -79,7 +79,7 @@ async function leavesNothing(work) {
   });
 }
 
-/* ---- Going in ---- */
+/* ---- Publishing ---- */
 
 const ORDERS = {
   "file, token, title (as the official client)": (f) => [f.data, f.token, f.title],
@@ -121,7 +121,7 @@ test("token and title may be in the query", async () => {
   assert.equal((await api.list({ user_id: author.id })).video_list[0].title, title);
 });
 
-test("a chunked upload is an upload", async () => {
+test("an upload may be chunked", async () => {
   const title = uniqueName("t");
   const clip = media.uniqueClip(200000);
   const { body, type } = multipart([
@@ -149,7 +149,7 @@ test("a chunked upload is an upload", async () => {
   assert.equal(sha256((await api.fetch(reach(video.play_url))).body), sha256(clip));
 });
 
-test("what is stored is byte for byte what came, whatever its container and index", async () => {
+test("what is stored has the same bytes as what was sent, whatever its container and index", async () => {
   for (const [name, make, type] of [
     ["index first", media.clip, /^video\/mp4$/],
     ["index last", media.clipIndexLast, /^video\/mp4$/],
@@ -164,7 +164,7 @@ test("what is stored is byte for byte what came, whatever its container and inde
   }
 });
 
-test("the file's name and declared type say nothing", async () => {
+test("the file's name and declared type do not matter", async () => {
   for (const [filename, type] of [
     ["bear.mp4", "application/octet-stream"],
     ["../../../etc/passwd", "text/plain"],
@@ -184,7 +184,7 @@ test("the file's name and declared type say nothing", async () => {
   }
 });
 
-test("a listed video has its author, absolute URLs below the base URL, and a cover that is a picture", async () => {
+test("a listed video has its author, absolute URLs below base_url, and a cover that is a picture", async () => {
   const video = await published();
   assert.equal(video.author.id, author.id);
   assert.equal(video.author.name, author.name);
@@ -200,7 +200,7 @@ test("a listed video has its author, absolute URLs below the base URL, and a cov
   assert.ok(streams[0].width > 0 && streams[0].height > 0);
 });
 
-test("a video gets an id of its author's slot, and the author's count grows", async () => {
+test("a video's id carries its author's slot, and the author's count grows", async () => {
   const user = await api.register();
   const video = await published(user);
   assert.equal(slotOfId(video.id), slotOfId(user.id));
@@ -208,7 +208,7 @@ test("a video gets an id of its author's slot, and the author's count grows", as
   assert.equal(video.author.work_count, 1);
 });
 
-test("nothing is listed before its files are there: every listed URL answers at once", async () => {
+test("a video is listed only after its files exist: every listed URL answers at once", async () => {
   const user = await api.register();
   let done = false;
   let looked = 0;
@@ -230,7 +230,7 @@ test("nothing is listed before its files are there: every listed URL answers at 
   assert.ok(looked > 0);
 });
 
-test("an Idempotency-Key makes a repeated upload one video", async () => {
+test("an upload that is repeated with its Idempotency-Key makes one video", async () => {
   const user = await api.register();
   const clip = media.uniqueClip();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
@@ -248,7 +248,7 @@ test("an Idempotency-Key makes a repeated upload one video", async () => {
   assert.equal(
     (await api.publish(somebody.token, clip, "mine", { headers })).status_code,
     CODE.OK,
-    "another user's key is another key",
+    "another user's key is independent",
   );
   assert.equal((await api.list({ user_id: user.id })).video_list.length, 1);
   assert.equal((await api.user(user.token)).user.work_count, 1);
@@ -262,7 +262,7 @@ test("titles have 1 to 128 code points", async () => {
   assert.match(refused.status_msg, /title/);
 });
 
-/* ---- What must not get in ---- */
+/* ---- What must be refused ---- */
 
 const HOSTILE = {
   nothing: () => Buffer.alloc(0),
@@ -286,7 +286,7 @@ const HOSTILE = {
   "a picture bomb": media.pictureBomb,
 };
 for (const [name, make] of Object.entries(HOSTILE))
-  test(`refused and forgotten: ${name}`, local, () =>
+  test(`refused, and nothing left: ${name}`, local, () =>
     leavesNothing(async () => {
       const answer = await api.publish(author.token, make(), uniqueName("bad"));
       const expected = name === "nothing" ? [CODE.FILE, CODE.PARAM] : [CODE.FILE];
@@ -295,8 +295,8 @@ for (const [name, make] of Object.entries(HOSTILE))
     }),
   );
 
-test("a playlist in disguise opens no other file and no connection", local, async () => {
-  /* A stored clip, which the playlists below name in every way they can. */
+test("a playlist disguised as a video opens no other file and no connection", local, async () => {
+  /* A stored clip, to which the playlists below refer in every way they can. */
   await published();
   await leavesNothing(disguises);
 });
@@ -338,17 +338,17 @@ async function disguises() {
   assert.equal(knocks, 0);
 }
 
-test("a clip that names another file as its data shows nothing of it", local, () =>
+test("a clip that names another file as its data shows nothing of that file", local, () =>
   leavesNothing(async () => {
-    /* A QuickTime data reference (`alis`/`url `) to a file outside, in place of "in this file". */
+    /* A QuickTime data reference (`alis`/`url `) to another file, in place of "in this file". */
     const path = media.onDisk("outside.mp4", media.uniqueClip(64));
     const clip = Buffer.from(media.clip());
     const at = clip.indexOf("url \0\0\0\x01");
     assert.ok(at > 0);
-    clip.writeUInt32BE(0, at + 4); /* flags: the data is elsewhere */
+    clip.writeUInt32BE(0, at + 4); /* flags: the data is in another file */
     const answer = await api.publish(author.token, clip, path);
     if (answer.status_code === CODE.OK) {
-      /* A reader may ignore the reference and read its own data: then the file is what it was. */
+      /* A reader may ignore the reference and read the clip's own data: then the clip is unchanged. */
       const { video_list } = await api.list({ user_id: author.id });
       assert.equal(sha256((await api.fetch(reach(video_list[0].play_url))).body), sha256(clip));
       await api.remove(author.token, video_list[0].id);
@@ -358,12 +358,12 @@ test("a clip that names another file as its data shows nothing of it", local, ()
   }),
 );
 
-test("the server lives, and its limits hold, after all of that", local, async () => {
+test("after all of that the server is alive and within its limits", local, async () => {
   assert.equal((await published()).author.id, author.id);
   assert.ok((await api.metric("doushard_media_probes_failed_total")) > 0);
 });
 
-test("a file of exactly the limit is taken, one byte more is not", local, async () => {
+test("a file of exactly the size limit is accepted, one byte more is not", local, async () => {
   const video = await published(author, media.clipOfSize(LIMIT));
   const { headers } = await api.send("HEAD", reach(video.play_url), {});
   assert.equal(Number(headers["content-length"]), LIMIT);
@@ -375,7 +375,7 @@ test("a file of exactly the limit is taken, one byte more is not", local, async 
   });
 });
 
-test("a body that says beforehand that it is too large is refused before it is sent", local, () =>
+test("a body whose announced length is too large is refused before it is sent", local, () =>
   leavesNothing(async () => {
     const connection = await RawConnection.open(cluster.server.options.listen_port);
     await connection.send(
@@ -389,7 +389,7 @@ test("a body that says beforehand that it is too large is refused before it is s
 );
 
 test(
-  "a form field that is too large is refused, and a body that is too large where no file is wanted",
+  "a form field that is too large is refused, and so is a body that is too large for a route without files",
   local,
   async () => {
     await leavesNothing(async () => {
@@ -411,7 +411,7 @@ test(
   },
 );
 
-test("without a file, without a token, with a bad token: nothing is left", local, () =>
+test("without a file, without a token or with a bad one: nothing is left", local, () =>
   leavesNothing(async () => {
     const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
     const cases = [
@@ -447,8 +447,8 @@ test("without a file, without a token, with a bad token: nothing is left", local
       body: broken.body.subarray(10),
       headers: { "Content-Type": broken.type },
     });
-    assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, the token, is lost");
-    /* Wherever the token is or would be: it is the body that is wrong. */
+    assert.equal(answer.json.status_code, CODE.AUTH, "well-formed, but its first part, with the token, is lost");
+    /* Wherever the token is or would be, the fault is the body's. */
     for (const [what, body, type] of [
       ["cut at its end", broken.body.subarray(0, broken.body.length - 20), broken.type],
       ["cut before the token", broken.body.subarray(0, 30), broken.type],
@@ -463,9 +463,9 @@ test("without a file, without a token, with a bad token: nothing is left", local
   }),
 );
 
-/* ---- A token that comes before the file ---- */
+/* ---- A token before the file ---- */
 
-/** TOKEN with other CLAIMS, signed as the service would. */
+/** TOKEN with changed CLAIMS, signed like the service does. */
 function signed(token, claims) {
   const line = readFileSync(cluster.files.token_keys, "utf8")
     .split("\n")
@@ -478,7 +478,7 @@ function signed(token, claims) {
     .digest("base64url")}`;
 }
 
-/** Begin an upload that stops in the middle of its file; resolves to the connection. */
+/** Begins an upload that stops in the middle of its file; resolves to the connection. */
 async function beginUpload({ query = "", headers = "", before = [] }) {
   const { body, boundary } = multipart([
     ...before,
@@ -493,7 +493,7 @@ async function beginUpload({ query = "", headers = "", before = [] }) {
   return connection;
 }
 
-test("a token that is no good and comes before the file ends the upload at once", local, () =>
+test("a bad token before the file ends the upload at once", local, () =>
   leavesNothing(async () => {
     const now = Math.floor(Date.now() / 1000);
     const flipped = author.token.slice(0, -5) + (author.token.at(-5) === "A" ? "B" : "A") + author.token.slice(-4);
@@ -543,7 +543,7 @@ test("a token that is no good and comes before the file ends the upload at once"
   }),
 );
 
-test('who would send a large body on "continue" is told before that its token is no good', local, async () => {
+test('a client that waits for "100 Continue" is told about a bad token before it sends the body', local, async () => {
   const connection = await RawConnection.open(cluster.server.options.listen_port);
   await connection.send(
     `POST ${ACTION}?token=nonsense HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n` +
@@ -555,7 +555,7 @@ test('who would send a large body on "continue" is told before that its token is
   await connection.closed();
 });
 
-test("a token that may still be good is waited for", local, async () => {
+test("a token that may still be valid is waited for", local, async () => {
   const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
   const send = async (parts, options = {}) =>
     (
@@ -566,19 +566,15 @@ test("a token that may still be good is waited for", local, async () => {
     ).json.status_code;
   const good = ["token", author.token];
   const basic = { headers: { Authorization: "Basic eDp5" } };
-  assert.equal(await send([file, good]), CODE.OK, "as the official client");
-  assert.equal(await send([file, good], basic), CODE.OK, "with a header that is no bearer's");
-  assert.equal(await send([["token", ""], file, good]), CODE.OK, "an empty one is none");
+  assert.equal(await send([file, good]), CODE.OK, "like the official client");
+  assert.equal(await send([file, good], basic), CODE.OK, "with a header that is not a bearer");
+  assert.equal(await send([["token", ""], file, good]), CODE.OK, "an empty token counts as absent");
   assert.equal(await send([good, file, ["token", "bad"]]), CODE.OK, "the first one counts");
-  assert.equal(
-    await send([["token", "bad"], file], { query: { token: author.token } }),
-    CODE.OK,
-    "the query counts first",
-  );
+  assert.equal(await send([["token", "bad"], file], { query: { token: author.token } }), CODE.OK, "the query wins");
   assert.equal(
     await send([good, file], { headers: { Authorization: "Bearer bad" } }),
     CODE.OK,
-    "the field before the header",
+    "the field wins over the header",
   );
   assert.equal(
     await send([file], { headers: { Authorization: `Bearer ${author.token}` } }),
@@ -587,7 +583,7 @@ test("a token that may still be good is waited for", local, async () => {
   );
   const gone = await api.register();
   assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
-  assert.equal(await send([["token", gone.token], file]), CODE.AUTH, "a session that is over is known at the end only");
+  assert.equal(await send([["token", gone.token], file]), CODE.AUTH, "an ended session is noticed only at the end");
   const first = await beginUpload({ query: `?token=${author.token}` });
   await until("the file to be taken", async () => (await api.metric("doushard_uploads_running")) === 1);
   assert.equal(first.received.length, 0);
@@ -595,9 +591,9 @@ test("a token that may still be good is waited for", local, async () => {
   await until("no upload to run", async () => (await api.metric("doushard_uploads_running")) === 0);
 });
 
-/* ---- A client that leaves ---- */
+/* ---- Clients that disconnect ---- */
 
-test("a client that leaves half-way leaves nothing behind", local, () =>
+test("a client that disconnects half-way leaves nothing behind", local, () =>
   leavesNothing(async () => {
     const { body, type } = multipart([
       ["token", author.token],
@@ -622,7 +618,7 @@ test("a client that leaves half-way leaves nothing behind", local, () =>
   }),
 );
 
-test("a client that leaves before the answer: the video is there whole or not at all", local, async () => {
+test("a client disconnects before the answer: the video exists as a whole or not at all", local, async () => {
   const user = await api.register();
   for (let i = 0; i < 4; i++) {
     const { body, type } = multipart([
@@ -649,9 +645,9 @@ test("a client that leaves before the answer: the video is there whole or not at
   });
 });
 
-/* ---- Going out ---- */
+/* ---- Serving ---- */
 
-test("a file is served whole, in parts, and not again to who has it", async () => {
+test("a file is served whole and in ranges, and not again to a client that has it", async () => {
   const clip = media.uniqueClip(5000);
   const video = await published(author, clip);
   const path = reach(video.play_url);
@@ -741,7 +737,7 @@ test("two reads of one file at the same time, one slow, get the same bytes", asy
 
 /* ---- Lists and deletion ---- */
 
-test("the list of an author is newest first, in pages that neither skip nor repeat", async () => {
+test("an author's list is newest first, in pages that neither skip nor repeat", async () => {
   const user = await api.register();
   const titles = [];
   for (let i = 0; i < 5; i++) {
@@ -765,7 +761,7 @@ test("the list of an author is newest first, in pages that neither skip nor repe
   assert.deepEqual(walked, titles);
 });
 
-test("a list that is asked for without a limit is capped, and says where to go on", local, async () => {
+test("a list without a limit is capped, and says where it goes on", local, async () => {
   const user = await api.register();
   const ids = [];
   for (let i = 0; i < 3; i++) ids.unshift((await published(user)).id);
@@ -791,7 +787,7 @@ test("an author without videos has an empty list", async () => {
   assert.deepEqual([answer.status_code, answer.video_list, answer.next_cursor], [CODE.OK, [], 0]);
 });
 
-test("a deleted video is gone from feed and lists at once, its files soon", async () => {
+test("a deleted video disappears from feed and lists at once, its files soon after", async () => {
   const user = await api.register();
   const keep = await published(user);
   const video = await published(user);
@@ -809,7 +805,7 @@ test("a deleted video is gone from feed and lists at once, its files soon", asyn
   );
   assert.equal((await api.user(user.token)).user.work_count, 1);
   assert.equal((await api.remove(user.token, video.id)).status_code, CODE.OK, "again");
-  assert.equal((await api.user(user.token)).user.work_count, 1, "again changes nothing");
+  assert.equal((await api.user(user.token)).user.work_count, 1, "the second time changes nothing");
 
   for (const url of [video.play_url, video.cover_url])
     await until(`${url} to vanish`, async () => (await api.fetch(reach(url))).status === 404);
@@ -824,7 +820,7 @@ test("a deleted video is gone from feed and lists at once, its files soon", asyn
   }
 });
 
-test("deleting at the same time counts once", async () => {
+test("deletes of one video at the same time count once", async () => {
   const user = await api.register();
   const video = await published(user);
   await published(user);
@@ -833,7 +829,7 @@ test("deleting at the same time counts once", async () => {
   assert.equal((await api.user(user.token)).user.work_count, 1);
 });
 
-test("the files of a deleted video vanish although the server died in between", local, async () => {
+test("the files of a deleted video are removed even if the server dies in between", local, async () => {
   const other = await cluster.addServer({ job_poll: "10min" });
   const user = await api.register();
   const video = await published(user);
@@ -841,7 +837,7 @@ test("the files of a deleted video vanish although the server died in between", 
     .split("/")
     .at(-1)
     .replace(/\.\w+$/, "");
-  /* The first server is stopped so that only one that dies at once can know of the job. */
+  /* The first server is stopped, so that only the one that is killed can know of the job. */
   const { code } = await cluster.server.stop();
   assert.equal(code, 0);
   await other.start();
@@ -851,18 +847,18 @@ test("the files of a deleted video vanish although the server died in between", 
   assert.equal((await answer).status_code, CODE.OK);
   other.kill();
   await other.exited;
-  /* Whether it had begun or not, nothing may be forgotten. */
+  /* Whether the job had begun or not, nothing may be forgotten. */
   const left = (await cluster.sqlAll(job)).reduce((sum, r) => sum + r.n, 0);
   const there = cluster.mediaFiles().some((f) => f.includes(name));
-  assert.ok(left > 0 || !there, "files are there and no job is left to remove them");
-  /* What the dead server had claimed becomes due with its lease; do not wait for that. */
+  assert.ok(left > 0 || !there, "there are files, and no job is left to remove them");
+  /* Jobs that the dead server had claimed become due when its lease ends; do not wait for that. */
   await cluster.sqlAll("UPDATE job SET claimed_until = 0, due_at = 0");
   await cluster.server.start();
   await until("the files to vanish", async () => !cluster.mediaFiles().some((f) => f.includes(name)));
   await until("the job to be done", async () => (await cluster.sqlAll(job)).every((r) => r.n === 0));
 });
 
-test("files that no row names go once they are old, and files that a row names stay", local, async () => {
+test("old files without a row are deleted, files with a row stay", local, async () => {
   await published();
   const pictured = await api.register();
   const answer = await api.send("POST", "/douyin/user/profile/", {
@@ -870,7 +866,7 @@ test("files that no row names go once they are old, and files that a row names s
   });
   assert.equal(answer.json.status_code, CODE.OK);
   const kept = cluster.mediaFiles();
-  /* Many more, so that there are pages of them, of authors on both shards. */
+  /* Many more, for several pages of them, of authors on both shards. */
   const title = uniqueName("planted");
   const planted = await plantVideos(
     cluster,
@@ -891,9 +887,10 @@ test("files that no row names go once they are old, and files that a row names s
   for (const name of unnamed) ["mp4", "jpg"].forEach((ending) => plant(name, ending));
 
   assert.equal((await cluster.server.stop()).code, 0);
-  /* One that was killed has the lease for 10 s more; do not wait for that. */
+  /* A server that was killed keeps the lease for 10 s more; do not wait for that. */
   await cluster.sqlAll("UPDATE relay_lease SET until_at = 0 WHERE name = 'media'");
-  /* The age of a file is that of its name, which nobody can set back: so the clock goes forward. */
+  /* A file's age is counted from when it got its name (ctime), which cannot be set back: so the
+   * clock is set forward. */
   const server = await cluster.addServer({ orphan_age: "1h" });
   await server.start({
     env: {
@@ -916,7 +913,7 @@ test("files that no row names go once they are old, and files that a row names s
   assert.equal(await other.metric("doushard_orphans_removed_total"), unnamed.length);
   assert.equal(await other.metric("doushard_sweep_unsure_total"), 0);
   assert.equal(await other.metric("doushard_sweep_files_total"), named.length + 2 * unnamed.length);
-  /* All names by pages of 256 of each shard, and those without a row once more. */
+  /* All names in pages of 256 per shard, and those without a row once more. */
   const names = new Set(named.map((path) => path.slice(0, -4))).size;
   assert.ok((await other.metric("doushard_sweep_pages_total")) <= names / 256 + 2 + 1);
   assert.equal((await server.stop()).code, 0);
@@ -924,7 +921,7 @@ test("files that no row names go once they are old, and files that a row names s
   for (const { media: name } of planted) rmSync(join(leafOf(name), `${name}.mp4`));
 });
 
-test("what a crash left in the upload directory goes at the next start", local, async () => {
+test("what a crash left in the upload directory is removed at the next start", local, async () => {
   const dir = join(cluster.dir, "crashed");
   mkdirSync(dir);
   const server = await cluster.addServer({ ...UPLOADS, upload_dir: dir });
@@ -949,7 +946,7 @@ test("what a crash left in the upload directory goes at the next start", local, 
   assert.equal((await server.stop()).code, 0);
 });
 
-test("as many uploads as allowed, then busy, and the rest goes on", local, async () => {
+test("with as many uploads as allowed, the next is told busy, and other requests go on", local, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, uploads_max: 2 })).start();
   const other = cluster.apiOf(server);
   const { body, type } = multipart([
@@ -971,19 +968,19 @@ test("as many uploads as allowed, then busy, and the rest goes on", local, async
   assert.equal((await other.feed()).status_code, CODE.OK);
   await held[0].send(body.subarray(100000));
   const [answer] = await held[0].answers(1);
-  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "one that was let in is finished");
+  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "an admitted upload is finished");
   held[1].reset();
   await until("room", async () => (await other.metric("doushard_uploads_running")) === 0);
   assert.equal((await other.publish(author.token, media.uniqueClip(), "fourth")).status_code, CODE.OK);
   assert.equal((await server.stop()).code, 0);
 });
 
-test("what the log says of an upload that fails has the id of its request", local, async () => {
+test("log lines about a failed upload have its request id", local, async () => {
   const dir = join(cluster.dir, "vanishing");
   mkdirSync(dir);
   const server = await cluster.addServer({ ...UPLOADS, upload_dir: dir });
   await server.start();
-  rmdirSync(dir); /* nothing can be made in it any more */
+  rmdirSync(dir); /* no file can be made in it any more */
   const answer = await cluster.apiOf(server).send("POST", ACTION, {
     multipart: [["token", author.token], ["title", "x"], { name: "data", filename: "x.mp4", data: media.uniqueClip() }],
   });
@@ -995,14 +992,14 @@ test("what the log says of an upload that fails has the id of its request", loca
   assert.equal((await server.stop()).code, 0);
 });
 
-/* The head of a publish of BODY, chunked or not. */
+/* The head of a publish request with LENGTH, or chunked without. */
 const head = (type, length) =>
   `POST ${ACTION} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\n` +
   (length === undefined ? "Transfer-Encoding: chunked\r\n\r\n" : `Content-Length: ${length}\r\n\r\n`);
 const chunk = (bytes) => Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
 
 test(
-  "with too little room on the disk uploads are refused before they are sent, and all else goes on",
+  "when the disk is nearly full, uploads are refused before they are sent, and other requests go on",
   local,
   async () => {
     const path = join(cluster.dir, "full.conf");
@@ -1042,7 +1039,7 @@ test(
   },
 );
 
-test("all uploads together hold as many bytes as allowed, announced or not", local, async () => {
+test("all uploads together may hold a limited number of bytes, announced or not", local, async () => {
   const limit = 12 << 20;
   const server = await (await cluster.addServer({ ...UPLOADS, upload_limit: limit, upload_spool_max: 0 })).start();
   const other = cluster.apiOf(server);
@@ -1057,19 +1054,19 @@ test("all uploads together hold as many bytes as allowed, announced or not", loc
     ["title", "large"],
   ]);
 
-  /* Who is known gets room for all that is announced. */
+  /* A known user gets room for the whole announced length. */
   const first = await RawConnection.open(server.options.listen_port);
   await first.send(head(type, body.length).replace("\r\n", `\r\nAuthorization: Bearer ${author.token}\r\n`));
   await reserved(body.length);
-  /* The option cannot be so small that nothing fits: it is one of the largest. */
+  /* However small the option is, one file of the largest size always fits. */
   assert.equal((await other.publish(author.token, media.clipOfSize(1 << 20), "no room")).status_code, CODE.BUSY);
   assert.equal((await other.publish(author.token, media.uniqueClip(), "small")).status_code, CODE.OK);
   await first.send(body);
-  assert.equal(JSON.parse((await first.answers(1))[0].body).status_code, CODE.OK, "who was let in is finished");
+  assert.equal(JSON.parse((await first.answers(1))[0].body).status_code, CODE.OK, "an admitted upload is finished");
   await reserved(0);
 
-  /* Of two that do not say how long they are the second finds no more room when it grows; the first
-   * can then become as long as any. */
+  /* Of two uploads of unknown length, the second finds no more room when it grows; the first can
+   * then grow to the largest size. */
   const [one, two] = await Promise.all([0, 1].map(() => RawConnection.open(server.options.listen_port)));
   const rest = (from) => Buffer.concat([chunk(body.subarray(from)), Buffer.from("0\r\n\r\n")]);
   await one.send(head(type));
@@ -1089,12 +1086,12 @@ test("all uploads together hold as many bytes as allowed, announced or not", loc
   assert.equal((await server.stop()).code, 0);
 });
 
-test("the media program's trouble is not the file's fault and leaves nothing", local, async () => {
+test("a failure of the media program is not blamed on the file and leaves nothing", local, async () => {
   const broken = await cluster.addServer({ ...UPLOADS, ffmpeg_path: "/bin/false" });
   try {
     await broken.start();
   } catch {
-    return; /* a server that refuses to start with such a program is right, too */
+    return; /* it is right, too, to refuse to start with such a program */
   }
   await leavesNothing(async () => {
     const answer = await cluster.apiOf(broken).publish(author.token, media.uniqueClip(), "x");
@@ -1104,7 +1101,7 @@ test("the media program's trouble is not the file's fault and leaves nothing", l
 });
 
 test(
-  "the sample clip of the demonstration is a good clip, where it is given",
+  "the sample clip for the demo is accepted, if one is given",
   {
     skip: process.env.SAMPLE_CLIP ? false : "SAMPLE_CLIP names no file",
   },

@@ -11,14 +11,15 @@ import { RawConnection } from "../lib/raw.js";
 import { until } from "../lib/wait.js";
 
 const MEGABYTE = 1 << 20;
-const STEP = 4 * MEGABYTE; /* what a stranger gets room for at a time */
+const STEP = 4 * MEGABYTE; /* how much room a stranger gets at a time */
 const ACTION = "/douyin/publish/action/";
 const cluster = await Cluster.up({ remote: false, options: { ...UPLOADS, trusted_proxies: "127.0.0.1" } });
 after(() => cluster.down());
 const { api } = cluster;
 const author = await api.register();
 
-/** Begin a publish of LENGTH bytes and send the first SENT of its file; resolves to the connection. */
+/** Begins a publish of LENGTH bytes and sends the first SENT bytes of its file; resolves to the
+ * connection. */
 async function begin({
   port = cluster.server.options.listen_port,
   length = 256 * MEGABYTE,
@@ -44,7 +45,7 @@ const running = (of = api) => of.metric("doushard_uploads_running");
 const reserved = (of = api) => of.metric("doushard_uploads_reserved_bytes");
 const quiet = () => until("no upload to run", async () => (await running()) === 0 && (await reserved()) === 0);
 
-/* As clients send it whose token is behind the file, and as others do. */
+/* An upload with the token behind the file, as clients send it, and one with the token before it. */
 async function uploads(user = author, from = "198.51.100.99", of = api) {
   const file = { name: "data", filename: "x.mp4", data: media.uniqueClip() };
   const title = () => ["title", uniqueName("t")];
@@ -56,18 +57,18 @@ async function uploads(user = author, from = "198.51.100.99", of = api) {
   };
 }
 
-test("32 who announce 256 MiB each take room for what they have sent, and others upload meanwhile", async () => {
+test("32 uploads of 256 MiB each get room only for what was sent, and others upload meanwhile", async () => {
   const held = [];
   for (let i = 0; i < 32; i++) held.push(await begin({ from: `198.51.100.${i % 2}` }));
   await until("32 uploads, or those that may", async () => (await running()) >= 16);
   const bytes = await reserved();
-  assert.ok(bytes < 33 * STEP, `${bytes}: room for a step each, and not for what they say`);
-  assert.equal((await uploads()).before, CODE.OK, "whoever shows a token first");
+  assert.ok(bytes < 33 * STEP, `${bytes}: room for one step each, not for the announced length`);
+  assert.equal((await uploads()).before, CODE.OK, "with the token first");
   for (const connection of held) connection.reset();
   await quiet();
 });
 
-test("64 slow ones from one address have its places and no more; others upload meanwhile, in any order", async () => {
+test("64 slow uploads from one address occupy only its places; others upload meanwhile, token first or last", async () => {
   const held = [];
   for (let i = 0; i < 64; i++) held.push(await begin({ from: "198.51.100.7", sent: 500 }));
   const refused = await until("48 of them to be refused", () => {
@@ -77,7 +78,7 @@ test("64 slow ones from one address have its places and no more; others upload m
   assert.deepEqual(new Set(await Promise.all(refused.map(codeOf))), new Set([CODE.BUSY]));
   assert.equal(await running(), 16);
   assert.deepEqual(await uploads(), { behind: CODE.OK, before: CODE.OK });
-  assert.equal((await uploads(author, "198.51.100.7")).before, CODE.OK, "at the same address, with the token first");
+  assert.equal((await uploads(author, "198.51.100.7")).before, CODE.OK, "from the same address, with the token first");
   for (const connection of held) connection.reset();
   await quiet();
 });
@@ -93,12 +94,12 @@ test("an IPv6 network of 64 bits is one address", async () => {
   await quiet();
 });
 
-test("a user has so many uploads, wherever they come from, and others have theirs", async () => {
+test("a user has a fixed number of uploads from all addresses together; others have their own", async () => {
   const user = await api.register();
   const held = [];
   for (let i = 0; i < 8; i++) held.push(await begin({ from: `198.51.100.${i}`, token: user.token, length: MEGABYTE }));
   await until("eight uploads", async () => (await running()) === 8);
-  assert.equal(await reserved(), 8 * MEGABYTE, "who is known has room for all of it");
+  assert.equal(await reserved(), 8 * MEGABYTE, "a known user has room for the whole upload");
   assert.deepEqual(await uploads(user), { behind: CODE.BUSY, before: CODE.BUSY });
   assert.deepEqual(await uploads(), { behind: CODE.OK, before: CODE.OK });
   held.pop().reset();
@@ -108,7 +109,7 @@ test("a user has so many uploads, wherever they come from, and others have their
   await quiet();
 });
 
-test("a body that comes steadily but does not end is ended", async () => {
+test("a body that arrives steadily but does not end is cut off", async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, body_timeout: "1500ms", min_rate: 0 })).start();
   const of = cluster.apiOf(server);
   const connection = await begin({ port: server.options.listen_port, token: author.token });
@@ -134,7 +135,7 @@ test("a profile's pictures have limits of their own", async () => {
   await quiet();
 });
 
-test("a stale token in the header does not end an upload that has a good one behind the file", async () => {
+test("an expired token in the header does not end an upload that has a valid one behind the file", async () => {
   const gone = await api.register();
   assert.equal((await api.post("/douyin/user/logout/", { token: gone.token })).json.status_code, CODE.OK);
   for (const stale of [gone.token, "nonsense", `${gone.token.slice(0, -3)}AAA`]) {
@@ -147,7 +148,7 @@ test("a stale token in the header does not end an upload that has a good one beh
         })
       ).json.status_code;
     assert.equal(await send([["token", author.token]]), CODE.OK, stale);
-    assert.equal(await send([]), CODE.AUTH, "without one it is what counts");
+    assert.equal(await send([]), CODE.AUTH, "without another one it counts");
   }
   await quiet();
 });

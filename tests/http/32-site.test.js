@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The files that are part of the program: what is served, how it is protected, compressed and kept. */
+/* The files that are built into the program: what is served, its security headers, compression and
+ * caching. */
 
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync, statSync } from "node:fs";
@@ -17,7 +18,7 @@ const { api } = cluster;
 const port = Number(new URL(api.baseUrl).port);
 
 const ROOTS = [join(ROOT, "server/api/site"), join(ROOT, "server/web/dist")];
-/* [[path, contents]] of all files, by what is in the repository. */
+/* [[path, contents]] of all files, from the repository. */
 const FILES = ROOTS.flatMap((root) =>
   readdirSync(root, { recursive: true })
     .filter((name) => name !== "SOURCES" && statSync(join(root, name)).isFile())
@@ -27,11 +28,11 @@ const gzipped = { headers: { "Accept-Encoding": "gzip" } };
 
 const etagOf = async (path, options) => {
   const { headers } = await api.send("GET", path, options);
-  assert.match(headers.etag, /^"[^"]+"$/, "a strong one");
+  assert.match(headers.etag, /^"[^"]+"$/, "a strong validator");
   return headers.etag;
 };
 
-test("every file of the repository is served under its path, as it is and compressed", async () => {
+test("every file of the repository is served under its path, plain and compressed", async () => {
   for (const [path, contents] of FILES) {
     const plain = await api.send("GET", path);
     assert.equal(plain.status, 200, path);
@@ -60,7 +61,7 @@ test("every file of the repository is served under its path, as it is and compre
   );
 });
 
-test("text is compressed where that is shorter, pictures are not", async () => {
+test("text is compressed if that makes it shorter, pictures are not", async () => {
   for (const [path] of FILES) {
     const { headers } = await api.send("GET", path, gzipped);
     if (/^(text\/(html|javascript|css)|application\/json|image\/(png|jpeg))/.test(headers["content-type"]))
@@ -72,10 +73,10 @@ test("text is compressed where that is shorter, pictures are not", async () => {
   }
 });
 
-test("what has its contents in its name is kept for ever, pages are asked for each time", async () => {
+test("files with a hash in their name are cached for ever, pages are revalidated each time", async () => {
   for (const [path] of FILES) {
     const life = (await api.send("GET", path)).headers["cache-control"];
-    if (path.startsWith("/web/")) assert.match(path, /-[\w-]{8}\.[a-z]+$/, "its name has its contents");
+    if (path.startsWith("/web/")) assert.match(path, /-[\w-]{8}\.[a-z]+$/, "a hash of its contents is in its name");
     if (path.startsWith("/web/")) assert.equal(life, "public, max-age=31536000, immutable", path);
     else if (path.startsWith("/assets/")) assert.equal(life, "public, max-age=86400", path);
     else assert.equal(life, "no-cache", path);
@@ -97,7 +98,7 @@ for (const [path, type] of Object.entries(types))
     assert.equal((await api.send("GET", path)).headers["content-type"], type);
   });
 
-test("/openapi.json is the description of the repository, small on its way, and asked for each time", async () => {
+test("/openapi.json is the description in the repository, compressed, and revalidated each time", async () => {
   const { json, headers, body } = await api.send("GET", "/openapi.json", gzipped);
   assert.deepEqual(json, readDocument());
   assert.equal(headers["content-encoding"], "gzip");
@@ -108,7 +109,7 @@ test("/openapi.json is the description of the repository, small on its way, and 
   assert.equal(again.status, 304);
 });
 
-test("the page about the API loads nothing but what is there, and Swagger UI says under which licence it is", async () => {
+test("the API page loads only files that exist, and Swagger UI names its licence", async () => {
   const page = (await api.send("GET", "/docs/")).body.toString();
   const parts = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, url]) => url);
   for (const part of ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/init.js"])
@@ -138,7 +139,7 @@ const pageOn = (origin) => ({
   "frame-ancestors": ["'none'"],
 });
 
-test("the page may load from the service and from where media are, play a file that is chosen, runs nothing inline, is in no frame", async () => {
+test("the page may load from the service and from the origin of media, may play a local file, runs nothing inline, and cannot be framed", async () => {
   for (const options of [{}, gzipped]) {
     const { headers } = await api.send("GET", "/", options);
     assert.deepEqual(policyOf(headers), pageOn(api.baseUrl));
@@ -148,20 +149,20 @@ test("the page may load from the service and from where media are, play a file t
   }
 });
 
-test("a page that was not modified keeps its policy", async () => {
+test("a 304 answer keeps the page's policy", async () => {
   const { status, headers } = await api.send("GET", "/", { headers: { "If-None-Match": await etagOf("/") } });
   assert.equal(status, 304);
   assert.deepEqual(policyOf(headers), pageOn(api.baseUrl));
 });
 
-test("the policy names the origin of base_url, and nothing behind it", async () => {
+test("the policy names the origin of base_url, without its path", async () => {
   const server = await (await cluster.addServer({ base_url: "https://media.example:8443/a/b" })).start();
   const { headers } = await cluster.apiOf(server).send("GET", "/");
   assert.deepEqual(policyOf(headers), pageOn("https://media.example:8443"));
   assert.equal((await server.stop()).code, 0);
 });
 
-test("the page about the API may have inline styles, and no inline code", async () => {
+test("the API page may have inline styles, but no inline code", async () => {
   const policy = policyOf((await api.send("GET", "/docs/")).headers);
   assert.deepEqual(policy["style-src"], ["'self'", "'unsafe-inline'"]);
   assert.deepEqual(policy["default-src"], ["'self'"]);
@@ -169,7 +170,7 @@ test("the page about the API may have inline styles, and no inline code", async 
   assert.deepEqual([policy["frame-ancestors"], policy["base-uri"]], [["'none'"], ["'none'"]]);
 });
 
-test("what is no page, and a refusal, may load nothing", async () => {
+test("other files, and refusals, may load nothing", async () => {
   for (const path of [
     ...FILES.map(([name]) => name).filter((name) => !name.endsWith("/")),
     "/nothing",
@@ -190,18 +191,18 @@ for (const [value, coding] of Object.entries({
   br: undefined,
   "": undefined,
 }))
-  test(`Accept-Encoding "${value}" is answered with ${coding ?? "the file as it is"}`, async () => {
+  test(`Accept-Encoding "${value}" is answered with ${coding ?? "the plain file"}`, async () => {
     const { headers } = await api.send("GET", "/", { headers: { "Accept-Encoding": value } });
     assert.equal(headers["content-encoding"], coding);
     assert.equal(headers.vary, "Accept-Encoding");
   });
 
-test("two Accept-Encoding that may contradict each other: the file as it is", async () => {
+test("two Accept-Encoding headers that may contradict each other: the plain file", async () => {
   const { headers } = await api.send("GET", "/", { headers: { "Accept-Encoding": ["gzip", "gzip;q=0"] } });
   assert.equal(headers["content-encoding"], undefined);
 });
 
-test("a validator is of one form: it answers 304 for that form only", async () => {
+test("a validator belongs to one encoding: only that one is answered with 304", async () => {
   const plain = await etagOf("/");
   const packed = await etagOf("/", gzipped);
   const ask = async (etag, options = {}) => {
@@ -216,7 +217,7 @@ test("a validator is of one form: it answers 304 for that form only", async () =
   assert.equal(await ask('"x"'), 200);
 });
 
-test("a range is one of the file as it is, whoever accepts what", async () => {
+test("a range is one of the plain file, whatever encodings are accepted", async () => {
   const [, contents] = FILES.find(([path]) => path === "/");
   const etag = await etagOf("/");
   const ask = (range, more = {}) => api.send("GET", "/", { headers: { ...gzipped.headers, Range: range, ...more } });
@@ -236,7 +237,7 @@ test("a range is one of the file as it is, whoever accepts what", async () => {
   assert.equal(beyond.headers["content-range"], `bytes */${contents.length}`);
 });
 
-test("HEAD is GET without a body, in every form", async () => {
+test("HEAD is GET without a body, plain and compressed", async () => {
   for (const [path] of FILES)
     for (const options of [{}, gzipped]) {
       const varying = ({ headers: { date, "x-request-id": id, ...rest } }) => rest;
@@ -262,7 +263,7 @@ test("any other method is 405 and names GET and HEAD", async () => {
     }
 });
 
-/* [target, status]: nothing that a path says leads to another file. */
+/* [target, status]: nothing in a path leads to another file. */
 const LONG = "a".repeat(8000);
 const HOSTILE = [
   ["/web/../", 404],
@@ -303,7 +304,7 @@ const HOSTILE = [
   [`/web/${"../".repeat(2000)}robots.txt`, 404],
   [`/${LONG.repeat(3)}`, 414],
 ];
-test("a hostile path finds nothing", async () => {
+test("hostile paths find nothing", async () => {
   for (const [target, expected] of HOSTILE) {
     const name = target.slice(0, 60);
     const connection = await RawConnection.open(port);
@@ -323,7 +324,7 @@ test("a NUL byte in the request line is refused", async () => {
   connection.close();
 });
 
-test("without the last slash it is the same, and nothing redirects", async () => {
+test("without the final slash the answer is the same, and nothing redirects", async () => {
   const [slash, none] = [await api.send("GET", "/docs/"), await api.send("GET", "/docs")];
   assert.equal(none.status, 200);
   assert.equal(none.headers.etag, slash.headers.etag);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a browser is told about pages of other origins: to whom, on which answers, and that it is nothing by default. */
+/* Pages of other origins (CORS): which ones may read which answers, and that none may by default. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -23,7 +23,7 @@ const published = await api.publish(user.token, uniqueClip());
 assert.equal(published.status_code, CODE.OK);
 const [{ play_url, cover_url }] = (await api.feed()).video_list;
 
-/** The headers of an answer that are about origins. */
+/** The CORS headers of an answer. */
 const told = (headers) =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("access-control-")));
 const varies = (headers) => (headers.vary ?? "").split(/,\s*/).includes("Origin");
@@ -33,7 +33,7 @@ const EXPOSED = {
 };
 const readableBy = (origin) => ({ "access-control-allow-origin": origin, ...EXPOSED });
 
-/* Every kind of answer: [what, method, path, options, status]. */
+/* Every kind of answer: [name, method, path, options, status]. */
 const token = user.token;
 const clip = new URL(play_url).pathname;
 const ANSWERS = [
@@ -62,7 +62,7 @@ const ask = (method, path, options, origin) =>
   });
 
 for (const [what, method, path, options, status] of ANSWERS)
-  test(`${what}: pages of the list may read it, others not, and caches know`, async () => {
+  test(`${what}: listed origins may read it, others not, and caches are told`, async () => {
     for (const origin of [APP, DEV]) {
       const answer = await ask(method, path, options, origin);
       assert.equal(answer.status, status);
@@ -97,7 +97,7 @@ test("the origin is compared byte for byte", async () => {
     assert.deepEqual(told((await ask("GET", "/ping", {}, origin)).headers), {}, origin);
 });
 
-test("a copy that is still good is readable, too", async () => {
+test("a 304 answer is readable, too", async () => {
   const { headers } = await api.send("GET", clip);
   const answer = await ask("GET", clip, { headers: { "If-None-Match": headers.etag } }, APP);
   assert.equal(answer.status, 304);
@@ -105,13 +105,13 @@ test("a copy that is still good is readable, too", async () => {
   assert.ok(varies(answer.headers));
 });
 
-test("what varies for another reason says both", async () => {
+test("an answer that varies for another reason names both headers in Vary", async () => {
   const { headers } = await ask("GET", "/", { headers: { "Accept-Encoding": "gzip" } }, APP);
   assert.equal(headers["content-encoding"], "gzip");
   assert.deepEqual(headers.vary.split(/,\s*/).sort(), ["Accept-Encoding", "Origin"]);
 });
 
-test("a refusal in the middle of a body can be read", async () => {
+test("a refusal in the middle of a body is readable", async () => {
   const connection = await RawConnection.open(port);
   await connection.send(
     "POST /douyin/publish/action/?token=x.y.z HTTP/1.1\r\nHost: x\r\n" +
@@ -124,7 +124,7 @@ test("a refusal in the middle of a body can be read", async () => {
   connection.close();
 });
 
-/** A preflight as a browser sends it. */
+/** A preflight request as a browser sends it. */
 const preflight = (path, method, names, origin = APP) =>
   api.send("OPTIONS", path, {
     headers: {
@@ -135,7 +135,7 @@ const preflight = (path, method, names, origin = APP) =>
   });
 const list = (value) => value.toLowerCase().split(/,\s*/);
 
-/* [path, method, headers that a page wants to send]. */
+/* [path, method, headers that the page wants to send]. */
 const ASKED = [
   ["/douyin/feed/", "GET", "authorization"],
   ["/douyin/feed", "GET", "authorization"],
@@ -147,7 +147,7 @@ const ASKED = [
   ["/", "GET", "authorization"],
 ];
 for (const [path, method, names] of ASKED)
-  test(`a preflight of ${method} ${path.slice(0, 30)} with ${names} is allowed to who is in the list`, async () => {
+  test(`a preflight of ${method} ${path.slice(0, 30)} with ${names} is allowed for a listed origin`, async () => {
     const { status, headers, body } = await preflight(path, method, names);
     assert.equal(status, 204);
     assert.equal(body.length, 0);
@@ -159,7 +159,7 @@ for (const [path, method, names] of ASKED)
     assert.ok(varies(headers));
   });
 
-test("a preflight of anybody else, of no known path, or that asks nothing is refused as without a list", async () => {
+test("a preflight from another origin, for an unknown path, or without its headers, is answered as if there were no list", async () => {
   for (const origin of ["https://evil.example", "null", `${APP}/`, "https://APP.example"]) {
     const { status, headers } = await preflight("/douyin/feed/", "GET", undefined, origin);
     assert.deepEqual([status, headers.allow, told(headers)], [405, "GET, HEAD", {}], origin);
@@ -169,7 +169,7 @@ test("a preflight of anybody else, of no known path, or that asks nothing is ref
   assert.deepEqual([plain.status, plain.headers.allow], [405, "GET, HEAD"]);
 });
 
-test("a connection serves on after a preflight", async () => {
+test("a connection stays usable after a preflight", async () => {
   const connection = await RawConnection.open(port);
   const head = `Host: x\r\nOrigin: ${APP}\r\n`;
   await connection.send(
@@ -181,7 +181,7 @@ test("a connection serves on after a preflight", async () => {
   connection.close();
 });
 
-test("nothing of what a page of the list does is different: it publishes, once for its key", async () => {
+test("a listed page can do everything else: it publishes, and a key makes that happen once", async () => {
   const title = uniqueName("title");
   const options = { headers: { Origin: APP, Authorization: `Bearer ${token}`, "Idempotency-Key": uniqueName("key") } };
   const data = uniqueClip();
@@ -197,7 +197,7 @@ test("nothing of what a page of the list does is different: it publishes, once f
   assert.equal((await api.list({ user_id: user.id })).video_list.filter((video) => video.title === title).length, 1);
 });
 
-test("the operator's listener never says anything about origins", async () => {
+test("the operator's listener never sends CORS headers", async () => {
   for (const method of ["GET", "OPTIONS"]) {
     const { headers } = await api.send(method, "/livez", {
       admin: true,
@@ -208,7 +208,7 @@ test("the operator's listener never says anything about origins", async () => {
   }
 });
 
-test("by default no answer says anything about origins", async () => {
+test("by default no answer has CORS headers", async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, cors_origins: "" })).start();
   const client = cluster.apiOf(server);
   for (const [what, method, path, options, status] of ANSWERS) {

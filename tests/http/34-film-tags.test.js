@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What a film says of its maker is not published; a film that says nothing stays as it is. */
+/* Tags about the maker of a film are not published; a film without such tags stays unchanged. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -22,7 +22,7 @@ const published = async (clip) => {
   return (await api.fetch(url)).body;
 };
 
-test("a film is served without the place, the time and the telephone it was made with; its picture stays upright", async () => {
+test("a film is served without the place, time and phone it was made with, and with its rotation", async () => {
   const tagged = media.clipWith([
     "-metadata",
     "location=+48.2082+016.3738/",
@@ -54,7 +54,7 @@ test("a film is served without the place, the time and the telephone it was made
   assert.ok(body.indexOf("moov") < body.indexOf("mdat"), "the index comes first");
 });
 
-test("a film that says nothing is served byte by byte as it came", async () => {
+test("a film without tags is served with the same bytes", async () => {
   const stripped = await api.metric("doushard_media_stripped_total");
   for (const clip of [media.uniqueClip(), media.clipIndexLast(), media.clipMov()])
     assert.ok((await published(clip)).equals(clip));
@@ -72,7 +72,7 @@ test("a tagged film that is sent twice with one key is one film", async () => {
   await until("one film and its cover", () => cluster.mediaFiles().length === before + 2);
 });
 
-test("where the disk has no room for the copy the film is refused and nothing is left", async () => {
+test("if the disk has no room for the copy, the film is refused and nothing is left", async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, upload_limit: 200000, upload_spool_max: 0 })).start();
   const of = cluster.apiOf(server);
   const files = cluster.mediaFiles().length;

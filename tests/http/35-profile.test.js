@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Avatar, background image and signature: what is taken, what is shown, what is refused, and which
- * files remain. */
+/* Avatar, background image and signature: what is accepted, shown and refused, and which files
+ * remain. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -44,7 +44,7 @@ const ok = (answer) => assert.equal(answer.status_code, CODE.OK, JSON.stringify(
 const card = async (user) => (await api.user(user.token)).user;
 const isJpeg = (body) => body.subarray(0, 2).equals(Buffer.from([0xff, 0xd8]));
 
-test("pictures of every kind are taken, stored as jpeg and shown to everybody", async () => {
+test("pictures of every kind are accepted, stored as JPEG and shown to everybody", async () => {
   const user = await api.register();
   const before = await card(user);
   for (const ending of ["jpg", "png", "webp"]) {
@@ -67,7 +67,7 @@ test("pictures of every kind are taken, stored as jpeg and shown to everybody", 
   assert.deepEqual(seen, now);
 });
 
-test("what is no picture, too large or nothing at all is refused, and no file remains", async () => {
+test("files that are not pictures or too large, and empty requests, are refused, and no file remains", async () => {
   const user = await api.register();
   const before = await card(user);
   const files = cluster.mediaFiles().sort();
@@ -102,7 +102,7 @@ test("what is no picture, too large or nothing at all is refused, and no file re
   await until("no upload remains", () => cluster.uploadFiles().length === 0);
 });
 
-test("a picture tells nothing of where it was taken", async () => {
+test("a stored picture does not say where it was taken", async () => {
   const user = await api.register();
   const path = join(cluster.dir, "placed.jpg");
   assert.equal(
@@ -122,7 +122,7 @@ test("a picture tells nothing of where it was taken", async () => {
     ]).status,
     0,
   );
-  /* A comment, and EXIF with the description of an image. */
+  /* A comment, and EXIF with an image description. */
   const exif = Buffer.concat([
     Buffer.from("Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0\x0c\0\0\0\x1a\0\0\0\0\0\0\0", "latin1"),
     Buffer.from("SECRETPLACE\0"),

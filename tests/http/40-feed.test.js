@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The feed across four shards, one of whose clocks is 200 ms ahead. */
+/* The feed of four shards, one of which has a clock that is 200 ms ahead. */
 
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
@@ -15,10 +15,10 @@ const cluster = await Cluster.up({ shards: 4, options: UPLOADS, env: { DOUSHARD_
 after(() => cluster.down());
 const { api } = cluster;
 
-/* A second server with small pages, so that a walk has many. */
+/* A second server with small pages, so that there are many of them. */
 const narrow = cluster.apiOf(await (await cluster.addServer({ feed_limit: 3 })).start());
 
-/* 100 users whose slots all differ. */
+/* 100 users in 100 different slots. */
 const candidates = await parallel(
   8,
   Array.from({ length: 125 }, () => () => api.register()),
@@ -30,7 +30,7 @@ const shardOf = (user) => initialOwners.get(slotOfId(user.id));
 
 beforeEach(() => clearVideos(cluster));
 
-/** Plant videos [user index, time] and return Map of id to time. */
+/** Stores videos [user index, time]; returns a Map of id to time. */
 async function plant(list) {
   const planted = await plantVideos(
     cluster,
@@ -39,7 +39,8 @@ async function plant(list) {
   return new Map(planted.map(({ id, at }) => [id, at]));
 }
 
-/** Read all pages. PAUSE() runs between two of them. A page may be partial SELDOM times: then it is asked for again. */
+/** Reads all pages, with PAUSE() between two of them. At most SELDOM pages may be partial: these are
+ * read again. */
 async function walk(client, times, { from, pause = () => {}, most = 30, seldom = 0 } = {}) {
   const pages = [];
   let partial = 0;
@@ -53,10 +54,10 @@ async function walk(client, times, { from, pause = () => {}, most = 30, seldom =
     if (json.video_list.length === 0) break;
     const page = json.video_list.map((v) => ({ id: v.id, at: times.get(v.id) }));
     pages.push(page);
-    assert.equal(json.next_time, page.at(-1).at, "next_time is the publish time of the earliest");
+    assert.equal(json.next_time, page.at(-1).at, "next_time is the publish time of the oldest");
     const sizes = new Set(page.map(({ at }) => at));
     assert.ok(page.length <= most || sizes.size === 1, `a page of ${page.length}`);
-    assert.ok(pages.length < 300, "the walk does not end");
+    assert.ok(pages.length < 300, "the pages do not end");
     latest = json.next_time;
     await pause();
   }
@@ -101,7 +102,7 @@ test("videos come from all shards, with their authors", async () => {
   assert.equal(shards.size, 4);
 });
 
-test("100 videos of one time are one page, and the only one", async () => {
+test("100 videos of the same time are one page, and the only one", async () => {
   const times = await plant(users.map((_, i) => [i, NOW - 5000]));
   const pages = await walk(api, times);
   assert.deepEqual(
@@ -119,7 +120,7 @@ for (const sizes of [
   [1, 99],
   [99, 1],
 ])
-  test(`groups of equal times are never cut: ${sizes.join(", ")}`, async () => {
+  test(`groups of equal times are never split: ${sizes.join(", ")}`, async () => {
     const list = [];
     for (const [g, size] of sizes.entries())
       for (let k = 0; k < size; k++) list.push([list.length, NOW - 1000 - g * 10]);
@@ -135,12 +136,12 @@ for (const sizes of [
       }
   });
 
-test("neighbours one millisecond apart on different shards, in pages of 3", async () => {
+test("videos one millisecond apart on different shards, in pages of 3", async () => {
   const times = await plant(Array.from({ length: 60 }, (_, i) => [i, NOW - (i % 20)]));
   assert.deepEqual(walkProblems(await walk(narrow, times, { most: 3 }), times.keys()), []);
 });
 
-test("a video of the shard whose clock is ahead is listed at once, without a bound", async () => {
+test("without a bound, a video of the shard with the fast clock is listed at once", async () => {
   const ahead = users.find((u) => shardOf(u) === "shard2");
   const behind = users.find((u) => shardOf(u) === "shard1");
   const titles = [];
@@ -161,7 +162,7 @@ test("a video of the shard whose clock is ahead is listed at once, without a bou
   assert.deepEqual(walkProblems(await walk(narrow, times, { most: 3 }), times.keys()), []);
 });
 
-test("what is published while pages are read neither hides nor repeats what was there", async () => {
+test("videos published while pages are read neither hide nor repeat older ones", async () => {
   const times = await plant(Array.from({ length: 60 }, (_, i) => [i, NOW - 100000 - i * 7]));
   const planted = [...times.keys()];
   let n = 0;
@@ -190,7 +191,7 @@ test("a deleted video is on no page", async () => {
   );
 });
 
-test("latest_time is in ms from 10^11 on, in s below, and nonsense is no bound", async () => {
+test("latest_time is in ms from 10^11 on, in s below, and other values mean no bound", async () => {
   const second = Math.floor(NOW / 1000) * 1000 - 10000;
   const times = await plant([
     [0, second + 999],
@@ -225,12 +226,12 @@ test("latest_time is in ms from 10^11 on, in s below, and nonsense is no bound",
     assert.deepEqual(await at(value), all, JSON.stringify(value));
 });
 
-test("next_time is usable also when nothing is left", async () => {
+test("next_time is usable even when nothing is left", async () => {
   const times = await plant([[0, NOW - 1000]]);
   const { next_time } = await api.feed();
   assert.equal(next_time, NOW - 1000);
   const end = await api.feed({ latest_time: next_time });
-  assert.deepEqual([end.video_list, end.next_time], [[], next_time], "it echoes what it was asked");
+  assert.deepEqual([end.video_list, end.next_time], [[], next_time], "it echoes latest_time");
   await clearVideos(cluster);
   const empty = await api.feed();
   assert.deepEqual(empty.video_list, []);
@@ -238,7 +239,7 @@ test("next_time is usable also when nothing is left", async () => {
   assert.equal(times.size, 1);
 });
 
-test("the feed is the same for a caller, for nobody, and for a token that is over", async () => {
+test("the feed is the same with a token, without one, and with an expired one", async () => {
   const times = await plant([
     [0, NOW - 1],
     [1, NOW - 2],
@@ -248,7 +249,7 @@ test("the feed is the same for a caller, for nobody, and for a token that is ove
     assert.deepEqual(await ids(token), [...times.keys()]);
 });
 
-test("a slot that changes its owner while pages are read: no video is skipped or repeated", async () => {
+test("a slot changes its owner while pages are read: no video is skipped or repeated", async () => {
   const times = await plant(Array.from({ length: 100 }, (_, i) => [i, NOW - 1000 - i * 3]));
   let stop = false;
   let moves = 0;
@@ -263,7 +264,7 @@ test("a slot that changes its owner while pages are read: no video is skipped or
   })();
   const problems = [];
   try {
-    /* Where a move takes longer than a page waits for it, the page says that something is missing. */
+    /* If a move takes longer than a page waits for it, the page says that something is missing. */
     while (moves < 12)
       for (const client of [narrow, api])
         problems.push(
@@ -277,7 +278,7 @@ test("a slot that changes its owner while pages are read: no video is skipped or
   assert.deepEqual(walkProblems(await walk(api, times), times.keys()), [], "and afterwards");
 });
 
-test("the rows that a slot left behind on its old shard are on no page", async () => {
+test("rows that a slot left behind on its old shard are on no page", async () => {
   const times = await plant([
     [0, NOW - 1],
     [1, NOW - 2],
@@ -289,7 +290,7 @@ test("the rows that a slot left behind on its old shard are on no page", async (
   await moveSlot(cluster, slot, from, to);
   assert.equal((await api.remove(users[0].token, left)).status_code, CODE.OK);
   const behind = await cluster.sql(from, `SELECT state FROM video WHERE video_id = ${left}`);
-  assert.deepEqual(behind, [{ state: "live" }], "the old shard knows nothing of it");
+  assert.deepEqual(behind, [{ state: "live" }], "the old shard does not know that it was deleted");
   assert.deepEqual(
     (await api.feed()).video_list.map((v) => v.id),
     [stayed],
@@ -297,7 +298,7 @@ test("the rows that a slot left behind on its old shard are on no page", async (
   assert.deepEqual((await api.list({ user_id: users[0].id })).video_list, []);
 });
 
-test("a slot that nobody owns for a moment is waited for; for long, it is said to be missing", async () => {
+test("a slot without an owner is waited for; if that takes too long, the page is partial", async () => {
   const times = await plant([
     [0, NOW - 1],
     [1, NOW - 2],
@@ -317,7 +318,7 @@ test("a slot that nobody owns for a moment is waited for; for long, it is said t
   assert.equal((await api.feed()).video_list.length, 2);
 });
 
-test("a shard that is down: the others' videos are served, and the page says so", async () => {
+test("a shard is down: videos of the others are served, and the page is partial", async () => {
   const current = await owners(cluster);
   const times = await plant(users.map((_, i) => [i, NOW - i]));
   const down = "shard3";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is cached, in the processes of two servers and in Redis: what a reader is shown of it. */
+/* What is cached in the processes of two servers and in Redis, and what readers get to see. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -22,7 +22,7 @@ const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }])
 
 const key = (letter, id) => `ds:{${id}}:${letter}`;
 
-/* What Redis has under KEY: {ver, confirmed, since, value}, undefined without. */
+/* The entry of KEY in Redis: {ver, confirmed, since, value}, or undefined. */
 async function entry(name) {
   const [master] = await cluster.redis.owners([name]);
   const text = await cluster.redis.raw(master, "GET", name);
@@ -32,7 +32,7 @@ async function entry(name) {
   return { ver, confirmed, since, value: text.subarray(28) };
 }
 
-test("a card that was read is in Redis, under its version; the next reader needs no shard", async () => {
+test("a card that was read is in Redis with its version; the next reader needs no shard", async () => {
   const { user } = await here.user(bob.token, ana.id);
   assert.equal(user.name, ana.name);
   const kept = await entry(key("u", ana.id));
@@ -47,7 +47,7 @@ test("a card that was read is in Redis, under its version; the next reader needs
   assert.equal(grown("misses_total", "INBOUND"), 0);
 });
 
-test("what a process writes it shows in its next answer, another one within a second", async () => {
+test("a process shows its own write in the next answer, another process within a second", async () => {
   for (const [writer, reader] of [
     [here, there],
     [there, here],
@@ -64,7 +64,7 @@ test("what a process writes it shows in its next answer, another one within a se
   }
 });
 
-test("likes: the card of the video and those of both users", async () => {
+test("a like changes the cards of the video and of both users", async () => {
   const likes = async (api) =>
     (await api.get("/douyin/favorite/list/", { token: bob.token, user_id: bob.id })).json.video_list;
   assert.deepEqual(await likes(here), []);
@@ -80,7 +80,7 @@ test("likes: the card of the video and those of both users", async () => {
   }
 });
 
-test("the newest page: no CALL once it is there, for visitors and for those who are known", async () => {
+test("a cached newest page needs no CALL, for visitors and for known users", async () => {
   const newest = async (api, token) => {
     const answer = await api.feed(token ? { token } : {});
     assert.equal(answer.status_code, CODE.OK);
@@ -94,7 +94,8 @@ test("the newest page: no CALL once it is there, for visitors and for those who 
   const [flagged] = await newest(here, bob.token);
   assert.ok(flagged.is_favorite);
   assert.deepEqual({ ...flagged, is_favorite: false, author: { ...flagged.author, is_follow: false } }, plain[0]);
-  /* What is good for half a second may be over on a slow machine; so it is tried until all of it was quick enough. */
+  /* Entries that are valid for half a second may expire on a slow machine: try until all of it was
+   * fast enough. */
   await until("feeds without a CALL", async () => {
     await newest(here, bob.token);
     const { calls } = await callsOf(here, async () => {
@@ -107,7 +108,7 @@ test("the newest page: no CALL once it is there, for visitors and for those who 
   });
 });
 
-test("what a process does it shows in the next feed, another one within a second", async () => {
+test("a process shows its own write in the next feed, another process within a second", async () => {
   const seen = async (api, token) => (await api.feed({ token })).video_list.find(({ id }) => id === video.id);
   for (const [writer, reader] of [
     [here, there],
@@ -130,7 +131,7 @@ test("what a process does it shows in the next feed, another one within a second
   }
 });
 
-test("comments: what was acknowledged is in the next list, through whichever server", async () => {
+test("comments: what was acknowledged is in the next list, from either server", async () => {
   const listed = async (api) => (await api.comments({ video_id: video.id })).comment_list.map(({ content }) => content);
   const before = await listed(here);
   for (const [writer, reader] of [
@@ -139,10 +140,10 @@ test("comments: what was acknowledged is in the next list, through whichever ser
   ]) {
     const texts = [];
     for (let i = 0; i < 5; i++) {
-      await listed(reader); /* it is cached now */
+      await listed(reader); /* now it is cached */
       texts.unshift(`comment ${i}`);
       const { comment } = await writer.comment(bob.token, video.id, texts[0]);
-      assert.deepEqual(await listed(reader), [...texts, ...before], `through the other, ${i}`);
+      assert.deepEqual(await listed(reader), [...texts, ...before], `from the other server, ${i}`);
       assert.deepEqual(await listed(writer), [...texts, ...before]);
       if (i === 3) {
         await writer.uncomment(bob.token, video.id, comment.id);
@@ -154,14 +155,15 @@ test("comments: what was acknowledged is in the next list, through whichever ser
   }
   const kept = await entry(key("c", video.id));
   assert.ok(kept.value.length > 100);
-  /* On a slow machine the list was confirmed longer ago than a moment: then it is now, and the next one is not. */
+  /* On a slow machine the list may have been confirmed too long ago; reading it confirms it, and the
+   * next read needs no CALL for it. */
   await until(
-    "a list that costs the cards of who wrote, at most",
+    "a list that costs at most the cards of the authors",
     async () => (await callsOf(there, () => listed(there))).calls <= 1,
   );
 });
 
-test("a deleted video is in no list that comes after", async () => {
+test("a deleted video is in no later list", async () => {
   const author = await here.register();
   const [gone] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
   await until("both to show it", async () =>
@@ -182,7 +184,7 @@ test("a deleted video is in no list that comes after", async () => {
   });
 });
 
-test("chats: both sides see at once what was acknowledged, through whichever server", async () => {
+test("chats: both users see at once what was acknowledged, from either server", async () => {
   const chat = async (api, who, peer, pre_msg_time) =>
     (await api.get("/douyin/message/chat/", { token: who.token, to_user_id: peer.id, pre_msg_time })).json.message_list;
   const say = (api, who, peer, content) =>
@@ -191,7 +193,7 @@ test("chats: both sides see at once what was acknowledged, through whichever ser
   let since = 0;
   for (let i = 0; i < 40; i++) {
     const [writer, reader] = i % 2 === 0 ? [here, there] : [there, here];
-    await chat(reader, ana, bob, since || undefined); /* it is cached now */
+    await chat(reader, ana, bob, since || undefined); /* now it is cached */
     said.push(`message ${i}`);
     assert.equal((await say(writer, bob, ana, said.at(-1))).json.status_code, CODE.OK);
     const [polled, sent] = await Promise.all([chat(reader, ana, bob, since || undefined), chat(reader, bob, ana)]);
@@ -216,7 +218,7 @@ test("chats: both sides see at once what was acknowledged, through whichever ser
   );
 });
 
-test("a session that one server has asked for needs no shard at another; a logout is known to both", async () => {
+test("a session that one server has checked needs no shard on the other; both know of a logout", async () => {
   const { token, id } = await here.register();
   await here.user(token, id);
   const before = await metrics(there);
@@ -228,7 +230,7 @@ test("a session that one server has asked for needs no shard at another; a logou
   await until("the other one to refuse it", async () => (await there.user(token, id)).status_code === CODE.AUTH);
 });
 
-test("a deleted video has no comments, although its slot has moved since they were listed", async () => {
+test("a deleted video has no comments, even if its slot has moved since they were listed", async () => {
   const author = await here.register();
   const [gone] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
   await here.comment(bob.token, gone.id, "nice");
@@ -243,7 +245,7 @@ test("a deleted video has no comments, although its slot has moved since they we
   for (const api of [here, there]) assert.equal((await api.comments({ video_id: gone.id })).status_code, CODE.NO_VIDEO);
 });
 
-test("a banned user's video stays away, however often it is liked", async () => {
+test("a banned user's video stays hidden, however often it is liked", async () => {
   const author = await here.register();
   const [hidden] = await plantVideos(cluster, [{ author: author.id, at: Date.now() }]);
   const likes = async (api) =>
@@ -261,7 +263,7 @@ test("a banned user's video stays away, however often it is liked", async () => 
   }
 });
 
-test("after a change of the password the old session is refused at once by who changed it", async () => {
+test("after a change of password, the server that made it refuses the old session at once", async () => {
   const user = await here.register();
   await there.user(user.token, user.id);
   await here.user(user.token, user.id);
@@ -274,23 +276,23 @@ test("after a change of the password the old session is refused at once by who c
   assert.equal((await here.user(user.token, user.id)).status_code, CODE.AUTH);
   assert.equal((await here.user(json.token, user.id)).status_code, CODE.OK);
   await until(
-    "the other one to refuse it",
+    "the other server to refuse it",
     async () => (await there.user(user.token, user.id)).status_code === CODE.AUTH,
   );
 });
 
-test("CALLs, cold and warm", async () => {
+test("the number of CALLs with cold and warm caches", async () => {
   const fresh = await cachedServer(cluster, { base_url });
   for (let i = 0; i < cluster.redis.nodes.length; i++) await cluster.redis.cli(i, "FLUSHALL");
   const asks = {
     "feed of a visitor": {
       ask: () => fresh.get("/douyin/feed/", {}),
       cold: { calls: 2, session: 0 },
-    } /* the shards, which send cards */,
+    } /* the feeds of both shards, with cards */,
     "feed with a token": {
       ask: () => fresh.get("/douyin/feed/", { token: bob.token }),
       cold: { calls: 1, session: 1 },
-    } /* his sets */,
+    } /* likes and follows of bob */,
     "user page": {
       ask: () => fresh.get("/douyin/user/", { token: bob.token, user_id: ana.id }),
       cold: { calls: 1, session: 0 },
@@ -306,7 +308,7 @@ test("CALLs, cold and warm", async () => {
   };
   for (const [what, { ask, cold }] of Object.entries(asks)) {
     const { calls, session } = await costOf(fresh, await ask());
-    /* What an earlier one read may still be in the process; never more than this. */
+    /* Entries of an earlier read may still be in the process; it is never more than this. */
     assert.ok(calls <= cold.calls && session <= cold.session, `${what}, cold: ${calls} and ${session}`);
     assert.ok(calls > 0 || what === "user page", `${what} was not cold`);
     await until(`${what} without a CALL`, async () => {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How often users and addresses may do what they do, on two servers with one Redis. Limits are per hour and small, so
- * that no refusal depends on how fast anything is. */
+/* How often users and addresses may do things, on two servers with one Redis. Limits are per hour
+ * and small, so that no refusal depends on speed. */
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { until } from "../lib/wait.js";
 const cluster = await cachedCluster();
 after(() => cluster.down());
 
-/* What may change is in a file; a flag would win over it. */
+/* Options that change are in the file, since a flag would win over it. */
 const flagless = Object.fromEntries(Object.keys(NO_RATES).map((name) => [name, undefined]));
 let limits = {};
 const setLimits = (changes) => {
@@ -44,7 +44,7 @@ const here = await serve();
 const there = await serve();
 const servers = [here, there];
 
-/* New limits on both servers. */
+/* Sets new limits on both servers. */
 async function reload(changes) {
   setLimits(changes);
   for (const api of servers) {
@@ -66,7 +66,7 @@ const register = async (api, address, name = uniqueName()) =>
 const login = async (api, address, username, password) =>
   (await api.post("/douyin/user/login/", { username, password }, from(address))).json;
 
-/* CODEs of the answers to SEND(api) by N requests, here and there in turn. */
+/* The codes of N answers to SEND(api), alternating between the two servers. */
 async function codes(n, send) {
   const found = [];
   for (let i = 0; i < n; i++) found.push((await send(servers[i % 2])).status_code);
@@ -74,8 +74,8 @@ async function codes(n, send) {
 }
 const { OK, THROTTLED } = CODE;
 
-/* What ATTEMPT resolves to, with subjects that nobody has counted yet, is as EXPECTED; within MS (a limit per minute
- * forgets), and with answers of Redis in time, else it is tried again. */
+/* Fails unless ATTEMPT, with subjects that nobody has counted yet, resolves to EXPECTED. It is tried
+ * again if it took longer than MS (a limit per minute forgets) or if Redis did not answer in time. */
 async function shared(expected, attempt, ms = Infinity) {
   const alone = async () => (await here.alone()) + (await there.alone());
   const { found } = await until("Redis to answer in time", async () => {
@@ -91,9 +91,9 @@ const ana = await here.register();
 const bob = await here.register();
 const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);
 
-test("all servers count together, and say in how many seconds to come again", async () => {
+test("all servers count together, and say in how many seconds to try again", async () => {
   await reload({ rate_publish_per_hour: 2 });
-  /* What is asked for counts, whatever comes of it: none of these has a file. */
+  /* Requests count whatever their outcome: none of these has a file. */
   const publish = (api, user) =>
     api.post("/douyin/publish/action/", { token: user.token, title: "x" }).then(({ json }) => json);
   const refused = async () => (await here.refused()) + (await there.refused());
@@ -112,7 +112,7 @@ test("all servers count together, and say in how many seconds to come again", as
   assert.ok(ttl > 0 && ttl <= 3600000, `${ttl}`);
 });
 
-test("what has a mistake, and who is not known, does not count", async () => {
+test("requests with a mistake, or without a valid token, do not count", async () => {
   await reload({ rate_profile_per_hour: 1 });
   await shared([CODE.PARAM, CODE.AUTH, OK, THROTTLED, "z0"], async () => {
     const user = await here.register();
@@ -134,7 +134,7 @@ for (const [option, what, send] of [
   ["rate_comment_per_min", "comments", (api, user) => api.comment(user.token, video.id, "well")],
   ["rate_message_per_min", "messages", (api, user) => api.say(user.token, ana.id, "hello")],
 ]) {
-  test(`${what} are counted for each user`, async () => {
+  test(`${what} are counted per user`, async () => {
     await reload({ [option]: 1 });
     let user;
     await shared(
@@ -151,7 +151,7 @@ for (const [option, what, send] of [
   });
 }
 
-test("accounts are counted for each address, and of IPv6 for each network", async () => {
+test("accounts are counted per address, IPv6 per network", async () => {
   await reload({ rate_register_per_hour: 2 });
   let one;
   await shared([OK, OK, THROTTLED, THROTTLED], () => {
@@ -168,14 +168,10 @@ test("accounts are counted for each address, and of IPv6 for each network", asyn
   assert.equal((await register(here, `2001:db8:1:${network + 1}::1`)).status_code, OK);
   const name = uniqueName();
   assert.equal((await register(there, one, name)).status_code, THROTTLED);
-  assert.equal(
-    (await register(here, newAddress(), name)).status_code,
-    OK,
-    "the name was not taken by what was refused",
-  );
+  assert.equal((await register(here, newAddress(), name)).status_code, OK, "a refused request did not take the name");
 });
 
-test("logins are counted for each address, right or wrong", async () => {
+test("logins are counted per address, right or wrong", async () => {
   await reload({ rate_login_per_min: 2 });
   await shared(
     [OK, CODE.LOGIN, THROTTLED, THROTTLED],
@@ -196,9 +192,9 @@ test("logins are counted for each address, right or wrong", async () => {
   assert.equal((await login(here, newAddress(), ana.name, ana.password)).status_code, OK);
 });
 
-test("what a client says of its address counts only behind a proxy that is named", async () => {
+test("what a client says about its address counts only behind a trusted proxy", async () => {
   await reload({ rate_register_per_hour: 2 });
-  /* Without Redis: by that this server and the others would count 127.0.0.1 together. */
+  /* Without Redis: otherwise this server and the others would count 127.0.0.1 together. */
   const plain = await serve({ redis_nodes: "", trusted_proxies: "192.0.2.1" });
   const found = [];
   for (let i = 0; i < 3; i++) found.push((await register(plain, newAddress())).status_code);
@@ -211,7 +207,7 @@ test("what a client says of its address counts only behind a proxy that is named
   });
 });
 
-test("SIGHUP brings other limits: what was counted makes nobody wait longer than they do", async () => {
+test("SIGHUP brings new limits: earlier counts make nobody wait longer than the new limits do", async () => {
   await reload({ rate_register_per_hour: 1 });
   let address;
   await shared([OK, THROTTLED, THROTTLED], () => {
@@ -226,7 +222,7 @@ test("SIGHUP brings other limits: what was counted makes nobody wait longer than
   assert.deepEqual(await codes(2, (api) => register(api, newAddress())), [OK, OK]);
 });
 
-test("what Redis has under a key keeps nobody out who may come: nonsense, or the time of a clock that was ahead", async () => {
+test("a bad entry in Redis locks nobody out: nonsense, or the time of a clock that was ahead", async () => {
   await reload({ rate_register_per_hour: 1000000 });
   for (const command of [
     ["SET", "nonsense"],
@@ -252,8 +248,8 @@ test("what Redis has under a key keeps nobody out who may come: nonsense, or the
 
 /* ---- Failed logins ---- */
 
-/* Of three an hour two may come at once. */
-test("failed logins at an account count together, wherever they come from", async () => {
+/* With three an hour, two may come at once. */
+test("failed logins to an account count together, wherever they come from", async () => {
   await reload({ login_account_max: 3, login_address_max: 0 });
   for (const known of [false, true]) {
     await shared([CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED], async () => {
@@ -263,7 +259,7 @@ test("failed logins at an account count together, wherever they come from", asyn
   }
 });
 
-test("failed logins of an address count together, at whatever account", async () => {
+test("failed logins from an address count together, whatever the account", async () => {
   await reload({ login_account_max: 0, login_address_max: 3 });
   await shared([CODE.LOGIN, CODE.LOGIN, THROTTLED, THROTTLED], () => {
     const address = newAddress();
@@ -271,7 +267,7 @@ test("failed logins of an address count together, at whatever account", async ()
   });
 });
 
-test("where one limit refuses the other one is not charged", async () => {
+test("if one limit refuses, the other is not charged", async () => {
   await reload({ login_account_max: 1, login_address_max: 1 });
   await shared([CODE.LOGIN, THROTTLED, THROTTLED, CODE.LOGIN, THROTTLED], async () => {
     const [name, address] = [uniqueName("nobody"), newAddress()];
@@ -287,7 +283,7 @@ test("where one limit refuses the other one is not charged", async () => {
   });
 });
 
-test("a right password does not count, and who gave it to one server is known to all", async () => {
+test("a right password does not count, and an address that is known to one server is known to all", async () => {
   await reload({ login_account_max: 1, login_address_max: 1 });
   await shared([OK, OK, OK, CODE.LOGIN, THROTTLED, OK, OK, CODE.LOGIN], async () => {
     const home = newAddress();
@@ -307,14 +303,14 @@ test("a right password does not count, and who gave it to one server is known to
 
 /* ---- Without Redis ---- */
 
-test("without Redis each server goes by its own count, and by what it counted before", async () => {
+test("without Redis each server uses its own count, including earlier ones", async () => {
   await reload({ rate_register_per_hour: 2, login_account_max: 3, login_address_max: 0 });
   let one;
   await shared([OK, OK], () => {
     one = newAddress();
     return codes(2, (api) => register(api, one));
   });
-  /* What Redis refuses is not counted here. */
+  /* What Redis refuses is not counted locally. */
   let third;
   let somebody;
   await shared(
@@ -358,6 +354,6 @@ test("without Redis each server goes by its own count, and by what it counted be
       (await register(here, newAddress())).status_code === OK &&
       (await Promise.all(servers.map((api) => api.metric("doushard_redis_slots_served")))).every((n) => n === 16384),
   );
-  /* Redis has forgotten all of it; the servers have not. */
+  /* Redis has forgotten everything; the servers have not. */
   assert.deepEqual(await codes(2, (api) => register(api, other)), [THROTTLED, THROTTLED]);
 });

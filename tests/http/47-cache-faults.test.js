@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Redis is needed by nobody: whatever happens to it, every answer stays right, and it is used again by itself. */
+/* No request needs Redis: whatever happens to it, every answer stays right, and it is used again by
+ * itself. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -22,10 +23,10 @@ const [ana, bob, eve] = await parallel(
 );
 const [video] = await plantVideos(cluster, [{ author: ana.id, at: Date.now() }]);
 
-/* What the service is to say, kept by hand. */
+/* What the service must answer, tracked by the test. */
 const truth = { likers: new Set(), followers: new Set(), comments: [] };
 
-/** Everything there is to see of it, through API. */
+/** All that can be seen of it, through API. */
 async function seen(api) {
   const [feed, page, { comment_list: comments }] = await Promise.all([
     api.feed({ token: bob.token }),
@@ -65,7 +66,8 @@ async function toggle(set, user, send) {
   else set.delete(user.id);
 }
 
-/** Change everything through API; what it says then is right at once, and what the other one says soon. */
+/** Changes everything through API; its own answers are right at once, those of the other server
+ * soon. */
 async function live(api, other) {
   for (const user of [bob, eve]) {
     await toggle(truth.likers, user, (action) => api.like(user.token, video.id, action));
@@ -75,7 +77,7 @@ async function live(api, other) {
     assert.deepEqual(await seen(api), expected());
   }
   await until(
-    "the other one to say so",
+    "the other server to answer the same",
     async () => {
       assert.deepEqual(await seen(other), expected());
       return true;
@@ -89,7 +91,7 @@ const bothLive = async () => {
   await live(there, here);
 };
 
-/** Until reads are answered by Redis again. */
+/** Waits until reads are answered by Redis again. */
 async function isUsedAgain() {
   for (const api of [here, there]) {
     const before = total(await metrics(api), "doushard_cache_redis_hits_total");
@@ -118,14 +120,14 @@ async function keys() {
   return lists.flat();
 }
 
-test("all is well", async () => {
+test("before any fault", async () => {
   await bothLive();
   await isUsedAgain();
   assert.ok((await keys()).length >= 5);
 });
 
 test("all keys are garbage", async () => {
-  /* The last ones have a header of ours, of all versions the lowest and the highest. */
+  /* The last two have a header of ours, with the lowest and the highest version. */
   const values = [
     "''",
     "'x'",
@@ -143,7 +145,7 @@ test("all keys are garbage", async () => {
   await isUsedAgain();
 });
 
-test("all keys are of another type", async () => {
+test("all keys have the wrong type", async () => {
   const kinds = [
     ["RPUSH", "a", "b"],
     ["HSET", "v", "7"],
@@ -160,7 +162,7 @@ test("all keys are of another type", async () => {
   await isUsedAgain();
 });
 
-test("everything is flushed, scripts as well", async () => {
+test("everything is flushed, scripts included", async () => {
   for (let i = 0; i < 3; i++) {
     for (const node of await masters()) {
       await redis.cli(node, "FLUSHALL");
@@ -184,7 +186,7 @@ test("a master is frozen, and comes back", async () => {
   await isUsedAgain();
 });
 
-test("a master is killed, a replica takes its place", async () => {
+test("a master is killed, its replica takes over", async () => {
   const [victim] = await masters();
   await redis.kill(victim);
   await bothLive();
@@ -213,7 +215,7 @@ test("a master and its replica are killed", async () => {
   await isUsedAgain();
 });
 
-test("all of Redis is gone: slower, complete, ready", async () => {
+test("all of Redis is down: slower, but complete and ready", async () => {
   await Promise.all(redis.nodes.map((_, i) => redis.kill(i)));
   await bothLive();
   for (const api of [here, there]) {
@@ -223,7 +225,7 @@ test("all of Redis is gone: slower, complete, ready", async () => {
   }
 });
 
-test("a crowd at one cold card is one question", async () => {
+test("many requests for one cold card make one CALL", async () => {
   const zoe = await here.register();
   const { calls } = await callsOf(there, () =>
     parallel(

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Every parameter of every endpoint with everything that it should not be: a clear answer, no half-written
- * row, a server that goes on. The parameters are read from the document, so that none is forgotten. */
+/* Every parameter of every endpoint with every kind of bad value: a clear answer, no half-written
+ * row, and a server that goes on. The parameters are read from the OpenAPI document, so that none is
+ * forgotten. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -85,14 +86,14 @@ const textValues = (max) => ({
   ...Object.fromEntries(Object.entries(BROKEN_UTF8).map(([name, list]) => [name, bytes(list)])),
 });
 
-/* Times of clients' clocks: never an error. */
+/* Times from clients' clocks are never an error. */
 const TIMES = new Set(["latest_time", "pre_msg_time"]);
 
-/* What each parameter must not be, and the code that says so. */
+/* Bad values of each parameter, and the code that refuses them. */
 function badValues(name, schema) {
   const numbers = Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.PARAM]]));
   if (TIMES.has(name))
-    /* garbage means no bound */
+    /* anything else means no bound */
     return Object.fromEntries(Object.entries(NUMBERS).map(([k, v]) => [k, [v, CODE.OK]]));
   if (name === "token")
     return Object.fromEntries(
@@ -124,7 +125,7 @@ const GOOD = {
   message_action: () => ({ token: user.token, to_user_id: peer.id, action_type: 1, content: "x" }),
   message_chat: () => ({ token: user.token, to_user_id: peer.id, pre_msg_time: 1, cursor: 1, limit: 5 }),
 };
-/* A token that is bad means anonymous here. */
+/* Here a bad token means anonymous. */
 const ANONYMOUS = new Set(["feed_list", "publish_list", "comment_list"]);
 
 const clip = uniqueClip();
@@ -175,7 +176,7 @@ for (const { method, template, operation } of operations) {
             return;
           }
           const { status, json } = answer;
-          /* A value longer than a request may be is refused with the request. */
+          /* A value longer than a request may be is refused together with the request. */
           const long =
             Buffer.byteLength(value) > 30000 &&
             (status === 414 || status === 431 || json?.status_code === CODE.TOO_LARGE);
@@ -190,7 +191,7 @@ for (const { method, template, operation } of operations) {
       assert.deepEqual(await cluster.rowCounts(), before, "rows");
     });
 
-    /* What an absent one that is not required means is tested in 10 and 30. */
+    /* An absent optional parameter is tested in 10 and 30. */
     if (operation["x-required"]?.includes(parameter.name) && parameter.name !== "token" && !TIMES.has(parameter.name))
       test(`${template}: ${parameter.name} missing and empty`, async () => {
         const before = await cluster.rowCounts();
@@ -209,7 +210,7 @@ for (const { method, template, operation } of operations) {
   }
 }
 
-test("the largest and the strangest good values are good", async () => {
+test("the largest and strangest good values are accepted", async () => {
   for (const user_id of ["9007199254740991", "9.007199254740991e15", "1e3", "1000.000", "0001000", "1E+3"])
     assert.equal((await api.user(user.token, user_id)).status_code, CODE.NO_USER, user_id);
   for (const title of [
@@ -229,7 +230,7 @@ test("the largest and the strangest good values are good", async () => {
   }
 });
 
-test("a title is one line of characters that can be seen", async () => {
+test("a title is one line of visible characters", async () => {
   const before = await cluster.rowCounts();
   const files = cluster.mediaFiles().length;
   for (const [title, problem] of [
@@ -297,7 +298,7 @@ const BODIES = {
   "a boundary of 3,000 bytes": [`multipart/form-data; boundary=${"b".repeat(3000)}`, `--${"b".repeat(3000)}--\r\n`],
 };
 for (const [name, [type, body]] of Object.entries(BODIES))
-  test(`a body that is no good form: ${name}`, async () => {
+  test(`a body that is not a valid form: ${name}`, async () => {
     const before = await cluster.rowCounts();
     for (const path of ["/douyin/user/register/", "/douyin/publish/action/"]) {
       const { status, json } = await api.send("POST", path, {
@@ -314,7 +315,7 @@ for (const [name, [type, body]] of Object.entries(BODIES))
     assert.deepEqual(await cluster.rowCounts(), before, "rows");
   });
 
-test("a target of 16 KiB is taken; a longer one is 414, so is one with too many headers", async () => {
+test("a target of 16 KiB is accepted; a longer one is 414, with many headers 414 or 431", async () => {
   const path = "/douyin/feed/?filler=";
   const ask = (bytes, headers) => api.send("GET", path + "x".repeat(bytes - path.length), { headers, fresh: true });
   const browser = { "User-Agent": "a".repeat(300), Accept: "b".repeat(200), Cookie: "c".repeat(1000) };
@@ -322,7 +323,7 @@ test("a target of 16 KiB is taken; a longer one is 414, so is one with too many 
     const { status, json } = await ask(bytes, headers);
     assert.deepEqual([status, json.status_code], [200, CODE.OK], `${bytes}`);
   }
-  /* The library has cookies twice, and would answer twice when there is no room for them. */
+  /* The library stores cookies twice, and would answer twice if there were no room for them. */
   for (const length of [600, 1000, 2000, 5000]) {
     const { status } = await ask(16384, { Cookie: "c".repeat(length) });
     assert.ok([414, 431].includes(status), `${length}: ${status}`);
@@ -333,13 +334,13 @@ test("a target of 16 KiB is taken; a longer one is 414, so is one with too many 
       const { status } = await ask(bytes);
       assert.ok([414, 431].includes(status), `${bytes}: ${status}`);
     } catch (error) {
-      /* More than the buffer of a connection holds: it is closed while the rest is still being sent. */
+      /* More than the connection's buffer holds: it is closed while the rest is still being sent. */
       assert.ok(bytes > 17920 && /ECONNRESET|EPIPE/.test(error.code), `${bytes}: ${error.message}`);
     }
   }
 });
 
-test("an Idempotency-Key that is empty, over-long or strange is refused or used, never a crash", async () => {
+test("an Idempotency-Key that is empty, too long or strange is refused or used, and never crashes the server", async () => {
   for (const key of ["", " ", "x".repeat(256), "x".repeat(10000), "a\tb", "\u00e9", "'; DROP TABLE user; --"]) {
     const username = uniqueName();
     const register = () =>
@@ -352,7 +353,7 @@ test("an Idempotency-Key that is empty, over-long or strange is refused or used,
   }
 });
 
-test("with a good token it is the Idempotency-Key that is blamed; a broken body is, whoever asks", async () => {
+test("with a good token the Idempotency-Key is blamed; a broken body is always blamed", async () => {
   const before = await cluster.rowCounts();
   const fields = { token: user.token, to_user_id: peer.id, action_type: 1, content: "x" };
   for (const key of ["x".repeat(129), "a b", "a\tb", "\u00e9"])
@@ -390,7 +391,7 @@ test("each bad value at the end of a multipart body that comes byte by byte", as
   connection.close();
 });
 
-test("no answer says what is inside, and none was an internal error", async () => {
+test("no answer reveals internals, and none was an internal error", async () => {
   const answers = [
     await api.get("/douyin/user/", { token: user.token, user_id: "1'" }),
     await api.post("/douyin/user/register/", { username: "x".repeat(5000), password: percent("x") }),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Likes, comments, follows and messages that must not be: a clear error each, and once settled no
- * live row and no changed counter anywhere. And what each request costs in CALLs. */
+/* Likes, comments, follows and messages that must be refused: a clear error for each, and afterwards
+ * no live row and no changed counter anywhere. Also what each request costs in CALLs. */
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -34,7 +34,7 @@ const gone = await film(peer);
 ok(await api.remove(peer.token, gone.id));
 const comment = ok(await api.comment(peer.token, video.id, "mine")).comment;
 
-/* Every live row and every counter, once nothing is on its way. */
+/* Every live row and every counter, once nothing is under way. */
 const LIVE = ["follow", "follower", "favorite", "liker", "comment", "commented", "message"];
 const settled = async () => {
   await until("an empty outbox", async () =>
@@ -47,9 +47,9 @@ const settled = async () => {
   return cluster.sqlAll(`SELECT ${rows}, ${sums}`);
 };
 
-const NOBODY = 8192 * 5 + 8; /* an id of a time when there was no service */
+const NOBODY = 8192 * 5 + 8; /* the id of a time before the service existed */
 
-/* name: [work, code, what the message says] */
+/* name: [request, code, what the message says] */
 const REFUSED = {
   "a like of a video that never was": [() => api.like(user.token, NOBODY), CODE.NO_VIDEO, /video/],
   "a like of a deleted video": [() => api.like(user.token, gone.id), CODE.NO_VIDEO, /video/],
@@ -132,7 +132,7 @@ test(`refused: ${Object.keys(REFUSED).length} requests leave no live row and no 
   assert.deepEqual(await settled(), before);
 });
 
-test("the longest and the strangest good texts come back as they were sent", async () => {
+test("the longest and strangest good texts come back unchanged", async () => {
   const texts = [
     "🐻".repeat(300),
     "长".repeat(300),
@@ -156,7 +156,7 @@ test("the longest and the strangest good texts come back as they were sent", asy
 
 /* ---- Words ---- */
 
-/** A server with WORDS; reload(words) brings others into force. */
+/** A server with WORDS; reload(words) replaces them. */
 async function wordsServer(name, words) {
   const words_file = join(cluster.dir, name);
   writeFileSync(words_file, words);
@@ -171,7 +171,7 @@ async function wordsServer(name, words) {
   return { server, client, reload };
 }
 
-test("words of the list become stars; a new list needs no restart, a bad one is not taken", async () => {
+test("words of the list become stars; a new list needs no restart, a bad list is refused", async () => {
   const { server, client, reload } = await wordsServer("words.txt", "badword\n敏感\n");
   const said = async (text) => ok(await client.comment(user.token, video.id, text)).comment.content;
   assert.equal(await said("a BadWord, ｂａｄｗｏｒｄ and 很敏感的"), "a *******, ******* and 很**的");
@@ -190,7 +190,7 @@ test("words of the list become stars; a new list needs no restart, a bad one is 
   assert.ok((await client.metric("doushard_texts_masked_total")) >= 4);
 });
 
-test("a request that is repeated under its key after the words changed is the same request", async () => {
+test("a request repeated with its key after the words changed is still the same request", async () => {
   const { client, reload } = await wordsServer("words-keys.txt", "badword\n");
   const [a, b] = [await client.register(), await client.register()];
   const own = await film(a, client);
@@ -207,7 +207,7 @@ test("a request that is repeated under its key after the words changed is the sa
   const first = await requests();
   assert.equal(first[1], "a *******, other");
   await reload("other\n");
-  assert.deepEqual(await requests(), first, "what is stored, not what the words of today make of it");
+  assert.deepEqual(await requests(), first, "what was stored, not what today's words would make of it");
   assert.deepEqual(
     ok(await client.comments({ video_id: own.id })).comment_list.map(({ id, content }) => [id, content]),
     [first],
@@ -224,13 +224,13 @@ test("a request that is repeated under its key after the words changed is the sa
     ok(await client.list({ user_id: b.id })).video_list.map(({ title }) => title),
     ["a *******, other"],
   );
-  /* The key still names what the client sent, not what was stored. */
+  /* The key belongs to what the client sent, not to what was stored. */
   assert.equal((await client.comment(b.token, own.id, "a *******, other", keys.comment)).status_code, CODE.KEY_REUSED);
 });
 
 /* ---- CALLs ---- */
 
-/** What requests cost, as the access lines of a server say: {calls, session}. */
+/** What requests cost, from the access lines of a server: {calls, session}. */
 const meter = (server, client) => async (method, path, fields, headers) => {
   const answer = await client.send(method, path, { query: fields, headers });
   ok(answer.json);
@@ -256,7 +256,7 @@ for (const n of [1, 2, 4])
         until("an empty outbox", async () =>
           (await own.sqlAll("SELECT COUNT(*) AS n FROM outbox")).every((row) => row.n === 0),
         );
-      /* The CALLs; asking for the session, which nobody remembers here, is one more. */
+      /* The CALLs; checking the session, which is not cached here, is one more. */
       const cost = async (method, path, fields, headers) => {
         const { calls, session } = await measure(method, path, fields, headers);
         assert.equal(session, fields.token === undefined ? 0 : 1, `${path}: the session`);
@@ -275,7 +275,7 @@ for (const n of [1, 2, 4])
 
       const like = (video_id, action_type) => post("/douyin/favorite/action/", { token, video_id, action_type });
       const follow = (to_user_id, action_type) => post("/douyin/relation/action/", { token, to_user_id, action_type });
-      const halves = (id) => shardsOf([me.id, id]); /* one CALL where one shard has both */
+      const halves = (id) => shardsOf([me.id, id]); /* one CALL if one shard has both */
       for (const [i, { id: video_id }] of videos.entries()) {
         const to_user_id = others[i].id;
         assert.equal(await like(video_id, 1), halves(video_id), "like");
@@ -291,15 +291,15 @@ for (const n of [1, 2, 4])
       ])
         for (const [action, calls, how] of [
           [1, 1, "again"],
-          [2, halves(id), "no more"],
-          [2, 1, "no more, again"],
+          [2, halves(id), "undone"],
+          [2, 1, "undone, again"],
           [1, halves(id), "once more"],
         ]) {
           await delivered();
           assert.equal(await work(id, action), calls, `${what} ${how}`);
         }
       const chat = { token, to_user_id };
-      assert.equal(await get("/douyin/message/chat/", chat), 2, "no chat yet: is there such a user?");
+      assert.equal(await get("/douyin/message/chat/", chat), 2, "no chat yet: does the user exist?");
       const message = { token, to_user_id, action_type: 1, content: "x" };
       assert.equal(await post("/douyin/message/action/", message), 2, "message");
       assert.equal(await post("/douyin/message/action/", message, key()), 3, "message with a key");
@@ -317,15 +317,15 @@ for (const n of [1, 2, 4])
       for (const list of ["relation/follow", "relation/follower", "relation/friend", "favorite"])
         assert.equal(await get(`/douyin/${list}/list/`, { token, user_id: me.id }), 1 + cards + 1, list);
 
-      const version = (count) => 2 ** 33 + count; /* the slots' epoch is 1 */
-      /* 9000 newer follows of people who do not follow back: four CALLs look at 8000 of them. */
+      const version = (count) => 2 ** 33 + count; /* the epoch of all slots is 1 */
+      /* 9000 newer follows of users who do not follow back: four CALLs go through 8000 of them. */
       const many = Array.from(
         { length: 9000 },
         (_, i) => `(${slotOfId(me.id)}, ${me.id}, ${NOBODY + 8192 * i}, 1, ${version(1000 + i)}, 0)`,
       );
       await own.sql(owner.get(slotOfId(me.id)), `INSERT INTO follow VALUES ${many.join(",")}`);
       const friends = "/douyin/relation/friend/list/";
-      assert.equal(await get(friends, { token }), 4, "no friend so far");
+      assert.equal(await get(friends, { token }), 4, "no friends so far");
       const first = ok((await client.get(friends, { token })).json);
       assert.deepEqual([first.user_list, first.next_cursor], [[], version(2000)]);
       assert.equal(await get(friends, { token, cursor: first.next_cursor }), 1 + cards + 1, "friends at last");
@@ -348,16 +348,16 @@ for (const n of [1, 2, 4])
       assert.equal(await get("/douyin/publish/list/", { user_id: ids[0] }), 1, "videos, a visitor");
       assert.equal(await get("/douyin/publish/list/", { user_id: ids[0], token }), 2, "videos");
       assert.equal(await get("/douyin/feed/", {}), n, "feed, a visitor");
-      assert.equal(await get("/douyin/feed/", { token }), n + 1, "feed");
-      assert.equal(await get("/douyin/user/", { token }), 1, "one's own page");
-      assert.equal(await get("/douyin/user/", { token, user_id: ids[0] }), 2, "another's page");
-      assert.equal(await post("/douyin/publish/delete/", { token: others[0].token, video_id }), 1, "deleted video");
+      assert.equal(await get("/douyin/feed/", { token }), n + 1, "feed, with a token");
+      assert.equal(await get("/douyin/user/", { token }), 1, "one's own profile");
+      assert.equal(await get("/douyin/user/", { token, user_id: ids[0] }), 2, "another's profile");
+      assert.equal(await post("/douyin/publish/delete/", { token: others[0].token, video_id }), 1, "delete a video");
     } finally {
       await own.down({ last: false });
     }
   });
 
-test("a session that is remembered costs no CALL", async () => {
+test("a cached session costs no CALL", async () => {
   const measure = meter(cluster.server, api);
   const { token } = await api.login(user.name, user.password);
   const costs = [];

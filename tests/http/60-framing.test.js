@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Requests that are framed badly, cleverly or slowly, over raw sockets. */
+/* Requests with bad, tricky or slow framing, over raw sockets. */
 
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
@@ -18,7 +18,7 @@ const { api } = cluster;
 const port = cluster.server.options.listen_port;
 const user = await api.register();
 
-/* A second server that has little patience. */
+/* A second server with short timeouts. */
 const HEADER_MS = 700;
 const IDLE_MS = 900;
 const STALL_MS = 800;
@@ -33,12 +33,12 @@ const slow = await (
   })
 ).start();
 const slowApi = cluster.apiOf(slow);
-/* Less than the patience that it would have without these options. */
+/* Shorter than its timeouts would be without these options. */
 const SLACK = 8000;
 
 const PING = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/** All at once, or each byte on its own. */
+/** All bytes at once, or each one on its own. */
 const MANNERS = {
   "at once": (connection, bytes) => connection.send(bytes),
   "byte by byte": async (connection, bytes) => {
@@ -50,7 +50,7 @@ const MANNERS = {
   },
 };
 
-/** Problems of one case, or []. */
+/** The problems of one case, or []. */
 async function play({ name, bytes, expect }, say) {
   const connection = await RawConnection.open(port);
   const problems = [];
@@ -64,7 +64,7 @@ async function play({ name, bytes, expect }, say) {
     try {
       answers = parseAnswers(connection.received);
     } catch (error) {
-      /* A reset may cut an answer that was on its way while we were still sending. */
+      /* A reset may cut off an answer while we are still sending. */
       if (!(expect.status.includes(0) && connection.error)) complain(error.message);
     }
     const first = answers[0]?.status ?? 0;
@@ -88,7 +88,7 @@ async function play({ name, bytes, expect }, say) {
 }
 
 for (const [manner, say] of Object.entries(MANNERS))
-  test(`${framingCases.length} requests, well and badly framed, sent ${manner}`, async () => {
+  test(`${framingCases.length} requests with good and bad framing, sent ${manner}`, async () => {
     const cases = framingCases.filter(({ bytes }) => manner === "at once" || bytes.length < 5000);
     assert.ok(cases.length > 80);
     const problems = (
@@ -100,7 +100,7 @@ for (const [manner, say] of Object.entries(MANNERS))
     assert.deepEqual(problems, []);
   });
 
-test("the player of cases is not easily pleased", async () => {
+test("the player of cases fails wrong answers", async () => {
   const wrong = { name: "x", bytes: PING, expect: { status: [400], closes: false, responses: 1 } };
   assert.equal((await play(wrong, MANNERS["at once"])).length, 1, "a wrong status");
   const more = { name: "x", bytes: PING + PING, expect: { status: [200], closes: false, responses: 1 } };
@@ -115,7 +115,7 @@ test("the player of cases is not easily pleased", async () => {
   );
 });
 
-test("what was refused is counted, and the server is well", async () => {
+test("refused requests are counted, and the server is well", async () => {
   assert.ok((await api.metric("doushard_http_framing_refused_total")) > 50);
   assert.equal((await api.get("/ping")).status, 200);
   await until("the connections to end", async () => (await api.metric("doushard_http_connections")) <= 3);
@@ -136,7 +136,7 @@ test("twenty requests in one packet are answered in order", async () => {
   connection.close();
 });
 
-test("requests that wait for a shard are answered in order, too", async () => {
+test("requests that wait for a shard are answered in order as well", async () => {
   const connection = await RawConnection.open(port);
   await connection.send(
     Array.from({ length: 6 }, (_, i) =>
@@ -163,13 +163,13 @@ test("Expect: 100-continue is answered before the body is sent", async () => {
   connection.close();
 });
 
-/* ---- Slowness ---- */
+/* ---- Slow clients ---- */
 
-/** Send a byte every 50 ms until the server has had enough; resolves to the time it took. */
+/** Sends a byte every 50 ms until the server closes the connection; resolves to the time that took. */
 async function trickle(connection, byte) {
   const start = performance.now();
   await until(
-    "the server to have had enough",
+    "the server to close it",
     async () => {
       if (!connection.ended) await connection.send(byte);
       return connection.ended;
@@ -179,7 +179,7 @@ async function trickle(connection, byte) {
   return performance.now() - start;
 }
 
-test("a connection that says nothing, half a header, or a byte at a time is closed by the header timeout", async () => {
+test("a connection that sends nothing, half a header, or a byte at a time is closed after the header timeout", async () => {
   const starts = {
     "nothing at all": "",
     "half a request line": "GET /pi",
@@ -199,7 +199,7 @@ test("a connection that says nothing, half a header, or a byte at a time is clos
   dripping.close();
 });
 
-test("a second header on a kept connection is timed, too", async () => {
+test("the second header on a kept connection has the same timeout", async () => {
   const connection = await RawConnection.open(slow.options.listen_port);
   await connection.send(PING);
   await connection.answers(1);
@@ -209,7 +209,7 @@ test("a second header on a kept connection is timed, too", async () => {
   connection.close();
 });
 
-test("a body or an upload below the slowest rate is given up, a slow one above it is not", async () => {
+test("a body or an upload below the minimum rate is cut off, a slow one above it is not", async () => {
   const before = cluster.uploadFiles();
   const small = await RawConnection.open(slow.options.listen_port);
   await small.send(
@@ -251,7 +251,7 @@ test("a body or an upload below the slowest rate is given up, a slow one above i
   steady.close();
 });
 
-test("a client that does not read its answer is given up", async () => {
+test("a client that does not read its answer is disconnected", async () => {
   const big = await slowApi.publish(user.token, clipOfSize(16 << 20), "big");
   assert.equal(big.status_code, CODE.OK, JSON.stringify(big));
   const [video] = (await slowApi.list({ user_id: user.id })).video_list;
@@ -261,14 +261,14 @@ test("a client that does not read its answer is given up", async () => {
   const reaped = await slowApi.metric("doushard_http_connections_reaped_total");
   await connection.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
   await until(
-    "the connection to be given up",
+    "the connection to be closed",
     async () => (await slowApi.metric("doushard_http_connections_reaped_total")) > reaped,
     { everyMs: 100 },
   );
   connection.close();
 });
 
-test("a kept connection that is idle is closed in silence", async () => {
+test("an idle connection is closed without an answer", async () => {
   const connection = await RawConnection.open(slow.options.listen_port);
   await connection.send(PING);
   await connection.answers(1);
@@ -284,12 +284,12 @@ test("a query of 200 parameters is read, one of 1,000 is refused", async () => {
   assert.equal((await slowApi.get("/douyin/feed/", query(1000), { fresh: true })).status, 414);
 });
 
-test("a request that takes long is not taken for a slow client", async () => {
+test("a request that takes long is not treated as a slow client", async () => {
   const { status_code } = await slowApi.publish(user.token, uniqueClip(), "takes its time");
   assert.equal(status_code, CODE.OK);
 });
 
-test('who comes when all connections are taken is told "busy" at once, and served when one is free', async () => {
+test('when all connections are taken, a new client is told "busy" at once, and served when one is free', async () => {
   const { options } = await (await cluster.addServer({ connections_max: 16 })).start();
   const client = cluster.apiOf(cluster.servers.at(-1));
   const seats = await Promise.all(Array.from({ length: 16 }, () => RawConnection.open(options.listen_port)));
@@ -308,9 +308,9 @@ test('who comes when all connections are taken is told "busy" at once, and serve
   for (const seat of seats) seat.close();
 });
 
-/* libmicrohttpd takes a connection out of its lists while a worker has its request; versions of it are known
- * to forget others then, or one whose next request has come meanwhile. */
-test("requests that workers answer and such that none need, mixed on many connections: all are answered in order", async () => {
+/* libmicrohttpd takes a connection out of its lists while a worker has its request; some versions
+ * then forget other connections, or one whose next request has arrived meanwhile. */
+test("requests with and without workers, mixed on many connections, are all answered in order", async () => {
   const client = cluster.apiOf(cluster.server);
   const get = (target) => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`;
   const [quick, slow] = [get("/ping"), get("/douyin/feed/")];
@@ -333,8 +333,8 @@ test("requests that workers answer and such that none need, mixed on many connec
   assert.equal((await client.get("/ping")).status, 200);
 });
 
-test("500 clients that drip do not keep an honest one waiting", async () => {
-  /* As patient as servers are: all of them are still there when the honest one has been served. */
+test("500 slow clients do not delay a normal one", async () => {
+  /* With ordinary timeouts: all slow clients are still there when the normal one has been served. */
   const { options } = await (
     await cluster.addServer({ header_timeout: "10min", idle_timeout: "10min", stall_timeout: "10min" })
   ).start();
@@ -355,9 +355,10 @@ test("500 clients that drip do not keep an honest one waiting", async () => {
   for (const c of drips) c.close();
 });
 
-/* libmicrohttpd takes 128 events at a time, and waits for more before it looks at them (server/http/epoll.c). The server stands
- * still while they come, so that it meets all of them at once. */
-test("128 requests at the same moment are answered, though nothing follows", async () => {
+/* libmicrohttpd takes 128 events at a time, and waits for more before it handles them
+ * (server/http/epoll.c). The server is stopped while they arrive, so that it gets all of them at
+ * once. */
+test("128 requests at the same moment are answered even if nothing follows", async () => {
   const one = await (await cluster.addServer({ http_threads: 1 })).start();
   const many = await Promise.all(Array.from({ length: 128 }, () => RawConnection.open(one.options.listen_port)));
   const ask = () => Promise.all(many.map((connection) => connection.send(PING)));
@@ -370,7 +371,7 @@ test("128 requests at the same moment are answered, though nothing follows", asy
   for (const connection of many) connection.close();
 });
 
-test("more connections than allowed: the rest waits or is closed, and is served when there is room", async () => {
+test("more connections than allowed: the others wait or are closed, and are served when there is room", async () => {
   const server = await (await cluster.addServer({ connections_max: 16 })).start();
   const held = await Promise.all(Array.from({ length: 40 }, () => RawConnection.open(server.options.listen_port)));
   await Promise.all(held.map((c) => c.send(PING)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Where rows lie, how a slot that moved is found, and what happens to an answer that is lost. */
+/* Where rows are stored, how a slot that moved is found, and what happens when an answer is lost. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -20,7 +20,7 @@ const { api } = cluster;
 
 const USERS = 1000;
 
-/* 1,000 users over HTTP, 1,000 videos by CALLs in batches, as the router would send them. */
+/* 1,000 users over HTTP; 1,000 videos by CALLs in batches, like the router's. */
 const users = await parallel(
   8,
   Array.from({ length: USERS }, () => () => api.register()),
@@ -58,7 +58,7 @@ async function publishBatches() {
     for (let at = 0; at < ops.length; at += 128) {
       const json = JSON.stringify(ops.slice(at, at + 128));
       const rows = await cluster.sql(shard, `CALL publish_action('${json}')`);
-      /* Rows of the operations come first; those of their owners have other columns. */
+      /* Rows of the operations come first; rows about their owners have other columns. */
       codes.push(...rows.slice(0, Math.min(128, ops.length - at)).map((r) => r.code));
     }
   }
@@ -67,7 +67,7 @@ async function publishBatches() {
 }
 await publishBatches();
 
-/* A server whose way to every shard leads through a proxy of ours. */
+/* A server that reaches every shard through a proxy of the test. */
 const proxies = Object.fromEntries(
   await Promise.all(cluster.shards.map(async ({ name, port }) => [name, await TcpProxy.start({ port })])),
 );
@@ -82,7 +82,7 @@ const lossyApi = cluster.apiOf(lossy);
 
 const rowsOf = (table, id) => cluster.sqlAll(`SELECT slot, ${id} AS id FROM ${table}`);
 
-test("1,000 users and videos lie where slot_where says and nowhere else", async () => {
+test("1,000 users and videos are where slot_where says, and nowhere else", async () => {
   const accounts = await rowsOf("account", "user_id");
   const people = await rowsOf("user", "user_id");
   const videos = await rowsOf("video", "video_id");
@@ -92,7 +92,7 @@ test("1,000 users and videos lie where slot_where says and nowhere else", async 
   const said = await where([...people, ...videos].map((r) => r.id));
   const owner = new Map();
   for (const { slot, server } of said.values()) {
-    assert.equal(owner.get(slot) ?? server, server, `slot ${slot} is said to be in two places`);
+    assert.equal(owner.get(slot) ?? server, server, `slot ${slot} is reported in two places`);
     owner.set(slot, server);
   }
   const slot = (id) => said.get(id).slot;
@@ -105,7 +105,7 @@ test("1,000 users and videos lie where slot_where says and nowhere else", async 
   );
 });
 
-test("the search for strays finds one that is planted", async () => {
+test("the search for strays finds a planted one", async () => {
   const [{ id, slot }] = await rowsOf("user", "user_id");
   const owner = await owners(cluster);
   const other = cluster.shards.find((s) => s.name !== owner.get(slot)).name;
@@ -124,12 +124,12 @@ test("users and videos are spread evenly over shards and slots", async () => {
   const perShard = cluster.shards.map(({ name }) => people.filter((r) => r.shard === name).length);
   const perSlot = new Array(1024).fill(0);
   for (const { slot } of people) perSlot[slot] += 1;
-  /* For 3 degrees of freedom 7.0 would be passed by chance once in 10,000 runs. */
+  /* With 3 degrees of freedom, chance would exceed 7.0 once in 10,000 runs. */
   assert.ok(unevenness(perShard) < 7, JSON.stringify(perShard));
   assert.ok(unevenness(perSlot) < 1.3, `${unevenness(perSlot)} over slots`);
 });
 
-test("ids increase in each slot and name their time", async () => {
+test("ids increase in each slot and contain their time", async () => {
   const rows = await cluster.sqlAll("SELECT slot, user_id AS id, created_at AS at FROM user ORDER BY slot, user_id");
   for (let i = 1; i < rows.length; i++)
     if (rows[i].slot === rows[i - 1].slot) assert.ok(rows[i].at >= rows[i - 1].at, JSON.stringify(rows[i]));
@@ -140,13 +140,13 @@ test("ids increase in each slot and name their time", async () => {
   );
 });
 
-test("publish times are unique in each slot and those of the ids", async () => {
+test("publish times are unique in each slot and match the ids", async () => {
   const rows = await cluster.sqlAll("SELECT slot, video_id AS id, published_at AS at FROM video");
   assert.deepEqual(duplicates(rows.map(({ slot, at }) => `${slot}/${at}`)), []);
   for (const { id, at } of rows) assert.equal(timeOfId(id), at);
 });
 
-test("a call on a shard that does not own the slot is refused by the database", async () => {
+test("a CALL on a shard that does not own the slot is refused by the database", async () => {
   const user = users[0];
   const slot = slotOfId(user.id);
   const owner = (await owners(cluster)).get(slot);
@@ -187,7 +187,7 @@ test("a call on a shard that does not own the slot is refused by the database", 
   }
   assert.deepEqual(await cluster.rowCounts(), before);
 
-  /* Reads are not answered from rows that may be old, either. */
+  /* Reads are refused as well: the rows may be old. */
   const session = "00".repeat(16);
   for (const call of [
     `user_get('${JSON.stringify([{ slot, epoch: 1, owner: user.id }])}')`,
@@ -202,8 +202,8 @@ test("a call on a shard that does not own the slot is refused by the database", 
   }
 });
 
-test("a slot moves by hand under load: no client sees an error, the rows are where they belong", async () => {
-  /* Clients that work on users of the moving slots only, with every kind of request. */
+test("a slot is moved by hand under load: no client sees an error, and the rows are where they belong", async () => {
+  /* Clients that use only users of the moving slots, with every kind of request. */
   const crowd = users.slice(0, 6);
   const slots = crowd.map((u) => slotOfId(u.id));
   assert.equal(new Set(slots).size, 6);
@@ -263,9 +263,9 @@ test("a slot moves by hand under load: no client sees an error, the rows are whe
   }
   assert.deepEqual(problems, []);
   assert.equal(moves, 12);
-  assert.ok((await api.metric("doushard_shard_moved_total")) > 0, "the router was told of a move");
+  assert.ok((await api.metric("doushard_shard_moved_total")) > 0, "the router was told about a move");
 
-  /* Nothing acknowledged is missing, nothing is there twice. Strays left on sources do not count. */
+  /* Nothing acknowledged is missing, nothing is there twice. Strays left on the source do not count. */
   const owner = await owners(cluster);
   const valid = (rows) => rows.filter((r) => owner.get(r.slot) === r.shard).map((r) => r.id);
   const people = valid(await rowsOf("user", "user_id"));
@@ -276,14 +276,14 @@ test("a slot moves by hand under load: no client sees an error, the rows are whe
   assert.equal(video_list.length, Math.min(100, 1 + published));
   assert.equal((await api.user(crowd[0].token)).user.work_count, 1 + published);
 
-  /* And both sides of all that they did to each other agree. */
+  /* And both halves of everything agree. */
   await removeStrays(cluster);
   await until("the outbox to be empty", async () => (await cluster.rowCounts(["outbox"])).outbox === 0);
   const audited = await audit(cluster);
   assert.equal(audited.status, 0, audited.text);
 });
 
-test("a slot full of rows of every kind moves by hand; what was due is delivered from its new place", async () => {
+test("a slot with rows of every kind is moved by hand; what was due is delivered from its new place", async () => {
   const shardOf = await owners(cluster);
   const [home, next, frozen] = cluster.shards.map(({ name }) => name);
   const on = (shard) => users.slice(20).filter((u) => shardOf.get(slotOfId(u.id)) === shard);
@@ -318,7 +318,8 @@ test("a slot full of rows of every kind moves by hand; what was due is delivered
   } finally {
     cluster.thaw(frozen);
   }
-  /* All tables have the same rows here and there; those of the outbox are being worked on already. */
+  /* All tables have the same rows on both shards, except the outbox, which is already being worked
+   * on. */
   const tables = (await movingTables(cluster)).filter((t) => t !== "outbox");
   const columns = await cluster.sql(
     home,
@@ -370,13 +371,13 @@ test("a slot full of rows of every kind moves by hand; what was due is delivered
   assert.equal(audited.status, 0, audited.text);
 });
 
-test("a second server learns of a move from the answer it gets", async () => {
+test("a second server learns about a move from the answer it gets", async () => {
   const server = await (await cluster.addServer()).start();
   const other = cluster.apiOf(server);
   const user = users[10];
   const slot = slotOfId(user.id);
   assert.equal((await other.user(user.token)).user.id, user.id);
-  /* The look at a shard, every 5 s, may bring the news before an answer does: then the slot goes on. */
+  /* The check of each shard every 5 s may bring the news first: in that case the slot is moved on. */
   for (let i = 0; i < 10 && (await other.metric("doushard_shard_moved_total")) === 0; i++) {
     const from = (await owners(cluster)).get(slot);
     await moveSlot(cluster, slot, from, cluster.shards.find((s) => s.name !== from).name);
@@ -384,11 +385,11 @@ test("a second server learns of a move from the answer it gets", async () => {
     assert.equal((await other.login(user.name, user.password)).user_id, user.id);
   }
   assert.ok((await other.metric("doushard_shard_moved_total")) >= 1);
-  /* It asks the right shard from then on. */
+  /* From now on it asks the right shard. */
   const before = await other.metric("doushard_shard_moved_total");
   for (let i = 0; i < 5; i++) assert.equal((await other.user(user.token, user.id)).user.id, user.id);
   assert.equal(await other.metric("doushard_shard_moved_total"), before);
-  /* And one that starts now knows at once. */
+  /* A server that starts now knows at once. */
   const fresh = await (await cluster.addServer()).start();
   const third = cluster.apiOf(fresh);
   assert.equal((await third.user(user.token, user.id)).user.id, user.id);
@@ -417,7 +418,7 @@ test("two servers are one service", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- An answer that is lost ---- */
+/* ---- Lost answers ---- */
 
 const onAll = (set) => Object.values(proxies).forEach(set);
 const heal = () =>
@@ -428,7 +429,7 @@ const heal = () =>
     p.replyDelayMs = 0;
     p.applied = {};
   });
-/* One rule for whichever shard comes first. */
+/* One rule for all shards together, whichever comes first. */
 function armOnce(pattern, action, times = 1) {
   let left = times;
   onAll((p) => {
@@ -463,7 +464,7 @@ for (const action of ["lose-reply", "hang-reply", "cut"])
       ["u", json.user_id],
     ]);
     if (action !== "cut") {
-      /* The first attempt was made sure to be over before the second. */
+      /* The first attempt was known to be over before the second began. */
       const order = [...marks]
         .flatMap(([p, from]) => p.statements.slice(from).map(({ text }) => text))
         .map((text) => /^CALL (user_register|conn_kill)/.exec(text)?.[1])
@@ -476,7 +477,7 @@ for (const action of ["lose-reply", "hang-reply", "cut"])
   });
 
 for (const action of ["lose-reply", "hang-reply", "cut"])
-  test(`publish with ${action}: one video under the files of the first attempt`, async () => {
+  test(`publish with ${action}: one video, with the files of the first attempt`, async () => {
     heal();
     const user = await api.register();
     armOnce(/publish_action/, action);
@@ -529,7 +530,7 @@ for (const [what, pattern, work] of [
     heal();
   });
 
-test("a reply that stays lost: the outcome is said to be unknown, and the same key finds the same row", async () => {
+test("a reply that stays lost: the outcome is reported as unknown, and the same key finds the same row", async () => {
   heal();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
   const username = uniqueName();
@@ -552,7 +553,7 @@ test("a reply that stays lost: the outcome is said to be unknown, and the same k
   ]);
 });
 
-test("a CALL that hangs in the database is ended before it is repeated; nothing happens later", async () => {
+test("a CALL that hangs in the database is killed before it is repeated; nothing happens later", async () => {
   heal();
   const username = uniqueName("hang");
   const [{ slot }] = await cluster.sql("shard1", `SELECT CRC32('${username}') MOD 1024 AS slot`);
@@ -566,14 +567,14 @@ test("a CALL that hangs in the database is ended before it is repeated; nothing 
     await session.run(`START TRANSACTION; SELECT * FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
     json = await register();
     assert.ok([CODE.UNKNOWN, CODE.BUSY, CODE.UNAVAILABLE].includes(json.status_code), JSON.stringify(json));
-    /* None of the attempts is left waiting for the lock. */
+    /* No attempt is left waiting for the lock. */
     const running = () => cluster.sql(owner, RUNNING_CALLS);
     await until("no CALL to be running", async () => (await running()).length === 0);
     await session.run("ROLLBACK");
   } finally {
     await session.close();
   }
-  assert.deepEqual(await namesIn(username), [], "an attempt that was given up came through");
+  assert.deepEqual(await namesIn(username), [], "an attempt that was given up took effect");
   const again = await until("the shard to serve", async () => {
     const answer = await register();
     return answer.status_code === CODE.OK && answer;
@@ -581,7 +582,7 @@ test("a CALL that hangs in the database is ended before it is repeated; nothing 
   assert.ok(again.user_id > 0);
 });
 
-test("connections that come back dirty are closed, and none did", async () => {
+test("no connection came back to its pool dirty", async () => {
   for (const client of [api, lossyApi]) assert.equal(await client.metric("doushard_shard_pool_dirty_total"), 0);
 });
 
@@ -601,15 +602,15 @@ test("a request costs a fixed number of CALLs", async () => {
   assert.deepEqual(
     await calls(() => lossyApi.register()),
     ["user_login", "user_register"],
-    "whether the name is free comes before the hash",
+    "first whether the name is free, then the hash",
   );
   assert.deepEqual(
     await calls(() => lossyApi.login(user.name, user.password)),
     ["session_open", "user_login", "user_secret"],
-    "the hash is looked at again once the session is there",
+    "the hash is read again after the session is stored",
   );
   assert.deepEqual(await calls(() => lossyApi.list({ user_id: user.id })), ["publish_list"]);
   await lossyApi.user(user.token);
-  assert.deepEqual(await calls(() => lossyApi.user(user.token)), ["user_get"], "its session is remembered");
-  assert.deepEqual(await calls(() => lossyApi.feed()), Array(4).fill("feed_list"), "one per shard");
+  assert.deepEqual(await calls(() => lossyApi.user(user.token)), ["user_get"], "its session is cached");
+  assert.deepEqual(await calls(() => lossyApi.feed()), Array(4).fill("feed_list"), "one CALL per shard");
 });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Who has a slot while that changes: flips that stop half-way, servers with different lists of shards, shards that
- * come and go. */
+/* Who owns a slot while that changes: flips that stop half-way, servers with different lists of
+ * shards, shards that come and go. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -35,17 +35,18 @@ const fenceOf = async (shard, slot) =>
     )
   )[0];
 
-/** A user who lives on SHARD, alone in its slot among ours; nobody gets the same one twice. */
+/** A user on SHARD, alone in its slot among those of this file; each user is returned only once. */
 const used = new Set();
 async function userOn(shard) {
   const at = await owners(cluster);
   const found = users.find(({ id }) => at.get(slotOfId(id)) === shard && !used.has(slotOfId(id)));
-  assert.ok(found, `no user on ${shard}`);
+  assert.ok(found, `no user is left on ${shard}`);
   used.add(slotOfId(found.id));
   return { ...found, slot: slotOfId(found.id) };
 }
 
-/** Run WORK while clients write to USER's slot through CLIENT; resolves to the answers that were not OK. */
+/** Runs WORK while clients write to USER's slot through CLIENT; resolves to the answers that were
+ * not OK. */
 async function underLoad(client, user, work) {
   const problems = [];
   let stop = false;
@@ -74,7 +75,7 @@ async function underLoad(client, user, work) {
 
 /* ---- Flips that stop half-way ---- */
 
-test("a flip whose mover died between the two steps is finished by a router, while clients wait", async () => {
+test("when the mover dies between the two steps of a flip, a router finishes it, while clients wait", async () => {
   const user = await userOn("shard1");
   const token = newToken();
   let epoch;
@@ -87,13 +88,13 @@ test("a flip whose mover died between the two steps is finished by a router, whi
   assert.match(server.logText(), new RegExp(`slot_taken_over shard=shard2 slot=${user.slot} epoch=${epoch}\\b`));
 });
 
-test("one that nobody asks for is finished as well", async () => {
+test("a flip in a slot that nobody asks for is finished as well", async () => {
   const user = await userOn("shard1");
   await giveSlot(cluster, user.slot, "shard1", "shard3", { token: newToken() });
   await until("the slot to be owned", async () => (await fenceOf("shard3", user.slot)).state === "owned");
 });
 
-test("a server that starts in the middle of it finishes it", async () => {
+test("a server that starts in the middle of a flip finishes it", async () => {
   await server.stop();
   const user = await userOn("shard2");
   await giveSlot(cluster, user.slot, "shard2", "shard3", { token: newToken() });
@@ -109,7 +110,7 @@ test("a ready fence of another attempt is never taken over", async () => {
   await giveSlot(cluster, none.slot, "shard1", "shard2", { token: "", takers: newToken() });
   const token = newToken();
   await giveSlot(cluster, later.slot, "shard1", "shard2", { token });
-  /* Before anybody looks: the taker is in another attempt already, or so it says. */
+  /* Before anybody looks, the taker's fence is changed to another attempt. */
   await cluster.sql("shard2", `UPDATE slot_fence SET epoch = epoch + 1 WHERE slot = ${later.slot}`);
   const before = await Promise.all([strange, none, later].map(({ slot }) => fenceOf("shard2", slot)));
   const answers = await Promise.all([strange, none, later].map((user) => api.follow(user.token, users.at(-1).id, 1)));
@@ -130,7 +131,7 @@ test("a ready fence of another attempt is never taken over", async () => {
 
 /* ---- Servers with different lists of shards; shards that come and go ---- */
 
-/** A file that names the shards NAMES, of which some are to be reached through PORTS[NAME]. */
+/** A topology file with the shards NAMES, some of which are reached through PORTS[NAME]. */
 let files = 0;
 function topologyFile(names, { path = join(cluster.dir, `list${++files}.conf`), ports = {} } = {}) {
   const entries = names.map(
@@ -145,7 +146,7 @@ const reloads = async (client) => ({
   refused: await client.metric("doushard_config_reloads_failed_total"),
 });
 
-/** SIGHUP, and wait until it was accepted or refused; resolves to which. */
+/** Sends SIGHUP and waits until the reload was accepted or refused; resolves to which. */
 async function reload(target, client) {
   const before = await reloads(client);
   target.kill("SIGHUP");
@@ -159,7 +160,7 @@ async function reload(target, client) {
   return what;
 }
 
-/** What the shard has of one slot. */
+/** What the shard stores in one slot. */
 async function digestOf(shard, slot) {
   const tables = await movingTables(cluster);
   const columns = await cluster.sql(
@@ -201,7 +202,7 @@ test("two servers with different lists never write to two owners", async () => {
     assert.equal(there.status_code, CODE.UNAVAILABLE, JSON.stringify(there));
     seen.ok += 1;
   }
-  assert.deepEqual(await digestOf("shard1", user.slot), left, "nobody writes to who gave the slot away");
+  assert.deepEqual(await digestOf("shard1", user.slot), left, "nobody writes to the shard that gave the slot away");
 
   topologyFile(["shard1", "shard2", "shard3"], { path });
   assert.equal(await reload(few, client), "accepted");
@@ -212,7 +213,7 @@ test("two servers with different lists never write to two owners", async () => {
   assert.equal((await few.stop()).code, 0);
 });
 
-/** Shard FROM has slots and no rows: give all of them to TO. */
+/** Shard FROM has slots but no rows: gives all of them to TO. */
 async function giveAll(from, to) {
   const own = (await cluster.sql(from, "SELECT slot FROM slot_fence WHERE state = 'owned'")).map(({ slot }) => slot);
   await cluster.sql(
@@ -240,9 +241,9 @@ async function giveAll(from, to) {
   );
 }
 
-test("shards come, move and leave while clients write, and no request notices", async () => {
+test("shards come, move and leave while clients write, and no request fails", async () => {
   const tables = await movingTables(cluster);
-  /* Whoever lives on shard3 moves, with its slot; what is empty goes at once. */
+  /* Users on shard3 move with their slots; empty slots go at once. */
   const full = new Set(
     (
       await cluster.sql(
@@ -311,7 +312,7 @@ test("shards come, move and leave while clients write, and no request notices", 
   assert.equal((await target.stop()).code, 0);
 });
 
-test("a shard on which somebody came back from a slot of his own can leave", async () => {
+test("a shard can leave after a user's own slot on it was given up", async () => {
   const user = await userOn("shard1");
   const other = users.at(-1);
   const path = topologyFile(["shard1", "shard2", "shard3"]);
@@ -325,7 +326,7 @@ test("a shard on which somebody came back from a slot of his own can leave", asy
   await untilMove(cluster, "shard1", user.slot, ["done"]);
   await cluster.sql("shard3", `CALL promote_request(${user.id})`);
   const { own_slot: own } = await untilMove(cluster, "shard3", user.slot, ["done"]);
-  await follows(client); /* it knows where he is */
+  await follows(client); /* it knows where the user is */
   await cluster.sql("shard3", `CALL demote_request(${user.id})`);
   await untilMove(cluster, "shard3", own, ["done"]);
   assert.deepEqual(
@@ -345,9 +346,9 @@ test("a shard on which somebody came back from a slot of his own can leave", asy
   for (const each of [target, fresh]) assert.equal((await each.stop()).code, 0);
 });
 
-test("a shard that was taken away comes back, empty, under its name", async () => {
+test("a removed shard comes back, empty, under its name", async () => {
   await until(
-    "others to remember what it had counted to",
+    "other shards to remember its number",
     async () => (await cluster.sql("shard1", "SELECT 1 AS x FROM shard_known WHERE name = 'shard3'")).length > 0,
   );
   await cluster.sql(
@@ -370,7 +371,7 @@ test("a shard that was taken away comes back, empty, under its name", async () =
   await until("all to be well", async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200);
 });
 
-test("a server that starts while the newest owner is down does not believe who has an older claim", async () => {
+test("a server that starts while the newest owner is down does not believe an older claim", async () => {
   const user = await userOn("shard1");
   const other = users.at(-1);
   const [before] = await cluster.sql("shard1", `SELECT epoch FROM slot_fence WHERE slot = ${user.slot}`);
@@ -379,7 +380,7 @@ test("a server that starts while the newest owner is down does not believe who h
   assert.equal((await api.follow(user.token, other.id, 1)).status_code, CODE.OK);
   await cluster.sql("shard3", `CALL slot_learn('[{"slot":${user.slot},"epoch":${epoch},"server":"shard2"}]')`);
   await server.stop();
-  /* shard1 is from before the move: it has the rows, and says that it owns the slot. */
+  /* shard1 is as before the move: it has the rows, and claims the slot. */
   await cluster.sql(
     "shard1",
     `START TRANSACTION;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Answers of a shard that do not say what was done: the client hears what is true all the same. */
+/* Answers of a shard that do not say what was done: the client is still told the truth. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -12,12 +12,12 @@ import { RootSession } from "../lib/rows.js";
 import { until } from "../lib/wait.js";
 
 const SHARD = "shard1";
-/* Time for all attempts of a request, also where each of them waits a second for a lock. */
+/* Time for all attempts of a request, even if each one waits a second for a lock. */
 const cluster = await Cluster.up({ shards: 1, options: { request_timeout: "15s" } });
 after(() => cluster.down());
 const { api } = cluster;
 
-/* A second server whose way to the shard leads through a proxy of ours. */
+/* A second server that reaches the shard through a proxy of the test. */
 const proxy = await TcpProxy.start({ port: cluster.shard(SHARD).port });
 after(() => proxy.stop());
 const lossy = await cluster.addServer({
@@ -54,7 +54,7 @@ const RIDDLES = {
 };
 
 for (const [what, riddle] of Object.entries(RIDDLES))
-  test(`${what}: the op settles it, the client is told "done", and it is done once`, async () => {
+  test(`${what}: the op decides, the client is told "done", and it is done once`, async () => {
     const text = uniqueName("text");
     await served();
     proxy.once(/message_action/, riddle);
@@ -64,7 +64,7 @@ for (const [what, riddle] of Object.entries(RIDDLES))
   });
 
 for (const [what, riddle] of Object.entries(RIDDLES))
-  test(`${what}, again and again: "unknown", with what a repeat does, never "busy"`, async () => {
+  test(`${what}, every time: "unknown", with how to repeat it, never "busy"`, async () => {
     const text = uniqueName("text");
     await served();
     const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
@@ -80,7 +80,7 @@ for (const [what, riddle] of Object.entries(RIDDLES))
     assert.deepEqual([again.status_code, await sent(text)], [CODE.OK, 1], "the same key finds the same row");
   });
 
-test("the same of a question: it is asked again, and at the worst the shard is unavailable", async () => {
+test("the same with a read: it is repeated, and at worst the shard is unavailable", async () => {
   await served();
   proxy.once(/user_get/, { error: 1053 });
   assert.equal((await lossyApi.user(ann.token, ben.id)).status_code, CODE.OK);
@@ -90,18 +90,19 @@ test("the same of a question: it is asked again, and at the worst the shard is u
   assert.ok([CODE.UNAVAILABLE, CODE.BUSY].includes(answer.status_code), JSON.stringify(answer));
 });
 
-/* A table's shape is changed while somebody reads it: who comes later waits behind that. The message
- * is held up in its transaction, with the tables that it has written; as soon as it has committed,
- * whatever it still wants to read of them waits behind the ALTER until it is told 1205. */
+/* A table is altered while somebody reads it: later readers wait behind the ALTER. The message is
+ * held up inside its transaction, after it has locked the tables that it has written; once it has
+ * committed, anything more that it wants to read of them waits behind the ALTER until it gets error
+ * 1205. */
 for (const table of ["message", "outbox"])
-  test(`an ALTER of ${table} waits behind a reader, a message is on its way: "busy" only if nothing is written`, async () => {
+  test(`an ALTER of ${table} waits behind a reader, a message is under way: "busy" only if nothing was written`, async () => {
     assert.equal((await api.say(ann.token, ben.id, uniqueName("first"))).status_code, CODE.OK);
     const text = uniqueName("text");
     const [reader, holder, changer] = [1, 2, 3].map(() => new RootSession(cluster, SHARD));
     const waits = (what, query) =>
       until(what, async () => (await cluster.sql(SHARD, query)).length > 0, {
         everyMs: 150,
-      }); /* innodb_trx shows old rows to who reads it more often than every 100 ms */
+      }); /* innodb_trx returns old rows if it is read more often than every 100 ms */
     try {
       await reader.run(`START TRANSACTION; SELECT COUNT(*) FROM ${table}`);
       await holder.run(

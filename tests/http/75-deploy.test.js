@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A new version of everything (lib/next.js), brought in as config/README.md says while requests of every kind go on:
- * tables and routines shard by shard, then the servers one by one. No request fails. */
+/* A new version of everything (lib/next.js) is deployed as config/README.md says while requests of
+ * every kind go on: tables and routines shard by shard, then the servers one by one. No request
+ * fails. */
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -25,7 +26,7 @@ const next = join(cluster.dir, "next");
 const building = makeNext(ROOT, buildDir(), next);
 building.catch(() => {}); /* awaited below */
 
-/* Two servers, and who of them is given requests: { api, running }. */
+/* Two servers, and which of them take requests: { api, running }. */
 const seats = [
   cluster.server,
   await cluster.addServer({ ...UPLOADS, scrypt_queue_max: 1000 }).then((s) => s.start()),
@@ -37,7 +38,7 @@ let phase = "old";
 let seen = new Set(); /* in this phase: server and kind of request */
 let requests = 0;
 
-/** One request through whichever server is open: WORK(api) resolves to the JSON body. */
+/** One request through any open server: WORK(api) resolves to the JSON body. */
 async function request(kind, work) {
   const open = seats.filter((seat) => seat.open);
   const seat = open[turn++ % open.length];
@@ -76,7 +77,7 @@ const published = (user) => request("publish", (api) => api.publish(user.token, 
 const videosOf = async (user) =>
   (await get("videos", "/douyin/publish/list/", { user_id: user.id, token: user.token })).video_list ?? [];
 
-/* Two users, who meet the users of the other rounds, do everything that can be done. */
+/* Two users do everything that can be done, also with users of other rounds. */
 let known = null;
 async function round() {
   const [me, you] = [await newcomer(), known ?? (await newcomer())];
@@ -143,10 +144,10 @@ const load = async () => {
   while (!stop) await round();
 };
 
-/** Say that the rest happens in WHAT, after both servers have done everything in what was before. */
+/** Begins phase WHAT, once both servers have done everything in the phase before. */
 async function enter(what) {
   await until(
-    `everything to be done by both servers in ${phase}`,
+    `both servers to do everything in ${phase}`,
     () => seen.size === KINDS * seats.length || failures.length > 0,
     { timeoutMs: 120000 },
   );
@@ -195,7 +196,7 @@ const migrate = (...args) =>
     { env: cluster.env },
   ).then(({ stdout }) => stdout);
 
-test("new tables, routines and servers while requests of every kind go on: none fails", async (t) => {
+test("new tables, routines and servers while requests of every kind go on: no request fails", async (t) => {
   const old = cluster.server.program;
   const program = await building;
   assert.match(await complaint(program), /its schema has version 1, this program needs 2: run migrate there first/);
@@ -207,7 +208,7 @@ test("new tables, routines and servers while requests of every kind go on: none 
       await migrate("--only=shard1"),
       /shard1: loaded schema version 1 to 2 \(0002_note.sql\), \d+ of \d+ routines/,
     );
-    /* On shard2 somebody reads the table that is to get a column. */
+    /* On shard2 somebody is reading the table that gets a new column. */
     await enter("tables and routines of shard2, which wait for a reader");
     const reader = new RootSession(cluster, "shard2");
     await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
@@ -243,7 +244,7 @@ test("new tables, routines and servers while requests of every kind go on: none 
   }
   assert.deepEqual(failures, []);
 
-  /* Both versions were really at work. */
+  /* Both versions really did something. */
   const notes = await cluster.sqlAll("SELECT note, COUNT(*) AS n FROM idem GROUP BY note");
   assert.deepEqual([...new Set(notes.map(({ note }) => note))].sort(), [0, 7], JSON.stringify(notes));
   for (const { server } of seats) assert.doesNotMatch(await server.wholeLog(), /shard_down/);
@@ -252,7 +253,7 @@ test("new tables, routines and servers while requests of every kind go on: none 
     `note: ${requests} requests, none failed; of ${calls.total} CALLs ${calls.failed} were refused, ${calls.replays} were repeats`,
   );
 
-  /* Tables that no longer serve the old program. */
+  /* Tables that no longer work with the old program. */
   await cluster.sqlAll("UPDATE schema_version SET serves = 2 WHERE version = 2");
   assert.match(
     await complaint(old),

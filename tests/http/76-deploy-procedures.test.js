@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* scripts/deploy-procedures.sh: a new version of tables and routines, shard by shard while requests go on: it asks
- * all shards first, stops at the first that fails, and goes on where it stopped. */
+/* scripts/deploy-procedures.sh: a new version of tables and routines, shard by shard while requests
+ * go on. It checks all shards first, stops at the first that fails, and later goes on where it
+ * stopped. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -82,7 +83,7 @@ function deploy(...args) {
 
 const versions = async () => (await cluster.sqlAll("SELECT MAX(version) AS v FROM schema_version")).map(({ v }) => v);
 
-test("asks all shards first, stops at the first that fails, goes on from there; nobody notices", async () => {
+test("it checks all shards first, stops at the first that fails, and goes on from there; no request fails", async () => {
   const dry = await deploy("--dry-run");
   assert.equal(dry.status, 0, dry.out);
   for (const name of ["shard1", "shard2"])
@@ -100,7 +101,7 @@ test("asks all shards first, stops at the first that fails, goes on from there; 
   assert.deepEqual(await versions(), [1, 1]);
   writeFileSync(file, STEP);
 
-  /* Somebody reads the table that is to get a column, and does not end. */
+  /* Somebody reads the table that gets a new column, and does not stop. */
   const reader = new RootSession(cluster, "shard2");
   await reader.run("START TRANSACTION; SELECT COUNT(*) FROM idem");
   const stopped = await deploy("--patience=3");
@@ -127,7 +128,7 @@ test("asks all shards first, stops at the first that fails, goes on from there; 
   assert.deepEqual([...new Set(codes)], [CODE.OK]);
 });
 
-test("a server that is not content stops it before the first shard", async () => {
+test("a server that reports a problem stops it before the first shard", async () => {
   writeFileSync(
     join(next, "procedures", "slot", "slot_stats.sql"),
     readFileSync(join(next, "procedures", "slot", "slot_stats.sql"), "utf8").replace("COMMENT 'v2", "COMMENT 'v3"),

@@ -30,7 +30,7 @@ for (const shard of SHARDS)
   );
 
 const REQUEST_TIMEOUT_MS = 5000;
-/* And what a slow machine needs besides; a request that is forgotten takes longer. */
+/* Plus what a slow machine needs; a request that is forgotten takes longer. */
 const DEADLINE_MS = REQUEST_TIMEOUT_MS + 5000 * slowdown();
 const REFUSALS = [CODE.BUSY, CODE.UNAVAILABLE, CODE.UNKNOWN];
 
@@ -40,20 +40,20 @@ const serves = async (shard) => {
   return (await api.user(user.token, user.id)).status_code === CODE.OK;
 };
 
-/** Every acknowledged register has its rows once; what was not acknowledged once or not at all. */
+/** Every acknowledged register has its rows once; an unacknowledged one has them once or not at all. */
 async function nothingLost(load) {
   const rows = await cluster.sqlAll("SELECT name, user_id AS id FROM user");
   const byName = new Map(rows.map((r) => [r.name, r.id]));
   assert.deepEqual(duplicates(rows.map((r) => r.name)), []);
   const lost = load.acknowledged().filter(({ name, id }) => byName.get(name) !== id);
-  assert.deepEqual(lost, [], "acknowledged and lost");
+  assert.deepEqual(lost, [], "acknowledged but lost");
   const accounts = await cluster.sqlAll("SELECT name, user_id AS id FROM account");
   assert.deepEqual(duplicates(accounts.map((r) => r.name)), []);
   for (const { name, id } of accounts) assert.equal(byName.get(name), id, `${name}: account and user differ`);
   assert.equal(accounts.length, rows.length);
 }
 
-/* What the other shards' users must see while VICTIM is ill, and what its own. */
+/* What users of other shards must see while VICTIM is ill, and what its own users must see. */
 function judge(samples, victim, from, to) {
   const p99 = (list) =>
     quantile(
@@ -101,7 +101,7 @@ const FAULTS = {
 };
 
 for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries())
-  test(`a shard is ${name} under load: its users are told, others notice nothing, nothing is lost`, async () => {
+  test(`a shard is ${name} under load: its users get an error, others notice nothing, nothing is lost`, async () => {
     const victim = SHARDS[index % 4];
     const load = startLoad(api, { users, owner });
     let struck;
@@ -117,7 +117,7 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
       await strike(victim);
       const own = () => load.samples.filter((s) => s.shard === victim && s.at > struck && s.code !== CODE.OK);
       await until("its users to be told", () => own().length >= 3);
-      /* Later requests are refused at once: nobody waits for the same dead shard again and again. */
+      /* Later requests are refused at once: they do not all wait for the dead shard again. */
       await until(
         "quick refusals",
         () =>
@@ -131,7 +131,7 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
         assert.deepEqual(
           [feed.status_code, feed.partial],
           [CODE.OK, true],
-          "the feed is served, also to whom nobody can name",
+          "the feed to be served, even without the dead shard",
         );
       }
     } finally {
@@ -154,7 +154,7 @@ for (const [index, [name, { strike, heal }]] of Object.entries(FAULTS).entries()
     await nothingLost(load);
   });
 
-test("a paused shard costs others no worker and no connection", async () => {
+test("a frozen shard takes no worker and no connection away from others", async () => {
   const victim = "shard2";
   const timed = async () => {
     const start = performance.now();
@@ -195,12 +195,12 @@ test("a paused shard costs others no worker and no connection", async () => {
   await until("the shard to be taken back", () => serves(victim));
 });
 
-test("an upload to a shard that is down is refused and leaves nothing; one elsewhere works", async () => {
+test("an upload to a shard that is down is refused and leaves nothing; one to another shard works", async () => {
   const victim = "shard3";
   const [user] = users.get(victim);
   const [other] = users.get("shard1");
   const files = () => [...cluster.mediaFiles(), ...cluster.uploadFiles()].sort();
-  await api.user(user.token); /* its session is remembered */
+  await api.user(user.token); /* its session is cached */
   const before = files();
   await cluster.demo("kill", victim);
   try {
@@ -212,7 +212,7 @@ test("an upload to a shard that is down is refused and leaves nothing; one elsew
   }
   await until("the shard to be taken back", () => serves(victim));
   assert.deepEqual((await api.list({ user_id: user.id })).video_list, []);
-  /* The outcome was unknown or a clean refusal; in the latter case no file may be left. */
+  /* The outcome was unknown or a clean refusal; after a refusal no file may be left. */
   const kept = (await cluster.sqlAll("SELECT media FROM video")).map((r) => r.media);
   const left = files().filter((f) => !before.includes(f) && !kept.some((m) => f.includes(m)));
   assert.deepEqual(left, []);
@@ -221,7 +221,7 @@ test("an upload to a shard that is down is refused and leaves nothing; one elsew
 test("300 connections to a pool of 8: all are answered, and the pool stays 8", async () => {
   const [user] = users.get("shard1");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
-  /* This process is the clients and the proxy: on a busy machine it is what is slow. */
+  /* This process is both the clients and the proxy: on a busy machine it is the slow part. */
   const server = await cluster.addServer({
     topology_file: cluster.topology({ shard1: proxy.port }),
     db_pool_size: 8,
@@ -249,7 +249,7 @@ test("300 connections to a pool of 8: all are answered, and the pool stays 8", a
     );
     clearInterval(watch);
     assert.deepEqual([...new Set(codes)], [CODE.OK]);
-    /* A pool of 8, and one more that may be on its way to end another. */
+    /* A pool of 8, and one more connection that may be about to kill another. */
     assert.ok(most > 1 && most <= 9, `${most} connections`);
     assert.equal(await many.metric("doushard_shard_pool_waiters"), 0);
   } finally {
@@ -260,7 +260,7 @@ test("300 connections to a pool of 8: all are answered, and the pool stays 8", a
   }
 });
 
-test("more requests than may wait: busy at once, and all the others are served", async () => {
+test("more requests than may wait: busy at once, and all others are served", async () => {
   const [user] = users.get("shard1");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await cluster.addServer({
@@ -292,7 +292,7 @@ test("more requests than may wait: busy at once, and all the others are served",
   }
 });
 
-test("requests of all kinds for one shard are bounded together: those for others find room", async () => {
+test("requests of all kinds for one shard share one limit: those for others find room", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
@@ -338,7 +338,7 @@ test("requests of all kinds for one shard are bounded together: those for others
   }
 });
 
-test("cards from two shards, one without an answer: who asks the other one has his, though both share its CALLs", async () => {
+test("cards from two shards, one of which does not answer: a request that needs only the other one is answered, although both share its CALLs", async () => {
   const [[near], [far], [both, one]] = ["shard1", "shard2", "shard3"].map((shard) => users.get(shard));
   for (const [who, whom] of [
     [both, near],
@@ -388,7 +388,7 @@ test("cards from two shards, one without an answer: who asks the other one has h
   }
 });
 
-test("requests_max are under way: busy at once, but for what needs no fiber; then all as before", async () => {
+test("with requests_max under way: busy at once, except for requests that need no fiber; then all as before", async () => {
   const [user] = users.get("shard1");
   const [other] = users.get("shard2");
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
@@ -423,7 +423,7 @@ test("requests_max are under way: busy at once, but for what needs no fiber; the
 });
 
 test("connections that a DBA kills are replaced without an error", async () => {
-  /* All connections at a time: several calls in a row end without an answer. Each request is struck once. */
+  /* All connections at once: several CALLs in a row end without an answer. Each request is hit once. */
   const load = startLoad(api, { users, owner, clients: 6 });
   try {
     await until("load", () => load.samples.length > 60);
@@ -449,7 +449,7 @@ test("connections that a DBA kills are replaced without an error", async () => {
   await nothingLost(load);
 });
 
-test("a connection that is cut in the middle of everything, again and again", async () => {
+test("a connection that is cut in the middle of anything, again and again", async () => {
   const proxy = await TcpProxy.start({ port: cluster.shard("shard2").port });
   const server = await (await cluster.addServer({ topology_file: cluster.topology({ shard2: proxy.port }) })).start();
   const cutApi = cluster.apiOf(server);
@@ -457,11 +457,11 @@ test("a connection that is cut in the middle of everything, again and again", as
   let n = 0;
   let looks = 0;
   proxy.rule = (text) => {
-    /* The server's own looks at the shard end as well, two in a row. */
+    /* The server's own checks of the shard are cut as well, two in a row. */
     if (/^CALL slot_map/.test(text)) return ++looks % 3 === 0 ? undefined : "cut";
     if (!/^CALL (user|session|publish)/.test(text)) return undefined;
     n += 1;
-    /* Seldom enough that one request is not struck twice: it would say so. */
+    /* Seldom enough that no request is hit twice, which it would report. */
     return n % 25 === 0 ? ["lose-reply", "cut"][n % 2] : undefined;
   };
   const load = startLoad(cutApi, { users: own, owner, clients: 4 });
@@ -494,7 +494,7 @@ test("a server that is killed under load loses nothing that it acknowledged", as
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a server that is killed between the halves of writes that must not be leaves nothing of them", async () => {
+test("a server that is killed between the halves of writes that are going to be refused leaves nothing of them", async () => {
   const [target] = users.get("shard2");
   const nobody = target.id + 8192 * 1000; // in a slot of shard2
   const actor = await api.register(nameOn("shard1", owner));
@@ -531,7 +531,7 @@ test("a server that is killed between the halves of writes that must not be leav
     cluster.thaw("shard2");
   }
   await until(
-    "the other server's relay to take them back",
+    "the relay of the other server to take them back",
     async () =>
       (await halves()) === 0 &&
       (await cluster.sql("shard1", `SELECT 1 FROM outbox WHERE actor_id = ${actor.id}`)).length === 0,
@@ -554,7 +554,7 @@ test("a server that is killed between the halves of writes that must not be leav
     assert.deepEqual([list.status_code, (list.video_list ?? list.user_list).length], [CODE.OK, 0]);
 });
 
-test("a server that starts while a shard is down serves the others, and that one when it is back", async () => {
+test("a server that starts while a shard is down serves the others, and that shard when it is back", async () => {
   const victim = "shard4";
   await cluster.demo("kill", victim);
   const server = await cluster.addServer();
@@ -577,7 +577,7 @@ test("a server that starts while a shard is down serves the others, and that one
   await until("the first server, too", () => serves(victim));
 });
 
-test("a shard that may lose acknowledged writes is not served, unless the topology exempts it", async () => {
+test("a shard that may lose acknowledged writes is not used, unless the topology exempts it", async () => {
   const victim = "shard3";
   await cluster.sql(victim, "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
   try {
@@ -607,14 +607,14 @@ test("a shard that may lose acknowledged writes is not served, unless the topolo
   }
 });
 
-test("an address where another shard answers is not served", async () => {
+test("an address where another shard answers is not used", async () => {
   const before = await cluster.rowCounts();
   const ports = { shard1: cluster.shard("shard2").port, shard2: cluster.shard("shard1").port };
   const server = await cluster.addServer({ topology_file: cluster.topology(ports) });
   await server.start({ ready: false });
   const other = cluster.apiOf(server);
   await until(
-    "a shard that is right to be served",
+    "a right shard to be served",
     async () => (await other.list({ user_id: users.get("shard3")[0].id })).status_code === CODE.OK,
   );
   for (const shard of ["shard1", "shard2"]) {
@@ -626,7 +626,7 @@ test("an address where another shard answers is not served", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-test("all shards gone and back: errors in between, then everything as before", async () => {
+test("all shards are down and come back: errors in between, then everything as before", async () => {
   for (const shard of SHARDS) await cluster.demo("kill", shard);
   try {
     const start = performance.now();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Requests of every kind at the same time, while options change, shards go and clients leave. Above all for
- * builds that look for data races: down() fails when one was reported. */
+/* Requests of every kind at the same time, while options change, shards go away and clients
+ * disconnect. Mainly for builds that look for data races: down() fails if one was reported. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -56,7 +56,7 @@ async function life() {
   return user;
 }
 
-test("40 whole lives at the same time, beside readers, reloads and clients that leave", async () => {
+test("40 whole user lives at the same time, beside readers, reloads and clients that disconnect", async () => {
   let stop = false;
   const watcher = async () => {
     while (!stop) {
@@ -114,7 +114,7 @@ test("40 whole lives at the same time, beside readers, reloads and clients that 
   );
 });
 
-test("the same write from many at the same time has one effect", async () => {
+test("the same write from many clients at the same time has one effect", async () => {
   const user = await api.register();
   const clip = uniqueClip();
   const headers = { "Idempotency-Key": randomBytes(16).toString("hex") };
@@ -125,7 +125,7 @@ test("the same write from many at the same time has one effect", async () => {
   const { video_list } = await api.list({ user_id: user.id });
   assert.equal(video_list.length, 1);
   assert.equal((await api.user(user.token)).user.work_count, 1);
-  /* Of the files of all twelve only those that the row names may stay. */
+  /* Of the files of all twelve, only those that the row names may stay. */
   const name = video_list[0].play_url.split("/").at(-1).slice(0, -4);
   await until("one pair of files", () => cluster.mediaFiles().every((f) => f.includes(name)));
   assert.equal((await api.fetch(video_list[0].play_url)).status, 200);
@@ -145,7 +145,7 @@ test("logins, logouts and checks of one user's sessions at the same time", async
   assert.equal((await api.user(user.token)).user.id, user.id);
 });
 
-test("a shard goes and comes while everything runs", async () => {
+test("a shard goes away and comes back while everything runs", async () => {
   const users = await parallel(
     8,
     Array.from({ length: 16 }, () => () => api.register()),
@@ -177,7 +177,7 @@ test("a shard goes and comes while everything runs", async () => {
   );
 });
 
-test("it ends well with requests under way", async () => {
+test("it stops cleanly with requests under way", async () => {
   let answers = 0;
   const clients = Array.from({ length: 50 }, async () => {
     for (; ; answers++) await api.feed();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A log that nobody reads and a disk that hangs stop what needs them, and nothing else. */
+/* A log that nobody reads, or a disk that hangs, stops only what needs it. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -21,7 +21,8 @@ const author = await api.register();
 assert.equal((await api.publish(author.token, media.clipOfSize(900000), "there")).status_code, CODE.OK);
 const [{ id: videoId }] = (await api.list({ user_id: author.id })).video_list;
 
-/* What goes on whatever happens to logs and disks: reads, writes, logins, and what the operator asks. */
+/* What must go on whatever happens to logs and disks: reads, writes, logins, and the operator's
+ * requests. */
 async function goesOn(of, server) {
   assert.equal((await of.feed()).status_code, CODE.OK);
   assert.equal((await of.like(author.token, videoId)).status_code, CODE.OK);
@@ -32,7 +33,7 @@ async function goesOn(of, server) {
   assert.ok((await of.metric("doushard_uploads_running")) >= 0);
 }
 
-test("a log pipe that nobody reads costs lines, which are counted, and no request", async () => {
+test("a log pipe that nobody reads costs log lines, which are counted, and no requests", async () => {
   const server = await cluster.addServer();
   execFileSync("mkfifo", [server.log]);
   const reader = openSync(server.log, constants.O_RDWR | constants.O_NONBLOCK);
@@ -45,7 +46,7 @@ test("a log pipe that nobody reads costs lines, which are counted, and no reques
     return (await lost()) > 0;
   });
   await goesOn(of, server);
-  /* Somebody reads again: it is told, and lines come. */
+  /* Somebody reads again: lines arrive, and the loss is reported. */
   let text = "";
   const bytes = Buffer.alloc(1 << 16);
   await until("the log to say what is missing", () => {
@@ -76,12 +77,12 @@ test("access lines can be left out", async () => {
   await goesOn(of, server);
   assert.equal((await server.stop()).code, 0);
   assert.ok(!server.logText().includes(" access "));
-  assert.ok(server.logText().includes(" info serving "), "all else is said");
+  assert.ok(server.logText().includes(" info serving "), "all other lines are logged");
 });
 
 const skip = noHangFs(join(cluster.dir, "tried")) || false;
 
-/* Begin to send a film of SIZE bytes. */
+/* Begins to send a film of SIZE bytes. */
 async function beginUpload(server, size) {
   const { body, type } = multipart([
     ["token", author.token],
@@ -92,11 +93,11 @@ async function beginUpload(server, size) {
   await connection.send(
     `POST /douyin/publish/action/ HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
   );
-  connection.send(body); /* all of it is taken only when the disk is */
+  connection.send(body); /* it is read to its end only if the disk works */
   return connection;
 }
 
-test("a disk of uploads that hangs stops uploads and nothing else", { skip }, async () => {
+test("a hanging disk of uploads stops uploads and nothing else", { skip }, async () => {
   const dir = join(cluster.dir, "hanging-uploads");
   mkdirSync(dir);
   const fs = await HangFs.on(dir, cluster);
@@ -121,7 +122,7 @@ test("a disk of uploads that hangs stops uploads and nothing else", { skip }, as
   assert.equal((await server.stop()).code, 0);
 });
 
-test("a disk of films that hangs stops films and nothing else", { skip }, async () => {
+test("a hanging disk of films stops films and nothing else", { skip }, async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, http_threads: 1, workers_max: 8 })).start();
   const of = cluster.apiOf(server);
   const { video_list } = await of.list({ user_id: author.id });
@@ -139,7 +140,7 @@ test("a disk of films that hangs stops films and nothing else", { skip }, async 
   for (let i = 0; i < 3; i++) await goesOn(of, server);
   assert.ok(
     held.every((connection) => !connection.received.includes("video/mp4")),
-    "nobody has the film",
+    "nobody to get the film",
   );
   await fs.end();
   for (const connection of held)

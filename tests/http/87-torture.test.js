@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Memory is short, or a call of the system fails, once, at each place in turn: the request is told so, nothing
- * leaks, and the next one is right. TORTURE=all: all places (make check-torture); else some that TORTURE_SEED draws. */
+/* Memory runs out, or a system call fails, once, at each place in turn: the request is answered with
+ * an error, nothing leaks, and the next one works. TORTURE=all: all places (make check-torture);
+ * otherwise a few chosen by TORTURE_SEED. */
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -18,15 +19,15 @@ const user = await api.register();
 assert.equal((await api.publish(user.token, media.uniqueClip(), "there")).status_code, CODE.OK);
 const [{ id: video }] = (await api.list({ user_id: user.id })).video_list;
 
-/* Those that pools may open meanwhile, and those of the client that last. */
+/* Connections that pools may open meanwhile, and the client's last ones. */
 const CONNECTIONS = 8;
 
-/* How many are drawn of each; an upload is dear. */
+/* How many places are chosen of each kind; an upload is expensive. */
 const DRAWN = { register: 20, upload: 6, like: 20, feed: 20, reload: 20 };
 const SEED = Number(process.env.TORTURE_SEED || 1 + Math.floor(Math.random() * 1e6));
 const isAsked = (name) => !process.env.TORTURE_ONLY || name.includes(process.env.TORTURE_ONLY);
 
-/* N of the numbers from 1 to MAX, which SEED draws; all of them and some beyond where all are wanted. */
+/* N of the numbers from 1 to MAX, chosen by SEED; if all are wanted, all of them and some more. */
 function drawn(n, max) {
   const all = Array.from({ length: Math.ceil(max * 1.1) }, (_, i) => i + 1);
   if (process.env.TORTURE === "all") return all;
@@ -65,7 +66,7 @@ for (const [name, prepare] of Object.entries(requests(torture, user, video))) {
   }
 }
 
-test("calls have failed, and nothing has leaked", async (t) => {
+test("calls did fail, and nothing leaked", async (t) => {
   torture.close();
   assert.equal((await torture.server.stop()).code, 0, torture.server.complaints());
   assert.ok(n_hits > 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the operator relies on: health, metrics, configuration, reload, drain, logs without secrets. */
+/* What operators rely on: health, metrics, configuration, reload, drain, logs without secrets. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -26,7 +26,7 @@ const user = await api.register();
 
 const admin = (path, method = "GET") => api.send(method, path, { admin: true });
 
-/** Run the program to its end. */
+/** Runs the program to its end. */
 function run(args, env = {}) {
   return spawnSync(program(), args, {
     encoding: "utf8",
@@ -38,23 +38,23 @@ function run(args, env = {}) {
 
 /* ---- Health and metrics ---- */
 
-test("the operator's listener says how it is", async () => {
+test("the operator's listener reports health", async () => {
   for (const path of ["/livez", "/readyz"]) {
     const { status, body } = await admin(path);
     assert.equal(status, 200, path);
     assert.match(body.toString("utf8"), /^(\[\+\]\w+ ok\n)*(ok|ready|alive)\n?$/, path);
     assert.equal((await admin(path, "HEAD")).status, 200);
   }
-  assert.equal((await admin("/douyin/feed/")).status, 404, "only the operator's paths");
+  assert.equal((await admin("/douyin/feed/")).status, 404, "only the operator's paths are there");
   assert.equal((await admin("/livez", "POST")).status, 405);
 });
 
-test("the operator's listener is on loopback, unless it is told otherwise", () => {
+test("the operator's listener is bound to loopback, unless it is configured otherwise", () => {
   const { stdout } = run(["--print-config"]);
   assert.match(stdout, /^admin_host = "127\.0\.0\.1";/m);
 });
 
-test("the metrics are well formed, and those of the table, with its words", async () => {
+test("the metrics are well formed, and match the table and its help texts", async () => {
   const { body, headers } = await admin("/metrics");
   const text = body.toString("utf8");
   assert.match(headers["content-type"], /^text\/plain; version=0\.0\.4/);
@@ -71,7 +71,7 @@ test("the metrics are well formed, and those of the table, with its words", asyn
   }
 });
 
-test("requests are counted under their route and code, unknown paths under one label", async () => {
+test("requests are counted by route and code, unknown paths under one label", async () => {
   const count = async (part) => {
     let sum = 0;
     for (const [name, value] of await api.metrics())
@@ -115,20 +115,20 @@ test("metrics and health answer while no shard does", async () => {
 
 /* ---- Purging ---- */
 
-test("a server purges what is of no use any more, and goes on where another one stopped", async () => {
+test("a server purges what is no longer needed, and goes on where another one stopped", async () => {
   const owner = await owners(cluster);
   const shard = owner.get(slotOfId(user.id));
   const onShard = (text) => cluster.sql(shard, text);
-  /* On another shard, so that the like is there for a moment; and it never was. */
+  /* On another shard, so that the first half of the like exists for a moment; then it is taken back. */
   const missing = idOf(Date.now() - 1000, [...owner].find(([, name]) => name !== shard)[0]);
   await until(
-    "the end of the first passes",
+    "the first passes to end",
     async () => (await onShard("CALL purge_status()")).every(({ finished_at }) => finished_at > 0),
     { timeoutMs: 60000 },
   );
   assert.notEqual((await api.like(user.token, missing)).status_code, CODE.OK);
   assert.deepEqual(await onShard(`SELECT state, at FROM favorite WHERE video_id = ${missing}`), [{ state: 0, at: 0 }]);
-  /* 2,500 edges, of which every fifth can go. */
+  /* 2,500 edges, of which every fifth can be purged. */
   await onShard(`INSERT INTO liker (slot, video_id, user_id, state, ver, at)
     SELECT f.slot, 1 + k.slot, 3 + f.slot, f.slot MOD 5 > 0, 1, 1 FROM slot_fence AS f, slot_fence AS k
      WHERE f.answer = 'ok' AND k.slot < 10 ORDER BY f.slot, k.slot LIMIT 2500`);
@@ -160,7 +160,7 @@ test("a server purges what is of no use any more, and goes on where another one 
 
 const base = readFileSync(cluster.config, "utf8");
 
-/** Write a configuration; returns its path. */
+/** Writes a configuration; returns its path. */
 function file(name, text) {
   const path = join(cluster.dir, name);
   writeFileSync(path, text);
@@ -168,15 +168,15 @@ function file(name, text) {
 }
 const dirs = `media_dir = "${cluster.dir}/test-media";\nupload_dir = "${cluster.dir}/test-upload";\n`;
 
-test("a good configuration is said to be good", () => {
+test("a good configuration is reported as good", () => {
   const path = file("good.conf", base + dirs);
   const { status, stdout, stderr } = run(["--check-config", `--config=${path}`]);
   assert.deepEqual([status, stderr], [0, ""]);
   assert.match(stdout, /ok/);
 });
 
-/* name: [lines after the good ones, line of the error counted from there, what it must name, "flags": a server of
- * these tests has this from flags, which win]. */
+/* name: [lines after the good ones, line of the error counted from there, what it must name,
+ * "flags": these tests set this by flags, which win]. */
 const BAD = {
   syntax: ["listen_port = = 1;", 1, /syntax/i],
   "an unknown key": ["feed_limit = 20;\nfeed_limmit = 20;", 2, /feed_limmit/],
@@ -224,7 +224,7 @@ for (const [name, [lines, at, pattern]] of Object.entries(BAD))
     }
   });
 
-test("all mistakes are named in one run, each with file and line", () => {
+test("all mistakes are reported in one run, each with file and line", () => {
   const path = file(
     "bad.conf",
     `feed_limmit = 20;\nlisten_port = "x";\n${dirs}token_keys_file = "/none/keys";\nbase_url = "x";\n`,
@@ -251,7 +251,7 @@ test("all mistakes are named in one run, each with file and line", () => {
   }
 });
 
-test("files that are named and not good are refused with their name", () => {
+test("bad files that the options name are refused with their name", () => {
   let n = 0;
   const topology = (text) => file(`bad-topology-${(n += 1)}.conf`, text);
   const secret = randomBytes(32).toString("hex");
@@ -302,7 +302,7 @@ test("files that are named and not good are refused with their name", () => {
   }
 });
 
-test("flags win over the environment, that over the file, that over the default", () => {
+test("flags win over the environment, the environment over the file, the file over defaults", () => {
   const path = file(
     "layers.conf",
     `${base}feed_limit = 11;\nlist_limit = 12;\nuploads_max = 13;\nidle_timeout = "90s";\n`,
@@ -317,10 +317,10 @@ test("flags win over the environment, that over the file, that over the default"
   assert.deepEqual(["feed_limit", "list_limit", "uploads_max", "scrypt_ln"].map(value), ["11", "22", "33", "15"]);
   assert.deepEqual(["idle_timeout", "min_rate", "session_idle"].map(value), ['"90s"', '"2K"', '"2d"']);
   const again = file("printed.conf", stdout);
-  assert.equal(run(["--print-config", `--config=${again}`]).status, 0, "what it prints it reads");
+  assert.equal(run(["--print-config", `--config=${again}`]).status, 0, "it can read what it prints");
 });
 
-test("a variable that is no option is named, and the one that was meant", () => {
+test("an unknown variable is reported, with the option that was probably meant", () => {
   const path = file("good.conf", base + dirs);
   const check = (env) => run(["--check-config"], { DOUSHARD_CONFIG: path, ...env });
   assert.equal(check({ DOUSHARD_FEED_LIMIT: "5" }).stderr, "");
@@ -358,7 +358,7 @@ test("bad flags and variables are refused", () => {
   }
 });
 
-test("help and version are given freely", () => {
+test("help and version need nothing else", () => {
   for (const [flag, pattern] of [
     ["--help", /--check-config/],
     ["--version", /\d+\.\d+/],
@@ -371,7 +371,7 @@ test("help and version are given freely", () => {
   }
 });
 
-test("a server that cannot start says why and ends", async () => {
+test("a server that cannot start says why and exits", async () => {
   const taken = net.createServer();
   await new Promise((done) => {
     taken.listen(0, "127.0.0.1", done);
@@ -388,7 +388,7 @@ test("a server that cannot start says why and ends", async () => {
   assert.match(stderr, new RegExp(String(port)));
 });
 
-test("port 0 takes a free one, logs it, and names it to clients", async () => {
+test("port 0 takes a free port, which is logged and used in URLs", async () => {
   const server = await cluster.addServer({ listen_port: 0, admin_port: 0, base_url: "" });
   server.adminUrl = "http://127.0.0.1:1";
   const started = server.start({ timeoutMs: 2000 }).catch(() => {});
@@ -404,7 +404,7 @@ test("port 0 takes a free one, logs it, and names it to clients", async () => {
 
 /* ---- Reload ---- */
 
-/** A server whose options come from a file that the test may change. */
+/** A server with its options in a file that the test may change. */
 async function reloadable(more = "") {
   const path = file(`reload-${cluster.servers.length}.conf`, `${base}feed_limit = 1;\n${more}`);
   const server = await cluster.addServer();
@@ -431,7 +431,7 @@ async function reloadable(more = "") {
   };
 }
 
-/* Requests without a pause until stop(); resolves to what went wrong. */
+/* Sends requests without a pause until stop(); resolves to what went wrong. */
 function busy(client) {
   let stop = false;
   let n = 0;
@@ -459,7 +459,7 @@ function busy(client) {
   };
 }
 
-test("SIGHUP brings a good file into force, under load, without a failed request", async () => {
+test("SIGHUP applies a good file, under load, without a failed request", async () => {
   for (let i = 0; i < 3; i++) assert.equal((await api.publish(user.token, uniqueClip(), `v${i}`)).status_code, CODE.OK);
   const { server, client, hup } = await reloadable();
   const load = busy(client);
@@ -472,12 +472,12 @@ test("SIGHUP brings a good file into force, under load, without a failed request
   assert.deepEqual(await load.stop(), []);
   const { "x-request-id": silent } = (await client.get("/douyin/feed/")).headers;
   await hup(`${base}feed_limit = 3;\nlisten_port = 1;\n`, "reloads");
-  assert.equal((await client.feed()).status_code, CODE.OK, "what cannot change stays");
+  assert.equal((await client.feed()).status_code, CODE.OK, "an option that needs a restart stays");
   assert.equal((await server.stop()).code, 0);
-  assert.doesNotMatch(server.logText(), new RegExp(silent), "log_level is in force");
+  assert.doesNotMatch(server.logText(), new RegExp(silent), "log_level is applied");
 });
 
-test("SIGHUP changes whose pages may read the answers, also those that were ready in memory", async () => {
+test("SIGHUP changes which origins may read answers, also those cached in memory", async () => {
   const { server, client, hup } = await reloadable();
   const readers = async (...origins) => {
     const answers = await Promise.all(
@@ -508,7 +508,7 @@ test("SIGHUP with a bad file changes nothing, under load, without a failed reque
   const whole = `${base}feed_limit = 2;\n`;
   for (const cut of [whole.length - 3, Math.floor(whole.length / 2) + 3, base.indexOf("=") + 2]) {
     await hup(whole.slice(0, cut), "reloads_failed");
-    assert.equal((await client.feed()).video_list.length, 1, `half-written: ${whole.slice(0, cut).slice(-30)}`);
+    assert.equal((await client.feed()).video_list.length, 1, `cut after: ${whole.slice(0, cut).slice(-30)}`);
   }
   const keys = file("reload-keys", "k1 nonsense\n");
   chmodSync(keys, 0o600);
@@ -522,7 +522,7 @@ test("SIGHUP with a bad file changes nothing, under load, without a failed reque
   assert.deepEqual(await load.stop(), []);
   assert.match(await server.wholeLog(), new RegExp(`${path}:\\d+`), "the log names file and line");
   await hup(whole, "reloads");
-  assert.equal((await client.feed()).video_list.length, 2, "a good file is taken after all of that");
+  assert.equal((await client.feed()).video_list.length, 2, "after all of that a good file is applied");
   assert.equal((await server.stop()).code, 0);
 });
 
@@ -547,16 +547,16 @@ test("token keys are rotated by SIGHUP without ending a session", async () => {
   assert.equal((await server.stop()).code, 0);
 });
 
-/* ---- The end ---- */
+/* ---- Stopping ---- */
 
-test("SIGTERM under load: what was begun is finished, nothing new is taken, and the process ends well", async () => {
+test("SIGTERM under load: running requests are finished, no new ones are accepted, and the process exits cleanly", async () => {
   const proxy = await TcpProxy.start({ port: cluster.shard("shard1").port });
   const server = await (
     await cluster.addServer({ ...UPLOADS, topology_file: cluster.topology({ shard1: proxy.port }) })
   ).start();
   const client = cluster.apiOf(server);
   await client.feed();
-  /* So that there are requests in flight. */
+  /* So that there are requests under way. */
   proxy.rule = (text) => (/user_register/.test(text) ? { delayMs: 300 } : undefined);
 
   const results = [];
@@ -577,7 +577,7 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
       }
     }
   });
-  /* An upload that is half-way when the signal comes. */
+  /* An upload that is half sent when the signal comes. */
   const { body, type } = multipart([
     ["token", user.token],
     ["title", "drained"],
@@ -605,7 +605,7 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
   assert.ok(server.running, "the upload is still waited for");
   await upload.send(body.subarray(100000));
   const [answer] = await upload.answers(1);
-  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "what was begun is finished");
+  assert.equal(JSON.parse(answer.body.toString("utf8")).status_code, CODE.OK, "what had begun is finished");
   stop = true;
   const { code, signal } = await server.exited;
   await Promise.all(registers);
@@ -614,7 +614,7 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
     results.slice(before).some((r) => r.code === CODE.OK),
     "requests in flight were answered",
   );
-  /* Every request was answered, or never taken. */
+  /* Every request was answered, or never accepted. */
   const odd = results.filter((r) => r.code !== CODE.OK && !["ECONNREFUSED", "ECONNRESET"].includes(r.error));
   assert.deepEqual(odd, []);
   const there = new Set((await cluster.sqlAll("SELECT name FROM user WHERE name LIKE 'drain%'")).map((r) => r.name));
@@ -623,7 +623,7 @@ test("SIGTERM under load: what was begun is finished, nothing new is taken, and 
   await proxy.stop();
 });
 
-test("a request that hangs delays the end by the drain timeout and no longer", async () => {
+test("a request that hangs delays the exit by the drain timeout and no longer", async () => {
   const proxies = await Promise.all(cluster.shards.map(({ port }) => TcpProxy.start({ port })));
   const ports = Object.fromEntries(cluster.shards.map(({ name }, i) => [name, proxies[i].port]));
   const server = await (
@@ -647,7 +647,7 @@ test("a request that hangs delays the end by the drain timeout and no longer", a
   await Promise.all(proxies.map((p) => p.stop()));
 });
 
-test("an idle server ends at once", async () => {
+test("an idle server exits at once", async () => {
   const server = await (await cluster.addServer({ drain_timeout: "1min" })).start();
   const idle = await RawConnection.open(server.options.listen_port);
   const start = performance.now();
@@ -656,7 +656,7 @@ test("an idle server ends at once", async () => {
   await idle.closed();
 });
 
-test("the pid file is there while the server is", async () => {
+test("the pid file exists while the server runs", async () => {
   const path = join(cluster.dir, "server.pid");
   const server = await (await cluster.addServer({ pid_file: path })).start();
   await until("the file", () => existsSync(path) && readFileSync(path, "utf8") === `${server.pid}\n`);
@@ -664,24 +664,24 @@ test("the pid file is there while the server is", async () => {
   assert.throws(() => readFileSync(path), { code: "ENOENT" });
 });
 
-test("the pid file is there before the first request is served", async () => {
+test("the pid file exists before the first request is served", async () => {
   const path = join(cluster.dir, "pid.fifo");
   spawnSync("mkfifo", [path]);
   const server = await cluster.addServer({ pid_file: path });
-  const started = server.start(); /* stops at the file until somebody reads it */
+  const started = server.start(); /* it waits at the file until somebody reads it */
   await until("the listener", () => / listening listener=public /.test(server.logText()));
   const early = await RawConnection.open(server.options.listen_port);
   await early.send("GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
   const OPENAT = /^(257|56) /; /* x86-64, aarch64 */
   await until("the server to wait at the file", () => OPENAT.test(readFileSync(`/proc/${server.pid}/syscall`, "utf8")));
-  assert.equal(early.received.length, 0, "nobody was answered before");
+  assert.equal(early.received.length, 0, "nobody was answered earlier");
   const written = Number((await readFile(path, "utf8")).trim());
   await started;
   await early.answers(1);
   early.close();
   assert.equal(Number(readFileSync(`/proc/${written}/stat`, "utf8").split(" ")[0]), server.pid);
   assert.equal((await server.stop()).code, 0);
-  assert.ok(!existsSync(path), "and gone with the process");
+  assert.ok(!existsSync(path), "it is gone with the process");
 });
 
 /* ---- Logs and secrets ---- */
@@ -718,7 +718,7 @@ test("one access line per request: route, status, ms, shard, CALLs, request id",
   assert.equal((await server.stop()).code, 0);
 });
 
-test("no secret is in logs, command lines, the environment, or what the program prints", async () => {
+test("no secret is in logs, command lines, the environment, or printed by the program", async () => {
   const server = await (await cluster.addServer({ ...UPLOADS, log_level: "debug" })).start();
   const client = cluster.apiOf(server);
   const canary = (what) => `canary-${what}-${Math.random().toString(36).slice(2)}`.slice(0, 32);
@@ -758,7 +758,7 @@ test("no secret is in logs, command lines, the environment, or what the program 
   try {
     places["the environment"] = readFileSync(`/proc/${server.pid}/environ`, "latin1");
   } catch {
-    /* Not even its own user may read that: better still. */
+    /* Not even its own user may read that: even better. */
   }
   assert.equal(print.status, 0);
   assert.ok(places["the log"].length > 500);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A shard loses its data and is restored from a backup that was taken under load (scripts/backup-shard.sh,
- * restore-shard.sh, shardctl verify); and old data that somebody puts back by hand is noticed. */
+/* A shard loses its data and is restored from a backup that was taken under load
+ * (scripts/backup-shard.sh, restore-shard.sh, shardctl verify). Also: old data that somebody puts
+ * back by hand is detected. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -38,7 +39,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/** Run a script of ours; resolves to { status, out }. */
+/** Runs a script of ours; resolves to { status, out }. */
 function script(name, ...args) {
   return new Promise((done, failed) => {
     const child = spawn(
@@ -67,13 +68,13 @@ const refusedAt = async () =>
   (await cluster.sql("shard2", "SELECT COALESCE(refused_at, 0) AS at FROM shard_self"))[0].at;
 const heardOf = (beat) =>
   until(
-    "shard1 to hear more of shard2",
+    "shard1 to hear newer numbers of shard2",
     async () =>
       Number((await cluster.sql("shard1", "SELECT beat FROM shard_known WHERE name = 'shard2'"))[0].beat) > beat,
   );
 const ready = () => until("all shards", async () => (await fetch(`${cluster.server.adminUrl}/readyz`)).status === 200);
 
-/* What users do to those of the other shard, and to each other; resolves to the comments. */
+/* What users do with users of the other shard, and with each other; resolves to the comments. */
 async function round(n) {
   const comments = [];
   for (const [here, there] of [
@@ -95,7 +96,7 @@ async function round(n) {
   return comments;
 }
 
-/* Every version that owners are answered with: Map of owner to them. */
+/* Every version that is returned for owners: Map of owner to its versions. */
 async function versions(text = versionsText) {
   const rows = await cluster.sqlAll(text);
   return new Map(rows.map(({ t, id, v }) => [`${t} ${id}`, v.split(" ").map(BigInt)]));
@@ -108,7 +109,7 @@ const versionsText = `SELECT 'user' AS t, user_id AS id, CONCAT_WS(' ', GREATEST
     UNION ALL SELECT 'video', video_id, CONCAT_WS(' ', GREATEST(ver, f.epoch << 33), GREATEST(comment_ver, f.epoch << 33))
       FROM video ${OWNED}`;
 
-/* What shard1 has made and not taken back. */
+/* The rows that shard1 has made and not taken back. */
 const made = async () =>
   (
     await cluster.sql(
@@ -123,7 +124,7 @@ const made = async () =>
     )
   ).map(({ k }) => k);
 
-/* What is wrong with the chats of those who stay. */
+/* What is wrong with the chats of the users of shard1. */
 async function chatProblems() {
   const rows = await cluster.sqlAll(
     `SELECT user_id, peer_id, sent, seq, message_id, text FROM message AS m ${OWNED} AND m.state = 1`,
@@ -136,7 +137,7 @@ async function chatProblems() {
   return mailboxProblems(rows.filter((m) => stay.has(m.user_id) && stay.has(m.peer_id)));
 }
 
-/* The relay of shard1 has gone on for a while. */
+/* Waits until the relay of shard1 has run for a while. */
 async function relayed() {
   const [{ end }] = await cluster.sql("shard1", "SELECT until_at AS end FROM relay_lease WHERE name = 'relay'");
   await until(
@@ -159,7 +160,7 @@ async function agree() {
   assert.deepEqual(await chatProblems(), []);
 }
 
-test("restored from a backup under load: refused, nothing undone, compared, admitted, both halves agree", async () => {
+test("restored from a backup under load: it is refused, nothing is undone, it is compared and admitted, and both halves agree", async () => {
   const dir = join(cluster.dir, "backups");
   await round(0);
   let going = true;
@@ -184,7 +185,7 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
       );
   }
 
-  /* What comes after it. */
+  /* Written after the backup. */
   const comments = [...(await round(1)), ...(await round(2))];
   const lost = await api.register(nameOn("shard2", owner));
   const [friend] = users.shard1;
@@ -206,7 +207,7 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   await cluster.demo("start", "shard2");
   cluster.readEndpoints();
 
-  /* A backup that was changed, or is not whole, is not taken. */
+  /* A backup that was changed, or is incomplete, is refused. */
   const broken = join(dir, "broken");
   cpSync(backup, broken, { recursive: true });
   appendFileSync(join(broken, "tables.sql.gz"), "x");
@@ -229,7 +230,8 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   const again = await restore(`--from=${backup}`);
   assert.match(again.out, /shard2 is not empty/);
 
-  /* Refused: whoever needs it is told so, and what others have of it stays as it is. */
+  /* The shard is refused: whoever needs it gets an error, and what others know of it stays
+   * unchanged. */
   await until("the reason on /readyz", async () =>
     /shard shard2 is paused by [^:]*: refused: restored from a backup/.test(
       await (await fetch(`${cluster.server.adminUrl}/readyz`)).text(),
@@ -248,12 +250,12 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
     [],
   );
 
-  /* The checkers see what is wrong now, and what would be if the epochs had not been raised. */
+  /* The checkers find what is wrong now, and what would be wrong if the epochs had not been raised. */
   assert.notDeepEqual(await chatProblems(), []);
   const unraised = await versions(`START TRANSACTION; UPDATE slot_fence SET epoch = 1; ${versionsText}; ROLLBACK`);
   assert.notDeepEqual(versionsBackwards(wanted.versions, unraised), []);
 
-  /* What it said before is what was done. */
+  /* The plan that it printed is what was done. */
   const said = await verify("--dry-run", "--json");
   assert.equal(said.status, 1, said.err);
   const found = JSON.parse(said.out.trim().split("\n").at(-1));
@@ -284,7 +286,7 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
     assert.match(done.out, new RegExp(`${word} +${counts[key]}\n`));
   assert.equal(await refusedAt(), 0);
 
-  /* Everything goes on, and agrees. */
+  /* Everything works again, and agrees. */
   await ready();
   await agree();
   assert.deepEqual(versionsBackwards(wanted.versions, await versions()), []);
@@ -297,7 +299,7 @@ test("restored from a backup under load: refused, nothing undone, compared, admi
   assert.equal((await api.login(lost.name, lost.password)).status_code !== CODE.OK, true);
 });
 
-/* SLOT, which shard1 has, can be moved on, and nothing is journaled. */
+/* SLOT, which shard1 has, can be moved on, and nothing is left in the journal. */
 async function assertFinal(slot) {
   const [fence] = await cluster.sql("shard1", `SELECT state, journal, token FROM slot_fence WHERE slot = ${slot}`);
   assert.deepEqual({ ...fence }, { state: "owned", journal: 0, token: null });
@@ -306,7 +308,7 @@ async function assertFinal(slot) {
   await cluster.sql("shard1", `UPDATE slot_move SET phase = 'undone', finished_at = 1 WHERE active = ${slot}`);
 }
 
-test("old data that is put back by hand is noticed, refused, settled in place and admitted; slots that moved since", async () => {
+test("old data put back by hand is detected, refused, repaired in place and admitted; also with slots that have moved since", async () => {
   const data = join(cluster.dir, "shard2", "data");
   const old = join(cluster.dir, "shard2", "old");
   const [came, left] = [users.shard1[0], users.shard2[0]].map(({ id }) => slotOfId(id));
@@ -319,7 +321,7 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   await cluster.sql("shard2", "UPDATE shard_beat SET beat_at = 0");
   await heardOf(Number(beat));
   await moveSlot(cluster, came, "shard1", "shard2");
-  /* It could be rolled back when the shard is lost, and nobody knows of that any more. */
+  /* The move could be rolled back when the shard is lost, and nobody knows that any more. */
   const mover = Mover.start(cluster);
   await requestMove(cluster, left, "shard2", "shard1", 600000);
   await untilMove(cluster, "shard2", left, ["keeping"]);
@@ -339,7 +341,7 @@ test("old data that is put back by hand is noticed, refused, settled in place an
     if ((await api.follow(users.shard2[1].token, users.shard2[2].id)).status_code === CODE.OK) acknowledged++;
     return (await refusedAt()) > 0;
   });
-  assert.equal(acknowledged, 0, "it served before it was refused");
+  assert.equal(acknowledged, 0, "it served requests before it was refused");
   assert.match(
     (await cluster.sql("shard2", "SELECT refused_why AS why FROM shard_self"))[0].why,
     /counted to \d+, and others remember \d+/,
@@ -364,7 +366,7 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   assert.match(mended.out, new RegExp(`1 slots \\(the first: ${came}\\)`));
   assert.equal(await refusedAt(), 0);
 
-  /* Its former shard has its rows, of the time when it left. */
+  /* Its former shard has its rows as they were when it left. */
   assert.equal((await api.user(users.shard2[1].token, users.shard1[0].id)).status_code, CODE.BUSY);
   await cluster.sql("shard1", `CALL slot_adopt(${came}, 'shard1')`);
   const adopted = await shardctl(["verify", "--shard=shard1", "--yes"], { env: cluster.env });
@@ -376,7 +378,7 @@ test("old data that is put back by hand is noticed, refused, settled in place an
   await agree();
 });
 
-/* Who starts the databases as root gives them their files. */
+/* If the databases were started as root, they own the files. */
 function own(data) {
   return new Promise((done) => {
     spawn("chown", ["-R", `--reference=${join(data, "..", "tmp")}`, data], { stdio: "ignore" }).on("close", done);

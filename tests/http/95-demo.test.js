@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* scripts/demo as a newcomer uses it: up, look, break, mend, down; all of it in a directory of its own. */
+/* scripts/demo as a newcomer uses it: up, look, break, repair, down; all of it in a directory of its
+ * own. */
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -37,7 +38,7 @@ const environment = {
   DOUSHARD_SHARDS: "2",
   DOUSHARD_BUILD_DIR: buildDir(),
 };
-/* As root the databases run under another account, which has to reach the directory. */
+/* As root the databases run under another account, which must be able to reach the directory. */
 spawn("chmod", ["755", parent]);
 
 function demoIn(env, ...args) {
@@ -70,7 +71,7 @@ after(async () => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-/** Map of name to {state, pid} from `status`. */
+/** Map of name to {state, pid}, from `status`. */
 async function status() {
   const { code, stdout } = await demo("status");
   const lines = stdout
@@ -79,7 +80,7 @@ async function status() {
     .map((line) => line.trim().split(/\s+/));
   return { code, members: new Map(lines.map(([name, state, , pid]) => [name, { state, pid: Number(pid) }])) };
 }
-/* One that has ended and that nobody has collected yet does not count. */
+/* A process that has ended and was not waited for does not count. */
 function running(pid) {
   try {
     return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
@@ -87,21 +88,21 @@ function running(pid) {
     return false;
   }
 }
-/* A child of this process that the demo must not touch. */
+/* A process that the demo must not touch. */
 const bystander = spawn("sleep", ["600"], { stdio: "ignore" });
 after(() => bystander.kill());
 
-/* What scripts/demo tells others of the cluster. */
+/* What scripts/demo tells other scripts about the cluster. */
 const endpoints = () => JSON.parse(readFileSync(join(directory, "endpoints.json"), "utf8"));
 const readyz = async () => (await fetch(`${endpoints().admin_url}/readyz`)).text();
 
-/* The word behind "=" in the answer. */
+/* The word after "=" in the answer. */
 const value = async (n, sql) => /\w=(\w+)/.exec(await must("use", String(n), sql))[1];
 
 let banner;
 let api;
 
-/* Node redisN says this to a command. */
+/* What node redisN answers to a command. */
 function redis(name, ...args) {
   const { redis: nodes, files } = endpoints();
   const { port } = nodes.find((node) => node.name === name);
@@ -111,20 +112,20 @@ function redis(name, ...args) {
   });
   return stdout.trimEnd();
 }
-/* What is cached of the owner with this id. */
+/* What is cached about the owner with this id. */
 const keysOf = (id) =>
   endpoints().redis.flatMap(({ name }) =>
     redis(name, "--scan", "--pattern", `ds:{${id}}:*`).split("\n").filter(Boolean),
   );
 
-test("up brings a cluster, in time, and says how to use it", async () => {
+test("up starts a cluster, in time, and says how to use it", async () => {
   const start = performance.now();
   banner = await must("up", "--no-build");
   assert.ok(performance.now() - start < 120000 * slowdown(), "under two minutes");
   const [, url] = /\n\n\s+Open (\S+)\/ in a browser\. /.exec(banner);
   api = new Api(url, { adminUrl: endpoints().admin_url });
   assert.deepEqual((await api.get("/ping")).json, { message: "pong" }, "the first line names the service");
-  assert.match((await api.fetch(`${url}/`)).headers["content-type"], /^text\/html/, "what a browser shows");
+  assert.match((await api.fetch(`${url}/`)).headers["content-type"], /^text\/html/, "what a browser gets");
   for (const pattern of [/demo use/, /demo down/, /scrypt/i, /ln=12/]) assert.match(banner, pattern);
 });
 
@@ -143,7 +144,7 @@ async function content() {
   };
 }
 
-test("there is something to see: clips of many shapes and lengths with sound, faces, comments in two languages, a chat", async () => {
+test("the demo data has clips of many shapes and lengths with sound, faces, comments in two languages, and a chat", async () => {
   const { videos, comments, friends, chat } = await content();
   assert.equal(videos.length, 12);
   assert.equal(new Set(videos.map(({ title }) => title)).size, 12);
@@ -154,7 +155,7 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
   const pictures = probed.map(({ streams }) => streams.find(({ codec_type }) => codec_type === "video"));
   assert.ok(
     pictures.every(({ sample_aspect_ratio: ratio }) => ratio === "1:1"),
-    "browsers show no others",
+    "browsers play no others",
   );
   for (const shape of [-1, 0, 1])
     assert.ok(
@@ -180,14 +181,14 @@ test("there is something to see: clips of many shapes and lengths with sound, fa
   assert.equal(new Set(chat.map(({ from_user_id }) => from_user_id)).size, 2);
 });
 
-test("every shard has some of the people, also when there are four", async () => {
+test("every shard has some of the users, even with four shards", async () => {
   const { videos } = await content();
   const authors = videos.map(({ author: { name } }) => name);
   for (const n of [2, 4])
     assert.equal(new Set(authors.map((name) => Math.floor((slotOfName(name) * n) / 1024))).size, n, `of ${n} shards`);
 });
 
-test("another seed adds nothing, and more clips are more", async () => {
+test("seeding again adds nothing, and asking for more clips adds more", async () => {
   const before = await content();
   await must("seed");
   assert.deepEqual(await content(), before);
@@ -200,7 +201,7 @@ test("another seed adds nothing, and more clips are more", async () => {
   assert.equal(videos.filter(({ title }) => title.startsWith("Out of the train window")).length, 2);
 });
 
-test("the demo login works, and the demo clips are in the feed and play", async () => {
+test("the demo login works, and the demo clips are in the feed and can be played", async () => {
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
   const { token, status_code } = await api.login(name, password);
   assert.equal(status_code, CODE.OK);
@@ -214,7 +215,7 @@ test("the demo login works, and the demo clips are in the feed and play", async 
   assert.equal((await api.feed()).video_list[0].title, "mine");
 });
 
-/* A directory of programs that go first: bwrap as it is where the kernel gives no namespaces. */
+/* A directory that comes first in PATH, with a bwrap that fails as if the kernel had no namespaces. */
 function withoutNamespaces() {
   const programs = join(parent, "bin");
   mkdirSync(programs, { recursive: true });
@@ -226,7 +227,7 @@ function withoutNamespaces() {
   return { PATH: `${programs}:${process.env.PATH}` };
 }
 
-test("where no jail can be made, up says so first, with the reason and what to do, and goes on; seed does nothing", async () => {
+test("if no jail can be made, up says so first, with the reason and the remedy, and goes on; seed does nothing", async () => {
   const env = withoutNamespaces();
   const seeded = await demoIn(env, "seed");
   assert.equal(seeded.code, 1);
@@ -244,7 +245,7 @@ test("where no jail can be made, up says so first, with the reason and what to d
   assert.doesNotMatch(banner, /uploads are refused/);
 });
 
-test("without /proc no script begins, and says what is missing", () => {
+test("without /proc no script starts, and each says what is missing", () => {
   const { status, stderr } = spawnSync(
     "bwrap",
     ["--dev-bind", "/", "/", "--tmpfs", "/proc", join(ROOT, "scripts", "demo"), "down"],
@@ -253,7 +254,7 @@ test("without /proc no script begins, and says what is missing", () => {
   assert.deepEqual([status, stderr], [1, "demo: /proc is not mounted here: mount -t proc proc /proc\n"]);
 });
 
-test("seed ends with the first upload that the server cannot examine", async () => {
+test("seed stops at the first upload that the server cannot examine", async () => {
   const uploads = [];
   const answers = {
     "/douyin/user/register/": { token: "t", user_id: 1 },
@@ -297,7 +298,7 @@ test("the server caches in Redis", async () => {
   assert.equal((await metrics(api)).doushard_redis_nodes_up, 3);
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
   const { token, user_id } = await api.login(name, password);
-  /* For a moment the server still has the card of before, when it was one of a page. */
+  /* For a moment the server still has the earlier card, from a page that it was on. */
   await until("the card of who is looked at", async () => {
     await api.user(token, user_id);
     return keysOf(user_id).includes(`ds:{${user_id}}:u`);
@@ -320,7 +321,7 @@ test("the shards are durable, as in production", async () => {
   assert.match(out, /flush=1 doublewrite=(1|ON)/);
 });
 
-test("up again changes nothing, and is quick", async () => {
+test("a second up changes nothing, and is quick", async () => {
   const before = await status();
   const start = performance.now();
   await must("up", "--no-build");
@@ -342,7 +343,7 @@ test("what the banner names works: use, use-all, where, logs", async () => {
   assert.match(
     lines,
     new RegExp(`^shard[12]: slot \\d+ is not here, with ${shard}, epoch 1$`, "m"),
-    "it never was on the other one",
+    "it never was on the other shard",
   );
   assert.match(await must("logs", "server1"), / info access req=/);
   assert.notEqual((await demo("where", "nobody_of_this_name")).code, 0);
@@ -360,10 +361,10 @@ test("a shard is killed and started by name", async () => {
   await until("all to be healthy", async () => (await status()).code === 0);
 });
 
-test("the demo has a mover: what is asked for in SQL is done; it is stopped, killed and started as the others", async () => {
+test("the demo has a mover: a move ordered in SQL is done; the mover can be stopped, killed and started like the others", async () => {
   const slot = await value(2, `SELECT CONCAT('slot=', MAX(f.slot)) FROM slot_fence f WHERE f.state = 'owned'`);
   await must("use", "2", `CALL move_request(${slot}, 'shard1', 0)`);
-  await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "CALL move_status()")));
+  await until("it to be done", async () => /\bdone\b/.test(await must("use", "2", "the move to be done")));
   assert.match(await must("logs", "mover1"), new RegExp(`move_phase slot=${slot} .*phase=done`));
   assert.deepEqual(
     endpoints().movers.map(({ name }) => name),
@@ -379,10 +380,10 @@ test("the demo has a mover: what is asked for in SQL is done; it is stopped, kil
   const { code, members } = await status();
   assert.deepEqual([code, members.has("mover2"), members.get("mover1").state], [0, false, "ok"]);
   await must("use", "1", `CALL move_request(${slot}, 'shard2', 0)`);
-  await until("it to be back", async () => /\bdone\b/.test(await must("use", "1", "CALL move_status()")));
+  await until("it to be back", async () => /\bdone\b/.test(await must("use", "1", "the move back to be done")));
 });
 
-test("a shard whose migration was broken off serves on, and is not taken back before it is finished", async () => {
+test("a shard whose migration was interrupted goes on serving, but is not used again after a restart until it is finished", async () => {
   const url = () => endpoints().admin_url;
   const ready = () => statusOf(`${url()}/readyz`);
   await must("use", "2", "DROP FUNCTION _install_fingerprint; SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1");
@@ -408,7 +409,7 @@ test("a shard whose migration was broken off serves on, and is not taken back be
   await until("the whole feed", async () => (await api.feed()).partial === false);
 });
 
-test("up may be repeated after a slot was moved: nobody gets it back", async () => {
+test("after a slot was moved, up can be repeated: the slot stays where it is", async () => {
   const slot = await value(
     1,
     `SELECT CONCAT('slot=', MIN(f.slot)) FROM slot_fence f WHERE f.state = 'owned'
@@ -431,14 +432,14 @@ test("up may be repeated after a slot was moved: nobody gets it back", async () 
   ];
   await must("up", "--no-build", "--no-seed");
   assert.deepEqual(await fences(), ["0", "owned2"]);
-  /* Also when the first owner has forgotten that it ever had a fence of it. */
+  /* Even if its first owner has lost its fence of it. */
   await must("use", "1", `DELETE FROM slot_fence WHERE slot = ${slot}; CALL _slot_changed()`);
   await must("up", "--no-build", "--no-seed");
   assert.deepEqual(await fences(), ["0", "owned2"]);
   assert.equal((await status()).code, 0);
 });
 
-test("a slot that two shards claim is served by none, /readyz names it, and one CALL settles it", async () => {
+test("a slot that two shards claim is not served; /readyz names it, and one CALL settles it", async () => {
   const [, name, password] = /user (\S+), password (\S+)/.exec(banner);
   const [, home, slot] = /^shard([12]): slot (\d+) is owned/m.exec(await must("where", name));
   const url = endpoints().admin_url;
@@ -481,7 +482,7 @@ test("a slot that two shards claim is served by none, /readyz names it, and one 
   );
 });
 
-test("what a shard has only heard is told on /readyz and stops nothing", async () => {
+test("a mere rumour about a slot is shown on /readyz and stops nothing", async () => {
   const slot = await value(1, "SELECT CONCAT('slot=', MIN(slot)) FROM slot_fence WHERE state = 'owned' AND epoch = 1");
   await must("use", "2", `UPDATE slot_known SET server = 'shard9' WHERE slot = ${slot}`);
   const told = new RegExp(`^\\[!\\]shard shard2 has heard that slot ${slot} is on shard9 at epoch 1`, "m");
@@ -492,7 +493,7 @@ test("what a shard has only heard is told on /readyz and stops nothing", async (
   await until("it to be gone", async () => !/\[!\]/.test(await readyz()));
 });
 
-test("a shard whose pid file was emptied is not started twice, nor taken for stopped", async () => {
+test("a shard whose pid file was emptied is not started twice, nor considered stopped", async () => {
   const { members } = await status();
   const { pid } = members.get("shard1");
   const file = join(directory, "pids", "shard1.pid");
@@ -509,12 +510,12 @@ test("a shard whose pid file was emptied is not started twice, nor taken for sto
   }
   assert.deepEqual((await status()).members.get("shard1"), { state: "stray", pid });
   assert.ok(running(pid));
-  assert.match(await must("use", "1", "SELECT name FROM shard_self"), /shard1/, "its socket is still its own");
+  assert.match(await must("use", "1", "SELECT name FROM shard_self"), /shard1/, "its socket is still usable");
   writeFileSync(file, text);
   assert.equal((await status()).code, 0);
 });
 
-test("a secret that was emptied is not replaced behind the back of what runs", async () => {
+test("a secret that was emptied is not replaced while programs still use it", async () => {
   const file = join(directory, "secrets", "app_password");
   const text = readFileSync(file, "utf8");
   for (const bad of ["", "\n", " \n"]) {
@@ -526,7 +527,7 @@ test("a secret that was emptied is not replaced behind the back of what runs", a
   writeFileSync(file, text);
 });
 
-test("a second server is started by name and is the same service", async () => {
+test("a second server is started by name and is part of the same service", async () => {
   await must("start", "server2");
   const { servers } = endpoints();
   const { port, admin_port } = servers.find((s) => s.name === "server2");
@@ -539,11 +540,11 @@ test("a second server is started by name and is the same service", async () => {
   await must("start", "server2");
 });
 
-test("an up that waits for a reset begins anew", async () => {
+test("an up that had to wait for a reset starts from scratch", async () => {
   const env = { DOUSHARD_VAR: join(parent, "second"), DOUSHARD_SHARDS: "1" };
   const shards = ["up", "--no-build", "--no-seed", "--no-server", "--no-redis"];
   assert.equal((await demoIn(env, ...shards)).code, 0);
-  /* Somebody has the lock until both wait for it. */
+  /* Holds the lock until both wait for it. */
   const lock = join(env.DOUSHARD_VAR, "lock");
   const inode = `:${statSync(lock).ino} `;
   const waiting = () =>
@@ -568,7 +569,7 @@ test("an up that waits for a reset begins anew", async () => {
 });
 
 test(
-  "sockets are not put into a directory of somebody else",
+  "sockets are not put into somebody else's directory",
   { skip: process.getuid() !== 0 && "only root can make one" },
   async () => {
     const env = { DOUSHARD_VAR: join(parent, "x".repeat(100)), DOUSHARD_SHARDS: "1" };
@@ -581,7 +582,7 @@ test(
       const { code, stderr } = await demoIn(env, "up", "--no-build", "--no-seed", "--no-server", "--no-redis");
       assert.equal(code, 1);
       assert.match(stderr, /belongs to somebody else/);
-      assert.equal(statSync(foreign).uid, 65534, "it was not taken over");
+      assert.equal(statSync(foreign).uid, 65534, "its owner was not changed");
     } finally {
       rmSync(foreign, { recursive: true });
       rmSync(env.DOUSHARD_VAR, { recursive: true, force: true });
@@ -589,7 +590,7 @@ test(
   },
 );
 
-test("misuse is said so, with status 2", async () => {
+test("misuse is reported, with status 2", async () => {
   for (const args of [
     [],
     ["nonsense"],
@@ -609,7 +610,7 @@ test("misuse is said so, with status 2", async () => {
   assert.match(await must("--help"), /usage/);
 });
 
-test("up --no-redis: a server that it starts does without, until it is started again", async () => {
+test("up --no-redis: a server started by it uses no Redis until it is started again", async () => {
   const uses = () => /^redis_nodes = /m.test(readFileSync(join(directory, "server1.conf"), "utf8"));
   assert.ok(uses());
   await must("stop", "server1");
@@ -636,7 +637,7 @@ test("up --redis-replicas gives every master a replica, which takes over", async
   }
   await must("kill", "redis1");
   await until("redis4 to take over", () => redis("redis4", "ROLE").startsWith("master"));
-  /* The server finds out when it wants something that redis1 had. */
+  /* The server notices when it needs a key that redis1 had. */
   await until("the server to use it", async () => {
     const { token, id } = await api.register();
     await api.user(token, id);
@@ -647,14 +648,14 @@ test("up --redis-replicas gives every master a replica, which takes over", async
   await until("all to be healthy", async () => (await status()).code === 0);
   assert.match(redis("redis1", "ROLE"), /^slave/);
   await must("up", "--no-build", "--no-seed");
-  assert.match(redis("redis1", "ROLE"), /^slave/, "nobody is made master again");
+  assert.match(redis("redis1", "ROLE"), /^slave/, "it does not become a master again");
   await must("kill", "redis5");
   assert.equal((await status()).members.get("redis5").state, "down");
   await must("up", "--no-build", "--no-seed");
   assert.equal((await status()).code, 0);
 });
 
-test("add-shard: one more, without slots, which the running server knows; up keeps it as it is", async () => {
+test("add-shard adds one more shard without slots, which the running server uses; up keeps it", async () => {
   const before = await status();
   const out = await must("add-shard");
   for (const pattern of [/shard3 is up/, /shardctl plan/, /shardctl balance/]) assert.match(out, pattern);
@@ -674,7 +675,7 @@ test("add-shard: one more, without slots, which the running server knows; up kee
   );
 });
 
-test("add-shard.sh looks at a server before it is a shard, and writes it into the topology", async () => {
+test("add-shard.sh checks a database before it becomes a shard, and writes it into the topology", async () => {
   const { shards, files } = endpoints();
   const { socket, port } = shards[2];
   const list = join(parent, "topology.conf");
@@ -728,7 +729,7 @@ test("add-shard.sh looks at a server before it is a shard, and writes it into th
   const written = readFileSync(list, "utf8");
   assert.equal(written.split("\n").length, text.split("\n").length + 1);
   assert.match(written, /"shard2"[^\n]*},\n {4}\{ name = "shard3"; socket = "[^"]*"; }/);
-  /* The server reads it, too. */
+  /* The server can read it, too. */
   const accepted = async () => (await metrics(api)).doushard_config_reloads_total;
   const before = await accepted();
   writeFileSync(files.topology, written.replace(/"[^"]*a#b[^"]*"/, `"${shards[1].socket}"`));
@@ -752,10 +753,10 @@ test("down ends every process and keeps the data; up brings them back; reset rem
   assert.equal((await api.feed()).video_list[0].title, "mine", "what was acknowledged is there");
   const again = await status();
   assert.equal(again.code, 0);
-  assert.ok(again.members.has("redis6"), "the replicas, too");
+  assert.ok(again.members.has("redis6"), "including replicas");
   await must("reset");
   for (const { pid } of again.members.values()) assert.ok(!running(pid));
   assert.equal(existsSync(directory), false);
-  assert.ok(running(bystander.pid), "others' processes are left alone");
+  assert.ok(running(bystander.pid), "other processes are left alone");
   api.close();
 });

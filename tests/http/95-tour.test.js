@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* scripts/tour, small: from 2 shards to 4 and back under load; what it says when a step fails; that nothing is left. */
+/* scripts/tour, small: from 2 shards to 4 and back under load; what it prints when a step fails;
+ * that nothing is left behind. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,14 +12,14 @@ import { after, test } from "node:test";
 import { buildDir, ROOT, serverEnvironment } from "../lib/cluster.js";
 import { until } from "../lib/wait.js";
 
-/* Short, because a socket is in it. */
+/* Short, because the path of a socket is in it. */
 const parent = mkdtempSync(join(tmpdir(), "tour-"));
 chmodSync(parent, 0o755); /* as root the databases run under another account */
 after(() => rmSync(parent, { recursive: true, force: true }));
 
 const SMALL = ["--users=12", "--clients=2", "--clips=1", "--seconds=1", "--step-seconds=600"];
 
-/** It runs: {out() so far, ended (its status), interrupt() as Ctrl-C does}. */
+/** A running tour: {out() so far, ended (its status), interrupt() like Ctrl-C}. */
 function tour(args, env = {}) {
   const child = spawn(join(ROOT, "scripts", "tour"), args, {
     cwd: "/",
@@ -56,7 +57,7 @@ test("from 2 shards to 4 and back: no client sees an error, nothing is lost, not
     "shardctl audit",
   ])
     assert.ok(text.includes(`${command}`) && /^ {4}\$ /m.test(text), command);
-  assert.match(text, /^ {4}shard4 +\|#+ +\| .*demo1 alone$/m, "the fleet in the middle");
+  assert.match(text, /^ {4}shard4 +\|#+ +\| .*demo1 alone$/m, "the fleet in between");
   assert.match(
     text,
     /^ {4}shard1 .*people in \d+ slots\n {4}shard2 .*people in \d+ slots\n {4}\d.* ms, 0 errors\n\n8\. /m,
@@ -74,14 +75,14 @@ test("from 2 shards to 4 and back: no client sees an error, nothing is lost, not
 });
 
 test("a step that cannot be done fails, and says why", async () => {
-  /* The mover stops itself behind the first rows that it has written. */
+  /* The mover stops itself after the first rows that it has written. */
   const { out, ended } = tour(SMALL, { DOUSHARD_FAILPOINT: "move_write:after:1" });
   assert.equal(await ended, 1, out());
   assert.match(out(), /^\[FAILED\] scripts\/rebalance\.sh .* did not end well: the mover does not run/m);
   assert.deepEqual(leftovers(), []);
 });
 
-test("Ctrl-C leaves nothing behind; --help teaches; what is typed wrongly is said", async () => {
+test("Ctrl-C leaves nothing behind; --help explains; wrong usage is reported", async () => {
   const { out, ended, interrupt } = tour(SMALL);
   await until("the shards to start", () => /starting 2 MariaDB shards/.test(out()));
   interrupt();

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Raw requests, well and badly framed, and how the server has to end them: data for a test.
+/* Raw requests with good and bad framing, and what the server must do with them: data for a test.
  *
- * bytes      what is sent at once on a new connection; one character is one byte (latin1)
- * status     HTTP statuses of which the first answer has one; 0: closed without an answer
- * closes     true: the server ends the connection after its answer(s) by itself
+ * bytes      sent at once on a new connection; one character is one byte (latin1)
+ * status     the first answer has one of these HTTP statuses; 0: closed without an answer
+ * closes     true: the server closes the connection after its answer(s) by itself
  * responses  how many answers come. Nearly every case has a second request behind the
- *            first one: a server that can be confused about where the first one ends
+ *            first one: a server that is confused about where the first one ends
  *            answers it too, or answers a request that was hidden in a body. */
 
 const HOST = "Host: doushard.test\r\n";
 
-// Behind the request in question. A confused server answers 200.
+// Follows the request of the case. A confused server answers it with 200.
 const NEXT = `GET /ping HTTP/1.1\r\n${HOST}\r\n`;
 
 const get = (fields, target = "/ping") => `GET ${target} HTTP/1.1\r\n${HOST}${fields}\r\n`;
@@ -22,17 +22,17 @@ const post = (fields, body = BODY) => `POST /douyin/user/login/ HTTP/1.1\r\n${HO
 
 const CHUNKED_BODY = `20\r\n${BODY}\r\n0\r\n\r\n`;
 
-// Refused: one answer of one of these statuses, then the end.
+// Refused: one answer with one of these statuses, then the connection is closed.
 const refused = (name, bytes, ...status) => ({
   name,
   bytes: bytes + NEXT,
   expect: { status, closes: true, responses: 1 },
 });
 
-// Answered, but the connection ends: nothing behind it is read as a request.
+// Answered, then the connection is closed: nothing that follows is read as a request.
 const last = (name, bytes) => refused(name, bytes, 200);
 
-// Answered, and the connection goes on: the second request is answered too.
+// Answered, and the connection stays open: the second request is answered, too.
 const kept = (name, bytes) => ({
   name,
   bytes: bytes + NEXT,
@@ -172,7 +172,7 @@ export const framingCases = [
   refused("a field of 200,000 bytes", get(`X-A: ${"x".repeat(200000)}\r\n`), 0, 431),
   refused("20,000 fields", get("X-A: b\r\n".repeat(20000)), 0, 431),
 
-  // Unknown paths and wrong methods do not end a connection that is well framed.
+  // Unknown paths and wrong methods do not close a connection if the framing is good.
   {
     name: "an unknown path",
     bytes: get("", "/nowhere") + NEXT,
