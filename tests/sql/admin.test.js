@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Administration and audit: user_*(id), erase_step, video_remove, outbox_status, audit_*; and
- * profiles, idempotency keys, the lease of the relay. */
+/* Administration and audit: routines with a user's id, erase_step, video_remove, outbox_status,
+ * audit_*; also profiles, idempotency keys, and the leases of the relay and of the search for files. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
@@ -58,7 +58,7 @@ const slotOfOp = (op) => {
   return ((crc ^ 0xffffffff) >>> 0) % 1024;
 };
 
-/** A user with something of everything, and those he deals with. */
+/** A user who has some of everything, and the users involved. */
 async function scene(slot) {
   const [user, peer] = [await newUser(app, ...(slot === undefined ? [] : [nameIn(slot)])), await newUser(app)];
   const [own, other] = [await newVideo(app, user), await newVideo(app, peer)];
@@ -77,7 +77,7 @@ async function scene(slot) {
 }
 
 describe("user_audit, user_repair, user_tables, user_export", () => {
-  test("all is well after writes; every spoilt counter is found and mended", async () => {
+  test("writes leave nothing wrong; every counter made wrong is found and repaired", async () => {
     const { user, own } = await scene(10);
     const bad = async () =>
       (await byId(monitor, "user_audit", user.id))
@@ -119,7 +119,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     assert.deepEqual(await bad(), ["edge_ver"]);
   });
 
-  test("while its slot arrives a user is not repaired: not all of the rows are there", async () => {
+  test("while its slot arrives a user is not repaired, since rows may be missing", async () => {
     const { user } = await scene(19);
     const holder = server.session({ database: "doushard" });
     await root.run("UPDATE slot_fence SET state = 'importing' WHERE slot = 19");
@@ -180,7 +180,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${user.slot}`);
   });
 
-  test("the export page by page: the same rows, every text intact, nothing secret", async () => {
+  test("the export in pages: the same rows, every text intact, nothing secret", async () => {
     const { user, other, comment } = await scene(16);
     const texts = ["plain", "\u{1f43b} \u00e9\u4f60", 'quote " and \\ and \n\t\u0001\u007f end', "\u2028</script>"];
     for (const text of texts)
@@ -242,7 +242,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     }
   });
 
-  test("bad ids, nobody, the fence, a promoted user", async () => {
+  test("bad ids, unknown users, the fence, a promoted user", async () => {
     for (const routine of ["user_tables", "user_audit", "user_repair", "user_export", "user_erase", "video_remove"]) {
       await refused(root, "45400", routine, null);
       await refused(root, "45400", routine, 0);
@@ -259,7 +259,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     }
   });
 
-  test("the last numbers given are never behind those of the rows: what comes next is newer", async () => {
+  test("the counters of versions and ids are never behind the rows: the next one is newer", async () => {
     const { user, peer, own, other } = await scene(17);
     const bad = async () =>
       (await byId(monitor, "user_audit", user.id))
@@ -302,7 +302,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     assert.ok(BigInt((await send(late)).message_id) > BigInt(message.message_id));
     await late.end();
 
-    // A place in the list of followers counts; received messages have the ids of others.
+    // Positions in the list of followers count; received messages have ids of other users.
     await root.run(`UPDATE follower SET pos = pos + 50 WHERE slot = 17 AND user_id = ${user.id}`);
     await one(
       app,
@@ -313,7 +313,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     assert.deepEqual(await bad(), [`follower_ver ${BigInt(placed) - 50n} ${placed}`]);
     assert.deepEqual(await repair(), ["ok", "1", "0"]);
     assert.equal(await root.value(`SELECT follower_ver FROM inbound WHERE slot = 17 AND user_id = ${user.id}`), placed);
-    // Never lowered.
+    // They are never lowered.
     await root.run(
       `UPDATE user SET edge_ver = edge_ver + 1000, message_last = message_last + 1000 WHERE slot = 17 AND user_id = ${user.id}`,
     );
@@ -331,7 +331,7 @@ describe("user_audit, user_repair, user_tables, user_export", () => {
     );
   });
 
-  test("a chat whose messages are gone: wrong at a live user, right at an erased one; counted, and not as live", async () => {
+  test("a chat whose messages are gone: wrong for a live user, right for an erased one; a wrong count is reported", async () => {
     const { user } = await scene(18);
     await root.run(`DELETE FROM message WHERE slot = 18 AND user_id = ${user.id}`);
     await root.run(`UPDATE chat SET recv_seq = 4, last_text = '' WHERE slot = 18 AND user_id = ${user.id}`);
@@ -356,7 +356,7 @@ describe("user_erase, erase_step", () => {
   const step = async (user, limit = 10, { peer = 0, at = 0, video = 0, comment = 0 } = {}) =>
     (await call(app, "erase_step", user.slot, 1, Number(user.id), peer, at, video, comment, limit))[0];
 
-  test("from one CALL to nothing left", async () => {
+  test("from the first CALL until nothing is left", async () => {
     const { user, peer, own, other, comment } = await scene(12);
     assert.equal((await step(user))[0].code, "notfound");
     assert.deepEqual(
@@ -419,7 +419,7 @@ describe("user_erase, erase_step", () => {
     );
   });
 
-  test("comments by windows; what is deleted already loses its title; every row is journaled", async () => {
+  test("comments in windows; a deleted video already loses its title; every row is journaled", async () => {
     const user = await newUser(app, nameIn(17));
     const [writer, video, early] = [await newUser(app), await newVideo(app, user), await newVideo(app, user)];
     await one(app, "publish_delete", deleteOp(user, early.id));
@@ -489,7 +489,7 @@ describe("user_erase, erase_step", () => {
     );
   });
 
-  test("in small steps, each of them exact", async () => {
+  test("in small steps, each of which is exact", async () => {
     const user = await newUser(app, nameIn(13));
     for (let i = 0; i < 3; i++) {
       await newVideo(app, user);
@@ -523,7 +523,7 @@ describe("user_erase, erase_step", () => {
     await obeysForwarding(root, app, "erase_step", 13, user.id, args);
   });
 
-  test("messages: taken back through the outbox, removed when they are, by small windows", async () => {
+  test("messages: taken back through the outbox, removed after that, in small windows", async () => {
     const [user, x, y] = [await newUser(app, nameIn(15)), await newUser(app), await newUser(app)];
     const [near, far] = [x, y].sort((a, b) => Number(a.id) - Number(b.id));
     for (const peer of [near, far, far])
@@ -540,7 +540,7 @@ describe("user_erase, erase_step", () => {
         `SELECT GROUP_CONCAT(peer_id = ${far.id}, sent, state, text ORDER BY peer_id, at) FROM message WHERE user_id = ${user.id}`,
       );
     const waiting = async () => (await outboxList(app, 100)).filter((each) => each.owner === user.id);
-    // The near one's mailbox: one sent, two received, in windows of two.
+    // The mailbox of the user on this shard: one sent, two received, in windows of two.
     const [first] = await step(user, 2);
     assert.deepEqual([first.left, first.peer_id, await mailbox()], ["1", near.id, "010,001got,111secret,111secret"]);
     const [second] = await step(user, 2, { peer: first.peer_id, at: first.at });
@@ -555,7 +555,7 @@ describe("user_erase, erase_step", () => {
         [far.id, "2", "2", "0", "", "0"],
       ].sort(),
     );
-    // Nothing goes before it is delivered; then it does. The chats tell what was received.
+    // Nothing is removed before it is delivered; then it is. The chats still have what was received.
     assert.deepEqual([(await step(user, 10))[0].left, await mailbox()], ["1", "010,110,110"]);
     for (const each of await waiting())
       await one(
@@ -578,10 +578,10 @@ describe("user_erase, erase_step", () => {
       "message_deliver",
       ownerOp(user, { peer: Number(near.id), seq: 2, message_id: 2, state: 1, text: "got", op: key() }),
     );
-    assert.equal(again.code, "same", "delivered and acknowledged: not taken back at who sent it");
+    assert.equal(again.code, "same", "delivered and acknowledged: not taken back in the sender's mailbox");
   });
 
-  test("called once more, a parked job begins anew", async () => {
+  test("a second call restarts a parked job", async () => {
     const user = await newUser(app, nameIn(16));
     await byId(admin, "user_erase", user.id);
     const job = async () => root.value(`SELECT CONCAT_WS(',', parked, attempts) FROM job WHERE owner_id = ${user.id}`);
@@ -591,7 +591,7 @@ describe("user_erase, erase_step", () => {
     assert.deepEqual([(await byId(admin, "user_erase", user.id))[0].code, await job()], ["same", "0,0"]);
   });
 
-  test("an erasure and a follow that meet", async () => {
+  test("an erasure and a follow at the same time", async () => {
     const [user, peer] = [await newUser(app), await newUser(app)];
     const other = account(server, "app");
     const results = await race(
@@ -616,7 +616,7 @@ describe("user_erase, erase_step", () => {
 });
 
 describe("video_remove", () => {
-  test("whoever its author is, once, with its likes", async () => {
+  test("whoever its author is, once, and its likes with it", async () => {
     const author = await newUser(app, nameIn(14));
     const video = await newVideo(app, author);
     await half("favorite_deliver", video, await newUser(app));
@@ -653,7 +653,7 @@ describe("video_remove", () => {
 });
 
 describe("the auditor's readers", () => {
-  test("walk over all rows, whatever the page", async () => {
+  test("walk over all rows, with any page size", async () => {
     const users = [];
     for (let i = 0; i < 4; i++) users.push((await scene(200 + i)).user);
     for (const tbl of ["follow", "follower", "favorite", "liker", "comment", "commented", "sent", "received"]) {
@@ -731,8 +731,8 @@ describe("the auditor's readers", () => {
     }));
   });
 
-  test("read about their own rows, wherever a page begins", async () => {
-    // Much in slot 900, with more behind it. Mailboxes hold both directions.
+  test("read little more than their own rows, wherever a page begins", async () => {
+    // Many rows in slot 900, and more after it. Mailboxes have both directions.
     const rows = {
       user: "(slot, user_id, name, password_hash, created_at, op) SELECT slot, i, i, '', 1, op",
       follow: "SELECT slot, 5, i, 1, i, 1",
@@ -847,7 +847,7 @@ describe("idempotency keys and the lease", () => {
     ...fields,
   });
 
-  test("the first use is new, then the same or another", async () => {
+  test("the first use is new; then the same or another one", async () => {
     const op = key();
     const claim = async (text) => {
       const { code, created_at: at } = await one(app, "idem_claim", claimOp(op, text));
@@ -891,7 +891,7 @@ describe("idempotency keys and the lease", () => {
     );
   });
 
-  test("two first uses that meet: one is new", async () => {
+  test("two first uses at the same time: one is new", async () => {
     const op = key();
     const other = account(server, "app");
     const work = (session) => one(session, "idem_claim", claimOp(op, "a"));
@@ -945,7 +945,7 @@ describe("idempotency keys and the lease", () => {
       ["1", "0", "1", "0", "1", "0"],
     );
     await root.run("UPDATE relay_lease SET until_at = _now_ms() - 1 WHERE name = 'media'");
-    assert.deepEqual([await take("a", 60_000), await take("b", 1000)], ["1", "0"]); /* who died has it no longer */
+    assert.deepEqual([await take("a", 60_000), await take("b", 1000)], ["1", "0"]); /* a holder that died has lost it */
     for (const args of [
       ["", 1],
       [null, 1],
@@ -961,7 +961,7 @@ describe("idempotency keys and the lease", () => {
       assert.deepEqual([await take("a", 60_000), await take("c", 60_000)], ["0", "0"], state);
     }
     await root.run("DELETE FROM relay_lease WHERE name = 'media'");
-    assert.equal(await take("a", 60_000), "0", "nor where there was none before");
+    assert.equal(await take("a", 60_000), "0", "nor where there was no lease before");
     await root.run("UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1' WHERE slot = 0");
 
     const other = account(server, "app");

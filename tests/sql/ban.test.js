@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* user_ban, user_unban: who is locked out, what is hidden, what is still taken, and that all of it adds
- * up afterwards. */
+/* user_ban, user_unban: who is locked out, what is hidden, what is still accepted, and that all
+ * counters match afterwards. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -71,14 +71,14 @@ const deliver = (peer, user, { seq, message_id: id, text }) =>
 const comment = (video, user) =>
   one(app, "comment_action", ownerOp(video, { user: Number(user.id), op: key(), text: "c" }));
 
-/** Every counter of a user is what its rows say. */
+/** Fails unless every counter of a user matches its rows. */
 const clean = async (user) =>
   assert.deepEqual(
     (await call(admin, "user_audit", Number(user.id)))[0].filter((each) => each.good === "0"),
     [],
   );
 
-/** A user with a video that a fan likes, who follows him and wrote to him. */
+/** A user with a video; a fan who likes it, follows the user and has written to the user. */
 async function scene(slot) {
   const [user, fan] = [await newUser(app, nameIn(slot)), await newUser(app)];
   const [video, other] = [await newVideo(app, user), await newVideo(app, fan)];
@@ -91,7 +91,7 @@ async function scene(slot) {
 }
 
 describe("user_ban", () => {
-  test("logged out, and kept out: login is refused by name, whatever his slot is asked changes nothing", async () => {
+  test("logged out and kept out: login by name is refused, and requests to the user's slot change nothing", async () => {
     const { user, fan, video, other } = await scene(31);
     const second = key();
     assert.equal(await open(user, second), "ok");
@@ -129,7 +129,7 @@ describe("user_ban", () => {
     );
   });
 
-  test("his videos are hidden everywhere, his page and his lists are not", async () => {
+  test("a banned user's videos are hidden everywhere, the profile and lists are not", async () => {
     const { user, fan, video, other } = await scene(32);
     const feed = async () =>
       (await call(app, "feed_list", 0, 1000))[0].filter((each) => each.video_id === video.id).length;
@@ -190,7 +190,7 @@ describe("user_ban", () => {
     assert.equal(await checked(user, user.op.session), "notfound");
   });
 
-  test("second halves are taken, of either state; afterwards everything adds up", async () => {
+  test("second halves are accepted in either state; afterwards all counters match", async () => {
     const { user, fan, video, other } = await scene(33);
     const late = await newUser(app);
     const posted = await comment(other, user);
@@ -239,7 +239,7 @@ describe("user_ban", () => {
     );
   });
 
-  test("an operator may erase him and remove his videos; who is erased is not banned", async () => {
+  test("an operator may erase a banned user and remove their videos; an erased user is not banned", async () => {
     const { user, video } = await scene(34);
     await ban(user);
     assert.equal((await row(admin, "video_remove", Number(video.id))).code, "ok");
@@ -257,7 +257,7 @@ describe("user_ban", () => {
     assert.deepEqual([(await ban(nobody)).code, (await unban(nobody)).code], ["notfound", "notfound"]);
   });
 
-  test("a ban and a login that meet: no session is left", async () => {
+  test("a ban and a login at the same time: no session is left", async () => {
     const user = await newUser(app, nameIn(35));
     const lock = `SELECT 1 FROM user WHERE slot = 35 AND user_id = ${user.id} FOR UPDATE`;
     const [code, banned] = await race(server, root, lock, [app, () => open(user)], [admin, () => ban(user)]);
@@ -267,7 +267,7 @@ describe("user_ban", () => {
     assert.equal(await open(user), "banned");
   });
 
-  test("fence, promoted user, journal, bad ids, who may", async () => {
+  test("fence, promoted user, journal, bad ids, permissions", async () => {
     const user = await newUser(app, nameIn(36));
     for (const routine of ["user_ban", "user_unban"]) {
       await obeysForwarding(root, admin, routine, 36, user.id, () => [Number(user.id)]);

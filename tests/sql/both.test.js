@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Edges of which one shard makes both halves in one transaction: what is left is what the halves leave that are made one
- * after the other, and where a slot does not rest the first is made alone. */
+/* Edges whose halves one shard makes in one transaction: the rows are the same as when the halves
+ * are made one after the other, and if a slot is moving only the first half is made. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -43,7 +43,7 @@ const KINDS = {
   },
 };
 
-/* As a server writes it: both halves here, and only the first. */
+/* As a server writes an operation: for both halves, and for the first half only. */
 const apart = (user, target, state) => ({
   target: Number(target.id),
   state,
@@ -76,10 +76,10 @@ const told = ([{ code, pending }]) => [code, pending];
 
 for (const [kind, is] of Object.entries(KINDS)) {
   describe(is.action, () => {
-    /* One operation and two go different ways. */
+    /* One operation and two operations take different paths. */
     for (const crowd of [0, 1]) {
       const beside = async () => (crowd ? [both(await newUser(app), await is.target(), 1)] : []);
-      /* CALL with OP, alone or beside another; its row. */
+      /* Makes a CALL with OP, alone or beside another one; returns its row. */
       const send = async (op) => {
         const ops = [op, ...(await beside())].sort((a, b) => a.slot - b.slot || a.owner - b.owner);
         return batch(app, is.action, ops).then((rows) => [rows[ops.indexOf(op)]]);
@@ -102,12 +102,12 @@ for (const [kind, is] of Object.entries(KINDS)) {
         assert.deepEqual(await outbox(user), []);
       });
 
-      test(`a target that is gone refuses, and nothing is written; what is taken away from it is (${how})`, async () => {
+      test(`a target that is gone is refused and nothing is written; undoing is done in the first half (${how})`, async () => {
         const [user, target, nobody] = [await newUser(app), await is.target(), { id: "4096000", slot: 5 }];
         await send(both(user, target, 1));
         await is.gone(target);
         assert.deepEqual(told(await send(both(user, target, 0))), ["ok", "0"]);
-        assert.equal((await backward(is, target, user)).state, "1", "it is gone, and stays as it is");
+        assert.equal((await backward(is, target, user)).state, "1", "it is gone and stays unchanged");
         const before_ = [await userRow(user), await forward(is, user, target), await targetRow(is, target)];
         assert.deepEqual(told(await send(both(user, target, 1))), ["notfound", null]);
         assert.deepEqual(told(await send(both(user, nobody, 1))), ["notfound", null]);
@@ -116,7 +116,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
         assert.deepEqual(await outbox(user), []);
       });
 
-      test(`an older outbox row of the edge goes; that of the same version is still to be delivered (${how})`, async () => {
+      test(`an older outbox row of the edge is removed; one with the same version is still delivered (${how})`, async () => {
         const [user, target] = [await newUser(app), await is.target()];
         const first = await one(app, is.action, apart(user, target, 1));
         assert.deepEqual(told([first]), ["ok", "1"]);
@@ -134,7 +134,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
         assert.equal((await one(app, is.deliver, late)).code, "same");
       });
 
-      test(`where a slot does not rest, or is at another epoch, the first half is made as ever (${how})`, async () => {
+      test(`if a slot is moving, or has another epoch, only the first half is made, as usual (${how})`, async () => {
         const [user, target] = [await newUser(app, nameIn(30)), await is.target(nameIn(31))];
         const changes = [
           [30, "state = 'migrating'"],
@@ -191,7 +191,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await root.run("UPDATE slot_fence SET epoch = 1 WHERE slot IN (40, 41)");
     });
 
-    test("answers the targets as they are then", async () => {
+    test("returns the rows of targets as they are then", async () => {
       const [user, other, target] = [await newUser(app), await newUser(app), await is.target()];
       const wanted = kind === "favorite" ? ["video_id", "favorite_count"] : ["user_id", "follower_count"];
       const alone = await owners(app, is.action, both(user, target, 1));
@@ -209,7 +209,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.equal((await owners(app, is.action, apart(user, target, 1))).slice(1).flat().length, 0);
     });
 
-    test("two first ones that meet, and one that meets its delivery, count once", async () => {
+    test("two first ones at the same time, or one together with its delivery, count once", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const other = account(server, "app");
       const lock = `SELECT 1 FROM user WHERE user_id = ${user.id} FOR UPDATE`;
@@ -236,7 +236,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
 
 /* ---- Two worlds ---- */
 
-/** The next of numbers below N that look random and are the same each time. */
+/** Numbers below N that look random and are the same in each run. */
 function dice(seed) {
   let state = seed;
   return (n) => {
@@ -264,7 +264,7 @@ const TABLES = {
   outbox: "actor_id, kind, target_id, ver",
 };
 
-/** All rows of a world; without VERSIONS, what is there and how it is counted. */
+/** All rows of a world; without VERSIONS, only the edges and counters. */
 async function rowsOf({ users, videos, names }, versions) {
   const ids = [...users, ...videos].map(({ id }) => id).join();
   const all = {};
@@ -286,7 +286,8 @@ async function rowsOf({ users, videos, names }, versions) {
   return all;
 }
 
-/** What is pending is delivered, and forgotten or taken back, as a server does it. */
+/** Delivers one pending second half and removes it from the outbox, or takes it back, as a server
+ * does. */
 async function finish({ deliver, kind }, ops, rows) {
   const due = ops.map((op, i) => ({ op, row: rows[i] })).filter(({ row }) => row.pending === "1");
   if (due.length === 0) return rows.map(({ code }) => code);
@@ -333,7 +334,7 @@ async function finish({ deliver, kind }, ops, rows) {
   return ops.map(({ state }, i) => (codes.get(rows[i]) === "notfound" && state === 1 ? "notfound" : rows[i].code));
 }
 
-/** What waits in a world is delivered, as by the relay; nothing is left. */
+/** Delivers everything pending in a world, as the relay does; fails if something remains. */
 async function relay({ users }) {
   for (const [kind, is] of Object.entries(KINDS)) {
     const due = await root.rows(`SELECT x.slot, x.actor_id, x.target_id, x.ver, e.state, x.at FROM outbox AS x
@@ -351,7 +352,7 @@ async function relay({ users }) {
   assert.equal(await root.value(`SELECT COUNT(*) FROM outbox WHERE actor_id IN (${users.map(({ id }) => id)})`), "0");
 }
 
-/** STEPS batches on two worlds, in the first with both halves at once. */
+/** Does STEPS batches in two worlds, in the first with both halves at once. */
 async function compare(seed, steps, spoil, versions) {
   const worlds = [await newWorld(), await newWorld()];
   for (const world of worlds) await spoil?.(world);
@@ -361,7 +362,7 @@ async function compare(seed, steps, spoil, versions) {
     const [kind, action, deliver] = roll(2)
       ? ["favorite", "favorite_action", "favorite_deliver"]
       : ["follow", "relation_action", "relation_deliver"];
-    const left = roll(6) === 0 && !versions; /* nobody delivers */
+    const left = roll(6) === 0 && !versions; /* nothing is delivered */
     const picks = Array.from({ length: roll(3) ? 1 + roll(8) : 1 }, () => [roll(6), roll(5), roll(2), roll(3)]);
     const run = async (world, at) => {
       const ops = new Map();
@@ -402,11 +403,11 @@ async function compare(seed, steps, spoil, versions) {
   return [...seen].sort();
 }
 
-test("both halves at once leave what two CALLs leave, versions and all", async () => {
+test("both halves at once give the same rows as two CALLs, including versions", async () => {
   assert.deepEqual(await compare(3, 200, undefined, true), ["ok", "same"]);
 });
 
-test("and where some are gone, are banned or were erased: the same edges, counters and answers", async () => {
+test("also with deleted, banned and erased targets: the same edges, counters and answers", async () => {
   const spoil = async ({ users, videos }) => {
     await root.run(`UPDATE user SET state = 'banned' WHERE user_id = ${users[1].id}`);
     await root.run(`UPDATE inbound SET state = 'banned' WHERE user_id = ${users[1].id}`);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/chat/, message_deliver.sql: two mailboxes that do not fit after a restore. */
+/* procedures/chat/, message_deliver.sql: two mailboxes that do not match after a restore. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
@@ -46,7 +46,7 @@ const halfOp = (a, b, sent, op, fields = {}) =>
     ...fields,
   });
 
-/** The first half; the second is to be made with the result. */
+/** Makes the first half; returns what the second needs. */
 async function first(a, b, text, fields = {}) {
   const op = sendOp(a, b, text, fields);
   const sent = await one(app, "message_action", op);
@@ -54,7 +54,7 @@ async function first(a, b, text, fields = {}) {
   return { sent, half: halfOp(a, b, sent, op), op };
 }
 
-/** Messages in both mailboxes. */
+/** Puts messages into both mailboxes. */
 async function exchange(a, b, ...list) {
   const made = [];
   for (const text of list) {
@@ -70,7 +70,7 @@ async function exchange(a, b, ...list) {
   return made;
 }
 
-/** As a backup of one side from when it had COUNT messages. */
+/** Sets one mailbox back to a backup from when it had COUNT messages. */
 const forgetSent = (a, b, count) =>
   root.run(`DELETE FROM message WHERE user_id = ${a.id} AND peer_id = ${b.id} AND sent = 1 AND seq > ${count};
   UPDATE chat SET sent_seq = ${count}, last_at = 1 WHERE user_id = ${a.id} AND peer_id = ${b.id}`);
@@ -88,7 +88,7 @@ const waiting = (user) =>
   );
 const deliver = async (half, fields = {}) => (await one(app, "message_deliver", { ...half, ...fields })).code;
 
-/** What the receiver has after ANCHOR, as chat_repair hands it to chat_align. */
+/** What the receiver has after ANCHOR, as chat_repair passes it to chat_align. */
 async function received(a, b, anchor, fields = {}) {
   const rows = (await call(app, "chat_tail", b.slot, 1, Number(b.id), Number(a.id), 0, 2 ** 53, 100))[0];
   const op = (row) =>
@@ -110,7 +110,7 @@ async function received(a, b, anchor, fields = {}) {
   ];
 }
 
-test("a message is known by its id: another one under its number, or behind another one, is a conflict", async () => {
+test("a message is recognised by its id: another one under its number, or after the wrong one, is a conflict", async () => {
   const [a, b] = await two();
   const [m1, m2] = await exchange(a, b, "1", "2");
   assert.deepEqual([m1.sent.prev, m2.sent.prev], ["0", m1.sent.message_id]);
@@ -131,12 +131,12 @@ test("a message is known by its id: another one under its number, or behind anot
   assert.deepEqual([prev > 0, await deliver(unknown)], [true, "ok"]);
 });
 
-test("the sender was restored: what it lost comes back, what it sent since goes behind it", async () => {
+test("the sender was restored: what it lost comes back, and what it sent since is placed after that", async () => {
   const [a, b] = await two(70, 71);
   const old = await exchange(a, b, "a", "b", "c", "d");
   await forgetSent(a, b, 2);
   const [x, y, z] = [await first(a, b, "x"), await first(a, b, "d", { op: old[3].op.op }), await first(a, b, "z")];
-  // z would have the next number that the receiver waits for.
+  // z gets the next number that the receiver expects.
   assert.deepEqual(
     [await deliver(x.half), await deliver(y.half), await deliver(z.half)],
     ["conflict", "conflict", "conflict"],
@@ -160,7 +160,7 @@ test("the sender was restored: what it lost comes back, what it sent since goes 
     old.map((each) => each.sent.message_id).join(),
   );
   assert.equal(await root.value(`SELECT sent_seq FROM chat WHERE user_id = ${a.id}`), "6");
-  // Those that were on their way with their old numbers harm nothing.
+  // Messages under way with their old numbers do no harm.
   assert.deepEqual([await deliver(x.half), await deliver(z.half)], ["conflict", "conflict"]);
   assert.deepEqual(
     [
@@ -175,7 +175,7 @@ test("the sender was restored: what it lost comes back, what it sent since goes 
   assert.ok(BigInt(more.sent.message_id) > BigInt(z.sent.message_id));
 });
 
-test("the receiver was restored: what it lost is delivered again, under its numbers", async () => {
+test("the receiver was restored: what it lost is delivered again, with its numbers", async () => {
   const [a, b] = await two();
   const old = await exchange(a, b, "a", "b", "c");
   await forgetReceived(a, b, 1);
@@ -189,7 +189,7 @@ test("the receiver was restored: what it lost is delivered again, under its numb
   );
 });
 
-test("both were restored, the sender further back or not at all far", async () => {
+test("both were restored, the sender to an earlier time or to a later one", async () => {
   for (const [sent, got, expected] of [
     [3, 1, "2:1:1 3:1:0 4:1:0"],
     [0, 2, "3:1:1"],
@@ -204,7 +204,7 @@ test("both were restored, the sender further back or not at all far", async () =
   }
 });
 
-test("of an erased sender nothing comes back, and what is taken back stays so", async () => {
+test("nothing of an erased sender comes back, and what was taken back stays so", async () => {
   const [a, b] = await two();
   const old = await exchange(a, b, "a", "b", "c");
   await forgetSent(a, b, 2);
@@ -215,7 +215,7 @@ test("of an erased sender nothing comes back, and what is taken back stays so", 
   assert.equal(await deliver(old[1].half, { state: 0, text: "" }), "ok");
 });
 
-test("chat_repair leaves one job, for the relay and by hand", async () => {
+test("chat_repair leaves one job, whether the relay or an operator calls it", async () => {
   const [a, b] = await two(72, 73);
   const admin = account(server, "admin");
   const repair = async (session) =>
@@ -291,7 +291,7 @@ test("bad arguments, fence, forwarding, journal", async () => {
   await fill(3, 10000);
   assert.deepEqual(await lost(), [0, 1], "10,000 messages are journaled as one chat");
   await fill(10001, 10001);
-  assert.deepEqual(await lost(), [1, 0], "of more the journal is not kept");
+  assert.deepEqual(await lost(), [1, 0], "for more than that, no journal is kept");
   await root.run(`DELETE FROM message WHERE user_id = ${a.id} AND sent = 0`);
   const args = (epoch) => [74, epoch, Number(a.id), Number(b.id), 1, 100, 10];
   const tail = (await call(app, "chat_tail", ...changed(args(1), 6, 1)))[0];

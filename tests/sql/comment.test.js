@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Comments: posting, deleting, listing, and the second half at their author. */
+/* Comments: posting, deleting, listing, and the second half in the rows of their author. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -58,7 +58,7 @@ async function scene(slot) {
 }
 
 describe("comment_action", () => {
-  test("posts, counts, and remembers the second half", async () => {
+  test("posts, counts, and adds the second half to the outbox", async () => {
     const { author, video, writer } = await scene();
     const op = postOp(video, writer, { text: "名前 😀 " });
     const row = await one(app, "comment_action", op);
@@ -73,7 +73,7 @@ describe("comment_action", () => {
     assert.deepEqual(await texts(video), ["名前 😀 "]);
   });
 
-  test("a replay finds it as it was, whatever its text; another user under the op is refused; a deleted one is gone", async () => {
+  test("a replay returns the comment with the text of the request; the op of another user is refused; a deleted comment is not found", async () => {
     const { video, writer } = await scene();
     const op = postOp(video, writer, { text: "名前 😀 " });
     const first = await one(app, "comment_action", op);
@@ -102,7 +102,7 @@ describe("comment_action", () => {
     assert.deepEqual([gone.code, gone.text, await count(video)], ["notfound", null, 2]);
   });
 
-  test("a batch: ids rise, refused ones beside good ones", async () => {
+  test("a batch: ids increase, refused operations do not affect good ones", async () => {
     const { video, writer } = await scene();
     const ghost = { id: String(77 * 8192 + video.slot * 8), slot: video.slot };
     const rows = await batch(app, "comment_action", [
@@ -127,7 +127,7 @@ describe("comment_action", () => {
     );
   });
 
-  test("a clock that was set back mints no id twice", async () => {
+  test("a clock that was set back makes no id twice", async () => {
     const { video, writer } = await scene();
     const late = account(server, "app");
     const first = await one(late, "comment_action", postOp(video, writer));
@@ -137,7 +137,7 @@ describe("comment_action", () => {
     await late.end();
   });
 
-  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+  test("if an id would not fit its 40 bits of time, the whole batch is refused and changes nothing", async () => {
     const [{ video, writer }, other] = [await scene(55), await scene(55)];
     const setLast = (last) =>
       root.run(`UPDATE video SET comment_last = ${last} WHERE slot = 55 AND video_id = ${video.id}`);
@@ -153,7 +153,7 @@ describe("comment_action", () => {
     assert.equal(await count(video), 1);
   });
 
-  test("a comment whose answer was lost is there when it is repeated, though the video is gone by then", async () => {
+  test("a comment whose answer was lost is found when it is repeated, even if the video was deleted since", async () => {
     const { author, video, writer } = await scene();
     const op = postOp(video, writer);
     const first = await one(app, "comment_action", op);
@@ -171,7 +171,7 @@ describe("comment_action", () => {
     assert.equal(await count(video), 1);
   });
 
-  test("deleted videos and erased authors take none", async () => {
+  test("deleted videos and erased authors accept none", async () => {
     const { author, video, writer } = await scene();
     const other = await newVideo(app, author);
     await one(app, "publish_delete", deleteOp(video, author.id));
@@ -224,7 +224,7 @@ describe("comment_action", () => {
 });
 
 describe("comment_delete", () => {
-  test("by who wrote it or whose video it is, by nobody else, once", async () => {
+  test("by its author or the video's author, by nobody else, once", async () => {
     const { author, video, writer } = await scene();
     const stranger = await newUser(app);
     const ids = [];
@@ -246,7 +246,7 @@ describe("comment_delete", () => {
     assert.equal((await list(video))[0].comment_id, null);
   });
 
-  test("a deletion whose answer was lost is done when it is repeated, though the video is gone by then", async () => {
+  test("a deletion whose answer was lost is found when it is repeated, even if the video was deleted since", async () => {
     const { author, video, writer } = await scene();
     const ids = [];
     for (let i = 0; i < 3; i++) ids.push((await one(app, "comment_action", postOp(video, writer))).comment_id);
@@ -268,7 +268,7 @@ describe("comment_delete", () => {
     assert.equal(await count(video), 1);
   });
 
-  test("both at once: counted once", async () => {
+  test("both at the same time: counted once", async () => {
     const { author, video, writer } = await scene();
     const { comment_id: id } = await one(app, "comment_action", postOp(video, writer));
     const other = account(server, "app");
@@ -317,7 +317,7 @@ describe("comment_delete", () => {
 });
 
 describe("comment_erase", () => {
-  test("with the text, also under deleted videos and of deleted comments, by their author only", async () => {
+  test("with the text, also on deleted videos and of deleted comments, by their author only", async () => {
     const { author, video, writer } = await scene();
     const other = await newUser(app);
     const ids = [];
@@ -383,8 +383,8 @@ describe("comment_erase", () => {
   });
 });
 
-describe("comment_deliver and its undoing", () => {
-  test("newer versions only; erased users hear of deletions", async () => {
+describe("comment_deliver and taking back", () => {
+  test("only newer versions; erased users receive deletions", async () => {
     const [writer, video] = [await newUser(app, nameIn(52)), { id: "555" }];
     const deliver = async (id, ver) => (await one(app, "comment_deliver", halfOp(writer, video, id, ver))).code;
     assert.deepEqual(
@@ -431,7 +431,7 @@ describe("comment_deliver and its undoing", () => {
     });
   });
 
-  test("a comment whose author is gone is taken back", async () => {
+  test("a comment whose author is erased is taken back", async () => {
     const { video, writer } = await scene();
     const { comment_id: id } = await one(app, "comment_action", postOp(video, writer));
     const undo = (ver) =>
@@ -444,7 +444,7 @@ describe("comment_deliver and its undoing", () => {
 });
 
 describe("comments and the row of the video's author", () => {
-  test("posting and deleting wait for nobody who has it, and take no lock on it", async () => {
+  test("posting and deleting neither wait for a lock on it nor take one", async () => {
     const { author, video, writer } = await scene();
     const lock = `SELECT 1 FROM inbound WHERE slot = ${author.slot} AND user_id = ${author.id} FOR UPDATE`;
     const holder = server.session({ database: "doushard" });
@@ -455,7 +455,7 @@ describe("comments and the row of the video's author", () => {
     const { code, comment_id: id } = await one(session, "comment_action", postOp(video, writer));
     assert.deepEqual([code, (await one(session, "comment_delete", removeOp(video, writer, id))).code], ["ok", "ok"]);
     await holder.run("COMMIT");
-    /* The other way round: while the comment waits for its video, the author's row is free. */
+    /* The other way round: while the comment waits for its video, the author's row is not locked. */
     await holder.run("START TRANSACTION");
     await holder.run(`SELECT 1 FROM video WHERE slot = ${video.slot} AND video_id = ${video.id} FOR UPDATE`);
     const posting = one(app, "comment_action", postOp(video, writer));
@@ -468,7 +468,7 @@ describe("comments and the row of the video's author", () => {
     await Promise.all([holder.end(), session.end()]);
   });
 
-  test("a batch over live and erased authors", async () => {
+  test("a batch with live and erased authors", async () => {
     const [one_, two_] = [await scene(54), await scene(54)];
     const writer = one_.writer;
     const ops = () =>
@@ -486,7 +486,7 @@ describe("comments and the row of the video's author", () => {
 });
 
 describe("comment_list", () => {
-  test("newest first, by cursor", async () => {
+  test("newest first, in pages by cursor", async () => {
     const { video, writer } = await scene(53);
     assert.deepEqual([(await list(video))[0].code, (await list(video))[0].comment_id], ["ok", null]);
     await batch(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/conn/ and procedures/routine/: a connection's beginning and its forced end. */
+/* procedures/conn/ and procedures/routine/: how a connection is opened, tagged and killed. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -47,19 +47,19 @@ describe("conn_open", () => {
     await session.end();
   });
 
-  test("says when the shard may lose acknowledged writes", async () => {
+  test("reports that the shard may lose acknowledged writes", async () => {
     await root.run("SET GLOBAL innodb_flush_log_at_trx_commit = 2");
     assert.equal((await open(app, key())).flush_log, "2");
     await root.run("SET GLOBAL innodb_flush_log_at_trx_commit = 1");
   });
 
-  test("a shard without a name says so", async () => {
+  test("a shard without a name is reported", async () => {
     await root.run("DELETE FROM shard_self");
     assert.equal((await open(app, key())).server, "");
     await root.run("CALL shard_init('shard1')");
   });
 
-  test("a tag is of one connection; opening again replaces it", async () => {
+  test("a tag belongs to one connection; opening again replaces it", async () => {
     const [first, second] = [account(server, "app"), account(server, "app")];
     const [a, b] = [key(), key()];
     await open(first, a);
@@ -83,11 +83,11 @@ describe("conn_open", () => {
 });
 
 describe("conn_kill", () => {
-  test("a connection that is not there is gone", async () => {
+  test("a connection that does not exist is gone", async () => {
     assert.equal(await kill(key()), "1");
   });
 
-  test("an idle connection", async () => {
+  test("kills an idle connection", async () => {
     const session = account(server, "app");
     const tag = key();
     const { connection_id: id } = await open(session, tag);
@@ -97,7 +97,7 @@ describe("conn_kill", () => {
     await session.end();
   });
 
-  test("ends a CALL that waits inside a routine, and nothing of it stays", async () => {
+  test("kills a CALL that waits inside a routine, and nothing of it remains", async () => {
     const user = await newUser(app);
     const session = account(server, "app");
     const tag = key();
@@ -114,7 +114,7 @@ describe("conn_kill", () => {
     await assert.rejects(running);
     await holder.run("COMMIT");
     await holder.end();
-    /* Its fence and mint locks are gone, its op was never used. */
+    /* Its locks on fence and mint are gone, and its op was not used. */
     await root.run("START TRANSACTION");
     await root.run(`SELECT 1 FROM slot_fence WHERE slot = ${user.slot} FOR UPDATE NOWAIT`);
     await root.run(`SELECT 1 FROM slot_seq WHERE slot = ${user.slot} FOR UPDATE NOWAIT`);
@@ -124,7 +124,7 @@ describe("conn_kill", () => {
     await session.end();
   });
 
-  test("gone means rolled back, also when that takes long", async () => {
+  test("gone means rolled back, even if that takes long", async () => {
     await root.run("CREATE TABLE ballast (a INT PRIMARY KEY, b CHAR(200) NOT NULL)");
     await root.run("GRANT INSERT, SELECT ON doushard.ballast TO 'doushard_app'@'%'");
     await root.run("GRANT SELECT ON doushard.slot_fence TO 'doushard_app'@'%'");
@@ -145,7 +145,7 @@ describe("conn_kill", () => {
     await root.run("DROP TABLE ballast");
   });
 
-  test("does not claim too much: no time to wait, not gone", async () => {
+  test("without time to wait it is not reported as gone", async () => {
     const session = account(server, "app");
     const tag = key();
     await open(session, tag);
@@ -164,7 +164,7 @@ describe("conn_kill", () => {
     await root.run("DROP TABLE ballast");
   });
 
-  test("two racing kills of one connection", async () => {
+  test("two kills of one connection at the same time", async () => {
     const session = account(server, "app");
     const other = account(server, "app");
     const tag = key();
@@ -175,7 +175,7 @@ describe("conn_kill", () => {
     await other.end();
   });
 
-  test("only connections that took a tag; never the own one", async () => {
+  test("only connections with a tag, and never one's own", async () => {
     const bystander = server.session();
     const id =
       (await bystander.value("SELECT GET_LOCK('backup', 0), CONNECTION_ID()")) &&
@@ -205,7 +205,7 @@ describe("conn_kill", () => {
 });
 
 describe("a connection's transaction", () => {
-  test("a CALL inside an open transaction is refused and commits nothing of it", async () => {
+  test("a CALL inside an open transaction is refused and does not commit it", async () => {
     const session = server.session({ database: "doushard" });
     const user = await newUser(app);
     await session.run("START TRANSACTION");
@@ -216,7 +216,7 @@ describe("a connection's transaction", () => {
     await session.end();
   });
 
-  test("a lock wait that times out rolls all of the batch back and leaves nothing open", async () => {
+  test("a lock wait that times out rolls back the whole batch and leaves nothing open", async () => {
     const [a, b] = [await newUser(app), await newUser(app)].sort((x, y) => x.slot - y.slot);
     const session = account(server, "app");
     await open(session, key());
@@ -239,7 +239,7 @@ describe("a connection's transaction", () => {
 });
 
 describe("routine_list", () => {
-  test("names every public routine, its version and whom it serves, and no helper", async () => {
+  test("lists every public routine with its version and the oldest it serves, and no helpers", async () => {
     const rows = (await call(app, "routine_list"))[0];
     assert.ok(rows.length >= 27);
     assert.ok(rows.every((row) => /^[1-9]\d*$/.test(row.version) && /^[a-z]+(_[a-z]+)+(_\d)?$/.test(row.name)));
@@ -257,7 +257,7 @@ describe("routine_list", () => {
     await root.run("DROP PROCEDURE zz_test");
   });
 
-  test("and the mark of a complete installation", async () => {
+  test("also the mark of a complete installation", async () => {
     await root.run(
       "CREATE FUNCTION _install_fingerprint () RETURNS INT DETERMINISTIC NO SQL SQL SECURITY INVOKER COMMENT 'v1: x' RETURN 1",
     );

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/favorite/, relation/, outbox/, viewer/, video/video_get.sql: edges, both halves. */
+/* procedures/favorite/, relation/, outbox/, viewer/, video/video_get.sql: both halves of edges. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -36,7 +36,7 @@ let app;
 before(async () => ({ server, root, app } = await shard()));
 after(() => server?.stop());
 
-/* One kind of edge: how it is called, where its halves lie. */
+/* One kind of edge: its routines, and the tables of its halves. */
 const KINDS = {
   favorite: {
     action: "favorite_action",
@@ -99,7 +99,7 @@ const countOf = async (kind, user) => Number((await userRow(user))[`${kind}_coun
 const lock = (user, table = "user") =>
   `SELECT 1 FROM ${table} WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 
-/** Every counter of every user and video is what the rows say. */
+/** Fails unless every counter of every user and video matches the rows. */
 async function counted() {
   let after_ = [0, 0];
   for (;;) {
@@ -143,7 +143,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await counted();
     });
 
-    test("off what never was on: same, version 0, no row", async () => {
+    test("undoing what was never done: same, version 0, no row", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const row = await one(app, is.action, actionOp(user, target, 0));
       assert.deepEqual([row.code, row.ver, row.pending], ["same", "0", "0"]);
@@ -151,7 +151,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.deepEqual(await outbox(user), []);
     });
 
-    test("nobody and erased users: not found, nothing changes", async () => {
+    test("unknown and erased users: not found, nothing changes", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       await erase(user);
       const ghost = { id: String(12345 * 8192 + 9 * 8), slot: 9 };
@@ -162,7 +162,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       }
     });
 
-    test("a batch: ranks per user, refused operations beside good ones", async () => {
+    test("a batch: versions count per user, refused operations do not affect good ones", async () => {
       const [a, b] = [await newUser(app, nameIn(20)), await newUser(app, nameIn(21))];
       const targets = [await is.target(), await is.target(), await is.target()];
       await one(app, is.action, actionOp(a, targets[0]));
@@ -194,7 +194,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       });
     });
 
-    test("fifty toggles of one edge from two connections: the last version wins, both halves agree", async () => {
+    test("fifty toggles of one edge from two connections: the last version wins, both halves match", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const sessions = [app, account(server, "app")];
       const answers = (
@@ -220,7 +220,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await sessions[1].end();
     });
 
-    test("two first likes that meet count once", async () => {
+    test("two first likes at the same time count once", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const other = account(server, "app");
       const work = (session) => one(session, is.action, actionOp(user, target));
@@ -250,7 +250,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
   });
 
   describe(is.deliver, () => {
-    test("newer versions only, in any order; counters follow", async () => {
+    test("only newer versions, in any order; counters follow", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const deliver = async (state, ver) => (await one(app, is.deliver, deliverOp(target, user, state, ver))).code;
       const likes = async () =>
@@ -269,7 +269,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await counted();
     });
 
-    test("a tombstone that comes first keeps the like that it undid out", async () => {
+    test("a tombstone that arrives first keeps out the like that it undoes", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       assert.deepEqual(
         [
@@ -281,7 +281,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await counted();
     });
 
-    test("one hot owner: 200 in a batch, half of them twice", async () => {
+    test("one popular owner: 200 in a batch, half of them twice", async () => {
       const target = await is.target();
       const actors = Array.from({ length: 200 }, (_, i) => ({ id: 9_000_000_000 + i }));
       const ops = actors.map((actor) => deliverOp(target, actor, 1, 1));
@@ -294,7 +294,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       await counted();
     });
 
-    test("nobody there: not found, nothing stays", async () => {
+    test("unknown users: not found, nothing changes", async () => {
       const user = await newUser(app);
       const ghost = { id: String(4321 * 8192 + 9 * 8), slot: 9 };
       assert.equal((await one(app, is.deliver, deliverOp(ghost, user, 1, 1))).code, "notfound");
@@ -317,7 +317,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       });
     });
 
-    test("two deliveries of different versions that meet", async () => {
+    test("two deliveries of different versions at the same time", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       const owner = kind === "follow" ? target : { slot: target.slot, id: (await videoRow(target)).author_id };
       const other = account(server, "app");
@@ -350,7 +350,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
   });
 
   describe(`outbox_undo of ${kind}`, () => {
-    test("what the target refused goes back, once", async () => {
+    test("what the target refused is taken back, once", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       await one(app, is.action, actionOp(user, target));
       const undo = async (ver) => (await one(app, "outbox_undo", outboxOp(user, kind, target, ver))).code;
@@ -364,12 +364,12 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.equal(
         (await one(app, is.action, actionOp(user, target))).ver,
         version(3),
-        "the undo is a version of the list",
+        "taking back is a version of the list",
       );
       await counted();
     });
 
-    test("a newer version is left alone", async () => {
+    test("a newer version is not touched", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       for (const state of [1, 0, 1]) await one(app, is.action, actionOp(user, target, state));
       assert.equal((await one(app, "outbox_undo", outboxOp(user, kind, target, 1))).code, "same");
@@ -378,7 +378,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.equal(await countOf(kind, user), 1);
     });
 
-    test("the removal that was refused only leaves the outbox; erased users too", async () => {
+    test("an undo that was refused is only removed from the outbox, for erased users as well", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       for (const state of [1, 0]) await one(app, is.action, actionOp(user, target, state));
       await erase(user);
@@ -387,7 +387,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
       assert.deepEqual(await outbox(user), []);
     });
 
-    test("undo and a new like that meet", async () => {
+    test("taking back and a new like at the same time", async () => {
       const [user, target] = [await newUser(app), await is.target()];
       await one(app, is.action, actionOp(user, target));
       const other = account(server, "app");
@@ -410,7 +410,7 @@ for (const [kind, is] of Object.entries(KINDS)) {
 }
 
 describe("likes and deletion of the video", () => {
-  test("deletion takes the likes out of the total; later deliveries find nothing", async () => {
+  test("deletion takes the likes out of the total; later deliveries are not found", async () => {
     const author = await newUser(app);
     const [video, stays] = [await newVideo(app, author), await newVideo(app, author)];
     const [a, b] = [await newUser(app), await newUser(app)];
@@ -429,7 +429,7 @@ describe("likes and deletion of the video", () => {
     await counted();
   });
 
-  test("a deletion and a delivery that meet: the total stays exact", async () => {
+  test("a deletion and a delivery at the same time: the total stays exact", async () => {
     const author = await newUser(app);
     const video = await newVideo(app, author);
     await one(app, "favorite_deliver", deliverOp(video, await newUser(app), 1, 1));
@@ -449,7 +449,7 @@ describe("likes and deletion of the video", () => {
     await other.end();
   });
 
-  test("parallel batches over the same users and videos neither deadlock nor count twice", async () => {
+  test("parallel batches on the same users and videos neither deadlock nor count twice", async () => {
     const users = [];
     for (let slot = 100; slot < 112; slot++) users.push(await newUser(app, nameIn(slot)));
     const videos = [];
@@ -487,7 +487,7 @@ describe("likes and deletion of the video", () => {
 });
 
 describe("the outbox", () => {
-  test("lists what is due with all that is needed, removes only what was delivered", async () => {
+  test("lists what is due with all that delivery needs; removes only what was delivered", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b] = [await newUser(app, nameIn(40)), await newUser(app, nameIn(41))];
     const video = await newVideo(app, b);
@@ -524,7 +524,7 @@ describe("the outbox", () => {
     await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 40");
   });
 
-  test("put off and parked: others have their turn", async () => {
+  test("what is put off or parked leaves its turn to others", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b] = [await newUser(app, nameIn(42)), await newUser(app)];
     await one(app, "relation_action", actionOp(a, b));
@@ -543,7 +543,7 @@ describe("the outbox", () => {
     ]);
   });
 
-  test("of a chat the first is due; an operator finds what is parked and lets it go", async () => {
+  test("only the first of a chat is due; an operator finds what is parked and retries it", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b, c] = [await newUser(app, nameIn(45)), await newUser(app), await newUser(app)];
     const admin = account(server, "admin");
@@ -557,7 +557,7 @@ describe("the outbox", () => {
     const [m1, m2, m3] = [1, 2, 3].map((seq) => `message,${b.id},${seq}`);
     const others = [`message,${c.id},1,1`, `follow,${b.id},0,1`];
     assert.deepEqual(await listed(), [`${m1},1`, `${m2},0`, `${m3},0`, ...others].sort());
-    // Without the first one nothing of the chat is listed, and the others need no reports.
+    // Without the first one nothing of the chat is listed; the failures of others need not be reported.
     await fail(1, { failed: 0, retry_ms: 60_000 });
     assert.deepEqual(await listed(), others.sort());
     for (let i = 0; i < 20; i++) await fail(1);
@@ -584,7 +584,7 @@ describe("the outbox", () => {
     );
     assert.deepEqual(await listed(), [`${m1},1`, `${m2},0`, `${m3},0`, ...others].sort());
     assert.equal((await outbox(a)).find((row) => row.seq === "1" && row.target_id === b.id).attempts, "0");
-    // Who goes lets the next one go, at its own time; the others stay where they are.
+    // Removing one makes the next one due at its own time; the others stay where they are.
     assert.equal((await one(app, "outbox_done", messageOp(1))).code, "ok");
     assert.deepEqual(await listed(), [`${m2},1`, `${m3},0`, ...others].sort());
     assert.equal((await one(app, "outbox_undo", messageOp(2))).code, "ok");
@@ -627,7 +627,7 @@ describe("the outbox", () => {
     await admin.end();
   });
 
-  test("a message is written while the one before it goes: one of the two makes it the head", async () => {
+  test("a message is written while the one before it is removed: one of the two makes it the head", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b] = [await newUser(app, nameIn(47)), await newUser(app)];
     const [other, watcher] = [account(server, "app"), server.session()];
@@ -637,7 +637,7 @@ describe("the outbox", () => {
     const done = (seq, session) =>
       one(session, "outbox_done", ownerOp(a, { kind: "message", target: Number(b.id), seq, ver: 1 }));
     await send(app);
-    // Whoever is first is held up at its last step, the journal, with the other one behind it.
+    // Whichever is first is held up in its last step, the journal, with the other one waiting for it.
     await root.run("UPDATE slot_fence SET journal = 1 WHERE slot = 47");
     await root.run(
       "CREATE TRIGGER hold BEFORE INSERT ON slot_log FOR EACH ROW BEGIN DO GET_LOCK('hold', 600); DO RELEASE_LOCK('hold'); END",
@@ -664,7 +664,7 @@ describe("the outbox", () => {
     await Promise.all([other.end(), watcher.end()]);
   });
 
-  test("what waits for others, is parked or behind a head is not read, however much of it there is", async () => {
+  test("rows that wait, are parked or come after a head are not read, however many there are", async () => {
     await root.run("DELETE FROM outbox");
     const [a, b] = [await newUser(app, nameIn(46)), await newUser(app, nameIn(48))];
     const far = 8192 * 10 + 49 * 8;
@@ -753,7 +753,7 @@ describe("lists and flags", () => {
   const list = async (routine, user, cursor = 0, limit = 10) =>
     (await call(app, routine, user.slot, 1, Number(user.id), cursor, limit))[0];
 
-  test("newest first, by cursor, without tombstones", async () => {
+  test("newest first, in pages by cursor, without tombstones", async () => {
     for (const [kind, is] of Object.entries(KINDS)) {
       const user = await newUser(app);
       const [empty] = await list(is.list, user);
@@ -772,7 +772,7 @@ describe("lists and flags", () => {
     }
   });
 
-  test("followers in the order in which they came; friends follow each other", async () => {
+  test("followers in the order in which they followed; friends follow each other", async () => {
     const [a, b, c] = [await newUser(app), await newUser(app), await newUser(app)];
     await one(app, "relation_deliver", deliverOp(a, b, 1, 7));
     await one(app, "relation_deliver", deliverOp(a, c, 1, 2));
@@ -796,7 +796,7 @@ describe("lists and flags", () => {
     assert.deepEqual([friend.peer_id, friend.has_message, friend.last_text, more.length], [b.id, "0", null, 0]);
   });
 
-  test("friends are looked for among 2000 follows at a time, whatever there are", async () => {
+  test("friends are looked for in 2000 follows at a time, however many friends are found", async () => {
     const [user, old, recent] = [await newUser(app, nameIn(47)), await newUser(app), await newUser(app)];
     const follow = (ver, target) => `(47, ${user.id}, ${target}, 1, ${ver}, 0)`;
     const strangers = Array.from({ length: 4500 }, (_, i) => follow(i + 2, 8192 * (i + 1)));
@@ -810,7 +810,7 @@ describe("lists and flags", () => {
     assert.deepEqual(await page(0, 1), [[recent.id, "2503"]]);
     assert.deepEqual(await page(2503), [[null, "503"]]);
     assert.deepEqual(await page(503), [[old.id, "0"]]);
-    /* No more rows are read than that, neither of follows nor of followers. */
+    /* No more rows than these are read, of follows or of followers. */
     const reads = async () =>
       (await app.rows("SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_key', 'Handler_read_prev')")).reduce(
         (sum, row) => sum + Number(row.Value),
@@ -822,7 +822,7 @@ describe("lists and flags", () => {
     assert.ok(read > 2000 && read < 6100, `${read} rows were read`);
   });
 
-  test("nobody: not found; bad arguments; fence", async () => {
+  test("unknown users: not found; bad arguments; fence", async () => {
     const user = await newUser(app, nameIn(44));
     for (const routine of ["favorite_list", "relation_follow_list", "relation_follower_list", "relation_friend_list"]) {
       assert.equal((await call(app, routine, 9, 1, 9, 0, 10))[0][0].code, "notfound");
@@ -843,7 +843,7 @@ describe("lists and flags", () => {
     }
   });
 
-  test("whether users follow others", async () => {
+  test("whether users follow each other", async () => {
     const [a, b, c] = [await newUser(app, nameIn(48)), await newUser(app, nameIn(48)), await newUser(app)];
     for (const [target, state] of [
       [b, 1],
@@ -918,7 +918,7 @@ describe("lists and flags", () => {
     await obeysForwarding(root, app, "viewer_flags", 45, viewer.id, args);
   });
 
-  test("viewer_sets: the newest of both, under the version of the lists", async () => {
+  test("viewer_sets: the newest likes and follows, with the version of the lists", async () => {
     const [viewer, a, b] = [
       await newUser(app, nameIn(47)),
       await newUser(app, nameIn(47)),
@@ -952,7 +952,7 @@ describe("lists and flags", () => {
     await obeysForwarding(root, app, "viewer_sets", 47, viewer.id, args);
   });
 
-  test("video_get answers as publish_list does", async () => {
+  test("video_get returns the same as publish_list", async () => {
     const author = await newUser(app, nameIn(46));
     const video = await newVideo(app, author, { title: "ein Titel 😀" });
     const get = (id) => ({ slot: video.slot, epoch: 1, owner: Number(id) });

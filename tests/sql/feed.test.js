@@ -16,7 +16,7 @@ const feed = async (before_ = 0, limit = 30, routine = "feed_list") => {
   const [videos, [{ gen }]] = await call(app, routine, before_, limit);
   return { videos, gen };
 };
-/* feed_ids says the same, without cards. */
+/* feed_ids must return the same, without cards. */
 const ids = async (...args) => {
   const { videos, gen } = await feed(...args);
   const [short, [{ gen: again }]] = await call(app, "feed_ids", args[0] ?? 0, args[1] ?? 30);
@@ -30,7 +30,7 @@ const ids = async (...args) => {
 const fence = (slot, assignment) =>
   root.run(`START TRANSACTION; UPDATE slot_fence SET ${assignment} WHERE slot = ${slot}; CALL _slot_changed(); COMMIT`);
 
-/** The slots that the map covers under the generation GEN: null when it is another. */
+/** The slots that the map covers at the generation GEN; null if the map has another one. */
 async function covered(gen) {
   const [rows] = await call(app, "slot_map");
   return rows[0].gen === gen ? new Set(rows.filter((row) => row.answer === "ok").map((row) => Number(row.slot))) : null;
@@ -41,7 +41,7 @@ beforeEach(async () => {
 });
 
 describe("feed_list", () => {
-  test("an empty shard: no videos, all its slots covered", async () => {
+  test("an empty shard: no videos, all its slots are covered", async () => {
     const { videos, gen } = await feed();
     assert.deepEqual(videos, []);
     assert.equal((await covered(gen)).size, 1024);
@@ -95,7 +95,7 @@ describe("feed_list", () => {
     assert.deepEqual(await ids(1001, 4), newest.slice(8));
   });
 
-  test("of equal times the larger id is first", async () => {
+  test("of videos with equal times the one with the larger id is first", async () => {
     const made = [];
     for (let slot = 10; slot < 20; slot++) {
       made.push(await newVideo(app, await newUser(app, nameIn(slot))));
@@ -118,7 +118,7 @@ describe("feed_list", () => {
     assert.deepEqual(await ids(0, 1), [kept.id]);
   });
 
-  test("a slot in every state: served and covered, or neither", async () => {
+  test("a slot in every state: it is served and covered, or neither", async () => {
     const user = await newUser(app, nameIn(70));
     const video = await newVideo(app, user);
     const states = { owned: true, migrating: true, moved: false, importing: false, ready: false };
@@ -142,7 +142,7 @@ describe("feed_list", () => {
     await fence(70, "heard_epoch = 0");
   });
 
-  test("a user that left is not shown, the others of the slot are; own slots are covered", async () => {
+  test("a user who was promoted away is not shown, others of the slot are; own slots are covered", async () => {
     const [left, stays] = [await newUser(app, nameIn(71)), await newUser(app, nameIn(71))];
     await newVideo(app, left);
     const kept = await newVideo(app, stays);
@@ -161,11 +161,11 @@ describe("feed_list", () => {
     await fence(71, "has_home = 0");
   });
 
-  test("videos and generation are of one snapshot", async () => {
+  test("videos and generation are from one snapshot", async () => {
     const user = await newUser(app, nameIn(72));
     const video = await newVideo(app, user);
-    /* A flip back and forth, in one transaction each with the rows: an answer either has a
-     * generation that covers the slot, and its video, or neither. */
+    /* A slot moves away and back, each time in one transaction with its rows: an answer has a
+     * generation that covers the slot, and its video, or it has neither. */
     const seen = new Map([[await root.value("SELECT gen FROM slot_gen"), 1]]);
     let running = true;
     const mover = (async () => {
@@ -185,7 +185,7 @@ describe("feed_list", () => {
     })();
     const lengths = new Set();
     for (let i = 0; i < 300 || lengths.size < 2; i++) {
-      assert.ok(i < 20_000, "the two states were never both seen");
+      assert.ok(i < 20_000, "one of the two states was never seen");
       const { videos, gen } = await feed(0, 30, i % 2 === 0 ? "feed_list" : "feed_ids");
       assert.equal(videos.length, seen.get(gen));
       lengths.add(videos.length);
@@ -218,7 +218,7 @@ describe("feed_list", () => {
     assert.deepEqual(await tableSums(root), sums);
   });
 
-  test("reads the index of the feed backwards and stops early", async () => {
+  test("reads the feed's index backwards and stops early", async () => {
     const user = await newUser(app);
     await root.run(`
       INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms,
@@ -234,13 +234,13 @@ describe("feed_list", () => {
     for (const routine of ["feed_list", "feed_ids"]) {
       const all = await reads(/./);
       assert.equal((await feed(4000, 30, routine)).videos.length, 30);
-      /* The video, its fence and its author; not the fences of all slots. */
+      /* The video, its fence and its author, but not the fences of all slots. */
       const read = (await reads(/./)) - all;
       assert.ok(read <= 30 * 4 + 10, `${routine} reads ${read} rows`);
     }
   });
 
-  test("plans: the feed index, then only primary keys", async () => {
+  test("plans: the feed's index, then only primary keys", async () => {
     const plan = await root.rows(`EXPLAIN
       SELECT v.published_at
         FROM video AS v FORCE INDEX (feed)

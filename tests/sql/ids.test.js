@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The mint: parallel clients whose clocks jump by an hour make many ids; none is made twice,
- * and those of a slot increase in the order in which they were made.
+/* Minting ids: parallel clients whose clocks jump by an hour make many ids; none is made twice, and
+ * the ids of a slot increase in the order in which they were made.
  *
  * DOUSHARD_TEST_IDS: how many ids (default 20000; the long run makes 1000000). */
 import assert from "node:assert/strict";
@@ -26,7 +26,7 @@ import {
 const TOTAL = Number(process.env.DOUSHARD_TEST_IDS ?? 20_000);
 const CLIENTS = 4;
 const BATCH = 250;
-/* Looking at all rows takes as long as there are many. */
+/* Reading all rows takes longer the more there are. */
 const SCAN_MS = 60_000 + TOTAL;
 
 let server;
@@ -35,7 +35,7 @@ let app;
 before(async () => ({ server, root, app } = await shard()));
 after(() => server?.stop());
 
-const NOW = 1_900_000_000; /* s since the Unix epoch; the clock of a test */
+const NOW = 1_900_000_000; /* s since the Unix epoch; the clock of the test */
 const freeze = (session, seconds) => session.run(`SET timestamp = ${seconds}`);
 const numberOf = (id) => (BigInt(id) >> 13n) * 8n + (BigInt(id) & 7n);
 
@@ -60,7 +60,8 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
         rows = await batch(session, "user_register", ops);
         made.push(...rows.map((row) => row.user_id));
       } else {
-        /* Every other slot, so that two clients at a time get on and yet all meet in every slot. */
+        /* Every second slot, so that two clients work at the same time and yet all of them meet in
+         * every slot. */
         const some = authors.filter((_, i) => (i + round + number) % 2 === 0);
         const ops = some.flatMap((author) =>
           Array.from({ length: Math.floor(BATCH / some.length) }, () =>
@@ -71,7 +72,7 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
         made.push(...rows.map((row) => row.video_id));
       }
       assert.ok(rows.every((row) => row.code === "ok"));
-      /* In the order of the array, within each slot. */
+      /* In the order of the array, separately in each slot. */
       for (let i = 1; i < rows.length; i++) {
         if (rows[i].slot === rows[i - 1].slot) {
           const [before_, id] = [rows[i - 1], rows[i]].map((row) => BigInt(row.video_id ?? row.user_id));
@@ -87,8 +88,8 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
   assert.ok(made.length >= TOTAL);
   assert.equal(new Set(made).size, made.length);
   assert.ok(made.every((id) => slots.includes(slotOfId(id)) && BigInt(id) < 2n ** 53n));
-  /* The rows are there, and the times of videos are unique in their slot. One slot at a time, in the order
-   * of the key: all of them at once is a sort of the whole table. */
+  /* The rows exist, and the times of videos are unique in their slot. One slot at a time in key
+   * order: all of them at once would sort the whole table. */
   let found = 0;
   for (const slot of slots) {
     const [row] = await root.rows(
@@ -106,7 +107,7 @@ test(`${TOTAL} ids from ${CLIENTS} clients with jumping clocks: none twice, incr
   assert.equal(found + Number(users), made.length + authors.length);
 });
 
-test("a clock that is set back goes on where it was; one that comes back is believed", async () => {
+test("after a clock is set back, ids go on where they were; when it is right again, it counts", async () => {
   const user = await newUser(app, nameIn(200));
   const ids = [];
   for (const seconds of [NOW, NOW - 3600, NOW - 3600, NOW, NOW + 3600, NOW]) {
@@ -137,7 +138,7 @@ test("a full millisecond borrows the next one", async () => {
   assert.ok(rows.every((row) => slotOfId(row.user_id) === slot));
 });
 
-test("a video takes a fresh millisecond, a user after it the next number", async () => {
+test("a video takes a new millisecond, a user after it the next number", async () => {
   const slot = 202;
   await freeze(app, NOW);
   const user = await newUser(app, nameIn(slot));
@@ -152,7 +153,7 @@ test("a video takes a fresh millisecond, a user after it the next number", async
   );
 });
 
-test("a batch takes its numbers in the order of the array, slots on their own", async () => {
+test("a batch takes its numbers in the order of the array, in each slot separately", async () => {
   const authors = [];
   for (const slot of [203, 203, 204]) {
     authors.push(await newUser(app, nameIn(slot)));
@@ -181,7 +182,7 @@ test("the time zone of the session does not matter", async () => {
   assert.equal(video.at, NOW * 1000);
 });
 
-test("a clock beyond the range of ids is refused and spoils nothing", async () => {
+test("a clock beyond the range of ids is refused and changes nothing", async () => {
   const user = await newUser(app, nameIn(206));
   const last = await root.value("SELECT last FROM slot_seq WHERE slot = 206");
   await root.run("UPDATE slot_seq SET last = 8796093022207 WHERE slot = 206");
@@ -192,7 +193,7 @@ test("a clock beyond the range of ids is refused and spoils nothing", async () =
   await newVideo(app, user);
 });
 
-test("the mint moves with the slot: ids go on above those of a faster clock", async () => {
+test("the mint moves with its slot: ids go on above those of a faster clock", async () => {
   const user = await newUser(app, nameIn(207));
   await freeze(app, "UNIX_TIMESTAMP() + 3600");
   const first = await newVideo(app, user);
@@ -205,7 +206,7 @@ test("the mint moves with the slot: ids go on above those of a faster clock", as
   assert.equal(next.at, first.at + 1);
 });
 
-test("the rows of 300 users and videos lie where slot_where says", async () => {
+test("the rows of 300 users and videos are where slot_where says", async () => {
   const monitor = account(server, "monitor");
   const users = [];
   for (let i = 0; i < 300; i++) {

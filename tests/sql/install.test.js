@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Installing: twice changes nothing, versions record themselves, and what is there is exactly
- * what objects.expected and grants.expected say (UPDATE_EXPECTED=1 rewrites them). What each
+/* Installing: a second time changes nothing, versions record themselves, and the objects are exactly
+ * those in objects.expected and grants.expected (UPDATE_EXPECTED=1 rewrites them). Also what each
  * account may do. */
 import assert from "node:assert/strict";
 import path from "node:path";
@@ -20,7 +20,7 @@ describe("what is installed", () => {
   test("every object", async () => matches(await objects(root), "objects.expected"));
   test("every grant", async () => matches(await grants(root), "grants.expected"));
 
-  test("one partition has the shared slots, and queries read the one of their slot", async () => {
+  test("the shared slots are in one partition, and queries read only the partition of their slot", async () => {
     const own = [1024, 2048, 2050, 65535];
     await root.run("CREATE TABLE pruned LIKE commented");
     const add = own.map((slot) => `PARTITION s${slot}_e1 VALUES IN (${Math.floor(slot / 1024) * slot})`);
@@ -38,13 +38,14 @@ describe("what is installed", () => {
       const [row] = await root.rows(`EXPLAIN PARTITIONS SELECT * FROM pruned WHERE slot = ${slot} AND user_id = 1`);
       assert.equal(row.partitions, wanted);
     }
-    /* A join is pruned for each row of what it joins: pages of the other partitions are not touched. */
+    /* A join reads only the right partitions for each joined row: pages of the others are not
+     * touched. */
     const handler = async () => Number((await root.rows("SHOW SESSION STATUS LIKE 'Handler_read_key'"))[0].Value);
     await root.run("FLUSH STATUS");
     await root.run(
       "SELECT COUNT(*) FROM (SELECT 2050 AS slot UNION ALL SELECT 7) AS j STRAIGHT_JOIN pruned AS c ON c.slot = j.slot AND c.user_id = 1",
     );
-    assert.ok((await handler()) <= 2, "one look per joined row");
+    assert.ok((await handler()) <= 2, "one lookup per joined row");
     await root.run("DROP TABLE pruned");
   });
 
@@ -63,7 +64,7 @@ describe("what is installed", () => {
     }
   });
 
-  test("again, over data and open connections: nothing changes but the routines' grants, which are given back", async () => {
+  test("again, with data and open connections: nothing changes except the routines' grants, which are restored", async () => {
     const user = await newUser(app);
     const before_ = [
       await objects(root),
@@ -86,7 +87,7 @@ describe("what is installed", () => {
     assert.equal((await call(app, "user_get", JSON.stringify([ownerOp(user)])))[0][0].code, "ok");
   });
 
-  test("a version that broke off before it recorded itself goes in again", async () => {
+  test("a version that was interrupted before it recorded itself is applied again", async () => {
     const before_ = await objects(root);
     await root.run("DELETE FROM schema_version");
     await server.source(PROCEDURES, "schema/0001_tables.sql");
@@ -94,7 +95,7 @@ describe("what is installed", () => {
     assert.equal(await root.value("SELECT MAX(version) FROM schema_version"), "1");
   });
 
-  test("a promoted user's partition can be added to every owner table", async () => {
+  test("a partition for a promoted user can be added to every owner table", async () => {
     const rows = await root.rows(
       "SELECT DISTINCT table_name AS name FROM information_schema.partitions WHERE table_schema = 'doushard' AND partition_name = 'shared'",
     );
@@ -108,7 +109,7 @@ describe("what is installed", () => {
 });
 
 describe("the service account", () => {
-  test("calls what it may, by socket and over TCP", async () => {
+  test("may call its routines, by socket and over TCP", async () => {
     const tcp = account(server, "app", { tcp: true });
     assert.equal((await call(tcp, "user_register", JSON.stringify([registerOp()])))[0][0].code, "ok");
     assert.match(await tcp.value("SELECT CURRENT_USER()"), /^doushard_app@%$/);
@@ -117,7 +118,7 @@ describe("the service account", () => {
     await assert.rejects(wrong.run("SELECT 1"));
   });
 
-  test("reads and writes no table", async () => {
+  test("cannot read or write any table", async () => {
     await newUser(app);
     for (const table of ["user", "account", "slot_fence", "session", "schema_version"]) {
       for (const statement of [
@@ -147,7 +148,7 @@ describe("the service account", () => {
     }
   });
 
-  test("calls no helper and no administration", async () => {
+  test("cannot call helpers or administration", async () => {
     for (const statement of [
       "CALL _op_open('[]')",
       "CALL _op_fence()",
@@ -167,7 +168,7 @@ describe("the service account", () => {
     }
   });
 
-  test("sees no body, no other account's connections, none of the routines it may not call", async () => {
+  test("cannot see routine bodies, other accounts' connections, or routines it may not call", async () => {
     const rows = await app.rows(
       "SELECT routine_name AS name, routine_definition AS body FROM information_schema.routines WHERE routine_schema = 'doushard'",
     );
@@ -179,7 +180,7 @@ describe("the service account", () => {
     );
   });
 
-  test("the helper table of a batch belongs to its session and does not outlive it", async () => {
+  test("the helper table of a batch belongs to its session and ends with it", async () => {
     const other = account(server, "app");
     await call(other, "user_register", JSON.stringify([registerOp(nameIn(5))]));
     await other.end();
@@ -214,7 +215,7 @@ describe("the other accounts", () => {
     await monitor.end();
   });
 
-  test("the definers cannot log in; the others cannot before they have a password", async () => {
+  test("definers cannot log in; the other accounts cannot until they have a password", async () => {
     for (const user of ["doushard_owner", "doushard_killer", "doushard_disk"]) {
       await assert.rejects(server.session({ user }).run("SELECT 1"), /locked|denied/);
     }

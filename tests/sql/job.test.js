@@ -44,7 +44,7 @@ const job = async (id) =>
     )
   )[0];
 
-/** A user with a job, as publish_delete leaves it. */
+/** A user with a job, as publish_delete creates it. */
 async function newJob(name) {
   const user = await newUser(app, name);
   const video = await newVideo(app, user);
@@ -56,7 +56,7 @@ const finishOp = (user, video, token, fields = {}) =>
   ownerOp(user, { kind: "media_delete", target_id: Number(video.id), claim: token, done: 1, ...fields });
 
 describe("job_claim", () => {
-  test("gives due jobs with what they need, once", async () => {
+  test("returns due jobs with what they need, once", async () => {
     const { user, video } = await newJob();
     const token = key();
     assert.deepEqual(await claim(app, token), [
@@ -77,7 +77,7 @@ describe("job_claim", () => {
     assert.ok(Math.abs(Number(stored.claimed_until) - now - MINUTE) < 10_000);
   });
 
-  test("a replay gets what it holds, and does not count it again", async () => {
+  test("a replay returns what it holds, and does not count as another attempt", async () => {
     const { video } = await newJob();
     const token = key();
     const first = await claim(app, token);
@@ -113,14 +113,14 @@ describe("job_claim", () => {
     assert.deepEqual(rest.sort(), [made[0].video.id, made[1].video.id].sort());
   });
 
-  test("not what is not due yet, not what is parked", async () => {
+  test("not what is not yet due, nor what is parked", async () => {
     const [a, b] = [await newJob(), await newJob()];
     await root.run(`UPDATE job SET due_at = _now_ms() + 100000 WHERE target_id = ${a.video.id}`);
     await root.run(`UPDATE job SET parked = 1 WHERE target_id = ${b.video.id}`);
     assert.deepEqual(await claim(app, key()), []);
   });
 
-  test("only of slots and owners that are here", async () => {
+  test("only of slots and owners that this shard serves", async () => {
     const { user, video } = await newJob(nameIn(30));
     for (const state of ["moved", "importing", "ready"]) {
       await root.run(`UPDATE slot_fence SET state = '${state}' WHERE slot = 30`);
@@ -159,7 +159,7 @@ describe("job_claim", () => {
     await refused(app, "22001", "job_claim", ...changed(good, 0, "a".repeat(33)));
   });
 
-  test("two racing claims share the jobs, none is given twice", async () => {
+  test("two claims at the same time share the jobs, and none is given twice", async () => {
     const made = [await newJob(nameIn(31)), await newJob(nameIn(31)), await newJob(nameIn(31))];
     const other = account(server, "app");
     const results = await race(
@@ -176,7 +176,7 @@ describe("job_claim", () => {
     assert.deepEqual(got, made.map(({ video }) => video.id).sort());
   });
 
-  test("256 of many more", async () => {
+  test("256 of many", async () => {
     await root.run(`
       INSERT INTO job (slot, owner_id, kind, target_id, payload, due_at)
       WITH RECURSIVE s AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM s WHERE i < 600)
@@ -190,7 +190,7 @@ describe("job_claim", () => {
 });
 
 describe("job_finish", () => {
-  test("done removes it; a replay finds nothing", async () => {
+  test("a finished job is removed; a replay finds nothing", async () => {
     const { user, video } = await newJob();
     const token = key();
     await claim(app, token);
@@ -200,7 +200,7 @@ describe("job_finish", () => {
     assert.equal((await one(app, "job_finish", op)).code, "notfound");
   });
 
-  test("a failure is due again later and says why", async () => {
+  test("a failed job is due again later, with the reason", async () => {
     const { user, video } = await newJob();
     const token = key();
     await claim(app, token);
@@ -227,7 +227,7 @@ describe("job_finish", () => {
     assert.deepEqual(await claim(app, key()), []);
   });
 
-  test("no such claim, no such job", async () => {
+  test("unknown claims and jobs", async () => {
     const { user, video } = await newJob();
     const token = key();
     await claim(app, token);
@@ -253,7 +253,7 @@ describe("job_finish", () => {
     });
   });
 
-  test("two racing reports: one counts", async () => {
+  test("two reports at the same time: one counts", async () => {
     const { user, video } = await newJob();
     const token = key();
     await claim(app, token);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/load/: what slots and owners cost, of late, and how many rows and bytes slots have. */
+/* procedures/load/: the recent load of slots and owners, and how many rows and bytes slots have. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, test } from "node:test";
@@ -27,14 +27,14 @@ const ownerCost = (slot, owner, operations = 60, busy_us = 6000) => ({ slot, own
 const status = async (slot) => (await call(monitor, "load_status"))[0].find((row) => row.slot === String(slot));
 const list = async (session, routine, ...args) => (await call(session, routine, ...args))[0];
 
-/** As if what was counted so far was so many ms older. */
+/** Makes everything counted so far look so many ms older. */
 const age = (ms) =>
   root.run(`UPDATE slot_load SET since = since - ${ms}, at = at - ${ms};
   UPDATE owner_load SET since = since - ${ms}, at = at - ${ms}`);
 const near = (value, expected, part = 0.02) =>
   assert.ok(Math.abs(Number(value) - expected) <= expected * part + 1, `${value} is not about ${expected}`);
 
-/** The clock stands: a rate is of the time that a test says, however long the test takes. */
+/** The clock stands still: a rate covers the time that a test sets, however long the test takes. */
 const clock = async (timestamp) => {
   for (const session of [app, monitor]) await session.run(`SET timestamp = ${timestamp}`);
 };
@@ -43,7 +43,7 @@ describe("load_add", () => {
   before(() => clock(1_800_000_000));
   after(() => clock("DEFAULT"));
 
-  test("counts of ten seconds are a rate; what comes later is added", async () => {
+  test("counts over ten seconds become a rate; later counts are added", async () => {
     await add([cost(7, 100, 5000)]);
     const first = await status(7);
     near(first.operations_per_min, 600);
@@ -53,7 +53,7 @@ describe("load_add", () => {
     assert.equal((await status(8)).operations_per_min, "0");
   });
 
-  test("a steady rate stays the same, and is half gone ten minutes after its end", async () => {
+  test("a steady rate stays the same, and has halved ten minutes after it ends", async () => {
     for (let i = 0; i < 40; i++) {
       await add([cost(7, 1000, 100000)]);
       await age(60000);
@@ -65,7 +65,7 @@ describe("load_add", () => {
     assert.ok(Number((await status(7)).operations_per_min) <= 1);
   });
 
-  test("only of slots that this shard owns", async () => {
+  test("only slots that this shard owns", async () => {
     await root.run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 5");
     await root.run("UPDATE slot_fence SET state = 'migrating' WHERE slot = 6");
     try {
@@ -80,13 +80,13 @@ describe("load_add", () => {
     }
   });
 
-  test("of owners the thousand that cost most are kept", async () => {
+  test("the thousand owners with the highest load are kept", async () => {
     const batch = (from, busy) => Array.from({ length: 400 }, (_, i) => ownerCost(3, from + i, 1, busy + i));
     await add([cost(3)], batch(1000, 50000));
-    await age(600000); /* worth half as much from now on */
+    await age(600000); /* from now on it counts half */
     await add([cost(3)], batch(2000, 40000));
     assert.deepEqual(await add([cost(3)], batch(3000, 60000)), { slots: "1", owners: "1200" });
-    assert.equal((await add([cost(3)])).owners, "1000", "when the next report comes");
+    assert.equal((await add([cost(3)])).owners, "1000", "at the next report");
     const kept = await root.rows(
       "SELECT owner_id DIV 1000 AS kind, COUNT(*) AS n FROM owner_load GROUP BY 1 ORDER BY 1",
     );
@@ -97,13 +97,13 @@ describe("load_add", () => {
     ]);
   });
 
-  test("what nobody has asked for in a day goes", async () => {
+  test("owners without load for a day are removed", async () => {
     await add([cost(3), cost(4)]);
     await age(86400001);
     assert.equal((await add([cost(4)])).slots, "1");
   });
 
-  test("servers that report, and measure, at the same time do not get in each other's way", async () => {
+  test("servers that report and measure at the same time do not block each other", async () => {
     const sessions = Array.from({ length: 4 }, () => account(server, "app"));
     const slots = Array.from({ length: 1024 }, (_, slot) => cost(slot));
     const many = (from) => Array.from({ length: 250 }, (_, i) => ownerCost(i % 1024, from + i, 1, 1 + i));
@@ -128,7 +128,7 @@ describe("load_add", () => {
     near(await root.value("SELECT operations FROM slot_load WHERE slot = 1000"), 4 * 8 * 60, 0.1);
   });
 
-  test("neither report nor measurement waits for a fence", async () => {
+  test("neither reports nor measurements wait for a fence", async () => {
     const other = server.session({ database: "doushard" });
     try {
       await other.run("START TRANSACTION");
@@ -177,7 +177,7 @@ describe("load_add", () => {
 });
 
 describe("load_owners", () => {
-  test("the dearest first, and whose they are", async () => {
+  test("the highest load first, with the owner's slot", async () => {
     const user = await newUser(app, nameIn(11));
     const video = await newVideo(app, user);
     const id = String(video.video_id ?? video.id);
@@ -205,7 +205,7 @@ describe("load_owners", () => {
 describe("load_measure", () => {
   const measure = async (...args) => (await call(app, "load_measure", ...args))[0][0];
 
-  test("names every table whose rows belong to slots", async () => {
+  test("has every table whose rows belong to slots", async () => {
     const body = readFileSync(`${PROCEDURES}/load/load_measure.sql`, "utf8");
     const staying = [
       "slot_fence",
@@ -224,7 +224,7 @@ describe("load_measure", () => {
       assert.match(body, new RegExp(`SELECT '${t}' AS tbl,\\s+COUNT\\(\\*\\) AS n\\s+FROM ${t} AS t\\s`), t);
   });
 
-  test("counts some slots at a time, each once, and not again for ten minutes", async () => {
+  test("counts some slots at a time, each once, and again only after ten minutes", async () => {
     const user = await newUser(app, nameIn(12));
     await newVideo(app, user);
     assert.deepEqual(await measure(1000000, 24).then(({ measured, unmeasured }) => [measured, unmeasured]), [
@@ -247,7 +247,7 @@ describe("load_measure", () => {
     assert.equal((await measure(1000000, 1024)).measured, "2");
   });
 
-  test("stops after so many rows, and rests after a large slot", async () => {
+  test("stops after so many rows, and pauses after a large slot", async () => {
     await newUser(app, nameIn(14));
     await root.run(
       "INSERT INTO slot_load (slot, measured_at) SELECT slot, 9999999999999 FROM slot_fence WHERE slot NOT IN (14, 15)",
@@ -278,7 +278,7 @@ describe("load_measure", () => {
     }
   });
 
-  test("bad arguments, and who may", async () => {
+  test("bad arguments, and permissions", async () => {
     for (const args of [
       [null, 1],
       [0, 1],

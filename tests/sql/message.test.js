@@ -90,7 +90,7 @@ describe("message_action", () => {
     assert.equal((await chat(b, a))[0].has_chat, "0");
   });
 
-  test("a replay finds it as it was, whatever its text; another peer is refused; an undone one is gone", async () => {
+  test("a replay returns the message with the text of the request; the op of another peer is refused; one taken back is not found", async () => {
     const [a, b] = await two();
     const op = sendOp(a, b, { text: "hallo 😀 " });
     const first = await one(app, "message_action", op);
@@ -131,7 +131,7 @@ describe("message_action", () => {
     assert.deepEqual(await codes(app, "message_action", [ghost, sendOp(a, peers[0])]), ["notfound", "ok"]);
   });
 
-  test("times rise in a mailbox, also in one millisecond and when the clock goes back", async () => {
+  test("times increase in a mailbox, even in one millisecond and when the clock goes back", async () => {
     const [a, b] = await two();
     const session = account(server, "app");
     const at = [];
@@ -144,7 +144,7 @@ describe("message_action", () => {
     await session.end();
   });
 
-  test("beyond the 40 bits of an id the whole batch is refused, and nothing stays", async () => {
+  test("if an id would not fit its 40 bits of time, the whole batch is refused and changes nothing", async () => {
     const [[a, b], c, sender] = [await two(66, 66), await newUser(app), await newUser(app, nameIn(66))];
     await root.run(`UPDATE user SET message_last = 8796093022206 WHERE slot = 66 AND user_id = ${a.id}`);
     const before_ = await tableSums(root);
@@ -161,7 +161,7 @@ describe("message_action", () => {
     assert.deepEqual(await texts(a, b), ["a message"]);
   });
 
-  test("two racing replays, and two messages that meet", async () => {
+  test("two replays at the same time, and two messages at the same time", async () => {
     const [a, b] = await two();
     const op = sendOp(a, b);
     const other = account(server, "app");
@@ -216,7 +216,7 @@ describe("message_action", () => {
 });
 
 describe("message_deliver", () => {
-  test("exactly once, in order, whatever comes", async () => {
+  test("exactly once and in order, whatever arrives", async () => {
     const [a, b] = await two();
     const deliver = async (seq) => (await one(app, "message_deliver", halfOp(b, a, seq))).code;
     assert.deepEqual(
@@ -235,7 +235,7 @@ describe("message_deliver", () => {
     await refused(app, "45400", "message_deliver", JSON.stringify([halfOp(b, a, 4), halfOp(b, a, 5)]));
   });
 
-  test("nobody there: not found, nothing stays", async () => {
+  test("unknown and erased users: not found, nothing changes", async () => {
     const [a, b] = await two();
     await root.run(
       `UPDATE user JOIN inbound USING (slot, user_id) SET user.state = 'erased', inbound.state = 'erased' WHERE slot = ${b.slot} AND user_id = ${b.id}`,
@@ -246,7 +246,7 @@ describe("message_deliver", () => {
     assert.equal(await root.value(`SELECT COUNT(*) FROM chat WHERE user_id IN (9, ${b.id})`), "0");
   });
 
-  test("what was received stays received at a user who was erased since", async () => {
+  test("what a user received before being erased stays received", async () => {
     const [a, b] = await two();
     assert.equal((await one(app, "message_deliver", halfOp(b, a, 1))).code, "ok");
     await root.run(
@@ -256,7 +256,7 @@ describe("message_deliver", () => {
     assert.deepEqual([await deliver(1), await deliver(2), await deliver(3)], ["same", "notfound", "notfound"]);
   });
 
-  test("taken back: emptied, or an empty one in its place; the one before it is the last", async () => {
+  test("taken back: its text is removed, or it is stored empty; the last text is that of the one before", async () => {
     const [a, b] = await two();
     const deliver = async (seq, fields = {}) => (await one(app, "message_deliver", halfOp(b, a, seq, fields))).code;
     const back = async (seq) => deliver(seq, { state: 0, text: "" });
@@ -277,14 +277,14 @@ describe("message_deliver", () => {
     await deliver(5);
     assert.equal(await last(), "5,m5,0");
     await deliver(6, { text: "   " });
-    assert.equal(await last(), "6,   ,0", "blanks are a text");
+    assert.equal(await last(), "6,   ,0", "spaces are a text");
   });
 
-  test("what is sent and what is received in one chat wait for each other, the first time and later", async () => {
+  test("a message sent and one received in the same chat wait for each other, the first time and later", async () => {
     const [a, b] = await two();
     const other = account(server, "app");
     for (let i = 1; i <= 3; i++) {
-      /* At one moment by the clock of both, so that only waiting can tell their times apart. */
+      /* Both clocks show the same moment, so that only waiting can make their times differ. */
       for (const session of [app, other]) await session.run(`SET timestamp = ${1_900_000_000 + i}`);
       const results = await race(
         server,
@@ -308,7 +308,7 @@ describe("message_deliver", () => {
     await other.end();
   });
 
-  test("two deliveries of one message that meet", async () => {
+  test("two deliveries of one message at the same time", async () => {
     const [a, b] = await two();
     const other = account(server, "app");
     const op = halfOp(b, a, 1);
@@ -347,7 +347,7 @@ describe("message_deliver", () => {
 });
 
 describe("message_chat", () => {
-  test("both directions in the order of time; only what is new and received when polling", async () => {
+  test("both directions in the order of time; when polling, only what is new and was received", async () => {
     const [a, b] = await two(64, 65);
     for (const [from, to, text] of [
       [a, b, "1"],
@@ -401,7 +401,7 @@ describe("message_chat", () => {
     await obeysForwarding(root, app, "message_chat", 64, a.id, args);
   });
 
-  test("friends show the last live message and its direction", async () => {
+  test("friends show the last message that was not taken back, with its direction", async () => {
     const [a, b] = await two();
     for (const [x, y] of [
       [a, b],
@@ -442,7 +442,7 @@ describe("message_chat", () => {
     );
   });
 
-  test("reads about what it answers, whatever the user sent since", async () => {
+  test("reads little more than it returns, however much the user has sent since", async () => {
     const [a, b] = await two(67);
     const plant = (first, last, sent, state) =>
       root.run(`

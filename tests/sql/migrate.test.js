@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* scripts/migrate: from nothing, again, only what has changed, after a run that was killed in the middle, two runs
- * at once; several shards, as the topology file has them; and without a moment in which a CALL misses its routine
- * or waits for long. */
+/* scripts/migrate: from nothing; again; only what has changed; after a run that was killed in the
+ * middle; two runs at once; several shards, as the topology file has them. No CALL ever misses its
+ * routine or waits for long. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import {
@@ -48,7 +48,7 @@ after(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/* Scripts and procedures once more, to be changed. */
+/* A copy of scripts and procedures, for changes. */
 function copy(name) {
   const to = path.join(dir, name);
   cpSync(path.join(ROOT, "scripts"), path.join(to, "scripts"), { recursive: true });
@@ -56,7 +56,7 @@ function copy(name) {
   return to;
 }
 
-/* A process group of its own, so that all of it can be killed at once. */
+/* In a process group of its own, so that all of it can be killed at once. */
 function start(from, ...args) {
   const child = spawn(
     path.join(from, "scripts", "migrate"),
@@ -89,13 +89,13 @@ const isComplete = async () =>
   (await root.value(`SELECT COUNT(*) FROM information_schema.routines
   WHERE routine_schema = 'doushard' AND routine_name = '_install_fingerprint'`)) === "1";
 
-/* What the goldens say, which know nothing of the mark. */
+/* What the golden files have, which do not list the mark. */
 async function isAsExpected() {
   matches((await objects(root)).replace(/FUNCTION _install_fingerprint .*\n.*\n.*\n/, ""), "objects.expected");
   matches(await grants(root), "grants.expected");
 }
 
-test("from nothing: what the goldens say; again: nothing", async () => {
+test("from nothing: what the golden files say; again: no changes", async () => {
   assert.match(
     await succeeds(ROOT, "--dry-run"),
     /^shard1: would load schema version 0 to \d .*, all routines, grants$/,
@@ -109,7 +109,7 @@ test("from nothing: what the goldens say; again: nothing", async () => {
   await root.run("CALL slot_assign(0, 1023, 'shard1')");
 });
 
-test("what was changed by hand, lost or revoked comes back, and nothing else is loaded", async () => {
+test("what was changed by hand, lost or revoked is restored, and nothing else is loaded", async () => {
   const first = await bodies();
   await root.run("DROP PROCEDURE slot_where");
   await root.run("CREATE OR REPLACE DEFINER = doushard_owner@localhost PROCEDURE feed_list () SELECT 1");
@@ -124,7 +124,7 @@ test("what was changed by hand, lost or revoked comes back, and nothing else is 
   await isAsExpected();
 });
 
-test("no CALL misses a routine that is replaced, nor its grant", async () => {
+test("no CALL misses a routine that is being replaced, or its grant", async () => {
   const app = account(server, "app");
   const user = await newUser(app);
   const run = start(ROOT, "--force");
@@ -141,9 +141,9 @@ test("no CALL misses a routine that is replaced, nor its grant", async () => {
   await app.end();
 });
 
-test("killed in the middle: not taken for complete, and the next run goes on from there", async () => {
+test("killed in the middle: not considered complete, and the next run goes on from there", async () => {
   const wanted = await bodies();
-  /* An older version, in which every text was another and one routine was not there yet. */
+  /* An older version, in which every routine was different and one did not exist yet. */
   const old = copy("old");
   for (const name of Object.keys(wanted)) {
     const file = path.join(
@@ -167,7 +167,7 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   const before_ = await bodies();
   assert.ok(Object.keys(before_).length === Object.keys(wanted).length - 1);
 
-  /* Today's, which stops in the middle: before slot_where. */
+  /* Today's version, which stops in the middle: before slot_where. */
   const half = copy("half");
   const stop = path.join(half, "procedures", "slot", "slot_where.sql");
   writeFileSync(stop, `DO SLEEP(1000);\n${readFileSync(stop, "utf8")}`);
@@ -184,12 +184,12 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
     async () => (await root.value(`SELECT COUNT(*) FROM information_schema.processlist WHERE id = ${id}`)) === "0",
   );
 
-  assert.ok(!(await isComplete()), "a broken run passes for complete");
+  assert.ok(!(await isComplete()), "an interrupted run is considered complete");
   const halfway = await bodies();
   const isNew = Object.keys(wanted).filter((name) => halfway[name] === wanted[name]);
   const isOld = Object.keys(wanted).filter((name) => halfway[name] === before_[name]);
   assert.ok(isNew.includes("_op_fence") && isOld.includes("slot_where"));
-  assert.equal(isNew.length + isOld.length, Object.keys(wanted).length, "each is the one or the other");
+  assert.equal(isNew.length + isOld.length, Object.keys(wanted).length, "each is either old or new");
 
   const text = await succeeds(ROOT);
   assert.match(text, new RegExp(`loaded ${isOld.length} of ${Object.keys(wanted).length} routines`));
@@ -199,7 +199,7 @@ test("killed in the middle: not taken for complete, and the next run goes on fro
   assert.match(await succeeds(ROOT), /up to date/);
 });
 
-/* A topology file; resolves to the option that names it. */
+/* Writes a topology file; resolves to the option that names it. */
 function topology(name, text) {
   writeFileSync(path.join(dir, name), text);
   return `--topology=${path.join(dir, name)}`;
@@ -225,7 +225,7 @@ servers = (
   assert.match(await succeeds(ROOT, file), /^shard1: up to date, schema version \d$/);
 });
 
-test("a topology that servers would refuse: file and line, and nothing is done", async () => {
+test("a topology that servers would refuse: file and line are reported, and nothing is done", async () => {
   await root.run("DROP PROCEDURE slot_where");
   for (const [text, said] of [
     [
@@ -244,7 +244,7 @@ test("a topology that servers would refuse: file and line, and nothing is done",
   assert.equal((await bodies()).slot_where, undefined);
 });
 
-test("several shards, in order: stops at the first that fails, does --only those that are named", async () => {
+test("several shards, in order: stops at the first that fails; --only does those that are named", async () => {
   const other = await Mariadb.start();
   try {
     const third = other.session();
@@ -258,10 +258,10 @@ test("several shards, in order: stops at the first that fails, does --only those
 
     const unknown = await migrate(ROOT, three, "--only=shard1", "--only=shard9");
     assert.deepEqual([unknown.status, unknown.text], [1, `migrate: ${dir}/three.conf names no shard shard9\n`]);
-    assert.equal((await bodies()).slot_where, undefined, "shard1 is as it was");
+    assert.equal((await bodies()).slot_where, undefined, "shard1 is unchanged");
 
     assert.match(await succeeds(ROOT, three, "--only=shard3"), /^shard3: loaded schema version 0 to \d .*$/);
-    assert.equal((await bodies()).slot_where, undefined, "shard1 is as it was");
+    assert.equal((await bodies()).slot_where, undefined, "shard1 is unchanged");
     await third.run("DROP DATABASE doushard");
 
     const stopped = await migrate(ROOT, three);
@@ -331,7 +331,7 @@ test("a password file without a password is refused before anything is done", as
   await monitor.end();
 });
 
-test("what servers that run would not survive is refused, and nothing is done", async () => {
+test("changes that running servers would not survive are refused, and nothing is done", async () => {
   const file = (name) => readFileSync(path.join(PROCEDURES, name), "utf8");
   const spoilt = (name, edits) => {
     const to = copy(name);
@@ -396,7 +396,7 @@ test("what servers that run would not survive is refused, and nothing is done", 
   assert.deepEqual(await bodies(), was);
   assert.ok(await isComplete());
 
-  /* Where nobody runs, it is taken; and what keeps the rules is taken anywhere. */
+  /* Without running servers it is accepted; changes that keep the rules are accepted anywhere. */
   assert.match(
     await succeeds(path.join(dir, "a-version"), "--offline", "--dry-run"),
     /would load 1 of \d+ routines \(slot_where\)/,
@@ -415,14 +415,14 @@ test("what servers that run would not survive is refused, and nothing is done", 
   );
 });
 
-/** A session that gives up what it waits for before migrate would, if that waited for its turn. */
+/** A session that would time out before migrate does if migrate waited for its lock. */
 async function impatient(name) {
   const session = account(server, name);
   await session.run("SET SESSION lock_wait_timeout = 5");
   return session;
 }
 
-test("a routine is replaced while a CALL of it goes on, which ends as it began", async () => {
+test("a routine is replaced while a CALL of it is running; the CALL ends with the old body", async () => {
   const slow = copy("slow");
   const at = path.join(slow, "procedures", "slot", "slot_where.sql");
   writeFileSync(
@@ -472,7 +472,7 @@ const notes = () =>
   root.value(`SELECT COUNT(*) FROM information_schema.columns
   WHERE table_schema = 'doushard' AND table_name = 'relay_lease' AND column_name = 'note'`);
 
-test("who reads a table for long stops neither CALLs nor, in the end, migrate", async () => {
+test("a transaction that reads a table for long blocks neither CALLs nor, in the end, migrate", async () => {
   const next = copy("next");
   writeFileSync(path.join(next, "procedures", "schema", "0002_note.sql"), STEP);
   const reader = server.session({ database: "doushard" });
@@ -488,11 +488,11 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
       `shard1: gave up after 1 s at: ALTER TABLE relay_lease .*connection ${readerId}, \\d+ s, idle in a transaction`,
     ),
   );
-  assert.ok(await isComplete(), "the routines are as they were");
+  assert.ok(await isComplete(), "the routines are unchanged");
 
   const app = await impatient("app");
   const run = start(next);
-  const waits = new Set(); /* of sessions: each try is another */
+  const waits = new Set(); /* of sessions: each try is a new one */
   let behind = 0;
   while (waits.size < 3) {
     const [wait] = await root.rows(`SELECT p.id FROM information_schema.processlist AS p
@@ -501,7 +501,7 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
     await call(app, "relay_lease_take", "me", 1000);
     behind += wait ? 1 : 0;
   }
-  assert.ok(behind >= 3, `${behind} CALLs came behind a waiting ALTER`);
+  assert.ok(behind >= 3, `${behind} CALLs came after a waiting ALTER`);
   assert.equal(await notes(), "0");
   assert.equal(run.exitCode, null);
   await reader.run("COMMIT");
@@ -516,7 +516,7 @@ test("who reads a table for long stops neither CALLs nor, in the end, migrate", 
   await Promise.all([app.end(), reader.end()]);
 });
 
-test("a step of the tables that was broken off is gone on with; what was done by hand is not taken for it", async () => {
+test("an interrupted change of tables is continued; a change made by hand is not mistaken for it", async () => {
   await root.run("ALTER TABLE relay_lease DROP COLUMN note");
   await root.run("DELETE FROM schema_version WHERE version = 2");
   const next = copy("broken");

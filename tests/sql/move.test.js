@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/move/: who may do what to a slot that moves. The mover itself is tests/integration/move.test.js. */
+/* procedures/move/: who may do what to a moving slot. The mover itself is tested by
+ * tests/integration/move.test.js. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -24,12 +25,12 @@ const fence = async (slot) =>
       `SELECT state, epoch, server, journal, LOWER(HEX(token)) AS token FROM slot_fence WHERE slot = ${slot}`,
     )
   )[0][0];
-/** WORK fails with STATE, and says why. */
+/** Fails unless WORK fails with STATE and a matching message. */
 const refused = (work, state, pattern) =>
   assert.rejects(work, (error) => error instanceof SqlError && error.state === state && pattern.test(error.message));
 const fencedOut = (work) => refused(work, "45409", /fenced out/);
 
-/** Ask for a move of SLOT and claim it: { id, token }. */
+/** Requests a move of SLOT and claims it: { id, token }. */
 async function claimed(slot, token = key()) {
   await call(admin, "move_request", slot, "shard2", 0);
   const row = await one(mover, "move_claim", "here/1", token, 10000, 1000);
@@ -39,7 +40,7 @@ async function claimed(slot, token = key()) {
 }
 
 describe("a request", () => {
-  test("is refused for what this shard does not serve, for itself, and while another one is under way", async () => {
+  test("is refused for slots that this shard does not serve, for itself as taker, and while another move is under way", async () => {
     await refused(call(admin, "move_request", 2000, "shard2", 0), "45503", /slot 2000 is not served by this shard/);
     await refused(call(admin, "move_request", 7, "shard1", 0), "45503", /slot 7 is on shard1 already/);
     await refused(call(admin, "move_request", 7, "no name!", 0), "45400", /needs a slot, a shard/);
@@ -49,7 +50,7 @@ describe("a request", () => {
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot = 7");
   });
 
-  test("is no wish for what is not, or is past that", async () => {
+  test("wishes are refused if there is no such move, or it is past that point", async () => {
     await refused(call(admin, "move_wish", 8, "cancel"), "45503", /no move of slot 8 is under way/);
     await refused(call(admin, "move_wish", 8, "hurry"), "45400", /needs go, pause/);
     await refused(call(admin, "move_throttle", 8, 5), "45503", /no move of slot 8/);
@@ -60,7 +61,7 @@ describe("a request", () => {
     await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
   });
 
-  test("is claimed by one mover at a time, and by another one when the lease is over", async () => {
+  test("is claimed by one mover at a time, and by another one after the lease", async () => {
     const { id } = await claimed(9);
     assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1000), undefined);
     await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${id}`);
@@ -69,7 +70,7 @@ describe("a request", () => {
     await root.run(`UPDATE slot_move SET finished_at = 1 WHERE move_id = ${id}`);
   });
 
-  test("is found again by the token of a claim whose answer was lost, until somebody else has it", async () => {
+  test("is found again with the token of a claim whose answer was lost, until another mover has it", async () => {
     const { id, token } = await claimed(13);
     await call(mover, "move_open", 13, token);
     await call(admin, "move_request", 11, "shard2", 0);
@@ -81,13 +82,13 @@ describe("a request", () => {
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (11, 13)");
   });
 
-  test("waits while as many are under way here as may be, from the claim on", async () => {
+  test("waits while the largest number of moves is under way here, counted from the claim on", async () => {
     const { id } = await claimed(10);
     await call(admin, "move_request", 11, "shard2", 0);
     assert.equal(
       await one(mover, "move_claim", "there/2", key(), 10000, 1),
       undefined,
-      "nothing but the claim says so yet",
+      "so far nothing but the claim shows that",
     );
     await root.run(`UPDATE slot_move SET phase = 'copying' WHERE move_id = ${id}`);
     assert.equal(await one(mover, "move_claim", "there/2", key(), 10000, 1), undefined);
@@ -95,7 +96,7 @@ describe("a request", () => {
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot IN (10, 11)");
   });
 
-  test("is claimed behind those that nobody has tried since", async () => {
+  test("is claimed after those that were not tried since", async () => {
     for (const slot of [10, 11]) await call(admin, "move_request", slot, "shard2", 0);
     await root.run("UPDATE slot_move SET claimed_until = 1 WHERE active = 10");
     assert.equal((await one(mover, "move_claim", "there/2", key(), 10000, 2)).slot, "11");
@@ -103,8 +104,8 @@ describe("a request", () => {
   });
 });
 
-describe("a mover that another one has followed", () => {
-  test("is refused by everything that it could do to the slot", async () => {
+describe("a mover whose move was claimed by another one", () => {
+  test("is refused by every routine that changes the slot", async () => {
     const old = await claimed(12);
     await call(mover, "move_open", 12, old.token);
     await root.run(`UPDATE slot_move SET claimed_until = 1 WHERE move_id = ${old.id}`);
@@ -125,7 +126,7 @@ describe("a mover that another one has followed", () => {
     await root.run("UPDATE slot_move SET finished_at = 1 WHERE slot = 12");
   });
 
-  test("goes on with what arrives already, also when that is one slot more than may", async () => {
+  test("goes on with what has already begun to arrive, even if that is one slot more than allowed", async () => {
     const slots = [1011, 1012, 1013];
     const token = key();
     await root.run(
@@ -134,12 +135,12 @@ describe("a mover that another one has followed", () => {
     const take = async (slot, max) => (await one(mover, "move_import", slot, 5, token, 1, "shard9", max)).is_begun;
     for (const slot of slots) assert.equal(await take(slot, 10), "1");
     for (const slot of slots)
-      assert.equal(await take(slot, 2), "1", "three that began at once do not wait for each other");
+      assert.equal(await take(slot, 2), "1", "three that began together do not wait for each other");
     assert.equal(await take(1014, 2), "0");
     await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_import WHERE slot IN (${slots})`);
   });
 
-  test("does not wait for what arrives no more: a slot lost with the data of a shard, or claimed elsewhere since", async () => {
+  test("does not wait for slots that no longer arrive: lost with the data of a shard, or claimed elsewhere since", async () => {
     const slots = [1011, 1012, 1013];
     await root.run(`DELETE FROM slot_fence WHERE slot IN (${slots}); DELETE FROM slot_seq WHERE slot IN (${slots})`);
     const take = async (slot) => (await one(mover, "move_import", slot, 5, key(), 1, "shard9", 1)).is_begun;
@@ -154,7 +155,7 @@ describe("a mover that another one has followed", () => {
       DELETE FROM slot_known WHERE slot = 1012; INSERT INTO slot_known (slot, epoch, server) VALUES (1012, 1, 'shard1')`);
   });
 
-  test("is refused at the taker, too, by its number of claims", async () => {
+  test("is refused at the taker, too, by the number of its claim", async () => {
     const [first, second] = [key(), key()];
     const slot = 1001;
     await root.run(`DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_seq WHERE slot = ${slot}`);
@@ -184,7 +185,7 @@ describe("a mover that another one has followed", () => {
     await fencedOut(take(second, 3));
     assert.deepEqual(await fence(slot), { state: "owned", epoch: "5", server: "shard1", journal: "1", token: second });
     await call(mover, "move_close", slot, second);
-    await call(mover, "move_close", slot, second); // who ended the first CALL does not know that it was done
+    await call(mover, "move_close", slot, second); // as after a first CALL whose answer was lost
     await root.run(
       `DELETE FROM follow WHERE slot = ${slot}; DELETE FROM slot_fence WHERE slot = ${slot}; DELETE FROM slot_import`,
     );
@@ -216,7 +217,7 @@ describe("rows that the journal names", () => {
     );
   });
 
-  test("are answered table by table, keys without a row too, and are the same once they are written", async () => {
+  test("are returned table by table, keys without a row included, and are the same after they are written", async () => {
     await root.run(`INSERT INTO slot_log (slot, tbl, owner, k1, k2, k3)
       VALUES (${from}, 'message', 1, 1, 2, NULL), (${from}, 'follow', 1, 1, 9, NULL), (${from}, 'follow', 1, 1, 9, NULL)`);
     const [follows, chats, [{ entries }]] = await call(mover, "move_drain", from, move.token, 10);
@@ -238,7 +239,7 @@ describe("rows that the journal names", () => {
     ]);
   });
 
-  test("are refused when they read otherwise than they did, and none of the batch is there", async () => {
+  test("are refused if they would read differently, together with the whole batch", async () => {
     const row = "[1, 3, 1, 3, 4]";
     await refused(
       write("follow", "", withSum(row, crc32(row) ^ 1)),
@@ -251,7 +252,7 @@ describe("rows that the journal names", () => {
     assert.equal((await root.run(`SELECT 1 AS x FROM follow WHERE slot = ${to}`))[0].length, 1);
   });
 
-  test("go with their keys, and with the begin of a key all that it means but what is put again", async () => {
+  test("are removed by key; the beginning of a key removes all that it covers except for rows that are written again", async () => {
     await write("follow", "[1, 3, null, null]", "");
     assert.deepEqual(await root.run(`SELECT 1 AS x FROM follow WHERE slot = ${to}`), [[]]);
     const [row] = (
@@ -274,7 +275,7 @@ describe("a flip", () => {
   });
   after(() => root.run(`UPDATE slot_move SET finished_at = 1 WHERE slot = ${slot}`));
 
-  test("that was not begun on this connection is not ended by it", async () => {
+  test("that did not begin on this connection is not ended by it", async () => {
     const other = account(server, "mover");
     await call(mover, "move_lock", slot, move.token);
     await call(mover, "move_unlock");
@@ -287,13 +288,13 @@ describe("a flip", () => {
     assert.equal((await fence(slot)).state, "migrating");
   });
 
-  test("is not begun with a journal that was not kept", async () => {
+  test("does not begin with an incomplete journal", async () => {
     await root.run(`INSERT INTO slot_lost (slot, at) VALUES (${slot}, 1)`);
     await refused(call(mover, "move_lock", slot, move.token), "45503", /journal of the slot was not kept/);
     await root.run("DELETE FROM slot_lost");
   });
 
-  test("names who has the slot from then on", async () => {
+  test("records who has the slot from then on", async () => {
     await call(mover, "move_lock", slot, move.token);
     await call(mover, "move_rest", slot, 100);
     await call(mover, "move_give", slot, move.token, 9, "shard2");
@@ -324,19 +325,19 @@ describe("a journal", () => {
     )
       .flat()
       .find((row) => "moving" in row);
-  /* Nine in ten are. */
+  /* Nine in ten writers are told so. */
   const isBusy = () =>
     until("a writer to be told to wait", async () => (await codes()).code === "busy", { everyMs: 1 });
   const isNeverBusy = async (moving) => {
     for (let i = 0; i < 30; i++) assert.deepEqual(await codes(), { code: "ok", moving });
   };
-  /* Two entries of the journal arrive. */
+  /* Two entries of the journal arrive at the taker. */
   async function drain(token) {
     await call(mover, "move_drain", slot, token, 2);
     assert.deepEqual(await one(mover, "move_drained", slot, token), { entries: "2", backlog: "20001" });
   }
 
-  test("that is long makes writers wait while it arrives, and ends when it does not", async () => {
+  test("that is long makes writers wait while it arrives at the taker, and ends when it is not", async () => {
     const { id, token } = await claimed(slot);
     await call(mover, "move_open", slot, token);
     await fill(1_000_000, 1);
@@ -363,7 +364,7 @@ describe("a journal", () => {
     );
   });
 
-  test("of a slot that goes back makes writers wait, too; of one that only could, never", async () => {
+  test("of a slot that moves back makes writers wait as well; of a slot that merely could move back, never", async () => {
     const token = key();
     await root.run(`UPDATE slot_fence SET state = 'owned', journal = 1, token = UNHEX('${token}') WHERE slot = ${slot};
       INSERT INTO slot_import (slot, epoch, term, giver) VALUES (${slot}, 1, 1, 'shard9')`);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What is installed on a shard, as text, and what objects.expected and grants.expected say of it. */
+/* What is installed on a shard, as text, and the comparison with objects.expected and
+ * grants.expected. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -9,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const ACCOUNTS = ["owner'@'localhost", "killer'@'localhost", "disk'@'localhost", "app'@'%", "admin'@'%", "monitor'@'%"];
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-/** Everything that the files make, one line each. */
+/** All objects that the files create, one line each. */
 export async function objects(session) {
   const lines = [];
   for (const row of await session.rows(`
@@ -77,7 +78,7 @@ export async function grants(session) {
   return `${lines.join("\n")}\n`;
 }
 
-/** TEXT is what FILE says, or becomes that with UPDATE_EXPECTED=1. */
+/** Fails unless TEXT equals FILE; with UPDATE_EXPECTED=1 writes FILE instead. */
 export function matches(text, file) {
   const expected = path.join(here, file);
   if (process.env.UPDATE_EXPECTED) {

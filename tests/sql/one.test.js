@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* One operation, many on one video, and any batch are done in different ways (_.._one, _.._hot, _.._batch): all do and
- * answer the same. */
+/* One operation, many on one video, and any other batch take different paths (_.._one, _.._hot,
+ * _.._batch): all do the same and return the same. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
@@ -15,7 +15,8 @@ after(() => server?.stop());
 
 const STEPS = 400;
 
-/** Users and videos of every state, and what in an answer or a row names them: alike in each world. */
+/** Users and videos in every state, and what names them in an answer or a row: the same in each
+ * world. */
 async function newWorld() {
   const users = [];
   for (let i = 0; i < 6; i++) users.push(await newUser(app));
@@ -39,7 +40,7 @@ async function newWorld() {
   return { users, videos, plain };
 }
 
-/** The next of numbers below N that look random and are the same each time. */
+/** Numbers below N that look random and are the same in each run. */
 function dice(seed) {
   let state = seed;
   return (n) => {
@@ -48,7 +49,7 @@ function dice(seed) {
   };
 }
 
-/** Operations for world W, the I-th alike for all worlds. */
+/** Operations for world W; the I-th is the same in all worlds. */
 function operation(roll, i) {
   const [what, user, thing, state, fresh, here] = [roll(3), roll(6), roll(4), roll(2), roll(4), roll(3)];
   const ver = fresh > 0 ? i + 1 : Math.max(1, i - 20);
@@ -99,7 +100,7 @@ async function rowsOfWorld({ users, videos, plain }) {
   return all;
 }
 
-/** Two worlds, alike, in which nobody is as he was. */
+/** Two equal worlds in which every user has changed. */
 async function newWorlds() {
   const worlds = [await newWorld(), await newWorld()];
   for (const { users, videos } of worlds) {
@@ -115,7 +116,7 @@ async function newWorlds() {
   return worlds;
 }
 
-test("one operation does and answers what a batch does", async () => {
+test("one operation does and returns the same as a batch", async () => {
   const worlds = await newWorlds();
   const roll = dice(7);
   const seen = new Set();
@@ -162,7 +163,7 @@ const half = (video, actor, state, ver, at) => ({
   owner: Number(video.id),
 });
 
-test("many operations on one video do and answer what a batch does", async () => {
+test("many operations on one video do and return the same as a batch", async () => {
   const worlds = await newWorlds();
   const roll = dice(11);
   const seen = new Set();
@@ -195,7 +196,7 @@ test("many operations on one video do and answer what a batch does", async () =>
   assert.deepEqual([...seen].sort(), ["notfound 0", "notfound 1", "ok 2", "same 2"]);
 });
 
-/** The first half of a like as a server writes it, with its video there. */
+/** The first half of a like as a server writes it, with its video on the same shard. */
 const first = (user, video, state) => ({
   target: Number(video.id),
   state,
@@ -208,7 +209,7 @@ const first = (user, video, state) => ({
 
 const inOrder = (ops) => ops.sort((a, b) => a.slot - b.slot || a.owner - b.owner);
 
-test("many likes of one video that is there do and answer what a batch does", async () => {
+test("many likes of one video on the same shard do and return the same as a batch", async () => {
   const worlds = await newWorlds();
   const roll = dice(13);
   const seen = new Set();
@@ -236,7 +237,7 @@ test("many likes of one video that is there do and answer what a batch does", as
       ),
     );
     if (late === 0)
-      /* rows that wait, and deliveries that come first */
+      /* rows that wait in the outbox, and deliveries that come first */
       for (const [w, list] of ops.entries()) {
         const { target_slot, target_epoch, ...apart } = list.find(
           ({ owner }) => String(owner) === worlds[w].users[from].id,
@@ -280,7 +281,7 @@ test("many likes of one video that is there do and answer what a batch does", as
   assert.deepEqual([...seen].sort(), ["notfound null", "ok 0", "same 0", "same 1"]);
 });
 
-test("what is not many likes of one video that is there, at slots at rest, is left to the batch, and nothing is done", async () => {
+test("anything but many likes of one video here, in slots that do not move, is left to the batch and changes nothing", async () => {
   const [user, other, author] = [await newUser(app), await newUser(app), await newUser(app)];
   const [video, another] = [await newVideo(app, author), await newVideo(app, author)];
   const good = inOrder([first(user, video, 1), first(other, video, 1)]);
@@ -329,7 +330,7 @@ test("what is not many likes of one video that is there, at slots at rest, is le
   assert.equal(await root.value(`SELECT favorite_count FROM video WHERE video_id = ${video.id}`), "2");
 });
 
-test("what is not many operations on one video at a slot at rest is left to the batch, and nothing is done", async () => {
+test("anything but many operations on one video in a slot that does not move is left to the batch and changes nothing", async () => {
   const [user, author] = [await newUser(app), await newUser(app)];
   const [video, other] = [await newVideo(app, author), await newVideo(app, author)];
   const good = [half(video, user, 1, 1, 1), half(video, author, 1, 1, 1)];
@@ -381,7 +382,7 @@ test("what is not many operations on one video at a slot at rest is left to the 
   assert.equal(await root.value(`SELECT favorite_count FROM video WHERE video_id = ${video.id}`), "2");
 });
 
-test("what is not one operation at a slot at rest is left to the batch, and nothing is done", async () => {
+test("anything but one operation in a slot that does not move is left to the batch and changes nothing", async () => {
   const [user, author] = [await newUser(app), await newUser(app)];
   const video = await newVideo(app, author);
   const like = ownerOp(user, { target: Number(video.id), state: 1 });

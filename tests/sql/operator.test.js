@@ -49,7 +49,7 @@ const row = async (session, routine, ...args) => {
 };
 const forbidden = async (session, routine, ...args) => assert.rejects(call(session, routine, ...args), { errno: 1370 });
 
-/** IDs that no administration takes, and accounts that it is not for. */
+/** Ids that administration refuses, and accounts that may not call it. */
 async function forOperators(routine) {
   await refused(admin, "45400", routine, null);
   await refused(admin, "45400", routine, 0);
@@ -59,7 +59,7 @@ async function forOperators(routine) {
 }
 
 describe("user_find", () => {
-  test("finds who has a name, erased ones too", async () => {
+  test("finds the user of a name, erased ones too", async () => {
     const user = await newUser(app, `é ${newName()}`);
     const created = await root.value(`SELECT created_at FROM user WHERE user_id = ${user.id}`);
     assert.deepEqual(await row(admin, "user_find", user.name), {
@@ -81,7 +81,7 @@ describe("user_find", () => {
     assert.deepEqual([nobody.code, nobody.user_id, nobody.state], ["notfound", null, null]);
   });
 
-  test("the fence, a promoted user, bad names, who may", async () => {
+  test("the fence, a promoted user, bad names, permissions", async () => {
     const user = await newUser(app, nameIn(21));
     for (const [assignment, code] of [
       ["state = 'ready'", "notready"],
@@ -152,7 +152,7 @@ describe("job_status, job_parked, job_retry", () => {
   const claimed = async () => (await call(app, "job_claim", key(), 256, 60_000))[0].map((job) => job.target_id).sort();
   const retry = (user) => row(admin, "job_retry", Number(user.id));
 
-  test("what is to be done, what was given up and why, and again", async () => {
+  test("what is to be done, what was given up and why, and retrying it", async () => {
     const [user, other] = [await newUser(app, nameIn(24)), await newUser(app, nameIn(24))];
     const [parked, late, due, strange] = [
       await newJob(user),
@@ -218,7 +218,7 @@ describe("job_status, job_parked, job_retry", () => {
 });
 
 describe("relay_status", () => {
-  test("who has the lease, for how long, and how late it is", async () => {
+  test("who has the lease, for how long, and how late the relay is", async () => {
     assert.deepEqual((await call(monitor, "relay_status"))[0], []);
     await call(app, "media_lease_take", "server2:9", 60_000); /* another one's */
     await call(app, "relay_lease_take", "server1:7", 60_000);
@@ -245,7 +245,7 @@ describe("relay_status", () => {
 });
 
 describe("shard_drain", () => {
-  test("is a mark that stays, with its time, until it is taken back", async () => {
+  test("is a mark with its time that stays until it is removed", async () => {
     const { server, draining_at: at } = await row(admin, "shard_drain", 1);
     assert.ok(server === "shard1" && Number(at) > 0);
     assert.equal((await row(admin, "shard_drain", 1)).draining_at, at);
@@ -261,7 +261,7 @@ describe("shard_pause, shard_resume", () => {
   const slots = JSON.stringify(Array.from({ length: 1024 }, (_, slot) => slot));
   const waiting = async () => (await call(app, "outbox_list", slots, 10, 0))[0];
 
-  test("every call is answered notready, nothing is an error and nothing changes; then all is as before", async () => {
+  test("every call is answered notready, nothing is an error and nothing changes; after that all is as before", async () => {
     const user = await newUser(app);
     const video = await newVideo(app, user);
     await one(app, "publish_delete", deleteOp(await newVideo(app, user), user.id));
@@ -366,7 +366,7 @@ describe("shard_pause, shard_resume", () => {
     await root.run("UPDATE slot_fence SET state = 'owned', epoch = 1, server = 'shard1' WHERE slot = 900");
   });
 
-  test("waits for writers that have passed their fence, and none passes after", async () => {
+  test("waits for writers that have passed their fence, and none passes afterwards", async () => {
     const user = await newUser(app, nameIn(700));
     const writer = server.session({ database: "doushard" });
     await writer.run("START TRANSACTION");
@@ -383,7 +383,7 @@ describe("shard_pause, shard_resume", () => {
     await writer.end();
   });
 
-  test("slots that come meanwhile are paused too; a slot that is newer elsewhere stays moved", async () => {
+  test("slots that arrive meanwhile are paused, too; a slot that is newer elsewhere stays moved", async () => {
     await root.run("DELETE FROM slot_fence WHERE slot IN (11, 12)");
     await root.run("DELETE FROM slot_seq WHERE slot IN (11, 12)");
     await call(admin, "shard_pause", "now");
@@ -405,7 +405,7 @@ describe("shard_pause, shard_resume", () => {
     await root.run("UPDATE slot_fence SET heard_epoch = 0 WHERE slot = 12");
   });
 
-  test("bad reasons, a shard without a name, who may", async () => {
+  test("bad reasons, a shard without a name, permissions", async () => {
     for (const why of [null, "", "  "]) await refused(admin, "45400", "shard_pause", why);
     await refused(admin, "22001", "shard_pause", "x".repeat(201));
     for (const session of [app, monitor]) {

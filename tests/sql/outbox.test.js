@@ -43,7 +43,7 @@ const clean = async (user) =>
 const say = async (user, peer, text) =>
   one(app, "message_action", ownerOp(user, { peer: Number(peer.id), op: key(), text }));
 
-/** One of each kind, none delivered. */
+/** One of each kind, none of them delivered. */
 async function halves(slot) {
   const [user, peer] = [await newUser(app, nameIn(slot)), await newUser(app)];
   const [own, other] = [await newVideo(app, user), await newVideo(app, peer)];
@@ -58,7 +58,7 @@ describe("outbox_retry_all", () => {
   const retry = async (kind = "", to = "") => Number((await row(admin, "outbox_retry_all", kind, to)).released);
   const waiting = async () => (await rows()).filter((each) => each.parked === "1").map((each) => each.kind);
 
-  test("all kinds, one kind, one shard; what was put off, too", async () => {
+  test("all kinds, one kind, one shard; also what was put off", async () => {
     const { user, peer } = await halves(41);
     assert.equal(await retry(), 0);
     await park();
@@ -81,7 +81,7 @@ describe("outbox_retry_all", () => {
     );
   });
 
-  test("256 in one call; not of slots and owners that are elsewhere", async () => {
+  test("256 in one call; not those of slots and owners that are elsewhere", async () => {
     const user = await newUser(app, nameIn(42));
     await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, ver, at, due_at, parked)
       SELECT 42, ${user.id}, 'follow', 8 * (k.slot + 1024), 1, 1, 1, 1 FROM slot_known AS k WHERE k.slot < 300`);
@@ -96,7 +96,7 @@ describe("outbox_retry_all", () => {
     await root.run("UPDATE slot_fence SET has_home = 0 WHERE slot = 42");
   });
 
-  test("journal, bad arguments, who may", async () => {
+  test("journal, bad arguments, permissions", async () => {
     const { user, peer, own, other, comment, message } = await halves(43);
     const hex = (text) => Buffer.from(text).toString("hex");
     await journals(
@@ -128,7 +128,7 @@ describe("outbox_drop", () => {
   const drop = async (owner, kind, target, seq = 0) =>
     (await row(admin, "outbox_drop", Number(owner.id), kind, Number(target.id), Number(seq))).code;
 
-  test("only what is parked; an edge or a comment is taken back, and all adds up", async () => {
+  test("only what is parked; an edge or a comment is taken back, and all counters match", async () => {
     const { user, peer, own, other, comment } = await halves(44);
     for (const [owner, kind, target, seq] of [
       [user, "follow", peer],
@@ -151,7 +151,7 @@ describe("outbox_drop", () => {
     for (const each of [user, peer]) await clean(each);
   });
 
-  test("what takes something away stays: the target has still to hear of it", async () => {
+  test("an undo stays: the target must still receive it", async () => {
     const { user, peer } = await halves(47);
     await root.run("DELETE FROM outbox");
     await one(app, "relation_action", ownerOp(user, { target: Number(peer.id), state: 0 }));
@@ -163,7 +163,7 @@ describe("outbox_drop", () => {
     );
   });
 
-  test("a message that is dropped goes to the peer without its text; a delivery under way does not keep it", async () => {
+  test("a dropped message is delivered without its text; a delivery under way does not preserve it", async () => {
     const { user, peer, message } = await halves(48);
     await root.run("DELETE FROM outbox WHERE kind <> 'message'");
     await park(`seq = ${message.seq}`);
@@ -174,7 +174,7 @@ describe("outbox_drop", () => {
         "outbox_done",
         ownerOp(user, { kind: "message", target: Number(peer.id), seq: Number(message.seq), ver }),
       );
-    assert.equal((await done(1)).code, "same", "who delivered the text");
+    assert.equal((await done(1)).code, "same", "the delivery of the text");
     const [due] = (await call(app, "outbox_list", JSON.stringify([slotOfId(peer.id)]), 100, 0))[0];
     assert.deepEqual([due.state, due.text, due.ver], ["0", "", "2"]);
     const deliver = ownerOp(peer, {
@@ -189,7 +189,7 @@ describe("outbox_drop", () => {
     assert.equal((await done(2)).code, "ok");
   });
 
-  test("a message is taken back, and those behind it follow; dropped again it is gone", async () => {
+  test("a message is taken back, and those after it follow; dropped again it is gone", async () => {
     const { user, peer, message } = await halves(45);
     await say(user, peer, "behind");
     await root.run("DELETE FROM outbox WHERE kind <> 'message'");
@@ -217,7 +217,7 @@ describe("outbox_drop", () => {
     await clean(user);
   });
 
-  test("fence, promoted owner, journal, bad arguments, who may", async () => {
+  test("fence, promoted owner, journal, bad arguments, permissions", async () => {
     const { user, peer, message } = await halves(46);
     const args = [Number(user.id), "message", Number(peer.id), Number(message.seq)];
     await obeysForwarding(root, admin, "outbox_drop", 46, user.id, () => args);

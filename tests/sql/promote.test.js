@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/promote/, procedures/demote/: who may do what to a user who changes his slot, and what that is in rows. The
- * mover itself is tests/integration/promote.test.js. */
+/* procedures/promote/, procedures/demote/: who may do what to a user who changes slots, and what
+ * that means for rows. The mover itself is tested by tests/integration/promote.test.js. */
 import assert from "node:assert/strict";
 import { renameSync } from "node:fs";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ const batch = (op) =>
   call(app, "publish_number", JSON.stringify([{ slot: SLOT, epoch: 1, owner: 0, author: STAR, op }]));
 
 describe("numbers of own slots", () => {
-  test("grow, and none comes twice, whatever is known of own slots", async () => {
+  test("increase, and none is given twice, whatever is known of own slots", async () => {
     assert.equal((await one(mover, "promote_number")).own_slot, "1024");
     assert.equal((await one(mover, "promote_number")).own_slot, "1025");
     await root.run("INSERT INTO slot_known (slot, epoch, server) VALUES (1029, 3, 'shard2')");
@@ -44,7 +44,7 @@ describe("numbers of own slots", () => {
     assert.equal((await one(mover, "promote_number")).own_slot, "1031");
   });
 
-  test("are given by the shard that has slot 0 alone", async () => {
+  test("are given only by the shard that has slot 0", async () => {
     await root.run("UPDATE slot_fence SET state = 'moved' WHERE slot = 0");
     assert.equal((await one(mover, "promote_number")).own_slot, "0");
     await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 0");
@@ -66,7 +66,7 @@ describe("a user", () => {
     ),
   );
 
-  test("is asked to be promoted once, and not while his slot moves", async () => {
+  test("can be promoted once, and not while their slot moves", async () => {
     await refused(call(admin, "promote_request", 0), "45400", /needs the id/);
     await refused(call(admin, "promote_request", STAR + 8192 * 77), "45503", /there is no user/);
     await refused(call(admin, "demote_request", STAR), "45503", /has no slot of his own/);
@@ -79,7 +79,7 @@ describe("a user", () => {
     move = { id: row.move_id, token };
   });
 
-  test("takes his rows along, those that are journaled meanwhile too, and nobody else's", async () => {
+  test("takes their rows along, also those journaled meanwhile, and nobody else's", async () => {
     await call(mover, "promote_begin", move.id, move.token, own);
     await root.run(
       ["user", "inbound"]
@@ -125,7 +125,7 @@ describe("a user", () => {
     assert.equal((await one(mover, "move_cancel", move.id, move.token)).is_here, "0");
   });
 
-  test("keeps his slots busy until his old rows are gone", async () => {
+  test("keeps both slots busy until the old rows are gone", async () => {
     await refused(call(admin, "promote_request", FAN), "45503", /takes part in a move already/);
     await refused(call(admin, "move_request", own, "shard2", 0), "45503", /is being moved already/);
     await call(
@@ -135,7 +135,7 @@ describe("a user", () => {
       move.token,
       10000,
       JSON.stringify({ phase: "flipping" }),
-    ); /* of a mover that heard no answer */
+    ); /* from a mover that got no answer */
     assert.equal((await root.run(`SELECT phase FROM slot_move WHERE move_id = ${move.id}`))[0][0].phase, "purging");
     for (const table of ["inbound", "user"])
       assert.equal((await one(mover, "promote_purge", move.id, move.token, 1, table, 100)).row_count, "1");
@@ -147,7 +147,7 @@ describe("a user", () => {
     await refused(call(admin, "promote_request", STAR), "45503", /has slot 1040 of his own already/);
   });
 
-  test("has ids for new videos from the slot of his id, one for each upload, also while that moves", async () => {
+  test("gets ids for new videos from the slot of their id, one for each upload, even while that slot moves", async () => {
     const op = key();
     await root.run(`UPDATE slot_fence SET journal = 1 WHERE slot = ${SLOT}`);
     const [[first]] = await batch(op);
@@ -165,7 +165,7 @@ describe("a user", () => {
     assert.equal(none.code, "conflict");
   });
 
-  test("comes back above the epoch of his own slot, which sends to the slot of his id from then on", async () => {
+  test("comes back with an epoch above that of the own slot, which from then on points to the slot of the id", async () => {
     await call(admin, "demote_request", STAR);
     await refused(call(admin, "move_request", SLOT, "shard2", 0), "45503", /is being moved already/);
     const token = key();
@@ -225,19 +225,19 @@ describe("a shard that lacks forwarding entries", () => {
     assert.deepEqual([row.code, row.slot], ["moved", String(OWN)]);
   });
 
-  test("removes what it has of him, and of nobody else", async () => {
+  test("removes its rows of the user, and no others", async () => {
     await refused(call(admin, "home_clean", USER + 8192 * 9, "user", 10), "45503", /has not left/);
     for (const table of ["inbound", "user"])
       assert.equal((await one(admin, "home_clean", USER, table, 10)).row_count, "1");
     assert.equal((await one(admin, "home_clean", USER, "user", 10)).row_count, "0");
   });
 
-  test("loses those that lead to where nobody is", async () => {
+  test("removes those that lead nowhere", async () => {
     assert.equal((await recover(entry({ owner: 0 }))).removed, "3");
     assert.deepEqual([await homes(), (await fence(HERE)).has_home], [[], "0"]);
   });
 
-  test("changes nothing of a slot that moves, nor by malformed entries", async () => {
+  test("changes nothing in a moving slot, nor by malformed entries", async () => {
     await root.run(`UPDATE slot_fence SET state = 'migrating' WHERE slot = ${HERE}`);
     await refused(recover(entry()), "45503", /is being moved/);
     await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${HERE}`);
@@ -248,7 +248,7 @@ describe("a shard that lacks forwarding entries", () => {
     await refused(call(admin, "home_clean", 0, "user", 1), "45400", /needs a user/);
   });
 
-  test("is told by the shard that has the own slot, page by page, who is there; its administration finds him by that", async () => {
+  test("learns from the shard with the own slot, page by page, who is there, and administration finds the user by that", async () => {
     const ids = [8192 * 3000, 8192 * 3001].map((id) => id + 8 * 900); /* of a slot that another shard has */
     await root.run(`UPDATE slot_fence SET state = 'moved', server = 'shard2' WHERE slot = 900;
       INSERT INTO slot_fence (slot, epoch, state, server) VALUES (${OWN}, 5, 'owned', 'shard1'), (${OWN + 1}, 6, 'gone', 'shard1');
@@ -283,11 +283,11 @@ describe("a shard that lacks forwarding entries", () => {
 describe("the partitions of an own slot", () => {
   const OWN = 1200;
   const parts = async (slot = OWN) => (await call(mover, "promote_parts", slot))[0];
-  /* As a mover does: with a lock of its own, a session does not wait for those who change tables. */
+  /* As in a mover: with its lock, a session does not wait for others that change tables. */
   before(() => call(mover, "conn_open", key()));
 
-  /* WORK while somebody alters TABLE, as an ALTER TABLE does in the end: who renames two tables has the first one for
-   * himself while he waits for the second, NEXT, which somebody reads. */
+  /* Does WORK while somebody alters TABLE. An ALTER TABLE ends by renaming two tables: it has locked
+   * the first one and waits for the second, NEXT, which somebody reads. */
   async function whileAltered(table, next, work) {
     const reader = server.session({ database: "doushard" });
     const changer = server.session({ database: "doushard" });
@@ -311,7 +311,7 @@ describe("the partitions of an own slot", () => {
     }
   }
 
-  test("are told of every owner table", async () => {
+  test("are listed for every owner table", async () => {
     await root.run(`ALTER TABLE session ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
     const all = await parts();
     assert.equal(all.length, 14);
@@ -321,7 +321,7 @@ describe("the partitions of an own slot", () => {
     );
   });
 
-  test("are made and dropped by one mover at a time, who has the move, until his session ends", async () => {
+  test("are made and dropped by one mover at a time, the one with the move, until its session ends", async () => {
     const [first, second] = [account(server, "mover"), account(server, "mover")];
     const hold = (session, token, slot = OWN) => one(session, "promote_hold", slot, token);
     const [token, next] = [key(), key()];
@@ -347,7 +347,7 @@ describe("the partitions of an own slot", () => {
     await Promise.all([first.end().catch(() => {}), second.end()]);
   });
 
-  test("are not known of a table that somebody alters just then, which does not mean that it has none", async () => {
+  test("are unknown for a table that is being altered, which does not mean that there are none", async () => {
     const all = await whileAltered("session", "user", () => parts());
     assert.deepEqual(
       all.filter(({ epoch }) => epoch !== "0").map((row) => ({ ...row })),
@@ -355,7 +355,7 @@ describe("the partitions of an own slot", () => {
     );
   });
 
-  test("are not known of a table that has no file for a moment, as while an ALTER TABLE puts another one in its place", async () => {
+  test("are unknown for a table that has no file for a moment, as while an ALTER TABLE replaces it", async () => {
     const file = join(server.dir, "data", "doushard", "session.frm");
     renameSync(file, `${file}.away`);
     const all = await parts().finally(() => renameSync(`${file}.away`, file));
@@ -371,7 +371,7 @@ describe("the partitions of an own slot", () => {
     );
   });
 
-  test("are not taken for gone by who settles the slot just then", async () => {
+  test("are not considered gone by settling the slot at that moment", async () => {
     await root.run(`ALTER TABLE user ADD PARTITION (PARTITION s${OWN}_e7 VALUES IN (${OWN}))`);
     await call(admin, "conn_open", key());
     await whileAltered("user", "video", () =>
@@ -398,7 +398,7 @@ describe("the policy", () => {
     );
   const old = () => root.run("UPDATE owner_load SET since = since - 600000");
 
-  test("asks for who takes more of a busy shard than it says, of himself and his videos, for long enough", async () => {
+  test("requests a promotion of a user who, with their videos, takes more than the limit of a busy shard for long enough", async () => {
     await root.run(`DELETE FROM slot_load; DELETE FROM owner_load; DELETE FROM slot_move;
       INSERT INTO user (slot, user_id, name, password_hash, created_at, op) VALUES (${AT}, ${HEAVY}, 'heavy', 'x', 1, ${literal(key().slice(0, 16))});
       INSERT INTO video (slot, video_id, author_id, title, media, sha256, size_bytes, duration_ms, width, height, published_at, op)
@@ -415,7 +415,7 @@ describe("the policy", () => {
       ],
     );
     await old();
-    assert.deepEqual(await auto(), none, "a shard that has nothing to do");
+    assert.deepEqual(await auto(), none, "the shard has nothing to do");
     await load(
       [
         [AT, 300000000],
@@ -448,7 +448,7 @@ describe("the policy", () => {
     assert.match((await auto()).why, /under way/);
   });
 
-  test("and for nobody more in this hour, who was called off of late, or has come back", async () => {
+  test("no more than so many in an hour, and nobody whose move was cancelled recently, or who has come back", async () => {
     const end = (kind, phase, ago) =>
       root.run(`UPDATE slot_move SET kind = '${kind}', phase = '${phase}', requested_at = requested_at - 1,
       finished_at = ${Date.now() - ago * 60000}`);
@@ -462,7 +462,7 @@ describe("the policy", () => {
     assert.notEqual((await auto()).move_id, "0");
   });
 
-  test("and does not read all moves that there ever were for that", async () => {
+  test("does not read all earlier moves for that", async () => {
     const MOVES = 5000;
     await root.run(`DELETE FROM slot_move; INSERT INTO slot_move (slot, giver, taker, owner_id, phase, keep_ms, requested_at, requested_by, finished_at)
       SELECT seq MOD 1024, 'shard1', 'shard2', IF(seq MOD 2 = 0, 0, ${HEAVY + 8192 * 10} + 8192 * seq), 'done', 0, seq, 'somebody', seq

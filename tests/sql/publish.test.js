@@ -52,7 +52,7 @@ const erase = (user) =>
 const videos = (user) => root.value(`SELECT COUNT(*) FROM video WHERE slot = ${user.slot} AND author_id = ${user.id}`);
 
 describe("publish_action", () => {
-  test("stores the row, counts it, and says when it was published", async () => {
+  test("stores the row, counts it, and returns when it was published", async () => {
     const user = await newUser(app);
     const op = publishOp(user, { title: "标题 \u{1F3AC}" });
     const row = await one(app, "publish_action", op);
@@ -95,7 +95,7 @@ describe("publish_action", () => {
     assert.deepEqual(await card(user), { work_count: "1", total_favorited: "0", ver: version(2), in_ver: version(1) });
   });
 
-  test("a replay gets the stored row, and its first media", async () => {
+  test("a replay returns the stored row with its first media", async () => {
     const user = await newUser(app);
     const op = publishOp(user);
     const first = await one(app, "publish_action", op);
@@ -113,7 +113,7 @@ describe("publish_action", () => {
     assert.equal((await card(user)).work_count, "0");
   });
 
-  test("the same op for another file is a mismatch; another author's op is not", async () => {
+  test("the same op with another file is a mismatch; the op of another author is not", async () => {
     const user = await newUser(app);
     const op = publishOp(user);
     await one(app, "publish_action", op);
@@ -123,7 +123,7 @@ describe("publish_action", () => {
     assert.equal(await videos(user), "1");
   });
 
-  test("a batch: a replay, a mismatch and an unknown author beside new ones", async () => {
+  test("a batch: a replay, a mismatch and an unknown author do not affect new ones", async () => {
     const user = await newUser(app);
     const ops = [publishOp(user), publishOp(user)];
     await one(app, "publish_action", ops[0]);
@@ -135,7 +135,7 @@ describe("publish_action", () => {
     assert.equal((await card(user)).work_count, "2");
   });
 
-  test("publish times of one slot are unique, in one batch too", async () => {
+  test("publish times of one slot are unique, even in one batch", async () => {
     const user = await newUser(app);
     const rows = await batch(
       app,
@@ -146,7 +146,7 @@ describe("publish_action", () => {
     assert.equal((await card(user)).work_count, "256");
   });
 
-  test("no such author, an erased author", async () => {
+  test("unknown and erased authors", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "publish_action", publishOp({ ...user, id: 1 }))).code, "notfound");
     await erase(user);
@@ -177,7 +177,7 @@ describe("publish_action", () => {
     assert.equal(row.code, "ok");
   });
 
-  test("two racing replays: one row", async () => {
+  test("two replays at the same time: one row", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = publishOp(user);
@@ -207,7 +207,7 @@ describe("publish_action", () => {
 });
 
 describe("publish_delete", () => {
-  test("takes the video out, counts back, leaves a job; a replay changes nothing", async () => {
+  test("removes the video, lowers counters, leaves a job; a replay changes nothing", async () => {
     const user = await newUser(app);
     const [video, kept] = [await newVideo(app, user), await newVideo(app, user)];
     await root.run(`UPDATE video SET favorite_count = 3 WHERE video_id = ${video.id}`);
@@ -232,7 +232,7 @@ describe("publish_delete", () => {
     assert.deepEqual(await jobs(), job);
   });
 
-  test("only its author may; who may not learns nothing of a deleted one", async () => {
+  test("only its author may; others cannot tell whether it was deleted", async () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const video = await newVideo(app, user);
     const row = await one(app, "publish_delete", deleteOp(video, other.id));
@@ -241,7 +241,7 @@ describe("publish_delete", () => {
     assert.equal((await one(app, "publish_delete", deleteOp(video, other.id))).code, "notfound");
   });
 
-  test("no such video, a video of an erased author", async () => {
+  test("unknown videos, and a video of an erased author", async () => {
     const user = await newUser(app);
     const video = await newVideo(app, user);
     assert.equal((await one(app, "publish_delete", deleteOp({ ...video, id: 1 }, user.id))).code, "notfound");
@@ -267,7 +267,7 @@ describe("publish_delete", () => {
     );
   });
 
-  test("two racing deletes: counted once", async () => {
+  test("two deletes at the same time: counted once", async () => {
     const user = await newUser(app);
     const video = await newVideo(app, user);
     const other = account(server, "app");
@@ -311,7 +311,7 @@ describe("publish_list", () => {
   const list = async (user, cursor = 0, limit = 100, epoch = 1) =>
     (await call(app, "publish_list", user.slot, epoch, BigInt(user.id), cursor, limit))[0];
 
-  test("newest first, in pages, without the deleted and other people's", async () => {
+  test("newest first, in pages, without deleted videos and those of others", async () => {
     const [user, other] = [await newUser(app, nameIn(106)), await newUser(app, nameIn(106))];
     const ids = [];
     for (let i = 0; i < 5; i++) {
@@ -371,7 +371,7 @@ describe("publish_list", () => {
     ]);
   });
 
-  test("a user without videos, no such user, an erased user", async () => {
+  test("a user without videos, an unknown and an erased user", async () => {
     const user = await newUser(app);
     const [row] = await list(user);
     assert.deepEqual([row.code, row.name, row.video_id], ["ok", user.name, null]);
@@ -401,7 +401,7 @@ describe("publish_list", () => {
     await obeysForwarding(root, app, "publish_list", 102, user.id, args);
   });
 
-  test("reads the index of the author backwards and stops at the limit", async () => {
+  test("reads the author's index backwards and stops at the limit", async () => {
     const user = await newUser(app);
     await batch(
       app,
@@ -423,7 +423,7 @@ describe("publish_list", () => {
 describe("media_find", () => {
   const find = (user, media, fields = {}) => ownerOp(user, { media, ...fields });
 
-  test("live, deleted, never named, somebody else's", async () => {
+  test("live, deleted, unknown, somebody else's", async () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const [live, gone] = [await newVideo(app, user), await newVideo(app, user)];
     await one(app, "publish_delete", deleteOp(gone, user.id));
@@ -444,7 +444,7 @@ describe("media_find", () => {
     );
   });
 
-  test("files named twice are live while one of the videos is", async () => {
+  test("files of two videos are live while one of the videos is", async () => {
     const user = await newUser(app);
     const [a, b] = [await newVideo(app, user, { media: "twice" }), await newVideo(app, user, { media: "twice" })];
     await one(app, "publish_delete", deleteOp(a, user.id));
@@ -453,7 +453,7 @@ describe("media_find", () => {
     assert.equal((await one(app, "media_find", find(user, "twice"))).state, "deleted");
   });
 
-  test("a picture is live while the profile of its author shows it", async () => {
+  test("a picture is live while its author's profile shows it", async () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const [avatar, background] = [key(), key()];
     const change = async (fields) => assert.equal((await one(app, "user_profile", ownerOp(user, fields))).code, "ok");
@@ -479,7 +479,7 @@ describe("media_find", () => {
     assert.deepEqual(await states(), []);
   });
 
-  test("what else the author has published costs nothing", async () => {
+  test("other videos of the author cost nothing", async () => {
     const [quiet, busy] = [await newUser(app), await newUser(app)];
     const [{ media }] = [await newVideo(app, quiet)];
     const video = await newVideo(app, busy);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* procedures/purge/: what is of no use any more goes, in bounded steps; the rest stays. */
+/* procedures/purge/: rows that are no longer needed are deleted in bounded steps; all others stay. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
 
@@ -51,7 +51,7 @@ const step = async (limit = 1000, session = app) => (await call(session, "purge_
 const due = (kind) => root.run(`UPDATE purge_pass SET due_at = 0 WHERE kind = '${kind}'`);
 const status = async (kind) => (await call(monitor, "purge_status"))[0].find((row) => row.kind === kind);
 
-/** Steps of LIMIT rows until nothing is due: how many were removed. */
+/** Steps of LIMIT rows until nothing is due; returns how many rows were removed. */
 async function pass(kind, limit = 1000) {
   await due(kind);
   let removed = 0;
@@ -64,7 +64,7 @@ async function pass(kind, limit = 1000) {
   return assert.fail(`the pass over ${kind} does not end`);
 }
 
-/* A row of each table: its columns after slot, owner first. */
+/* A row of each table: its columns after slot, the owner first. */
 const ROWS = {
   follow: (n, state, at) => `(7, ${n}, ${n + 1}, ${state}, 5, ${at})`,
   follower: (n, state, at) => `(7, ${n}, ${n + 1}, ${state}, 5, ${at}, ${n})`,
@@ -76,7 +76,7 @@ const plant = (table, rows) => root.run(`INSERT INTO ${table} VALUES ${rows.join
 const left = async (table) =>
   (await root.rows(`SELECT * FROM ${table} ORDER BY 1, 2, 3`)).map((row) => Object.values(row)[1]);
 
-describe("what goes and what stays", () => {
+describe("what is deleted and what stays", () => {
   for (const table of Object.keys(ROWS)) {
     test(`${table}: tombstones of 30 days`, async () => {
       const row = ROWS[table];
@@ -97,7 +97,7 @@ describe("what goes and what stays", () => {
     ["follow", "followed_id"],
     ["favorite", "video_id"],
   ]) {
-    test(`${table}: a first half stays while its second is to be delivered`, async () => {
+    test(`${table}: a first half stays while its second half is to be delivered`, async () => {
       await plant(table, [ROWS[table](10, 0, 1000), ROWS[table](20, 0, 1000)]);
       await root.run(`INSERT INTO outbox (slot, actor_id, kind, target_id, ver, at, due_at)
         SELECT slot, user_id, '${table}', ${target}, ver, at, at FROM ${table} WHERE user_id = 10`);
@@ -108,7 +108,7 @@ describe("what goes and what stays", () => {
     });
   }
 
-  test("sessions that have been over for a day", async () => {
+  test("sessions that ended more than a day ago", async () => {
     const at = (name, ends) => `(7, 10, '${name.padEnd(16, "x")}', 1, 1, ${ends})`;
     await plant("session", [at("a", now - 2 * DAY), at("b", now - DAY / 2), at("c", now + DAY)]);
     assert.equal(await pass("session"), 1);
@@ -122,7 +122,7 @@ describe("what goes and what stays", () => {
     assert.equal(await root.value("SELECT GROUP_CONCAT(LEFT(op, 1) ORDER BY op) FROM idem"), "b,c");
   });
 
-  test("nothing younger can be purged by a changed setting", async () => {
+  test("no setting can purge anything younger", async () => {
     for (const [kind, least] of [
       ["follow", MONTH],
       ["liker", MONTH],
@@ -155,10 +155,10 @@ describe("edges that are purged", () => {
   const finish = (routine, user, video, ver) =>
     one(app, routine, ownerOp(user, { kind: "favorite", target: Number(video), seq: 0, ver: Number(ver) }));
 
-  test("a like of what never existed goes with the next pass, and its version does not come again", async () => {
+  test("a like of something that never existed is purged in the next pass, and its version is not used again", async () => {
     const user = await newUser(app);
     const first = await like(user, 8 * 77, 1);
-    assert.equal(await pass("favorite"), 0, "it is not refused yet");
+    assert.equal(await pass("favorite"), 0, "it has not been refused yet");
     assert.equal((await finish("outbox_undo", user, 8 * 77, first.ver)).code, "ok");
     assert.equal(await pass("favorite"), 1);
     assert.deepEqual(await left("favorite"), []);
@@ -168,7 +168,7 @@ describe("edges that are purged", () => {
     assert.ok(BigInt(again.ver) > BigInt(first.ver));
   });
 
-  test("like, unlike, purge, like: the version goes on, the second half takes it", async () => {
+  test("like, unlike, purge, like: versions go on, and the second half accepts it", async () => {
     const user = await newUser(app);
     const video = await newVideo(app, await newUser(app));
     let last = 0n;
@@ -190,13 +190,13 @@ describe("edges that are purged", () => {
 });
 
 describe("purge_step", () => {
-  /* Rows of three slots, every third a tombstone. */
+  /* Rows in three slots; every third is a tombstone. */
   const many = (n) =>
     root.run(`
     INSERT INTO liker (slot, video_id, user_id, state, ver, at)
     SELECT f.slot MOD 3, f.slot DIV 100 + 1, f.slot + 1, f.slot MOD 3 <> 1, 1, 1 FROM slot_fence AS f WHERE f.slot < ${n}`);
 
-  test("steps of so many rows, from the checkpoint on, by anybody", async () => {
+  test("steps of so many rows, from the checkpoint on, by any server", async () => {
     await many(1000);
     await due("liker");
     const other = account(server, "app");
@@ -218,7 +218,7 @@ describe("purge_step", () => {
     await other.end();
   });
 
-  test("reads no more than it looks at, wherever it is", async () => {
+  test("reads little more than it looks at, at any position", async () => {
     await many(1000);
     for (let i = 1; i < 20; i++) {
       await root.run(
@@ -230,12 +230,12 @@ describe("purge_step", () => {
     for (let i = 0; i < 30; i++) {
       const { result, reads } = await counted(root, (session) => step(100, session));
       assert.equal(result.looked, "100");
-      /* Each row, its copy a few times, and what is removed by its key; of 20,000. */
+      /* Each row, a few reads of its copy, and the removal by key; of 20,000 rows. */
       assert.ok(reads < 100 * 12, `step ${i} reads ${reads} rows`);
     }
   });
 
-  test("a pass ends, tells so, and comes again", async () => {
+  test("a pass ends, reports that, and comes again", async () => {
     await many(10);
     await due("liker");
     const total = Number((await status("liker")).removed_total);
@@ -256,7 +256,7 @@ describe("purge_step", () => {
     assert.equal((await status("liker")).removed, "0");
   });
 
-  test("what is due longest comes first", async () => {
+  test("the pass that is due longest comes first", async () => {
     await root.run("UPDATE purge_pass SET due_at = CASE kind WHEN 'idem' THEN 5 WHEN 'follow' THEN 3 ELSE 4 END");
     const order = [];
     for (let i = 0; i < 7; i++) order.push((await step()).kind);
@@ -276,7 +276,7 @@ describe("purge_step", () => {
     await root.run("UPDATE slot_fence SET state = 'owned' WHERE slot = 7");
   });
 
-  test("rows of an own slot, in a partition of its own", async () => {
+  test("rows of an own slot, in its own partition", async () => {
     await root.run("ALTER TABLE liker ADD PARTITION (PARTITION s2050_e3 VALUES IN (4100))");
     await root.run("INSERT INTO slot_fence (slot, epoch, state, server) VALUES (2050, 3, 'owned', 'shard1')");
     await root.run(
@@ -317,7 +317,7 @@ describe("purge_step", () => {
     );
   });
 
-  test("two at a time: one after the other, each row once", async () => {
+  test("two at the same time: one after the other, each row once", async () => {
     await many(1000);
     await due("liker");
     const other = account(server, "app");
@@ -339,7 +339,7 @@ describe("purge_step", () => {
     );
   });
 
-  test("a step that fails is as if it had not been", async () => {
+  test("a step that fails changes nothing", async () => {
     await many(100);
     await due("liker");
     await root.run("UPDATE purge_pass SET removed = 0");
@@ -360,7 +360,7 @@ describe("purge_step", () => {
   });
 });
 
-test("purge_status: every kind, also for who may only look", async () => {
+test("purge_status: every kind, also for the monitor", async () => {
   const [rows] = await call(monitor, "purge_status");
   assert.deepEqual(
     rows.map((row) => row.kind),

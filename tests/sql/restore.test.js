@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Old data is noticed, refused, settled with the other shards, mended and admitted: the routines behind
- * scripts/restore-shard.sh and shardctl verify. */
+/* Old data is detected, refused, settled with the other shards, repaired and admitted: the routines
+ * behind scripts/restore-shard.sh and shardctl verify. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -23,7 +23,8 @@ const learn = (entries, session = app) => first(session, "shard_learn", JSON.str
 const status = async () => first(admin, "shard_status");
 const NOW = () => Date.now();
 
-/* What the other shards say of the slots 0 to 1023, all shard1's at epoch 1, and of some of them something else. */
+/* What the other shards report about the slots 0 to 1023: all are shard1's at epoch 1, except for
+ * some. */
 const entriesOf = (others = {}) =>
   JSON.stringify(
     Array.from({ length: 1024 }, (_, slot) => ({ slot, next: 2, epoch: 1, server: "shard1", ...others[slot] })),
@@ -38,7 +39,7 @@ async function pass(others = {}) {
 }
 
 describe("shard_tick and shard_heard", () => {
-  test("the number is raised once in 10 s, whoever asks, and never goes back", async () => {
+  test("the number is raised once in 10 s, whoever asks, and never falls", async () => {
     const [one1, two] = [await first(app, "shard_tick"), await first(account(server, "app"), "shard_tick")];
     assert.deepEqual([one1.raised, two.raised, two.beat], ["1", "0", one1.beat]);
     const far = NOW() + 1e9;
@@ -50,7 +51,7 @@ describe("shard_tick and shard_heard", () => {
     assert.equal(hello.beat, String(far + 2));
   });
 
-  test("racing servers raise it once", async () => {
+  test("servers at the same time raise it once", async () => {
     await root.run("UPDATE shard_beat SET beat_at = beat_at - 10000");
     const raised = await Promise.all(
       Array.from({ length: 8 }, () => account(server, "app")).map((s) => first(s, "shard_tick")),
@@ -61,7 +62,7 @@ describe("shard_tick and shard_heard", () => {
     );
   });
 
-  test("what is heard of others is the highest, and is told", async () => {
+  test("the highest number heard of each other shard is kept and returned", async () => {
     assert.deepEqual(
       await learn([
         { name: "shard2", beat: 10 },
@@ -103,7 +104,7 @@ describe("shard_tick and shard_heard", () => {
 });
 
 describe("a shard whose data is old", () => {
-  test("its own number, or less, is no news; more refuses it, for everybody but the operator", async () => {
+  test("its own number or a lower one changes nothing; a higher one makes it refuse everybody but operators", async () => {
     const user = await newUser(app);
     const now = await beat();
     assert.equal((await learn([{ name: "shard1", beat: now }])).refused, "0");
@@ -136,7 +137,7 @@ describe("a shard whose data is old", () => {
     );
   });
 
-  test("only shard_admit ends that, after the epochs were raised; then it counts above all that was heard", async () => {
+  test("only shard_admit ends that, after the epochs were raised; then it counts above everything heard", async () => {
     await refused(admin, "45503", "shard_resume");
     await refused(admin, "45503", "shard_admit", "shard1");
     await refused(admin, "45503", "shard_admit", "shard2");
@@ -151,7 +152,7 @@ describe("a shard whose data is old", () => {
     assert.equal((await one(app, "user_get", ownerOp(user, { epoch: 3 }))).code, "ok");
   });
 
-  test("refused anew, the epochs are to be raised anew; an operator's pause stays after the admission", async () => {
+  test("refused again, the epochs must be raised again; an operator's pause stays after it is admitted", async () => {
     await call(admin, "shard_refuse", "first");
     await call(admin, "shard_restored", entriesOf(), 1, NOW());
     assert.equal((await first(admin, "shard_refuse", "second")).why, "first");
@@ -165,7 +166,7 @@ describe("a shard whose data is old", () => {
     assert.equal((await status()).served, "1024");
   });
 
-  test("who may, and bad arguments", async () => {
+  test("permissions, and bad arguments", async () => {
     for (const [routine, ...args] of [
       ["shard_refuse", "x"],
       ["shard_admit", "shard1"],
@@ -204,7 +205,7 @@ describe("shard_restored", () => {
   const fence = async (slot) =>
     (await root.rows(`SELECT epoch, state, server, answer FROM slot_fence WHERE slot = ${slot}`))[0];
 
-  test("slots stay at an epoch that nobody has used; those that moved away stay away; those that had come are refused", async () => {
+  test("slots stay at an unused epoch; those that moved away stay away; those that had arrived are refused", async () => {
     const before4 = Number((await fence(4)).epoch);
     await root.run(`DELETE FROM slot_fence WHERE slot = 6; UPDATE slot_fence SET state = 'moved', epoch = epoch + 1,
       server = 'shard2' WHERE slot = 7; UPDATE slot_fence SET state = 'migrating', token = REPEAT('t', 16), journal = 1 WHERE slot = 8;
@@ -239,12 +240,12 @@ describe("shard_restored", () => {
     });
     assert.equal(await root.value("SELECT COUNT(*) FROM slot_log WHERE slot = 8"), "0");
     await root.run("DELETE FROM slot_log");
-    /* The news that it is here, at the old epoch, changes nothing. */
+    /* The news that it is here at the old epoch changes nothing. */
     await call(app, "slot_learn", JSON.stringify([{ slot: 7, epoch: seven + 1, server: "shard1", claimed: 0 }]));
     assert.equal((await fence(7)).answer, "notready");
   });
 
-  test("slot_adopt takes a slot whose rows are elsewhere or gone", async () => {
+  test("slot_adopt takes a slot whose rows are elsewhere or lost", async () => {
     await refused(admin, "45503", "slot_adopt", 7, "shard2");
     await refused(admin, "45503", "slot_adopt", 4, "shard1");
     for (const [slot, name] of [
@@ -265,7 +266,7 @@ describe("shard_restored", () => {
     assert.equal((await status()).served, "1024");
   });
 
-  test("slot_adopt of an own slot without tables here says that it is over", async () => {
+  test("slot_adopt of an own slot without partitions here marks it as gone", async () => {
     await call(admin, "slot_adopt", 3100, "shard1");
     assert.deepEqual([(await fence(3100)).state, (await fence(3100)).answer], ["gone", "moved"]);
     await root.run("ALTER TABLE user ADD PARTITION (PARTITION s3101_e4 VALUES IN (3101))");
@@ -292,7 +293,7 @@ describe("shard_restored", () => {
     );
   });
 
-  test("an own slot to which nothing leads is over; others stay, or are as shared ones", async () => {
+  test("an own slot that nothing points to is gone; others stay, or are treated like shared ones", async () => {
     const USER = 8192 * 7000 + 8 * 11;
     await root.run(`INSERT INTO slot_fence (slot, epoch, state, server) VALUES (3000, 5, 'owned', 'shard1'), (3001, 5, 'owned', 'shard1'),
         (3002, 5, 'owned', 'shard1');
@@ -335,7 +336,7 @@ describe("shard_restored", () => {
       UPDATE slot_fence SET state = 'owned', server = 'shard1', has_home = 0 WHERE slot IN (11, 12)`);
   });
 
-  test("slot_epochs says what was heard", async () => {
+  test("slot_epochs returns what was heard", async () => {
     const rows = (await call(account(server, "monitor"), "slot_epochs"))[0];
     assert.equal(rows.length, 1024);
     const { epoch } = await fence(9);
@@ -363,7 +364,7 @@ describe("shard_restored", () => {
   });
 });
 
-describe("mending, on a refused shard and by the operator", () => {
+describe("repairs on a refused shard, by the operator", () => {
   let a;
   let b;
   let video;
@@ -377,7 +378,7 @@ describe("mending, on a refused shard and by the operator", () => {
   const edge = (kind, target, fields) => ({ kind, target: Number(target), state: 1, ver: 7, at: 5, ...fields });
   const sorted = (ops) => ops.sort((x, y) => x.slot - y.slot || x.owner - y.owner);
 
-  test("edge_recover brings first halves back, once, with counters and without new versions", async () => {
+  test("edge_recover restores first halves, once, with counters and without new versions", async () => {
     await call(admin, "shard_refuse", "a test");
     const ops = sorted([
       await op(a, edge("follow", b.id)),
@@ -428,7 +429,7 @@ describe("mending, on a refused shard and by the operator", () => {
     await assert.rejects(batch(app, "edge_recover", ops), { errno: 1370 });
   });
 
-  test("user_lost enters who is not there, erased", async () => {
+  test("user_lost adds missing users, as erased", async () => {
     const gone = Number(b.id) + 16 * 1024;
     const lost = { ...(await op(b)), owner: gone };
     assert.deepEqual(await codes(admin, "user_lost", [await op(b), lost]), ["same", "ok"]);
@@ -443,7 +444,7 @@ describe("mending, on a refused shard and by the operator", () => {
     await refused(admin, "45400", "user_lost", JSON.stringify([{ ...lost, owner: 0 }]));
   });
 
-  test("outbox_again lets second halves wait again, once, of the version that is there", async () => {
+  test("outbox_again puts second halves back, once, if the version still matches", async () => {
     const row = await op(a, { kind: "favorite", target: video, seq: 0, ver: 8 });
     assert.equal((await one(admin, "outbox_again", { ...row, ver: 7 })).code, "same");
     assert.equal((await one(admin, "outbox_again", row)).code, "ok");
@@ -455,7 +456,7 @@ describe("mending, on a refused shard and by the operator", () => {
     await refused(admin, "45400", "outbox_again", JSON.stringify([{ ...row, seq: 1 }]));
   });
 
-  test("a moving slot is journaled", async () => {
+  test("writes in a moving slot are journaled", async () => {
     await root.run(
       `UPDATE slot_fence SET state = 'migrating' WHERE slot IN (${a.slot}, ${b.slot}); DELETE FROM slot_log`,
     );
@@ -469,7 +470,7 @@ describe("mending, on a refused shard and by the operator", () => {
     );
   });
 
-  test("moved and notready, as ever, where the slot is elsewhere or its rows are not here", async () => {
+  test("moved and notready, as usual, if the slot is elsewhere or its rows are not here", async () => {
     await root.run(`UPDATE slot_fence SET state = 'importing' WHERE slot = ${a.slot}`);
     assert.equal((await one(admin, "edge_recover", await op(a, edge("follow", b.id)))).code, "notready");
     await root.run(`UPDATE slot_fence SET state = 'moved' WHERE slot = ${a.slot}`);
@@ -478,7 +479,7 @@ describe("mending, on a refused shard and by the operator", () => {
       "moved",
     );
     await root.run(`UPDATE slot_fence SET state = 'owned' WHERE slot = ${a.slot}`);
-    assert.equal((await one(app, "user_get", await op(a))).code, "notready", "nobody but the operator");
+    assert.equal((await one(app, "user_get", await op(a))).code, "notready", "only operators get in");
     await call(admin, "shard_restored", entriesOf(), 1, NOW());
     await call(admin, "shard_admit", "shard1");
   });

@@ -49,7 +49,7 @@ describe("session_open", () => {
     assert.equal(before_.length, 2);
   });
 
-  test("keeps the newest and always the new one", async () => {
+  test("keeps the newest ones, and always the new one", async () => {
     const user = await newUser(app);
     const opened = [];
     for (let i = 0; i < 4; i++) {
@@ -89,7 +89,7 @@ describe("session_open", () => {
     assert.ok((await sessions(user)).includes(ops[2].session));
   });
 
-  test("no such user, an erased user", async () => {
+  test("unknown and erased users", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "session_open", openOp({ ...user, id: 1 }))).code, "notfound");
     await root.run(
@@ -108,7 +108,7 @@ describe("session_open", () => {
     });
   });
 
-  test("racing logins never leave more than the limit", async () => {
+  test("logins at the same time never leave more than the limit", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const ops = [openOp(user, { max: 1 }), openOp(user, { max: 1 })];
@@ -165,7 +165,7 @@ describe("session_get", () => {
     });
   });
 
-  test("touch after an hour; expired when idle or over", async () => {
+  test("due for a touch after an hour; expired when idle or past its end", async () => {
     const user = await newUser(app);
     await age(user, HOUR + 1000);
     const row = await check(user, user.op.session, { idle: 2 * HOUR });
@@ -175,7 +175,7 @@ describe("session_get", () => {
     assert.equal((await check(user, user.op.session)).code, "expired");
   });
 
-  test("no such session, somebody else's, an erased user's", async () => {
+  test("unknown sessions, somebody else's, an erased user's", async () => {
     const [user, other] = [await newUser(app), await newUser(app)];
     const row = await check(user, key());
     assert.deepEqual([row.code, row.touch, row.expires_at], ["notfound", null, null]);
@@ -210,7 +210,7 @@ describe("session_get", () => {
     );
   });
 
-  test("session_check is the same for one", async () => {
+  test("session_check answers the same for one", async () => {
     const user = await newUser(app);
     const check = (...args) => call(app, "session_check", ...args).then((sets) => sets[0][0].code);
     assert.equal(await check(user.slot, 1, BigInt(user.id), user.op.session, HOUR), "ok");
@@ -239,7 +239,7 @@ describe("session_touch", () => {
   const touchOp = (user, session, fields = {}) => ownerOp(user, { session, ...fields });
   const seen = (user) => root.value(`SELECT seen_at FROM session WHERE ${where(user)}`).then(Number);
 
-  test("moves the time forward, never back; a replay is harmless", async () => {
+  test("moves the time forward, never back; a replay does no harm", async () => {
     const user = await newUser(app);
     await root.run(`UPDATE session SET seen_at = 5 WHERE ${where(user)}`);
     assert.equal((await one(app, "session_touch", touchOp(user, user.op.session))).code, "ok");
@@ -250,7 +250,7 @@ describe("session_touch", () => {
     assert.equal(await seen(user), FAR);
   });
 
-  test("no such session", async () => {
+  test("unknown sessions", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "session_touch", touchOp(user, key()))).code, "notfound");
   });
@@ -267,7 +267,7 @@ describe("session_touch", () => {
     );
   });
 
-  test("a touch that races with a logout", async () => {
+  test("a touch and a logout at the same time", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = touchOp(user, user.op.session);

@@ -20,7 +20,7 @@ after(() => server?.stop());
 const free = async (session = app) => (await call(session, "shard_free"))[0][0].free_bytes;
 
 describe("shard_free", () => {
-  test("what the host reported is believed for 3 minutes", async () => {
+  test("what the host reported counts for 3 minutes", async () => {
     assert.equal((await call(admin, "shard_report", 12345678901))[0][0].free_bytes, "12345678901");
     for (const name of ["app", "admin", "monitor"]) assert.equal(await free(account(server, name)), "12345678901");
     await call(admin, "shard_report", 0);
@@ -29,7 +29,7 @@ describe("shard_free", () => {
     assert.notEqual(await free(), "0");
   });
 
-  test("else the plugin DISKS says it; without the plugin nobody knows", async (t) => {
+  test("otherwise the plugin DISKS reports it; without the plugin it is unknown", async (t) => {
     await root.run("DELETE FROM shard_health");
     const file = `${await root.value("SELECT @@plugin_dir")}disks.so`;
     const bytes = await free();
@@ -42,7 +42,7 @@ describe("shard_free", () => {
     assert.ok(Math.abs(Number(bytes) - bavail * bsize) < 1e9, `${bytes} of ${bavail * bsize}`);
   });
 
-  test("it is for the operator to report, in bytes", async () => {
+  test("only operators report it, in bytes", async () => {
     await assert.rejects(call(app, "shard_report", 1), { errno: 1370 });
     for (const bytes of [null, -1]) await refused(admin, "45400", "shard_report", bytes);
   });
@@ -55,7 +55,7 @@ describe("shard_probe", () => {
     assert.equal(await root.value("SELECT probes FROM shard_health"), "2");
   });
 
-  test("says what any write says where none works; what only reads goes on", async () => {
+  test("fails like any write if writes fail; reads go on", async () => {
     const user = await newUser(app);
     await root.run("SET GLOBAL read_only = 1");
     try {

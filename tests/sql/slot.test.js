@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
 /* procedures/slot/ and procedures/shard/: assignment, maps, what a shard learns, who has a slot that
- * two claim, the fence. */
+ * two shards claim, the fence. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -67,7 +67,7 @@ describe("shard_init", () => {
     await refused(admin, "22001", "shard_init", "a".repeat(65));
   });
 
-  test("two racing names: one wins", async () => {
+  test("two names at the same time: one wins", async () => {
     await root.run("DELETE FROM shard_self");
     const other = account(server, "admin");
     const results = await Promise.allSettled([call(admin, "shard_init", "a"), call(other, "shard_init", "b")]);
@@ -83,7 +83,7 @@ describe("the generation of the fences", () => {
   const gen = () => root.value("SELECT gen FROM slot_gen");
   const learn = (epoch) => call(app, "slot_learn", JSON.stringify([{ slot: 42, epoch, server: "shard2" }]));
 
-  test("is drawn anew by every routine that changes a fence, and by no other", async () => {
+  test("is changed by every routine that changes a fence, and by no other", async () => {
     const seen = [await gen()];
     await call(admin, "slot_assign", 0, 1023, "shard1");
     await call(app, "slot_map");
@@ -127,7 +127,7 @@ describe("slot_assign", () => {
       ),
     );
 
-  test("own slots are owned with a mint, others are elsewhere", async () => {
+  test("slots of this shard are owned with a mint, others are elsewhere", async () => {
     await forget(1000, 1023);
     assert.deepEqual(await assign(1000, 1011, "shard1"), { assigned: "12", kept: "0" });
     assert.deepEqual(await assign(1012, 1023, "shard2"), { assigned: "12", kept: "0" });
@@ -145,7 +145,7 @@ describe("slot_assign", () => {
     ]);
   });
 
-  test("a replay changes nothing, not the mint either", async () => {
+  test("a replay changes nothing, including the mint", async () => {
     await newUser(app, nameIn(1000));
     const last = await root.value("SELECT last FROM slot_seq WHERE slot = 1000");
     assert.deepEqual(await assign(1000, 1011, "shard1"), { assigned: "0", kept: "12" });
@@ -160,13 +160,13 @@ describe("slot_assign", () => {
     await assign(999, 999, "shard1");
   });
 
-  test("slots that moved on since stay where they are", async () => {
+  test("slots that have moved since stay where they are", async () => {
     await fence(1000, "state = 'moved', epoch = 3, server = 'shard3'");
     assert.deepEqual(await assign(1000, 1001, "shard1"), { assigned: "0", kept: "2" });
     assert.equal(await root.value("SELECT server FROM slot_fence WHERE slot = 1000"), "shard3");
   });
 
-  test("a slot that is known to be another's at this epoch is refused, and the rest with it", async () => {
+  test("a slot that is known to be another shard's at this epoch is refused, and the rest with it", async () => {
     await forget(988, 989);
     await root.run("INSERT INTO slot_known VALUES (989, 1, 'shard2')");
     await refused(admin, "45503", "slot_assign", 988, 989, "shard1");
@@ -179,7 +179,7 @@ describe("slot_assign", () => {
     await clear(989);
   });
 
-  test("a slot that is known to have moved on is kept, and nothing is made to own it", async () => {
+  test("a slot that is known to have moved is kept, and not owned here", async () => {
     await forget(987, 987);
     await root.run("INSERT INTO slot_known VALUES (987, 2, 'shard2')");
     assert.deepEqual(await assign(987, 987, "shard1"), { assigned: "0", kept: "1" });
@@ -190,7 +190,7 @@ describe("slot_assign", () => {
     await assign(987, 987, "shard1");
   });
 
-  test("not before the shard has a name", async () => {
+  test("not until the shard has a name", async () => {
     await root.run("DELETE FROM shard_self");
     await refused(admin, "45503", "slot_assign", 0, 0, "shard1");
     await root.run("CALL shard_init('shard1')");
@@ -214,7 +214,7 @@ describe("slot_assign", () => {
     await refused(admin, "22001", "slot_assign", 0, 1, "a".repeat(65));
   });
 
-  test("two racing assignments agree", async () => {
+  test("two assignments at the same time agree", async () => {
     await forget(990, 998);
     const other = account(server, "admin");
     const results = await race(
@@ -242,7 +242,7 @@ describe("slot_map, slot_learn", () => {
     );
   });
 
-  test("the higher of fence and what was heard; what is arriving belongs to its source", async () => {
+  test("the newer of the fence and what was heard; an arriving slot belongs to its source", async () => {
     await clear(40);
     assert.deepEqual(await mapOf(40), { epoch: 1, server: "shard1", answer: "ok" });
     await fence(40, "state = 'moved', epoch = 2, server = 'shard2'");
@@ -260,7 +260,7 @@ describe("slot_map, slot_learn", () => {
     await clear(40);
   });
 
-  test("only newer entries are news; a replay is none", async () => {
+  test("only newer entries are news; a replay is not", async () => {
     await root.run("UPDATE slot_known SET epoch = 5, server = 'shard2' WHERE slot IN (50, 51)");
     await root.run("UPDATE slot_fence SET epoch = 5, state = 'moved', server = 'shard2' WHERE slot IN (50, 51)");
     const entries = [
@@ -278,7 +278,7 @@ describe("slot_map, slot_learn", () => {
     await clear(51);
   });
 
-  test("several entries for one slot: the highest stays", async () => {
+  test("several entries for one slot: the newest stays", async () => {
     await learn(
       app,
       [3, 2, 4].map((epoch) => ({ slot: 52, epoch, server: `shard${epoch}` })),
@@ -287,7 +287,7 @@ describe("slot_map, slot_learn", () => {
     await clear(52);
   });
 
-  test("a shard that is out of date stops serving the slot", async () => {
+  test("an outdated shard stops serving the slot", async () => {
     const user = await newUser(app, nameIn(53));
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
     await learn(app, [{ slot: 53, epoch: 2, server: "shard2" }]);
@@ -302,7 +302,7 @@ describe("slot_map, slot_learn", () => {
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
   });
 
-  test("learning waits for the writes that passed the fence, and they win", async () => {
+  test("learning waits for writes that passed the fence, and those are kept", async () => {
     const user = await newUser(app, nameIn(54));
     const [writer, teacher] = [account(server, "app"), account(server, "app")];
     const holder = server.session({ database: "doushard" });
@@ -320,7 +320,7 @@ describe("slot_map, slot_learn", () => {
     await clear(54);
   });
 
-  test("two racing lessons: the higher epoch stays", async () => {
+  test("two lessons at the same time: the higher epoch stays", async () => {
     const other = account(server, "app");
     const results = await race(
       server,
@@ -334,7 +334,7 @@ describe("slot_map, slot_learn", () => {
     await clear(55);
   });
 
-  test("what is more than 1,000 above what is known is refused, and nothing else", async () => {
+  test("epochs more than 1,000 above the known one are refused, and nothing else is", async () => {
     await root.run("UPDATE slot_fence SET epoch = 4 WHERE slot = 56");
     await fence(57, "heard_epoch = 9");
     const at = (slot, epoch) => ({ slot, epoch, server: "shard2" });
@@ -344,14 +344,14 @@ describe("slot_map, slot_learn", () => {
     assert.deepEqual(await lesson(app, [at(56, 1004), at(57, 1009)]), { learned: "2", refused: "0" });
     assert.deepEqual(await mapOf(56), { epoch: 1004, server: "shard2", answer: "moved" });
     assert.deepEqual(await mapOf(57), { epoch: 1009, server: "shard2", answer: "moved" });
-    /* A shard that knows nothing of a slot has nothing to compare with. */
+    /* A shard that knows nothing about a slot has nothing to compare with. */
     assert.deepEqual(await lesson(app, [at(1041, 5000), at(1041, 1048575)]), { learned: "2", refused: "0" });
     await root.run("DELETE FROM slot_known WHERE slot = 1041");
     await assert.rejects(root.run("UPDATE slot_fence SET epoch = 1048576 WHERE slot = 56"), { errno: 4025 });
     for (const slot of [56, 57, 58]) await clear(slot);
   });
 
-  test("another claim at the same epoch stops the slot; hearsay of it does not; a higher epoch starts it again", async () => {
+  test("another claim at the same epoch stops the slot; a rumour of one does not; a higher epoch starts it again", async () => {
     const user = await newUser(app, nameIn(59));
     const rival = { slot: 59, epoch: 1, server: "shard2", claimed: 1 };
     const code = async () => (await one(app, "publish_action", publishOp(user))).code;
@@ -365,7 +365,7 @@ describe("slot_map, slot_learn", () => {
       await learn(app, [{ ...rival, ...harmless }]);
       assert.equal(await code(), "ok", JSON.stringify(harmless));
     }
-    /* Also where it is news, because what the shard has heard is older than its own fence. */
+    /* Even if it is news, because what the shard has heard is older than its own fence. */
     await fence(59, "epoch = 2");
     assert.equal(await learn(app, [{ ...rival, epoch: 2, claimed: 0 }]), "1");
     assert.equal(await code(), "ok");
@@ -395,7 +395,7 @@ describe("slot_map, slot_learn", () => {
     await clear(59);
   });
 
-  test("slot_map tells claims from hearsay: owned and migrating claim, as far as nothing newer was heard", async () => {
+  test("slot_map tells claims from rumours: owned and migrating slots are claimed, unless something newer was heard", async () => {
     const claim = async () => Number((await call(app, "slot_map"))[0].find((row) => row.slot === "42").claim_epoch);
     await clear(42);
     for (const [state, epoch] of [
@@ -409,19 +409,19 @@ describe("slot_map, slot_learn", () => {
       assert.equal(await claim(), epoch, state);
     }
     await fence(42, "state = 'owned', heard_epoch = 2");
-    assert.equal(await claim(), 0, "out of date");
+    assert.equal(await claim(), 0, "outdated");
     await clear(42);
     await root.run("UPDATE slot_known SET server = 'shard2' WHERE slot = 42");
     assert.deepEqual(
       await mapOf(42),
       { epoch: 1, server: "shard2", answer: "ok" },
-      "what it heard is not hidden by its own claim",
+      "its own claim does not hide what it heard",
     );
     assert.equal(await claim(), 1);
     await clear(42);
   });
 
-  test("all fences are locked first, by slot, whatever the order of the lesson", async () => {
+  test("all fences are locked first, in slot order, whatever the order of the lesson", async () => {
     const teacher = account(server, "app");
     const holder = server.session({ database: "doushard" });
     const entries = [95, 94].map((slot) => ({ slot, epoch: 2, server: "shard2" }));
@@ -485,7 +485,7 @@ describe("slot_takeover", () => {
     );
   const rest = (slot) => clear(slot).then(() => fence(slot, "token = NULL, journal = 0, has_home = 0"));
 
-  test("a ready fence of that epoch and that token is owned, with all that it has; a replay changes nothing", async () => {
+  test("a ready fence with that epoch and token becomes owned, with all that it has; a replay changes nothing", async () => {
     const user = await newUser(app, nameIn(44));
     await ready(44);
     await root.run("INSERT INTO owner_home (slot, owner_id, own_slot) VALUES (44, 1, 1030)");
@@ -500,13 +500,13 @@ describe("slot_takeover", () => {
     assert.notEqual(next, gen);
     for (const epoch of [4, 5]) assert.equal((await takeover(admin, 44, epoch, TOKEN.toUpperCase())).code, "same");
     await fence(44, "state = 'migrating'");
-    assert.equal((await takeover(app, 44, 5, "00".repeat(16))).code, "same", "who has it needs no token");
+    assert.equal((await takeover(app, 44, 5, "00".repeat(16))).code, "same", "the owner needs no token");
     assert.equal(await root.value("SELECT gen FROM slot_gen"), next);
     await root.run("DELETE FROM owner_home WHERE slot = 44");
     await rest(44);
   });
 
-  test("anything else is refused, and stays as it is", async () => {
+  test("anything else is refused and stays unchanged", async () => {
     const cases = [
       ["epoch = 6"],
       ["epoch = 4"],
@@ -532,7 +532,7 @@ describe("slot_takeover", () => {
     assert.equal(await root.value("SELECT gen FROM slot_gen"), gen);
   });
 
-  test("two at a time: one takes it, the other finds it done", async () => {
+  test("two at the same time: one takes it, the other finds it done", async () => {
     const other = account(server, "app");
     await ready(46);
     const done = await race(
@@ -547,7 +547,7 @@ describe("slot_takeover", () => {
     await rest(46);
   });
 
-  test("slot_map tells the token of a fence that gave the slot away, with the epoch that it is for", async () => {
+  test("slot_map returns the token of a fence that gave its slot away, with the epoch that the token is for", async () => {
     const told = async () => (await call(app, "slot_map"))[0].find(({ slot }) => slot === "47");
     for (const [state, token] of [
       ["owned", ""],
@@ -571,7 +571,7 @@ describe("slot_takeover", () => {
     assert.deepEqual(
       { ...(await told()), gen: "" },
       { slot: "47", epoch: "0", server: "", answer: "notready", claim_epoch: "0", token: "", gen: "" },
-      "what arrives is not here yet",
+      "an arriving slot is not here yet",
     );
     await fence(47, "state = 'moved', token = NULL");
     assert.equal((await told()).token, "");
@@ -579,7 +579,7 @@ describe("slot_takeover", () => {
     await rest(47);
   });
 
-  test("bad arguments, and who may not", async () => {
+  test("bad arguments, and permissions", async () => {
     for (const args of [
       [null, 5, TOKEN],
       [44, null, TOKEN],
@@ -600,7 +600,7 @@ describe("slot_takeover", () => {
 describe("slot_settle", () => {
   const settle = async (session, slot, name = "shard1") => (await call(session, "slot_settle", slot, name))[0][0];
 
-  test("the fence here is raised above all that was heard, and serves again", async () => {
+  test("the fence here is raised above everything heard, and serves again", async () => {
     const user = await newUser(app, nameIn(43));
     await fence(43, "rival_epoch = 1");
     assert.equal((await one(app, "publish_action", publishOp(user))).code, "moved");
@@ -624,7 +624,7 @@ describe("slot_settle", () => {
     await clear(43);
   });
 
-  test("the next epoch is above the fence, all that was heard, and every attempt at a move", async () => {
+  test("the next epoch is above the fence, everything heard, and every attempt at a move", async () => {
     const next = () => root.value("SELECT _slot_epoch_next(1044)");
     assert.equal(await next(), "1");
     await root.run("INSERT INTO slot_known VALUES (1044, 3, 'shard2')");
@@ -650,7 +650,7 @@ describe("slot_settle", () => {
     await clear(43);
   });
 
-  test("only where the fence claims the slot, on the shard that is named, and while there are epochs", async () => {
+  test("only if the fence claims the slot, on the named shard, and while there are epochs left", async () => {
     await refused(admin, "45503", "slot_settle", 43, "shard2");
     await refused(admin, "45503", "slot_settle", 1043, "shard1");
     for (const state of ["moved", "importing", "ready"]) {
@@ -673,7 +673,7 @@ describe("slot_settle", () => {
     assert.deepEqual(await mapOf(43), { epoch: 1, server: "shard1", answer: "ok" });
   });
 
-  test("it waits for the writes that passed the fence", async () => {
+  test("it waits for writes that passed the fence", async () => {
     const user = await newUser(app, nameIn(44));
     const writer = account(server, "app");
     const holder = server.session({ database: "doushard" });
@@ -690,7 +690,7 @@ describe("slot_settle", () => {
     await clear(44);
   });
 
-  test("two that race take two epochs", async () => {
+  test("two at the same time take two epochs", async () => {
     const other = account(server, "admin");
     const results = await race(
       server,
@@ -736,7 +736,7 @@ describe("slot_status, slot_stats, slot_where", () => {
     assert.deepEqual(rows[63], { slot: "63", users: "0", videos: "0" });
   });
 
-  test("the slot of an id, and of one that left", async () => {
+  test("the slot of an id, and of a user who was promoted", async () => {
     const user = await newUser(app, nameIn(64));
     const at = async (id) => (await call(monitor, "slot_where", BigInt(id)))[0][0];
     assert.equal(slotOfId(user.id), 64);
@@ -753,7 +753,7 @@ describe("slot_status, slot_stats, slot_where", () => {
 });
 
 describe("the fence", () => {
-  test("a share lock holds a change of the fence back until the write commits", async () => {
+  test("its shared lock delays a change of the fence until the write commits", async () => {
     const user = await newUser(app, nameIn(65));
     const writer = account(server, "app");
     const mover = server.session({ database: "doushard" });
@@ -770,7 +770,7 @@ describe("the fence", () => {
       .run("UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard2' WHERE slot = 65")
       .then(() => written);
     await waitForLocks(root, 2);
-    /* A reader is not held up: it is answered from before the flip. */
+    /* A reader is not delayed: its answer is from before the flip. */
     assert.equal((await one(app, "user_get", ownerOp(user))).code, "ok");
     await holder.run("COMMIT");
     assert.equal((await write).code, "ok");
@@ -782,7 +782,7 @@ describe("the fence", () => {
     await clear(65);
   });
 
-  test("a write that waited for the flip is answered with what it says", async () => {
+  test("a write that waited for the flip gets the new owner as its answer", async () => {
     const user = await newUser(app, nameIn(66));
     const mover = server.session({ database: "doushard" });
     await mover.run("START TRANSACTION");
@@ -811,7 +811,7 @@ describe("the fence", () => {
     await Promise.all([other, holder].map((session) => session.end()));
   });
 
-  test("one refused operation does not fail its neighbours", async () => {
+  test("a refused operation does not fail the others", async () => {
     const users = [await newUser(app, nameIn(68)), await newUser(app, nameIn(69)), await newUser(app, nameIn(70))];
     await fence(68, "state = 'ready'");
     await fence(69, "state = 'moved', server = 'shard2'");
@@ -827,7 +827,7 @@ describe("the fence", () => {
     await clear(69);
   });
 
-  test("batches are in the order of locks, or refused", async () => {
+  test("batches must be in lock order, or are refused", async () => {
     const [low, high] = [await newUser(app, nameIn(71)), await newUser(app, nameIn(72))];
     const op = (user) => ownerOp(user, { session: key(), expires_at: 1, max: 9 });
     await refused(app, "45400", "session_open", JSON.stringify([op(high), op(low)]));
@@ -877,7 +877,7 @@ describe("the fence", () => {
     await session.end();
   });
 
-  test("parallel batches over the same slots never deadlock", async () => {
+  test("parallel batches on the same slots never deadlock", async () => {
     const users = [];
     for (let slot = 80; slot < 90; slot++) {
       users.push(await newUser(app, nameIn(slot)));

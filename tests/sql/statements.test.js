@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How many statements a CALL of one operation is made of: each costs a shard about as much as a row does. What a repair
- * reads while it holds locks. */
+/* How many statements a CALL of one operation consists of: each one costs a shard about as much as a
+ * row. Also what a repair reads while it holds locks. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
@@ -23,7 +23,8 @@ before(
 );
 after(() => server?.stop());
 
-/** Statements inside of a CALL of ROUTINE that is nothing new to its session; SET, IF and CALL are not counted. */
+/** Statements inside a CALL of ROUTINE that its session has made before; SET, IF and CALL are not
+ * counted. */
 async function statements(routine, make) {
   for (let i = 0; i < 2; i++) {
     await root.run("TRUNCATE performance_schema.events_statements_history_long");
@@ -36,7 +37,7 @@ async function statements(routine, make) {
   );
 }
 
-test("a like is 10 statements at who likes, and 11 at the video; where both rest 15 in all", async () => {
+test("a like takes 10 statements for the user, 11 for the video; 15 in all if neither slot moves", async () => {
   const [user, author] = [await newUser(app), await newUser(app)];
   const video = await newVideo(app, author);
   let state = 0;
@@ -60,7 +61,7 @@ test("a like is 10 statements at who likes, and 11 at the video; where both rest
   );
 });
 
-test("who repairs a user with many likers counts them before it locks anything", async () => {
+test("repairing a user with many likers counts them before it locks anything", async () => {
   const author = await newUser(app);
   const video = await newVideo(app, author);
   const MANY = 3000;
@@ -75,11 +76,12 @@ test("who repairs a user with many likers counts them before it locks anything",
   const list = await root.rows(`SELECT sql_text, rows_examined FROM performance_schema.events_statements_history_long
     WHERE event_name LIKE 'statement/sp/%' AND object_schema = 'doushard' ORDER BY thread_id, event_id`);
   const begin = list.findIndex(({ sql_text: text }) => /^START TRANSACTION/.test(text));
-  /* What is no statement of its own, as SET, tells what all of the CALL has examined so far. */
+  /* What is not a statement of its own, such as SET, shows how many rows the whole CALL has examined
+   * so far. */
   const examined = (part) => Math.max(...part.map(({ rows_examined: n }) => Number(n)));
   const [before, all] = [examined(list.slice(0, begin)), examined(list)];
   assert.ok(begin > 0 && before >= 2 * MANY, `${before} rows before the locks`);
-  assert.ok(all - before < 50, `${all - before} rows behind the locks`);
+  assert.ok(all - before < 50, `${all - before} rows after the locks`);
   assert.deepEqual(
     await root.rows(`SELECT total_favorited AS l, follower_count AS f FROM inbound
     WHERE slot = ${author.slot} AND user_id = ${author.id}`),
@@ -88,12 +90,12 @@ test("who repairs a user with many likers counts them before it locks anything",
   await admin.end();
 });
 
-test("a batch that is as servers write it is not read number by number; any other is read alike", async () => {
+test("a batch as servers write it is not read number by number; any other batch gives the same result", async () => {
   const [user, author, ...fans] = [await newUser(app), await newUser(app), await newUser(app), await newUser(app)];
   const videos = [await newVideo(app, author), await newVideo(app, author)];
   const at = (owner) => ({ slot: owner.slot, epoch: 1, owner: Number(owner.id) });
   const row = (video, ver) => ({ kind: "favorite", target: Number(video.id), seq: 0, ver, ...at(user) });
-  /* Routine, its batch at a time T, what may be wrong with an operation of it. */
+  /* A routine, its batch at a time T, and what may be wrong with an operation of the batch. */
   const cases = [
     [
       "favorite_action",

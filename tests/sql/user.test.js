@@ -48,7 +48,7 @@ const erase = (user, state) =>
 const userLock = (user) => `SELECT 1 FROM user WHERE slot = ${user.slot} AND user_id = ${user.id} FOR UPDATE`;
 
 describe("user_register", () => {
-  test("makes account, user and session in one go", async () => {
+  test("makes account, user and session at once", async () => {
     const op = registerOp("Ünï 名前 \u{1F600}");
     const row = await one(app, "user_register", op);
     assert.deepEqual(
@@ -76,7 +76,7 @@ describe("user_register", () => {
     });
   });
 
-  test("a replay gets the same user, and its session again", async () => {
+  test("a replay returns the same user, and its session again", async () => {
     const op = registerOp();
     const first = await one(app, "user_register", op);
     const again = await one(app, "user_register", op);
@@ -88,7 +88,7 @@ describe("user_register", () => {
     assert.deepEqual(await sessions(user), [op.session]);
   });
 
-  test("a replay after the password was changed opens nothing", async () => {
+  test("a replay after a change of password opens nothing", async () => {
     const { op, ...user } = await newUser(app);
     const session = key();
     await one(
@@ -100,7 +100,7 @@ describe("user_register", () => {
     assert.deepEqual(await sessions(user), [session]);
   });
 
-  test("a name is taken by another op, also when its user is erased", async () => {
+  test("a name is taken for any other op, even if its user is erased", async () => {
     const user = await newUser(app);
     const second = await one(app, "user_register", registerOp(user.name));
     assert.deepEqual([second.code, second.user_id], ["taken", null]);
@@ -117,7 +117,7 @@ describe("user_register", () => {
     }
   });
 
-  test("one batch: the same name twice, a refused one beside good ones", async () => {
+  test("one batch: the same name twice, and a refused one, do not affect good ones", async () => {
     const name = newName();
     const ops = [registerOp(name), registerOp(name), registerOp(nameIn(slotOfName(name)))];
     const rows = await batch(app, "user_register", ops);
@@ -155,7 +155,7 @@ describe("user_register", () => {
     await refused(app, "45400", "user_register", JSON.stringify([{ ...registerOp(), pad: text(262144) }]));
   });
 
-  test("two racing registrations of one name: one wins", async () => {
+  test("two registrations of one name at the same time: one wins", async () => {
     const name = newName();
     const other = account(server, "app");
     const results = await race(
@@ -168,7 +168,7 @@ describe("user_register", () => {
     assert.deepEqual(results.map((row) => row.code).sort(), ["ok", "taken"]);
   });
 
-  test("two racing replays: one user, one session", async () => {
+  test("two replays at the same time: one user, one session", async () => {
     const op = registerOp();
     const other = account(server, "app");
     const results = await race(
@@ -207,7 +207,7 @@ describe("user_register", () => {
     );
   });
 
-  test("a slot without its mint is refused, and nothing is left of it", async () => {
+  test("without the slot's mint it is refused, and nothing of it remains", async () => {
     const op = registerOp(nameIn(500));
     const last = await root.value("SELECT last FROM slot_seq WHERE slot = 500");
     await root.run("DELETE FROM slot_seq WHERE slot = 500");
@@ -234,7 +234,7 @@ describe("user_login", () => {
     });
   });
 
-  test("no such name, another case, an erased user: not found", async () => {
+  test("unknown name, another case, an erased user: not found", async () => {
     const user = await newUser(app, "Erased");
     assert.equal((await login(newName())).code, "notfound");
     assert.equal((await login("ERASED")).code, "notfound");
@@ -345,7 +345,7 @@ describe("user_get", () => {
     await refusesBadBatch(app, "user_get", { slot: 1, epoch: 1, owner: 1 }, {});
   });
 
-  test("fence and forwarding, one owner of a batch at a time", async () => {
+  test("fence and forwarding, for each owner of a batch separately", async () => {
     const user = await newUser(app, nameIn(80));
     const make = (epoch) => ownerOp(user, { epoch });
     await obeysFence(root, app, "user_get", 80, make);
@@ -388,7 +388,7 @@ describe("user_password", () => {
     assert.equal(await hash(user), "hash 2");
   });
 
-  test("no such user, an erased user", async () => {
+  test("unknown and erased users", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "user_password", change({ ...user, id: 1 }))).code, "notfound");
     await erase(user, "erased");
@@ -407,7 +407,7 @@ describe("user_password", () => {
     });
   });
 
-  test("two racing changes: one wins", async () => {
+  test("two changes at the same time: one wins", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const [a, b] = [change(user, { new_hash: "hash a" }), change(user, { new_hash: "hash b" })];
@@ -424,7 +424,7 @@ describe("user_password", () => {
     assert.deepEqual(await sessions(user), [winner.session]);
   });
 
-  test("a login that races with a change leaves no session behind", async () => {
+  test("a login and a change at the same time leave no session behind", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = change(user);
@@ -479,13 +479,13 @@ describe("user_rehash", () => {
     assert.deepEqual(await sessions(user), [user.op.session]);
   });
 
-  test("a registration can still be replayed: the password is the same", async () => {
+  test("a registration can still be replayed, since the password is the same", async () => {
     const user = await newUser(app);
     await one(app, "user_rehash", rehash(user));
     assert.equal((await one(app, "user_register", user.op)).code, "same");
   });
 
-  test("no such user, an erased user", async () => {
+  test("unknown and erased users", async () => {
     const user = await newUser(app);
     assert.equal((await one(app, "user_rehash", rehash({ ...user, id: 1 }))).code, "notfound");
     await erase(user, "erased");
@@ -501,7 +501,7 @@ describe("user_rehash", () => {
     });
   });
 
-  test("two racing rehashes: one wins", async () => {
+  test("two rehashes at the same time: one wins", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const results = await race(
@@ -555,7 +555,7 @@ describe("user_logout", () => {
     );
   });
 
-  test("two racing logouts: one ends it", async () => {
+  test("two logouts at the same time: one ends it", async () => {
     const user = await newUser(app);
     const other = account(server, "app");
     const op = ownerOp(user, { session: user.op.session });

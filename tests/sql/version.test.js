@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Versions of cards, lists, mailboxes and edges: who answers them, that every change raises them and nothing else
- * does, and that none runs backwards when its slot gets a higher epoch. */
+/* Versions of cards, lists, mailboxes and edges: which routines return them, that every change
+ * raises them and nothing else does, and that none runs backwards when its slot gets a higher epoch. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -135,8 +135,9 @@ describe("what a change raises", () => {
   });
 });
 
-describe("what a write answers beside its operations", () => {
-  /** What readers say of the owners of a set: the same values and versions, without another CALL. */
+describe("what a write returns besides its operations", () => {
+  /** What readers return for the owners of a set: the same values and versions, without another
+   * CALL. */
   async function agrees(rows, session = app) {
     for (const row of rows) {
       if (row.video_id !== undefined) {
@@ -167,7 +168,7 @@ describe("what a write answers beside its operations", () => {
     }
   }
 
-  test("one row per owner named, with what readers say, changed or not; none of whom it refused", async () => {
+  test("one row per named owner, with what readers would return, changed or not; none for refused owners", async () => {
     const [a, b] = [await newUser(app, nameIn(300)), await newUser(app, nameIn(301))];
     const [x, y] = [await newVideo(app, b), await newVideo(app, b)];
     const ghost = { id: String(77 * 8192 + 302 * 8), slot: 302 };
@@ -208,7 +209,7 @@ describe("what a write answers beside its operations", () => {
     await agrees([author, video]);
   });
 
-  test("two halves of one card that change at once: each answer has its own", async () => {
+  test("two halves change one card at the same time: each answer has its own version", async () => {
     const [user, fan] = [await newUser(app), await newUser(app)];
     const other = account(server, "app");
     const results = await Promise.all([
@@ -225,12 +226,12 @@ describe("what a write answers beside its operations", () => {
 });
 
 describe("a higher epoch", () => {
-  test("lifts every version: none runs backwards after a restore, whatever was lost", async () => {
+  test("raises every version: none runs backwards after a restore, whatever was lost", async () => {
     const [user, peer] = [await newUser(app, nameIn(310)), await newUser(app, nameIn(311))];
     const video = await newVideo(app, user);
     for (const state of [1, 0, 1, 0]) await one(app, "relation_action", edgeOp(user, peer, state));
     const before_ = [await ownerVersions(user), await ownerVersions(video, "video")];
-    /* A backup of before all that, under the epoch that settling gave it. */
+    /* A backup from before all that, with the epoch that settling gave it. */
     await root.run(`UPDATE user SET ver = 1, edge_ver = 0, mail_ver = 0, follow_count = 0 WHERE slot = 310`);
     await root.run(`UPDATE inbound SET ver = 1, follower_ver = 0, mail_ver = 0 WHERE slot = 310`);
     await root.run(`UPDATE video SET ver = 1, comment_ver = 0 WHERE slot = 310`);
@@ -241,7 +242,7 @@ describe("a higher epoch", () => {
     const read = [await ownerVersions(user), await ownerVersions(video, "video")];
     assert.ok(newer(read[0], before_[0]) && newer(read[1], before_[1]), "as it is read");
     const edge = await one(app, "relation_action", { ...edgeOp(user, peer), epoch: 2 });
-    assert.equal(edge.ver, version(1, 2), "the target takes it, whatever it has of before");
+    assert.equal(edge.ver, version(1, 2), "the target accepts it, whatever it had before");
     await one(app, "message_action", { ...ownerOp(user, { peer: Number(peer.id), op: key(), text: "m" }), epoch: 2 });
     await one(app, "relation_deliver", { ...deliverOp(user, peer, 1), epoch: 2 });
     await one(app, "favorite_deliver", { ...deliverOp(video, peer, 1), epoch: 2 });
@@ -253,7 +254,7 @@ describe("a higher epoch", () => {
   });
 });
 
-test("owner_versions: nobody: not found; bad arguments; fence", async () => {
+test("owner_versions: unknown owners: not found; bad arguments; fence", async () => {
   const user = await newUser(app, nameIn(320));
   const op = (fields) => ownerOp(user, { kind: "user", ...fields });
   for (const kind of ["video", "user"])
@@ -265,6 +266,6 @@ test("owner_versions: nobody: not found; bad arguments; fence", async () => {
   assert.equal(
     (await call(root, "owner_versions", JSON.stringify([op(), { ...op(), slot: 321, epoch: 9 }])))[1].length,
     2,
-    "refusals come in a further set",
+    "refusals come in another set",
   );
 });
