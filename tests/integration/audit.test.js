@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that `shardctl audit` finds what is wrong and nothing else: a clean cluster, planted differences,
- * what waits in the outbox, one shard alone, going on from a checkpoint, and a shard that is down. */
+/* `shardctl audit` finds what is wrong and nothing else: a clean cluster, planted differences, what
+ * waits in the outbox, one shard alone, continuing from a checkpoint, and a shard that is down. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -47,7 +47,7 @@ const audit = (...args) =>
     ...args,
   );
 
-/* A follows B, both halves and counters; ver is the next of A. */
+/* A follows B: both halves and counters; ver is A's next version. */
 async function follow(a, b, ver) {
   await on(
     a,
@@ -104,7 +104,7 @@ before(async () => {
 
 after(() => cluster?.down());
 
-test("says how it is used", async () => {
+test("prints its usage", async () => {
   const help = await run("audit", "--help");
   assert.equal(help.status, 0);
   assert.match(help.lines.join("\n"), /usage: shardctl audit[^]*Exit status/);
@@ -183,7 +183,7 @@ test("finds exactly what was planted", async (t) => {
       [`shard1 slot ${a.slot} sent ${a.id} -> ${c.id} #1 : the halves have the same version and differ`],
     ],
     [
-      "an edge to nobody",
+      "an edge to a user who does not exist",
       d,
       `INSERT INTO favorite VALUES (${d.slot}, ${d.id}, ${idOf(AT + 1, d.slot)}, 1, 1, ${AT});
        UPDATE user SET favorite_count = 1 WHERE slot = ${d.slot} AND user_id = ${d.id}`,
@@ -205,7 +205,7 @@ test("finds exactly what was planted", async (t) => {
   }
 });
 
-test("does not miss first halves that were purged", async () => {
+test("first halves that were purged are not reported as missing", async () => {
   const { b, c, d } = users;
   const gone = idOf(AT + 7, c.slot);
   await on(b, `INSERT INTO follower VALUES (${b.slot}, ${b.id}, ${d.id}, 0, 9, ${AT}, 99)`);
@@ -229,7 +229,7 @@ test("does not miss first halves that were purged", async () => {
   );
 });
 
-test("leaves alone what the outbox has to deliver", async () => {
+test("ignores what the outbox still has to deliver", async () => {
   const { a, d } = users;
   await on(
     a,
@@ -244,7 +244,7 @@ test("leaves alone what the outbox has to deliver", async () => {
   assert.equal((await audit()).status, 1);
 });
 
-test("looks at one shard alone, and speaks JSON", async () => {
+test("checks one shard alone, and prints JSON", async () => {
   const { a, d } = users;
   assert.deepEqual((await audit("--shard=shard2")).lines, []);
   const { status, lines } = await audit("--shard=shard1", "--json");
@@ -265,7 +265,7 @@ test("looks at one shard alone, and speaks JSON", async () => {
   );
 });
 
-test("goes on from a checkpoint, and stops at a shard that is down", async () => {
+test("continues from a checkpoint, and stops at a shard that is down", async () => {
   const checkpoint = join(cluster.dir, "audit.checkpoint");
   const { a } = users;
   writeFileSync(checkpoint, `doushard-audit 1 shard1 sent 0 0 0 0 rows 6 differences 1\n`);

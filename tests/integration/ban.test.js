@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows what a ban is to clients, on two shards: who is locked out and told why, what is hidden, what others
- * may still do, and that the audit finds nothing during and after it. */
+/* What clients see of a ban, on two shards: who is locked out and told why, what is hidden, what
+ * others may still do, and that the audit finds nothing during and after it. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -47,7 +47,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-test("a ban, what is done meanwhile, and the end of it", async () => {
+test("a ban, what is done during it, and its end", async () => {
   const owner = await owners(cluster);
   const shardOf = (id) => owner.get(slotOfId(id));
   const user = await api.register(`banned${Date.now()}`, PASSWORD);
@@ -73,7 +73,7 @@ test("a ban, what is done meanwhile, and the end of it", async () => {
   assert.match(call(`user_ban(${user.id})`), / ok /);
   assert.equal((await api.login(user.name, PASSWORD)).status_code, CODE.BANNED);
   assert.equal((await api.login(user.name, "another password")).status_code, CODE.LOGIN);
-  /* A server remembers a session for 5 s. */
+  /* A server caches a session for 5 s. */
   await until("the session to end", async () => (await api.user(user.token, user.id)).status_code === CODE.AUTH);
   assert.deepEqual([await shown(), await liking(), await works()], [0, 0, 0]);
   assert.equal((await api.comments({ video_id: liked.id, token: fan.token })).status_code, CODE.NO_VIDEO);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The benchmark runs: on a tiny data set, for a moment, with its counts and audits. No figure is judged. */
+/* The benchmark runs: on a tiny data set, for a moment, with its counts and audits. Speed is not
+ * judged. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -11,10 +12,10 @@ import { test } from "node:test";
 import { ROOT } from "../lib/cluster.js";
 import { PATIENCE_MS } from "../lib/wait.js";
 
-/* Together they use all programs but the bare HTTP server. */
+/* Together these use all programs except the bare HTTP server. */
 const ROWS = ["quiet-like", "one-read", "feed"];
 
-test("rows are measured, and what was written is there", (t) => {
+test("rows are measured, and what was written is stored", (t) => {
   const dir = mkdtempSync(join(tmpdir(), "doushard-bench-"));
   chmodSync(dir, 0o755); /* the databases run under another account */
   t.after(() => rmSync(dir, { recursive: true, force: true }));

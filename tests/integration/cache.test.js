@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows what `shardctl cache` says of an owner of whom Redis has nothing, something or rubbish, beside what
- * the shard says; that it changes nothing there; and what it says when Redis or the shard is down. */
+/* What `shardctl cache` prints about an owner of whom Redis has nothing, something or garbage,
+ * beside what the shard has; that it changes nothing; and what it prints when Redis or the shard is
+ * down. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -59,10 +60,10 @@ async function seen(id) {
 const key = (kind, id) => `ds:{${id}}:${KINDS.find(({ name }) => name === kind).letter}`;
 const nodeOf = async (id) => (await redis.owners([key("USER", id)]))[0];
 
-/* What is under the key of KIND and ID, as bytes; null for nothing. */
+/* What is stored under the key of KIND and ID, as bytes; null: nothing. */
 const stored = async (kind, id) => redis.raw(await nodeOf(id), "GET", key(kind, id));
 
-/* Put BYTES there. */
+/* Stores BYTES there. */
 async function plant(kind, id, bytes) {
   const { status } = spawnSync(
     "redis-cli",
@@ -72,7 +73,7 @@ async function plant(kind, id, bytes) {
   assert.equal(status, 0);
 }
 
-/* An entry as shard/rentry.h has it, confirmed AGE ms ago by the clock of its node. */
+/* An entry in the format of shard/rentry.h, confirmed AGE ms ago by the clock of its node. */
 async function entry(id, ver, age, value = Buffer.alloc(0)) {
   const [s, us] = (await redis.cli(await nodeOf(id), "TIME")).split("\n").map(Number);
   const now = s * 1000 + Math.floor(us / 1000);
@@ -81,7 +82,7 @@ async function entry(id, ver, age, value = Buffer.alloc(0)) {
   return Buffer.concat([header, value]);
 }
 
-/* A value as shard/rentry.h has it: it is of that key and that version. */
+/* A value in the format of shard/rentry.h, with its key and version. */
 function sealed(name, ver, data) {
   const number = Buffer.alloc(8);
   number.writeBigUInt64LE(BigInt(ver));
@@ -100,7 +101,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-test("says how it is used", async () => {
+test("prints its usage", async () => {
   const help = await run(["cache", "--help"]);
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl cache ID[^]*--redis-nodes[^]*VERDICT[^]*Exit status/);
@@ -119,7 +120,7 @@ test("says how it is used", async () => {
   }
 });
 
-test("of whom nothing is cached: the versions of the shard, and nothing changes", async () => {
+test("nothing is cached: it prints the shard's versions, and changes nothing", async () => {
   const { status, ...lines } = await seen(bob.id);
   assert.equal(status, 0);
   assert.deepEqual(Object.keys(lines), kindsOf("user"));
@@ -139,7 +140,7 @@ test("of whom nothing is cached: the versions of the shard, and nothing changes"
       },
     );
     assert.ok(line.shard >= 2 ** 33);
-    assert.equal(await stored(kind, bob.id), null, "no place was given");
+    assert.equal(await stored(kind, bob.id), null, "no place was stored");
   }
   const { out } = await look(bob.id);
   assert.match(
@@ -149,8 +150,8 @@ test("of whom nothing is cached: the versions of the shard, and nothing changes"
   assert.match(out, new RegExp(`^USER +ds:\\{${bob.id}\\}:u +nothing +- +${lines.USER.shard} +- +- +- +-$`, "m"));
 });
 
-test("what is cached: its version, age, time left and bytes, which stay as they are", async () => {
-  /* The server waits for Redis for 50 ms, and then does without. */
+test("what is cached: its version, age, time left and bytes, which stay unchanged", async () => {
+  /* The server waits 50 ms for Redis, and then goes on without it. */
   await until("the cards", async () => {
     await api.user(bob.token, ana.id);
     const { USER, INBOUND } = await seen(ana.id);
@@ -164,7 +165,7 @@ test("what is cached: its version, age, time left and bytes, which stay as they 
     assert.equal(line.cached, line.shard);
     assert.ok(line.ttl_ms > 400000 && line.ttl_ms <= 750000, `${line.ttl_ms}`);
   }
-  /* A machine that slept meanwhile may take both for old. */
+  /* On a machine that was suspended meanwhile both may count as old. */
   assert.equal(USER.verdict, USER.age_ms < 4000 ? "ok" : "to be confirmed");
   assert.equal(USER.bytes, kept.length);
   assert.equal(kept.readDoubleLE(4), USER.cached);
@@ -172,7 +173,7 @@ test("what is cached: its version, age, time left and bytes, which stay as they 
   assert.ok((await seen(ana.id)).USER.ttl_ms <= USER.ttl_ms);
 });
 
-test("by age and version: ok, to be confirmed, older, newer; what readers are shown of the older is told by the status", async () => {
+test("by age and version: ok, to be confirmed, older, newer; the exit status tells whether readers are shown an older one", async () => {
   const { USER } = await seen(ana.id);
   const { ver, data } = { ver: USER.shard, data: (await stored("USER", ana.id)).subarray(28 + 5) };
   for (const [change, age, verdict, status] of [
@@ -195,7 +196,7 @@ test("by age and version: ok, to be confirmed, older, newer; what readers are sh
     assert.equal(now.status, status, what);
     assert.equal(now.USER.cached, USER.shard + change, what);
     assert.equal(now.USER.age_ms === null, age === null, what);
-    assert.equal(now.USER.ttl_ms, null, "this one has no end");
+    assert.equal(now.USER.ttl_ms, null, "this one does not expire");
   }
 });
 
@@ -211,7 +212,7 @@ test("places and markers", async () => {
     bytes: 28,
     verdict: null,
   });
-  /* What a write makes of what is cached of whom he follows. */
+  /* What a follow makes of the cached list of whom the user follows. */
   await until("the sets", async () => {
     await api.feed({ token: bob.token });
     return (await seen(bob.id)).SETS.state === "value";
@@ -229,7 +230,7 @@ test("places and markers", async () => {
   assert.ok(SETS.ttl_ms > 0 && SETS.ttl_ms <= 20000);
 });
 
-test("what is none of ours: rubbish, a damaged value, another type", async () => {
+test("what we did not write: garbage, a damaged value, another type", async () => {
   const node = await nodeOf(ana.id);
   const { shard } = (await seen(ana.id)).USER;
   const value = await entry(ana.id, shard, 0, Buffer.from("1abcdef"));
@@ -251,11 +252,11 @@ test("what is none of ours: rubbish, a damaged value, another type", async () =>
   await redis.cli(node, "DEL", key("USER", ana.id));
 });
 
-test("a video has the kinds of a video; who is nobody is gone", async () => {
+test("a video has the kinds of a video; an unknown id is gone", async () => {
   const { status, ...lines } = await seen(video.id);
   assert.deepEqual([status, Object.keys(lines)], [0, kindsOf("video")]);
   for (const line of Object.values(lines)) assert.ok(line.shard >= 2 ** 33, JSON.stringify(line));
-  /* An id of the same shard that was never given. */
+  /* An id in a slot of the same shard that was never given. */
   const nobody = ana.id + 8192 * 1000000;
   let all;
   await until("that nobody is there to be cached", async () => {
@@ -271,7 +272,7 @@ test("a video has the kinds of a video; who is nobody is gone", async () => {
   assert.equal((await seen(nobody)).USER.state, "marker");
 });
 
-test("without a place for Redis, or with a wrong one, it says what is missing", async () => {
+test("without an address for Redis, or with a wrong one, it says what is missing", async () => {
   const missing = await run(["cache", ana.id, ...shards()]);
   assert.equal(missing.status, 2);
   assert.match(missing.err, /--redis-nodes is missing: HOST:PORT/);
@@ -294,7 +295,7 @@ test("without a place for Redis, or with a wrong one, it says what is missing", 
   assert.match(refused.err, /WRONGPASS[^]*none of 3 nodes answers[^]*--redis-password-file/);
 });
 
-test("a shard that is down, and Redis that is: said so, with what to do", async () => {
+test("a shard or Redis that is down is reported, with what to do", async () => {
   const owner = await owners(cluster);
   const shard = owner.get(slotOfId(ana.id));
   await cluster.demo("kill", shard);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the tests of edges share: the fixture, short forms of calls, a shard that freezes.
- */
+/* What the tests of edges share: the fixture, short forms of calls, a shard that
+ * freezes. */
 #ifndef DOUSHARD_TESTS_EDGES_H
 #define DOUSHARD_TESTS_EDGES_H
 
@@ -40,12 +40,11 @@ static inline void pause_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-/* Longest wait for what must happen: longer than anything is ever put off, on any
- * machine.
- */
+/* The longest wait for something that must happen: longer than anything is ever put
+ * off, on any machine. */
 #define PATIENCE_MS 120000
 
-/* Look until CONDITION is true. */
+/* Checks again and again until CONDITION is true. */
 #define WAIT_FOR(condition)                                                              \
     do {                                                                                 \
         int64_t end_ms_ = clock_mono_ms() + PATIENCE_MS;                                 \
@@ -82,13 +81,13 @@ static inline long long outbox_rows(void)
     return n;
 }
 
-/* Wait until the outbox of every shard is empty. */
+/* Waits until the outbox of every shard is empty. */
 static inline void settle(void)
 {
     WAIT_FOR(outbox_rows() == 0);
 }
 
-/* The number that formatted SQL answers on a shard. */
+/* The number that a formatted query returns on a shard. */
 PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *fmt, ...)
 {
     char text[512];
@@ -100,7 +99,7 @@ PRINTF_LIKE(2, 3) static inline long long count_where(size_t shard, const char *
     return root_number(shard, text);
 }
 
-/* What a like has. */
+/* The state of a like. */
 #define LIKE_MS 10000
 
 static inline enum outcome like(uint64_t user, uint64_t video, bool likes)
@@ -138,7 +137,7 @@ static inline int64_t likes_of(uint64_t video)
     return card.favorite_count;
 }
 
-/* A shard that is gone for a while. */
+/* A shard that is frozen for a while. */
 static inline void freeze(size_t shard)
 {
     freeze_process(fixture.live.pids[shard]);
@@ -197,7 +196,7 @@ static inline void assert_mailbox(uint64_t owner, uint64_t peer, size_t n)
     work_end(&work);
 }
 
-/* The first half alone, as when the process died right after it. */
+/* The first half alone, as if the process had died right after it. */
 static inline void first_half(enum proc_id proc, uint64_t actor, uint64_t target,
                               size_t i)
 {
@@ -225,8 +224,8 @@ static inline void first_half(enum proc_id proc, uint64_t actor, uint64_t target
     work_end(&work);
 }
 
-/* Last: every counter of every shard equals its rows, both halves agree, nothing waits.
- */
+/* Runs last: every counter on every shard equals its rows, both halves match, the
+ * outboxes are empty. */
 static inline void test_all_agrees_in_the_end(void **unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The shard library on writes to two owners, between two shards (test_edges.c). */
+/* Writes with two owners by the shard library, between two shards (test_edges.c). */
 
 import { testProgram } from "../lib/program.js";
 

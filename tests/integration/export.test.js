@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows that `shardctl export` writes all that there is about one user and nothing else: what was done
- * through the service, more comments than one page on both shards, nobody, and a shard that is down. */
+/* `shardctl export` writes everything about one user and nothing else: what was done through the
+ * service, more comments than one page on both shards, an unknown user, and a shard that is down. */
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -55,7 +55,7 @@ before(async () => {
 
 after(() => cluster?.down());
 
-test("says how it is used", async () => {
+test("prints its usage", async () => {
   const help = await run("export", "--help");
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl export ID[^]*--output[^]*Exit status/);
@@ -75,7 +75,7 @@ test("says how it is used", async () => {
   }
 });
 
-test("writes what was done through the service, texts from the videos' shards, and nothing secret", async () => {
+test("writes what was done through the service, with texts from the videos' shards, and nothing secret", async () => {
   const videos = await plantVideos(cluster, [
     { author: user.id, at: AT, title: "mine" },
     ...peers.map(({ id }, i) => ({ author: id, at: AT + 1 + i })),
@@ -173,7 +173,7 @@ test("writes what was done through the service, texts from the videos' shards, a
     for (const text of [out, err]) assert.ok(!text.toLowerCase().includes(String(secret).toLowerCase()), secret);
 });
 
-test("as many comments as there are, in pages, into a file that only its owner reads", async () => {
+test("any number of comments, in pages, into a file that only its owner can read", async () => {
   const hub = await api.register();
   const clips = await plantVideos(
     cluster,
@@ -207,14 +207,14 @@ test("as many comments as there are, in pages, into a file that only its owner r
   writeFileSync(file, "what was there before", { mode: 0o644 });
   const { status, out, err } = await exported(String(hub.id), `--output=${file}`);
   assert.deepEqual([status, out], [0, ""], err);
-  assert.match(err, /\b642 items written/); /* with profile and session */
+  assert.match(err, /\b642 items written/); /* including profile and session */
   assert.equal(statSync(file).mode & 0o777, 0o600);
   const found = JSON.parse(readFileSync(file, "utf8"));
   const plain = (list) => list.map((c) => `${c.video_id ?? c.video} ${c.comment_id ?? c.comment} ${c.text}`).sort();
   assert.deepEqual(plain(found.comments), plain(planted));
 });
 
-test("nobody: 1, a shard that is down: 2; no file, and the one before is left alone", async () => {
+test("an unknown user: 1, a shard that is down: 2; no file is written, and an existing one stays", async () => {
   const file = join(cluster.dir, "export.json");
   const before_ = readFileSync(file, "utf8");
   const nobody = await exported(String(user.id + 8192 * 1000000), `--output=${file}`);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A process that stands still: its connections stay, and no answers come. */
+/* A frozen process: its connections stay open, but no answers come. */
 #ifndef DOUSHARD_TESTS_FREEZE_H
 #define DOUSHARD_TESTS_FREEZE_H
 
@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-/* Does the thread TASK of PROCESS stand still? */
+/* Is the thread TASK of PROCESS stopped? */
 static inline bool freeze_task_stands(long process, const char *task)
 {
     char path[64];
@@ -52,7 +52,7 @@ static inline bool freeze_stands(long process)
     return all;
 }
 
-/* Stop PROCESS with all of its threads, each of which stops when it has its turn. */
+/* Stops PROCESS with all of its threads; each thread stops when it is scheduled. */
 static inline void freeze_process(long process)
 {
     const struct timespec pause = {.tv_nsec = 1000000};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A file system that hangs when it is told to: `hangfs DIR` mounts it (needs root), says
- * "ready", and serves one directory of files in memory whose contents are not kept. A
- * line of standard input names the operations that are not answered from then on; at its
- * end the file system is gone, and whoever waits for it gets an error. */
+/* A file system that hangs on request: `hangfs DIR` mounts it (needs root), prints
+ * "ready", and serves one directory of files in memory, whose contents are not kept. A
+ * line on standard input names the operations that are not answered from then on. At
+ * the end of the input the file system is unmounted, and whoever waits for it gets an
+ * error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -24,18 +25,18 @@
 #define ROOM_BLOCKS (UINT64_C(1) << 24)
 
 struct file {
-    char name[NAME_BYTES]; /* "": it has none any more */
+    char name[NAME_BYTES]; /* "": it was deleted */
     uint64_t size;
     bool is_used;
 };
 
 struct fs {
     int fd;
-    struct file files[FILES_MAX]; /* of node FUSE_ROOT_ID + 1 + i */
-    char hanging[NAME_BYTES];     /* names of operations, each with a blank behind it */
+    struct file files[FILES_MAX]; /* node FUSE_ROOT_ID + 1 + i is element i */
+    char hanging[NAME_BYTES];     /* names of operations, each followed by a space */
 };
 
-/* A request as it comes. */
+/* A request as the kernel sends it. */
 struct request {
     struct fuse_in_header head;
     char body[(1 << 17) + BLOCK_BYTES];
@@ -84,7 +85,7 @@ static struct fuse_entry_out entry_of(struct fs *fs, size_t i)
     return (struct fuse_entry_out){.nodeid = node, .attr = attr_of(fs, node)};
 }
 
-/* The file NAME; FILES_MAX: there is none. "" finds an unused one. */
+/* The index of the file NAME, or FILES_MAX; "" finds an unused one. */
 static size_t find(const struct fs *fs, const char *name)
 {
     size_t i = 0;
@@ -217,7 +218,7 @@ static void serve(struct fs *fs, const struct request *req)
 {
     if (req->head.opcode == FUSE_FORGET || req->head.opcode == FUSE_BATCH_FORGET ||
         req->head.opcode == FUSE_INTERRUPT) {
-        return; /* are not answered */
+        return; /* not answered */
     }
     for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
         if (operations[i].opcode == req->head.opcode) {
@@ -230,7 +231,7 @@ static void serve(struct fs *fs, const struct request *req)
     answer(fs, req, ENOSYS, NULL, 0);
 }
 
-/* What hangs from now on. False: the end of standard input. */
+/* Reads which operations hang from now on. False: end of input. */
 static bool read_orders(struct fs *fs)
 {
     char line[NAME_BYTES - 1];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What tests of the shard library against real shards share: the shards, a router on
- * them, SQL as root, users and videos on a shard of one's choice.
+/* What tests of the shard library with real shards share: the shards, a router on
+ * them, SQL as root, users and videos on any shard.
  *
- * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001 PID", ..; TEST_PASSWORD_FILE;
- * and what root.h wants. */
+ * TEST_SHARDS=2, TEST_SHARD_0="shard1 127.0.0.1 4001 PID", ..; TEST_PASSWORD_FILE; and
+ * the variables of root.h. */
 #ifndef DOUSHARD_TESTS_LIVE_H
 #define DOUSHARD_TESTS_LIVE_H
 
@@ -30,7 +30,7 @@
 #include "tests/integration/freeze.h"
 #include "tests/integration/root.h"
 
-/* Operations that may wait for a connection to a shard. */
+/* Number of operations that may wait for a connection to a shard. */
 #define LIVE_WAITERS 256
 
 struct live {
@@ -59,7 +59,7 @@ static inline void work_end(struct work *work)
     arena_release(&work->arena);
 }
 
-/* Read the environment. False: the password file cannot be read. */
+/* Reads the environment. False: the password file cannot be read. */
 static inline bool live_init(struct live *live)
 {
     live->n_shards = (size_t)strtoul(live_env("TEST_SHARDS"), NULL, 10);
@@ -80,7 +80,7 @@ static inline bool live_init(struct live *live)
     return good;
 }
 
-/* What a router on all shards is made with; SERVERS is where they are named. */
+/* The options of a router on all shards; SERVERS is where they are stored. */
 static inline struct router_options
 live_options(const struct live *live, struct router_server *servers, unsigned pool_size)
 {
@@ -115,7 +115,7 @@ static inline struct router *live_start(const struct router_options *options)
     return router;
 }
 
-/* A router on all shards that has found every slot. */
+/* A router on all shards that knows the owner of every slot. */
 static inline struct router *live_router(const struct live *live, unsigned pool_size)
 {
     struct router_server servers[SHARDS_MAX];
@@ -126,7 +126,7 @@ static inline struct router *live_router(const struct live *live, unsigned pool_
     return router;
 }
 
-/* Ask for a new user of this name. */
+/* Registers a user with this name. */
 static inline enum outcome live_try_register(struct router *router, const char *name,
                                              uint64_t *id)
 {
@@ -144,7 +144,7 @@ static inline enum outcome live_try_register(struct router *router, const char *
     return outcome;
 }
 
-/* A new user of this name. */
+/* A new user with this name. */
 static inline uint64_t live_register(struct router *router, const char *name)
 {
     uint64_t id = 0;
@@ -153,14 +153,14 @@ static inline uint64_t live_register(struct router *router, const char *name)
     return id;
 }
 
-/* A name that hardly anybody has; returns its slot. */
+/* A name that is probably unused; returns its slot. */
 static inline uint32_t live_name(char *name, size_t size)
 {
     snprintf(name, size, "u%08x%04x", rnd_below(UINT32_MAX), rnd_below(65536));
     return id_name_slot(name, strlen(name));
 }
 
-/* Such a name whose slot is on SHARD. */
+/* Such a name in a slot of SHARD. */
 static inline void live_name_on(struct router *router, size_t shard, char *name,
                                 size_t size)
 {
@@ -168,7 +168,7 @@ static inline void live_name_on(struct router *router, size_t shard, char *name,
     }
 }
 
-/* A new user whose slot is on SHARD. */
+/* A new user in a slot of SHARD. */
 static inline uint64_t live_user(struct router *router, size_t shard)
 {
     char name[32];
@@ -177,7 +177,7 @@ static inline uint64_t live_user(struct router *router, size_t shard)
     return live_register(router, name);
 }
 
-/* A new user in SLOT, a shared one. */
+/* A new user in SLOT, which is shared. */
 static inline uint64_t live_user_in(struct router *router, uint32_t slot)
 {
     char name[32];
@@ -187,7 +187,7 @@ static inline uint64_t live_user_in(struct router *router, uint32_t slot)
     return live_register(router, name);
 }
 
-/* A video of AUTHOR as it is asked for, by an operation of its own. */
+/* A request for a video by AUTHOR, with an op of its own. */
 static inline struct publish_action_args live_video_args(uint64_t author)
 {
     struct publish_action_args args = {.author_id = author,
@@ -202,7 +202,7 @@ static inline struct publish_action_args live_video_args(uint64_t author)
     return args;
 }
 
-/* A new video of AUTHOR. */
+/* A new video by AUTHOR. */
 static inline uint64_t live_video(struct router *router, uint64_t author)
 {
     const struct publish_action_args args = live_video_args(author);

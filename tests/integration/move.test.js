@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A slot moves while it is served: asked for by SQL, made by a mover, with every row of every table; and back. */
+/* A slot is moved while it is in use: requested by SQL, done by a mover, with every row of every
+ * table; and back. */
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -41,7 +42,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/** Everything that a user can do to the first one and his video, and the first one to him. */
+/** Everything that a user can do with the first user and his video, and the first user with him. */
 async function actAs(user, text) {
   const [first] = users;
   const act = (who, path, query) => api.post(`/douyin/${path}/action/`, { token: who.token, action_type: 1, ...query });
@@ -56,7 +57,7 @@ async function actAs(user, text) {
   for (const { json } of answers) assert.equal(json.status_code, CODE.OK, JSON.stringify(json));
 }
 
-/** Move and wait; a failure shows what the mover said. */
+/** Requests a move and waits; a failure shows the mover's output. */
 async function moved(mover, source, target, keepMs, phases) {
   await requestMove(cluster, slot, source, target, keepMs);
   try {
@@ -75,7 +76,7 @@ async function restingRows(shard) {
   return rowsOf(cluster, shard, slot);
 }
 
-/** Both halves of everything, and all counts. */
+/** Fails unless both halves of everything match, and all counters. */
 async function agree() {
   const { status, text } = await audit(cluster);
   assert.equal(status, 0, text);
@@ -90,7 +91,7 @@ const fenceOf = async (shard) =>
     )
   )[0];
 
-/** The mover has told N times more how far the move that SHARD gives is. */
+/** Waits until the mover of SHARD has reported its progress N more times. */
 async function told(shard, n) {
   const at = async () =>
     (await cluster.sql(shard, `SELECT claimed_until AS at FROM slot_move WHERE active = ${slot}`))[0].at;
@@ -100,7 +101,7 @@ async function told(shard, n) {
   }
 }
 
-/** A session that has run STATEMENT in a transaction, and leaves it open. */
+/** A session that has run STATEMENT in a transaction and keeps it open. */
 async function open(shard, statement) {
   const holder = new Session(
     [`--defaults-file=${cluster.files.root_cnf}`, `--socket=${cluster.shard(shard).socket}`],
@@ -161,9 +162,9 @@ describe("a slot", () => {
     await actAs(users[1], "after");
   });
 
-  test("is rolled back with what was written since, and its numbers go on", async () => {
+  test("is rolled back with what was written since, and ids and versions go on", async () => {
     await moved(mover, to, from, 600000, ["keeping"]);
-    /* To pause it does not keep what is written from going back. */
+    /* Pausing it does not keep new writes from being copied back. */
     await cluster.sql(to, `CALL move_wish(${slot}, 'pause')`);
     await told(to, 2);
     for (const user of users.slice(1, 5)) await actAs(user, "while it is kept");
@@ -171,7 +172,7 @@ describe("a slot", () => {
       "the journal to be read",
       async () => (await cluster.sql(from, `SELECT id FROM slot_log WHERE slot = ${slot}`)).length === 0,
     );
-    // The journal names all sessions at once, and then one of them.
+    // The journal has all sessions at once, and then one of them.
     await cluster.sql(from, `CALL session_end_all(${users[0].id})`);
     assert.equal((await api.login(users[0].name, users[0].password)).status_code, CODE.OK);
     const like = { token: users[2].token, video_id: video.id, action_type: 2 };
@@ -186,7 +187,7 @@ describe("a slot", () => {
     await agree();
   });
 
-  test("that can be rolled back is not moved on; finish ends that", async () => {
+  test("that can be rolled back cannot be moved on; finish ends that", async () => {
     await moved(mover, to, from, 600000, ["keeping"]);
     await assert.rejects(requestMove(cluster, slot, from, to), /can still be rolled back/);
     await assert.rejects(requestMove(cluster, slot, to, from), /not served by this shard/);
@@ -198,7 +199,7 @@ describe("a slot", () => {
 });
 
 describe("a move", () => {
-  test("that is called off leaves the slot where it was, above the epoch of the move, and nothing at the taker", async () => {
+  test("that is cancelled leaves the slot where it was, at an epoch above the move's, and nothing at the taker", async () => {
     const before = await fenceOf(from);
     const rows = await restingRows(from);
     const mover = Mover.start(cluster, { failpoint: "move_write:after:3" });
@@ -222,7 +223,7 @@ describe("a move", () => {
     await actAs(users[3], "after all");
   });
 
-  test("that is on its way back stays where it went after all, if that is wished in time, and nothing is left behind", async () => {
+  test("that is being rolled back stays at the taker after all, if requested in time, and nothing is left behind", async () => {
     const mover = Mover.start(cluster, { failpoint: "move_open:before:2" }); /* there, and back */
     await requestMove(cluster, slot, from, to, 600000);
     await untilMove(cluster, from, slot, ["keeping"]);
@@ -243,7 +244,7 @@ describe("a move", () => {
     await agree();
   });
 
-  test("whose mover died before the giver had forgotten the way back ends, though the slot has moved on since", async () => {
+  test("whose mover died before the giver had removed the way back is finished, even if the slot has moved on since", async () => {
     const further = cluster.shards.map(({ name }) => name).find((name) => name !== from && name !== to);
     const victim = Mover.start(cluster, { failpoint: "move_open:before:2,move_forget:before:1" });
     await requestMove(cluster, slot, from, to, 600000);
@@ -253,7 +254,7 @@ describe("a move", () => {
     await cluster.sql(from, `CALL move_wish(${slot}, 'cancel')`);
     victim.go();
     await until(
-      "the mover to stop itself before the end",
+      "the mover to stop itself just before the end",
       async () => victim.isStopped && (await fenceOf(to)).state === "owned",
     );
     await victim.kill();
@@ -271,7 +272,7 @@ describe("a move", () => {
     await agree();
   });
 
-  test("that is on its way back is not moved on meanwhile, and one without a way back has none", async () => {
+  test("that is being rolled back is not moved on meanwhile, and one without a way back cannot be rolled back", async () => {
     const further = cluster.shards.map(({ name }) => name).find((name) => name !== from && name !== to);
     const mover = Mover.start(cluster, { failpoint: "move_import:before:2" }); /* there, and back */
     await requestMove(cluster, slot, from, to, 600000);
@@ -290,7 +291,7 @@ describe("a move", () => {
     await cluster.sql(
       from,
       `UPDATE slot_move SET phase = 'keeping' WHERE active = ${slot}`,
-    ); /* as it was a moment before */
+    ); /* as it was just before */
     await assert.rejects(cluster.sql(from, `CALL move_wish(${slot}, 'rollback')`), /without a way back/);
     other.go();
     await untilMove(cluster, from, slot, ["done"]);
@@ -298,7 +299,7 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("that is bounded neither copies, nor compares, nor removes more than it may", async () => {
+  test("with a rate limit neither copies, compares nor removes faster than that", async () => {
     const rowsPerS = 20;
     await requestMove(cluster, slot, from, to, 0);
     await cluster.sql(from, `CALL move_throttle(${slot}, ${rowsPerS})`);
@@ -321,7 +322,7 @@ describe("a move", () => {
       assert.ok(at[next] - at[phase] >= leastMs, `${phase}: ${at[next] - at[phase]} ms for ${rows} rows`);
   });
 
-  test("stands still while replicas are too far behind, or nobody knows how far", async () => {
+  test("pauses while replicas are too far behind, or their lag is unknown", async () => {
     const shards = [from, to];
     await Promise.all(
       shards.map((shard) =>
@@ -357,7 +358,7 @@ describe("a move", () => {
     );
   });
 
-  test("finds a row that is wrong at the taker and names it; when that does not end, it fails, and the slot stays", async () => {
+  test("finds a wrong row at the taker and names it; if that does not end, it fails, and the slot stays", async () => {
     const before = await fenceOf(from);
     await cluster.sql(to, `CREATE TRIGGER spoil BEFORE INSERT ON user FOR EACH ROW SET NEW.signature = 'spoilt'`);
     const mover = Mover.start(cluster);
@@ -374,11 +375,11 @@ describe("a move", () => {
     assert.equal((await fenceOf(to)).state, "moved");
   });
 
-  test("holds writers up no longer than its budget: a flip that takes more is undone, and tried again", async () => {
+  test("pauses writers no longer than its budget: a flip that takes longer is undone and tried again", async () => {
     const mover = Mover.start(cluster, { failpoint: "move_ready:before:1" });
     await requestMove(cluster, slot, from, to);
     await mover.stopped();
-    /* The taker's fence is locked by somebody: being ready takes as long as that. */
+    /* Somebody has locked the taker's fence: the step to ready takes that long. */
     const holder = await open(to, `SELECT 1 FROM slot_fence WHERE slot = ${slot} FOR UPDATE`);
     mover.go();
     await until(
@@ -407,21 +408,21 @@ describe("a move", () => {
         { term: 1, phase: "flipping", restarts: 0 },
         { term: 1, phase: "done", restarts: 0 },
       ],
-      "one claim, and nothing begun anew",
+      "one claim, and no new start",
     );
     await actAs(users[6], "and afterwards");
     await agree();
     [from, to] = [to, from];
   });
 
-  test("says what it waits for when somebody keeps a transaction open, and goes on behind it", async () => {
+  test("reports what it waits for when somebody keeps a transaction open, and goes on after that", async () => {
     const mover = Mover.start(cluster, { failpoint: "move_open:before:1" });
     await requestMove(cluster, slot, from, to);
     await mover.stopped();
     const holder = await open(from, `SELECT 1 FROM slot_fence WHERE slot = ${slot} LOCK IN SHARE MODE`);
     mover.go();
     await until(
-      "the mover to say so",
+      "the mover to report it",
       async () => (await moveOf(cluster, from, slot)).throttle === "waiting for writes that keep the slot's fence",
     );
     await told(from, 1);
@@ -433,7 +434,7 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("whose slot was settled at the giver just before the flip is not done, and begins anew", async () => {
+  test("whose slot was settled at the giver just before the flip starts over", async () => {
     const mover = Mover.start(cluster, { failpoint: "move_lock:before:1" });
     await requestMove(cluster, slot, from, to);
     await mover.stopped();
@@ -446,7 +447,7 @@ describe("a move", () => {
     [from, to] = [to, from];
   });
 
-  test("that goes back carries over what is written while rows are compared", async () => {
+  test("that goes back also copies what is written while rows are compared", async () => {
     const there = Mover.start(cluster);
     await moved(there, from, to, 600000, ["keeping"]);
     await there.stop();
@@ -458,7 +459,7 @@ describe("a move", () => {
       `INSERT INTO slot_log (slot, tbl, owner, k1) VALUES (${slot}, 'user', ${users[0].id}, ${users[0].id})`,
     );
     await until(
-      "a second to have passed since it told",
+      "a second to have passed since its last report",
       async () =>
         (
           await cluster.sql(
@@ -478,7 +479,7 @@ describe("a move", () => {
     await mover.stop();
   });
 
-  test("whose taker is gone for good is called off by a mover that does not know it, and the slot can move again", async () => {
+  test("whose taker is gone for good is cancelled by a mover that does not know the taker, and the slot can be moved again", async () => {
     const first = Mover.start(cluster, { failpoint: "move_write:after:3" });
     await requestMove(cluster, slot, from, to);
     await first.stopped();
@@ -500,7 +501,7 @@ describe("a move", () => {
   });
 
   for (const action of ["lose-reply", "hang-reply"])
-    test(`is made by who claimed it and was not told so (${action}), though nobody else may for long`, async () => {
+    test(`is done by the mover that claimed it but did not get the answer (${action}), although no other may for a long time`, async () => {
       const proxy = await TcpProxy.start({ port: cluster.shard(from).port });
       proxy.once(/move_claim/, action);
       await requestMove(cluster, slot, from, to);
@@ -518,7 +519,7 @@ describe("a move", () => {
       [from, to] = [to, from];
     });
 
-  test("of a mover that slept is refused to it when another one has taken over", async () => {
+  test("by a mover that slept is refused to it after another one has taken over", async () => {
     const zombie = Mover.start(cluster, { failpoint: "move_write:before:4" });
     await requestMove(cluster, slot, from, to);
     await zombie.stopped();
@@ -527,7 +528,7 @@ describe("a move", () => {
     await untilMove(cluster, from, slot, ["done"]);
     const rows = await restingRows(to);
     zombie.go();
-    await until("the zombie to be refused", () => /fenced out/.test(zombie.text));
+    await until("the old mover to be refused", () => /fenced out/.test(zombie.text));
     assert.deepEqual(await rowsOf(cluster, to, slot), rows);
     await zombie.stop();
     await mover.stop();

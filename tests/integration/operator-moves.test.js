@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What an operator types to move slots: shardctl status, move, watch, the wishes, balance and drain, and the scripts
- * over them; what he is told when something is wrong; and that a SQL shell alone does it, too. */
+/* What an operator types to move slots: shardctl status, move, watch, go, pause, cancel and the
+ * like, balance and drain, and the scripts that use them; what the operator is told when something
+ * is wrong; and that an SQL shell alone is enough. */
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
@@ -15,7 +16,7 @@ import { idOf, owners, plantVideos } from "../lib/rows.js";
 import { SHARDCTL, shardctl } from "../lib/shardctl.js";
 import { parallel, until } from "../lib/wait.js";
 
-/* Slots of shard1 with rows, most of all rows that there are; and of shard3, which has no others. */
+/* Slots of shard1 that have most of all rows; and slots of shard3, which has no others. */
 const FULL = [11, 12, 13, 14];
 const LAST = [1021, 1022, 1023];
 const ROWS = 120;
@@ -25,7 +26,7 @@ let env;
 let mover;
 
 const run = (...args) => shardctl(args, { env });
-/** Status and the JSON objects of its lines. */
+/** The exit status, and the JSON objects of the lines. */
 const json = async (...args) => {
   const { status, out, err } = await run(...args, "--json");
   return {
@@ -43,7 +44,7 @@ const ok = async (...args) => {
   return out;
 };
 
-/** It runs beside the test: { child, lines (so far), ended (its status), err() }. */
+/** A command that runs beside the test: { child, lines (so far), ended (its status), err() }. */
 function begin(...args) {
   const child = spawn(SHARDCTL, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const command = { child, out: "", err: "" };
@@ -73,7 +74,7 @@ const requests = async () =>
   (await cluster.sqlAll("SELECT COUNT(*) AS n FROM slot_move")).reduce((sum, { n }) => sum + n, 0);
 const ownerOf = async (slot) => (await owners(cluster)).get(slot);
 
-/* Give all slots of shard3 but LAST to shard1, as moves would have. */
+/* Gives all slots of shard3 except LAST to shard1, as moves would have done. */
 async function leaveFew() {
   const range = `BETWEEN 682 AND ${LAST[0] - 1}`;
   await cluster.sqlAll(`UPDATE slot_fence SET state = 'moved', epoch = 2, server = 'shard1' WHERE slot ${range};
@@ -104,7 +105,7 @@ after(async () => {
   await cluster?.down();
 });
 
-test("help teaches; what is typed wrongly is said, with status 2, and nothing is done", async () => {
+test("help explains; wrong usage is reported with status 2, and nothing is done", async () => {
   const helps = [
     ["status", /\[ERR\][^]*Exit status/],
     ["move", /--keep=TIME[^]*Ctrl-C[^]*Exit status/],
@@ -184,7 +185,7 @@ test("status: every shard with its slots, and that all is well", async () => {
   assert.deepEqual([whole.is_good, whole.moves], [true, []]);
 });
 
-test("status tells no shard what others know, which its account may not", async () => {
+test("status tells shards nothing about others, which its account may not do", async () => {
   await Promise.all(
     [1, 2, 3].map((n) =>
       cluster.sql(`shard${n}`, `INSERT INTO slot_known (slot, epoch, server) VALUES (${5000 + n}, 3, '')`),
@@ -196,7 +197,7 @@ test("status tells no shard what others know, which its account may not", async 
   await cluster.sqlAll("DELETE FROM slot_known WHERE slot > 5000");
 });
 
-test("--dry-run says what would be done, and does nothing", async () => {
+test("--dry-run prints what would be done, and does nothing", async () => {
   const {
     status,
     lines: [plan],
@@ -236,7 +237,7 @@ test("--dry-run says what would be done, and does nothing", async () => {
   assert.equal(await requests(), 0);
 });
 
-test("a shard that cannot take it is named, and nothing is asked for", async () => {
+test("a shard that cannot take the slot is named, and nothing is requested", async () => {
   await cluster.sql("shard2", "SET GLOBAL innodb_flush_log_at_trx_commit = 2");
   try {
     const { status, out } = await run("move", String(FULL[0]), "--to=shard2", "--yes");
@@ -263,7 +264,7 @@ test("a shard that cannot take it is named, and nothing is asked for", async () 
   assert.equal(await requests(), 0);
 });
 
-test("wishes are written where the move was asked for; what cannot be is said", async () => {
+test("wishes are written on the shard where the move was requested; impossible ones are reported", async () => {
   assert.match(await ok("move", "11,12,21", "--to=shard2", "--keep=0", "--detach", "--yes"), /3 moves are asked for/);
   assert.equal(await requests(), 3);
   const again = await run("move", "11", "--to=shard2", "--detach", "--yes");
@@ -306,14 +307,14 @@ test("wishes are written where the move was asked for; what cannot be is said", 
   assert.equal((await moveOf(cluster, "shard1", 21)).wish, "cancel");
 });
 
-test("requests that no mover takes are an error of status; then a mover comes", async () => {
+test("requests that no mover takes are an error in status; then a mover comes", async () => {
   const found = await until("status to miss a mover", async () => {
     const status = await run("status");
     return /\[ERR\]/.test(status.out) && status;
   });
   assert.equal(found.status, 1);
   assert.match(found.out, /^\[ERR\] +the move of slot 21 waits for a mover for \d.*: start one \(shardctl mover\)$/m);
-  assert.doesNotMatch(found.out, /\[ERR\].* slot 1[12] /, "what is paused waits for somebody else");
+  assert.doesNotMatch(found.out, /\[ERR\].* slot 1[12] /, "a paused move does not wait for a mover");
   mover = Mover.start(cluster);
   assert.equal((await untilMove(cluster, "shard1", 21, ["undone"])).rows_copied, 0);
   assert.equal((await moveOf(cluster, "shard1", 11)).phase, "queued", "it is paused");
@@ -331,10 +332,10 @@ test("requests that no mover takes are an error of status; then a mover comes", 
   assert.match(await ok("watch"), /no move is under way/);
 });
 
-test("a SQL shell alone starts a move", async () => {
+test("an SQL shell alone starts a move", async () => {
   const out = await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)");
   assert.match(out, /move_id.*slot.*giver.*taker.*phase[^]*shard2[^]*shard1[^]*queued/);
-  await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "CALL move_status()")));
+  await until("it to be done", async () => /\bdone\b/.test(await cluster.demo("use", "2", "the move to be done")));
   assert.equal(await ownerOf(11), "shard1");
   assert.match(
     await cluster.demo("use", "2", "CALL move_request(11, 'shard1', 0)").catch((error) => error.message),
@@ -342,7 +343,7 @@ test("a SQL shell alone starts a move", async () => {
   );
 });
 
-test("move waits and says how it goes, as text and as JSON; rollback brings it back; finish ends it", async () => {
+test("move waits and shows progress, as text and as JSON; rollback brings the slot back; finish ends the move", async () => {
   await mover.stop();
   mover = Mover.start(cluster, { failpoint: "move_write:after:1" });
   const moving = begin("move", "13", "--to=shard2", "--keep=10m", "--yes", "--json");
@@ -389,7 +390,7 @@ test("move waits and says how it goes, as text and as JSON; rollback brings it b
   await untilMove(cluster, "shard1", 13, ["done"]);
 });
 
-test("status has one line for all that can come back from one shard to another, and each as JSON", async () => {
+test("status has one line for all moves from one shard to another that can be rolled back, and each one as JSON", async () => {
   const slots = [23, 24, 26];
   await parallel(
     slots.length,
@@ -410,7 +411,7 @@ test("status has one line for all that can come back from one shard to another, 
     slots,
   );
 
-  /* Of which more is to be said than that has its own line. */
+  /* A move about which there is more to report has a line of its own. */
   await ok("pause", "24", "--yes");
   const paused = await ok("status");
   assert.match(paused, /^2 slots shard1 -> shard2: .*: 23,26$/m);
@@ -432,7 +433,7 @@ test("Ctrl-C ends the waiting, not the move", async () => {
   await untilMove(cluster, "shard1", 14, ["done"]);
 });
 
-test("a mover that ends gives back what it keeps; SIGHUP makes it read the topology again", async () => {
+test("a mover that ends releases the moves it keeps; SIGHUP makes it read the topology again", async () => {
   await mover.stop();
   const whole = readFileSync(cluster.files.topology, "utf8");
   const file = join(cluster.dir, "short-topology.conf");
@@ -459,7 +460,7 @@ test("a mover that ends gives back what it keeps; SIGHUP makes it read the topol
   assert.equal((await run("watch", "21")).status, 0);
 });
 
-test("balance evens out, one move after the other", async () => {
+test("balance evens out, one move after another", async () => {
   const { status, lines } = await json("balance", "--by=rows", "--keep=0", "--yes");
   assert.equal(status, 0, JSON.stringify(lines.at(-1)));
   const [plan] = lines;
@@ -470,7 +471,7 @@ test("balance evens out, one move after the other", async () => {
   for (const { slot, to } of plan.moves) assert.equal(await ownerOf(slot), to);
 });
 
-test("balance and drain --detach ask for all moves, and wait for none", async () => {
+test("balance and drain --detach request all moves, and wait for none", async () => {
   await mover.stop();
   const before = await owners(cluster);
   for (const other of ["--parallel=2", "--capacity=shard1=1G"])
@@ -491,7 +492,7 @@ test("balance and drain --detach ask for all moves, and wait for none", async ()
   await ok("call", "shard_drain(0)", "--shard=shard3");
 });
 
-test("drain-shard.sh empties a shard and says what comes next", async () => {
+test("drain-shard.sh empties a shard and says what to do next", async () => {
   const { status, out, err } = await script("drain-shard.sh", "shard3", "--finish", "--yes");
   assert.equal(status, 0, out + err);
   assert.match(out, /shard3 is empty[^]*topology.conf[^]*reload/);
@@ -501,7 +502,7 @@ test("drain-shard.sh empties a shard and says what comes next", async () => {
   assert.equal(again.status, 0, again.out + again.err);
 });
 
-test("nothing is sent to a shard that is being drained, or that is paused, whoever plans", async () => {
+test("no plan sends anything to a shard that is being drained or is paused", async () => {
   const takers = async (...args) => new Set((await json(...args, "--dry-run")).lines[0].moves.map(({ to }) => to));
   assert.match(await ok("status"), /^\[WARN\] shard3 is being drained/m);
   assert.deepEqual(await takers("drain", "shard2"), new Set(["shard1"]));
@@ -516,9 +517,9 @@ test("nothing is sent to a shard that is being drained, or that is paused, whoev
   await ok("call", "shard_drain(1)", "--shard=shard3");
 });
 
-test("add looks at a server, and makes it a shard", async () => {
+test("add checks a server, and makes it a shard", async () => {
   const { socket, port } = cluster.shard("shard3");
-  /* A list without it; what else is to be is said of it, too. */
+  /* A topology without it; what else is needed is reported, too. */
   const list = join(cluster.dir, "two.conf");
   writeFileSync(
     list,

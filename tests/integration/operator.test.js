@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows what operators do to a whole cluster: `shardctl call` runs a CALL on every shard and makes one
- * table of the answers, and finds the demo cluster of its directory by itself; a paused shard is an error
- * to nobody. */
+/* What operators do with a whole cluster: `shardctl call` runs a CALL on every shard, makes one
+ * table of the answers, and finds the demo cluster in its directory by itself; a paused shard causes
+ * no errors. */
 
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
@@ -25,7 +25,7 @@ const run = (args, { cwd = dir, env = {} } = {}) => shardctl(args, { cwd, env: {
 
 const call = (...args) => run(["call", ...args]);
 
-/** The tables of an answer: [[{column: cell}]], cells are apart by two blanks or more. */
+/** The tables of an answer: [[{column: cell}]]; cells are separated by two or more spaces. */
 const tables = (out) =>
   out
     .trim()
@@ -48,7 +48,7 @@ after(async () => {
   if (dir) rmSync(dir, { recursive: true });
 });
 
-test("says how it is used", async () => {
+test("prints its usage", async () => {
   const help = await call("--help");
   assert.equal(help.status, 0);
   assert.match(help.out, /usage: [^]*shardctl call STATEMENT[^]*on every shard[^]*Exit status/);
@@ -64,13 +64,13 @@ test("says how it is used", async () => {
     assert.equal((await run(args)).status, 2, args.join(" "));
   const misuse = await call("x()", "--output=x");
   assert.deepEqual([misuse.out, misuse.err.split("\n")[0]], ["", "shardctl: call takes no --output"]);
-  assert.doesNotMatch(misuse.err, /shardctl export/, "the help is of this command alone");
+  assert.doesNotMatch(misuse.err, /shardctl export/, "the help is about this command alone");
   const strange = await call("slot_map()", "--shard=shard9");
   assert.deepEqual([strange.status, strange.out], [2, ""]);
   assert.match(strange.err, /shard9: the topology names no such shard/);
 });
 
-test("one CALL on every shard, one table, no option in a directory with a demo cluster", async () => {
+test("one CALL on every shard, one table, no options in a directory with a demo cluster", async () => {
   const user = await api.register();
   for (const statement of ["shard_status()", "CALL shard_status()", "call  shard_status();"]) {
     const { status, out, err } = await call(statement);
@@ -117,7 +117,7 @@ test("one shard alone; several result sets; texts that would break a line", asyn
   assert.equal((await call("shard_resume()")).status, 0);
 });
 
-test("a shard that is paused under load: busy, never an error; the feed says partial, /readyz why", async () => {
+test("a shard is paused under load: busy, never an error; the feed is partial, and /readyz shows the reason", async () => {
   const owner = await owners(cluster);
   const shardOf = (id) => owner.get(slotOfId(id));
   const users = {};
@@ -144,7 +144,7 @@ test("a shard that is paused under load: busy, never an error; the feed says par
     assert.equal((await call("shard_pause('a new disk')", "--shard=shard2")).status, 0);
     said.shard2.clear();
     await until("somebody to be told busy", () => said.shard2.has(CODE.BUSY));
-    // What an earlier pause was for is known until the next look.
+    // The reason of an earlier pause stays until the next check.
     await until("/readyz to say why", async () => {
       const answer = await fetch(`${cluster.server.adminUrl}/readyz`);
       return (
@@ -177,7 +177,7 @@ test("a shard that is paused under load: busy, never an error; the feed says par
   assert.deepEqual([audit.status, audit.out], [0, ""]);
 });
 
-test("a refusal and a shard that is down: the others answer, and who did not is named", async () => {
+test("a refusal and a shard that is down: the others answer, and the missing one is named", async () => {
   const refusal = await call("slot_where(0)");
   assert.deepEqual([refusal.status, refusal.out], [1, ""]);
   assert.match(refusal.err, /shardctl: shard1: slot_where needs an id[^]*shardctl: shard2: slot_where needs/);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What belongs to a user who gets a slot of his own, wherever that is: what he, others and the operator do with him and with
- * all that he has made before, meanwhile and after. Then his shard, or that of his id, loses its data and is restored. */
+/* A user gets an own slot, wherever that is: what the user, others and the operator do with the user
+ * and with everything made before, during and after that. Then the shard of the slot, or of the
+ * user's id, loses its data and is restored. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -20,7 +21,7 @@ import { until } from "../lib/wait.js";
 
 let cluster;
 let api;
-let owner; /* shard of each slot */
+let owner; /* the shard of each slot */
 
 const must = async (answer, what) => {
   const json = await answer;
@@ -31,14 +32,14 @@ const ctl = (...args) => shardctl(args, { env: cluster.env });
 const drained = () =>
   until("second halves to be delivered", async () => (await cluster.sqlAll("SELECT 1 AS x FROM outbox")).length === 0);
 
-/** Everything adds up on all shards. */
+/** Fails unless all counters on all shards match. */
 async function clean() {
   await drained();
   const { status, out, err } = await ctl("audit");
   assert.deepEqual([status, out], [0, ""], err);
 }
 
-/** CALL a routine of administration on every shard, as config/README.md says: one of them does it. */
+/** CALLs an administration routine on every shard, as config/README.md says: one of them does it. */
 async function operate(statement) {
   const { status, out, err } = await ctl("call", statement);
   assert.equal(status, 0, err);
@@ -52,10 +53,8 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-/**
- * Have a mover make the newest move of SLOT, which SHARD was asked for; MEANWHILE is done when it has written some rows by
- * ROUTINE. Answers the move.
- */
+/** Has a mover do the newest move of SLOT, which was requested on SHARD. MEANWHILE is called once
+ * the mover has written some rows by ROUTINE. Returns the move. */
 async function made(shard, slot, meanwhile, routine = "promote_write") {
   const mover = Mover.start(cluster, meanwhile ? { failpoint: `${routine}:after:2` } : {});
   if (meanwhile) {
@@ -68,7 +67,7 @@ async function made(shard, slot, meanwhile, routine = "promote_write") {
   return done;
 }
 
-/* Promote USER of SHARD; answers his own slot. */
+/* Promotes USER of SHARD; returns the own slot. */
 async function promote(user, shard, meanwhile) {
   await cluster.sql(shard, `CALL promote_request(${user.id})`);
   return (await made(shard, slotOfId(user.id), meanwhile)).own_slot;
@@ -88,8 +87,8 @@ describe("a user", () => {
   let home;
   let other;
   let own = 0;
-  const videos = []; /* what is there: {id, stage}, oldest first */
-  const comments = []; /* of the star, on the fan's video: {text}; each time they wrote to each other as well */
+  const videos = []; /* existing videos: {id, stage}, oldest first */
+  const comments = []; /* of the star, on the fan's video: {text}; each time they exchanged messages as well */
   let fanVideo;
 
   const upload = async (stage) => {
@@ -108,7 +107,8 @@ describe("a user", () => {
     await must(api.follow(star.token, fan.id));
   });
 
-  /* What he has is shown to the fan, by his server and by one that knows of no promotion. */
+  /* What the star has is shown to the fan, by the star's server and by one that does not know of the
+   * promotion. */
   async function shown(by) {
     const { user } = await must(by.user(fan.token, star.id));
     assert.deepEqual(
@@ -135,7 +135,7 @@ describe("a user", () => {
       );
   }
 
-  /* The fan's and the star's own writes about the video of every stage. */
+  /* Writes of the fan and the star on the video of every stage. */
   async function write(stage) {
     for (const { id, stage: of } of videos) {
       await must(api.like(fan.token, id, 2), `unlike ${of}`);
@@ -160,7 +160,7 @@ describe("a user", () => {
     await must(api.follow(fan.token, star.id));
   }
 
-  /* What he does with his account. */
+  /* What the star does with the account. */
   async function account(stage) {
     const { json } = await api.send("POST", "/douyin/user/profile/", {
       multipart: [
@@ -212,7 +212,7 @@ describe("a user", () => {
       if (routine === "user_tables") assert.match(out, new RegExp(`\\bvideo +\\d+ +${videos.length}\\b`));
       else assert.ok(/work_count/.test(out) && !/ 0 *$/m.test(out), out);
     }
-    await upload(stage); /* two that go: by himself, and by the operator */
+    await upload(stage); /* two to delete: by the star, and by the operator */
     await upload(stage);
     await must(api.remove(star.token, videos.pop().id));
     await operate(`video_remove(${videos.pop().id})`);
@@ -252,7 +252,7 @@ describe("a user", () => {
     },
   };
   for (const [stage, go] of Object.entries(stages)) {
-    test(`${stage}: everything of his is there`, async () => {
+    test(`${stage}: everything of the star's is there`, async () => {
       const [shard, slot] = await go(async () => {
         await upload(stage);
         await must(api.like(fan.token, videos.at(-1).id));
@@ -276,7 +276,7 @@ describe("a user", () => {
     });
   }
 
-  test("is erased where he is, with all that he did", async () => {
+  test("is erased in the own slot, with everything that the star did", async () => {
     own = await promote(star, home);
     await move(own, home, other);
     await operate(`user_erase(${star.id})`);
@@ -287,7 +287,7 @@ describe("a user", () => {
     await clean();
     assert.notEqual((await api.login(star.name, star.password)).status_code, CODE.OK);
     assert.equal((await api.user(fan.token, star.id)).status_code, CODE.NO_USER);
-    const stranger = await api.register(); /* who has liked none of them yet */
+    const stranger = await api.register(); /* a user who has not liked any of them yet */
     for (const { id } of videos) assert.equal((await api.like(stranger.token, id)).status_code, CODE.NO_VIDEO);
     assert.deepEqual((await must(api.comments({ video_id: fanVideo, token: fan.token }))).comment_list, []);
     assert.ok(!(await must(api.feed({ token: fan.token }))).video_list.some(({ author }) => author.id === star.id));
@@ -297,7 +297,7 @@ describe("a user", () => {
 describe("users whose shard loses its data", () => {
   const HOME = "shard2";
   const OTHER = "shard1";
-  const stars = {}; /* by what has become of them: {id, token, name, videos, own} */
+  const stars = {}; /* by what happened to them: {id, token, name, videos, own} */
   let fan;
   const script = (...args) =>
     new Promise((done, failed) => {
@@ -335,7 +335,7 @@ describe("users whose shard loses its data", () => {
     await must(api.like(fan.token, video_list[0].id));
   }
 
-  /* Versions of all users, as they are answered. */
+  /* The versions of all users that answers contain. */
   const versions = async () =>
     new Map(
       (
@@ -344,7 +344,8 @@ describe("users whose shard loses its data", () => {
       ).map(({ id, ver }) => [id, BigInt(ver)]),
     );
 
-  /* Where rows of USER and his videos are that a shard would serve, whatever leads there. */
+  /* The shards and slots with rows of USER or the user's videos that a shard would serve, whatever
+   * leads there. */
   const placesOf = async (star) =>
     (
       await cluster.sqlAll(`SELECT DISTINCT slot FROM (SELECT slot FROM user WHERE user_id = ${star.id}
@@ -352,7 +353,7 @@ describe("users whose shard loses its data", () => {
     WHERE f.state IN ('owned', 'migrating')`)
     ).map(({ shard, slot }) => `${shard} ${slot}`);
 
-  test("are there once afterwards, however old it is beside their promotion", async () => {
+  test("exist once after the restore, however old the backup is compared with their promotion", async () => {
     fan = await api.register(nameOn(OTHER, owner));
     for (const what of ["promoted since", "promoted and gone since", "gone since", "demoted since"])
       stars[what] = { ...(await api.register(nameOn(HOME, owner))), videos: [] };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shows what operators learn before they move anything: servers report what slots and owners cost, `shardctl
- * hot` lists the dearest, `plan` proposes moves that even out what there is, `where` finds somebody's rows. */
+/* What operators see before they move anything: servers report the load of slots and owners,
+ * `shardctl hot` lists the heaviest, `plan` proposes moves that even out the shards, `where` finds a
+ * user's rows. */
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
@@ -31,7 +32,7 @@ before(async () => {
 });
 after(() => cluster?.down());
 
-test("say how they are used", async () => {
+test("print their usage", async () => {
   for (const [name, words] of [
     ["plan", /--capacity=[^]*Exit status/],
     ["hot", /--limit=[^]*Exit status/],
@@ -69,7 +70,7 @@ test("say how they are used", async () => {
   }
 });
 
-test("what a server was asked for is known to the shard, by slot and by owner", async () => {
+test("the load that a server causes is known to the shard, by slot and by owner", async () => {
   const user = await api.register();
   const fan = await api.register();
   const [video] = await plantVideos(cluster, [{ author: user.id, at: Date.now() }]);
@@ -105,7 +106,7 @@ test("what a server was asked for is known to the shard, by slot and by owner", 
   );
 });
 
-test("where somebody is, by id and by name", async () => {
+test("where a user is, by id and by name", async () => {
   const user = await api.register("数 据");
   const slot = slotOfId(user.id);
   const shard = owner.get(slot);
@@ -128,13 +129,13 @@ test("where somebody is, by id and by name", async () => {
   assert.ok(moved.epoch > 1);
 });
 
-test("a plan by rows, bytes and load, and carried out by hand: then nothing needs to be done", async () => {
+test("a plan by rows, bytes and load, carried out by hand: then nothing is left to do", async () => {
   const heavy = await Promise.all(Array.from({ length: 6 }, () => api.register()));
-  /* Long ago, each at a time of its own: an id is a time and a slot. */
+  /* Long ago, each at a different time, since an id contains time and slot. */
   let at = Date.now() - 86400000;
   const videos = heavy.flatMap(({ id }, i) => Array.from({ length: 40 * (i + 1) }, () => ({ author: id, at: at++ })));
   await plantVideos(cluster, videos);
-  /* All of theirs on one shard; what was counted before does not count. */
+  /* All of theirs are on one shard; earlier counts are cleared. */
   for (const { id } of heavy) {
     const slot = slotOfId(id);
     if (owner.get(slot) !== "shard1") await moveSlot(cluster, slot, owner.get(slot), "shard1");
@@ -168,7 +169,8 @@ test("a plan by rows, bytes and load, and carried out by hand: then nothing need
   assert.deepEqual([after_.verdict, after_.status, after_.moves], ["even", 0, []]);
   assert.match((await run("plan", "--by=rows", "--threshold=20")).out, /Nothing needs to be done/);
 
-  /* Bytes are as uneven as it gets when all that is there weighs on shard2 alone, and still too few to be moved. */
+  /* With these weights nearly everything belongs on shard2: bytes are as uneven as possible, and
+   * still too few to move. */
   const bytes = await json("plan", "--weights=shard1=1,shard2=100");
   assert.deepEqual(
     [bytes.by, bytes.status, bytes.verdict, bytes.is_floored, bytes.moves],
@@ -209,13 +211,13 @@ test("drains, weights and capacities", async () => {
   const [slot] = [...owner].find(([, shard]) => shard === "shard1");
   await cluster.sql("shard1", `UPDATE slot_fence SET state = 'migrating' WHERE slot = ${slot}`);
   try {
-    assert.ok((await json("plan", "--drain=shard1")).undrained === 1, "what is moving stays out of it");
+    assert.ok((await json("plan", "--drain=shard1")).undrained === 1, "what is moving stays out of the plan");
   } finally {
     await cluster.sql("shard1", `UPDATE slot_fence SET state = 'owned' WHERE slot = ${slot}`);
   }
 });
 
-test("a shard that is down: no plan, and hot says that it is not all", async () => {
+test("a shard that is down: no plan, and hot says that its list is incomplete", async () => {
   await cluster.demo("kill", "shard1");
   const plan = await run("plan");
   assert.deepEqual([plan.status, plan.out], [2, ""]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A heavy user gets a slot of his own while everybody uses him, is moved to another shard, and comes back. */
+/* A heavy user is promoted to an own slot while everybody uses the account, is moved to another
+ * shard, and demoted. */
 
 import assert from "node:assert/strict";
 import { copyFileSync, writeFileSync } from "node:fs";
@@ -20,11 +21,11 @@ const PASSWORD = "correct horse";
 
 let cluster;
 let api;
-let star; /* who is promoted */
+let star; /* the user who is promoted */
 let fans;
-let shared; /* the slot of his id */
-let own; /* his own slot */
-let home; /* shard of the slot of his id */
+let shared; /* the slot of the star's id */
+let own; /* the star's own slot */
+let home; /* the shard of the slot of the star's id */
 let other;
 const videos = []; /* ids, oldest first */
 
@@ -39,7 +40,7 @@ async function upload() {
   videos.push(video_list[0].id);
 }
 
-/** What FAN does about the star, and the star about him. */
+/** What FAN does with the star, and the star with FAN. */
 async function actAs(fan, text, video = videos[0]) {
   must(await api.like(fan.token, video));
   must(await api.follow(fan.token, star.id));
@@ -74,7 +75,7 @@ afterEach(async () => {
   assert.equal(status, 0, text);
 });
 
-/* Rows of the star and his videos, by table, that a slot has. */
+/* Rows of the star and the star's videos in a slot, by table. */
 async function rowsIn(shard, slot) {
   const mine = {
     user: "user_id",
@@ -130,7 +131,7 @@ async function pages(token, by = api) {
   return answers;
 }
 
-/** Everything that one can do with the star, after he has gone somewhere. */
+/** Everything that one can do with the star after a move. */
 async function everythingWorks(text) {
   const [fan] = fans;
   const { token } = must(await api.login(star.name, PASSWORD));
@@ -149,7 +150,7 @@ async function everythingWorks(text) {
   assert.ok(message_list.some(({ content }) => content === text));
   must(await api.like(fan.token, videos[0], 2));
   must(await api.like(fan.token, videos[0], 1));
-  const again = await (await cluster.addServer(UPLOADS)).start(); /* knows nothing of where he is */
+  const again = await (await cluster.addServer(UPLOADS)).start(); /* does not know where the star is */
   try {
     const stranger = cluster.apiOf(again);
     must(await stranger.login(star.name, PASSWORD));
@@ -161,7 +162,7 @@ async function everythingWorks(text) {
   }
 }
 
-/** Fans go on all the time while WORK is done; answers how often they did. */
+/** Fans go on all the time while WORK is done; returns how often they did. */
 async function underLoad(work) {
   let going = true;
   let n = 0;
@@ -208,7 +209,7 @@ describe("a heavy user", () => {
   });
   after(() => mover.stop());
 
-  test("gets a slot of his own while he is used; all of his rows are there and none is left", async () => {
+  test("gets an own slot while in use; all rows are there, and none is left behind", async () => {
     await delivered();
     const rows = await rowsIn(home, shared);
     for (const table of [
@@ -223,7 +224,7 @@ describe("a heavy user", () => {
       "chat",
       "message",
     ])
-      assert.ok(rows[table] > 0, `he has rows of ${table}`);
+      assert.ok(rows[table] > 0, `there are rows of ${table}`);
     const [{ epoch }] = await cluster.sql(home, `SELECT epoch FROM slot_fence WHERE slot = ${shared}`);
     let move;
     await underLoad(async () => {
@@ -247,11 +248,11 @@ describe("a heavy user", () => {
     assert.deepEqual(await partitions(home), [`s${own}_e${fence.epoch}`]);
   });
 
-  test("is there for everything that one can do with him", () => everythingWorks("promoted"));
+  test("can be used in every way", () => everythingWorks("promoted"));
 
   test("is not promoted twice", () => assert.rejects(request("promote"), /has slot \d+ of his own already/));
 
-  test("moves to another shard with his slot", async () => {
+  test("moves to another shard with the own slot", async () => {
     await underLoad(async () => {
       await requestMove(cluster, own, home, other);
       await ended(mover, own);
@@ -263,7 +264,7 @@ describe("a heavy user", () => {
     await assert.rejects(request("demote"), /is on another shard: move it to/);
   });
 
-  test("is rolled back with his slot, with what was written meanwhile", async () => {
+  test("is rolled back with the own slot, with what was written meanwhile", async () => {
     await requestMove(cluster, own, other, home, 600000);
     await untilMove(cluster, other, own, ["keeping"]);
     await everythingWorks("for a while");
@@ -280,7 +281,7 @@ describe("a heavy user", () => {
     for (const [table, n] of Object.entries(rows)) assert.ok(now[table] >= n, `${table}: ${n} rows, now ${now[table]}`);
   });
 
-  test("comes back to the slot of his id", async () => {
+  test("comes back to the slot of the id", async () => {
     await requestMove(cluster, own, other, home);
     await untilMove(cluster, other, own, ["done"]);
     await delivered();
@@ -302,7 +303,7 @@ describe("a heavy user", () => {
 });
 
 describe("a promotion", () => {
-  test("that is called off leaves him where he was", async () => {
+  test("that is cancelled leaves the user in the old slot", async () => {
     const mover = Mover.start(cluster, { failpoint: "promote_write:after:3" });
     await request("promote");
     await mover.stopped();
@@ -315,7 +316,7 @@ describe("a promotion", () => {
     await everythingWorks("called off");
   });
 
-  test("that is called off while somebody alters a table leaves no partition of that one either", async () => {
+  test("that is cancelled while somebody alters a table leaves no partition of that table either", async () => {
     await cluster.sql(home, "CREATE TABLE zebra (id INT)");
     const reader = new RootSession(cluster, home);
     await reader.run("START TRANSACTION; SELECT COUNT(*) FROM zebra");
@@ -325,7 +326,7 @@ describe("a promotion", () => {
     await untilMove(cluster, home, shared, ["copying"]);
     await cluster.sql(home, `CALL move_wish(${shared}, 'cancel')`);
     await mover.stopped();
-    /* Who renames two tables has the first one for himself while he waits for the second. */
+    /* A rename of two tables locks the first one while it waits for the second. */
     const altering = new RootSession(cluster, home);
     const id = await altering.run("SELECT CONNECTION_ID()");
     const altered = altering
@@ -351,9 +352,9 @@ describe("a promotion", () => {
     assert.deepEqual(await partitions(home), []);
   });
 
-  // Who looks for partitions does so in the session that may alter them, or not at all.
+  // Looking for partitions is done in the session that may alter them, or not at all.
   for (const failpoint of ["promote_hold:after:1", "alter_table:before:3"])
-    test(`whose mover slept at ${failpoint} gets no partition when that wakes up, though it was called off meanwhile`, async () => {
+    test(`whose mover slept at ${failpoint} makes no partition when it wakes up, if the promotion was cancelled meanwhile`, async () => {
       const asleep = Mover.start(cluster, { failpoint });
       await request("promote");
       await asleep.stopped();
@@ -365,12 +366,12 @@ describe("a promotion", () => {
       await ended(mover, shared, ["undone"]);
       assert.deepEqual(await partitions(home), []);
       asleep.go();
-      await until("it to be refused", () => /move_attempt_ended/.test(asleep.text));
+      await until("the old mover to be refused", () => /move_attempt_ended/.test(asleep.text));
       await Promise.all([mover.stop(), asleep.stop()]);
       assert.deepEqual(await partitions(home), []);
     });
 
-  test("of a mover that was killed, anywhere, is gone on with by the next one; its number is new", async () => {
+  test("of a mover that was killed, at any point, is continued by the next mover, with a new number", async () => {
     for (const [i, failpoint] of [
       "promote_begin:after:1",
       "alter_table:after:5",
@@ -406,11 +407,11 @@ describe("shardctl", () => {
       `--password-file=${join(cluster.dir, "secrets", "admin_password")}`,
     ]);
 
-  test("promotes and demotes a user by his name or id, and says how it goes", async () => {
+  test("promotes and demotes a user by name or id, and shows progress", async () => {
     const dry = await run("promote", star.name, "--dry-run");
     assert.deepEqual([dry.status, dry.err], [0, ""]);
     assert.match(dry.out, new RegExp(`^user ${star.id} of ${home}: slot ${shared} -> one of his own\n$`));
-    assert.equal((await run("promote", star.name)).status, 2, "nobody said yes");
+    assert.equal((await run("promote", star.name)).status, 2, "nobody confirmed");
     const mover = Mover.start(cluster);
     const up = await run("promote", star.name, "--yes");
     assert.equal(up.status, 0, JSON.stringify(up));
@@ -434,7 +435,7 @@ describe("shardctl", () => {
 });
 
 describe("the policy of a mover", () => {
-  test("gives who costs most a slot of his own, and says why", async () => {
+  test("gives the user with the highest load an own slot, and reports why", async () => {
     const busy = (n) => `'[{"slot":${shared},"operations":1,"busy_us":${n}}]'`;
     await cluster.sql(
       home,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The client of Redis Cluster against a real one that changes while it is used: slots move, nodes die, stand still
- * and are replaced. Writers of many keys see what they wrote, and nothing else. */
+/* The client of Redis Cluster with a real one that changes while it is used: slots move, nodes die,
+ * freeze and are replaced. Writers of many keys read what they wrote, and nothing else. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ import { RClient } from "../lib/rclient.js";
 import { Redis } from "../lib/redis.js";
 import { until } from "../lib/wait.js";
 
-const WORKERS = 4; /* threads, and as many fibers */
+const WORKERS = 4; /* this many threads, and as many fibers */
 const LOAD_MS = 4000;
 const LOOK_EVERY_MS = 100; /* REFRESH_PAUSE_MS of shard/rcluster.c */
 
@@ -20,7 +20,7 @@ before(async () => {
 });
 const clients = [];
 after(async () => {
-  clients.forEach((client) => client.kill()); /* of a test that failed */
+  clients.forEach((client) => client.kill()); /* in case a test failed */
   await redis?.down();
 });
 
@@ -29,7 +29,7 @@ function open(options) {
   return clients.at(-1);
 }
 
-test("slots are those of Redis", async () => {
+test("slots are the same as in Redis", async () => {
   for (const key of ["", "a", "123456789", "{a}b", "b{a}c{d}", "{}x", "{", "a}", "{{a}}", "\u4f60\u597d"]) {
     assert.equal(String(slotOf(key)), await redis.cli(0, "CLUSTER", "KEYSLOT", key), key);
   }
@@ -48,7 +48,7 @@ test("every key is found, wherever it is", async () => {
 
 test("slots move under load, and nothing is lost or refused", async (t) => {
   const client = open();
-  /* On a busy machine the load may be over before the first slot has moved: once more. */
+  /* On a busy machine the load may be over before the first slot has moved: try again. */
   for (let rounds = 1; ; rounds++) {
     const load = client.say(`load ${LOAD_MS} ${WORKERS}`);
     let moves = 0;
@@ -67,7 +67,7 @@ test("slots move under load, and nothing is lost or refused", async (t) => {
   await client.stop();
 });
 
-test("a node that stands still keeps nobody else waiting, and serves again", async () => {
+test("a frozen node blocks nobody else, and serves again afterwards", async () => {
   const client = open({ timeoutMs: 5000 });
   await client.run("SET a 1");
   await redis.freeze(2);
@@ -91,7 +91,7 @@ test("a node that stands still keeps nobody else waiting, and serves again", asy
   await client.stop();
 });
 
-test("a node dies under load: what it had is served by its replica, without help", async (t) => {
+test("a node dies under load: its replica takes over by itself", async (t) => {
   const client = open();
   const load = client.say(`load ${LOAD_MS} ${WORKERS}`);
   await until(
@@ -111,13 +111,13 @@ test("a node dies under load: what it had is served by its replica, without help
   await client.stop();
 });
 
-test("with nobody there, everything is refused at once; and served when they come back", async () => {
+test("with all nodes down, everything is refused at once; it is served when they come back", async () => {
   const client = open();
   assert.deepEqual(await client.run("SET a 1"), ["ok OK"]);
   await Promise.all(redis.nodes.map((_, i) => redis.kill(i)));
   await until("it is noticed", async () => (await client.state()).up === 0);
   assert.deepEqual(await client.run("GET a"), ["unavailable"]);
-  /* Who could say where the slots are is looked for now and then, not all the time. */
+  /* The client looks for a node that knows the slots now and then, not all the time. */
   const [before, begin] = [(await client.state()).refreshes_failed, performance.now()];
   await until("it to look for somebody twice", async () => (await client.state()).refreshes_failed >= before + 2);
   const looks = (await client.state()).refreshes_failed - before;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The client of Redis Cluster against nodes that say what they are told to (lib/fake_redis.js): each redirection,
- * each way for a node to fail, each way to be wrong about it. rcluster-live.test.js has real nodes. */
+/* The client of Redis Cluster with nodes that answer as told (lib/fake_redis.js): each redirection,
+ * each way for a node to fail, each way for it to be wrong. rcluster-live.test.js has real nodes. */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -11,7 +11,7 @@ import { array, bulk, close, fakeNodes, slotOf } from "../lib/fake_redis.js";
 import { RClient } from "../lib/rclient.js";
 import { until } from "../lib/wait.js";
 
-/* A client of fake nodes, which end with the test; it must have heard nothing else than what was expected. */
+/* A client of fake nodes, which end with the test; it must not have received anything unexpected. */
 async function scene(t, { n = 2, seeds, secure, ...options } = {}) {
   const nodes = await fakeNodes(n, secure);
   const client = new RClient(nodes.slice(0, seeds ?? n), options);
@@ -30,7 +30,7 @@ const halves = ([a, b]) => [
 const low = "b"; /* slot 3300 */
 const high = "a"; /* slot 15495 */
 
-test("commands go to who has their slot, and answers back to who asked", async (t) => {
+test("commands go to the node of their slot, and answers back to the right caller", async (t) => {
   assert.ok(slotOf(low) < 8192 && slotOf(high) > 8191);
   const {
     client,
@@ -45,7 +45,7 @@ test("commands go to who has their slot, and answers back to who asked", async (
   );
 });
 
-test("commands of one batch at one node stay in order, also those that wait for the table", async (t) => {
+test("commands of one batch to one node stay in order, also those that wait for the table", async (t) => {
   const {
     client,
     nodes: [a],
@@ -54,7 +54,7 @@ test("commands of one batch at one node stay in order, also those that wait for 
   await client.run(Array.from({ length: 10 }, (_, i) => `SET ${low} ${i}`));
 });
 
-test("MOVED: the command goes there, and so do the next ones", async (t) => {
+test("MOVED: the command goes there, and so do later ones", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -80,7 +80,7 @@ test("MOVED without a host means the host that was asked", async (t) => {
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
 });
 
-test("MOVED to a node that nobody has heard of", async (t) => {
+test("MOVED to an unknown node", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -94,7 +94,7 @@ test("MOVED to a node that nobody has heard of", async (t) => {
   await until("both are known", async () => (await client.state()).up === 2);
 });
 
-test("MOVED to and fro ends", async (t) => {
+test("MOVED back and forth ends", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -106,7 +106,7 @@ test("MOVED to and fro ends", async (t) => {
   assert.deepEqual(await client.run(`GET ${low}`), ["unavailable"]);
 });
 
-test("a redirection that leads nowhere is no answer", async (t) => {
+test("a redirection that leads nowhere is not an answer", async (t) => {
   const {
     client,
     nodes: [a],
@@ -126,7 +126,7 @@ test("a redirection that leads nowhere is no answer", async (t) => {
   }
 });
 
-test("a storm of MOVED asks for the table a few times only", async (t) => {
+test("a storm of MOVED asks for the table only a few times", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -138,7 +138,7 @@ test("a storm of MOVED asks for the table a few times only", async (t) => {
     a.expect(["GET", low], `-MOVED ${slotOf(low)} ${b.address}`);
     b.expect(["GET", low], `-MOVED ${slotOf(low)} ${a.address}`);
     a.expect(["GET", low], bulk("1"));
-    /* the table that comes meanwhile says a, which then has it */
+    /* the table that arrives meanwhile names a, which then has it */
     const [said] = await client.run(`GET ${low}`);
     assert.ok(["ok 1", "unavailable"].includes(said), said);
     while (a.missing() > 0 || b.missing() > 0) {
@@ -151,7 +151,7 @@ test("a storm of MOVED asks for the table a few times only", async (t) => {
   a.surprises.length = b.surprises.length = 0;
 });
 
-test("ASK: this once, after ASKING; the next one goes where it went before", async (t) => {
+test("ASK: only this once, after ASKING; the next command goes to the old node", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -163,7 +163,7 @@ test("ASK: this once, after ASKING; the next one goes where it went before", asy
   assert.equal((await client.state()).asked, 1);
 });
 
-test("TRYAGAIN: in a moment", async (t) => {
+test("TRYAGAIN: repeated in a moment", async (t) => {
   const {
     client,
     nodes: [a],
@@ -189,7 +189,7 @@ for (const said of [
   "-LOADING Redis is loading",
   "-MASTERDOWN Link with MASTER is down",
 ]) {
-  test(`${said.split(" ")[0].slice(1)}: nobody serves it, and the table is asked for`, async (t) => {
+  test(`${said.split(" ")[0].slice(1)}: unavailable, and the table is asked for`, async (t) => {
     const {
       client,
       nodes: [a, b],
@@ -211,7 +211,7 @@ for (const said of [
   });
 }
 
-test("slots that nobody has are unavailable, the others are served", async (t) => {
+test("slots without a node are unavailable, others are served", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -221,7 +221,7 @@ test("slots that nobody has are unavailable, the others are served", async (t) =
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "unavailable"]);
 });
 
-test("a script that a node does not have is given to it", async (t) => {
+test("a script that a node lacks is sent to it", async (t) => {
   const {
     client,
     nodes: [a],
@@ -234,7 +234,7 @@ test("a script that a node does not have is given to it", async (t) => {
   assert.deepEqual(await client.say(`script 60000 ${low} x`), [{ status: "ok", reply: [low, "x"] }]);
 });
 
-test("a connection that ends loses what was asked, and is made again", async (t) => {
+test("a connection that ends loses what was under way, and is opened again", async (t) => {
   const {
     client,
     nodes: [a],
@@ -248,7 +248,7 @@ test("a connection that ends loses what was asked, and is made again", async (t)
   assert.deepEqual(await client.run(`INCR ${low}`), ["ok 2"]);
 });
 
-test("a node that is gone is refused at once, and the others serve", async (t) => {
+test("with a node down its commands are refused at once, and others are served", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -266,7 +266,7 @@ test("a node that is gone is refused at once, and the others serve", async (t) =
   assert.deepEqual(await client.run(`GET ${high}`), ["ok 3"]);
 });
 
-test("a node that says nothing for too long is down, and keeps nobody else", async (t) => {
+test("a node that does not answer for too long counts as down, and delays no other", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -277,7 +277,7 @@ test("a node that says nothing for too long is down, and keeps nobody else", asy
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "lost"]);
 });
 
-test("who waits no longer knows nothing, and his answer goes to nobody else", async (t) => {
+test("a caller that stopped waiting gets nothing, and its answer goes to nobody else", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -299,7 +299,7 @@ test("who waits no longer knows nothing, and his answer goes to nobody else", as
   assert.deepEqual(await next, ["ok next"]);
 });
 
-test("a host that a table leaves out is that of who was asked", async (t) => {
+test("a host that a table leaves out is that of the node that was asked", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -313,7 +313,7 @@ test("a host that a table leaves out is that of who was asked", async (t) => {
   assert.deepEqual(await client.run([`GET ${low}`, `GET ${high}`]), ["ok 1", "ok 2"]);
 });
 
-test("a master that does not know where it is serves nobody yet", async (t) => {
+test("a master that does not know its own address serves nobody yet", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -352,7 +352,7 @@ test("a table that makes no sense is refused, and another node is asked", async 
   }
 });
 
-test("what is no Redis is down", async (t) => {
+test("something that is not Redis counts as down", async (t) => {
   for (const said of [
     "HTTP/1.1 400 Bad Request",
     "*99999999",
@@ -371,7 +371,7 @@ test("what is no Redis is down", async (t) => {
   }
 });
 
-test("a wrong password is said once, and not shown", async (t) => {
+test("a wrong password is reported once, and not shown", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -384,7 +384,7 @@ test("a wrong password is said once, and not shown", async (t) => {
   assert.equal(client.errors.match(/redis_down/g).length, 2, client.errors);
 });
 
-test("AUTH comes before all else", async (t) => {
+test("AUTH comes before everything else", async (t) => {
   const {
     client,
     nodes: [a, b],
@@ -394,7 +394,7 @@ test("AUTH comes before all else", async (t) => {
   assert.deepEqual(await client.run(`GET ${low}`), ["ok 1"]);
 });
 
-test("a name is resolved, and one that does not exist is down", async (t) => {
+test("a host name is resolved; one that does not exist counts as down", async (t) => {
   const [a] = await fakeNodes(1);
   const client = new RClient([`localhost:${a.port}`, "no-such-host.invalid:1"]);
   t.after(async () => {
@@ -406,7 +406,7 @@ test("a name is resolved, and one that does not exist is down", async (t) => {
   await until("it is noticed", () => /redis_down node=no-such-host/.test(client.errors));
 });
 
-test("at its end, what is under way goes nowhere", async () => {
+test("when the client ends, nothing under way is answered", async () => {
   const [a] = await fakeNodes(1);
   const client = new RClient([a]);
   a.expect(["GET", low], null).expect(["GET", low], null);
@@ -443,7 +443,7 @@ for (const [what, options] of Object.entries(REFUSED)) {
   });
 }
 
-test("TLS: a node without it is refused", async (t) => {
+test("TLS: a node without TLS is refused", async (t) => {
   const {
     client,
     nodes: [a],
@@ -453,7 +453,7 @@ test("TLS: a node without it is refused", async (t) => {
   assert.deepEqual(a.heard, []);
 });
 
-test("TLS: a file that has no certificates is said to have none", async () => {
+test("TLS: a file without certificates is reported as such", async () => {
   const client = new RClient(["127.0.0.1:1"], { ca: "/dev/null" });
   assert.equal(await client.ended, 1);
   assert.match(client.errors, /\/dev\/null/);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* SQL as root on the shards that a test was given, over one connection to each, which
- * lasts as long as the program. From one thread at a time.
+/* SQL as root on the shards of a test, over one connection to each that lasts as long
+ * as the program. Only for one thread at a time.
  *
  * TEST_SOCKET_0: the socket of shard 0; TEST_ROOT_FILE: an option file with root's
  * password. */
@@ -41,7 +41,7 @@ static inline const char *live_env_of(const char *name, size_t i)
     return live_env(full);
 }
 
-/* A connection of its own for the caller, who closes it. */
+/* A new connection for the caller, who closes it. */
 static inline MYSQL *root_connect(size_t shard)
 {
     MYSQL *mysql = mysql_init(NULL);
@@ -57,7 +57,7 @@ static inline MYSQL *root_connect(size_t shard)
     return mysql;
 }
 
-/* The connection to SHARD; another one where it has ended, for shards are restarted. */
+/* The connection to SHARD; a new one if it has ended, since shards are restarted. */
 static inline MYSQL *root_of(size_t shard)
 {
     static MYSQL *connections[SHARDS_MAX];
@@ -71,8 +71,8 @@ static inline MYSQL *root_of(size_t shard)
     return connections[shard];
 }
 
-/* Run the statements TEXT. LINE (SIZE bytes; NULL: nowhere) takes the first value of the
- * first row that they answer, "" where there is none. */
+/* Runs the statements TEXT. LINE (SIZE bytes; NULL: not wanted) gets the first value
+ * of the first row of the results, "" if there is none. */
 static inline void root_run(MYSQL *mysql, const char *text, char *line, size_t size)
 {
     bool is_wanted = line != NULL;
@@ -105,7 +105,7 @@ static inline void root_sql(size_t shard, const char *text, char *line, size_t s
     root_run(root_of(shard), text, line, size);
 }
 
-/* The number that SQL answers on a shard. */
+/* The number that a query returns on a shard. */
 static inline long long root_number(size_t shard, const char *text)
 {
     char line[256];

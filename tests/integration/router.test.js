@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The shard library against real shards: starts two of them and runs test_router (C, cmocka). */
+/* The shard library with real shards: starts two of them and runs test_router (C, cmocka). */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -35,7 +35,7 @@ test("the C tests of router, pools and connections", async (t) => {
   }
 });
 
-test("the log has slots that two shards claim, their settlement, and hearsay", () => {
+test("the log has slots that two shards claim, how they were settled, and rumours", () => {
   assert.match(log, /error slot_disputed slot=\d+ epoch=1 claimed_by=shard1,shard2 more=0/);
   assert.match(log, /info slot_settled slot=\d+ epoch=2 server=shard1 more=0/);
   assert.match(log, /warn slot_hearsay shard=shard2 heard="slot \d+ is on elsewhere at epoch 1" more=0/);

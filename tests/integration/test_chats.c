@@ -14,7 +14,7 @@ static enum outcome send_text(struct message_action_args *args, const char *text
     return outcome;
 }
 
-/* The text of the only message in a mailbox; "" when there is none. */
+/* The text of the only message in a mailbox; "" if there is none. */
 static void only_text(uint64_t owner, uint64_t peer, char text[32])
 {
     const struct message_range range = {.limit = 10};
@@ -29,8 +29,8 @@ static void only_text(uint64_t owner, uint64_t peer, char text[32])
     work_end(&work);
 }
 
-/* Both mailboxes have what the first attempt said, also when the second one, which words
- * it otherwise, is the one that makes the second half. */
+/* Both mailboxes have the text of the first attempt, even if the second attempt, with
+ * another text, makes the second half. */
 static void test_replay_keeps_the_text(void **unused)
 {
     (void)unused;
@@ -55,7 +55,7 @@ static void test_replay_keeps_the_text(void **unused)
 
 #define MESSAGES 7
 
-/* All messages by pages of LIMIT, one after the other as they lie in the mailbox. */
+/* All messages in pages of LIMIT, in the order of the mailbox. */
 static void assert_pages(uint64_t owner, uint64_t peer, struct message_range range)
 {
     struct work work;
@@ -80,7 +80,7 @@ static void assert_pages(uint64_t owner, uint64_t peer, struct message_range ran
     work_end(&work);
 }
 
-/* Also where the last page is full. */
+/* Also if the last page is full. */
 static void test_pages_either_way(void **unused)
 {
     (void)unused;
@@ -104,7 +104,7 @@ static void test_pages_either_way(void **unused)
     }
 }
 
-/* Without a relay: what an answer leaves stays as it is. */
+/* Without a relay: what a request leaves undone stays undone. */
 static int set_up_alone(void **state)
 {
     int status = set_up(state);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Writes to two owners against real shards: edges, comments and messages, at once, by the
- * relay, refused; edges.test.js starts the shards. TEST_FILTER: only tests whose names
- * match the pattern. */
+/* Writes with two owners on real shards: edges, comments and messages, done at once,
+ * by the relay, or refused; edges.test.js starts the shards. TEST_FILTER: only tests
+ * whose names match the pattern. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -38,7 +38,7 @@ static void test_calls_of_a_like(void **unused)
         work_begin(&work, 5000);
         assert_int_equal(favorite_action(fixture.delivery, &work.call, fan, video, true),
                          OUTCOME_OK);
-        /* on one shard both halves are one CALL, and none waits in the outbox */
+        /* on one shard both halves are one CALL, and nothing waits in the outbox */
         assert_int_equal(work.call.n_calls, shard == 0 ? 1 : 2);
         if (shard == 0) {
             assert_int_equal(
@@ -49,7 +49,7 @@ static void test_calls_of_a_like(void **unused)
         assert_int_equal(likes_of(video), 1);
         assert_int_equal(card_of(fan).favorite_count, 1);
         assert_int_equal(card_of(author).total_favorited, 1);
-        settle(); /* the rows go in bulk; afterwards a repeat is one CALL */
+        settle(); /* removed in bulk; after that a repeat is one CALL */
         work.call.n_calls = 0;
         assert_int_equal(favorite_action(fixture.delivery, &work.call, fan, video, true),
                          OUTCOME_SAME);
@@ -69,15 +69,15 @@ static void mark_journaled(uint64_t owner, bool is_journaled)
                       is_journaled, id_slot(owner));
 }
 
-/* Follows of a user of the same shard, while it lives, while its slot does not rest, and
- * when it is nobody's. */
+/* Follows of a user on the same shard: a live one, one in a moving slot, and one who
+ * does not exist. */
 static void test_calls_of_a_follow_on_one_shard(void **unused)
 {
     (void)unused;
     struct work work;
     uint64_t me = live_user(fixture.router, 0);
     uint64_t other = live_user(fixture.router, 0);
-    uint64_t nobody = other + 8192; /* the same slot, nobody's id */
+    uint64_t nobody = other + 8192; /* the same slot, an unused id */
     const struct {
         uint64_t target;
         bool follows, is_journaled;
@@ -86,7 +86,7 @@ static void test_calls_of_a_follow_on_one_shard(void **unused)
     } steps[] = {
         {other, true, false, OUTCOME_OK, 1},
         {other, false, true, OUTCOME_OK, 2},
-        {other, true, false, OUTCOME_OK, 1}, /* an outbox row may wait: it goes */
+        {other, true, false, OUTCOME_OK, 1}, /* an outbox row that may wait is removed */
         {other, true, false, OUTCOME_SAME, 1},
         {nobody, true, false, OUTCOME_NOTFOUND, 1},
         {nobody, true, true, OUTCOME_NOTFOUND, 3},
@@ -115,7 +115,8 @@ static enum outcome list_users(struct call *call, enum relation_kind kind, uint6
     return relation_list(fixture.router, call, &query, page);
 }
 
-/* Shards that a page of N users or videos touches, when they are spread in turn. */
+/* The number of shards that a page of N users or videos needs if they are spread in
+ * turn. */
 static size_t touched(size_t n)
 {
     return n < fixture.live.n_shards ? n : fixture.live.n_shards;
@@ -163,7 +164,7 @@ static void test_calls_of_lists_and_flags(void **unused)
     assert_true(videos.n == 1 && videos.videos[0].id == video[0]);
     assert_true(videos.next_cursor == 0);
 
-    /* a video that is gone is left out */
+    /* a deleted video is left out */
     assert_int_equal(publish_delete(fixture.router, call, others[1], video[1]),
                      OUTCOME_OK);
     assert_int_equal(favorite_list(fixture.router, call, me, 0, 10, &videos), OUTCOME_OK);
@@ -193,7 +194,7 @@ static void test_calls_of_lists_and_flags(void **unused)
 struct crowd {
     uint64_t user;
     uint64_t videos[3];
-    unsigned failures; /* under lock */
+    unsigned failures; /* guarded by the lock */
     pthread_mutex_t lock;
 };
 
@@ -213,7 +214,8 @@ static void *one_of_the_crowd(void *argument)
     return NULL;
 }
 
-/* One user, three videos, fifty connections: whatever the order was, it was one order. */
+/* One user, three videos, fifty connections: whatever the order was, all see the same
+ * one. */
 static void test_crowd_agrees(void **unused)
 {
     (void)unused;
@@ -264,13 +266,13 @@ static void test_refused_is_taken_back(void **unused)
     size_t shard = 1 % fixture.live.n_shards;
     uint64_t author = live_user(fixture.router, shard);
     uint64_t video = live_video(fixture.router, author);
-    uint64_t nobody = author + 8192; /* the same slot, nobody's id */
+    uint64_t nobody = author + 8192; /* the same slot, an unused id */
 
     work_begin(&work, 20000);
     struct call *call = &work.call;
     assert_int_equal(like(me, video, true), OUTCOME_OK);
     assert_int_equal(publish_delete(fixture.router, call, author, video), OUTCOME_OK);
-    assert_int_equal(like(me, video, false), OUTCOME_OK); /* it is gone, as was asked */
+    assert_int_equal(like(me, video, false), OUTCOME_OK); /* it is gone, as requested */
     assert_int_equal(like(me, video, false), OUTCOME_SAME);
     assert_int_equal(like(me, video, true), OUTCOME_NOTFOUND);
     assert_int_equal(like(me, nobody, true), OUTCOME_NOTFOUND);
@@ -443,8 +445,8 @@ static void test_profile_and_keys(void **unused)
     work_end(&work);
 }
 
-/* What an erased user did is undone everywhere, step by step; a second time is the same.
- */
+/* What an erased user did is undone everywhere, step by step; a second run changes
+ * nothing. */
 static void test_erased_user_leaves_nothing(void **unused)
 {
     (void)unused;
@@ -478,7 +480,7 @@ static void test_erased_user_leaves_nothing(void **unused)
 
     snprintf(text, sizeof text, "CALL user_erase(%" PRIu64 ")", me);
     root_number(0, text);
-    /* One comment was taken back at its video, and his list never heard of it. */
+    /* One comment was taken back on its video, but its author's list does not know. */
     snprintf(text, sizeof text,
              "UPDATE comment SET state = 'deleted' WHERE author_id = %" PRIu64
              " AND video_id = %" PRIu64,
@@ -523,7 +525,7 @@ static void test_erased_user_leaves_nothing(void **unused)
 
 /* ---- The feed ---- */
 
-/* The videos of each shard that are on PAGE, which is the newest first. */
+/* The number of shards with videos on PAGE, which must be newest first. */
 static size_t shards_on(const struct video_page *page)
 {
     bool is_there[SHARDS_MAX] = {false};
@@ -539,8 +541,8 @@ static size_t shards_on(const struct video_page *page)
     return n;
 }
 
-/* Cards at once: one CALL per shard. Later: one more per shard with a video of the page.
- */
+/* Cards in the same CALL: one per shard. Fetched later: one more per shard with a
+ * video on the page. */
 static void test_calls_of_the_feed(void **unused)
 {
     (void)unused;
@@ -572,7 +574,7 @@ static void test_calls_of_the_feed(void **unused)
     work_end(&work);
 }
 
-/* Fences that change cost the next page one map, and none after it. */
+/* Changed fences cost the next page one map, and later pages none. */
 static void test_calls_of_the_feed_after_a_change(void **unused)
 {
     (void)unused;
@@ -580,7 +582,7 @@ static void test_calls_of_the_feed_after_a_change(void **unused)
     struct video_page page;
     size_t n_shards = fixture.live.n_shards;
 
-    /* When the background threads read the map first, there is nothing to see. */
+    /* If the background threads read the map first, there is nothing to see. */
     for (int tries = 0; tries < 20; tries++) {
         root_number(0, "CALL _slot_changed()");
         work_begin(&work, 10000);
@@ -610,8 +612,8 @@ static bool is_partial(void)
     return page.partial;
 }
 
-/* Wait until the router knows that SLOT is on SHARD (or on a server that it does not know
- * itself: n_shards). */
+/* Waits until the router knows that SLOT is on SHARD (n_shards: on a server that the
+ * router does not know). */
 static void wait_for_slot(uint32_t slot, size_t shard)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
@@ -624,7 +626,7 @@ static void wait_for_slot(uint32_t slot, size_t shard)
     }
 }
 
-/* A slot from 1024 up counts as any other: where nobody serves it, pages say so. */
+/* A slot from 1024 up counts like any other: if nobody serves it, pages are partial. */
 static void test_own_slots_are_covered(void **unused)
 {
     (void)unused;
@@ -641,7 +643,7 @@ static void test_own_slots_are_covered(void **unused)
                    "slot = 3000; CALL _slot_changed(); COMMIT");
     assert_true(is_partial());
 
-    /* It is elsewhere now, where nobody can be asked. */
+    /* Now it is on a shard that cannot be asked. */
     root_number(0,
                 "START TRANSACTION; UPDATE slot_fence SET state = 'moved', epoch = 6, "
                 "server = 'elsewhere' WHERE slot = 3000; CALL _slot_changed(); COMMIT");

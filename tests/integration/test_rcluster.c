@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The client of a Redis Cluster, led by lines on standard input; rcluster.test.js writes
- * them, and plays the nodes. Each line is answered by one of JSON.
+/* The client of a Redis Cluster, driven by lines on standard input; rcluster.test.js
+ * writes them, and plays the nodes. Each line is answered by one of JSON.
  *
  *   run MS GET a | SET b 1   a batch: how each of its commands ended within MS
  *   script MS KEY ARG ..     a script that answers {KEY, ARG ..}
@@ -28,10 +28,10 @@
 #define BATCH_MAX  32
 #define LINE_BYTES 65536
 
-/* Most threads under load, and as many fibers. */
+/* The largest number of threads under load; as many fibers. */
 #define WORKERS_MAX 64
 
-/* Keys of one worker, all over the slots. */
+/* Keys of one worker, in many slots. */
 #define KEYS 16
 
 /* How long a batch of a worker may take. */
@@ -115,7 +115,7 @@ static void add_command(struct rbatch *batch, const char **words, size_t n)
     CHECK(rbatch_add(batch, words[1], (int)n, words, lens));
 }
 
-/* What stands between the bars; returns how many commands that are. */
+/* Splits the text at the bars; returns the number of commands. */
 static size_t add_commands(struct rbatch *batch, const char **words, size_t n)
 {
     size_t n_commands = 0;
@@ -176,9 +176,9 @@ static void do_state(struct rcluster *cluster)
     print(&out);
 }
 
-/* ---- Load: what was written is what is read ---- */
+/* ---- Load: what was written must be read ---- */
 
-/* One writer of its own keys. A value is a number that only grows. */
+/* The only writer of its keys. A value is a number that only grows. */
 struct worker {
     struct work work;
     struct rcluster *cluster;
@@ -187,7 +187,7 @@ struct worker {
     uint64_t acked[KEYS];   /* the last value that was acknowledged */
     uint64_t written[KEYS]; /* the last one that was sent */
     uint64_t n[5];          /* by status */
-    uint64_t wrong;         /* reads of what cannot be there */
+    uint64_t wrong;         /* reads of impossible values */
 };
 
 static void key_of(const struct worker *worker, size_t i, char key[40])
@@ -210,7 +210,7 @@ static void add_all(struct worker *worker, struct rbatch *batch, bool is_write)
     }
 }
 
-/* Nothing acknowledged is lost, and nothing is there that was never sent. */
+/* Nothing acknowledged is lost, and nothing is read that was never sent. */
 static void judge(struct worker *worker, const struct rbatch *batch, bool is_write)
 {
     for (size_t i = 0; i < KEYS; i++) {
@@ -275,7 +275,7 @@ static void print_load(const struct worker *workers, size_t n)
     print(&out);
 }
 
-/* The first half of them on fibers, the other one on threads. */
+/* The first half of the workers are fibers, the others threads. */
 static void load_with(struct fibers *fibers, struct worker *workers, size_t n)
 {
     pthread_t threads[WORKERS_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Second halves that nobody made at once, against real shards: the relay, the queue of
- * rows that are to be removed; relay.test.js starts the shards. TEST_FILTER: only tests
+/* Second halves that were not made at once, on real shards: the relay, and the queue
+ * of outbox rows to remove; relay.test.js starts the shards. TEST_FILTER: only tests
  * whose names match the pattern. */
 #include "shard/job.h"
 #include "shard/repair.h"
@@ -30,17 +30,18 @@ static void test_relay_delivers_what_was_left(void **unused)
     settle();
     freeze(frozen);
     int64_t start_ms = clock_mono_ms();
-    assert_int_equal(like(me, video, true), OUTCOME_OK); /* safe, and answered in time */
-    assert_true(clock_mono_ms() - start_ms < LIKE_MS);   /* not by the deadline */
+    /* stored, and answered in time */
+    assert_int_equal(like(me, video, true), OUTCOME_OK);
+    assert_true(clock_mono_ms() - start_ms < LIKE_MS); /* not only at the deadline */
     assert_int_equal(like(me, gone + 8192, true), OUTCOME_OK); /* nobody can know yet */
     assert_int_equal(like(me, near, true), OUTCOME_OK);
     assert_int_equal(likes_of(near), 1);
     assert_int_equal(card_of(me).favorite_count, 3);
     relay_state(fixture.relay, 0, &before);
-    WAIT_FOR(relay_state_of(0).oldest_ms > 0); /* it sees that something waits */
+    WAIT_FOR(relay_state_of(0).oldest_ms > 0); /* it has noticed waiting rows */
     thaw(frozen);
     settle();
-    /* Counted after the rows are gone. */
+    /* The count follows after the rows are gone. */
     WAIT_FOR(relay_state_of(0).delivered_total > before.delivered_total);
     WAIT_FOR(relay_state_of(0).undone_total > before.undone_total);
     assert_int_equal(relay_state_of(0).parked_total, 0);
@@ -73,7 +74,7 @@ static void test_messages_in_order(void **unused)
     settle();
     assert_mailbox(peer, me, MESSAGES);
 
-    /* what was sent is not received; the same op is the same message; two CALLs */
+    /* sent but not received; the same op is the same message; two CALLs */
     struct message_page page;
     const struct message_range received = {.limit = 10, .received_only = true};
     struct message_action_args args = {
@@ -108,7 +109,7 @@ static void test_messages_in_order(void **unused)
     assert_mailbox(peer, me, MESSAGES + 1);
 }
 
-/* Two relays on the same rows at the same time: leases that last no time at all. */
+/* Two relays on the same rows at the same time, since their leases expire at once. */
 static void test_two_relays_do_no_harm(void **unused)
 {
     (void)unused;
@@ -142,7 +143,7 @@ static void test_two_relays_do_no_harm(void **unused)
     assert_null(second);
 }
 
-/* A row that no shard can make sense of fails alone, and is parked in the end. */
+/* A row that no shard can process fails alone, and is parked in the end. */
 static void test_bad_row_harms_only_itself(void **unused)
 {
     (void)unused;
@@ -165,7 +166,7 @@ static void test_bad_row_harms_only_itself(void **unused)
              "(slot, actor_id, kind, target_id, seq, ver, at, due_at, attempts) VALUES "
              "(%" PRIu64 ", %" PRIu64 ", 'follow', %" PRIu64 ", 0, 900, 1, 1, 19)",
              slot, me, me, slot, me, me);
-    root_number(0, text); /* follows himself: no procedure lets that happen */
+    root_number(0, text); /* a user who follows himself: no procedure allows that */
     relay_on();
     WAIT_FOR(outbox_rows() == 1 && count_where(0, tried, me) == 21);
     for (size_t i = 0; i < 4; i++) {
@@ -180,8 +181,8 @@ static void test_bad_row_harms_only_itself(void **unused)
     root_number(0, text);
 }
 
-/* A chat that fell behind catches up while it goes on: its last message is there at once.
- */
+/* A chat that fell behind catches up while it goes on: its last message arrives at
+ * once. */
 static void test_a_busy_chat_catches_up(void **unused)
 {
     (void)unused;
@@ -206,7 +207,8 @@ static void test_a_busy_chat_catches_up(void **unused)
     relay_on();
 }
 
-/* Rows that wait for a dead shard; -DCROWD=1000000 for the figure in shard/README.md. */
+/* Rows that wait for a dead shard; -DCROWD=1000000 gives the figure in
+ * shard/README.md. */
 #ifndef CROWD
 #define CROWD 20000
 #endif
@@ -214,18 +216,19 @@ static void test_a_busy_chat_catches_up(void **unused)
 #define PROBE_MS     100
 #define MAY_DELAY_MS 2000
 
-/* Of a shard that is down: the shortest pause between looks, and those that no pause is
- * before: the one under way when it goes down, and the first after that. */
+/* Looks for the rows of a shard that is down: the shortest pause between two of them,
+ * and the number of looks without a pause: the one under way when it goes down, and
+ * the first one after that. */
 #define PAUSE_MIN_MS  2500
 #define LOOKS_AT_ONCE 2
 
-/* So long that the thread for a dead shard does not wait for its lease meanwhile. */
+/* Long enough that the thread for a dead shard does not wait for its lease meanwhile. */
 #define LEASE_MS 600000
 
-/* Ids of one slot that are this far apart are a millisecond apart. */
+/* Ids of one slot with this distance are a millisecond apart. */
 #define ID_PER_MS 8192
 
-/* How long the slowest of PROBES rows between two live shards takes, one after the other
+/* The longest time that one of PROBES rows between two live shards takes when each one
  * is left to the relay. */
 static int64_t slowest_probe(uint64_t from, const uint64_t *to)
 {
@@ -254,8 +257,8 @@ static long crowd_size(void)
     return text == NULL ? CROWD : strtol(text, NULL, 10);
 }
 
-/* CROWD users without rows of their own follow one, and nobody told him. Their ids are of
- * a day ago: nobody who is made by the tests has one of them. */
+/* CROWD users without rows of their own follow one user, who has not been told. Their
+ * ids are a day old: no user made by the tests has one of these. */
 static void plant_crowd(uint64_t slot, uint64_t like, uint64_t followed, long n)
 {
     const uint64_t first = like - UINT64_C(86400000) * ID_PER_MS;
@@ -272,7 +275,7 @@ static void plant_crowd(uint64_t slot, uint64_t like, uint64_t followed, long n)
     root_number(0, text);
 }
 
-/* Wait until the outboxes are empty, as long as they become emptier. */
+/* Waits until the outboxes are empty, for as long as they get emptier. */
 static void drain(void)
 {
     for (long long left = outbox_rows(); left > 0;) {
@@ -281,7 +284,7 @@ static void drain(void)
     }
 }
 
-/* Does ROUTER not try to write there any more? */
+/* Whether ROUTER no longer tries to write there. */
 static bool is_given_up(struct router *router, size_t shard)
 {
     struct router_shard_state state;
@@ -290,15 +293,15 @@ static bool is_given_up(struct router *router, size_t shard)
     return !state.up || !state.writable;
 }
 
-/* Write down the statements of SHARD from now on, and forget those of before. */
+/* Clears the log of statements of SHARD and logs them from now on. */
 static void log_on(size_t shard)
 {
     root_number(shard, "SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1; "
                        "TRUNCATE mysql.general_log");
 }
 
-/* Another relay, whose CALLs the log of SHARD shows: on a router of its own, since what
- * was prepared before the log was on is shown without its arguments. */
+/* Another relay, whose CALLs are in the log of SHARD: with a router of its own, since
+ * statements prepared before the log was on are logged without their arguments. */
 static struct router *watch_relay(size_t shard, const struct relay_options *options)
 {
     relay_off();
@@ -317,7 +320,7 @@ static void watch_end(size_t shard, struct router *router)
     relay_on();
 }
 
-/* Looks of the relay for rows of SLOT since log_on(). */
+/* How often the relay has looked for rows of SLOT since log_on(). */
 static long long looks_for(size_t shard, uint64_t slot)
 {
     return count_where(shard,
@@ -326,8 +329,8 @@ static long long looks_for(size_t shard, uint64_t slot)
                        slot);
 }
 
-/* A great many rows of a shard that gives no answer do not keep the others waiting, and
- * go when it is back. */
+/* Very many rows for a shard that does not answer do not delay the others, and are
+ * delivered when it is back. */
 static void test_a_dead_shard_delays_only_its_own(void **unused)
 {
     (void)unused;
@@ -367,7 +370,7 @@ static void test_a_dead_shard_delays_only_its_own(void **unused)
     watch_end(0, router);
 }
 
-/* Two users whose slots are next to each other, on SHARD. */
+/* Two users in neighbouring slots, on SHARD. */
 static void make_neighbours(size_t shard, uint64_t *first, uint64_t *second)
 {
     struct router *router = fixture.router;
@@ -379,10 +382,10 @@ static void make_neighbours(size_t shard, uint64_t *first, uint64_t *second)
     assert_int_equal(id_slot(*second), id_slot(*first) + 1);
 }
 
-/* Rows for one user that take so many full looks. */
+/* Rows for one user: enough for this many full looks. */
 #define CROWD_LOOKS 10L
 
-/* A great many rows for one slot do not keep those for the slot behind it waiting. */
+/* Very many rows for one slot do not delay those for the next slot. */
 static void test_a_crowd_delays_no_other_slot(void **unused)
 {
     (void)unused;
@@ -400,7 +403,7 @@ static void test_a_crowd_delays_no_other_slot(void **unused)
     settle();
     assert_int_equal(card_of(next).follower_count, 1);
     assert_int_equal(card_of(popular).follower_count, CROWD_LOOKS * OPS_MAX);
-    /* most of the crowd came after it */
+    /* most of the crowd was delivered after it */
     assert_true(count_where(there,
                             "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE "
                             "'CALL relation_deliver(%%%" PRIu64
@@ -411,8 +414,8 @@ static void test_a_crowd_delays_no_other_slot(void **unused)
     watch_end(there, router);
 }
 
-/* Messages behind a parked one wait without failing, and follow it when an operator lets
- * it go. */
+/* Messages after a parked one wait without failing, and follow it when an operator
+ * retries it. */
 static void test_parked_message_is_let_go(void **unused)
 {
     (void)unused;
@@ -441,7 +444,8 @@ static void test_parked_message_is_let_go(void **unused)
     assert_mailbox(peer, me, 3);
 }
 
-/* One side of a chat as a backup has it from when it had N messages of this direction. */
+/* Sets one side of a chat back to a backup from when it had N messages in this
+ * direction. */
 static void restore(size_t shard, uint64_t owner, uint64_t peer, bool sent, int n)
 {
     char text[512];
@@ -454,7 +458,7 @@ static void restore(size_t shard, uint64_t owner, uint64_t peer, bool sent, int 
     root_number(shard, text);
 }
 
-/* Do the job chat_repair of SHARD, and die after 1, 2, 4, .. ms on the way. */
+/* Does the job chat_repair of SHARD, and dies after 1, 2, 4, .. ms on the way. */
 static void do_repair(size_t shard)
 {
     struct work work;
@@ -490,12 +494,13 @@ static void exchange(uint64_t from, uint64_t to, size_t first, size_t end)
     }
 }
 
-/* The sender, the receiver or both were restored from backups: what one of them still has
- * is in both mailboxes afterwards, once, in order. */
+/* The sender, the receiver or both were restored from backups: what one of them still
+ * has is in both mailboxes afterwards, once and in order. */
 static void test_restored_mailboxes(void **unused)
 {
     (void)unused;
-    /* of so many messages so many are left; so many are left of both */
+    /* of so many messages the sender keeps this many, the receiver this many; both
+     * have this many afterwards */
     static const struct {
         int n, sent, received;
     } cases[] = {{30, 5, 30}, {50, 0, 50}, {10, 10, 4},
@@ -511,7 +516,7 @@ static void test_restored_mailboxes(void **unused)
         settle();
         restore(0, me, peer, /* sent= */ true, cases[i].sent);
         restore(there, peer, me, /* sent= */ false, cases[i].received);
-        exchange(me, peer, (size_t)left, (size_t)left + 3); /* the client hears OK */
+        exchange(me, peer, (size_t)left, (size_t)left + 3); /* the client gets OK */
         WAIT_FOR(root_number(0, "SELECT COUNT(*) FROM job") == 1); /* the relay sees it */
         do_repair(0);
         settle();
@@ -524,7 +529,7 @@ static void test_restored_mailboxes(void **unused)
     }
 }
 
-/* Nothing is wrong, and it is asked for by hand all the same. */
+/* A repair of a chat in which nothing is wrong. */
 static void test_repair_of_what_fits(void **unused)
 {
     (void)unused;
@@ -544,7 +549,7 @@ static void test_repair_of_what_fits(void **unused)
     }
 }
 
-/* A queue that is always full: the rows are the relay's. */
+/* A queue that is always full: the relay must remove the rows. */
 static void test_full_queue_leaves_rows(void **unused)
 {
     (void)unused;
@@ -569,7 +574,7 @@ static void test_full_queue_leaves_rows(void **unused)
     assert_int_equal(card_of(author).total_favorited, 10);
 }
 
-/* What the queue holds at the end is removed before the process goes. */
+/* What is in the queue at the end is removed before the process exits. */
 static void test_queue_is_emptied_at_the_end(void **unused)
 {
     (void)unused;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Router, pools and connections against real shards; router.test.js starts them. Its
+/* Router, pools and connections on real shards; router.test.js starts them. The
  * environment is that of live.h. */
 #include <errno.h>
 #include <pthread.h>
@@ -40,7 +40,8 @@ static struct fixture fixture;
 
 /* ---- Help ---- */
 
-/* Run SQL as root on a shard; the first value it answers (or "") is in static storage. */
+/* Runs SQL as root on a shard; returns the first value of the result, or "" (static
+ * storage). */
 static const char *sql(size_t shard, const char *text)
 {
     static char line[256];
@@ -117,7 +118,7 @@ static void test_cards_of_several_shards_in_order(void **unused)
     for (size_t i = 0; i < 4; i++) {
         ids[i] = live_user(fixture.router, i % fixture.live.n_shards);
     }
-    ids[4] = ids[0] + 8192; /* the same slot, nobody's id */
+    ids[4] = ids[0] + 8192; /* the same slot, an unused id */
     work_begin(&work, 5000);
     assert_int_equal(user_get(fixture.router, &work.call, ids, 5, cards), OUTCOME_OK);
     for (size_t i = 0; i < 4; i++) {
@@ -222,7 +223,7 @@ static void test_publish_list_delete(void **unused)
     work_end(&work);
 }
 
-/* A page of names of several shards, among them one that nobody has. */
+/* A page of names on several shards, one of which does not exist. */
 static void test_names_of_files(void **unused)
 {
     (void)unused;
@@ -294,7 +295,7 @@ static void test_deleted_files_are_a_job(void **unused)
         mine = list.jobs[i].target_id == video ? i : mine;
     }
     assert_true(mine != SIZE_MAX);
-    /* claimed jobs are nobody else's until the lease ends */
+    /* claimed jobs belong to nobody else until the lease ends */
     assert_int_equal(job_claim(fixture.router, &work.call, 0, 100, 60000, &again),
                      OUTCOME_OK);
     assert_int_equal(again.n, 0);
@@ -338,8 +339,8 @@ static void test_feed_covers_all_shards(void **unused)
     work_end(&work);
 }
 
-/* A CALL that waits for a row lock is cut off at the deadline, which is earlier than its
- * own time limit. */
+/* A CALL that waits for a row lock is cut off at the deadline, which is earlier than
+ * its own time limit. */
 static void test_deadline_is_kept(void **unused)
 {
     (void)unused;
@@ -363,8 +364,8 @@ static void test_deadline_is_kept(void **unused)
     assert_in_range(took_ms, 390, 1900);
 }
 
-/* Whatever the memory of a request is: what is refused was not done. With too little of
- * it the answer, which is longer than the question, cannot be read. */
+/* However little memory a request has: what is refused was not done. With too little,
+ * the answer, which is longer than the request, cannot be read. */
 static void test_large_answer_is_no_refusal(void **unused)
 {
     (void)unused;
@@ -394,7 +395,7 @@ static void test_large_answer_is_no_refusal(void **unused)
         n_done += outcome == OUTCOME_OK;
         n_unknown += outcome == OUTCOME_UNKNOWN;
     }
-    assert_true(n_unknown > 0); /* both sides were met */
+    assert_true(n_unknown > 0); /* some were refused, some not */
 }
 
 static bool wait_until_up(size_t shard, bool up)
@@ -411,11 +412,11 @@ static bool wait_until_up(size_t shard, bool up)
     return false;
 }
 
-/* A shard that is frozen until a CALL to it has failed. */
+/* Freezes a shard until a CALL to it has failed. */
 struct frozen {
     struct router *router;
     size_t shard;
-    uint64_t n_failed; /* before the freeze */
+    uint64_t n_failed; /* before it was frozen */
     bool was_noticed;
 };
 
@@ -435,15 +436,15 @@ static void *thaw_after_failure(void *argument)
     return NULL;
 }
 
-/* The shard is frozen until the router gives the first attempt up. That one is killed and
- * gone before the write is repeated: one effect. */
+/* The shard is frozen until the router gives up the first attempt. That one is killed
+ * and gone before the write is repeated: one effect. */
 static void test_silent_write_is_killed_and_repeated(void **unused)
 {
     (void)unused;
     struct work work;
     uint64_t id = live_user(fixture.router, 0);
-    /* One that was just made: its next look at the shard comes after the freeze. The kill
-     * may take its time to connect. */
+    /* A new router: its next check of the shard comes after the freeze. The kill may
+     * take its time to connect. */
     struct router *router = start_router(4, 30000);
     struct router_shard_state before, after;
     pthread_t thread;
@@ -470,7 +471,7 @@ static void test_silent_write_is_killed_and_repeated(void **unused)
     assert_int_equal(after.replays_total, before.replays_total + 1);
 }
 
-/* A routine that forgets its transaction: the connection must not serve anybody again. */
+/* A routine leaves its transaction open: the connection must not be used again. */
 static void test_open_transaction_never_returns_to_the_pool(void **unused)
 {
     (void)unused;
@@ -495,7 +496,7 @@ static void test_open_transaction_never_returns_to_the_pool(void **unused)
     assert_state(0, &after);
     assert_int_equal(after.conns_dirty_total, before.conns_dirty_total + 1);
     assert_int_equal(after.conns_open, before.conns_open - 1);
-    /* its uncommitted change is gone with it: the row is not locked */
+    /* its uncommitted change is gone, too: the row is not locked */
     sql(0, "SET innodb_lock_wait_timeout = 5; UPDATE shard_self SET installed_at = "
            "installed_at");
     work_end(&work);
@@ -537,7 +538,7 @@ static void *one_of_the_crowd(void *argument)
 static void test_pool_is_bounded_and_fair(void **unused)
 {
     (void)unused;
-    /* What begins in one slot has three quarters of a queue at most. */
+    /* CALLs that begin in one slot get at most three quarters of a queue. */
     _Static_assert(CALLERS <= LIVE_WAITERS * 3 / 4, "all callers may wait");
     struct crowd crowd = {.router = live_router(&fixture.live, 2)};
     pthread_t threads[CALLERS];
@@ -554,7 +555,7 @@ static void test_pool_is_bounded_and_fair(void **unused)
     router_free(&crowd.router);
 }
 
-/* Poll until the shard's state is UP; false after two minutes. */
+/* Waits until the shard's state is UP; false after two minutes. */
 static void test_frozen_shard_fails_fast_and_alone(void **unused)
 {
     (void)unused;
@@ -578,7 +579,8 @@ static void test_frozen_shard_fails_fast_and_alone(void **unused)
     work_begin(&work, 5000);
     assert_int_equal(user_get(fixture.router, &work.call, &on_frozen, 1, &card),
                      OUTCOME_UNAVAILABLE);
-    assert_true(clock_mono_ms() - start_ms < 1900); /* refused, not tried */
+    /* refused at once, without connecting */
+    assert_true(clock_mono_ms() - start_ms < 1900);
     assert_int_equal(user_get(fixture.router, &work.call, &elsewhere, 1, &card),
                      OUTCOME_OK);
     struct video_page page;
@@ -607,7 +609,7 @@ PRINTF_LIKE(2, 3) static const char *sql_of(size_t shard, const char *fmt, ...)
     return sql(shard, text);
 }
 
-/* What the fence of SLOT on SHARD says: epoch, highest epoch heard, answer. */
+/* The fence of SLOT on SHARD: epoch, highest epoch heard, answer. */
 static const char *fence_of(size_t shard, unsigned slot)
 {
     return sql_of(shard,
@@ -616,8 +618,7 @@ static const char *fence_of(size_t shard, unsigned slot)
                   slot);
 }
 
-/* Have SHARD looked at once more; false: that was tried since SINCE_MS for long enough.
- */
+/* Has SHARD checked once more; false: that was tried for long enough since SINCE_MS. */
 static bool look_again(size_t shard, int64_t since_ms)
 {
     const struct timespec pause = {.tv_nsec = 10000000};
@@ -627,7 +628,7 @@ static bool look_again(size_t shard, int64_t since_ms)
     return clock_mono_ms() - since_ms < 30000;
 }
 
-/* Have SHARD looked at until its fence of SLOT says WANTED. */
+/* Has SHARD checked until its fence of SLOT is WANTED. */
 static void await_fence(size_t shard, unsigned slot, const char *wanted)
 {
     int64_t start_ms = clock_mono_ms();
@@ -637,7 +638,7 @@ static void await_fence(size_t shard, unsigned slot, const char *wanted)
     assert_string_equal(fence_of(shard, slot), wanted);
 }
 
-/* Have SHARD looked at until N slots are in dispute, which DISPUTE then names. */
+/* Has SHARD checked until N slots are in dispute, which DISPUTE then names. */
 static void await_disputes(size_t shard, unsigned n, struct router_dispute *dispute)
 {
     int64_t start_ms = clock_mono_ms();
@@ -659,7 +660,7 @@ static enum outcome read_user(uint64_t id)
     return outcome;
 }
 
-/* What a shard has only heard of stops nothing, and is told. */
+/* A rumour about a slot stops nothing, and is reported. */
 static void test_hearsay_stops_nothing(void **unused)
 {
     (void)unused;
@@ -684,7 +685,7 @@ static void test_hearsay_stops_nothing(void **unused)
     sql_of(1, "UPDATE slot_known SET server = 'shard1' WHERE slot = %u", slot);
 }
 
-/* Two fences claim a slot: neither serves it, whoever asks, until one is raised. */
+/* Two fences claim a slot: neither serves it to anybody until one is raised. */
 static void test_two_claims_stop_the_slot(void **unused)
 {
     (void)unused;
@@ -708,7 +709,7 @@ static void test_two_claims_stop_the_slot(void **unused)
     await_fence(1, slot, "1 1 moved");
     assert_int_equal(read_user(live_user(fixture.router, 1)), OUTCOME_OK);
 
-    /* A process that starts now knows it too. */
+    /* A process that starts now knows it as well. */
     struct router *other = start_router(2, 1000);
     assert_false(router_is_ready(other));
     assert_int_equal(router_disputes(other, 0, &dispute, 1), 1);

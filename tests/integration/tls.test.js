@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Shards over TLS: a server and shardctl that are told of an authority talk to a shard that proves itself, and to
- * no other: nothing is sent, and it is said why. */
+/* Shards over TLS: a server and shardctl that are given a CA talk to a shard with a valid
+ * certificate, and to no other: nothing is sent, and the reason is reported. */
 
 import assert from "node:assert/strict";
 import { chmodSync, chownSync, statSync, writeFileSync } from "node:fs";
@@ -38,7 +38,7 @@ const status = () =>
   ]);
 const isReady = async () => (await statusOf(`${server.adminUrl}/readyz`)) === 200;
 
-/* Neither has a connection, and both say WHY. */
+/* Neither has a connection, and both report WHY. */
 async function refused(why) {
   await until("the server to say why it has no shard", async () => {
     const answer = await fetch(`${server.adminUrl}/readyz`);
@@ -71,7 +71,7 @@ describe("a shard with TLS", () => {
       chownSync(file, uid, gid);
     }
   };
-  /* What is open stays open with the certificate that it has seen. */
+  /* An open connection goes on with the certificate that it has seen. */
   const change = async (name, options) => {
     use(name, options);
     await cluster.sql("shard1", "FLUSH SSL");
@@ -90,7 +90,7 @@ describe("a shard with TLS", () => {
     await cluster.demo("start", "shard1");
   });
 
-  /* The account may not connect otherwise: TLS it is, not its absence. */
+  /* The account cannot connect without TLS, so TLS is used. */
   const serves = async () => {
     await cluster.sql("shard1", "ALTER USER doushard_app@'%' REQUIRE SSL");
     await until("the server to be ready", isReady);
@@ -108,7 +108,7 @@ describe("a shard with TLS", () => {
       await refused(why);
     });
 
-  test("serves again when it has a good one again", async () => {
+  test("serves again when it has a good certificate again", async () => {
     await change("better");
     await serves();
   });

@@ -3,49 +3,49 @@
 /*
  * The move of one slot between two shards, for the model checker spin (tests/model/move.test.js).
  *
- * Who takes part: writers; movers that claim the move one after the other, any of which may stop
- * at any step and go on at any later one; the shards, which roll back what is open when they
+ * Participants: writers; movers that claim the move one after the other, any of which may stop
+ * at any step and go on at any later time; the shards, which roll back open transactions when they
  * crash; a router that finishes flips. spin tries all orders of all their steps.
  *
  * What must hold, in every state:
  *   AtMostOneOwner      never do two fences serve the slot.
  *   NoAckedWriteLost    every fence that serves has exactly the rows that the committed writes
- *                       left: none missing, none old, none that was deleted. This asks for more
- *                       than an acknowledged write: it counts from its commit.
- *   OwnedOrHalfFlipped  a fence serves, or the flip stopped between its two commits, and who reads
- *                       the moved fence can finish it.
+ *                       left: none missing, none old, none that was deleted. This is stronger than
+ *                       its name: a write counts from its commit, acknowledged or not.
+ *   OwnedOrHalfFlipped  a fence serves, or the flip stopped between its two commits, and whoever
+ *                       reads the moved fence can finish it.
  *   EpochsRise          a fence that changes hands does so at a higher epoch.
  *   RefusedIsOvertaken  a mover is refused only if a younger one has claimed the move, or the
- *                       move is over: nobody who should finish it gets stuck.
+ *                       move is over: no mover that should finish it gets stuck.
  * and for every run, as long as the last mover or the router stays alive (-DLIVE):
  *   EventuallyOwned     again and again, some shard serves the slot and nobody locks its fence.
- *   EventuallyDone      if it is the mover, then the move comes to an end.
+ *   EventuallyDone      if it is the mover that stays alive, the move comes to an end.
  *
- * One step here is one CALL there, a transaction of one shard, so that anything may happen between
- * two CALLs, and between reading rows on one shard and writing them on the other. Only the flip
- * keeps a transaction open over several steps.
+ * One step of the model is one CALL of the program, a transaction on one shard, so that anything may
+ * happen between two CALLs, and between reading rows on one shard and writing them on the other. Only
+ * the flip keeps a transaction open over several steps.
  * - A mover is one claim, with its number as token and as term. A crash is a mover that never goes
  *   on; a restart is the next mover. A zombie, or a CALL that takes effect after its caller has died,
- *   is a mover that goes on late. One that gets no answer has to make sure that the CALL has ended,
- *   or to claim again, rather than repeat it: SAME_TOKEN is what happens otherwise.
+ *   is a mover that goes on late. A mover that gets no answer must make sure that the CALL has ended,
+ *   or claim again, rather than repeat the CALL: SAME_TOKEN shows what happens otherwise.
  * - A lease may end at any time: the next mover claims whenever it likes.
  * - The commit of the flip may be lost with the connection (Shards), and whoever sent it does not
  *   look at its answer but at the fence.
  * - A writer asks whichever shard serves. One that asks the other is refused, which changes nothing,
- *   so stale maps and following MOVED are in it; so is a commit without an answer.
+ *   so stale maps and following MOVED are covered; so is a commit without an answer.
  * - Rows: two keys, each of them a chunk. A row is the number of the write that made it; 0 is no row.
- * - A cancel, a rollback, and the end of the time for going back, come whenever they like; after a
- *   move that is over comes the next one, from where the slot is then.
+ * - A cancel, a rollback, and the end of the time for a rollback may come at any time; after a move
+ *   is over the next one begins, from where the slot is then.
  *
- * Not here: disks that forget, restored backups, replicas, more shards than two, the epoch that
+ * Not modelled: disks that forget, restored backups, replicas, more than two shards, the epoch that
  * callers send and slot_learn (both only make a fence refuse more), verification (the move must be
- * right without it), batches, slot_seq and owner_home, which go along like rows, own slots, and
- * time: a bound on the wait for a lock is a lock that is not taken yet.
+ * right without it), batches, slot_seq and owner_home, which are copied like rows, own slots, and
+ * time: a lock wait that times out is a lock that is not taken yet.
  *
  * Sizes, all by -D: MOVERS (2 or 3) claims, MOVES requests one after the other, WRITERS (0 to 2) of
  * one key each with WRITES each, CUTS open flips that a shard rolls back; ROLLBACK: there is a way
- * back. Mistakes, each of which spin must find, are the other names in #if here: move.test.js has a
- * sentence on each, and says which property it breaks. To see one:
+ * back. Mistakes, each of which spin must find, are the other names in #if: move.test.js describes
+ * each of them, with the property that it breaks. To see one:
  *   spin -DNO_TERM -a move.pml && gcc -w -DSAFETY -DBFS -o pan pan.c && ./pan && spin -DNO_TERM -t -p -g move.pml
  */
 
@@ -83,8 +83,8 @@
 #define DONE 4
 
 #define KEYS 2
-#define FIRST 9 /* a row that is there in the beginning */
-#define STRAY 8 /* one that lies around where it should not */
+#define FIRST 9 /* a row that exists at the beginning */
+#define STRAY 8 /* a row left over where it should not be */
 
 byte state[2], epoch[2], token[2]; /* slot_fence, of shard 0 and shard 1 */
 bit journal[2];
@@ -94,8 +94,8 @@ byte import[2], cursor[2]; /* slot_import: at which epoch, and how far it is */
 byte move = 1, phase, claimed, aim; /* slot_move of the giver: number, phase, token and term, epoch */
 bit giver;
 
-/* The locks of a fence: the mover that has it for itself; for each writer, 1 + the shard where it
- * shares it. */
+/* The locks of a fence: the mover that holds it exclusively; for each writer, 1 + the shard whose
+ * fence it shares. */
 byte xlock[2], slock[2];
 byte cuts;
 
@@ -138,15 +138,15 @@ inline rises(s, e)
 }
 
 #ifdef LIVE
-bit gone[MOVERS + 1]; /* who was killed for good: a mover, or, at 0, the router */
-bit routed; /* it is the router that stays */
+bit gone[MOVERS + 1]; /* killed for good: a mover, or, at 0, the router */
+bit routed; /* the router is the one that stays */
 #define UNTIL_GONE(i) provided (!gone[i])
 
 #define SERVED ((SERVES(0) && xlock[0] == 0) || (SERVES(1) && xlock[1] == 0))
 ltl EventuallyOwned { [] <> SERVED }
 ltl EventuallyDone { <> (routed || phase == DONE) }
 
-/* Kills whom it likes, but neither the last mover nor, instead of that, the router. */
+/* Kills any of them, but leaves either the last mover or the router alive. */
 active proctype Reaper()
 {
     byte i;
@@ -171,7 +171,7 @@ active proctype Reaper()
 
 /* ---- writers -------------------------------------------------------------------------- */
 
-/* A transaction: the fence is read and share-locked; then all is written and committed at once. */
+/* A transaction: the fence is read with a shared lock; then all is written and committed at once. */
 proctype Writer(byte k)
 {
     byte n;
@@ -216,7 +216,7 @@ proctype Writer(byte k)
 /* ---- shards: crashes, connections that are cut, watchdogs ----------------------------- */
 
 #ifdef SAME_TOKEN
-byte late, late_epoch, late_key, late_row; /* a CALL on its way to shard 1 */
+byte late, late_epoch, late_key, late_row; /* a CALL under way to shard 1 */
 #endif
 
 active proctype Shards()
@@ -356,11 +356,11 @@ proctype Mover(byte me) UNTIL_GONE(me)
 {
     byte e, my; /* the epoch that this is about; the move */
     byte k, buf, ids, tok; /* what was read and is not yet written */
-    bit g, t; /* who gives, who takes */
+    bit g, t; /* the giver, the taker */
 
 end_idle:
     /* Claim. The fence is locked, so that no flip of an older mover is open. Its token changes only
-     * while it is migrating: of a moved one, it is the key to the taker's. */
+     * while it is migrating: the token of a moved fence is the key to the taker's fence. */
     atomic {
 #ifdef LIVE
         phase != DONE && claimed < me && FREE(giver) ->
@@ -385,7 +385,7 @@ end_idle:
     }
 
 record:
-    /* Where to: an epoch that nothing on either shard has used. */
+    /* The epoch to move to: one that nothing on either shard has used. */
     atomic { k = epoch[t] }
     atomic {
         if
@@ -431,7 +431,7 @@ record:
         fi
     }
 
-    /* Copy: what lies around is removed, then the rows that are there are written, chunk by chunk. */
+    /* Copy: leftover rows are removed, then the existing rows are written, chunk by chunk. */
     do
     :: atomic {
             k < KEYS ->
@@ -512,7 +512,7 @@ drain:
         fi
     }
 outcome:
-    /* Whatever the answer was, or none: the connection is gone, and the fence tells. */
+    /* Whatever the answer was, if any: the connection is gone, and the fence tells what happened. */
     atomic {
         xlock[g] != me ->
         d_step { buf = 0; ids = 0; k = 0; e = 0 }
@@ -544,7 +544,7 @@ finish:
     token[g] = me;
 #endif
 
-    /* Keep: what is written at the taker is carried back, for as long as there is a way back. */
+    /* Keep: what is written at the taker is copied back, for as long as there is a way back. */
     do
     :: read_dirty(t, TAKEN);
         write_row(g, KEEPS);
@@ -576,7 +576,7 @@ purge:
     goto done;
 
 cancel:
-    /* An epoch more, so that nobody's ready is ever right. */
+    /* One epoch more, so that no ready fence of anybody matches any more. */
     atomic {
         FREE(g) ->
         if
@@ -593,7 +593,7 @@ cancel:
 undo:
     atomic { k = 0; ids = 0; buf = 0 }
     do
-    /* Not what the giver's fence says now: that may be of the next move, and so may what is here. */
+    /* Not what the giver's fence says now: that may belong to the next move, and so may the rows here. */
     :: d_step { LEFTOVER && k < KEYS -> ROW(t, k) = 0; k++; check() }
     :: atomic { LEFTOVER && k == KEYS -> d_step { state[t] = MOVED; epoch[t] = e; token[t] = 0; check() } break }
     :: !LEFTOVER -> break
@@ -610,8 +610,8 @@ back:
         fi
     }
 #endif
-    /* The same flip, the other way, with nothing to copy. First of all the lock of who gives now:
-     * before it, nobody knows whether an older flip back is still to commit. */
+    /* The same flip, the other way, with nothing to copy. First of all the lock on the shard that
+     * gives now: without it, an older flip back may still commit. */
     atomic {
         FREE(t) ->
         if

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The model checker spin goes through all orders of the steps of a move, in move.pml, and finds
- * nothing; and finds every mistake that is put into it. MODEL=more: larger models, a minute and 1 GB. */
+/* The model checker spin goes through all orders of the steps of a move, in move.pml: it finds no violation,
+ * and it finds every mistake that is seeded. MODEL=more: larger models, which take a minute and 1 GB. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 
 const MODEL = fileURLToPath(new URL("move.pml", import.meta.url));
 const MORE = process.env.MODEL === "more";
-const MB = MORE ? 1000 : 450; /* the checker gives up when it needs more, and that fails */
+const MB = MORE ? 1000 : 450; /* the test fails if the checker needs more */
 
 const dir = mkdtempSync(path.join(tmpdir(), "doushard-model-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -21,13 +21,13 @@ copyFileSync(MODEL, path.join(dir, "move.pml"));
 const run = (program, args) =>
   execFileSync(program, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 26 });
 
-/** A checker for the model with these -D. COLLAPSE stores states packed, none of them left out. */
+/** Builds a checker for the model with these -D. COLLAPSE compresses states, but leaves out none. */
 function make(defines, ...flags) {
   run("spin", [...defines.split(" ").filter(Boolean), "-a", "move.pml"]);
   run("gcc", ["-w", `-DMEMLIM=${MB}`, ...flags, "-o", "pan", "pan.c"]);
 }
 
-/** What the checker says, with the options ARGS. */
+/** Runs the checker with the options ARGS. */
 function check(...args) {
   const text = run("./pan", ["-m20000", "-w22", ...args]);
   const number = (pattern) => Number(pattern.exec(text)?.[1] ?? NaN);
@@ -41,7 +41,7 @@ function check(...args) {
   };
 }
 
-/** All of the states were looked at, each of them whole, and nothing was wrong. */
+/** Fails unless all states were visited, without hashing them lossily, and nothing was violated. */
 function complete({ text, errors, states }) {
   assert.equal(errors, 0, text);
   assert.match(text, /^Full statespace search for:$/m);
@@ -53,7 +53,7 @@ function complete({ text, errors, states }) {
   assert.ok(states > 10_000, `${states} states`);
 }
 
-/* What is looked at: no mistake, of different sizes. */
+/* Models without a mistake, of different sizes. */
 const SOUND = [
   ["a move, rolled back or not, two writes to one row, a shard that crashes", "-DROLLBACK -DWRITES=2"],
   ["two moves, rolled back or not, three claims", "-DROLLBACK -DMOVES=2 -DMOVERS=3 -DCUTS=0 -DWRITERS=0"],
@@ -65,7 +65,7 @@ const SOUND_MORE = [
 ];
 
 for (const [name, defines] of [...SOUND, ...(MORE ? SOUND_MORE : [])])
-  test(`nothing is wrong: ${name}`, (t) => {
+  test(`no violation: ${name}`, (t) => {
     make(defines, "-Og", "-DSAFETY", "-DCOLLAPSE");
     const result = check();
     complete(result);
@@ -76,7 +76,7 @@ for (const [name, defines] of [...SOUND, ...(MORE ? SOUND_MORE : [])])
 const LIVE = "-DLIVE -DROLLBACK -DWRITERS=0";
 const weaklyFair = (property) => check("-a", "-f", "-N", property);
 
-test("whoever is killed, as long as the last mover or the router stays", (t) => {
+test("whoever is killed, the slot is served and the move ends, as long as the last mover or the router stays", (t) => {
   make(LIVE, "-Og", "-DNFAIR=3");
   for (const property of ["EventuallyOwned", "EventuallyDone"]) {
     const result = weaklyFair(property);
@@ -87,8 +87,8 @@ test("whoever is killed, as long as the last mover or the router stays", (t) => 
   }
 });
 
-/* Mistakes: what is wrong, its name in the model, what spin must find to be violated, and a size in
- * which it shows. */
+/* Mistakes: what is wrong, its name in the model, the property that spin must find violated, and a size
+ * at which that shows. */
 const MISTAKES = [
   ["the taker is owned before the giver has moved", "FLIP_SWAPPED", "AtMostOneOwner"],
   ["a mover's writes compare no token", "NO_TOKEN", "NoAckedWriteLost"],
@@ -110,8 +110,8 @@ const MISTAKES = [
 ];
 const MISTAKES_MORE = [
   ["an old mover begins to journal", "MIGRATE_UNFENCED", "RefusedIsOvertaken"],
-  ["what is carried back compares the fence only", "KEEP_UNFENCED", "NoAckedWriteLost", "-DROLLBACK -DWRITES=2"],
-  ["a rollback is taken up without the lock of who gives", "BACK_UNLOCKED", "OwnedOrHalfFlipped", "-DROLLBACK"],
+  ["copying back compares the fence only", "KEEP_UNFENCED", "NoAckedWriteLost", "-DROLLBACK -DWRITES=2"],
+  ["a rollback is taken up without the giver's lock", "BACK_UNLOCKED", "OwnedOrHalfFlipped", "-DROLLBACK"],
 ];
 
 for (const [name, define, property, size = ""] of [...MISTAKES, ...(MORE ? MISTAKES_MORE : [])])
