@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* How much of each folder the tests have run: `node tests/coverage.js BUILD_DIR`, after programs that were
- * compiled there with --coverage have ended. A line is one that has code, a branch one way out of a
- * condition; what several programs have of the same source is added up. */
+/* How much of each folder the tests have run: `node tests/coverage.js BUILD_DIR`, after programs
+ * compiled there with --coverage have exited. Counts lines with code, and branches, one for each way
+ * out of a condition; if several programs contain the same source, their counts are added. */
 
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -15,7 +15,7 @@ const TOPS = ["server", "shard", "scripts"];
 const percent = ({ run, all }) => (all === 0 ? "-" : `${((100 * run) / all).toFixed(1)} %`);
 const of = ({ run, all }) => `${run}/${all}`;
 
-/** What gcov says of each of the object files with notes below DIR. */
+/** What gcov reports for each object file with notes below DIR. */
 function gcov(dir) {
   const notes = TOPS.flatMap((top) =>
     readdirSync(join(dir, top), { recursive: true })
@@ -54,7 +54,7 @@ function addUp(units) {
   return sources;
 }
 
-/** Map of folder to {lines, branches}, each {run, all}; "all" is all of them. */
+/** Map of folder to {lines, branches}, each {run, all}; the folder "all" is the sum. */
 export function folders(units) {
   const found = new Map();
   const empty = () => ({ lines: { run: 0, all: 0 }, branches: { run: 0, all: 0 } });

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What the fuzz targets share: the entry that libFuzzer calls, an assertion, input that
- * is cut into parts. */
+/* What the fuzz targets share: the function that libFuzzer calls, an assertion, and
+ * splitting of the input. */
 #ifndef DOUSHARD_TESTS_FUZZ_FUZZ_H
 #define DOUSHARD_TESTS_FUZZ_FUZZ_H
 
@@ -13,7 +13,7 @@
 
 #include "shard/base/check.h"
 
-/* One input; always 0. One thread. */
+/* Processes one input; returns 0. One thread. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 _Noreturn static inline void wrong(const char *file, int line, const char *condition)
@@ -22,7 +22,7 @@ _Noreturn static inline void wrong(const char *file, int line, const char *condi
     abort();
 }
 
-/* An answer that has to be right; where it is not, libFuzzer keeps the input. */
+/* Something that must hold; if it does not, libFuzzer saves the input. */
 #define RIGHT(condition) ((condition) ? (void)0 : wrong(__FILE__, __LINE__, #condition))
 
 /* Bytes of the input; borrowed. */
@@ -31,8 +31,8 @@ struct piece {
     size_t len;
 };
 
-/* What comes before the next END in *REST, which moves behind it; all of it when there is
- * no END. */
+/* The bytes before the next END in *REST, which then begins after it; all of *REST if
+ * there is no END. */
 static inline struct piece piece_until(struct piece *rest, char end)
 {
     const char *at = rest->len > 0 ? memchr(rest->data, end, rest->len) : NULL;
@@ -43,8 +43,8 @@ static inline struct piece piece_until(struct piece *rest, char end)
     return taken;
 }
 
-/* A copy of exactly LEN bytes, so that the sanitizer sees who reads behind them. The
- * caller frees. */
+/* A copy of exactly LEN bytes, so that the sanitizer detects reads past its end. The
+ * caller frees it. */
 static inline char *exact_copy(const char *data, size_t len)
 {
     char *copy = malloc(len > 0 ? len : 1);
@@ -56,7 +56,7 @@ static inline char *exact_copy(const char *data, size_t len)
     return copy;
 }
 
-/* The same with a NUL behind it. */
+/* The same with a NUL at the end. */
 static inline char *text_copy(struct piece piece)
 {
     char *copy = malloc(piece.len + 1);
@@ -69,7 +69,8 @@ static inline char *text_copy(struct piece piece)
     return copy;
 }
 
-/* A number that depends on the whole input, for choices that it does not make itself. */
+/* A number that depends on the whole input, for choices that the input does not make
+ * itself. */
 static inline uint32_t mixed(const uint8_t *data, size_t len)
 {
     uint32_t sum = 2166136261u;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The configuration: what is accepted keeps to the table of options, is printed as a file
- * that says the same, and has no mistake for who looks for all; a value means the same in
- * the file and in the environment.
+/* The configuration: what is accepted obeys the table of options, is printed as a file
+ * with the same meaning, and has no mistakes when all are asked for; a value means the
+ * same in the file and in the environment.
  *
  * Input: NAME=VALUE, a line feed, a file. */
 #include "shard/rcluster.h"
@@ -16,7 +16,8 @@
 
 #define INPUT_MAX 4096
 
-/* Whether a list of nodes is one is for the configuration to say; nobody connects. */
+/* Whether a list of nodes is valid is for the configuration to decide; nothing is
+ * connected here. */
 // NOLINTNEXTLINE(readability-non-const-parameter): as it is declared
 struct rcluster *rcluster_new(const struct rcluster_options *options, struct errmsg *err)
 {
@@ -64,7 +65,8 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* The number that the table says for OPTION; of a text, of its bytes. */
+/* OPTION as the number that the table's range is about; for a text, its length in
+ * bytes. */
 static int64_t bound(const struct config_option *option, const char *text)
 {
     int64_t value;
@@ -96,7 +98,7 @@ static void check_ranges(const struct config *config)
     }
 }
 
-/* What config_print() says is the same configuration. */
+/* What config_print() prints is the same configuration. */
 static void check_print(const struct config *config, struct piece text)
 {
     const struct config_args args = args_of(text, NULL);
@@ -116,7 +118,8 @@ static void check_print(const struct config *config, struct piece text)
     free(out);
 }
 
-/* Who wants to hear of all mistakes hears of none, or of one at least. */
+/* Asked for all mistakes, the check returns none for a good configuration, and at
+ * least one for a bad one. */
 static void check_report(struct piece text, bool is_good)
 {
     struct config_args args = args_of(text, NULL);
@@ -134,7 +137,7 @@ static void check_report(struct piece text, bool is_good)
     free(out);
 }
 
-/* Is VALUE written in a file as it is in the environment? */
+/* Whether VALUE is written the same way in a file and in the environment. */
 static bool is_plain_number(const char *value)
 {
     size_t sign = value[0] == '-' ? 1 : 0;
@@ -143,8 +146,8 @@ static bool is_plain_number(const char *value)
     return digits > 0 && digits <= 40 && value[sign + digits] == '\0';
 }
 
-/* A line of a file that sets OPTION to VALUE, every byte of a text escaped; the caller
- * frees. NULL: a number is written differently in a file. */
+/* A line of a file that sets OPTION to VALUE, with every byte of a text escaped; the
+ * caller frees it. NULL: a number that a file writes differently. */
 static char *as_line(const struct config_option *option, const char *value)
 {
     bool is_text = option->kind != KIND_INT;

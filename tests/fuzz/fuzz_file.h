@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* A file in memory, for what reads files by their path. */
+/* A file in memory, for functions that read a file by its path. */
 #ifndef DOUSHARD_TESTS_FUZZ_FUZZ_FILE_H
 #define DOUSHARD_TESTS_FUZZ_FUZZ_FILE_H
 
@@ -9,7 +9,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* The path of a file that holds TEXT until the next call. One thread. */
+/* The path of a file that contains TEXT until the next call. One thread. */
 static inline const char *file_of(struct piece text)
 {
     static char path[32];

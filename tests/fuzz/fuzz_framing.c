@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Framing: a request that is accepted is one for a reader that knows CR LF and nothing
- * else, too, with the same length; what that reader takes is not refused. The library
- * parses the bytes as it does in the server.
+/* Framing: an accepted request is also one for a strict reader that knows only CR LF,
+ * and has the same length; what that reader accepts is not refused. The library parses
+ * the bytes as it does in the server.
  *
- * Input: what comes from a connection. */
+ * Input: the bytes from a connection. */
 #include <microhttpd.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -18,21 +18,21 @@
 
 #define INPUT_MAX 8192
 
-/* Passes of the library until it has read everything and given up the connection. */
+/* Calls of the library until it has read everything and given up the connection. */
 #define PASSES_MAX 100
 
-/* What became of the first request. */
+/* The result of the first request. */
 struct judged {
     struct framing framing;
     struct framing_target target;
-    char *target_text; /* owned; NULL: no request line came */
-    bool is_complete;  /* its header was */
+    char *target_text; /* owned; NULL: there was no request line */
+    bool is_complete;  /* its header is */
     bool is_open;      /* the connection is */
 };
 
 /* ---- A strict reader ---- */
 
-/* What it says of a header. */
+/* What it found in a header. */
 struct strict {
     bool is_good;
     bool is_known; /* the version is 1.0 or 1.1 */
@@ -154,7 +154,7 @@ static bool read_field(struct strict *strict, struct piece line)
     return true;
 }
 
-/* What is behind the empty lines before a request. */
+/* The bytes after the empty lines that may come before a request. */
 static const char *skip_empty(const char *data, const char *end)
 {
     while (data < end && (*data == '\r' || *data == '\n')) {
@@ -168,7 +168,7 @@ static const char *skip_empty(const char *data, const char *end)
     return data;
 }
 
-/* Read a header of LEN bytes up to its empty line. */
+/* Reads a header of LEN bytes up to its empty line. */
 static void read_strictly(struct strict *strict, const char *data, size_t len)
 {
     const char *end = data + len;
@@ -210,7 +210,7 @@ static void *target_cb(void *cls, const char *target, struct MHD_Connection *con
         judged->target = (struct framing_target){target, judged->target_text};
         return judged;
     }
-    return NULL; /* a second request is nobody's */
+    return NULL; /* a second request is ignored */
 }
 
 static void check_path(const struct framing *framing)
@@ -267,7 +267,7 @@ static void connection_cb(void *cls, struct MHD_Connection *connection, void **c
     judged->is_open = code == MHD_CONNECTION_NOTIFY_STARTED;
 }
 
-/* All that the library makes of LEN bytes and the end of the connection. */
+/* Lets the library process LEN bytes and the end of the connection. */
 static void judge(struct judged *judged, const void *data, size_t len)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNIX};
@@ -290,9 +290,9 @@ static void judge(struct judged *judged, const void *data, size_t len)
     (void)close(ends[0]);
 }
 
-/* Has a header what framing.h says that nobody can see: NUL at an end of a line, or a
- * line of a colon alone that ends with LF, or is behind one that does? NUL within a line
- * is seen. */
+/* Whether a header has what framing.h says is invisible: NUL at the end of a line, or
+ * a line with only a colon that ends with LF or follows one that does. NUL within a
+ * line is visible. */
 static bool is_unseen(const char *data, size_t len)
 {
     for (size_t i = 0; i < len; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Ids: put together and taken apart they are the same, as numbers, as the text that a
- * client sends and as a double; names lie where a CRC bit by bit puts them.
+/* Ids: put together and taken apart they stay the same, as numbers, as the text that a
+ * client sends and as a double; names are in the slot that a bitwise CRC gives.
  *
  * Input: 8 bytes of an id (little-endian), then a name. */
 #include <inttypes.h>
@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         id = id << 8 | bytes[i];
     }
     check_id(id);
-    check_id(id >> 11); /* the same bits where ids are valid */
+    check_id(id >> 11); /* the same bits, in the range of valid ids */
     RIGHT(crc32_iso(name, len - n) == crc_by_bits(data + n, len - n));
     RIGHT(id_name_slot(name, len - n) == crc_by_bits(data + n, len - n) % SHARED_SLOTS);
     free(name);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Tokens: nothing passes that was not signed; what passes says what another token of ours
- * says, too, and no byte of it may be another. Base64 and hexadecimal, of which they are
- * made, have one spelling for each value.
+/* Tokens: none passes that was not signed; one that passes gives the same claims as
+ * another token of ours with these claims, and changing any byte makes it invalid.
+ * Base64 and hexadecimal have one spelling for each value.
  *
  * Input: the JSON of a header, a line feed, the JSON of the claims. The target signs
- * both: without that nothing behind the MAC would ever be reached. */
+ * both: otherwise nothing after the MAC check would ever be reached. */
 #include <strings.h>
 
 #include "shard/base/hex.h"
@@ -66,7 +66,7 @@ static void check_hex(struct piece input)
     free(typed);
 }
 
-/* HEADER.CLAIMS.MAC; the caller frees. */
+/* HEADER.CLAIMS.MAC; the caller frees it. */
 static char *sign(struct piece header, struct piece claims, size_t *len)
 {
     char *text = malloc(BASE64_LEN(header.len) + BASE64_LEN(claims.len) +
@@ -128,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (jwt_verify(&KEYS, text, n, NOW, &read) == JWT_OK) {
         check_accepted(text, n, &read, mixed(data, len));
     } else {
-        RIGHT(read.user_id == 77); /* nothing is told of what was refused */
+        RIGHT(read.user_id == 77); /* nothing is returned of a refused token */
     }
     free(text);
     free(raw);

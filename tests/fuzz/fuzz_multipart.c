@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Multipart bodies: however a body is cut, it gives the same; what is in the parts is
- * what a search for the delimiters finds between them.
+/* Multipart bodies: however a body is cut, it gives the same; the parts have what a
+ * search for the delimiters finds between them.
  *
  * Input: the value of Content-Type, a line feed, the body. */
 #include "shard/base/buf.h"
@@ -10,12 +10,12 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* What was reported: every part is "name=", a length and its bytes. */
+/* What the parser reported: every part as "name=", its length and its bytes. */
 struct seen {
     struct buf log;  /* for comparing two runs */
-    struct buf data; /* of the parts, one behind the other */
+    struct buf data; /* of the parts, one after another */
     size_t ends[64]; /* where each ends in DATA */
-    size_t n;        /* parts; more than there is room for are counted only */
+    size_t n;        /* number of parts; those beyond the room are only counted */
 };
 
 static void collect(void *cls, const char *name, bool first, const char *data, size_t len)
@@ -48,7 +48,7 @@ static void seen_clear(struct seen *seen)
     buf_clear(&seen->data);
 }
 
-/* Parse BODY in pieces whose lengths SEED draws; 0: in one. */
+/* Parses BODY in pieces whose lengths depend on SEED; 0: in one piece. */
 static enum multipart_state parse(struct multipart *multipart, const char *type,
                                   struct piece body, uint32_t seed, struct seen *seen)
 {
@@ -75,7 +75,7 @@ static enum multipart_state parse(struct multipart *multipart, const char *type,
     return multipart->state;
 }
 
-/* Is the data of part I of SEEN what WANTED has? */
+/* Whether the data of part I of SEEN is that of WANTED. */
 static bool is_part(const struct seen *seen, size_t i, struct piece wanted)
 {
     size_t begin = i > 0 ? seen->ends[i - 1] : 0;
@@ -85,9 +85,8 @@ static bool is_part(const struct seen *seen, size_t i, struct piece wanted)
             memcmp(seen->data.data + begin, wanted.data, wanted.len) == 0);
 }
 
-/* Move *REST behind the first DELIMITER. False: there is none. What was before is
- * *BEFORE.
- */
+/* Moves *REST past the first DELIMITER; *BEFORE gets what was before it. False: there
+ * is none. */
 static bool skip_past(struct piece *rest, struct piece delimiter, struct piece *before)
 {
     const char *at = memmem(rest->data, rest->len, delimiter.data, delimiter.len);
@@ -100,8 +99,8 @@ static bool skip_past(struct piece *rest, struct piece delimiter, struct piece *
     return at != NULL;
 }
 
-/* Read what is behind a delimiter, up to the data of the next part. MULTIPART_DATA: there
- * is one; else what the body is. */
+/* Reads what follows a delimiter, up to the data of the next part. MULTIPART_DATA:
+ * there is a next part; otherwise the state of the body. */
 static enum multipart_state read_head(struct piece *rest)
 {
     static const struct piece empty_line = {"\r\n\r\n", 4};
@@ -127,7 +126,7 @@ static enum multipart_state read_head(struct piece *rest)
     }
     head = *rest;
     n = skip_past(rest, empty_line, &head) ? 2 : 0;
-    for (size_t i = 2; i < head.len + n; i++) { /* and its last CR LF */
+    for (size_t i = 2; i < head.len + n; i++) { /* with its last CR LF */
         if (head.data[i] == '\0' || (head.data[i] == '\n' && head.data[i - 1] != '\r')) {
             return MULTIPART_BROKEN;
         }
@@ -135,8 +134,8 @@ static enum multipart_state read_head(struct piece *rest)
     return n > 0 ? MULTIPART_DATA : MULTIPART_HEAD;
 }
 
-/* What BODY is, by a search for delimiters. The parts that were reported are among those
- * that are found, in the same order. */
+/* The state of BODY by a search for delimiters. The reported parts are among those
+ * found, in the same order. */
 static enum multipart_state search(const struct multipart *multipart, struct piece body,
                                    const struct seen *seen)
 {

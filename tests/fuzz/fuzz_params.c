@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Parameters: a body says the same as urlencoded form and as multipart fields in pieces;
- * what is accepted keeps to its declaration; numbers are what long arithmetic says.
+/* Parameters: a body means the same as a urlencoded form and as multipart fields in
+ * pieces; what is accepted obeys its declaration; numbers are what long arithmetic
+ * gives.
  *
- * Input: an urlencoded body; its first field is also read as a number. */
+ * Input: a urlencoded body; its first field is also read as a number. */
 #include "shard/base/hex.h"
 #include "shard/base/utf8.h"
 
@@ -25,14 +26,14 @@ static const struct param_spec SPECS[] = {
 
 /* ---- Numbers ---- */
 
-/* Digits of a number without point and exponent, and where the point belongs. */
+/* The digits of a number without point and exponent, and where its point belongs. */
 struct plain {
     char digits[160];
     long n;
     long point; /* digits before it */
 };
 
-/* Take TEXT apart. False: it has another form than digits[.digits][e[sign]digits]. */
+/* Splits TEXT. False: it is not of the form digits[.digits][e[sign]digits]. */
 static bool take_apart(const char *text, size_t len, struct plain *plain)
 {
     size_t i = 0;
@@ -72,7 +73,8 @@ static bool take_apart(const char *text, size_t len, struct plain *plain)
     return i == len;
 }
 
-/* The value as the digits before the point. False: it is not whole, or 2^53 and more. */
+/* The value of the digits before the point. False: it is not whole, or is 2^53 or
+ * more. */
 static bool whole_value(const struct plain *plain, uint64_t *value)
 {
     *value = 0;
@@ -114,7 +116,7 @@ static void check_number(struct piece text)
 
 /* ---- Forms ---- */
 
-/* '+' and %XX in PIECE decoded into OUT, which is as long; its length. */
+/* Decodes '+' and %XX in PIECE into OUT, which is as long; returns the length. */
 static size_t decode(struct piece piece, char *out)
 {
     size_t n = 0;
@@ -137,7 +139,7 @@ static size_t decode(struct piece piece, char *out)
     return n;
 }
 
-/* One field of a multipart body, in pieces whose lengths SEED draws. */
+/* One field of a multipart body, in pieces whose lengths depend on SEED. */
 static void add_in_pieces(struct params *params, const char *name, struct piece value,
                           uint32_t seed)
 {
@@ -155,7 +157,7 @@ static void add_in_pieces(struct params *params, const char *name, struct piece 
     }
 }
 
-/* The fields of the urlencoded BODY as those of a multipart body. */
+/* The fields of the urlencoded BODY as fields of a multipart body. */
 static void add_fields(struct params *params, struct piece body, uint32_t seed)
 {
     while (body.len > 0) {
@@ -211,7 +213,7 @@ static void check_value(const struct param_spec *spec, const struct param *param
         RIGHT(param->len <= (size_t)spec->max && strlen(param->text) == param->len);
         break;
     case PARAM_FILE:
-        RIGHT(false); /* has no value */
+        RIGHT(false); /* it has no value */
         break;
     }
 }

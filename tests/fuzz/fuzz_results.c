@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Results of procedures: which row answers which operation, and which rows fill a struct,
- * beside a search from the front; a word and an SQLSTATE mean one outcome.
+/* Results of procedures: which row answers which operation, and which rows fit a
+ * struct, compared with a simple search; a word and an SQLSTATE mean the same outcome.
  *
- * Input: how many operations, then result sets: a byte that says which columns, one how
- * many rows, and values (see read_value()). */
+ * Input: the number of operations, then result sets: a byte for the columns, one for
+ * the number of rows, and values (see read_value()). */
 #include "shard/dbresult.h"
 #include "shard/outcome.h"
 
@@ -49,9 +49,8 @@ static unsigned next_byte(struct piece *rest)
     return byte;
 }
 
-/* One byte: 0 NULL; up to 199 that number; up to 219 a word; else eight more bytes, a
- * number.
- */
+/* One byte: 0 is NULL; up to 199 that number; up to 219 a word; otherwise a number in
+ * the next eight bytes. */
 static struct dbvalue read_value(struct piece *rest)
 {
     static const char *const words[] = {"ok", "same", "moved", "notready", "", "x"};
@@ -73,7 +72,7 @@ static struct dbvalue read_value(struct piece *rest)
     return value;
 }
 
-/* The columns of FLAGS, from its highest bits on in another order. */
+/* The columns in FLAGS; its highest bits choose their order. */
 static void read_set(struct sets *sets, struct piece *rest)
 {
     unsigned flags = next_byte(rest);
@@ -97,7 +96,7 @@ static void read_set(struct sets *sets, struct piece *rest)
     }
 }
 
-/* The value of COLUMN in ROW; NULL: there is no such column or row. */
+/* The value of COLUMN in ROW; NULL: no such column or row. */
 static const struct dbvalue *look_up(const struct dbresult *result, size_t row,
                                      const char *column)
 {
@@ -109,7 +108,7 @@ static const struct dbvalue *look_up(const struct dbresult *result, size_t row,
     return NULL;
 }
 
-/* Does row ROW of RESULT answer operation NUMBER? */
+/* Whether row ROW of RESULT answers operation NUMBER. */
 static bool answers(const struct dbresult *result, size_t row, uint64_t number)
 {
     const struct dbvalue *n = look_up(result, row, "n");
@@ -132,7 +131,7 @@ static void check_place(const struct sets *sets, const struct dbplace *place,
     RIGHT(place->result == NULL);
 }
 
-/* Can VALUE fill a field of KIND? */
+/* Whether VALUE fits a field of KIND. */
 static bool fits(const struct dbvalue *value, enum dbfield_kind kind)
 {
     if (value == NULL || value->is_null) {
@@ -163,7 +162,7 @@ static void check_row(const struct dbresult *result, size_t row)
     }
 }
 
-/* A word is one outcome's or nobody's, and the same for an SQLSTATE. */
+/* A word belongs to at most one outcome, and so does an SQLSTATE. */
 static void check_outcome(const char *word)
 {
     enum outcome outcome = OUTCOME__COUNT;
@@ -189,7 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     while (rest.len > 0 && sets.n < SETS_MAX) {
         read_set(&sets, &rest);
     }
-    places[n_ops].row = 4711; /* nobody's */
+    places[n_ops].row = 4711; /* belongs to no operation */
     dbresult_places(sets.n > 0 ? sets.result : NULL, places, n_ops);
     RIGHT(places[n_ops].row == 4711);
     for (size_t i = 0; i < n_ops; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The topology: what is accepted keeps to the rules, and written out again is the same.
- */
+/* The topology: what is accepted obeys the rules, and is the same after being written
+ * and read again. */
 #include <arpa/inet.h>
 
 #include "server/config/topology.h"
@@ -57,7 +57,7 @@ static void write_quoted(FILE *out, const char *name, const char *text)
     (void)fputs("\"; ", out);
 }
 
-/* TOPOLOGY as a file; the caller frees. */
+/* TOPOLOGY as a file; the caller frees it. */
 static struct piece write_out(const struct topology *topology)
 {
     struct piece text = {NULL, 0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* UTF-8, characters that may not be in texts, and the filter of words, beside a decoder
- * that writes every code point anew, and a search for each word at each place.
+/* UTF-8, characters that texts must not have, and the word filter, compared with a
+ * decoder that encodes every code point again and a search for each word at each
+ * position.
  *
  * Input: a list of words, a form feed, a text. */
 #include <locale.h>
@@ -20,7 +21,7 @@
 /* A text as folded code points. */
 struct points {
     uint32_t c[TEXT_MAX];
-    size_t bytes[TEXT_MAX]; /* of each */
+    size_t bytes[TEXT_MAX]; /* length of each */
     size_t n;
 };
 
@@ -50,7 +51,7 @@ static size_t encode(uint32_t c, char *out)
     return 4;
 }
 
-/* The code point at TEXT: the only one that is written as these bytes. 0: none. */
+/* The code point at TEXT: the only one whose encoding these bytes are. 0: none. */
 static size_t decode(struct piece text, uint32_t *c)
 {
     unsigned char lead = (unsigned char)text.data[0];
@@ -70,7 +71,7 @@ static size_t decode(struct piece text, uint32_t *c)
     return memcmp(again, text.data, len) == 0 ? len : 0;
 }
 
-/* The same as the library of C knows capitals. */
+/* The folded form, by what the C library knows about capitals. */
 static uint32_t fold(uint32_t c)
 {
     uint32_t small;
@@ -134,7 +135,7 @@ static bool is_same(const struct points *a, const struct points *b)
     return a->n == b->n && memcmp(a->c, b->c, a->n * sizeof a->c[0]) == 0;
 }
 
-/* False: the list is to be refused. */
+/* False: the list must be refused. */
 static bool read_set(struct piece list, struct set *set)
 {
     set->n = 0;
@@ -161,8 +162,8 @@ static bool read_set(struct piece list, struct set *set)
     return true;
 }
 
-/* What TEXT becomes; OUT is as long, and a NUL follows. How many characters are masked.
- */
+/* Filters TEXT into OUT, which is as long, and adds a NUL. Returns the number of
+ * masked characters. */
 static size_t mask(const struct set *set, struct piece text, char *out)
 {
     static struct points points;
@@ -204,7 +205,7 @@ static void check_filter(struct words *words, const struct set *set, struct piec
     arena_init(&arena, (size_t)1 << 20);
     filtered = words_filter(words, &arena, copy, text.len, &n);
     RIGHT(filtered != NULL && n == wanted);
-    RIGHT((filtered == copy) == (n == 0)); /* the text itself when nothing is found */
+    RIGHT((filtered == copy) == (n == 0)); /* the text itself if nothing is found */
     RIGHT(n == 0 || strcmp(filtered, expected) == 0);
     arena_release(&arena);
     free(copy);

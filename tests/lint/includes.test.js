@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Includes point one way: each folder of C files is a room, which may include the rooms named by the table,
- * and no others. Every check is also shown a bad sample that it must refuse. */
+/* Each folder of C files is a room, which may include the rooms that the table names, and no others.
+ * Every check also gets a bad sample that it must refuse. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import test from "node:test";
 
 import { holds, sources } from "./tree.js";
 
-/* Which rooms a room may include besides itself. From the bottom up: each names only rooms above it in this
- * list. */
+/* Which rooms a room may include besides itself. From the bottom up: each row names only rooms of
+ * rows above it. */
 const SHARD = ["shard", "shard/base"];
 const ROOMS = {
   "shard/base": [],
@@ -25,7 +25,7 @@ const ROOMS = {
   scripts: ["server/config", "server/base", ...SHARD],
 };
 
-/* Libraries whose calls stay in few files: header, which files may include it. */
+/* Libraries that only a few files may call: the header, and the files that may include it. */
 const LIBRARIES = [
   ["mysql.h", /^(shard\/dbconn_impl\.h|scripts\/shardctl_call\.c|tests\/integration\/root\.h|tests\/bench\/probe\.c)$/],
   [
@@ -68,7 +68,7 @@ function includeProblems({ path, text }) {
     .map(({ name }) => `${path} includes ${name}`);
 }
 
-test("a room includes the rooms below it that the table names, libraries stay in their files", () => {
+test("a room includes only rooms that the table names, and libraries stay in their files", () => {
   const sample = (path, name) => includeProblems({ path, text: `#include ${name}\n` });
   holds(
     sources.flatMap(includeProblems),
@@ -91,7 +91,7 @@ test("a room includes the rooms below it that the table names, libraries stay in
   );
 });
 
-/** The table has no cycle, and nothing in it that no file needs. */
+/** The table has no cycle, and no entry that no file needs. */
 function tableProblems(rooms, files) {
   const names = Object.keys(rooms);
   const used = new Set(
@@ -109,7 +109,7 @@ function tableProblems(rooms, files) {
   );
 }
 
-test("the table of rooms has no circle, and no more than is needed", () => {
+test("the table of rooms has no cycle and no unused entry", () => {
   assert.ok(Object.keys(ROOMS).every((room) => sources.some(({ path }) => dirname(path) === room)));
   holds(
     tableProblems(ROOMS, sources),

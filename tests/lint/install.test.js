@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What `make install` puts where, below a DESTDIR: nothing named by the handbook's first installation is
- * missing, no changed file is overwritten, and everything installed is gone after `make uninstall`. A tarball
- * of `make dist` has every file of the repository, and installs, builds and checks the same. */
+/* Where `make install` puts things, below a DESTDIR: nothing that the handbook's first installation
+ * names is missing, no changed file is overwritten, and everything installed is gone after `make
+ * uninstall`. A tarball of `make dist` has every file of the repository, and builds, checks and
+ * installs the same. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -103,23 +104,19 @@ test(
   },
 );
 
-test(
-  "the units name what was installed, and no place where nothing is",
-  { skip: !isBuilt && "nothing is built" },
-  () => {
-    for (const [name, program] of [
-      ["doushard.service", "doushard"],
-      ["doushard-mover.service", "shardctl"],
-    ]) {
-      const text = unit(name);
-      assert.match(text, new RegExp(`^ExecStart=/opt/ds/bin/${program} .*/opt/ds/etc/doushard/`, "m"));
-      assert.doesNotMatch(text.replaceAll(/^#.*$/gm, ""), /\/usr\/local|[ =]\/etc\//);
-    }
-    assert.match(unit("doushard.service"), /^StateDirectory=doushard doushard\/media doushard\/upload$/m);
-  },
-);
+test("the units name only files and directories that were installed", { skip: !isBuilt && "nothing is built" }, () => {
+  for (const [name, program] of [
+    ["doushard.service", "doushard"],
+    ["doushard-mover.service", "shardctl"],
+  ]) {
+    const text = unit(name);
+    assert.match(text, new RegExp(`^ExecStart=/opt/ds/bin/${program} .*/opt/ds/etc/doushard/`, "m"));
+    assert.doesNotMatch(text.replaceAll(/^#.*$/gm, ""), /\/usr\/local|[ =]\/etc\//);
+  }
+  assert.match(unit("doushard.service"), /^StateDirectory=doushard doushard\/media doushard\/upload$/m);
+});
 
-test("the server's unit leaves the jail of uploads what it needs", () => {
+test("the server's unit leaves the jail for uploads what it needs", () => {
   const lines = read("config/doushard.service")
     .split("\n")
     .filter((line) => !line.startsWith("#"));
@@ -135,7 +132,7 @@ test("the server's unit leaves the jail of uploads what it needs", () => {
 });
 
 test(
-  "a script that was installed finds the shardctl beside it, and reads the topology with it",
+  "an installed script finds the shardctl next to it, and reads the topology with it",
   { skip: !isBuilt && "nothing is built" },
   () => {
     const ask = (file) =>
@@ -158,7 +155,7 @@ test(
 );
 
 test(
-  "again, over what somebody has changed: configuration and videos stay, also after uninstall",
+  "a second installation, over changed files: configuration and videos stay, even after uninstall",
   { skip: !isBuilt && "nothing is built" },
   () => {
     const kept = [at("opt/ds/etc/doushard/doushard.conf"), at("var/lib/doushard/media/video")];
@@ -177,10 +174,10 @@ test(
   },
 );
 
-/* ---- Flags of compiler and linker ---- */
+/* ---- Compiler and linker flags ---- */
 
 test(
-  "the programs cannot be put in one place, nor their tables or stacks be written and run",
+  "the programs are position-independent, and their tables and stacks are protected",
   { skip: !isBuilt && "nothing is built" },
   () => {
     for (const program of ["doushard", "shardctl"]) {
@@ -199,7 +196,7 @@ test(
   },
 );
 
-test("a release checks its stack, the lengths of what it formats, and where it jumps", () => {
+test("a release checks its stack, the lengths of what it formats, and its jumps", () => {
   const dir = mkdtempSync(join(tmpdir(), "release-"));
   const object = join(dir, "shard/base/log.o");
   run("make", ["-s", "-C", ROOT, `BUILD=${dir}`, "SANITIZE=", "CFLAGS=-O2", object]);
@@ -221,7 +218,7 @@ after(() => rmSync(work, { recursive: true, force: true }));
 const version = /^VERSION = (.*)$/m.exec(read("Makefile"))[1];
 const unpacked = join(work, `doushard-${version}`);
 
-test("dist: every file of the last commit, and which one that was", { skip }, () => {
+test("dist: every file of the last commit, and which commit it was", { skip }, () => {
   run("make", ["-s", "-C", ROOT, "dist", `distdir=${work}`]);
   assert.deepEqual(readdirSync(work), [`doushard-${version}.tar.gz`]);
   run("tar", ["-xzf", `${unpacked}.tar.gz`, "-C", work]);
@@ -230,7 +227,7 @@ test("dist: every file of the last commit, and which one that was", { skip }, ()
   assert.deepEqual(files.sort(), [...known, ".version"].sort());
 });
 
-test("the tarball has all that a build needs, and says where it is from without git", { skip }, () => {
+test("the tarball has all that a build needs, and says where it comes from without git", { skip }, () => {
   const commands = run("make", ["-n", "-C", unpacked, "all", "programs"], { GIT_DIR: "/nonexistent" });
   const compiled = new Set([...commands.matchAll(/ -c -o \S+ (\S+\.c)$/gm)].map(([, name]) => name));
   for (const name of ["server/main.c", "shard/router.c", "scripts/shardctl.c", "tests/ledger/ledger.c"])
@@ -242,7 +239,7 @@ test("the tarball has all that a build needs, and says where it is from without 
 });
 
 test(
-  "install from the tarball brings what install from the checkout brings",
+  "installing from the tarball gives the same files as installing from the checkout",
   { skip: (!isBuilt && "nothing is built") || (!isCommitted && "not everything here is committed") },
   () => {
     const [here, there] = ["here", "there"].map((name) => join(work, name));
@@ -252,7 +249,7 @@ test(
   },
 );
 
-test("lint looks at the same files in the tarball; where there are none it says so, and fails", { skip }, () => {
+test("lint checks the same files in the tarball; if there are none it says so, and fails", { skip }, () => {
   const tools = ["SHELLCHECK=true", "ESLINT=true", "PRETTIER=true", "CLANG_FORMAT=true", "CLANG_TIDY=true"];
   const targets = ["lint-format", "lint-shell", "lint-js"];
   const there = run("make", ["--no-print-directory", "-C", unpacked, ...targets, ...tools], {

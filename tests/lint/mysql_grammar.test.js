@@ -11,7 +11,7 @@ import { readSql, sqlFiles, statements } from "./sql_files.js";
 const require = createRequire(import.meta.url);
 require("antlr4ts");
 const { default: Parser } = require("ts-mysql-parser");
-/* Its listener collects the names in a statement, which nobody asks for here. */
+/* Its listener collects the names in a statement, which are not needed here. */
 const parser = new Parser({ version: "8.0.22", parserListener: {} });
 
 /** The grammar's error for a statement; "" without one. */
@@ -20,10 +20,10 @@ function objection(statement) {
   return (lexerError ?? parserError)?.message ?? "";
 }
 
-/* Each check reads a third of them, in turns. */
+/* Each check reads a third of them, taking turns. */
 const turn = Number(process.env.CHECK_TURN);
 for (const file of sqlFiles().filter((_file, i) => Number.isNaN(turn) || i % 3 === turn)) {
-  test(`${file} is MySQL`, () => {
+  test(`${file} is valid MySQL`, () => {
     const found = statements(readSql(file));
     assert.ok(found.length > 0 || file === "install.sql");
     for (const statement of found) {
@@ -32,7 +32,7 @@ for (const file of sqlFiles().filter((_file, i) => Number.isNaN(turn) || i % 3 =
   });
 }
 
-/* Statements that MariaDB takes and MySQL does not, and the forms to use instead. */
+/* Statements that MariaDB accepts and MySQL does not, and the forms to use instead. */
 const SAMPLES = [
   ["CREATE OR REPLACE PROCEDURE p () SELECT 1", "CREATE PROCEDURE p () SELECT 1"],
   ["INSERT INTO t (a) VALUES (1) RETURNING a", "INSERT INTO t (a) VALUES (1)"],

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What scripts/new-procedure makes of each kind keeps the rules of sql_rules.js, in a copy of the tree. */
+/* What scripts/new-procedure creates for each kind keeps the rules of sql_rules.js, in a copy of the
+ * tree. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -30,7 +31,7 @@ const procs = rows(readFileSync(path.join(root, "shard/procs.def"), "utf8"), "PR
   ([, routine, kind, count, effect, version]) => ({ routine, kind, count, effect, version }),
 );
 
-/* The line in procs.def; the service does not call an operator's routine. */
+/* The line in procs.def; an operator's routine has none, since the service does not call it. */
 const KINDS = { read: ["OWNER", "3", "READS"], write: ["BATCH", "1", "WRITES"], admin: null };
 
 for (const [word, proc] of Object.entries(KINDS))

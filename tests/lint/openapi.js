@@ -95,10 +95,10 @@ function requiredProblems(doc, where, operation, parameters) {
     for (const name of Object.keys(resolved(doc, media.schema)?.properties ?? {})) names.add(name);
   return (operation["x-required"] ?? [])
     .filter((name) => !names.has(name))
-    .map((name) => `${where}: ${name} is required, and nowhere`);
+    .map((name) => `${where}: ${name} is required but does not exist`);
 }
 
-/** The gaps in DOC, as sentences. */
+/** The gaps in DOC, one line each. */
 export function problemsOf(doc) {
   const problems = referenceProblems(doc);
   const ids = new Set();
@@ -109,12 +109,11 @@ export function problemsOf(doc) {
       const where = `${method.toUpperCase()} ${path}`;
       const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])];
       if (!/^[a-z]+(_[a-z]+)*$/.test(operation.operationId ?? "")) problems.push(`${where} has no operationId`);
-      if (ids.has(operation.operationId))
-        problems.push(`${where}: ${operation.operationId} is the name of another one`);
+      if (ids.has(operation.operationId)) problems.push(`${where}: ${operation.operationId} is used twice`);
       ids.add(operation.operationId);
-      if (!/^[A-Z].*[.?]$/.test(operation.summary ?? "")) problems.push(`${where}: its summary is no sentence`);
+      if (!/^[A-Z].*[.?]$/.test(operation.summary ?? "")) problems.push(`${where}: its summary is not a sentence`);
       if (operation.tags?.length !== 1 || !tags.has(operation.tags[0]))
-        problems.push(`${where} has not one of the tags`);
+        problems.push(`${where} does not have exactly one known tag`);
       problems.push(
         ...parameterProblems(doc, where, path, parameters),
         ...responseProblems(doc, where, operation.responses ?? {}),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* What scripts/packages tells who may not install: an account without rights that finds few programs. */
+/* What scripts/packages prints for an account that may not install, with few programs in its path. */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -24,7 +24,7 @@ for (const name of TOOLS) {
   symlinkSync(stdout.trim(), join(dir, "bin", name));
 }
 
-/* A program that is there, and prints TEXT. */
+/* A program that exists, and prints TEXT. */
 const program = (name, text = "") =>
   writeFileSync(join(dir, "bin", name), `#!/bin/sh\necho '${text}'\n`, { mode: 0o755 });
 
@@ -38,7 +38,7 @@ function packages(...args) {
   return { status, lines: stdout.trim().split("\n") };
 }
 
-test("the commands to run are printed, with apt-get update where apt knows no such packages", () => {
+test("it prints the commands to run, with apt-get update if apt does not know the packages", () => {
   program("apt-get");
   program("apt-cache", "  Candidate: (none)");
   const install = "apt-get install --no-install-recommends spin";
@@ -47,7 +47,7 @@ test("the commands to run are printed, with apt-get update where apt knows no su
   assert.deepEqual(packages("install", "model"), { status: 2, lines: [install] });
 });
 
-test("of several programs that do, one is enough", () => {
+test("of several programs that can do the same, one is enough", () => {
   const font = "fonts-noto-cjk";
   const missing = () => packages("missing", "browser").lines.filter((name) => name !== font && name !== "");
   assert.deepEqual(missing(), ["chromium-headless-shell"]);

@@ -50,7 +50,7 @@ function problems(text) {
   ];
 }
 
-test("config/mariadb/shard.cnf is read by MariaDB as it is meant", () => {
+test("MariaDB reads config/mariadb/shard.cnf as intended", () => {
   const text = read("config/mariadb/shard.cnf");
   assert.ok(settingsOf(text).length > 20);
   assert.deepEqual(problems(text), []);

@@ -17,8 +17,8 @@ export function sqlFiles() {
 
 export const readSql = (name) => readFileSync(path.join(procedures, name), "utf8");
 
-/** READ, a pure function of a text, called only once for each text: the rules see every file a hundred times,
- * nearly always unchanged. */
+/** READ, a pure function of a text, called only once per text: the rules see every file a hundred
+ * times, nearly always unchanged. */
 export function once(read) {
   const known = new Map();
   return (text) => {
@@ -36,7 +36,7 @@ export const stripComments = once((sql) =>
   ),
 );
 
-/** The same with every string literal emptied, for looking at code only. */
+/** The same with every string literal emptied, for looking at the code only. */
 export const stripStrings = once((sql) => stripComments(sql).replace(/'(?:[^'\\]|\\.|'')*'/g, "''"));
 
 /** Statements of a file: DELIMITER is obeyed, client commands (SOURCE) are left out. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The stored procedures keep the rules of sql_rules.js, and every rule works: each is shown spoilt copies of
- * the real files. */
+/* The stored procedures keep the rules of sql_rules.js, and every rule works: each one gets spoilt
+ * copies of the real files. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -306,7 +306,7 @@ const SAMPLES = [
   [REHASH, "    COMMIT;", `    COMMIT; -- ${"x".repeat(90)}`, /columns/],
 ];
 
-test("a version asks for the one before it, and leaves to those that it serves what they know", () => {
+test("a version requires the one before it, and does not break routines that know only the tables before", () => {
   const second = (number, change = "", serves = 1) => `DROP TEMPORARY TABLE IF EXISTS predecessor;
 CREATE TEMPORARY TABLE predecessor (found INT NOT NULL, CHECK (found = 1));
 INSERT INTO predecessor (found)
@@ -362,7 +362,7 @@ describe("a next version, with an added argument, field and column", () => {
   };
 
   test("keeps the rules", () => assert.deepEqual(problemsOf(next, { procs }), []));
-  test("but not when the old routine promises something else than the one that it has become", () => {
+  test("but not if the old routine promises something different from the one that it calls", () => {
     assert.match(
       said("viewer/viewer_flags.sql", "server, more, kind", "server, kind"),
       /Answer is not that of viewer_flags_2/,
@@ -372,11 +372,11 @@ describe("a next version, with an added argument, field and column", () => {
       /Codes is not that of viewer_flags_2/,
     );
   });
-  test("nor when it does more than to call it", () =>
+  test("nor if it does more than call it", () =>
     assert.match(said("viewer/viewer_flags.sql", "\nBEGIN\n", "\nBEGIN\n    SELECT 1 AS n;\n"), /the header promises/));
 });
 
-describe("each rule finds what it is for", () => {
+describe("each rule finds what it is meant to find", () => {
   for (const [file, from, to, expected] of SAMPLES) {
     test(`${file}: ${String(from).trim().slice(0, 60)}`, () => {
       const problems = problemsOf(spoilt(file, from, to));
@@ -388,7 +388,7 @@ describe("each rule finds what it is for", () => {
   }
 });
 
-test("the exceptions are needed", () => {
+test("the exceptions are still needed", () => {
   const names = new Set(rules.readTree(FILES).routines.map(({ base }) => base));
   for (const name of [
     ...Object.keys(rules.NO_FENCE),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The rules that files under procedures/ must keep (checked by sql_lint.test.js). Every rule
- * takes the tree, a Map of path to text, and answers a list of problems. */
+/* The rules that files under procedures/ must keep (checked by sql_lint.test.js). Every rule takes
+ * the tree, a Map of path to text, and returns a list of problems. */
 import { once, routineOf, statements, stripComments, stripStrings } from "./sql_files.js";
 
-/* Public writing routines that do not concern owners: why they need no fence. */
+/* Public writing routines that do not concern owners, and why they need no fence. */
 export const NO_FENCE = {
   slot_learn: "changes the fence itself, under its exclusive lock",
   slot_assign: "makes the fences",
@@ -29,7 +29,7 @@ export const NO_FENCE = {
   slot_adopt: "changes the fence itself, under its exclusive lock",
 };
 
-/* Routines whose definer is not doushard_owner, and who it is. */
+/* Routines whose definer is not doushard_owner, and their definers. */
 const DEFINERS = { conn_kill: "doushard_killer@localhost", shard_free: "doushard_disk@localhost" };
 
 /* Public reading routines that look at owner tables without the fence. */
@@ -45,7 +45,8 @@ export const NO_FENCE_READ = {
   relay_status: "is about the shard's relay, not about slots",
 };
 
-/* Routines whose code is the result of a step of a move, in its own words, instead of an operation's. */
+/* Routines whose code is the result of a step of a move, in words of its own, and not that of an
+ * operation. */
 const STEP_CODES = ["slot_takeover"];
 
 /* Routines that only shardctl calls, as the operator. */
@@ -69,7 +70,7 @@ export const OPERATOR_ONLY = [
   "shard_init",
 ];
 
-/* Session tables that helpers make besides op. */
+/* Session tables that helpers create besides op. */
 const TEMPORARY = [
   "slot_news",
   "load_table",
@@ -94,24 +95,25 @@ const TEMPORARY = [
   "home_back",
 ];
 
-/* Helpers that write only where _op_fences has found neither slot of an edge moving: they need not
- * journal. */
+/* Helpers that write only if _op_fences has found that neither slot of an edge is moving: they need
+ * not journal. */
 const WRITES_AT_REST = ["_favorite_there", "_relation_there"];
 
-/* Helpers of movers: the rows that they write are those of a slot that nobody writes here. */
+/* Helpers of movers: nobody else writes rows in the slots that they write. */
 const WRITES_FOR_MOVERS = ["_move_put", "_move_drop"];
 
-/* Public routines of movers: the token of the mover is what they pass instead of a fence that serves. */
+/* Public routines of movers: instead of passing a fence that serves, they pass the mover's token. */
 const MOVERS = ["move", "promote", "demote", "home"];
 const isMover = ({ domain, isPublic }) => MOVERS.includes(domain) && isPublic;
 
-/* Tables that a mover may be answered from: the rows of its claim and of its import. */
+/* Tables that a mover's answers may be read from: the rows of its claim and of its import. */
 const READS_AFTER_COMMIT = ["move_claim", "move_beat", "move_import"];
 
-/* move_lock leaves its transaction to move_give and move_unlock, so that writers wait as long as the flip takes. */
+/* move_lock leaves its transaction to move_give and move_unlock, so that writers wait until the flip
+ * is over. */
 const FLIP = ["move_lock", "move_give", "move_unlock"];
 
-/* Routines of movers that change a fence's entry about its mover, but not its answer. */
+/* Routines of movers that change the mover in a fence, but not its answer. */
 const KEEPS_ANSWERS = ["move_claim", "move_adopt", "move_lock"];
 
 /* Helpers that journal everything that their callers write. */
@@ -134,10 +136,10 @@ const PLACEMENT = new Set([
 /* Helpers that change a row of every owner of a batch: their callers journal that table. */
 const CHANGES = { _op_user_change: "user", _op_inbound_change: "inbound", _op_video_change: "video" };
 
-/* What every kind of routine must have in its header. */
+/* What the header of every kind of routine must have. */
 const SECTIONS = ["Touches", "Errors", "Replays"];
 
-/* Of one result set; as in shard/dbread.c. */
+/* The limit for one result set, as in shard/dbread.c. */
 const COLUMNS_MAX = 32;
 
 const COMMON_COLUMNS = ["n", "code", "slot", "epoch", "server"];
@@ -184,7 +186,7 @@ function parametersOf(routine) {
   });
 }
 
-/** TEXT at its commas, those inside parentheses left alone. */
+/** Splits TEXT at its commas, except for those inside parentheses. */
 function splitList(text) {
   const parts = [""];
   let depth = 0;
@@ -199,13 +201,13 @@ function splitList(text) {
   return parts;
 }
 
-/** Version of a routine and the oldest that its callers may know; 0: it does not say. */
+/** Version of a routine and the oldest that its callers may know; 0: not given. */
 function versionOf(characteristics) {
   const said = /\bCOMMENT 'v([1-9]\d*)(?: serves v([1-9]\d*))?: [^']{1,60}'/.exec(characteristics ?? "");
   return { version: Number(said?.[1] ?? 0), serves: Number(said?.[2] ?? said?.[1] ?? 0) };
 }
 
-/** Statements of a body, roughly: at semicolons outside of strings. */
+/** Statements of a body, roughly: split at semicolons outside strings. */
 const bodyStatements = once((body) =>
   body
     .replace(/'(?:[^'\\]|\\.|'')*'/g, (text) => text.replace(/;/g, ","))
@@ -213,7 +215,7 @@ const bodyStatements = once((body) =>
     .map((part) => part.trim()),
 );
 
-/** The column names that the SELECT list of STATEMENT answers. */
+/** The column names in the SELECT list of STATEMENT. */
 function selectColumns(statement) {
   const text = statement.replace(/^[\s\S]*?\bSELECT\b\s+(DISTINCT\s+)?/, "");
   let depth = 0;
@@ -228,7 +230,7 @@ function selectColumns(statement) {
   return splitList(text.slice(0, end)).map((column) => /(\w+)`?\s*$/.exec(column.trim())?.[1] ?? "?");
 }
 
-/** Tables that a body writes (the session's own table op is none of them). */
+/** Tables that a body writes (without the session's own table op). */
 const writtenTables = once((body) => {
   const found = new Set();
   const code = stripStrings(body);
@@ -287,7 +289,7 @@ const codesWritten = once((body) => {
   return found;
 });
 
-/** Everything that the rules want to know about the routines of a tree. */
+/** Everything that the rules need to know about the routines of a tree. */
 export function readTree(files) {
   const routines = new Map();
   for (const [path, text] of files) {
@@ -311,9 +313,10 @@ export function readTree(files) {
   const byName = new Map([...routines.values()].map((routine) => [routine.base, routine]));
   for (const routine of routines.values()) {
     routine.isPublic = !routine.base.startsWith("_");
-    /* A routine that became another: nothing but a CALL of that one, for old callers. */
+    /* A routine that another one replaced: nothing but a CALL of that one, for old callers. */
     routine.wraps = routine.isPublic ? (/^\s*CALL ([a-z]\w*)\([^;]*\);\s*$/.exec(routine.body)?.[1] ?? "") : "";
-    /* A routine that only chooses between ways: one operation, perhaps many on one owner, and any number of them. */
+    /* A routine that only chooses a path: for one operation, perhaps for many on one owner, and for
+     * any batch. */
     routine.ways = routine.isPublic
       ? (
           /^\s*DECLARE v_is_done TINYINT DEFAULT 0;\s*IF LOCATE\('\},\{', in_ops\) = 0 THEN\s*CALL (_\w+_one)\(in_ops, v_is_done\);\s*(?:ELSE\s*CALL (_\w+_hot)\(in_ops, v_is_done\);\s*)?END IF;\s*IF NOT v_is_done THEN\s+CALL (_\w+_batch)\(in_ops\);\s+END IF;\s*$/.exec(
@@ -329,7 +332,8 @@ export function readTree(files) {
         .filter((name) => byName.has(name) && name !== routine.base),
     );
   }
-  /* Whole: it has a transaction of its own, and answers; what it promises is in the header of who chooses it. */
+  /* Whole: it has a transaction of its own and returns results; its promises are in the header of
+   * the routine that chooses it. */
   for (const routine of routines.values()) {
     routine.chosenBy = [...routines.values()].find(({ ways }) => ways.includes(routine.base));
     routine.isOne = routine.chosenBy?.ways.slice(0, -1).includes(routine.base) ?? false;
@@ -360,7 +364,7 @@ export function readTree(files) {
 
 /* ---- Rules ---- */
 
-/** Each file makes the routine that its name says, in the directory that its name says. */
+/** Each file creates the routine that its name says, in the right directory. */
 export function filesAndNames({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, domain, header } = routine;
@@ -383,7 +387,7 @@ export function filesAndNames({ routines }) {
   });
 }
 
-/** The header says parameters, answer, codes, tables, errors and replays. */
+/** The header has parameters, answer, codes, tables, errors and replays. */
 export function headers({ routines }) {
   return routines.flatMap(({ path, header, parameterList, isPublic, kind }) => {
     const problems = [];
@@ -404,7 +408,7 @@ export function headers({ routines }) {
   });
 }
 
-/** Definer, security, data access, comment with a version; parameters only go in. */
+/** Definer, security, data access, comment with a version; only IN parameters. */
 export function characteristics({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, definer, kind, parameterList } = routine;
@@ -457,7 +461,7 @@ export function forbidden({ routines }) {
   });
 }
 
-/** One transaction, its handler, its isolation; helpers leave transactions alone. */
+/** One transaction, its handler, its isolation level; helpers do not touch transactions. */
 export function transactions({ routines, byName }) {
   return routines.flatMap(({ path, base, isWhole, body, writes, reaches, wraps }) => {
     const problems = [];
@@ -496,7 +500,7 @@ export function transactions({ routines, byName }) {
   });
 }
 
-/** A body journals a table: by a helper with its name, by one that knows, or itself. */
+/** A body journals a table: by a helper with its name, by one that journals everything, or itself. */
 function journaled(body, table) {
   const named = [...body.matchAll(/CALL _slot_log_add(?:_ops)?\((?:\s*\w+,\s*\w+,)?\s*'(\w+)'/g)].map(
     (match) => match[1],
@@ -512,8 +516,9 @@ function journaled(body, table) {
 /** A routine may leave all writing to its helpers. */
 const isWriter = ({ body, writes }) => writes.size > 0 || /CALL _op_fences?\(/.test(body);
 
-/* What lets one operation pass without a closer look: a slot that rests here, at the epoch of the caller, so that nothing
- * is to be journaled; of an edge perhaps those of both halves. */
+/* The conditions under which a path without a closer look may go on: the slot is here, does not
+ * move, and is at the caller's epoch, so that nothing must be journaled; for an edge perhaps the
+ * slots of both halves. */
 const PLAIN =
   "f\\.answer = 'ok'\\s+AND f\\.has_home = 0\\s+AND f\\.state <> 'migrating'\\s+AND f\\.journal = 0\\s+LOCK IN SHARE MODE;\\s+IF out_done THEN";
 const FROM_FENCE = "FROM slot_fence AS f FORCE INDEX \\(PRIMARY\\)\\s+WHERE";
@@ -523,7 +528,7 @@ const AT_REST = [
   `START TRANSACTION;\\s+SELECT MIN\\(COALESCE\\(f\\.answer = 'ok'\\s+AND f\\.epoch = w\\.epoch\\s+AND f\\.has_home = 0\\s+AND f\\.state <> 'migrating'\\s+AND f\\.journal = 0, 0\\)\\)\\s+INTO out_done\\s+FROM \\([^;]*\\) AS w\\s+LEFT JOIN slot_fence AS f FORCE INDEX \\(PRIMARY\\)\\s+ON f\\.slot = w\\.slot\\s+LOCK IN SHARE MODE;\\s+IF out_done THEN`,
 ].map((text) => new RegExp(text));
 
-/** Writes pass the fence, locks come in order, every slotted row is journaled. */
+/** Writes pass the fence, locks are taken in order, every row of a slot is journaled. */
 export function fences({ routines, tables }) {
   return routines.flatMap((routine) => {
     const { path, base, isWhole, isOne, body, writes } = routine;
@@ -582,7 +587,7 @@ export function fences({ routines, tables }) {
   });
 }
 
-/** Who changes a fence gives the fences a new generation. */
+/** A routine that changes a fence gives the fences a new generation. */
 export function generations({ routines }) {
   return routines
     .filter(
@@ -620,7 +625,8 @@ const isAnswer = (statement) => {
   );
 };
 
-/* Of movers: what is about slot_move alone, or moves a fence that has no token of a mover yet. */
+/* Routines of movers that are about slot_move alone, or change a fence that has no mover's token
+ * yet. */
 const NO_TOKEN = [
   "move_request",
   "move_wish",
@@ -646,8 +652,8 @@ const NO_TOKEN = [
   "home_clean",
 ];
 
-/** What a mover does to a slot it does behind a fence that has its token, in the same transaction; and nobody but movers
- * puts or removes rows that are not journaled. */
+/** What a mover does to a slot is done after checking that the fence has its token, in the same
+ * transaction; and only movers write or remove rows without journaling. */
 export function movers({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, domain, body, calls } = routine;
@@ -667,8 +673,9 @@ export function movers({ routines }) {
   });
 }
 
-/** Who writes answers after COMMIT only, from the session's own tables, whatever it calls for that: an error after the
- * first row, or a wait for a table that somebody alters, would deny what is done. */
+/** A routine that writes returns results only after COMMIT, and only from the session's own tables,
+ * including any helper that it calls for that: an error after the first row, or a wait for a table
+ * that is being altered, would deny what was done. */
 export function answersAfterCommit({ routines, byName, tables }) {
   const read = (code) =>
     [...stripStrings(code).matchAll(/\b(?:FROM|JOIN)\s+\(?\s*(?:doushard\.)?(\w+)/g)]
@@ -694,10 +701,11 @@ export function answersAfterCommit({ routines, byName, tables }) {
   });
 }
 
-/* Which helper answers the owners in a table. */
+/* The helper that returns the owners in a table. */
 const ANSWERS = { user: "_op_user_answer", inbound: "_op_inbound_answer", video: "_op_video_answer" };
 
-/* Who changes nothing of an owner that a card, a list or a mailbox shows, or is no one's request. */
+/* Routines that change nothing of an owner that a card, list or mailbox shows, or that no client
+ * requests. */
 const NO_OWNERS = {
   user_erase: "of an operator; nobody shows an erased user",
   user_lost: "of an operator; nobody shows an erased user",
@@ -707,7 +715,7 @@ const NO_OWNERS = {
   user_rehash: "changes a secret",
 };
 
-/* Columns that show something of an owner, and those one of which says of which version that is. */
+/* Columns that show something of an owner, and the columns of which one must give its version. */
 const SHOWN = [
   [["avatar", "background_image", "signature", "follow_count", "work_count", "favorite_count"], ["ver"]],
   [["follower_count", "total_favorited"], ["in_ver"]],
@@ -718,7 +726,7 @@ const SHOWN = [
   [["message_id", "last_text"], ["in_mail_ver"]],
 ];
 
-/* Readers of such columns that no cache reads. */
+/* Readers of such columns that no cache uses. */
 export const NO_VERSIONS = {
   audit_owners: "of the audit, which compares what it reads with the rows",
   user_export: "of an operator, for a file",
@@ -726,8 +734,8 @@ export const NO_VERSIONS = {
   outbox_list: "of the relay: what waits, not what an owner has",
 };
 
-/** Who changes owners answers them, with their versions, and who shows them says of which version that is; a version
- * only grows, beyond the epoch of its slot. */
+/** Routines that change owners return them with their versions, and routines that show them return
+ * the version; a version only grows, also beyond the epoch of its slot. */
 export function versions({ routines }) {
   return routines.flatMap((routine) => {
     const { path, base, isPublic, isWhole, isOne, body, writes } = routine;
@@ -769,7 +777,7 @@ export function versions({ routines }) {
   });
 }
 
-/** What is answered is what the header says, beginning with the common columns. */
+/** The answer is what the header says, and begins with the common columns. */
 export function answers({ routines, byName }) {
   return routines.flatMap(({ path, base, isPublic, isWhole, isOne, chosenBy, header: own, body, wraps }) => {
     if (!isPublic && !isWhole) return [];
@@ -814,7 +822,7 @@ export function answers({ routines, byName }) {
   });
 }
 
-/** SQLSTATEs and code words: raised = in the header = in outcome.def. */
+/** SQLSTATEs and code words: those raised equal those in the header and in outcome.def. */
 export function outcomes({ routines, byName }, outcomeDef) {
   const words = new Set(outcomeDef.map(({ word }) => word).filter((word) => word !== ""));
   const states = new Set(outcomeDef.map(({ sqlstate }) => sqlstate).filter((state) => state !== ""));
@@ -889,11 +897,12 @@ export function manifest({ files, routines, byName }) {
   return problems;
 }
 
-/* Partitions of own slots are made by the mover itself (shard/partition.c), of the tables that have any. */
+/* Partitions of own slots are created by the mover itself (shard/partition.c), for the tables that
+ * have them. */
 const ALTER_GRANT = /^GRANT ALTER, DROP ON doushard\.(\w+)\s+TO 'doushard_mover'@'%'$/;
 
-/** grants.sql: the service may call what the program calls; the operator all that is public;
- * the monitor what only reads; helpers nobody. */
+/** grants.sql: the service may call what the program calls; the operator everything public; the
+ * monitor what only reads; nobody may call helpers. */
 export function grants({ files, routines, byName }, procs) {
   const problems = [];
   const given = { app: new Set(), admin: new Set(), monitor: new Set(), mover: new Set(), killer: new Set() };
@@ -950,8 +959,8 @@ export function grants({ files, routines, byName }, procs) {
   return problems;
 }
 
-/** procs.def and the routines agree on arguments, kind, effect and version: this program was
- * written for these routines, so that it is started when the shards have them. */
+/** procs.def and the routines agree on arguments, kind, effect and version: this program was written
+ * for these routines, so that it starts with shards that have them. */
 export function callers({ byName }, procs) {
   return procs.flatMap(({ routine: name, kind, count, effect, version }) => {
     const routine = byName.get(name);
@@ -970,7 +979,7 @@ export function callers({ byName }, procs) {
   });
 }
 
-/** Would routines that know the tables of before fail on those that STATEMENT makes? */
+/** Whether routines that know only the tables before would fail on those that STATEMENT makes. */
 function breaksOld(statement) {
   const code = stripStrings(statement);
   if (/^(DROP|RENAME) TABLE\b/.test(code)) return true;
@@ -986,8 +995,8 @@ function breaksOld(statement) {
   );
 }
 
-/** Table files: numbered without gaps, each needs the one before and records itself last;
- * columns are described; owner tables are clustered and partitioned by slot. */
+/** Table files: numbered without gaps, each requires the one before and records itself last; columns
+ * have comments; owner tables are clustered and partitioned by slot. */
 export function schema({ files, tables }) {
   const problems = [];
   const paths = [...files.keys()].filter((path) => path.startsWith("schema/")).sort();
@@ -1041,7 +1050,7 @@ export function schema({ files, tables }) {
   return problems;
 }
 
-/** No tabs, no trailing blanks, at most 100 columns (lists of numbers and settings apart). */
+/** No tabs, no trailing spaces, at most 100 columns (except for lists of numbers and settings). */
 export function layout({ files }) {
   const problems = [];
   for (const [path, text] of files) {

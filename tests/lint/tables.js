@@ -47,7 +47,7 @@ export function rows(text, macro) {
   return found;
 }
 
-/** "a" "b" is ab; anything else is itself. */
+/** "a" "b" becomes ab; anything else stays. */
 function unquote(arg) {
   if (!arg.startsWith('"')) return arg;
   return [...arg.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1].replace(/\\(.)/g, "$1")).join("");
@@ -107,7 +107,7 @@ export function metricsTable(list = metrics()) {
   return lines.join("\n");
 }
 
-/* In the source every path ends with a slash; a file is requested without it. */
+/* In the source every path ends with a slash; files are requested without it. */
 const asWritten = (path) => path.replace(/(\.[a-z]+)\/$/, "$1");
 
 export function routesTable(list = routes()) {

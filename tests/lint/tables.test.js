@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* The tables of the source agree with each other, with the samples and with the documents;
- * files keep the house rules. Every check is also shown a bad sample that it must refuse. */
+/* The tables in the source agree with each other, with the samples and with the documents; files
+ * keep the house rules. Every check also gets a bad sample that it must refuse. */
 import assert from "node:assert/strict";
 import test from "node:test";
 
@@ -21,7 +21,7 @@ import { files, holds, isC, sources } from "./tree.js";
 
 /* ---- Tables ---- */
 
-/** Every option once in the sample, at its default, and nothing else there. */
+/** Every option is in the sample once, at its default, and nothing else is there. */
 function optionProblems(list, sample) {
   const problems = [];
   const seen = new Map();
@@ -54,7 +54,7 @@ OPTION(STRING, c, "",  "0", "9", "n", CONFIG_FIXED, "x")`),
   );
 });
 
-/** TEXT, of FILE, has this table between the marks NAME. */
+/** TEXT, from FILE, has this table between the marks NAME. */
 function tableProblems(text, { file, name, table }) {
   const found = section(text, name);
   if (found === undefined) return [`${file} has no <!-- ${name} -->`];
@@ -95,7 +95,7 @@ function errorProblems(outcomeList, errorList, procedures) {
   return problems;
 }
 
-test("every outcome and SQLSTATE has its answer in errors.def, and back", () => {
+test("every outcome and SQLSTATE has an answer in errors.def, and the other way round", () => {
   const sql = files
     .filter(({ path }) => path.endsWith(".sql"))
     .map(({ text }) => text)
@@ -126,7 +126,7 @@ function routeProblems(list, yaml) {
   ];
 }
 
-test("every route is in openapi.yaml, and back", () => {
+test("every route is in openapi.yaml, and the other way round", () => {
   assert.ok(routes().length >= 15);
   holds(
     routeProblems(routes(), read("server/api/openapi.yaml")),
@@ -140,7 +140,7 @@ test("every route is in openapi.yaml, and back", () => {
   );
 });
 
-/** Metrics are named as Prometheus wants, and every one is changed somewhere. */
+/** Metrics have names that Prometheus accepts, and every one is changed somewhere. */
 function metricProblems(list, code) {
   const problems = [];
   for (const { how, type, id, name } of list) {
@@ -195,7 +195,7 @@ test("no banned function is called", () => {
   );
 });
 
-/** The licence, and a sentence that says what the file is for, at the top. */
+/** The licence, and a sentence about the purpose of the file, at the top. */
 function headProblems({ path, text }) {
   const problems = [];
   const lines = text.split("\n", 60);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Routines that differ only in names come from one source, scripts/twins; a change of only one is found. */
+/* Routines that differ only in names are made from one source, scripts/twins; a change of only one
+ * of them is detected. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,11 +20,11 @@ const twins = (from, ...args) => {
   return { status, text: stdout + stderr };
 };
 
-test("twins are what is made of the first of them", () => {
+test("twins match what scripts/twins makes of the first of them", () => {
   assert.deepEqual(twins(root, "--check"), { status: 0, text: "" });
 });
 
-test("a change of one alone is found, and made in the other", () => {
+test("a change of only one is detected, and made in the other", () => {
   for (const [one, twin] of [
     ["favorite/_favorite_action_batch", "relation/_relation_action_batch"],
     ["favorite/favorite_list", "relation/relation_follow_list"],
@@ -43,7 +44,7 @@ test("a change of one alone is found, and made in the other", () => {
   }
 });
 
-test("every table that begins with a slot moves with it, or says of placement and load where it is", () => {
+test("every table that begins with a slot moves with it, or is listed as placement or load", () => {
   const schema = readFileSync(path.join(root, "procedures/schema/0001_tables.sql"), "utf8");
   const slotted = [...schema.matchAll(/CREATE TABLE IF NOT EXISTS (\w+) \(([\s\S]*?)\n\)/g)]
     .filter(([, , body]) => /PRIMARY KEY \(slot\b/.test(body))
@@ -56,7 +57,7 @@ test("every table that begins with a slot moves with it, or says of placement an
   assert.deepEqual([...moving, ...staying, ...atTheFlip].sort(), slotted.sort());
 });
 
-test("what moves rows is what is made of the tables; a new column is found", () => {
+test("the routines that move rows match the tables; a new column is detected", () => {
   const tables = (from, ...args) => {
     const { status, stdout, stderr } = spawnSync(path.join(from, "scripts/move-tables"), args, { encoding: "utf8" });
     return { status, text: stdout + stderr };

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: Doushard contributors */
-/* Stands in front of the C library's calls that can fail, in a server whose tests make
- * one of them fail: of all calls from a moment on, in all threads and libraries, the
- * n-th.
+/* Replaces the C library's calls that can fail, in a server in whose tests one of them
+ * must fail: the n-th of all calls from a moment on, in all threads and libraries.
  *
  * The test maps the same file, which TORTURE_CONTROL names: it writes `kinds` and then
- * `countdown`, and reads what was hit. Linked into the program, so that the names come
- * before those of the sanitizer, which is called behind them. */
+ * `countdown`, and reads which call failed. This file is linked into the program, so
+ * that its functions come before the sanitizer's, which they call. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -37,20 +36,20 @@
 #define MEMORY 1u
 #define SYSTEM 2u
 
-/* Callers that are told of, and ourselves before them. */
+/* How many callers are reported, and how many are in this file. */
 #define FRAMES         9
 #define FRAMES_OF_OURS 3
 
-/* The file; tests/lib/torture.js knows the places. */
+/* The mapped file; tests/lib/torture.js knows its layout. */
 struct control {
-    _Atomic int64_t countdown; /* calls until one fails, from 1; 0 and less: none does */
+    _Atomic int64_t countdown; /* calls until one fails, from 1; 0 or less: none fails */
     _Atomic uint32_t kinds;    /* which calls count */
-    _Atomic uint32_t has_failed; /* 1: one did, and WHAT is complete */
+    _Atomic uint32_t has_failed; /* 1: one has failed, and WHAT is complete */
     char what[496];              /* "send on port 8080 in libmicrohttpd.so.12+0x1f2" */
 };
 
 // NOLINTBEGIN(readability-inconsistent-declaration-parameter-name,bugprone-macro-parentheses)
-// The names of the C library's own declarations are not ours to use, and a type takes no
+// Names in the C library's declarations are reserved, and a type cannot have
 // parentheses.
 
 static struct control *control; /* NULL: nothing ever fails */
@@ -62,7 +61,7 @@ __attribute__((constructor)) static void torture_begin(void)
     void *at = MAP_FAILED;
     void *caller;
 
-    (void)backtrace(&caller, 1); /* the first time takes memory */
+    (void)backtrace(&caller, 1); /* the first call allocates memory */
     if (fd >= 0) {
         at = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         (void)close(fd);
@@ -72,7 +71,7 @@ __attribute__((constructor)) static void torture_begin(void)
     }
 }
 
-/* The port of this end of FD; 0: it is none of TCP. */
+/* The local port of FD; 0: not a TCP socket. */
 static unsigned port_of(int fd)
 {
     struct sockaddr_in6 address;
@@ -85,7 +84,7 @@ static unsigned port_of(int fd)
     return ntohs(address.sin6_port);
 }
 
-/* Append FORMAT to what is said of the call. */
+/* Appends FORMAT to the description of the call. */
 static void say(size_t *len, const char *format, ...) PRINTF_LIKE(2, 3);
 
 static void say(size_t *len, const char *format, ...)
@@ -101,7 +100,7 @@ static void say(size_t *len, const char *format, ...)
     }
 }
 
-/* Describe the call NAME about FD (-1: none), and who has made it, the nearest first. */
+/* Describes the call NAME on FD (-1: none), and its callers, the nearest first. */
 static void describe(const char *name, int fd)
 {
     void *callers[FRAMES];
@@ -122,7 +121,7 @@ static void describe(const char *name, int fd)
     }
 }
 
-/* Can a call about FD fail at all? What wakes a loop up cannot. */
+/* Whether a call on FD can fail at all. Those that wake up a loop cannot. */
 static bool may_fail(int fd)
 {
     struct stat st;
@@ -131,7 +130,7 @@ static bool may_fail(int fd)
            (st.st_mode & S_IFMT) != 0;
 }
 
-/* Is the call NAME about FD (-1: none) the one that fails? */
+/* Whether the call NAME on FD (-1: none) is the one that must fail. */
 __attribute__((noinline)) static bool fails(unsigned kind, const char *name, int fd)
 {
     if (control == NULL || atomic_load(&control->countdown) <= 0 ||
@@ -146,9 +145,9 @@ __attribute__((noinline)) static bool fails(unsigned kind, const char *name, int
 
 /* ---- Memory ---- */
 
-/* What does not look whether it got memory, and ends the program that had none: libconfig
- * 1.5 in a reload, and the dialogue in which libmariadb 3.3 logs in, which has no name of
- * its own: the one before it in the library is told. */
+/* Libraries that do not check whether they got memory and crash without: libconfig 1.5
+ * in a reload, and the login of libmariadb 3.3. That function has no symbol of its
+ * own: the symbol before it in the library is compared. */
 static bool is_heedless(const void *caller)
 {
     Dl_info info = {.dli_fname = ""};
@@ -168,7 +167,7 @@ __attribute__((always_inline)) static inline bool is_short(const char *name,
     return !is_heedless(caller) && fails(MEMORY, name, -1);
 }
 
-/* The sanitizer's, where there is one; its dlsym() would ask us for memory. */
+/* The sanitizer's, if there is one; its dlsym() would call us for memory. */
 extern void *__interceptor_malloc(size_t size) __attribute__((weak));
 extern void *__interceptor_calloc(size_t count, size_t size) __attribute__((weak));
 extern void *__interceptor_realloc(void *old, size_t size) __attribute__((weak));
@@ -233,16 +232,17 @@ char *strndup(const char *text, size_t max)
     return copy_of(text, strnlen(text, max), __builtin_return_address(0));
 }
 
-/* ---- Calls of the system ---- */
+/* ---- System calls ---- */
 
-/* The next function of this name, which is looked up once. */
+/* The next function of this name, looked up once. */
 #define NEXT(name)                                                                       \
     static __typeof__(&name) next;                                                       \
     if (next == NULL) {                                                                  \
         next = (__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name);                    \
     }
 
-/* A function that fails with ERROR: it returns BAD. FD is what it is about, or -1. */
+/* A function that can fail with ERROR and then returns BAD. FD is the descriptor that
+ * it uses, or -1. */
 #define CALL(type, name, params, args, fd, bad, error)                                   \
     type name params                                                                     \
     {                                                                                    \
@@ -279,7 +279,7 @@ CALL(FILE *, fopen, (const char *path, const char *mode), (path, mode), -1, NULL
 CALL(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1, -1, EMFILE)
 CALL(int, mkostemp, (char *path, int flags), (path, flags), -1, -1, EMFILE)
 
-/* What may be a file or a connection. */
+/* Calls on a file or a connection. */
 CALL(ssize_t, read, (int fd, void *data, size_t len), (fd, data, len), fd, -1, EIO)
 CALL(ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len), fd, -1, EIO)
 CALL(ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n), fd, -1,
@@ -290,7 +290,7 @@ CALL(int, socket, (int family, int type, int protocol), (family, type, protocol)
      EMFILE)
 CALL(int, connect, (int fd, __CONST_SOCKADDR_ARG address, socklen_t len),
      (fd, address, len), -1, -1, ENETUNREACH)
-/* Where there is no descriptor (EMFILE), the HTTP library takes no connection until one
+/* Without a free descriptor (EMFILE), the HTTP library accepts no connection until one
  * of its own has ended, which may be long after this request. */
 CALL(int, accept4, (int fd, __SOCKADDR_ARG address, socklen_t *len, int flags),
      (fd, address, len, flags), fd, -1, ECONNABORTED)
@@ -306,7 +306,7 @@ CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t
      (fd, level, name, value, len), fd, -1, ENOBUFS)
 CALL(int, epoll_create1, (int flags), (flags), -1, -1, EMFILE)
 
-/* To leave a set needs nothing that could be short. */
+/* Removing from a set needs no resource that could run out. */
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
 {
     NEXT(epoll_ctl)
@@ -331,7 +331,7 @@ CALL(int, posix_spawn,
       const posix_spawnattr_t *attr, char *const argv[], char *const env[]),
      (pid, path, actions, attr, argv, env), -1, EAGAIN, EAGAIN)
 
-/* The mode is there when a file may be made. */
+/* The mode is passed if the call may create a file. */
 static mode_t mode_of(int flags, va_list args)
 {
     return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
@@ -352,14 +352,14 @@ int open(const char *path, int flags, ...)
     return next(path, flags, mode);
 }
 
-/* Only a copy of a descriptor needs room. */
+/* Only duplicating a descriptor needs one more. */
 int fcntl(int fd, int command, ...)
 {
     NEXT(fcntl)
     va_list args;
 
     va_start(args, command);
-    void *argument = va_arg(args, void *); /* whatever its type: the kernel's own view */
+    void *argument = va_arg(args, void *); /* whatever its type: as the kernel does */
     va_end(args);
     if (command == F_DUPFD_CLOEXEC && fails(SYSTEM, "fcntl", -1)) {
         errno = EMFILE;
